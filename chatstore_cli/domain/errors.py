@@ -1,0 +1,142 @@
+"""Every error that chatstore raises on purpose, with the exit status that it ends a command with.
+
+    ChatstoreError                    1  failed
+      WrongUse                        2  the command line or the configuration is wrong
+        BadValue, BadConfig, NeedsConfirmation
+      NotFound                        3  what was named does not exist
+      NotAllowed                      4  refused: read-only, or the database user may not
+      Unreachable                     5  database or server unreachable, or too slow
+        Overdue                          the time limit passed
+        BinaryMissing                    no mongod can be run here
+      Conflict                        8  in use by someone else, or in another state than required
+        Locked
+      DocumentRefused                 1  one document that the driver or the server will not take
+
+The docstring of a class is its message: `{names}` in it are filled from the keyword arguments that it is
+raised with. A driver's own error stays reachable as `__cause__`.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import ClassVar
+
+
+class ExitCode(IntEnum):
+    """How a command ended; printed at the end of every command's help."""
+
+    DONE = 0
+    FAILED = 1
+    WRONG_USE = 2
+    NOT_FOUND = 3
+    NOT_ALLOWED = 4
+    UNREACHABLE = 5
+    FINDINGS = 6
+    PARTLY_DONE = 7
+    CONFLICT = 8
+    INTERRUPTED = 130
+
+
+EXIT_MEANINGS: dict[ExitCode, str] = {
+    ExitCode.DONE: "done",
+    ExitCode.FAILED: "failed",
+    ExitCode.WRONG_USE: "wrong use",
+    ExitCode.NOT_FOUND: "not found",
+    ExitCode.NOT_ALLOWED: "not allowed",
+    ExitCode.UNREACHABLE: "database or server unreachable, or too slow",
+    ExitCode.FINDINGS: "findings: a check failed, or an index has drifted",
+    ExitCode.PARTLY_DONE: "partly done: lines were newly quarantined",
+    ExitCode.CONFLICT: "conflict, or locked by another process",
+    ExitCode.INTERRUPTED: "interrupted",
+}
+
+
+class ChatstoreError(Exception):
+    """{what}"""
+
+    exit_code: ClassVar[ExitCode] = ExitCode.FAILED
+    kind: ClassVar[str] = "failed"
+
+    def __init__(self, *, hint: str | None = None, **facts: object) -> None:
+        template = (type(self).__doc__ or "{what}").strip()
+        self.message = template.format(**facts) if facts else template
+        self.hint = hint
+        self.facts = facts
+        super().__init__(self.message)
+
+
+class WrongUse(ChatstoreError):
+    """{what}"""
+
+    exit_code = ExitCode.WRONG_USE
+    kind = "wrong_use"
+
+
+class BadValue(WrongUse):
+    """{name}: {value!r} is not {expected}."""
+
+    kind = "bad_value"
+
+
+class BadConfig(WrongUse):
+    """{where}: {what}"""
+
+    kind = "bad_config"
+
+
+class NeedsConfirmation(WrongUse):
+    """{what} Nothing was done."""
+
+    kind = "needs_confirmation"
+
+
+class NotFound(ChatstoreError):
+    """No {kind_of_thing} {name!r}{where}."""
+
+    exit_code = ExitCode.NOT_FOUND
+    kind = "not_found"
+
+
+class NotAllowed(ChatstoreError):
+    """{what}"""
+
+    exit_code = ExitCode.NOT_ALLOWED
+    kind = "not_allowed"
+
+
+class Unreachable(ChatstoreError):
+    """{what}"""
+
+    exit_code = ExitCode.UNREACHABLE
+    kind = "unreachable"
+
+
+class Overdue(Unreachable):
+    """{what}"""
+
+    kind = "too_slow"
+
+
+class BinaryMissing(Unreachable):
+    """{what}"""
+
+    kind = "no_mongod"
+
+
+class Conflict(ChatstoreError):
+    """{what}"""
+
+    exit_code = ExitCode.CONFLICT
+    kind = "conflict"
+
+
+class Locked(Conflict):
+    """{what} is in use by {holder}."""
+
+    kind = "locked"
+
+
+class DocumentRefused(ChatstoreError):
+    """{where}: {reason}"""
+
+    kind = "document_refused"
