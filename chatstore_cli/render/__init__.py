@@ -1,0 +1,1 @@
+"""Results made visible. The only package that imports rich."""

@@ -1,0 +1,21 @@
+"""Entry point. `--version` is answered before anything else is imported."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command line and end the process with its exit status."""
+    if sys.argv[1:] == ["--version"]:
+        from chatstore_cli import __version__
+
+        sys.stdout.write(f"chatstore {__version__}\n")
+        raise SystemExit(0)
+    from chatstore_cli.cli.main import run
+
+    raise SystemExit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""Global options, and the command classes that accept them before and after the subcommand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, TypeVar
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from chatstore_cli.domain.errors import EXIT_MEANINGS, ExitCode
+from chatstore_cli.render.listing import OutputFormat
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+COLOR_CHOICES = ("auto", "always", "never")
+
+
+@dataclass
+class GlobalOptions:
+    """What was asked for on the command line, outside the subcommand's own options."""
+
+    config: str | None = None
+    uri: str | None = None
+    database: str | None = None
+    output: OutputFormat | None = None
+    color: str = "auto"
+    quiet: bool = False
+    verbose: bool = False
+    no_input: bool = False
+    read_only: bool = False
+
+
+def _declaration(
+    config: Annotated[str | None, typer.Option("--config", metavar="FILE", help="Configuration file.")] = None,
+    uri: Annotated[str | None, typer.Option("--uri", metavar="URI", help="MongoDB URI, or `embedded`.")] = None,
+    database: Annotated[str | None, typer.Option("--database", metavar="NAME", help="Database.")] = None,
+    output: Annotated[OutputFormat | None, typer.Option("--output", "-o", help="Format of stdout.")] = None,
+    color: Annotated[str | None, typer.Option("--color", metavar="auto|always|never", help="Colour.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Nothing on stderr but errors.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="More on stderr.")] = False,
+    no_input: Annotated[bool, typer.Option("--no-input", help="Never ask.")] = False,
+    read_only: Annotated[bool, typer.Option("--read-only", help="Refuse every write.")] = False,
+) -> None:
+    """Only its parameters matter: Typer makes them into options."""
+
+
+def _remember(context: Any, parameter: Any, value: Any) -> Any:
+    if value is None or value is False:
+        return value
+    if parameter.name == "color" and value not in COLOR_CHOICES:
+        raise typer.BadParameter(f"{value!r} is not one of {', '.join(COLOR_CHOICES)}.", param_hint="--color")
+    setattr(global_options(context), parameter.name, value)
+    return value
+
+
+def global_options(context: Any) -> GlobalOptions:
+    """The one record of global options of this run; takes a Typer context."""
+    root = context.find_root()
+    if not isinstance(root.obj, GlobalOptions):
+        root.obj = GlobalOptions()
+    return root.obj
+
+
+def _global_parameters(*, hidden: bool) -> list[Any]:
+    template = typer.Typer(add_completion=False, rich_markup_mode=None)
+    template.command()(_declaration)
+    names = {field.name for field in fields(GlobalOptions)}
+    parameters = [parameter for parameter in typer.main.get_command(template).params if parameter.name in names]
+    for parameter in parameters:
+        parameter.expose_value = False
+        parameter.callback = _remember
+        parameter.hidden = hidden  # type: ignore[attr-defined]  # every one of them is an option, which has it
+    return parameters
+
+
+class ChatCommand(TyperCommand):
+    """A command that takes the global options as well, and whose epilog keeps its line breaks."""
+
+    def __init__(self, *arguments: Any, params: Sequence[Any] | None = None, **settings: Any) -> None:
+        super().__init__(*arguments, params=[*(params or []), *_global_parameters(hidden=True)], **settings)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write the examples and exit statuses as they stand."""
+        if self.epilog:
+            formatter.write("\n" + self.epilog + "\n")
+
+
+class ChatGroup(TyperGroup):
+    """A group of commands that takes the global options as well."""
+
+    globals_hidden = True
+
+    def __init__(self, *arguments: Any, params: Sequence[Any] | None = None, **settings: Any) -> None:
+        own = [*(params or []), *_global_parameters(hidden=self.globals_hidden)]
+        super().__init__(*arguments, params=own, **settings)
+
+
+def group(name: str, summary: str) -> typer.Typer:
+    """A Typer for a command group, such as `sessions`."""
+    return typer.Typer(
+        cls=ChatGroup, name=name, help=summary, no_args_is_help=True, add_completion=False, rich_markup_mode=None
+    )
+
+
+def single() -> typer.Typer:
+    """A Typer for a file that holds one command."""
+    return typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+def command(
+    app: typer.Typer, name: str, *, examples: Sequence[str], exits: Sequence[ExitCode]
+) -> Callable[[Function], Function]:
+    """Register a command; its docstring is its help, and the examples and exit statuses stand at the end of it."""
+    return app.command(name, cls=ChatCommand, epilog=epilog(examples, exits))
+
+
+def epilog(examples: Sequence[str], exits: Sequence[ExitCode]) -> str:
+    """The end of a command's help."""
+    always = {ExitCode.DONE, ExitCode.FAILED, ExitCode.WRONG_USE, ExitCode.INTERRUPTED}
+    meanings = [
+        f"  {int(code):>3}  {meaning}" for code, meaning in EXIT_MEANINGS.items() if code in always | set(exits)
+    ]
+    heading = "Example:" if len(examples) == 1 else "Examples:"
+    return "\n".join(
+        [
+            heading,
+            *(f"  {example}" for example in examples),
+            "",
+            "Exit status:",
+            *meanings,
+            "",
+            "The global options (chatstore --help) are accepted here too.",
+        ]
+    )

@@ -1,0 +1,86 @@
+"""What is asked for: which sessions, which messages, from where on."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass
+from datetime import datetime
+
+from chatstore_cli.domain.errors import BadValue
+from chatstore_cli.domain.session import Session, SessionStatus
+from chatstore_cli.domain.times import as_utc, format_instant
+
+EPOCH_TEXT = "0001-01-01T00:00:00.000000+00:00"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionQuery:
+    """Filters on sessions; None leaves a filter out. `since` is inclusive, `until` exclusive, both on `updated_at`."""
+
+    layout: str | None = None
+    tenant_id: str | None = None
+    user_id: str | None = None
+    workflow: str | None = None
+    status: SessionStatus | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def matches(self, session: Session) -> bool:
+        """Whether a session passes every filter; layouts may prefilter, this decides."""
+        return (
+            (self.layout is None or session.layout == self.layout)
+            and (self.tenant_id is None or session.tenant_id == self.tenant_id)
+            and (self.user_id is None or session.user_id == self.user_id)
+            and (self.workflow is None or session.workflow == self.workflow)
+            and (self.status is None or session.status == self.status)
+            and (self.since is None or (session.updated_at is not None and session.updated_at >= self.since))
+            and (self.until is None or (session.updated_at is not None and session.updated_at < self.until))
+        )
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SessionKey:
+    """Where a session stands in the list: newest first is descending order of this key. Keyset paging rests on it."""
+
+    updated_at: str
+    layout: str
+    session_id: str
+
+    @classmethod
+    def of(cls, session: Session) -> SessionKey:
+        """The key of a session; one that was never updated sorts last."""
+        moment = session.updated_at
+        return cls(EPOCH_TEXT if moment is None else format_instant(moment), session.layout, session.session_id)
+
+    @property
+    def moment(self) -> datetime:
+        """`updated_at` as an instant."""
+        return as_utc(datetime.fromisoformat(self.updated_at))
+
+    def to_cursor(self) -> str:
+        """The key as an opaque text that fits into a URL and a shell word."""
+        packed = json.dumps([self.updated_at, self.layout, self.session_id], separators=(",", ":"))
+        return base64.urlsafe_b64encode(packed.encode()).decode().rstrip("=")
+
+    @classmethod
+    def from_cursor(cls, cursor: str) -> SessionKey:
+        """Read a cursor back. Raises BadValue where it is none of ours."""
+        try:
+            packed = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+            updated_at, layout, session_id = json.loads(packed)
+            key = cls(str(updated_at), str(layout), str(session_id))
+            _ = key.moment
+        except (binascii.Error, ValueError, TypeError, UnicodeError) as error:
+            raise BadValue(name="--cursor", value=cursor, expected="a cursor that an earlier page gave") from error
+        return key
+
+
+@dataclass(frozen=True, slots=True)
+class MessageSelection:
+    """Which messages of a session: the newest `last`, those after `after_sequence`, with or without general-agent ones."""
+
+    last: int | None = None
+    after_sequence: int | None = None
+    include_general: bool = True

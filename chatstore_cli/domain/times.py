@@ -1,0 +1,94 @@
+"""Instants: one canonical text form, read from the many that stores and journals hold.
+
+The canonical form is ISO 8601 in UTC with six digits of microseconds and `+00:00`
+(`2026-03-02T11:41:00.195769+00:00`). It sorts as text, and it keeps what a BSON date would round to milliseconds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from chatstore_cli.domain.errors import BadValue
+
+Clock = Callable[[], datetime]
+"""Gives the present instant, aware, in UTC. Passed in, so that tests hold time still."""
+
+_CANONICAL_LENGTH = len("2026-03-02T11:41:00.195769+00:00")
+_AGO = re.compile(r"(\d{1,6})\s*([smhdw])")
+_AGO_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def canonical_instant(text: str) -> str:
+    """The canonical form of an ISO 8601 text; a time without an offset is taken as UTC (FACTS B).
+
+    Raises ValueError where the text is no such time, or lies outside the years 1 to 9999 in UTC.
+    """
+    moment = datetime.fromisoformat(text)
+    if len(text) == _CANONICAL_LENGTH and text[10] == "T" and text.endswith("+00:00"):
+        return text
+    return format_instant(moment)
+
+
+def format_instant(moment: datetime) -> str:
+    """The canonical form of a datetime; a naive one is taken as UTC. Raises ValueError outside the years 1 to 9999."""
+    return as_utc(moment).isoformat(timespec="microseconds")
+
+
+def as_utc(moment: datetime) -> datetime:
+    """The same instant, aware, in UTC; a naive one is taken as UTC."""
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("outside the years 1 to 9999 in UTC") from error
+
+
+def read_instant(value: object) -> datetime | None:
+    """An instant from whatever a document holds: datetime, ISO 8601 text, epoch seconds or milliseconds; else None.
+
+    Numbers above 1e11 are milliseconds: as seconds they would lie beyond the year 5138.
+    """
+    try:
+        if isinstance(value, datetime):
+            return as_utc(value)
+        if isinstance(value, str):
+            return as_utc(datetime.fromisoformat(value.strip()))
+        if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
+            return datetime.fromtimestamp(value / 1000 if value > 1e11 else value, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+    return None
+
+
+def rfc3339(moment: datetime | None) -> str | None:
+    """An instant as chatstore prints it: RFC 3339 in UTC with `Z`, microseconds only where there are any."""
+    if moment is None:
+        return None
+    return as_utc(moment).isoformat().replace("+00:00", "Z")
+
+
+def read_when(text: str, name: str, now: datetime) -> datetime:
+    """The instant that `--since` or `--until` names: `7d`, `24h`, `today`, `yesterday`, `now` or ISO 8601.
+
+    `today` and `yesterday` begin at midnight UTC. Raises BadValue naming the option.
+    """
+    word = text.strip().lower()
+    midnight = as_utc(now).replace(hour=0, minute=0, second=0, microsecond=0)
+    named = {"now": as_utc(now), "today": midnight, "yesterday": midnight - timedelta(days=1)}
+    if word in named:
+        return named[word]
+    try:
+        if match := _AGO.fullmatch(word):
+            return as_utc(now) - timedelta(**{_AGO_UNITS[match[2]]: int(match[1])})
+        return as_utc(datetime.fromisoformat(text.strip()))
+    except (ValueError, OverflowError) as error:
+        expected = "a time: 7d, 24h, yesterday, or ISO 8601 such as 2026-03-02 or 2026-03-02T11:41:00Z"
+        raise BadValue(name=name, value=text, expected=expected) from error
+
+
+def utc_now() -> datetime:
+    """The system's clock."""
+    return datetime.now(UTC)

@@ -1,0 +1,165 @@
+"""The connection to MongoDB, and the one place that turns the driver's errors into ours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import pymongo.errors as driver
+from bson.errors import BSONError, InvalidDocument
+from pymongo import MongoClient
+from pymongo.collection import Collection
+from pymongo.database import Database
+from pymongo.write_concern import WriteConcern
+
+from chatstore_cli.domain.errors import (
+    BadValue,
+    ChatstoreError,
+    Conflict,
+    DocumentRefused,
+    NotAllowed,
+    Overdue,
+    Unreachable,
+)
+
+Document = dict[str, Any]
+
+_UNAUTHORIZED = {13, 18, 8000, 33}
+_TOO_SLOW = {50, 262}
+_CONFLICTS = {85, 86, 11000}
+RETRYABLE_CODES = {6, 7, 89, 91, 112, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436, 64, 100}
+
+
+@dataclass(frozen=True)
+class Connection:
+    """One database on one server."""
+
+    client: MongoClient[Document]
+    database: Database[Document]
+    target: str
+    in_memory: bool = False
+
+    def collection(self, name: str) -> Collection[Document]:
+        """A collection under the configured write concern."""
+        return self.database[name]
+
+
+def connect(
+    uri: str,
+    database: str,
+    *,
+    timeout_seconds: float,
+    write_concern: str = "majority",
+    journaled: bool = True,
+    answer_seconds: float | None = None,
+) -> Connection:
+    """A connection that is not yet made: the first operation makes it, and says so if it cannot.
+
+    `timeout_seconds` bounds finding and reaching the server; `answer_seconds` bounds each single answer (None: as
+    long as it takes, for index builds). `mongomock://` is a database in this process's memory.
+    """
+    if uri.startswith("mongomock://"):
+        return _in_memory(database)
+    if "\x00" in database or not database or any(sign in database for sign in '/\\. "$'):
+        raise BadValue(name="mongo.database", value=database, expected="a database name")
+    milliseconds = max(1, int(timeout_seconds * 1000))
+    concern: int | str = int(write_concern) if write_concern.isdigit() else write_concern
+    try:
+        client: MongoClient[Document] = MongoClient(
+            uri,
+            appname="chatstore",
+            tz_aware=True,
+            uuidRepresentation="standard",
+            unicode_decode_error_handler="replace",
+            datetime_conversion="DATETIME_AUTO",
+            serverSelectionTimeoutMS=milliseconds,
+            connectTimeoutMS=milliseconds,
+            socketTimeoutMS=None if answer_seconds is None else int(answer_seconds * 1000),
+        )
+    except (driver.InvalidURI, driver.ConfigurationError, ValueError, TypeError) as error:
+        raise BadValue(name="mongo.uri", value=masked(uri), expected=f"a MongoDB URI ({masked(str(error))})") from error
+    acknowledged = WriteConcern(w=concern, j=journaled) if concern != 0 else WriteConcern(w=0)
+    return Connection(client, client.get_database(database, write_concern=acknowledged), describe(uri, database))
+
+
+_in_memory_clients: dict[str, Any] = {}
+
+
+def _in_memory(database: str) -> Connection:
+    try:
+        import mongomock
+    except ImportError as error:
+        raise BadValue(
+            name="mongo.uri",
+            value="mongomock://",
+            expected="usable without the package mongomock: pip install 'chatstore-cli[mongomock]'",
+        ) from error
+    client = _in_memory_clients.setdefault("", mongomock.MongoClient(tz_aware=True))
+    return Connection(client, client[database], f"memory (mongomock), database {database}", in_memory=True)
+
+
+def masked(text: str) -> str:
+    """Any text with the password of a URI in it taken out."""
+    return re.sub(r"(mongodb(?:\+srv)?://)([^@/\s]*)@", _mask_credentials, text)
+
+
+def _mask_credentials(match: re.Match[str]) -> str:
+    user = match[2].partition(":")[0]
+    return f"{match[1]}{user}:***@"
+
+
+def describe(uri: str, database: str) -> str:
+    """Server and database in words, without credentials or options."""
+    parts = urlsplit(uri)
+    hosts = unquote(parts.netloc.rpartition("@")[2]) or "?"
+    return f"{hosts}, database {database}"
+
+
+@contextmanager
+def driver_errors(doing: str) -> Iterator[None]:
+    """Translate what the driver raises inside; `doing` says in the message what was being done."""
+    try:
+        yield
+    except (driver.PyMongoError, BSONError, OverflowError) as error:
+        raise translate(error, doing) from error
+
+
+def translate(error: Exception, doing: str) -> ChatstoreError:
+    """The error of ours that stands for one of the driver's."""
+    reason = masked(_first_line(error))
+    code = getattr(error, "code", None)
+    if isinstance(error, driver.OperationFailure):
+        if code in _UNAUTHORIZED or _is_login_failure(error):
+            return NotAllowed(what=f"{doing}: the database says no: {reason}", hint="Check user, password and roles.")
+        if code in _TOO_SLOW or isinstance(error, driver.ExecutionTimeout | driver.WTimeoutError):
+            return Overdue(what=f"{doing}: the server took too long: {reason}", hint="Raise mongo.timeout_seconds.")
+        if code in _CONFLICTS:
+            return Conflict(what=f"{doing}: {reason}")
+        if code in RETRYABLE_CODES:
+            return Unreachable(what=f"{doing}: {reason}", hint="Try again when the server has a primary.")
+        return ChatstoreError(what=f"{doing}: {reason}")
+    if isinstance(error, driver.NetworkTimeout):
+        return Overdue(what=f"{doing}: no answer in time: {reason}", hint="Raise mongo.timeout_seconds.")
+    if isinstance(error, driver.ConnectionFailure):
+        return Unreachable(
+            what=f"{doing}: cannot reach MongoDB: {reason}",
+            hint="Check mongo.uri (chatstore config show), or that the server runs (chatstore db status).",
+        )
+    if isinstance(error, BSONError | driver.DocumentTooLarge | InvalidDocument | OverflowError):
+        return DocumentRefused(where=doing, reason=reason)
+    return ChatstoreError(what=f"{doing}: {reason}")
+
+
+def _is_login_failure(error: driver.OperationFailure) -> bool:
+    return "auth" in str(error).lower() and "fail" in str(error).lower()
+
+
+def _first_line(error: Exception) -> str:
+    details = getattr(error, "details", None)
+    text = details.get("errmsg") if isinstance(details, dict) else None
+    text = str(text or error).strip().partition("\n")[0]
+    return re.sub(r",? ?(Timeout: [\d.]+s, )?Topology Description:.*", "", text)[:400]

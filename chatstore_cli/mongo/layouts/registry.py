@@ -1,0 +1,10 @@
+"""Every layout, by name. Adding one is its file, a line here, and tests/samples/<layout>.json."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from chatstore_cli.domain.ports import SessionReader
+
+LAYOUTS: dict[str, Callable[[Any, Any], SessionReader]] = {}
