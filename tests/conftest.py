@@ -1,0 +1,306 @@
+"""Fixtures that every test may ask for: real servers, databases of their own, the real command."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import platformdirs
+import pytest
+
+from tests.mongod import Mongod, NoMongod, find_mongod, short_temporary_folder
+from tests.mongod import start_mongod as start_mongod_in
+
+if TYPE_CHECKING:
+    from pymongo import MongoClient
+    from pymongo.database import Database
+
+    from chatstore_cli.mongo.connection import Connection
+
+HOME_VARIABLES = ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "TMPDIR")
+REAL_FOLDERS = tuple(
+    str(folder)
+    for folder in {
+        platformdirs.user_config_path("chatstore"),
+        platformdirs.user_data_path("chatstore"),
+        platformdirs.user_state_path("chatstore"),
+        platformdirs.user_cache_path("chatstore"),
+        platformdirs.user_log_path("chatstore"),
+    }
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """--soak runs the long tests too."""
+    parser.addoption("--soak", action="store_true", help="run the long tests (marked soak) too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the long tests out unless they are asked for, and mark what uses a real server."""
+    for item in items:
+        if item.get_closest_marker("soak") and not config.getoption("--soak"):
+            item.add_marker(pytest.mark.skip(reason="long: only with --soak"))
+        if "mongod" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.real)
+
+
+# --- the real home folder is out of bounds ---------------------------------------------------------------------------
+
+
+def _guard_real_folders(event: str, arguments: tuple[Any, ...]) -> None:
+    if event not in {"open", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "sqlite3.connect"} or not arguments:
+        return
+    touched = arguments[0]
+    if isinstance(touched, bytes):
+        touched = os.fsdecode(touched)
+    if isinstance(touched, str) and touched.startswith(REAL_FOLDERS):
+        raise AssertionError(f"a test touches the real home: {event} {touched}")
+
+
+sys.addaudithook(_guard_real_folders)
+
+
+def home_environment(folder: Path) -> dict[str, str]:
+    """Environment variables that put home, the XDG folders and temporary files into `folder`, which is filled."""
+    places = {
+        "HOME": folder,
+        "XDG_CONFIG_HOME": folder / "config",
+        "XDG_DATA_HOME": folder / "data",
+        "XDG_STATE_HOME": folder / "state",
+        "XDG_CACHE_HOME": folder / "cache",
+        "TMPDIR": folder / "tmp",
+    }
+    for place in places.values():
+        place.mkdir(parents=True, exist_ok=True)
+    return {name: str(place) for name, place in places.items()}
+
+
+@pytest.fixture(autouse=True)
+def no_real_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Home and everything in it is a temporary folder, and no setting of the machine's user reaches a test."""
+    home = tmp_path_factory.mktemp("home")
+    for name in list(os.environ):
+        if name.startswith(("CHATSTORE_", "MONGO_", "MONGODB_")) and name not in {
+            "CHATSTORE_MONGOD",
+            "CHATSTORE_REQUIRE_MONGOD",
+        }:
+            monkeypatch.delenv(name)
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    for name, place in home_environment(home).items():
+        if name != "TMPDIR":  # of this process stays: Python has remembered it already
+            monkeypatch.setenv(name, place)
+    return home
+
+
+# --- real servers ----------------------------------------------------------------------------------------------------
+
+
+def _need_a_mongod() -> None:
+    try:
+        find_mongod()
+    except NoMongod as error:
+        if os.environ.get("CHATSTORE_REQUIRE_MONGOD") == "1":
+            pytest.fail(str(error), pytrace=False)
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A temporary folder whose path is short enough for a unix socket."""
+    with short_temporary_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def mongod() -> Iterator[Mongod]:
+    """One real server (a replica set of one) for all tests of this process. Do not kill it: start_mongod your own."""
+    _need_a_mongod()
+    with short_temporary_folder() as folder:
+        server = start_mongod_in(folder)
+        try:
+            yield server
+        finally:
+            server.remove()
+
+
+@pytest.fixture
+def start_mongod() -> Iterator[Callable[..., Mongod]]:
+    """Start a server of the test's own: `start_mongod(folder=None, *, replica_set, tcp, auth, tls, extra)`."""
+    _need_a_mongod()
+    with contextlib.ExitStack() as stack:
+
+        def start(folder: Path | None = None, **settings: Any) -> Mongod:
+            server = start_mongod_in(folder or stack.enter_context(short_temporary_folder()), **settings)
+            stack.callback(server.remove)
+            return server
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def mongo_client(mongod: Mongod) -> MongoClient[dict[str, Any]]:
+    """A client of the shared server, for arranging and asserting."""
+    return mongod.client()
+
+
+@pytest.fixture
+def mongo_uri(mongod: Mongod) -> str:
+    """The shared server's URI."""
+    return mongod.uri
+
+
+@pytest.fixture
+def database(mongo_client: MongoClient[dict[str, Any]]) -> Iterator[Database[dict[str, Any]]]:
+    """A database of the test's own on the shared server, dropped afterwards."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    yield mongo_client[name]
+    mongo_client.drop_database(name)
+
+
+@pytest.fixture
+def connection(mongod: Mongod, database: Database[dict[str, Any]]) -> Connection:
+    """Our own Connection to the test's database."""
+    from chatstore_cli.mongo.connection import connect
+
+    return connect(mongod.uri, database.name, timeout_seconds=10)
+
+
+@pytest.fixture
+def fail_point(mongo_client: MongoClient[dict[str, Any]]) -> Callable[..., contextlib.AbstractContextManager[None]]:
+    """Make commands fail in the server: `with fail_point(["insert"], times=1, errorCode=91): ...`.
+
+    `times` and `skip` as the server has them, always on without; the rest goes to failCommand's `data`
+    (errorCode, closeConnection, blockConnection and blockTimeMS, writeConcernError, errorLabels, namespace, appName).
+    `client` is another server's.
+    """
+
+    @contextlib.contextmanager
+    def failing(
+        commands: Sequence[str],
+        *,
+        times: int | None = None,
+        skip: int | None = None,
+        client: MongoClient[dict[str, Any]] | None = None,
+        **data: Any,
+    ) -> Iterator[None]:
+        admin = (client if client is not None else mongo_client).admin
+        mode: Any = {"times": times} if times is not None else {"skip": skip} if skip is not None else "alwaysOn"
+        admin.command("configureFailPoint", "failCommand", mode=mode, data={"failCommands": list(commands), **data})
+        try:
+            yield
+        finally:
+            admin.command("configureFailPoint", "failCommand", mode="off")
+
+    return failing
+
+
+@pytest.fixture(params=["mongomock", pytest.param("real", marks=pytest.mark.real)])
+def any_connection(request: pytest.FixtureRequest) -> Connection:
+    """Our own Connection to an empty database: in memory, then on the real server. `.in_memory` tells which."""
+    if request.param == "real":
+        connection: Connection = request.getfixturevalue("connection")
+        return connection
+    import mongomock
+
+    from chatstore_cli.mongo.connection import Connection as Made
+
+    client: Any = mongomock.MongoClient(tz_aware=True)
+    return Made(client, client["test"], "memory (mongomock), database test", in_memory=True)
+
+
+@pytest.fixture
+def any_database(any_connection: Connection) -> Database[dict[str, Any]]:
+    """An empty database: in memory (mongomock), then on the real server."""
+    return any_connection.database
+
+
+# --- the real command ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command came to."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass
+class Chatstore:
+    """The real command as a process of its own, in a home of its own; `folder` is where it runs."""
+
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __call__(
+        self,
+        *arguments: str | Path,
+        stdin: str | bytes | None = None,
+        env: Mapping[str, str | None] | None = None,
+        timeout: float = 90,
+        cwd: Path | None = None,
+    ) -> Outcome:
+        """Run to the end. `env` adds variables; None takes one away. Without `stdin` there is none."""
+        given = stdin.encode() if isinstance(stdin, str) else stdin
+        done = subprocess.run(
+            self.command(*arguments),
+            input=given if given is not None else b"",
+            capture_output=True,
+            cwd=cwd or self.folder,
+            env=self._environment(env),
+            timeout=timeout,
+        )
+        out, err = (text.decode("utf-8", "backslashreplace") for text in (done.stdout, done.stderr))
+        return Outcome(done.returncode, out, err)
+
+    run = __call__
+
+    def popen(
+        self,
+        *arguments: str | Path,
+        env: Mapping[str, str | None] | None = None,
+        cwd: Path | None = None,
+        **settings: Any,
+    ) -> subprocess.Popen[bytes]:
+        """Start and let run, to be killed or waited for by the test. Pipes for stdout and stderr unless given."""
+        settings = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **settings}
+        return subprocess.Popen(
+            self.command(*arguments), cwd=cwd or self.folder, env=self._environment(env), **settings
+        )
+
+    def command(self, *arguments: str | Path) -> list[str]:
+        """The command line as it is run."""
+        return [sys.executable, "-m", "chatstore_cli", *map(str, arguments)]
+
+    def _environment(self, changes: Mapping[str, str | None] | None) -> dict[str, str]:
+        merged: dict[str, str | None] = {**self.environment, **(changes or {})}
+        return {name: value for name, value in merged.items() if value is not None}
+
+
+def _chatstore(tmp_path: Path) -> Chatstore:
+    folder = tmp_path / "work"
+    folder.mkdir()
+    passed_on = {name: os.environ[name] for name in ("PATH", "CHATSTORE_MONGOD") if name in os.environ}
+    return Chatstore(folder, {**passed_on, **home_environment(tmp_path / "home"), "LC_ALL": "C.UTF-8"})
+
+
+@pytest.fixture
+def chatstore(tmp_path: Path, mongo_uri: str, database: Database[dict[str, Any]]) -> Chatstore:
+    """The real command on the shared server and the test's own database: `chatstore("sessions", "list").out`."""
+    command = _chatstore(tmp_path)
+    command.environment |= {"CHATSTORE_URI": mongo_uri, "CHATSTORE_DATABASE": database.name}
+    return command
+
+
+@pytest.fixture
+def chatstore_without_database(tmp_path: Path) -> Chatstore:
+    """The real command with no setting at all."""
+    return _chatstore(tmp_path)
