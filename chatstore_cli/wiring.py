@@ -92,13 +92,10 @@ def masked_text(text: str) -> str:
 
 def translate_stray(error: Exception) -> ChatstoreError | None:
     """The error of ours for a driver's or the system's error that no adapter caught; None for a bug."""
-    if "pymongo" in sys.modules:
-        from bson.errors import BSONError
-        from pymongo.errors import PyMongoError
+    if "pymongo" in sys.modules:  # else it cannot be the driver's, and an error must not cost its import
+        from chatstore_cli.mongo.connection import is_driver_error, translate
 
-        from chatstore_cli.mongo.connection import translate
-
-        if isinstance(error, PyMongoError | BSONError):
+        if is_driver_error(error):
             return translate(error, "MongoDB")
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""

@@ -128,6 +128,11 @@ def driver_errors(doing: str) -> Iterator[None]:
         raise translate(error, doing) from error
 
 
+def is_driver_error(error: Exception) -> bool:
+    """Whether the driver raised it, so that `translate` knows it."""
+    return isinstance(error, driver.PyMongoError | BSONError)
+
+
 def translate(error: Exception, doing: str) -> ChatstoreError:
     """The error of ours that stands for one of the driver's."""
     reason = masked(_first_line(error))
