@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chatstore_cli.domain.errors import ChatstoreError, NotFound, Unreachable
 
 if TYPE_CHECKING:
     from chatstore_cli.config import Settings
+    from chatstore_cli.core.flush_reading import Source
     from chatstore_cli.domain.ports import SessionReader
+    from chatstore_cli.domain.storing import MessageStore
     from chatstore_cli.mongo.connection import Connection
 
 
@@ -74,6 +78,15 @@ class Stores:
             return f"embedded MongoDB, database {self.settings.mongo.database}"
         return self.connection.target
 
+    @cached_property
+    def message_store(self) -> MessageStore:
+        """The collection of flat messages, to be written to."""
+        from chatstore_cli.mongo.layouts.registry import LAYOUTS
+        from chatstore_cli.mongo.message_store import MongoMessageStore
+
+        specs = LAYOUTS["messages"](self.connection, self.settings).index_specs()
+        return MongoMessageStore(self.connection, self.settings.messages_collection, specs, self.patient_connection)
+
     def session_readers(self, layout: str | None = None) -> list[SessionReader]:
         """The readers of every layout, or of the one named. Raises NotFound for a layout that does not exist."""
         from chatstore_cli.mongo.layouts.registry import LAYOUTS
@@ -83,6 +96,67 @@ class Stores:
             raise NotFound(kind_of_thing="layout", name=layout, where="", hint=f"There are: {known}.")
         names = [layout] if layout is not None else list(LAYOUTS)
         return [LAYOUTS[name](self.connection, self.settings) for name in names]
+
+
+class Journals:
+    """The journals that paths name, with what remembers them. Raises NotFound for a path that is not there."""
+
+    def __init__(self, settings: Settings, paths: list[str]) -> None:
+        from chatstore_cli.files.journal_folders import find_journals
+
+        self._state_folder = settings.state.folder
+        self._found = find_journals(paths)
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes of all journals; 0 where one is standard input, whose end nobody knows."""
+        if None in self._found:
+            return 0
+        return sum(journal.size() for journals in self._found.values() for journal in journals)
+
+    @property
+    def from_stdin(self) -> bool:
+        """Whether standard input is among them, which can be read once only."""
+        return None in self._found
+
+    @contextmanager
+    def to_read(self) -> Iterator[list[Source]]:
+        """The journals for looking only: nothing is written beside them, and no lock is needed."""
+        from chatstore_cli.core.flush_reading import Source
+        from chatstore_cli.files.quarantine import Quarantine
+        from chatstore_cli.files.state import existing_folder
+
+        sources: list[Source] = []
+        for folder, journals in self._found.items():
+            remembering = folder and existing_folder(folder, self._state_folder)
+            quarantine = Quarantine(remembering or Path("/nonexistent"))
+            sources.extend(Source(journal, None, quarantine) for journal in journals)
+        yield sources
+
+    @contextmanager
+    def to_flush(self, command: str) -> Iterator[list[Source]]:
+        """The journals with ledger and quarantine, each folder locked. Raises Locked, naming the holder."""
+        from chatstore_cli.core.flush_reading import Source
+        from chatstore_cli.files.folder_lock import folder_lock
+        from chatstore_cli.files.ledger import Ledger
+        from chatstore_cli.files.quarantine import Quarantine
+        from chatstore_cli.files.state import remembering_folder, state_root
+
+        with ExitStack() as stack:
+            sources: list[Source] = []
+            for folder, journals in self._found.items():
+                if folder is None:
+                    remembering = state_root(self._state_folder) / "journals" / "stdin"
+                    remembering.mkdir(parents=True, exist_ok=True, mode=0o700)
+                    sources.extend(Source(journal, None, Quarantine(remembering)) for journal in journals)
+                    continue
+                remembering = remembering_folder(folder, self._state_folder)
+                stack.enter_context(folder_lock(folder, remembering, command))
+                ledger = Ledger(remembering / "ledger.sqlite3")
+                stack.callback(ledger.close)
+                quarantine = Quarantine(remembering)
+                sources.extend(Source(journal, ledger, quarantine) for journal in journals)
+            yield sources
 
 
 def masked_text(text: str) -> str:

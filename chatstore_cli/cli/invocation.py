@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,7 @@ from chatstore_cli.render.safe import many_lines
 
 if TYPE_CHECKING:
     from chatstore_cli.config import Settings
+    from chatstore_cli.domain.journal import Progress
     from chatstore_cli.wiring import Stores
 
 
@@ -79,7 +82,15 @@ class Invocation:
             raise NotAllowed(what="This command writes, and --read-only is set.", hint="Leave --read-only out.")
         self.say(f"Target: {self.stores.target}")
 
-    def confirm(self, plan: str, *, yes: bool, flag: str = "--yes") -> None:
+    def progress(self, total_bytes: int) -> AbstractContextManager[Callable[[Progress], None]]:
+        """A progress bar over journals on stderr, where that is a terminal and not --quiet; else nothing is shown."""
+        if self.options.quiet or not sys.stderr.isatty():
+            return nullcontext(lambda _: None)
+        from chatstore_cli.render.progress import progress_bar
+
+        return progress_bar(total_bytes, terminal_of(True, self.options.color))
+
+    def confirm(self, plan: str, *, yes: bool = False, flag: str = "--yes") -> None:
         """Go on only with the flag, or with a yes typed on a terminal. Raises NeedsConfirmation."""
         if yes:
             return

@@ -10,6 +10,7 @@
         BinaryMissing                    no mongod can be run here
       Conflict                        8  in use by someone else, or in another state than required
         Locked
+      Interrupted                   130  stopped by the user at a boundary where nothing is half done
       DocumentRefused                 1  one document that the driver or the server will not take
 
 The docstring of a class is its message: `{names}` in it are filled from the keyword arguments that it is
@@ -134,6 +135,13 @@ class Locked(Conflict):
     """{what} is in use by {holder}."""
 
     kind = "locked"
+
+
+class Interrupted(ChatstoreError):
+    """Interrupted. {what}"""
+
+    exit_code = ExitCode.INTERRUPTED
+    kind = "interrupted"
 
 
 class DocumentRefused(ChatstoreError):

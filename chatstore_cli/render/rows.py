@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from chatstore_cli.domain.checks import CheckResult
+from chatstore_cli.domain.journal import FlushResult
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.session import Session
 from chatstore_cli.domain.times import rfc3339
@@ -96,6 +97,22 @@ def check_row(check: CheckResult) -> dict[str, Any]:
     }
 
 
+def flush_row(result: FlushResult) -> dict[str, Any]:
+    """What a flush did. lines = stored + already_stored + skipped + quarantined + already_quarantined."""
+    return {
+        "files": result.files,
+        "lines": result.lines,
+        "stored": result.stored,
+        "already_stored": result.already_stored,
+        "quarantined": result.quarantined,
+        "already_quarantined": result.already_quarantined,
+        "skipped": result.skipped,
+        "pending": result.pending,
+        "seconds": round(result.seconds, 3),
+        "messages_per_second": round(result.messages_per_second, 1),
+    }
+
+
 def _short_time(value: Any) -> str:
     return "" if value is None else str(value)[:19].replace("T", " ")
 
@@ -132,4 +149,16 @@ CHECK_COLUMNS = (
     Column("seconds", "SECONDS", align="right", show=lambda value: f"{value:.3f}"),
     Column("detail", "DETAIL"),
     Column("hint", "WHAT TO DO"),
+)
+FLUSH_COLUMNS = (
+    Column("files", "Files", align="right", show=count),
+    Column("lines", "Lines", align="right", show=count),
+    Column("stored", "Stored", align="right", show=count),
+    Column("already_stored", "Already stored", align="right", show=count),
+    Column("quarantined", "Quarantined", align="right", show=count),
+    Column("already_quarantined", "Already quarantined", align="right", show=count),
+    Column("skipped", "Skipped", align="right", show=count),
+    Column("pending", "Pending", align="right", show=count),
+    Column("seconds", "Seconds", align="right"),
+    Column("messages_per_second", "Messages a second", align="right", show=count),
 )

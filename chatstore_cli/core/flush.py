@@ -1,0 +1,269 @@
+"""Flushing: journals into the messages layout, each message exactly once (DESIGN section 4).
+
+One thread reads and checks, two store, so that neither the disk nor the database waits for the other. Batches may end
+in any order; a journal's position moves on only over batches that are all done, so a kill at any instant loses
+nothing: what the ledger has not passed over is read again, and what is stored is recognised.
+"""
+
+from __future__ import annotations
+
+import queue
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from chatstore_cli.core.flush_reading import Pass, Reader, Source
+from chatstore_cli.core.flush_storing import Patience, Storer, StoringRules
+from chatstore_cli.core.tally import CountOnDisk, OutOfOrder, WindowedCount
+from chatstore_cli.domain.errors import ChatstoreError, Interrupted
+from chatstore_cli.domain.journal import Entry, FlushResult, Progress
+from chatstore_cli.domain.storing import MessageStore
+from chatstore_cli.domain.times import Clock, utc_now
+
+STORING_THREADS = 2
+_BATCH = 1_000
+_BATCH_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class FlushOptions:
+    """What to flush and how. `timeout` is in seconds: how long one outage of the database may last."""
+
+    rules: StoringRules = field(default_factory=StoringRules)
+    session: str | None = None
+    ignore_ledger: bool = False
+    timeout: float = 60.0
+
+    @property
+    def uses_ledger(self) -> bool:
+        """Whether positions are read and written: not where only some of the lines are looked at."""
+        return self.session is None and not self.rules.dry_run
+
+
+@dataclass
+class Batch:
+    """Entries to be stored together, and how far each journal in it has been read by its end."""
+
+    number: int
+    entries: list[Entry] = field(default_factory=list)
+    size: int = 0
+    reached: dict[str, tuple[Pass, int, int, str]] = field(default_factory=dict)
+
+
+class _Stopped(Exception):
+    """A storing thread has failed: no use in reading on."""
+
+
+class Flush:
+    """One run of flush-cache. Use it once."""
+
+    def __init__(
+        self,
+        store: MessageStore,
+        options: FlushOptions,
+        *,
+        clock: Clock = utc_now,
+        say: Callable[[str], None] = lambda _: None,
+        on_progress: Callable[[Progress], None] = lambda _: None,
+    ) -> None:
+        self._store = store
+        self._options = options
+        self._say = say
+        self._on_progress = on_progress
+        self._stop = threading.Event()
+        self._reader = Reader(clock, session=options.session, dry_run=options.rules.dry_run)
+        patience = Patience(
+            options.timeout, monotonic=time.monotonic, pause=self._stop.wait, jitter=random.random, say=say
+        )
+        self._storer = Storer(store, options.rules, patience, clock, self._quarantine_entry)
+        self._queue: queue.Queue[Batch | None] = queue.Queue(maxsize=STORING_THREADS)
+        self._batch = Batch(0)
+        self._lock = threading.Lock()
+        self._done: dict[int, Batch] = {}
+        self._next_done = 0
+        self._stored = 0
+        self._failure: Exception | None = None
+        self._passes: dict[str, Pass] = {}
+        self._newly_bad_before = 0
+        self._unreadable: list[ChatstoreError] = []
+        self._collection: str | None = None
+
+    def run(self, sources: Sequence[Source]) -> FlushResult:
+        """Flush the journals and say what was done.
+
+        Raises the first error that stopped it (Unreachable once `timeout` is over; Interrupted), after what was begun
+        has ended; its message says how far it got. A journal that cannot be read stops only itself, and is raised last.
+        """
+        began = time.monotonic()
+        if not self._options.rules.dry_run:
+            for done in self._store.prepare():
+                self._say(done)
+        self._collection = self._store.collection_id()
+        threads = [threading.Thread(target=self._store_batches, daemon=True) for _ in range(STORING_THREADS)]
+        for thread in threads:
+            thread.start()
+        interrupted = False
+        try:
+            self._read_all(sources)
+        except KeyboardInterrupt:
+            interrupted = True
+        except _Stopped:
+            pass
+        finally:
+            for _ in threads:
+                self._put(None)
+            for thread in threads:
+                thread.join()
+            for source in sources:
+                source.quarantine.sync()
+        result = self._result(len(sources), time.monotonic() - began)
+        how_far = f"{result.stored:,} messages stored of {result.lines:,} lines read."
+        if isinstance(self._failure, ChatstoreError):
+            self._failure.hint = f"{how_far} Run the same command again to go on: nothing is stored twice."
+            raise self._failure
+        if self._failure is not None:
+            raise self._failure
+        if interrupted:
+            raise Interrupted(what=f"{how_far} Run the same command again to go on.")
+        if self._unreadable:
+            self._unreadable[0].hint = f"{self._unreadable[0].hint or ''} Apart from it: {how_far}".strip()
+            raise self._unreadable[0]
+        return result
+
+    def _read_all(self, sources: Sequence[Source]) -> None:
+        again: list[Source] = []
+        for source in sources:
+            if not self._read(source, self._start(source), WindowedCount):
+                again.append(source)
+        self._cut()
+        if again or any(found.start is not None for found in self._passes.values()):
+            self._wait_until_done()
+        again.extend(found.source for found in self._passes.values() if found.abandoned and found.source not in again)
+        for source in again:
+            self._say(f"{source.journal.name}: reading it again from its first line, to count equal lines.")
+            if not self._read(source, None, WindowedCount) and not self._read(source, None, lambda _: CountOnDisk()):
+                raise AssertionError("a count on disk is never out of order")
+        self._cut()
+
+    def _start(self, source: Source) -> Pass:
+        start = None
+        if self._options.uses_ledger and not self._options.ignore_ledger and source.ledger and self._collection:
+            start = source.ledger.position(source.journal.name, self._collection)
+            if start is not None and not source.journal.still_at(start):
+                start = None
+        return Pass(source, WindowedCount(), start)
+
+    def _read(self, source: Source, begun: Pass | None, count: Callable[[str], WindowedCount | CountOnDisk]) -> bool:
+        """Read one journal into batches; False where equal lines have to be counted from its first line on."""
+        at = begun or Pass(source, WindowedCount())
+        at.counting = count(at.floor)
+        earlier = self._passes.get(at.name)
+        if earlier is not None:
+            self._newly_bad_before += earlier.newly_bad
+        self._passes[at.name] = at
+        if at.start is not None and source.journal.compressed:
+            return True
+        try:
+            for entries in self._reader.entries(at):
+                self._add(entries, at)
+                self._on_progress(Progress(at.name, at.offset, self._stored))
+                if self._failure is not None:
+                    raise _Stopped
+            at.ended = True
+        except OutOfOrder:
+            at.abandoned = True
+            return False
+        except ChatstoreError as error:
+            self._unreadable.append(error)
+        return True
+
+    def _add(self, entries: Iterable[Entry], at: Pass) -> None:
+        for entry in entries:
+            batch = self._batch
+            batch.entries.append(entry)
+            batch.size += len(entry.raw)
+            if len(batch.entries) >= _BATCH or batch.size >= _BATCH_BYTES:
+                self._cut()
+        # Only here, at the end of whole lines, may a later run begin: a batch can end between two fused records.
+        self._batch.reached[at.name] = (at, at.offset, at.records, at.latest)
+
+    def _cut(self) -> None:
+        if self._batch.entries or self._batch.reached:
+            batch, self._batch = self._batch, Batch(self._batch.number + 1)
+            self._put(batch)
+
+    def _put(self, batch: Batch | None) -> None:
+        while True:
+            try:
+                self._queue.put(batch, timeout=0.2)
+            except queue.Full:
+                if self._failure is not None:
+                    return
+            else:
+                return
+
+    def _wait_until_done(self) -> None:
+        while self._failure is None:
+            with self._lock:
+                if self._next_done == self._batch.number:
+                    return
+            time.sleep(0.002)
+
+    def _store_batches(self) -> None:
+        while (batch := self._queue.get()) is not None:
+            if self._failure is not None:
+                continue
+            try:
+                stored = self._storer.store(batch.entries, self._passes)
+                self._finish(batch, stored)
+            except Exception as error:  # noqa: BLE001 - carried to the reading thread, which raises it
+                self._failure = self._failure or error
+                self._stop.set()
+
+    def _finish(self, batch: Batch, stored: int) -> None:
+        batch.entries.clear()
+        with self._lock:
+            self._stored += stored
+            self._done[batch.number] = batch
+            passed: dict[str, tuple[Pass, int, int, str]] = {}
+            while (ready := self._done.pop(self._next_done, None)) is not None:
+                passed.update(ready.reached)
+                self._next_done += 1
+            if self._options.uses_ledger:
+                for at, offset, records, latest in passed.values():
+                    self._advance(at, offset, records, latest)
+
+    def _advance(self, at: Pass, offset: int, records: int, latest: str) -> None:
+        source = at.source
+        if at.abandoned or source.ledger is None or self._collection is None:
+            return
+        if source.journal.compressed and (not at.ended or at.pending or offset != at.offset):
+            return  # of a compressed file, only the whole can be remembered
+        source.quarantine.sync()
+        position = source.journal.position_at(offset, records, latest)
+        if position is not None:
+            source.ledger.advance(source.journal.name, self._collection, position)
+
+    def _quarantine_entry(self, at: Pass, entry: Entry, reason: str) -> None:
+        self._reader.quarantine(at, entry.number, entry.offset, entry.raw, reason, entry.identity)
+
+    def _result(self, files: int, seconds: float) -> FlushResult:
+        passes = self._passes.values()
+        lines = sum(found.lines for found in passes)
+        bad = sum(found.bad for found in passes)
+        skipped = sum(found.skipped for found in passes)
+        newly_bad = self._newly_bad_before + sum(found.newly_bad for found in passes)
+        return FlushResult(
+            files=files,
+            lines=lines,
+            stored=self._stored,
+            already_stored=max(0, lines - bad - skipped - self._stored),
+            quarantined=newly_bad,
+            already_quarantined=max(0, bad - newly_bad),
+            skipped=skipped,
+            pending=sum(found.pending for found in passes),
+            expired=sum(found.expired for found in passes),
+            seconds=seconds,
+        )

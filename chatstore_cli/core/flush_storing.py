@@ -1,0 +1,247 @@
+"""From entries to stored messages: what is there already is recognised, the rest is stored, each exactly once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from chatstore_cli.core.flush_reading import Pass
+from chatstore_cli.core.tally import CountOnDisk
+from chatstore_cli.domain.errors import Unreachable
+from chatstore_cli.domain.identity import content_key, to_millisecond
+from chatstore_cli.domain.journal import Entry
+from chatstore_cli.domain.storing import Inserted, MessageStore, Survey
+from chatstore_cli.domain.times import Clock
+
+Answer = TypeVar("Answer")
+
+_SESSIONS_KEPT = 100_000
+
+
+@dataclass(frozen=True)
+class StoringRules:
+    """How messages are stored. `ttl_days` 0 keeps them for ever; `ttl_from_created` counts from their own time."""
+
+    ttl_days: int = 30
+    ttl_from_created: bool = False
+    skip_expired: bool = False
+    dry_run: bool = False
+
+
+class Patience:
+    """Tries again what the database could not answer, with growing, jittered pauses, for at most `seconds`."""
+
+    def __init__(
+        self,
+        seconds: float,
+        *,
+        monotonic: Callable[[], float],
+        pause: Callable[[float], bool],
+        jitter: Callable[[], float],
+        say: Callable[[str], None],
+    ) -> None:
+        self._seconds = seconds
+        self._monotonic = monotonic
+        self._pause = pause
+        self._jitter = jitter
+        self._say = say
+
+    def answer(self, ask: Callable[[], Answer]) -> tuple[Answer, int]:
+        """The answer, and how many times it was asked. Raises the last Unreachable once time is up or we are stopped."""
+        attempts = 1
+        deadline: float | None = None
+        while True:
+            try:
+                return ask(), attempts
+            except Unreachable as error:
+                now = self._monotonic()
+                deadline = now + self._seconds if deadline is None else deadline
+                delay = min(10.0, 0.1 * 2.0 ** min(attempts - 1, 7)) * (0.5 + self._jitter() / 2)
+                if now + delay > deadline:
+                    raise
+                self._say(f"{error.message} Trying again in {delay:.1f} s.")
+                if self._pause(delay):
+                    raise
+                attempts += 1
+
+
+class Storer:
+    """Stores batches of entries; several threads may call it at once."""
+
+    def __init__(
+        self,
+        store: MessageStore,
+        rules: StoringRules,
+        patience: Patience,
+        clock: Clock,
+        quarantine: Callable[[Pass, Entry, str], None],
+    ) -> None:
+        self._store = store
+        self._rules = rules
+        self._patience = patience
+        self._clock = clock
+        self._quarantine = quarantine
+        self._sessions: dict[str, Survey] = {}
+        self._foreign = CountOnDisk()
+        self._foreign_known: set[tuple[str, str]] = set()
+        self._seen_dry = CountOnDisk() if rules.dry_run else None
+        self._lock = threading.Lock()
+
+    def store(self, entries: Sequence[Entry], passes: Mapping[str, Pass]) -> int:
+        """Store those of the entries that are not there yet; gives how many were stored (or would be).
+
+        A pass over a journal that turns out to need its beginning again is marked as abandoned.
+        """
+        surveys = self._surveys(entries)
+        wanted: list[Entry] = []
+        questioned: list[Entry] = []
+        for entry in entries:
+            survey = surveys[entry.fields["session_id"]]
+            if survey is Survey.EMPTY:
+                wanted.append(entry)
+            elif survey is Survey.DELETED:
+                self._skip(passes[entry.source])
+            else:
+                questioned.append(entry)
+        if questioned:
+            wanted.extend(self._not_stored(questioned, surveys, passes))
+        return self._insert(wanted, passes) if wanted else 0
+
+    def _surveys(self, entries: Sequence[Entry]) -> dict[str, Survey]:
+        sessions = dict.fromkeys(entry.fields["session_id"] for entry in entries)
+        with self._lock:
+            known = {session: self._sessions[session] for session in sessions if session in self._sessions}
+        unknown = [session for session in sessions if session not in known]
+        if unknown:
+            found, _ = self._patience.answer(lambda: self._survey(unknown))
+            with self._lock:
+                if len(self._sessions) >= _SESSIONS_KEPT:
+                    self._sessions.clear()
+                for session, survey in found.items():
+                    # Another batch may have found the session empty and be storing it: what was found first holds.
+                    known[session] = self._sessions.setdefault(session, survey)
+        return known
+
+    def _survey(self, sessions: list[str]) -> dict[str, Survey]:
+        found = self._store.survey(sessions)
+        return found | dict.fromkeys(self._store.tombstoned(sessions), Survey.DELETED)
+
+    def _not_stored(
+        self, entries: list[Entry], surveys: Mapping[str, Survey], passes: Mapping[str, Pass]
+    ) -> list[Entry]:
+        named = [entry for entry in entries if "message_id" in entry.fields]
+        nameless = [entry.identity for entry in entries if "message_id" not in entry.fields]
+        keys = self._patience.answer(lambda: self._store.stored_keys([e.identity for e in named]))[0] if named else {}
+        present = self._patience.answer(lambda: self._store.stored_ids(nameless))[0] if nameless else set()
+        missing: list[Entry] = []
+        for entry in entries:
+            if entry.identity in present or keys.get(entry.identity) == entry.key:
+                continue
+            if entry.identity in keys:
+                self._refuse_other_content(passes[entry.source], entry)
+            elif surveys[entry.fields["session_id"]] is Survey.FOREIGN and self._is_foreign(
+                passes[entry.source], entry
+            ):
+                continue
+            else:
+                missing.append(entry)
+        return missing
+
+    def _is_foreign(self, at: Pass, entry: Entry) -> bool:
+        """Whether another writer stored this message under its own id; each of its rows stands for one line."""
+        if at.start is not None and entry.instant <= at.floor:
+            # Equal lines before the place where this pass began may have been taken for those rows already.
+            at.abandoned = True
+            return True
+        with self._lock:
+            if (at.name, entry.session_id) not in self._foreign_known:
+                contents = self._patience.answer(lambda: list(self._store.foreign_contents(entry.session_id)))[0]
+                for content in contents:
+                    self._foreign.add(_foreign_key(at, content.key, in_milliseconds=content.in_milliseconds))
+                self._foreign_known.add((at.name, entry.session_id))
+            return self._foreign.take(_foreign_key(at, entry.key, in_milliseconds=False)) or self._foreign.take(
+                _foreign_key(at, _key_in_milliseconds(entry), in_milliseconds=True)
+            )
+
+    def _insert(self, wanted: list[Entry], passes: Mapping[str, Pass]) -> int:
+        kept, expires = self._with_expiry(wanted, passes)
+        if not kept:
+            return 0
+        if self._seen_dry is not None:
+            return sum(self._would_store(entry, passes[entry.source], self._seen_dry) for entry in kept)
+        inserted, attempts = self._patience.answer(lambda: self._store.insert(kept, expires))
+        for entry, reason in inserted.refused:
+            self._quarantine(passes[entry.source], entry, reason)
+        return inserted.stored + self._after_duplicates(inserted, attempts, passes)
+
+    def _with_expiry(
+        self, wanted: list[Entry], passes: Mapping[str, Pass]
+    ) -> tuple[list[Entry], list[datetime | None]]:
+        if self._rules.ttl_days == 0:
+            return wanted, [None] * len(wanted)
+        now = self._clock()
+        keep_for = timedelta(days=self._rules.ttl_days)
+        if not self._rules.ttl_from_created:
+            return wanted, [now + keep_for] * len(wanted)
+        kept: list[Entry] = []
+        expires: list[datetime | None] = []
+        for entry in wanted:
+            moment = _later(datetime.fromisoformat(entry.instant), keep_for)
+            if moment is not None and moment <= now:
+                at = passes[entry.source]
+                with at.lock:
+                    at.expired += 1
+                if self._rules.skip_expired:
+                    self._skip(at)
+                    continue
+            kept.append(entry)
+            expires.append(moment)
+        return kept, expires
+
+    def _after_duplicates(self, inserted: Inserted, attempts: int, passes: Mapping[str, Pass]) -> int:
+        """Ids that were there when storing: stored by our own lost attempt, by another writer, or by an equal line."""
+        named = [entry for entry in inserted.duplicates if "message_id" in entry.fields]
+        keys = self._patience.answer(lambda: self._store.stored_keys([e.identity for e in named]))[0] if named else {}
+        ours = 0
+        for entry in inserted.duplicates:
+            if "message_id" in entry.fields and keys.get(entry.identity) != entry.key:
+                self._refuse_other_content(passes[entry.source], entry)
+            elif attempts > 1:
+                ours += 1
+        return ours
+
+    def _would_store(self, entry: Entry, at: Pass, seen: CountOnDisk) -> int:
+        with self._lock:
+            earlier = seen.add(entry.identity.encode()) > 1
+            same = seen.add(entry.identity.encode() + entry.key) > 1
+        if earlier and not same:
+            self._refuse_other_content(at, entry)
+        return not earlier
+
+    def _refuse_other_content(self, at: Pass, entry: Entry) -> None:
+        message_id = entry.fields.get("message_id")
+        self._quarantine(at, entry, f"message_id {message_id!r} is stored already with other content")
+
+    def _skip(self, at: Pass) -> None:
+        with at.lock:
+            at.skipped += 1
+
+
+def _foreign_key(at: Pass, key: bytes, *, in_milliseconds: bool) -> bytes:
+    # Occurrences are counted within one journal, so each journal gets the foreign rows to itself.
+    return at.name.encode("utf-8", "surrogateescape") + (b"\0ms" if in_milliseconds else b"\0us") + key
+
+
+def _key_in_milliseconds(entry: Entry) -> bytes:
+    fields = entry.fields
+    return content_key(entry.session_id, fields["role"], to_millisecond(entry.instant), fields["text"])
+
+
+def _later(moment: datetime, by: timedelta) -> datetime | None:
+    try:
+        return moment + by
+    except OverflowError:
+        return None

@@ -1,0 +1,151 @@
+"""Journal lines: what a good one holds, and what flushing them gives (FACTS D has the app's own lines)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from chatstore_cli.domain.message import ROLES
+from chatstore_cli.domain.times import canonical_instant
+
+LINE_FIELDS = ("session_id", "role", "text", "metadata", "vector_ids", "created_at", "message_id")
+RESERVED_FIELDS = frozenset({"_id", "expires_at", "sequence", "extra_fields"})
+"""Fields that chatstore writes itself: where a line brings one, it is kept inside `extra_fields`."""
+
+DOCUMENT_LIMIT = 16 * 1024 * 1024
+"""Bytes of BSON that one document may have."""
+
+_FLOATS_HOLD = float(2**63)
+
+
+class Entry(NamedTuple):
+    """One good line, ready to be stored. `instant` is canonical; `key` is its content, `identity` its `_id`.
+
+    `source` is the journal's name, `number` the record's place in it (from 1), `offset` its first byte there.
+    """
+
+    source: str
+    identity: str
+    key: bytes
+    instant: str
+    fields: dict[str, Any]
+    number: int
+    offset: int
+    raw: bytes
+
+    @property
+    def session_id(self) -> str:
+        """The session that the line belongs to."""
+        return str(self.fields["session_id"])
+
+
+def flaw_of(fields: object) -> str | None:
+    """Why a decoded line cannot be stored, or None. `created_at` is brought into its canonical form in place."""
+    if type(fields) is not dict:
+        return "not a JSON object"
+    for name in ("session_id", "role", "text", "created_at"):
+        value = fields.get(name)
+        if type(value) is not str:
+            return f"no {name}" if name not in fields else f"{name} is {_kind(value)}, not text"
+    if not fields["session_id"]:
+        return "session_id is empty"
+    if fields["role"] not in ROLES:
+        return f"unknown role {fields['role'][:60]!r}"
+    try:
+        fields["created_at"] = canonical_instant(fields["created_at"])
+    except ValueError:
+        return f"created_at {fields['created_at'][:60]!r} is no ISO 8601 time"
+    metadata = fields.get("metadata")
+    if metadata is None:
+        fields["metadata"] = {}
+    elif type(metadata) is not dict:
+        return f"metadata is {_kind(metadata)}, not an object"
+    vector_ids = fields.get("vector_ids")
+    if vector_ids is None:
+        fields["vector_ids"] = []
+    elif type(vector_ids) is not list:
+        return f"vector_ids is {_kind(vector_ids)}, not a list"
+    if len(fields) > 6:
+        message_id = fields.get("message_id")
+        if message_id is None:
+            fields.pop("message_id", None)
+        elif type(message_id) is not str or not message_id:
+            return "message_id is not text" if type(message_id) is not str else "message_id is empty"
+    return None
+
+
+def may_have_lost_digits(fields: dict[str, Any]) -> bool:
+    """Whether a number in it may be an integer that the decoder turned into a float (FACTS A: 2^64 and more)."""
+    if not fields["metadata"] and not fields["vector_ids"] and len(fields) <= 7:
+        return False
+    return any(type(value) is not str and value and _has_huge_float(value) for value in fields.values())
+
+
+def _has_huge_float(value: Any) -> bool:
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if type(item) is str:
+            continue
+        if type(item) is float:
+            if item >= _FLOATS_HOLD or item <= -_FLOATS_HOLD:
+                return True
+        elif type(item) is dict:
+            pending.extend(item.values())
+        elif type(item) is list:
+            pending.extend(item)
+    return False
+
+
+def _kind(value: object) -> str:
+    names = {dict: "an object", list: "a list", str: "text", bool: "true or false", type(None): "null"}
+    return names.get(type(value), "a number")
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a journal has been stored in one collection. Fingerprints tell whether the file is still the same.
+
+    `offset` is in bytes of the file (for a compressed one: its whole size once it is done). `records` counts the
+    records up to there, `latest` is the latest instant among them.
+    """
+
+    offset: int
+    records: int
+    latest: str
+    head: str
+    tail: str
+
+
+@dataclass(frozen=True, slots=True)
+class FlushResult:
+    """What a flush did. lines = stored + already_stored + skipped + quarantined + already_quarantined.
+
+    `pending` counts unfinished last lines, left for next time. `skipped` lines belong to deleted sessions or have
+    expired. `expired` counts lines whose `expires_at` has passed already.
+    """
+
+    files: int = 0
+    lines: int = 0
+    stored: int = 0
+    already_stored: int = 0
+    quarantined: int = 0
+    already_quarantined: int = 0
+    skipped: int = 0
+    pending: int = 0
+    expired: int = 0
+    seconds: float = 0.0
+
+    @property
+    def messages_per_second(self) -> float:
+        """Lines dealt with in a second."""
+        return self.lines / self.seconds if self.seconds > 0 else 0.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a flush is; `offset` is in bytes of the journal `name`."""
+
+    name: str
+    offset: int
+    stored: int

@@ -1,0 +1,51 @@
+"""Finding journals: the files that a path names, or that a folder holds, with the folder that remembers them."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from chatstore_cli.domain.errors import NotFound
+from chatstore_cli.files.journal_reader import JournalFile
+from chatstore_cli.files.state import BESIDE
+
+_JOURNAL_NAME = re.compile(r".+\.jsonl(\.\d+)?(\.gz)?")
+
+
+def find_journals(paths: list[str]) -> dict[Path | None, list[JournalFile]]:
+    """The journals that the paths name, by the folder whose lock they need; None is standard input (`-`).
+
+    A folder gives its `*.jsonl`, rotated (`.jsonl.1`) and compressed (`.gz`) files, and those of its subfolders. A
+    file named twice counts once. Raises NotFound for a path that is not there.
+    """
+    found: dict[Path | None, dict[Path | None, JournalFile]] = {}
+    for name in paths:
+        if name == "-":
+            found.setdefault(None, {})[None] = JournalFile(None)
+            continue
+        path = Path(name)
+        if path.is_dir():
+            folder = path.resolve()
+            journals = found.setdefault(folder, {})
+            for journal in _inside(folder):
+                journals.setdefault(journal, JournalFile(journal))
+        elif path.exists():
+            path = path.resolve()
+            found.setdefault(path.parent, {}).setdefault(path, JournalFile(path))
+        else:
+            raise NotFound(
+                kind_of_thing="journal file or folder",
+                name=name,
+                where="",
+                hint="Give the path of a journal, or set mongo.cache.disk_path.",
+            )
+    return {folder: list(journals.values()) for folder, journals in found.items()}
+
+
+def _inside(folder: Path) -> list[Path]:
+    found: list[Path] = []
+    for place, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if name != BESIDE and not name.startswith("."))
+        found.extend(Path(place, name) for name in sorted(files) if _JOURNAL_NAME.fullmatch(name))
+    return found

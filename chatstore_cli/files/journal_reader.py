@@ -1,0 +1,146 @@
+"""Reading a journal: blocks of whole lines from a file, a compressed file or standard input, with their offsets."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import sys
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, cast
+
+from chatstore_cli.domain.errors import ChatstoreError
+from chatstore_cli.domain.journal import Position
+from chatstore_cli.domain.storing import Block, OversizedLine, Piece
+from chatstore_cli.files import journal_lines
+
+BLOCK = 1024 * 1024
+LINE_LIMIT = 100 * 1024 * 1024
+"""A line above this cannot become a document of 16 MiB, however it is escaped; it is never held in memory whole."""
+
+_FINGERPRINT = 4096
+
+
+class JournalFile:
+    """One journal, by the path under which the ledger and the quarantine know it."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self.name = "stdin" if path is None else str(path)
+        self.compressed = path is not None and path.suffix == ".gz"
+
+        self.resumable = path is not None and not self.compressed
+        self.decode = journal_lines.loads
+
+    def decode_flaw(self, line: bytes) -> str:
+        """Why a line does not decode, in words."""
+        return journal_lines.decode_flaw(line)
+
+    def lost_digits(self, line: bytes) -> bool:
+        """Whether decoding lost digits of an integer."""
+        return journal_lines.lost_digits(line)
+
+    def salvage(self, line: bytes) -> Iterator[Piece]:
+        """What a damaged line holds whole, and what is left of it."""
+        return journal_lines.salvage(line)
+
+    def size(self) -> int:
+        """Bytes on disk; 0 for standard input."""
+        return 0 if self.path is None else self.path.stat().st_size
+
+    def blocks(self, start: int = 0) -> Iterator[Block | OversizedLine]:
+        """The lines from a byte offset on, which must be the beginning of one."""
+        try:
+            with self._open() as stream:
+                if start:
+                    stream.seek(start)
+                yield from _blocks(stream, start)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise ChatstoreError(
+                what=f"{self.name}: the compressed file is damaged or cut off: {error}",
+                hint="What came before the damage has been read; restore the file and run it again.",
+            ) from error
+        except OSError as error:
+            raise ChatstoreError(what=f"{self.name}: {error.strerror or error}") from error
+
+    def pieces(self, offset: int, length: int) -> Iterator[bytes]:
+        """The bytes of a stretch, in pieces. Raises ChatstoreError for standard input, which is gone once read."""
+        if self.path is None:
+            raise ChatstoreError(
+                what=f"stdin: the line at byte {offset} is over {LINE_LIMIT >> 20} MiB and cannot be kept from a pipe.",
+                hint="Give the journal as a file.",
+            )
+        with self._open() as stream:
+            stream.seek(offset)
+            while length > 0 and (piece := stream.read(min(BLOCK, length))):
+                length -= len(piece)
+                yield piece
+
+    def position_at(self, offset: int, records: int, latest: str) -> Position | None:
+        """The position with the fingerprints that will tell whether the file is still the same; None without one."""
+        if self.path is None:
+            return None
+        end = self.size() if self.compressed else offset
+        head, tail = self._fingerprints(end)
+        return Position(end, records, latest, head, tail)
+
+    def still_at(self, position: Position) -> bool:
+        """Whether the file still has the bytes that the position was taken over, as far as fingerprints tell.
+
+        For a compressed file: whether it is the whole that was done before.
+        """
+        if self.path is None:
+            return False
+        size = self.size()
+        if size < position.offset or (self.compressed and size != position.offset):
+            return False
+        return self._fingerprints(position.offset) == (position.head, position.tail)
+
+    def _fingerprints(self, end: int) -> tuple[str, str]:
+        assert self.path is not None
+        with self.path.open("rb") as stream:
+            head = stream.read(min(_FINGERPRINT, end))
+            stream.seek(max(0, end - _FINGERPRINT))
+            tail = stream.read(min(_FINGERPRINT, end))
+        return hashlib.blake2b(head, digest_size=12).hexdigest(), hashlib.blake2b(tail, digest_size=12).hexdigest()
+
+    def _open(self) -> IO[bytes]:
+        if self.path is None:
+            return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
+        if self.compressed:
+            return cast(IO[bytes], gzip.open(self.path, "rb"))
+        return self.path.open("rb", buffering=0)
+
+
+def _blocks(stream: IO[bytes], offset: int) -> Iterator[Block | OversizedLine]:
+    rest: list[bytes] = []
+    rest_length = 0
+    oversized = False
+    while chunk := stream.read(BLOCK):
+        end = chunk.rfind(b"\n")
+        if end < 0:
+            rest_length += len(chunk)
+            if rest_length > LINE_LIMIT:
+                oversized, rest = True, []
+            if not oversized:
+                rest.append(chunk)
+            continue
+        if oversized:
+            end = chunk.find(b"\n")
+            yield OversizedLine(offset, rest_length + end, complete=True)
+            offset += rest_length + end + 1
+            chunk, rest, rest_length, oversized = chunk[end + 1 :], [], 0, False
+            end = chunk.rfind(b"\n")
+            if end < 0:
+                rest, rest_length = [chunk], len(chunk)
+                continue
+        rest.append(chunk[:end])
+        whole = b"".join(rest)
+        yield Block(offset, whole.split(b"\n"))
+        offset += len(whole) + 1
+        rest, rest_length = [chunk[end + 1 :]], len(chunk) - end - 1
+    if oversized:
+        yield OversizedLine(offset, rest_length, complete=False)
+    elif rest_length:
+        yield Block(offset, [b"".join(rest)], complete=False)

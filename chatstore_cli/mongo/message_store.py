@@ -1,0 +1,240 @@
+"""What flushing asks of the messages layout's collection: what is there, and adding what is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+import bson
+import pymongo.errors as driver
+from bson.errors import BSONError
+from bson.raw_bson import RawBSONDocument
+from pymongo.collection import Collection
+
+from chatstore_cli.domain.errors import Unreachable
+from chatstore_cli.domain.identity import content_key, is_ours, session_prefix, to_millisecond
+from chatstore_cli.domain.indexes import IndexSpec
+from chatstore_cli.domain.journal import DOCUMENT_LIMIT, LINE_FIELDS, RESERVED_FIELDS, Entry
+from chatstore_cli.domain.storing import Inserted, StoredContent, Survey
+from chatstore_cli.domain.times import format_instant, read_instant
+from chatstore_cli.mongo.connection import RETRYABLE_CODES, Connection, Document, driver_errors
+
+TOMBSTONES = "chatstore_tombstones"
+"""Sessions that were deleted on purpose: `{_id: {layout, session_id}, deleted_at}`. A replay leaves them out."""
+
+_SMALL_SESSION = 5_000
+_DUPLICATE = 11000
+_FEW_DOCUMENTS = 100_000
+
+
+class MongoMessageStore:
+    """The flat messages of one collection, as flush-cache writes them. Errors are those of domain/errors.py."""
+
+    def __init__(
+        self, connection: Connection, collection: str, index_specs: Sequence[IndexSpec], patient: Connection
+    ) -> None:
+        self._connection = connection
+        self._patient = patient
+        self._name = collection
+        self._messages: Collection[Document] = connection.collection(collection)
+        self._index_specs = index_specs
+
+    def collection_id(self) -> str | None:
+        """The collection's UUID, which changes when it is dropped (FACTS A); None where there is none yet."""
+        if self._connection.in_memory:
+            return None
+        with driver_errors(f"reading the identity of {self._name}"):
+            for found in self._connection.database.list_collections(filter={"name": self._name}):
+                return str(found["info"]["uuid"])
+        return None
+
+    def prepare(self) -> list[str]:
+        """Make sure that the collection exists and that looking up its sessions is cheap; says what was done.
+
+        A new collection gets every index of its layout: with no documents, a TTL index can delete none. An existing
+        one gets only the index that looking up sessions needs, and only while it is small; else that is said.
+        """
+        with driver_errors(f"preparing {self._name}"):
+            existing = self._messages.index_information()
+            if not existing:
+                self._create(self._index_specs)
+                return [f"Created collection {self._name} with its indexes."]
+            keyed = {tuple((field, int(order)) for field, order in _keys(known)) for known in existing.values()}
+            wanted = [spec for spec in self._index_specs if spec.keys[0][0] == "session_id" and spec.keys not in keyed]
+            if not wanted or any(keys[0][0] == "session_id" for keys in keyed):
+                return []
+            if self._messages.estimated_document_count() > _FEW_DOCUMENTS:
+                return [f"{self._name} has no index on session_id, so this is slow; see: chatstore indexes apply"]
+            try:
+                self._create(wanted)
+            except driver.OperationFailure as error:
+                return [f"Could not create index {wanted[0].name} on {self._name}: {error}"]
+            return [f"Created index {wanted[0].name} on {self._name}."]
+
+    def survey(self, sessions: Sequence[str]) -> dict[str, Survey]:
+        """For each session whether it has rows, and whether any of them were stored under ids that are not ours."""
+        with driver_errors(f"looking up sessions in {self._name}"):
+            counts = self._messages.aggregate(
+                [
+                    {"$match": {"session_id": {"$in": list(sessions)}}},
+                    {"$group": {"_id": "$session_id", "rows": {"$sum": 1}}},
+                ]
+            )
+            rows: dict[str, int] = {found["_id"]: int(found["rows"]) for found in counts}
+            if not rows:
+                return dict.fromkeys(sessions, Survey.EMPTY)
+            foreign = self._foreign_among([session for session, count in rows.items() if count <= _SMALL_SESSION])
+            for session, count in rows.items():
+                if count > _SMALL_SESSION and self._count_ours(session) != count:
+                    foreign.add(session)
+        return {
+            session: Survey.EMPTY if session not in rows else Survey.FOREIGN if session in foreign else Survey.OURS
+            for session in sessions
+        }
+
+    def _foreign_among(self, sessions: list[str]) -> set[str]:
+        prefixes = {session: session_prefix(session) for session in sessions}
+        found = self._messages.find({"session_id": {"$in": sessions}}, {"_id": 1, "session_id": 1}, batch_size=10_000)
+        return {row["session_id"] for row in found if not is_ours(row["_id"], prefixes[row["session_id"]])}
+
+    def _count_ours(self, session: str) -> int:
+        prefix = session_prefix(session)
+        return self._messages.count_documents({"_id": {"$gte": prefix, "$lt": prefix + "g"}})  # from the index alone
+
+    def tombstoned(self, sessions: Sequence[str]) -> set[str]:
+        """Those of the sessions that were deleted on purpose."""
+        ids = [{"layout": "messages", "session_id": session} for session in sessions]
+        with driver_errors(f"reading {TOMBSTONES}"):
+            found = self._connection.database[TOMBSTONES].find({"_id": {"$in": ids}}, {"_id": 1})
+            return {str(row["_id"]["session_id"]) for row in found}
+
+    def stored_ids(self, identities: Sequence[str]) -> set[str]:
+        """Those of the ids that are stored."""
+        with driver_errors(f"looking up messages in {self._name}"):
+            found = self._messages.find({"_id": {"$in": list(identities)}}, {"_id": 1}, batch_size=10_000)
+            return {row["_id"] for row in found}
+
+    def stored_keys(self, identities: Sequence[str]) -> dict[str, bytes]:
+        """The content key of each of the ids that is stored."""
+        fields = {"session_id": 1, "role": 1, "text": 1, "created_at": 1}
+        with driver_errors(f"looking up messages in {self._name}"):
+            found = self._messages.find({"_id": {"$in": list(identities)}}, fields, batch_size=10_000)
+            return {row["_id"]: content.key for row in found if (content := _content(row))}
+
+    def foreign_contents(self, session: str) -> Iterator[StoredContent]:
+        """What the rows of a session hold that another writer stored under its own ids."""
+        prefix = session_prefix(session)
+        fields = {"session_id": 1, "role": 1, "text": 1, "created_at": 1}
+        with driver_errors(f"reading session {session!r} in {self._name}"):
+            for row in self._messages.find({"session_id": session}, fields):
+                if not is_ours(row["_id"], prefix) and (content := _content(row)):
+                    yield content
+
+    def insert(self, entries: Sequence[Entry], expires_at: Sequence[datetime | None]) -> Inserted:
+        """Store the entries, unordered: one that is refused never costs another.
+
+        Raises Unreachable where some may have been stored and some not; then calling again with the same is right.
+        """
+        refused: list[tuple[Entry, str]] = []
+        sent: list[Entry] = []
+        documents: list[Any] = []
+        for entry, expires in zip(entries, expires_at, strict=True):
+            document = to_document(entry, expires)
+            try:
+                encoded = bson.encode(document)
+            except (BSONError, OverflowError, RecursionError, UnicodeError, TypeError, ValueError) as error:
+                refused.append((entry, f"cannot be stored: {str(error)[:300]}"))
+                continue
+            if len(encoded) > DOCUMENT_LIMIT:
+                refused.append((entry, f"{len(encoded):,} bytes as a document, over the limit of 16 MiB"))
+                continue
+            sent.append(entry)
+            documents.append(document if self._connection.in_memory else RawBSONDocument(encoded))
+        if not documents:
+            return Inserted(0, [], refused)
+        doing = f"storing messages in {self._name}"
+        with driver_errors(doing):
+            try:
+                self._messages.insert_many(documents, ordered=False)
+            except driver.BulkWriteError as error:
+                return self._after(error, sent, refused, doing)
+        return Inserted(len(sent), [], refused)
+
+    def _after(
+        self, error: driver.BulkWriteError, sent: list[Entry], refused: list[tuple[Entry, str]], doing: str
+    ) -> Inserted:
+        details: Mapping[str, Any] = error.details or {}
+        duplicates: list[Entry] = []
+        transient = list(details.get("writeConcernErrors", []))
+        for failure in details.get("writeErrors", []):
+            entry = sent[failure["index"]]
+            if failure.get("code") == _DUPLICATE and failure.get("keyPattern", {"_id": 1}) == {"_id": 1}:
+                duplicates.append(entry)
+            elif failure.get("code") in RETRYABLE_CODES:
+                transient.append(failure)
+            else:
+                reason = f"the server refused it: {failure.get('errmsg', '')} (code {failure.get('code')})"
+                refused.append((entry, reason[:400]))
+        if transient:
+            first = transient[0]
+            raise Unreachable(what=f"{doing}: {first.get('errmsg', 'not acknowledged')}") from error
+        return Inserted(int(details.get("nInserted", 0)), duplicates, refused)
+
+    def _create(self, specs: Sequence[IndexSpec]) -> None:
+        messages = self._patient.collection(self._name)
+        for spec in specs:
+            options: dict[str, Any] = {"name": spec.name}
+            if spec.expire_after_seconds is not None:
+                options["expireAfterSeconds"] = spec.expire_after_seconds
+            # another process may be creating the same one
+            with suppress(driver.DuplicateKeyError):
+                messages.create_index(list(spec.keys), **options)
+
+
+def to_document(entry: Entry, expires_at: datetime | None) -> Document:
+    """The stored shape of a journal line (DESIGN section 3): unknown fields are kept beside ours."""
+    fields = entry.fields
+    document: Document = {
+        "_id": entry.identity,
+        "session_id": fields["session_id"],
+        "role": fields["role"],
+        "text": fields["text"],
+        "metadata": fields["metadata"],
+        "vector_ids": fields["vector_ids"],
+        "created_at": entry.instant,
+        "sequence": entry.number,
+    }
+    if expires_at is not None:
+        document["expires_at"] = expires_at
+    if len(fields) > 6:
+        clashing = {}
+        for name, value in fields.items():
+            if name in RESERVED_FIELDS:
+                clashing[name] = value
+            elif name not in LINE_FIELDS or name == "message_id":
+                document[name] = value
+        if clashing:
+            document["extra_fields"] = clashing
+    return document
+
+
+def _content(row: Document) -> StoredContent | None:
+    texts = (row.get("session_id"), row.get("role"), row.get("text"))
+    moment = read_instant(row.get("created_at"))
+    if moment is None or not all(isinstance(text, str) for text in texts):
+        return None
+    instant = format_instant(moment)
+    in_milliseconds = isinstance(row.get("created_at"), datetime)
+    if in_milliseconds:
+        instant = to_millisecond(instant)
+    session, role, text = (str(value) for value in texts)
+    try:
+        return StoredContent(content_key(session, role, instant, text), in_milliseconds)
+    except UnicodeEncodeError:
+        return None
+
+
+def _keys(known: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return [(field, order if isinstance(order, int | float) else 0) for field, order in known["key"]]
