@@ -42,3 +42,11 @@ class Session:
     message_count_capped: bool = False
     paused: bool = False
     usage: Usage = NO_USAGE
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """When the database deletes a session's oldest and newest message by itself; None where it never does."""
+
+    oldest: datetime | None
+    newest: datetime | None

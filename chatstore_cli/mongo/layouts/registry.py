@@ -6,5 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from chatstore_cli.domain.ports import SessionReader
+from chatstore_cli.mongo.layouts.messages import MessagesLayout
 
-LAYOUTS: dict[str, Callable[[Any, Any], SessionReader]] = {}
+LAYOUTS: dict[str, Callable[[Any, Any], SessionReader]] = {
+    "messages": MessagesLayout,
+}
