@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chatstore_cli.domain.errors import ChatstoreError, NotFound, Unreachable
 
 if TYPE_CHECKING:
     from chatstore_cli.config import Settings
     from chatstore_cli.core.flush_reading import Source
-    from chatstore_cli.domain.ports import SessionReader
+    from chatstore_cli.domain.ports import SampleFolder, SampleStore, SessionReader
     from chatstore_cli.domain.storing import MessageStore
     from chatstore_cli.mongo.connection import Connection
+    from chatstore_cli.mongo.embedded import EmbeddedServer
 
 
 class Stores:
@@ -41,6 +41,15 @@ class Stores:
         from chatstore_cli.mongo.embedded import ensure_running
 
         return ensure_running(mongo.embedded.data_dir, mongo.embedded.runtime_dir, say=self._say)
+
+    @cached_property
+    def embedded(self) -> EmbeddedServer:
+        """The embedded MongoDB, also where mongo.uri names another server. Starts nothing."""
+        from chatstore_cli.mongo.embedded import EmbeddedServer
+
+        return EmbeddedServer(
+            self.settings.mongo.embedded.data_dir, self.settings.mongo.embedded.runtime_dir, self._say
+        )
 
     @cached_property
     def connection(self) -> Connection:
@@ -159,9 +168,37 @@ class Journals:
             yield sources
 
 
-def masked_text(text: str) -> str:
-    """Any text with the passwords of URIs in it taken out."""
-    return re.sub(r"(mongodb(?:\+srv)?://[^:@/\s]*):[^@/\s]*@", r"\1:***@", text)
+class DemoStage:
+    """What `chatstore demo` plays on: a database and a folder of its own, and the settings that lead to both."""
+
+    def __init__(self, stores: Stores, folder: Path | None) -> None:
+        from chatstore_cli.files.sample_folder import MarkedFolder
+        from chatstore_cli.files.state import state_root
+        from chatstore_cli.mongo.sample_store import MongoSampleStore
+
+        settings = stores.settings
+        self.store: SampleStore = MongoSampleStore(stores.connection, settings.sessions_collection)
+        self.folder: SampleFolder = MarkedFolder((folder or state_root(settings.state.folder) / "demo").absolute())
+        self._settings = settings
+
+    def configuration(self, journals: str) -> dict[str, Any]:
+        """Settings for the demo's commands, so that they find the same server and collections from anywhere.
+
+        The URI is left out: it may hold a password, and this is written to a file.
+        """
+        mongo = self._settings.mongo
+        places = {"data_dir": mongo.embedded.data_dir, "runtime_dir": mongo.embedded.runtime_dir}
+        return {
+            "mongo": {
+                "database": mongo.database,
+                "cache": {"disk_path": str(self.folder.path / journals)},
+                "embedded": {name: place for name, place in places.items() if place is not None},
+            },
+            "layouts": {
+                "workflow": {"sessions": self._settings.sessions_collection},
+                "messages": {"messages": self._settings.messages_collection},
+            },
+        }
 
 
 def translate_stray(error: Exception) -> ChatstoreError | None:

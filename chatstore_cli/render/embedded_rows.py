@@ -1,0 +1,62 @@
+"""The embedded MongoDB's status as a row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chatstore_cli.domain.embedded import EmbeddedStatus
+from chatstore_cli.domain.times import rfc3339
+from chatstore_cli.render.listing import Column, Record
+
+_STEPS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
+
+
+def status_record(status: EmbeddedStatus) -> Record:
+    """The status under the words that do not change; a table leaves out what is not known."""
+    row = {
+        "running": status.running,
+        "version": status.version,
+        "socket": status.socket,
+        "data_folder": status.data_folder,
+        "size_bytes": status.size_bytes,
+        "uptime_seconds": None if status.uptime_seconds is None else round(status.uptime_seconds, 1),
+        "pid": status.pid,
+        "started_at": rfc3339(status.started_at),
+        "binary": status.binary,
+        "log": status.log,
+    }
+    columns = (
+        Column("running", "Running"),
+        Column("version", "Version", in_table=status.version is not None),
+        Column("socket", "Socket", in_table=status.socket is not None),
+        Column("data_folder", "Data folder"),
+        Column("size_bytes", "Size", show=size),
+        Column("uptime_seconds", "Uptime", show=duration, in_table=status.uptime_seconds is not None),
+        Column("pid", "Process", in_table=status.pid is not None),
+        Column("started_at", "Started", in_table=status.started_at is not None),
+        Column("binary", "Binary", in_table=status.binary is not None),
+        Column("log", "Log"),
+    )
+    return Record(columns, row)
+
+
+def size(value: Any) -> str:
+    """Bytes with two or three digits and a unit: `301 MiB`, `1.5 GiB`."""
+    amount = float(value)
+    for unit in _UNITS[:-1]:
+        if amount < 1024:
+            return f"{amount:.0f} {unit}" if amount >= 10 or unit == "bytes" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} {_UNITS[-1]}"
+
+
+def duration(value: Any) -> str:
+    """Seconds in the two largest units: `3 d 4 h`, `12 s`."""
+    rest = int(value)
+    parts: list[str] = []
+    for unit, seconds in _STEPS:
+        amount, rest = divmod(rest, seconds)
+        if amount or (unit == "s" and not parts):
+            parts.append(f"{amount} {unit}")
+    return " ".join(parts[:2])
