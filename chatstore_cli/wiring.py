@@ -7,14 +7,15 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from chatstore_cli.domain.errors import ChatstoreError, NotFound, Unreachable
 
 if TYPE_CHECKING:
     from chatstore_cli.config import Settings
+    from chatstore_cli.core.demo import DemoStage
     from chatstore_cli.core.flush_reading import Source
-    from chatstore_cli.domain.ports import SampleFolder, SampleStore, SessionReader
+    from chatstore_cli.domain.ports import SessionReader
     from chatstore_cli.domain.storing import MessageStore
     from chatstore_cli.mongo.connection import Connection
     from chatstore_cli.mongo.embedded import EmbeddedServer
@@ -168,37 +169,24 @@ class Journals:
             yield sources
 
 
-class DemoStage:
-    """What `chatstore demo` plays on: a database and a folder of its own, and the settings that lead to both."""
+def demo_stage(stores: Stores, folder: Path | None) -> DemoStage:
+    """The database and the folder of `chatstore demo`; the folder is in the state folder unless one is named."""
+    from chatstore_cli.core.demo import DemoStage
+    from chatstore_cli.files.sample_folder import MarkedFolder
+    from chatstore_cli.files.state import state_root
+    from chatstore_cli.mongo.sample_store import MongoSampleStore
 
-    def __init__(self, stores: Stores, folder: Path | None) -> None:
-        from chatstore_cli.files.sample_folder import MarkedFolder
-        from chatstore_cli.files.state import state_root
-        from chatstore_cli.mongo.sample_store import MongoSampleStore
-
-        settings = stores.settings
-        self.store: SampleStore = MongoSampleStore(stores.connection, settings.sessions_collection)
-        self.folder: SampleFolder = MarkedFolder((folder or state_root(settings.state.folder) / "demo").absolute())
-        self._settings = settings
-
-    def configuration(self, journals: str) -> dict[str, Any]:
-        """Settings for the demo's commands, so that they find the same server and collections from anywhere.
-
-        The URI is left out: it may hold a password, and this is written to a file.
-        """
-        mongo = self._settings.mongo
-        places = {"data_dir": mongo.embedded.data_dir, "runtime_dir": mongo.embedded.runtime_dir}
-        return {
-            "mongo": {
-                "database": mongo.database,
-                "cache": {"disk_path": str(self.folder.path / journals)},
-                "embedded": {name: place for name, place in places.items() if place is not None},
-            },
-            "layouts": {
-                "workflow": {"sessions": self._settings.sessions_collection},
-                "messages": {"messages": self._settings.messages_collection},
-            },
-        }
+    settings = stores.settings
+    return DemoStage(
+        store=MongoSampleStore(stores.connection, settings.sessions_collection),
+        folder=MarkedFolder((folder or state_root(settings.state.folder) / "demo").absolute()),
+        uri=settings.mongo.uri,
+        database=settings.mongo.database,
+        sessions_collection=settings.sessions_collection,
+        messages_collection=settings.messages_collection,
+        data_dir=settings.mongo.embedded.data_dir,
+        runtime_dir=settings.mongo.embedded.runtime_dir,
+    )
 
 
 def translate_stray(error: Exception) -> ChatstoreError | None:

@@ -1,0 +1,37 @@
+"""The folder of `chatstore demo`, marked as such: the demo never touches one that it did not make."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+MARK = ".made-by-chatstore-demo"
+
+
+class MarkedFolder:
+    """A SampleFolder at `path`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def holds_others(self) -> bool:
+        """Whether there is something at the path, and not the demo's mark in it."""
+        if not self.path.is_dir():
+            return self.path.exists()
+        return not (self.path / MARK).exists() and any(self.path.iterdir())
+
+    def replace(self, files: Mapping[str, str]) -> None:
+        """Remove what is there and write the files. Raises OSError where the folder cannot be written."""
+        self.remove()
+        self.path.mkdir(parents=True, mode=0o700)
+        (self.path / MARK).touch()
+        for name, text in files.items():
+            file = self.path / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+
+    def remove(self) -> None:
+        """Remove the folder; it need not exist."""
+        if self.path.exists():
+            shutil.rmtree(self.path)
