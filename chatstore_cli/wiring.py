@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from chatstore_cli.domain.errors import ChatstoreError, NotFound, Unreachable
 
@@ -187,6 +187,13 @@ def demo_stage(stores: Stores, folder: Path | None) -> DemoStage:
         data_dir=settings.mongo.embedded.data_dir,
         runtime_dir=settings.mongo.embedded.runtime_dir,
     )
+
+
+def new_file(path: str, *, force: bool) -> AbstractContextManager[BinaryIO]:
+    """A file to be written to, which appears whole when the block ends well. Raises Conflict where there is one."""
+    from chatstore_cli.files.new_file import new_file as appearing
+
+    return appearing(Path(path), force=force)
 
 
 def translate_stray(error: Exception) -> ChatstoreError | None:

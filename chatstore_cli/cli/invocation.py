@@ -18,7 +18,7 @@ from chatstore_cli.render.listing import Listing, OutputFormat, Record, Terminal
 from chatstore_cli.render.safe import many_lines
 
 if TYPE_CHECKING:
-    from chatstore_cli.config import Settings
+    from chatstore_cli.config import Configuration, Settings
     from chatstore_cli.domain.journal import Progress
     from chatstore_cli.wiring import Stores
 
@@ -29,12 +29,21 @@ class Invocation:
     def __init__(self, context: typer.Context) -> None:
         self.options: GlobalOptions = global_options(context)
 
-    @cached_property
-    def settings(self) -> Settings:
-        """The settings in force."""
-        from chatstore_cli.config import load_settings
+    def load_configuration(self) -> Configuration:
+        """The settings with what is known about them, wrong or not. Raises BadConfig for a file nobody can read."""
+        from chatstore_cli.config import load_configuration
 
-        return load_settings(self.options.config, uri=self.options.uri, database=self.options.database)
+        return load_configuration(self.options.config, uri=self.options.uri, database=self.options.database)
+
+    @cached_property
+    def configuration(self) -> Configuration:
+        """The settings in force, with where each comes from. Raises BadConfig."""
+        return self.load_configuration().valid()
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force. Raises BadConfig."""
+        return self.configuration.settings
 
     @cached_property
     def stores(self) -> Stores:

@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Annotated, Any, NamedTuple, cast
 
@@ -103,6 +104,7 @@ def _print_version(_context: typer.Context, _parameter: Any, value: bool) -> boo
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and give its exit status. No traceback reaches the user."""
+    warnings.showwarning = _tell_warning
     try:
         result = root_command().main(list(arguments), prog_name="chatstore", standalone_mode=False)
         sys.stdout.flush()
@@ -120,6 +122,11 @@ def run(arguments: Sequence[str]) -> int:
         return _report_unexpected(error, arguments)
     finally:
         _let_go_of_the_driver()
+
+
+def _tell_warning(message: Warning | str, *_: Any) -> None:
+    # A library's warning, such as the driver's about an unknown option of the URI: one line, without its source code.
+    sys.stderr.write(f"chatstore: {str(message).strip().partition(chr(10))[0]}\n")
 
 
 def _report(error: ChatstoreError, arguments: Sequence[str]) -> int:

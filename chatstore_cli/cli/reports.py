@@ -35,11 +35,11 @@ def write_crash_log(error: Exception, arguments: Sequence[str]) -> str:
     import tempfile
     from datetime import UTC, datetime
 
-    from chatstore_cli.wiring import masked_text
+    from chatstore_cli.domain.secrets import masked
 
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     details = "".join(traceback.format_exception(error))
-    text = masked_text(f"{stamp} chatstore {' '.join(arguments)}\n{details}")
+    text = masked(f"{stamp} chatstore {' '.join(arguments)}\n{details}")
     for folder in (_state_folder(), Path(tempfile.gettempdir())):
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)

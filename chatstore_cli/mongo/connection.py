@@ -25,6 +25,7 @@ from chatstore_cli.domain.errors import (
     Overdue,
     Unreachable,
 )
+from chatstore_cli.domain.secrets import masked
 
 Document = dict[str, Any]
 
@@ -80,8 +81,9 @@ def connect(
             connectTimeoutMS=milliseconds,
             socketTimeoutMS=None if answer_seconds is None else int(answer_seconds * 1000),
         )
-    except (driver.InvalidURI, driver.ConfigurationError, ValueError, TypeError) as error:
-        raise BadValue(name="mongo.uri", value=masked(uri), expected=f"a MongoDB URI ({masked(str(error))})") from error
+    except (driver.InvalidURI, driver.ConfigurationError, ValueError, TypeError, OSError) as error:
+        expected = f"a MongoDB URI ({_without_secrets(error, uri)})"
+        raise BadValue(name="mongo.uri", value=masked(uri), expected=expected) from error
     acknowledged = WriteConcern(w=concern, j=journaled) if concern != 0 else WriteConcern(w=0)
     return Connection(client, client.get_database(database, write_concern=acknowledged), describe(uri, database))
 
@@ -102,14 +104,13 @@ def _in_memory(database: str) -> Connection:
     return Connection(client, client[database], f"memory (mongomock), database {database}", in_memory=True)
 
 
-def masked(text: str) -> str:
-    """Any text with the password of a URI in it taken out."""
-    return re.sub(r"(mongodb(?:\+srv)?://)([^@/\s]*)@", _mask_credentials, text)
-
-
-def _mask_credentials(match: re.Match[str]) -> str:
-    user = match[2].partition(":")[0]
-    return f"{match[1]}{user}:***@"
+def _without_secrets(error: Exception, uri: str) -> str:
+    """The driver's reason; where it quotes a piece of what stands before the @, one of ours instead."""
+    reason = masked(str(error)).strip().partition("\n")[0].rstrip(".")
+    credentials = uri.partition("://")[2].rpartition("@")[0]
+    if any(piece and piece in reason for piece in re.split(r"\W+", credentials)):
+        return "user and password must be percent-encoded"
+    return reason
 
 
 def describe(uri: str, database: str) -> str:
