@@ -104,7 +104,7 @@ def main(arguments: list[str]) -> int:
     if arguments == ["--check"]:
         if PAGE.is_file() and PAGE.read_text(encoding="utf-8") == text:
             return 0
-        print("docs/cli.md is out of date: run `make docs`.", file=sys.stderr)  # noqa: T201 - a script's own talk
+        print("docs/cli.md is out of date: run `make docs`.", file=sys.stderr)
         return 1
     PAGE.parent.mkdir(exist_ok=True)
     PAGE.write_text(text, encoding="utf-8")

@@ -95,8 +95,9 @@ class DemoStage:
             "workflow": {"sessions": self.sessions_collection},
             "messages": {"messages": self.messages_collection},
         }
-        # JSON is YAML, and quotes whatever a path may hold.
-        return "# Written by chatstore demo.\n" + json.dumps({"mongo": mongo, "layouts": layouts}, indent=2) + "\n"
+        # JSON is YAML, and quotes whatever a path may hold; only ${ would be taken for a variable.
+        text = json.dumps({"mongo": mongo, "layouts": layouts}, indent=2)
+        return "# Written by chatstore demo.\n" + text.replace("${", "$${") + "\n"
 
     def environment(self, outer: Mapping[str, str]) -> dict[str, str]:
         """The environment of the demo's commands: nothing that is set outside leads them elsewhere."""
