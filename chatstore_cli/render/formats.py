@@ -4,33 +4,39 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from io import TextIOWrapper
+from itertools import chain
 from typing import Any, TextIO
 
-import orjson
-
-from chatstore_cli.render.listing import Column, Listing, OutputFormat, Record, Terminal, plain
+from chatstore_cli.render.json_text import as_json
+from chatstore_cli.render.listing import Column, Listing, OutputFormat, Record, Row, Terminal, plain
 from chatstore_cli.render.safe import csv_cell, one_line
+from chatstore_cli.render.widths import GAP, natural_widths, padded, width_of
 
-_GAP = "  "
+__all__ = ["as_json", "write"]
+
+_BOLD, _PLAIN_AGAIN = "\x1b[1m", "\x1b[0m"
 
 
 def write(shown: Listing | Record, output: OutputFormat, stream: TextIO, terminal: Terminal) -> int:
-    """Write it in the format, and give the number of rows written."""
+    """Write it in the format, and give the number of rows written.
+
+    A pipe gets UTF-8 whatever the locale; on a terminal, what its encoding cannot say is shown escaped.
+    """
+    if isinstance(stream, TextIOWrapper):
+        stream.reconfigure(encoding=stream.encoding if terminal.is_terminal else "utf-8", errors="backslashreplace")
     if isinstance(shown, Record):
         _RECORD_WRITERS[output](shown, stream, terminal)
         return 1
     return _LISTING_WRITERS[output](shown, stream, terminal)
 
 
-def as_json(value: Any, *, indented: bool = True) -> str:
-    """JSON text; keys are written in the order given, and what JSON has no type for as text."""
-    option = orjson.OPT_INDENT_2 if indented else 0
-    return orjson.dumps(value, default=str, option=option | orjson.OPT_NON_STR_KEYS).decode()
+# --- JSON and JSON lines ---
 
 
 def _json_listing(listing: Listing, stream: TextIO, _terminal: Terminal) -> int:
     rows = list(listing.rows)
-    stream.write(as_json({"items": rows, "next_cursor": listing.next_cursor}) + "\n")
+    stream.write(as_json({"items": rows, "next_cursor": listing.next_cursor, **listing.beside}) + "\n")
     return len(rows)
 
 
@@ -42,68 +48,6 @@ def _jsonl_listing(listing: Listing, stream: TextIO, _terminal: Terminal) -> int
     return written
 
 
-def _csv_listing(listing: Listing, stream: TextIO, _terminal: Terminal) -> int:
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(column.key for column in listing.columns)
-    written = 0
-    for row in listing.rows:
-        writer.writerow(csv_cell(plain(column.value(row))) for column in listing.columns)
-        written += 1
-    return written
-
-
-def _markdown_listing(listing: Listing, stream: TextIO, _terminal: Terminal) -> int:
-    columns = [column for column in listing.columns if column.in_table]
-    stream.write("| " + " | ".join(_markdown_cell(column.title) for column in columns) + " |\n")
-    stream.write("| " + " | ".join("---:" if column.align == "right" else "---" for column in columns) + " |\n")
-    written = 0
-    for row in listing.rows:
-        stream.write("| " + " | ".join(_markdown_cell(column.cell(row)) for column in columns) + " |\n")
-        written += 1
-    return written
-
-
-def _markdown_cell(text: str) -> str:
-    safe = one_line(text).replace("\\", "\\\\")
-    for sign, escaped in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
-        safe = safe.replace(sign, escaped)
-    for sign in "|`*_[]":
-        safe = safe.replace(sign, "\\" + sign)
-    return safe
-
-
-def _table_listing(listing: Listing, stream: TextIO, terminal: Terminal) -> int:
-    columns = [column for column in listing.columns if column.in_table]
-    if terminal.is_terminal:
-        from chatstore_cli.render.rich_table import write_rich_table
-
-        return write_rich_table(columns, list(listing.rows), stream, terminal)
-    cells = [[one_line(column.cell(row)) for column in columns] for row in listing.rows]
-    if cells:
-        stream.writelines(_aligned(columns, [[column.title for column in columns], *cells]))
-    return len(cells)
-
-
-def _aligned(columns: Sequence[Column], lines: list[list[str]]) -> Iterator[str]:
-    widths = [max(_width(line[position]) for line in lines) for position in range(len(columns))]
-    for line in lines:
-        padded = (_pad(cell, width, column.align) for column, cell, width in zip(columns, line, widths, strict=True))
-        yield _GAP.join(padded).rstrip() + "\n"
-
-
-def _pad(cell: str, width: int, align: str) -> str:
-    space = " " * (width - _width(cell))
-    return space + cell if align == "right" else cell + space
-
-
-def _width(text: str) -> int:
-    if text.isascii():
-        return len(text)
-    from rich.cells import cell_len
-
-    return cell_len(text)
-
-
 def _json_record(record: Record, stream: TextIO, _terminal: Terminal) -> None:
     stream.write(as_json(record.row) + "\n")
 
@@ -112,26 +56,115 @@ def _jsonl_record(record: Record, stream: TextIO, _terminal: Terminal) -> None:
     stream.write(as_json(record.row, indented=False) + "\n")
 
 
+# --- CSV ---
+
+
+def _csv_listing(listing: Listing, stream: TextIO, _terminal: Terminal) -> int:
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(column.key for column in listing.columns)
+    written = 0
+    for row in listing.rows:
+        writer.writerow(csv_cell(_csv_value(column.value(row))) for column in listing.columns)
+        written += 1
+    return written
+
+
 def _csv_record(record: Record, stream: TextIO, terminal: Terminal) -> None:
     _csv_listing(Listing(record.columns, [record.row]), stream, terminal)
 
 
-def _markdown_record(record: Record, stream: TextIO, _terminal: Terminal) -> None:
+def _csv_value(value: Any) -> str:
+    """As JSON has it where JSON has a word for it, so that a program reads true and false."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return as_json(value, indented=False) if isinstance(value, dict | list | tuple) else plain(value)
+
+
+# --- Markdown ---
+
+
+def _markdown_listing(listing: Listing, stream: TextIO, _terminal: Terminal) -> int:
+    columns = _in_table(listing.columns)
+    stream.write(_markdown_line(column.title for column in columns))
+    stream.write("| " + " | ".join("---:" if column.align == "right" else "---" for column in columns) + " |\n")
+    written = 0
+    for row in listing.rows:
+        stream.write(_markdown_line(column.cell(row) for column in columns))
+        written += 1
+    if listing.footer is not None:
+        stream.write(_markdown_line(column.cell(listing.footer) for column in columns))
+    return written
+
+
+def _markdown_record(record: Record, stream: TextIO, terminal: Terminal) -> None:
     stream.write("| | |\n| --- | --- |\n")
-    for title, cell in _fields(record):
-        stream.write(f"| {_markdown_cell(title)} | {_markdown_cell(cell)} |\n")
+    for column in _in_table(record.columns):
+        stream.write(_markdown_line((column.title, column.cell(record.row))))
+    for title, listing in record.sections:
+        stream.write(f"\n### {_markdown_text(title)}\n\n")
+        _markdown_listing(listing, stream, terminal)
+
+
+def _markdown_line(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(_markdown_text(cell) for cell in cells) + " |\n"
+
+
+def _markdown_text(text: str) -> str:
+    safe = one_line(text).replace("\\", "\\\\")
+    for sign, escaped in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
+        safe = safe.replace(sign, escaped)
+    for sign in "|`*_[]~":
+        safe = safe.replace(sign, "\\" + sign)
+    return safe
+
+
+# --- tables ---
+
+
+def _table_listing(listing: Listing, stream: TextIO, terminal: Terminal) -> int:
+    columns = _in_table(listing.columns)
+    rows = list(listing.rows)
+    if not rows:
+        return 0
+    if terminal.is_terminal or terminal.color:
+        from chatstore_cli.render.rich_table import write_rich_table
+
+        write_rich_table(columns, rows, listing.footer, stream, terminal)
+    else:
+        lines = [*rows, listing.footer] if listing.footer is not None else rows
+        cells = [[one_line(column.cell(row)) for column in columns] for row in lines]
+        stream.writelines(_aligned(columns, [[column.title for column in columns], *cells]))
+    return len(rows)
+
+
+def _aligned(columns: Sequence[Column], lines: list[list[str]]) -> Iterator[str]:
+    widths = natural_widths(lines)
+    for line in lines:
+        cells = (padded(cell, width, column.align) for column, cell, width in zip(columns, line, widths, strict=True))
+        yield GAP.join(cells).rstrip() + "\n"
 
 
 def _table_record(record: Record, stream: TextIO, terminal: Terminal) -> None:
-    fields = list(_fields(record))
-    width = max((_width(title) for title, _ in fields), default=0)
-    bold, plain_again = ("\x1b[1m", "\x1b[0m") if terminal.color else ("", "")
-    for title, cell in fields:
-        stream.write(f"{bold}{_pad(title, width, 'left')}{plain_again}{_GAP}{one_line(cell)}".rstrip() + "\n")
+    columns = _in_table(record.columns)
+    width = max((width_of(column.title) for column in columns), default=0)
+    for column in columns:
+        title = _bold(padded(column.title, width, "left"), terminal)
+        stream.write(f"{title}{GAP}{one_line(column.cell(record.row))}".rstrip() + "\n")
+    for title, listing in record.sections:
+        rows = iter(listing.rows)
+        first = next(rows, None)
+        if first is not None:
+            stream.write("\n" + _bold(one_line(title), terminal) + "\n")
+            whole: Iterable[Row] = chain([first], rows)
+            _table_listing(Listing(listing.columns, whole, footer=listing.footer), stream, terminal)
 
 
-def _fields(record: Record) -> Iterable[tuple[str, str]]:
-    return ((column.title, column.cell(record.row)) for column in record.columns if column.in_table)
+def _bold(text: str, terminal: Terminal) -> str:
+    return f"{_BOLD}{text}{_PLAIN_AGAIN}" if terminal.color else text
+
+
+def _in_table(columns: Sequence[Column]) -> list[Column]:
+    return [column for column in columns if column.in_table]
 
 
 _LISTING_WRITERS: dict[OutputFormat, Callable[[Listing, TextIO, Terminal], int]] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -25,7 +25,8 @@ class Column:
     """One column. `key` may be a path into the row (`usage.total_tokens`); `show` makes a cell of the row's value.
 
     `show_row` makes the cell of the whole row instead, where one value does not say it. `in_table` False leaves the
-    column to CSV; JSON always has the whole row.
+    column to CSV; JSON always has the whole row. On a terminal that is too narrow, columns are cut, except `whole` and
+    right-aligned ones, and where that is not enough those with the highest `spare` are left out.
     """
 
     key: str
@@ -35,6 +36,8 @@ class Column:
     style: Callable[[Any], str] | None = None
     in_table: bool = True
     show_row: Callable[[Row], str] | None = None
+    whole: bool = False
+    spare: int = 0
 
     def value(self, row: Row) -> Any:
         """The row's value at this column's path; None where there is none."""
@@ -55,20 +58,30 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Rows of one kind. `empty` is said on stderr where there are none."""
+    """Rows of one kind. `empty` is said on stderr where there are none.
+
+    `footer` is a last row of a table, such as totals; `beside` stands beside the items in JSON. CSV and JSONL have
+    rows alone: whoever adds them up must not add totals to them.
+    """
 
     columns: Sequence[Column]
     rows: Iterable[Row]
     next_cursor: str | None = None
     empty: str = "Nothing found."
+    footer: Row | None = None
+    beside: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One thing: JSON gives it as one object, a table as a line a field."""
+    """One thing: JSON gives it as one object, a table as a line a field.
+
+    `sections` are lists that belong to it: tables of their own below the fields, where the row has them nested.
+    """
 
     columns: Sequence[Column]
     row: Row
+    sections: Sequence[tuple[str, Listing]] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""A table on a terminal: the same columns as in a pipe, cut to the width and coloured."""
+"""A table on a terminal: the same columns as in a pipe, cut to the width, and coloured."""
 
 from __future__ import annotations
 
@@ -11,15 +11,35 @@ from rich.text import Text
 
 from chatstore_cli.render.listing import Column, Row, Terminal
 from chatstore_cli.render.safe import one_line
+from chatstore_cli.render.widths import GAP, fitted, natural_widths
 
 
-def write_rich_table(columns: Sequence[Column], rows: Sequence[Row], stream: TextIO, terminal: Terminal) -> int:
-    """Write the rows; cells are Text, so that stored markup is never obeyed."""
-    if not rows:
-        return 0
-    console = Console(
+def write_rich_table(
+    columns: Sequence[Column], rows: Sequence[Row], footer: Row | None, stream: TextIO, terminal: Terminal
+) -> None:
+    """Write the rows; cells are Text, so that stored markup is never obeyed.
+
+    Where the stream is no terminal (colour was asked for in a pipe) nothing is cut.
+    """
+    lines = [*rows, footer] if footer is not None else rows
+    cells = [[one_line(column.cell(row)) for column in columns] for row in lines]
+    natural = natural_widths([[column.title for column in columns], *cells])
+    whole = sum(natural) + len(GAP) * (len(columns) - 1)
+    widths = fitted(columns, natural, terminal.width if terminal.is_terminal else whole)
+    table = Table(box=None, pad_edge=False, padding=(0, len(GAP), 0, 0), header_style="bold")
+    for place, width in widths.items():
+        column = columns[place]
+        table.add_column(Text(column.title), justify=column.align, no_wrap=True, overflow="ellipsis", width=width)
+    for row, texts in zip(lines, cells, strict=True):
+        style = "bold" if row is footer else ""
+        table.add_row(*(_cell(columns[place], row, texts[place]) for place in widths), style=style)
+    _console(stream, terminal, max(terminal.width, whole)).print(table, crop=False, soft_wrap=False)
+
+
+def _console(stream: TextIO, terminal: Terminal, width: int) -> Console:
+    return Console(
         file=stream,
-        width=terminal.width,
+        width=terminal.width if terminal.is_terminal else width,
         force_terminal=True,
         no_color=not terminal.color,
         color_system="standard" if terminal.color else None,
@@ -28,15 +48,7 @@ def write_rich_table(columns: Sequence[Column], rows: Sequence[Row], stream: Tex
         emoji=False,
         legacy_windows=False,
     )
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for column in columns:
-        table.add_column(Text(column.title), justify=column.align, no_wrap=True, overflow="ellipsis")
-    for row in rows:
-        table.add_row(*(_cell(column, row) for column in columns))
-    console.print(table)
-    return len(rows)
 
 
-def _cell(column: Column, row: Row) -> Text:
-    style = column.style(column.value(row)) if column.style else ""
-    return Text(one_line(column.cell(row)), style=style)
+def _cell(column: Column, row: Row, text: str) -> Text:
+    return Text(text, style=column.style(column.value(row)) if column.style else "")

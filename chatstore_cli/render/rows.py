@@ -11,7 +11,7 @@ from typing import Any
 from chatstore_cli.domain.checks import CheckResult
 from chatstore_cli.domain.journal import FlushResult
 from chatstore_cli.domain.message import Message
-from chatstore_cli.domain.session import Session
+from chatstore_cli.domain.session import Expiry, Session
 from chatstore_cli.domain.times import rfc3339
 from chatstore_cli.domain.usage import Usage
 from chatstore_cli.render.listing import Column, Row, count, plain
@@ -86,6 +86,19 @@ def message_row(message: Message) -> dict[str, Any]:
     }
 
 
+def session_view_row(
+    session: Session, first: list[Message], last: list[Message], expiry: Expiry | None
+) -> dict[str, Any]:
+    """One session with its first and last messages; `expires_at` is null where its layout knows no expiry."""
+    expires_at = None if expiry is None else {"oldest": rfc3339(expiry.oldest), "newest": rfc3339(expiry.newest)}
+    return {
+        **session_row(session),
+        "expires_at": expires_at,
+        "first_messages": [message_row(message) for message in first],
+        "last_messages": [message_row(message) for message in last],
+    }
+
+
 def check_row(check: CheckResult) -> dict[str, Any]:
     """One check."""
     return {
@@ -117,8 +130,37 @@ def _short_time(value: Any) -> str:
     return "" if value is None else str(value)[:19].replace("T", " ")
 
 
+def _expires(value: Any) -> str:
+    """In words, as the database deletes message by message."""
+    if value is None:
+        return ""
+    oldest, newest = (_short_time(value[end]) or "never" for end in ("oldest", "newest"))
+    return oldest if oldest == newest else f"{oldest} (oldest message) to {newest} (newest)"
+
+
+def _content(row: Row) -> str:
+    content = plain(row["content"])
+    return content or (plain(row["tool_calls"]) if row["tool_calls"] else "")
+
+
 def _title_or_workflow(row: Row) -> str:
     return plain(row["title"] or row["workflow"])
+
+
+def carries_usage(row: Row) -> bool:
+    """Whether anything is known about what it consumed; a session of flat messages carries none."""
+    usage = row["usage"]
+    return usage["cost"] is not None or bool(
+        usage["total_tokens"] or usage["prompt_tokens"] or usage["completion_tokens"]
+    )
+
+
+def _tokens(row: Row) -> str:
+    return count(row["usage"]["total_tokens"]) if carries_usage(row) else "-"
+
+
+def _cost(row: Row) -> str:
+    return money(row["usage"]["cost"]) if carries_usage(row) else "-"
 
 
 def _message_count(row: Row) -> str:
@@ -127,21 +169,49 @@ def _message_count(row: Row) -> str:
 
 SESSION_COLUMNS = (
     Column("session_id", "SESSION"),
-    Column("layout", "LAYOUT"),
-    Column("tenant_id", "TENANT"),
-    Column("user_id", "USER"),
+    Column("layout", "LAYOUT", whole=True, spare=2),
+    Column("tenant_id", "TENANT", spare=3),
+    Column("user_id", "USER", spare=4),
     Column("title", "TITLE OR WORKFLOW", show_row=_title_or_workflow),
     Column("workflow", "WORKFLOW", in_table=False),
-    Column("status", "STATUS", style=status_style),
+    Column("status", "STATUS", style=status_style, whole=True),
     Column("paused", "PAUSED", in_table=False),
     Column("message_count", "MESSAGES", align="right", show_row=_message_count),
     Column("message_count_capped", "CAPPED", in_table=False),
     Column("usage.prompt_tokens", "PROMPT", align="right", show=count, in_table=False),
     Column("usage.completion_tokens", "COMPLETION", align="right", show=count, in_table=False),
-    Column("usage.total_tokens", "TOKENS", align="right", show=count),
-    Column("usage.cost", "COST", align="right", show=money),
+    Column("usage.total_tokens", "TOKENS", align="right", show_row=_tokens, spare=1),
+    Column("usage.cost", "COST", align="right", show_row=_cost, spare=1),
     Column("created_at", "CREATED (UTC)", show=_short_time, in_table=False),
-    Column("updated_at", "UPDATED (UTC)", show=_short_time),
+    Column("updated_at", "UPDATED (UTC)", show=_short_time, whole=True),
+)
+SESSION_FIELDS = (
+    Column("session_id", "Session"),
+    Column("layout", "Layout"),
+    Column("tenant_id", "Tenant"),
+    Column("user_id", "User"),
+    Column("title", "Title"),
+    Column("workflow", "Workflow"),
+    Column("status", "Status"),
+    Column("paused", "Paused"),
+    Column("created_at", "Created (UTC)", show=_short_time),
+    Column("updated_at", "Updated (UTC)", show=_short_time),
+    Column("message_count", "Messages", show_row=_message_count),
+    Column("message_count_capped", "Capped", in_table=False),
+    Column("usage.prompt_tokens", "Prompt tokens", show=count),
+    Column("usage.completion_tokens", "Completion tokens", show=count),
+    Column("usage.total_tokens", "Total tokens", show_row=_tokens),
+    Column("usage.cost", "Cost", show_row=_cost),
+    Column("expires_at", "Expires (UTC)", show=_expires),
+    Column("first_messages", "First messages", in_table=False),
+    Column("last_messages", "Last messages", in_table=False),
+)
+MESSAGE_COLUMNS = (
+    Column("sequence", "SEQUENCE", align="right", spare=2),
+    Column("created_at", "TIME (UTC)", show=_short_time, whole=True, spare=1),
+    Column("role", "ROLE", whole=True),
+    Column("name", "NAME", spare=3),
+    Column("content", "CONTENT", show_row=_content),
 )
 CHECK_COLUMNS = (
     Column("status", "STATUS", style=status_style),

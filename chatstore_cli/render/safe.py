@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 
-_UNSAFE = re.compile(
+UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f"  # C0 and C1 controls, among them escape, backspace and CSI
-    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # bidirectional marks, embeddings, overrides, isolates
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u206f"  # bidirectional marks, embeddings, overrides, isolates
     "\u2028\u2029\ufeff\ufff9-\ufffb"  # line and paragraph separators, byte order mark, interlinear marks
     "\U000e0000-\U000e007f"  # tag characters: invisible text
     "\ud800-\udfff]"  # surrogates: no encoding can print them
@@ -21,19 +21,19 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d",
 
 def one_line(text: str) -> str:
     """The text on one line, with nothing in it that a terminal obeys. A line break shows as an arrow."""
-    return _UNSAFE.sub(lambda match: _NAMED[match[0]] if match[0] in _NAMED else _escaped(match[0]), text)
+    return UNSAFE.sub(lambda match: _NAMED[match[0]] if match[0] in _NAMED else _escaped(match[0]), text)
 
 
 def many_lines(text: str) -> str:
     """The text with its line breaks and tabs kept, and nothing else in it that a terminal obeys."""
-    return _UNSAFE.sub(lambda match: match[0] if match[0] in "\n\t" else _escaped(match[0]), text)
+    return UNSAFE.sub(lambda match: match[0] if match[0] in "\n\t" else _escaped(match[0]), text)
 
 
 def csv_cell(text: str) -> str:
-    """The text as a cell that no spreadsheet runs as a formula; a plain number stays a number."""
-    if text.startswith(_FORMULA_STARTS) and not _is_number(text):
-        return "'" + text
-    return text
+    """The text as a cell that no spreadsheet runs as a formula, and no terminal obeys; a plain number stays a number."""
+    if text.lstrip(" ").startswith(_FORMULA_STARTS) and not _is_number(text):
+        return "'" + many_lines(text)
+    return many_lines(text)
 
 
 def _is_number(text: str) -> bool:

@@ -1,0 +1,45 @@
+"""Options that choose sessions, shared by the commands that read many."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from chatstore_cli.domain.queries import SessionQuery
+from chatstore_cli.domain.session import SessionStatus
+from chatstore_cli.domain.times import read_when, utc_now
+
+LayoutOption = Annotated[str | None, typer.Option("--layout", metavar="NAME", help="Only this stored shape.")]
+TenantOption = Annotated[
+    str | None, typer.Option("--tenant", metavar="ID", help="Only this tenant (an ObjectId by its hex).")
+]
+UserOption = Annotated[str | None, typer.Option("--user", metavar="ID", help="Only this user.")]
+WorkflowOption = Annotated[str | None, typer.Option("--workflow", metavar="NAME", help="Only this workflow.")]
+StatusOption = Annotated[SessionStatus | None, typer.Option("--status", help="Only this status.")]
+SinceOption = Annotated[
+    str | None, typer.Option("--since", metavar="TIME", help="Updated at or after: 7d, 24h, yesterday, or ISO 8601.")
+]
+UntilOption = Annotated[str | None, typer.Option("--until", metavar="TIME", help="Updated before: as --since.")]
+
+
+def session_query(
+    layout: str | None,
+    tenant: str | None,
+    user: str | None,
+    workflow: str | None,
+    status: SessionStatus | None,
+    since: str | None,
+    until: str | None,
+) -> SessionQuery:
+    """The options as a query. Raises BadValue for a time that is none."""
+    now = utc_now()
+    return SessionQuery(
+        layout=layout,
+        tenant_id=tenant,
+        user_id=user,
+        workflow=workflow,
+        status=status,
+        since=None if since is None else read_when(since, "--since", now),
+        until=None if until is None else read_when(until, "--until", now),
+    )

@@ -1,0 +1,66 @@
+"""JSON text: exact, whatever was stored, and safe on a terminal."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from chatstore_cli.domain.times import rfc3339
+from chatstore_cli.render.safe import UNSAFE
+
+_UNSAFE_IN_JSON = re.compile(UNSAFE.pattern.replace("\x00-\x1f", ""))
+"""C0 controls are escaped already; what is left of them are the line breaks between the keys."""
+
+_OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC
+
+
+def as_json(value: Any, *, indented: bool = True) -> str:
+    """JSON text of any value; keys stay in the order given, and what JSON has no type for becomes text.
+
+    Stored text is kept exactly. What a terminal would obey is written as a JSON escape, which reads back as the same.
+    """
+    try:
+        text = orjson.dumps(
+            value, default=_as_text, option=_OPTIONS | (orjson.OPT_INDENT_2 if indented else 0)
+        ).decode()
+    except TypeError:
+        # orjson refuses integers beyond 64 bits, lone surrogates and some keys (FACTS A)
+        separators = (",", ": ") if indented else (",", ":")
+        text = json.dumps(_plain(value), ensure_ascii=False, indent=2 if indented else None, separators=separators)
+    return text if text.isascii() and "\x7f" not in text else _UNSAFE_IN_JSON.sub(_escaped, text)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return json.dumps(match[0])[1:-1]
+
+
+def _as_text(value: Any) -> Any:
+    """What orjson is to write for a value that it does not know: ObjectId, Decimal128, bytes and the like."""
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, set | frozenset):
+        return sorted(value, key=str)
+    return str(value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, datetime):
+        return rfc3339(value)
+    return _plain(_as_text(value))
