@@ -11,7 +11,7 @@ import queue
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from chatstore_cli.core.flush_reading import Pass, Reader, Source
@@ -23,8 +23,9 @@ from chatstore_cli.domain.storing import MessageStore
 from chatstore_cli.domain.times import Clock, utc_now
 
 STORING_THREADS = 2
-_BATCH = 1_000
-_BATCH_BYTES = 4 * 1024 * 1024
+_SECONDS_BETWEEN_POSITIONS = 1.0
+_BATCH = 2_500
+"""Messages stored together. A block of 1 MiB, or one longer line, bounds the bytes."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,6 @@ class Batch:
 
     number: int
     entries: list[Entry] = field(default_factory=list)
-    size: int = 0
     reached: dict[str, tuple[Pass, int, int, str]] = field(default_factory=dict)
 
 
@@ -83,6 +83,8 @@ class Flush:
         self._lock = threading.Lock()
         self._done: dict[int, Batch] = {}
         self._next_done = 0
+        self._passed: dict[str, tuple[Pass, int, int, str]] = {}
+        self._advanced = time.monotonic()
         self._stored = 0
         self._failure: Exception | None = None
         self._passes: dict[str, Pass] = {}
@@ -118,6 +120,7 @@ class Flush:
                 thread.join()
             for source in sources:
                 source.quarantine.sync()
+            self._advance_all()
         result = self._result(len(sources), time.monotonic() - began)
         how_far = f"{result.stored:,} messages stored of {result.lines:,} lines read."
         if isinstance(self._failure, ChatstoreError):
@@ -179,13 +182,11 @@ class Flush:
             self._unreadable.append(error)
         return True
 
-    def _add(self, entries: Iterable[Entry], at: Pass) -> None:
-        for entry in entries:
-            batch = self._batch
-            batch.entries.append(entry)
-            batch.size += len(entry.raw)
-            if len(batch.entries) >= _BATCH or batch.size >= _BATCH_BYTES:
+    def _add(self, entries: list[Entry], at: Pass) -> None:
+        for first in range(0, len(entries), _BATCH):
+            if len(self._batch.entries) + len(entries) - first > _BATCH:
                 self._cut()
+            self._batch.entries.extend(entries[first : first + _BATCH])
         # Only here, at the end of whole lines, may a later run begin: a batch can end between two fused records.
         self._batch.reached[at.name] = (at, at.offset, at.records, at.latest)
 
@@ -227,13 +228,19 @@ class Flush:
         with self._lock:
             self._stored += stored
             self._done[batch.number] = batch
-            passed: dict[str, tuple[Pass, int, int, str]] = {}
             while (ready := self._done.pop(self._next_done, None)) is not None:
-                passed.update(ready.reached)
+                self._passed.update(ready.reached)
                 self._next_done += 1
-            if self._options.uses_ledger:
-                for at, offset, records, latest in passed.values():
-                    self._advance(at, offset, records, latest)
+            if time.monotonic() - self._advanced > _SECONDS_BETWEEN_POSITIONS:
+                self._advance_all()
+
+    def _advance_all(self) -> None:
+        """Remember how far each journal has been stored; a crash before that costs only reading again."""
+        if self._options.uses_ledger:
+            for at, offset, records, latest in self._passed.values():
+                self._advance(at, offset, records, latest)
+        self._passed.clear()
+        self._advanced = time.monotonic()
 
     def _advance(self, at: Pass, offset: int, records: int, latest: str) -> None:
         source = at.source

@@ -85,6 +85,7 @@ class Storer:
         self._clock = clock
         self._quarantine = quarantine
         self._sessions: dict[str, Survey] = {}
+        self._has_foreign: dict[str, bool] = {}
         self._foreign = CountOnDisk()
         self._foreign_known: set[tuple[str, str]] = set()
         self._seen_dry = CountOnDisk() if rules.dry_run else None
@@ -96,6 +97,8 @@ class Storer:
         A pass over a journal that turns out to need its beginning again is marked as abandoned.
         """
         surveys = self._surveys(entries)
+        if all(survey is Survey.EMPTY for survey in surveys.values()):
+            return self._insert(list(entries), passes) if entries else 0
         wanted: list[Entry] = []
         questioned: list[Entry] = []
         for entry in entries:
@@ -107,7 +110,7 @@ class Storer:
             else:
                 questioned.append(entry)
         if questioned:
-            wanted.extend(self._not_stored(questioned, surveys, passes))
+            wanted.extend(self._not_stored(questioned, passes))
         return self._insert(wanted, passes) if wanted else 0
 
     def _surveys(self, entries: Sequence[Entry]) -> dict[str, Survey]:
@@ -116,7 +119,7 @@ class Storer:
             known = {session: self._sessions[session] for session in sessions if session in self._sessions}
         unknown = [session for session in sessions if session not in known]
         if unknown:
-            found, _ = self._patience.answer(lambda: self._survey(unknown))
+            found, _ = self._patience.answer(lambda: self._store.survey(unknown))
             with self._lock:
                 if len(self._sessions) >= _SESSIONS_KEPT:
                     self._sessions.clear()
@@ -125,13 +128,7 @@ class Storer:
                     known[session] = self._sessions.setdefault(session, survey)
         return known
 
-    def _survey(self, sessions: list[str]) -> dict[str, Survey]:
-        found = self._store.survey(sessions)
-        return found | dict.fromkeys(self._store.tombstoned(sessions), Survey.DELETED)
-
-    def _not_stored(
-        self, entries: list[Entry], surveys: Mapping[str, Survey], passes: Mapping[str, Pass]
-    ) -> list[Entry]:
+    def _not_stored(self, entries: list[Entry], passes: Mapping[str, Pass]) -> list[Entry]:
         named = [entry for entry in entries if "message_id" in entry.fields]
         nameless = [entry.identity for entry in entries if "message_id" not in entry.fields]
         keys = self._patience.answer(lambda: self._store.stored_keys([e.identity for e in named]))[0] if named else {}
@@ -142,13 +139,29 @@ class Storer:
                 continue
             if entry.identity in keys:
                 self._refuse_other_content(passes[entry.source], entry)
-            elif surveys[entry.fields["session_id"]] is Survey.FOREIGN and self._is_foreign(
-                passes[entry.source], entry
-            ):
-                continue
             else:
                 missing.append(entry)
-        return missing
+        foreign = self._sessions_with_foreign_rows(missing)
+        return [
+            entry
+            for entry in missing
+            if entry.session_id not in foreign or not self._is_foreign(passes[entry.source], entry)
+        ]
+
+    def _sessions_with_foreign_rows(self, missing: list[Entry]) -> set[str]:
+        """Asked only for sessions in which something is missing: where all is stored, it does not matter."""
+        sessions = list(dict.fromkeys(entry.session_id for entry in missing))
+        with self._lock:
+            unknown = [session for session in sessions if session not in self._has_foreign]
+        if unknown:
+            found = self._patience.answer(lambda: self._store.with_foreign_rows(unknown))[0]
+            with self._lock:
+                if len(self._has_foreign) >= _SESSIONS_KEPT:
+                    self._has_foreign.clear()
+                self._has_foreign.update((session, session in found) for session in unknown)
+                return {session for session in sessions if self._has_foreign.get(session)}
+        with self._lock:
+            return {session for session in sessions if self._has_foreign.get(session)}
 
     def _is_foreign(self, at: Pass, entry: Entry) -> bool:
         """Whether another writer stored this message under its own id; each of its rows stands for one line."""

@@ -1,7 +1,7 @@
 """Who a message is: the deterministic `_id` under which the messages layout stores it (DESIGN section 3).
 
-An `_id` is 40 hexadecimal digits: 16 that stand for the session, so that a session's messages lie together in the
-index, and 24 that stand for the message in it. They are a hash of the `message_id` where the journal line has one;
+An `_id` is 32 hexadecimal digits: 12 that stand for the session, so that a session's messages lie together in the
+index, and 20 that stand for the message in it. They are a hash of the `message_id` where the journal line has one;
 else of role, instant, text and the occurrence number among equal lines of the same file.
 """
 
@@ -10,36 +10,36 @@ from __future__ import annotations
 import re
 from hashlib import blake2b
 
-SESSION_DIGITS = 16
-_OURS = re.compile(r"[0-9a-f]{40}")
+_OURS = re.compile(r"[0-9a-f]{32}")
+_KEY_BYTES = 10
 
 
 def session_prefix(session_id: str) -> str:
     """The part of the `_id` that all messages of a session share."""
-    return blake2b(session_id.encode(), digest_size=8, person=b"session").hexdigest()
+    return blake2b(session_id.encode(), digest_size=6).hexdigest()
 
 
 def content_key(session_id: str, role: str, instant: str, text: str) -> bytes:
-    """What makes two lines equal: session, role, canonical instant and text, as 12 bytes.
+    """What makes two lines equal: session, role, canonical instant and text, as 10 bytes.
 
     The session's length goes in front, and neither roles nor canonical instants hold a NUL, so that no two different
     lines read the same.
     """
     packed = f"{len(session_id)}:{session_id}{role}\0{instant}\0{text}".encode()
-    return blake2b(packed, digest_size=12, person=b"content").digest()
+    return blake2b(packed, digest_size=_KEY_BYTES).digest()
 
 
 def identity_by_content(prefix: str, key: bytes, occurrence: int) -> str:
     """The `_id` of a line without `message_id`: the first of equals is 0."""
     if occurrence == 0:
         return prefix + key.hex()
-    return prefix + blake2b(b"%d:" % occurrence + key, digest_size=12, person=b"occurrence").hexdigest()
+    return prefix + blake2b(key + b"%d" % occurrence, digest_size=_KEY_BYTES, person=b"occurrence").hexdigest()
 
 
 def identity_by_message_id(prefix: str, session_id: str, message_id: str) -> str:
     """The `_id` of a line that brings its own `message_id`."""
     packed = f"{len(session_id)}:{session_id}{message_id}".encode()
-    return prefix + blake2b(packed, digest_size=12, person=b"message_id").hexdigest()
+    return prefix + blake2b(packed, digest_size=_KEY_BYTES, person=b"message_id").hexdigest()
 
 
 def is_ours(stored_id: object, prefix: str) -> bool:

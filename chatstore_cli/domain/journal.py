@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from chatstore_cli.domain.message import ROLES
@@ -16,6 +17,8 @@ DOCUMENT_LIMIT = 16 * 1024 * 1024
 """Bytes of BSON that one document may have."""
 
 _FLOATS_HOLD = float(2**63)
+_CANONICAL_LENGTH = len("2026-03-02T11:41:00.195769+00:00")
+_read_time = datetime.fromisoformat
 
 
 class Entry(NamedTuple):
@@ -37,6 +40,36 @@ class Entry(NamedTuple):
     def session_id(self) -> str:
         """The session that the line belongs to."""
         return str(self.fields["session_id"])
+
+
+def is_plain(fields: Any) -> bool:
+    """Whether a decoded line is of the usual kind, with nothing in it that needs a closer look.
+
+    Nearly every line is, and this is all that it costs; what is not goes through flaw_of and may_have_lost_digits.
+    """
+    try:
+        created_at = fields["created_at"]
+        if not (
+            fields["role"] in ROLES
+            and type(fields["text"]) is str
+            and type(fields["session_id"]) is str
+            and fields["session_id"]
+            and len(created_at) == _CANONICAL_LENGTH
+            and created_at[10] == "T"
+            and created_at[26:] == "+00:00"
+            and not fields["vector_ids"]
+            and type(fields["vector_ids"]) is list
+        ):
+            return False
+        _read_time(created_at)
+        for value in fields["metadata"].values():
+            if type(value) is not str:
+                return False
+        return len(fields) == 6 or (
+            len(fields) == 7 and type(fields["message_id"]) is str and fields["message_id"] != ""
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return False
 
 
 def flaw_of(fields: object) -> str | None:

@@ -11,11 +11,10 @@ from chatstore_cli.domain.journal import Entry, Position
 
 
 class Survey(Enum):
-    """What a session's rows are: none, only those that chatstore stored, or some of another writer's as well."""
+    """Whether a session has rows, or was deleted on purpose."""
 
     EMPTY = "empty"
-    OURS = "ours"
-    FOREIGN = "foreign"
+    STORED = "stored"
     DELETED = "deleted"
 
 
@@ -46,11 +45,11 @@ class MessageStore(Protocol):
         ...
 
     def survey(self, sessions: Sequence[str]) -> dict[str, Survey]:
-        """What each session's rows are."""
+        """What is known of each session."""
         ...
 
-    def tombstoned(self, sessions: Sequence[str]) -> set[str]:
-        """Those of the sessions that were deleted on purpose."""
+    def with_foreign_rows(self, sessions: Sequence[str]) -> set[str]:
+        """Those of the sessions that hold rows which another writer stored under ids of its own."""
         ...
 
     def stored_ids(self, identities: Sequence[str]) -> set[str]:
