@@ -112,6 +112,12 @@ def _need_a_mongod() -> None:
 
 
 @pytest.fixture
+def needs_mongod() -> None:
+    """Skip where no mongod can be run; fail instead with CHATSTORE_REQUIRE_MONGOD=1."""
+    _need_a_mongod()
+
+
+@pytest.fixture
 def short_folder() -> Iterator[Path]:
     """A temporary folder whose path is short enough for a unix socket."""
     with short_temporary_folder() as folder:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,8 +28,9 @@ from chatstore_cli.mongo.embedded_folders import (
     size_bytes,
     uri_of,
 )
-from chatstore_cli.mongo.embedded_process import end, is_alive, listener, listens_for_us, works_in
+from chatstore_cli.mongo.embedded_process import end, is_alive, is_held, listener, listens_for_us, works_in
 
+_TELLS_ITS_ID_WITHIN_SECONDS = 20.0
 _LOCKED_FOR_AT_MOST_SECONDS = 160.0  # longer than a start may take
 
 
@@ -162,23 +164,14 @@ def _start_or_adopt(folders: Folders, say: Callable[[str], None]) -> bool:
     """Bring a server up while holding the lock; False where one was up that only had no record."""
     from chatstore_cli.mongo.embedded_start import Starting, finish, launch
 
-    for last_attempt in (False, True):
-        pid = _left_over(folders, say)
-        if pid is not None:
-            finish(folders, Starting(pid, log_from=0))
-            return False
-        try:
-            finish(folders, launch(folders, say))
-        except ChatstoreError as error:
-            lives = _process(folders) is not None
-            if not lives:
-                forget_server(folders)
-            # Locked and alive: the starter of that one was killed before it had written its process id anywhere.
-            if last_attempt or not (lives and isinstance(error, Locked)):
-                raise
-        else:
-            return True
-    return False
+    pid = _left_over(folders, say)
+    try:
+        finish(folders, Starting(pid, log_from=0) if pid is not None else launch(folders, say))
+    except ChatstoreError:
+        if _process(folders) is None:
+            forget_server(folders)
+        raise
+    return pid is None
 
 
 def _left_over(folders: Folders, say: Callable[[str], None]) -> int | None:
@@ -204,14 +197,19 @@ def _left_over(folders: Folders, say: Callable[[str], None]) -> int | None:
 
 def _process(folders: Folders) -> int | None:
     """The process that is this folder's server, ready or not; None where there is none."""
-    found = listener(folders.socket)
-    if found is not None and found.pid is not None and listens_for_us(found.pid, folders.runtime):
-        return found.pid
-    record = read_record(folders.data)
-    for pid in (_pid_in_lock(folders), record.pid if record is not None else 0):
-        if is_alive(pid) and works_in(pid, folders.data):
-            return pid
-    return None
+    deadline = time.monotonic() + _TELLS_ITS_ID_WITHIN_SECONDS
+    while True:
+        found = listener(folders.socket)
+        if found is not None and found.pid is not None and listens_for_us(found.pid, folders.runtime):
+            return found.pid
+        record = read_record(folders.data)
+        for pid in (_pid_in_lock(folders), record.pid if record is not None else 0):
+            if is_alive(pid) and works_in(pid, folders.data):
+                return pid
+        # One lives, but its starter was killed before either of them had written its process id anywhere.
+        if not is_held(folders.life) or time.monotonic() > deadline:
+            return None
+        time.sleep(0.01)
 
 
 def _pid_in_lock(folders: Folders) -> int:

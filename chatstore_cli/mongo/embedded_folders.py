@@ -19,7 +19,7 @@ SOCKET_NAME = "mongod.sock"
 # The server always makes this one as well, in the folder of --unixSocketPrefix (FACTS A). It is the longer of the two.
 SECOND_SOCKET_NAME = "mongodb-27017.sock"
 RECORD_NAME = "server.json"
-_OUR_NAMES = {RECORD_NAME, "db", "mongod.log", "mongod.log.1", "start.lock", "lost+found"}
+_OUR_NAMES = {RECORD_NAME, "db", "mongod.log", "mongod.log.1", "start.lock", "server.lock", "lost+found"}
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,11 @@ class Folders:
     def lock(self) -> Path:
         """Held while the server is started or stopped."""
         return self.data / "start.lock"
+
+    @property
+    def life(self) -> Path:
+        """Locked by the server itself for as long as it lives."""
+        return self.data / "server.lock"
 
     @property
     def socket(self) -> Path:

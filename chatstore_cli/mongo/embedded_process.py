@@ -88,6 +88,31 @@ def is_alive(pid: int) -> bool:
     return not state or state[0] not in {"Z", "X"}
 
 
+def hold(path: Path) -> int:
+    """Lock the file and give its descriptor, for a server to inherit: the kernel lets go when that server has ended.
+
+    Raises BlockingIOError while another one holds it.
+    """
+    import fcntl
+
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def is_held(path: Path) -> bool:
+    """Whether a living server holds the lock."""
+    try:
+        os.close(hold(path))
+    except BlockingIOError:
+        return True
+    return False
+
+
 def works_in(pid: int, data: Path) -> bool:
     """Whether this process is a mongod of ours whose data are in this folder, also when the folder was moved."""
     command = _command(pid)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import time
@@ -14,7 +15,7 @@ from pymongo.errors import PyMongoError
 from chatstore_cli.domain.errors import ChatstoreError, Locked, Overdue, Unreachable
 from chatstore_cli.mongo import mongod_log
 from chatstore_cli.mongo.embedded_folders import Folders, Record, forget_server, prepare, uri_of, write_record
-from chatstore_cli.mongo.embedded_process import exit_status, is_alive, listener, remember_child
+from chatstore_cli.mongo.embedded_process import exit_status, hold, is_alive, listener, remember_child
 from chatstore_cli.mongo.embedded_replica_set import make_primary
 from chatstore_cli.mongo.mongod_binary import find_mongod, how_it_ended
 
@@ -53,18 +54,26 @@ def launch(folders: Folders, say: Callable[[str], None]) -> Starting:
         "--setParameter": "diagnosticDataCollectionEnabled=false",
     }
     words = [str(word) for pair in arguments.items() for word in pair]
-    # Nothing of ours is passed on: no terminal, no pipe (`db start | cat` must end), no signal of the terminal's. Its
-    # working folder is the data folder, by which it is known again when that is moved.
-    with folders.log.open("ab") as log:
-        process = subprocess.Popen(
-            [str(binary.path), *words],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            cwd=folders.data,
-            umask=0o077,
-            start_new_session=True,
-        )
+    try:
+        life = hold(folders.life)
+    except BlockingIOError as error:
+        raise Locked(what=str(folders.data), holder="another mongod", hint="Stop that one first.") from error
+    # Nothing of ours is passed on: no terminal, no pipe (`db start | cat` must end), no signal of the terminal's; only
+    # the lock that tells that it lives. Its working folder is the data folder, by which it is known when that is moved.
+    try:
+        with folders.log.open("ab") as log:
+            process = subprocess.Popen(
+                [str(binary.path), *words],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=folders.data,
+                umask=0o077,
+                start_new_session=True,
+                pass_fds=(life,),
+            )
+    finally:
+        os.close(life)
     remember_child(process)
     return Starting(process.pid, log_from, binary.path)
 
@@ -110,7 +119,8 @@ def _wait_for_socket(folders: Folders, starting: Starting) -> None:
             raise Overdue(
                 what=f"The embedded MongoDB (process {starting.pid}) is still starting after"
                 f" {STARTS_WITHIN_SECONDS:.0f} s.",
-                hint=f"It may be recovering after a crash: try again later. Its log is {folders.log}.",
+                hint=f"It may be recovering after a crash: try again later. Its log is {folders.log}; chatstore db stop"
+                " ends it.",
             )
         time.sleep(0.01)
 

@@ -10,6 +10,7 @@ from typing import Any
 KEPT_BYTES = 8 * 1024 * 1024
 _READ_BYTES = 512 * 1024
 _LONGEST = 400
+_PANIC = "WT_PANIC"  # what follows the reason: that the storage engine stops
 
 
 def rotate(log: Path) -> None:
@@ -36,15 +37,26 @@ def reason(log: Path, since: int) -> str:
         entry = _entry(line)
         if entry is None:
             # Not the server's own format: the loader's word about a library, or an option that is not known.
-            return line[:_LONGEST]
+            return _one_line(line)
         if entry.get("s") not in {"F", "E"}:
             continue
-        attributes = entry.get("attr")
-        told = attributes.get("error") if isinstance(attributes, dict) else None
-        if isinstance(told, str) and told:
-            return _one_line(told)
+        told = _told(entry.get("attr"))
+        if told:
+            return told
         fallback = fallback or _one_line(str(entry.get("msg", "")))
     return fallback
+
+
+def _told(attributes: object) -> str:
+    """What an entry's attributes say of the reason: the server's own error, or the storage engine's message."""
+    if not isinstance(attributes, dict):
+        return ""
+    if isinstance(attributes.get("error"), str):
+        return _one_line(attributes["error"])
+    message = attributes.get("message")
+    if not isinstance(message, dict) or str(message.get("error_str", "")).startswith(_PANIC):
+        return ""
+    return _one_line(f"{message.get('msg', '')} ({message.get('error_str', '')})".replace(" ()", ""))
 
 
 def _lines(log: Path, since: int) -> list[str]:
