@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from chatstore_cli.config import Settings
     from chatstore_cli.core.demo import DemoStage
     from chatstore_cli.core.flush_reading import Source
-    from chatstore_cli.domain.ports import SessionReader
+    from chatstore_cli.domain.indexes import IndexSpec
+    from chatstore_cli.domain.ports import DocumentDates, IndexStore, SessionReader
+    from chatstore_cli.domain.quarantine import QuarantinedLine
     from chatstore_cli.domain.storing import MessageStore
     from chatstore_cli.mongo.connection import Connection
     from chatstore_cli.mongo.embedded import EmbeddedServer
@@ -91,11 +93,32 @@ class Stores:
     @cached_property
     def message_store(self) -> MessageStore:
         """The collection of flat messages, to be written to."""
-        from chatstore_cli.mongo.layouts.registry import LAYOUTS
         from chatstore_cli.mongo.message_store import MongoMessageStore
 
-        specs = LAYOUTS["messages"](self.connection, self.settings).index_specs()
+        specs = self.index_specs("messages")["messages"]
         return MongoMessageStore(self.connection, self.settings.messages_collection, specs, self.patient_connection)
+
+    def index_specs(self, layout: str | None = None) -> dict[str, list[IndexSpec]]:
+        """The indexes that each layout, or the one named, should have. Raises NotFound for a layout that is none."""
+        from chatstore_cli.core.indexes import wanted_specs
+
+        ttl_days = self.settings.mongo.ttl_days
+        return {reader.layout: wanted_specs(reader.index_specs(), ttl_days) for reader in self.session_readers(layout)}
+
+    @cached_property
+    def index_store(self) -> IndexStore:
+        """The indexes of the database; building one may take as long as it takes."""
+        from chatstore_cli.mongo.index_engine import MongoIndexStore
+
+        return MongoIndexStore(self.connection, self.patient_connection)
+
+    @cached_property
+    def document_dates(self) -> DocumentDates:
+        """The dates by which documents are deleted, counted within the bounds of the settings."""
+        from chatstore_cli.mongo.document_dates import MongoDocumentDates
+
+        bounds = self.settings.verify
+        return MongoDocumentDates(self.connection, seconds=bounds.seconds_per_check, sample=bounds.sample)
 
     def session_readers(self, layout: str | None = None) -> list[SessionReader]:
         """The readers of every layout, or of the one named. Raises NotFound for a layout that does not exist."""
@@ -143,6 +166,16 @@ class Journals:
             sources.extend(Source(journal, None, quarantine) for journal in journals)
         yield sources
 
+    def quarantined(self) -> Iterator[QuarantinedLine]:
+        """The quarantined lines of every folder that the paths name."""
+        from chatstore_cli.files.quarantine import Quarantine
+        from chatstore_cli.files.state import existing_folder, stdin_folder
+
+        for folder in self._found:
+            remembering = existing_folder(folder, self._state_folder) if folder else stdin_folder(self._state_folder)
+            if remembering is not None:
+                yield from Quarantine(remembering).lines()
+
     @contextmanager
     def to_flush(self, command: str) -> Iterator[list[Source]]:
         """The journals with ledger and quarantine, each folder locked. Raises Locked, naming the holder."""
@@ -150,14 +183,13 @@ class Journals:
         from chatstore_cli.files.folder_lock import folder_lock
         from chatstore_cli.files.ledger import Ledger
         from chatstore_cli.files.quarantine import Quarantine
-        from chatstore_cli.files.state import remembering_folder, state_root
+        from chatstore_cli.files.state import remembering_folder, stdin_folder
 
         with ExitStack() as stack:
             sources: list[Source] = []
             for folder, journals in self._found.items():
                 if folder is None:
-                    remembering = state_root(self._state_folder) / "journals" / "stdin"
-                    remembering.mkdir(parents=True, exist_ok=True, mode=0o700)
+                    remembering = stdin_folder(self._state_folder)
                     sources.extend(Source(journal, None, Quarantine(remembering)) for journal in journals)
                     continue
                 remembering = remembering_folder(folder, self._state_folder)

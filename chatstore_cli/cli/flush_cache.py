@@ -10,8 +10,8 @@ import typer
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single
 from chatstore_cli.domain.errors import BadValue, ExitCode
+from chatstore_cli.render.flush_rows import FLUSH_COLUMNS, flush_row
 from chatstore_cli.render.listing import Record
-from chatstore_cli.render.rows import FLUSH_COLUMNS, flush_row
 
 if TYPE_CHECKING:
     from chatstore_cli.core.flush import FlushOptions

@@ -8,7 +8,6 @@ nothing: what the ledger has not passed over is read again, and what is stored i
 from __future__ import annotations
 
 import queue
-import random
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -74,9 +73,7 @@ class Flush:
         self._on_progress = on_progress
         self._stop = threading.Event()
         self._reader = Reader(clock, session=options.session, dry_run=options.rules.dry_run)
-        patience = Patience(
-            options.timeout, monotonic=time.monotonic, pause=self._stop.wait, jitter=random.random, say=say
-        )
+        patience = Patience(options.timeout, say=say, pause=self._stop.wait)
         self._storer = Storer(store, options.rules, patience, clock, self._quarantine_entry)
         self._queue: queue.Queue[Batch | None] = queue.Queue(maxsize=STORING_THREADS)
         self._batch = Batch(0)

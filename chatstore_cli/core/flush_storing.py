@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -38,14 +40,15 @@ class Patience:
         self,
         seconds: float,
         *,
-        monotonic: Callable[[], float],
-        pause: Callable[[float], bool],
-        jitter: Callable[[], float],
         say: Callable[[str], None],
+        pause: Callable[[float], bool] | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
+        """`pause` waits that many seconds and says whether to give up; None only waits."""
         self._seconds = seconds
         self._monotonic = monotonic
-        self._pause = pause
+        self._pause = pause or threading.Event().wait
         self._jitter = jitter
         self._say = say
 

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import NamedTuple, Protocol
 
 from chatstore_cli.domain.journal import Entry, Position
+from chatstore_cli.domain.quarantine import QuarantinedLine
 
 
 class Survey(Enum):
@@ -102,6 +103,14 @@ class QuarantinePort(Protocol):
 
     def sync(self) -> None:
         """Put on disk what was added."""
+        ...
+
+    def lines(self) -> Iterator[QuarantinedLine]:
+        """Every line in quarantine."""
+        ...
+
+    def remove(self, quarantine_ids: set[str]) -> None:
+        """Take lines out, once they are stored."""
         ...
 
 

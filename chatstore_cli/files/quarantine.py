@@ -11,31 +11,15 @@ import hashlib
 import os
 import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from chatstore_cli.domain.errors import ChatstoreError
+from chatstore_cli.domain.quarantine import QuarantinedLine
 
 FILE_NAME = "quarantine.jsonl"
-
-
-@dataclass(frozen=True, slots=True)
-class QuarantinedLine:
-    """One line in quarantine. `raw` is None where the bytes lie in `raw_file`."""
-
-    quarantine_id: str
-    source: str
-    line: int
-    offset: int
-    length: int
-    reason: str
-    at: str
-    raw: bytes | None
-    raw_file: str | None
-    identity: str | None
 
 
 class Quarantine:

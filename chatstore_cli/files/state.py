@@ -37,6 +37,14 @@ def existing_folder(journals: Path, state_folder: str | None) -> Path | None:
     return next((folder for folder in (journals / BESIDE, fallback) if folder.is_dir()), None)
 
 
+def stdin_folder(state_folder: str | None) -> Path:
+    """The folder for the quarantine of what came through standard input; made if missing."""
+    folder = state_root(state_folder) / "journals" / "stdin"
+    if not _usable(folder):
+        raise ChatstoreError(what=f"{folder} cannot be written.", hint="Set state.folder to a folder that can.")
+    return folder
+
+
 def state_root(state_folder: str | None) -> Path:
     """The state folder: the configured one, or the platform's own."""
     if state_folder:

@@ -12,7 +12,7 @@ import pymongo.errors as driver
 from bson.errors import BSONError
 from pymongo.collection import Collection
 
-from chatstore_cli.domain.errors import DocumentRefused, Unreachable
+from chatstore_cli.domain.errors import ChatstoreError, NotAllowed, Unreachable
 from chatstore_cli.domain.identity import content_key, is_ours, session_prefix, to_millisecond
 from chatstore_cli.domain.indexes import IndexSpec
 from chatstore_cli.domain.journal import DOCUMENT_LIMIT, RESERVED_FIELDS, Entry
@@ -137,45 +137,53 @@ class MongoMessageStore:
         Raises Unreachable where some may have been stored and some not; then calling again with the same is right.
         """
         documents = [to_document(entry, expires) for entry, expires in zip(entries, expires_at, strict=True)]
-        if not self._connection.in_memory:
-            try:
-                # The bare command costs half of what insert_many does; trying again is the caller's anyway.
-                with driver_errors(f"storing messages in {self._name}"):
-                    answer = self._messages.database.command(
-                        {
-                            "insert": self._name,
-                            "documents": documents,
-                            "ordered": False,
-                            "writeConcern": self._messages.write_concern.document,
-                        }
-                    )
-                return self._after(answer, entries, [])
-            except (DocumentRefused, RecursionError, UnicodeError, TypeError, ValueError):
-                pass  # something in it cannot be encoded, or all of it is over 16 MiB: find out what, one by one
-        return self._insert_one_by_one(entries, documents)
+        return self._insert(entries, documents)
 
-    def _insert_one_by_one(self, entries: Sequence[Entry], documents: Sequence[Document]) -> Inserted:
-        refused: list[tuple[Entry, str]] = []
-        stored: list[Entry] = []
-        duplicates: list[Entry] = []
-        for entry, document in zip(entries, documents, strict=True):
-            flaw = _flaw_of_document(document)
-            if flaw is not None:
-                refused.append((entry, flaw))
-                continue
+    def _insert(self, entries: Sequence[Entry], documents: Sequence[Document]) -> Inserted:
+        if len(entries) == 1 and (flaw := _flaw_of_document(documents[0])):
+            return Inserted(0, [], [(entries[0], flaw)])
+        try:
             with driver_errors(f"storing messages in {self._name}"):
-                try:
-                    self._messages.insert_one(document)
-                except driver.WriteError as error:
-                    failure = dict(error.details or {}) | {"index": 0, "code": error.code}
-                    answer = self._after({"n": 0, "writeErrors": [failure]}, [entry], refused)
-                    duplicates.extend(answer.duplicates)
-                else:
-                    stored.append(entry)
-        return Inserted(len(stored), duplicates, refused)
+                return self._after(self._insert_command(documents), entries)
+        except (Unreachable, NotAllowed):
+            raise
+        except (ChatstoreError, RecursionError, UnicodeError, TypeError, ValueError) as error:
+            # Something among them cannot be encoded, or the server takes none of them because of one, or all of
+            # them are over 16 MiB together: halve, until what is refused stands alone.
+            if len(entries) == 1:
+                return Inserted(0, [], [(entries[0], f"refused: {error}"[:400])])
+        half = len(entries) // 2
+        first = self._insert(entries[:half], documents[:half])
+        second = self._insert(entries[half:], documents[half:])
+        return Inserted(
+            first.stored + second.stored, first.duplicates + second.duplicates, first.refused + second.refused
+        )
 
-    def _after(self, answer: Mapping[str, Any], sent: Sequence[Entry], refused: list[tuple[Entry, str]]) -> Inserted:
+    def _insert_command(self, documents: Sequence[Document]) -> Mapping[str, Any]:
+        if self._connection.in_memory:
+            return self._insert_in_memory(documents)
+        # The bare command costs half of what insert_many does; trying again is the caller's anyway.
+        return self._messages.database.command(
+            {
+                "insert": self._name,
+                "documents": documents,
+                "ordered": False,
+                "writeConcern": self._messages.write_concern.document,
+            }
+        )
+
+    def _insert_in_memory(self, documents: Sequence[Document]) -> Mapping[str, Any]:
+        failures = []
+        for index, document in enumerate(documents):
+            try:
+                self._messages.insert_one(dict(document))
+            except driver.DuplicateKeyError:
+                failures.append({"index": index, "code": _DUPLICATE})
+        return {"n": len(documents) - len(failures), "writeErrors": failures}
+
+    def _after(self, answer: Mapping[str, Any], sent: Sequence[Entry]) -> Inserted:
         duplicates: list[Entry] = []
+        refused: list[tuple[Entry, str]] = []
         unsure = answer.get("writeConcernError")
         for failure in answer.get("writeErrors", ()):
             entry = sent[failure["index"]]

@@ -5,16 +5,18 @@ Key names are a promise: they change only with a line in the changelog.
 
 from __future__ import annotations
 
-from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from chatstore_cli.domain.checks import CheckResult
-from chatstore_cli.domain.journal import FlushResult
-from chatstore_cli.domain.message import Message
-from chatstore_cli.domain.session import Expiry, Session
 from chatstore_cli.domain.times import rfc3339
-from chatstore_cli.domain.usage import Usage
 from chatstore_cli.render.listing import Column, Row, count, plain
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from chatstore_cli.domain.checks import CheckResult
+    from chatstore_cli.domain.message import Message
+    from chatstore_cli.domain.session import Expiry, Session
+    from chatstore_cli.domain.usage import Usage
 
 _STATUS_STYLES = {
     "running": "cyan", "completed": "green", "failed": "red",
@@ -107,22 +109,6 @@ def check_row(check: CheckResult) -> dict[str, Any]:
         "seconds": round(check.seconds, 3),
         "detail": check.detail,
         "hint": check.hint,
-    }
-
-
-def flush_row(result: FlushResult) -> dict[str, Any]:
-    """What a flush did. lines = stored + already_stored + skipped + quarantined + already_quarantined."""
-    return {
-        "files": result.files,
-        "lines": result.lines,
-        "stored": result.stored,
-        "already_stored": result.already_stored,
-        "quarantined": result.quarantined,
-        "already_quarantined": result.already_quarantined,
-        "skipped": result.skipped,
-        "pending": result.pending,
-        "seconds": round(result.seconds, 3),
-        "messages_per_second": round(result.messages_per_second, 1),
     }
 
 
@@ -219,16 +205,4 @@ CHECK_COLUMNS = (
     Column("seconds", "SECONDS", align="right", show=lambda value: f"{value:.3f}"),
     Column("detail", "DETAIL"),
     Column("hint", "WHAT TO DO"),
-)
-FLUSH_COLUMNS = (
-    Column("files", "Files", align="right", show=count),
-    Column("lines", "Lines", align="right", show=count),
-    Column("stored", "Stored", align="right", show=count),
-    Column("already_stored", "Already stored", align="right", show=count),
-    Column("quarantined", "Quarantined", align="right", show=count),
-    Column("already_quarantined", "Already quarantined", align="right", show=count),
-    Column("skipped", "Skipped", align="right", show=count),
-    Column("pending", "Pending", align="right", show=count),
-    Column("seconds", "Seconds", align="right"),
-    Column("messages_per_second", "Messages a second", align="right", show=count),
 )

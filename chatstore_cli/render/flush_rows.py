@@ -1,0 +1,90 @@
+"""Rows of flush-cache and of the quarantine."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+from chatstore_cli.render.listing import Column, Row, count
+
+if TYPE_CHECKING:
+    from chatstore_cli.domain.journal import FlushResult
+    from chatstore_cli.domain.quarantine import QuarantinedLine, RetryResult
+
+
+def flush_row(result: FlushResult) -> dict[str, Any]:
+    """What a flush did. lines = stored + already_stored + skipped + quarantined + already_quarantined."""
+    return {
+        "files": result.files,
+        "lines": result.lines,
+        "stored": result.stored,
+        "already_stored": result.already_stored,
+        "quarantined": result.quarantined,
+        "already_quarantined": result.already_quarantined,
+        "skipped": result.skipped,
+        "pending": result.pending,
+        "seconds": round(result.seconds, 3),
+        "messages_per_second": round(result.messages_per_second, 1),
+    }
+
+
+def quarantine_row(line: QuarantinedLine) -> dict[str, Any]:
+    """One quarantined line; `raw` is Base64 of its bytes, null where they lie in `raw_file`."""
+    return {
+        "quarantine_id": line.quarantine_id,
+        "source": line.source,
+        "line": line.line,
+        "offset": line.offset,
+        "length": line.length,
+        "reason": line.reason,
+        "at": line.at,
+        "raw": None if line.raw is None else base64.b64encode(line.raw).decode(),
+        "raw_file": line.raw_file,
+    }
+
+
+def retry_row(result: RetryResult) -> dict[str, Any]:
+    """What trying again gave."""
+    return {
+        "lines": result.lines,
+        "stored": result.stored,
+        "already_stored": result.already_stored,
+        "still_quarantined": result.still_quarantined,
+    }
+
+
+def _beginning(row: Row) -> str:
+    if row["raw"] is None:
+        return f"(in {row['raw_file']})"
+    return base64.b64decode(row["raw"])[:60].decode("utf-8", "backslashreplace")
+
+
+FLUSH_COLUMNS = (
+    Column("files", "Files", align="right", show=count),
+    Column("lines", "Lines", align="right", show=count),
+    Column("stored", "Stored", align="right", show=count),
+    Column("already_stored", "Already stored", align="right", show=count),
+    Column("quarantined", "Quarantined", align="right", show=count),
+    Column("already_quarantined", "Already quarantined", align="right", show=count),
+    Column("skipped", "Skipped", align="right", show=count),
+    Column("pending", "Pending", align="right", show=count),
+    Column("seconds", "Seconds", align="right"),
+    Column("messages_per_second", "Messages a second", align="right", show=count),
+)
+QUARANTINE_COLUMNS = (
+    Column("quarantine_id", "ID"),
+    Column("source", "SOURCE"),
+    Column("line", "LINE", align="right"),
+    Column("offset", "OFFSET", align="right", show=count),
+    Column("length", "BYTES", align="right", show=count),
+    Column("reason", "REASON"),
+    Column("at", "AT", in_table=False),
+    Column("raw", "BEGINS WITH", show_row=_beginning),
+    Column("raw_file", "RAW FILE", in_table=False),
+)
+RETRY_COLUMNS = (
+    Column("lines", "Lines", align="right", show=count),
+    Column("stored", "Stored", align="right", show=count),
+    Column("already_stored", "Already stored", align="right", show=count),
+    Column("still_quarantined", "Still quarantined", align="right", show=count),
+)
