@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Annotated, Any, TypeVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from chatstore_cli.cli.plain_values import read_plainly
 from chatstore_cli.domain.errors import EXIT_MEANINGS, ExitCode
 from chatstore_cli.render.listing import OutputFormat
 
@@ -63,15 +66,20 @@ def global_options(context: Any) -> GlobalOptions:
     return root.obj
 
 
-def _global_parameters(*, hidden: bool) -> list[Any]:
+@cache
+def _templates() -> tuple[Any, ...]:
     template = typer.Typer(add_completion=False, rich_markup_mode=None)
     template.command()(_declaration)
     names = {field.name for field in fields(GlobalOptions)}
-    parameters = [parameter for parameter in typer.main.get_command(template).params if parameter.name in names]
+    return tuple(parameter for parameter in typer.main.get_command(template).params if parameter.name in names)
+
+
+def _global_parameters(*, hidden: bool) -> list[Any]:
+    parameters = [copy(parameter) for parameter in _templates()]
     for parameter in parameters:
         parameter.expose_value = False
         parameter.callback = _remember
-        parameter.hidden = hidden  # type: ignore[attr-defined]  # every one of them is an option, which has it
+        parameter.hidden = hidden
     return parameters
 
 
@@ -80,6 +88,10 @@ class ChatCommand(TyperCommand):
 
     def __init__(self, *arguments: Any, params: Sequence[Any] | None = None, **settings: Any) -> None:
         super().__init__(*arguments, params=[*(params or []), *_global_parameters(hidden=True)], **settings)
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The parameters, --help among them, each with a reader that does not need pydantic."""
+        return read_plainly(super().get_params(ctx))
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """Write the examples and exit statuses as they stand."""
@@ -95,6 +107,10 @@ class ChatGroup(TyperGroup):
     def __init__(self, *arguments: Any, params: Sequence[Any] | None = None, **settings: Any) -> None:
         own = [*(params or []), *_global_parameters(hidden=self.globals_hidden)]
         super().__init__(*arguments, params=own, **settings)
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The parameters, --help among them, each with a reader that does not need pydantic."""
+        return read_plainly(super().get_params(ctx))
 
 
 def group(name: str, summary: str) -> typer.Typer:

@@ -50,7 +50,7 @@ def list_(
     status: StatusOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Sessions on a page.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=1000, help="Sessions on a page.")] = 20,
     cursor: Annotated[
         str | None, typer.Option("--cursor", metavar="CURSOR", help="Go on where an earlier page ended.")
     ] = None,
@@ -81,8 +81,10 @@ def show(
     context: typer.Context,
     session_id: Annotated[str, typer.Argument(metavar="SESSION_ID", help="The exact id.")],
     layout: LayoutOption = None,
-    first: Annotated[int, typer.Option("--first", min=0, max=1000, help="Messages from the beginning.")] = 3,
-    last: Annotated[int, typer.Option("--last", min=0, max=1000, help="Messages from the end.")] = 3,
+    first: Annotated[
+        int, typer.Option("--first", metavar="N", min=0, max=1000, help="Messages from the beginning.")
+    ] = 3,
+    last: Annotated[int, typer.Option("--last", metavar="N", min=0, max=1000, help="Messages from the end.")] = 3,
 ) -> None:
     """Show one session: its facts, its first and its last messages.
 

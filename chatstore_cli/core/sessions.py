@@ -6,12 +6,15 @@ import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from chatstore_cli.domain.errors import BadValue, Conflict, NotFound
-from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.ports import Expiring, Remarking, SessionReader
 from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
-from chatstore_cli.domain.session import Expiry, Session
+
+if TYPE_CHECKING:
+    from chatstore_cli.domain.message import Message
+    from chatstore_cli.domain.session import Expiry, Session
 
 LARGEST_PAGE = 1000
 

@@ -29,6 +29,7 @@ RECENT_KEYS = (("created_at", -1), ("session_id", 1))
 SESSION_KEYS = (("session_id", 1), ("created_at", -1))
 
 
+_ORDINARY_COUNT = 150
 _FURTHEST_AHEAD = timedelta(hours=14)
 
 
@@ -82,6 +83,11 @@ class RecentSessions:
     def _index_keys(self) -> set[tuple[tuple[str, Any], ...]]:
         found = (index for index in self._messages.list_indexes() if _is_whole(index))
         return {tuple(index["key"].items()) for index in found}
+
+    @property
+    def is_absent(self) -> bool:
+        """Whether the collection does not exist."""
+        return not self._index_keys
 
     @property
     def has_recent_index(self) -> bool:
@@ -219,16 +225,26 @@ class RecentSessions:
 
     def counts_of(self, sessions: Sequence[str], cap: int) -> Iterator[tuple[str, int]]:
         """How many messages each session has, counted in the index and no further than one beyond `cap`."""
-        if self.has_session_index:
-            for session in sessions:
-                yield session, self._count(id_values(session), cap + 1)
-            return
         among = {"$in": [value for session in sessions for value in id_values(session)]}
+        # ordinary sessions are small: one look at the index counts all of them, unless it meets a large one
+        most = _ORDINARY_COUNT * len(sessions) if self.has_session_index else 0
+        looked_at: list[Document] = [{"$limit": most}] if most else []
         rows = self._aggregate(
-            [{"$match": {"session_id": among}}, {"$group": {"_id": "$session_id", "n": {"$sum": 1}}}]
+            [
+                {"$match": {"session_id": among}},
+                {"$project": {"_id": 0, "session_id": 1}},
+                *looked_at,
+                {"$group": {"_id": "$session_id", "messages": {"$sum": 1}}},
+            ]
         )
-        counts = {id_text(row["_id"]): int(row["n"]) for row in rows}
-        yield from ((session, counts.get(session, 0)) for session in sessions)
+        counts: dict[str, int] = {}
+        for row in rows:
+            session = id_text(row["_id"])
+            counts[session] = counts.get(session, 0) + int(row["messages"])
+        if most and sum(counts.values()) >= most:
+            yield from ((session, self._count(id_values(session), cap + 1)) for session in sessions)
+        else:
+            yield from ((session, counts.get(session, 0)) for session in sessions)
 
     def _count(self, values: list[Any], limit: int) -> int:
         condition = {"session_id": values[0] if len(values) == 1 else {"$in": values}}

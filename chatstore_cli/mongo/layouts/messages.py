@@ -87,7 +87,7 @@ class MessagesLayout:
                 yield _session(session, oldest.get(session), newest[session], count)
 
     def _keys(self, query: SessionQuery, after: SessionKey | None) -> Iterator[tuple[str, datetime]]:
-        if not self._answers(query):
+        if not self._answers(query) or self._recent.is_absent:
             return
         if not self._recent.has_recent_index and not self.remarks:
             self.remarks.append(
