@@ -230,6 +230,10 @@ class Storer:
         return ours
 
     def _would_store(self, entry: Entry, at: Pass, seen: CountOnDisk) -> int:
+        refusal = self._store.refusal_of(entry)
+        if refusal is not None:
+            self._quarantine(at, entry, refusal)
+            return 0
         with self._lock:
             earlier = seen.add(entry.identity.encode()) > 1
             same = seen.add(entry.identity.encode() + entry.key) > 1

@@ -65,6 +65,10 @@ class MessageStore(Protocol):
         """What the session's rows hold that were stored under ids that are not ours."""
         ...
 
+    def refusal_of(self, entry: Entry) -> str | None:
+        """Why the entry would be refused as a document, found without storing it."""
+        ...
+
     def insert(self, entries: Sequence[Entry], expires_at: Sequence[datetime | None]) -> Inserted:
         """Store entries. Raises Unreachable where it is not known which were stored: call again with the same."""
         ...

@@ -25,6 +25,9 @@ TOMBSTONES = "chatstore_tombstones"
 
 _SMALL_SESSION = 5_000
 _DUPLICATE = 11000
+_LEVELS = 180
+"""How deep the server lets a stored document be nested, tried on 6.0."""
+
 _BY_ID = {"_id": 1}
 _FEW_DOCUMENTS = 100_000
 
@@ -131,6 +134,10 @@ class MongoMessageStore:
                 if not is_ours(row["_id"], prefix) and (content := _content(row)):
                     yield content
 
+    def refusal_of(self, entry: Entry) -> str | None:
+        """Why the entry would be refused as a document, found without storing it; None where it would not."""
+        return _flaw_of_document(to_document(entry, None))
+
     def insert(self, entries: Sequence[Entry], expires_at: Sequence[datetime | None]) -> Inserted:
         """Store the entries, unordered: one that is refused never costs another.
 
@@ -226,7 +233,20 @@ def _flaw_of_document(document: Document) -> str | None:
         size = len(bson.encode(document))
     except (BSONError, OverflowError, RecursionError, UnicodeError, TypeError, ValueError) as error:
         return f"cannot be stored: {str(error)[:300]}"
-    return f"{size:,} bytes as a document, over the limit of 16 MiB" if size > DOCUMENT_LIMIT else None
+    if size > DOCUMENT_LIMIT:
+        return f"{size:,} bytes as a document, over the limit of 16 MiB"
+    return "nested more than 180 levels deep" if _levels(document) > _LEVELS else None
+
+
+def _levels(document: Document) -> int:
+    deepest = 0
+    pending: list[tuple[Any, int]] = [(document, 1)]
+    while pending:
+        value, level = pending.pop()
+        deepest = max(deepest, level)
+        inner = value.values() if isinstance(value, dict) else value
+        pending.extend((item, level + 1) for item in inner if isinstance(item, dict | list))
+    return deepest
 
 
 def _content(row: Document) -> StoredContent | None:
