@@ -104,7 +104,7 @@ def _print_version(_context: typer.Context, _parameter: Any, value: bool) -> boo
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and give its exit status. No traceback reaches the user."""
-    warnings.showwarning = _tell_warning
+    warnings.showwarning = cast(Any, _tell_warning)
     try:
         result = root_command().main(list(arguments), prog_name="chatstore", standalone_mode=False)
         sys.stdout.flush()

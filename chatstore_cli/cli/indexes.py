@@ -1,0 +1,104 @@
+"""`chatstore indexes check|apply`: indexes as they should be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from chatstore_cli.cli.invocation import Invocation
+from chatstore_cli.cli.options import command, group
+from chatstore_cli.domain.errors import ExitCode, NeedsConfirmation
+from chatstore_cli.render.listing import Listing
+
+if TYPE_CHECKING:
+    from chatstore_cli.domain.indexes import IndexFinding, IndexStep
+
+app = group("indexes", "Compare indexes with what they should be, and create what is missing.")
+Layout = Annotated[str | None, typer.Option("--layout", metavar="LAYOUT", help="Only this stored shape.")]
+_EXITS = [ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.FINDINGS]
+
+
+@command(app, "check", examples=["chatstore indexes check", "chatstore indexes check -o json"], exits=_EXITS)
+def check(context: typer.Context, layout: Layout = None) -> None:
+    """Compare keys and options of the indexes, never names, with what the stored shapes need.
+
+    `missing` is not there; `drifted` has the keys and other options; `unneeded` is asked for by no layout, and may be
+    the application's own. Ends with 6 when something is missing or has drifted.
+    """
+    from chatstore_cli.core.indexes import is_finding
+    from chatstore_cli.render.index_rows import INDEX_COLUMNS, index_row
+
+    invocation = Invocation(context)
+    findings = _findings(invocation, layout)
+    invocation.emit(Listing(INDEX_COLUMNS, [index_row(finding) for finding in findings]))
+    if any(map(is_finding, findings)):
+        invocation.say("Create what is missing with: chatstore indexes apply")
+        raise typer.Exit(ExitCode.FINDINGS)
+
+
+@command(
+    app,
+    "apply",
+    examples=["chatstore indexes apply --dry-run", "chatstore indexes apply", "chatstore indexes apply --yes"],
+    exits=[*_EXITS, ExitCode.CONFLICT],
+)
+def apply(
+    context: typer.Context,
+    layout: Layout = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do also what drops an index or makes MongoDB delete documents.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+    drop_unneeded: Annotated[
+        bool, typer.Option("--drop-unneeded", help="With --yes: drop what no layout asks for.")
+    ] = False,
+) -> None:
+    """Create the indexes that are missing, while the application goes on writing.
+
+    Done only with --yes (or a yes on a terminal): changing an index that has drifted, dropping one, and a TTL index by
+    which MongoDB would delete documents at once; how many is said first. Ends with 6 where something of it is left.
+    """
+    from chatstore_cli.core.indexes import perform, plan_steps
+    from chatstore_cli.domain.times import utc_now
+    from chatstore_cli.render.index_rows import STEP_COLUMNS, step_row
+
+    invocation = Invocation(context)
+    if dry_run:
+        invocation.say(f"Target: {invocation.stores.target} (dry run: nothing is changed)")
+    else:
+        invocation.will_write()
+    findings = _findings(invocation, layout)
+    steps = list(plan_steps(findings, invocation.stores.document_dates, utc_now(), drop_unneeded=drop_unneeded))
+    agreed = dry_run or _agreed(invocation, [step for step in steps if step.needs_yes], yes=yes)
+    rows = []
+    for step in steps:
+        left = step.needs_yes and not agreed
+        if not dry_run and not left:
+            invocation.explain(f"{step.action.value} {step.finding.name} on {step.finding.collection} ...")
+            perform(step, invocation.stores.index_store)
+        rows.append(step_row(step, "planned" if dry_run else "left" if left else "done"))
+    invocation.emit(Listing(STEP_COLUMNS, rows, empty="Every index is there and as it should be."))
+    if not agreed:
+        raise typer.Exit(ExitCode.FINDINGS)
+
+
+def _findings(invocation: Invocation, layout: str | None) -> list[IndexFinding]:
+    from chatstore_cli.core.indexes import check_indexes
+
+    specs = [spec for wanted in invocation.stores.index_specs(layout).values() for spec in wanted]
+    return check_indexes(specs, invocation.stores.index_store)
+
+
+def _agreed(invocation: Invocation, steps: list[IndexStep], *, yes: bool) -> bool:
+    """Whether to do what needs a yes. Without one it is left, and the rest is done all the same."""
+    if not steps or yes:
+        return True
+    lines = [f"{step.action.value} {step.finding.name} on {step.finding.collection}: {step.detail}." for step in steps]
+    plan = "Needs a yes:\n  " + "\n  ".join(lines)
+    try:
+        invocation.confirm(plan)
+    except NeedsConfirmation as refused:
+        invocation.say(f"{plan}\nLeft as it is. {refused.hint or ''}".rstrip())
+        return False
+    return True

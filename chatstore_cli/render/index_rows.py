@@ -1,0 +1,105 @@
+"""Indexes and retention as rows, and the columns that show them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chatstore_cli.domain.indexes import IndexFinding, IndexStep
+from chatstore_cli.domain.retention import Retention
+from chatstore_cli.domain.times import rfc3339
+from chatstore_cli.render.listing import Column, count
+
+_STATE_STYLES = {"ok": "green", "missing": "bold red", "drifted": "yellow", "unneeded": "dim"}
+
+
+def index_row(finding: IndexFinding) -> dict[str, Any]:
+    """One index; `keys` is field -> direction, in order."""
+    return {
+        "collection": finding.collection,
+        "name": finding.name,
+        "keys": dict(finding.keys),
+        "state": finding.state.value,
+        "detail": finding.detail,
+    }
+
+
+def step_row(step: IndexStep, outcome: str) -> dict[str, Any]:
+    """One thing that applying did, or would do: `outcome` is done, planned or left. `expiring` null is not counted."""
+    return {
+        "collection": step.finding.collection,
+        "name": step.finding.name,
+        "keys": dict(step.finding.keys),
+        "action": step.action.value,
+        "outcome": outcome,
+        "needs_yes": step.needs_yes,
+        "expiring": step.expiring,
+        "detail": step.detail,
+    }
+
+
+def retention_row(retention: Retention, ttl_days: int) -> dict[str, Any]:
+    """One collection; counts are null where the time limit passed, `sampled` is null where all were counted."""
+    dates = retention.dates
+    return {
+        "layout": retention.layout,
+        "collection": retention.collection,
+        "field": retention.field,
+        "index": retention.index.name if retention.index is not None else None,
+        "expire_after_seconds": retention.index.expire_after_seconds if retention.index is not None else None,
+        "ttl_days": ttl_days if retention.carries_own_date else None,
+        "documents": retention.documents,
+        "expired": retention.expired,
+        "next_expiry": rfc3339(retention.next_expiry),
+        "without_date": dates.absent if dates is not None else None,
+        "never_expiring": dict(dates.other_types) if dates is not None else None,
+        "sampled": dates.looked_at if dates is not None else None,
+    }
+
+
+def _keys(keys: Any) -> str:
+    return ", ".join(f"{field} {direction}" for field, direction in keys.items())
+
+
+def _types(types: Any) -> str:
+    if types is None:
+        return "not counted in time"
+    return ", ".join(f"{number:,} {kind}" for kind, number in types.items()) or "0"
+
+
+def _counted(value: Any) -> str:
+    return "not counted in time" if value is None else count(value)
+
+
+INDEX_COLUMNS = (
+    Column("collection", "COLLECTION"),
+    Column("name", "INDEX"),
+    Column("keys", "KEYS", show=_keys),
+    Column("state", "STATE", style=lambda state: _STATE_STYLES.get(state, "")),
+    Column("detail", "DETAIL"),
+)
+STEP_COLUMNS = (
+    Column("collection", "COLLECTION"),
+    Column("name", "INDEX"),
+    Column("keys", "KEYS", show=_keys),
+    Column("action", "ACTION"),
+    Column("outcome", "OUTCOME", style=lambda outcome: {"done": "green", "left": "yellow"}.get(outcome, "")),
+    Column("needs_yes", "NEEDS YES", in_table=False),
+    Column("expiring", "EXPIRING", align="right", show=_counted),
+    Column("detail", "DETAIL"),
+)
+RETENTION_COLUMNS = (
+    Column("layout", "LAYOUT"),
+    Column("collection", "COLLECTION"),
+    Column("field", "FIELD"),
+    Column("index", "TTL INDEX", show=lambda name: name or "missing: nothing is deleted"),
+    Column(
+        "expire_after_seconds", "AFTER SECONDS", align="right", show=lambda value: "" if value is None else f"{value:g}"
+    ),
+    Column("ttl_days", "TTL DAYS", align="right", show=lambda days: "" if days is None else str(days)),
+    Column("documents", "DOCUMENTS", align="right", show=count),
+    Column("expired", "EXPIRED NOW", align="right", show=_counted),
+    Column("next_expiry", "NEXT TO EXPIRE (UTC)"),
+    Column("without_date", "WITHOUT DATE", align="right", show=_counted),
+    Column("never_expiring", "OTHER TYPES (NEVER EXPIRE)", show=_types),
+    Column("sampled", "SAMPLED", align="right", show=lambda number: "" if number is None else f"{number:,}"),
+)
