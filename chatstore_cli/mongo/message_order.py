@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import islice
 from math import isfinite
@@ -21,6 +21,9 @@ SMALL_SESSION = 1_000
 
 LARGE_SECOND = 5_000
 """Messages of one second that are held in memory to be ordered; beyond, the server sorts them."""
+
+BATCH = 1_000
+"""Documents in one answer of the server: its own choice of 16 MiB at once would take a hundred MiB decoded."""
 
 _ABSENT = -1
 
@@ -68,36 +71,34 @@ class MessagesInOrder:
             texts = self._find({**extra, "created_at": {"$not": {"$type": "date"}}}, direction)
             dates = self._find({**extra, "created_at": {"$type": "date"}}, direction)
             merged = heapq.merge(texts, dates, key=_instant, reverse=direction < 0)
-            return self._by_second(merged, extra, direction, lambda row: second_of(_instant(row)))
-        return self._by_second(
-            self._find(extra, direction), extra, direction, lambda row: second_of(row.get("created_at"))
-        )
+            return self._by_second(((second_of(_instant(row)), row) for row in merged), extra, direction)
+        rows = self._find(extra, direction)
+        return self._by_second(((second_of(row.get("created_at")), row) for row in rows), extra, direction)
 
     def _find(self, extra: Document, direction: int) -> Iterator[Document]:
         with driver_errors(self._doing):
-            yield from self._messages.find({**extra, **self._condition}).sort("created_at", direction)
+            found = self._messages.find({**extra, **self._condition}).sort("created_at", direction)
+            yield from found.batch_size(BATCH)
 
     def _by_second(
-        self, rows: Iterable[Document], extra: Document, direction: int, second: Callable[[Document], object]
+        self, rows: Iterable[tuple[object, Document]], extra: Document, direction: int
     ) -> Iterator[Document]:
         held: list[Document] = []
         held_second: object = None
-        skipping = False
-        for row in rows:
-            this = second(row)
-            if this == held_second and held:
-                if skipping:
-                    continue
+        given_already = False
+        for second, row in rows:
+            if second != held_second or not held:
+                if len(held) == 1:
+                    yield held[0]
+                elif not given_already:
+                    yield from _ordered(held, direction)
+                held, held_second, given_already = [row], second, False
+            elif not given_already:
                 held.append(row)
-                if len(held) > LARGE_SECOND and isinstance(this, str):
-                    skipping = True
-                    del held[1:]
-                    yield from self._sorted_by_the_server(this, extra, direction)
-                continue
-            if not skipping:
-                yield from _ordered(held, direction)
-            held, held_second, skipping = [row], this, False
-        if not skipping:
+                if len(held) > LARGE_SECOND and isinstance(second, str):
+                    held, given_already = held[:2], True
+                    yield from self._sorted_by_the_server(second, extra, direction)
+        if not given_already:
             yield from _ordered(held, direction)
 
     def _sorted_by_the_server(self, second: str, extra: Document, direction: int) -> Iterator[Document]:

@@ -55,6 +55,6 @@ def form_of(value: Any) -> object:
 
 def second_of(value: Any) -> object:
     """The second a stored time lies in; equal for times whose stored order does not tell their real one."""
-    if isinstance(value, str):
+    if value.__class__ is str:
         return value[:19]
     return as_utc(value).replace(microsecond=0) if isinstance(value, datetime) else value

@@ -8,7 +8,7 @@ tenant, user, workflow, status or usage; it stands in time at its newest message
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
@@ -18,7 +18,7 @@ from chatstore_cli.domain.indexes import IndexSpec
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
 from chatstore_cli.domain.session import COUNT_CAP, Expiry, Session, SessionStatus
-from chatstore_cli.domain.times import read_instant
+from chatstore_cli.domain.times import as_utc, read_instant
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.identifiers import id_condition, id_text
 from chatstore_cli.mongo.message_order import MessagesInOrder, is_number, newest_in_order
@@ -26,6 +26,20 @@ from chatstore_cli.mongo.recent_sessions import RECENT_KEYS, SESSION_KEYS, Recen
 
 LAYOUT = "messages"
 
+_USUAL_FIELDS = frozenset(
+    (
+        "_id",
+        "session_id",
+        "role",
+        "text",
+        "metadata",
+        "vector_ids",
+        "created_at",
+        "expires_at",
+        "sequence",
+        "message_id",
+    )
+)
 _NO_COUNT_LIMIT = 2**31 - 2
 
 
@@ -175,22 +189,35 @@ def _session(
 def to_message(document: Document) -> Message:
     """A stored row as a message; `message_id` is the line's own where it had one, else the row's `_id` as text."""
     get = document.get
-    text = get("message_id")
     metadata = get("metadata")
+    if metadata.__class__ is not dict:
+        metadata = metadata if isinstance(metadata, dict) else {} if metadata is None else {"metadata": metadata}
     sequence = get("sequence")
+    if sequence.__class__ is not int:
+        sequence = int(sequence) if is_number(sequence) else None
+    created_at: Any = get("created_at")
+    moment: datetime | None
+    try:
+        moment = datetime.fromisoformat(created_at)  # by far the most common: canonical text
+        if moment.tzinfo is not UTC:
+            moment = as_utc(moment)
+    except (TypeError, ValueError):
+        moment = read_instant(created_at)
+    message_id = get("message_id")
+    if message_id.__class__ is not str:
+        message_id = id_text(get("_id"))
+    usual = (id_text(get("session_id")), _text(get("role")) or "unknown", get("text"), message_id, sequence)
+    if document.keys() <= _USUAL_FIELDS:
+        return Message(*usual, None, moment, None, None, None, None, metadata)
     return Message(
-        session_id=id_text(get("session_id")),
-        role=_text(get("role")) or "unknown",
-        content=get("text"),
-        message_id=text if isinstance(text, str) else id_text(get("_id")),
-        sequence=int(sequence) if is_number(sequence) else None,
-        name=_text(get("name")),
-        created_at=read_instant(get("created_at")),
-        event_type=_text(get("event_type")),
-        source=_text(get("source")),
-        tool_calls=calls if isinstance(calls := get("tool_calls"), list) else None,
-        tool_call_id=_text(get("tool_call_id")),
-        metadata=metadata if isinstance(metadata, dict) else {} if metadata is None else {"metadata": metadata},
+        *usual,
+        _text(get("name")),
+        moment,
+        _text(get("event_type")),
+        _text(get("source")),
+        calls if isinstance(calls := get("tool_calls"), list) else None,
+        _text(get("tool_call_id")),
+        metadata,
     )
 
 
