@@ -10,7 +10,7 @@ from typing import Any
 from chatstore_cli.core.tally import CountOnDisk, WindowedCount
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.identity import content_key, identity_by_content, identity_by_message_id, session_prefix
-from chatstore_cli.domain.journal import Entry, Position, flaw_of, is_plain, may_have_lost_digits
+from chatstore_cli.domain.journal import Entry, Position, flaw_of, key_of_plain, may_have_lost_digits
 from chatstore_cli.domain.storing import JournalPort, LedgerPort, OversizedLine, QuarantinePort
 from chatstore_cli.domain.times import Clock, format_instant
 
@@ -92,16 +92,20 @@ class Reader:
             offset = at.offset
         decode: Callable[[bytes], Any] = at.source.journal.decode
         entries: list[Entry] = []
+        enter = self._enter
         for line in lines:
             try:
                 fields = decode(line)
             except ValueError:
                 self._damaged(at, offset, line, entries)
             else:
-                at.lines += 1
-                at.records += 1
-                if is_plain(fields) or self._is_good(at, offset, line, fields):
-                    self._enter(at, offset, line, fields, entries)
+                key = key_of_plain(fields)
+                if key is None:
+                    self._record(at, offset, line, fields, entries)
+                else:
+                    at.lines += 1
+                    at.records += 1
+                    enter(at, offset, line, fields, key, entries)
             offset += len(line) + 1
         at.offset = offset
         return entries
@@ -109,24 +113,23 @@ class Reader:
     def _record(self, at: Pass, offset: int, raw: bytes, fields: Any, entries: list[Entry]) -> None:
         at.lines += 1
         at.records += 1
-        if self._is_good(at, offset, raw, fields):
-            self._enter(at, offset, raw, fields, entries)
-
-    def _is_good(self, at: Pass, offset: int, raw: bytes, fields: Any) -> bool:
         flaw = flaw_of(fields)
         if flaw is None and may_have_lost_digits(fields) and at.source.journal.lost_digits(raw):
             flaw = "holds an integer of more than 64 bits, which no database number can"
         if flaw is not None:
             self._quarantine(at, offset, raw, flaw)
-        return flaw is None
+            return
+        key = content_key(fields["session_id"], fields["role"], fields["created_at"], fields["text"])
+        self._enter(at, offset, raw, fields, key, entries)
 
-    def _enter(self, at: Pass, offset: int, raw: bytes, fields: dict[str, Any], entries: list[Entry]) -> None:
+    def _enter(
+        self, at: Pass, offset: int, raw: bytes, fields: dict[str, Any], key: bytes, entries: list[Entry]
+    ) -> None:
         session = fields["session_id"]
         if self._session is not None and session != self._session:
             at.lines -= 1
             return
         instant = fields["created_at"]
-        key = content_key(session, fields["role"], instant, fields["text"])
         prefix = self._prefixes.get(session) or self._prefix(session)
         if "message_id" in fields:
             identity = identity_by_message_id(prefix, session, fields["message_id"])

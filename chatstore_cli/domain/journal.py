@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from chatstore_cli.domain.identity import content_key
 from chatstore_cli.domain.message import ROLES
 from chatstore_cli.domain.times import canonical_instant
 
@@ -42,34 +43,34 @@ class Entry(NamedTuple):
         return str(self.fields["session_id"])
 
 
-def is_plain(fields: Any) -> bool:
-    """Whether a decoded line is of the usual kind, with nothing in it that needs a closer look.
+def key_of_plain(fields: Any) -> bytes | None:
+    """The content key of a decoded line of the usual kind; None where it needs a closer look.
 
-    Nearly every line is, and this is all that it costs; what is not goes through flaw_of and may_have_lost_digits.
+    Nearly every line is of that kind, and this is all the checking that it costs. What is not goes through flaw_of and
+    may_have_lost_digits, which say what is wrong with it, if anything.
     """
     try:
-        created_at = fields["created_at"]
+        session_id, role, text = fields["session_id"], fields["role"], fields["text"]
+        created_at, vector_ids = fields["created_at"], fields["vector_ids"]
         if not (
-            fields["role"] in ROLES
-            and type(fields["text"]) is str
-            and type(fields["session_id"]) is str
-            and fields["session_id"]
+            type(session_id) is type(text) is type(created_at) is str
+            and role in ROLES
+            and session_id
             and len(created_at) == _CANONICAL_LENGTH
             and created_at[10] == "T"
             and created_at[26:] == "+00:00"
-            and not fields["vector_ids"]
-            and type(fields["vector_ids"]) is list
+            and not vector_ids
+            and type(vector_ids) is list
+            and (len(fields) == 6 or (len(fields) == 7 and type(fields["message_id"]) is str and fields["message_id"]))
         ):
-            return False
+            return None
         _read_time(created_at)
         for value in fields["metadata"].values():
             if type(value) is not str:
-                return False
-        return len(fields) == 6 or (
-            len(fields) == 7 and type(fields["message_id"]) is str and fields["message_id"] != ""
-        )
+                return None
     except (KeyError, TypeError, ValueError, AttributeError):
-        return False
+        return None
+    return content_key(session_id, role, created_at, text)
 
 
 def flaw_of(fields: object) -> str | None:
