@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from chatstore_cli.core.demo import DemoStage
     from chatstore_cli.core.flush_reading import Source
     from chatstore_cli.domain.indexes import IndexSpec
-    from chatstore_cli.domain.ports import DocumentDates, IndexStore, SessionReader
+    from chatstore_cli.domain.ports import SessionReader
     from chatstore_cli.domain.quarantine import QuarantinedLine
     from chatstore_cli.domain.storing import MessageStore
+    from chatstore_cli.domain.upkeep import DocumentDates, IndexStore
     from chatstore_cli.mongo.connection import Connection
     from chatstore_cli.mongo.embedded import EmbeddedServer
 

@@ -12,7 +12,7 @@ from chatstore_cli.domain.errors import ExitCode, NeedsConfirmation
 from chatstore_cli.render.listing import Listing
 
 if TYPE_CHECKING:
-    from chatstore_cli.domain.indexes import IndexFinding, IndexStep
+    from chatstore_cli.domain.index_findings import IndexFinding, IndexStep
 
 app = group("indexes", "Compare indexes with what they should be, and create what is missing.")
 Layout = Annotated[str | None, typer.Option("--layout", metavar="LAYOUT", help="Only this stored shape.")]

@@ -12,7 +12,8 @@ from chatstore_cli.domain.errors import ExitCode, NotFound
 from chatstore_cli.render.listing import Listing
 
 if TYPE_CHECKING:
-    from chatstore_cli.domain.indexes import IndexSpec, IndexStep
+    from chatstore_cli.domain.index_findings import IndexStep
+    from chatstore_cli.domain.indexes import IndexSpec
 
 app = group("ttl", "Show and set how long messages are kept.")
 Layout = Annotated[str | None, typer.Option("--layout", metavar="LAYOUT", help="Only this stored shape.")]

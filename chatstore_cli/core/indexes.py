@@ -11,15 +11,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from chatstore_cli.domain.errors import Conflict
-from chatstore_cli.domain.indexes import (
+from chatstore_cli.domain.index_findings import (
     IndexAction,
     IndexFinding,
-    IndexSpec,
     IndexState,
     IndexStep,
     StoredIndex,
 )
-from chatstore_cli.domain.ports import DocumentDates, IndexStore
+from chatstore_cli.domain.indexes import IndexSpec
+from chatstore_cli.domain.upkeep import DocumentDates, IndexStore
 
 
 def wanted_specs(specs: Iterable[IndexSpec], ttl_days: int) -> list[IndexSpec]:

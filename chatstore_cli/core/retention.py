@@ -13,9 +13,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from chatstore_cli.core.indexes import compare, plan_steps
-from chatstore_cli.domain.indexes import IndexAction, IndexSpec, IndexStep, StoredIndex
-from chatstore_cli.domain.ports import DocumentDates, IndexStore
+from chatstore_cli.domain.index_findings import IndexAction, IndexStep, StoredIndex
+from chatstore_cli.domain.indexes import IndexSpec
 from chatstore_cli.domain.retention import DAY_SECONDS, Retention
+from chatstore_cli.domain.upkeep import DocumentDates, IndexStore
 
 AGE_FIELDS = frozenset(
     {

@@ -7,14 +7,12 @@ only: a driver's own errors are translated by the adapter.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from chatstore_cli.domain.indexes import IndexSpec, StoredIndex
+from chatstore_cli.domain.indexes import IndexSpec
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
-from chatstore_cli.domain.retention import DateField
 from chatstore_cli.domain.session import Expiry, Session
 
 
@@ -102,54 +100,4 @@ class Expiring(Protocol):
 
     def expiry(self, session_id: str) -> Expiry:
         """When the oldest and the newest message of a session go."""
-        ...
-
-
-class IndexStore(Protocol):
-    """The indexes of a database."""
-
-    def existing_collections(self) -> set[str]:
-        """The names of the collections that are there."""
-        ...
-
-    def stored(self, collection: str) -> list[StoredIndex]:
-        """Every index of a collection but the one on `_id`; none where there is no such collection."""
-        ...
-
-    def create(self, spec: IndexSpec, name: str) -> None:
-        """Build it, as long as it takes. Raises Conflict, naming values, where they are to be unique and are not."""
-        ...
-
-    def drop(self, collection: str, name: str) -> None:
-        """Drop it; it need not be there."""
-        ...
-
-    def set_expiry(self, index: StoredIndex, seconds: int) -> None:
-        """Change after how many seconds a TTL index deletes, without building it again."""
-        ...
-
-    def unhide(self, index: StoredIndex) -> None:
-        """Let queries use it again."""
-        ...
-
-
-class DocumentDates(Protocol):
-    """The dates in documents by which the database deletes. Each answer comes within a time limit, or says None."""
-
-    def documents(self, collection: str) -> int:
-        """About how many documents there are."""
-        ...
-
-    def count_before(
-        self, collection: str, field: str, moment: datetime, partial_filter: Mapping[str, Any] | None = None
-    ) -> int | None:
-        """How many documents hold a date up to the moment; None where the time limit passed."""
-        ...
-
-    def next_after(self, collection: str, field: str, moment: datetime) -> datetime | None:
-        """The earliest date after the moment; None where there is none, or the time limit passed."""
-        ...
-
-    def field_types(self, collection: str, field: str) -> DateField | None:
-        """What the documents hold in a field, counted, or sampled where counting takes too long; None if that does too."""
         ...

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from chatstore_cli.domain.indexes import StoredIndex
+from chatstore_cli.domain.index_findings import StoredIndex
 
 DAY_SECONDS = 86_400
 

@@ -8,7 +8,8 @@ from typing import Any
 import pymongo.errors as driver
 
 from chatstore_cli.domain.errors import ChatstoreError, Conflict
-from chatstore_cli.domain.indexes import IndexSpec, StoredIndex
+from chatstore_cli.domain.index_findings import StoredIndex
+from chatstore_cli.domain.indexes import IndexSpec
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 
 _DUPLICATES_SHOWN = 3

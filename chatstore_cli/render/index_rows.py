@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chatstore_cli.domain.indexes import IndexFinding, IndexStep
+from chatstore_cli.domain.index_findings import IndexFinding, IndexStep
 from chatstore_cli.domain.retention import Retention
 from chatstore_cli.domain.times import rfc3339
 from chatstore_cli.render.listing import Column, count
