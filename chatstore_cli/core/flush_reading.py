@@ -10,7 +10,7 @@ from typing import Any
 from chatstore_cli.core.tally import CountOnDisk, WindowedCount
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.identity import content_key, identity_by_content, identity_by_message_id, session_prefix
-from chatstore_cli.domain.journal import Entry, Position, flaw_of, key_of_plain, may_have_lost_digits
+from chatstore_cli.domain.journal import Entry, Position, flaw_of, is_plain, may_have_lost_digits
 from chatstore_cli.domain.storing import JournalPort, LedgerPort, OversizedLine, QuarantinePort
 from chatstore_cli.domain.times import Clock, format_instant
 
@@ -99,13 +99,12 @@ class Reader:
             except ValueError:
                 self._damaged(at, offset, line, entries)
             else:
-                key = key_of_plain(fields)
-                if key is None:
-                    self._record(at, offset, line, fields, entries)
-                else:
+                if is_plain(fields):
                     at.lines += 1
                     at.records += 1
-                    enter(at, offset, line, fields, key, entries)
+                    enter(at, offset, line, fields, entries)
+                else:
+                    self._record(at, offset, line, fields, entries)
             offset += len(line) + 1
         at.offset = offset
         return entries
@@ -119,12 +118,9 @@ class Reader:
         if flaw is not None:
             self._quarantine(at, offset, raw, flaw)
             return
-        key = content_key(fields["session_id"], fields["role"], fields["created_at"], fields["text"])
-        self._enter(at, offset, raw, fields, key, entries)
+        self._enter(at, offset, raw, fields, entries)
 
-    def _enter(
-        self, at: Pass, offset: int, raw: bytes, fields: dict[str, Any], key: bytes, entries: list[Entry]
-    ) -> None:
+    def _enter(self, at: Pass, offset: int, raw: bytes, fields: dict[str, Any], entries: list[Entry]) -> None:
         session = fields["session_id"]
         if self._session is not None and session != self._session:
             at.lines -= 1
@@ -132,8 +128,10 @@ class Reader:
         instant = fields["created_at"]
         prefix = self._prefixes.get(session) or self._prefix(session)
         if "message_id" in fields:
+            key = b""
             identity = identity_by_message_id(prefix, session, fields["message_id"])
         else:
+            key = content_key(session, fields["role"], instant, fields["text"])
             occurrence = at.counting.number(key, instant)
             identity = prefix + key.hex() if occurrence == 0 else identity_by_content(prefix, key, occurrence)
         if instant > at.latest:

@@ -14,9 +14,9 @@ from chatstore_cli.core.flush_reading import Pass
 from chatstore_cli.core.tally import CountOnDisk
 from chatstore_cli.domain.errors import Unreachable
 from chatstore_cli.domain.identity import content_key, to_millisecond
-from chatstore_cli.domain.journal import Entry
-from chatstore_cli.domain.storing import Inserted, MessageStore, Survey
-from chatstore_cli.domain.times import Clock
+from chatstore_cli.domain.journal import Entry, key_of
+from chatstore_cli.domain.storing import Content, Inserted, MessageStore, Survey
+from chatstore_cli.domain.times import Clock, format_instant, read_instant
 
 Answer = TypeVar("Answer")
 
@@ -134,13 +134,14 @@ class Storer:
     def _not_stored(self, entries: list[Entry], passes: Mapping[str, Pass]) -> list[Entry]:
         named = [entry for entry in entries if "message_id" in entry.fields]
         nameless = [entry.identity for entry in entries if "message_id" not in entry.fields]
-        keys = self._patience.answer(lambda: self._store.stored_keys([e.identity for e in named]))[0] if named else {}
+        contents = self._contents_of(named)
         present = self._patience.answer(lambda: self._store.stored_ids(nameless))[0] if nameless else set()
         missing: list[Entry] = []
         for entry in entries:
-            if entry.identity in present or keys.get(entry.identity) == entry.key:
+            content = contents.get(entry.identity)
+            if entry.identity in present or _is_content_of(entry, content):
                 continue
-            if entry.identity in keys:
+            if content is not None:
                 self._refuse_other_content(passes[entry.source], entry)
             else:
                 missing.append(entry)
@@ -178,7 +179,7 @@ class Storer:
                 for content in contents:
                     self._foreign.add(_foreign_key(at, content.key, in_milliseconds=content.in_milliseconds))
                 self._foreign_known.add((at.name, entry.session_id))
-            return self._foreign.take(_foreign_key(at, entry.key, in_milliseconds=False)) or self._foreign.take(
+            return self._foreign.take(_foreign_key(at, key_of(entry), in_milliseconds=False)) or self._foreign.take(
                 _foreign_key(at, _key_in_milliseconds(entry), in_milliseconds=True)
             )
 
@@ -220,14 +221,20 @@ class Storer:
     def _after_duplicates(self, inserted: Inserted, attempts: int, passes: Mapping[str, Pass]) -> int:
         """Ids that were there when storing: stored by our own lost attempt, by another writer, or by an equal line."""
         named = [entry for entry in inserted.duplicates if "message_id" in entry.fields]
-        keys = self._patience.answer(lambda: self._store.stored_keys([e.identity for e in named]))[0] if named else {}
+        contents = self._contents_of(named)
         ours = 0
         for entry in inserted.duplicates:
-            if "message_id" in entry.fields and keys.get(entry.identity) != entry.key:
+            if "message_id" in entry.fields and not _is_content_of(entry, contents.get(entry.identity)):
                 self._refuse_other_content(passes[entry.source], entry)
             elif attempts > 1:
                 ours += 1
         return ours
+
+    def _contents_of(self, named: list[Entry]) -> dict[str, Content]:
+        if not named:
+            return {}
+        identities = [entry.identity for entry in named]
+        return self._patience.answer(lambda: self._store.stored_contents(identities))[0]
 
     def _would_store(self, entry: Entry, at: Pass, seen: CountOnDisk) -> int:
         refusal = self._store.refusal_of(entry)
@@ -236,7 +243,7 @@ class Storer:
             return 0
         with self._lock:
             earlier = seen.add(entry.identity.encode()) > 1
-            same = seen.add(entry.identity.encode() + entry.key) > 1
+            same = seen.add(entry.identity.encode() + key_of(entry)) > 1
         if earlier and not same:
             self._refuse_other_content(at, entry)
         return not earlier
@@ -248,6 +255,16 @@ class Storer:
     def _skip(self, at: Pass) -> None:
         with at.lock:
             at.skipped += 1
+
+
+def _is_content_of(entry: Entry, content: Content | None) -> bool:
+    fields = entry.fields
+    if content == (fields["role"], entry.instant, fields["text"]):
+        return True
+    if content is None or (content[0], content[2]) != (fields["role"], fields["text"]):
+        return False
+    moment = read_instant(content[1])
+    return moment is not None and format_instant(moment) == entry.instant
 
 
 def _foreign_key(at: Pass, key: bytes, *, in_milliseconds: bool) -> bytes:

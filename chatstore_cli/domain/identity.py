@@ -38,8 +38,9 @@ def identity_by_content(prefix: str, key: bytes, occurrence: int) -> str:
 
 def identity_by_message_id(prefix: str, session_id: str, message_id: str) -> str:
     """The `_id` of a line that brings its own `message_id`."""
-    packed = f"{len(session_id)}:{session_id}{message_id}".encode()
-    return prefix + blake2b(packed, digest_size=_KEY_BYTES, person=b"message_id").hexdigest()
+    # The letter in front keeps it apart from a content, which begins with a digit.
+    packed = f"m{len(session_id)}:{session_id}{message_id}".encode()
+    return prefix + blake2b(packed, digest_size=_KEY_BYTES).hexdigest()
 
 
 def is_ours(stored_id: object, prefix: str) -> bool:

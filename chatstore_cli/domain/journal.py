@@ -23,7 +23,8 @@ _read_time = datetime.fromisoformat
 
 
 class Entry(NamedTuple):
-    """One good line, ready to be stored. `instant` is canonical; `key` is its content, `identity` its `_id`.
+    """One good line, ready to be stored. `instant` is canonical, `identity` its `_id`. `key` is its content, empty where a
+    message_id makes the identity (key_of gives it there).
 
     `source` is the journal's name, `number` the record's place in it (from 1), `offset` its first byte there.
     """
@@ -43,8 +44,8 @@ class Entry(NamedTuple):
         return str(self.fields["session_id"])
 
 
-def key_of_plain(fields: Any) -> bytes | None:
-    """The content key of a decoded line of the usual kind; None where it needs a closer look.
+def is_plain(fields: Any) -> bool:
+    """Whether a decoded line is of the usual kind, and needs no closer look.
 
     Nearly every line is of that kind, and this is all the checking that it costs. What is not goes through flaw_of and
     may_have_lost_digits, which say what is wrong with it, if anything.
@@ -63,14 +64,20 @@ def key_of_plain(fields: Any) -> bytes | None:
             and type(vector_ids) is list
             and (len(fields) == 6 or (len(fields) == 7 and type(fields["message_id"]) is str and fields["message_id"]))
         ):
-            return None
+            return False
         _read_time(created_at)
         for value in fields["metadata"].values():
             if type(value) is not str:
-                return None
+                return False
     except (KeyError, TypeError, ValueError, AttributeError):
-        return None
-    return content_key(session_id, role, created_at, text)
+        return False
+    return True
+
+
+def key_of(entry: Entry) -> bytes:
+    """The content key of an entry, also of one that is known by its message_id."""
+    fields = entry.fields
+    return entry.key or content_key(entry.session_id, fields["role"], entry.instant, fields["text"])
 
 
 def flaw_of(fields: object) -> str | None:

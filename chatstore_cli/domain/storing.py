@@ -26,6 +26,10 @@ class StoredContent(NamedTuple):
     in_milliseconds: bool
 
 
+Content = tuple[object, object, object]
+"""Role, time and text of a message, as they are stored."""
+
+
 class Inserted(NamedTuple):
     """What storing a batch gave: how many are new, which ids were there already, and which were refused, and why."""
 
@@ -57,8 +61,8 @@ class MessageStore(Protocol):
         """Those of the ids that are stored."""
         ...
 
-    def stored_keys(self, identities: Sequence[str]) -> dict[str, bytes]:
-        """The content key of each of the ids that is stored."""
+    def stored_contents(self, identities: Sequence[str]) -> dict[str, Content]:
+        """The content of each of the ids that is stored."""
         ...
 
     def foreign_contents(self, session: str) -> Iterator[StoredContent]:
