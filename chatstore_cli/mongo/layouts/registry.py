@@ -7,7 +7,9 @@ from typing import Any
 
 from chatstore_cli.domain.ports import SessionReader
 from chatstore_cli.mongo.layouts.messages import MessagesLayout
+from chatstore_cli.mongo.layouts.workflow import WorkflowLayout
 
 LAYOUTS: dict[str, Callable[[Any, Any], SessionReader]] = {
+    "workflow": WorkflowLayout,
     "messages": MessagesLayout,
 }

@@ -1,0 +1,296 @@
+"""The `workflow` layout: one document per chat with its messages inside (DESIGN section 3, and all variants of FACTS B).
+
+What a document means is in `workflow_documents.py`; here is how documents are asked for. Listing walks the index on
+`updated_at`. Older variants keep that time in other fields, or as text: whether there are any such documents costs one
+look into the same index, and only where there are do they cost more.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import groupby, product
+from typing import Any
+
+from chatstore_cli.config import Settings
+from chatstore_cli.domain.errors import NotFound
+from chatstore_cli.domain.indexes import IndexSpec
+from chatstore_cli.domain.message import Message
+from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
+from chatstore_cli.domain.session import Session
+from chatstore_cli.mongo.connection import Connection, Document, driver_errors
+from chatstore_cli.mongo.identifiers import id_values
+from chatstore_cli.mongo.raw_arrays import StoredArray
+from chatstore_cli.mongo.workflow_documents import (
+    FACT_FIELDS,
+    LAYOUT,
+    STATUSES,
+    UPDATED_FIELDS,
+    to_message,
+    to_session,
+)
+from chatstore_cli.mongo.workflow_messages import chosen
+
+_COUNT = {"$cond": [{"$isArray": "$messages"}, {"$size": "$messages"}, 0]}
+_FACTS: Document = {**dict.fromkeys(FACT_FIELDS, 1), "message_count": _COUNT}
+
+_EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
+_LATEST = datetime(9999, 12, 31, 23, 59, 59, 999000, tzinfo=UTC)
+_A_DATE = {"$type": "date", "$gte": _EARLIEST, "$lte": _LATEST}
+# Every other type, so that an index serves it: `$not` would read all documents. An array counts by its elements.
+_NO_DATE_TYPES = [
+    "minKey", "null", "double", "string", "object", "binData", "objectId", "bool", "regex", "int", "timestamp", "long",
+    "decimal", "maxKey",
+]  # fmt: skip
+_NO_DATE = (None, {"$type": _NO_DATE_TYPES}, {"$type": "date", "$lt": _EARLIEST}, {"$type": "date", "$gt": _LATEST})
+
+
+def index_specs(collection: str) -> tuple[IndexSpec, ...]:
+    """The indexes of the workflow layout, on the collection of that name."""
+    return (
+        IndexSpec(
+            collection,
+            "chat_id_idx",
+            (("chat_id", 1),),
+            unique=True,
+            partial_filter={"chat_id": {"$exists": True}},  # variants without it must not collide
+            why="finds one session, and lets no chat be stored twice",
+        ),
+        IndexSpec(collection, "updated_idx", (("updated_at", -1),), why="lists sessions newest first"),
+        IndexSpec(collection, "tenant_updated_idx", (("enterprise_id", 1), ("updated_at", -1)), why="lists by tenant"),
+        IndexSpec(
+            collection,
+            "app_updated_idx",
+            (("app_id", 1), ("updated_at", -1)),
+            partial_filter={"app_id": {"$exists": True}},
+            why="lists by tenant where that is called app_id; empty elsewhere",
+        ),
+        IndexSpec(
+            collection,
+            "tenant_workflow_created_idx",
+            (("enterprise_id", 1), ("workflow_name", 1), ("created_at", -1)),
+            why="a tenant's sessions of one workflow",
+        ),
+        IndexSpec(collection, "user_updated_idx", (("user_id", 1), ("updated_at", -1)), why="lists by user"),
+        IndexSpec(
+            collection, "workflow_updated_idx", (("workflow_name", 1), ("updated_at", -1)), why="lists by workflow"
+        ),
+        IndexSpec(collection, "status_updated_idx", (("status", 1), ("updated_at", -1)), why="lists by status"),
+    )
+
+
+class WorkflowLayout:
+    """Reads sessions that are one document each, and the segments that the oldest messages of large ones moved to."""
+
+    layout = LAYOUT
+
+    def __init__(self, connection: Connection, settings: Settings) -> None:
+        self._name = settings.sessions_collection
+        self._sessions = connection.collection(self._name)
+        self._segments = connection.collection(settings.layouts.workflow.segments)
+        self._in_memory = connection.in_memory
+
+    def index_specs(self) -> tuple[IndexSpec, ...]:
+        """The indexes that the layout needs."""
+        return index_specs(self._name)
+
+    def unanswerable(self, query: SessionQuery) -> list[str]:
+        """Nothing: the documents have a field for every filter."""
+        return []
+
+    # --- sessions ----------------------------------------------------------------------------------------------------
+
+    def newest_first(self, query: SessionQuery, after: SessionKey | None, limit: int) -> Iterator[Session]:
+        """At most `limit` sessions in descending order of SessionKey, strictly below `after`."""
+        if not _can_match(query):
+            return
+        with driver_errors(f"listing the sessions of {self._name}"):
+            page = _Page(query, after, limit)
+            merged = heapq.merge(*self._streams(page), key=SessionKey.of, reverse=True)
+            yield from self._with_segments([session for session, _ in zip(merged, range(limit), strict=False)])
+
+    def _streams(self, page: _Page) -> Iterator[Iterator[Session]]:
+        """Streams in descending order that have every session that the page may show, each in one of them."""
+        if self._in_memory:
+            yield page.best(map(to_session, self._sessions.find()))
+            return
+        for conditions in product(*_branches(page.query)):
+            yield self._dated("updated_at", {"$and": [{}, *conditions]}, page)
+        elsewhere = {"$or": [{"updated_at": condition} for condition in _NO_DATE]}
+        if self._sessions.find_one(elsewhere, {"_id": 1}) is None:
+            return
+        prefilter = [{"$or": branches} for branches in _branches(page.query)]
+        dated: list[Document] = [
+            {**dict.fromkeys(UPDATED_FIELDS[:place]), UPDATED_FIELDS[place]: _A_DATE}
+            for place in range(1, len(UPDATED_FIELDS))
+        ]
+        for field, condition in zip(UPDATED_FIELDS[1:], dated, strict=True):
+            yield self._dated(field, {"$and": [condition, *prefilter]}, page)
+        rest = {"$and": [elsewhere, {"$nor": dated}, *prefilter]}
+        yield page.best(map(to_session, self._sessions.aggregate([{"$match": rest}, {"$project": _FACTS}])))
+
+    def _dated(self, field: str, match: Document, page: _Page) -> Iterator[Session]:
+        """Sessions by a field that is a date, newest first. Those of one instant come by id, which no index has."""
+        sort: list[Document] = [{"$sort": {field: -1}}, {"$limit": page.limit + 1}]
+        # What an index sorts is cut down to its facts at last; where documents are sorted, that is done to begin with.
+        stages = [*sort, {"$project": _FACTS}] if field == "updated_at" else [{"$project": _FACTS}, *sort]
+        upper = page.upper
+        while upper >= page.lower:
+            bounded = {"$match": {"$and": [match, {field: {"$type": "date", "$gte": page.lower, "$lte": upper}}]}}
+            sessions = [to_session(row) for row in self._sessions.aggregate([bounded, *stages], allowDiskUse=True)]
+            times = [session.updated_at for session in sessions if session.updated_at and session.updated_at <= upper]
+            if not times:
+                return
+            whole = len(sessions) <= page.limit
+            for moment, group in groupby(sessions, lambda session: session.updated_at):
+                if moment is not None and (whole or moment > times[-1]):
+                    yield from page.best(group)
+            if whole:
+                return
+            same: list[Document] = [{"$match": {"$and": [match, {field: times[-1]}]}}, {"$project": _FACTS}]
+            yield from page.best(map(to_session, self._sessions.aggregate(same)))
+            upper = times[-1] - timedelta(milliseconds=1)
+
+    def find(self, session_id: str) -> Session | None:
+        """The facts of the session with that chat_id, or else that `_id` (its text, or its ObjectId's hex), or None."""
+        found = self._locate(session_id)
+        if found is None:
+            return None
+        with driver_errors(f"looking up session {session_id!r} in {self._name}"):
+            return self._with_segments([to_session(found)])[0]
+
+    def _locate(self, session_id: str) -> Document | None:
+        if not _is_storable(session_id):
+            return None
+        with driver_errors(f"looking up session {session_id!r} in {self._name}"):
+            for field in ("chat_id", "_id"):
+                for value in id_values(session_id):
+                    match = {field: {"$eq": value}}
+                    if self._in_memory:
+                        found = self._sessions.find_one(match)
+                    else:
+                        facts: list[Document] = [{"$match": match}, {"$limit": 1}, {"$project": _FACTS}]
+                        found = next(iter(self._sessions.aggregate(facts)), None)
+                    if found is not None:
+                        return found
+        return None
+
+    def all_facts(self, query: SessionQuery) -> Iterator[Session]:
+        """Every session that matches; messages that moved to segments are not counted."""
+        if not _can_match(query):
+            return
+        match: Document = {"$and": [{}, *({"$or": branches} for branches in _branches(query))]}
+        facts = [{"$match": match}, {"$project": _FACTS}]
+        with driver_errors(f"reading the sessions of {self._name}"):
+            documents = self._sessions.find() if self._in_memory else self._sessions.aggregate(facts)
+            yield from filter(query.matches, map(to_session, documents))
+
+    # --- messages ----------------------------------------------------------------------------------------------------
+
+    def messages(self, session_id: str, selection: MessageSelection) -> Iterator[Message]:
+        """A session's messages in order of sequence, streamed. Raises NotFound; Conflict where they are rewritten.
+
+        Segments come before the document, oldest first. A message without a sequence stays behind the one that it was
+        stored after, and counts for `after_sequence` as that one does.
+        """
+        document = self._locate(session_id)
+        if document is None:
+            raise NotFound(kind_of_thing="session", name=session_id, where=f" in {self._name}")
+        return self._read(to_session(document).session_id, document["_id"], selection)
+
+    def _read(self, session_id: str, document_id: Any, selection: MessageSelection) -> Iterator[Message]:
+        with driver_errors(f"reading session {session_id!r} in {self._name}"):
+            stored = [(self._segments, segment) for segment in self._segment_ids([session_id])]
+            stored.append((self._sessions, document_id))
+            arrays = [
+                StoredArray(collection, identity, "messages", in_memory=self._in_memory)
+                for collection, identity in stored
+            ]
+            for elements, positions in chosen(arrays, selection):
+                for run in elements.read(positions):
+                    for element in run:
+                        message = to_message(session_id, element)
+                        if selection.include_general or not message.from_general_agent:
+                            yield message
+
+    # --- segments ----------------------------------------------------------------------------------------------------
+
+    def _segment_ids(self, session_ids: Sequence[str]) -> dict[str, str]:
+        """Ids of the segments of these sessions, oldest first, each with its session's id."""
+        if not session_ids:
+            return {}
+        ranges = [{"_id": {"$gte": f"{name}:", "$lt": f"{name};"}} for name in session_ids]  # ; follows : in every code
+        found: list[tuple[str, int, str]] = []
+        for row in self._segments.find({"$or": ranges}, {"_id": 1}):
+            session_id, _, number = str(row["_id"]).rpartition(":")
+            if number.isdecimal():  # else it belongs to a session whose id has a colon itself
+                found.append((session_id, int(number), row["_id"]))
+        return {segment: session_id for session_id, _, segment in sorted(found)}
+
+    def _with_segments(self, sessions: list[Session]) -> list[Session]:
+        """The sessions, their messages in segments counted too."""
+        owners = self._segment_ids([session.session_id for session in sessions])
+        if not owners:
+            return sessions
+        moved: dict[str, int] = {}
+        sizes: list[Document] = [{"$match": {"_id": {"$in": list(owners)}}}, {"$project": {"count": _COUNT}}]
+        for row in self._segments.aggregate(sizes):
+            owner = owners[row["_id"]]
+            moved[owner] = moved.get(owner, 0) + row["count"]
+        return [
+            replace(session, message_count=session.message_count + moved.get(session.session_id, 0))
+            for session in sessions
+        ]
+
+
+class _Page:
+    """What a page may show."""
+
+    def __init__(self, query: SessionQuery, after: SessionKey | None, limit: int) -> None:
+        self.query, self.after, self.limit = query, after, limit
+        self.lower = max(_EARLIEST, query.since or _EARLIEST)
+        self.upper = min(_LATEST, query.until or _LATEST, after.moment if after is not None else _LATEST)
+
+    def best(self, sessions: Iterable[Session]) -> Iterator[Session]:
+        """Those of the sessions that the page may show, newest first, and no more of them than fit."""
+        fitting = (
+            session
+            for session in sessions
+            if self.query.matches(session) and (self.after is None or SessionKey.of(session) < self.after)
+        )
+        return iter(heapq.nlargest(self.limit, fitting, key=SessionKey.of))
+
+
+def _can_match(query: SessionQuery) -> bool:
+    asked = (query.tenant_id, query.user_id, query.workflow)
+    return query.layout in (None, LAYOUT) and all(text is None or _is_storable(text) for text in asked)
+
+
+def _is_storable(text: str) -> bool:
+    """Whether BSON can hold the text at all: it cannot hold what a broken file name gives, a lone surrogate (FACTS A)."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _branches(query: SessionQuery) -> list[list[Document]]:
+    """For each filter the ways in which a document may pass it: disjoint, and each served by an index.
+
+    They may let too much through; SessionQuery.matches decides. Text is only ever a value in them.
+    """
+    filters: list[list[Document]] = []
+    if query.tenant_id is not None:
+        tenants = id_values(query.tenant_id)
+        filters.append(
+            [{"enterprise_id": {"$in": tenants}}, {"app_id": {"$in": tenants}, "enterprise_id": {"$nin": tenants}}]
+        )
+    if query.user_id is not None:
+        filters.append([{"user_id": {"$in": id_values(query.user_id)}}])
+    if query.workflow is not None:
+        named = {"workflow_name": {"$eq": query.workflow}}
+        filters.append([named, {"workflow_name": None, "workflow_status": {"$type": "object"}}])
+    if query.status is not None:
+        values = [value for value, status in STATUSES.items() if status is query.status]
+        unsaid = {"status": {"$nin": list(STATUSES)}}  # then other fields say it
+        filters.append([{"status": {"$in": values}}, unsaid] if values else [unsaid])
+    return filters

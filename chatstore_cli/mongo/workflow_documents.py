@@ -1,0 +1,286 @@
+"""Documents of the workflow layout as sessions and messages: pure, and tolerant of every variant (FACTS B).
+
+A field that is missing or of a wrong type is taken as not there; nothing in a document raises.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from chatstore_cli.domain.message import Message
+from chatstore_cli.domain.session import Session, SessionStatus
+from chatstore_cli.domain.times import read_instant
+from chatstore_cli.domain.usage import NO_USAGE, Usage
+from chatstore_cli.mongo.bson_values import decimal_value, json_value, whole_number
+from chatstore_cli.mongo.identifiers import id_text
+
+Document = Mapping[str, Any]
+
+LAYOUT = "workflow"
+
+UPDATED_FIELDS = ("updated_at", "last_updated_at", "last_updated", "last_activity")
+"""Where variants keep the time of the last change; the first that can be read counts."""
+
+TENANT_FIELDS = ("enterprise_id", "app_id")
+
+STATUSES: dict[Any, SessionStatus] = {
+    0: SessionStatus.RUNNING,
+    "running": SessionStatus.RUNNING,
+    "in_progress": SessionStatus.RUNNING,
+    1: SessionStatus.COMPLETED,
+    "completed": SessionStatus.COMPLETED,
+    -1: SessionStatus.FAILED,
+    2: SessionStatus.FAILED,
+    "failed": SessionStatus.FAILED,
+}
+"""Every scale that `status` was met on (FACTS B), also in `workflow_status.<workflow>` and `current_status`."""
+
+FACT_FIELDS = (
+    "_id", "chat_id", *TENANT_FIELDS, "user_id", "title", "workflow_name", "workflow_status", "status", "is_complete",
+    "real_time_tracking.current_status", "real_time_tracking.tokens", "token_usage", "usage_summary.raw",
+    "usage_prompt_tokens_final", "usage_completion_tokens_final", "usage_total_tokens_final", "usage_total_cost_final",
+    "created_at", *UPDATED_FIELDS, "paused",
+)  # fmt: skip
+"""What to_session reads besides `messages`, in whose place it takes `message_count`."""
+
+
+def to_session(document: Document) -> Session:
+    """The facts of a session. `message_count` is the document's field of that name, else the size of its array."""
+    messages = document.get("messages")
+    counted = whole_number(document.get("message_count"))
+    workflow = _workflow(document)
+    return Session(
+        session_id=session_id_of(document),
+        layout=LAYOUT,
+        tenant_id=_first_id(document, TENANT_FIELDS),
+        user_id=_id(document.get("user_id")),
+        title=_text(document.get("title")),
+        workflow=workflow,
+        status=_status(document, workflow),
+        created_at=read_instant(document.get("created_at")),
+        updated_at=next(filter(None, (_newest(document.get(field)) for field in UPDATED_FIELDS)), None),
+        message_count=counted if counted is not None else len(messages) if isinstance(messages, list) else 0,
+        paused=document.get("paused") is True,
+        usage=_usage(document),
+    )
+
+
+def session_id_of(document: Document) -> str:
+    """`chat_id`, or `_id` where a variant has none."""
+    return _id(document.get("chat_id")) or id_text(document.get("_id"))
+
+
+def _workflow(document: Document) -> str | None:
+    name = document.get("workflow_name")
+    if name is not None:
+        return _text(name)
+    by_workflow = _mapping(document.get("workflow_status"))
+    return next(iter(by_workflow)) if len(by_workflow) == 1 else None
+
+
+def _status(document: Document, workflow: str | None) -> SessionStatus:
+    # `status or ...` would take 0, running, for a missing value: a bug that people shipped (FACTS B).
+    by_workflow = _mapping(document.get("workflow_status"))
+    current = _mapping(document.get("real_time_tracking")).get("current_status")
+    for value in (document.get("status"), by_workflow.get(workflow or ""), current):
+        status = STATUSES.get(value if isinstance(value, str) else whole_number(value))
+        if status is not None:
+            return status
+    ended = {True: SessionStatus.COMPLETED, False: SessionStatus.RUNNING}
+    complete = document.get("is_complete")
+    return ended[complete] if isinstance(complete, bool) else SessionStatus.UNKNOWN
+
+
+def _newest(value: Any) -> datetime | None:
+    """An instant; of an array its newest date, which is where MongoDB sorts it."""
+    if isinstance(value, list):
+        return max(filter(None, (read_instant(item) for item in value if isinstance(item, datetime))), default=None)
+    return read_instant(value)
+
+
+# --- usage -----------------------------------------------------------------------------------------------------------
+
+_TOKEN_NAMES = ("prompt_tokens", "completion_tokens", "total_tokens")
+
+
+def _usage(document: Document) -> Usage:
+    """The first place that counted anything; its cost, or else that of the first place which knows one."""
+    tracked = _mapping(_mapping(document.get("real_time_tracking")).get("tokens"))
+    raw = _mapping(_mapping(document.get("usage_summary")).get("raw"))
+    flat = {name: document.get(f"usage_{name}_final") for name in (*_TOKEN_NAMES, "total_cost")}
+    used = [_usage_of(place) for place in (tracked, _mapping(document.get("token_usage")), raw, flat)]
+    counted = next((usage for usage in used if usage.total_tokens or usage.cost), NO_USAGE)
+    costs = (usage.cost for usage in (counted, *used) if usage.cost is not None)
+    return Usage(counted.prompt_tokens, counted.completion_tokens, counted.total_tokens, next(costs, None))
+
+
+def _usage_of(place: Document) -> Usage:
+    """Tokens and cost of one place. A place without counts of its own has them by model, each below its name."""
+    if not any(name in place for name in _TOKEN_NAMES):
+        nested = place.get("usages")
+        parts = [_usage_of(part) for part in (nested if isinstance(nested, list) else place.values()) if _mapping(part)]
+        prompt, completion, total = (sum(getattr(part, name) for part in parts) for name in _TOKEN_NAMES)
+        known = [part.cost for part in parts if part.cost is not None]
+        cost = _cost(place)
+        return Usage(prompt, completion, total, sum(known, Decimal()) if cost is None and known else cost)
+    prompt, completion, total = (whole_number(place.get(name)) for name in _TOKEN_NAMES)
+    return Usage(prompt or 0, completion or 0, total or (prompt or 0) + (completion or 0), _cost(place))
+
+
+def _cost(place: Document) -> Decimal | None:
+    total = decimal_value(place.get("total_cost"))
+    return total if total is not None else decimal_value(place.get("cost"))
+
+
+# --- messages --------------------------------------------------------------------------------------------------------
+
+_ROLES = {
+    "user": "user", "assistant": "assistant", "system": "system", "tool": "tool",
+    "function": "tool", "developer": "system", "human": "user", "ai": "assistant",
+}  # fmt: skip
+_USER_SPEAKERS = frozenset({"user", "user_proxy", "userproxy", "user proxy"})
+_TOOL_EVENTS = frozenset({"tool_response", "ToolResponseEvent"})
+
+_LITERAL = r"""(?:'(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+")"""
+_PRINTED_EVENT = re.compile(
+    rf"uuid=UUID\('(?P<uuid>[0-9a-fA-F-]{{36}})'\)"
+    rf" content=(?P<content>{_LITERAL}|[^'\"\s].*?)"
+    rf"(?: sender=(?P<sender>{_LITERAL}|None))?(?: recipient=(?:{_LITERAL}|None))?"
+)
+_NAIVE_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - taken from naive datetimes, which are UTC here
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def to_messages(document: Document) -> Iterator[Message]:
+    """The messages of one document in the order they happened."""
+    stored = document.get("messages")
+    if not isinstance(stored, list):
+        return
+    session_id = session_id_of(document)
+    for position in in_order([_sequence(message) for message in stored]):
+        yield to_message(session_id, stored[position])
+
+
+def in_order(sequences: Sequence[Any]) -> Sequence[int]:
+    """Positions in the order of their sequence; one without stays behind the message that it was stored after."""
+    keys = order_keys(sequences)
+    return sorted(range(len(keys)), key=keys.__getitem__)
+
+
+def order_keys(sequences: Sequence[Any]) -> list[int]:
+    """What the messages of an array are ordered by: their own sequence, or where there is none their predecessor's."""
+    keys: list[int] = []
+    key = -(2**63)
+    for sequence in sequences:
+        number = whole_number(sequence)
+        key = key if number is None else number
+        keys.append(key)
+    return keys
+
+
+def _sequence(stored: Any) -> Any:
+    return stored.get("sequence") if isinstance(stored, dict) else None
+
+
+def to_message(session_id: str, stored: Any) -> Message:
+    """One element of `messages`. One that is no document is content that nobody is known to have said."""
+    if not isinstance(stored, dict):
+        return Message(session_id, "assistant", json_value(stored))
+    get = stored.get
+    content, sender, role, at = get("content"), get("sender"), get("role"), get("timestamp")
+    name = sender if type(sender) is str and sender else _text(get("agent_name")) or _text(get("name"))
+    event_id = get("event_id")
+    message_id = event_id if type(event_id) is str else _first_id(stored, ("event_id", "message_id", "_id", "id"))
+    if type(content) is not str:
+        content = json_value(content)
+    elif content.startswith("uuid=UUID("):
+        content, message_id, name = _recovered(content, message_id, name)
+    known = _ROLES.get(role) if type(role) is str else None
+    event_type, source, metadata = get("event_type"), get("source"), get("metadata")
+    sequence, tool_calls, tool_call_id = get("sequence"), get("tool_calls"), get("tool_call_id")
+    tool_responses = get("tool_responses")
+    return tuple.__new__(  # past the generated __new__, which takes as long as all the rest
+        Message,
+        (
+            session_id,
+            known or _derived_role(stored, name),
+            content,
+            message_id,
+            sequence if type(sequence) is int else whole_number(sequence),
+            name,
+            # Sums are the fastest way to an aware datetime; dates that Python cannot hold come as another type.
+            _EPOCH + (at - _NAIVE_EPOCH) if type(at) is datetime and at.tzinfo is None else _instant(stored),
+            event_type if type(event_type) is str else None,
+            source if type(source) is str else None,
+            None if tool_calls is None else _list(tool_calls),
+            None if tool_call_id is None else _id(tool_call_id),
+            {} if metadata is None and tool_responses is None else _metadata(metadata, tool_responses),
+        ),
+    )
+
+
+def _derived_role(stored: Document, name: str | None) -> str:
+    role = stored.get("role")
+    known = _ROLES.get(role.strip().lower()) if isinstance(role, str) else None
+    if known is not None:
+        return known
+    if stored.get("tool_call_id") is not None or stored.get("event_type") in _TOOL_EVENTS:
+        return "tool"
+    if stored.get("is_user_proxy") is True or (name is not None and name.lower() in _USER_SPEAKERS):
+        return "user"
+    return "assistant"
+
+
+def _recovered(text: str, message_id: str | None, name: str | None) -> tuple[Any, str | None, str | None]:
+    """What an event said whose debug text was stored in place of its content (FACTS B); other text as it is."""
+    match = _PRINTED_EVENT.fullmatch(text)
+    if match is None:
+        return text, message_id, name
+    try:
+        content = json_value(ast.literal_eval(match["content"]))
+        sender = ast.literal_eval(match["sender"] or "None")
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return text, message_id, name
+    return content, message_id or match["uuid"], name or sender
+
+
+def _instant(stored: Document) -> datetime | None:
+    at = stored.get("timestamp")
+    return read_instant(at if at is not None else stored.get("created_at"))
+
+
+def _metadata(metadata: Any, tool_responses: Any) -> dict[str, Any]:
+    """As stored; AG2's list of answers to several tool calls in one message is kept there too."""
+    kept = json_value(metadata) if isinstance(metadata, dict) else {}
+    return {**kept, "tool_responses": json_value(tool_responses)} if isinstance(tool_responses, list) else kept
+
+
+# --- values ----------------------------------------------------------------------------------------------------------
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _list(value: Any) -> list[Any] | None:
+    return json_value(value) if isinstance(value, list) else None
+
+
+def _mapping(value: Any) -> Document:
+    return value if isinstance(value, dict) else {}
+
+
+def _id(value: Any) -> str | None:
+    """An id as text; what cannot be one (nothing, a flag, a part of the document, a time) is none."""
+    if value is None or isinstance(value, bool | float | dict | list | datetime) or value == "":
+        return None
+    return id_text(value)
+
+
+def _first_id(document: Document, fields: Sequence[str]) -> str | None:
+    return next(filter(None, (_id(document.get(field)) for field in fields)), None)
