@@ -1,0 +1,178 @@
+"""flush-cache against the plainest loader of the same file (DESIGN section 8): fresh, already stored, and with its ledger.
+
+    python benchmarks/flush.py [--messages 300000] [--rounds 3] [--uri URI] [--with-message-id]
+
+The plain loader decodes with orjson and stores with two threads of insert_many, checking nothing, under the same
+indexes and write concern. Loader and flush run in turn, each in a process of its own; the figures are medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import queue
+import random
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+DATABASE = "chatstore_benchmark"
+BATCH = 1_000
+
+
+def main() -> None:
+    """Run the rounds and print one line a figure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--messages", type=int, default=300_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--uri", help="a MongoDB to use; else one is started from the [embedded] extra")
+    parser.add_argument("--with-message-id", action="store_true", help="lines as our own cache writes them")
+    parser.add_argument("--load", nargs=2, metavar=("URI", "FILE"), help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.load:
+        print(load_plainly(*chosen.load))
+        return
+    if chosen.uri:
+        measure(chosen.uri, chosen)
+        return
+    from tests.mongod import short_temporary_folder, start_mongod
+
+    with short_temporary_folder() as folder:
+        server = start_mongod(folder)
+        try:
+            measure(server.uri, chosen)
+        finally:
+            server.remove()
+
+
+def measure(uri: str, chosen: argparse.Namespace) -> None:
+    """Print the ratios of one run."""
+    from pymongo import MongoClient
+
+    client: MongoClient[dict[str, object]] = MongoClient(uri)
+    figures: dict[str, list[float]] = {"plain": [], "fresh": [], "stored": []}
+    ledger_lines = 0
+    peak = 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        journal = Path(folder, "journals", "all.jsonl")
+        journal.parent.mkdir()
+        write_journal(journal, chosen.messages, with_message_id=chosen.with_message_id)
+        for _ in range(chosen.rounds):
+            client.drop_database(DATABASE)
+            loader = [sys.executable, __file__, "--load", uri, str(journal)]
+            figures["plain"].append(float(subprocess.run(loader, capture_output=True, text=True, check=True).stdout))
+            client.drop_database(DATABASE)
+            remove_memory(journal.parent)
+            fresh, memory = flush(uri, journal, folder)
+            assert fresh["stored"] == chosen.messages, fresh
+            figures["fresh"].append(fresh["messages_per_second"])
+            peak = max(peak, memory)
+            ledger_lines += flush(uri, journal, folder)[0]["lines"]
+            remove_memory(journal.parent)
+            stored, _ = flush(uri, journal, folder)
+            assert stored["already_stored"] == chosen.messages, stored
+            figures["stored"].append(stored["messages_per_second"])
+    client.drop_database(DATABASE)
+    medians = {name: statistics.median(rates) for name, rates in figures.items()}
+    fresh_ratio = statistics.median(a / b for a, b in zip(figures["fresh"], figures["plain"], strict=True))
+    stored_ratio = statistics.median(a / b for a, b in zip(figures["stored"], figures["plain"], strict=True))
+    print(f"plain loader                       {medians['plain']:>10,.0f} messages/s")
+    print(
+        f"flush-cache, fresh                 {medians['fresh']:>10,.0f} messages/s  ratio {fresh_ratio:.2f} (at least 0.85)"
+    )
+    print(
+        f"flush-cache, stored, no ledger     {medians['stored']:>10,.0f} messages/s  ratio {stored_ratio:.2f} (at least 1.80)"
+    )
+    print(f"flush-cache, stored, with ledger   {ledger_lines:>10,} lines read again (0)")
+    print(f"flush-cache, peak memory           {peak:>10,.0f} MiB (at most 150)")
+
+
+def flush(uri: str, journal: Path, home: str) -> tuple[dict[str, float], float]:
+    """Run the real command; its own result, and the peak memory of its process in MiB."""
+    command = [sys.executable, "-m", "chatstore_cli", "flush-cache", str(journal.parent), "-o", "json", "--quiet"]
+    environment = os.environ | {"CHATSTORE_URI": uri, "CHATSTORE_DATABASE": DATABASE, "HOME": home}
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return json.loads(done.stdout), max(peak, before) / 1024
+
+
+def remove_memory(folder: Path) -> None:
+    """Take away what chatstore remembers about the journals."""
+    remembered = folder / ".chatstore"
+    if remembered.is_dir():
+        for file in remembered.iterdir():
+            file.unlink()
+
+
+def load_plainly(uri: str, file: str) -> float:
+    """The plainest loader: messages stored in a second."""
+    import orjson
+    from pymongo import MongoClient
+    from pymongo.write_concern import WriteConcern
+
+    database = MongoClient(uri)[DATABASE]
+    messages = database.get_collection("chat_messages", write_concern=WriteConcern("majority", j=True))
+    messages.create_index([("session_id", 1), ("created_at", -1)])
+    messages.create_index("expires_at", expireAfterSeconds=0)
+    messages.create_index([("created_at", -1), ("session_id", 1)])
+    batches: queue.Queue[list[dict[str, object]] | None] = queue.Queue(2)
+
+    def store() -> None:
+        while (batch := batches.get()) is not None:
+            messages.insert_many(batch, ordered=False)
+
+    began = time.perf_counter()
+    threads = [threading.Thread(target=store) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    count = 0
+    batch: list[dict[str, object]] = []
+    with Path(file).open("rb") as lines:
+        for line in lines:
+            batch.append(orjson.loads(line))
+            count += 1
+            if len(batch) == BATCH:
+                batches.put(batch)
+                batch = []
+    if batch:
+        batches.put(batch)
+    for _ in threads:
+        batches.put(None)
+    for thread in threads:
+        thread.join()
+    return count / (time.perf_counter() - began)
+
+
+def write_journal(path: Path, messages: int, *, with_message_id: bool) -> None:
+    """Lines of about 430 bytes in sessions of 50, in the order of time, from a seed."""
+    chance = random.Random(20260302)
+    words = ["".join(chance.choices("abcdefghijklmnopqrstuvwxyz", k=chance.randint(2, 9))) for _ in range(3_000)]
+    moment = datetime(2026, 3, 2, tzinfo=UTC)
+    with path.open("w", encoding="utf-8") as stream:
+        for number in range(messages):
+            moment += timedelta(microseconds=chance.randint(1_000, 900_000))
+            line = {
+                "session_id": f"session-{number // 50:06d}",
+                "role": "assistant" if number % 2 else "user",
+                "text": " ".join(chance.choices(words, k=38)),
+                "metadata": {"transport": "websocket", "model": "model-1"},
+                "vector_ids": [],
+                "created_at": moment.isoformat(timespec="microseconds"),
+            }
+            if with_message_id:
+                line["message_id"] = f"{chance.getrandbits(128):032x}"
+            stream.write(json.dumps(line) + "\n")
+
+
+if __name__ == "__main__":
+    main()
