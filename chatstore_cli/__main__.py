@@ -12,6 +12,10 @@ def main() -> None:
 
         sys.stdout.write(f"chatstore {__version__}\n")
         raise SystemExit(0)
+    import gc
+
+    # Decoding a journal, as importing, makes many objects and no cycles: looking for garbage so often costs a tenth.
+    gc.set_threshold(50_000, 20, 50)
     from chatstore_cli.cli.main import run
 
     raise SystemExit(run(sys.argv[1:]))
