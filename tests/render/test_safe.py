@@ -1,0 +1,87 @@
+"""Stored text is hostile: what a terminal, a spreadsheet or a Markdown page would obey."""
+
+from __future__ import annotations
+
+import csv
+import io
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chatstore_cli.render.formats import write
+from chatstore_cli.render.listing import Column, Listing, OutputFormat, Record, Terminal
+from chatstore_cli.render.safe import csv_cell, many_lines, one_line
+
+COLUMNS = (Column("text", "TEXT"), Column("after", "AFTER"))
+OBEYED = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c\u2028\u2029")
+TEXT_FORMATS = [OutputFormat.TABLE, OutputFormat.CSV, OutputFormat.MD]
+
+
+def written(text: str, output: OutputFormat, terminal: Terminal | None = None) -> str:
+    stream = io.StringIO(newline="")
+    write(Listing(COLUMNS, [{"text": text, "after": "end"}]), output, stream, terminal or Terminal())
+    return stream.getvalue()
+
+
+def is_obeyed(sign: str) -> bool:
+    return (unicodedata.category(sign) in {"Cc", "Cs"} and sign not in "\n\t") or sign in OBEYED
+
+
+@given(st.text(st.characters()))
+@pytest.mark.parametrize("output", TEXT_FORMATS)
+def test_no_control_sequence_or_direction_mark_reaches_any_output(output: OutputFormat, text: str) -> None:
+    assert not [sign for sign in written(text, output) if is_obeyed(sign)]
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_an_escape_sequence_is_shown_and_not_obeyed(is_terminal: bool) -> None:
+    shown = written("\x1b[31mred\x9b2J", OutputFormat.TABLE, Terminal(is_terminal=is_terminal, width=80))
+
+    assert "\\x1b[31mred\\x9b2J" in shown
+    assert "\x1b" not in shown
+
+
+def test_markup_of_the_table_library_is_plain_text() -> None:
+    shown = written("[bold]x[/bold] :smile: [link=http://a]b[/link]", OutputFormat.TABLE, Terminal(True, 120, True))
+
+    assert "[bold]x[/bold] :smile: [link=http://a]b[/link]" in shown
+
+
+def test_a_record_is_as_safe_as_a_list() -> None:
+    stream = io.StringIO()
+    write(Record(COLUMNS, {"text": "\x1b]0;title\x07\u202e", "after": ""}), OutputFormat.TABLE, stream, Terminal())
+
+    assert "\\x1b]0;title\\x07\\u202e" in stream.getvalue()
+
+
+def test_a_line_break_shows_as_an_arrow_in_one_line_and_stays_in_many() -> None:
+    assert (one_line("a\r\nb\tc"), many_lines("a\nb\x08")) == ("a\u21b5b c", "a\nb\\x08")
+
+
+@pytest.mark.parametrize(
+    "formula", ["=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", " =1", "=cmd|' /C calc'!A0", "\uff1d1", "--1"]
+)
+def test_a_formula_becomes_text(formula: str) -> None:
+    [_, [cell, _]] = csv.reader(io.StringIO(written(formula, OutputFormat.CSV), newline=""))
+
+    assert cell.startswith("'")
+
+
+@pytest.mark.parametrize("number", ["-1", "+2.5", "-1e9", "12"])
+def test_a_number_stays_a_number(number: str) -> None:
+    assert csv_cell(number) == number
+
+
+@given(st.text(st.characters(exclude_categories=["Cc", "Cs", "Cf", "Zl", "Zp"])))
+def test_ordinary_text_reads_back_from_csv_as_it_was(text: str) -> None:
+    [_, [cell, after]] = csv.reader(io.StringIO(written(text, OutputFormat.CSV), newline=""))
+
+    assert (cell.removeprefix("'"), after) == (text.removeprefix("'"), "end")
+
+
+def test_a_markdown_cell_stays_one_cell() -> None:
+    line = written("a|b `c` <script> *d* _e_ [f](g) \\| \n# h", OutputFormat.MD).splitlines()[2]
+
+    assert line == "| a\\|b \\`c\\` &lt;script&gt; \\*d\\* \\_e\\_ \\[f\\](g) \\\\\\| \u21b5# h | end |"
