@@ -6,14 +6,16 @@ only: a driver's own errors are translated by the adapter.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from chatstore_cli.domain.indexes import IndexSpec
-from chatstore_cli.domain.message import Message
-from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
-from chatstore_cli.domain.session import Expiry, Session
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from chatstore_cli.domain.indexes import IndexSpec
+    from chatstore_cli.domain.message import Message
+    from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
+    from chatstore_cli.domain.session import Expiry, Session
 
 
 class SessionReader(Protocol):
