@@ -42,7 +42,7 @@ class Played:
 
 STEPS = (
     Step("An application could not reach its database and kept its messages in journals. Store them:", ("flush-cache",)),
-    Step("Once more: every message is there already, so none is stored twice.", ("flush-cache",)),
+    Step("Once more: nothing is left to do, and nothing is stored twice:", ("flush-cache",)),
     Step("The newest sessions, agent workflows and flat chats alike:", ("sessions", "list", "--limit", "8")),
     Step("One of them:", ("sessions", "show", RESUMED)),
     Step("Its last messages, as a model needs them to go on:", ("resume", RESUMED, "--as", "openai", "--last", "3")),
