@@ -14,6 +14,7 @@ from bson import ObjectId
 
 _OBJECT_ID = re.compile(r"[0-9a-f]{24}")
 _WHOLE_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,17}")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -25,7 +26,12 @@ def id_text(value: Any) -> str:
 
 
 def id_values(text: str) -> list[Any]:
-    """The stored values that the text may stand for: itself, and the ObjectId, UUID or number that reads the same."""
+    """The stored values that the text may stand for: itself, and the ObjectId, UUID or number that reads the same.
+
+    None for a lone surrogate, which nothing in BSON can be (FACTS A).
+    """
+    if not text.isascii() and _SURROGATE.search(text):
+        return []
     values: list[Any] = [text]
     if _OBJECT_ID.fullmatch(text):
         values.append(ObjectId(text))

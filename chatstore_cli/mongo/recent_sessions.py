@@ -18,7 +18,7 @@ from pymongo.collection import Collection
 
 from chatstore_cli.domain.times import read_instant
 from chatstore_cli.mongo.connection import Document
-from chatstore_cli.mongo.identifiers import id_text, id_values
+from chatstore_cli.mongo.identifiers import id_condition, id_text, id_values
 from chatstore_cli.mongo.message_times import BRACKETS, EARLIEST, LATEST, SECOND, TEXT, up_to, utc_offset
 
 CHUNK = 500
@@ -242,12 +242,12 @@ class RecentSessions:
             session = id_text(row["_id"])
             counts[session] = counts.get(session, 0) + int(row["messages"])
         if most and sum(counts.values()) >= most:
-            yield from ((session, self._count(id_values(session), cap + 1)) for session in sessions)
+            yield from ((session, self._count(session, cap + 1)) for session in sessions)
         else:
             yield from ((session, counts.get(session, 0)) for session in sessions)
 
-    def _count(self, values: list[Any], limit: int) -> int:
-        condition = {"session_id": values[0] if len(values) == 1 else {"$in": values}}
+    def _count(self, session: str, limit: int) -> int:
+        condition = {"session_id": id_condition(session)}
         if self._in_memory:
             return self._messages.count_documents(condition, limit=limit)
         # the plain command counts index keys without looking at them, at half the cost of count_documents

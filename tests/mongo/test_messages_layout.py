@@ -405,6 +405,7 @@ def test_a_session_id_is_a_value_and_never_an_operator(any_connection: Connectio
 
     assert texts(layout.messages("$ne", MessageSelection())) == ["hello"]
     assert layout.find('{"$ne": null}') is None
+    assert layout.find("\ud800") is None
 
 
 def test_expiry_is_that_of_the_oldest_and_the_newest_message_and_text_never_expires(any_connection: Connection) -> None:
