@@ -47,7 +47,7 @@ STEPS = (
     Step("One of them:", ("sessions", "show", RESUMED)),
     Step("Its last messages, as a model needs them to go on:", ("resume", RESUMED, "--as", "openai", "--last", "3")),
     Step("Tokens and money; what nobody knows is not counted as 0:", ("usage", "--by", "tenant")),
-    Step("Indexes, compared by keys and options. One command creates what is missing:", ("indexes", "apply")),
+    Step("Indexes are compared by keys and options. Create what is missing:", ("indexes", "apply")),
     Step("The whole path, from the configuration to the documents:", ("verify",)),
 )  # fmt: skip
 

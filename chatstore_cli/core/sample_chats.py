@@ -255,7 +255,8 @@ def _variants_c_to_e(plan: _Plan, turns: list[_Turn]) -> Document:
             "timestamp": turn.at,
             "event_type": "message.created",
             "event_id": turn.event_id,
-            "sequence": number + (2 if number > 4 else 0),  # a crash between counter and push left a gap
+            # A crash between counter and push left a gap in one of them.
+            "sequence": number + (2 if number > 4 and plan.shape == "C" else 0),
             "agent_name": turn.speaker,
         }
         for number, turn in enumerate(spoken, 1)
