@@ -19,7 +19,14 @@ if TYPE_CHECKING:
     from chatstore_cli.domain.ports import SessionReader
     from chatstore_cli.domain.quarantine import QuarantinedLine
     from chatstore_cli.domain.storing import MessageStore
-    from chatstore_cli.domain.upkeep import DocumentDates, IndexStore
+    from chatstore_cli.domain.upkeep import (
+        DocumentDates,
+        DocumentSamples,
+        IndexStore,
+        PendingJournal,
+        PendingLines,
+        ServerProbe,
+    )
     from chatstore_cli.mongo.connection import Connection
     from chatstore_cli.mongo.embedded import EmbeddedServer
 
@@ -121,6 +128,26 @@ class Stores:
         bounds = self.settings.verify
         return MongoDocumentDates(self.connection, seconds=bounds.seconds_per_check, sample=bounds.sample)
 
+    @cached_property
+    def server_probe(self) -> ServerProbe:
+        """The server, to be asked how it is."""
+        from chatstore_cli.mongo.probes import MongoServerProbe
+
+        return MongoServerProbe(self.connection)
+
+    @cached_property
+    def document_samples(self) -> DocumentSamples:
+        """Documents taken at random, within the bounds of the settings."""
+        from chatstore_cli.mongo.probes import MongoDocumentSamples
+
+        bounds = self.settings.verify
+        return MongoDocumentSamples(self.connection, sample=bounds.sample, seconds=bounds.seconds_per_check)
+
+    @property
+    def pending_journal(self) -> PendingJournal:
+        """The journals of mongo.cache.disk_path against the database."""
+        return PendingJournals(self)
+
     def session_readers(self, layout: str | None = None) -> list[SessionReader]:
         """The readers of every layout, or of the one named. Raises NotFound for a layout that does not exist."""
         from chatstore_cli.mongo.layouts.registry import LAYOUTS
@@ -202,6 +229,35 @@ class Journals:
             yield sources
 
 
+class PendingJournals:
+    """The journals of mongo.cache.disk_path against the database: a flush that stores nothing."""
+
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
+
+    def count(self, seconds: float) -> PendingLines:
+        """What is not stored yet. Raises NotFound where there is no journal, Overdue where it takes too long."""
+        import time
+
+        from chatstore_cli.core.flush import Flush, FlushOptions
+        from chatstore_cli.core.flush_storing import StoringRules
+        from chatstore_cli.domain.errors import Overdue
+        from chatstore_cli.domain.upkeep import PendingLines
+
+        settings = self._stores.settings
+        deadline = time.monotonic() + seconds
+
+        def stop_in_time(_: object) -> None:
+            if time.monotonic() > deadline:
+                raise Overdue(what=f"reading the journals took longer than {seconds:g} seconds")
+
+        journals = Journals(settings, [settings.mongo.cache.disk_path])
+        options = FlushOptions(rules=StoringRules(ttl_days=settings.mongo.ttl_days, dry_run=True), timeout=seconds)
+        with journals.to_read() as sources:
+            found = Flush(self._stores.message_store, options, on_progress=stop_in_time).run(sources)
+        return PendingLines(found.files, found.lines, found.stored, found.quarantined, found.pending)
+
+
 def demo_stage(stores: Stores, folder: Path | None) -> DemoStage:
     """The database and the folder of `chatstore demo`; the folder is in the state folder unless one is named."""
     from chatstore_cli.core.demo import DemoStage
@@ -222,11 +278,11 @@ def demo_stage(stores: Stores, folder: Path | None) -> DemoStage:
     )
 
 
-def new_file(path: str, *, force: bool) -> AbstractContextManager[BinaryIO]:
+def new_file(path: str, *, force: bool, private: bool = False) -> AbstractContextManager[BinaryIO]:
     """A file to be written to, which appears whole when the block ends well. Raises Conflict where there is one."""
     from chatstore_cli.files.new_file import new_file as appearing
 
-    return appearing(Path(path), force=force)
+    return appearing(Path(path), force=force, private=private)
 
 
 def translate_stray(error: Exception) -> ChatstoreError | None:

@@ -34,6 +34,11 @@ def as_json(value: Any, *, indented: bool = True) -> str:
         # orjson refuses integers beyond 64 bits, lone surrogates and some keys (FACTS A)
         separators = (",", ": ") if indented else (",", ":")
         text = json.dumps(_plain(value), ensure_ascii=False, indent=2 if indented else None, separators=separators)
+    return safe_json(text)
+
+
+def safe_json(text: str) -> str:
+    """JSON text with what a terminal would obey written as JSON escapes; it reads back as the same."""
     return text if text.isascii() and "\x7f" not in text else _UNSAFE_IN_JSON.sub(_escaped, text)
 
 

@@ -1,0 +1,104 @@
+"""`ag2`: the messages that AG2's `GroupChatManager.resume` takes (FACTS C; autogen/agentchat/groupchat.py of ag2 0.14).
+
+Every message has `role`, `name` and `content`: one without a name would be taken as the manager's, one without the
+others raises. Results of tool calls stand in `tool_responses`, several in one message, as AG2 stores them itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from typing import Any
+
+from chatstore_cli.domain.content import content_text
+from chatstore_cli.domain.message import ROLES, Message
+from chatstore_cli.domain.repairs import Repair, Repairs
+from chatstore_cli.domain.tool_calls import NO_RESULT, Exchange, ToolCall, paired
+
+Row = dict[str, Any]
+
+
+def rows(messages: Iterable[Message], repairs: Repairs) -> Iterator[Row]:
+    """The messages for AG2. Calls that end the history without any result stay open: AG2 makes them when it resumes."""
+    speakers = _Speakers(repairs)
+    for turn in paired(messages, repairs):
+        if isinstance(turn, Message):
+            yield _row(turn, speakers, repairs)
+        else:
+            yield from _exchange_rows(turn, speakers, repairs)
+
+
+def _row(message: Message, speakers: _Speakers, repairs: Repairs) -> Row:
+    role = message.role
+    if role not in ROLES:
+        repairs.count(Repair.ROLE_UNKNOWN)
+        role = "user"
+    return {"role": role, "name": speakers.name_of(message, role), "content": _content(message.content, repairs)}
+
+
+def _exchange_rows(exchange: Exchange, speakers: _Speakers, repairs: Repairs) -> Iterator[Row]:
+    called = _row(exchange.message._replace(role="assistant"), speakers, repairs)
+    yield {**called, "tool_calls": [_call(call) for call in exchange.calls]}
+    if exchange.is_last and not any(exchange.results):
+        return
+    answers: list[tuple[str, Row]] = []
+    for call, result in zip(exchange.calls, exchange.results, strict=True):
+        text = NO_RESULT
+        if result is None:
+            repairs.count(Repair.CALL_UNANSWERED)
+        else:
+            text = content_text(result.content)
+        name = speakers.runner if result is None else speakers.name_of(result, "tool")
+        answers.append((name, {"tool_call_id": call.call_id, "role": "tool", "content": text}))
+    for name, group in groupby(answers, key=lambda answer: answer[0]):
+        responses = [response for _, response in group]
+        content = "\n\n".join(response["content"] for response in responses)
+        yield {"role": "tool", "name": name, "content": content, "tool_responses": responses}
+
+
+def _call(call: ToolCall) -> Row:
+    return {"id": call.call_id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+
+
+class _Speakers:
+    """Who speaks where no name is stored: the role, and for results whoever ran tools last, or else spoke as user."""
+
+    def __init__(self, repairs: Repairs) -> None:
+        self._repairs = repairs
+        self._user = "user"
+        self._runner: str | None = None
+
+    @property
+    def runner(self) -> str:
+        """The agent that runs tools here."""
+        return self._runner or self._user
+
+    def name_of(self, message: Message, role: str) -> str:
+        """The message's own name, or a stand-in, which is counted."""
+        if not message.name:
+            self._repairs.count(Repair.SPEAKER_MISSING)
+            return {"tool": self.runner, "user": self._user}.get(role, role)
+        if role == "tool":
+            self._runner = message.name
+        elif role == "user":
+            self._user = message.name
+        return message.name
+
+
+_KEPT_PARTS = (("text", "text", str), ("input_text", "text", str), ("image_url", "image_url", dict))
+"""Parts that AG2 can show: type, the key of their value, and what that has to be."""
+
+
+def _content(content: Any, repairs: Repairs) -> Any:
+    """Text, or parts of the kinds that AG2 can show; a call without words gets empty text, for AG2 prints null."""
+    if isinstance(content, list) and content and all(map(_is_kept, content)):
+        return content
+    if content is not None and not isinstance(content, str):
+        repairs.count(Repair.CONTENT_FLATTENED)
+    return content_text(content)
+
+
+def _is_kept(part: Any) -> bool:
+    return isinstance(part, dict) and any(
+        part.get("type") == kind and isinstance(part.get(key), wanted) for kind, key, wanted in _KEPT_PARTS
+    )
