@@ -141,6 +141,8 @@ class Flush:
         if again or any(found.start is not None for found in self._passes.values()):
             self._wait_until_done()
         again.extend(found.source for found in self._passes.values() if found.abandoned and found.source not in again)
+        if again:
+            self._storer.forget_surveys()
         for source in again:
             self._say(f"{source.journal.name}: reading it again from its first line, to count equal lines.")
             if not self._read(source, None, WindowedCount) and not self._read(source, None, lambda _: CountOnDisk()):

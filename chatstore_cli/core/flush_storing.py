@@ -99,22 +99,25 @@ class Storer:
 
         A pass over a journal that turns out to need its beginning again is marked as abandoned.
         """
+        if not entries:
+            return 0
         surveys = self._surveys(entries)
-        if all(survey is Survey.EMPTY for survey in surveys.values()):
-            return self._insert(list(entries), passes) if entries else 0
-        wanted: list[Entry] = []
-        questioned: list[Entry] = []
+        kinds = set(surveys.values())
+        if kinds == {Survey.EMPTY}:
+            return self._insert(list(entries), passes)
+        if kinds == {Survey.STORED}:
+            return self._insert(self._not_stored(entries, passes), passes)
+        groups: dict[Survey, list[Entry]] = {kind: [] for kind in Survey}
         for entry in entries:
-            survey = surveys[entry.fields["session_id"]]
-            if survey is Survey.EMPTY:
-                wanted.append(entry)
-            elif survey is Survey.DELETED:
-                self._skip(passes[entry.source])
-            else:
-                questioned.append(entry)
-        if questioned:
-            wanted.extend(self._not_stored(questioned, passes))
-        return self._insert(wanted, passes) if wanted else 0
+            groups[surveys[entry.fields["session_id"]]].append(entry)
+        for entry in groups[Survey.DELETED]:
+            self._skip(passes[entry.source])
+        return self._insert(groups[Survey.EMPTY] + self._not_stored(groups[Survey.STORED], passes), passes)
+
+    def forget_surveys(self) -> None:
+        """What was found empty may have been filled by this very run: look again."""
+        with self._lock:
+            self._sessions.clear()
 
     def _surveys(self, entries: Sequence[Entry]) -> dict[str, Survey]:
         sessions = dict.fromkeys(entry.fields["session_id"] for entry in entries)
@@ -131,26 +134,37 @@ class Storer:
                     known[session] = self._sessions.setdefault(session, survey)
         return known
 
-    def _not_stored(self, entries: list[Entry], passes: Mapping[str, Pass]) -> list[Entry]:
-        named = [entry for entry in entries if "message_id" in entry.fields]
-        nameless = [entry.identity for entry in entries if "message_id" not in entry.fields]
-        contents = self._contents_of(named)
-        present = self._patience.answer(lambda: self._store.stored_ids(nameless))[0] if nameless else set()
-        missing: list[Entry] = []
-        for entry in entries:
-            content = contents.get(entry.identity)
-            if entry.identity in present or _is_content_of(entry, content):
-                continue
-            if content is not None:
-                self._refuse_other_content(passes[entry.source], entry)
-            else:
-                missing.append(entry)
+    def _not_stored(self, entries: Sequence[Entry], passes: Mapping[str, Pass]) -> list[Entry]:
+        nameless = [entry for entry in entries if entry.key]
+        missing = self._nameless_not_stored(nameless)
+        if len(nameless) < len(entries):
+            missing += self._named_not_stored([entry for entry in entries if not entry.key], passes)
+        if not missing:
+            return missing
         foreign = self._sessions_with_foreign_rows(missing)
         return [
             entry
             for entry in missing
             if entry.session_id not in foreign or not self._is_foreign(passes[entry.source], entry)
         ]
+
+    def _nameless_not_stored(self, entries: list[Entry]) -> list[Entry]:
+        if not entries:
+            return entries
+        identities = [entry.identity for entry in entries]
+        present = self._patience.answer(lambda: self._store.stored_ids(identities))[0]
+        return [entry for entry in entries if entry.identity not in present]
+
+    def _named_not_stored(self, entries: list[Entry], passes: Mapping[str, Pass]) -> list[Entry]:
+        contents = self._contents_of(entries)
+        missing: list[Entry] = []
+        for entry in entries:
+            content = contents.get(entry.identity)
+            if content is None:
+                missing.append(entry)
+            elif not _is_content_of(entry, content):
+                self._refuse_other_content(passes[entry.source], entry)
+        return missing
 
     def _sessions_with_foreign_rows(self, missing: list[Entry]) -> set[str]:
         """Asked only for sessions in which something is missing: where all is stored, it does not matter."""
@@ -184,7 +198,7 @@ class Storer:
             )
 
     def _insert(self, wanted: list[Entry], passes: Mapping[str, Pass]) -> int:
-        kept, expires = self._with_expiry(wanted, passes)
+        kept, expires = self._with_expiry(wanted, passes) if wanted else ([], [])
         if not kept:
             return 0
         if self._seen_dry is not None:
@@ -220,11 +234,11 @@ class Storer:
 
     def _after_duplicates(self, inserted: Inserted, attempts: int, passes: Mapping[str, Pass]) -> int:
         """Ids that were there when storing: stored by our own lost attempt, by another writer, or by an equal line."""
-        named = [entry for entry in inserted.duplicates if "message_id" in entry.fields]
+        named = [entry for entry in inserted.duplicates if not entry.key]
         contents = self._contents_of(named)
         ours = 0
         for entry in inserted.duplicates:
-            if "message_id" in entry.fields and not _is_content_of(entry, contents.get(entry.identity)):
+            if not entry.key and not _is_content_of(entry, contents.get(entry.identity)):
                 self._refuse_other_content(passes[entry.source], entry)
             elif attempts > 1:
                 ours += 1

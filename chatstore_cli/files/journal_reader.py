@@ -114,33 +114,28 @@ class JournalFile:
 
 
 def _blocks(stream: IO[bytes], offset: int) -> Iterator[Block | OversizedLine]:
-    rest: list[bytes] = []
+    rest: list[bytes] = []  # the beginning of a line whose end has not been read yet
     rest_length = 0
-    oversized = False
     while chunk := stream.read(BLOCK):
-        end = chunk.rfind(b"\n")
-        if end < 0:
+        if b"\n" not in chunk:
             rest_length += len(chunk)
-            if rest_length > LINE_LIMIT:
-                oversized, rest = True, []
-            if not oversized:
-                rest.append(chunk)
+            # Beyond the limit the pieces are let go; the length alone tells where the line ends.
+            rest = [*rest, chunk] if rest_length <= LINE_LIMIT else []
             continue
-        if oversized:
-            end = chunk.find(b"\n")
+        if rest_length > LINE_LIMIT:
+            end = chunk.index(b"\n")
             yield OversizedLine(offset, rest_length + end, complete=True)
             offset += rest_length + end + 1
-            chunk, rest, rest_length, oversized = chunk[end + 1 :], [], 0, False
-            end = chunk.rfind(b"\n")
-            if end < 0:
-                rest, rest_length = [chunk], len(chunk)
-                continue
-        rest.append(chunk[:end])
-        whole = b"".join(rest)
-        yield Block(offset, whole.split(b"\n"))
-        offset += len(whole) + 1
-        rest, rest_length = [chunk[end + 1 :]], len(chunk) - end - 1
-    if oversized:
+            chunk = chunk[end + 1 :]
+            rest = []
+        whole = b"".join([*rest, chunk])
+        lines = whole.split(b"\n")
+        last = lines.pop()
+        if lines:
+            yield Block(offset, lines)
+            offset += len(whole) - len(last)
+        rest, rest_length = [last], len(last)
+    if rest_length > LINE_LIMIT:
         yield OversizedLine(offset, rest_length, complete=False)
     elif rest_length:
         yield Block(offset, [b"".join(rest)], complete=False)
