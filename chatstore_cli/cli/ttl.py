@@ -122,7 +122,8 @@ def _holds_for_new(invocation: Invocation, own: list[IndexSpec], days: int) -> b
     if configured == days:
         return True
     source = invocation.configuration.sources["mongo.ttl_days"]
-    invocation.say(
-        f"New messages are not kept {days} days yet: mongo.ttl_days is {configured} ({source}). Set it to {days}."
+    wanted = (
+        f"be kept {days:,} days" if days else "be kept for ever (chatstore indexes apply would make the index again)"
     )
+    invocation.say(f"For new messages to {wanted}, set mongo.ttl_days: {days}; it is {configured} ({source}).")
     return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from chatstore_cli.domain.index_findings import StoredIndex
 from chatstore_cli.domain.indexes import IndexSpec
@@ -58,4 +58,73 @@ class DocumentDates(Protocol):
 
     def field_types(self, collection: str, field: str) -> DateField | None:
         """What the documents hold in a field, counted, or sampled where counting takes too long; None if that does too."""
+        ...
+
+
+class ServerFacts(NamedTuple):
+    """What a server says about itself. `kind` is standalone, replica set (with its name) or sharded cluster."""
+
+    version: str
+    kind: str
+    writable: bool
+
+
+class ServerProbe(Protocol):
+    """Asks a server how it is, and writes to a scratch collection that is dropped again whatever happens."""
+
+    def facts(self) -> ServerFacts:
+        """Connect, log in, and ask."""
+        ...
+
+    def acknowledged_write(self, seconds: float) -> str:
+        """Write one document under the configured write concern; says which. Raises Overdue where nobody confirms it."""
+        ...
+
+    def round_trip(self) -> None:
+        """Write a document, read it back, delete it. Raises ChatstoreError where what came back is another."""
+        ...
+
+
+class SequenceSample(NamedTuple):
+    """Sessions whose message numbers were looked at, and those with a gap, or with one number twice."""
+
+    looked_at: int
+    with_gaps: list[str]
+    with_doubles: list[str]
+
+
+class SizeSample(NamedTuple):
+    """Documents whose size was looked at, and the large ones among them: collection, id, bytes."""
+
+    looked_at: int
+    large: list[tuple[str, str, int]]
+
+
+class DocumentSamples(Protocol):
+    """Looks at documents taken at random, under a time limit; None where it passed."""
+
+    def sequences(self, collection: str) -> SequenceSample | None:
+        """How the messages of sessions are numbered."""
+        ...
+
+    def sizes(self, collection: str, threshold: int) -> SizeSample | None:
+        """Which documents have `threshold` bytes or more."""
+        ...
+
+
+class PendingLines(NamedTuple):
+    """What a flush would do now: journals and lines there are, lines to store, lines that cannot be, torn last lines."""
+
+    journals: int
+    lines: int
+    to_store: int
+    to_quarantine: int
+    torn: int
+
+
+class PendingJournal(Protocol):
+    """The journals against the database."""
+
+    def count(self, seconds: float) -> PendingLines:
+        """What is not stored yet. Raises NotFound where there is no journal, Overdue where it takes too long."""
         ...

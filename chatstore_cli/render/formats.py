@@ -84,6 +84,10 @@ def _csv_value(value: Any) -> str:
 
 
 def _markdown_listing(listing: Listing, stream: TextIO, _terminal: Terminal) -> int:
+    if listing.list_item is not None:
+        items = [listing.list_item(row) for row in listing.rows]
+        stream.writelines(f"- {mark} {_markdown_text(text)}\n" for mark, text in items)
+        return len(items)
     columns = _in_table(listing.columns)
     stream.write(_markdown_line(column.title for column in columns))
     stream.write("| " + " | ".join("---:" if column.align == "right" else "---" for column in columns) + " |\n")

@@ -70,6 +70,10 @@ def _counted(value: Any) -> str:
     return "not counted in time" if value is None else count(value)
 
 
+def _at_once(value: Any) -> str:
+    return "" if value == 0 else _counted(value)
+
+
 INDEX_COLUMNS = (
     Column("collection", "COLLECTION"),
     Column("name", "INDEX"),
@@ -84,7 +88,7 @@ STEP_COLUMNS = (
     Column("action", "ACTION"),
     Column("outcome", "OUTCOME", style=lambda outcome: {"done": "green", "left": "yellow"}.get(outcome, "")),
     Column("needs_yes", "NEEDS YES", in_table=False),
-    Column("expiring", "EXPIRING", align="right", show=_counted),
+    Column("expiring", "DELETED AT ONCE", align="right", show=_at_once),
     Column("detail", "DETAIL"),
 )
 RETENTION_COLUMNS = (

@@ -61,7 +61,8 @@ class Listing:
     """Rows of one kind. `empty` is said on stderr where there are none.
 
     `footer` is a last row of a table, such as totals; `beside` stands beside the items in JSON. CSV and JSONL have
-    rows alone: whoever adds them up must not add totals to them.
+    rows alone: whoever adds them up must not add totals to them. `list_item` makes Markdown a list instead of a table:
+    a row's mark, such as `[x]`, and its text.
     """
 
     columns: Sequence[Column]
@@ -70,6 +71,7 @@ class Listing:
     empty: str = "Nothing found."
     footer: Row | None = None
     beside: Mapping[str, Any] = field(default_factory=dict)
+    list_item: Callable[[Row], tuple[str, str]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

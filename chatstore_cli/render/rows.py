@@ -112,6 +112,14 @@ def check_row(check: CheckResult) -> dict[str, Any]:
     }
 
 
+def check_list_item(row: Row) -> tuple[str, str]:
+    """One check as a line of a list to paste into a pull request: ticked unless it failed or was skipped."""
+    mark = "[x]" if row["status"] in ("pass", "warn") else "[ ]"
+    status = "" if row["status"] == "pass" else f"{row['status'].upper()}: "
+    hint = "" if row["hint"] is None else f" {row['hint']}"
+    return mark, f"{row['name']} - {status}{row['detail']} ({row['seconds']:.3f} s){hint}"
+
+
 def _short_time(value: Any) -> str:
     return "" if value is None else str(value)[:19].replace("T", " ")
 

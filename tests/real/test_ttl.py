@@ -134,7 +134,7 @@ def test_a_ttl_index_that_is_not_about_age_is_left_alone(chatstore, messages):
 def test_days_that_new_messages_do_not_get_are_told_and_end_with_6(chatstore, messages):
     outcome = chatstore("ttl", "set", "--days", "90")
     assert outcome.code == 6
-    assert "mongo.ttl_days is 30 (default)" in outcome.err
+    assert "set mongo.ttl_days: 90; it is 30 (default)" in outcome.err
     assert seconds_of(messages) == 0
     assert chatstore("ttl", "set", "--days", "90", env={"CHATSTORE_MONGO__TTL_DAYS": "90"}).code == 0
 

@@ -1,0 +1,140 @@
+"""What `chatstore verify` asks a MongoDB: how the server is, whether it keeps what is written, how documents look."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import pymongo.errors as driver
+from pymongo.collection import Collection
+from pymongo.write_concern import WriteConcern
+
+from chatstore_cli.domain.errors import ChatstoreError, Overdue
+from chatstore_cli.domain.upkeep import SequenceSample, ServerFacts, SizeSample
+from chatstore_cli.mongo.connection import Connection, Document, driver_errors
+
+SCRATCH_PREFIX = "chatstore_verify_"
+_SAMPLING_PAYS_BELOW = 0.05  # above this share of a collection, $sample reads all of it anyway
+_NAMED = 5
+
+
+class MongoServerProbe:
+    """Asks one server. What it writes goes to a scratch collection with a random name."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def facts(self) -> ServerFacts:
+        """Connect, log in, and ask."""
+        if self._connection.in_memory:
+            return ServerFacts("5.0", "memory (mongomock)", writable=True)
+        with driver_errors("connecting"):
+            admin = self._connection.client.admin
+            said = admin.command("hello")
+            version = str(admin.command("buildInfo")["version"])
+            # The two above are answered to anybody; this one only to a user who may be here.
+            self._connection.database.command("listCollections", nameOnly=True, authorizedCollections=True)
+        if said.get("msg") == "isdbgrid":
+            return ServerFacts(version, "sharded cluster", writable=True)
+        kind = f"replica set {said['setName']}" if "setName" in said else "standalone"
+        return ServerFacts(version, kind, writable=bool(said.get("isWritablePrimary")))
+
+    def acknowledged_write(self, seconds: float) -> str:
+        """Write one document under the configured write concern; says which. Raises Overdue where nobody confirms it."""
+        if self._connection.in_memory:
+            return "nothing but memory"
+        wanted = dict(self._connection.database.write_concern.document)
+        described = (
+            ", ".join(f"{name}: {str(value).lower()}" for name, value in wanted.items()) or "the server's default"
+        )
+        if wanted.get("w") != 0:
+            wanted["wtimeout"] = max(1, int(seconds * 1000))
+        with self._scratch() as scratch, driver_errors(f"writing with {described}"):
+            scratch.with_options(write_concern=WriteConcern(**wanted)).insert_one({"written": "by chatstore verify"})
+        return described
+
+    def round_trip(self) -> None:
+        """Write a document, read it back, delete it. Raises ChatstoreError where what came back is another."""
+        written: Document = {
+            "_id": secrets.token_hex(12),
+            "text": "Grüße, 你好, \U0001f44b, a\u0000b, $set, a.b",
+            "at": datetime(2026, 3, 2, 11, 41, 0, 195000, tzinfo=UTC),
+            "nested": {"list": [1, 2.5, None, True, 2**53]},
+        }
+        with self._scratch() as scratch, driver_errors(f"writing to {scratch.name}"):
+            scratch.insert_one(dict(written))
+            came_back = scratch.find_one({"_id": written["_id"]})
+            if came_back != written:
+                raise ChatstoreError(what=f"What was read from {scratch.name} is not what was written there.")
+            if scratch.delete_one({"_id": written["_id"]}).deleted_count != 1 or scratch.find_one({}) is not None:
+                raise ChatstoreError(what=f"What was deleted from {scratch.name} is still there.")
+
+    @contextmanager
+    def _scratch(self) -> Iterator[Collection[Document]]:
+        """A collection of our own, dropped however it ends."""
+        scratch = self._connection.collection(SCRATCH_PREFIX + secrets.token_hex(6))
+        # Not under the configured write concern: where that is what fails, the drop must not wait for it as well.
+        dropping = scratch if self._connection.in_memory else scratch.with_options(write_concern=WriteConcern(w=1))
+        try:
+            yield scratch
+        except BaseException:
+            with suppress(driver.PyMongoError):
+                dropping.drop()
+            raise
+        with driver_errors(f"dropping the scratch collection {scratch.name}"):
+            dropping.drop()
+
+
+class MongoDocumentSamples:
+    """Looks at `sample` documents, taken at random, within `seconds`; at all of them where that is not many more."""
+
+    def __init__(self, connection: Connection, *, sample: int, seconds: float) -> None:
+        self._connection = connection
+        self._sample = sample
+        self._milliseconds = max(1, int(seconds * 1000))
+
+    def sequences(self, collection: str) -> SequenceSample | None:
+        """How the messages of sessions are numbered; a session without numbers has no gaps."""
+        facts = {"name": {"$ifNull": ["$chat_id", "$_id"]}, "numbers": "$messages.sequence"}
+        rows = self._look(collection, [{"$project": facts}])
+        if rows is None:
+            return None
+        numbered = [(str(row["name"]), _whole_numbers(row.get("numbers"))) for row in rows]
+        with_gaps = [name for name, numbers in numbered if numbers and max(numbers) - min(numbers) >= len(set(numbers))]
+        with_doubles = [name for name, numbers in numbered if len(set(numbers)) < len(numbers)]
+        return SequenceSample(len(numbered), with_gaps, with_doubles)
+
+    def sizes(self, collection: str, threshold: int) -> SizeSample | None:
+        """Which documents have `threshold` bytes or more: the largest few of them."""
+        name = {"$ifNull": ["$chat_id", {"$ifNull": ["$session_id", "$_id"]}]}
+        rows = self._look(collection, [{"$project": {"name": name, "size": {"$bsonSize": "$$ROOT"}}}])
+        if rows is None:
+            return None
+        large = sorted(((row["size"], str(row["name"])) for row in rows if row["size"] >= threshold), reverse=True)
+        return SizeSample(len(rows), [(collection, name, size) for size, name in large[:_NAMED]])
+
+    def _look(self, collection: str, shape: list[Document]) -> list[Document] | None:
+        """What the shape makes of documents taken at random; None where the server gives up after the time limit."""
+        if self._connection.in_memory:
+            return []
+        documents = self._connection.collection(collection)
+        sampling: Document = {"$sample": {"size": self._sample}}
+        try:
+            with driver_errors(f"sampling {collection}"):
+                few = documents.estimated_document_count() * _SAMPLING_PAYS_BELOW <= self._sample
+                pipeline = shape if few else [sampling, *shape]
+                return list(documents.aggregate(pipeline, maxTimeMS=self._milliseconds))
+        except Overdue as error:
+            if isinstance(error.__cause__, driver.ExecutionTimeout):
+                return None
+            raise
+
+
+def _whole_numbers(values: Any) -> list[int]:
+    if not isinstance(values, list):
+        return []
+    whole = (value for value in values if isinstance(value, int) or (isinstance(value, float) and value.is_integer()))
+    return [int(value) for value in whole if not isinstance(value, bool)]
