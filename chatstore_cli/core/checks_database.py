@@ -9,7 +9,7 @@ from typing import Protocol
 
 from chatstore_cli.core.indexes import check_indexes, is_finding
 from chatstore_cli.core.verify import Check, Verdict, failed, passed, skipped, warned
-from chatstore_cli.domain.errors import Overdue
+from chatstore_cli.domain.errors import Unreachable
 from chatstore_cli.domain.index_findings import IndexState
 from chatstore_cli.domain.indexes import IndexSpec
 from chatstore_cli.domain.upkeep import DocumentDates, DocumentSamples, IndexStore, ServerProbe
@@ -107,7 +107,7 @@ class DatabaseChecks:
             return skipped("it writes, and --read-only is set")
         try:
             return passed(f"confirmed with {self.database.server_probe.acknowledged_write(self.seconds)}")
-        except Overdue as error:
+        except Unreachable as error:
             return failed(error.message, "See that enough nodes are up, or change mongo.write_concern.")
 
     def round_trip(self) -> Verdict:
