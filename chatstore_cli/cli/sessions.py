@@ -28,7 +28,7 @@ from chatstore_cli.render.rows import (
     session_view_row,
 )
 
-app = group("sessions", "List sessions, and show one.")
+app = group("sessions", "List sessions, show one, and delete one.")
 
 
 @command(
@@ -100,3 +100,30 @@ def show(
         ("Last messages", Listing(MESSAGE_COLUMNS, row["last_messages"])),
     ]
     invocation.emit(Record(SESSION_FIELDS, row, sections))
+
+
+@command(
+    app,
+    "delete",
+    examples=["chatstore sessions delete 4f1c9a", "chatstore sessions delete 4f1c9a --yes"],
+    exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.CONFLICT],
+)
+def delete(
+    context: typer.Context,
+    session_id: Annotated[str, typer.Argument(metavar="SESSION_ID", help="The exact id.")],
+    layout: LayoutOption = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do it.")] = False,
+) -> None:
+    """Delete one session with all its messages, for good.
+
+    Says first how many documents of which collection go, and does nothing without --yes. The session's id is remembered,
+    so that flushing an old journal again does not bring it back.
+    """
+    from chatstore_cli.core.removal import plan_removal
+    from chatstore_cli.render.rows import REMOVAL_COLUMNS, removal_row
+
+    invocation = Invocation(context)
+    invocation.will_write()
+    removal = plan_removal(invocation.stores.session_readers(layout), session_id)
+    invocation.confirm(removal.plan, yes=yes)
+    invocation.emit(Listing(REMOVAL_COLUMNS, [removal_row(part) for part in removal.carry_out() if part.documents]))

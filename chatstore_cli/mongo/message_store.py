@@ -19,9 +19,7 @@ from chatstore_cli.domain.journal import DOCUMENT_LIMIT, RESERVED_FIELDS, Entry
 from chatstore_cli.domain.storing import Content, Inserted, StoredContent, Survey
 from chatstore_cli.domain.times import format_instant, read_instant
 from chatstore_cli.mongo.connection import RETRYABLE_CODES, Connection, Document, driver_errors
-
-TOMBSTONES = "chatstore_tombstones"
-"""Sessions that were deleted on purpose: `{_id: {layout, session_id}, deleted_at}`. A replay leaves them out."""
+from chatstore_cli.mongo.session_removal import TOMBSTONES
 
 _SMALL_SESSION = 5_000
 _DUPLICATE = 11000

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from chatstore_cli.domain.checks import CheckResult
     from chatstore_cli.domain.message import Message
+    from chatstore_cli.domain.removal import StoredPart
     from chatstore_cli.domain.session import Expiry, Session
     from chatstore_cli.domain.usage import Usage
 
@@ -101,6 +102,11 @@ def session_view_row(
     }
 
 
+def removal_row(part: StoredPart) -> dict[str, Any]:
+    """Documents deleted from one collection."""
+    return {"collection": part.collection, "deleted": part.documents}
+
+
 def check_row(check: CheckResult) -> dict[str, Any]:
     """One check."""
     return {
@@ -157,6 +163,10 @@ def _cost(row: Row) -> str:
     return money(row["usage"]["cost"]) if carries_usage(row) else "-"
 
 
+def _status(row: Row) -> str:
+    return f"{row['status']}, paused" if row["paused"] else str(row["status"])
+
+
 def _message_count(row: Row) -> str:
     return f"{row['message_count']}+" if row["message_count_capped"] else count(row["message_count"])
 
@@ -168,7 +178,7 @@ SESSION_COLUMNS = (
     Column("user_id", "USER", spare=4),
     Column("title", "TITLE OR WORKFLOW", show_row=_title_or_workflow),
     Column("workflow", "WORKFLOW", in_table=False),
-    Column("status", "STATUS", style=status_style, whole=True),
+    Column("status", "STATUS", style=status_style, whole=True, show_row=_status),
     Column("paused", "PAUSED", in_table=False),
     Column("message_count", "MESSAGES", align="right", show_row=_message_count),
     Column("message_count_capped", "CAPPED", in_table=False),
@@ -213,4 +223,8 @@ CHECK_COLUMNS = (
     Column("seconds", "SECONDS", align="right", show=lambda value: f"{value:.3f}"),
     Column("detail", "DETAIL"),
     Column("hint", "WHAT TO DO"),
+)
+REMOVAL_COLUMNS = (
+    Column("collection", "COLLECTION"),
+    Column("deleted", "DELETED", align="right", show=count),
 )

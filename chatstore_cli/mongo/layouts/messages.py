@@ -17,12 +17,14 @@ from chatstore_cli.domain.errors import NotFound
 from chatstore_cli.domain.indexes import IndexSpec
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
+from chatstore_cli.domain.removal import StoredPart
 from chatstore_cli.domain.session import COUNT_CAP, Expiry, Session, SessionStatus
 from chatstore_cli.domain.times import as_utc, read_instant
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.identifiers import id_condition, id_text
 from chatstore_cli.mongo.message_order import MessagesInOrder, is_number, newest_in_order
 from chatstore_cli.mongo.recent_sessions import RECENT_KEYS, SESSION_KEYS, RecentSessions
+from chatstore_cli.mongo.session_removal import Part, count_parts, remove_parts
 
 LAYOUT = "messages"
 
@@ -64,6 +66,7 @@ class MessagesLayout:
     layout = LAYOUT
 
     def __init__(self, connection: Connection, settings: Settings) -> None:
+        self._connection = connection
         self._name = settings.messages_collection
         self._messages = connection.collection(self._name)
         self._recent = RecentSessions(
@@ -156,6 +159,17 @@ class MessagesLayout:
                 facts = _session(session, None, moment, 0, cap=-1)
                 if query.matches(facts):
                     yield facts
+
+    def parts(self, session_id: str) -> list[StoredPart]:
+        """What there is of a session, by collection."""
+        return count_parts(self._connection, self._parts(session_id))
+
+    def remove(self, session_id: str, at: datetime) -> list[StoredPart]:
+        """Delete a session's messages, and remember that this was done on purpose."""
+        return remove_parts(self._connection, LAYOUT, session_id, self._parts(session_id), at)
+
+    def _parts(self, session_id: str) -> list[Part]:
+        return [(self._name, {"session_id": id_condition(session_id)})]
 
     def expiry(self, session_id: str) -> Expiry:
         """When the database deletes the session's oldest and newest message; None where it never does.

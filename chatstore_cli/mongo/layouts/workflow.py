@@ -19,10 +19,12 @@ from chatstore_cli.domain.errors import NotFound
 from chatstore_cli.domain.indexes import IndexSpec
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
+from chatstore_cli.domain.removal import StoredPart
 from chatstore_cli.domain.session import Session
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.identifiers import id_values
 from chatstore_cli.mongo.raw_arrays import StoredArray
+from chatstore_cli.mongo.session_removal import Part, count_parts, remove_parts
 from chatstore_cli.mongo.workflow_documents import (
     FACT_FIELDS,
     LAYOUT,
@@ -87,6 +89,7 @@ class WorkflowLayout:
     layout = LAYOUT
 
     def __init__(self, connection: Connection, settings: Settings) -> None:
+        self._connection = connection
         self._name = settings.sessions_collection
         self._sessions = connection.collection(self._name)
         self._segments = connection.collection(settings.layouts.workflow.segments)
@@ -187,6 +190,22 @@ class WorkflowLayout:
             documents = self._sessions.find() if self._in_memory else self._sessions.aggregate(facts)
             yield from filter(query.matches, map(to_session, documents))
 
+    def parts(self, session_id: str) -> list[StoredPart]:
+        """What there is of a session, by collection."""
+        return count_parts(self._connection, self._parts(session_id))
+
+    def remove(self, session_id: str, at: datetime) -> list[StoredPart]:
+        """Delete a session's document and its segments, and remember that this was done on purpose."""
+        return remove_parts(self._connection, LAYOUT, session_id, self._parts(session_id), at)
+
+    def _parts(self, session_id: str) -> list[Part]:
+        found = self._locate(session_id)
+        segments = list(self._segment_ids([session_id]))
+        return [
+            (self._segments.name, {"_id": {"$in": segments}}),  # first: a document without its beginning would mislead
+            (self._name, {"_id": found["_id"]} if found else {"_id": {"$in": []}}),
+        ]
+
     # --- messages ----------------------------------------------------------------------------------------------------
 
     def messages(self, session_id: str, selection: MessageSelection) -> Iterator[Message]:
@@ -222,10 +241,11 @@ class WorkflowLayout:
         if not session_ids:
             return {}
         ranges = [{"_id": {"$gte": f"{name}:", "$lt": f"{name};"}} for name in session_ids]  # ; follows : in every code
+        wanted = set(session_ids)
         found: list[tuple[str, int, str]] = []
         for row in self._segments.find({"$or": ranges}, {"_id": 1}):
             session_id, _, number = str(row["_id"]).rpartition(":")
-            if number.isdecimal():  # else it belongs to a session whose id has a colon itself
+            if session_id in wanted and number.isdecimal():  # the range also has those of sessions named `<id>:...`
                 found.append((session_id, int(number), row["_id"]))
         return {segment: session_id for session_id, _, segment in sorted(found)}
 

@@ -1,0 +1,28 @@
+"""What deleting a session takes away."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+class StoredPart(NamedTuple):
+    """Documents of one session in one collection."""
+
+    collection: str
+    documents: int
+
+
+@runtime_checkable
+class SessionRemover(Protocol):
+    """Deletes sessions of one layout."""
+
+    def parts(self, session_id: str) -> list[StoredPart]:
+        """What there is of a session, by collection."""
+        ...
+
+    def remove(self, session_id: str, at: datetime) -> list[StoredPart]:
+        """Delete it, and remember that it was deleted on purpose; gives what was deleted."""
+        ...

@@ -1,0 +1,34 @@
+"""Deleting a session for good: a tombstone first, so that a replayed journal cannot bring it back, then its documents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from chatstore_cli.domain.removal import StoredPart
+from chatstore_cli.mongo.connection import Connection, Document, driver_errors
+
+TOMBSTONES = "chatstore_tombstones"
+"""Sessions that were deleted on purpose: `{_id: {layout, session_id}, deleted_at}`."""
+
+Part = tuple[str, Document]
+"""A collection, and the filter that selects a session's documents in it."""
+
+
+def count_parts(connection: Connection, parts: Sequence[Part]) -> list[StoredPart]:
+    """How many documents of a session are in which collection."""
+    with driver_errors("counting what would be deleted"):
+        return [StoredPart(name, connection.collection(name).count_documents(selected)) for name, selected in parts]
+
+
+def remove_parts(
+    connection: Connection, layout: str, session_id: str, parts: Sequence[Part], at: datetime
+) -> list[StoredPart]:
+    """Delete a session's documents. Stopped half-way, it is done again from the start: the tombstone stays."""
+    with driver_errors(f"deleting session {session_id!r}"):
+        tombstone = {"_id": {"layout": layout, "session_id": session_id}}
+        connection.collection(TOMBSTONES).update_one(tombstone, {"$set": {"deleted_at": at}}, upsert=True)
+        return [
+            StoredPart(name, connection.collection(name).delete_many(selected).deleted_count)
+            for name, selected in parts
+        ]
