@@ -47,7 +47,7 @@ soak: $(VENV)/.installed-dev
 	$(TESTED) $(BIN)/python -m pytest --soak -q --timeout=7200 $(or $(PYTEST_ARGS),-m soak)
 
 bench: $(VENV)/.installed-dev
-	@for script in benchmarks/bench_*.py; do $(BIN)/python "$$script" || exit 1; done
+	@for script in benchmarks/*.py; do $(BIN)/python "$$script" || exit 1; done
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
