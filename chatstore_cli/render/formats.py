@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from io import TextIOWrapper
-from itertools import chain
 from typing import Any, TextIO
 
 from chatstore_cli.render.json_text import as_json
-from chatstore_cli.render.listing import Column, Listing, OutputFormat, Record, Row, Terminal, plain
+from chatstore_cli.render.listing import Column, Listing, OutputFormat, Record, Terminal, plain
 from chatstore_cli.render.safe import csv_cell, one_line
 from chatstore_cli.render.widths import GAP, natural_widths, padded, width_of
 
@@ -104,7 +104,7 @@ def _markdown_record(record: Record, stream: TextIO, terminal: Terminal) -> None
     stream.write("| | |\n| --- | --- |\n")
     for column in _in_table(record.columns):
         stream.write(_markdown_line((column.title, column.cell(record.row))))
-    for title, listing in record.sections:
+    for title, listing in _filled(record.sections):
         stream.write(f"\n### {_markdown_text(title)}\n\n")
         _markdown_listing(listing, stream, terminal)
 
@@ -154,13 +154,15 @@ def _table_record(record: Record, stream: TextIO, terminal: Terminal) -> None:
     for column in columns:
         title = _bold(padded(column.title, width, "left"), terminal)
         stream.write(f"{title}{GAP}{one_line(column.cell(record.row))}".rstrip() + "\n")
-    for title, listing in record.sections:
-        rows = iter(listing.rows)
-        first = next(rows, None)
-        if first is not None:
-            stream.write("\n" + _bold(one_line(title), terminal) + "\n")
-            whole: Iterable[Row] = chain([first], rows)
-            _table_listing(Listing(listing.columns, whole, footer=listing.footer), stream, terminal)
+    for title, listing in _filled(record.sections):
+        stream.write("\n" + _bold(one_line(title), terminal) + "\n")
+        _table_listing(listing, stream, terminal)
+
+
+def _filled(sections: Iterable[tuple[str, Listing]]) -> Iterator[tuple[str, Listing]]:
+    for title, listing in sections:
+        if rows := list(listing.rows):
+            yield title, replace(listing, rows=rows)
 
 
 def _bold(text: str, terminal: Terminal) -> str:

@@ -65,4 +65,7 @@ def _group_name(value: Any) -> str:
 
 def _cost(row: Row) -> str:
     """`unknown` where sessions used tokens and nobody stored a cost; `-` where there is no usage at all."""
-    return money(row["usage"]["cost"]) if carries_usage(row) else "-"
+    if not carries_usage(row):
+        return "-"
+    cost = row["usage"]["cost"]
+    return f"{cost} + unknown" if cost is not None and row["cost_unknown_sessions"] else money(cost)

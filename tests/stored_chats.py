@@ -1,0 +1,99 @@
+"""A few stored chats of both layouts, with fixed times, for tests of what commands print."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from bson import Decimal128, ObjectId
+from pymongo.database import Database
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+OBJECT_ID_TENANT = ObjectId("65e1a0b2c3d4e5f601234567")
+
+
+def store_chats(database: Database[dict[str, Any]]) -> None:
+    """Five workflow sessions of three tenants and two flat ones, the newest updated at noon, one every six hours."""
+    database["chat_sessions"].insert_many(
+        [
+            _workflow(0, "triage-0", "acme", "ada", "Triage", 0, (120, 30), cost=0.0021, messages=_dialogue(4)),
+            _workflow(
+                2, "triage-1", "acme", "bob", "Triage", 1, (900, 100), cost=Decimal128("1.10"), title="Refund, urgent"
+            ),
+            _workflow(3, "写作-2", OBJECT_ID_TENANT, "ada", "写作", -1, (10, 5), messages=_dialogue(1)),
+            _workflow(5, "mail-3", "=SUM(A1)", "eve\x1b[31m", "Mail | *merge*", 1, (1, 1), cost=0.0, paused=True),
+            _workflow(150, "old-4", None, None, "Triage", 1, (0, 0), messages=[]),
+        ]
+    )
+    flat = [
+        _flat("journal-a", 1.0, 0, "user", "Where is my parcel?"),
+        _flat("journal-a", 1.0, 1, "assistant", "It left Lyon\nthis morning.", message_id="m-2"),
+        _flat("journal-b", 4.0, 0, "user", "¿Hablas español? 🙂"),
+    ]
+    database["chat_messages"].insert_many(flat)
+    database["chat_messages"].create_index([("session_id", 1), ("created_at", -1)], name="session_ts_idx")
+    database["chat_messages"].create_index([("created_at", -1), ("session_id", 1)], name="recent_idx")
+
+
+def _at(place: float) -> datetime:
+    return NOON - timedelta(hours=6 * place)
+
+
+def _workflow(
+    place: float,
+    chat_id: str,
+    tenant: Any,
+    user: str | None,
+    workflow: str,
+    status: int,
+    tokens: tuple[int, int],
+    *,
+    cost: Any = None,
+    messages: list[Mapping[str, Any]] | None = None,
+    **more: Any,
+) -> dict[str, Any]:
+    prompt, completion = tokens
+    counted = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+    return {
+        "chat_id": chat_id,
+        "enterprise_id": tenant,
+        "user_id": user,
+        "workflow_name": workflow,
+        "created_at": _at(place + 0.5),
+        "updated_at": _at(place),
+        "status": status,
+        "real_time_tracking": {"tokens": counted | ({} if cost is None else {"total_cost": cost})},
+        "messages": _dialogue(2) if messages is None else messages,
+        **more,
+    }
+
+
+def _dialogue(turns: int) -> list[Mapping[str, Any]]:
+    return [
+        {
+            "sender": "user" if turn % 2 == 0 else "Planner",
+            "role": "user" if turn % 2 == 0 else "assistant",
+            "content": f"turn {turn}, \x1b[2J\u202e*bold* | cell",
+            "timestamp": NOON - timedelta(days=1, minutes=-turn),
+            "event_type": "text",
+            "event_id": f"event-{turn}",
+            "sequence": turn,
+        }
+        for turn in range(turns)
+    ]
+
+
+def _flat(session: str, place: float, sequence: int, role: str, text: str, **more: Any) -> dict[str, Any]:
+    return {
+        "_id": f"{session}:{sequence}",
+        "session_id": session,
+        "role": role,
+        "text": text,
+        "metadata": {"channel": "web"},
+        "vector_ids": [],
+        "created_at": (_at(place) + timedelta(microseconds=sequence)).isoformat(timespec="microseconds"),
+        "expires_at": _at(place) + timedelta(days=30),
+        "sequence": sequence,
+        **more,
+    }
