@@ -69,7 +69,7 @@ def main() -> int:
     given = parser.parse_args()
     target = ["--uri", given.uri or "embedded", "--database", given.database]
     theirs = mongosh(given.uri or embedded_uri(), given.database)
-    listed = chatstore("sessions", "list", "--limit", "10000", "-o", "jsonl", target=target)
+    listed = chatstore("sessions", "list", "--limit", "1000", "-o", "jsonl", target=target)
     ours = [json.loads(line) for line in listed.splitlines()]
     stored: dict[str, int] = {}
     for session_id, _, _ in theirs["messages"]:

@@ -6,6 +6,7 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -54,13 +55,14 @@ def demo(
         played_row,
     )
     from chatstore_cli.core.sample_chats import sample_chats
+    from chatstore_cli.domain.secrets import masked
     from chatstore_cli.domain.times import utc_now
     from chatstore_cli.wiring import demo_stage
 
     invocation = Invocation(context)
     options = invocation.options
-    uri_named, options.uri = options.uri is not None, options.uri or "embedded"
-    options.database = options.database or DEMO_DATABASE
+    named = {"--uri": options.uri and masked(options.uri), "--database": options.database, "--folder": folder}
+    options.uri, options.database = options.uri or "embedded", options.database or DEMO_DATABASE
     invocation.will_write()
     stage = demo_stage(invocation.stores, folder)
     stage.refuse_strangers()
@@ -68,7 +70,7 @@ def demo(
         _remove(invocation, stage, yes=yes)
         return
     stage.load(sample_chats(utc_now()))
-    show = _Show(invocation, stage, uri_named=uri_named)
+    show = _Show(invocation, stage, named)
     show.open()
     played = list(play(show.run))
     if options.output is not None:
@@ -92,9 +94,11 @@ def _remove(invocation: Invocation, stage: DemoStage, *, yes: bool) -> None:
 class _Show:
     """Tells the steps and runs them as processes of their own, so that what is shown is what a user gets."""
 
-    def __init__(self, invocation: Invocation, stage: DemoStage, *, uri_named: bool) -> None:
+    def __init__(self, invocation: Invocation, stage: DemoStage, named: Mapping[str, object]) -> None:
         self._say = invocation.say
-        self._exports = stage.exports(os.environ, uri_named=uri_named)
+        words = [word for name, value in named.items() if value is not None for word in (name, str(value))]
+        self._removal = shlex.join(["chatstore", "demo", *words, "--remove", "--yes"])
+        self._exports = stage.exports(os.environ, uri_named=named["--uri"] is not None)
         self._environment = stage.environment(os.environ)
         # With -o the steps are the data; what they print is talk then.
         self._stream = sys.stdout if invocation.options.output is None else sys.stderr
@@ -125,7 +129,7 @@ class _Show:
             "  chatstore --help",
         ]
         self._say("\nTo try more:\n" + "\n".join(lines))
-        self._say("To remove it: chatstore demo --remove --yes   To stop the embedded MongoDB: chatstore db stop")
+        self._say(f"To remove it all: {self._removal}\nTo stop the embedded MongoDB: chatstore db stop")
 
     def _tell(self, says: str, *commands: str) -> None:
         on, off = ("\x1b[1m", "\x1b[0m") if self._bold else ("", "")

@@ -168,4 +168,6 @@ def _first_line(error: Exception) -> str:
     details = getattr(error, "details", None)
     text = details.get("errmsg") if isinstance(details, dict) else None
     text = str(text or error).strip().partition("\n")[0]
+    # The server repeats the whole command that it refuses, with session and cluster time; its name is enough.
+    text = re.sub(r"(to execute command \{ \w+: [^,}]*),.*", r"\1 }", text)
     return re.sub(r",? ?(Timeout: [\d.]+s, )?Topology Description:.*", "", text)[:400]

@@ -31,7 +31,7 @@ class MongoSampleStore:
             return {name: self._database[name].estimated_document_count() for name in names}
 
     def replace(self, sessions: Sequence[Mapping[str, Any]]) -> None:
-        """Drop the database, mark it, store the sessions. The mark comes first: a crash after it can be cleaned up."""
+        """Drop what is there, mark the database, store the sessions."""
         with driver_errors("storing the sample sessions"):
             self._drop()
             self._database[MARK].insert_one({"_id": "made by chatstore demo; chatstore demo --remove drops it"})
@@ -43,4 +43,8 @@ class MongoSampleStore:
             self._drop()
 
     def _drop(self) -> None:
-        self._database.client.drop_database(self._database.name)
+        # A collection at a time, which a user with readWrite may do; a database without any is gone. The mark goes last
+        # and comes first, so that whatever a crash leaves behind is still known as the demo's.
+        names = self._database.list_collection_names()
+        for name in sorted(names, key=MARK.__eq__):
+            self._database.drop_collection(name)

@@ -63,20 +63,11 @@ def test_the_demo_is_led_nowhere_else_by_the_environment(
     demo_database: Database[dict[str, Any]],
     folder: Path,
 ) -> None:
-    """The fixture's environment names the test's own database: the demo says how to get round that, and leaves it."""
+    """The fixture's environment names the test's own database; what the demo says to type leads to the samples."""
     done = _demo(chatstore, mongo_uri, folder)
     assert done.code == 0, done.out + done.err
-    assert f"$ export CHATSTORE_DATABASE={DEMO_DATABASE}" in done.out
     assert database.list_collection_names() == []
-    assert demo_database.chat_messages.estimated_document_count() > 0
-
-
-def test_what_it_tells_to_type_leads_to_the_samples(
-    chatstore: Chatstore, mongo_uri: str, demo_database: Database[dict[str, Any]], folder: Path
-) -> None:
-    """The exports that it prints are enough for any later command."""
-    shown = _demo(chatstore, mongo_uri, folder).out
-    exported = [line.removeprefix("$ export ") for line in shown.splitlines() if line.startswith("$ export ")]
+    exported = [line.removeprefix("$ export ") for line in done.out.splitlines() if line.startswith("$ export ")]
     environment = {name: shlex.split(value)[0] for name, _, value in (line.partition("=") for line in exported)}
     listed = chatstore("sessions", "list", "-o", "json", "--limit", "100", env=environment)
     sessions = demo_database.chat_sessions.count_documents({}) + len(demo_database.chat_messages.distinct("session_id"))
@@ -117,22 +108,19 @@ def test_the_demo_leaves_a_folder_alone_that_holds_anything_else(
 def test_removing_says_what_goes_and_does_nothing_without_yes(
     chatstore: Chatstore, mongo_uri: str, demo_database: Database[dict[str, Any]], folder: Path
 ) -> None:
-    _demo(chatstore, mongo_uri, folder)
+    shown = _demo(chatstore, mongo_uri, folder).err
     documents = sum(demo_database[name].estimated_document_count() for name in demo_database.list_collection_names())
-    done = _demo(chatstore, mongo_uri, folder, "--remove")
-    assert done.code == 2
-    assert f"{DEMO_DATABASE} ({documents} documents" in done.err
-    assert "--yes" in done.err
+
+    refused = _demo(chatstore, mongo_uri, folder, "--remove")
+    assert refused.code == 2
+    assert f"{DEMO_DATABASE} ({documents} documents" in refused.err
+    assert "--yes" in refused.err
     assert folder.exists()
-    assert demo_database.list_collection_names() != []
+    assert sum(demo_database[name].count_documents({}) for name in demo_database.list_collection_names()) == documents
 
-
-def test_removing_takes_database_and_folder_away(
-    chatstore: Chatstore, mongo_uri: str, demo_database: Database[dict[str, Any]], folder: Path
-) -> None:
-    _demo(chatstore, mongo_uri, folder)
-    done = _demo(chatstore, mongo_uri, folder, "--remove", "--yes")
-    assert done.code == 0, done.err
+    removal = next(line for line in shown.splitlines() if line.startswith("To remove it all: chatstore "))
+    removed = chatstore(*shlex.split(removal.removeprefix("To remove it all: chatstore ")))
+    assert removed.code == 0, removed.err
     assert not folder.exists()
     assert demo_database.list_collection_names() == []
 
@@ -155,9 +143,8 @@ def test_read_only_refuses_the_demo(chatstore: Chatstore, mongo_uri: str, folder
 
 
 def test_a_server_that_cannot_be_reached_ends_it_with_5(chatstore: Chatstore, folder: Path) -> None:
-    done = chatstore(
-        "demo", "--uri", "mongodb://ana:secret@127.0.0.1:9/?serverSelectionTimeoutMS=200", "--folder", folder
-    )
+    impatient = {"CHATSTORE_MONGO__TIMEOUT_SECONDS": "0.5"}
+    done = chatstore("demo", "--uri", "mongodb://ana:secret@127.0.0.1:9", "--folder", folder, env=impatient)
     assert done.code == 5
     assert "secret" not in done.err
     assert not folder.exists()
