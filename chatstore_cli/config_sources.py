@@ -90,7 +90,7 @@ def read_file(path: Path, shown: str, keys: Sequence[str]) -> Source:
     try:
         loader = loader_class(text)
         root = loader.get_single_node()
-        if root is None:
+        if root is None or root.tag == "tag:yaml.org,2002:null":
             return source
         if not isinstance(root, yaml.MappingNode):
             line = root.start_mark.line + 1

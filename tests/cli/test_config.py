@@ -1,0 +1,135 @@
+"""`chatstore config`: the real command."""
+
+from __future__ import annotations
+
+import json
+
+SECRET = "geheim"
+
+
+def test_init_writes_the_example_and_never_over_a_file(chatstore_without_database):
+    run = chatstore_without_database
+    done = run("config", "init")
+    assert (done.code, done.out) == (0, "")
+    written = run.folder / "config.yaml"
+    assert "mongo:" in written.read_text()
+    written.write_text("mine")
+    refused = run("config", "init")
+    assert refused.code == 8
+    assert "--force" in refused.err
+    assert written.read_text() == "mine"
+    assert run("config", "init", "--force").code == 0
+    assert "mongo:" in written.read_text()
+    assert [path.name for path in run.folder.iterdir()] == ["config.yaml"]
+
+
+def test_init_writes_where_it_is_told_or_says_why_not(chatstore_without_database):
+    run = chatstore_without_database
+    assert run("config", "init", "--to", "other.yaml").code == 0
+    assert run("config", "check", "--config", "other.yaml").code == 0
+    refused = run("config", "init", "--to", "no/such/folder.yaml")
+    assert refused.code == 3
+    assert "no/such" in refused.err
+    assert refused.err.count("\n") == 1
+
+
+def test_show_gives_every_value_with_its_source(chatstore_without_database):
+    run = chatstore_without_database
+    (run.folder / "config.yaml").write_text("mongo:\n  ttl_days: 7\n")
+    done = run("config", "show", "-o", "json", env={"CHATSTORE_DATABASE": "chats"})
+    assert done.code == 0
+    rows = {row["key"]: (row["value"], row["source"]) for row in json.loads(done.out)["items"]}
+    assert rows["mongo.ttl_days"] == (7, "config.yaml:2")
+    assert rows["mongo.database"] == ("chats", "environment CHATSTORE_DATABASE")
+    assert rows["mongo.journaled"] == (True, "default")
+    assert rows["state.folder"] == (None, "default")
+    assert len(rows) == 19
+
+
+def test_show_masks_passwords_however_they_are_written(chatstore_without_database):
+    for uri in (
+        f"mongodb://user:{SECRET}@host/",
+        f"mongodb://user:p@{SECRET}/x@host/",
+        f"mongodb+srv://user:{SECRET}@host/",
+        f"mongodb://host/?tls=true&tlsCertificateKeyFilePassword={SECRET}",
+        f"mongodb://host/?authMechanismProperties=AWS_SESSION_TOKEN:{SECRET}&tls=true",
+    ):
+        for output in ("table", "json", "csv", "md", "jsonl"):
+            done = chatstore_without_database("config", "show", "-o", output, "--uri", uri)
+            assert done.code == 0
+            assert SECRET not in done.out + done.err
+            assert "host" in done.out
+
+
+def test_a_uri_that_is_wrong_never_shows_its_password(chatstore_without_database):
+    for uri in (
+        f"mongodb://user:{SECRET}/1@host/",
+        f"mongodb://user:x@{SECRET}@host/",
+        f"mongodb://user:{SECRET}:1@host/",
+        f"mongodb://user:{SECRET}%zz@host/",
+        f"mongodb://user:a?{SECRET}@host/",
+        f"mongo://user:{SECRET}@host/",
+        f"user:{SECRET}@host",
+    ):
+        for arguments in (["config", "check"], ["sessions", "list"], ["verify"], ["config", "check", "-o", "json"]):
+            done = chatstore_without_database(*arguments, "--uri", uri)
+            assert done.code in (2, 6)
+            assert SECRET not in done.out + done.err
+
+
+def test_check_lists_every_mistake_and_ends_with_2(chatstore_without_database):
+    run = chatstore_without_database
+    (run.folder / "config.yaml").write_text("mongo:\n  ttl_day: 7\n  write_concern: 1\nverify:\n  sample: 0\n")
+    done = run("config", "check", "-o", "json")
+    assert done.code == 2
+    found = [(row["level"], row["where"], row["hint"]) for row in json.loads(done.out)["items"]]
+    assert [level for level, _, _ in found] == ["error", "error", "warning"]
+    assert ("error", "config.yaml:2", "Did you mean ttl_days?") in found
+
+
+def test_check_says_so_where_all_is_well_and_warnings_end_with_0(chatstore_without_database):
+    run = chatstore_without_database
+    done = run("config", "check")
+    assert (done.code, done.out) == (0, "")
+    assert "in order" in done.err
+    odd = run("config", "check", env={"CHATSTORE_MONGO__JOURNALED": "no"})
+    assert odd.code == 0
+    assert "warning" in odd.out
+
+
+def test_check_asks_the_driver_about_the_uri(chatstore_without_database):
+    unknown = chatstore_without_database("config", "check", "--uri", "mongodb://127.0.0.1:1/?foo=1")
+    assert unknown.code == 0
+    assert "Unknown option: foo" in unknown.out
+    wrong = chatstore_without_database("config", "check", "--uri", "mongodb://127.0.0.1:99999/")
+    assert wrong.code == 2
+    assert "not a MongoDB URI" in wrong.out
+    missing = chatstore_without_database("config", "check", "--uri", "mongodb://127.0.0.1:1/?tls=true&tlsCAFile=/none")
+    assert missing.code == 2
+    assert "No such file" in missing.out
+
+
+def test_a_wrong_configuration_ends_every_command_with_2_and_one_line(chatstore_without_database):
+    run = chatstore_without_database
+    (run.folder / "config.yaml").write_text("mongo: {uri: '${NOT_SET}'}")
+    for arguments in (["config", "show"], ["indexes", "check"], ["ttl", "show"], ["flush-cache"]):
+        done = run(*arguments)
+        assert (done.code, done.out) == (2, "")
+        assert done.err.startswith("chatstore: config.yaml:1: mongo.uri: the variable NOT_SET is not set")
+        assert done.err.count("\n") == 1
+    told = json.loads(run("indexes", "check", "-o", "json").err)["error"]
+    assert (told["code"], told["kind"]) == (2, "bad_config")
+
+
+def test_with_the_database_switched_off_what_needs_it_says_so(chatstore_without_database):
+    done = chatstore_without_database("indexes", "check", env={"CHATSTORE_MONGO__ENABLED": "false"})
+    assert done.code == 5
+    assert "mongo.enabled" in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_an_unknown_option_of_the_uri_is_one_line_without_a_source_line(chatstore, mongo_uri):
+    done = chatstore("indexes", "check", "--uri", f"{mongo_uri}&foo=1")
+    assert done.code == 6
+    assert "chatstore: Unknown option: foo" in done.err
+    assert ".py" not in done.err
