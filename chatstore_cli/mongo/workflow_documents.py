@@ -85,15 +85,26 @@ def _workflow(document: Document) -> str | None:
 
 def _status(document: Document, workflow: str | None) -> SessionStatus:
     # `status or ...` would take 0, running, for a missing value: a bug that people shipped (FACTS B).
-    by_workflow = _mapping(document.get("workflow_status"))
+    status = _status_of(document.get("status"))
+    if status is not None:
+        return status
+    by_workflow = _mapping(document.get("workflow_status")).get(workflow or "")
     current = _mapping(document.get("real_time_tracking")).get("current_status")
-    for value in (document.get("status"), by_workflow.get(workflow or ""), current):
-        status = STATUSES.get(value if isinstance(value, str) else whole_number(value))
-        if status is not None:
-            return status
-    ended = {True: SessionStatus.COMPLETED, False: SessionStatus.RUNNING}
-    complete = document.get("is_complete")
-    return ended[complete] if isinstance(complete, bool) else SessionStatus.UNKNOWN
+    complete = {True: SessionStatus.COMPLETED, False: SessionStatus.RUNNING}
+    is_complete = document.get("is_complete")
+    said = [
+        _status_of(by_workflow),
+        _status_of(current),
+        complete[is_complete] if isinstance(is_complete, bool) else None,
+    ]
+    known = [status for status in said if status is not None]
+    # Not all of them are kept up to date: that a session has ended is the later news.
+    ended = [status for status in known if status is not SessionStatus.RUNNING]
+    return next(iter(ended + known), SessionStatus.UNKNOWN)
+
+
+def _status_of(value: Any) -> SessionStatus | None:
+    return STATUSES.get(value if isinstance(value, str) else whole_number(value))
 
 
 def _newest(value: Any) -> datetime | None:

@@ -1,0 +1,255 @@
+"""What every layout owes to those who read through it: the same suite for each, in memory and on a real server.
+
+A layout takes part by its line in the registry and by tests/samples/<layout>.json: documents in extended JSON, the
+sessions that they are (newest first), and each session's messages, of which only the keys given are compared.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import mongomock
+import pytest
+from bson import json_util
+
+from chatstore_cli.config import Settings
+from chatstore_cli.domain.errors import NotFound
+from chatstore_cli.domain.message import GENERAL_AGENT, Message
+from chatstore_cli.domain.ports import SessionReader
+from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
+from chatstore_cli.domain.session import Session, SessionStatus
+from chatstore_cli.domain.times import read_instant
+from chatstore_cli.mongo.connection import Connection, connect
+from chatstore_cli.mongo.layouts.registry import LAYOUTS
+from chatstore_cli.render.json_text import as_json
+from chatstore_cli.render.rows import message_row, session_row
+from tests.mongod import Mongod
+
+SAMPLES = Path(__file__).parent.parent / "samples"
+EVERYTHING = SessionQuery()
+HOSTILE_IDS = [
+    '{"$gt": ""}', "$where", "a.b", "../../etc/passwd", "/", "", " ", "null", "\x00", "🦉", "a\nb", "\udcff", "x" * 3000,
+    "ffffffffffffffffffffffff", "1", "chat-ours:0", "' || 1 == 1 || '",
+]  # fmt: skip
+
+
+@dataclass
+class Sample:
+    """A layout over its sample documents."""
+
+    connection: Connection
+    reader: SessionReader
+    sessions: list[dict[str, Any]]
+    messages: dict[str, list[dict[str, Any]]]
+
+
+@pytest.fixture(params=list(LAYOUTS))
+def layout(request: pytest.FixtureRequest) -> str:
+    """The name of each layout in turn."""
+    name: str = request.param
+    return name
+
+
+def load(connection: Connection, layout: str) -> Sample:
+    """Store the layout's sample documents, under its indexes where the server is a real one."""
+    content = json.loads((SAMPLES / f"{layout}.json").read_text())
+    for collection, documents in content["collections"].items():
+        connection.collection(collection).insert_many([json_util.loads(json.dumps(each)) for each in documents])
+    reader = LAYOUTS[layout](connection, Settings())
+    for spec in () if connection.in_memory else reader.index_specs():
+        options: dict[str, Any] = {"unique": True} if spec.unique else {}
+        options |= {"partialFilterExpression": spec.partial_filter} if spec.partial_filter else {}
+        connection.collection(spec.collection).create_index(list(spec.keys), name=spec.name, **options)
+    return Sample(connection, reader, content["sessions"], content["messages"])
+
+
+@pytest.fixture(scope="module")
+def real_samples(mongod: Mongod) -> Iterator[Callable[[str], Sample]]:
+    """The samples on the real server: nothing here writes, so that they are stored once."""
+    loaded: dict[str, Sample] = {}
+
+    def sample_of(layout: str) -> Sample:
+        if layout not in loaded:
+            loaded[layout] = load(connect(mongod.uri, f"samples_{uuid4().hex[:12]}", timeout_seconds=10), layout)
+        return loaded[layout]
+
+    yield sample_of
+    for sample in loaded.values():
+        sample.connection.client.drop_database(sample.connection.database.name)
+
+
+@pytest.fixture(params=["mongomock", pytest.param("real", marks=pytest.mark.real)])
+def sample(request: pytest.FixtureRequest, layout: str) -> Sample:
+    """The layout over its sample documents: in memory, then on the real server."""
+    if request.param == "real":
+        sample_of: Callable[[str], Sample] = request.getfixturevalue("real_samples")
+        return sample_of(layout)
+    client: Any = mongomock.MongoClient(tz_aware=True)
+    return load(Connection(client, client["test"], "memory", in_memory=True), layout)
+
+
+def session_rows(sessions: Iterator[Session] | list[Session]) -> list[dict[str, Any]]:
+    return [json.loads(as_json(session_row(session))) for session in sessions]
+
+
+def message_rows(messages: Iterator[Message], expected: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    rows = [json.loads(as_json(message_row(message))) for message in messages]
+    assert len(rows) == len(expected)
+    return [{key: row[key] for key in like} for row, like in zip(rows, expected, strict=True)]
+
+
+def is_general(row: dict[str, Any]) -> bool:
+    return GENERAL_AGENT in (row.get("source"), row.get("metadata", {}).get("source"))
+
+
+def test_sessions_come_newest_first_with_all_their_facts(sample: Sample) -> None:
+    assert sample.sessions == session_rows(sample.reader.newest_first(EVERYTHING, None, 1000))
+
+
+def test_the_order_is_that_of_the_key(sample: Sample) -> None:
+    keys = [SessionKey.of(session) for session in sample.reader.newest_first(EVERYTHING, None, 1000)]
+    assert sorted(keys, reverse=True) == keys
+    assert len(set(keys)) == len(keys)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_pages_put_together_are_the_whole_list(sample: Sample, size: int) -> None:
+    listed: list[Session] = []
+    after = None
+    while page := list(sample.reader.newest_first(EVERYTHING, after, size)):
+        assert len(page) <= size
+        listed += page
+        after = SessionKey.from_cursor(SessionKey.of(page[-1]).to_cursor())
+    assert sample.sessions == session_rows(listed)
+
+
+@pytest.mark.parametrize("key", ["tenant_id", "user_id", "workflow", "status"])
+def test_a_filter_gives_exactly_those_that_have_the_value(sample: Sample, key: str) -> None:
+    for value in {row[key] for row in sample.sessions if row[key] is not None} | {"failed" if key == "status" else "x"}:
+        query = SessionQuery(**{key: SessionStatus(value) if key == "status" else value})
+        if sample.reader.unanswerable(query):
+            continue
+        expected = [row for row in sample.sessions if row[key] == value]
+        assert expected == session_rows(sample.reader.newest_first(query, None, 1000))
+        assert expected[:2] == session_rows(sample.reader.newest_first(query, None, 2))
+        facts = {session.session_id for session in sample.reader.all_facts(query)}
+        assert {row["session_id"] for row in expected} == facts
+
+
+def test_filters_work_together(sample: Sample) -> None:
+    for row in sample.sessions:
+        query = SessionQuery(tenant_id=row["tenant_id"], workflow=row["workflow"], status=SessionStatus(row["status"]))
+        if not sample.reader.unanswerable(query):
+            found = list(sample.reader.newest_first(query, None, 1000))
+            assert row["session_id"] in {session.session_id for session in found}
+            assert all(query.matches(session) for session in found)
+
+
+def test_since_is_included_and_until_is_not(sample: Sample) -> None:
+    for text in {row["updated_at"] for row in sample.sessions if row["updated_at"]}:
+        moment = read_instant(text)
+        since = session_rows(sample.reader.newest_first(SessionQuery(since=moment), None, 1000))
+        until = session_rows(sample.reader.newest_first(SessionQuery(until=moment), None, 1000))
+        timed = [row for row in sample.sessions if row["updated_at"]]
+        assert timed == since + until
+        assert text in {row["updated_at"] for row in since}
+
+
+def test_reports_see_every_session_once_with_its_usage(sample: Sample) -> None:
+    by_id = {session.session_id: session for session in sample.reader.all_facts(EVERYTHING)}
+    assert {row["session_id"] for row in sample.sessions} == set(by_id)
+    for row in sample.sessions:
+        told = session_rows([by_id[row["session_id"]]])[0]
+        facts = ("usage", "status", "tenant_id", "user_id", "workflow", "updated_at")
+        assert {fact: row[fact] for fact in facts} == {fact: told[fact] for fact in facts}
+
+
+def test_another_layout_s_sessions_are_none_of_ours(sample: Sample) -> None:
+    query = SessionQuery(layout="another")
+    assert list(sample.reader.newest_first(query, None, 10)) == []
+    assert list(sample.reader.all_facts(query)) == []
+
+
+def test_every_session_is_found_by_its_id(sample: Sample) -> None:
+    for row in sample.sessions:
+        found = sample.reader.find(row["session_id"])
+        assert found is not None
+        assert [row] == session_rows([found])
+
+
+@pytest.mark.parametrize("hostile", HOSTILE_IDS)
+def test_an_id_is_a_value_and_never_an_operator(sample: Sample, hostile: str) -> None:
+    assert sample.reader.find(hostile) is None
+    with pytest.raises(NotFound):
+        list(sample.reader.messages(hostile, MessageSelection()))
+    for key in ("tenant_id", "user_id", "workflow"):
+        query = SessionQuery(**{key: hostile})
+        assert list(sample.reader.newest_first(query, None, 10)) == []
+        assert list(sample.reader.all_facts(query)) == []
+
+
+def test_messages_come_in_the_order_they_happened(sample: Sample) -> None:
+    for session_id, expected in sample.messages.items():
+        assert expected == message_rows(sample.reader.messages(session_id, MessageSelection()), expected)
+
+
+@pytest.mark.parametrize("last", [1, 2, 3, 1000])
+def test_the_last_messages_are_the_end_of_all(sample: Sample, last: int) -> None:
+    for session_id, messages in sample.messages.items():
+        expected = messages[-last:]
+        assert expected == message_rows(sample.reader.messages(session_id, MessageSelection(last=last)), expected)
+
+
+def test_messages_after_a_sequence_are_those_above_it(sample: Sample) -> None:
+    for session_id, messages in sample.messages.items():
+        if any("sequence" not in row for row in messages):
+            continue
+        for bound in range(max((row["sequence"] for row in messages), default=0) + 2):
+            expected = [row for row in messages if row["sequence"] > bound]
+            selection = MessageSelection(after_sequence=bound)
+            assert expected == message_rows(sample.reader.messages(session_id, selection), expected)
+
+
+def test_without_the_general_agent_the_last_are_counted_among_the_others(sample: Sample) -> None:
+    for session_id, messages in sample.messages.items():
+        for last in (None, 1, 2, 3):
+            others = [row for row in messages if not is_general(row)]
+            expected = others if last is None else others[-last:]
+            selection = MessageSelection(last=last, include_general=False)
+            assert expected == message_rows(sample.reader.messages(session_id, selection), expected)
+
+
+def test_a_message_names_the_session_that_it_was_asked_for(sample: Sample) -> None:
+    for session_id in sample.messages:
+        read = sample.reader.messages(session_id, MessageSelection())
+        assert all(message.session_id == session_id for message in read)
+
+
+def test_an_empty_database_has_nothing_and_says_so(any_connection: Connection, layout: str) -> None:
+    reader = LAYOUTS[layout](any_connection, Settings())
+    assert list(reader.newest_first(EVERYTHING, None, 10)) == []
+    assert list(reader.all_facts(EVERYTHING)) == []
+    assert reader.find("chat") is None
+    with pytest.raises(NotFound):
+        list(reader.messages("chat", MessageSelection()))
+
+
+def test_reading_changes_nothing(sample: Sample) -> None:
+    def contents() -> dict[str, str]:
+        database = sample.connection.database
+        return {name: json_util.dumps(database[name].find()) for name in sorted(database.list_collection_names())}
+
+    before = contents()
+    list(sample.reader.newest_first(EVERYTHING, None, 10))
+    for session_id in sample.messages:
+        list(sample.reader.messages(session_id, MessageSelection(last=1)))
+    assert before == contents()
+
+
+def test_every_layout_is_named_as_in_the_registry(any_connection: Connection, layout: str) -> None:
+    assert LAYOUTS[layout](any_connection, Settings()).layout == layout
