@@ -42,6 +42,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", action="store_true", help="run the long tests (marked soak) too")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Property tests: no time limit on a single example, for cores are shared; with --soak, fresh examples and many."""
+    from hypothesis import HealthCheck, settings
+
+    unhurried = [HealthCheck.too_slow]
+    settings.register_profile("usual", deadline=None, derandomize=True, suppress_health_check=unhurried)
+    settings.register_profile("soak", deadline=None, max_examples=2_000, suppress_health_check=unhurried)
+    settings.load_profile("soak" if config.getoption("--soak") else "usual")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave the long tests out unless they are asked for, and mark what uses a real server."""
     for item in items:

@@ -26,9 +26,24 @@ def canonical_instant(text: str) -> str:
     Raises ValueError where the text is no such time, or lies outside the years 1 to 9999 in UTC.
     """
     moment = datetime.fromisoformat(text)
-    if len(text) == _CANONICAL_LENGTH and text[10] == "T" and text.endswith("+00:00"):
+    if is_canonical(text):
         return text
     return format_instant(moment)
+
+
+def is_canonical(text: str) -> bool:
+    """Whether an ISO 8601 text that `datetime.fromisoformat` has read is in the canonical form.
+
+    Week dates (`2026-W10-1T...`), commas and times without colons can have its length too.
+    """
+    return (
+        len(text) == _CANONICAL_LENGTH
+        and text[10] == "T"
+        and text[19] == "."
+        and text[26:] == "+00:00"
+        and text[5] != "W"
+        and text[11:13] != "24"
+    )
 
 
 def format_instant(moment: datetime) -> str:

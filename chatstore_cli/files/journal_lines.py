@@ -15,9 +15,11 @@ from chatstore_cli.domain.storing import Piece
 loads = orjson.loads
 
 _RECORD_START = re.compile(r'\{\s*"')
+_NOT_SPACE = re.compile(r"\S")
+_LENIENT = json.JSONDecoder()
 _ATTEMPTS = 1000
 _READ_AT_MOST = 256 * 1024 * 1024
-"""Starts of a record that are tried in one damaged line, and bytes read over them: what hostile text may cost."""
+"""Starts that are tried in vain in one damaged line, and bytes read over them: what hostile text may cost."""
 
 
 def decode_flaw(line: bytes) -> str:
@@ -47,7 +49,10 @@ def lost_digits(line: bytes) -> bool:
         found = found or not -(2**63) <= value < 2**64
         return value
 
-    json.loads(line, parse_int=read_integer)
+    try:
+        json.loads(line, parse_int=read_integer)
+    except RecursionError:
+        return False  # nested far deeper than any database takes it: refused for that
     return found
 
 
@@ -55,50 +60,74 @@ def salvage(line: bytes) -> Iterator[Piece]:
     """The records that a damaged line holds whole, and the stretches between them, in order.
 
     A record is an object that would be stored if it stood on a line of its own; it may follow a torn prefix, and
-    several may be fused. Yields a single flawed piece where nothing can be saved.
+    several may be fused. An object inside another one is never taken for a record: it is what somebody sent, and could
+    name any session. Yields a single flawed piece where nothing can be saved.
     """
     text = line.decode("utf-8", errors="surrogateescape")
-    decoder = json.JSONDecoder(parse_constant=_no_constant)
-    done = 0
-    saved = False
-    attempts = 0
     allowed = min(_ATTEMPTS, max(8, _READ_AT_MOST // (len(line) + 1)))
-    searched = 0
-    while attempts < allowed and (match := _RECORD_START.search(text, searched)):
-        attempts += 1
+    done = bytes_done = searched = failures = 0
+    saved = False
+    while failures < allowed and (match := _RECORD_START.search(text, searched)):
         start = match.start()
-        record = _whole_record(decoder, text, start)
-        if record is None:
+        end = _end_of_object(text, start)
+        if end is None:
+            failures += 1
             searched = start + 1
             continue
-        yield from _damaged(text, done, start, "torn: the line was cut off here")
-        yield Piece(_bytes_before(text, start), record[1], None)
+        searched = end
+        raw = _as_bytes(text[start:end])
+        if not _is_record(raw):
+            continue
+        if _is_inside_another(text, done, start, end):
+            failures += 1
+            continue
+        before = _as_bytes(text[done:start])
+        yield from _damaged(before, bytes_done, "torn: the line was cut off here")
+        yield Piece(bytes_done + len(before), raw, None)
         saved = True
-        done = searched = record[0]
+        done, bytes_done = end, bytes_done + len(before) + len(raw)
     if not saved:
         yield Piece(0, line, decode_flaw(line))
         return
-    yield from _damaged(text, done, len(text), "torn: what follows the last whole record of the line")
+    yield from _damaged(line[bytes_done:], bytes_done, "torn: what follows the last whole record of the line")
 
 
-def _whole_record(decoder: json.JSONDecoder, text: str, start: int) -> tuple[int, bytes] | None:
+def _end_of_object(text: str, start: int) -> int | None:
     try:
-        _, end = decoder.raw_decode(text, start)
-        raw = text[start:end].encode("utf-8", errors="surrogateescape")
-        fields: Any = orjson.loads(raw)
+        return _LENIENT.raw_decode(text, start)[1]
     except (ValueError, RecursionError):
         return None
-    return (end, raw) if flaw_of(fields) is None else None
 
 
-def _damaged(text: str, start: int, end: int, flaw: str) -> Iterator[Piece]:
-    stretch = text[start:end]
-    if stretch.strip(" \t\r\n"):
-        yield Piece(_bytes_before(text, start), stretch.encode("utf-8", errors="surrogateescape"), flaw)
+def _is_record(raw: bytes) -> bool:
+    try:
+        return flaw_of(orjson.loads(raw)) is None
+    except ValueError:
+        return False
 
 
-def _bytes_before(text: str, position: int) -> int:
-    return len(text[:position].encode("utf-8", errors="surrogateescape"))
+def _is_inside_another(text: str, done: int, start: int, end: int) -> bool:
+    following = _NOT_SPACE.search(text, end)
+    return following is not None and following[0] in ",}]" and text.find("{", done, start) >= 0
+
+
+def _damaged(stretch: bytes, offset: int, torn: str) -> Iterator[Piece]:
+    if stretch.strip(b" \t\r\n"):
+        yield Piece(offset, stretch, _flaw_of_whole(stretch) or torn)
+
+
+def _flaw_of_whole(stretch: bytes) -> str | None:
+    text = stretch.decode("utf-8", errors="surrogateescape").strip()
+    if _end_of_object(text, 0) != len(text):
+        return None
+    try:
+        return flaw_of(orjson.loads(stretch))
+    except ValueError:
+        return decode_flaw(stretch)
+
+
+def _as_bytes(text: str) -> bytes:
+    return text.encode("utf-8", errors="surrogateescape")
 
 
 def _no_constant(name: str) -> None:

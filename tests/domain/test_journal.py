@@ -1,0 +1,130 @@
+"""What a good journal line holds, and what is said of one that is not."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from chatstore_cli.domain.journal import flaw_of, is_plain, may_have_lost_digits
+from chatstore_cli.domain.message import ROLES
+from chatstore_cli.domain.times import canonical_instant
+from tests.journals import record
+
+
+@pytest.mark.parametrize(
+    ("changes", "flaw"),
+    [
+        ({"session_id": None}, "no session_id"),
+        ({"role": None}, "no role"),
+        ({"text": None}, "no text"),
+        ({"created_at": None}, "no created_at"),
+        ({"session_id": 7}, "session_id is a number, not text"),
+        ({"session_id": ""}, "session_id is empty"),
+        ({"role": ["user"]}, "role is a list, not text"),
+        ({"role": "narrator"}, "unknown role 'narrator'"),
+        ({"role": "USER"}, "unknown role 'USER'"),
+        ({"text": {"parts": []}}, "text is an object, not text"),
+        ({"text": False}, "text is true or false, not text"),
+        ({"created_at": 1772451660}, "created_at is a number, not text"),
+        ({"created_at": "yesterday"}, "created_at 'yesterday' is no ISO 8601 time"),
+        ({"created_at": "2026-02-30T00:00:00"}, "created_at '2026-02-30T00:00:00' is no ISO 8601 time"),
+        ({"created_at": "0001-01-01T00:00:00+05:00"}, "created_at '0001-01-01T00:00:00+05:00' is no ISO 8601 time"),
+        ({"metadata": "x"}, "metadata is text, not an object"),
+        ({"vector_ids": {}}, "vector_ids is an object, not a list"),
+        ({"message_id": 5}, "message_id is not text"),
+        ({"message_id": ""}, "message_id is empty"),
+    ],
+)
+def test_each_flaw_is_named(changes: dict[str, Any], flaw: str):
+    fields = {name: value for name, value in (record(1) | changes).items() if value is not None}
+    assert not is_plain(fields)
+    assert flaw_of(fields) == flaw
+
+
+@pytest.mark.parametrize("value", [None, 1, 2.5, "text", True, [], [record(1)]])
+def test_only_an_object_can_be_a_line(value: object):
+    assert not is_plain(value)
+    assert flaw_of(value) == "not a JSON object"
+
+
+def test_what_may_be_missing_is_filled_in():
+    fields = record(1, metadata=None, vector_ids=None) | {"message_id": None}
+    assert flaw_of(fields) is None
+    assert (fields["metadata"], fields["vector_ids"]) == ({}, [])
+    assert "message_id" not in fields
+
+
+moments = st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30))
+zones = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+
+
+@given(moments, st.data())
+def test_an_instant_has_one_canonical_form_however_it_is_written(naive: datetime, data: st.DataObject):
+    moment = naive.replace(tzinfo=UTC)
+    canonical = moment.isoformat(timespec="microseconds")
+    local = moment.astimezone(data.draw(zones))
+    day, clock = canonical[:10], canonical[11:26]
+    iso = moment.isocalendar()
+    week = f"{iso.year:04}-W{iso.week:02}-{iso.weekday}"
+    assume(iso.year > 0)
+    for written in (
+        canonical,
+        f"{day}T{clock}Z",
+        f"{day} {clock}",
+        f"{day}T{clock.replace('.', ',')}+00:00",
+        f"{day}T{clock.replace(':', '')}99+00:00",
+        f"{day.replace('-', '')}T{clock}+00:00",
+        f"{week}T{clock}+00:00",
+        f"{day}T{clock}+00:00:00",
+        local.isoformat(timespec="microseconds"),
+    ):
+        assert canonical_instant(written) == canonical, written
+        fields = record(1, created_at=written)
+        assert flaw_of(fields) is None
+        assert fields["created_at"] == canonical
+
+
+@given(st.text(max_size=40))
+def test_a_line_is_plain_only_if_its_time_is_canonical(text: str):
+    fields = record(1, created_at=text)
+    if is_plain(fields):
+        assert canonical_instant(text) == text
+        assert flaw_of(dict(fields)) is None
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from([*record(1), "message_id", "other"]), json_values))
+def test_a_plain_line_has_no_flaw_and_no_lost_digits(changes: dict[str, Any]):
+    fields = record(1) | changes
+    if is_plain(fields):
+        assert fields["role"] in ROLES
+        assert not may_have_lost_digits(fields)
+        assert flaw_of(dict(fields)) is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"extra": 2**64},
+        {"extra": 2**64, "message_id": "m"},
+        {"metadata": {"a": [{"b": -(2**70)}]}},
+        {"vector_ids": [2**90]},
+    ],
+)
+def test_an_integer_over_64_bits_is_suspected_wherever_it_stands(changes: dict[str, Any]):
+    fields = orjson.loads(json.dumps(record(1) | changes))
+    assert not is_plain(fields)
+    assert flaw_of(fields) is None
+    assert may_have_lost_digits(fields)
