@@ -8,6 +8,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any, NamedTuple, cast
 
 import typer
@@ -105,10 +106,9 @@ def _print_version(_context: typer.Context, _parameter: Any, value: bool) -> boo
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and give its exit status. No traceback reaches the user."""
     warnings.showwarning = cast(Any, _tell_warning)
+    _open_missing_streams()
     try:
-        result = root_command().main(list(arguments), prog_name="chatstore", standalone_mode=False)
-        sys.stdout.flush()
-        return int(result) if isinstance(result, int) else ExitCode.DONE
+        return _invoke(arguments)
     except ChatstoreError as error:
         return _report(error, arguments)
     except typer.TyperException as error:
@@ -117,11 +117,31 @@ def run(arguments: Sequence[str]) -> int:
         sys.stderr.write("Interrupted.\n")
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
-        return _quiet_end()
+        return ExitCode.DONE  # the reader of our pipe went away (`| head`)
     except Exception as error:  # noqa: BLE001 - the last line of defence: a log file instead of a traceback
         return _report_unexpected(error, arguments)
     finally:
+        _settle_stdout()
         _let_go_of_the_driver()
+
+
+def _open_missing_streams() -> None:
+    # Python has None for a stream that was closed before it started (`>&-`).
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))
+
+
+def _invoke(arguments: Sequence[str]) -> int:
+    # Not Typer's own `main`: that ends with 1 where a pipe is closed, and turns an interrupt into a status.
+    root = root_command()
+    try:
+        with root.make_context("chatstore", list(arguments)) as context:
+            result = root.invoke(context)
+    except typer.Exit as ended:
+        result = ended.exit_code
+    sys.stdout.flush()
+    return int(result) if isinstance(result, int) else ExitCode.DONE
 
 
 def _tell_warning(message: Warning | str, *_: Any) -> None:
@@ -160,11 +180,13 @@ def _report_unexpected(error: Exception, arguments: Sequence[str]) -> int:
     return ExitCode.FAILED
 
 
-def _quiet_end() -> int:
-    # The reader of our pipe went away (`| head`). Point stdout at nothing, so that the flush at exit is quiet too.
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return ExitCode.DONE
+def _settle_stdout() -> None:
+    # What cannot be written by now (a closed pipe, a full disk) must not fail once more when the interpreter ends.
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _let_go_of_the_driver() -> None:

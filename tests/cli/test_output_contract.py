@@ -1,0 +1,319 @@
+"""The output contract of DESIGN section 5, held by every command: help, errors, exit statuses, pipes, terminals, imports."""
+
+from __future__ import annotations
+
+import atexit
+import fcntl
+import json
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from rich.cells import cell_len
+
+from chatstore_cli.cli.main import root_command, run
+from tests.stored_chats import store_chats
+
+if TYPE_CHECKING:
+    from pymongo.database import Database
+
+    from tests.conftest import Chatstore
+
+
+def _leaves(command: Any, context: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    if not hasattr(command, "list_commands"):
+        yield path
+        return
+    for name in command.list_commands(context):
+        child = command.get_command(context, name)
+        yield from _leaves(child, child.context_class(child, info_name=name, parent=context), (*path, name))
+
+
+def _every_command() -> list[tuple[str, ...]]:
+    root = root_command()
+    return list(_leaves(root, root.context_class(root, info_name="chatstore")))
+
+
+EVERY_COMMAND = [pytest.param(path, id=" ".join(path)) for path in _every_command()]
+
+
+# --- help and wrong use ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", EVERY_COMMAND)
+def test_help_has_an_example_and_the_exit_statuses(path: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*path, "--help"]) == 0
+
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    assert captured.out.startswith(f"Usage: chatstore {' '.join(path)}")
+    assert "\nExample" in captured.out
+    assert f"  chatstore {' '.join(path)}" in captured.out.split("\nExample")[1]
+    assert "\nExit status:\n    0  done\n" in captured.out
+    assert captured.out.endswith("\n")
+    assert max(map(len, captured.out.splitlines())) <= 120
+
+
+@pytest.mark.parametrize("path", EVERY_COMMAND)
+def test_wrong_use_is_one_json_object_on_stderr_and_nothing_on_stdout(
+    path: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*path, "--no-such-option", "-o", "json"]) == 2
+
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    error = json.loads(captured.err)["error"]
+    assert (error["code"], error["kind"]) == (2, "wrong_use")
+    assert set(error) == {"code", "kind", "message", "hint"}
+    assert "--no-such-option" in error["message"]
+
+
+@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize("path", EVERY_COMMAND)
+def test_global_options_are_taken_before_and_after(
+    path: tuple[str, ...], before: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Seen by a wrong one being refused as a global option, wherever it stands."""
+    arguments = ["--color", "pink", *path] if before else [*path, "--color", "pink"]
+
+    assert run(arguments) == 2
+    assert "'pink' is not one of auto, always, never." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("spelling", [["-o", "json"], ["-ojson"], ["--output", "json"], ["--output=json"]])
+def test_every_spelling_of_json_makes_errors_json(spelling: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*spelling, "nonsense"]) == 2
+
+    assert json.loads(capsys.readouterr().err)["error"]["code"] == 2
+
+
+def test_a_misspelt_command_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["sesions"]) == 2
+
+    assert "sessions" in capsys.readouterr().err
+
+
+def test_no_command_at_all_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([]) == 2
+
+    assert "Commands:" in capsys.readouterr().out
+
+
+# --- errors ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def broken_list(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """`sessions list` on an in-memory store, raising what the test asks for."""
+    monkeypatch.setenv("CHATSTORE_URI", "mongomock://")
+
+    def fail(*_arguments: Any, **_options: Any) -> None:
+        raise request.param
+
+    monkeypatch.setattr("chatstore_cli.core.sessions.list_sessions", fail)
+
+
+@pytest.mark.parametrize("broken_list", [ValueError("the text of a bug\nwith two lines")], indirect=True)
+@pytest.mark.usefixtures("broken_list")
+def test_a_bug_ends_with_1_and_a_log_file_and_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["sessions", "list"]) == 1
+
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.err
+    assert captured.err.count("\n") == 1
+    path = captured.err.split("Details are in ")[1].split(" Please")[0]
+    with open(path, encoding="utf-8") as log:  # noqa: PTH123 - a path as it was printed
+        assert "the text of a bug" in log.read()
+
+
+@pytest.mark.parametrize("broken_list", [KeyboardInterrupt()], indirect=True)
+@pytest.mark.usefixtures("broken_list")
+def test_an_interrupt_ends_with_130(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["sessions", "list"]) == 130
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_server_that_is_not_there_ends_with_5_and_tells_no_password(chatstore_without_database: Chatstore) -> None:
+    uri = "mongodb://ada:s3cret%2Fword@127.0.0.1:1/?serverSelectionTimeoutMS=100"
+    hasty = {"CHATSTORE_MONGO__TIMEOUT_SECONDS": "0.2"}
+
+    outcome = chatstore_without_database("sessions", "list", "--uri", uri, env=hasty)
+    as_json = chatstore_without_database("sessions", "list", "--uri", uri, "-o", "json", env=hasty)
+
+    assert (outcome.code, outcome.out, outcome.err.count("\n")) == (5, "", 1)
+    assert (as_json.code, as_json.out, json.loads(as_json.err)["error"]["kind"]) == (5, "", "unreachable")
+    assert "s3cret" not in outcome.err + as_json.err
+
+
+def test_a_full_disk_is_one_line_and_ends_with_1(chatstore: Chatstore, database: Database[dict[str, Any]]) -> None:
+    store_chats(database)
+    with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device
+        process = chatstore.popen("sessions", "list", stdout=full)
+        _, errors = process.communicate(timeout=60)
+
+    assert process.returncode == 1
+    assert errors.decode().splitlines()[0] == "chatstore: No space left on device"
+    assert len(errors.decode().splitlines()) == 1
+
+
+# --- pipes -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def many_sessions(database: Database[dict[str, Any]]) -> None:
+    """More than fits into a pipe."""
+    database["chat_messages"].insert_many(
+        {"session_id": f"{index:04}-{'x' * 200}", "role": "user", "text": "hello", "created_at": "2026-03-01T00:00:00Z"}
+        for index in range(1000)
+    )
+
+
+@pytest.mark.usefixtures("many_sessions")
+@pytest.mark.parametrize("output", ["table", "json", "jsonl", "csv", "md"])
+def test_a_reader_that_goes_away_ends_it_quietly(chatstore: Chatstore, output: str) -> None:
+    process = chatstore.popen("sessions", "list", "--limit", "1000", "--quiet", "-o", output)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.readline()
+    process.stdout.close()
+
+    assert process.stderr.read() == b""
+    assert process.wait(timeout=60) == 0
+
+
+def test_help_into_a_closed_pipe_is_quiet(chatstore_without_database: Chatstore) -> None:
+    process = chatstore_without_database.popen("--help")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+
+    assert process.stderr.read() == b""
+    assert process.wait(timeout=60) == 0
+
+
+@pytest.mark.parametrize("closed", ["1", "2"])
+def test_a_stream_that_was_closed_before_the_start_is_no_error(
+    chatstore_without_database: Chatstore, closed: str
+) -> None:
+    command = chatstore_without_database.command("--help")
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {closed}>&-', "sh", *command],
+        capture_output=True,
+        env=chatstore_without_database.environment,
+        timeout=60,
+    )
+
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_pipe_gets_utf_8_whatever_the_locale(chatstore: Chatstore, database: Database[dict[str, Any]]) -> None:
+    store_chats(database)
+    latin = {"PYTHONIOENCODING": "latin-1", "LC_ALL": "C", "PYTHONUTF8": "0"}
+
+    assert chatstore("sessions", "list", env=latin).out == chatstore("sessions", "list").out
+
+
+# --- terminals -------------------------------------------------------------------------------------------------------
+
+
+def on_a_terminal(chatstore: Chatstore, *arguments: str, width: int, env: dict[str, str | None] | None = None) -> str:
+    """What a terminal of that width is sent."""
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
+    process = chatstore.popen(*arguments, stdout=follower, env={"TERM": "xterm-256color", **(env or {})})
+    os.close(follower)
+    sent = b""
+    while True:
+        try:
+            chunk = os.read(leader, 65536)
+        except OSError:  # the other end is closed: how Linux ends a terminal
+            break
+        if not chunk:
+            break
+        sent += chunk
+    os.close(leader)
+    assert process.wait(timeout=60) == 0
+    return sent.decode()
+
+
+def test_a_terminal_gets_a_table_that_fits_and_is_coloured(
+    chatstore: Chatstore, database: Database[dict[str, Any]]
+) -> None:
+    store_chats(database)
+    no_color: dict[str, str | None] = {"NO_COLOR": "1"}
+
+    colored = on_a_terminal(chatstore, "sessions", "list", width=100)
+    narrow = on_a_terminal(chatstore, "sessions", "list", width=70, env=no_color)
+
+    assert "\x1b[31mfailed" in colored
+    assert "\x1b[2J" not in colored
+    assert "\x1b" not in narrow
+    assert max(cell_len(line) for line in narrow.splitlines()) <= 70
+    assert "2026-03-02 12:00:00" in narrow
+
+
+# --- what is imported ------------------------------------------------------------------------------------------------
+
+SHOW_MODULES = """
+import sys
+from chatstore_cli.__main__ import main
+try:
+    main()
+except SystemExit as ended:
+    assert not ended.code, ended.code
+print("MODULES", *sys.modules, file=sys.stderr)
+"""
+
+
+def modules_of(chatstore: Chatstore, *arguments: str) -> set[str]:
+    """What a run of the command has imported."""
+    done = subprocess.run(
+        [sys.executable, "-c", SHOW_MODULES, *arguments],
+        capture_output=True,
+        text=True,
+        env=chatstore.environment,
+        cwd=chatstore.folder,
+        timeout=60,
+    )
+    return set(done.stderr.split("MODULES ")[1].split())
+
+
+def test_version_imports_nothing_to_speak_of(chatstore_without_database: Chatstore) -> None:
+    modules = modules_of(chatstore_without_database, "--version")
+
+    assert not modules & {"typer", "pymongo", "rich", "pydantic", "yaml", "orjson", "chatstore_cli.cli"}
+
+
+def test_help_imports_no_driver_no_table_and_no_models(chatstore_without_database: Chatstore) -> None:
+    modules = modules_of(chatstore_without_database, "--help")
+
+    assert not modules & {"pymongo", "bson", "rich", "pydantic", "yaml", "orjson", "chatstore_cli.wiring"}
+
+
+def test_a_list_in_a_pipe_imports_no_table_and_no_models(
+    chatstore: Chatstore, database: Database[dict[str, Any]]
+) -> None:
+    store_chats(database)
+    modules = modules_of(chatstore, "sessions", "list")
+
+    assert "pymongo" in modules
+    assert not modules & {"rich.table", "rich.console", "rich.text", "pydantic", "yaml", "mongomock", "dotenv"}
+
+
+def test_the_driver_does_not_hold_up_the_end_of_the_process(
+    monkeypatch: pytest.MonkeyPatch, mongo_uri: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """FACTS A: its hook at exit would join threads that sleep for half a second. The name is the driver's own affair."""
+    from pymongo.synchronous.monitor import _shutdown_resources
+
+    let_go: list[Any] = []
+    monkeypatch.setattr(atexit, "unregister", let_go.append)
+
+    assert run(["sessions", "list", "--uri", mongo_uri, "--database", "nothing_is_there"]) == 0
+    assert let_go == [_shutdown_resources]
