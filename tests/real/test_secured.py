@@ -1,0 +1,188 @@
+"""Authentication, TLS and a user who may only read, against servers that demand them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.mongod import ADMIN, READER, Mongod, short_temporary_folder, start_mongod
+
+pytestmark = pytest.mark.real
+
+SECRET = "geheim,/?:@&secret"
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[Mongod]:
+    """A server that demands a user; the reader may only read the database chats."""
+    with short_temporary_folder() as folder:
+        server = start_mongod(folder, auth=True, reader_database="chats")
+        try:
+            yield server
+        finally:
+            server.remove()
+
+
+@pytest.fixture(scope="module")
+def encrypted() -> Iterator[Mongod]:
+    """A server that takes TLS only."""
+    with short_temporary_folder() as folder:
+        server = start_mongod(folder, tls=True)
+        try:
+            yield server
+        finally:
+            server.remove()
+
+
+@pytest.fixture
+def chats(guarded):
+    """The database that the reader may read, emptied afterwards."""
+    database = guarded.client()["chats"]
+    yield database
+    for name in database.list_collection_names():
+        database[name].drop()
+
+
+@pytest.fixture
+def run(chatstore_without_database):
+    """The real command on a database called chats."""
+    chatstore_without_database.environment |= {
+        "CHATSTORE_DATABASE": "chats",
+        "CHATSTORE_MONGO__TIMEOUT_SECONDS": "5",
+    }
+    return chatstore_without_database
+
+
+def journal(folder: Path) -> Path:
+    """A journal with one line."""
+    fields = {"session_id": "s1", "role": "user", "text": "hello", "metadata": {}, "vector_ids": []}
+    path = folder / "s1.jsonl"
+    path.write_text(json.dumps({**fields, "created_at": "2026-03-02T11:41:00.195769+00:00"}) + "\n")
+    return path
+
+
+def everything_written_by(run) -> str:
+    """All text in the home and the working folder of the command: logs, ledgers, whatever it left."""
+    root = run.folder.parent
+    return "\n".join(path.read_bytes().decode("latin-1") for path in root.rglob("*") if path.is_file())
+
+
+WRITING = [["indexes", "apply", "--yes"], ["ttl", "set", "--days", "30", "--yes"], ["flush-cache", "."]]
+READING = [
+    ["sessions", "list"],
+    ["usage"],
+    ["indexes", "check"],
+    ["ttl", "show"],
+    ["resume", "nobody"],
+    ["verify", "--only", "connection"],
+]
+
+
+@pytest.mark.parametrize("arguments", [*READING, *WRITING], ids=" ".join)
+@pytest.mark.parametrize("output", ["table", "json"])
+def test_a_wrong_password_ends_with_4_and_appears_nowhere(guarded, run, arguments, output):
+    journal(run.folder)
+    uri = guarded.uri_as(ADMIN[0], SECRET)
+    done = run(*arguments, "-o", output, "--verbose", env={"CHATSTORE_URI": uri})
+    assert done.code == (6 if arguments[0] == "verify" else 4)
+    encoded = uri.partition(":")[2].partition("@")[0].rpartition(":")[2]
+    for secret in (SECRET, encoded, "geheim"):
+        assert secret not in done.out + done.err + everything_written_by(run)
+    assert "Authentication failed" in done.out + done.err
+    assert "Traceback" not in done.err
+
+
+def test_no_user_at_all_ends_with_4(guarded, run):
+    done = run("sessions", "list", env={"CHATSTORE_URI": guarded.uri_without_user})
+    assert (done.code, done.out) == (4, "")
+    assert done.err.count("\n") == 1
+
+
+def test_the_right_password_with_every_odd_sign_in_it_works(guarded, run, chats):
+    guarded.client()["admin"].command(
+        "createUser",
+        "odd",
+        pwd=SECRET,
+        roles=[{"role": "readWrite", "db": "chats"}, {"role": "dbAdmin", "db": "chats"}],
+    )
+    settings = {"CHATSTORE_URI": guarded.uri_as("odd", SECRET)}
+    journal(run.folder)
+    assert run("flush-cache", ".", env=settings).code == 0
+    assert run("indexes", "apply", env=settings).code == 0
+    assert run("verify", "--skip", "journal-folder,journal-flushed", env=settings).code == 0
+    assert chats["chat_messages"].count_documents({}) == 1
+
+
+def test_a_user_who_may_only_read_can_read(guarded, run, chats):
+    journal(run.folder)
+    assert run("flush-cache", ".", env={"CHATSTORE_URI": guarded.uri}).code == 0
+    assert run("indexes", "apply", env={"CHATSTORE_URI": guarded.uri}).code == 0
+    reader = {"CHATSTORE_URI": guarded.reader_uri}
+    listed = run("sessions", "list", "-o", "json", env=reader)
+    assert listed.code == 0
+    assert [row["session_id"] for row in json.loads(listed.out)["items"]] == ["s1"]
+    assert run("resume", "s1", env=reader).code == 0
+    assert run("usage", env=reader).code == 0
+    assert run("indexes", "check", env=reader).code == 0
+    assert run("ttl", "show", env=reader).code == 0
+
+
+def test_a_user_who_may_only_read_is_refused_what_writes(guarded, run, chats):
+    journal(run.folder)
+    chats["chat_messages"].insert_one({"session_id": "s0"})
+    for arguments in WRITING:
+        done = run(*arguments, env={"CHATSTORE_URI": guarded.reader_uri})
+        assert (arguments, done.code) == (arguments, 4)
+        assert "not authorized" in done.err
+        assert "Traceback" not in done.err
+        assert READER[1] not in done.err
+    assert chats["chat_messages"].count_documents({}) == 1
+    assert list(chats["chat_messages"].index_information()) == ["_id_"]
+
+
+def test_verify_of_a_user_who_may_only_read_fails_where_it_writes_and_not_with_read_only(guarded, run, chats):
+    settings = {"CHATSTORE_URI": guarded.reader_uri}
+    done = run("verify", "-o", "json", env=settings)
+    assert done.code == 6
+    rows = {row["name"]: row for row in json.loads(done.out)["items"]}
+    assert [rows[name]["status"] for name in ("connection", "write-concern", "round-trip")] == ["pass", "fail", "fail"]
+    assert "not authorized" in rows["round-trip"]["detail"]
+    assert rows["round-trip"]["hint"]
+    assert run("verify", "--read-only", env=settings).code == 0
+    assert chats.list_collection_names() == []
+
+
+def test_tls_with_the_authority_in_the_uri_works(encrypted, run):
+    settings = {"CHATSTORE_URI": encrypted.uri}
+    journal(run.folder)
+    assert run("flush-cache", ".", env=settings).code == 0
+    listed = run("sessions", "list", "-o", "json", env=settings)
+    assert [row["session_id"] for row in json.loads(listed.out)["items"]] == ["s1"]
+    assert run("verify", "--only", "connection,round-trip", env=settings).code == 0
+
+
+def test_tls_without_the_authority_ends_with_5_and_says_why(encrypted, run):
+    uri = f"mongodb://{encrypted.host}/?tls=true&directConnection=true"
+    settings = {"CHATSTORE_URI": uri, "CHATSTORE_MONGO__TIMEOUT_SECONDS": "1"}
+    done = run("sessions", "list", env=settings)
+    assert (done.code, done.out) == (5, "")
+    assert "certificate verify failed" in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_no_tls_against_a_server_that_demands_it_ends_with_5(encrypted, run):
+    uri = f"mongodb://{encrypted.host}/?directConnection=true"
+    settings = {"CHATSTORE_URI": uri, "CHATSTORE_MONGO__TIMEOUT_SECONDS": "1"}
+    done = run("sessions", "list", env=settings)
+    assert (done.code, done.out) == (5, "")
+    assert done.err.count("\n") == 1
+
+
+def test_an_authority_file_that_is_not_there_is_wrong_use(encrypted, run):
+    uri = f"mongodb://{encrypted.host}/?tls=true&tlsCAFile=/no/such/ca.pem"
+    done = run("sessions", "list", env={"CHATSTORE_URI": uri})
+    assert (done.code, done.out) == (2, "")
+    assert "mongo.uri" in done.err
