@@ -129,7 +129,7 @@ def _open_missing_streams() -> None:
     # Python has None for a stream that was closed before it started (`>&-`).
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - open to the end
 
 
 def _invoke(arguments: Sequence[str]) -> int:
