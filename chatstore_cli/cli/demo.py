@@ -96,6 +96,7 @@ class _Show:
 
     def __init__(self, invocation: Invocation, stage: DemoStage, named: Mapping[str, object]) -> None:
         self._say = invocation.say
+        self._hush = ["--quiet"] if invocation.options.quiet else []
         words = [word for name, value in named.items() if value is not None for word in (name, str(value))]
         self._removal = shlex.join(["chatstore", "demo", *words, "--remove", "--yes"])
         self._exports = stage.exports(os.environ, uri_named=named["--uri"] is not None)
@@ -111,7 +112,7 @@ class _Show:
     def run(self, step: Step) -> int:
         """Run one step and give its exit status."""
         self._tell(step.says, shlex.join(["chatstore", *step.arguments]))
-        command_line = [sys.executable, "-m", "chatstore_cli", *step.arguments]
+        command_line = [sys.executable, "-m", "chatstore_cli", *self._hush, *step.arguments]
         done = subprocess.run(
             command_line, env=self._environment, stdin=subprocess.DEVNULL, stdout=self._stream, check=False
         )

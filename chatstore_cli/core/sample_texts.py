@@ -51,7 +51,7 @@ SLOTS: dict[str, tuple[str, ...]] = {
     "other": ("a walk along the old wall", "the reading room of the library", "the museum of clocks", "a long lunch"),
     "order": ("4417", "5203", "6098", "7731", "8846"),
     "item": ("a desk lamp", "two wool blankets", "a teapot", "a set of brushes"),
-    "fault": ("arrived cracked", "is the wrong colour", "has a scratch", "came without its lid"),
+    "fault": ("arrived damaged", "came too late", "did not fit", "had no manual"),
     "sum": ("18.50", "42.00", "27.90", "64.20"),
     "chapter": ("Summary", "Sales by region", "Returns", "Stock", "Staffing", "Outlook", "Costs", "Complaints"),
     "change": ("up by four per cent", "down by two per cent", "level", "up, after three weak months"),

@@ -1,0 +1,157 @@
+"""Every block of the README and of docs/operations.md runs as it stands, on the demo's samples and a real server.
+
+A comment above a block says what it is:
+
+    <!-- not run: REASON -->        left out, for a reason
+    <!-- ends with N -->            bash that ends with another status than 0
+    <!-- output -->                 text that the bash block before it printed; digits may differ
+    <!-- output of chatstore demo --> the same, of the demo
+    (nothing)                       bash is run, yaml is a configuration that loads, JSON parses
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymongo import MongoClient
+
+from tests.conftest import Chatstore
+
+ROOT = Path(__file__).parent.parent
+PAGES = ("README.md", "docs/operations.md", "docs/layouts.md")
+DEMO_OUTPUT = "output of chatstore demo"
+LANGUAGES = {"bash", "text", "yaml", "json"}
+BLOCK = re.compile(
+    r"(?:^<!-- (?P<note>[^\n]*) -->\n\n?)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
+)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a page, with the comment above it."""
+
+    page: str
+    line: int
+    language: str
+    note: str
+    text: str
+
+
+def blocks(page: str) -> list[Block]:
+    """The fenced blocks of a page, in their order."""
+    source = (ROOT / page).read_text(encoding="utf-8")
+    return [
+        Block(page, source[: found.start()].count("\n") + 1, found["language"], found["note"] or "", found["text"])
+        for found in BLOCK.finditer(source)
+    ]
+
+
+def same_but_for_digits(text: str) -> list[str]:
+    """The lines of an output, so that times, sizes and counts that differ from run to run do not matter."""
+    return [" ".join(re.sub(r"[\d.,:]*\d[\d.,:]*", "0", line).split()) for line in text.splitlines() if line.strip()]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Somebody who has run `chatstore demo` and types what a page says."""
+
+    chatstore: Chatstore
+    demo_output: str
+
+
+@pytest.fixture
+def reader(
+    chatstore: Chatstore, mongo_uri: str, mongo_client: MongoClient[dict[str, Any]], tmp_path: Path
+) -> Iterator[Reader]:
+    """A reader with `chatstore` on PATH, and journals where an application leaves them."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    program = programs / "chatstore"
+    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m chatstore_cli "$@"\n')
+    program.chmod(0o755)
+    database = f"readme_{os.getpid()}"
+    folder = tmp_path / "demo"
+    done = chatstore("demo", "--uri", mongo_uri, "--database", database, "--folder", folder)
+    assert done.code == 0, done.out + done.err
+    chatstore.environment |= {
+        "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+        "CHATSTORE_CONFIG": str(folder / "config.yaml"),
+        "CHATSTORE_DATABASE": database,
+    }
+    shutil.copytree(folder / "journals", chatstore.folder / "data/cache/chat_sessions")
+    yield Reader(chatstore, done.out)
+    mongo_client.drop_database(database)
+
+
+def _run(chatstore: Chatstore, block: Block) -> str:
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", block.text],
+        cwd=chatstore.folder,
+        env=chatstore.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+    )
+    ends_with = re.fullmatch(r"ends with (\d+)", block.note)
+    expected = int(ends_with[1]) if ends_with else 0
+    assert done.returncode == expected, f"{block.page}:{block.line}\n{block.text}\n{done.stdout}"
+    return done.stdout
+
+
+def _check_configuration(chatstore: Chatstore, block: Block) -> None:
+    file = chatstore.folder / "block.yaml"
+    file.write_text(block.text)
+    done = chatstore("config", "check", "--config", file, env={"CHATSTORE_URI": None, "CHATSTORE_DATABASE": None})
+    assert done.code == 0, f"{block.page}:{block.line}\n{done.out}{done.err}"
+
+
+def _check_output(block: Block, printed: str) -> None:
+    seen = same_but_for_digits(printed)
+    missing = [line for line in same_but_for_digits(block.text) if line not in seen]
+    assert missing == [], f"{block.page}:{block.line}\n{printed}"
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("page", [page for page in PAGES if any(block.language == "bash" for block in blocks(page))])
+def test_every_block_of_a_page_does_what_the_page_says(reader: Reader, page: str) -> None:
+    printed = ""
+    for block in blocks(page):
+        if block.note.startswith("not run: "):
+            continue
+        if block.language == "bash":
+            printed = _run(reader.chatstore, block)
+        elif block.language == "yaml":
+            _check_configuration(reader.chatstore, block)
+        elif block.language == "text":
+            _check_output(block, reader.demo_output if block.note == DEMO_OUTPUT else printed)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_block_says_what_it_is(page: str) -> None:
+    found = blocks(page)
+    assert (ROOT / page).read_text(encoding="utf-8").count("\n```") == 2 * len(found)
+    for block in found:
+        assert block.language in LANGUAGES, f"{block.page}:{block.line}"
+        notes = {"text": rf"output|{DEMO_OUTPUT}", "bash": r"|ends with \d+|not run: \w.+"}
+        assert block.language != "json" or json.loads(block.text)
+        assert re.fullmatch(notes.get(block.language, ""), block.note), f"{block.page}:{block.line}"
+
+
+@pytest.mark.parametrize("page", [*PAGES, "docs/cli.md", "CHANGELOG.md"])
+def test_every_link_to_a_file_leads_to_one(page: str) -> None:
+    source = (ROOT / page).read_text(encoding="utf-8")
+    targets = [target for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", source) if "://" not in target]
+    assert [target for target in targets if not (ROOT / page).parent.joinpath(target).exists()] == []
