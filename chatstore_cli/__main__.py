@@ -15,7 +15,7 @@ def main() -> None:
     import gc
 
     # Decoding a journal, as importing, makes many objects and no cycles: looking for garbage so often costs a tenth.
-    gc.set_threshold(50_000, 20, 50)
+    gc.set_threshold(400_000, 20, 50)
     from chatstore_cli.cli.main import run
 
     raise SystemExit(run(sys.argv[1:]))

@@ -1,0 +1,235 @@
+"""Start-up and listing (DESIGN section 8): processes against a bare interpreter and mongosh, large against small.
+
+    python benchmarks/listing.py [--sessions 1000000] [--rounds 15] [--uri URI] [--mongosh PATH] [--keep]
+
+Three parts, each a ratio measured in one run, the two sides in turn: `--version` and `--help` against
+`python -c pass`; `sessions list` as a process against the same query through mongosh (the npm package; left out where
+there is none); the first page for each filter, in process, of `--sessions` workflow sessions against 10,000. Where the
+large figure is not a million, its bound says little. `--keep` leaves the databases for the next run with the same URI.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+SMALL = 10_000
+DATABASE = "chatstore_benchmark_listing_{}"
+NEWEST = datetime(2026, 3, 1, tzinfo=UTC)
+WORKFLOWS = ("Triage", "Refunds", "Onboarding", "Search", "Handover")
+SESSIONS_A_USER = 20
+TENANTS = 50
+
+
+def main() -> None:
+    """Print one line a figure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sessions", type=int, default=1_000_000, help="sessions in the large database")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--uri", help="a MongoDB to use; else one is started from the [embedded] extra")
+    parser.add_argument("--mongosh", default=shutil.which("mongosh"), help="the shell [default: the one on PATH]")
+    parser.add_argument("--keep", action="store_true", help="leave the databases behind")
+    chosen = parser.parse_args()
+    if chosen.uri:
+        measure(chosen.uri, chosen)
+        return
+    from tests.mongod import short_temporary_folder, start_mongod
+
+    with short_temporary_folder() as folder:
+        server = start_mongod(folder)
+        try:
+            measure(server.uri, chosen)
+        finally:
+            server.remove()
+
+
+def measure(uri: str, chosen: argparse.Namespace) -> None:
+    """Every figure of one run."""
+    measure_start(chosen.rounds)
+    from pymongo import MongoClient
+
+    client: MongoClient[dict[str, Any]] = MongoClient(uri)
+    sizes = (SMALL, chosen.sessions)
+    try:
+        for sessions in sizes:
+            fill(client[DATABASE.format(sessions)], sessions)
+        measure_process(uri, DATABASE.format(SMALL), chosen.mongosh, chosen.rounds)
+        measure_filters(uri, sizes, 5 * chosen.rounds)
+    finally:
+        if not chosen.keep:
+            for sessions in sizes:
+                client.drop_database(DATABASE.format(sessions))
+
+
+# --- processes -------------------------------------------------------------------------------------------------------
+
+
+def measure_start(rounds: int) -> None:
+    """`--version` and `--help` against an interpreter that does nothing."""
+    bare = [sys.executable, "-c", "pass"]
+    for option, bound in (("--version", 3), ("--help", 9)):
+        ours, theirs = in_turn(rounds, process([*chatstore(), option]), process(bare))
+        report(f"chatstore {option}", ours, "python -c pass", theirs, bound)
+
+
+def measure_process(uri: str, database: str, mongosh: str | None, rounds: int) -> None:
+    """A page of sessions as a process, by us and by mongosh."""
+    ours = [*chatstore(), "sessions", "list", "--limit", "20", "--uri", uri, "--database", database]
+    if mongosh is None:
+        [times] = in_turn(rounds, process(ours))
+        print(f"{'sessions list, as a process':<38} {milliseconds(times)}  no mongosh to compare with")
+        return
+    query = (
+        f"db.getSiblingDB('{database}').chat_sessions.find({{}}, {{messages: 0}}).sort({{updated_at: -1}}).limit(20)"
+        ".forEach(session => print(JSON.stringify(session)))"
+    )
+    theirs = [mongosh, uri, "--quiet", "--norc", "--eval", query]
+    our_times, their_times = in_turn(rounds, process(ours), process(theirs))
+    report("sessions list, as a process", our_times, "mongosh", their_times, 0.30)
+
+
+def chatstore() -> list[str]:
+    """The installed command, or the package as a module where it is not installed."""
+    script = Path(sys.executable).parent / "chatstore"
+    return [sys.executable, str(script)] if script.is_file() else [sys.executable, "-m", "chatstore_cli"]
+
+
+def process(command: Sequence[str]) -> Callable[[], None]:
+    """Run the command to its end, with compiled bytecode, as an installed program has it."""
+    passed_on = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "CHATSTORE_"))}
+    home = tempfile.gettempdir()
+
+    def run() -> None:
+        subprocess.run(command, env=passed_on | {"HOME": home}, capture_output=True, check=True)
+
+    return run
+
+
+# --- large against small ---------------------------------------------------------------------------------------------
+
+
+def fill(database: Any, sessions: int) -> None:
+    """Small, realistic sessions; those of a user, and the newest ones, are alike in both databases."""
+    from chatstore_cli.mongo.layouts.messages import index_specs as message_indexes
+    from chatstore_cli.mongo.layouts.workflow import index_specs
+
+    if database["chat_sessions"].estimated_document_count() == sessions:
+        return
+    database.client.drop_database(database.name)
+    started = time.perf_counter()
+    choose = random.Random(20260301)
+    for first in range(0, sessions, 2_000):
+        documents = [session(index, choose) for index in range(first, min(first + 2_000, sessions))]
+        database["chat_sessions"].insert_many(documents, ordered=False)
+    for spec in (*index_specs("chat_sessions"), *message_indexes("chat_messages")):
+        options: dict[str, Any] = {"unique": spec.unique}
+        if spec.partial_filter:
+            options["partialFilterExpression"] = dict(spec.partial_filter)
+        database[spec.collection].create_index(list(spec.keys), name=spec.name, **options)
+    print(f"stored {sessions:,} sessions in {time.perf_counter() - started:.0f} s", file=sys.stderr)
+
+
+def session(index: int, choose: random.Random) -> dict[str, Any]:
+    """A session that is one minute older than the one before it."""
+    updated = NEWEST - timedelta(minutes=index)
+    tokens = choose.randrange(200, 4_000)
+    return {
+        "chat_id": f"chat-{index:07}",
+        "enterprise_id": f"tenant-{index % TENANTS}",
+        "user_id": f"user-{index // SESSIONS_A_USER}",
+        "workflow_name": WORKFLOWS[index % len(WORKFLOWS)],
+        "created_at": updated - timedelta(minutes=20),
+        "updated_at": updated,
+        "status": (1, 1, 1, 0, -1)[choose.randrange(5)],
+        "real_time_tracking": {
+            "tokens": {
+                "prompt_tokens": tokens,
+                "completion_tokens": tokens // 4,
+                "total_tokens": tokens + tokens // 4,
+                "total_cost": round(tokens * 2e-6, 6),
+            }
+        },
+        "messages": [
+            {"sender": "user", "role": "user", "content": "Where is my parcel? " * 3, "sequence": 0},
+            {"sender": "Planner", "role": "assistant", "content": "It left Lyon this morning. " * 4, "sequence": 1},
+        ],
+        "last_sequence": 1,
+    }
+
+
+def measure_filters(uri: str, sizes: tuple[int, int], rounds: int) -> None:
+    """The first page of the use case itself, for each filter, in the large database against the small one."""
+    from chatstore_cli.config import MongoSettings, Settings
+    from chatstore_cli.core.sessions import list_sessions
+    from chatstore_cli.domain.queries import SessionQuery
+    from chatstore_cli.domain.session import SessionStatus
+    from chatstore_cli.wiring import Stores
+
+    queries = {
+        "no filter": SessionQuery(),
+        "tenant": SessionQuery(tenant_id="tenant-7"),
+        "user": SessionQuery(user_id="user-7"),
+        "workflow": SessionQuery(workflow="Refunds"),
+        "status": SessionQuery(status=SessionStatus.FAILED),
+        "since": SessionQuery(since=NEWEST - timedelta(days=1)),
+        "until": SessionQuery(until=NEWEST - timedelta(days=1)),
+        "tenant and workflow": SessionQuery(tenant_id="tenant-7", workflow="Refunds"),
+        "tenant and status": SessionQuery(tenant_id="tenant-7", status=SessionStatus.FAILED),
+    }
+    settings = [Settings(mongo=MongoSettings(uri=uri, database=DATABASE.format(size))) for size in sizes]
+    small, large = (Stores(each, say=print) for each in settings)
+    for name, query in queries.items():
+
+        def page(stores: Stores, query: SessionQuery = query) -> Callable[[], None]:
+            def run() -> None:
+                list_sessions(stores.session_readers(), query, cursor=None, limit=20)
+
+            return run
+
+        ours, theirs = in_turn(rounds, page(large), page(small))
+        report(f"page, {name}, {sizes[1]:,}", ours, f"{sizes[0]:,}", theirs, 1.2)
+
+
+# --- measuring -------------------------------------------------------------------------------------------------------
+
+
+def in_turn(rounds: int, *sides: Callable[[], None]) -> list[list[float]]:
+    """Seconds that each side took, round after round, so that what disturbs one disturbs the other; the first is for warmth."""
+    taken: list[list[float]] = [[] for _ in sides]
+    for _ in range(rounds + 1):
+        for side, times in zip(sides, taken, strict=True):
+            started = time.perf_counter()
+            side()
+            times.append(time.perf_counter() - started)
+    return [times[1:] for times in taken]
+
+
+def report(name: str, ours: list[float], other: str, theirs: list[float], bound: float) -> None:
+    """One figure: both medians, and the ratio of them."""
+    ratio = statistics.median(ours) / statistics.median(theirs)
+    print(
+        f"{name:<38} {milliseconds(ours)}  {other} {milliseconds(theirs)}  ratio {ratio:.2f} (at most {bound:g})",
+        flush=True,
+    )
+
+
+def milliseconds(times: list[float]) -> str:
+    """The median."""
+    return f"{statistics.median(times) * 1000:>7.1f} ms"
+
+
+if __name__ == "__main__":
+    main()
