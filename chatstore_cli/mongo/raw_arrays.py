@@ -8,7 +8,7 @@ also decoded twice as fast: they never leave the processor's cache, nor come int
 from __future__ import annotations
 
 import tempfile
-from array import array
+from array import array as typed_array
 from collections.abc import Iterator, Sequence
 from struct import Struct
 from typing import Any, NamedTuple
@@ -86,7 +86,7 @@ class StoredArray:
 
     def _out_of_order(self, positions: Sequence[int]) -> Iterator[list[Any]]:
         # All elements are kept raw, in a file where they are many, and fetched from there in the order asked for.
-        offsets = array("Q", [0])
+        offsets = typed_array("Q", [0])
         with tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES) as spool:
             for raw, start, end in self._windows(0, max(positions, default=-1) + 1):
                 base = offsets[-1] - start
@@ -104,11 +104,12 @@ class StoredArray:
             raw = bson.encode({"window": self._held[start:stop]})
             yield _Window(raw, *_array_in(raw, "window"))
             return
+        array = {"$cond": [{"$isArray": self._path}, self._path, []]}
         first_seen: bytes | None = None
         size = FIRST_WINDOW
         while start < stop:
             size = min(size, stop - start)
-            projection = {"first": {"$slice": [self._path, 1]}, "window": {"$slice": [self._path, start, size]}}
+            projection = {"first": {"$slice": [array, 1]}, "window": {"$slice": [array, start, size]}}
             batches = self._collection.aggregate_raw_batches([self._match, {"$project": projection}])
             batch = next(iter(batches), b"")
             assert isinstance(batch, bytes)  # what its type says is what other cursors give

@@ -46,7 +46,13 @@ _NO_DATE_TYPES = [
     "minKey", "null", "double", "string", "object", "binData", "objectId", "bool", "regex", "int", "timestamp", "long",
     "decimal", "maxKey",
 ]  # fmt: skip
-_NO_DATE = (None, {"$type": _NO_DATE_TYPES}, {"$type": "date", "$lt": _EARLIEST}, {"$type": "date", "$gt": _LATEST})
+_NO_DATE: tuple[Any, ...] = (
+    None,
+    {"$eq": []},
+    {"$type": _NO_DATE_TYPES},
+    {"$type": "date", "$lt": _EARLIEST},
+    {"$type": "date", "$gt": _LATEST},
+)
 
 
 def index_specs(collection: str) -> tuple[IndexSpec, ...]:
@@ -131,7 +137,7 @@ class WorkflowLayout:
         ]
         for field, condition in zip(UPDATED_FIELDS[1:], dated, strict=True):
             yield self._dated(field, {"$and": [condition, *prefilter]}, page)
-        rest = {"$and": [elsewhere, {"$nor": dated}, *prefilter]}
+        rest = {"$and": [elsewhere, {"$nor": [{"updated_at": _A_DATE}, *dated]}, *prefilter]}
         yield page.best(map(to_session, self._sessions.aggregate([{"$match": rest}, {"$project": _FACTS}])))
 
     def _dated(self, field: str, match: Document, page: _Page) -> Iterator[Session]:

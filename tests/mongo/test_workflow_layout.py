@@ -1,0 +1,317 @@
+"""The workflow layout on a real server: what it costs, ties, precedence of ids, and documents changed while being read."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from pymongo import MongoClient
+from pymongo.monitoring import CommandListener
+
+from chatstore_cli.config import Settings
+from chatstore_cli.domain.errors import Conflict
+from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
+from chatstore_cli.domain.session import SessionStatus
+from chatstore_cli.mongo import raw_arrays
+from chatstore_cli.mongo.connection import Connection
+from chatstore_cli.mongo.layouts.workflow import WorkflowLayout
+from chatstore_cli.mongo.workflow_documents import UPDATED_FIELDS, to_messages, to_session
+from tests.mongod import Mongod
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+EVERYTHING = SessionQuery()
+SESSIONS = 3000
+
+
+def stored(number: int, **more: Any) -> dict[str, Any]:
+    return {
+        "chat_id": f"chat-{number:05}",
+        "enterprise_id": f"tenant-{number % 40}",
+        "user_id": f"user-{number % 300}",
+        "workflow_name": f"workflow-{number % 9}",
+        "status": (0, 1, -1)[number % 3],
+        "updated_at": START + timedelta(seconds=number),
+        "messages": [{"content": "x" * 200, "role": "user", "sequence": 1}],
+        **more,
+    }
+
+
+def prepared(connection: Connection) -> WorkflowLayout:
+    layout = WorkflowLayout(connection, Settings())
+    for spec in layout.index_specs():
+        options: dict[str, Any] = {"unique": True} if spec.unique else {}
+        options |= {"partialFilterExpression": spec.partial_filter} if spec.partial_filter else {}
+        connection.collection(spec.collection).create_index(list(spec.keys), name=spec.name, **options)
+    return layout
+
+
+def store(connection: Connection, documents: list[dict[str, Any]]) -> WorkflowLayout:
+    connection.collection("chat_sessions").insert_many(documents)
+    return prepared(connection)
+
+
+def listed(layout: WorkflowLayout, query: SessionQuery = EVERYTHING, size: int = 1000) -> list[str]:
+    found: list[str] = []
+    after = None
+    while page := list(layout.newest_first(query, after, size)):
+        found += [session.session_id for session in page]
+        after = SessionKey.of(page[-1])
+    return found
+
+
+# --- what it costs ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def profiled(connection: Connection) -> Iterator[Connection]:
+    """The test's database with every command profiled."""
+    store(connection, [stored(number) for number in range(SESSIONS)])
+    connection.database.command("profile", 2)
+    yield connection
+    connection.database.command("profile", 0)
+
+
+def examined(connection: Connection) -> int:
+    """Documents and index keys that reading sessions has looked at since the profiler was switched on."""
+    profile = connection.database["system.profile"]
+    entries = list(profile.find({"ns": {"$regex": "chat_sessions$"}, "op": {"$in": ["command", "query"]}}))
+    assert entries
+    return sum(max(entry.get("docsExamined", 0), entry.get("keysExamined", 0)) for entry in entries)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        EVERYTHING,
+        SessionQuery(tenant_id="tenant-7"),
+        SessionQuery(tenant_id="nobody"),
+        SessionQuery(user_id="user-7"),
+        SessionQuery(workflow="workflow-7"),
+        SessionQuery(workflow="none"),
+        SessionQuery(status=SessionStatus.RUNNING),
+        SessionQuery(status=SessionStatus.COMPLETED),
+        SessionQuery(status=SessionStatus.FAILED),
+        SessionQuery(status=SessionStatus.UNKNOWN),
+        SessionQuery(since=START + timedelta(seconds=100)),
+        SessionQuery(until=START + timedelta(seconds=100)),
+    ],
+)
+def test_a_page_costs_what_it_shows_and_not_what_there_is(profiled: Connection, query: SessionQuery) -> None:
+    list(WorkflowLayout(profiled, Settings()).newest_first(query, None, 20))
+    assert examined(profiled) <= 80
+
+
+def test_the_last_page_costs_no_more_than_the_first(profiled: Connection) -> None:
+    after = SessionKey.of(to_session(stored(25)))
+    page = list(WorkflowLayout(profiled, Settings()).newest_first(EVERYTHING, after, 20))
+    assert [session.session_id for session in page] == [f"chat-{number:05}" for number in range(24, 4, -1)]
+    assert examined(profiled) <= 80
+
+
+def test_listing_and_finding_bring_no_message_body(mongod: Mongod, connection: Connection) -> None:
+    class Replies(CommandListener):
+        texts: list[str] = []  # noqa: RUF012 - one listener, one test
+
+        def started(self, event: Any) -> None:
+            pass
+
+        def succeeded(self, event: Any) -> None:
+            self.texts.append(str(event.reply))
+
+        def failed(self, event: Any) -> None:
+            pass
+
+    secret = {"messages": [{"content": "the body"}]}
+    store(
+        connection, [stored(1, **secret), {"_id": "old", "last_updated_at": START, **secret}, {"_id": "odd", **secret}]
+    )
+    client: MongoClient[dict[str, Any]] = mongod.client(event_listeners=[Replies()])
+    layout = WorkflowLayout(Connection(client, client[connection.database.name], "test"), Settings())
+    assert [session.message_count for session in layout.newest_first(EVERYTHING, None, 10)] == [1, 1, 1]
+    assert layout.find("old") is not None
+    assert len(list(layout.all_facts(EVERYTHING))) == 3
+    assert Replies.texts
+    assert not any("the body" in text for text in Replies.texts)
+
+
+# --- order -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1, 7, 100])
+def test_pages_are_exact_where_many_sessions_have_one_instant(connection: Connection, size: int) -> None:
+    names = [f"chat-{number}" for number in range(120)]
+    random.Random(3).shuffle(names)
+    layout = store(connection, [{"chat_id": name, "updated_at": START, "status": 0} for name in names])
+    assert listed(layout, size=size) == sorted(names, reverse=True)
+    assert listed(layout, SessionQuery(status=SessionStatus.RUNNING), size) == sorted(names, reverse=True)
+
+
+def _any_time(chance: random.Random) -> dict[str, Any]:
+    moment = START + timedelta(milliseconds=chance.randrange(400) * 250)
+    forms: list[Any] = [
+        moment, moment, moment, moment.isoformat(), moment.replace(tzinfo=None).isoformat(), moment.timestamp(),
+        (moment + timedelta(hours=2)).isoformat().replace("+00:00", "+02:00"), "never", None, True, [moment], [moment, "x"], [], {"a": 1},
+        (moment + timedelta(microseconds=5)).isoformat(),
+    ]  # fmt: skip
+    return {
+        field: chance.choice(forms) for field in chance.sample(UPDATED_FIELDS, chance.randrange(len(UPDATED_FIELDS)))
+    }
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("indexed", [True, False])
+def test_variants_side_by_side_are_one_exact_list(connection: Connection, seed: int, indexed: bool) -> None:
+    chance = random.Random(seed)
+    documents = [
+        {"chat_id": f"chat-{number}", "status": chance.choice([0, 1, "failed", None]), **_any_time(chance)}
+        | ({"enterprise_id": "t"} if chance.random() < 0.5 else {"app_id": "t"} if chance.random() < 0.5 else {})
+        for number in range(150)
+    ]
+    connection.collection("chat_sessions").insert_many(documents)
+    layout = prepared(connection) if indexed else WorkflowLayout(connection, Settings())
+    sessions = sorted(map(to_session, documents), key=SessionKey.of, reverse=True)
+    for query in (
+        EVERYTHING,
+        SessionQuery(tenant_id="t"),
+        SessionQuery(status=SessionStatus.UNKNOWN),
+        SessionQuery(tenant_id="t", status=SessionStatus.FAILED),
+        SessionQuery(since=START + timedelta(seconds=20), until=START + timedelta(seconds=70)),
+    ):
+        expected = [session.session_id for session in sessions if query.matches(session)]
+        assert listed(layout, query, 1000) == expected
+        assert listed(layout, query, 8) == expected
+        assert {session.session_id for session in layout.all_facts(query)} == set(expected)
+
+
+def test_dates_that_python_cannot_hold_are_listed_last(connection: Connection) -> None:
+    collection = connection.collection("chat_sessions")
+    collection.insert_one({"chat_id": "now", "updated_at": START})
+    collection.update_one({"_id": 1}, [{"$set": {"chat_id": "far", "updated_at": {"$toDate": 2**60}}}], upsert=True)
+    assert listed(prepared(connection)) == ["now", "far"]
+
+
+# --- one session -----------------------------------------------------------------------------------------------------
+
+
+def test_a_chat_id_wins_over_an_id_of_the_same_text(connection: Connection) -> None:
+    identity = ObjectId()
+    layout = store(
+        connection,
+        [
+            {"_id": "shared", "chat_id": "first", "title": "by _id"},
+            {"_id": 2, "chat_id": "shared", "title": "by chat_id", "messages": [{"content": "mine"}]},
+            {"_id": identity, "title": "by ObjectId"},
+        ],
+    )
+    found = layout.find("shared")
+    assert found is not None
+    assert found.title == "by chat_id"
+    assert [message.content for message in layout.messages("shared", MessageSelection())] == ["mine"]
+    by_object_id = layout.find(str(identity))
+    assert by_object_id is not None
+    assert by_object_id.title == "by ObjectId"
+
+
+def _elements(count: int, chance: random.Random) -> list[Any]:
+    scalars: list[Any] = ["text", 7, 2.5, None, True, START.replace(tzinfo=None), ObjectId(), [1, {"sequence": 9}]]
+    return [
+        {"content": "x" * chance.randrange(300), "sequence": number, "metadata": {"source": "general_agent"} if number % 5 == 0 else {}}
+        if chance.random() < 0.9
+        else chance.choice([*scalars, {"content": "no sequence"}, {"sequence": "x"}, {"sequence": number + 0.0}])
+        for number in range(count)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+@pytest.mark.parametrize("window", [1_000, 1 << 22])
+def test_an_array_read_in_windows_is_the_array(
+    any_connection: Connection, monkeypatch: pytest.MonkeyPatch, shuffled: bool, window: int
+) -> None:
+    monkeypatch.setattr(raw_arrays, "WINDOW_BYTES", window)
+    monkeypatch.setattr(raw_arrays, "FIRST_WINDOW", 3)
+    monkeypatch.setattr(raw_arrays, "SPOOL_BYTES", 500)
+    chance = random.Random(5)
+    elements = _elements(1500, chance)
+    if shuffled:
+        chance.shuffle(elements)
+    any_connection.collection("chat_sessions").insert_one({"_id": "s", "messages": elements})
+    layout = WorkflowLayout(any_connection, Settings())
+    expected = list(to_messages({"_id": "s", "messages": elements}))
+    others = [message for message in expected if not message.from_general_agent]
+    assert list(layout.messages("s", MessageSelection())) == expected
+    assert list(layout.messages("s", MessageSelection(last=40))) == expected[-40:]
+    assert list(layout.messages("s", MessageSelection(include_general=False))) == others
+    assert list(layout.messages("s", MessageSelection(last=40, include_general=False))) == others[-40:]
+    assert list(layout.messages("s", MessageSelection(after_sequence=5000))) == []
+
+
+def test_messages_pushed_while_they_are_read_are_not_mixed_in(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(raw_arrays, "FIRST_WINDOW", 3)
+    monkeypatch.setattr(raw_arrays, "WINDOW_BYTES", 1)
+    sessions = connection.collection("chat_sessions")
+    sessions.insert_one({"_id": "s", "messages": [{"content": number} for number in range(50)]})
+    messages = WorkflowLayout(connection, Settings()).messages("s", MessageSelection())
+    first = next(messages)
+    sessions.update_one({"_id": "s"}, {"$push": {"messages": {"content": "new"}}})
+    assert [message.content for message in [first, *messages]] == list(range(50))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"$pop": {"messages": -1}}, {"$set": {"messages": []}}, {"$unset": {"messages": ""}}, {"$set": {"messages": "gone"}}],
+)  # fmt: skip
+def test_messages_taken_away_while_they_are_read_end_it_with_a_conflict(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(raw_arrays, "FIRST_WINDOW", 3)
+    monkeypatch.setattr(raw_arrays, "WINDOW_BYTES", 1)
+    sessions = connection.collection("chat_sessions")
+    sessions.insert_one({"_id": "s", "messages": [{"content": number} for number in range(50)]})
+    messages = WorkflowLayout(connection, Settings()).messages("s", MessageSelection())
+    next(messages)
+    sessions.update_one({"_id": "s"}, change)
+    with pytest.raises(Conflict, match="rewritten while"):
+        list(messages)
+
+
+def test_a_session_that_is_deleted_while_it_is_read_is_a_conflict(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(raw_arrays, "FIRST_WINDOW", 3)
+    sessions = connection.collection("chat_sessions")
+    sessions.insert_one({"_id": "s", "messages": [{"content": number} for number in range(50)]})
+    messages = WorkflowLayout(connection, Settings()).messages("s", MessageSelection())
+    next(messages)
+    sessions.delete_one({"_id": "s"})
+    with pytest.raises(Conflict, match="rewritten while"):
+        list(messages)
+
+
+def test_the_last_messages_are_taken_from_segments_where_the_document_has_too_few(any_connection: Connection) -> None:
+    def numbered(first: int, last: int) -> list[dict[str, Any]]:
+        return [{"content": number, "sequence": number} for number in range(first, last + 1)]
+
+    any_connection.collection("chat_sessions").insert_one({"_id": 1, "chat_id": "s", "messages": numbered(21, 25)})
+    segments = [
+        {"_id": f"s:{n}", "chat_id": "s", "n": n, "messages": numbered(n * 10 + 1, n * 10 + 10)} for n in (1, 0)
+    ]
+    any_connection.collection("chat_session_segments").insert_many(segments)
+    layout = WorkflowLayout(any_connection, Settings())
+
+    def read(**selection: Any) -> list[Any]:
+        return [message.content for message in layout.messages("s", MessageSelection(**selection))]
+
+    assert read() == list(range(1, 26))
+    assert read(last=3) == [23, 24, 25]
+    assert read(last=12) == list(range(14, 26))
+    assert read(after_sequence=8) == list(range(9, 26))
+    assert read(after_sequence=8, last=20) == list(range(9, 26))[-20:]
+    found = layout.find("s")
+    assert found is not None
+    assert found.message_count == 25
