@@ -184,24 +184,25 @@ class Journals:
     def to_read(self) -> Iterator[list[Source]]:
         """The journals for looking only: nothing is written beside them, and no lock is needed."""
         from chatstore_cli.core.flush_reading import Source
+        from chatstore_cli.files.ledger import LEDGER_NAME, LedgerReading
         from chatstore_cli.files.quarantine import Quarantine
-        from chatstore_cli.files.state import existing_folder
+        from chatstore_cli.files.state import existing_folders
 
         sources: list[Source] = []
         for folder, journals in self._found.items():
-            remembering = folder and existing_folder(folder, self._state_folder)
-            quarantine = Quarantine(remembering or Path("/nonexistent"))
-            sources.extend(Source(journal, None, quarantine) for journal in journals)
+            remembering = next(iter(existing_folders(folder, self._state_folder)), Path("/nonexistent"))
+            ledger = LedgerReading(remembering / LEDGER_NAME) if folder else None
+            quarantine = Quarantine(remembering)
+            sources.extend(Source(journal, ledger, quarantine) for journal in journals)
         yield sources
 
     def quarantined(self) -> Iterator[QuarantinedLine]:
         """The quarantined lines of every folder that the paths name."""
         from chatstore_cli.files.quarantine import Quarantine
-        from chatstore_cli.files.state import existing_folder, stdin_folder
+        from chatstore_cli.files.state import existing_folders
 
         for folder in self._found:
-            remembering = existing_folder(folder, self._state_folder) if folder else stdin_folder(self._state_folder)
-            if remembering is not None:
+            for remembering in existing_folders(folder, self._state_folder):
                 yield from Quarantine(remembering).lines()
 
     @contextmanager
@@ -209,7 +210,7 @@ class Journals:
         """The journals with ledger and quarantine, each folder locked. Raises Locked, naming the holder."""
         from chatstore_cli.core.flush_reading import Source
         from chatstore_cli.files.folder_lock import folder_lock
-        from chatstore_cli.files.ledger import Ledger
+        from chatstore_cli.files.ledger import LEDGER_NAME, Ledger
         from chatstore_cli.files.quarantine import Quarantine
         from chatstore_cli.files.state import remembering_folder, stdin_folder
 
@@ -222,7 +223,7 @@ class Journals:
                     continue
                 remembering = remembering_folder(folder, self._state_folder)
                 stack.enter_context(folder_lock(folder, remembering, command))
-                ledger = Ledger(remembering / "ledger.sqlite3")
+                ledger = Ledger(remembering / LEDGER_NAME)
                 stack.callback(ledger.close)
                 quarantine = Quarantine(remembering)
                 sources.extend(Source(journal, ledger, quarantine) for journal in journals)
@@ -252,7 +253,8 @@ class PendingJournals:
                 raise Overdue(what=f"reading the journals took longer than {seconds:g} seconds")
 
         journals = Journals(settings, [settings.mongo.cache.disk_path])
-        options = FlushOptions(rules=StoringRules(ttl_days=settings.mongo.ttl_days, dry_run=True), timeout=seconds)
+        rules = StoringRules(ttl_days=settings.mongo.ttl_days, dry_run=True)
+        options = FlushOptions(rules=rules, ignore_ledger=True, timeout=seconds)
         with journals.to_read() as sources:
             found = Flush(self._stores.message_store, options, on_progress=stop_in_time).run(sources)
         return PendingLines(found.files, found.lines, found.stored, found.quarantined, found.pending)

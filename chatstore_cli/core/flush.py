@@ -24,7 +24,8 @@ from chatstore_cli.domain.times import Clock, utc_now
 STORING_THREADS = 2
 _SECONDS_BETWEEN_POSITIONS = 1.0
 _BATCH = 2_500
-"""Messages stored together. A block of 1 MiB, or one longer line, bounds the bytes."""
+_BATCH_BYTES = 4 * 1024 * 1024
+"""How much is stored together: that many messages, or the block of 1 MiB (or one longer line) that passes these bytes."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,13 @@ class FlushOptions:
     timeout: float = 60.0
 
     @property
-    def uses_ledger(self) -> bool:
-        """Whether positions are read and written: not where only some of the lines are looked at."""
+    def reads_ledger(self) -> bool:
+        """Whether lines are passed over that the ledger knows: not where every line is to be looked at."""
+        return self.session is None and not self.ignore_ledger
+
+    @property
+    def writes_ledger(self) -> bool:
+        """Whether positions are remembered: not where only some of the lines are stored, or none."""
         return self.session is None and not self.rules.dry_run
 
 
@@ -48,6 +54,7 @@ class Batch:
 
     number: int
     entries: list[Entry] = field(default_factory=list)
+    bytes: int = 0
     reached: dict[str, tuple[Pass, int, int, str]] = field(default_factory=dict)
 
 
@@ -108,6 +115,7 @@ class Flush:
             self._read_all(sources)
         except KeyboardInterrupt:
             interrupted = True
+            self._stop.set()  # whoever waits to try again need not
         except _Stopped:
             pass
         finally:
@@ -120,13 +128,13 @@ class Flush:
             self._advance_all()
         result = self._result(len(sources), time.monotonic() - began)
         how_far = f"{result.stored:,} messages stored of {result.lines:,} lines read."
+        if interrupted:
+            raise Interrupted(what=f"{how_far} Run the same command again to go on.")
         if isinstance(self._failure, ChatstoreError):
             self._failure.hint = f"{how_far} Run the same command again to go on: nothing is stored twice."
             raise self._failure
         if self._failure is not None:
             raise self._failure
-        if interrupted:
-            raise Interrupted(what=f"{how_far} Run the same command again to go on.")
         if self._unreadable:
             self._unreadable[0].hint = f"{self._unreadable[0].hint or ''} Apart from it: {how_far}".strip()
             raise self._unreadable[0]
@@ -145,13 +153,15 @@ class Flush:
             self._storer.forget_surveys()
         for source in again:
             self._say(f"{source.journal.name}: reading it again from its first line, to count equal lines.")
-            if not self._read(source, None, WindowedCount) and not self._read(source, None, lambda _: CountOnDisk()):
-                raise AssertionError("a count on disk is never out of order")
+            begun_inside = self._passes[source.journal.name].start is not None
+            if not (begun_inside and self._read(source, None, WindowedCount)):
+                self._wait_until_done()
+                self._read(source, None, lambda _: CountOnDisk())  # which no order of lines is wrong for
         self._cut()
 
     def _start(self, source: Source) -> Pass:
         start = None
-        if self._options.uses_ledger and not self._options.ignore_ledger and source.ledger and self._collection:
+        if self._options.reads_ledger and source.ledger and self._collection:
             start = source.ledger.position(source.journal.name, self._collection)
             if start is not None and not source.journal.still_at(start):
                 start = None
@@ -162,7 +172,7 @@ class Flush:
         at = begun or Pass(source, WindowedCount())
         at.counting = count(at.floor)
         earlier = self._passes.get(at.name)
-        if earlier is not None:
+        if earlier is not None and not self._options.rules.dry_run:  # a dry run finds them as new again
             self._newly_bad_before += earlier.newly_bad
         self._passes[at.name] = at
         if at.start is not None and source.journal.compressed:
@@ -183,9 +193,11 @@ class Flush:
 
     def _add(self, entries: list[Entry], at: Pass) -> None:
         for first in range(0, len(entries), _BATCH):
-            if len(self._batch.entries) + len(entries) - first > _BATCH:
+            if len(self._batch.entries) + len(entries) - first > _BATCH or self._batch.bytes > _BATCH_BYTES:
                 self._cut()
             self._batch.entries.extend(entries[first : first + _BATCH])
+        self._batch.bytes += at.offset - at.added
+        at.added = at.offset
         # Only here, at the end of whole lines, may a later run begin: a batch can end between two fused records.
         self._batch.reached[at.name] = (at, at.offset, at.records, at.latest)
 
@@ -199,8 +211,8 @@ class Flush:
             try:
                 self._queue.put(batch, timeout=0.2)
             except queue.Full:
-                if self._failure is not None:
-                    return
+                if self._failure is not None and batch is not None:
+                    return  # the end (None) must reach every thread; a failed one takes all that stands before it
             else:
                 return
 
@@ -235,7 +247,7 @@ class Flush:
 
     def _advance_all(self) -> None:
         """Remember how far each journal has been stored; a crash before that costs only reading again."""
-        if self._options.uses_ledger:
+        if self._options.writes_ledger:
             for at, offset, records, latest in self._passed.values():
                 self._advance(at, offset, records, latest)
         self._passed.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from chatstore_cli.domain.times import Clock, format_instant
 
 _PREFIXES_KEPT = 50_000
 _new_tuple = tuple.__new__
+_numbers = itertools.count()
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _UTF8_MARK = b"\xef\xbb\xbf"
 
@@ -31,12 +33,16 @@ class Source:
 
 @dataclass
 class Pass:
-    """One pass over one journal: where it began, how far it has read, and what it has counted."""
+    """One pass over one journal: where it began, how far it has read, and what it has counted.
+
+    `offset` is how far it has read, `added` how far its entries are in batches. `number` tells passes apart.
+    """
 
     source: Source
     counting: WindowedCount | CountOnDisk
     start: Position | None = None
     offset: int = 0
+    added: int = 0
     records: int = 0
     latest: str = ""
     lines: int = 0
@@ -49,11 +55,14 @@ class Pass:
     abandoned: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
 
+    number: int = field(default_factory=_numbers.__next__)
+
     name: str = ""
     """The journal's name."""
 
     def __post_init__(self) -> None:
         self.name = self.source.journal.name
+        self.added = self.start.offset if self.start else 0
 
     @property
     def floor(self) -> str:
@@ -81,6 +90,7 @@ class Reader:
         for block in journal.blocks(at.offset):
             if isinstance(block, OversizedLine):
                 self._oversized(at, block)
+                yield []
             elif block.complete:
                 yield self._block(at, block.offset, block.lines)
             else:

@@ -90,7 +90,7 @@ class Storer:
         self._sessions: dict[str, Survey] = {}
         self._has_foreign: dict[str, bool] = {}
         self._foreign = CountOnDisk()
-        self._foreign_known: set[tuple[str, str]] = set()
+        self._foreign_known: set[tuple[int, str]] = set()
         self._seen_dry = CountOnDisk() if rules.dry_run else None
         self._lock = threading.Lock()
 
@@ -171,31 +171,38 @@ class Storer:
         sessions = list(dict.fromkeys(entry.session_id for entry in missing))
         with self._lock:
             unknown = [session for session in sessions if session not in self._has_foreign]
+            known = {session for session in sessions if self._has_foreign.get(session)}
         if unknown:
             found = self._patience.answer(lambda: self._store.with_foreign_rows(unknown))[0]
             with self._lock:
                 if len(self._has_foreign) >= _SESSIONS_KEPT:
                     self._has_foreign.clear()
                 self._has_foreign.update((session, session in found) for session in unknown)
-                return {session for session in sessions if self._has_foreign.get(session)}
-        with self._lock:
-            return {session for session in sessions if self._has_foreign.get(session)}
+            known |= found
+        return known
 
     def _is_foreign(self, at: Pass, entry: Entry) -> bool:
         """Whether another writer stored this message under its own id; each of its rows stands for one line."""
-        if at.start is not None and entry.instant <= at.floor:
-            # Equal lines before the place where this pass began may have been taken for those rows already.
+        if at.start is not None and to_millisecond(entry.instant) <= at.floor:
+            # Lines before the place where this pass began may have been taken for those rows already: equal ones, or
+            # others of the same millisecond for a row that keeps no more.
             at.abandoned = True
             return True
         with self._lock:
-            if (at.name, entry.session_id) not in self._foreign_known:
+            if (at.number, entry.session_id) not in self._foreign_known:
                 contents = self._patience.answer(lambda: list(self._store.foreign_contents(entry.session_id)))[0]
                 for content in contents:
                     self._foreign.add(_foreign_key(at, content.key, in_milliseconds=content.in_milliseconds))
-                self._foreign_known.add((at.name, entry.session_id))
-            return self._foreign.take(_foreign_key(at, key_of(entry), in_milliseconds=False)) or self._foreign.take(
+                self._foreign_known.add((at.number, entry.session_id))
+            named = b"" if entry.key else b"%d" % at.number + b"id" + entry.identity.encode()
+            if named and self._foreign.add(named, by=0) > 0:
+                return True  # the same message_id once more: the row that stood for it stands for this line too
+            found = self._foreign.take(_foreign_key(at, key_of(entry), in_milliseconds=False)) or self._foreign.take(
                 _foreign_key(at, _key_in_milliseconds(entry), in_milliseconds=True)
             )
+            if found and named:
+                self._foreign.add(named)
+            return found
 
     def _insert(self, wanted: list[Entry], passes: Mapping[str, Pass]) -> int:
         kept, expires = self._with_expiry(wanted, passes) if wanted else ([], [])
@@ -236,13 +243,13 @@ class Storer:
         """Ids that were there when storing: stored by our own lost attempt, by another writer, or by an equal line."""
         named = [entry for entry in inserted.duplicates if not entry.key]
         contents = self._contents_of(named)
-        ours = 0
+        ours: set[str] = set()
         for entry in inserted.duplicates:
             if not entry.key and not _is_content_of(entry, contents.get(entry.identity)):
                 self._refuse_other_content(passes[entry.source], entry)
             elif attempts > 1:
-                ours += 1
-        return ours
+                ours.add(entry.identity)
+        return len(ours)
 
     def _contents_of(self, named: list[Entry]) -> dict[str, Content]:
         if not named:
@@ -256,11 +263,11 @@ class Storer:
             self._quarantine(at, entry, refusal)
             return 0
         with self._lock:
-            earlier = seen.add(entry.identity.encode()) > 1
-            same = seen.add(entry.identity.encode() + key_of(entry)) > 1
-        if earlier and not same:
+            first = seen.add(entry.identity.encode()) == 1
+            same = seen.add(entry.identity.encode() + key_of(entry), by=int(first)) > 0
+        if not same:
             self._refuse_other_content(at, entry)
-        return not earlier
+        return first
 
     def _refuse_other_content(self, at: Pass, entry: Entry) -> None:
         message_id = entry.fields.get("message_id")
@@ -282,8 +289,8 @@ def _is_content_of(entry: Entry, content: Content | None) -> bool:
 
 
 def _foreign_key(at: Pass, key: bytes, *, in_milliseconds: bool) -> bytes:
-    # Occurrences are counted within one journal, so each journal gets the foreign rows to itself.
-    return at.name.encode("utf-8", "surrogateescape") + (b"\0ms" if in_milliseconds else b"\0us") + key
+    # Occurrences are counted within one pass over one journal, so each pass gets the foreign rows to itself.
+    return b"%d" % at.number + (b"ms" if in_milliseconds else b"us") + key
 
 
 def _key_in_milliseconds(entry: Entry) -> bytes:

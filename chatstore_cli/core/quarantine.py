@@ -64,11 +64,12 @@ def _entry_of(line: QuarantinedLine, journal: JournalPort) -> Entry | None:
     if flaw_of(fields) is not None or (may_have_lost_digits(fields) and journal.lost_digits(line.raw)):
         return None
     session, instant = fields["session_id"], fields["created_at"]
-    key = content_key(session, fields["role"], instant, fields["text"])
     prefix = session_prefix(session)
     if "message_id" in fields:
+        key = b""
         identity = identity_by_message_id(prefix, session, fields["message_id"])
     else:
+        key = content_key(session, fields["role"], instant, fields["text"])
         identity = line.identity or identity_by_content(prefix, key, 0)
     return Entry(line.source, identity, key, instant, fields, line.line, line.offset, line.raw)
 

@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from chatstore_cli.domain.errors import NotFound
+from chatstore_cli.domain.errors import ChatstoreError, NotFound
 from chatstore_cli.files.journal_reader import JournalFile
 from chatstore_cli.files.state import BESIDE
 
@@ -20,6 +20,7 @@ def find_journals(paths: list[str]) -> dict[Path | None, list[JournalFile]]:
     file named twice counts once. Raises NotFound for a path that is not there.
     """
     found: dict[Path | None, dict[Path | None, JournalFile]] = {}
+    known: set[Path] = set()
     for name in paths:
         if name == "-":
             found.setdefault(None, {})[None] = JournalFile(None)
@@ -29,10 +30,14 @@ def find_journals(paths: list[str]) -> dict[Path | None, list[JournalFile]]:
             folder = path.resolve()
             journals = found.setdefault(folder, {})
             for journal in _inside(folder):
-                journals.setdefault(journal, JournalFile(journal))
+                if journal not in known:
+                    journals[journal] = JournalFile(journal)
+                    known.add(journal)
         elif path.exists():
             path = path.resolve()
-            found.setdefault(path.parent, {}).setdefault(path, JournalFile(path))
+            if path not in known:
+                found.setdefault(path.parent, {})[path] = JournalFile(path)
+                known.add(path)
         else:
             raise NotFound(
                 kind_of_thing="journal file or folder",
@@ -45,7 +50,14 @@ def find_journals(paths: list[str]) -> dict[Path | None, list[JournalFile]]:
 
 def _inside(folder: Path) -> list[Path]:
     found: list[Path] = []
-    for place, folders, files in os.walk(folder):
+    for place, folders, files in os.walk(folder, onerror=_unreadable):
         folders[:] = sorted(name for name in folders if name != BESIDE and not name.startswith("."))
         found.extend(Path(place, name) for name in sorted(files) if _JOURNAL_NAME.fullmatch(name))
     return found
+
+
+def _unreadable(error: OSError) -> None:
+    raise ChatstoreError(
+        what=f"{error.filename}: {error.strerror or error}",
+        hint="Give access to it, or name the journals that can be read.",
+    ) from error

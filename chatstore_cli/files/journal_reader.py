@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import os
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, cast
 
@@ -32,6 +33,7 @@ class JournalFile:
 
         self.resumable = path is not None and not self.compressed
         self.decode = journal_lines.loads
+        self._seen: tuple[int, bytes] | None = None  # the file's inode and its first bytes when it was last looked at
 
     def decode_flaw(self, line: bytes) -> str:
         """Why a line does not decode, in words."""
@@ -46,16 +48,21 @@ class JournalFile:
         return journal_lines.salvage(line)
 
     def size(self) -> int:
-        """Bytes on disk; 0 for standard input."""
-        return 0 if self.path is None else self.path.stat().st_size
+        """Bytes on disk; 0 for standard input, and for a file that has gone."""
+        try:
+            return 0 if self.path is None else self.path.stat().st_size
+        except OSError:
+            return 0
 
     def blocks(self, start: int = 0) -> Iterator[Block | OversizedLine]:
         """The lines from a byte offset on, which must be the beginning of one."""
         try:
             with self._open() as stream:
+                self._look(stream, start)
                 if start:
                     stream.seek(start)
-                yield from _blocks(stream, start)
+                # Of a compressed file, all that comes before a damage is wanted: read() would throw its part away.
+                yield from _blocks(cast(gzip.GzipFile, stream).read1 if self.compressed else stream.read, start)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise ChatstoreError(
                 what=f"{self.name}: the compressed file is damaged or cut off: {error}",
@@ -78,12 +85,20 @@ class JournalFile:
                 yield piece
 
     def position_at(self, offset: int, records: int, latest: str) -> Position | None:
-        """The position with the fingerprints that will tell whether the file is still the same; None without one."""
+        """The position with the fingerprints that will tell whether the file is still the same.
+
+        None for standard input, and where the path has another file by now than the one that was read.
+        """
         if self.path is None:
             return None
-        end = self.size() if self.compressed else offset
-        head, tail = self._fingerprints(end)
-        return Position(end, records, latest, head, tail)
+        try:
+            with self.path.open("rb") as stream:
+                if self._seen is None or not _is_same(stream, *self._seen):
+                    return None
+                end = os.fstat(stream.fileno()).st_size if self.compressed else offset
+                return Position(end, records, latest, *_fingerprints(stream, end))
+        except OSError:
+            return None
 
     def still_at(self, position: Position) -> bool:
         """Whether the file still has the bytes that the position was taken over, as far as fingerprints tell.
@@ -92,31 +107,55 @@ class JournalFile:
         """
         if self.path is None:
             return False
-        size = self.size()
-        if size < position.offset or (self.compressed and size != position.offset):
+        try:
+            with self.path.open("rb") as stream:
+                size = os.fstat(stream.fileno()).st_size
+                if size < position.offset or (self.compressed and size != position.offset):
+                    return False
+                self._seen = _glance(stream)
+                return _fingerprints(stream, position.offset) == (position.head, position.tail)
+        except OSError:
             return False
-        return self._fingerprints(position.offset) == (position.head, position.tail)
 
-    def _fingerprints(self, end: int) -> tuple[str, str]:
-        assert self.path is not None
-        with self.path.open("rb") as stream:
-            head = stream.read(min(_FINGERPRINT, end))
-            stream.seek(max(0, end - _FINGERPRINT))
-            tail = stream.read(min(_FINGERPRINT, end))
-        return hashlib.blake2b(head, digest_size=12).hexdigest(), hashlib.blake2b(tail, digest_size=12).hexdigest()
+    def _look(self, stream: IO[bytes], start: int) -> None:
+        if self.path is None:
+            return
+        if start and not (self._seen and _is_same(stream, *self._seen)):
+            raise ChatstoreError(what=f"{self.name}: the file was replaced just now.", hint="Run it again.")
+        self._seen = _glance(stream)
 
     def _open(self) -> IO[bytes]:
         if self.path is None:
+            if sys.stdin is None:
+                raise ChatstoreError(what="stdin is closed.", hint="Pipe a journal into it, or name a file.")
+            os.set_blocking(sys.stdin.fileno(), True)  # else "nothing yet" would read as its end
             return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
         if self.compressed:
             return cast(IO[bytes], gzip.open(self.path, "rb"))
         return self.path.open("rb", buffering=0)
 
 
-def _blocks(stream: IO[bytes], offset: int) -> Iterator[Block | OversizedLine]:
+def _glance(stream: IO[bytes]) -> tuple[int, bytes]:
+    descriptor = stream.fileno()
+    return os.fstat(descriptor).st_ino, os.pread(descriptor, _FINGERPRINT, 0)
+
+
+def _is_same(stream: IO[bytes], inode: int, beginning: bytes) -> bool:
+    now, first = _glance(stream)
+    return now == inode and first.startswith(beginning)
+
+
+def _fingerprints(stream: IO[bytes], end: int) -> tuple[str, str]:
+    descriptor, length = stream.fileno(), min(_FINGERPRINT, end)
+    head = b"%d:" % os.fstat(descriptor).st_ino + os.pread(descriptor, length, 0)
+    tail = os.pread(descriptor, length, end - length)
+    return hashlib.blake2b(head, digest_size=12).hexdigest(), hashlib.blake2b(tail, digest_size=12).hexdigest()
+
+
+def _blocks(read: Callable[[int], bytes], offset: int) -> Iterator[Block | OversizedLine]:
     rest: list[bytes] = []  # the beginning of a line whose end has not been read yet
     rest_length = 0
-    while chunk := stream.read(BLOCK):
+    while chunk := read(BLOCK):
         if b"\n" not in chunk:
             rest_length += len(chunk)
             # Beyond the limit the pieces are let go; the length alone tells where the line ends.

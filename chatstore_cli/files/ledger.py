@@ -21,6 +21,8 @@ CREATE TABLE IF NOT EXISTS progress (
 ) WITHOUT ROWID
 """
 _SECONDS_BETWEEN_COMMITS = 1.0
+_COLUMNS = "offset, records, latest, head, tail"
+LEDGER_NAME = "ledger.sqlite3"
 
 
 class Ledger:
@@ -40,8 +42,7 @@ class Ledger:
 
     def position(self, journal: str, collection: str) -> Position | None:
         """How far the journal was stored in the collection, or None."""
-        columns = "offset, records, latest, head, tail"
-        query = f"SELECT {columns} FROM progress WHERE journal = ? AND collection = ?"
+        query = f"SELECT {_COLUMNS} FROM progress WHERE journal = ? AND collection = ?"
         with self._lock:
             try:
                 row = self._database.execute(query, (_printable(journal), collection)).fetchone()
@@ -72,12 +73,31 @@ class Ledger:
         try:
             database.execute("PRAGMA synchronous = OFF")
             database.execute(_SCHEMA)
-            database.execute("SELECT offset, records, latest, head, tail FROM progress LIMIT 1").fetchall()
+            database.execute(f"SELECT {_COLUMNS} FROM progress LIMIT 1").fetchall()
             database.commit()
         except sqlite3.DatabaseError:
             database.close()
             raise
         return database
+
+
+class LedgerReading:
+    """What a ledger knows, for looking only: nothing is written, and no file is made."""
+
+    def __init__(self, path: Path) -> None:
+        self._positions: dict[tuple[str, str], Position] = {}
+        with contextlib.suppress(sqlite3.DatabaseError):
+            database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+            with contextlib.closing(database):
+                rows = database.execute(f"SELECT journal, collection, {_COLUMNS} FROM progress")
+                self._positions = {(journal, collection): Position(*row) for journal, collection, *row in rows}
+
+    def position(self, journal: str, collection: str) -> Position | None:
+        """How far the journal was stored in the collection, or None."""
+        return self._positions.get((_printable(journal), collection))
+
+    def advance(self, journal: str, collection: str, position: Position) -> None:
+        """Nothing: looking moves nothing on."""
 
 
 def _printable(journal: str) -> str:

@@ -147,6 +147,9 @@ class Quarantine:
             while line:
                 line = line[os.write(self._descriptor, line) :]
         except OSError as error:
+            if self._descriptor is not None:
+                os.close(self._descriptor)  # opened anew, the next line is put behind what this one left
+                self._descriptor = None
             raise _unkept(self.path, error) from error
 
     def _write_pieces(self, target: Path, pieces: Iterable[bytes]) -> None:
@@ -156,6 +159,7 @@ class Quarantine:
                 stream.flush()
                 os.fsync(stream.fileno())
         except OSError as error:
+            target.unlink(missing_ok=True)
             raise _unkept(target, error) from error
 
 

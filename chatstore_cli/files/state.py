@@ -22,7 +22,7 @@ def remembering_folder(journals: Path, state_folder: str | None) -> Path:
     beside = journals / BESIDE
     if _usable(beside):
         return beside
-    fallback = state_root(state_folder) / "journals" / hashlib.blake2b(os.fsencode(journals), digest_size=8).hexdigest()
+    fallback = _fallback(journals, state_folder)
     if _usable(fallback):
         return fallback
     raise ChatstoreError(
@@ -31,18 +31,33 @@ def remembering_folder(journals: Path, state_folder: str | None) -> Path:
     )
 
 
-def existing_folder(journals: Path, state_folder: str | None) -> Path | None:
-    """The folder that remembering_folder has made earlier, or None; makes nothing."""
-    fallback = state_root(state_folder) / "journals" / hashlib.blake2b(os.fsencode(journals), digest_size=8).hexdigest()
-    return next((folder for folder in (journals / BESIDE, fallback) if folder.is_dir()), None)
+def existing_folders(journals: Path | None, state_folder: str | None) -> list[Path]:
+    """The folders that remember something about the journals, the one that a flush would take first; makes nothing.
+
+    There are two where the journals' own folder could be written to at one time and not at another. None is standard
+    input.
+    """
+    if journals is None:
+        places = [_stdin_folder(state_folder)]
+    else:
+        places = [journals / BESIDE, _fallback(journals, state_folder)]
+    return sorted((folder for folder in places if folder.is_dir()), key=lambda folder: not os.access(folder, os.W_OK))
 
 
 def stdin_folder(state_folder: str | None) -> Path:
     """The folder for the quarantine of what came through standard input; made if missing."""
-    folder = state_root(state_folder) / "journals" / "stdin"
+    folder = _stdin_folder(state_folder)
     if not _usable(folder):
         raise ChatstoreError(what=f"{folder} cannot be written.", hint="Set state.folder to a folder that can.")
     return folder
+
+
+def _fallback(journals: Path, state_folder: str | None) -> Path:
+    return state_root(state_folder) / "journals" / hashlib.blake2b(os.fsencode(journals), digest_size=8).hexdigest()
+
+
+def _stdin_folder(state_folder: str | None) -> Path:
+    return state_root(state_folder) / "journals" / "stdin"
 
 
 def state_root(state_folder: str | None) -> Path:

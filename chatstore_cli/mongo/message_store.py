@@ -16,6 +16,7 @@ from chatstore_cli.domain.errors import ChatstoreError, NotAllowed, Unreachable
 from chatstore_cli.domain.identity import content_key, is_ours, session_prefix, to_millisecond
 from chatstore_cli.domain.indexes import IndexSpec
 from chatstore_cli.domain.journal import DOCUMENT_LIMIT, RESERVED_FIELDS, Entry
+from chatstore_cli.domain.message import ROLES
 from chatstore_cli.domain.storing import Content, Inserted, StoredContent, Survey
 from chatstore_cli.domain.times import format_instant, read_instant
 from chatstore_cli.mongo.connection import RETRYABLE_CODES, Connection, Document, driver_errors
@@ -266,7 +267,7 @@ def _levels(document: Document) -> int:
 def _content(row: Document) -> StoredContent | None:
     texts = (row.get("session_id"), row.get("role"), row.get("text"))
     moment = read_instant(row.get("created_at"))
-    if moment is None or not all(isinstance(text, str) for text in texts):
+    if moment is None or not all(isinstance(text, str) for text in texts) or row["role"] not in ROLES:
         return None
     instant = format_instant(moment)
     in_milliseconds = isinstance(row.get("created_at"), datetime)

@@ -1,0 +1,252 @@
+"""Flushing: each message exactly once, whatever was there, however often, in whatever parts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import mongomock
+import pytest
+from bson import ObjectId
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chatstore_cli.core import flush as flush_module
+from chatstore_cli.core import flush_storing, tally
+from chatstore_cli.core.flush_storing import StoringRules
+from chatstore_cli.files import journal_reader
+from chatstore_cli.mongo.connection import Connection
+from tests.journals import (
+    COLLECTION,
+    Key,
+    as_lines,
+    coarse,
+    flush,
+    forget,
+    key_of_record,
+    missing_from,
+    record,
+    stored,
+    wanted_of,
+    write_journal,
+)
+
+Record = dict[str, Any]
+
+
+def in_memory() -> Connection:
+    client: Any = mongomock.MongoClient(tz_aware=True)
+    return Connection(client, client["test"], "memory", in_memory=True)
+
+
+class UuidStore:
+    """mongomock has no collection UUID; with this one the ledger is used in memory too."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def collection_id(self) -> str:
+        return "the same all the time"
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+def flush_with_ledger(connection: Connection, folder: Path, **options: Any) -> Any:
+    from tests.journals import store_of
+
+    store = UuidStore(store_of(connection)) if connection.in_memory else None
+    return flush(connection, folder, store=store, **options)
+
+
+# --- the rule, for any journal and whatever was there ----------------------------------------------------------------
+
+one_record = st.builds(
+    lambda session, second, microsecond, text, role, message_id: record(
+        0,
+        session=session,
+        text=text,
+        role=role,
+        created_at=(
+            datetime(2026, 3, 2, 11, 41, second, 195_000 + microsecond, tzinfo=UTC).isoformat(timespec="microseconds")
+        ),
+        message_id=message_id and f"{message_id}-{second}-{microsecond}-{text}-{role}",
+    ),
+    st.sampled_from(["s1", "s2"]),
+    st.integers(0, 2),
+    st.sampled_from([0, 1, 769]),
+    st.sampled_from(["a", "b\0", ""]),
+    st.sampled_from(["user", "assistant"]),
+    st.sampled_from([None, None, "m"]),
+)
+journals = st.lists(one_record, max_size=14)
+
+
+def notations(moment: datetime) -> list[Any]:
+    """An instant as other writers put it down: text in several forms, and a BSON date, which keeps milliseconds."""
+    return [
+        moment.isoformat(timespec="microseconds"),
+        moment.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        moment.astimezone(timezone(timedelta(hours=5, minutes=30))).isoformat(timespec="microseconds"),
+        moment.replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds"),
+        moment,
+    ]
+
+
+@st.composite
+def foreign_rows(draw: st.DrawFn, lines: list[Record]) -> list[Record]:
+    """Rows that the application stored itself: some of the journal's messages, and some others."""
+    taken = draw(st.lists(st.sampled_from(lines), max_size=6)) if lines else []
+    rows = []
+    for fields in [*taken, *draw(st.lists(one_record, max_size=2))]:
+        created_at = draw(st.sampled_from(notations(datetime.fromisoformat(fields["created_at"]))))
+        rows.append({**fields, "created_at": created_at, "_id": ObjectId()})
+    return rows
+
+
+def store_foreign(connection: Connection, rows: list[Record]) -> tuple[Counter[Key], Counter[Key]]:
+    """Store them; gives what they hold, exactly and in milliseconds."""
+    exact: Counter[Key] = Counter()
+    in_milliseconds: Counter[Key] = Counter()
+    for row in rows:
+        connection.database[COLLECTION].insert_one(dict(row))
+        moment = row["created_at"]
+        if isinstance(moment, datetime):
+            text = moment.isoformat(timespec="microseconds")
+            in_milliseconds[coarse(key_of_record({**row, "created_at": text}))] += 1
+        else:
+            exact[key_of_record(row)] += 1
+    return exact, in_milliseconds
+
+
+def ours(connection: Connection) -> Counter[Key]:
+    return Counter(
+        key_of_record(row) for row in connection.database[COLLECTION].find() if not isinstance(row["_id"], ObjectId)
+    )
+
+
+def assert_rule(
+    connection: Connection, lines: list[Record], exact: Counter[Key], in_milliseconds: Counter[Key]
+) -> None:
+    added = ours(connection)
+    wanted = wanted_of(lines)
+    by_coarse: Counter[Key] = Counter()
+    for key, count in added.items():
+        by_coarse[coarse(key)] += count
+    assert by_coarse == missing_from(wanted, exact, in_milliseconds)
+    assert added <= wanted - exact
+
+
+@contextmanager
+def journal_folder() -> Iterator[Path]:
+    with TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
+def check_in_parts(connection: Connection, lines: list[Record], rows: list[Record], data: st.DataObject) -> None:
+    exact, in_milliseconds = store_foreign(connection, rows)
+    content = as_lines(lines)
+    with journal_folder() as folder:
+        journal = folder / "s.jsonl"
+        cuts = sorted(data.draw(st.lists(st.integers(0, len(content)), max_size=3), label="cuts"))
+        for cut in [*cuts, len(content)]:
+            journal.write_bytes(content[:cut])
+            if data.draw(st.booleans(), label="ledger lost"):
+                forget(folder)
+            flush_with_ledger(connection, folder, ignore_ledger=data.draw(st.booleans(), label="ledger ignored"))
+        assert_rule(connection, lines, exact, in_milliseconds)
+        before = sum(ours(connection).values())
+        forget(folder)
+        again = flush_with_ledger(connection, folder)
+        assert (again.stored, sum(ours(connection).values())) == (0, before)
+        assert (again.quarantined, again.already_quarantined, again.lines) == (0, 0, len(lines))
+
+
+@settings(max_examples=100)
+@given(journals.flatmap(lambda lines: st.tuples(st.just(lines), foreign_rows(lines))), st.data())
+def test_what_is_stored_in_the_end_is_the_journal_minus_what_was_there(
+    case: tuple[list[Record], list[Record]], data: st.DataObject
+):
+    """Flushed in any parts (cut at any byte), with its ledger or without: each row of others stands for one line."""
+    check_in_parts(in_memory(), *case, data)
+
+
+@pytest.mark.real
+def test_the_same_on_a_real_server(connection: Connection):
+    @settings(max_examples=15)
+    @given(journals.flatmap(lambda lines: st.tuples(st.just(lines), foreign_rows(lines))), st.data())
+    def check(case: tuple[list[Record], list[Record]], data: st.DataObject) -> None:
+        connection.database.drop_collection(COLLECTION)
+        check_in_parts(connection, *case, data)
+
+    check()
+
+
+nameless = st.lists(one_record.map(lambda fields: {k: v for k, v in fields.items() if k != "message_id"}), max_size=8)
+
+
+@settings(max_examples=40)
+@given(st.lists(nameless, min_size=2, max_size=3), st.data())
+def test_a_message_in_several_journals_is_stored_as_often_as_the_one_with_most_has_it(
+    several: list[list[Record]], data: st.DataObject
+):
+    connection = in_memory()
+    with journal_folder() as folder:
+        for number, lines in enumerate(several):
+            write_journal(folder / f"s.jsonl.{number}", lines)
+        flush_with_ledger(connection, folder)
+        expected: Counter[Key] = Counter()
+        for lines in several:
+            expected |= wanted_of(lines)
+        assert stored(connection.database) == expected
+        assert flush_with_ledger(connection, folder, ignore_ledger=True).stored == 0
+
+
+@settings(max_examples=40)
+@given(journals, st.integers(1, 5), st.data())
+def test_a_small_window_and_small_blocks_change_nothing(lines: list[Record], window: int, data: st.DataObject):
+    """Journals in any order of time: what leaves the window is counted on disk, from the first line on."""
+    connection = in_memory()
+    exact, in_milliseconds = store_foreign(connection, data.draw(foreign_rows(lines)))
+    with pytest.MonkeyPatch.context() as patch, journal_folder() as folder:
+        patch.setattr(flush_module, "WindowedCount", lambda floor="": tally.WindowedCount(floor, window))
+        patch.setattr(journal_reader, "BLOCK", 150)
+        patch.setattr(flush_module, "_BATCH", 2)
+        patch.setattr(flush_storing, "_SESSIONS_KEPT", 1)
+        half = len(lines) // 2
+        write_journal(folder / "s.jsonl", lines[:half])
+        flush_with_ledger(connection, folder)
+        write_journal(folder / "s.jsonl", lines)
+        flush_with_ledger(connection, folder)
+        assert_rule(connection, lines, exact, in_milliseconds)
+
+
+@settings(max_examples=40)
+@given(journals.flatmap(lambda lines: st.tuples(st.just(lines), foreign_rows(lines))))
+def test_a_dry_run_says_what_the_run_does_and_writes_nothing(case: tuple[list[Record], list[Record]]):
+    lines, rows = case
+    connection = in_memory()
+    store_foreign(connection, rows)
+    with journal_folder() as folder:
+        write_journal(folder / "s.jsonl", [*lines, {"bad": 1}])
+        before = stored_documents(connection)
+        said = flush_with_ledger(connection, folder, rules=StoringRules(dry_run=True))
+        assert stored_documents(connection) == before
+        assert [path.name for path in folder.iterdir()] == ["s.jsonl"]
+        assert numbers(said) == numbers(flush_with_ledger(connection, folder))
+        said = flush_with_ledger(connection, folder, rules=StoringRules(dry_run=True))
+        assert numbers(said) == numbers(flush_with_ledger(connection, folder))
+
+
+def stored_documents(connection: Connection) -> list[Any]:
+    return sorted((repr(row) for row in connection.database[COLLECTION].find()), key=str)
+
+
+def numbers(result: Any) -> dict[str, int]:
+    names = ("files", "lines", "stored", "already_stored", "quarantined", "already_quarantined", "skipped", "pending")
+    return {name: getattr(result, name) for name in names}
