@@ -132,7 +132,8 @@ class RecentSessions:
             met = max(live, key=lambda stream: stream.horizon).pull()
             met = {session: moment for session, moment in met.items() if session not in settled}
             if check and met:  # what was met below the bound may have newer messages above it
-                met = self.newest_of(met)
+                newest = self.newest_of(met)
+                met = {session: newest.get(session, moment) for session, moment in met.items()}
             for session, moment in met.items():
                 pending[session] = max(moment, pending.get(session, EARLIEST))
             horizon = max((stream.horizon for stream in streams if not stream.done), default=EARLIEST)
@@ -181,13 +182,17 @@ class RecentSessions:
 
     def every(self) -> Iterator[tuple[str, datetime | None]]:
         """Every session with its newest instant, in any order; None where none of its times can be read."""
-        rows = iter(self._aggregate(self._extreme({}, newest=True)))
+        # no time limit: a report is worth waiting for, and useless in part
+        rows = iter(self._messages.aggregate(self._extreme({}, newest=True), allowDiskUse=True, batchSize=CHUNK))
         while chunk := list(islice(rows, CHUNK)):
             newest = {id_text(row["_id"]): row["found"] for row in chunk if row["_id"] is not None}
+            read = {
+                session: read_instant(value) if isinstance(value, str) else None for session, value in newest.items()
+            }
             # a date stands before every text in the index: where there is one, there may be newer text behind it
-            mixed = self.newest_of(session for session, value in newest.items() if not isinstance(value, str))
-            for session, value in newest.items():
-                yield session, mixed.get(session) or read_instant(value)
+            mixed = self.newest_of(session for session, moment in read.items() if moment is None)
+            for session, moment in read.items():
+                yield session, moment or mixed.get(session) or read_instant(newest[session])
 
     def newest_of(self, sessions: Iterable[str]) -> dict[str, datetime]:
         """The newest instant of each of the sessions."""

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from bson import Decimal128, Int64, ObjectId
 
 from tests.stored_chats import OBJECT_ID_TENANT, store_chats
 
@@ -148,6 +149,37 @@ def test_show_bounds_what_it_shows(chatstore: Chatstore, database: Database[dict
 
     assert [message["content"] for message in shown["first_messages"]] == [0]
     assert [message["content"] for message in shown["last_messages"]] == [58, 59]
+
+
+def test_whatever_metadata_holds_is_valid_json(chatstore: Chatstore, database: Database[dict[str, Any]]) -> None:
+    metadata = {
+        "price": Decimal128("1.50"),
+        "reference": ObjectId("65e1a0b2c3d4e5f601234567"),
+        "raw": b"\x00\xff",
+        "not a number": float("nan"),
+        "at": datetime(2026, 3, 1, tzinfo=UTC),
+        "wide": Int64(2**62),
+    }
+    row = {
+        "session_id": "odd",
+        "role": "user",
+        "text": "\x1b[31m\x00",
+        "created_at": datetime.now(UTC),
+        "metadata": metadata,
+    }
+    database["chat_messages"].insert_one(row)
+
+    [message] = json.loads(chatstore("sessions", "show", "odd", "-o", "json").out)["first_messages"]
+
+    assert message["content"] == "\x1b[31m\x00"
+    assert message["metadata"] == {
+        "price": "1.50",
+        "reference": "65e1a0b2c3d4e5f601234567",
+        "raw": "AP8=",
+        "not a number": None,
+        "at": "2026-03-01T00:00:00Z",
+        "wide": 2**62,
+    }
 
 
 def test_an_id_that_nobody_has_ends_with_3(chatstore: Chatstore) -> None:

@@ -215,7 +215,7 @@ def test_a_collection_that_does_not_exist_has_no_sessions_and_needs_no_index(any
 
 def test_every_session_is_in_the_facts_with_its_newest_instant(any_connection: Connection) -> None:
     documents = [row("a", canonical(1)), row("a", START + timedelta(seconds=0)), row("b", canonical(2)), row("c", None)]
-    layout = store(any_connection, documents)
+    layout = store(any_connection, [*documents, row("b", "yesterday")])
 
     assert {session.session_id: session.updated_at for session in layout.all_facts(EVERYTHING)} == {
         "a": START + timedelta(seconds=1),
