@@ -14,7 +14,8 @@ import typer
 
 from chatstore_cli.cli.options import GlobalOptions, global_options
 from chatstore_cli.domain.errors import NeedsConfirmation, NotAllowed
-from chatstore_cli.render.listing import Listing, OutputFormat, Record, Terminal
+from chatstore_cli.render.listing import Listing, Record, Terminal
+from chatstore_cli.render.output_format import OutputFormat
 from chatstore_cli.render.safe import many_lines
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from chatstore_cli.cli.plain_values import read_plainly
 from chatstore_cli.domain.errors import EXIT_MEANINGS, ExitCode
-from chatstore_cli.render.listing import OutputFormat
+from chatstore_cli.render.output_format import OutputFormat
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

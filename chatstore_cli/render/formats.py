@@ -9,7 +9,8 @@ from io import TextIOWrapper
 from typing import Any, TextIO
 
 from chatstore_cli.render.json_text import as_json
-from chatstore_cli.render.listing import Column, Listing, OutputFormat, Record, Terminal, plain
+from chatstore_cli.render.listing import Column, Listing, Record, Terminal, plain
+from chatstore_cli.render.output_format import OutputFormat
 from chatstore_cli.render.safe import csv_cell, one_line
 from chatstore_cli.render.widths import GAP, natural_widths, padded, width_of
 

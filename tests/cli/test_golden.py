@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chatstore_cli.render.listing import OutputFormat
+from chatstore_cli.render.output_format import OutputFormat
 from tests.stored_chats import store_chats
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatstore_cli.render.formats import write
-from chatstore_cli.render.listing import Column, Listing, OutputFormat, Record, Terminal
+from chatstore_cli.render.listing import Column, Listing, Record, Terminal
+from chatstore_cli.render.output_format import OutputFormat
 from chatstore_cli.render.safe import csv_cell, many_lines, one_line
 
 COLUMNS = (Column("text", "TEXT"), Column("after", "AFTER"))
