@@ -113,7 +113,10 @@ def process(command: Sequence[str]) -> Callable[[], None]:
     home = tempfile.gettempdir()
 
     def run() -> None:
-        subprocess.run(command, env=passed_on | {"HOME": home}, capture_output=True, check=True)
+        surroundings = passed_on | {"HOME": home}
+        done = subprocess.run(command, check=False, env=surroundings, capture_output=True, text=True)
+        if done.returncode:
+            sys.exit(f"{' '.join(command)} ended with {done.returncode}: {done.stderr}")
 
     return run
 
