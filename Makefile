@@ -27,7 +27,8 @@ help:
 	@sed -n 's/^#   \(make\)/  \1/p' Makefile
 
 demo: $(VENV)/.installed
-	@$(BIN)/chatstore demo $(if $(URI),--uri '$(URI)')
+	@$(BIN)/chatstore demo $(if $(URI),--uri '$(URI)') || { status=$$?; \
+	  test $$status -ne 5 || echo "make: on a MongoDB of your own: make demo URI=mongodb://..." >&2; exit $$status; }
 
 test: $(VENV)/.installed-dev
 	$(TESTED) $(BIN)/python -m pytest -n $(WORKERS) -q $(PYTEST_ARGS)

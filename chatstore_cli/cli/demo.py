@@ -81,6 +81,9 @@ def demo(
 
 def _remove(invocation: Invocation, stage: DemoStage, *, yes: bool) -> None:
     contents = stage.store.contents()
+    if not contents and not stage.folder.path.exists():
+        invocation.say("There is nothing of the demo to remove.")
+        return
     what = (
         f"database {invocation.settings.mongo.database} ({sum(contents.values()):,} documents in {len(contents)} "
         f"collections) and the folder {stage.folder.path}"

@@ -124,6 +124,9 @@ def test_removing_says_what_goes_and_does_nothing_without_yes(
     assert not folder.exists()
     assert demo_database.list_collection_names() == []
 
+    again = _demo(chatstore, mongo_uri, folder, "--remove")
+    assert (again.code, again.err.splitlines()[-1]) == (0, "There is nothing of the demo to remove.")
+
 
 def test_with_json_the_steps_are_the_data_and_their_output_is_talk(
     chatstore: Chatstore, mongo_uri: str, demo_database: Database[dict[str, Any]], folder: Path
