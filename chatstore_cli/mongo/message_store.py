@@ -201,6 +201,8 @@ class MongoMessageStore:
                 self._messages.insert_one(dict(document))
             except driver.DuplicateKeyError:
                 failures.append({"index": index, "code": _DUPLICATE})
+            except (driver.WriteError, BSONError, OverflowError, TypeError, ValueError) as error:
+                failures.append({"index": index, "code": 0, "errmsg": str(error)})
         return {"n": len(documents) - len(failures), "writeErrors": failures}
 
     def _after(self, answer: Mapping[str, Any], sent: Sequence[Entry]) -> Inserted:

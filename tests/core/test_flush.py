@@ -30,6 +30,7 @@ from tests.journals import (
     forget,
     key_of_record,
     missing_from,
+    quarantined,
     record,
     stored,
     wanted_of,
@@ -250,3 +251,126 @@ def stored_documents(connection: Connection) -> list[Any]:
 def numbers(result: Any) -> dict[str, int]:
     names = ("files", "lines", "stored", "already_stored", "quarantined", "already_quarantined", "skipped", "pending")
     return {name: getattr(result, name) for name in names}
+
+
+# --- single cases that the rule stands or falls with -----------------------------------------------------------------
+
+
+@pytest.fixture
+def memory() -> Connection:
+    return in_memory()
+
+
+def test_a_row_of_milliseconds_stands_for_one_line_also_when_the_second_one_is_appended(
+    memory: Connection, tmp_path: Path
+):
+    first = record(0, created_at="2026-03-02T11:41:00.195001+00:00")
+    second = record(0, created_at="2026-03-02T11:41:00.195769+00:00")
+    store_foreign(memory, [{**first, "created_at": datetime(2026, 3, 2, 11, 41, 0, 195_000, UTC), "_id": ObjectId()}])
+    write_journal(tmp_path / "s.jsonl", [first])
+    assert flush_with_ledger(memory, tmp_path).already_stored == 1
+    write_journal(tmp_path / "s.jsonl", [first, second])
+    assert flush_with_ledger(memory, tmp_path).stored == 1
+    assert memory.database[COLLECTION].count_documents({}) == 2
+
+
+def test_a_row_stands_for_one_message_id_only_also_when_the_second_one_is_appended(memory: Connection, tmp_path: Path):
+    first, second = record(0, message_id="m1"), record(0, message_id="m2")
+    store_foreign(memory, [{**record(0), "_id": ObjectId()}])
+    write_journal(tmp_path / "s.jsonl", [first])
+    assert flush_with_ledger(memory, tmp_path).already_stored == 1
+    write_journal(tmp_path / "s.jsonl", [first, second, second])
+    assert flush_with_ledger(memory, tmp_path).stored == 1
+    assert memory.database[COLLECTION].count_documents({}) == 2
+
+
+def test_reading_again_begins_with_the_rows_of_others_as_they_are(
+    memory: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """What the first reading took, or left, must not be missing in the second one, nor be there twice."""
+    monkeypatch.setattr(journal_reader, "BLOCK", 100)
+    lines = [record(0)]
+    store_foreign(memory, [{**record(number), "_id": ObjectId()} for number in (0, 2)])
+    write_journal(tmp_path / "s.jsonl", lines)
+    assert flush_with_ledger(memory, tmp_path).already_stored == 1
+    lines += [record(1), record(2), record(0), record(0)]
+    write_journal(tmp_path / "s.jsonl", lines)
+    said: list[str] = []
+    result = flush_with_ledger(memory, tmp_path, said=said)
+    assert any("reading it again from its first line" in line for line in said)
+    assert (result.lines, result.stored, result.already_stored) == (5, 3, 2)
+    assert stored(memory.database) == wanted_of(lines)
+
+
+def test_equal_lines_are_as_many_messages_also_when_one_is_appended_later(memory: Connection, tmp_path: Path):
+    for count in (1, 2, 5):
+        write_journal(tmp_path / "s.jsonl", [record(0)] * count)
+        flush_with_ledger(memory, tmp_path)
+        assert stored(memory.database) == {key_of_record(record(0)): count}
+
+
+def test_one_message_id_with_other_content_is_quarantined_each_time_and_never_dropped(
+    memory: Connection, tmp_path: Path
+):
+    lines = [record(0, message_id="m"), *[record(0, message_id="m", text="changed")] * 2, record(0, message_id="m")]
+    write_journal(tmp_path / "s.jsonl", lines)
+    said = flush_with_ledger(memory, tmp_path, rules=StoringRules(dry_run=True))
+    result = flush_with_ledger(memory, tmp_path)
+    assert (result.stored, result.already_stored, result.quarantined) == (1, 1, 2)
+    assert numbers(said) == numbers(result)
+    assert [line.line for line in quarantined(tmp_path)] == [2, 3]
+    assert {line.reason for line in quarantined(tmp_path)} == {"message_id 'm' is stored already with other content"}
+    forget(tmp_path)
+    again = flush_with_ledger(memory, tmp_path)
+    assert (again.stored, again.quarantined, again.already_quarantined) == (0, 0, 2)
+
+
+def test_one_message_id_in_two_sessions_is_two_messages(memory: Connection, tmp_path: Path):
+    write_journal(tmp_path / "s.jsonl", [record(0, message_id="m"), record(0, message_id="m", session="s2")])
+    assert flush_with_ledger(memory, tmp_path).stored == 2
+
+
+def test_a_dry_run_that_has_to_read_twice_counts_bad_lines_once(
+    memory: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(flush_module, "WindowedCount", lambda floor="": tally.WindowedCount(floor, 2))
+    monkeypatch.setattr(journal_reader, "BLOCK", 100)
+    write_journal(tmp_path / "s.jsonl", [{"bad": 1}, *(record(number) for number in (5, 6, 7, 8, 9, 0))])
+    said = flush_with_ledger(memory, tmp_path, rules=StoringRules(dry_run=True))
+    assert (said.lines, said.stored, said.quarantined, said.already_quarantined) == (7, 6, 1, 0)
+    result = flush_with_ledger(memory, tmp_path)
+    assert numbers(said) == numbers(result)
+
+
+def test_a_tombstone_keeps_a_deleted_session_away(memory: Connection, tmp_path: Path):
+    memory.database["chatstore_tombstones"].insert_one({"_id": {"layout": "messages", "session_id": "s1"}})
+    write_journal(tmp_path / "s.jsonl", [record(0), record(1), record(0, session="s2")])
+    result = flush_with_ledger(memory, tmp_path)
+    assert (result.stored, result.skipped) == (1, 2)
+    assert {key[0] for key in stored(memory.database)} == {"s2"}
+
+
+@pytest.mark.real
+def test_unknown_fields_are_kept_and_ours_are_not_overwritten(connection: Connection, tmp_path: Path):
+    brought = {"_id": 5, "sequence": "seven", "expires_at": "never", "extra_fields": 1, "$where": {"a.b": [None]}}
+    write_journal(tmp_path / "s.jsonl", [record(0), record(1, **brought)])
+    assert flush_with_ledger(connection, tmp_path).stored == 2
+    row = connection.database[COLLECTION].find_one({"text": "message 1"})
+    assert row is not None
+    kept = {name: row[name] for name in row if name not in {*record(0), "_id", "expires_at", "sequence"}}
+    reserved = {name: value for name, value in brought.items() if name != "$where"}
+    assert kept == {"$where": {"a.b": [None]}, "extra_fields": reserved}
+    assert (len(row["_id"]), row["sequence"]) == (32, 2)
+
+
+def test_sequence_is_the_place_of_the_record_in_its_journal(memory: Connection, tmp_path: Path):
+    """Blank lines have no place; what is quarantined has one, and so has each of two fused records."""
+    lines = as_lines([record(0)]) + b"\n \n{}\n" + as_lines([record(1)])[:-1] + as_lines([record(2)])
+    (tmp_path / "s.jsonl").write_bytes(lines)
+    flush_with_ledger(memory, tmp_path)
+    (tmp_path / "s.jsonl").write_bytes(lines + as_lines([record(3)]))
+    flush_with_ledger(memory, tmp_path)
+    rows = memory.database[COLLECTION].find().sort("sequence")
+    assert [(row["text"], row["sequence"]) for row in rows] == [
+        ("message 0", 1), ("message 1", 3), ("message 2", 4), ("message 3", 5),
+    ]  # fmt: skip
