@@ -230,6 +230,8 @@ class RecentSessions:
 
     def counts_of(self, sessions: Sequence[str], cap: int) -> Iterator[tuple[str, int]]:
         """How many messages each session has, counted in the index and no further than one beyond `cap`."""
+        if not sessions:
+            return
         among = {"$in": [value for session in sessions for value in id_values(session)]}
         # ordinary sessions are small: one look at the index counts all of them, unless it meets a large one
         most = _ORDINARY_COUNT * len(sessions) if self.has_session_index else 0
