@@ -39,9 +39,6 @@ def odd_but_legal(configuration: Configuration) -> Iterator[Problem]:
 def _odd_about_uri(uri: str, database: str) -> Iterator[tuple[str, str]]:
     if not uri.startswith("mongodb"):
         return
-    rest = uri.partition("://")[2]
-    if "@" in rest[len(rest.partition("/")[0]) :]:
-        return  # a password that is not percent-encoded, most likely: the driver says so, and no piece of it is shown
     try:
         parts = urlsplit(uri)
     except ValueError:

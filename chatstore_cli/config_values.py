@@ -24,6 +24,14 @@ class Rule(NamedTuple):
     expected: str
 
 
+def _is_uri(uri: str) -> bool:
+    """Nothing that a password might be hidden in the wrong part of: it would be shown as a host, an option, a database."""
+    if uri == "embedded" or not uri.startswith(_SCHEMES):
+        return uri == "embedded"
+    behind_hosts = re.split(r"[/?]", uri.partition("://")[2], maxsplit=1)[1:]
+    return not re.search(r"\s", uri) and "@" not in "".join(behind_hosts)
+
+
 def _is_collection(name: str | None) -> bool:
     return name is None or (0 < len(name.encode()) <= 200 and not re.search(r"[$\0]|^system\.|^\.|\.$", name))
 
@@ -33,8 +41,9 @@ _PATH = Rule(lambda path: path is None or (bool(path.strip()) and "\0" not in pa
 _SECONDS = Rule(lambda seconds: 0 < seconds <= 3600, "a number of seconds above 0, up to 3600")
 RULES: dict[str, Rule] = {
     "mongo.uri": Rule(
-        lambda uri: uri == "embedded" or uri.startswith(_SCHEMES),
-        "`embedded`, mongomock://, or a URI with mongodb:// or mongodb+srv://",
+        _is_uri,
+        "`embedded`, mongomock://, or a URI with mongodb:// or mongodb+srv:// in which user, password and options are "
+        "percent-encoded (@ is %40, / is %2F, ? is %3F)",
     ),
     "mongo.database": Rule(
         lambda name: 0 < len(name.encode()) < 64 and not re.search(r'[/\\. "$\0]', name),

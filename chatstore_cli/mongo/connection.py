@@ -105,10 +105,10 @@ def _in_memory(database: str) -> Connection:
 
 
 def _without_secrets(error: Exception, uri: str) -> str:
-    """The driver's reason; where it quotes a piece of what stands before the @, one of ours instead."""
+    """The driver's reason; where it may quote a piece of the password, one of ours instead."""
     reason = masked(str(error)).strip().partition("\n")[0].rstrip(".")
-    credentials = uri.partition("://")[2].rpartition("@")[0]
-    if any(piece and piece in reason for piece in re.split(r"\W+", credentials)):
+    password = uri.partition("://")[2].rpartition("@")[0].partition(":")[2]
+    if any(piece and piece in reason for piece in re.split(r"\W+", password)):
         return "user and password must be percent-encoded"
     return reason
 

@@ -49,7 +49,7 @@ def test_show_gives_every_value_with_its_source(chatstore_without_database):
 def test_show_masks_passwords_however_they_are_written(chatstore_without_database):
     for uri in (
         f"mongodb://user:{SECRET}@host/",
-        f"mongodb://user:p@{SECRET}/x@host/",
+        f"mongodb://user:p@{SECRET}@host/",
         f"mongodb+srv://user:{SECRET}@host/",
         f"mongodb://host/?tls=true&tlsCertificateKeyFilePassword={SECRET}",
         f"mongodb://host/?authMechanismProperties=AWS_SESSION_TOKEN:{SECRET}&tls=true",
@@ -68,6 +68,10 @@ def test_a_uri_that_is_wrong_never_shows_its_password(chatstore_without_database
         f"mongodb://user:{SECRET}:1@host/",
         f"mongodb://user:{SECRET}%zz@host/",
         f"mongodb://user:a?{SECRET}@host/",
+        f"mongodb://user:1?{SECRET}=x@host/",
+        f"mongodb://user:1/?readPreference={SECRET}@host/",
+        f"mongodb://user:x {SECRET}@host/",
+        f"mongodb+srv://user:x/{SECRET}@host/",
         f"mongo://user:{SECRET}@host/",
         f"user:{SECRET}@host",
     ):

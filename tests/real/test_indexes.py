@@ -251,6 +251,12 @@ def test_counting_what_expires_leaves_other_types_out_and_takes_the_earliest_of_
     assert dates.count_before("s", "at", datetime.now(UTC)) == 2
 
 
+def test_an_array_with_a_date_in_it_expires_and_is_of_no_wrong_type(connection, database):
+    database["s"].insert_many([{"at": [YEAR_AGO, "text"]}, {"at": ["text"]}, {"at": []}])
+    dates = MongoDocumentDates(connection, seconds=5, sample=10)
+    assert dates.field_types("s", "at").other_types == {"array": 1}
+
+
 def test_counting_that_takes_too_long_is_not_counted_and_types_are_sampled(connection, database, fail_point):
     database["s"].insert_many({"at": str(number)} for number in range(30))
     dates = MongoDocumentDates(connection, seconds=5, sample=10)

@@ -111,9 +111,11 @@ def test_set_changes_the_seconds_of_an_index_that_is_there_by_collmod(chatstore,
 def test_on_a_plain_date_the_days_reach_what_is_stored(chatstore, messages):
     messages.create_index("created_at", name="theirs", expireAfterSeconds=30 * DAY)
     messages.insert_many([{"created_at": NOW - timedelta(days=days)} for days in (5, 10, 20)])
+    messages.insert_one({"_id": "expired already", "created_at": NOW - timedelta(days=90)})
     settings = {"CHATSTORE_MONGO__TTL_DAYS": "60"}
     assert chatstore("ttl", "set", "--days", "60", env=settings).code == 0
     assert seconds_of(messages, "theirs") == 60 * DAY
+    messages.delete_one({"_id": "expired already"})
     settings = {"CHATSTORE_MONGO__TTL_DAYS": "7"}
     refused = chatstore("ttl", "set", "--days", "7", env=settings)
     assert refused.code == 2
