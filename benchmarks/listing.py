@@ -67,7 +67,7 @@ def measure(uri: str, chosen: argparse.Namespace) -> None:
         for sessions in sizes:
             fill(client[DATABASE.format(sessions)], sessions)
         measure_process(uri, DATABASE.format(SMALL), chosen.mongosh, chosen.rounds)
-        measure_filters(uri, sizes, 5 * chosen.rounds)
+        measure_filters(uri, sizes, 10 * chosen.rounds)
     finally:
         if not chosen.keep:
             for sessions in sizes:
