@@ -8,7 +8,7 @@ import typer
 
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, group
-from chatstore_cli.domain.errors import ExitCode, NeedsConfirmation
+from chatstore_cli.domain.errors import Conflict, ExitCode, NeedsConfirmation
 from chatstore_cli.render.listing import Listing
 
 if TYPE_CHECKING:
@@ -72,12 +72,20 @@ def apply(
     steps = list(plan_steps(findings, invocation.stores.document_dates, utc_now(), drop_unneeded=drop_unneeded))
     agreed = dry_run or _agreed(invocation, [step for step in steps if step.needs_yes], yes=yes)
     rows = []
+    conflicts: list[Conflict] = []
     for step in steps:
         left = step.needs_yes and not agreed
         if not dry_run and not left:
             invocation.explain(f"{step.action.value} {step.finding.name} on {step.finding.collection} ...")
-            perform(step, invocation.stores.index_store)
+            try:
+                perform(step, invocation.stores.index_store)
+            except Conflict as error:  # one that cannot be is no reason to go without the others
+                conflicts.append(error)
+                continue
         rows.append(step_row(step, "planned" if dry_run else "left" if left else "done"))
+    if conflicts:
+        conflicts[0].hint = f"{conflicts[0].hint or ''} {len(rows)} of {len(steps)} steps are done or left.".strip()
+        raise conflicts[0]
     invocation.emit(Listing(STEP_COLUMNS, rows, empty="Every index is there and as it should be."))
     if not agreed:
         raise typer.Exit(ExitCode.FINDINGS)

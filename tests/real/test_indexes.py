@@ -193,6 +193,30 @@ def test_a_view_in_the_collections_place_is_one_line(chatstore, database):
     assert outcome.err.count("\n") == 1
 
 
+def test_a_chat_stored_twice_is_named_and_costs_no_other_index(chatstore, database):
+    database["chat_sessions"].insert_many([{"chat_id": "c1"}, {"chat_id": "c1"}, {"chat_id": "c2"}, {}, {}])
+    outcome = chatstore("indexes", "apply")
+    assert (outcome.code, outcome.out) == (8, "")
+    assert "chat_id should be unique, and is not: 'c1' is in 2 documents." in outcome.err
+    left = [name for (_, name), found in findings(chatstore).items() if found["state"] != "ok"]
+    assert left == ["chat_id_idx"]
+    database["chat_sessions"].delete_one({"chat_id": "c1"})
+    assert chatstore("indexes", "apply").code == 0
+    assert chatstore("indexes", "check").code == 0
+
+
+def test_indexes_are_built_while_the_application_writes(chatstore, messages):
+    messages.insert_many({"session_id": f"s{number % 100}", "created_at": str(number)} for number in range(50_000))
+    building = chatstore.popen("indexes", "apply")
+    written = 0
+    while building.poll() is None:
+        messages.insert_one({"session_id": "s1", "created_at": "now"})
+        written += 1
+    assert building.returncode == 0
+    assert written > 0
+    assert messages.count_documents({"session_id": "s1", "created_at": "now"}) == written
+
+
 # --- the engine, with indexes of the tests' own ----------------------------------------------------------------------
 
 
