@@ -29,16 +29,18 @@ class Ledger:
     """Positions by journal and collection UUID, in one SQLite file. Safe to use from several threads."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
         self._lock = threading.Lock()
         self._committed = time.monotonic()
         try:
-            self._database = self._opened()
+            self._database = self._opened(path)
         except sqlite3.DatabaseError:
-            # Damaged: it only saves work, so begin a new one.
+            # Damaged: it only saves work, so begin a new one; where there is no room even for that, do without.
             with contextlib.suppress(OSError):
                 path.unlink()
-            self._database = self._opened()
+            try:
+                self._database = self._opened(path)
+            except sqlite3.DatabaseError:
+                self._database = self._opened(":memory:")
 
     def position(self, journal: str, collection: str) -> Position | None:
         """How far the journal was stored in the collection, or None."""
@@ -68,8 +70,8 @@ class Ledger:
             self._database.commit()
             self._database.close()
 
-    def _opened(self) -> sqlite3.Connection:
-        database = sqlite3.connect(self._path, timeout=5.0, check_same_thread=False)
+    def _opened(self, place: Path | str) -> sqlite3.Connection:
+        database = sqlite3.connect(place, timeout=5.0, check_same_thread=False)
         try:
             database.execute("PRAGMA synchronous = OFF")
             database.execute(_SCHEMA)

@@ -99,11 +99,14 @@ class Quarantine:
             kept = [entry for entry in self._entries() if entry["id"] not in quarantine_ids]
             beside = self.path.with_suffix(".new")
             try:
-                with beside.open("wb") as stream:
+                with open(beside, "wb", opener=_private) as stream:
                     stream.writelines(orjson.dumps(entry) + b"\n" for entry in kept)
                     stream.flush()
                     os.fsync(stream.fileno())
                 beside.replace(self.path)
+                if self._descriptor is not None:
+                    os.close(self._descriptor)  # of the file that is no longer there
+                    self._descriptor = None
             except OSError as error:
                 raise ChatstoreError(what=f"{self.path}: {error.strerror or error}") from error
             self._known = None
@@ -140,7 +143,7 @@ class Quarantine:
     def _append(self, line: bytes) -> None:
         try:
             if self._descriptor is None:
-                self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+                self._descriptor = _private(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
                 end = os.fstat(self._descriptor).st_size
                 if end and os.pread(self._descriptor, 1, end - 1) != b"\n":
                     line = b"\n" + line  # close off what a crash tore
@@ -154,13 +157,17 @@ class Quarantine:
 
     def _write_pieces(self, target: Path, pieces: Iterable[bytes]) -> None:
         try:
-            with target.open("wb") as stream:
+            with open(target, "wb", opener=_private) as stream:
                 stream.writelines(pieces)
                 stream.flush()
                 os.fsync(stream.fileno())
         except OSError as error:
             target.unlink(missing_ok=True)
             raise _unkept(target, error) from error
+
+
+def _private(path: str | Path, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _id_of(source: str, offset: int, parts: Iterable[bytes]) -> str:

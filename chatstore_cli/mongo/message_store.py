@@ -195,7 +195,7 @@ class MongoMessageStore:
         )
 
     def _insert_in_memory(self, documents: Sequence[Document]) -> Mapping[str, Any]:
-        failures = []
+        failures: list[dict[str, Any]] = []
         for index, document in enumerate(documents):
             try:
                 self._messages.insert_one(dict(document))
