@@ -122,9 +122,12 @@ _TOKEN_NAMES = ("prompt_tokens", "completion_tokens", "total_tokens")
 def _usage(document: Document) -> Usage:
     """The first place that counted anything; its cost, or else that of the first place which knows one."""
     tracked = _mapping(_mapping(document.get("real_time_tracking")).get("tokens"))
+    first = _usage_of(tracked)
+    if first.cost is not None and (first.total_tokens or first.cost):
+        return first  # as nearly every document has it; a report reads a million of them
     raw = _mapping(_mapping(document.get("usage_summary")).get("raw"))
     flat = {name: document.get(f"usage_{name}_final") for name in (*_TOKEN_NAMES, "total_cost")}
-    used = [_usage_of(place) for place in (tracked, _mapping(document.get("token_usage")), raw, flat)]
+    used = [first, *(_usage_of(place) for place in (_mapping(document.get("token_usage")), raw, flat))]
     counted = next((usage for usage in used if usage.total_tokens or usage.cost), NO_USAGE)
     costs = (usage.cost for usage in (counted, *used) if usage.cost is not None)
     return Usage(counted.prompt_tokens, counted.completion_tokens, counted.total_tokens, next(costs, None))
