@@ -1,0 +1,101 @@
+"""One process at a time: the other one is told who, and a killed one holds nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from chatstore_cli.domain.errors import ChatstoreError, Locked
+from chatstore_cli.files import state
+from chatstore_cli.files.folder_lock import folder_lock
+from chatstore_cli.files.state import existing_folders, remembering_folder, stdin_folder
+
+HOLDER = """
+import sys
+from pathlib import Path
+from chatstore_cli.files.folder_lock import folder_lock
+with folder_lock(Path("/journals"), Path(sys.argv[1]), "chatstore flush-cache"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_the_second_is_told_who_holds_it_and_a_killed_holder_holds_nothing(tmp_path: Path):
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == b"held\n"
+    with pytest.raises(Locked) as told, folder_lock(Path("/journals"), tmp_path, "test"):
+        raise AssertionError("two hold it")
+    assert told.value.message.startswith(f"/journals is in use by chatstore flush-cache (process {holder.pid} on ")
+    assert told.value.exit_code == 8
+    holder.kill()
+    holder.communicate()
+    with folder_lock(Path("/journals"), tmp_path, "test"):
+        assert json.loads((tmp_path / "lock.holder").read_text())["pid"] == os.getpid()
+    assert not (tmp_path / "lock.holder").exists()
+
+
+def test_a_holder_that_left_no_name_is_just_another_process(tmp_path: Path):
+    with folder_lock(Path("/journals"), tmp_path, "test"):
+        (tmp_path / "lock.holder").write_text("{torn")
+        with (
+            pytest.raises(Locked, match="in use by another process"),
+            folder_lock(Path("/journals"), tmp_path, "test"),
+        ):
+            raise AssertionError("two hold it")
+
+
+# --- where things are remembered -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def nowhere_beside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing can be written beside journals, as on a read-only mount. (Root may write whatever chmod says.)"""
+    real = state._usable
+    monkeypatch.setattr(state, "_usable", lambda folder: folder.name != state.BESIDE and real(folder))
+
+
+def test_things_are_remembered_beside_the_journals_where_that_can_be_written(tmp_path: Path):
+    assert existing_folders(tmp_path, str(tmp_path / "state")) == []
+    folder = remembering_folder(tmp_path, str(tmp_path / "state"))
+    assert folder == tmp_path / ".chatstore"
+    assert existing_folders(tmp_path, str(tmp_path / "state")) == [folder]
+    assert folder.stat().st_mode & 0o077 == 0
+
+
+def test_else_in_the_state_folder_under_a_name_of_the_journals_own(tmp_path: Path, nowhere_beside: None):
+    one = remembering_folder(tmp_path / "one", str(tmp_path / "state"))
+    other = remembering_folder(tmp_path / "other", str(tmp_path / "state"))
+    assert one.parent == other.parent == tmp_path / "state" / "journals"
+    assert one != other
+    assert existing_folders(tmp_path / "one", str(tmp_path / "state")) == [one]
+    assert not (tmp_path / "one").exists()
+
+
+def test_both_are_looked_at_when_there_are_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    beside = remembering_folder(tmp_path, str(tmp_path / "state"))
+    real = state._usable
+    monkeypatch.setattr(state, "_usable", lambda folder: folder != beside and real(folder))
+    fallback = remembering_folder(tmp_path, str(tmp_path / "state"))
+    assert existing_folders(tmp_path, str(tmp_path / "state")) == [beside, fallback]
+    monkeypatch.setattr(state.os, "access", lambda folder, _: folder != beside)
+    assert existing_folders(tmp_path, str(tmp_path / "state")) == [fallback, beside]
+
+
+def test_no_place_at_all_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(state, "_usable", lambda _: False)
+    with pytest.raises(ChatstoreError, match="there is no place for ledger and quarantine"):
+        remembering_folder(tmp_path, str(tmp_path / "state"))
+    with pytest.raises(ChatstoreError, match="cannot be written"):
+        stdin_folder(str(tmp_path / "state"))
+
+
+def test_the_platforms_state_folder_is_taken_where_none_is_set(no_real_home: Path):
+    assert stdin_folder(None) == no_real_home / "state" / "chatstore" / "journals" / "stdin"
