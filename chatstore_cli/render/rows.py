@@ -172,22 +172,22 @@ def _message_count(row: Row) -> str:
 
 
 SESSION_COLUMNS = (
-    Column("session_id", "SESSION"),
-    Column("layout", "LAYOUT", whole=True, spare=2),
-    Column("tenant_id", "TENANT", spare=3),
-    Column("user_id", "USER", spare=4),
-    Column("title", "TITLE OR WORKFLOW", show_row=_title_or_workflow),
+    Column("session_id", "SESSION", whole=True),
+    Column("layout", "LAYOUT", whole=True, spare=5),
+    Column("tenant_id", "TENANT", spare=6),
+    Column("user_id", "USER", spare=7),
+    Column("title", "TITLE OR WORKFLOW", show_row=_title_or_workflow, spare=3),
     Column("workflow", "WORKFLOW", in_table=False),
     Column("status", "STATUS", style=status_style, whole=True, show_row=_status),
     Column("paused", "PAUSED", in_table=False),
-    Column("message_count", "MESSAGES", align="right", show_row=_message_count),
+    Column("message_count", "MESSAGES", align="right", show_row=_message_count, spare=2),
     Column("message_count_capped", "CAPPED", in_table=False),
     Column("usage.prompt_tokens", "PROMPT", align="right", show=count, in_table=False),
     Column("usage.completion_tokens", "COMPLETION", align="right", show=count, in_table=False),
-    Column("usage.total_tokens", "TOKENS", align="right", show_row=_tokens, spare=1),
-    Column("usage.cost", "COST", align="right", show_row=_cost, spare=1),
+    Column("usage.total_tokens", "TOKENS", align="right", show_row=_tokens, spare=4),
+    Column("usage.cost", "COST", align="right", show_row=_cost, spare=4),
     Column("created_at", "CREATED (UTC)", show=_short_time, in_table=False),
-    Column("updated_at", "UPDATED (UTC)", show=_short_time, whole=True),
+    Column("updated_at", "UPDATED (UTC)", show=_short_time, whole=True, spare=1),
 )
 SESSION_FIELDS = (
     Column("session_id", "Session"),

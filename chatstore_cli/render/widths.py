@@ -42,13 +42,14 @@ def fitted(columns: Sequence[Column], widths: Sequence[int], available: int) -> 
         room = available - len(GAP) * (len(shown) - 1)
         if sum(shown.values()) <= room:
             return shown
-        cuttable = [place for place in shown if columns[place].align == "left" and not columns[place].whole]
+        spare = max((columns[place].spare for place in shown), default=0)
+        cuttable = {place for place in shown if columns[place].align == "left" and not columns[place].whole}
+        if not spare and not cuttable:
+            cuttable = set(shown)  # nothing is left but to cut what should not be
         rest = room - sum(width for place, width in shown.items() if place not in cuttable)
         limit = _even_limit([shown[place] for place in cuttable], rest)
-        spare = max((columns[place].spare for place in shown), default=0)
         if limit >= NARROWEST or not spare:
-            cut_to = max(limit, 1)
-            return {place: min(width, cut_to) if place in cuttable else width for place, width in shown.items()}
+            return {place: min(width, max(limit, 1)) if place in cuttable else width for place, width in shown.items()}
         dispensable = next(place for place in reversed(shown) if columns[place].spare == spare)
         shown = {place: widths[place] for place in shown if place != dispensable}
 

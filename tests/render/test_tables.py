@@ -15,7 +15,7 @@ from chatstore_cli.render.formats import write
 from chatstore_cli.render.listing import Column, Listing, Record, Terminal
 from chatstore_cli.render.output_format import OutputFormat
 from chatstore_cli.render.rows import SESSION_COLUMNS, status_style
-from chatstore_cli.render.widths import NARROWEST, fitted
+from chatstore_cli.render.widths import fitted
 
 COLUMNS = (
     Column("name", "NAME"),
@@ -84,15 +84,21 @@ def test_the_widest_columns_are_cut_first_and_dispensable_ones_go_last() -> None
 
 
 @pytest.mark.parametrize("width", [80, 100, 120])
-def test_sessions_stay_readable_at_usual_widths(width: int) -> None:
-    widths = [len(column.title) for column in SESSION_COLUMNS if column.in_table]
-    widths[0], widths[-1] = 36, 19
+def test_a_session_s_id_can_be_copied_at_usual_widths(width: int) -> None:
     columns = [column for column in SESSION_COLUMNS if column.in_table]
+    widths = [len(column.title) for column in columns]
+    widths[0], widths[-1] = 36, 19
 
     shown = fitted(columns, widths, width)
 
     assert sum(shown.values()) + 2 * (len(shown) - 1) <= width
-    assert min(shown[0], shown[next(place for place in shown if columns[place].key == "title")]) >= NARROWEST
+    assert shown[0] == 36
+
+
+def test_where_nothing_can_be_spared_everything_is_cut() -> None:
+    columns = [Column("a", "A", whole=True), Column("b", "B", align="right")]
+
+    assert fitted(columns, [40, 10], 20) == {0: 9, 1: 9}
 
 
 def test_colour_is_there_only_when_asked_for() -> None:
