@@ -26,6 +26,7 @@ _SMALL_SESSION = 5_000
 _DUPLICATE = 11000
 _LEVELS = 180
 """How deep the server lets a stored document be nested, tried on 6.0."""
+_TOO_DEEP = f"nested more than {_LEVELS} levels deep"
 
 _BY_ID = {"_id": 1}
 _FEW_DOCUMENTS = 100_000
@@ -248,11 +249,13 @@ def to_document(entry: Entry, expires_at: datetime | None) -> Document:
 def _flaw_of_document(document: Document) -> str | None:
     try:
         size = len(bson.encode(document))
-    except (BSONError, OverflowError, RecursionError, UnicodeError, TypeError, ValueError) as error:
+    except RecursionError:
+        return _TOO_DEEP
+    except (BSONError, OverflowError, UnicodeError, TypeError, ValueError) as error:
         return f"cannot be stored: {str(error)[:300]}"
     if size > DOCUMENT_LIMIT:
         return f"{size:,} bytes as a document, over the limit of 16 MiB"
-    return "nested more than 180 levels deep" if _levels(document) > _LEVELS else None
+    return _TOO_DEEP if _levels(document) > _LEVELS else None
 
 
 def _levels(document: Document) -> int:

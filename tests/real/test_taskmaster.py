@@ -1,0 +1,89 @@
+"""Real conversations through the real process, counted independently of our own code."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymongo.database import Database
+
+from tests.conftest import Chatstore
+from tests.journals import Key, forget, stored
+
+pytestmark = pytest.mark.real
+CONVERSATIONS = Path(__file__).resolve().parents[3] / "shared" / "data" / "taskmaster4"
+
+
+@pytest.fixture
+def journals(tmp_path: Path) -> Path:
+    """The journals, copied to where chatstore may keep its ledger beside them."""
+    if not CONVERSATIONS.is_dir():
+        pytest.skip(f"the Taskmaster-4 conversations are not beside this project ({CONVERSATIONS.parent})")
+    folder = tmp_path / "taskmaster4"
+    folder.mkdir()
+    for file in CONVERSATIONS.glob("*.jsonl"):
+        (folder / file.name).write_bytes(file.read_bytes())
+    return folder
+
+
+def read_plainly(folder: Path) -> Counter[Key]:
+    return Counter(
+        (line["session_id"], line["role"], line["text"], line["created_at"])
+        for file in folder.glob("*.jsonl")
+        for line in map(json.loads, file.read_text(encoding="utf-8").splitlines())
+    )
+
+
+def flush(chatstore: Chatstore, *arguments: str | Path, code: int = 0) -> dict[str, Any]:
+    outcome = chatstore("flush-cache", *arguments, "-o", "json")
+    assert outcome.code == code, outcome.err
+    row: dict[str, Any] = json.loads(outcome.out)
+    return row
+
+
+def counts(row: dict[str, Any]) -> tuple[int, int, int, int, int]:
+    return row["files"], row["lines"], row["stored"], row["already_stored"], row["quarantined"] + row["pending"]
+
+
+def test_all_conversations_once_and_only_once(chatstore: Chatstore, database: Database[dict[str, Any]], journals: Path):
+    wanted = read_plainly(journals)
+    assert (sum(wanted.values()), len({key[0] for key in wanted})) == (786, 210)
+
+    assert counts(flush(chatstore, journals)) == (210, 786, 786, 0, 0)
+    assert stored(database) == wanted
+    assert counts(flush(chatstore, journals)) == (210, 0, 0, 0, 0)
+    forget(journals)
+    assert counts(flush(chatstore, journals)) == (210, 786, 0, 786, 0)
+    assert stored(database) == wanted
+
+    messages = database["chat_messages"]
+    ids = sorted(row["_id"] for row in messages.find({}, {"_id": 1}))
+    gone = random.Random(4).sample(ids, len(ids) // 2)
+    messages.delete_many({"_id": {"$in": gone}})
+    assert counts(flush(chatstore, journals)) == (210, 0, 0, 0, 0)
+    assert counts(flush(chatstore, journals, "--ignore-ledger")) == (210, 786, 393, 393, 0)
+    assert stored(database) == wanted
+    assert sorted(row["_id"] for row in messages.find({}, {"_id": 1})) == ids
+
+
+def test_the_applications_own_rows_and_deleted_sessions(
+    chatstore: Chatstore, database: Database[dict[str, Any]], journals: Path
+):
+    """A third was stored by the application itself, under ObjectIds; one session was deleted on purpose."""
+    wanted = read_plainly(journals)
+    lines = [json.loads(line) for file in sorted(journals.glob("*.jsonl")) for line in file.read_text().splitlines()]
+    deleted = lines[0]["session_id"]
+    database["chat_messages"].insert_many([line for line in lines[10:] if random.Random(line["text"]).random() < 1 / 3])
+    own = database["chat_messages"].count_documents({})
+    database["chatstore_tombstones"].insert_one({"_id": {"layout": "messages", "session_id": deleted}})
+    of_deleted = sum(count for key, count in wanted.items() if key[0] == deleted)
+
+    row = flush(chatstore, journals)
+    assert (row["stored"], row["skipped"]) == (786 - own - of_deleted, of_deleted)
+    assert stored(database) == Counter({key: count for key, count in wanted.items() if key[0] != deleted})
+    row = flush(chatstore, journals, "--ignore-ledger")
+    assert (row["stored"], row["skipped"]) == (0, of_deleted)
