@@ -9,13 +9,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from chatstore_cli.domain.errors import ChatstoreError, NotFound, Unreachable
+from chatstore_cli.domain.errors import BadValue, ChatstoreError, Unreachable
 
 if TYPE_CHECKING:
     from chatstore_cli.config import Settings
     from chatstore_cli.core.demo import DemoStage
     from chatstore_cli.core.flush_reading import Source
     from chatstore_cli.domain.indexes import IndexSpec
+    from chatstore_cli.domain.journal import FlushResult
     from chatstore_cli.domain.ports import SessionReader
     from chatstore_cli.domain.quarantine import QuarantinedLine
     from chatstore_cli.domain.storing import MessageStore
@@ -107,7 +108,7 @@ class Stores:
         return MongoMessageStore(self.connection, self.settings.messages_collection, specs, self.patient_connection)
 
     def index_specs(self, layout: str | None = None) -> dict[str, list[IndexSpec]]:
-        """The indexes that each layout, or the one named, should have. Raises NotFound for a layout that is none."""
+        """The indexes that each layout, or the one named, should have. Raises BadValue for a layout that is none."""
         from chatstore_cli.core.indexes import wanted_specs
 
         ttl_days = self.settings.mongo.ttl_days
@@ -149,12 +150,12 @@ class Stores:
         return PendingJournals(self)
 
     def session_readers(self, layout: str | None = None) -> list[SessionReader]:
-        """The readers of every layout, or of the one named. Raises NotFound for a layout that does not exist."""
+        """The readers of every layout, or of the one named. Raises BadValue for a layout that does not exist."""
         from chatstore_cli.mongo.layouts.registry import LAYOUTS
 
         if layout is not None and layout not in LAYOUTS:
             known = ", ".join(LAYOUTS)
-            raise NotFound(kind_of_thing="layout", name=layout, where="", hint=f"There are: {known}.")
+            raise BadValue(name="--layout", value=layout, expected=f"a layout: {known}")
         names = [layout] if layout is not None else list(LAYOUTS)
         return [LAYOUTS[name](self.connection, self.settings) for name in names]
 
@@ -253,11 +254,23 @@ class PendingJournals:
                 raise Overdue(what=f"reading the journals took longer than {seconds:g} seconds")
 
         journals = Journals(settings, [settings.mongo.cache.disk_path])
-        rules = StoringRules(ttl_days=settings.mongo.ttl_days, dry_run=True)
-        options = FlushOptions(rules=rules, ignore_ledger=True, timeout=seconds)
-        with journals.to_read() as sources:
-            found = Flush(self._stores.message_store, options, on_progress=stop_in_time).run(sources)
-        return PendingLines(found.files, found.lines, found.stored, found.quarantined, found.pending)
+        rules = StoringRules(settings.mongo.ttl_days, ttl_from_created=True, skip_expired=True, dry_run=True)
+
+        def look(*, ignore_ledger: bool) -> FlushResult:
+            options = FlushOptions(rules=rules, ignore_ledger=ignore_ledger, timeout=seconds)
+            with journals.to_read() as sources:
+                return Flush(self._stores.message_store, options, on_progress=stop_in_time).run(sources)
+
+        new, every = look(ignore_ledger=False), look(ignore_ledger=True)
+        return PendingLines(
+            journals=every.files,
+            lines=every.lines,
+            to_store=new.stored + new.expired,
+            to_quarantine=every.quarantined,
+            torn=every.pending,
+            missing=every.stored - new.stored,
+            in_quarantine=sum(1 for _ in journals.quarantined()),
+        )
 
 
 def demo_stage(stores: Stores, folder: Path | None) -> DemoStage:

@@ -18,7 +18,7 @@ app.add_typer(quarantine_app)
 
 Paths = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[PATH]...", help="Journals or folders of journals [default: mongo.cache.disk_path]"),
+    typer.Argument(metavar="PATH", help="Journals or folders of journals [default: mongo.cache.disk_path]"),
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,10 @@ from chatstore_cli.render.flush_rows import FLUSH_COLUMNS, flush_row
 from chatstore_cli.render.listing import Record
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from chatstore_cli.core.flush import FlushOptions
+    from chatstore_cli.domain.journal import FlushResult
     from chatstore_cli.wiring import Journals
 
 app = single()
@@ -34,9 +38,7 @@ def flush_cache(
     context: typer.Context,
     paths: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[PATH]...", help="Journals, folders of journals, or - [default: mongo.cache.disk_path]"
-        ),
+        typer.Argument(metavar="PATH", help="Journals, folders of journals, or - [default: mongo.cache.disk_path]"),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be stored, and store nothing.")] = False,
     session: Annotated[str | None, typer.Option("--session", metavar="ID", help="Only this session.")] = None,
@@ -93,17 +95,32 @@ def flush_cache(
             flush = Flush(invocation.stores.message_store, options, say=invocation.say, on_progress=shown)
             result = flush.run(sources)
     invocation.emit(Record(FLUSH_COLUMNS, flush_row(result)))
+    for remark in _remarks(result, paths or [], dry_run=dry_run):
+        invocation.say(remark)
     if result.quarantined:
-        if not dry_run:
-            invocation.say("Quarantined lines are kept with their reasons: chatstore cache quarantine list")
         raise typer.Exit(ExitCode.PARTLY_DONE)
+
+
+def _remarks(result: FlushResult, paths: list[str], *, dry_run: bool) -> Iterator[str]:
+    """What the numbers do not say."""
+    if not result.files:
+        yield "There is no journal there: a folder's journals are its files named *.jsonl, also rotated (.1) or .gz."
+    elif not result.lines and not result.pending:
+        yield "Nothing new since the last flush."
+    if result.pending:
+        yield f"Unfinished last lines, left for the next time: {result.pending:,}."
+    if dry_run:
+        yield "A dry run: this is what would be stored, and nothing was."
+    elif result.quarantined or result.already_quarantined:
+        listed = shlex.join(["chatstore", "cache", "quarantine", "list", *paths])
+        yield f"Quarantined lines are kept with their reasons: {listed}"
 
 
 def _confirm_expired(invocation: Invocation, journals: Journals, options: FlushOptions) -> None:
     """Ask before storing what MongoDB would delete at once."""
     from chatstore_cli.core.flush import Flush
 
-    flags = "--yes to store them all the same, or with --skip-expired to leave them out"
+    flags = "--yes (stores them all the same) or with --skip-expired (leaves them out)"
     if journals.from_stdin:
         invocation.confirm("Standard input can be read once only, so nobody can count what has expired.", flag=flags)
         return

@@ -110,7 +110,7 @@ class Invocation:
             if sys.stdin.readline().strip().lower() in {"y", "yes"}:
                 return
             raise NeedsConfirmation(what="Not confirmed.")
-        raise NeedsConfirmation(what=plan, hint=f"Run it again with {flag} to do it.")
+        raise NeedsConfirmation(what=plan, hint=f"To go on, run it again with {flag}.")
 
 
 def terminal_of(is_terminal: bool, color: str) -> Terminal:

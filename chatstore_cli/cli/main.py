@@ -74,6 +74,7 @@ def root_command() -> RootGroup:
         name="chatstore",
         help="Look after the conversations that a chat product stores in MongoDB.",
         params=[version],
+        context_settings={"help_option_names": ["-h", "--help"]},
         no_args_is_help=True,
         rich_markup_mode=None,
     )

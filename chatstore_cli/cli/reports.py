@@ -19,7 +19,8 @@ def write_error(kind: str, message: str, hint: str | None, code: int, arguments:
         told = {"error": {"code": code, "kind": kind, "message": message, "hint": hint}}
         sys.stderr.write(as_json(told, indented=False) + "\n")
     else:
-        sys.stderr.write(many_lines(f"chatstore: {message}" + (f" {hint}" if hint else "")) + "\n")
+        stop = "" if not hint or message.endswith((".", "!", "?", ":")) else "."
+        sys.stderr.write(many_lines(f"chatstore: {message}{stop}" + (f" {hint}" if hint else "")) + "\n")
     sys.stderr.flush()
 
 

@@ -66,7 +66,9 @@ def list_(
     query = session_query(layout, tenant, user, workflow, status, since, until)
     page = list_sessions(invocation.stores.session_readers(layout), query, cursor=cursor, limit=limit)
     rows = [session_row(session) for session in page.sessions]
-    invocation.emit(Listing(SESSION_COLUMNS, rows, page.next_cursor, empty="No sessions."))
+    invocation.emit(
+        Listing(SESSION_COLUMNS, rows, page.next_cursor, empty=f"No sessions in {invocation.stores.target}.")
+    )
     for note in page.notes:
         invocation.say(note)
 

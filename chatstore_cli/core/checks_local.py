@@ -101,8 +101,17 @@ class LocalChecks:
             return passed("there are no journals")
         journals = f"{found.lines:,} lines in {found.journals:,} journals"
         torn = f"; {found.torn:,} unfinished last lines" if found.torn else ""
-        told = [f"{found.to_store:,} are not stored yet"] if found.to_store else []
-        told += [f"{found.to_quarantine:,} cannot be stored as they are"] if found.to_quarantine else []
-        if told:
-            return warned(f"of {journals} {' and '.join(told)}{torn}", "chatstore flush-cache stores them.")
+        told = [
+            (found.to_store, "are not stored yet", "chatstore flush-cache stores them."),
+            (found.to_quarantine, "cannot be stored as they are", "chatstore flush-cache keeps them with the reason."),
+            (found.in_quarantine, "are in quarantine", "chatstore cache quarantine list says why."),
+            (
+                found.missing,
+                "were stored once and are gone",
+                "Deleted on purpose? Else chatstore flush-cache --ignore-ledger stores them again.",
+            ),
+        ]
+        if any(lines for lines, _, _ in told):
+            details = " and ".join(f"{lines:,} {what}" for lines, what, _ in told if lines)
+            return warned(f"of {journals} {details}{torn}", " ".join(hint for lines, _, hint in told if lines))
         return passed(f"all of {journals} are dealt with{torn}")

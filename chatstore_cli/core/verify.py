@@ -49,7 +49,7 @@ class Check:
 
 
 def run_checks(checks: Sequence[Check], timer: Callable[[], float] = time.perf_counter) -> Iterator[CheckResult]:
-    """Run them in order. An error of ours is a failed check, with the error's hint."""
+    """Run them in order. An error of ours or the system's is a failed check, with a hint."""
     broken: set[str] = set()
     for check in checks:
         if check.needs in broken:
@@ -61,6 +61,8 @@ def run_checks(checks: Sequence[Check], timer: Callable[[], float] = time.perf_c
             verdict = check.run()
         except ChatstoreError as error:
             verdict = Verdict(CheckStatus.FAIL, error.message, error.hint)
+        except OSError as error:
+            verdict = failed(f"{error.filename or check.name}: {error.strerror or error}", "See to it that this works.")
         if verdict.status is CheckStatus.FAIL:
             broken.add(check.name)
         yield CheckResult(check.name, verdict.status, timer() - began, verdict.detail, verdict.hint)

@@ -113,13 +113,19 @@ class DocumentSamples(Protocol):
 
 
 class PendingLines(NamedTuple):
-    """What a flush would do now: journals and lines there are, lines to store, lines that cannot be, torn last lines."""
+    """What a flush would do now: journals and lines there are, lines to store, lines that cannot be, torn last lines.
+
+    `missing` lines were stored once and are in the database no more, though by their own time they have not expired;
+    `in_quarantine` lines wait to be mended.
+    """
 
     journals: int
     lines: int
     to_store: int
     to_quarantine: int
     torn: int
+    missing: int = 0
+    in_quarantine: int = 0
 
 
 class PendingJournal(Protocol):

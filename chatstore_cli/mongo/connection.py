@@ -82,6 +82,9 @@ def connect(
             socketTimeoutMS=None if answer_seconds is None else int(answer_seconds * 1000),
         )
     except (driver.InvalidURI, driver.ConfigurationError, ValueError, TypeError, OSError) as error:
+        if uri.startswith("mongodb+srv://") and "DNS" in str(error):
+            where = masked(uri).partition("/?")[0]
+            raise Unreachable(what=f"{where}: {_without_secrets(error, uri)}", hint="Check the name.") from error
         expected = f"a MongoDB URI ({_without_secrets(error, uri)})"
         raise BadValue(name="mongo.uri", value=masked(uri), expected=expected) from error
     acknowledged = WriteConcern(w=concern, j=journaled) if concern != 0 else WriteConcern(w=0)
@@ -170,4 +173,6 @@ def _first_line(error: Exception) -> str:
     text = str(text or error).strip().partition("\n")[0]
     # The server repeats the whole command that it refuses, with session and cluster time; its name is enough.
     text = re.sub(r"(to execute command \{ \w+: [^,}]*),.*", r"\1 }", text)
+    # Which time limits the driver was given, and what it knows of the servers, helps nobody who reads one line.
+    text = re.sub(r" ?\(configured timeouts:[^)]*\)", "", text)
     return re.sub(r",? ?(Timeout: [\d.]+s, )?Topology Description:.*", "", text)[:400]

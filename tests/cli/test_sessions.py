@@ -93,7 +93,7 @@ def test_nothing_found_is_an_empty_list_and_no_error(chatstore: Chatstore) -> No
     table = chatstore("sessions", "list", "--tenant", "nobody")
 
     assert (table.code, table.out) == (0, "")
-    assert "No sessions." in table.err
+    assert "No sessions in " in table.err
     assert json.loads(chatstore("sessions", "list", "--tenant", "nobody", "-o", "json").out) == {
         "items": [],
         "next_cursor": None,
