@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import uuid
@@ -44,6 +45,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Property tests: no time limit on a single example, for cores are shared; with --soak, fresh examples and many."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A job in the background inherits that Ctrl-C is ignored, and would pass it on to the commands under test.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     from hypothesis import HealthCheck, settings
 
     unhurried = [HealthCheck.too_slow]

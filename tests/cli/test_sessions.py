@@ -119,7 +119,7 @@ def test_without_the_index_for_it_listing_works_and_says_what_would_help(
         (["--status", "done"], 2, "'running', 'completed', 'failed', 'unknown'"),
         (["--since", "next week"], 2, "--since"),
         (["--cursor", "abc"], 2, "--cursor"),
-        (["--layout", "thread"], 3, "workflow, messages"),
+        (["--layout", "thread"], 2, "workflow, messages"),
     ],
 )
 def test_wrong_use_is_told_in_one_line(chatstore: Chatstore, arguments: list[str], code: int, said: str) -> None:

@@ -282,8 +282,28 @@ def test_lines_that_are_not_stored_yet_are_a_warning_until_they_are_flushed(chat
     assert database.list_collection_names() == []
     assert chatstore("flush-cache").code == 0
     assert one(chatstore, "journal-flushed")["status"] == "pass"
-    database["chat_messages"].delete_one({"text": "a"})
-    assert "1 are not stored yet" in one(chatstore, "journal-flushed")["detail"]
+
+
+def test_lines_that_were_stored_and_are_gone_are_told_apart_from_new_ones_and_from_expired_ones(
+    chatstore, journals, database
+):
+    now = datetime.now(UTC).isoformat(timespec="microseconds")
+    old, fresh = line("expired by now"), line("a").replace("2026-03-02T11:41:00.195769+00:00", now)
+    (journals / "s1.jsonl").write_text(old + fresh)
+    assert chatstore("flush-cache").code == 0
+    database["chat_messages"].delete_many({})
+    row = one(chatstore, "journal-flushed")
+    assert row["status"] == "warn"
+    assert "1 were stored once and are gone" in row["detail"]
+    assert "--ignore-ledger" in row["hint"]
+
+
+def test_lines_in_quarantine_are_a_warning(chatstore, journals):
+    (journals / "s1.jsonl").write_text(line("a") + "not JSON\n")
+    assert chatstore("flush-cache").code == 7
+    row = one(chatstore, "journal-flushed")
+    assert row["status"] == "warn"
+    assert "1 are in quarantine" in row["detail"]
 
 
 def test_journals_too_long_to_read_in_time_are_skipped(chatstore, journals):
