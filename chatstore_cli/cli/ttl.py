@@ -35,7 +35,7 @@ def show(context: typer.Context, layout: Layout = None) -> None:
     stores = invocation.stores
     found = retentions(_specs(invocation, layout), stores.index_store, stores.document_dates, utc_now())
     rows = [retention_row(retention, invocation.settings.mongo.ttl_days) for retention in found]
-    invocation.emit(Listing(RETENTION_COLUMNS, rows, empty="MongoDB deletes nothing by itself here."))
+    invocation.emit(Listing(RETENTION_COLUMNS, rows, empty="MongoDB deletes nothing by itself here.", upright=True))
 
 
 @command(

@@ -72,14 +72,14 @@ FLUSH_COLUMNS = (
     Column("messages_per_second", "Messages a second", align="right", show=count),
 )
 QUARANTINE_COLUMNS = (
-    Column("quarantine_id", "ID"),
-    Column("source", "SOURCE"),
+    Column("quarantine_id", "ID", spare=2),
+    Column("source", "SOURCE", wraps=True),
     Column("line", "LINE", align="right"),
     Column("offset", "OFFSET", align="right", show=count),
-    Column("length", "BYTES", align="right", show=count),
-    Column("reason", "REASON"),
+    Column("length", "BYTES", align="right", show=count, spare=3),
+    Column("reason", "REASON", wraps=True),
     Column("at", "AT", in_table=False),
-    Column("raw", "BEGINS WITH", show_row=_beginning),
+    Column("raw", "BEGINS WITH", show_row=_beginning, spare=1),
     Column("raw_file", "RAW FILE", in_table=False),
 )
 RETRY_COLUMNS = (

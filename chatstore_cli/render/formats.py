@@ -131,7 +131,11 @@ def _table_listing(listing: Listing, stream: TextIO, terminal: Terminal) -> int:
     rows = list(listing.rows)
     if not rows:
         return 0
-    if terminal.is_terminal or terminal.color:
+    if listing.upright:
+        for number, row in enumerate(rows):
+            stream.write("\n" if number else "")
+            _table_record(Record(columns, row), stream, terminal)
+    elif terminal.is_terminal or terminal.color:
         from chatstore_cli.render.rich_table import write_rich_table
 
         write_rich_table(columns, rows, listing.footer, stream, terminal)

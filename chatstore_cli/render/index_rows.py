@@ -76,34 +76,34 @@ def _at_once(value: Any) -> str:
 
 INDEX_COLUMNS = (
     Column("collection", "COLLECTION"),
-    Column("name", "INDEX"),
-    Column("keys", "KEYS", show=_keys),
+    Column("name", "INDEX", whole=True),
+    Column("keys", "KEYS", show=_keys, wraps=True),
     Column("state", "STATE", style=lambda state: _STATE_STYLES.get(state, "")),
-    Column("detail", "DETAIL"),
+    Column("detail", "DETAIL", wraps=True),
 )
 STEP_COLUMNS = (
     Column("collection", "COLLECTION"),
-    Column("name", "INDEX"),
-    Column("keys", "KEYS", show=_keys),
+    Column("name", "INDEX", whole=True),
+    Column("keys", "KEYS", show=_keys, wraps=True),
     Column("action", "ACTION"),
     Column("outcome", "OUTCOME", style=lambda outcome: {"done": "green", "left": "yellow"}.get(outcome, "")),
     Column("needs_yes", "NEEDS YES", in_table=False),
     Column("expiring", "DELETED AT ONCE", align="right", show=_at_once),
-    Column("detail", "DETAIL"),
+    Column("detail", "DETAIL", wraps=True),
 )
 RETENTION_COLUMNS = (
-    Column("layout", "LAYOUT"),
-    Column("collection", "COLLECTION"),
-    Column("field", "FIELD"),
-    Column("index", "TTL INDEX", show=lambda name: name or "missing: nothing is deleted"),
+    Column("layout", "Layout"),
+    Column("collection", "Collection"),
+    Column("field", "Field"),
+    Column("index", "TTL index", show=lambda name: name or "missing: nothing is deleted"),
     Column(
-        "expire_after_seconds", "AFTER SECONDS", align="right", show=lambda value: "" if value is None else f"{value:g}"
+        "expire_after_seconds", "After seconds", align="right", show=lambda value: "" if value is None else f"{value:g}"
     ),
-    Column("ttl_days", "TTL DAYS", align="right", show=lambda days: "" if days is None else str(days)),
-    Column("documents", "DOCUMENTS", align="right", show=count),
-    Column("expired", "EXPIRED NOW", align="right", show=_counted),
-    Column("next_expiry", "NEXT TO EXPIRE (UTC)"),
-    Column("without_date", "WITHOUT DATE", align="right", show=_counted),
-    Column("never_expiring", "OTHER TYPES (NEVER EXPIRE)", show=_types),
-    Column("sampled", "SAMPLED", align="right", show=lambda number: "" if number is None else f"{number:,}"),
+    Column("ttl_days", "TTL days", align="right", show=lambda days: "" if days is None else str(days)),
+    Column("documents", "Documents", align="right", show=count),
+    Column("expired", "Expired now", align="right", show=_counted),
+    Column("next_expiry", "Next to expire (UTC)"),
+    Column("without_date", "Without date", align="right", show=_counted),
+    Column("never_expiring", "Other types (never expire)", show=_types),
+    Column("sampled", "Sampled", align="right", show=lambda number: "" if number is None else f"{number:,}"),
 )

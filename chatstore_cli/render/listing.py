@@ -14,8 +14,9 @@ class Column:
     """One column. `key` may be a path into the row (`usage.total_tokens`); `show` makes a cell of the row's value.
 
     `show_row` makes the cell of the whole row instead, where one value does not say it. `in_table` False leaves the
-    column to CSV; JSON always has the whole row. On a terminal that is too narrow, columns are cut, except `whole` and
-    right-aligned ones, and where that is not enough those with the highest `spare` are left out.
+    column to CSV; JSON always has the whole row. On a terminal that is too narrow, columns are cut (one that `wraps` goes
+    over several lines instead), except `whole` and right-aligned ones, and where that is not enough those with the
+    highest `spare` are left out.
     """
 
     key: str
@@ -27,6 +28,7 @@ class Column:
     show_row: Callable[[Row], str] | None = None
     whole: bool = False
     spare: int = 0
+    wraps: bool = False
 
     def value(self, row: Row) -> Any:
         """The row's value at this column's path; None where there is none."""
@@ -51,7 +53,8 @@ class Listing:
 
     `footer` is a last row of a table, such as totals; `beside` stands beside the items in JSON. CSV and JSONL have
     rows alone: whoever adds them up must not add totals to them. `list_item` makes Markdown a list instead of a table:
-    a row's mark, such as `[x]`, and its text.
+    a row's mark, such as `[x]`, and its text. `upright` makes a table of each row, a line a field, where there are few
+    rows of many fields.
     """
 
     columns: Sequence[Column]
@@ -61,6 +64,7 @@ class Listing:
     footer: Row | None = None
     beside: Mapping[str, Any] = field(default_factory=dict)
     list_item: Callable[[Row], tuple[str, str]] | None = None
+    upright: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TextIO
+from typing import Literal, TextIO
 
 from rich.console import Console
 from rich.table import Table
@@ -29,7 +29,9 @@ def write_rich_table(
     table = Table(box=None, pad_edge=False, padding=(0, len(GAP), 0, 0), header_style="bold")
     for place, width in widths.items():
         column = columns[place]
-        table.add_column(Text(column.title), justify=column.align, no_wrap=True, overflow="ellipsis", width=width)
+        overflow: Literal["fold", "ellipsis"] = "fold" if column.wraps else "ellipsis"
+        title = Text(column.title)
+        table.add_column(title, justify=column.align, no_wrap=not column.wraps, overflow=overflow, width=width)
     for row, texts in zip(lines, cells, strict=True):
         style = "bold" if row is footer else ""
         table.add_row(*(_cell(columns[place], row, texts[place]) for place in widths), style=style)

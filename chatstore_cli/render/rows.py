@@ -219,10 +219,10 @@ MESSAGE_COLUMNS = (
 )
 CHECK_COLUMNS = (
     Column("status", "STATUS", style=status_style),
-    Column("name", "CHECK"),
-    Column("seconds", "SECONDS", align="right", show=lambda value: f"{value:.3f}"),
-    Column("detail", "DETAIL"),
-    Column("hint", "WHAT TO DO"),
+    Column("name", "CHECK", whole=True),
+    Column("seconds", "SECONDS", align="right", show=lambda value: f"{value:.3f}", spare=1),
+    Column("detail", "DETAIL", wraps=True),
+    Column("hint", "WHAT TO DO", wraps=True),
 )
 REMOVAL_COLUMNS = (
     Column("collection", "COLLECTION"),
