@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from typing import Annotated
 
@@ -59,9 +59,8 @@ def resume(
     selection = MessageSelection(last, after_sequence, include_general)
     history = open_history(lambda: invocation.stores.session_readers(layout), chat_id, selection, transcript)
     with ExitStack() as stack:
-        write = _to_stdout() if to is None else _to_file(to, force, stack)
-        for piece in history.pieces():
-            write(piece)
+        write_all = _to_stdout() if to is None else _to_file(to, force, stack)
+        write_all(history.pieces())
     sys.stdout.flush()
     for note in history.notes():
         invocation.say(note + ".")
@@ -79,16 +78,16 @@ def resume(
         invocation.emit(Record([Column(key, key.replace("_", " ").upper()) for key in row], row))
 
 
-def _to_file(to: str, force: bool, stack: ExitStack) -> Callable[[bytes], object]:
+def _to_file(to: str, force: bool, stack: ExitStack) -> Callable[[Iterable[bytes]], None]:
     from chatstore_cli.wiring import new_file
 
-    return stack.enter_context(new_file(to, force=force, private=True)).write
+    return stack.enter_context(new_file(to, force=force, private=True)).writelines
 
 
-def _to_stdout() -> Callable[[bytes], object]:
+def _to_stdout() -> Callable[[Iterable[bytes]], None]:
     """Exact bytes into a pipe; on a terminal with what it would obey written as JSON escapes, which mean the same."""
     if not sys.stdout.isatty():
-        return sys.stdout.buffer.write
+        return sys.stdout.buffer.writelines
     from chatstore_cli.render.json_text import safe_json
 
-    return lambda piece: sys.stdout.write(safe_json(piece.decode()))
+    return lambda pieces: sys.stdout.writelines(safe_json(piece.decode()) for piece in pieces)

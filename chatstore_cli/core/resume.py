@@ -31,22 +31,17 @@ class History:
 
     def pieces(self) -> Iterator[bytes]:
         """The transcript, a piece at a time, as the messages are read."""
-        return self._transcript(self._counted(self._selected()), self.repairs)
+        return self._transcript(self._selected(), self.repairs)
 
     def notes(self) -> list[str]:
         """What is to be told beside the transcript."""
         left_out = f"{self.left_out} messages of the general agent left out; --include-general keeps them"
         return ([left_out] if self.left_out else []) + self.repairs.notes()
 
-    def _counted(self, messages: Iterable[Message]) -> Iterator[Message]:
-        for message in messages:
-            self.messages += 1
-            yield message
-
     def _selected(self) -> Iterator[Message]:
         selection = self._selection
         if selection.include_general:
-            return self._read(selection)
+            return self._counted(self._read(selection))
         if selection.last is None or selection.last >= self.session.message_count:
             return self._without_general(self._read(replace(selection, last=None, include_general=True)))
         return self._newest_without_general(selection.last)
@@ -54,12 +49,23 @@ class History:
     def _read(self, selection: MessageSelection) -> Iterator[Message]:
         return self._reader.messages(self.session.session_id, selection)
 
-    def _without_general(self, messages: Iterable[Message]) -> Iterator[Message]:
+    def _counted(self, messages: Iterable[Message]) -> Iterator[Message]:
         for message in messages:
-            if message.from_general_agent:
-                self.left_out += 1
-            else:
-                yield message
+            self.messages += 1
+            yield message
+
+    def _without_general(self, messages: Iterable[Message]) -> Iterator[Message]:
+        kept = 0
+        try:
+            for message in messages:
+                # What has neither of the two is asked no further: this runs for every message of a long history.
+                if (message.source or message.metadata) and message.from_general_agent:
+                    self.left_out += 1
+                else:
+                    kept += 1
+                    yield message
+        finally:
+            self.messages = kept
 
     def _newest_without_general(self, last: int) -> Iterator[Message]:
         # A little more of the end is read until enough is left, so that what was left out among them can be counted.

@@ -1,135 +1,126 @@
-"""The array of a large document, read a piece at a time.
+"""The array of a large document, decoded a few elements at a time.
 
-A document may hold 16 MiB of messages, which as Python objects are 150 MiB: more than a command may take. So the server
-cuts the array into windows, these stay raw, and only a hundred elements at a time become objects. So few at a time are
-also decoded twice as fast: they never leave the processor's cache, nor come into the garbage collector's sight.
+A document may hold 16 MiB of messages, which as Python objects are 150 MiB: more than a command may take. So the array
+stays raw, as the driver received it, and only a hundred elements at a time become objects. So few at a time are also
+decoded twice as fast: they never leave the processor's cache, nor come into the garbage collector's sight.
 """
 
 from __future__ import annotations
 
-import tempfile
 from array import array as typed_array
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from struct import Struct
-from typing import Any, NamedTuple
+from typing import Any
 
 import bson
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import InvalidBSON
+from bson.raw_bson import RawBSONDocument
 from pymongo.collection import Collection
 
 from chatstore_cli.domain.errors import Conflict
 
 Document = dict[str, Any]
 
-WINDOW_BYTES = 4 << 20
-"""About how much of a document one answer of the server brings; three copies of it exist for a moment."""
-
-FIRST_WINDOW = 2_000
 AT_ONCE = 100
 BYTES_AT_ONCE = 1 << 16
-SPOOL_BYTES = 4 << 20
 
 # Dates come naive, which is the fastest, and are UTC; those that Python cannot hold come as milliseconds.
 _OPTIONS: CodecOptions[Document] = CodecOptions(
     unicode_decode_error_handler="replace", datetime_conversion=DatetimeConversion.DATETIME_AUTO
 )
+_FASTER_OPTIONS: CodecOptions[Document] = CodecOptions()
+_RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
 _INT32 = Struct("<i")
 _length_at = _INT32.unpack_from
-
-
-class _Window(NamedTuple):
-    """A raw document, and where in it the wanted elements stand, one after another."""
-
-    raw: bytes
-    start: int
-    end: int
 
 
 class StoredArray:
     """The array `field` of one document. Elements that are appended while it is read are not seen."""
 
     def __init__(self, collection: Collection[Document], document_id: Any, field: str, *, in_memory: bool) -> None:
-        self._collection = collection
-        self._match = {"$match": {"_id": document_id}}
+        self._name = collection.name
         self._field = field
-        self._path = f"${field}"
+        self._match = {"$match": {"_id": document_id}}
         self._held = _held(collection, document_id, field) if in_memory else None
+        if not in_memory:
+            self._raw = collection.with_options(codec_options=_RAW)
+        self._array = {"$cond": [{"$isArray": f"${field}"}, f"${field}", []]}
+        # What tells the first element from another, without the element itself, which may be as large as a document.
+        size = {"$cond": [{"$eq": [{"$type": "$$e"}, "object"]}, {"$bsonSize": "$$e"}, None]}
+        parts = [size, *(f"$$e.{name}" for name in ("event_id", "sequence", "timestamp"))]
+        self._mark = {"$let": {"vars": {"e": {"$arrayElemAt": [self._array, 0]}}, "in": parts}}
+        self._first: bytes | None = None
+        self._count = 0
 
     def values(self, path: str) -> list[Any]:
         """What every element has at a path, None where it has nothing: one small answer, however large the array."""
         if self._held is not None:
             return [_at(element, path.split(".")) for element in self._held]
-        is_array = {"$isArray": self._path}
-        count = {"$cond": [is_array, {"$size": self._path}, 0]}
-        found = self._project({"count": count, "values": f"{self._path}.{path}"})
-        values = found.get("values")
-        if not found.get("count"):
-            return []
-        if isinstance(values, list) and len(values) == found["count"]:
-            return values
-        # A path leaves out the elements that have nothing there; to map each of them takes the server twice as long.
-        mapped = {"$map": {"input": self._path, "in": {"$ifNull": [f"$$this.{path}", None]}}}
-        return list(self._project({"values": {"$cond": [is_array, mapped, []]}}).get("values") or [])
+        found = self._decoded({"count": {"$size": self._array}, "values": f"${self._field}.{path}"})
+        self._count = found["count"]
+        values = found.get("values") if self._count else []
+        if not isinstance(values, list) or len(values) != self._count:
+            # A path leaves out the elements that have nothing there; to map each takes the server twice as long.
+            mapped = {"$map": {"input": self._array, "in": {"$ifNull": [f"$$this.{path}", None]}}}
+            values = self._decoded({"values": mapped})["values"]
+        return list(values)
 
     def read(self, positions: Sequence[int]) -> Iterator[list[Any]]:
         """The elements at these positions, decoded, a few at a time. Raises Conflict where the array was rewritten."""
+        if not positions:
+            return iter(())
         return self._in_place(positions) if isinstance(positions, range) else self._out_of_order(positions)
 
     def _in_place(self, positions: range) -> Iterator[list[Any]]:
-        for raw, start, end in self._windows(positions.start, positions.stop):
-            run_start = start
-            for count, run_end in enumerate(_element_ends(raw, start, end), 1):
-                if count % AT_ONCE == 0 or run_end - run_start > BYTES_AT_ONCE or run_end == end:
-                    yield _decoded(raw[run_start:run_end])
-                    run_start = run_end
+        raw, start, end = self._window(positions.start, len(positions))
+        count = 0
+        for count, element_end in enumerate(islice(_element_ends(raw, start, end), len(positions)), 1):
+            if count % AT_ONCE == 0 or element_end - start > BYTES_AT_ONCE or count == len(positions):
+                yield _decoded(raw[start:element_end])
+                start = element_end
+        if count < len(positions):
+            raise self._rewritten()
 
     def _out_of_order(self, positions: Sequence[int]) -> Iterator[list[Any]]:
-        # All elements are kept raw, in a file where they are many, and fetched from there in the order asked for.
-        offsets = typed_array("Q", [0])
-        with tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES) as spool:
-            for raw, start, end in self._windows(0, max(positions, default=-1) + 1):
-                base = offsets[-1] - start
-                offsets.extend(base + element_end for element_end in _element_ends(raw, start, end))
-                spool.write(memoryview(raw)[start:end])
-            for at in range(0, len(positions), AT_ONCE):
-                run = []
-                for position in positions[at : at + AT_ONCE]:
-                    spool.seek(offsets[position])
-                    run.append(spool.read(offsets[position + 1] - offsets[position]))
-                yield _decoded(b"".join(run))
+        wanted = max(positions) + 1
+        raw, start, end = self._window(0, wanted)
+        ends = typed_array("I", [start])
+        ends.extend(_element_ends(raw, start, end))
+        if len(ends) <= wanted:
+            raise self._rewritten()
+        for at in range(0, len(positions), AT_ONCE):
+            run = (raw[ends[position] : ends[position + 1]] for position in positions[at : at + AT_ONCE])
+            yield _decoded(b"".join(run))
 
-    def _windows(self, start: int, stop: int) -> Iterator[_Window]:
+    def _window(self, start: int, size: int) -> tuple[bytes, int, int]:
+        """A raw document, and where in it these elements stand, one after another; more may come behind them."""
         if self._held is not None:
-            raw = bson.encode({"window": self._held[start:stop]})
-            yield _Window(raw, *_array_in(raw, "window"))
-            return
-        array = {"$cond": [{"$isArray": self._path}, self._path, []]}
-        first_seen: bytes | None = None
-        size = FIRST_WINDOW
-        while start < stop:
-            size = min(size, stop - start)
-            projection = {"first": {"$slice": [array, 1]}, "window": {"$slice": [array, start, size]}}
-            batches = self._collection.aggregate_raw_batches([self._match, {"$project": projection}])
-            batch = next(iter(batches), b"")
-            assert isinstance(batch, bytes)  # what its type says is what other cursors give
-            raw = batch
-            if not raw:
-                raise self._rewritten()
-            first = raw[slice(*_array_in(raw, "first"))]
-            window = _Window(raw, *_array_in(raw, "window"))
-            if (first_seen is not None and first != first_seen) or window.start == window.end:
-                raise self._rewritten()
-            first_seen = first
-            yield window
-            start += size
-            size = max(1, size * WINDOW_BYTES // len(raw))
+            raw = bson.encode({"window": self._held[start : start + size]})
+        else:
+            whole = start == 0 and size == self._count  # to cut costs the server more than to send all
+            raw = self._asked({"window": self._array if whole else {"$slice": [self._array, start, size]}})
+        return raw, *_array_in(raw, "window")
 
-    def _project(self, fields: Document) -> Document:
-        return next(iter(self._collection.aggregate([self._match, {"$project": {"_id": 0, **fields}}])), {})
+    def _decoded(self, fields: Document) -> Document:
+        return bson.decode(self._asked(fields), _OPTIONS)
+
+    def _asked(self, fields: Document) -> bytes:
+        """The document with these fields. That its first element is still the same says that positions are, too."""
+        projection = {"_id": 0, "first": self._mark, **fields}
+        found = next(iter(self._raw.aggregate([self._match, {"$project": projection}])), None)
+        if found is None:
+            raise self._rewritten()
+        raw = found.raw if isinstance(found.raw, bytes) else bytes(found.raw)  # newer drivers give a view
+        first = raw[slice(*_array_in(raw, "first"))]
+        if self._first is not None and first != self._first:
+            raise self._rewritten()
+        self._first = first
+        return raw
 
     def _rewritten(self) -> Conflict:
-        what = f"{self._collection.name}: a document was rewritten while its {self._field} were being read."
+        what = f"{self._name}: a document was rewritten while its {self._field} were being read."
         return Conflict(what=what, hint="Run it again.")
 
 
@@ -189,5 +180,8 @@ def _decoded(run: bytes) -> list[Any]:
     """Elements that stand one after another, as the list that they would be in a document."""
     elements = _INT32.pack(len(run) + 5) + run + b"\x00"
     document = _INT32.pack(len(elements) + 8) + b"\x04a\x00" + elements + b"\x00"
-    decoded: list[Any] = bson.decode(document, _OPTIONS)["a"]  # the decoder does not look at an array's names
+    try:  # the decoder does not look at the names of an array's elements
+        decoded: list[Any] = bson.decode(document, _FASTER_OPTIONS)["a"]
+    except (InvalidBSON, OverflowError):
+        decoded = bson.decode(document, _OPTIONS)["a"]
     return decoded

@@ -188,6 +188,8 @@ def in_order(sequences: Sequence[Any]) -> Sequence[int]:
 
 def order_keys(sequences: Sequence[Any]) -> list[int]:
     """What the messages of an array are ordered by: their own sequence, or where there is none their predecessor's."""
+    if set(map(type, sequences)) <= {int}:
+        return list(sequences)
     keys: list[int] = []
     key = -(2**63)
     for sequence in sequences:

@@ -12,47 +12,47 @@ from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.repairs import Repair, Repairs
 from chatstore_cli.transcripts import ag2, jsonl, openai
 
-Rows = Callable[[Iterable[Message], Repairs], Iterator[dict[str, Any]]]
+Row = dict[str, Any]
 Transcript = Callable[[Iterable[Message], Repairs], Iterator[bytes]]
 """Messages in, pieces of a file out, as they come; what had to be repaired is counted on the way."""
 
 _OPTIONS = orjson.OPT_UTC_Z
 
 
-def _lines(rows: Rows) -> Transcript:
+def _lines(batches: Callable[[Iterable[Message]], Iterator[list[Row]]]) -> Transcript:
     """A JSON object a line."""
 
     def written(messages: Iterable[Message], repairs: Repairs) -> Iterator[bytes]:
         dumps, options = orjson.dumps, _OPTIONS | orjson.OPT_APPEND_NEWLINE
-        for row in rows(messages, repairs):
+        for batch in batches(messages):
             try:
-                yield dumps(row, option=options)
+                yield b"".join([dumps(row, option=options) for row in batch])
             except TypeError:
-                yield _repaired(row, repairs) + b"\n"
+                yield b"".join([_encoded(row, repairs) + b"\n" for row in batch])
 
     return written
 
 
-def _array(rows: Rows) -> Transcript:
+def _array(rows: Callable[[Iterable[Message], Repairs], Iterator[Row]]) -> Transcript:
     """One JSON array, an object a line."""
 
     def written(messages: Iterable[Message], repairs: Repairs) -> Iterator[bytes]:
         before = b"[\n"
         for row in rows(messages, repairs):
-            try:
-                yield before + orjson.dumps(row, option=_OPTIONS)
-            except TypeError:
-                yield before + _repaired(row, repairs)
+            yield before + _encoded(row, repairs)
             before = b",\n"
         yield b"[]\n" if before == b"[\n" else b"\n]\n"
 
     return written
 
 
-def _repaired(row: dict[str, Any], repairs: Repairs) -> bytes:
-    # orjson refuses integers beyond 64 bits and lone surrogates (FACTS A); only the latter cannot be written at all.
-    repairs.count(Repair.TEXT_UNWRITABLE)
-    return json_text(row).encode()
+def _encoded(row: Row, repairs: Repairs) -> bytes:
+    try:
+        return orjson.dumps(row, option=_OPTIONS)
+    except TypeError:
+        # orjson refuses integers beyond 64 bits and lone surrogates (FACTS A); only the latter cannot be written at all.
+        repairs.count(Repair.TEXT_UNWRITABLE)
+        return json_text(row).encode()
 
 
 TRANSCRIPTS: dict[str, Transcript] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,8 +17,9 @@ from chatstore_cli.domain.errors import Conflict
 from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
 from chatstore_cli.domain.session import SessionStatus
 from chatstore_cli.mongo import raw_arrays
-from chatstore_cli.mongo.connection import Connection
+from chatstore_cli.mongo.connection import Connection, connect
 from chatstore_cli.mongo.layouts.workflow import WorkflowLayout
+from chatstore_cli.mongo.raw_arrays import StoredArray
 from chatstore_cli.mongo.workflow_documents import UPDATED_FIELDS, to_messages, to_session
 from tests.mongod import Mongod
 
@@ -227,13 +228,11 @@ def _elements(count: int, chance: random.Random) -> list[Any]:
 
 
 @pytest.mark.parametrize("shuffled", [False, True])
-@pytest.mark.parametrize("window", [1_000, 1 << 22])
-def test_an_array_read_in_windows_is_the_array(
-    any_connection: Connection, monkeypatch: pytest.MonkeyPatch, shuffled: bool, window: int
+@pytest.mark.parametrize("at_once", [1, 100])
+def test_an_array_read_a_few_elements_at_a_time_is_the_array(
+    any_connection: Connection, monkeypatch: pytest.MonkeyPatch, shuffled: bool, at_once: int
 ) -> None:
-    monkeypatch.setattr(raw_arrays, "WINDOW_BYTES", window)
-    monkeypatch.setattr(raw_arrays, "FIRST_WINDOW", 3)
-    monkeypatch.setattr(raw_arrays, "SPOOL_BYTES", 500)
+    monkeypatch.setattr(raw_arrays, "AT_ONCE", at_once)
     chance = random.Random(5)
     elements = _elements(1500, chance)
     if shuffled:
@@ -249,48 +248,57 @@ def test_an_array_read_in_windows_is_the_array(
     assert list(layout.messages("s", MessageSelection(after_sequence=5000))) == []
 
 
-def test_messages_pushed_while_they_are_read_are_not_mixed_in(
-    connection: Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(raw_arrays, "FIRST_WINDOW", 3)
-    monkeypatch.setattr(raw_arrays, "WINDOW_BYTES", 1)
+@pytest.fixture
+def half_read(connection: Connection) -> StoredArray:
+    """An array of fifty whose order has been looked at, and whose elements have not been fetched yet."""
     sessions = connection.collection("chat_sessions")
     sessions.insert_one({"_id": "s", "messages": [{"content": number} for number in range(50)]})
-    messages = WorkflowLayout(connection, Settings()).messages("s", MessageSelection())
-    first = next(messages)
-    sessions.update_one({"_id": "s"}, {"$push": {"messages": {"content": "new"}}})
-    assert [message.content for message in [first, *messages]] == list(range(50))
+    stored_array = StoredArray(sessions, "s", "messages", in_memory=False)
+    assert stored_array.values("sequence") == [None] * 50
+    return stored_array
 
 
+ORDERS: list[Sequence[int]] = [range(50), range(20, 50), list(reversed(range(50)))]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_messages_pushed_meanwhile_are_not_mixed_in(
+    connection: Connection, half_read: StoredArray, order: Sequence[int]
+) -> None:
+    connection.collection("chat_sessions").update_one({"_id": "s"}, {"$push": {"messages": {"content": "new"}}})
+    assert [element["content"] for run in half_read.read(order) for element in run] == list(order)
+
+
+@pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize(
     "change",
-    [{"$pop": {"messages": -1}}, {"$set": {"messages": []}}, {"$unset": {"messages": ""}}, {"$set": {"messages": "gone"}}],
-)  # fmt: skip
-def test_messages_taken_away_while_they_are_read_end_it_with_a_conflict(
-    connection: Connection, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
+    [
+        {"$pop": {"messages": -1}},
+        {"$pop": {"messages": 1}},
+        {"$set": {"messages": []}},
+        {"$unset": {"messages": ""}},
+        {"$set": {"messages": "gone"}},
+        None,
+    ],
+)
+def test_messages_taken_away_meanwhile_are_a_conflict(
+    connection: Connection, half_read: StoredArray, change: dict[str, Any] | None, order: Sequence[int]
 ) -> None:
-    monkeypatch.setattr(raw_arrays, "FIRST_WINDOW", 3)
-    monkeypatch.setattr(raw_arrays, "WINDOW_BYTES", 1)
     sessions = connection.collection("chat_sessions")
-    sessions.insert_one({"_id": "s", "messages": [{"content": number} for number in range(50)]})
-    messages = WorkflowLayout(connection, Settings()).messages("s", MessageSelection())
-    next(messages)
-    sessions.update_one({"_id": "s"}, change)
+    if change is None:
+        sessions.delete_one({"_id": "s"})
+    else:
+        sessions.update_one({"_id": "s"}, change)
     with pytest.raises(Conflict, match="rewritten while"):
-        list(messages)
+        list(half_read.read(order))
 
 
-def test_a_session_that_is_deleted_while_it_is_read_is_a_conflict(
-    connection: Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(raw_arrays, "FIRST_WINDOW", 3)
-    sessions = connection.collection("chat_sessions")
-    sessions.insert_one({"_id": "s", "messages": [{"content": number} for number in range(50)]})
-    messages = WorkflowLayout(connection, Settings()).messages("s", MessageSelection())
-    next(messages)
-    sessions.delete_one({"_id": "s"})
-    with pytest.raises(Conflict, match="rewritten while"):
-        list(messages)
+def test_a_message_as_large_as_a_document_can_be_is_read(start_mongod: Callable[..., Mongod]) -> None:
+    server = start_mongod(replica_set=False)
+    sessions = server.client()["chats"]["chat_sessions"]
+    sessions.insert_one({"_id": "s", "messages": [{"content": "x" * (15 << 20), "event_id": "e"}]})
+    layout = WorkflowLayout(connect(server.uri, "chats", timeout_seconds=10), Settings())
+    assert [len(message.content) for message in layout.messages("s", MessageSelection())] == [15 << 20]
 
 
 def test_the_last_messages_are_taken_from_segments_where_the_document_has_too_few(any_connection: Connection) -> None:

@@ -11,7 +11,7 @@ import heapq
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import groupby, product
+from itertools import groupby, product, repeat
 from typing import Any
 
 from chatstore_cli.config import Settings
@@ -235,10 +235,11 @@ class WorkflowLayout:
             ]
             for elements, positions in chosen(arrays, selection):
                 for run in elements.read(positions):
-                    for element in run:
-                        message = to_message(session_id, element)
-                        if selection.include_general or not message.from_general_agent:
-                            yield message
+                    messages = map(to_message, repeat(session_id), run)
+                    if selection.include_general:
+                        yield from messages
+                    else:
+                        yield from (message for message in messages if not message.from_general_agent)
 
     # --- segments ----------------------------------------------------------------------------------------------------
 
