@@ -145,6 +145,7 @@ def coarse(key: Key) -> Key:
 
 def wanted_of(lines: Iterable[dict[str, Any]]) -> Counter[Key]:
     """The messages of one journal: each line is one, but lines of a session with one `message_id` are one together."""
+    lines = list(lines)
     named = {(fields["session_id"], fields["message_id"]): fields for fields in lines if fields.get("message_id")}
     nameless = [fields for fields in lines if not fields.get("message_id")]
     return Counter(key_of_record(fields) for fields in [*named.values(), *nameless])

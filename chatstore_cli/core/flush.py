@@ -103,10 +103,13 @@ class Flush:
         has ended; its message says how far it got. A journal that cannot be read stops only itself, and is raised last.
         """
         began = time.monotonic()
-        if not self._options.rules.dry_run:
-            for done in self._store.prepare():
-                self._say(done)
-        self._collection = self._store.collection_id()
+        try:
+            if not self._options.rules.dry_run:
+                for done in self._store.prepare():
+                    self._say(done)
+            self._collection = self._store.collection_id()
+        except KeyboardInterrupt:
+            raise Interrupted(what="Nothing was stored yet. Run the same command again to go on.") from None
         threads = [threading.Thread(target=self._store_batches, daemon=True) for _ in range(STORING_THREADS)]
         for thread in threads:
             thread.start()
