@@ -89,7 +89,6 @@ def reader(
         "CHATSTORE_CONFIG": str(folder / "config.yaml"),
         "CHATSTORE_DATABASE": database,
     }
-    shutil.copytree(folder / "journals", chatstore.folder / "data/cache/chat_sessions")
     yield Reader(chatstore, done.out)
     mongo_client.drop_database(database)
 
@@ -120,7 +119,7 @@ def _check_configuration(chatstore: Chatstore, block: Block) -> None:
 
 def _check_output(block: Block, printed: str) -> None:
     seen = same_but_for_digits(printed)
-    missing = [line for line in same_but_for_digits(block.text) if line not in seen]
+    missing = [line for line in same_but_for_digits(block.text) if line not in seen and line != "…"]
     assert missing == [], f"{block.page}:{block.line}\n{printed}"
 
 

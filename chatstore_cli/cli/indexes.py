@@ -24,7 +24,8 @@ def check(context: typer.Context, layout: Layout = None) -> None:
     """Compare keys and options of the indexes, never names, with what the stored shapes need.
 
     `missing` is not there; `drifted` has the keys and other options; `unneeded` is asked for by no layout, and may be
-    the application's own. Ends with 6 when something is missing or has drifted.
+    the application's own. Ends with 6 when something is missing or has drifted; what a collection lacks that does not
+    exist yet is shown, and is no finding.
     """
     from chatstore_cli.core.indexes import is_finding
     from chatstore_cli.render.index_rows import INDEX_COLUMNS, index_row
@@ -32,7 +33,10 @@ def check(context: typer.Context, layout: Layout = None) -> None:
     invocation = Invocation(context)
     findings = _findings(invocation, layout)
     invocation.emit(Listing(INDEX_COLUMNS, [index_row(finding) for finding in findings]))
-    if any(map(is_finding, findings)):
+    there = invocation.stores.index_store.existing_collections()
+    for absent in dict.fromkeys(finding.collection for finding in findings if finding.collection not in there):
+        invocation.say(f"{absent} does not exist yet; chatstore indexes apply creates it with its indexes.")
+    if any(is_finding(finding) for finding in findings if finding.collection in there):
         invocation.say("Create what is missing with: chatstore indexes apply")
         raise typer.Exit(ExitCode.FINDINGS)
 
