@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from typing import Annotated
 
@@ -12,9 +12,10 @@ import typer
 from chatstore_cli.cli.filters import LayoutOption
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single
-from chatstore_cli.domain.errors import ExitCode
+from chatstore_cli.domain.errors import ExitCode, WrongUse
 from chatstore_cli.domain.queries import MessageSelection
 from chatstore_cli.render.listing import Column, Record
+from chatstore_cli.render.output_format import OutputFormat
 
 app = single()
 
@@ -51,16 +52,24 @@ def resume(
     """Print a session's history in the order it happened, so that a model can go on from it.
 
     Messages of the general agent are left out, and --last counts what is left. What had to be repaired so that AG2 or
-    OpenAI's API takes the messages, such as a tool's result whose call was cut off, is counted on stderr.
+    OpenAI's API takes the messages, such as a tool's result whose call was cut off, is counted on stderr. With -o json
+    the lines of jsonl become one object, {"items": [...], "next_cursor": null}.
     """
     from chatstore_cli.core.resume import open_history
 
     invocation = Invocation(context)
+    output = invocation.options.output
+    if to is None and output not in (None, OutputFormat.JSON, OutputFormat.JSONL):
+        raise WrongUse(
+            what=f"A history has formats of its own, and -o {output} is none of them.",
+            hint="Choose one with --as: jsonl, ag2 or openai.",
+        )
     selection = MessageSelection(last, after_sequence, include_general)
     history = open_history(lambda: invocation.stores.session_readers(layout), chat_id, selection, transcript)
     with ExitStack() as stack:
         write_all = _to_stdout() if to is None else _to_file(to, force, stack)
-        write_all(history.pieces())
+        one_object = to is None and output is OutputFormat.JSON and transcript == "jsonl"
+        write_all(_items(history.pieces()) if one_object else history.pieces())
     sys.stdout.flush()
     for note in history.notes():
         invocation.say(note + ".")
@@ -76,6 +85,16 @@ def resume(
             "file": to,
         }
         invocation.emit(Record([Column(key, key.replace("_", " ").upper()) for key in row], row))
+
+
+def _items(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Lines of JSON as the one object that `-o json` promises."""
+    before = b'{"items": [\n'
+    for piece in pieces:
+        if lines := piece.rstrip(b"\n"):
+            yield before + lines.replace(b"\n", b",\n")
+            before = b",\n"
+    yield b'{"items": [], "next_cursor": null}\n' if before != b",\n" else b'\n], "next_cursor": null}\n'
 
 
 def _to_file(to: str, force: bool, stack: ExitStack) -> Callable[[Iterable[bytes]], None]:

@@ -263,3 +263,22 @@ def test_on_a_terminal_stored_text_cannot_give_orders(chatstore: Chatstore, data
     piped = chatstore("resume", "evil").out
     assert json.loads(piped)["content"] == content
     assert "\u202e" in piped
+
+
+def test_output_json_is_one_object_and_a_table_is_refused(chatstore, database):
+    database.chat_sessions.insert_one(
+        {
+            "chat_id": "c-1",
+            "messages": [{"role": "user", "content": f"a\n{number}", "sequence": number} for number in (1, 2)],
+        }
+    )
+    shown = chatstore("resume", "c-1", "-o", "json")
+    assert shown.code == 0
+    told = json.loads(shown.out)
+    assert [row["content"] for row in told["items"]] == ["a\n1", "a\n2"]
+    assert told["next_cursor"] is None
+    database.chat_sessions.insert_one({"chat_id": "empty", "messages": []})
+    assert json.loads(chatstore("resume", "empty", "-o", "json").out) == {"items": [], "next_cursor": None}
+    refused = chatstore("resume", "c-1", "-o", "csv")
+    assert (refused.code, refused.out) == (2, "")
+    assert "--as" in refused.err
