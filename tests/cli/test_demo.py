@@ -15,8 +15,12 @@ from pymongo.database import Database
 from chatstore_cli.core.demo import DEMO_DATABASE, STEPS
 from chatstore_cli.core.sample_chats import sample_chats
 from chatstore_cli.domain.times import utc_now
+from chatstore_cli.files.sample_folder import MarkedFolder
+from chatstore_cli.mongo.connection import connect
+from chatstore_cli.mongo.sample_store import MongoSampleStore
 from tests.conftest import Chatstore, Outcome
 
+EXPECTED = [{"command": shlex.join(["chatstore", *step.arguments]), "exit_code": 0, "expected": 0} for step in STEPS]
 Client = MongoClient[dict[str, Any]]
 
 
@@ -42,36 +46,45 @@ def _commands(shown: str) -> list[str]:
     return [line.removeprefix("$ ") for line in shown.splitlines() if line.startswith("$ chatstore")]
 
 
-def test_the_demo_shows_every_step_twice_over_and_stores_each_sample_once(
-    chatstore: Chatstore, mongo_uri: str, demo_database: Database[dict[str, Any]], folder: Path
-) -> None:
-    """The second run works as well as the first; what chatstore says it stored is what a driver counts."""
-    samples = sample_chats(utc_now())
-    for _ in range(2):
-        done = _demo(chatstore, mongo_uri, folder)
-        assert (done.code, "Traceback" in done.err) == (0, False), done.out + done.err
-        assert _commands(done.out) == [shlex.join(["chatstore", *step.arguments]) for step in STEPS]
-        assert demo_database.chat_messages.count_documents({}) == samples.journal_messages
-        assert demo_database.chat_sessions.count_documents({}) == len(samples.sessions)
-        assert len(list((folder / "journals").glob("*.jsonl"))) == len(samples.journals)
-
-
-def test_the_demo_is_led_nowhere_else_by_the_environment(
+def test_the_demo_shows_every_step_and_a_second_run_works_as_well_as_the_first(
     chatstore: Chatstore,
     mongo_uri: str,
     database: Database[dict[str, Any]],
     demo_database: Database[dict[str, Any]],
     folder: Path,
 ) -> None:
-    """The fixture's environment names the test's own database; what the demo says to type leads to the samples."""
-    done = _demo(chatstore, mongo_uri, folder)
-    assert done.code == 0, done.out + done.err
+    """Each sample is stored once, as a driver counts. The environment names the test's own database: it stays empty.
+
+    The second run is one with -o json: there the steps are the data, and what they print is talk.
+    """
+    first = _demo(chatstore, mongo_uri, folder)
+    assert (first.code, "Traceback" in first.err) == (0, False), first.out + first.err
+    assert _commands(first.out) == [row["command"] for row in EXPECTED]
+    _check_samples(demo_database, folder)
+
+    second = _demo(chatstore, mongo_uri, folder, "-o", "json")
+    assert second.code == 0, second.err
+    assert json.loads(second.out)["items"] == EXPECTED
+    assert _commands(second.err) == [row["command"] for row in EXPECTED]
+    _check_samples(demo_database, folder)
     assert database.list_collection_names() == []
-    exported = [line.removeprefix("$ export ") for line in done.out.splitlines() if line.startswith("$ export ")]
+
+    # What the demo says to type leads later commands to the samples.
+    exported = [line.removeprefix("$ export ") for line in first.out.splitlines() if line.startswith("$ export ")]
     environment = {name: shlex.split(value)[0] for name, _, value in (line.partition("=") for line in exported)}
+    assert f"To remove it all: chatstore demo --uri {mongo_uri} --folder {folder} --remove --yes" in first.err.replace(
+        "'", ""
+    )
     listed = chatstore("sessions", "list", "-o", "json", "--limit", "100", env=environment)
     sessions = demo_database.chat_sessions.count_documents({}) + len(demo_database.chat_messages.distinct("session_id"))
     assert len(json.loads(listed.out)["items"]) == sessions
+
+
+def _check_samples(database: Database[dict[str, Any]], folder: Path) -> None:
+    samples = sample_chats(utc_now())
+    assert database.chat_messages.count_documents({}) == samples.journal_messages
+    assert database.chat_sessions.count_documents({}) == len(samples.sessions)
+    assert len(list((folder / "journals").glob("*.jsonl"))) == len(samples.journals)
 
 
 def test_the_demo_leaves_a_database_alone_that_holds_anything_else(
@@ -108,8 +121,9 @@ def test_the_demo_leaves_a_folder_alone_that_holds_anything_else(
 def test_removing_says_what_goes_and_does_nothing_without_yes(
     chatstore: Chatstore, mongo_uri: str, demo_database: Database[dict[str, Any]], folder: Path
 ) -> None:
-    shown = _demo(chatstore, mongo_uri, folder).err
-    documents = sum(demo_database[name].estimated_document_count() for name in demo_database.list_collection_names())
+    MongoSampleStore(connect(mongo_uri, DEMO_DATABASE, timeout_seconds=10), "chat_sessions").replace([{}, {}])
+    MarkedFolder(folder).replace({"journals/s-1.jsonl": ""})
+    documents = 3  # two sessions and the mark
 
     refused = _demo(chatstore, mongo_uri, folder, "--remove")
     assert refused.code == 2
@@ -118,25 +132,13 @@ def test_removing_says_what_goes_and_does_nothing_without_yes(
     assert folder.exists()
     assert sum(demo_database[name].count_documents({}) for name in demo_database.list_collection_names()) == documents
 
-    removal = next(line for line in shown.splitlines() if line.startswith("To remove it all: chatstore "))
-    removed = chatstore(*shlex.split(removal.removeprefix("To remove it all: chatstore ")))
+    removed = _demo(chatstore, mongo_uri, folder, "--remove", "--yes")
     assert removed.code == 0, removed.err
     assert not folder.exists()
     assert demo_database.list_collection_names() == []
 
     again = _demo(chatstore, mongo_uri, folder, "--remove")
     assert (again.code, again.err.splitlines()[-1]) == (0, "There is nothing of the demo to remove.")
-
-
-def test_with_json_the_steps_are_the_data_and_their_output_is_talk(
-    chatstore: Chatstore, mongo_uri: str, demo_database: Database[dict[str, Any]], folder: Path
-) -> None:
-    done = _demo(chatstore, mongo_uri, folder, "-o", "json")
-    assert done.code == 0, done.err
-    assert json.loads(done.out)["items"] == [
-        {"command": shlex.join(["chatstore", *step.arguments]), "exit_code": 0, "expected": 0} for step in STEPS
-    ]
-    assert _commands(done.err) == [shlex.join(["chatstore", *step.arguments]) for step in STEPS]
 
 
 def test_read_only_refuses_the_demo(chatstore: Chatstore, mongo_uri: str, folder: Path) -> None:
