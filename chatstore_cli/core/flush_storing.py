@@ -243,11 +243,15 @@ class Storer:
         """Ids that were there when storing: stored by our own lost attempt, by another writer, or by an equal line."""
         named = [entry for entry in inserted.duplicates if not entry.key]
         contents = self._contents_of(named)
+        places: dict[str, object] = {}
+        if attempts > 1 and inserted.duplicates:
+            identities = [entry.identity for entry in inserted.duplicates]
+            places = self._patience.answer(lambda: self._store.stored_places(identities))[0]
         ours: set[str] = set()
         for entry in inserted.duplicates:
             if not entry.key and not _is_content_of(entry, contents.get(entry.identity)):
                 self._refuse_other_content(passes[entry.source], entry)
-            elif attempts > 1:
+            elif places.get(entry.identity) == entry.number:
                 ours.add(entry.identity)
         return len(ours)
 

@@ -65,6 +65,10 @@ class MessageStore(Protocol):
         """The content of each of the ids that is stored."""
         ...
 
+    def stored_places(self, identities: Sequence[str]) -> dict[str, object]:
+        """The place in its journal under which each of the ids was stored."""
+        ...
+
     def foreign_contents(self, session: str) -> Iterator[StoredContent]:
         """What the session's rows hold that were stored under ids that are not ours."""
         ...

@@ -126,6 +126,12 @@ class MongoMessageStore:
             rows = self._rows(wanted, fields)
             return {row["_id"]: (row.get("role"), row.get("created_at"), row.get("text")) for row in rows}
 
+    def stored_places(self, identities: Sequence[str]) -> dict[str, object]:
+        """The place in its journal under which each of the ids was stored."""
+        with driver_errors(f"looking up messages in {self._name}"):
+            rows = self._rows({"_id": {"$in": list(identities)}}, {"sequence": 1})
+            return {row["_id"]: row.get("sequence") for row in rows}
+
     def _rows(self, wanted: Document, fields: Document) -> Iterator[Document]:
         if self._connection.in_memory:
             yield from self._messages.find(wanted, fields)
