@@ -68,6 +68,13 @@ def connect(
     if "\x00" in database or not database or any(sign in database for sign in '/\\. "$'):
         raise BadValue(name="mongo.database", value=database, expected="a database name")
     milliseconds = max(1, int(timeout_seconds * 1000))
+    limits = {
+        "serverSelectionTimeoutMS": milliseconds,
+        "connectTimeoutMS": milliseconds,
+        "socketTimeoutMS": None if answer_seconds is None else int(answer_seconds * 1000),
+    }
+    stated = uri.partition("?")[2].lower()
+    unstated: dict[str, Any] = {name: limit for name, limit in limits.items() if name.lower() + "=" not in stated}
     concern: int | str = int(write_concern) if write_concern.isdigit() else write_concern
     try:
         client: MongoClient[Document] = MongoClient(
@@ -77,9 +84,7 @@ def connect(
             uuidRepresentation="standard",
             unicode_decode_error_handler="replace",
             datetime_conversion="DATETIME_AUTO",
-            serverSelectionTimeoutMS=milliseconds,
-            connectTimeoutMS=milliseconds,
-            socketTimeoutMS=None if answer_seconds is None else int(answer_seconds * 1000),
+            **unstated,  # what the URI states itself holds
         )
     except (driver.InvalidURI, driver.ConfigurationError, ValueError, TypeError, OSError) as error:
         if uri.startswith("mongodb+srv://") and "DNS" in str(error):
