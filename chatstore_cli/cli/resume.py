@@ -72,7 +72,7 @@ def resume(
         write_all(_items(history.pieces()) if one_object else history.pieces())
     sys.stdout.flush()
     for note in history.notes():
-        invocation.say(note + ".")
+        invocation.say(note)
     if to is None:
         return
     invocation.say(f"Wrote {history.messages} messages of session {chat_id} ({history.session.layout}) to {to}.")

@@ -35,7 +35,7 @@ class History:
 
     def notes(self) -> list[str]:
         """What is to be told beside the transcript."""
-        left_out = f"{self.left_out} messages of the general agent left out; --include-general keeps them"
+        left_out = f"Messages of the general agent, left out (--include-general keeps them): {self.left_out}"
         return ([left_out] if self.left_out else []) + self.repairs.notes()
 
     def _selected(self) -> Iterator[Message]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import re
@@ -54,4 +55,11 @@ def writable(value: Any) -> Any:
         return {writable(str(key)): writable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [writable(item) for item in value]
-    return writable(rfc3339(value) if isinstance(value, datetime) else str(value))
+    return writable(as_text(value))
+
+
+def as_text(value: Any) -> str:
+    """What stands for a value that JSON has no type for: bytes in base64, an instant in RFC 3339, else its text."""
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    return str(rfc3339(value)) if isinstance(value, datetime) else str(value)

@@ -9,15 +9,15 @@ from enum import StrEnum
 class Repair(StrEnum):
     """One kind of change; the value says what was found and what became of it."""
 
-    CALL_UNREADABLE = "tool calls that could not be read, left out"
-    CALL_UNANSWERED = "tool calls without a result, given a stand-in that says so"
-    RESULT_MOVED = "tool results that stood further down, moved up to their call"
-    RESULT_ORPHANED = "tool results without their call, turned into user messages"
-    ROLE_UNKNOWN = "messages of an unknown role, taken as the user's"
-    SPEAKER_MISSING = "messages that name no speaker, named after their role"
-    NAME_CHANGED = "messages whose speaker's name was changed to what is allowed"
-    CONTENT_FLATTENED = "messages whose content was turned into text"
-    TEXT_UNWRITABLE = "messages with characters or numbers that JSON cannot hold, replaced"
+    CALL_UNREADABLE = "Tool calls that could not be read, left out"
+    CALL_UNANSWERED = "Tool calls without a result, given a stand-in that says so"
+    RESULT_MOVED = "Tool results that stood further down, moved up to their call"
+    RESULT_ORPHANED = "Tool results without their call, turned into user messages"
+    ROLE_UNKNOWN = "Messages of an unknown role, taken as the user's"
+    SPEAKER_MISSING = "Messages that name no speaker, named after their role"
+    NAME_CHANGED = "Messages whose speaker's name was changed to what is allowed"
+    CONTENT_FLATTENED = "Messages whose content was turned into text"
+    TEXT_UNWRITABLE = "Messages with characters or numbers that JSON cannot hold, replaced"
 
 
 class Repairs:
@@ -35,4 +35,4 @@ class Repairs:
 
     def notes(self) -> list[str]:
         """A line for each kind that was made."""
-        return [f"{self._counts[repair]} {repair.value}" for repair in Repair if self._counts[repair]]
+        return [f"{repair.value}: {self._counts[repair]}" for repair in Repair if self._counts[repair]]

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from chatstore_cli.domain.content import json_text
+from chatstore_cli.domain.content import as_text, json_text
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.repairs import Repair, Repairs
 from chatstore_cli.transcripts import ag2, jsonl, openai
@@ -26,7 +26,7 @@ def _lines(batches: Callable[[Iterable[Message]], Iterator[list[Row]]]) -> Trans
         dumps, options = orjson.dumps, _OPTIONS | orjson.OPT_APPEND_NEWLINE
         for batch in batches(messages):
             try:
-                yield b"".join([dumps(row, option=options) for row in batch])
+                yield b"".join([dumps(row, as_text, options) for row in batch])
             except TypeError:
                 yield b"".join([_encoded(row, repairs) + b"\n" for row in batch])
 
@@ -48,7 +48,7 @@ def _array(rows: Callable[[Iterable[Message], Repairs], Iterator[Row]]) -> Trans
 
 def _encoded(row: Row, repairs: Repairs) -> bytes:
     try:
-        return orjson.dumps(row, option=_OPTIONS)
+        return orjson.dumps(row, as_text, _OPTIONS)
     except TypeError:
         # orjson refuses integers beyond 64 bits and lone surrogates (FACTS A); only the latter cannot be written at all.
         repairs.count(Repair.TEXT_UNWRITABLE)

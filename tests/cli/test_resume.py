@@ -46,7 +46,7 @@ def test_it_prints_a_line_a_message_in_order_without_the_general_agent(chatstore
     rows = lines(done.out)
     assert [row["sequence"] for row in rows] == sorted(row["sequence"] for row in rows)
     assert len(rows) == len(chats[RESUMED]["messages"]) - 2
-    assert done.err == "2 messages of the general agent left out; --include-general keeps them.\n"
+    assert done.err == "Messages of the general agent, left out (--include-general keeps them): 2\n"
 
 
 def test_include_general_keeps_every_message(chatstore: Chatstore, chats: Any) -> None:
@@ -64,7 +64,7 @@ def test_last_counts_what_is_left_and_tells_what_was_left_out_among_it(
     done = chatstore("resume", RESUMED, "--last", str(last))
     assert lines(done.out) == kept
     left_out = len([row for row in every if row["sequence"] >= kept[0]["sequence"]]) - len(kept)
-    assert done.err.startswith(f"{left_out} messages of the general agent") if left_out else done.err == ""
+    assert done.err.endswith(f"left out (--include-general keeps them): {left_out}\n") if left_out else done.err == ""
 
 
 def test_after_sequence_gives_what_came_later(chatstore: Chatstore, chats: Any) -> None:
@@ -84,7 +84,7 @@ def test_other_transcripts_are_one_array(chatstore: Chatstore, chats: Any, trans
 def test_repairs_are_counted_on_stderr(chatstore: Chatstore, chats: Any) -> None:
     done = chatstore("resume", RESUMED, "--as", "openai", "--last", "2")
     assert [row["role"] for row in json.loads(done.out)] == ["user", "assistant"]
-    assert done.err == "1 tool results without their call, turned into user messages.\n"
+    assert done.err == "Tool results without their call, turned into user messages: 1\n"
     assert chatstore("resume", RESUMED, "--as", "openai", "--last", "2", "--quiet").err == ""
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -123,7 +124,7 @@ def test_openai_gets_an_answer_for_every_call_and_is_told_where_there_was_none()
         {"role": "assistant", "content": None, "tool_calls": CALLS},
         {"role": "tool", "content": "(no result was stored)", "tool_call_id": "c1"},
     ]
-    assert repairs.notes() == ["1 tool calls without a result, given a stand-in that says so"]
+    assert repairs.notes() == ["Tool calls without a result, given a stand-in that says so: 1"]
 
 
 def test_openai_names_are_of_allowed_letters_and_stay_apart() -> None:
@@ -173,6 +174,15 @@ def test_what_json_cannot_hold_is_replaced_and_counted(transcript: str) -> None:
     text = written(transcript, Message("s", "user", "a\udc80b", name="n"), repairs=repairs)
     assert "a\ufffdb" in text.decode()
     assert repairs[Repair.TEXT_UNWRITABLE] == 1
+
+
+@pytest.mark.parametrize("transcript", TRANSCRIPTS)
+def test_what_json_has_no_type_for_is_its_text(transcript: str) -> None:
+    repairs = Repairs()
+    content = {"id": UUID("0349bd11-5f4f-4a57-9d2a-6a2f2a4c7c11"), "at": AT, "bytes": b"\x00\xff"}
+    text = written(transcript, Message("s", "user", content, name="n"), repairs=repairs).decode().replace("\\", "")
+    assert '{"id":"0349bd11-5f4f-4a57-9d2a-6a2f2a4c7c11","at":"2026-03-02T11:41:00.195769Z","bytes":"AP8="}' in text
+    assert repairs[Repair.TEXT_UNWRITABLE] == 0
 
 
 _values = st.recursive(
