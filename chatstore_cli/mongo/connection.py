@@ -33,6 +33,7 @@ _UNAUTHORIZED = {13, 18, 8000, 33}
 _TOO_SLOW = {50, 262}
 _CONFLICTS = {85, 86, 11000}
 RETRYABLE_CODES = {6, 7, 89, 91, 112, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436, 64, 100}
+RETRYABLE_CODES |= {43, 94, 133, 134, 175, 237}  # a cursor or a plan that a restart took, a node that is starting
 
 
 @dataclass(frozen=True)
@@ -156,6 +157,9 @@ def translate(error: Exception, doing: str) -> ChatstoreError:
         if code in RETRYABLE_CODES:
             return Unreachable(what=f"{doing}: {reason}", hint="Try again when the server has a primary.")
         return ChatstoreError(what=f"{doing}: {reason}")
+    if isinstance(error, driver.ConfigurationError) and "Sessions are not supported" in reason:
+        # So the driver says of a member of a replica set that has just been started.
+        return Unreachable(what=f"{doing}: the server is still starting.", hint="Try again in a moment.")
     if isinstance(error, driver.NetworkTimeout):
         return Overdue(what=f"{doing}: no answer in time: {reason}", hint="Raise mongo.timeout_seconds.")
     if isinstance(error, driver.ConnectionFailure):
