@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from pymongo.database import Database
+from pymongo.errors import ConfigurationError
 
 from chatstore_cli.core import flush as flush_module
 from chatstore_cli.domain.errors import NotAllowed, Unreachable
-from chatstore_cli.mongo.connection import Connection, connect
+from chatstore_cli.mongo.connection import Connection, connect, translate
 from tests.faults.lossy_proxy import LossyProxy
 from tests.journals import COLLECTION, flush, forget, quarantined, record, stored, wanted_of, write_journal
 from tests.mongod import Mongod
@@ -68,15 +69,23 @@ def test_an_insert_that_fails_is_tried_again(
     assert_all_there_once(connection, database, folder)
 
 
-@pytest.mark.parametrize("question", [["find"], ["distinct"], ["aggregate"]])
+@pytest.mark.parametrize(
+    ("question", "code"), [("find", 189), ("distinct", 189), ("aggregate", 189), ("find", 43), ("distinct", 94)]
+)
 def test_a_look_up_that_fails_is_tried_again(
-    connection: Connection, database: Documents, folder: Path, fail_point: FailPoint, question: list[str]
+    connection: Connection, database: Documents, folder: Path, fail_point: FailPoint, question: str, code: int
 ):
     database[COLLECTION].insert_one(record(0))
-    with fail_point(question, times=4, errorCode=189):
+    with fail_point([question], times=4, errorCode=code):
         result = flush(connection, folder)
     assert result.stored == sum(wanted_of(LINES).values()) - 1
     assert_all_there_once(connection, database, folder)
+
+
+def test_a_member_that_has_just_been_started_is_one_to_wait_for():
+    """Until it knows its replica set, the driver takes it for a server without sessions."""
+    starting = ConfigurationError("Sessions are not supported by this MongoDB deployment")
+    assert isinstance(translate(starting, "looking up messages"), Unreachable)
 
 
 @pytest.fixture
