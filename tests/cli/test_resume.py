@@ -188,9 +188,12 @@ def test_a_folder_that_is_missing_is_named(chatstore: Chatstore, chats: Any) -> 
 
 def test_what_is_no_ordinary_file_is_never_replaced(chatstore: Chatstore, chats: Any) -> None:
     (chatstore.folder / "folder").mkdir()
-    for target in ("folder", "/dev/null"):
-        assert chatstore("resume", RESUMED, "--to", target, "--force").code == 2
-    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)  # noqa: PTH116 - asks for the device itself
+    os.mkfifo(chatstore.folder / "pipe")
+    for target in ("folder", "pipe"):
+        done = chatstore("resume", RESUMED, "--to", target, "--force")
+        assert done.code == 2
+        assert "no ordinary file" in done.err
+    assert stat.S_ISFIFO((chatstore.folder / "pipe").stat().st_mode)
 
 
 def test_a_full_disk_leaves_no_file_and_says_so(chatstore: Chatstore, database: Any) -> None:

@@ -151,6 +151,18 @@ def test_pages_are_exact_where_many_sessions_have_one_instant(connection: Connec
     assert listed(layout, SessionQuery(status=SessionStatus.RUNNING), size) == sorted(names, reverse=True)
 
 
+def test_a_page_is_filled_however_many_sessions_a_filter_lets_through_in_vain(connection: Connection) -> None:
+    # The status of these is said elsewhere, so that the server cannot tell them from those of an unknown status.
+    said = [
+        {"chat_id": f"said-{n}", "is_complete": True, "updated_at": START + timedelta(seconds=n)} for n in range(50)
+    ]
+    unsaid = [{"chat_id": f"unsaid-{n}", "updated_at": START - timedelta(milliseconds=n)} for n in range(50)]
+    layout = store(connection, [*said, *unsaid])
+    expected = [document["chat_id"] for document in unsaid]
+    assert listed(layout, SessionQuery(status=SessionStatus.UNKNOWN), 3) == expected
+    assert listed(layout, SessionQuery(status=SessionStatus.UNKNOWN), 1000) == expected
+
+
 def _any_time(chance: random.Random) -> dict[str, Any]:
     moment = START + timedelta(milliseconds=chance.randrange(400) * 250)
     forms: list[Any] = [
@@ -252,7 +264,9 @@ def test_an_array_read_a_few_elements_at_a_time_is_the_array(
 def half_read(connection: Connection) -> StoredArray:
     """An array of fifty whose order has been looked at, and whose elements have not been fetched yet."""
     sessions = connection.collection("chat_sessions")
-    sessions.insert_one({"_id": "s", "messages": [{"content": number} for number in range(50)]})
+    sessions.insert_one(
+        {"_id": "s", "messages": [{"content": number, "event_id": f"e{number}"} for number in range(50)]}
+    )
     stored_array = StoredArray(sessions, "s", "messages", in_memory=False)
     assert stored_array.values("sequence") == [None] * 50
     return stored_array
@@ -275,6 +289,7 @@ def test_messages_pushed_meanwhile_are_not_mixed_in(
     [
         {"$pop": {"messages": -1}},
         {"$pop": {"messages": 1}},
+        [{"$set": {"messages": {"$concatArrays": [{"$slice": ["$messages", 1, 60]}, [{"content": "new"}, "more"]]}}}],
         {"$set": {"messages": []}},
         {"$unset": {"messages": ""}},
         {"$set": {"messages": "gone"}},
@@ -282,7 +297,7 @@ def test_messages_pushed_meanwhile_are_not_mixed_in(
     ],
 )
 def test_messages_taken_away_meanwhile_are_a_conflict(
-    connection: Connection, half_read: StoredArray, change: dict[str, Any] | None, order: Sequence[int]
+    connection: Connection, half_read: StoredArray, change: Any, order: Sequence[int]
 ) -> None:
     sessions = connection.collection("chat_sessions")
     if change is None:

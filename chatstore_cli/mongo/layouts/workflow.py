@@ -30,12 +30,14 @@ from chatstore_cli.mongo.workflow_documents import (
     LAYOUT,
     STATUSES,
     UPDATED_FIELDS,
+    session_id_of,
     to_message,
     to_session,
 )
 from chatstore_cli.mongo.workflow_messages import chosen
 
 _COUNT = {"$cond": [{"$isArray": "$messages"}, {"$size": "$messages"}, 0]}
+_IDENTITY: Document = {"chat_id": 1}
 _FACTS: Document = {**dict.fromkeys(FACT_FIELDS, 1), "message_count": _COUNT}
 
 _EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
@@ -174,13 +176,13 @@ class WorkflowLayout:
 
     def find(self, session_id: str) -> Session | None:
         """The facts of the session with that chat_id, or else that `_id` (its text, or its ObjectId's hex), or None."""
-        found = self._locate(session_id)
+        found = self._locate(session_id, _FACTS)
         if found is None:
             return None
         with driver_errors(f"looking up session {session_id!r} in {self._name}"):
             return self._with_segments([to_session(found)])[0]
 
-    def _locate(self, session_id: str) -> Document | None:
+    def _locate(self, session_id: str, fields: Document = _IDENTITY) -> Document | None:
         if not _is_storable(session_id):
             return None
         with driver_errors(f"looking up session {session_id!r} in {self._name}"):
@@ -190,7 +192,7 @@ class WorkflowLayout:
                     if self._in_memory:
                         found = self._sessions.find_one(match)
                     else:
-                        facts: list[Document] = [{"$match": match}, {"$limit": 1}, {"$project": _FACTS}]
+                        facts: list[Document] = [{"$match": match}, {"$limit": 1}, {"$project": fields}]
                         found = next(iter(self._sessions.aggregate(facts)), None)
                     if found is not None:
                         return found
@@ -233,7 +235,7 @@ class WorkflowLayout:
         document = self._locate(session_id)
         if document is None:
             raise NotFound(kind_of_thing="session", name=session_id, where=f" in {self._name}")
-        return self._read(to_session(document).session_id, document["_id"], selection)
+        return self._read(session_id_of(document), document["_id"], selection)
 
     def _read(self, session_id: str, document_id: Any, selection: MessageSelection) -> Iterator[Message]:
         with driver_errors(f"reading session {session_id!r} in {self._name}"):
