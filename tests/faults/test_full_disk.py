@@ -107,11 +107,11 @@ def test_a_quarantine_beside_journals_that_became_read_only_is_still_listed(
     chatstore: Chatstore, database: Documents, small_disk: Callable[[str], Path]
 ):
     disk = small_disk("size=1m")
-    (disk / "s.jsonl").write_bytes(as_line(record(0)) + b"bad\n")
+    (disk / "gone.jsonl").write_bytes(as_line(record(0)) + b"bad\n")
     assert chatstore("flush-cache", disk).code == 7
-    with (disk / "s.jsonl").open("ab") as journal:
-        journal.write(b"worse\n")
+    (disk / "gone.jsonl").unlink()
+    (disk / "new.jsonl").write_bytes(b"worse\n")
     small_disk("ro")
     assert chatstore("flush-cache", disk).code == 7
     rows = json.loads(chatstore("cache", "quarantine", "list", disk, "-o", "json").out)["items"]
-    assert {row["line"] for row in rows} == {2, 3}
+    assert sorted(Path(row["source"]).name for row in rows) == ["gone.jsonl", "new.jsonl"]
