@@ -168,8 +168,11 @@ def check_in_parts(connection: Connection, lines: list[Record], rows: list[Recor
         assert (again.quarantined, again.already_quarantined, again.lines) == (0, 0, len(lines))
 
 
+cases = journals.flatmap(lambda lines: st.tuples(st.just(lines), foreign_rows(lines)))
+
+
 @settings(max_examples=100)
-@given(journals.flatmap(lambda lines: st.tuples(st.just(lines), foreign_rows(lines))), st.data())
+@given(cases, st.data())
 def test_what_is_stored_in_the_end_is_the_journal_minus_what_was_there(
     case: tuple[list[Record], list[Record]], data: st.DataObject
 ):
@@ -179,8 +182,27 @@ def test_what_is_stored_in_the_end_is_the_journal_minus_what_was_there(
 
 @pytest.mark.real
 def test_the_same_on_a_real_server(connection: Connection):
-    @settings(max_examples=15)
-    @given(journals.flatmap(lambda lines: st.tuples(st.just(lines), foreign_rows(lines))), st.data())
+    check_on_a_real_server(connection, examples=15)
+
+
+@pytest.mark.real
+@pytest.mark.soak
+@pytest.mark.timeout(7200)
+def test_the_same_on_a_real_server_for_long(connection: Connection):
+    check_on_a_real_server(connection, examples=2_000)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(7200)
+@settings(max_examples=5_000)
+@given(cases, st.data())
+def test_the_same_in_memory_for_long(case: tuple[list[Record], list[Record]], data: st.DataObject):
+    check_in_parts(in_memory(), *case, data)
+
+
+def check_on_a_real_server(connection: Connection, examples: int) -> None:
+    @settings(max_examples=examples)
+    @given(cases, st.data())
     def check(case: tuple[list[Record], list[Record]], data: st.DataObject) -> None:
         connection.database.drop_collection(COLLECTION)
         check_in_parts(connection, *case, data)
@@ -228,7 +250,7 @@ def test_a_small_window_and_small_blocks_change_nothing(lines: list[Record], win
 
 
 @settings(max_examples=40)
-@given(journals.flatmap(lambda lines: st.tuples(st.just(lines), foreign_rows(lines))))
+@given(cases)
 def test_a_dry_run_says_what_the_run_does_and_writes_nothing(case: tuple[list[Record], list[Record]]):
     lines, rows = case
     connection = in_memory()
