@@ -176,8 +176,8 @@ def _report_unexpected(error: Exception, arguments: Sequence[str]) -> int:
     if known is not None:
         return _report(known, arguments)
     path = write_crash_log(error, arguments)
-    message = f"Unexpected {type(error).__name__}. Details are in {path}"
-    write_error("unexpected", message, "Please report it with that file.", int(ExitCode.FAILED), arguments)
+    hint = f"Details are in {path} Please report it with that file."
+    write_error("unexpected", f"Unexpected {type(error).__name__}", hint, int(ExitCode.FAILED), arguments)
     return ExitCode.FAILED
 
 

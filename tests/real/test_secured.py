@@ -86,7 +86,8 @@ READING = [
 def test_a_wrong_password_ends_with_4_and_appears_nowhere(guarded, run, arguments, output):
     journal(run.folder)
     uri = guarded.uri_as(ADMIN[0], SECRET)
-    done = run(*arguments, "-o", output, "--verbose", env={"CHATSTORE_URI": uri})
+    formatted = [] if output == "table" else ["-o", output]
+    done = run(*arguments, *formatted, "--verbose", env={"CHATSTORE_URI": uri})
     assert done.code == (6 if arguments[0] == "verify" else 4)
     encoded = uri.partition(":")[2].partition("@")[0].rpartition(":")[2]
     for secret in (SECRET, encoded, "geheim"):
