@@ -136,9 +136,15 @@ class MongoMessageStore:
         if self._connection.in_memory:
             yield from self._messages.find(wanted, fields)
             return
+        try:
+            started = self._connection.client.start_session()
+        except driver.ConfigurationError:
+            # The driver can take a restarted member of a replica set for a server without sessions, for minutes.
+            yield from self._messages.find(wanted, fields)
+            return
         # Bare commands: a batch is decoded at once, at a third of what a cursor costs document by document.
         database = self._messages.database
-        with self._connection.client.start_session() as session:
+        with started as session:
             find = {"find": self._name, "filter": wanted, "projection": fields, "batchSize": 10_000}
             cursor = database.command(find, session=session)["cursor"]
             yield from cursor["firstBatch"]

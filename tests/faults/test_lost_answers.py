@@ -82,10 +82,21 @@ def test_a_look_up_that_fails_is_tried_again(
     assert_all_there_once(connection, database, folder)
 
 
-def test_a_member_that_has_just_been_started_is_one_to_wait_for():
-    """Until it knows its replica set, the driver takes it for a server without sessions."""
+def test_a_member_that_was_restarted_is_read_although_the_driver_finds_no_sessions_there(
+    connection: Connection, database: Documents, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
     starting = ConfigurationError("Sessions are not supported by this MongoDB deployment")
     assert isinstance(translate(starting, "looking up messages"), Unreachable)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise starting
+
+    database[COLLECTION].insert_one(record(0))
+    monkeypatch.setattr(connection.client, "start_session", refuse)
+    said: list[str] = []
+    assert flush(connection, folder, said=said).stored == sum(wanted_of(LINES).values()) - 1
+    assert not any("Trying again" in line for line in said)
+    assert_all_there_once(connection, database, folder)
 
 
 @pytest.fixture
