@@ -136,17 +136,17 @@ class MongoMessageStore:
         if self._connection.in_memory:
             yield from self._messages.find(wanted, fields)
             return
-        try:
-            started = self._connection.client.start_session()
-        except driver.ConfigurationError:
-            # The driver can take a restarted member of a replica set for a server without sessions, for minutes.
-            yield from self._messages.find(wanted, fields)
-            return
         # Bare commands: a batch is decoded at once, at a third of what a cursor costs document by document.
         database = self._messages.database
-        with started as session:
+        with self._connection.client.start_session() as session:
             find = {"find": self._name, "filter": wanted, "projection": fields, "batchSize": 10_000}
-            cursor = database.command(find, session=session)["cursor"]
+            try:
+                cursor = database.command(find, session=session)["cursor"]
+            except driver.ConfigurationError:
+                # What a member of a replica set said while it started, the driver believes of that connection for ever:
+                # that it has no sessions. The driver's own cursor does without.
+                yield from self._messages.find(wanted, fields)
+                return
             yield from cursor["firstBatch"]
             while cursor["id"]:
                 more = {"getMore": cursor["id"], "collection": self._name}

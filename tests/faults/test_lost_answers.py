@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 from pymongo.errors import ConfigurationError
+from pymongo.synchronous.pool import Connection as DriversConnection
 
 from chatstore_cli.core import flush as flush_module
 from chatstore_cli.domain.errors import NotAllowed, Unreachable
@@ -88,11 +89,10 @@ def test_a_member_that_was_restarted_is_read_although_the_driver_finds_no_sessio
     starting = ConfigurationError("Sessions are not supported by this MongoDB deployment")
     assert isinstance(translate(starting, "looking up messages"), Unreachable)
 
-    def refuse(*_: object, **__: object) -> None:
-        raise starting
-
-    database[COLLECTION].insert_one(record(0))
-    monkeypatch.setattr(connection.client, "start_session", refuse)
+    # What a connection has noted that was made while the member started.
+    never = property(lambda _: False, lambda *_: None)
+    monkeypatch.setattr(DriversConnection, "supports_sessions", never, raising=False)
+    database[COLLECTION].insert_one(record(0, message_id="m0"))
     said: list[str] = []
     assert flush(connection, folder, said=said).stored == sum(wanted_of(LINES).values()) - 1
     assert not any("Trying again" in line for line in said)
