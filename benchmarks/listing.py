@@ -179,7 +179,7 @@ def measure_filters(uri: str, sizes: tuple[int, int], rounds: int) -> None:
     from chatstore_cli.core.sessions import list_sessions
     from chatstore_cli.domain.queries import SessionQuery
     from chatstore_cli.domain.session import SessionStatus
-    from chatstore_cli.wiring import Stores
+    from chatstore_cli.wiring.stores import Stores
 
     queries = {
         "no filter": SessionQuery(),

@@ -142,7 +142,7 @@ def resume(uri: str, shape: str) -> None:
     from chatstore_cli.config import MongoSettings, Settings
     from chatstore_cli.core.resume import open_history
     from chatstore_cli.domain.queries import MessageSelection
-    from chatstore_cli.wiring import Stores
+    from chatstore_cli.wiring.stores import Stores
 
     gc.set_threshold(400_000, 20, 50)  # as the command does
     stores = Stores(Settings(mongo=MongoSettings(uri=uri, database=DATABASE)), say=print)

@@ -21,7 +21,7 @@ from chatstore_cli.domain.quarantine import RetryResult
 from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.layouts.registry import LAYOUTS
 from chatstore_cli.mongo.message_store import MongoMessageStore
-from chatstore_cli.wiring import Journals
+from chatstore_cli.wiring.journals import Journals
 
 Key = tuple[str, str, str, str]
 """Session, role, text and instant: what makes two messages equal."""

@@ -52,7 +52,7 @@ def test_the_import_contracts_hold() -> None:
         ("core/demo.py", "import bson", "Domain and use cases know the standard library and pydantic"),
         ("transcripts/openai.py", "import yaml", "Transcripts are pure"),
         ("cli/usage.py", "import rich.table", "Only render imports rich"),
-        ("wiring.py", "import pymongo", "Only mongo imports the driver"),
+        ("wiring/stores.py", "import pymongo", "Only mongo imports the driver"),
         ("mongo/layouts/workflow.py", "import chatstore_cli.mongo.layouts.messages", "A layout never imports another"),
         ("transcripts/openai.py", "import chatstore_cli.transcripts.ag2", "A transcript never imports another"),
     ],

@@ -34,7 +34,7 @@ def list_(context: typer.Context, paths: Paths = None) -> None:
     With -o json, jsonl or csv, `raw` is the line itself in Base64, every byte of it; a line over 100 MiB lies in the
     file that `raw_file` names. Name - for what came through standard input.
     """
-    from chatstore_cli.wiring import Journals
+    from chatstore_cli.wiring.journals import Journals
 
     invocation = Invocation(context)
     journals = Journals(invocation.settings, paths or [invocation.settings.mongo.cache.disk_path])
@@ -55,7 +55,7 @@ def retry(context: typer.Context, paths: Paths = None) -> None:
     """
     from chatstore_cli.core.flush_storing import Patience, StoringRules
     from chatstore_cli.core.quarantine import retry as retry_lines
-    from chatstore_cli.wiring import Journals
+    from chatstore_cli.wiring.journals import Journals
 
     invocation = Invocation(context)
     journals = Journals(invocation.settings, paths or [invocation.settings.mongo.cache.disk_path])

@@ -34,7 +34,7 @@ def init(
     """Write the example configuration: every setting with its default and what it means."""
     from importlib.resources import files
 
-    from chatstore_cli.wiring import new_file
+    from chatstore_cli.wiring.surroundings import new_file
 
     with new_file(to, force=force) as stream:
         stream.write(files("chatstore_cli").joinpath("config.example.yaml").read_bytes())

@@ -57,7 +57,7 @@ def demo(
     from chatstore_cli.core.sample_chats import sample_chats
     from chatstore_cli.domain.secrets import masked
     from chatstore_cli.domain.times import utc_now
-    from chatstore_cli.wiring import demo_stage
+    from chatstore_cli.wiring.demo import demo_stage
 
     invocation = Invocation(context)
     options = invocation.options

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from chatstore_cli.core.flush import FlushOptions
     from chatstore_cli.domain.journal import FlushResult
-    from chatstore_cli.wiring import Journals
+    from chatstore_cli.wiring.journals import Journals
 
 app = single()
 
@@ -68,7 +68,7 @@ def flush_cache(
         raise BadValue(name="--ttl-from", value=ttl_from, expected="flush or created")
     from chatstore_cli.core.flush import Flush, FlushOptions
     from chatstore_cli.core.flush_storing import StoringRules
-    from chatstore_cli.wiring import Journals
+    from chatstore_cli.wiring.journals import Journals
 
     invocation = Invocation(context)
     options = FlushOptions(

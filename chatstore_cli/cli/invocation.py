@@ -21,7 +21,7 @@ from chatstore_cli.render.safe import many_lines
 if TYPE_CHECKING:
     from chatstore_cli.config import Configuration, Settings
     from chatstore_cli.domain.journal import Progress
-    from chatstore_cli.wiring import Stores
+    from chatstore_cli.wiring.stores import Stores
 
 
 class Invocation:
@@ -49,7 +49,7 @@ class Invocation:
     @cached_property
     def stores(self) -> Stores:
         """The stores that the settings name; connected when first used."""
-        from chatstore_cli.wiring import Stores
+        from chatstore_cli.wiring.stores import Stores
 
         return Stores(self.settings, say=self.say)
 

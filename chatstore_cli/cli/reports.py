@@ -26,7 +26,7 @@ def write_error(kind: str, message: str, hint: str | None, code: int, arguments:
 
 def translated(error: Exception) -> ChatstoreError | None:
     """The error of ours that stands for a driver's or the system's error that no adapter caught; else None."""
-    from chatstore_cli.wiring import translate_stray
+    from chatstore_cli.wiring.surroundings import translate_stray
 
     return translate_stray(error)
 

@@ -98,7 +98,7 @@ def _items(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _to_file(to: str, force: bool, stack: ExitStack) -> Callable[[Iterable[bytes]], None]:
-    from chatstore_cli.wiring import new_file
+    from chatstore_cli.wiring.surroundings import new_file
 
     return stack.enter_context(new_file(to, force=force, private=True)).writelines
 

@@ -71,7 +71,7 @@ def _checks(invocation: Invocation) -> tuple[list[Check], BadConfig | None]:
     from chatstore_cli.core.checks_database import DatabaseChecks
     from chatstore_cli.core.checks_local import LocalChecks
     from chatstore_cli.domain.times import utc_now
-    from chatstore_cli.wiring import Stores
+    from chatstore_cli.wiring.stores import Stores
 
     broken: BadConfig | None = None
     warnings: list[str] = []

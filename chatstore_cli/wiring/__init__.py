@@ -1,0 +1,1 @@
+"""Settings -> ready-made ports. The one place that chooses adapters."""

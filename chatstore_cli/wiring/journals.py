@@ -1,0 +1,130 @@
+"""Journals on disk with what remembers them: lock, ledger and quarantine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from chatstore_cli.config import Settings
+    from chatstore_cli.core.flush_reading import Source
+    from chatstore_cli.domain.journal import FlushResult
+    from chatstore_cli.domain.quarantine import QuarantinedLine
+    from chatstore_cli.domain.storing import MessageStore
+    from chatstore_cli.domain.upkeep import PendingLines
+
+
+class Journals:
+    """The journals that paths name, with what remembers them. Raises NotFound for a path that is not there."""
+
+    def __init__(self, settings: Settings, paths: list[str]) -> None:
+        from chatstore_cli.files.journal_folders import find_journals
+
+        self._state_folder = settings.state.folder
+        self._found = find_journals(paths)
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes of all journals; 0 where one is standard input, whose end nobody knows."""
+        if None in self._found:
+            return 0
+        return sum(journal.size() for journals in self._found.values() for journal in journals)
+
+    @property
+    def from_stdin(self) -> bool:
+        """Whether standard input is among them, which can be read once only."""
+        return None in self._found
+
+    @contextmanager
+    def to_read(self) -> Iterator[list[Source]]:
+        """The journals for looking only: nothing is written beside them, and no lock is needed."""
+        from chatstore_cli.core.flush_reading import Source
+        from chatstore_cli.files.ledger import LEDGER_NAME, LedgerReading
+        from chatstore_cli.files.quarantine import Quarantine
+        from chatstore_cli.files.state import existing_folders
+
+        sources: list[Source] = []
+        for folder, journals in self._found.items():
+            remembering = next(iter(existing_folders(folder, self._state_folder)), Path("/nonexistent"))
+            ledger = LedgerReading(remembering / LEDGER_NAME) if folder else None
+            quarantine = Quarantine(remembering)
+            sources.extend(Source(journal, ledger, quarantine) for journal in journals)
+        yield sources
+
+    def quarantined(self) -> Iterator[QuarantinedLine]:
+        """The quarantined lines of every folder that the paths name."""
+        from chatstore_cli.files.quarantine import Quarantine
+        from chatstore_cli.files.state import existing_folders
+
+        for folder in self._found:
+            for remembering in existing_folders(folder, self._state_folder):
+                yield from Quarantine(remembering).lines()
+
+    @contextmanager
+    def to_flush(self, command: str) -> Iterator[list[Source]]:
+        """The journals with ledger and quarantine, each folder locked. Raises Locked, naming the holder."""
+        from chatstore_cli.core.flush_reading import Source
+        from chatstore_cli.files.folder_lock import folder_lock
+        from chatstore_cli.files.ledger import LEDGER_NAME, Ledger
+        from chatstore_cli.files.quarantine import Quarantine
+        from chatstore_cli.files.state import remembering_folder, stdin_folder
+
+        with ExitStack() as stack:
+            sources: list[Source] = []
+            for folder, journals in self._found.items():
+                if folder is None:
+                    remembering = stdin_folder(self._state_folder)
+                    sources.extend(Source(journal, None, Quarantine(remembering)) for journal in journals)
+                    continue
+                remembering = remembering_folder(folder, self._state_folder)
+                stack.enter_context(folder_lock(folder, remembering, command))
+                ledger = Ledger(remembering / LEDGER_NAME)
+                stack.callback(ledger.close)
+                quarantine = Quarantine(remembering)
+                sources.extend(Source(journal, ledger, quarantine) for journal in journals)
+            yield sources
+
+
+class PendingJournals:
+    """The journals of mongo.cache.disk_path against the database: a flush that stores nothing."""
+
+    def __init__(self, settings: Settings, message_store: Callable[[], MessageStore]) -> None:
+        self._settings = settings
+        self._message_store = message_store
+
+    def count(self, seconds: float) -> PendingLines:
+        """What is not stored yet. Raises NotFound where there is no journal, Overdue where it takes too long."""
+        import time
+
+        from chatstore_cli.core.flush import Flush, FlushOptions
+        from chatstore_cli.core.flush_storing import StoringRules
+        from chatstore_cli.domain.errors import Overdue
+        from chatstore_cli.domain.upkeep import PendingLines
+
+        settings = self._settings
+        deadline = time.monotonic() + seconds
+
+        def stop_in_time(_: object) -> None:
+            if time.monotonic() > deadline:
+                raise Overdue(what=f"reading the journals took longer than {seconds:g} seconds")
+
+        journals = Journals(settings, [settings.mongo.cache.disk_path])
+        rules = StoringRules(settings.mongo.ttl_days, ttl_from_created=True, skip_expired=True, dry_run=True)
+
+        def look(*, ignore_ledger: bool) -> FlushResult:
+            options = FlushOptions(rules=rules, ignore_ledger=ignore_ledger, timeout=seconds)
+            with journals.to_read() as sources:
+                return Flush(self._message_store(), options, on_progress=stop_in_time).run(sources)
+
+        new, every = look(ignore_ledger=False), look(ignore_ledger=True)
+        return PendingLines(
+            journals=every.files,
+            lines=every.lines,
+            to_store=new.stored + new.expired,
+            to_quarantine=every.quarantined,
+            torn=every.pending,
+            missing=every.stored - new.stored,
+            in_quarantine=sum(1 for _ in journals.quarantined()),
+        )

@@ -1,0 +1,148 @@
+"""The database that the settings name, as ports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from chatstore_cli.domain.errors import BadValue, Unreachable
+
+if TYPE_CHECKING:
+    from chatstore_cli.config import Settings
+    from chatstore_cli.domain.indexes import IndexSpec
+    from chatstore_cli.domain.ports import SessionReader
+    from chatstore_cli.domain.storing import MessageStore
+    from chatstore_cli.domain.upkeep import DocumentDates, DocumentSamples, IndexStore, PendingJournal, ServerProbe
+    from chatstore_cli.mongo.connection import Connection
+    from chatstore_cli.mongo.embedded import EmbeddedServer
+
+
+class Stores:
+    """The stores that the settings name. Nothing is imported or connected before it is asked for."""
+
+    def __init__(self, settings: Settings, *, say: Callable[[str], None]) -> None:
+        self.settings = settings
+        self._say = say
+
+    @cached_property
+    def uri(self) -> str:
+        """The URI in force; starts the embedded MongoDB where that is what is configured."""
+        mongo = self.settings.mongo
+        if not mongo.enabled:
+            raise Unreachable(
+                what="The database is switched off (mongo.enabled: false).",
+                hint="Journals can still be read; set mongo.enabled: true for this command.",
+            )
+        if mongo.uri != "embedded":
+            return mongo.uri
+        from chatstore_cli.mongo.embedded import ensure_running
+
+        return ensure_running(mongo.embedded.data_dir, mongo.embedded.runtime_dir, say=self._say)
+
+    @cached_property
+    def embedded(self) -> EmbeddedServer:
+        """The embedded MongoDB, also where mongo.uri names another server. Starts nothing."""
+        from chatstore_cli.mongo.embedded import EmbeddedServer
+
+        return EmbeddedServer(
+            self.settings.mongo.embedded.data_dir, self.settings.mongo.embedded.runtime_dir, self._say
+        )
+
+    @cached_property
+    def connection(self) -> Connection:
+        """The connection for ordinary operations, each of which must answer in time."""
+        from chatstore_cli.mongo.connection import connect
+
+        mongo = self.settings.mongo
+        return connect(
+            self.uri,
+            mongo.database,
+            timeout_seconds=mongo.timeout_seconds,
+            write_concern=mongo.write_concern,
+            journaled=mongo.journaled,
+            answer_seconds=max(mongo.timeout_seconds, 30.0),
+        )
+
+    @cached_property
+    def patient_connection(self) -> Connection:
+        """The connection for what may take long, such as building an index."""
+        from chatstore_cli.mongo.connection import connect
+
+        mongo = self.settings.mongo
+        return connect(
+            self.uri,
+            mongo.database,
+            timeout_seconds=mongo.timeout_seconds,
+            write_concern=mongo.write_concern,
+            journaled=mongo.journaled,
+        )
+
+    @cached_property
+    def target(self) -> str:
+        """Server and database in words, without credentials."""
+        if self.settings.mongo.uri == "embedded":
+            return f"embedded MongoDB, database {self.settings.mongo.database}"
+        return self.connection.target
+
+    @cached_property
+    def message_store(self) -> MessageStore:
+        """The collection of flat messages, to be written to."""
+        from chatstore_cli.mongo.message_store import MongoMessageStore
+
+        specs = self.index_specs("messages")["messages"]
+        return MongoMessageStore(self.connection, self.settings.messages_collection, specs, self.patient_connection)
+
+    def index_specs(self, layout: str | None = None) -> dict[str, list[IndexSpec]]:
+        """The indexes that each layout, or the one named, should have. Raises BadValue for a layout that is none."""
+        from chatstore_cli.core.indexes import wanted_specs
+
+        ttl_days = self.settings.mongo.ttl_days
+        return {reader.layout: wanted_specs(reader.index_specs(), ttl_days) for reader in self.session_readers(layout)}
+
+    @cached_property
+    def index_store(self) -> IndexStore:
+        """The indexes of the database; building one may take as long as it takes."""
+        from chatstore_cli.mongo.index_engine import MongoIndexStore
+
+        return MongoIndexStore(self.connection, self.patient_connection)
+
+    @cached_property
+    def document_dates(self) -> DocumentDates:
+        """The dates by which documents are deleted, counted within the bounds of the settings."""
+        from chatstore_cli.mongo.document_dates import MongoDocumentDates
+
+        bounds = self.settings.verify
+        return MongoDocumentDates(self.connection, seconds=bounds.seconds_per_check, sample=bounds.sample)
+
+    @cached_property
+    def server_probe(self) -> ServerProbe:
+        """The server, to be asked how it is."""
+        from chatstore_cli.mongo.probes import MongoServerProbe
+
+        return MongoServerProbe(self.connection)
+
+    @cached_property
+    def document_samples(self) -> DocumentSamples:
+        """Documents taken at random, within the bounds of the settings."""
+        from chatstore_cli.mongo.probes import MongoDocumentSamples
+
+        bounds = self.settings.verify
+        return MongoDocumentSamples(self.connection, sample=bounds.sample, seconds=bounds.seconds_per_check)
+
+    @property
+    def pending_journal(self) -> PendingJournal:
+        """The journals of mongo.cache.disk_path against the database."""
+        from chatstore_cli.wiring.journals import PendingJournals
+
+        return PendingJournals(self.settings, lambda: self.message_store)
+
+    def session_readers(self, layout: str | None = None) -> list[SessionReader]:
+        """The readers of every layout, or of the one named. Raises BadValue for a layout that does not exist."""
+        from chatstore_cli.mongo.layouts.registry import LAYOUTS
+
+        if layout is not None and layout not in LAYOUTS:
+            known = ", ".join(LAYOUTS)
+            raise BadValue(name="--layout", value=layout, expected=f"a layout: {known}")
+        names = [layout] if layout is not None else list(LAYOUTS)
+        return [LAYOUTS[name](self.connection, self.settings) for name in names]
