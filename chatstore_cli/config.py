@@ -34,6 +34,15 @@ class CacheSettings:
 
     max_messages_per_session: int = 75
     disk_path: str = "data/cache/chat_sessions"
+    fsync: str = "never"
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """The worker that stores what the cache recorded."""
+
+    batch_size: int = 100
+    interval_seconds: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -58,6 +67,7 @@ class MongoSettings:
     write_concern: str = "majority"
     journaled: bool = True
     cache: CacheSettings = field(default_factory=CacheSettings)
+    worker: WorkerSettings = field(default_factory=WorkerSettings)
     embedded: EmbeddedSettings = field(default_factory=EmbeddedSettings)
 
 
@@ -92,11 +102,25 @@ class StateSettings:
 
 
 @dataclass(frozen=True)
+class ApplicationSettings:
+    """Where the application that `verify --api-url` asks has what, and how its messages are keyed."""
+
+    chat_path: str = "/api/chat"
+    status_path: str = "/api/storage/status"
+    history_path: str = "/api/chat/history"
+    ws_path: str = "/ws"
+    message_key: str = "message"
+    session_key: str = "session_id"
+    deadline_seconds: float = 10.0
+
+
+@dataclass(frozen=True)
 class VerifySettings:
-    """Bounds of the checks that scan."""
+    """Bounds of the checks that scan, and the application's own interface."""
 
     sample: int = 200
     seconds_per_check: float = 5.0
+    application: ApplicationSettings = field(default_factory=ApplicationSettings)
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,8 @@ def _is_collection(name: str | None) -> bool:
 _COLLECTION = Rule(_is_collection, "a collection's name (no $, not system.*, no dot at either end)")
 _PATH = Rule(lambda path: path is None or (bool(path.strip()) and "\0" not in path), "a path")
 _SECONDS = Rule(lambda seconds: 0 < seconds <= 3600, "a number of seconds above 0, up to 3600")
+_URL_PATH = Rule(lambda path: path.startswith("/") and not re.search(r"\s", path), "a path that begins with /")
+_FIELD = Rule(lambda name: bool(name.strip()), "the name of a field")
 RULES: dict[str, Rule] = {
     "mongo.uri": Rule(
         _is_uri,
@@ -59,11 +61,17 @@ RULES: dict[str, Rule] = {
         lambda concern: bool(concern.strip()), "`majority`, a number of nodes, or a tag's name"
     ),
     "mongo.cache.max_messages_per_session": Rule(lambda count: count >= 1, "1 or more"),
+    "mongo.cache.fsync": Rule(lambda policy: policy in ("never", "interval", "always"), "never, interval or always"),
+    "mongo.worker.batch_size": Rule(lambda size: 1 <= size <= 10_000, "from 1 to 10000"),
+    "mongo.worker.interval_seconds": _SECONDS,
     "layouts.workflow.sessions": _COLLECTION,
     "layouts.workflow.segments": _COLLECTION,
     "layouts.messages.messages": _COLLECTION,
     "verify.sample": Rule(lambda size: 1 <= size <= 100_000, "from 1 to 100000"),
     "verify.seconds_per_check": _SECONDS,
+    **dict.fromkeys((f"verify.application.{name}_path" for name in ("chat", "status", "history", "ws")), _URL_PATH),
+    **dict.fromkeys((f"verify.application.{name}_key" for name in ("message", "session")), _FIELD),
+    "verify.application.deadline_seconds": _SECONDS,
     **dict.fromkeys(_PATHS, _PATH),
 }
 

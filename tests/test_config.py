@@ -93,6 +93,7 @@ def test_every_setting_can_be_set_by_its_variable(monkeypatch):
         value = {"mongo.uri": "mongodb://h", "mongo.write_concern": "2"}.get(key, value)
         if wanted not in (bool, int, float) and key.rpartition(".")[2] != "uri":
             value = f"name_{key.replace('.', '_')}"
+        value = "always" if key == "mongo.cache.fsync" else f"/{value}" if key.endswith("_path") else value
         monkeypatch.setenv(f"CHATSTORE_{key.upper().replace('.', '__')}", value)
     loaded = load_configuration(None, uri=None, database=None)
     assert loaded.problems == ()
@@ -305,7 +306,7 @@ def test_an_unknown_setting_comes_with_the_nearest_one():
     write("mongo: {ttl_day: 3}")
     assert error_of().hint == "Did you mean ttl_days?"
     write("verify: {zzz: 3}")
-    assert error_of().hint == "There are: sample, seconds_per_check."
+    assert error_of().hint == "There are: sample, seconds_per_check, application."
 
 
 @pytest.mark.parametrize(
