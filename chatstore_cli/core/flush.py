@@ -168,7 +168,7 @@ class Flush:
             start = source.ledger.position(source.journal.name, self._collection)
             if start is not None and not source.journal.still_at(start):
                 start = None
-        return Pass(source, WindowedCount(), start)
+        return Pass(source, WindowedCount(), start=start)
 
     def _read(self, source: Source, begun: Pass | None, count: Callable[[str], WindowedCount | CountOnDisk]) -> bool:
         """Read one journal into batches; False where equal lines have to be counted from its first line on."""

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
-import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+from chatstore_cli.core.delivery import Delivery
 from chatstore_cli.core.tally import CountOnDisk, WindowedCount
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.identity import content_key, identity_by_content, identity_by_message_id, session_prefix
-from chatstore_cli.domain.journal import Entry, Position, flaw_of, is_plain, may_have_lost_digits
+from chatstore_cli.domain.journal import Entry, flaw_of, is_plain, may_have_lost_digits
 from chatstore_cli.domain.storing import JournalPort, LedgerPort, OversizedLine, QuarantinePort
 from chatstore_cli.domain.times import Clock, format_instant
 
 _PREFIXES_KEPT = 50_000
 _new_tuple = tuple.__new__
-_numbers = itertools.count()
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _UTF8_MARK = b"\xef\xbb\xbf"
 
@@ -32,15 +30,14 @@ class Source:
 
 
 @dataclass
-class Pass:
+class Pass(Delivery):
     """One pass over one journal: where it began, how far it has read, and what it has counted.
 
-    `offset` is how far it has read, `added` how far its entries are in batches. `number` tells passes apart.
+    `offset` is how far it has read, `added` how far its entries are in batches.
     """
 
     source: Source
     counting: WindowedCount | CountOnDisk
-    start: Position | None = None
     offset: int = 0
     added: int = 0
     records: int = 0
@@ -48,14 +45,8 @@ class Pass:
     lines: int = 0
     bad: int = 0
     newly_bad: int = 0
-    skipped: int = 0
-    expired: int = 0
     pending: int = 0
     ended: bool = False
-    abandoned: bool = False
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    number: int = field(default_factory=_numbers.__next__)
 
     name: str = ""
     """The journal's name."""
@@ -63,11 +54,6 @@ class Pass:
     def __post_init__(self) -> None:
         self.name = self.source.journal.name
         self.added = self.start.offset if self.start else 0
-
-    @property
-    def floor(self) -> str:
-        """Lines at or before this instant may have equals before the place where the pass began."""
-        return self.start.latest if self.start else ""
 
 
 class Reader:

@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Generic, TypeVar
 
-from chatstore_cli.core.flush_reading import Pass
+from chatstore_cli.core.delivery import Delivery
 from chatstore_cli.core.tally import CountOnDisk
 from chatstore_cli.domain.errors import Unreachable
 from chatstore_cli.domain.identity import content_key, to_millisecond
@@ -19,6 +19,8 @@ from chatstore_cli.domain.storing import Content, Inserted, MessageStore, Survey
 from chatstore_cli.domain.times import Clock, format_instant, read_instant
 
 Answer = TypeVar("Answer")
+Some = TypeVar("Some", bound=Delivery)
+"""The kind of delivery; all of one Storer are of the same kind."""
 
 _SESSIONS_KEPT = 100_000
 
@@ -71,7 +73,7 @@ class Patience:
                 attempts += 1
 
 
-class Storer:
+class Storer(Generic[Some]):
     """Stores batches of entries; several threads may call it at once."""
 
     def __init__(
@@ -80,7 +82,7 @@ class Storer:
         rules: StoringRules,
         patience: Patience,
         clock: Clock,
-        quarantine: Callable[[Pass, Entry, str], None],
+        quarantine: Callable[[Some, Entry, str], None],
     ) -> None:
         self._store = store
         self._rules = rules
@@ -94,7 +96,7 @@ class Storer:
         self._seen_dry = CountOnDisk() if rules.dry_run else None
         self._lock = threading.Lock()
 
-    def store(self, entries: Sequence[Entry], passes: Mapping[str, Pass]) -> int:
+    def store(self, entries: Sequence[Entry], passes: Mapping[str, Some]) -> int:
         """Store those of the entries that are not there yet; gives how many were stored (or would be).
 
         A pass over a journal that turns out to need its beginning again is marked as abandoned.
@@ -113,6 +115,34 @@ class Storer:
         for entry in groups[Survey.DELETED]:
             self._skip(passes[entry.source])
         return self._insert(groups[Survey.EMPTY] + self._not_stored(groups[Survey.STORED], passes), passes)
+
+    def store_new(self, entries: Sequence[Entry], passes: Mapping[str, Some]) -> int:
+        """The same for entries that were recorded just now: storing them is tried first, and what is there already is
+        looked at only then. Each time it is asked anew which sessions have been deleted on purpose.
+        """
+        if not entries:
+            return 0
+        self.forget_surveys()
+        surveys = self._surveys(entries)
+        wanted: list[Entry] = []
+        with self._lock:
+            for session, survey in surveys.items():
+                if survey is Survey.EMPTY and len(self._has_foreign) < _SESSIONS_KEPT:
+                    self._has_foreign.setdefault(session, False)
+        for entry in entries:
+            if surveys[entry.session_id] is Survey.DELETED:
+                self._skip(passes[entry.source])
+            else:
+                wanted.append(entry)
+        foreign = self._sessions_with_foreign_rows(wanted)
+        return self._insert(
+            [
+                entry
+                for entry in wanted
+                if entry.session_id not in foreign or not self._is_foreign(passes[entry.source], entry)
+            ],
+            passes,
+        )
 
     def forget_surveys(self) -> None:
         """What was found empty may have been filled by this very run: look again."""
@@ -134,7 +164,7 @@ class Storer:
                     known[session] = self._sessions.setdefault(session, survey)
         return known
 
-    def _not_stored(self, entries: Sequence[Entry], passes: Mapping[str, Pass]) -> list[Entry]:
+    def _not_stored(self, entries: Sequence[Entry], passes: Mapping[str, Some]) -> list[Entry]:
         nameless = [entry for entry in entries if entry.key]
         missing = self._nameless_not_stored(nameless)
         if len(nameless) < len(entries):
@@ -155,7 +185,7 @@ class Storer:
         present = self._patience.answer(lambda: self._store.stored_ids(identities))[0]
         return [entry for entry in entries if entry.identity not in present]
 
-    def _named_not_stored(self, entries: list[Entry], passes: Mapping[str, Pass]) -> list[Entry]:
+    def _named_not_stored(self, entries: list[Entry], passes: Mapping[str, Some]) -> list[Entry]:
         contents = self._contents_of(entries)
         missing: list[Entry] = []
         for entry in entries:
@@ -181,7 +211,7 @@ class Storer:
             known |= found
         return known
 
-    def _is_foreign(self, at: Pass, entry: Entry) -> bool:
+    def _is_foreign(self, at: Some, entry: Entry) -> bool:
         """Whether another writer stored this message under its own id; each of its rows stands for one line."""
         if at.start is not None and to_millisecond(entry.instant) <= at.floor:
             # Lines before the place where this pass began may have been taken for those rows already: equal ones, or
@@ -204,7 +234,7 @@ class Storer:
                 self._foreign.add(named)
             return found
 
-    def _insert(self, wanted: list[Entry], passes: Mapping[str, Pass]) -> int:
+    def _insert(self, wanted: list[Entry], passes: Mapping[str, Some]) -> int:
         kept, expires = self._with_expiry(wanted, passes) if wanted else ([], [])
         if not kept:
             return 0
@@ -216,7 +246,7 @@ class Storer:
         return inserted.stored + self._after_duplicates(inserted, attempts, passes)
 
     def _with_expiry(
-        self, wanted: list[Entry], passes: Mapping[str, Pass]
+        self, wanted: list[Entry], passes: Mapping[str, Some]
     ) -> tuple[list[Entry], list[datetime | None]]:
         if self._rules.ttl_days == 0:
             return wanted, [None] * len(wanted)
@@ -239,7 +269,7 @@ class Storer:
             expires.append(moment)
         return kept, expires
 
-    def _after_duplicates(self, inserted: Inserted, attempts: int, passes: Mapping[str, Pass]) -> int:
+    def _after_duplicates(self, inserted: Inserted, attempts: int, passes: Mapping[str, Some]) -> int:
         """Ids that were there when storing: stored by our own lost attempt, by another writer, or by an equal line."""
         named = [entry for entry in inserted.duplicates if not entry.key]
         contents = self._contents_of(named)
@@ -261,7 +291,7 @@ class Storer:
         identities = [entry.identity for entry in named]
         return self._patience.answer(lambda: self._store.stored_contents(identities))[0]
 
-    def _would_store(self, entry: Entry, at: Pass, seen: CountOnDisk) -> int:
+    def _would_store(self, entry: Entry, at: Some, seen: CountOnDisk) -> int:
         refusal = self._store.refusal_of(entry)
         if refusal is not None:
             self._quarantine(at, entry, refusal)
@@ -273,11 +303,11 @@ class Storer:
             self._refuse_other_content(at, entry)
         return first
 
-    def _refuse_other_content(self, at: Pass, entry: Entry) -> None:
+    def _refuse_other_content(self, at: Some, entry: Entry) -> None:
         message_id = entry.fields.get("message_id")
         self._quarantine(at, entry, f"message_id {message_id!r} is stored already with other content")
 
-    def _skip(self, at: Pass) -> None:
+    def _skip(self, at: Some) -> None:
         with at.lock:
             at.skipped += 1
 
@@ -292,7 +322,7 @@ def _is_content_of(entry: Entry, content: Content | None) -> bool:
     return moment is not None and format_instant(moment) == entry.instant
 
 
-def _foreign_key(at: Pass, key: bytes, *, in_milliseconds: bool) -> bytes:
+def _foreign_key(at: Delivery, key: bytes, *, in_milliseconds: bool) -> bytes:
     # Occurrences are counted within one pass over one journal, so each pass gets the foreign rows to itself.
     return b"%d" % at.number + (b"ms" if in_milliseconds else b"us") + key
 

@@ -43,7 +43,9 @@ def _retry(
     lines = list(quarantine.lines())
     wanted = [(line, entry) for line in lines if (entry := _entry_of(line, journal)) is not None]
     refused: set[tuple[str, int]] = set()
-    storer = Storer(store, rules, patience, clock, lambda _, entry, __: refused.add((entry.source, entry.offset)))
+    storer: Storer[Pass] = Storer(
+        store, rules, patience, clock, lambda _, entry, __: refused.add((entry.source, entry.offset))
+    )
     passes = {line.source: Pass(Source(journal, None, quarantine), WindowedCount()) for line, _ in wanted}
     stored = 0
     for batch in _in_batches([entry for _, entry in wanted]):
