@@ -1,3 +1,43 @@
-"""chatstore: look after the conversations that a chat product stores in MongoDB."""
+"""chatstore: look after the conversations that a chat product stores in MongoDB.
+
+The library that applications embed is imported from here: LocalChatCache, MongoChatStorage, ChatPersistenceWorker.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from chatstore_cli.domain.errors import ChatstoreError as ChatstoreError
+    from chatstore_cli.domain.message import Message as Message
+    from chatstore_cli.library import ChatPersistenceWorker as ChatPersistenceWorker
+    from chatstore_cli.library import InsertedMessages as InsertedMessages
+    from chatstore_cli.library import LocalChatCache as LocalChatCache
+    from chatstore_cli.library import MongoChatStorage as MongoChatStorage
+    from chatstore_cli.library import StorageHealth as StorageHealth
+    from chatstore_cli.library import WorkerStats as WorkerStats
 
 __version__ = "0.1.0"
+
+_PUBLIC = {
+    "ChatPersistenceWorker": "library",
+    "ChatstoreError": "domain.errors",
+    "InsertedMessages": "library",
+    "LocalChatCache": "library",
+    "Message": "domain.message",
+    "MongoChatStorage": "library",
+    "StorageHealth": "library",
+    "WorkerStats": "library",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # The command line imports this package, too, and must not pay for the library.
+    if name in _PUBLIC:
+        return getattr(import_module(f"chatstore_cli.{_PUBLIC[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_PUBLIC]

@@ -12,6 +12,7 @@
         Locked
       Interrupted                   130  stopped by the user at a boundary where nothing is half done
       DocumentRefused                 1  one document that the driver or the server will not take
+      NotRecorded                     1  a message that is neither in the journal nor in memory
 
 The docstring of a class is its message: `{names}` in it are filled from the keyword arguments that it is
 raised with. A driver's own error stays reachable as `__cause__`.
@@ -148,3 +149,9 @@ class DocumentRefused(ChatstoreError):
     """{where}: {reason}"""
 
     kind = "document_refused"
+
+
+class NotRecorded(ChatstoreError):
+    """The message was not recorded: {what}"""
+
+    kind = "not_recorded"

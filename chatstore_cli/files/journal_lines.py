@@ -22,6 +22,14 @@ _READ_AT_MOST = 256 * 1024 * 1024
 """Starts that are tried in vain in one damaged line, and bytes read over them: what hostile text may cost."""
 
 
+def dumps(fields: dict[str, Any]) -> bytes:
+    """A line, without its line feed. Raises ValueError where something in it is no JSON, or no Unicode."""
+    try:
+        return orjson.dumps(fields)
+    except TypeError as error:  # orjson's own error is one
+        raise ValueError("a lone surrogate" if "surrogate" in str(error) else str(error)) from error
+
+
 def decode_flaw(line: bytes) -> str:
     """Why a line does not decode, in words."""
     try:

@@ -146,3 +146,12 @@ class Stores:
             raise BadValue(name="--layout", value=layout, expected=f"a layout: {known}")
         names = [layout] if layout is not None else list(LAYOUTS)
         return [LAYOUTS[name](self.connection, self.settings) for name in names]
+
+    def close(self) -> None:
+        """Close what was connected; asking again connects anew."""
+        for name in ("connection", "patient_connection"):
+            connection = self.__dict__.pop(name, None)
+            if connection is not None and not connection.in_memory:
+                connection.client.close()
+        for name in [name for name in self.__dict__ if name not in ("settings", "_say", "embedded")]:
+            del self.__dict__[name]

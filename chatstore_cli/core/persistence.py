@@ -1,0 +1,230 @@
+"""Writing behind: a thread that stores what was recorded, in batches, for as long as it takes."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime
+
+from chatstore_cli.core.pending import Batch, PendingMessages
+from chatstore_cli.domain.errors import ChatstoreError
+from chatstore_cli.domain.journal import Entry
+from chatstore_cli.domain.recording import MessageStorage, PatienceRules, RefusedMessages, Stored, WorkerStats
+from chatstore_cli.domain.times import Clock, format_instant, utc_now
+
+LOG = logging.getLogger("chatstore.worker")
+
+BATCH_BYTES = 4 * 1024 * 1024
+LONGEST_PAUSE = 10.0
+_LATENCIES = 1_000
+
+
+class PersistenceWorker:
+    """Stores the messages of a queue. ChatPersistenceWorker is this over a cache and a storage.
+
+    A batch is kept until it is stored: an outage is waited out with growing, jittered pauses of up to LONGEST_PAUSE
+    seconds. What the database refuses for good is given to `refused`, and the rest goes on.
+    """
+
+    def __init__(
+        self,
+        pending: PendingMessages,
+        open_storage: Callable[[PatienceRules], MessageStorage],
+        refused: RefusedMessages,
+        encode: Callable[[Entry], bytes],
+        *,
+        batch_size: int,
+        interval: float,
+        clock: Clock = utc_now,
+        monotonic: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._pending = pending
+        self._refused = refused
+        self._encode = encode
+        self._batch_size = batch_size
+        self._interval = interval
+        self._clock = clock
+        self._monotonic = monotonic
+        self._jitter = jitter
+        self._woken = threading.Event()
+        self._full = threading.Event()
+        self._stopping = threading.Event()
+        self._give_up_at: float | None = None
+        self._thread: threading.Thread | None = None
+        self._changing = threading.Lock()
+        self._latencies: deque[float] = deque(maxlen=_LATENCIES)
+        self._flushed = self._skipped = self._quarantined = self._lost = 0
+        self._last_error: str | None = None
+        self._last_error_at: datetime | None = None
+        self._last_persisted_at: datetime | None = None
+        self._storage = open_storage(PatienceRules(self._remember_error, self._pause))
+
+    def start(self) -> None:
+        """Begin storing; a worker that runs already goes on. One that was stopped, or came through a fork, begins anew."""
+        with self._changing:
+            if self._thread is not None and self._thread.is_alive():
+                return
+            self._stopping.clear()
+            self._give_up_at = None
+            self._woken.set()
+            self._thread = threading.Thread(target=self._run, name="chatstore-worker", daemon=True)
+            self._thread.start()
+
+    def notify_new_message(self) -> None:
+        """There is something to store: it is, once a batch is full or `interval` seconds are over. Cheap, never waits."""
+        if not self._woken.is_set():
+            self._woken.set()
+        if self._pending.depth >= self._batch_size and not self._full.is_set():
+            self._full.set()
+
+    def stop(self, timeout: float = 10.0) -> bool:
+        """Store all that is pending, not only one batch, and end; whether all was stored within `timeout` seconds.
+
+        What was not is still queued (`start` goes on with it), and in the journal where there is one.
+        """
+        with self._changing:
+            thread = self._thread
+            self._give_up_at = self._monotonic() + timeout
+            self._stopping.set()
+            self._woken.set()
+            self._full.set()
+            if thread is not None:
+                thread.join(timeout + 0.5)
+                if thread.is_alive():  # the driver waits for a server that does not answer; it ends with that answer
+                    LOG.warning(
+                        "[CHAT WORKER] Not stopped within %g s: the database does not answer; %d messages are not stored.",
+                        timeout,
+                        self._pending.depth,
+                    )
+        return self._pending.depth == 0
+
+    def stats(self) -> WorkerStats:
+        """What has been done so far."""
+        latencies = sorted(self._latencies.copy())
+        return WorkerStats(
+            queue_depth=self._pending.depth,
+            flushed=self._flushed,
+            skipped=self._skipped,
+            quarantined=self._quarantined,
+            lost=self._lost,
+            flush_latency_p50=_quantile(latencies, 0.5),
+            flush_latency_p99=_quantile(latencies, 0.99),
+            last_error=self._last_error,
+            last_error_at=self._last_error_at,
+            last_persisted_at=self._last_persisted_at,
+            running=self._thread is not None and self._thread.is_alive(),
+        )
+
+    # --- the thread --------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        since: float | None = None  # since when what waits may have been waiting
+        while True:
+            self._woken.wait()
+            self._woken.clear()
+            if not self._stopping.is_set():
+                waited = 0.0 if since is None else self._monotonic() - since
+                self._full.wait(max(0.0, self._interval - waited))
+            self._full.clear()
+            since = self._drain()
+            if self._stopping.is_set():
+                return
+            if since is not None:
+                self._woken.set()
+
+    def _drain(self) -> float | None:
+        """Store what there is, but for a last batch that may still wait for others: then since when it does."""
+        while True:
+            looked = self._monotonic()
+            try:
+                batch = self._pending.take(self._batch_size, BATCH_BYTES)
+            except OSError as error:
+                self._remember_error(f"{error.filename}: {error.strerror or error}: read again in a moment.")
+                if self._pause(1.0):
+                    return None
+                continue
+            if batch is None or not self._settle(batch):
+                return None
+            waiting = self._pending.depth
+            if not waiting or (
+                waiting < self._batch_size and len(batch.entries) < self._batch_size and not self._stopping.is_set()
+            ):
+                return looked if waiting else None
+
+    def _settle(self, batch: Batch) -> bool:
+        """Store a batch, however often it has to be tried; False where there is no more time for it."""
+        if batch.lost:
+            self._lost += batch.lost
+            what = "were left to journals that somebody cut or removed before they were stored"
+            self._remember_error(f"{batch.lost:,} messages {what}.")
+        began = self._monotonic()
+        failures = 0
+        stored: Stored | None = None
+        while batch.entries:
+            try:
+                if stored is None:
+                    stored = self._storage.store(batch.entries)
+                self._keep(stored)
+            except Exception as error:
+                # Whatever it was: the batch is kept, and tried again.
+                failures += 1
+                delay = min(LONGEST_PAUSE, 0.1 * 2.0 ** min(failures, 7)) * (0.5 + self._jitter() / 2)
+                told = error.message if isinstance(error, ChatstoreError) else f"{type(error).__name__}: {error}."
+                self._remember_error(f"{told} {len(batch.entries):,} messages are kept, and tried again.")
+                if not isinstance(error, ChatstoreError):
+                    LOG.debug("[CHAT WORKER] What went wrong:", exc_info=error)
+                if self._pause(delay):
+                    self._pending.give_back(batch)
+                    return False
+            else:
+                self._count(stored, self._monotonic() - began)
+                break
+        self._pending.settle(batch)
+        return True
+
+    def _keep(self, stored: Stored) -> None:
+        now = format_instant(self._clock())
+        for entry, reason in stored.refused:
+            raw = self._encode(entry)
+            kept = self._refused.add(entry.source, entry.number, entry.offset, raw, reason, now, entry.identity)
+            if kept:
+                LOG.error("[CHAT WORKER] A message of session %r is in quarantine: %s", entry.session_id, reason)
+        if stored.refused:
+            self._refused.sync()
+
+    def _count(self, stored: Stored, seconds: float) -> None:
+        self._flushed += stored.stored
+        self._skipped += stored.already_stored + stored.skipped
+        self._quarantined += len(stored.refused)
+        self._latencies.append(seconds * 1000)
+        self._last_persisted_at = self._clock()
+        LOG.info(
+            "[CHAT WORKER] Flushed %d/%d chat messages to Mongo (%.0f ms).",
+            stored.stored + stored.already_stored,
+            stored.messages,
+            seconds * 1000,
+        )
+
+    def _remember_error(self, text: str) -> None:
+        self._last_error, self._last_error_at = text, self._clock()
+        LOG.warning("[CHAT WORKER] %s", text)
+
+    def _pause(self, seconds: float) -> bool:
+        """Wait before trying again; True where a stop leaves no more time for it."""
+        if self._give_up_at is None:
+            self._stopping.wait(seconds)
+        else:
+            left = self._give_up_at - self._monotonic()
+            if left <= 0:
+                return True
+            time.sleep(min(seconds, left))
+        return self._give_up_at is not None and self._monotonic() >= self._give_up_at
+
+
+def _quantile(ordered: list[float], share: float) -> float | None:
+    return round(ordered[min(len(ordered) - 1, int(len(ordered) * share))], 3) if ordered else None

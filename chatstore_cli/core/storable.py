@@ -1,0 +1,80 @@
+"""What an application gives to be recorded, checked before anything is written: refused here, it costs nothing."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from typing import Any
+
+from chatstore_cli.domain.errors import BadValue
+from chatstore_cli.domain.message import ROLES
+from chatstore_cli.domain.times import canonical_instant, format_instant
+
+DEEPEST = 150
+"""Levels of metadata: the server's documents stop near 200 (FACTS A)."""
+
+_SMALLEST, _LARGEST = -(2**63), 2**63 - 1
+
+
+def check_role_and_text(role: object, text: object) -> None:
+    """Raises BadValue where they cannot be those of a message."""
+    if role.__class__ is not str or role not in ROLES:
+        raise BadValue(name="role", value=_shown(role), expected=f"one of {', '.join(sorted(ROLES))}")
+    if text.__class__ is not str:
+        raise BadValue(name="text", value=_shown(text), expected="text")
+    if not text:
+        raise BadValue(name="text", value=text, expected="a message: it is empty")
+
+
+def canonical_time(created_at: object) -> str:
+    """The canonical instant of a datetime (a naive one is UTC) or ISO 8601 text. Raises BadValue for anything else."""
+    try:
+        if isinstance(created_at, datetime):
+            return format_instant(created_at)
+        if isinstance(created_at, str):
+            return canonical_instant(created_at)
+    except ValueError:
+        pass
+    raise BadValue(name="created_at", value=_shown(created_at), expected="a datetime, or ISO 8601 text")
+
+
+def storable_metadata(metadata: object) -> dict[str, Any]:
+    """A copy of metadata that JSON and BSON both hold. Raises BadValue that names the place of what they do not."""
+    if metadata is None:
+        return {}
+    if not isinstance(metadata, dict):
+        raise BadValue(name="metadata", value=_shown(metadata), expected="a dict")
+    copied: dict[str, Any] = _storable(metadata, "metadata", 1)
+    return copied
+
+
+def _storable(value: Any, place: str, level: int) -> Any:
+    kind = value.__class__
+    if kind is str or kind is bool or value is None:
+        return value
+    if kind is int:
+        if not _SMALLEST <= value <= _LARGEST:
+            raise BadValue(name=place, value=_shown(value), expected="a whole number of at most 64 bits")
+        return value
+    if kind is float:
+        if not math.isfinite(value):
+            raise BadValue(name=place, value=_shown(value), expected="a number that JSON has")
+        return value
+    if level > DEEPEST:
+        raise BadValue(name=place[:200], value="...", expected=f"nested at most {DEEPEST} levels deep")
+    if isinstance(value, dict):
+        for key in value:
+            if not isinstance(key, str) or "\0" in key:
+                raise BadValue(name=f"a key of {place[:200]}", value=_shown(key), expected="text without NUL")
+        return {str(key): _storable(item, f"{place}.{key}", level + 1) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_storable(item, f"{place}[{number}]", level + 1) for number, item in enumerate(value)]
+    if isinstance(value, str):
+        return str(value)  # an enum's member, say
+    raise BadValue(
+        name=place[:200], value=_shown(value), expected="text, a number, true, false, null, a list or a dict"
+    )
+
+
+def _shown(value: object) -> str:
+    return value[:60] if isinstance(value, str) else f"<{type(value).__name__}>"

@@ -1,0 +1,291 @@
+"""Writing journals while a chat goes on: one whole line at a time, from several processes at once.
+
+A writer holds an exclusive `flock` on the journal itself while it appends, and looks whether the path still has that
+file: whoever removes or replaces a journal takes the same lock, so that no line goes into a file that is gone. What a
+crash left of a line is closed off with a line feed before the next one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from chatstore_cli.domain.errors import NotRecorded
+from chatstore_cli.domain.recording import Place, ReadBack, Stretch
+from chatstore_cli.files import journal_lines, journal_read_back
+from chatstore_cli.files.session_names import journal_path, session_of
+
+STRIPES = 16
+OPEN_FILES = 8
+"""Files kept open in each stripe of sessions."""
+FSYNC_SECONDS = 1.0
+
+_ENDS_KEPT = 5_000
+_BLOCK = 1024 * 1024
+_REOPENINGS = 50
+
+
+class JournalWriter:
+    """The journals of one folder, to be written to. `fsync` is never, interval (each second) or always.
+
+    Sessions are spread over stripes, each with a lock of its own: writing to one does not wait for another.
+    """
+
+    def __init__(self, folder: Path, fsync: str = "never") -> None:
+        self.folder = folder.resolve()
+        self._fsync = fsync
+        self._stripes = [_Stripe() for _ in range(STRIPES)]
+        self._syncing = _Syncing(self._sync_all) if fsync == "interval" else None
+
+    def encode(self, fields: dict[str, Any]) -> bytes:
+        """The line of a message. Raises ValueError where it cannot be written as JSON in UTF-8."""
+        return journal_lines.dumps(fields)
+
+    def append(self, session_id: str, line: bytes) -> Place:
+        """Write a line, whole or not at all. Raises NotRecorded, BadValue for an id that can have no file."""
+        path = journal_path(self.folder, session_id)
+        name = str(path)
+        stripe = self._stripes[hash(name) % STRIPES]
+        try:
+            if self._syncing is not None:
+                self._syncing.look()
+            with stripe.lock:
+                for _ in range(_REOPENINGS):
+                    place = stripe.opened(name, path).append(line, self._fsync)
+                    if place is not None:
+                        return place
+                    stripe.close(name)
+        except OSError as error:
+            hint = "Make room, or give access, and record it again."
+            raise NotRecorded(what=f"{path}: {error.strerror or error}.", hint=hint) from error
+        raise NotRecorded(what=f"{path} is removed or replaced again and again.")
+
+    def newest(self, session_id: str, count: int) -> list[tuple[int, dict[str, Any]]]:
+        """The newest lines of a session that there are, oldest first, each with its number."""
+        return journal_read_back.newest(journal_path(self.folder, session_id), count)
+
+    def sessions(self) -> Iterator[str]:
+        """The sessions that have a journal, the one written to last first."""
+        found: list[tuple[float, str]] = []
+        for path in self.folder.rglob("*.jsonl"):
+            with contextlib.suppress(OSError):
+                session_id = session_of(self.folder, path)
+                if session_id is not None:
+                    found.append((path.stat().st_mtime, session_id))
+        found.sort(reverse=True)
+        return (session_id for _, session_id in found)
+
+    def read_back(self, stretch: Stretch, lines: int, about_bytes: int) -> ReadBack | None:
+        """At most `lines` lines of a stretch, of about so many bytes; None where its file is gone. Raises OSError."""
+        return journal_read_back.read_back(stretch, lines, about_bytes)
+
+    def _sync_all(self) -> None:
+        for stripe in self._stripes:
+            with stripe.lock:
+                unsynced = [(os.dup(file.descriptor), file) for file in stripe.files.values() if file.unsynced]
+                for _, file in unsynced:
+                    file.unsynced = False
+            for descriptor, _ in unsynced:  # not under the lock: nobody waits for the disk
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+
+    def let_go(self) -> None:
+        """After a fork: close what the parent had open. A lock of the parent's must not be shared."""
+        for stripe in self._stripes:
+            stripe.lock = threading.Lock()
+            stripe.close_all(sync=False)
+        if self._syncing is not None:
+            self._syncing = _Syncing(self._sync_all)
+
+    def close(self) -> None:
+        """Put on disk what the policy asks for, and close. Writing on opens the files again."""
+        for stripe in self._stripes:
+            with stripe.lock:
+                stripe.close_all(sync=self._fsync != "never")
+        if self._syncing is not None:
+            self._syncing.end()
+
+
+class _OpenJournal:
+    """A journal that is open for appending, and where it ended when it was last looked at."""
+
+    def __init__(self, name: str, path: Path, known: tuple[int, int, int]) -> None:
+        self._name = name
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        self.descriptor = os.open(path, flags, 0o600)
+        self.file = os.fstat(self.descriptor).st_ino
+        self._size, self._lines = known[1:] if known[0] == self.file else (0, 0)
+        self._torn = False
+        self.unsynced = False
+
+    @property
+    def end(self) -> tuple[int, int, int]:
+        """Inode, bytes, and lines in them."""
+        return self.file, self._size, self._lines
+
+    def append(self, line: bytes, fsync: str) -> Place | None:
+        """None where the path has another file by now, or none: then it has to be opened again."""
+        fcntl.flock(self.descriptor, fcntl.LOCK_EX)
+        try:
+            try:
+                now = os.stat(self._name)  # noqa: PTH116 - once for every message: Path.stat costs a microsecond more
+            except FileNotFoundError:
+                return None
+            if now.st_ino != self.file:
+                return None
+            if now.st_size != self._size or self._torn:
+                self._look_at_what_others_did(now.st_size)
+            return self._write(line, fsync)
+        finally:
+            fcntl.flock(self.descriptor, fcntl.LOCK_UN)
+
+    def _look_at_what_others_did(self, size: int) -> None:
+        at, lines = (self._size, self._lines) if size >= self._size else (0, 0)
+        while at < size and (block := os.pread(self.descriptor, min(_BLOCK, size - at), at)):
+            lines += block.count(b"\n")
+            at += len(block)
+        self._size, self._lines = size, lines
+        self._torn = size > 0 and os.pread(self.descriptor, 1, size - 1) != b"\n"
+
+    def _write(self, line: bytes, fsync: str) -> Place:
+        size, torn = self._size, self._torn
+        left = memoryview(b"\n" + line + b"\n" if torn else line + b"\n")
+        whole = len(left)
+        try:
+            while left:
+                left = left[os.write(self.descriptor, left) :]
+            if fsync == "always":
+                os.fsync(self.descriptor)
+        except OSError:
+            # Nobody else writes while we hold the lock: what there is of our line can be taken back.
+            self._size, self._lines = 0, 0
+            with contextlib.suppress(OSError):
+                os.ftruncate(self.descriptor, size)
+            raise
+        self._size, self._lines, self._torn = size + whole, self._lines + torn + 1, False
+        self.unsynced = fsync == "interval"
+        return Place(self._name, self.file, self._lines, size + torn, len(line))
+
+
+class _Stripe:
+    """Some of the sessions, with one lock: the files that are open, and where those ended that were."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.files: OrderedDict[str, _OpenJournal] = OrderedDict()
+        self._ends: OrderedDict[str, tuple[int, int, int]] = OrderedDict()
+
+    def opened(self, name: str, path: Path) -> _OpenJournal:
+        file = self.files.get(name)
+        if file is None:
+            while len(self.files) >= OPEN_FILES:
+                self.close(next(iter(self.files)))
+            # Where it ended is remembered, else each opening would count the whole journal's lines.
+            file = self.files[name] = _OpenJournal(name, path, self._ends.pop(name, (0, 0, 0)))
+        else:
+            self.files.move_to_end(name)
+        return file
+
+    def close(self, name: str, *, sync: bool = True) -> None:
+        file = self.files.pop(name)
+        self._ends[name] = file.end
+        if len(self._ends) > _ENDS_KEPT:
+            self._ends.popitem(last=False)
+        try:
+            if sync and file.unsynced:
+                os.fsync(file.descriptor)
+        finally:
+            os.close(file.descriptor)
+
+    def close_all(self, *, sync: bool) -> None:
+        for name in list(self.files):
+            self.close(name, sync=sync)
+
+
+class _Syncing:
+    """A thread that puts on disk what was written, each second; begun with the first line."""
+
+    def __init__(self, sync: Callable[[], None]) -> None:
+        self._sync = sync
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._begin = threading.Lock()
+        self._failure: OSError | None = None
+
+    def look(self) -> None:
+        """Begin, and raise what went wrong the last time: the disk may not have what was said to be written."""
+        if self._thread is None:
+            with self._begin:
+                if self._thread is None:
+                    self._ended.clear()
+                    self._thread = threading.Thread(target=self._run, name="chatstore-fsync", daemon=True)
+                    self._thread.start()
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+
+    def _run(self) -> None:
+        while not self._ended.wait(FSYNC_SECONDS):
+            try:
+                self._sync()
+            except OSError as error:
+                self._failure = error
+
+    def end(self) -> None:
+        self._ended.set()
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.join()
+
+
+class NoJournal:
+    """Where nothing is put on disk: lines are checked and numbered, and only the queue holds them."""
+
+    name = "memory"
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._numbers: OrderedDict[str, int] = OrderedDict()
+
+    def encode(self, fields: dict[str, Any]) -> bytes:
+        """The line of a message. Raises ValueError where it cannot be written as JSON in UTF-8."""
+        return journal_lines.dumps(fields)
+
+    def append(self, session_id: str, line: bytes) -> Place:
+        """Only number it. Raises BadValue for an id that no journal could have."""
+        journal_path(Path(), session_id)
+        with self._lock:
+            number = self._numbers[session_id] = self._numbers.pop(session_id, 0) + 1
+            if len(self._numbers) > _ENDS_KEPT:
+                self._numbers.popitem(last=False)
+        return Place(self.name, 0, number, 0, len(line))
+
+    def newest(self, session_id: str, count: int) -> list[tuple[int, dict[str, Any]]]:
+        """There are none."""
+        del session_id, count
+        return []
+
+    def sessions(self) -> Iterator[str]:
+        """There are none."""
+        return iter(())
+
+    def read_back(self, stretch: Stretch, lines: int, about_bytes: int) -> ReadBack | None:
+        """There is nothing to read."""
+        del stretch, lines, about_bytes
+        return None
+
+    def let_go(self) -> None:
+        """After a fork: nothing is open."""
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Nothing is open."""

@@ -1,0 +1,347 @@
+"""The library that an application embeds: it records each message on local disk, and a worker stores it in MongoDB.
+
+    cache = LocalChatCache(disk_path="data/cache/chat_sessions")
+    storage = MongoChatStorage("mongodb://localhost:27017", "chats")
+    with ChatPersistenceWorker(cache, storage) as worker:
+        cache.record_chat_event("chat-1", "user", "Hello")
+
+All of it is synchronous and may be called from any thread. docs/library.md tells the rest.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from chatstore_cli.config import CacheSettings, MongoSettings, Settings, StateSettings, load_settings
+from chatstore_cli.core.chat_cache import ChatCache
+from chatstore_cli.core.pending import PendingMessages
+from chatstore_cli.core.persistence import PersistenceWorker
+from chatstore_cli.domain.errors import BadValue, ChatstoreError, NotFound
+from chatstore_cli.domain.message import Message
+from chatstore_cli.domain.recording import WorkerStats
+from chatstore_cli.domain.times import Clock, utc_now
+from chatstore_cli.wiring.recording import RefusedMessagesFolder, recording_journal
+from chatstore_cli.wiring.stores import Stores
+
+if TYPE_CHECKING:
+    from chatstore_cli.core.flush_storing import StoringRules
+    from chatstore_cli.domain.journal import Entry, FlushResult
+
+__all__ = [
+    "ChatPersistenceWorker",
+    "InsertedMessages",
+    "LocalChatCache",
+    "MongoChatStorage",
+    "StorageHealth",
+    "WorkerStats",
+]
+
+STORAGE_LOG = logging.getLogger("chatstore.storage")
+
+_DEFAULTS = CacheSettings()
+_caches: weakref.WeakSet[LocalChatCache] = weakref.WeakSet()
+
+
+class LocalChatCache(ChatCache):
+    """The newest messages of each session in memory, and every one of them in a journal on disk."""
+
+    def __init__(
+        self,
+        max_messages_per_session: int = _DEFAULTS.max_messages_per_session,
+        disk_path: str | Path | None = _DEFAULTS.disk_path,
+        fsync: str = _DEFAULTS.fsync,
+        *,
+        for_worker: bool = True,
+        max_pending_messages: int = 10_000,
+        max_pending_bytes: int = 64 * 1024 * 1024,
+        max_sessions: int = 10_000,
+        max_memory_bytes: int = 256 * 1024 * 1024,
+        clock: Clock = utc_now,
+    ) -> None:
+        """`disk_path` is the folder of the journals, made if missing; with None the queue is all there is.
+
+        `fsync` says when a line is put on the disk itself: never (the system decides), interval (once a second) or
+        always (before recording returns). `for_worker=False` queues nothing: where `chatstore worker` follows the
+        folder, or flush-cache runs now and then. Beyond `max_pending_messages` or `max_pending_bytes` waiting messages
+        are left to the journal, from which the worker reads them back; without a journal recording raises NotRecorded.
+        `max_sessions` and `max_memory_bytes` bound what is kept in memory: sessions used longest ago go first.
+        Raises BadValue.
+        """
+        for name, value in (
+            ("max_messages_per_session", max_messages_per_session),
+            ("max_pending_messages", max_pending_messages),
+            ("max_pending_bytes", max_pending_bytes),
+            ("max_sessions", max_sessions),
+            ("max_memory_bytes", max_memory_bytes),
+        ):
+            if value < 1:
+                raise BadValue(name=name, value=value, expected="1 or more")
+        journal = recording_journal(disk_path, fsync)
+        self.disk_path = None if disk_path is None else Path(disk_path).expanduser()
+
+        def queue(mine: Callable[[str], bool]) -> PendingMessages | None:
+            read_back = journal.read_back if disk_path is not None else None
+            return PendingMessages(max_pending_messages, max_pending_bytes, read_back, mine) if for_worker else None
+
+        super().__init__(
+            journal,
+            max_messages_per_session=max_messages_per_session,
+            max_sessions=max_sessions,
+            max_memory_bytes=max_memory_bytes,
+            pending=queue,
+            clock=clock,
+        )
+        _caches.add(self)
+
+    @classmethod
+    def from_config(cls, config_file: str | None = None) -> LocalChatCache:
+        """The cache that chatstore's configuration describes (mongo.cache). Raises BadConfig."""
+        cache = load_settings(config_file, uri=None, database=None).mongo.cache
+        return cls(cache.max_messages_per_session, cache.disk_path, cache.fsync)
+
+    def encode_entry(self, entry: Entry) -> bytes:
+        """The line that was recorded for a queued message."""
+        return self._journal.encode(entry.fields)
+
+
+def _after_fork() -> None:
+    for cache in list(_caches):
+        cache.start_over_after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+@dataclass(frozen=True, slots=True)
+class InsertedMessages:
+    """What insert_messages did: messages = stored + already_stored + skipped + refused.
+
+    `skipped` belong to sessions that were deleted on purpose; `refused` gives each refused message with the reason.
+    """
+
+    messages: int
+    stored: int
+    already_stored: int
+    skipped: int
+    refused: tuple[tuple[Message, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StorageHealth:
+    """Whether MongoDB answers and takes writes: `status` is ok or error, `latency_ms` of one round trip."""
+
+    status: str
+    latency_ms: float | None
+    target: str
+    detail: str | None = None
+
+
+class MongoChatStorage:
+    """The flat messages of one collection. Nothing is connected before it is needed."""
+
+    def __init__(
+        self,
+        uri: str,
+        database: str,
+        collection: str = "chat_messages",
+        ttl_days: int = 30,
+        *,
+        timeout_seconds: float = 5.0,
+        write_concern: str = "majority",
+        journaled: bool = True,
+        state_folder: str | None = None,
+    ) -> None:
+        """`ttl_days` is how long a message is kept after it was stored; 0 is for ever. Times are in seconds.
+
+        `uri` may be `embedded`: a MongoDB that chatstore starts itself, from the extra of that name.
+        """
+        mongo = MongoSettings(
+            uri=uri,
+            database=database,
+            chat_collection=collection,
+            ttl_days=ttl_days,
+            timeout_seconds=timeout_seconds,
+            write_concern=write_concern,
+            journaled=journaled,
+        )
+        self._use(Settings(mongo=mongo, state=StateSettings(state_folder)))
+
+    @classmethod
+    def from_config(cls, config_file: str | None = None) -> MongoChatStorage:
+        """The storage that chatstore's configuration describes (mongo). Raises BadConfig."""
+        storage = cls.__new__(cls)
+        storage._use(load_settings(config_file, uri=None, database=None))
+        return storage
+
+    def _use(self, settings: Settings) -> None:
+        self.settings = settings
+        self._stores = Stores(settings, say=lambda text: STORAGE_LOG.info("[CHAT STORAGE] %s", text))
+        self._opening = threading.Lock()
+
+    @cached_property
+    def stores(self) -> Stores:
+        """The ports behind it, opened once."""
+        with self._opening:
+            _ = self._stores.message_store  # before two threads ask for it
+        return self._stores
+
+    @property
+    def rules(self) -> StoringRules:
+        """How messages are stored."""
+        from chatstore_cli.core.flush_storing import StoringRules
+
+        return StoringRules(ttl_days=self.settings.mongo.ttl_days)
+
+    def ensure_indexes(self) -> list[str]:
+        """Create the indexes that are missing; says what was done, and what was left alone and why.
+
+        Nothing that would make MongoDB delete documents at once is created or changed: `chatstore indexes apply` and
+        `chatstore ttl` do that, after having said how many. Raises Unreachable, NotAllowed.
+        """
+        from chatstore_cli.core.indexes import check_indexes, perform, plan_steps
+        from chatstore_cli.domain.index_findings import IndexAction
+
+        stores = self.stores
+        done = stores.message_store.prepare()
+        findings = check_indexes(stores.index_specs("messages")["messages"], stores.index_store)
+        for step in plan_steps(findings, stores.document_dates, utc_now(), drop_unneeded=False):
+            what = f"{step.finding.collection}.{step.finding.name}"
+            if step.action is IndexAction.CREATE and not step.expiring and step.expiring is not None:
+                perform(step, stores.index_store)
+                done.append(f"Created index {what}.")
+            else:
+                done.append(f"Left alone: {what}: {step.detail}. See: chatstore indexes apply")
+        for line in done:
+            STORAGE_LOG.info("[CHAT STORAGE] %s", line)
+        return done
+
+    def insert_messages(self, messages: Iterable[Message], timeout: float = 10.0) -> InsertedMessages:
+        """Store messages, each exactly once: called again with the same, or with what the worker or flush-cache stored
+        already, it changes nothing. `timeout` is how many seconds an outage is waited out.
+
+        The `_id` comes from session and `message_id`; without one from session, role, instant and text, counted among
+        equals in this call. Raises BadValue before anything is stored, Unreachable.
+        """
+        from chatstore_cli.core.new_messages import NewMessages, entries_of
+        from chatstore_cli.domain.recording import PatienceRules
+
+        given = list(messages)
+        entries = entries_of(given)
+        by_place = {id(entry): message for entry, message in zip(entries, given, strict=True)}
+
+        def pause(seconds: float) -> bool:
+            time.sleep(seconds)
+            return False
+
+        patience = PatienceRules(lambda text: STORAGE_LOG.warning("[CHAT STORAGE] %s", text), pause)
+        storing = NewMessages(self.stores.message_store, self.rules, patience, seconds=timeout)
+        stored = [storing.store(entries[first : first + 500]) for first in range(0, len(entries), 500)]
+        return InsertedMessages(
+            messages=len(entries),
+            stored=sum(part.stored for part in stored),
+            already_stored=sum(part.already_stored for part in stored),
+            skipped=sum(part.skipped for part in stored),
+            refused=tuple((by_place[id(entry)], reason) for part in stored for entry, reason in part.refused),
+        )
+
+    def history(self, session_id: str, limit: int = 50) -> list[Message]:
+        """The newest `limit` stored messages of a session, oldest first; none where there is no such session."""
+        from chatstore_cli.domain.queries import MessageSelection
+
+        [reader] = self.stores.session_readers("messages")
+        try:
+            return list(reader.messages(session_id, MessageSelection(last=limit)))
+        except NotFound:
+            return []
+
+    def health(self) -> StorageHealth:
+        """Whether MongoDB answers and takes writes. Never raises for a database that does not."""
+        began = time.perf_counter()
+        try:
+            facts = self.stores.server_probe.facts()
+        except ChatstoreError as error:
+            return StorageHealth("error", None, self._target(), error.message)
+        latency = round((time.perf_counter() - began) * 1000, 3)
+        if not facts.writable:
+            return StorageHealth("error", latency, self._target(), f"{facts.kind}, and not its primary")
+        return StorageHealth("ok", latency, self._target())
+
+    def _target(self) -> str:
+        try:
+            return self._stores.target
+        except ChatstoreError:
+            return f"database {self.settings.mongo.database}"
+
+    def flush_journals(self, disk_path: str | Path, timeout: float = 60.0) -> FlushResult:
+        """Store what stands in a folder of journals, as `chatstore flush-cache` does: after a crash, for instance.
+
+        Raises Locked where a worker or another flush follows the folder, Unreachable after `timeout` seconds of outage.
+        """
+        from chatstore_cli.core.flush import Flush, FlushOptions
+        from chatstore_cli.wiring.journals import Journals
+
+        Path(disk_path).mkdir(parents=True, exist_ok=True, mode=0o700)
+        options = FlushOptions(rules=self.rules, timeout=timeout)
+        say = lambda text: STORAGE_LOG.info("[CHAT STORAGE] %s", text)  # noqa: E731 - a name for two uses
+        with Journals(self.settings, [str(disk_path)]).to_flush("flush_journals") as sources:
+            return Flush(self.stores.message_store, options, say=say).run(sources)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._stores.close()
+
+
+class ChatPersistenceWorker(PersistenceWorker):
+    """A thread that stores what a cache recorded, in batches, and waits out every outage. One worker for a cache."""
+
+    def __init__(
+        self,
+        cache: LocalChatCache,
+        storage: MongoChatStorage,
+        batch_size: int = 100,
+        interval: float = 1.0,
+        *,
+        clock: Clock = utc_now,
+    ) -> None:
+        """`batch_size` messages are stored together at most; `interval` seconds is how long one waits for others.
+
+        What MongoDB refuses goes into the quarantine beside the journals (`chatstore cache quarantine list`); without
+        journals, into that of standard input (`chatstore cache quarantine list -`). Raises BadValue.
+        """
+        if cache.pending is None:
+            raise BadValue(name="cache", value="for_worker=False", expected="a cache that queues for a worker")
+        if not 1 <= batch_size <= 10_000:
+            raise BadValue(name="batch_size", value=batch_size, expected="from 1 to 10,000")
+        if not 0 <= interval <= 3_600:
+            raise BadValue(name="interval", value=interval, expected="from 0 to 3,600 seconds")
+        from chatstore_cli.core.new_messages import NewMessages
+
+        super().__init__(
+            cache.pending,
+            lambda patience: NewMessages(storage.stores.message_store, storage.rules, patience, clock=clock),
+            RefusedMessagesFolder(cache.disk_path, storage.settings.state.folder),
+            cache.encode_entry,
+            batch_size=batch_size,
+            interval=interval,
+            clock=clock,
+        )
+        cache.on_new_message(self.notify_new_message)
+
+    def __enter__(self) -> ChatPersistenceWorker:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
