@@ -7,6 +7,8 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import fcntl
 import hashlib
 import os
 import threading
@@ -94,19 +96,23 @@ class Quarantine:
             )  # fmt: skip
 
     def remove(self, quarantine_ids: set[str]) -> None:
-        """Take lines out, once they are stored: the file is written anew beside and then renamed."""
+        """Take lines out, once they are stored: the file is written anew beside and then renamed.
+
+        Another process may be adding to it: its lock is held meanwhile, and whoever waited for that opens it again.
+        """
         with self._lock:
-            kept = [entry for entry in self._entries() if entry["id"] not in quarantine_ids]
             beside = self.path.with_suffix(".new")
             try:
-                with open(beside, "wb", opener=_private) as stream:
-                    stream.writelines(orjson.dumps(entry) + b"\n" for entry in kept)
-                    stream.flush()
-                    os.fsync(stream.fileno())
-                beside.replace(self.path)
-                if self._descriptor is not None:
-                    os.close(self._descriptor)  # of the file that is no longer there
-                    self._descriptor = None
+                descriptor = self._locked()
+                try:
+                    kept = [entry for entry in self._entries() if entry["id"] not in quarantine_ids]
+                    with open(beside, "wb", opener=_private) as stream:
+                        stream.writelines(orjson.dumps(entry) + b"\n" for entry in kept)
+                        stream.flush()
+                        os.fsync(stream.fileno())
+                    beside.replace(self.path)
+                finally:
+                    self._close(descriptor)  # of the file that is no longer there
             except OSError as error:
                 raise ChatstoreError(what=f"{self.path}: {error.strerror or error}") from error
             self._known = None
@@ -142,18 +148,37 @@ class Quarantine:
 
     def _append(self, line: bytes) -> None:
         try:
+            descriptor = self._locked()
+        except OSError as error:
+            raise _unkept(self.path, error) from error
+        size = os.fstat(descriptor).st_size
+        try:
+            if size and os.pread(descriptor, 1, size - 1) != b"\n":
+                line = b"\n" + line  # close off what a crash tore
+            while line:
+                line = line[os.write(descriptor, line) :]
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.ftruncate(descriptor, size)
+            self._close(descriptor)
+            raise _unkept(self.path, error) from error
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+    def _locked(self) -> int:
+        """The file that the path names, open, and held against other processes."""
+        while True:
             if self._descriptor is None:
                 self._descriptor = _private(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
-                end = os.fstat(self._descriptor).st_size
-                if end and os.pread(self._descriptor, 1, end - 1) != b"\n":
-                    line = b"\n" + line  # close off what a crash tore
-            while line:
-                line = line[os.write(self._descriptor, line) :]
-        except OSError as error:
-            if self._descriptor is not None:
-                os.close(self._descriptor)  # opened anew, the next line is put behind what this one left
-                self._descriptor = None
-            raise _unkept(self.path, error) from error
+            descriptor = self._descriptor
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(descriptor), self.path.stat()):
+                    return descriptor
+            self._close(descriptor)  # another process has put a new one in its place
+
+    def _close(self, descriptor: int) -> None:
+        os.close(descriptor)  # which lets go of its lock
+        self._descriptor = None
 
     def _write_pieces(self, target: Path, pieces: Iterable[bytes]) -> None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -134,3 +135,27 @@ def test_the_quarantine_is_nobody_elses_to_read(tmp_path: Path):
     add(quarantine, 2, b"two")
     quarantine.remove(set())
     assert (tmp_path / FILE_NAME).stat().st_mode & 0o077 == 0
+
+
+def test_lines_added_while_another_process_takes_some_out_are_all_kept(tmp_path: Path):
+    """Two objects hold two descriptors, and so two locks, as two processes do."""
+    adding, removing = Quarantine(tmp_path), Quarantine(tmp_path)
+    taken: set[str] = set()
+    ended = threading.Event()
+
+    def take_out() -> None:
+        while not ended.is_set():
+            some = {line.quarantine_id for line in removing.lines() if line.offset % 3 == 0}
+            removing.remove(some)
+            taken.update(some)
+
+    remover = threading.Thread(target=take_out)
+    remover.start()
+    for offset in range(600):
+        assert add(adding, offset, b"x%d" % offset)
+    ended.set()
+    remover.join()
+    kept = {line.quarantine_id for line in Quarantine(tmp_path).lines()}
+    assert len(taken) > 10
+    assert len(kept | taken) == 600
+    assert not kept & taken
