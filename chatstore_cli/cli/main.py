@@ -27,6 +27,7 @@ class LazyCommand(NamedTuple):
 COMMANDS: dict[str, LazyCommand] = {
     "sessions": LazyCommand("sessions", "List sessions, show one, and delete one."),
     "resume": LazyCommand("resume", "Print a session's history so that a model can go on from it."),
+    "history": LazyCommand("history", "Show a session's newest messages, from the cache and from MongoDB."),
     "usage": LazyCommand("usage", "Report tokens and cost."),
     "flush-cache": LazyCommand("flush_cache", "Store journals (JSONL) in MongoDB, each message exactly once."),
     "cache": LazyCommand("cache", "Look after the local cache: quarantined lines."),

@@ -37,8 +37,9 @@ class MessagesInOrder:
     Messages of one instant without a sequence keep the order of their ids.
     """
 
-    def __init__(self, messages: Collection[Document], session_id: str, doing: str) -> None:
+    def __init__(self, messages: Collection[Document], session_id: str, doing: str, batch: int = BATCH) -> None:
         self._messages = messages
+        self._batch = batch
         self._condition: Document = {"session_id": id_condition(session_id)}
         self._doing = doing
         with driver_errors(doing):
@@ -53,6 +54,12 @@ class MessagesInOrder:
     def is_empty(self) -> bool:
         """Whether there is no such session."""
         return not self._newest
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the order is that of the instants; else texts of differing offsets stand in the order of text."""
+        texts = {form_of(value) for value in self._newest if isinstance(value, str)}
+        return len(texts) <= 1 or len(self._newest) <= SMALL_SESSION
 
     def oldest_first(self, extra: Document) -> Iterator[Document]:
         """The documents that meet the extra condition."""
@@ -78,7 +85,7 @@ class MessagesInOrder:
     def _find(self, extra: Document, direction: int) -> Iterator[Document]:
         with driver_errors(self._doing):
             found = self._messages.find({**extra, **self._condition}).sort("created_at", direction)
-            yield from found.batch_size(BATCH)
+            yield from found.batch_size(self._batch)
 
     def _by_second(
         self, rows: Iterable[tuple[object, Document]], extra: Document, direction: int

@@ -159,7 +159,7 @@ class MongoMessageStore:
         fields = {"session_id": 1, "role": 1, "text": 1, "created_at": 1}
         with driver_errors(f"reading session {session!r} in {self._name}"):
             for row in self._rows({"session_id": session}, fields):
-                if not is_ours(row["_id"], prefix) and (content := _content(row)):
+                if not is_ours(row["_id"], prefix) and (content := content_of(row)):
                     yield content
 
     def refusal_of(self, entry: Entry) -> str | None:
@@ -281,7 +281,8 @@ def _levels(document: Document) -> int:
     return deepest
 
 
-def _content(row: Document) -> StoredContent | None:
+def content_of(row: Document) -> StoredContent | None:
+    """What a row holds, to be compared with journal lines; None where it can be equal to none of them."""
     texts = (row.get("session_id"), row.get("role"), row.get("text"))
     moment = read_instant(row.get("created_at"))
     if moment is None or not all(isinstance(text, str) for text in texts) or row["role"] not in ROLES:

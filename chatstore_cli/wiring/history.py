@@ -1,0 +1,42 @@
+"""A session's history from its journals and from the database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from chatstore_cli.core.history import ChatHistory
+    from chatstore_cli.files.journal_tail import JournalTail
+    from chatstore_cli.mongo.history_source import MongoHistory
+    from chatstore_cli.wiring.stores import Stores
+
+
+def session_history(stores: Stores, session_id: str, limit: int) -> tuple[ChatHistory, JournalTail]:
+    """The history, and what was read for it of the journals in mongo.cache.disk_path.
+
+    The journals come first: what a worker stores meanwhile is then in both, and recognised, and never in neither.
+    """
+    from chatstore_cli.core.history import history_of
+
+    tail = _tail(Path(stores.settings.mongo.cache.disk_path), session_id, limit)
+
+    def storage() -> MongoHistory:
+        from chatstore_cli.mongo.history_source import MongoHistory
+
+        return MongoHistory(stores.connection, stores.settings.messages_collection)
+
+    return history_of(tail.journals, storage if stores.settings.mongo.enabled else None, session_id, limit), tail
+
+
+def _tail(folder: Path, session_id: str, limit: int) -> JournalTail:
+    from chatstore_cli.domain.errors import BadValue, ChatstoreError
+    from chatstore_cli.files.journal_tail import JournalTail, read_tail
+
+    try:
+        next(folder.iterdir(), None)
+        return read_tail(folder, session_id, limit)
+    except (FileNotFoundError, BadValue):  # no cache here, or an id that no journal can have
+        return JournalTail()
+    except OSError as error:
+        raise ChatstoreError(what=f"{folder}: {error.strerror or error}") from error
