@@ -10,9 +10,11 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import resource
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +24,8 @@ from chatstore_cli.files import journal_lines, journal_read_back
 from chatstore_cli.files.session_names import journal_path, session_of
 
 STRIPES = 16
-OPEN_FILES = 8
-"""Files kept open in each stripe of sessions."""
+OPEN_FILES = max(4, min(64, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // (4 * STRIPES)))
+"""Files kept open in each stripe of sessions: together a quarter of what the process may open, 1,024 at most."""
 FSYNC_SECONDS = 1.0
 
 _ENDS_KEPT = 5_000
@@ -42,6 +44,11 @@ class JournalWriter:
         self._fsync = fsync
         self._stripes = [_Stripe() for _ in range(STRIPES)]
         self._syncing = _Syncing(self._sync_all) if fsync == "interval" else None
+        self._path_of = lru_cache(_ENDS_KEPT)(self._path)
+
+    def _path(self, session_id: str) -> tuple[str, Path]:
+        path = journal_path(self.folder, session_id)
+        return str(path), path
 
     def encode(self, fields: dict[str, Any]) -> bytes:
         """The line of a message. Raises ValueError where it cannot be written as JSON in UTF-8."""
@@ -49,8 +56,7 @@ class JournalWriter:
 
     def append(self, session_id: str, line: bytes) -> Place:
         """Write a line, whole or not at all. Raises NotRecorded, BadValue for an id that can have no file."""
-        path = journal_path(self.folder, session_id)
-        name = str(path)
+        name, path = self._path_of(session_id)
         stripe = self._stripes[hash(name) % STRIPES]
         try:
             if self._syncing is not None:
