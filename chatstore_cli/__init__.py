@@ -11,16 +11,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from chatstore_cli.domain.errors import ChatstoreError as ChatstoreError
     from chatstore_cli.domain.message import Message as Message
+    from chatstore_cli.library import ChatHistory as ChatHistory
     from chatstore_cli.library import ChatPersistenceWorker as ChatPersistenceWorker
     from chatstore_cli.library import InsertedMessages as InsertedMessages
     from chatstore_cli.library import LocalChatCache as LocalChatCache
     from chatstore_cli.library import MongoChatStorage as MongoChatStorage
     from chatstore_cli.library import StorageHealth as StorageHealth
     from chatstore_cli.library import WorkerStats as WorkerStats
+    from chatstore_cli.library import chat_history as chat_history
 
 __version__ = "0.1.0"
 
 _PUBLIC = {
+    "ChatHistory": "library",
     "ChatPersistenceWorker": "library",
     "ChatstoreError": "domain.errors",
     "InsertedMessages": "library",
@@ -29,6 +32,7 @@ _PUBLIC = {
     "MongoChatStorage": "library",
     "StorageHealth": "library",
     "WorkerStats": "library",
+    "chat_history": "library",
 }
 
 

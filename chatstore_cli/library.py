@@ -15,8 +15,9 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING
 
 from chatstore_cli.config import CacheSettings, MongoSettings, Settings, StateSettings, load_settings
 from chatstore_cli.core.chat_cache import ChatCache
+from chatstore_cli.core.history import ChatHistory, chat_history
 from chatstore_cli.core.pending import PendingMessages
 from chatstore_cli.core.persistence import PersistenceWorker
 from chatstore_cli.domain.errors import BadValue, ChatstoreError, NotFound
@@ -35,15 +37,19 @@ from chatstore_cli.wiring.stores import Stores
 
 if TYPE_CHECKING:
     from chatstore_cli.core.flush_storing import StoringRules
+    from chatstore_cli.domain.history import StoredHistory, StoredMessage
     from chatstore_cli.domain.journal import Entry, FlushResult
+    from chatstore_cli.domain.storing import Content
 
 __all__ = [
+    "ChatHistory",
     "ChatPersistenceWorker",
     "InsertedMessages",
     "LocalChatCache",
     "MongoChatStorage",
     "StorageHealth",
     "WorkerStats",
+    "chat_history",
 ]
 
 STORAGE_LOG = logging.getLogger("chatstore.storage")
@@ -263,6 +269,26 @@ class MongoChatStorage:
             return list(reader.messages(session_id, MessageSelection(last=limit)))
         except NotFound:
             return []
+
+    # What chat_history asks of the stored side.
+
+    def is_deleted(self, session_id: str) -> bool:
+        """Whether the session was deleted on purpose, so that journals do not bring it back."""
+        return self._stored_history.is_deleted(session_id)
+
+    def newest_stored(self, session_id: str, limit: int, since: datetime | None) -> Sequence[StoredMessage]:
+        """The newest stored messages, oldest first, at most `limit` or back to `since`, with ties of the oldest."""
+        return self._stored_history.newest_stored(session_id, limit, since)
+
+    def stored_contents(self, identities: Sequence[str]) -> Mapping[str, Content]:
+        """Role, time and text of each of the ids that is stored."""
+        return self._stored_history.stored_contents(identities)
+
+    @property
+    def _stored_history(self) -> StoredHistory:
+        from chatstore_cli.wiring.history import stored_history
+
+        return stored_history(self.stores)
 
     def health(self) -> StorageHealth:
         """Whether MongoDB answers and takes writes. Never raises for a database that does not."""

@@ -22,11 +22,16 @@ def session_history(stores: Stores, session_id: str, limit: int) -> tuple[ChatHi
     tail = _tail(Path(stores.settings.mongo.cache.disk_path), session_id, limit)
 
     def storage() -> MongoHistory:
-        from chatstore_cli.mongo.history_source import MongoHistory
-
-        return MongoHistory(stores.connection, stores.settings.messages_collection)
+        return stored_history(stores)
 
     return history_of(tail.journals, storage if stores.settings.mongo.enabled else None, session_id, limit), tail
+
+
+def stored_history(stores: Stores) -> MongoHistory:
+    """What MongoDB holds of a session's newest messages."""
+    from chatstore_cli.mongo.history_source import MongoHistory
+
+    return MongoHistory(stores.connection, stores.settings.messages_collection)
 
 
 def _tail(folder: Path, session_id: str, limit: int) -> JournalTail:
