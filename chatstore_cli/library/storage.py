@@ -1,131 +1,30 @@
-"""The library that an application embeds: it records each message on local disk, and a worker stores it in MongoDB.
-
-    cache = LocalChatCache(disk_path="data/cache/chat_sessions")
-    storage = MongoChatStorage("mongodb://localhost:27017", "chats")
-    with ChatPersistenceWorker(cache, storage) as worker:
-        cache.record_chat_event("chat-1", "user", "Hello")
-
-All of it is synchronous and may be called from any thread. docs/library.md tells the rest.
-"""
+"""The storage of an application: the flat messages of one MongoDB collection."""
 
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
-import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
-from chatstore_cli.config import CacheSettings, MongoSettings, Settings, StateSettings, load_settings
-from chatstore_cli.core.chat_cache import ChatCache
-from chatstore_cli.core.history import ChatHistory, chat_history
-from chatstore_cli.core.pending import PendingMessages
-from chatstore_cli.core.persistence import PersistenceWorker
-from chatstore_cli.domain.errors import BadValue, ChatstoreError, NotFound
+from chatstore_cli.config import MongoSettings, Settings, StateSettings, load_settings
+from chatstore_cli.domain.errors import ChatstoreError, NotFound
 from chatstore_cli.domain.message import Message
-from chatstore_cli.domain.recording import WorkerStats
-from chatstore_cli.domain.times import Clock, utc_now
-from chatstore_cli.wiring.recording import RefusedMessagesFolder, recording_journal
+from chatstore_cli.domain.times import utc_now
 from chatstore_cli.wiring.stores import Stores
 
 if TYPE_CHECKING:
     from chatstore_cli.core.flush_storing import StoringRules
     from chatstore_cli.domain.history import StoredHistory, StoredMessage
-    from chatstore_cli.domain.journal import Entry, FlushResult
+    from chatstore_cli.domain.journal import FlushResult
     from chatstore_cli.domain.storing import Content
 
-__all__ = [
-    "ChatHistory",
-    "ChatPersistenceWorker",
-    "InsertedMessages",
-    "LocalChatCache",
-    "MongoChatStorage",
-    "StorageHealth",
-    "WorkerStats",
-    "chat_history",
-]
-
 STORAGE_LOG = logging.getLogger("chatstore.storage")
-
-_DEFAULTS = CacheSettings()
-_caches: weakref.WeakSet[LocalChatCache] = weakref.WeakSet()
-
-
-class LocalChatCache(ChatCache):
-    """The newest messages of each session in memory, and every one of them in a journal on disk."""
-
-    def __init__(
-        self,
-        max_messages_per_session: int = _DEFAULTS.max_messages_per_session,
-        disk_path: str | Path | None = _DEFAULTS.disk_path,
-        fsync: str = _DEFAULTS.fsync,
-        *,
-        for_worker: bool = True,
-        max_pending_messages: int = 10_000,
-        max_pending_bytes: int = 64 * 1024 * 1024,
-        max_sessions: int = 10_000,
-        max_memory_bytes: int = 256 * 1024 * 1024,
-        clock: Clock = utc_now,
-    ) -> None:
-        """`disk_path` is the folder of the journals, made if missing; with None the queue is all there is.
-
-        `fsync` says when a line is put on the disk itself: never (the system decides), interval (once a second) or
-        always (before recording returns). `for_worker=False` queues nothing: where `chatstore worker` follows the
-        folder, or flush-cache runs now and then. Beyond `max_pending_messages` or `max_pending_bytes` waiting messages
-        are left to the journal, from which the worker reads them back; without a journal recording raises NotRecorded.
-        `max_sessions` and `max_memory_bytes` bound what is kept in memory: sessions used longest ago go first.
-        Raises BadValue.
-        """
-        for name, value in (
-            ("max_messages_per_session", max_messages_per_session),
-            ("max_pending_messages", max_pending_messages),
-            ("max_pending_bytes", max_pending_bytes),
-            ("max_sessions", max_sessions),
-            ("max_memory_bytes", max_memory_bytes),
-        ):
-            if value < 1:
-                raise BadValue(name=name, value=value, expected="1 or more")
-        journal = recording_journal(disk_path, fsync)
-        self.disk_path = None if disk_path is None else Path(disk_path).expanduser()
-
-        def queue(mine: Callable[[str], bool]) -> PendingMessages | None:
-            read_back = journal.read_back if disk_path is not None else None
-            return PendingMessages(max_pending_messages, max_pending_bytes, read_back, mine) if for_worker else None
-
-        super().__init__(
-            journal,
-            max_messages_per_session=max_messages_per_session,
-            max_sessions=max_sessions,
-            max_memory_bytes=max_memory_bytes,
-            pending=queue,
-            clock=clock,
-        )
-        _caches.add(self)
-
-    @classmethod
-    def from_config(cls, config_file: str | None = None) -> LocalChatCache:
-        """The cache that chatstore's configuration describes (mongo.cache). Raises BadConfig."""
-        cache = load_settings(config_file, uri=None, database=None).mongo.cache
-        return cls(cache.max_messages_per_session, cache.disk_path, cache.fsync)
-
-    def encode_entry(self, entry: Entry) -> bytes:
-        """The line that was recorded for a queued message."""
-        return self._journal.encode(entry.fields)
-
-
-def _after_fork() -> None:
-    for cache in list(_caches):
-        cache.start_over_after_fork()
-
-
-os.register_at_fork(after_in_child=_after_fork)
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,49 +224,3 @@ class MongoChatStorage:
     def close(self) -> None:
         """Close the connections."""
         self._stores.close()
-
-
-class ChatPersistenceWorker(PersistenceWorker):
-    """A thread that stores what a cache recorded, in batches, and waits out every outage. One worker for a cache."""
-
-    def __init__(
-        self,
-        cache: LocalChatCache,
-        storage: MongoChatStorage,
-        batch_size: int = 100,
-        interval: float = 1.0,
-        *,
-        clock: Clock = utc_now,
-    ) -> None:
-        """`batch_size` messages are stored together at most; `interval` seconds is how long one waits for others.
-
-        What MongoDB refuses goes into the quarantine beside the journals (`chatstore cache quarantine list`); without
-        journals, into that of standard input (`chatstore cache quarantine list -`). Raises BadValue.
-        """
-        if cache.pending is None:
-            raise BadValue(name="cache", value="for_worker=False", expected="a cache that queues for a worker")
-        if not 1 <= batch_size <= 10_000:
-            raise BadValue(name="batch_size", value=batch_size, expected="from 1 to 10,000")
-        if not 0 <= interval <= 3_600:
-            raise BadValue(name="interval", value=interval, expected="from 0 to 3,600 seconds")
-        from chatstore_cli.core.new_messages import NewMessages
-
-        super().__init__(
-            cache.pending,
-            lambda patience: NewMessages(storage.stores.message_store, storage.rules, patience, clock=clock),
-            RefusedMessagesFolder(cache.disk_path, storage.settings.state.folder),
-            cache.encode_entry,
-            batch_size=batch_size,
-            interval=interval,
-            clock=clock,
-        )
-        cache.on_new_message(self.notify_new_message)
-
-    def __enter__(self) -> ChatPersistenceWorker:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()

@@ -1,0 +1,28 @@
+"""The library that an application embeds: it records each message on local disk, and a worker stores it in MongoDB.
+
+    cache = LocalChatCache(disk_path="data/cache/chat_sessions")
+    storage = MongoChatStorage("mongodb://localhost:27017", "chats")
+    with ChatPersistenceWorker(cache, storage) as worker:
+        cache.record_chat_event("chat-1", "user", "Hello")
+
+All of it is synchronous and may be called from any thread. docs/library.md tells the rest.
+"""
+
+from __future__ import annotations
+
+from chatstore_cli.core.history import ChatHistory, chat_history
+from chatstore_cli.domain.recording import WorkerStats
+from chatstore_cli.library.cache import LocalChatCache
+from chatstore_cli.library.storage import InsertedMessages, MongoChatStorage, StorageHealth
+from chatstore_cli.library.worker import ChatPersistenceWorker
+
+__all__ = [
+    "ChatHistory",
+    "ChatPersistenceWorker",
+    "InsertedMessages",
+    "LocalChatCache",
+    "MongoChatStorage",
+    "StorageHealth",
+    "WorkerStats",
+    "chat_history",
+]

@@ -1,0 +1,92 @@
+"""The cache of an application: in memory, and in journals on disk."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chatstore_cli.config import CacheSettings, load_settings
+from chatstore_cli.core.chat_cache import ChatCache
+from chatstore_cli.core.pending import PendingMessages
+from chatstore_cli.domain.errors import BadValue
+from chatstore_cli.domain.times import Clock, utc_now
+from chatstore_cli.wiring.recording import recording_journal
+
+if TYPE_CHECKING:
+    from chatstore_cli.domain.journal import Entry
+
+_DEFAULTS = CacheSettings()
+_caches: weakref.WeakSet[LocalChatCache] = weakref.WeakSet()
+
+
+class LocalChatCache(ChatCache):
+    """The newest messages of each session in memory, and every one of them in a journal on disk."""
+
+    def __init__(
+        self,
+        max_messages_per_session: int = _DEFAULTS.max_messages_per_session,
+        disk_path: str | Path | None = _DEFAULTS.disk_path,
+        fsync: str = _DEFAULTS.fsync,
+        *,
+        for_worker: bool = True,
+        max_pending_messages: int = 10_000,
+        max_pending_bytes: int = 64 * 1024 * 1024,
+        max_sessions: int = 10_000,
+        max_memory_bytes: int = 256 * 1024 * 1024,
+        clock: Clock = utc_now,
+    ) -> None:
+        """`disk_path` is the folder of the journals, made if missing; with None the queue is all there is.
+
+        `fsync` says when a line is put on the disk itself: never (the system decides), interval (once a second) or
+        always (before recording returns). `for_worker=False` queues nothing: where `chatstore worker` follows the
+        folder, or flush-cache runs now and then. Beyond `max_pending_messages` or `max_pending_bytes` waiting messages
+        are left to the journal, from which the worker reads them back; without a journal recording raises NotRecorded.
+        `max_sessions` and `max_memory_bytes` bound what is kept in memory: sessions used longest ago go first.
+        Raises BadValue.
+        """
+        for name, value in (
+            ("max_messages_per_session", max_messages_per_session),
+            ("max_pending_messages", max_pending_messages),
+            ("max_pending_bytes", max_pending_bytes),
+            ("max_sessions", max_sessions),
+            ("max_memory_bytes", max_memory_bytes),
+        ):
+            if value < 1:
+                raise BadValue(name=name, value=value, expected="1 or more")
+        journal = recording_journal(disk_path, fsync)
+        self.disk_path = None if disk_path is None else Path(disk_path).expanduser()
+
+        def queue(mine: Callable[[str], bool]) -> PendingMessages | None:
+            read_back = journal.read_back if disk_path is not None else None
+            return PendingMessages(max_pending_messages, max_pending_bytes, read_back, mine) if for_worker else None
+
+        super().__init__(
+            journal,
+            max_messages_per_session=max_messages_per_session,
+            max_sessions=max_sessions,
+            max_memory_bytes=max_memory_bytes,
+            pending=queue,
+            clock=clock,
+        )
+        _caches.add(self)
+
+    @classmethod
+    def from_config(cls, config_file: str | None = None) -> LocalChatCache:
+        """The cache that chatstore's configuration describes (mongo.cache). Raises BadConfig."""
+        cache = load_settings(config_file, uri=None, database=None).mongo.cache
+        return cls(cache.max_messages_per_session, cache.disk_path, cache.fsync)
+
+    def encode_entry(self, entry: Entry) -> bytes:
+        """The line that was recorded for a queued message."""
+        return self._journal.encode(entry.fields)
+
+
+def _after_fork() -> None:
+    for cache in list(_caches):
+        cache.start_over_after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)

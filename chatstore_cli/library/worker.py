@@ -1,0 +1,61 @@
+"""The worker of an application: it stores behind what the cache records."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from chatstore_cli.core.persistence import PersistenceWorker
+from chatstore_cli.domain.errors import BadValue
+from chatstore_cli.domain.times import Clock, utc_now
+from chatstore_cli.wiring.recording import RefusedMessagesFolder
+
+if TYPE_CHECKING:
+    from chatstore_cli.library.cache import LocalChatCache
+    from chatstore_cli.library.storage import MongoChatStorage
+
+
+class ChatPersistenceWorker(PersistenceWorker):
+    """A thread that stores what a cache recorded, in batches, and waits out every outage. One worker for a cache."""
+
+    def __init__(
+        self,
+        cache: LocalChatCache,
+        storage: MongoChatStorage,
+        batch_size: int = 100,
+        interval: float = 1.0,
+        *,
+        clock: Clock = utc_now,
+    ) -> None:
+        """`batch_size` messages are stored together at most; `interval` seconds is how long one waits for others.
+
+        What MongoDB refuses goes into the quarantine beside the journals (`chatstore cache quarantine list`); without
+        journals, into that of standard input (`chatstore cache quarantine list -`). Raises BadValue.
+        """
+        if cache.pending is None:
+            raise BadValue(name="cache", value="for_worker=False", expected="a cache that queues for a worker")
+        if not 1 <= batch_size <= 10_000:
+            raise BadValue(name="batch_size", value=batch_size, expected="from 1 to 10,000")
+        if not 0 <= interval <= 3_600:
+            raise BadValue(name="interval", value=interval, expected="from 0 to 3,600 seconds")
+        from chatstore_cli.core.new_messages import NewMessages
+
+        super().__init__(
+            cache.pending,
+            lambda patience: NewMessages(storage.stores.message_store, storage.rules, patience, clock=clock),
+            RefusedMessagesFolder(cache.disk_path, storage.settings.state.folder),
+            cache.encode_entry,
+            batch_size=batch_size,
+            interval=interval,
+            clock=clock,
+        )
+        cache.on_new_message(self.notify_new_message)
+
+    def __enter__(self) -> ChatPersistenceWorker:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
