@@ -53,6 +53,13 @@ def test_the_import_contracts_hold() -> None:
         ("transcripts/openai.py", "import yaml", "Transcripts are pure"),
         ("cli/usage.py", "import rich.table", "Only render imports rich"),
         ("wiring/stores.py", "import pymongo", "Only mongo imports the driver"),
+        ("files/log_tail.py", "import chatstore_cli.web.address", "Imports point only downwards"),
+        ("wiring/application.py", "import httpx", "Only web speaks HTTP and WebSocket"),
+        (
+            "core/checks_application.py",
+            "import websockets",
+            "Domain and use cases know the standard library and pydantic",
+        ),
         ("mongo/layouts/workflow.py", "import chatstore_cli.mongo.layouts.messages", "A layout never imports another"),
         ("transcripts/openai.py", "import chatstore_cli.transcripts.ag2", "A transcript never imports another"),
     ],

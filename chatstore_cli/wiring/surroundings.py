@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,6 +17,22 @@ def new_file(path: str, *, force: bool, private: bool = False) -> AbstractContex
     from chatstore_cli.files.new_file import new_file as appearing
 
     return appearing(Path(path), force=force, private=private)
+
+
+@contextmanager
+def ending_is_interruption() -> Iterator[None]:
+    """Inside, TERM and HUP raise KeyboardInterrupt, as Ctrl-C does: for what must not be left half done."""
+
+    def interrupt(_signal: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    ends = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is not signal.SIG_IGN]
+    earlier = {number: signal.signal(number, interrupt) for number in ends}  # what nohup ignores stays ignored
+    try:
+        yield
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
 
 
 def translate_stray(error: Exception) -> ChatstoreError | None:

@@ -1,0 +1,102 @@
+"""Where an application is and what authorises us there; neither credentials nor header values are ever shown."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from chatstore_cli.domain.errors import WrongUse
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VISIBLE = re.compile(r"[\t\x20-\x7e]*")
+_PORTS = {"http": 80, "https": 443}
+_SHORTEST_SECRET = 6
+"""Characters: of less, replacing it in a text would only make the text unreadable."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """A server's URL in its parts. `headers` go with every request; `secrets` are never to be shown."""
+
+    scheme: str
+    host: str
+    port: int
+    base_path: str
+    headers: Sequence[tuple[str, str]] = field(repr=False, default=())
+    secrets: Sequence[str] = field(repr=False, default=())
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether it is to be spoken to through TLS."""
+        return self.scheme == "https"
+
+    @property
+    def shown(self) -> str:
+        """The URL as it may be shown."""
+        return f"{self.scheme}://{self._authority}{self.base_path}"
+
+    def url(self, path: str, *, websocket: bool = False) -> str:
+        """The URL of a path below it, without credentials."""
+        scheme = {"http": "ws", "https": "wss"}[self.scheme] if websocket else self.scheme
+        return f"{scheme}://{self._authority}{self.base_path}{path}"
+
+    @property
+    def _authority(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+
+
+def read_address(url: str, headers: Sequence[str]) -> Address:
+    """The parts of a URL, with credentials in it made into a header. Raises WrongUse, without showing a secret."""
+    parts = _parts(url)
+    given = [_read_header(header) for header in headers]
+    secrets = [value for _, value in given] + [word for _, value in given for word in value.split()[1:]]
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    if user or password:
+        encoded = base64.b64encode(f"{user}:{password}".encode()).decode()
+        secrets += [password or user, parts.password or parts.username or "", encoded]
+        if not any(name.lower() == "authorization" for name, _ in given):
+            given.append(("Authorization", f"Basic {encoded}"))
+    return Address(
+        parts.scheme,
+        str(parts.hostname),
+        parts.port or _PORTS[parts.scheme],
+        parts.path.rstrip("/"),
+        tuple(given),
+        tuple(sorted({secret for secret in secrets if len(secret) >= _SHORTEST_SECRET}, key=len, reverse=True)),
+    )
+
+
+def _parts(url: str) -> SplitResult:
+    flaw = None
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+        if not re.fullmatch(r"[\x21-\x7e]+", url):
+            flaw = "spaces and what is not ASCII are percent-encoded in a URL"
+        elif parts.scheme not in _PORTS:
+            flaw = "it begins with http:// or https://"
+        elif not parts.hostname:
+            flaw = "it names a host"
+        elif parts.query or parts.fragment or "?" in url or "#" in url:
+            flaw = "it has no ? and no #; what authorises is given by --header"
+        elif "@" in parts.path:
+            flaw = "user and password are percent-encoded (@ is %40, / is %2F)"
+    except ValueError:
+        flaw = "host and port are written as in http://localhost:8000"
+    if flaw is not None:  # the value itself is not shown: a password may be in any part of it
+        raise WrongUse(what=f"--api-url is not the URL of an application: {flaw}.")
+    return parts
+
+
+def _read_header(header: str) -> tuple[str, str]:
+    name, colon, value = header.partition(":")
+    name, value = name.strip(), value.strip()
+    if not colon or not _TOKEN.fullmatch(name):
+        raise WrongUse(what="--header is not of the form 'Name: value'.")
+    if not _VISIBLE.fullmatch(value):
+        raise WrongUse(what=f"--header {name}: a value is made of visible ASCII characters.")
+    return name, value
