@@ -1,4 +1,4 @@
-"""Every block of the README and of docs/operations.md runs as it stands, on the demo's samples and a real server.
+"""Every block of the README and of the pages in docs runs as it stands, on the demo's samples and a real server.
 
 A comment above a block says what it is:
 
@@ -6,7 +6,8 @@ A comment above a block says what it is:
     <!-- ends with N -->            bash that ends with another status than 0
     <!-- output -->                 text that the bash block before it printed; digits may differ
     <!-- output of chatstore demo --> the same, of the demo
-    (nothing)                       bash is run, yaml is a configuration that loads, JSON parses
+    (nothing)                       bash is run, yaml is a configuration that loads, JSON parses; the Python blocks of
+                                    a page are one program, run with the first of them
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ from pymongo import MongoClient
 from tests.conftest import Chatstore
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "docs/operations.md", "docs/layouts.md")
+PAGES = ("README.md", "docs/operations.md", "docs/library.md", "docs/layouts.md")
 DEMO_OUTPUT = "output of chatstore demo"
-LANGUAGES = {"bash", "text", "yaml", "json"}
+LANGUAGES = {"bash", "text", "yaml", "json", "python"}
 BLOCK = re.compile(
     r"(?:^<!-- (?P<note>[^\n]*) -->\n\n?)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
@@ -109,6 +110,21 @@ def _run(chatstore: Chatstore, block: Block) -> str:
     return done.stdout
 
 
+def _run_program(chatstore: Chatstore, page: str) -> str:
+    program = "".join(block.text for block in blocks(page) if block.language == "python")
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=chatstore.folder,
+        env=chatstore.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, f"{page}\n{done.stdout}"
+    return done.stdout
+
+
 def _check_configuration(chatstore: Chatstore, block: Block) -> None:
     file = chatstore.folder / "block.yaml"
     file.write_text(block.text)
@@ -126,11 +142,15 @@ def _check_output(block: Block, printed: str) -> None:
 def test_every_block_does_what_its_page_says(reader: Reader) -> None:
     """One reader goes through the pages in their order."""
     printed = ""
+    programs: set[str] = set()
     for block in [block for page in PAGES for block in blocks(page)]:
         if block.note.startswith("not run: "):
             continue
         if block.language == "bash":
             printed = _run(reader.chatstore, block)
+        elif block.language == "python" and block.page not in programs:
+            programs.add(block.page)
+            printed = _run_program(reader.chatstore, block.page)
         elif block.language == "yaml":
             _check_configuration(reader.chatstore, block)
         elif block.language == "text":

@@ -90,7 +90,7 @@ class MongoChatStorage:
 
     def _use(self, settings: Settings) -> None:
         self.settings = settings
-        self._stores = Stores(settings, say=lambda text: STORAGE_LOG.info("[CHAT STORAGE] %s", text))
+        self._stores = Stores(settings, say=_say)
         self._opening = threading.Lock()
 
     @cached_property
@@ -127,7 +127,7 @@ class MongoChatStorage:
             else:
                 done.append(f"Left alone: {what}: {step.detail}. See: chatstore indexes apply")
         for line in done:
-            STORAGE_LOG.info("[CHAT STORAGE] %s", line)
+            _say(line)
         return done
 
     def insert_messages(self, messages: Iterable[Message], timeout: float = 10.0) -> InsertedMessages:
@@ -217,10 +217,13 @@ class MongoChatStorage:
 
         Path(disk_path).mkdir(parents=True, exist_ok=True, mode=0o700)
         options = FlushOptions(rules=self.rules, timeout=timeout)
-        say = lambda text: STORAGE_LOG.info("[CHAT STORAGE] %s", text)  # noqa: E731 - a name for two uses
         with Journals(self.settings, [str(disk_path)]).to_flush("flush_journals") as sources:
-            return Flush(self.stores.message_store, options, say=say).run(sources)
+            return Flush(self.stores.message_store, options, say=_say).run(sources)
 
     def close(self) -> None:
         """Close the connections."""
         self._stores.close()
+
+
+def _say(text: str) -> None:
+    STORAGE_LOG.info("[CHAT STORAGE] %s", text)
