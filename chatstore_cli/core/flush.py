@@ -10,11 +10,12 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from chatstore_cli.core.flush_reading import Pass, Reader, Source
-from chatstore_cli.core.flush_storing import Patience, Storer, StoringRules
+from chatstore_cli.core.flush_storing import Storer, StoringRules
+from chatstore_cli.core.patience import Answer, Patience
 from chatstore_cli.core.tally import CountOnDisk, OutOfOrder, WindowedCount
 from chatstore_cli.domain.errors import ChatstoreError, Interrupted
 from chatstore_cli.domain.journal import Entry, FlushResult, Progress
@@ -30,12 +31,16 @@ _BATCH_BYTES = 4 * 1024 * 1024
 
 @dataclass(frozen=True)
 class FlushOptions:
-    """What to flush and how. `timeout` is in seconds: how long one outage of the database may last."""
+    """What to flush and how. `timeout` is in seconds: how long one outage of the database may last.
+
+    A database that is away already when it begins is waited for only with `waits_at_start`.
+    """
 
     rules: StoringRules = field(default_factory=StoringRules)
     session: str | None = None
     ignore_ledger: bool = False
     timeout: float = 60.0
+    waits_at_start: bool = False
 
     @property
     def reads_ledger(self) -> bool:
@@ -59,7 +64,7 @@ class Batch:
 
 
 class _Stopped(Exception):
-    """A storing thread has failed: no use in reading on."""
+    """A storing thread has failed, or somebody asked to stop: no use in reading on."""
 
 
 class Flush:
@@ -73,15 +78,18 @@ class Flush:
         clock: Clock = utc_now,
         say: Callable[[str], None] = lambda _: None,
         on_progress: Callable[[Progress], None] = lambda _: None,
+        missing: Callable[[Pass, Entry], None] | None = None,
     ) -> None:
+        """`missing` is told of each entry that a dry run would store, by several threads at once."""
         self._store = store
         self._options = options
         self._say = say
         self._on_progress = on_progress
         self._stop = threading.Event()
         self._reader = Reader(clock, session=options.session, dry_run=options.rules.dry_run)
-        patience = Patience(options.timeout, say=say, pause=self._stop.wait)
-        self._storer = Storer(store, options.rules, patience, clock, self._quarantine_entry)
+        self._asked_to_stop = False
+        self._patience = Patience(options.timeout, say=say, pause=self._stop.wait)
+        self._storer = Storer(store, options.rules, self._patience, clock, self._quarantine_entry, missing)
         self._queue: queue.Queue[Batch | None] = queue.Queue(maxsize=STORING_THREADS)
         self._batch = Batch(0)
         self._lock = threading.Lock()
@@ -93,23 +101,54 @@ class Flush:
         self._failure: Exception | None = None
         self._passes: dict[str, Pass] = {}
         self._newly_bad_before = 0
-        self._unreadable: list[ChatstoreError] = []
-        self._collection: str | None = None
+        self.unreadable: dict[str, ChatstoreError] = {}
+        """Why a journal could not be read to its end, by its name."""
+        self.collection: str | None = None
+        """What identifies the collection that was stored into; None before it was asked for."""
+
+    @property
+    def stored(self) -> int:
+        """Messages stored so far, also where `run` raised."""
+        return self._stored
+
+    @property
+    def passes(self) -> Mapping[str, Pass]:
+        """What was met in each journal, by its name; complete once `run` has ended."""
+        return self._passes
+
+    def stop(self) -> None:
+        """Ask it to end once the batches in hand are stored: `run` gives what was done by then. From any thread.
+
+        While the database is away, nothing in hand can be stored: then `run` raises Unreachable.
+        """
+        self._asked_to_stop = True
+        self._stop.set()
 
     def run(self, sources: Sequence[Source]) -> FlushResult:
         """Flush the journals and say what was done.
 
+        Raises as `attempt`; a journal that could not be read stops only itself, and is raised last.
+        """
+        result = self.attempt(sources)
+        for error in self.unreadable.values():
+            error.hint = f"{error.hint or ''} Apart from it: {_how_far(result)}".strip()
+            raise error
+        return result
+
+    def attempt(self, sources: Sequence[Source]) -> FlushResult:
+        """Flush the journals and say what was done; what cannot be read is in `unreadable` then.
+
         Raises the first error that stopped it (Unreachable once `timeout` is over; Interrupted), after what was begun
-        has ended; its message says how far it got. A journal that cannot be read stops only itself, and is raised last.
+        has ended; its message says how far it got.
         """
         began = time.monotonic()
         try:
-            if not self._options.rules.dry_run:
-                for done in self._store.prepare():
-                    self._say(done)
-            self._collection = self._store.collection_id()
-        except KeyboardInterrupt:
-            raise Interrupted(what="Nothing was stored yet. Run the same command again to go on.") from None
+            self._look_at_the_collection()
+            return self._attempt(sources, began)
+        finally:
+            self._storer.close()
+
+    def _attempt(self, sources: Sequence[Source], began: float) -> FlushResult:
         threads = [threading.Thread(target=self._store_batches, daemon=True) for _ in range(STORING_THREADS)]
         for thread in threads:
             thread.start()
@@ -120,7 +159,8 @@ class Flush:
             interrupted = True
             self._stop.set()  # whoever waits to try again need not
         except _Stopped:
-            pass
+            if self._failure is None:
+                self._cut()  # what has been read is in hand
         finally:
             for _ in threads:
                 self._put(None)
@@ -130,7 +170,7 @@ class Flush:
                 source.quarantine.sync()
             self._advance_all()
         result = self._result(len(sources), time.monotonic() - began)
-        how_far = f"{result.stored:,} messages stored of {result.lines:,} lines read."
+        how_far = _how_far(result)
         if interrupted:
             raise Interrupted(what=f"{how_far} Run the same command again to go on.")
         if isinstance(self._failure, ChatstoreError):
@@ -138,10 +178,19 @@ class Flush:
             raise self._failure
         if self._failure is not None:
             raise self._failure
-        if self._unreadable:
-            self._unreadable[0].hint = f"{self._unreadable[0].hint or ''} Apart from it: {how_far}".strip()
-            raise self._unreadable[0]
         return result
+
+    def _look_at_the_collection(self) -> None:
+        def ask(question: Callable[[], Answer]) -> Answer:
+            return self._patience.answer(question)[0] if self._options.waits_at_start else question()
+
+        try:
+            if not self._options.rules.dry_run:
+                for done in ask(self._store.prepare):
+                    self._say(done)
+            self.collection = ask(self._store.collection_id)
+        except KeyboardInterrupt:
+            raise Interrupted(what="Nothing was stored yet. Run the same command again to go on.") from None
 
     def _read_all(self, sources: Sequence[Source]) -> None:
         again: list[Source] = []
@@ -164,8 +213,8 @@ class Flush:
 
     def _start(self, source: Source) -> Pass:
         start = None
-        if self._options.reads_ledger and source.ledger and self._collection:
-            start = source.ledger.position(source.journal.name, self._collection)
+        if self._options.reads_ledger and source.ledger and self.collection:
+            start = source.ledger.position(source.journal.name, self.collection)
             if start is not None and not source.journal.still_at(start):
                 start = None
         return Pass(source, WindowedCount(), start=start)
@@ -184,14 +233,18 @@ class Flush:
             for entries in self._reader.entries(at):
                 self._add(entries, at)
                 self._on_progress(Progress(at.name, at.offset, self._stored))
-                if self._failure is not None:
+                if self._failure is not None or self._asked_to_stop:
                     raise _Stopped
             at.ended = True
         except OutOfOrder:
             at.abandoned = True
             return False
         except ChatstoreError as error:
-            self._unreadable.append(error)
+            self.unreadable[at.name] = error
+        finally:
+            if isinstance(at.counting, CountOnDisk):
+                at.counting.close()
+            at.counting = WindowedCount()  # of thousands of journals, what was counted would be a lot
         return True
 
     def _add(self, entries: list[Entry], at: Pass) -> None:
@@ -258,14 +311,14 @@ class Flush:
 
     def _advance(self, at: Pass, offset: int, records: int, latest: str) -> None:
         source = at.source
-        if at.abandoned or source.ledger is None or self._collection is None:
+        if at.abandoned or source.ledger is None or self.collection is None:
             return
         if source.journal.compressed and (not at.ended or at.pending or offset != at.offset):
             return  # of a compressed file, only the whole can be remembered
         source.quarantine.sync()
         position = source.journal.position_at(offset, records, latest)
         if position is not None:
-            source.ledger.advance(source.journal.name, self._collection, position)
+            source.ledger.advance(source.journal.name, self.collection, position)
 
     def _quarantine_entry(self, at: Pass, entry: Entry, reason: str) -> None:
         self._reader.quarantine(at, entry.number, entry.offset, entry.raw, reason, entry.identity)
@@ -288,3 +341,7 @@ class Flush:
             expired=sum(found.expired for found in passes),
             seconds=seconds,
         )
+
+
+def _how_far(result: FlushResult) -> str:
+    return f"{result.stored:,} messages stored of {result.lines:,} lines read."

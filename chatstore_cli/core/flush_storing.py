@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,18 +11,19 @@ from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
 from chatstore_cli.core.delivery import Delivery
+from chatstore_cli.core.patience import Patience as Patience  # whoever stores needs both
 from chatstore_cli.core.tally import CountOnDisk
-from chatstore_cli.domain.errors import Unreachable
 from chatstore_cli.domain.identity import content_key, to_millisecond
 from chatstore_cli.domain.journal import Entry, key_of
 from chatstore_cli.domain.storing import Content, Inserted, MessageStore, Survey
 from chatstore_cli.domain.times import Clock, format_instant, read_instant
 
-Answer = TypeVar("Answer")
 Some = TypeVar("Some", bound=Delivery)
 """The kind of delivery; all of one Storer are of the same kind."""
 
 _SESSIONS_KEPT = 100_000
+_SECONDS_BEFORE_ASKING_AGAIN = 1.0
+"""How long it may take until a session that somebody deletes is noticed by whoever is storing it."""
 
 
 @dataclass(frozen=True)
@@ -35,44 +36,6 @@ class StoringRules:
     dry_run: bool = False
 
 
-class Patience:
-    """Tries again what the database could not answer, with growing, jittered pauses, for at most `seconds`."""
-
-    def __init__(
-        self,
-        seconds: float,
-        *,
-        say: Callable[[str], None],
-        pause: Callable[[float], bool] | None = None,
-        monotonic: Callable[[], float] = time.monotonic,
-        jitter: Callable[[], float] = random.random,
-    ) -> None:
-        """`pause` waits that many seconds and says whether to give up; None only waits."""
-        self._seconds = seconds
-        self._monotonic = monotonic
-        self._pause = pause or threading.Event().wait
-        self._jitter = jitter
-        self._say = say
-
-    def answer(self, ask: Callable[[], Answer]) -> tuple[Answer, int]:
-        """The answer, and how many times it was asked. Raises the last Unreachable once time is up or we are stopped."""
-        attempts = 1
-        deadline: float | None = None
-        while True:
-            try:
-                return ask(), attempts
-            except Unreachable as error:
-                now = self._monotonic()
-                deadline = now + self._seconds if deadline is None else deadline
-                delay = min(10.0, 0.1 * 2.0 ** min(attempts - 1, 7)) * (0.5 + self._jitter() / 2)
-                if now + delay > deadline:
-                    raise
-                self._say(f"{error.message} Trying again in {delay:.1f} s.")
-                if self._pause(delay):
-                    raise
-                attempts += 1
-
-
 class Storer(Generic[Some]):
     """Stores batches of entries; several threads may call it at once."""
 
@@ -83,13 +46,17 @@ class Storer(Generic[Some]):
         patience: Patience,
         clock: Clock,
         quarantine: Callable[[Some, Entry, str], None],
+        missing: Callable[[Some, Entry], None] | None = None,
     ) -> None:
+        """`missing` is told of each entry that a dry run would store, by several threads."""
         self._store = store
         self._rules = rules
         self._patience = patience
         self._clock = clock
         self._quarantine = quarantine
+        self._missing = missing
         self._sessions: dict[str, Survey] = {}
+        self._asked_at: dict[str, float] = {}
         self._has_foreign: dict[str, bool] = {}
         self._foreign = CountOnDisk()
         self._foreign_known: set[tuple[int, str]] = set()
@@ -148,18 +115,32 @@ class Storer(Generic[Some]):
         """What was found empty may have been filled by this very run: look again."""
         with self._lock:
             self._sessions.clear()
+            self._asked_at.clear()
+
+    def close(self) -> None:
+        """Let go of all that was counted; it is not used after that."""
+        self._foreign.close()
+        if self._seen_dry is not None:
+            self._seen_dry.close()
+        self._quarantine = self._missing = _nobody  # else who made it would live until cycles are looked for
 
     def _surveys(self, entries: Sequence[Entry]) -> dict[str, Survey]:
         sessions = dict.fromkeys(entry.fields["session_id"] for entry in entries)
+        now = time.monotonic()
         with self._lock:
             known = {session: self._sessions[session] for session in sessions if session in self._sessions}
-        unknown = [session for session in sessions if session not in known]
+            fresh = now - _SECONDS_BEFORE_ASKING_AGAIN
+            unknown = [session for session in sessions if self._asked_at.get(session, -math.inf) < fresh]
         if unknown:
             found, _ = self._patience.answer(lambda: self._store.survey(unknown))
             with self._lock:
                 if len(self._sessions) >= _SESSIONS_KEPT:
                     self._sessions.clear()
+                    self._asked_at.clear()
                 for session, survey in found.items():
+                    self._asked_at[session] = now
+                    if survey is Survey.DELETED:
+                        self._sessions[session] = survey
                     # Another batch may have found the session empty and be storing it: what was found first holds.
                     known[session] = self._sessions.setdefault(session, survey)
         return known
@@ -296,6 +277,8 @@ class Storer(Generic[Some]):
         if refusal is not None:
             self._quarantine(at, entry, refusal)
             return 0
+        if self._missing is not None:
+            self._missing(at, entry)
         with self._lock:
             first = seen.add(entry.identity.encode()) == 1
             same = seen.add(entry.identity.encode() + key_of(entry), by=int(first)) > 0
@@ -310,6 +293,10 @@ class Storer(Generic[Some]):
     def _skip(self, at: Some) -> None:
         with at.lock:
             at.skipped += 1
+
+
+def _nobody(*_: object) -> None:
+    """Whom to tell once nobody is left."""
 
 
 def _is_content_of(entry: Entry, content: Content | None) -> bool:
