@@ -226,10 +226,10 @@ def _recognise(
     for row in stored:
         if row.identity is None and row.content is not None:
             others[row.content].append(row)
-    for line in missing:
+    for line in sorted(missing, key=_is_named):  # as a flush does: lines without an id have the first choice
         content = contents.get(line.identity)
         if content is not None:
-            line.persisted = line.message.message_id is None or _has_content(line, content)
+            line.persisted = not _is_named(line) or _has_content(line, content)
             continue
         if line.identity in rows:
             continue  # the same message_id with other content: refused, and no other row can stand for it
@@ -240,8 +240,12 @@ def _recognise(
                 break
 
 
+def _is_named(line: _Line) -> bool:
+    return line.message.message_id is not None
+
+
 def _is_same(line: _Line, row: StoredMessage) -> bool:
-    return line.message.message_id is None or (row.content is not None and row.content.key == line.key)
+    return not _is_named(line) or (row.content is not None and row.content.key == line.key)
 
 
 def _has_content(line: _Line, content: Content) -> bool:

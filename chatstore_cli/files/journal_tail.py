@@ -35,6 +35,7 @@ several processes record into one session, each by its own clock, and wait for o
 _ATTEMPTS = 5
 _ROTATION = re.compile(r"(\.\d+)?(\.gz)?\Z")
 _MARK = b"\xef\xbb\xbf"
+"""What some editors put before UTF-8."""
 
 
 @dataclass(slots=True)
@@ -263,16 +264,15 @@ def _text(value: Any) -> str | None:
 def _lines_backwards(descriptor: int) -> Iterator[tuple[bytes | None, bool]]:
     """Each line from the last to the first, and whether a line feed ends it; None for one too long to be held."""
     end = os.fstat(descriptor).st_size
+    beginning = len(_MARK) if os.pread(descriptor, len(_MARK), 0) == _MARK else 0
     rest: list[bytes] = []  # the end of a line whose beginning has not been read yet, its last piece first
     length = 0
     whole = False
-    while end > 0:
-        start = max(0, end - BLOCK)
+    while end > beginning:
+        start = max(beginning, end - BLOCK)
         block = os.pread(descriptor, end - start, start)
         if len(block) < end - start:
             raise _Cut
-        if start == 0:
-            block = block.removeprefix(_MARK)
         first, *others = block.split(b"\n")
         if others:
             yield _joined(others.pop(), rest, length), whole
