@@ -23,6 +23,15 @@ LONGEST_PAUSE = 10.0
 _LATENCIES = 1_000
 
 
+class _Run:
+    """One life of the thread, from start to stop."""
+
+    def __init__(self) -> None:
+        self.stopping = threading.Event()
+        self.give_up_at: float | None = None
+        self.thread: threading.Thread | None = None
+
+
 class PersistenceWorker:
     """Stores the messages of a queue. ChatPersistenceWorker is this over a cache and a storage.
 
@@ -51,12 +60,7 @@ class PersistenceWorker:
         self._clock = clock
         self._monotonic = monotonic
         self._jitter = jitter
-        self._woken = threading.Event()
-        self._full = threading.Event()
-        self._stopping = threading.Event()
-        self._give_up_at: float | None = None
-        self._thread: threading.Thread | None = None
-        self._changing = threading.Lock()
+        self._begin_anew()
         self._latencies: deque[float] = deque(maxlen=_LATENCIES)
         self._flushed = self._skipped = self._quarantined = self._lost = 0
         self._last_error: str | None = None
@@ -64,16 +68,25 @@ class PersistenceWorker:
         self._last_persisted_at: datetime | None = None
         self._storage = open_storage(PatienceRules(self._remember_error, self._pause))
 
+    def _begin_anew(self) -> None:
+        self._woken = threading.Event()
+        self._full = threading.Event()
+        self._changing = threading.Lock()
+        self._latest = self._running = _Run()  # the one to stop, and the one whose thread is at work
+
     def start(self) -> None:
-        """Begin storing; a worker that runs already goes on. One that was stopped, or came through a fork, begins anew."""
+        """Begin storing; a worker that runs already goes on. One that was stopped begins again."""
         with self._changing:
-            if self._thread is not None and self._thread.is_alive():
+            before = self._latest.thread
+            if before is not None and before.is_alive() and not self._latest.stopping.is_set():
                 return
-            self._stopping.clear()
-            self._give_up_at = None
-            self._woken.set()
-            self._thread = threading.Thread(target=self._run, name="chatstore-worker", daemon=True)
-            self._thread.start()
+            run = self._latest = _Run()
+            run.thread = threading.Thread(target=self._run, args=(run, before), name="chatstore-worker", daemon=True)
+            run.thread.start()
+
+    def start_over_after_fork(self) -> None:
+        """In the child of a fork, where no thread is: start it there to store what the child records."""
+        self._begin_anew()
 
     def notify_new_message(self) -> None:
         """There is something to store: it is, once a batch is full or `interval` seconds are over. Cheap, never waits."""
@@ -88,17 +101,16 @@ class PersistenceWorker:
         What was not is still queued (`start` goes on with it), and in the journal where there is one.
         """
         with self._changing:
-            thread = self._thread
-            self._give_up_at = self._monotonic() + timeout
-            self._stopping.set()
+            run = self._latest
+            run.give_up_at = self._monotonic() + timeout
+            run.stopping.set()
             self._woken.set()
             self._full.set()
-            if thread is not None:
-                thread.join(timeout + 0.5)
-                if thread.is_alive():  # the driver waits for a server that does not answer; it ends with that answer
+            if run.thread is not None and run.thread is not threading.current_thread():
+                run.thread.join(timeout + 0.5)
+                if run.thread.is_alive():  # the driver waits for a server that does not answer, and ends with that
                     LOG.warning(
-                        "[CHAT WORKER] Not stopped within %g s: the database does not answer; %d messages are not stored.",
-                        timeout,
+                        "[CHAT WORKER] The database does not answer: %d messages are not stored yet.",
                         self._pending.depth,
                     )
         return self._pending.depth == 0
@@ -106,6 +118,7 @@ class PersistenceWorker:
     def stats(self) -> WorkerStats:
         """What has been done so far."""
         latencies = sorted(self._latencies.copy())
+        thread = self._latest.thread
         return WorkerStats(
             queue_depth=self._pending.depth,
             flushed=self._flushed,
@@ -117,22 +130,26 @@ class PersistenceWorker:
             last_error=self._last_error,
             last_error_at=self._last_error_at,
             last_persisted_at=self._last_persisted_at,
-            running=self._thread is not None and self._thread.is_alive(),
+            running=thread is not None and thread.is_alive(),
         )
 
     # --- the thread --------------------------------------------------------------------------------------------------
 
-    def _run(self) -> None:
+    def _run(self, run: _Run, before: threading.Thread | None) -> None:
+        if before is not None:
+            before.join()  # it was told to stop, and may still wait for the database
+        self._running = run
+        self._woken.set()
         since: float | None = None  # since when what waits may have been waiting
         while True:
             self._woken.wait()
             self._woken.clear()
-            if not self._stopping.is_set():
+            if not run.stopping.is_set():
                 waited = 0.0 if since is None else self._monotonic() - since
                 self._full.wait(max(0.0, self._interval - waited))
             self._full.clear()
             since = self._drain()
-            if self._stopping.is_set():
+            if run.stopping.is_set():
                 return
             if since is not None:
                 self._woken.set()
@@ -152,7 +169,9 @@ class PersistenceWorker:
                 return None
             waiting = self._pending.depth
             if not waiting or (
-                waiting < self._batch_size and len(batch.entries) < self._batch_size and not self._stopping.is_set()
+                waiting < self._batch_size
+                and len(batch.entries) < self._batch_size
+                and not self._running.stopping.is_set()
             ):
                 return looked if waiting else None
 
@@ -216,14 +235,15 @@ class PersistenceWorker:
 
     def _pause(self, seconds: float) -> bool:
         """Wait before trying again; True where a stop leaves no more time for it."""
-        if self._give_up_at is None:
-            self._stopping.wait(seconds)
+        run = self._running
+        if run.give_up_at is None:
+            run.stopping.wait(seconds)
         else:
-            left = self._give_up_at - self._monotonic()
+            left = run.give_up_at - self._monotonic()
             if left <= 0:
                 return True
             time.sleep(min(seconds, left))
-        return self._give_up_at is not None and self._monotonic() >= self._give_up_at
+        return run.give_up_at is not None and self._monotonic() >= run.give_up_at
 
 
 def _quantile(ordered: list[float], share: float) -> float | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import weakref
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,9 @@ from chatstore_cli.wiring.recording import RefusedMessagesFolder
 if TYPE_CHECKING:
     from chatstore_cli.library.cache import LocalChatCache
     from chatstore_cli.library.storage import MongoChatStorage
+
+
+_workers: weakref.WeakSet[ChatPersistenceWorker] = weakref.WeakSet()
 
 
 class ChatPersistenceWorker(PersistenceWorker):
@@ -49,7 +54,14 @@ class ChatPersistenceWorker(PersistenceWorker):
             interval=interval,
             clock=clock,
         )
+        self._cache = cache
         cache.on_new_message(self.notify_new_message)
+        _workers.add(self)
+
+    def start(self) -> None:
+        """Begin storing; a worker that runs already goes on. One that was stopped, or came through a fork, begins again."""
+        self._cache.on_new_message(self.notify_new_message)
+        super().start()
 
     def __enter__(self) -> ChatPersistenceWorker:
         self.start()
@@ -59,3 +71,11 @@ class ChatPersistenceWorker(PersistenceWorker):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def _after_fork() -> None:
+    for worker in list(_workers):
+        worker.start_over_after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)
