@@ -7,9 +7,10 @@ import hashlib
 import os
 import sys
 import zlib
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, NamedTuple, cast
 
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.journal import Position
@@ -21,6 +22,7 @@ LINE_LIMIT = 100 * 1024 * 1024
 """A line above this cannot become a document of 16 MiB, however it is escaped; it is never held in memory whole."""
 
 _FINGERPRINT = 4096
+_TAILS_KEPT = 256
 
 
 class JournalFile:
@@ -33,7 +35,9 @@ class JournalFile:
 
         self.resumable = path is not None and not self.compressed
         self.decode = journal_lines.loads
-        self._seen: tuple[int, bytes] | None = None  # the file's inode and its first bytes when it was last looked at
+        self._seen: _Glance | None = None
+        self._tails: OrderedDict[int, str] = OrderedDict()  # of what was read before each of the last offsets
+        self._before_start = b""
 
     def decode_flaw(self, line: bytes) -> str:
         """Why a line does not decode, in words."""
@@ -59,10 +63,13 @@ class JournalFile:
         try:
             with self._open() as stream:
                 self._look(stream, start)
-                if start:
-                    stream.seek(start)
-                # Of a compressed file, all that comes before a damage is wanted: read() would throw its part away.
-                yield from _blocks(cast(gzip.GzipFile, stream).read1 if self.compressed else stream.read, start)
+                if self.path is None:
+                    yield from _blocks(stream.read, 0)
+                elif self.compressed:
+                    # All that comes before a damage is wanted: read() would throw its part away.
+                    yield from _blocks(cast(gzip.GzipFile, stream).read1, 0)
+                else:
+                    yield from self._steady_blocks(_SteadyFile(stream, self.name, start, self._before_start))
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise ChatstoreError(
                 what=f"{self.name}: the compressed file is damaged or cut off: {error}",
@@ -70,6 +77,14 @@ class JournalFile:
             ) from error
         except OSError as error:
             raise ChatstoreError(what=f"{self.name}: {error.strerror or error}") from error
+
+    def _steady_blocks(self, file: _SteadyFile) -> Iterator[Block | OversizedLine]:
+        for block in _blocks(file.read, file.start):
+            end = _end_of(block)
+            self._tails[end] = _digest(file.before(end))
+            if len(self._tails) > _TAILS_KEPT:
+                self._tails.popitem(last=False)
+            yield block
 
     def pieces(self, offset: int, length: int) -> Iterator[bytes]:
         """The bytes of a stretch, in pieces. Raises ChatstoreError for standard input, which is gone once read."""
@@ -93,10 +108,15 @@ class JournalFile:
             return None
         try:
             with self.path.open("rb") as stream:
-                if self._seen is None or not _is_same(stream, *self._seen):
+                if self._seen is None or not self._seen.is_of(stream):
                     return None
-                end = os.fstat(stream.fileno()).st_size if self.compressed else offset
-                return Position(end, records, latest, *_fingerprints(stream, end))
+                end = offset
+                if self.compressed:
+                    end = self._seen.size
+                    if os.fstat(stream.fileno()).st_size != end:
+                        return None  # it has grown since: what was added has not been read
+                tail = self._tails.get(end) or _digest(_before(stream, end))
+                return Position(end, records, latest, _head(stream, end), tail)
         except OSError:
             return None
 
@@ -112,17 +132,21 @@ class JournalFile:
                 size = os.fstat(stream.fileno()).st_size
                 if size < position.offset or (self.compressed and size != position.offset):
                     return False
-                self._seen = _glance(stream)
-                return _fingerprints(stream, position.offset) == (position.head, position.tail)
+                self._seen = _Glance.at(stream)
+                tail = _before(stream, position.offset)
+                self._before_start = b"" if self.compressed else tail
+                return (_head(stream, position.offset), _digest(tail)) == (position.head, position.tail)
         except OSError:
             return False
 
     def _look(self, stream: IO[bytes], start: int) -> None:
         if self.path is None:
             return
-        if start and not (self._seen and _is_same(stream, *self._seen)):
+        if start == 0:
+            self._before_start = b""
+        elif not (self._seen and self._seen.is_of(stream)):
             raise ChatstoreError(what=f"{self.name}: the file was replaced just now.", hint="Run it again.")
-        self._seen = _glance(stream)
+        self._seen = _Glance.at(stream)
 
     def _open(self) -> IO[bytes]:
         if self.path is None:
@@ -135,21 +159,79 @@ class JournalFile:
         return self.path.open("rb", buffering=0)
 
 
-def _glance(stream: IO[bytes]) -> tuple[int, bytes]:
+class _Glance(NamedTuple):
+    """A file as it was when it was last looked at."""
+
+    inode: int
+    size: int
+    length: int
+    beginning: str
+
+    @classmethod
+    def at(cls, stream: IO[bytes]) -> _Glance:
+        status = os.fstat(stream.fileno())
+        first = os.pread(stream.fileno(), _FINGERPRINT, 0)
+        return cls(status.st_ino, status.st_size, len(first), _digest(first))
+
+    def is_of(self, stream: IO[bytes]) -> bool:
+        """Whether it can be the same file still; it may have grown."""
+        descriptor = stream.fileno()
+        same = os.fstat(descriptor).st_ino == self.inode
+        return same and _digest(os.pread(descriptor, self.length, 0)) == self.beginning
+
+
+def _head(stream: IO[bytes], end: int) -> str:
     descriptor = stream.fileno()
-    return os.fstat(descriptor).st_ino, os.pread(descriptor, _FINGERPRINT, 0)
+    return _digest(b"%d:" % os.fstat(descriptor).st_ino + os.pread(descriptor, min(_FINGERPRINT, end), 0))
 
 
-def _is_same(stream: IO[bytes], inode: int, beginning: bytes) -> bool:
-    now, first = _glance(stream)
-    return now == inode and first.startswith(beginning)
+def _before(stream: IO[bytes], end: int) -> bytes:
+    length = min(_FINGERPRINT, end)
+    return os.pread(stream.fileno(), length, end - length)
 
 
-def _fingerprints(stream: IO[bytes], end: int) -> tuple[str, str]:
-    descriptor, length = stream.fileno(), min(_FINGERPRINT, end)
-    head = b"%d:" % os.fstat(descriptor).st_ino + os.pread(descriptor, length, 0)
-    tail = os.pread(descriptor, length, end - length)
-    return hashlib.blake2b(head, digest_size=12).hexdigest(), hashlib.blake2b(tail, digest_size=12).hexdigest()
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=12).hexdigest()
+
+
+class _SteadyFile:
+    """A file that grows while it is read, and does nothing else.
+
+    Were it cut and written anew just then, reading would go on in the middle of other lines: each time it is looked
+    whether what was read before is still there. `tail` is what was seen before `start`.
+    """
+
+    def __init__(self, stream: IO[bytes], name: str, start: int, tail: bytes) -> None:
+        self.start = start
+        self._stream = stream
+        self._name = name
+        self._at = start
+        self._chunk = b""
+        self._tail = tail
+        stream.seek(start)
+
+    def read(self, size: int) -> bytes:
+        """The next bytes. Raises ChatstoreError where those before them have changed."""
+        tail = self.before(self._at)
+        chunk = self._stream.read(size)
+        if os.pread(self._stream.fileno(), len(tail), self._at - len(tail)) != tail:
+            raise ChatstoreError(what=f"{self._name}: the file was changed while it was read.", hint="Run it again.")
+        self._at += len(chunk)
+        self._chunk, self._tail = chunk, tail
+        return chunk
+
+    def before(self, end: int) -> bytes:
+        """What was read before an offset in the last piece, or at its end."""
+        within = end - (self._at - len(self._chunk))
+        if within >= _FINGERPRINT:
+            return self._chunk[within - _FINGERPRINT : within]
+        return (self._tail + self._chunk[:within])[-_FINGERPRINT:]
+
+
+def _end_of(block: Block | OversizedLine) -> int:
+    if isinstance(block, OversizedLine):
+        return block.offset + block.length + block.complete
+    return block.offset + sum(map(len, block.lines)) + len(block.lines) - (not block.complete)
 
 
 def _blocks(read: Callable[[int], bytes], offset: int) -> Iterator[Block | OversizedLine]:

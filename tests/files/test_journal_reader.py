@@ -201,3 +201,50 @@ def test_a_compressed_journal_is_done_as_a_whole_or_not_at_all(tmp_path: Path):
     with file.open("ab") as stream:
         stream.write(gzip.compress(as_lines([record(2)])))
     assert not JournalFile(file).still_at(position)
+
+
+def cut_and_grow(journal: JournalFile, size: int) -> None:
+    """What a truncation in the middle leaves, with other lines behind it, so that it is longer than before."""
+    with path_of(journal).open("r+b") as stream:
+        stream.truncate(size)
+        stream.seek(size)
+        stream.write(b"\n" + as_lines(record(number) for number in range(5_000, 5_300)))
+
+
+def test_a_file_that_is_cut_and_grows_again_while_it_is_read_is_not_read_on(
+    journal: JournalFile, monkeypatch: pytest.MonkeyPatch
+):
+    """Its lines before the place that reading has reached would be passed over."""
+    monkeypatch.setattr(journal_reader, "BLOCK", 6_000)
+    blocks = journal.blocks()
+    next(blocks)
+    cut_and_grow(journal, 4_500)
+    with pytest.raises(ChatstoreError, match="changed while it was read"):
+        list(blocks)
+
+
+def test_a_file_that_is_cut_and_grows_again_after_it_was_looked_at_is_not_read_on(journal: JournalFile):
+    position = position_of(journal, 9_000)
+    again = JournalFile(path_of(journal))
+    assert again.still_at(position)
+    cut_and_grow(journal, 4_500)
+    with pytest.raises(ChatstoreError, match="changed while it was read"):
+        list(again.blocks(position.offset))
+
+
+def test_a_position_is_of_what_was_read_not_of_what_stands_there_by_now(journal: JournalFile):
+    list(journal.blocks())
+    end = journal.size()
+    cut_and_grow(journal, 4_500)
+    position = journal.position_at(end, 100, "z")
+    assert position is None or not JournalFile(path_of(journal)).still_at(position)
+
+
+def test_what_is_added_to_a_compressed_journal_while_it_is_read_is_not_passed_over(tmp_path: Path):
+    file = tmp_path / "s.jsonl.gz"
+    file.write_bytes(gzip.compress(as_lines([record(1)])))
+    journal = JournalFile(file)
+    list(journal.blocks())
+    with file.open("ab") as stream:
+        stream.write(gzip.compress(as_lines([record(2)])))
+    assert journal.position_at(0, 1, "z") is None
