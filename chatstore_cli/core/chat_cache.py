@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from chatstore_cli.core.pending import OVERHEAD, PendingMessages
-from chatstore_cli.core.storable import canonical_time, check_role_and_text, storable_metadata
+from chatstore_cli.core.storable import canonical_time, check_role_and_text, has_lone_surrogate, storable_metadata
 from chatstore_cli.domain.errors import BadValue
 from chatstore_cli.domain.identity import identity_by_message_id, session_prefix
 from chatstore_cli.domain.journal import DOCUMENT_LIMIT, Entry, flaw_of
@@ -30,7 +30,8 @@ _STRIPES = 16
 _ROOM_FOR_FIELDS = 2_048
 """Bytes of a document beside text and metadata."""
 _TICK = timedelta(microseconds=1)
-_EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
+_LATEST = datetime.max.replace(tzinfo=UTC)
 
 
 class _Remembered:
@@ -54,10 +55,10 @@ class ChatCache:
         max_messages_per_session: int,
         max_sessions: int,
         max_memory_bytes: int,
-        pending: Callable[[Callable[[str], bool]], PendingMessages | None],
+        pending: Callable[[Callable[[str], int | None]], PendingMessages | None],
         clock: Clock = utc_now,
     ) -> None:
-        """`pending` makes the queue, given what tells this cache's messages; None queues nothing."""
+        """`pending` makes the queue, given what tells the numbers of this cache's messages; None queues nothing."""
         self._journal = journal
         self._most = max_messages_per_session
         self._most_sessions = max_sessions
@@ -70,7 +71,7 @@ class ChatCache:
         self._recorder = secrets.token_hex(8)
         self._numbers = itertools.count(1)
         self._wake: Callable[[], None] | None = None
-        self.pending = pending(lambda message_id: message_id.startswith(self._recorder))
+        self.pending = pending(self._number_of)
 
     def record_chat_event(
         self,
@@ -111,16 +112,18 @@ class ChatCache:
             try:
                 line = self._journal.encode(fields)
             except ValueError as error:
+                name, value = ("session_id", session_id) if has_lone_surrogate(session_id) else ("text", text)
                 expected = f"text that can be stored: it holds {error}"
-                raise BadValue(name="session_id, text or metadata", value=text[:60], expected=expected) from error
+                raise BadValue(name=name, value=value[:60], expected=expected) from error
             size = len(line)
             if size > DOCUMENT_LIMIT - _ROOM_FOR_FIELDS:
                 self._check_size(fields)
             if self.pending is not None:
                 self.pending.check_room(size + OVERHEAD)
             place = self._journal.append(session_id, line)
+            theirs = storable_metadata(kept) if kept else {}  # what the caller does to it is not to be stored
             message = Message(
-                session_id, role, text, message_id, place.number, created_at=moment, metadata=kept
+                session_id, role, text, message_id, place.number, created_at=moment, metadata=theirs
             )  # fmt: skip
             if remembered.latest is None or moment > remembered.latest:
                 remembered.latest = moment
@@ -135,10 +138,21 @@ class ChatCache:
             self._wake()
         return message
 
+    def _number_of(self, message_id: str) -> int | None:
+        recorder, _, number = message_id.partition("-")
+        if recorder != self._recorder:
+            return None
+        try:
+            return int(number, 16)
+        except ValueError:
+            return None
+
     def _next_instant(self, remembered: _Remembered) -> datetime:
         now = self._clock()
         latest = remembered.latest
-        return now if latest is None or now > latest else latest + _TICK
+        if latest is None or now > latest:
+            return now
+        return latest + _TICK if latest < _LATEST else latest  # there is none after that: the sequence keeps the order
 
     def _check_size(self, fields: dict[str, Any]) -> None:
         # Escaped as JSON it may be several times as long as in the database.
@@ -163,24 +177,31 @@ class ChatCache:
             if flaw_of(fields) is None:
                 remembered.latest = datetime.fromisoformat(fields["created_at"])
         with self._lock:
-            return self._sessions.setdefault(session_id, remembered)
+            remembered = self._sessions.setdefault(session_id, remembered)
+            self._let_go_of_others()  # also where what follows is refused
+            return remembered
 
     def _remember(self, session_id: str, remembered: _Remembered, message: Message, size: int) -> None:
         with self._lock:
+            known = self._sessions.get(session_id)
+            if known is not remembered:  # it was let go of meanwhile, and perhaps loaded again
+                self._bytes += remembered.bytes - (known.bytes if known is not None else 0)
+                self._sessions[session_id] = remembered
+            self._sessions.move_to_end(session_id)
             messages = remembered.messages
             if len(messages) == messages.maxlen:
                 self._forget_oldest(remembered)
             messages.append((message, size))
             remembered.bytes += size
             self._bytes += size
-            self._sessions.setdefault(session_id, remembered)  # it may have been let go of meanwhile
-            while len(self._sessions) > self._most_sessions or (
-                self._bytes > self._most_bytes and len(self._sessions) > 1
-            ):
-                _, least_used = self._sessions.popitem(last=False)
-                self._bytes -= least_used.bytes
+            self._let_go_of_others()
             while self._bytes > self._most_bytes and len(messages) > 1:
                 self._forget_oldest(remembered)
+
+    def _let_go_of_others(self) -> None:
+        while len(self._sessions) > self._most_sessions or (self._bytes > self._most_bytes and len(self._sessions) > 1):
+            _, least_used = self._sessions.popitem(last=False)
+            self._bytes -= least_used.bytes
 
     def _forget_oldest(self, remembered: _Remembered) -> None:
         size = remembered.messages.popleft()[1]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from chatstore_cli.domain.errors import NotRecorded
 from chatstore_cli.domain.identity import identity_by_message_id, session_prefix
-from chatstore_cli.domain.journal import Entry
+from chatstore_cli.domain.journal import Entry, flaw_of, is_plain
 from chatstore_cli.domain.recording import Place, ReadBack, Stretch
 
 OVERHEAD = 700
@@ -29,8 +29,9 @@ class Batch(NamedTuple):
 class PendingMessages:
     """The queue between recording and storing. Safe to use from several threads; one of them takes.
 
-    `read_back` reads so many lines of a stretch of a journal, about so many bytes; None where there are no journals: then a full queue
-    refuses. `mine` tells the messages of this cache from those that other processes wrote between them.
+    `read_back` reads so many lines of a stretch of a journal, about so many bytes; None where there are no journals:
+    then a full queue refuses. `number_of` gives the number that a message_id of this cache counts, and None for those
+    that other processes wrote between them.
     """
 
     def __init__(
@@ -38,12 +39,12 @@ class PendingMessages:
         max_messages: int,
         max_bytes: int,
         read_back: Callable[[Stretch, int, int], ReadBack | None] | None,
-        mine: Callable[[str], bool],
+        number_of: Callable[[str], int | None],
     ) -> None:
         self._max_messages = max_messages
         self._max_bytes = max_bytes
         self._read_back = read_back
-        self._mine = mine
+        self._number_of = number_of
         self._lock = threading.Lock()
         self._queue: deque[tuple[Entry, int]] = deque()
         self._bytes = 0
@@ -72,12 +73,15 @@ class PendingMessages:
                 self._bytes += size
                 return
             end = place.offset + place.length + 1
+            counted = self._number_of(entry.fields["message_id"]) or 0
             stretch = self._left_behind[key] if key is not None else None
-            if key is not None and stretch is not None and stretch.file == place.file:
-                self._left_behind[key] = stretch._replace(end=end, messages=stretch.messages + 1)
-            else:
+            if key is not None and stretch and stretch.file == place.file and stretch.end <= place.offset:
+                self._left_behind[key] = stretch._replace(end=end, messages=stretch.messages + 1, last=counted)
+            else:  # the first, or the first since somebody replaced the file or cut it
                 key = self._growing[place.source] = next(self._numbers)
-                self._left_behind[key] = Stretch(place.source, place.file, place.offset, end, place.number, 1)
+                self._left_behind[key] = Stretch(
+                    place.source, place.file, place.offset, end, place.number, 1, counted, counted
+                )
 
     def _is_full(self, size: int) -> bool:
         waiting = self._bytes + self._taken_bytes
@@ -108,21 +112,24 @@ class PendingMessages:
             try:
                 read = self._read_back(stretch, wanted, about) if self._read_back is not None else None
             except OSError:
-                self._leave_behind_first(stretch)
-                if entries:
+                self._leave_behind(stretch, last=True)  # so that the others need not wait for it
+                if entries or lost:
                     break
                 raise
             if read is None:
                 lost += stretch.messages
                 continue
-            mine = [_entry(*line) for line in read.lines if self._is_mine(line[1])]
-            entries += mine
-            size += sum(place.length for place, _ in read.lines)
-            left = stretch.messages - len(mine)
+            rest = stretch
+            for place, fields in read.lines:
+                size += place.length
+                number = self._mine(fields)
+                if number is not None and rest.messages and rest.first <= number <= rest.last:
+                    entries.append(_entry(place, fields))
+                    rest = rest._replace(messages=rest.messages - 1, first=number + 1)
             if read.rest is None:
-                lost += left
-            else:
-                self._leave_behind_first(read.rest._replace(messages=left))
+                lost += rest.messages
+            elif rest.messages:
+                self._leave_behind(read.rest._replace(messages=rest.messages, first=rest.first), last=False)
         return Batch(entries, 0, lost) if found else None
 
     def _first_left_behind(self) -> Stretch | None:
@@ -134,15 +141,18 @@ class PendingMessages:
                 del self._growing[stretch.source]
             return stretch
 
-    def _leave_behind_first(self, stretch: Stretch) -> None:
+    def _leave_behind(self, stretch: Stretch, *, last: bool) -> None:
         with self._lock:
             key = next(self._numbers)
             self._left_behind[key] = stretch
-            self._left_behind.move_to_end(key, last=False)
+            self._left_behind.move_to_end(key, last=last)
 
-    def _is_mine(self, fields: dict[str, Any]) -> bool:
+    def _mine(self, fields: dict[str, Any]) -> int | None:
         message_id = fields.get("message_id")
-        return isinstance(message_id, str) and self._mine(message_id)
+        if not isinstance(message_id, str) or (number := self._number_of(message_id)) is None:
+            return None
+        # What somebody damaged by hand is lost: flush-cache puts it into quarantine.
+        return number if is_plain(fields) or flaw_of(fields) is None else None
 
     def settle(self, batch: Batch) -> None:
         """The batch is stored, or nobody will ever store it."""

@@ -20,6 +20,8 @@ LOG = logging.getLogger("chatstore.worker")
 
 BATCH_BYTES = 4 * 1024 * 1024
 LONGEST_PAUSE = 10.0
+_LONGEST_PAUSE_BEFORE_THE_END = 1.0
+"""Seconds: somebody waits for the stop, and the database may come back any moment."""
 _LATENCIES = 1_000
 
 
@@ -144,12 +146,13 @@ class PersistenceWorker:
         while True:
             self._woken.wait()
             self._woken.clear()
-            if not run.stopping.is_set():
+            stopping = run.stopping.is_set()  # asked before all is stored: what comes after that is stored, too
+            if not stopping:
                 waited = 0.0 if since is None else self._monotonic() - since
                 self._full.wait(max(0.0, self._interval - waited))
             self._full.clear()
             since = self._drain()
-            if run.stopping.is_set():
+            if stopping:
                 return
             if since is not None:
                 self._woken.set()
@@ -158,10 +161,13 @@ class PersistenceWorker:
         """Store what there is, but for a last batch that may still wait for others: then since when it does."""
         while True:
             looked = self._monotonic()
+            if self._is_over():
+                return None
             try:
                 batch = self._pending.take(self._batch_size, BATCH_BYTES)
-            except OSError as error:
-                self._remember_error(f"{error.filename}: {error.strerror or error}: read again in a moment.")
+            except Exception as error:  # noqa: BLE001 - the thread must not end: nothing would be stored any more
+                told = error.strerror if isinstance(error, OSError) else None
+                self._remember_error(f"A journal cannot be read back: {told or error!r}. It is tried again.")
                 if self._pause(1.0):
                     return None
                 continue
@@ -238,12 +244,14 @@ class PersistenceWorker:
         run = self._running
         if run.give_up_at is None:
             run.stopping.wait(seconds)
-        else:
-            left = run.give_up_at - self._monotonic()
-            if left <= 0:
-                return True
-            time.sleep(min(seconds, left))
-        return run.give_up_at is not None and self._monotonic() >= run.give_up_at
+        elif (left := run.give_up_at - self._monotonic()) > 0:
+            time.sleep(min(seconds, left, _LONGEST_PAUSE_BEFORE_THE_END))
+        return self._is_over()
+
+    def _is_over(self) -> bool:
+        """Whether a stop has waited as long as it would."""
+        give_up_at = self._running.give_up_at
+        return give_up_at is not None and self._monotonic() >= give_up_at
 
 
 def _quantile(ordered: list[float], share: float) -> float | None:

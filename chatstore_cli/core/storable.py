@@ -50,7 +50,11 @@ def storable_metadata(metadata: object) -> dict[str, Any]:
 
 def _storable(value: Any, place: str, level: int) -> Any:
     kind = value.__class__
-    if kind is str or kind is bool or value is None:
+    if kind is str:
+        if not value.isascii() and has_lone_surrogate(value):
+            raise BadValue(name=place[:200], value=_shown(value), expected="text that can be stored")
+        return value
+    if kind is bool or value is None:
         return value
     if kind is int:
         if not _SMALLEST <= value <= _LARGEST:
@@ -64,16 +68,35 @@ def _storable(value: Any, place: str, level: int) -> Any:
         raise BadValue(name=place[:200], value="...", expected=f"nested at most {DEEPEST} levels deep")
     if isinstance(value, dict):
         for key in value:
-            if not isinstance(key, str) or "\0" in key:
-                raise BadValue(name=f"a key of {place[:200]}", value=_shown(key), expected="text without NUL")
-        return {str(key): _storable(item, f"{place}.{key}", level + 1) for key, item in value.items()}
+            if not isinstance(key, str) or "\0" in key or has_lone_surrogate(key):
+                expected = "text without NUL that can be stored"
+                raise BadValue(name=f"a key of {place[:200]}", value=_shown(key), expected=expected)
+        return {str.__str__(key): _storable(item, f"{place}.{key}", level + 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_storable(item, f"{place}[{number}]", level + 1) for number, item in enumerate(value)]
-    if isinstance(value, str):
-        return str(value)  # an enum's member, say
+    if (plain := _plain(value)) is not None:
+        return _storable(plain, place, level)
     raise BadValue(
         name=place[:200], value=_shown(value), expected="text, a number, true, false, null, a list or a dict"
     )
+
+
+def _plain(value: object) -> str | int | float | None:
+    """What a member of an enumeration stands for, say, or a number of numpy's."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        return int.__int__(value)
+    return float.__float__(value) if isinstance(value, float) else None
+
+
+def has_lone_surrogate(text: str) -> bool:
+    """Whether it is text that no UTF-8 can hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _shown(value: object) -> str:

@@ -26,7 +26,8 @@ class Place(NamedTuple):
 class Stretch(NamedTuple):
     """Lines of one journal that wait to be read back: those of the bytes from `start` to `end`.
 
-    `number` is the first one's number; `messages` of them are waited for.
+    `number` is the first one's number; `messages` of them are waited for: those whose message_id counts from `first` to
+    `last`. A file that was cut may hold others in the same bytes by now.
     """
 
     source: str
@@ -35,6 +36,8 @@ class Stretch(NamedTuple):
     end: int
     number: int
     messages: int
+    first: int
+    last: int
 
 
 class ReadBack(NamedTuple):

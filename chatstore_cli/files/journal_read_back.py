@@ -10,6 +10,7 @@ from typing import Any
 
 from chatstore_cli.domain.recording import Place, ReadBack, Stretch
 from chatstore_cli.files import journal_lines
+from chatstore_cli.files.journal_reader import LINE_LIMIT
 
 _SMALLEST = 64 * 1024
 
@@ -30,9 +31,10 @@ def read_back(stretch: Stretch, lines: int, about_bytes: int) -> ReadBack | None
         stretch = stretch._replace(end=min(stretch.end, size))
         length = max(about_bytes, _SMALLEST)
         while True:
-            read = os.pread(descriptor, min(length, stretch.end - stretch.start), stretch.start)
+            wanted = min(length, stretch.end - stretch.start)
+            read = os.pread(descriptor, wanted, stretch.start)
             end = read.rfind(b"\n") + 1
-            if end or len(read) == stretch.end - stretch.start:
+            if end or wanted == stretch.end - stretch.start or len(read) < wanted:  # the last: cut just now
                 break
             length *= 4  # one long line
         return _decoded(stretch, read[:end] if end else read, lines)
@@ -70,20 +72,21 @@ def _opened(stretch: Stretch) -> int | None:
 def _places(path: Path) -> Iterator[Path]:
     yield path
     with suppress(OSError):
-        yield from sorted(other for other in path.parent.iterdir() if other.name.startswith(f"{path.name}."))
+        names = os.listdir(path.parent)  # noqa: PTH208 - there may be a journal for each of many sessions
+        yield from (path.with_name(name) for name in sorted(names) if name.startswith(f"{path.name}."))
 
 
 def newest(path: Path, count: int) -> list[tuple[int, dict[str, Any]]]:
     """The newest `count` lines of a journal, oldest first, each with its number; damaged ones are left out.
 
-    Only the end of the file is decoded. Where it was not read from its beginning, numbers count back from 0: they
-    order the lines, and say no more.
+    Only the end of the file is decoded, and at most about LINE_LIMIT of it read. Where it was not read from its
+    beginning, numbers count back from 0: they order the lines, and say no more.
     """
     try:
         with path.open("rb", buffering=0) as stream:
             at = stream.seek(0, os.SEEK_END)
             tail = b""
-            while at and tail.count(b"\n") <= count:
+            while at and tail.count(b"\n") <= count and len(tail) <= LINE_LIMIT:
                 length = min(at, max(_SMALLEST, len(tail)))
                 at = stream.seek(at - length)
                 tail = stream.read(length) + tail

@@ -18,7 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from chatstore_cli.domain.errors import NotRecorded
+from chatstore_cli.domain.errors import ChatstoreError, NotRecorded
 from chatstore_cli.domain.recording import Place, ReadBack, Stretch
 from chatstore_cli.files import journal_lines, journal_read_back
 from chatstore_cli.files.session_names import journal_path, session_of
@@ -92,16 +92,23 @@ class JournalWriter:
         return journal_read_back.read_back(stretch, lines, about_bytes)
 
     def _sync_all(self) -> None:
+        failures: list[OSError] = []
         for stripe in self._stripes:
+            unsynced: list[int] = []
             with stripe.lock:
-                unsynced = [(os.dup(file.descriptor), file) for file in stripe.files.values() if file.unsynced]
-                for _, file in unsynced:
-                    file.unsynced = False
-            for descriptor, _ in unsynced:  # not under the lock: nobody waits for the disk
+                for file in stripe.files.values():
+                    if file.unsynced:
+                        unsynced.append(os.dup(file.descriptor))
+                        file.unsynced = False
+            for descriptor in unsynced:  # not under the lock: nobody waits for the disk
                 try:
                     os.fsync(descriptor)
+                except OSError as error:
+                    failures.append(error)  # the others are to be on the disk all the same
                 finally:
                     os.close(descriptor)
+        if failures:
+            raise failures[0]
 
     def let_go(self) -> None:
         """After a fork: close what the parent had open. A lock of the parent's must not be shared."""
@@ -112,12 +119,18 @@ class JournalWriter:
             self._syncing = _Syncing(self._sync_all)
 
     def close(self) -> None:
-        """Put on disk what the policy asks for, and close. Writing on opens the files again."""
+        """Put on disk what the policy asks for, and close. Writing on opens the files again. Raises ChatstoreError."""
+        failures: list[OSError] = []
         for stripe in self._stripes:
             with stripe.lock:
-                stripe.close_all(sync=self._fsync != "never")
+                failures += stripe.close_all(sync=self._fsync != "never")
         if self._syncing is not None:
             self._syncing.end()
+            failures += self._syncing.failures()
+        if failures:
+            told = failures[0].strerror or failures[0]
+            what = f"{self.folder}: {told}: the disk may not have what was recorded last."
+            raise ChatstoreError(what=what) from failures[0]
 
 
 class _OpenJournal:
@@ -171,6 +184,8 @@ class _OpenJournal:
                 left = left[os.write(self.descriptor, left) :]
             if fsync == "always":
                 os.fsync(self.descriptor)
+                if not size:
+                    _sync_folder(self._name)  # that there is such a file must survive a power cut, too
         except OSError:
             # Nobody else writes while we hold the lock: what there is of our line can be taken back.
             self._size, self._lines = 0, 0
@@ -180,6 +195,14 @@ class _OpenJournal:
         self._size, self._lines, self._torn = size + whole, self._lines + torn + 1, False
         self.unsynced = fsync == "interval"
         return Place(self._name, self.file, self._lines, size + torn, len(line))
+
+
+def _sync_folder(name: str) -> None:
+    folder = os.open(os.path.dirname(name), os.O_RDONLY | os.O_CLOEXEC)  # noqa: PTH120 - of a name, not a Path
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 class _Stripe:
@@ -212,9 +235,14 @@ class _Stripe:
         finally:
             os.close(file.descriptor)
 
-    def close_all(self, *, sync: bool) -> None:
+    def close_all(self, *, sync: bool) -> list[OSError]:
+        failures: list[OSError] = []
         for name in list(self.files):
-            self.close(name, sync=sync)
+            try:
+                self.close(name, sync=sync)
+            except OSError as error:
+                failures.append(error)
+        return failures
 
 
 class _Syncing:
@@ -236,8 +264,13 @@ class _Syncing:
                     self._thread = threading.Thread(target=self._run, name="chatstore-fsync", daemon=True)
                     self._thread.start()
         if self._failure is not None:
-            failure, self._failure = self._failure, None
-            raise failure
+            for failure in self.failures():
+                raise failure
+
+    def failures(self) -> list[OSError]:
+        """What went wrong and was not told yet."""
+        failure, self._failure = self._failure, None
+        return [failure] if failure is not None else []
 
     def _run(self) -> None:
         while not self._ended.wait(FSYNC_SECONDS):

@@ -57,11 +57,14 @@ class LocalChatCache(ChatCache):
             if value < 1:
                 raise BadValue(name=name, value=value, expected="1 or more")
         journal = recording_journal(disk_path, fsync)
-        self.disk_path = None if disk_path is None else Path(disk_path).expanduser()
+        # Whole, as the journals' own: the application may change its working folder later.
+        self.disk_path = None if disk_path is None else Path(disk_path).expanduser().resolve()
 
-        def queue(mine: Callable[[str], bool]) -> PendingMessages | None:
+        def queue(number_of: Callable[[str], int | None]) -> PendingMessages | None:
+            if not for_worker:
+                return None
             read_back = journal.read_back if disk_path is not None else None
-            return PendingMessages(max_pending_messages, max_pending_bytes, read_back, mine) if for_worker else None
+            return PendingMessages(max_pending_messages, max_pending_bytes, read_back, number_of)
 
         super().__init__(
             journal,

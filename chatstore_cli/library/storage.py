@@ -215,9 +215,13 @@ class MongoChatStorage:
         from chatstore_cli.core.flush import Flush, FlushOptions
         from chatstore_cli.wiring.journals import Journals
 
-        Path(disk_path).mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder = Path(disk_path).expanduser().resolve()
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise ChatstoreError(what=f"{folder}: {error.strerror or error}") from error
         options = FlushOptions(rules=self.rules, timeout=timeout)
-        with Journals(self.settings, [str(disk_path)]).to_flush("flush_journals") as sources:
+        with Journals(self.settings, [str(folder)]).to_flush("flush_journals") as sources:
             return Flush(self.stores.message_store, options, say=_say).run(sources)
 
     def close(self) -> None:
