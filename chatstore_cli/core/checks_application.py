@@ -6,17 +6,19 @@ The application need not be ours. What it lacks is skipped, what it does wrong i
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from chatstore_cli.core.checks_application_cleanup import Cleanup
+from chatstore_cli.core.checks_application_cleanup import HURRY_SECONDS, Cleanup
 from chatstore_cli.core.checks_application_history import history_verdict
 from chatstore_cli.core.checks_application_run import (
     BOTH_ROLES,
     ApplicationRun,
     Sent,
     brief,
+    counted,
     faults_of,
     is_unsent,
     lacks,
@@ -40,11 +42,15 @@ _ANSWERS = ("reply", "response", "answer", "assistant")
 _WORKER_HINT = (
     "Is the worker started, and told of each message? What is journalled is not lost: chatstore flush-cache stores it."
 )
+_NOTHING_WRITTEN = "it writes, and --read-only is set"
+_NONE_WAS_TAKEN = "no message was taken, so there is none to look for"
+_RECORD_HINT = "Record each message of both roles once, as it was said."
+_PLACE_HINT = "See that the application records each message, and that its folder is mongo.cache.disk_path."
 _FOLDER_HINT = "Run it on the application's machine, with mongo.cache.disk_path set to its journals."
 
 
 class ApplicationChecks:
-    """The checklist of one application. Whatever way it ends, `clean_up` is to be called where it has not been."""
+    """The checklist of one application. Where it is interrupted, `clean_up_soon` is to be called."""
 
     def __init__(self, run: ApplicationRun) -> None:
         self._run = run
@@ -111,7 +117,7 @@ class ApplicationChecks:
 
     def connection(self) -> Verdict:
         """Something answers there, whatever it is."""
-        answer = self._run.application.ask("GET", "/", seconds=self._run.deadline)
+        answer = self._run.application.ask("HEAD", "/", seconds=self._run.deadline)
         return passed(f"{self._run.application.url} answers ({answer.status})")
 
     def chat(self) -> Verdict:
@@ -145,27 +151,26 @@ class ApplicationChecks:
         """The cache has put the message on disk."""
         run = self._run
         if (sent := run.over(POST)) is None:
-            return self._nothing_was_sent()
+            return skipped(_NOTHING_WRITTEN if run.read_only else _NONE_WAS_TAKEN)
         if not run.journals.is_there:
             return skipped(f"{run.journals.folder} is not on this machine", _FOLDER_HINT)
         roles = BOTH_ROLES if sent.assistant else BOTH_ROLES[:1]
 
         def faults(found: JournalledTurns) -> list[str]:
-            unreadable = [f"{found.unreadable:,} lines that are no messages of it"] if found.unreadable else []
+            unreadable = [f"{counted(found.unreadable, 'line')} of no message of it"] if found.unreadable else []
             return faults_of(found.turns, sent, roles) + unreadable
 
         found = run.wait(lambda: run.journalled(sent.session_id), lambda seen: not faults(seen), sent.at + run.deadline)
         if wrong := faults(found):
             where = f"{run.journals.folder}, {run.since(sent)}"
-            hint = "See that the application records each message, and that its folder is mongo.cache.disk_path."
-            return failed(f"{'; '.join(wrong)} in {where}", hint)
-        return passed(f"{len(found.turns)} messages in {run.journals.folder}: {_roles(found.turns)}")
+            return failed(f"{'; '.join(wrong)} in {where}", _RECORD_HINT if found.turns else _PLACE_HINT)
+        return passed(f"{counted(len(found.turns), 'message')} in {run.journals.folder}: {_roles(found.turns)}")
 
     def mongo(self) -> Verdict:
         """The message is in MongoDB, whole and once."""
         run = self._run
         if (sent := run.over(POST)) is None:
-            return self._nothing_was_sent()
+            return skipped(_NOTHING_WRITTEN if run.read_only else _NONE_WAS_TAKEN)
         roles = BOTH_ROLES if sent.assistant else BOTH_ROLES[:1]
         stored = run.wait(
             lambda: run.stored(sent.session_id),
@@ -174,8 +179,9 @@ class ApplicationChecks:
         )
         where = run.documents().where
         if wrong := faults_of(stored, sent, roles):
-            return failed(f"{'; '.join(wrong)} in {where}, {run.since(sent)}", _WORKER_HINT)
-        return passed(f"{len(stored)} messages in {where}: {_roles(stored)}; seen {run.since(sent)}")
+            hint = _RECORD_HINT if stored else _WORKER_HINT
+            return failed(f"{'; '.join(wrong)} in {where}, {run.since(sent)}", hint)
+        return passed(f"{counted(len(stored), 'message')} in {where}: {_roles(stored)}; seen {run.since(sent)}")
 
     def log(self) -> Verdict:
         """Cache and worker say what they did."""
@@ -183,7 +189,7 @@ class ApplicationChecks:
         if run.log is None:
             return skipped("no log file was given", "--log FILE names the file that the application logs to.")
         if (sent := run.over(POST)) is None:
-            return self._nothing_was_sent()
+            return skipped(_NOTHING_WRITTEN if run.read_only else _NONE_WAS_TAKEN)
         log, lines = run.log, list[str]()
 
         def look() -> list[str]:
@@ -211,10 +217,14 @@ class ApplicationChecks:
         """All that was journalled in this run is stored within the deadline, each message once."""
         run = self._run
         if run.read_only:
-            return skipped("it writes, and --read-only is set")
+            return skipped(_NOTHING_WRITTEN)
         answered = [sent for sent in run.sent if sent.answered]
+        if not answered and len(run.lacking) > 1:
+            what = f"no message could be sent: there is neither {' nor '.join(run.lacking)}"
+            hint = "Set verify.application.chat_path or --ws-path, and see that --api-url has the whole base path."
+            return warned(what, hint)
         if not answered:
-            return self._nothing_was_sent()
+            return skipped(_NONE_WAS_TAKEN)
         sessions = [sent.session_id for sent in answered]
 
         def look() -> list[str]:
@@ -226,7 +236,7 @@ class ApplicationChecks:
         stored = sum(len(run.stored(session)) for session in sessions)
         if not run.journals.is_there:
             return passed(
-                f"{stored} messages stored by {run.since(answered[-1])}; the journals are not on this machine"
+                f"{counted(stored, 'message')} stored by {run.since(answered[-1])}; the journals are not on this machine"
             )
         journalled = sum(len(run.journalled(session).turns) for session in sessions)
         return passed(f"each of {journalled} journalled messages is stored once, seen {run.since(answered[-1])}")
@@ -234,18 +244,15 @@ class ApplicationChecks:
     def _unstored(self, session: str) -> list[str]:
         """What the journals of a session and MongoDB do not have in common, in words."""
         journalled, stored = self._run.journalled(session).turns, self._run.stored(session)
-        if not journalled and self._run.journals.is_there:
+        if not self._run.journals.is_there:
+            return [] if stored else [f"nothing stored of session {session}"]
+        if not journalled:
             return [f"nothing journalled of session {session}"]
-        by_id = all(turn.message_id for turn in (*journalled, *stored))
-        missing, doubled = 0, 0
-        for turn in dict.fromkeys((turn.message_id if by_id else (turn.role, turn.text)) for turn in journalled):
-            copies = sum((other.message_id if by_id else (other.role, other.text)) == turn for other in stored)
-            lines = sum((other.message_id if by_id else (other.role, other.text)) == turn for other in journalled)
-            missing, doubled = missing + max(lines - copies, 0), doubled + max(copies - lines, 0)
-        told = [(missing, "not stored"), (doubled, "stored more than once")]
+        # Not by ids: a message that is stored again under another one is stored again.
+        lines, documents = (Counter((turn.role, turn.text) for turn in turns) for turns in (journalled, stored))
+        told = [((lines - documents).total(), "not stored"), ((documents - lines).total(), "stored once too often")]
         of = f"of {len(journalled)} journalled messages of session {session}"
-        faults = [f"{count} {of} {'is' if count == 1 else 'are'} {what}" for count, what in told if count]
-        return faults or ([] if stored else [f"nothing stored of session {session}"])
+        return [f"{count} {of} {'is' if count == 1 else 'are'} {what}" for count, what in told if count]
 
     def status(self) -> Verdict:
         """The application's storage is well, and set as ours is."""
@@ -262,21 +269,12 @@ class ApplicationChecks:
         if run.read_only:
             return skipped("it needs a session of its own, and --read-only is set")
         if (sent := next((sent for sent in run.sent if sent.answered), None)) is None:
-            return self._nothing_was_sent()
+            return skipped(_NONE_WAS_TAKEN)
         return history_verdict(run, sent)
 
-    def clean_up(self) -> Verdict:
-        """Remove what the run wrote; may be interrupted, and called again."""
-        return self._without_secrets(self._cleanup.clean_up)
-
-    def _nothing_was_sent(self) -> Verdict:
-        run = self._run
-        if run.read_only:
-            return skipped("it writes, and --read-only is set")
-        if len(run.lacking) > 1:
-            hint = "Set verify.application.chat_path or --ws-path, and see that --api-url has the whole base path."
-            return warned(f"no message could be sent: there is neither {' nor '.join(run.lacking)}", hint)
-        return skipped("no message was taken, so there is none to look for")
+    def clean_up_soon(self) -> Verdict:
+        """Remove what an interrupted run wrote; may itself be interrupted, and called again."""
+        return self._without_secrets(partial(self._cleanup.clean_up, patience=HURRY_SECONDS))
 
 
 def _other_session(body: Any, key: str, session_id: str) -> str | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from chatstore_cli.core.checks_application_run import ApplicationRun
+from math import inf
+
+from chatstore_cli.core.checks_application_run import ApplicationRun, counted
 from chatstore_cli.core.verify import Verdict, failed, passed, warned
 from chatstore_cli.domain.errors import ChatstoreError
 
@@ -10,6 +12,8 @@ _QUIET_SECONDS = 0.3
 """How long nothing more must come where all that was journalled had been stored."""
 _UNSURE_SECONDS = 1.0
 """The same where that is not known; or two of the worker's intervals, where these are longer."""
+HURRY_SECONDS = 4.0
+"""How long whoever has interrupted a run is made to wait for what the application may still write, twice."""
 _LOOKS_APART = 0.05
 _LONGEST_PAUSE = 1.0
 _BY_HAND = "chatstore sessions delete removes the documents of a session; its journal is a file."
@@ -30,16 +34,19 @@ class Cleanup:
         """The sessions that something was sent for."""
         return list(dict.fromkeys(sent.session_id for sent in self._run.sent))
 
-    def clean_up(self) -> Verdict:
-        """Wait until the application has written what it had, remove it, and stay until nothing more comes."""
+    def clean_up(self, patience: float = inf) -> Verdict:
+        """Wait until the application has written what it had, remove it, and stay until nothing more comes.
+
+        `patience` in seconds bounds both, where the deadline does not.
+        """
         if not self._run.sent:
             self.is_done = True
             return passed("nothing was sent, so there is nothing to remove")
         self._obstacles.clear()
         until = max(sent.at for sent in self._run.sent) + self._run.deadline
-        is_written = self._run.wait(self._is_written, bool, until)
+        is_written = self._run.wait(self._is_written, bool, min(until, self._run.timer() + patience))
         pending = [] if is_written else self._pending()
-        self._remove_until_quiet(is_written)
+        self._remove_until_quiet(is_written, patience)
         verdict = self._verdict(pending)
         self.is_done = True
         return verdict
@@ -59,17 +66,18 @@ class Cleanup:
         for session in self.sessions:
             stored, journalled = self._counts(session)
             if stored is not None and journalled is not None and stored < journalled:
-                told.append(f"{journalled - stored} messages of {session} were journalled and not stored")
-        told += [f"a message of {sent.session_id} was not answered" for sent in self._run.sent if not sent.returned]
+                told.append(f"{counted(journalled - stored, 'message')} of {session}, journalled and not stored")
+        told += [f"an answer for {sent.session_id}" for sent in self._run.sent if not sent.returned]
         return told
 
-    def _remove_until_quiet(self, is_written: bool) -> None:
+    def _remove_until_quiet(self, is_written: bool, patience: float) -> None:
         run = self._run
         quiet = _QUIET_SECONDS if is_written else max(_UNSURE_SECONDS, 2 * run.interval)
         if not all(sent.returned for sent in run.sent):
             quiet = max(quiet, run.deadline)  # what is still being worked on will be written when it is done
         began = last = run.timer()
-        until = began + max(run.deadline, 2 * quiet)
+        quiet = min(quiet, patience)
+        until = began + min(max(run.deadline, 2 * quiet), max(patience, quiet))
         while True:
             looked = run.timer()
             # The journal first: whoever follows it then finds no more in it.
@@ -109,13 +117,15 @@ class Cleanup:
         return removed
 
     def _verdict(self, pending: list[str]) -> Verdict:
-        removed = f"{self._documents} documents and {self._journals} journals were removed"
+        removed = f"removed: {counted(self._documents, 'document')} and {counted(self._journals, 'journal')}"
         left = [f"{where} ({reason})" for where, reason in self._obstacles.items()]
         if not left:
             for session in self.sessions:
                 stored, journalled = self._counts(session)
                 if stored or journalled:
-                    left.append(f"{stored or 0} documents and {journalled or 0} journalled messages of {session}")
+                    left.append(
+                        f"{counted(stored or 0, 'document')} and {counted(journalled or 0, 'journalled message')} of {session}"
+                    )
         if left:
             return failed(f"{removed}; left are {' and '.join(left)}", f"Remove them by hand: {_BY_HAND}")
         if self._run.strays:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from chatstore_cli.core.checks_application_run import ApplicationRun, Sent, brief, lacks, read_json
+from chatstore_cli.core.checks_application_run import ApplicationRun, Sent, brief, counted, lacks, read_json
 from chatstore_cli.core.verify import Verdict, failed, passed, warned
 from chatstore_cli.domain.application import Turn
 from chatstore_cli.domain.times import read_instant
@@ -52,7 +52,7 @@ def history_verdict(run: ApplicationRun, sent: Sent) -> Verdict:
         return failed("; ".join(faults), hint)
     messages = messages_of(body) or []
     counted = ", ".join(f"{number} {source}" for source, number in sorted(_sources(messages).items()))
-    what = f"each of {len(messages)} messages once ({counted or 'of no source'})"
+    what = f"{counted(len(messages), 'message')}, each once ({counted or 'of no source'})"
     if remarks:
         return warned(f"{what}; {'; '.join(remarks)}", "Tell counts per source and last_persisted_at with a history.")
     return passed(f"{what}; last_persisted_at {brief(body['last_persisted_at'])}")

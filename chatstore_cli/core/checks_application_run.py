@@ -220,6 +220,11 @@ def brief(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things, in words."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def lacks(run: ApplicationRun, asked: str, setting: str, option: str = "") -> Verdict:
     """An application that has no such path."""
     run.lacking.append(asked)

@@ -12,6 +12,7 @@ from chatstore_cli.core.checks_application_run import (
     ApplicationRun,
     Sent,
     brief,
+    counted,
     faults_of,
     lacks,
     read_json,
@@ -26,7 +27,7 @@ _WORDS = {
     "welcome": ("welcome", "connect", "hello", "greeting"),
     "status": ("status", "state", "ready", "health"),
 }
-_OTHERS_NAMED = 8
+_NAMED = 8
 _GREETING_SECONDS = 1.0
 """How long both frames are waited for before the message is sent: some servers tell their status only then."""
 _LOOKS_APART = 0.1
@@ -38,7 +39,7 @@ class Frames:
     def __init__(self) -> None:
         self.count = 0
         self._candidates: list[set[str]] = []
-        self._others: dict[str, int] = {}
+        self._seen: dict[str, int] = {}
 
     def add(self, frame: str | bytes) -> None:
         """Take note of one."""
@@ -46,10 +47,10 @@ class Frames:
         if self.are_complete:
             return
         kinds, named = _kinds(frame)
-        if kinds and len(self._candidates) < _OTHERS_NAMED:
+        if kinds and len(self._candidates) < _NAMED:
             self._candidates.append(kinds)
-        elif named in self._others or len(self._others) < _OTHERS_NAMED:
-            self._others[named] = self._others.get(named, 0) + 1
+        if named in self._seen or len(self._seen) < _NAMED:
+            self._seen[named] = self._seen.get(named, 0) + 1
 
     @property
     def are_complete(self) -> bool:
@@ -67,11 +68,11 @@ class Frames:
 
     @property
     def told(self) -> str:
-        """What else came, in words."""
+        """What came, in words."""
         if not self.count:
             return "no frame came"
-        others = ", ".join(f"{count} {named}" for named, count in self._others.items())
-        return f"{self.count:,} frames came" + (f": {others}" if others else "")
+        seen = ", ".join(f"{count} {named}" for named, count in self._seen.items())
+        return f"{counted(self.count, 'frame')} came: {seen}"
 
 
 def websocket_verdict(run: ApplicationRun, over: str) -> Verdict:
@@ -167,7 +168,9 @@ def _judged(
         if closed is not None:
             faults.append(closed.message)
     if faults:
-        hint = "Send a frame of the type welcome and one of the type status, and record both roles of a conversation."
+        hint = "Record the user's message and the assistant's, each once, and see that the worker stores them."
+        if frames.missing:
+            hint = 'Send {"type": "welcome"} and {"type": "status"}, as JSON frames, once the connection is open.'
         return failed(f"{asked}: {'; '.join(faults)}", hint)
     return passed(f"{asked}: welcome and status came, both roles are stored, seen {run.since(sent)}")
 

@@ -73,9 +73,9 @@ def run_and_remove(
             return list(run_checks(checks))
         finally:
             if not application.is_clean:
-                say("Removing what was written (interrupt again to leave it) ...")
                 try:
-                    verdict = application.clean_up()
+                    say("Removing what was written (interrupt again to leave it) ...")
+                    verdict = application.clean_up_soon()
                 except KeyboardInterrupt:
                     say(f"Left: {application.sessions}, documents and journals.")
                     raise

@@ -2,7 +2,7 @@
 
     python -m tests.applications.chat_application FD FOLDER URI DATABASE LOG
 
-FD is a bound socket. The header `X-Fault` makes single requests go wrong in one of the ways that FAULTS names.
+FD is a bound socket. The header `X-Fault: ~NAME~` makes single requests go wrong in one of many ways.
 """
 
 from __future__ import annotations
@@ -150,12 +150,14 @@ def application(folder: Path, uri: str, database: str) -> FastAPI:
 
     @app.middleware("http")
     async def break_it(request: Request, call_next: Any) -> Response:
-        fault = request.headers.get("x-fault", "")
+        fault = request.headers.get("x-fault", "").strip("~")
+        if fault == "echo":
+            return PlainTextResponse(repr(request.headers.get("authorization")), status_code=500)
         return wrong_answers(fault) or await call_next(request)
 
     @app.post("/api/chat")
     async def chat(request: Request) -> Any:
-        fault = request.headers.get("x-fault", "")
+        fault = request.headers.get("x-fault", "").strip("~")
         body = await request.json()
         session, text = body["session_id"], body["message"]
         if fault == "slow":
@@ -169,20 +171,21 @@ def application(folder: Path, uri: str, database: str) -> FastAPI:
 
     @app.get("/api/storage/status")
     def status(request: Request) -> Any:
-        return chats.status(request.headers.get("x-fault", ""))
+        return chats.status(request.headers.get("x-fault", "").strip("~"))
 
     @app.get("/api/chat/history")
     def history(request: Request, session_id: str, limit: int = 50) -> Any:
-        fault = request.headers.get("x-fault", "")
+        fault = request.headers.get("x-fault", "").strip("~")
         if fault == "unknown-session":
             return JSONResponse({"detail": "no such session"}, status_code=404)
         return chats.history(fault, session_id, limit)
 
     @app.websocket("/ws")
     async def talk(websocket: WebSocket) -> None:
-        fault = websocket.headers.get("x-fault", "")
+        fault = websocket.headers.get("x-fault", "").strip("~")
         if fault == "no-websocket":
-            return  # closed before it was accepted: 403
+            await websocket.close()  # before it was accepted: 403
+            return
         await websocket.accept()
         if fault == "closing":
             await websocket.close(1011, "no model today")
