@@ -51,8 +51,8 @@ def history_verdict(run: ApplicationRun, sent: Sent) -> Verdict:
         hint = "Cache and MongoDB hold the same messages: merge them by message_id, and count what is shown."
         return failed("; ".join(faults), hint)
     messages = messages_of(body) or []
-    counted = ", ".join(f"{number} {source}" for source, number in sorted(_sources(messages).items()))
-    what = f"{counted(len(messages), 'message')}, each once ({counted or 'of no source'})"
+    sources = ", ".join(f"{number} {source}" for source, number in sorted(_sources(messages).items()))
+    what = f"{counted(len(messages), 'message')}, each once ({sources or 'of no source'})"
     if remarks:
         return warned(f"{what}; {'; '.join(remarks)}", "Tell counts per source and last_persisted_at with a history.")
     return passed(f"{what}; last_persisted_at {brief(body['last_persisted_at'])}")
