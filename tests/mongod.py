@@ -80,6 +80,7 @@ class Mongod:
     tls: bool = False
     extra: Sequence[str] = ()
     reader_database: str = "chats"
+    alone: bool = True
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
     _clients: list[MongoClient[dict[str, Any]]] = field(default_factory=list)
@@ -157,7 +158,8 @@ class Mongod:
                 break
             if not self.tcp or attempt == 2:
                 raise RuntimeError(f"mongod did not start:\n{self.log.read_text()[-3000:]}")
-        self._make_primary()
+        if self.alone:
+            self._make_primary()
         if self.auth and not self._has_users:
             self._create_users()
         return self
@@ -270,6 +272,81 @@ class Mongod:
             self.process.send_signal(signal.SIGCONT)
         self.process.wait(timeout=60)
         self.process = None
+
+
+@dataclass
+class ReplicaSet:
+    """Three servers that hold the same data, on unix sockets. remove() ends them for good."""
+
+    members: list[Mongod]
+    _direct: dict[str, MongoClient[dict[str, Any]]] = field(default_factory=dict)
+
+    @property
+    def uri(self) -> str:
+        """A URI that names all of them."""
+        hosts = ",".join(quote(member.host, safe="") for member in self.members)
+        return f"mongodb://{hosts}/?replicaSet=rs0"
+
+    def client(self, **settings: Any) -> MongoClient[dict[str, Any]]:
+        """A client of the whole set, closed with it."""
+        return self.members[0].client(self.uri, **settings)
+
+    def primary(self) -> Mongod:
+        """The member that takes writes; waits for one."""
+
+        def found() -> Mongod | None:
+            for member in self.members:
+                with contextlib.suppress(PyMongoError):
+                    if self._client_of(member).admin.command("hello")["isWritablePrimary"]:
+                        return member
+            return None
+
+        primary: Mongod = poll(found, what="a primary")
+        return primary
+
+    def step_down(self) -> None:
+        """Make the primary let go at once, for 5 seconds, whether or not another one is ready."""
+        admin = self._client_of(self.primary()).admin
+        admin.command({"replSetStepDown": 5, "secondaryCatchUpPeriodSecs": 0, "force": True})
+
+    def _client_of(self, member: Mongod) -> MongoClient[dict[str, Any]]:
+        if member.host not in self._direct:
+            self._direct[member.host] = member.client(serverSelectionTimeoutMS=2_000)
+        return self._direct[member.host]
+
+    def remove(self) -> None:
+        """Kill them and delete everything."""
+        for member in self.members:
+            member.remove()
+
+
+def start_replica_set(folder: Path, *, members: int = 3) -> ReplicaSet:
+    """Start a replica set whose members keep their data below `folder` (short: a socket's path is)."""
+    made = ReplicaSet([Mongod(folder / f"{number}", alone=False) for number in range(members)])
+    try:
+        for member in made.members:
+            member.start()
+        configuration = {
+            "_id": "rs0",
+            "members": [{"_id": number, "host": member.host} for number, member in enumerate(made.members)],
+            "settings": {"electionTimeoutMillis": 1_000, "heartbeatIntervalMillis": 200},
+        }
+        client: MongoClient[dict[str, Any]]
+        with MongoClient(made.members[0].uri, serverSelectionTimeoutMS=20_000) as client:
+            client.admin.command("replSetInitiate", configuration)
+            poll(lambda: client.admin.command("hello").get("isWritablePrimary"), what="primary")
+            states = ["PRIMARY", *["SECONDARY"] * (members - 1)]
+            poll(
+                lambda: (
+                    sorted(row["stateStr"] for row in client.admin.command("replSetGetStatus")["members"]) == states
+                ),
+                what="members that follow the primary",
+                within=STARTS_WITHIN_SECONDS,
+            )
+    except BaseException:
+        made.remove()
+        raise
+    return made
 
 
 def start_mongod(
