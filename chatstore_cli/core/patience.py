@@ -13,6 +13,15 @@ from chatstore_cli.domain.errors import Unreachable
 Answer = TypeVar("Answer")
 
 
+LONGEST_PAUSE = 10.0
+"""Seconds."""
+
+
+def pause_after(failures: int, jitter: Callable[[], float] = random.random) -> float:
+    """Seconds to wait after so many failures: twice as many each time, jittered so that clients do not come at once."""
+    return min(LONGEST_PAUSE, 0.1 * 2.0 ** min(failures - 1, 7)) * (0.5 + jitter() / 2)
+
+
 class Patience:
     """Tries again what the database could not answer, with growing, jittered pauses, for at most `seconds`."""
 
@@ -42,7 +51,7 @@ class Patience:
             except Unreachable as error:
                 now = self._monotonic()
                 deadline = now + self._seconds if deadline is None else deadline
-                delay = min(10.0, 0.1 * 2.0 ** min(attempts - 1, 7)) * (0.5 + self._jitter() / 2)
+                delay = pause_after(attempts, self._jitter)
                 if now + delay > deadline:
                     raise
                 self._say(f"{error.message} Trying again in {delay:.1f} s.")

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from datetime import datetime
 
+from chatstore_cli.core.patience import pause_after
 from chatstore_cli.core.pending import Batch, PendingMessages
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.journal import Entry
@@ -19,7 +20,6 @@ from chatstore_cli.domain.times import Clock, format_instant, utc_now
 LOG = logging.getLogger("chatstore.worker")
 
 BATCH_BYTES = 4 * 1024 * 1024
-LONGEST_PAUSE = 10.0
 _LONGEST_PAUSE_BEFORE_THE_END = 1.0
 """Seconds: somebody waits for the stop, and the database may come back any moment."""
 _LATENCIES = 1_000
@@ -37,7 +37,7 @@ class _Run:
 class PersistenceWorker:
     """Stores the messages of a queue. ChatPersistenceWorker is this over a cache and a storage.
 
-    A batch is kept until it is stored: an outage is waited out with growing, jittered pauses of up to LONGEST_PAUSE
+    A batch is kept until it is stored: an outage is waited out with growing, jittered pauses of up to ten
     seconds. What the database refuses for good is given to `refused`, and the rest goes on.
     """
 
@@ -198,7 +198,7 @@ class PersistenceWorker:
             except Exception as error:
                 # Whatever it was: the batch is kept, and tried again.
                 failures += 1
-                delay = min(LONGEST_PAUSE, 0.1 * 2.0 ** min(failures, 7)) * (0.5 + self._jitter() / 2)
+                delay = pause_after(failures, self._jitter)
                 told = error.message if isinstance(error, ChatstoreError) else f"{type(error).__name__}: {error}."
                 self._remember_error(f"{told} {len(batch.entries):,} messages are kept, and tried again.")
                 if not isinstance(error, ChatstoreError):

@@ -52,21 +52,14 @@ class Stores:
     @cached_property
     def connection(self) -> Connection:
         """The connection for ordinary operations, each of which must answer in time."""
-        from chatstore_cli.mongo.connection import connect
-
-        mongo = self.settings.mongo
-        return connect(
-            self.uri,
-            mongo.database,
-            timeout_seconds=mongo.timeout_seconds,
-            write_concern=mongo.write_concern,
-            journaled=mongo.journaled,
-            answer_seconds=max(mongo.timeout_seconds, 30.0),
-        )
+        return self._connected(answer_seconds=max(self.settings.mongo.timeout_seconds, 30.0))
 
     @cached_property
     def patient_connection(self) -> Connection:
         """The connection for what may take long, such as building an index."""
+        return self._connected(answer_seconds=None)
+
+    def _connected(self, answer_seconds: float | None) -> Connection:
         from chatstore_cli.mongo.connection import connect
 
         mongo = self.settings.mongo
@@ -76,6 +69,7 @@ class Stores:
             timeout_seconds=mongo.timeout_seconds,
             write_concern=mongo.write_concern,
             journaled=mongo.journaled,
+            answer_seconds=answer_seconds,
         )
 
     @cached_property
