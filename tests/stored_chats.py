@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bson import Decimal128, ObjectId
+from pymongo.collection import Collection
 from pymongo.database import Database
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -34,6 +35,19 @@ def store_chats(database: Database[dict[str, Any]]) -> None:
     database["chat_messages"].insert_many(flat)
     database["chat_messages"].create_index([("session_id", 1), ("created_at", -1)], name="session_ts_idx")
     database["chat_messages"].create_index([("created_at", -1), ("session_id", 1)], name="recent_idx")
+
+
+def journal_of(messages: Collection[dict[str, Any]], session: str) -> list[dict[str, Any]]:
+    """The end of the session's journal: its last stored message, and two that nobody has stored yet."""
+    stored = messages.find_one({"session_id": session}, {"_id": 0, "expires_at": 0, "sequence": 0}, sort=[("_id", -1)])
+    assert stored is not None
+    moment = datetime.fromisoformat(stored["created_at"])
+    hostile = {"text": "Stop \x1b[2J\u202e=1+1 | *now*", "metadata": {"tags": ["a", 1]}, "message_id": "m-3"}
+    return [
+        stored,
+        stored | hostile | {"role": "user", "created_at": (moment + timedelta(minutes=1)).isoformat()},
+        stored | {"message_id": "m-4", "text": "", "created_at": (moment + timedelta(minutes=2)).isoformat()},
+    ]
 
 
 def _at(place: float) -> datetime:

@@ -64,8 +64,9 @@ class ChatHistory:
     """The newest messages of a session, oldest first.
 
     `counts` is by source, of what is shown. `last_persisted_at` is the time of the newest message that MongoDB has,
-    shown or not, whichever copy is shown. What only MongoDB can tell is None where it was not asked, or could not be:
-    then `failure` says why. `deleted`: the session was deleted on purpose, and its journals are left out.
+    shown or not, whichever copy is shown; where it is a date there, to the millisecond unless the cache's copy was read.
+    What only MongoDB can tell is None where it was not asked, or could not be: then `failure` says why. `deleted`: the
+    session was deleted on purpose, and its journals are left out.
     """
 
     messages: list[HistoryMessage]

@@ -19,6 +19,9 @@ from chatstore_cli.mongo.session_removal import TOMBSTONES
 _OFFSETS = timedelta(hours=48)
 """How far apart texts of one instant can stand: an offset from UTC is below 24 hours, ahead or behind."""
 
+_BEYOND = 2
+"""Rows beyond the limit that tell, as a rule, that it has been reached: the next one, and one of another second."""
+
 _CONTENT = {"role": 1, "text": 1, "created_at": 1}
 
 
@@ -43,7 +46,7 @@ class MongoHistory:
         or all at or after `since`, whichever is less. What has the same millisecond as the oldest is there whole.
         """
         doing = f"reading session {session_id!r} in {self._name}"
-        ordered = MessagesInOrder(self._messages, session_id, doing, batch=limit + 1)
+        ordered = MessagesInOrder(self._messages, session_id, doing, batch=limit + _BEYOND)
         if ordered.is_empty:
             return []
         margin = timedelta() if ordered.is_exact else _OFFSETS

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chatstore_cli.render.output_format import OutputFormat
-from tests.stored_chats import store_chats
+from tests.journals import write_journal
+from tests.stored_chats import journal_of, store_chats
 
 if TYPE_CHECKING:
     from pymongo.database import Database
@@ -27,14 +28,17 @@ COMMANDS = {
     "sessions-list": ("sessions", "list", "--limit", "6"),
     "sessions-show-workflow": ("sessions", "show", "triage-0", "--first", "1", "--last", "2"),
     "sessions-show-messages": ("sessions", "show", "journal-a"),
+    "history": ("history", "journal-a", "--limit", "4"),
     "usage": ("usage",),
     "usage-by-day": ("usage", "--by", "day"),
 }
 
 
 @pytest.fixture
-def stored_chats(database: Database[dict[str, Any]]) -> None:
+def stored_chats(database: Database[dict[str, Any]], chatstore: Chatstore) -> None:
     store_chats(database)
+    journal = chatstore.folder / "data/cache/chat_sessions/journal-a.jsonl"
+    write_journal(journal, journal_of(database["chat_messages"], "journal-a"))
 
 
 @pytest.mark.usefixtures("stored_chats")

@@ -224,7 +224,10 @@ def test_counts_are_of_what_is_shown_and_the_newest_persisted_is_known_whatever_
     whole = plainly(world)
     history = chat_history(newest_of(world), Storage(world.rows), SESSION, world.limit)
     persisted = [moment_of(one.message) for one in whole if one.persisted]
-    assert history.last_persisted_at == max(persisted, default=None)
+    # A date of another writer has lost its microseconds; they are known where the cache's copy was read.
+    newest = history.last_persisted_at
+    assert (newest and milliseconds(newest)) == (milliseconds(max(persisted)) if persisted else None)
+    assert all(newest and moment_of(one.message) <= newest for one in history.messages if one.persisted)
     shown = Counter(one.source for one in history.messages)
     assert history.counts == {"cache": shown["cache"], "mongo": shown["mongo"]}
     assert history.not_persisted == sum(one.persisted is False for one in whole[-world.limit :])
