@@ -12,7 +12,7 @@ from chatstore_cli.domain.errors import ChatstoreError, ExitCode, NotFound
 
 if TYPE_CHECKING:
     from chatstore_cli.core.history import ChatHistory
-    from chatstore_cli.files.journal_tail import JournalTail
+    from chatstore_cli.domain.history import JournalTail
 
 app = single()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
@@ -13,6 +14,25 @@ from chatstore_cli.domain.storing import Content, StoredContent
 DEFAULT_LIMIT = 50
 LARGEST_LIMIT = 500
 """How many messages a history shows: FACTS D."""
+
+
+@dataclass(slots=True)
+class JournalTail:
+    """The newest messages of a session: a list for each of its journals, oldest file and oldest line first.
+
+    A message's `sequence` is its line's number where the journal was read to its beginning, else None. `damaged` lines
+    and those `of_others` (sessions) were passed over. `complete`: nothing was left unread.
+    """
+
+    journals: list[list[Message]] = field(default_factory=list)
+    damaged: int = 0
+    of_others: int = 0
+    complete: bool = True
+
+    @property
+    def messages(self) -> int:
+        """How many there are."""
+        return sum(map(len, self.journals))
 
 
 class StoredMessage(NamedTuple):

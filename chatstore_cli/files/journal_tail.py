@@ -9,14 +9,13 @@ import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from chatstore_cli.domain.errors import ChatstoreError
-from chatstore_cli.domain.history import NewestInstants
+from chatstore_cli.domain.history import JournalTail, NewestInstants
 from chatstore_cli.domain.identity import content_key
 from chatstore_cli.domain.journal import flaw_of
 from chatstore_cli.domain.message import Message
@@ -36,25 +35,6 @@ _ATTEMPTS = 5
 _ROTATION = re.compile(r"(\.\d+)?(\.gz)?\Z")
 _MARK = b"\xef\xbb\xbf"
 """What some editors put before UTF-8."""
-
-
-@dataclass(slots=True)
-class JournalTail:
-    """The newest messages of a session: a list for each of its journals, oldest file and oldest line first.
-
-    A message's `sequence` is its line's number where the journal was read to its beginning, else None. `damaged` lines
-    and those `of_others` (sessions) were passed over. `complete`: nothing was left unread.
-    """
-
-    journals: list[list[Message]] = field(default_factory=list)
-    damaged: int = 0
-    of_others: int = 0
-    complete: bool = True
-
-    @property
-    def messages(self) -> int:
-        """How many there are."""
-        return sum(map(len, self.journals))
 
 
 def read_tail(folder: Path, session_id: str, limit: int) -> JournalTail:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from chatstore_cli.core.history import ChatHistory
-    from chatstore_cli.files.journal_tail import JournalTail
+    from chatstore_cli.domain.history import JournalTail
     from chatstore_cli.mongo.history_source import MongoHistory
     from chatstore_cli.wiring.stores import Stores
 
@@ -36,7 +36,8 @@ def stored_history(stores: Stores) -> MongoHistory:
 
 def _tail(folder: Path, session_id: str, limit: int) -> JournalTail:
     from chatstore_cli.domain.errors import BadValue, ChatstoreError
-    from chatstore_cli.files.journal_tail import JournalTail, read_tail
+    from chatstore_cli.domain.history import JournalTail
+    from chatstore_cli.files.journal_tail import read_tail
 
     try:
         next(folder.iterdir(), None)

@@ -16,8 +16,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from chatstore_cli.domain.errors import BadValue, ChatstoreError
+from chatstore_cli.domain.history import JournalTail
 from chatstore_cli.files import journal_tail
-from chatstore_cli.files.journal_tail import JournalTail, read_tail
+from chatstore_cli.files.journal_tail import read_tail
 from chatstore_cli.files.session_names import journal_path
 from chatstore_cli.mongo.connection import Connection
 from tests.journals import COLLECTION, as_line, as_lines, flush, instant, record, write_journal
