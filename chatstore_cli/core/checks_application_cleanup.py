@@ -46,8 +46,8 @@ class Cleanup:
         until = max(sent.at for sent in self._run.sent) + self._run.deadline
         is_written = self._run.wait(self._is_written, bool, min(until, self._run.timer() + patience))
         pending = [] if is_written else self._pending()
-        self._remove_until_quiet(is_written, patience)
-        verdict = self._verdict(pending)
+        is_quiet = self._remove_until_quiet(is_written, patience)
+        verdict = self._verdict(pending, is_quiet)
         self.is_done = True
         return verdict
 
@@ -70,7 +70,8 @@ class Cleanup:
         told += [f"an answer for {sent.session_id}" for sent in self._run.sent if not sent.returned]
         return told
 
-    def _remove_until_quiet(self, is_written: bool, patience: float) -> None:
+    def _remove_until_quiet(self, is_written: bool, patience: float) -> bool:
+        """Whether nothing more came for a while."""
         run = self._run
         quiet = _QUIET_SECONDS if is_written else max(_UNSURE_SECONDS, 2 * run.interval)
         if not all(sent.returned for sent in run.sent):
@@ -85,7 +86,7 @@ class Cleanup:
                 last = run.timer()
             now = run.timer()
             if now - last >= quiet or now >= until:
-                return
+                return now - last >= quiet
             run.pause(min(max(_LOOKS_APART, 4 * (now - looked)), _LONGEST_PAUSE))
 
     def _remove_journals(self) -> int:
@@ -116,7 +117,7 @@ class Cleanup:
         self._documents += removed
         return removed
 
-    def _verdict(self, pending: list[str]) -> Verdict:
+    def _verdict(self, pending: list[str], is_quiet: bool) -> Verdict:
         removed = f"removed: {counted(self._documents, 'document')} and {counted(self._journals, 'journal')}"
         left = [f"{where} ({reason})" for where, reason in self._obstacles.items()]
         if not left:
@@ -128,6 +129,9 @@ class Cleanup:
                     )
         if left:
             return failed(f"{removed}; left are {' and '.join(left)}", f"Remove them by hand: {_BY_HAND}")
+        if not is_quiet:
+            what = f"{removed}; the application goes on writing for {' and '.join(self.sessions)}"
+            return failed(what, f"Stop it, and remove by hand what it wrote: {_BY_HAND}")
         if self._run.strays:
             named = ", ".join(self._run.strays)
             what = f"{removed}; what was recorded for session {named}, which the application chose itself, is left"

@@ -131,7 +131,8 @@ def _missing(messages: Sequence[Told], sent: Sent, before: Sequence[Turn]) -> It
     if not any(message.role == "user" and sent.text in message.text for message in messages):
         yield "the message that was sent is missing"
     told = {(message.role, message.text) for message in messages}
-    absent = [turn for turn in before if (turn.role, turn.text) not in told and sent.text not in turn.text]
+    others = [turn for turn in before if not (turn.role == "user" and sent.text in turn.text)]
+    absent = [turn for turn in others if (turn.role, turn.text) not in told]
     if absent:
         yield f"{len(absent)} of {len(before)} stored messages are missing, one of {brief(absent[0].role)}"
 

@@ -171,7 +171,7 @@ def faults_of(turns: Sequence[Turn], sent: Sent, roles: Sequence[str]) -> list[s
         faults.append(f"the message that was sent is there {len(copies)} times")
     if "assistant" in roles and not any(turn.role == "assistant" for turn in turns):
         faults.append("the assistant's message is missing")
-    others = Counter((turn.role, turn.text, turn.created_at) for turn in turns if sent.text not in turn.text)
+    others = Counter((turn.role, turn.text, turn.created_at) for turn in turns if turn not in copies)
     faults += [f"a message of {role} is there {count} times" for (role, _, _), count in others.items() if count > 1]
     return faults
 

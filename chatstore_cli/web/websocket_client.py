@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import ssl
 from collections.abc import Iterator
@@ -20,6 +21,9 @@ from chatstore_cli.web.time_limit import within
 LONGEST_FRAME = 1024 * 1024
 """Bytes."""
 _CLOSING_SECONDS = 1.0
+_SILENT = logging.Logger("silent")
+"""Where nobody has set up logging, the library's own would write tracebacks to stderr; what went wrong is told by us."""
+_SILENT.disabled = True
 
 
 class WebSocketConversation:
@@ -94,19 +98,17 @@ def _open(address: Address, context: ssl.SSLContext | None, path: str, seconds: 
 
     try:
         return within(seconds, doing, open_it, give_up)
-    except InvalidStatus as error:
-        return _answer(error)
-    except ValueError as error:  # how the library says that it does not follow a redirect with a socket of ours
-        cause = error.__cause__ or error.__context__
-        if isinstance(cause, InvalidStatus):
-            return _answer(cause)
-        raise ChatstoreError(what=f"{doing}: {_reason(error)}") from error
     except TimeoutError as error:
         what = f"{doing}: no answer within {seconds:g} seconds"
         raise Overdue(what=what, hint="Give it longer with --deadline.") from error
     except OSError as error:
         raise unreachable(doing, _reason(error)) from error
-    except WebSocketException as error:
+    except (WebSocketException, ValueError) as error:
+        # A redirect the library would follow, and says by errors of several kinds why it cannot: with a socket of ours,
+        # to what is no WebSocket. Each stands for the answer, and quotes where it leads, credentials and all.
+        for cause in (error, error.__cause__, error.__context__):
+            if isinstance(cause, InvalidStatus):
+                return _answer(cause)
         what = f"{doing}: the connection is not opened as it should be: {_reason(error)}"
         raise ChatstoreError(what=what, hint="The application's own log says more.") from error
 
