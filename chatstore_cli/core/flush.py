@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from chatstore_cli.core.flush_reading import Pass, Reader, Source
+from chatstore_cli.core.flush_reading import Batch, Pass, Reader, Source
 from chatstore_cli.core.flush_storing import Storer, StoringRules
 from chatstore_cli.core.patience import Answer, Patience
 from chatstore_cli.core.tally import CountOnDisk, OutOfOrder, WindowedCount
@@ -53,16 +53,6 @@ class FlushOptions:
         return self.session is None and not self.rules.dry_run
 
 
-@dataclass
-class Batch:
-    """Entries to be stored together, and how far each journal in it has been read by its end."""
-
-    number: int
-    entries: list[Entry] = field(default_factory=list)
-    bytes: int = 0
-    reached: dict[str, tuple[Pass, int, int, str]] = field(default_factory=dict)
-
-
 class _Stopped(Exception):
     """A storing thread has failed, or somebody asked to stop: no use in reading on."""
 
@@ -79,8 +69,12 @@ class Flush:
         say: Callable[[str], None] = lambda _: None,
         on_progress: Callable[[Progress], None] = lambda _: None,
         missing: Callable[[Pass, Entry], None] | None = None,
+        patience: Patience | None = None,
     ) -> None:
-        """`missing` is told of each entry that a dry run would store, by several threads at once."""
+        """`missing` is told of each entry that a dry run would store, by several threads at once.
+
+        `patience` takes the place of one that the timeout of the options makes.
+        """
         self._store = store
         self._options = options
         self._say = say
@@ -88,7 +82,7 @@ class Flush:
         self._stop = threading.Event()
         self._reader = Reader(clock, session=options.session, dry_run=options.rules.dry_run)
         self._asked_to_stop = False
-        self._patience = Patience(options.timeout, say=say, pause=self._stop.wait)
+        self._patience = patience or Patience(options.timeout, say=say, pause=self._stop.wait)
         self._storer = Storer(store, options.rules, self._patience, clock, self._quarantine_entry, missing)
         self._queue: queue.Queue[Batch | None] = queue.Queue(maxsize=STORING_THREADS)
         self._batch = Batch(0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from chatstore_cli.core.delivery import Delivery
@@ -54,6 +54,16 @@ class Pass(Delivery):
     def __post_init__(self) -> None:
         self.name = self.source.journal.name
         self.added = self.start.offset if self.start else 0
+
+
+@dataclass
+class Batch:
+    """Entries to be stored together, and how far each journal in it has been read by its end."""
+
+    number: int
+    entries: list[Entry] = field(default_factory=list)
+    bytes: int = 0
+    reached: dict[str, tuple[Pass, int, int, str]] = field(default_factory=dict)
 
 
 class Reader:

@@ -54,7 +54,8 @@ class Patience:
                 delay = pause_after(attempts, self._jitter)
                 if now + delay > deadline:
                     raise
-                self._say(f"{error.message} Trying again in {delay:.1f} s.")
+                stop = "" if error.message.endswith(".") else "."
+                self._say(f"{error.message}{stop} Trying again in {delay:.1f} s.")
                 if self._pause(delay):
                     raise
                 attempts += 1

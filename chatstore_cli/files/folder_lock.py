@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import socket
@@ -13,45 +14,98 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from chatstore_cli.domain.errors import ChatstoreError, Locked
+from chatstore_cli.domain.local_cache import LockHolder
+
+_LOCK, _HOLDER = "lock", "lock.holder"
+_SECONDS_OF_A_LOOK = 0.2
+"""For so long somebody who only looks who holds the lock may be in the way."""
+
+
+class FolderLock:
+    """The lock of a journal folder. The kernel lets go of it when the process ends, however it ends.
+
+    The holder's name stands in a file beside it, for a lock file is emptied by whoever opens it.
+    """
+
+    def __init__(self, journals: Path, remembering: Path, command: str) -> None:
+        self._journals = journals
+        self._path = remembering / _LOCK
+        self._named = remembering / _HOLDER
+        self._command = command
+        self._lock = FileLock(self._path, timeout=_SECONDS_OF_A_LOOK, mode=0o600, thread_local=False)
+        self._file: tuple[int, int] | None = None
+
+    def acquire(self) -> None:
+        """Hold it. Raises Locked, naming the holder."""
+        try:
+            self._lock.acquire()
+            self._file = _file_at(self._path)
+        except Timeout:
+            holder = _read(self._named)
+            told = "another process" if holder is None else str(holder)
+            raise Locked(what=str(self._journals), holder=told, hint="Wait until it has ended, or stop it.") from None
+        except OSError as error:
+            raise ChatstoreError(what=f"{self._path}: {error.strerror or error}") from error
+        holder = LockHolder(
+            self._command, os.getpid(), socket.gethostname(), datetime.now(UTC).isoformat(timespec="seconds")
+        )
+        with suppress(OSError):
+            self._named.write_text(json.dumps(holder._asdict()))
+
+    @property
+    def is_there(self) -> bool:
+        """Whether what is held is still the lock of that folder: it may have been removed, and made again."""
+        return self._file is not None and _file_at(self._path) == self._file
+
+    def release(self) -> None:
+        """Let go of it."""
+        with suppress(OSError):
+            if self.is_there:
+                self._named.unlink()
+        self._file = None
+        self._lock.release()
 
 
 @contextmanager
 def folder_lock(journals: Path, remembering: Path, command: str) -> Iterator[None]:
-    """Hold the lock of a journal folder. Raises Locked, naming the holder.
-
-    The kernel lets go of the lock when the process ends, however it ends. The holder's name stands in a file beside
-    it, for a lock file is emptied by whoever opens it.
-    """
-    named = remembering / "lock.holder"
-    lock = FileLock(remembering / "lock", timeout=0, mode=0o600)
+    """Hold the lock of a journal folder inside the block. Raises Locked, naming the holder."""
+    lock = FolderLock(journals, remembering, command)
+    lock.acquire()
     try:
-        lock.acquire()
-    except Timeout:
-        raise Locked(what=str(journals), holder=_holder(named), hint="Wait until it has ended, or stop it.") from None
-    except OSError as error:
-        raise ChatstoreError(what=f"{remembering / 'lock'}: {error.strerror or error}") from error
-    try:
-        with suppress(OSError):
-            named.write_text(
-                json.dumps(
-                    {
-                        "pid": os.getpid(),
-                        "host": socket.gethostname(),
-                        "command": command,
-                        "since": datetime.now(UTC).isoformat(timespec="seconds"),
-                    }
-                )
-            )
         yield
     finally:
-        with suppress(OSError):
-            named.unlink()
         lock.release()
 
 
-def _holder(named: Path) -> str:
+def holder_of(remembering: Path) -> LockHolder | None:
+    """Who holds the lock of the folder that is remembered there; None where nobody does."""
     try:
-        holder = json.loads(named.read_text())
-        return f"{holder['command']} (process {holder['pid']} on {holder['host']}, since {holder['since']})"
+        descriptor = os.open(remembering / _LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        # A killed holder leaves its name behind, but not the lock.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _read(remembering / _HOLDER) or LockHolder("another process", None, None, None)
+    except OSError:
+        return None  # a file system without such locks
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _file_at(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _read(named: Path) -> LockHolder | None:
+    try:
+        told = json.loads(named.read_text())
+        return LockHolder(str(told["command"]), int(told["pid"]), str(told["host"]), str(told["since"]))
     except (OSError, ValueError, KeyError, TypeError):
-        return "another process"
+        return None

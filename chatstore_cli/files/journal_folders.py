@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from chatstore_cli.domain.errors import ChatstoreError, NotFound
 from chatstore_cli.files.journal_reader import JournalFile
+from chatstore_cli.files.session_names import SUFFIX, session_of
 from chatstore_cli.files.state import BESIDE
 
 _JOURNAL_NAME = re.compile(r".+\.jsonl(\.\d+)?(\.gz)?")
@@ -29,7 +31,7 @@ def find_journals(paths: list[str]) -> dict[Path | None, list[JournalFile]]:
         if path.is_dir():
             folder = path.resolve()
             journals = found.setdefault(folder, {})
-            for journal in _inside(folder):
+            for journal in journals_below(folder):
                 if journal not in known:
                     journals[journal] = JournalFile(journal)
                     known.add(journal)
@@ -48,12 +50,27 @@ def find_journals(paths: list[str]) -> dict[Path | None, list[JournalFile]]:
     return {folder: list(journals.values()) for folder, journals in found.items()}
 
 
-def _inside(folder: Path) -> list[Path]:
+def journals_below(folder: Path, unreadable: Callable[[OSError], None] | None = None) -> list[Path]:
+    """The journals in a folder and its subfolders, in order. `unreadable` is told of a subfolder that cannot be read.
+
+    Without it, the first one is raised: its journals would be left out, and nobody would know.
+    """
     found: list[Path] = []
-    for place, folders, files in os.walk(folder, onerror=_unreadable):
+    for place, folders, files in os.walk(folder, onerror=unreadable or _unreadable):
         folders[:] = sorted(name for name in folders if name != BESIDE and not name.startswith("."))
-        found.extend(Path(place, name) for name in sorted(files) if _JOURNAL_NAME.fullmatch(name))
+        found.extend(Path(place, name) for name in sorted(files) if is_journal_name(name))
     return found
+
+
+def is_journal_name(name: str) -> bool:
+    """Whether a file of this name in a folder is a journal, the one written to, a rotated or a compressed one."""
+    return _JOURNAL_NAME.fullmatch(name) is not None
+
+
+def session_named(folder: Path, journal: Path) -> str:
+    """The session by the name of its journal; of an application that does not escape its ids, the name as it is."""
+    session_id = session_of(folder, journal)
+    return session_id if session_id is not None else journal.name.partition(SUFFIX)[0]
 
 
 def _unreadable(error: OSError) -> None:

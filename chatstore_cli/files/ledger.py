@@ -64,6 +64,17 @@ class Ledger:
                 self._database.commit()
                 self._committed = time.monotonic()
 
+    def commit(self) -> None:
+        """Put on disk what was remembered."""
+        with self._lock, contextlib.suppress(sqlite3.DatabaseError):
+            self._database.commit()
+            self._committed = time.monotonic()
+
+    def forget(self, journal: str) -> None:
+        """The journal is gone for good."""
+        with self._lock, contextlib.suppress(sqlite3.DatabaseError):
+            self._database.execute("DELETE FROM progress WHERE journal = ?", (_printable(journal),))
+
     def close(self) -> None:
         """Put everything on disk."""
         with self._lock, contextlib.suppress(sqlite3.DatabaseError):
@@ -87,16 +98,22 @@ class LedgerReading:
     """What a ledger knows, for looking only: nothing is written, and no file is made."""
 
     def __init__(self, path: Path) -> None:
-        self._positions: dict[tuple[str, str], Position] = {}
+        self._positions: dict[str, dict[str, Position]] = {}
         with contextlib.suppress(sqlite3.DatabaseError):
             database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
             with contextlib.closing(database):
                 rows = database.execute(f"SELECT journal, collection, {_COLUMNS} FROM progress")
-                self._positions = {(journal, collection): Position(*row) for journal, collection, *row in rows}
+                for journal, collection, *row in rows:
+                    self._positions.setdefault(journal, {})[collection] = Position(*row)
 
     def position(self, journal: str, collection: str) -> Position | None:
         """How far the journal was stored in the collection, or None."""
-        return self._positions.get((_printable(journal), collection))
+        return self._positions.get(_printable(journal), {}).get(collection)
+
+    def newest(self, journal: str) -> Position | None:
+        """How far the journal was stored in the collection that has most of it."""
+        known = self._positions.get(_printable(journal), {}).values()
+        return max(known, key=lambda position: position.offset, default=None)
 
     def advance(self, journal: str, collection: str, position: Position) -> None:
         """Nothing: looking moves nothing on."""

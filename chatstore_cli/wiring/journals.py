@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from chatstore_cli.domain.quarantine import QuarantinedLine
     from chatstore_cli.domain.storing import MessageStore
     from chatstore_cli.domain.upkeep import PendingLines
+    from chatstore_cli.files.followed_folders import FollowedFolders
 
 
 class Journals:
@@ -85,6 +86,13 @@ class Journals:
                 quarantine = Quarantine(remembering)
                 sources.extend(Source(journal, ledger, quarantine) for journal in journals)
             yield sources
+
+
+def followed(settings: Settings, paths: list[str], command: str) -> FollowedFolders:
+    """The journals that paths name, to be followed. Opened as a context manager; raises Locked then."""
+    from chatstore_cli.files.followed_folders import FollowedFolders
+
+    return FollowedFolders(paths, settings.state.folder, command)
 
 
 class PendingJournals:

@@ -1,0 +1,38 @@
+"""How a service is asked to end: by TERM or INT."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class StopSignals:
+    """How often TERM or INT came. Called as a function, so that core/ need not know signals."""
+
+    def __init__(self) -> None:
+        self._came = 0
+
+    def __call__(self) -> int:
+        """How often so far."""
+        return self._came
+
+    def came(self, _number: int, _frame: FrameType | None) -> None:
+        """The handler. It only counts: anything that takes a lock could wait for the very code that it interrupted."""
+        self._came += 1
+
+
+@contextmanager
+def stop_signals() -> Iterator[StopSignals]:
+    """Inside the block TERM and INT are counted, and end nothing. One that was ignored before stays so (nohup)."""
+    signals = StopSignals()
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    taken = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+    try:
+        for number in taken:
+            signal.signal(number, signals.came)
+        yield signals
+    finally:
+        for number in taken:
+            signal.signal(number, before[number])
