@@ -7,7 +7,7 @@ import json
 import threading
 import uuid
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -17,7 +17,9 @@ import pytest
 from bson import ObjectId
 from pymongo.database import Database
 
+from chatstore_cli import LocalChatCache, MongoChatStorage, chat_history
 from chatstore_cli.core.history import history_of
+from chatstore_cli.domain.errors import Unreachable
 from chatstore_cli.files.journal_tail import read_tail
 from chatstore_cli.files.session_names import journal_path
 from chatstore_cli.mongo.connection import Connection
@@ -462,3 +464,33 @@ def test_while_messages_are_recorded_flushed_and_pruned_each_is_there_once(conne
         looks += 1
     living.join()
     assert (recorded[0], looks > 5) == (300, True)
+
+
+# --- an application's own ----------------------------------------------------------------------------------------------
+
+
+def test_an_application_has_the_same_history_from_its_own_cache(
+    chatstore: Chatstore, mongod: Mongod, database: Documents
+):
+    with (
+        closing(LocalChatCache(disk_path=str(chatstore.folder / JOURNALS))) as cache,
+        closing(MongoChatStorage(mongod.uri, database.name)) as storage,
+    ):
+        for number in range(30):
+            cache.record_chat_event("s1", "user" if number % 2 == 0 else "assistant", f"message {number}")
+        storage.insert_messages(cache.messages("s1")[:20])
+        history = chat_history(cache.messages("s1"), storage, "s1", 25)
+        assert [shown.persisted for shown in history.messages] == [True] * 15 + [False] * 10
+        assert history.to_dict() == ask(chatstore, "s1", "--limit", "25").answer
+        assert chat_history(cache.messages("s2"), storage, "s2").messages == []
+
+
+def test_an_application_whose_database_is_away_has_what_its_cache_has():
+    with (
+        closing(LocalChatCache(disk_path=None)) as cache,
+        closing(MongoChatStorage("mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=100", "none")) as storage,
+    ):
+        cache.record_chat_event("s1", "user", "hello")
+        history = chat_history(cache.messages("s1"), storage, "s1")
+    assert [(shown.message.content, shown.persisted) for shown in history.messages] == [("hello", None)]
+    assert isinstance(history.failure, Unreachable)
