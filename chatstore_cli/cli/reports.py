@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -40,7 +41,7 @@ def write_crash_log(error: Exception, arguments: Sequence[str]) -> str:
 
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     details = "".join(traceback.format_exception(error))
-    text = masked(f"{stamp} chatstore {' '.join(arguments)}\n{details}")
+    text = masked(f"{stamp} chatstore {' '.join(_without_headers(arguments))}\n{details}")
     for folder in (_state_folder(), Path(tempfile.gettempdir())):
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -50,6 +51,20 @@ def write_crash_log(error: Exception, arguments: Sequence[str]) -> str:
             continue
         return str(path)
     return "no file: no folder could be written"
+
+
+def _without_headers(arguments: Sequence[str]) -> list[str]:
+    """The arguments without what authorises requests: values of --header, and whatever stands before a URL's host."""
+    shown = []
+    for before, word in zip(["", *arguments], arguments, strict=False):
+        if before == "--header":
+            word = word.partition(":")[0] + ": ***"
+        elif word.startswith("--header="):
+            word = word.partition(":")[0] + ": ***" if ":" in word else "--header=***"
+        elif "http" in word:
+            word = re.sub(r"//[^/\s]*@", "//***@", word)
+        shown.append(word)
+    return shown
 
 
 def _state_folder() -> Path:

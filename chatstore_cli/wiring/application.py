@@ -43,9 +43,21 @@ def application_checks(
 
     @cache
     def documents() -> SessionDocuments:
+        from chatstore_cli.mongo.connection import connect
         from chatstore_cli.mongo.session_documents import MongoSessionDocuments
 
-        return MongoSessionDocuments(stores.connection, settings.messages_collection, settings.verify.seconds_per_check)
+        mongo, seconds = settings.mongo, settings.verify.seconds_per_check
+        connection = connect(
+            stores.uri,
+            mongo.database,
+            timeout_seconds=mongo.timeout_seconds,
+            write_concern=mongo.write_concern,
+            journaled=mongo.journaled,
+            answer_seconds=max(
+                mongo.timeout_seconds, seconds
+            ),  # many small looks, each of which must not hang for long
+        )
+        return MongoSessionDocuments(connection, settings.messages_collection, seconds)
 
     run = ApplicationRun(
         application=_application(api_url, headers),
