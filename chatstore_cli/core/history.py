@@ -135,7 +135,7 @@ def history_of(
         else:
             deleted = False
         since = _oldest_of_newest((line.moment for line in lines), limit)
-        stored = storage.newest_stored(session_id, limit, None if since is None else _millisecond(since))
+        stored = storage.newest_stored(session_id, limit, since)
         _recognise(lines, stored, limit, session_id, storage.stored_contents)
     except (Unreachable, NotAllowed) as failure:
         return ChatHistory(_shown(lines, [], limit, asked=False), asked=False, failure=failure)

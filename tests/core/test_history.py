@@ -381,6 +381,14 @@ def test_a_message_id_that_is_stored_with_other_content_is_not_that_message():
     assert sorted(texts(history)) == [("that", "cache", False), ("this", "mongo", True)]
 
 
+def test_nor_does_a_row_of_another_writer_stand_for_what_a_flush_refuses():
+    taken = ours(line(1, content="this", message_id="m1"))
+    history = chat_history(
+        [line(1, content="that", message_id="m1")], Storage([taken, foreign(line(1, content="that"))]), SESSION
+    )
+    assert sorted(texts(history)) == [("that", "cache", False), ("that", "mongo", True), ("this", "mongo", True)]
+
+
 @pytest.mark.parametrize("text", ["message 1", "other"])
 def test_a_row_of_the_same_id_at_another_place_in_time_is_compared_by_content(text: str):
     given = line(1, message_id="m1")

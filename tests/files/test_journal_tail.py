@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -150,6 +151,18 @@ def test_a_line_too_long_for_any_document_is_passed_over_and_never_held(folder: 
     assert tail.damaged == 1
 
 
+def test_of_a_line_too_long_only_a_bounded_part_is_ever_in_memory(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(journal_tail, "LINE_LIMIT", 1024 * 1024)
+    with (folder / "s1.jsonl").open("wb") as stream:
+        stream.seek(64 * 1024 * 1024)
+        stream.write(b"\n" + as_line(record(2)))
+    tracemalloc.start()
+    assert numbered(read_tail(folder, SESSION, 50)) == [(2, "message 2")]
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 8 * 1024 * 1024
+
+
 # --- rotated, compressed and unescaped files -------------------------------------------------------------------------
 
 
@@ -214,10 +227,11 @@ def test_lines_of_other_sessions_are_passed_over_and_counted(folder: Path):
 # --- while others are at it ------------------------------------------------------------------------------------------
 
 
-def test_a_line_that_is_being_written_is_left_out_and_is_no_damage(folder: Path):
+@pytest.mark.parametrize("beginning", [as_line(record(2))[:-20], b'{"session_id', b"12", b'"text"', b" "])
+def test_a_line_that_is_being_written_is_left_out_and_is_no_damage(folder: Path, beginning: bytes):
     journal = write_journal(folder / "s1.jsonl", [record(1)])
     with journal.open("ab") as stream:
-        stream.write(as_line(record(2))[:-20])
+        stream.write(beginning)
     tail = read_tail(folder, SESSION, 50)
     assert (texts(tail), tail.damaged) == (["message 1"], 0)
 
@@ -261,13 +275,15 @@ def test_what_was_removed_between_listing_and_opening_is_gone(folder: Path, monk
 
 def test_a_file_that_is_cut_while_it_is_read_is_read_again(folder: Path, monkeypatch: pytest.MonkeyPatch):
     journal = write_journal(folder / "s1.jsonl", (record(n) for n in range(100)))
-    real = os.pread
+    real, calls = os.pread, []
 
     def cutting(descriptor: int, length: int, offset: int) -> bytes:
-        monkeypatch.setattr(os, "pread", real)
-        write_journal(journal, [record(1_000)])
+        calls.append(offset)
+        if len(calls) == 4:
+            write_journal(journal, [record(1_000)])
         return real(descriptor, length, offset)
 
+    monkeypatch.setattr(journal_tail, "BLOCK", 1_000)
     monkeypatch.setattr(os, "pread", cutting)
     assert texts(read_tail(folder, SESSION, 50)) == ["message 1000"]
 
