@@ -1,0 +1,84 @@
+"""Segments: documents of their own that the oldest messages of a long chat move to (DESIGN section 3).
+
+The head is the session's own document. Its `last_segment` is the number of the newest segment that counts: a segment
+above it is the copy of a move that has not taken place yet, and no reader looks at it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from chatstore_cli.domain.queries import SessionKey
+
+MEBIBYTE = 1 << 20
+
+GUARD_BYTES = 12 * MEBIBYTE
+"""A head that would pass this has its oldest messages moved out; the server refuses documents above 16 MiB."""
+
+SEGMENT_BYTES = 4 * MEBIBYTE
+"""What one move takes away at most, unless a single message is larger."""
+
+HARD_LIMIT_BYTES = 16 * MEBIBYTE
+"""What the server refuses."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeadSize:
+    """How large a session's own document is: BSON bytes, messages in it, and how many segments came out of it."""
+
+    session_id: str
+    size_bytes: int
+    message_count: int
+    last_segment: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One move that took place: `message_count` messages of `size_bytes` BSON bytes went into segment `segment`."""
+
+    segment: int
+    message_count: int
+    size_bytes: int
+
+
+class SegmentStore(Protocol):
+    """Where heads and segments are."""
+
+    def head(self, session_id: str) -> HeadSize | None:
+        """How large the head is; None where there is no such session. The server reads the whole document."""
+        ...
+
+    def move_oldest(
+        self, session_id: str, *, keep_messages: int = 0, at_most_bytes: int = SEGMENT_BYTES
+    ) -> Move | None:
+        """Move the oldest messages into the next segment, as many as fit in `at_most_bytes` and at least one.
+
+        `keep_messages` of them stay. None where there is nothing to move. Killed at any instant, and done by several at
+        once, it loses and doubles nothing. Raises NotFound; Conflict where the messages kept being rewritten meanwhile.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentSize:
+    """A large document, and how it came to be: `message_count` and the time of its messages from first to last."""
+
+    session_id: str
+    tenant_id: str | None
+    key: SessionKey | None
+    size_bytes: int
+    message_count: int
+    segment_count: int
+    first_message_at: datetime | None
+    last_message_at: datetime | None
+
+
+class DocumentSizes(Protocol):
+    """Finds large documents."""
+
+    def largest(self, limit: int, at_least_bytes: int = 0) -> Iterator[DocumentSize]:
+        """The largest documents, largest first. Reads the collection."""
+        ...
