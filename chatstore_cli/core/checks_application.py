@@ -225,14 +225,14 @@ class ApplicationChecks:
             return warned(what, hint)
         if not answered:
             return skipped(_NONE_WAS_TAKEN)
-        sessions = [sent.session_id for sent in answered]
 
         def look() -> list[str]:
-            return [fault for session in sessions for fault in self._unstored(session)]
+            return [fault for sent in answered for fault in self._unstored(sent)]
 
         until = max(sent.at for sent in answered) + run.deadline
         if wrong := run.wait(look, lambda seen: not seen, until):
             return failed(f"{'; '.join(wrong)}, {run.since(answered[-1])}", _WORKER_HINT)
+        sessions = [sent.session_id for sent in answered]
         stored = sum(len(run.stored(session)) for session in sessions)
         if not run.journals.is_there:
             return passed(
@@ -241,11 +241,12 @@ class ApplicationChecks:
         journalled = sum(len(run.journalled(session).turns) for session in sessions)
         return passed(f"each of {journalled} journalled messages is stored once, seen {run.since(answered[-1])}")
 
-    def _unstored(self, session: str) -> list[str]:
-        """What the journals of a session and MongoDB do not have in common, in words."""
+    def _unstored(self, sent: Sent) -> list[str]:
+        """What the journals of a message's session and MongoDB do not have in common, in words."""
+        session = sent.session_id
         journalled, stored = self._run.journalled(session).turns, self._run.stored(session)
         if not self._run.journals.is_there:
-            return [] if stored else [f"nothing stored of session {session}"]
+            return faults_of(stored, sent, ())
         if not journalled:
             return [f"nothing journalled of session {session}"]
         # Not by ids: a message that is stored again under another one is stored again.

@@ -161,6 +161,12 @@ def test_a_status_is_compared_with_the_configuration(told, status, detail):
     assert detail in verdict.detail
 
 
+def test_true_is_not_one_and_one_is_not_true():
+    told = {"mongo": {"status": "ok", "ttl_days": True}, "cache": {"journaled": 1}}
+    detail = status_verdict(told, {"ttl_days": 1, "journaled": True}).detail
+    assert detail == "mongo.ttl_days is true there and 1 here; cache.journaled is 1 there and true here"
+
+
 @pytest.mark.parametrize(
     ("there", "here", "same"),
     [
@@ -211,6 +217,11 @@ def test_a_history_as_it_should_be_has_no_faults():
         (
             body(row(USER), row(USER, message_id=None, created_at="2026-03-02T14:00:00.000+02:00"), row(ASSISTANT)),
             'doubled: a message of "user" 2 times',
+        ),
+        (
+            body(row(USER), row(ASSISTANT, message_id="m-8", created_at="2026-03-02T12:00:00.005Z"),
+                 row(ASSISTANT, message_id="m-9", created_at="2026-03-02T12:00:00.005123Z")),
+            'doubled: a message of "assistant" 2 times',
         ),
         (
             body(row(USER), row(USER, message_id="m-9", created_at="2026-03-02T12:00:01Z"), row(ASSISTANT)),
@@ -317,6 +328,8 @@ class World:
     url: str = "http://made.up"
     records: bool = True
     stuck: Exception | None = None
+    looks: int = 0
+    doubles_at_look: int = 0
     asked: list[str] = field(default_factory=list)
 
     def ask(self, method: str, path: str, *, seconds: float, query: Any = None, payload: Any = None) -> Answer:
@@ -353,6 +366,9 @@ class World:
 
     def read(self, session_id: str) -> list[Turn]:
         """Documents."""
+        self.looks += 1
+        if self.looks == self.doubles_at_look:
+            self.stored += self.stored[:1]
         return [turn for name, turn in self.stored if name == session_id]
 
     def remove(self, session_ids: Any) -> int:
@@ -426,6 +442,7 @@ def test_a_request_that_was_not_answered_is_waited_for_and_said():
     assert results["api-chat"].status is CheckStatus.FAIL
     assert results["api-cleanup"].status is CheckStatus.WARN
     assert "the application may yet write: an answer for verifier-abc" in results["api-cleanup"].detail
+    world.pause(60)
     assert (world.stored, world.journal) == ([], {})
 
 
@@ -445,6 +462,19 @@ def test_journals_that_are_on_another_machine_are_said_to_be_left():
     assert results["api-worker"].status is CheckStatus.PASS
     assert results["api-cleanup"].status is CheckStatus.WARN
     assert "no journal of verifier-abc was in journals" in results["api-cleanup"].detail
+
+
+@pytest.mark.parametrize(
+    ("is_there", "told"),
+    [
+        (True, "1 of 2 journalled messages of session verifier-abc is stored once too often"),
+        (False, "the message that was sent is there 2 times"),
+    ],
+)
+def test_a_message_that_is_stored_again_later_is_noticed_with_and_without_journals(is_there, told):
+    results = checked(World(is_there=is_there, doubles_at_look=3), "api-mongo", "api-worker")
+    assert results["api-mongo"].status is CheckStatus.PASS
+    assert told in results["api-worker"].detail
 
 
 def test_a_request_that_never_got_there_leaves_nothing_to_remove():

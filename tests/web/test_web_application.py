@@ -127,6 +127,17 @@ def test_a_redirect_is_told_and_not_followed_and_its_credentials_are_not_told():
     assert followed == [b"/api/x", b"/ws"]
 
 
+def test_no_proxy_of_the_environment_is_asked(monkeypatch):
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "all_proxy", "ALL_PROXY", "ws_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    with raw_server(lambda connection, _: connection.sendall(answer(b"{}"))) as port:
+        assert ask(port) == Answer(200, b"{}")
+        with application(port).converse("/ws", 5) as refused:
+            assert refused == Answer(200, b"{}")
+
+
 # --- TLS -------------------------------------------------------------------------------------------------------------
 
 
