@@ -138,7 +138,7 @@ class _OpenJournal:
 
     def __init__(self, name: str, path: Path, known: tuple[int, int, int]) -> None:
         self._name = name
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _make_folder(path.parent)
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         self.descriptor = os.open(path, flags, 0o600)
         self.file = os.fstat(self.descriptor).st_ino
@@ -195,6 +195,12 @@ class _OpenJournal:
         self._size, self._lines, self._torn = size + whole, self._lines + torn + 1, False
         self.unsynced = fsync == "interval"
         return Place(self._name, self.file, self._lines, size + torn, len(line))
+
+
+def _make_folder(folder: Path) -> None:
+    if folder.name.endswith("~"):  # of a long id's journal: the folder above it is private, too
+        _make_folder(folder.parent)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 
 def _sync_folder(name: str) -> None:
