@@ -16,7 +16,9 @@ from chatstore_cli.domain.times import Clock, utc_now
 from chatstore_cli.wiring.recording import recording_journal
 
 if TYPE_CHECKING:
+    from chatstore_cli.core.history import ChatHistory
     from chatstore_cli.domain.journal import Entry
+    from chatstore_cli.library.storage import MongoChatStorage
 
 _DEFAULTS = CacheSettings()
 _caches: weakref.WeakSet[LocalChatCache] = weakref.WeakSet()
@@ -81,6 +83,27 @@ class LocalChatCache(ChatCache):
         """The cache that chatstore's configuration describes (mongo.cache). Raises BadConfig."""
         cache = load_settings(config_file, uri=None, database=None).mongo.cache
         return cls(cache.max_messages_per_session, cache.disk_path, cache.fsync)
+
+    def history(self, session_id: str, storage: MongoChatStorage | None = None, limit: int = 50) -> ChatHistory:
+        """The newest `limit` (1 to 500) messages of a session, recorded and stored, each once, oldest first.
+
+        What was recorded comes from the journals, so that lines of other processes are there too; without journals from
+        memory. Raises BadValue, ChatstoreError for a journal that cannot be read; where MongoDB cannot be asked, what
+        was recorded is given all the same, and `failure` says why.
+        """
+        from chatstore_cli.core.history import chat_history, history_of
+        from chatstore_cli.wiring.history import journal_tail
+
+        if self.disk_path is None:
+            return chat_history(self.messages(session_id), storage, session_id, limit)
+        recorded = journal_tail(self.disk_path, session_id, limit).journals
+        return history_of(recorded, (lambda: storage) if storage is not None else None, session_id, limit)
+
+    def __enter__(self) -> LocalChatCache:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def encode_entry(self, entry: Entry) -> bytes:
         """The line that was recorded for a queued message."""

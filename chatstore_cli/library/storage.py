@@ -224,6 +224,12 @@ class MongoChatStorage:
         with Journals(self.settings, [str(folder)]).to_flush("flush_journals") as sources:
             return Flush(self.stores.message_store, options, say=_say).run(sources)
 
+    def __enter__(self) -> MongoChatStorage:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """Close the connections."""
         self._stores.close()

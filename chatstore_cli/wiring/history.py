@@ -19,7 +19,7 @@ def session_history(stores: Stores, session_id: str, limit: int) -> tuple[ChatHi
     """
     from chatstore_cli.core.history import history_of
 
-    tail = _tail(Path(stores.settings.mongo.cache.disk_path), session_id, limit)
+    tail = journal_tail(Path(stores.settings.mongo.cache.disk_path), session_id, limit)
 
     def storage() -> MongoHistory:
         return stored_history(stores)
@@ -34,7 +34,8 @@ def stored_history(stores: Stores) -> MongoHistory:
     return MongoHistory(stores.connection, stores.settings.messages_collection)
 
 
-def _tail(folder: Path, session_id: str, limit: int) -> JournalTail:
+def journal_tail(folder: Path, session_id: str, limit: int) -> JournalTail:
+    """The newest messages of a session in a folder of journals; none where there is no such folder."""
     from chatstore_cli.domain.errors import BadValue, ChatstoreError
     from chatstore_cli.domain.history import JournalTail
     from chatstore_cli.files.journal_tail import read_tail
