@@ -49,6 +49,7 @@ class GrowingJournals:
     def grow(self, lines: int) -> None:
         """Append to each journal; some of the new messages the application has stored already by itself."""
         foreign = []
+        contents: dict[str, bytes] = {}
         for name in ("a", "b", "c"):
             content = b""
             for _ in range(lines):
@@ -64,10 +65,16 @@ class GrowingJournals:
                 if self._chance.random() < 0.003:
                     content += b'{"torn": ' + str(self._number).encode() + b"\n"
                     self.bad += 1
-            with (self.folder / f"{name}.jsonl").open("ab") as journal:
-                journal.write(content)
+            contents[name] = content
         if foreign:
             self._messages.insert_many(foreign)
+        for name, content in contents.items():
+            self.append(self.folder / f"{name}.jsonl", content)
+
+    def append(self, journal: Path, content: bytes) -> None:
+        """Write to the end of a journal."""
+        with journal.open("ab") as stream:
+            stream.write(content)
 
     def assert_all_there_once(self) -> None:
         """Every message stored, every bad line in quarantine, none of them twice."""

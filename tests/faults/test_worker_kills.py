@@ -1,0 +1,249 @@
+"""The worker killed at random instants, asked to end at bad moments, and left alone by its server: nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymongo.database import Database
+
+from tests.conftest import Chatstore
+from tests.faults.test_kills import SEED, GrowingJournals
+from tests.journals import COLLECTION, as_lines, record, stored, wanted_of, write_journal
+from tests.mongod import Mongod, poll
+from tests.workers import Worker, running_worker, wait_until_stored
+
+pytestmark = pytest.mark.real
+Documents = Database[dict[str, Any]]
+ROUNDS = [
+    pytest.param(20, id="20"),
+    pytest.param(200, id="200", marks=[pytest.mark.soak, pytest.mark.timeout(7200)]),
+]
+
+
+class WrittenInPieces(GrowingJournals):
+    """Journals whose lines come in pieces that end anywhere, as a reader of a growing file sees them."""
+
+    def append(self, journal: Path, content: bytes) -> None:
+        at = 0
+        with journal.open("ab", buffering=0) as stream:
+            while at < len(content):
+                end = at + self._chance.randint(1, 6_000)
+                stream.write(content[at:end])
+                at = end
+                time.sleep(0.001)
+
+    def all_are_there(self) -> bool:
+        """Whether as many messages are stored as there should be."""
+        return self._messages.count_documents({}) == sum(self.wanted.values())
+
+
+@contextmanager
+def growing(journals: GrowingJournals, lines: int) -> Iterator[None]:
+    """Inside the block the journals grow by that many lines at a time."""
+    ended = threading.Event()
+
+    def grow() -> None:
+        while not ended.is_set():
+            journals.grow(lines)
+            ended.wait(0.03)
+
+    thread = threading.Thread(target=grow)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("rounds", ROUNDS)
+def test_killed_at_any_instant_while_journals_grow(
+    chatstore: Chatstore, database: Documents, tmp_path: Path, rounds: int
+):
+    chance = random.Random(SEED)
+    journals = WrittenInPieces(tmp_path / "journals", database, chance)
+    killed_while_following = 0
+    for number in range(rounds):
+        with running_worker(chatstore, journals.folder) as worker:
+            with growing(journals, 15):
+                poll(lambda worker=worker: "Following" in worker.err, every=0.002)
+                time.sleep(chance.uniform(0, 0.3))  # the instant is what is tried here: nothing is waited for
+                worker.kill()
+            killed_while_following += "Flushed" in worker.err
+        if chance.random() < 0.2:
+            journals.forget()
+        if number % 10 == 9:
+            outcome = chatstore("worker", journals.folder, "--once", "-o", "json")
+            assert outcome.code in {0, 7}, outcome.err
+            assert journals.all_are_there(), f"round {number}, seed {SEED}"
+    journals.assert_all_there_once()
+    assert killed_while_following >= rounds // 3, "most were killed before they stored anything: nothing was proven"
+
+
+def test_two_that_start_at_once_do_not_follow_the_same_folder(
+    chatstore: Chatstore, database: Documents, tmp_path: Path
+):
+    journals = WrittenInPieces(tmp_path / "journals", database, random.Random(SEED))
+    with (
+        running_worker(chatstore, journals.folder) as one,
+        running_worker(chatstore, journals.folder) as other,
+        growing(journals, 20),
+    ):
+        ended = poll(lambda: [worker for worker in (one, other) if worker.process.poll() is not None], what="an end")
+        [refused] = ended
+        assert refused.process.returncode == 8
+        follows = other if refused is one else one
+        assert f"in use by chatstore worker (process {follows.process.pid} on " in refused.err
+        follows.wait_until_it_follows()
+        follows.kill()
+        with running_worker(chatstore, journals.folder) as third:
+            third.wait_until_it_said("Flushed")
+            assert third.end() == 0
+    assert chatstore("worker", journals.folder, "--once").code in {0, 7}
+    journals.assert_all_there_once()
+
+
+# --- asked to end ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_asked_to_end_while_it_stores_it_ends_at_a_batch_and_the_next_one_goes_on(
+    chatstore: Chatstore, database: Documents, tmp_path: Path, how: signal.Signals
+):
+    lines = [record(number) for number in range(40_000)]
+    folder = write_journal(tmp_path / "journals" / "s1.jsonl", lines).parent
+    with running_worker(chatstore, folder, "-o", "json") as worker:
+        poll(lambda: database[COLLECTION].estimated_document_count() > 0, every=0.002)
+        assert worker.end(how, within=10) == 0
+        result = json.loads(worker.out)
+        there = database[COLLECTION].count_documents({})
+        assert 0 < there < len(lines), "it had stored all of it: nothing was proven"
+        assert (result["lines"], result["stored"], result["already_stored"]) == (there, there, 0)
+        assert not (folder / ".chatstore" / "lock.holder").exists()
+    outcome = chatstore("worker", folder, "--once", "-o", "json")
+    assert json.loads(outcome.out)["lines"] == len(lines) - there, "the ledger did not know what was stored"
+    assert stored(database) == wanted_of(lines)
+
+
+def test_asked_to_end_while_idle_it_ends_at_once(chatstore: Chatstore, database: Documents, tmp_path: Path):
+    folder = write_journal(tmp_path / "journals" / "s1.jsonl", [record(0)]).parent
+    with running_worker(chatstore, folder) as worker:
+        wait_until_stored(database, wanted_of([record(0)]))
+        began = time.monotonic()
+        assert worker.end() == 0
+        assert time.monotonic() - began < 3
+
+
+@pytest.fixture
+def own_server(short_folder: Path, start_mongod: Callable[..., Mongod]) -> Mongod:
+    """A server that the test may stop."""
+    return start_mongod(short_folder / "m")
+
+
+@contextmanager
+def worker_on(
+    chatstore: Chatstore, server: Mongod, folder: Path, *arguments: str, timeout_seconds: str = "10"
+) -> Iterator[Worker]:
+    target = ("--uri", server.uri, "--database", "chats")
+    env = {"CHATSTORE_MONGO__TIMEOUT_SECONDS": timeout_seconds}
+    with running_worker(chatstore, folder, *target, *arguments, env=env) as worker:
+        yield worker
+
+
+@pytest.mark.parametrize("away", ["stopped", "stopped for a while", "hanging"])
+def test_asked_to_end_while_the_database_is_away_it_ends_within_about_a_second(
+    chatstore: Chatstore, own_server: Mongod, tmp_path: Path, away: str
+):
+    """Under the default time limits the driver itself would wait for ten seconds and more."""
+    journal = write_journal(tmp_path / "journals" / "s1.jsonl", [record(0)])
+    database = own_server.client()["chats"]
+    patience = "2" if away == "stopped for a while" else "10"
+    with worker_on(chatstore, own_server, journal.parent, timeout_seconds=patience) as worker:
+        wait_until_stored(database, wanted_of([record(0)]))
+        if away == "hanging":
+            own_server.pause()
+        else:
+            own_server.kill()
+        with journal.open("ab") as stream:
+            stream.write(as_lines([record(1)]))
+        if away == "stopped for a while":
+            worker.wait_until_it_said("cannot reach MongoDB")
+        else:
+            time.sleep(0.3)  # so that it is in the middle of asking
+        began = time.monotonic()
+        assert worker.end() == 0, worker.err
+        assert time.monotonic() - began < 3.0
+    if away == "hanging":
+        own_server.resume()
+    else:
+        own_server.start()
+    outcome = chatstore("worker", journal.parent, "--once", "--uri", own_server.uri, "--database", "chats")
+    assert outcome.code == 0, outcome.err
+    assert stored(own_server.client()["chats"]) == wanted_of([record(0), record(1)])
+
+
+# --- the server ------------------------------------------------------------------------------------------------------
+
+
+def test_a_server_that_goes_away_and_comes_back_costs_nothing_but_time(
+    chatstore: Chatstore, own_server: Mongod, tmp_path: Path
+):
+    database = own_server.client(serverSelectionTimeoutMS=30_000)["chats"]
+    journals = WrittenInPieces(tmp_path / "journals", database, random.Random(SEED))
+    journals.grow(200)
+    with worker_on(chatstore, own_server, journals.folder, timeout_seconds="0.5") as worker:
+        for how in (own_server.kill, own_server.terminate):
+            poll(journals.all_are_there, what="all messages")
+            journals.grow(200)
+            outages = worker.err.count("Trying again in")
+            how()
+            poll(lambda outages=outages: worker.err.count("Trying again in") > outages, what="the outage told")
+            own_server.start()
+            poll(journals.all_are_there, what="all messages, after it came back", within=30)
+            assert worker.process.poll() is None
+        with growing(journals, 30):
+            own_server.pause()
+            time.sleep(1.0)  # longer than the driver waits for a connection here
+            own_server.resume()
+        poll(journals.all_are_there, what="all messages, after it hung", within=30)
+        worker.wait_until_it_said("[CHAT WORKER] The database answers again, after ")
+        assert worker.end() == 0
+    journals.assert_all_there_once()
+
+
+def test_a_worker_that_starts_before_its_server_waits_for_it(chatstore: Chatstore, own_server: Mongod, tmp_path: Path):
+    folder = write_journal(tmp_path / "journals" / "s1.jsonl", [record(0)]).parent
+    own_server.terminate()
+    with worker_on(chatstore, own_server, folder, timeout_seconds="0.3") as worker:
+        worker.wait_until_it_said("cannot reach MongoDB")
+        own_server.start()
+        wait_until_stored(own_server.client()["chats"], wanted_of([record(0)]))
+        assert worker.end() == 0
+
+
+def test_a_collection_that_is_dropped_is_filled_again(chatstore: Chatstore, database: Documents, tmp_path: Path):
+    journals = WrittenInPieces(tmp_path / "journals", database, random.Random(SEED))
+    journals.grow(100)
+    with running_worker(chatstore, journals.folder) as worker:
+        poll(journals.all_are_there)
+        database[COLLECTION].drop()  # while nothing is to be done
+        poll(journals.all_are_there, what="everything again")
+        indexes = list(database[COLLECTION].index_information())
+        assert indexes == ["_id_", "session_ts_idx", "expires_at_idx", "recent_idx"]
+        for _ in range(3):  # in the middle of storing
+            journals.grow(100)
+            database[COLLECTION].drop()
+        poll(journals.all_are_there, what="everything again")
+        database.client.drop_database(database.name)
+        poll(journals.all_are_there, what="everything once more")
+        assert worker.end() == 0
+    journals.assert_all_there_once()
