@@ -23,6 +23,11 @@ from chatstore_cli.domain.errors import Conflict
 
 Document = dict[str, Any]
 
+
+class MovedOn(Conflict):
+    """{what}"""
+
+
 AT_ONCE = 100
 BYTES_AT_ONCE = 1 << 16
 
@@ -37,9 +42,15 @@ _length_at = _INT32.unpack_from
 
 
 class StoredArray:
-    """The array `field` of one document. Elements that are appended while it is read are not seen."""
+    """The array `field` of one document. Elements that are appended while it is read are not seen.
 
-    def __init__(self, collection: Collection[Document], document_id: Any, field: str, *, in_memory: bool) -> None:
+    `version` names a field of the document that changes when elements are taken away: after the first answer `.version`
+    has its value, and an answer with another one raises MovedOn.
+    """
+
+    def __init__(
+        self, collection: Collection[Document], document_id: Any, field: str, *, in_memory: bool, version: str = "_id"
+    ) -> None:
         self._name = collection.name
         self._field = field
         self._match = {"$match": {"_id": document_id}}
@@ -52,6 +63,11 @@ class StoredArray:
         self._marks = {"$let": {"vars": {"e": {"$arrayElemAt": [self._array, 0]}}, "in": marks}}
         self._first: str | None = None
         self._count = 0
+        self._version_field = version
+        self._version_known = False
+        self.version: Any = None
+        if in_memory:
+            self.version = (collection.find_one({"_id": document_id}, {version: 1}) or {}).get(version)
 
     def values(self, path: str) -> list[Any]:
         """What every element has at a path, None where it has nothing: one small answer, however large the array."""
@@ -67,49 +83,57 @@ class StoredArray:
         return list(values)
 
     def read(self, positions: Sequence[int]) -> Iterator[list[Any]]:
-        """The elements at these positions, decoded, a few at a time. Raises Conflict where the array was rewritten."""
+        """The elements at these positions, decoded, a few at a time. Raises Conflict where the array was rewritten.
+
+        They are fetched at once, all of them: what comes of them later is how they were then.
+        """
         if not positions:
             return iter(())
-        return self._in_place(positions) if isinstance(positions, range) else self._out_of_order(positions)
+        if isinstance(positions, range):
+            return self._in_place(positions, *self._window(positions.start, len(positions)))
+        return self._out_of_order(positions, *self._window(0, max(positions) + 1))
 
-    def _in_place(self, positions: range) -> Iterator[list[Any]]:
-        raw, start, end = self._window(positions.start, len(positions))
+    def _in_place(self, positions: range, raw: bytes, start: int, end: int) -> Iterator[list[Any]]:
         count = 0
-        for count, element_end in enumerate(islice(_element_ends(raw, start, end), len(positions)), 1):
+        for count, element_end in enumerate(islice(element_ends(raw, start, end), len(positions)), 1):
             if count % AT_ONCE == 0 or element_end - start > BYTES_AT_ONCE or count == len(positions):
-                yield _decoded(raw[start:element_end])
+                yield decoded(raw[start:element_end])
                 start = element_end
         if count < len(positions):
             raise self._rewritten()
 
-    def _out_of_order(self, positions: Sequence[int]) -> Iterator[list[Any]]:
+    def _out_of_order(self, positions: Sequence[int], raw: bytes, start: int, end: int) -> Iterator[list[Any]]:
         wanted = max(positions) + 1
-        raw, start, end = self._window(0, wanted)
         ends = typed_array("I", [start])
-        ends.extend(_element_ends(raw, start, end))
+        ends.extend(element_ends(raw, start, end))
         if len(ends) <= wanted:
             raise self._rewritten()
         for at in range(0, len(positions), AT_ONCE):
             run = (raw[ends[position] : ends[position + 1]] for position in positions[at : at + AT_ONCE])
-            yield _decoded(b"".join(run))
+            yield decoded(b"".join(run))
 
     def _window(self, start: int, size: int) -> tuple[bytes, int, int]:
         """A raw document, and where in it these elements stand, one after another; more may come behind them."""
         if self._held is not None:
             raw = bson.encode({"window": self._held[start : start + size]})
-            return raw, *_array_in(raw, "window")
+            return raw, *array_in(raw, "window")
         if start == 0 and size == self._count:
             # A plain projection sends the array as it is stored, in half the time that any expression takes.
-            raw = self._answer({self._field: 1})
-            first, end = _array_in(raw, self._field)
+            raw = self._answer({self._field: 1, self._version_field: 1})
+            self._check_version(_value_in(raw, self._version_field))
+            first, end = array_in(raw, self._field)
             self._check_first(_marks_of(raw, first, end))
             return raw, first, end
-        raw = self._answer({"first": self._marks, "window": {"$slice": [self._array, start, size]}})
-        self._check_first(_decoded(raw[slice(*_array_in(raw, "first"))]))
-        return raw, *_array_in(raw, "window")
+        window = {"$slice": [self._array, start, size]}
+        raw = self._answer({"version": f"${self._version_field}", "first": self._marks, "window": window})
+        self._check_version(_value_in(raw, "version"))
+        self._check_first(decoded(raw[slice(*array_in(raw, "first"))]))
+        return raw, *array_in(raw, "window")
 
     def _small_answer(self, fields: Document) -> Document:
-        found = bson.decode(self._answer({"first": self._marks, **fields}), _OPTIONS)
+        version = {"version": f"${self._version_field}"}
+        found = bson.decode(self._answer({**version, "first": self._marks, **fields}), _OPTIONS)
+        self._check_version(found.get("version"))
         self._check_first(found["first"])
         return found
 
@@ -119,6 +143,13 @@ class StoredArray:
         if found is None:
             raise self._rewritten()
         return found.raw if isinstance(found.raw, bytes) else bytes(found.raw)  # newer drivers give a view
+
+    def _check_version(self, version: Any) -> None:
+        if self._version_known and repr(version) != repr(self.version):
+            raise MovedOn(
+                what=f"{self._name}: the oldest {self._field} of a document were moved.", hint="Run it again."
+            )
+        self._version_known, self.version = True, version
 
     def _check_first(self, marks: list[Any]) -> None:
         """Positions are those of before only as long as the first element is."""
@@ -149,8 +180,8 @@ _MARKS = ("event_id", "sequence", "timestamp")
 
 def _marks_of(raw: bytes, start: int, end: int) -> list[Any]:
     """The marks of the first element, as the server gives them; none where there is no element."""
-    for first_end in _element_ends(raw, start, end):
-        (element,) = _decoded(raw[start:first_end])
+    for first_end in element_ends(raw, start, end):
+        (element,) = decoded(raw[start:first_end])
         if not isinstance(element, dict):
             return [None] * (1 + len(_MARKS))
         return [_length_at(raw, raw.index(0, start) + 1)[0], *(element.get(name) for name in _MARKS)]
@@ -167,7 +198,7 @@ _LENGTH_PREFIXED = {0x02: 4, 0x03: 0, 0x04: 0, 0x05: 5, 0x0C: 16, 0x0D: 4, 0x0E:
 """Type -> bytes that the length in front does not count."""
 
 
-def _element_ends(raw: bytes, start: int, end: int) -> Iterator[int]:
+def element_ends(raw: bytes, start: int, end: int) -> Iterator[int]:
     """Where each element of a document or array ends; the first begins at `start`. See bsonspec.org."""
     name_end = raw.index
     while start < end:
@@ -186,18 +217,28 @@ def _element_ends(raw: bytes, start: int, end: int) -> Iterator[int]:
         yield start
 
 
-def _array_in(raw: bytes, field: str) -> tuple[int, int]:
+def array_in(raw: bytes, field: str) -> tuple[int, int]:
     """Where the elements of an array field of a document begin and end; nothing where it is none."""
     header = b"\x04" + field.encode() + b"\x00"
     start = 4
-    for end in _element_ends(raw, 4, len(raw) - 1):
+    for end in element_ends(raw, 4, len(raw) - 1):
         if raw.startswith(header, start):
             return start + len(header) + 4, end - 1
         start = end
     return 0, 0
 
 
-def _decoded(run: bytes) -> list[Any]:
+def _value_in(raw: bytes, field: str) -> Any:
+    """The value of a small field of a document; None where it has none."""
+    start = 4
+    for end in element_ends(raw, 4, len(raw) - 1):
+        if raw[start + 1 : raw.index(0, start + 1)] == field.encode():
+            return decoded(raw[start:end])[0]
+        start = end
+    return None
+
+
+def decoded(run: bytes) -> list[Any]:
     """Elements that stand one after another, as the list that they would be in a document."""
     elements = _INT32.pack(len(run) + 5) + run + b"\x00"
     document = _INT32.pack(len(elements) + 8) + b"\x04a\x00" + elements + b"\x00"

@@ -50,9 +50,15 @@ FACT_FIELDS = (
 
 
 def to_session(document: Document) -> Session:
-    """The facts of a session. `message_count` is the document's field of that name, else the size of its array."""
+    """The facts of a session. `message_count` is the document's field of that name, else the size of its array.
+
+    Messages that moved into segments are counted too where the document says how many did.
+    """
     messages = document.get("messages")
     counted = whole_number(document.get("message_count"))
+    in_document = counted if counted is not None else len(messages) if isinstance(messages, list) else 0
+    has_segments = whole_number(document.get("last_segment")) is not None
+    moved = whole_number(document.get("moved_messages")) or 0 if has_segments else 0
     workflow = _workflow(document)
     return Session(
         session_id=session_id_of(document),
@@ -64,7 +70,7 @@ def to_session(document: Document) -> Session:
         status=_status(document, workflow),
         created_at=read_instant(document.get("created_at")),
         updated_at=next(filter(None, (_newest(document.get(field)) for field in UPDATED_FIELDS)), None),
-        message_count=counted if counted is not None else len(messages) if isinstance(messages, list) else 0,
+        message_count=in_document + max(0, moved),
         paused=document.get("paused") is True,
         usage=_usage(document),
     )

@@ -8,8 +8,7 @@ look into the same index, and only where there are do they cost more.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import groupby, islice, product, repeat
 from typing import Any
@@ -21,9 +20,10 @@ from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
 from chatstore_cli.domain.removal import StoredPart
 from chatstore_cli.domain.session import Session
+from chatstore_cli.mongo.bson_values import whole_number
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.identifiers import id_values
-from chatstore_cli.mongo.raw_arrays import StoredArray
+from chatstore_cli.mongo.segment_reading import LAST_SEGMENT, MOVED_MESSAGES, SegmentReader
 from chatstore_cli.mongo.session_removal import Part, count_parts, remove_parts
 from chatstore_cli.mongo.workflow_documents import (
     FACT_FIELDS,
@@ -34,11 +34,10 @@ from chatstore_cli.mongo.workflow_documents import (
     to_message,
     to_session,
 )
-from chatstore_cli.mongo.workflow_messages import chosen
 
 _COUNT = {"$cond": [{"$isArray": "$messages"}, {"$size": "$messages"}, 0]}
 _IDENTITY: Document = {"chat_id": 1}
-_FACTS: Document = {**dict.fromkeys(FACT_FIELDS, 1), "message_count": _COUNT}
+_FACTS: Document = {**dict.fromkeys(FACT_FIELDS, 1), "message_count": _COUNT, LAST_SEGMENT: 1, MOVED_MESSAGES: 1}
 
 _EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
 _LATEST = datetime(9999, 12, 31, 23, 59, 59, 999000, tzinfo=UTC)
@@ -102,6 +101,7 @@ class WorkflowLayout:
         self._sessions = connection.collection(self._name)
         self._segments = connection.collection(settings.layouts.workflow.segments)
         self._in_memory = connection.in_memory
+        self._reader = SegmentReader(self._sessions, self._segments, in_memory=self._in_memory)
 
     def index_specs(self) -> tuple[IndexSpec, ...]:
         """The indexes that the layout needs."""
@@ -120,12 +120,12 @@ class WorkflowLayout:
         with driver_errors(f"listing the sessions of {self._name}"):
             page = _Page(query, after, limit)
             merged = heapq.merge(*self._streams(page), key=SessionKey.of, reverse=True)
-            yield from self._with_segments(list(islice(merged, limit)))
+            yield from self._reader.counted(list(islice(merged, limit)), page.with_number)
 
     def _streams(self, page: _Page) -> Iterator[Iterator[Session]]:
         """Streams in descending order that have every session that the page may show, each in one of them."""
         if self._in_memory:
-            yield page.best(map(to_session, self._sessions.find()))
+            yield page.best(map(page.session, self._sessions.find()))
             return
         for conditions in product(*_branches(page.query)):
             yield self._dated("updated_at", {"$and": [{}, *conditions]}, page)
@@ -141,14 +141,14 @@ class WorkflowLayout:
         wrong = {"$or": [{"updated_at": each} for each in _NO_DATE if each is not None]}
         for elsewhere in ({"updated_at": None}, {"$and": [wrong, {"updated_at": {"$ne": None}}]}):
             rest = [{"$match": {"$and": [elsewhere, {"$nor": others}, *prefilter]}}, {"$project": _FACTS}]
-            yield page.best(map(to_session, self._sessions.aggregate(rest)))
+            yield page.best(map(page.session, self._sessions.aggregate(rest)))
 
     def _dated(self, field: str, match: Document, page: _Page) -> Iterator[Session]:
         """Sessions by a field that is a date, newest first. Those of one instant come by id, which no index has."""
         upper = page.upper
         while upper >= page.lower:
             bounded = {"$and": [match, {field: {"$type": "date", "$gte": page.lower, "$lte": upper}}]}
-            sessions = [to_session(row) for row in self._newest(field, bounded, page.limit + 1)]
+            sessions = [page.session(row) for row in self._newest(field, bounded, page.limit + 1)]
             times = [session.updated_at for session in sessions if session.updated_at and session.updated_at <= upper]
             if not times:
                 return
@@ -159,7 +159,7 @@ class WorkflowLayout:
             if whole:
                 return
             same: list[Document] = [{"$match": {"$and": [match, {field: times[-1]}]}}, {"$project": _FACTS}]
-            yield from page.best(map(to_session, self._sessions.aggregate(same)))
+            yield from page.best(map(page.session, self._sessions.aggregate(same)))
             upper = times[-1] - timedelta(milliseconds=1)
 
     def _newest(self, field: str, match: Document, limit: int) -> Iterator[Document]:
@@ -180,7 +180,8 @@ class WorkflowLayout:
         if found is None:
             return None
         with driver_errors(f"looking up session {session_id!r} in {self._name}"):
-            return self._with_segments([to_session(found)])[0]
+            session = to_session(found)
+            return self._reader.counted([session], {session.session_id} if _has_number(found) else set())[0]
 
     def _locate(self, session_id: str, fields: Document = _IDENTITY) -> Document | None:
         if not _is_storable(session_id):
@@ -199,14 +200,15 @@ class WorkflowLayout:
         return None
 
     def all_facts(self, query: SessionQuery) -> Iterator[Session]:
-        """Every session that matches; messages that moved to segments are not counted."""
+        """Every session that matches."""
         if not _can_match(query):
             return
         match: Document = {"$and": [{}, *({"$or": branches} for branches in _branches(query))]}
         facts = [{"$match": match}, {"$project": _FACTS}]
         with driver_errors(f"reading the sessions of {self._name}"):
             documents = self._sessions.find() if self._in_memory else self._sessions.aggregate(facts)
-            yield from filter(query.matches, map(to_session, documents))
+            sessions = ((to_session(document), _has_number(document)) for document in documents)
+            yield from self._reader.all_counted(row for row in sessions if query.matches(row[0]))
 
     def parts(self, session_id: str) -> list[StoredPart]:
         """What there is of a session, by collection."""
@@ -218,7 +220,7 @@ class WorkflowLayout:
 
     def _parts(self, session_id: str) -> list[Part]:
         found = self._locate(session_id)
-        segments = list(self._segment_ids([session_id]))
+        segments = list(self._reader.ids([session_id]))
         return [
             (self._segments.name, {"_id": {"$in": segments}}),  # first: a document without its beginning would mislead
             (self._name, {"_id": found["_id"]} if found else {"_id": {"$in": []}}),
@@ -229,7 +231,7 @@ class WorkflowLayout:
     def messages(self, session_id: str, selection: MessageSelection) -> Iterator[Message]:
         """A session's messages in order of sequence, streamed. Raises NotFound; Conflict where they are rewritten.
 
-        Segments come before the document, oldest first. A message without a sequence stays behind the one that it was
+        Segments come before the document, oldest first, and each message once while more of them move there. A message without a sequence stays behind the one that it was
         stored after, and counts for `after_sequence` as that one does.
         """
         document = self._locate(session_id)
@@ -239,49 +241,12 @@ class WorkflowLayout:
 
     def _read(self, session_id: str, document_id: Any, selection: MessageSelection) -> Iterator[Message]:
         with driver_errors(f"reading session {session_id!r} in {self._name}"):
-            stored = [(self._segments, segment) for segment in self._segment_ids([session_id])]
-            stored.append((self._sessions, document_id))
-            arrays = [
-                StoredArray(collection, identity, "messages", in_memory=self._in_memory)
-                for collection, identity in stored
-            ]
-            for elements, positions in chosen(arrays, selection):
-                for run in elements.read(positions):
-                    messages = map(to_message, repeat(session_id), run)
-                    if selection.include_general:
-                        yield from messages
-                    else:
-                        yield from (message for message in messages if not message.from_general_agent)
-
-    # --- segments ----------------------------------------------------------------------------------------------------
-
-    def _segment_ids(self, session_ids: Sequence[str]) -> dict[str, str]:
-        """Ids of the segments of these sessions, oldest first, each with its session's id."""
-        if not session_ids:
-            return {}
-        ranges = [{"_id": {"$gte": f"{name}:", "$lt": f"{name};"}} for name in session_ids]  # ; follows : in every code
-        wanted = set(session_ids)
-        found: list[tuple[str, int, str]] = []
-        for row in self._segments.find({"$or": ranges}, {"_id": 1}):
-            session_id, _, number = str(row["_id"]).rpartition(":")
-            if session_id in wanted and number.isdecimal():  # the range also has those of sessions named `<id>:...`
-                found.append((session_id, int(number), row["_id"]))
-        return {segment: session_id for session_id, _, segment in sorted(found)}
-
-    def _with_segments(self, sessions: list[Session]) -> list[Session]:
-        """The sessions, their messages in segments counted too."""
-        owners = self._segment_ids([session.session_id for session in sessions])
-        if not owners:
-            return sessions
-        moved: dict[str, int] = {}
-        sizes: list[Document] = [{"$match": {"_id": {"$in": list(owners)}}}, {"$project": {"count": _COUNT}}]
-        for row in self._segments.aggregate(sizes):
-            owner = owners[row["_id"]]
-            moved[owner] = moved.get(owner, 0) + row["count"]
-        return [
-            replace(session, message_count=session.message_count + moved.get(session.session_id, 0))
-            for session in sessions
-        ]
+            for run in self._reader.elements(session_id, document_id, selection):
+                messages = map(to_message, repeat(session_id), run)
+                if selection.include_general:
+                    yield from messages
+                else:
+                    yield from (message for message in messages if not message.from_general_agent)
 
 
 class _Page:
@@ -291,6 +256,14 @@ class _Page:
         self.query, self.after, self.limit = query, after, limit
         self.lower = max(_EARLIEST, query.since or _EARLIEST)
         self.upper = min(_LATEST, query.until or _LATEST, after.moment if after is not None else _LATEST)
+        self.with_number: set[str] = set()
+
+    def session(self, row: Document) -> Session:
+        """The row's session; whether its head says which segments count is remembered."""
+        session = to_session(row)
+        if _has_number(row):
+            self.with_number.add(session.session_id)
+        return session
 
     def best(self, sessions: Iterable[Session]) -> Iterator[Session]:
         """Those of the sessions that the page may show, newest first, and no more of them than fit."""
@@ -300,6 +273,10 @@ class _Page:
             if self.query.matches(session) and (self.after is None or SessionKey.of(session) < self.after)
         )
         return iter(heapq.nlargest(self.limit, fitting, key=SessionKey.of))
+
+
+def _has_number(row: Document) -> bool:
+    return whole_number(row.get(LAST_SEGMENT)) is not None
 
 
 def _can_match(query: SessionQuery) -> bool:

@@ -1,0 +1,173 @@
+"""Messages of sessions whose oldest ones are in segments: each is seen once, also while more of them move there.
+
+A head with `last_segment` says which segments count: those up to that number. Above it there may be the copy that a
+move has made and not yet taken out of the head. A head without it has the segments that some other writer gave it, and
+not those that carry the mark of a move (`move`), whose first one is then still under way. Segments that count never
+change. So whoever reads the head's number and its messages in one answer, and the segments up to that number, has
+everything once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from pymongo.collection import Collection
+
+from chatstore_cli.domain.errors import Conflict
+from chatstore_cli.domain.queries import MessageSelection
+from chatstore_cli.domain.session import Session
+from chatstore_cli.mongo.bson_values import whole_number
+from chatstore_cli.mongo.connection import Document
+from chatstore_cli.mongo.raw_arrays import MovedOn, StoredArray
+from chatstore_cli.mongo.workflow_messages import chosen
+
+LAST_SEGMENT = "last_segment"
+MOVED_MESSAGES = "moved_messages"
+"""In the head: how many messages the segments up to `last_segment` hold."""
+
+MOVE = "move"
+"""In a segment: the move that made it."""
+
+_TIMES = 100
+_SIZE: Document = {"$cond": [{"$isArray": "$messages"}, {"$size": "$messages"}, 0]}
+
+
+class SegmentReader:
+    """Reads heads together with their segments. Callers translate the driver's errors."""
+
+    def __init__(self, sessions: Collection[Document], segments: Collection[Document], *, in_memory: bool) -> None:
+        self._sessions = sessions
+        self._segments = segments
+        self._in_memory = in_memory
+
+    def ids(self, session_ids: Sequence[str]) -> dict[str, str]:
+        """Ids of all segments of these sessions, whether they count or not, oldest first, each with its session's id."""
+        return {segment: session_id for session_id, _, segment in self._numbered(session_ids)}
+
+    def visible(self, session_id: str, last_segment: Any) -> list[tuple[int, str]]:
+        """Numbers and ids of the segments that count for a head with this `last_segment`, oldest first."""
+        found = [(number, segment) for _, number, segment in self._numbered([session_id])]
+        last = whole_number(last_segment)
+        if last is not None:
+            return [(number, segment) for number, segment in found if number <= last]
+        unmarked = self._unmarked([segment for _, segment in found])
+        return [(number, segment) for number, segment in found if segment in unmarked]
+
+    def _numbered(self, session_ids: Sequence[str]) -> list[tuple[str, int, str]]:
+        if not session_ids:
+            return []
+        ranges = [{"_id": {"$gte": f"{name}:", "$lt": f"{name};"}} for name in session_ids]  # ; follows : in every code
+        wanted = set(session_ids)
+        found: list[tuple[str, int, str]] = []
+        for row in self._segments.find({"$or": ranges}, {"_id": 1}):
+            session_id, _, number = str(row["_id"]).rpartition(":")
+            if session_id in wanted and number.isdecimal():  # the range also has those of sessions named `<id>:...`
+                found.append((session_id, int(number), row["_id"]))
+        return sorted(found)
+
+    def _unmarked(self, segments: Sequence[str]) -> set[str]:
+        if not segments:
+            return set()
+        match = {"_id": {"$in": list(segments)}, MOVE: {"$exists": False}}
+        return {row["_id"] for row in self._segments.find(match, {"_id": 1})}
+
+    # --- counts ------------------------------------------------------------------------------------------------------
+
+    def counted(self, sessions: Sequence[Session], with_number: set[str]) -> list[Session]:
+        """The sessions, messages in segments counted too. Heads `with_number` have counted theirs themselves."""
+        owners = self.ids([session.session_id for session in sessions if session.session_id not in with_number])
+        if not owners:
+            return list(sessions)
+        moved: dict[str, int] = {}
+        sizes: list[Document] = [
+            {"$match": {"_id": {"$in": list(owners)}, MOVE: {"$exists": False}}},
+            {"$project": {"count": _SIZE}},
+        ]
+        for row in self._segments.aggregate(sizes):
+            owner = owners[row["_id"]]
+            moved[owner] = moved.get(owner, 0) + row["count"]
+        return [
+            replace(session, message_count=session.message_count + moved.get(session.session_id, 0))
+            for session in sessions
+        ]
+
+    def all_counted(self, rows: Iterable[tuple[Session, bool]]) -> Iterator[Session]:
+        """The same for any number of sessions, each with whether its head has counted: a look at every segment's id."""
+        owners: set[str] | None = None
+        for session, has_number in rows:
+            if not has_number:
+                if owners is None:
+                    owners = self._owners()
+                if session.session_id in owners:
+                    yield self.counted([session], set())[0]
+                    continue
+            yield session
+
+    def _owners(self) -> set[str]:
+        rows = self._segments.find({}, {"_id": 1})
+        if not self._in_memory:
+            rows = rows.hint([("_id", 1)])  # without the hint the server reads the segments themselves
+        return {str(row["_id"]).rpartition(":")[0] for row in rows}
+
+    # --- messages ----------------------------------------------------------------------------------------------------
+
+    def elements(self, session_id: str, document_id: Any, selection: MessageSelection) -> Iterator[list[Any]]:
+        """The stored messages that are wanted, in order, a few at a time. Raises Conflict where they are rewritten."""
+        if selection.last is None:
+            return self._from_the_beginning(session_id, document_id, selection)
+        return self._newest(session_id, document_id, selection)
+
+    def _from_the_beginning(
+        self, session_id: str, document_id: Any, selection: MessageSelection
+    ) -> Iterator[list[Any]]:
+        given = -1
+        for _ in range(_TIMES):
+            head = self._head(document_id)
+            try:
+                whole = list(chosen([head], selection))  # now the head's number is known
+                for number, segment in self.visible(session_id, head.version):
+                    if number > given:
+                        yield from self._runs([self._segment(segment)], selection)
+                        given = number
+                runs = [elements.read(positions) for elements, positions in whole]
+            except MovedOn:  # messages that are still to be given went into segments meanwhile
+                continue
+            for run in runs:
+                yield from run
+            return
+        raise _unsettled(session_id)
+
+    def _newest(self, session_id: str, document_id: Any, selection: MessageSelection) -> Iterator[list[Any]]:
+        for _ in range(_TIMES):
+            head = self._head(document_id)
+            try:
+                head.values("sequence")
+                segments = [self._segment(segment) for _, segment in self.visible(session_id, head.version)]
+                wanted = list(chosen([*segments, head], selection))
+                # The head is fetched first, for its oldest messages may move while those of the segments are given.
+                fetched = [elements.read(positions) for elements, positions in wanted if elements is head]
+            except MovedOn:
+                continue
+            for elements, positions in wanted:
+                if elements is not head:
+                    yield from elements.read(positions)
+            for run in fetched:
+                yield from run
+            return
+        raise _unsettled(session_id)
+
+    def _runs(self, arrays: Sequence[StoredArray], selection: MessageSelection) -> Iterator[list[Any]]:
+        for elements, positions in chosen(arrays, selection):
+            yield from elements.read(positions)
+
+    def _head(self, document_id: Any) -> StoredArray:
+        return StoredArray(self._sessions, document_id, "messages", in_memory=self._in_memory, version=LAST_SEGMENT)
+
+    def _segment(self, segment: str) -> StoredArray:
+        return StoredArray(self._segments, segment, "messages", in_memory=self._in_memory)
+
+
+def _unsettled(session_id: str) -> Conflict:
+    return Conflict(what=f"The messages of session {session_id!r} kept moving while being read.", hint="Run it again.")
