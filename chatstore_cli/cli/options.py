@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import importlib
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, fields
 from functools import cache
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -103,6 +104,8 @@ class ChatGroup(TyperGroup):
     """A group of commands that takes the global options as well."""
 
     globals_hidden = True
+    later: ClassVar[Mapping[str, str]] = {}
+    """Subcommands with a file of their own in cli/, imported only when they are called: name -> module."""
 
     def __init__(self, *arguments: Any, params: Sequence[Any] | None = None, **settings: Any) -> None:
         own = [*(params or []), *_global_parameters(hidden=self.globals_hidden)]
@@ -112,11 +115,22 @@ class ChatGroup(TyperGroup):
         """The parameters, --help among them, each with a reader that does not need pydantic."""
         return read_plainly(super().get_params(ctx))
 
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names, those with files of their own last."""
+        return [*super().list_commands(ctx), *self.later]
 
-def group(name: str, summary: str) -> typer.Typer:
-    """A Typer for a command group, such as `sessions`."""
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The subcommand, imported where it has a file of its own; None where there is none of that name."""
+        if cmd_name in self.later:
+            return typer.main.get_command(importlib.import_module(f"chatstore_cli.cli.{self.later[cmd_name]}").app)
+        return super().get_command(ctx, cmd_name)
+
+
+def group(name: str, summary: str, later: Mapping[str, str] | None = None) -> typer.Typer:
+    """A Typer for a command group, such as `sessions`; `later` names subcommands that are imported when called."""
+    made = type("LaterGroup", (ChatGroup,), {"later": later}) if later else ChatGroup
     return typer.Typer(
-        cls=ChatGroup, name=name, help=summary, no_args_is_help=True, add_completion=False, rich_markup_mode=None
+        cls=made, name=name, help=summary, no_args_is_help=True, add_completion=False, rich_markup_mode=None
     )
 
 
