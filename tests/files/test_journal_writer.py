@@ -226,6 +226,20 @@ def test_a_journal_that_another_file_took_the_place_of_is_left_alone(
     assert place.number == 4
 
 
+def test_a_journal_that_was_replaced_while_it_was_closed_is_counted_anew(
+    writers: Callable[..., JournalWriter], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_writer, "OPEN_FILES", 1)
+    monkeypatch.setattr(journal_writer, "STRIPES", 1)
+    writer = writers()
+    for _ in range(5):
+        writer.append("s1", b"before")
+    writer.append("s2", b"another")
+    (folder / "new").write_bytes(b"kept\n" * 20)
+    (folder / "new").replace(folder / "s1.jsonl")
+    assert writer.append("s1", b"after").number == 21
+
+
 def waiting_for(path: Path) -> int:
     """How many wait for the lock of a file."""
     inode = f":{path.stat().st_ino} "
@@ -607,8 +621,10 @@ writer = JournalWriter(folder, "interval")
 os.register_at_fork(after_in_child=writer.let_go)  # as the library does for each of its caches
 write = os.write
 journal_writer.os.write = lambda descriptor, data: write(descriptor, data[:7])  # lines that take their time
+journal_writer.os.fsync = lambda descriptor: synced.append(descriptor)
+journal_writer.FSYNC_SECONDS = 0.05
 ended = threading.Event()
-name, places = "parent", []
+name, places, synced = "parent", [], []
 
 def record(thread, lines):
     number = 0
@@ -628,8 +644,12 @@ for number in range(children):
         open_before = [os.readlink(f"/proc/self/fd/{entry}") for entry in os.listdir("/proc/self/fd")
                        if os.path.exists(f"/proc/self/fd/{entry}")]
         assert not any(path.endswith(".jsonl") for path in open_before), open_before
-        name, places = f"child{number}", []
+        name, places, synced = f"child{number}", [], []
         record(0, 20)
+        deadline = time.monotonic() + 20
+        while not synced and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert synced, "nobody puts on the disk what the child writes"
         writer.close()
         Path(f"{folder}-{name}").write_text(json.dumps(places))
         os._exit(0)
