@@ -16,10 +16,11 @@ _SMALLEST = 64 * 1024
 
 
 def read_back(stretch: Stretch, lines: int, about_bytes: int) -> ReadBack | None:
-    """At most `lines` lines from the beginning of a stretch, of about so many bytes, one at least; None where its file is gone.
+    """At most `lines` lines from the beginning of a stretch, of about so many bytes, one at least; None where its file
+    is gone.
 
-    Raises OSError where it is there and cannot be read. A file that was renamed meanwhile, as a rotation does, is found beside its old place; of one that was cut, what is
-    left is read.
+    Raises OSError where it is there and cannot be read. A file that was renamed meanwhile, as a rotation does, is found
+    beside its old place; of one that was cut, what is left is read.
     """
     descriptor = _opened(stretch)
     if descriptor is None:
@@ -95,9 +96,12 @@ def newest(path: Path, count: int) -> list[tuple[int, dict[str, Any]]]:
     lines = tail.split(b"\n")
     first = 1 if at == 0 else 2 - len(lines)
     found: list[tuple[int, dict[str, Any]]] = []
-    for number, line in list(enumerate(lines, first))[-count - 1 :]:
+    for number in range(len(lines) - 1, -1, -1):
         with suppress(ValueError):
-            fields = journal_lines.loads(line)
+            fields = journal_lines.loads(lines[number])
             if isinstance(fields, dict):
-                found.append((number, fields))
-    return found[-count:]
+                found.append((first + number, fields))
+                if len(found) == count:
+                    break
+    found.reverse()
+    return found
