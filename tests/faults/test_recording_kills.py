@@ -1,0 +1,133 @@
+"""kill -9 of a recording process at random instants: what was acknowledged is in the journal, and stored once."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymongo.database import Database
+
+from chatstore_cli import LocalChatCache, MongoChatStorage
+from tests.faults.recorder import kill, record_and_store_for_ever, record_for_ever, recorded_ids, start
+from tests.journals import COLLECTION, quarantined
+from tests.mongod import Mongod
+
+pytestmark = pytest.mark.real
+Documents = Database[dict[str, Any]]
+SEED = int(os.environ.get("CHATSTORE_TEST_SEED", "20260302"))
+ROUNDS = 20
+"""In one folder: journals that only grow would make later rounds slow for no gain."""
+FOLDERS = [
+    pytest.param(1, id="20"),
+    pytest.param(10, id="200", marks=[pytest.mark.soak, pytest.mark.timeout(3600)]),
+]
+
+
+def stored_ids(database: Documents) -> Counter[str]:
+    return Counter(row["message_id"] for row in database[COLLECTION].find({}, {"message_id": 1}))
+
+
+@pytest.mark.parametrize("folders", FOLDERS)
+def test_what_was_acknowledged_before_a_kill_is_in_the_journal_and_stored_once(
+    mongod: Mongod, database: Documents, tmp_path: Path, folders: int
+) -> None:
+    """Two processes record into the same sessions at once; one is killed, then the other."""
+    chance = random.Random(SEED)
+    storage = MongoChatStorage(mongod.uri, database.name)
+    for number in range(folders):
+        kill_recorders(tmp_path / f"journals{number}", storage, database, chance)
+        database[COLLECTION].delete_many({})
+    storage.close()
+
+
+def kill_recorders(folder: Path, storage: MongoChatStorage, database: Documents, chance: random.Random) -> None:
+    acknowledged: list[str] = []
+    lines: Counter[str] = Counter()
+    torn = 0
+    for number in range(ROUNDS):
+        running = [start(record_for_ever, str(folder), chance.random()) for _ in range(2)]
+        for process, told in running:
+            assert told.poll(60), "it does not record"
+            time.sleep(chance.uniform(0, 0.02))  # the instant is what is tried here: nothing is waited for
+            acknowledged += kill(process, told)
+        lines = recorded_ids(folder)
+        assert max(lines.values()) == 1
+        assert set(acknowledged) <= set(lines), f"round {number} in {folder}, seed {SEED}"
+        torn += sum(not path.read_bytes().endswith(b"\n") for path in folder.glob("*.jsonl"))
+        if number % 5 == 4:
+            # The next recorder closes off the torn tails, and all that is whole is stored.
+            cache = LocalChatCache(disk_path=folder)
+            acknowledged += [str(cache.record_chat_event(f"s{one}", "user", "after").message_id) for one in range(3)]
+            cache.close()
+            result = storage.flush_journals(folder)
+            lines = recorded_ids(folder)
+            assert result.pending == 0
+            assert stored_ids(database) == lines
+            again = storage.flush_journals(folder)
+            assert (again.stored, again.quarantined) == (0, 0)
+    kept = quarantined(folder)
+    assert len({line.raw for line in kept}) == len(kept)
+    assert len(acknowledged) > ROUNDS * 10, "hardly anything was recorded before the kills: nothing was proven"
+    print(
+        f"{len(acknowledged)} acknowledged, {sum(lines.values())} whole lines, {torn} torn tails, {len(kept)} torn lines"
+    )
+
+
+@pytest.mark.parametrize("folders", FOLDERS)
+def test_a_process_that_is_killed_while_its_worker_stores_loses_and_doubles_nothing(
+    mongod: Mongod, database: Documents, tmp_path: Path, folders: int
+) -> None:
+    """Each process begins with what the last one left, and goes on in the same journals."""
+    chance = random.Random(SEED)
+    storage = MongoChatStorage(mongod.uri, database.name)
+    for number in range(folders):
+        kill_workers(tmp_path / f"journals{number}", storage, database, chance)
+        database[COLLECTION].delete_many({})
+    storage.close()
+
+
+def kill_workers(folder: Path, storage: MongoChatStorage, database: Documents, chance: random.Random) -> None:
+    uri = storage.settings.mongo.uri
+    acknowledged: list[str] = []
+    stored_before_kill = 0
+    for number in range(ROUNDS):
+        process, told = start(record_and_store_for_ever, str(folder), chance.random(), uri, database.name)
+        assert told.poll(60), "it does not record"
+        time.sleep(chance.uniform(0, 0.12))  # the instant is what is tried here: nothing is waited for
+        acknowledged += kill(process, told)
+        lines = recorded_ids(folder)
+        assert set(acknowledged) <= set(lines), f"round {number} in {folder}, seed {SEED}"
+        stored = stored_ids(database)
+        assert stored <= lines, "nothing is stored twice, nor before it was recorded"
+        stored_before_kill += sum(stored.values())
+    result = storage.flush_journals(folder)
+    lines = recorded_ids(folder)
+    assert result.pending == sum(not path.read_bytes().endswith(b"\n") for path in folder.glob("*.jsonl"))
+    assert stored_ids(database) == lines
+    assert stored_before_kill > ROUNDS, "no worker stored anything: nothing was proven"
+
+
+def test_a_line_that_was_torn_by_a_kill_is_told_by_flush_and_no_other(
+    mongod: Mongod, database: Documents, tmp_path: Path
+) -> None:
+    """A tail torn for certain, where the kills above may leave none."""
+    folder = tmp_path / "journals"
+    cache = LocalChatCache(disk_path=folder)
+    cache.record_chat_event("s1", "user", "before")
+    cache.close()
+    with (folder / "s1.jsonl").open("ab") as journal:
+        journal.write(b'{"session_id":"s1","role":"user","text":"half of a mess')
+    storage = MongoChatStorage(mongod.uri, database.name)
+    assert storage.flush_journals(folder).pending == 1
+    message = LocalChatCache(disk_path=folder).record_chat_event("s1", "user", "after")
+    result = storage.flush_journals(folder)
+    assert (result.stored, result.quarantined, result.pending) == (1, 1, 0)
+    assert message.sequence == 3
+    assert [row["text"] for row in database[COLLECTION].find().sort("sequence")] == ["before", "after"]
+    assert [line.raw for line in quarantined(folder)] == [b'{"session_id":"s1","role":"user","text":"half of a mess']
+    storage.close()
