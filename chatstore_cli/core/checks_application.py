@@ -28,7 +28,7 @@ from chatstore_cli.core.checks_application_status import status_verdict
 from chatstore_cli.core.checks_application_websocket import websocket_verdict
 from chatstore_cli.core.verify import Check, Verdict, chosen, failed, passed, skipped, warned
 from chatstore_cli.domain.application import JournalledTurns, Turn
-from chatstore_cli.domain.errors import ChatstoreError
+from chatstore_cli.domain.errors import ChatstoreError, Overdue
 
 SERVER, CHAT, JOURNAL, MONGO, LOG = "api-connection", "api-chat", "api-journal", "api-mongo", "api-log"
 SOCKET, WORKER, STATUS, HISTORY = "api-websocket", "api-worker", "api-status", "api-history"
@@ -133,6 +133,7 @@ class ApplicationChecks:
         except ChatstoreError as error:
             if is_unsent(error):
                 run.sent.remove(sent)
+            sent.returned = not isinstance(error, Overdue)
             raise
         if answer.status == 404:
             run.sent.remove(sent)

@@ -9,7 +9,7 @@ from chatstore_cli.core.verify import Verdict, failed, passed, warned
 from chatstore_cli.domain.errors import ChatstoreError
 
 _QUIET_SECONDS = 0.3
-"""How long nothing more must come where all that was journalled had been stored."""
+"""How long nothing more must come where all that was sent was taken, and all that was journalled had been stored."""
 _UNSURE_SECONDS = 1.0
 """The same where that is not known; or two of the worker's intervals, where these are longer."""
 HURRY_SECONDS = 4.0
@@ -52,11 +52,13 @@ class Cleanup:
         return verdict
 
     def _is_written(self) -> bool:
-        """Whether all that was journalled is stored, both roles of it."""
+        """Whether all that was journalled is stored, both roles of what was taken."""
+        taken = {sent.session_id for sent in self._run.sent if sent.answered or not sent.returned}
         for session in self.sessions:
             stored, journalled = self._counts(session)
             # Where only the user's message is there, an answer to it may still be under way.
-            if stored is None or journalled is None or stored < max(journalled, 2):
+            wanted = max(journalled or 0, 2 if session in taken else 0)
+            if stored is None or journalled is None or stored < wanted:
                 return False
         return all(sent.returned for sent in self._run.sent)
 
@@ -73,7 +75,8 @@ class Cleanup:
     def _remove_until_quiet(self, is_written: bool, patience: float) -> bool:
         """Whether nothing more came for a while."""
         run = self._run
-        quiet = _QUIET_SECONDS if is_written else max(_UNSURE_SECONDS, 2 * run.interval)
+        is_sure = is_written and all(sent.answered for sent in run.sent)
+        quiet = _QUIET_SECONDS if is_sure else max(_UNSURE_SECONDS, 2 * run.interval)
         if not all(sent.returned for sent in run.sent):
             quiet = max(quiet, run.deadline)  # what is still being worked on will be written when it is done
         began = last = run.timer()
