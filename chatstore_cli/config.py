@@ -73,10 +73,15 @@ class MongoSettings:
 
 @dataclass(frozen=True)
 class WorkflowCollections:
-    """Collections of the workflow layout; None takes `mongo.session_collection`."""
+    """Collections of the workflow layout; None takes `mongo.session_collection`.
+
+    `segment_messages`: from twice so many messages on the oldest move into segments of that size; None: not before the
+    document would pass 12 MiB.
+    """
 
     sessions: str | None = None
     segments: str = "chat_session_segments"
+    segment_messages: int | None = None
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from chatstore_cli.domain.secrets import masked
 
@@ -66,6 +66,9 @@ RULES: dict[str, Rule] = {
     "mongo.worker.interval_seconds": _SECONDS,
     "layouts.workflow.sessions": _COLLECTION,
     "layouts.workflow.segments": _COLLECTION,
+    "layouts.workflow.segment_messages": Rule(
+        lambda count: count is None or 10 <= count <= 100_000, "from 10 to 100000, or null"
+    ),
     "layouts.messages.messages": _COLLECTION,
     "verify.sample": Rule(lambda size: 1 <= size <= 100_000, "from 1 to 100000"),
     "verify.seconds_per_check": _SECONDS,
@@ -101,7 +104,7 @@ def shown(key: str, value: Any) -> str:
 def _of_type(value: Any, wanted: Any) -> Any:
     """The value as the type, by the short way where it has it already. Raises ValueError saying what is expected."""
     optional = not isinstance(wanted, type)
-    plain: type = str if optional else wanted
+    plain: type = next(kind for kind in get_args(wanted) if kind is not type(None)) if optional else wanted
     if type(value) is plain or (value is None and optional):
         return value
     if plain is float and type(value) is int:

@@ -89,9 +89,9 @@ def test_a_named_file_takes_the_place_of_the_one_in_the_working_folder(monkeypat
 
 def test_every_setting_can_be_set_by_its_variable(monkeypatch):
     for key, wanted in setting_types().items():
-        value = {bool: "false", int: "7", float: "1.5"}.get(wanted, "text")
+        value = {bool: "false", int: "7", float: "1.5", int | None: "50"}.get(wanted, "text")
         value = {"mongo.uri": "mongodb://h", "mongo.write_concern": "2"}.get(key, value)
-        if wanted not in (bool, int, float) and key.rpartition(".")[2] != "uri":
+        if wanted not in (bool, int, float, int | None) and key.rpartition(".")[2] != "uri":
             value = f"name_{key.replace('.', '_')}"
         value = "always" if key == "mongo.cache.fsync" else f"/{value}" if key.endswith("_path") else value
         monkeypatch.setenv(f"CHATSTORE_{key.upper().replace('.', '__')}", value)

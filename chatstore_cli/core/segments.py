@@ -5,15 +5,16 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chatstore_cli.domain.errors import ChatstoreError
-from chatstore_cli.domain.segments import GUARD_BYTES, HARD_LIMIT_BYTES, MEBIBYTE, Move, SegmentStore
+from chatstore_cli.domain.segments import GUARD_BYTES, HARD_LIMIT_BYTES, MEBIBYTE, HeadSize, SegmentStore
 
 _REMEMBERED = 1_000
 _LOOK_AGAIN_BYTES = MEBIBYTE // 4
 _KEPT_BYTES = 8 * MEBIBYTE
-_MOST_MOVES = 64
+_MARGIN_BYTES = MEBIBYTE // 16
+"""For the fields of a head besides its messages, and for the names of these in their array."""
 
 
 @dataclass(slots=True)
@@ -62,7 +63,7 @@ class SegmentKeeper:
                 if known.bytes_left > 0 and known.messages_left > 0:
                     return None
         try:
-            return self._look(session_id, appended_bytes)
+            return self._look(session_id)
         except ChatstoreError as error:
             self._remember(session_id, _Estimate(_LOOK_AGAIN_BYTES, self._segment_messages or 1_000))
             if self._warn is not None:
@@ -75,56 +76,44 @@ class SegmentKeeper:
         None where nothing could be moved: then the message does not fit into any document. Raises the store's errors.
         """
         self.forget(session_id)
-        kept = max(0, min(self._kept_bytes, HARD_LIMIT_BYTES - MEBIBYTE // 16 - needed_bytes))
-        return self._shrink(session_id, kept, self._segment_messages or 0)
+        room = HARD_LIMIT_BYTES - _MARGIN_BYTES - needed_bytes
+        head = self._store.head(session_id) if room >= 0 else None
+        if head is None:
+            return None
+        smaller = self._shrink(head, min(self._kept_bytes, room), 2**62, 0)
+        return smaller.last_segment if smaller is not head else None
 
     def forget(self, session_id: str) -> None:
         """Look at the session's head anew after the next append."""
         with self._lock:
             self._known.pop(session_id, None)
 
-    def _look(self, session_id: str, appended_bytes: int) -> int | None:
+    def _look(self, session_id: str) -> int | None:
         head = self._store.head(session_id)
         if head is None:
             self.forget(session_id)
             return None
-        last_segment = None
-        if self._is_full(head.size_bytes, head.message_count):
-            by_size = head.size_bytes >= self._guard_bytes
-            keep_messages = self._segment_messages or 0
-            last_segment = self._shrink(session_id, self._kept_bytes if by_size else None, keep_messages)
-            head = self._store.head(session_id) or head
+        small = self._segment_messages
+        before = head
+        if head.size_bytes >= self._guard_bytes:
+            head = self._shrink(head, self._kept_bytes, 2**62, 0)
+        if small is not None and head.message_count >= 2 * small:
+            head = self._shrink(head, 2**62, 2 * small - 1, small)
         # Others may append as well: half of the room that is left is ours until the next look.
         bytes_left = max(_LOOK_AGAIN_BYTES, (self._guard_bytes - head.size_bytes) // 2)
-        messages_left = 2**62
-        if self._segment_messages is not None:
-            messages_left = max(1, 2 * self._segment_messages - head.message_count)
+        messages_left = 2**62 if small is None else max(1, 2 * small - head.message_count)
         self._remember(session_id, _Estimate(bytes_left, messages_left))
-        return last_segment
+        return None if head is before else head.last_segment
 
-    def _is_full(self, size_bytes: int, message_count: int) -> bool:
-        by_count = self._segment_messages is not None and message_count >= 2 * self._segment_messages
-        return by_count or size_bytes >= self._guard_bytes
-
-    def _shrink(self, session_id: str, kept_bytes: int | None, keep_messages: int) -> int | None:
-        """Move until the head has at most `kept_bytes` (None: is no longer full); gives its `last_segment`, if moved."""
-        last_segment = None
-        for _ in range(_MOST_MOVES):
-            head = self._store.head(session_id)
-            if head is None:
-                break
-            if kept_bytes is not None and head.size_bytes <= kept_bytes:
-                break
-            if kept_bytes is None and not self._is_full(head.size_bytes, head.message_count):
-                break
-            moved: Move | None = self._store.move_oldest(session_id, keep_messages=keep_messages)
-            if moved is None and keep_messages:
-                keep_messages = 0
-                continue
+    def _shrink(self, head: HeadSize, most_bytes: int, most_messages: int, keep_messages: int) -> HeadSize:
+        """Move until the head has no more than that; gives it as it then is, the same object where nothing moved."""
+        while head.size_bytes > most_bytes or head.message_count > most_messages:
+            moved = self._store.move_oldest(head.session_id, keep_messages=keep_messages)
             if moved is None:
                 break
-            last_segment = moved.segment
-        return last_segment
+            size, count = head.size_bytes - moved.size_bytes, head.message_count - moved.message_count
+            head = replace(head, size_bytes=size, message_count=count, last_segment=moved.segment)
+        return head
 
     def _remember(self, session_id: str, estimate: _Estimate) -> None:
         with self._lock:

@@ -63,6 +63,7 @@ class StoredArray:
         self._marks = {"$let": {"vars": {"e": {"$arrayElemAt": [self._array, 0]}}, "in": marks}}
         self._first: str | None = None
         self._count = 0
+        self._values: dict[str, list[Any]] = {}
         self._version_field = version
         self._version_known = False
         self.version: Any = None
@@ -73,6 +74,11 @@ class StoredArray:
         """What every element has at a path, None where it has nothing: one small answer, however large the array."""
         if self._held is not None:
             return [_at(element, path.split(".")) for element in self._held]
+        if path not in self._values:
+            self._values[path] = self._asked(path)
+        return self._values[path]
+
+    def _asked(self, path: str) -> list[Any]:
         found = self._small_answer({"count": {"$size": self._array}, "values": f"${self._field}.{path}"})
         self._count = found["count"]
         values = found.get("values") if self._count else []
@@ -120,13 +126,13 @@ class StoredArray:
         if start == 0 and size == self._count:
             # A plain projection sends the array as it is stored, in half the time that any expression takes.
             raw = self._answer({self._field: 1, self._version_field: 1})
-            self._check_version(_value_in(raw, self._version_field))
+            self._check_version(value_in(raw, self._version_field))
             first, end = array_in(raw, self._field)
             self._check_first(_marks_of(raw, first, end))
             return raw, first, end
         window = {"$slice": [self._array, start, size]}
         raw = self._answer({"version": f"${self._version_field}", "first": self._marks, "window": window})
-        self._check_version(_value_in(raw, "version"))
+        self._check_version(value_in(raw, "version"))
         self._check_first(decoded(raw[slice(*array_in(raw, "first"))]))
         return raw, *array_in(raw, "window")
 
@@ -228,7 +234,7 @@ def array_in(raw: bytes, field: str) -> tuple[int, int]:
     return 0, 0
 
 
-def _value_in(raw: bytes, field: str) -> Any:
+def value_in(raw: bytes, field: str) -> Any:
     """The value of a small field of a document; None where it has none."""
     start = 4
     for end in element_ends(raw, 4, len(raw) - 1):

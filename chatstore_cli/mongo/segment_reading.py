@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from pymongo.collection import Collection
@@ -126,10 +127,14 @@ class SegmentReader:
         for _ in range(_TIMES):
             head = self._head(document_id)
             try:
-                whole = list(chosen([head], selection))  # now the head's number is known
-                for number, segment in self.visible(session_id, head.version):
+                head.values("sequence")  # now its number is known
+                segments = self._arrays(session_id, head)
+                before = partial(_key_before, [array for _, array in segments])
+                whole = list(chosen([head], selection, before))
+                for number, array in segments:
                     if number > given:
-                        yield from self._runs([self._segment(segment)], selection)
+                        for elements, positions in chosen([array], selection, before):
+                            yield from elements.read(positions)
                         given = number
                 runs = [elements.read(positions) for elements, positions in whole]
             except MovedOn:  # messages that are still to be given went into segments meanwhile
@@ -144,8 +149,9 @@ class SegmentReader:
             head = self._head(document_id)
             try:
                 head.values("sequence")
-                segments = [self._segment(segment) for _, segment in self.visible(session_id, head.version)]
-                wanted = list(chosen([*segments, head], selection))
+                segments = self._arrays(session_id, head)
+                before = partial(_key_before, [array for _, array in segments])
+                wanted = list(chosen([*(array for _, array in segments), head], selection, before))
                 # The head is fetched first, for its oldest messages may move while those of the segments are given.
                 fetched = [elements.read(positions) for elements, positions in wanted if elements is head]
             except MovedOn:
@@ -158,15 +164,24 @@ class SegmentReader:
             return
         raise _unsettled(session_id)
 
-    def _runs(self, arrays: Sequence[StoredArray], selection: MessageSelection) -> Iterator[list[Any]]:
-        for elements, positions in chosen(arrays, selection):
-            yield from elements.read(positions)
-
     def _head(self, document_id: Any) -> StoredArray:
         return StoredArray(self._sessions, document_id, "messages", in_memory=self._in_memory, version=LAST_SEGMENT)
 
-    def _segment(self, segment: str) -> StoredArray:
-        return StoredArray(self._segments, segment, "messages", in_memory=self._in_memory)
+    def _arrays(self, session_id: str, head: StoredArray) -> list[tuple[int, StoredArray]]:
+        return [
+            (number, StoredArray(self._segments, segment, "messages", in_memory=self._in_memory))
+            for number, segment in self.visible(session_id, head.version)
+        ]
+
+
+def _key_before(segments: Sequence[StoredArray], elements: StoredArray) -> int | None:
+    """The sequence that the messages before those of a segment, or of the head, end with."""
+    place = next((place for place, segment in enumerate(segments) if segment is elements), len(segments))
+    for segment in reversed(segments[:place]):
+        numbers = [found for value in segment.values("sequence") if (found := whole_number(value)) is not None]
+        if numbers:
+            return max(numbers)
+    return None
 
 
 def _unsettled(session_id: str) -> Conflict:

@@ -192,12 +192,15 @@ def in_order(sequences: Sequence[Any]) -> Sequence[int]:
     return sorted(range(len(keys)), key=keys.__getitem__)
 
 
-def order_keys(sequences: Sequence[Any]) -> list[int]:
-    """What the messages of an array are ordered by: their own sequence, or where there is none their predecessor's."""
+def order_keys(sequences: Sequence[Any], before: int | None = None) -> list[int]:
+    """What the messages of an array are ordered by: their own sequence, or where there is none their predecessor's.
+
+    `before` is the key of what stands before the first of them, if anything does.
+    """
     if set(map(type, sequences)) <= {int}:
         return list(sequences)
     keys: list[int] = []
-    key = -(2**63)
+    key = -(2**63) if before is None else before
     for sequence in sequences:
         number = whole_number(sequence)
         key = key if number is None else number

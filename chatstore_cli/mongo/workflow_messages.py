@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from chatstore_cli.domain.message import GENERAL_AGENT
 from chatstore_cli.domain.queries import MessageSelection
+from chatstore_cli.mongo.bson_values import whole_number
 from chatstore_cli.mongo.raw_arrays import StoredArray
 from chatstore_cli.mongo.workflow_documents import order_keys
 
 
-def chosen(arrays: Sequence[StoredArray], selection: MessageSelection) -> Iterator[tuple[StoredArray, Sequence[int]]]:
-    """Which elements of which arrays are wanted, in order; general ones among them are still to be left out."""
+def chosen(
+    arrays: Sequence[StoredArray], selection: MessageSelection, key_before: Callable[[StoredArray], int | None]
+) -> Iterator[tuple[StoredArray, Sequence[int]]]:
+    """Which elements of which arrays are wanted, in order; general ones among them are still to be left out.
+
+    `key_before` gives the sequence that the messages before an array end with: its first ones may have none of their own.
+    """
+
+    def ordered(elements: StoredArray) -> tuple[Sequence[int], list[int]]:
+        sequences = elements.values("sequence")
+        before = None
+        if selection.after_sequence is not None and sequences and whole_number(sequences[0]) is None:
+            before = key_before(elements)
+        return _ordered(order_keys(sequences, before))
+
     if selection.last is None:
         for elements in arrays:
-            order, keys = _ordered(elements)
+            order, keys = ordered(elements)
             yield elements, order[_first_after(keys, selection) :]
         return
     wanted = selection.last
@@ -23,7 +37,7 @@ def chosen(arrays: Sequence[StoredArray], selection: MessageSelection) -> Iterat
     for elements in reversed(arrays):
         if wanted <= 0:
             break
-        order, keys = _ordered(elements)
+        order, keys = ordered(elements)
         start = len(order)
         shown = _shown(elements, selection)
         while start > _first_after(keys, selection) and wanted > 0:
@@ -33,9 +47,8 @@ def chosen(arrays: Sequence[StoredArray], selection: MessageSelection) -> Iterat
     yield from reversed(newest)
 
 
-def _ordered(elements: StoredArray) -> tuple[Sequence[int], list[int]]:
+def _ordered(keys: list[int]) -> tuple[Sequence[int], list[int]]:
     """Positions in order, and their keys in the same order."""
-    keys = order_keys(elements.values("sequence"))
     in_order = sorted(keys)
     if keys == in_order:
         return range(len(keys)), keys

@@ -34,9 +34,9 @@ from chatstore_cli.mongo.workflow_documents import (
     to_message,
     to_session,
 )
+from chatstore_cli.mongo.workflow_lookup import IDENTITY, is_storable, locate
 
 _COUNT = {"$cond": [{"$isArray": "$messages"}, {"$size": "$messages"}, 0]}
-_IDENTITY: Document = {"chat_id": 1}
 _FACTS: Document = {**dict.fromkeys(FACT_FIELDS, 1), "message_count": _COUNT, LAST_SEGMENT: 1, MOVED_MESSAGES: 1}
 
 _EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
@@ -54,6 +54,12 @@ _NO_DATE: tuple[Any, ...] = (
     {"$type": "date", "$lt": _EARLIEST},
     {"$type": "date", "$gt": _LATEST},
 )
+
+
+def segment_index_specs(collection: str) -> tuple[IndexSpec, ...]:
+    """The index of the segments, on the collection of that name."""
+    keys = (("chat_id", 1), ("messages.event_id", 1))
+    return (IndexSpec(collection, "chat_event_idx", keys, why="finds whether a moved message is there already"),)
 
 
 def index_specs(collection: str) -> tuple[IndexSpec, ...]:
@@ -105,7 +111,7 @@ class WorkflowLayout:
 
     def index_specs(self) -> tuple[IndexSpec, ...]:
         """The indexes that the layout needs."""
-        return index_specs(self._name)
+        return (*index_specs(self._name), *segment_index_specs(self._segments.name))
 
     def unanswerable(self, query: SessionQuery) -> list[str]:
         """Nothing: the documents have a field for every filter."""
@@ -183,21 +189,9 @@ class WorkflowLayout:
             session = to_session(found)
             return self._reader.counted([session], {session.session_id} if _has_number(found) else set())[0]
 
-    def _locate(self, session_id: str, fields: Document = _IDENTITY) -> Document | None:
-        if not _is_storable(session_id):
-            return None
-        with driver_errors(f"looking up session {session_id!r} in {self._name}"):
-            for field in ("chat_id", "_id"):
-                for value in id_values(session_id):
-                    match = {field: {"$eq": value}}
-                    if self._in_memory:
-                        found = self._sessions.find_one(match)
-                    else:
-                        facts: list[Document] = [{"$match": match}, {"$limit": 1}, {"$project": fields}]
-                        found = next(iter(self._sessions.aggregate(facts)), None)
-                    if found is not None:
-                        return found
-        return None
+    def _locate(self, session_id: str, fields: Document = IDENTITY) -> Document | None:
+        found: Document | None = locate(self._sessions, session_id, fields, in_memory=self._in_memory)
+        return found
 
     def all_facts(self, query: SessionQuery) -> Iterator[Session]:
         """Every session that matches."""
@@ -216,7 +210,10 @@ class WorkflowLayout:
 
     def remove(self, session_id: str, at: datetime) -> list[StoredPart]:
         """Delete a session's document and its segments, and remember that this was done on purpose."""
-        return remove_parts(self._connection, LAYOUT, session_id, self._parts(session_id), at)
+        # Segments once more, at the end: a move may have been between its steps when they were looked up.
+        late = {"_id": {"$gte": f"{session_id}:", "$lt": f"{session_id};"}, "chat_id": session_id}
+        parts = [*self._parts(session_id), (self._segments.name, late)]
+        return remove_parts(self._connection, LAYOUT, session_id, parts, at)
 
     def _parts(self, session_id: str) -> list[Part]:
         found = self._locate(session_id)
@@ -281,12 +278,7 @@ def _has_number(row: Document) -> bool:
 
 def _can_match(query: SessionQuery) -> bool:
     asked = (query.tenant_id, query.user_id, query.workflow)
-    return query.layout in (None, LAYOUT) and all(text is None or _is_storable(text) for text in asked)
-
-
-def _is_storable(text: str) -> bool:
-    """Whether BSON can hold the text at all: it cannot hold what a broken file name gives, a lone surrogate (FACTS A)."""
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+    return query.layout in (None, LAYOUT) and all(text is None or is_storable(text) for text in asked)
 
 
 def _branches(query: SessionQuery) -> list[list[Document]]:

@@ -1,0 +1,40 @@
+"""Finding the one document of a workflow session, whatever its variant keys it by (FACTS B)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pymongo.collection import Collection
+
+from chatstore_cli.mongo.connection import Document, driver_errors
+from chatstore_cli.mongo.identifiers import id_values
+
+IDENTITY: Document = {"chat_id": 1}
+
+
+def locate(
+    sessions: Collection[Document], session_id: str, fields: Document = IDENTITY, *, in_memory: bool = False
+) -> Any:
+    """The document with that chat_id, or else that `_id` (its text, or its ObjectId's hex), or None.
+
+    `fields` is what of it is wanted, as a projection that may compute; in memory all of it comes.
+    """
+    if not is_storable(session_id):
+        return None
+    with driver_errors(f"looking up session {session_id!r} in {sessions.name}"):
+        for field in ("chat_id", "_id"):
+            for value in id_values(session_id):
+                match = {field: {"$eq": value}}
+                if in_memory:
+                    found = sessions.find_one(match)
+                else:
+                    facts: list[Document] = [{"$match": match}, {"$limit": 1}, {"$project": fields}]
+                    found = next(iter(sessions.aggregate(facts)), None)
+                if found is not None:
+                    return found
+    return None
+
+
+def is_storable(text: str) -> bool:
+    """Whether BSON can hold the text at all: it cannot hold what a broken file name gives, a lone surrogate (FACTS A)."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)

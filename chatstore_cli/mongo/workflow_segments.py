@@ -1,0 +1,242 @@
+"""Moving the oldest messages of a session's document into segments, so that no instant loses or doubles one.
+
+A move has two steps, each of one document, so that it needs no transaction. (1) Insert segment n, a copy of the oldest
+messages, with a mark of its own; readers ignore it, as the head's `last_segment` is n - 1 or missing. (2) One update of
+the head takes exactly those messages away and sets `last_segment: n`. Its filter holds the whole of what is taken: a
+head whose messages were edited meanwhile does not match.
+
+A move that stops in between leaves an orphan, segment n. The next move adopts it where the head's messages are still
+those, and else removes it. Several movers may be at work on one head, so both have rules:
+- Who adopts an orphan puts a mark of its own in place of the one it saw; who removes one removes it by its mark.
+- Before removing it, the head's `segment_fence` is raised, and step 2 asks for the fence that its mover saw before it
+  made or adopted the segment. So no step 2 in flight can count on a segment that is being removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import pymongo.errors as driver
+from bson import ObjectId
+
+from chatstore_cli.config import Settings
+from chatstore_cli.domain.errors import Conflict, NotFound
+from chatstore_cli.domain.segments import SEGMENT_BYTES, HeadSize, Move
+from chatstore_cli.mongo.bson_values import whole_number
+from chatstore_cli.mongo.connection import Connection, Document, driver_errors
+from chatstore_cli.mongo.raw_messages import RAW, RawDocument, with_messages
+from chatstore_cli.mongo.segment_reading import LAST_SEGMENT, MOVE, MOVED_MESSAGES, SegmentReader
+from chatstore_cli.mongo.workflow_documents import in_order, session_id_of
+from chatstore_cli.mongo.workflow_lookup import locate
+
+FENCE = "segment_fence"
+_TIMES = 50
+_ALL = 2**31 - 1
+_MESSAGES: Document = {"$cond": [{"$isArray": "$messages"}, "$messages", []]}
+
+
+class _Head(NamedTuple):
+    """A head as one answer gave it, and in which order its messages are read."""
+
+    session_id: str
+    document_id: Any
+    stored: RawDocument
+    order: Sequence[int]
+    sequences: list[Any]
+
+    @property
+    def guard(self) -> Document:
+        """What a head matches in which nothing has moved since, and no segment been removed."""
+        fields = ((LAST_SEGMENT, self.stored.value(LAST_SEGMENT)), (FENCE, self.stored.value(FENCE)))
+        return {"_id": {"$eq": self.document_id}, **{field: {"$eq": value} for field, value in fields}}
+
+
+class MongoSegmentStore:
+    """Heads and segments of the workflow layout. In memory (mongomock), which has no limit of size, nothing moves."""
+
+    def __init__(self, connection: Connection, settings: Settings) -> None:
+        self._in_memory = connection.in_memory
+        self._sessions = connection.collection(settings.sessions_collection)
+        self._segments = connection.collection(settings.layouts.workflow.segments)
+        self._reader = SegmentReader(self._sessions, self._segments, in_memory=connection.in_memory)
+
+    def head(self, session_id: str) -> HeadSize | None:
+        """How large the head is; None where there is no such session. The server reads the whole document."""
+        facts = {"count": {"$size": _MESSAGES}, "size": {"$bsonSize": "$$ROOT"}, LAST_SEGMENT: 1}
+        found = locate(self._sessions, session_id, facts, in_memory=self._in_memory)
+        if found is None:
+            return None
+        if self._in_memory:
+            return HeadSize(session_id, 0, 0)
+        return HeadSize(session_id, found["size"], found["count"], whole_number(found.get(LAST_SEGMENT)))
+
+    def move_oldest(
+        self, session_id: str, *, keep_messages: int = 0, at_most_bytes: int = SEGMENT_BYTES
+    ) -> Move | None:
+        """Move the oldest messages into the next segment, as many as fit in `at_most_bytes` and at least one.
+
+        `keep_messages` of them stay. None where there is nothing to move. Killed at any instant, and done by several at
+        once, it loses and doubles nothing. Raises NotFound; Conflict where the messages kept being rewritten meanwhile.
+        """
+        if self._in_memory:
+            return None
+        with driver_errors(f"moving messages of session {session_id!r} into {self._segments.name}"):
+            for _ in range(_TIMES):
+                head = self._read(session_id)
+                movable = len(head.stored) - keep_messages
+                count = _cut(head, movable, at_most_bytes) if movable > 0 else 0
+                if count == 0:
+                    return None
+                moved = self._move(head, count)
+                if moved is not None:
+                    return moved
+        raise Conflict(
+            what=f"The messages of session {session_id!r} were rewritten whenever they were about to be moved.",
+            hint="Nothing is lost. Try again when it is quieter.",
+        )
+
+    def _read(self, session_id: str) -> _Head:
+        found = locate(self._sessions, session_id)
+        wanted = {"chat_id": 1, "messages": 1, LAST_SEGMENT: 1, FENCE: 1, MOVED_MESSAGES: 1}
+        raw = self._sessions.with_options(codec_options=RAW)
+        document = None if found is None else raw.find_one({"_id": {"$eq": found["_id"]}}, wanted)
+        if found is None or document is None:
+            raise NotFound(kind_of_thing="session", name=session_id, where=f" in {self._sessions.name}")
+        stored = RawDocument(document)
+        sequences = stored.sequences()
+        return _Head(session_id_of(found), found["_id"], stored, in_order(sequences), sequences)
+
+    # --- a move ------------------------------------------------------------------------------------------------------
+
+    def _move(self, head: _Head, count: int) -> Move | None:
+        """One attempt; None where it has to begin anew."""
+        seen = self._reader.visible(head.session_id, head.stored.value(LAST_SEGMENT))
+        number = 1 + max([0, whole_number(head.stored.value(LAST_SEGMENT)) or 0, *(number for number, _ in seen)])
+        segment_id, mark = f"{head.session_id}:{number}", ObjectId()
+        positions = head.order[:count]
+        fields = _segment_fields(head, number, segment_id, mark, positions)
+        try:
+            self._segments.insert_one(with_messages(fields, head.stored.array_of(positions)))
+        except driver.DuplicateKeyError:
+            adopted = self._adopt(head, segment_id, mark)
+            if adopted is None:
+                return None
+            positions = adopted
+        if not self._take_away(head, number, positions, seen):
+            self._clear(head, segment_id, mark)
+            return None
+        return Move(number, len(positions), sum(map(head.stored.size, positions)))
+
+    def _take_away(self, head: _Head, number: int, positions: Sequence[int], seen: list[tuple[int, str]]) -> bool:
+        """Step 2."""
+        before = whole_number(head.stored.value(MOVED_MESSAGES))
+        if before is None or whole_number(head.stored.value(LAST_SEGMENT)) is None:
+            before = self._count_of([segment for _, segment in seen])
+        taken = set(positions)
+        staying = [position for position in range(len(head.stored)) if position not in taken]
+        same = {
+            "$eq": [
+                {"moved": _slices(positions)},
+                {"$literal": with_messages({}, head.stored.array_of(positions), "moved")},
+            ]
+        }
+        changed = {
+            "messages": _slices(staying, from_then_on=len(head.stored)),
+            LAST_SEGMENT: number,
+            MOVED_MESSAGES: before + len(positions),
+        }
+        return self._sessions.update_one({**head.guard, "$expr": same}, [{"$set": changed}]).matched_count == 1
+
+    def _count_of(self, segments: list[str]) -> int:
+        sizes = self._segments.aggregate(
+            [{"$match": {"_id": {"$in": segments}}}, {"$project": {"count": {"$size": _MESSAGES}}}]
+        )
+        return sum(row["count"] for row in sizes)
+
+    # --- orphans -----------------------------------------------------------------------------------------------------
+
+    def _adopt(self, head: _Head, segment_id: str, mark: ObjectId) -> Sequence[int] | None:
+        """Make the segment that is there ours, and give which messages it has; None where they are not the head's."""
+        found = self._segments.with_options(codec_options=RAW).find_one({"_id": segment_id})
+        if found is None:
+            return None
+        orphan = RawDocument(found)
+        if orphan.value(MOVE) is None:
+            raise Conflict(
+                what=f"{self._segments.name} has a document {segment_id!r} that chatstore has not written.",
+                hint=f"The next messages of session {head.session_id!r} would go there. Look at it, and rename or delete it.",
+            )
+        ours = self._segments.update_one({"_id": segment_id, MOVE: orphan.value(MOVE)}, {"$set": {MOVE: mark}})
+        if ours.matched_count != 1:
+            return None
+        positions = head.order[: len(orphan)]
+        if len(positions) == len(orphan) > 0 and all(
+            orphan.message(place) == head.stored.message(position) for place, position in enumerate(positions)
+        ):
+            return positions
+        self._clear(head, segment_id, mark)
+        return None
+
+    def _clear(self, head: _Head, segment_id: str, mark: ObjectId) -> None:
+        """Remove a segment that does not count and never will; nothing happens where the head has moved on."""
+        raised = self._sessions.update_one(head.guard, {"$inc": {FENCE: 1}})
+        is_gone = raised.matched_count == 0 and self._sessions.find_one({"_id": head.document_id}, {"_id": 1}) is None
+        if raised.matched_count == 1 or is_gone:
+            self._segments.delete_one({"_id": segment_id, MOVE: mark})
+
+
+def _cut(head: _Head, movable: int, at_most_bytes: int) -> int:
+    """How many messages to move: what fits, up to one that has a sequence of its own; 0 where nothing can be cut off.
+
+    One without a sequence stays behind the one that it was stored after. Where the array is in order, that is also so
+    when only the first of the two moves; where it is not, they stay together.
+    """
+    count = size = 0
+    while count < movable:
+        size += head.stored.size(head.order[count])
+        if size > at_most_bytes and count:
+            break
+        count += 1
+    total = len(head.order)
+    in_order = all(position == place for place, position in enumerate(head.order))
+    lowest = count // 2 if in_order else 0
+    for cut in (*range(count, lowest, -1), *(() if in_order else range(count + 1, movable + 1))):
+        if cut == total or whole_number(head.sequences[head.order[cut]]) is not None:
+            return int(cut)
+    return count if in_order else 0
+
+
+def _segment_fields(
+    head: _Head, number: int, segment_id: str, mark: ObjectId, positions: Sequence[int]
+) -> dict[str, Any]:
+    numbers = [found for position in positions if (found := whole_number(head.sequences[position])) is not None]
+    return {
+        "_id": segment_id,
+        "chat_id": head.session_id,
+        "segment": number,
+        MOVE: mark,
+        "moved_at": datetime.now(UTC),
+        "message_count": len(positions),
+        "first_sequence": min(numbers, default=None),
+        "last_sequence": max(numbers, default=None),
+        "bytes": sum(map(head.stored.size, positions)),
+    }
+
+
+def _slices(positions: Sequence[int], *, from_then_on: int | None = None) -> Document:
+    """An expression for the messages at these positions, in their order, and for all from a position on."""
+    runs: list[list[int]] = []
+    for position in positions:
+        if runs and position == runs[-1][0] + runs[-1][1]:
+            runs[-1][1] += 1
+        else:
+            runs.append([position, 1])
+    if from_then_on is not None:
+        if runs and sum(runs[-1]) == from_then_on:
+            runs[-1][1] = _ALL
+        else:
+            runs.append([from_then_on, _ALL])
+    slices = [{"$slice": [_MESSAGES, start, length]} for start, length in runs]
+    return slices[0] if len(slices) == 1 else {"$concatArrays": slices}

@@ -1,0 +1,463 @@
+"""Moving the oldest messages of long sessions into segments: readers see the same before, in between and after."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from bson import Decimal128, Int64, ObjectId, Regex
+from hypothesis import given, settings
+from hypothesis import strategies as some
+
+from chatstore_cli.config import Settings
+from chatstore_cli.core.segments import SegmentKeeper
+from chatstore_cli.domain.errors import Conflict, NotFound
+from chatstore_cli.domain.queries import MessageSelection, SessionQuery
+from chatstore_cli.domain.segments import HeadSize, Move
+from chatstore_cli.mongo.connection import Connection
+from chatstore_cli.mongo.layouts.workflow import WorkflowLayout
+from chatstore_cli.mongo.workflow_segments import FENCE, MongoSegmentStore
+
+EVERYTHING = MessageSelection()
+SOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+Document = dict[str, Any]
+
+
+def message(number: int, sequence: int | None, **more: Any) -> Document:
+    """A message whose content would be an expression and a path, were it taken for one."""
+    content: Any = [f"message {number}", {"$literal": "$messages", "a.b": {"$x": 1}}]
+    numbered = {} if sequence is None else {"sequence": sequence}
+    return {"role": "user", "content": content, "event_id": f"e{number}", **numbered, **more}
+
+
+def shuffled(count: int) -> list[int]:
+    """The same disorder each time."""
+    order = list(range(count))
+    random.Random(20260302).shuffle(order)
+    return order
+
+
+COUNT = 120
+ORDERS: dict[str, list[int | None]] = {
+    "in order": list(range(COUNT)),
+    "with gaps and doubles": [number // 2 * 3 for number in range(COUNT)],
+    "without sequences": [None] * COUNT,
+    "shuffled": [*shuffled(COUNT)],
+    "shuffled, two of three without": [number if number % 3 == 0 else None for number in shuffled(COUNT)],
+    "numbered only at first": [*range(5), *[None] * (COUNT - 5)],
+    "numbered only later": [*[None] * (COUNT - 5), *range(5)],
+}
+HEADS: dict[str, Document] = {
+    "A": {"enterprise_id": ObjectId(), "is_complete": False, "last_updated": SOON},
+    "B": {"enterprise_id": "acme", "status": "in_progress", "last_updated_at": SOON.replace(tzinfo=None)},
+    "C": {"_id": "chat", "enterprise_id": "acme", "status": 0},
+    "D": {"_id": "chat", "app_id": "acme", "status": 1},
+    "E": {"_id": "chat", "app_id": "acme", "status": 2, "failed_at": SOON},
+    "ours": {"enterprise_id": "acme", "status": 0, "updated_at": SOON, "last_sequence": COUNT - 1},
+}
+
+
+@pytest.fixture
+def layout(connection: Connection) -> WorkflowLayout:
+    """The readers."""
+    return WorkflowLayout(connection, Settings())
+
+
+@pytest.fixture
+def store(connection: Connection) -> MongoSegmentStore:
+    """What moves messages."""
+    return MongoSegmentStore(connection, Settings())
+
+
+def head_of(variant: str, messages: list[Any]) -> Document:
+    """A document of one of the variants of FACTS B, with session id `chat`."""
+    document = {**HEADS[variant], "messages": messages, "odd": {"$key": 1}}
+    return document if "_id" in document else {**document, "chat_id": "chat"}
+
+
+def answers(layout: WorkflowLayout) -> list[Any]:
+    """All that readers say of the session."""
+    selections = [EVERYTHING, *(MessageSelection(last=last) for last in (1, 7, 60, COUNT, 500))]
+    selections += [MessageSelection(after_sequence=after) for after in (-1, 0, 3, 50, 110)]
+    selections += [MessageSelection(last=3, after_sequence=50), MessageSelection(include_general=False, last=40)]
+    found = [list(layout.messages("chat", selection)) for selection in selections]
+    return [*found, layout.find("chat"), list(layout.all_facts(SessionQuery())), page(layout)]
+
+
+def page(layout: WorkflowLayout) -> list[Any]:
+    """The first page of the list."""
+    return list(layout.newest_first(SessionQuery(), None, 10))
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_readers_see_the_same_whatever_the_order_of_the_array(
+    connection: Connection, layout: WorkflowLayout, store: MongoSegmentStore, order: str
+):
+    messages = [message(number, sequence) for number, sequence in enumerate(ORDERS[order])]
+    messages[70]["source"] = "general_agent"
+    connection.collection("chat_sessions").insert_one(head_of("ours", messages))
+    before = answers(layout)
+    moves = 0
+    while store.move_oldest("chat", keep_messages=10, at_most_bytes=2_500) is not None:
+        moves += 1
+        assert answers(layout) == before
+    head = store.head("chat")
+    assert moves > 4 and head is not None and head.message_count < 40 and head.last_segment == moves
+
+
+@pytest.mark.parametrize("variant", HEADS)
+def test_documents_of_every_variant_are_split(
+    connection: Connection, layout: WorkflowLayout, store: MongoSegmentStore, variant: str
+):
+    stored = head_of(variant, [message(number, number) for number in range(COUNT)])
+    connection.collection("chat_sessions").insert_one(dict(stored))
+    before = answers(layout)
+    assert store.move_oldest("chat", at_most_bytes=5_000) is not None
+    assert store.move_oldest("chat", at_most_bytes=5_000) is not None
+    assert answers(layout) == before
+    head = connection.collection("chat_sessions").find_one({}) or {}
+    kept = {name: value for name, value in head.items() if name in stored and name not in ("messages", "_id")}
+    assert set(head) - set(stored) <= {"_id", "last_segment", "moved_messages"}
+    assert {**stored, **kept} == stored or variant == "B"  # a naive date comes back aware
+    segments = list(connection.collection("chat_session_segments").find().sort("segment"))
+    assert [segment["_id"] for segment in segments] == ["chat:1", "chat:2"]
+    assert [segment["chat_id"] for segment in segments] == ["chat", "chat"]
+    assert segments[0]["last_sequence"] + 1 == segments[1]["first_sequence"]
+
+
+def test_every_type_of_value_moves_as_it_is(connection: Connection, store: MongoSegmentStore):
+    odd: list[Any] = [
+        1, Int64(2), 2.0, Decimal128("1.10"), None, True, b"bytes", Regex("a.*", "i"), datetime(2026, 1, 1, tzinfo=UTC),
+        ObjectId(), "text", [1, [2, {"$deep": "$$ROOT"}]], {"": "", "a.b": 1, "$set": {"x": 1}}, float("inf"), "\u202e\0",
+    ]  # fmt: skip
+    messages = [*odd, *({"content": value, "sequence": number} for number, value in enumerate(odd))]
+    connection.collection("chat_sessions").insert_one({"chat_id": "chat", "messages": messages})
+    stored = connection.collection("chat_sessions").find_one({})
+    while store.move_oldest("chat", at_most_bytes=200) is not None:
+        pass
+    segments = connection.collection("chat_session_segments").find().sort("segment")
+    moved = [moved for segment in segments for moved in segment["messages"]]
+    assert [repr(each) for each in moved] == [repr(each) for each in (stored or {})["messages"]]
+
+
+def test_a_session_that_is_not_there_or_has_no_messages(connection: Connection, store: MongoSegmentStore):
+    assert store.head("chat") is None
+    with pytest.raises(NotFound):
+        store.move_oldest("chat")
+    for number, messages in enumerate(([], None, "text", {"0": 1})):
+        connection.collection("chat_sessions").insert_one({"chat_id": f"chat-{number}", "messages": messages})
+        assert store.move_oldest(f"chat-{number}") is None
+    assert connection.collection("chat_session_segments").count_documents({}) == 0
+
+
+@settings(max_examples=12)
+@given(
+    some.lists(some.one_of(some.none(), some.integers(-3, 30), some.floats(0, 9), some.text(max_size=2)), max_size=30),
+    some.lists(some.tuples(some.integers(0, 12), some.integers(1, 900)), min_size=1, max_size=4),
+)
+def test_any_disorder_and_any_moves_leave_the_readers_answers(
+    mongod: Any, mongo_client: Any, sequences: list[Any], moves: list[tuple[int, int]]
+):
+    from chatstore_cli.mongo.connection import connect
+
+    connection = connect(mongod.uri, "test_any_disorder", timeout_seconds=10)
+    for name in ("chat_sessions", "chat_session_segments"):
+        connection.collection(name).delete_many({})
+    messages: list[Any] = [message(number, sequence) for number, sequence in enumerate(sequences)]
+    connection.collection("chat_sessions").insert_one({"chat_id": "chat", "messages": [*messages, "no document"]})
+    layout, store = WorkflowLayout(connection, Settings()), MongoSegmentStore(connection, Settings())
+    before = answers(layout)
+    for keep, at_most in moves:
+        store.move_oldest("chat", keep_messages=keep, at_most_bytes=at_most)
+        assert answers(layout) == before
+
+
+# --- segments that do not count --------------------------------------------------------------------------------------
+
+
+def test_segments_of_another_writer_are_read_with_a_head_that_names_no_number(
+    connection: Connection, layout: WorkflowLayout, store: MongoSegmentStore
+):
+    segments = [
+        {"_id": f"chat:{n}", "messages": [message(9 * n + each, 9 * n + each) for each in range(9)]} for n in range(3)
+    ]
+    connection.collection("chat_session_segments").insert_many(segments)
+    rest = [message(number, number) for number in range(27, 60)]
+    connection.collection("chat_sessions").insert_one(head_of("ours", rest))
+    before = answers(layout)
+    assert [each.sequence for each in before[0]] == list(range(60))
+    move = store.move_oldest("chat", at_most_bytes=1_000)
+    assert move is not None and move.segment == 3
+    assert answers(layout) == before
+    head = connection.collection("chat_sessions").find_one({}) or {}
+    assert head["moved_messages"] == 27 + move.message_count
+
+
+def orphan_of(connection: Connection, store: MongoSegmentStore) -> Document:
+    """Stop a move between its two steps: the head as it was, and the segment there."""
+    sessions, segments = connection.collection("chat_sessions"), connection.collection("chat_session_segments")
+    before = sessions.find_one({})
+    assert before is not None and store.move_oldest("chat", at_most_bytes=2_000) is not None
+    sessions.replace_one({"_id": before["_id"]}, before)
+    (orphan,) = segments.find({"segment": before.get("last_segment", 0) + 1})
+    return orphan
+
+
+@pytest.mark.parametrize("moves_before", [0, 1])
+def test_what_a_move_that_stopped_half_way_left_does_not_count_and_is_adopted(
+    connection: Connection, layout: WorkflowLayout, store: MongoSegmentStore, moves_before: int
+):
+    messages = [message(number, number) for number in range(COUNT)]
+    connection.collection("chat_sessions").insert_one(head_of("ours", messages))
+    before = answers(layout)
+    for _ in range(moves_before):
+        store.move_oldest("chat", at_most_bytes=2_000)
+    orphan = orphan_of(connection, store)
+    assert answers(layout) == before
+    move = store.move_oldest("chat", at_most_bytes=100)
+    assert move == Move(moves_before + 1, orphan["message_count"], orphan["bytes"])
+    assert answers(layout) == before
+
+
+def test_what_was_left_of_messages_that_have_changed_since_is_removed(
+    connection: Connection, layout: WorkflowLayout, store: MongoSegmentStore
+):
+    sessions = connection.collection("chat_sessions")
+    sessions.insert_one(head_of("ours", [message(number, number) for number in range(COUNT)]))
+    orphan = orphan_of(connection, store)
+    sessions.update_one({}, {"$set": {"messages.3.content": "edited"}})
+    before = answers(layout)
+    move = store.move_oldest("chat", at_most_bytes=2_000)
+    assert move is not None and move.segment == 1
+    assert answers(layout) == before and before[0][3].content == "edited"
+    (segment,) = connection.collection("chat_session_segments").find({})
+    assert segment["move"] != orphan["move"]
+    assert (sessions.find_one({}) or {})[FENCE] == 1
+
+
+def test_a_move_in_flight_cannot_count_on_a_segment_that_another_removed(
+    connection: Connection, layout: WorkflowLayout, store: MongoSegmentStore, monkeypatch: pytest.MonkeyPatch
+):
+    """The messages are edited and edited back: what the first mover copied is there again, but its copy is not."""
+    sessions = connection.collection("chat_sessions")
+    sessions.insert_one(head_of("ours", [message(number, number) for number in range(COUNT)]))
+    before = answers(layout)
+    original = (sessions.find_one({}) or {})["messages"][3]["content"]
+    take_away = MongoSegmentStore._take_away
+    stopped = []
+
+    def stop(self: Any, *arguments: Any) -> bool:
+        stopped.append((self, arguments))
+        return False
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MongoSegmentStore, "_take_away", stop)
+        patched.setattr(MongoSegmentStore, "_clear", lambda *_: None)
+        patched.setattr("chatstore_cli.mongo.workflow_segments._TIMES", 1)
+        with pytest.raises(Conflict):
+            store.move_oldest("chat", at_most_bytes=2_000)
+    sessions.update_one({}, {"$set": {"messages.3.content": "edited"}})
+    with monkeypatch.context() as patched:
+        patched.setattr("chatstore_cli.mongo.workflow_segments._TIMES", 1)
+        with pytest.raises(Conflict):  # it removes what the first one left, and would begin anew
+            MongoSegmentStore(connection, Settings()).move_oldest("chat", at_most_bytes=2_000)
+    sessions.update_one({}, {"$set": {"messages.3.content": original}})
+    mover, arguments = stopped[0]
+    assert not take_away(mover, *arguments), "it took messages away whose copy was removed"
+    assert answers(layout) == before
+
+
+def test_a_document_that_somebody_else_put_in_the_way_is_named_and_left(
+    connection: Connection, layout: WorkflowLayout, store: MongoSegmentStore
+):
+    connection.collection("chat_sessions").insert_one(head_of("ours", [message(1, 1), message(2, 2)]))
+    connection.collection("chat_sessions").update_one({}, {"$set": {"last_segment": 0}})
+    foreign = {"_id": "chat:1", "messages": ["theirs"]}
+    connection.collection("chat_session_segments").insert_one(foreign)
+    before = answers(layout)
+    with pytest.raises(Conflict, match="'chat:1' that chatstore has not written"):
+        store.move_oldest("chat")
+    assert list(connection.collection("chat_session_segments").find()) == [foreign]
+    assert answers(layout) == before
+
+
+def test_a_session_that_is_deleted_while_messages_move_leaves_nothing(
+    connection: Connection, layout: WorkflowLayout, store: MongoSegmentStore, monkeypatch: pytest.MonkeyPatch
+):
+    connection.collection("chat_sessions").insert_one(head_of("ours", [message(n, n) for n in range(COUNT)]))
+    store.move_oldest("chat", at_most_bytes=1_000)
+    take_away = MongoSegmentStore._take_away
+
+    def delete_first(self: Any, *arguments: Any) -> bool:
+        layout.remove("chat", SOON)
+        connection.collection("chat_session_segments")
+        return take_away(self, *arguments)
+
+    monkeypatch.setattr(MongoSegmentStore, "_take_away", delete_first)
+    with pytest.raises(NotFound):
+        store.move_oldest("chat", at_most_bytes=1_000)
+    assert connection.collection("chat_session_segments").count_documents({}) == 0
+
+
+# --- readers and writers meanwhile -----------------------------------------------------------------------------------
+
+
+def test_who_reads_and_who_appends_meanwhile_sees_and_loses_nothing(
+    connection: Connection, layout: WorkflowLayout, store: MongoSegmentStore
+):
+    sessions = connection.collection("chat_sessions")
+    sessions.insert_one(head_of("ours", [message(number, number) for number in range(300)]))
+    stop = threading.Event()
+    wrong: list[Any] = []
+    seen = {"readings": 0}
+
+    def read(selection: MessageSelection, expected: Callable[[list[int | None]], bool]) -> None:
+        while not stop.is_set():
+            numbers = [each.sequence for each in layout.messages("chat", selection)]
+            seen["readings"] += 1
+            if not expected(numbers):
+                wrong.append(numbers)
+                return
+
+    def in_order(numbers: list[int | None]) -> bool:
+        return numbers == list(range(len(numbers))) and len(numbers) >= 300
+
+    def newest(numbers: list[int | None]) -> bool:
+        first = numbers[0] or 0
+        return len(numbers) == 250 and numbers == list(range(first, first + 250))
+
+    def count() -> None:
+        least = 300
+        while not stop.is_set():
+            found = [layout.find("chat"), page(layout)[0], next(layout.all_facts(SessionQuery()))]
+            for session in found:
+                if session is None or session.message_count < least:
+                    wrong.append(session)
+                    return
+                least = session.message_count
+
+    def append() -> None:
+        for number in range(300, 900):
+            sessions.update_one({"chat_id": "chat"}, {"$push": {"messages": message(number, number)}})
+
+    threads = [
+        threading.Thread(target=read, args=(EVERYTHING, in_order)),
+        threading.Thread(target=read, args=(MessageSelection(last=250), newest)),
+        threading.Thread(target=count),
+    ]
+    writer = threading.Thread(target=append)
+    for thread in (*threads, writer):
+        thread.start()
+    movers = [MongoSegmentStore(connection, Settings()) for _ in range(2)]
+    try:
+        while writer.is_alive():
+            for mover in movers:
+                mover.move_oldest("chat", keep_messages=20, at_most_bytes=800)
+    finally:
+        writer.join()
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert wrong == []
+    assert seen["readings"] > 10
+    assert [each.sequence for each in layout.messages("chat", EVERYTHING)] == list(range(900))
+
+
+# --- when ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_document_that_the_server_would_refuse_to_grow_is_given_room(
+    connection: Connection, layout: WorkflowLayout, store: MongoSegmentStore
+):
+    from pymongo.errors import OperationFailure
+
+    sessions = connection.collection("chat_sessions")
+    large = [message(number, number, padding="x" * 16_384) for number in range(1_011)]
+    sessions.insert_one(head_of("C", large))
+    next_one = message(1_011, 1_011, padding="y" * 400_000)
+    with pytest.raises(OperationFailure):
+        sessions.update_one({}, {"$push": {"messages": next_one}})
+    keeper = SegmentKeeper(store)
+    assert keeper.make_room("chat", 400_200) == 2
+    sessions.update_one({}, {"$push": {"messages": next_one}})
+    assert keeper.after_append("chat", 400_200) is None
+    assert [each.sequence for each in layout.messages("chat", EVERYTHING)] == list(range(1_012))
+    assert keeper.make_room("chat", 17 << 20) is None
+
+
+def test_small_segments_keep_the_document_small(
+    connection: Connection, layout: WorkflowLayout, store: MongoSegmentStore
+):
+    sessions = connection.collection("chat_sessions")
+    sessions.insert_one(head_of("ours", []))
+    keeper = SegmentKeeper(store, segment_messages=10)
+    numbers = []
+    for number in range(100):
+        sessions.update_one({"chat_id": "chat"}, {"$push": {"messages": message(number, number)}})
+        numbers.append(keeper.after_append("chat", 150))
+        head = store.head("chat")
+        assert head is not None and head.message_count < 20
+    assert [number for number in numbers if number is not None] == list(range(1, 10))
+    assert [each.sequence for each in layout.messages("chat", EVERYTHING)] == list(range(100))
+    assert set(connection.collection("chat_session_segments").distinct("message_count")) == {10}
+
+
+class Shelf:
+    """A store that counts what it is asked."""
+
+    def __init__(self, head: HeadSize | None) -> None:
+        self.size = head
+        self.looks = self.moves = 0
+        self.error: Exception | None = None
+
+    def head(self, session_id: str) -> HeadSize | None:
+        """As it was put here."""
+        self.looks += 1
+        return self.size
+
+    def move_oldest(self, session_id: str, *, keep_messages: int = 0, at_most_bytes: int = 0) -> Move | None:
+        """Nothing moves, or an error."""
+        self.moves += 1
+        if self.error is not None:
+            raise self.error
+        return None
+
+
+def test_a_head_is_looked_at_rarely():
+    shelf = Shelf(HeadSize("chat", 1_000, 1))
+    keeper = SegmentKeeper(shelf)
+    for _ in range(10_000):
+        assert keeper.after_append("chat", 500) is None
+    assert shelf.looks == 1 and shelf.moves == 0
+    for number in range(2_000):
+        keeper.after_append(f"chat-{number}", 500)
+    assert shelf.looks == 2_001
+    keeper.after_append("chat", 500)
+    assert shelf.looks == 2_002, "what is remembered must be bounded"
+
+
+def test_a_move_that_fails_does_not_make_the_append_fail():
+    told: list[str] = []
+    shelf = Shelf(HeadSize("chat", 13 << 20, 1))
+    shelf.error = Conflict(what="They kept moving.")
+    keeper = SegmentKeeper(shelf, warn=told.append)
+    assert keeper.after_append("chat", 500) is None
+    assert told == ["Session 'chat': its oldest messages could not be moved. They kept moving."]
+    for _ in range(700):
+        keeper.after_append("chat", 500)
+    assert shelf.moves == 2
+    with pytest.raises(Conflict):
+        keeper.make_room("chat", 500)
+
+
+def test_a_head_that_is_gone_or_cannot_shrink_is_left_alone():
+    assert SegmentKeeper(Shelf(None)).after_append("chat", 500) is None
+    shelf = Shelf(HeadSize("chat", 13 << 20, 1))
+    keeper = SegmentKeeper(shelf)
+    for _ in range(100):
+        assert keeper.after_append("chat", 500) is None
+    assert shelf.moves == 1
