@@ -1,0 +1,107 @@
+"""The usage ledger: what agents' clients reported, row by row, and the ports around it.
+
+A client's summary is cumulative: it says what the client has used since its run began. So per (chat, run, agent, model)
+the maximum of each number counts, and late, repeated or reordered reports change nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple, Protocol
+
+MOST_TOKENS = 10**12
+"""One report of more tokens than this is a mistake of who reported it, as is a cost above it."""
+
+
+@dataclass(frozen=True, slots=True)
+class UsageSnapshot:
+    """What one client had used of one model, since its run began, when it said so.
+
+    Counts are tokens, from 0 to MOST_TOKENS; `cached_tokens` is a part of the prompt's, None where nobody said.
+    `cost` is None where unknown, never negative. `event_id` is the id of the event that told it, None where it has
+    none; the same event of the same chat is stored once per model, whatever else is said about it.
+    """
+
+    event_id: str | None
+    chat_id: str
+    run: int
+    tenant_id: str | None
+    user_id: str | None
+    workflow: str | None
+    agent: str | None
+    model: str | None
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    at: datetime
+    cached_tokens: int | None = None
+    cost: Decimal | None = None
+
+
+class Counters(NamedTuple):
+    """What a session's counters say, or should say. `cost` is None where nothing is known of it."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    total_tokens: int = 0
+    cost: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """A stored snapshot; `applied` says whether the session's counters are known to include it."""
+
+    row_id: str
+    snapshot: UsageSnapshot
+    applied: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SessionCounters:
+    """A session's counters as they stand, and what they were before its first ledger row (None: not noted yet)."""
+
+    chat_id: str
+    now: Counters
+    before: Counters | None
+
+
+class UsageLedger(Protocol):
+    """Where snapshots are kept, and the counters of the sessions that they belong to."""
+
+    def insert(self, snapshots: Mapping[str, UsageSnapshot]) -> set[str]:
+        """Store rows by their ids; gives the ids that were not there yet."""
+        ...
+
+    def sums(self, chat_id: str) -> Counters:
+        """The sum, over run, agent and model, of the maxima of a chat's rows."""
+        ...
+
+    def raise_counters(self, chat_id: str, sums: Counters) -> bool:
+        """Make the session's counters at least what they were before its ledger plus `sums`; False without a session.
+
+        Done again, late or by several at once it changes nothing: a smaller sum never lowers them.
+        """
+        ...
+
+    def mark_applied(self, row_ids: Sequence[str]) -> None:
+        """Note that the counters include these rows."""
+        ...
+
+    def rows(self, chat_id: str) -> Iterator[LedgerRow]:
+        """A chat's rows by time."""
+        ...
+
+    def counters(self, chat_id: str) -> SessionCounters | None:
+        """The counters of a session; None where there is no such session."""
+        ...
+
+    def set_counters(self, chat_id: str, seen: Counters, wanted: Counters) -> bool:
+        """Replace counters that are still as they were seen; False where they are not."""
+        ...
+
+    def chats(self) -> Iterator[tuple[str, Counters]]:
+        """Every chat of the ledger with its sums."""
+        ...
