@@ -1,0 +1,305 @@
+"""Keeping the chats of AG2 agents: each event is stored as it comes, each turn once, so that a chat can be resumed."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from chatstore_cli.core.ag2_events import USER_NAMES, read_event
+from chatstore_cli.core.chat_echo import echo_of, is_echo
+from chatstore_cli.core.chat_lifecycle import ChatLifecycle, Step
+from chatstore_cli.core.chat_states import KnownChats, checked_chat, checked_id
+from chatstore_cli.core.segments import SegmentKeeper
+from chatstore_cli.domain.chat_events import (
+    AgentTurn,
+    NothingToStore,
+    RunEnded,
+    RunFailed,
+    UnknownEvent,
+    UsageOwner,
+    UsageReport,
+)
+from chatstore_cli.domain.chat_writing import (
+    Appended,
+    ChatState,
+    ChatWriter,
+    NewChat,
+    NoRoom,
+    SavedAs,
+    SavedEvent,
+    StatusChange,
+    Transition,
+)
+from chatstore_cli.domain.errors import BadValue, Conflict, DocumentRefused
+from chatstore_cli.domain.ports import SessionReader
+from chatstore_cli.domain.queries import MessageSelection
+from chatstore_cli.domain.repairs import Repairs
+from chatstore_cli.domain.session import SessionStatus
+from chatstore_cli.domain.times import Clock, utc_now
+from chatstore_cli.transcripts import ag2
+
+_ATTEMPTS = 200
+_HURRIED = 3
+_OWNERS = 1_000
+
+Done = TypeVar("Done")
+
+
+@dataclass(frozen=True, slots=True)
+class ResumedChat:
+    """A chat that is about to go on.
+
+    `messages` is what `GroupChatManager.resume` takes, without those of the general agent; `status` and `paused` are
+    how the chat was found; `run` is the run that begins now; `notes` say what had to be changed in the history.
+    """
+
+    chat_id: str
+    run: int
+    status: SessionStatus
+    paused: bool
+    messages: list[dict[str, Any]]
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class EventPorts:
+    """What the manager works on. Without `keeper` a document grows until the server refuses it."""
+
+    writer: ChatWriter
+    reader: SessionReader
+    keeper: SegmentKeeper | None = None
+    warn: Callable[[str], None] = lambda _: None
+    clock: Clock = utc_now
+
+
+class AG2PersistenceManager:
+    """Stores what AG2's agents emit, chat by chat. May be used from several threads and processes at once.
+
+    `user_names` are speakers to be taken as the user, besides the usual ones; in any case.
+    """
+
+    def __init__(self, ports: EventPorts, *, user_names: Collection[str] = ()) -> None:
+        self._writer, self._reader, self._keeper = ports.writer, ports.reader, ports.keeper
+        self._warn, self._clock = ports.warn, ports.clock
+        self._user_names = USER_NAMES | {name.lower() for name in user_names}
+        self._chats = KnownChats(ports.writer, ports.clock)
+        self._lifecycle = ChatLifecycle(ports.writer, self._chats, ports.clock)
+        self._owners: OrderedDict[str, str] = OrderedDict()
+        self._warned: set[str] = set()
+        self.unknown_events: Counter[str] = Counter()
+        """How many events of each type came that nobody here has heard of."""
+
+    # --- events ------------------------------------------------------------------------------------------------------
+
+    def save_event(
+        self,
+        event: object,
+        *,
+        chat_id: str,
+        enterprise_id: str,
+        user_id: str | None = None,
+        workflow_name: str | None = None,
+        event_id: str | None = None,
+    ) -> SavedEvent:
+        """Store what an event of AG2 means for a chat: an object of `autogen.events`, its dump, or its JSON.
+
+        Called again with the same event it changes nothing. The chat is created by its first event. `event_id` is for
+        events that have no uuid of their own. Raises BadValue; Conflict where the chat is another tenant's or was
+        deleted on purpose; DocumentRefused for a message over 16 MiB; Unreachable, after which calling again is right.
+        """
+        meaning = read_event(event, user_names=self._user_names)
+        if isinstance(meaning, NothingToStore):
+            return SavedEvent(SavedAs.IGNORED)
+        if isinstance(meaning, UnknownEvent):
+            self.unknown_events[meaning.event_type] += 1
+            self._warn_once(f"Events of type {meaning.event_type!r} are not known here, and are not stored.")
+            return SavedEvent(SavedAs.UNKNOWN)
+        chat = checked_chat(chat_id, enterprise_id, user_id, workflow_name)
+        if isinstance(meaning, UsageOwner):
+            return self._note_owner(chat, meaning.agent)
+        with self._chats.lock(chat.chat_id):
+            if isinstance(meaning, AgentTurn):
+                return self._store_turn(chat, meaning, _identity(meaning, event_id))
+            if isinstance(meaning, UsageReport):
+                return SavedEvent(SavedAs.IGNORED)
+            return self._end_run(chat, meaning)
+
+    def _note_owner(self, chat: NewChat, agent: str) -> SavedEvent:
+        self._owners[chat.chat_id] = agent
+        self._owners.move_to_end(chat.chat_id)
+        while len(self._owners) > _OWNERS:
+            self._owners.popitem(last=False)
+        return SavedEvent(SavedAs.IGNORED)
+
+    def _store_turn(self, chat: NewChat, turn: AgentTurn, event_id: str) -> SavedEvent:
+        for oddity in turn.oddities:
+            self._warn_once(f"Session {chat.chat_id!r}: a message has {oddity}.")
+
+        def attempt() -> SavedEvent | None:
+            state = self._chats.opened(chat)
+            if is_echo(turn, state.expected_echo):
+                after = self._writer.note_echo(state, event_id, self._clock())
+                if after is not None:
+                    self._chats.remember(chat.chat_id, after)
+                    return SavedEvent(SavedAs.ECHO)
+            else:
+                done = self._writer.append(state, turn, event_id, self._clock())
+                if isinstance(done, Appended):
+                    self._appended(chat, done)
+                    return SavedEvent(SavedAs.MESSAGE, done.state.last_sequence)
+                if isinstance(done, NoRoom):
+                    self._make_room(chat, state, done, event_id)
+            state = self._chats.opened(chat, fresh=True)
+            return SavedEvent(SavedAs.DUPLICATE) if self._writer.holds_event(state, event_id) else None
+
+        return self._until_done(chat.chat_id, attempt)
+
+    def _appended(self, chat: NewChat, done: Appended) -> None:
+        self._chats.remember(chat.chat_id, done.state)
+        if self._keeper is not None and self._keeper.after_append(done.state.chat_id, done.size_bytes) is not None:
+            self._chats.forget(chat.chat_id)
+
+    def _make_room(self, chat: NewChat, state: ChatState, needed: NoRoom, event_id: str) -> None:
+        moved = None if self._keeper is None else self._keeper.make_room(state.chat_id, needed.needed_bytes)
+        self._chats.forget(chat.chat_id)
+        if moved is None:
+            raise DocumentRefused(
+                where=f"Message {event_id!r} of session {state.chat_id!r}",
+                reason=f"its {needed.needed_bytes:,} bytes do not fit into the session's document any more (16 MiB)",
+            )
+
+    def _end_run(self, chat: NewChat, end: RunEnded | RunFailed) -> SavedEvent:
+        def attempt() -> SavedEvent | None:
+            state = self._chats.opened(chat, fresh=True)
+            if end.event_id is not None and self._writer.has_ended(state, end.event_id):
+                return SavedEvent(SavedAs.DUPLICATE)
+            change = _end(state, end)
+            if change.status is None and change.ends_run is None:
+                return SavedEvent(SavedAs.IGNORED)
+            after = self._writer.change(state, change, self._clock())
+            if after is None:
+                return None
+            self._chats.remember(chat.chat_id, after)
+            return SavedEvent(SavedAs.IGNORED if change.status is None else SavedAs.STATUS)
+
+        return self._until_done(chat.chat_id, attempt)
+
+    # --- runs and states ---------------------------------------------------------------------------------------------
+
+    def create_session(
+        self, chat_id: str, *, enterprise_id: str, user_id: str | None = None, workflow_name: str | None = None
+    ) -> Transition:
+        """Create a chat; where there is one of this tenant already, that one is left as it is. Raises Conflict."""
+        chat = checked_chat(chat_id, enterprise_id, user_id, workflow_name)
+        with self._chats.lock(chat.chat_id):
+            before = self._writer.load(chat.chat_id)
+            state = self._chats.opened(chat, fresh=True)
+            return Transition(state.chat_id, state.status, state.paused, changed=before is None)
+
+    def start_run(self, chat_id: str, *, enterprise_id: str | None = None) -> int:
+        """Begin a run, and give its number: the agents and what they use count from zero. The chat runs.
+
+        Before anything has come of a run, the same one is given again. Raises NotFound, and Conflict where the chat is
+        paused or another tenant's.
+        """
+
+        def attempt() -> int | None:
+            state = self._chats.existing(chat_id, enterprise_id)
+            if state.paused:
+                raise Conflict(
+                    what=f"Session {state.chat_id!r} is {state.status} and paused, and cannot start a run.",
+                    hint="Unpause it first.",
+                )
+            if state.status is SessionStatus.RUNNING and state.last_sequence == (state.run_start or 0):
+                return state.run
+            after = self._writer.open_run(state, None, True, self._clock())
+            self._chats.forget(chat_id)
+            return None if after is None else after.run
+
+        with self._chats.lock(checked_id("chat_id", chat_id)):
+            return self._until_done(chat_id, attempt)
+
+    def resume_chat(self, chat_id: str, *, enterprise_id: str | None = None) -> ResumedChat:
+        """The history of a chat for AG2, at any status, and a new run that goes on from it.
+
+        The history's last message is recognised when AG2 emits it again as the first of the run, and not stored twice.
+        Raises NotFound, and Conflict where the chat is another tenant's.
+        """
+
+        def attempt() -> ResumedChat | None:
+            state = self._chats.existing(chat_id, enterprise_id)
+            repairs = Repairs()
+            messages = self._reader.messages(state.chat_id, MessageSelection(include_general=False))
+            rows = list(ag2.rows(messages, repairs))
+            echo = echo_of(rows[-1], state.run + 1) if rows else None
+            # Opened only if no message has come since: then the history is whole.
+            after = self._writer.open_run(state, echo, False, self._clock())
+            self._chats.forget(chat_id)
+            if after is None:
+                return None
+            return ResumedChat(state.chat_id, after.run, state.status, state.paused, rows, repairs.notes())
+
+        with self._chats.lock(checked_id("chat_id", chat_id)):
+            return self._until_done(chat_id, attempt)
+
+    def mark_completed(self, chat_id: str, *, enterprise_id: str | None = None) -> Transition:
+        """Complete a running chat. Raises NotFound; Conflict where it has failed, is paused, or is another tenant's."""
+        return self._lifecycle.take(Step.COMPLETE, chat_id, enterprise_id)
+
+    def mark_failed(self, chat_id: str, reason: str | None = None, *, enterprise_id: str | None = None) -> Transition:
+        """Fail a running or paused chat. Raises NotFound; Conflict where it is completed, or another tenant's."""
+        return self._lifecycle.take(Step.FAIL, chat_id, enterprise_id, reason)
+
+    def pause(self, chat_id: str, reason: str | None = None, *, enterprise_id: str | None = None) -> Transition:
+        """Pause a running chat. Raises NotFound; Conflict where it has ended, or is another tenant's."""
+        return self._lifecycle.take(Step.PAUSE, chat_id, enterprise_id, reason)
+
+    def unpause(self, chat_id: str, *, enterprise_id: str | None = None) -> Transition:
+        """Take back a pause. Raises NotFound; Conflict where the chat is another tenant's."""
+        return self._lifecycle.take(Step.UNPAUSE, chat_id, enterprise_id)
+
+    # -----------------------------------------------------------------------------------------------------------------
+
+    def _until_done(self, chat_id: str, attempt: Callable[[], Done | None]) -> Done:
+        """Try until nobody else has changed the chat in between."""
+        for number in range(_ATTEMPTS):
+            if (done := attempt()) is not None:
+                return done
+            self._chats.forget(chat_id)
+            if number >= _HURRIED:
+                time.sleep(random.uniform(0, 0.02))
+        raise Conflict(what=f"Session {chat_id!r} keeps being changed by others.", hint="Try again.")
+
+    def _warn_once(self, text: str) -> None:
+        if text not in self._warned and len(self._warned) < _OWNERS:
+            self._warned.add(text)
+            self._warn(text)
+
+
+def _identity(turn: AgentTurn, event_id: object) -> str:
+    if turn.event_id is not None:
+        return turn.event_id
+    if event_id is None:
+        raise BadValue(
+            name=f"event of type {turn.event_type}",
+            value=None,
+            expected="an event with a `uuid`, without which it could not be told from a copy of it",
+            hint="Give save_event an event_id of your own.",
+        )
+    return checked_id("event_id", event_id)
+
+
+def _end(state: ChatState, end: RunEnded | RunFailed) -> StatusChange:
+    """What the end of a run does to a chat: that of a paused or failed one leaves it so."""
+    noted = StatusChange(ends_run=end.event_id)
+    if isinstance(end, RunFailed):
+        paused = False if state.paused else None
+        failed = replace(noted, status=SessionStatus.FAILED, reason=end.reason, paused=paused)
+        return noted if state.status is SessionStatus.FAILED else failed
+    if state.paused or state.status not in (SessionStatus.RUNNING, SessionStatus.UNKNOWN):
+        return noted
+    return replace(noted, status=SessionStatus.COMPLETED)

@@ -1,0 +1,92 @@
+"""The states of a chat, and which of them leads to which: asked for again, a change is none; what makes no sense is refused.
+
+    running    -> completed, failed, paused
+    completed  -> running (a new run, a new message)
+    failed     -> running (a new run, a new message)
+    paused     -> failed, unpaused
+
+`paused` is a flag beside the status: somebody has to do something before the chat goes on.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from chatstore_cli.core.chat_states import KnownChats, checked_id
+from chatstore_cli.domain.chat_writing import ChatState, ChatWriter, StatusChange, Transition
+from chatstore_cli.domain.errors import BadValue, Conflict
+from chatstore_cli.domain.session import SessionStatus
+from chatstore_cli.domain.times import Clock
+
+_ATTEMPTS = 50
+_LONGEST_REASON = 2_000
+
+
+class Step(StrEnum):
+    """A change of state that can be asked for; the value is its past participle."""
+
+    COMPLETE = "completed"
+    FAIL = "failed"
+    PAUSE = "paused"
+    UNPAUSE = "unpaused"
+
+
+def state_in_words(status: SessionStatus, paused: bool) -> str:
+    """A state as messages name it."""
+    return f"{status} and paused" if paused else str(status)
+
+
+def change_of(step: Step, state: ChatState, reason: str | None) -> StatusChange | None:
+    """What the step changes; None where the chat is there already. Raises Conflict where it makes no sense."""
+    open_ended = state.status in (SessionStatus.RUNNING, SessionStatus.UNKNOWN)
+    match step:
+        case Step.COMPLETE:
+            if state.status is SessionStatus.COMPLETED and not state.paused:
+                return None
+            if open_ended and not state.paused:
+                return StatusChange(SessionStatus.COMPLETED)
+        case Step.FAIL:
+            if state.status is SessionStatus.FAILED and not state.paused:
+                return None
+            if open_ended:
+                return StatusChange(SessionStatus.FAILED, paused=False if state.paused else None, reason=reason)
+        case Step.PAUSE:
+            if state.paused:
+                return None
+            if open_ended:
+                return StatusChange(paused=True, reason=reason)
+        case Step.UNPAUSE:
+            return StatusChange(paused=False) if state.paused else None
+    raise Conflict(
+        what=f"Session {state.chat_id!r} is {state_in_words(state.status, state.paused)}, and cannot be {step}.",
+        hint="Unpause it first." if state.paused else "It runs again with its next run, or its next message.",
+    )
+
+
+class ChatLifecycle:
+    """Changes the states of chats, one at a time."""
+
+    def __init__(self, writer: ChatWriter, chats: KnownChats, clock: Clock) -> None:
+        self._writer = writer
+        self._chats = chats
+        self._clock = clock
+
+    def take(self, step: Step, chat_id: str, tenant_id: str | None = None, reason: str | None = None) -> Transition:
+        """Take the step. Raises NotFound, and Conflict for an illegal step, naming the state that the chat is in."""
+        checked_id("chat_id", chat_id)
+        if reason is not None and not isinstance(reason, str):
+            raise BadValue(name="reason", value=f"<{type(reason).__name__}>", expected="text")
+        for _ in range(_ATTEMPTS):
+            state = self._chats.existing(chat_id, tenant_id)
+            change = change_of(step, state, _storable(reason))
+            if change is None:
+                return Transition(state.chat_id, state.status, state.paused, changed=False)
+            after = self._writer.change(state, change, self._clock())
+            self._chats.forget(chat_id)
+            if after is not None:
+                return Transition(after.chat_id, after.status, after.paused, changed=True)
+        raise Conflict(what=f"Session {chat_id!r} keeps being changed by others.", hint="Try again.")
+
+
+def _storable(reason: str | None) -> str | None:
+    return None if reason is None else reason.encode("utf-8", "replace").decode()[:_LONGEST_REASON]

@@ -1,0 +1,113 @@
+"""What is remembered of chats that are being written to, and how one is opened: found, adopted, or created."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+
+from chatstore_cli.domain.chat_writing import ChatState, ChatWriter, NewChat
+from chatstore_cli.domain.errors import BadValue, Conflict, NotFound
+from chatstore_cli.domain.times import Clock
+
+_REMEMBERED = 1_000
+_LOCKS = 64
+_ATTEMPTS = 10
+
+
+def checked_chat(chat_id: object, tenant_id: object, user_id: object, workflow: object) -> NewChat:
+    """A chat whose ids can be stored, whatever signs are in them. Raises BadValue."""
+    for name, value in (("user_id", user_id), ("workflow_name", workflow)):
+        if value is not None:
+            checked_id(name, value)
+    given = [value if isinstance(value, str) else None for value in (user_id, workflow)]
+    return NewChat(checked_id("chat_id", chat_id), checked_id("enterprise_id", tenant_id), *given)
+
+
+def checked_id(name: str, value: object) -> str:
+    """An id that can be stored. Raises BadValue."""
+    if not isinstance(value, str) or not value:
+        shown = value if isinstance(value, str) else f"<{type(value).__name__}>"
+        raise BadValue(name=name, value=shown, expected="an id: text that is not empty")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        shown = value.encode("utf-8", "backslashreplace").decode()[:60]
+        raise BadValue(name=name, value=shown, expected="text that can be stored") from error
+    if len(value) > 1_000:
+        raise BadValue(name=name, value=value[:60] + "...", expected="an id of at most 1,000 characters")
+    return str.__str__(value)
+
+
+class KnownChats:
+    """The chats that were written to last. May be used from several threads."""
+
+    def __init__(self, writer: ChatWriter, clock: Clock) -> None:
+        self._writer = writer
+        self._clock = clock
+        self._known: OrderedDict[str, ChatState] = OrderedDict()
+        self._guard = threading.Lock()
+        self._locks = [threading.Lock() for _ in range(_LOCKS)]
+
+    def lock(self, chat_id: str) -> threading.Lock:
+        """Held while a chat is written to, so that the threads of a process need not find out from the database."""
+        return self._locks[hash(chat_id) % _LOCKS]
+
+    def remember(self, chat_id: str, state: ChatState) -> None:
+        """Take this for what is stored from now on."""
+        with self._guard:
+            self._known[chat_id] = state
+            self._known.move_to_end(chat_id)
+            while len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
+
+    def forget(self, chat_id: str) -> None:
+        """Look at the chat anew."""
+        with self._guard:
+            self._known.pop(chat_id, None)
+
+    def opened(self, chat: NewChat, *, fresh: bool = False) -> ChatState:
+        """What is stored of the chat, as far as is known, or `fresh` from the database; created where there is none.
+
+        Raises Conflict where the chat is another tenant's, or was deleted on purpose.
+        """
+        with self._guard:
+            known = None if fresh else self._known.get(chat.chat_id)
+        if known is None or known.tenant_id != chat.tenant_id:
+            known = self._created(chat)
+            self.remember(chat.chat_id, known)
+        return known
+
+    def _created(self, chat: NewChat) -> ChatState:
+        for _ in range(_ATTEMPTS):
+            state = self._writer.load(chat.chat_id)
+            if state is None:
+                if self._writer.is_deleted(chat.chat_id):
+                    raise Conflict(
+                        what=f"Session {chat.chat_id!r} was deleted on purpose, and stays deleted.",
+                        hint="A new conversation needs a new id.",
+                    )
+                state = self._writer.create(chat, self._clock())
+            elif state.tenant_id is None:
+                state = self._writer.claim(state, chat.tenant_id) or self._writer.load(chat.chat_id)
+            if state is not None:
+                check_tenant(state, chat.tenant_id)
+                return state
+        raise Conflict(what=f"Session {chat.chat_id!r} is being created and deleted by others.", hint="Try again.")
+
+    def existing(self, chat_id: str, tenant_id: str | None) -> ChatState:
+        """What is stored of a chat that has to be there. Raises NotFound, and Conflict where it is another tenant's."""
+        state = self._writer.load(chat_id)
+        if state is None:
+            raise NotFound(kind_of_thing="session", name=chat_id, where=" of an agent workflow")
+        if tenant_id is not None:
+            check_tenant(state, tenant_id)
+        return state
+
+
+def check_tenant(state: ChatState, tenant_id: str) -> None:
+    """Raises Conflict where a chat is another tenant's. Which one's is not said."""
+    if state.tenant_id is not None and state.tenant_id != tenant_id:
+        raise Conflict(
+            what=f"Session {state.chat_id!r} belongs to another tenant than {tenant_id!r}.",
+            hint="Chat ids are unique over all tenants.",
+        )
