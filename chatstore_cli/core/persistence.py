@@ -147,7 +147,7 @@ class PersistenceWorker:
             self._woken.wait()
             self._woken.clear()
             stopping = run.stopping.is_set()  # asked before all is stored: what comes after that is stored, too
-            if not stopping:
+            if not stopping and self._pending.depth < self._batch_size:
                 waited = 0.0 if since is None else self._monotonic() - since
                 self._full.wait(max(0.0, self._interval - waited))
             self._full.clear()
