@@ -122,7 +122,10 @@ class ChatGroup(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The subcommand, imported where it has a file of its own; None where there is none of that name."""
         if cmd_name in self.later:
-            return typer.main.get_command(importlib.import_module(f"chatstore_cli.cli.{self.later[cmd_name]}").app)
+            found = typer.main.get_command(importlib.import_module(f"chatstore_cli.cli.{self.later[cmd_name]}").app)
+            # A file may have several of them, which then are a group of that file's own.
+            among = found.commands if isinstance(found, TyperGroup) else {}
+            return among.get(cmd_name, found)
         return super().get_command(ctx, cmd_name)
 
 

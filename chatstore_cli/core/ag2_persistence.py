@@ -14,6 +14,7 @@ from chatstore_cli.core.chat_echo import echo_of, is_echo
 from chatstore_cli.core.chat_lifecycle import ChatLifecycle, Step
 from chatstore_cli.core.chat_states import KnownChats, checked_chat, checked_id
 from chatstore_cli.core.segments import SegmentKeeper
+from chatstore_cli.core.usage_ledger import UsageRecorder, snapshots_of
 from chatstore_cli.domain.chat_events import (
     AgentTurn,
     NothingToStore,
@@ -33,6 +34,7 @@ from chatstore_cli.domain.chat_writing import (
     SavedEvent,
     StatusChange,
     Transition,
+    state_in_words,
 )
 from chatstore_cli.domain.errors import BadValue, Conflict, DocumentRefused
 from chatstore_cli.domain.ports import SessionReader
@@ -71,6 +73,7 @@ class EventPorts:
 
     writer: ChatWriter
     reader: SessionReader
+    usage: UsageRecorder
     keeper: SegmentKeeper | None = None
     warn: Callable[[str], None] = lambda _: None
     clock: Clock = utc_now
@@ -84,6 +87,7 @@ class AG2PersistenceManager:
 
     def __init__(self, ports: EventPorts, *, user_names: Collection[str] = ()) -> None:
         self._writer, self._reader, self._keeper = ports.writer, ports.reader, ports.keeper
+        self._usage = ports.usage
         self._warn, self._clock = ports.warn, ports.clock
         self._user_names = USER_NAMES | {name.lower() for name in user_names}
         self._chats = KnownChats(ports.writer, ports.clock)
@@ -104,11 +108,12 @@ class AG2PersistenceManager:
         user_id: str | None = None,
         workflow_name: str | None = None,
         event_id: str | None = None,
+        run: int | None = None,
     ) -> SavedEvent:
         """Store what an event of AG2 means for a chat: an object of `autogen.events`, its dump, or its JSON.
 
         Called again with the same event it changes nothing. The chat is created by its first event. `event_id` is for
-        events that have no uuid of their own. Raises BadValue; Conflict where the chat is another tenant's or was
+        events that have no uuid of their own, `run` for those of another run than the newest. Raises BadValue; Conflict where the chat is another tenant's or was
         deleted on purpose; DocumentRefused for a message over 16 MiB; Unreachable, after which calling again is right.
         """
         meaning = read_event(event, user_names=self._user_names)
@@ -125,8 +130,8 @@ class AG2PersistenceManager:
             if isinstance(meaning, AgentTurn):
                 return self._store_turn(chat, meaning, _identity(meaning, event_id))
             if isinstance(meaning, UsageReport):
-                return SavedEvent(SavedAs.IGNORED)
-            return self._end_run(chat, meaning)
+                return self._record_usage(chat, meaning, event_id, run)
+            return self._end_run(chat, meaning, run)
 
     def _note_owner(self, chat: NewChat, agent: str) -> SavedEvent:
         self._owners[chat.chat_id] = agent
@@ -172,12 +177,37 @@ class AG2PersistenceManager:
                 reason=f"its {needed.needed_bytes:,} bytes do not fit into the session's document any more (16 MiB)",
             )
 
-    def _end_run(self, chat: NewChat, end: RunEnded | RunFailed) -> SavedEvent:
+    def _record_usage(self, chat: NewChat, report: UsageReport, event_id: str | None, run: int | None) -> SavedEvent:
+        if not report.rows:
+            return SavedEvent(SavedAs.IGNORED)
+        # Looked up and not remembered: another process may have begun a run, whose clients count from zero.
+        state = self._chats.opened(chat, fresh=True)
+        snapshots, odd = snapshots_of(
+            report.rows,
+            event_id=report.event_id or event_id,
+            chat_id=state.chat_id,
+            run=state.run if run is None else run,
+            tenant_id=state.tenant_id,
+            user_id=state.user_id,
+            workflow=state.workflow,
+            agent=self._owners.get(chat.chat_id),
+            at=self._clock(),
+        )
+        for what in odd:
+            self._usage.tell(what)
+        recorded = self._usage.record(snapshots)
+        if recorded.already_stored and not recorded.stored:
+            return SavedEvent(SavedAs.DUPLICATE)
+        return SavedEvent(SavedAs.USAGE if recorded.stored else SavedAs.IGNORED)
+
+    def _end_run(self, chat: NewChat, end: RunEnded | RunFailed, run: int | None) -> SavedEvent:
         def attempt() -> SavedEvent | None:
             state = self._chats.opened(chat, fresh=True)
             if end.event_id is not None and self._writer.has_ended(state, end.event_id):
                 return SavedEvent(SavedAs.DUPLICATE)
             change = _end(state, end)
+            if run is not None and run < state.run:
+                change = StatusChange(ends_run=end.event_id)  # the session stands as its newest run does
             if change.status is None and change.ends_run is None:
                 return SavedEvent(SavedAs.IGNORED)
             after = self._writer.change(state, change, self._clock())
@@ -211,7 +241,7 @@ class AG2PersistenceManager:
             state = self._chats.existing(chat_id, enterprise_id)
             if state.paused:
                 raise Conflict(
-                    what=f"Session {state.chat_id!r} is {state.status} and paused, and cannot start a run.",
+                    what=f"Session {state.chat_id!r} is {state_in_words(state.status, state.paused)}, and cannot start a run.",
                     hint="Unpause it first.",
                 )
             if state.status is SessionStatus.RUNNING and state.last_sequence == (state.run_start or 0):

@@ -13,10 +13,10 @@ from __future__ import annotations
 from enum import StrEnum
 
 from chatstore_cli.core.chat_states import KnownChats, checked_id
-from chatstore_cli.domain.chat_writing import ChatState, ChatWriter, StatusChange, Transition
+from chatstore_cli.domain.chat_writing import ChatState, ChatWriter, StatusChange, Transition, state_in_words
 from chatstore_cli.domain.errors import BadValue, Conflict
 from chatstore_cli.domain.session import SessionStatus
-from chatstore_cli.domain.times import Clock
+from chatstore_cli.domain.times import Clock, utc_now
 
 _ATTEMPTS = 50
 _LONGEST_REASON = 2_000
@@ -29,11 +29,6 @@ class Step(StrEnum):
     FAIL = "failed"
     PAUSE = "paused"
     UNPAUSE = "unpaused"
-
-
-def state_in_words(status: SessionStatus, paused: bool) -> str:
-    """A state as messages name it."""
-    return f"{status} and paused" if paused else str(status)
 
 
 def change_of(step: Step, state: ChatState, reason: str | None) -> StatusChange | None:
@@ -86,6 +81,11 @@ class ChatLifecycle:
             if after is not None:
                 return Transition(after.chat_id, after.status, after.paused, changed=True)
         raise Conflict(what=f"Session {chat_id!r} keeps being changed by others.", hint="Try again.")
+
+
+def lifecycle(writer: ChatWriter, clock: Clock = utc_now) -> ChatLifecycle:
+    """The lifecycle of chats that nobody in this process writes to."""
+    return ChatLifecycle(writer, KnownChats(writer, clock), clock)
 
 
 def _storable(reason: str | None) -> str | None:

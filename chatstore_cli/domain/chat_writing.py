@@ -33,6 +33,8 @@ class ChatState:
 
     chat_id: str
     tenant_id: str | None
+    user_id: str | None
+    workflow: str | None
     status: SessionStatus
     paused: bool
     run: int
@@ -107,6 +109,16 @@ class Transition:
     status: SessionStatus
     paused: bool
     changed: bool
+
+    @property
+    def in_words(self) -> str:
+        """The state as messages name it."""
+        return state_in_words(self.status, self.paused)
+
+
+def state_in_words(status: SessionStatus, paused: bool) -> str:
+    """A chat's state as messages name it."""
+    return f"{status} and paused" if paused else str(status)
 
 
 class ChatWriter(Protocol):

@@ -7,50 +7,41 @@ holds: beside a message it gets `last_sequence`, `updated_at`, and a status in i
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-import bson
 import pymongo.errors as driver
 from bson import ObjectId
-from bson.raw_bson import RawBSONDocument
 from pymongo.collection import Collection
 
 from chatstore_cli.domain.chat_events import AgentTurn
 from chatstore_cli.domain.chat_writing import Appended, ChatState, ExpectedEcho, NewChat, NoRoom, StatusChange
-from chatstore_cli.domain.errors import ChatstoreError, Conflict, DocumentRefused, NotAllowed, Unreachable
-from chatstore_cli.domain.segments import HARD_LIMIT_BYTES
+from chatstore_cli.domain.errors import ChatstoreError, Conflict, NotAllowed, Unreachable
 from chatstore_cli.domain.session import SessionStatus
 from chatstore_cli.mongo.bson_values import whole_number
 from chatstore_cli.mongo.connection import RETRYABLE_CODES, Connection, Document, driver_errors
 from chatstore_cli.mongo.identifiers import id_values
 from chatstore_cli.mongo.session_removal import TOMBSTONES
-from chatstore_cli.mongo.workflow_documents import FACT_FIELDS, LAYOUT, TENANT_FIELDS, to_session
+from chatstore_cli.mongo.workflow_documents import LAYOUT, TENANT_FIELDS
+from chatstore_cli.mongo.workflow_lookup import locate
+from chatstore_cli.mongo.workflow_writing import (
+    MISSING,
+    WRITING_FACTS,
+    Guard,
+    encoded_message,
+    facts_of,
+    made_running,
+    message_document,
+    new_document,
+    plain_update,
+    state_of,
+)
 
-_OWN_FIELDS = ("last_sequence", "last_segment", "current_run", "run_start", "expected_echo")
-_SIZE = {"$cond": [{"$isArray": "$messages"}, {"$size": "$messages"}, None]}
-_SEQUENCES = {"$cond": [{"$isArray": "$messages"}, "$messages.sequence", []]}
-_HIGHEST = {"$max": {"$filter": {"input": _SEQUENCES, "cond": {"$isNumber": "$$this"}}}}
-_IS_NUMBERED = {"$in": [{"$type": "$last_sequence"}, ["int", "long"]]}
-_FACTS: Document = {
-    **dict.fromkeys((*FACT_FIELDS, *_OWN_FIELDS), 1),
-    "messages_type": {"$type": "$messages"},
-    # Only a document that nobody has numbered yet is gone through.
-    "message_count": {"$cond": [_IS_NUMBERED, None, _SIZE]},
-    "highest": {"$cond": [_IS_NUMBERED, None, _HIGHEST]},
-}
 _TOO_LARGE = {10334, 17280, 17419, 17420}
-_DUPLICATE = 11000
-_MESSAGE_LIMIT = HARD_LIMIT_BYTES - 16 * 1024
-"""What a message may take: its document needs some bytes besides."""
 _KEPT_ENDS = -200
 _KEPT_ECHOES = -1000
-
-_WORDS = {SessionStatus.COMPLETED: "completed", SessionStatus.FAILED: "failed", SessionStatus.RUNNING: "in_progress"}
-_NUMBERS = {SessionStatus.COMPLETED: 1, SessionStatus.FAILED: -1, SessionStatus.RUNNING: 0}
-_MISSING = {"$exists": False}
 
 
 class MongoChatWriter:
@@ -67,57 +58,31 @@ class MongoChatWriter:
 
     def load(self, chat_id: str) -> ChatState | None:
         """What is stored of a chat, whichever variant it is; None where there is none."""
-        with driver_errors(f"looking up session {chat_id!r} in {self._name}"):
-            for field in ("chat_id", "_id"):
-                for value in id_values(chat_id):
-                    found = self._facts({field: {"$eq": value}})
-                    if found is not None:
-                        return self._state(chat_id, found)
-        return None
+        found = locate(self._sessions, chat_id, WRITING_FACTS, in_memory=self._connection.in_memory)
+        if found is None:
+            return None
+        return self._state(chat_id, facts_of(found) if self._connection.in_memory else found)
 
     def _facts(self, match: Document) -> Document | None:
         if self._connection.in_memory:
             found = self._sessions.find_one(match)
-            return None if found is None else _counted(found)
-        facts: list[Document] = [{"$match": match}, {"$limit": 1}, {"$project": _FACTS}]
+            return None if found is None else facts_of(found)
+        facts: list[Document] = [{"$match": match}, {"$limit": 1}, {"$project": WRITING_FACTS}]
         return next(iter(self._sessions.aggregate(facts)), None)
 
     def _state(self, chat_id: str, found: Document) -> ChatState:
-        session = to_session(found)
-        last_sequence = whole_number(found.get("last_sequence"))
-        fields = ("last_sequence", "last_segment", "status", "expected_echo")
-        guard: Document = {"_id": found["_id"], **_as_found(found, fields)}
-        if found["messages_type"] == "null":
-            guard["messages"] = {"$type": "null"}
-        if last_sequence is None:
-            size = found.get("message_count")
-            if size is not None:
-                guard["messages"] = {"$size": size}
-            last_sequence = max(size or 0, whole_number(found.get("highest")) or 0, self._highest_in_segments(chat_id))
-        run_start = found.get("run_start")
-        run = max(1, whole_number(found.get("current_run")) or 1)
-        started = run_start if isinstance(run_start, dict) and run_start.get("run") == run else {}
-        return ChatState(
-            chat_id=session.session_id,
-            tenant_id=session.tenant_id,
-            status=session.status,
-            paused=session.paused,
-            run=run,
-            run_start=whole_number(started.get("last_sequence")),
-            last_sequence=max(0, last_sequence),
-            last_segment=whole_number(found.get("last_segment")) or 0,
-            expected_echo=_echo(found.get("expected_echo")),
-            guard=_Guard(guard, _as_found(found, ("current_run",)), _as_found(found, ("paused",)), _Variant(found)),
-        )
+        numbered = whole_number(found.get("last_sequence")) is not None
+        return state_of(chat_id, found, 0 if numbered else self._highest_in_segments(chat_id))
 
     def _highest_in_segments(self, chat_id: str) -> int:
         """The highest sequence in segments that came from elsewhere: nobody has noted it in the document."""
         highest = 0
         within = {"_id": {"$gte": f"{chat_id}:", "$lt": f"{chat_id};"}}
-        for row in self._segments.find(within, {"messages.sequence": 1}):
-            stored = row.get("messages")
-            elements = [each for each in stored if isinstance(each, dict)] if isinstance(stored, list) else []
-            highest = max([highest, *(whole_number(each.get("sequence")) or 0 for each in elements)])
+        with driver_errors(f"looking up session {chat_id!r} in {self._segments.name}"):
+            for row in self._segments.find(within, {"messages.sequence": 1}):
+                stored = row.get("messages")
+                elements = [each for each in stored if isinstance(each, dict)] if isinstance(stored, list) else []
+                highest = max([highest, *(whole_number(each.get("sequence")) or 0 for each in elements)])
         return highest
 
     def is_deleted(self, chat_id: str) -> bool:
@@ -155,23 +120,9 @@ class MongoChatWriter:
 
     def create(self, chat: NewChat, at: datetime) -> ChatState | None:
         """Create a chat; None where another has created it, or it has been deleted on purpose meanwhile."""
-        document: Document = {
-            # Made from the chat's id: two that create it at once collide, with or without an index on chat_id.
-            "_id": ObjectId(hashlib.sha256(chat.chat_id.encode()).digest()[:12]),
-            "chat_id": chat.chat_id,
-            "enterprise_id": chat.tenant_id,
-            "user_id": chat.user_id,
-            "workflow_name": chat.workflow,
-            "created_at": at,
-            "updated_at": at,
-            "status": 0,
-            "real_time_tracking": {
-                "tokens": {"total_tokens": 0, "prompt_tokens": 0, "completion_tokens": 0, "total_cost": 0.0}
-            },
-            "messages": [],
-            "last_sequence": 0,
-            "current_run": 1,
-        }
+        document = new_document(chat, at)
+        # Made from the chat's id: two that create it at once collide, with or without an index on chat_id.
+        document["_id"] = ObjectId(hashlib.sha256(chat.chat_id.encode()).digest()[:12])
         with driver_errors(f"creating session {chat.chat_id!r} in {self._name}"):
             try:
                 self._sessions.insert_one(document)
@@ -182,7 +133,7 @@ class MongoChatWriter:
             with driver_errors(f"deleting session {chat.chat_id!r} in {self._name}"):
                 self._sessions.delete_one({"_id": document["_id"], "last_sequence": 0})
             return None
-        return self._state(chat.chat_id, _counted(document))
+        return self._state(chat.chat_id, facts_of(document))
 
     def claim(self, state: ChatState, tenant_id: str) -> ChatState | None:
         """Give a chat whose document names no tenant to this one."""
@@ -191,7 +142,7 @@ class MongoChatWriter:
 
     def append(self, state: ChatState, turn: AgentTurn, event_id: str, at: datetime) -> Appended | NoRoom | None:
         """Store a turn as the message after the last one, and the chat as running."""
-        guard: _Guard = state.guard
+        guard: Guard = state.guard
         kind = guard.variant.messages_type
         if kind not in {"array", "missing", "null"}:
             raise Conflict(
@@ -199,7 +150,7 @@ class MongoChatWriter:
                 hint="Nothing was written; mend that document first.",
             )
         sequence = state.last_sequence + 1
-        message = _encoded(_message(turn, event_id, sequence, at), state.chat_id)
+        message = encoded_message(message_document(turn, event_id, sequence, at), state.chat_id)
         ids = id_values(event_id)
         if state.last_segment and self._is_in_segments(state, {"$in": ids}):
             return None
@@ -211,8 +162,8 @@ class MongoChatWriter:
         else:
             match["messages.event_id"] = unequal
             update["$push"] = {"messages": message}
-        running = _running(state, update)
-        if guard.match["expected_echo"] is not _MISSING:
+        running = made_running(state, update)
+        if guard.match["expected_echo"] is not MISSING:
             update["$unset"] = {"expected_echo": 1}
         if "messages" in match and "$size" in match["messages"]:
             match = {"$and": [{"messages": match.pop("messages")}, match]}
@@ -221,10 +172,10 @@ class MongoChatWriter:
                 return None
         except _DocumentTooLarge:
             return NoRoom(len(message.raw))
-        after: Document = {**guard.match, "last_sequence": {"$eq": sequence}, "expected_echo": _MISSING, **running}
+        after: Document = {**guard.match, "last_sequence": {"$eq": sequence}, "expected_echo": MISSING, **running}
         after.pop("messages", None)
         guard.variant.messages_type = "array"
-        known = _Guard(after, guard.run, guard.paused, guard.variant)
+        known = Guard(after, guard.run, guard.paused, guard.variant)
         status = SessionStatus.RUNNING
         state = replace(state, status=status, last_sequence=sequence, expected_echo=None, guard=known)
         return Appended(state, len(message.raw))
@@ -232,6 +183,8 @@ class MongoChatWriter:
     def note_echo(self, state: ChatState, event_id: str, at: datetime) -> ChatState | None:
         """Remember the event as the awaited echo; the chat runs."""
         ids = id_values(event_id)
+        if self._is_in_segments(state, {"$in": ids}):
+            return None
         match = {**state.guard.match, "echoes.event_id": {"$nin": ids}}
         match = {"$and": [match, {"messages.event_id": {"$nin": ids}}]}
         echo = {"run": state.run, "event_id": event_id}
@@ -240,12 +193,12 @@ class MongoChatWriter:
             "$push": {"echoes": {"$each": [echo], "$slice": _KEPT_ECHOES}},
             "$unset": {"expected_echo": 1},
         }
-        _running(state, update)
+        made_running(state, update)
         return self._changed(state, match, update, "noting the resumed message")
 
     def open_run(self, state: ChatState, echo: ExpectedEcho | None, running: bool, at: datetime) -> ChatState | None:
         """Begin the next run, which may begin with an echo."""
-        guard: _Guard = state.guard
+        guard: Guard = state.guard
         match = {**guard.match, **guard.run}
         started = {"run": state.run + 1, "last_sequence": state.last_sequence, "at": at}
         update: Document = {"$set": {"current_run": state.run + 1, "run_start": started}}
@@ -259,12 +212,12 @@ class MongoChatWriter:
             }
         if running:
             update["$set"]["updated_at"] = at
-            _running(state, update)
+            made_running(state, update)
         return self._changed(state, match, update, "starting a run")
 
     def change(self, state: ChatState, change: StatusChange, at: datetime) -> ChatState | None:
         """Change a chat's status; None also where the run was ended by that event before."""
-        guard: _Guard = state.guard
+        guard: Guard = state.guard
         match = {"_id": guard.match["_id"], "status": guard.match["status"], **guard.run, **guard.paused}
         fields: Document = {"updated_at": at}
         update: Document = {"$set": fields}
@@ -296,7 +249,7 @@ class MongoChatWriter:
         doing = f"{doing} in {self._name}"
         with driver_errors(doing):
             if self._connection.in_memory:
-                return self._sessions.update_one(match, _plain(update)).matched_count == 1
+                return self._sessions.update_one(match, plain_update(update)).matched_count == 1
             # The bare command costs half of what update_one does. Where its answer is lost it is sent again: had it
             # been carried out, its guard does not match any more, and the caller looks.
             command = {
@@ -317,90 +270,6 @@ class _DocumentTooLarge(Exception):
     """The server will not let the document grow so far."""
 
 
-class _Variant:
-    """In which words a document says its status, and of which BSON type its `messages` are."""
-
-    def __init__(self, found: Mapping[str, Any]) -> None:
-        self.messages_type: str = found["messages_type"]
-        said = found.get("status")
-        self._running = said if said == "running" else _WORDS[SessionStatus.RUNNING]
-        self._in_words = isinstance(said, str)
-        self._failed = 2 if "app_id" in found and "enterprise_id" not in found else _NUMBERS[SessionStatus.FAILED]
-
-    def value_of(self, status: SessionStatus) -> int | str:
-        """The stored value of a status."""
-        if status is SessionStatus.FAILED and not self._in_words:
-            return self._failed
-        if status is SessionStatus.RUNNING and self._in_words:
-            return self._running
-        return (_WORDS if self._in_words else _NUMBERS)[status]
-
-
-class _Guard:
-    """What the next change of a document takes for granted, and how it is to be written."""
-
-    __slots__ = ("match", "paused", "run", "variant")
-
-    def __init__(self, match: Document, run: Document, paused: Document, variant: _Variant) -> None:
-        self.match, self.run, self.paused, self.variant = match, run, paused, variant
-
-
-def _as_found(found: Mapping[str, Any], fields: Sequence[str]) -> Document:
-    """Conditions that these fields are as they were found."""
-    return {field: {"$eq": found[field]} if field in found else _MISSING for field in fields}
-
-
-def _running(state: ChatState, update: Document) -> Document:
-    """Make the chat run in an update where it does not; gives what the next guard has to expect in place of its own."""
-    if state.status is SessionStatus.RUNNING:
-        return {}
-    value = state.guard.variant.value_of(SessionStatus.RUNNING)
-    update["$set"]["status"] = value
-    return {"status": {"$eq": value}}
-
-
-def _message(turn: AgentTurn, event_id: str, sequence: int, at: datetime) -> Document:
-    message: Document = {
-        "sender": turn.name,
-        "content": turn.content,
-        "role": turn.role,
-        "timestamp": at,
-        "event_type": turn.event_type,
-        "event_id": event_id,
-        "sequence": sequence,
-    }
-    if turn.tool_calls is not None:
-        message["tool_calls"] = turn.tool_calls
-    if turn.tool_call_id is not None:
-        message["tool_call_id"] = turn.tool_call_id
-    if turn.tool_responses is not None:
-        message["tool_responses"] = turn.tool_responses
-    return message
-
-
-def _encoded(message: Document, chat_id: str) -> RawBSONDocument:
-    """The message as it goes to the server. Raises DocumentRefused for one that fits into no document."""
-    with driver_errors(f"Message {message['event_id']!r} of session {chat_id!r}"):
-        raw = bson.encode(message)
-    if len(raw) > _MESSAGE_LIMIT:
-        raise DocumentRefused(
-            where=f"Message {message['event_id']!r} of session {chat_id!r}",
-            reason=f"{len(raw):,} bytes as a document, over the limit of 16 MiB",
-        )
-    return RawBSONDocument(raw)
-
-
-def _plain(update: Document) -> Document:
-    """The update with messages as documents, for a server in memory."""
-    return {
-        operator: {
-            field: dict(bson.decode(value.raw)) if isinstance(value, RawBSONDocument) else value
-            for field, value in fields.items()
-        }
-        for operator, fields in update.items()
-    }
-
-
 def _check(answer: Mapping[str, Any], doing: str) -> None:
     for failure in answer.get("writeErrors", ()):
         code = failure.get("code")
@@ -413,26 +282,3 @@ def _check(answer: Mapping[str, Any], doing: str) -> None:
         raise ChatstoreError(what=f"{doing}: {str(failure.get('errmsg', ''))[:300]} (code {code})")
     if unsure := answer.get("writeConcernError"):
         raise Unreachable(what=f"{doing}: {unsure.get('errmsg', 'not acknowledged')}.", hint="Try again.")
-
-
-def _counted(document: Document) -> Document:
-    """The facts of a whole document, as the server gives them."""
-    messages = document.get("messages")
-    kind = "missing" if "messages" not in document else "null" if messages is None else "array"
-    if messages is not None and not isinstance(messages, list):
-        kind = type(messages).__name__
-    facts = {**document, "messages_type": kind, "message_count": None, "highest": None}
-    if isinstance(messages, list) and whole_number(document.get("last_sequence")) is None:
-        numbers = [whole_number(each.get("sequence")) for each in messages if isinstance(each, dict)]
-        facts["message_count"] = len(messages)
-        facts["highest"] = max([number for number in numbers if number is not None], default=None)
-    return facts
-
-
-def _echo(stored: Any) -> ExpectedEcho | None:
-    if not isinstance(stored, dict):
-        return None
-    run, sender, fingerprint = whole_number(stored.get("run")), stored.get("sender"), stored.get("fingerprint")
-    if run is None or not isinstance(sender, str) or not isinstance(fingerprint, str):
-        return None
-    return ExpectedEcho(run, sender, fingerprint)

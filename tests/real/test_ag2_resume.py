@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chatstore_cli.config import Settings
-from chatstore_cli.core.ag2_persistence import AG2PersistenceManager, EventPorts
+from chatstore_cli.core.ag2_persistence import AG2PersistenceManager
 from chatstore_cli.domain.chat_writing import SavedAs
 from chatstore_cli.mongo.connection import Connection
-from chatstore_cli.mongo.layouts.registry import LAYOUTS
-from chatstore_cli.mongo.workflow_writer import MongoChatWriter
 from tests.agents import begun, gone_on, real_autogen, turns
+from tests.events import new_manager
 
 if TYPE_CHECKING:
     from pymongo.database import Database
@@ -35,12 +33,6 @@ def conversation(autogen: Any) -> list[Any]:
 @pytest.fixture
 def manager(connection: Connection) -> AG2PersistenceManager:
     return new_manager(connection)
-
-
-def new_manager(connection: Connection) -> AG2PersistenceManager:
-    """As another process has it: with nothing remembered."""
-    writer = MongoChatWriter(connection, "chat_sessions", "chat_session_segments")
-    return AG2PersistenceManager(EventPorts(writer, LAYOUTS["workflow"](connection, Settings())))
 
 
 def stored(database: Database[dict[str, Any]], chat_id: str) -> list[dict[str, Any]]:

@@ -1,0 +1,40 @@
+"""Events as AG2 emits them, made by hand, and a manager that stores them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from chatstore_cli.config import Settings
+from chatstore_cli.core.ag2_persistence import AG2PersistenceManager, EventPorts
+from chatstore_cli.core.segments import SegmentKeeper
+from chatstore_cli.core.usage_ledger import UsageRecorder
+from chatstore_cli.mongo.connection import Connection
+from chatstore_cli.mongo.layouts.registry import LAYOUTS
+from chatstore_cli.mongo.usage_ledger import MongoUsageLedger
+from chatstore_cli.mongo.workflow_segments import MongoSegmentStore
+from chatstore_cli.mongo.workflow_writer import MongoChatWriter
+
+
+def new_manager(connection: Connection, warn: Callable[[str], None] = lambda _: None) -> AG2PersistenceManager:
+    """As another process has it: with nothing remembered."""
+    settings = Settings()
+    ports = EventPorts(
+        writer=MongoChatWriter(connection, "chat_sessions", "chat_session_segments"),
+        reader=LAYOUTS["workflow"](connection, settings),
+        usage=UsageRecorder(MongoUsageLedger(connection, "usage_events", "chat_sessions"), warn),
+        keeper=SegmentKeeper(MongoSegmentStore(connection, settings), warn=warn),
+        warn=warn,
+    )
+    return AG2PersistenceManager(ports)
+
+
+def event(kind: str, **content: Any) -> dict[str, Any]:
+    """The dump of an event; with a uuid of its own unless one is given."""
+    return {"type": kind, "content": {"uuid": str(uuid.uuid4()), **content}}
+
+
+def text(content: Any, sender: str | None = "user", **more: Any) -> dict[str, Any]:
+    """The dump of a text event."""
+    return event("text", content=content, sender=sender, recipient="chat_manager", **more)
