@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
+
+from chatstore_cli.domain.errors import ChatstoreError
 
 
 class LockHolder(NamedTuple):
@@ -37,6 +40,13 @@ class CacheStatus:
     torn: int
     quarantined: int
     worker: LockHolder | None
+
+
+class CacheLook(NamedTuple):
+    """How journals stand, and what stood in the way: the database that is away, journals that cannot be read."""
+
+    status: CacheStatus
+    troubles: Sequence[ChatstoreError]
 
 
 class FileState(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -149,6 +150,9 @@ def _look_at(name: str, now: int, found: dict[str, Glance], troubles: dict[str, 
     except OSError as error:
         if os.path.lexists(name):  # else it has been removed or renamed just now
             troubles[name] = _cannot_be_read(name, error)
+        return
+    if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for a writer
+        troubles[name] = ChatstoreError(what=f"{name}: this is no file with lines in it.", hint="Remove it.")
         return
     changed = max(status.st_mtime_ns, status.st_ctime_ns)
     state = hash((status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns))

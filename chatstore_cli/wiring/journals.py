@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from chatstore_cli.config import Settings
     from chatstore_cli.core.flush_reading import Source
-    from chatstore_cli.domain.journal import FlushResult
+    from chatstore_cli.domain.errors import ChatstoreError
+    from chatstore_cli.domain.journal import FlushResult, Position
+    from chatstore_cli.domain.local_cache import CacheLook
     from chatstore_cli.domain.quarantine import QuarantinedLine
     from chatstore_cli.domain.storing import MessageStore
     from chatstore_cli.domain.upkeep import PendingLines
     from chatstore_cli.files.followed_folders import FollowedFolders
+    from chatstore_cli.files.prunable_journals import PrunableJournals
 
 
 class Journals:
@@ -63,6 +66,51 @@ class Journals:
             for remembering in existing_folders(folder, self._state_folder):
                 yield from Quarantine(remembering).lines()
 
+    def status(self, message_store: Callable[[], MessageStore] | None) -> CacheLook:
+        """How they stand against the database; without one (None), or where it is away, what the files tell."""
+        from chatstore_cli.core.cache_status import standing, standing_without_database
+        from chatstore_cli.domain.errors import NotAllowed, Unreachable
+        from chatstore_cli.domain.local_cache import CacheLook, CacheStatus
+        from chatstore_cli.files.folder_lock import holder_of
+        from chatstore_cli.files.journal_folders import session_named
+        from chatstore_cli.files.ledger import LedgerReading
+        from chatstore_cli.files.state import existing_folders
+
+        def known(source: Source) -> Position | None:
+            ledger = source.ledger
+            return ledger.newest(source.journal.name) if isinstance(ledger, LedgerReading) else None
+
+        remembering = [place for folder in self._found for place in existing_folders(folder, self._state_folder)]
+        away: ChatstoreError | None = None
+        found = None
+        with self.to_read() as sources:
+            try:
+                found = None if message_store is None else standing(sources, message_store())
+            except (Unreachable, NotAllowed) as error:
+                away = error
+            if found is None:
+                found = standing_without_database(sources, known)
+        status = CacheStatus(
+            sessions=len(
+                {
+                    (folder, session_named(folder, Path(journal.name)))
+                    for folder, journals in self._found.items()
+                    if folder is not None
+                    for journal in journals
+                }
+            ),
+            journals=sum(map(len, self._found.values())),
+            lines=found.lines,
+            bytes=self.total_bytes,
+            not_persisted=found.to_store,
+            oldest_not_persisted=found.oldest,
+            to_quarantine=found.to_quarantine,
+            torn=found.torn,
+            quarantined=sum(1 for _ in self.quarantined()),
+            worker=next(filter(None, map(holder_of, remembering)), None),
+        )
+        return CacheLook(status, [error for error in (away, *found.unreadable) if error is not None])
+
     @contextmanager
     def to_flush(self, command: str) -> Iterator[list[Source]]:
         """The journals with ledger and quarantine, each folder locked. Raises Locked, naming the holder."""
@@ -86,6 +134,13 @@ class Journals:
                 quarantine = Quarantine(remembering)
                 sources.extend(Source(journal, ledger, quarantine) for journal in journals)
             yield sources
+
+
+def prunable(settings: Settings, paths: list[str]) -> PrunableJournals:
+    """The journals that paths name, to be removed. Raises NotFound for a path that is not there."""
+    from chatstore_cli.files.prunable_journals import PrunableJournals
+
+    return PrunableJournals(paths, settings.state.folder)
 
 
 def followed(settings: Settings, paths: list[str], command: str) -> FollowedFolders:

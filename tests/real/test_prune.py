@@ -1,0 +1,411 @@
+"""`chatstore cache prune`: what is proven stored may go, and nothing else."""
+
+from __future__ import annotations
+
+import fcntl
+import gzip
+import json
+import os
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from pymongo.database import Database
+
+from chatstore_cli.core import pruning
+from chatstore_cli.core.pruning import PruneRules, carry_out, plan_pruning
+from chatstore_cli.files.journal_writer import JournalWriter
+from chatstore_cli.files.prunable_journals import PrunableJournals
+from chatstore_cli.files.session_names import journal_path
+from chatstore_cli.mongo.connection import Connection
+from tests.conftest import Chatstore
+from tests.journals import COLLECTION, as_line, as_lines, flush, forget, record, store_of, stored, write_journal
+from tests.workers import running_worker
+
+pytestmark = pytest.mark.real
+Documents = Database[dict[str, Any]]
+KEYS = ["journal", "session_id", "lines", "bytes", "newest", "action", "reason"]
+NOW = datetime.now(UTC)
+
+
+def of(days: float, number: int = 0, session: str = "s1", **fields: Any) -> dict[str, Any]:
+    """A message that many days ago."""
+    moment = NOW - timedelta(days=days) + timedelta(seconds=number)
+    return record(number, session=session, created_at=moment.isoformat(timespec="microseconds"), **fields)
+
+
+def age(path: Path, days: float) -> Path:
+    """As if nothing had been written to it for that long."""
+    moment = (NOW - timedelta(days=days)).timestamp()
+    os.utime(path, (moment, moment))
+    return path
+
+
+def old_journal(path: Path, *records: dict[str, Any], days: float = 40) -> Path:
+    return age(write_journal(path, records), days)
+
+
+@pytest.fixture
+def folder(chatstore: Chatstore) -> Path:
+    """The default folder of journals."""
+    folder = chatstore.folder / "data" / "cache" / "chat_sessions"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def prune(chatstore: Chatstore, *arguments: str | Path, code: int = 0) -> dict[str, dict[str, Any]]:
+    outcome = chatstore("cache", "prune", "--older-than", "30d", *arguments, "-o", "json")
+    assert outcome.code == code, outcome.err
+    items = json.loads(outcome.out)["items"]
+    assert all(list(item) == KEYS for item in items)
+    return {Path(item["journal"]).name: item for item in items}
+
+
+# --- the plan --------------------------------------------------------------------------------------------------------
+
+
+def test_each_journal_is_told_what_becomes_of_it_and_why(chatstore: Chatstore, database: Documents, folder: Path):
+    old_journal(folder / "stored.jsonl", of(40), of(39, 1))
+    old_journal(folder / "stored.jsonl.1", of(50))
+    old_journal(folder / "empty.jsonl")
+    (folder / "packed.jsonl.2.gz").write_bytes(gzip.compress(as_lines([of(60)])))
+    age(folder / "packed.jsonl.2.gz", 60)
+    old_journal(folder / "bad.jsonl", of(40, session="bad"), {"bad": True})
+    (folder / "torn.jsonl").write_bytes(as_line(of(40, session="torn")) + as_line(of(40, 1))[:-5])
+    age(folder / "torn.jsonl", 40)
+    write_journal(folder / "written.jsonl", [of(40, session="written")])
+    old_journal(folder / "young.jsonl", of(3, session="young"), of(40, session="young"))
+    assert chatstore("flush-cache").code == 7
+    old_journal(folder / "missing.jsonl", of(40, session="missing"), of(41, session="missing"))
+    old_journal(folder / "worse.jsonl", {"worse": True})
+    (folder / "link.jsonl").symlink_to(old_journal(folder.parent / "outside.jsonl", of(40)))
+    (folder / "nowhere.jsonl").symlink_to("gone")
+    os.mkfifo(folder / "pipe.jsonl")
+    (folder / "cut.jsonl.gz").write_bytes(gzip.compress(as_lines([of(60)]))[:-9])
+    age(folder / "cut.jsonl.gz", 60)
+    before = sorted(file.name for file in folder.iterdir())
+
+    told = prune(chatstore, "--dry-run")
+    assert {name: item["reason"] for name, item in told.items() if item["action"] == "prune"} == {
+        "stored.jsonl": "every line is stored",
+        "stored.jsonl.1": "every line is stored",
+        "packed.jsonl.2.gz": "every line is stored",
+        "empty.jsonl": "it is empty",
+    }
+    kept = {name: item["reason"] for name, item in told.items() if item["action"] == "keep"}
+    assert kept.pop("written.jsonl").startswith("written to at 20")
+    assert kept.pop("young.jsonl").startswith("its newest line is of 20")
+    assert "cut off" in kept.pop("cut.jsonl.gz")
+    assert kept == {
+        "bad.jsonl": "1 lines are in quarantine",
+        "worse.jsonl": "1 lines cannot be stored",
+        "torn.jsonl": "its last line is not finished",
+        "missing.jsonl": "2 lines are not stored",
+        "link.jsonl": "a symbolic link",
+        "nowhere.jsonl": "a symbolic link",
+        "pipe.jsonl": "no regular file",
+    }
+    assert (told["stored.jsonl"]["lines"], told["stored.jsonl"]["session_id"]) == (2, "stored")
+    assert told["stored.jsonl"]["newest"] == of(39, 1)["created_at"].replace("+00:00", "Z")
+    assert (told["written.jsonl"]["lines"], told["written.jsonl"]["newest"]) == (None, None)
+    assert sorted(file.name for file in folder.iterdir()) == before
+
+    outcome = chatstore("cache", "prune", "--older-than", "30d", "-o", "json")
+    assert (outcome.code, outcome.out) == (2, "")
+    error = json.loads(outcome.err.splitlines()[-1])["error"]
+    assert error["kind"] == "needs_confirmation"
+    assert error["message"].startswith("4 of 14 journals, ")
+    assert str(folder / "stored.jsonl.1") in error["message"]
+    assert sorted(file.name for file in folder.iterdir()) == before
+
+    told = prune(chatstore, "--yes")
+    gone = {name for name, item in told.items() if item["action"] == "prune"}
+    assert gone == {"stored.jsonl", "stored.jsonl.1", "packed.jsonl.2.gz", "empty.jsonl"}
+    assert sorted(file.name for file in folder.iterdir()) == [name for name in before if name not in gone]
+    assert (folder.parent / "outside.jsonl").exists()
+    assert chatstore("flush-cache", folder / "missing.jsonl").code == 0
+    assert "missing.jsonl" in {name for name, item in prune(chatstore, "--yes").items() if item["action"] == "prune"}
+
+
+def test_a_table_and_wrong_use(chatstore: Chatstore, database: Documents, folder: Path, tmp_path: Path):
+    outcome = chatstore("cache", "prune", "--older-than", "30d")
+    assert (outcome.code, outcome.out) == (0, "")
+    assert "There is no journal there." in outcome.err
+    old_journal(folder / "s1.jsonl", of(40))
+    assert chatstore("flush-cache").code == 0
+    outcome = chatstore("cache", "prune", "--older-than", "30d", "--dry-run", "--read-only")
+    assert outcome.code == 0, outcome.err
+    assert outcome.out.splitlines()[0].split() == [
+        "ACTION", "JOURNAL", "SESSION", "LINES", "BYTES", "NEWEST", "(UTC)", "REASON",
+    ]  # fmt: skip
+    assert outcome.err.endswith("(dry run: nothing is removed)\n")
+    for arguments, code, message in (
+        (["--older-than", "soon"], 2, "--older-than: 'soon' is not a time"),
+        ([], 2, "--older-than"),
+        (["--older-than", "30d", "--read-only"], 4, "--read-only"),
+        (["--older-than", "30d", "nowhere"], 3, "nowhere"),
+        (["--older-than", "30d", "-"], 2, "standard input"),
+        (["--older-than", "30d", "--yes", "--uri", "mongodb://%2Fnone.sock/"], 5, "cannot reach MongoDB"),
+    ):
+        outcome = chatstore("cache", "prune", *arguments, env={"CHATSTORE_MONGO__TIMEOUT_SECONDS": "0.2"})
+        assert (outcome.code, outcome.out) == (code, ""), outcome.err
+        assert message in outcome.err
+    assert (folder / "s1.jsonl").exists()
+
+
+def test_a_link_that_is_named_is_not_followed(chatstore: Chatstore, database: Documents, folder: Path):
+    real = old_journal(folder / "s1.jsonl", of(40))
+    assert chatstore("flush-cache").code == 0
+    (folder.parent / "named.jsonl").symlink_to(real)
+    assert prune(chatstore, folder.parent / "named.jsonl", "--yes")["named.jsonl"]["reason"] == "a symbolic link"
+    assert prune(chatstore, real, "--yes")["s1.jsonl"]["action"] == "prune"
+    assert not real.exists()
+
+
+def test_while_a_worker_follows_the_folder_nothing_is_pruned(chatstore: Chatstore, database: Documents, folder: Path):
+    old_journal(folder / "s1.jsonl", of(40))
+    with running_worker(chatstore) as worker:
+        worker.wait_until_it_said("Flushed 1/1")
+        outcome = chatstore("cache", "prune", "--older-than", "30d", "--yes", "-o", "json")
+        assert outcome.code == 8
+        error = json.loads(outcome.err.splitlines()[-1])["error"]
+        assert f"chatstore worker (process {worker.process.pid} on " in error["message"]
+        assert prune(chatstore, "--dry-run")["s1.jsonl"]["action"] == "prune"
+        assert worker.end() == 0
+    assert prune(chatstore, "--yes")["s1.jsonl"]["action"] == "prune"
+    assert list(folder.glob("*.jsonl")) == []
+
+
+# --- what counts as proven -------------------------------------------------------------------------------------------
+
+
+def fate_of(
+    connection: Connection, folder: Path, name: str = "s1.jsonl", days: float = 30, ttl_days: int = 30
+) -> tuple[bool, str]:
+    journals = PrunableJournals([str(folder)], "/nonexistent")
+    with journals.to_look_at() as found:
+        rules = PruneRules(NOW - timedelta(days=days), NOW, ttl_days)
+        fates = plan_pruning(found, store_of(connection), rules)
+    [fate] = [fate for fate in fates if Path(fate.journal).name == name]
+    return fate.prune, fate.reason
+
+
+def test_what_the_database_deleted_since_counts_only_where_the_ledger_knows_of_it(
+    connection: Connection, database: Documents, tmp_path: Path
+):
+    old_journal(tmp_path / "s1.jsonl", of(50), of(45, 1), of(31, 2))
+    flush(connection, tmp_path)
+    database[COLLECTION].delete_one({"text": "message 0"})  # as its TTL index does
+    assert fate_of(connection, tmp_path) == (True, "every line is stored, 1 have expired since")
+    database[COLLECTION].delete_many({})
+    assert fate_of(connection, tmp_path) == (True, "every line is stored, 3 have expired since")
+    assert fate_of(connection, tmp_path, ttl_days=35) == (False, "1 lines are not stored")  # deleted before its time
+    assert fate_of(connection, tmp_path, ttl_days=0) == (False, "3 lines are not stored")
+    forget(tmp_path)
+    assert fate_of(connection, tmp_path) == (False, "3 lines are not stored")
+
+
+def test_lines_behind_what_the_ledger_knows_have_to_be_in_the_database(
+    connection: Connection, database: Documents, tmp_path: Path
+):
+    journal = old_journal(tmp_path / "s1.jsonl", of(50), of(49, 1))
+    flush(connection, tmp_path)
+    with journal.open("ab") as stream:
+        stream.write(as_lines([of(48, 2)]))
+    age(journal, 40)
+    assert fate_of(connection, tmp_path) == (False, "1 lines are not stored")
+
+
+def test_a_ledger_of_another_file_or_of_a_dropped_collection_proves_nothing(
+    connection: Connection, database: Documents, tmp_path: Path
+):
+    journal = old_journal(tmp_path / "s1.jsonl", of(50))
+    flush(connection, tmp_path)
+    database[COLLECTION].delete_many({})
+    assert fate_of(connection, tmp_path)[0]
+    old_journal(tmp_path / "other", of(50, 7)).replace(journal)
+    assert fate_of(connection, tmp_path) == (False, "1 lines are not stored")
+    flush(connection, tmp_path)
+    assert fate_of(connection, tmp_path)[0]
+    database[COLLECTION].drop()
+    assert fate_of(connection, tmp_path) == (False, "1 lines are not stored")
+
+
+def test_lines_of_sessions_deleted_on_purpose_are_dealt_with(
+    chatstore: Chatstore, connection: Connection, database: Documents, tmp_path: Path
+):
+    old_journal(tmp_path / "s1.jsonl", of(40), of(40, 1, session="s2"))
+    flush(connection, tmp_path)
+    assert chatstore("sessions", "delete", "s1", "--yes").code == 0
+    assert fate_of(connection, tmp_path) == (True, "every line is stored, 1 are of deleted sessions")
+
+
+def test_rows_that_the_application_stored_itself_prove_it_too(
+    connection: Connection, database: Documents, tmp_path: Path
+):
+    lines = [of(40), of(40), of(39, 1)]
+    old_journal(tmp_path / "s1.jsonl", *lines)
+    database[COLLECTION].insert_many({**line, "_id": ObjectId()} for line in lines[1:])
+    assert fate_of(connection, tmp_path) == (False, "1 lines are not stored")
+    database[COLLECTION].insert_one({**lines[0], "_id": ObjectId()})
+    assert fate_of(connection, tmp_path) == (True, "every line is stored")
+
+
+def test_a_line_that_two_journals_have_and_the_database_has_not_keeps_both(connection: Connection, tmp_path: Path):
+    for name in ("s1.jsonl", "s1.jsonl.1"):
+        old_journal(tmp_path / name, of(40, message_id="m"), of(41, 1))
+    for name in ("s1.jsonl", "s1.jsonl.1"):
+        assert fate_of(connection, tmp_path, name) == (False, "2 lines are not stored")
+
+
+def test_a_message_id_that_is_stored_with_other_content_proves_nothing(connection: Connection, tmp_path: Path):
+    old_journal(tmp_path / "s2.jsonl", of(40, message_id="m", text="another"))
+    flush(connection, tmp_path)
+    old_journal(tmp_path / "s1.jsonl", of(40, message_id="m"))
+    assert fate_of(connection, tmp_path) == (False, "1 lines cannot be stored")
+
+
+# --- removing --------------------------------------------------------------------------------------------------------
+
+
+def plan_and(
+    connection: Connection, folder: Path, happening: Callable[[], None], paths: list[str] | None = None
+) -> list[tuple[bool, str]]:
+    """Prune, with something happening between the proof and the removal."""
+    journals = PrunableJournals(paths or [str(folder)], "/nonexistent")
+    with journals.to_prune("test") as found:
+        fates = plan_pruning(found, store_of(connection), PruneRules(NOW - timedelta(days=30), NOW, 30))
+        happening()
+        return [(fate.prune, fate.reason) for fate in carry_out(fates, found, journals)]
+
+
+def test_a_journal_that_changed_after_it_was_proven_stays(connection: Connection, tmp_path: Path):
+    journal = old_journal(tmp_path / "s1.jsonl", of(40))
+    flush(connection, tmp_path)
+
+    def append() -> None:
+        with journal.open("ab") as stream:
+            stream.write(as_line(of(0)))
+
+    def replace() -> None:
+        age(write_journal(tmp_path / "other", [of(40)]), 40).replace(journal)
+
+    def link() -> None:
+        journal.replace(tmp_path / "kept")
+        journal.symlink_to(tmp_path / "kept")
+
+    assert plan_and(connection, tmp_path, append) == [(False, "it was changed just now")]
+    old_journal(journal, of(40))
+    assert plan_and(connection, tmp_path, replace) == [(False, "it was changed just now")]
+    assert plan_and(connection, tmp_path, journal.unlink) == [
+        (False, "it cannot be removed: No such file or directory")
+    ]
+    old_journal(journal, of(40))
+    [(pruned, reason)] = plan_and(connection, tmp_path, link)
+    assert (pruned, reason) == (False, "it cannot be removed: Too many levels of symbolic links")
+    assert (tmp_path / "kept").exists()
+
+
+def test_a_subfolder_that_became_a_link_leads_nowhere(connection: Connection, tmp_path: Path):
+    journals = tmp_path / "journals"
+    old_journal(journals / "sub" / "s1.jsonl", of(40))
+    flush(connection, journals)
+
+    def swap() -> None:
+        (journals / "sub").rename(tmp_path / "outside")
+        (journals / "sub").symlink_to(tmp_path / "outside")
+
+    [(pruned, reason)] = plan_and(connection, journals, swap)
+    assert not pruned
+    assert reason == "it cannot be removed: Not a directory"
+    assert (tmp_path / "outside" / "s1.jsonl").exists()
+
+
+def test_a_writer_that_waits_for_the_lock_finds_its_file_gone_and_makes_another(
+    connection: Connection, database: Documents, tmp_path: Path
+):
+    writer = JournalWriter(tmp_path)
+    writer.append("s1", writer.encode(of(40, message_id="m0")))
+    journal = age(tmp_path / "s1.jsonl", 40)
+    flush(connection, tmp_path)
+    written = threading.Event()
+
+    def write() -> None:
+        writer.append("s1", writer.encode(of(0, 1, message_id="m1")))
+        written.set()
+
+    thread = threading.Thread(target=write)
+    with journal.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)  # as the pruner holds it
+        thread.start()
+        assert not written.wait(0.2)
+        journal.unlink()
+    thread.join()
+    assert flush(connection, tmp_path).stored == 1
+    assert sum(stored(database).values()) == 2
+    writer.close()
+
+
+def test_a_writer_that_does_not_let_go_keeps_its_journal(
+    connection: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    journal = old_journal(tmp_path / "s1.jsonl", of(40))
+    flush(connection, tmp_path)
+    monkeypatch.setattr("chatstore_cli.files.prunable_journals._SECONDS_FOR_A_WRITER", 0.1)
+    with journal.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert plan_and(connection, tmp_path, lambda: None) == [(False, "a writer does not let go of it")]
+    assert plan_and(connection, tmp_path, lambda: None) == [(True, "every line is stored")]
+
+
+def test_folders_of_long_names_go_with_their_last_journal(connection: Connection, tmp_path: Path):
+    one, other, old = ("x" * 500, "x" * 210, "y" * 210)
+    journals = tmp_path / "journals"
+    for session, days in ((one, 40), (other, 3), (old, 40)):
+        path = journal_path(journals, session)
+        old_journal(path, of(days, session=session), days=days)
+    old_journal(journals / "plain" / "s1.jsonl", of(40))
+    flush(connection, journals)
+    fates = plan_and(connection, journals, lambda: None)
+    assert sorted(pruned for pruned, _ in fates) == [False, True, True, True]
+    left = sorted(str(path.relative_to(journals)) for path in journals.rglob("*") if ".chatstore" not in path.parts)
+    folder_of_other = journal_path(journals, other).parent.name
+    assert left == ["plain", folder_of_other, f"{folder_of_other}/{journal_path(journals, other).name}"]
+
+
+def test_a_name_that_is_used_again_is_stored_from_its_first_line(
+    connection: Connection, database: Documents, tmp_path: Path
+):
+    old_journal(tmp_path / "s1.jsonl", of(40))
+    flush(connection, tmp_path)
+    assert plan_and(connection, tmp_path, lambda: None) == [(True, "every line is stored")]
+    write_journal(tmp_path / "s1.jsonl", [of(0, 1), of(0, 2)])
+    assert flush(connection, tmp_path).stored == 2
+    assert sum(stored(database).values()) == 3
+
+
+def test_many_journals_are_one_plan(connection: Connection, tmp_path: Path):
+    for number in range(40):
+        old_journal(tmp_path / f"s{number}.jsonl", of(40, number, session=f"s{number}"))
+    began = time.monotonic()
+    flush(connection, tmp_path)
+    fates = plan_and(connection, tmp_path, lambda: None)
+    assert fates == [(True, "every line is stored")] * 40
+    assert list(tmp_path.glob("*.jsonl")) == []
+    assert time.monotonic() - began < 30
+
+
+def test_the_plan_in_words_is_bounded() -> None:
+    fates = [
+        pruning.Fate(f"/j/s{number}.jsonl", f"s{number}", 1, 100, None, True, "every line is stored")
+        for number in range(50)
+    ]
+    lines = pruning.in_words(fates).splitlines()
+    assert lines[0] == "50 of 50 journals, 5,000 bytes, every line of them stored, would be removed:"
+    assert len(lines) == 22
+    assert lines[-1] == "  and 30 more (--dry-run lists them all)"
