@@ -6,12 +6,11 @@ above it is the copy of a move that has not taken place yet, and no reader looks
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from chatstore_cli.domain.queries import SessionKey
+from chatstore_cli.domain.session import Session
 
 MEBIBYTE = 1 << 20
 
@@ -64,13 +63,14 @@ class SegmentStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DocumentSize:
-    """A large document, and how it came to be: `message_count` and the time of its messages from first to last."""
+    """A session's document: its BSON bytes and the messages in it, with the times of its first and its last one.
 
-    session_id: str
-    tenant_id: str | None
-    key: SessionKey | None
+    `session` counts messages in segments too.
+    """
+
+    session: Session
     size_bytes: int
-    message_count: int
+    messages_in_document: int
     segment_count: int
     first_message_at: datetime | None
     last_message_at: datetime | None
@@ -79,6 +79,30 @@ class DocumentSize:
 class DocumentSizes(Protocol):
     """Finds large documents."""
 
-    def largest(self, limit: int, at_least_bytes: int = 0) -> Iterator[DocumentSize]:
-        """The largest documents, largest first. Reads the collection."""
+    def largest(self, limit: int, at_least_bytes: int = 0) -> list[DocumentSize]:
+        """The largest documents, largest first. The server reads the collection to find them."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """How fast a document grew from its first message to its last, and when it is full if it goes on so from now.
+
+    None where that is not known (fewer than two messages with times, or all within a minute) or not in this millennium.
+    """
+
+    bytes_per_day: int | None
+    full_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class SplitResult:
+    """What splitting one document came to. `reads_the_same`: a reader saw what it had seen before, and what was new."""
+
+    session_id: str
+    size_before: int
+    size_after: int
+    segments: int
+    moved_messages: int
+    messages: int
+    reads_the_same: bool

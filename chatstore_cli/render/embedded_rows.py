@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from chatstore_cli.domain.byte_sizes import in_words
 from chatstore_cli.domain.embedded import EmbeddedStatus
 from chatstore_cli.domain.times import rfc3339
 from chatstore_cli.render.listing import Column, Record
 
 _STEPS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
-_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
 def status_record(status: EmbeddedStatus) -> Record:
@@ -43,12 +43,7 @@ def status_record(status: EmbeddedStatus) -> Record:
 
 def size(value: Any) -> str:
     """Bytes with two or three digits and a unit: `301 MiB`, `1.5 GiB`."""
-    amount = float(value)
-    for unit in _UNITS[:-1]:
-        if amount < 1024:
-            return f"{amount:.0f} {unit}" if amount >= 10 or unit == "bytes" else f"{amount:.1f} {unit}"
-        amount /= 1024
-    return f"{amount:.1f} {_UNITS[-1]}"
+    return in_words(float(value))
 
 
 def duration(value: Any) -> str:
