@@ -276,6 +276,7 @@ class ApplicationChecks:
 
     def clean_up_soon(self) -> Verdict:
         """Remove what an interrupted run wrote; may itself be interrupted, and called again."""
+        self._run.reconnect()  # the interrupt may have struck in the middle of the driver
         return self._without_secrets(partial(self._cleanup.clean_up, patience=HURRY_SECONDS))
 
 

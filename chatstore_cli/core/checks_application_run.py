@@ -50,9 +50,10 @@ class Sent:
 
 @dataclass
 class ApplicationRun:
-    """What the checks of one run share. `documents` connects when it is first asked; `token` is the run's own.
+    """What the checks of one run share. `documents` connects when it is first asked, and anew after `reconnect`.
 
-    `expected` are the settings that a status may report, `interval` is the worker's. `timer`, `pause` and `clock` are time itself.
+    `token` is the run's own. `expected` are the settings that a status may report, `interval` is the worker's. `timer`,
+    `pause` and `clock` are time itself.
     """
 
     application: Application
@@ -67,6 +68,7 @@ class ApplicationRun:
     timer: Callable[[], float] = time.monotonic
     pause: Callable[[float], None] = time.sleep
     clock: Clock = utc_now
+    reconnect: Callable[[], None] = lambda: None
     sent: list[Sent] = field(default_factory=list)
     strays: list[str] = field(default_factory=list)
     lacking: list[str] = field(default_factory=list)

@@ -69,6 +69,7 @@ def application_checks(
         interval=settings.mongo.worker.interval_seconds,
         read_only=read_only,
         token=secrets.token_hex(8),
+        reconnect=documents.cache_clear,
     )
     return ApplicationChecks(run)
 
