@@ -28,7 +28,15 @@ from chatstore_cli.render.rows import (
     session_view_row,
 )
 
-app = group("sessions", "List sessions, show one, and delete one.")
+_LATER = {
+    "watch": "sessions_watch",
+    "sizes": "sessions_sizes",
+    "split": "sessions_split",
+    **dict.fromkeys(("complete", "fail", "pause", "unpause"), "sessions_status"),
+}
+"""Subcommands with files of their own."""
+
+app = group("sessions", "List sessions, show one, watch them, and delete one.", _LATER)
 
 
 @command(

@@ -1,11 +1,13 @@
-"""How a service is asked to end: by TERM or INT."""
+"""How a service is asked to end: by TERM or INT, or by the reader of its output who goes away."""
 
 from __future__ import annotations
 
+import select
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TextIO
 
 
 class StopSignals:
@@ -36,3 +38,15 @@ def stop_signals() -> Iterator[StopSignals]:
     finally:
         for number in taken:
             signal.signal(number, before[number])
+
+
+def reader_is_gone(stream: TextIO) -> bool:
+    """Whether nobody can read what is written there any more (`| head -1`): known before anything is written."""
+    if not hasattr(select, "poll"):
+        return False
+    poller = select.poll()
+    try:
+        poller.register(stream.fileno(), 0)
+        return any(what & (select.POLLERR | select.POLLHUP) for _, what in poller.poll(0))
+    except (OSError, ValueError):
+        return False

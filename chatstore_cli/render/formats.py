@@ -128,6 +128,10 @@ def _markdown_text(text: str) -> str:
 
 def _table_listing(listing: Listing, stream: TextIO, terminal: Terminal) -> int:
     columns = _in_table(listing.columns)
+    if listing.live:
+        from chatstore_cli.render.live_table import write_live_table
+
+        return write_live_table(columns, listing.rows, stream, terminal)
     rows = list(listing.rows)
     if not rows:
         return 0

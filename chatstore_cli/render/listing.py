@@ -54,7 +54,7 @@ class Listing:
     `footer` is a last row of a table, such as totals; `beside` stands beside the items in JSON. CSV and JSONL have
     rows alone: whoever adds them up must not add totals to them. `list_item` makes Markdown a list instead of a table:
     a row's mark, such as `[x]`, and its text. `upright` makes a table of each row, a line a field, where there are few
-    rows of many fields.
+    rows of many fields. `live` rows come one at a time, and a table shows each at once.
     """
 
     columns: Sequence[Column]
@@ -65,6 +65,7 @@ class Listing:
     beside: Mapping[str, Any] = field(default_factory=dict)
     list_item: Callable[[Row], tuple[str, str]] | None = None
     upright: bool = False
+    live: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,610 @@
+"""`chatstore sessions watch` on a replica set: what happens, each once, whatever happens to the server."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from pymongo.database import Database
+
+from tests.conftest import Chatstore
+from tests.mongod import Mongod, poll, start_replica_set
+from tests.watchers import watching
+
+pytestmark = pytest.mark.real
+Documents = Database[dict[str, Any]]
+FailPoint = Callable[..., AbstractContextManager[None]]
+
+
+def now() -> datetime:
+    """To the millisecond, as MongoDB keeps it."""
+    moment = datetime.now(UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def session(chat_id: str, **more: Any) -> dict[str, Any]:
+    """A workflow session of tenant acme, running, without messages."""
+    standing = {"status": 0, "created_at": now(), "updated_at": now(), "messages": []}
+    return {
+        "chat_id": chat_id,
+        "enterprise_id": "acme",
+        "user_id": "ada",
+        "workflow_name": "Triage",
+        **standing,
+        **more,
+    }
+
+
+def message(number: int, **more: Any) -> dict[str, Any]:
+    return {
+        "sender": "user", "role": "user", "content": f"turn {number}", "timestamp": now(), "event_id": f"e-{number}",
+        "sequence": number, **more,
+    }  # fmt: skip
+
+
+def push(database: Documents, chat_id: str, *messages: dict[str, Any]) -> None:
+    change = {"$push": {"messages": {"$each": list(messages)}}, "$set": {"updated_at": now()}}
+    assert database["chat_sessions"].update_one({"chat_id": chat_id}, change).matched_count == 1
+
+
+def flat(session_id: str, number: int, **more: Any) -> dict[str, Any]:
+    return {
+        "session_id": session_id, "role": "user", "text": f"turn {number}",
+        "created_at": datetime.now(UTC).isoformat(timespec="microseconds"), **more,
+    }  # fmt: skip
+
+
+# --- sessions --------------------------------------------------------------------------------------------------------
+
+
+def test_new_changed_and_deleted_sessions_of_both_layouts_are_a_row_each(chatstore: Chatstore, database: Documents):
+    database["chat_sessions"].insert_one(session("before"))
+    with watching(chatstore) as watcher:
+        database["chat_sessions"].insert_one(session("a"))
+        watcher.wait_for_rows(1)
+        push(database, "a", message(0))
+        watcher.wait_for_rows(2)
+        database["chat_messages"].insert_one(flat("f", 0))
+        database["chat_messages"].insert_one(flat("f", 1))
+        push(database, "before", message(0))
+        rows = watcher.wait_for_rows(5)
+        database["chat_sessions"].delete_one({"chat_id": "a"})
+        watcher.wait_for_rows(6)
+        assert chatstore("sessions", "delete", "f", "--yes").code == 0
+        gone = watcher.wait_for_rows(7)[5:]
+        assert watcher.end() == 0
+    assert watcher.changes == [
+        ("a", "new"), ("a", "changed"), ("f", "new"), ("f", "changed"), ("before", "changed"), ("a", "deleted"),
+        ("f", "deleted"),
+    ]  # fmt: skip
+    listed = json.loads(chatstore("sessions", "list", "-o", "json").out)["items"]
+    assert [list(row) for row in rows] == [[*listed[0], "change", "changed_at"]] * 5
+    assert {key: rows[4][key] for key in listed[0]} == listed[0]
+    assert gone[0]["message_count"] == 1
+    assert abs(datetime.fromisoformat(rows[0]["changed_at"]) - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+def test_a_session_that_was_never_shown_is_deleted_under_the_id_of_its_document(
+    chatstore: Chatstore, database: Documents
+):
+    identity = ObjectId()
+    database["chat_sessions"].insert_many([session("a", _id=identity), session("b", _id="b")])
+    with watching(chatstore) as watcher:
+        database["chat_sessions"].delete_many({})
+        watcher.wait_for_rows(2)
+    assert sorted(watcher.changes) == sorted([(str(identity), "deleted"), ("b", "deleted")])
+
+
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        (["--tenant", "acme"], ["a", "b", "end"]),
+        (["--user", "eve"], ["b", "end"]),
+        (["--workflow", "Mail"], ["c", "end"]),
+        (["--status", "failed"], ["a", "end"]),
+        (["--layout", "messages"], ["f", "end"]),
+        (["--layout", "workflow"], ["a", "b", "c", "a", "end"]),
+    ],
+)
+def test_filters_choose(chatstore: Chatstore, database: Documents, filters: list[str], expected: list[str]):
+    with watching(chatstore, *filters) as watcher:
+        everything = {"user_id": "eve", "workflow_name": "Mail", "status": -1}
+        database["chat_sessions"].insert_many([session("a"), session("b", user_id="eve")])
+        database["chat_sessions"].insert_one(session("c", enterprise_id="other", workflow_name="Mail"))
+        database["chat_messages"].insert_one(flat("f", 0))
+        database["chat_sessions"].update_one({"chat_id": "a"}, {"$set": {"status": -1, "enterprise_id": "past"}})
+        database["chat_sessions"].insert_one(session("end", **everything))
+        database["chat_messages"].insert_one(flat("end", 0))
+        poll(lambda: "end" in [name for name, _ in watcher.changes])
+        names = [name for name, _ in watcher.changes]
+    if filters == ["--tenant", "acme"]:
+        names = [name for name in names if name != "a"]  # told as it stands when the row is made
+        expected = expected[1:]
+    assert names == expected
+    left_out = "messages: has no" in watcher.err
+    assert left_out is (filters[0] not in {"--layout"})
+
+
+def test_what_changes_nothing_that_a_row_shows_is_no_row(chatstore: Chatstore, database: Documents):
+    database["chat_sessions"].insert_one(session("a", messages=[message(number) for number in range(6)]))
+    with watching(chatstore) as watcher, watching(chatstore, "a") as messages:
+        database["chat_sessions"].update_one({"chat_id": "a"}, {"$set": {"expected_echo": {"run": 2}}})
+        move(database, "a", 1, 4)
+        push(database, "a", message(6))
+        move(database, "a", 2, 2)
+        push(database, "a", message(7))
+        watcher.wait_for_rows(2)
+        messages.wait_for_rows(2)
+        assert [row["message_count"] for row in watcher.rows][-1] == 8
+        assert messages.contents == ["turn 6", "turn 7"]
+    assert watcher.changes == [("a", "changed"), ("a", "changed")]
+
+
+def move(database: Documents, chat_id: str, segment: int, count: int) -> None:
+    """Move the oldest messages into a segment: its copy first, then the head in one update."""
+    head = database["chat_sessions"].find_one({"chat_id": chat_id})
+    assert head is not None
+    moved = head["messages"][:count]
+    database["chat_session_segments"].insert_one(
+        {"_id": f"{chat_id}:{segment}", "chat_id": chat_id, "segment": segment, "messages": moved}
+    )
+    left = {"$slice": ["$messages", count, 10_000]}
+    total = head.get("moved_messages", 0) + count
+    database["chat_sessions"].update_one(
+        {"chat_id": chat_id}, [{"$set": {"messages": left, "last_segment": segment, "moved_messages": total}}]
+    )
+
+
+def test_since_begins_with_what_happened_from_then_on_without_a_gap_and_without_doubles(
+    chatstore: Chatstore, database: Documents
+):
+    database["chat_sessions"].insert_one(session("old", updated_at=now() - timedelta(days=2)))
+    written: list[str] = []
+    stop = threading.Event()
+
+    def write(writer: int) -> None:
+        number = 0
+        while not stop.is_set():
+            name = f"s-{writer}-{number}"
+            if writer:
+                database["chat_sessions"].insert_one(session(name))
+            else:
+                database["chat_messages"].insert_one(flat(name, 0))
+            written.append(name)
+            number += 1
+
+    threads = [threading.Thread(target=write, args=(writer,)) for writer in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        poll(lambda: len(written) > 200)
+        with watching(chatstore, "--since", "1h") as watcher:
+            poll(lambda: len(written) > 1_500)
+            stop.set()
+            for thread in threads:
+                thread.join()
+            watcher.wait_for_rows(len(written))
+            assert watcher.end() == 0
+    finally:
+        stop.set()
+    assert Counter(watcher.changes) == Counter((name, "new") for name in written)
+
+
+def test_updates_while_it_begins_are_told(chatstore: Chatstore, database: Documents):
+    database["chat_sessions"].insert_one(session("a"))
+    stop = threading.Event()
+
+    def write() -> None:
+        number = 0
+        while not stop.is_set():
+            push(database, "a", message(number))
+            number += 1
+            stop.wait(0.002)
+        push(database, "a", message(10_000))
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        with watching(chatstore, "--since", "1h") as watcher:
+            watcher.wait_for_rows(30)
+            stop.set()
+            thread.join()
+            total = len((database["chat_sessions"].find_one({"chat_id": "a"}) or {})["messages"])
+            poll(lambda: watcher.rows[-1]["message_count"] == total)
+    finally:
+        stop.set()
+    moments = [row["changed_at"] for row in watcher.rows]
+    assert len(set(moments[1:])) == len(moments) - 1
+
+
+def test_a_document_near_the_limit_is_told_without_its_messages(chatstore: Chatstore, database: Documents):
+    large = [message(number, content="x" * 1_000_000) for number in range(15)]
+    with watching(chatstore) as watcher:
+        database["chat_sessions"].insert_one(session("large", messages=large))
+        for number in range(4):
+            push(database, "large", message(20 + number, content="y" * 100_000))
+        database["chat_sessions"].update_one(
+            {"chat_id": "large"}, [{"$set": {"messages": {"$slice": ["$messages", -9]}}}]
+        )
+        database["chat_sessions"].update_one(
+            {"chat_id": "large"}, [{"$set": {"messages": {"$reverseArray": "$messages"}, "status": 1}}]
+        )
+        poll(lambda: watcher.rows and watcher.rows[-1]["status"] == "completed", within=40)
+    assert watcher.changes == [("large", "new"), *[("large", "changed")] * 6]
+
+
+# --- messages --------------------------------------------------------------------------------------------------------
+
+
+def test_messages_of_a_workflow_session_come_as_sessions_show_has_them(chatstore: Chatstore, database: Documents):
+    database["chat_sessions"].insert_one(session("a", messages=[message(0)]))
+    with watching(chatstore, "a") as watcher:
+        push(database, "a", message(1, content=[{"text": "\x1b[2J"}], tool_calls=[{"id": "t"}], metadata={"$a.b": 1}))
+        push(database, "a", message(2), message(3))
+        database["chat_sessions"].insert_one(session("other", messages=[message(9)]))
+        watcher.wait_for_rows(3)
+        assert watcher.end(signal.SIGINT) == 0
+    shown = json.loads(chatstore("sessions", "show", "a", "--first", "0", "--last", "3", "-o", "json").out)
+    assert watcher.rows == shown["last_messages"]
+    assert "\x1b" not in watcher.out
+
+
+def test_messages_of_a_flat_session_come_in_the_order_they_are_stored(chatstore: Chatstore, database: Documents):
+    database["chat_messages"].insert_one(flat("f", 0))
+    with watching(chatstore, "f") as watcher:
+        same = datetime.now(UTC).isoformat()
+        database["chat_messages"].insert_many([flat("f", number, created_at=same) for number in range(1, 4)])
+        database["chat_messages"].insert_one(flat("f", 4, created_at="2020-01-01T00:00:00+00:00"))
+        database["chat_messages"].insert_one(flat("g", 5))
+        database["chat_messages"].update_one({"session_id": "f"}, {"$set": {"vector_ids": [1]}})
+        database["chat_messages"].insert_one(flat("f", 6))
+        watcher.wait_for_rows(5)
+    assert watcher.contents == [f"turn {number}" for number in (1, 2, 3, 4, 6)]
+
+
+def test_since_gives_the_messages_from_then_on_and_those_that_come(chatstore: Chatstore, database: Documents):
+    hour = timedelta(hours=1)
+    early = [message(number, timestamp=now() - (9 - number) * hour) for number in range(9)]
+    database["chat_sessions"].insert_one(session("a", messages=early))
+    database["chat_messages"].insert_many(
+        [flat("f", number, created_at=(now() - (9 - number) * hour).isoformat()) for number in range(9)]
+    )
+    with watching(chatstore, "a", "--since", "150m") as watcher, watching(chatstore, "f", "--since", "150m") as other:
+        push(database, "a", message(9))
+        database["chat_messages"].insert_one(flat("f", 9))
+        watcher.wait_for_rows(3)
+        other.wait_for_rows(3)
+    assert watcher.contents == other.contents == ["turn 7", "turn 8", "turn 9"]
+
+
+def test_an_array_that_is_rewritten_gives_only_what_is_new_in_it(chatstore: Chatstore, database: Documents):
+    database["chat_sessions"].insert_one(session("a", messages=[message(number) for number in range(3)]))
+    sessions = database["chat_sessions"]
+    with watching(chatstore, "a") as watcher:
+        sessions.update_one({"chat_id": "a"}, {"$set": {"messages": [message(number) for number in range(5)]}})
+        sessions.update_one({"chat_id": "a"}, {"$push": {"messages": {"$each": [message(5)], "$position": 0}}})
+        front = {"$concatArrays": [[message(6)], "$messages"]}
+        sessions.update_one({"chat_id": "a"}, [{"$set": {"messages": front}}])
+        sessions.update_one({"chat_id": "a"}, {"$pull": {"messages": {"event_id": "e-1"}}})
+        sessions.update_one({"chat_id": "a"}, {"$set": {"messages.0.content": "turn 6"}})
+        push(database, "a", message(7))
+        stored = sessions.find_one({"chat_id": "a"})
+        assert stored is not None
+        sessions.replace_one({"chat_id": "a"}, {**stored, "messages": [*stored["messages"], message(8)]})
+        push(database, "a", message(9))
+        watcher.wait_for_rows(7)
+        push(database, "a", message(10))
+        watcher.wait_for_rows(8)
+    assert Counter(watcher.contents) == Counter(f"turn {number}" for number in range(3, 11))
+
+
+def test_a_session_that_is_deleted_and_restored_gives_no_message_twice(chatstore: Chatstore, database: Documents):
+    database["chat_sessions"].insert_one(session("a", messages=[message(0)]))
+    with watching(chatstore, "a") as watcher:
+        push(database, "a", message(1))
+        watcher.wait_for_rows(1)
+        stored = database["chat_sessions"].find_one_and_delete({"chat_id": "a"})
+        watcher.wait_until_it_said("Session 'a' was deleted.")
+        assert stored is not None
+        database["chat_sessions"].insert_one(
+            {**stored, "_id": ObjectId(), "messages": [*stored["messages"], message(2)]}
+        )
+        push(database, "a", message(3))
+        watcher.wait_for_rows(3)
+        push(database, "a", message(4))
+        watcher.wait_for_rows(4)
+    assert watcher.contents == ["turn 1", "turn 2", "turn 3", "turn 4"]
+
+
+def test_equal_messages_without_an_id_are_as_many_as_there_are(chatstore: Chatstore, database: Documents):
+    bare = {"role": "user", "content": "ok"}
+    database["chat_sessions"].insert_one(session("a", messages=[bare, bare]))
+    with watching(chatstore, "a") as watcher:
+        for _ in range(3):
+            push(database, "a", bare)
+        stored = {"$concatArrays": ["$messages", [bare, bare]]}
+        database["chat_sessions"].update_one({"chat_id": "a"}, [{"$set": {"messages": stored, "updated_at": now()}}])
+        push(database, "a", {"role": "user", "content": "end"})
+        poll(lambda: "end" in watcher.contents)
+    assert watcher.contents == ["ok"] * 5 + ["end"]
+
+
+# --- faults ----------------------------------------------------------------------------------------------------------
+
+WRITER = """
+    import sys, time
+    from datetime import UTC, datetime
+    from pymongo import MongoClient
+    from pymongo.errors import DuplicateKeyError, PyMongoError
+
+    uri, name, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    database = MongoClient(uri, w="majority", journal=True, serverSelectionTimeoutMS=500)[name]
+    sessions, flat = database["chat_sessions"], database["chat_messages"]
+
+    def write(number):
+        message = {"role": "user", "content": number, "event_id": f"e-{number}", "sequence": number}
+        sessions.update_one(
+            {"chat_id": "a", "messages.event_id": {"$ne": f"e-{number}"}},
+            {"$push": {"messages": message}, "$set": {"updated_at": datetime.now(UTC)}},
+        )
+        at = datetime.now(UTC).isoformat()
+        flat.insert_one({"_id": f"f-{number}", "session_id": "f", "role": "user", "text": number, "created_at": at})
+
+    for number in range(count):
+        while True:
+            try:
+                write(number)
+                break
+            except DuplicateKeyError:
+                break
+            except PyMongoError:
+                time.sleep(0.05)
+        print(number, flush=True)
+        time.sleep(0.001)
+"""
+
+
+def writer(uri: str, name: str, count: int, folder: Path) -> subprocess.Popen[bytes]:
+    """A process that appends numbered messages to sessions `a` (workflow) and `f` (flat), whatever the server does."""
+    (folder / "writer.py").write_text(textwrap.dedent(WRITER))
+    with (folder / "writer.out").open("wb") as out:
+        return subprocess.Popen([sys.executable, folder / "writer.py", uri, name, str(count)], stdout=out)
+
+
+def written(folder: Path) -> int:
+    return len((folder / "writer.out").read_text().splitlines())
+
+
+def on(chatstore: Chatstore, server: Mongod, name: str = "watched") -> Documents:
+    """Point the command at another server, and give its database, with sessions `a` and `f` in it."""
+    chatstore.environment |= {"CHATSTORE_URI": server.uri, "CHATSTORE_DATABASE": name}
+    database = server.client()[name]
+    database["chat_sessions"].insert_one(session("a"))
+    database["chat_messages"].insert_one(flat("f", -1))
+    return database
+
+
+@pytest.mark.parametrize("replica_set", [True, False], ids=["replica set", "standalone"])
+def test_over_a_crash_and_a_restart_of_the_server_each_message_comes_once(
+    chatstore: Chatstore, start_mongod: Callable[..., Mongod], replica_set: bool
+):
+    server = start_mongod(replica_set=replica_set)
+    on(chatstore, server)
+    count = 600
+    chatstore.environment["CHATSTORE_MONGO__TIMEOUT_SECONDS"] = "0.5"
+    faster = () if replica_set else ("--poll", "0.1")
+    with (
+        watching(chatstore, "a", *faster) as document,
+        watching(chatstore, "f", *faster) as messages,
+        watching(chatstore, *faster) as sessions,
+    ):
+        process = writer(server.uri, "watched", count, chatstore.folder)
+        poll(lambda: written(chatstore.folder) > 150)
+        server.kill()
+        for watcher in (document, messages, sessions):
+            watcher.wait_until_it_said("Trying again in", within=30)
+        server.start()
+        poll(lambda: written(chatstore.folder) > 350, within=40)
+        server.terminate()
+        server.start()
+        assert process.wait(60) == 0
+        expected = list(range(count))
+        for watcher in (document, messages):
+            watcher.wait_for_rows(count, within=40)
+            assert watcher.contents == expected
+        if replica_set:
+            sessions.wait_for_rows(2 * count)
+            assert Counter(sessions.changes) == {("a", "changed"): count, ("f", "changed"): count}
+        poll(lambda: {row["session_id"]: row["message_count"] for row in sessions.rows} == {"a": count, "f": count + 1})
+        assert [document.end(), messages.end(signal.SIGINT), sessions.end()] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("fault", [{"closeConnection": True}, {"errorCode": 189}], ids=["network", "step-down"])
+def test_over_faults_of_the_network_and_step_downs_each_row_comes_once(
+    chatstore: Chatstore, database: Documents, mongo_uri: str, fail_point: FailPoint, fault: dict[str, Any]
+):
+    database["chat_sessions"].insert_one(session("a"))
+    database["chat_messages"].insert_one(flat("f", -1))
+    count = 200
+    chatstore.environment["CHATSTORE_MONGO__TIMEOUT_SECONDS"] = "0.5"
+    with watching(chatstore, "a") as document, watching(chatstore) as sessions:
+        process = writer(mongo_uri, database.name, count, chatstore.folder)
+        for _ in range(3):
+            with fail_point(["getMore", "aggregate", "find"], times=3, appName="chatstore", **fault):
+                before = written(chatstore.folder)
+                poll(lambda before=before: written(chatstore.folder) > before + 40 or process.poll() is not None)
+        assert process.wait(60) == 0
+        document.wait_for_rows(count)
+        sessions.wait_for_rows(2 * count)
+    assert document.contents == list(range(count))
+    assert Counter(sessions.changes) == {("a", "changed"): count, ("f", "changed"): count}
+
+
+def test_where_the_oplog_no_longer_has_the_token_it_says_so_and_catches_up(
+    chatstore: Chatstore, database: Documents, fail_point: FailPoint
+):
+    database["chat_sessions"].insert_many([session("a", messages=[message(0)]), session("b")])
+    with watching(chatstore, "a") as document, watching(chatstore) as sessions:
+        push(database, "a", message(1))
+        document.wait_for_rows(1)
+        sessions.wait_for_rows(1)
+        lost = {"errorCode": 286, "errorLabels": ["NonResumableChangeStreamError"]}
+        for watcher in (document, sessions):
+            watcher.process.send_signal(signal.SIGSTOP)
+        push(database, "a", message(2))
+        database["chat_sessions"].insert_one(session("c"))
+        with fail_point(["getMore"], appName="chatstore", **lost):
+            for watcher in (document, sessions):
+                watcher.process.send_signal(signal.SIGCONT)
+            for watcher in (document, sessions):
+                watcher.wait_until_it_said("no longer has all changes")
+        document.wait_for_rows(2)
+        push(database, "a", message(3))
+        push(database, "b", message(0))
+        document.wait_for_rows(3)
+        poll(lambda: ("b", "changed") in sessions.changes)
+        assert "Trying again" not in document.err + sessions.err
+    assert document.contents == ["turn 1", "turn 2", "turn 3"]
+    told = Counter(sessions.changes)
+    assert told[("c", "changed")] + told[("c", "new")] == 1
+    assert told[("a", "changed")] == 3
+    # b stood there from before: within the minute that clocks may differ by
+    assert told[("b", "changed")] in {1, 2}
+
+
+def test_a_dropped_database_is_followed_when_it_is_there_again(chatstore: Chatstore, database: Documents):
+    database["chat_sessions"].insert_one(session("a"))
+    with watching(chatstore) as watcher:
+        database["chat_sessions"].insert_one(session("b"))
+        watcher.wait_for_rows(1)
+        database.client.drop_database(database.name)
+        database["chat_sessions"].insert_one(session("c"))
+        watcher.wait_for_rows(2)
+    assert watcher.changes == [("b", "new"), ("c", "new")]
+
+
+@pytest.mark.soak
+def test_over_step_downs_of_a_real_set_each_message_comes_once(chatstore: Chatstore, short_folder: Path):
+    servers = start_replica_set(short_folder)
+    try:
+        chatstore.environment |= {"CHATSTORE_URI": servers.uri, "CHATSTORE_DATABASE": "watched"}
+        database = servers.client()["watched"]
+        database["chat_sessions"].insert_one(session("a"))
+        database["chat_messages"].insert_one(flat("f", -1))
+        count = 6_000
+        with (
+            watching(chatstore, "a") as document,
+            watching(chatstore, "f") as messages,
+            watching(chatstore) as sessions,
+        ):
+            process = writer(servers.uri, "watched", count, chatstore.folder)
+            for number in range(3):
+                poll(lambda number=number: written(chatstore.folder) > 200 * (number + 1), within=60)
+                servers.step_down()
+            victim = servers.primary()
+            victim.kill()
+            poll(lambda: written(chatstore.folder) > 1_500, within=90)
+            victim.start()
+            assert process.wait(170) == 0
+            for watcher in (document, messages):
+                watcher.wait_for_rows(count, within=60)
+                assert watcher.contents == list(range(count))
+            sessions.wait_for_rows(2 * count)
+            assert Counter(sessions.changes) == {("a", "changed"): count, ("f", "changed"): count}
+    finally:
+        servers.remove()
+
+
+# --- ending ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_closed_pipe_ends_it_quietly_and_without_another_row(chatstore: Chatstore, database: Documents):
+    process = chatstore.popen("sessions", "watch", "-o", "jsonl")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert b"TERM or INT" in process.stderr.readline()
+    database["chat_sessions"].insert_one(session("a"))
+    assert json.loads(process.stdout.readline())["session_id"] == "a"
+    process.stdout.close()
+    assert process.wait(10) == 0
+    assert process.stderr.read() == b""
+
+
+def test_count_and_for_end_it(chatstore: Chatstore, database: Documents):
+    with watching(chatstore, "--count", "2") as watcher:
+        database["chat_sessions"].insert_many([session("a"), session("b"), session("c")])
+        assert watcher.process.wait(10) == 0
+    assert watcher.changes == [("a", "new"), ("b", "new")]
+    outcome = chatstore("sessions", "watch", "--for", "0.2", "-o", "json")
+    assert (outcome.code, json.loads(outcome.out)) == (0, {"items": [], "next_cursor": None})
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_silent_server_does_not_keep_it_from_ending(
+    chatstore: Chatstore, start_mongod: Callable[..., Mongod], how: signal.Signals
+):
+    server = start_mongod()
+    on(chatstore, server)
+    with watching(chatstore) as watcher:
+        server.pause()
+        time.sleep(0.3)
+        began = time.monotonic()
+        assert watcher.end(how) == 0
+        assert time.monotonic() - began < 3
+        server.resume()
+    assert "Traceback" not in watcher.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["nobody"], 3, "No session 'nobody'"),
+        (["both"], 8, "--layout"),
+        (["a", "--tenant", "acme"], 2, "only --layout"),
+        (["--since", "later"], 2, "--since"),
+        (["--count", "0"], 2, "--count"),
+        (["--poll", "0"], 2, "--poll"),
+        (["--layout", "other"], 2, "--layout"),
+        (["--uri", "mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=100"], 5, "cannot reach MongoDB"),
+        (["--uri", "mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=100", "--poll", "1"], 5, "cannot reach MongoDB"),
+        (["a", "--uri", "mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=100"], 5, "cannot reach MongoDB"),
+    ],
+)
+def test_what_cannot_be_watched_is_said_at_once(
+    chatstore: Chatstore, database: Documents, arguments: list[str], code: int, said: str
+):
+    database["chat_sessions"].insert_many([session("a"), session("both")])
+    database["chat_messages"].insert_one(flat("both", 0))
+    outcome = chatstore("sessions", "watch", *arguments, timeout=20)
+    assert (outcome.code, outcome.out) == (code, "")
+    assert said in outcome.err
+
+
+# --- output ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_table_has_each_row_at_once_and_nothing_a_terminal_obeys(chatstore: Chatstore, database: Documents):
+    database["chat_sessions"].insert_one(session("a"))
+    with watching(chatstore, "a", output=None) as messages, watching(chatstore, output="csv") as rows:
+        push(database, "a", message(0, content="\x1b[2Jred\u202e\nline"))
+        database["chat_sessions"].insert_one(session("=1+1\x1b[31m", workflow_name="\x1b]0;x\x07"))
+        poll(lambda: messages.out.count("\n") == 2)
+        poll(lambda: rows.out.count("\n") == 3)
+        assert messages.out.splitlines()[0].split() == ["SEQUENCE", "TIME", "(UTC)", "ROLE", "NAME", "CONTENT"]
+        assert r"\x1b[2Jred\u202e↵line" in messages.out
+        assert rows.out.startswith("changed_at,change,session_id,")
+        assert "'=1+1" in rows.out
+    assert "\x1b" not in messages.out + rows.out
