@@ -1,0 +1,38 @@
+"""Which state of a chat leads to which: the whole table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from chatstore_cli.core.chat_lifecycle import Step, change_of
+from chatstore_cli.domain.chat_writing import ChatState, StatusChange
+from chatstore_cli.domain.errors import Conflict
+from chatstore_cli.domain.session import SessionStatus
+
+NOTHING, REFUSED = "nothing", "refused"
+COMPLETED = StatusChange(SessionStatus.COMPLETED)
+FAILED = StatusChange(SessionStatus.FAILED, reason="lost")
+TABLE: dict[tuple[str, bool], dict[Step, Any]] = {
+    ("running", False): {Step.COMPLETE: COMPLETED, Step.FAIL: FAILED, Step.PAUSE: StatusChange(paused=True, reason="lost"), Step.UNPAUSE: NOTHING},
+    ("unknown", False): {Step.COMPLETE: COMPLETED, Step.FAIL: FAILED, Step.PAUSE: StatusChange(paused=True, reason="lost"), Step.UNPAUSE: NOTHING},
+    ("running", True): {Step.COMPLETE: REFUSED, Step.FAIL: StatusChange(SessionStatus.FAILED, paused=False, reason="lost"), Step.PAUSE: NOTHING, Step.UNPAUSE: StatusChange(paused=False)},
+    ("completed", False): {Step.COMPLETE: NOTHING, Step.FAIL: REFUSED, Step.PAUSE: REFUSED, Step.UNPAUSE: NOTHING},
+    ("failed", False): {Step.COMPLETE: REFUSED, Step.FAIL: NOTHING, Step.PAUSE: REFUSED, Step.UNPAUSE: NOTHING},
+}  # fmt: skip
+
+
+def state(status: str, paused: bool) -> ChatState:
+    return ChatState("c", "acme", None, None, SessionStatus(status), paused, 1, None, 0, 0, None, None)
+
+
+@pytest.mark.parametrize("found", TABLE)
+@pytest.mark.parametrize("step", Step)
+def test_each_step_from_each_state_is_taken_is_nothing_or_is_refused(found: tuple[str, bool], step: Step) -> None:
+    wanted = TABLE[found][step]
+    if wanted is REFUSED:
+        with pytest.raises(Conflict, match=f"is {found[0]}.*cannot be {step}"):
+            change_of(step, state(*found), "lost")
+    else:
+        assert change_of(step, state(*found), "lost") == (None if wanted is NOTHING else wanted)
