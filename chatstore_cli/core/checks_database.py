@@ -200,7 +200,7 @@ class DatabaseChecks:
             large += [f"{name} in {where}: {size / 2**20:.1f} MiB" for where, name, size in found.large]
         if large:
             return warned(
-                f"above half of 16 MiB: {_few(large)}", "At 16 MiB no message can be added: begin a new session."
+                f"above half of 16 MiB: {_few(large)}", "At 16 MiB no message can be added: chatstore sessions split."
             )
         return passed(f"none above half of 16 MiB among {looked_at:,} looked at")
 

@@ -122,7 +122,12 @@ class Stores:
         from chatstore_cli.mongo.probes import MongoDocumentSamples
 
         bounds = self.settings.verify
-        return MongoDocumentSamples(self.connection, sample=bounds.sample, seconds=bounds.seconds_per_check)
+        return MongoDocumentSamples(
+            self.connection,
+            sample=bounds.sample,
+            seconds=bounds.seconds_per_check,
+            segments=self.settings.layouts.workflow.segments,
+        )
 
     @property
     def pending_journal(self) -> PendingJournal:

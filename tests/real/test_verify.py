@@ -222,10 +222,26 @@ def test_gaps_and_doubles_in_a_sessions_numbers_are_a_warning(chatstore, databas
         database["chat_sessions"].insert_one(
             {"chat_id": name, "messages": [{"sequence": number} for number in numbers]}
         )
+    for name, last_segment in (
+        ("split", 2),
+        ("torn", 2),
+        ("foreign", None),
+    ):  # 1, 2 | 3, 4 | 5, 6; and once without 3, 4
+        moved = [] if last_segment is None else [("last_segment", last_segment)]
+        head = {"chat_id": name, "messages": [{"sequence": 5}, {"sequence": 6}], **dict(moved)}
+        database["chat_sessions"].insert_one(head)
+        for number in (1, 2, 3):
+            if (name == "torn" and number == 2) or (name == "foreign" and number == 3):
+                continue
+            inside = [
+                {"sequence": 2 * number - 1},
+                {"sequence": 2 * number},
+            ]  # the third one is a copy: it does not count
+            database["chat_session_segments"].insert_one({"_id": f"{name}:{number}", "messages": inside})
     database["chat_sessions"].insert_many([{"chat_id": "empty", "messages": []}, {"messages": "no list"}, {}])
     row = one(chatstore, "sequence-gaps")
     assert row["status"] == "warn"
-    assert "of 8 sessions looked at 1 have gaps (gap); 1 have a number twice (double)" in row["detail"]
+    assert "of 11 sessions looked at 2 have gaps (gap, torn); 1 have a number twice (double)" in row["detail"]
 
 
 def test_a_document_above_half_of_the_limit_is_a_warning_that_names_it(chatstore, database):
