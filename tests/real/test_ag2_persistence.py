@@ -1,0 +1,418 @@
+"""Events stored on a real MongoDB: each once, in order, in documents of every variant, whatever they hold."""
+
+from __future__ import annotations
+
+import json
+import threading
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bson import Binary, ObjectId, json_util
+
+from chatstore_cli.core.ag2_persistence import AG2PersistenceManager
+from chatstore_cli.core.sample_chats import sample_chats
+from chatstore_cli.domain.chat_writing import SavedAs
+from chatstore_cli.domain.errors import BadValue, Conflict, DocumentRefused, NotFound, Unreachable
+from chatstore_cli.mongo.connection import Connection
+from chatstore_cli.mongo.layouts.workflow import WorkflowLayout
+from chatstore_cli.mongo.workflow_documents import to_session
+from tests.events import event, new_manager, text
+
+pytestmark = pytest.mark.real
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+SAMPLES = Path(__file__).parent.parent / "samples"
+Warned = list[str]
+
+
+@pytest.fixture
+def warned() -> Warned:
+    """What the manager said."""
+    return []
+
+
+@pytest.fixture
+def manager(connection: Connection, warned: Warned) -> AG2PersistenceManager:
+    """A manager that has never seen a chat."""
+    return new_manager(connection, warned.append)
+
+
+def saved(manager: AG2PersistenceManager, given: Any, chat_id: str = "c", **more: Any) -> SavedAs:
+    return manager.save_event(given, **{"chat_id": chat_id, "enterprise_id": "acme", **more}).saved_as
+
+
+def only(database: Any) -> dict[str, Any]:
+    [document] = database.chat_sessions.find()
+    return dict(document)
+
+
+# --- exactly once ----------------------------------------------------------------------------------------------------
+
+
+def test_events_delivered_ten_times_from_eight_threads_of_two_managers_are_stored_once(
+    connection: Connection, database: Any
+) -> None:
+    events = [text(f"message {number}", "user" if number % 2 else "Writer") for number in range(25)]
+    managers = [new_manager(connection), new_manager(connection)]
+    failures: list[BaseException] = []
+
+    def deliver(thread: int) -> None:
+        try:
+            for time in range(10):
+                for given in events[thread:] + events[:thread] if time % 2 else events[::-1]:
+                    saved(managers[thread % 2], given)
+        except Exception as error:  # noqa: BLE001 - told to the test
+            failures.append(error)
+
+    threads = [threading.Thread(target=deliver, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    document = only(database)
+    assert sorted(each["event_id"] for each in document["messages"]) == sorted(
+        each["content"]["uuid"] for each in events
+    )
+    assert [each["sequence"] for each in document["messages"]] == list(range(1, 26))
+    assert document["last_sequence"] == 25
+
+
+def test_an_event_whose_first_delivery_was_not_answered_is_stored_once(
+    manager: AG2PersistenceManager, database: Any, fail_point: Callable[..., Any]
+) -> None:
+    saved(manager, text("first"))
+    lost = text("second")
+    unsure = {"code": 64, "errmsg": "waiting for replication timed out"}
+    refused = pytest.raises(Unreachable, match="waiting for replication")
+    with fail_point(["update"], times=1, writeConcernError=unsure), refused:
+        saved(manager, lost)
+    assert saved(manager, lost) is SavedAs.DUPLICATE
+    assert saved(manager, text("third")) is SavedAs.MESSAGE
+    with fail_point(["update"], times=1, closeConnection=True):
+        assert saved(manager, text("fourth")) is SavedAs.MESSAGE
+    assert [each["content"] for each in only(database)["messages"]] == ["first", "second", "third", "fourth"]
+
+
+def test_one_uuid_is_one_event_as_object_text_or_stored_binary(manager: AG2PersistenceManager, database: Any) -> None:
+    identity = uuid.uuid4()
+    stored = {"sender": "user", "content": "hello", "event_id": Binary.from_uuid(identity)}
+    database.chat_sessions.insert_one({"chat_id": "c", "enterprise_id": "acme", "messages": [stored]})
+    assert saved(manager, text("hello", uuid=identity)) is SavedAs.DUPLICATE
+    assert saved(manager, text("hello", uuid=str(identity).upper())) is SavedAs.DUPLICATE
+
+
+def test_an_event_in_a_segment_is_not_stored_again(manager: AG2PersistenceManager, database: Any) -> None:
+    events = [text(f"message {number}") for number in range(10)]
+    for given in events:
+        saved(manager, given)
+    assert manager._keeper is not None
+    assert manager._keeper._store.move_oldest("c", keep_messages=4) is not None
+    assert only(database)["last_segment"] == 1
+    assert {saved(manager, given) for given in events} == {SavedAs.DUPLICATE}
+    assert manager.save_event(text("next"), chat_id="c", enterprise_id="acme").sequence == 11
+
+
+def test_a_full_document_gives_its_oldest_messages_away_and_goes_on(
+    manager: AG2PersistenceManager, database: Any, connection: Connection
+) -> None:
+    large = "x" * 3_000_000
+    for number in range(8):
+        assert saved(manager, text(large + str(number))) is SavedAs.MESSAGE
+    assert database.chat_session_segments.count_documents({}) > 0
+    from chatstore_cli.config import Settings
+    from chatstore_cli.domain.queries import MessageSelection
+
+    messages = WorkflowLayout(connection, Settings()).messages("c", MessageSelection())
+    assert [message.content[-1] for message in messages] == list("01234567")
+
+
+def test_a_message_that_fits_into_no_document_is_refused_by_name_and_the_chat_goes_on(
+    manager: AG2PersistenceManager, database: Any
+) -> None:
+    huge = json.dumps(text("x" * (20 << 20), uuid="11111111-1111-4111-8111-111111111111"))
+    with pytest.raises(DocumentRefused, match=r"'11111111-1111-4111-8111-111111111111' of session 'c'.*16 MiB"):
+        saved(manager, huge)
+    assert saved(manager, text("after")) is SavedAs.MESSAGE
+    assert [each["content"] for each in only(database)["messages"]] == ["after"]
+
+
+# --- runs and states -------------------------------------------------------------------------------------------------
+
+
+def test_the_end_of_a_run_completes_the_chat_once_and_a_new_message_makes_it_run_again(
+    manager: AG2PersistenceManager, database: Any, connection: Connection
+) -> None:
+    saved(manager, text("hello"))
+    ends = [event("termination", termination_reason="Maximum turns (1) reached", sender="user"), event("run_completion", summary="", history=[])]  # fmt: skip
+    assert [saved(manager, end) for end in ends] == [SavedAs.STATUS, SavedAs.IGNORED]
+    assert only(database)["status"] == 1
+    assert saved(manager, text("again")) is SavedAs.MESSAGE
+    assert only(database)["status"] == 0
+    assert {saved(new_manager(connection), end) for end in ends} == {SavedAs.DUPLICATE}
+    assert only(database)["status"] == 0
+
+
+def test_an_error_fails_the_chat_with_its_reason_and_the_ends_that_follow_leave_it_so(
+    manager: AG2PersistenceManager, database: Any
+) -> None:
+    saved(manager, text("hello"))
+    assert saved(manager, event("error", error=ValueError("no such model"))) is SavedAs.STATUS
+    assert saved(manager, event("run_completion", summary="", history=[])) is SavedAs.IGNORED
+    document = only(database)
+    assert (document["status"], document["failure_reason"]) == (-1, "ValueError: no such model")
+
+
+def test_a_paused_chat_stores_messages_and_is_not_completed_by_the_end_of_a_run(
+    manager: AG2PersistenceManager, database: Any
+) -> None:
+    manager.create_session("c", enterprise_id="acme")
+    assert manager.pause("c", "waits").changed
+    assert not manager.pause("c", "waits").changed
+    assert saved(manager, text("hello")) is SavedAs.MESSAGE
+    saved(manager, event("termination", termination_reason="done", sender="user"))
+    assert (only(database)["status"], only(database)["paused"]) == (0, True)
+    with pytest.raises(Conflict, match="running and paused, and cannot start a run"):
+        manager.start_run("c")
+    assert manager.unpause("c").changed
+    assert manager.mark_completed("c", enterprise_id="acme").changed
+    assert not manager.mark_completed("c").changed
+    with pytest.raises(Conflict, match="is completed, and cannot be failed"):
+        manager.mark_failed("c", "late")
+    with pytest.raises(NotFound):
+        manager.mark_failed("elsewhere")
+
+
+def test_a_run_that_nothing_has_come_of_is_started_once(manager: AG2PersistenceManager, database: Any) -> None:
+    manager.create_session("c", enterprise_id="acme")
+    assert [manager.start_run("c") for _ in range(3)] == [1, 1, 1]
+    saved(manager, text("hello"))
+    assert [manager.start_run("c", enterprise_id="acme") for _ in range(3)] == [2, 2, 2]
+    late = event("termination", termination_reason="of run 1", sender="user")
+    assert saved(manager, late, run=1) is SavedAs.IGNORED
+    assert only(database)["status"] == 0
+
+
+def test_the_same_chat_of_another_tenant_is_refused_whoever_remembers_what(
+    manager: AG2PersistenceManager, connection: Connection, database: Any
+) -> None:
+    saved(manager, text("hello"))
+    for each in (manager, new_manager(connection)):
+        with pytest.raises(Conflict, match="another tenant"):
+            saved(each, text("mine?"), enterprise_id="rival")
+        for refused in (each.start_run, each.resume_chat, each.mark_completed, each.pause, each.create_session):
+            with pytest.raises(Conflict, match="another tenant"):
+                refused("c", enterprise_id="rival")  # type: ignore[operator]  # all of them take these
+    assert (len(only(database)["messages"]), only(database)["status"]) == (1, 0)
+
+
+def test_a_deleted_chat_stays_deleted_for_those_who_remember_it_too(
+    manager: AG2PersistenceManager, chatstore: Any, database: Any, connection: Connection
+) -> None:
+    saved(manager, text("hello"))
+    assert chatstore("sessions", "delete", "c", "--yes").code == 0
+    for each in (manager, new_manager(connection)):
+        with pytest.raises(Conflict, match="'c' was deleted on purpose"):
+            saved(each, text("still there?"))
+        with pytest.raises(Conflict, match="deleted on purpose"):
+            each.create_session("c", enterprise_id="acme")
+    assert database.chat_sessions.count_documents({}) == 0
+
+
+def test_many_managers_create_one_chat_without_an_index(connection: Connection, database: Any) -> None:
+    together = threading.Barrier(8)
+
+    def begin(number: int) -> None:
+        manager = new_manager(connection)
+        together.wait(10)
+        saved(manager, text(f"message {number}"))
+
+    threads = [threading.Thread(target=begin, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(only(database)["messages"]) == 8
+
+
+# --- resuming --------------------------------------------------------------------------------------------------------
+
+
+def test_only_the_first_message_of_a_resumed_run_may_be_the_echo(
+    manager: AG2PersistenceManager, database: Any, connection: Connection
+) -> None:
+    saved(manager, text("OK?", "Writer"))
+    resumed = manager.resume_chat("c")
+    assert (resumed.messages, resumed.run) == ([{"role": "assistant", "name": "Writer", "content": "OK?"}], 2)
+    echo = text("OK?", "Writer")
+    assert [saved(each, echo) for each in (manager, manager, new_manager(connection))] == [
+        SavedAs.ECHO, SavedAs.DUPLICATE, SavedAs.DUPLICATE
+    ]  # fmt: skip
+    assert saved(manager, text("OK?", "Writer")) is SavedAs.MESSAGE
+    manager.resume_chat("c")
+    assert saved(manager, text("yes")) is SavedAs.MESSAGE
+    assert saved(manager, text("OK?", "Writer")) is SavedAs.MESSAGE
+    assert [each["content"] for each in only(database)["messages"]] == ["OK?", "OK?", "yes", "OK?"]
+
+
+def test_a_redelivered_event_of_the_last_run_is_not_taken_for_the_echo(
+    manager: AG2PersistenceManager, database: Any
+) -> None:
+    last = text("OK?", "Writer")
+    saved(manager, last)
+    manager.resume_chat("c")
+    assert [saved(manager, last), saved(manager, text("OK?", "Writer"))] == [SavedAs.DUPLICATE, SavedAs.ECHO]
+
+
+def test_a_chat_is_resumed_at_any_status_which_stays_until_something_comes(
+    manager: AG2PersistenceManager, database: Any
+) -> None:
+    saved(manager, text("hello"))
+    database.chat_sessions.update_one({}, {"$push": {"messages": {"sender": "General", "content": "hi", "source": "general_agent", "sequence": 2}}, "$set": {"last_sequence": 2}})  # fmt: skip
+    manager.mark_failed("c", "lost")
+    resumed = manager.resume_chat("c", enterprise_id="acme")
+    assert (resumed.status, [each["content"] for each in resumed.messages]) == ("failed", ["hello"])
+    assert only(database)["status"] == -1
+    assert saved(manager, text("hello")) is SavedAs.ECHO
+    assert only(database)["status"] == 0
+    with pytest.raises(NotFound):
+        manager.resume_chat("elsewhere")
+
+
+# --- adoption --------------------------------------------------------------------------------------------------------
+
+
+def every_document() -> list[dict[str, Any]]:
+    sample = json.loads((SAMPLES / "workflow.json").read_text())
+    stored = [json_util.loads(json.dumps(each)) for each in sample["collections"]["chat_sessions"]]
+    return [*stored, *map(dict, sample_chats(START).sessions)]
+
+
+def test_a_document_of_every_variant_is_adopted_and_keeps_what_it_holds(
+    manager: AG2PersistenceManager, database: Any
+) -> None:
+    adopted = 0
+    for document in every_document():
+        if "messages" in document and not isinstance(document["messages"], list | None):
+            continue
+        database.chat_sessions.delete_many({})
+        database.chat_session_segments.delete_many({})
+        database.chat_sessions.insert_one(document)
+        document = only(database)
+        before = to_session(document)
+        more = {"chat_id": before.session_id, "enterprise_id": before.tenant_id or "acme"}
+        assert manager.save_event(given := text("hello"), **more).saved_as is SavedAs.MESSAGE, document
+        assert manager.save_event(given, **more).saved_as is SavedAs.DUPLICATE
+        after = only(database)
+        messages = document.get("messages") or []
+        assert repr(after["messages"][: len(messages)]) == repr(messages)  # NaN is not equal to itself
+        highest = max([len(messages), *(each["sequence"] for each in messages if isinstance(each, dict) and isinstance(each.get("sequence"), int))])  # fmt: skip
+        assert after["messages"][-1]["sequence"] == after["last_sequence"] == highest + 1
+        changed = {"messages", "last_sequence", "updated_at", "status"}
+        for name in document.keys() - changed:
+            assert repr(after[name]) == repr(document[name])
+        assert to_session(after).status == "running"
+        adopted += 1
+    assert adopted > 20
+
+
+@pytest.mark.parametrize("status", ["completed", "in_progress", 1, 2, None, 0.0, [], {"$gt": 1}])
+def test_a_status_of_any_kind_becomes_running_in_its_own_words(
+    manager: AG2PersistenceManager, database: Any, status: Any
+) -> None:
+    database.chat_sessions.insert_one({"_id": "c", "app_id": "acme", "status": status})
+    assert saved(manager, text("hello")) is SavedAs.MESSAGE
+    assert to_session(only(database)).status == "running"
+    assert isinstance(only(database)["status"], str) == isinstance(status, str)
+
+
+def test_an_object_id_tenant_is_the_same_as_its_hex_and_a_chat_of_none_is_claimed(
+    manager: AG2PersistenceManager, database: Any
+) -> None:
+    tenant = ObjectId()
+    database.chat_sessions.insert_one({"chat_id": "c", "enterprise_id": tenant, "messages": []})
+    assert saved(manager, text("hello"), enterprise_id=str(tenant)) is SavedAs.MESSAGE
+    database.chat_sessions.insert_one({"chat_id": "d", "messages": []})
+    assert saved(manager, text("hello"), "d") is SavedAs.MESSAGE
+    with pytest.raises(Conflict, match="another tenant"):
+        saved(manager, text("hello"), "d", enterprise_id="rival")
+
+
+def test_messages_that_are_no_list_are_refused_and_left_alone(manager: AG2PersistenceManager, database: Any) -> None:
+    database.chat_sessions.insert_one({"chat_id": "c", "enterprise_id": "acme", "messages": "none yet"})
+    with pytest.raises(Conflict, match="'c': its `messages` are of type string"):
+        saved(manager, text("hello"))
+    assert only(database)["messages"] == "none yet"
+
+
+# --- bad input -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("content", ["$secret", "$$ROOT", {"$set": {"status": 1}}, {"a.b": {"$c": "$d"}}, [{"$literal": 1}]])  # fmt: skip
+def test_content_that_looks_like_an_operator_is_stored_as_it_is(
+    manager: AG2PersistenceManager, database: Any, content: Any
+) -> None:
+    database.chat_sessions.insert_one({"chat_id": "c", "enterprise_id": "acme", "secret": "!", "messages": []})
+    saved(manager, text(content, "$where"))
+    [message] = only(database)["messages"]
+    assert (message["content"], message["sender"]) == (content, "$where")
+
+
+@pytest.mark.parametrize("chat_id", ["a.b", "$where", "../x", "a/b:1", "🙂", "写作", " ", "a\0b", "{'$ne': null}", "65e1a0b2c3d4e5f601234567", "7"])  # fmt: skip
+def test_ids_of_any_signs_name_one_chat_each(manager: AG2PersistenceManager, database: Any, chat_id: str) -> None:
+    saved(manager, text("other"), "other")
+    for _ in range(2):
+        assert saved(manager, text("hello"), chat_id, user_id=chat_id, workflow_name=chat_id) is SavedAs.MESSAGE
+    stored = database.chat_sessions.find_one({"chat_id": chat_id})
+    assert (len(stored["messages"]), stored["user_id"]) == (2, chat_id)
+    assert manager.resume_chat(chat_id).run == 2
+
+
+@pytest.mark.parametrize("wrong", ["", None, 7, {"$ne": None}, "a\ud800", "x" * 2_000])
+def test_ids_that_are_none_are_refused_before_anything_is_written(
+    manager: AG2PersistenceManager, database: Any, wrong: Any
+) -> None:
+    for name in ("chat_id", "enterprise_id"):
+        with pytest.raises(BadValue, match=name):
+            manager.save_event(text("hello"), **{"chat_id": "c", "enterprise_id": "acme", name: wrong})
+    for refused in (manager.resume_chat, manager.start_run, manager.mark_completed):
+        with pytest.raises(BadValue, match="chat_id"):
+            refused(wrong)
+    assert database.chat_sessions.count_documents({}) == 0
+
+
+def test_an_event_without_a_uuid_is_refused_unless_the_application_has_an_id_for_it(
+    manager: AG2PersistenceManager, database: Any
+) -> None:
+    without = {"type": "text", "content": {"content": "hello", "sender": "user"}}
+    with pytest.raises(BadValue, match="uuid"):
+        saved(manager, without)
+    assert database.chat_sessions.count_documents({}) == 0
+    assert [saved(manager, without, event_id="mine-1") for _ in range(2)] == [SavedAs.MESSAGE, SavedAs.DUPLICATE]
+
+
+def test_what_is_odd_is_stored_and_said_once(manager: AG2PersistenceManager, database: Any, warned: Warned) -> None:
+    for _ in range(3):
+        saved(manager, text({"n": 2**80}))
+        saved(manager, event("brand_new"))
+    assert manager.unknown_events == {"brand_new": 3}
+    assert len(warned) == 2
+    assert {each["content"]["n"] for each in only(database)["messages"]} == {str(2**80)}
+
+
+def test_usage_goes_to_the_ledger_under_the_agent_named_before_it(
+    manager: AG2PersistenceManager, database: Any
+) -> None:
+    saved(manager, text("hello"), user_id="ada")
+    usage = {"model": "fake", "prompt_tokens": 16, "completion_tokens": 8, "total_tokens": 24, "cost": 0.002}
+    saved(manager, event("conversable_agent_usage_summary", recipient="Writer"))
+    summary = event("usage_summary", actual={"usages": [usage], "total_cost": 0.002}, total={}, mode="both")
+    assert [saved(manager, summary) for _ in range(3)] == [SavedAs.USAGE, SavedAs.DUPLICATE, SavedAs.DUPLICATE]
+    assert saved(manager, event("usage_summary", actual={"usages": None, "total_cost": None})) is SavedAs.IGNORED
+    [row] = database.usage_events.find()
+    assert (row["agent"], row["chat_id"], row["run"], row["user_id"]) == ("Writer", "c", 1, "ada")
+    assert only(database)["real_time_tracking"]["tokens"]["total_tokens"] == 24
