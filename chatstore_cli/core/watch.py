@@ -15,7 +15,7 @@ from chatstore_cli.core.patience import Patience
 Thing = TypeVar("Thing")
 Answer = TypeVar("Answer")
 
-HELD = 1_000
+HELD = 100
 """Things read ahead of whoever takes them."""
 
 _LOOKS_EVERY = 0.1

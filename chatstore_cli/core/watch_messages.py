@@ -160,15 +160,17 @@ class WatchedMessages:
             read = self._read(window)
             keys = [self._key(message) for message in read]
             known = [key in self._seen for key, _ in keys]
-            if len(read) < window or any(known[: window // 2]):
-                break
+            first = known.index(True) if True in known and not self._knows_all else 0
+            fresh = [
+                message
+                for place, (message, (_, is_sure)) in enumerate(zip(read, keys, strict=True))
+                if (place >= first and not known[place] if is_sure else place >= len(read) - added)
+            ]
+            # A late one stands further back: it is looked for as far as messages were known when watching began.
+            enough = any(known[: window // 2]) and (len(fresh) >= added or window >= AT_FIRST)
+            if enough or len(read) < window:
+                return fresh
             window *= 2
-        first = known.index(True) if True in known and not self._knows_all else 0
-        return [
-            message
-            for place, (message, (_, is_sure)) in enumerate(zip(read, keys, strict=True))
-            if (place >= first and not known[place] if is_sure else place >= len(read) - added)
-        ]
 
     def _still_stands(self, facts: Session) -> bool:
         now = self._watching.ask(lambda: self._reader.find(self._session_id))

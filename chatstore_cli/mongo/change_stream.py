@@ -28,10 +28,11 @@ _CLOCKS_DIFFER_BY = timedelta(minutes=1)
 class ChangeStream:
     """The changes of one database that a pipeline lets through, each once. Use it from one thread."""
 
-    def __init__(self, connection: Connection, pipeline: list[Document], doing: str) -> None:
+    def __init__(self, connection: Connection, pipeline: list[Document], doing: str, at_once: int = AT_ONCE) -> None:
         self._connection = connection
         self._pipeline = pipeline
         self._doing = doing
+        self._at_once = at_once
         self._stream: DatabaseChangeStream[Document] | None = None
         self._token: Any = None
         self._after_invalidation = False
@@ -81,7 +82,7 @@ class ChangeStream:
     def _collect(self, events: list[Document]) -> None:
         stream = self._stream or self._start()
         until = time.monotonic() + _AWAIT_MILLISECONDS / 1000
-        while len(events) < AT_ONCE:
+        while len(events) < self._at_once:
             event = stream.try_next()
             self._token = stream.resume_token or self._token
             if event is None:
@@ -105,7 +106,7 @@ class ChangeStream:
         stream = self._connection.database.watch(
             self._pipeline,
             max_await_time_ms=_AWAIT_MILLISECONDS,
-            batch_size=AT_ONCE,
+            batch_size=self._at_once,
             **({where: self._token} if self._token is not None else {}),
         )
         self._after_invalidation = False

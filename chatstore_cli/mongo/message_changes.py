@@ -18,6 +18,9 @@ from chatstore_cli.mongo.layouts import messages as flat
 from chatstore_cli.mongo.session_removal import TOMBSTONES
 from chatstore_cli.mongo.workflow_documents import LAYOUT, to_message
 
+_AT_ONCE = 100
+"""Events in one answer: each may hold a large message."""
+
 _ALWAYS: Document = {"operationType": 1, "documentKey": 1, "clusterTime": 1, "ns.coll": 1}
 _UPDATED: Document = {"$objectToArray": {"$ifNull": ["$updateDescription.updatedFields", {}]}}
 
@@ -44,7 +47,8 @@ class MongoMessageFeed:
     def __init__(self, connection: Connection, settings: Settings, layout: str, session_id: str) -> None:
         self._document = _Document(connection, settings, session_id) if layout == LAYOUT else None
         self._source: _Source = self._document or _FlatMessages(settings, session_id)
-        self._stream = ChangeStream(connection, self._source.pipeline(), f"following session {session_id!r}")
+        doing = f"following session {session_id!r}"
+        self._stream = ChangeStream(connection, self._source.pipeline(), doing, _AT_ONCE)
 
     def open(self) -> bool:
         """Begin with what happens from now on; False on a server that is no replica set."""

@@ -20,6 +20,9 @@ import pytest
 from bson import ObjectId
 from pymongo.database import Database
 
+from chatstore_cli.config import Settings
+from chatstore_cli.mongo.connection import Connection
+from chatstore_cli.mongo.workflow_segments import MongoSegmentStore
 from tests.conftest import Chatstore
 from tests.mongod import Mongod, poll, start_replica_set
 from tests.watchers import watching
@@ -138,13 +141,15 @@ def test_filters_choose(chatstore: Chatstore, database: Documents, filters: list
     assert left_out is (filters[0] not in {"--layout"})
 
 
-def test_what_changes_nothing_that_a_row_shows_is_no_row(chatstore: Chatstore, database: Documents):
+def test_what_changes_nothing_that_a_row_shows_is_no_row(
+    chatstore: Chatstore, database: Documents, connection: Connection
+):
     database["chat_sessions"].insert_one(session("a", messages=[message(number) for number in range(6)]))
     with watching(chatstore) as watcher, watching(chatstore, "a") as messages:
         database["chat_sessions"].update_one({"chat_id": "a"}, {"$set": {"expected_echo": {"run": 2}}})
-        move(database, "a", 1, 4)
+        move(connection, "a", keep=2)
         push(database, "a", message(6))
-        move(database, "a", 2, 2)
+        move(connection, "a", keep=1)
         push(database, "a", message(7))
         watcher.wait_for_rows(2)
         messages.wait_for_rows(2)
@@ -153,19 +158,10 @@ def test_what_changes_nothing_that_a_row_shows_is_no_row(chatstore: Chatstore, d
     assert watcher.changes == [("a", "changed"), ("a", "changed")]
 
 
-def move(database: Documents, chat_id: str, segment: int, count: int) -> None:
-    """Move the oldest messages into a segment: its copy first, then the head in one update."""
-    head = database["chat_sessions"].find_one({"chat_id": chat_id})
-    assert head is not None
-    moved = head["messages"][:count]
-    database["chat_session_segments"].insert_one(
-        {"_id": f"{chat_id}:{segment}", "chat_id": chat_id, "segment": segment, "messages": moved}
-    )
-    left = {"$slice": ["$messages", count, 10_000]}
-    total = head.get("moved_messages", 0) + count
-    database["chat_sessions"].update_one(
-        {"chat_id": chat_id}, [{"$set": {"messages": left, "last_segment": segment, "moved_messages": total}}]
-    )
+def move(connection: Connection, chat_id: str, *, keep: int) -> None:
+    """Move the oldest messages into a segment."""
+    moved = MongoSegmentStore(connection, Settings()).move_oldest(chat_id, keep_messages=keep)
+    assert moved is not None
 
 
 def test_since_begins_with_what_happened_from_then_on_without_a_gap_and_without_doubles(
@@ -260,6 +256,19 @@ def test_messages_of_a_workflow_session_come_as_sessions_show_has_them(chatstore
     shown = json.loads(chatstore("sessions", "show", "a", "--first", "0", "--last", "3", "-o", "json").out)
     assert watcher.rows == shown["last_messages"]
     assert "\x1b" not in watcher.out
+
+
+def test_a_session_whose_id_is_that_of_its_document_is_watched_too(chatstore: Chatstore, database: Documents):
+    variant = session("", _id="c-1", app_id="acme", last_updated_at=now())
+    for field in ("chat_id", "enterprise_id", "updated_at"):
+        del variant[field]
+    database["chat_sessions"].insert_one(variant)
+    with watching(chatstore, "c-1") as watcher, watching(chatstore, "--tenant", "acme") as sessions:
+        change = {"$push": {"messages": message(0)}, "$set": {"last_updated_at": now()}}
+        database["chat_sessions"].update_one({"_id": "c-1"}, change)
+        watcher.wait_for_rows(1)
+        sessions.wait_for_rows(1)
+    assert sessions.changes == [("c-1", "changed")]
 
 
 def test_messages_of_a_flat_session_come_in_the_order_they_are_stored(chatstore: Chatstore, database: Documents):
@@ -591,6 +600,14 @@ def test_what_cannot_be_watched_is_said_at_once(
     outcome = chatstore("sessions", "watch", *arguments, timeout=20)
     assert (outcome.code, outcome.out) == (code, "")
     assert said in outcome.err
+
+
+def test_a_list_does_not_import_what_watching_needs(chatstore: Chatstore):
+    script = "import sys; from chatstore_cli.cli.main import run; run(sys.argv[1:]); print(*sys.modules)"
+    command = [sys.executable, "-c", script, "sessions", "list"]
+    loaded = subprocess.run(command, env=chatstore.environment, cwd=chatstore.folder, capture_output=True, text=True)
+    assert "chatstore_cli.cli.sessions" in loaded.stdout.split()
+    assert not [name for name in loaded.stdout.split() if "watch" in name]
 
 
 # --- output ----------------------------------------------------------------------------------------------------------
