@@ -1,6 +1,7 @@
 """chatstore: look after the conversations that a chat product stores in MongoDB.
 
-The library that applications embed is imported from here: LocalChatCache, MongoChatStorage, ChatPersistenceWorker.
+The library that applications embed is imported from here: LocalChatCache, MongoChatStorage, ChatPersistenceWorker
+for flat messages, AG2PersistenceManager for the chats of agents.
 """
 
 from __future__ import annotations
@@ -9,8 +10,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from chatstore_cli.core.ag2_persistence import ResumedChat as ResumedChat
+    from chatstore_cli.domain.chat_writing import SavedAs as SavedAs
+    from chatstore_cli.domain.chat_writing import SavedEvent as SavedEvent
+    from chatstore_cli.domain.chat_writing import Transition as Transition
     from chatstore_cli.domain.errors import ChatstoreError as ChatstoreError
     from chatstore_cli.domain.message import Message as Message
+    from chatstore_cli.library import AG2PersistenceManager as AG2PersistenceManager
     from chatstore_cli.library import ChatHistory as ChatHistory
     from chatstore_cli.library import ChatPersistenceWorker as ChatPersistenceWorker
     from chatstore_cli.library import InsertedMessages as InsertedMessages
@@ -23,6 +29,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _PUBLIC = {
+    "AG2PersistenceManager": "library",
     "ChatHistory": "library",
     "ChatPersistenceWorker": "library",
     "ChatstoreError": "domain.errors",
@@ -30,7 +37,11 @@ _PUBLIC = {
     "LocalChatCache": "library",
     "Message": "domain.message",
     "MongoChatStorage": "library",
+    "ResumedChat": "core.ag2_persistence",
+    "SavedAs": "domain.chat_writing",
+    "SavedEvent": "domain.chat_writing",
     "StorageHealth": "library",
+    "Transition": "domain.chat_writing",
     "WorkerStats": "library",
     "chat_history": "library",
 }

@@ -5,6 +5,11 @@
     with ChatPersistenceWorker(cache, storage) as worker:
         cache.record_chat_event("chat-1", "user", "Hello")
 
+The chats of AG2's agents are stored event by event, without a journal:
+
+    manager = AG2PersistenceManager("mongodb://localhost:27017", "chats")
+    manager.save_event(event, chat_id="chat-1", enterprise_id="acme")
+
 All of it is synchronous and may be called from any thread. docs/library.md tells the rest.
 """
 
@@ -12,11 +17,13 @@ from __future__ import annotations
 
 from chatstore_cli.core.history import ChatHistory, chat_history
 from chatstore_cli.domain.recording import WorkerStats
+from chatstore_cli.library.ag2 import AG2PersistenceManager
 from chatstore_cli.library.cache import LocalChatCache
 from chatstore_cli.library.storage import InsertedMessages, MongoChatStorage, StorageHealth
 from chatstore_cli.library.worker import ChatPersistenceWorker
 
 __all__ = [
+    "AG2PersistenceManager",
     "ChatHistory",
     "ChatPersistenceWorker",
     "InsertedMessages",

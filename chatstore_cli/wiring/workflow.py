@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from chatstore_cli.core.ag2_persistence import EventPorts
     from chatstore_cli.domain.chat_writing import ChatWriter
     from chatstore_cli.wiring.stores import Stores
 
@@ -15,3 +17,16 @@ def chat_writer(stores: Stores) -> ChatWriter:
 
     settings = stores.settings
     return MongoChatWriter(stores.connection, settings.sessions_collection, settings.layouts.workflow.segments)
+
+
+def event_ports(stores: Stores, warn: Callable[[str], None]) -> EventPorts:
+    """What an AG2PersistenceManager works on. `warn` is told what is odd, each thing once."""
+    from chatstore_cli.core.ag2_persistence import EventPorts
+    from chatstore_cli.core.segments import SegmentKeeper
+    from chatstore_cli.wiring.segments import segment_store
+    from chatstore_cli.wiring.usage import usage_recorder
+
+    [reader] = stores.session_readers("workflow")
+    wanted = stores.settings.layouts.workflow.segment_messages
+    keeper = SegmentKeeper(segment_store(stores), segment_messages=wanted, warn=warn)
+    return EventPorts(chat_writer(stores), reader, usage_recorder(stores, warn), keeper, warn)

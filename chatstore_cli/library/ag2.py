@@ -1,0 +1,97 @@
+"""The chats of AG2 agents, kept in MongoDB event by event."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+
+from chatstore_cli.config import LayoutSettings, MongoSettings, Settings, WorkflowCollections, load_settings
+from chatstore_cli.core.ag2_persistence import AG2PersistenceManager as EventManager
+from chatstore_cli.domain.times import utc_now
+from chatstore_cli.wiring.stores import Stores
+from chatstore_cli.wiring.workflow import event_ports
+
+EVENTS_LOG = logging.getLogger("chatstore.events")
+
+
+class AG2PersistenceManager(EventManager):
+    """Stores what AG2's agents emit in one MongoDB collection, and gives it back to go on from."""
+
+    def __init__(
+        self,
+        uri: str,
+        database: str,
+        collection: str = "chat_sessions",
+        *,
+        segment_messages: int | None = None,
+        user_names: Collection[str] = (),
+        timeout_seconds: float = 5.0,
+        write_concern: str = "majority",
+        journaled: bool = True,
+    ) -> None:
+        """`segment_messages` keeps documents small: beyond twice as many messages the oldest move into segments, which
+        only those see who read through chatstore. `user_names` are speakers to be taken as the user, besides the usual.
+
+        `uri` may be `embedded`: a MongoDB that chatstore starts itself, from the extra of that name.
+        """
+        mongo = MongoSettings(
+            uri=uri,
+            database=database,
+            timeout_seconds=timeout_seconds,
+            write_concern=write_concern,
+            journaled=journaled,
+        )
+        workflow = WorkflowCollections(sessions=collection, segment_messages=segment_messages)
+        self._use(Settings(mongo=mongo, layouts=LayoutSettings(workflow=workflow)), user_names)
+
+    @classmethod
+    def from_config(cls, config_file: str | None = None, *, user_names: Collection[str] = ()) -> AG2PersistenceManager:
+        """The collections that chatstore's configuration describes (mongo, layouts.workflow). Raises BadConfig."""
+        manager = cls.__new__(cls)
+        manager._use(load_settings(config_file, uri=None, database=None), user_names)
+        return manager
+
+    def _use(self, settings: Settings, user_names: Collection[str]) -> None:
+        self.settings = settings
+        self._stores = Stores(settings, say=_say)
+        super().__init__(event_ports(self._stores, _warn), user_names=user_names)
+
+    def ensure_indexes(self) -> list[str]:
+        """Create the indexes that are missing; says what was done, and what was left alone and why.
+
+        Without them every chat is looked for in the whole collection. Raises Unreachable, NotAllowed.
+        """
+        from chatstore_cli.core.indexes import check_indexes, perform, plan_steps
+        from chatstore_cli.domain.index_findings import IndexAction
+
+        stores = self._stores
+        findings = check_indexes(stores.index_specs("workflow")["workflow"], stores.index_store)
+        done = []
+        for step in plan_steps(findings, stores.document_dates, utc_now(), drop_unneeded=False):
+            what = f"{step.finding.collection}.{step.finding.name}"
+            if step.action is IndexAction.CREATE:
+                perform(step, stores.index_store)
+                done.append(f"Created index {what}.")
+            else:
+                done.append(f"Left alone: {what}: {step.detail}. See: chatstore indexes apply")
+        for line in done:
+            _say(line)
+        return done
+
+    def __enter__(self) -> AG2PersistenceManager:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._stores.close()
+
+
+def _say(text: str) -> None:
+    EVENTS_LOG.info("[CHAT EVENTS] %s", text)
+
+
+def _warn(text: str) -> None:
+    EVENTS_LOG.warning("[CHAT EVENTS] %s", text)

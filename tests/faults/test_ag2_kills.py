@@ -1,0 +1,92 @@
+"""kill -9 of an application of AG2 agents at random instants: what is resumed becomes the chat that nobody killed."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.agents import real_autogen
+
+pytestmark = pytest.mark.real
+
+TURNS = 11
+Run = Callable[[str, float | None], dict[str, Any]]
+
+
+@pytest.fixture
+def run(mongo_uri: str, database: Any, chatstore: Any) -> Iterator[Run]:
+    """Run a chat in a process of its own, killed after so many seconds."""
+    real_autogen()
+    application = subprocess.Popen(
+        [sys.executable, "-m", "tests.applications.agent_application", mongo_uri, database.name],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=Path(__file__).parent.parent.parent,
+        env=chatstore.environment,
+        text=True,
+    )
+    assert application.stdin is not None
+    assert application.stdout is not None
+
+    def ran(chat_id: str, kill_after: float | None) -> dict[str, Any]:
+        application.stdin.write(json.dumps({"chat_id": chat_id, "kill_after": kill_after}) + "\n")  # type: ignore[union-attr]  # a pipe
+        application.stdin.flush()  # type: ignore[union-attr]  # a pipe
+        answer: dict[str, Any] = json.loads(application.stdout.readline())  # type: ignore[union-attr]  # a pipe
+        return answer
+
+    try:
+        yield ran
+    finally:
+        application.stdin.close()
+        application.wait(30)
+        application.stdout.close()
+        assert application.stderr is not None
+        said = application.stderr.read()
+        application.stderr.close()
+        assert "Traceback" not in said, said
+
+
+def story(document: dict[str, Any]) -> list[Any]:
+    """What was said, without what differs from run to run."""
+    assert document["last_sequence"] == len(document["messages"])
+    assert len({each["event_id"] for each in document["messages"]}) == len(document["messages"])
+    different = {"event_id", "timestamp"}
+    return [{key: value for key, value in each.items() if key not in different} for each in document["messages"]]
+
+
+def check_rounds(run: Run, database: Any, rounds: int, seed: int) -> None:
+    assert run("whole", None) == {"killed": False, "code": 0}
+    whole = story(database.chat_sessions.find_one({"chat_id": "whole"}))
+    assert len(whole) == TURNS
+    chance = random.Random(seed)
+    kills, lengths = 0, set()
+    for number in range(rounds):
+        chat_id = f"killed-{number}"
+        for _ in range(chance.randint(1, 3)):
+            kills += run(chat_id, chance.uniform(0.0, 0.25))["killed"]
+            document = database.chat_sessions.find_one({"chat_id": chat_id})
+            lengths.add(len(document["messages"]) if document else None)
+        assert run(chat_id, None) == {"killed": False, "code": 0}
+        document = database.chat_sessions.find_one({"chat_id": chat_id})
+        assert story(document) == whole
+        assert (document["status"], "expected_echo" in document) == (1, False)
+    assert kills >= rounds // 2
+    assert len(lengths) > 2, lengths
+
+
+def test_a_chat_killed_at_random_instants_and_resumed_is_the_chat_that_nobody_killed(run: Run, database: Any) -> None:
+    check_rounds(run, database, rounds=20, seed=7)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_the_same_two_hundred_times(run: Run, database: Any) -> None:
+    check_rounds(run, database, rounds=200, seed=random.randrange(2**32))
