@@ -8,7 +8,7 @@ from typing import Any
 
 from chatstore_cli.core.delivery import Delivery
 from chatstore_cli.core.flush_storing import Patience, Storer, StoringRules
-from chatstore_cli.core.storable import canonical_time, check_role_and_text, storable_metadata
+from chatstore_cli.core.storable import canonical_time, check_role_and_text, has_lone_surrogate, storable_metadata
 from chatstore_cli.core.tally import WindowedCount
 from chatstore_cli.domain.errors import BadValue
 from chatstore_cli.domain.identity import content_key, identity_by_content, identity_by_message_id, session_prefix
@@ -78,6 +78,9 @@ def entries_of(messages: Sequence[Message]) -> list[Entry]:
 def _entry(message: Message, number: int, counting: WindowedCount) -> Entry:
     session_id = message.session_id or DEFAULT_SESSION
     check_role_and_text(message.role, message.content)
+    for name, text in (("session_id", session_id), ("message_id", message.message_id or ""), ("text", message.content)):
+        if text.__class__ is not str or has_lone_surrogate(text):
+            raise BadValue(name=name, value=str(text)[:60], expected="text that can be stored")
     if message.created_at is None:
         raise BadValue(name="created_at", value=None, expected="set: it is what orders messages")
     fields: dict[str, Any] = {
@@ -97,15 +100,12 @@ def _entry(message: Message, number: int, counting: WindowedCount) -> Entry:
         "tool_call_id": message.tool_call_id,
     }
     fields |= {name: value for name, value in more.items() if value is not None}
-    try:
-        prefix = session_prefix(session_id)
-        if message.message_id:
-            key = b""
-            identity = identity_by_message_id(prefix, session_id, message.message_id)
-        else:
-            key = content_key(session_id, message.role, fields["created_at"], message.content)
-            identity = identity_by_content(prefix, key, counting.number(key, fields["created_at"]))
-    except UnicodeEncodeError as error:
-        raise BadValue(name="text", value=str(message.content)[:60], expected="text that can be stored") from error
+    prefix = session_prefix(session_id)
+    if message.message_id:
+        key = b""
+        identity = identity_by_message_id(prefix, session_id, message.message_id)
+    else:
+        key = content_key(session_id, message.role, fields["created_at"], message.content)
+        identity = identity_by_content(prefix, key, counting.number(key, fields["created_at"]))
     place = number if message.sequence is None else message.sequence
     return Entry("given", identity, key, fields["created_at"], fields, place, 0, b"")
