@@ -267,7 +267,9 @@ class Follower:
         LOG.log(level, "[CHAT WORKER] %s", text)
         self._say(f"[CHAT WORKER] {text}")
 
-    def _tell_once(self, key: str, text: str, again_after: float = _SAID_AGAIN_AFTER) -> None:
+    def _tell_once(
+        self, key: str, text: str, level: int = logging.WARNING, again_after: float = _SAID_AGAIN_AFTER
+    ) -> None:
         """Say it, unless it was said so short a while ago."""
         now = self._monotonic()
         said = self._told.get(key)
@@ -276,7 +278,7 @@ class Follower:
         if len(self._told) >= _TOLD_AT_MOST:
             self._told.clear()
         self._told[key] = now
-        self._tell(text)
+        self._tell(text, level)
 
     def _tell_troubles(self, look: Look) -> None:
         """Each once, until it is over."""
@@ -288,7 +290,7 @@ class Follower:
             self._tell_once(key, _in_words(error), again_after=math.inf)
 
     def _tell_of_flush(self, text: str) -> None:
-        self._tell_once(text, text)
+        self._tell_once(text, text, logging.INFO)
 
     def _tell_of_outage(self, text: str) -> None:
         if self._away_since is None:

@@ -21,6 +21,7 @@ from chatstore_cli.core import flush_storing, tally
 from chatstore_cli.core.flush_storing import StoringRules
 from chatstore_cli.files import journal_reader
 from chatstore_cli.mongo.connection import Connection
+from chatstore_cli.wiring.journals import Journals
 from tests.journals import (
     COLLECTION,
     Key,
@@ -32,6 +33,8 @@ from tests.journals import (
     missing_from,
     quarantined,
     record,
+    settings_for,
+    store_of,
     stored,
     wanted_of,
     write_journal,
@@ -396,3 +399,40 @@ def test_sequence_is_the_place_of_the_record_in_its_journal(memory: Connection, 
     assert [(row["text"], row["sequence"]) for row in rows] == [
         ("message 0", 1), ("message 1", 3), ("message 2", 4), ("message 3", 5),
     ]  # fmt: skip
+
+
+def test_a_session_that_is_deleted_while_it_is_stored_gets_no_more_lines(
+    memory: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """One run may take hours: what was found at its beginning does not hold for ever."""
+    monkeypatch.setattr(flush_module, "_BATCH", 10)
+    monkeypatch.setattr(flush_module, "STORING_THREADS", 1)
+    monkeypatch.setattr(flush_storing, "_SECONDS_BEFORE_ASKING_AGAIN", 0.0)
+    tombstones = memory.database["chatstore_tombstones"]
+
+    class Deleting(UuidStore):
+        def insert(self, entries: Any, expires_at: Any) -> Any:
+            inserted = self._inner.insert(entries, expires_at)
+            tombstones.update_one({"_id": {"layout": "messages", "session_id": "s1"}}, {"$set": {}}, upsert=True)
+            return inserted
+
+    write_journal(tmp_path / "s.jsonl", [record(number) for number in range(100)])
+    result = flush(memory, tmp_path, store=Deleting(store_of(memory)))
+    assert (result.stored, result.skipped) == (10, 90)
+
+
+def test_a_flush_that_is_asked_to_stop_gives_what_was_done_and_the_next_one_goes_on(
+    memory: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(journal_reader, "BLOCK", 1_000)
+    lines = [record(number) for number in range(200)]
+    write_journal(tmp_path / "s.jsonl", lines)
+    store: Any = UuidStore(store_of(memory))
+    with Journals(settings_for(tmp_path), [str(tmp_path)]).to_flush("test") as sources:
+        first = flush_module.Flush(store, flush_module.FlushOptions(), on_progress=lambda _: first.stop())
+        stopped = first.run(sources)
+    assert 0 < stopped.lines < 20
+    assert (stopped.stored, stopped.already_stored) == (stopped.lines, 0)
+    result = flush_with_ledger(memory, tmp_path)
+    assert (result.lines, result.stored) == (200 - stopped.lines, 200 - stopped.lines)
+    assert stored(memory.database) == wanted_of(lines)

@@ -176,6 +176,19 @@ def test_the_second_is_told_who_follows_the_folder(chatstore: Chatstore, databas
     assert stored(database) == wanted_of([record(0)])
 
 
+def test_a_worker_that_was_killed_while_idle_had_put_on_disk_how_far_it_was(
+    chatstore: Chatstore, database: Documents, folder: Path
+):
+    lines = [record(number) for number in range(50)]
+    write_journal(folder / "s1.jsonl", lines)
+    with running_worker(chatstore) as worker:
+        worker.wait_until_it_said("Flushed 50/50")
+        poll(lambda: json.loads(chatstore("cache", "status", "-o", "json").out)["not_persisted"] == 0)
+        worker.kill()
+    outcome = chatstore("worker", "--once", "-o", "json")
+    assert (outcome.code, json.loads(outcome.out)["lines"]) == (0, 0)
+
+
 # --- once ------------------------------------------------------------------------------------------------------------
 
 
