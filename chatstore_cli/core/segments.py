@@ -26,7 +26,7 @@ class _Estimate:
 
 
 class SegmentKeeper:
-    """Moves a head's oldest messages out before it passes 12 MiB, or beyond 2 x `segment_messages` where that is set.
+    """Moves a head's oldest messages out before it passes 12 MiB, or, where that is set, when it has `segment_messages`.
 
     A writer calls `after_append` after each append, and `make_room` where the server refused an append because the
     document would be too large. May be used from several threads.
@@ -42,6 +42,8 @@ class SegmentKeeper:
     ) -> None:
         self._store = store
         self._segment_messages = segment_messages
+        # So few stay that appending to them costs no more than at the beginning of a chat; each append rewrites them.
+        self._most_messages = 2**62 if segment_messages is None else segment_messages + max(1, segment_messages // 20)
         self._guard_bytes = guard_bytes
         self._kept_bytes = guard_bytes * _KEPT_BYTES // GUARD_BYTES
         self._warn = warn
@@ -71,17 +73,18 @@ class SegmentKeeper:
             return None
 
     def make_room(self, session_id: str, needed_bytes: int) -> int | None:
-        """Move messages out until `needed_bytes` more fit into the head; gives its `last_segment` now.
+        """Move messages out until `needed_bytes` more fit into the head; gives its `last_segment` now, 0 without any.
 
-        None where nothing could be moved: then the message does not fit into any document. Raises the store's errors.
+        None where they do not fit whatever is moved. Raises the store's errors.
         """
         self.forget(session_id)
         room = HARD_LIMIT_BYTES - _MARGIN_BYTES - needed_bytes
         head = self._store.head(session_id) if room >= 0 else None
         if head is None:
             return None
-        smaller = self._shrink(head, min(self._kept_bytes, room), 2**62, 0)
-        return smaller.last_segment if smaller is not head else None
+        if head.size_bytes > room:  # else another has made room meanwhile
+            head = self._shrink(head, min(self._kept_bytes, room), 2**62, 0)
+        return head.last_segment or 0 if head.size_bytes <= room else None
 
     def forget(self, session_id: str) -> None:
         """Look at the session's head anew after the next append."""
@@ -97,11 +100,11 @@ class SegmentKeeper:
         before = head
         if head.size_bytes >= self._guard_bytes:
             head = self._shrink(head, self._kept_bytes, 2**62, 0)
-        if small is not None and head.message_count >= 2 * small:
-            head = self._shrink(head, 2**62, 2 * small - 1, small)
+        if small is not None and head.message_count >= self._most_messages:
+            head = self._shrink(head, 2**62, self._most_messages - 1, self._most_messages - small)
         # Others may append as well: half of the room that is left is ours until the next look.
         bytes_left = max(_LOOK_AGAIN_BYTES, (self._guard_bytes - head.size_bytes) // 2)
-        messages_left = 2**62 if small is None else max(1, 2 * small - head.message_count)
+        messages_left = max(1, self._most_messages - head.message_count)
         self._remember(session_id, _Estimate(bytes_left, messages_left))
         return None if head is before else head.last_segment
 

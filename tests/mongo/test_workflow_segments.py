@@ -370,11 +370,14 @@ def test_who_reads_and_who_appends_meanwhile_sees_and_loses_nothing(
 # --- when ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_document_that_the_server_would_refuse_to_grow_is_given_room(
-    connection: Connection, layout: WorkflowLayout, store: MongoSegmentStore
-):
+def test_a_document_that_the_server_would_refuse_to_grow_is_given_room(start_mongod: Any):
     from pymongo.errors import OperationFailure
 
+    from chatstore_cli.mongo.connection import connect
+
+    # Standalone: with an oplog, 16 MiB at once are too much for the small cache of the tests' servers.
+    connection = connect(start_mongod(replica_set=False).uri, "test_room", timeout_seconds=10)
+    layout, store = WorkflowLayout(connection, Settings()), MongoSegmentStore(connection, Settings())
     sessions = connection.collection("chat_sessions")
     large = [message(number, number, padding="x" * 16_384) for number in range(1_011)]
     sessions.insert_one(head_of("C", large))
@@ -386,6 +389,7 @@ def test_a_document_that_the_server_would_refuse_to_grow_is_given_room(
     sessions.update_one({}, {"$push": {"messages": next_one}})
     assert keeper.after_append("chat", 400_200) is None
     assert [each.sequence for each in layout.messages("chat", EVERYTHING)] == list(range(1_012))
+    assert keeper.make_room("chat", 400_200) == 2, "there is room already"
     assert keeper.make_room("chat", 17 << 20) is None
 
 
@@ -450,6 +454,7 @@ def test_a_move_that_fails_does_not_make_the_append_fail():
     for _ in range(700):
         keeper.after_append("chat", 500)
     assert shelf.moves == 2
+    shelf.size = HeadSize("chat", 16 << 20, 1)
     with pytest.raises(Conflict):
         keeper.make_room("chat", 500)
 
