@@ -380,7 +380,7 @@ def test_flushes_of_the_same_folder_while_the_worker_stores_double_nothing(
 
 
 FORKING = """
-import json, os, sys
+import contextlib, json, os, sys
 from chatstore_cli import ChatPersistenceWorker, LocalChatCache, MongoChatStorage
 
 uri, database, folder = sys.argv[1:]
@@ -396,7 +396,12 @@ def record(count):
 record(100)
 children = []
 for number in range(4):
-    pid = os.fork()
+    with contextlib.ExitStack() as held:  # by other threads of the parent, at this very moment
+        for lock in (worker._changing, cache._lock, cache.pending._lock, *cache._stripes) if number > 1 else ():
+            held.enter_context(lock)
+        pid = os.fork()
+        if pid == 0:
+            held.pop_all()  # whoever held them is not here
     if pid == 0:
         if number % 2:
             worker = ChatPersistenceWorker(cache, MongoChatStorage(uri, database), interval=0.01)
