@@ -271,6 +271,35 @@ def test_a_move_in_flight_cannot_count_on_a_segment_that_another_removed(
     assert answers(layout) == before
 
 
+def test_messages_that_are_edited_between_the_two_steps_are_moved_as_they_are_then(
+    connection: Connection, layout: WorkflowLayout, store: MongoSegmentStore, monkeypatch: pytest.MonkeyPatch
+):
+    sessions = connection.collection("chat_sessions")
+    sessions.insert_one(head_of("ours", [message(number, number) for number in range(COUNT)]))
+    take_away = MongoSegmentStore._take_away
+    edits: list[Document] = [
+        {"$set": {"messages.3.content": "edited"}},
+        {"$pull": {"messages": {"sequence": 5}}},
+        {"$pop": {"messages": -1}},
+        {"$push": {"messages": {"$each": [message(500, 0)], "$position": 0}}},
+    ]
+    wanted: list[Any] = []
+
+    def edit_first(self: Any, *arguments: Any) -> bool:
+        if edits:
+            sessions.update_one({}, edits.pop(0))
+            wanted[:] = (sessions.find_one({}) or {})["messages"]
+        return take_away(self, *arguments)
+
+    monkeypatch.setattr(MongoSegmentStore, "_take_away", edit_first)
+    assert store.move_oldest("chat", at_most_bytes=2_000) is not None
+    assert edits == []
+    segments = list(connection.collection("chat_session_segments").find())
+    assert [segment["_id"] for segment in segments] == ["chat:1"]
+    head = sessions.find_one({}) or {}
+    assert segments[0]["messages"] + head["messages"] == wanted
+
+
 def test_a_document_that_somebody_else_put_in_the_way_is_named_and_left(
     connection: Connection, layout: WorkflowLayout, store: MongoSegmentStore
 ):
