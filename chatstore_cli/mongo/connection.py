@@ -185,4 +185,5 @@ def _first_line(error: Exception) -> str:
     text = re.sub(r"(to execute command \{ \w+: [^,}]*),.*", r"\1 }", text)
     # Which time limits the driver was given, and what it knows of the servers, helps nobody who reads one line.
     text = re.sub(r" ?\(configured timeouts:[^)]*\)", "", text)
+    text = re.sub(r", full error: \{.*", "", text)
     return re.sub(r",? ?(Timeout: [\d.]+s, )?Topology Description:.*", "", text)[:400]

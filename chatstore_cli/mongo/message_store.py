@@ -24,6 +24,9 @@ from chatstore_cli.mongo.session_removal import TOMBSTONES
 
 _SMALL_SESSION = 5_000
 _DUPLICATE = 11000
+_ABOUT_NO_DOCUMENT = {1, 8, 13, 18, 24, 26, 33, 46, 63, 70, 71, 72, 73, 96, 115, 117, 125, 136, 146, 150, 166, 211, 279}
+_ABOUT_NO_DOCUMENT |= {314, 8000, 11601, 13388, 14031}
+"""Codes of the server's own troubles, and of the collection's (it is a view, say): no message is to blame for them."""
 _LEVELS = 180
 """How deep the server lets a stored document be nested, tried on 6.0."""
 _TOO_DEEP = f"nested more than {_LEVELS} levels deep"
@@ -179,14 +182,18 @@ class MongoMessageStore:
             return Inserted(0, [], [(entries[0], flaw)])
         try:
             with driver_errors(f"storing messages in {self._name}"):
-                return self._after(self._insert_command(documents), entries)
+                answer = self._insert_command(documents)
         except (Unreachable, NotAllowed):
             raise
         except (ChatstoreError, RecursionError, UnicodeError, TypeError, ValueError) as error:
+            if getattr(error.__cause__, "code", None) in _ABOUT_NO_DOCUMENT:
+                raise
             # Something among them cannot be encoded, or the server takes none of them because of one, or all of
             # them are over 16 MiB together: halve, until what is refused stands alone.
             if len(entries) == 1:
                 return Inserted(0, [], [(entries[0], f"refused: {error}"[:400])])
+        else:
+            return self._after(answer, entries)
         half = len(entries) // 2
         first = self._insert(entries[:half], documents[:half])
         second = self._insert(entries[half:], documents[half:])
@@ -229,6 +236,8 @@ class MongoMessageStore:
                 duplicates.append(entry)
             elif code in RETRYABLE_CODES:
                 unsure = failure
+            elif code in _ABOUT_NO_DOCUMENT:
+                raise ChatstoreError(what=f"Storing messages in {self._name}: {failure.get('errmsg', '')}.")
             else:
                 refused.append((entry, f"the server refused it: {failure.get('errmsg', '')} (code {code})"[:400]))
         if unsure:

@@ -269,6 +269,8 @@ FAILURES = [
     pytest.param({"errorCode": 11602}, id="state of the set changed"),
     pytest.param({"errorCode": 50}, id="time limit"),
     pytest.param({"errorCode": 8000}, id="not allowed, for a while"),
+    pytest.param({"errorCode": 14031}, id="the server's disk is full"),
+    pytest.param({"errorCode": 1}, id="the server's own fault"),
     pytest.param({"writeConcernError": {"code": 64, "errmsg": "waiting for replication timed out"}}, id="majority"),
     pytest.param({"writeConcernError": {"code": 91, "errmsg": "shutting down"}}, id="acknowledged by nobody"),
     pytest.param({"writeConcernError": {"code": 10107, "errmsg": "not primary"}}, id="stepped down after the write"),
@@ -299,6 +301,7 @@ def test_an_insert_that_fails_is_tried_again_and_counted_truly(
         worker.start()
         poll(lambda: worker.stats().queue_depth == 0, within=30)
     assert worker.stop(20)
+    assert "{" not in str(worker.stats().last_error), "one line in words, and no answer of the server's as it came"
     assert worker.stats().last_error is not None
     assert_each_once(database, worker, ids)
     assert worker.stats().flushed == 200, "what our own lost answer had stored is ours"
@@ -317,6 +320,22 @@ def test_a_look_up_that_fails_is_tried_again(
     with fail_point([question], times=2, errorCode=189, appName="chatstore"):
         worker.start()
         poll(lambda: worker.stats().queue_depth == 0, within=30)
+    assert worker.stop(20)
+    assert_each_once(database, worker, ids)
+
+
+def test_a_collection_that_takes_no_message_at_all_puts_none_into_quarantine(
+    mongod: Mongod, database: Documents, recorded: tuple[LocalChatCache, list[str]]
+) -> None:
+    database["rows"].insert_one({})
+    database.command("create", COLLECTION, viewOn="rows", pipeline=[])
+    cache, ids = recorded
+    worker = ChatPersistenceWorker(cache, MongoChatStorage(mongod.uri, database.name), batch_size=60, interval=0.02)
+    worker.start()
+    poll(lambda: worker.stats().last_error)
+    assert "is a view, not a collection" in str(worker.stats().last_error)
+    database.drop_collection(COLLECTION)
+    poll(lambda: worker.stats().queue_depth == 0, within=30)
     assert worker.stop(20)
     assert_each_once(database, worker, ids)
 
