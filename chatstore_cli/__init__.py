@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from chatstore_cli.core.ag2_persistence import ResumedChat as ResumedChat
+    from chatstore_cli.domain.chat_writing import ResumedChat as ResumedChat
     from chatstore_cli.domain.chat_writing import SavedAs as SavedAs
     from chatstore_cli.domain.chat_writing import SavedEvent as SavedEvent
     from chatstore_cli.domain.chat_writing import Transition as Transition
@@ -37,7 +37,7 @@ _PUBLIC = {
     "LocalChatCache": "library",
     "Message": "domain.message",
     "MongoChatStorage": "library",
-    "ResumedChat": "core.ag2_persistence",
+    "ResumedChat": "domain.chat_writing",
     "SavedAs": "domain.chat_writing",
     "SavedEvent": "domain.chat_writing",
     "StorageHealth": "library",

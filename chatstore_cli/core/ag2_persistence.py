@@ -6,12 +6,12 @@ import random
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import TypeVar
 
 from chatstore_cli.core.ag2_events import USER_NAMES, read_event
 from chatstore_cli.core.chat_echo import echo_of, is_echo
-from chatstore_cli.core.chat_lifecycle import ChatLifecycle, Step
+from chatstore_cli.core.chat_lifecycle import ChatLifecycle, Step, end_of_run
 from chatstore_cli.core.chat_states import KnownChats, checked_chat, checked_id
 from chatstore_cli.core.segments import SegmentKeeper
 from chatstore_cli.core.usage_ledger import UsageRecorder, snapshots_of
@@ -30,6 +30,7 @@ from chatstore_cli.domain.chat_writing import (
     ChatWriter,
     NewChat,
     NoRoom,
+    ResumedChat,
     SavedAs,
     SavedEvent,
     StatusChange,
@@ -49,22 +50,6 @@ _HURRIED = 3
 _OWNERS = 1_000
 
 Done = TypeVar("Done")
-
-
-@dataclass(frozen=True, slots=True)
-class ResumedChat:
-    """A chat that is about to go on.
-
-    `messages` is what `GroupChatManager.resume` takes, without those of the general agent; `status` and `paused` are
-    how the chat was found; `run` is the run that begins now; `notes` say what had to be changed in the history.
-    """
-
-    chat_id: str
-    run: int
-    status: SessionStatus
-    paused: bool
-    messages: list[dict[str, Any]]
-    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +190,7 @@ class AG2PersistenceManager:
             state = self._chats.opened(chat, fresh=True)
             if end.event_id is not None and self._writer.has_ended(state, end.event_id):
                 return SavedEvent(SavedAs.DUPLICATE)
-            change = _end(state, end)
+            change = end_of_run(state, end)
             if run is not None and run < state.run:
                 change = StatusChange(ends_run=end.event_id)  # the session stands as its newest run does
             if change.status is None and change.ends_run is None:
@@ -253,11 +238,14 @@ class AG2PersistenceManager:
         with self._chats.lock(checked_id("chat_id", chat_id)):
             return self._until_done(chat_id, attempt)
 
-    def resume_chat(self, chat_id: str, *, enterprise_id: str | None = None) -> ResumedChat:
+    def resume_chat(
+        self, chat_id: str, *, enterprise_id: str | None = None, remove_termination_string: str | None = None
+    ) -> ResumedChat:
         """The history of a chat for AG2, at any status, and a new run that goes on from it.
 
         The history's last message is recognised when AG2 emits it again as the first of the run, and not stored twice.
-        Raises NotFound, and Conflict where the chat is another tenant's.
+        `remove_termination_string` is taken out of it, as AG2's `resume` would do, so that the chat does not end at
+        once. Raises NotFound, and Conflict where the chat is another tenant's.
         """
 
         def attempt() -> ResumedChat | None:
@@ -265,6 +253,8 @@ class AG2PersistenceManager:
             repairs = Repairs()
             messages = self._reader.messages(state.chat_id, MessageSelection(include_general=False))
             rows = list(ag2.rows(messages, repairs))
+            if rows and remove_termination_string and isinstance(rows[-1]["content"], str):
+                rows[-1] |= {"content": rows[-1]["content"].replace(remove_termination_string, "")}
             echo = echo_of(rows[-1], state.run + 1) if rows else None
             # Opened only if no message has come since: then the history is whole.
             after = self._writer.open_run(state, echo, False, self._clock())
@@ -321,15 +311,3 @@ def _identity(turn: AgentTurn, event_id: object) -> str:
             hint="Give save_event an event_id of your own.",
         )
     return checked_id("event_id", event_id)
-
-
-def _end(state: ChatState, end: RunEnded | RunFailed) -> StatusChange:
-    """What the end of a run does to a chat: that of a paused or failed one leaves it so."""
-    noted = StatusChange(ends_run=end.event_id)
-    if isinstance(end, RunFailed):
-        paused = False if state.paused else None
-        failed = replace(noted, status=SessionStatus.FAILED, reason=end.reason, paused=paused)
-        return noted if state.status is SessionStatus.FAILED else failed
-    if state.paused or state.status not in (SessionStatus.RUNNING, SessionStatus.UNKNOWN):
-        return noted
-    return replace(noted, status=SessionStatus.COMPLETED)

@@ -10,9 +10,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 
 from chatstore_cli.core.chat_states import KnownChats, checked_id
+from chatstore_cli.domain.chat_events import RunEnded, RunFailed
 from chatstore_cli.domain.chat_writing import ChatState, ChatWriter, StatusChange, Transition, state_in_words
 from chatstore_cli.domain.errors import BadValue, Conflict
 from chatstore_cli.domain.session import SessionStatus
@@ -56,6 +58,18 @@ def change_of(step: Step, state: ChatState, reason: str | None) -> StatusChange 
         what=f"Session {state.chat_id!r} is {state_in_words(state.status, state.paused)}, and cannot be {step}.",
         hint="Unpause it first." if state.paused else "It runs again with its next run, or its next message.",
     )
+
+
+def end_of_run(state: ChatState, end: RunEnded | RunFailed) -> StatusChange:
+    """What the end of a run does to a chat: that of a paused or failed one leaves it so."""
+    noted = StatusChange(ends_run=end.event_id)
+    if isinstance(end, RunFailed):
+        paused = False if state.paused else None
+        failed = replace(noted, status=SessionStatus.FAILED, reason=end.reason, paused=paused)
+        return noted if state.status is SessionStatus.FAILED else failed
+    if state.paused or state.status not in (SessionStatus.RUNNING, SessionStatus.UNKNOWN):
+        return noted
+    return replace(noted, status=SessionStatus.COMPLETED)
 
 
 class ChatLifecycle:

@@ -6,7 +6,7 @@ it is looked at again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
@@ -119,6 +119,22 @@ class Transition:
 def state_in_words(status: SessionStatus, paused: bool) -> str:
     """A chat's state as messages name it."""
     return f"{status} and paused" if paused else str(status)
+
+
+@dataclass(frozen=True, slots=True)
+class ResumedChat:
+    """A chat that is about to go on.
+
+    `messages` is what `GroupChatManager.resume` takes, without those of the general agent; `status` and `paused` are
+    how the chat was found; `run` is the run that begins now; `notes` say what had to be changed in the history.
+    """
+
+    chat_id: str
+    run: int
+    status: SessionStatus
+    paused: bool
+    messages: list[dict[str, Any]]
+    notes: list[str] = field(default_factory=list)
 
 
 class ChatWriter(Protocol):

@@ -14,6 +14,7 @@ from typing import Any
 
 import pymongo.errors as driver
 from bson import ObjectId
+from pymongo import ReadPreference
 from pymongo.collection import Collection
 
 from chatstore_cli.domain.chat_events import AgentTurn
@@ -52,6 +53,10 @@ class MongoChatWriter:
         self._name = sessions
         self._sessions: Collection[Document] = connection.collection(sessions)
         self._segments: Collection[Document] = connection.collection(segments)
+        if not connection.in_memory:
+            # What a secondary knows may be too old to be written upon, whatever the URI prefers to read from.
+            self._sessions = self._sessions.with_options(read_preference=ReadPreference.PRIMARY)
+            self._segments = self._segments.with_options(read_preference=ReadPreference.PRIMARY)
         self._write_concern = self._sessions.write_concern.document
 
     # --- looking -----------------------------------------------------------------------------------------------------
