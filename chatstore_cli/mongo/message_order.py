@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator
+from copy import copy
 from datetime import datetime
 from itertools import islice
 from math import isfinite
@@ -39,6 +40,7 @@ class MessagesInOrder:
 
     def __init__(self, messages: Collection[Document], session_id: str, doing: str, batch: int = BATCH) -> None:
         self._messages = messages
+        self._fields: Document | None = None
         self._batch = batch
         self._condition: Document = {"session_id": id_condition(session_id)}
         self._doing = doing
@@ -69,6 +71,26 @@ class MessagesInOrder:
         """The same from the end."""
         return self._documents(extra, -1)
 
+    def behind_where_numbers_begin_anew(self, sequence: int) -> int | None:
+        """How many numbered messages come after the newest one with that number, where numbers do not rise throughout.
+
+        A journal that was rotated or pruned begins at 1 again. None where numbers alone tell: no message has that one,
+        or all behind it have greater ones and none before it has.
+        """
+        light = copy(self)
+        light._fields = {"created_at": 1, "sequence": 1}
+        anew = False
+        for behind, row in enumerate(light.newest_first({"sequence": {"$type": "number"}})):
+            if row["sequence"] == sequence:
+                return behind if anew or self._has_greater_before(row) else None
+            anew = anew or row["sequence"] < sequence
+        return None
+
+    def _has_greater_before(self, row: Document) -> bool:
+        earlier = {"created_at": {"$lt": row["created_at"]}, "sequence": {"$gt": row["sequence"], "$type": "number"}}
+        with driver_errors(self._doing):
+            return self._messages.find_one({**earlier, **self._condition}, {"_id": 1}) is not None
+
     def _documents(self, extra: Document, direction: int) -> Iterator[Document]:
         forms = {form_of(value) for value in self._newest}
         if len(forms) > 1 and len(self._newest) <= SMALL_SESSION:
@@ -84,7 +106,7 @@ class MessagesInOrder:
 
     def _find(self, extra: Document, direction: int) -> Iterator[Document]:
         with driver_errors(self._doing):
-            found = self._messages.find({**extra, **self._condition}).sort("created_at", direction)
+            found = self._messages.find({**extra, **self._condition}, self._fields).sort("created_at", direction)
             yield from found.batch_size(self._batch)
 
     def _by_second(
@@ -112,7 +134,7 @@ class MessagesInOrder:
         within = {"created_at": {"$gte": second, "$lt": second + "\U0010ffff"}}
         order = [("created_at", direction), ("sequence", direction), ("_id", direction)]
         with driver_errors(self._doing):
-            found = self._messages.find({**extra, **self._condition, **within}).sort(order)
+            found = self._messages.find({**extra, **self._condition, **within}, self._fields).sort(order)
             yield from found.allow_disk_use(True)
 
 

@@ -432,3 +432,28 @@ def test_a_row_becomes_a_message_with_its_own_id_and_its_extra_fields() -> None:
     assert (message.message_id, message.sequence, message.name, message.tool_call_id) == ("m1", 4, "Ada", "c1")
     assert (message.tool_calls, message.created_at, message.metadata) == ([{"id": 1}], START + timedelta(seconds=1), {})
     assert to_message({**document, "message_id": None}).message_id == str(document["_id"])
+
+
+@pytest.mark.parametrize("last", [None, 2])
+def test_after_a_sequence_come_later_messages_also_where_their_journal_began_at_1_again(
+    any_connection: Connection, last: int | None
+) -> None:
+    """A journal that was pruned or rotated numbers its lines from 1; what came before it keeps its numbers."""
+    documents = [row("a", canonical(number), number) for number in range(1, 9)]
+    documents += [row("a", canonical(100 + number), number) for number in range(1, 4)]
+    documents.append(row("a", canonical(102.5), 1, source="general_agent") | {"metadata": {"source": "general_agent"}})
+    layout = store(any_connection, documents)
+
+    def after(sequence: int, *, general: bool = True) -> list[int | None]:
+        chosen = MessageSelection(after_sequence=sequence, last=last, include_general=general)
+        return [message.sequence for message in layout.messages("a", chosen)]
+
+    def newest(numbers: list[int]) -> list[int]:
+        return numbers if last is None else numbers[-last:]
+
+    assert after(8) == newest([1, 2, 1, 3])
+    assert after(6) == newest([7, 8, 1, 2, 1, 3])
+    assert after(8, general=False) == newest([1, 2, 3])
+    assert after(2) == newest([1, 3])
+    assert after(3) == []
+    assert after(99) == []

@@ -143,6 +143,9 @@ class MessagesLayout:
             raise NotFound(kind_of_thing="session", name=session_id, where=f" in {self._name}")
         extra: Document = {}
         if selection.after_sequence is not None:
+            behind = ordered.behind_where_numbers_begin_anew(selection.after_sequence)
+            if behind is not None:
+                return _behind(ordered, behind, selection)
             extra["sequence"] = {"$gt": selection.after_sequence}
         if not selection.include_general:
             extra["source"] = extra["metadata.source"] = {"$ne": "general_agent"}
@@ -160,11 +163,11 @@ class MessagesLayout:
                 if query.matches(facts):
                     yield facts
 
-    def parts(self, session_id: str) -> list[StoredPart]:
-        """What there is of a session, by collection."""
+    def parts(self, session_id: str, *, keep_usage: bool = False) -> list[StoredPart]:
+        """What there is of a session, by collection; flat messages carry no usage."""
         return count_parts(self._connection, self._parts(session_id))
 
-    def remove(self, session_id: str, at: datetime) -> list[StoredPart]:
+    def remove(self, session_id: str, at: datetime, *, keep_usage: bool = False) -> list[StoredPart]:
         """Delete a session's messages, and remember that this was done on purpose."""
         return remove_parts(self._connection, LAYOUT, session_id, self._parts(session_id), at)
 
@@ -198,6 +201,14 @@ def _session(
         message_count=max(0, min(count, cap)),
         message_count_capped=count > cap,
     )
+
+
+def _behind(ordered: MessagesInOrder, count: int, selection: MessageSelection) -> Iterator[Message]:
+    """The newest `count` numbered messages, as far as they are selected."""
+    rows = newest_in_order(ordered.newest_first({"sequence": {"$type": "number"}}), count)
+    messages = map(to_message, rows)
+    found = [message for message in messages if selection.include_general or not message.from_general_agent]
+    return iter(found if selection.last is None else found[max(0, len(found) - selection.last) :])
 
 
 def to_message(document: Document) -> Message:
