@@ -41,7 +41,7 @@ def shuffled(count: int) -> list[int]:
     return order
 
 
-COUNT = 120
+COUNT = 80
 ORDERS: dict[str, list[int | None]] = {
     "in order": list(range(COUNT)),
     "with gaps and doubles": [number // 2 * 3 for number in range(COUNT)],
@@ -81,8 +81,8 @@ def head_of(variant: str, messages: list[Any]) -> Document:
 
 def answers(layout: WorkflowLayout) -> list[Any]:
     """All that readers say of the session."""
-    selections = [EVERYTHING, *(MessageSelection(last=last) for last in (1, 7, 60, COUNT, 500))]
-    selections += [MessageSelection(after_sequence=after) for after in (-1, 0, 3, 50, 110)]
+    selections = [EVERYTHING, *(MessageSelection(last=last) for last in (1, 7, 60, 500))]
+    selections += [MessageSelection(after_sequence=after) for after in (0, 3, 50)]
     selections += [MessageSelection(last=3, after_sequence=50), MessageSelection(include_general=False, last=40)]
     found = [list(layout.messages("chat", selection)) for selection in selections]
     return [*found, layout.find("chat"), list(layout.all_facts(SessionQuery())), page(layout)]
@@ -98,15 +98,15 @@ def test_readers_see_the_same_whatever_the_order_of_the_array(
     connection: Connection, layout: WorkflowLayout, store: MongoSegmentStore, order: str
 ):
     messages = [message(number, sequence) for number, sequence in enumerate(ORDERS[order])]
-    messages[70]["source"] = "general_agent"
+    messages[50]["source"] = "general_agent"
     connection.collection("chat_sessions").insert_one(head_of("ours", messages))
     before = answers(layout)
     moves = 0
-    while store.move_oldest("chat", keep_messages=10, at_most_bytes=2_500) is not None:
+    while store.move_oldest("chat", keep_messages=10, at_most_bytes=4_000) is not None:
         moves += 1
         assert answers(layout) == before
     head = store.head("chat")
-    assert moves > 4 and head is not None and head.message_count < 40 and head.last_segment == moves
+    assert moves > 1 and head is not None and head.message_count < 40 and head.last_segment == moves
 
 
 @pytest.mark.parametrize("variant", HEADS)
@@ -154,7 +154,7 @@ def test_a_session_that_is_not_there_or_has_no_messages(connection: Connection, 
     assert connection.collection("chat_session_segments").count_documents({}) == 0
 
 
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(
     some.lists(some.one_of(some.none(), some.integers(-3, 30), some.floats(0, 9), some.text(max_size=2)), max_size=30),
     some.lists(some.tuples(some.integers(0, 12), some.integers(1, 900)), min_size=1, max_size=4),
@@ -370,7 +370,7 @@ def test_who_reads_and_who_appends_meanwhile_sees_and_loses_nothing(
                 least = session.message_count
 
     def append() -> None:
-        for number in range(300, 900):
+        for number in range(300, 600):
             sessions.update_one({"chat_id": "chat"}, {"$push": {"messages": message(number, number)}})
 
     threads = [
@@ -393,7 +393,7 @@ def test_who_reads_and_who_appends_meanwhile_sees_and_loses_nothing(
             thread.join()
     assert wrong == []
     assert seen["readings"] > 10
-    assert [each.sequence for each in layout.messages("chat", EVERYTHING)] == list(range(900))
+    assert [each.sequence for each in layout.messages("chat", EVERYTHING)] == list(range(600))
 
 
 # --- when ------------------------------------------------------------------------------------------------------------
