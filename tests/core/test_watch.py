@@ -1,0 +1,221 @@
+"""What is told while watching begins: each change once, though a question and the feed both have it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from chatstore_cli.core.watch import Watching, until
+from chatstore_cli.core.watch_messages import WatchedMessages
+from chatstore_cli.core.watch_sessions import FollowedSessions
+from chatstore_cli.domain.errors import NotAllowed, Unreachable
+from chatstore_cli.domain.message import Message
+from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
+from chatstore_cli.domain.session import Session
+from chatstore_cli.domain.watching import Change, MessageEvent, News, SessionChange, SessionEvent, Taken
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+
+
+@dataclass
+class Reader:
+    """Sessions and messages in memory."""
+
+    sessions: list[Session] = field(default_factory=list)
+    stored: list[Message] = field(default_factory=list)
+    layout: str = "workflow"
+
+    def index_specs(self) -> tuple[Any, ...]:
+        return ()
+
+    def unanswerable(self, query: SessionQuery) -> list[str]:
+        return []
+
+    def newest_first(self, query: SessionQuery, after: SessionKey | None, limit: int) -> Iterator[Session]:
+        found = [
+            each for each in self.sessions if query.matches(each) and (after is None or SessionKey.of(each) < after)
+        ]
+        return iter(sorted(found, key=SessionKey.of, reverse=True)[:limit])
+
+    def find(self, session_id: str) -> Session | None:
+        return next((each for each in self.sessions if each.session_id == session_id), None)
+
+    def messages(self, session_id: str, selection: MessageSelection) -> Iterator[Message]:
+        return iter(self.stored[-selection.last :] if selection.last is not None else self.stored)
+
+    def all_facts(self, query: SessionQuery) -> Iterator[Session]:
+        return iter(self.sessions)
+
+
+class Feed:
+    """Gives what it was given, and ends the watching after that."""
+
+    def __init__(self, watching: Watching, taken: Sequence[Taken[Any]], place: int = 0) -> None:
+        self._watching = watching
+        self._taken = list(taken)
+        self._place = place
+        self.is_open = True
+
+    def open(self) -> bool:
+        return True
+
+    def take(self) -> Taken[Any]:
+        if not self._taken:
+            self._watching.end()
+            return Taken([])
+        return self._taken.pop(0)
+
+    def place(self) -> int:
+        return self._place
+
+    def close(self) -> None:
+        self.is_open = False
+
+
+def session(seconds: int, count: int = 1, name: str = "a") -> Session:
+    at = NOON + seconds * SECOND
+    return Session(name, "workflow", created_at=NOON, updated_at=at, message_count=count)
+
+
+def changed(standing: Session, place: int, moment: datetime | None, change: Change = Change.CHANGED) -> SessionEvent:
+    return SessionEvent(SessionChange(change, standing, moment), place, moment)
+
+
+def told(caught: Session, events: Sequence[SessionEvent], place: int = 10) -> list[SessionChange]:
+    """What is told of these events after the sessions were asked for at `place`."""
+    watching = Watching(print)
+    feed = Feed(watching, [Taken(events)], place)
+    followed = FollowedSessions(watching, lambda: [Reader([caught])], SessionQuery(since=NOON), feed)
+    rows = list(followed.changes())
+    assert not feed.is_open
+    assert rows[0] == SessionChange(Change.NEW, caught, caught.updated_at)
+    return rows[1:]
+
+
+def test_what_the_answer_had_already_is_not_told_again() -> None:
+    later = session(9, 5)
+    assert told(session(3), [changed(later, 8, NOON + 2 * SECOND), changed(later, 9, NOON + 3 * SECOND)]) == []
+    assert told(session(3), [changed(session(3), 9, NOON, Change.NEW)]) == []
+    assert told(session(3), [changed(session(3), 9, None)]) == []
+
+
+def test_what_came_after_the_answer_is_told() -> None:
+    later = session(9, 5)
+    assert len(told(session(3), [changed(later, 9, NOON + 4 * SECOND)])) == 1  # asked before, and stored behind it
+    assert len(told(session(3), [changed(later, 11, NOON + 2 * SECOND)])) == 1  # a writer whose clock is behind
+    assert len(told(session(3), [changed(later, 9, None)])) == 1
+    assert len(told(session(3), [changed(session(3), 9, NOON, Change.DELETED)])) == 1
+    other = session(1, name="b")
+    assert len(told(session(3), [changed(other, 9, NOON, Change.NEW)])) == 1
+
+
+def test_after_a_gap_only_what_differs_from_what_was_told_is_told() -> None:
+    said: list[str] = []
+    watching = Watching(said.append)
+    reader = Reader([session(1), session(2, 7, "b"), session(3, name="c")])
+    events = [changed(session(1), 1, NOON), changed(session(2, 6, "b"), 2, NOON)]
+    feed = Feed(watching, [Taken(events), Taken([], missed_since=NOON)])
+    rows = list(FollowedSessions(watching, lambda: [reader], SessionQuery(), feed).changes())[2:]
+    assert [(row.session.session_id, row.change) for row in rows] == [("b", Change.CHANGED), ("c", Change.CHANGED)]
+    assert "no longer has all changes since 2026-03-02T12:00:00Z" in said[0]
+
+
+def bare(content: str) -> Message:
+    return Message("a", "user", content)
+
+
+def messages_of(stored: Sequence[Message], events: Sequence[MessageEvent], place: int = 10) -> list[Any]:
+    watching = Watching(print)
+    reader = Reader([replace(session(0), message_count=len(stored))], list(stored))
+    watched = WatchedMessages(watching, reader, "a", Feed(watching, [Taken(events)], place), None)
+    watched.begin()
+    return [message.content for message in watched.messages()]
+
+
+def test_equal_messages_that_the_first_look_had_are_not_given_and_others_are() -> None:
+    events = [MessageEvent(News.APPENDED, place, bare("ok")) for place in (8, 9, 11, 12)]
+    assert messages_of([bare("ok"), bare("ok")], events) == ["ok", "ok"]
+    assert messages_of([bare("ok")], events) == ["ok"] * 3
+    assert messages_of([], events) == ["ok"] * 4
+    late = [MessageEvent(News.APPENDED, 11, bare("ok")), MessageEvent(News.APPENDED, 11, bare("ok"))]
+    assert messages_of([bare("ok")], late) == ["ok", "ok"]
+
+
+def test_a_message_with_an_id_is_given_once_whatever_tells_it() -> None:
+    known, new = bare("known")._replace(message_id="1"), bare("new")._replace(message_id="2")
+    events = [
+        MessageEvent(News.APPENDED, place, each) for place, each in ((9, known), (11, known), (12, new), (13, new))
+    ]
+    assert messages_of([known], events) == ["new"]
+
+
+def test_the_end_comes_by_asking_by_time_and_by_itself() -> None:
+    def endless(watching: Watching) -> Iterator[int]:
+        while not watching.is_over:
+            yield 1
+
+    for asked, seconds in ((lambda: True, None), (lambda: False, 0.05)):
+        watching = Watching(print)
+        began = time.monotonic()
+        assert all(thing == 1 for thing in until(watching, lambda w=watching: endless(w), asked, seconds))
+        assert time.monotonic() - began < 5
+        assert watching.is_over
+    assert list(until(Watching(print), lambda: [1, 2], lambda: False, None)) == [1, 2]
+
+
+def test_what_cannot_be_waited_out_is_raised() -> None:
+    def failing() -> Iterator[int]:
+        yield 1
+        raise NotAllowed(what="no")
+
+    things = until(Watching(print), failing, lambda: False, None)
+    assert next(things) == 1
+    with pytest.raises(NotAllowed):
+        next(things)
+
+
+def test_before_it_has_begun_an_outage_is_an_error_and_then_it_is_waited_out() -> None:
+    answers: list[Exception | int] = [Unreachable(what="away"), Unreachable(what="away"), 3]
+    said: list[str] = []
+
+    def ask() -> int:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    watching = Watching(said.append)
+    with pytest.raises(Unreachable):
+        watching.ask(ask)
+    watching.begin()
+    assert watching.ask(ask) == 3
+    assert len(said) == 1
+
+
+def test_who_takes_nothing_holds_up_who_reads() -> None:
+    made = 0
+    watching = Watching(print)
+
+    def things() -> Iterator[int]:
+        nonlocal made
+        while True:
+            made += 1
+            yield made
+
+    taken = until(watching, things, lambda: False, None)
+    assert next(taken) == 1
+    held = threading.Event()
+    while not held.wait(0.05):
+        before = made
+        held.wait(0.2)
+        if made == before:
+            break
+    assert made < 200
+    taken.close()  # type: ignore[attr-defined]  # it is a generator
