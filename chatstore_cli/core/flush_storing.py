@@ -224,6 +224,8 @@ class Storer(Generic[Some]):
         inserted, attempts = self._patience.answer(lambda: self._store.insert(kept, expires))
         for entry, reason in inserted.refused:
             self._quarantine(passes[entry.source], entry, reason)
+        for entry in inserted.deleted:
+            self._skip(passes[entry.source])
         return inserted.stored + self._after_duplicates(inserted, attempts, passes)
 
     def _with_expiry(

@@ -31,11 +31,15 @@ Content = tuple[object, object, object]
 
 
 class Inserted(NamedTuple):
-    """What storing a batch gave: how many are new, which ids were there already, and which were refused, and why."""
+    """What storing a batch gave: how many are new, which ids were there already, and which were refused, and why.
+
+    `deleted` are in none of these: their sessions were deleted on purpose at that moment.
+    """
 
     stored: int
     duplicates: list[Entry]
     refused: list[tuple[Entry, str]]
+    deleted: Sequence[Entry] = ()
 
 
 class MessageStore(Protocol):

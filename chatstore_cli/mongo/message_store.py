@@ -81,15 +81,18 @@ class MongoMessageStore:
 
     def survey(self, sessions: Sequence[str]) -> dict[str, Survey]:
         """For each session whether it has rows, or was deleted on purpose. One index seek a session."""
-        ids = [{"layout": "messages", "session_id": session} for session in sessions]
         with driver_errors(f"looking up sessions in {self._name}"):
             stored = self._messages.distinct("session_id", {"session_id": {"$in": list(sessions)}})
-            deleted = self._connection.database[TOMBSTONES].find({"_id": {"$in": ids}}, {"_id": 1})
             return (
                 dict.fromkeys(sessions, Survey.EMPTY)
                 | dict.fromkeys(stored, Survey.STORED)
-                | {row["_id"]["session_id"]: Survey.DELETED for row in deleted}
+                | dict.fromkeys(self._deleted(sessions), Survey.DELETED)
             )
+
+    def _deleted(self, sessions: Sequence[str]) -> list[str]:
+        ids = [{"layout": "messages", "session_id": session} for session in sessions]
+        deleted = self._connection.database[TOMBSTONES].find({"_id": {"$in": ids}}, {"_id": 1})
+        return [row["_id"]["session_id"] for row in deleted]
 
     def with_foreign_rows(self, sessions: Sequence[str]) -> set[str]:
         """Those of the sessions that hold rows which another writer stored under ids of its own."""
@@ -175,7 +178,24 @@ class MongoMessageStore:
         Raises Unreachable where some may have been stored and some not; then calling again with the same is right.
         """
         documents = [to_document(entry, expires) for entry, expires in zip(entries, expires_at, strict=True)]
-        return self._insert(entries, documents)
+        return self._without_deleted(self._insert(entries, documents), entries)
+
+    def _without_deleted(self, inserted: Inserted, entries: Sequence[Entry]) -> Inserted:
+        """Take back what came into a session that was deleted since it was looked at: after its tombstone.
+
+        What was stored before a tombstone, the deletion itself finds.
+        """
+        with driver_errors(f"storing messages in {self._name}"):
+            deleted = set(self._deleted(list(dict.fromkeys(entry.session_id for entry in entries))))
+            if not deleted:
+                return inserted
+            refused = {id(entry) for entry, _ in inserted.refused}
+            gone = [entry for entry in entries if entry.session_id in deleted and id(entry) not in refused]
+            self._messages.delete_many({"_id": {"$in": [entry.identity for entry in gone]}})
+        already = {id(entry) for entry in inserted.duplicates}
+        duplicates = [entry for entry in inserted.duplicates if entry.session_id not in deleted]
+        new = inserted.stored - sum(id(entry) not in already for entry in gone)
+        return Inserted(new, duplicates, inserted.refused, gone)
 
     def _insert(self, entries: Sequence[Entry], documents: Sequence[Document]) -> Inserted:
         if len(entries) == 1 and (flaw := _flaw_of_document(documents[0])):

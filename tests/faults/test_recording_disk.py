@@ -184,7 +184,7 @@ def test_a_journal_that_may_not_grow_any_more_refuses_and_stays_whole(tmp_path: 
 
 def poison(cache: LocalChatCache) -> str:
     """A message that passes every check of the cache, and is too large for MongoDB: as BSON it is six times as long."""
-    return str(cache.record_chat_event("s1", "user", "poison", {"numbers": [0] * 1_320_000}).message_id)
+    return str(cache.record_chat_event("s1", "user", "poison", {"numbers": [0] * 1_400_000}).message_id)
 
 
 def test_while_the_quarantine_finds_no_room_its_batch_waits_and_nothing_is_lost(

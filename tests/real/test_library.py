@@ -21,6 +21,8 @@ from pymongo.database import Database
 from chatstore_cli import ChatPersistenceWorker, ChatstoreError, LocalChatCache, Message, MongoChatStorage
 from chatstore_cli.domain.errors import BadValue, Locked, Unreachable
 from chatstore_cli.mongo.connection import Connection
+from chatstore_cli.mongo.message_store import MongoMessageStore
+from chatstore_cli.mongo.session_removal import remove_parts
 from chatstore_cli.wiring.journals import Journals
 from tests.faults.recorder import recorded_ids
 from tests.journals import COLLECTION, START, flush, quarantined, record, store_of
@@ -207,6 +209,36 @@ def test_messages_expire_after_the_days_that_were_set(
     )
 
 
+def test_a_session_that_is_deleted_between_the_look_at_it_and_the_storing_stays_deleted(
+    folder: Path,
+    connection: Connection,
+    database: Documents,
+    storage: MongoChatStorage,
+    worker_of: Callable[..., ChatPersistenceWorker],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cache = LocalChatCache(disk_path=folder)
+    for number in range(10):
+        cache.record_chat_event("kept", "user", f"{number}")
+        cache.record_chat_event("deleted", "user", f"{number}")
+    insert = MongoMessageStore._insert_command
+
+    def deleted_meanwhile(store: MongoMessageStore, documents: Any) -> Any:
+        monkeypatch.undo()
+        remove_parts(connection, "messages", "deleted", [(COLLECTION, {"session_id": "deleted"})], START)
+        return insert(store, documents)
+
+    monkeypatch.setattr(MongoMessageStore, "_insert_command", deleted_meanwhile)
+    worker = worker_of(cache)
+    worker.start()
+    assert worker.stop(10)
+    assert rows_of(database, "deleted") == []
+    assert len(rows_of(database, "kept")) == 10
+    assert (worker.stats().flushed, worker.stats().skipped) == (10, 10)
+    result = storage.flush_journals(folder)
+    assert (result.stored, result.skipped, result.already_stored) == (0, 10, 10)
+
+
 # --- poison ----------------------------------------------------------------------------------------------------------
 
 
@@ -216,7 +248,7 @@ def test_a_message_that_mongodb_refuses_goes_into_quarantine_and_the_others_are_
     """One is too large as BSON, of another the id is taken by other content."""
     cache = LocalChatCache(disk_path=folder)
     good = [str(cache.record_chat_event("s1", "user", f"{number}").message_id) for number in range(5)]
-    large = cache.record_chat_event("s1", "user", "too large", {"numbers": [0] * 1_320_000})
+    large = cache.record_chat_event("s1", "user", "too large", {"numbers": [0] * 1_400_000})
     taken = cache.record_chat_event("s1", "user", "what was said")
     good += [str(cache.record_chat_event("s1", "user", f"{number}").message_id) for number in range(5)]
     assert storage.insert_messages([taken._replace(content="something else")]).stored == 1
@@ -244,7 +276,7 @@ def test_without_journals_what_is_refused_goes_into_the_quarantine_of_standard_i
         MongoChatStorage(mongod.uri, database.name, state_folder=str(state)) as kept,
         ChatPersistenceWorker(cache, kept) as worker,
     ):
-        cache.record_chat_event("s1", "user", "poison", {"numbers": [0] * 1_320_000})
+        cache.record_chat_event("s1", "user", "poison", {"numbers": [0] * 1_400_000})
         cache.record_chat_event("s1", "user", "good")
     assert (worker.stats().flushed, worker.stats().quarantined) == (1, 1)
     [line] = (state / "journals" / "stdin" / "quarantine.jsonl").read_bytes().splitlines()
@@ -266,7 +298,7 @@ def test_an_application_that_changes_its_working_folder_finds_its_journals_where
     worker = worker_of(cache)
     monkeypatch.chdir(tmp_path / "there")
     cache.record_chat_event("s1", "user", "there")
-    cache.record_chat_event("s2", "user", "poison", {"numbers": [0] * 1_320_000})
+    cache.record_chat_event("s2", "user", "poison", {"numbers": [0] * 1_400_000})
     worker.start()
     assert worker.stop(10)
     assert list((tmp_path / "there").iterdir()) == []
@@ -516,7 +548,7 @@ def test_given_messages_are_checked_before_any_is_stored(database: Documents, st
 def test_given_messages_that_mongodb_refuses_come_back_with_the_reason(
     database: Documents, storage: MongoChatStorage
 ) -> None:
-    large = Message("s1", "user", "x", "m1", created_at=START, metadata={"numbers": [0] * 1_320_000})
+    large = Message("s1", "user", "x", "m1", created_at=START, metadata={"numbers": [0] * 1_400_000})
     inserted = storage.insert_messages([large, large._replace(message_id="m2", metadata={})])
     assert (inserted.messages, inserted.stored) == (2, 1)
     [(message, reason)] = inserted.refused
