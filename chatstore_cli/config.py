@@ -75,13 +75,15 @@ class MongoSettings:
 class WorkflowCollections:
     """Collections of the workflow layout; None takes `mongo.session_collection`.
 
-    `segment_messages`: from twice so many messages on the oldest move into segments of that size; None: not before the
-    document would pass 12 MiB.
+    `segment_messages`: a document that has somewhat more has so many of its oldest moved into a segment; None: none are
+    moved before the document would pass 12 MiB.
     """
 
     sessions: str | None = None
     segments: str = "chat_session_segments"
     segment_messages: int | None = None
+    usage: str = "usage_events"
+    usage_rollups: str = "usage_rollups"
 
 
 @dataclass(frozen=True)
@@ -291,6 +293,8 @@ def _look_at_the_whole(settings: Settings, sources: Mapping[str, str], problems:
         ("mongo.chat_collection", settings.messages_collection),
         ("mongo.session_collection", settings.sessions_collection),
         ("layouts.workflow.segments", settings.layouts.workflow.segments),
+        ("layouts.workflow.usage", settings.layouts.workflow.usage),
+        ("layouts.workflow.usage_rollups", settings.layouts.workflow.usage_rollups),
     ):
         if name in named:
             where = sources.get(key) or sources.get(named[name]) or "default"

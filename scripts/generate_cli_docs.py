@@ -44,7 +44,7 @@ def page() -> str:
     for path, command, context in commands():
         if context.parent is None:
             sections += [_root(command, context), _exit_statuses()]
-        elif hasattr(command, "list_commands"):
+        elif hasattr(command, "list_commands") and not command.invoke_without_command:
             sections.append(f"## {path}\n\n{_help(command)}\n")
         else:
             sections.append(_command(path, command, context))

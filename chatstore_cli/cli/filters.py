@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, tzinfo
 from typing import Annotated
 
 import typer
@@ -31,8 +32,9 @@ def session_query(
     status: SessionStatus | None,
     since: str | None,
     until: str | None,
+    zone: tzinfo = UTC,
 ) -> SessionQuery:
-    """The options as a query. Raises BadValue for a time that is none."""
+    """The options as a query; days and times without an offset are those of `zone`. Raises BadValue for a time that is none."""
     now = utc_now()
     return SessionQuery(
         layout=layout,
@@ -40,6 +42,6 @@ def session_query(
         user_id=user,
         workflow=workflow,
         status=status,
-        since=None if since is None else read_when(since, "--since", now),
-        until=None if until is None else read_when(until, "--until", now),
+        since=None if since is None else read_when(since, "--since", now, zone),
+        until=None if until is None else read_when(until, "--until", now, zone),
     )

@@ -128,6 +128,11 @@ class ChatGroup(TyperGroup):
             return among.get(cmd_name, found)
         return super().get_command(ctx, cmd_name)
 
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write the examples and exit statuses as they stand."""
+        if self.epilog:
+            formatter.write("\n" + self.epilog + "\n")
+
 
 def group(name: str, summary: str, later: Mapping[str, str] | None = None) -> typer.Typer:
     """A Typer for a command group, such as `sessions`; `later` names subcommands that are imported when called."""
@@ -140,6 +145,15 @@ def group(name: str, summary: str, later: Mapping[str, str] | None = None) -> ty
 def single() -> typer.Typer:
     """A Typer for a file that holds one command."""
     return typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+def command_with_others(
+    name: str, later: Mapping[str, str], *, examples: Sequence[str], exits: Sequence[ExitCode]
+) -> tuple[typer.Typer, Callable[[Function], Function]]:
+    """A Typer for a command that has subcommands besides, such as `usage`, and what registers the command itself."""
+    made = type("LaterGroup", (ChatGroup,), {"later": later})
+    app = typer.Typer(cls=made, name=name, add_completion=False, rich_markup_mode=None)
+    return app, app.callback(cls=made, invoke_without_command=True, epilog=epilog(examples, exits))
 
 
 def command(

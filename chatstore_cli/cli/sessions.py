@@ -122,9 +122,12 @@ def delete(
     context: typer.Context,
     session_id: Annotated[str, typer.Argument(metavar="SESSION_ID", help="The exact id.")],
     layout: LayoutOption = None,
+    keep_usage: Annotated[
+        bool, typer.Option("--keep-usage", help="Keep its rows in the usage ledger: reports still count them.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do it.")] = False,
 ) -> None:
-    """Delete one session with all its messages, for good.
+    """Delete one session with all its messages and its usage, for good.
 
     Says first how many documents of which collection go, and does nothing without --yes. The session's id is remembered,
     so that flushing an old journal again does not bring it back.
@@ -134,6 +137,6 @@ def delete(
 
     invocation = Invocation(context)
     invocation.will_write()
-    removal = plan_removal(invocation.stores.session_readers(layout), session_id)
+    removal = plan_removal(invocation.stores.session_readers(layout), session_id, keep_usage=keep_usage)
     invocation.confirm(removal.plan, yes=yes)
     invocation.emit(Listing(REMOVAL_COLUMNS, [removal_row(part) for part in removal.carry_out() if part.documents]))

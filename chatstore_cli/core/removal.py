@@ -20,6 +20,7 @@ class Removal:
     layout: str
     parts: list[StoredPart]
     remover: SessionRemover
+    keep_usage: bool = False
 
     @property
     def plan(self) -> str:
@@ -33,12 +34,13 @@ class Removal:
 
     def carry_out(self, clock: Clock = utc_now) -> list[StoredPart]:
         """Delete it, and give what was deleted."""
-        return self.remover.remove(self.session_id, clock())
+        return self.remover.remove(self.session_id, clock(), keep_usage=self.keep_usage)
 
 
-def plan_removal(readers: Sequence[SessionReader], session_id: str) -> Removal:
-    """What deleting the session would take away. Raises NotFound, and Conflict where two layouts have the id."""
+def plan_removal(readers: Sequence[SessionReader], session_id: str, *, keep_usage: bool = False) -> Removal:
+    """What deleting the session would take away; its usage too, unless that is kept. Raises NotFound, and Conflict where two layouts have the id."""
     reader, session = find_session(readers, session_id)
     if not isinstance(reader, SessionRemover):
         raise NotAllowed(what=f"Sessions of the layout {reader.layout} cannot be deleted.")
-    return Removal(session.session_id, reader.layout, reader.parts(session.session_id), reader)
+    parts = reader.parts(session.session_id, keep_usage=keep_usage)
+    return Removal(session.session_id, reader.layout, parts, reader, keep_usage)

@@ -17,7 +17,10 @@ EPOCH_TEXT = "0001-01-01T00:00:00.000000+00:00"
 
 @dataclass(frozen=True, slots=True)
 class SessionQuery:
-    """Filters on sessions; None leaves a filter out. `since` is inclusive, `until` exclusive, both on `updated_at`."""
+    """Filters on sessions; None leaves a filter out. `since` is inclusive, `until` exclusive, both on `updated_at`.
+
+    `without_ledger` lets a reader leave out sessions that are known to have rows in the usage ledger; it need not.
+    """
 
     layout: str | None = None
     tenant_id: str | None = None
@@ -26,6 +29,7 @@ class SessionQuery:
     status: SessionStatus | None = None
     since: datetime | None = None
     until: datetime | None = None
+    without_ledger: bool = False
 
     def matches(self, session: Session) -> bool:
         """Whether a session passes every filter; layouts may prefilter, this decides."""

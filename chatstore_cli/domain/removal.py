@@ -19,10 +19,10 @@ class StoredPart(NamedTuple):
 class SessionRemover(Protocol):
     """Deletes sessions of one layout."""
 
-    def parts(self, session_id: str) -> list[StoredPart]:
-        """What there is of a session, by collection."""
+    def parts(self, session_id: str, *, keep_usage: bool = False) -> list[StoredPart]:
+        """What there is of a session, by collection; with `keep_usage` without its rows in the usage ledger."""
         ...
 
-    def remove(self, session_id: str, at: datetime) -> list[StoredPart]:
+    def remove(self, session_id: str, at: datetime, *, keep_usage: bool = False) -> list[StoredPart]:
         """Delete it, and remember that it was deleted on purpose; gives what was deleted."""
         ...

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from chatstore_cli.domain.errors import BadValue
 
@@ -85,20 +85,22 @@ def rfc3339(moment: datetime | None) -> str | None:
     return as_utc(moment).isoformat().replace("+00:00", "Z")
 
 
-def read_when(text: str, name: str, now: datetime) -> datetime:
+def read_when(text: str, name: str, now: datetime, zone: tzinfo = UTC) -> datetime:
     """The instant that `--since` or `--until` names: `7d`, `24h`, `today`, `yesterday`, `now` or ISO 8601.
 
-    `today` and `yesterday` begin at midnight UTC. Raises BadValue naming the option.
+    `today` and `yesterday` begin at midnight in `zone`, and a time without an offset is one of `zone`. Raises BadValue
+    naming the option.
     """
     word = text.strip().lower()
-    midnight = as_utc(now).replace(hour=0, minute=0, second=0, microsecond=0)
-    named = {"now": as_utc(now), "today": midnight, "yesterday": midnight - timedelta(days=1)}
+    midnight = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+    named = {"now": as_utc(now), "today": as_utc(midnight), "yesterday": as_utc(midnight - timedelta(days=1))}
     if word in named:
         return named[word]
     try:
         if match := _AGO.fullmatch(word):
             return as_utc(now) - timedelta(**{_AGO_UNITS[match[2]]: int(match[1])})
-        return as_utc(datetime.fromisoformat(text.strip()))
+        moment = datetime.fromisoformat(text.strip())
+        return as_utc(moment if moment.tzinfo is not None else moment.replace(tzinfo=zone))
     except (ValueError, OverflowError) as error:
         expected = "a time: 7d, 24h, yesterday, or ISO 8601 such as 2026-03-02 or 2026-03-02T11:41:00Z"
         raise BadValue(name=name, value=text, expected=expected) from error

@@ -24,10 +24,21 @@ class UsageRow:
     """Usage of one group of sessions, such as one tenant or one day.
 
     `cost` sums what is known, and is None where no session of the group has a known cost; `cost_unknown_sessions`
-    counts the sessions that used tokens and whose cost nobody stored.
+    counts the sessions that used tokens and whose cost nobody stored. `sessions_from_counters` of them have no row in
+    the usage ledger and count with what their own counters say.
     """
 
     group: dict[str, str | None]
     sessions: int
     usage: Usage
     cost_unknown_sessions: int
+    sessions_from_counters: int = 0
+
+    @property
+    def source(self) -> str | None:
+        """Where the numbers come from: `ledger`, `counters` or `both`; None without sessions."""
+        if not self.sessions:
+            return None
+        if not self.sessions_from_counters:
+            return "ledger"
+        return "counters" if self.sessions_from_counters == self.sessions else "both"

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, time, tzinfo
 from decimal import Decimal
 from typing import NamedTuple, Protocol
 
 MOST_TOKENS = 10**12
 """One report of more tokens than this is a mistake of who reported it, as is a cost above it."""
+
+TIME_KEYS = ("day", "week", "month")
+LEDGER_KEYS = (*TIME_KEYS, "tenant_id", "user_id", "workflow", "agent", "model", "session_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +55,24 @@ class Counters(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LedgerRow:
-    """A stored snapshot; `applied` says whether the session's counters are known to include it."""
+    """A stored snapshot; `applied` says whether the session's counters are known to include it.
+
+    `problem` says why it cannot be counted, as it has a number or a time that is none; None where it can.
+    """
 
     row_id: str
     snapshot: UsageSnapshot
     applied: bool
+    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SessionCounters:
-    """A session's counters as they stand, and what they were before its first ledger row (None: not noted yet)."""
+    """A session's counters as they stand, and what they were before its first ledger row."""
 
     chat_id: str
     now: Counters
-    before: Counters | None
+    before: Counters
 
 
 class UsageLedger(Protocol):
@@ -104,4 +111,86 @@ class UsageLedger(Protocol):
 
     def chats(self) -> Iterator[tuple[str, Counters]]:
         """Every chat of the ledger with its sums."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerQuery:
+    """What to add up the ledger by, and which rows. None leaves a filter out.
+
+    `keys` are of LEDGER_KEYS. Days, weeks and months are those of `zone`. What counts between `since` (inclusive) and
+    `until` (exclusive) is by how much a report in that span went beyond all earlier ones of its client.
+    """
+
+    keys: tuple[str, ...]
+    zone: tzinfo = UTC
+    tenant_id: str | None = None
+    user_id: str | None = None
+    workflow: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def by_whole_days(self) -> bool:
+        """Whether daily sums (UTC) can answer it."""
+        if any(key in TIME_KEYS for key in self.keys) and self.zone is not UTC:
+            return False
+        return all(edge is None or edge == datetime.combine(edge, time(), UTC) for edge in (self.since, self.until))
+
+
+class LedgerGroup(NamedTuple):
+    """Sums of one group, in the order of the query's keys.
+
+    A session that is in several groups is in `first_sessions` of one of them alone, so that these can be added up; so
+    for `unknown`, the sessions that used tokens at no known cost.
+    """
+
+    group: tuple[str | None, ...]
+    usage: Counters
+    sessions: int
+    first_sessions: int
+    unknown: int
+    first_unknown: int
+
+
+class UsageSums(Protocol):
+    """Sums over the whole ledger."""
+
+    def is_used(self) -> bool:
+        """Whether there is any usage in the ledger."""
+        ...
+
+    def groups(self, query: LedgerQuery) -> Iterator[LedgerGroup]:
+        """The sums: from daily sums where they cover the query, else from the rows.
+
+        They come in any order, and a group may come twice, each time of other sessions.
+        """
+        ...
+
+    def chats_with_usage(self, chat_ids: Sequence[str]) -> set[str]:
+        """Those of the chats that the ledger has rows of."""
+        ...
+
+    def uncountable(self) -> int:
+        """How many rows have a number or a time that is none, and are in no sum."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RolledUp:
+    """What keeping daily sums came to: ledger rows taken in, and the chats that they are of."""
+
+    rows: int
+    chats: int
+
+
+class UsageRollups(Protocol):
+    """Daily sums, a document a chat."""
+
+    def roll_up(self) -> Iterator[RolledUp]:
+        """Take in what is in the ledger and in no daily sum yet, late rows too, step by step. It may be stopped."""
+        ...
+
+    def start_anew(self) -> None:
+        """Forget all daily sums; the ledger stays."""
         ...

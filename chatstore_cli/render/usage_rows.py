@@ -13,9 +13,12 @@ _TITLES = {
     "tenant_id": "TENANT",
     "user_id": "USER",
     "workflow": "WORKFLOW",
+    "agent": "AGENT",
+    "model": "MODEL",
     "status": "STATUS",
-    "day": "DAY (UTC)",
-    "month": "MONTH (UTC)",
+    "day": "DAY ({zone})",
+    "week": "WEEK ({zone})",
+    "month": "MONTH ({zone})",
     "session_id": "SESSION",
     "layout": "LAYOUT",
 }
@@ -23,8 +26,17 @@ _TOTAL = "TOTAL"
 
 
 def usage_report_row(row: UsageRow) -> dict[str, Any]:
-    """One group: what it is a group by, then `{sessions, usage, cost_unknown_sessions}`."""
-    return {**row.group, **usage_totals_row(row)}
+    """One group: what it is a group by, then `{sessions, usage, cost_unknown_sessions, sessions_from_counters, source}`.
+
+    `source` is `ledger`, `counters` or `both`.
+    """
+    counters = {"sessions_from_counters": row.sessions_from_counters, "source": row.source}
+    return {**row.group, **usage_totals_row(row), **counters}
+
+
+def usage_sources_row(row: UsageRow) -> dict[str, Any]:
+    """How many sessions count from the usage ledger, and how many from their own counters."""
+    return {"ledger": row.sessions - row.sessions_from_counters, "counters": row.sessions_from_counters}
 
 
 def usage_totals_row(row: UsageRow) -> dict[str, Any]:
@@ -39,13 +51,13 @@ def usage_totals_row(row: UsageRow) -> dict[str, Any]:
 def usage_footer(row: UsageRow) -> dict[str, Any]:
     """The totals as the last row of a table."""
     names = dict.fromkeys(row.group, "")
-    return {**names, next(iter(names)): _TOTAL, **usage_totals_row(row)}
+    return {**usage_report_row(row), **names, next(iter(names)): _TOTAL}
 
 
-def usage_columns(group_keys: Sequence[str]) -> list[Column]:
-    """The columns of a report by these keys."""
+def usage_columns(group_keys: Sequence[str], zone: str = "UTC", *, with_source: bool = False) -> list[Column]:
+    """The columns of a report by these keys; tables say where the numbers come from only `with_source`."""
     groups = [
-        Column(key, _TITLES[key], show=_group_name, style=status_style if key == "status" else None)
+        Column(key, _TITLES[key].format(zone=zone), show=_group_name, style=status_style if key == "status" else None)
         for key in group_keys
     ]
     return [
@@ -56,6 +68,8 @@ def usage_columns(group_keys: Sequence[str]) -> list[Column]:
         Column("usage.total_tokens", "TOKENS", align="right", show=count),
         Column("usage.cost", "COST", align="right", show_row=_cost),
         Column("cost_unknown_sessions", "COST UNKNOWN", align="right", show=count),
+        Column("sessions_from_counters", "FROM COUNTERS", align="right", show=count, in_table=with_source, spare=2),
+        Column("source", "SOURCE", in_table=with_source, spare=3),
     ]
 
 

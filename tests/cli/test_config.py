@@ -43,7 +43,7 @@ def test_show_gives_every_value_with_its_source(chatstore_without_database):
     assert rows["mongo.database"] == ("chats", "environment CHATSTORE_DATABASE")
     assert rows["mongo.journaled"] == (True, "default")
     assert rows["state.folder"] == (None, "default")
-    assert len(rows) == 30
+    assert len(rows) == 32
 
 
 def test_show_masks_passwords_however_they_are_written(chatstore_without_database):

@@ -25,6 +25,7 @@ from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.identifiers import id_values
 from chatstore_cli.mongo.segment_reading import LAST_SEGMENT, MOVED_MESSAGES, SegmentReader
 from chatstore_cli.mongo.session_removal import Part, count_parts, remove_parts
+from chatstore_cli.mongo.usage_ledger import BEFORE, usage_index_specs
 from chatstore_cli.mongo.workflow_documents import (
     FACT_FIELDS,
     LAYOUT,
@@ -106,12 +107,14 @@ class WorkflowLayout:
         self._name = settings.sessions_collection
         self._sessions = connection.collection(self._name)
         self._segments = connection.collection(settings.layouts.workflow.segments)
+        self._usage, self._usage_rollups = settings.layouts.workflow.usage, settings.layouts.workflow.usage_rollups
         self._in_memory = connection.in_memory
         self._reader = SegmentReader(self._sessions, self._segments, in_memory=self._in_memory)
 
     def index_specs(self) -> tuple[IndexSpec, ...]:
         """The indexes that the layout needs."""
-        return (*index_specs(self._name), *segment_index_specs(self._segments.name))
+        ledger = usage_index_specs(self._usage, self._usage_rollups)
+        return (*index_specs(self._name), *segment_index_specs(self._segments.name), *ledger)
 
     def unanswerable(self, query: SessionQuery) -> list[str]:
         """Nothing: the documents have a field for every filter."""
@@ -198,27 +201,31 @@ class WorkflowLayout:
         if not _can_match(query):
             return
         match: Document = {"$and": [{}, *({"$or": branches} for branches in _branches(query))]}
+        if query.without_ledger:
+            match[f"real_time_tracking.{BEFORE}"] = {"$exists": False}
         facts = [{"$match": match}, {"$project": _FACTS}]
         with driver_errors(f"reading the sessions of {self._name}"):
             documents = self._sessions.find() if self._in_memory else self._sessions.aggregate(facts)
             sessions = ((to_session(document), _has_number(document)) for document in documents)
             yield from self._reader.all_counted(row for row in sessions if query.matches(row[0]))
 
-    def parts(self, session_id: str) -> list[StoredPart]:
+    def parts(self, session_id: str, *, keep_usage: bool = False) -> list[StoredPart]:
         """What there is of a session, by collection."""
-        return count_parts(self._connection, self._parts(session_id))
+        return count_parts(self._connection, self._parts(session_id, keep_usage))
 
-    def remove(self, session_id: str, at: datetime) -> list[StoredPart]:
-        """Delete a session's document and its segments, and remember that this was done on purpose."""
+    def remove(self, session_id: str, at: datetime, *, keep_usage: bool = False) -> list[StoredPart]:
+        """Delete a session's document, segments and usage, and remember that this was done on purpose."""
         # Segments once more, at the end: a move may have been between its steps when they were looked up.
         late = {"_id": {"$gte": f"{session_id}:", "$lt": f"{session_id};"}, "chat_id": session_id}
-        parts = [*self._parts(session_id), (self._segments.name, late)]
+        parts = [*self._parts(session_id, keep_usage), (self._segments.name, late)]
         return remove_parts(self._connection, LAYOUT, session_id, parts, at)
 
-    def _parts(self, session_id: str) -> list[Part]:
+    def _parts(self, session_id: str, keep_usage: bool) -> list[Part]:
         found = self._locate(session_id)
         segments = list(self._reader.ids([session_id]))
+        usage: list[Part] = [(self._usage, {"chat_id": session_id}), (self._usage_rollups, {"_id": session_id})]
         return [
+            *([] if keep_usage else usage),
             (self._segments.name, {"_id": {"$in": segments}}),  # first: a document without its beginning would mislead
             (self._name, {"_id": found["_id"]} if found else {"_id": {"$in": []}}),
         ]

@@ -1,0 +1,124 @@
+"""Why usage is what it is: which rows of the ledger count, and whether sessions' counters say the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+
+from chatstore_cli.domain.errors import NotFound
+from chatstore_cli.domain.usage_ledger import Counters, LedgerRow, SessionCounters, UsageLedger
+
+_COST_SLACK = Decimal("1e-9")
+"""Counters hold a cost as a double: below this a difference is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedRow:
+    """A row of the ledger, by how much it raised what counts, and why it did or did not."""
+
+    row: LedgerRow
+    counted: bool
+    added: Counters
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A chat's rows by time, what they add up to, and its session's counters (None: there is no such session)."""
+
+    chat_id: str
+    rows: list[ExplainedRow]
+    sums: Counters
+    counters: SessionCounters | None
+
+
+def explain_usage(ledger: UsageLedger, chat_id: str) -> Explanation:
+    """Each row of a chat: counted or skipped, and why. Raises NotFound where there are neither rows nor a session."""
+    highest: dict[tuple[int, str | None, str | None], list[int]] = {}
+    costs: dict[tuple[int, str | None, str | None], Decimal] = {}
+    explained = []
+    sums = Counters()
+    for row in ledger.rows(chat_id):
+        if row.problem is not None:
+            explained.append(ExplainedRow(row, False, Counters(), f"skipped: {row.problem}"))
+            continue
+        one = row.snapshot
+        client = (one.run, one.agent, one.model)
+        is_first = client not in highest
+        before = highest.setdefault(client, [0, 0, 0])
+        now = (one.prompt_tokens, one.completion_tokens, one.total_tokens)
+        beyond = [max(0, number - earlier) for number, earlier in zip(now, before, strict=True)]
+        highest[client] = [max(number, earlier) for number, earlier in zip(now, before, strict=True)]
+        money = None
+        if one.cost is not None and (client not in costs or one.cost > costs[client]):
+            money = one.cost - costs.get(client, Decimal())
+            costs[client] = one.cost
+        added = Counters(beyond[0], beyond[1], beyond[2], money)
+        counted = is_first or any(beyond) or money is not None
+        sums = added_up(sums, added)
+        explained.append(ExplainedRow(row, counted, added, _reason(is_first, counted)))
+    counters = ledger.counters(chat_id)
+    if not explained and counters is None:
+        raise NotFound(
+            kind_of_thing="chat",
+            name=chat_id,
+            where=" in the usage ledger or among the sessions",
+            hint="Ids are exact.",
+        )
+    return Explanation(chat_id, explained, sums, counters)
+
+
+def _reason(is_first: bool, counted: bool) -> str:
+    if is_first:
+        return "counted: the first report of this run, agent and model"
+    if counted:
+        return "counted: by how much it goes beyond what was reported before"
+    return "skipped: not above what was reported before (reports are cumulative)"
+
+
+def added_up(one: Counters, other: Counters) -> Counters:
+    """Both together; a cost is what is known of it."""
+    costs = [cost for cost in (one.cost, other.cost) if cost is not None]
+    return Counters(
+        one.prompt_tokens + other.prompt_tokens,
+        one.completion_tokens + other.completion_tokens,
+        one.total_tokens + other.total_tokens,
+        sum(costs, Decimal()) if costs else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CounterFinding:
+    """A session whose counters are not what they were before its ledger plus what the ledger says."""
+
+    chat_id: str
+    now: Counters
+    wanted: Counters
+
+
+def differing_counters(ledger: UsageLedger) -> Iterator[CounterFinding]:
+    """The sessions whose counters differ from the ledger. Chats without a session have no counters."""
+    for chat_id, sums in ledger.chats():
+        counters = ledger.counters(chat_id)
+        if counters is None:
+            continue
+        wanted = added_up(counters.before, sums)
+        if counters.now[:3] != wanted[:3] or _differ(counters.now.cost, wanted.cost):
+            yield CounterFinding(chat_id, counters.now, wanted)
+
+
+def _differ(now: Decimal | None, wanted: Decimal | None) -> bool:
+    return wanted is not None and (now is None or abs(now - wanted) > max(_COST_SLACK, wanted * _COST_SLACK))
+
+
+def mend(ledger: UsageLedger, finding: CounterFinding) -> bool:
+    """Set a session's counters to what the ledger says; False where they changed meanwhile, and nothing was done.
+
+    What was reported since the finding is taken into account: the ledger is asked again.
+    """
+    counters = ledger.counters(finding.chat_id)
+    if counters is None or counters.now != finding.now:
+        return False
+    wanted = added_up(counters.before, ledger.sums(finding.chat_id))
+    return ledger.set_counters(finding.chat_id, counters.now, wanted)

@@ -1,0 +1,299 @@
+"""The usage ledger in MongoDB: rows of `usage_events`, and the counters in the documents of their sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pymongo.errors as driver
+from bson import Decimal128
+from bson.decimal128 import create_decimal128_context
+
+from chatstore_cli.domain.errors import Conflict
+from chatstore_cli.domain.indexes import IndexSpec
+from chatstore_cli.domain.times import as_utc
+from chatstore_cli.domain.usage_ledger import MOST_TOKENS, Counters, LedgerRow, SessionCounters, UsageSnapshot
+from chatstore_cli.mongo.bson_values import decimal_value, whole_number
+from chatstore_cli.mongo.connection import Connection, Document, driver_errors
+from chatstore_cli.mongo.workflow_documents import to_session
+from chatstore_cli.mongo.workflow_lookup import locate
+
+BEFORE = "tokens_before_ledger"
+"""Beside `real_time_tracking.tokens`: what that said before the session's first ledger row."""
+
+COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
+_NO_ARRAY = {"$not": {"$type": "array"}}  # one that has a number in it would match like that number
+COUNTABLE: Document = {
+    **{name: {"$gte": 0, "$lte": MOST_TOKENS, **_NO_ARRAY} for name in COUNTS},
+    "at": {"$type": "date", **_NO_ARRAY},
+}
+"""Rows that can be counted: no number of tokens is negative, absurd, NaN, text or missing, and they have a time."""
+
+_FLAT_FIELDS = tuple(f"usage_{name}_final" for name in (*COUNTS, "total_cost"))
+_USAGE_FIELDS = ("chat_id", "real_time_tracking", "token_usage", "usage_summary", *_FLAT_FIELDS)
+_TIMES = 100
+_MOST_SOUND = 2**53
+_EXACTLY = create_decimal128_context()
+_DUPLICATE = 11000
+_NO_TIME = datetime(1, 1, 1, tzinfo=UTC)
+
+
+def usage_index_specs(collection: str, rollups: str) -> tuple[IndexSpec, ...]:
+    """The indexes of the ledger and of its daily sums, on the collections of these names."""
+    chat = (("chat_id", 1), ("run", 1), ("agent", 1), ("model", 1), ("at", 1))
+    return (
+        IndexSpec(collection, "chat_usage_idx", chat, why="a chat's usage"),
+        IndexSpec(collection, "at_idx", (("at", 1),), why="usage within a span of time"),
+        IndexSpec(collection, "rolled_up_idx", (("rolled_up", 1), ("chat_id", 1)), why="what is not in daily sums yet"),
+        IndexSpec(rollups, "days_idx", (("last_day", 1), ("first_day", 1)), why="daily sums within a span of time"),
+    )
+
+
+class MongoUsageLedger:
+    """One collection of usage, one of the sessions that it belongs to."""
+
+    def __init__(self, connection: Connection, collection: str, sessions: str) -> None:
+        self._connection = connection
+        self._rows = connection.collection(collection)
+        self._sessions = connection.collection(sessions)
+
+    # --- rows --------------------------------------------------------------------------------------------------------
+
+    def insert(self, snapshots: Mapping[str, UsageSnapshot]) -> set[str]:
+        """Store rows by their ids; gives the ids that were not there yet."""
+        stored = set(snapshots)
+        with driver_errors(f"storing usage in {self._rows.name}"):
+            try:
+                self._rows.insert_many([_document(key, one) for key, one in snapshots.items()], ordered=False)
+            except driver.BulkWriteError as error:
+                refused = error.details.get("writeErrors", [])
+                if any(one.get("code") != _DUPLICATE for one in refused) or error.details.get("writeConcernErrors"):
+                    raise
+                stored -= {one["op"]["_id"] for one in refused}
+        return stored
+
+    def sums(self, chat_id: str) -> Counters:
+        """The sum, over run, agent and model, of the maxima of a chat's rows."""
+        return dict(self._sums({"chat_id": chat_id, **COUNTABLE})).get(chat_id, Counters())
+
+    def chats(self) -> Iterator[tuple[str, Counters]]:
+        """Every chat of the ledger with its sums."""
+        return self._sums(COUNTABLE)
+
+    def _sums(self, match: Document) -> Iterator[tuple[str, Counters]]:
+        own = {"chat": "$chat_id", "run": "$run", "agent": "$agent", "model": "$model"}
+        names = (*COUNTS, "cost")
+        pipeline: list[Document] = [
+            {"$match": match},
+            {"$group": {"_id": own, **{name: {"$max": f"${name}"} for name in names}}},
+        ]
+        chat: Any = None
+        found = Counters()
+        with driver_errors(f"adding up {self._rows.name}"):
+            for row in self._rows.aggregate([*pipeline, {"$sort": {"_id.chat": 1}}], allowDiskUse=True):
+                if row["_id"].get("chat") != chat:
+                    if isinstance(chat, str):
+                        yield chat, found
+                    chat, found = row["_id"].get("chat"), Counters()
+                found = plus(found, counters_of(row, "cost"))
+        if isinstance(chat, str):
+            yield chat, found
+
+    def mark_applied(self, row_ids: Sequence[str]) -> None:
+        """Note that the counters include these rows."""
+        with driver_errors(f"marking usage in {self._rows.name}"):
+            self._rows.update_many({"_id": {"$in": list(row_ids)}}, {"$set": {"applied": True}})
+
+    def rows(self, chat_id: str) -> Iterator[LedgerRow]:
+        """A chat's rows by time."""
+        with driver_errors(f"reading the usage of chat {chat_id!r} in {self._rows.name}"):
+            for document in self._rows.find({"chat_id": chat_id}).sort([("at", 1), ("_id", 1)]):
+                yield _row(chat_id, document)
+
+    # --- counters ----------------------------------------------------------------------------------------------------
+
+    def raise_counters(self, chat_id: str, sums: Counters) -> bool:
+        """Make the session's counters at least what they were before its ledger plus `sums`; False without a session."""
+        return self._change(chat_id, sums, None)
+
+    def set_counters(self, chat_id: str, seen: Counters, wanted: Counters) -> bool:
+        """Replace counters that are still as they were seen; False where they are not."""
+        return self._change(chat_id, wanted, seen)
+
+    def counters(self, chat_id: str) -> SessionCounters | None:
+        """The counters of a session; None where there is no such session."""
+        document = self._head(chat_id)
+        return None if document is None else SessionCounters(chat_id, _now(document), self._before(chat_id, document))
+
+    def _change(self, chat_id: str, sums: Counters, seen: Counters | None) -> bool:
+        """Compare and set, as often as others get in between: what is written depends on what was read."""
+        for _ in range(_TIMES):
+            document = self._head(chat_id)
+            if document is None:
+                return False
+            if seen is not None and _now(document) != seen:
+                return False
+            before = self._before(chat_id, document)
+            tracked = document.get("real_time_tracking")
+            tokens = tracked.get("tokens") if isinstance(tracked, dict) else None
+            raised = _raised(tokens, plus(before, sums)) if seen is None else _replaced(tokens, sums)
+            changes: Document = {"tokens": raised} if raised != tokens else {}
+            if not isinstance(tracked, dict) or BEFORE not in tracked:
+                changes[BEFORE] = _stored(before)
+            if not changes:
+                return True
+            guard = {"_id": {"$eq": document["_id"]}}
+            if isinstance(tracked, dict):
+                there = {name: _as_read(tracked, name) for name in ("tokens", BEFORE)}
+                guard |= {f"real_time_tracking.{name}": value for name, value in there.items()}
+                update = {f"real_time_tracking.{name}": value for name, value in changes.items()}
+            else:
+                guard["real_time_tracking"] = _as_read(document, "real_time_tracking")
+                update = {"real_time_tracking": changes}
+            with driver_errors(f"counting the usage of session {chat_id!r} in {self._sessions.name}"):
+                if self._sessions.update_one(guard, {"$set": update}).matched_count:
+                    return True
+        raise Conflict(
+            what=f"The counters of session {chat_id!r} changed whenever they were about to be written.",
+            hint="The ledger has the usage. `chatstore usage reconcile` brings the counters up to it.",
+        )
+
+    def _head(self, chat_id: str) -> Document | None:
+        fields = dict.fromkeys(_USAGE_FIELDS, 1)
+        found: Document | None = locate(self._sessions, chat_id, fields, in_memory=self._connection.in_memory)
+        return found
+
+    def _before(self, chat_id: str, document: Document) -> Counters:
+        """As noted; where nobody noted it, what the document says: but nothing where that has ledger rows in it."""
+        tracked = document.get("real_time_tracking")
+        noted = tracked.get(BEFORE) if isinstance(tracked, dict) else None
+        if isinstance(noted, dict):
+            return counters_of(noted)
+        with driver_errors(f"reading the usage of chat {chat_id!r} in {self._rows.name}"):
+            if self._rows.find_one({"chat_id": chat_id, "applied": {"$ne": False}}, {"_id": 1}) is not None:
+                return Counters()
+        usage = to_session(document).usage
+        cost = usage.cost if usage.cost is not None and 0 <= usage.cost <= _MOST_SOUND else None
+        return Counters(_sound(usage.prompt_tokens), _sound(usage.completion_tokens), _sound(usage.total_tokens), cost)
+
+
+def plus(one: Counters, other: Counters) -> Counters:
+    """Both together; a cost is what is known of it."""
+    costs = [cost for cost in (one.cost, other.cost) if cost is not None]
+    return Counters(
+        one.prompt_tokens + other.prompt_tokens,
+        one.completion_tokens + other.completion_tokens,
+        one.total_tokens + other.total_tokens,
+        sum(costs, Decimal()) if costs else None,
+    )
+
+
+def counters_of(fields: Document, cost: str = "total_cost") -> Counters:
+    """Counters as stored; what is no number counts as nothing, a cost that is none as unknown."""
+    prompt, completion, total = (_sound(whole_number(fields.get(name))) for name in COUNTS)
+    known = decimal_value(fields.get(cost)) if not isinstance(fields.get(cost), str) else None
+    if known is not None and not 0 <= known <= 10**18:
+        known = None
+    return Counters(prompt, completion, total, known)
+
+
+def _sound(count: int | None) -> int:
+    """A count that somebody can have counted; the rest is nothing."""
+    return count if count is not None and 0 <= count <= _MOST_SOUND else 0
+
+
+def _now(document: Document) -> Counters:
+    tracked = document.get("real_time_tracking")
+    tokens = tracked.get("tokens") if isinstance(tracked, dict) else None
+    return counters_of(tokens if isinstance(tokens, dict) else {})
+
+
+def _as_read(place: Document, name: str) -> Document:
+    return {"$eq": place[name]} if name in place else {"$exists": False}
+
+
+def _stored(counters: Counters) -> Document:
+    counts = dict(zip(COUNTS, counters[:3], strict=True))
+    return counts if counters.cost is None else {**counts, "total_cost": float(counters.cost)}
+
+
+def _raised(tokens: Any, wanted: Counters) -> Document:
+    """The counters with those that are below `wanted` raised; other fields stay."""
+    made = dict(tokens) if isinstance(tokens, dict) else {}
+    now = counters_of(made)
+    for name, is_now, should_be in zip(COUNTS, now[:3], wanted[:3], strict=True):
+        if is_now < should_be or whole_number(made.get(name)) is None:
+            made[name] = should_be
+    if wanted.cost is not None and (now.cost is None or now.cost < wanted.cost):
+        made["total_cost"] = _amount(made, wanted.cost)
+    return made
+
+
+def _replaced(tokens: Any, wanted: Counters) -> Document:
+    made = {**(tokens if isinstance(tokens, dict) else {}), **dict(zip(COUNTS, wanted[:3], strict=True))}
+    return made if wanted.cost is None else {**made, "total_cost": _amount(made, wanted.cost)}
+
+
+def _amount(tokens: Document, cost: Decimal) -> Any:
+    """A double, as readers of this shape expect; a Decimal128 where there was one."""
+    exact = isinstance(tokens.get("total_cost"), Decimal128)
+    return Decimal128(_EXACTLY.plus(cost)) if exact else float(cost)
+
+
+# --- documents -------------------------------------------------------------------------------------------------------
+
+
+def _document(key: str, snapshot: UsageSnapshot) -> Document:
+    cached = {} if snapshot.cached_tokens is None else {"cached_tokens": snapshot.cached_tokens}
+    return {
+        "_id": key,
+        "event_id": snapshot.event_id,
+        "chat_id": snapshot.chat_id,
+        "run": snapshot.run,
+        "tenant_id": snapshot.tenant_id,
+        "user_id": snapshot.user_id,
+        "workflow": snapshot.workflow,
+        "agent": snapshot.agent,
+        "model": snapshot.model,
+        "prompt_tokens": snapshot.prompt_tokens,
+        "completion_tokens": snapshot.completion_tokens,
+        **cached,
+        "total_tokens": snapshot.total_tokens,
+        "cost": None if snapshot.cost is None else Decimal128(_EXACTLY.plus(snapshot.cost)),
+        "at": snapshot.at,
+        "applied": False,
+    }
+
+
+def _row(chat_id: str, document: Document) -> LedgerRow:
+    counts = [whole_number(document.get(name)) for name in COUNTS]
+    at = document.get("at")
+    problem = None
+    if any(count is None or not 0 <= count <= MOST_TOKENS for count in counts):
+        problem = "a number of tokens is missing, negative, absurd or no number"
+    elif not isinstance(at, datetime):
+        problem = "it has no time"
+    counted = counters_of(document, "cost")
+    snapshot = UsageSnapshot(
+        event_id=_text(document.get("event_id")),
+        chat_id=chat_id,
+        run=whole_number(document.get("run")) or 0,
+        tenant_id=_text(document.get("tenant_id")),
+        user_id=_text(document.get("user_id")),
+        workflow=_text(document.get("workflow")),
+        agent=_text(document.get("agent")),
+        model=_text(document.get("model")),
+        prompt_tokens=counted.prompt_tokens,
+        completion_tokens=counted.completion_tokens,
+        total_tokens=counted.total_tokens,
+        at=as_utc(at) if isinstance(at, datetime) else _NO_TIME,
+        cached_tokens=whole_number(document.get("cached_tokens")),
+        cost=counted.cost,
+    )
+    return LedgerRow(str(document["_id"]), snapshot, document.get("applied") is True, problem)
+
+
+def _text(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else str(value)

@@ -1,0 +1,129 @@
+"""Usage is counted once, whenever the process that records it is killed, and between which two steps."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from chatstore_cli.core.usage_ledger import UsageRecorder
+from chatstore_cli.core.usage_reports import differing_counters, mend
+from chatstore_cli.mongo.usage_ledger import MongoUsageLedger
+from tests.mongod import poll
+from tests.usage_reports import modelled, snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pymongo.database import Database
+
+    from chatstore_cli.mongo.connection import Connection
+
+pytestmark = pytest.mark.real
+ROOT = Path(__file__).parent.parent.parent
+ROUNDS = 20
+REPORTS = [snapshot(number, 10 * number, agent=f"agent-{number % 3}", run=1 + number % 2) for number in range(60)]
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing in between catches it."""
+
+
+@pytest.fixture
+def ledger(connection: Connection, database: Database[dict[str, Any]]) -> MongoUsageLedger:
+    database["chat_sessions"].insert_one({"chat_id": "chat-1", "real_time_tracking": {"tokens": {"total_tokens": 5}}})
+    return MongoUsageLedger(connection, "usage_events", "chat_sessions")
+
+
+def total(database: Database[dict[str, Any]]) -> int:
+    document = database["chat_sessions"].find_one({"chat_id": "chat-1"})
+    assert document is not None
+    counted: int = document["real_time_tracking"]["tokens"]["total_tokens"]
+    return counted
+
+
+@pytest.mark.parametrize("step", ["insert", "sums", "raise_counters", "mark_applied"])
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_killed_between_any_two_steps_and_delivered_again_it_counts_once(
+    ledger: MongoUsageLedger,
+    database: Database[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+    after: bool,
+) -> None:
+    UsageRecorder(ledger).record([snapshot(1, 30)])
+    original: Callable[..., Any] = getattr(ledger, step)
+
+    def killed(*arguments: Any) -> None:
+        if after:
+            original(*arguments)
+        raise Killed
+
+    monkeypatch.setattr(ledger, step, killed)
+    with pytest.raises(Killed):
+        UsageRecorder(ledger).record([snapshot(2, 90)])
+    monkeypatch.undo()
+
+    for _ in range(2):
+        UsageRecorder(ledger).record([snapshot(2, 90)])
+        assert total(database) == 95
+    assert list(differing_counters(ledger)) == []
+    assert database["usage_events"].count_documents({"applied": True}) == 2
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_killed_and_never_delivered_again_it_is_mended(
+    ledger: MongoUsageLedger, database: Database[dict[str, Any]], first: bool
+) -> None:
+    if not first:
+        UsageRecorder(ledger).record([snapshot(1, 30)])
+    ledger.insert({"left": snapshot(2, 90)})
+
+    [finding] = differing_counters(ledger)
+    assert mend(ledger, finding)
+    assert total(database) == 95
+    UsageRecorder(ledger).record([snapshot(1, 30)])
+    assert total(database) == 95
+    assert list(differing_counters(ledger)) == []
+
+
+def killed_and_delivered_again(uri: str, database: Database[dict[str, Any]], rounds: int, seed: int) -> None:
+    chance = random.Random(seed)
+    script = [sys.executable, str(Path(__file__).parent / "usage_writer.py"), uri, database.name]
+    for turn in range(rounds):
+        first = (turn * len(REPORTS)) // rounds
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        process = subprocess.Popen([*script, str(first), "1000"], stdout=subprocess.PIPE, env=environment, cwd=ROOT)
+        assert process.stdout is not None
+        for _ in range(chance.randrange(1, 4)):
+            process.stdout.readline()
+        _until(time.monotonic() + chance.random() * 0.02)
+        process.send_signal(signal.SIGKILL)
+        process.wait(timeout=30)
+        process.stdout.close()
+
+
+def _until(instant: float) -> None:
+    poll(lambda: time.monotonic() >= instant, every=0.0005)
+
+
+@pytest.mark.parametrize("rounds", [ROUNDS, pytest.param(200, marks=pytest.mark.soak)])
+def test_killed_at_random_instants_counters_equal_the_ledger(
+    ledger: MongoUsageLedger, database: Database[dict[str, Any]], mongo_uri: str, rounds: int
+) -> None:
+    killed_and_delivered_again(mongo_uri, database, rounds, seed=rounds)
+    reports = list(REPORTS)
+    random.Random(5).shuffle(reports)
+    for report in reports:
+        UsageRecorder(ledger).record([report])
+
+    stored = [row.snapshot for row in ledger.rows("chat-1")]
+    assert total(database) == 5 + modelled(stored)[None].total_tokens
+    assert list(differing_counters(ledger)) == []

@@ -1,0 +1,329 @@
+"""The usage ledger on a real server: whatever comes in whatever order, the sums are the model's."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from bson import Decimal128, Int64
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from chatstore_cli.core.usage_ledger import UsageRecorder
+from chatstore_cli.core.usage_reports import differing_counters, explain_usage, mend
+from chatstore_cli.domain.errors import ChatstoreError
+from chatstore_cli.domain.usage_ledger import Counters, LedgerQuery, UsageSnapshot
+from chatstore_cli.mongo.usage_ledger import MongoUsageLedger, plus
+from chatstore_cli.mongo.usage_sums import MongoUsageSums, offsets
+from tests.usage_reports import START, modelled, snapshot
+
+if TYPE_CHECKING:
+    from pymongo.database import Database
+
+    from chatstore_cli.mongo.connection import Connection
+
+FEW = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+@pytest.fixture
+def ledger(connection: Connection) -> MongoUsageLedger:
+    return MongoUsageLedger(connection, "usage_events", "chat_sessions")
+
+
+@pytest.fixture
+def sums(connection: Connection) -> MongoUsageSums:
+    return MongoUsageSums(connection, "usage_events", "usage_rollups")
+
+
+def with_session(database: Database[dict[str, Any]], chat_id: str = "chat-1", **tokens: Any) -> None:
+    counted = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0, "total_cost": 0.0} | tokens
+    database["chat_sessions"].insert_one({"chat_id": chat_id, "real_time_tracking": {"tokens": counted}})
+
+
+def tokens_of(database: Database[dict[str, Any]], chat_id: str = "chat-1") -> dict[str, Any]:
+    found = database["chat_sessions"].find_one({"chat_id": chat_id})
+    assert found is not None
+    tokens: dict[str, Any] = found["real_time_tracking"]["tokens"]
+    return tokens
+
+
+def added_up(sums: MongoUsageSums, *keys: str, **query: Any) -> dict[Any, Counters]:
+    found: dict[Any, Counters] = {}
+    for one in sums.groups(LedgerQuery(keys, **query)):
+        found[one.group[0]] = plus(found.get(one.group[0], Counters()), one.usage)
+    return found
+
+
+REPORTS = st.lists(
+    st.builds(
+        lambda number, total, run, agent, model, cost: replace(
+            snapshot(number, total, run=run, agent=agent, model=model),
+            cost=None if cost is None else Decimal(cost) / 1000,
+            event_id=f"{number}-{total}-{run}-{agent}-{model}-{cost}",
+        ),
+        st.integers(0, 60),
+        st.integers(0, 500),
+        st.integers(1, 2),
+        st.sampled_from(["Writer", "Critic", None]),
+        st.sampled_from(["m-1", "m-2"]),
+        st.none() | st.integers(0, 900),
+    ),
+    max_size=12,
+)
+
+
+@FEW
+@given(reports=REPORTS, data=st.data())
+def test_any_order_and_repetition_gives_the_models_sums(
+    ledger: MongoUsageLedger, sums: MongoUsageSums, database: Database[dict[str, Any]], reports: Any, data: Any
+) -> None:
+    for name in ("usage_events", "usage_rollups", "chat_sessions"):
+        database[name].delete_many({})
+    with_session(database, prompt_tokens=7, total_tokens=7, total_cost=0.5)
+    recorder = UsageRecorder(ledger)
+    delivered = data.draw(st.permutations([*reports, *reports[::2]]))
+    half = len(delivered) // 2
+    recorder.record(delivered[:half])
+    list(sums.roll_up())
+    recorder.record(delivered[half:])
+
+    expected = modelled(reports).get(None, Counters())
+    tokens = tokens_of(database)
+    assert tokens["total_tokens"] == expected.total_tokens + 7
+    assert tokens["prompt_tokens"] == expected.prompt_tokens + 7
+    assert tokens["total_cost"] == float((expected.cost or 0) + Decimal("0.5"))
+    assert explain_usage(ledger, "chat-1").sums[:3] == expected[:3]
+    for _ in range(2):  # from rows, or daily sums and the rows that came since; then from daily sums alone
+        for zone in (UTC, BERLIN):
+            by_day = added_up(sums, "day", zone=zone)
+            days = modelled(reports, lambda one, zone=zone: one.at.astimezone(zone).date().isoformat())
+            assert {day: usage for day, usage in by_day.items() if any(usage)} == days
+        assert {one: usage for one, usage in added_up(sums, "agent").items() if any(usage)} == modelled(
+            reports, lambda one: one.agent
+        )
+        list(sums.roll_up())
+    since = START + timedelta(days=1, hours=2)
+    assert sum(usage.total_tokens for usage in added_up(sums, "model", since=since).values()) == sum(
+        usage.total_tokens for late, usage in modelled(reports, lambda one: one.at >= since).items() if late
+    )
+
+
+def test_eight_threads_that_deliver_the_same_in_any_order_count_it_once(
+    ledger: MongoUsageLedger, database: Database[dict[str, Any]]
+) -> None:
+    with_session(database)
+    reports = [snapshot(number, 10 * number, agent=f"agent-{number % 3}") for number in range(1, 16)]
+    failures: list[BaseException] = []
+
+    def deliver(turn: int) -> None:
+        try:
+            for place in range(len(reports)):
+                UsageRecorder(ledger).record([reports[(place * (turn + 1) + turn) % len(reports)]])
+            UsageRecorder(ledger).record(reports)
+        except ChatstoreError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=deliver, args=(turn,)) for turn in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert failures == []
+    assert database["usage_events"].count_documents({}) == 15
+    assert tokens_of(database)["total_tokens"] == modelled(reports)[None].total_tokens == 130 + 140 + 150
+    assert list(differing_counters(ledger)) == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"prompt_tokens": -1},
+        {"total_tokens": 2**63},
+        {"total_tokens": None},
+        {"completion_tokens": float("nan")},
+        {"total_tokens": "12"},
+        {"cost": Decimal("NaN")},
+        {"cost": Decimal(-1)},
+        {"cost": float("inf")},
+    ],
+)
+def test_numbers_that_are_none_are_refused_and_said_once(
+    ledger: MongoUsageLedger, database: Database[dict[str, Any]], wrong: dict[str, Any]
+) -> None:
+    with_session(database)
+    said: list[str] = []
+    recorder = UsageRecorder(ledger, said.append)
+    for _ in range(3):
+        recorded = recorder.record([snapshot(1, 30), replace(snapshot(2, 60), **wrong)])
+
+    assert recorded.refused == 1
+    assert len(said) == 1
+    assert "is not counted" in said[0]
+    assert tokens_of(database)["total_tokens"] == 30
+    assert database["usage_events"].count_documents({}) == 1
+
+
+ODD = st.one_of(
+    st.none(), st.text(max_size=3), st.integers(-(2**40), 2**62), st.floats(), st.booleans(), st.just([1]), st.just({})
+)
+
+
+@FEW
+@given(odd=st.dictionaries(st.sampled_from(["prompt_tokens", "total_tokens", "cost", "at", "run", "agent"]), ODD))
+def test_a_stored_row_of_any_shape_makes_no_wrong_sum(
+    ledger: MongoUsageLedger, sums: MongoUsageSums, database: Database[dict[str, Any]], odd: dict[str, Any]
+) -> None:
+    for name in ("usage_events", "usage_rollups", "chat_sessions"):
+        database[name].delete_many({})
+    with_session(database)
+    UsageRecorder(ledger).record([snapshot(1, 30, chat_id="good"), snapshot(1, 30)])
+    row = database["usage_events"].find_one({"chat_id": "good"})
+    assert row is not None
+    database["usage_events"].insert_one({**row, "chat_id": "odd", "_id": "odd", **odd})
+
+    for _ in range(2):
+        by_chat = added_up(sums, "session_id", "day")
+        assert by_chat["good"] == Counters(20, 10, 30, Decimal("0.03"))
+        counts = [odd.get(name, 0) for name in ("prompt_tokens", "total_tokens")]
+        sound = (
+            all(isinstance(one, int | float) and not isinstance(one, bool) and 0 <= one <= 10**12 for one in counts)
+            and "at" not in odd
+        )
+        assert ("odd" in by_chat) == sound
+        assert sums.uncountable() == (0 if sound else 1)
+        list(sums.roll_up())
+    assert [one.row.problem is None for one in explain_usage(ledger, "odd").rows] == [sound]
+    list(differing_counters(ledger))
+
+
+@pytest.mark.parametrize(
+    ("stored", "before"),
+    [
+        ({"real_time_tracking": {"tokens": {"prompt_tokens": 4, "completion_tokens": 1, "total_tokens": 5}}}, 5),
+        ({"real_time_tracking": "running"}, 0),
+        ({"real_time_tracking": {"tokens": [1, 2]}}, 0),
+        ({"real_time_tracking": {"tokens": {"total_tokens": "many", "prompt_tokens": None}}}, 0),
+        ({"real_time_tracking": {"tokens": {"total_tokens": float("nan"), "total_cost": float("nan")}}}, 0),
+        ({"real_time_tracking": {"tokens": {"total_tokens": -5, "prompt_tokens": -5}}}, 0),
+        ({"usage_prompt_tokens_final": 3, "usage_total_tokens_final": 3, "usage_total_cost_final": 0.25}, 3),
+        ({"token_usage": {"total_tokens": 9}}, 9),
+        ({}, 0),
+    ],
+)
+def test_counters_of_every_variant_go_on_from_what_was_there(
+    ledger: MongoUsageLedger, database: Database[dict[str, Any]], stored: dict[str, Any], before: int
+) -> None:
+    database["chat_sessions"].insert_one({"_id": "chat-1", "status": "in_progress", **stored})  # type: ignore[dict-item]  # a chat id as variant C has it
+    for _ in range(2):
+        UsageRecorder(ledger).record([snapshot(1, 30)])
+    document = database["chat_sessions"].find_one({"_id": "chat-1"})
+    assert document is not None
+    tokens = document["real_time_tracking"]["tokens"]
+    assert tokens["total_tokens"] == 30 + before
+    assert {type(tokens[name]) for name in ("prompt_tokens", "completion_tokens", "total_tokens")} <= {int, Int64}
+    assert isinstance(tokens["total_cost"], float)
+    assert {name: value for name, value in document.items() if name in stored and name != "real_time_tracking"} == {
+        name: value for name, value in stored.items() if name != "real_time_tracking"
+    }
+
+
+def test_a_cost_stays_a_decimal_where_it_was_one(ledger: MongoUsageLedger, database: Database[dict[str, Any]]) -> None:
+    with_session(database, total_cost=Decimal128("1.10"))
+    UsageRecorder(ledger).record([snapshot(1, 30)])
+    assert tokens_of(database)["total_cost"] == Decimal128("1.13")
+
+
+def test_an_event_delivered_again_under_another_run_or_agent_is_the_same(
+    ledger: MongoUsageLedger, database: Database[dict[str, Any]]
+) -> None:
+    with_session(database)
+    UsageRecorder(ledger).record([snapshot(1, 30)])
+    again = UsageRecorder(ledger).record([snapshot(1, 30, run=2, agent=None)])
+    assert (again.stored, again.already_stored) == (0, 1)
+    assert tokens_of(database)["total_tokens"] == 30
+
+
+def test_usage_of_a_chat_without_a_session_is_kept_and_counted_when_there_is_one(
+    ledger: MongoUsageLedger, database: Database[dict[str, Any]]
+) -> None:
+    assert UsageRecorder(ledger).record([snapshot(1, 30)]).without_session == ("chat-1",)
+    with_session(database)
+    UsageRecorder(ledger).record([snapshot(1, 30)])
+    assert tokens_of(database)["total_tokens"] == 30
+
+
+@pytest.mark.parametrize("counted", [0, 5, 12_345])
+def test_counters_that_differ_are_found_and_mended(
+    ledger: MongoUsageLedger, database: Database[dict[str, Any]], counted: int
+) -> None:
+    with_session(database, total_tokens=11)
+    UsageRecorder(ledger).record([snapshot(1, 30)])
+    changed = {"$set": {"real_time_tracking.tokens.total_tokens": counted, "real_time_tracking.tokens.total_cost": 9.0}}
+    database["chat_sessions"].update_one({}, changed)
+
+    [finding] = differing_counters(ledger)
+    assert (finding.now.total_tokens, finding.wanted.total_tokens) == (counted, 41)
+    database["chat_sessions"].update_one({}, {"$set": {"real_time_tracking.tokens.total_tokens": 3}})
+    assert mend(ledger, finding) is False
+    [finding] = differing_counters(ledger)
+    assert mend(ledger, finding) is True
+    assert list(differing_counters(ledger)) == []
+    assert tokens_of(database) == {
+        "prompt_tokens": 20, "completion_tokens": 10, "total_tokens": 41, "total_cost": 0.03
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("day", "hours"), [("2026-03-29", 23), ("2026-10-25", 25), ("2026-03-28", 24)], ids=["spring", "autumn", "usual"]
+)
+def test_a_day_has_the_hours_that_it_has_in_its_zone(
+    ledger: MongoUsageLedger, sums: MongoUsageSums, day: str, hours: int
+) -> None:
+    first = datetime.fromisoformat(day).replace(tzinfo=UTC) - timedelta(days=1)
+    reports: list[UsageSnapshot] = [
+        snapshot(number, 1, agent=f"a-{number}", at=first + timedelta(minutes=30 + 60 * number)) for number in range(72)
+    ]
+    UsageRecorder(ledger).record(reports)
+
+    by_day = added_up(sums, "day", zone=BERLIN)
+    assert by_day[day].total_tokens == hours
+    week = datetime.fromisoformat(day).strftime("%G-W%V")
+    assert week in added_up(sums, "week", zone=BERLIN)
+
+
+def test_the_offsets_of_a_zone_change_at_the_instant_of_the_change() -> None:
+    span = (datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC))
+    assert offsets(BERLIN, *span) == [
+        (span[0], 3_600_000),
+        (datetime(2026, 3, 29, 1, tzinfo=UTC), 7_200_000),
+        (datetime(2026, 10, 25, 1, tzinfo=UTC), 3_600_000),
+    ]
+    assert offsets(ZoneInfo("Asia/Kathmandu"), *span) == [(span[0], 20_700_000)]
+
+
+def test_daily_sums_take_in_late_reports_and_reports_never_lag_behind_them(
+    ledger: MongoUsageLedger, sums: MongoUsageSums, database: Database[dict[str, Any]]
+) -> None:
+    recorder = UsageRecorder(ledger)
+    recorder.record([snapshot(1, 30), snapshot(5, 90), snapshot(1, 12, chat_id="chat-2")])
+    assert [(step.rows, step.chats) for step in sums.roll_up()] == [(3, 2)]
+    recorder.record([snapshot(0, 20)])
+    assert {day: usage.total_tokens for day, usage in added_up(sums, "day").items()} == {
+        "2026-03-01": 42,
+        "2026-03-02": 60,
+    }
+    assert [(step.rows, step.chats) for step in sums.roll_up()] == [(1, 1)]
+    assert list(sums.roll_up()) == []
+    database["usage_events"].rename("away")
+    database["usage_events"].insert_one({"rolled_up": True})
+    assert {day: usage.total_tokens for day, usage in added_up(sums, "day").items()} == {
+        "2026-03-01": 42,
+        "2026-03-02": 60,
+    }
