@@ -239,7 +239,7 @@ def test_a_document_near_the_limit_is_told_without_its_messages(chatstore: Chats
         database["chat_sessions"].update_one(
             {"chat_id": "large"}, [{"$set": {"messages": {"$reverseArray": "$messages"}, "status": 1}}]
         )
-        poll(lambda: watcher.rows and watcher.rows[-1]["status"] == "completed", within=40)
+        assert watcher.wait_for_rows(7, within=40)[-1]["status"] == "completed"
     assert watcher.changes == [("large", "new"), *[("large", "changed")] * 6]
 
 
