@@ -155,7 +155,7 @@ def test_two_that_move_and_are_killed_at_random_while_others_read_and_append(
     try:
         for _ in range(rounds):
             pids = [each.start(server.uri, chats.database.name, forever=True, at_most=700) for each in two_movers]
-            time.sleep(chance.uniform(0.01, 0.15))  # the instant is what is tried here: nothing is waited for
+            time.sleep(chance.uniform(0.02, 0.2))  # the instant is what is tried here: nothing is waited for
             for pid in pids:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
@@ -170,9 +170,9 @@ def test_two_that_move_and_are_killed_at_random_while_others_read_and_append(
     assert killed >= rounds, "most ended before they were killed: nothing was proven"
     assert readings[0] > rounds
     assert numbers(chats) == list(range(appended[0]))
+    moves = (chats.collection("chat_sessions").find_one({"_id": "chat"}) or {}).get("last_segment", 0)
+    assert moves >= rounds // 20, "hardly any move took place: nothing was proven"
     while MongoSegmentStore(chats, Settings()).move_oldest("chat", keep_messages=1) is not None:
         pass
     assert numbers(chats) == list(range(appended[0]))
     assert_segments_are_whole(chats, appended[0])
-    last = (chats.collection("chat_sessions").find_one({"_id": "chat"}) or {})["last_segment"]
-    assert last > rounds // 4, "hardly any move took place"
