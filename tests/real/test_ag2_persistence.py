@@ -82,6 +82,24 @@ def test_events_delivered_ten_times_from_eight_threads_of_two_managers_are_store
     assert document["last_sequence"] == 16
 
 
+def test_what_a_manager_remembers_is_not_believed_when_others_have_written_since(
+    connection: Connection, database: Any
+) -> None:
+    here, there = new_manager(connection), new_manager(connection)
+    saved(here, text("message 1"))
+    for number in range(2, 8):
+        saved(there if number % 2 else here, text(f"message {number}"))
+    there.mark_completed("c")
+    assert saved(here, text("message 8")) is SavedAs.MESSAGE
+    there.resume_chat("c")
+    assert saved(here, text("message 8")) is SavedAs.ECHO
+    messages = only(database)["messages"]
+    assert [(each["sequence"], each["content"]) for each in messages] == [
+        (number, f"message {number}") for number in range(1, 9)
+    ]
+    assert only(database)["status"] == 0
+
+
 def test_an_event_whose_first_delivery_was_not_answered_is_stored_once(
     manager: AG2PersistenceManager, database: Any, fail_point: Callable[..., Any]
 ) -> None:
@@ -223,6 +241,23 @@ def test_a_deleted_chat_stays_deleted_for_those_who_remember_it_too(
     assert database.chat_sessions.count_documents({}) == 0
 
 
+def test_a_chat_deleted_while_it_is_being_created_stays_deleted(
+    manager: AG2PersistenceManager, database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = manager._writer.is_deleted
+
+    def deleted_after_the_first_look(chat_id: str) -> bool:
+        answer = look(chat_id)
+        tombstone = {"_id": {"layout": "workflow", "session_id": chat_id}}
+        database.chatstore_tombstones.replace_one(tombstone, tombstone, upsert=True)
+        return answer
+
+    monkeypatch.setattr(manager._writer, "is_deleted", deleted_after_the_first_look)
+    with pytest.raises(Conflict, match="deleted on purpose"):
+        saved(manager, text("hello"))
+    assert database.chat_sessions.count_documents({}) == 0
+
+
 def test_many_managers_create_one_chat_without_an_index(connection: Connection, database: Any) -> None:
     together = threading.Barrier(8)
 
@@ -328,6 +363,23 @@ def test_a_document_of_every_variant_is_adopted_and_keeps_what_it_holds(
         assert to_session(after).status == "running"
         adopted += 1
     assert adopted > 20
+
+
+def test_what_another_writer_adds_while_a_chat_is_adopted_is_counted(
+    manager: AG2PersistenceManager, database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    foreign = {"role": "user", "content": "hello", "event_type": "message.created"}
+    database.chat_sessions.insert_one({"_id": "c", "app_id": "acme", "status": 0, "messages": [foreign]})
+    load = manager._writer.load
+
+    def pushed_after_the_first_look(chat_id: str) -> Any:
+        state = load(chat_id)
+        database.chat_sessions.update_one({"_id": "c", "messages": {"$size": 1}}, {"$push": {"messages": foreign}})
+        return state
+
+    monkeypatch.setattr(manager._writer, "load", pushed_after_the_first_look)
+    assert manager.save_event(text("hi", "Writer"), chat_id="c", enterprise_id="acme").sequence == 3
+    assert len(only(database)["messages"]) == 3
 
 
 @pytest.mark.parametrize("status", ["completed", "in_progress", 1, 2, None, 0.0, [], {"$gt": 1}])
