@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     from chatstore_cli.domain.chat_writing import SavedAs as SavedAs
     from chatstore_cli.domain.chat_writing import SavedEvent as SavedEvent
     from chatstore_cli.domain.chat_writing import Transition as Transition
+    from chatstore_cli.domain.errors import BadValue as BadValue
     from chatstore_cli.domain.errors import ChatstoreError as ChatstoreError
+    from chatstore_cli.domain.errors import Locked as Locked
+    from chatstore_cli.domain.errors import NotAllowed as NotAllowed
+    from chatstore_cli.domain.errors import NotRecorded as NotRecorded
+    from chatstore_cli.domain.errors import Unreachable as Unreachable
     from chatstore_cli.domain.message import Message as Message
     from chatstore_cli.library import AG2PersistenceManager as AG2PersistenceManager
     from chatstore_cli.library import ChatHistory as ChatHistory
@@ -30,18 +35,23 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "AG2PersistenceManager": "library",
+    "BadValue": "domain.errors",
     "ChatHistory": "library",
     "ChatPersistenceWorker": "library",
     "ChatstoreError": "domain.errors",
     "InsertedMessages": "library",
     "LocalChatCache": "library",
+    "Locked": "domain.errors",
     "Message": "domain.message",
     "MongoChatStorage": "library",
+    "NotAllowed": "domain.errors",
+    "NotRecorded": "domain.errors",
     "ResumedChat": "domain.chat_writing",
     "SavedAs": "domain.chat_writing",
     "SavedEvent": "domain.chat_writing",
     "StorageHealth": "library",
     "Transition": "domain.chat_writing",
+    "Unreachable": "domain.errors",
     "WorkerStats": "library",
     "chat_history": "library",
 }

@@ -156,11 +156,11 @@ class ChatCache:
 
     def _check_size(self, fields: dict[str, Any]) -> None:
         # Escaped as JSON it may be several times as long as in the database.
-        size = len(fields["text"].encode()) + len(self._journal.encode(fields["metadata"])) + _ROOM_FOR_FIELDS
-        if size > DOCUMENT_LIMIT:
-            raise BadValue(
-                name="text", value=f"{fields['text'][:40]}...", expected=f"below 16 MiB: it has {size:,} bytes"
-            )
+        text, metadata = len(fields["text"].encode()), len(self._journal.encode(fields["metadata"]))
+        if text + metadata + _ROOM_FOR_FIELDS > DOCUMENT_LIMIT:
+            name, begins = ("text", fields["text"][:40]) if text > metadata else ("metadata", "{")
+            expected = f"below 16 MiB: text and metadata together have {text + metadata:,} bytes"
+            raise BadValue(name=name, value=f"{begins}...", expected=expected)
 
     # --- memory ------------------------------------------------------------------------------------------------------
 

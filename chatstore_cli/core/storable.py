@@ -71,7 +71,7 @@ def _storable(value: Any, place: str, level: int) -> Any:
             if not isinstance(key, str) or "\0" in key or has_lone_surrogate(key):
                 expected = "text without NUL that can be stored"
                 raise BadValue(name=f"a key of {place[:200]}", value=_shown(key), expected=expected)
-        return {str.__str__(key): _storable(item, f"{place}.{key}", level + 1) for key, item in value.items()}
+        return {str.__str__(key): _storable(item, f"{place}.{_named(key)}", level + 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_storable(item, f"{place}[{number}]", level + 1) for number, item in enumerate(value)]
     if (plain := _plain(value)) is not None:
@@ -97,6 +97,11 @@ def has_lone_surrogate(text: str) -> bool:
     except UnicodeEncodeError:
         return True
     return False
+
+
+def _named(key: str) -> str:
+    # An error is one line, and is read on a terminal.
+    return key[:60] if key.isprintable() else repr(key[:60])
 
 
 def _shown(value: object) -> str:

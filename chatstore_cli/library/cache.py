@@ -47,7 +47,7 @@ class LocalChatCache(ChatCache):
         folder, or flush-cache runs now and then. Beyond `max_pending_messages` or `max_pending_bytes` waiting messages
         are left to the journal, from which the worker reads them back; without a journal recording raises NotRecorded.
         `max_sessions` and `max_memory_bytes` bound what is kept in memory: sessions used longest ago go first.
-        Raises BadValue.
+        `disk_path`, `fsync` and `max_messages_per_session` can be read back. Raises BadValue.
         """
         for name, value in (
             ("max_messages_per_session", max_messages_per_session),
@@ -56,8 +56,12 @@ class LocalChatCache(ChatCache):
             ("max_sessions", max_sessions),
             ("max_memory_bytes", max_memory_bytes),
         ):
-            if value < 1:
-                raise BadValue(name=name, value=value, expected="1 or more")
+            if type(value) is not int or value < 1:
+                raise BadValue(name=name, value=value, expected="a whole number, 1 or more")
+        if disk_path is not None and (not isinstance(disk_path, str | Path) or not str(disk_path).strip()):
+            raise BadValue(name="disk_path", value=disk_path, expected="a folder, or None")
+        self.max_messages_per_session = max_messages_per_session
+        self.fsync = fsync
         journal = recording_journal(disk_path, fsync)
         # Whole, as the journals' own: the application may change its working folder later.
         self.disk_path = None if disk_path is None else Path(disk_path).expanduser().resolve()

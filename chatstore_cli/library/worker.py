@@ -27,18 +27,22 @@ class ChatPersistenceWorker(PersistenceWorker):
         self,
         cache: LocalChatCache,
         storage: MongoChatStorage,
-        batch_size: int = 100,
-        interval: float = 1.0,
+        batch_size: int | None = None,
+        interval: float | None = None,
         *,
         clock: Clock = utc_now,
     ) -> None:
-        """`batch_size` messages are stored together at most; `interval` seconds is how long one waits for others.
+        """`batch_size` messages are stored together at most; `interval` seconds is how long one waits for others. Without
+        them it is what the storage's settings say (mongo.worker; 100 and 1 unless configured).
 
         What MongoDB refuses goes into the quarantine beside the journals (`chatstore cache quarantine list`); without
         journals, into that of standard input (`chatstore cache quarantine list -`). Raises BadValue.
         """
         if cache.pending is None:
             raise BadValue(name="cache", value="for_worker=False", expected="a cache that queues for a worker")
+        configured = storage.settings.mongo.worker
+        batch_size = configured.batch_size if batch_size is None else batch_size
+        interval = configured.interval_seconds if interval is None else interval
         if not 1 <= batch_size <= 10_000:
             raise BadValue(name="batch_size", value=batch_size, expected="from 1 to 10,000")
         if not 0 <= interval <= 3_600:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import pymongo
 import pymongo.errors as driver
 from bson.errors import BSONError, InvalidDocument
 from pymongo import MongoClient
@@ -121,6 +122,13 @@ def _without_secrets(error: Exception, uri: str) -> str:
     if any(piece and piece in reason for piece in re.split(r"\W+", password)):
         return "user and password must be percent-encoded"
     return reason
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Bound all operations inside, finding the server included."""
+    with pymongo.timeout(seconds):
+        yield
 
 
 def describe(uri: str, database: str) -> str:

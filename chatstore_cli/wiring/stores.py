@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -145,6 +146,12 @@ class Stores:
             raise BadValue(name="--layout", value=layout, expected=f"a layout: {known}")
         names = [layout] if layout is not None else list(LAYOUTS)
         return [LAYOUTS[name](self.connection, self.settings) for name in names]
+
+    def within(self, seconds: float) -> AbstractContextManager[None]:
+        """Bound everything that is asked of the database inside, altogether."""
+        from chatstore_cli.mongo.connection import time_limit
+
+        return time_limit(seconds)
 
     def close(self) -> None:
         """Close what was connected; asking again connects anew."""
