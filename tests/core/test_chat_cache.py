@@ -251,7 +251,7 @@ METADATA["self"] = METADATA
         pytest.param({"metadata": {"a": {"\ud800": 2}}}, "a key of metadata.a", id="a key with a lone surrogate"),
         pytest.param({"metadata": {"a": "\ud800"}}, "metadata.a", id="a lone surrogate in metadata"),
         pytest.param({"metadata": METADATA}, "metadata.self.self", id="metadata that contains itself"),
-        pytest.param({"metadata": {"a": "x" * LIMIT}}, "text", id="metadata over 16 MiB"),
+        pytest.param({"metadata": {"a": "x" * LIMIT}}, "metadata", id="metadata over 16 MiB"),
         pytest.param({"created_at": "yesterday"}, "created_at", id="an instant that is none"),
         pytest.param({"created_at": 1772451660}, "created_at", id="an instant in seconds"),
     ],
