@@ -49,14 +49,10 @@ class MongoChatWriter:
     """The chats of one collection, and the segments that their oldest messages may have moved to."""
 
     def __init__(self, connection: Connection, sessions: str, segments: str) -> None:
-        self._connection = connection
+        self._connection = connection = reading_from_primary(connection)
         self._name = sessions
         self._sessions: Collection[Document] = connection.collection(sessions)
         self._segments: Collection[Document] = connection.collection(segments)
-        if not connection.in_memory:
-            # What a secondary knows may be too old to be written upon, whatever the URI prefers to read from.
-            self._sessions = self._sessions.with_options(read_preference=ReadPreference.PRIMARY)
-            self._segments = self._segments.with_options(read_preference=ReadPreference.PRIMARY)
         self._write_concern = self._sessions.write_concern.document
 
     # --- looking -----------------------------------------------------------------------------------------------------
@@ -269,6 +265,14 @@ class MongoChatWriter:
                 answer = self._connection.database.command(command, codec_options=options)
         _check(answer, doing)
         return int(answer.get("n", 0)) == 1
+
+
+def reading_from_primary(connection: Connection) -> Connection:
+    """The same connection for what is going to be written upon: what a secondary knows may be too old for that."""
+    if connection.in_memory:
+        return connection
+    primary = connection.database.with_options(read_preference=ReadPreference.PRIMARY)
+    return replace(connection, database=primary)
 
 
 class _DocumentTooLarge(Exception):

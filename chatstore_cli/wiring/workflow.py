@@ -23,10 +23,13 @@ def event_ports(stores: Stores, warn: Callable[[str], None]) -> EventPorts:
     """What an AG2PersistenceManager works on. `warn` is told what is odd, each thing once."""
     from chatstore_cli.core.ag2_persistence import EventPorts
     from chatstore_cli.core.segments import SegmentKeeper
+    from chatstore_cli.mongo.layouts.workflow import WorkflowLayout
+    from chatstore_cli.mongo.workflow_writer import reading_from_primary
     from chatstore_cli.wiring.segments import segment_store
     from chatstore_cli.wiring.usage import usage_recorder
 
-    [reader] = stores.session_readers("workflow")
+    # A chat is resumed from the newest that there is, whatever the URI prefers to read from.
+    reader = WorkflowLayout(reading_from_primary(stores.connection), stores.settings)
     wanted = stores.settings.layouts.workflow.segment_messages
     keeper = SegmentKeeper(segment_store(stores), segment_messages=wanted, warn=warn)
     return EventPorts(chat_writer(stores), reader, usage_recorder(stores, warn), keeper, warn)

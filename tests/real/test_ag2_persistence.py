@@ -17,9 +17,10 @@ from chatstore_cli.core.ag2_persistence import AG2PersistenceManager
 from chatstore_cli.core.sample_chats import sample_chats
 from chatstore_cli.domain.chat_writing import SavedAs
 from chatstore_cli.domain.errors import BadValue, Conflict, DocumentRefused, NotFound, Unreachable
-from chatstore_cli.mongo.connection import Connection
+from chatstore_cli.mongo.connection import Connection, connect
 from chatstore_cli.mongo.layouts.workflow import WorkflowLayout
 from chatstore_cli.mongo.workflow_documents import to_session
+from chatstore_cli.mongo.workflow_writer import MongoChatWriter, reading_from_primary
 from tests.events import event, new_manager, text
 
 pytestmark = pytest.mark.real
@@ -326,6 +327,14 @@ def test_a_chat_is_resumed_at_any_status_which_stays_until_something_comes(
     assert only(database)["status"] == 0
     with pytest.raises(NotFound):
         manager.resume_chat("elsewhere")
+
+
+def test_what_is_written_upon_is_read_from_the_primary_whatever_the_uri_prefers(mongo_uri: str, database: Any) -> None:
+    preferring = connect(f"{mongo_uri}&readPreference=secondary", database.name, timeout_seconds=10)
+    assert preferring.database.read_preference.name == "Secondary"
+    writer = MongoChatWriter(preferring, "chat_sessions", "chat_session_segments")
+    assert writer._sessions.read_preference.name == writer._segments.read_preference.name == "Primary"
+    assert reading_from_primary(preferring).collection("chat_sessions").read_preference.name == "Primary"
 
 
 # --- adoption --------------------------------------------------------------------------------------------------------
