@@ -63,8 +63,7 @@ class MongoDocumentSizes:
 
     def _measured(self, row: Document) -> DocumentSize:
         visible = self._reader.visible(session_id_of(row), row.get(LAST_SEGMENT))
-        counted = {to_session(row).session_id} if row.get(LAST_SEGMENT) is not None else set()
-        (session,) = self._reader.counted([to_session(row)], counted)
+        (session,) = self._reader.counted([to_session(row)], {session_id_of(row): row})
         first, last = (_instant(row.get(name)) for name in ("first_times", "last_times"))
         return DocumentSize(session, row["bson_size"], row["message_count"], len(visible), first, last)
 

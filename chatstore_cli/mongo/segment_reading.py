@@ -9,7 +9,7 @@ everything once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -33,6 +33,16 @@ MOVE = "move"
 
 _TIMES = 100
 _SIZE: Document = {"$cond": [{"$isArray": "$messages"}, {"$size": "$messages"}, 0]}
+
+
+def says_number(head: Document) -> bool:
+    """Whether a head says which segments count."""
+    return whole_number(head.get(LAST_SEGMENT)) is not None
+
+
+def has_counted(head: Document) -> bool:
+    """Whether a head says how many messages the segments hold, so that nobody has to look."""
+    return says_number(head) and whole_number(head.get(MOVED_MESSAGES)) is not None
 
 
 class SegmentReader:
@@ -76,33 +86,40 @@ class SegmentReader:
 
     # --- counts ------------------------------------------------------------------------------------------------------
 
-    def counted(self, sessions: Sequence[Session], with_number: set[str]) -> list[Session]:
-        """The sessions, messages in segments counted too. Heads `with_number` have counted theirs themselves."""
-        owners = self.ids([session.session_id for session in sessions if session.session_id not in with_number])
+    def counted(self, sessions: Sequence[Session], heads: Mapping[str, Document]) -> list[Session]:
+        """The sessions, messages in segments counted too, where their heads have not counted them already.
+
+        `heads` has, by session id, at least the rows that say which segments count (`says_number`).
+        """
+        wanted = [each.session_id for each in sessions if not has_counted(heads.get(each.session_id, {}))]
+        owners = self.ids(wanted)
         if not owners:
             return list(sessions)
         moved: dict[str, int] = {}
         sizes: list[Document] = [
-            {"$match": {"_id": {"$in": list(owners)}, MOVE: {"$exists": False}}},
-            {"$project": {"count": _SIZE}},
+            {"$match": {"_id": {"$in": list(owners)}}},
+            {"$project": {"count": _SIZE, MOVE: 1}},
         ]
         for row in self._segments.aggregate(sizes):
             owner = owners[row["_id"]]
-            moved[owner] = moved.get(owner, 0) + row["count"]
+            last = whole_number(heads.get(owner, {}).get(LAST_SEGMENT))
+            counts = MOVE not in row if last is None else int(row["_id"].rpartition(":")[2]) <= last
+            if counts:
+                moved[owner] = moved.get(owner, 0) + row["count"]
         return [
             replace(session, message_count=session.message_count + moved.get(session.session_id, 0))
             for session in sessions
         ]
 
-    def all_counted(self, rows: Iterable[tuple[Session, bool]]) -> Iterator[Session]:
-        """The same for any number of sessions, each with whether its head has counted: a look at every segment's id."""
+    def all_counted(self, rows: Iterable[tuple[Session, Document]]) -> Iterator[Session]:
+        """The same for any number of sessions, each with its head: a look at every segment's id."""
         owners: set[str] | None = None
-        for session, has_number in rows:
-            if not has_number:
+        for session, head in rows:
+            if not has_counted(head):
                 if owners is None:
                     owners = self._owners()
                 if session.session_id in owners:
-                    yield self.counted([session], set())[0]
+                    yield self.counted([session], {session.session_id: head})[0]
                     continue
             yield session
 

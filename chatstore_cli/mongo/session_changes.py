@@ -190,10 +190,8 @@ class MongoSessionFeed:
             self._sessions.aggregate([{"$match": {"_id": {"$in": list(wanted.values())}}}, {"$project": facts}])
         )
         sessions = [to_session(row) for row in rows]
-        with_number = {
-            session.session_id for session, row in zip(sessions, rows, strict=True) if row.get(LAST_SEGMENT) is not None
-        }
-        counted = self._segments.counted(sessions, with_number)
+        heads = {session.session_id: row for session, row in zip(sessions, rows, strict=True)}
+        counted = self._segments.counted(sessions, heads)
         return {repr(row["_id"]): session for row, session in zip(rows, counted, strict=True)}
 
     def _facts_of_flat(self, sessions: Iterable[str]) -> dict[str, Session]:

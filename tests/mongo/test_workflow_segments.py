@@ -197,6 +197,20 @@ def test_segments_of_another_writer_are_read_with_a_head_that_names_no_number(
     assert head["moved_messages"] == 27 + move.message_count
 
 
+def test_a_head_that_names_a_number_and_no_count_has_the_segments_up_to_it(any_connection: Connection):
+    layout = WorkflowLayout(any_connection, Settings())
+    segments = [
+        {"_id": f"chat:{n}", "messages": [message(each, each) for each in (2 * n - 1, 2 * n)]} for n in (1, 2, 3)
+    ]
+    any_connection.collection("chat_session_segments").insert_many(segments)
+    head = head_of("ours", [message(5, 5), message(6, 6), message(7, 7)])
+    any_connection.collection("chat_sessions").insert_one({**head, "last_segment": 2})
+    found = answers(layout)
+    assert [each.sequence for each in found[0]] == [1, 2, 3, 4, 5, 6, 7]
+    session, (of_all,), (of_page,) = found[-3:]
+    assert [each.message_count for each in (session, of_all, of_page)] == [7, 7, 7]
+
+
 def orphan_of(connection: Connection, store: MongoSegmentStore) -> Document:
     """Stop a move between its two steps: the head as it was, and the segment there."""
     sessions, segments = connection.collection("chat_sessions"), connection.collection("chat_session_segments")

@@ -20,10 +20,9 @@ from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
 from chatstore_cli.domain.removal import StoredPart
 from chatstore_cli.domain.session import Session
-from chatstore_cli.mongo.bson_values import whole_number
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.identifiers import id_values
-from chatstore_cli.mongo.segment_reading import LAST_SEGMENT, MOVED_MESSAGES, SegmentReader
+from chatstore_cli.mongo.segment_reading import LAST_SEGMENT, MOVED_MESSAGES, SegmentReader, says_number
 from chatstore_cli.mongo.session_removal import Part, count_parts, remove_parts
 from chatstore_cli.mongo.usage_ledger import BEFORE, usage_index_specs
 from chatstore_cli.mongo.workflow_documents import (
@@ -129,7 +128,7 @@ class WorkflowLayout:
         with driver_errors(f"listing the sessions of {self._name}"):
             page = _Page(query, after, limit)
             merged = heapq.merge(*self._streams(page), key=SessionKey.of, reverse=True)
-            yield from self._reader.counted(list(islice(merged, limit)), page.with_number)
+            yield from self._reader.counted(list(islice(merged, limit)), page.heads)
 
     def _streams(self, page: _Page) -> Iterator[Iterator[Session]]:
         """Streams in descending order that have every session that the page may show, each in one of them."""
@@ -190,7 +189,7 @@ class WorkflowLayout:
             return None
         with driver_errors(f"looking up session {session_id!r} in {self._name}"):
             session = to_session(found)
-            return self._reader.counted([session], {session.session_id} if _has_number(found) else set())[0]
+            return self._reader.counted([session], {session.session_id: found})[0]
 
     def _locate(self, session_id: str, fields: Document = IDENTITY) -> Document | None:
         found: Document | None = locate(self._sessions, session_id, fields, in_memory=self._in_memory)
@@ -206,7 +205,7 @@ class WorkflowLayout:
         facts = [{"$match": match}, {"$project": _FACTS}]
         with driver_errors(f"reading the sessions of {self._name}"):
             documents = self._sessions.find() if self._in_memory else self._sessions.aggregate(facts)
-            sessions = ((to_session(document), _has_number(document)) for document in documents)
+            sessions = ((to_session(document), document) for document in documents)
             yield from self._reader.all_counted(row for row in sessions if query.matches(row[0]))
 
     def parts(self, session_id: str, *, keep_usage: bool = False) -> list[StoredPart]:
@@ -260,13 +259,13 @@ class _Page:
         self.query, self.after, self.limit = query, after, limit
         self.lower = max(_EARLIEST, query.since or _EARLIEST)
         self.upper = min(_LATEST, query.until or _LATEST, after.moment if after is not None else _LATEST)
-        self.with_number: set[str] = set()
+        self.heads: dict[str, Document] = {}
 
     def session(self, row: Document) -> Session:
         """The row's session; whether its head says which segments count is remembered."""
         session = to_session(row)
-        if _has_number(row):
-            self.with_number.add(session.session_id)
+        if says_number(row):
+            self.heads[session.session_id] = {name: row.get(name) for name in (LAST_SEGMENT, MOVED_MESSAGES)}
         return session
 
     def best(self, sessions: Iterable[Session]) -> Iterator[Session]:
@@ -277,10 +276,6 @@ class _Page:
             if self.query.matches(session) and (self.after is None or SessionKey.of(session) < self.after)
         )
         return iter(heapq.nlargest(self.limit, fitting, key=SessionKey.of))
-
-
-def _has_number(row: Document) -> bool:
-    return whole_number(row.get(LAST_SEGMENT)) is not None
 
 
 def _can_match(query: SessionQuery) -> bool:
