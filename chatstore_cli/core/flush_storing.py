@@ -22,7 +22,7 @@ Some = TypeVar("Some", bound=Delivery)
 """The kind of delivery; all of one Storer are of the same kind."""
 
 _SESSIONS_KEPT = 100_000
-_SECONDS_BEFORE_ASKING_AGAIN = 1.0
+_SECONDS_BEFORE_ASKING_AGAIN = 2.0
 """How long it may take until a session that somebody deletes is noticed by whoever is storing it."""
 
 

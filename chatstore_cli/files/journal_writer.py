@@ -138,9 +138,7 @@ class _OpenJournal:
 
     def __init__(self, name: str, path: Path, known: tuple[int, int, int]) -> None:
         self._name = name
-        _make_folder(path.parent)
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        self.descriptor = os.open(path, flags, 0o600)
+        self.descriptor = _opened(path)
         self.file = os.fstat(self.descriptor).st_ino
         self._size, self._lines = known[1:] if known[0] == self.file else (0, 0)
         self._torn = False
@@ -195,6 +193,17 @@ class _OpenJournal:
         self._size, self._lines, self._torn = size + whole, self._lines + torn + 1, False
         self.unsynced = fsync == "interval"
         return Place(self._name, self.file, self._lines, size + torn, len(line))
+
+
+def _opened(path: Path) -> int:
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+    for _ in range(_REOPENINGS):
+        try:
+            _make_folder(path.parent)
+            return os.open(path, flags, 0o600)
+        except (FileNotFoundError, FileExistsError) as error:
+            vanished = error  # `cache prune` removes a long id's folder where it is empty, also one just made
+    raise vanished
 
 
 def _make_folder(folder: Path) -> None:

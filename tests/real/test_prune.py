@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import gzip
 import json
@@ -376,6 +377,31 @@ def test_folders_of_long_names_go_with_their_last_journal(connection: Connection
     left = sorted(str(path.relative_to(journals)) for path in journals.rglob("*") if ".chatstore" not in path.parts)
     folder_of_other = journal_path(journals, other).parent.name
     assert left == ["plain", folder_of_other, f"{folder_of_other}/{journal_path(journals, other).name}"]
+
+
+def test_a_writer_whose_folder_is_removed_as_an_empty_one_makes_it_again(tmp_path: Path):
+    """Between making the folder and making the file in it."""
+    session = "x" * 500
+    folder = journal_path(tmp_path, session).parent
+    ended = threading.Event()
+
+    def remove() -> None:
+        while not ended.is_set():
+            for empty in (folder, folder.parent):
+                with contextlib.suppress(OSError):
+                    empty.rmdir()
+
+    thread = threading.Thread(target=remove)
+    thread.start()
+    try:
+        for number in range(300):
+            writer = JournalWriter(tmp_path)
+            writer.append(session, writer.encode(of(0, number, session=session)))
+            writer.close()
+            journal_path(tmp_path, session).unlink()
+    finally:
+        ended.set()
+        thread.join()
 
 
 def test_a_name_that_is_used_again_is_stored_from_its_first_line(
