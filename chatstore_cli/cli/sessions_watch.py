@@ -45,7 +45,7 @@ app = single()
 def watch(
     context: typer.Context,
     session_id: Annotated[
-        str | None, typer.Argument(metavar="[SESSION_ID]", help="Only this session: its messages [default: all]")
+        str | None, typer.Argument(metavar="SESSION_ID", help="Only this session: its messages [default: all]")
     ] = None,
     layout: LayoutOption = None,
     tenant: TenantOption = None,
