@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,8 +20,6 @@ Some = TypeVar("Some", bound=Delivery)
 """The kind of delivery; all of one Storer are of the same kind."""
 
 _SESSIONS_KEPT = 100_000
-_SECONDS_BEFORE_ASKING_AGAIN = 2.0
-"""How long it may take until a session that somebody deletes is noticed by whoever is storing it."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +52,6 @@ class Storer(Generic[Some]):
         self._quarantine = quarantine
         self._missing = missing
         self._sessions: dict[str, Survey] = {}
-        self._asked_at: dict[str, float] = {}
         self._has_foreign: dict[str, bool] = {}
         self._foreign = CountOnDisk()
         self._foreign_known: set[tuple[int, str]] = set()
@@ -115,7 +110,6 @@ class Storer(Generic[Some]):
         """What was found empty may have been filled by this very run: look again."""
         with self._lock:
             self._sessions.clear()
-            self._asked_at.clear()
 
     def close(self) -> None:
         """Let go of all that was counted; it is not used after that."""
@@ -126,21 +120,15 @@ class Storer(Generic[Some]):
 
     def _surveys(self, entries: Sequence[Entry]) -> dict[str, Survey]:
         sessions = dict.fromkeys(entry.fields["session_id"] for entry in entries)
-        now = time.monotonic()
         with self._lock:
             known = {session: self._sessions[session] for session in sessions if session in self._sessions}
-            fresh = now - _SECONDS_BEFORE_ASKING_AGAIN
-            unknown = [session for session in sessions if self._asked_at.get(session, -math.inf) < fresh]
+        unknown = [session for session in sessions if session not in known]
         if unknown:
             found, _ = self._patience.answer(lambda: self._store.survey(unknown))
             with self._lock:
                 if len(self._sessions) >= _SESSIONS_KEPT:
                     self._sessions.clear()
-                    self._asked_at.clear()
                 for session, survey in found.items():
-                    self._asked_at[session] = now
-                    if survey is Survey.DELETED:
-                        self._sessions[session] = survey
                     # Another batch may have found the session empty and be storing it: what was found first holds.
                     known[session] = self._sessions.setdefault(session, survey)
         return known

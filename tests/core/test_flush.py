@@ -407,7 +407,6 @@ def test_a_session_that_is_deleted_while_it_is_stored_gets_no_more_lines(
     """One run may take hours: what was found at its beginning does not hold for ever."""
     monkeypatch.setattr(flush_module, "_BATCH", 10)
     monkeypatch.setattr(flush_module, "STORING_THREADS", 1)
-    monkeypatch.setattr(flush_storing, "_SECONDS_BEFORE_ASKING_AGAIN", 0.0)
     tombstones = memory.database["chatstore_tombstones"]
 
     class Deleting(UuidStore):
