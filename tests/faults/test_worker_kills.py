@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
+from chatstore_cli import ChatPersistenceWorker, LocalChatCache, MongoChatStorage
 from tests.conftest import Chatstore
 from tests.faults.test_kills import SEED, GrowingJournals
 from tests.journals import COLLECTION, as_lines, record, stored, wanted_of, write_journal
@@ -247,3 +248,37 @@ def test_a_collection_that_is_dropped_is_filled_again(chatstore: Chatstore, data
         poll(journals.all_are_there, what="everything once more")
         assert worker.end() == 0
     journals.assert_all_there_once()
+
+
+# --- beside others ---------------------------------------------------------------------------------------------------
+
+
+def test_beside_an_applications_own_worker_each_message_is_stored_once(
+    chatstore: Chatstore, database: Documents, mongo_uri: str, tmp_path: Path
+):
+    """The application stores what it records; this one follows the same journals, and is killed now and then."""
+    cache = LocalChatCache(disk_path=str(tmp_path / "journals"))
+    storage = MongoChatStorage(mongo_uri, database.name)
+    own = ChatPersistenceWorker(cache, storage, batch_size=20, interval=0.02)
+    own.start()
+    chance = random.Random(SEED)
+    recorded = 0
+    for _ in range(3):
+        with running_worker(chatstore, tmp_path / "journals") as worker:
+            worker.wait_until_it_follows()
+            for _ in range(100):
+                recorded += 1
+                cache.record_chat_event(f"s{chance.randrange(5)}", "user", f"message {recorded}")
+                time.sleep(chance.uniform(0, 0.004))
+            if chance.random() < 0.5:
+                worker.kill()
+            else:
+                assert worker.end() == 0
+    assert own.stop()
+    cache.close()
+    storage.close()
+    outcome = chatstore("worker", tmp_path / "journals", "--once", "-o", "json")
+    assert (outcome.code, json.loads(outcome.out)["stored"]) == (0, 0), outcome.err
+    texts = [row["text"] for row in database[COLLECTION].find()]
+    assert len(texts) == recorded
+    assert set(texts) == {f"message {number}" for number in range(1, recorded + 1)}
