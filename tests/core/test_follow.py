@@ -373,7 +373,7 @@ def test_rounds_leave_nothing_behind(tmp_path: Path):
     gc.disable()
     try:
         rounds(20)
-        ours = [thing for thing in gc.get_objects() if type(thing).__module__.startswith("chatstore_cli.core")]
+        ours = [thing for thing in gc.get_objects() if str(type(thing).__module__).startswith("chatstore_cli.core")]
     finally:
         gc.enable()
     kinds = {type(thing).__name__ for thing in ours}
