@@ -138,11 +138,20 @@ class _OpenJournal:
 
     def __init__(self, name: str, path: Path, known: tuple[int, int, int]) -> None:
         self._name = name
+        self.descriptor = -1
         self.descriptor = _opened(path)
         self.file = os.fstat(self.descriptor).st_ino
         self._size, self._lines = known[1:] if known[0] == self.file else (0, 0)
         self._torn = False
         self.unsynced = False
+
+    def close(self) -> None:
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def __del__(self) -> None:
+        self.close()  # where nobody closed the cache before it was let go of
 
     @property
     def end(self) -> tuple[int, int, int]:
@@ -248,7 +257,7 @@ class _Stripe:
             if sync and file.unsynced:
                 os.fsync(file.descriptor)
         finally:
-            os.close(file.descriptor)
+            file.close()
 
     def close_all(self, *, sync: bool) -> list[OSError]:
         failures: list[OSError] = []
@@ -299,47 +308,3 @@ class _Syncing:
         thread, self._thread = self._thread, None
         if thread is not None:
             thread.join()
-
-
-class NoJournal:
-    """Where nothing is put on disk: lines are checked and numbered, and only the queue holds them."""
-
-    name = "memory"
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._numbers: OrderedDict[str, int] = OrderedDict()
-
-    def encode(self, fields: dict[str, Any]) -> bytes:
-        """The line of a message. Raises ValueError where it cannot be written as JSON in UTF-8."""
-        return journal_lines.dumps(fields)
-
-    def append(self, session_id: str, line: bytes) -> Place:
-        """Only number it. Raises BadValue for an id that no journal could have."""
-        journal_path(Path(), session_id)
-        with self._lock:
-            number = self._numbers[session_id] = self._numbers.pop(session_id, 0) + 1
-            if len(self._numbers) > _ENDS_KEPT:
-                self._numbers.popitem(last=False)
-        return Place(self.name, 0, number, 0, len(line))
-
-    def newest(self, session_id: str, count: int) -> list[tuple[int, dict[str, Any]]]:
-        """There are none."""
-        del session_id, count
-        return []
-
-    def sessions(self) -> Iterator[str]:
-        """There are none."""
-        return iter(())
-
-    def read_back(self, stretch: Stretch, lines: int, about_bytes: int) -> ReadBack | None:
-        """There is nothing to read."""
-        del stretch, lines, about_bytes
-        return None
-
-    def let_go(self) -> None:
-        """After a fork: nothing is open."""
-        self._lock = threading.Lock()
-
-    def close(self) -> None:
-        """Nothing is open."""

@@ -16,7 +16,8 @@ FSYNC_POLICIES = ("never", "interval", "always")
 
 def recording_journal(disk_path: str | Path | None, fsync: str) -> RecordingJournal:
     """The journals of a folder, or none. Raises BadValue for another policy."""
-    from chatstore_cli.files.journal_writer import JournalWriter, NoJournal
+    from chatstore_cli.files.journal_writer import JournalWriter
+    from chatstore_cli.files.no_journal import NoJournal
 
     if fsync not in FSYNC_POLICIES:
         raise BadValue(name="fsync", value=fsync, expected=", ".join(FSYNC_POLICIES))

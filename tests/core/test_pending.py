@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -86,11 +86,16 @@ class Recording:
 
 
 @pytest.fixture
-def recording(tmp_path: Path) -> Callable[..., Recording]:
-    def made(max_messages: int = 2, **settings: Any) -> Recording:
-        return Recording(tmp_path / "journals", max_messages, **settings)
+def recording(tmp_path: Path) -> Iterator[Callable[..., Recording]]:
+    made: list[Recording] = []
 
-    return made
+    def make(max_messages: int = 2, **settings: Any) -> Recording:
+        made.append(Recording(tmp_path / "journals", max_messages, **settings))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.journals.close()
 
 
 # --- against a plain model -------------------------------------------------------------------------------------------
@@ -201,6 +206,7 @@ class Model(RuleBasedStateMachine):
         try:
             if not hasattr(self, "pending"):
                 return
+            self.made.journals.close()
             if self.batch is not None:
                 self.end_of_a_batch(stored=False)
             ids, lost = self.made.take_all()
