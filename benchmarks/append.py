@@ -2,7 +2,7 @@
 
     python benchmarks/append.py [--messages 100000] [--rounds 600] [--uri URI]
 
-Two sessions are appended to in turn, through what `AG2PersistenceManager` appends with: one that is new and has about
+Two sessions are appended to in turn, with `AG2PersistenceManager.save_event`: one that is new and has about
 100 messages (after every 100 appends, another one), and one with `--messages` in segments of 200. Both move messages
 out as they grow, and each append is followed by that where it is due. The first figure is the ratio of the medians; the
 second that of the sums, which has every move in it. For comparison the same message as a bare `$push` into one
@@ -53,10 +53,9 @@ def main() -> None:
 def measure(uri: str, messages: int, rounds: int) -> None:
     """Every figure of one run."""
     from chatstore_cli.config import LayoutSettings, MongoSettings, Settings, WorkflowCollections
-    from chatstore_cli.core.segments import SegmentKeeper
-    from chatstore_cli.mongo.workflow_segments import MongoSegmentStore
+    from chatstore_cli.core.ag2_persistence import AG2PersistenceManager
     from chatstore_cli.wiring.stores import Stores
-    from chatstore_cli.wiring.workflow import chat_writer
+    from chatstore_cli.wiring.workflow import event_ports
 
     workflow = WorkflowCollections(segment_messages=SEGMENT_MESSAGES)
     layouts = LayoutSettings(workflow=workflow)
@@ -66,10 +65,9 @@ def measure(uri: str, messages: int, rounds: int) -> None:
     try:
         make_indexes(stores)
         store_long(database, messages)
-        keeper = SegmentKeeper(MongoSegmentStore(stores.connection, stores.settings), segment_messages=SEGMENT_MESSAGES)
-        writer = chat_writer(stores)
-        long_one = Appender(writer, keeper, lambda: "long", changes_after=None)
-        short_one = Appender(writer, keeper, lambda: store_short(database), changes_after=BEGINNING)
+        manager = AG2PersistenceManager(event_ports(stores, print))
+        long_one = Appender(manager, lambda: "long", changes_after=None)
+        short_one = Appender(manager, lambda: store_short(database), changes_after=BEGINNING)
         large = database["one_document"]
         large.insert_one({"_id": "large", "messages": [message(number) for number in range(10_000)]})
 
@@ -89,32 +87,31 @@ def measure(uri: str, messages: int, rounds: int) -> None:
 class Appender:
     """Appends a message each time it is called, to a session that it takes from `sessions`."""
 
-    def __init__(self, writer: Any, keeper: Any, sessions: Callable[[], str], changes_after: int | None) -> None:
-        self._writer, self._keeper, self._sessions = writer, keeper, sessions
-        self._changes_after = changes_after
+    def __init__(self, manager: Any, sessions: Callable[[], str], changes_after: int | None) -> None:
+        self._manager, self._sessions, self._changes_after = manager, sessions, changes_after
         self._left = 0
-        self._state: Any = None
+        self._name = ""
+        self._event: dict[str, Any] = {}
 
     def prepare(self) -> None:
-        """Take the next session where it is time for it; not measured."""
-        if self._state is None or (self._changes_after is not None and self._left == 0):
-            name = self._sessions()
+        """What is not measured: the next session where it is time for it, with its first event, and an event."""
+        if not self._name or (self._changes_after is not None and self._left == 0):
+            self._name = self._sessions()
             self._left = self._changes_after or 0
-            self._state = self._writer.load(name)
-            assert self._state is not None
-            self._keeper.after_append(name, 1, 0)  # a process that has appended to it before knows how large it is
+            self._event = event()
+            self()  # who has appended to a session before knows how it stands
         self._left -= 1
+        self._event = event()
 
     def __call__(self) -> None:
         """One append, and what is due after it."""
-        from chatstore_cli.domain.chat_events import AgentTurn
+        self._manager.save_event(self._event, chat_id=self._name, enterprise_id="acme")
 
-        event_id = str(uuid4())
-        turn = AgentTurn(event_id, "text", "user", "user", TEXT)
-        done = self._writer.append(self._state, turn, event_id, datetime.now(UTC))
-        self._state = done.state
-        if self._keeper.after_append(done.state.chat_id, done.size_bytes) is not None:
-            self._state = self._writer.load(done.state.chat_id)
+
+def event() -> dict[str, Any]:
+    """What AG2 emits when somebody says something."""
+    said = {"uuid": str(uuid4()), "content": TEXT, "sender": "user", "recipient": "chat_manager"}
+    return {"type": "text", "content": said}
 
 
 def make_indexes(stores: Any) -> None:
