@@ -62,6 +62,7 @@ def watch(
             "--poll",
             metavar="SECONDS",
             min=0.05,
+            max=3600,
             help="Look every so often instead of following changes [default: only where the server tells none: 1]",
         ),
     ] = None,
@@ -101,7 +102,7 @@ def _sessions(
 
     watching = Watching(invocation.say)
     changes = watched_sessions(invocation.stores, watching, query, poll)
-    invocation.say(f"Watching sessions in {invocation.stores.target}. TERM or INT ends it.")
+    invocation.say(f"Watching sessions in {invocation.stores.target}. {asked.named} ends it.")
     return CHANGE_COLUMNS, map(change_row, _until(watching, changes, asked, seconds))
 
 
@@ -120,7 +121,7 @@ def _messages(
     watching = Watching(invocation.say)
     readers = invocation.stores.session_readers(query.layout)
     messages = watched_messages(invocation.stores, watching, readers, session_id, query.since, poll)
-    invocation.say(f"Watching session {session_id} in {invocation.stores.target}. TERM or INT ends it.")
+    invocation.say(f"Watching session {session_id} in {invocation.stores.target}. {asked.named} ends it.")
     return MESSAGE_COLUMNS, map(message_row, _until(watching, messages, asked, seconds))
 
 

@@ -15,6 +15,8 @@ class StopSignals:
 
     def __init__(self) -> None:
         self._came = 0
+        self.named = "TERM or INT"
+        """Which of them are heeded, in words."""
 
     def __call__(self) -> int:
         """How often so far."""
@@ -27,10 +29,15 @@ class StopSignals:
 
 @contextmanager
 def stop_signals() -> Iterator[StopSignals]:
-    """Inside the block TERM and INT are counted, and end nothing. One that was ignored before stays so (nohup)."""
+    """Inside the block TERM and INT are counted, and end nothing. One that was ignored before stays so.
+
+    A script's background (`&`) and nohup do that: then it is not meant for this process.
+    """
     signals = StopSignals()
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     taken = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+    names = [number.name.removeprefix("SIG") for number in taken]
+    signals.named = " or ".join(names) or "Only KILL"
     try:
         for number in taken:
             signal.signal(number, signals.came)

@@ -46,6 +46,7 @@ def worker(
             "--interval",
             metavar="SECONDS",
             min=0.01,
+            max=3600,
             help="Pause between looks [default: mongo.worker.interval_seconds]",
         ),
     ] = None,
@@ -105,7 +106,7 @@ def _follow(
     with followed(settings, paths, "chatstore worker") as journals:
         follower = Follower(invocation.stores.message_store, journals, rules, say=invocation.say, on_round=show)
         if not once:
-            invocation.say(f"Following {', '.join(journals.folders)}. TERM or INT ends it.")
+            invocation.say(f"Following {', '.join(journals.folders)}. {asked.named} ends it.")
         ended_by_itself = follower.run(asked)
     if once and not ended_by_itself:
         stored = f"{follower.total.stored:,} messages stored."

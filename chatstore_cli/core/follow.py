@@ -120,6 +120,7 @@ class Follower:
         self._seen: dict[str, int] = {}
         self._failed: dict[str, _Failed] = {}
         self._told: dict[str, float] = {}
+        self._unfinished: dict[str, int] = {}  # last lines, by journal: the newest of each, not their sum over rounds
         self._away_since: float | None = None
         self._failure: BaseException | None = None
         self.total = FlushResult()
@@ -150,7 +151,8 @@ class Follower:
                 break
         if thread.is_alive():
             self._tell("Stopped without an answer of the database: what is not stored yet is in the journals.")
-        self.total = replace(self.total, seconds=self._monotonic() - began)
+        unfinished = sum(self._unfinished.copy().values())  # the thread may still be at it
+        self.total = replace(self.total, pending=unfinished, seconds=self._monotonic() - began)
         if self._failure is not None:
             raise self._failure
         return not asked_to_stop()
@@ -198,6 +200,7 @@ class Follower:
             self._failed.clear()
         self._collection = collection
         self._seen = {name: state for name, state in self._seen.items() if name in look.journals}
+        self._unfinished = {name: count for name, count in self._unfinished.items() if name in look.journals}
         self._look_at_failed(look)
         due = [name for name, glance in look.journals.items() if self._seen.get(name) != glance.state]
         if due and not self._stopping.is_set():
@@ -233,6 +236,7 @@ class Follower:
         finally:
             self._flush = None
             self._journals.settle()
+        self._unfinished |= {name: at.pending for name, at in flush.passes.items()}
         self._remember(due, look, flush)
         self.total = _sum(self.total, result, files=len(look.journals))
         self._tell_result(result, self._monotonic() - began)

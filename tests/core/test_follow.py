@@ -162,6 +162,31 @@ def test_a_collection_that_is_made_anew_in_the_middle_of_a_round_gets_what_was_n
     assert following.round() == ["a.jsonl"]
 
 
+def test_an_unfinished_last_line_is_pending_until_it_is_finished_and_counted_once(tmp_path: Path):
+    following = Following(tmp_path)
+    following.write("still.jsonl", 9)
+    still, growing = tmp_path / "still.jsonl", tmp_path / "growing.jsonl"
+    still.write_bytes(still.read_bytes() + b'{"never fin')
+    whole = as_line(record(1))
+    for state, written in enumerate((whole[:5], whole[:20], whole[:40]), 1):
+        growing.write_bytes(written)
+        following.journals.glances[growing] = Glance(state, True)
+        following.round()
+    following.follower.run(lambda: 1)
+    assert following.follower.total.pending == 2
+    growing.write_bytes(whole)
+    following.journals.glances[growing] = Glance(9, True)
+    following.follower._stopping.clear()
+    following.round()
+    following.follower.run(lambda: 1)
+    assert (following.follower.total.pending, following.follower.total.stored) == (1, 2)
+    del following.journals.glances[still]
+    following.follower._stopping.clear()
+    following.round()
+    following.follower.run(lambda: 1)
+    assert following.follower.total.pending == 0
+
+
 def test_what_has_gone_is_forgotten(following: Following):
     following.write("a.jsonl", 1)
     following.round()

@@ -228,7 +228,7 @@ def test_updates_while_it_begins_are_told(chatstore: Chatstore, database: Docume
 
 
 def test_a_document_near_the_limit_is_told_without_its_messages(chatstore: Chatstore, database: Documents):
-    large = [message(number, content="x" * 1_000_000) for number in range(15)]
+    large = [message(number, content="x" * 1_000_000) for number in range(9)]
     with watching(chatstore) as watcher:
         database["chat_sessions"].insert_one(session("large", messages=large))
         for number in range(4):
@@ -497,6 +497,8 @@ def test_where_the_oplog_no_longer_has_the_token_it_says_so_and_catches_up(
                 watcher.process.send_signal(signal.SIGCONT)
             for watcher in (document, sessions):
                 watcher.wait_until_it_said("no longer has all changes")
+        database["chat_sessions"].insert_one(session("whole again"))
+        poll(lambda: "whole again" in [name for name, _ in sessions.changes])
         document.wait_for_rows(2)
         push(database, "a", message(3))
         push(database, "b", message(0))
@@ -603,6 +605,8 @@ def test_a_silent_server_does_not_keep_it_from_ending(
         (["a", "--tenant", "acme"], 2, "only --layout"),
         (["--since", "later"], 2, "--since"),
         (["--poll", "0"], 2, "--poll"),
+        (["--poll", "inf"], 2, "3600"),
+        (["--for", "nan"], 2, "--for"),
         (["--layout", "other"], 2, "--layout"),
         (["--uri", "mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=100", "--poll", "1"], 5, "cannot reach MongoDB"),
         (["a", "--uri", "mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=100"], 5, "cannot reach MongoDB"),

@@ -228,7 +228,11 @@ def test_wrong_use_is_one_line_each(chatstore: Chatstore, folder: Path):
     for arguments, code, message in (
         (["-"], 2, "standard input cannot be followed"),
         (["--interval", "0"], 2, "--interval"),
+        (["--interval", "inf"], 2, "--interval"),
+        (["--interval", "1e10"], 2, "3600"),
+        (["--interval", "nan"], 2, "--interval"),
         (["--timeout", "-1"], 2, "--timeout"),
+        (["--timeout", "nan"], 2, "--timeout"),
         (["--read-only"], 4, "--read-only"),
         (["--uri", "mongodb://:::"], 2, "mongo.uri"),
     ):
@@ -306,7 +310,7 @@ def test_a_signal_that_was_ignored_stays_ignored(chatstore: Chatstore, database:
     command = chatstore.command("worker", folder, "--interval", "0.05")
     shell = f"trap '' INT; exec {' '.join(command)}"
     process = subprocess.Popen(
-        ["sh", "-c", shell], env=chatstore.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ["sh", "-c", shell], env=chatstore.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
     try:
         wait_until_stored(database, wanted_of([record(0)]))
@@ -314,7 +318,9 @@ def test_a_signal_that_was_ignored_stays_ignored(chatstore: Chatstore, database:
         append(folder / "s1.jsonl", record(1))
         wait_until_stored(database, wanted_of([record(0), record(1)]))
         process.terminate()
-        assert process.wait(15) == 0
+        said = process.communicate(timeout=15)[1].decode()
+        assert process.returncode == 0
+        assert ". TERM ends it." in said
     finally:
         process.kill()
-        process.wait()
+        process.communicate()
