@@ -8,18 +8,20 @@ the span are part of the pipeline.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime
+from decimal import Decimal
+from itertools import repeat
 from typing import Any
 
 from bson import Decimal128
+from bson.decimal128 import create_decimal128_context
 from pymongo import UpdateOne
-from pymongo.errors import BulkWriteError
+from pymongo.errors import BulkWriteError, OperationFailure
 
 from chatstore_cli.domain.usage_ledger import (
     LEDGER_KEYS,
     MOST_TOKENS,
     TIME_KEYS,
-    Counters,
     LedgerGroup,
     LedgerQuery,
     RolledUp,
@@ -27,16 +29,31 @@ from chatstore_cli.domain.usage_ledger import (
 from chatstore_cli.mongo.bson_values import decimal_value
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.usage_ledger import COUNTABLE, COUNTS
+from chatstore_cli.mongo.usage_stages import (
+    BEYOND,
+    CHANGED,
+    COST,
+    FACTS,
+    FIRST,
+    LAST,
+    NUMBERS,
+    SHORT,
+    USED,
+    chats_of,
+    from_rollups,
+    group_of,
+    grouped,
+    offsets,
+    or_odd,
+    truncated,
+)
 
+_EXACTLY = create_decimal128_context()
 _DUPLICATE = 11000
 _MOST_CHATS_IN_A_FILTER = 5_000
-_CHATS_AT_ONCE = 500
+_ROWS_AT_ONCE = 20_000
 _MOST_LOOKED_THROUGH = 50_000
 _MOST_UNROLLED = 1_000
-_FACTS = ("tenant_id", "user_id", "workflow")
-_SHORT = dict(zip(COUNTS, "pkt", strict=True))
-_NUMBERS = (*_SHORT.values(), "x")
-_FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
 
 class MongoUsageSums:
@@ -78,7 +95,8 @@ class MongoUsageSums:
             if unrolled is None:
                 yield from self._from_rows(query, self._chats_within(query))
                 return
-            yield from self._run(self._rollups, _from_rollups(query, unrolled), query.keys)
+            rolled_up = self._rollups.aggregate(from_rollups(query, unrolled), allowDiskUse=True)
+            yield from map(group_of, repeat(query.keys), rolled_up)
             if unrolled:
                 yield from self._from_rows(query, unrolled)
 
@@ -87,34 +105,38 @@ class MongoUsageSums:
         with driver_errors(f"looking into {self._rollups.name}"):
             if self._rollups.find_one({}, {"_id": 1}) is None:
                 return None
-            chats = _chats({"rolled_up": None}, _MOST_UNROLLED + 1)
-            found = [row["_id"] for row in self._rows.aggregate(chats, allowDiskUse=True)]
-        return found if len(found) <= _MOST_UNROLLED else None
+            pending = chats_of({"rolled_up": None}, rows=_ROWS_AT_ONCE)
+            found = list(self._rows.aggregate(pending, allowDiskUse=True))
+        is_all = sum(row["n"] for row in found) < _ROWS_AT_ONCE and len(found) <= _MOST_UNROLLED
+        return [row["_id"] for row in found] if is_all else None
 
     def _chats_within(self, query: LedgerQuery) -> list[Any] | None:
         """The chats that reported within the span, where these are few: nothing else need be read."""
         if query.since is None:
             return None
         within = {"at": {"$gte": query.since, **({} if query.until is None else {"$lt": query.until})}}
-        chats = _chats(within, _MOST_CHATS_IN_A_FILTER + 1)
+        chats = [*chats_of(within), {"$limit": _MOST_CHATS_IN_A_FILTER + 1}]
         found = [row["_id"] for row in self._rows.aggregate(chats, allowDiskUse=True)]
         return found if len(found) <= _MOST_CHATS_IN_A_FILTER else None
 
     def _from_rows(self, query: LedgerQuery, chats: list[Any] | None) -> Iterator[LedgerGroup]:
-        return self._run(self._rows, [*self._increases(query, chats), *_grouped(query.keys)], query.keys)
+        """First with a quick look at each row; once more with a thorough one where that meets something odd."""
+        for quick in (True, False) if any(key in TIME_KEYS for key in query.keys) else (False,):
+            pipeline = [*self._increases(query, chats, quick=quick), *grouped(query.keys)]
+            try:
+                found = list(self._rows.aggregate(pipeline, allowDiskUse=True))
+            except OperationFailure:
+                if quick:  # a time that is none
+                    continue
+                raise
+            if not quick or not any(row["odd"] for row in found):
+                yield from map(group_of, repeat(query.keys), found)
+                return
 
-    def _run(self, where: Any, pipeline: list[Document], keys: tuple[str, ...]) -> Iterator[LedgerGroup]:
-        for row in where.aggregate(pipeline, allowDiskUse=True):
-            yield LedgerGroup(
-                tuple(_label(key, row["_id"].get(key)) for key in keys),
-                Counters(int(row["p"]), int(row["k"]), int(row["t"]), _known(row)),
-                row["n"], row["n1"], row["u"], row["u1"],
-            )  # fmt: skip
-
-    def _increases(self, query: LedgerQuery, chats: list[Any] | None) -> list[Document]:
+    def _increases(self, query: LedgerQuery, chats: list[Any] | None, *, quick: bool = False) -> list[Document]:
         """Stages that give, per client and span of time, by how much it went beyond what it had used before."""
-        match: Document = {**COUNTABLE}
-        match |= {name: value for name in _FACTS if (value := getattr(query, name)) is not None}
+        match: Document = {name: {"$gte": 0} for name in COUNTS} if quick else {**COUNTABLE}
+        match |= {name: value for name in FACTS if (value := getattr(query, name)) is not None}
         if query.until is not None:
             match["at"] = {**COUNTABLE["at"], "$lt": query.until}
         if chats is not None:
@@ -127,25 +149,32 @@ class MongoUsageSums:
             identity["b"] = {"$gte": ["$at", query.since]}
             order["_id.b"] = 1
         if times:
-            identity["d"] = _truncated(self._local(query), times[0] if len(times) == 1 else "day")
+            identity["d"] = truncated(self._local(query), times[0] if len(times) == 1 else "day")
             order["_id.d"] = 1
-        highest: Document = {short: {"$max": f"${name}"} for name, short in _SHORT.items()}
-        highest |= {"x": {"$max": "$cost"}, "n": {"$sum": 1}}
-        highest |= {name: {"$max": f"${name}"} for name in _FACTS if name in query.keys}
-        stages: list[Document] = [{"$match": match}, {"$group": {"_id": identity, **highest}}, {"$set": {"x": _COST}}]
+        highest: Document = {short: {"$max": f"${name}"} for name, short in SHORT.items()}
+        highest |= {"x": {"$max": "$cost"}}
+        highest |= {name: {"$max": f"${name}"} for name in FACTS if name in query.keys}
+        stages: list[Document] = [{"$match": match}, {"$group": {"_id": identity, **highest}}, {"$set": {"x": COST}}]
         if order:
             before = {"documents": ["unbounded", -1]}
-            earlier = {f"{name}0": {"$max": f"${name}", "window": before} for name in _NUMBERS}
+            earlier = {f"{name}0": {"$max": f"${name}", "window": before} for name in NUMBERS}
             own = {key: f"$_id.{key}" for key in client}
             windows = {"partitionBy": own, "sortBy": order, "output": earlier}
-            stages += [{"$setWindowFields": windows}, {"$set": {"x1": {"$ifNull": ["$x", "$x0"]}}}, {"$set": _BEYOND}]
-            stages.append({"$match": _CHANGED if query.since is None else {"_id.b": True, **_CHANGED}})
+            stages += [{"$setWindowFields": windows}, {"$set": {"x1": {"$ifNull": ["$x", "$x0"]}}}, {"$set": BEYOND}]
+            stages.append({"$match": CHANGED if query.since is None else {"_id.b": True, **CHANGED}})
         known = "$x1" if order else "$x"
         facts: Document = {"_id": 0, "c": "$_id.c", "agent": "$_id.a", "model": "$_id.m"}
-        facts |= dict.fromkeys((*_NUMBERS, "n", *(name for name in _FACTS if name in query.keys)), 1)
-        facts["u"] = {"$and": [{"$eq": [{"$ifNull": [known, None]}, None]}, {"$gt": [_USED, 0]}]}
+        facts |= dict.fromkeys((*NUMBERS, *(name for name in FACTS if name in query.keys)), 1)
+        facts["u"] = {"$and": [{"$eq": [{"$ifNull": [known, None]}, None]}, {"$gt": [USED, 0]}]}
+        if quick:
+            # Before differences are taken: an array or a text is greater than every number.
+            too_much = [{"$gt": [f"${name}", MOST_TOKENS]} for name in "pkt"]
+            stages.insert(2, {"$set": {"odd": {"$or": [*too_much, {"$eq": [{"$ifNull": ["$_id.d", None]}, None]}]}}})
+            stages.insert(3, {"$set": {name: {"$cond": ["$odd", 0, f"${name}"]} for name in "pkt"}})
+            stages = [stage if "$match" not in stage or stage["$match"] is match else or_odd(stage) for stage in stages]
+            facts["odd"] = 1
         for key in times:
-            facts[key] = "$_id.d" if len(times) == 1 else _truncated("$_id.d", key)
+            facts[key] = "$_id.d" if len(times) == 1 else truncated("$_id.d", key)
         return [*stages, {"$project": facts}]
 
     def _local(self, query: LedgerQuery) -> Any:
@@ -157,7 +186,7 @@ class MongoUsageSums:
             for way in (1, -1)
         ]
         low, high = (end if isinstance(end, datetime) else None for end in ends)
-        changes = offsets(query.zone, query.since or low or _FIRST, query.until or high or _LAST)
+        changes = offsets(query.zone, query.since or low or FIRST, query.until or high or LAST)
         newest_first = [{"case": {"$gte": ["$at", moment]}, "then": offset} for moment, offset in changes[:0:-1]]
         usual = changes[0][1]
         shift: Any = {"$switch": {"branches": newest_first, "default": usual}} if newest_first else usual
@@ -166,10 +195,10 @@ class MongoUsageSums:
     # --- daily sums --------------------------------------------------------------------------------------------------
 
     def roll_up(self) -> Iterator[RolledUp]:
-        """Take in what is in no daily sum yet, a few hundred chats at a time."""
+        """Take in what is in no daily sum yet, the chats of some thousand rows at a time."""
         while True:
             with driver_errors(f"keeping daily sums in {self._rollups.name}"):
-                pending = _chats({"rolled_up": None}, _CHATS_AT_ONCE)
+                pending = chats_of({"rolled_up": None}, rows=_ROWS_AT_ONCE)
                 chats = [row["_id"] for row in self._rows.aggregate(pending, allowDiskUse=True)]
                 if not chats:
                     return
@@ -194,16 +223,13 @@ class MongoUsageSums:
         query = LedgerQuery((*keys, "session_id"))
         by_chat: dict[Any, list[Document]] = {}
         seen: dict[Any, int] = {}
-        for row in self._rows.aggregate(
-            [{"$match": {"chat_id": {"$in": list(chats)}}}, {"$group": {"_id": "$chat_id", "n": {"$sum": 1}}}]
-        ):
+        for row in self._rows.aggregate(chats_of({"chat_id": {"$in": list(chats)}})):
             seen[row["_id"]] = row["n"]
             by_chat[row["_id"]] = []
-        countable = [{"$match": {"chat_id": {"$in": list(chats)}, **COUNTABLE}}, *_chats({}, len(chats))[1:]]
-        countable[1]["$group"]["n"] = {"$sum": 1}
+        countable = [{"$match": {"chat_id": {"$in": list(chats)}, **COUNTABLE}}, *chats_of({})[1:]]
         sound = {row["_id"]: row["n"] for row in self._rows.aggregate(countable)}
         own = {"c": "$c", **{key: f"${key}" for key in keys}}
-        sums: Document = {name: {"$sum": f"${name}"} for name in _NUMBERS}
+        sums: Document = {name: {"$sum": f"${name}"} for name in NUMBERS}
         grouped = {"$group": {"_id": own, **sums, "known": {"$max": "$x"}, "u": {"$max": "$u"}}}
         for row in self._rows.aggregate([*self._increases(query, list(chats)), grouped], allowDiskUse=True):
             facts = {key: row["_id"].get(key) for key in keys}
@@ -221,122 +247,22 @@ class MongoUsageSums:
                 raise
 
 
-def offsets(zone: tzinfo, since: datetime, until: datetime) -> list[tuple[datetime, int]]:
-    """The zone's offsets from UTC in milliseconds within a span, each with the instant from which it holds."""
-    since, until = (min(max(edge, _FIRST), _LAST) for edge in (since, until))
-    found = [(since, _offset(zone, since))]
-    step = timedelta(hours=12)
-    while since < until:
-        ahead = min(since + step, until)
-        if _offset(zone, ahead) != found[-1][1]:
-            low, high = since, ahead
-            while high - low > timedelta(milliseconds=1):
-                middle = low + (high - low) / 2
-                low, high = (low, middle) if _offset(zone, middle) != found[-1][1] else (middle, high)
-            moment = high.replace(microsecond=high.microsecond // 1000 * 1000)
-            found.append((moment, _offset(zone, ahead)))
-        since = ahead
-    return found
-
-
-def _offset(zone: tzinfo, moment: datetime) -> int:
-    shift = moment.astimezone(zone).utcoffset() or timedelta()
-    return round(shift.total_seconds() * 1000)
-
-
-# --- stages ----------------------------------------------------------------------------------------------------------
-
-_COST: Document = {
-    "$cond": [
-        {"$and": [{"$isNumber": "$x"}, {"$gte": ["$x", 0]}, {"$lte": ["$x", MOST_TOKENS]}]},
-        {"$toDecimal": "$x"},
-        None,
-    ]
-}
-"""The cost where it is an amount: a Decimal128, also of a double that somebody else stored."""
-_BEYOND: Document = {
-    **{name: {"$max": [0, {"$subtract": [f"${name}", {"$ifNull": [f"${name}0", 0]}]}]} for name in "pkt"},
-    "x": {"$cond": [{"$eq": ["$x", None]}, None, {"$max": [0, {"$subtract": ["$x", {"$ifNull": ["$x0", 0]}]}]}]},
-}
-_USED: Document = {"$add": ["$p", "$k", "$t"]}
-_CHANGED: Document = {"$or": [{"t0": None}, *({name: {"$gt": 0}} for name in _NUMBERS)]}
-"""What repeats or precedes an earlier report is no usage of its day."""
-
-
-def _truncated(moment: Any, unit: str) -> Document:
-    week = {"startOfWeek": "monday"} if unit == "week" else {}
-    return {"$dateTrunc": {"date": moment, "unit": unit, **week}}
-
-
-def _chats(match: Document, limit: int) -> list[Document]:
-    return [{"$match": match}, {"$group": {"_id": "$chat_id"}}, {"$limit": limit}]
-
-
-def _from_rollups(query: LedgerQuery, without: Sequence[Any]) -> list[Document]:
-    match: Document = {"_id": {"$nin": list(without)}} if without else {}
-    within: Document = {f"rows.{name}": value for name in _FACTS if (value := getattr(query, name)) is not None}
-    if query.since is not None:
-        match["last_day"] = {"$gte": query.since}
-        within["rows.day"] = {"$gte": query.since}
-    if query.until is not None:
-        match["first_day"] = {"$lt": query.until}
-        within.setdefault("rows.day", {})["$lt"] = query.until
-    facts: Document = {"c": "$_id", **{name: f"$rows.{name}" for name in (*_NUMBERS, "u")}}
-    for key in query.keys:
-        facts[key] = f"$rows.{key}" if key not in TIME_KEYS else "$rows.day"
-        if key in ("week", "month"):
-            facts[key] = _truncated("$rows.day", key)
-    unwound: list[Document] = [{"$unwind": "$rows"}, *([{"$match": within}] if within else []), {"$project": facts}]
-    return [{"$match": match}, *unwound, *_grouped(query.keys)]
-
-
-def _grouped(keys: Sequence[str]) -> list[Document]:
-    """Stages that add up by keys. A session that is in several groups is marked as first in one of them."""
-    named = {key: "$c" if key == "session_id" else f"${key}" for key in keys}
-    sums: Document = {name: {"$sum": f"${name}"} for name in _NUMBERS}
-    sums |= {"known": {"$max": "$x"}, "u": {"$max": "$u"}}
-    row = {"i": "$_id.i", **{name: f"${name}" for name in (*_NUMBERS, "known", "u")}}
-    again: Document = {name: {"$sum": f"$rows.{name}"} for name in _NUMBERS}
-    first = {"$eq": ["$place", 0]}
-    return [
-        {"$group": {"_id": {"c": "$c", "i": named}, **sums}},
-        {"$group": {"_id": "$_id.c", "any": {"$max": "$u"}, "rows": {"$push": row}}},
-        {"$unwind": {"path": "$rows", "includeArrayIndex": "place"}},
-        {
-            "$group": {
-                "_id": "$rows.i",
-                **again,
-                "known": {"$max": "$rows.known"},
-                "n": {"$sum": 1},
-                "n1": {"$sum": {"$cond": [first, 1, 0]}},
-                "u": {"$sum": {"$cond": ["$rows.u", 1, 0]}},
-                "u1": {"$sum": {"$cond": [{"$and": [first, "$any"]}, 1, 0]}},
-            }
-        },
-    ]
-
-
 def _rollup(chat: Any, rows: Sequence[Document], seen: int, uncountable: int) -> UpdateOne:
     days = [row["day"] for row in rows]
     span = {"first_day": min(days, default=None), "last_day": max(days, default=None)}
-    document = {"rows": rows, **span, "seen": seen, "uncountable": uncountable}
+    by_day: dict[Any, Document] = {}
+    for row in rows:
+        day = by_day.setdefault(row["day"], {"day": row["day"], "p": 0, "k": 0, "t": 0, "x": None, "u": False})
+        day |= {name: day[name] + row[name] for name in "pkt"} | {"u": day["u"] or row["u"]}
+        day["x"] = _together(day["x"], row["x"])
+    no_cost = any(day["u"] for day in by_day.values())
+    sums = {"rows": rows, "days": list(by_day.values()), "u": no_cost}
+    document = {**sums, **span, "seen": seen, "uncountable": uncountable}
     return UpdateOne({"_id": chat, "seen": {"$lte": seen}}, {"$set": document}, upsert=True)
 
 
-def _known(row: Document) -> Any:
-    if row["known"] is None:
-        return None
-    return decimal_value(row["x"] if isinstance(row["x"], Decimal128) else int(row["x"]))
-
-
-def _label(key: str, value: Any) -> str | None:
-    if value is None:
-        return None
-    if key not in TIME_KEYS:
-        return str(value)
-    if not isinstance(value, datetime):  # a year that Python has no date for
-        return None
-    if key == "week":
-        year, week, _ = value.isocalendar()
-        return f"{year:04}-W{week:02}"
-    return value.date().isoformat()[: 10 if key == "day" else 7]
+def _together(one: Any, other: Any) -> Any:
+    """Two amounts as one; a difference of nothing comes as a plain 0."""
+    if one is None or other is None:
+        return other if one is None else one
+    return Decimal128(_EXACTLY.add(decimal_value(one) or Decimal(), decimal_value(other) or Decimal()))

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from bson import Decimal128, Int64
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from chatstore_cli.core.usage_ledger import UsageRecorder
@@ -19,7 +19,8 @@ from chatstore_cli.core.usage_reports import differing_counters, explain_usage, 
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.usage_ledger import Counters, LedgerQuery, UsageSnapshot
 from chatstore_cli.mongo.usage_ledger import MongoUsageLedger, plus
-from chatstore_cli.mongo.usage_sums import MongoUsageSums, offsets
+from chatstore_cli.mongo.usage_stages import offsets
+from chatstore_cli.mongo.usage_sums import MongoUsageSums
 from tests.usage_reports import START, modelled, snapshot
 
 if TYPE_CHECKING:
@@ -27,7 +28,11 @@ if TYPE_CHECKING:
 
     from chatstore_cli.mongo.connection import Connection
 
-FEW = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+FEW = settings(
+    max_examples=40,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 BERLIN = ZoneInfo("Europe/Berlin")
 
 
