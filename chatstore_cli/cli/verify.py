@@ -50,7 +50,10 @@ def verify(
     header: Annotated[
         list[str] | None, typer.Option("--header", metavar="'NAME: VALUE'", help="Sent to it, never shown; repeatable.")
     ] = None,
-    log: Annotated[str | None, typer.Option("--log", metavar="FILE", help="The log it writes.")] = None,
+    log: Annotated[
+        list[str] | None,
+        typer.Option("--log", metavar="FILE", help="A log that it or its `chatstore worker` writes; repeatable."),
+    ] = None,
     deadline: Annotated[
         float | None, typer.Option("--deadline", metavar="SECONDS", help="Within which a message must be stored.")
     ] = None,
@@ -79,7 +82,7 @@ def verify(
             headers=header or [],
             ws_path=ws_path,
             deadline=deadline,
-            log=log,
+            logs=log or [],
             read_only=invocation.options.read_only,
         )
         checks = application.chosen([*checks, *application.all()], _names(only), _names(skip))

@@ -188,7 +188,7 @@ class ApplicationChecks:
         """Cache and worker say what they did."""
         run = self._run
         if run.log is None:
-            return skipped("no log file was given", "--log FILE names the file that the application logs to.")
+            return skipped("no log file was given", "--log FILE names a file that the application, or its worker, logs to.")
         if (sent := run.over(POST)) is None:
             return skipped(_NOTHING_WRITTEN if run.read_only else _NONE_WAS_TAKEN)
         log, lines = run.log, list[str]()
@@ -205,7 +205,12 @@ class ApplicationChecks:
         if absent := missing(run.wait(look, lambda seen: not missing(seen), sent.at + run.deadline)):
             none = "; it says Flushed 0" if any(_FLUSHED_NONE.search(line) for line in lines) else ""
             what = f"no new line with {' or '.join(absent)} in {log.name}, {run.since(sent)}{none}"
-            return failed(what, "See that the application logs to this file, also what is INFO.")
+            hint = "See that the application logs there, also what is INFO."
+            if absent == [_WORKER]:
+                hint += " Where `chatstore worker` is its worker, give that one's log too: --log is repeatable."
+            elif absent == [_CACHE]:
+                hint += " If this is the log of `chatstore worker`, give the application's too: --log is repeatable."
+            return failed(what, hint)
         return passed(f"{_CACHE} and {_WORKER} in {log.name}")
 
     def websocket(self) -> Verdict:

@@ -157,11 +157,11 @@ class SessionJournals(Protocol):
 
 
 class NewLogLines(Protocol):
-    """What has been written to a log file since the run began."""
+    """What has been written to log files since the run began."""
 
     @property
     def name(self) -> str:
-        """The file."""
+        """The file, or the files."""
         ...
 
     def read(self, words: Sequence[str]) -> Sequence[str]:

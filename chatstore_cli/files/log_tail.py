@@ -57,3 +57,19 @@ class LogTail:
         except FileNotFoundError:  # between two files, while it is rotated
             return []
         return [line.decode("utf-8", "replace") for line in lines]
+
+
+class LogTails:
+    """Several logs as one: an application and a worker that is a service of its own write one each."""
+
+    def __init__(self, tails: Sequence[LogTail]) -> None:
+        self._tails = tails
+
+    @property
+    def name(self) -> str:
+        """The files."""
+        return ", ".join(tail.name for tail in self._tails)
+
+    def read(self, words: Sequence[str]) -> list[str]:
+        """As for one of them; of each the lines in their order."""
+        return [line for tail in self._tails for line in tail.read(words)]

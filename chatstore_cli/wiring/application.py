@@ -28,7 +28,7 @@ def application_checks(
     headers: Sequence[str],
     ws_path: str | None,
     deadline: float | None,
-    log: str | None,
+    logs: Sequence[str],
     read_only: bool,
 ) -> ApplicationChecks:
     """The checks of the application at a URL. Raises WrongUse for what cannot be meant; nothing is connected yet."""
@@ -36,7 +36,7 @@ def application_checks(
 
     from chatstore_cli.core.checks_application import ApplicationChecks
     from chatstore_cli.core.checks_application_run import ApplicationRun
-    from chatstore_cli.files.log_tail import LogTail
+    from chatstore_cli.files.log_tail import LogTail, LogTails
     from chatstore_cli.files.session_journals import SessionJournals
 
     settings = stores.settings
@@ -63,7 +63,7 @@ def application_checks(
         application=_application(api_url, headers),
         documents=documents,
         journals=SessionJournals(Path(settings.mongo.cache.disk_path), _LOCK_SECONDS),
-        log=None if log is None else LogTail(Path(log)),
+        log=LogTails([LogTail(Path(log)) for log in logs]) if logs else None,
         interface=_interface(settings.verify.application, ws_path, deadline),
         expected=_expected(settings),
         interval=settings.mongo.worker.interval_seconds,

@@ -6,6 +6,7 @@ import json
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from chatstore_cli.core.verify import run_checks
 from chatstore_cli.domain.application import Answer, JournalledTurns, Turn
 from chatstore_cli.domain.checks import CheckResult, CheckStatus
 from chatstore_cli.domain.errors import ChatstoreError, Locked, Overdue, Unreachable
+from chatstore_cli.files.log_tail import LogTail, LogTails
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 SENT = Sent("verifier-1", "Hello 1: Grüße", 0.0, "POST")
@@ -398,13 +400,13 @@ class Journals:
         return int(self.world.journal.pop(session_id, None) is not None)
 
 
-def checked(world: World, *names: str, read_only: bool = False) -> dict[str, CheckResult]:
+def checked(world: World, *names: str, read_only: bool = False, log: LogTails | None = None) -> dict[str, CheckResult]:
     """The results of the checks, or of some, by name."""
     run = ApplicationRun(
         application=world,
         documents=lambda: world,
         journals=Journals(world),
-        log=None,
+        log=log,
         interface=ApplicationSettings(deadline_seconds=5.0),
         expected=EXPECTED,
         interval=0.1,
@@ -417,6 +419,25 @@ def checked(world: World, *names: str, read_only: bool = False) -> dict[str, Che
     checks = ApplicationChecks(run)
     chosen = checks.chosen(checks.all(), names, [])
     return {result.name: result for result in run_checks(chosen)}
+
+
+def test_what_a_log_is_to_say_may_stand_in_several_of_them(tmp_path: Path):
+    paths = [tmp_path / "app.log", tmp_path / "worker.log"]
+    lines = ["[CHAT CACHE] Recorded 1", "[CHAT WORKER] Flushed 2/2 chat messages to Mongo (3 ms)."]
+    for number, path in enumerate(paths):
+        path.touch()
+        one = LogTails([LogTail(path)])
+        path.write_text(lines[number] + "\n")
+        result = checked(World(), "api-log", log=one)["api-log"]
+        assert result.status is CheckStatus.FAIL
+        assert "--log is repeatable" in (result.hint or "")
+        path.write_text("")
+    both = LogTails([LogTail(path) for path in paths])
+    for path, line in zip(paths, lines, strict=True):
+        path.write_text(line + "\n")
+    result = checked(World(), "api-log", log=both)["api-log"]
+    assert result.status is CheckStatus.PASS
+    assert result.detail.endswith(f"in {paths[0]}, {paths[1]}")
 
 
 def test_what_comes_late_is_removed_too():

@@ -191,7 +191,9 @@ def verify_fault(chatstore, application: Application, fault: str) -> Verified:
 
 
 def test_an_application_that_does_all_of_it_passes_and_nothing_is_left(chatstore, application):
-    verified = verify(chatstore, application, "--log", str(application.log))
+    quiet = application.log.with_name("quiet.log")  # as of a worker that is a service of its own
+    quiet.touch()
+    verified = verify(chatstore, application, "--log", str(quiet), "--log", str(application.log))
     assert [name for name in verified.rows if name.startswith("api-")] == NAMES
     assert {name: row for name, row in verified.rows.items() if name in NAMES and row["status"] != "pass"} == {}
     assert verified.code == 0
