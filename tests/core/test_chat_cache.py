@@ -18,6 +18,7 @@ import orjson
 import pytest
 
 from chatstore_cli import ChatstoreError, LocalChatCache
+from chatstore_cli.core.chat_cache import _STRIPES
 from chatstore_cli.domain.errors import BadValue, NotRecorded
 from chatstore_cli.files.session_names import journal_path
 from tests.journals import START, as_line, record
@@ -397,11 +398,12 @@ def test_a_session_that_was_pushed_out_while_it_was_written_to_is_counted_once(
 ) -> None:
     cache = cached(max_sessions=1)
     cache.record_chat_event("s1", "user", "first")
+    other = next(f"o{number}" for number in range(100) if hash(f"o{number}") % _STRIPES != hash("s1") % _STRIPES)
     append = cache._journal.append
 
     def other_session_meanwhile(session_id: str, line: bytes) -> Any:
         monkeypatch.undo()
-        cache.record_chat_event("s2", "user", "x" * 1_000)
+        cache.record_chat_event(other, "user", "x" * 1_000)
         return append(session_id, line)
 
     monkeypatch.setattr(cache._journal, "append", other_session_meanwhile)

@@ -401,11 +401,11 @@ def test_a_batch_has_no_more_bytes_than_it_may_but_for_a_single_message(recordin
     assert sizes == [2, 1, 1, 1]
 
 
-def test_ten_thousand_sessions_of_one_message_each_come_back_in_one_reading_each(
-    recording: Callable[..., Recording],
+@pytest.mark.parametrize("count", [3_000, pytest.param(10_000, marks=pytest.mark.soak)])
+def test_thousands_of_sessions_of_one_message_each_come_back_in_one_reading_each(
+    recording: Callable[..., Recording], count: int
 ) -> None:
     made = recording(max_messages=10)
-    count = 10_000
     for number in range(count):
         made.record(f"s{number}")
     ids, lost = made.take_all()
