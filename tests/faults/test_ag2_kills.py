@@ -6,6 +6,7 @@ import json
 import random
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,9 @@ def story(document: dict[str, Any]) -> list[Any]:
 
 
 def check_rounds(run: Run, database: Any, rounds: int, seed: int) -> None:
+    began = time.perf_counter()
     assert run("whole", None) == {"killed": False, "code": 0}
+    takes = min(time.perf_counter() - began, 0.6)
     whole = story(database.chat_sessions.find_one({"chat_id": "whole"}))
     assert len(whole) == TURNS
     chance = random.Random(seed)
@@ -71,15 +74,15 @@ def check_rounds(run: Run, database: Any, rounds: int, seed: int) -> None:
     for number in range(rounds):
         chat_id = f"killed-{number}"
         for _ in range(chance.randint(1, 3)):
-            kills += run(chat_id, chance.uniform(0.0, 0.25))["killed"]
+            kills += run(chat_id, chance.uniform(0.0, takes * 0.7))["killed"]
             document = database.chat_sessions.find_one({"chat_id": chat_id})
             lengths.add(len(document["messages"]) if document else None)
         assert run(chat_id, None) == {"killed": False, "code": 0}
         document = database.chat_sessions.find_one({"chat_id": chat_id})
         assert story(document) == whole
         assert (document["status"], "expected_echo" in document) == (1, False)
-    assert kills >= rounds // 2
-    assert len(lengths) > 2, lengths
+    assert kills >= rounds // 4, "the chats were over before they were killed"
+    assert len(lengths) > 2, f"all were killed at one place: {lengths}"
 
 
 def test_a_chat_killed_at_random_instants_and_resumed_is_the_chat_that_nobody_killed(run: Run, database: Any) -> None:
