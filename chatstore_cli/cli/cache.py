@@ -76,16 +76,20 @@ def prune(
     Every line is compared with the database, whatever the ledger says. A journal with a line that is not stored, cannot
     be stored or is not finished stays, and so does one that is written to meanwhile. Lines that the database has deleted
     since, because their time was over, count as stored where the ledger knows that they were. Needs the folder's lock:
-    stop its worker first. Says what goes, and removes nothing without --yes.
+    stop its worker first. Says what goes, and removes nothing without --yes. A row's action is keep, prune (it would be
+    removed) or pruned (it was).
     """
-    from chatstore_cli.core.pruning import PruneRules, carry_out, in_words, plan_pruning
+    from chatstore_cli.core.pruning import PruneRules, carry_out, done_in_words, in_words, plan_pruning
     from chatstore_cli.domain.times import read_when, utc_now
     from chatstore_cli.render.cache_rows import FATE_COLUMNS, fate_row
     from chatstore_cli.wiring.journals import prunable
 
     invocation = Invocation(context)
     now = utc_now()
-    rules = PruneRules(read_when(older_than, "--older-than", now), now, invocation.settings.mongo.ttl_days)
+    cutoff = read_when(older_than, "--older-than", now)
+    if cutoff > now:  # 0s is everything: nobody need make up a time to come for that
+        raise BadValue(name="--older-than", value=older_than, expected="a time that has passed")
+    rules = PruneRules(cutoff, now, invocation.settings.mongo.ttl_days)
     journals = prunable(invocation.settings, paths or [invocation.settings.mongo.cache.disk_path])
     if dry_run:
         invocation.say(f"Target: {invocation.stores.target} (dry run: nothing is removed)")
@@ -93,10 +97,13 @@ def prune(
         invocation.will_write()
     with journals.to_look_at() if dry_run else journals.to_prune("chatstore cache prune") as found:
         fates = plan_pruning(found, invocation.stores.message_store, rules)
-        if not dry_run and any(fate.prune for fate in fates):
+        planned = sum(fate.prune for fate in fates)
+        if not dry_run and planned:
             invocation.confirm(in_words(fates), yes=yes)
             fates = list(carry_out(fates, found, journals))
     invocation.emit(Listing(FATE_COLUMNS, map(fate_row, fates), empty="There is no journal there."))
+    if not dry_run and fates:
+        invocation.say(done_in_words(fates, planned) if planned else "Nothing was removed: every journal stays.")
 
 
 @command(

@@ -314,7 +314,8 @@ class Follower:
                 f"Flushed {result.stored}/{waited} chat messages to Mongo ({seconds * 1000:.0f} ms).", logging.INFO
             )
         if result.quarantined:
-            self._tell(f"{result.quarantined:,} lines are in quarantine: chatstore cache quarantine list")
+            lines = "1 line is" if result.quarantined == 1 else f"{result.quarantined:,} lines are"
+            self._tell(f"{lines} in quarantine: chatstore cache quarantine list")
         if result.lines:
             self._on_round(result)
 

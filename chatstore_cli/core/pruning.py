@@ -62,8 +62,12 @@ def carry_out(fates: Iterable[Fate], journals: Sequence[Prunable], remover: Jour
     """Remove what is to go; one that has changed since it was looked at stays, and its fate says so."""
     by_name = {journal.name: journal for journal in journals}
     for fate in fates:
-        why_not = remover.remove(by_name[fate.journal]) if fate.prune else None
-        yield fate if why_not is None else replace(fate, prune=False, reason=why_not)
+        if not fate.prune:
+            yield fate
+        elif (why_not := remover.remove(by_name[fate.journal])) is None:
+            yield replace(fate, pruned=True)
+        else:
+            yield replace(fate, prune=False, reason=why_not)
 
 
 def _why_not_looked_at(journal: Prunable, rules: PruneRules) -> str | None:
@@ -121,20 +125,32 @@ class _Proof:
         if at.latest > format_instant(self._rules.cutoff):
             return f"its newest line is of {at.latest[:19].replace('T', ' ')} UTC"
         if missing := self._missing[at.number]:
-            return f"{missing:,} lines are not stored"
+            return f"{_lines_are(missing)} not stored"
         if at.newly_bad:
-            return f"{at.newly_bad:,} lines cannot be stored"
+            return f"{_lines(at.newly_bad)} cannot be stored"
         if at.bad:
-            return f"{at.bad:,} lines are in quarantine"
+            return f"{_lines_are(at.bad)} in quarantine"
         return "its last line is not finished" if at.pending or not at.ended else None
 
     def _proven(self, at: Pass) -> str:
         told = ["every line is stored" if at.lines else "it is empty"]
         if gone := self._gone[at.number]:
-            told.append(f"{gone:,} have expired since")
+            told.append(f"{gone:,} {'has' if gone == 1 else 'have'} expired since")
         if at.skipped:
-            told.append(f"{at.skipped:,} are of deleted sessions")
+            told.append(f"{at.skipped:,} {'is' if at.skipped == 1 else 'are'} of deleted sessions")
         return ", ".join(told)
+
+
+def _lines(count: int) -> str:
+    return "1 line" if count == 1 else f"{count:,} lines"
+
+
+def _lines_are(count: int) -> str:
+    return f"{_lines(count)} {'is' if count == 1 else 'are'}"
+
+
+def _journals(count: int) -> str:
+    return "1 journal" if count == 1 else f"{count:,} journals"
 
 
 def _known_up_to(source: Source, collection: str | None) -> float:
@@ -159,9 +175,17 @@ def _expired_before(rules: PruneRules) -> str:
 def in_words(fates: Sequence[Fate], most: int = 20) -> str:
     """The plan: what would be removed."""
     going = [fate for fate in fates if fate.prune]
-    lines = [f"  {fate.journal} ({fate.lines or 0:,} lines, {fate.bytes:,} bytes)" for fate in going[:most]]
+    lines = [f"  {fate.journal} ({_lines(fate.lines or 0)}, {fate.bytes:,} bytes)" for fate in going[:most]]
     if len(going) > most:
-        lines.append(f"  and {len(going) - most:,} more (--dry-run lists them all)")
+        lines.append(f"  … and {len(going) - most:,} more (--dry-run lists them all)")
     size = sum(fate.bytes for fate in going)
-    head = f"{len(going):,} of {len(fates):,} journals, {size:,} bytes, every line of them stored, would be removed:"
+    head = f"{len(going):,} of {_journals(len(fates))}, {size:,} bytes, every line of them stored, would be removed:"
     return "\n".join([head, *lines])
+
+
+def done_in_words(fates: Sequence[Fate], planned: int) -> str:
+    """What was removed; and how many of the `planned` journals stayed after all."""
+    gone = [fate for fate in fates if fate.pruned]
+    stayed = planned - len(gone)
+    told = f"Removed: {_journals(len(gone))}, {sum(fate.bytes for fate in gone):,} bytes."
+    return told + (f" {_journals(stayed)} stayed after all: REASON says why." if stayed else "")

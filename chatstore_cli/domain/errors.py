@@ -87,9 +87,13 @@ class BadConfig(WrongUse):
 
 
 class NeedsConfirmation(WrongUse):
-    """{what} Nothing was done."""
+    """{what}{end}Nothing was done."""
 
     kind = "needs_confirmation"
+
+    def __init__(self, *, what: str, hint: str | None = None) -> None:
+        """A plan of several lines (`what`) has the end of the message on a line of its own."""
+        super().__init__(what=what, end="\n" if "\n" in what else " ", hint=hint)
 
 
 class NotFound(ChatstoreError):

@@ -60,7 +60,10 @@ class FileState(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What becomes of one journal, and why. `lines` and `newest` are None where it was not read."""
+    """What becomes of one journal, and why. `lines` and `newest` are None where it was not read.
+
+    `prune`: it is to go; `pruned`: it has gone.
+    """
 
     journal: str
     session_id: str | None
@@ -69,3 +72,4 @@ class Fate:
     newest: str | None
     prune: bool
     reason: str
+    pruned: bool = False

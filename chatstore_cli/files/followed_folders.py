@@ -10,7 +10,7 @@ from pathlib import Path
 
 from chatstore_cli.core.flush_reading import Source
 from chatstore_cli.core.follow import Glance, Look
-from chatstore_cli.domain.errors import BadValue, ChatstoreError
+from chatstore_cli.domain.errors import BadValue, ChatstoreError, NotFound
 from chatstore_cli.files.folder_lock import FolderLock
 from chatstore_cli.files.journal_folders import is_journal_name, journals_below
 from chatstore_cli.files.journal_reader import JournalFile
@@ -25,7 +25,8 @@ _UNSETTLED = 2_000_000_000
 class FollowedFolders:
     """The journals that paths name, for as long as it is open. A path that is not there yet is made, as a folder.
 
-    One that has a journal's name is waited for as a file. Where a folder is removed, it is made and locked again.
+    Raises NotFound for one that has a journal's name: whoever names a file means one that is there. Where a folder is
+    removed, it is made and locked again.
     """
 
     def __init__(self, paths: Sequence[str], state_folder: str | None, command: str) -> None:
@@ -33,6 +34,9 @@ class FollowedFolders:
             raise BadValue(name="PATH", value="-", expected="a folder or a file: standard input cannot be followed")
         wanted: dict[Path, set[Path] | None] = {}
         for path in map(Path, paths):
+            if is_journal_name(path.name) and not os.path.lexists(path):
+                hint = "To follow journals that are still to be made, give their folder."
+                raise NotFound(kind_of_thing="journal file", name=str(path), where="", hint=hint)
             if path.is_dir() or not (path.exists() or is_journal_name(path.name)):
                 wanted[path.resolve()] = None
             else:

@@ -34,7 +34,7 @@ def fate_row(fate: Fate) -> dict[str, Any]:
         "lines": fate.lines,
         "bytes": fate.bytes,
         "newest": _instant(fate.newest),
-        "action": "prune" if fate.prune else "keep",
+        "action": "pruned" if fate.pruned else "prune" if fate.prune else "keep",
         "reason": fate.reason,
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import gzip
 import json
@@ -103,8 +104,8 @@ def test_each_journal_is_told_what_becomes_of_it_and_why(chatstore: Chatstore, d
     assert kept.pop("young.jsonl").startswith("its newest line is of 20")
     assert "cut off" in kept.pop("cut.jsonl.gz")
     assert kept == {
-        "bad.jsonl": "1 lines are in quarantine",
-        "worse.jsonl": "1 lines cannot be stored",
+        "bad.jsonl": "1 line is in quarantine",
+        "worse.jsonl": "1 line cannot be stored",
         "torn.jsonl": "its last line is not finished",
         "missing.jsonl": "2 lines are not stored",
         "link.jsonl": "a symbolic link",
@@ -125,12 +126,13 @@ def test_each_journal_is_told_what_becomes_of_it_and_why(chatstore: Chatstore, d
     assert sorted(file.name for file in folder.iterdir()) == before
 
     told = prune(chatstore, "--yes")
-    gone = {name for name, item in told.items() if item["action"] == "prune"}
+    assert {item["action"] for item in told.values()} == {"pruned", "keep"}
+    gone = {name for name, item in told.items() if item["action"] == "pruned"}
     assert gone == {"stored.jsonl", "stored.jsonl.1", "packed.jsonl.2.gz", "empty.jsonl"}
     assert sorted(file.name for file in folder.iterdir()) == [name for name in before if name not in gone]
     assert (folder.parent / "outside.jsonl").exists()
     assert chatstore("flush-cache", folder / "missing.jsonl").code == 0
-    assert "missing.jsonl" in {name for name, item in prune(chatstore, "--yes").items() if item["action"] == "prune"}
+    assert "missing.jsonl" in {name for name, item in prune(chatstore, "--yes").items() if item["action"] == "pruned"}
 
 
 def test_a_table_and_wrong_use(chatstore: Chatstore, database: Documents, folder: Path, tmp_path: Path):
@@ -146,6 +148,7 @@ def test_a_table_and_wrong_use(chatstore: Chatstore, database: Documents, folder
     ]  # fmt: skip
     assert outcome.err.endswith("(dry run: nothing is removed)\n")
     for arguments, code, message in (
+        (["--older-than", "2099-01-01", "--yes"], 2, "a time that has passed"),
         (["--older-than", "soon"], 2, "--older-than: 'soon' is not a time"),
         ([], 2, "--older-than"),
         (["--older-than", "30d", "--read-only"], 4, "--read-only"),
@@ -159,12 +162,28 @@ def test_a_table_and_wrong_use(chatstore: Chatstore, database: Documents, folder
     assert (folder / "s1.jsonl").exists()
 
 
+def test_the_plan_the_removal_and_nothing_to_remove_are_said(chatstore: Chatstore, database: Documents, folder: Path):
+    size = old_journal(folder / "s1.jsonl", of(40)).stat().st_size
+    assert chatstore("flush-cache").code == 0
+    plan = chatstore("cache", "prune", "--older-than", "30d")
+    assert plan.code == 2
+    *_, last_journal, end = plan.err.splitlines()
+    assert last_journal.endswith(f"s1.jsonl (1 line, {size} bytes)")
+    assert end == "Nothing was done. To go on, run it again with --yes."
+    nothing = chatstore("cache", "prune", "--older-than", "60d", "--yes")
+    assert nothing.err.endswith("\nNothing was removed: every journal stays.\n")
+    done = chatstore("cache", "prune", "--older-than", "0s", "--yes")
+    assert done.code == 0
+    assert done.err.endswith(f"\nRemoved: 1 journal, {size} bytes.\n")
+    assert list(folder.glob("*.jsonl")) == []
+
+
 def test_a_link_that_is_named_is_not_followed(chatstore: Chatstore, database: Documents, folder: Path):
     real = old_journal(folder / "s1.jsonl", of(40))
     assert chatstore("flush-cache").code == 0
     (folder.parent / "named.jsonl").symlink_to(real)
     assert prune(chatstore, folder.parent / "named.jsonl", "--yes")["named.jsonl"]["reason"] == "a symbolic link"
-    assert prune(chatstore, real, "--yes")["s1.jsonl"]["action"] == "prune"
+    assert prune(chatstore, real, "--yes")["s1.jsonl"]["action"] == "pruned"
     assert not real.exists()
 
 
@@ -178,7 +197,7 @@ def test_while_a_worker_follows_the_folder_nothing_is_pruned(chatstore: Chatstor
         assert f"chatstore worker (process {worker.process.pid} on " in error["message"]
         assert prune(chatstore, "--dry-run")["s1.jsonl"]["action"] == "prune"
         assert worker.end() == 0
-    assert prune(chatstore, "--yes")["s1.jsonl"]["action"] == "prune"
+    assert prune(chatstore, "--yes")["s1.jsonl"]["action"] == "pruned"
     assert list(folder.glob("*.jsonl")) == []
 
 
@@ -202,10 +221,10 @@ def test_what_the_database_deleted_since_counts_only_where_the_ledger_knows_of_i
     old_journal(tmp_path / "s1.jsonl", of(50), of(45, 1), of(31, 2))
     flush(connection, tmp_path)
     database[COLLECTION].delete_one({"text": "message 0"})  # as its TTL index does
-    assert fate_of(connection, tmp_path) == (True, "every line is stored, 1 have expired since")
+    assert fate_of(connection, tmp_path) == (True, "every line is stored, 1 has expired since")
     database[COLLECTION].delete_many({})
     assert fate_of(connection, tmp_path) == (True, "every line is stored, 3 have expired since")
-    assert fate_of(connection, tmp_path, ttl_days=35) == (False, "1 lines are not stored")  # deleted before its time
+    assert fate_of(connection, tmp_path, ttl_days=35) == (False, "1 line is not stored")  # deleted before its time
     assert fate_of(connection, tmp_path, ttl_days=0) == (False, "3 lines are not stored")
     forget(tmp_path)
     assert fate_of(connection, tmp_path) == (False, "3 lines are not stored")
@@ -219,7 +238,7 @@ def test_lines_behind_what_the_ledger_knows_have_to_be_in_the_database(
     with journal.open("ab") as stream:
         stream.write(as_lines([of(48, 2)]))
     age(journal, 40)
-    assert fate_of(connection, tmp_path) == (False, "1 lines are not stored")
+    assert fate_of(connection, tmp_path) == (False, "1 line is not stored")
 
 
 def test_a_ledger_of_another_file_or_of_a_dropped_collection_proves_nothing(
@@ -230,11 +249,11 @@ def test_a_ledger_of_another_file_or_of_a_dropped_collection_proves_nothing(
     database[COLLECTION].delete_many({})
     assert fate_of(connection, tmp_path)[0]
     old_journal(tmp_path / "other", of(50, 7)).replace(journal)
-    assert fate_of(connection, tmp_path) == (False, "1 lines are not stored")
+    assert fate_of(connection, tmp_path) == (False, "1 line is not stored")
     flush(connection, tmp_path)
     assert fate_of(connection, tmp_path)[0]
     database[COLLECTION].drop()
-    assert fate_of(connection, tmp_path) == (False, "1 lines are not stored")
+    assert fate_of(connection, tmp_path) == (False, "1 line is not stored")
 
 
 def test_lines_of_sessions_deleted_on_purpose_are_dealt_with(
@@ -243,7 +262,7 @@ def test_lines_of_sessions_deleted_on_purpose_are_dealt_with(
     old_journal(tmp_path / "s1.jsonl", of(40), of(40, 1, session="s2"))
     flush(connection, tmp_path)
     assert chatstore("sessions", "delete", "s1", "--yes").code == 0
-    assert fate_of(connection, tmp_path) == (True, "every line is stored, 1 are of deleted sessions")
+    assert fate_of(connection, tmp_path) == (True, "every line is stored, 1 is of deleted sessions")
 
 
 def test_rows_that_the_application_stored_itself_prove_it_too(
@@ -252,7 +271,7 @@ def test_rows_that_the_application_stored_itself_prove_it_too(
     lines = [of(40), of(40), of(39, 1)]
     old_journal(tmp_path / "s1.jsonl", *lines)
     database[COLLECTION].insert_many({**line, "_id": ObjectId()} for line in lines[1:])
-    assert fate_of(connection, tmp_path) == (False, "1 lines are not stored")
+    assert fate_of(connection, tmp_path) == (False, "1 line is not stored")
     database[COLLECTION].insert_one({**lines[0], "_id": ObjectId()})
     assert fate_of(connection, tmp_path) == (True, "every line is stored")
 
@@ -268,7 +287,7 @@ def test_a_message_id_that_is_stored_with_other_content_proves_nothing(connectio
     old_journal(tmp_path / "s2.jsonl", of(40, message_id="m", text="another"))
     flush(connection, tmp_path)
     old_journal(tmp_path / "s1.jsonl", of(40, message_id="m"))
-    assert fate_of(connection, tmp_path) == (False, "1 lines cannot be stored")
+    assert fate_of(connection, tmp_path) == (False, "1 line cannot be stored")
 
 
 # --- removing --------------------------------------------------------------------------------------------------------
@@ -434,4 +453,7 @@ def test_the_plan_in_words_is_bounded() -> None:
     lines = pruning.in_words(fates).splitlines()
     assert lines[0] == "50 of 50 journals, 5,000 bytes, every line of them stored, would be removed:"
     assert len(lines) == 22
-    assert lines[-1] == "  and 30 more (--dry-run lists them all)"
+    assert lines[-1] == "  … and 30 more (--dry-run lists them all)"
+    done = [dataclasses.replace(fate, pruned=number > 0) for number, fate in enumerate(fates)]
+    told = "Removed: 49 journals, 4,900 bytes. 1 journal stayed after all: REASON says why."
+    assert pruning.done_in_words(done, 50) == told

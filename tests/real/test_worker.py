@@ -99,7 +99,7 @@ def test_a_line_that_is_written_in_pieces_is_stored_once_it_is_whole(
 def test_a_bad_line_is_said_and_kept_and_ends_nothing(chatstore: Chatstore, database: Documents, folder: Path):
     write_journal(folder / "s1.jsonl", [record(0), {"bad": True}])
     with running_worker(chatstore, "-o", "jsonl") as worker:
-        worker.wait_until_it_said("[CHAT WORKER] 1 lines are in quarantine: chatstore cache quarantine list")
+        worker.wait_until_it_said("[CHAT WORKER] 1 line is in quarantine: chatstore cache quarantine list")
         append(folder / "s1.jsonl", record(1))
         wait_until_stored(database, wanted_of([record(0), record(1)]))
         assert worker.end() == 0
@@ -144,10 +144,17 @@ def test_a_session_that_is_deleted_on_purpose_stays_deleted(chatstore: Chatstore
         assert worker.end() == 0
 
 
-def test_named_journals_alone_are_followed_also_one_that_is_not_there_yet(
+def test_named_journals_alone_are_followed_and_one_that_is_not_there_is_said(
     chatstore: Chatstore, database: Documents, tmp_path: Path
 ):
     write_journal(tmp_path / "j" / "other.jsonl", [record(9, session="other")])
+    (tmp_path / "j" / "s1.jsonl").touch()
+    missing = chatstore("worker", tmp_path / "j" / "s1.jsonl", tmp_path / "k" / "s2.jsonl")
+    assert missing.code == 3
+    assert "No journal file" in missing.err
+    assert "give their folder" in missing.err
+    assert not (tmp_path / "k").exists()
+    write_journal(tmp_path / "k" / "s2.jsonl", [])
     with running_worker(chatstore, tmp_path / "j" / "s1.jsonl", tmp_path / "k" / "s2.jsonl") as worker:
         worker.wait_until_it_follows()
         write_journal(tmp_path / "k" / "s2.jsonl", [record(1, session="s2")])
