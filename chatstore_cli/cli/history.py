@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from chatstore_cli.domain.history import JournalTail
 
 app = single()
+_GIVE_ACCESS = "Give access to it: what is not stored yet is only there."
 
 
 @command(
@@ -35,7 +36,8 @@ def history(
     Each message is shown once, in order: from the cache where its journal has it, and whether MongoDB has it too. With
     -o json, `counts` says how many are shown of each source, `not_persisted` how many MongoDB does not have, and
     `last_persisted_at` the time of the newest message that it has. Where MongoDB cannot be reached, the cache's copy is
-    shown, and this ends with 5; with mongo.enabled: false it is all that was asked for.
+    shown, and this ends with 5; with mongo.enabled: false it is all that was asked for. Where the journal cannot be read,
+    MongoDB's copy is shown, and this ends with 1.
     """
     from chatstore_cli.render.history_rows import history_listing, summary
     from chatstore_cli.wiring.history import session_history
@@ -46,14 +48,19 @@ def history(
         passed_over = f"damaged lines: {tail.damaged:,}, lines of other sessions: {tail.of_others:,}"
         invocation.explain(f"Passed over in the journal: {passed_over}.")
     if not found.messages:
-        raise found.failure or _not_found(found, tail, session_id)
-    shown = found.to_dict()
+        if tail.failure is not None and found.failure is not None:
+            invocation.say(f"MongoDB could not be asked either: {found.failure.message}")
+        raise _with_hint(tail.failure) or found.failure or _not_found(found, tail, session_id)
+    shown = {"session_id": session_id} | found.to_dict()
     invocation.emit(history_listing(shown))
     if found.deleted and tail.messages:
         invocation.say("The session was deleted on purpose: what its journal still holds is left out.")
     if found.failure is not None:
         raise _cache_alone(found.failure)
     invocation.say(summary(shown))
+    if tail.failure is not None:
+        what = f"The journal could not be read, so this is MongoDB's copy alone: {tail.failure.message}"
+        raise ChatstoreError(what=what, hint=tail.failure.hint or _GIVE_ACCESS)
 
 
 def _not_found(found: ChatHistory, tail: JournalTail, session_id: str) -> ChatstoreError:
@@ -68,6 +75,12 @@ def _not_found(found: ChatHistory, tail: JournalTail, session_id: str) -> Chatst
     elif tail.damaged:
         hint = f"Its journal holds {tail.damaged:,} damaged lines and no other; see chatstore cache quarantine list."
     return NotFound(kind_of_thing="session", name=session_id, where=where, hint=hint)
+
+
+def _with_hint(failure: ChatstoreError | None) -> ChatstoreError | None:
+    if failure is not None:
+        failure.hint = failure.hint or _GIVE_ACCESS
+    return failure
 
 
 def _cache_alone(failure: ChatstoreError) -> ChatstoreError:

@@ -188,7 +188,9 @@ class ApplicationChecks:
         """Cache and worker say what they did."""
         run = self._run
         if run.log is None:
-            return skipped("no log file was given", "--log FILE names a file that the application, or its worker, logs to.")
+            return skipped(
+                "no log file was given", "--log FILE names a file that the application, or its worker, logs to."
+            )
         if (sent := run.over(POST)) is None:
             return skipped(_NOTHING_WRITTEN if run.read_only else _NONE_WAS_TAKEN)
         log, lines = run.log, list[str]()

@@ -191,17 +191,19 @@ class DatabaseChecks:
     def document_sizes(self) -> Verdict:
         """No document comes near the 16 MiB at which MongoDB refuses it."""
         specs = (spec for wanted in self.database.index_specs().values() for spec in wanted)
-        looked_at, large = 0, []
+        looked_at, large, splittable = 0, [], False
         for collection in dict.fromkeys(spec.collection for spec in specs):
             found = self.database.document_samples.sizes(collection, LARGE_DOCUMENT)
             if found is None:
                 return self._too_slow(collection)
             looked_at += found.looked_at
             large += [f"{name} in {where}: {size / 2**20:.1f} MiB" for where, name, size in found.large]
+            splittable |= bool(found.large) and collection == self.sessions_collection
         if large:
-            return warned(
-                f"above half of 16 MiB: {_few(large)}", "At 16 MiB no message can be added: chatstore sessions split."
-            )
+            hint = "MongoDB refuses what has 16 MiB: see what makes these messages so large."
+            if splittable:
+                hint = "At 16 MiB no message can be added: chatstore sessions split."
+            return warned(f"above half of 16 MiB: {_few(large)}", hint)
         return passed(f"none above half of 16 MiB among {looked_at:,} looked at")
 
     def _ttl_specs(self) -> list[IndexSpec]:

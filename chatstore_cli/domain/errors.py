@@ -53,6 +53,9 @@ EXIT_MEANINGS: dict[ExitCode, str] = {
 }
 
 
+_LONGEST_ID_SHOWN = 100
+
+
 class ChatstoreError(Exception):
     """{what}"""
 
@@ -101,6 +104,12 @@ class NotFound(ChatstoreError):
 
     exit_code = ExitCode.NOT_FOUND
     kind = "not_found"
+
+    def __init__(self, *, kind_of_thing: str, name: str, where: str, hint: str | None = None) -> None:
+        """The id of a session is whatever was typed: of a long one the beginning is enough to know it by."""
+        if kind_of_thing == "session" and len(name) > _LONGEST_ID_SHOWN:
+            name = f"{name[:_LONGEST_ID_SHOWN]}…"
+        super().__init__(kind_of_thing=kind_of_thing, name=name, where=where, hint=hint)
 
 
 class NotAllowed(ChatstoreError):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
+from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.storing import Content, StoredContent
 
@@ -21,13 +22,14 @@ class JournalTail:
     """The newest messages of a session: a list for each of its journals, oldest file and oldest line first.
 
     A message's `sequence` is its line's number where the journal was read to its beginning, else None. `damaged` lines
-    and those `of_others` (sessions) were passed over. `complete`: nothing was left unread.
+    and those `of_others` (sessions) were passed over. `complete`: nothing was left unread. `failure`: why none was read.
     """
 
     journals: list[list[Message]] = field(default_factory=list)
     damaged: int = 0
     of_others: int = 0
     complete: bool = True
+    failure: ChatstoreError | None = None
 
     @property
     def messages(self) -> int:

@@ -15,11 +15,17 @@ if TYPE_CHECKING:
 def session_history(stores: Stores, session_id: str, limit: int) -> tuple[ChatHistory, JournalTail]:
     """The history, and what was read for it of the journals in mongo.cache.disk_path.
 
-    The journals come first: what a worker stores meanwhile is then in both, and recognised, and never in neither.
+    The journals come first: what a worker stores meanwhile is then in both, and recognised, and never in neither. Where
+    they cannot be read, `failure` of the second says why, and MongoDB is asked all the same.
     """
     from chatstore_cli.core.history import history_of
+    from chatstore_cli.domain.errors import ChatstoreError
+    from chatstore_cli.domain.history import JournalTail
 
-    tail = journal_tail(Path(stores.settings.mongo.cache.disk_path), session_id, limit)
+    try:
+        tail = journal_tail(Path(stores.settings.mongo.cache.disk_path), session_id, limit)
+    except ChatstoreError as error:
+        tail = JournalTail(complete=False, failure=error)
 
     def storage() -> MongoHistory:
         return stored_history(stores)

@@ -28,6 +28,7 @@ class Journals:
 
         self._state_folder = settings.state.folder
         self._found = find_journals(paths)
+        self._whole = {Path(path).resolve() for path in paths if path != "-" and Path(path).is_dir()}
 
     @property
     def total_bytes(self) -> int:
@@ -106,10 +107,23 @@ class Journals:
             oldest_not_persisted=found.oldest,
             to_quarantine=found.to_quarantine,
             torn=found.torn,
-            quarantined=sum(1 for _ in self.quarantined()),
+            quarantined=self._quarantined_of_them(),
             worker=next(filter(None, map(holder_of, remembering)), None),
         )
         return CacheLook(status, [error for error in (away, *found.unreadable) if error is not None])
+
+    def _quarantined_of_them(self) -> int:
+        """How many lines are in quarantine: of whole folders all, of others those of the journals that were named."""
+        from chatstore_cli.files.quarantine import Quarantine, source_shown
+        from chatstore_cli.files.state import existing_folders
+
+        count = 0
+        for folder, journals in self._found.items():
+            named = {source_shown(journal.name) for journal in journals}
+            for remembering in existing_folders(folder, self._state_folder):
+                lines = Quarantine(remembering).lines()
+                count += sum(1 for line in lines if folder in self._whole or line.source in named)
+        return count
 
     @contextmanager
     def to_flush(self, command: str) -> Iterator[list[Source]]:

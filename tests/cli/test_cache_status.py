@@ -65,6 +65,17 @@ def test_what_is_not_stored_is_counted_and_its_oldest_named(chatstore: Chatstore
     assert (row["to_quarantine"], row["torn"], row["quarantined"]) == (0, 1, 2)
 
 
+def test_of_a_named_journal_only_its_own_lines_in_quarantine_are_counted(
+    chatstore: Chatstore, database: Documents, folder: Path
+):
+    write_journal(folder / "other.jsonl", [record(1, session="other"), {"bad": 1}, {"bad": 2}])
+    assert chatstore("flush-cache").code == 7
+    assert status_of(chatstore)[0]["quarantined"] == 3
+    assert status_of(chatstore, folder / "other.jsonl")[0]["quarantined"] == 2
+    assert status_of(chatstore, folder / "other.jsonl", folder / "s1.jsonl")[0]["quarantined"] == 3
+    assert status_of(chatstore, folder / "s1.jsonl.1")[0]["quarantined"] == 0
+
+
 def test_with_the_ledger_only_new_lines_are_read(chatstore: Chatstore, database: Documents, folder: Path):
     """Seen by a line that was spoilt in its middle after it was stored: the fingerprints do not tell, and it is not read."""
     journal = write_journal(folder / "long.jsonl", [record(number, session="long") for number in range(200)])

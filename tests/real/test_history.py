@@ -314,13 +314,35 @@ def test_a_journal_with_nothing_but_damage_is_no_session_and_that_is_said(chatst
     assert "1 damaged line" in outcome.err
 
 
+def test_where_the_journal_cannot_be_read_mongodbs_copy_is_shown_and_it_ends_with_1(
+    chatstore: Chatstore, connection: Connection
+):
+    path = journal(chatstore, [record(0), record(1)])
+    _flushed(connection, path.parent)
+    path.parent.rename(path.parent.with_name("moved"))
+    path.parent.write_text("a file")  # as root, nothing is unreadable for its mode
+    asked = ask(chatstore, code=1)
+    assert asked.texts == ["message 0", "message 1"]
+    assert asked.answer["session_id"] == "s1"
+    last = asked.outcome.err.splitlines()[-1]
+    assert "MongoDB's copy alone" in last
+    assert "Give access to it" in last
+
+
+def test_a_long_id_that_nobody_knows_is_cut_in_what_is_said(chatstore: Chatstore):
+    outcome = chatstore("history", "a" * 1_200)
+    assert outcome.code == 3
+    assert f"No session '{'a' * 100}…' in" in outcome.err
+    assert len(outcome.err) < 300
+
+
 def test_a_journal_folder_that_is_none_is_named(chatstore: Chatstore):
     place = chatstore.folder / JOURNALS
     place.parent.mkdir(parents=True)
     place.write_text("a file")
     outcome = chatstore("history", "s1")
     assert outcome.code == 1
-    assert f"{JOURNALS}: Not a directory" in outcome.err
+    assert f"{JOURNALS}: Not a directory. Give access to it" in outcome.err
 
 
 def test_large_messages_are_shown_whole(chatstore: Chatstore, store: Store):

@@ -249,6 +249,15 @@ def test_a_document_above_half_of_the_limit_is_a_warning_that_names_it(chatstore
     row = one(chatstore, "document-sizes")
     assert row["status"] == "warn"
     assert "large in chat_sessions: 9.0 MiB" in row["detail"]
+    assert "sessions split" in row["hint"]
+
+
+def test_a_large_flat_message_is_not_told_to_be_split(chatstore, database):
+    database["chat_messages"].insert_one({"_id": "long", "session_id": "s1", "text": "x" * (9 * 2**20)})
+    row = one(chatstore, "document-sizes")
+    assert row["status"] == "warn"
+    assert "sessions split" not in row["hint"]
+    assert "16 MiB" in row["hint"]
 
 
 def test_of_a_large_collection_only_a_sample_is_looked_at(chatstore, database):
