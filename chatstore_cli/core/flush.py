@@ -11,10 +11,10 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 
+from chatstore_cli.core.flush_options import FlushOptions as FlushOptions  # whoever makes a Flush needs both
 from chatstore_cli.core.flush_reading import Batch, Pass, Reader, Source
-from chatstore_cli.core.flush_storing import Storer, StoringRules
+from chatstore_cli.core.flush_storing import Storer
 from chatstore_cli.core.patience import Answer, Patience
 from chatstore_cli.core.tally import CountOnDisk, OutOfOrder, WindowedCount
 from chatstore_cli.domain.errors import ChatstoreError, Interrupted
@@ -24,33 +24,10 @@ from chatstore_cli.domain.times import Clock, utc_now
 
 STORING_THREADS = 2
 _SECONDS_BETWEEN_POSITIONS = 1.0
+_MOST_PREPARATIONS = 3
 _BATCH = 2_500
 _BATCH_BYTES = 4 * 1024 * 1024
 """How much is stored together: that many messages, or the block of 1 MiB (or one longer line) that passes these bytes."""
-
-
-@dataclass(frozen=True)
-class FlushOptions:
-    """What to flush and how. `timeout` is in seconds: how long one outage of the database may last.
-
-    A database that is away already when it begins is waited for only with `waits_at_start`.
-    """
-
-    rules: StoringRules = field(default_factory=StoringRules)
-    session: str | None = None
-    ignore_ledger: bool = False
-    timeout: float = 60.0
-    waits_at_start: bool = False
-
-    @property
-    def reads_ledger(self) -> bool:
-        """Whether lines are passed over that the ledger knows: not where every line is to be looked at."""
-        return self.session is None and not self.ignore_ledger
-
-    @property
-    def writes_ledger(self) -> bool:
-        """Whether positions are remembered: not where only some of the lines are stored, or none."""
-        return self.session is None and not self.rules.dry_run
 
 
 class _Stopped(Exception):
@@ -178,11 +155,17 @@ class Flush:
         def ask(question: Callable[[], Answer]) -> Answer:
             return self._patience.answer(question)[0] if self._options.waits_at_start else question()
 
+        def prepare() -> list[str]:
+            return self._store.prepare(made_anew=self._options.made_anew)
+
         try:
-            if not self._options.rules.dry_run:
-                for done in ask(self._store.prepare):
-                    self._say(done)
-            self.collection = ask(self._store.collection_id)
+            for _ in range(_MOST_PREPARATIONS):  # it may be dropped right after it was prepared
+                if not self._options.rules.dry_run:
+                    for done in ask(prepare):
+                        self._say(done)
+                self.collection = ask(self._store.collection_id)
+                if self.collection is not None or self._options.rules.dry_run:
+                    return
         except KeyboardInterrupt:
             raise Interrupted(what="Nothing was stored yet. Run the same command again to go on.") from None
 

@@ -249,12 +249,15 @@ class Storer(Generic[Some]):
             identities = [entry.identity for entry in inserted.duplicates]
             places = self._patience.answer(lambda: self._store.stored_places(identities))[0]
         ours: set[str] = set()
+        vanished: list[Entry] = []
         for entry in inserted.duplicates:
-            if not entry.key and not _is_content_of(entry, contents.get(entry.identity)):
+            if not entry.key and entry.identity not in contents:
+                vanished.append(entry)  # its row was removed, or the collection dropped, in that moment
+            elif not entry.key and not _is_content_of(entry, contents[entry.identity]):
                 self._refuse_other_content(passes[entry.source], entry)
             elif places.get(entry.identity) == entry.number:
                 ours.add(entry.identity)
-        return len(ours)
+        return len(ours) + (self._insert(vanished, passes) if vanished else 0)
 
     def _contents_of(self, named: list[Entry]) -> dict[str, Content]:
         if not named:

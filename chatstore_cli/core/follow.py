@@ -117,6 +117,7 @@ class Follower:
         self._patience = Patience(rules.timeout, say=self._tell_of_outage, pause=self._stopping.wait)
         self._flush: Flush | None = None
         self._collection: str | None = None
+        self._looked = self._made_anew = False
         self._seen: dict[str, int] = {}
         self._failed: dict[str, _Failed] = {}
         self._told: dict[str, float] = {}
@@ -198,7 +199,8 @@ class Follower:
         if collection != self._collection:  # dropped, or there for the first time: whatever was stored is not in it
             self._seen.clear()
             self._failed.clear()
-        self._collection = collection
+            self._made_anew = self._looked
+        self._collection, self._looked = collection, True
         self._seen = {name: state for name, state in self._seen.items() if name in look.journals}
         self._unfinished = {name: count for name, count in self._unfinished.items() if name in look.journals}
         self._look_at_failed(look)
@@ -223,7 +225,7 @@ class Follower:
 
     def _flush_round(self, due: list[str], look: Look) -> None:
         began = self._monotonic()
-        options = FlushOptions(rules=self._rules.storing, waits_at_start=True)
+        options = FlushOptions(rules=self._rules.storing, waits_at_start=True, made_anew=self._made_anew)
         flush = Flush(self._store, options, clock=self._clock, say=self._tell_of_flush, patience=self._patience)
         self._flush = flush
         if self._stopping.is_set():  # before anybody could stop this one
@@ -246,6 +248,7 @@ class Follower:
             return
         if flush.collection != self._collection and len(due) < len(look.journals):
             self._seen.clear()  # it was made or dropped in between: the others are not in it
+        self._made_anew = flush.collection != self._collection
         self._collection = flush.collection
         for name in due:
             glance = look.journals[name]

@@ -25,11 +25,11 @@ class WatchedStore:
     def __getattr__(self, name: str) -> Callable[..., Any]:
         question = getattr(self._store, name)
 
-        def ask(*arguments: Any) -> Any:
+        def ask(*arguments: Any, **named: Any) -> Any:
             key = object()
             self._asked[key] = self._monotonic()
             try:
-                answer = question(*arguments)
+                answer = question(*arguments, **named)
             finally:
                 del self._asked[key]
             self._answered()

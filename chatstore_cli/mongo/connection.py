@@ -35,6 +35,7 @@ _TOO_SLOW = {50, 262}
 _CONFLICTS = {85, 86, 11000}
 RETRYABLE_CODES = {6, 7, 89, 91, 112, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436, 64, 100}
 RETRYABLE_CODES |= {43, 94, 133, 134, 175, 237}  # a cursor or a plan that a restart took, a node that is starting
+RETRYABLE_CODES |= {215}  # the database is being dropped just now
 RETRYABLE_CODES |= {50736, 50737, 50738}  # a cursor and its continuation went over connections of before and after it
 
 

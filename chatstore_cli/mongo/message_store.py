@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import bson
@@ -56,11 +56,12 @@ class MongoMessageStore:
                 return str(found["info"]["uuid"])
         return None
 
-    def prepare(self) -> list[str]:
+    def prepare(self, *, made_anew: bool = False) -> list[str]:
         """Make sure that the collection exists and that looking up its sessions is cheap; says what was done.
 
-        A new collection gets every index of its layout: with no documents, a TTL index can delete none. An existing
-        one gets only the index that looking up sessions needs, and only while it is small; else that is said.
+        A new collection gets every index of its layout: with no documents, a TTL index can delete none; and so does one
+        that storing has just made again (`made_anew`), as long as nothing in it has expired. An existing one gets only
+        the index that looking up sessions needs. Both only while it is small; else that is said.
         """
         with driver_errors(f"preparing {self._name}"):
             existing = self._messages.index_information()
@@ -68,8 +69,13 @@ class MongoMessageStore:
                 self._create(self._index_specs)
                 return [f"Created collection {self._name} with its indexes."]
             keyed = {tuple((field, int(order)) for field, order in _keys(known)) for known in existing.values()}
-            wanted = [spec for spec in self._index_specs if spec.keys[0][0] == "session_id" and spec.keys not in keyed]
-            if not wanted or any(keys[0][0] == "session_id" for keys in keyed):
+            missing = [spec for spec in self._index_specs if spec.keys not in keyed]
+            wanted = [spec for spec in missing if spec.keys[0][0] == "session_id"]
+            if made_anew and len(existing) == 1:
+                wanted = [spec for spec in missing if not self._would_delete(spec)]
+            elif any(keys[0][0] == "session_id" for keys in keyed):
+                return []
+            if not wanted:
                 return []
             if self._messages.estimated_document_count() > _FEW_DOCUMENTS:
                 return [f"{self._name} has no index on session_id, so this is slow; see: chatstore indexes apply"]
@@ -77,7 +83,13 @@ class MongoMessageStore:
                 self._create(wanted)
             except driver.OperationFailure as error:
                 return [f"Could not create index {wanted[0].name} on {self._name}: {error}"]
-            return [f"Created index {wanted[0].name} on {self._name}."]
+            return [f"Created index {', '.join(spec.name for spec in wanted)} on {self._name}."]
+
+    def _would_delete(self, spec: IndexSpec) -> bool:
+        if spec.expire_after_seconds is None:
+            return False
+        latest = datetime.now(UTC) - timedelta(seconds=spec.expire_after_seconds)
+        return self._messages.find_one({spec.keys[0][0]: {"$lte": latest}}, {"_id": 1}) is not None
 
     def survey(self, sessions: Sequence[str]) -> dict[str, Survey]:
         """For each session whether it has rows, or was deleted on purpose. One index seek a session."""

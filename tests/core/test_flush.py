@@ -435,3 +435,18 @@ def test_a_flush_that_is_asked_to_stop_gives_what_was_done_and_the_next_one_goes
     result = flush_with_ledger(memory, tmp_path)
     assert (result.lines, result.stored) == (200 - stopped.lines, 200 - stopped.lines)
     assert stored(memory.database) == wanted_of(lines)
+
+
+def test_a_row_that_is_removed_while_it_is_compared_is_no_other_content(memory: Connection, tmp_path: Path):
+    """As a dropped collection or an expired row is: the line can be stored, and is no case for the quarantine."""
+
+    class Vanishing(UuidStore):
+        def stored_contents(self, identities: Any) -> Any:
+            memory.database[COLLECTION].delete_many({})
+            return self._inner.stored_contents(identities)
+
+    write_journal(tmp_path / "s.jsonl", [record(0, message_id="m"), record(0, message_id="m")])
+    result = flush(memory, tmp_path, store=Vanishing(store_of(memory)))
+    assert (result.lines, result.quarantined) == (2, 0)
+    assert quarantined(tmp_path) == []
+    assert stored(memory.database) == wanted_of([record(0, message_id="m")])

@@ -187,6 +187,23 @@ def test_an_unfinished_last_line_is_pending_until_it_is_finished_and_counted_onc
     assert following.follower.total.pending == 0
 
 
+def test_a_collection_that_was_dropped_and_made_again_is_prepared_as_a_new_one(following: Following):
+    """Whoever stored into it next made it without its indexes. What was there before is left as it is."""
+    prepared: list[bool] = []
+    prepare = following.store._inner.prepare
+
+    def note(*, made_anew: bool = False) -> Any:
+        prepared.append(made_anew)
+        return prepare(made_anew=made_anew)
+
+    following.store.prepare = note
+    for number, collection in enumerate(("the first", "the first", "the second", "the second", None, "the third")):
+        following.store.collection = collection
+        following.write("a.jsonl", number, state=number)
+        following.round()
+    assert prepared == [False, False, True, False, True, True, True, True]
+
+
 def test_what_has_gone_is_forgotten(following: Following):
     following.write("a.jsonl", 1)
     following.round()

@@ -9,14 +9,16 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pymongo.database import Database
 
+from chatstore_cli.mongo.connection import Connection
 from tests.conftest import Chatstore
-from tests.journals import as_line, as_lines, quarantined, record, stored, wanted_of, write_journal
+from tests.journals import as_line, as_lines, quarantined, record, store_of, stored, wanted_of, write_journal
 from tests.mongod import ADMIN, Mongod, poll
 from tests.workers import running_worker, wait_until_stored
 
@@ -162,6 +164,20 @@ def test_named_journals_alone_are_followed_and_one_that_is_not_there_is_said(
         wait_until_stored(database, wanted_of([record(0), record(1, session="s2")]))
         assert worker.end() == 0
     assert {key[0] for key in stored(database)} == {"s1", "s2"}
+
+
+@pytest.mark.parametrize(("expires", "ttl_index"), [(1, True), (-1, False)])
+def test_a_collection_that_was_made_anew_gets_its_indexes_but_none_that_would_delete_at_once(
+    connection: Connection, database: Documents, expires: int, ttl_index: bool
+):
+    database["chat_messages"].insert_one({"expires_at": datetime.now(UTC) + timedelta(hours=expires)})
+    store = store_of(connection)
+    assert store.prepare() == ["Created index session_ts_idx on chat_messages."]
+    database["chat_messages"].drop_indexes()
+    store.prepare(made_anew=True)
+    names = {"_id_", "session_ts_idx", "recent_idx"} | ({"expires_at_idx"} if ttl_index else set())
+    assert set(database["chat_messages"].index_information()) == names
+    assert store.prepare(made_anew=True) == []
 
 
 # --- the lock --------------------------------------------------------------------------------------------------------
