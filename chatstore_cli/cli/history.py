@@ -51,7 +51,7 @@ def history(
         if tail.failure is not None and found.failure is not None:
             invocation.say(f"MongoDB could not be asked either: {found.failure.message}")
         raise _with_hint(tail.failure) or found.failure or _not_found(found, tail, session_id)
-    shown = {"session_id": session_id} | found.to_dict()
+    shown = found.to_dict()
     invocation.emit(history_listing(shown))
     if found.deleted and tail.messages:
         invocation.say("The session was deleted on purpose: what its journal still holds is left out.")

@@ -69,6 +69,7 @@ class ChatHistory:
     session was deleted on purpose, and its journals are left out.
     """
 
+    session_id: str
     messages: list[HistoryMessage]
     last_persisted_at: datetime | None = None
     asked: bool = True
@@ -91,6 +92,7 @@ class ChatHistory:
         return {
             "items": [shown.to_dict() for shown in self.messages],
             "next_cursor": None,
+            "session_id": self.session_id,
             "counts": self.counts,
             "last_persisted_at": rfc3339(self.last_persisted_at),
             "not_persisted": self.not_persisted,
@@ -127,7 +129,7 @@ def history_of(
         raise BadValue(name="limit", value=limit, expected=f"a number from 1 to {LARGEST_LIMIT}")
     lines = _newest_lines(journals, session_id, limit)
     if open_storage is None:
-        return ChatHistory(_shown(lines, [], limit, asked=False), asked=False)
+        return ChatHistory(session_id, _shown(lines, [], limit, asked=False), asked=False)
     try:
         storage = open_storage()
         if storage.is_deleted(session_id):
@@ -138,12 +140,12 @@ def history_of(
         stored = storage.newest_stored(session_id, limit, since)
         _recognise(lines, stored, limit, session_id, storage.stored_contents)
     except (Unreachable, NotAllowed) as failure:
-        return ChatHistory(_shown(lines, [], limit, asked=False), asked=False, failure=failure)
+        return ChatHistory(session_id, _shown(lines, [], limit, asked=False), asked=False, failure=failure)
     matched = {id(line.stored) for line in lines if line.stored is not None}
     rows = [row.message for row in stored if id(row) not in matched]
     times = [row.message.created_at for row in stored] + [line.moment for line in lines if line.persisted]
     newest = max((moment for moment in times if moment is not None), default=None)
-    return ChatHistory(_shown(lines, rows, limit, asked=True), newest, deleted=deleted)
+    return ChatHistory(session_id, _shown(lines, rows, limit, asked=True), newest, deleted=deleted)
 
 
 # --- the cache's side ------------------------------------------------------------------------------------------------

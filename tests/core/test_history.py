@@ -338,6 +338,7 @@ def test_a_session_that_nobody_knows_is_an_empty_history():
     assert chat_history([], Storage(), SESSION).to_dict() == {
         "items": [],
         "next_cursor": None,
+        "session_id": "s1",
         "counts": {"cache": 0, "mongo": 0},
         "last_persisted_at": None,
         "not_persisted": 0,
