@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import signal
 import threading
 import time
@@ -72,22 +73,28 @@ def test_killed_at_any_instant_while_journals_grow(
 ):
     chance = random.Random(SEED)
     journals = WrittenInPieces(tmp_path / "journals", database, chance)
-    killed_while_following = 0
+    killed_while_storing = 0
     for number in range(rounds):
+        if number % 20 == 19:  # journals that only grow would make later rounds slow for no gain
+            journals.assert_all_there_once()
+            shutil.rmtree(journals.folder)
+            database[COLLECTION].delete_many({})
+            journals = WrittenInPieces(tmp_path / "journals", database, chance)
         with running_worker(chatstore, journals.folder) as worker:
             with growing(journals, 15):
-                poll(lambda worker=worker: "Following" in worker.err, every=0.002)
-                time.sleep(chance.uniform(0, 0.3))  # the instant is what is tried here: nothing is waited for
+                mark = chance.choice(["Following", "Flushed"])
+                poll(lambda worker=worker, mark=mark: mark in worker.err, every=0.002)
+                time.sleep(chance.uniform(0, 0.2))  # the instant is what is tried here: nothing is waited for
                 worker.kill()
-            killed_while_following += "Flushed" in worker.err
+            killed_while_storing += "Flushed" in worker.err
         if chance.random() < 0.2:
             journals.forget()
-        if number % 10 == 9:
+        if number % 10 in {8, 9}:
             outcome = chatstore("worker", journals.folder, "--once", "-o", "json")
             assert outcome.code in {0, 7}, outcome.err
             assert journals.all_are_there(), f"round {number}, seed {SEED}"
     journals.assert_all_there_once()
-    assert killed_while_following >= rounds // 10, "most were killed before they stored anything: nothing was proven"
+    assert killed_while_storing >= rounds // 4, "most were killed before they stored anything: nothing was proven"
 
 
 def test_two_that_start_at_once_do_not_follow_the_same_folder(
