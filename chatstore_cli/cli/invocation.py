@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -78,8 +78,9 @@ class Invocation:
     def say(self, text: str) -> None:
         """One line of talk on stderr, unless --quiet."""
         if not self.options.quiet:
-            sys.stderr.write(many_lines(text) + "\n")
-            sys.stderr.flush()
+            with suppress(OSError):  # a log that is full, or whose reader has died, is no reason to do nothing
+                sys.stderr.write(many_lines(text) + "\n")
+                sys.stderr.flush()
 
     def explain(self, text: str) -> None:
         """One line of talk on stderr with --verbose only."""

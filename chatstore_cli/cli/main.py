@@ -124,7 +124,7 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:  # noqa: BLE001 - the last line of defence: a log file instead of a traceback
         return _report_unexpected(error, arguments)
     finally:
-        _settle_stdout()
+        _settle_streams()
         _let_go_of_the_driver()
 
 
@@ -183,13 +183,14 @@ def _report_unexpected(error: Exception, arguments: Sequence[str]) -> int:
     return ExitCode.FAILED
 
 
-def _settle_stdout() -> None:
+def _settle_streams() -> None:
     # What cannot be written by now (a closed pipe, a full disk) must not fail once more when the interpreter ends.
-    try:
-        sys.stdout.flush()
-    except (OSError, ValueError):
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _let_go_of_the_driver() -> None:

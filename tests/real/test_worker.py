@@ -327,6 +327,23 @@ def test_a_reader_that_goes_away_ends_it_quietly(chatstore: Chatstore, database:
         process.communicate()
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_log_that_is_full_stops_nothing(chatstore: Chatstore, database: Documents, folder: Path):
+    folder.mkdir(parents=True)
+    with Path("/dev/full").open("wb") as full:
+        process = chatstore.popen("worker", "--interval", "0.05", stdout=subprocess.DEVNULL, stderr=full)
+    try:
+        write_journal(folder / "s1.jsonl", [record(0)])
+        wait_until_stored(database, wanted_of([record(0)]))
+        append(folder / "s1.jsonl", record(1))
+        wait_until_stored(database, wanted_of([record(0), record(1)]))
+        process.terminate()
+        assert process.wait(15) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
 def test_a_signal_that_was_ignored_stays_ignored(chatstore: Chatstore, database: Documents, folder: Path):
     """As under nohup, or in the background of a script: Ctrl-C is not meant for it."""
     write_journal(folder / "s1.jsonl", [record(0)])
