@@ -405,7 +405,7 @@ def test_a_writer_whose_folder_is_removed_as_an_empty_one_makes_it_again(tmp_pat
     ended = threading.Event()
 
     def remove() -> None:
-        while not ended.is_set():
+        while not ended.wait(0.0005):  # without a pause a busy machine would never let the writer through
             for empty in (folder, folder.parent):
                 with contextlib.suppress(OSError):
                     empty.rmdir()
