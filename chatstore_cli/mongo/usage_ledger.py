@@ -25,11 +25,15 @@ BEFORE = "tokens_before_ledger"
 
 COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
 _NO_ARRAY = {"$not": {"$type": "array"}}  # one that has a number in it would match like that number
+FIRST_MOMENT, LAST_MOMENT = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, tzinfo=UTC)
 COUNTABLE: Document = {
     **{name: {"$gte": 0, "$lte": MOST_TOKENS, **_NO_ARRAY} for name in COUNTS},
-    "at": {"$type": "date", **_NO_ARRAY},
+    "at": {"$type": "date", "$gte": FIRST_MOMENT, "$lte": LAST_MOMENT, **_NO_ARRAY},
 }
-"""Rows that can be counted: no number of tokens is negative, absurd, NaN, text or missing, and they have a time."""
+"""Rows that can be counted: no number of tokens is negative, absurd, NaN, text or missing, and they have a time.
+
+A date may hold years that no calendar of ours has: such a time is none.
+"""
 
 _FLAT_FIELDS = tuple(f"usage_{name}_final" for name in (*COUNTS, "total_cost"))
 _USAGE_FIELDS = ("chat_id", "real_time_tracking", "token_usage", "usage_summary", *_FLAT_FIELDS)
@@ -273,7 +277,7 @@ def _row(chat_id: str, document: Document) -> LedgerRow:
     problem = None
     if any(count is None or not 0 <= count <= MOST_TOKENS for count in counts):
         problem = "a number of tokens is missing, negative, absurd or no number"
-    elif not isinstance(at, datetime):
+    elif not isinstance(at, datetime) or not FIRST_MOMENT <= as_utc(at) <= LAST_MOMENT:
         problem = "it has no time"
     counted = counters_of(document, "cost")
     snapshot = UsageSnapshot(

@@ -11,12 +11,14 @@ from bson import Decimal128
 from chatstore_cli.domain.usage_ledger import MOST_TOKENS, TIME_KEYS, Counters, LedgerGroup, LedgerQuery
 from chatstore_cli.mongo.bson_values import decimal_value
 from chatstore_cli.mongo.connection import Document
-from chatstore_cli.mongo.usage_ledger import COUNTS
+from chatstore_cli.mongo.usage_ledger import COUNTS, FIRST_MOMENT, LAST_MOMENT
 
 FACTS = ("tenant_id", "user_id", "workflow")
 SHORT = dict(zip(COUNTS, "pkt", strict=True))
 NUMBERS = (*SHORT.values(), "x")
+_DAY = 86_400_000
 FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+_DAYS = [(moment - FIRST).days for moment in (FIRST_MOMENT, LAST_MOMENT)]
 
 
 def offsets(zone: tzinfo, since: datetime, until: datetime) -> list[tuple[datetime, int]]:
@@ -52,6 +54,23 @@ COST: Document = {
     ]
 }
 """The cost where it is an amount: a Decimal128, also of a double that somebody else stored."""
+LOWEST: Document = {f"{short}1": {"$min": {"$ifNull": [f"${name}", -1]}} for name, short in SHORT.items()}
+"""The lowest count of each kind; below 0 where a row has none, or one that is negative or NaN."""
+SOUND_OR_FAIL: Document = {
+    "$cond": [
+        {
+            "$or": [
+                *({"$lt": [f"${short}1", 0]} for short in SHORT.values()),
+                # An array, a text and the like are greater than every number.
+                *({"$gt": [f"${short}", MOST_TOKENS]} for short in SHORT.values()),
+                {"$not": [{"$and": [{"$gte": ["$_id.d", _DAYS[0]]}, {"$lte": ["$_id.d", _DAYS[1]]}]}]},
+            ]
+        },
+        {"$toInt": "$_id"},  # no such conversion: the pipeline fails
+        "$p",
+    ]
+}
+"""The prompt's tokens of a group whose rows are all sound. The server fails at any other."""
 BEYOND: Document = {
     **{name: {"$max": [0, {"$subtract": [f"${name}", {"$ifNull": [f"${name}0", 0]}]}]} for name in "pkt"},
     "x": {"$cond": [{"$eq": ["$x", None]}, None, {"$max": [0, {"$subtract": ["$x", {"$ifNull": ["$x0", 0]}]}]}]},
@@ -77,6 +96,17 @@ _BY_DAY: list[Document] = [
     },
 ]
 """What is asked for most has sums of its own in each document."""
+
+
+def day_number(moment: Any) -> Document:
+    """The day of a moment, counted from 1970: to the server this is half the work of $dateTrunc."""
+    return {"$floor": {"$divide": [{"$subtract": [moment, FIRST]}, _DAY]}}
+
+
+def first_day(number: Any, unit: str) -> Document:
+    """The date on which the day, week or month of a numbered day begins."""
+    day = {"$add": [FIRST, {"$multiply": [number, _DAY]}]}
+    return day if unit == "day" else truncated(day, unit)
 
 
 def truncated(moment: Any, unit: str) -> Document:
@@ -114,8 +144,8 @@ def grouped(keys: Sequence[str]) -> list[Document]:
     """Stages that add up by keys. A session that is in several groups is marked as first in one of them."""
     named = {key: "$c" if key == "session_id" else f"${key}" for key in keys}
     sums: Document = {name: {"$sum": f"${name}"} for name in NUMBERS}
-    sums |= {"known": {"$max": "$x"}, "u": {"$max": "$u"}, "odd": {"$max": "$odd"}}
-    row = {"i": "$_id.i", **{name: f"${name}" for name in (*NUMBERS, "known", "u", "odd")}}
+    sums |= {"known": {"$max": "$x"}, "u": {"$max": "$u"}}
+    row = {"i": "$_id.i", **{name: f"${name}" for name in (*NUMBERS, "known", "u")}}
     again: Document = {name: {"$sum": f"$rows.{name}"} for name in NUMBERS}
     first = {"$eq": ["$place", 0]}
     return [
@@ -127,7 +157,6 @@ def grouped(keys: Sequence[str]) -> list[Document]:
                 "_id": "$rows.i",
                 **again,
                 "known": {"$max": "$rows.known"},
-                "odd": {"$max": "$rows.odd"},
                 "n": {"$sum": 1},
                 "n1": {"$sum": {"$cond": [first, 1, 0]}},
                 "u": {"$sum": {"$cond": ["$rows.u", 1, 0]}},
@@ -135,11 +164,6 @@ def grouped(keys: Sequence[str]) -> list[Document]:
             }
         },
     ]
-
-
-def or_odd(stage: Document) -> Document:
-    """What is odd must come through to be noticed."""
-    return {"$match": {"$or": [{"odd": True}, stage["$match"]]}}
 
 
 def group_of(keys: Sequence[str], row: Document) -> LedgerGroup:

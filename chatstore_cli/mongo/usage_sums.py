@@ -20,7 +20,6 @@ from pymongo.errors import BulkWriteError, OperationFailure
 
 from chatstore_cli.domain.usage_ledger import (
     LEDGER_KEYS,
-    MOST_TOKENS,
     TIME_KEYS,
     LedgerGroup,
     LedgerQuery,
@@ -28,7 +27,7 @@ from chatstore_cli.domain.usage_ledger import (
 )
 from chatstore_cli.mongo.bson_values import decimal_value
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
-from chatstore_cli.mongo.usage_ledger import COUNTABLE, COUNTS
+from chatstore_cli.mongo.usage_ledger import COUNTABLE
 from chatstore_cli.mongo.usage_stages import (
     BEYOND,
     CHANGED,
@@ -36,16 +35,18 @@ from chatstore_cli.mongo.usage_stages import (
     FACTS,
     FIRST,
     LAST,
+    LOWEST,
     NUMBERS,
     SHORT,
+    SOUND_OR_FAIL,
     USED,
     chats_of,
+    day_number,
+    first_day,
     from_rollups,
     group_of,
     grouped,
     offsets,
-    or_odd,
-    truncated,
 )
 
 _EXACTLY = create_decimal128_context()
@@ -126,16 +127,18 @@ class MongoUsageSums:
             try:
                 found = list(self._rows.aggregate(pipeline, allowDiskUse=True))
             except OperationFailure:
-                if quick:  # a time that is none
+                if quick:
                     continue
                 raise
-            if not quick or not any(row["odd"] for row in found):
-                yield from map(group_of, repeat(query.keys), found)
-                return
+            yield from map(group_of, repeat(query.keys), found)
+            return
 
     def _increases(self, query: LedgerQuery, chats: list[Any] | None, *, quick: bool = False) -> list[Document]:
-        """Stages that give, per client and span of time, by how much it went beyond what it had used before."""
-        match: Document = {name: {"$gte": 0} for name in COUNTS} if quick else {**COUNTABLE}
+        """Stages that give, per client and span of time, by how much it went beyond what it had used before.
+
+        The quick ones look at each row once, in the first group, and fail where that meets something odd.
+        """
+        match: Document = {} if quick else {**COUNTABLE}
         match |= {name: value for name in FACTS if (value := getattr(query, name)) is not None}
         if query.until is not None:
             match["at"] = {**COUNTABLE["at"], "$lt": query.until}
@@ -149,32 +152,29 @@ class MongoUsageSums:
             identity["b"] = {"$gte": ["$at", query.since]}
             order["_id.b"] = 1
         if times:
-            identity["d"] = truncated(self._local(query), times[0] if len(times) == 1 else "day")
+            identity["d"] = day_number(self._local(query))
             order["_id.d"] = 1
         highest: Document = {short: {"$max": f"${name}"} for name, short in SHORT.items()}
         highest |= {"x": {"$max": "$cost"}}
         highest |= {name: {"$max": f"${name}"} for name in FACTS if name in query.keys}
-        stages: list[Document] = [{"$match": match}, {"$group": {"_id": identity, **highest}}, {"$set": {"x": COST}}]
+        made: Document = {"x": COST}
+        if quick:
+            highest |= LOWEST
+            made["p"] = SOUND_OR_FAIL
+        stages: list[Document] = [{"$match": match}, {"$group": {"_id": identity, **highest}}, {"$set": made}]
         if order:
             before = {"documents": ["unbounded", -1]}
             earlier = {f"{name}0": {"$max": f"${name}", "window": before} for name in NUMBERS}
             own = {key: f"$_id.{key}" for key in client}
             windows = {"partitionBy": own, "sortBy": order, "output": earlier}
-            stages += [{"$setWindowFields": windows}, {"$set": {"x1": {"$ifNull": ["$x", "$x0"]}}}, {"$set": BEYOND}]
+            stages += [{"$setWindowFields": windows}, {"$set": {"x1": {"$ifNull": ["$x", "$x0"]}, **BEYOND}}]
             stages.append({"$match": CHANGED if query.since is None else {"_id.b": True, **CHANGED}})
         known = "$x1" if order else "$x"
         facts: Document = {"_id": 0, "c": "$_id.c", "agent": "$_id.a", "model": "$_id.m"}
         facts |= dict.fromkeys((*NUMBERS, *(name for name in FACTS if name in query.keys)), 1)
         facts["u"] = {"$and": [{"$eq": [{"$ifNull": [known, None]}, None]}, {"$gt": [USED, 0]}]}
-        if quick:
-            # Before differences are taken: an array or a text is greater than every number.
-            too_much = [{"$gt": [f"${name}", MOST_TOKENS]} for name in "pkt"]
-            stages.insert(2, {"$set": {"odd": {"$or": [*too_much, {"$eq": [{"$ifNull": ["$_id.d", None]}, None]}]}}})
-            stages.insert(3, {"$set": {name: {"$cond": ["$odd", 0, f"${name}"]} for name in "pkt"}})
-            stages = [stage if "$match" not in stage or stage["$match"] is match else or_odd(stage) for stage in stages]
-            facts["odd"] = 1
         for key in times:
-            facts[key] = "$_id.d" if len(times) == 1 else truncated("$_id.d", key)
+            facts[key] = first_day("$_id.d", key)
         return [*stages, {"$project": facts}]
 
     def _local(self, query: LedgerQuery) -> Any:

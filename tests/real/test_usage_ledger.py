@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from bson import Decimal128, Int64
+from bson import Decimal128, Int64, MinKey
+from bson.datetime_ms import DatetimeMS
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -206,6 +207,44 @@ def test_a_stored_row_of_any_shape_makes_no_wrong_sum(
         list(sums.roll_up())
     assert [one.row.problem is None for one in explain_usage(ledger, "odd").rows] == [sound]
     list(differing_counters(ledger))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"prompt_tokens": -1},
+        {"completion_tokens": None},
+        {"total_tokens": "7"},
+        {"total_tokens": [7]},
+        {"prompt_tokens": float("nan")},
+        {"prompt_tokens": MinKey()},
+        {"total_tokens": 10**12 + 1},
+        {"total_tokens": True},
+        {"at": None},
+        {"at": "2026-03-01"},
+        {"at": [START]},
+        {"at": DatetimeMS(-(2**63))},
+        {"at": DatetimeMS(2**63 - 1)},
+    ],
+    ids=str,
+)
+def test_a_row_that_cannot_be_counted_hides_behind_no_other_of_its_client_and_day(
+    ledger: MongoUsageLedger, sums: MongoUsageSums, database: Database[dict[str, Any]], wrong: dict[str, Any]
+) -> None:
+    with_session(database)
+    UsageRecorder(ledger).record([snapshot(1, 30), snapshot(0, 9, chat_id="other")])
+    row = database["usage_events"].find_one({"chat_id": "chat-1"})
+    assert row is not None
+    # Its other numbers are above those of the good row: were it looked at, they would count.
+    above = dict.fromkeys(("prompt_tokens", "completion_tokens", "total_tokens"), 500)
+    database["usage_events"].insert_one({**row, **above, "_id": "wrong", **wrong})
+
+    for key in ("day", "week", "month", "agent"):
+        assert sum(one.total_tokens for one in added_up(sums, key).values()) == 39
+    by_day = added_up(sums, "day", zone=BERLIN)  # they reported at 23 and at 24 o'clock there
+    assert {day: one.total_tokens for day, one in by_day.items()} == {"2026-03-01": 9, "2026-03-02": 30}
+    assert [one.row.problem is None for one in explain_usage(ledger, "chat-1").rows].count(False) == 1
+    assert sums.uncountable() == 1
 
 
 @pytest.mark.parametrize(
