@@ -54,6 +54,7 @@ def measure(uri: str, messages: int, rounds: int) -> None:
     """Every figure of one run."""
     from chatstore_cli.config import LayoutSettings, MongoSettings, Settings, WorkflowCollections
     from chatstore_cli.core.ag2_persistence import AG2PersistenceManager
+    from chatstore_cli.wiring.segments import segment_store
     from chatstore_cli.wiring.stores import Stores
     from chatstore_cli.wiring.workflow import event_ports
 
@@ -65,6 +66,7 @@ def measure(uri: str, messages: int, rounds: int) -> None:
     try:
         make_indexes(stores)
         store_long(database, messages)
+        segment_store(stores).move_oldest("long", keep_messages=SEGMENT_MESSAGES)  # as if it had been written by us
         manager = AG2PersistenceManager(event_ports(stores, print))
         long_one = Appender(manager, lambda: "long", changes_after=None)
         short_one = Appender(manager, lambda: store_short(database), changes_after=BEGINNING)
@@ -154,7 +156,7 @@ def head(name: str, first: int, last: int, **more: Any) -> dict[str, Any]:
 
 def store_long(database: Any, messages: int) -> None:
     """The long session, as it is when it was written with small segments."""
-    count = max(0, messages // SEGMENT_MESSAGES - 1)
+    count = max(0, messages // SEGMENT_MESSAGES - 2)
     for number in range(1, count + 1):
         first = (number - 1) * SEGMENT_MESSAGES + 1
         moved = [message(sequence) for sequence in range(first, first + SEGMENT_MESSAGES)]

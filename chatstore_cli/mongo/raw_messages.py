@@ -47,12 +47,12 @@ class RawDocument:
         """How many bytes one message takes."""
         return self._ends[position + 1] - self._ends[position]
 
-    def sequences(self) -> list[Any]:
-        """What the messages have as their sequence; None where they have nothing."""
+    def values(self, field: str) -> list[Any]:
+        """What the messages have in a field; None where they have nothing."""
         found: list[Any] = []
         for at in range(0, len(self), AT_ONCE):
             run = decoded(self.bytes[self._ends[at] : self._ends[min(at + AT_ONCE, len(self))]])
-            found += [message.get("sequence") if isinstance(message, dict) else None for message in run]
+            found += [message.get(field) if isinstance(message, dict) else None for message in run]
         return found
 
     def array_of(self, positions: Sequence[int]) -> bytes:

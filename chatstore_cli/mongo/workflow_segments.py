@@ -23,9 +23,10 @@ from bson import ObjectId
 
 from chatstore_cli.config import Settings
 from chatstore_cli.domain.errors import Conflict, NotFound
-from chatstore_cli.domain.segments import SEGMENT_BYTES, HeadSize, Move
+from chatstore_cli.domain.segments import HARD_LIMIT_BYTES, SEGMENT_BYTES, HeadSize, Move
 from chatstore_cli.mongo.bson_values import whole_number
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
+from chatstore_cli.mongo.event_filter import EVENT_FILTER, MOST_MESSAGES, EventFilter
 from chatstore_cli.mongo.raw_messages import RAW, RawDocument, with_messages
 from chatstore_cli.mongo.segment_reading import LAST_SEGMENT, MOVE, MOVED_MESSAGES, SegmentReader
 from chatstore_cli.mongo.workflow_documents import in_order, session_id_of
@@ -34,6 +35,7 @@ from chatstore_cli.mongo.workflow_lookup import locate
 FENCE = "segment_fence"
 _TIMES = 50
 _ALL = 2**31 - 1
+_FILTER_AND_MESSAGES = HARD_LIMIT_BYTES - 64 * 1024
 _MESSAGES: Document = {"$cond": [{"$isArray": "$messages"}, "$messages", []]}
 
 
@@ -105,7 +107,7 @@ class MongoSegmentStore:
         if found is None or document is None:
             raise NotFound(kind_of_thing="session", name=session_id, where=f" in {self._sessions.name}")
         stored = RawDocument(document)
-        sequences = stored.sequences()
+        sequences = stored.values("sequence")
         return _Head(session_id_of(found), found["_id"], stored, in_order(sequences), sequences)
 
     # --- a move ------------------------------------------------------------------------------------------------------
@@ -116,7 +118,9 @@ class MongoSegmentStore:
         number = 1 + max([0, whole_number(head.stored.value(LAST_SEGMENT)) or 0, *(number for number, _ in seen)])
         segment_id, mark = f"{head.session_id}:{number}", ObjectId()
         positions = head.order[:count]
+        before = self._messages_in(head, seen)
         fields = _segment_fields(head, number, segment_id, mark, positions)
+        fields |= self._event_filter(head, positions, seen, before, room=_FILTER_AND_MESSAGES - fields["bytes"])
         try:
             self._segments.insert_one(with_messages(fields, head.stored.array_of(positions)))
         except driver.DuplicateKeyError:
@@ -124,16 +128,49 @@ class MongoSegmentStore:
             if adopted is None:
                 return None
             positions = adopted
-        if not self._take_away(head, number, positions, seen):
+        if not self._take_away(head, number, positions, before):
             self._clear(head, segment_id, mark)
             return None
+        if seen:  # the newest one's is of all of them
+            self._segments.update_one({"_id": seen[-1][1], MOVE: {"$exists": True}}, {"$unset": {EVENT_FILTER: 1}})
         return Move(number, len(positions), sum(map(head.stored.size, positions)))
 
-    def _take_away(self, head: _Head, number: int, positions: Sequence[int], seen: list[tuple[int, str]]) -> bool:
+    def _messages_in(self, head: _Head, seen: list[tuple[int, str]]) -> int:
+        """How many messages the segments that count hold."""
+        noted = whole_number(head.stored.value(MOVED_MESSAGES))
+        if noted is not None and whole_number(head.stored.value(LAST_SEGMENT)) is not None:
+            return noted
+        return self._count_of([segment for _, segment in seen])
+
+    def _event_filter(
+        self, head: _Head, positions: Sequence[int], seen: list[tuple[int, str]], before: int, *, room: int
+    ) -> Document:
+        """The field for a segment of these messages that tells which events are in it or in those before it."""
+        if before + len(positions) > MOST_MESSAGES:
+            return {}
+        events = self._events_of(seen, before)
+        event_ids = head.stored.values("event_id")
+        events.add(len(positions), (event_ids[position] for position in positions))
+        return {EVENT_FILTER: events.to_document()} if events.size_bytes <= room else {}
+
+    def _events_of(self, seen: list[tuple[int, str]], messages: int) -> EventFilter:
+        """The event ids in the segments that count: what the newest one carries, or else gathered from all of them."""
+        if not seen:
+            return EventFilter(messages)
+        newest = self._segments.find_one({"_id": seen[-1][1]}, {EVENT_FILTER: 1}) or {}
+        carried = EventFilter.from_document(newest)
+        if carried is not None and carried.messages == messages:
+            return carried
+        gathered = EventFilter(messages)
+        wanted = {"_id": {"$in": [segment for _, segment in seen]}}
+        for segment in self._segments.find(wanted, {"messages.event_id": 1}):
+            stored = segment.get("messages")
+            elements = [each for each in stored if isinstance(each, dict)] if isinstance(stored, list) else []
+            gathered.add(0, (each.get("event_id") for each in elements))
+        return gathered
+
+    def _take_away(self, head: _Head, number: int, positions: Sequence[int], before: int) -> bool:
         """Step 2."""
-        before = whole_number(head.stored.value(MOVED_MESSAGES))
-        if before is None or whole_number(head.stored.value(LAST_SEGMENT)) is None:
-            before = self._count_of([segment for _, segment in seen])
         taken = set(positions)
         staying = [position for position in range(len(head.stored)) if position not in taken]
         same = {

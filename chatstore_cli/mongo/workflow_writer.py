@@ -24,6 +24,7 @@ from chatstore_cli.domain.session import SessionStatus
 from chatstore_cli.mongo.bson_values import whole_number
 from chatstore_cli.mongo.connection import RETRYABLE_CODES, Connection, Document, driver_errors
 from chatstore_cli.mongo.identifiers import id_values
+from chatstore_cli.mongo.moved_events import MovedEvents
 from chatstore_cli.mongo.session_removal import TOMBSTONES
 from chatstore_cli.mongo.workflow_documents import LAYOUT, TENANT_FIELDS
 from chatstore_cli.mongo.workflow_lookup import locate
@@ -54,6 +55,7 @@ class MongoChatWriter:
         self._sessions: Collection[Document] = connection.collection(sessions)
         self._segments: Collection[Document] = connection.collection(segments)
         self._write_concern = self._sessions.write_concern.document
+        self._moved_events = MovedEvents(self._segments)
 
     # --- looking -----------------------------------------------------------------------------------------------------
 
@@ -102,14 +104,18 @@ class MongoChatWriter:
         with driver_errors(f"looking up an event of session {state.chat_id!r} in {self._name}"):
             if self._sessions.find_one(either, {"_id": 1}) is not None:
                 return True
-        return self._is_in_segments(state, of_event)
+        return self._is_in_segments(state, event_id)
 
-    def _is_in_segments(self, state: ChatState, of_event: Document) -> bool:
+    def _is_in_segments(self, state: ChatState, event_id: str) -> bool:
         if not state.last_segment:
             return False
-        within = {"chat_id": state.chat_id, "messages.event_id": of_event}
         with driver_errors(f"looking up an event of session {state.chat_id!r} in {self._segments.name}"):
-            return self._segments.find_one(within, {"_id": 1}) is not None
+            known = self._moved_events.of(state.chat_id, state.last_segment, state.guard.moved_messages)
+            if known is not None and not known.may_hold(event_id):
+                return False
+            within = {"chat_id": state.chat_id, "messages.event_id": {"$in": id_values(event_id)}}
+            counting = {"segment": {"$not": {"$gt": state.last_segment}}}
+            return self._segments.find_one(within | counting, {"_id": 1}) is not None
 
     def has_ended(self, state: ChatState, event_id: str) -> bool:
         """Whether that event has ended a run of the chat before."""
@@ -153,7 +159,7 @@ class MongoChatWriter:
         sequence = state.last_sequence + 1
         message = encoded_message(message_document(turn, event_id, sequence, at), state.chat_id)
         ids = id_values(event_id)
-        if state.last_segment and self._is_in_segments(state, {"$in": ids}):
+        if self._is_in_segments(state, event_id):
             return None
         unequal = {"$nin": ids} if len(ids) > 1 else {"$ne": ids[0]}
         match = {**guard.match, "echoes.event_id": unequal}
@@ -170,13 +176,14 @@ class MongoChatWriter:
             match = {"$and": [{"messages": match.pop("messages")}, match]}
         try:
             if not self._update(match, update, f"storing a message of session {state.chat_id!r}"):
+                self._moved_events.forget(state.chat_id)
                 return None
         except _DocumentTooLarge:
             return NoRoom(len(message.raw))
         after: Document = {**guard.match, "last_sequence": {"$eq": sequence}, "expected_echo": MISSING, **running}
         after.pop("messages", None)
         guard.variant.messages_type = "array"
-        known = Guard(after, guard.run, guard.paused, guard.variant)
+        known = Guard(after, guard.run, guard.paused, guard.variant, guard.moved_messages)
         status = SessionStatus.RUNNING
         state = replace(state, status=status, last_sequence=sequence, expected_echo=None, guard=known)
         return Appended(state, len(message.raw))
@@ -184,7 +191,7 @@ class MongoChatWriter:
     def note_echo(self, state: ChatState, event_id: str, at: datetime) -> ChatState | None:
         """Remember the event as the awaited echo; the chat runs."""
         ids = id_values(event_id)
-        if self._is_in_segments(state, {"$in": ids}):
+        if self._is_in_segments(state, event_id):
             return None
         match = {**state.guard.match, "echoes.event_id": {"$nin": ids}}
         match = {"$and": [match, {"messages.event_id": {"$nin": ids}}]}

@@ -21,7 +21,7 @@ from chatstore_cli.mongo.bson_values import whole_number
 from chatstore_cli.mongo.connection import Document, driver_errors
 from chatstore_cli.mongo.workflow_documents import FACT_FIELDS, to_session
 
-_OWN_FIELDS = ("last_sequence", "last_segment", "current_run", "run_start", "expected_echo")
+_OWN_FIELDS = ("last_sequence", "last_segment", "moved_messages", "current_run", "run_start", "expected_echo")
 _SIZE = {"$cond": [{"$isArray": "$messages"}, {"$size": "$messages"}, None]}
 _SEQUENCES = {"$cond": [{"$isArray": "$messages"}, "$messages.sequence", []]}
 _HIGHEST = {"$max": {"$filter": {"input": _SEQUENCES, "cond": {"$isNumber": "$$this"}}}}
@@ -46,7 +46,7 @@ def state_of(chat_id: str, found: Document, highest_elsewhere: int) -> ChatState
     """What is known of a chat, from the facts of its document and the highest sequence in segments it does not count."""
     session = to_session(found)
     last_sequence = whole_number(found.get("last_sequence"))
-    fields = ("last_sequence", "last_segment", "status", "expected_echo")
+    fields = ("last_sequence", "last_segment", "moved_messages", "status", "expected_echo")
     guard: Document = {"_id": found["_id"], **as_found(found, fields)}
     if found["messages_type"] == "null":
         guard["messages"] = {"$type": "null"}
@@ -70,7 +70,13 @@ def state_of(chat_id: str, found: Document, highest_elsewhere: int) -> ChatState
         last_sequence=max(0, last_sequence),
         last_segment=whole_number(found.get("last_segment")) or 0,
         expected_echo=_echo(found.get("expected_echo")),
-        guard=Guard(guard, as_found(found, ("current_run",)), as_found(found, ("paused",)), Variant(found)),
+        guard=Guard(
+            guard,
+            as_found(found, ("current_run",)),
+            as_found(found, ("paused",)),
+            Variant(found),
+            whole_number(found.get("moved_messages")),
+        ),
     )
 
 
@@ -94,12 +100,18 @@ class Variant:
 
 
 class Guard:
-    """What the next change of a document takes for granted, and how it is to be written."""
+    """What the next change of a document takes for granted, and how it is to be written.
 
-    __slots__ = ("match", "paused", "run", "variant")
+    `moved_messages` is how many messages the head says are in segments; None where it does not.
+    """
 
-    def __init__(self, match: Document, run: Document, paused: Document, variant: Variant) -> None:
+    __slots__ = ("match", "moved_messages", "paused", "run", "variant")
+
+    def __init__(
+        self, match: Document, run: Document, paused: Document, variant: Variant, moved_messages: int | None
+    ) -> None:
         self.match, self.run, self.paused, self.variant = match, run, paused, variant
+        self.moved_messages = moved_messages
 
 
 def as_found(found: Mapping[str, Any], fields: Sequence[str]) -> Document:
