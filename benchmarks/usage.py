@@ -73,14 +73,13 @@ def events(wanted: int) -> Iterator[dict[str, Any]]:
 
 def sessions(wanted: int) -> Iterator[dict[str, Any]]:
     """The sessions of these chats, as recording leaves them."""
-    nothing = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
     for chat in range(-(-wanted // REPORTS_OF_A_CLIENT // len(AGENTS))):
         tokens = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2, "total_cost": 0.1}
         yield {
             "chat_id": f"chat-{chat}",
             "status": 1,
             "updated_at": START,
-            "real_time_tracking": {"tokens": tokens, "tokens_before_ledger": nothing},
+            "real_time_tracking": {"tokens": tokens, "in_ledger": True},
             "messages": [],
         }
 

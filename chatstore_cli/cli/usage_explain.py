@@ -26,7 +26,8 @@ def explain(
     """Explain a chat's usage: each row of the ledger, whether it is counted, and why.
 
     What a client reports is cumulative over a run: a row counts by how much it goes beyond what its run, agent and model
-    had reported before. The session's counters, and what they were before the ledger, are said beside it.
+    had reported before. What the session's counters said before its first report is a row as well, of run 0. What they say
+    now stands beside it.
     """
     from chatstore_cli.core.usage_reports import explain_usage
     from chatstore_cli.render.usage_ledger_rows import (
@@ -44,8 +45,7 @@ def explain(
     counters = explained.counters
     beside = {
         "totals": counters_row(explained.sums),
-        "counters": None if counters is None else counters_row(counters.now),
-        "counters_before_ledger": None if counters is None or not rows else counters_row(counters.before),
+        "counters": None if counters is None else counters_row(counters),
     }
     empty = f"Chat {chat_id!r} has no rows in the usage ledger: it counts with its own counters."
     footer = explained_footer(explained.sums) if rows else None
@@ -53,5 +53,4 @@ def explain(
     if counters is None:
         invocation.say(f"There is no session {chat_id!r}: its usage counts in reports, and there are no counters.")
     else:
-        before = f"; before the ledger: {counters_text(counters.before)}" if rows else ""
-        invocation.say(f"The session's counters: {counters_text(counters.now)}{before}.")
+        invocation.say(f"The session's counters: {counters_text(counters)}.")

@@ -26,9 +26,9 @@ def reconcile(
 ) -> None:
     """Compare sessions' counters with the usage ledger, and mend them with --yes.
 
-    They should be what they were before the session's first ledger row, plus what the ledger adds up to. Without --yes
-    nothing is written, and the status is 6 where they differ. Counters that change meanwhile are left alone: then the
-    status is 7, and running it again helps.
+    They should be what the ledger adds up to, which has a row of what they said before the session's first report. Without
+    --yes nothing is written, and the status is 6 where they differ. Counters that change meanwhile are left alone: then
+    the status is 7, and running it again helps.
     """
     from chatstore_cli.core.usage_reports import differing_counters, mend
     from chatstore_cli.render.usage_ledger_rows import RECONCILED_COLUMNS, reconciled_row

@@ -48,6 +48,7 @@ from chatstore_cli.transcripts import ag2
 _ATTEMPTS = 200
 _HURRIED = 3
 _OWNERS = 1_000
+_MOST_RUNS = 2**31
 
 Done = TypeVar("Done")
 
@@ -98,9 +99,12 @@ class AG2PersistenceManager:
         """Store what an event of AG2 means for a chat: an object of `autogen.events`, its dump, or its JSON.
 
         Called again with the same event it changes nothing. The chat is created by its first event. `event_id` is for
-        events that have no uuid of their own, `run` for those of another run than the newest. Raises BadValue; Conflict where the chat is another tenant's or was
-        deleted on purpose; DocumentRefused for a message over 16 MiB; Unreachable, after which calling again is right.
+        events that have no uuid of their own, `run` for those of another run than the newest (1 is the first). Raises
+        BadValue; Conflict where the chat is another tenant's or was deleted on purpose; DocumentRefused for a message
+        over 16 MiB; Unreachable, after which calling again is right.
         """
+        if run is not None and (not isinstance(run, int) or isinstance(run, bool) or not 1 <= run < _MOST_RUNS):
+            raise BadValue(name="run", value=str(run)[:60], expected="the number of a run: 1 or more")
         meaning = read_event(event, user_names=self._user_names)
         if isinstance(meaning, NothingToStore):
             return SavedEvent(SavedAs.IGNORED)

@@ -1,8 +1,8 @@
 """Recording usage: each report into the ledger, and from there into its session's counters, once in effect.
 
-Ledger row first, then the counters are raised to what the ledger says, then the rows are marked. Raising is a maximum,
-and the ledger's sums only grow: killed between any two steps, repeated, reordered and done by several at once it ends
-in the same numbers.
+What the counters of a session say before its first report is carried over as a row of its own. Then: ledger row first,
+the counters are raised to what the ledger says, the rows are marked. Raising is a maximum, and the ledger's sums only
+grow: killed between any two steps, repeated, reordered and done by several at once it ends in the same numbers.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import threading
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -20,6 +22,7 @@ from chatstore_cli.domain.content import writable
 from chatstore_cli.domain.usage_ledger import MOST_TOKENS, UsageLedger, UsageSnapshot
 
 _MOST_TOLD = 1_000
+_MOST_OPEN = 10_000
 _LONGEST_NAME = 300
 
 
@@ -43,6 +46,8 @@ class UsageRecorder:
         self._ledger = ledger
         self._warn = warn
         self._told: set[str] = set()
+        self._open: OrderedDict[str, None] = OrderedDict()
+        self._lock = threading.Lock()
 
     def record(self, reports: Sequence[UsageSnapshot]) -> RecordedUsage:
         """Store snapshots and raise their sessions' counters. Doing so again changes nothing."""
@@ -58,19 +63,48 @@ class UsageRecorder:
         stored = 0
         without_session = []
         for chat_id, rows in by_chat.items():
+            first = min(row.at for row in rows.values())
+            opened = [] if self._is_open(chat_id) else enter_opening(self._ledger, chat_id, not_after=first)
             stored += len(self._ledger.insert(rows))
             if self._ledger.raise_counters(chat_id, self._ledger.sums(chat_id)):
-                self._ledger.mark_applied(list(rows))
+                self._ledger.mark_applied([*opened, *rows])
+                self._remember(chat_id)
             else:
                 without_session.append(chat_id)
         already = sum(map(len, by_chat.values())) - stored
         return RecordedUsage(stored, already, refused, tuple(without_session))
+
+    def _is_open(self, chat_id: str) -> bool:
+        with self._lock:
+            return chat_id in self._open
+
+    def _remember(self, chat_id: str) -> None:
+        with self._lock:
+            self._open[chat_id] = None
+            self._open.move_to_end(chat_id)
+            while len(self._open) > _MOST_OPEN:
+                self._open.popitem(last=False)
 
     def tell(self, what: str) -> None:
         """Pass a word on, the first time only."""
         if what not in self._told and len(self._told) < _MOST_TOLD:
             self._told.add(what)
             self._warn(what)
+
+
+def enter_opening(ledger: UsageLedger, chat_id: str, *, not_after: datetime | None = None) -> list[str]:
+    """Carry over what the session's counters said before its first report; gives the id of that row, if there is one.
+
+    It has to come before any row: once rows are counted in them, the counters do not say it any more. It counts when the
+    session was last updated, or at `not_after`.
+    """
+    opening = ledger.opening(chat_id)
+    if opening is None:
+        return []
+    at = opening.at if not_after is None else min(opening.at, not_after)
+    key = row_id(replace(opening, event_id="before the first report"))
+    ledger.insert({key: replace(opening, at=at)})
+    return [key]
 
 
 def snapshots_of(

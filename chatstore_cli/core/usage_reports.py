@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
+from chatstore_cli.core.usage_ledger import enter_opening
 from chatstore_cli.domain.errors import NotFound
-from chatstore_cli.domain.usage_ledger import Counters, LedgerRow, SessionCounters, UsageLedger
+from chatstore_cli.domain.usage_ledger import OPENING_RUN, Counters, LedgerRow, UsageLedger
 
 _COST_SLACK = Decimal("1e-9")
 """Counters hold a cost as a double: below this a difference is none."""
@@ -30,7 +31,7 @@ class Explanation:
     chat_id: str
     rows: list[ExplainedRow]
     sums: Counters
-    counters: SessionCounters | None
+    counters: Counters | None
 
 
 def explain_usage(ledger: UsageLedger, chat_id: str) -> Explanation:
@@ -56,8 +57,8 @@ def explain_usage(ledger: UsageLedger, chat_id: str) -> Explanation:
             costs[client] = one.cost
         added = Counters(beyond[0], beyond[1], beyond[2], money)
         counted = is_first or any(beyond) or money is not None
-        sums = added_up(sums, added)
-        explained.append(ExplainedRow(row, counted, added, _reason(is_first, counted)))
+        sums = sums.plus(added)
+        explained.append(ExplainedRow(row, counted, added, _reason(one.run, is_first, counted)))
     counters = ledger.counters(chat_id)
     if not explained and counters is None:
         raise NotFound(
@@ -69,7 +70,9 @@ def explain_usage(ledger: UsageLedger, chat_id: str) -> Explanation:
     return Explanation(chat_id, explained, sums, counters)
 
 
-def _reason(is_first: bool, counted: bool) -> str:
+def _reason(run: int, is_first: bool, counted: bool) -> str:
+    if run == OPENING_RUN:
+        return "counted: what the session's counters said before its first report"
     if is_first:
         return "counted: the first report of this run, agent and model"
     if counted:
@@ -77,20 +80,9 @@ def _reason(is_first: bool, counted: bool) -> str:
     return "skipped: not above what was reported before (reports are cumulative)"
 
 
-def added_up(one: Counters, other: Counters) -> Counters:
-    """Both together; a cost is what is known of it."""
-    costs = [cost for cost in (one.cost, other.cost) if cost is not None]
-    return Counters(
-        one.prompt_tokens + other.prompt_tokens,
-        one.completion_tokens + other.completion_tokens,
-        one.total_tokens + other.total_tokens,
-        sum(costs, Decimal()) if costs else None,
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class CounterFinding:
-    """A session whose counters are not what they were before its ledger plus what the ledger says."""
+    """A session whose counters are not what the ledger adds up to."""
 
     chat_id: str
     now: Counters
@@ -103,9 +95,10 @@ def differing_counters(ledger: UsageLedger) -> Iterator[CounterFinding]:
         counters = ledger.counters(chat_id)
         if counters is None:
             continue
-        wanted = added_up(counters.before, sums)
-        if counters.now[:3] != wanted[:3] or _differ(counters.now.cost, wanted.cost):
-            yield CounterFinding(chat_id, counters.now, wanted)
+        opening = ledger.opening(chat_id)
+        wanted = sums if opening is None else sums.plus(opening.counters)
+        if counters[:3] != wanted[:3] or _differ(counters.cost, wanted.cost):
+            yield CounterFinding(chat_id, counters, wanted)
 
 
 def _differ(now: Decimal | None, wanted: Decimal | None) -> bool:
@@ -118,7 +111,7 @@ def mend(ledger: UsageLedger, finding: CounterFinding) -> bool:
     What was reported since the finding is taken into account: the ledger is asked again.
     """
     counters = ledger.counters(finding.chat_id)
-    if counters is None or counters.now != finding.now:
+    if counters is None or counters != finding.now:
         return False
-    wanted = added_up(counters.before, ledger.sums(finding.chat_id))
-    return ledger.set_counters(finding.chat_id, counters.now, wanted)
+    enter_opening(ledger, finding.chat_id)
+    return ledger.set_counters(finding.chat_id, counters, ledger.sums(finding.chat_id))

@@ -15,6 +15,9 @@ from typing import NamedTuple, Protocol
 MOST_TOKENS = 10**12
 """One report of more tokens than this is a mistake of who reported it, as is a cost above it."""
 
+OPENING_RUN = 0
+"""The run of the row that carries over what a session's counters said before its first report. Real runs begin at 1."""
+
 TIME_KEYS = ("day", "week", "month")
 LEDGER_KEYS = (*TIME_KEYS, "tenant_id", "user_id", "workflow", "agent", "model", "session_id")
 
@@ -43,6 +46,11 @@ class UsageSnapshot:
     cached_tokens: int | None = None
     cost: Decimal | None = None
 
+    @property
+    def counters(self) -> Counters:
+        """Its numbers alone."""
+        return Counters(self.prompt_tokens, self.completion_tokens, self.total_tokens, self.cost)
+
 
 class Counters(NamedTuple):
     """What a session's counters say, or should say. `cost` is None where nothing is known of it."""
@@ -51,6 +59,16 @@ class Counters(NamedTuple):
     completion_tokens: int = 0
     total_tokens: int = 0
     cost: Decimal | None = None
+
+    def plus(self, other: Counters) -> Counters:
+        """Both together; a cost is what is known of it."""
+        costs = [cost for cost in (self.cost, other.cost) if cost is not None]
+        return Counters(
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.total_tokens + other.total_tokens,
+            sum(costs, Decimal()) if costs else None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +84,6 @@ class LedgerRow:
     problem: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SessionCounters:
-    """A session's counters as they stand, and what they were before its first ledger row."""
-
-    chat_id: str
-    now: Counters
-    before: Counters
-
-
 class UsageLedger(Protocol):
     """Where snapshots are kept, and the counters of the sessions that they belong to."""
 
@@ -86,8 +95,15 @@ class UsageLedger(Protocol):
         """The sum, over run, agent and model, of the maxima of a chat's rows."""
         ...
 
+    def opening(self, chat_id: str) -> UsageSnapshot | None:
+        """What a session's counters said before any report was counted in them, as a row of OPENING_RUN.
+
+        None where they said nothing, where reports are in them already, and without a session.
+        """
+        ...
+
     def raise_counters(self, chat_id: str, sums: Counters) -> bool:
-        """Make the session's counters at least what they were before its ledger plus `sums`; False without a session.
+        """Make the session's counters at least `sums`; False without a session.
 
         Done again, late or by several at once it changes nothing: a smaller sum never lowers them.
         """
@@ -98,10 +114,10 @@ class UsageLedger(Protocol):
         ...
 
     def rows(self, chat_id: str) -> Iterator[LedgerRow]:
-        """A chat's rows by time."""
+        """A chat's rows by time, that of OPENING_RUN before one of the same instant."""
         ...
 
-    def counters(self, chat_id: str) -> SessionCounters | None:
+    def counters(self, chat_id: str) -> Counters | None:
         """The counters of a session; None where there is no such session."""
         ...
 

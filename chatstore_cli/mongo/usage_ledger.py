@@ -14,14 +14,14 @@ from bson.decimal128 import create_decimal128_context
 from chatstore_cli.domain.errors import Conflict
 from chatstore_cli.domain.indexes import IndexSpec
 from chatstore_cli.domain.times import as_utc
-from chatstore_cli.domain.usage_ledger import MOST_TOKENS, Counters, LedgerRow, SessionCounters, UsageSnapshot
+from chatstore_cli.domain.usage_ledger import MOST_TOKENS, OPENING_RUN, Counters, LedgerRow, UsageSnapshot
 from chatstore_cli.mongo.bson_values import decimal_value, whole_number
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
-from chatstore_cli.mongo.workflow_documents import to_session
+from chatstore_cli.mongo.workflow_documents import FACT_FIELDS, to_session
 from chatstore_cli.mongo.workflow_lookup import locate
 
-BEFORE = "tokens_before_ledger"
-"""Beside `real_time_tracking.tokens`: what that said before the session's first ledger row."""
+IN_LEDGER = "in_ledger"
+"""Beside `real_time_tracking.tokens`: true where these are what the ledger says, and no longer the session's own."""
 
 COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
 _NO_ARRAY = {"$not": {"$type": "array"}}  # one that has a number in it would match like that number
@@ -101,7 +101,7 @@ class MongoUsageLedger:
                     if isinstance(chat, str):
                         yield chat, found
                     chat, found = row["_id"].get("chat"), Counters()
-                found = plus(found, counters_of(row, "cost"))
+                found = found.plus(counters_of(row, "cost"))
         if isinstance(chat, str):
             yield chat, found
 
@@ -111,25 +111,57 @@ class MongoUsageLedger:
             self._rows.update_many({"_id": {"$in": list(row_ids)}}, {"$set": {"applied": True}})
 
     def rows(self, chat_id: str) -> Iterator[LedgerRow]:
-        """A chat's rows by time."""
+        """A chat's rows by time, that of OPENING_RUN before one of the same instant."""
         with driver_errors(f"reading the usage of chat {chat_id!r} in {self._rows.name}"):
-            for document in self._rows.find({"chat_id": chat_id}).sort([("at", 1), ("_id", 1)]):
+            for document in self._rows.find({"chat_id": chat_id}).sort([("at", 1), ("run", 1), ("_id", 1)]):
                 yield _row(chat_id, document)
 
     # --- counters ----------------------------------------------------------------------------------------------------
 
     def raise_counters(self, chat_id: str, sums: Counters) -> bool:
-        """Make the session's counters at least what they were before its ledger plus `sums`; False without a session."""
+        """Make the session's counters at least `sums`; False without a session."""
         return self._change(chat_id, sums, None)
 
     def set_counters(self, chat_id: str, seen: Counters, wanted: Counters) -> bool:
         """Replace counters that are still as they were seen; False where they are not."""
         return self._change(chat_id, wanted, seen)
 
-    def counters(self, chat_id: str) -> SessionCounters | None:
+    def counters(self, chat_id: str) -> Counters | None:
         """The counters of a session; None where there is no such session."""
         document = self._head(chat_id)
-        return None if document is None else SessionCounters(chat_id, _now(document), self._before(chat_id, document))
+        return None if document is None else _now(document)
+
+    def opening(self, chat_id: str) -> UsageSnapshot | None:
+        """What a session's own counters say, while nothing of the ledger is in them; None where that is nothing."""
+        document = self._head(chat_id, FACT_FIELDS)
+        if document is None or _is_in_ledger(document):
+            return None
+        session = to_session(document)
+        said = session.usage
+        counts = [_sound(count) for count in (said.prompt_tokens, said.completion_tokens, said.total_tokens)]
+        cost = said.cost if said.cost is not None and 0 <= said.cost <= _MOST_SOUND else None
+        if not any(counts) and not cost:
+            return None
+        with driver_errors(f"reading the usage of chat {chat_id!r} in {self._rows.name}"):
+            # An application may have written the document anew, without the mark.
+            if self._rows.find_one({"chat_id": chat_id, "applied": {"$ne": False}}, {"_id": 1}) is not None:
+                return None
+        at = session.updated_at or session.created_at or datetime.now(UTC)
+        return UsageSnapshot(
+            event_id=None,
+            chat_id=chat_id,
+            run=OPENING_RUN,
+            tenant_id=session.tenant_id,
+            user_id=session.user_id,
+            workflow=session.workflow,
+            agent=None,
+            model=None,
+            prompt_tokens=counts[0],
+            completion_tokens=counts[1],
+            total_tokens=counts[2],
+            at=at,
+            cost=cost,
+        )
 
     def _change(self, chat_id: str, sums: Counters, seen: Counters | None) -> bool:
         """Compare and set, as often as others get in between: what is written depends on what was read."""
@@ -139,18 +171,17 @@ class MongoUsageLedger:
                 return False
             if seen is not None and _now(document) != seen:
                 return False
-            before = self._before(chat_id, document)
             tracked = document.get("real_time_tracking")
             tokens = tracked.get("tokens") if isinstance(tracked, dict) else None
-            raised = _raised(tokens, plus(before, sums)) if seen is None else _replaced(tokens, sums)
+            raised = _raised(tokens, sums) if seen is None else _replaced(tokens, sums)
             changes: Document = {"tokens": raised} if raised != tokens else {}
-            if not isinstance(tracked, dict) or BEFORE not in tracked:
-                changes[BEFORE] = _stored(before)
+            if not _is_in_ledger(document):
+                changes[IN_LEDGER] = True
             if not changes:
                 return True
             guard = {"_id": {"$eq": document["_id"]}}
             if isinstance(tracked, dict):
-                there = {name: _as_read(tracked, name) for name in ("tokens", BEFORE)}
+                there = {name: _as_read(tracked, name) for name in ("tokens", IN_LEDGER)}
                 guard |= {f"real_time_tracking.{name}": value for name, value in there.items()}
                 update = {f"real_time_tracking.{name}": value for name, value in changes.items()}
             else:
@@ -164,34 +195,15 @@ class MongoUsageLedger:
             hint="The ledger has the usage. `chatstore usage reconcile` brings the counters up to it.",
         )
 
-    def _head(self, chat_id: str) -> Document | None:
-        fields = dict.fromkeys(_USAGE_FIELDS, 1)
-        found: Document | None = locate(self._sessions, chat_id, fields, in_memory=self._connection.in_memory)
+    def _head(self, chat_id: str, fields: Sequence[str] = _USAGE_FIELDS) -> Document | None:
+        wanted = dict.fromkeys(fields, 1)
+        found: Document | None = locate(self._sessions, chat_id, wanted, in_memory=self._connection.in_memory)
         return found
 
-    def _before(self, chat_id: str, document: Document) -> Counters:
-        """As noted; where nobody noted it, what the document says: but nothing where that has ledger rows in it."""
-        tracked = document.get("real_time_tracking")
-        noted = tracked.get(BEFORE) if isinstance(tracked, dict) else None
-        if isinstance(noted, dict):
-            return counters_of(noted)
-        with driver_errors(f"reading the usage of chat {chat_id!r} in {self._rows.name}"):
-            if self._rows.find_one({"chat_id": chat_id, "applied": {"$ne": False}}, {"_id": 1}) is not None:
-                return Counters()
-        usage = to_session(document).usage
-        cost = usage.cost if usage.cost is not None and 0 <= usage.cost <= _MOST_SOUND else None
-        return Counters(_sound(usage.prompt_tokens), _sound(usage.completion_tokens), _sound(usage.total_tokens), cost)
 
-
-def plus(one: Counters, other: Counters) -> Counters:
-    """Both together; a cost is what is known of it."""
-    costs = [cost for cost in (one.cost, other.cost) if cost is not None]
-    return Counters(
-        one.prompt_tokens + other.prompt_tokens,
-        one.completion_tokens + other.completion_tokens,
-        one.total_tokens + other.total_tokens,
-        sum(costs, Decimal()) if costs else None,
-    )
+def _is_in_ledger(document: Document) -> bool:
+    tracked = document.get("real_time_tracking")
+    return isinstance(tracked, dict) and tracked.get(IN_LEDGER) is True
 
 
 def counters_of(fields: Document, cost: str = "total_cost") -> Counters:
@@ -216,11 +228,6 @@ def _now(document: Document) -> Counters:
 
 def _as_read(place: Document, name: str) -> Document:
     return {"$eq": place[name]} if name in place else {"$exists": False}
-
-
-def _stored(counters: Counters) -> Document:
-    counts = dict(zip(COUNTS, counters[:3], strict=True))
-    return counts if counters.cost is None else {**counts, "total_cost": float(counters.cost)}
 
 
 def _raised(tokens: Any, wanted: Counters) -> Document:

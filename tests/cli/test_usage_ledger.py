@@ -49,12 +49,12 @@ def reported(chatstore: Chatstore, *arguments: str) -> dict[str, Any]:
 def test_a_session_counts_from_the_ledger_or_from_its_counters_and_never_from_both(chatstore: Chatstore) -> None:
     report = reported(chatstore, "--by", "session")
     found = {row["session_id"]: (row["usage"]["total_tokens"], row["source"]) for row in report["items"]}
-    assert found["triage-0"] == (390, "ledger")
-    assert found["triage-1"] == (6, "ledger")
+    assert found["triage-0"] == (390 + 150, "ledger")  # 150 and 1,000 are what its counters said before
+    assert found["triage-1"] == (6 + 1_000, "ledger")
     assert found["gone"] == (9, "ledger")
     assert found["写作-2"] == (15, "counters")
     assert report["sources"] == {"ledger": 3, "counters": 5}
-    assert report["totals"]["usage"]["total_tokens"] == 390 + 6 + 9 + 15 + 2
+    assert report["totals"]["usage"]["total_tokens"] == 390 + 150 + 6 + 1_000 + 9 + 15 + 2
     assert report["totals"]["cost_unknown_sessions"] == 2
 
 
@@ -62,7 +62,13 @@ def test_several_groupings_at_once_with_commas_or_repeated(chatstore: Chatstore)
     report = reported(chatstore, "--by", "day,model", "--layout", "workflow", "--tenant", "acme")
     assert report == reported(chatstore, "--by", "day", "--by", "model", "--layout", "workflow", "--tenant", "acme")
     found = [(row["day"], row["model"], row["usage"]["total_tokens"], row["sessions"]) for row in report["items"]]
-    assert found == [("2026-03-01", "m-1", 90, 1), ("2026-03-02", "m-2", 300, 1), ("2026-03-02", "m-1", 6, 1)]
+    assert found == [
+        ("2026-03-01", None, 150, 1),
+        ("2026-03-01", "m-1", 90, 1),
+        ("2026-03-02", None, 1_000, 1),
+        ("2026-03-02", "m-2", 300, 1),
+        ("2026-03-02", "m-1", 6, 1),
+    ]
     assert report["totals"]["sessions"] == 2
 
 
@@ -71,27 +77,28 @@ def test_a_day_is_that_of_the_zone(chatstore: Chatstore) -> None:
         rows = reported(chatstore, "--by", "day", "--tenant", "acme", *arguments)["items"]
         return {row["day"]: row["usage"]["total_tokens"] for row in rows}
 
-    assert days() == {"2026-03-01": 90, "2026-03-02": 306}
-    assert days("--timezone", "Europe/Berlin") == {"2026-03-01": 30, "2026-03-02": 366}
-    assert days("--timezone", "Europe/Berlin", "--since", "2026-03-02") == {"2026-03-02": 366}
-    assert days("--timezone", "Asia/Tokyo", "--until", "2026-03-02T07:30") == {"2026-03-02": 30}
+    # What counters said before counts when the session was last updated, at the latest with its first report.
+    assert days() == {"2026-03-01": 150 + 90, "2026-03-02": 1_000 + 306}
+    assert days("--timezone", "Europe/Berlin") == {"2026-03-01": 150 + 30, "2026-03-02": 1_000 + 366}
+    assert days("--timezone", "Europe/Berlin", "--since", "2026-03-02") == {"2026-03-02": 1_000 + 366}
+    assert days("--timezone", "Asia/Tokyo", "--until", "2026-03-02T07:30") == {"2026-03-02": 150 + 30}
 
 
 def test_status_comes_from_the_session(chatstore: Chatstore) -> None:
     rows = reported(chatstore, "--by", "status", "--layout", "workflow")["items"]
     assert {row["status"]: (row["usage"]["total_tokens"], row["sessions"]) for row in rows} == {
-        "running": (390, 1), "completed": (8, 3), "failed": (15, 1), None: (9, 1)
+        "running": (540, 1), "completed": (1_008, 3), "failed": (15, 1), None: (9, 1)
     }  # fmt: skip
-    assert reported(chatstore, "--status", "running", "--by", "agent")["totals"]["usage"]["total_tokens"] == 390
+    assert reported(chatstore, "--status", "running", "--by", "agent")["totals"]["usage"]["total_tokens"] == 540
 
 
 def test_top_and_sort_choose_groups_and_the_totals_stay(chatstore: Chatstore) -> None:
     top = chatstore("usage", "--by", "session", "--top", "2", "-o", "json")
-    assert [row["session_id"] for row in json.loads(top.out)["items"]] == ["triage-0", "写作-2"]
+    assert [row["session_id"] for row in json.loads(top.out)["items"]] == ["triage-1", "triage-0"]
     assert "6 more groups" in top.err
     assert json.loads(top.out)["totals"]["sessions"] == 8
     by_cost = reported(chatstore, "--by", "session", "--sort", "cost", "--top", "1")["items"]
-    assert by_cost[0]["usage"]["cost"] == "0.09"
+    assert by_cost[0]["usage"]["cost"] == "1.106"
     by_name = reported(chatstore, "--by", "session", "--sort", "name", "--top", "2")["items"]
     assert [row["session_id"] for row in by_name] == ["gone", "journal-a"]
 
@@ -99,7 +106,7 @@ def test_top_and_sort_choose_groups_and_the_totals_stay(chatstore: Chatstore) ->
 def test_csv_opens_in_a_spreadsheet(chatstore: Chatstore) -> None:
     rows = list(csv.DictReader(io.StringIO(chatstore("usage", "--by", "agent", "-o", "csv").out)))
     assert "'=cmd()" in {row["agent"] for row in rows}
-    assert {row["usage.total_tokens"] for row in rows} == {"399", "17", "6"}
+    assert {row["usage.total_tokens"] for row in rows} == {"399", "1167", "6"}
 
 
 @pytest.mark.parametrize(
@@ -135,17 +142,16 @@ def test_explain_gives_each_row_and_why(chatstore: Chatstore, database: Database
     database["usage_events"].update_one({"chat_id": "triage-0", "total_tokens": 60}, {"$set": {"total_tokens": -1}})
     explained = json.loads(chatstore("usage", "explain", "triage-0", "-o", "json").out)
     assert [(row["counted"], row["added"]["total_tokens"]) for row in explained["items"]] == [
-        (True, 30), (True, 60), (False, 0), (True, 300)
+        (True, 150), (True, 30), (True, 60), (False, 0), (True, 300)
     ]  # fmt: skip
-    assert "negative" in explained["items"][2]["reason"]
-    assert explained["totals"]["total_tokens"] == 390
-    assert explained["counters"]["total_tokens"] == 390 + 150
-    assert explained["counters_before_ledger"]["total_tokens"] == 150
+    assert "what the session's counters said before" in explained["items"][0]["reason"]
+    assert "negative" in explained["items"][3]["reason"]
+    assert explained["totals"]["total_tokens"] == explained["counters"]["total_tokens"] == 390 + 150
     assert "1 row of the usage ledger is not counted" in chatstore("usage").err
     table = chatstore("usage", "explain", "triage-0")
     assert "counted: the first report" in table.out
     assert table.out.splitlines()[-1].startswith("TOTAL")
-    assert "before the ledger: 150 tokens" in table.err
+    assert "The session's counters: 540 tokens" in table.err
 
 
 def test_explain_of_a_chat_without_a_ledger_or_without_a_session(chatstore: Chatstore) -> None:
@@ -181,7 +187,7 @@ def test_rollup_takes_in_what_is_new_and_reports_say_the_same(
     before = reported(chatstore, "--by", "day,agent")
     assert chatstore("--read-only", "usage", "rollup").code == 4
     rolled = json.loads(chatstore("usage", "rollup", "-o", "json").out)
-    assert (rolled["rows"], rolled["chats"]) == (6, 3)
+    assert (rolled["rows"], rolled["chats"]) == (8, 3)
     assert reported(chatstore, "--by", "day,agent") == before
 
     late = snapshot(9, 50, chat_id="triage-1", at=START - timedelta(days=40))
@@ -189,7 +195,7 @@ def test_rollup_takes_in_what_is_new_and_reports_say_the_same(
     days = {row["day"]: row["usage"]["total_tokens"] for row in reported(chatstore, "--by", "day")["items"]}
     assert days["2026-01-20"] == 50
     assert json.loads(chatstore("usage", "rollup", "-o", "json").out)["rows"] == 1
-    assert json.loads(chatstore("usage", "rollup", "--rebuild", "-o", "json").out)["rows"] == 7
+    assert json.loads(chatstore("usage", "rollup", "--rebuild", "-o", "json").out)["rows"] == 9
     assert {row["day"]: row["usage"]["total_tokens"] for row in reported(chatstore, "--by", "day")["items"]} == days
 
 
@@ -200,9 +206,9 @@ def test_deleting_a_session_takes_its_usage_along_unless_it_is_kept(
     chatstore("usage", "rollup")
     flags = ("--keep-usage",) if keep else ()
     plan = chatstore("sessions", "delete", "triage-0", *flags)
-    assert ("4 documents of usage_events" in plan.err) is not keep
+    assert ("5 documents of usage_events" in plan.err) is not keep
     assert chatstore("sessions", "delete", "triage-0", "--yes", *flags).code == 0
-    assert database["usage_events"].count_documents({"chat_id": "triage-0"}) == (4 if keep else 0)
+    assert database["usage_events"].count_documents({"chat_id": "triage-0"}) == (5 if keep else 0)
     report = reported(chatstore, "--by", "session")
     found = {row["session_id"]: row["usage"]["total_tokens"] for row in report["items"]}
-    assert found.get("triage-0") == (390 if keep else None)
+    assert found.get("triage-0") == (540 if keep else None)

@@ -15,6 +15,7 @@ import pytest
 
 from chatstore_cli.core.usage_ledger import UsageRecorder
 from chatstore_cli.core.usage_reports import differing_counters, mend
+from chatstore_cli.domain.usage_ledger import OPENING_RUN
 from chatstore_cli.mongo.usage_ledger import MongoUsageLedger
 from tests.mongod import poll
 from tests.usage_reports import modelled, snapshot
@@ -49,16 +50,19 @@ def total(database: Database[dict[str, Any]]) -> int:
     return counted
 
 
-@pytest.mark.parametrize("step", ["insert", "sums", "raise_counters", "mark_applied"])
+@pytest.mark.parametrize("step", ["opening", "insert", "sums", "raise_counters", "mark_applied"])
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("first", [False, True], ids=["later", "first"])
 def test_killed_between_any_two_steps_and_delivered_again_it_counts_once(
     ledger: MongoUsageLedger,
     database: Database[dict[str, Any]],
     monkeypatch: pytest.MonkeyPatch,
     step: str,
     after: bool,
+    first: bool,
 ) -> None:
-    UsageRecorder(ledger).record([snapshot(1, 30)])
+    if not first:
+        UsageRecorder(ledger).record([snapshot(1, 30)])
     original: Callable[..., Any] = getattr(ledger, step)
 
     def killed(*arguments: Any) -> None:
@@ -75,7 +79,10 @@ def test_killed_between_any_two_steps_and_delivered_again_it_counts_once(
         UsageRecorder(ledger).record([snapshot(2, 90)])
         assert total(database) == 95
     assert list(differing_counters(ledger)) == []
-    assert database["usage_events"].count_documents({"applied": True}) == 2
+    # What the counters said before its first report is a row too.
+    assert database["usage_events"].count_documents({"applied": True}) == (2 if first else 3)
+    assert database["usage_events"].count_documents({"applied": False}) == 0
+    assert ledger.sums("chat-1").total_tokens == 95
 
 
 @pytest.mark.parametrize("first", [False, True])
@@ -125,5 +132,6 @@ def test_killed_at_random_instants_counters_equal_the_ledger(
         UsageRecorder(ledger).record([report])
 
     stored = [row.snapshot for row in ledger.rows("chat-1")]
-    assert total(database) == 5 + modelled(stored)[None].total_tokens
+    assert total(database) == modelled(stored)[None].total_tokens
+    assert [one.total_tokens for one in stored if one.run == OPENING_RUN] == [5]
     assert list(differing_counters(ledger)) == []

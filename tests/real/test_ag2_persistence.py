@@ -456,6 +456,13 @@ def test_ids_that_are_none_are_refused_before_anything_is_written(
     assert database.chat_sessions.count_documents({}) == 0
 
 
+@pytest.mark.parametrize("wrong", [0, -1, True, "1", 1.0, 2**40])
+def test_a_run_that_is_none_is_refused(manager: AG2PersistenceManager, database: Any, wrong: Any) -> None:
+    with pytest.raises(BadValue, match="run"):
+        manager.save_event(text("hello"), chat_id="c", enterprise_id="acme", run=wrong)
+    assert database.chat_sessions.count_documents({}) == 0
+
+
 def test_an_event_without_a_uuid_is_refused_unless_the_application_has_an_id_for_it(
     manager: AG2PersistenceManager, database: Any
 ) -> None:

@@ -19,7 +19,7 @@ from chatstore_cli.core.usage_ledger import UsageRecorder
 from chatstore_cli.core.usage_reports import differing_counters, explain_usage, mend
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.usage_ledger import Counters, LedgerQuery, UsageSnapshot
-from chatstore_cli.mongo.usage_ledger import MongoUsageLedger, plus
+from chatstore_cli.mongo.usage_ledger import MongoUsageLedger
 from chatstore_cli.mongo.usage_stages import offsets
 from chatstore_cli.mongo.usage_sums import MongoUsageSums
 from tests.usage_reports import START, modelled, snapshot
@@ -62,7 +62,7 @@ def tokens_of(database: Database[dict[str, Any]], chat_id: str = "chat-1") -> di
 def added_up(sums: MongoUsageSums, *keys: str, **query: Any) -> dict[Any, Counters]:
     found: dict[Any, Counters] = {}
     for one in sums.groups(LedgerQuery(keys, **query)):
-        found[one.group[0]] = plus(found.get(one.group[0], Counters()), one.usage)
+        found[one.group[0]] = found.get(one.group[0], Counters()).plus(one.usage)
     return found
 
 
@@ -92,6 +92,7 @@ def test_any_order_and_repetition_gives_the_models_sums(
     for name in ("usage_events", "usage_rollups", "chat_sessions"):
         database[name].delete_many({})
     with_session(database, prompt_tokens=7, total_tokens=7, total_cost=0.5)
+    database["chat_sessions"].update_one({}, {"$set": {"updated_at": START - timedelta(days=3)}})
     recorder = UsageRecorder(ledger)
     delivered = data.draw(st.permutations([*reports, *reports[::2]]))
     half = len(delivered) // 2
@@ -99,11 +100,17 @@ def test_any_order_and_repetition_gives_the_models_sums(
     list(sums.roll_up())
     recorder.record(delivered[half:])
 
-    expected = modelled(reports).get(None, Counters())
+    if reports:
+        counters = {"prompt_tokens": 7, "completion_tokens": 0, "total_tokens": 7, "cost": Decimal("0.5")}
+        before = {"run": 0, "agent": None, "model": None, "at": START - timedelta(days=3), **counters}
+        reports = [snapshot(0, 0, **before), *reports]
+    expected = modelled(reports).get(None, Counters(7, 0, 7, Decimal("0.5")))
     tokens = tokens_of(database)
-    assert tokens["total_tokens"] == expected.total_tokens + 7
-    assert tokens["prompt_tokens"] == expected.prompt_tokens + 7
-    assert tokens["total_cost"] == float((expected.cost or 0) + Decimal("0.5"))
+    assert tokens["total_tokens"] == expected.total_tokens
+    assert tokens["prompt_tokens"] == expected.prompt_tokens
+    assert tokens["total_cost"] == float(expected.cost or 0)
+    if not reports:
+        return
     assert explain_usage(ledger, "chat-1").sums[:3] == expected[:3]
     for _ in range(2):  # from rows, or daily sums and the rows that came since; then from daily sums alone
         for zone in (UTC, BERLIN):

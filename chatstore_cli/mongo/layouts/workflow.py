@@ -24,7 +24,7 @@ from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.identifiers import id_values
 from chatstore_cli.mongo.segment_reading import LAST_SEGMENT, MOVED_MESSAGES, SegmentReader, says_number
 from chatstore_cli.mongo.session_removal import Part, count_parts, remove_parts
-from chatstore_cli.mongo.usage_ledger import BEFORE, usage_index_specs
+from chatstore_cli.mongo.usage_ledger import IN_LEDGER, usage_index_specs
 from chatstore_cli.mongo.workflow_documents import (
     FACT_FIELDS,
     LAYOUT,
@@ -201,7 +201,7 @@ class WorkflowLayout:
             return
         match: Document = {"$and": [{}, *({"$or": branches} for branches in _branches(query))]}
         if query.without_ledger:
-            match[f"real_time_tracking.{BEFORE}"] = {"$exists": False}
+            match[f"real_time_tracking.{IN_LEDGER}"] = {"$ne": True}
         facts = [{"$match": match}, {"$project": _FACTS}]
         with driver_errors(f"reading the sessions of {self._name}"):
             documents = self._sessions.find() if self._in_memory else self._sessions.aggregate(facts)
