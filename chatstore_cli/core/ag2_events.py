@@ -22,6 +22,7 @@ from chatstore_cli.domain.chat_events import (
     UsageOwner,
     UsageReport,
 )
+from chatstore_cli.domain.content import as_text
 from chatstore_cli.domain.errors import BadValue
 
 USER_NAMES = frozenset({"user", "_user", "user_proxy", "userproxy", "user proxy", "human"})
@@ -60,7 +61,9 @@ def read_event(event: object, *, user_names: Collection[str] = USER_NAMES) -> Ch
         return UsageOwner(_name(_fields(kind, content).get("recipient")) or "")
     if kind in {"termination", "run_completion"}:
         # Neither is dumped: a completion carries the whole history once more.
-        return RunEnded(_event_id(_field(content, "uuid")), _name(_field(content, "termination_reason")))
+        between = (_name(_field(content, "sender")), _name(_field(content, "recipient")))
+        reason = _name(_field(content, "termination_reason"))
+        return RunEnded(_event_id(_field(content, "uuid")), reason, tuple(filter(None, between)))
     if kind == "error":
         return RunFailed(_event_id(_field(content, "uuid")), _reason(_field(content, "error")))
     return NothingToStore(kind) if kind in IGNORED else UnknownEvent(kind[:100])
@@ -132,8 +135,18 @@ def _turn(kind: str, fields: Mapping[str, Any], user_names: Collection[str]) -> 
                 responses = None
     elif name is not None and name.lower() in user_names:
         role = "user"
+    recipient = _name(fields.get("recipient"))
     return AgentTurn(
-        _event_id(fields.get("uuid")), kind, role, name, content, calls, call_id, responses or None, odd.found()
+        _event_id(fields.get("uuid")),
+        kind,
+        role,
+        name,
+        content,
+        calls,
+        call_id,
+        responses or None,
+        odd.found(),
+        recipient,
     )
 
 
@@ -158,7 +171,7 @@ def _list(value: Any) -> list[Any]:
 def _reason(error: object) -> str:
     """An error in words: AG2 puts the exception itself into the event."""
     if isinstance(error, BaseException):
-        text = f"{type(error).__name__}: {error}"
+        text = f"{type(error).__name__}: {as_text(error)}"
     elif isinstance(error, str):
         text = error
     else:

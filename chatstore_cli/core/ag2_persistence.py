@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TypeVar
@@ -12,6 +12,7 @@ from typing import TypeVar
 from chatstore_cli.core.ag2_events import USER_NAMES, read_event
 from chatstore_cli.core.chat_echo import echo_of, is_echo
 from chatstore_cli.core.chat_lifecycle import ChatLifecycle, Step, end_of_run
+from chatstore_cli.core.chat_memory import Remembered, Talks, UsageOwners
 from chatstore_cli.core.chat_states import KnownChats, checked_chat, checked_id
 from chatstore_cli.core.segments import SegmentKeeper
 from chatstore_cli.core.usage_ledger import UsageRecorder, snapshots_of
@@ -28,6 +29,7 @@ from chatstore_cli.domain.chat_writing import (
     Appended,
     ChatState,
     ChatWriter,
+    ExpectedEcho,
     NewChat,
     NoRoom,
     ResumedChat,
@@ -47,7 +49,7 @@ from chatstore_cli.transcripts import ag2
 
 _ATTEMPTS = 200
 _HURRIED = 3
-_OWNERS = 1_000
+_MOST_WARNINGS = 1_000
 _MOST_RUNS = 2**31
 
 Done = TypeVar("Done")
@@ -78,7 +80,9 @@ class AG2PersistenceManager:
         self._user_names = USER_NAMES | {name.lower() for name in user_names}
         self._chats = KnownChats(ports.writer, ports.clock)
         self._lifecycle = ChatLifecycle(ports.writer, self._chats, ports.clock)
-        self._owners: OrderedDict[str, str] = OrderedDict()
+        self._owners = UsageOwners()
+        self._awaited: Remembered[ExpectedEcho] = Remembered()
+        self._talks = Talks()
         self._warned: set[str] = set()
         self.unknown_events: Counter[str] = Counter()
         """How many events of each type came that nobody here has heard of."""
@@ -95,16 +99,22 @@ class AG2PersistenceManager:
         workflow_name: str | None = None,
         event_id: str | None = None,
         run: int | None = None,
+        agent: str | None = None,
     ) -> SavedEvent:
         """Store what an event of AG2 means for a chat: an object of `autogen.events`, its dump, or its JSON.
 
         Called again with the same event it changes nothing. The chat is created by its first event. `event_id` is for
-        events that have no uuid of their own, `run` for those of another run than the newest (1 is the first). Raises
-        BadValue; Conflict where the chat is another tenant's or was deleted on purpose; DocumentRefused for a message
-        over 16 MiB; Unreachable, after which calling again is right.
+        events that have no uuid of their own, `run` for those of another run than the newest (1 is the first), `agent`
+        for usage that is not delivered in the order in which AG2 emits it. Raises BadValue; Conflict where the chat is
+        another tenant's or was deleted on purpose; DocumentRefused for a message over 16 MiB; Unreachable, after which
+        calling again is right.
         """
         if run is not None and (not isinstance(run, int) or isinstance(run, bool) or not 1 <= run < _MOST_RUNS):
             raise BadValue(name="run", value=str(run)[:60], expected="the number of a run: 1 or more")
+        if event_id is not None:
+            checked_id("event_id", event_id)
+        if agent is not None:
+            checked_id("agent", agent)
         meaning = read_event(event, user_names=self._user_names)
         if isinstance(meaning, NothingToStore):
             return SavedEvent(SavedAs.IGNORED)
@@ -114,35 +124,44 @@ class AG2PersistenceManager:
             return SavedEvent(SavedAs.UNKNOWN)
         chat = checked_chat(chat_id, enterprise_id, user_id, workflow_name)
         if isinstance(meaning, UsageOwner):
-            return self._note_owner(chat, meaning.agent)
+            self._owners.note(chat.chat_id, meaning.agent)
+            return SavedEvent(SavedAs.IGNORED)
         with self._chats.lock(chat.chat_id):
             if isinstance(meaning, AgentTurn):
-                return self._store_turn(chat, meaning, _identity(meaning, event_id))
+                return self._store_turn(chat, meaning, _identity(meaning, event_id), run)
             if isinstance(meaning, UsageReport):
-                return self._record_usage(chat, meaning, event_id, run)
+                return self._record_usage(chat, meaning, event_id, run, agent)
             return self._end_run(chat, meaning, run)
 
-    def _note_owner(self, chat: NewChat, agent: str) -> SavedEvent:
-        self._owners[chat.chat_id] = agent
-        self._owners.move_to_end(chat.chat_id)
-        while len(self._owners) > _OWNERS:
-            self._owners.popitem(last=False)
-        return SavedEvent(SavedAs.IGNORED)
-
-    def _store_turn(self, chat: NewChat, turn: AgentTurn, event_id: str) -> SavedEvent:
+    def _store_turn(self, chat: NewChat, turn: AgentTurn, event_id: str, run: int | None) -> SavedEvent:
         for oddity in turn.oddities:
             self._warn_once(f"Session {chat.chat_id!r}: a message has {oddity}.")
 
+        refused = 0
+
         def attempt() -> SavedEvent | None:
+            nonlocal refused
             state = self._chats.opened(chat)
-            if is_echo(turn, state.expected_echo):
-                after = self._writer.note_echo(state, event_id, self._clock())
+            awaited = self._awaited.of(chat.chat_id)
+            if awaited is None or awaited.run > state.run:  # else what another has stored in between changes nothing
+                awaited = state.expected_echo
+            is_late = run is not None and awaited is not None and run < awaited.run
+            if awaited is not None and not is_late and is_echo(turn, awaited):
+                after = self._writer.note_echo(state, awaited.run, event_id, self._clock())
+                refused += after is None
+                if after is not None or refused > _HURRIED:  # somebody else has had the echo of that run
+                    self._awaited.forget(chat.chat_id)
                 if after is not None:
+                    self._talks.note(chat.chat_id, turn.recipient)
                     self._chats.remember(chat.chat_id, after)
                     return SavedEvent(SavedAs.ECHO)
             else:
-                done = self._writer.append(state, turn, event_id, self._clock())
+                done = self._writer.append(state, turn, event_id, self._clock(), still_awaited=is_late)
                 if isinstance(done, Appended):
+                    if not is_late:
+                        self._awaited.forget(chat.chat_id)
+                    if done.state.last_sequence == 1:
+                        self._talks.note(chat.chat_id, turn.recipient)
                     self._appended(chat, done)
                     return SavedEvent(SavedAs.MESSAGE, done.state.last_sequence)
                 if isinstance(done, NoRoom):
@@ -166,7 +185,9 @@ class AG2PersistenceManager:
                 reason=f"its {needed.needed_bytes:,} bytes do not fit into the session's document any more (16 MiB)",
             )
 
-    def _record_usage(self, chat: NewChat, report: UsageReport, event_id: str | None, run: int | None) -> SavedEvent:
+    def _record_usage(
+        self, chat: NewChat, report: UsageReport, event_id: str | None, run: int | None, agent: str | None
+    ) -> SavedEvent:
         if not report.rows:
             return SavedEvent(SavedAs.IGNORED)
         # Looked up and not remembered: another process may have begun a run, whose clients count from zero.
@@ -179,7 +200,7 @@ class AG2PersistenceManager:
             tenant_id=state.tenant_id,
             user_id=state.user_id,
             workflow=state.workflow,
-            agent=self._owners.get(chat.chat_id),
+            agent=agent or self._owners.of(chat.chat_id),
             at=self._clock(),
         )
         for what in odd:
@@ -190,6 +211,9 @@ class AG2PersistenceManager:
         return SavedEvent(SavedAs.USAGE if recorded.stored else SavedAs.IGNORED)
 
     def _end_run(self, chat: NewChat, end: RunEnded | RunFailed, run: int | None) -> SavedEvent:
+        if isinstance(end, RunEnded) and self._talks.is_nested(chat.chat_id, end.between):
+            return SavedEvent(SavedAs.IGNORED)
+
         def attempt() -> SavedEvent | None:
             state = self._chats.opened(chat, fresh=True)
             if end.event_id is not None and self._writer.has_ended(state, end.event_id):
@@ -233,38 +257,50 @@ class AG2PersistenceManager:
                     what=f"Session {state.chat_id!r} is {state_in_words(state.status, state.paused)}, and cannot start a run.",
                     hint="Unpause it first.",
                 )
-            if state.status is SessionStatus.RUNNING and state.last_sequence == (state.run_start or 0):
+            is_untouched = state.status is SessionStatus.RUNNING and state.last_sequence == (state.run_start or 0)
+            if is_untouched and not self._usage.has_reports(state.chat_id, state.run):
                 return state.run
             after = self._writer.open_run(state, None, True, self._clock())
             self._chats.forget(chat_id)
+            self._talks.forget(chat_id)
             return None if after is None else after.run
 
         with self._chats.lock(checked_id("chat_id", chat_id)):
             return self._until_done(chat_id, attempt)
 
     def resume_chat(
-        self, chat_id: str, *, enterprise_id: str | None = None, remove_termination_string: str | None = None
+        self,
+        chat_id: str,
+        *,
+        enterprise_id: str | None = None,
+        remove_termination_string: str | Callable[[str], str] | None = None,
     ) -> ResumedChat:
         """The history of a chat for AG2, at any status, and a new run that goes on from it.
 
         The history's last message is recognised when AG2 emits it again as the first of the run, and not stored twice.
-        `remove_termination_string` is taken out of it, as AG2's `resume` would do, so that the chat does not end at
-        once. Raises NotFound, and Conflict where the chat is another tenant's.
+        `remove_termination_string` is taken out of it, or it is what that makes of it, as AG2's `resume` would do, so
+        that the chat does not end at once. Raises NotFound, and Conflict where the chat is another tenant's.
         """
+        if not (remove_termination_string is None or isinstance(remove_termination_string, str | Callable)):
+            kind = f"<{type(remove_termination_string).__name__}>"
+            raise BadValue(name="remove_termination_string", value=kind, expected="text or a function of the text")
 
         def attempt() -> ResumedChat | None:
             state = self._chats.existing(chat_id, enterprise_id)
             repairs = Repairs()
-            messages = self._reader.messages(state.chat_id, MessageSelection(include_general=False))
+            messages = list(self._reader.messages(state.chat_id, MessageSelection(include_general=False)))
             rows = list(ag2.rows(messages, repairs))
-            if rows and remove_termination_string and isinstance(rows[-1]["content"], str):
-                rows[-1] |= {"content": rows[-1]["content"].replace(remove_termination_string, "")}
-            echo = echo_of(rows[-1], state.run + 1) if rows else None
+            if rows and isinstance(rows[-1]["content"], str):
+                rows[-1] |= {"content": _without_end(rows[-1]["content"], remove_termination_string)}
+            managers = ag2.managers_in(messages)
+            echo = echo_of(rows[-1], state.run + 1, managers[-1] if managers else None) if rows else None
             # Opened only if no message has come since: then the history is whole.
             after = self._writer.open_run(state, echo, False, self._clock())
             self._chats.forget(chat_id)
             if after is None:
                 return None
+            if echo is not None:
+                self._awaited.note(chat_id, echo)
             return ResumedChat(state.chat_id, after.run, state.status, state.paused, rows, repairs.notes())
 
         with self._chats.lock(checked_id("chat_id", chat_id)):
@@ -299,12 +335,19 @@ class AG2PersistenceManager:
         raise Conflict(what=f"Session {chat_id!r} keeps being changed by others.", hint="Try again.")
 
     def _warn_once(self, text: str) -> None:
-        if text not in self._warned and len(self._warned) < _OWNERS:
+        if text not in self._warned and len(self._warned) < _MOST_WARNINGS:
             self._warned.add(text)
             self._warn(text)
 
 
-def _identity(turn: AgentTurn, event_id: object) -> str:
+def _without_end(text: str, taken_out: str | Callable[[str], str] | None) -> str:
+    """A last message without what would end the chat at once."""
+    if callable(taken_out):
+        return str(taken_out(text))
+    return text.replace(taken_out, "") if taken_out else text
+
+
+def _identity(turn: AgentTurn, event_id: str | None) -> str:
     if turn.event_id is not None:
         return turn.event_id
     if event_id is None:
@@ -314,4 +357,4 @@ def _identity(turn: AgentTurn, event_id: object) -> str:
             expected="an event with a `uuid`, without which it could not be told from a copy of it",
             hint="Give save_event an event_id of your own.",
         )
-    return checked_id("event_id", event_id)
+    return event_id

@@ -14,18 +14,22 @@ from typing import Any
 from chatstore_cli.domain.chat_events import AgentTurn
 from chatstore_cli.domain.chat_writing import ExpectedEcho
 from chatstore_cli.domain.content import writable
+from chatstore_cli.transcripts.ag2 import AG2_USER
+
+MANAGER = "chat_manager"
+"""What AG2 calls the manager of a group chat unless it is given another name."""
 
 
-def echo_of(row: Mapping[str, Any], run: int) -> ExpectedEcho:
-    """What to expect where AG2 is given a history that ends with this message."""
+def echo_of(row: Mapping[str, Any], run: int, manager: str | None = None) -> ExpectedEcho:
+    """What to expect where AG2 is given a history that ends with this message. `manager` is the group chat's."""
     responses = row.get("tool_responses")
     print_ = _fingerprint(row.get("content"), row.get("tool_calls"), responses if row.get("role") == "tool" else None)
-    return ExpectedEcho(run, str(row.get("name") or ""), print_)
+    return ExpectedEcho(run, str(row.get("name") or AG2_USER), print_, manager or MANAGER)
 
 
 def is_echo(turn: AgentTurn, expected: ExpectedEcho | None) -> bool:
     """Whether the turn is the one that is expected."""
-    if expected is None or (turn.name or "") != expected.sender:
+    if expected is None or (turn.name or "") not in (expected.sender, expected.manager):
         return False
     responses = turn.tool_responses
     if responses is None and turn.role == "tool":

@@ -12,6 +12,7 @@ from chatstore_cli.domain.times import Clock
 _REMEMBERED = 1_000
 _LOCKS = 64
 _ATTEMPTS = 10
+_CLAIMS = 10_000
 
 
 def checked_chat(chat_id: object, tenant_id: object, user_id: object, workflow: object) -> NewChat:
@@ -47,6 +48,7 @@ class KnownChats:
         self._known: OrderedDict[str, ChatState] = OrderedDict()
         self._guard = threading.Lock()
         self._locks = [threading.Lock() for _ in range(_LOCKS)]
+        self._claimed: set[NewChat] = set()
 
     def lock(self, chat_id: str) -> threading.Lock:
         """Held while a chat is written to, so that the threads of a process need not find out from the database."""
@@ -75,11 +77,32 @@ class KnownChats:
         if known is None or known.tenant_id != chat.tenant_id:
             known = self._created(chat)
             self.remember(chat.chat_id, known)
+        elif self._is_to_be_claimed(known, chat):
+            known = self._claim(known, chat) or self._created(chat)
+            self.remember(chat.chat_id, known)
         return known
+
+    def _is_to_be_claimed(self, state: ChatState, chat: NewChat) -> bool:
+        """Whether the chat's owners are told now, and were not before; one that cannot be noted is tried once."""
+        if state.tenant_id is None:
+            return True
+        is_news = (state.user_id is None and chat.user_id is not None) or (
+            state.workflow is None and chat.workflow is not None
+        )
+        return is_news and chat not in self._claimed
+
+    def _claim(self, state: ChatState, chat: NewChat) -> ChatState | None:
+        with self._guard:
+            if len(self._claimed) >= _CLAIMS:
+                self._claimed.clear()
+            self._claimed.add(chat)
+        return self._writer.claim(state, chat)
 
     def _created(self, chat: NewChat) -> ChatState:
         for _ in range(_ATTEMPTS):
             state = self._writer.load(chat.chat_id)
+            if state is not None and state.chat_id != chat.chat_id:
+                state = None  # its `_id` reads like the id that is asked for; it is another chat
             if state is None:
                 if self._writer.is_deleted(chat.chat_id):
                     raise Conflict(
@@ -87,8 +110,9 @@ class KnownChats:
                         hint="A new conversation needs a new id.",
                     )
                 state = self._writer.create(chat, self._clock())
-            elif state.tenant_id is None:
-                state = self._writer.claim(state, chat.tenant_id) or self._writer.load(chat.chat_id)
+            elif self._is_to_be_claimed(state, chat):
+                check_tenant(state, chat.tenant_id)
+                state = self._claim(state, chat) or self._writer.load(chat.chat_id)
             if state is not None:
                 check_tenant(state, chat.tenant_id)
                 return state

@@ -71,7 +71,7 @@ def _text(text: str, odd: Oddities) -> str:
 
 
 def _key(key: object, odd: Oddities) -> str:
-    text = _text(key if isinstance(key, str) else str(key), odd)
+    text = _text(key if isinstance(key, str) else as_text(key), odd)
     if "\0" in text:
         odd.add("NUL in a key, replaced")
         return text.replace("\0", "\ufffd")

@@ -59,7 +59,9 @@ class UsageRecorder:
                 refused += 1
                 self.tell(f"Usage of chat {report.chat_id!r}, model {report.model!r} is not counted: {wrong}.")
             else:
-                by_chat.setdefault(report.chat_id, {}).setdefault(row_id(report), report)
+                rows = by_chat.setdefault(report.chat_id, {})
+                key = row_id(report)
+                rows[key] = _greatest(rows[key], report) if key in rows else report
         stored = 0
         without_session = []
         for chat_id, rows in by_chat.items():
@@ -84,6 +86,10 @@ class UsageRecorder:
             self._open.move_to_end(chat_id)
             while len(self._open) > _MOST_OPEN:
                 self._open.popitem(last=False)
+
+    def has_reports(self, chat_id: str, run: int) -> bool:
+        """Whether anything was reported of a run."""
+        return self._ledger.has_reports(chat_id, run)
 
     def tell(self, what: str) -> None:
         """Pass a word on, the first time only."""
@@ -150,6 +156,18 @@ def snapshots_of(
             UsageSnapshot(event_id, chat_id, run, tenant_id, user_id, workflow, agent, model, *counts, at, cached, cost)
         )
     return snapshots, odd
+
+
+def _greatest(one: UsageSnapshot, other: UsageSnapshot) -> UsageSnapshot:
+    """Two rows of one event and model as one: reports are cumulative."""
+    costs = [cost for cost in (one.cost, other.cost) if cost is not None]
+    return replace(
+        one,
+        prompt_tokens=max(one.prompt_tokens, other.prompt_tokens),
+        completion_tokens=max(one.completion_tokens, other.completion_tokens),
+        total_tokens=max(one.total_tokens, other.total_tokens),
+        cost=max(costs, default=None),
+    )
 
 
 def row_id(snapshot: UsageSnapshot) -> str:

@@ -13,6 +13,7 @@ class AgentTurn:
 
     `event_id` is the event's own, None where it has none. `content` is any JSON value. `tool_call_id` names the one
     call that is answered; `tool_responses` has the answers where one turn answers several, as AG2 keeps them itself.
+    `recipient` is whom it was said to: in a group chat its manager, in a chat nested within a turn somebody else.
     `oddities` says what had to be changed so that it can be stored.
     """
 
@@ -25,6 +26,7 @@ class AgentTurn:
     tool_call_id: str | None = None
     tool_responses: list[Any] | None = None
     oddities: tuple[str, ...] = ()
+    recipient: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +46,11 @@ class UsageOwner:
 
 @dataclass(frozen=True, slots=True)
 class RunEnded:
-    """A run came to its end; more may follow in another one."""
+    """A run came to its end; more may follow in another one. `between` are the two whose talk ended, where it is told."""
 
     event_id: str | None
     reason: str | None
+    between: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,15 @@ from chatstore_cli.domain.session import SessionStatus
 
 @dataclass(frozen=True, slots=True)
 class ExpectedEcho:
-    """The message that AG2 is expected to emit once more, under a new uuid, as run `run` goes on from it."""
+    """The message that AG2 is expected to emit once more, under a new uuid, as run `run` goes on from it.
+
+    It does so in the name of `sender`, or of the group chat's `manager` where no agent of that name is in the chat.
+    """
 
     run: int
     sender: str
     fingerprint: str
+    manager: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,23 +156,28 @@ class ChatWriter(Protocol):
         """Create a chat; None where another has created it, or it has been deleted on purpose meanwhile."""
         ...
 
-    def claim(self, state: ChatState, tenant_id: str) -> ChatState | None:
-        """Give a chat whose document names no tenant to this one; None where it names one, or something unreadable."""
+    def claim(self, state: ChatState, chat: NewChat) -> ChatState | None:
+        """Note the tenant, user and workflow of a chat whose document names none of these, as far as they are given.
+
+        None where it names another tenant, or something unreadable.
+        """
         ...
 
     def holds_event(self, state: ChatState, event_id: str) -> bool:
         """Whether a message with that event id, or an echo, is stored: in the chat's document or its segments."""
         ...
 
-    def append(self, state: ChatState, turn: AgentTurn, event_id: str, at: datetime) -> Appended | NoRoom | None:
+    def append(
+        self, state: ChatState, turn: AgentTurn, event_id: str, at: datetime, *, still_awaited: bool = False
+    ) -> Appended | NoRoom | None:
         """Store a turn as the message after the last one, and the chat as running; an awaited echo is no longer awaited.
 
-        Raises DocumentRefused for what fits into no document, Conflict where the stored messages are no list.
+        Unless it is `still_awaited`, as the turn is one of an earlier run that comes late. Raises DocumentRefused for what fits into no document, Conflict where the stored messages are no list.
         """
         ...
 
-    def note_echo(self, state: ChatState, event_id: str, at: datetime) -> ChatState | None:
-        """Remember the event as the awaited echo; the chat runs."""
+    def note_echo(self, state: ChatState, run: int, event_id: str, at: datetime) -> ChatState | None:
+        """Remember the event as the awaited echo of a run, which has one at the most; the chat runs."""
         ...
 
     def open_run(self, state: ChatState, echo: ExpectedEcho | None, running: bool, at: datetime) -> ChatState | None:

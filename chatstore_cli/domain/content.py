@@ -62,4 +62,7 @@ def as_text(value: Any) -> str:
     """What stands for a value that JSON has no type for: bytes in base64, an instant in RFC 3339, else its text."""
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
-    return str(rfc3339(value)) if isinstance(value, datetime) else str(value)
+    try:
+        return str(rfc3339(value)) if isinstance(value, datetime) else str(value)
+    except Exception:  # noqa: BLE001 - an application's own type may raise whatever it likes
+        return f"<{type(value).__name__}>"

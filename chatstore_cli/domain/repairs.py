@@ -16,6 +16,8 @@ class Repair(StrEnum):
     ROLE_UNKNOWN = "Messages of an unknown role, taken as the user's"
     SPEAKER_MISSING = "Messages that name no speaker, named after their role"
     NAME_CHANGED = "Messages whose speaker's name was changed to what is allowed"
+    NESTED = "Messages of chats nested within a turn, left out"
+    PARTS_TRIMMED = "Messages with parts that hold what AG2 does not take, left out of them"
     CONTENT_FLATTENED = "Messages whose content was turned into text"
     TEXT_UNWRITABLE = "Messages with characters or numbers that JSON cannot hold, replaced"
 

@@ -125,6 +125,10 @@ class UsageLedger(Protocol):
         """Replace counters that are still as they were seen; False where they are not."""
         ...
 
+    def has_reports(self, chat_id: str, run: int) -> bool:
+        """Whether anything was reported of a run."""
+        ...
+
     def chats(self) -> Iterator[tuple[str, Counters]]:
         """Every chat of the ledger with its sums."""
         ...

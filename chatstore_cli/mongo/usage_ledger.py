@@ -18,7 +18,7 @@ from chatstore_cli.domain.usage_ledger import MOST_TOKENS, OPENING_RUN, Counters
 from chatstore_cli.mongo.bson_values import decimal_value, whole_number
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.workflow_documents import FACT_FIELDS, to_session
-from chatstore_cli.mongo.workflow_lookup import locate
+from chatstore_cli.mongo.workflow_lookup import is_storable, locate
 
 IN_LEDGER = "in_ledger"
 """Beside `real_time_tracking.tokens`: true where these are what the ledger says, and no longer the session's own."""
@@ -82,6 +82,11 @@ class MongoUsageLedger:
         """The sum, over run, agent and model, of the maxima of a chat's rows."""
         return dict(self._sums({"chat_id": chat_id, **COUNTABLE})).get(chat_id, Counters())
 
+    def has_reports(self, chat_id: str, run: int) -> bool:
+        """Whether anything was reported of a run."""
+        with driver_errors(f"reading the usage of chat {chat_id!r} in {self._rows.name}"):
+            return self._rows.find_one({"chat_id": chat_id, "run": run}, {"_id": 1}) is not None
+
     def chats(self) -> Iterator[tuple[str, Counters]]:
         """Every chat of the ledger with its sums."""
         return self._sums(COUNTABLE)
@@ -112,6 +117,8 @@ class MongoUsageLedger:
 
     def rows(self, chat_id: str) -> Iterator[LedgerRow]:
         """A chat's rows by time, that of OPENING_RUN before one of the same instant."""
+        if not is_storable(chat_id):
+            return
         with driver_errors(f"reading the usage of chat {chat_id!r} in {self._rows.name}"):
             for document in self._rows.find({"chat_id": chat_id}).sort([("at", 1), ("run", 1), ("_id", 1)]):
                 yield _row(chat_id, document)
@@ -133,7 +140,7 @@ class MongoUsageLedger:
 
     def opening(self, chat_id: str) -> UsageSnapshot | None:
         """What a session's own counters say, while nothing of the ledger is in them; None where that is nothing."""
-        document = self._head(chat_id, FACT_FIELDS)
+        document = self._head(chat_id, (*FACT_FIELDS, f"real_time_tracking.{IN_LEDGER}"))
         if document is None or _is_in_ledger(document):
             return None
         session = to_session(document)

@@ -48,6 +48,7 @@ from chatstore_cli.mongo.usage_stages import (
     grouped,
     offsets,
 )
+from chatstore_cli.mongo.workflow_lookup import is_storable
 
 _EXACTLY = create_decimal128_context()
 _DUPLICATE = 11000
@@ -91,6 +92,8 @@ class MongoUsageSums:
 
     def groups(self, query: LedgerQuery) -> Iterator[LedgerGroup]:
         """The sums, in any order."""
+        if not all(is_storable(value) for name in FACTS if (value := getattr(query, name)) is not None):
+            return  # text that BSON cannot hold is nobody's name
         unrolled = self._unrolled_chats() if query.by_whole_days else None
         with driver_errors(f"adding up {self._rows.name}"):
             if unrolled is None:
@@ -195,8 +198,13 @@ class MongoUsageSums:
     # --- daily sums --------------------------------------------------------------------------------------------------
 
     def roll_up(self) -> Iterator[RolledUp]:
-        """Take in what is in no daily sum yet, the chats of some thousand rows at a time."""
-        while True:
+        """Take in what is in no daily sum yet, the chats of some thousand rows at a time.
+
+        What comes while it is at work is for the next time: otherwise it would not end while agents report.
+        """
+        with driver_errors(f"keeping daily sums in {self._rollups.name}"):
+            left = self._rows.count_documents({"rolled_up": None})
+        while left > 0:
             with driver_errors(f"keeping daily sums in {self._rollups.name}"):
                 pending = chats_of({"rolled_up": None}, rows=_ROWS_AT_ONCE)
                 chats = [row["_id"] for row in self._rows.aggregate(pending, allowDiskUse=True)]
@@ -209,6 +217,7 @@ class MongoUsageSums:
                     return
                 self._keep(chats)
                 self._rows.update_many({"_id": {"$in": rows}}, {"$set": {"rolled_up": True}})
+            left -= len(rows)
             yield RolledUp(len(rows), len(chats))
 
     def start_anew(self) -> None:

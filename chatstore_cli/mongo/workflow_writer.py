@@ -42,6 +42,8 @@ from chatstore_cli.mongo.workflow_writing import (
 )
 
 _TOO_LARGE = {10334, 17280, 17419, 17420}
+_WRONG_TYPES = {2, 14, 28}
+_LAST_NUMBER = 2**53
 _KEPT_ENDS = -200
 _KEPT_ECHOES = -1000
 
@@ -83,6 +85,8 @@ class MongoChatWriter:
         within = {"_id": {"$gte": f"{chat_id}:", "$lt": f"{chat_id};"}}
         with driver_errors(f"looking up session {chat_id!r} in {self._segments.name}"):
             for row in self._segments.find(within, {"messages.sequence": 1}):
+                if str(row["_id"]).rpartition(":")[0] != chat_id:
+                    continue  # of the session named `<id>:...`
                 stored = row.get("messages")
                 elements = [each for each in stored if isinstance(each, dict)] if isinstance(stored, list) else []
                 highest = max([highest, *(whole_number(each.get("sequence")) or 0 for each in elements)])
@@ -142,12 +146,25 @@ class MongoChatWriter:
             return None
         return self._state(chat.chat_id, facts_of(document))
 
-    def claim(self, state: ChatState, tenant_id: str) -> ChatState | None:
-        """Give a chat whose document names no tenant to this one."""
-        unclaimed: Document = {"_id": state.guard.match["_id"], **dict.fromkeys(TENANT_FIELDS)}
-        return self._changed(state, unclaimed, {"$set": {TENANT_FIELDS[0]: tenant_id}}, "naming the tenant")
+    def claim(self, state: ChatState, chat: NewChat) -> ChatState | None:
+        """Note the tenant, user and workflow of a chat whose document names none of these, as far as they are given."""
+        unclaimed: Document = {"_id": state.guard.match["_id"]}
+        named: Document = {}
+        if state.tenant_id is None:
+            unclaimed |= dict.fromkeys(TENANT_FIELDS)
+            named[TENANT_FIELDS[0]] = chat.tenant_id
+        for field, stored, given in (
+            ("user_id", state.user_id, chat.user_id),
+            ("workflow_name", state.workflow, chat.workflow),
+        ):
+            if stored is None and given is not None:
+                unclaimed[field] = None
+                named[field] = given
+        return self._changed(state, unclaimed, {"$set": named}, "naming the owner")
 
-    def append(self, state: ChatState, turn: AgentTurn, event_id: str, at: datetime) -> Appended | NoRoom | None:
+    def append(
+        self, state: ChatState, turn: AgentTurn, event_id: str, at: datetime, *, still_awaited: bool = False
+    ) -> Appended | NoRoom | None:
         """Store a turn as the message after the last one, and the chat as running."""
         guard: Guard = state.guard
         kind = guard.variant.messages_type
@@ -157,6 +174,11 @@ class MongoChatWriter:
                 hint="Nothing was written; mend that document first.",
             )
         sequence = state.last_sequence + 1
+        if sequence > _LAST_NUMBER:
+            raise Conflict(
+                what=f"Session {state.chat_id!r}: its messages are numbered up to {state.last_sequence:,}, and the next has none.",
+                hint="Nothing was written; mend `sequence` and `last_sequence` in that document first.",
+            )
         message = encoded_message(message_document(turn, event_id, sequence, at), state.chat_id)
         ids = id_values(event_id)
         if self._is_in_segments(state, event_id):
@@ -170,7 +192,8 @@ class MongoChatWriter:
             match["messages.event_id"] = unequal
             update["$push"] = {"messages": message}
         running = made_running(state, update)
-        if guard.match["expected_echo"] is not MISSING:
+        is_awaited = guard.match["expected_echo"] is not MISSING
+        if is_awaited and not still_awaited:
             update["$unset"] = {"expected_echo": 1}
         if "messages" in match and "$size" in match["messages"]:
             match = {"$and": [{"messages": match.pop("messages")}, match]}
@@ -180,27 +203,31 @@ class MongoChatWriter:
                 return None
         except _DocumentTooLarge:
             return NoRoom(len(message.raw))
-        after: Document = {**guard.match, "last_sequence": {"$eq": sequence}, "expected_echo": MISSING, **running}
+        after: Document = {**guard.match, "last_sequence": {"$eq": sequence}, **running}
+        if not still_awaited:
+            after["expected_echo"] = MISSING
         after.pop("messages", None)
         guard.variant.messages_type = "array"
         known = Guard(after, guard.run, guard.paused, guard.variant, guard.moved_messages)
         status = SessionStatus.RUNNING
-        state = replace(state, status=status, last_sequence=sequence, expected_echo=None, guard=known)
+        echo = state.expected_echo if still_awaited else None
+        state = replace(state, status=status, last_sequence=sequence, expected_echo=echo, guard=known)
         return Appended(state, len(message.raw))
 
-    def note_echo(self, state: ChatState, event_id: str, at: datetime) -> ChatState | None:
-        """Remember the event as the awaited echo; the chat runs."""
+    def note_echo(self, state: ChatState, run: int, event_id: str, at: datetime) -> ChatState | None:
+        """Remember the event as the awaited echo of a run, which has one at the most; the chat runs."""
         ids = id_values(event_id)
         if self._is_in_segments(state, event_id):
             return None
-        match = {**state.guard.match, "echoes.event_id": {"$nin": ids}}
+        match = {**state.guard.match, "echoes.event_id": {"$nin": ids}, "echoes.run": {"$ne": run}}
         match = {"$and": [match, {"messages.event_id": {"$nin": ids}}]}
-        echo = {"run": state.run, "event_id": event_id}
+        echo = {"run": run, "event_id": event_id}
         update: Document = {
             "$set": {"updated_at": at},
             "$push": {"echoes": {"$each": [echo], "$slice": _KEPT_ECHOES}},
-            "$unset": {"expected_echo": 1},
         }
+        if state.expected_echo is not None and state.expected_echo.run == run:
+            update["$unset"] = {"expected_echo": 1}
         made_running(state, update)
         return self._changed(state, match, update, "noting the resumed message")
 
@@ -217,6 +244,7 @@ class MongoChatWriter:
                 "run": echo.run,
                 "sender": echo.sender,
                 "fingerprint": echo.fingerprint,
+                "manager": echo.manager,
             }
         if running:
             update["$set"]["updated_at"] = at
@@ -295,6 +323,10 @@ def _check(answer: Mapping[str, Any], doing: str) -> None:
             raise Unreachable(what=f"{doing}: {failure.get('errmsg', '')}", hint="Try again.")
         if code == 13:
             raise NotAllowed(what=f"{doing}: {failure.get('errmsg', '')}", hint="Check user, password and roles.")
+        if code in _WRONG_TYPES:
+            # `echoes` or `run_ends`, which only chatstore writes, is no list.
+            why = str(failure.get("errmsg", ""))[:200]
+            raise Conflict(what=f"{doing}: {why}", hint="Nothing was written; mend that document first.")
         raise ChatstoreError(what=f"{doing}: {str(failure.get('errmsg', ''))[:300]} (code {code})")
     if unsure := answer.get("writeConcernError"):
         raise Unreachable(what=f"{doing}: {unsure.get('errmsg', 'not acknowledged')}.", hint="Try again.")

@@ -139,6 +139,8 @@ def message_document(turn: AgentTurn, event_id: str, sequence: int, at: datetime
         "event_id": event_id,
         "sequence": sequence,
     }
+    if turn.recipient is not None:
+        message["metadata"] = {"recipient": turn.recipient}
     if turn.tool_calls is not None:
         message["tool_calls"] = turn.tool_calls
     if turn.tool_call_id is not None:
@@ -188,10 +190,11 @@ def facts_of(document: Document) -> Document:
 def _echo(stored: Any) -> ExpectedEcho | None:
     if not isinstance(stored, dict):
         return None
-    run, sender, fingerprint = whole_number(stored.get("run")), stored.get("sender"), stored.get("fingerprint")
-    if run is None or not isinstance(sender, str) or not isinstance(fingerprint, str):
+    run, texts = whole_number(stored.get("run")), [stored.get(name) for name in ("sender", "fingerprint", "manager")]
+    sender, fingerprint, manager = (text if isinstance(text, str) else None for text in texts)
+    if run is None or sender is None or fingerprint is None:
         return None
-    return ExpectedEcho(run, sender, fingerprint)
+    return ExpectedEcho(run, sender, fingerprint, sender if manager is None else manager)
 
 
 def new_document(chat: NewChat, at: datetime) -> Document:

@@ -1,7 +1,9 @@
 """`ag2`: the messages that AG2's `GroupChatManager.resume` takes (FACTS C; autogen/agentchat/groupchat.py of ag2 0.14).
 
 Every message has `role`, `name` and `content`: one without a name would be taken as the manager's, one without the
-others raises. Results of tool calls stand in `tool_responses`, several in one message, as AG2 stores them itself.
+others raises. Only the user whom AG2 adds itself (`_User`) goes without, as in AG2's own results: no chat has an agent of
+that name when it is resumed. Results of tool calls stand in `tool_responses`, several in one message, as AG2 stores them
+itself. What was said in chats nested within a turn is no part of the group chat, and is left out.
 """
 
 from __future__ import annotations
@@ -17,11 +19,14 @@ from chatstore_cli.domain.tool_calls import NO_RESULT, Exchange, ToolCall, paire
 
 Row = dict[str, Any]
 
+AG2_USER = "_User"
+"""The user whom AG2 adds to a group chat that is begun with a text alone."""
+
 
 def rows(messages: Iterable[Message], repairs: Repairs) -> Iterator[Row]:
     """The messages for AG2. Calls that end the history without any result stay open: AG2 makes them when it resumes."""
     speakers = _Speakers(repairs)
-    for turn in paired(messages, repairs):
+    for turn in paired(_of_the_group(messages, repairs), repairs):
         if isinstance(turn, Message):
             yield _row(turn, speakers, repairs)
         else:
@@ -33,7 +38,10 @@ def _row(message: Message, speakers: _Speakers, repairs: Repairs) -> Row:
     if role not in ROLES:
         repairs.count(Repair.ROLE_UNKNOWN)
         role = "user"
-    return {"role": role, "name": speakers.name_of(message, role), "content": _content(message.content, repairs)}
+    row = {"role": role, "name": speakers.name_of(message, role), "content": _content(message.content, repairs)}
+    if row["name"] == AG2_USER:
+        del row["name"]
+    return row
 
 
 def _exchange_rows(exchange: Exchange, speakers: _Speakers, repairs: Repairs) -> Iterator[Row]:
@@ -85,6 +93,39 @@ class _Speakers:
         return message.name
 
 
+def _of_the_group(messages: Iterable[Message], repairs: Repairs) -> Iterator[Message]:
+    """Without the turns of chats that were nested within a turn of a group chat."""
+    source = iter(messages)
+    for message in source:
+        if _recipient(message) is None:
+            yield message
+            continue
+        rest = [message, *source]
+        managers = managers_in(rest)
+        for one in rest:
+            if managers and _recipient(one) not in (None, *managers):
+                repairs.count(Repair.NESTED)
+            else:
+                yield one
+
+
+def managers_in(messages: Iterable[Message]) -> list[str]:
+    """The managers of the group chat, newest last: whom turns are said to, and who says nothing. A chat of two has none."""
+    speakers: set[str | None] = set()
+    recipients: dict[str, None] = {}
+    for message in messages:
+        speakers.add(message.name)
+        if (recipient := _recipient(message)) is not None:
+            recipients.pop(recipient, None)
+            recipients[recipient] = None
+    return [recipient for recipient in recipients if recipient not in speakers]
+
+
+def _recipient(message: Message) -> str | None:
+    found = message.metadata.get("recipient")
+    return found if isinstance(found, str) else None
+
+
 _KEPT_PARTS = (("text", "text", str), ("input_text", "text", str), ("image_url", "image_url", dict))
 """Parts that AG2 can show: type, the key of their value, and what that has to be."""
 
@@ -92,7 +133,10 @@ _KEPT_PARTS = (("text", "text", str), ("input_text", "text", str), ("image_url",
 def _content(content: Any, repairs: Repairs) -> Any:
     """Text, or parts of the kinds that AG2 can show; a call without words gets empty text, for AG2 prints null."""
     if isinstance(content, list) and content and all(map(_is_kept, content)):
-        return content
+        parts = [{key: value for key, value in part.items() if isinstance(value, str | dict)} for part in content]
+        if parts != content:
+            repairs.count(Repair.PARTS_TRIMMED)
+        return parts
     if content is not None and not isinstance(content, str):
         repairs.count(Repair.CONTENT_FLATTENED)
     return content_text(content)

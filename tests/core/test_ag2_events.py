@@ -90,7 +90,7 @@ def test_what_is_not_stored_is_told_apart_by_name(autogen: Any) -> None:
     assert nothing.rows == ()
     assert read_event(event("conversable_agent_usage_summary", recipient="Writer")) == UsageOwner("Writer")
     ended = read_event(event("termination", uuid="u", termination_reason="Maximum turns (1) reached", sender="x"))
-    assert ended == RunEnded("u", "Maximum turns (1) reached")
+    assert ended == RunEnded("u", "Maximum turns (1) reached", ("x",))
 
 
 def test_the_older_function_calls_become_tool_calls() -> None:

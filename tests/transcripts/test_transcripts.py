@@ -209,3 +209,29 @@ def test_whatever_is_stored_the_transcript_is_strict_json(transcript: str, messa
     text = written(transcript, *messages)
     for document in text.splitlines() if transcript == "jsonl" else [text]:
         json.loads(document.decode(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+
+
+def said(name: str, recipient: str | None, content: Any = "hi") -> Message:
+    return Message("s", "assistant", content, name=name, metadata={} if recipient is None else {"recipient": recipient})
+
+
+def test_for_ag2_turns_of_nested_chats_are_left_out_and_counted() -> None:
+    repairs = Repairs()
+    group = [said("old", None), said("user", "boss"), said("Writer", "boss"), said("user", "new boss")]
+    nested = [said("Writer", "Expert"), said("Expert", "Writer")]
+    found = rows("ag2", *group[:2], *nested, *group[2:], repairs=repairs)
+    assert [row["name"] for row in found] == ["old", "user", "Writer", "user"]
+    assert repairs[Repair.NESTED] == 2
+
+
+def test_for_ag2_nothing_is_left_out_of_chats_of_two() -> None:
+    chat = [said("user", "Writer"), said("Writer", "Expert"), said("Expert", "Writer"), said("Writer", "user")]
+    assert len(rows("ag2", *chat)) == 4
+
+
+def test_for_ag2_parts_have_only_what_its_events_take() -> None:
+    parts = [{"type": "text", "text": "hi", "annotations": [], "cache_control": None, "extra": {"a": 1}}]
+    repairs = Repairs()
+    [row] = rows("ag2", said("Writer", None, parts), repairs=repairs)
+    assert row["content"] == [{"type": "text", "text": "hi", "extra": {"a": 1}}]
+    assert repairs[Repair.PARTS_TRIMMED] == 1

@@ -1,0 +1,84 @@
+"""What a process remembers of the chats whose events it stores, beside what the database has: small, and lost with it."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Collection
+from typing import Generic, TypeVar
+
+_MOST_CHATS = 1_000
+
+Thing = TypeVar("Thing")
+
+
+class Remembered(Generic[Thing]):
+    """Something of each of the chats that were noted last. May be used from several threads."""
+
+    def __init__(self) -> None:
+        self._things: OrderedDict[str, Thing] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def note(self, chat_id: str, thing: Thing) -> None:
+        """Remember it, in place of what there was."""
+        with self._lock:
+            self._things[chat_id] = thing
+            self._things.move_to_end(chat_id)
+            while len(self._things) > _MOST_CHATS:
+                self._things.popitem(last=False)
+
+    def of(self, chat_id: str) -> Thing | None:
+        """What is remembered of a chat."""
+        with self._lock:
+            return self._things.get(chat_id)
+
+    def forget(self, chat_id: str) -> None:
+        """Remember nothing of it."""
+        with self._lock:
+            self._things.pop(chat_id, None)
+
+
+class UsageOwners:
+    """Whose usage the next report is. AG2 says so in an event of its own, right before the report.
+
+    Each thread delivers its events in their order; what another thread has noted counts only for one that noted nothing.
+    """
+
+    def __init__(self) -> None:
+        self._own = threading.local()
+        self._any: Remembered[str] = Remembered()
+
+    def note(self, chat_id: str, agent: str) -> None:
+        """The next report of the chat, in this thread, is this agent's."""
+        own: Remembered[str] | None = getattr(self._own, "agents", None)
+        if own is None:
+            own = self._own.agents = Remembered()
+        own.note(chat_id, agent)
+        self._any.note(chat_id, agent)
+
+    def of(self, chat_id: str) -> str | None:
+        """Whose report it is, as far as is known."""
+        own: Remembered[str] | None = getattr(self._own, "agents", None)
+        noted = None if own is None else own.of(chat_id)
+        return self._any.of(chat_id) if noted is None else noted
+
+
+class Talks:
+    """To whom the talk of a chat is addressed: in a group chat its manager. A talk of others is nested within a turn."""
+
+    def __init__(self) -> None:
+        self._addressed: Remembered[str] = Remembered()
+
+    def note(self, chat_id: str, recipient: str | None) -> None:
+        """The first turn of the chat, or of a run, was said to this one."""
+        if recipient is not None:
+            self._addressed.note(chat_id, recipient)
+
+    def forget(self, chat_id: str) -> None:
+        """Another run may be addressed to somebody else."""
+        self._addressed.forget(chat_id)
+
+    def is_nested(self, chat_id: str, between: Collection[str]) -> bool:
+        """Whether a talk of these two is known not to be the chat's own."""
+        addressed = self._addressed.of(chat_id)
+        return addressed is not None and len(between) > 1 and addressed not in between
