@@ -131,13 +131,30 @@ def from_rollups(query: LedgerQuery, without: Sequence[Any]) -> list[Document]:
     if query.until is not None:
         match["first_day"] = {"$lt": query.until}
         within.setdefault("rows.day", {})["$lt"] = query.until
-    facts: Document = {"c": "$_id", **{name: f"$rows.{name}" for name in (*NUMBERS, "u")}}
+    facts: Document = {"c": "$_id", **{name: f"$rows.{name}" for name in (*NUMBERS, "u", "run", "agent", "model")}}
     for key in query.keys:
         facts[key] = f"$rows.{key}" if key not in TIME_KEYS else "$rows.day"
         if key in ("week", "month"):
             facts[key] = truncated("$rows.day", key)
     unwound: list[Document] = [{"$unwind": "$rows"}, *([{"$match": within}] if within else []), {"$project": facts}]
-    return [{"$match": match}, *unwound, *grouped(query.keys)]
+    return [{"$match": match}, *unwound, *spans_of_clients(query.keys), *grouped(query.keys)]
+
+
+def spans_of_clients(keys: Sequence[str]) -> list[Document]:
+    """Stages that make one row of a client's days, where these are not asked for.
+
+    A cost is cumulative, as tokens are: where it is known in the end it is of all of them.
+    """
+    if "day" in keys:
+        return []
+    client = {name: f"${name}" for name in ("c", "run", "agent", "model")}
+    facts = {key: f"${key}" for key in keys if key not in ("session_id", *client)}
+    sums: Document = {name: {"$sum": f"${name}"} for name in NUMBERS}
+    sums |= {"known": {"$max": "$x"}, "u": {"$max": "$u"}}
+    is_unknown = {"$eq": [{"$ifNull": ["$known", None]}, None]}
+    made: Document = {"_id": 0, **dict.fromkeys("pkt", 1), **{name: f"$_id.{name}" for name in (*client, *facts)}}
+    made |= {"x": {"$cond": [is_unknown, None, "$x"]}, "u": {"$and": ["$u", is_unknown]}}
+    return [{"$group": {"_id": {**client, **facts}, **sums}}, {"$project": made}]
 
 
 def grouped(keys: Sequence[str]) -> list[Document]:

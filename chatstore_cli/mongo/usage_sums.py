@@ -47,6 +47,7 @@ from chatstore_cli.mongo.usage_stages import (
     group_of,
     grouped,
     offsets,
+    spans_of_clients,
 )
 from chatstore_cli.mongo.workflow_lookup import is_storable
 
@@ -126,7 +127,8 @@ class MongoUsageSums:
     def _from_rows(self, query: LedgerQuery, chats: list[Any] | None) -> Iterator[LedgerGroup]:
         """First with a quick look at each row; once more with a thorough one where that meets something odd."""
         for quick in (True, False) if any(key in TIME_KEYS for key in query.keys) else (False,):
-            pipeline = [*self._increases(query, chats, quick=quick), *grouped(query.keys)]
+            merged = spans_of_clients(query.keys) if any(key in TIME_KEYS for key in query.keys) else []
+            pipeline = [*self._increases(query, chats, quick=quick), *merged, *grouped(query.keys)]
             try:
                 found = list(self._rows.aggregate(pipeline, allowDiskUse=True))
             except OperationFailure:
@@ -173,7 +175,7 @@ class MongoUsageSums:
             stages += [{"$setWindowFields": windows}, {"$set": {"x1": {"$ifNull": ["$x", "$x0"]}, **BEYOND}}]
             stages.append({"$match": CHANGED if query.since is None else {"_id.b": True, **CHANGED}})
         known = "$x1" if order else "$x"
-        facts: Document = {"_id": 0, "c": "$_id.c", "agent": "$_id.a", "model": "$_id.m"}
+        facts: Document = {"_id": 0, "c": "$_id.c", "run": "$_id.r", "agent": "$_id.a", "model": "$_id.m"}
         facts |= dict.fromkeys((*NUMBERS, *(name for name in FACTS if name in query.keys)), 1)
         facts["u"] = {"$and": [{"$eq": [{"$ifNull": [known, None]}, None]}, {"$gt": [USED, 0]}]}
         for key in times:
@@ -237,6 +239,7 @@ class MongoUsageSums:
             by_chat[row["_id"]] = []
         countable = [{"$match": {"chat_id": {"$in": list(chats)}, **COUNTABLE}}, *chats_of({})[1:]]
         sound = {row["_id"]: row["n"] for row in self._rows.aggregate(countable)}
+        keys = (*keys, "run")
         own = {"c": "$c", **{key: f"${key}" for key in keys}}
         sums: Document = {name: {"$sum": f"${name}"} for name in NUMBERS}
         grouped = {"$group": {"_id": own, **sums, "known": {"$max": "$x"}, "u": {"$max": "$u"}}}

@@ -359,6 +359,32 @@ def test_the_offsets_of_a_zone_change_at_the_instant_of_the_change() -> None:
     assert offsets(ZoneInfo("Asia/Kathmandu"), *span) == [(span[0], 20_700_000)]
 
 
+@pytest.mark.parametrize(
+    "keys", [("day",), ("month",), ("week",), ("agent",), ("month", "model"), ("week", "month"), ("day", "agent")]
+)
+def test_a_cost_that_is_known_in_the_end_is_known_of_all_of_it(
+    ledger: MongoUsageLedger, sums: MongoUsageSums, keys: tuple[str, ...]
+) -> None:
+    UsageRecorder(ledger).record(
+        [
+            snapshot(1, 30, cost=None),
+            snapshot(30, 60),
+            snapshot(1, 10, chat_id="chat-2", cost=None),
+            snapshot(2, 10, chat_id="chat-2", run=2),
+        ]
+    )
+
+    def unknown() -> tuple[dict[Any, int], int]:
+        found = list(sums.groups(LedgerQuery(keys)))
+        return {one.group: one.unknown for one in found}, sum(one.first_unknown for one in found)
+
+    from_rows = unknown()
+    # Chat 1 has a Sunday without a cost, and in the end it is known; of chat 2 the first run has none.
+    assert from_rows[1] == (2 if "day" in keys or "week" in keys else 1)
+    list(sums.roll_up())
+    assert unknown() == from_rows
+
+
 def test_daily_sums_take_in_late_reports_and_reports_never_lag_behind_them(
     ledger: MongoUsageLedger, sums: MongoUsageSums, database: Database[dict[str, Any]]
 ) -> None:
