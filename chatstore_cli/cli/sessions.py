@@ -123,20 +123,23 @@ def delete(
     session_id: Annotated[str, typer.Argument(metavar="SESSION_ID", help="The exact id.")],
     layout: LayoutOption = None,
     keep_usage: Annotated[
-        bool, typer.Option("--keep-usage", help="Keep its rows in the usage ledger: reports still count them.")
+        bool, typer.Option("--keep-usage", help="Keep its usage in the ledger: reports still count it.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do it.")] = False,
 ) -> None:
     """Delete one session with all its messages and its usage, for good.
 
     Says first how many documents of which collection go, and does nothing without --yes. The session's id is remembered,
-    so that flushing an old journal again does not bring it back.
+    so that flushing an old journal again does not bring it back. Usage that is left of a session without a document goes
+    as well.
     """
     from chatstore_cli.core.removal import plan_removal
     from chatstore_cli.render.rows import REMOVAL_COLUMNS, removal_row
+    from chatstore_cli.wiring.usage import usage_ledger
 
     invocation = Invocation(context)
     invocation.will_write()
-    removal = plan_removal(invocation.stores.session_readers(layout), session_id, keep_usage=keep_usage)
+    kept_in = usage_ledger(invocation.stores) if keep_usage else None
+    removal = plan_removal(invocation.stores.session_readers(layout), session_id, kept_in=kept_in)
     invocation.confirm(removal.plan, yes=yes)
     invocation.emit(Listing(REMOVAL_COLUMNS, [removal_row(part) for part in removal.carry_out() if part.documents]))

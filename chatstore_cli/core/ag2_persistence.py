@@ -206,6 +206,11 @@ class AG2PersistenceManager:
         for what in odd:
             self._usage.tell(what)
         recorded = self._usage.record(snapshots)
+        if recorded.without_session and self._writer.is_deleted(chat.chat_id):
+            # It was deleted since it was looked up, and so was its usage: what came too late goes as well.
+            if not recorded.already_stored:
+                self._usage.discard(snapshots)
+            self._chats.opened(chat, fresh=True)  # raises, unless it has been made again
         if recorded.already_stored and not recorded.stored:
             return SavedEvent(SavedAs.DUPLICATE)
         return SavedEvent(SavedAs.USAGE if recorded.stored else SavedAs.IGNORED)

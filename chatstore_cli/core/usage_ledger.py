@@ -87,6 +87,10 @@ class UsageRecorder:
             while len(self._open) > _MOST_OPEN:
                 self._open.popitem(last=False)
 
+    def discard(self, reports: Sequence[UsageSnapshot]) -> None:
+        """Take snapshots of a chat that is deleted away again."""
+        self._ledger.discard([row_id(report) for report in reports])
+
     def has_reports(self, chat_id: str, run: int) -> bool:
         """Whether anything was reported of a run."""
         return self._ledger.has_reports(chat_id, run)

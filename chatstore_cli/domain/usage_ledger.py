@@ -109,6 +109,10 @@ class UsageLedger(Protocol):
         """
         ...
 
+    def discard(self, row_ids: Sequence[str]) -> None:
+        """Take rows away again that were stored for a chat which is deleted."""
+        ...
+
     def mark_applied(self, row_ids: Sequence[str]) -> None:
         """Note that the counters include these rows."""
         ...

@@ -110,6 +110,11 @@ class MongoUsageLedger:
         if isinstance(chat, str):
             yield chat, found
 
+    def discard(self, row_ids: Sequence[str]) -> None:
+        """Take rows away again that were stored for a chat which is deleted."""
+        with driver_errors(f"taking usage out of {self._rows.name}"):
+            self._rows.delete_many({"_id": {"$in": list(row_ids)}})
+
     def mark_applied(self, row_ids: Sequence[str]) -> None:
         """Note that the counters include these rows."""
         with driver_errors(f"marking usage in {self._rows.name}"):

@@ -212,3 +212,21 @@ def test_deleting_a_session_takes_its_usage_along_unless_it_is_kept(
     report = reported(chatstore, "--by", "session")
     found = {row["session_id"]: row["usage"]["total_tokens"] for row in report["items"]}
     assert found.get("triage-0") == (540 if keep else None)
+
+
+def test_usage_that_only_counters_told_is_kept_too(chatstore: Chatstore) -> None:
+    total = reported(chatstore)["totals"]["usage"]
+    assert chatstore("sessions", "delete", "写作-2", "--keep-usage", "--yes").code == 0
+    assert reported(chatstore)["totals"]["usage"] == total
+    [row] = json.loads(chatstore("usage", "explain", "写作-2", "-o", "json").out)["items"]
+    assert (row["run"], row["added"]["total_tokens"]) == (0, 15)
+
+
+def test_what_was_left_of_a_session_without_a_document_can_be_deleted(
+    chatstore: Chatstore, database: Database[dict[str, Any]]
+) -> None:
+    assert "1 document of usage_events" in chatstore("sessions", "delete", "gone").err
+    assert chatstore("sessions", "delete", "gone", "--keep-usage", "--yes").code == 3
+    assert chatstore("sessions", "delete", "gone", "--yes").code == 0
+    assert database["usage_events"].count_documents({"chat_id": "gone"}) == 0
+    assert chatstore("sessions", "delete", "gone", "--yes").code == 3

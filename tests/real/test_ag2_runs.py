@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import threading
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from chatstore_cli.config import Settings
 from chatstore_cli.core.ag2_persistence import AG2PersistenceManager
 from chatstore_cli.domain.chat_writing import SavedAs
 from chatstore_cli.domain.errors import BadValue, Conflict
 from chatstore_cli.mongo.connection import Connection
+from chatstore_cli.mongo.layouts.workflow import WorkflowLayout
+from chatstore_cli.mongo.usage_ledger import MongoUsageLedger
 from tests.agents import real_autogen, speaker
 from tests.events import event, new_manager, text
 
@@ -293,3 +297,26 @@ def test_a_document_that_takes_nothing_more_is_named(
     with pytest.raises(Conflict, match="'c'") as refused:
         given()
     assert "mend" in refused.value.message + str(refused.value.hint)
+
+
+@pytest.mark.parametrize("step", ["insert", "raise_counters"])
+@pytest.mark.parametrize("keep_usage", [False, True])
+def test_usage_that_is_stored_while_its_chat_is_deleted_goes_with_it(
+    connection: Connection, database: Any, monkeypatch: pytest.MonkeyPatch, step: str, keep_usage: bool
+) -> None:
+    manager = new_manager(connection)
+    saved(manager, text("hello"))
+    saved(manager, usage(5))
+    layout = WorkflowLayout(connection, Settings())
+    original = getattr(MongoUsageLedger, step)
+
+    def deleted_before(*arguments: Any) -> Any:
+        monkeypatch.undo()
+        layout.remove("c", datetime.now(UTC), keep_usage=keep_usage)
+        return original(*arguments)
+
+    monkeypatch.setattr(MongoUsageLedger, step, deleted_before)
+    with pytest.raises(Conflict, match="deleted"):
+        saved(manager, usage(7))
+    assert [row["total_tokens"] for row in database.usage_events.find()] == ([5] if keep_usage else [])
+    assert database.chat_sessions.count_documents({}) == 0

@@ -214,17 +214,20 @@ class WorkflowLayout:
 
     def remove(self, session_id: str, at: datetime, *, keep_usage: bool = False) -> list[StoredPart]:
         """Delete a session's document, segments and usage, and remember that this was done on purpose."""
-        # Segments once more, at the end: a move may have been between its steps when they were looked up.
-        late = {"_id": {"$gte": f"{session_id}:", "$lt": f"{session_id};"}, "chat_id": session_id}
-        parts = [*self._parts(session_id, keep_usage), (self._segments.name, late)]
-        return remove_parts(self._connection, LAYOUT, session_id, parts, at)
+        # Segments once more, at the end: a move may have been between its steps when they were looked up. Usage too:
+        # an application may have stored some before it could see that the session is gone.
+        moved_late = {"_id": {"$gte": f"{session_id}:", "$lt": f"{session_id};"}, "chat_id": session_id}
+        late = [(self._segments.name, moved_late), *([] if keep_usage else self._usage_parts(session_id))]
+        return remove_parts(self._connection, LAYOUT, session_id, [*self._parts(session_id, keep_usage), *late], at)
+
+    def _usage_parts(self, session_id: str) -> list[Part]:
+        return [(self._usage, {"chat_id": session_id}), (self._usage_rollups, {"_id": session_id})]
 
     def _parts(self, session_id: str, keep_usage: bool) -> list[Part]:
         found = self._locate(session_id)
         segments = list(self._reader.ids([session_id]))
-        usage: list[Part] = [(self._usage, {"chat_id": session_id}), (self._usage_rollups, {"_id": session_id})]
         return [
-            *([] if keep_usage else usage),
+            *([] if keep_usage else self._usage_parts(session_id)),
             (self._segments.name, {"_id": {"$in": segments}}),  # first: a document without its beginning would mislead
             (self._name, {"_id": found["_id"]} if found else {"_id": {"$in": []}}),
         ]
