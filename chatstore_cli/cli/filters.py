@@ -18,6 +18,7 @@ TenantOption = Annotated[
 UserOption = Annotated[str | None, typer.Option("--user", metavar="ID", help="Only this user.")]
 WorkflowOption = Annotated[str | None, typer.Option("--workflow", metavar="NAME", help="Only this workflow.")]
 StatusOption = Annotated[SessionStatus | None, typer.Option("--status", help="Only this status.")]
+PausedOption = Annotated[bool, typer.Option("--paused", help="Only what is paused.")]
 SinceOption = Annotated[
     str | None, typer.Option("--since", metavar="TIME", help="Updated at or after: 7d, 24h, yesterday, or ISO 8601.")
 ]
@@ -33,6 +34,8 @@ def session_query(
     since: str | None,
     until: str | None,
     zone: tzinfo = UTC,
+    *,
+    paused: bool = False,
 ) -> SessionQuery:
     """The options as a query; days and times without an offset are those of `zone`. Raises BadValue for a time that is none."""
     now = utc_now()
@@ -42,6 +45,7 @@ def session_query(
         user_id=user,
         workflow=workflow,
         status=status,
+        paused=paused,
         since=None if since is None else read_when(since, "--since", now, zone),
         until=None if until is None else read_when(until, "--until", now, zone),
     )

@@ -8,6 +8,7 @@ import typer
 
 from chatstore_cli.cli.filters import (
     LayoutOption,
+    PausedOption,
     SinceOption,
     StatusOption,
     TenantOption,
@@ -56,6 +57,7 @@ def list_(
     user: UserOption = None,
     workflow: WorkflowOption = None,
     status: StatusOption = None,
+    paused: PausedOption = False,
     since: SinceOption = None,
     until: UntilOption = None,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=1000, help="Sessions on a page.")] = 20,
@@ -71,7 +73,7 @@ def list_(
     from chatstore_cli.core.sessions import list_sessions
 
     invocation = Invocation(context)
-    query = session_query(layout, tenant, user, workflow, status, since, until)
+    query = session_query(layout, tenant, user, workflow, status, since, until, paused=paused)
     page = list_sessions(invocation.stores.session_readers(layout), query, cursor=cursor, limit=limit)
     rows = [session_row(session) for session in page.sessions]
     invocation.emit(

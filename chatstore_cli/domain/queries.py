@@ -18,6 +18,7 @@ EPOCH_TEXT = "0001-01-01T00:00:00.000000+00:00"
 @dataclass(frozen=True, slots=True)
 class SessionQuery:
     """Filters on sessions; None leaves a filter out. `since` is inclusive, `until` exclusive, both on `updated_at`.
+    `paused` leaves those out that are not.
 
     `without_ledger` lets a reader leave out sessions that are known to have rows in the usage ledger; it need not.
     """
@@ -30,6 +31,7 @@ class SessionQuery:
     since: datetime | None = None
     until: datetime | None = None
     without_ledger: bool = False
+    paused: bool = False
 
     def matches(self, session: Session) -> bool:
         """Whether a session passes every filter; layouts may prefilter, this decides."""
@@ -39,6 +41,7 @@ class SessionQuery:
             and (self.user_id is None or session.user_id == self.user_id)
             and (self.workflow is None or session.workflow == self.workflow)
             and (self.status is None or session.status == self.status)
+            and (not self.paused or session.paused)
             and (self.since is None or (session.updated_at is not None and session.updated_at >= self.since))
             and (self.until is None or (session.updated_at is not None and session.updated_at < self.until))
         )

@@ -26,7 +26,7 @@ class Session:
     """The facts of one session, without its messages.
 
     Ids are text (an ObjectId is its hex). Times are aware, in UTC. `message_count` is exact unless
-    `message_count_capped`, where there are more than it says.
+    `message_count_capped`, where there are more than it says. `reason` is why it failed or is paused, where that is told.
     """
 
     session_id: str
@@ -42,6 +42,7 @@ class Session:
     message_count_capped: bool = False
     paused: bool = False
     usage: Usage = NO_USAGE
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

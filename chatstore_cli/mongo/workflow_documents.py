@@ -44,7 +44,7 @@ FACT_FIELDS = (
     "_id", "chat_id", *TENANT_FIELDS, "user_id", "title", "workflow_name", "workflow_status", "status", "is_complete",
     "real_time_tracking.current_status", "real_time_tracking.tokens", "token_usage", "usage_summary.raw",
     "usage_prompt_tokens_final", "usage_completion_tokens_final", "usage_total_tokens_final", "usage_total_cost_final",
-    "created_at", *UPDATED_FIELDS, "paused",
+    "created_at", *UPDATED_FIELDS, "paused", "pause_reason", "failure_reason",
 )  # fmt: skip
 """What to_session reads besides `messages`, in whose place it takes `message_count`."""
 
@@ -60,6 +60,8 @@ def to_session(document: Document) -> Session:
     has_segments = whole_number(document.get("last_segment")) is not None
     moved = whole_number(document.get("moved_messages")) or 0 if has_segments else 0
     workflow = _workflow(document)
+    status, paused = _status(document, workflow), document.get("paused") is True
+    why = "pause_reason" if paused else "failure_reason" if status is SessionStatus.FAILED else ""
     return Session(
         session_id=session_id_of(document),
         layout=LAYOUT,
@@ -67,12 +69,13 @@ def to_session(document: Document) -> Session:
         user_id=_id(document.get("user_id")),
         title=_text(document.get("title")),
         workflow=workflow,
-        status=_status(document, workflow),
+        status=status,
         created_at=read_instant(document.get("created_at")),
         updated_at=next(filter(None, (_newest(document.get(field)) for field in UPDATED_FIELDS)), None),
         message_count=in_document + max(0, moved),
-        paused=document.get("paused") is True,
+        paused=paused,
         usage=_usage(document),
+        reason=_text(document.get(why)),
     )
 
 

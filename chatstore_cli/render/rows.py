@@ -96,6 +96,7 @@ def session_view_row(
     expires_at = None if expiry is None else {"oldest": rfc3339(expiry.oldest), "newest": rfc3339(expiry.newest)}
     return {
         **session_row(session),
+        "reason": session.reason,
         "expires_at": expires_at,
         "first_messages": [message_row(message) for message in first],
         "last_messages": [message_row(message) for message in last],
@@ -198,6 +199,7 @@ SESSION_FIELDS = (
     Column("workflow", "Workflow"),
     Column("status", "Status"),
     Column("paused", "Paused"),
+    Column("reason", "Reason"),
     Column("created_at", "Created (UTC)", show=_short_time),
     Column("updated_at", "Updated (UTC)", show=_short_time),
     Column("message_count", "Messages", show_row=_message_count),

@@ -104,3 +104,17 @@ def test_listing_does_not_load_what_changes_states(chatstore: Any, database: Any
     )
     done = subprocess.run([sys.executable, "-c", code], env=chatstore.environment, capture_output=True, text=True)
     assert (done.returncode, "c-1" in done.stdout) == (0, True), done.stderr
+
+
+def test_why_a_session_failed_or_is_paused_is_shown_while_it_is(chatstore: Any, database: Any) -> None:
+    database.chat_sessions.insert_one({"chat_id": "c-1", "status": 0, "messages": []})
+    assert chatstore("sessions", "pause", "c-1", "--reason", "waiting for \x1b[31mAda").code == 0
+    shown = chatstore("sessions", "show", "c-1")
+    assert "waiting for" in shown.out and "\x1b" not in shown.out
+    listed = json.loads(chatstore("sessions", "list", "--paused", "-o", "json").out)
+    assert [row["session_id"] for row in listed["items"]] == ["c-1"]
+    chatstore("sessions", "unpause", "c-1")
+    assert json.loads(chatstore("sessions", "list", "--paused", "-o", "json").out)["items"] == []
+    assert json.loads(chatstore("sessions", "show", "c-1", "-o", "json").out)["reason"] is None
+    chatstore("sessions", "fail", "c-1", "--reason", "host lost")
+    assert json.loads(chatstore("sessions", "show", "c-1", "-o", "json").out)["reason"] == "host lost"

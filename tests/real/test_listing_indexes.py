@@ -32,6 +32,7 @@ FILTERS: dict[str, dict[str, Any]] = {
     "an ObjectId's tenant": {"tenant_id": "65e1a0b2c3d4e5f601234567"},
     "user": {"user_id": "u1"},
     "workflow": {"workflow": "w1"},
+    "paused": {"paused": True},
     **{f"status {status}": {"status": status} for status in SessionStatus},
     "since": {"since": NOON + timedelta(seconds=100)},
     "until": {"until": NOON + timedelta(seconds=SESSIONS // 2)},
@@ -142,6 +143,7 @@ def _document(place: int) -> dict[str, Any]:
     return {
         "chat_id": f"c-{place}", "enterprise_id": f"t{place % 7}", "user_id": f"u{place % 11}",
         "workflow_name": f"w{place % 5}", "status": place % 3 - 1, "created_at": at, "updated_at": at,
+        **({"paused": True} if place % 4 == 0 else {}),
         "messages": [{"content": "x" * 100}],
     }  # fmt: skip
 

@@ -81,12 +81,13 @@ class MessagesLayout:
         return index_specs(self._name)
 
     def unanswerable(self, query: SessionQuery) -> list[str]:
-        """A flat message knows no tenant, user, workflow or status."""
+        """A flat message knows no tenant, user, workflow, status or pause."""
         asked = {
             "tenant": query.tenant_id is not None,
             "user": query.user_id is not None,
             "workflow": query.workflow is not None,
             "status": query.status not in (None, SessionStatus.UNKNOWN),
+            "pause": query.paused,
         }
         return [name for name, is_asked in asked.items() if is_asked]
 

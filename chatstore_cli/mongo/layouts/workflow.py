@@ -93,6 +93,13 @@ def index_specs(collection: str) -> tuple[IndexSpec, ...]:
             collection, "workflow_updated_idx", (("workflow_name", 1), ("updated_at", -1)), why="lists by workflow"
         ),
         IndexSpec(collection, "status_updated_idx", (("status", 1), ("updated_at", -1)), why="lists by status"),
+        IndexSpec(
+            collection,
+            "paused_updated_idx",
+            (("paused", 1), ("updated_at", -1)),
+            partial_filter={"paused": True},
+            why="lists what is paused; has nothing else in it",
+        ),
     )
 
 
@@ -297,6 +304,8 @@ def _branches(query: SessionQuery) -> list[list[Document]]:
         filters.append(
             [{"enterprise_id": {"$in": tenants}}, {"app_id": {"$in": tenants}, "enterprise_id": {"$nin": tenants}}]
         )
+    if query.paused:
+        filters.append([{"paused": True}])
     if query.user_id is not None:
         filters.append([{"user_id": {"$in": id_values(query.user_id)}}])
     if query.workflow is not None:
