@@ -258,7 +258,7 @@ class MongoChatWriter:
         fields: Document = {"updated_at": at}
         update: Document = {"$set": fields}
         if change.status is not None:
-            fields["status"] = guard.variant.value_of(change.status)
+            fields |= guard.variant.fields_of(change.status)
             if change.status is SessionStatus.COMPLETED:
                 fields["completed_at"] = at
             if change.status is SessionStatus.FAILED:

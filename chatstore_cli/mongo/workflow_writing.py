@@ -89,6 +89,9 @@ class Variant:
         self._running = said if said == "running" else _WORDS[SessionStatus.RUNNING]
         self._in_words = isinstance(said, str)
         self._failed = 2 if "app_id" in found and "enterprise_id" not in found else _NUMBERS[SessionStatus.FAILED]
+        tracked = found.get("real_time_tracking")
+        self._has_flag = isinstance(found.get("is_complete"), bool)
+        self._has_current = isinstance(tracked, dict) and isinstance(tracked.get("current_status"), str)
 
     def value_of(self, status: SessionStatus) -> int | str:
         """The stored value of a status."""
@@ -97,6 +100,15 @@ class Variant:
         if status is SessionStatus.RUNNING and self._in_words:
             return self._running
         return (_WORDS if self._in_words else _NUMBERS)[status]
+
+    def fields_of(self, status: SessionStatus) -> Document:
+        """All fields that say a status, each as its application reads it."""
+        fields: Document = {"status": self.value_of(status)}
+        if self._has_flag:
+            fields["is_complete"] = status is SessionStatus.COMPLETED
+        if self._has_current:
+            fields["real_time_tracking.current_status"] = str(status)
+        return fields
 
 
 class Guard:
@@ -123,9 +135,9 @@ def made_running(state: ChatState, update: Document) -> Document:
     """Make the chat run in an update where it does not; gives what the next guard has to expect in place of its own."""
     if state.status is SessionStatus.RUNNING:
         return {}
-    value = state.guard.variant.value_of(SessionStatus.RUNNING)
-    update["$set"]["status"] = value
-    return {"status": {"$eq": value}}
+    fields = state.guard.variant.fields_of(SessionStatus.RUNNING)
+    update["$set"] |= fields
+    return {"status": {"$eq": fields["status"]}}
 
 
 def message_document(turn: AgentTurn, event_id: str, sequence: int, at: datetime) -> Document:

@@ -38,7 +38,10 @@ ODD = some.sampled_from([
     ObjectId(), b"x",
 ])  # fmt: skip
 CHANGES = some.dictionaries(some.sampled_from(FIELDS), some.one_of(ODD, some.just(...)), max_size=6)
-CHANGED = {"messages", "last_sequence", "updated_at", "status", "expected_echo", "enterprise_id"}
+CHANGED = {
+    "messages", "last_sequence", "updated_at", "status", "expected_echo", "enterprise_id", "is_complete",
+    "real_time_tracking",
+}  # fmt: skip
 
 
 @pytest.fixture

@@ -366,7 +366,17 @@ def test_a_document_of_every_variant_is_adopted_and_keeps_what_it_holds(
         assert repr(after["messages"][: len(messages)]) == repr(messages)  # NaN is not equal to itself
         highest = max([len(messages), *(each["sequence"] for each in messages if isinstance(each, dict) and isinstance(each.get("sequence"), int))])  # fmt: skip
         assert after["messages"][-1]["sequence"] == after["last_sequence"] == highest + 1
-        changed = {"messages", "last_sequence", "updated_at", "status"}
+        changed = {"messages", "last_sequence", "updated_at", "status", "is_complete", "real_time_tracking"}
+        said = (
+            [one.get("is_complete") for one in (document, after)],
+            [(one.get("real_time_tracking") or {}).get("current_status") for one in (document, after)],
+        )
+        if before.status != "running":  # where its application reads it, it runs again as well
+            assert said[0][1] is not True
+            assert said[1][1] in (None, "running")
+        assert {**(document.get("real_time_tracking") or {}), "current_status": 0} == {
+            **(after.get("real_time_tracking") or {}), "current_status": 0
+        }  # fmt: skip
         for name in document.keys() - changed:
             assert repr(after[name]) == repr(document[name])
         assert to_session(after).status == "running"
