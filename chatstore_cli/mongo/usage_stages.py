@@ -56,21 +56,27 @@ COST: Document = {
 """The cost where it is an amount: a Decimal128, also of a double that somebody else stored."""
 LOWEST: Document = {f"{short}1": {"$min": {"$ifNull": [f"${name}", -1]}} for name, short in SHORT.items()}
 """The lowest count of each kind; below 0 where a row has none, or one that is negative or NaN."""
-SOUND_OR_FAIL: Document = {
-    "$cond": [
-        {
-            "$or": [
-                *({"$lt": [f"${short}1", 0]} for short in SHORT.values()),
-                # An array, a text and the like are greater than every number.
-                *({"$gt": [f"${short}", MOST_TOKENS]} for short in SHORT.values()),
-                {"$not": [{"$and": [{"$gte": ["$_id.d", _DAYS[0]]}, {"$lte": ["$_id.d", _DAYS[1]]}]}]},
-            ]
-        },
-        {"$toInt": "$_id"},  # no such conversion: the pipeline fails
-        "$p",
+TIMES: Document = {"a1": {"$min": {"$ifNull": ["$at", 0]}}, "a2": {"$max": "$at"}}
+"""The first and the last time of a group; what is no date comes before all dates or after them."""
+
+
+def sound_or_fail(*, by_day: bool) -> Document:
+    """The prompt's tokens of a group whose rows are all sound. The server fails at any other.
+
+    A row without a time has no day; a group that is not of one day has its first and last time (TIMES).
+    """
+    lowest, highest = ("$_id.d", "$_id.d") if by_day else ("$a1", "$a2")
+    edges: Sequence[Any] = _DAYS if by_day else (FIRST_MOMENT, LAST_MOMENT)
+    odd = [
+        # Asked for its type as well: the server does not always find MinKey less than a number.
+        *({"$not": [{"$and": [{"$isNumber": f"${short}1"}, {"$gte": [f"${short}1", 0]}]}]} for short in SHORT.values()),
+        # An array, a text and the like are greater than every number.
+        *({"$gt": [f"${short}", MOST_TOKENS]} for short in SHORT.values()),
+        {"$not": [{"$and": [{"$gte": [lowest, edges[0]]}, {"$lte": [highest, edges[1]]}]}]},
     ]
-}
-"""The prompt's tokens of a group whose rows are all sound. The server fails at any other."""
+    return {"$cond": [{"$or": odd}, {"$toInt": "$_id"}, "$p"]}  # there is no such conversion: the pipeline fails
+
+
 BEYOND: Document = {
     **{name: {"$max": [0, {"$subtract": [f"${name}", {"$ifNull": [f"${name}0", 0]}]}]} for name in "pkt"},
     "x": {"$cond": [{"$eq": ["$x", None]}, None, {"$max": [0, {"$subtract": ["$x", {"$ifNull": ["$x0", 0]}]}]}]},

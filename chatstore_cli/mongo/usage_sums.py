@@ -38,7 +38,7 @@ from chatstore_cli.mongo.usage_stages import (
     LOWEST,
     NUMBERS,
     SHORT,
-    SOUND_OR_FAIL,
+    TIMES,
     USED,
     chats_of,
     day_number,
@@ -47,6 +47,7 @@ from chatstore_cli.mongo.usage_stages import (
     group_of,
     grouped,
     offsets,
+    sound_or_fail,
     spans_of_clients,
 )
 from chatstore_cli.mongo.workflow_lookup import is_storable
@@ -126,7 +127,7 @@ class MongoUsageSums:
 
     def _from_rows(self, query: LedgerQuery, chats: list[Any] | None) -> Iterator[LedgerGroup]:
         """First with a quick look at each row; once more with a thorough one where that meets something odd."""
-        for quick in (True, False) if any(key in TIME_KEYS for key in query.keys) else (False,):
+        for quick in (True, False):
             merged = spans_of_clients(query.keys) if any(key in TIME_KEYS for key in query.keys) else []
             pipeline = [*self._increases(query, chats, quick=quick), *merged, *grouped(query.keys)]
             try:
@@ -164,8 +165,8 @@ class MongoUsageSums:
         highest |= {name: {"$max": f"${name}"} for name in FACTS if name in query.keys}
         made: Document = {"x": COST}
         if quick:
-            highest |= LOWEST
-            made["p"] = SOUND_OR_FAIL
+            highest |= LOWEST if times else {**LOWEST, **TIMES}
+            made["p"] = sound_or_fail(by_day=bool(times))
         stages: list[Document] = [{"$match": match}, {"$group": {"_id": identity, **highest}}, {"$set": made}]
         if order:
             before = {"documents": ["unbounded", -1]}
