@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from chatstore_cli.core.usage_ledger import enter_opening
 from chatstore_cli.domain.errors import NotFound
-from chatstore_cli.domain.usage_ledger import OPENING_RUN, Counters, LedgerRow, UsageLedger
+from chatstore_cli.domain.usage_ledger import OPENING_RUN, Counters, CountingReason, LedgerRow, UsageLedger
 
 _COST_SLACK = Decimal("1e-9")
 """Counters hold a cost as a double: below this a difference is none."""
@@ -72,12 +72,10 @@ def explain_usage(ledger: UsageLedger, chat_id: str) -> Explanation:
 
 def _reason(run: int, is_first: bool, counted: bool) -> str:
     if run == OPENING_RUN:
-        return "counted: what the session's counters said before its first report"
+        return CountingReason.CARRIED_OVER
     if is_first:
-        return "counted: the first report of this run, agent and model"
-    if counted:
-        return "counted: by how much it goes beyond what was reported before"
-    return "skipped: not above what was reported before (reports are cumulative)"
+        return CountingReason.FIRST
+    return CountingReason.BEYOND if counted else CountingReason.NOT_ABOVE
 
 
 @dataclass(frozen=True, slots=True)

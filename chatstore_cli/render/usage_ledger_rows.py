@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from chatstore_cli.domain.times import rfc3339
+from chatstore_cli.domain.usage_ledger import CountingReason
 from chatstore_cli.render.listing import Column, count
 from chatstore_cli.render.rows import decimal_text, money
 
@@ -69,22 +70,34 @@ def _short_time(value: Any) -> str:
     return "" if value is None else str(value)[:19].replace("T", " ") if str(value)[:1].isdigit() else str(value)
 
 
+_SHORT_REASONS: dict[str, str] = {
+    CountingReason.CARRIED_OVER: "counters before",
+    CountingReason.FIRST: "first report",
+    CountingReason.BEYOND: "above earlier",
+    CountingReason.NOT_ABOVE: "not above earlier",
+}
+
+
+def _short_reason(value: Any) -> str:
+    return "" if value is None else _SHORT_REASONS.get(value, value)
+
+
 EXPLAINED_COLUMNS = (
     Column("at", "TIME (UTC)", show=_short_time, whole=True),
-    Column("run", "RUN", align="right", show=count),
-    Column("agent", "AGENT", spare=2),
-    Column("model", "MODEL", spare=1),
+    Column("run", "RUN", align="right", show=count, spare=3),
+    Column("agent", "AGENT", narrowest=10),
+    Column("model", "MODEL", narrowest=10),
     Column("reported.prompt_tokens", "PROMPT", align="right", show=count, in_table=False),
     Column("reported.completion_tokens", "COMPLETION", align="right", show=count, in_table=False),
-    Column("reported.total_tokens", "REPORTED", align="right", show=count),
+    Column("reported.total_tokens", "REPORTED", align="right", show=count, spare=1),
     Column("reported.cached_tokens", "CACHED", align="right", show=count, in_table=False),
-    Column("reported.cost", "REPORTED COST", align="right", spare=3),
+    Column("reported.cost", "REPORTED COST", align="right", spare=6),
     Column("added.prompt_tokens", "ADDED PROMPT", align="right", show=count, in_table=False),
     Column("added.completion_tokens", "ADDED COMPLETION", align="right", show=count, in_table=False),
     Column("added.total_tokens", "ADDED", align="right", show=count),
-    Column("added.cost", "ADDED COST", align="right"),
-    Column("counted", "COUNTED"),
-    Column("reason", "WHY", wraps=True),
+    Column("added.cost", "ADDED COST", align="right", spare=4),
+    Column("counted", "COUNTED", spare=5),
+    Column("reason", "WHY", show=_short_reason, wraps=True, spare=2, narrowest=20),
     Column("applied", "APPLIED", in_table=False),
     Column("event_id", "EVENT", in_table=False),
     Column("usage_id", "ROW", in_table=False),

@@ -149,7 +149,7 @@ def test_explain_gives_each_row_and_why(chatstore: Chatstore, database: Database
     assert explained["totals"]["total_tokens"] == explained["counters"]["total_tokens"] == 390 + 150
     assert "1 row of the usage ledger is not counted" in chatstore("usage").err
     table = chatstore("usage", "explain", "triage-0")
-    assert "counted: the first report" in table.out
+    assert "  first report" in table.out
     assert table.out.splitlines()[-1].startswith("TOTAL")
     assert "The session's counters: 540 tokens" in table.err
 
