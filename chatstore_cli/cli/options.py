@@ -153,21 +153,31 @@ def command_with_others(
     """A Typer for a command that has subcommands besides, such as `usage`, and what registers the command itself."""
     made = type("LaterGroup", (ChatGroup,), {"later": later})
     app = typer.Typer(cls=made, name=name, add_completion=False, rich_markup_mode=None)
-    return app, app.callback(cls=made, invoke_without_command=True, epilog=epilog(examples, exits))
+    return app, app.callback(cls=made, invoke_without_command=True, epilog=epilog(examples, exits, {}))
 
 
 def command(
-    app: typer.Typer, name: str, *, examples: Sequence[str], exits: Sequence[ExitCode]
+    app: typer.Typer,
+    name: str,
+    *,
+    examples: Sequence[str],
+    exits: Sequence[ExitCode],
+    meanings: Mapping[ExitCode, str] | None = None,
 ) -> Callable[[Function], Function]:
-    """Register a command; its docstring is its help, and the examples and exit statuses stand at the end of it."""
-    return app.command(name, cls=ChatCommand, epilog=epilog(examples, exits))
+    """Register a command; its docstring is its help, and the examples and exit statuses stand at the end of it.
+
+    `meanings` are the command's own words for a status whose usual words say something else.
+    """
+    return app.command(name, cls=ChatCommand, epilog=epilog(examples, exits, meanings or {}))
 
 
-def epilog(examples: Sequence[str], exits: Sequence[ExitCode]) -> str:
+def epilog(examples: Sequence[str], exits: Sequence[ExitCode], own_meanings: Mapping[ExitCode, str]) -> str:
     """The end of a command's help."""
     always = {ExitCode.DONE, ExitCode.FAILED, ExitCode.WRONG_USE, ExitCode.INTERRUPTED}
     meanings = [
-        f"  {int(code):>3}  {meaning}" for code, meaning in EXIT_MEANINGS.items() if code in always | set(exits)
+        f"  {int(code):>3}  {own_meanings.get(code, meaning)}"
+        for code, meaning in EXIT_MEANINGS.items()
+        if code in always | set(exits)
     ]
     heading = "Example:" if len(examples) == 1 else "Examples:"
     return "\n".join(

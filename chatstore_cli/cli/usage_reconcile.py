@@ -19,6 +19,10 @@ app = single()
     "reconcile",
     examples=["chatstore usage reconcile", "chatstore usage reconcile --yes"],
     exits=[ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.FINDINGS, ExitCode.PARTLY_DONE],
+    meanings={
+        ExitCode.FINDINGS: "findings: counters are not what the ledger says",
+        ExitCode.PARTLY_DONE: "partly done: counters that changed meanwhile were left alone",
+    },
 )
 def reconcile(
     context: typer.Context,
@@ -41,7 +45,8 @@ def reconcile(
     findings = list(differing_counters(ledger))
     results = [("mended" if mend(ledger, one) else "changed") if yes else "planned" for one in findings]
     rows = [
-        reconciled_row(one.chat_id, one.now, one.wanted, result) for one, result in zip(findings, results, strict=True)
+        reconciled_row(one.chat_id, one.now, one.wanted, one.differing, result)
+        for one, result in zip(findings, results, strict=True)
     ]
     invocation.emit(Listing(RECONCILED_COLUMNS, rows, empty="All counters are what the ledger says."))
     if "planned" in results:

@@ -85,6 +85,8 @@ class CounterFinding:
     chat_id: str
     now: Counters
     wanted: Counters
+    differing: tuple[str, ...]
+    """The names of the numbers that differ, as in Counters."""
 
 
 def differing_counters(ledger: UsageLedger) -> Iterator[CounterFinding]:
@@ -95,8 +97,13 @@ def differing_counters(ledger: UsageLedger) -> Iterator[CounterFinding]:
             continue
         opening = ledger.opening(chat_id)
         wanted = sums if opening is None else sums.plus(opening.counters)
-        if counters[:3] != wanted[:3] or _differ(counters.cost, wanted.cost):
-            yield CounterFinding(chat_id, counters, wanted)
+        if differing := _differing(counters, wanted):
+            yield CounterFinding(chat_id, counters, wanted, differing)
+
+
+def _differing(now: Counters, wanted: Counters) -> tuple[str, ...]:
+    counts = [name for name in Counters._fields[:3] if getattr(now, name) != getattr(wanted, name)]
+    return (*counts, "cost") if _differ(now.cost, wanted.cost) else tuple(counts)
 
 
 def _differ(now: Decimal | None, wanted: Decimal | None) -> bool:

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from chatstore_cli.domain.times import rfc3339
 from chatstore_cli.domain.usage_ledger import CountingReason
-from chatstore_cli.render.listing import Column, count
+from chatstore_cli.render.listing import Column, Row, count
 from chatstore_cli.render.rows import decimal_text, money
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from chatstore_cli.domain.usage_ledger import Counters, LedgerRow, UsageSnapshot
 
 
@@ -56,9 +58,15 @@ def explained_footer(sums: Counters) -> dict[str, Any]:
     return {"at": "TOTAL", "added": counters_row(sums), "counted": None}
 
 
-def reconciled_row(chat_id: str, now: Counters, wanted: Counters, result: str) -> dict[str, Any]:
-    """One session: its counters, what they should be, and `result`: planned, mended or changed (meanwhile)."""
-    return {"session_id": chat_id, "counters": counters_row(now), "wanted": counters_row(wanted), "result": result}
+def reconciled_row(
+    chat_id: str, now: Counters, wanted: Counters, differing: Sequence[str], result: str
+) -> dict[str, Any]:
+    """One session: its counters, what they should be, the names of those that differ, and `result`.
+
+    That is planned, mended or changed (meanwhile).
+    """
+    numbers = {"counters": counters_row(now), "wanted": counters_row(wanted)}
+    return {"session_id": chat_id, **numbers, "differing": list(differing), "result": result}
 
 
 def rolled_up_row(rows: int, chats: int, seconds: float) -> dict[str, Any]:
@@ -80,6 +88,18 @@ _SHORT_REASONS: dict[str, str] = {
 
 def _short_reason(value: Any) -> str:
     return "" if value is None else _SHORT_REASONS.get(value, value)
+
+
+def _difference(row: Row) -> str:
+    """Each number that differs, as it is and as the ledger has it."""
+    return "; ".join(
+        f"{name.removesuffix('_tokens')} {_number(row['counters'][name])}, ledger {_number(row['wanted'][name])}"
+        for name in row["differing"]
+    )
+
+
+def _number(value: Any) -> str:
+    return count(value) if isinstance(value, int) else money(value)
 
 
 EXPLAINED_COLUMNS = (
@@ -106,13 +126,14 @@ RECONCILED_COLUMNS = (
     Column("session_id", "SESSION", whole=True),
     Column("counters.prompt_tokens", "PROMPT", align="right", show=count, in_table=False),
     Column("counters.completion_tokens", "COMPLETION", align="right", show=count, in_table=False),
-    Column("counters.total_tokens", "COUNTERS", align="right", show=count),
-    Column("counters.cost", "COST", align="right", show=money),
+    Column("counters.total_tokens", "COUNTERS", align="right", show=count, in_table=False),
+    Column("counters.cost", "COST", align="right", show=money, in_table=False),
     Column("wanted.prompt_tokens", "WANTED PROMPT", align="right", show=count, in_table=False),
     Column("wanted.completion_tokens", "WANTED COMPLETION", align="right", show=count, in_table=False),
-    Column("wanted.total_tokens", "LEDGER SAYS", align="right", show=count),
-    Column("wanted.cost", "LEDGER COST", align="right", show=money),
-    Column("result", "RESULT"),
+    Column("wanted.total_tokens", "LEDGER SAYS", align="right", show=count, in_table=False),
+    Column("wanted.cost", "LEDGER COST", align="right", show=money, in_table=False),
+    Column("differing", "WHAT DIFFERS", show_row=_difference, wraps=True),
+    Column("result", "RESULT", whole=True),
 )
 ROLLED_UP_COLUMNS = (
     Column("rows", "Rows taken in", show=count),

@@ -174,11 +174,30 @@ def test_reconcile_says_what_differs_and_mends_it_with_yes(
     assert (row["session_id"], row["counters"]["total_tokens"], row["wanted"]["total_tokens"], row["result"]) == (
         "triage-0", 1, 540, "planned"
     )  # fmt: skip
+    assert row["differing"] == ["total_tokens"]
     assert chatstore("--read-only", "usage", "reconcile", "--yes").code == 4
     mended = chatstore("usage", "reconcile", "--yes", "-o", "json")
     assert (mended.code, json.loads(mended.out)["items"][0]["result"]) == (0, "mended")
     assert "Target:" in mended.err
     assert chatstore("usage", "reconcile").code == 0
+
+
+def test_reconcile_shows_the_numbers_that_differ_also_where_the_totals_are_equal(
+    chatstore: Chatstore, database: Database[dict[str, Any]]
+) -> None:
+    swapped = {"real_time_tracking.tokens.prompt_tokens": 130, "real_time_tracking.tokens.completion_tokens": 410}
+    database["chat_sessions"].update_one({"chat_id": "triage-0"}, {"$set": swapped})
+    lines = chatstore("usage", "reconcile").out.splitlines()
+    assert [" ".join(line.split()) for line in lines] == [
+        "SESSION WHAT DIFFERS RESULT",
+        "triage-0 prompt 130, ledger 380; completion 410, ledger 160 planned",
+    ]
+
+
+def test_the_help_of_reconcile_explains_its_own_exit_statuses(chatstore: Chatstore) -> None:
+    told = chatstore("usage", "reconcile", "--help").out
+    assert "6  findings: counters are not what the ledger says" in told
+    assert "7  partly done: counters that changed meanwhile were left alone" in told
 
 
 def test_rollup_takes_in_what_is_new_and_reports_say_the_same(
