@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from chatstore_cli.cli.plain_values import read_plainly
-from chatstore_cli.domain.errors import EXIT_MEANINGS, ExitCode
+from chatstore_cli.domain.errors import EXIT_MEANINGS, ExitCode, WrongUse
 from chatstore_cli.render.output_format import OutputFormat
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -154,6 +154,27 @@ def command_with_others(
     made = type("LaterGroup", (ChatGroup,), {"later": later})
     app = typer.Typer(cls=made, name=name, add_completion=False, rich_markup_mode=None)
     return app, app.callback(cls=made, invoke_without_command=True, epilog=epilog(examples, exits, {}))
+
+
+def refuse_own_options(context: typer.Context) -> None:
+    """Raise WrongUse where options of a command that has subcommands stand before one of these, which knows none of them.
+
+    Global options may stand there.
+    """
+    given = [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name in context.params
+        and (source := context.get_parameter_source(parameter.name)) is not None
+        and source.name == "COMMANDLINE"
+    ]
+    if given:
+        called = f"{context.command_path} {context.invoked_subcommand}"
+        does = "is an option" if len(given) == 1 else "are options"
+        raise WrongUse(
+            what=f"{', '.join(given)} {does} of {context.command_path} itself, and not of {called}.",
+            hint=f"Leave it out, or see {called} --help.",
+        )
 
 
 def command(

@@ -80,6 +80,7 @@ def test_a_day_is_that_of_the_zone(chatstore: Chatstore) -> None:
     # What counters said before counts when the session was last updated, at the latest with its first report.
     assert days() == {"2026-03-01": 150 + 90, "2026-03-02": 1_000 + 306}
     assert days("--timezone", "Europe/Berlin") == {"2026-03-01": 150 + 30, "2026-03-02": 1_000 + 366}
+    assert days("--timezone", "europe/berlin") == days("--timezone", "Europe/Berlin")
     assert days("--timezone", "Europe/Berlin", "--since", "2026-03-02") == {"2026-03-02": 1_000 + 366}
     assert days("--timezone", "Asia/Tokyo", "--until", "2026-03-02T07:30") == {"2026-03-02": 150 + 30}
 
@@ -119,6 +120,10 @@ def test_csv_opens_in_a_spreadsheet(chatstore: Chatstore) -> None:
         (("--timezone", "Europe"), "is no time zone"),
         (("--top", "0"), "--top"),
         (("nonsense",), "nonsense"),
+        (("--since", "7d", "explain", "triage-0"), "--since is an option of chatstore usage itself, and not of"),
+        (("--top", "3", "--by", "day", "rollup"), "--by, --top are options of chatstore usage itself, and not of"),
+        (("--since", "1d", "--until", "7d"), "is not earlier than --until 7d"),
+        (("--timezone", "+02:00"), "zones have names such as Europe/Berlin"),
     ],
 )
 def test_wrong_use_ends_with_2_and_says_what_is_wrong(
@@ -136,6 +141,7 @@ def test_global_options_go_before_and_after(chatstore: Chatstore) -> None:
     explained = chatstore("usage", "explain", "triage-0", "-o", "json").out
     assert chatstore("usage", "-o", "json", "explain", "triage-0").out == explained
     assert chatstore("-o", "json", "usage", "explain", "triage-0").out == explained
+    assert chatstore("usage", "--read-only", "rollup").code == 4
 
 
 def test_explain_gives_each_row_and_why(chatstore: Chatstore, database: Database[dict[str, Any]]) -> None:
