@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC
 from typing import Annotated
 
 import typer
@@ -18,7 +17,7 @@ from chatstore_cli.cli.filters import (
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command_with_others, refuse_own_options
 from chatstore_cli.cli.time_zones import time_zone
-from chatstore_cli.core.usage import COUNTED_ON, UsageGrouping, UsageOrder, report_usage
+from chatstore_cli.core.usage import UsageGrouping, UsageOrder, report_usage
 from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.render.listing import Listing
 from chatstore_cli.render.usage_rows import (
@@ -112,9 +111,6 @@ def usage(
     )
     if report.left_out:
         invocation.say(f"{report.left_out:,} more groups are in the totals only (--top {top}).")
-    invocation.say(COUNTED_ON if zone is UTC else COUNTED_ON.replace("UTC", timezone))
-    if report.ledger_used:
-        invocation.say("Usage in the ledger counts when it was reported.")
     for note in report.notes:
         invocation.say(note)
 
