@@ -104,6 +104,13 @@ def test_top_and_sort_choose_groups_and_the_totals_stay(chatstore: Chatstore) ->
     assert [row["session_id"] for row in by_name] == ["gone", "journal-a"]
 
 
+def test_one_sentence_says_what_counts(chatstore: Chatstore) -> None:
+    mixed = chatstore("usage").err
+    assert mixed == "Usage is what the ledger has; 5 sessions without any there count with their own counters.\n"
+    by_day = chatstore("usage", "--by", "day", "--timezone", "Europe/Berlin", "--tenant", "other").err
+    assert by_day.splitlines()[0] == "Usage in the ledger counts on the day it was reported (Europe/Berlin)."
+
+
 def test_csv_opens_in_a_spreadsheet(chatstore: Chatstore) -> None:
     rows = list(csv.DictReader(io.StringIO(chatstore("usage", "--by", "agent", "-o", "csv").out)))
     assert "'=cmd()" in {row["agent"] for row in rows}
@@ -163,6 +170,8 @@ def test_explain_gives_each_row_and_why(chatstore: Chatstore, database: Database
 def test_explain_of_a_chat_without_a_ledger_or_without_a_session(chatstore: Chatstore) -> None:
     assert "counts with its own counters" in chatstore("usage", "explain", "写作-2").err
     assert "There is no session 'gone'" in chatstore("usage", "explain", "gone").err
+    flat = chatstore("usage", "explain", "journal-a")
+    assert (flat.code, flat.err) == (0, "Session 'journal-a' is flat messages, which have no usage.\n")
     missing = chatstore("usage", "explain", "nobody")
     assert (missing.code, missing.out) == (3, "")
 
@@ -222,6 +231,19 @@ def test_rollup_takes_in_what_is_new_and_reports_say_the_same(
     assert json.loads(chatstore("usage", "rollup", "-o", "json").out)["rows"] == 1
     assert json.loads(chatstore("usage", "rollup", "--rebuild", "-o", "json").out)["rows"] == 9
     assert {row["day"]: row["usage"]["total_tokens"] for row in reported(chatstore, "--by", "day")["items"]} == days
+
+
+def test_reconcile_and_rollup_say_that_a_database_has_no_ledger(
+    chatstore: Chatstore, database: Database[dict[str, Any]]
+) -> None:
+    assert chatstore("usage", "reconcile").err == "All counters are what the ledger says.\n"
+    database["usage_events"].drop()
+    said = f"database {database.name}: sessions count with their own counters."
+    for command in ("reconcile", "rollup"):
+        outcome = chatstore("usage", command)
+        assert outcome.code == 0
+        assert "There is no usage ledger in " in outcome.err
+        assert said in outcome.err
 
 
 @pytest.mark.parametrize("keep", [False, True])
