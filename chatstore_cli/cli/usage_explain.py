@@ -27,7 +27,7 @@ def explain(
 
     What a client reports is cumulative over a run: a row counts by how much it goes beyond what its run, agent and model
     had reported before. What the session's counters said before its first report is a row as well, of run 0. What they say
-    now stands beside it.
+    now stands beside it. A table says why in a few words, -o json and csv in a sentence.
     """
     from chatstore_cli.core.usage_reports import explain_usage
     from chatstore_cli.render.usage_ledger_rows import (

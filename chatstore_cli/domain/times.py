@@ -116,7 +116,8 @@ def read_span(
     first = None if since is None else read_when(since, "--since", now, zone)
     last = None if until is None else read_when(until, "--until", now, zone)
     if first is not None and last is not None and first >= last:
-        edges = f"--since {since} ({rfc3339(first)}) is not earlier than --until {until} ({rfc3339(last)})"
+        shown = [rfc3339(edge.replace(microsecond=0)) for edge in (first, last)]
+        edges = f"--since {since} ({shown[0]}) is not earlier than --until {until} ({shown[1]})"
         raise WrongUse(what=f"{edges}: nothing lies between them.", hint="The later time goes with --until.")
     return first, last
 
