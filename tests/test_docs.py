@@ -16,9 +16,10 @@ from chatstore_cli.cli.main import COMMANDS
 from chatstore_cli.cli.options import GlobalOptions
 from chatstore_cli.domain.chat_events import AgentTurn
 from chatstore_cli.domain.chat_writing import NewChat
+from chatstore_cli.mongo.connection import connect
 from chatstore_cli.mongo.layouts import messages, workflow
 from chatstore_cli.mongo.layouts.registry import LAYOUTS
-from chatstore_cli.mongo.usage_ledger import ledger_document, usage_index_specs
+from chatstore_cli.mongo.usage_ledger import MongoUsageLedger, usage_index_specs
 from chatstore_cli.mongo.workflow_writing import message_document, new_document
 from tests.usage_reports import START, snapshot
 
@@ -115,7 +116,9 @@ def test_the_layouts_page_has_every_index_and_every_field_that_is_written() -> N
     page = LAYOUTS_PAGE.read_text(encoding="utf-8")
     chat = new_document(NewChat("chat", "tenant", "user", "workflow"), START)
     turn = AgentTurn("user", "user", "", "text", [], "call", [])
-    row = ledger_document("row", snapshot(1, 1, cached_tokens=1))
+    connection = connect("mongomock://", "layouts_page", timeout_seconds=1)
+    MongoUsageLedger(connection, "usage", "chats").insert({"row": snapshot(1, 1, cached_tokens=1)})
+    row = connection.collection("usage").find_one() or {}
     fields = {field for document in (chat, message_document(turn, "event", 1, START), row) for field in document}
     specs = [*messages.index_specs(""), *workflow.index_specs(""), *workflow.segment_index_specs("")]
     indexes = {index.name for index in (*specs, *usage_index_specs("", ""))}

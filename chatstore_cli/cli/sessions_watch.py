@@ -54,7 +54,7 @@ def watch(
     status: StatusOption = None,
     since: Annotated[
         str | None,
-        typer.Option("--since", metavar="TIME", help="Begin with what happened from then on: 7d, 1w, or ISO 8601."),
+        typer.Option("--since", metavar="TIME", help="Begin with what happened from then on: 7d, 24h, or ISO 8601."),
     ] = None,
     poll: Annotated[
         float | None,

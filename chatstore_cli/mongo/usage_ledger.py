@@ -70,7 +70,7 @@ class MongoUsageLedger:
         stored = set(snapshots)
         with driver_errors(f"storing usage in {self._rows.name}"):
             try:
-                self._rows.insert_many([ledger_document(key, one) for key, one in snapshots.items()], ordered=False)
+                self._rows.insert_many([_document(key, one) for key, one in snapshots.items()], ordered=False)
             except driver.BulkWriteError as error:
                 refused = error.details.get("writeErrors", [])
                 if any(one.get("code") != _DUPLICATE for one in refused) or error.details.get("writeConcernErrors"):
@@ -268,8 +268,7 @@ def _amount(tokens: Document, cost: Decimal) -> Any:
 # --- documents -------------------------------------------------------------------------------------------------------
 
 
-def ledger_document(key: str, snapshot: UsageSnapshot) -> Document:
-    """The document of a row that nobody has counted yet; docs/layouts.md describes it."""
+def _document(key: str, snapshot: UsageSnapshot) -> Document:
     cached = {} if snapshot.cached_tokens is None else {"cached_tokens": snapshot.cached_tokens}
     return {
         "_id": key,
