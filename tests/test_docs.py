@@ -1,8 +1,9 @@
-"""docs/cli.md says what the commands say, and every command says enough."""
+"""docs/cli.md says what the commands say, every command says enough; the pages written by hand are whole."""
 
 from __future__ import annotations
 
 import importlib.util
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,14 @@ import pytest
 
 from chatstore_cli.cli.main import COMMANDS
 from chatstore_cli.cli.options import GlobalOptions
+from chatstore_cli.domain.chat_events import AgentTurn
+from chatstore_cli.domain.chat_writing import NewChat
+from chatstore_cli.mongo.connection import connect
+from chatstore_cli.mongo.layouts import messages, workflow
+from chatstore_cli.mongo.layouts.registry import LAYOUTS
+from chatstore_cli.mongo.usage_ledger import MongoUsageLedger, usage_index_specs
+from chatstore_cli.mongo.workflow_writing import message_document, new_document
+from tests.usage_reports import START, snapshot
 
 ROOT = Path(__file__).parent.parent
 SCRIPT = ROOT / "scripts" / "generate_cli_docs.py"
@@ -69,3 +78,48 @@ def test_every_command_ends_its_help_with_examples_and_exit_statuses(path: str, 
 def test_every_option_of_every_command_has_help(path: str, command: Any) -> None:
     own = [option for option in command.params if option.name not in GlobalOptions.__annotations__]
     assert [option.name for option in own if option.param_type_name == "option" and not option.help] == []
+
+
+# --- the pages that are written by hand ------------------------------------------------------------------------------
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+LAYOUTS_PAGE = ROOT / "docs" / "layouts.md"
+
+
+def _tables(text: str) -> list[list[int]]:
+    """The cells of each line of each Markdown table; what is fenced is none."""
+    tables: list[list[int]] = [[]]
+    for line in re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL).splitlines():
+        if line.startswith("|"):
+            tables[-1].append(len(re.findall(r"(?<!\\)\|", line)) - 1)
+        elif tables[-1]:
+            tables.append([])
+    return [cells for cells in tables if cells]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+def test_every_row_of_a_table_has_as_many_cells_as_its_header(page: Path) -> None:
+    tables = _tables(page.read_text(encoding="utf-8"))
+    assert [cells for cells in tables if len(set(cells)) != 1 or len(cells) < 3] == []
+
+
+def test_a_damaged_table_is_noticed() -> None:
+    assert _tables("text\n| a | b |\n| --- |\n| 1 | 2 |\n\n| `a \\| b` |\n```\n| x |\n```\n") == [[2, 1, 2], [1]]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_has_its_heading(layout: str) -> None:
+    assert re.search(rf"^## {layout}: ", LAYOUTS_PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_the_layouts_page_has_every_index_and_every_field_that_is_written() -> None:
+    page = LAYOUTS_PAGE.read_text(encoding="utf-8")
+    chat = new_document(NewChat("chat", "tenant", "user", "workflow"), START)
+    turn = AgentTurn("user", "user", "", "text", [], "call", [])
+    connection = connect("mongomock://", "layouts_page", timeout_seconds=1)
+    MongoUsageLedger(connection, "usage", "chats").insert({"row": snapshot(1, 1, cached_tokens=1)})
+    row = connection.collection("usage").find_one() or {}
+    fields = {field for document in (chat, message_document(turn, "event", 1, START), row) for field in document}
+    specs = [*messages.index_specs(""), *workflow.index_specs(""), *workflow.segment_index_specs("")]
+    indexes = {index.name for index in (*specs, *usage_index_specs("", ""))}
+    assert {name for name in fields | indexes if f"`{name}`" not in page and f"`{name}." not in page} == set()

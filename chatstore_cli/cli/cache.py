@@ -131,6 +131,7 @@ def list_(context: typer.Context, paths: Paths = None) -> None:
     "retry",
     examples=["chatstore cache quarantine retry"],
     exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.PARTLY_DONE, ExitCode.CONFLICT],
+    meanings={ExitCode.PARTLY_DONE: "partly done: lines remain in quarantine"},
 )
 def retry(context: typer.Context, paths: Paths = None) -> None:
     """Try to store quarantined lines again, after what kept them out has been mended.

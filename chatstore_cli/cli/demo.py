@@ -64,7 +64,7 @@ def demo(
     named = {"--uri": options.uri and masked(options.uri), "--database": options.database, "--folder": folder}
     options.uri, options.database = options.uri or "embedded", options.database or DEMO_DATABASE
     invocation.will_write()
-    stage = demo_stage(invocation.stores, folder)
+    stage = demo_stage(invocation.stores, folder, invocation.say)
     stage.refuse_strangers()
     if remove:
         _remove(invocation, stage, yes=yes)

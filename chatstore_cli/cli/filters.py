@@ -9,7 +9,7 @@ import typer
 
 from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.domain.session import SessionStatus
-from chatstore_cli.domain.times import read_when, utc_now
+from chatstore_cli.domain.times import read_span, utc_now
 
 LayoutOption = Annotated[str | None, typer.Option("--layout", metavar="NAME", help="Only this stored shape.")]
 TenantOption = Annotated[
@@ -20,7 +20,7 @@ WorkflowOption = Annotated[str | None, typer.Option("--workflow", metavar="NAME"
 StatusOption = Annotated[SessionStatus | None, typer.Option("--status", help="Only this status.")]
 PausedOption = Annotated[bool, typer.Option("--paused", help="Only what is paused.")]
 SinceOption = Annotated[
-    str | None, typer.Option("--since", metavar="TIME", help="Updated at or after: 7d, 24h, yesterday, or ISO 8601.")
+    str | None, typer.Option("--since", metavar="TIME", help="Updated at or after: 7d, 1w, yesterday, or ISO 8601.")
 ]
 UntilOption = Annotated[str | None, typer.Option("--until", metavar="TIME", help="Updated before: as --since.")]
 
@@ -37,8 +37,11 @@ def session_query(
     *,
     paused: bool = False,
 ) -> SessionQuery:
-    """The options as a query; days and times without an offset are those of `zone`. Raises BadValue for a time that is none."""
-    now = utc_now()
+    """The options as a query; days and times without an offset are those of `zone`.
+
+    Raises BadValue for a time that is none, WrongUse for a span of no time.
+    """
+    first, last = read_span(since, until, utc_now(), zone)
     return SessionQuery(
         layout=layout,
         tenant_id=tenant,
@@ -46,6 +49,6 @@ def session_query(
         workflow=workflow,
         status=status,
         paused=paused,
-        since=None if since is None else read_when(since, "--since", now, zone),
-        until=None if until is None else read_when(until, "--until", now, zone),
+        since=first,
+        until=last,
     )

@@ -19,7 +19,13 @@ Layout = Annotated[str | None, typer.Option("--layout", metavar="LAYOUT", help="
 _EXITS = [ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.FINDINGS]
 
 
-@command(app, "check", examples=["chatstore indexes check", "chatstore indexes check -o json"], exits=_EXITS)
+@command(
+    app,
+    "check",
+    examples=["chatstore indexes check", "chatstore indexes check -o json"],
+    exits=_EXITS,
+    meanings={ExitCode.FINDINGS: "findings: an index is missing or has drifted"},
+)
 def check(context: typer.Context, layout: Layout = None) -> None:
     """Compare keys and options of the indexes, never names, with what the stored shapes need.
 
@@ -46,6 +52,7 @@ def check(context: typer.Context, layout: Layout = None) -> None:
     "apply",
     examples=["chatstore indexes apply --dry-run", "chatstore indexes apply", "chatstore indexes apply --yes"],
     exits=[*_EXITS, ExitCode.CONFLICT],
+    meanings={ExitCode.FINDINGS: "findings: what is done only with --yes was left"},
 )
 def apply(
     context: typer.Context,

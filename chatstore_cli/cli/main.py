@@ -25,7 +25,7 @@ class LazyCommand(NamedTuple):
 
 
 COMMANDS: dict[str, LazyCommand] = {
-    "sessions": LazyCommand("sessions", "List sessions, show one, watch them, and delete one."),
+    "sessions": LazyCommand("sessions", "List, show, watch, measure, split, end, pause and delete sessions."),
     "resume": LazyCommand("resume", "Print a session's history so that a model can go on from it."),
     "history": LazyCommand("history", "Show a session's newest messages, from the cache and from MongoDB."),
     "usage": LazyCommand("usage", "Report tokens and cost."),

@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from chatstore_cli.cli.plain_values import read_plainly
-from chatstore_cli.domain.errors import EXIT_MEANINGS, ExitCode
+from chatstore_cli.domain.errors import EXIT_MEANINGS, ExitCode, WrongUse
 from chatstore_cli.render.output_format import OutputFormat
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -153,21 +153,52 @@ def command_with_others(
     """A Typer for a command that has subcommands besides, such as `usage`, and what registers the command itself."""
     made = type("LaterGroup", (ChatGroup,), {"later": later})
     app = typer.Typer(cls=made, name=name, add_completion=False, rich_markup_mode=None)
-    return app, app.callback(cls=made, invoke_without_command=True, epilog=epilog(examples, exits))
+    return app, app.callback(cls=made, invoke_without_command=True, epilog=epilog(examples, exits, {}))
+
+
+def refuse_own_options(context: typer.Context) -> None:
+    """Raise WrongUse where options of a command that has subcommands stand before one of these, which knows none of them.
+
+    Global options may stand there.
+    """
+    given = [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name in context.params
+        and (source := context.get_parameter_source(parameter.name)) is not None
+        and source.name == "COMMANDLINE"
+    ]
+    if given:
+        called = f"{context.command_path} {context.invoked_subcommand}"
+        does = "is an option" if len(given) == 1 else "are options"
+        raise WrongUse(
+            what=f"{', '.join(given)} {does} of {context.command_path} itself, and not of {called}.",
+            hint=f"Leave it out, or see {called} --help.",
+        )
 
 
 def command(
-    app: typer.Typer, name: str, *, examples: Sequence[str], exits: Sequence[ExitCode]
+    app: typer.Typer,
+    name: str,
+    *,
+    examples: Sequence[str],
+    exits: Sequence[ExitCode],
+    meanings: Mapping[ExitCode, str] | None = None,
 ) -> Callable[[Function], Function]:
-    """Register a command; its docstring is its help, and the examples and exit statuses stand at the end of it."""
-    return app.command(name, cls=ChatCommand, epilog=epilog(examples, exits))
+    """Register a command; its docstring is its help, and the examples and exit statuses stand at the end of it.
+
+    `meanings` are the command's own words for a status whose usual words say something else.
+    """
+    return app.command(name, cls=ChatCommand, epilog=epilog(examples, exits, meanings or {}))
 
 
-def epilog(examples: Sequence[str], exits: Sequence[ExitCode]) -> str:
+def epilog(examples: Sequence[str], exits: Sequence[ExitCode], own_meanings: Mapping[ExitCode, str]) -> str:
     """The end of a command's help."""
     always = {ExitCode.DONE, ExitCode.FAILED, ExitCode.WRONG_USE, ExitCode.INTERRUPTED}
     meanings = [
-        f"  {int(code):>3}  {meaning}" for code, meaning in EXIT_MEANINGS.items() if code in always | set(exits)
+        f"  {int(code):>3}  {own_meanings.get(code, meaning)}"
+        for code, meaning in EXIT_MEANINGS.items()
+        if code in always | set(exits)
     ]
     heading = "Example:" if len(examples) == 1 else "Examples:"
     return "\n".join(

@@ -37,7 +37,9 @@ _LATER = {
 }
 """Subcommands with files of their own."""
 
-app = group("sessions", "List sessions, show one, watch them, and delete one.", _LATER)
+app = group(
+    "sessions", "List, show, watch and measure sessions; split, complete, fail, pause, unpause and delete them.", _LATER
+)
 
 
 @command(

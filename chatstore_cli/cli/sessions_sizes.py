@@ -29,9 +29,9 @@ def sizes(
     """Show the largest documents of workflow sessions, their growth, and when each would be full.
 
     MongoDB takes no document above 16 MiB: what is said after that is not stored. The growth is the size over the time
-    from the first to the last message in the document; full is when it has 16 MiB if it grows so from now on. Finding
-    them makes the server read the collection. Documents that chatstore writes stay below 12 MiB: the oldest messages
-    move into segments. `chatstore sessions split` does that for others.
+    since the first message in the document; full is when it has 16 MiB if it goes on growing so. Completed and failed
+    chats do not grow. Finding the documents makes the server read the collection. Those that chatstore writes stay below
+    12 MiB: the oldest messages move into segments. `chatstore sessions split` does that for others.
     """
     from chatstore_cli.core.splitting import growth_of
     from chatstore_cli.domain.byte_sizes import read_bytes

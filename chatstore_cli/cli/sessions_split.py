@@ -31,6 +31,7 @@ _MOST = 10_000
         ExitCode.FINDINGS,
         ExitCode.CONFLICT,
     ],
+    meanings={ExitCode.FINDINGS: "findings: a session does not read the same as before"},
 )
 def split_(
     context: typer.Context,

@@ -47,6 +47,7 @@ def show(context: typer.Context, layout: Layout = None) -> None:
         "chatstore ttl set --days 0 --yes",
     ],
     exits=[*_EXITS, ExitCode.FINDINGS, ExitCode.CONFLICT],
+    meanings={ExitCode.FINDINGS: "findings: mongo.ttl_days is another number of days"},
 )
 def set_(
     context: typer.Context,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, tzinfo
 from typing import Annotated
 
 import typer
@@ -16,8 +15,9 @@ from chatstore_cli.cli.filters import (
     session_query,
 )
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command_with_others
-from chatstore_cli.core.usage import COUNTED_ON, UsageGrouping, UsageOrder, report_usage
+from chatstore_cli.cli.options import command_with_others, refuse_own_options
+from chatstore_cli.cli.time_zones import time_zone
+from chatstore_cli.core.usage import UsageGrouping, UsageOrder, report_usage
 from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.render.listing import Listing
 from chatstore_cli.render.usage_rows import (
@@ -55,7 +55,7 @@ def usage(
         ),
     ] = None,
     since: Annotated[
-        str | None, typer.Option("--since", metavar="TIME", help="Used at or after: 7d, 24h, yesterday, or ISO 8601.")
+        str | None, typer.Option("--since", metavar="TIME", help="Used at or after: 7d, 1w, yesterday, or ISO 8601.")
     ] = None,
     until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="Used before: as --since.")] = None,
     timezone: Annotated[
@@ -64,7 +64,15 @@ def usage(
     sort: Annotated[
         UsageOrder | None, typer.Option("--sort", help="By name, or a number, greatest first [default: time, tokens].")
     ] = None,
-    top: Annotated[int | None, typer.Option("--top", metavar="N", min=1, help="Only the first N groups.")] = None,
+    top: Annotated[
+        int | None,
+        typer.Option(
+            "--top",
+            metavar="N",
+            min=1,
+            help="Only the N groups with the most tokens, in their usual order; with --sort the first N of that order.",
+        ),
+    ] = None,
     layout: LayoutOption = None,
     tenant: TenantOption = None,
     user: UserOption = None,
@@ -79,11 +87,13 @@ def usage(
     Totals are of all groups, also with --top.
     """
     if context.invoked_subcommand is not None:
+        refuse_own_options(context)
         return
     from chatstore_cli.wiring.usage import usage_sums
 
     invocation = Invocation(context)
-    zone = _zone(timezone)
+    zone = time_zone(timezone)
+    timezone = str(zone)  # as the table of time zones spells it
     query = session_query(layout, tenant, user, workflow, status, since, until, zone)
     stores = invocation.stores
     report = report_usage(
@@ -101,9 +111,6 @@ def usage(
     )
     if report.left_out:
         invocation.say(f"{report.left_out:,} more groups are in the totals only (--top {top}).")
-    invocation.say(COUNTED_ON if zone is UTC else COUNTED_ON.replace("UTC", timezone))
-    if report.ledger_used:
-        invocation.say("Usage in the ledger counts when it was reported.")
     for note in report.notes:
         invocation.say(note)
 
@@ -116,15 +123,3 @@ def _groupings(asked: list[str] | None) -> list[UsageGrouping]:
     except ValueError as error:
         known = ", ".join(UsageGrouping)
         raise typer.BadParameter(f"{','.join(asked or [])!r} is not of {known}.", param_hint="--by") from error
-
-
-def _zone(name: str) -> tzinfo:
-    if name.upper() == "UTC":
-        return UTC
-    from zoneinfo import ZoneInfo
-
-    try:
-        return ZoneInfo(name)
-    except (ValueError, OSError, KeyError) as error:  # ZoneInfoNotFoundError is a KeyError; a folder is an OSError
-        hint = "is no time zone of this machine's table: such as Europe/Berlin (the Python package tzdata has them all)"
-        raise typer.BadParameter(f"{name!r} {hint}.", param_hint="--timezone") from error

@@ -27,7 +27,7 @@ def explain(
 
     What a client reports is cumulative over a run: a row counts by how much it goes beyond what its run, agent and model
     had reported before. What the session's counters said before its first report is a row as well, of run 0. What they say
-    now stands beside it.
+    now stands beside it. A table says why in a few words, -o json and csv in a sentence.
     """
     from chatstore_cli.core.usage_reports import explain_usage
     from chatstore_cli.render.usage_ledger_rows import (
@@ -40,7 +40,8 @@ def explain(
     from chatstore_cli.wiring.usage import usage_ledger
 
     invocation = Invocation(context)
-    explained = explain_usage(usage_ledger(invocation.stores), chat_id)
+    stores = invocation.stores
+    explained = explain_usage(usage_ledger(stores), chat_id, stores.session_readers("messages"))
     rows = [explained_row(one.row, one.counted, one.added, one.reason) for one in explained.rows]
     counters = explained.counters
     beside = {
@@ -48,9 +49,11 @@ def explain(
         "counters": None if counters is None else counters_row(counters),
     }
     empty = f"Chat {chat_id!r} has no rows in the usage ledger: it counts with its own counters."
+    if explained.layout is not None:
+        empty = f"Session {chat_id!r} is flat messages, which have no usage."
     footer = explained_footer(explained.sums) if rows else None
     invocation.emit(Listing(EXPLAINED_COLUMNS, rows, empty=empty, footer=footer, beside=beside))
-    if counters is None:
+    if counters is None and rows:
         invocation.say(f"There is no session {chat_id!r}: its usage counts in reports, and there are no counters.")
-    else:
+    elif counters is not None:
         invocation.say(f"The session's counters: {counters_text(counters)}.")

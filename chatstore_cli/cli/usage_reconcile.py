@@ -19,6 +19,10 @@ app = single()
     "reconcile",
     examples=["chatstore usage reconcile", "chatstore usage reconcile --yes"],
     exits=[ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.FINDINGS, ExitCode.PARTLY_DONE],
+    meanings={
+        ExitCode.FINDINGS: "findings: counters are not what the ledger says",
+        ExitCode.PARTLY_DONE: "partly done: counters that changed meanwhile were left alone",
+    },
 )
 def reconcile(
     context: typer.Context,
@@ -30,9 +34,9 @@ def reconcile(
     --yes nothing is written, and the status is 6 where they differ. Counters that change meanwhile are left alone: then
     the status is 7, and running it again helps.
     """
-    from chatstore_cli.core.usage_reports import differing_counters, mend
+    from chatstore_cli.core.usage_reports import differing_counters, lack_of_ledger, mend
     from chatstore_cli.render.usage_ledger_rows import RECONCILED_COLUMNS, reconciled_row
-    from chatstore_cli.wiring.usage import usage_ledger
+    from chatstore_cli.wiring.usage import usage_ledger, usage_sums
 
     invocation = Invocation(context)
     if yes:
@@ -41,9 +45,12 @@ def reconcile(
     findings = list(differing_counters(ledger))
     results = [("mended" if mend(ledger, one) else "changed") if yes else "planned" for one in findings]
     rows = [
-        reconciled_row(one.chat_id, one.now, one.wanted, result) for one, result in zip(findings, results, strict=True)
+        reconciled_row(one.chat_id, one.now, one.wanted, one.differing, result)
+        for one, result in zip(findings, results, strict=True)
     ]
-    invocation.emit(Listing(RECONCILED_COLUMNS, rows, empty="All counters are what the ledger says."))
+    no_ledger = None if rows else lack_of_ledger(usage_sums(invocation.stores), invocation.stores.target)
+    empty = no_ledger or "All counters are what the ledger says."
+    invocation.emit(Listing(RECONCILED_COLUMNS, rows, empty=empty))
     if "planned" in results:
         invocation.say("To set the counters so, run it again with --yes.")
         raise typer.Exit(ExitCode.FINDINGS)

@@ -31,6 +31,7 @@ def rollup(
     reported since are read from the ledger itself, so a report is never behind. Run it as often as you like, also several
     at once; stopped half-way, it goes on where it was.
     """
+    from chatstore_cli.core.usage_reports import lack_of_ledger
     from chatstore_cli.render.usage_ledger_rows import ROLLED_UP_COLUMNS, rolled_up_row
     from chatstore_cli.wiring.usage import usage_sums
 
@@ -45,3 +46,5 @@ def rollup(
         rows, chats = rows + step.rows, chats + step.chats
         invocation.explain(f"{rows:,} rows of {chats:,} chats")
     invocation.emit(Record(ROLLED_UP_COLUMNS, rolled_up_row(rows, chats, perf_counter() - started)))
+    if not rows and (no_ledger := lack_of_ledger(sums, invocation.stores.target)):
+        invocation.say(no_ledger)

@@ -31,6 +31,7 @@ app = single()
         "chatstore verify --api-url http://localhost:8000 --log app.log",
     ],
     exits=[ExitCode.FINDINGS],
+    meanings={ExitCode.FINDINGS: "findings: a check failed"},
 )
 def verify(
     context: typer.Context,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chatstore_cli.core.sample_chats import RESUMED, SampleChats
+from chatstore_cli.core.usage_ledger import UsageRecorder
 from chatstore_cli.domain.errors import ChatstoreError, ExitCode, NotAllowed
 from chatstore_cli.domain.ports import SampleFolder, SampleStore
 from chatstore_cli.domain.secrets import masked
@@ -47,6 +48,8 @@ STEPS = (
     Step("One of them:", ("sessions", "show", RESUMED)),
     Step("Its last messages, as a model needs them to go on:", ("resume", RESUMED, "--as", "openai", "--last", "3")),
     Step("Tokens and money; what nobody knows is not counted as 0:", ("usage", "--by", "tenant")),
+    Step("What agents reported counts once, on the day they did:",
+         ("usage", "--by", "day,model", "--layout", "workflow", "--since", "3d")),
     Step("Indexes are compared by keys and options. Create what is missing:", ("indexes", "apply")),
     Step("The whole path, from the configuration to the documents:", ("verify",)),
 )  # fmt: skip
@@ -57,11 +60,14 @@ class DemoStage:
     """What the demo plays on: a database and a folder of its own, and the settings that lead to both."""
 
     store: SampleStore
+    usage: UsageRecorder
     folder: SampleFolder
     uri: str
     database: str
     sessions_collection: str
     messages_collection: str
+    usage_collection: str
+    rollups_collection: str
     data_dir: str | None = None
     runtime_dir: str | None = None
 
@@ -79,6 +85,7 @@ class DemoStage:
         journals = {f"{JOURNALS}/{session_id}.jsonl": text for session_id, text in samples.journals.items()}
         self.folder.replace({CONFIGURATION: self.configuration(), **journals})
         self.store.replace(samples.sessions)
+        self.usage.record(samples.usage)
 
     def configuration(self) -> str:
         """The configuration file of the demo's commands: the same collections, whatever is configured elsewhere.
@@ -92,7 +99,11 @@ class DemoStage:
             "embedded": {name: place for name, place in embedded.items() if place is not None},
         }
         layouts = {
-            "workflow": {"sessions": self.sessions_collection},
+            "workflow": {
+                "sessions": self.sessions_collection,
+                "usage": self.usage_collection,
+                "usage_rollups": self.rollups_collection,
+            },
             "messages": {"messages": self.messages_collection},
         }
         # JSON is YAML, and quotes whatever a path may hold; only ${ would be taken for a variable.

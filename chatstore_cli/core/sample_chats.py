@@ -11,12 +11,15 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 from random import Random
 from typing import Any
 
 from chatstore_cli.core.sample_texts import ASIDE, NOTES, QUESTIONS, REFUND, REPORT, SLOTS, TRIP, USER, Beat, Story
+from chatstore_cli.core.sample_usage import Answer, Owner, sample_usage
 from chatstore_cli.domain.message import GENERAL_AGENT
 from chatstore_cli.domain.times import format_instant
+from chatstore_cli.domain.usage_ledger import UsageSnapshot
 
 Document = dict[str, Any]
 
@@ -33,11 +36,13 @@ _PRICE_OF_COMPLETION_TOKEN = 0.60e-6 * 10
 @dataclass(frozen=True, slots=True)
 class SampleChats:
     """`sessions`: documents of the workflow layout, without `_id` where the store gives one. `journals`: session id ->
-    the text of its file. `journal_messages` is how many messages the journals hold."""
+    the text of its file. `journal_messages` is how many messages the journals hold. `usage` is what agents of some of
+    the sessions reported: the counters of these begin at nothing."""
 
     sessions: tuple[Document, ...]
     journals: Mapping[str, str]
     journal_messages: int
+    usage: tuple[UsageSnapshot, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +57,16 @@ class _Plan:
     aside: bool = False
     cost_known: bool = True
     shape: str = "ours"
+    reported: bool = False
 
 
 _PLANS = (
-    _Plan(RESUMED, TRIP, "oakline-travel", "ana", 1.0, ending="running", rounds=2, aside=True),
-    _Plan("chat-93b8f1aa", REFUND, "harbor-books", "tomasz", 3.2),
-    _Plan("chat-0c7be44d", REFUND, "harbor-books", "mireille", 5.5, ending="failed"),
+    _Plan(RESUMED, TRIP, "oakline-travel", "ana", 1.0, ending="running", rounds=2, aside=True, reported=True),
+    _Plan("chat-93b8f1aa", REFUND, "harbor-books", "tomasz", 3.2, reported=True),
+    _Plan("chat-0c7be44d", REFUND, "harbor-books", "mireille", 5.5, ending="failed", reported=True),
     _Plan("chat-e81d20f6", TRIP, "oakline-travel", "jonas", 9.0, ending="paused"),
-    _Plan("chat-2f6a9b13", REPORT, "harbor-books", "mireille", 30.0, rounds=60),
-    _Plan("chat-71cc3e58", NOTES, "kestrel-software", "li-wen", 26.0, ending="running", rounds=3),
+    _Plan("chat-2f6a9b13", REPORT, "harbor-books", "mireille", 30.0, rounds=60, reported=True),
+    _Plan("chat-71cc3e58", NOTES, "kestrel-software", "li-wen", 26.0, ending="running", rounds=3, reported=True),
     _Plan("chat-ab04d7c9", NOTES, "kestrel-software", "sam", 50.0, rounds=4, cost_known=False),
     _Plan("chat-46e2f80b", TRIP, "oakline-travel", "ana", 75.0, rounds=3, aside=True),
     _Plan("chat-d5903a71", REFUND, "harbor-books", "tomasz", 98.0),
@@ -77,7 +83,9 @@ def sample_chats(now: datetime, seed: int = DEFAULT_SEED) -> SampleChats:
     """All samples. `now` (aware) is the present; everything happened before it."""
     random = Random(seed)
     present = now.replace(minute=0, second=0, microsecond=0)
-    sessions = tuple(_SHAPES[plan.shape](plan, _happened(plan, present, random)) for plan in _PLANS)
+    happened = [(plan, _happened(plan, present, random)) for plan in _PLANS]
+    sessions = tuple(_SHAPES[plan.shape](plan, turns) for plan, turns in happened)
+    usage = tuple(chain.from_iterable(_reports(plan, turns) for plan, turns in happened if plan.reported))
     journals, messages = {}, 0
     for number in range(JOURNAL_SESSIONS):
         session_id = f"shop-{number + 1:02d}-{random.getrandbits(24):06x}"
@@ -88,7 +96,7 @@ def sample_chats(now: datetime, seed: int = DEFAULT_SEED) -> SampleChats:
         if number == 3:
             ends[4] = ""
         journals[session_id] = "".join(line + end for line, end in zip(lines, ends, strict=True))
-    return SampleChats(sessions, journals, messages)
+    return SampleChats(sessions, journals, messages, usage)
 
 
 # --- what happened ---------------------------------------------------------------------------------------------------
@@ -148,15 +156,24 @@ def _turns(beat: Beat, slots: Mapping[str, str], general: bool, random: Random) 
     ]
 
 
-def _tokens(plan: _Plan, turns: list[_Turn]) -> Document:
+def _answers(turns: list[_Turn]) -> Iterator[Answer]:
     # Every answer of an agent was asked for with everything said before it, up to the size of the window.
-    prompt = completion = said = 0
+    said = 0
     for turn in turns:
         size = 4 + len(turn.content) // 4
         if turn.role == "assistant":
-            prompt += min(said, CAP_OF_PROMPT_TOKENS)
-            completion += size
+            yield Answer(turn.speaker, turn.at, turn.event_id, min(said, CAP_OF_PROMPT_TOKENS), size)
         said += size
+
+
+def _reports(plan: _Plan, turns: list[_Turn]) -> Iterator[UsageSnapshot]:
+    owner = Owner(plan.chat_id, plan.tenant, plan.user, plan.story.workflow)
+    return sample_usage(owner, list(_answers(turns)))
+
+
+def _tokens(plan: _Plan, turns: list[_Turn]) -> Document:
+    answers = [] if plan.reported else list(_answers(turns))
+    prompt, completion = (sum(getattr(one, name) for one in answers) for name in ("prompt_tokens", "completion_tokens"))
     tokens: Document = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
     if plan.cost_known:
         tokens["total_cost"] = round(prompt * _PRICE_OF_PROMPT_TOKEN + completion * _PRICE_OF_COMPLETION_TOKEN, 6)

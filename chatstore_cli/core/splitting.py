@@ -19,6 +19,7 @@ from chatstore_cli.domain.segments import (
     SegmentStore,
     SplitResult,
 )
+from chatstore_cli.domain.session import SessionStatus
 
 _LEAST_SPAN = timedelta(minutes=1)
 _FARTHEST = timedelta(days=365_000)
@@ -26,11 +27,12 @@ _EVERYTHING = MessageSelection()
 
 
 def growth_of(document: DocumentSize, now: datetime) -> Growth:
-    """The growth of a document, out of the times of its messages."""
-    first, last = document.first_message_at, document.last_message_at
-    if first is None or last is None or last - first < _LEAST_SPAN or document.messages_in_document < 2:
+    """The growth of a document, from its first message up to now; an ended chat has none."""
+    first = document.first_message_at
+    has_ended = document.session.status in (SessionStatus.COMPLETED, SessionStatus.FAILED)
+    if has_ended or first is None or now - first < _LEAST_SPAN or document.messages_in_document < 2:
         return Growth(None, None)
-    per_day = document.size_bytes / ((last - first) / timedelta(days=1))
+    per_day = document.size_bytes / ((now - first) / timedelta(days=1))
     days = max(0, HARD_LIMIT_BYTES - document.size_bytes) / per_day
     is_near = days < min(_FARTHEST, datetime.max.replace(tzinfo=now.tzinfo) - now) / timedelta(days=1)
     return Growth(round(per_day), now + timedelta(days=days) if is_near else None)

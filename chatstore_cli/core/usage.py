@@ -16,8 +16,6 @@ from chatstore_cli.domain.session import Session, SessionStatus
 from chatstore_cli.domain.usage import Usage, UsageRow
 from chatstore_cli.domain.usage_ledger import LedgerQuery, UsageSums
 
-COUNTED_ON = "A session counts on the day it was last updated (UTC)."
-
 LEDGER_LAYOUT = "workflow"
 """The layout whose sessions have a usage ledger."""
 
@@ -158,7 +156,26 @@ def report_usage(
     keys = _sorted(sums, names, order, top)
     rows_made = [sums[key].row(dict(zip(names, key, strict=True))) for key in keys]
     made = totals.row(dict.fromkeys(names))
-    return UsageReport(rows_made, made, notes + remarks_of(answering), len(sums) - len(keys), used is not None)
+    is_in_time = query.since is not None or query.until is not None or not _IN_TIME.isdisjoint(names)
+    notes = [*what_counts(made, zone, is_in_time=is_in_time), *notes, *remarks_of(answering)]
+    return UsageReport(rows_made, made, notes, len(sums) - len(keys), used is not None)
+
+
+def what_counts(totals: UsageRow, zone: tzinfo, *, is_in_time: bool) -> list[str]:
+    """In a sentence when usage counts, where the report is about a time; and what counts, where it has both sources."""
+    own = totals.sessions_from_counters
+    some, its, it = f"{own:,} sessions without any there count", "their", "they"
+    if own == 1:
+        some, its, it = "1 session without any there counts", "its", "it"
+    reported = f"Usage in the ledger counts on the day it was reported ({zone})"
+    sentences = {
+        ("ledger", True): f"{reported}.",
+        ("counters", True): f"A session counts on the day it was last updated ({zone}), with all it ever used.",
+        ("both", True): f"{reported}; {some} on the day of {its} last update, with all {it} ever used.",
+        ("both", False): f"Usage is what the ledger has; {some} with {its} own counters.",
+    }
+    found = sentences.get((totals.source or "", is_in_time))
+    return [] if found is None else [found]
 
 
 def _sum_of(sums: dict[_Key, _Sum], key: _Key) -> _Sum:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 from chatstore_cli.core.usage_ledger import enter_opening
 from chatstore_cli.domain.errors import NotFound
-from chatstore_cli.domain.usage_ledger import OPENING_RUN, Counters, LedgerRow, UsageLedger
+from chatstore_cli.domain.ports import SessionReader
+from chatstore_cli.domain.usage_ledger import OPENING_RUN, Counters, CountingReason, LedgerRow, UsageLedger, UsageSums
 
 _COST_SLACK = Decimal("1e-9")
 """Counters hold a cost as a double: below this a difference is none."""
@@ -26,16 +27,23 @@ class ExplainedRow:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A chat's rows by time, what they add up to, and its session's counters (None: there is no such session)."""
+    """A chat's rows by time, what they add up to, and its session's counters (None: there is no such session).
+
+    `layout` is that of a session which keeps no usage at all; None of any other.
+    """
 
     chat_id: str
     rows: list[ExplainedRow]
     sums: Counters
     counters: Counters | None
+    layout: str | None = None
 
 
-def explain_usage(ledger: UsageLedger, chat_id: str) -> Explanation:
-    """Each row of a chat: counted or skipped, and why. Raises NotFound where there are neither rows nor a session."""
+def explain_usage(ledger: UsageLedger, chat_id: str, others: Sequence[SessionReader] = ()) -> Explanation:
+    """Each row of a chat: counted or skipped, and why. Raises NotFound where there are neither rows nor a session.
+
+    `others` read the layouts that keep no usage.
+    """
     highest: dict[tuple[int, str | None, str | None], list[int]] = {}
     costs: dict[tuple[int, str | None, str | None], Decimal] = {}
     explained = []
@@ -61,6 +69,9 @@ def explain_usage(ledger: UsageLedger, chat_id: str) -> Explanation:
         explained.append(ExplainedRow(row, counted, added, _reason(one.run, is_first, counted)))
     counters = ledger.counters(chat_id)
     if not explained and counters is None:
+        for reader in others:
+            if reader.find(chat_id) is not None:
+                return Explanation(chat_id, [], sums, None, reader.layout)
         raise NotFound(
             kind_of_thing="chat",
             name=chat_id,
@@ -72,12 +83,17 @@ def explain_usage(ledger: UsageLedger, chat_id: str) -> Explanation:
 
 def _reason(run: int, is_first: bool, counted: bool) -> str:
     if run == OPENING_RUN:
-        return "counted: what the session's counters said before its first report"
+        return CountingReason.CARRIED_OVER
     if is_first:
-        return "counted: the first report of this run, agent and model"
-    if counted:
-        return "counted: by how much it goes beyond what was reported before"
-    return "skipped: not above what was reported before (reports are cumulative)"
+        return CountingReason.FIRST
+    return CountingReason.BEYOND if counted else CountingReason.NOT_ABOVE
+
+
+def lack_of_ledger(sums: UsageSums, target: str) -> str | None:
+    """In words that the database has no usage ledger; None where it has one."""
+    if sums.is_used():
+        return None
+    return f"There is no usage ledger in {target}: sessions count with their own counters."
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +103,8 @@ class CounterFinding:
     chat_id: str
     now: Counters
     wanted: Counters
+    differing: tuple[str, ...]
+    """The names of the numbers that differ, as in Counters."""
 
 
 def differing_counters(ledger: UsageLedger) -> Iterator[CounterFinding]:
@@ -97,8 +115,13 @@ def differing_counters(ledger: UsageLedger) -> Iterator[CounterFinding]:
             continue
         opening = ledger.opening(chat_id)
         wanted = sums if opening is None else sums.plus(opening.counters)
-        if counters[:3] != wanted[:3] or _differ(counters.cost, wanted.cost):
-            yield CounterFinding(chat_id, counters, wanted)
+        if differing := _differing(counters, wanted):
+            yield CounterFinding(chat_id, counters, wanted, differing)
+
+
+def _differing(now: Counters, wanted: Counters) -> tuple[str, ...]:
+    counts = [name for name in Counters._fields[:3] if getattr(now, name) != getattr(wanted, name)]
+    return (*counts, "cost") if _differ(now.cost, wanted.cost) else tuple(counts)
 
 
 def _differ(now: Decimal | None, wanted: Decimal | None) -> bool:

@@ -86,9 +86,10 @@ class DocumentSizes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """How fast a document grew from its first message to its last, and when it is full if it goes on so from now.
+    """How fast a document grew from its first message up to now, and when it is full if it goes on so.
 
-    None where that is not known (fewer than two messages with times, or all within a minute) or not in this millennium.
+    A chat that has fallen silent grows less and less so. None of an ended one, where it is not known (fewer than two
+    messages, no time, within the first minute), and for a date that is not in this millennium.
     """
 
     bytes_per_day: int | None

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
 
-from chatstore_cli.domain.errors import BadValue
+from chatstore_cli.domain.errors import BadValue, WrongUse
 
 Clock = Callable[[], datetime]
 """Gives the present instant, aware, in UTC. Passed in, so that tests hold time still."""
@@ -86,7 +86,7 @@ def rfc3339(moment: datetime | None) -> str | None:
 
 
 def read_when(text: str, name: str, now: datetime, zone: tzinfo = UTC) -> datetime:
-    """The instant that `--since` or `--until` names: `7d`, `24h`, `today`, `yesterday`, `now` or ISO 8601.
+    """The instant that `--since` or `--until` names: `7d`, `24h`, `1w`, `today`, `yesterday`, `now` or ISO 8601.
 
     `today` and `yesterday` begin at midnight in `zone`, and a time without an offset is one of `zone`. Raises BadValue
     naming the option.
@@ -102,8 +102,24 @@ def read_when(text: str, name: str, now: datetime, zone: tzinfo = UTC) -> dateti
         moment = datetime.fromisoformat(text.strip())
         return as_utc(moment if moment.tzinfo is not None else moment.replace(tzinfo=zone))
     except (ValueError, OverflowError) as error:
-        expected = "a time: 7d, 24h, yesterday, or ISO 8601 such as 2026-03-02 or 2026-03-02T11:41:00Z"
+        expected = "a time: 7d, 24h, 1w, yesterday, or ISO 8601 such as 2026-03-02 or 2026-03-02T11:41:00Z"
         raise BadValue(name=name, value=text, expected=expected) from error
+
+
+def read_span(
+    since: str | None, until: str | None, now: datetime, zone: tzinfo = UTC
+) -> tuple[datetime | None, datetime | None]:
+    """The instants of `--since` and `--until`, None for one that was not given; see read_when.
+
+    Raises BadValue, and WrongUse where nothing can lie between them.
+    """
+    first = None if since is None else read_when(since, "--since", now, zone)
+    last = None if until is None else read_when(until, "--until", now, zone)
+    if first is not None and last is not None and first >= last:
+        shown = [rfc3339(edge.replace(microsecond=0)) for edge in (first, last)]
+        edges = f"--since {since} ({shown[0]}) is not earlier than --until {until} ({shown[1]})"
+        raise WrongUse(what=f"{edges}: nothing lies between them.", hint="The later time goes with --until.")
+    return first, last
 
 
 def utc_now() -> datetime:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, tzinfo
 from decimal import Decimal
+from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 MOST_TOKENS = 10**12
@@ -82,6 +83,15 @@ class LedgerRow:
     snapshot: UsageSnapshot
     applied: bool
     problem: str | None = None
+
+
+class CountingReason(StrEnum):
+    """Why a row that can be counted is counted, or is not."""
+
+    CARRIED_OVER = "counted: what the session's counters said before its first report"
+    FIRST = "counted: the first report of this run, agent and model"
+    BEYOND = "counted: by how much it goes beyond what was reported before"
+    NOT_ABOVE = "skipped: not above what was reported before (reports are cumulative)"
 
 
 class UsageLedger(Protocol):

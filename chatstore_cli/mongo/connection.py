@@ -173,13 +173,19 @@ def translate(error: Exception, doing: str) -> ChatstoreError:
     if isinstance(error, driver.NetworkTimeout):
         return Overdue(what=f"{doing}: no answer in time: {reason}", hint="Raise mongo.timeout_seconds.")
     if isinstance(error, driver.ConnectionFailure):
-        return Unreachable(
-            what=f"{doing}: cannot reach MongoDB: {reason}",
-            hint="Check mongo.uri (chatstore config show), or that the server runs (chatstore db status).",
-        )
+        return Unreachable(what=f"{doing}: cannot reach MongoDB: {reason}", hint=_how_to_reach(reason))
     if isinstance(error, BSONError | driver.DocumentTooLarge | InvalidDocument | OverflowError):
         return DocumentRefused(where=doing, reason=reason)
     return ChatstoreError(what=f"{doing}: {reason}")
+
+
+def _how_to_reach(reason: str) -> str:
+    """`chatstore db` looks after the embedded server alone, which is known by its socket."""
+    from chatstore_cli.mongo.embedded_folders import SOCKET_NAME
+
+    if f"/{SOCKET_NAME}:" in reason:
+        return "See whether the embedded MongoDB runs: chatstore db status."
+    return "Check that the server runs and can be reached from here, and mongo.uri (chatstore config show)."
 
 
 def _is_login_failure(error: driver.OperationFailure) -> bool:

@@ -15,8 +15,8 @@ class Column:
 
     `show_row` makes the cell of the whole row instead, where one value does not say it. `in_table` False leaves the
     column to CSV; JSON always has the whole row. On a terminal that is too narrow, columns are cut (one that `wraps` goes
-    over several lines instead), except `whole` and right-aligned ones, and where that is not enough those with the
-    highest `spare` are left out.
+    over several lines instead), except `whole` and right-aligned ones. None is cut below its `narrowest` while others can
+    be left out instead: those with the highest `spare` first.
     """
 
     key: str
@@ -29,6 +29,7 @@ class Column:
     whole: bool = False
     spare: int = 0
     wraps: bool = False
+    narrowest: int = 8
 
     def value(self, row: Row) -> Any:
         """The row's value at this column's path; None where there is none."""

@@ -11,6 +11,7 @@ from chatstore_cli.domain.times import rfc3339
 from chatstore_cli.render.listing import Column, Row, count, plain
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from decimal import Decimal
 
     from chatstore_cli.domain.checks import CheckResult
@@ -120,8 +121,8 @@ def check_row(check: CheckResult) -> dict[str, Any]:
 
 
 def check_list_item(row: Row) -> tuple[str, str]:
-    """One check as a line of a list to paste into a pull request: ticked unless it failed or was skipped."""
-    mark = "[x]" if row["status"] in ("pass", "warn") else "[ ]"
+    """One check as a line of a list to paste into a pull request: ticked where it passed, and there is nothing left to do."""
+    mark = "[x]" if row["status"] == "pass" else "[ ]"
     status = "" if row["status"] == "pass" else f"{row['status'].upper()}: "
     hint = "" if row["hint"] is None else f" {row['hint']}"
     return mark, f"{row['name']} - {status}{row['detail']} ({row['seconds']:.3f} s){hint}"
@@ -156,8 +157,9 @@ def carries_usage(row: Row) -> bool:
     )
 
 
-def _tokens(row: Row) -> str:
-    return count(row["usage"]["total_tokens"]) if carries_usage(row) else "-"
+def _tokens(name: str) -> Callable[[Row], str]:
+    """The cell of one of the numbers of tokens; `-` where nothing is known about what was consumed."""
+    return lambda row: count(row["usage"][name]) if carries_usage(row) else "-"
 
 
 def _cost(row: Row) -> str:
@@ -185,7 +187,7 @@ SESSION_COLUMNS = (
     Column("message_count_capped", "CAPPED", in_table=False),
     Column("usage.prompt_tokens", "PROMPT", align="right", show=count, in_table=False),
     Column("usage.completion_tokens", "COMPLETION", align="right", show=count, in_table=False),
-    Column("usage.total_tokens", "TOKENS", align="right", show_row=_tokens, spare=4),
+    Column("usage.total_tokens", "TOKENS", align="right", show_row=_tokens("total_tokens"), spare=4),
     Column("usage.cost", "COST", align="right", show_row=_cost, spare=4),
     Column("created_at", "CREATED (UTC)", show=_short_time, in_table=False),
     Column("updated_at", "UPDATED (UTC)", show=_short_time, whole=True, spare=1),
@@ -204,9 +206,9 @@ SESSION_FIELDS = (
     Column("updated_at", "Updated (UTC)", show=_short_time),
     Column("message_count", "Messages", show_row=_message_count),
     Column("message_count_capped", "Capped", in_table=False),
-    Column("usage.prompt_tokens", "Prompt tokens", show=count),
-    Column("usage.completion_tokens", "Completion tokens", show=count),
-    Column("usage.total_tokens", "Total tokens", show_row=_tokens),
+    Column("usage.prompt_tokens", "Prompt tokens", show_row=_tokens("prompt_tokens")),
+    Column("usage.completion_tokens", "Completion tokens", show_row=_tokens("completion_tokens")),
+    Column("usage.total_tokens", "Total tokens", show_row=_tokens("total_tokens")),
     Column("usage.cost", "Cost", show_row=_cost),
     Column("expires_at", "Expires (UTC)", show=_expires),
     Column("first_messages", "First messages", in_table=False),

@@ -49,8 +49,11 @@ def _size(value: Any) -> str:
     return "" if value is None else in_words(value)
 
 
-def _growth(value: Any) -> str:
-    return "unknown" if value is None else in_words(value)
+def _growth(row: Row) -> str:
+    """`-` of a chat that has ended: it does not grow."""
+    if row["bytes_per_day"] is not None:
+        return in_words(row["bytes_per_day"])
+    return "-" if row["status"] in ("completed", "failed") else "unknown"
 
 
 def _day(value: Any) -> str:
@@ -68,7 +71,7 @@ SIZE_COLUMNS = (
     Column("segments", "SEGMENTS", align="right", show=count, spare=4),
     Column("first_message_at", "FIRST (UTC)", show=_day, in_table=False),
     Column("last_message_at", "LAST (UTC)", show=_day, spare=2),
-    Column("bytes_per_day", "A DAY", align="right", show=_growth),
+    Column("bytes_per_day", "A DAY", align="right", show_row=_growth),
     Column("full_at", "FULL (UTC)", show=_day, whole=True),
 )
 SPLIT_COLUMNS = (

@@ -55,22 +55,33 @@ def usage_footer(row: UsageRow) -> dict[str, Any]:
 
 
 def usage_columns(group_keys: Sequence[str], zone: str = "UTC", *, with_source: bool = False) -> list[Column]:
-    """The columns of a report by these keys; tables say where the numbers come from only `with_source`."""
-    groups = [
-        Column(key, _TITLES[key].format(zone=zone), show=_group_name, style=status_style if key == "status" else None)
-        for key in group_keys
-    ]
+    """The columns of a report by these keys; tables say where the numbers come from only `with_source`.
+
+    What usage is added up by stays readable on a narrow terminal: figures are left out before it.
+    """
     return [
-        *groups,
-        Column("sessions", "SESSIONS", align="right", show=count),
-        Column("usage.prompt_tokens", "PROMPT", align="right", show=count, spare=1),
-        Column("usage.completion_tokens", "COMPLETION", align="right", show=count, spare=1),
+        *(_group_column(key, zone) for key in group_keys),
+        Column("sessions", "SESSIONS", align="right", show=count, spare=2),
+        Column("usage.prompt_tokens", "PROMPT", align="right", show=count, spare=3),
+        Column("usage.completion_tokens", "COMPLETION", align="right", show=count, spare=3),
         Column("usage.total_tokens", "TOKENS", align="right", show=count),
-        Column("usage.cost", "COST", align="right", show_row=_cost),
-        Column("cost_unknown_sessions", "COST UNKNOWN", align="right", show=count),
-        Column("sessions_from_counters", "FROM COUNTERS", align="right", show=count, in_table=with_source, spare=2),
-        Column("source", "SOURCE", in_table=with_source, spare=3),
+        Column("usage.cost", "COST", align="right", show_row=_cost, spare=1),
+        Column("cost_unknown_sessions", "COST UNKNOWN", align="right", show=count, spare=4),
+        Column("sessions_from_counters", "FROM COUNTERS", align="right", show=count, in_table=with_source, spare=5),
+        Column("source", "SOURCE", in_table=with_source, spare=6),
     ]
+
+
+def _group_column(key: str, zone: str) -> Column:
+    return Column(
+        key,
+        _TITLES[key].format(zone=zone),
+        show=_group_name,
+        style=status_style if key == "status" else None,
+        whole=key in ("day", "week", "month", "session_id", "status"),
+        spare=7 if key == "layout" else 0,
+        narrowest=12,
+    )
 
 
 def _group_name(value: Any) -> str:

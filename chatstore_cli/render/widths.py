@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from chatstore_cli.render.listing import Column
 
 GAP = "  "
-NARROWEST = 8
-"""A column is not cut below this while others can be left out instead."""
 
 
 def width_of(text: str) -> int:
@@ -34,8 +32,8 @@ def natural_widths(lines: Sequence[Sequence[str]]) -> list[int]:
 def fitted(columns: Sequence[Column], widths: Sequence[int], available: int) -> dict[int, int]:
     """The positions of the columns that are shown, each with its width, so that all fit into `available` cells.
 
-    The widest columns are cut first, all to one width. Where they would become narrower than NARROWEST, columns that
-    can be spared are left out, the most dispensable first.
+    The widest columns are cut first, all to one width. Where one would become narrower than its `narrowest`, columns
+    that can be spared are left out, the most dispensable first.
     """
     shown = dict(enumerate(widths))
     while True:
@@ -43,24 +41,25 @@ def fitted(columns: Sequence[Column], widths: Sequence[int], available: int) -> 
         if sum(shown.values()) <= room:
             return shown
         spare = max((columns[place].spare for place in shown), default=0)
-        cuttable = {place for place in shown if columns[place].align == "left" and not columns[place].whole}
-        if not spare and not cuttable:
-            cuttable = set(shown)  # nothing is left but to cut what should not be
+        cuttable = {
+            place: min(width, columns[place].narrowest)
+            for place, width in shown.items()
+            if columns[place].align == "left" and not columns[place].whole
+        }
+        if not spare:
+            # Nothing is left but to cut below that; and, where it must be, what should not be cut at all.
+            cuttable = dict.fromkeys(cuttable or shown, 1)
         rest = room - sum(width for place, width in shown.items() if place not in cuttable)
-        limit = _even_limit([shown[place] for place in cuttable], rest)
-        if limit >= NARROWEST or not spare:
-            return {place: min(width, max(limit, 1)) if place in cuttable else width for place, width in shown.items()}
+        if sum(cuttable.values()) <= rest or not spare:
+            return shown | _cut({place: shown[place] for place in cuttable}, cuttable, rest)
         dispensable = next(place for place in reversed(shown) if columns[place].spare == spare)
-        shown = {place: widths[place] for place in shown if place != dispensable}
+        del shown[dispensable]
 
 
-def _even_limit(widths: Sequence[int], room: int) -> int:
-    """The largest limit to which widths can be cut so that they sum up to at most the room."""
-    left = room
-    ascending = sorted(widths)
-    for position, width in enumerate(ascending):
-        share = left // (len(ascending) - position)
-        if width > share:
-            return share
-        left -= width
-    return max(ascending, default=0)
+def _cut(widths: Mapping[int, int], least: Mapping[int, int], room: int) -> dict[int, int]:
+    """The widths cut to one limit, the largest with which they fit into the room, but none below its least."""
+    for limit in range(max(room, 1), 0, -1):
+        cut = {place: max(min(width, limit), least[place]) for place, width in widths.items()}
+        if sum(cut.values()) <= room:
+            return cut
+    return dict(least)

@@ -85,6 +85,16 @@ def _check_samples(database: Database[dict[str, Any]], folder: Path) -> None:
     assert database.chat_messages.count_documents({}) == samples.journal_messages
     assert database.chat_sessions.count_documents({}) == len(samples.sessions)
     assert len(list((folder / "journals").glob("*.jsonl"))) == len(samples.journals)
+    assert database.usage_events.count_documents({"applied": True}) == len(samples.usage)
+    counters = {
+        chat["chat_id"]: chat["real_time_tracking"]
+        for chat in database.chat_sessions.find({"real_time_tracking.in_ledger": True})
+    }
+    assert sum(one["tokens"]["total_tokens"] for one in counters.values()) == sum(
+        max(row["total_tokens"] for row in database.usage_events.find({"chat_id": chat, "agent": agent}))
+        for chat in counters
+        for agent in database.usage_events.distinct("agent", {"chat_id": chat})
+    )
 
 
 def test_the_demo_leaves_a_database_alone_that_holds_anything_else(

@@ -208,3 +208,11 @@ def test_a_strange_id_is_only_an_id(chatstore: Chatstore, session_id: str) -> No
 
     assert outcome.code == 3
     assert outcome.err.count("\n") == 1
+
+
+def test_a_span_of_no_time_is_refused(chatstore: Chatstore) -> None:
+    outcome = chatstore("sessions", "list", "--since", "1w", "--until", "30d")
+
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "--since 1w (" in outcome.err
+    assert "is not earlier than --until 30d (" in outcome.err

@@ -13,8 +13,8 @@ from chatstore_cli.core.splitting import growth_of, reads_the_same
 from chatstore_cli.domain.byte_sizes import in_words, read_bytes
 from chatstore_cli.domain.errors import BadValue
 from chatstore_cli.domain.message import Message
-from chatstore_cli.domain.segments import DocumentSize
-from chatstore_cli.domain.session import Session
+from chatstore_cli.domain.segments import DocumentSize, Growth
+from chatstore_cli.domain.session import Session, SessionStatus
 
 FIRST = datetime(2026, 3, 1, tzinfo=UTC)
 KIBIBYTE = "x" * 1_000
@@ -50,33 +50,36 @@ def test_sizes_says_which_documents_are_large_and_when_they_are_full(chatstore: 
     database.chat_sessions.insert_many(
         [
             {"chat_id": "small", "enterprise_id": "acme", "messages": messages(2), "status": 0},
-            {"_id": "large", "app_id": "acme", "messages": messages(49, hours=1), "status": 1},
+            {"_id": "large", "app_id": "acme", "messages": messages(49, hours=1), "status": 0},
+            {"chat_id": "ended", "messages": messages(8), "status": 1},
             {"chat_id": "undated", "messages": [{"content": KIBIBYTE * 9}] * 2},
             {"chat_id": "empty", "messages": None},
         ]
     )
     chatstore("sessions", "split", "large", "--keep", "30kB", "--yes")
     found = rows(chatstore("sessions", "sizes", "-o", "json"))
-    assert [row["session_id"] for row in found] == ["large", "undated", "small", "empty"]
+    assert [row["session_id"] for row in found] == ["large", "undated", "ended", "small", "empty"]
     large = found[0]
     assert (large["message_count"], large["segments"], large["tenant_id"], large["status"]) == (
         49,
         1,
         "acme",
-        "completed",
+        "running",
     )
     assert 22 <= large["messages_in_document"] <= 27 and 22_000 < large["size_bytes"] < 30_000
     assert large["last_message_at"] == "2026-03-03T00:00:00Z"
-    assert 22_000 < large["bytes_per_day"] < 30_000
+    age = (datetime.now(UTC) - datetime.fromisoformat(large["first_message_at"])) / timedelta(days=1)
+    assert large["bytes_per_day"] == pytest.approx(large["size_bytes"] / age, rel=0.01, abs=1)
     days = (datetime.fromisoformat(large["full_at"]) - datetime.now(UTC)) / timedelta(days=1)
-    assert 450 < days < 800
-    assert [row["full_at"] is None for row in found] == [False, True, False, True]
+    assert days == pytest.approx(((16 << 20) / large["size_bytes"] - 1) * age, rel=0.01)
+    assert [row["full_at"] is None for row in found] == [False, True, True, True, True]
     assert [row["session_id"] for row in rows(chatstore("sessions", "sizes", "--over", "15kB", "-o", "json"))] == [
         "large",
         "undated",
     ]
-    table = chatstore("sessions", "sizes").out
-    assert "KiB" in table and "unknown" in table
+    table = {line.split()[0]: line.split() for line in chatstore("sessions", "sizes").out.splitlines()}
+    assert "KiB" in table["large"] and "unknown" in table["undated"]
+    assert table["ended"][-1] == "-"
 
 
 @pytest.mark.real
@@ -193,22 +196,29 @@ def seen_of(message: Message) -> bytes:
     return next(_digests([message]))[0]
 
 
-def test_growth_is_told_only_where_it_is_known() -> None:
-    def growth(size: int, first: datetime | None, last: datetime | None, count: int = 9) -> Any:
-        return growth_of(DocumentSize(Session("a", "workflow"), size, count, 0, first, last), FIRST)
+def test_growth_is_measured_up_to_now_and_told_only_where_it_is_known() -> None:
+    def growth(
+        size: int, age: timedelta, count: int = 9, status: SessionStatus = SessionStatus.RUNNING, last: Any = FIRST
+    ) -> Any:
+        document = DocumentSize(Session("a", "workflow", status=status), size, count, 0, FIRST, last)
+        return growth_of(document, FIRST + age)
 
-    assert growth(1 << 20, FIRST, FIRST + timedelta(days=1)).full_at == FIRST + timedelta(days=15)
-    assert growth(1 << 20, FIRST, FIRST + timedelta(days=2)).bytes_per_day == 1 << 19
-    assert growth(17 << 20, FIRST, FIRST + timedelta(days=1)).full_at == FIRST
-    assert growth(1, FIRST, FIRST + timedelta(days=9_000)).full_at is None
-    for first, last, count in (
-        (None, FIRST, 9),
-        (FIRST, None, 9),
-        (FIRST, FIRST, 9),
-        (FIRST, FIRST - timedelta(days=1), 9),
-        (FIRST, FIRST + timedelta(days=1), 1),
+    day = timedelta(days=1)
+    assert growth(1 << 20, day).full_at == FIRST + timedelta(days=16)
+    assert growth(1 << 20, 2 * day).bytes_per_day == 1 << 19
+    assert growth(1 << 20, 30 * day, last=FIRST + day).bytes_per_day == 34_953  # silent since the first day
+    assert growth(17 << 20, day).full_at == FIRST + day
+    assert growth(1, 9_000 * day).full_at is None
+    for age, count, status in (
+        (timedelta(0), 9, SessionStatus.RUNNING),
+        (-day, 9, SessionStatus.RUNNING),
+        (day, 1, SessionStatus.RUNNING),
+        (day, 9, SessionStatus.COMPLETED),
+        (day, 9, SessionStatus.FAILED),
     ):
-        assert growth(1 << 20, first, last, count).bytes_per_day is None
+        assert growth(1 << 20, age, count, status) == Growth(None, None)
+    undated = DocumentSize(Session("a", "workflow"), 1 << 20, 9, 0, None, FIRST)
+    assert growth_of(undated, FIRST + day) == Growth(None, None)
 
 
 def test_sizes_are_read_as_they_are_written() -> None:

@@ -80,6 +80,7 @@ def test_a_day_is_that_of_the_zone(chatstore: Chatstore) -> None:
     # What counters said before counts when the session was last updated, at the latest with its first report.
     assert days() == {"2026-03-01": 150 + 90, "2026-03-02": 1_000 + 306}
     assert days("--timezone", "Europe/Berlin") == {"2026-03-01": 150 + 30, "2026-03-02": 1_000 + 366}
+    assert days("--timezone", "europe/berlin") == days("--timezone", "Europe/Berlin")
     assert days("--timezone", "Europe/Berlin", "--since", "2026-03-02") == {"2026-03-02": 1_000 + 366}
     assert days("--timezone", "Asia/Tokyo", "--until", "2026-03-02T07:30") == {"2026-03-02": 150 + 30}
 
@@ -103,6 +104,13 @@ def test_top_and_sort_choose_groups_and_the_totals_stay(chatstore: Chatstore) ->
     assert [row["session_id"] for row in by_name] == ["gone", "journal-a"]
 
 
+def test_one_sentence_says_what_counts(chatstore: Chatstore) -> None:
+    mixed = chatstore("usage").err
+    assert mixed == "Usage is what the ledger has; 5 sessions without any there count with their own counters.\n"
+    by_day = chatstore("usage", "--by", "day", "--timezone", "Europe/Berlin", "--tenant", "other").err
+    assert by_day.splitlines()[0] == "Usage in the ledger counts on the day it was reported (Europe/Berlin)."
+
+
 def test_csv_opens_in_a_spreadsheet(chatstore: Chatstore) -> None:
     rows = list(csv.DictReader(io.StringIO(chatstore("usage", "--by", "agent", "-o", "csv").out)))
     assert "'=cmd()" in {row["agent"] for row in rows}
@@ -119,6 +127,10 @@ def test_csv_opens_in_a_spreadsheet(chatstore: Chatstore) -> None:
         (("--timezone", "Europe"), "is no time zone"),
         (("--top", "0"), "--top"),
         (("nonsense",), "nonsense"),
+        (("--since", "7d", "explain", "triage-0"), "--since is an option of chatstore usage itself, and not of"),
+        (("--top", "3", "--by", "day", "rollup"), "--by, --top are options of chatstore usage itself, and not of"),
+        (("--since", "1d", "--until", "7d"), "is not earlier than --until 7d"),
+        (("--timezone", "+02:00"), "zones have names such as Europe/Berlin"),
     ],
 )
 def test_wrong_use_ends_with_2_and_says_what_is_wrong(
@@ -136,6 +148,7 @@ def test_global_options_go_before_and_after(chatstore: Chatstore) -> None:
     explained = chatstore("usage", "explain", "triage-0", "-o", "json").out
     assert chatstore("usage", "-o", "json", "explain", "triage-0").out == explained
     assert chatstore("-o", "json", "usage", "explain", "triage-0").out == explained
+    assert chatstore("usage", "--read-only", "rollup").code == 4
 
 
 def test_explain_gives_each_row_and_why(chatstore: Chatstore, database: Database[dict[str, Any]]) -> None:
@@ -149,7 +162,7 @@ def test_explain_gives_each_row_and_why(chatstore: Chatstore, database: Database
     assert explained["totals"]["total_tokens"] == explained["counters"]["total_tokens"] == 390 + 150
     assert "1 row of the usage ledger is not counted" in chatstore("usage").err
     table = chatstore("usage", "explain", "triage-0")
-    assert "counted: the first report" in table.out
+    assert "  first report" in table.out
     assert table.out.splitlines()[-1].startswith("TOTAL")
     assert "The session's counters: 540 tokens" in table.err
 
@@ -157,6 +170,8 @@ def test_explain_gives_each_row_and_why(chatstore: Chatstore, database: Database
 def test_explain_of_a_chat_without_a_ledger_or_without_a_session(chatstore: Chatstore) -> None:
     assert "counts with its own counters" in chatstore("usage", "explain", "写作-2").err
     assert "There is no session 'gone'" in chatstore("usage", "explain", "gone").err
+    flat = chatstore("usage", "explain", "journal-a")
+    assert (flat.code, flat.err) == (0, "Session 'journal-a' is flat messages, which have no usage.\n")
     missing = chatstore("usage", "explain", "nobody")
     assert (missing.code, missing.out) == (3, "")
 
@@ -174,11 +189,30 @@ def test_reconcile_says_what_differs_and_mends_it_with_yes(
     assert (row["session_id"], row["counters"]["total_tokens"], row["wanted"]["total_tokens"], row["result"]) == (
         "triage-0", 1, 540, "planned"
     )  # fmt: skip
+    assert row["differing"] == ["total_tokens"]
     assert chatstore("--read-only", "usage", "reconcile", "--yes").code == 4
     mended = chatstore("usage", "reconcile", "--yes", "-o", "json")
     assert (mended.code, json.loads(mended.out)["items"][0]["result"]) == (0, "mended")
     assert "Target:" in mended.err
     assert chatstore("usage", "reconcile").code == 0
+
+
+def test_reconcile_shows_the_numbers_that_differ_also_where_the_totals_are_equal(
+    chatstore: Chatstore, database: Database[dict[str, Any]]
+) -> None:
+    swapped = {"real_time_tracking.tokens.prompt_tokens": 130, "real_time_tracking.tokens.completion_tokens": 410}
+    database["chat_sessions"].update_one({"chat_id": "triage-0"}, {"$set": swapped})
+    lines = chatstore("usage", "reconcile").out.splitlines()
+    assert [" ".join(line.split()) for line in lines] == [
+        "SESSION WHAT DIFFERS RESULT",
+        "triage-0 prompt 130, ledger 380; completion 410, ledger 160 planned",
+    ]
+
+
+def test_the_help_of_reconcile_explains_its_own_exit_statuses(chatstore: Chatstore) -> None:
+    told = chatstore("usage", "reconcile", "--help").out
+    assert "6  findings: counters are not what the ledger says" in told
+    assert "7  partly done: counters that changed meanwhile were left alone" in told
 
 
 def test_rollup_takes_in_what_is_new_and_reports_say_the_same(
@@ -197,6 +231,19 @@ def test_rollup_takes_in_what_is_new_and_reports_say_the_same(
     assert json.loads(chatstore("usage", "rollup", "-o", "json").out)["rows"] == 1
     assert json.loads(chatstore("usage", "rollup", "--rebuild", "-o", "json").out)["rows"] == 9
     assert {row["day"]: row["usage"]["total_tokens"] for row in reported(chatstore, "--by", "day")["items"]} == days
+
+
+def test_reconcile_and_rollup_say_that_a_database_has_no_ledger(
+    chatstore: Chatstore, database: Database[dict[str, Any]]
+) -> None:
+    assert chatstore("usage", "reconcile").err == "All counters are what the ledger says.\n"
+    database["usage_events"].drop()
+    said = f"database {database.name}: sessions count with their own counters."
+    for command in ("reconcile", "rollup"):
+        outcome = chatstore("usage", command)
+        assert outcome.code == 0
+        assert "There is no usage ledger in " in outcome.err
+        assert said in outcome.err
 
 
 @pytest.mark.parametrize("keep", [False, True])

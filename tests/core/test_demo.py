@@ -23,11 +23,14 @@ class _NoStore:
 def _stage(folder: Path, uri: str = "embedded", data_dir: str | None = None) -> DemoStage:
     return DemoStage(
         store=_NoStore(),  # type: ignore[arg-type]  # these tests are about what needs no store
+        usage=_NoStore(),  # type: ignore[arg-type]  # nor a ledger
         folder=MarkedFolder(folder),
         uri=uri,
         database="chatstore_demo",
         sessions_collection="chat_sessions",
         messages_collection="chat_messages",
+        usage_collection="usage_events",
+        rollups_collection="usage_rollups",
         data_dir=data_dir,
     )
 
@@ -38,6 +41,10 @@ def test_the_configuration_says_where_journals_and_database_are(tmp_path: Path) 
         "database": "chatstore_demo",
         "cache": {"disk_path": str(tmp_path / "journals")},
         "embedded": {"data_dir": "/srv/mongodb"},
+    }
+    assert settings["layouts"] == {
+        "workflow": {"sessions": "chat_sessions", "usage": "usage_events", "usage_rollups": "usage_rollups"},
+        "messages": {"messages": "chat_messages"},
     }
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from chatstore_cli.core.sample_chats import RESUMED, SampleChats, sample_chats
+from chatstore_cli.core.usage_ledger import what_is_wrong
 from chatstore_cli.domain.message import GENERAL_AGENT
 
 NOW = datetime(2026, 3, 2, 11, 41, tzinfo=UTC)
@@ -64,6 +65,22 @@ def test_one_session_has_used_tokens_at_a_cost_that_nobody_knows(samples: Sample
     assert [sorted(count) for count in tokens if "total_cost" not in count] == [
         ["completion_tokens", "prompt_tokens", "total_tokens"]
     ]
+
+
+def test_what_agents_reported_is_cumulative_and_of_chats_whose_counters_begin_at_nothing(samples: SampleChats) -> None:
+    chats = {session["chat_id"]: session for session in _ours(samples)}
+    reported = {report.chat_id for report in samples.usage}
+    assert RESUMED in reported
+    assert 3 <= len(reported) < len(chats)
+    assert {chats[name]["real_time_tracking"]["tokens"]["total_tokens"] for name in reported} == {0}
+    highest: dict[tuple[str, str | None], int] = {}
+    for report in samples.usage:
+        assert what_is_wrong(report) is None
+        assert report.total_tokens >= highest.get((report.chat_id, report.agent), 1)
+        assert chats[report.chat_id]["created_at"] <= report.at <= NOW
+        highest[report.chat_id, report.agent] = report.total_tokens
+    assert len({report.model for report in samples.usage}) == 2
+    assert len({report.event_id for report in samples.usage}) == len(samples.usage)
 
 
 def test_every_tool_call_is_answered_right_after_it(samples: SampleChats) -> None:

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from chatstore_cli.core.usage import UsageGrouping, report_usage
+from chatstore_cli.core.usage import UsageGrouping, report_usage, what_counts
 from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.domain.session import Session, SessionStatus
 from chatstore_cli.domain.usage import Usage, UsageRow
@@ -126,6 +127,55 @@ def test_totals_are_those_of_all_rows() -> None:
 
     assert (made.totals.sessions, made.totals.usage.total_tokens, made.totals.usage.cost) == (9, 36, Decimal("0.09"))
     assert sum(row.usage.total_tokens for row in made.rows) == 36
+
+
+SESSIONS = [session("a", 5, updated_at=datetime(2026, 3, 1, tzinfo=UTC)), session("b", 5)]
+THIS_YEAR = SessionQuery(since=datetime(2026, 1, 1, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("query", "by", "said"),
+    [
+        (SessionQuery(), UsageGrouping.TENANT, []),
+        (
+            SessionQuery(),
+            UsageGrouping.DAY,
+            ["A session counts on the day it was last updated (UTC), with all it ever used."],
+        ),
+        (
+            THIS_YEAR,
+            UsageGrouping.TENANT,
+            ["A session counts on the day it was last updated (UTC), with all it ever used."],
+        ),
+        (SessionQuery(tenant_id="nobody"), UsageGrouping.DAY, []),
+    ],
+)
+def test_when_a_session_counts_is_said_only_where_a_time_matters(
+    query: SessionQuery, by: UsageGrouping, said: list[str]
+) -> None:
+    assert report_usage([Facts(*SESSIONS)], query, by).notes == said  # type: ignore[list-item]  # facts are all it reads
+
+
+@pytest.mark.parametrize(
+    ("sessions", "counters", "is_in_time", "said"),
+    [
+        (3, 0, False, None),
+        (3, 0, True, "Usage in the ledger counts on the day it was reported (Europe/Berlin)."),
+        (3, 1, False, "Usage is what the ledger has; 1 session without any there counts with its own counters."),
+        (3, 2, False, "Usage is what the ledger has; 2 sessions without any there count with their own counters."),
+        (
+            3, 2, True,
+            "Usage in the ledger counts on the day it was reported (Europe/Berlin); 2 sessions without any there count on "
+            "the day of their last update, with all they ever used.",
+        ),
+    ],
+)  # fmt: skip
+def test_one_sentence_says_what_counts_where_the_ledger_is_used(
+    sessions: int, counters: int, is_in_time: bool, said: str | None
+) -> None:
+    totals = UsageRow({}, sessions, Usage(), 0, counters)
+
+    assert what_counts(totals, ZoneInfo("Europe/Berlin"), is_in_time=is_in_time) == ([] if said is None else [said])
 
 
 def test_a_layout_without_the_filter_is_left_out_and_named() -> None:

@@ -1,0 +1,40 @@
+"""`--timezone` takes names in any case, and helps with what is none."""
+
+from __future__ import annotations
+
+from datetime import UTC
+
+import pytest
+import typer
+
+from chatstore_cli.cli.time_zones import time_zone
+
+
+@pytest.mark.parametrize("name", ["Europe/Berlin", "europe/berlin", "EUROPE/BERLIN"])
+def test_the_case_of_a_name_does_not_matter(name: str) -> None:
+    assert str(time_zone(name)) == "Europe/Berlin"
+
+
+@pytest.mark.parametrize("name", ["UTC", "utc"])
+def test_utc_is_utc(name: str) -> None:
+    assert time_zone(name) is UTC
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("+02:00", "is an offset, and no time zone: zones have names such as Europe/Berlin"),
+        ("UTC+2", "is an offset"),
+        ("-5", "is an offset"),
+        ("Europe/Berln", "did you mean Europe/Berlin?"),
+        ("new york", "did you mean America/New_York?"),
+        ("Mars/Base", "zones have names such as Europe/Berlin"),
+        ("../../etc/passwd", "is no time zone"),
+        ("", "is no time zone"),
+        ("\x00", "is no time zone"),
+    ],
+)
+def test_what_is_no_zone_is_told_with_what_to_say_instead(name: str, said: str) -> None:
+    with pytest.raises(typer.BadParameter) as refused:
+        time_zone(name)
+    assert said in refused.value.message
