@@ -17,14 +17,16 @@ from chatstore_cli.mongo.workflow_segments import MongoSegmentStore
 from chatstore_cli.mongo.workflow_writer import MongoChatWriter
 
 
-def new_manager(connection: Connection, warn: Callable[[str], None] = lambda _: None) -> AG2PersistenceManager:
+def new_manager(
+    connection: Connection, warn: Callable[[str], None] = lambda _: None, *, segment_messages: int | None = None
+) -> AG2PersistenceManager:
     """As another process has it: with nothing remembered."""
     settings = Settings()
     ports = EventPorts(
         writer=MongoChatWriter(connection, "chat_sessions", "chat_session_segments"),
         reader=LAYOUTS["workflow"](connection, settings),
         usage=UsageRecorder(MongoUsageLedger(connection, "usage_events", "chat_sessions"), warn),
-        keeper=SegmentKeeper(MongoSegmentStore(connection, settings), warn=warn),
+        keeper=SegmentKeeper(MongoSegmentStore(connection, settings), segment_messages=segment_messages, warn=warn),
         warn=warn,
     )
     return AG2PersistenceManager(ports)

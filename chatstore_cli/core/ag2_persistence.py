@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import random
-import time
 from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import TypeVar
 
 from chatstore_cli.core.ag2_events import USER_NAMES, read_event
-from chatstore_cli.core.chat_echo import echo_of, is_echo
+from chatstore_cli.core.chat_echo import echo_of
 from chatstore_cli.core.chat_lifecycle import ChatLifecycle, Step, end_of_run
 from chatstore_cli.core.chat_memory import Remembered, Talks, UsageOwners
 from chatstore_cli.core.chat_states import KnownChats, checked_chat, checked_id
 from chatstore_cli.core.segments import SegmentKeeper
+from chatstore_cli.core.turn_store import TurnStore
 from chatstore_cli.core.usage_ledger import UsageRecorder, snapshots_of
 from chatstore_cli.domain.chat_events import (
     AgentTurn,
@@ -26,12 +24,9 @@ from chatstore_cli.domain.chat_events import (
     UsageReport,
 )
 from chatstore_cli.domain.chat_writing import (
-    Appended,
-    ChatState,
     ChatWriter,
     ExpectedEcho,
     NewChat,
-    NoRoom,
     ResumedChat,
     SavedAs,
     SavedEvent,
@@ -39,7 +34,7 @@ from chatstore_cli.domain.chat_writing import (
     Transition,
     state_in_words,
 )
-from chatstore_cli.domain.errors import BadValue, Conflict, DocumentRefused
+from chatstore_cli.domain.errors import BadValue, Conflict
 from chatstore_cli.domain.ports import SessionReader
 from chatstore_cli.domain.queries import MessageSelection
 from chatstore_cli.domain.repairs import Repairs
@@ -47,12 +42,8 @@ from chatstore_cli.domain.session import SessionStatus
 from chatstore_cli.domain.times import Clock, utc_now
 from chatstore_cli.transcripts import ag2
 
-_ATTEMPTS = 200
-_HURRIED = 3
 _MOST_WARNINGS = 1_000
 _MOST_RUNS = 2**31
-
-Done = TypeVar("Done")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +65,7 @@ class AG2PersistenceManager:
     """
 
     def __init__(self, ports: EventPorts, *, user_names: Collection[str] = ()) -> None:
-        self._writer, self._reader, self._keeper = ports.writer, ports.reader, ports.keeper
+        self._writer, self._reader = ports.writer, ports.reader
         self._usage = ports.usage
         self._warn, self._clock = ports.warn, ports.clock
         self._user_names = USER_NAMES | {name.lower() for name in user_names}
@@ -83,6 +74,7 @@ class AG2PersistenceManager:
         self._owners = UsageOwners()
         self._awaited: Remembered[ExpectedEcho] = Remembered()
         self._talks = Talks()
+        self._turns = TurnStore(ports.writer, self._chats, self._awaited, self._talks, ports.keeper, ports.clock)
         self._warned: set[str] = set()
         self.unknown_events: Counter[str] = Counter()
         """How many events of each type came that nobody here has heard of."""
@@ -128,62 +120,12 @@ class AG2PersistenceManager:
             return SavedEvent(SavedAs.IGNORED)
         with self._chats.lock(chat.chat_id):
             if isinstance(meaning, AgentTurn):
-                return self._store_turn(chat, meaning, _identity(meaning, event_id), run)
+                for oddity in meaning.oddities:
+                    self._warn_once(f"Session {chat.chat_id!r}: a message has {oddity}.")
+                return self._turns.store(chat, meaning, _identity(meaning, event_id), run)
             if isinstance(meaning, UsageReport):
                 return self._record_usage(chat, meaning, event_id, run, agent)
             return self._end_run(chat, meaning, run)
-
-    def _store_turn(self, chat: NewChat, turn: AgentTurn, event_id: str, run: int | None) -> SavedEvent:
-        for oddity in turn.oddities:
-            self._warn_once(f"Session {chat.chat_id!r}: a message has {oddity}.")
-
-        refused = 0
-
-        def attempt() -> SavedEvent | None:
-            nonlocal refused
-            state = self._chats.opened(chat)
-            awaited = self._awaited.of(chat.chat_id)
-            if awaited is None or awaited.run > state.run:  # else what another has stored in between changes nothing
-                awaited = state.expected_echo
-            is_late = run is not None and awaited is not None and run < awaited.run
-            if awaited is not None and not is_late and is_echo(turn, awaited):
-                after = self._writer.note_echo(state, awaited.run, event_id, self._clock())
-                refused += after is None
-                if after is not None or refused > _HURRIED:  # somebody else has had the echo of that run
-                    self._awaited.forget(chat.chat_id)
-                if after is not None:
-                    self._talks.note(chat.chat_id, turn.recipient)
-                    self._chats.remember(chat.chat_id, after)
-                    return SavedEvent(SavedAs.ECHO)
-            else:
-                done = self._writer.append(state, turn, event_id, self._clock(), still_awaited=is_late)
-                if isinstance(done, Appended):
-                    if not is_late:
-                        self._awaited.forget(chat.chat_id)
-                    if done.state.last_sequence == 1:
-                        self._talks.note(chat.chat_id, turn.recipient)
-                    self._appended(chat, done)
-                    return SavedEvent(SavedAs.MESSAGE, done.state.last_sequence)
-                if isinstance(done, NoRoom):
-                    self._make_room(chat, state, done, event_id)
-            state = self._chats.opened(chat, fresh=True)
-            return SavedEvent(SavedAs.DUPLICATE) if self._writer.holds_event(state, event_id) else None
-
-        return self._until_done(chat.chat_id, attempt)
-
-    def _appended(self, chat: NewChat, done: Appended) -> None:
-        self._chats.remember(chat.chat_id, done.state)
-        if self._keeper is not None and self._keeper.after_append(done.state.chat_id, done.size_bytes) is not None:
-            self._chats.forget(chat.chat_id)
-
-    def _make_room(self, chat: NewChat, state: ChatState, needed: NoRoom, event_id: str) -> None:
-        moved = None if self._keeper is None else self._keeper.make_room(state.chat_id, needed.needed_bytes)
-        self._chats.forget(chat.chat_id)
-        if moved is None:
-            raise DocumentRefused(
-                where=f"Message {event_id!r} of session {state.chat_id!r}",
-                reason=f"its {needed.needed_bytes:,} bytes do not fit into the session's document any more (16 MiB)",
-            )
 
     def _record_usage(
         self, chat: NewChat, report: UsageReport, event_id: str | None, run: int | None, agent: str | None
@@ -234,7 +176,7 @@ class AG2PersistenceManager:
             self._chats.remember(chat.chat_id, after)
             return SavedEvent(SavedAs.IGNORED if change.status is None else SavedAs.STATUS)
 
-        return self._until_done(chat.chat_id, attempt)
+        return self._chats.until_done(chat.chat_id, attempt)
 
     # --- runs and states ---------------------------------------------------------------------------------------------
 
@@ -271,7 +213,7 @@ class AG2PersistenceManager:
             return None if after is None else after.run
 
         with self._chats.lock(checked_id("chat_id", chat_id)):
-            return self._until_done(chat_id, attempt)
+            return self._chats.until_done(chat_id, attempt)
 
     def resume_chat(
         self,
@@ -309,7 +251,7 @@ class AG2PersistenceManager:
             return ResumedChat(state.chat_id, after.run, state.status, state.paused, rows, repairs.notes())
 
         with self._chats.lock(checked_id("chat_id", chat_id)):
-            return self._until_done(chat_id, attempt)
+            return self._chats.until_done(chat_id, attempt)
 
     def mark_completed(self, chat_id: str, *, enterprise_id: str | None = None) -> Transition:
         """Complete a running chat. Raises NotFound; Conflict where it has failed, is paused, or is another tenant's."""
@@ -328,16 +270,6 @@ class AG2PersistenceManager:
         return self._lifecycle.take(Step.UNPAUSE, chat_id, enterprise_id)
 
     # -----------------------------------------------------------------------------------------------------------------
-
-    def _until_done(self, chat_id: str, attempt: Callable[[], Done | None]) -> Done:
-        """Try until nobody else has changed the chat in between."""
-        for number in range(_ATTEMPTS):
-            if (done := attempt()) is not None:
-                return done
-            self._chats.forget(chat_id)
-            if number >= _HURRIED:
-                time.sleep(random.uniform(0, 0.02))
-        raise Conflict(what=f"Session {chat_id!r} keeps being changed by others.", hint="Try again.")
 
     def _warn_once(self, text: str) -> None:
         if text not in self._warned and len(self._warned) < _MOST_WARNINGS:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import random
 import threading
+import time
 from collections import OrderedDict
+from collections.abc import Callable
+from typing import TypeVar
 
 from chatstore_cli.domain.chat_writing import ChatState, ChatWriter, NewChat
 from chatstore_cli.domain.errors import BadValue, Conflict, NotFound
@@ -12,7 +16,11 @@ from chatstore_cli.domain.times import Clock
 _REMEMBERED = 1_000
 _LOCKS = 64
 _ATTEMPTS = 10
+_TIMES = 200
+_HURRIED = 3
 _CLAIMS = 10_000
+
+Done = TypeVar("Done")
 
 
 def checked_chat(chat_id: object, tenant_id: object, user_id: object, workflow: object) -> NewChat:
@@ -117,6 +125,16 @@ class KnownChats:
                 check_tenant(state, chat.tenant_id)
                 return state
         raise Conflict(what=f"Session {chat.chat_id!r} is being created and deleted by others.", hint="Try again.")
+
+    def until_done(self, chat_id: str, attempt: Callable[[], Done | None]) -> Done:
+        """Try until nobody else has changed the chat in between. Raises Conflict."""
+        for number in range(_TIMES):
+            if (done := attempt()) is not None:
+                return done
+            self.forget(chat_id)
+            if number >= _HURRIED:
+                time.sleep(random.uniform(0, 0.02))
+        raise Conflict(what=f"Session {chat_id!r} keeps being changed by others.", hint="Try again.")
 
     def existing(self, chat_id: str, tenant_id: str | None) -> ChatState:
         """What is stored of a chat that has to be there. Raises NotFound, and Conflict where it is another tenant's."""

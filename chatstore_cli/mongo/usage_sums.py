@@ -206,6 +206,9 @@ class MongoUsageSums:
         What comes while it is at work is for the next time: otherwise it would not end while agents report.
         """
         with driver_errors(f"keeping daily sums in {self._rollups.name}"):
+            if self._rollups.find_one({}, {"_id": 1}) is None:
+                # Somebody has dropped them: what was in them has to be taken in again.
+                self._rows.update_many({"rolled_up": True}, {"$unset": {"rolled_up": ""}})
             left = self._rows.count_documents({"rolled_up": None})
         while left > 0:
             with driver_errors(f"keeping daily sums in {self._rollups.name}"):

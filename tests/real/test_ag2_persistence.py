@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from bson import Binary, ObjectId, json_util
 
+from chatstore_cli.config import Settings
 from chatstore_cli.core.ag2_persistence import AG2PersistenceManager
 from chatstore_cli.core.sample_chats import sample_chats
 from chatstore_cli.domain.chat_writing import SavedAs
@@ -20,6 +21,7 @@ from chatstore_cli.domain.errors import BadValue, Conflict, DocumentRefused, Not
 from chatstore_cli.mongo.connection import Connection, connect
 from chatstore_cli.mongo.layouts.workflow import WorkflowLayout
 from chatstore_cli.mongo.workflow_documents import to_session
+from chatstore_cli.mongo.workflow_segments import MongoSegmentStore
 from chatstore_cli.mongo.workflow_writer import MongoChatWriter, reading_from_primary
 from tests.events import event, new_manager, text
 
@@ -125,12 +127,13 @@ def test_one_uuid_is_one_event_as_object_text_or_stored_binary(manager: AG2Persi
     assert saved(manager, text("hello", uuid=str(identity).upper())) is SavedAs.DUPLICATE
 
 
-def test_an_event_in_a_segment_is_not_stored_again(manager: AG2PersistenceManager, database: Any) -> None:
+def test_an_event_in_a_segment_is_not_stored_again(
+    manager: AG2PersistenceManager, connection: Connection, database: Any
+) -> None:
     events = [text(f"message {number}") for number in range(10)]
     for given in events:
         saved(manager, given)
-    assert manager._keeper is not None
-    assert manager._keeper._store.move_oldest("c", keep_messages=4) is not None
+    assert MongoSegmentStore(connection, Settings()).move_oldest("c", keep_messages=4) is not None
     assert only(database)["last_segment"] == 1
     assert {saved(manager, given) for given in events} == {SavedAs.DUPLICATE}
     assert manager.save_event(text("next"), chat_id="c", enterprise_id="acme").sequence == 11

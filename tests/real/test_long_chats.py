@@ -12,7 +12,6 @@ from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStart
 
 from chatstore_cli.config import Settings
 from chatstore_cli.core.ag2_persistence import AG2PersistenceManager
-from chatstore_cli.core.segments import SegmentKeeper
 from chatstore_cli.domain.chat_writing import SavedAs
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.queries import MessageSelection
@@ -29,9 +28,7 @@ SMALL = 10
 
 def with_small_segments(connection: Connection) -> AG2PersistenceManager:
     """A manager as `layouts.workflow.segment_messages: 10` makes it."""
-    manager = new_manager(connection)
-    manager._keeper = SegmentKeeper(MongoSegmentStore(connection, Settings()), segment_messages=SMALL)
-    return manager
+    return new_manager(connection, segment_messages=SMALL)
 
 
 def test_events_from_many_threads_are_each_stored_once_while_messages_move(

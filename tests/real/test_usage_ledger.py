@@ -385,6 +385,18 @@ def test_a_cost_that_is_known_in_the_end_is_known_of_all_of_it(
     assert unknown() == from_rows
 
 
+def test_daily_sums_that_were_dropped_are_made_again_whole(
+    ledger: MongoUsageLedger, sums: MongoUsageSums, database: Database[dict[str, Any]]
+) -> None:
+    recorder = UsageRecorder(ledger)
+    recorder.record([snapshot(1, 30)])
+    list(sums.roll_up())
+    database["usage_rollups"].drop()
+    recorder.record([snapshot(1, 12, chat_id="chat-2")])
+    assert sum(step.rows for step in sums.roll_up()) == 2
+    assert sum(usage.total_tokens for usage in added_up(sums, "day").values()) == 42
+
+
 def test_daily_sums_take_in_late_reports_and_reports_never_lag_behind_them(
     ledger: MongoUsageLedger, sums: MongoUsageSums, database: Database[dict[str, Any]]
 ) -> None:
