@@ -66,7 +66,7 @@ class UsageRecorder:
         without_session = []
         for chat_id, rows in by_chat.items():
             first = min(row.at for row in rows.values())
-            opened = [] if self._is_open(chat_id) else enter_opening(self._ledger, chat_id, not_after=first)
+            opened = [] if self._is_open(chat_id) else [enter_opening(self._ledger, chat_id, not_after=first)]
             stored += len(self._ledger.insert(rows))
             if self._ledger.raise_counters(chat_id, self._ledger.sums(chat_id)):
                 self._ledger.mark_applied([*opened, *rows])
@@ -102,19 +102,18 @@ class UsageRecorder:
             self._warn(what)
 
 
-def enter_opening(ledger: UsageLedger, chat_id: str, *, not_after: datetime | None = None) -> list[str]:
-    """Carry over what the session's counters said before its first report; gives the id of that row, if there is one.
+def enter_opening(ledger: UsageLedger, chat_id: str, *, not_after: datetime | None = None) -> str:
+    """Carry over what the session's counters said before its first report; gives the id that such a row has.
 
     It has to come before any row: once rows are counted in them, the counters do not say it any more. It counts when the
     session was last updated, or at `not_after`.
     """
+    key = _digest([chat_id, "before the first report", None])
     opening = ledger.opening(chat_id)
-    if opening is None:
-        return []
-    at = opening.at if not_after is None else min(opening.at, not_after)
-    key = row_id(replace(opening, event_id="before the first report"))
-    ledger.insert({key: replace(opening, at=at)})
-    return [key]
+    if opening is not None:
+        at = opening.at if not_after is None else min(opening.at, not_after)
+        ledger.insert({key: replace(opening, at=at)})
+    return key
 
 
 def snapshots_of(
@@ -183,6 +182,10 @@ def row_id(snapshot: UsageSnapshot) -> str:
     if snapshot.event_id is None:
         identity += [snapshot.run, snapshot.agent, snapshot.prompt_tokens, snapshot.completion_tokens]
         identity += [snapshot.total_tokens, snapshot.cached_tokens, str(snapshot.cost)]
+    return _digest(identity)
+
+
+def _digest(identity: list[Any]) -> str:
     return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:40]
 
 
