@@ -14,6 +14,7 @@ from struct import Struct
 from typing import Any
 
 import bson
+from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import InvalidBSON
 from bson.raw_bson import RawBSONDocument
@@ -33,10 +34,16 @@ BYTES_AT_ONCE = 1 << 16
 
 # Dates come naive, which is the fastest, and are UTC; those that Python cannot hold come as milliseconds.
 _OPTIONS: CodecOptions[Document] = CodecOptions(
-    unicode_decode_error_handler="replace", datetime_conversion=DatetimeConversion.DATETIME_AUTO
+    unicode_decode_error_handler="replace",
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+    uuid_representation=UuidRepresentation.STANDARD,
 )
-_FASTER_OPTIONS: CodecOptions[Document] = CodecOptions()
-_RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
+_FASTER_OPTIONS: CodecOptions[Document] = CodecOptions(uuid_representation=UuidRepresentation.STANDARD)
+RAW: CodecOptions[RawBSONDocument] = CodecOptions(
+    document_class=RawBSONDocument, uuid_representation=UuidRepresentation.STANDARD
+)
+"""Documents as the driver received them. UUIDs in what is asked are as on every other connection: an id may be one."""
+
 _INT32 = Struct("<i")
 _length_at = _INT32.unpack_from
 
@@ -56,11 +63,12 @@ class StoredArray:
         self._match = {"$match": {"_id": document_id}}
         self._held = _held(collection, document_id, field) if in_memory else None
         if not in_memory:
-            self._raw = collection.with_options(codec_options=_RAW)
+            self._raw = collection.with_options(codec_options=RAW)
         self._array = {"$cond": [{"$isArray": f"${field}"}, f"${field}", []]}
-        size = {"$cond": [{"$eq": [{"$type": "$$e"}, "object"]}, {"$bsonSize": "$$e"}, None]}
-        marks = [size, *(f"$$e.{name}" for name in _MARKS)]
-        self._marks = {"$let": {"vars": {"e": {"$arrayElemAt": [self._array, 0]}}, "in": marks}}
+        marks = [{"$bsonSize": "$$e"}, *(f"$$e.{name}" for name in _MARKS)]
+        # Of an array, a path would give what the documents in it have there.
+        of_any = {"$cond": [{"$eq": [{"$type": "$$e"}, "object"]}, marks, [None] * len(marks)]}
+        self._marks = {"$let": {"vars": {"e": {"$arrayElemAt": [self._array, 0]}}, "in": of_any}}
         self._first: str | None = None
         self._count = 0
         self._values: dict[str, list[Any]] = {}

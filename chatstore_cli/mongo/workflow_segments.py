@@ -27,7 +27,8 @@ from chatstore_cli.domain.segments import HARD_LIMIT_BYTES, SEGMENT_BYTES, HeadS
 from chatstore_cli.mongo.bson_values import whole_number
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.event_filter import EVENT_FILTER, MOST_MESSAGES, EventFilter
-from chatstore_cli.mongo.raw_messages import RAW, RawDocument, with_messages
+from chatstore_cli.mongo.raw_arrays import RAW
+from chatstore_cli.mongo.raw_messages import RawDocument, with_messages
 from chatstore_cli.mongo.segment_reading import LAST_SEGMENT, MOVE, MOVED_MESSAGES, SegmentReader
 from chatstore_cli.mongo.workflow_documents import in_order, session_id_of
 from chatstore_cli.mongo.workflow_lookup import locate
