@@ -148,6 +148,39 @@ def test_equal_messages_that_the_first_look_had_are_not_given_and_others_are() -
     assert messages_of([bare("ok")], late) == ["ok", "ok"]
 
 
+def test_what_two_looks_gave_is_not_given_again_when_the_feed_comes_to_it() -> None:
+    """Messages move into a segment, which is looked at, twice before the feed tells what was pushed before that."""
+    watching = Watching(print)
+    stored = [bare("old")]
+    reader = Reader([session(0)], stored)
+    moved, pushes = MessageEvent(News.REWRITTEN, 3), [bare(f"turn {number}") for number in range(4)]
+
+    class Growing(Feed):
+        """Pushes come between two looks, and are told after both of them."""
+
+        place_now = 0
+
+        def take(self) -> Taken[Any]:
+            taken = super().take()
+            for event in taken.events:
+                if event is moved:
+                    new, self.place_now = pushes[len(stored) - 1 : len(stored) + 1], self.place_now + 10
+                    stored.extend(new)
+                    reader.sessions[:] = [session(len(stored), len(stored))]
+            return taken
+
+        def place(self) -> int:
+            return self.place_now
+
+    told = [MessageEvent(News.APPENDED, 4 + number, each) for number, each in enumerate(pushes)]
+    later = [MessageEvent(News.APPENDED, place, bare("turn 0")) for place in (21, 22)]
+    feed = Growing(watching, [Taken([moved]), Taken([moved]), Taken([*told, *later])])
+    watched = WatchedMessages(watching, reader, "a", feed, None)
+    watched.begin()
+    given = [message.content for message in watched.messages()]
+    assert given == ["turn 0", "turn 1", "turn 2", "turn 3", "turn 0", "turn 0"]
+
+
 def test_a_message_with_an_id_is_given_once_whatever_tells_it() -> None:
     known, new = bare("known")._replace(message_id="1"), bare("new")._replace(message_id="2")
     events = [

@@ -165,6 +165,25 @@ def move(connection: Connection, chat_id: str, *, keep: int) -> None:
     assert moved is not None
 
 
+def test_messages_that_two_looks_gave_are_not_given_again_by_the_feed(
+    chatstore: Chatstore, database: Documents, connection: Connection, fail_point: FailPoint
+):
+    database["chat_sessions"].insert_one(session("a", messages=[{"content": number} for number in range(5)]))
+    with watching(chatstore, "a") as watcher:
+        watcher.process.send_signal(signal.SIGSTOP)
+        move(connection, "a", keep=3)
+        move(connection, "a", keep=1)
+        push(database, "a", {"content": "first"})
+        with fail_point(["ping"], blockConnection=True, blockTimeMS=500, appName="chatstore"):
+            watcher.process.send_signal(signal.SIGCONT)
+            watcher.wait_for_rows(1)  # by a look at the first move; it ends with a ping, and the second move is next
+            push(database, "a", {"content": "second"})
+            watcher.wait_for_rows(2)
+        push(database, "a", {"content": "end"})
+        poll(lambda: "end" in watcher.contents)
+    assert watcher.contents == ["first", "second", "end"]
+
+
 def test_since_begins_with_what_happened_from_then_on_without_a_gap_and_without_doubles(
     chatstore: Chatstore, database: Documents
 ):
