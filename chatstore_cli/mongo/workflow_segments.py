@@ -71,9 +71,10 @@ class MongoSegmentStore:
         found = locate(self._sessions, session_id, facts, in_memory=self._in_memory)
         if found is None:
             return None
+        document = repr(found["_id"])
         if self._in_memory:
-            return HeadSize(session_id, 0, 0)
-        return HeadSize(session_id, found["size"], found["count"], whole_number(found.get(LAST_SEGMENT)))
+            return HeadSize(session_id, 0, 0, document=document)
+        return HeadSize(session_id, found["size"], found["count"], whole_number(found.get(LAST_SEGMENT)), document)
 
     def move_oldest(
         self, session_id: str, *, keep_messages: int = 0, at_most_bytes: int = SEGMENT_BYTES
