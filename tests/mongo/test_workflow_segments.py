@@ -20,6 +20,7 @@ from chatstore_cli.domain.queries import MessageSelection, SessionQuery
 from chatstore_cli.domain.segments import HeadSize, Move
 from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.layouts.workflow import WorkflowLayout
+from chatstore_cli.mongo.raw_arrays import StoredArray
 from chatstore_cli.mongo.workflow_segments import FENCE, MongoSegmentStore
 
 EVERYTHING = MessageSelection()
@@ -408,6 +409,58 @@ def test_who_reads_and_who_appends_meanwhile_sees_and_loses_nothing(
     assert wrong == []
     assert seen["readings"] > 10
     assert [each.sequence for each in layout.messages("chat", EVERYTHING)] == list(range(600))
+
+
+@pytest.mark.parametrize(
+    "selection", [EVERYTHING, MessageSelection(last=COUNT - 3), MessageSelection(after_sequence=4)]
+)
+@pytest.mark.parametrize("order", ["in order", "shuffled"])
+def test_a_document_whose_oldest_message_is_edited_all_the_time_is_read(
+    connection: Connection, layout: WorkflowLayout, store: MongoSegmentStore, monkeypatch: pytest.MonkeyPatch,
+    selection: MessageSelection, order: str,
+):  # fmt: skip
+    sessions = connection.collection("chat_sessions")
+    messages = [message(number, sequence) for number, sequence in enumerate(ORDERS[order])]
+    sessions.insert_one(head_of("ours", messages))
+    if order == "in order":
+        assert store.move_oldest("chat", at_most_bytes=1_000) is not None
+    before = [each.content for each in layout.messages("chat", selection)]
+    window, edits = StoredArray._window, []
+
+    def edit_first(self: Any, *arguments: Any) -> Any:
+        edits.append(sessions.update_one({}, {"$push": {"messages.0.metadata.edits": len(edits)}}).modified_count)
+        return window(self, *arguments)
+
+    monkeypatch.setattr(StoredArray, "_window", edit_first)
+    assert [each.content for each in layout.messages("chat", selection)] == before
+    assert sum(edits) > 2
+
+
+@pytest.mark.parametrize("then", ["nothing", "moved as before", "moved otherwise"])
+@pytest.mark.parametrize("begun", [1, 25, 45])
+def test_an_older_copy_that_is_written_back_doubles_nothing_for_who_is_reading(
+    connection: Connection, layout: WorkflowLayout, store: MongoSegmentStore, begun: int, then: str
+):
+    sessions = connection.collection("chat_sessions")
+    sessions.insert_one(head_of("ours", [message(number, number) for number in range(COUNT)]))
+    store.move_oldest("chat", keep_messages=60)
+    copy = sessions.find_one({}) or {}
+    store.move_oldest("chat", keep_messages=40)
+    reading = layout.messages("chat", EVERYTHING)
+    seen = [next(reading).sequence for _ in range(begun)]
+    sessions.replace_one({"_id": copy["_id"]}, copy)
+    if then != "nothing":
+        if then == "moved otherwise":
+            sessions.update_one({}, {"$set": {"messages.1.content": "edited"}})
+        store.move_oldest("chat", keep_messages=40 if then == "moved as before" else 30)
+    try:
+        seen += [each.sequence for each in reading]
+    except Conflict as error:
+        assert "was written back" in error.message
+        assert seen == list(range(len(seen)))
+    else:
+        assert seen == list(range(COUNT))
+    assert [each.sequence for each in layout.messages("chat", EVERYTHING)] == list(range(COUNT))
 
 
 # --- when ------------------------------------------------------------------------------------------------------------
