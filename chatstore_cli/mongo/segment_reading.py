@@ -36,6 +36,7 @@ _PATIENT_ATTEMPTS = 3
 """After so many attempts a head is fetched in one answer: there is no reading between two edits of it."""
 
 _MOST_ATTEMPTS = 20
+_MOST_DIGITS = 19
 _SIZE: Document = {"$cond": [{"$isArray": "$messages"}, {"$size": "$messages"}, 0]}
 
 
@@ -44,9 +45,10 @@ def says_number(head: Document) -> bool:
     return whole_number(head.get(LAST_SEGMENT)) is not None
 
 
-def has_counted(head: Document) -> bool:
-    """Whether a head says how many messages the segments hold, so that nobody has to look."""
-    return says_number(head) and whole_number(head.get(MOVED_MESSAGES)) is not None
+def moved_messages_of(head: Document) -> int | None:
+    """How many messages a head says that the segments hold; None where it does not, and somebody has to look."""
+    moved = whole_number(head.get(MOVED_MESSAGES))
+    return moved if moved is not None and moved >= 0 and says_number(head) else None
 
 
 class _Segment(NamedTuple):
@@ -85,9 +87,9 @@ class SegmentReader:
         wanted = set(session_ids)
         found: list[tuple[str, int, str]] = []
         for row in self._segments.find({"$or": ranges}, {"_id": 1}):
-            session_id, _, number = str(row["_id"]).rpartition(":")
-            if session_id in wanted and number.isdecimal():  # the range also has those of sessions named `<id>:...`
-                found.append((session_id, int(number), row["_id"]))
+            session_id, number = _owner_and_number(row["_id"])
+            if session_id in wanted and number is not None:  # the range also has those of sessions named `<id>:...`
+                found.append((session_id, number, row["_id"]))
         return sorted(found)
 
     def _unmarked(self, segments: Sequence[str]) -> set[str]:
@@ -103,7 +105,7 @@ class SegmentReader:
 
         `heads` has, by session id, at least the rows that say which segments count (`says_number`).
         """
-        wanted = [each.session_id for each in sessions if not has_counted(heads.get(each.session_id, {}))]
+        wanted = [each.session_id for each in sessions if moved_messages_of(heads.get(each.session_id, {})) is None]
         owners = self.ids(wanted)
         if not owners:
             return list(sessions)
@@ -115,8 +117,8 @@ class SegmentReader:
         for row in self._segments.aggregate(sizes):
             owner = owners[row["_id"]]
             last = whole_number(heads.get(owner, {}).get(LAST_SEGMENT))
-            counts = MOVE not in row if last is None else int(row["_id"].rpartition(":")[2]) <= last
-            if counts:
+            number = _owner_and_number(row["_id"])[1]
+            if MOVE not in row if last is None else number is not None and number <= last:
                 moved[owner] = moved.get(owner, 0) + row["count"]
         return [
             replace(session, message_count=session.message_count + moved.get(session.session_id, 0))
@@ -127,7 +129,7 @@ class SegmentReader:
         """The same for any number of sessions, each with its head: a look at every segment's id."""
         owners: set[str] | None = None
         for session, head in rows:
-            if not has_counted(head):
+            if moved_messages_of(head) is None:
                 if owners is None:
                     owners = self._owners()
                 if session.session_id in owners:
@@ -139,7 +141,7 @@ class SegmentReader:
         rows = self._segments.find({}, {"_id": 1})
         if not self._in_memory:
             rows = rows.hint([("_id", 1)])  # without the hint the server reads the segments themselves
-        return {str(row["_id"]).rpartition(":")[0] for row in rows}
+        return {_owner_and_number(row["_id"])[0] for row in rows}
 
     # --- messages ----------------------------------------------------------------------------------------------------
 
@@ -223,6 +225,12 @@ class SegmentReader:
                 what=f"An older copy of session {session_id!r} was written back while its messages were being read.",
                 hint="Run it again.",
             )
+
+
+def _owner_and_number(segment_id: Any) -> tuple[str, int | None]:
+    """The session that the id of a segment names, and its number; None where that is none of 64 bits."""
+    session_id, _, number = str(segment_id).rpartition(":")
+    return session_id, whole_number(int(number)) if number.isdecimal() and len(number) <= _MOST_DIGITS else None
 
 
 def _key_before(segments: Sequence[StoredArray], elements: StoredArray) -> int | None:

@@ -29,7 +29,7 @@ from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.event_filter import EVENT_FILTER, MOST_MESSAGES, EventFilter
 from chatstore_cli.mongo.raw_arrays import RAW
 from chatstore_cli.mongo.raw_messages import RawDocument, with_messages
-from chatstore_cli.mongo.segment_reading import LAST_SEGMENT, MOVE, MOVED_MESSAGES, SegmentReader
+from chatstore_cli.mongo.segment_reading import LAST_SEGMENT, MOVE, MOVED_MESSAGES, SegmentReader, moved_messages_of
 from chatstore_cli.mongo.workflow_documents import in_order, session_id_of
 from chatstore_cli.mongo.workflow_lookup import locate
 
@@ -139,8 +139,8 @@ class MongoSegmentStore:
 
     def _messages_in(self, head: _Head, seen: list[tuple[int, str]]) -> int:
         """How many messages the segments that count hold."""
-        noted = whole_number(head.stored.value(MOVED_MESSAGES))
-        if noted is not None and whole_number(head.stored.value(LAST_SEGMENT)) is not None:
+        noted = moved_messages_of({name: head.stored.value(name) for name in (LAST_SEGMENT, MOVED_MESSAGES)})
+        if noted is not None:
             return noted
         return self._count_of([segment for _, segment in seen])
 

@@ -212,6 +212,39 @@ def test_a_head_that_names_a_number_and_no_count_has_the_segments_up_to_it(any_c
     assert [each.message_count for each in (session, of_all, of_page)] == [7, 7, 7]
 
 
+@pytest.mark.parametrize(
+    ("odd", "next_segment"),
+    [
+        ({"last_segment": 1e300}, 1),
+        ({"last_segment": Decimal128("1E400")}, 1),
+        ({"last_segment": 2**62}, 2**62 + 1),
+        ({"last_segment": -3}, 1),
+        ({"last_segment": 0, "moved_messages": -5}, 1),
+        ({"last_segment": 0, "moved_messages": 1e300}, 1),
+        ({"moved_messages": 7}, 1),
+    ],
+    ids=repr,
+)
+def test_numbers_that_cannot_be_are_none(
+    connection: Connection, layout: WorkflowLayout, store: MongoSegmentStore, odd: Document, next_segment: int
+):
+    messages = [message(number, number) for number in range(40)]
+    messages[7]["sequence"], messages[20]["sequence"] = 1e300, Decimal128("-1E400")
+    connection.collection("chat_sessions").insert_one({**head_of("ours", messages), **odd})
+    foreign = ["chat:99999999999999999999", "chat:" + "9" * 5_000, "chat:9223372036854775808", "chat:x"]
+    connection.collection("chat_session_segments").insert_many(
+        [{"_id": name, "note": "not ours", "messages": [message(900, 900)]} for name in foreign]
+    )
+    before = answers(layout)
+    assert [each.message_id for each in before[0]] == [f"e{number}" for number in range(40)]
+    session, (of_all,), (of_page,) = before[-3:]
+    assert [each.message_count for each in (session, of_all, of_page)] == [40, 40, 40]
+    for keep, segment in ((30, next_segment), (20, next_segment + 1)):
+        move = store.move_oldest("chat", keep_messages=keep)
+        assert move is not None and move.segment == segment
+        assert answers(layout) == before
+
+
 def orphan_of(connection: Connection, store: MongoSegmentStore) -> Document:
     """Stop a move between its two steps: the head as it was, and the segment there."""
     sessions, segments = connection.collection("chat_sessions"), connection.collection("chat_session_segments")
