@@ -155,7 +155,7 @@ class PolledSessions:
 
     def begin(self) -> None:
         """The first look: what is there by now, is not new."""
-        page = list_sessions(self._readers(), self._query, cursor=None, limit=1)
+        page = self._watching.ask(lambda: list_sessions(self._readers(), self._query, cursor=None, limit=1))
         for note in page.notes:
             self._watching.say(note)
         self._newest = self._clock()

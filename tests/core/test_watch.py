@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from pymongo.errors import ServerSelectionTimeoutError
 
 from chatstore_cli.core.watch import Watching, until
 from chatstore_cli.core.watch_messages import WatchedMessages
 from chatstore_cli.core.watch_sessions import FollowedSessions
-from chatstore_cli.domain.errors import NotAllowed, Unreachable
+from chatstore_cli.domain.errors import NotAllowed, UnknownHost, Unreachable
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
 from chatstore_cli.domain.session import Session
 from chatstore_cli.domain.watching import Change, MessageEvent, News, SessionChange, SessionEvent, Taken
+from chatstore_cli.mongo.connection import translate
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -214,22 +216,90 @@ def test_what_cannot_be_waited_out_is_raised() -> None:
         next(things)
 
 
-def test_before_it_has_begun_an_outage_is_an_error_and_then_it_is_waited_out() -> None:
-    answers: list[Exception | int] = [Unreachable(what="away"), Unreachable(what="away"), 3]
-    said: list[str] = []
+def asking(*answers: Exception | int) -> Callable[[], int]:
+    """A question that is answered so, one after another."""
+    left = list(answers)
 
     def ask() -> int:
-        answer = answers.pop(0)
+        answer = left.pop(0)
         if isinstance(answer, Exception):
             raise answer
         return answer
 
+    return ask
+
+
+def test_an_outage_is_waited_out_and_told_once_when_it_begins_and_once_when_it_is_over() -> None:
+    said: list[str] = []
     watching = Watching(said.append)
-    with pytest.raises(Unreachable):
-        watching.ask(ask)
+    ask = asking(Unreachable(what="away"), Unreachable(what="still away"), 3, 4, Unreachable(what="again"), 5)
+    assert [watching.ask(ask) for _ in range(3)] == [3, 4, 5]
+    begins = [text.partition(" after")[0] for text in said]
+    over = "The server answers again,"
+    assert begins == ["away. Waiting for the server.", over, "again. Waiting for the server.", over]
+
+
+def test_faults_that_the_driver_hides_and_silence_are_told_once_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chatstore_cli.core.watch._SILENT_SECONDS", 0.0)
+    said: list[str] = []
+    watching = Watching(said.append)
+
+    def question() -> int:
+        time.sleep(0.001)
+        watching.notice_silence()
+        watching.notice_silence()
+        watching.failed("connection reset")
+        watching.answered()
+        watching.answered()
+        watching.failed("not primary")
+        return 3
+
+    assert watching.ask(question) == 3
+    watching.notice_silence()
+    assert [text.partition(",")[0] for text in said] == [
+        "The server has not answered for 0 s. Waiting for the server.",
+        "The server answers again",
+        "The connection to the server failed: not primary. Waiting for the server.",
+        "The server answers again",
+    ]
+
+
+def test_a_host_that_has_never_been_there_is_an_error_and_one_that_is_gone_an_outage() -> None:
+    watching = Watching(print)
+    nobody = UnknownHost(what="no such name")
+    with pytest.raises(UnknownHost):
+        watching.ask(asking(nobody))
     watching.begin()
-    assert watching.ask(ask) == 3
-    assert len(said) == 1
+    assert watching.ask(asking(nobody, 3)) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("a:1: [Errno -2] Name or service not known (configured timeouts: x), Timeout: 1s, Topology Description: <>", UnknownHost),
+        ("a:1: [Errno -2] Name or service not known (configured timeouts: x: 1, y: 2),b:1: [Errno 111] Connection refused", Unreachable),
+        ("a:1: [Errno -3] Temporary failure in name resolution", Unreachable),
+        ("a:1: [Errno 8] nodename nor servname provided, or not known", UnknownHost),
+    ],
+)  # fmt: skip
+def test_only_names_that_nobody_has_are_unknown(text: str, kind: type[Unreachable]) -> None:
+    assert type(translate(ServerSelectionTimeoutError(text), "testing")) is kind
+
+
+@pytest.mark.parametrize("seconds", [None, 0.2])
+def test_asking_and_time_end_what_has_not_begun(seconds: float | None) -> None:
+    said: list[str] = []
+    watching = Watching(said.append)
+    watching.greeting = "Watching."
+
+    def away() -> int:
+        raise Unreachable(what="away")
+
+    def asked() -> bool:
+        return bool(watching.outage) and seconds is None
+
+    assert list(until(watching, lambda: [watching.ask(away)], asked, seconds)) == []
+    assert said == ["away. Waiting for the server."]
 
 
 def test_who_takes_nothing_holds_up_who_reads() -> None:

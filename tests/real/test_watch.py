@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -459,7 +460,7 @@ def test_over_a_crash_and_a_restart_of_the_server_each_message_comes_once(
         poll(lambda: written(chatstore.folder) > 100)
         server.kill()
         for watcher in (document, messages, sessions):
-            watcher.wait_until_it_said("Trying again in", within=30)
+            watcher.wait_until_it_said("Waiting for the server", within=30)
         server.start()
         if replica_set:  # and once in good order
             poll(lambda: written(chatstore.folder) > 200, within=40)
@@ -524,7 +525,7 @@ def test_where_the_oplog_no_longer_has_the_token_it_says_so_and_catches_up(
         document.wait_for_rows(3)
         database["chat_sessions"].insert_one(session("end"))
         poll(lambda: ("end", "new") in sessions.changes)
-        assert "Trying again" not in document.err + sessions.err
+        assert "Waiting for the server" not in document.err + sessions.err
     assert document.contents == ["turn 1", "turn 2", "turn 3"]
     told = Counter(sessions.changes)
     assert told[("c", "changed")] + told[("c", "new")] == 1
@@ -628,8 +629,6 @@ def test_a_silent_server_does_not_keep_it_from_ending(
         (["--poll", "inf"], 2, "3600"),
         (["--for", "nan"], 2, "--for"),
         (["--layout", "other"], 2, "--layout"),
-        (["--uri", "mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=100", "--poll", "1"], 5, "cannot reach MongoDB"),
-        (["a", "--uri", "mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=100"], 5, "cannot reach MongoDB"),
     ],
 )
 def test_what_cannot_be_watched_is_said_at_once(
@@ -640,6 +639,78 @@ def test_what_cannot_be_watched_is_said_at_once(
     outcome = chatstore("sessions", "watch", *arguments, timeout=20)
     assert (outcome.code, outcome.out) == (code, "")
     assert said in outcome.err
+
+
+def test_a_name_that_no_host_has_is_an_error_at_once(chatstore: Chatstore):
+    try:
+        socket.getaddrinfo("nobody.invalid", 27017)
+    except socket.gaierror as error:
+        if error.errno != socket.EAI_NONAME:
+            pytest.skip("nobody here can say that there is no such host")
+    for arguments in ((), ("a",), ("--poll", "1")):
+        uri = "mongodb://nobody.invalid/?serverSelectionTimeoutMS=200"
+        outcome = chatstore("sessions", "watch", *arguments, "--uri", uri)
+        assert (outcome.code, outcome.out) == (5, "") and "nobody.invalid" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "how", "seconds"),
+    [((), signal.SIGTERM, "10"), (("a",), signal.SIGINT, "0.3"), (("--poll", "0.1"), signal.SIGTERM, "0.3")],
+)
+def test_while_the_server_is_away_at_the_beginning_it_is_ended_at_once(
+    chatstore: Chatstore, arguments: tuple[str, ...], how: signal.Signals, seconds: str
+):
+    chatstore.environment |= {"CHATSTORE_URI": "mongodb://127.0.0.1:9", "CHATSTORE_MONGO__TIMEOUT_SECONDS": seconds}
+    process = chatstore.popen("sessions", "watch", *arguments, "-o", "jsonl")
+    told = process.stderr.readline().decode()  # type: ignore[union-attr]  # it is a pipe
+    assert told.endswith("Waiting for the server.\n")
+    began = time.monotonic()
+    process.send_signal(how)
+    out, err = process.communicate(timeout=10)
+    assert time.monotonic() - began < 3
+    assert (process.returncode, out, err) == (0, b"", b"Nothing happened.\n")
+
+
+def test_a_server_that_is_away_at_the_beginning_is_waited_for(
+    chatstore: Chatstore, start_mongod: Callable[..., Mongod]
+):
+    server = start_mongod()
+    on(chatstore, server)
+    server.kill()
+    chatstore.environment["CHATSTORE_MONGO__TIMEOUT_SECONDS"] = "0.3"
+    outcome = chatstore("sessions", "watch", "--for", "0.5", "-o", "json")
+    assert (outcome.code, json.loads(outcome.out)["items"]) == (0, [])
+    with watching(chatstore, says_first="Waiting for the server") as watcher:
+        server.start()
+        watcher.wait_until_it_said("TERM or INT ends it.")
+        server.client()["watched"]["chat_sessions"].insert_one(session("b"))
+        watcher.wait_for_rows(1)
+        assert watcher.end() == 0
+    assert watcher.err.count("Waiting for the server.") == watcher.err.count("answers again") == 1
+
+
+@pytest.mark.parametrize("fault", ["restart", "step-down", "hang"])
+def test_an_outage_is_told_once_when_it_begins_and_once_when_it_is_over(
+    chatstore: Chatstore, start_mongod: Callable[..., Mongod], fail_point: FailPoint, fault: str
+):
+    server = start_mongod()
+    database = on(chatstore, server)
+    with watching(chatstore) as watcher:
+        if fault == "restart":
+            server.kill()
+            server.start()
+        elif fault == "step-down":
+            with fail_point(["getMore"], times=1, errorCode=189, appName="chatstore", client=server.client()):
+                watcher.wait_until_it_said("The server answers again")
+        else:
+            server.pause()
+            watcher.wait_until_it_said("has not answered for 2 s")
+            server.resume()
+        watcher.wait_until_it_said("The server answers again")
+        database["chat_sessions"].insert_one(session("b"))
+        watcher.wait_for_rows(1)
+        assert watcher.end() == 0
+    assert watcher.err.count("Waiting for the server.") == watcher.err.count("answers again") == 1, watcher.err
 
 
 def test_a_list_does_not_import_what_watching_needs(chatstore: Chatstore):
