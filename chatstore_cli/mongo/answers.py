@@ -11,6 +11,7 @@ from chatstore_cli.mongo.connection import RETRYABLE_CODES
 _NETWORK = frozenset(
     {"AutoReconnect", "ConnectionFailure", "NetworkTimeout", "NotPrimaryError", "WaitQueueTimeoutError"}
 )
+_AWAY = RETRYABLE_CODES - {43, 237, 50736, 50737, 50738}  # those tell of a cursor, which the driver opens anew
 _CLEARING_UP = frozenset({"killCursors", "endSessions"})
 """What the driver sends to a server that it is about to leave."""
 
@@ -33,7 +34,7 @@ class Answers(CommandListener):
     def failed(self, event: CommandFailedEvent) -> None:
         """It is away, or it refuses what was asked."""
         failure = event.failure
-        is_away = failure.get("errtype") in _NETWORK or failure.get("code") in RETRYABLE_CODES
+        is_away = failure.get("errtype") in _NETWORK or failure.get("code") in _AWAY
         if is_away and event.command_name not in _CLEARING_UP:
             said = str(failure.get("errmsg", "")).partition(" (configured timeouts")[0].partition("\n")[0]
             self._failed(said or "no reason is given")

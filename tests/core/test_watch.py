@@ -129,6 +129,20 @@ def test_after_a_gap_only_what_differs_from_what_was_told_is_told() -> None:
     assert "no longer has all changes since 2026-03-02T12:00:00Z" in said[0]
 
 
+def test_a_row_that_says_what_the_last_one_of_its_session_said_is_none() -> None:
+    """An update is told with the facts of a moment later, which may be those of the next updates, too."""
+    watching = Watching(print)
+    first, later, other = session(1), session(2, 7), session(2, 7, "b")
+    events = [
+        changed(first, 1, NOON, Change.NEW), changed(later, 2, NOON), changed(later, 3, NOON + SECOND),
+        changed(other, 4, NOON), changed(later, 5, NOON), changed(later, 6, NOON, Change.DELETED),
+        changed(later, 7, NOON), changed(first, 8, NOON), changed(later, 9, NOON),
+    ]  # fmt: skip
+    rows = FollowedSessions(watching, lambda: [], SessionQuery(), Feed(watching, [Taken(events)])).changes()
+    places = {(each.told.change, each.told.session, each.told.changed_at): each.place for each in reversed(events)}
+    assert [places[row.change, row.session, row.changed_at] for row in rows] == [1, 2, 4, 6, 2, 8, 2]
+
+
 def bare(content: str) -> Message:
     return Message("a", "user", content)
 
