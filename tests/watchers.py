@@ -65,7 +65,12 @@ class Watcher:
 
 
 @contextmanager
-def watching(chatstore: Chatstore, *arguments: str, output: str | None = "jsonl") -> Iterator[Watcher]:
+def watching(
+    chatstore: Chatstore,
+    *arguments: str,
+    output: str | None = "jsonl",
+    says_first: str = "TERM or INT ends it.",
+) -> Iterator[Watcher]:
     """A watch that stands, killed in the end where the test has not ended it."""
     number = len(list(chatstore.folder.glob("watch-*.err")))
     out_file, err_file = (chatstore.folder / f"watch-{number}.{end}" for end in ("out", "err"))
@@ -74,7 +79,7 @@ def watching(chatstore: Chatstore, *arguments: str, output: str | None = "jsonl"
         process = chatstore.popen("sessions", "watch", *arguments, *shape, stdout=out, stderr=err)
     watcher = Watcher(process, out_file, err_file)
     try:
-        watcher.wait_until_it_said("TERM or INT ends it.")
+        watcher.wait_until_it_said(says_first)
         yield watcher
     finally:
         if process.poll() is None:

@@ -9,7 +9,7 @@ import typer
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single
 from chatstore_cli.domain.errors import ExitCode, WrongUse
-from chatstore_cli.render.listing import Listing
+from chatstore_cli.render.listing import Column, Listing
 from chatstore_cli.render.size_rows import SPLIT_COLUMNS, split_row
 
 if TYPE_CHECKING:
@@ -48,8 +48,9 @@ def split_(
     Says first what would move, and does nothing without --yes. Nothing is lost where this is stopped, and an application
     may append meanwhile. chatstore reads both parts as one session; an application that reads the document itself finds
     only the newest messages there. Each session is read before and afterwards: ends with 6 where one reads differently.
+    A document that cannot be split is told and stops no other: `result` is then failed, and the command ends with 1.
     """
-    from chatstore_cli.core.splitting import split
+    from chatstore_cli.core.splitting import Splitting
     from chatstore_cli.domain.byte_sizes import in_words
     from chatstore_cli.wiring.segments import segment_store
 
@@ -64,16 +65,12 @@ def split_(
     if large:
         invocation.confirm("\n".join(_plan(head, keep_bytes) for head in large), yes=yes)
     [reader] = invocation.stores.session_readers("workflow")
-    store = segment_store(invocation.stores)
-    results = [split(store, reader, head.session_id, keep_bytes) for head in large]
-    invocation.emit(Listing(SPLIT_COLUMNS, map(split_row, results), empty="Nothing was split."))
-    different = [result.session_id for result in results if not result.reads_the_same]
-    for name in different:
-        invocation.say(
-            f"Session {name!r} reads differently now: its messages were changed meanwhile, or are there twice."
-        )
-    if different:
-        raise typer.Exit(ExitCode.FINDINGS)
+    store, named = segment_store(invocation.stores), session_id is not None
+    splitting = Splitting(store, reader, keep_bytes, named=named, say=invocation.say)
+    rows = ({**split_row(result), "result": result.outcome.value} for result in splitting.results(large))
+    columns = (*SPLIT_COLUMNS, Column("result", "RESULT", whole=True))
+    invocation.emit(Listing(columns, rows, empty="Nothing was split."))
+    raise typer.Exit(splitting.end())
 
 
 def _keep_bytes(over: str | None, keep: str | None) -> int:
@@ -86,17 +83,15 @@ def _keep_bytes(over: str | None, keep: str | None) -> int:
 
 
 def _chosen(invocation: Invocation, session_id: str | None, over: str | None) -> list[HeadSize]:
-    from chatstore_cli.core.splitting import head_of
+    from chatstore_cli.core.splitting import found_heads, head_of
     from chatstore_cli.domain.byte_sizes import read_bytes
-    from chatstore_cli.domain.segments import HeadSize
     from chatstore_cli.wiring.segments import document_sizes, segment_store
 
     if (session_id is None) == (over is None):
         raise WrongUse(what="Name one session, or all large ones with --over SIZE.")
     if session_id is not None:
         return [head_of(segment_store(invocation.stores), session_id)]
-    large = document_sizes(invocation.stores).largest(_MOST, read_bytes(over or "", "--over"))
-    return [HeadSize(each.session.session_id, each.size_bytes, each.messages_in_document) for each in large]
+    return found_heads(document_sizes(invocation.stores), _MOST, read_bytes(over or "", "--over"))
 
 
 def _plan(head: HeadSize, keep_bytes: int) -> str:

@@ -24,6 +24,7 @@ from chatstore_cli.domain.errors import ExitCode, WrongUse
 from chatstore_cli.render.listing import Listing
 
 if TYPE_CHECKING:
+    from chatstore_cli.core.watch import Watching
     from chatstore_cli.domain.queries import SessionQuery
 
 Thing = TypeVar("Thing")
@@ -96,14 +97,12 @@ def _sessions(
     asked: StopSignals,
     seconds: float | None,
 ) -> tuple[Any, Iterator[Any]]:
-    from chatstore_cli.core.watch import Watching
     from chatstore_cli.render.watch_rows import CHANGE_COLUMNS, change_row
     from chatstore_cli.wiring.watching import watched_sessions
 
-    watching = Watching(invocation.say)
-    changes = watched_sessions(invocation.stores, watching, query, poll)
-    invocation.say(f"Watching sessions in {invocation.stores.target}. {asked.named} ends it.")
-    return CHANGE_COLUMNS, map(change_row, _until(watching, changes, asked, seconds))
+    watching = _watching(invocation, "sessions", asked)
+    changes = _until(watching, lambda: watched_sessions(invocation.stores, watching, query, poll), asked, seconds)
+    return CHANGE_COLUMNS, map(change_row, changes)
 
 
 def _messages(
@@ -114,19 +113,32 @@ def _messages(
     asked: StopSignals,
     seconds: float | None,
 ) -> tuple[Any, Iterator[Any]]:
-    from chatstore_cli.core.watch import Watching
     from chatstore_cli.render.rows import MESSAGE_COLUMNS, message_row
     from chatstore_cli.wiring.watching import watched_messages
 
-    watching = Watching(invocation.say)
+    watching = _watching(invocation, f"session {session_id}", asked)
     readers = invocation.stores.session_readers(query.layout)
-    messages = watched_messages(invocation.stores, watching, readers, session_id, query.since, poll)
-    invocation.say(f"Watching session {session_id} in {invocation.stores.target}. {asked.named} ends it.")
-    return MESSAGE_COLUMNS, map(message_row, _until(watching, messages, asked, seconds))
+    messages = _until(
+        watching,
+        lambda: watched_messages(invocation.stores, watching, readers, session_id, query.since, poll),
+        asked,
+        seconds,
+    )
+    return MESSAGE_COLUMNS, map(message_row, messages)
+
+
+def _watching(invocation: Invocation, what: str, asked: StopSignals) -> Watching:
+    from chatstore_cli.core.watch import Watching
+    from chatstore_cli.wiring.watching import prepare
+
+    watching = Watching(invocation.say)
+    prepare(invocation.stores, watching)
+    watching.greeting = f"Watching {what} in {invocation.stores.target}. {asked.named} ends it."
+    return watching
 
 
 def _until(
-    watching: Any, things: Callable[[], Iterator[Thing]], asked: StopSignals, seconds: float | None
+    watching: Watching, things: Callable[[], Iterator[Thing]], asked: StopSignals, seconds: float | None
 ) -> Iterator[Thing]:
     from chatstore_cli.core.watch import until
 

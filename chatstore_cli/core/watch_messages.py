@@ -7,7 +7,7 @@ segment, or that a look and the feed both have, is given once.
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, deque
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import islice
@@ -36,6 +36,7 @@ class PolledMessages:
     def __init__(self, watching: Watching, seconds: float) -> None:
         self._watching = watching
         self._seconds = seconds
+        self._takes = 0
 
     def open(self) -> bool:
         """Nothing to open."""
@@ -44,11 +45,12 @@ class PolledMessages:
     def take(self) -> Taken[MessageEvent]:
         """Wait, and say so."""
         self._watching.pause(self._seconds)
-        return Taken([MessageEvent(News.REWRITTEN)])
+        self._takes += 1
+        return Taken([MessageEvent(News.REWRITTEN, self._takes)])
 
     def place(self) -> int:
-        """There are no places."""
-        return 0
+        """How often it has said so."""
+        return self._takes
 
     def close(self) -> None:
         """Nothing to close."""
@@ -71,8 +73,7 @@ class WatchedMessages:
         self._feed = feed
         self._since = since
         self._seen: OrderedDict[str, None] = OrderedDict()
-        self._ahead: Counter[str] = Counter()
-        self._mark = 0
+        self._ahead: deque[tuple[int, Counter[str]]] = deque()
         self._facts: Session | None = None
         self._knows_all = False
         self._appended = 0
@@ -104,11 +105,13 @@ class WatchedMessages:
             self._feed.close()
 
     def _of(self, event: MessageEvent) -> Iterator[Message]:
+        while self._ahead and event.place > self._ahead[0][0]:
+            self._ahead.popleft()
         if event.news is News.DELETED:
             self._gone()
         elif event.message is None:
             yield from self._look()
-        elif self._is_new(event.message, event.place):
+        elif self._is_new(event.message):
             self._appended += 1
             yield event.message
 
@@ -186,19 +189,22 @@ class WatchedMessages:
         return self._watching.ask(lambda: list(islice(self._reader.messages(self._session_id, selection), last)))
 
     def _look_ended(self, given: Sequence[Message]) -> None:
-        """What the feed tells up to here may have been in the look: of messages that cannot be told apart, as many."""
-        self._mark = self._watching.ask(self._feed.place)
-        self._ahead = Counter(key for key, is_sure in map(self._key, given) if not is_sure)
+        """What the feed tells up to here may have been in the look: of messages that cannot be told apart, as many.
 
-    def _is_new(self, message: Message, place: int) -> bool:
+        Looks follow each other faster than the feed, which may still have to tell what several of them gave.
+        """
+        mark = self._watching.ask(self._feed.place)
+        self._ahead.append((mark, Counter(key for key, is_sure in map(self._key, given) if not is_sure)))
+
+    def _is_new(self, message: Message) -> bool:
         key, is_sure = self._key(message)
-        if place > self._mark:
-            self._ahead.clear()
         if is_sure and key in self._seen:
             return False
-        if not is_sure and self._ahead[key] > 0:
-            self._ahead[key] -= 1
-            return False
+        if not is_sure:
+            for _, given in self._ahead:
+                if given[key] > 0:
+                    given[key] -= 1
+                    return False
         self._remember(message)
         return True
 

@@ -46,16 +46,20 @@ def updated_since(watching: Watching, readers: Readers, query: SessionQuery, sin
 
 
 class _Known:
-    """The facts of the sessions met last, as they were told."""
+    """The facts of the sessions met last, as they were told, and as what kind of change."""
 
     def __init__(self) -> None:
-        self._held: OrderedDict[Key, Session] = OrderedDict()
+        self._held: OrderedDict[Key, tuple[Session, Change]] = OrderedDict()
 
     def __getitem__(self, session: Session) -> Session | None:
+        row = self.row(session)
+        return None if row is None else row[0]
+
+    def row(self, session: Session) -> tuple[Session, Change] | None:
         return self._held.get(_key(session))
 
-    def add(self, session: Session) -> None:
-        self._held[_key(session)] = session
+    def add(self, session: Session, change: Change = Change.CHANGED) -> None:
+        self._held[_key(session)] = session, change
         self._held.move_to_end(_key(session))
         if len(self._held) > REMEMBERED:
             self._held.popitem(last=False)
@@ -64,7 +68,7 @@ class _Known:
         self._held.pop(_key(session), None)
 
     def after(self, moment: datetime) -> list[Session]:
-        return [each for each in self._held.values() if each.updated_at is not None and each.updated_at >= moment]
+        return [each for each, _ in self._held.values() if each.updated_at is not None and each.updated_at >= moment]
 
 
 class FollowedSessions:
@@ -76,7 +80,7 @@ class FollowedSessions:
         self._query = replace(query, since=None)
         self._since = query.since
         self._feed = feed
-        self._known = _Known()
+        self._told = _Known()
         self._caught: dict[Key, Session] = {}
         self._mark = 0
 
@@ -93,13 +97,7 @@ class FollowedSessions:
         while not self._watching.is_over:
             taken = self._watching.ask(self._feed.take)
             for event in taken.events:
-                if self._is_told_already(event):
-                    continue
-                if event.told.change is Change.DELETED:
-                    self._known.remove(event.told.session)
-                else:
-                    self._known.add(event.told.session)
-                if self._query.matches(event.told.session):
+                if not self._is_told_already(event) and self._is_another_row(event.told):
                     yield event.told
             if taken.missed_since is not None:
                 self._watching.say(
@@ -112,12 +110,24 @@ class FollowedSessions:
         self._caught = {}
         for session in updated_since(self._watching, self._readers, self._query, since):
             self._caught[_key(session)] = session
-            known = self._known[session]
-            self._known.add(session)
-            if known != session:
-                is_new = known is None and new_from is not None and _created_from(session, new_from)
-                yield SessionChange(Change.NEW if is_new else Change.CHANGED, session, session.updated_at)
+            known = self._told[session]
+            is_new = known is None and new_from is not None and _created_from(session, new_from)
+            change = SessionChange(Change.NEW if is_new else Change.CHANGED, session, session.updated_at)
+            if known != session and self._is_another_row(change):
+                yield change
         self._mark = self._watching.ask(self._feed.place)
+
+    def _is_another_row(self, told: SessionChange) -> bool:
+        """Whether it is to be told, and says more than the last row of its session but for the time."""
+        row = (told.session, told.change)
+        is_wanted = self._query.matches(told.session)
+        if told.change is Change.DELETED:
+            self._told.remove(told.session)
+        elif is_wanted and self._told.row(told.session) == row:
+            return False
+        elif is_wanted:
+            self._told.add(*row)
+        return is_wanted
 
     def _is_told_already(self, event: SessionEvent) -> bool:
         """Whether catching up has told it: it happened before that ended, and the session was as new by then."""
@@ -155,7 +165,7 @@ class PolledSessions:
 
     def begin(self) -> None:
         """The first look: what is there by now, is not new."""
-        page = list_sessions(self._readers(), self._query, cursor=None, limit=1)
+        page = self._watching.ask(lambda: list_sessions(self._readers(), self._query, cursor=None, limit=1))
         for note in page.notes:
             self._watching.say(note)
         self._newest = self._clock()

@@ -8,6 +8,7 @@
       Unreachable                     5  database or server unreachable, or too slow
         Overdue                          the time limit passed
         BinaryMissing                    no mongod can be run here
+        UnknownHost                      no server of that name
       Conflict                        8  in use by someone else, or in another state than required
         Locked
       Interrupted                   130  stopped by the user at a boundary where nothing is half done
@@ -136,6 +137,10 @@ class BinaryMissing(Unreachable):
     """{what}"""
 
     kind = "no_mongod"
+
+
+class UnknownHost(Unreachable):
+    """{what}"""
 
 
 class Conflict(ChatstoreError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
 from chatstore_cli.domain.session import Session
@@ -26,12 +27,16 @@ HARD_LIMIT_BYTES = 16 * MEBIBYTE
 
 @dataclass(frozen=True, slots=True)
 class HeadSize:
-    """How large a session's own document is: BSON bytes, messages in it, and how many segments came out of it."""
+    """How large a session's own document is: BSON bytes, messages in it, and how many segments came out of it.
+
+    `document` is what tells it from another document that has the same session id; None where nobody asked.
+    """
 
     session_id: str
     size_bytes: int
     message_count: int
     last_segment: int | None = None
+    document: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,7 @@ class SegmentStore(Protocol):
 class DocumentSize:
     """A session's document: its BSON bytes and the messages in it, with the times of its first and its last one.
 
-    `session` counts messages in segments too.
+    `session` counts messages in segments too. `document` is as in HeadSize.
     """
 
     session: Session
@@ -74,6 +79,7 @@ class DocumentSize:
     segment_count: int
     first_message_at: datetime | None
     last_message_at: datetime | None
+    document: str | None = None
 
 
 class DocumentSizes(Protocol):
@@ -96,14 +102,27 @@ class Growth:
     full_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
+class SplitOutcome(StrEnum):
+    """How splitting one document ended."""
+
+    DONE = "done"
+    FAILED = "failed"
+    """It could not be gone on with; what has moved stays where it is."""
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(slots=True)
 class SplitResult:
-    """What splitting one document came to. `reads_the_same`: a reader saw what it had seen before, and what was new."""
+    """What splitting one document came to. `reads_the_same`: a reader saw what it had seen before, and what was new.
+
+    What is not known, as it ended too early for that, is None.
+    """
 
     session_id: str
     size_before: int
-    size_after: int
-    segments: int
-    moved_messages: int
-    messages: int
-    reads_the_same: bool
+    size_after: int | None = None
+    segments: int = 0
+    moved_messages: int = 0
+    messages: int | None = None
+    reads_the_same: bool | None = None
+    outcome: SplitOutcome = SplitOutcome.DONE

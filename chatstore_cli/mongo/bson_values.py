@@ -36,18 +36,25 @@ def json_value(value: Any) -> Any:
     return str(value)
 
 
+_SMALLEST, _LARGEST = -(2**63), 2**63 - 1
+
+
 def whole_number(value: Any) -> int | None:
-    """A whole number of any numeric BSON type; None for everything else, booleans included."""
+    """A whole number of any numeric BSON type that fits into 64 bits; None for everything else, booleans included.
+
+    What is larger can be stored as a double or a decimal, but nothing that counts or orders comes so far, and nothing
+    that follows it could be stored.
+    """
     if type(value) is int:
-        return value
+        return value if _SMALLEST <= value <= _LARGEST else None
     if isinstance(value, Decimal128):
         value = _finite(value.to_decimal())
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return None
-    try:
-        return int(value) if value == int(value) else None
-    except (ValueError, OverflowError):  # not a number, or infinite
+    if not _SMALLEST <= value <= _LARGEST:  # nor is what is no number at all
         return None
+    number = int(value)
+    return number if number == value else None
 
 
 def decimal_value(value: Any) -> Decimal | None:

@@ -15,6 +15,7 @@ from bson.errors import BSONError, InvalidDocument
 from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.database import Database
+from pymongo.monitoring import CommandListener
 from pymongo.write_concern import WriteConcern
 
 from chatstore_cli.domain.errors import (
@@ -24,6 +25,7 @@ from chatstore_cli.domain.errors import (
     DocumentRefused,
     NotAllowed,
     Overdue,
+    UnknownHost,
     Unreachable,
 )
 from chatstore_cli.domain.secrets import masked
@@ -37,6 +39,15 @@ RETRYABLE_CODES = {6, 7, 89, 91, 112, 189, 262, 9001, 10107, 11600, 11602, 13435
 RETRYABLE_CODES |= {43, 94, 133, 134, 175, 237}  # a cursor or a plan that a restart took, a node that is starting
 RETRYABLE_CODES |= {215}  # the database is being dropped just now
 RETRYABLE_CODES |= {50736, 50737, 50738}  # a cursor and its continuation went over connections of before and after it
+
+
+_NO_SUCH_NAME = (
+    "Name or service not known",
+    "No address associated with",
+    "nodename nor servname",
+    "getaddrinfo failed",
+)
+"""So the systems' resolvers say that there is no such host; that none of them answers, they say otherwise."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +72,13 @@ def connect(
     write_concern: str = "majority",
     journaled: bool = True,
     answer_seconds: float | None = None,
+    listener: CommandListener | None = None,
 ) -> Connection:
     """A connection that is not yet made: the first operation makes it, and says so if it cannot.
 
     `timeout_seconds` bounds finding and reaching the server; `answer_seconds` bounds each single answer (None: as
-    long as it takes, for index builds). `mongomock://` is a database in this process's memory.
+    long as it takes, for index builds). `listener` hears of every command. `mongomock://` is a database in this process's
+    memory.
     """
     if uri.startswith("mongomock://"):
         return _in_memory(database)
@@ -88,6 +101,7 @@ def connect(
             uuidRepresentation="standard",
             unicode_decode_error_handler="replace",
             datetime_conversion="DATETIME_AUTO",
+            event_listeners=[] if listener is None else [listener],
             **unstated,  # what the URI states itself holds
         )
     except (driver.InvalidURI, driver.ConfigurationError, ValueError, TypeError, OSError) as error:
@@ -173,7 +187,10 @@ def translate(error: Exception, doing: str) -> ChatstoreError:
     if isinstance(error, driver.NetworkTimeout):
         return Overdue(what=f"{doing}: no answer in time: {reason}", hint="Raise mongo.timeout_seconds.")
     if isinstance(error, driver.ConnectionFailure):
-        return Unreachable(what=f"{doing}: cannot reach MongoDB: {reason}", hint=_how_to_reach(reason))
+        by_host = re.split(r",(?=[^ ,]+:\d+: )", reason)
+        is_unknown = all(any(said in each for said in _NO_SUCH_NAME) for each in by_host)
+        kind = UnknownHost if is_unknown else Unreachable
+        return kind(what=f"{doing}: cannot reach MongoDB: {reason}", hint=_how_to_reach(reason))
     if isinstance(error, BSONError | driver.DocumentTooLarge | InvalidDocument | OverflowError):
         return DocumentRefused(where=doing, reason=reason)
     return ChatstoreError(what=f"{doing}: {reason}")

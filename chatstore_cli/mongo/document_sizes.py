@@ -65,7 +65,8 @@ class MongoDocumentSizes:
         visible = self._reader.visible(session_id_of(row), row.get(LAST_SEGMENT))
         (session,) = self._reader.counted([to_session(row)], {session_id_of(row): row})
         first, last = (_instant(row.get(name)) for name in ("first_times", "last_times"))
-        return DocumentSize(session, row["bson_size"], row["message_count"], len(visible), first, last)
+        size, count, document = row["bson_size"], row["message_count"], repr(row["_id"])
+        return DocumentSize(session, size, count, len(visible), first, last, document)
 
 
 def _of_held(document: Document) -> Document:

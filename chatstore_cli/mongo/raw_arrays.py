@@ -14,6 +14,7 @@ from struct import Struct
 from typing import Any
 
 import bson
+from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import InvalidBSON
 from bson.raw_bson import RawBSONDocument
@@ -28,15 +29,25 @@ class MovedOn(Conflict):
     """{what}"""
 
 
+class Rewritten(Conflict):
+    """{what}"""
+
+
 AT_ONCE = 100
 BYTES_AT_ONCE = 1 << 16
 
 # Dates come naive, which is the fastest, and are UTC; those that Python cannot hold come as milliseconds.
 _OPTIONS: CodecOptions[Document] = CodecOptions(
-    unicode_decode_error_handler="replace", datetime_conversion=DatetimeConversion.DATETIME_AUTO
+    unicode_decode_error_handler="replace",
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+    uuid_representation=UuidRepresentation.STANDARD,
 )
-_FASTER_OPTIONS: CodecOptions[Document] = CodecOptions()
-_RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
+_FASTER_OPTIONS: CodecOptions[Document] = CodecOptions(uuid_representation=UuidRepresentation.STANDARD)
+RAW: CodecOptions[RawBSONDocument] = CodecOptions(
+    document_class=RawBSONDocument, uuid_representation=UuidRepresentation.STANDARD
+)
+"""Documents as the driver received them. UUIDs in what is asked are as on every other connection: an id may be one."""
+
 _INT32 = Struct("<i")
 _length_at = _INT32.unpack_from
 
@@ -45,7 +56,8 @@ class StoredArray:
     """The array `field` of one document. Elements that are appended while it is read are not seen.
 
     `version` names a field of the document that changes when elements are taken away: after the first answer `.version`
-    has its value, and an answer with another one raises MovedOn.
+    has its value, and an answer with another one raises MovedOn. Where the document was changed in another way between
+    two answers, that raises Rewritten. After `hold` there is one answer only.
     """
 
     def __init__(
@@ -56,11 +68,13 @@ class StoredArray:
         self._match = {"$match": {"_id": document_id}}
         self._held = _held(collection, document_id, field) if in_memory else None
         if not in_memory:
-            self._raw = collection.with_options(codec_options=_RAW)
+            self._raw = collection.with_options(codec_options=RAW)
         self._array = {"$cond": [{"$isArray": f"${field}"}, f"${field}", []]}
-        size = {"$cond": [{"$eq": [{"$type": "$$e"}, "object"]}, {"$bsonSize": "$$e"}, None]}
-        marks = [size, *(f"$$e.{name}" for name in _MARKS)]
-        self._marks = {"$let": {"vars": {"e": {"$arrayElemAt": [self._array, 0]}}, "in": marks}}
+        marks = [{"$bsonSize": "$$e"}, *(f"$$e.{name}" for name in _MARKS)]
+        # Of an array, a path would give what the documents in it have there.
+        of_any = {"$cond": [{"$eq": [{"$type": "$$e"}, "object"]}, marks, [None] * len(marks)]}
+        self._marks = {"$let": {"vars": {"e": {"$arrayElemAt": [self._array, 0]}}, "in": of_any}}
+        self._whole: tuple[bytes, int, int] | None = None
         self._first: str | None = None
         self._count = 0
         self._values: dict[str, list[Any]] = {}
@@ -70,12 +84,17 @@ class StoredArray:
         if in_memory:
             self.version = (collection.find_one({"_id": document_id}, {version: 1}) or {}).get(version)
 
+    def hold(self) -> None:
+        """Fetch all of it now, so that nothing can change before it is given: for documents that never stand still."""
+        if self._held is None:
+            self._whole = self._fetched()
+
     def values(self, path: str) -> list[Any]:
         """What every element has at a path, None where it has nothing: one small answer, however large the array."""
         if self._held is not None:
             return [_at(element, path.split(".")) for element in self._held]
         if path not in self._values:
-            self._values[path] = self._asked(path)
+            self._values[path] = self._asked(path) if self._whole is None else _values_in(*self._whole, path.split("."))
         return self._values[path]
 
     def _asked(self, path: str) -> list[Any]:
@@ -89,15 +108,22 @@ class StoredArray:
         return list(values)
 
     def read(self, positions: Sequence[int]) -> Iterator[list[Any]]:
-        """The elements at these positions, decoded, a few at a time. Raises Conflict where the array was rewritten.
+        """The elements at these positions, decoded, a few at a time. Raises Rewritten where the array was rewritten.
 
-        They are fetched at once, all of them: what comes of them later is how they were then.
+        They are fetched at once, all of them: what comes of them later is how they were then. A Conflict that comes
+        with them (the array has become shorter) is none that could be tried again: some may have been given.
         """
         if not positions:
             return iter(())
         if isinstance(positions, range):
             return self._in_place(positions, *self._window(positions.start, len(positions)))
-        return self._out_of_order(positions, *self._window(0, max(positions) + 1))
+        wanted = max(positions) + 1
+        raw, start, end = self._window(0, wanted)
+        ends = typed_array("I", [start])
+        ends.extend(element_ends(raw, start, end))
+        if len(ends) <= wanted:
+            raise self._rewritten()
+        return self._out_of_order(positions, raw, ends)
 
     def _in_place(self, positions: range, raw: bytes, start: int, end: int) -> Iterator[list[Any]]:
         count = 0
@@ -106,14 +132,11 @@ class StoredArray:
                 yield decoded(raw[start:element_end])
                 start = element_end
         if count < len(positions):
-            raise self._rewritten()
+            error = self._rewritten()
+            raise Conflict(what=error.message, hint=error.hint)
 
-    def _out_of_order(self, positions: Sequence[int], raw: bytes, start: int, end: int) -> Iterator[list[Any]]:
-        wanted = max(positions) + 1
-        ends = typed_array("I", [start])
-        ends.extend(element_ends(raw, start, end))
-        if len(ends) <= wanted:
-            raise self._rewritten()
+    @staticmethod
+    def _out_of_order(positions: Sequence[int], raw: bytes, ends: Sequence[int]) -> Iterator[list[Any]]:
         for at in range(0, len(positions), AT_ONCE):
             run = (raw[ends[position] : ends[position + 1]] for position in positions[at : at + AT_ONCE])
             yield decoded(b"".join(run))
@@ -123,18 +146,24 @@ class StoredArray:
         if self._held is not None:
             raw = bson.encode({"window": self._held[start : start + size]})
             return raw, *array_in(raw, "window")
+        if self._whole is not None:
+            raw, first, end = self._whole
+            return raw, next(islice(element_ends(raw, first, end), start - 1, None), end) if start else first, end
         if start == 0 and size == self._count:
-            # A plain projection sends the array as it is stored, in half the time that any expression takes.
-            raw = self._answer({self._field: 1, self._version_field: 1})
-            self._check_version(value_in(raw, self._version_field))
-            first, end = array_in(raw, self._field)
-            self._check_first(_marks_of(raw, first, end))
-            return raw, first, end
+            return self._fetched()
         window = {"$slice": [self._array, start, size]}
         raw = self._answer({"version": f"${self._version_field}", "first": self._marks, "window": window})
         self._check_version(value_in(raw, "version"))
         self._check_first(decoded(raw[slice(*array_in(raw, "first"))]))
         return raw, *array_in(raw, "window")
+
+    def _fetched(self) -> tuple[bytes, int, int]:
+        # A plain projection sends the array as it is stored, in half the time that any expression takes.
+        raw = self._answer({self._field: 1, self._version_field: 1})
+        self._check_version(value_in(raw, self._version_field))
+        first, end = array_in(raw, self._field)
+        self._check_first(_marks_of(raw, first, end))
+        return raw, first, end
 
     def _small_answer(self, fields: Document) -> Document:
         version = {"version": f"${self._version_field}"}
@@ -163,9 +192,9 @@ class StoredArray:
             raise self._rewritten()
         self._first = repr(marks)
 
-    def _rewritten(self) -> Conflict:
+    def _rewritten(self) -> Rewritten:
         what = f"{self._name}: a document was rewritten while its {self._field} were being read."
-        return Conflict(what=what, hint="Run it again.")
+        return Rewritten(what=what, hint="Run it again.")
 
 
 def _held(collection: Collection[Document], document_id: Any, field: str) -> list[Any]:
@@ -178,6 +207,15 @@ def _at(element: Any, steps: Sequence[str]) -> Any:
     for step in steps:
         element = element.get(step) if isinstance(element, dict) else None
     return element
+
+
+def _values_in(raw: bytes, start: int, end: int, steps: Sequence[str]) -> list[Any]:
+    found: list[Any] = []
+    ends = list(element_ends(raw, start, end))
+    for run_end in [*ends[AT_ONCE - 1 :: AT_ONCE], *ends[-1:]]:
+        found += [_at(element, steps) for element in decoded(raw[start:run_end])]
+        start = run_end
+    return found
 
 
 _MARKS = ("event_id", "sequence", "timestamp")

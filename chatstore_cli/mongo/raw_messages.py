@@ -11,12 +11,10 @@ from struct import Struct
 from typing import Any
 
 import bson
-from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 
-from chatstore_cli.mongo.raw_arrays import AT_ONCE, array_in, decoded, element_ends, value_in
+from chatstore_cli.mongo.raw_arrays import AT_ONCE, RAW, array_in, decoded, element_ends, value_in
 
-RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
 _length = Struct("<i").pack
 _ARRAY = b"\x04"
 

@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from itertools import count
+from typing import Any, NamedTuple
 
 from pymongo.collection import Collection
 
@@ -21,7 +22,7 @@ from chatstore_cli.domain.queries import MessageSelection
 from chatstore_cli.domain.session import Session
 from chatstore_cli.mongo.bson_values import whole_number
 from chatstore_cli.mongo.connection import Document
-from chatstore_cli.mongo.raw_arrays import MovedOn, StoredArray
+from chatstore_cli.mongo.raw_arrays import MovedOn, Rewritten, StoredArray
 from chatstore_cli.mongo.workflow_messages import chosen
 
 LAST_SEGMENT = "last_segment"
@@ -31,7 +32,11 @@ MOVED_MESSAGES = "moved_messages"
 MOVE = "move"
 """In a segment: the move that made it."""
 
-_TIMES = 100
+_PATIENT_ATTEMPTS = 3
+"""After so many attempts a head is fetched in one answer: there is no reading between two edits of it."""
+
+_MOST_ATTEMPTS = 20
+_MOST_DIGITS = 19
 _SIZE: Document = {"$cond": [{"$isArray": "$messages"}, {"$size": "$messages"}, 0]}
 
 
@@ -40,9 +45,18 @@ def says_number(head: Document) -> bool:
     return whole_number(head.get(LAST_SEGMENT)) is not None
 
 
-def has_counted(head: Document) -> bool:
-    """Whether a head says how many messages the segments hold, so that nobody has to look."""
-    return says_number(head) and whole_number(head.get(MOVED_MESSAGES)) is not None
+def moved_messages_of(head: Document) -> int | None:
+    """How many messages a head says that the segments hold; None where it does not, and somebody has to look."""
+    moved = whole_number(head.get(MOVED_MESSAGES))
+    return moved if moved is not None and moved >= 0 and says_number(head) else None
+
+
+class _Segment(NamedTuple):
+    """A segment that counts. The version of its elements is the move that made it."""
+
+    number: int
+    document_id: str
+    elements: StoredArray
 
 
 class SegmentReader:
@@ -73,9 +87,9 @@ class SegmentReader:
         wanted = set(session_ids)
         found: list[tuple[str, int, str]] = []
         for row in self._segments.find({"$or": ranges}, {"_id": 1}):
-            session_id, _, number = str(row["_id"]).rpartition(":")
-            if session_id in wanted and number.isdecimal():  # the range also has those of sessions named `<id>:...`
-                found.append((session_id, int(number), row["_id"]))
+            session_id, number = _owner_and_number(row["_id"])
+            if session_id in wanted and number is not None:  # the range also has those of sessions named `<id>:...`
+                found.append((session_id, number, row["_id"]))
         return sorted(found)
 
     def _unmarked(self, segments: Sequence[str]) -> set[str]:
@@ -91,7 +105,7 @@ class SegmentReader:
 
         `heads` has, by session id, at least the rows that say which segments count (`says_number`).
         """
-        wanted = [each.session_id for each in sessions if not has_counted(heads.get(each.session_id, {}))]
+        wanted = [each.session_id for each in sessions if moved_messages_of(heads.get(each.session_id, {})) is None]
         owners = self.ids(wanted)
         if not owners:
             return list(sessions)
@@ -103,8 +117,8 @@ class SegmentReader:
         for row in self._segments.aggregate(sizes):
             owner = owners[row["_id"]]
             last = whole_number(heads.get(owner, {}).get(LAST_SEGMENT))
-            counts = MOVE not in row if last is None else int(row["_id"].rpartition(":")[2]) <= last
-            if counts:
+            number = _owner_and_number(row["_id"])[1]
+            if MOVE not in row if last is None else number is not None and number <= last:
                 moved[owner] = moved.get(owner, 0) + row["count"]
         return [
             replace(session, message_count=session.message_count + moved.get(session.session_id, 0))
@@ -115,7 +129,7 @@ class SegmentReader:
         """The same for any number of sessions, each with its head: a look at every segment's id."""
         owners: set[str] | None = None
         for session, head in rows:
-            if not has_counted(head):
+            if moved_messages_of(head) is None:
                 if owners is None:
                     owners = self._owners()
                 if session.session_id in owners:
@@ -127,7 +141,7 @@ class SegmentReader:
         rows = self._segments.find({}, {"_id": 1})
         if not self._in_memory:
             rows = rows.hint([("_id", 1)])  # without the hint the server reads the segments themselves
-        return {str(row["_id"]).rpartition(":")[0] for row in rows}
+        return {_owner_and_number(row["_id"])[0] for row in rows}
 
     # --- messages ----------------------------------------------------------------------------------------------------
 
@@ -140,38 +154,40 @@ class SegmentReader:
     def _from_the_beginning(
         self, session_id: str, document_id: Any, selection: MessageSelection
     ) -> Iterator[list[Any]]:
-        given = -1
-        for _ in range(_TIMES):
-            head = self._head(document_id)
+        given: dict[str, Any] = {}
+        last_given = -1
+        for attempt in count():
             try:
-                head.values("sequence")  # now its number is known
-                segments = self._arrays(session_id, head)
-                before = partial(_key_before, [array for _, array in segments])
+                head, segments = self._begin(session_id, document_id, attempt)
+                self._check_that_they_count(session_id, given, segments)
+                before = partial(_key_before, [segment.elements for segment in segments])
                 whole = list(chosen([head], selection, before))
-                for number, array in segments:
-                    if number > given:
-                        for elements, positions in chosen([array], selection, before):
+                for segment in segments:
+                    if segment.number > last_given:
+                        for elements, positions in chosen([segment.elements], selection, before):
                             yield from elements.read(positions)
-                        given = number
+                        given[segment.document_id] = segment.elements.version
+                        last_given = segment.number
                 runs = [elements.read(positions) for elements, positions in whole]
-            except MovedOn:  # messages that are still to be given went into segments meanwhile
+            except (MovedOn, Rewritten):  # messages that are still to be given moved, or were edited, meanwhile
+                if attempt >= _MOST_ATTEMPTS:
+                    raise
                 continue
             for run in runs:
                 yield from run
             return
-        raise _unsettled(session_id)
 
     def _newest(self, session_id: str, document_id: Any, selection: MessageSelection) -> Iterator[list[Any]]:
-        for _ in range(_TIMES):
-            head = self._head(document_id)
+        for attempt in count():
             try:
-                head.values("sequence")
-                segments = self._arrays(session_id, head)
-                before = partial(_key_before, [array for _, array in segments])
-                wanted = list(chosen([*(array for _, array in segments), head], selection, before))
+                head, segments = self._begin(session_id, document_id, attempt)
+                arrays = [segment.elements for segment in segments]
+                wanted = list(chosen([*arrays, head], selection, partial(_key_before, arrays)))
                 # The head is fetched first, for its oldest messages may move while those of the segments are given.
                 fetched = [elements.read(positions) for elements, positions in wanted if elements is head]
-            except MovedOn:
+            except (MovedOn, Rewritten):
+                if attempt >= _MOST_ATTEMPTS:
+                    raise
                 continue
             for elements, positions in wanted:
                 if elements is not head:
@@ -179,16 +195,42 @@ class SegmentReader:
             for run in fetched:
                 yield from run
             return
-        raise _unsettled(session_id)
 
-    def _head(self, document_id: Any) -> StoredArray:
-        return StoredArray(self._sessions, document_id, "messages", in_memory=self._in_memory, version=LAST_SEGMENT)
-
-    def _arrays(self, session_id: str, head: StoredArray) -> list[tuple[int, StoredArray]]:
-        return [
-            (number, StoredArray(self._segments, segment, "messages", in_memory=self._in_memory))
+    def _begin(self, session_id: str, document_id: Any, attempt: int) -> tuple[StoredArray, list[_Segment]]:
+        """The head, of which the order of its messages is known, and the segments that count for it as it is."""
+        in_memory = self._in_memory
+        head = StoredArray(self._sessions, document_id, "messages", in_memory=in_memory, version=LAST_SEGMENT)
+        if attempt >= _PATIENT_ATTEMPTS:
+            head.hold()
+        head.values("sequence")  # now its number is known
+        return head, [
+            _Segment(
+                number, segment, StoredArray(self._segments, segment, "messages", in_memory=in_memory, version=MOVE)
+            )
             for number, segment in self.visible(session_id, head.version)
         ]
+
+    def _check_that_they_count(self, session_id: str, given: Mapping[str, Any], segments: Sequence[_Segment]) -> None:
+        """Raise Conflict where a segment that was given does not count any more, or is another one by now.
+
+        So it is after somebody wrote an older copy of the whole document back: its messages are in the head again.
+        """
+        if not given:
+            return
+        rows = self._segments.find({"_id": {"$in": list(given)}}, {MOVE: 1})
+        marks = {row["_id"]: row.get(MOVE) for row in rows}
+        counting = {segment.document_id for segment in segments}
+        if any(name not in counting or name not in marks or marks[name] != mark for name, mark in given.items()):
+            raise Conflict(
+                what=f"An older copy of session {session_id!r} was written back while its messages were being read.",
+                hint="Run it again.",
+            )
+
+
+def _owner_and_number(segment_id: Any) -> tuple[str, int | None]:
+    """The session that the id of a segment names, and its number; None where that is none of 64 bits."""
+    session_id, _, number = str(segment_id).rpartition(":")
+    return session_id, whole_number(int(number)) if number.isdecimal() and len(number) <= _MOST_DIGITS else None
 
 
 def _key_before(segments: Sequence[StoredArray], elements: StoredArray) -> int | None:
@@ -199,7 +241,3 @@ def _key_before(segments: Sequence[StoredArray], elements: StoredArray) -> int |
         if numbers:
             return max(numbers)
     return None
-
-
-def _unsettled(session_id: str) -> Conflict:
-    return Conflict(what=f"The messages of session {session_id!r} kept moving while being read.", hint="Run it again.")

@@ -6,14 +6,19 @@ the head takes exactly those messages away and sets `last_segment: n`. Its filte
 head whose messages were edited meanwhile does not match.
 
 A move that stops in between leaves an orphan, segment n. The next move adopts it where the head's messages are still
-those, and else removes it. Several movers may be at work on one head, so both have rules:
-- Who adopts an orphan puts a mark of its own in place of the one it saw; who removes one removes it by its mark.
-- Before removing it, the head's `segment_fence` is raised, and step 2 asks for the fence that its mover saw before it
-  made or adopted the segment. So no step 2 in flight can count on a segment that is being removed.
+those, and else removes it, for nothing else could become segment n. A step 2 that another mover has in flight must not
+count on a copy that is gone by then: `segment_copies` has the rules for that.
+
+Killed at any instant: before step 1 nothing has happened. After it there is an orphan, which does not count. After step
+2 the segment counts, and is there, for by those rules nobody has removed it. What knows no rules, such as somebody who
+deletes the segments of a session while an application writes its document back, is looked for after step 2: a segment
+that is gone is inserted again.
 """
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -25,28 +30,35 @@ from chatstore_cli.config import Settings
 from chatstore_cli.domain.errors import Conflict, NotFound
 from chatstore_cli.domain.segments import HARD_LIMIT_BYTES, SEGMENT_BYTES, HeadSize, Move
 from chatstore_cli.mongo.bson_values import whole_number
-from chatstore_cli.mongo.connection import Connection, Document, driver_errors
+from chatstore_cli.mongo.connection import Connection, Document, driver_errors, time_limit
 from chatstore_cli.mongo.event_filter import EVENT_FILTER, MOST_MESSAGES, EventFilter
-from chatstore_cli.mongo.raw_messages import RAW, RawDocument, with_messages
-from chatstore_cli.mongo.segment_reading import LAST_SEGMENT, MOVE, MOVED_MESSAGES, SegmentReader
+from chatstore_cli.mongo.raw_arrays import RAW
+from chatstore_cli.mongo.raw_messages import RawDocument, with_messages
+from chatstore_cli.mongo.segment_copies import ANSWER_SECONDS, FENCE, LEASE, Copies, Copy, InTheWay, new_lease
+from chatstore_cli.mongo.segment_reading import LAST_SEGMENT, MOVE, MOVED_MESSAGES, SegmentReader, moved_messages_of
 from chatstore_cli.mongo.workflow_documents import in_order, session_id_of
-from chatstore_cli.mongo.workflow_lookup import locate
+from chatstore_cli.mongo.workflow_lookup import IDENTITY, locate
 
-FENCE = "segment_fence"
 _TIMES = 50
+_MOST_WAITS = 20
+_WAITS_FOR_EQUAL = 2
+_PAUSE_SECONDS = 0.05
+"""Where another mover's copy is in the way: one that is alive has moved or removed it by then."""
+
 _ALL = 2**31 - 1
 _FILTER_AND_MESSAGES = HARD_LIMIT_BYTES - 64 * 1024
 _MESSAGES: Document = {"$cond": [{"$isArray": "$messages"}, "$messages", []]}
 
 
 class _Head(NamedTuple):
-    """A head as one answer gave it, and in which order its messages are read."""
+    """A head as one answer gave it, in which order its messages are read, and the server's time before that."""
 
     session_id: str
     document_id: Any
     stored: RawDocument
     order: Sequence[int]
     sequences: list[Any]
+    now: datetime
 
     @property
     def guard(self) -> Document:
@@ -63,6 +75,7 @@ class MongoSegmentStore:
         self._sessions = connection.collection(settings.sessions_collection)
         self._segments = connection.collection(settings.layouts.workflow.segments)
         self._reader = SegmentReader(self._sessions, self._segments, in_memory=connection.in_memory)
+        self._copies = Copies(self._sessions, self._segments)
 
     def head(self, session_id: str) -> HeadSize | None:
         """How large the head is; None where there is no such session. The server reads the whole document."""
@@ -70,9 +83,10 @@ class MongoSegmentStore:
         found = locate(self._sessions, session_id, facts, in_memory=self._in_memory)
         if found is None:
             return None
+        document = repr(found["_id"])
         if self._in_memory:
-            return HeadSize(session_id, 0, 0)
-        return HeadSize(session_id, found["size"], found["count"], whole_number(found.get(LAST_SEGMENT)))
+            return HeadSize(session_id, 0, 0, document=document)
+        return HeadSize(session_id, found["size"], found["count"], whole_number(found.get(LAST_SEGMENT)), document)
 
     def move_oldest(
         self, session_id: str, *, keep_messages: int = 0, at_most_bytes: int = SEGMENT_BYTES
@@ -84,6 +98,7 @@ class MongoSegmentStore:
         """
         if self._in_memory:
             return None
+        waits = 0
         with driver_errors(f"moving messages of session {session_id!r} into {self._segments.name}"):
             for _ in range(_TIMES):
                 head = self._read(session_id)
@@ -91,7 +106,14 @@ class MongoSegmentStore:
                 count = _cut(head, movable, at_most_bytes) if movable > 0 else 0
                 if count == 0:
                     return None
-                moved = self._move(head, count)
+                try:
+                    moved = self._move(head, count, waits)
+                except InTheWay:
+                    if waits >= _MOST_WAITS:
+                        raise
+                    waits += 1
+                    time.sleep(_PAUSE_SECONDS)
+                    continue
                 if moved is not None:
                     return moved
         raise Conflict(
@@ -100,7 +122,7 @@ class MongoSegmentStore:
         )
 
     def _read(self, session_id: str) -> _Head:
-        found = locate(self._sessions, session_id)
+        found = locate(self._sessions, session_id, {**IDENTITY, "now": "$$NOW"})
         wanted = {"chat_id": 1, "messages": 1, LAST_SEGMENT: 1, FENCE: 1, MOVED_MESSAGES: 1}
         raw = self._sessions.with_options(codec_options=RAW)
         document = None if found is None else raw.find_one({"_id": {"$eq": found["_id"]}}, wanted)
@@ -108,37 +130,41 @@ class MongoSegmentStore:
             raise NotFound(kind_of_thing="session", name=session_id, where=f" in {self._sessions.name}")
         stored = RawDocument(document)
         sequences = stored.values("sequence")
-        return _Head(session_id_of(found), found["_id"], stored, in_order(sequences), sequences)
+        return _Head(session_id_of(found), found["_id"], stored, in_order(sequences), sequences, found["now"])
 
     # --- a move ------------------------------------------------------------------------------------------------------
 
-    def _move(self, head: _Head, count: int) -> Move | None:
-        """One attempt; None where it has to begin anew."""
+    def _move(self, head: _Head, count: int, waits: int) -> Move | None:
+        """One attempt, after so many waits; None where it has to begin anew. Raises InTheWay."""
         seen = self._reader.visible(head.session_id, head.stored.value(LAST_SEGMENT))
         number = 1 + max([0, whole_number(head.stored.value(LAST_SEGMENT)) or 0, *(number for number, _ in seen)])
-        segment_id, mark = f"{head.session_id}:{number}", ObjectId()
-        positions = head.order[:count]
-        before = self._messages_in(head, seen)
-        fields = _segment_fields(head, number, segment_id, mark, positions)
-        fields |= self._event_filter(head, positions, seen, before, room=_FILTER_AND_MESSAGES - fields["bytes"])
+        lease, before = new_lease(head.now), self._messages_in(head, seen)
+        copy = Copy(f"{head.session_id}:{number}", number, head.order[:count], ObjectId(), lease, is_ours=True)
+        fields = _segment_fields(head, copy)
+        more = self._event_filter(head, copy.positions, seen, before, room=_FILTER_AND_MESSAGES - fields["bytes"])
         try:
-            self._segments.insert_one(with_messages(fields, head.stored.array_of(positions)))
+            self._segments.insert_one(with_messages({**fields, **more}, head.stored.array_of(copy.positions)))
         except driver.DuplicateKeyError:
-            adopted = self._adopt(head, segment_id, mark)
+            adopted = self._adopt(head, copy, waits)
             if adopted is None:
                 return None
-            positions = adopted
-        if not self._take_away(head, number, positions, before):
-            self._clear(head, segment_id, mark)
+            copy = adopted
+        if not self._take_away(head, copy, before, lease["until"]):
+            if copy.is_ours:
+                self._copies.remove(copy, head.document_id)
             return None
+        if self._segments.find_one({"_id": copy.segment_id}, {"_id": 1}) is None:
+            with contextlib.suppress(driver.DuplicateKeyError):
+                again = with_messages(_segment_fields(head, copy), head.stored.array_of(copy.positions))
+                self._segments.insert_one(again)
         if seen:  # the newest one's is of all of them
             self._segments.update_one({"_id": seen[-1][1], MOVE: {"$exists": True}}, {"$unset": {EVENT_FILTER: 1}})
-        return Move(number, len(positions), sum(map(head.stored.size, positions)))
+        return Move(number, len(copy.positions), sum(map(head.stored.size, copy.positions)))
 
     def _messages_in(self, head: _Head, seen: list[tuple[int, str]]) -> int:
         """How many messages the segments that count hold."""
-        noted = whole_number(head.stored.value(MOVED_MESSAGES))
-        if noted is not None and whole_number(head.stored.value(LAST_SEGMENT)) is not None:
+        noted = moved_messages_of({name: head.stored.value(name) for name in (LAST_SEGMENT, MOVED_MESSAGES)})
+        if noted is not None:
             return noted
         return self._count_of([segment for _, segment in seen])
 
@@ -169,8 +195,9 @@ class MongoSegmentStore:
             gathered.add(0, (each.get("event_id") for each in elements))
         return gathered
 
-    def _take_away(self, head: _Head, number: int, positions: Sequence[int], before: int) -> bool:
+    def _take_away(self, head: _Head, copy: Copy, before: int, until: datetime) -> bool:
         """Step 2."""
+        positions = copy.positions
         taken = set(positions)
         staying = [position for position in range(len(head.stored)) if position not in taken]
         same = {
@@ -181,10 +208,12 @@ class MongoSegmentStore:
         }
         changed = {
             "messages": _slices(staying, from_then_on=len(head.stored)),
-            LAST_SEGMENT: number,
+            LAST_SEGMENT: copy.number,
             MOVED_MESSAGES: before + len(positions),
         }
-        return self._sessions.update_one({**head.guard, "$expr": same}, [{"$set": changed}]).matched_count == 1
+        match = {**head.guard, "$expr": {"$and": [{"$lt": ["$$NOW", until]}, same]}}
+        with time_limit(ANSWER_SECONDS):
+            return self._sessions.update_one(match, [{"$set": changed}]).matched_count == 1
 
     def _count_of(self, segments: list[str]) -> int:
         sizes = self._segments.aggregate(
@@ -194,34 +223,33 @@ class MongoSegmentStore:
 
     # --- orphans -----------------------------------------------------------------------------------------------------
 
-    def _adopt(self, head: _Head, segment_id: str, mark: ObjectId) -> Sequence[int] | None:
-        """Make the segment that is there ours, and give which messages it has; None where they are not the head's."""
-        found = self._segments.with_options(codec_options=RAW).find_one({"_id": segment_id})
+    def _adopt(self, head: _Head, ours: Copy, waits: int) -> Copy | None:
+        """Make the segment that is there ours; None where it is gone, or another was faster.
+
+        Raises InTheWay where somebody else counts on it, for a while even where it has the head's messages: a mover that
+        is alive will be done by then, and alone can remove it.
+        """
+        found = self._segments.with_options(codec_options=RAW).find_one({"_id": ours.segment_id})
         if found is None:
             return None
         orphan = RawDocument(found)
-        if orphan.value(MOVE) is None:
+        positions = head.order[: len(orphan)]
+        there = Copy(ours.segment_id, ours.number, positions, orphan.value(MOVE), orphan.value(LEASE))
+        if there.mark is None:
             raise Conflict(
-                what=f"{self._segments.name} has a document {segment_id!r} that chatstore has not written.",
+                what=f"{self._segments.name} has a document {ours.segment_id!r} that chatstore has not written.",
                 hint=f"The next messages of session {head.session_id!r} would go there. Look at it, and rename or delete it.",
             )
-        ours = self._segments.update_one({"_id": segment_id, MOVE: orphan.value(MOVE)}, {"$set": {MOVE: mark}})
-        if ours.matched_count != 1:
-            return None
-        positions = head.order[: len(orphan)]
-        if len(positions) == len(orphan) > 0 and all(
+        is_same = len(positions) == len(orphan) > 0 and all(
             orphan.message(place) == head.stored.message(position) for place, position in enumerate(positions)
-        ):
-            return positions
-        self._clear(head, segment_id, mark)
+        )
+        is_over = self._copies.is_over(there)
+        if not is_over and (not is_same or waits < _WAITS_FOR_EQUAL):
+            raise InTheWay(head.session_id)
+        if is_same:
+            return self._copies.adopt(there, ours.lease, is_over=is_over)
+        self._copies.remove(there, head.document_id)
         return None
-
-    def _clear(self, head: _Head, segment_id: str, mark: ObjectId) -> None:
-        """Remove a segment that does not count and never will; nothing happens where the head has moved on."""
-        raised = self._sessions.update_one(head.guard, {"$inc": {FENCE: 1}})
-        is_gone = raised.matched_count == 0 and self._sessions.find_one({"_id": head.document_id}, {"_id": 1}) is None
-        if raised.matched_count == 1 or is_gone:
-            self._segments.delete_one({"_id": segment_id, MOVE: mark})
 
 
 def _cut(head: _Head, movable: int, at_most_bytes: int) -> int:
@@ -245,15 +273,15 @@ def _cut(head: _Head, movable: int, at_most_bytes: int) -> int:
     return count if in_order else 0
 
 
-def _segment_fields(
-    head: _Head, number: int, segment_id: str, mark: ObjectId, positions: Sequence[int]
-) -> dict[str, Any]:
+def _segment_fields(head: _Head, copy: Copy) -> dict[str, Any]:
+    positions = copy.positions
     numbers = [found for position in positions if (found := whole_number(head.sequences[position])) is not None]
     return {
-        "_id": segment_id,
+        "_id": copy.segment_id,
         "chat_id": head.session_id,
-        "segment": number,
-        MOVE: mark,
+        "segment": copy.number,
+        MOVE: copy.mark,
+        LEASE: copy.lease,
         "moved_at": datetime.now(UTC),
         "message_count": len(positions),
         "first_sequence": min(numbers, default=None),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from chatstore_cli.domain.ports import SessionReader
     from chatstore_cli.domain.storing import MessageStore
     from chatstore_cli.domain.upkeep import DocumentDates, DocumentSamples, IndexStore, PendingJournal, ServerProbe
+    from chatstore_cli.mongo.answers import Answers
     from chatstore_cli.mongo.connection import Connection
     from chatstore_cli.mongo.embedded import EmbeddedServer
 
@@ -25,6 +26,13 @@ class Stores:
     def __init__(self, settings: Settings, *, say: Callable[[str], None]) -> None:
         self.settings = settings
         self._say = say
+        self._listener: Answers | None = None
+
+    def listen(self, answered: Callable[[], None], failed: Callable[[str], None]) -> None:
+        """Be told of every answer, and of faults that the driver hides: from what is connected after this."""
+        from chatstore_cli.mongo.answers import Answers
+
+        self._listener = Answers(answered, failed)
 
     @cached_property
     def uri(self) -> str:
@@ -71,6 +79,7 @@ class Stores:
             write_concern=mongo.write_concern,
             journaled=mongo.journaled,
             answer_seconds=answer_seconds,
+            listener=self._listener,
         )
 
     @cached_property
@@ -159,5 +168,5 @@ class Stores:
             connection = self.__dict__.pop(name, None)
             if connection is not None and not connection.in_memory:
                 connection.client.close()
-        for name in [name for name in self.__dict__ if name not in ("settings", "_say", "embedded")]:
+        for name in [name for name in self.__dict__ if name not in ("settings", "_say", "_listener", "embedded")]:
             del self.__dict__[name]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -19,10 +19,16 @@ POLL_SECONDS = 1.0
 """Between two looks on a server that tells no changes."""
 
 
+def prepare(stores: Stores, watching: Watching) -> None:
+    """Connect, so that outages are told which the driver gets over by itself; starts the embedded MongoDB."""
+    stores.listen(watching.answered, watching.failed)
+    _ = stores.connection
+
+
 def watched_sessions(
     stores: Stores, watching: Watching, query: SessionQuery, poll: float | None
-) -> Callable[[], Iterator[SessionChange]]:
-    """The changes of sessions that match, from now on or from `query.since`. Raises Unreachable where nothing is there.
+) -> Iterator[SessionChange]:
+    """The changes of sessions that match, from now on or from `query.since`.
 
     With `poll` the server is looked at every so many seconds even where it tells changes.
     """
@@ -37,12 +43,12 @@ def watched_sessions(
         watching.say(note)
     if poll is None:
         feed = MongoSessionFeed(stores.connection, stores.settings, [reader.layout for reader in readers()])
-        if feed.open():
-            return FollowedSessions(watching, readers, query, feed).changes
+        if watching.ask(feed.open):
+            return FollowedSessions(watching, readers, query, feed).changes()
         _tell_of_polling(watching)
     polled = PolledSessions(watching, readers, query, POLL_SECONDS if poll is None else poll)
     polled.begin()
-    return polled.changes
+    return polled.changes()
 
 
 def watched_messages(
@@ -52,25 +58,26 @@ def watched_messages(
     session_id: str,
     since: datetime | None,
     poll: float | None,
-) -> Callable[[], Iterator[Message]]:
-    """The messages of one session, from now on or from `since`. Raises NotFound, Conflict and Unreachable."""
+) -> Iterator[Message]:
+    """The messages of one session, from now on or from `since`. Raises NotFound and Conflict."""
     from chatstore_cli.core.sessions import find_session
     from chatstore_cli.core.watch_messages import PolledMessages, WatchedMessages
     from chatstore_cli.domain.watching import Feed, MessageEvent
     from chatstore_cli.mongo.message_changes import MongoMessageFeed
 
-    reader, session = find_session(readers, session_id)
+    reader, session = watching.ask(lambda: find_session(readers, session_id))
     feed: Feed[MessageEvent]
     if poll is None:
-        feed = MongoMessageFeed(stores.connection, stores.settings, reader.layout, session.session_id)
-        if not feed.open():
+        place = (stores.connection, stores.settings, reader.layout, session.session_id)
+        feed = watching.ask(lambda: MongoMessageFeed(*place))
+        if not watching.ask(feed.open):
             _tell_of_polling(watching)
             poll = POLL_SECONDS
     if poll is not None:
         feed = PolledMessages(watching, poll)
     watched = WatchedMessages(watching, reader, session.session_id, feed, since)
     watched.begin()
-    return watched.messages
+    return watched.messages()
 
 
 def _tell_of_polling(watching: Watching) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,6 +16,7 @@ from chatstore_cli.domain.errors import BadValue
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.segments import DocumentSize, Growth
 from chatstore_cli.domain.session import Session, SessionStatus
+from tests.mongod import poll
 
 FIRST = datetime(2026, 3, 1, tzinfo=UTC)
 KIBIBYTE = "x" * 1_000
@@ -132,6 +134,66 @@ def test_split_while_an_application_appends_loses_none_of_its_messages(chatstore
     assert done["reads_the_same"] and 3_000 <= done["message_count"] <= pushed[0]
     told = [json.loads(line)["content"].split(" x")[0] for line in histories(chatstore, "a")[0].splitlines()]
     assert told == [*map(str, range(3_000)), *(f"late {number}" for number in range(3_000, pushed[0]))]
+
+
+@pytest.mark.real
+def test_a_document_that_cannot_be_split_is_told_and_stops_no_other(chatstore: Any, database: Any) -> None:
+    database.chat_sessions.insert_many(
+        [
+            {"chat_id": "first", "messages": messages(90)},
+            {"_id": 5.5, "messages": messages(80)},
+            {"_id": {"no": "text"}, "messages": messages(75)},
+            {"_id": "shadowed", "messages": messages(70)},
+            {"_id": 1, "chat_id": "shadowed", "messages": messages(60)},
+            {"_id": "foreign", "last_segment": 0, "messages": messages(50)},
+            {"_id": "last", "messages": messages(40)},
+        ]
+    )
+    database.chat_session_segments.insert_one({"_id": "foreign:1", "messages": []})
+    names = ["first", "last"]
+    before = histories(chatstore, *names)
+    outcome = chatstore("sessions", "split", "--over", "30kB", "--yes", "-o", "json")
+    assert outcome.code == 1
+    found = [(row["session_id"], row["result"], row["messages_moved"] > 0) for row in json.loads(outcome.out)["items"]]
+    assert found == [
+        ("first", "done", True),
+        ("5.5", "failed", False),
+        ("{'no': 'text'}", "failed", False),
+        ("shadowed", "failed", False),
+        ("shadowed", "done", True),
+        ("foreign", "failed", False),
+        ("last", "done", True),
+    ]
+    told = [line for line in outcome.err.splitlines() if "was not split" in line]
+    assert len(told) == 4
+    assert "type that nothing can be found by" in told[0] and "Another document has that id too (1)" in told[2]
+    assert "has not written" in told[3]
+    assert histories(chatstore, *names) == before
+    assert len(database.chat_sessions.find_one({"_id": "shadowed"})["messages"]) == 70
+    named = chatstore("sessions", "split", "foreign", "--keep", "10kB", "--yes", "-o", "json")
+    assert named.code == 8 and json.loads(named.out)["items"] == []
+
+
+@pytest.mark.real
+def test_what_was_done_before_an_interrupt_is_told_and_is_gone_on_with(
+    chatstore: Any, database: Any, fail_point: Any
+) -> None:
+    database.chat_sessions.insert_many(
+        [{"_id": f"s{number}", "messages": messages(60 - number)} for number in range(3)]
+    )
+    slow = {"blockConnection": True, "blockTimeMS": 4_000, "namespace": f"{database.name}.chat_session_segments"}
+    inserting = {"command.insert": "chat_session_segments", "command.$db": database.name}
+    with fail_point(["insert"], skip=1, appName="chatstore", **slow):
+        process = chatstore.popen("sessions", "split", "--over", "30kB", "--keep", "20kB", "--yes", "-o", "jsonl")
+        poll(lambda: (database.chat_sessions.find_one({"_id": "s0"}) or {}).get("last_segment") == 1)
+        poll(lambda: database.client.admin.command("currentOp", **inserting)["inprog"])
+        process.send_signal(signal.SIGINT)
+        out, err = (text.decode() for text in process.communicate(timeout=20))
+    assert process.returncode == 130
+    assert [json.loads(line)["result"] for line in out.splitlines()] == ["done"]
+    assert "1 of 3 documents were done. Run the same command again to go on." in err
+    rest = rows(chatstore("sessions", "split", "--over", "30kB", "--keep", "20kB", "--yes", "-o", "json"))
+    assert {row["reads_the_same"] for row in rest} == {True}
 
 
 @pytest.mark.real

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -82,6 +83,8 @@ def leave_an_orphan(chats: Connection, *, edited: bool) -> None:
     MongoSegmentStore(chats, Settings()).move_oldest("chat", at_most_bytes=1_000)
     if edited:
         before["messages"][2]["metadata"] = {"edited": True}
+    long_ago = {"$set": {"lease.until": datetime(2026, 3, 2, tzinfo=UTC)}}  # it was killed then, and is not waited for
+    chats.collection("chat_session_segments").update_many({}, long_ago)
     sessions.replace_one({"_id": "chat"}, before)
 
 

@@ -6,9 +6,10 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
-from bson import ObjectId
+from bson import Binary, ObjectId
 from pymongo import MongoClient
 from pymongo.monitoring import CommandListener
 
@@ -21,6 +22,7 @@ from chatstore_cli.mongo.connection import Connection, connect
 from chatstore_cli.mongo.layouts.workflow import WorkflowLayout
 from chatstore_cli.mongo.raw_arrays import StoredArray
 from chatstore_cli.mongo.workflow_documents import UPDATED_FIELDS, to_messages, to_session
+from chatstore_cli.mongo.workflow_segments import MongoSegmentStore
 from tests.mongod import Mongod
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -258,6 +260,38 @@ def test_an_array_read_a_few_elements_at_a_time_is_the_array(
     assert list(layout.messages("s", MessageSelection(include_general=False))) == others
     assert list(layout.messages("s", MessageSelection(last=40, include_general=False))) == others[-40:]
     assert list(layout.messages("s", MessageSelection(after_sequence=5000))) == []
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+@pytest.mark.parametrize("first", [[1, 2], [], [{"event_id": "e", "sequence": 3}], None, 7, "text"], ids=repr)
+def test_an_array_whose_first_element_is_no_document_is_read(
+    any_connection: Connection, first: Any, shuffled: bool
+) -> None:
+    elements = [first, {"content": "a", "sequence": 5 if shuffled else 1}, [3], {"content": "b", "sequence": 2}]
+    any_connection.collection("chat_sessions").insert_one({"_id": "s", "messages": elements})
+    layout = WorkflowLayout(any_connection, Settings())
+    expected = list(to_messages({"_id": "s", "messages": elements}))
+    assert expected[0].content == first
+    assert list(layout.messages("s", MessageSelection())) == expected
+    assert list(layout.messages("s", MessageSelection(last=3))) == expected[-3:]
+    assert list(layout.messages("s", MessageSelection(after_sequence=1))) == expected[1 if shuffled else 3 :]
+
+
+def test_ids_and_values_that_are_uuids_are_read(connection: Connection) -> None:
+    identity, legacy = UUID(int=5), Binary(UUID(int=6).bytes, 3)
+    elements = [
+        {"content": "by UUID", "event_id": UUID(int=7), "sequence": UUID(int=8)},
+        {"content": "by an old one", "event_id": legacy},
+    ]
+    connection.collection("chat_sessions").insert_one({"_id": identity, "user_id": identity, "messages": elements})
+    layout = WorkflowLayout(connection, Settings())
+    expected = [("by UUID", str(UUID(int=7))), ("by an old one", UUID(int=6).bytes.hex())]
+    for _ in range(2):  # and once more with the first one in a segment
+        for selection in (MessageSelection(), MessageSelection(last=2), MessageSelection(after_sequence=-(2**63) - 1)):
+            found = list(layout.messages(str(identity), selection))
+            assert [(message.content, message.message_id) for message in found] == expected
+        MongoSegmentStore(connection, Settings()).move_oldest(str(identity), keep_messages=1)
+    assert connection.collection("chat_session_segments").count_documents({"chat_id": str(identity)}) == 1
 
 
 @pytest.fixture

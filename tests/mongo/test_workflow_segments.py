@@ -20,7 +20,9 @@ from chatstore_cli.domain.queries import MessageSelection, SessionQuery
 from chatstore_cli.domain.segments import HeadSize, Move
 from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.layouts.workflow import WorkflowLayout
-from chatstore_cli.mongo.workflow_segments import FENCE, MongoSegmentStore
+from chatstore_cli.mongo.raw_arrays import StoredArray
+from chatstore_cli.mongo.segment_copies import FENCE, Copy
+from chatstore_cli.mongo.workflow_segments import MongoSegmentStore
 
 EVERYTHING = MessageSelection()
 SOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -211,6 +213,39 @@ def test_a_head_that_names_a_number_and_no_count_has_the_segments_up_to_it(any_c
     assert [each.message_count for each in (session, of_all, of_page)] == [7, 7, 7]
 
 
+@pytest.mark.parametrize(
+    ("odd", "next_segment"),
+    [
+        ({"last_segment": 1e300}, 1),
+        ({"last_segment": Decimal128("1E400")}, 1),
+        ({"last_segment": 2**62}, 2**62 + 1),
+        ({"last_segment": -3}, 1),
+        ({"last_segment": 0, "moved_messages": -5}, 1),
+        ({"last_segment": 0, "moved_messages": 1e300}, 1),
+        ({"moved_messages": 7}, 1),
+    ],
+    ids=repr,
+)
+def test_numbers_that_cannot_be_are_none(
+    connection: Connection, layout: WorkflowLayout, store: MongoSegmentStore, odd: Document, next_segment: int
+):
+    messages = [message(number, number) for number in range(40)]
+    messages[7]["sequence"], messages[20]["sequence"] = 1e300, Decimal128("-1E400")
+    connection.collection("chat_sessions").insert_one({**head_of("ours", messages), **odd})
+    foreign = ["chat:99999999999999999999", "chat:" + "9" * 5_000, "chat:9223372036854775808", "chat:x"]
+    connection.collection("chat_session_segments").insert_many(
+        [{"_id": name, "note": "not ours", "messages": [message(900, 900)]} for name in foreign]
+    )
+    before = answers(layout)
+    assert [each.message_id for each in before[0]] == [f"e{number}" for number in range(40)]
+    session, (of_all,), (of_page,) = before[-3:]
+    assert [each.message_count for each in (session, of_all, of_page)] == [40, 40, 40]
+    for keep, segment in ((30, next_segment), (20, next_segment + 1)):
+        move = store.move_oldest("chat", keep_messages=keep)
+        assert move is not None and move.segment == segment
+        assert answers(layout) == before
+
+
 def orphan_of(connection: Connection, store: MongoSegmentStore) -> Document:
     """Stop a move between its two steps: the head as it was, and the segment there."""
     sessions, segments = connection.collection("chat_sessions"), connection.collection("chat_session_segments")
@@ -219,6 +254,11 @@ def orphan_of(connection: Connection, store: MongoSegmentStore) -> Document:
     sessions.replace_one({"_id": before["_id"]}, before)
     (orphan,) = segments.find({"segment": before.get("last_segment", 0) + 1})
     return orphan
+
+
+def let_leases_end(connection: Connection) -> None:
+    """As if every mover had begun long ago."""
+    connection.collection("chat_session_segments").update_many({}, {"$set": {"lease.until": SOON}})
 
 
 @pytest.mark.parametrize("moves_before", [0, 1])
@@ -245,6 +285,10 @@ def test_what_was_left_of_messages_that_have_changed_since_is_removed(
     orphan = orphan_of(connection, store)
     sessions.update_one({}, {"$set": {"messages.3.content": "edited"}})
     before = answers(layout)
+    with pytest.raises(Conflict, match="has begun and not ended"):  # its mover may still be at work
+        store.move_oldest("chat", at_most_bytes=2_000)
+    assert answers(layout) == before
+    let_leases_end(connection)
     move = store.move_oldest("chat", at_most_bytes=2_000)
     assert move is not None and move.segment == 1
     assert answers(layout) == before and before[0][3].content == "edited"
@@ -253,35 +297,111 @@ def test_what_was_left_of_messages_that_have_changed_since_is_removed(
     assert (sessions.find_one({}) or {})[FENCE] == 1
 
 
-def test_a_move_in_flight_cannot_count_on_a_segment_that_another_removed(
+class Stopped:
+    """A mover that is stopped right before its second step, and goes on with it later."""
+
+    def __init__(self, store: MongoSegmentStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._store = store
+        self._arguments: tuple[Any, ...] = ()
+
+        def stop(_: Any, *arguments: Any) -> bool:
+            self._arguments = arguments
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(MongoSegmentStore, "_take_away", stop)
+            store.move_oldest("chat", at_most_bytes=2_000)
+
+    def take_away(self) -> bool:
+        """Whether it took messages away."""
+        return self._store._take_away(*self._arguments)
+
+
+def test_a_copy_that_a_move_in_flight_counts_on_is_not_removed(
     connection: Connection, layout: WorkflowLayout, store: MongoSegmentStore, monkeypatch: pytest.MonkeyPatch
 ):
-    """The messages are edited and edited back: what the first mover copied is there again, but its copy is not."""
+    """Another mover finds other messages in the head; then the whole document is written back as it was before."""
     sessions = connection.collection("chat_sessions")
     sessions.insert_one(head_of("ours", [message(number, number) for number in range(COUNT)]))
-    before = answers(layout)
-    original = (sessions.find_one({}) or {})["messages"][3]["content"]
-    take_away = MongoSegmentStore._take_away
-    stopped = []
-
-    def stop(self: Any, *arguments: Any) -> bool:
-        stopped.append((self, arguments))
-        return False
-
-    with monkeypatch.context() as patched:
-        patched.setattr(MongoSegmentStore, "_take_away", stop)
-        patched.setattr(MongoSegmentStore, "_clear", lambda *_: None)
-        patched.setattr("chatstore_cli.mongo.workflow_segments._TIMES", 1)
-        with pytest.raises(Conflict):
-            store.move_oldest("chat", at_most_bytes=2_000)
+    before, written = answers(layout), sessions.find_one({}) or {}
+    stopped = Stopped(store, monkeypatch)
     sessions.update_one({}, {"$set": {"messages.3.content": "edited"}})
+    monkeypatch.setattr("chatstore_cli.mongo.workflow_segments._MOST_WAITS", 0)
+    with pytest.raises(Conflict, match="has begun and not ended"):
+        MongoSegmentStore(connection, Settings()).move_oldest("chat", at_most_bytes=2_000)
+    sessions.replace_one({}, written)
+    assert stopped.take_away()
+    assert answers(layout) == before
+
+
+@pytest.mark.parametrize("adopted", [False, True])
+def test_a_move_that_was_stopped_for_long_does_nothing_any_more(
+    connection: Connection, layout: WorkflowLayout, store: MongoSegmentStore, monkeypatch: pytest.MonkeyPatch,
+    adopted: bool,
+):  # fmt: skip
+    """Its copy is removed by then, and the document written back, fence and all, as it was when the move began."""
+    sessions, segments = connection.collection("chat_sessions"), connection.collection("chat_session_segments")
+    sessions.insert_one(head_of("ours", [message(number, number) for number in range(COUNT)]))
+    before, written = answers(layout), sessions.find_one({}) or {}
     with monkeypatch.context() as patched:
-        patched.setattr("chatstore_cli.mongo.workflow_segments._TIMES", 1)
-        with pytest.raises(Conflict):  # it removes what the first one left, and would begin anew
-            MongoSegmentStore(connection, Settings()).move_oldest("chat", at_most_bytes=2_000)
-    sessions.update_one({}, {"$set": {"messages.3.content": original}})
-    mover, arguments = stopped[0]
-    assert not take_away(mover, *arguments), "it took messages away whose copy was removed"
+        patched.setattr("chatstore_cli.mongo.segment_copies.LEASE_SECONDS", -3_600)
+        stopped = [Stopped(store, monkeypatch)]
+        if adopted:  # by one that stops, too
+            stopped.append(Stopped(MongoSegmentStore(connection, Settings()), monkeypatch))
+    sessions.update_one({}, {"$set": {"messages.3.content": "edited"}})
+    copy = segments.find_one({})
+    with monkeypatch.context() as patched:
+
+        def die(*_: Any) -> None:
+            raise KeyboardInterrupt
+
+        patched.setattr("chatstore_cli.mongo.workflow_segments.with_messages", die)
+        with pytest.raises(KeyboardInterrupt):
+            store.move_oldest("chat", at_most_bytes=2_000)
+    assert segments.find_one({}) == copy
+    other = MongoSegmentStore(connection, Settings())
+    other._copies.remove(Copy("chat:1", 1, [], copy["move"], copy["lease"]), written["_id"])
+    assert segments.count_documents({}) == 0
+    sessions.replace_one({}, written)
+    assert not any(each.take_away() for each in stopped)
+    assert answers(layout) == before
+
+
+def test_a_copy_that_another_has_adopted_is_not_removed_by_who_made_it(
+    connection: Connection, layout: WorkflowLayout, store: MongoSegmentStore, monkeypatch: pytest.MonkeyPatch
+):
+    sessions = connection.collection("chat_sessions")
+    sessions.insert_one(head_of("ours", [message(number, number) for number in range(COUNT)]))
+    before, written = answers(layout), sessions.find_one({}) or {}
+    take_away, adopters = MongoSegmentStore._take_away, []
+
+    def adopt_first(self: Any, *arguments: Any) -> bool:
+        if self is store:
+            adopters.append(Stopped(MongoSegmentStore(connection, Settings()), monkeypatch))
+            sessions.update_one({}, {"$set": {"messages.3.content": "edited"}})
+        return take_away(self, *arguments)
+
+    monkeypatch.setattr("chatstore_cli.mongo.workflow_segments._MOST_WAITS", 2)
+    monkeypatch.setattr(MongoSegmentStore, "_take_away", adopt_first)
+    with pytest.raises(Conflict, match="has begun and not ended"):
+        store.move_oldest("chat", at_most_bytes=2_000)
+    sessions.replace_one({}, written)
+    assert adopters[0].take_away()
+    assert answers(layout) == before
+
+
+def test_a_segment_that_somebody_deletes_before_it_counts_is_put_back(
+    connection: Connection, layout: WorkflowLayout, store: MongoSegmentStore, monkeypatch: pytest.MonkeyPatch
+):
+    connection.collection("chat_sessions").insert_one(head_of("ours", [message(n, n) for n in range(COUNT)]))
+    before, take_away = answers(layout), MongoSegmentStore._take_away
+
+    def delete_first(self: Any, *arguments: Any) -> bool:
+        connection.collection("chat_session_segments").delete_many({})
+        return take_away(self, *arguments)
+
+    monkeypatch.setattr(MongoSegmentStore, "_take_away", delete_first)
+    assert store.move_oldest("chat", at_most_bytes=2_000) is not None
     assert answers(layout) == before
 
 
@@ -408,6 +528,59 @@ def test_who_reads_and_who_appends_meanwhile_sees_and_loses_nothing(
     assert wrong == []
     assert seen["readings"] > 10
     assert [each.sequence for each in layout.messages("chat", EVERYTHING)] == list(range(600))
+
+
+@pytest.mark.parametrize(
+    "selection", [EVERYTHING, MessageSelection(last=COUNT - 3), MessageSelection(after_sequence=4)]
+)
+@pytest.mark.parametrize("order", ["in order", "shuffled"])
+def test_a_document_whose_oldest_message_is_edited_all_the_time_is_read(
+    connection: Connection, layout: WorkflowLayout, store: MongoSegmentStore, monkeypatch: pytest.MonkeyPatch,
+    selection: MessageSelection, order: str,
+):  # fmt: skip
+    sessions = connection.collection("chat_sessions")
+    messages = [message(number, sequence) for number, sequence in enumerate(ORDERS[order])]
+    sessions.insert_one(head_of("ours", messages))
+    if order == "in order":
+        assert store.move_oldest("chat", at_most_bytes=1_000) is not None
+    before = [each.content for each in layout.messages("chat", selection)]
+    window, edits = StoredArray._window, []
+
+    def edit_first(self: Any, *arguments: Any) -> Any:
+        edits.append(sessions.update_one({}, {"$push": {"messages.0.metadata.edits": len(edits)}}).modified_count)
+        return window(self, *arguments)
+
+    monkeypatch.setattr(StoredArray, "_window", edit_first)
+    assert [each.content for each in layout.messages("chat", selection)] == before
+    assert sum(edits) > 2
+
+
+@pytest.mark.parametrize("then", ["nothing", "moved as before", "moved otherwise"])
+@pytest.mark.parametrize("begun", [1, 25, 45])
+def test_an_older_copy_that_is_written_back_doubles_nothing_for_who_is_reading(
+    connection: Connection, layout: WorkflowLayout, store: MongoSegmentStore, begun: int, then: str
+):
+    sessions = connection.collection("chat_sessions")
+    sessions.insert_one(head_of("ours", [message(number, number) for number in range(COUNT)]))
+    store.move_oldest("chat", keep_messages=60)
+    copy = sessions.find_one({}) or {}
+    store.move_oldest("chat", keep_messages=40)
+    reading = layout.messages("chat", EVERYTHING)
+    seen = [next(reading).sequence for _ in range(begun)]
+    sessions.replace_one({"_id": copy["_id"]}, copy)
+    if then != "nothing":
+        if then == "moved otherwise":
+            let_leases_end(connection)
+            sessions.update_one({}, {"$set": {"messages.1.content": "edited"}})
+        store.move_oldest("chat", keep_messages=40 if then == "moved as before" else 30)
+    try:
+        seen += [each.sequence for each in reading]
+    except Conflict as error:
+        assert "was written back" in error.message
+        assert seen == list(range(len(seen)))
+    else:
+        assert seen == list(range(COUNT))
+    assert [each.sequence for each in layout.messages("chat", EVERYTHING)] == list(range(COUNT))
 
 
 # --- when ------------------------------------------------------------------------------------------------------------
