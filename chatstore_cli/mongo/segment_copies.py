@@ -12,7 +12,7 @@ so all of it can be as it was before. So who counts on a copy does so until a ti
 - A copy of other messages than the head's is left alone until its lease has been over for `_GRACE_SECONDS`: that covers
   an answer that takes its time, and the clocks of two members of a set, or of two routers.
 - Who made a copy, or adopted one whose lease was over for that long, alone counts on it, and may remove it at once.
-- Before it is removed, an update of the head (it raises the `segment_fence`) finds out that the segment does not count
+- Before it is removed, an update of the head (it puts up another `segment_fence`) finds out that the segment does not count
   by now. Then it never will: nobody is left who could make it. It is removed as it was seen, with its lease: where another
   has adopted it in between, nothing happens.
 """
@@ -70,8 +70,8 @@ class Copy(NamedTuple):
 
 
 def new_lease(now: datetime) -> Document:
-    """A lease that begins at that time of the server."""
-    return {"by": ObjectId(), "until": now + timedelta(seconds=LEASE_SECONDS)}
+    """A lease that begins at that time of the server, which is UTC whether it says so or not."""
+    return {"by": ObjectId(), "until": now.replace(tzinfo=UTC) + timedelta(seconds=LEASE_SECONDS)}
 
 
 class Copies:
@@ -102,6 +102,6 @@ class Copies:
         """Remove a copy that nobody else counts on; nothing happens where it is a segment by now."""
         counts = {LAST_SEGMENT: {"$gte": copy.number, "$lt": 2.0**63}}
         same = {"_id": {"$eq": document_id}}
-        raised = self._sessions.update_one({**same, "$nor": [counts]}, {"$inc": {FENCE: 1}}).matched_count
-        if raised or self._sessions.find_one(same, {"_id": 1}) is None:
+        renewed = self._sessions.update_one({**same, "$nor": [counts]}, {"$set": {FENCE: ObjectId()}}).matched_count
+        if renewed or self._sessions.find_one(same, {"_id": 1}) is None:
             self._segments.delete_one(copy.itself)
