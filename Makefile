@@ -15,7 +15,7 @@ SHELL := /bin/sh
 
 VENV := .venv
 BIN := $(VENV)/bin
-WORKERS ?= 2
+WORKERS ?= 3
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install -qq -c constraints.txt
 TESTED := CHATSTORE_REQUIRE_MONGOD=1 CHATSTORE_REQUIRE_PEERS=1
 
