@@ -157,6 +157,7 @@ def session(index: int, choose: random.Random) -> dict[str, Any]:
         "created_at": updated - timedelta(minutes=20),
         "updated_at": updated,
         "status": (1, 1, 1, 0, -1)[choose.randrange(5)],
+        **({"paused": True} if index % 100 == 0 else {}),
         "real_time_tracking": {
             "tokens": {
                 "prompt_tokens": tokens,
@@ -187,6 +188,7 @@ def measure_filters(uri: str, sizes: tuple[int, int], rounds: int) -> None:
         "user": SessionQuery(user_id="user-7"),
         "workflow": SessionQuery(workflow="Refunds"),
         "status": SessionQuery(status=SessionStatus.FAILED),
+        "paused": SessionQuery(paused=True),
         "since": SessionQuery(since=NEWEST - timedelta(days=1)),
         "until": SessionQuery(until=NEWEST - timedelta(days=1)),
         "tenant and workflow": SessionQuery(tenant_id="tenant-7", workflow="Refunds"),
