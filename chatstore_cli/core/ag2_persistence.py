@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from chatstore_cli.core.ag2_events import USER_NAMES, read_event
 from chatstore_cli.core.chat_echo import echo_of
 from chatstore_cli.core.chat_lifecycle import ChatLifecycle, Step, end_of_run
-from chatstore_cli.core.chat_memory import Remembered, Talks, UsageOwners
+from chatstore_cli.core.chat_memory import Remembered, UsageOwners
 from chatstore_cli.core.chat_states import KnownChats, checked_chat, checked_id
 from chatstore_cli.core.segments import SegmentKeeper
 from chatstore_cli.core.turn_store import TurnStore
@@ -73,8 +73,7 @@ class AG2PersistenceManager:
         self._lifecycle = ChatLifecycle(ports.writer, self._chats, ports.clock)
         self._owners = UsageOwners()
         self._awaited: Remembered[ExpectedEcho] = Remembered()
-        self._talks = Talks()
-        self._turns = TurnStore(ports.writer, self._chats, self._awaited, self._talks, ports.keeper, ports.clock)
+        self._turns = TurnStore(ports.writer, self._chats, self._awaited, ports.keeper, ports.clock)
         self._warned: set[str] = set()
         self.unknown_events: Counter[str] = Counter()
         """How many events of each type came that nobody here has heard of."""
@@ -158,11 +157,10 @@ class AG2PersistenceManager:
         return SavedEvent(SavedAs.USAGE if recorded.stored else SavedAs.IGNORED)
 
     def _end_run(self, chat: NewChat, end: RunEnded | RunFailed, run: int | None) -> SavedEvent:
-        if isinstance(end, RunEnded) and self._talks.is_nested(chat.chat_id, end.between):
-            return SavedEvent(SavedAs.IGNORED)
-
         def attempt() -> SavedEvent | None:
             state = self._chats.opened(chat, fresh=True)
+            if isinstance(end, RunEnded) and len(end.between) > 1 and state.addressed_to not in (None, *end.between):
+                return SavedEvent(SavedAs.IGNORED)  # a talk of others, nested within a turn
             if end.event_id is not None and self._writer.has_ended(state, end.event_id):
                 return SavedEvent(SavedAs.DUPLICATE)
             change = end_of_run(state, end)
@@ -209,7 +207,6 @@ class AG2PersistenceManager:
                 return state.run
             after = self._writer.open_run(state, None, True, self._clock())
             self._chats.forget(chat_id)
-            self._talks.forget(chat_id)
             return None if after is None else after.run
 
         with self._chats.lock(checked_id("chat_id", chat_id)):

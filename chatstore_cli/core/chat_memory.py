@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Collection
 from typing import Generic, TypeVar
 
 _MOST_CHATS = 1_000
@@ -61,24 +60,3 @@ class UsageOwners:
         own: Remembered[str] | None = getattr(self._own, "agents", None)
         noted = None if own is None else own.of(chat_id)
         return self._any.of(chat_id) if noted is None else noted
-
-
-class Talks:
-    """To whom the talk of a chat is addressed: in a group chat its manager. A talk of others is nested within a turn."""
-
-    def __init__(self) -> None:
-        self._addressed: Remembered[str] = Remembered()
-
-    def note(self, chat_id: str, recipient: str | None) -> None:
-        """The first turn of the chat, or of a run, was said to this one."""
-        if recipient is not None:
-            self._addressed.note(chat_id, recipient)
-
-    def forget(self, chat_id: str) -> None:
-        """Another run may be addressed to somebody else."""
-        self._addressed.forget(chat_id)
-
-    def is_nested(self, chat_id: str, between: Collection[str]) -> bool:
-        """Whether a talk of these two is known not to be the chat's own."""
-        addressed = self._addressed.of(chat_id)
-        return addressed is not None and len(between) > 1 and addressed not in between

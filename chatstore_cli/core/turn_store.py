@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chatstore_cli.core.chat_echo import is_echo
-from chatstore_cli.core.chat_memory import Remembered, Talks
+from chatstore_cli.core.chat_memory import Remembered
 from chatstore_cli.core.chat_states import KnownChats
 from chatstore_cli.core.segments import SegmentKeeper
 from chatstore_cli.domain.chat_events import AgentTurn
@@ -17,7 +17,7 @@ from chatstore_cli.domain.chat_writing import (
     SavedAs,
     SavedEvent,
 )
-from chatstore_cli.domain.errors import DocumentRefused
+from chatstore_cli.domain.errors import Conflict, DocumentRefused, Unreachable
 from chatstore_cli.domain.times import Clock
 
 _OFTEN = 3
@@ -34,12 +34,11 @@ class TurnStore:
         writer: ChatWriter,
         chats: KnownChats,
         awaited: Remembered[ExpectedEcho],
-        talks: Talks,
         keeper: SegmentKeeper | None,
         clock: Clock,
     ) -> None:
         self._writer, self._chats, self._keeper, self._clock = writer, chats, keeper, clock
-        self._awaited, self._talks = awaited, talks
+        self._awaited = awaited
 
     def store(self, chat: NewChat, turn: AgentTurn, event_id: str, run: int | None) -> SavedEvent:
         """Store a turn; `run` is the one that it is of, where that is known."""
@@ -53,10 +52,9 @@ class TurnStore:
                 awaited = state.expected_echo
             is_late = run is not None and awaited is not None and run < awaited.run
             if awaited is not None and not is_late and is_echo(turn, awaited):
-                after = self._writer.note_echo(state, awaited.run, event_id, self._clock())
+                after = self._writer.note_echo(state, turn, awaited.run, event_id, self._clock())
                 if after is not None:
                     self._awaited.forget(chat.chat_id)
-                    self._talks.note(chat.chat_id, turn.recipient)
                     self._chats.remember(chat.chat_id, after)
                     return SavedEvent(SavedAs.ECHO)
                 refused += 1
@@ -67,7 +65,7 @@ class TurnStore:
                 if isinstance(done, Appended):
                     if not is_late:
                         self._awaited.forget(chat.chat_id)
-                    return self._appended(chat, turn, done)
+                    return self._appended(chat, done)
                 if isinstance(done, NoRoom):
                     self._make_room(chat, state, done, event_id)
             state = self._chats.opened(chat, fresh=True)
@@ -75,16 +73,18 @@ class TurnStore:
 
         return self._chats.until_done(chat.chat_id, attempt)
 
-    def _appended(self, chat: NewChat, turn: AgentTurn, done: Appended) -> SavedEvent:
-        if done.state.last_sequence == 1:
-            self._talks.note(chat.chat_id, turn.recipient)
+    def _appended(self, chat: NewChat, done: Appended) -> SavedEvent:
         self._chats.remember(chat.chat_id, done.state)
         if self._keeper is not None and self._keeper.after_append(done.state.chat_id, done.size_bytes) is not None:
             self._chats.forget(chat.chat_id)
         return SavedEvent(SavedAs.MESSAGE, done.state.last_sequence)
 
     def _make_room(self, chat: NewChat, state: ChatState, needed: NoRoom, event_id: str) -> None:
-        moved = None if self._keeper is None else self._keeper.make_room(state.chat_id, needed.needed_bytes)
+        try:
+            moved = None if self._keeper is None else self._keeper.make_room(state.chat_id, needed.needed_bytes)
+        except Conflict as error:  # another mover is in the way, or was killed: not the chat's fault, and it passes
+            what = f"Storing a message of session {state.chat_id!r}: {error.message}"
+            raise Unreachable(what=what, hint="Try again in a minute.") from error
         self._chats.forget(chat.chat_id)
         if moved is None:
             raise DocumentRefused(

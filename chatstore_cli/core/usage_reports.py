@@ -114,7 +114,7 @@ def differing_counters(ledger: UsageLedger) -> Iterator[CounterFinding]:
         if counters is None:
             continue
         opening = ledger.opening(chat_id)
-        wanted = sums if opening is None else sums.plus(opening.counters)
+        wanted = sums if opening is None else _opened(ledger, chat_id, sums, opening.counters)
         if differing := _differing(counters, wanted):
             yield CounterFinding(chat_id, counters, wanted, differing)
 
@@ -122,6 +122,17 @@ def differing_counters(ledger: UsageLedger) -> Iterator[CounterFinding]:
 def _differing(now: Counters, wanted: Counters) -> tuple[str, ...]:
     counts = [name for name in Counters._fields[:3] if getattr(now, name) != getattr(wanted, name)]
     return (*counts, "cost") if _differ(now.cost, wanted.cost) else tuple(counts)
+
+
+def _opened(ledger: UsageLedger, chat_id: str, sums: Counters, said: Counters) -> Counters:
+    """What the ledger adds up to with all carried over that the counters say; some of it may have been already."""
+    rows = (row.snapshot for row in ledger.rows(chat_id) if row.problem is None and row.snapshot.run == OPENING_RUN)
+    carried = next(rows, None)
+    if carried is None:
+        return sums.plus(said)
+    more = [max(0, one - other) for one, other in zip(said[:3], carried.counters[:3], strict=True)]
+    cost = None if said.cost is None else max(Decimal(), said.cost - (carried.cost or 0))
+    return sums.plus(Counters(more[0], more[1], more[2], cost))
 
 
 def _differ(now: Decimal | None, wanted: Decimal | None) -> bool:

@@ -33,6 +33,7 @@ class ChatState:
     """What is known of a stored chat. `guard` is the store's own: what the next change takes for granted.
 
     `run_start` is the last sequence that there was when the current run began, None where nobody noted it.
+    `addressed_to` is whom its first turn was said to: in a group chat its manager.
     """
 
     chat_id: str
@@ -46,7 +47,13 @@ class ChatState:
     last_sequence: int
     last_segment: int
     expected_echo: ExpectedEcho | None
+    addressed_to: str | None
     guard: Any
+
+    @property
+    def is_at_start(self) -> bool:
+        """Whether nothing has been said in the current run."""
+        return self.last_sequence == (self.run_start or 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +183,7 @@ class ChatWriter(Protocol):
         """
         ...
 
-    def note_echo(self, state: ChatState, run: int, event_id: str, at: datetime) -> ChatState | None:
+    def note_echo(self, state: ChatState, turn: AgentTurn, run: int, event_id: str, at: datetime) -> ChatState | None:
         """Remember the event as the awaited echo of a run, which has one at the most; the chat runs."""
         ...
 

@@ -29,6 +29,9 @@ LAST_SEGMENT = "last_segment"
 MOVED_MESSAGES = "moved_messages"
 """In the head: how many messages the segments up to `last_segment` hold."""
 
+LAST_MOVE = "last_move"
+"""In the head: the mark of the move that made its newest segment."""
+
 MOVE = "move"
 """In a segment: the move that made it."""
 

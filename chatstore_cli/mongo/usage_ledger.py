@@ -14,7 +14,7 @@ from bson.decimal128 import create_decimal128_context
 from chatstore_cli.domain.errors import Conflict
 from chatstore_cli.domain.indexes import IndexSpec
 from chatstore_cli.domain.times import as_utc
-from chatstore_cli.domain.usage_ledger import MOST_TOKENS, OPENING_RUN, Counters, LedgerRow, UsageSnapshot
+from chatstore_cli.domain.usage_ledger import MOST_TOKENS, OPENING_RUN, Counters, LedgerRow, Raised, UsageSnapshot
 from chatstore_cli.mongo.bson_values import decimal_value, whole_number
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.workflow_documents import FACT_FIELDS, to_session
@@ -130,13 +130,13 @@ class MongoUsageLedger:
 
     # --- counters ----------------------------------------------------------------------------------------------------
 
-    def raise_counters(self, chat_id: str, sums: Counters) -> bool:
-        """Make the session's counters at least `sums`; False without a session."""
+    def raise_counters(self, chat_id: str, sums: Counters) -> Raised:
+        """Make the session's counters at least `sums`, unless they say something by now that was not carried over."""
         return self._change(chat_id, sums, None)
 
     def set_counters(self, chat_id: str, seen: Counters, wanted: Counters) -> bool:
         """Replace counters that are still as they were seen; False where they are not."""
-        return self._change(chat_id, wanted, seen)
+        return self._change(chat_id, wanted, seen) is Raised.DONE
 
     def counters(self, chat_id: str) -> Counters | None:
         """The counters of a session; None where there is no such session."""
@@ -148,15 +148,12 @@ class MongoUsageLedger:
         document = self._head(chat_id, (*FACT_FIELDS, f"real_time_tracking.{IN_LEDGER}"))
         if document is None or _is_in_ledger(document):
             return None
-        session = to_session(document)
-        said = session.usage
-        counts = [_sound(count) for count in (said.prompt_tokens, said.completion_tokens, said.total_tokens)]
-        cost = said.cost if said.cost is not None and 0 <= said.cost <= _MOST_SOUND else None
-        if not any(counts) and not cost:
+        session, said = to_session(document), _said(document)
+        if not any(said[:3]) and not said.cost:
             return None
         with driver_errors(f"reading the usage of chat {chat_id!r} in {self._rows.name}"):
             # An application may have written the document anew, without the mark.
-            if self._rows.find_one({"chat_id": chat_id, "applied": {"$ne": False}}, {"_id": 1}) is not None:
+            if self._has_counted(chat_id):
                 return None
         at = session.updated_at or session.created_at or datetime.now(UTC)
         return UsageSnapshot(
@@ -168,21 +165,33 @@ class MongoUsageLedger:
             workflow=session.workflow,
             agent=None,
             model=None,
-            prompt_tokens=counts[0],
-            completion_tokens=counts[1],
-            total_tokens=counts[2],
-            at=at,
-            cost=cost,
+            prompt_tokens=said.prompt_tokens,
+            completion_tokens=said.completion_tokens,
+            total_tokens=said.total_tokens,
+            at=min(max(at, FIRST_MOMENT), LAST_MOMENT),
+            cost=said.cost,
         )
 
-    def _change(self, chat_id: str, sums: Counters, seen: Counters | None) -> bool:
+    def open(self, row_id: str, opening: UsageSnapshot) -> None:
+        """Store that row; where it is there, its numbers become the higher ones of both."""
+        made = _document(row_id, opening)
+        numbers = {name: made.pop(name) for name in (*COUNTS, "cost") if made[name] is not None}
+        made.pop("cost", None)
+        # Also where it is in daily sums already: these are made of it again.
+        update = {"$max": numbers, "$setOnInsert": made, "$unset": {"rolled_up": ""}}
+        with driver_errors(f"storing usage in {self._rows.name}"):
+            self._rows.update_one({"_id": row_id}, update, upsert=True)
+
+    def _change(self, chat_id: str, sums: Counters, seen: Counters | None) -> Raised:
         """Compare and set, as often as others get in between: what is written depends on what was read."""
         for _ in range(_TIMES):
             document = self._head(chat_id)
             if document is None:
-                return False
+                return Raised.NO_SESSION
             if seen is not None and _now(document) != seen:
-                return False
+                return Raised.NOT_OPENED
+            if not _is_in_ledger(document) and self._is_more_than_was_carried_over(chat_id, document):
+                return Raised.NOT_OPENED
             tracked = document.get("real_time_tracking")
             tokens = tracked.get("tokens") if isinstance(tracked, dict) else None
             raised = _raised(tokens, sums) if seen is None else _replaced(tokens, sums)
@@ -190,7 +199,7 @@ class MongoUsageLedger:
             if not _is_in_ledger(document):
                 changes[IN_LEDGER] = True
             if not changes:
-                return True
+                return Raised.DONE
             guard = {"_id": {"$eq": document["_id"]}}
             if isinstance(tracked, dict):
                 there = {name: _as_read(tracked, name) for name in ("tokens", IN_LEDGER)}
@@ -201,16 +210,39 @@ class MongoUsageLedger:
                 update = {"real_time_tracking": changes}
             with driver_errors(f"counting the usage of session {chat_id!r} in {self._sessions.name}"):
                 if self._sessions.update_one(guard, {"$set": update}).matched_count:
-                    return True
+                    return Raised.DONE
         raise Conflict(
             what=f"The counters of session {chat_id!r} changed whenever they were about to be written.",
             hint="The ledger has the usage. `chatstore usage reconcile` brings the counters up to it.",
         )
 
+    def _is_more_than_was_carried_over(self, chat_id: str, document: Document) -> bool:
+        """Whether counters that no report is in say more than the row that carried them over: somebody has raised them."""
+        said = _said(document)
+        with driver_errors(f"reading the usage of chat {chat_id!r} in {self._rows.name}"):
+            if self._has_counted(chat_id):
+                return False
+            row = self._rows.find_one({"chat_id": chat_id, "run": OPENING_RUN})
+        carried = Counters() if row is None else counters_of(row, "cost")
+        more = any(one > other for one, other in zip(said[:3], carried[:3], strict=True))
+        return more or (said.cost is not None and said.cost > (carried.cost or 0))
+
+    def _has_counted(self, chat_id: str) -> bool:
+        return self._rows.find_one({"chat_id": chat_id, "applied": {"$ne": False}}, {"_id": 1}) is not None
+
     def _head(self, chat_id: str, fields: Sequence[str] = _USAGE_FIELDS) -> Document | None:
         wanted = dict.fromkeys(fields, 1)
         found: Document | None = locate(self._sessions, chat_id, wanted, in_memory=self._connection.in_memory)
         return found
+
+
+def _said(document: Document) -> Counters:
+    """The usage that a session's document tells, in whichever variant; what nobody can have counted is nothing."""
+    usage = to_session(document).usage
+    cost = usage.cost if usage.cost is not None and 0 <= usage.cost <= MOST_TOKENS else None
+    counts = [_sound(count) for count in (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens)]
+    prompt, completion, total = (count if count <= MOST_TOKENS else 0 for count in counts)
+    return Counters(prompt, completion, total, cost)
 
 
 def _is_in_ledger(document: Document) -> bool:

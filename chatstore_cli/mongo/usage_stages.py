@@ -82,7 +82,7 @@ BEYOND: Document = {
     "x": {"$cond": [{"$eq": ["$x", None]}, None, {"$max": [0, {"$subtract": ["$x", {"$ifNull": ["$x0", 0]}]}]}]},
 }
 USED: Document = {"$add": ["$p", "$k", "$t"]}
-CHANGED: Document = {"$or": [{"t0": None}, *({name: {"$gt": 0}} for name in NUMBERS)]}
+CHANGED: Document = {"$or": [{"t0": None}, {"x0": None, "x": {"$ne": None}}, *({name: {"$gt": 0}} for name in NUMBERS)]}
 """What repeats or precedes an earlier report is no usage of its day."""
 
 

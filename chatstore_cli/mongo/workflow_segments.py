@@ -35,7 +35,14 @@ from chatstore_cli.mongo.event_filter import EVENT_FILTER, MOST_MESSAGES, EventF
 from chatstore_cli.mongo.raw_arrays import RAW
 from chatstore_cli.mongo.raw_messages import RawDocument, with_messages
 from chatstore_cli.mongo.segment_copies import ANSWER_SECONDS, FENCE, LEASE, Copies, Copy, InTheWay, new_lease
-from chatstore_cli.mongo.segment_reading import LAST_SEGMENT, MOVE, MOVED_MESSAGES, SegmentReader, moved_messages_of
+from chatstore_cli.mongo.segment_reading import (
+    LAST_MOVE,
+    LAST_SEGMENT,
+    MOVE,
+    MOVED_MESSAGES,
+    SegmentReader,
+    moved_messages_of,
+)
 from chatstore_cli.mongo.workflow_documents import in_order, session_id_of
 from chatstore_cli.mongo.workflow_lookup import IDENTITY, locate
 
@@ -210,6 +217,7 @@ class MongoSegmentStore:
             "messages": _slices(staying, from_then_on=len(head.stored)),
             LAST_SEGMENT: copy.number,
             MOVED_MESSAGES: before + len(positions),
+            LAST_MOVE: copy.mark,
         }
         match = {**head.guard, "$expr": {"$and": [{"$lt": ["$$NOW", until]}, same]}}
         with time_limit(ANSWER_SECONDS):

@@ -114,7 +114,7 @@ class MongoChatWriter:
         if not state.last_segment:
             return False
         with driver_errors(f"looking up an event of session {state.chat_id!r} in {self._segments.name}"):
-            known = self._moved_events.of(state.chat_id, state.last_segment, state.guard.moved_messages)
+            known = self._moved_events.of(state.chat_id, state.last_segment, *state.guard.moved)
             if known is not None and not known.may_hold(event_id):
                 return False
             within = {"chat_id": state.chat_id, "messages.event_id": {"$in": id_values(event_id)}}
@@ -192,6 +192,9 @@ class MongoChatWriter:
             match["messages.event_id"] = unequal
             update["$push"] = {"messages": message}
         running = made_running(state, update)
+        addressed_to = state.addressed_to
+        if state.is_at_start and turn.recipient is not None:
+            addressed_to = update["$set"]["addressed_to"] = turn.recipient
         is_awaited = guard.match["expected_echo"] is not MISSING
         if is_awaited and not still_awaited:
             update["$unset"] = {"expected_echo": 1}
@@ -208,13 +211,14 @@ class MongoChatWriter:
             after["expected_echo"] = MISSING
         after.pop("messages", None)
         guard.variant.messages_type = "array"
-        known = Guard(after, guard.run, guard.paused, guard.variant, guard.moved_messages)
+        known = Guard(after, guard.run, guard.paused, guard.variant, guard.moved)
         status = SessionStatus.RUNNING
         echo = state.expected_echo if still_awaited else None
         state = replace(state, status=status, last_sequence=sequence, expected_echo=echo, guard=known)
+        state = replace(state, addressed_to=addressed_to)
         return Appended(state, len(message.raw))
 
-    def note_echo(self, state: ChatState, run: int, event_id: str, at: datetime) -> ChatState | None:
+    def note_echo(self, state: ChatState, turn: AgentTurn, run: int, event_id: str, at: datetime) -> ChatState | None:
         """Remember the event as the awaited echo of a run, which has one at the most; the chat runs."""
         ids = id_values(event_id)
         if self._is_in_segments(state, event_id):
@@ -228,6 +232,8 @@ class MongoChatWriter:
         }
         if state.expected_echo is not None and state.expected_echo.run == run:
             update["$unset"] = {"expected_echo": 1}
+        if state.is_at_start and turn.recipient is not None:
+            update["$set"]["addressed_to"] = turn.recipient
         made_running(state, update)
         return self._changed(state, match, update, "noting the resumed message")
 
@@ -237,8 +243,9 @@ class MongoChatWriter:
         match = {**guard.match, **guard.run}
         started = {"run": state.run + 1, "last_sequence": state.last_sequence, "at": at}
         update: Document = {"$set": {"current_run": state.run + 1, "run_start": started}}
+        update["$unset"] = {"addressed_to": 1}  # its first turn tells
         if echo is None:
-            update["$unset"] = {"expected_echo": 1}
+            update["$unset"] |= {"expected_echo": 1}
         else:
             update["$set"]["expected_echo"] = {
                 "run": echo.run,

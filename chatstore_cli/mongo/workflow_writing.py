@@ -21,7 +21,16 @@ from chatstore_cli.mongo.bson_values import whole_number
 from chatstore_cli.mongo.connection import Document, driver_errors
 from chatstore_cli.mongo.workflow_documents import FACT_FIELDS, to_session
 
-_OWN_FIELDS = ("last_sequence", "last_segment", "moved_messages", "current_run", "run_start", "expected_echo")
+_OWN_FIELDS = (
+    "last_sequence",
+    "last_segment",
+    "moved_messages",
+    "last_move",
+    "current_run",
+    "run_start",
+    "expected_echo",
+    "addressed_to",
+)
 _SIZE = {"$cond": [{"$isArray": "$messages"}, {"$size": "$messages"}, None]}
 _SEQUENCES = {"$cond": [{"$isArray": "$messages"}, "$messages.sequence", []]}
 _HIGHEST = {"$max": {"$filter": {"input": _SEQUENCES, "cond": {"$isNumber": "$$this"}}}}
@@ -46,7 +55,7 @@ def state_of(chat_id: str, found: Document, highest_elsewhere: int) -> ChatState
     """What is known of a chat, from the facts of its document and the highest sequence in segments it does not count."""
     session = to_session(found)
     last_sequence = whole_number(found.get("last_sequence"))
-    fields = ("last_sequence", "last_segment", "moved_messages", "status", "expected_echo")
+    fields = ("last_sequence", "last_segment", "moved_messages", "last_move", "status", "expected_echo")
     guard: Document = {"_id": found["_id"], **as_found(found, fields)}
     if found["messages_type"] == "null":
         guard["messages"] = {"$type": "null"}
@@ -70,12 +79,13 @@ def state_of(chat_id: str, found: Document, highest_elsewhere: int) -> ChatState
         last_sequence=max(0, last_sequence),
         last_segment=whole_number(found.get("last_segment")) or 0,
         expected_echo=_echo(found.get("expected_echo")),
+        addressed_to=addressed if isinstance(addressed := found.get("addressed_to"), str) else None,
         guard=Guard(
             guard,
             as_found(found, ("current_run",)),
             as_found(found, ("paused",)),
             Variant(found),
-            whole_number(found.get("moved_messages")),
+            (whole_number(found.get("moved_messages")), found.get("last_move")),
         ),
     )
 
@@ -114,16 +124,17 @@ class Variant:
 class Guard:
     """What the next change of a document takes for granted, and how it is to be written.
 
-    `moved_messages` is how many messages the head says are in segments; None where it does not.
+    `moved` is how many messages the head says are in segments, and the move that made its newest one; None where it does
+    not say.
     """
 
-    __slots__ = ("match", "moved_messages", "paused", "run", "variant")
+    __slots__ = ("match", "moved", "paused", "run", "variant")
 
     def __init__(
-        self, match: Document, run: Document, paused: Document, variant: Variant, moved_messages: int | None
+        self, match: Document, run: Document, paused: Document, variant: Variant, moved: tuple[int | None, Any]
     ) -> None:
         self.match, self.run, self.paused, self.variant = match, run, paused, variant
-        self.moved_messages = moved_messages
+        self.moved = moved
 
 
 def as_found(found: Mapping[str, Any], fields: Sequence[str]) -> Document:

@@ -110,15 +110,35 @@ def _of_the_group(messages: Iterable[Message], repairs: Repairs) -> Iterator[Mes
 
 
 def managers_in(messages: Iterable[Message]) -> list[str]:
-    """The managers of the group chat, newest last: whom turns are said to, and who says nothing. A chat of two has none."""
-    speakers: set[str | None] = set()
-    recipients: dict[str, None] = {}
-    for message in messages:
-        speakers.add(message.name)
-        if (recipient := _recipient(message)) is not None:
-            recipients.pop(recipient, None)
-            recipients[recipient] = None
-    return [recipient for recipient in recipients if recipient not in speakers]
+    """The managers of the group chat, newest last. A chat of two has none.
+
+    A manager is whom the first turn is said to, if it says nothing itself but to itself, as AG2 does in its name. In a
+    later run it may have another name: then nothing is said to the old one any more, and two at least speak to the new
+    one, most of whom spoke to the old. Others are spoken to in chats nested within a turn.
+    """
+    speaking: set[str | None] = set()
+    spoken_to: dict[str, tuple[set[str | None], list[int]]] = {}
+    for place, message in enumerate(messages):
+        recipient = _recipient(message)
+        if recipient is not None and message.name != recipient:
+            speakers, places = spoken_to.setdefault(recipient, (set(), []))
+            speakers.add(message.name)
+            places.append(place)
+        if message.name != recipient:
+            speaking.add(message.name)
+    managers: list[str] = []
+    for recipient, (speakers, places) in spoken_to.items():
+        if recipient in speaking:
+            if not managers:
+                return []
+            continue
+        if not managers:
+            managers.append(recipient)
+            continue
+        before, earlier = spoken_to[managers[-1]]
+        if earlier[-1] < places[0] and len(speakers) > 1 and len(speakers & before) * 2 > len(speakers):
+            managers.append(recipient)
+    return managers
 
 
 def _recipient(message: Message) -> str | None:

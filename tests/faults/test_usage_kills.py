@@ -7,13 +7,14 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chatstore_cli.core.usage_ledger import UsageRecorder
+from chatstore_cli.core.usage_ledger import UsageRecorder, enter_opening
 from chatstore_cli.core.usage_reports import differing_counters, mend
 from chatstore_cli.domain.usage_ledger import OPENING_RUN
 from chatstore_cli.mongo.usage_ledger import MongoUsageLedger
@@ -135,3 +136,67 @@ def test_killed_at_random_instants_counters_equal_the_ledger(
     assert total(database) == modelled(stored)[None].total_tokens
     assert [one.total_tokens for one in stored if one.run == OPENING_RUN] == [5]
     assert list(differing_counters(ledger)) == []
+
+
+def test_what_an_application_adds_until_the_first_report_is_carried_over(
+    ledger: MongoUsageLedger, database: Database[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It raises the counters itself, between any two steps of the first report, and after a kill."""
+    sessions = database["chat_sessions"]
+    added = 0
+    for step in ("insert", "sums", "raise_counters"):
+        original: Callable[..., Any] = getattr(ledger, step)
+
+        def raised(*arguments: Any, original: Callable[..., Any] = original) -> Any:
+            nonlocal added
+            added += 3
+            sessions.update_one({}, {"$inc": {"real_time_tracking.tokens.total_tokens": 3}})
+            return original(*arguments)
+
+        monkeypatch.setattr(ledger, step, raised)
+    monkeypatch.setattr(ledger, "mark_applied", lambda _: (_ for _ in ()).throw(Killed))
+    monkeypatch.setattr(ledger, "raise_counters", lambda *_: (_ for _ in ()).throw(Killed))
+    with pytest.raises(Killed):
+        UsageRecorder(ledger).record([snapshot(1, 30)])
+    monkeypatch.undo()
+    sessions.update_one({}, {"$inc": {"real_time_tracking.tokens.total_tokens": 50}})
+    assert [finding.wanted.total_tokens for finding in differing_counters(ledger)] == [5 + added + 50 + 30]
+
+    UsageRecorder(ledger).record([snapshot(2, 40)])
+    assert total(database) == ledger.sums("chat-1").total_tokens == 5 + added + 50 + 40
+    assert list(differing_counters(ledger)) == []
+
+
+def test_counters_that_are_raised_all_the_time_lose_nothing_to_the_first_report(
+    ledger: MongoUsageLedger, database: Database[dict[str, Any]]
+) -> None:
+    sessions = database["chat_sessions"]
+    stop = threading.Event()
+    added = 0
+
+    def add() -> None:
+        nonlocal added
+        own = {"real_time_tracking.in_ledger": {"$ne": True}}
+        while not stop.is_set():
+            added += sessions.update_one(own, {"$inc": {"real_time_tracking.tokens.total_tokens": 1}}).matched_count
+            stop.wait(0.003)  # an application does something else as well
+
+    application = threading.Thread(target=add)
+    application.start()
+    poll(lambda: added > 3)
+    UsageRecorder(ledger).record([snapshot(1, 30)])
+    stop.set()
+    application.join()
+    assert total(database) == ledger.sums("chat-1").total_tokens == 5 + added + 30
+
+
+def test_a_row_that_was_carried_over_is_not_counted_again_by_who_reconciles(
+    ledger: MongoUsageLedger, database: Database[dict[str, Any]]
+) -> None:
+    enter_opening(ledger, "chat-1")  # and then killed
+    assert list(differing_counters(ledger)) == []
+    ledger.insert({"left": snapshot(2, 90)})
+    [finding] = differing_counters(ledger)
+    assert finding.wanted.total_tokens == 95
+    assert mend(ledger, finding)
+    assert total(database) == 95

@@ -10,6 +10,7 @@ import pytest
 
 from chatstore_cli.config import Settings
 from chatstore_cli.core.ag2_persistence import AG2PersistenceManager
+from chatstore_cli.domain.chat_events import AgentTurn
 from chatstore_cli.domain.chat_writing import SavedAs
 from chatstore_cli.domain.errors import BadValue, Conflict
 from chatstore_cli.mongo.connection import Connection
@@ -291,7 +292,9 @@ def test_a_document_that_takes_nothing_more_is_named(
     database.chat_sessions.insert_one({"chat_id": "c", "enterprise_id": "acme", "status": 0, "messages": [], **field})
     manager = new_manager(connection)
     given = {
-        "echoes": lambda: manager._writer.note_echo(manager._chats.existing("c", None), 1, "e", manager._clock()),
+        "echoes": lambda: manager._writer.note_echo(
+            manager._chats.existing("c", None), AgentTurn("e", "text", "user", "user", "hi"), 1, "e", manager._clock()
+        ),
         "run_ends": lambda: saved(manager, event("termination", termination_reason="done")),
     }.get(next(iter(field)), lambda: saved(manager, text("hello")))
     with pytest.raises(Conflict, match="'c'") as refused:

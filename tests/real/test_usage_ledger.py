@@ -385,6 +385,21 @@ def test_a_cost_that_is_known_in_the_end_is_known_of_all_of_it(
     assert unknown() == from_rows
 
 
+@pytest.mark.parametrize("keys", [("month",), ("agent",), ("day", "agent")])
+def test_a_cost_of_nothing_that_is_known_is_known(
+    ledger: MongoUsageLedger, sums: MongoUsageSums, keys: tuple[str, ...]
+) -> None:
+    UsageRecorder(ledger).record([snapshot(1, 30, cost=None), snapshot(30, 60, cost=Decimal(0))])
+
+    def costs() -> list[Any]:
+        return sorted(((one.group, one.usage.cost, one.unknown) for one in sums.groups(LedgerQuery(keys))), key=str)
+
+    from_rows = costs()
+    assert sum(unknown for _, _, unknown in from_rows) == (1 if "day" in keys else 0)
+    list(sums.roll_up())
+    assert costs() == from_rows
+
+
 def test_daily_sums_that_were_dropped_are_made_again_whole(
     ledger: MongoUsageLedger, sums: MongoUsageSums, database: Database[dict[str, Any]]
 ) -> None:

@@ -215,18 +215,33 @@ def said(name: str, recipient: str | None, content: Any = "hi") -> Message:
     return Message("s", "assistant", content, name=name, metadata={} if recipient is None else {"recipient": recipient})
 
 
-def test_for_ag2_turns_of_nested_chats_are_left_out_and_counted() -> None:
+GROUP = [said("user", "boss"), said("Writer", "boss"), said("Critic", "boss")]
+NESTED = [said("Writer", "Expert"), said("Expert", "Writer")]
+INNER_GROUP = [said("Writer", "inner boss"), said("InnerA", "inner boss"), said("InnerB", "inner boss")]
+LATER = [said("user", "new boss"), said("Writer", "new boss")]
+
+
+@pytest.mark.parametrize(
+    ("messages", "left_out"),
+    [
+        ([said("old", None), *GROUP[:2], *NESTED, *GROUP[2:]], 2),
+        ([*GROUP, *NESTED, *LATER], 2),
+        ([*GROUP, *INNER_GROUP, said("Writer", "boss")], 3),
+        ([*GROUP, *INNER_GROUP], 3),
+        ([*GROUP, said("Writer", "Expert")], 1),
+        ([*GROUP, said("Writer", "Expert"), said("Expert", "Deep")], 2),
+        ([*GROUP, said("boss", "boss"), said("Writer", "boss"), *NESTED], 2),
+        ([*GROUP, said("new boss", "new boss"), *LATER, said("new boss", "new boss")], 0),
+        ([*GROUP, *LATER], 0),
+        ([said("user", "Writer"), *NESTED, said("Writer", "user")], 0),
+        ([said("user", "Writer"), said("Writer", "user"), said("user", "Other")], 0),
+        ([said("user", "Writer"), said("Writer", "Inner")], 0),
+    ],
+)
+def test_for_ag2_turns_of_nested_chats_are_left_out_and_counted(messages: list[Message], left_out: int) -> None:
     repairs = Repairs()
-    group = [said("old", None), said("user", "boss"), said("Writer", "boss"), said("user", "new boss")]
-    nested = [said("Writer", "Expert"), said("Expert", "Writer")]
-    found = rows("ag2", *group[:2], *nested, *group[2:], repairs=repairs)
-    assert [row["name"] for row in found] == ["old", "user", "Writer", "user"]
-    assert repairs[Repair.NESTED] == 2
-
-
-def test_for_ag2_nothing_is_left_out_of_chats_of_two() -> None:
-    chat = [said("user", "Writer"), said("Writer", "Expert"), said("Expert", "Writer"), said("Writer", "user")]
-    assert len(rows("ag2", *chat)) == 4
+    assert len(rows("ag2", *messages, repairs=repairs)) == len(messages) - left_out
+    assert repairs[Repair.NESTED] == left_out
 
 
 def test_for_ag2_parts_have_only_what_its_events_take() -> None:
