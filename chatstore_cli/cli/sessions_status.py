@@ -49,7 +49,8 @@ def fail(context: typer.Context, session_id: SessionArgument, reason: ReasonOpti
 def pause(context: typer.Context, session_id: SessionArgument, reason: ReasonOption = None) -> None:
     """Mark a running session of an agent workflow as paused; it stays running beside that.
 
-    The end of a run does not complete a paused session, and no new run starts. One that has ended is not paused.
+    The end of a run does not complete a paused session, and `start_run` refuses it; whoever resumes it is told that it is
+    paused. One that has ended is not paused.
     """
     from chatstore_cli.core.chat_lifecycle import Step
 
@@ -65,7 +66,7 @@ def unpause(context: typer.Context, session_id: SessionArgument) -> None:
 
 
 def _take(context: typer.Context, step: Step, session_id: str, reason: str | None = None) -> None:
-    from chatstore_cli.core.chat_lifecycle import lifecycle
+    from chatstore_cli.core.chat_lifecycle import Step, lifecycle
     from chatstore_cli.wiring.workflow import chat_writer
 
     invocation = Invocation(context)
@@ -73,4 +74,6 @@ def _take(context: typer.Context, step: Step, session_id: str, reason: str | Non
     taken = lifecycle(chat_writer(invocation.stores)).take(step, session_id, reason=reason)
     invocation.emit(Listing(TRANSITION_COLUMNS, [transition_row(taken)]))
     if not taken.changed:
-        invocation.say(f"Nothing was changed: session {taken.chat_id!r} is {taken.in_words} already.")
+        stands = f"is {taken.in_words}, and not paused" if step is Step.UNPAUSE else f"is {taken.in_words} already"
+        kept = " Its reason stays as it was." if reason is not None else ""
+        invocation.say(f"Nothing was changed: session {taken.chat_id!r} {stands}.{kept}")

@@ -110,7 +110,8 @@ def usage(
         )
     )
     if report.left_out:
-        invocation.say(f"{report.left_out:,} more groups are in the totals only (--top {top}).")
+        more = "1 more group is" if report.left_out == 1 else f"{report.left_out:,} more groups are"
+        invocation.say(f"{more} in the totals only (--top {top}).")
     for note in report.notes:
         invocation.say(note)
 

@@ -32,7 +32,8 @@ class Removal:
             for part in self.parts
             if part.documents
         )
-        return f"Session {self.session_id!r} ({self.layout}): {documents} would be deleted, for good."
+        kept = "" if self.kept_in is None else " Its usage is kept in the ledger."
+        return f"Session {self.session_id!r} ({self.layout}): {documents} would be deleted, for good.{kept}"
 
     def carry_out(self, clock: Clock = utc_now) -> list[StoredPart]:
         """Delete it, and give what was deleted. What only its counters say of its usage is kept where that is wanted."""

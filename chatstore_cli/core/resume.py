@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
@@ -12,14 +13,21 @@ from chatstore_cli.domain.ports import SessionReader
 from chatstore_cli.domain.queries import MessageSelection
 from chatstore_cli.domain.repairs import Repairs
 from chatstore_cli.domain.session import Session
-from chatstore_cli.transcripts.registry import TRANSCRIPTS, Transcript
+from chatstore_cli.transcripts import ag2
+from chatstore_cli.transcripts.registry import AG2, TRANSCRIPTS, Transcript
 
 
 class History:
     """A session's messages on their way into a transcript. What is counted is known once `pieces` has come to its end."""
 
     def __init__(
-        self, reader: SessionReader, session: Session, selection: MessageSelection, transcript: Transcript
+        self,
+        reader: SessionReader,
+        session: Session,
+        selection: MessageSelection,
+        transcript: Transcript,
+        *,
+        of_the_group: bool = False,
     ) -> None:
         self.session = session
         self.messages = 0
@@ -28,6 +36,7 @@ class History:
         self._reader = reader
         self._selection = selection
         self._transcript = transcript
+        self._of_the_group = of_the_group
 
     def pieces(self) -> Iterator[bytes]:
         """The transcript, a piece at a time, as the messages are read."""
@@ -40,11 +49,27 @@ class History:
 
     def _selected(self) -> Iterator[Message]:
         selection = self._selection
+        if self._of_the_group and (selection.last is not None or selection.after_sequence is not None):
+            return self._cut_from_the_group(selection)
         if selection.include_general:
             return self._counted(self._read(selection))
         if selection.last is None or selection.last >= self.session.message_count:
             return self._without_general(self._read(replace(selection, last=None, include_general=True)))
         return self._newest_without_general(selection.last)
+
+    def _cut_from_the_group(self, selection: MessageSelection) -> Iterator[Message]:
+        """A part of the history in which only the group chat's turns count: what those are, the whole of it tells."""
+        managers = ag2.managers_in(self._read(MessageSelection()))
+        messages = self._read(replace(selection, last=None, include_general=True))
+        if not selection.include_general:
+            messages = self._without_general(messages)
+        turns: Iterable[Message] = ag2.turns_of_the_group(messages, managers, self.repairs)
+        if selection.last is not None:
+            turns = deque(turns, maxlen=selection.last)
+        self.messages = 0
+        for message in turns:
+            yield message
+            self.messages += 1
 
     def _read(self, selection: MessageSelection) -> Iterator[Message]:
         return self._reader.messages(self.session.session_id, selection)
@@ -95,4 +120,4 @@ def open_history(
     if transcript not in TRANSCRIPTS:
         raise BadValue(name="--as", value=transcript, expected=" or ".join(TRANSCRIPTS))
     reader, session = find_session(readers(), session_id)
-    return History(reader, session, selection, TRANSCRIPTS[transcript])
+    return History(reader, session, selection, TRANSCRIPTS[transcript], of_the_group=transcript == AG2)

@@ -19,11 +19,10 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from chatstore_cli.domain.content import writable
-from chatstore_cli.domain.usage_ledger import MOST_TOKENS, Raised, UsageLedger, UsageSnapshot
+from chatstore_cli.domain.usage_ledger import MOST_TOKENS, UsageLedger, UsageSnapshot
 
 _MOST_TOLD = 1_000
 _MOST_OPEN = 10_000
-_TIMES = 50
 _LONGEST_NAME = 300
 
 
@@ -69,19 +68,13 @@ class UsageRecorder:
             first = min(row.at for row in rows.values())
             opened = [] if self._is_open(chat_id) else [enter_opening(self._ledger, chat_id, not_after=first)]
             stored += len(self._ledger.insert(rows))
-            raised = self._ledger.raise_counters(chat_id, self._ledger.sums(chat_id))
-            for _ in range(_TIMES):
-                if raised is not Raised.NOT_OPENED:
-                    break
-                opened = [enter_opening(self._ledger, chat_id, not_after=first)]
-                raised = self._ledger.raise_counters(chat_id, self._ledger.sums(chat_id))
-            if raised is Raised.DONE:
+            if self._ledger.raise_counters(chat_id, self._ledger.sums(chat_id)):
+                if opened:  # with what an application has added to the counters meanwhile
+                    enter_opening(self._ledger, chat_id, not_after=first)
                 self._ledger.mark_applied([*opened, *rows])
                 self._remember(chat_id)
-            elif raised is Raised.NO_SESSION:
-                without_session.append(chat_id)
             else:
-                self.tell(f"The counters of chat {chat_id!r} keep being raised by others: chatstore usage reconcile.")
+                without_session.append(chat_id)
         already = sum(map(len, by_chat.values())) - stored
         return RecordedUsage(stored, already, refused, tuple(without_session))
 

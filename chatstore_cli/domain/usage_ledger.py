@@ -94,14 +94,6 @@ class CountingReason(StrEnum):
     NOT_ABOVE = "skipped: not above what was reported before (reports are cumulative)"
 
 
-class Raised(StrEnum):
-    """What came of raising a session's counters."""
-
-    DONE = "done"
-    NO_SESSION = "there is no such session"
-    NOT_OPENED = "an application has raised them since they were carried over"
-
-
 class UsageLedger(Protocol):
     """Where snapshots are kept, and the counters of the sessions that they belong to."""
 
@@ -114,9 +106,9 @@ class UsageLedger(Protocol):
         ...
 
     def opening(self, chat_id: str) -> UsageSnapshot | None:
-        """What a session's counters say that no report was counted in yet, as a row of OPENING_RUN.
+        """What a session's counters said before any report was counted in them, as a row of OPENING_RUN.
 
-        None where they say nothing, where reports are in them already, and without a session.
+        None where that is nothing, or no more than was carried over already, and without a session.
         """
         ...
 
@@ -124,10 +116,11 @@ class UsageLedger(Protocol):
         """Store that row; where it is there, its numbers become the higher ones of both."""
         ...
 
-    def raise_counters(self, chat_id: str, sums: Counters) -> Raised:
-        """Make the session's counters at least `sums`, unless they say something by now that was not carried over.
+    def raise_counters(self, chat_id: str, sums: Counters) -> bool:
+        """Make the session's counters at least `sums`; False without a session.
 
-        Done again, late or by several at once it changes nothing: a smaller sum never lowers them.
+        Where they say more, before the first report, than was carried over, they keep it, and `opening` tells it
+        afterwards. Done again, late or by several at once it changes nothing: a smaller sum never lowers them.
         """
         ...
 

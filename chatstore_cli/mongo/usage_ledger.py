@@ -13,35 +13,31 @@ from bson.decimal128 import create_decimal128_context
 
 from chatstore_cli.domain.errors import Conflict
 from chatstore_cli.domain.indexes import IndexSpec
-from chatstore_cli.domain.times import as_utc
-from chatstore_cli.domain.usage_ledger import MOST_TOKENS, OPENING_RUN, Counters, LedgerRow, Raised, UsageSnapshot
-from chatstore_cli.mongo.bson_values import decimal_value, whole_number
+from chatstore_cli.domain.usage_ledger import MOST_TOKENS, OPENING_RUN, Counters, LedgerRow, UsageSnapshot
+from chatstore_cli.mongo.bson_values import whole_number
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
+from chatstore_cli.mongo.usage_rows import (
+    COUNTABLE,
+    COUNTS,
+    FIRST_MOMENT,
+    LAST_MOMENT,
+    counters_of,
+    document_of,
+    row_of,
+    sound_count,
+)
 from chatstore_cli.mongo.workflow_documents import FACT_FIELDS, to_session
 from chatstore_cli.mongo.workflow_lookup import is_storable, locate
 
 IN_LEDGER = "in_ledger"
-"""Beside `real_time_tracking.tokens`: true where these are what the ledger says, and no longer the session's own."""
-
-COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
-_NO_ARRAY = {"$not": {"$type": "array"}}  # one that has a number in it would match like that number
-FIRST_MOMENT, LAST_MOMENT = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, tzinfo=UTC)
-COUNTABLE: Document = {
-    **{name: {"$gte": 0, "$lte": MOST_TOKENS, **_NO_ARRAY} for name in COUNTS},
-    "at": {"$type": "date", "$gte": FIRST_MOMENT, "$lte": LAST_MOMENT, **_NO_ARRAY},
-}
-"""Rows that can be counted: no number of tokens is negative, absurd, NaN, text or missing, and they have a time.
-
-A date may hold years that no calendar of ours has: such a time is none.
-"""
+"""Beside `real_time_tracking.tokens`, where these are what the ledger says: what they said before its first report."""
 
 _FLAT_FIELDS = tuple(f"usage_{name}_final" for name in (*COUNTS, "total_cost"))
 _USAGE_FIELDS = ("chat_id", "real_time_tracking", "token_usage", "usage_summary", *_FLAT_FIELDS)
 _TIMES = 100
-_MOST_SOUND = 2**53
 _EXACTLY = create_decimal128_context()
 _DUPLICATE = 11000
-_NO_TIME = datetime(1, 1, 1, tzinfo=UTC)
+_NOTHING = Counters()
 
 
 def usage_index_specs(collection: str, rollups: str) -> tuple[IndexSpec, ...]:
@@ -70,7 +66,7 @@ class MongoUsageLedger:
         stored = set(snapshots)
         with driver_errors(f"storing usage in {self._rows.name}"):
             try:
-                self._rows.insert_many([_document(key, one) for key, one in snapshots.items()], ordered=False)
+                self._rows.insert_many([document_of(key, one) for key, one in snapshots.items()], ordered=False)
             except driver.BulkWriteError as error:
                 refused = error.details.get("writeErrors", [])
                 if any(one.get("code") != _DUPLICATE for one in refused) or error.details.get("writeConcernErrors"):
@@ -126,17 +122,17 @@ class MongoUsageLedger:
             return
         with driver_errors(f"reading the usage of chat {chat_id!r} in {self._rows.name}"):
             for document in self._rows.find({"chat_id": chat_id}).sort([("at", 1), ("run", 1), ("_id", 1)]):
-                yield _row(chat_id, document)
+                yield row_of(chat_id, document)
 
     # --- counters ----------------------------------------------------------------------------------------------------
 
-    def raise_counters(self, chat_id: str, sums: Counters) -> Raised:
-        """Make the session's counters at least `sums`, unless they say something by now that was not carried over."""
+    def raise_counters(self, chat_id: str, sums: Counters) -> bool:
+        """Make the session's counters at least `sums`, and more where more than was carried over; False without a session."""
         return self._change(chat_id, sums, None)
 
     def set_counters(self, chat_id: str, seen: Counters, wanted: Counters) -> bool:
         """Replace counters that are still as they were seen; False where they are not."""
-        return self._change(chat_id, wanted, seen) is Raised.DONE
+        return self._change(chat_id, wanted, seen)
 
     def counters(self, chat_id: str) -> Counters | None:
         """The counters of a session; None where there is no such session."""
@@ -144,17 +140,13 @@ class MongoUsageLedger:
         return None if document is None else _now(document)
 
     def opening(self, chat_id: str) -> UsageSnapshot | None:
-        """What a session's own counters say, while nothing of the ledger is in them; None where that is nothing."""
+        """What the counters said before any report was counted in them, where that is more than was carried over."""
         document = self._head(chat_id, (*FACT_FIELDS, f"real_time_tracking.{IN_LEDGER}"))
-        if document is None or _is_in_ledger(document):
+        if document is None:
             return None
-        session, said = to_session(document), _said(document)
-        if not any(said[:3]) and not said.cost:
+        session, (said, carried) = to_session(document), self._before_reports(chat_id, document)
+        if (not any(said[:3]) and not said.cost) or _beyond(said, carried) == _NOTHING:
             return None
-        with driver_errors(f"reading the usage of chat {chat_id!r} in {self._rows.name}"):
-            # An application may have written the document anew, without the mark.
-            if self._has_counted(chat_id):
-                return None
         at = session.updated_at or session.created_at or datetime.now(UTC)
         return UsageSnapshot(
             event_id=None,
@@ -174,7 +166,7 @@ class MongoUsageLedger:
 
     def open(self, row_id: str, opening: UsageSnapshot) -> None:
         """Store that row; where it is there, its numbers become the higher ones of both."""
-        made = _document(row_id, opening)
+        made = document_of(row_id, opening)
         numbers = {name: made.pop(name) for name in (*COUNTS, "cost") if made[name] is not None}
         made.pop("cost", None)
         # Also where it is in daily sums already: these are made of it again.
@@ -182,24 +174,27 @@ class MongoUsageLedger:
         with driver_errors(f"storing usage in {self._rows.name}"):
             self._rows.update_one({"_id": row_id}, update, upsert=True)
 
-    def _change(self, chat_id: str, sums: Counters, seen: Counters | None) -> Raised:
+    def _change(self, chat_id: str, sums: Counters, seen: Counters | None) -> bool:
         """Compare and set, as often as others get in between: what is written depends on what was read."""
         for _ in range(_TIMES):
             document = self._head(chat_id)
             if document is None:
-                return Raised.NO_SESSION
+                return False
             if seen is not None and _now(document) != seen:
-                return Raised.NOT_OPENED
-            if not _is_in_ledger(document) and self._is_more_than_was_carried_over(chat_id, document):
-                return Raised.NOT_OPENED
+                return False
             tracked = document.get("real_time_tracking")
             tokens = tracked.get("tokens") if isinstance(tracked, dict) else None
-            raised = _raised(tokens, sums) if seen is None else _replaced(tokens, sums)
-            changes: Document = {"tokens": raised} if raised != tokens else {}
+            wanted, changes = sums, Document()
             if not _is_in_ledger(document):
-                changes[IN_LEDGER] = True
+                said, carried = self._before_reports(chat_id, document)
+                # An application may have raised them since: noted here, that is carried over afterwards.
+                wanted = sums.plus(_beyond(said, carried)) if seen is None else sums
+                changes[IN_LEDGER] = _stored(said)
+            raised = _raised(tokens, wanted) if seen is None else _replaced(tokens, wanted)
+            if raised != tokens:
+                changes["tokens"] = raised
             if not changes:
-                return Raised.DONE
+                return True
             guard = {"_id": {"$eq": document["_id"]}}
             if isinstance(tracked, dict):
                 there = {name: _as_read(tracked, name) for name in ("tokens", IN_LEDGER)}
@@ -210,25 +205,24 @@ class MongoUsageLedger:
                 update = {"real_time_tracking": changes}
             with driver_errors(f"counting the usage of session {chat_id!r} in {self._sessions.name}"):
                 if self._sessions.update_one(guard, {"$set": update}).matched_count:
-                    return Raised.DONE
+                    return True
         raise Conflict(
             what=f"The counters of session {chat_id!r} changed whenever they were about to be written.",
             hint="The ledger has the usage. `chatstore usage reconcile` brings the counters up to it.",
         )
 
-    def _is_more_than_was_carried_over(self, chat_id: str, document: Document) -> bool:
-        """Whether counters that no report is in say more than the row that carried them over: somebody has raised them."""
-        said = _said(document)
+    def _before_reports(self, chat_id: str, document: Document) -> tuple[Counters, Counters]:
+        """What the counters said before any report was counted in them, and what of it was carried over."""
         with driver_errors(f"reading the usage of chat {chat_id!r} in {self._rows.name}"):
-            if self._has_counted(chat_id):
-                return False
             row = self._rows.find_one({"chat_id": chat_id, "run": OPENING_RUN})
-        carried = Counters() if row is None else counters_of(row, "cost")
-        more = any(one > other for one, other in zip(said[:3], carried[:3], strict=True))
-        return more or (said.cost is not None and said.cost > (carried.cost or 0))
-
-    def _has_counted(self, chat_id: str) -> bool:
-        return self._rows.find_one({"chat_id": chat_id, "applied": {"$ne": False}}, {"_id": 1}) is not None
+            carried = Counters() if row is None else counters_of(row, "cost")
+            tracked = document.get("real_time_tracking")
+            noted = tracked.get(IN_LEDGER) if isinstance(tracked, dict) else None
+            if noted is not None:
+                return (counters_of(noted) if isinstance(noted, dict) else carried), carried
+            # An application may have written the document anew, without the note.
+            counted = self._rows.find_one({"chat_id": chat_id, "applied": {"$ne": False}}, {"_id": 1})
+        return (_said(document) if counted is None else carried), carried
 
     def _head(self, chat_id: str, fields: Sequence[str] = _USAGE_FIELDS) -> Document | None:
         wanted = dict.fromkeys(fields, 1)
@@ -240,28 +234,26 @@ def _said(document: Document) -> Counters:
     """The usage that a session's document tells, in whichever variant; what nobody can have counted is nothing."""
     usage = to_session(document).usage
     cost = usage.cost if usage.cost is not None and 0 <= usage.cost <= MOST_TOKENS else None
-    counts = [_sound(count) for count in (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens)]
+    counts = [sound_count(count) for count in (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens)]
     prompt, completion, total = (count if count <= MOST_TOKENS else 0 for count in counts)
     return Counters(prompt, completion, total, cost)
 
 
 def _is_in_ledger(document: Document) -> bool:
     tracked = document.get("real_time_tracking")
-    return isinstance(tracked, dict) and tracked.get(IN_LEDGER) is True
+    return isinstance(tracked, dict) and tracked.get(IN_LEDGER) is not None
 
 
-def counters_of(fields: Document, cost: str = "total_cost") -> Counters:
-    """Counters as stored; what is no number counts as nothing, a cost that is none as unknown."""
-    prompt, completion, total = (_sound(whole_number(fields.get(name))) for name in COUNTS)
-    known = decimal_value(fields.get(cost)) if not isinstance(fields.get(cost), str) else None
-    if known is not None and not 0 <= known <= 10**18:
-        known = None
-    return Counters(prompt, completion, total, known)
+def _beyond(said: Counters, carried: Counters) -> Counters:
+    """By how much the one goes beyond the other."""
+    more = [max(0, one - other) for one, other in zip(said[:3], carried[:3], strict=True)]
+    cost = None if said.cost is None else max(Decimal(), said.cost - (carried.cost or 0)) or None
+    return Counters(more[0], more[1], more[2], cost)
 
 
-def _sound(count: int | None) -> int:
-    """A count that somebody can have counted; the rest is nothing."""
-    return count if count is not None and 0 <= count <= _MOST_SOUND else 0
+def _stored(counters: Counters) -> Document:
+    counts = dict(zip(COUNTS, counters[:3], strict=True))
+    return counts if counters.cost is None else {**counts, "total_cost": float(counters.cost)}
 
 
 def _now(document: Document) -> Counters:
@@ -295,60 +287,3 @@ def _amount(tokens: Document, cost: Decimal) -> Any:
     """A double, as readers of this shape expect; a Decimal128 where there was one."""
     exact = isinstance(tokens.get("total_cost"), Decimal128)
     return Decimal128(_EXACTLY.plus(cost)) if exact else float(cost)
-
-
-# --- documents -------------------------------------------------------------------------------------------------------
-
-
-def _document(key: str, snapshot: UsageSnapshot) -> Document:
-    cached = {} if snapshot.cached_tokens is None else {"cached_tokens": snapshot.cached_tokens}
-    return {
-        "_id": key,
-        "event_id": snapshot.event_id,
-        "chat_id": snapshot.chat_id,
-        "run": snapshot.run,
-        "tenant_id": snapshot.tenant_id,
-        "user_id": snapshot.user_id,
-        "workflow": snapshot.workflow,
-        "agent": snapshot.agent,
-        "model": snapshot.model,
-        "prompt_tokens": snapshot.prompt_tokens,
-        "completion_tokens": snapshot.completion_tokens,
-        **cached,
-        "total_tokens": snapshot.total_tokens,
-        "cost": None if snapshot.cost is None else Decimal128(_EXACTLY.plus(snapshot.cost)),
-        "at": snapshot.at,
-        "applied": False,
-    }
-
-
-def _row(chat_id: str, document: Document) -> LedgerRow:
-    counts = [whole_number(document.get(name)) for name in COUNTS]
-    at = document.get("at")
-    problem = None
-    if any(count is None or not 0 <= count <= MOST_TOKENS for count in counts):
-        problem = "a number of tokens is missing, negative, absurd or no number"
-    elif not isinstance(at, datetime) or not FIRST_MOMENT <= as_utc(at) <= LAST_MOMENT:
-        problem = "it has no time"
-    counted = counters_of(document, "cost")
-    snapshot = UsageSnapshot(
-        event_id=_text(document.get("event_id")),
-        chat_id=chat_id,
-        run=whole_number(document.get("run")) or 0,
-        tenant_id=_text(document.get("tenant_id")),
-        user_id=_text(document.get("user_id")),
-        workflow=_text(document.get("workflow")),
-        agent=_text(document.get("agent")),
-        model=_text(document.get("model")),
-        prompt_tokens=counted.prompt_tokens,
-        completion_tokens=counted.completion_tokens,
-        total_tokens=counted.total_tokens,
-        at=as_utc(at) if isinstance(at, datetime) else _NO_TIME,
-        cached_tokens=whole_number(document.get("cached_tokens")),
-        cost=counted.cost,
-    )
-    return LedgerRow(str(document["_id"]), snapshot, document.get("applied") is True, problem)
-
-
-def _text(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else str(value)

@@ -11,7 +11,7 @@ from bson import Decimal128
 from chatstore_cli.domain.usage_ledger import MOST_TOKENS, TIME_KEYS, Counters, LedgerGroup, LedgerQuery
 from chatstore_cli.mongo.bson_values import decimal_value
 from chatstore_cli.mongo.connection import Document
-from chatstore_cli.mongo.usage_ledger import COUNTS, FIRST_MOMENT, LAST_MOMENT
+from chatstore_cli.mongo.usage_rows import COUNTS, FIRST_MOMENT, LAST_MOMENT
 
 FACTS = ("tenant_id", "user_id", "workflow")
 SHORT = dict(zip(COUNTS, "pkt", strict=True))

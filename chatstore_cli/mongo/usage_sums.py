@@ -27,7 +27,7 @@ from chatstore_cli.domain.usage_ledger import (
 )
 from chatstore_cli.mongo.bson_values import decimal_value
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
-from chatstore_cli.mongo.usage_ledger import COUNTABLE
+from chatstore_cli.mongo.usage_rows import COUNTABLE
 from chatstore_cli.mongo.usage_stages import (
     BEYOND,
     CHANGED,

@@ -8,7 +8,7 @@ itself. What was said in chats nested within a turn is no part of the group chat
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -101,12 +101,16 @@ def _of_the_group(messages: Iterable[Message], repairs: Repairs) -> Iterator[Mes
             yield message
             continue
         rest = [message, *source]
-        managers = managers_in(rest)
-        for one in rest:
-            if managers and _recipient(one) not in (None, *managers):
-                repairs.count(Repair.NESTED)
-            else:
-                yield one
+        yield from turns_of_the_group(rest, managers_in(rest), repairs)
+
+
+def turns_of_the_group(messages: Iterable[Message], managers: Sequence[str], repairs: Repairs) -> Iterator[Message]:
+    """Those said to its managers, or to nobody knows whom; all of them where it has no manager."""
+    for message in messages:
+        if managers and _recipient(message) not in (None, *managers):
+            repairs.count(Repair.NESTED)
+        else:
+            yield message
 
 
 def managers_in(messages: Iterable[Message]) -> list[str]:

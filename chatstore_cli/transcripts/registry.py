@@ -55,8 +55,10 @@ def _encoded(row: Row, repairs: Repairs) -> bytes:
         return json_text(row).encode()
 
 
+AG2 = "ag2"
+
 TRANSCRIPTS: dict[str, Transcript] = {
     "jsonl": _lines(jsonl.rows),
-    "ag2": _array(ag2.rows),
+    AG2: _array(ag2.rows),
     "openai": _array(openai.rows),
 }

@@ -88,7 +88,7 @@ def _check_samples(database: Database[dict[str, Any]], folder: Path) -> None:
     assert database.usage_events.count_documents({"applied": True}) == len(samples.usage)
     counters = {
         chat["chat_id"]: chat["real_time_tracking"]
-        for chat in database.chat_sessions.find({"real_time_tracking.in_ledger": True})
+        for chat in database.chat_sessions.find({"real_time_tracking.in_ledger": {"$exists": True}})
     }
     assert sum(one["tokens"]["total_tokens"] for one in counters.values()) == sum(
         max(row["total_tokens"] for row in database.usage_events.find({"chat_id": chat, "agent": agent}))

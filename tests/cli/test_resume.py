@@ -285,3 +285,26 @@ def test_output_json_is_one_object_and_a_table_is_refused(chatstore, database):
     refused = chatstore("resume", "c-1", "-o", "csv")
     assert (refused.code, refused.out) == (2, "")
     assert "--as" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("cut", "expected"), [((), 5), (("--last", "2"), 2), (("--last", "9"), 5), (("--after-sequence", "4"), 3)]
+)
+def test_for_ag2_a_cut_is_of_what_the_group_said(
+    chatstore: Any, database: Any, cut: tuple[str, ...], expected: int
+) -> None:
+    """The newest of all, and where a cut would begin, are turns of a nested chat."""
+    said = [("user", "boss"), ("Writer", "boss")] + [("Writer", "Expert"), ("Expert", "Writer")] * 3
+    said += [("Writer", "boss"), ("Critic", "boss"), ("user", "boss")]
+    said[4:6], said[-1:] = [], [("user", "boss"), ("user", "Expert"), ("Expert", "user")]
+    messages = [
+        {"sender": name, "role": "assistant", "content": f"{number}", "sequence": number, "metadata": {"recipient": to}}
+        for number, (name, to) in enumerate(said, 1)
+    ]
+    database.chat_sessions.insert_one({"chat_id": "nested", "status": 0, "messages": messages})
+    given = chatstore("resume", "nested", "--as", "ag2", *cut)
+    assert given.code == 0
+    whole = json.loads(chatstore("resume", "nested", "--as", "ag2").out)
+    assert {row["name"] for row in whole} == {"user", "Writer", "Critic"}
+    assert json.loads(given.out) == whole[len(whole) - expected :]
+    assert "nested within a turn, left out" in given.err

@@ -176,7 +176,7 @@ def test_counters_that_are_raised_all_the_time_lose_nothing_to_the_first_report(
 
     def add() -> None:
         nonlocal added
-        own = {"real_time_tracking.in_ledger": {"$ne": True}}
+        own = {"real_time_tracking.in_ledger": {"$exists": False}}
         while not stop.is_set():
             added += sessions.update_one(own, {"$inc": {"real_time_tracking.tokens.total_tokens": 1}}).matched_count
             stop.wait(0.003)  # an application does something else as well

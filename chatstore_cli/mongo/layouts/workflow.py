@@ -208,7 +208,7 @@ class WorkflowLayout:
             return
         match: Document = {"$and": [{}, *({"$or": branches} for branches in _branches(query))]}
         if query.without_ledger:
-            match[f"real_time_tracking.{IN_LEDGER}"] = {"$ne": True}
+            match[f"real_time_tracking.{IN_LEDGER}"] = {"$exists": False}
         facts = [{"$match": match}, {"$project": _FACTS}]
         with driver_errors(f"reading the sessions of {self._name}"):
             documents = self._sessions.find() if self._in_memory else self._sessions.aggregate(facts)

@@ -1,0 +1,100 @@
+"""Documents of the usage ledger: what counts, and a row as it is stored and read back."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from bson import Decimal128
+from bson.decimal128 import create_decimal128_context
+
+from chatstore_cli.domain.times import as_utc
+from chatstore_cli.domain.usage_ledger import MOST_TOKENS, Counters, LedgerRow, UsageSnapshot
+from chatstore_cli.mongo.bson_values import decimal_value, whole_number
+from chatstore_cli.mongo.connection import Document
+
+COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
+_NO_ARRAY = {"$not": {"$type": "array"}}  # one that has a number in it would match like that number
+FIRST_MOMENT, LAST_MOMENT = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, tzinfo=UTC)
+COUNTABLE: Document = {
+    **{name: {"$gte": 0, "$lte": MOST_TOKENS, **_NO_ARRAY} for name in COUNTS},
+    "at": {"$type": "date", "$gte": FIRST_MOMENT, "$lte": LAST_MOMENT, **_NO_ARRAY},
+}
+"""Rows that can be counted: no number of tokens is negative, absurd, NaN, text or missing, and they have a time.
+
+A date may hold years that no calendar of ours has: such a time is none.
+"""
+
+_MOST_SOUND = 2**53
+_EXACTLY = create_decimal128_context()
+_NO_TIME = datetime(1, 1, 1, tzinfo=UTC)
+
+
+def counters_of(fields: Document, cost: str = "total_cost") -> Counters:
+    """Counters as stored; what is no number counts as nothing, a cost that is none as unknown."""
+    prompt, completion, total = (sound_count(whole_number(fields.get(name))) for name in COUNTS)
+    known = decimal_value(fields.get(cost)) if not isinstance(fields.get(cost), str) else None
+    if known is not None and not 0 <= known <= 10**18:
+        known = None
+    return Counters(prompt, completion, total, known)
+
+
+def sound_count(count: int | None) -> int:
+    """A count that somebody can have counted; the rest is nothing."""
+    return count if count is not None and 0 <= count <= _MOST_SOUND else 0
+
+
+def document_of(key: str, snapshot: UsageSnapshot) -> Document:
+    """A row as it is stored, not counted yet."""
+    cached = {} if snapshot.cached_tokens is None else {"cached_tokens": snapshot.cached_tokens}
+    return {
+        "_id": key,
+        "event_id": snapshot.event_id,
+        "chat_id": snapshot.chat_id,
+        "run": snapshot.run,
+        "tenant_id": snapshot.tenant_id,
+        "user_id": snapshot.user_id,
+        "workflow": snapshot.workflow,
+        "agent": snapshot.agent,
+        "model": snapshot.model,
+        "prompt_tokens": snapshot.prompt_tokens,
+        "completion_tokens": snapshot.completion_tokens,
+        **cached,
+        "total_tokens": snapshot.total_tokens,
+        "cost": None if snapshot.cost is None else Decimal128(_EXACTLY.plus(snapshot.cost)),
+        "at": snapshot.at,
+        "applied": False,
+    }
+
+
+def row_of(chat_id: str, document: Document) -> LedgerRow:
+    """A stored row, whatever it holds."""
+    counts = [whole_number(document.get(name)) for name in COUNTS]
+    at = document.get("at")
+    problem = None
+    if any(count is None or not 0 <= count <= MOST_TOKENS for count in counts):
+        problem = "a number of tokens is missing, negative, absurd or no number"
+    elif not isinstance(at, datetime) or not FIRST_MOMENT <= as_utc(at) <= LAST_MOMENT:
+        problem = "it has no time"
+    counted = counters_of(document, "cost")
+    snapshot = UsageSnapshot(
+        event_id=_text(document.get("event_id")),
+        chat_id=chat_id,
+        run=whole_number(document.get("run")) or 0,
+        tenant_id=_text(document.get("tenant_id")),
+        user_id=_text(document.get("user_id")),
+        workflow=_text(document.get("workflow")),
+        agent=_text(document.get("agent")),
+        model=_text(document.get("model")),
+        prompt_tokens=counted.prompt_tokens,
+        completion_tokens=counted.completion_tokens,
+        total_tokens=counted.total_tokens,
+        at=as_utc(at) if isinstance(at, datetime) else _NO_TIME,
+        cached_tokens=whole_number(document.get("cached_tokens")),
+        cost=counted.cost,
+    )
+    return LedgerRow(str(document["_id"]), snapshot, document.get("applied") is True, problem)
+
+
+def _text(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else str(value)
