@@ -1,8 +1,8 @@
 """`ag2`: the messages that AG2's `GroupChatManager.resume` takes (FACTS C; autogen/agentchat/groupchat.py of ag2 0.14).
 
 Every message has `role`, `name` and `content`: one without a name would be taken as the manager's, one without the
-others raises. Only the user whom AG2 adds itself (`_User`) goes without, as in AG2's own results: no chat has an agent of
-that name when it is resumed. Results of tool calls stand in `tool_responses`, several in one message, as AG2 stores them
+others raises. Only the user whom AG2 adds itself (`_User`), as in AG2's own results, and the manager go without: no chat
+has agents of these names when it is resumed. Results of tool calls stand in `tool_responses`, several in one message, as AG2 stores them
 itself. What was said in chats nested within a turn is no part of the group chat, and is left out.
 """
 
@@ -105,10 +105,15 @@ def _of_the_group(messages: Iterable[Message], repairs: Repairs) -> Iterator[Mes
 
 
 def turns_of_the_group(messages: Iterable[Message], managers: Sequence[str], repairs: Repairs) -> Iterator[Message]:
-    """Those said to its managers, or to nobody knows whom; all of them where it has no manager."""
+    """Those said to its managers, or to nobody knows whom; all of them where it has no manager.
+
+    What was said in a manager's name has none here: AG2 takes it as its manager's, whatever that is called by now.
+    """
     for message in messages:
         if managers and _recipient(message) not in (None, *managers):
             repairs.count(Repair.NESTED)
+        elif message.name in managers:
+            yield message._replace(name=AG2_USER)
         else:
             yield message
 

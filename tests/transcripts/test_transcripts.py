@@ -250,3 +250,9 @@ def test_for_ag2_parts_have_only_what_its_events_take() -> None:
     [row] = rows("ag2", said("Writer", None, parts), repairs=repairs)
     assert row["content"] == [{"type": "text", "text": "hi", "extra": {"a": 1}}]
     assert repairs[Repair.PARTS_TRIMMED] == 1
+
+
+def test_for_ag2_what_a_manager_said_has_no_name() -> None:
+    """AG2 says in its manager's name what nobody has said; the next one may have another name."""
+    found = rows("ag2", *GROUP, said("boss", "boss"), said("Writer", "boss"))
+    assert [row.get("name") for row in found] == ["user", "Writer", "Critic", None, "Writer"]
