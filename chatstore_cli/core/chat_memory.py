@@ -14,7 +14,8 @@ Thing = TypeVar("Thing")
 class Remembered(Generic[Thing]):
     """Something of each of the chats that were noted last. May be used from several threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_chats: int = _MOST_CHATS) -> None:
+        self._most_chats = most_chats
         self._things: OrderedDict[str, Thing] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -23,7 +24,7 @@ class Remembered(Generic[Thing]):
         with self._lock:
             self._things[chat_id] = thing
             self._things.move_to_end(chat_id)
-            while len(self._things) > _MOST_CHATS:
+            while len(self._things) > self._most_chats:
                 self._things.popitem(last=False)
 
     def of(self, chat_id: str) -> Thing | None:

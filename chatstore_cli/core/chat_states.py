@@ -5,15 +5,14 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import TypeVar
 
+from chatstore_cli.core.chat_memory import Remembered
 from chatstore_cli.domain.chat_writing import ChatState, ChatWriter, NewChat
 from chatstore_cli.domain.errors import BadValue, Conflict, NotFound
 from chatstore_cli.domain.times import Clock
 
-_REMEMBERED = 1_000
 _LOCKS = 64
 _ATTEMPTS = 10
 _TIMES = 200
@@ -53,7 +52,7 @@ class KnownChats:
     def __init__(self, writer: ChatWriter, clock: Clock) -> None:
         self._writer = writer
         self._clock = clock
-        self._known: OrderedDict[str, ChatState] = OrderedDict()
+        self._known: Remembered[ChatState] = Remembered()
         self._guard = threading.Lock()
         self._locks = [threading.Lock() for _ in range(_LOCKS)]
         self._claimed: set[NewChat] = set()
@@ -64,24 +63,18 @@ class KnownChats:
 
     def remember(self, chat_id: str, state: ChatState) -> None:
         """Take this for what is stored from now on."""
-        with self._guard:
-            self._known[chat_id] = state
-            self._known.move_to_end(chat_id)
-            while len(self._known) > _REMEMBERED:
-                self._known.popitem(last=False)
+        self._known.note(chat_id, state)
 
     def forget(self, chat_id: str) -> None:
         """Look at the chat anew."""
-        with self._guard:
-            self._known.pop(chat_id, None)
+        self._known.forget(chat_id)
 
     def opened(self, chat: NewChat, *, fresh: bool = False) -> ChatState:
         """What is stored of the chat, as far as is known, or `fresh` from the database; created where there is none.
 
         Raises Conflict where the chat is another tenant's, or was deleted on purpose.
         """
-        with self._guard:
-            known = None if fresh else self._known.get(chat.chat_id)
+        known = None if fresh else self._known.of(chat.chat_id)
         if known is None or known.tenant_id != chat.tenant_id:
             known = self._created(chat)
             self.remember(chat.chat_id, known)

@@ -10,14 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from chatstore_cli.core.chat_memory import Remembered
 from chatstore_cli.domain.content import writable
 from chatstore_cli.domain.usage_ledger import MOST_TOKENS, UsageLedger, UsageSnapshot
 
@@ -46,8 +45,7 @@ class UsageRecorder:
         self._ledger = ledger
         self._warn = warn
         self._told: set[str] = set()
-        self._open: OrderedDict[str, None] = OrderedDict()
-        self._lock = threading.Lock()
+        self._open: Remembered[bool] = Remembered(_MOST_OPEN)
 
     def record(self, reports: Sequence[UsageSnapshot]) -> RecordedUsage:
         """Store snapshots and raise their sessions' counters. Doing so again changes nothing."""
@@ -66,28 +64,17 @@ class UsageRecorder:
         without_session = []
         for chat_id, rows in by_chat.items():
             first = min(row.at for row in rows.values())
-            opened = [] if self._is_open(chat_id) else [enter_opening(self._ledger, chat_id, not_after=first)]
+            opened = [] if self._open.of(chat_id) else [enter_opening(self._ledger, chat_id, not_after=first)]
             stored += len(self._ledger.insert(rows))
             if self._ledger.raise_counters(chat_id, self._ledger.sums(chat_id)):
                 if opened:  # with what an application has added to the counters meanwhile
                     enter_opening(self._ledger, chat_id, not_after=first)
                 self._ledger.mark_applied([*opened, *rows])
-                self._remember(chat_id)
+                self._open.note(chat_id, True)
             else:
                 without_session.append(chat_id)
         already = sum(map(len, by_chat.values())) - stored
         return RecordedUsage(stored, already, refused, tuple(without_session))
-
-    def _is_open(self, chat_id: str) -> bool:
-        with self._lock:
-            return chat_id in self._open
-
-    def _remember(self, chat_id: str) -> None:
-        with self._lock:
-            self._open[chat_id] = None
-            self._open.move_to_end(chat_id)
-            while len(self._open) > _MOST_OPEN:
-                self._open.popitem(last=False)
 
     def discard(self, reports: Sequence[UsageSnapshot]) -> None:
         """Take snapshots of a chat that is deleted away again."""
