@@ -10,12 +10,14 @@ import pytest
 
 from chatstore_cli.config import Settings
 from chatstore_cli.core.ag2_persistence import AG2PersistenceManager
+from chatstore_cli.core.segments import SegmentKeeper
 from chatstore_cli.domain.chat_events import AgentTurn
-from chatstore_cli.domain.chat_writing import SavedAs
-from chatstore_cli.domain.errors import BadValue, Conflict
+from chatstore_cli.domain.chat_writing import NoRoom, SavedAs
+from chatstore_cli.domain.errors import BadValue, Conflict, Unreachable
 from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.layouts.workflow import WorkflowLayout
 from chatstore_cli.mongo.usage_ledger import MongoUsageLedger
+from chatstore_cli.mongo.workflow_writer import MongoChatWriter
 from tests.agents import real_autogen, speaker
 from tests.events import event, new_manager, text
 
@@ -323,3 +325,29 @@ def test_usage_that_is_stored_while_its_chat_is_deleted_goes_with_it(
         saved(manager, usage(7))
     assert [row["total_tokens"] for row in database.usage_events.find()] == ([5] if keep_usage else [])
     assert database.chat_sessions.count_documents({}) == 0
+
+
+def test_the_end_of_a_nested_chat_is_known_to_every_process_and_in_every_run(connection: Connection) -> None:
+    first, other = new_manager(connection), new_manager(connection)
+    saved(first, text("hello"))
+    assert first.start_run("c") == 2
+    saved(first, text("again"))
+    nested = event("termination", termination_reason="done", sender="Writer", recipient="Expert")
+    assert [saved(each, nested) for each in (first, other)] == [SavedAs.IGNORED, SavedAs.IGNORED]
+    own = event("termination", termination_reason="done", sender="chat_manager", recipient="user")
+    assert saved(other, own) is SavedAs.STATUS
+
+
+def test_what_keeps_room_from_being_made_is_to_be_tried_again(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager = new_manager(connection)
+    saved(manager, text("hello"))
+
+    def in_the_way(*_: Any) -> None:
+        raise Conflict(what="A move has begun and not ended.", hint="")
+
+    monkeypatch.setattr(SegmentKeeper, "make_room", in_the_way)
+    monkeypatch.setattr(MongoChatWriter, "append", lambda *_, **__: NoRoom(10))
+    with pytest.raises(Unreachable, match="A move has begun"):
+        saved(manager, text("more"))

@@ -7,6 +7,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from bson import ObjectId
 from pymongo import MongoClient
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
@@ -18,6 +19,7 @@ from chatstore_cli.domain.queries import MessageSelection
 from chatstore_cli.mongo.connection import Connection, connect
 from chatstore_cli.mongo.event_filter import EventFilter
 from chatstore_cli.mongo.layouts.workflow import WorkflowLayout
+from chatstore_cli.mongo.moved_events import MovedEvents
 from chatstore_cli.mongo.workflow_segments import MongoSegmentStore
 from tests.events import new_manager, text
 
@@ -222,3 +224,15 @@ def test_a_segment_that_a_message_fills_carries_none(connection: Connection, dat
     for given in events[:2]:
         assert manager.save_event(given, chat_id="c", enterprise_id="acme").saved_as is SavedAs.DUPLICATE
     assert manager.save_event(events[2], chat_id="c", enterprise_id="acme").saved_as is SavedAs.MESSAGE
+
+
+def test_a_filter_is_that_of_one_move(connection: Connection, database: Any) -> None:
+    """After a document was put back, as many messages in as many segments may be others."""
+    _, events = grown(connection)
+    head = database.chat_sessions.find_one({})
+    known = MovedEvents(database.chat_session_segments)
+    state = ("c", head["last_segment"], head["moved_messages"])
+    carried = known.of(*state, head["last_move"])
+    assert carried is not None and carried.may_hold(events[0]["content"]["uuid"])
+    assert known.of(*state, ObjectId()) is None
+    assert known.of(*state, None) is None
