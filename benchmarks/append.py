@@ -52,8 +52,8 @@ def main() -> None:
 
 def measure(uri: str, messages: int, rounds: int) -> None:
     """Every figure of one run."""
-    from chatstore_cli.config import LayoutSettings, MongoSettings, Settings, WorkflowCollections
-    from chatstore_cli.core.ag2_persistence import AG2PersistenceManager
+    from chatstore_cli.config.settings import LayoutSettings, MongoSettings, Settings, WorkflowCollections
+    from chatstore_cli.core.workflow.ag2_manager import AG2PersistenceManager
     from chatstore_cli.wiring.segments import segment_store
     from chatstore_cli.wiring.stores import Stores
     from chatstore_cli.wiring.workflow import event_ports

@@ -126,8 +126,8 @@ def process(command: Sequence[str]) -> Callable[[], None]:
 
 def fill(database: Any, sessions: int) -> None:
     """Small, realistic sessions; those of a user, and the newest ones, are alike in both databases."""
-    from chatstore_cli.mongo.layouts.messages import index_specs as message_indexes
-    from chatstore_cli.mongo.layouts.workflow import index_specs
+    from chatstore_cli.mongo.messages.layout import index_specs as message_indexes
+    from chatstore_cli.mongo.workflow.layout import index_specs
 
     if database["chat_sessions"].estimated_document_count() == sessions:
         return
@@ -176,8 +176,8 @@ def session(index: int, choose: random.Random) -> dict[str, Any]:
 
 def measure_filters(uri: str, sizes: tuple[int, int], rounds: int) -> None:
     """The first page of the use case itself, for each filter, in the large database against the small one."""
-    from chatstore_cli.config import MongoSettings, Settings
-    from chatstore_cli.core.sessions import list_sessions
+    from chatstore_cli.config.settings import MongoSettings, Settings
+    from chatstore_cli.core.sessions.listing import list_sessions
     from chatstore_cli.domain.queries import SessionQuery
     from chatstore_cli.domain.session import SessionStatus
     from chatstore_cli.wiring.stores import Stores

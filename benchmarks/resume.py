@@ -139,8 +139,8 @@ def resume(uri: str, shape: str) -> None:
     """What the command does once its connection stands."""
     import gc
 
-    from chatstore_cli.config import MongoSettings, Settings
-    from chatstore_cli.core.resume import open_history
+    from chatstore_cli.config.settings import MongoSettings, Settings
+    from chatstore_cli.core.sessions.resume import open_history
     from chatstore_cli.domain.queries import MessageSelection
     from chatstore_cli.wiring.stores import Stores
 

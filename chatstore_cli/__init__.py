@@ -10,10 +10,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from chatstore_cli.domain.chat_writing import ResumedChat as ResumedChat
-    from chatstore_cli.domain.chat_writing import SavedAs as SavedAs
-    from chatstore_cli.domain.chat_writing import SavedEvent as SavedEvent
-    from chatstore_cli.domain.chat_writing import Transition as Transition
     from chatstore_cli.domain.errors import BadValue as BadValue
     from chatstore_cli.domain.errors import ChatstoreError as ChatstoreError
     from chatstore_cli.domain.errors import Locked as Locked
@@ -21,6 +17,10 @@ if TYPE_CHECKING:
     from chatstore_cli.domain.errors import NotRecorded as NotRecorded
     from chatstore_cli.domain.errors import Unreachable as Unreachable
     from chatstore_cli.domain.message import Message as Message
+    from chatstore_cli.domain.workflow.chats import ResumedChat as ResumedChat
+    from chatstore_cli.domain.workflow.chats import SavedAs as SavedAs
+    from chatstore_cli.domain.workflow.chats import SavedEvent as SavedEvent
+    from chatstore_cli.domain.workflow.chats import Transition as Transition
     from chatstore_cli.library import AG2PersistenceManager as AG2PersistenceManager
     from chatstore_cli.library import ChatHistory as ChatHistory
     from chatstore_cli.library import ChatPersistenceWorker as ChatPersistenceWorker
@@ -46,11 +46,11 @@ _PUBLIC = {
     "MongoChatStorage": "library",
     "NotAllowed": "domain.errors",
     "NotRecorded": "domain.errors",
-    "ResumedChat": "domain.chat_writing",
-    "SavedAs": "domain.chat_writing",
-    "SavedEvent": "domain.chat_writing",
+    "ResumedChat": "domain.workflow.chats",
+    "SavedAs": "domain.workflow.chats",
+    "SavedEvent": "domain.workflow.chats",
     "StorageHealth": "library",
-    "Transition": "domain.chat_writing",
+    "Transition": "domain.workflow.chats",
     "Unreachable": "domain.errors",
     "WorkerStats": "library",
     "chat_history": "library",

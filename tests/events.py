@@ -6,15 +6,15 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from chatstore_cli.config import Settings
-from chatstore_cli.core.ag2_persistence import AG2PersistenceManager, EventPorts
-from chatstore_cli.core.segments import SegmentKeeper
-from chatstore_cli.core.usage_ledger import UsageRecorder
+from chatstore_cli.config.settings import Settings
+from chatstore_cli.core.usage.recorder import UsageRecorder
+from chatstore_cli.core.workflow.ag2_manager import AG2PersistenceManager, EventPorts
+from chatstore_cli.core.workflow.segment_keeper import SegmentKeeper
 from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.layouts.registry import LAYOUTS
-from chatstore_cli.mongo.usage_ledger import MongoUsageLedger
-from chatstore_cli.mongo.workflow_segments import MongoSegmentStore
-from chatstore_cli.mongo.workflow_writer import MongoChatWriter
+from chatstore_cli.mongo.usage.ledger import MongoUsageLedger
+from chatstore_cli.mongo.workflow.segment_mover import MongoSegmentStore
+from chatstore_cli.mongo.workflow.writer import MongoChatWriter
 
 
 def new_manager(

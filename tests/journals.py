@@ -11,16 +11,16 @@ from typing import Any
 
 from pymongo.database import Database
 
-from chatstore_cli.config import Settings
-from chatstore_cli.core.flush import Flush, FlushOptions
-from chatstore_cli.core.flush_storing import Patience, StoringRules
+from chatstore_cli.config.settings import Settings
+from chatstore_cli.core.flush.quarantine import retry
+from chatstore_cli.core.flush.run import Flush, FlushOptions
+from chatstore_cli.core.flush.storing import Patience, StoringRules
 from chatstore_cli.core.indexes import wanted_specs
-from chatstore_cli.core.quarantine import retry
 from chatstore_cli.domain.journal import FlushResult, Progress
 from chatstore_cli.domain.quarantine import RetryResult
 from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.layouts.registry import LAYOUTS
-from chatstore_cli.mongo.message_store import MongoMessageStore
+from chatstore_cli.mongo.messages.store import MongoMessageStore
 from chatstore_cli.wiring.journals import Journals
 
 Key = tuple[str, str, str, str]
@@ -84,7 +84,7 @@ def settings_for(folder: Path, **changes: Any) -> Settings:
     """Settings whose state folder lies in `folder`."""
     from dataclasses import replace
 
-    from chatstore_cli.config import StateSettings
+    from chatstore_cli.config.settings import StateSettings
 
     return replace(Settings(), state=StateSettings(str(folder)), **changes)
 

@@ -52,9 +52,9 @@ def movers() -> Iterator[Movers]:
 def _move(settings: dict[str, Any]) -> None:
     from pymongo import monitoring
 
-    from chatstore_cli.config import Settings
+    from chatstore_cli.config.settings import Settings
     from chatstore_cli.mongo.connection import connect
-    from chatstore_cli.mongo.workflow_segments import MongoSegmentStore
+    from chatstore_cli.mongo.workflow.segment_mover import MongoSegmentStore
 
     when, number = settings.get("kill_at") or ("never", 0)
 
@@ -87,8 +87,8 @@ def _move(settings: dict[str, Any]) -> None:
 
 def main() -> None:
     """Fork a mover for each line of stdin; say its pid, and later how it ended."""
-    import chatstore_cli.config
-    import chatstore_cli.mongo.workflow_segments  # noqa: F401 - imported once, for all that are forked
+    import chatstore_cli.config.settings
+    import chatstore_cli.mongo.workflow.segment_mover  # noqa: F401 - imported once, for all that are forked
 
     for line in sys.stdin:
         pid = os.fork()

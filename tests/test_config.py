@@ -11,9 +11,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatstore_cli.config import Settings, load_configuration, load_settings, setting_types, value_of
-from chatstore_cli.config_advice import odd_but_legal
-from chatstore_cli.config_sources import ExpansionError, expand
+from chatstore_cli.config.advice import odd_but_legal
+from chatstore_cli.config.settings import Settings, load_configuration, load_settings, setting_types, value_of
+from chatstore_cli.config.sources import ExpansionError, expand
 from chatstore_cli.domain.errors import BadConfig, BadValue
 
 EXAMPLE = Path(__file__).parent.parent / "config.example.yaml"
@@ -437,7 +437,7 @@ def test_an_ordinary_start_imports_neither_pydantic_nor_yaml_without_a_file(fold
     if config:
         write(config)
     code = (
-        "import sys; from chatstore_cli.config import load_settings; load_settings(None, uri=None, database=None);"
+        "import sys; from chatstore_cli.config.settings import load_settings; load_settings(None, uri=None, database=None);"
         "print(*sorted({'pydantic', 'yaml', 'dotenv', 'difflib', 'pymongo'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=folder)

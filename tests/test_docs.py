@@ -14,13 +14,14 @@ import pytest
 
 from chatstore_cli.cli.main import COMMANDS
 from chatstore_cli.cli.options import GlobalOptions
-from chatstore_cli.domain.chat_events import AgentTurn
-from chatstore_cli.domain.chat_writing import NewChat
+from chatstore_cli.domain.workflow.chats import NewChat
+from chatstore_cli.domain.workflow.events import AgentTurn
 from chatstore_cli.mongo.connection import connect
-from chatstore_cli.mongo.layouts import messages, workflow
 from chatstore_cli.mongo.layouts.registry import LAYOUTS
-from chatstore_cli.mongo.usage_ledger import MongoUsageLedger, usage_index_specs
-from chatstore_cli.mongo.workflow_writing import message_document, new_document
+from chatstore_cli.mongo.messages import layout as messages
+from chatstore_cli.mongo.usage.ledger import MongoUsageLedger, usage_index_specs
+from chatstore_cli.mongo.workflow import layout as workflow
+from chatstore_cli.mongo.workflow.new_documents import message_document, new_document
 from tests.usage_reports import START, snapshot
 
 ROOT = Path(__file__).parent.parent

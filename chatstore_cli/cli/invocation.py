@@ -19,7 +19,7 @@ from chatstore_cli.render.output_format import OutputFormat
 from chatstore_cli.render.safe import many_lines
 
 if TYPE_CHECKING:
-    from chatstore_cli.config import Configuration, Settings
+    from chatstore_cli.config.settings import Configuration, Settings
     from chatstore_cli.domain.journal import Progress
     from chatstore_cli.wiring.stores import Stores
 
@@ -32,7 +32,7 @@ class Invocation:
 
     def load_configuration(self) -> Configuration:
         """The settings with what is known about them, wrong or not. Raises BadConfig for a file nobody can read."""
-        from chatstore_cli.config import load_configuration
+        from chatstore_cli.config.settings import load_configuration
 
         return load_configuration(self.options.config, uri=self.options.uri, database=self.options.database)
 

@@ -25,10 +25,10 @@ class LazyCommand(NamedTuple):
 
 
 COMMANDS: dict[str, LazyCommand] = {
-    "sessions": LazyCommand("sessions", "List, show, watch, measure, split, end, pause and delete sessions."),
+    "sessions": LazyCommand("sessions.sessions", "List, show, watch, measure, split, end, pause and delete sessions."),
     "resume": LazyCommand("resume", "Print a session's history so that a model can go on from it."),
     "history": LazyCommand("history", "Show a session's newest messages, from the cache and from MongoDB."),
-    "usage": LazyCommand("usage", "Report tokens and cost."),
+    "usage": LazyCommand("usage.usage", "Report tokens and cost."),
     "flush-cache": LazyCommand("flush_cache", "Store journals (JSONL) in MongoDB, each message exactly once."),
     "worker": LazyCommand("worker", "Follow journals, and keep MongoDB up to date."),
     "cache": LazyCommand("cache", "Look after the local cache: how it stands, quarantined lines, what may go."),
@@ -55,7 +55,7 @@ class RootGroup(ChatGroup):
         found = COMMANDS.get(cmd_name)
         if found is None:
             return None
-        module = importlib.import_module(f"chatstore_cli.cli.{found.module}")
+        module = importlib.import_module(f"chatstore_cli.cli.commands.{found.module}")
         return typer.main.get_command(module.app)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -153,14 +153,14 @@ def _tell_warning(message: Warning | str, *_: Any) -> None:
 
 
 def _report(error: ChatstoreError, arguments: Sequence[str]) -> int:
-    from chatstore_cli.cli.reports import write_error
+    from chatstore_cli.cli.errors import write_error
 
     write_error(error.kind, error.message, error.hint, int(error.exit_code), arguments)
     return error.exit_code
 
 
 def _report_wrong_use(error: typer.TyperException, arguments: Sequence[str]) -> int:
-    from chatstore_cli.cli.reports import write_error
+    from chatstore_cli.cli.errors import write_error
 
     context = getattr(error, "ctx", None)
     if type(error).__name__ == "NoArgsIsHelpError" and context is not None:
@@ -172,7 +172,7 @@ def _report_wrong_use(error: typer.TyperException, arguments: Sequence[str]) -> 
 
 
 def _report_unexpected(error: Exception, arguments: Sequence[str]) -> int:
-    from chatstore_cli.cli.reports import translated, write_crash_log, write_error
+    from chatstore_cli.cli.errors import translated, write_crash_log, write_error
 
     known = translated(error)
     if known is not None:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from chatstore_cli.cli.plain_values import read_plainly
+from chatstore_cli.cli.option_values import read_plainly
 from chatstore_cli.domain.errors import EXIT_MEANINGS, ExitCode, WrongUse
 from chatstore_cli.render.output_format import OutputFormat
 
@@ -105,7 +105,7 @@ class ChatGroup(TyperGroup):
 
     globals_hidden = True
     later: ClassVar[Mapping[str, str]] = {}
-    """Subcommands with a file of their own in cli/, imported only when they are called: name -> module."""
+    """Subcommands with a file of their own in cli/commands/, imported only when they are called: name -> module."""
 
     def __init__(self, *arguments: Any, params: Sequence[Any] | None = None, **settings: Any) -> None:
         own = [*(params or []), *_global_parameters(hidden=self.globals_hidden)]
@@ -122,7 +122,9 @@ class ChatGroup(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The subcommand, imported where it has a file of its own; None where there is none of that name."""
         if cmd_name in self.later:
-            found = typer.main.get_command(importlib.import_module(f"chatstore_cli.cli.{self.later[cmd_name]}").app)
+            found = typer.main.get_command(
+                importlib.import_module(f"chatstore_cli.cli.commands.{self.later[cmd_name]}").app
+            )
             # A file may have several of them, which then are a group of that file's own.
             among = found.commands if isinstance(found, TyperGroup) else {}
             return among.get(cmd_name, found)

@@ -11,15 +11,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from chatstore_cli.domain.errors import Conflict
-from chatstore_cli.domain.index_findings import (
+from chatstore_cli.domain.indexes.findings import (
     IndexAction,
     IndexFinding,
     IndexState,
     IndexStep,
     StoredIndex,
 )
-from chatstore_cli.domain.indexes import IndexSpec
-from chatstore_cli.domain.upkeep import DocumentDates, IndexStore
+from chatstore_cli.domain.indexes.ports import DocumentDates, IndexStore
+from chatstore_cli.domain.indexes.specs import IndexSpec
 
 
 def wanted_specs(specs: Iterable[IndexSpec], ttl_days: int) -> list[IndexSpec]:

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.message import Message
-from chatstore_cli.domain.storing import Content, StoredContent
+from chatstore_cli.domain.message_store import Content, StoredContent
 
 DEFAULT_LIMIT = 50
 LARGEST_LIMIT = 500

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from chatstore_cli.domain.cache_status import LockHolder
 from chatstore_cli.domain.errors import ChatstoreError, Locked
-from chatstore_cli.domain.local_cache import LockHolder
 
 _LOCK, _HOLDER = "lock", "lock.holder"
 _SECONDS_OF_A_LOOK = 0.2

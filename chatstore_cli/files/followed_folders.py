@@ -8,15 +8,15 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from chatstore_cli.core.flush_reading import Source
-from chatstore_cli.core.follow import Glance, Look
+from chatstore_cli.core.flush.follow import Glance, Look
+from chatstore_cli.core.flush.reading import Source
 from chatstore_cli.domain.errors import BadValue, ChatstoreError, NotFound
 from chatstore_cli.files.folder_lock import FolderLock
 from chatstore_cli.files.journal_folders import is_journal_name, journals_below
 from chatstore_cli.files.journal_reader import JournalFile
 from chatstore_cli.files.ledger import LEDGER_NAME, Ledger
 from chatstore_cli.files.quarantine import Quarantine
-from chatstore_cli.files.state import remembering_folder
+from chatstore_cli.files.state_folder import remembering_folder
 
 _UNSETTLED = 2_000_000_000
 """Nanoseconds: within so long after a change, file systems may give another one the same time."""

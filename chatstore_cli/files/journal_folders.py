@@ -10,7 +10,7 @@ from pathlib import Path
 from chatstore_cli.domain.errors import ChatstoreError, NotFound
 from chatstore_cli.files.journal_reader import JournalFile
 from chatstore_cli.files.session_names import SUFFIX, session_of
-from chatstore_cli.files.state import BESIDE
+from chatstore_cli.files.state_folder import BESIDE
 
 _JOURNAL_NAME = re.compile(r".+\.jsonl(\.\d+)?(\.gz)?")
 

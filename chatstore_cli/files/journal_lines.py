@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from chatstore_cli.domain.journal import flaw_of
-from chatstore_cli.domain.storing import Piece
+from chatstore_cli.domain.message_store import Piece
 
 loads = orjson.loads
 

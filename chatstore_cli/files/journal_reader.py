@@ -14,7 +14,7 @@ from typing import IO, NamedTuple, cast
 
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.journal import Position
-from chatstore_cli.domain.storing import Block, OversizedLine, Piece
+from chatstore_cli.domain.message_store import Block, OversizedLine, Piece
 from chatstore_cli.files import journal_lines
 
 BLOCK = 1024 * 1024

@@ -10,16 +10,16 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from chatstore_cli.core.flush_reading import Source
-from chatstore_cli.core.pruning import Prunable
+from chatstore_cli.core.flush.pruning import Prunable
+from chatstore_cli.core.flush.reading import Source
+from chatstore_cli.domain.cache_status import FileState
 from chatstore_cli.domain.errors import BadValue
-from chatstore_cli.domain.local_cache import FileState
 from chatstore_cli.files.folder_lock import folder_lock
 from chatstore_cli.files.journal_folders import find_journals, session_named
 from chatstore_cli.files.journal_reader import JournalFile
 from chatstore_cli.files.ledger import LEDGER_NAME, Ledger, LedgerReading
 from chatstore_cli.files.quarantine import Quarantine
-from chatstore_cli.files.state import existing_folders, remembering_folder
+from chatstore_cli.files.state_folder import existing_folders, remembering_folder
 
 _SECONDS_FOR_A_WRITER = 1.0
 _AS_IT_STANDS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from chatstore_cli.domain.application import JournalledTurns, Turn
+from chatstore_cli.domain.checked_application import JournalledTurns, Turn
 from chatstore_cli.domain.errors import Locked
 from chatstore_cli.domain.times import read_instant
 from chatstore_cli.files.session_names import journals_of

@@ -15,7 +15,7 @@ All of it is synchronous and may be called from any thread. docs/library.md tell
 
 from __future__ import annotations
 
-from chatstore_cli.core.history import ChatHistory, chat_history
+from chatstore_cli.core.sessions.history import ChatHistory, chat_history
 from chatstore_cli.domain.recording import WorkerStats
 from chatstore_cli.library.ag2 import AG2PersistenceManager
 from chatstore_cli.library.cache import LocalChatCache

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection
 
-from chatstore_cli.config import LayoutSettings, MongoSettings, Settings, WorkflowCollections, load_settings
-from chatstore_cli.core.ag2_persistence import AG2PersistenceManager as EventManager
+from chatstore_cli.config.settings import LayoutSettings, MongoSettings, Settings, WorkflowCollections, load_settings
+from chatstore_cli.core.workflow.ag2_manager import AG2PersistenceManager as EventManager
 from chatstore_cli.domain.times import utc_now
 from chatstore_cli.wiring.stores import Stores
 from chatstore_cli.wiring.workflow import event_ports
@@ -62,7 +62,7 @@ class AG2PersistenceManager(EventManager):
         Without them every chat is looked for in the whole collection. Raises Unreachable, NotAllowed.
         """
         from chatstore_cli.core.indexes import check_indexes, perform, plan_steps
-        from chatstore_cli.domain.index_findings import IndexAction
+        from chatstore_cli.domain.indexes.findings import IndexAction
 
         stores = self._stores
         findings = check_indexes(stores.index_specs("workflow")["workflow"], stores.index_store)

@@ -8,15 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chatstore_cli.config import CacheSettings, load_settings
-from chatstore_cli.core.chat_cache import ChatCache
-from chatstore_cli.core.pending import PendingMessages
+from chatstore_cli.config.settings import CacheSettings, load_settings
+from chatstore_cli.core.recording.cache import ChatCache
+from chatstore_cli.core.recording.queue import PendingMessages
 from chatstore_cli.domain.errors import BadValue
 from chatstore_cli.domain.times import Clock, utc_now
 from chatstore_cli.wiring.recording import recording_journal
 
 if TYPE_CHECKING:
-    from chatstore_cli.core.history import ChatHistory
+    from chatstore_cli.core.sessions.history import ChatHistory
     from chatstore_cli.domain.journal import Entry
     from chatstore_cli.library.storage import MongoChatStorage
 
@@ -95,7 +95,7 @@ class LocalChatCache(ChatCache):
         memory. Raises BadValue, ChatstoreError for a journal that cannot be read; where MongoDB cannot be asked, what
         was recorded is given all the same, and `failure` says why.
         """
-        from chatstore_cli.core.history import chat_history, history_of
+        from chatstore_cli.core.sessions.history import chat_history, history_of
         from chatstore_cli.wiring.history import journal_tail
 
         if self.disk_path is None:

@@ -13,17 +13,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chatstore_cli.config import MongoSettings, Settings, StateSettings, load_settings
+from chatstore_cli.config.settings import MongoSettings, Settings, StateSettings, load_settings
 from chatstore_cli.domain.errors import ChatstoreError, NotFound
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.times import utc_now
 from chatstore_cli.wiring.stores import Stores
 
 if TYPE_CHECKING:
-    from chatstore_cli.core.flush_storing import StoringRules
+    from chatstore_cli.core.flush.storing import StoringRules
     from chatstore_cli.domain.history import StoredHistory, StoredMessage
     from chatstore_cli.domain.journal import FlushResult
-    from chatstore_cli.domain.storing import Content
+    from chatstore_cli.domain.message_store import Content
 
 STORAGE_LOG = logging.getLogger("chatstore.storage")
 
@@ -104,7 +104,7 @@ class MongoChatStorage:
     @property
     def rules(self) -> StoringRules:
         """How messages are stored."""
-        from chatstore_cli.core.flush_storing import StoringRules
+        from chatstore_cli.core.flush.storing import StoringRules
 
         return StoringRules(ttl_days=self.settings.mongo.ttl_days)
 
@@ -115,7 +115,7 @@ class MongoChatStorage:
         `chatstore ttl` do that, after having said how many. Raises Unreachable, NotAllowed.
         """
         from chatstore_cli.core.indexes import check_indexes, perform, plan_steps
-        from chatstore_cli.domain.index_findings import IndexAction
+        from chatstore_cli.domain.indexes.findings import IndexAction
 
         stores = self.stores
         done = stores.message_store.prepare()
@@ -138,7 +138,7 @@ class MongoChatStorage:
         The `_id` comes from session and `message_id`; without one from session, role, instant and text, counted among
         equals in this call. Raises BadValue before anything is stored, Unreachable.
         """
-        from chatstore_cli.core.new_messages import NewMessages, entries_of
+        from chatstore_cli.core.recording.storing import NewMessages, entries_of
         from chatstore_cli.domain.recording import PatienceRules
 
         given = list(messages)
@@ -221,7 +221,7 @@ class MongoChatStorage:
 
         Raises Locked where a worker or another flush follows the folder, Unreachable after `timeout` seconds of outage.
         """
-        from chatstore_cli.core.flush import Flush, FlushOptions
+        from chatstore_cli.core.flush.run import Flush, FlushOptions
         from chatstore_cli.wiring.journals import Journals
 
         folder = Path(disk_path).expanduser().resolve()

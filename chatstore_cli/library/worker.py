@@ -7,7 +7,7 @@ import weakref
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from chatstore_cli.core.persistence import PersistenceWorker
+from chatstore_cli.core.recording.worker import PersistenceWorker
 from chatstore_cli.domain.errors import BadValue
 from chatstore_cli.domain.times import Clock, utc_now
 from chatstore_cli.wiring.recording import RefusedMessagesFolder
@@ -47,7 +47,7 @@ class ChatPersistenceWorker(PersistenceWorker):
             raise BadValue(name="batch_size", value=batch_size, expected="from 1 to 10,000")
         if not 0 <= interval <= 3_600:
             raise BadValue(name="interval", value=interval, expected="from 0 to 3,600 seconds")
-        from chatstore_cli.core.new_messages import NewMessages
+        from chatstore_cli.core.recording.storing import NewMessages
 
         super().__init__(
             cache.pending,

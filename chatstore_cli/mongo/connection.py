@@ -198,7 +198,7 @@ def translate(error: Exception, doing: str) -> ChatstoreError:
 
 def _how_to_reach(reason: str) -> str:
     """`chatstore db` looks after the embedded server alone, which is known by its socket."""
-    from chatstore_cli.mongo.embedded_folders import SOCKET_NAME
+    from chatstore_cli.mongo.embedded.folders import SOCKET_NAME
 
     if f"/{SOCKET_NAME}:" in reason:
         return "See whether the embedded MongoDB runs: chatstore db status."

@@ -14,8 +14,8 @@ from typing import Any
 
 from chatstore_cli.domain.content import content_text
 from chatstore_cli.domain.message import ROLES, Message
-from chatstore_cli.domain.repairs import Repair, Repairs
-from chatstore_cli.domain.tool_calls import NO_RESULT, Exchange, ToolCall, paired
+from chatstore_cli.domain.workflow.repairs import Repair, Repairs
+from chatstore_cli.domain.workflow.tool_calls import NO_RESULT, Exchange, ToolCall, paired
 
 Row = dict[str, Any]
 

@@ -9,7 +9,7 @@ import orjson
 
 from chatstore_cli.domain.content import as_text, json_text
 from chatstore_cli.domain.message import Message
-from chatstore_cli.domain.repairs import Repair, Repairs
+from chatstore_cli.domain.workflow.repairs import Repair, Repairs
 from chatstore_cli.transcripts import ag2, jsonl, openai
 
 Row = dict[str, Any]

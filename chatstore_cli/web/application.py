@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 
-from chatstore_cli.domain.application import Answer, Conversation
+from chatstore_cli.domain.checked_application import Answer, Conversation
 from chatstore_cli.web.address import Address
 from chatstore_cli.web.http_client import request
 from chatstore_cli.web.websocket_client import conversation

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from chatstore_cli.domain.application import Answer
+from chatstore_cli.domain.checked_application import Answer
 from chatstore_cli.domain.errors import ChatstoreError, Overdue, Unreachable
 from chatstore_cli.web.address import Address
 from chatstore_cli.web.time_limit import within

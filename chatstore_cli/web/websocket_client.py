@@ -12,7 +12,7 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.sync.client import connect
 
-from chatstore_cli.domain.application import Answer
+from chatstore_cli.domain.checked_application import Answer
 from chatstore_cli.domain.errors import ChatstoreError, Overdue
 from chatstore_cli.web.address import Address
 from chatstore_cli.web.http_client import unreachable, without_query

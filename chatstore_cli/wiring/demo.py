@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from chatstore_cli.core.demo import DemoStage
+    from chatstore_cli.core.demo.stage import DemoStage
     from chatstore_cli.wiring.stores import Stores
 
 
@@ -16,10 +16,10 @@ def demo_stage(stores: Stores, folder: Path | None, warn: Callable[[str], None])
 
     `warn` is told of usage that cannot be counted.
     """
-    from chatstore_cli.core.demo import DemoStage
-    from chatstore_cli.files.sample_folder import MarkedFolder
-    from chatstore_cli.files.state import state_root
-    from chatstore_cli.mongo.sample_store import MongoSampleStore
+    from chatstore_cli.core.demo.stage import DemoStage
+    from chatstore_cli.files.demo_folder import MarkedFolder
+    from chatstore_cli.files.state_folder import state_root
+    from chatstore_cli.mongo.demo import MongoSampleStore
     from chatstore_cli.wiring.usage import usage_recorder
 
     settings = stores.settings

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from chatstore_cli.core.history import ChatHistory
+    from chatstore_cli.core.sessions.history import ChatHistory
     from chatstore_cli.domain.history import JournalTail
-    from chatstore_cli.mongo.history_source import MongoHistory
+    from chatstore_cli.mongo.messages.history import MongoHistory
     from chatstore_cli.wiring.stores import Stores
 
 
@@ -18,7 +18,7 @@ def session_history(stores: Stores, session_id: str, limit: int) -> tuple[ChatHi
     The journals come first: what a worker stores meanwhile is then in both, and recognised, and never in neither. Where
     they cannot be read, `failure` of the second says why, and MongoDB is asked all the same.
     """
-    from chatstore_cli.core.history import history_of
+    from chatstore_cli.core.sessions.history import history_of
     from chatstore_cli.domain.errors import ChatstoreError
     from chatstore_cli.domain.history import JournalTail
 
@@ -35,7 +35,7 @@ def session_history(stores: Stores, session_id: str, limit: int) -> tuple[ChatHi
 
 def stored_history(stores: Stores) -> MongoHistory:
     """What MongoDB holds of a session's newest messages."""
-    from chatstore_cli.mongo.history_source import MongoHistory
+    from chatstore_cli.mongo.messages.history import MongoHistory
 
     return MongoHistory(stores.connection, stores.settings.messages_collection)
 

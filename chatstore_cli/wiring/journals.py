@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from chatstore_cli.config import Settings
-    from chatstore_cli.core.flush_reading import Source
+    from chatstore_cli.config.settings import Settings
+    from chatstore_cli.core.flush.reading import Source
+    from chatstore_cli.domain.cache_status import CacheLook
     from chatstore_cli.domain.errors import ChatstoreError
+    from chatstore_cli.domain.indexes.ports import PendingLines
     from chatstore_cli.domain.journal import FlushResult, Position
-    from chatstore_cli.domain.local_cache import CacheLook
+    from chatstore_cli.domain.message_store import MessageStore
     from chatstore_cli.domain.quarantine import QuarantinedLine
-    from chatstore_cli.domain.storing import MessageStore
-    from chatstore_cli.domain.upkeep import PendingLines
     from chatstore_cli.files.followed_folders import FollowedFolders
     from chatstore_cli.files.prunable_journals import PrunableJournals
 
@@ -45,10 +45,10 @@ class Journals:
     @contextmanager
     def to_read(self) -> Iterator[list[Source]]:
         """The journals for looking only: nothing is written beside them, and no lock is needed."""
-        from chatstore_cli.core.flush_reading import Source
+        from chatstore_cli.core.flush.reading import Source
         from chatstore_cli.files.ledger import LEDGER_NAME, LedgerReading
         from chatstore_cli.files.quarantine import Quarantine
-        from chatstore_cli.files.state import existing_folders
+        from chatstore_cli.files.state_folder import existing_folders
 
         sources: list[Source] = []
         for folder, journals in self._found.items():
@@ -61,7 +61,7 @@ class Journals:
     def quarantined(self) -> Iterator[QuarantinedLine]:
         """The quarantined lines of every folder that the paths name."""
         from chatstore_cli.files.quarantine import Quarantine
-        from chatstore_cli.files.state import existing_folders
+        from chatstore_cli.files.state_folder import existing_folders
 
         for folder in self._found:
             for remembering in existing_folders(folder, self._state_folder):
@@ -69,13 +69,13 @@ class Journals:
 
     def status(self, message_store: Callable[[], MessageStore] | None) -> CacheLook:
         """How they stand against the database; without one (None), or where it is away, what the files tell."""
-        from chatstore_cli.core.cache_status import standing, standing_without_database
+        from chatstore_cli.core.flush.status import standing, standing_without_database
+        from chatstore_cli.domain.cache_status import CacheLook, CacheStatus
         from chatstore_cli.domain.errors import NotAllowed, Unreachable
-        from chatstore_cli.domain.local_cache import CacheLook, CacheStatus
         from chatstore_cli.files.folder_lock import holder_of
         from chatstore_cli.files.journal_folders import session_named
         from chatstore_cli.files.ledger import LedgerReading
-        from chatstore_cli.files.state import existing_folders
+        from chatstore_cli.files.state_folder import existing_folders
 
         def known(source: Source) -> Position | None:
             ledger = source.ledger
@@ -115,7 +115,7 @@ class Journals:
     def _quarantined_of_them(self) -> int:
         """How many lines are in quarantine: of whole folders all, of others those of the journals that were named."""
         from chatstore_cli.files.quarantine import Quarantine, source_shown
-        from chatstore_cli.files.state import existing_folders
+        from chatstore_cli.files.state_folder import existing_folders
 
         count = 0
         for folder, journals in self._found.items():
@@ -128,11 +128,11 @@ class Journals:
     @contextmanager
     def to_flush(self, command: str) -> Iterator[list[Source]]:
         """The journals with ledger and quarantine, each folder locked. Raises Locked, naming the holder."""
-        from chatstore_cli.core.flush_reading import Source
+        from chatstore_cli.core.flush.reading import Source
         from chatstore_cli.files.folder_lock import folder_lock
         from chatstore_cli.files.ledger import LEDGER_NAME, Ledger
         from chatstore_cli.files.quarantine import Quarantine
-        from chatstore_cli.files.state import remembering_folder, stdin_folder
+        from chatstore_cli.files.state_folder import remembering_folder, stdin_folder
 
         with ExitStack() as stack:
             sources: list[Source] = []
@@ -175,10 +175,10 @@ class PendingJournals:
         """What is not stored yet. Raises NotFound where there is no journal, Overdue where it takes too long."""
         import time
 
-        from chatstore_cli.core.flush import Flush, FlushOptions
-        from chatstore_cli.core.flush_storing import StoringRules
+        from chatstore_cli.core.flush.run import Flush, FlushOptions
+        from chatstore_cli.core.flush.storing import StoringRules
         from chatstore_cli.domain.errors import Overdue
-        from chatstore_cli.domain.upkeep import PendingLines
+        from chatstore_cli.domain.indexes.ports import PendingLines
 
         settings = self._settings
         deadline = time.monotonic() + seconds

@@ -10,14 +10,20 @@ from typing import TYPE_CHECKING
 from chatstore_cli.domain.errors import BadValue, Unreachable
 
 if TYPE_CHECKING:
-    from chatstore_cli.config import Settings
-    from chatstore_cli.domain.indexes import IndexSpec
-    from chatstore_cli.domain.ports import SessionReader
-    from chatstore_cli.domain.storing import MessageStore
-    from chatstore_cli.domain.upkeep import DocumentDates, DocumentSamples, IndexStore, PendingJournal, ServerProbe
-    from chatstore_cli.mongo.answers import Answers
+    from chatstore_cli.config.settings import Settings
+    from chatstore_cli.domain.indexes.ports import (
+        DocumentDates,
+        DocumentSamples,
+        IndexStore,
+        PendingJournal,
+        ServerProbe,
+    )
+    from chatstore_cli.domain.indexes.specs import IndexSpec
+    from chatstore_cli.domain.message_store import MessageStore
+    from chatstore_cli.domain.session_reader import SessionReader
+    from chatstore_cli.mongo.command_monitor import Answers
     from chatstore_cli.mongo.connection import Connection
-    from chatstore_cli.mongo.embedded import EmbeddedServer
+    from chatstore_cli.mongo.embedded.server import EmbeddedServer
 
 
 class Stores:
@@ -30,7 +36,7 @@ class Stores:
 
     def listen(self, answered: Callable[[], None], failed: Callable[[str], None]) -> None:
         """Be told of every answer, and of faults that the driver hides: from what is connected after this."""
-        from chatstore_cli.mongo.answers import Answers
+        from chatstore_cli.mongo.command_monitor import Answers
 
         self._listener = Answers(answered, failed)
 
@@ -45,14 +51,14 @@ class Stores:
             )
         if mongo.uri != "embedded":
             return mongo.uri
-        from chatstore_cli.mongo.embedded import ensure_running
+        from chatstore_cli.mongo.embedded.server import ensure_running
 
         return ensure_running(mongo.embedded.data_dir, mongo.embedded.runtime_dir, say=self._say)
 
     @cached_property
     def embedded(self) -> EmbeddedServer:
         """The embedded MongoDB, also where mongo.uri names another server. Starts nothing."""
-        from chatstore_cli.mongo.embedded import EmbeddedServer
+        from chatstore_cli.mongo.embedded.server import EmbeddedServer
 
         return EmbeddedServer(
             self.settings.mongo.embedded.data_dir, self.settings.mongo.embedded.runtime_dir, self._say
@@ -92,7 +98,7 @@ class Stores:
     @cached_property
     def message_store(self) -> MessageStore:
         """The collection of flat messages, to be written to."""
-        from chatstore_cli.mongo.message_store import MongoMessageStore
+        from chatstore_cli.mongo.messages.store import MongoMessageStore
 
         specs = self.index_specs("messages")["messages"]
         return MongoMessageStore(self.connection, self.settings.messages_collection, specs, self.patient_connection)
@@ -107,14 +113,14 @@ class Stores:
     @cached_property
     def index_store(self) -> IndexStore:
         """The indexes of the database; building one may take as long as it takes."""
-        from chatstore_cli.mongo.index_engine import MongoIndexStore
+        from chatstore_cli.mongo.maintenance.index_store import MongoIndexStore
 
         return MongoIndexStore(self.connection, self.patient_connection)
 
     @cached_property
     def document_dates(self) -> DocumentDates:
         """The dates by which documents are deleted, counted within the bounds of the settings."""
-        from chatstore_cli.mongo.document_dates import MongoDocumentDates
+        from chatstore_cli.mongo.maintenance.expiry_dates import MongoDocumentDates
 
         bounds = self.settings.verify
         return MongoDocumentDates(self.connection, seconds=bounds.seconds_per_check, sample=bounds.sample)
@@ -122,14 +128,14 @@ class Stores:
     @cached_property
     def server_probe(self) -> ServerProbe:
         """The server, to be asked how it is."""
-        from chatstore_cli.mongo.probes import MongoServerProbe
+        from chatstore_cli.mongo.maintenance.server_probe import MongoServerProbe
 
         return MongoServerProbe(self.connection)
 
     @cached_property
     def document_samples(self) -> DocumentSamples:
         """Documents taken at random, within the bounds of the settings."""
-        from chatstore_cli.mongo.probes import MongoDocumentSamples
+        from chatstore_cli.mongo.maintenance.server_probe import MongoDocumentSamples
 
         bounds = self.settings.verify
         return MongoDocumentSamples(

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from chatstore_cli.core.watch import Watching
+from chatstore_cli.core.watch.feed import Watching
 
 if TYPE_CHECKING:
     from chatstore_cli.domain.message import Message
-    from chatstore_cli.domain.ports import SessionReader
     from chatstore_cli.domain.queries import SessionQuery
-    from chatstore_cli.domain.watching import SessionChange
+    from chatstore_cli.domain.session_reader import SessionReader
+    from chatstore_cli.domain.watch import SessionChange
     from chatstore_cli.wiring.stores import Stores
 
 POLL_SECONDS = 1.0
@@ -32,9 +32,9 @@ def watched_sessions(
 
     With `poll` the server is looked at every so many seconds even where it tells changes.
     """
-    from chatstore_cli.core.sessions import split_by_answer
-    from chatstore_cli.core.watch_sessions import FollowedSessions, PolledSessions
-    from chatstore_cli.mongo.session_changes import MongoSessionFeed
+    from chatstore_cli.core.sessions.listing import split_by_answer
+    from chatstore_cli.core.watch.sessions import FollowedSessions, PolledSessions
+    from chatstore_cli.mongo.watch.sessions import MongoSessionFeed
 
     def readers() -> Sequence[SessionReader]:
         return split_by_answer(stores.session_readers(query.layout), query)[0]
@@ -60,10 +60,10 @@ def watched_messages(
     poll: float | None,
 ) -> Iterator[Message]:
     """The messages of one session, from now on or from `since`. Raises NotFound and Conflict."""
-    from chatstore_cli.core.sessions import find_session
-    from chatstore_cli.core.watch_messages import PolledMessages, WatchedMessages
-    from chatstore_cli.domain.watching import Feed, MessageEvent
-    from chatstore_cli.mongo.message_changes import MongoMessageFeed
+    from chatstore_cli.core.sessions.listing import find_session
+    from chatstore_cli.core.watch.messages import PolledMessages, WatchedMessages
+    from chatstore_cli.domain.watch import Feed, MessageEvent
+    from chatstore_cli.mongo.watch.messages import MongoMessageFeed
 
     reader, session = watching.ask(lambda: find_session(readers, session_id))
     feed: Feed[MessageEvent]

@@ -6,14 +6,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from chatstore_cli.core.ag2_persistence import EventPorts
-    from chatstore_cli.domain.chat_writing import ChatWriter
+    from chatstore_cli.core.workflow.ag2_manager import EventPorts
+    from chatstore_cli.domain.workflow.chats import ChatWriter
     from chatstore_cli.wiring.stores import Stores
 
 
 def chat_writer(stores: Stores) -> ChatWriter:
     """The documents of the workflow layout, to be written to."""
-    from chatstore_cli.mongo.workflow_writer import MongoChatWriter
+    from chatstore_cli.mongo.workflow.writer import MongoChatWriter
 
     settings = stores.settings
     return MongoChatWriter(stores.connection, settings.sessions_collection, settings.layouts.workflow.segments)
@@ -21,10 +21,10 @@ def chat_writer(stores: Stores) -> ChatWriter:
 
 def event_ports(stores: Stores, warn: Callable[[str], None]) -> EventPorts:
     """What an AG2PersistenceManager works on. `warn` is told what is odd, each thing once."""
-    from chatstore_cli.core.ag2_persistence import EventPorts
-    from chatstore_cli.core.segments import SegmentKeeper
-    from chatstore_cli.mongo.layouts.workflow import WorkflowLayout
-    from chatstore_cli.mongo.workflow_writer import reading_from_primary
+    from chatstore_cli.core.workflow.ag2_manager import EventPorts
+    from chatstore_cli.core.workflow.segment_keeper import SegmentKeeper
+    from chatstore_cli.mongo.workflow.layout import WorkflowLayout
+    from chatstore_cli.mongo.workflow.writer import reading_from_primary
     from chatstore_cli.wiring.segments import segment_store
     from chatstore_cli.wiring.usage import usage_recorder
 

@@ -12,12 +12,12 @@ import pytest
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from chatstore_cli.core.demo import DEMO_DATABASE, STEPS
-from chatstore_cli.core.sample_chats import sample_chats
+from chatstore_cli.core.demo.sample_chats import sample_chats
+from chatstore_cli.core.demo.stage import DEMO_DATABASE, STEPS
 from chatstore_cli.domain.times import utc_now
-from chatstore_cli.files.sample_folder import MarkedFolder
+from chatstore_cli.files.demo_folder import MarkedFolder
 from chatstore_cli.mongo.connection import connect
-from chatstore_cli.mongo.sample_store import MongoSampleStore
+from chatstore_cli.mongo.demo import MongoSampleStore
 from tests.conftest import Chatstore, Outcome
 
 EXPECTED = [{"command": shlex.join(["chatstore", *step.arguments]), "exit_code": 0, "expected": 0} for step in STEPS]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from chatstore_cli.cli.reports import write_crash_log
+from chatstore_cli.cli.errors import write_crash_log
 
 
 def test_a_crash_log_holds_the_command_line_without_what_authorises_requests():

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from bson import json_util
 
-from chatstore_cli.core.sample_chats import RESUMED, sample_chats
+from chatstore_cli.core.demo.sample_chats import RESUMED, sample_chats
 from tests.conftest import Chatstore
 from tests.mongod import poll
 

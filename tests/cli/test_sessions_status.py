@@ -100,7 +100,7 @@ def test_listing_does_not_load_what_changes_states(chatstore: Any, database: Any
     code = (
         "import sys; from chatstore_cli.cli.main import run\n"
         "assert run(['sessions', 'list']) == 0\n"
-        "assert not [name for name in sys.modules if name.endswith(('sessions_status', 'chat_lifecycle'))]"
+        "assert not [name for name in sys.modules if name.endswith(('commands.sessions.status', 'workflow.lifecycle'))]"
     )
     done = subprocess.run([sys.executable, "-c", code], env=chatstore.environment, capture_output=True, text=True)
     assert (done.returncode, "c-1" in done.stdout) == (0, True), done.stderr

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chatstore_cli.core.usage_ledger import UsageRecorder
-from chatstore_cli.mongo.usage_ledger import MongoUsageLedger
+from chatstore_cli.core.usage.recorder import UsageRecorder
+from chatstore_cli.mongo.usage.ledger import MongoUsageLedger
 from tests.stored_chats import store_chats
 from tests.usage_reports import START, snapshot
 

@@ -17,17 +17,17 @@ import mongomock
 import pytest
 from bson import json_util
 
-from chatstore_cli.config import Settings
+from chatstore_cli.config.settings import Settings
 from chatstore_cli.domain.errors import NotFound
 from chatstore_cli.domain.message import GENERAL_AGENT, Message
-from chatstore_cli.domain.ports import SessionReader
 from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
 from chatstore_cli.domain.session import Session, SessionStatus
+from chatstore_cli.domain.session_reader import SessionReader
 from chatstore_cli.domain.times import read_instant
 from chatstore_cli.mongo.connection import Connection, connect
 from chatstore_cli.mongo.layouts.registry import LAYOUTS
 from chatstore_cli.render.json_text import as_json
-from chatstore_cli.render.rows import message_row, session_row
+from chatstore_cli.render.rows.sessions import message_row, session_row
 from tests.mongod import Mongod
 
 SAMPLES = Path(__file__).parent.parent / "samples"

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from chatstore_cli.core.ag2_events import IGNORED, read_event
-from chatstore_cli.core.event_values import Oddities, storable_value
-from chatstore_cli.domain.chat_events import (
+from chatstore_cli.core.workflow.ag2_events import IGNORED, read_event
+from chatstore_cli.core.workflow.event_values import Oddities, storable_value
+from chatstore_cli.domain.errors import BadValue
+from chatstore_cli.domain.workflow.events import (
     AgentTurn,
     NothingToStore,
     RunEnded,
@@ -21,7 +22,6 @@ from chatstore_cli.domain.chat_events import (
     UsageOwner,
     UsageReport,
 )
-from chatstore_cli.domain.errors import BadValue
 from tests.agents import begun, call, real_autogen
 from tests.events import event, text
 

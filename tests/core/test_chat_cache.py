@@ -18,7 +18,7 @@ import orjson
 import pytest
 
 from chatstore_cli import ChatstoreError, LocalChatCache
-from chatstore_cli.core.chat_cache import _STRIPES
+from chatstore_cli.core.recording.cache import _STRIPES
 from chatstore_cli.domain.errors import BadValue, NotRecorded
 from chatstore_cli.files.session_names import journal_path
 from tests.journals import START, as_line, record

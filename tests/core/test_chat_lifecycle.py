@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from chatstore_cli.core.chat_lifecycle import Step, change_of
-from chatstore_cli.domain.chat_writing import ChatState, StatusChange
+from chatstore_cli.core.workflow.lifecycle import Step, change_of
 from chatstore_cli.domain.errors import Conflict
 from chatstore_cli.domain.session import SessionStatus
+from chatstore_cli.domain.workflow.chats import ChatState, StatusChange
 
 NOTHING, REFUSED = "nothing", "refused"
 COMPLETED = StatusChange(SessionStatus.COMPLETED)

@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatstore_cli.config import ApplicationSettings
-from chatstore_cli.core.checks_application import ApplicationChecks
-from chatstore_cli.core.checks_application_history import history_faults, history_remarks
-from chatstore_cli.core.checks_application_run import ApplicationRun, Sent, brief, faults_of, read_json
-from chatstore_cli.core.checks_application_status import status_verdict
-from chatstore_cli.core.checks_application_websocket import Frames
-from chatstore_cli.core.verify import run_checks
-from chatstore_cli.domain.application import Answer, JournalledTurns, Turn
+from chatstore_cli.config.settings import ApplicationSettings
+from chatstore_cli.core.verify.application.checks import ApplicationChecks
+from chatstore_cli.core.verify.application.history import history_faults, history_remarks
+from chatstore_cli.core.verify.application.run import ApplicationRun, Sent, brief, faults_of, read_json
+from chatstore_cli.core.verify.application.status import status_verdict
+from chatstore_cli.core.verify.application.websocket import Frames
+from chatstore_cli.core.verify.checklist import run_checks
+from chatstore_cli.domain.checked_application import Answer, JournalledTurns, Turn
 from chatstore_cli.domain.checks import CheckResult, CheckStatus
 from chatstore_cli.domain.errors import ChatstoreError, Locked, Overdue, Unreachable
 from chatstore_cli.files.log_tail import LogTail, LogTails

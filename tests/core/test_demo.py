@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from chatstore_cli.core.demo import STEPS, DemoStage, check_ended_well, play, played_row
+from chatstore_cli.core.demo.stage import STEPS, DemoStage, check_ended_well, play, played_row
 from chatstore_cli.domain.errors import ChatstoreError
-from chatstore_cli.files.sample_folder import MarkedFolder
+from chatstore_cli.files.demo_folder import MarkedFolder
 
 
 class _NoStore:

@@ -16,9 +16,10 @@ from bson import ObjectId
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatstore_cli.core import flush as flush_module
-from chatstore_cli.core import flush_storing, tally
-from chatstore_cli.core.flush_storing import StoringRules
+from chatstore_cli.core.flush import occurrences as tally
+from chatstore_cli.core.flush import run as flush_module
+from chatstore_cli.core.flush import storing as flush_storing
+from chatstore_cli.core.flush.storing import StoringRules
 from chatstore_cli.files import journal_reader
 from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.wiring.journals import Journals

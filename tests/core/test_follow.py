@@ -12,10 +12,10 @@ from typing import Any
 import mongomock
 import pytest
 
-from chatstore_cli.core import follow
-from chatstore_cli.core.flush_reading import Source
-from chatstore_cli.core.flush_storing import StoringRules
-from chatstore_cli.core.follow import Follower, FollowRules, Glance, Look
+from chatstore_cli.core.flush import follow
+from chatstore_cli.core.flush.follow import Follower, FollowRules, Glance, Look
+from chatstore_cli.core.flush.reading import Source
+from chatstore_cli.core.flush.storing import StoringRules
 from chatstore_cli.domain.errors import ChatstoreError, NotAllowed, Unreachable
 from chatstore_cli.domain.journal import FlushResult
 from chatstore_cli.files.journal_reader import JournalFile

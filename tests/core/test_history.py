@@ -16,16 +16,16 @@ from bson import ObjectId
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatstore_cli.core.history import ChatHistory, HistoryMessage, chat_history, history_of
+from chatstore_cli.core.sessions.history import ChatHistory, HistoryMessage, chat_history, history_of
 from chatstore_cli.domain.errors import BadValue, NotAllowed, Overdue, Unreachable, WrongUse
 from chatstore_cli.domain.history import StoredMessage
 from chatstore_cli.domain.identity import content_key, identity_by_content, identity_by_message_id, session_prefix
 from chatstore_cli.domain.message import Message
-from chatstore_cli.domain.storing import Content, StoredContent
+from chatstore_cli.domain.message_store import Content, StoredContent
 from chatstore_cli.files.journal_tail import read_tail
 from chatstore_cli.mongo.connection import Connection
-from chatstore_cli.mongo.history_source import MongoHistory
-from chatstore_cli.render.rows import message_row
+from chatstore_cli.mongo.messages.history import MongoHistory
+from chatstore_cli.render.rows.sessions import message_row
 from tests.journals import COLLECTION, START, flush, record, write_journal
 
 SESSION = "s1"

@@ -15,7 +15,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from chatstore_cli.core.pending import Batch, PendingMessages
+from chatstore_cli.core.recording.queue import Batch, PendingMessages
 from chatstore_cli.domain.errors import NotRecorded
 from chatstore_cli.domain.identity import identity_by_message_id, session_prefix
 from chatstore_cli.domain.journal import Entry

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from chatstore_cli.core.pending import Batch, PendingMessages
-from chatstore_cli.core.persistence import PersistenceWorker
+from chatstore_cli.core.recording.queue import Batch, PendingMessages
+from chatstore_cli.core.recording.worker import PersistenceWorker
 from chatstore_cli.domain.errors import ChatstoreError, NotAllowed, Unreachable
 from chatstore_cli.domain.journal import Entry
 from chatstore_cli.domain.recording import PatienceRules, Place, ReadBack, Stored, Stretch

@@ -9,7 +9,7 @@ import mongomock
 import pytest
 
 from chatstore_cli.mongo.connection import Connection
-from chatstore_cli.mongo.message_store import MongoMessageStore
+from chatstore_cli.mongo.messages.store import MongoMessageStore
 from tests.journals import (
     COLLECTION,
     as_lines,

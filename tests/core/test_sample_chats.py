@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from chatstore_cli.core.sample_chats import RESUMED, SampleChats, sample_chats
-from chatstore_cli.core.usage_ledger import what_is_wrong
+from chatstore_cli.core.demo.sample_chats import RESUMED, SampleChats, sample_chats
+from chatstore_cli.core.usage.recorder import what_is_wrong
 from chatstore_cli.domain.message import GENERAL_AGENT
 
 NOW = datetime(2026, 3, 2, 11, 41, tzinfo=UTC)

@@ -9,9 +9,9 @@ from itertools import islice
 
 import pytest
 
-from chatstore_cli.core.sessions import LARGEST_PAGE, find_session, list_sessions, show_session
+from chatstore_cli.core.sessions.listing import LARGEST_PAGE, find_session, list_sessions, show_session
 from chatstore_cli.domain.errors import BadValue, Conflict, NotFound
-from chatstore_cli.domain.indexes import IndexSpec
+from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
 from chatstore_cli.domain.session import Session

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatstore_cli.core.storable import DEEPEST, canonical_time, check_role_and_text, storable_metadata
+from chatstore_cli.core.recording.validation import DEEPEST, canonical_time, check_role_and_text, storable_metadata
 from chatstore_cli.domain.errors import BadValue
 from tests.journals import START
 

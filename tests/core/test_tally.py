@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatstore_cli.core.tally import CountOnDisk, OutOfOrder, WindowedCount
+from chatstore_cli.core.flush.occurrences import CountOnDisk, OutOfOrder, WindowedCount
 
 lines = st.lists(st.tuples(st.integers(0, 6), st.sampled_from([b"a", b"b"])), max_size=40)
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from chatstore_cli.core.usage import UsageGrouping, report_usage, what_counts
+from chatstore_cli.core.usage.report import UsageGrouping, report_usage, what_counts
 from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.domain.session import Session, SessionStatus
 from chatstore_cli.domain.usage import Usage, UsageRow

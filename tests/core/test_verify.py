@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chatstore_cli.core.verify import Check, chosen, failed, has_failed, passed, run_checks, skipped, warned
+from chatstore_cli.core.verify.checklist import Check, chosen, failed, has_failed, passed, run_checks, skipped, warned
 from chatstore_cli.domain.errors import BadValue, Unreachable
 
 

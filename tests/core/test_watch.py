@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from pymongo.errors import ServerSelectionTimeoutError
 
-from chatstore_cli.core.watch import Watching, until
-from chatstore_cli.core.watch_messages import WatchedMessages
-from chatstore_cli.core.watch_sessions import FollowedSessions
+from chatstore_cli.core.watch.feed import Watching, until
+from chatstore_cli.core.watch.messages import WatchedMessages
+from chatstore_cli.core.watch.sessions import FollowedSessions
 from chatstore_cli.domain.errors import NotAllowed, UnknownHost, Unreachable
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
 from chatstore_cli.domain.session import Session
-from chatstore_cli.domain.watching import Change, MessageEvent, News, SessionChange, SessionEvent, Taken
+from chatstore_cli.domain.watch import Change, MessageEvent, News, SessionChange, SessionEvent, Taken
 from chatstore_cli.mongo.connection import translate
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -254,7 +254,7 @@ def test_an_outage_is_waited_out_and_told_once_when_it_begins_and_once_when_it_i
 
 
 def test_faults_that_the_driver_hides_and_silence_are_told_once_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chatstore_cli.core.watch._SILENT_SECONDS", 0.0)
+    monkeypatch.setattr("chatstore_cli.core.watch.feed._SILENT_SECONDS", 0.0)
     said: list[str] = []
     watching = Watching(said.append)
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatstore_cli.domain.message import Message
-from chatstore_cli.domain.repairs import Repair, Repairs
-from chatstore_cli.domain.tool_calls import LOOK_AHEAD, Exchange, ToolCall, paired
+from chatstore_cli.domain.workflow.repairs import Repair, Repairs
+from chatstore_cli.domain.workflow.tool_calls import LOOK_AHEAD, Exchange, ToolCall, paired
 
 
 def said(text: str) -> Message:

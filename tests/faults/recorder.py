@@ -16,7 +16,7 @@ import orjson
 
 # Children come from a process that has imported the library once, and has no thread: a round costs milliseconds.
 CONTEXT = get_context("forkserver")
-CONTEXT.set_forkserver_preload(["chatstore_cli.library", "chatstore_cli.core.new_messages", "pymongo", "tests.faults.recorder"])  # fmt: skip
+CONTEXT.set_forkserver_preload(["chatstore_cli.library", "chatstore_cli.core.recording.storing", "pymongo", "tests.faults.recorder"])  # fmt: skip
 
 
 def record_for_ever(acknowledge: Connection, folder: str, seed: int, **settings: Any) -> None:

@@ -12,7 +12,7 @@ from pymongo.database import Database
 from pymongo.errors import ConfigurationError
 from pymongo.synchronous.pool import Connection as DriversConnection
 
-from chatstore_cli.core import flush as flush_module
+from chatstore_cli.core.flush import run as flush_module
 from chatstore_cli.domain.errors import NotAllowed, Unreachable
 from chatstore_cli.mongo.connection import Connection, connect, translate
 from tests.faults.lossy_proxy import LossyProxy

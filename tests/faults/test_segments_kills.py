@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from chatstore_cli.config import Settings
+from chatstore_cli.config.settings import Settings
 from chatstore_cli.domain.queries import MessageSelection
 from chatstore_cli.mongo.connection import Connection, connect
-from chatstore_cli.mongo.layouts.workflow import WorkflowLayout
-from chatstore_cli.mongo.workflow_segments import MongoSegmentStore
+from chatstore_cli.mongo.workflow.layout import WorkflowLayout
+from chatstore_cli.mongo.workflow.segment_mover import MongoSegmentStore
 from tests.mongod import Mongod
 from tests.movers import Movers, movers
 

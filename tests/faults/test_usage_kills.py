@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chatstore_cli.core.usage_ledger import UsageRecorder, enter_opening
-from chatstore_cli.core.usage_reports import differing_counters, mend
+from chatstore_cli.core.usage.explain import differing_counters, mend
+from chatstore_cli.core.usage.recorder import UsageRecorder, enter_opening
 from chatstore_cli.domain.usage_ledger import OPENING_RUN
-from chatstore_cli.mongo.usage_ledger import MongoUsageLedger
+from chatstore_cli.mongo.usage.ledger import MongoUsageLedger
 from tests.mongod import poll
 from tests.usage_reports import modelled, snapshot
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from chatstore_cli.core.usage_ledger import UsageRecorder
+from chatstore_cli.core.usage.recorder import UsageRecorder
 from chatstore_cli.mongo.connection import connect
-from chatstore_cli.mongo.usage_ledger import MongoUsageLedger
+from chatstore_cli.mongo.usage.ledger import MongoUsageLedger
 from tests.usage_reports import snapshot
 
 

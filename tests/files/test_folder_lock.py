@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from chatstore_cli.domain.errors import ChatstoreError, Locked
-from chatstore_cli.files import state
+from chatstore_cli.files import state_folder as state
 from chatstore_cli.files.folder_lock import folder_lock
-from chatstore_cli.files.state import existing_folders, remembering_folder, stdin_folder
+from chatstore_cli.files.state_folder import existing_folders, remembering_folder, stdin_folder
 
 HOLDER = """
 import sys

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.journal import Position
-from chatstore_cli.domain.storing import Block, OversizedLine
+from chatstore_cli.domain.message_store import Block, OversizedLine
 from chatstore_cli.files import journal_reader
 from chatstore_cli.files.journal_reader import JournalFile
 from tests.journals import as_lines, record, write_journal

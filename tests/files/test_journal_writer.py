@@ -23,7 +23,7 @@ from chatstore_cli.domain.errors import BadValue, ChatstoreError, NotRecorded
 from chatstore_cli.domain.recording import Place
 from chatstore_cli.files import journal_writer
 from chatstore_cli.files.journal_writer import JournalWriter
-from chatstore_cli.files.no_journal import NoJournal
+from chatstore_cli.files.memory_journal import NoJournal
 from chatstore_cli.files.session_names import journal_path
 from tests.mongod import poll
 

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from chatstore_cli.domain.errors import Conflict
-from chatstore_cli.files.new_file import new_file
+from chatstore_cli.files.atomic_file import new_file
 
 
 def test_it_appears_when_it_is_done_with_an_ordinary_files_rights(tmp_path):

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from chatstore_cli.mongo.change_stream import ChangeStream
 from chatstore_cli.mongo.connection import Connection
+from chatstore_cli.mongo.watch.change_stream import ChangeStream
 from tests.mongod import poll
 
 pytestmark = pytest.mark.real

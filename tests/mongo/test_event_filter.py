@@ -11,7 +11,7 @@ from bson import Binary, ObjectId
 from hypothesis import given
 from hypothesis import strategies as some
 
-from chatstore_cli.mongo.event_filter import EVENT_FILTER, EventFilter
+from chatstore_cli.mongo.workflow.event_filter import EVENT_FILTER, EventFilter
 
 IDS = some.one_of(
     some.text(),

@@ -13,8 +13,8 @@ from pymongo.monitoring import CommandListener, CommandSucceededEvent
 from chatstore_cli.domain.history import StoredMessage
 from chatstore_cli.domain.identity import session_prefix
 from chatstore_cli.mongo.connection import Connection
-from chatstore_cli.mongo.history_source import MongoHistory
-from chatstore_cli.mongo.layouts.messages import index_specs
+from chatstore_cli.mongo.messages.history import MongoHistory
+from chatstore_cli.mongo.messages.layout import index_specs
 from tests.journals import COLLECTION, START, instant, record
 from tests.mongod import Mongod
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from bson import Timestamp
 
-from chatstore_cli.config import Settings
-from chatstore_cli.domain.watching import MessageEvent, News
+from chatstore_cli.config.settings import Settings
+from chatstore_cli.domain.watch import MessageEvent, News
 from chatstore_cli.mongo.connection import Connection
-from chatstore_cli.mongo.message_changes import _Document
+from chatstore_cli.mongo.watch.messages import _Document
 
 pytestmark = pytest.mark.real
 

@@ -11,14 +11,15 @@ from bson import ObjectId
 from pymongo import MongoClient
 from pymongo.monitoring import CommandListener
 
-from chatstore_cli.config import MongoSettings, Settings
+from chatstore_cli.config.settings import MongoSettings, Settings
 from chatstore_cli.domain.errors import NotFound, Overdue
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
 from chatstore_cli.domain.session import COUNT_CAP, SessionStatus
-from chatstore_cli.mongo import message_order, recent_sessions
 from chatstore_cli.mongo.connection import Connection
-from chatstore_cli.mongo.layouts.messages import MessagesLayout, index_specs, to_message
+from chatstore_cli.mongo.messages import ordering as message_order
+from chatstore_cli.mongo.messages import recent_sessions
+from chatstore_cli.mongo.messages.layout import MessagesLayout, index_specs, to_message
 
 if TYPE_CHECKING:
     from pymongo.database import Database

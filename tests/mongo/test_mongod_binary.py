@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from chatstore_cli.domain.errors import BinaryMissing, ExitCode
-from chatstore_cli.mongo import mongod_log
-from chatstore_cli.mongo.mongod_binary import find_mongod
+from chatstore_cli.mongo.embedded import log as mongod_log
+from chatstore_cli.mongo.embedded.binary import find_mongod
 
 RUNS = '#!/bin/sh\necho "db version v6.0.5"\n'
 NO_LIBCURL = (

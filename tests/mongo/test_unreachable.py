@@ -9,7 +9,7 @@ import pytest
 
 from chatstore_cli.domain.errors import Unreachable
 from chatstore_cli.mongo.connection import connect, driver_errors
-from chatstore_cli.mongo.embedded_folders import SOCKET_NAME, uri_of
+from chatstore_cli.mongo.embedded.folders import SOCKET_NAME, uri_of
 
 
 def hint(uri: str) -> str:

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 from chatstore_cli.domain.session import Session, SessionStatus
 from chatstore_cli.domain.usage import Usage
-from chatstore_cli.mongo.workflow_documents import in_order, to_message, to_messages, to_session
+from chatstore_cli.mongo.workflow.documents import in_order, to_message, to_messages, to_session
 from chatstore_cli.render.json_text import as_json
-from chatstore_cli.render.rows import message_row, session_row
+from chatstore_cli.render.rows.sessions import message_row, session_row
 
 SAMPLE = json.loads((Path(__file__).parent.parent / "samples" / "workflow.json").read_text())
 VARIANTS: list[dict[str, Any]] = [

@@ -13,16 +13,16 @@ from bson import Binary, ObjectId
 from pymongo import MongoClient
 from pymongo.monitoring import CommandListener
 
-from chatstore_cli.config import Settings
+from chatstore_cli.config.settings import Settings
 from chatstore_cli.domain.errors import Conflict
 from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
 from chatstore_cli.domain.session import SessionStatus
-from chatstore_cli.mongo import raw_arrays
+from chatstore_cli.mongo import bson_arrays as raw_arrays
+from chatstore_cli.mongo.bson_arrays import StoredArray
 from chatstore_cli.mongo.connection import Connection, connect
-from chatstore_cli.mongo.layouts.workflow import WorkflowLayout
-from chatstore_cli.mongo.raw_arrays import StoredArray
-from chatstore_cli.mongo.workflow_documents import UPDATED_FIELDS, to_messages, to_session
-from chatstore_cli.mongo.workflow_segments import MongoSegmentStore
+from chatstore_cli.mongo.workflow.documents import UPDATED_FIELDS, to_messages, to_session
+from chatstore_cli.mongo.workflow.layout import WorkflowLayout
+from chatstore_cli.mongo.workflow.segment_mover import MongoSegmentStore
 from tests.mongod import Mongod
 
 START = datetime(2026, 3, 1, tzinfo=UTC)

@@ -13,16 +13,16 @@ from bson import Decimal128, Int64, ObjectId, Regex
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from chatstore_cli.config import Settings
-from chatstore_cli.core.segments import SegmentKeeper
+from chatstore_cli.config.settings import Settings
+from chatstore_cli.core.workflow.segment_keeper import SegmentKeeper
 from chatstore_cli.domain.errors import Conflict, NotFound
 from chatstore_cli.domain.queries import MessageSelection, SessionQuery
-from chatstore_cli.domain.segments import HeadSize, Move
+from chatstore_cli.domain.workflow.segments import HeadSize, Move
+from chatstore_cli.mongo.bson_arrays import StoredArray
 from chatstore_cli.mongo.connection import Connection
-from chatstore_cli.mongo.layouts.workflow import WorkflowLayout
-from chatstore_cli.mongo.raw_arrays import StoredArray
-from chatstore_cli.mongo.segment_copies import FENCE, Copy
-from chatstore_cli.mongo.workflow_segments import MongoSegmentStore
+from chatstore_cli.mongo.workflow.layout import WorkflowLayout
+from chatstore_cli.mongo.workflow.segment_copies import FENCE, Copy
+from chatstore_cli.mongo.workflow.segment_mover import MongoSegmentStore
 
 EVERYTHING = MessageSelection()
 SOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -326,7 +326,7 @@ def test_a_copy_that_a_move_in_flight_counts_on_is_not_removed(
     before, written = answers(layout), sessions.find_one({}) or {}
     stopped = Stopped(store, monkeypatch)
     sessions.update_one({}, {"$set": {"messages.3.content": "edited"}})
-    monkeypatch.setattr("chatstore_cli.mongo.workflow_segments._MOST_WAITS", 0)
+    monkeypatch.setattr("chatstore_cli.mongo.workflow.segment_mover._MOST_WAITS", 0)
     with pytest.raises(Conflict, match="has begun and not ended"):
         MongoSegmentStore(connection, Settings()).move_oldest("chat", at_most_bytes=2_000)
     sessions.replace_one({}, written)
@@ -344,7 +344,7 @@ def test_a_move_that_was_stopped_for_long_does_nothing_any_more(
     sessions.insert_one(head_of("ours", [message(number, number) for number in range(COUNT)]))
     before, written = answers(layout), sessions.find_one({}) or {}
     with monkeypatch.context() as patched:
-        patched.setattr("chatstore_cli.mongo.segment_copies.LEASE_SECONDS", -3_600)
+        patched.setattr("chatstore_cli.mongo.workflow.segment_copies.LEASE_SECONDS", -3_600)
         stopped = [Stopped(store, monkeypatch)]
         if adopted:  # by one that stops, too
             stopped.append(Stopped(MongoSegmentStore(connection, Settings()), monkeypatch))
@@ -355,7 +355,7 @@ def test_a_move_that_was_stopped_for_long_does_nothing_any_more(
         def die(*_: Any) -> None:
             raise KeyboardInterrupt
 
-        patched.setattr("chatstore_cli.mongo.workflow_segments.with_messages", die)
+        patched.setattr("chatstore_cli.mongo.workflow.segment_mover.with_messages", die)
         with pytest.raises(KeyboardInterrupt):
             store.move_oldest("chat", at_most_bytes=2_000)
     assert segments.find_one({}) == copy
@@ -381,7 +381,7 @@ def test_a_copy_that_another_has_adopted_is_not_removed_by_who_made_it(
             sessions.update_one({}, {"$set": {"messages.3.content": "edited"}})
         return take_away(self, *arguments)
 
-    monkeypatch.setattr("chatstore_cli.mongo.workflow_segments._MOST_WAITS", 2)
+    monkeypatch.setattr("chatstore_cli.mongo.workflow.segment_mover._MOST_WAITS", 2)
     monkeypatch.setattr(MongoSegmentStore, "_take_away", adopt_first)
     with pytest.raises(Conflict, match="has begun and not ended"):
         store.move_oldest("chat", at_most_bytes=2_000)

@@ -13,12 +13,12 @@ from bson import Decimal128, Int64, ObjectId, json_util
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from chatstore_cli.core.ag2_persistence import AG2PersistenceManager
-from chatstore_cli.core.sample_chats import sample_chats
-from chatstore_cli.domain.chat_writing import SavedAs
+from chatstore_cli.core.demo.sample_chats import sample_chats
+from chatstore_cli.core.workflow.ag2_manager import AG2PersistenceManager
 from chatstore_cli.domain.errors import ChatstoreError
+from chatstore_cli.domain.workflow.chats import SavedAs
 from chatstore_cli.mongo.connection import Connection
-from chatstore_cli.mongo.workflow_documents import to_session
+from chatstore_cli.mongo.workflow.documents import to_session
 from tests.events import event, new_manager, text
 
 pytestmark = pytest.mark.real

@@ -13,16 +13,16 @@ from typing import Any
 import pytest
 from bson import Binary, ObjectId, json_util
 
-from chatstore_cli.config import Settings
-from chatstore_cli.core.ag2_persistence import AG2PersistenceManager
-from chatstore_cli.core.sample_chats import sample_chats
-from chatstore_cli.domain.chat_writing import SavedAs
+from chatstore_cli.config.settings import Settings
+from chatstore_cli.core.demo.sample_chats import sample_chats
+from chatstore_cli.core.workflow.ag2_manager import AG2PersistenceManager
 from chatstore_cli.domain.errors import BadValue, Conflict, DocumentRefused, NotFound, Unreachable
+from chatstore_cli.domain.workflow.chats import SavedAs
 from chatstore_cli.mongo.connection import Connection, connect
-from chatstore_cli.mongo.layouts.workflow import WorkflowLayout
-from chatstore_cli.mongo.workflow_documents import to_session
-from chatstore_cli.mongo.workflow_segments import MongoSegmentStore
-from chatstore_cli.mongo.workflow_writer import MongoChatWriter, reading_from_primary
+from chatstore_cli.mongo.workflow.documents import to_session
+from chatstore_cli.mongo.workflow.layout import WorkflowLayout
+from chatstore_cli.mongo.workflow.segment_mover import MongoSegmentStore
+from chatstore_cli.mongo.workflow.writer import MongoChatWriter, reading_from_primary
 from tests.events import event, new_manager, text
 
 pytestmark = pytest.mark.real
@@ -146,7 +146,7 @@ def test_a_full_document_gives_its_oldest_messages_away_and_goes_on(
     for number in range(8):
         assert saved(manager, text(large + str(number))) is SavedAs.MESSAGE
     assert database.chat_session_segments.count_documents({}) > 0
-    from chatstore_cli.config import Settings
+    from chatstore_cli.config.settings import Settings
     from chatstore_cli.domain.queries import MessageSelection
 
     messages = WorkflowLayout(connection, Settings()).messages("c", MessageSelection())

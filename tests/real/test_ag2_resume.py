@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chatstore_cli.core.ag2_persistence import AG2PersistenceManager
-from chatstore_cli.domain.chat_writing import SavedAs
+from chatstore_cli.core.workflow.ag2_manager import AG2PersistenceManager
+from chatstore_cli.domain.workflow.chats import SavedAs
 from chatstore_cli.mongo.connection import Connection
 from tests.agents import begun, gone_on, real_autogen, turns
 from tests.events import new_manager

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from chatstore_cli.config import Settings
-from chatstore_cli.core.ag2_persistence import AG2PersistenceManager
-from chatstore_cli.core.segments import SegmentKeeper
-from chatstore_cli.domain.chat_events import AgentTurn
-from chatstore_cli.domain.chat_writing import NoRoom, SavedAs
+from chatstore_cli.config.settings import Settings
+from chatstore_cli.core.workflow.ag2_manager import AG2PersistenceManager
+from chatstore_cli.core.workflow.segment_keeper import SegmentKeeper
 from chatstore_cli.domain.errors import BadValue, Conflict, Unreachable
+from chatstore_cli.domain.workflow.chats import NoRoom, SavedAs
+from chatstore_cli.domain.workflow.events import AgentTurn
 from chatstore_cli.mongo.connection import Connection
-from chatstore_cli.mongo.layouts.workflow import WorkflowLayout
-from chatstore_cli.mongo.usage_ledger import MongoUsageLedger
-from chatstore_cli.mongo.workflow_writer import MongoChatWriter
+from chatstore_cli.mongo.usage.ledger import MongoUsageLedger
+from chatstore_cli.mongo.workflow.layout import WorkflowLayout
+from chatstore_cli.mongo.workflow.writer import MongoChatWriter
 from tests.agents import real_autogen, speaker
 from tests.events import event, new_manager, text
 

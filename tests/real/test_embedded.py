@@ -21,14 +21,15 @@ import pytest
 from pymongo import MongoClient
 
 from chatstore_cli.domain.errors import BadConfig, Locked, NotAllowed, Overdue, Unreachable
-from chatstore_cli.mongo import embedded, mongod_log
+from chatstore_cli.mongo.embedded import log as mongod_log
+from chatstore_cli.mongo.embedded import server as embedded
 from tests.mongod import poll
 
 pytestmark = pytest.mark.real
 
 ENSURE = """
 import sys
-from chatstore_cli.mongo.embedded import ensure_running, status
+from chatstore_cli.mongo.embedded.server import ensure_running, status
 print(ensure_running(*sys.argv[1:3]), status(sys.argv[1]).pid)
 """
 
@@ -385,7 +386,7 @@ def test_a_folder_that_others_may_read_is_closed(server: Embedded):
 def test_another_users_folder_is_refused(server: Embedded, which: str):
     theirs = server.data
     if which == "runtime":
-        from chatstore_cli.mongo.embedded_folders import runtime_folder
+        from chatstore_cli.mongo.embedded.folders import runtime_folder
 
         theirs = runtime_folder(server.data, server.runtime)
     theirs.mkdir(parents=True, mode=0o700)

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from chatstore_cli.core.flush_storing import StoringRules
+from chatstore_cli.core.flush.storing import StoringRules
 from chatstore_cli.domain.errors import ChatstoreError
-from chatstore_cli.files import journal_reader, state
+from chatstore_cli.files import journal_reader
+from chatstore_cli.files import state_folder as state
 from chatstore_cli.mongo.connection import Connection
 from tests.journals import (
     COLLECTION,

@@ -18,12 +18,12 @@ from bson import ObjectId
 from pymongo.database import Database
 
 from chatstore_cli import LocalChatCache, MongoChatStorage, chat_history
-from chatstore_cli.core.history import history_of
+from chatstore_cli.core.sessions.history import history_of
 from chatstore_cli.domain.errors import Unreachable
 from chatstore_cli.files.journal_tail import read_tail
 from chatstore_cli.files.session_names import journal_path
 from chatstore_cli.mongo.connection import Connection
-from chatstore_cli.mongo.history_source import MongoHistory
+from chatstore_cli.mongo.messages.history import MongoHistory
 from chatstore_cli.render.output_format import OutputFormat
 from tests.conftest import Chatstore, Outcome
 from tests.journals import COLLECTION, START, as_line, as_lines, flush, instant, record, write_journal

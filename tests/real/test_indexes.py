@@ -10,9 +10,9 @@ from pymongo import IndexModel
 
 from chatstore_cli.core.indexes import check_indexes, perform, plan_steps
 from chatstore_cli.domain.errors import Conflict
-from chatstore_cli.domain.indexes import IndexSpec
-from chatstore_cli.mongo.document_dates import MongoDocumentDates
-from chatstore_cli.mongo.index_engine import MongoIndexStore
+from chatstore_cli.domain.indexes.specs import IndexSpec
+from chatstore_cli.mongo.maintenance.expiry_dates import MongoDocumentDates
+from chatstore_cli.mongo.maintenance.index_store import MongoIndexStore
 
 pytestmark = pytest.mark.real
 

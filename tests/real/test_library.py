@@ -21,8 +21,8 @@ from pymongo.database import Database
 from chatstore_cli import ChatPersistenceWorker, ChatstoreError, LocalChatCache, Message, MongoChatStorage
 from chatstore_cli.domain.errors import BadValue, Locked, Unreachable
 from chatstore_cli.mongo.connection import Connection
-from chatstore_cli.mongo.message_store import MongoMessageStore
-from chatstore_cli.mongo.session_removal import remove_parts
+from chatstore_cli.mongo.messages.store import MongoMessageStore
+from chatstore_cli.mongo.tombstones import remove_parts
 from chatstore_cli.wiring.journals import Journals
 from tests.faults.recorder import recorded_ids
 from tests.journals import COLLECTION, START, flush, quarantined, record, store_of

@@ -12,7 +12,7 @@ import pytest
 from pymongo import MongoClient, monitoring
 from pymongo.database import Database
 
-from chatstore_cli.config import Settings
+from chatstore_cli.config.settings import Settings
 from chatstore_cli.domain.queries import SessionKey, SessionQuery
 from chatstore_cli.domain.session import Session, SessionStatus
 from chatstore_cli.mongo.connection import Connection

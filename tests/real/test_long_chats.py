@@ -11,16 +11,16 @@ from bson import ObjectId
 from pymongo import MongoClient
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
-from chatstore_cli.config import Settings
-from chatstore_cli.core.ag2_persistence import AG2PersistenceManager
-from chatstore_cli.domain.chat_writing import SavedAs
+from chatstore_cli.config.settings import Settings
+from chatstore_cli.core.workflow.ag2_manager import AG2PersistenceManager
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.queries import MessageSelection
+from chatstore_cli.domain.workflow.chats import SavedAs
 from chatstore_cli.mongo.connection import Connection, connect
-from chatstore_cli.mongo.event_filter import EventFilter
-from chatstore_cli.mongo.layouts.workflow import WorkflowLayout
-from chatstore_cli.mongo.moved_events import MovedEvents
-from chatstore_cli.mongo.workflow_segments import MongoSegmentStore
+from chatstore_cli.mongo.workflow.event_filter import EventFilter
+from chatstore_cli.mongo.workflow.event_filter_cache import MovedEvents
+from chatstore_cli.mongo.workflow.layout import WorkflowLayout
+from chatstore_cli.mongo.workflow.segment_mover import MongoSegmentStore
 from tests.events import new_manager, text
 
 pytestmark = pytest.mark.real

@@ -19,8 +19,8 @@ import pytest
 from bson import ObjectId
 from pymongo.database import Database
 
-from chatstore_cli.core import pruning
-from chatstore_cli.core.pruning import PruneRules, carry_out, plan_pruning
+from chatstore_cli.core.flush import pruning
+from chatstore_cli.core.flush.pruning import PruneRules, carry_out, plan_pruning
 from chatstore_cli.files.journal_writer import JournalWriter
 from chatstore_cli.files.prunable_journals import PrunableJournals
 from chatstore_cli.files.session_names import journal_path

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from bson import json_util
 
-from chatstore_cli.config import Settings
-from chatstore_cli.core.resume import open_history
-from chatstore_cli.core.sample_chats import RESUMED, sample_chats
+from chatstore_cli.config.settings import Settings
+from chatstore_cli.core.demo.sample_chats import RESUMED, sample_chats
+from chatstore_cli.core.sessions.resume import open_history
 from chatstore_cli.domain.queries import MessageSelection
 from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.layouts.registry import LAYOUTS

@@ -15,13 +15,13 @@ from bson.datetime_ms import DatetimeMS
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from chatstore_cli.core.usage_ledger import UsageRecorder
-from chatstore_cli.core.usage_reports import differing_counters, explain_usage, mend
+from chatstore_cli.core.usage.explain import differing_counters, explain_usage, mend
+from chatstore_cli.core.usage.recorder import UsageRecorder
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.usage_ledger import Counters, LedgerQuery, UsageSnapshot
-from chatstore_cli.mongo.usage_ledger import MongoUsageLedger
-from chatstore_cli.mongo.usage_stages import offsets
-from chatstore_cli.mongo.usage_sums import MongoUsageSums
+from chatstore_cli.mongo.usage.ledger import MongoUsageLedger
+from chatstore_cli.mongo.usage.stages import offsets
+from chatstore_cli.mongo.usage.sums import MongoUsageSums
 from tests.usage_reports import START, modelled, snapshot
 
 if TYPE_CHECKING:

@@ -159,8 +159,8 @@ def test_read_only_skips_what_writes(chatstore, database):
 
 
 def test_a_secondary_is_no_place_to_write():
-    from chatstore_cli.core.checks_database import DatabaseChecks
-    from chatstore_cli.domain.upkeep import ServerFacts
+    from chatstore_cli.core.verify.database import DatabaseChecks
+    from chatstore_cli.domain.indexes.ports import ServerFacts
 
     class Secondary:
         target = "somewhere"
@@ -176,8 +176,8 @@ def test_a_secondary_is_no_place_to_write():
     [("4.4.29", "fail"), ("5.0.0", "pass"), ("6.0.5", "pass"), ("8.2.1", "pass"), ("9.0.0", "warn"), ("10.1", "warn")],
 )
 def test_server_versions_from_5_0_to_8_are_supported(version, status):
-    from chatstore_cli.core.checks_database import DatabaseChecks
-    from chatstore_cli.domain.upkeep import ServerFacts
+    from chatstore_cli.core.verify.database import DatabaseChecks
+    from chatstore_cli.domain.indexes.ports import ServerFacts
 
     class Server:
         server_probe = type("Probe", (), {"facts": lambda _: ServerFacts(version, "standalone", writable=True)})()

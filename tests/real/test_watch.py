@@ -21,10 +21,10 @@ import pytest
 from bson import ObjectId
 from pymongo.database import Database
 
-from chatstore_cli.config import Settings
-from chatstore_cli.core.watch_messages import AT_FIRST
+from chatstore_cli.config.settings import Settings
+from chatstore_cli.core.watch.messages import AT_FIRST
 from chatstore_cli.mongo.connection import Connection
-from chatstore_cli.mongo.workflow_segments import MongoSegmentStore
+from chatstore_cli.mongo.workflow.segment_mover import MongoSegmentStore
 from tests.conftest import Chatstore
 from tests.mongod import Mongod, poll, start_replica_set
 from tests.watchers import Watcher, watching
@@ -738,7 +738,7 @@ def test_a_list_does_not_import_what_watching_needs(chatstore: Chatstore):
     script = "import sys; from chatstore_cli.cli.main import run; run(sys.argv[1:]); print(*sys.modules)"
     command = [sys.executable, "-c", script, "sessions", "list"]
     loaded = subprocess.run(command, env=chatstore.environment, cwd=chatstore.folder, capture_output=True, text=True)
-    assert "chatstore_cli.cli.sessions" in loaded.stdout.split()
+    assert "chatstore_cli.cli.commands.sessions.sessions" in loaded.stdout.split()
     assert not [name for name in loaded.stdout.split() if "watch" in name]
 
 

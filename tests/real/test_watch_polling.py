@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from chatstore_cli.core.watch_messages import AT_FIRST
+from chatstore_cli.core.watch.messages import AT_FIRST
 from tests.conftest import Chatstore, _need_a_mongod
 from tests.mongod import Mongod, poll, short_temporary_folder, start_mongod
 from tests.watchers import watching

@@ -14,7 +14,7 @@ from chatstore_cli.cli.invocation import terminal_of
 from chatstore_cli.render.formats import write
 from chatstore_cli.render.listing import Column, Listing, Record, Terminal
 from chatstore_cli.render.output_format import OutputFormat
-from chatstore_cli.render.rows import SESSION_COLUMNS, status_style
+from chatstore_cli.render.rows.sessions import SESSION_COLUMNS, status_style
 from chatstore_cli.render.widths import fitted
 
 COLUMNS = (

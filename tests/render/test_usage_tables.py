@@ -14,8 +14,8 @@ from chatstore_cli.domain.usage_ledger import Counters, CountingReason, LedgerRo
 from chatstore_cli.render.formats import write
 from chatstore_cli.render.listing import Listing, Terminal
 from chatstore_cli.render.output_format import OutputFormat
-from chatstore_cli.render.usage_ledger_rows import EXPLAINED_COLUMNS, explained_footer, explained_row
-from chatstore_cli.render.usage_rows import usage_columns, usage_footer, usage_report_row
+from chatstore_cli.render.rows.usage import usage_columns, usage_footer, usage_report_row
+from chatstore_cli.render.rows.usage_ledger import EXPLAINED_COLUMNS, explained_footer, explained_row
 from tests.usage_reports import START, snapshot
 
 

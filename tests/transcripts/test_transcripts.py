@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatstore_cli.domain.message import Message
-from chatstore_cli.domain.repairs import Repair, Repairs
+from chatstore_cli.domain.workflow.repairs import Repair, Repairs
 from chatstore_cli.render.json_text import as_json
-from chatstore_cli.render.rows import message_row
+from chatstore_cli.render.rows.sessions import message_row
 from chatstore_cli.transcripts.registry import TRANSCRIPTS
 
 AT = datetime(2026, 3, 2, 11, 41, 0, 195769, tzinfo=UTC)

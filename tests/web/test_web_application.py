@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from chatstore_cli.domain.application import Answer
+from chatstore_cli.domain.checked_application import Answer
 from chatstore_cli.domain.errors import ChatstoreError, Overdue, Unreachable, WrongUse
 from chatstore_cli.web.address import read_address
 from chatstore_cli.web.application import WebApplication

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from chatstore_cli.domain.ports import SessionReader
-from chatstore_cli.mongo.layouts.messages import MessagesLayout
-from chatstore_cli.mongo.layouts.workflow import WorkflowLayout
+from chatstore_cli.domain.session_reader import SessionReader
+from chatstore_cli.mongo.messages.layout import MessagesLayout
+from chatstore_cli.mongo.workflow.layout import WorkflowLayout
 
 LAYOUTS: dict[str, Callable[[Any, Any], SessionReader]] = {
     "workflow": WorkflowLayout,

@@ -1,0 +1,118 @@
+"""`chatstore config init|show|check`: the configuration."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from chatstore_cli.cli.invocation import Invocation
+from chatstore_cli.cli.options import command, group
+from chatstore_cli.domain.errors import BadConfig, BadValue, ExitCode
+from chatstore_cli.render.listing import Column, Listing
+
+if TYPE_CHECKING:
+    from chatstore_cli.config.settings import Configuration
+    from chatstore_cli.config.sources import Problem
+
+app = group("config", "Write, show and check the configuration.")
+
+
+@command(
+    app,
+    "init",
+    examples=["chatstore config init", "chatstore config init --to ~/.config/chatstore/config.yaml"],
+    exits=[ExitCode.CONFLICT],
+)
+def init(
+    context: typer.Context,
+    to: Annotated[str, typer.Option("--to", metavar="FILE", help="Where to write it.")] = "config.yaml",
+    force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
+) -> None:
+    """Write the example configuration: every setting with its default and what it means."""
+    from importlib.resources import files
+
+    from chatstore_cli.wiring.system import new_file
+
+    with new_file(to, force=force) as stream:
+        stream.write(files("chatstore_cli").joinpath("config.example.yaml").read_bytes())
+    Invocation(context).say(f"Wrote {to}. See what is in force with: chatstore config show")
+
+
+@command(app, "show", examples=["chatstore config show", "chatstore config show -o json"], exits=[])
+def show(context: typer.Context) -> None:
+    """Show every setting in force and where its value came from. Passwords in it are masked."""
+    from chatstore_cli.config.settings import value_of
+    from chatstore_cli.domain.secrets import masked
+
+    invocation = Invocation(context)
+    configuration = invocation.configuration
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for key, source in configuration.sources.items():
+            value = value_of(configuration.settings, key)
+            yield {"key": key, "value": masked(value) if isinstance(value, str) else value, "source": source}
+
+    columns = (Column("key", "SETTING"), Column("value", "VALUE"), Column("source", "FROM"))
+    invocation.emit(Listing(columns, rows()))
+
+
+@command(app, "check", examples=["chatstore config check", "chatstore config check --config prod.yaml"], exits=[])
+def check(context: typer.Context) -> None:
+    """Look for mistakes in the configuration, without connecting: unknown settings, wrong values, odd but legal ones.
+
+    Ends with 2 when there is an error; warnings alone end with 0.
+    """
+    invocation = Invocation(context)
+    problems, files = _problems(invocation)
+    rows = [
+        {
+            "level": "error" if problem.serious else "warning",
+            "where": problem.where,
+            "message": problem.what,
+            "hint": problem.hint,
+        }
+        for problem in sorted(problems, key=lambda problem: not problem.serious)
+    ]
+    columns = (
+        Column("level", "LEVEL", style=lambda level: "red" if level == "error" else "yellow"),
+        Column("where", "WHERE"),
+        Column("message", "WHAT"),
+        Column("hint", "WHAT TO DO"),
+    )
+    read = ", ".join(files) or "no file"
+    invocation.emit(Listing(columns, rows, empty=f"The configuration is in order (read: {read})."))
+    if any(problem.serious for problem in problems):
+        raise typer.Exit(ExitCode.WRONG_USE)
+
+
+def _problems(invocation: Invocation) -> tuple[list[Problem], list[str]]:
+    from chatstore_cli.config.advice import odd_but_legal
+    from chatstore_cli.config.sources import Problem
+
+    try:
+        configuration = invocation.load_configuration()
+    except BadConfig as error:
+        return [Problem(str(error.facts["where"]), str(error.facts["what"]), error.hint)], []
+    problems = [*configuration.problems, *odd_but_legal(configuration)]
+    if not any(problem.serious for problem in problems):
+        problems += _driver_opinion(invocation, configuration)
+    return problems, [str(path) for path in configuration.files]
+
+
+def _driver_opinion(invocation: Invocation, configuration: Configuration) -> list[Problem]:
+    """What the driver has against the URI. A mongodb+srv:// would be looked up in DNS, so it is left out."""
+    from chatstore_cli.config.sources import Problem
+
+    if not configuration.settings.mongo.uri.startswith("mongodb://"):
+        return []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            _ = invocation.stores.connection
+        except BadValue as error:
+            return [Problem(configuration.sources["mongo.uri"], error.message, error.hint)]
+    said = [str(warning.message).partition(" Refer to")[0].rstrip(".") for warning in caught]
+    return [Problem(configuration.sources["mongo.uri"], f"mongo.uri: {text}", serious=False) for text in said]

@@ -1,0 +1,112 @@
+"""`chatstore resume`: a session's history, in a form that a model or an agent framework goes on from."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from typing import Annotated
+
+import typer
+
+from chatstore_cli.cli.filters import LayoutOption
+from chatstore_cli.cli.invocation import Invocation
+from chatstore_cli.cli.options import command, single
+from chatstore_cli.domain.errors import ExitCode, WrongUse
+from chatstore_cli.domain.queries import MessageSelection
+from chatstore_cli.render.listing import Column, Record
+from chatstore_cli.render.output_format import OutputFormat
+
+app = single()
+
+
+@command(
+    app,
+    "resume",
+    examples=[
+        "chatstore resume chat-5d1c07e2 | jq -r .content",
+        "chatstore resume chat-5d1c07e2 --as ag2 --to history.json",
+        "chatstore resume chat-5d1c07e2 --as openai --last 20",
+    ],
+    exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.CONFLICT],
+)
+def resume(
+    context: typer.Context,
+    chat_id: Annotated[str, typer.Argument(help="The session's id, exactly.")],
+    transcript: Annotated[
+        str, typer.Option("--as", metavar="jsonl|ag2|openai", help="What it becomes; ag2 and openai are a JSON array.")
+    ] = "jsonl",
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="FILE", help="Write it to this file, readable by its owner alone.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
+    last: Annotated[int | None, typer.Option("--last", metavar="N", min=1, help="Only the newest N messages.")] = None,
+    after_sequence: Annotated[
+        int | None, typer.Option("--after-sequence", metavar="N", help="Only messages after this sequence number.")
+    ] = None,
+    include_general: Annotated[
+        bool, typer.Option("--include-general", help="Keep the messages of the general agent.")
+    ] = False,
+    layout: LayoutOption = None,
+) -> None:
+    """Print a session's history in the order it happened, so that a model can go on from it.
+
+    Messages of the general agent are left out, and --last counts what is left. What had to be repaired so that AG2 or
+    OpenAI's API takes the messages, such as a tool's result whose call was cut off, is counted on stderr. With -o json
+    the lines of jsonl become one object, {"items": [...], "next_cursor": null}.
+    """
+    from chatstore_cli.core.sessions.resume import open_history
+
+    invocation = Invocation(context)
+    output = invocation.options.output
+    if to is None and output not in (None, OutputFormat.JSON, OutputFormat.JSONL):
+        raise WrongUse(
+            what=f"A history has formats of its own, and -o {output} is none of them.",
+            hint="Choose one with --as: jsonl, ag2 or openai.",
+        )
+    selection = MessageSelection(last, after_sequence, include_general)
+    history = open_history(lambda: invocation.stores.session_readers(layout), chat_id, selection, transcript)
+    with ExitStack() as stack:
+        write_all = _to_stdout() if to is None else _to_file(to, force, stack)
+        one_object = to is None and output is OutputFormat.JSON and transcript == "jsonl"
+        write_all(_items(history.pieces()) if one_object else history.pieces())
+    sys.stdout.flush()
+    for note in history.notes():
+        invocation.say(note)
+    if to is None:
+        return
+    invocation.say(f"Wrote {history.messages} messages of session {chat_id} ({history.session.layout}) to {to}.")
+    if invocation.options.output is not None:
+        row = {
+            "session_id": history.session.session_id,
+            "layout": history.session.layout,
+            "messages": history.messages,
+            "left_out": history.left_out,
+            "file": to,
+        }
+        invocation.emit(Record([Column(key, key.replace("_", " ").upper()) for key in row], row))
+
+
+def _items(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Lines of JSON as the one object that `-o json` promises."""
+    before = b'{"items": [\n'
+    for piece in pieces:
+        if lines := piece.rstrip(b"\n"):
+            yield before + lines.replace(b"\n", b",\n")
+            before = b",\n"
+    yield b'{"items": [], "next_cursor": null}\n' if before != b",\n" else b'\n], "next_cursor": null}\n'
+
+
+def _to_file(to: str, force: bool, stack: ExitStack) -> Callable[[Iterable[bytes]], None]:
+    from chatstore_cli.wiring.system import new_file
+
+    return stack.enter_context(new_file(to, force=force, private=True)).writelines
+
+
+def _to_stdout() -> Callable[[Iterable[bytes]], None]:
+    """Exact bytes into a pipe; on a terminal with what it would obey written as JSON escapes, which mean the same."""
+    if not sys.stdout.isatty():
+        return sys.stdout.buffer.writelines
+    from chatstore_cli.render.json_text import safe_json
+
+    return lambda pieces: sys.stdout.writelines(safe_json(piece.decode()) for piece in pieces)

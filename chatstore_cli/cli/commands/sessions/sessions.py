@@ -1,0 +1,149 @@
+"""`chatstore sessions`: list sessions over all layouts, and show one."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from chatstore_cli.cli.filters import (
+    LayoutOption,
+    PausedOption,
+    SinceOption,
+    StatusOption,
+    TenantOption,
+    UntilOption,
+    UserOption,
+    WorkflowOption,
+    session_query,
+)
+from chatstore_cli.cli.invocation import Invocation
+from chatstore_cli.cli.options import command, group
+from chatstore_cli.domain.errors import ExitCode
+from chatstore_cli.render.listing import Listing, Record
+from chatstore_cli.render.rows.sessions import (
+    MESSAGE_COLUMNS,
+    SESSION_COLUMNS,
+    SESSION_FIELDS,
+    session_row,
+    session_view_row,
+)
+
+_LATER = {
+    "watch": "sessions.watch",
+    "sizes": "sessions.sizes",
+    "split": "sessions.split",
+    **dict.fromkeys(("complete", "fail", "pause", "unpause"), "sessions.status"),
+}
+"""Subcommands with files of their own."""
+
+app = group(
+    "sessions", "List, show, watch and measure sessions; split, complete, fail, pause, unpause and delete them.", _LATER
+)
+
+
+@command(
+    app,
+    "list",
+    examples=[
+        "chatstore sessions list",
+        "chatstore sessions list --tenant acme --status failed --since 7d",
+        "chatstore sessions list --limit 1000 -o jsonl",
+    ],
+    exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE],
+)
+def list_(
+    context: typer.Context,
+    layout: LayoutOption = None,
+    tenant: TenantOption = None,
+    user: UserOption = None,
+    workflow: WorkflowOption = None,
+    status: StatusOption = None,
+    paused: PausedOption = False,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=1000, help="Sessions on a page.")] = 20,
+    cursor: Annotated[
+        str | None, typer.Option("--cursor", metavar="CURSOR", help="Go on where an earlier page ended.")
+    ] = None,
+) -> None:
+    """List sessions of all layouts, the most recently updated first.
+
+    The end of a page names the cursor of the next one; sessions that are added meanwhile do not shift it. A filter that
+    a layout has no field for leaves its sessions out, and that is said on stderr.
+    """
+    from chatstore_cli.core.sessions.listing import list_sessions
+
+    invocation = Invocation(context)
+    query = session_query(layout, tenant, user, workflow, status, since, until, paused=paused)
+    page = list_sessions(invocation.stores.session_readers(layout), query, cursor=cursor, limit=limit)
+    rows = [session_row(session) for session in page.sessions]
+    invocation.emit(
+        Listing(SESSION_COLUMNS, rows, page.next_cursor, empty=f"No sessions in {invocation.stores.target}.")
+    )
+    for note in page.notes:
+        invocation.say(note)
+
+
+@command(
+    app,
+    "show",
+    examples=["chatstore sessions show 4f1c9a", "chatstore sessions show 4f1c9a --last 10 -o json"],
+    exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.CONFLICT],
+)
+def show(
+    context: typer.Context,
+    session_id: Annotated[str, typer.Argument(metavar="SESSION_ID", help="The exact id.")],
+    layout: LayoutOption = None,
+    first: Annotated[
+        int, typer.Option("--first", metavar="N", min=0, max=1000, help="Messages from the beginning.")
+    ] = 3,
+    last: Annotated[int, typer.Option("--last", metavar="N", min=0, max=1000, help="Messages from the end.")] = 3,
+) -> None:
+    """Show one session: its facts, its first and its last messages.
+
+    A table has one line a message; `-o json` has them whole. Messages that the database deletes by itself show when.
+    """
+    from chatstore_cli.core.sessions.listing import show_session
+
+    invocation = Invocation(context)
+    view = show_session(invocation.stores.session_readers(layout), session_id, first=first, last=last)
+    row = session_view_row(view.session, view.first_messages, view.last_messages, view.expiry)
+    sections = [
+        ("First messages", Listing(MESSAGE_COLUMNS, row["first_messages"])),
+        ("Last messages", Listing(MESSAGE_COLUMNS, row["last_messages"])),
+    ]
+    invocation.emit(Record(SESSION_FIELDS, row, sections))
+
+
+@command(
+    app,
+    "delete",
+    examples=["chatstore sessions delete 4f1c9a", "chatstore sessions delete 4f1c9a --yes"],
+    exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.CONFLICT],
+)
+def delete(
+    context: typer.Context,
+    session_id: Annotated[str, typer.Argument(metavar="SESSION_ID", help="The exact id.")],
+    layout: LayoutOption = None,
+    keep_usage: Annotated[
+        bool, typer.Option("--keep-usage", help="Keep its usage in the ledger: reports still count it.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do it.")] = False,
+) -> None:
+    """Delete one session with all its messages and its usage, for good.
+
+    Says first how many documents of which collection go, and does nothing without --yes. The session's id is remembered,
+    so that flushing an old journal again does not bring it back. Usage that is left of a session without a document goes
+    as well.
+    """
+    from chatstore_cli.core.sessions.removal import plan_removal
+    from chatstore_cli.render.rows.sessions import REMOVAL_COLUMNS, removal_row
+    from chatstore_cli.wiring.usage import usage_ledger
+
+    invocation = Invocation(context)
+    invocation.will_write()
+    kept_in = usage_ledger(invocation.stores) if keep_usage else None
+    removal = plan_removal(invocation.stores.session_readers(layout), session_id, kept_in=kept_in)
+    invocation.confirm(removal.plan, yes=yes)
+    invocation.emit(Listing(REMOVAL_COLUMNS, [removal_row(part) for part in removal.carry_out() if part.documents]))

@@ -1,0 +1,116 @@
+"""Storing what was recorded just now: through the Storer of flush-cache, so that both give a message the same `_id`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from chatstore_cli.core.flush.delivery import Delivery
+from chatstore_cli.core.flush.occurrences import WindowedCount
+from chatstore_cli.core.flush.storing import Patience, Storer, StoringRules
+from chatstore_cli.core.recording.validation import (
+    canonical_time,
+    check_role_and_text,
+    has_lone_surrogate,
+    storable_metadata,
+)
+from chatstore_cli.domain.errors import BadValue
+from chatstore_cli.domain.identity import content_key, identity_by_content, identity_by_message_id, session_prefix
+from chatstore_cli.domain.journal import Entry
+from chatstore_cli.domain.message import Message
+from chatstore_cli.domain.message_store import MessageStore
+from chatstore_cli.domain.recording import DEFAULT_SESSION, PatienceRules, Stored
+from chatstore_cli.domain.times import Clock, utc_now
+
+
+class _OneDelivery(dict[str, Delivery]):
+    """All journals are one delivery: it ends with the process that records."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.delivery = Delivery()
+
+    def __missing__(self, source: str) -> Delivery:
+        return self.delivery
+
+
+class NewMessages:
+    """A MessageStorage over the messages layout; `seconds` is how long one outage is waited out. One thread at a time."""
+
+    def __init__(
+        self,
+        store: MessageStore,
+        rules: StoringRules,
+        patience: PatienceRules,
+        *,
+        seconds: float = math.inf,
+        clock: Clock = utc_now,
+    ) -> None:
+        self._store = store
+        self._patience = Patience(seconds, say=patience.say, pause=patience.pause)
+        self._say = patience.say
+        self._deliveries = _OneDelivery()
+        self._refused: list[tuple[Entry, str]] = []
+        self._storer: Storer[Delivery] = Storer(store, rules, self._patience, clock, self._refuse)
+        self._prepared = False
+
+    def store(self, entries: Sequence[Entry]) -> Stored:
+        """Store them, each exactly once. Raises Unreachable once an outage was waited out in vain."""
+        if not self._prepared:
+            self._patience.answer(self._store.prepare)
+            self._prepared = True
+        self._refused = []
+        skipped_before = self._deliveries.delivery.skipped
+        stored = self._storer.store_new(entries, self._deliveries)
+        skipped = self._deliveries.delivery.skipped - skipped_before
+        already = len(entries) - stored - skipped - len(self._refused)
+        return Stored(len(entries), stored, already, skipped, tuple(self._refused))
+
+    def _refuse(self, _: Delivery, entry: Entry, reason: str) -> None:
+        self._refused.append((entry, reason))
+
+
+def entries_of(messages: Sequence[Message]) -> list[Entry]:
+    """Messages as lines of a journal would be. The `_id` comes from the `message_id`, or from the content.
+
+    Raises BadValue for the first that cannot be stored as a flat message: nothing is stored then.
+    """
+    counting = WindowedCount(window=max(1, len(messages)))
+    return [_entry(message, number, counting) for number, message in enumerate(messages, 1)]
+
+
+def _entry(message: Message, number: int, counting: WindowedCount) -> Entry:
+    session_id = message.session_id or DEFAULT_SESSION
+    check_role_and_text(message.role, message.content)
+    for name, text in (("session_id", session_id), ("message_id", message.message_id or ""), ("text", message.content)):
+        if text.__class__ is not str or has_lone_surrogate(text):
+            raise BadValue(name=name, value=str(text)[:60], expected="text that can be stored")
+    if message.created_at is None:
+        raise BadValue(name="created_at", value=None, expected="set: it is what orders messages")
+    fields: dict[str, Any] = {
+        "session_id": session_id,
+        "role": message.role,
+        "text": message.content,
+        "metadata": storable_metadata(message.metadata),
+        "vector_ids": [],
+        "created_at": canonical_time(message.created_at),
+    }
+    more = {
+        "message_id": message.message_id,
+        "name": message.name,
+        "event_type": message.event_type,
+        "source": message.source,
+        "tool_calls": message.tool_calls,
+        "tool_call_id": message.tool_call_id,
+    }
+    fields |= {name: value for name, value in more.items() if value is not None}
+    prefix = session_prefix(session_id)
+    if message.message_id:
+        key = b""
+        identity = identity_by_message_id(prefix, session_id, message.message_id)
+    else:
+        key = content_key(session_id, message.role, fields["created_at"], message.content)
+        identity = identity_by_content(prefix, key, counting.number(key, fields["created_at"]))
+    place = number if message.sequence is None else message.sequence
+    return Entry("given", identity, key, fields["created_at"], fields, place, 0, b"")

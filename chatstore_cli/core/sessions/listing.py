@@ -1,0 +1,116 @@
+"""Listing the sessions of every layout as one list, and showing one session."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from chatstore_cli.domain.errors import BadValue, Conflict, NotFound
+from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
+from chatstore_cli.domain.session_reader import Expiring, Remarking, SessionReader
+
+if TYPE_CHECKING:
+    from chatstore_cli.domain.message import Message
+    from chatstore_cli.domain.session import Expiry, Session
+
+LARGEST_PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class SessionPage:
+    """One page of sessions, newest first. `next_cursor` is None at the end; `notes` are to be told, not shown."""
+
+    sessions: list[Session]
+    next_cursor: str | None
+    notes: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionView:
+    """One session with its first and last messages; none of them twice."""
+
+    session: Session
+    first_messages: list[Message]
+    last_messages: list[Message]
+    expiry: Expiry | None
+
+
+def list_sessions(
+    readers: Sequence[SessionReader], query: SessionQuery, *, cursor: str | None, limit: int
+) -> SessionPage:
+    """One page of the sessions that match, over all readers at once, in descending order of SessionKey.
+
+    The cursor is the key of the last session shown: what is added or updated meanwhile moves nothing that is still to
+    come. Raises BadValue for a limit outside 1 to LARGEST_PAGE and for a cursor that is none.
+    """
+    if not 1 <= limit <= LARGEST_PAGE:
+        raise BadValue(name="--limit", value=limit, expected=f"a number from 1 to {LARGEST_PAGE}")
+    after = SessionKey.from_cursor(cursor) if cursor is not None else None
+    answering, notes = split_by_answer(readers, query)
+    merged = heapq.merge(
+        *(reader.newest_first(query, after, limit + 1) for reader in answering), key=SessionKey.of, reverse=True
+    )
+    found = list(islice(merged, limit + 1))
+    page = found[:limit]
+    next_cursor = SessionKey.of(page[-1]).to_cursor() if len(found) > limit else None
+    return SessionPage(page, next_cursor, notes + remarks_of(answering))
+
+
+def split_by_answer(readers: Sequence[SessionReader], query: SessionQuery) -> tuple[list[SessionReader], list[str]]:
+    """The readers that can answer every filter, and a note for each that cannot: its sessions are left out."""
+    answering: list[SessionReader] = []
+    notes: list[str] = []
+    for reader in readers:
+        lacking = reader.unanswerable(query)
+        if lacking:
+            notes.append(f"{reader.layout}: has no {' and no '.join(lacking)}; its sessions are left out.")
+        else:
+            answering.append(reader)
+    return answering, notes
+
+
+def remarks_of(readers: Sequence[SessionReader]) -> list[str]:
+    """What the readers have to say about how their answers came about."""
+    return [
+        f"{reader.layout}: {remark}" for reader in readers if isinstance(reader, Remarking) for remark in reader.remarks
+    ]
+
+
+def find_session(readers: Sequence[SessionReader], session_id: str) -> tuple[SessionReader, Session]:
+    """The session of that id, and the reader that has it. Raises NotFound, and Conflict where two layouts have it."""
+    found = [(reader, session) for reader in readers if (session := reader.find(session_id)) is not None]
+    if not found:
+        searched = " or ".join(reader.layout for reader in readers)
+        raise NotFound(
+            kind_of_thing="session",
+            name=session_id,
+            where=f" in {searched}" if searched else "",
+            hint="Ids are exact; `chatstore sessions list` shows them.",
+        )
+    if len(found) > 1:
+        layouts = [reader.layout for reader, _ in found]
+        raise Conflict(
+            what=f"Session {session_id!r} is in the layouts {' and '.join(layouts)}.",
+            hint=f"Choose one: --layout {layouts[0]}.",
+        )
+    return found[0]
+
+
+def show_session(readers: Sequence[SessionReader], session_id: str, *, first: int, last: int) -> SessionView:
+    """The session's facts, its first and last messages, and when they expire. Raises NotFound and Conflict."""
+    reader, session = find_session(readers, session_id)
+    beginning: list[Message] = []
+    end: list[Message] = []
+    if session.message_count <= first + last and not session.message_count_capped:
+        every = list(islice(reader.messages(session_id, MessageSelection()), first + last + 1))
+        beginning, end = every[:first], every[max(first, len(every) - last) :] if last else []
+    else:
+        if first:
+            beginning = list(islice(reader.messages(session_id, MessageSelection()), first))
+        if last:
+            end = list(reader.messages(session_id, MessageSelection(last=last)))
+    expiry = reader.expiry(session_id) if isinstance(reader, Expiring) else None
+    return SessionView(session, beginning, end, expiry)

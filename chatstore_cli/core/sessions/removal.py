@@ -1,0 +1,63 @@
+"""Deleting a session: planned before it is done (DESIGN section 4, promise 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chatstore_cli.core.sessions.listing import find_session
+from chatstore_cli.core.usage.recorder import enter_opening
+from chatstore_cli.domain.errors import NotAllowed, NotFound
+from chatstore_cli.domain.removal import SessionRemover, StoredPart
+from chatstore_cli.domain.session_reader import SessionReader
+from chatstore_cli.domain.times import Clock, utc_now
+from chatstore_cli.domain.usage_ledger import UsageLedger
+
+
+@dataclass(frozen=True)
+class Removal:
+    """One session that is to be deleted, and what goes with it."""
+
+    session_id: str
+    layout: str
+    parts: list[StoredPart]
+    remover: SessionRemover
+    kept_in: UsageLedger | None = None
+
+    @property
+    def plan(self) -> str:
+        """What would be deleted, in words."""
+        documents = " and ".join(
+            f"{part.documents:,} document{'' if part.documents == 1 else 's'} of {part.collection}"
+            for part in self.parts
+            if part.documents
+        )
+        kept = "" if self.kept_in is None else " Its usage is kept in the ledger."
+        return f"Session {self.session_id!r} ({self.layout}): {documents} would be deleted, for good.{kept}"
+
+    def carry_out(self, clock: Clock = utc_now) -> list[StoredPart]:
+        """Delete it, and give what was deleted. What only its counters say of its usage is kept where that is wanted."""
+        if self.kept_in is not None:
+            enter_opening(self.kept_in, self.session_id)
+        return self.remover.remove(self.session_id, clock(), keep_usage=self.kept_in is not None)
+
+
+def plan_removal(readers: Sequence[SessionReader], session_id: str, *, kept_in: UsageLedger | None = None) -> Removal:
+    """What deleting the session would take away; its usage too, unless that is kept in this ledger.
+
+    Where there is no session, what somebody has left of one goes. Raises NotFound, and Conflict where two layouts have
+    the id.
+    """
+    keep_usage = kept_in is not None
+    try:
+        reader, session = find_session(readers, session_id)
+    except NotFound:
+        for remover in readers:
+            parts = remover.parts(session_id, keep_usage=keep_usage) if isinstance(remover, SessionRemover) else []
+            if isinstance(remover, SessionRemover) and any(part.documents for part in parts):
+                return Removal(session_id, remover.layout, parts, remover, kept_in)
+        raise
+    if not isinstance(reader, SessionRemover):
+        raise NotAllowed(what=f"Sessions of the layout {reader.layout} cannot be deleted.")
+    parts = reader.parts(session.session_id, keep_usage=keep_usage)
+    return Removal(session.session_id, reader.layout, parts, reader, kept_in)

@@ -1,0 +1,59 @@
+"""Recognising the message that AG2 emits once more when a chat is resumed: under a new uuid, and else the same.
+
+`GroupChatManager.resume` takes the last message back as the one that the conversation goes on with, so that its sender
+says it again (FACTS C). What AG2 was given and what it emits are compared by what both of them hold.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from chatstore_cli.domain.content import writable
+from chatstore_cli.domain.workflow.chats import ExpectedEcho
+from chatstore_cli.domain.workflow.events import AgentTurn
+from chatstore_cli.transcripts.ag2 import AG2_USER
+
+MANAGER = "chat_manager"
+"""What AG2 calls the manager of a group chat unless it is given another name."""
+
+
+def echo_of(row: Mapping[str, Any], run: int, manager: str | None = None) -> ExpectedEcho:
+    """What to expect where AG2 is given a history that ends with this message. `manager` is the group chat's."""
+    responses = row.get("tool_responses")
+    print_ = _fingerprint(row.get("content"), row.get("tool_calls"), responses if row.get("role") == "tool" else None)
+    return ExpectedEcho(run, str(row.get("name") or AG2_USER), print_, manager or MANAGER)
+
+
+def is_echo(turn: AgentTurn, expected: ExpectedEcho | None) -> bool:
+    """Whether the turn is the one that is expected."""
+    if expected is None or (turn.name or "") not in (expected.sender, expected.manager):
+        return False
+    responses = turn.tool_responses
+    if responses is None and turn.role == "tool":
+        responses = [{"tool_call_id": turn.tool_call_id, "content": turn.content}]
+    return _fingerprint(turn.content, turn.tool_calls, responses) == expected.fingerprint
+
+
+def _fingerprint(content: Any, calls: Any, responses: Any) -> str:
+    said: list[Any] = [_text(content) if responses is None else ""]
+    said.append([_call(call) for call in calls or () if isinstance(call, Mapping)])
+    for response in responses or ():
+        if isinstance(response, Mapping):
+            said.append([response.get("tool_call_id"), _text(response.get("content"))])
+    return hashlib.sha256(json.dumps(writable(said), sort_keys=True).encode()).hexdigest()
+
+
+def _call(call: Mapping[str, Any]) -> list[Any]:
+    function = call.get("function")
+    body = function if isinstance(function, Mapping) else call
+    return [call.get("id"), body.get("name"), body.get("arguments")]
+
+
+def _text(content: Any) -> str:
+    # A call without words is given to AG2 with empty text, for it prints null.
+    if content is None or isinstance(content, str):
+        return content or ""
+    return json.dumps(writable(content), sort_keys=True, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,93 @@
+"""Storing what agents say: each turn once, in order, and not the one that AG2 repeats when a chat is resumed."""
+
+from __future__ import annotations
+
+from chatstore_cli.core.workflow.open_chats import KnownChats
+from chatstore_cli.core.workflow.resume_echo import is_echo
+from chatstore_cli.core.workflow.segment_keeper import SegmentKeeper
+from chatstore_cli.core.workflow.usage_owners import Remembered
+from chatstore_cli.domain.errors import Conflict, DocumentRefused, Unreachable
+from chatstore_cli.domain.times import Clock
+from chatstore_cli.domain.workflow.chats import (
+    Appended,
+    ChatState,
+    ChatWriter,
+    ExpectedEcho,
+    NewChat,
+    NoRoom,
+    SavedAs,
+    SavedEvent,
+)
+from chatstore_cli.domain.workflow.events import AgentTurn
+
+_OFTEN = 3
+
+
+class TurnStore:
+    """Appends turns to chats. Callers hold the chat's lock.
+
+    `awaited` are the echoes of the runs that this process has opened: theirs whatever another process has stored since.
+    """
+
+    def __init__(
+        self,
+        writer: ChatWriter,
+        chats: KnownChats,
+        awaited: Remembered[ExpectedEcho],
+        keeper: SegmentKeeper | None,
+        clock: Clock,
+    ) -> None:
+        self._writer, self._chats, self._keeper, self._clock = writer, chats, keeper, clock
+        self._awaited = awaited
+
+    def store(self, chat: NewChat, turn: AgentTurn, event_id: str, run: int | None) -> SavedEvent:
+        """Store a turn; `run` is the one that it is of, where that is known."""
+        refused = 0
+
+        def attempt() -> SavedEvent | None:
+            nonlocal refused
+            state = self._chats.opened(chat)
+            awaited = self._awaited.of(chat.chat_id)
+            if awaited is None or awaited.run > state.run:
+                awaited = state.expected_echo
+            is_late = run is not None and awaited is not None and run < awaited.run
+            if awaited is not None and not is_late and is_echo(turn, awaited):
+                after = self._writer.note_echo(state, turn, awaited.run, event_id, self._clock())
+                if after is not None:
+                    self._awaited.forget(chat.chat_id)
+                    self._chats.remember(chat.chat_id, after)
+                    return SavedEvent(SavedAs.ECHO)
+                refused += 1
+                if refused > _OFTEN:  # somebody else has had the echo of that run
+                    self._awaited.forget(chat.chat_id)
+            else:
+                done = self._writer.append(state, turn, event_id, self._clock(), still_awaited=is_late)
+                if isinstance(done, Appended):
+                    if not is_late:
+                        self._awaited.forget(chat.chat_id)
+                    return self._appended(chat, done)
+                if isinstance(done, NoRoom):
+                    self._make_room(chat, state, done, event_id)
+            state = self._chats.opened(chat, fresh=True)
+            return SavedEvent(SavedAs.DUPLICATE) if self._writer.holds_event(state, event_id) else None
+
+        return self._chats.until_done(chat.chat_id, attempt)
+
+    def _appended(self, chat: NewChat, done: Appended) -> SavedEvent:
+        self._chats.remember(chat.chat_id, done.state)
+        if self._keeper is not None and self._keeper.after_append(done.state.chat_id, done.size_bytes) is not None:
+            self._chats.forget(chat.chat_id)
+        return SavedEvent(SavedAs.MESSAGE, done.state.last_sequence)
+
+    def _make_room(self, chat: NewChat, state: ChatState, needed: NoRoom, event_id: str) -> None:
+        try:
+            moved = None if self._keeper is None else self._keeper.make_room(state.chat_id, needed.needed_bytes)
+        except Conflict as error:  # another mover is in the way, or was killed: not the chat's fault, and it passes
+            what = f"Storing a message of session {state.chat_id!r}: {error.message}"
+            raise Unreachable(what=what, hint="Try again in a minute.") from error
+        self._chats.forget(chat.chat_id)
+        if moved is None:
+            raise DocumentRefused(
+                where=f"Message {event_id!r} of session {state.chat_id!r}",
+                reason=f"its {needed.needed_bytes:,} bytes do not fit into the session's document any more (16 MiB)",
+            )

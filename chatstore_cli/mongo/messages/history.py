@@ -1,0 +1,76 @@
+"""What MongoDB holds of a session's newest flat messages, for a history that merges it with the cache's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from chatstore_cli.domain.history import NewestInstants, StoredMessage
+from chatstore_cli.domain.identity import is_ours, session_prefix
+from chatstore_cli.domain.message_store import Content
+from chatstore_cli.mongo.connection import Connection, driver_errors
+from chatstore_cli.mongo.identifiers import id_values
+from chatstore_cli.mongo.messages.layout import LAYOUT, to_message
+from chatstore_cli.mongo.messages.ordering import MessagesInOrder
+from chatstore_cli.mongo.messages.store import content_of
+from chatstore_cli.mongo.messages.stored_times import EARLIEST
+from chatstore_cli.mongo.tombstones import TOMBSTONES
+
+_OFFSETS = timedelta(hours=48)
+"""How far apart texts of one instant can stand: an offset from UTC is below 24 hours, ahead or behind."""
+
+_BEYOND = 2
+"""Rows beyond the limit that tell, as a rule, that it has been reached: the next one, and one of another second."""
+
+_CONTENT = {"role": 1, "text": 1, "created_at": 1}
+
+
+class MongoHistory:
+    """The flat messages of one collection, read from their newest end through the index on (session_id, created_at)."""
+
+    def __init__(self, connection: Connection, collection: str) -> None:
+        self._tombstones = connection.collection(TOMBSTONES)
+        self._messages = connection.collection(collection)
+        self._name = collection
+
+    def is_deleted(self, session_id: str) -> bool:
+        """Whether the session was deleted on purpose, so that journals do not bring it back."""
+        if not id_values(session_id):
+            return False
+        with driver_errors(f"looking up session {session_id!r}"):
+            tombstone = {"_id": {"layout": LAYOUT, "session_id": session_id}}
+            return self._tombstones.find_one(tombstone, {"_id": 1}) is not None
+
+    def newest_stored(self, session_id: str, limit: int, since: datetime | None) -> list[StoredMessage]:
+        """The newest stored messages, oldest first: at least the newest one, and back from it until `limit` are reached,
+        or all at or after `since`, whichever is less. What has the same millisecond as the oldest is there whole.
+        """
+        doing = f"reading session {session_id!r} in {self._name}"
+        ordered = MessagesInOrder(self._messages, session_id, doing, batch=limit + _BEYOND)
+        if ordered.is_empty:
+            return []
+        margin = timedelta() if ordered.is_exact else _OFFSETS
+        prefix = session_prefix(session_id)
+        newest = NewestInstants(limit)
+        found: list[StoredMessage] = []
+        for row in ordered.newest_first({}):
+            message = to_message(row)
+            moment = message.created_at or EARLIEST
+            ends = [end for end in (since, newest.oldest) if end is not None]
+            if found and ends and _millisecond(max(ends)) - moment > margin:
+                break
+            newest.add(moment)
+            identity = row["_id"] if is_ours(row["_id"], prefix) else None
+            found.append(StoredMessage(message, identity, content_of(row)))
+        found.reverse()
+        return found
+
+    def stored_contents(self, identities: Sequence[str]) -> dict[str, Content]:
+        """Role, time and text of each of the ids that is stored."""
+        with driver_errors(f"looking up messages in {self._name}"):
+            rows = self._messages.find({"_id": {"$in": list(identities)}}, _CONTENT)
+            return {row["_id"]: (row.get("role"), row.get("created_at"), row.get("text")) for row in rows}
+
+
+def _millisecond(moment: datetime) -> datetime:
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

@@ -1,0 +1,251 @@
+"""The `messages` layout: one document per message, sessions only as what their messages share (DESIGN section 3).
+
+Rows come from flush-cache (deterministic `_id`, canonical `created_at`, `sequence`) and from the application itself
+(ObjectId `_id`, `created_at` as ISO text in any form or as a date, no sequence; FACTS D). Such a session has no
+tenant, user, workflow, status or usage; it stands in time at its newest message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
+
+from chatstore_cli.config.settings import Settings
+from chatstore_cli.domain.errors import NotFound
+from chatstore_cli.domain.indexes.specs import IndexSpec
+from chatstore_cli.domain.message import Message
+from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
+from chatstore_cli.domain.removal import StoredPart
+from chatstore_cli.domain.session import COUNT_CAP, Expiry, Session, SessionStatus
+from chatstore_cli.domain.times import as_utc, read_instant
+from chatstore_cli.mongo.connection import Connection, Document, driver_errors
+from chatstore_cli.mongo.identifiers import id_condition, id_text
+from chatstore_cli.mongo.messages.ordering import MessagesInOrder, is_number, newest_in_order
+from chatstore_cli.mongo.messages.recent_sessions import RECENT_KEYS, SESSION_KEYS, RecentSessions
+from chatstore_cli.mongo.tombstones import Part, count_parts, remove_parts
+
+LAYOUT = "messages"
+
+_USUAL_FIELDS = frozenset(
+    (
+        "_id",
+        "session_id",
+        "role",
+        "text",
+        "metadata",
+        "vector_ids",
+        "created_at",
+        "expires_at",
+        "sequence",
+        "message_id",
+    )
+)
+_NO_COUNT_LIMIT = 2**31 - 2
+
+
+def index_specs(collection: str) -> tuple[IndexSpec, ...]:
+    """The indexes of the messages layout, on the collection of that name."""
+    return (
+        IndexSpec(collection, "session_ts_idx", SESSION_KEYS, why="reads, counts and dates one session"),
+        IndexSpec(
+            collection,
+            "expires_at_idx",
+            (("expires_at", 1),),
+            expire_after_seconds=0,
+            why="lets the database delete messages when their time has come",
+        ),
+        IndexSpec(collection, "recent_idx", RECENT_KEYS, why="lists sessions newest first without reading all"),
+    )
+
+
+class MessagesLayout:
+    """Reads sessions out of flat messages."""
+
+    layout = LAYOUT
+
+    def __init__(self, connection: Connection, settings: Settings) -> None:
+        self._connection = connection
+        self._name = settings.messages_collection
+        self._messages = connection.collection(self._name)
+        self._recent = RecentSessions(
+            self._messages,
+            in_memory=connection.in_memory,
+            milliseconds=max(1, int(settings.mongo.timeout_seconds * 1000)),
+        )
+        self.remarks: list[str] = []
+
+    def index_specs(self) -> tuple[IndexSpec, ...]:
+        """The indexes that the layout needs."""
+        return index_specs(self._name)
+
+    def unanswerable(self, query: SessionQuery) -> list[str]:
+        """A flat message knows no tenant, user, workflow, status or pause."""
+        asked = {
+            "tenant": query.tenant_id is not None,
+            "user": query.user_id is not None,
+            "workflow": query.workflow is not None,
+            "status": query.status not in (None, SessionStatus.UNKNOWN),
+            "pause": query.paused,
+        }
+        return [name for name, is_asked in asked.items() if is_asked]
+
+    def newest_first(self, query: SessionQuery, after: SessionKey | None, limit: int) -> Iterator[Session]:
+        """At most `limit` sessions in descending order of SessionKey, strictly below `after`.
+
+        Where text of differing offsets from UTC stands side by side, order is that of the offsets met so far. Counts
+        stop at COUNT_CAP. Without recent_idx every session is looked at, and `remarks` says so.
+        """
+        with driver_errors(f"listing the sessions of {self._name}"):
+            page = list(islice(self._keys(query, after), limit))
+            oldest = self._recent.oldest_of(session for session, _ in page)
+            newest = dict(page)
+            for session, count in self._recent.counts_of(list(newest), COUNT_CAP):
+                yield _session(session, oldest.get(session), newest[session], count)
+
+    def _keys(self, query: SessionQuery, after: SessionKey | None) -> Iterator[tuple[str, datetime]]:
+        if not self._answers(query) or self._recent.is_absent:
+            return
+        if not self._recent.has_recent_index and not self.remarks:
+            self.remarks.append(
+                f"{self._name} has no index on (created_at, session_id), so listing looks at every session; "
+                "`chatstore indexes apply` makes it fast."
+            )
+        bounds = [after.moment] if after is not None else []
+        upper = min([*bounds, query.until] if query.until is not None else bounds, default=None)
+        for session, moment in self._recent.newest_first(upper):
+            if query.since is not None and moment < query.since:
+                return
+            facts = _session(session, None, moment, 0)
+            if query.matches(facts) and (after is None or SessionKey.of(facts) < after):
+                yield session, moment
+
+    def _answers(self, query: SessionQuery) -> bool:
+        return query.layout in (None, LAYOUT) and not self.unanswerable(query)
+
+    def find(self, session_id: str) -> Session | None:
+        """The facts of one session, its messages counted to the end; None where there is none."""
+        with driver_errors(f"looking up session {session_id!r} in {self._name}"):
+            _, count = next(self._recent.counts_of([session_id], _NO_COUNT_LIMIT))
+            if not count:
+                return None
+            oldest = self._recent.oldest_of([session_id]).get(session_id)
+            newest = self._recent.newest_of([session_id]).get(session_id)
+        return _session(session_id, oldest, newest, count, cap=_NO_COUNT_LIMIT)
+
+    def messages(self, session_id: str, selection: MessageSelection) -> Iterator[Message]:
+        """A session's messages in order of (instant, sequence), streamed; see MessagesInOrder for mixed times.
+
+        Rows without a sequence, which the application stored itself, never come after a sequence. Raises NotFound.
+        """
+        ordered = MessagesInOrder(self._messages, session_id, f"reading session {session_id!r} in {self._name}")
+        if ordered.is_empty:
+            raise NotFound(kind_of_thing="session", name=session_id, where=f" in {self._name}")
+        extra: Document = {}
+        if selection.after_sequence is not None:
+            behind = ordered.behind_where_numbers_begin_anew(selection.after_sequence)
+            if behind is not None:
+                return _behind(ordered, behind, selection)
+            extra["sequence"] = {"$gt": selection.after_sequence}
+        if not selection.include_general:
+            extra["source"] = extra["metadata.source"] = {"$ne": "general_agent"}
+        if selection.last is not None:
+            return map(to_message, newest_in_order(ordered.newest_first(extra), selection.last))
+        return map(to_message, ordered.oldest_first(extra))
+
+    def all_facts(self, query: SessionQuery) -> Iterator[Session]:
+        """Every session that matches, its messages not counted and its beginning not looked up."""
+        if not self._answers(query):
+            return
+        with driver_errors(f"reading the sessions of {self._name}"):
+            for session, moment in self._recent.every():
+                facts = _session(session, None, moment, 0, cap=-1)
+                if query.matches(facts):
+                    yield facts
+
+    def parts(self, session_id: str, *, keep_usage: bool = False) -> list[StoredPart]:
+        """What there is of a session, by collection; flat messages carry no usage."""
+        return count_parts(self._connection, self._parts(session_id))
+
+    def remove(self, session_id: str, at: datetime, *, keep_usage: bool = False) -> list[StoredPart]:
+        """Delete a session's messages, and remember that this was done on purpose."""
+        return remove_parts(self._connection, LAYOUT, session_id, self._parts(session_id), at)
+
+    def _parts(self, session_id: str) -> list[Part]:
+        return [(self._name, {"session_id": id_condition(session_id)})]
+
+    def expiry(self, session_id: str) -> Expiry:
+        """When the database deletes the session's oldest and newest message; None where it never does.
+
+        Only a BSON date ever expires; text in its place never does (FACTS A).
+        """
+        with driver_errors(f"looking up session {session_id!r} in {self._name}"):
+            return Expiry(oldest=self._expires_at(session_id, 1), newest=self._expires_at(session_id, -1))
+
+    def _expires_at(self, session_id: str, direction: int) -> datetime | None:
+        found = self._messages.find({"session_id": id_condition(session_id)}, {"expires_at": 1})
+        for row in found.sort("created_at", direction).limit(1):
+            value = row.get("expires_at")
+            return read_instant(value) if isinstance(value, datetime) else None
+        return None
+
+
+def _session(
+    session_id: str, oldest: datetime | None, newest: datetime | None, count: int, cap: int = COUNT_CAP
+) -> Session:
+    return Session(
+        session_id=session_id,
+        layout=LAYOUT,
+        created_at=oldest,
+        updated_at=newest,
+        message_count=max(0, min(count, cap)),
+        message_count_capped=count > cap,
+    )
+
+
+def _behind(ordered: MessagesInOrder, count: int, selection: MessageSelection) -> Iterator[Message]:
+    """The newest `count` numbered messages, as far as they are selected."""
+    rows = newest_in_order(ordered.newest_first({"sequence": {"$type": "number"}}), count)
+    messages = map(to_message, rows)
+    found = [message for message in messages if selection.include_general or not message.from_general_agent]
+    return iter(found if selection.last is None else found[max(0, len(found) - selection.last) :])
+
+
+def to_message(document: Document) -> Message:
+    """A stored row as a message; `message_id` is the line's own where it had one, else the row's `_id` as text."""
+    get = document.get
+    metadata = get("metadata")
+    if metadata.__class__ is not dict:
+        metadata = metadata if isinstance(metadata, dict) else {} if metadata is None else {"metadata": metadata}
+    sequence = get("sequence")
+    if sequence.__class__ is not int:
+        sequence = int(sequence) if is_number(sequence) else None
+    created_at: Any = get("created_at")
+    moment: datetime | None
+    try:
+        moment = datetime.fromisoformat(created_at)  # by far the most common: canonical text
+        if moment.tzinfo is not UTC:
+            moment = as_utc(moment)
+    except (TypeError, ValueError):
+        moment = read_instant(created_at)
+    message_id = get("message_id")
+    if message_id.__class__ is not str:
+        message_id = id_text(get("_id"))
+    usual = (id_text(get("session_id")), _text(get("role")) or "unknown", get("text"), message_id, sequence)
+    if document.keys() <= _USUAL_FIELDS:
+        return Message(*usual, None, moment, None, None, None, None, metadata)
+    return Message(
+        *usual,
+        _text(get("name")),
+        moment,
+        _text(get("event_type")),
+        _text(get("source")),
+        calls if isinstance(calls := get("tool_calls"), list) else None,
+        _text(get("tool_call_id")),
+        metadata,
+    )
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None

@@ -1,0 +1,343 @@
+"""What flushing asks of the messages layout's collection: what is there, and adding what is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import bson
+import pymongo.errors as driver
+from bson.errors import BSONError
+from pymongo.collection import Collection
+
+from chatstore_cli.domain.errors import ChatstoreError, NotAllowed, Unreachable
+from chatstore_cli.domain.identity import content_key, is_ours, session_prefix, to_millisecond
+from chatstore_cli.domain.indexes.specs import IndexSpec
+from chatstore_cli.domain.journal import DOCUMENT_LIMIT, RESERVED_FIELDS, Entry
+from chatstore_cli.domain.message import ROLES
+from chatstore_cli.domain.message_store import Content, Inserted, StoredContent, Survey
+from chatstore_cli.domain.times import format_instant, read_instant
+from chatstore_cli.mongo.connection import RETRYABLE_CODES, Connection, Document, driver_errors
+from chatstore_cli.mongo.tombstones import TOMBSTONES
+
+_SMALL_SESSION = 5_000
+_DUPLICATE = 11000
+_ABOUT_NO_DOCUMENT = {1, 8, 13, 18, 24, 26, 33, 46, 63, 70, 71, 72, 73, 96, 115, 117, 125, 136, 146, 150, 166, 211, 279}
+_ABOUT_NO_DOCUMENT |= {314, 8000, 11601, 13388, 14031}
+"""Codes of the server's own troubles, and of the collection's (it is a view, say): no message is to blame for them."""
+_LEVELS = 180
+"""How deep the server lets a stored document be nested, tried on 6.0."""
+_TOO_DEEP = f"nested more than {_LEVELS} levels deep"
+
+_BY_ID = {"_id": 1}
+_FEW_DOCUMENTS = 100_000
+
+
+class MongoMessageStore:
+    """The flat messages of one collection, as flush-cache writes them. Errors are those of domain/errors.py."""
+
+    def __init__(
+        self, connection: Connection, collection: str, index_specs: Sequence[IndexSpec], patient: Connection
+    ) -> None:
+        self._connection = connection
+        self._patient = patient
+        self._name = collection
+        self._messages: Collection[Document] = connection.collection(collection)
+        self._index_specs = index_specs
+
+    def collection_id(self) -> str | None:
+        """The collection's UUID, which changes when it is dropped (FACTS A); None where there is none yet."""
+        if self._connection.in_memory:
+            return None
+        with driver_errors(f"reading the identity of {self._name}"):
+            for found in self._connection.database.list_collections(filter={"name": self._name}):
+                return str(found["info"]["uuid"])
+        return None
+
+    def prepare(self, *, made_anew: bool = False) -> list[str]:
+        """Make sure that the collection exists and that looking up its sessions is cheap; says what was done.
+
+        A new collection gets every index of its layout: with no documents, a TTL index can delete none; and so does one
+        that storing has just made again (`made_anew`), as long as nothing in it has expired. An existing one gets only
+        the index that looking up sessions needs. Both only while it is small; else that is said.
+        """
+        with driver_errors(f"preparing {self._name}"):
+            existing = self._messages.index_information()
+            if not existing:
+                self._create(self._index_specs)
+                return [f"Created collection {self._name} with its indexes."]
+            keyed = {tuple((field, int(order)) for field, order in _keys(known)) for known in existing.values()}
+            missing = [spec for spec in self._index_specs if spec.keys not in keyed]
+            wanted = [spec for spec in missing if spec.keys[0][0] == "session_id"]
+            if made_anew and len(existing) == 1:
+                wanted = [spec for spec in missing if not self._would_delete(spec)]
+            elif any(keys[0][0] == "session_id" for keys in keyed):
+                return []
+            if not wanted:
+                return []
+            if self._messages.estimated_document_count() > _FEW_DOCUMENTS:
+                return [f"{self._name} has no index on session_id, so this is slow; see: chatstore indexes apply"]
+            try:
+                self._create(wanted)
+            except driver.OperationFailure as error:
+                return [f"Could not create index {wanted[0].name} on {self._name}: {error}"]
+            return [f"Created index {', '.join(spec.name for spec in wanted)} on {self._name}."]
+
+    def _would_delete(self, spec: IndexSpec) -> bool:
+        if spec.expire_after_seconds is None:
+            return False
+        latest = datetime.now(UTC) - timedelta(seconds=spec.expire_after_seconds)
+        return self._messages.find_one({spec.keys[0][0]: {"$lte": latest}}, {"_id": 1}) is not None
+
+    def survey(self, sessions: Sequence[str]) -> dict[str, Survey]:
+        """For each session whether it has rows, or was deleted on purpose. One index seek a session."""
+        with driver_errors(f"looking up sessions in {self._name}"):
+            stored = self._messages.distinct("session_id", {"session_id": {"$in": list(sessions)}})
+            return (
+                dict.fromkeys(sessions, Survey.EMPTY)
+                | dict.fromkeys(stored, Survey.STORED)
+                | dict.fromkeys(self._deleted(sessions), Survey.DELETED)
+            )
+
+    def _deleted(self, sessions: Sequence[str]) -> list[str]:
+        ids = [{"layout": "messages", "session_id": session} for session in sessions]
+        deleted = self._connection.database[TOMBSTONES].find({"_id": {"$in": ids}}, {"_id": 1})
+        return [row["_id"]["session_id"] for row in deleted]
+
+    def with_foreign_rows(self, sessions: Sequence[str]) -> set[str]:
+        """Those of the sessions that hold rows which another writer stored under ids of its own."""
+        prefixes = {session: session_prefix(session) for session in sessions}
+        found: set[str] = set()
+        with driver_errors(f"looking up sessions in {self._name}"):
+            counts = self._messages.aggregate(
+                [
+                    {"$match": {"session_id": {"$in": list(sessions)}}},
+                    {"$group": {"_id": "$session_id", "rows": {"$sum": 1}}},
+                ]
+            )
+            small: list[str] = []
+            for count in counts:
+                if count["rows"] <= _SMALL_SESSION:
+                    small.append(count["_id"])
+                elif self._count_ours(prefixes[count["_id"]]) != count["rows"]:
+                    found.add(count["_id"])
+            rows = self._rows({"session_id": {"$in": small}}, {"_id": 1, "session_id": 1})
+            found.update(row["session_id"] for row in rows if not is_ours(row["_id"], prefixes[row["session_id"]]))
+        return found
+
+    def _count_ours(self, prefix: str) -> int:
+        return self._messages.count_documents({"_id": {"$gte": prefix, "$lt": prefix + "g"}})  # from the index alone
+
+    def stored_ids(self, identities: Sequence[str]) -> set[str]:
+        """Those of the ids that are stored."""
+        with driver_errors(f"looking up messages in {self._name}"):
+            # One list comes back, from the index alone: a quarter of what a cursor over as many documents costs.
+            return set(self._messages.distinct("_id", {"_id": {"$in": list(identities)}}))
+
+    def stored_contents(self, identities: Sequence[str]) -> dict[str, Content]:
+        """Role, time and text of each of the ids that is stored."""
+        wanted = {"_id": {"$in": list(identities)}}
+        fields = {"role": 1, "text": 1, "created_at": 1}
+        with driver_errors(f"looking up messages in {self._name}"):
+            rows = self._rows(wanted, fields)
+            return {row["_id"]: (row.get("role"), row.get("created_at"), row.get("text")) for row in rows}
+
+    def stored_places(self, identities: Sequence[str]) -> dict[str, object]:
+        """The place in its journal under which each of the ids was stored."""
+        with driver_errors(f"looking up messages in {self._name}"):
+            rows = self._rows({"_id": {"$in": list(identities)}}, {"sequence": 1})
+            return {row["_id"]: row.get("sequence") for row in rows}
+
+    def _rows(self, wanted: Document, fields: Document) -> Iterator[Document]:
+        if self._connection.in_memory:
+            yield from self._messages.find(wanted, fields)
+            return
+        # Bare commands: a batch is decoded at once, at a third of what a cursor costs document by document.
+        database = self._messages.database
+        with self._connection.client.start_session() as session:
+            find = {"find": self._name, "filter": wanted, "projection": fields, "batchSize": 10_000}
+            try:
+                cursor = database.command(find, session=session)["cursor"]
+            except driver.ConfigurationError:
+                # What a member of a replica set said while it started, the driver believes of that connection for ever:
+                # that it has no sessions. The driver's own cursor does without.
+                yield from self._messages.find(wanted, fields)
+                return
+            yield from cursor["firstBatch"]
+            while cursor["id"]:
+                more = {"getMore": cursor["id"], "collection": self._name}
+                cursor = database.command(more, session=session)["cursor"]
+                yield from cursor["nextBatch"]
+
+    def foreign_contents(self, session: str) -> Iterator[StoredContent]:
+        """What the rows of a session hold that another writer stored under its own ids."""
+        prefix = session_prefix(session)
+        fields = {"session_id": 1, "role": 1, "text": 1, "created_at": 1}
+        with driver_errors(f"reading session {session!r} in {self._name}"):
+            for row in self._rows({"session_id": session}, fields):
+                if not is_ours(row["_id"], prefix) and (content := content_of(row)):
+                    yield content
+
+    def refusal_of(self, entry: Entry) -> str | None:
+        """Why the entry would be refused as a document, found without storing it; None where it would not."""
+        return _flaw_of_document(to_document(entry, None))
+
+    def insert(self, entries: Sequence[Entry], expires_at: Sequence[datetime | None]) -> Inserted:
+        """Store the entries, unordered: one that is refused never costs another.
+
+        Raises Unreachable where some may have been stored and some not; then calling again with the same is right.
+        """
+        documents = [to_document(entry, expires) for entry, expires in zip(entries, expires_at, strict=True)]
+        return self._without_deleted(self._insert(entries, documents), entries)
+
+    def _without_deleted(self, inserted: Inserted, entries: Sequence[Entry]) -> Inserted:
+        """Take back what came into a session that was deleted since it was looked at: after its tombstone.
+
+        What was stored before a tombstone, the deletion itself finds.
+        """
+        with driver_errors(f"storing messages in {self._name}"):
+            deleted = set(self._deleted(list(dict.fromkeys(entry.session_id for entry in entries))))
+            if not deleted:
+                return inserted
+            refused = {id(entry) for entry, _ in inserted.refused}
+            gone = [entry for entry in entries if entry.session_id in deleted and id(entry) not in refused]
+            self._messages.delete_many({"_id": {"$in": [entry.identity for entry in gone]}})
+        already = {id(entry) for entry in inserted.duplicates}
+        duplicates = [entry for entry in inserted.duplicates if entry.session_id not in deleted]
+        new = inserted.stored - sum(id(entry) not in already for entry in gone)
+        return Inserted(new, duplicates, inserted.refused, gone)
+
+    def _insert(self, entries: Sequence[Entry], documents: Sequence[Document]) -> Inserted:
+        if len(entries) == 1 and (flaw := _flaw_of_document(documents[0])):
+            return Inserted(0, [], [(entries[0], flaw)])
+        try:
+            with driver_errors(f"storing messages in {self._name}"):
+                answer = self._insert_command(documents)
+        except (Unreachable, NotAllowed):
+            raise
+        except (ChatstoreError, RecursionError, UnicodeError, TypeError, ValueError) as error:
+            if getattr(error.__cause__, "code", None) in _ABOUT_NO_DOCUMENT:
+                raise
+            # Something among them cannot be encoded, or the server takes none of them because of one, or all of
+            # them are over 16 MiB together: halve, until what is refused stands alone.
+            if len(entries) == 1:
+                return Inserted(0, [], [(entries[0], f"refused: {error}"[:400])])
+        else:
+            return self._after(answer, entries)
+        half = len(entries) // 2
+        first = self._insert(entries[:half], documents[:half])
+        second = self._insert(entries[half:], documents[half:])
+        return Inserted(
+            first.stored + second.stored, first.duplicates + second.duplicates, first.refused + second.refused
+        )
+
+    def _insert_command(self, documents: Sequence[Document]) -> Mapping[str, Any]:
+        if self._connection.in_memory:
+            return self._insert_in_memory(documents)
+        # The bare command costs half of what insert_many does; trying again is the caller's anyway.
+        return self._messages.database.command(
+            {
+                "insert": self._name,
+                "documents": documents,
+                "ordered": False,
+                "writeConcern": self._messages.write_concern.document,
+            }
+        )
+
+    def _insert_in_memory(self, documents: Sequence[Document]) -> Mapping[str, Any]:
+        failures: list[dict[str, Any]] = []
+        for index, document in enumerate(documents):
+            try:
+                self._messages.insert_one(dict(document))
+            except driver.DuplicateKeyError:
+                failures.append({"index": index, "code": _DUPLICATE})
+            except (driver.WriteError, BSONError, OverflowError, TypeError, ValueError) as error:
+                failures.append({"index": index, "code": 0, "errmsg": str(error)})
+        return {"n": len(documents) - len(failures), "writeErrors": failures}
+
+    def _after(self, answer: Mapping[str, Any], sent: Sequence[Entry]) -> Inserted:
+        duplicates: list[Entry] = []
+        refused: list[tuple[Entry, str]] = []
+        unsure = answer.get("writeConcernError")
+        for failure in answer.get("writeErrors", ()):
+            entry = sent[failure["index"]]
+            code = failure.get("code")
+            if code == _DUPLICATE and failure.get("keyPattern", _BY_ID) == _BY_ID:
+                duplicates.append(entry)
+            elif code in RETRYABLE_CODES:
+                unsure = failure
+            elif code in _ABOUT_NO_DOCUMENT:
+                raise ChatstoreError(what=f"Storing messages in {self._name}: {failure.get('errmsg', '')}.")
+            else:
+                refused.append((entry, f"the server refused it: {failure.get('errmsg', '')} (code {code})"[:400]))
+        if unsure:
+            raise Unreachable(what=f"Storing messages in {self._name}: {unsure.get('errmsg', 'not acknowledged')}.")
+        return Inserted(int(answer.get("n", 0)), duplicates, refused)
+
+    def _create(self, specs: Sequence[IndexSpec]) -> None:
+        messages = self._patient.collection(self._name)
+        for spec in specs:
+            options: dict[str, Any] = {"name": spec.name}
+            if spec.expire_after_seconds is not None:
+                options["expireAfterSeconds"] = spec.expire_after_seconds
+            # another process may be creating the same one
+            with suppress(driver.DuplicateKeyError):
+                messages.create_index(list(spec.keys), **options)
+
+
+def to_document(entry: Entry, expires_at: datetime | None) -> Document:
+    """The stored shape of a journal line (DESIGN section 3): unknown fields are kept beside ours."""
+    fields = entry.fields
+    if len(fields) > 6 and not RESERVED_FIELDS.isdisjoint(fields):
+        clashing = {name: value for name, value in fields.items() if name in RESERVED_FIELDS}
+        kept = {name: value for name, value in fields.items() if name not in RESERVED_FIELDS}
+        fields = kept | {"extra_fields": clashing}
+    if expires_at is None:
+        return {"_id": entry.identity, **fields, "sequence": entry.number}
+    return {"_id": entry.identity, **fields, "expires_at": expires_at, "sequence": entry.number}
+
+
+def _flaw_of_document(document: Document) -> str | None:
+    try:
+        size = len(bson.encode(document))
+    except RecursionError:
+        return _TOO_DEEP
+    except (BSONError, OverflowError, UnicodeError, TypeError, ValueError) as error:
+        return f"cannot be stored: {str(error)[:300]}"
+    if size > DOCUMENT_LIMIT:
+        return f"{size:,} bytes as a document, over the limit of 16 MiB"
+    return _TOO_DEEP if _levels(document) > _LEVELS else None
+
+
+def _levels(document: Document) -> int:
+    deepest = 0
+    pending: list[tuple[Any, int]] = [(document, 1)]
+    while pending:
+        value, level = pending.pop()
+        deepest = max(deepest, level)
+        inner = value.values() if isinstance(value, dict) else value
+        pending.extend((item, level + 1) for item in inner if isinstance(item, dict | list))
+    return deepest
+
+
+def content_of(row: Document) -> StoredContent | None:
+    """What a row holds, to be compared with journal lines; None where it can be equal to none of them."""
+    texts = (row.get("session_id"), row.get("role"), row.get("text"))
+    moment = read_instant(row.get("created_at"))
+    if moment is None or not all(isinstance(text, str) for text in texts) or row["role"] not in ROLES:
+        return None
+    instant = format_instant(moment)
+    in_milliseconds = isinstance(row.get("created_at"), datetime)
+    if in_milliseconds:
+        instant = to_millisecond(instant)
+    session, role, text = (str(value) for value in texts)
+    try:
+        return StoredContent(content_key(session, role, instant, text), in_milliseconds)
+    except UnicodeEncodeError:
+        return None
+
+
+def _keys(known: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return [(field, order if isinstance(order, int | float) else 0) for field, order in known["key"]]

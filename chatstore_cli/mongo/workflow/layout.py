@@ -1,0 +1,318 @@
+"""The `workflow` layout: one document per chat with its messages inside (DESIGN section 3, and all variants of FACTS B).
+
+What a document means is in `workflow_documents.py`; here is how documents are asked for. Listing walks the index on
+`updated_at`. Older variants keep that time in other fields, or as text: whether there are any such documents costs one
+look into the same index, and only where there are do they cost more.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import groupby, islice, product, repeat
+from typing import Any
+
+from chatstore_cli.config.settings import Settings
+from chatstore_cli.domain.errors import NotFound
+from chatstore_cli.domain.indexes.specs import IndexSpec
+from chatstore_cli.domain.message import Message
+from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
+from chatstore_cli.domain.removal import StoredPart
+from chatstore_cli.domain.session import Session
+from chatstore_cli.mongo.connection import Connection, Document, driver_errors
+from chatstore_cli.mongo.identifiers import id_values
+from chatstore_cli.mongo.tombstones import Part, count_parts, remove_parts
+from chatstore_cli.mongo.usage.ledger import IN_LEDGER, usage_index_specs
+from chatstore_cli.mongo.workflow.documents import (
+    FACT_FIELDS,
+    LAYOUT,
+    STATUSES,
+    UPDATED_FIELDS,
+    session_id_of,
+    to_message,
+    to_session,
+)
+from chatstore_cli.mongo.workflow.lookup import IDENTITY, is_storable, locate
+from chatstore_cli.mongo.workflow.segment_reader import LAST_SEGMENT, MOVED_MESSAGES, SegmentReader, says_number
+
+_COUNT = {"$cond": [{"$isArray": "$messages"}, {"$size": "$messages"}, 0]}
+_FACTS: Document = {**dict.fromkeys(FACT_FIELDS, 1), "message_count": _COUNT, LAST_SEGMENT: 1, MOVED_MESSAGES: 1}
+
+_EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
+_LATEST = datetime(9999, 12, 31, 23, 59, 59, 999000, tzinfo=UTC)
+_A_DATE = {"$type": "date", "$gte": _EARLIEST, "$lte": _LATEST}
+# Every other type, so that an index serves it: `$not` would read all documents. An array counts by its elements.
+_NO_DATE_TYPES = [
+    "minKey", "null", "double", "string", "object", "binData", "objectId", "bool", "regex", "int", "timestamp", "long",
+    "decimal", "maxKey",
+]  # fmt: skip
+_NO_DATE: tuple[Any, ...] = (
+    None,
+    {"$eq": []},
+    {"$type": _NO_DATE_TYPES},
+    {"$type": "date", "$lt": _EARLIEST},
+    {"$type": "date", "$gt": _LATEST},
+)
+
+
+def segment_index_specs(collection: str) -> tuple[IndexSpec, ...]:
+    """The index of the segments, on the collection of that name."""
+    keys = (("chat_id", 1), ("messages.event_id", 1))
+    return (IndexSpec(collection, "chat_event_idx", keys, why="finds whether a moved message is there already"),)
+
+
+def index_specs(collection: str) -> tuple[IndexSpec, ...]:
+    """The indexes of the workflow layout, on the collection of that name."""
+    return (
+        IndexSpec(
+            collection,
+            "chat_id_idx",
+            (("chat_id", 1),),
+            unique=True,
+            partial_filter={"chat_id": {"$exists": True}},  # variants without it must not collide
+            why="finds one session, and lets no chat be stored twice",
+        ),
+        IndexSpec(collection, "updated_idx", (("updated_at", -1),), why="lists sessions newest first"),
+        IndexSpec(collection, "tenant_updated_idx", (("enterprise_id", 1), ("updated_at", -1)), why="lists by tenant"),
+        IndexSpec(
+            collection,
+            "app_updated_idx",
+            (("app_id", 1), ("updated_at", -1)),
+            partial_filter={"app_id": {"$exists": True}},
+            why="lists by tenant where that is called app_id; empty elsewhere",
+        ),
+        IndexSpec(
+            collection,
+            "tenant_workflow_created_idx",
+            (("enterprise_id", 1), ("workflow_name", 1), ("created_at", -1)),
+            why="a tenant's sessions of one workflow",
+        ),
+        IndexSpec(collection, "user_updated_idx", (("user_id", 1), ("updated_at", -1)), why="lists by user"),
+        IndexSpec(
+            collection, "workflow_updated_idx", (("workflow_name", 1), ("updated_at", -1)), why="lists by workflow"
+        ),
+        IndexSpec(collection, "status_updated_idx", (("status", 1), ("updated_at", -1)), why="lists by status"),
+        IndexSpec(
+            collection,
+            "paused_updated_idx",
+            (("paused", 1), ("updated_at", -1)),
+            partial_filter={"paused": True},
+            why="lists what is paused; has nothing else in it",
+        ),
+    )
+
+
+class WorkflowLayout:
+    """Reads sessions that are one document each, and the segments that the oldest messages of large ones moved to."""
+
+    layout = LAYOUT
+
+    def __init__(self, connection: Connection, settings: Settings) -> None:
+        self._connection = connection
+        self._name = settings.sessions_collection
+        self._sessions = connection.collection(self._name)
+        self._segments = connection.collection(settings.layouts.workflow.segments)
+        self._usage, self._usage_rollups = settings.layouts.workflow.usage, settings.layouts.workflow.usage_rollups
+        self._in_memory = connection.in_memory
+        self._reader = SegmentReader(self._sessions, self._segments, in_memory=self._in_memory)
+
+    def index_specs(self) -> tuple[IndexSpec, ...]:
+        """The indexes that the layout needs."""
+        ledger = usage_index_specs(self._usage, self._usage_rollups)
+        return (*index_specs(self._name), *segment_index_specs(self._segments.name), *ledger)
+
+    def unanswerable(self, query: SessionQuery) -> list[str]:
+        """Nothing: the documents have a field for every filter."""
+        return []
+
+    # --- sessions ----------------------------------------------------------------------------------------------------
+
+    def newest_first(self, query: SessionQuery, after: SessionKey | None, limit: int) -> Iterator[Session]:
+        """At most `limit` sessions in descending order of SessionKey, strictly below `after`."""
+        if not _can_match(query):
+            return
+        with driver_errors(f"listing the sessions of {self._name}"):
+            page = _Page(query, after, limit)
+            merged = heapq.merge(*self._streams(page), key=SessionKey.of, reverse=True)
+            yield from self._reader.counted(list(islice(merged, limit)), page.heads)
+
+    def _streams(self, page: _Page) -> Iterator[Iterator[Session]]:
+        """Streams in descending order that have every session that the page may show, each in one of them."""
+        if self._in_memory:
+            yield page.best(map(page.session, self._sessions.find()))
+            return
+        for conditions in product(*_branches(page.query)):
+            yield self._dated("updated_at", {"$and": [{}, *conditions]}, page)
+        if self._sessions.find_one({"$or": [{"updated_at": each} for each in _NO_DATE]}, {"_id": 1}) is None:
+            return
+        prefilter = [{"$or": branches} for branches in _branches(page.query)]
+        others: list[Document] = [{"updated_at": _A_DATE}]
+        for place, field in enumerate(UPDATED_FIELDS[1:], 1):
+            absent = dict.fromkeys(UPDATED_FIELDS[:place])
+            yield self._dated(field, {"$and": [absent, *prefilter]}, page)
+            others.append({**absent, field: _A_DATE})
+        # Two queries and no `or` between them: so the server needs half the time.
+        wrong = {"$or": [{"updated_at": each} for each in _NO_DATE if each is not None]}
+        for elsewhere in ({"updated_at": None}, {"$and": [wrong, {"updated_at": {"$ne": None}}]}):
+            rest = [{"$match": {"$and": [elsewhere, {"$nor": others}, *prefilter]}}, {"$project": _FACTS}]
+            yield page.best(map(page.session, self._sessions.aggregate(rest)))
+
+    def _dated(self, field: str, match: Document, page: _Page) -> Iterator[Session]:
+        """Sessions by a field that is a date, newest first. Those of one instant come by id, which no index has."""
+        upper = page.upper
+        while upper >= page.lower:
+            bounded = {"$and": [match, {field: {"$type": "date", "$gte": page.lower, "$lte": upper}}]}
+            sessions = [page.session(row) for row in self._newest(field, bounded, page.limit + 1)]
+            times = [session.updated_at for session in sessions if session.updated_at and session.updated_at <= upper]
+            if not times:
+                return
+            whole = len(sessions) <= page.limit
+            for moment, group in groupby(sessions, lambda session: session.updated_at):
+                if moment is not None and (whole or moment > times[-1]):
+                    yield from page.best(group)
+            if whole:
+                return
+            same: list[Document] = [{"$match": {"$and": [match, {field: times[-1]}]}}, {"$project": _FACTS}]
+            yield from page.best(map(page.session, self._sessions.aggregate(same)))
+            upper = times[-1] - timedelta(milliseconds=1)
+
+    def _newest(self, field: str, match: Document, limit: int) -> Iterator[Document]:
+        newest: list[Document] = [{"$match": match}, {"$sort": {field: -1}}, {"$limit": limit}]
+        if field == "updated_at":
+            yield from self._sessions.aggregate([*newest, {"$project": _FACTS}], allowDiskUse=True)
+            return
+        # No index sorts these: what is sorted is only their ids, and the facts are fetched afterwards.
+        light = [newest[0], {"$project": {field: 1}}, *newest[1:]]
+        ids = [row["_id"] for row in self._sessions.aggregate(light, allowDiskUse=True)]
+        facts = [{"$match": {"_id": {"$in": ids}}}, {"$project": _FACTS}]
+        by_id = {repr(row["_id"]): row for row in self._sessions.aggregate(facts)}  # an id may be unhashable
+        yield from (by_id[repr(identity)] for identity in ids if repr(identity) in by_id)
+
+    def find(self, session_id: str) -> Session | None:
+        """The facts of the session with that chat_id, or else that `_id` (its text, or its ObjectId's hex), or None."""
+        found = self._locate(session_id, _FACTS)
+        if found is None:
+            return None
+        with driver_errors(f"looking up session {session_id!r} in {self._name}"):
+            session = to_session(found)
+            return self._reader.counted([session], {session.session_id: found})[0]
+
+    def _locate(self, session_id: str, fields: Document = IDENTITY) -> Document | None:
+        found: Document | None = locate(self._sessions, session_id, fields, in_memory=self._in_memory)
+        return found
+
+    def all_facts(self, query: SessionQuery) -> Iterator[Session]:
+        """Every session that matches."""
+        if not _can_match(query):
+            return
+        match: Document = {"$and": [{}, *({"$or": branches} for branches in _branches(query))]}
+        if query.without_ledger:
+            match[f"real_time_tracking.{IN_LEDGER}"] = {"$exists": False}
+        facts = [{"$match": match}, {"$project": _FACTS}]
+        with driver_errors(f"reading the sessions of {self._name}"):
+            documents = self._sessions.find() if self._in_memory else self._sessions.aggregate(facts)
+            sessions = ((to_session(document), document) for document in documents)
+            yield from self._reader.all_counted(row for row in sessions if query.matches(row[0]))
+
+    def parts(self, session_id: str, *, keep_usage: bool = False) -> list[StoredPart]:
+        """What there is of a session, by collection."""
+        return count_parts(self._connection, self._parts(session_id, keep_usage))
+
+    def remove(self, session_id: str, at: datetime, *, keep_usage: bool = False) -> list[StoredPart]:
+        """Delete a session's document, segments and usage, and remember that this was done on purpose."""
+        # Segments once more, at the end: a move may have been between its steps when they were looked up. Usage too:
+        # an application may have stored some before it could see that the session is gone.
+        moved_late = {"_id": {"$gte": f"{session_id}:", "$lt": f"{session_id};"}, "chat_id": session_id}
+        late = [(self._segments.name, moved_late), *([] if keep_usage else self._usage_parts(session_id))]
+        return remove_parts(self._connection, LAYOUT, session_id, [*self._parts(session_id, keep_usage), *late], at)
+
+    def _usage_parts(self, session_id: str) -> list[Part]:
+        return [(self._usage, {"chat_id": session_id}), (self._usage_rollups, {"_id": session_id})]
+
+    def _parts(self, session_id: str, keep_usage: bool) -> list[Part]:
+        found = self._locate(session_id)
+        segments = list(self._reader.ids([session_id]))
+        return [
+            *([] if keep_usage else self._usage_parts(session_id)),
+            (self._segments.name, {"_id": {"$in": segments}}),  # first: a document without its beginning would mislead
+            (self._name, {"_id": found["_id"]} if found else {"_id": {"$in": []}}),
+        ]
+
+    # --- messages ----------------------------------------------------------------------------------------------------
+
+    def messages(self, session_id: str, selection: MessageSelection) -> Iterator[Message]:
+        """A session's messages in order of sequence, streamed. Raises NotFound; Conflict where they are rewritten.
+
+        Segments come before the document, oldest first, and each message once while more of them move there. A message without a sequence stays behind the one that it was
+        stored after, and counts for `after_sequence` as that one does.
+        """
+        document = self._locate(session_id)
+        if document is None:
+            raise NotFound(kind_of_thing="session", name=session_id, where=f" in {self._name}")
+        return self._read(session_id_of(document), document["_id"], selection)
+
+    def _read(self, session_id: str, document_id: Any, selection: MessageSelection) -> Iterator[Message]:
+        with driver_errors(f"reading session {session_id!r} in {self._name}"):
+            for run in self._reader.elements(session_id, document_id, selection):
+                messages = map(to_message, repeat(session_id), run)
+                if selection.include_general:
+                    yield from messages
+                else:
+                    yield from (message for message in messages if not message.from_general_agent)
+
+
+class _Page:
+    """What a page may show."""
+
+    def __init__(self, query: SessionQuery, after: SessionKey | None, limit: int) -> None:
+        self.query, self.after, self.limit = query, after, limit
+        self.lower = max(_EARLIEST, query.since or _EARLIEST)
+        self.upper = min(_LATEST, query.until or _LATEST, after.moment if after is not None else _LATEST)
+        self.heads: dict[str, Document] = {}
+
+    def session(self, row: Document) -> Session:
+        """The row's session; whether its head says which segments count is remembered."""
+        session = to_session(row)
+        if says_number(row):
+            self.heads[session.session_id] = {name: row.get(name) for name in (LAST_SEGMENT, MOVED_MESSAGES)}
+        return session
+
+    def best(self, sessions: Iterable[Session]) -> Iterator[Session]:
+        """Those of the sessions that the page may show, newest first, and no more of them than fit."""
+        fitting = (
+            session
+            for session in sessions
+            if self.query.matches(session) and (self.after is None or SessionKey.of(session) < self.after)
+        )
+        return iter(heapq.nlargest(self.limit, fitting, key=SessionKey.of))
+
+
+def _can_match(query: SessionQuery) -> bool:
+    asked = (query.tenant_id, query.user_id, query.workflow)
+    return query.layout in (None, LAYOUT) and all(text is None or is_storable(text) for text in asked)
+
+
+def _branches(query: SessionQuery) -> list[list[Document]]:
+    """For each filter the ways in which a document may pass it: disjoint, and each served by an index.
+
+    They may let too much through; SessionQuery.matches decides. Text is only ever a value in them.
+    """
+    filters: list[list[Document]] = []
+    if query.tenant_id is not None:
+        tenants = id_values(query.tenant_id)
+        filters.append(
+            [{"enterprise_id": {"$in": tenants}}, {"app_id": {"$in": tenants}, "enterprise_id": {"$nin": tenants}}]
+        )
+    if query.paused:
+        filters.append([{"paused": True}])
+    if query.user_id is not None:
+        filters.append([{"user_id": {"$in": id_values(query.user_id)}}])
+    if query.workflow is not None:
+        named = {"workflow_name": {"$eq": query.workflow}}
+        filters.append([named, {"workflow_name": None, "workflow_status": {"$type": "object"}}])
+    if query.status is not None:
+        values = [value for value, status in STATUSES.items() if status is query.status]
+        unsaid = {"status": {"$nin": list(STATUSES)}}  # then other fields say it
+        filters.append([{"status": {"$in": values}}, unsaid] if values else [unsaid])
+    return filters

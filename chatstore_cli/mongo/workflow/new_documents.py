@@ -1,0 +1,239 @@
+"""Documents of the workflow layout as they are written: what is known of one, what guards a change, a message's shape.
+
+Pure: nothing here asks the database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import bson
+from bson.raw_bson import RawBSONDocument
+
+from chatstore_cli.domain.errors import DocumentRefused
+from chatstore_cli.domain.session import SessionStatus
+from chatstore_cli.domain.workflow.chats import ChatState, ExpectedEcho, NewChat
+from chatstore_cli.domain.workflow.events import AgentTurn
+from chatstore_cli.domain.workflow.segments import HARD_LIMIT_BYTES
+from chatstore_cli.mongo.bson_values import whole_number
+from chatstore_cli.mongo.connection import Document, driver_errors
+from chatstore_cli.mongo.workflow.documents import FACT_FIELDS, to_session
+
+_OWN_FIELDS = (
+    "last_sequence",
+    "last_segment",
+    "moved_messages",
+    "last_move",
+    "current_run",
+    "run_start",
+    "expected_echo",
+    "addressed_to",
+)
+_SIZE = {"$cond": [{"$isArray": "$messages"}, {"$size": "$messages"}, None]}
+_SEQUENCES = {"$cond": [{"$isArray": "$messages"}, "$messages.sequence", []]}
+_HIGHEST = {"$max": {"$filter": {"input": _SEQUENCES, "cond": {"$isNumber": "$$this"}}}}
+_IS_NUMBERED = {"$in": [{"$type": "$last_sequence"}, ["int", "long"]]}
+WRITING_FACTS: Document = {
+    **dict.fromkeys((*FACT_FIELDS, *_OWN_FIELDS), 1),
+    "messages_type": {"$type": "$messages"},
+    # Only a document that nobody has numbered yet is gone through.
+    "message_count": {"$cond": [_IS_NUMBERED, None, _SIZE]},
+    "highest": {"$cond": [_IS_NUMBERED, None, _HIGHEST]},
+}
+"""What is asked of a document before it is written to, as a projection."""
+
+_MESSAGE_LIMIT = HARD_LIMIT_BYTES - 16 * 1024
+"""What a message may take: its document needs some bytes besides."""
+_WORDS = {SessionStatus.COMPLETED: "completed", SessionStatus.FAILED: "failed", SessionStatus.RUNNING: "in_progress"}
+_NUMBERS = {SessionStatus.COMPLETED: 1, SessionStatus.FAILED: -1, SessionStatus.RUNNING: 0}
+MISSING = {"$exists": False}
+
+
+def state_of(chat_id: str, found: Document, highest_elsewhere: int) -> ChatState:
+    """What is known of a chat, from the facts of its document and the highest sequence in segments it does not count."""
+    session = to_session(found)
+    last_sequence = whole_number(found.get("last_sequence"))
+    fields = ("last_sequence", "last_segment", "moved_messages", "last_move", "status", "expected_echo")
+    guard: Document = {"_id": found["_id"], **as_found(found, fields)}
+    if found["messages_type"] == "null":
+        guard["messages"] = {"$type": "null"}
+    if last_sequence is None:
+        size = found.get("message_count")
+        if size is not None:
+            guard["messages"] = {"$size": size}
+        last_sequence = max(size or 0, whole_number(found.get("highest")) or 0, highest_elsewhere)
+    run_start = found.get("run_start")
+    run = max(1, whole_number(found.get("current_run")) or 1)
+    started = run_start if isinstance(run_start, dict) and run_start.get("run") == run else {}
+    return ChatState(
+        chat_id=session.session_id,
+        tenant_id=session.tenant_id,
+        user_id=session.user_id,
+        workflow=session.workflow,
+        status=session.status,
+        paused=session.paused,
+        run=run,
+        run_start=whole_number(started.get("last_sequence")),
+        last_sequence=max(0, last_sequence),
+        last_segment=whole_number(found.get("last_segment")) or 0,
+        expected_echo=_echo(found.get("expected_echo")),
+        addressed_to=addressed if isinstance(addressed := found.get("addressed_to"), str) else None,
+        guard=Guard(
+            guard,
+            as_found(found, ("current_run",)),
+            as_found(found, ("paused",)),
+            Variant(found),
+            (whole_number(found.get("moved_messages")), found.get("last_move")),
+        ),
+    )
+
+
+class Variant:
+    """In which words a document says its status, and of which BSON type its `messages` are."""
+
+    def __init__(self, found: Mapping[str, Any]) -> None:
+        self.messages_type: str = found["messages_type"]
+        said = found.get("status")
+        self._running = said if said == "running" else _WORDS[SessionStatus.RUNNING]
+        self._in_words = isinstance(said, str)
+        self._failed = 2 if "app_id" in found and "enterprise_id" not in found else _NUMBERS[SessionStatus.FAILED]
+        tracked = found.get("real_time_tracking")
+        self._has_flag = isinstance(found.get("is_complete"), bool)
+        self._has_current = isinstance(tracked, dict) and isinstance(tracked.get("current_status"), str)
+
+    def value_of(self, status: SessionStatus) -> int | str:
+        """The stored value of a status."""
+        if status is SessionStatus.FAILED and not self._in_words:
+            return self._failed
+        if status is SessionStatus.RUNNING and self._in_words:
+            return self._running
+        return (_WORDS if self._in_words else _NUMBERS)[status]
+
+    def fields_of(self, status: SessionStatus) -> Document:
+        """All fields that say a status, each as its application reads it."""
+        fields: Document = {"status": self.value_of(status)}
+        if self._has_flag:
+            fields["is_complete"] = status is SessionStatus.COMPLETED
+        if self._has_current:
+            fields["real_time_tracking.current_status"] = str(status)
+        return fields
+
+
+class Guard:
+    """What the next change of a document takes for granted, and how it is to be written.
+
+    `moved` is how many messages the head says are in segments, and the move that made its newest one; None where it does
+    not say.
+    """
+
+    __slots__ = ("match", "moved", "paused", "run", "variant")
+
+    def __init__(
+        self, match: Document, run: Document, paused: Document, variant: Variant, moved: tuple[int | None, Any]
+    ) -> None:
+        self.match, self.run, self.paused, self.variant = match, run, paused, variant
+        self.moved = moved
+
+
+def as_found(found: Mapping[str, Any], fields: Sequence[str]) -> Document:
+    """Conditions that these fields are as they were found."""
+    return {field: {"$eq": found[field]} if field in found else MISSING for field in fields}
+
+
+def made_running(state: ChatState, update: Document) -> Document:
+    """Make the chat run in an update where it does not; gives what the next guard has to expect in place of its own."""
+    if state.status is SessionStatus.RUNNING:
+        return {}
+    fields = state.guard.variant.fields_of(SessionStatus.RUNNING)
+    update["$set"] |= fields
+    return {"status": {"$eq": fields["status"]}}
+
+
+def message_document(turn: AgentTurn, event_id: str, sequence: int, at: datetime) -> Document:
+    """A turn in the shape of a stored message (DESIGN section 3)."""
+    message: Document = {
+        "sender": turn.name,
+        "content": turn.content,
+        "role": turn.role,
+        "timestamp": at,
+        "event_type": turn.event_type,
+        "event_id": event_id,
+        "sequence": sequence,
+    }
+    if turn.recipient is not None:
+        message["metadata"] = {"recipient": turn.recipient}
+    if turn.tool_calls is not None:
+        message["tool_calls"] = turn.tool_calls
+    if turn.tool_call_id is not None:
+        message["tool_call_id"] = turn.tool_call_id
+    if turn.tool_responses is not None:
+        message["tool_responses"] = turn.tool_responses
+    return message
+
+
+def encoded_message(message: Document, chat_id: str) -> RawBSONDocument:
+    """The message as it goes to the server. Raises DocumentRefused for one that fits into no document."""
+    with driver_errors(f"Message {message['event_id']!r} of session {chat_id!r}"):
+        raw = bson.encode(message)
+    if len(raw) > _MESSAGE_LIMIT:
+        raise DocumentRefused(
+            where=f"Message {message['event_id']!r} of session {chat_id!r}",
+            reason=f"{len(raw):,} bytes as a document, over the limit of 16 MiB",
+        )
+    return RawBSONDocument(raw)
+
+
+def plain_update(update: Document) -> Document:
+    """The update with messages as documents, for a server in memory."""
+    return {
+        operator: {
+            field: dict(bson.decode(value.raw)) if isinstance(value, RawBSONDocument) else value
+            for field, value in fields.items()
+        }
+        for operator, fields in update.items()
+    }
+
+
+def facts_of(document: Document) -> Document:
+    """The facts of a whole document, as the server gives them."""
+    messages = document.get("messages")
+    kind = "missing" if "messages" not in document else "null" if messages is None else "array"
+    if messages is not None and not isinstance(messages, list):
+        kind = type(messages).__name__
+    facts = {**document, "messages_type": kind, "message_count": None, "highest": None}
+    if isinstance(messages, list) and whole_number(document.get("last_sequence")) is None:
+        numbers = [whole_number(each.get("sequence")) for each in messages if isinstance(each, dict)]
+        facts["message_count"] = len(messages)
+        facts["highest"] = max([number for number in numbers if number is not None], default=None)
+    return facts
+
+
+def _echo(stored: Any) -> ExpectedEcho | None:
+    if not isinstance(stored, dict):
+        return None
+    run, texts = whole_number(stored.get("run")), [stored.get(name) for name in ("sender", "fingerprint", "manager")]
+    sender, fingerprint, manager = (text if isinstance(text, str) else None for text in texts)
+    if run is None or sender is None or fingerprint is None:
+        return None
+    return ExpectedEcho(run, sender, fingerprint, sender if manager is None else manager)
+
+
+def new_document(chat: NewChat, at: datetime) -> Document:
+    """A chat without messages, without its `_id`."""
+    return {
+        "chat_id": chat.chat_id,
+        "enterprise_id": chat.tenant_id,
+        "user_id": chat.user_id,
+        "workflow_name": chat.workflow,
+        "created_at": at,
+        "updated_at": at,
+        "status": 0,
+        "real_time_tracking": {
+            "tokens": {"total_tokens": 0, "prompt_tokens": 0, "completion_tokens": 0, "total_cost": 0.0}
+        },
+        "messages": [],
+        "last_sequence": 0,
+        "current_run": 1,
+    }

@@ -1,0 +1,71 @@
+"""The messages of a document as the bytes that they are stored as: copied without being read, so that nothing changes.
+
+What Python cannot hold, or would write back as another type (a date beyond the year 9999, an int as a long), stays so.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from struct import Struct
+from typing import Any
+
+import bson
+from bson.raw_bson import RawBSONDocument
+
+from chatstore_cli.mongo.bson_arrays import AT_ONCE, RAW, array_in, decoded, element_ends, value_in
+
+_length = Struct("<i").pack
+_ARRAY = b"\x04"
+
+
+class RawDocument:
+    """A document as the driver received it, and its array `messages`."""
+
+    def __init__(self, document: RawBSONDocument) -> None:
+        self.bytes = bytes(document.raw)
+        start, end = array_in(self.bytes, "messages")
+        self._ends = array("I", [start])
+        self._ends.extend(element_ends(self.bytes, start, end))
+
+    def __len__(self) -> int:
+        """How many messages there are."""
+        return len(self._ends) - 1
+
+    def value(self, field: str) -> Any:
+        """A small field of the document; None where it has none."""
+        return value_in(self.bytes, field)
+
+    def message(self, position: int) -> tuple[int, bytes]:
+        """One message: its BSON type and its bytes."""
+        start, end = self._ends[position], self._ends[position + 1]
+        return self.bytes[start], self.bytes[self.bytes.index(0, start) + 1 : end]
+
+    def size(self, position: int) -> int:
+        """How many bytes one message takes."""
+        return self._ends[position + 1] - self._ends[position]
+
+    def values(self, field: str) -> list[Any]:
+        """What the messages have in a field; None where they have nothing."""
+        found: list[Any] = []
+        for at in range(0, len(self), AT_ONCE):
+            run = decoded(self.bytes[self._ends[at] : self._ends[min(at + AT_ONCE, len(self))]])
+            found += [message.get(field) if isinstance(message, dict) else None for message in run]
+        return found
+
+    def array_of(self, positions: Sequence[int]) -> bytes:
+        """An array of the messages at these positions, in their order."""
+        if list(positions) == list(range(len(positions))):
+            elements = self.bytes[self._ends[0] : self._ends[len(positions)]]
+        else:
+            elements = b"".join(
+                bytes([kind]) + str(place).encode() + b"\0" + body
+                for place, (kind, body) in enumerate(map(self.message, positions))
+            )
+        return _length(len(elements) + 5) + elements + b"\0"
+
+
+def with_messages(fields: dict[str, Any], messages: bytes, name: str = "messages") -> RawBSONDocument:
+    """A document of these fields, and behind them an array that is given as its bytes."""
+    inner = bson.encode(fields)[4:-1] + _ARRAY + name.encode() + b"\0" + messages
+    return RawBSONDocument(_length(len(inner) + 5) + inner + b"\0", RAW)

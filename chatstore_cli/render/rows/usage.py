@@ -1,0 +1,96 @@
+"""Usage of groups of sessions as rows, with their totals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from chatstore_cli.domain.usage import UsageRow
+from chatstore_cli.render.listing import Column, Row, count
+from chatstore_cli.render.rows.sessions import carries_usage, money, status_style, usage_row
+
+_TITLES = {
+    "tenant_id": "TENANT",
+    "user_id": "USER",
+    "workflow": "WORKFLOW",
+    "agent": "AGENT",
+    "model": "MODEL",
+    "status": "STATUS",
+    "day": "DAY ({zone})",
+    "week": "WEEK ({zone})",
+    "month": "MONTH ({zone})",
+    "session_id": "SESSION",
+    "layout": "LAYOUT",
+}
+_TOTAL = "TOTAL"
+
+
+def usage_report_row(row: UsageRow) -> dict[str, Any]:
+    """One group: what it is a group by, then `{sessions, usage, cost_unknown_sessions, sessions_from_counters, source}`.
+
+    `source` is `ledger`, `counters` or `both`.
+    """
+    counters = {"sessions_from_counters": row.sessions_from_counters, "source": row.source}
+    return {**row.group, **usage_totals_row(row), **counters}
+
+
+def usage_sources_row(row: UsageRow) -> dict[str, Any]:
+    """How many sessions count from the usage ledger, and how many from their own counters."""
+    return {"ledger": row.sessions - row.sessions_from_counters, "counters": row.sessions_from_counters}
+
+
+def usage_totals_row(row: UsageRow) -> dict[str, Any]:
+    """The totals, without a group."""
+    return {
+        "sessions": row.sessions,
+        "usage": usage_row(row.usage),
+        "cost_unknown_sessions": row.cost_unknown_sessions,
+    }
+
+
+def usage_footer(row: UsageRow) -> dict[str, Any]:
+    """The totals as the last row of a table."""
+    names = dict.fromkeys(row.group, "")
+    return {**usage_report_row(row), **names, next(iter(names)): _TOTAL}
+
+
+def usage_columns(group_keys: Sequence[str], zone: str = "UTC", *, with_source: bool = False) -> list[Column]:
+    """The columns of a report by these keys; tables say where the numbers come from only `with_source`.
+
+    What usage is added up by stays readable on a narrow terminal: figures are left out before it.
+    """
+    return [
+        *(_group_column(key, zone) for key in group_keys),
+        Column("sessions", "SESSIONS", align="right", show=count, spare=2),
+        Column("usage.prompt_tokens", "PROMPT", align="right", show=count, spare=3),
+        Column("usage.completion_tokens", "COMPLETION", align="right", show=count, spare=3),
+        Column("usage.total_tokens", "TOKENS", align="right", show=count),
+        Column("usage.cost", "COST", align="right", show_row=_cost, spare=1),
+        Column("cost_unknown_sessions", "COST UNKNOWN", align="right", show=count, spare=4),
+        Column("sessions_from_counters", "FROM COUNTERS", align="right", show=count, in_table=with_source, spare=5),
+        Column("source", "SOURCE", in_table=with_source, spare=6),
+    ]
+
+
+def _group_column(key: str, zone: str) -> Column:
+    return Column(
+        key,
+        _TITLES[key].format(zone=zone),
+        show=_group_name,
+        style=status_style if key == "status" else None,
+        whole=key in ("day", "week", "month", "session_id", "status"),
+        spare=7 if key == "layout" else 0,
+        narrowest=12,
+    )
+
+
+def _group_name(value: Any) -> str:
+    return "(none)" if value is None else str(value)
+
+
+def _cost(row: Row) -> str:
+    """`unknown` where sessions used tokens and nobody stored a cost; `-` where there is no usage at all."""
+    if not carries_usage(row):
+        return "-"
+    cost = row["usage"]["cost"]
+    return f"{cost} + unknown" if cost is not None and row["cost_unknown_sessions"] else money(cost)

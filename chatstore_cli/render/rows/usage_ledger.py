@@ -1,0 +1,142 @@
+"""The usage ledger as rows: what counts of it and why, counters that differ, daily sums."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from chatstore_cli.domain.times import rfc3339
+from chatstore_cli.domain.usage_ledger import CountingReason
+from chatstore_cli.render.listing import Column, Row, count
+from chatstore_cli.render.rows.sessions import decimal_text, money
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from chatstore_cli.domain.usage_ledger import Counters, LedgerRow, UsageSnapshot
+
+
+def counters_row(counters: Counters | UsageSnapshot) -> dict[str, Any]:
+    """`{prompt_tokens, completion_tokens, total_tokens, cost}`; cost is a decimal text, or null where unknown."""
+    return {
+        "prompt_tokens": counters.prompt_tokens,
+        "completion_tokens": counters.completion_tokens,
+        "total_tokens": counters.total_tokens,
+        "cost": decimal_text(counters.cost),
+    }
+
+
+def counters_text(counters: Counters) -> str:
+    """In words."""
+    cost = money(decimal_text(counters.cost))
+    return (
+        f"{counters.total_tokens:,} tokens ({counters.prompt_tokens:,} prompt, "
+        f"{counters.completion_tokens:,} completion), cost {cost}"
+    )
+
+
+def explained_row(row: LedgerRow, counted: bool, added: Counters, reason: str) -> dict[str, Any]:
+    """A row of the ledger as reported, and what of it counts: `added`."""
+    said = row.snapshot
+    reported = {**counters_row(said), "cached_tokens": said.cached_tokens}
+    return {
+        "usage_id": row.row_id,
+        "event_id": said.event_id,
+        "at": None if row.problem is not None and said.at.year == 1 else rfc3339(said.at),
+        "run": said.run,
+        "agent": said.agent,
+        "model": said.model,
+        "reported": reported,
+        "applied": row.applied,
+        "counted": counted,
+        "added": counters_row(added),
+        "reason": reason,
+    }
+
+
+def explained_footer(sums: Counters) -> dict[str, Any]:
+    """What is counted, as the last row of a table."""
+    return {"at": "TOTAL", "added": counters_row(sums), "counted": None}
+
+
+def reconciled_row(
+    chat_id: str, now: Counters, wanted: Counters, differing: Sequence[str], result: str
+) -> dict[str, Any]:
+    """One session: its counters, what they should be, the names of those that differ, and `result`.
+
+    That is planned, mended or changed (meanwhile).
+    """
+    numbers = {"counters": counters_row(now), "wanted": counters_row(wanted)}
+    return {"session_id": chat_id, **numbers, "differing": list(differing), "result": result}
+
+
+def rolled_up_row(rows: int, chats: int, seconds: float) -> dict[str, Any]:
+    """What keeping daily sums came to."""
+    return {"rows": rows, "chats": chats, "seconds": round(seconds, 3)}
+
+
+def _short_time(value: Any) -> str:
+    return "" if value is None else str(value)[:19].replace("T", " ") if str(value)[:1].isdigit() else str(value)
+
+
+_SHORT_REASONS: dict[str, str] = {
+    CountingReason.CARRIED_OVER: "counters before",
+    CountingReason.FIRST: "first report",
+    CountingReason.BEYOND: "above earlier",
+    CountingReason.NOT_ABOVE: "not above earlier",
+}
+
+
+def _short_reason(value: Any) -> str:
+    return "" if value is None else _SHORT_REASONS.get(value, value)
+
+
+def _difference(row: Row) -> str:
+    """Each number that differs, as it is and as the ledger has it."""
+    return "; ".join(
+        f"{name.removesuffix('_tokens')} {_number(row['counters'][name])}, ledger {_number(row['wanted'][name])}"
+        for name in row["differing"]
+    )
+
+
+def _number(value: Any) -> str:
+    return count(value) if isinstance(value, int) else money(value)
+
+
+EXPLAINED_COLUMNS = (
+    Column("at", "TIME (UTC)", show=_short_time, whole=True),
+    Column("run", "RUN", align="right", show=count, spare=3),
+    Column("agent", "AGENT", narrowest=10),
+    Column("model", "MODEL", narrowest=10),
+    Column("reported.prompt_tokens", "PROMPT", align="right", show=count, in_table=False),
+    Column("reported.completion_tokens", "COMPLETION", align="right", show=count, in_table=False),
+    Column("reported.total_tokens", "REPORTED", align="right", show=count, spare=1),
+    Column("reported.cached_tokens", "CACHED", align="right", show=count, in_table=False),
+    Column("reported.cost", "REPORTED COST", align="right", spare=6),
+    Column("added.prompt_tokens", "ADDED PROMPT", align="right", show=count, in_table=False),
+    Column("added.completion_tokens", "ADDED COMPLETION", align="right", show=count, in_table=False),
+    Column("added.total_tokens", "ADDED", align="right", show=count),
+    Column("added.cost", "ADDED COST", align="right", spare=4),
+    Column("counted", "COUNTED", spare=5),
+    Column("reason", "WHY", show=_short_reason, wraps=True, spare=2, narrowest=20),
+    Column("applied", "APPLIED", in_table=False),
+    Column("event_id", "EVENT", in_table=False),
+    Column("usage_id", "ROW", in_table=False),
+)
+RECONCILED_COLUMNS = (
+    Column("session_id", "SESSION", whole=True),
+    Column("counters.prompt_tokens", "PROMPT", align="right", show=count, in_table=False),
+    Column("counters.completion_tokens", "COMPLETION", align="right", show=count, in_table=False),
+    Column("counters.total_tokens", "COUNTERS", align="right", show=count, in_table=False),
+    Column("counters.cost", "COST", align="right", show=money, in_table=False),
+    Column("wanted.prompt_tokens", "WANTED PROMPT", align="right", show=count, in_table=False),
+    Column("wanted.completion_tokens", "WANTED COMPLETION", align="right", show=count, in_table=False),
+    Column("wanted.total_tokens", "LEDGER SAYS", align="right", show=count, in_table=False),
+    Column("wanted.cost", "LEDGER COST", align="right", show=money, in_table=False),
+    Column("differing", "WHAT DIFFERS", show_row=_difference, wraps=True),
+    Column("result", "RESULT", whole=True),
+)
+ROLLED_UP_COLUMNS = (
+    Column("rows", "Rows taken in", show=count),
+    Column("chats", "Chats", show=count),
+    Column("seconds", "Seconds"),
+)

@@ -1,0 +1,136 @@
+"""The checks of a running application: what asks it, and where its traces are looked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from chatstore_cli.domain.errors import BadValue, WrongUse
+
+if TYPE_CHECKING:
+    from chatstore_cli.config.settings import ApplicationSettings, Settings
+    from chatstore_cli.core.verify.application.checks import ApplicationChecks
+    from chatstore_cli.core.verify.checklist import Check
+    from chatstore_cli.domain.checked_application import Application, SessionDocuments
+    from chatstore_cli.domain.checks import CheckResult
+    from chatstore_cli.wiring.stores import Stores
+
+_LOCK_SECONDS = 2.0
+
+
+def application_checks(
+    stores: Stores,
+    api_url: str,
+    *,
+    headers: Sequence[str],
+    ws_path: str | None,
+    deadline: float | None,
+    logs: Sequence[str],
+    read_only: bool,
+) -> ApplicationChecks:
+    """The checks of the application at a URL. Raises WrongUse for what cannot be meant; nothing is connected yet."""
+    import secrets
+
+    from chatstore_cli.core.verify.application.checks import ApplicationChecks
+    from chatstore_cli.core.verify.application.run import ApplicationRun
+    from chatstore_cli.files.log_tail import LogTail, LogTails
+    from chatstore_cli.files.session_journals import SessionJournals
+
+    settings = stores.settings
+
+    @cache
+    def documents() -> SessionDocuments:
+        from chatstore_cli.mongo.connection import connect
+        from chatstore_cli.mongo.maintenance.session_traces import MongoSessionDocuments
+
+        mongo, seconds = settings.mongo, settings.verify.seconds_per_check
+        connection = connect(
+            stores.uri,
+            mongo.database,
+            timeout_seconds=mongo.timeout_seconds,
+            write_concern=mongo.write_concern,
+            journaled=mongo.journaled,
+            answer_seconds=max(
+                mongo.timeout_seconds, seconds
+            ),  # many small looks, each of which must not hang for long
+        )
+        return MongoSessionDocuments(connection, settings.messages_collection, seconds)
+
+    run = ApplicationRun(
+        application=_application(api_url, headers),
+        documents=documents,
+        journals=SessionJournals(Path(settings.mongo.cache.disk_path), _LOCK_SECONDS),
+        log=LogTails([LogTail(Path(log)) for log in logs]) if logs else None,
+        interface=_interface(settings.verify.application, ws_path, deadline),
+        expected=_expected(settings),
+        interval=settings.mongo.worker.interval_seconds,
+        read_only=read_only,
+        token=secrets.token_hex(8),
+        reconnect=documents.cache_clear,
+    )
+    return ApplicationChecks(run)
+
+
+def run_and_remove(
+    checks: Sequence[Check], application: ApplicationChecks, say: Callable[[str], None]
+) -> list[CheckResult]:
+    """Run the checks; what they sent is removed however that ends, also by Ctrl-C, TERM or HUP."""
+    from chatstore_cli.core.verify.checklist import run_checks
+    from chatstore_cli.wiring.system import ending_is_interruption
+
+    with ending_is_interruption():
+        try:
+            return list(run_checks(checks))
+        finally:
+            if not application.is_clean:
+                try:
+                    say("Removing what was written (interrupt again to leave it) ...")
+                    verdict = application.clean_up_soon()
+                except KeyboardInterrupt:
+                    say(f"Left: {application.sessions}, documents and journals.")
+                    raise
+                say(f"{verdict.detail[:1].upper()}{verdict.detail[1:]}. {verdict.hint or ''}".rstrip())
+
+
+def _application(api_url: str, headers: Sequence[str]) -> Application:
+    from chatstore_cli.web.address import read_address
+
+    address = read_address(api_url, headers)
+    try:
+        from chatstore_cli.web.application import WebApplication
+    except ImportError as error:
+        raise WrongUse(
+            what="--api-url cannot be used without the packages httpx and websockets: pip install 'chatstore-cli[api]'"
+        ) from error
+    return WebApplication(address)
+
+
+def _interface(settings: ApplicationSettings, ws_path: str | None, deadline: float | None) -> ApplicationSettings:
+    from chatstore_cli.config.values import checked
+
+    given = {"ws_path": (ws_path, str, "--ws-path"), "deadline_seconds": (deadline, float, "--deadline")}
+    changes: dict[str, Any] = {}
+    for name, (value, kind, option) in given.items():
+        if value is not None:
+            try:
+                changes[name] = checked(f"verify.application.{name}", value, kind)
+            except ValueError as error:
+                raise BadValue(name=option, value=value, expected=str(error)) from error
+    return replace(settings, **changes)
+
+
+def _expected(settings: Settings) -> dict[str, Any]:
+    """What an application's status may report, as it is configured."""
+    cache_settings = settings.mongo.cache
+    return {
+        "max_messages_per_session": cache_settings.max_messages_per_session,
+        "disk_path": PurePosixPath(cache_settings.disk_path),
+        "fsync": cache_settings.fsync,
+        "ttl_days": settings.mongo.ttl_days,
+        "database": settings.mongo.database,
+        "chat_collection": settings.messages_collection,
+        "collection": settings.messages_collection,
+    }
