@@ -127,7 +127,7 @@ def process(command: Sequence[str]) -> Callable[[], None]:
 def fill(database: Any, sessions: int) -> None:
     """Small, realistic sessions; those of a user, and the newest ones, are alike in both databases."""
     from chatstore_cli.mongo.messages.layout import index_specs as message_indexes
-    from chatstore_cli.mongo.workflow.layout import index_specs
+    from chatstore_cli.mongo.workflow.index_specs import index_specs
 
     if database["chat_sessions"].estimated_document_count() == sessions:
         return

@@ -19,7 +19,8 @@ from chatstore_cli.domain.workflow.events import AgentTurn
 from chatstore_cli.mongo.connection import connect
 from chatstore_cli.mongo.layouts.registry import LAYOUTS
 from chatstore_cli.mongo.messages import layout as messages
-from chatstore_cli.mongo.usage.ledger import MongoUsageLedger, usage_index_specs
+from chatstore_cli.mongo.usage.index_specs import usage_index_specs
+from chatstore_cli.mongo.usage.ledger import MongoUsageLedger
 from chatstore_cli.mongo.workflow import layout as workflow
 from chatstore_cli.mongo.workflow.new_documents import message_document, new_document
 from tests.usage_reports import START, snapshot

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -40,34 +41,44 @@ def test_the_import_contracts_hold() -> None:
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize(
-    ("room", "line", "contract"),
-    [
-        ("domain/session.py", "import chatstore_cli.core.demo.stage", "Imports point only downwards"),
-        ("mongo/connection.py", "import chatstore_cli.files.ledger", "Imports point only downwards"),
-        ("render/rows/sessions.py", "import chatstore_cli.core.demo.stage", "Rendering knows only the nouns"),
-        ("cli/commands/usage/usage.py", "import chatstore_cli.mongo.connection", "Commands reach adapters through wiring"),
-        ("core/demo/stage.py", "import bson", "Domain and use cases know the standard library and pydantic"),
-        ("transcripts/openai.py", "import yaml", "Transcripts are pure"),
-        ("cli/commands/usage/usage.py", "import rich.table", "Only render imports rich"),
-        ("wiring/stores.py", "import pymongo", "Only mongo imports the driver"),
-        ("files/log_tail.py", "import chatstore_cli.web.address", "Imports point only downwards"),
-        ("wiring/verify_application.py", "import httpx", "Only web speaks HTTP and WebSocket"),
-        (
-            "core/verify/application/checks.py",
-            "import websockets",
-            "Domain and use cases know the standard library and pydantic",
-        ),
-        ("mongo/workflow/layout.py", "import chatstore_cli.mongo.messages.layout", "A layout never imports another"),
-        ("transcripts/openai.py", "import chatstore_cli.transcripts.ag2", "A transcript never imports another"),
-    ],
-)
+BREACHES = [
+    ("domain/session.py", "import chatstore_cli.core.demo.stage", "Imports point only downwards"),
+    ("mongo/connection.py", "import chatstore_cli.files.ledger", "Imports point only downwards"),
+    ("render/rows/sessions.py", "import chatstore_cli.core.demo.stage", "Rendering knows only the nouns"),
+    (
+        "cli/commands/usage/usage.py",
+        "import chatstore_cli.mongo.connection",
+        "Commands reach adapters through wiring",
+    ),
+    ("core/demo/stage.py", "import bson", "Domain and use cases know the standard library and pydantic"),
+    ("transcripts/openai.py", "import yaml", "Transcripts are pure"),
+    ("cli/commands/usage/usage.py", "import rich.table", "Only render imports rich"),
+    ("wiring/stores.py", "import pymongo", "Only mongo imports the driver"),
+    ("files/log_tail.py", "import chatstore_cli.web.address", "Imports point only downwards"),
+    ("wiring/verify_application.py", "import httpx", "Only web speaks HTTP and WebSocket"),
+    (
+        "core/verify/application/checks.py",
+        "import websockets",
+        "Domain and use cases know the standard library and pydantic",
+    ),
+    ("mongo/workflow/layout.py", "import chatstore_cli.mongo.messages.layout", "A layout never imports another"),
+    ("transcripts/openai.py", "import chatstore_cli.transcripts.ag2", "A transcript never imports another"),
+    ("core/usage/report.py", "import chatstore_cli.core.workflow.turns", "Siblings form no circle"),
+]
+
+
+@pytest.mark.parametrize(("room", "line", "contract"), BREACHES)
 def test_an_import_that_breaks_a_contract_is_noticed(copy: Path, room: str, line: str, contract: str) -> None:
     file = copy / PACKAGE.name / room
     file.write_text(file.read_text() + f"\n{line}\n")
     done = _lint_imports(copy)
     assert done.returncode == 1
     assert f"{contract} BROKEN" in done.stdout
+
+
+def test_every_contract_is_broken_once_here() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    assert {contract["name"] for contract in contracts} == {contract for _, _, contract in BREACHES}
 
 
 def test_a_new_package_has_to_be_given_its_place(copy: Path) -> None:

@@ -6,11 +6,10 @@ only: a driver's own errors are translated by the adapter.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from chatstore_cli.domain.indexes.specs import IndexSpec
     from chatstore_cli.domain.message import Message
@@ -48,44 +47,6 @@ class SessionReader(Protocol):
 
     def all_facts(self, query: SessionQuery) -> Iterator[Session]:
         """Every session that matches, in any order, with its usage: for reports. No message bodies."""
-        ...
-
-
-class SampleStore(Protocol):
-    """The database of `chatstore demo`: nothing but samples, so that it can be dropped as a whole."""
-
-    def holds_others(self) -> bool:
-        """Whether there is anything in it that the demo did not make."""
-        ...
-
-    def contents(self) -> dict[str, int]:
-        """Its collections with about how many documents each holds; empty where there is no such database."""
-        ...
-
-    def replace(self, sessions: Sequence[Mapping[str, Any]]) -> None:
-        """Drop what is there, mark the database as the demo's own and store these workflow sessions."""
-        ...
-
-    def drop(self) -> None:
-        """Drop the whole database."""
-        ...
-
-
-class SampleFolder(Protocol):
-    """The folder of `chatstore demo`: journals and the configuration that leads to them."""
-
-    path: Path
-
-    def holds_others(self) -> bool:
-        """Whether there is anything in it that the demo did not make."""
-        ...
-
-    def replace(self, files: Mapping[str, str]) -> None:
-        """Remove what is there, mark the folder as the demo's own and write these files: relative path -> text."""
-        ...
-
-    def remove(self) -> None:
-        """Remove the whole folder; it need not exist."""
         ...
 
 

@@ -46,3 +46,8 @@ def id_condition(text: str) -> Any:
     """What a query compares an id's field with; text is only ever a value in it, never an operator."""
     values = id_values(text)
     return values[0] if len(values) == 1 else {"$in": values}
+
+
+def is_storable(text: str) -> bool:
+    """Whether BSON can hold the text at all: it cannot hold what a broken file name gives, a lone surrogate (FACTS A)."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)

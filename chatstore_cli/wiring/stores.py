@@ -104,11 +104,19 @@ class Stores:
         return MongoMessageStore(self.connection, self.settings.messages_collection, specs, self.patient_connection)
 
     def index_specs(self, layout: str | None = None) -> dict[str, list[IndexSpec]]:
-        """The indexes that each layout, or the one named, should have. Raises BadValue for a layout that is none."""
+        """The indexes that each layout, or the one named, should have. Raises BadValue for a layout that does not exist.
+
+        Those of the usage ledger are listed with the workflow layout, the one whose sessions have usage.
+        """
         from chatstore_cli.core.indexes import wanted_specs
+        from chatstore_cli.mongo.usage.index_specs import usage_index_specs
 
         ttl_days = self.settings.mongo.ttl_days
-        return {reader.layout: wanted_specs(reader.index_specs(), ttl_days) for reader in self.session_readers(layout)}
+        names = self.settings.layouts.workflow
+        specs = {reader.layout: wanted_specs(reader.index_specs(), ttl_days) for reader in self.session_readers(layout)}
+        if "workflow" in specs:
+            specs["workflow"].extend(usage_index_specs(names.usage, names.usage_rollups))
+        return specs
 
     @cached_property
     def index_store(self) -> IndexStore:
@@ -135,7 +143,7 @@ class Stores:
     @cached_property
     def document_samples(self) -> DocumentSamples:
         """Documents taken at random, within the bounds of the settings."""
-        from chatstore_cli.mongo.maintenance.server_probe import MongoDocumentSamples
+        from chatstore_cli.mongo.workflow.document_samples import MongoDocumentSamples
 
         bounds = self.settings.verify
         return MongoDocumentSamples(

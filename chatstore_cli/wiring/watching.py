@@ -32,7 +32,7 @@ def watched_sessions(
 
     With `poll` the server is looked at every so many seconds even where it tells changes.
     """
-    from chatstore_cli.core.sessions.listing import split_by_answer
+    from chatstore_cli.core.readers import split_by_answer
     from chatstore_cli.core.watch.sessions import FollowedSessions, PolledSessions
     from chatstore_cli.mongo.watch.sessions import MongoSessionFeed
 
@@ -60,7 +60,7 @@ def watched_messages(
     poll: float | None,
 ) -> Iterator[Message]:
     """The messages of one session, from now on or from `since`. Raises NotFound and Conflict."""
-    from chatstore_cli.core.sessions.listing import find_session
+    from chatstore_cli.core.readers import find_session
     from chatstore_cli.core.watch.messages import PolledMessages, WatchedMessages
     from chatstore_cli.domain.watch import Feed, MessageEvent
     from chatstore_cli.mongo.watch.messages import MongoMessageFeed

@@ -9,7 +9,8 @@ from itertools import islice
 
 import pytest
 
-from chatstore_cli.core.sessions.listing import LARGEST_PAGE, find_session, list_sessions, show_session
+from chatstore_cli.core.readers import find_session
+from chatstore_cli.core.sessions.listing import LARGEST_PAGE, list_sessions, show_session
 from chatstore_cli.domain.errors import BadValue, Conflict, NotFound
 from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.domain.message import Message

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chatstore_cli.domain.checks import CheckResult, CheckStatus
-from chatstore_cli.render.rows.sessions import check_list_item, check_row
+from chatstore_cli.render.rows.checks import check_list_item, check_row
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single
 from chatstore_cli.domain.errors import BadConfig, ChatstoreError, ExitCode, WrongUse
 from chatstore_cli.render.listing import Listing
-from chatstore_cli.render.rows.sessions import CHECK_COLUMNS, check_list_item, check_row
+from chatstore_cli.render.rows.checks import CHECK_COLUMNS, check_list_item, check_row
 
 if TYPE_CHECKING:
     from chatstore_cli.core.verify.checklist import Check

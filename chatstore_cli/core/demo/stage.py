@@ -10,9 +10,9 @@ from typing import Any
 
 from chatstore_cli.core.demo.sample_chats import RESUMED, SampleChats
 from chatstore_cli.core.usage.recorder import UsageRecorder
+from chatstore_cli.domain.demo import SampleFolder, SampleStore
 from chatstore_cli.domain.errors import ChatstoreError, ExitCode, NotAllowed
 from chatstore_cli.domain.secrets import masked
-from chatstore_cli.domain.session_reader import SampleFolder, SampleStore
 
 DEMO_DATABASE = "chatstore_demo"
 JOURNALS = "journals"

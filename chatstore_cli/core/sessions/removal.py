@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chatstore_cli.core.sessions.listing import find_session
+from chatstore_cli.core.readers import find_session
 from chatstore_cli.core.usage.recorder import enter_opening
 from chatstore_cli.domain.errors import NotAllowed, NotFound
 from chatstore_cli.domain.removal import SessionRemover, StoredPart

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from chatstore_cli.core.sessions.listing import find_session
+from chatstore_cli.core.readers import find_session
 from chatstore_cli.domain.errors import BadValue
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.queries import MessageSelection

@@ -16,7 +16,7 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from chatstore_cli.core.workflow.usage_owners import Remembered
+from chatstore_cli.core.lru import Remembered
 from chatstore_cli.domain.content import writable
 from chatstore_cli.domain.usage_ledger import MOST_TOKENS, UsageLedger, UsageSnapshot
 

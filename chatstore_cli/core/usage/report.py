@@ -9,7 +9,7 @@ from decimal import Context, Decimal
 from enum import StrEnum
 from itertools import islice
 
-from chatstore_cli.core.sessions.listing import remarks_of, split_by_answer
+from chatstore_cli.core.readers import remarks_of, split_by_answer
 from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.domain.session import Session, SessionStatus
 from chatstore_cli.domain.session_reader import SessionReader

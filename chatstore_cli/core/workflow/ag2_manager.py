@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
+from chatstore_cli.core.lru import Remembered
 from chatstore_cli.core.usage.recorder import UsageRecorder, snapshots_of
 from chatstore_cli.core.workflow.ag2_events import USER_NAMES, read_event
 from chatstore_cli.core.workflow.lifecycle import ChatLifecycle, Step, end_of_run
@@ -13,7 +14,7 @@ from chatstore_cli.core.workflow.open_chats import KnownChats, checked_chat, che
 from chatstore_cli.core.workflow.resume_echo import echo_of
 from chatstore_cli.core.workflow.segment_keeper import SegmentKeeper
 from chatstore_cli.core.workflow.turns import TurnStore
-from chatstore_cli.core.workflow.usage_owners import Remembered, UsageOwners
+from chatstore_cli.core.workflow.usage_owners import UsageOwners
 from chatstore_cli.domain.errors import BadValue, Conflict
 from chatstore_cli.domain.queries import MessageSelection
 from chatstore_cli.domain.session import SessionStatus

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from chatstore_cli.core.workflow.usage_owners import Remembered
+from chatstore_cli.core.lru import Remembered
 from chatstore_cli.domain.errors import BadValue, Conflict, NotFound
 from chatstore_cli.domain.times import Clock
 from chatstore_cli.domain.workflow.chats import ChatState, ChatWriter, NewChat

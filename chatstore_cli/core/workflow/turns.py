@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from chatstore_cli.core.lru import Remembered
 from chatstore_cli.core.workflow.open_chats import KnownChats
 from chatstore_cli.core.workflow.resume_echo import is_echo
 from chatstore_cli.core.workflow.segment_keeper import SegmentKeeper
-from chatstore_cli.core.workflow.usage_owners import Remembered
 from chatstore_cli.domain.errors import Conflict, DocumentRefused, Unreachable
 from chatstore_cli.domain.times import Clock
 from chatstore_cli.domain.workflow.chats import (

@@ -12,10 +12,10 @@ from bson import Decimal128
 from bson.decimal128 import create_decimal128_context
 
 from chatstore_cli.domain.errors import Conflict
-from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.domain.usage_ledger import MOST_TOKENS, OPENING_RUN, Counters, LedgerRow, UsageSnapshot
 from chatstore_cli.mongo.bson_values import whole_number
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
+from chatstore_cli.mongo.identifiers import is_storable
 from chatstore_cli.mongo.usage.rows import (
     COUNTABLE,
     COUNTS,
@@ -26,11 +26,8 @@ from chatstore_cli.mongo.usage.rows import (
     row_of,
     sound_count,
 )
-from chatstore_cli.mongo.workflow.documents import FACT_FIELDS, to_session
-from chatstore_cli.mongo.workflow.lookup import is_storable, locate
-
-IN_LEDGER = "in_ledger"
-"""Beside `real_time_tracking.tokens`, where these are what the ledger says: what they said before its first report."""
+from chatstore_cli.mongo.workflow.documents import FACT_FIELDS, IN_LEDGER, to_session
+from chatstore_cli.mongo.workflow.lookup import locate
 
 _FLAT_FIELDS = tuple(f"usage_{name}_final" for name in (*COUNTS, "total_cost"))
 _USAGE_FIELDS = ("chat_id", "real_time_tracking", "token_usage", "usage_summary", *_FLAT_FIELDS)
@@ -38,17 +35,6 @@ _TIMES = 100
 _EXACTLY = create_decimal128_context()
 _DUPLICATE = 11000
 _NOTHING = Counters()
-
-
-def usage_index_specs(collection: str, rollups: str) -> tuple[IndexSpec, ...]:
-    """The indexes of the ledger and of its daily sums, on the collections of these names."""
-    chat = (("chat_id", 1), ("run", 1), ("agent", 1), ("model", 1), ("at", 1))
-    return (
-        IndexSpec(collection, "chat_usage_idx", chat, why="a chat's usage"),
-        IndexSpec(collection, "at_idx", (("at", 1),), why="usage within a span of time"),
-        IndexSpec(collection, "rolled_up_idx", (("rolled_up", 1), ("chat_id", 1)), why="what is not in daily sums yet"),
-        IndexSpec(rollups, "days_idx", (("last_day", 1), ("first_day", 1)), why="daily sums within a span of time"),
-    )
 
 
 class MongoUsageLedger:

@@ -27,6 +27,7 @@ from chatstore_cli.domain.usage_ledger import (
 )
 from chatstore_cli.mongo.bson_values import decimal_value
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
+from chatstore_cli.mongo.identifiers import is_storable
 from chatstore_cli.mongo.usage.rows import COUNTABLE
 from chatstore_cli.mongo.usage.stages import (
     BEYOND,
@@ -50,7 +51,6 @@ from chatstore_cli.mongo.usage.stages import (
     sound_or_fail,
     spans_of_clients,
 )
-from chatstore_cli.mongo.workflow.lookup import is_storable
 
 _EXACTLY = create_decimal128_context()
 _DUPLICATE = 11000

@@ -19,6 +19,9 @@ from chatstore_cli.domain.usage import NO_USAGE, Usage
 from chatstore_cli.mongo.bson_values import decimal_value, json_value, whole_number
 from chatstore_cli.mongo.identifiers import id_text
 
+IN_LEDGER = "in_ledger"
+"""Beside `real_time_tracking.tokens`, where these are what the ledger says: what they said before its first report."""
+
 Document = Mapping[str, Any]
 
 LAYOUT = "workflow"

@@ -21,11 +21,11 @@ from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQu
 from chatstore_cli.domain.removal import StoredPart
 from chatstore_cli.domain.session import Session
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
-from chatstore_cli.mongo.identifiers import id_values
+from chatstore_cli.mongo.identifiers import id_values, is_storable
 from chatstore_cli.mongo.tombstones import Part, count_parts, remove_parts
-from chatstore_cli.mongo.usage.ledger import IN_LEDGER, usage_index_specs
 from chatstore_cli.mongo.workflow.documents import (
     FACT_FIELDS,
+    IN_LEDGER,
     LAYOUT,
     STATUSES,
     UPDATED_FIELDS,
@@ -33,7 +33,8 @@ from chatstore_cli.mongo.workflow.documents import (
     to_message,
     to_session,
 )
-from chatstore_cli.mongo.workflow.lookup import IDENTITY, is_storable, locate
+from chatstore_cli.mongo.workflow.index_specs import index_specs, segment_index_specs
+from chatstore_cli.mongo.workflow.lookup import IDENTITY, locate
 from chatstore_cli.mongo.workflow.segment_reader import LAST_SEGMENT, MOVED_MESSAGES, SegmentReader, says_number
 
 _COUNT = {"$cond": [{"$isArray": "$messages"}, {"$size": "$messages"}, 0]}
@@ -56,53 +57,6 @@ _NO_DATE: tuple[Any, ...] = (
 )
 
 
-def segment_index_specs(collection: str) -> tuple[IndexSpec, ...]:
-    """The index of the segments, on the collection of that name."""
-    keys = (("chat_id", 1), ("messages.event_id", 1))
-    return (IndexSpec(collection, "chat_event_idx", keys, why="finds whether a moved message is there already"),)
-
-
-def index_specs(collection: str) -> tuple[IndexSpec, ...]:
-    """The indexes of the workflow layout, on the collection of that name."""
-    return (
-        IndexSpec(
-            collection,
-            "chat_id_idx",
-            (("chat_id", 1),),
-            unique=True,
-            partial_filter={"chat_id": {"$exists": True}},  # variants without it must not collide
-            why="finds one session, and lets no chat be stored twice",
-        ),
-        IndexSpec(collection, "updated_idx", (("updated_at", -1),), why="lists sessions newest first"),
-        IndexSpec(collection, "tenant_updated_idx", (("enterprise_id", 1), ("updated_at", -1)), why="lists by tenant"),
-        IndexSpec(
-            collection,
-            "app_updated_idx",
-            (("app_id", 1), ("updated_at", -1)),
-            partial_filter={"app_id": {"$exists": True}},
-            why="lists by tenant where that is called app_id; empty elsewhere",
-        ),
-        IndexSpec(
-            collection,
-            "tenant_workflow_created_idx",
-            (("enterprise_id", 1), ("workflow_name", 1), ("created_at", -1)),
-            why="a tenant's sessions of one workflow",
-        ),
-        IndexSpec(collection, "user_updated_idx", (("user_id", 1), ("updated_at", -1)), why="lists by user"),
-        IndexSpec(
-            collection, "workflow_updated_idx", (("workflow_name", 1), ("updated_at", -1)), why="lists by workflow"
-        ),
-        IndexSpec(collection, "status_updated_idx", (("status", 1), ("updated_at", -1)), why="lists by status"),
-        IndexSpec(
-            collection,
-            "paused_updated_idx",
-            (("paused", 1), ("updated_at", -1)),
-            partial_filter={"paused": True},
-            why="lists what is paused; has nothing else in it",
-        ),
-    )
-
-
 class WorkflowLayout:
     """Reads sessions that are one document each, and the segments that the oldest messages of large ones moved to."""
 
@@ -119,8 +73,7 @@ class WorkflowLayout:
 
     def index_specs(self) -> tuple[IndexSpec, ...]:
         """The indexes that the layout needs."""
-        ledger = usage_index_specs(self._usage, self._usage_rollups)
-        return (*index_specs(self._name), *segment_index_specs(self._segments.name), *ledger)
+        return (*index_specs(self._name), *segment_index_specs(self._segments.name))
 
     def unanswerable(self, query: SessionQuery) -> list[str]:
         """Nothing: the documents have a field for every filter."""

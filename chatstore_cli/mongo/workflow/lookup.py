@@ -7,7 +7,7 @@ from typing import Any
 from pymongo.collection import Collection
 
 from chatstore_cli.mongo.connection import Document, driver_errors
-from chatstore_cli.mongo.identifiers import id_values
+from chatstore_cli.mongo.identifiers import id_values, is_storable
 
 IDENTITY: Document = {"chat_id": 1}
 
@@ -33,8 +33,3 @@ def locate(
                 if found is not None:
                     return found
     return None
-
-
-def is_storable(text: str) -> bool:
-    """Whether BSON can hold the text at all: it cannot hold what a broken file name gives, a lone surrogate (FACTS A)."""
-    return not any("\ud800" <= character <= "\udfff" for character in text)

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from decimal import Decimal
 
-    from chatstore_cli.domain.checks import CheckResult
     from chatstore_cli.domain.message import Message
     from chatstore_cli.domain.removal import StoredPart
     from chatstore_cli.domain.session import Expiry, Session
@@ -109,25 +108,6 @@ def removal_row(part: StoredPart) -> dict[str, Any]:
     return {"collection": part.collection, "deleted": part.documents}
 
 
-def check_row(check: CheckResult) -> dict[str, Any]:
-    """One check."""
-    return {
-        "name": check.name,
-        "status": check.status.value,
-        "seconds": round(check.seconds, 3),
-        "detail": check.detail,
-        "hint": check.hint,
-    }
-
-
-def check_list_item(row: Row) -> tuple[str, str]:
-    """One check as a line of a list to paste into a pull request: ticked where it passed, and there is nothing left to do."""
-    mark = "[x]" if row["status"] == "pass" else "[ ]"
-    status = "" if row["status"] == "pass" else f"{row['status'].upper()}: "
-    hint = "" if row["hint"] is None else f" {row['hint']}"
-    return mark, f"{row['name']} - {status}{row['detail']} ({row['seconds']:.3f} s){hint}"
-
-
 def _short_time(value: Any) -> str:
     return "" if value is None else str(value)[:19].replace("T", " ")
 
@@ -220,13 +200,6 @@ MESSAGE_COLUMNS = (
     Column("role", "ROLE", whole=True),
     Column("name", "NAME", spare=3),
     Column("content", "CONTENT", show_row=_content),
-)
-CHECK_COLUMNS = (
-    Column("status", "STATUS", style=status_style),
-    Column("name", "CHECK", whole=True),
-    Column("seconds", "SECONDS", align="right", show=lambda value: f"{value:.3f}", spare=1),
-    Column("detail", "DETAIL", wraps=True),
-    Column("hint", "WHAT TO DO", wraps=True),
 )
 REMOVAL_COLUMNS = (
     Column("collection", "COLLECTION"),

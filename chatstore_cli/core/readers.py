@@ -1,0 +1,53 @@
+"""What commands over several layouts share: which readers can answer a query, and which one has a session."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from chatstore_cli.domain.errors import Conflict, NotFound
+from chatstore_cli.domain.session_reader import Remarking, SessionReader
+
+if TYPE_CHECKING:
+    from chatstore_cli.domain.queries import SessionQuery
+    from chatstore_cli.domain.session import Session
+
+
+def split_by_answer(readers: Sequence[SessionReader], query: SessionQuery) -> tuple[list[SessionReader], list[str]]:
+    """The readers that can answer every filter, and a note for each that cannot: its sessions are left out."""
+    answering: list[SessionReader] = []
+    notes: list[str] = []
+    for reader in readers:
+        lacking = reader.unanswerable(query)
+        if lacking:
+            notes.append(f"{reader.layout}: has no {' and no '.join(lacking)}; its sessions are left out.")
+        else:
+            answering.append(reader)
+    return answering, notes
+
+
+def remarks_of(readers: Sequence[SessionReader]) -> list[str]:
+    """What the readers have to say about how their answers came about."""
+    return [
+        f"{reader.layout}: {remark}" for reader in readers if isinstance(reader, Remarking) for remark in reader.remarks
+    ]
+
+
+def find_session(readers: Sequence[SessionReader], session_id: str) -> tuple[SessionReader, Session]:
+    """The session of that id, and the reader that has it. Raises NotFound, and Conflict where two layouts have it."""
+    found = [(reader, session) for reader in readers if (session := reader.find(session_id)) is not None]
+    if not found:
+        searched = " or ".join(reader.layout for reader in readers)
+        raise NotFound(
+            kind_of_thing="session",
+            name=session_id,
+            where=f" in {searched}" if searched else "",
+            hint="Ids are exact; `chatstore sessions list` shows them.",
+        )
+    if len(found) > 1:
+        layouts = [reader.layout for reader, _ in found]
+        raise Conflict(
+            what=f"Session {session_id!r} is in the layouts {' and '.join(layouts)}.",
+            hint=f"Choose one: --layout {layouts[0]}.",
+        )
+    return found[0]
