@@ -46,7 +46,7 @@ def main() -> None:
     if chosen.uri:
         measure(chosen.uri, chosen)
         return
-    from tests.mongod import short_temporary_folder, start_mongod
+    from tests.support.mongod import short_temporary_folder, start_mongod
 
     with short_temporary_folder() as folder:
         server = start_mongod(folder)

@@ -79,7 +79,7 @@ def main() -> None:
 
 def run_latency(state: str, chosen: argparse.Namespace) -> dict[str, float]:
     """One run against a server in a state; afterwards, with the server back, everything must be stored."""
-    from tests.mongod import short_temporary_folder, start_mongod
+    from tests.support.mongod import short_temporary_folder, start_mongod
 
     with short_temporary_folder() as folder, tempfile.TemporaryDirectory() as journals:
         server = start_mongod(folder)
@@ -101,7 +101,7 @@ def run_latency(state: str, chosen: argparse.Namespace) -> dict[str, float]:
 
 def run_load(chosen: argparse.Namespace) -> None:
     """The minute of hard load."""
-    from tests.mongod import short_temporary_folder, start_mongod
+    from tests.support.mongod import short_temporary_folder, start_mongod
 
     with short_temporary_folder() as folder, tempfile.TemporaryDirectory() as journals:
         server = start_mongod(folder)

@@ -50,7 +50,7 @@ def main() -> None:
     elif chosen.uri:
         measure(chosen.uri, chosen)
     else:
-        from tests.mongod import short_temporary_folder, start_mongod
+        from tests.support.mongod import short_temporary_folder, start_mongod
 
         with short_temporary_folder() as folder:
             # No replica set: a document of 16 MiB and its copy in the oplog do not fit into a test server's cache.

@@ -40,7 +40,7 @@ def main() -> None:
     if chosen.uri:
         measure(chosen.uri, chosen.rounds)
         return
-    from tests.mongod import short_temporary_folder, start_mongod
+    from tests.support.mongod import short_temporary_folder, start_mongod
 
     with short_temporary_folder() as folder:
         server = start_mongod(folder)

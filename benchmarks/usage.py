@@ -32,7 +32,7 @@ from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.mongo.usage.index_specs import usage_index_specs
 from chatstore_cli.wiring.stores import Stores
 from chatstore_cli.wiring.usage import usage_sums
-from tests.mongod import start_mongod
+from tests.support.mongod import start_mongod
 
 ROWS_BOUND, ROLLUPS_BOUND = 1.1, 0.05
 RUNS = 3

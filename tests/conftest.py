@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import platformdirs
 import pytest
 
-from tests.mongod import Mongod, NoMongod, find_mongod, short_temporary_folder
-from tests.mongod import start_mongod as start_mongod_in
+from tests.support.mongod import Mongod, NoMongod, find_mongod, short_temporary_folder
+from tests.support.mongod import start_mongod as start_mongod_in
 
 if TYPE_CHECKING:
     from pymongo import MongoClient

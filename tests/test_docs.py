@@ -23,9 +23,9 @@ from chatstore_cli.mongo.usage.index_specs import usage_index_specs
 from chatstore_cli.mongo.usage.ledger import MongoUsageLedger
 from chatstore_cli.mongo.workflow import layout as workflow
 from chatstore_cli.mongo.workflow.new_documents import message_document, new_document
-from tests.usage_reports import START, snapshot
+from tests.support.paths import ROOT
+from tests.support.usage_snapshots import START, snapshot
 
-ROOT = Path(__file__).parent.parent
 SCRIPT = ROOT / "scripts" / "generate_cli_docs.py"
 
 

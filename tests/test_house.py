@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.support.paths import ROOT
+
 PACKAGE = ROOT / "chatstore_cli"
 LONGEST_FILE = 350
 LONGEST_COMMAND = 160

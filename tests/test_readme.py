@@ -27,8 +27,8 @@ import pytest
 from pymongo import MongoClient
 
 from tests.conftest import Chatstore
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parent.parent
 PAGES = ("README.md", "docs/operations.md", "docs/library.md", "docs/layouts.md")
 DEMO_OUTPUT = "output of chatstore demo"
 LANGUAGES = {"bash", "text", "yaml", "json", "python"}

@@ -8,14 +8,14 @@ After a change that is meant, write them again and look at the difference:
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from chatstore_cli.render.output_format import OutputFormat
-from tests.journals import write_journal
-from tests.stored_chats import journal_of, store_chats
+from tests.support.journals import write_journal
+from tests.support.paths import GOLDEN
+from tests.support.stored_sessions import journal_of, store_chats
 
 if TYPE_CHECKING:
     from pymongo.database import Database
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from tests.conftest import Chatstore
 
 UPDATE = os.environ.get("CHATSTORE_UPDATE_GOLDEN") == "1"  # read before the settings of the user are taken away
-GOLDEN = Path(__file__).parent.parent / "golden"
 COMMANDS = {
     "sessions-list": ("sessions", "list", "--limit", "6"),
     "sessions-show-workflow": ("sessions", "show", "triage-0", "--first", "1", "--last", "2"),

@@ -18,7 +18,7 @@ import pytest
 from rich.cells import cell_len
 
 from chatstore_cli.cli.main import root_command, run
-from tests.stored_chats import store_chats
+from tests.support.stored_sessions import store_chats
 
 if TYPE_CHECKING:
     from pymongo.database import Database

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -28,9 +27,9 @@ from chatstore_cli.mongo.connection import Connection, connect
 from chatstore_cli.mongo.layouts.registry import LAYOUTS
 from chatstore_cli.render.json_text import as_json
 from chatstore_cli.render.rows.sessions import message_row, session_row
-from tests.mongod import Mongod
+from tests.support.mongod import Mongod
+from tests.support.paths import SAMPLES
 
-SAMPLES = Path(__file__).parent.parent / "samples"
 EVERYTHING = SessionQuery()
 HOSTILE_IDS = [
     '{"$gt": ""}', "$where", "a.b", "../../etc/passwd", "/", "", " ", "null", "\x00", "🦉", "a\nb", "\udcff", "x" * 3000,

@@ -13,7 +13,7 @@ from chatstore_cli.domain.identity import (
     session_prefix,
     to_millisecond,
 )
-from tests.journals import START, instant
+from tests.support.journals import START, instant
 
 # Text made of what a careless packing would take for its own separators.
 hostile = st.text(alphabet=st.sampled_from("\0:0123456789auser T-+.é𝄞"), max_size=14)

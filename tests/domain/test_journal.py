@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from chatstore_cli.domain.journal import flaw_of, is_plain, may_have_lost_digits
 from chatstore_cli.domain.message import ROLES
 from chatstore_cli.domain.times import canonical_instant
-from tests.journals import record
+from tests.support.journals import record
 
 
 @pytest.mark.parametrize(

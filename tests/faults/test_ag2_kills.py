@@ -7,12 +7,12 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.agents import real_autogen
+from tests.support.ag2_agents import real_autogen
+from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.real
 
@@ -26,11 +26,11 @@ def run(mongo_uri: str, database: Any, chatstore: Any) -> Iterator[Run]:
     """Run a chat in a process of its own, killed so many seconds after so many events."""
     real_autogen()
     application = subprocess.Popen(
-        [sys.executable, "-m", "tests.applications.agent_application", mongo_uri, database.name],
+        [sys.executable, "-m", "tests.support.applications.agent_application", mongo_uri, database.name],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        cwd=Path(__file__).parent.parent.parent,
+        cwd=ROOT,
         env=chatstore.environment,
         text=True,
     )

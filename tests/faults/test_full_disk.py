@@ -12,7 +12,7 @@ import pytest
 from pymongo.database import Database
 
 from tests.conftest import Chatstore
-from tests.journals import as_line, as_lines, quarantined, record, stored, wanted_of
+from tests.support.journals import as_line, as_lines, quarantined, record, stored, wanted_of
 
 pytestmark = pytest.mark.real
 Documents = Database[dict[str, Any]]

@@ -18,8 +18,8 @@ from bson import ObjectId
 from pymongo.database import Database
 
 from tests.conftest import Chatstore
-from tests.journals import COLLECTION, Key, as_line, key_of_record, quarantined, record, stored
-from tests.mongod import Mongod, poll
+from tests.support.journals import COLLECTION, Key, as_line, key_of_record, quarantined, record, stored
+from tests.support.mongod import Mongod, poll
 
 pytestmark = pytest.mark.real
 Documents = Database[dict[str, Any]]

@@ -15,9 +15,9 @@ from pymongo.synchronous.pool import Connection as DriversConnection
 from chatstore_cli.core.flush import run as flush_module
 from chatstore_cli.domain.errors import NotAllowed, Unreachable
 from chatstore_cli.mongo.connection import Connection, connect, translate
-from tests.faults.lossy_proxy import LossyProxy
-from tests.journals import COLLECTION, flush, forget, quarantined, record, stored, wanted_of, write_journal
-from tests.mongod import Mongod
+from tests.support.journals import COLLECTION, flush, forget, quarantined, record, stored, wanted_of, write_journal
+from tests.support.lossy_proxy import LossyProxy
+from tests.support.mongod import Mongod
 
 pytestmark = pytest.mark.real
 Documents = Database[dict[str, Any]]

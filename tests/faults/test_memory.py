@@ -15,7 +15,7 @@ import pytest
 from pymongo.database import Database
 
 from tests.conftest import Chatstore
-from tests.journals import COLLECTION, as_line, instant, record
+from tests.support.journals import COLLECTION, as_line, instant, record
 
 pytestmark = pytest.mark.real
 Documents = Database[dict[str, Any]]

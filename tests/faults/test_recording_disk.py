@@ -20,13 +20,13 @@ from pymongo.database import Database
 
 from chatstore_cli import ChatPersistenceWorker, LocalChatCache, MongoChatStorage
 from chatstore_cli.domain.errors import NotRecorded
-from tests.faults.recorder import recorded_ids
-from tests.journals import COLLECTION, quarantined
-from tests.mongod import Mongod, poll
+from tests.support.journals import COLLECTION, quarantined
+from tests.support.mongod import Mongod, poll
+from tests.support.paths import ROOT
+from tests.support.recording_processes import recorded_ids
 
 pytestmark = pytest.mark.real
 Documents = Database[dict[str, Any]]
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ import pytest
 from pymongo.database import Database
 
 from chatstore_cli import LocalChatCache, MongoChatStorage
-from tests.faults.recorder import kill, record_and_store_for_ever, record_for_ever, recorded_ids, start
-from tests.journals import COLLECTION, quarantined
-from tests.mongod import Mongod
+from tests.support.journals import COLLECTION, quarantined
+from tests.support.mongod import Mongod
+from tests.support.recording_processes import kill, record_and_store_for_ever, record_for_ever, recorded_ids, start
 
 pytestmark = pytest.mark.real
 Documents = Database[dict[str, Any]]

@@ -18,14 +18,14 @@ from pymongo.database import Database
 
 from chatstore_cli import ChatPersistenceWorker, LocalChatCache, MongoChatStorage
 from tests.conftest import Chatstore
-from tests.faults.lossy_proxy import LossyProxy
-from tests.journals import COLLECTION
-from tests.mongod import Mongod, ReplicaSet, poll, start_replica_set
+from tests.support.journals import COLLECTION
+from tests.support.lossy_proxy import LossyProxy
+from tests.support.mongod import Mongod, ReplicaSet, poll, start_replica_set
+from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.real
 Documents = Database[dict[str, Any]]
 FailPoint = Callable[..., AbstractContextManager[None]]
-ROOT = Path(__file__).parents[2]
 
 
 class Application:
@@ -139,7 +139,7 @@ def test_a_server_that_is_away_for_longer_than_one_retry_costs_nothing_but_time(
 @pytest.fixture(scope="module")
 def replica_set(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReplicaSet]:
     from tests.conftest import _need_a_mongod
-    from tests.mongod import short_temporary_folder
+    from tests.support.mongod import short_temporary_folder
 
     _need_a_mongod()
     with short_temporary_folder() as folder:

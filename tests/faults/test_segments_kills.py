@@ -19,8 +19,8 @@ from chatstore_cli.domain.queries import MessageSelection
 from chatstore_cli.mongo.connection import Connection, connect
 from chatstore_cli.mongo.workflow.layout import WorkflowLayout
 from chatstore_cli.mongo.workflow.segment_mover import MongoSegmentStore
-from tests.mongod import Mongod
-from tests.movers import Movers, movers
+from tests.support.mongod import Mongod
+from tests.support.segment_movers import Movers, movers
 
 pytestmark = pytest.mark.real
 SEED = int(os.environ.get("CHATSTORE_TEST_SEED", "20260302"))

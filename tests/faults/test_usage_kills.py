@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,8 +17,9 @@ from chatstore_cli.core.usage.explain import differing_counters, mend
 from chatstore_cli.core.usage.recorder import UsageRecorder, enter_opening
 from chatstore_cli.domain.usage_ledger import OPENING_RUN
 from chatstore_cli.mongo.usage.ledger import MongoUsageLedger
-from tests.mongod import poll
-from tests.usage_reports import modelled, snapshot
+from tests.support.mongod import poll
+from tests.support.paths import ROOT
+from tests.support.usage_snapshots import modelled, snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from chatstore_cli.mongo.connection import Connection
 
 pytestmark = pytest.mark.real
-ROOT = Path(__file__).parent.parent.parent
 ROUNDS = 20
 REPORTS = [snapshot(number, 10 * number, agent=f"agent-{number % 3}", run=1 + number % 2) for number in range(60)]
 
@@ -104,7 +103,7 @@ def test_killed_and_never_delivered_again_it_is_mended(
 
 def killed_and_delivered_again(uri: str, database: Database[dict[str, Any]], rounds: int, seed: int) -> None:
     chance = random.Random(seed)
-    script = [sys.executable, str(Path(__file__).parent / "usage_writer.py"), uri, database.name]
+    script = [sys.executable, str(ROOT / "tests" / "support" / "usage_writer.py"), uri, database.name]
     for turn in range(rounds):
         first = (turn * len(REPORTS)) // rounds
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}

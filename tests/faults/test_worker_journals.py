@@ -23,9 +23,9 @@ from pymongo.database import Database
 from chatstore_cli.files.journal_writer import JournalWriter
 from tests.conftest import Chatstore
 from tests.faults.test_kills import SEED
-from tests.journals import COLLECTION, as_line, as_lines, quarantined, record, stored, wanted_of, write_journal
-from tests.mongod import poll
-from tests.workers import Worker, running_worker, wait_until_stored
+from tests.support.journals import COLLECTION, as_line, as_lines, quarantined, record, stored, wanted_of, write_journal
+from tests.support.mongod import poll
+from tests.support.worker_processes import Worker, running_worker, wait_until_stored
 
 pytestmark = pytest.mark.real
 Documents = Database[dict[str, Any]]

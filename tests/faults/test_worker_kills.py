@@ -19,9 +19,9 @@ from pymongo.database import Database
 from chatstore_cli import ChatPersistenceWorker, LocalChatCache, MongoChatStorage
 from tests.conftest import Chatstore
 from tests.faults.test_kills import SEED, GrowingJournals
-from tests.journals import COLLECTION, as_lines, record, stored, wanted_of, write_journal
-from tests.mongod import Mongod, poll
-from tests.workers import Worker, running_worker, wait_until_stored
+from tests.support.journals import COLLECTION, as_lines, record, stored, wanted_of, write_journal
+from tests.support.mongod import Mongod, poll
+from tests.support.worker_processes import Worker, running_worker, wait_until_stored
 
 pytestmark = pytest.mark.real
 Documents = Database[dict[str, Any]]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatstore_cli.files.journal_lines import decode_flaw, loads, lost_digits, salvage
-from tests.journals import as_line, record
+from tests.support.journals import as_line, record
 
 
 def bare(number: int, **fields: Any) -> bytes:

@@ -12,7 +12,7 @@ import pytest
 from chatstore_cli.domain.recording import ReadBack, Stretch
 from chatstore_cli.files import journal_read_back
 from chatstore_cli.files.journal_read_back import newest, read_back
-from tests.journals import as_line, as_lines, record
+from tests.support.journals import as_line, as_lines, record
 
 
 def stretch_of(path: Path, lines: list[bytes], first: int, last: int) -> Stretch:

@@ -16,7 +16,7 @@ from chatstore_cli.domain.journal import Position
 from chatstore_cli.domain.message_store import Block, OversizedLine
 from chatstore_cli.files import journal_reader
 from chatstore_cli.files.journal_reader import JournalFile
-from tests.journals import as_lines, record, write_journal
+from tests.support.journals import as_lines, record, write_journal
 
 
 @given(

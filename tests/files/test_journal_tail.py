@@ -22,7 +22,7 @@ from chatstore_cli.files import journal_tail
 from chatstore_cli.files.journal_tail import read_tail
 from chatstore_cli.files.session_names import journal_path
 from chatstore_cli.mongo.connection import Connection
-from tests.journals import COLLECTION, as_line, as_lines, flush, instant, record, write_journal
+from tests.support.journals import COLLECTION, as_line, as_lines, flush, instant, record, write_journal
 
 SESSION = "s1"
 

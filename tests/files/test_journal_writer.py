@@ -25,9 +25,8 @@ from chatstore_cli.files import journal_writer
 from chatstore_cli.files.journal_writer import JournalWriter
 from chatstore_cli.files.memory_journal import NoJournal
 from chatstore_cli.files.session_names import journal_path
-from tests.mongod import poll
-
-ROOT = Path(__file__).parents[2]
+from tests.support.mongod import poll
+from tests.support.paths import ROOT
 
 
 @pytest.fixture

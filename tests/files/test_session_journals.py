@@ -11,7 +11,7 @@ import pytest
 from chatstore_cli.domain.errors import Locked, NotFound, WrongUse
 from chatstore_cli.files.log_tail import LogTail
 from chatstore_cli.files.session_journals import SessionJournals
-from tests.mongod import poll
+from tests.support.mongod import poll
 
 SESSION = "verifier-ab"
 

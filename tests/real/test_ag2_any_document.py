@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import bson
@@ -19,12 +18,13 @@ from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.workflow.chats import SavedAs
 from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.workflow.documents import to_session
-from tests.events import event, new_manager, text
+from tests.support.ag2_events import event, new_manager, text
+from tests.support.paths import SAMPLES
 
 pytestmark = pytest.mark.real
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
-SAMPLE = json.loads((Path(__file__).parent.parent / "samples" / "workflow.json").read_text())
+SAMPLE = json.loads((SAMPLES / "workflow.json").read_text())
 DOCUMENTS = [json_util.loads(json.dumps(each)) for each in SAMPLE["collections"]["chat_sessions"]]
 DOCUMENTS += [dict(document) for document in sample_chats(START).sessions]
 FIELDS = sorted(

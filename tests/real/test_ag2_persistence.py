@@ -7,7 +7,6 @@ import threading
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,12 +22,12 @@ from chatstore_cli.mongo.workflow.documents import to_session
 from chatstore_cli.mongo.workflow.layout import WorkflowLayout
 from chatstore_cli.mongo.workflow.segment_mover import MongoSegmentStore
 from chatstore_cli.mongo.workflow.writer import MongoChatWriter, reading_from_primary
-from tests.events import event, new_manager, text
+from tests.support.ag2_events import event, new_manager, text
+from tests.support.paths import SAMPLES
 
 pytestmark = pytest.mark.real
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
-SAMPLES = Path(__file__).parent.parent / "samples"
 Warned = list[str]
 
 

@@ -9,8 +9,8 @@ import pytest
 from chatstore_cli.core.workflow.ag2_manager import AG2PersistenceManager
 from chatstore_cli.domain.workflow.chats import SavedAs
 from chatstore_cli.mongo.connection import Connection
-from tests.agents import begun, gone_on, real_autogen, turns
-from tests.events import new_manager
+from tests.support.ag2_agents import begun, gone_on, real_autogen, turns
+from tests.support.ag2_events import new_manager
 
 if TYPE_CHECKING:
     from pymongo.database import Database

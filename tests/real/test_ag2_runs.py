@@ -18,8 +18,8 @@ from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.usage.ledger import MongoUsageLedger
 from chatstore_cli.mongo.workflow.layout import WorkflowLayout
 from chatstore_cli.mongo.workflow.writer import MongoChatWriter
-from tests.agents import real_autogen, speaker
-from tests.events import event, new_manager, text
+from tests.support.ag2_agents import real_autogen, speaker
+from tests.support.ag2_events import event, new_manager, text
 
 pytestmark = pytest.mark.real
 

@@ -23,7 +23,8 @@ from pymongo import MongoClient
 from chatstore_cli.domain.errors import BadConfig, Locked, NotAllowed, Overdue, Unreachable
 from chatstore_cli.mongo.embedded import log as mongod_log
 from chatstore_cli.mongo.embedded import server as embedded
-from tests.mongod import poll
+from tests.support.mongod import poll
+from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.real
 
@@ -78,7 +79,7 @@ def python(code: str, *arguments: str | Path, **settings: Any) -> subprocess.Pop
         [sys.executable, "-c", code, *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        cwd=Path(__file__).parents[2],
+        cwd=ROOT,
         **settings,
     )
 

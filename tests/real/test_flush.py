@@ -17,7 +17,7 @@ from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.files import journal_reader
 from chatstore_cli.files import state_folder as state
 from chatstore_cli.mongo.connection import Connection
-from tests.journals import (
+from tests.support.journals import (
     COLLECTION,
     as_line,
     as_lines,

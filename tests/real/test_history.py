@@ -26,8 +26,8 @@ from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.messages.history import MongoHistory
 from chatstore_cli.render.output_format import OutputFormat
 from tests.conftest import Chatstore, Outcome
-from tests.journals import COLLECTION, START, as_line, as_lines, flush, instant, record, write_journal
-from tests.mongod import Mongod
+from tests.support.journals import COLLECTION, START, as_line, as_lines, flush, instant, record, write_journal
+from tests.support.mongod import Mongod
 
 pytestmark = pytest.mark.real
 Documents = Database[dict[str, Any]]

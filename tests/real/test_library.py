@@ -24,13 +24,13 @@ from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.messages.store import MongoMessageStore
 from chatstore_cli.mongo.tombstones import remove_parts
 from chatstore_cli.wiring.journals import Journals
-from tests.faults.recorder import recorded_ids
-from tests.journals import COLLECTION, START, flush, quarantined, record, store_of
-from tests.mongod import Mongod, poll
+from tests.support.journals import COLLECTION, START, flush, quarantined, record, store_of
+from tests.support.mongod import Mongod, poll
+from tests.support.paths import ROOT
+from tests.support.recording_processes import recorded_ids
 
 pytestmark = pytest.mark.real
 Documents = Database[dict[str, Any]]
-ROOT = Path(__file__).parents[2]
 LIMIT = 16 * 1024 * 1024
 
 

@@ -11,7 +11,7 @@ import pytest
 
 import chatstore_cli
 from chatstore_cli import BadValue, ChatPersistenceWorker, LocalChatCache, MongoChatStorage, NotRecorded, Unreachable
-from tests.mongod import Mongod, poll
+from tests.support.mongod import Mongod, poll
 
 pytestmark = pytest.mark.real
 

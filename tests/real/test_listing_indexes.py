@@ -17,7 +17,7 @@ from chatstore_cli.domain.queries import SessionKey, SessionQuery
 from chatstore_cli.domain.session import Session, SessionStatus
 from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.layouts.registry import LAYOUTS
-from tests.mongod import Mongod
+from tests.support.mongod import Mongod
 
 pytestmark = pytest.mark.real
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)

@@ -21,7 +21,7 @@ from chatstore_cli.mongo.workflow.event_filter import EventFilter
 from chatstore_cli.mongo.workflow.event_filter_cache import MovedEvents
 from chatstore_cli.mongo.workflow.layout import WorkflowLayout
 from chatstore_cli.mongo.workflow.segment_mover import MongoSegmentStore
-from tests.events import new_manager, text
+from tests.support.ag2_events import new_manager, text
 
 pytestmark = pytest.mark.real
 

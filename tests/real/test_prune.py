@@ -26,8 +26,8 @@ from chatstore_cli.files.prunable_journals import PrunableJournals
 from chatstore_cli.files.session_names import journal_path
 from chatstore_cli.mongo.connection import Connection
 from tests.conftest import Chatstore
-from tests.journals import COLLECTION, as_line, as_lines, flush, forget, record, store_of, stored, write_journal
-from tests.workers import running_worker
+from tests.support.journals import COLLECTION, as_line, as_lines, flush, forget, record, store_of, stored, write_journal
+from tests.support.worker_processes import running_worker
 
 pytestmark = pytest.mark.real
 Documents = Database[dict[str, Any]]

@@ -7,7 +7,6 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,11 +19,11 @@ from chatstore_cli.domain.queries import MessageSelection
 from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.layouts.registry import LAYOUTS
 from tests.conftest import Chatstore
+from tests.support.paths import SAMPLES
 
 if TYPE_CHECKING:
     from pymongo.database import Database
 
-SAMPLES = Path(__file__).parent.parent / "samples"
 START = datetime(2026, 3, 1, tzinfo=UTC)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mongod import ADMIN, READER, Mongod, short_temporary_folder, start_mongod
+from tests.support.mongod import ADMIN, READER, Mongod, short_temporary_folder, start_mongod
 
 pytestmark = pytest.mark.real
 

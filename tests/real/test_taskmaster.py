@@ -12,10 +12,11 @@ import pytest
 from pymongo.database import Database
 
 from tests.conftest import Chatstore
-from tests.journals import Key, forget, stored
+from tests.support.journals import Key, forget, stored
+from tests.support.paths import SHARED_DATA
 
 pytestmark = pytest.mark.real
-CONVERSATIONS = Path(__file__).resolve().parents[3] / "shared" / "data" / "taskmaster4"
+CONVERSATIONS = SHARED_DATA / "taskmaster4"
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.mongod import poll
+from tests.support.mongod import poll
 
 pytestmark = pytest.mark.real
 

@@ -22,7 +22,7 @@ from chatstore_cli.domain.usage_ledger import Counters, LedgerQuery, UsageSnapsh
 from chatstore_cli.mongo.usage.ledger import MongoUsageLedger
 from chatstore_cli.mongo.usage.stages import offsets
 from chatstore_cli.mongo.usage.sums import MongoUsageSums
-from tests.usage_reports import START, modelled, snapshot
+from tests.support.usage_snapshots import START, modelled, snapshot
 
 if TYPE_CHECKING:
     from pymongo.database import Database

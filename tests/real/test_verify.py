@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mongod import poll
+from tests.support.mongod import poll
 
 pytestmark = pytest.mark.real
 

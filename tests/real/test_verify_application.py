@@ -18,11 +18,11 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.mongod import poll
+from tests.support.mongod import poll
+from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.real
 
-ROOT = Path(__file__).parents[2]
 NAMES = [
     "api-connection",
     "api-chat",
@@ -91,7 +91,7 @@ def application(tmp_path_factory, mongod, mongo_client) -> Iterator[Application]
         descriptor, port = bound.fileno(), bound.getsockname()[1]
         arguments = [str(descriptor), str(place / "journals"), mongod.uri, database.name, str(place / "app.log")]
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.applications.chat_application", *arguments],
+            [sys.executable, "-m", "tests.support.applications.chat_application", *arguments],
             cwd=ROOT,
             pass_fds=[descriptor],
             stdin=subprocess.DEVNULL,

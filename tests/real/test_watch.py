@@ -26,8 +26,8 @@ from chatstore_cli.core.watch.messages import AT_FIRST
 from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.workflow.segment_mover import MongoSegmentStore
 from tests.conftest import Chatstore
-from tests.mongod import Mongod, poll, start_replica_set
-from tests.watchers import Watcher, watching
+from tests.support.mongod import Mongod, poll, start_replica_set
+from tests.support.watch_processes import Watcher, watching
 
 pytestmark = pytest.mark.real
 Documents = Database[dict[str, Any]]

@@ -12,8 +12,8 @@ from pymongo.database import Database
 
 from chatstore_cli.core.watch.messages import AT_FIRST
 from tests.conftest import Chatstore, _need_a_mongod
-from tests.mongod import Mongod, poll, short_temporary_folder, start_mongod
-from tests.watchers import watching
+from tests.support.mongod import Mongod, poll, short_temporary_folder, start_mongod
+from tests.support.watch_processes import watching
 
 pytestmark = pytest.mark.real
 Documents = Database[dict[str, Any]]

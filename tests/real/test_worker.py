@@ -18,9 +18,9 @@ from pymongo.database import Database
 
 from chatstore_cli.mongo.connection import Connection
 from tests.conftest import Chatstore
-from tests.journals import as_line, as_lines, quarantined, record, store_of, stored, wanted_of, write_journal
-from tests.mongod import ADMIN, Mongod, poll
-from tests.workers import running_worker, wait_until_stored
+from tests.support.journals import as_line, as_lines, quarantined, record, store_of, stored, wanted_of, write_journal
+from tests.support.mongod import ADMIN, Mongod, poll
+from tests.support.worker_processes import running_worker, wait_until_stored
 
 pytestmark = pytest.mark.real
 Documents = Database[dict[str, Any]]

@@ -1,0 +1,160 @@
+"""`chatstore db`: the embedded MongoDB through the real process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from pymongo import MongoClient
+
+from tests.conftest import Chatstore
+from tests.support.mongod import poll
+
+pytestmark = pytest.mark.real
+KEYS = [
+    "running", "version", "socket", "data_folder", "size_bytes", "uptime_seconds", "pid", "started_at", "binary", "log",
+]  # fmt: skip
+
+
+@pytest.fixture
+def db(chatstore_without_database: Chatstore, short_folder: Path, needs_mongod: None) -> Iterator[Chatstore]:
+    """The real command with an embedded MongoDB of the test's own, which ends with it."""
+    command = chatstore_without_database
+    command.environment |= {
+        "CHATSTORE_MONGO__EMBEDDED__DATA_DIR": str(short_folder / "data"),
+        "CHATSTORE_MONGO__EMBEDDED__RUNTIME_DIR": str(short_folder / "run"),
+    }
+    yield command
+    for process in psutil.process_iter(["cmdline"]):
+        if any(str(short_folder) in word for word in process.info["cmdline"] or []):
+            process.kill()
+            process.wait(10)
+
+
+def status(db: Chatstore) -> dict[str, Any]:
+    outcome = db("db", "status", "-o", "json")
+    assert outcome.code == 0, outcome.err
+    found: dict[str, Any] = json.loads(outcome.out)
+    return found
+
+
+def test_start_status_stop(db: Chatstore, short_folder: Path):
+    started = db("db", "start", "-o", "json")
+    assert started.code == 0, started.err
+    assert started.err.startswith("Starting the embedded MongoDB ")
+    row = json.loads(started.out)
+    assert list(row) == KEYS
+    assert row["running"] is True
+    assert row["socket"].startswith(str(short_folder / "run"))
+    assert row["data_folder"] == str(short_folder / "data")
+    assert row["started_at"].endswith("Z")
+    assert status(db)["pid"] == row["pid"]
+
+    stopped = db("db", "stop", "-o", "json")
+    assert (stopped.code, stopped.err) == (0, "The embedded MongoDB has stopped.\n")
+    assert json.loads(stopped.out)["running"] is False
+    poll(lambda: not psutil.pid_exists(row["pid"]) or psutil.Process(row["pid"]).status() == psutil.STATUS_ZOMBIE)
+
+
+def test_status_and_stop_of_one_that_never_ran(db: Chatstore, short_folder: Path):
+    row = status(db)
+    assert list(row) == KEYS
+    assert (row["running"], row["version"], row["uptime_seconds"]) == (False, None, None)
+    stopped = db("db", "stop")
+    assert (stopped.code, stopped.err) == (0, "The embedded MongoDB is not running.\n")
+    assert list(short_folder.iterdir()) == []
+
+
+def test_the_table_names_version_socket_folder_size_and_uptime(db: Chatstore):
+    db("db", "start")
+    outcome = db("db", "status")
+    fields = dict(line.split(maxsplit=1) for line in outcome.out.replace("Data folder", "Data-folder").splitlines())
+    assert {"Running", "Version", "Socket", "Data-folder", "Size", "Uptime"} <= set(fields)
+    assert (fields["Running"], fields["Uptime"].split()[1]) == ("yes", "s")
+    assert fields["Size"].split()[1] in {"MiB", "GiB"}
+
+
+def test_starting_one_that_runs_says_so(db: Chatstore):
+    pid = json.loads(db("db", "start", "-o", "json").out)["pid"]
+    again = db("db", "start", "-o", "json")
+    assert (again.code, again.err) == (0, "The embedded MongoDB is running already.\n")
+    assert json.loads(again.out)["pid"] == pid
+
+
+def test_a_pipe_behind_start_ends(db: Chatstore):
+    """A server that kept the pipe open would keep `cat` waiting for ever."""
+    starter = db.popen("db", "start", stderr=subprocess.STDOUT)
+    out, _ = subprocess.Popen(["cat"], stdin=starter.stdout, stdout=subprocess.PIPE).communicate(timeout=60)
+    assert starter.wait(10) == 0
+    assert b"Running" in out
+    assert status(db)["running"]
+
+
+def test_ctrl_c_on_the_starters_terminal_does_not_reach_it(db: Chatstore):
+    starter = db.popen("db", "start", start_new_session=True)
+    starter.communicate(timeout=60)
+    pid = status(db)["pid"]
+    assert os.getsid(pid) == pid != starter.pid
+    interrupted = db.popen("db", "status", start_new_session=True)
+    os.killpg(interrupted.pid, signal.SIGINT)
+    interrupted.communicate(timeout=60)
+    assert status(db)["pid"] == pid
+
+
+def test_data_outlive_a_kill_of_the_server(db: Chatstore):
+    db("db", "start")
+    MongoClient(uri(db), journal=True)["d"]["c"].insert_one({"_id": 1})
+    os.kill(status(db)["pid"], signal.SIGKILL)
+    poll(lambda: not status(db)["running"])
+    assert db("db", "start").code == 0
+    assert MongoClient(uri(db))["d"]["c"].find_one() == {"_id": 1}
+
+
+def test_one_that_hangs_is_stopped_by_force(db: Chatstore):
+    pid = json.loads(db("db", "start", "-o", "json").out)["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    refused = db("db", "stop", "--timeout", "0.2")
+    assert (refused.code, refused.out) == (5, "")
+    assert f"process {pid}" in refused.err
+    assert "--force" in refused.err
+    assert db("db", "stop", "--timeout", "0.2", "--force").code == 0
+    assert not status(db)["running"]
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_without_a_mongod_one_line_names_the_three_ways_out(db: Chatstore, short_folder: Path, form: str):
+    missing = short_folder / "no-mongod"
+    outcome = db("db", "start", *(["-o", "json"] if form == "json" else []), env={"CHATSTORE_MONGOD": str(missing)})
+    assert (outcome.code, outcome.out) == (5, "")
+    assert len(outcome.err.splitlines()) == 1
+    for word in (str(missing), "chatstore-cli[embedded]", "CHATSTORE_MONGOD", "--uri"):
+        assert word in outcome.err
+    if form == "json":
+        assert json.loads(outcome.err)["error"]["kind"] == "no_mongod"
+
+
+def test_another_server_in_the_configuration_is_said_without_its_password(db: Chatstore):
+    outcome = db("db", "status", "-o", "json", "--uri", "mongodb://ann:geheim@db.example/")
+    assert outcome.code == 0
+    assert json.loads(outcome.out)["running"] is False
+    assert "not the embedded MongoDB" in outcome.err
+    assert "geheim" not in outcome.err
+
+
+@pytest.mark.parametrize("name", ["start", "stop", "status"])
+def test_help_has_an_example_and_the_exit_statuses(db: Chatstore, name: str):
+    outcome = db("db", name, "--help")
+    assert outcome.code == 0
+    assert f"chatstore db {name}" in outcome.out.split("Example", 1)[1]
+    assert "Exit status:\n    0  done\n" in outcome.out
+
+
+def uri(db: Chatstore) -> str:
+    return f"mongodb://{status(db)['socket'].replace('/', '%2F')}/?directConnection=true"

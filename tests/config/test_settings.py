@@ -1,0 +1,454 @@
+"""Settings: which source wins, what values they take, and what is said where something is wrong."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chatstore_cli.config.advice import odd_but_legal
+from chatstore_cli.config.settings import Settings, load_configuration, load_settings, setting_types, value_of
+from chatstore_cli.config.sources import ExpansionError, expand
+from chatstore_cli.domain.errors import BadConfig, BadValue
+from tests.support.paths import ROOT
+
+EXAMPLE = ROOT / "config.example.yaml"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch) -> Path:
+    """The working folder, empty."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def load(config: str | None = None, *, uri: str | None = None, database: str | None = None) -> Settings:
+    """The settings with these flags."""
+    return load_settings(config, uri=uri, database=database)
+
+
+def write(text: str | bytes, name: str = "config.yaml") -> None:
+    """Put a file into the working folder."""
+    Path(name).write_bytes(text.encode() if isinstance(text, str) else text)
+
+
+def error_of(config: str | None = None) -> BadConfig:
+    """The error that loading ends with."""
+    with pytest.raises(BadConfig) as caught:
+        load(config)
+    return caught.value
+
+
+# --- sources ---------------------------------------------------------------------------------------------------------
+
+
+def test_with_nothing_set_the_defaults_hold():
+    assert load() == Settings()
+
+
+def test_each_source_overrides_those_below_it_key_by_key(monkeypatch, no_real_home):
+    users = no_real_home / "config/chatstore/config.yaml"
+    users.parent.mkdir(parents=True)
+    users.write_text("mongo: {database: of-user, ttl_days: 1, chat_collection: of-user, session_collection: of-user}")
+    write("mongo: {database: of-file, ttl_days: 2, chat_collection: of-file}")
+    write("CHATSTORE_DATABASE=of-dotenv\nCHATSTORE_MONGO__TTL_DAYS=3\n", ".env")
+    monkeypatch.setenv("CHATSTORE_DATABASE", "of-environment")
+    loaded = load_configuration(None, uri="mongomock://", database=None)
+    mongo = loaded.settings.mongo
+    assert (mongo.database, mongo.ttl_days, mongo.chat_collection, mongo.session_collection, mongo.uri) == (
+        "of-environment",
+        3,
+        "of-file",
+        "of-user",
+        "mongomock://",
+    )
+    assert [loaded.sources[f"mongo.{key}"] for key in ("uri", "database", "ttl_days", "chat_collection")] == [
+        "--uri",
+        "environment CHATSTORE_DATABASE",
+        ".env CHATSTORE_MONGO__TTL_DAYS",
+        "config.yaml:1",
+    ]
+    assert loaded.sources["mongo.session_collection"] == f"{users}:1"
+    assert loaded.sources["mongo.journaled"] == "default"
+    assert load(database="of-flag").mongo.database == "of-flag"
+
+
+def test_a_named_file_takes_the_place_of_the_one_in_the_working_folder(monkeypatch):
+    write("mongo: {database: here, ttl_days: 5}")
+    write("mongo: {database: named}", "other.yaml")
+    write("mongo: {database: variable}", "third.yaml")
+    monkeypatch.setenv("CHATSTORE_CONFIG", "third.yaml")
+    assert load().mongo.database == "variable"
+    assert load("other.yaml").mongo.database == "named"
+    assert load("other.yaml").mongo.ttl_days == 30
+
+
+def test_every_setting_can_be_set_by_its_variable(monkeypatch):
+    for key, wanted in setting_types().items():
+        value = {bool: "false", int: "7", float: "1.5", int | None: "50"}.get(wanted, "text")
+        value = {"mongo.uri": "mongodb://h", "mongo.write_concern": "2"}.get(key, value)
+        if wanted not in (bool, int, float, int | None) and key.rpartition(".")[2] != "uri":
+            value = f"name_{key.replace('.', '_')}"
+        value = "always" if key == "mongo.cache.fsync" else f"/{value}" if key.endswith("_path") else value
+        monkeypatch.setenv(f"CHATSTORE_{key.upper().replace('.', '__')}", value)
+    loaded = load_configuration(None, uri=None, database=None)
+    assert loaded.problems == ()
+    defaults = Settings()
+    unchanged = [key for key in setting_types() if value_of(loaded.settings, key) == value_of(defaults, key)]
+    assert unchanged == []
+
+
+def test_an_empty_variable_is_unset_and_an_empty_flag_is_wrong_use(monkeypatch):
+    monkeypatch.setenv("CHATSTORE_URI", "")
+    monkeypatch.setenv("CHATSTORE_MONGO__TTL_DAYS", "")
+    assert load() == Settings()
+    with pytest.raises(BadValue, match="--uri"):
+        load(uri="")
+
+
+def test_other_blocks_are_left_alone_whatever_is_in_them():
+    write("app: {uri: !python/object:os.system x, a: 1, a: 2, b: '${NOT_SET}'}\nmongo: {ttl_days: 4}\n")
+    assert load().mongo.ttl_days == 4
+
+
+@pytest.mark.parametrize(
+    "text", ["", "# nothing\n", "mongo:\n", "mongo:\n  cache:\n  # commented out\n", "---\n", "{}"]
+)
+def test_an_empty_file_or_block_sets_nothing(text):
+    write(text)
+    assert load() == Settings()
+
+
+def test_anchors_and_merges_work(monkeypatch):
+    write("common: &common {ttl_days: 9, database: theirs}\nmongo: {<<: *common, database: ours}\n")
+    assert (load().mongo.ttl_days, load().mongo.database) == (9, "ours")
+
+
+def test_a_home_folder_is_expanded_in_paths(no_real_home):
+    write("state: {folder: ~/state}\nmongo: {cache: {disk_path: '~/journals'}}\n")
+    assert load().state.folder == str(no_real_home / "state")
+    assert load().mongo.cache.disk_path == str(no_real_home / "journals")
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_key():
+    write(b"\xef\xbb\xbfmongo: {ttl_days: 8}")
+    assert load().mongo.ttl_days == 8
+
+
+# --- the example -----------------------------------------------------------------------------------------------------
+
+
+def test_the_example_is_complete_and_says_the_defaults(monkeypatch):
+    loaded = load_configuration(str(EXAMPLE), uri=None, database=None)
+    assert loaded.problems == ()
+    assert loaded.settings == Settings()
+    assert [key for key, source in loaded.sources.items() if source == "default"] == []
+    assert list(odd_but_legal(loaded)) == []
+
+
+def test_the_example_takes_the_applications_own_variables(monkeypatch):
+    write("MONGO_DB=of-dotenv\n", ".env")
+    monkeypatch.setenv("MONGODB_URI", "mongodb://second")
+    monkeypatch.setenv("MONGO_CHAT_COLLECTION", "turns")
+    loaded = load_configuration(str(EXAMPLE), uri=None, database=None)
+    mongo = loaded.settings.mongo
+    assert (mongo.uri, mongo.database, mongo.chat_collection) == ("mongodb://second", "of-dotenv", "turns")
+    assert loaded.sources["mongo.uri"].endswith("$MONGODB_URI")
+    monkeypatch.setenv("MONGO_URI", "mongodb://first")
+    assert load(str(EXAMPLE)).mongo.uri == "mongodb://first"
+
+
+def test_the_example_that_is_installed_is_the_one_in_the_repository():
+    import chatstore_cli
+
+    assert Path(chatstore_cli.__file__).with_name("config.example.yaml").read_bytes() == EXAMPLE.read_bytes()
+
+
+# --- ${VAR} ----------------------------------------------------------------------------------------------------------
+
+VARIABLES = {"A": "a", "EMPTY": "", "RAW": "${A}"}
+
+
+@pytest.mark.parametrize(
+    ("text", "expanded"),
+    [
+        ("${A}", "a"),
+        ("x${A}y${A}z", "xayaz"),
+        ("${EMPTY}", ""),
+        ("${EMPTY:-d}", "d"),
+        ("${EMPTY-d}", ""),
+        ("${NONE:-d}", "d"),
+        ("${NONE-d}", "d"),
+        ("${NONE:-}", ""),
+        ("${NONE:-${NEITHER:-x}}", "x"),
+        ("${NONE:-a${A}b}c", "aabc"),
+        ("${A:-${NEITHER}}", "a"),
+        ("${A:-${NEITHER}}}", "a}"),
+        ("${RAW}", "${A}"),
+        ("$${A}", "${A}"),
+        ("pa$$word$", "pa$$word$"),
+        ("$A", "$A"),
+        ("${NONE:-http://h:1/?x=y-z}", "http://h:1/?x=y-z"),
+        ("${NONE:-$${}", "${"),
+    ],
+)
+def test_variables_expand_as_in_a_shell(text, expanded):
+    assert expand(text, VARIABLES)[0] == expanded
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("${NONE}", "NONE"),
+        ("${A", "A"),
+        ("${", "\\$\\{"),
+        ("${1A}", "\\$\\{"),
+        ("${A:=x}", "A"),
+        ("${NONE:-x", "closed"),
+    ],
+)
+def test_what_cannot_be_expanded_says_why(text, said):
+    with pytest.raises(ExpansionError, match=said):
+        expand(text, VARIABLES)
+
+
+@pytest.mark.parametrize("text", ["${A}", "${A:-d}", "${E:-d}", "${E-d}", "x${N:-${A}}y", "${N:-${E:-z}}", "${N-${A}}"])
+def test_the_shell_itself_expands_the_same(text):
+    variables = {"A": "a b", "E": ""}
+    shell = subprocess.run(
+        ["/bin/sh", "-c", f'printf %s "{text}"'], env=variables, capture_output=True, text=True, check=True
+    )
+    assert expand(text, variables)[0] == shell.stdout
+
+
+@given(st.text(alphabet="${}AN:-x"), st.dictionaries(st.sampled_from(["A", "N", "AN"]), st.text()))
+def test_expanding_ends_in_text_or_in_its_own_error(text, variables):
+    try:
+        expanded, _ = expand(text, variables)
+    except ExpansionError:
+        return
+    if "${" not in text:
+        assert expanded == text
+
+
+def test_only_the_value_that_wins_needs_its_variable(monkeypatch):
+    write('mongo: {uri: "${NOT_SET}"}')
+    assert load(uri="mongomock://").mongo.uri == "mongomock://"
+    monkeypatch.setenv("CHATSTORE_URI", "mongodb://${NOT_EXPANDED}")
+    assert load().mongo.uri == "mongodb://${NOT_EXPANDED}"
+
+
+def test_an_unset_variable_names_file_line_key_and_variable():
+    write('mongo:\n  ttl_days: 3\n  uri: "${MY_URI}"\n')
+    assert error_of().message == (
+        "config.yaml:3: mongo.uri: the variable MY_URI is not set, and there is no ${MY_URI:-default}."
+    )
+
+
+# --- what is wrong ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "what"),
+    [
+        ("mongo: {ttl_day: 3}", "config.yaml:1", "unknown setting mongo: ttl_day."),
+        ("mongo:\n  cache:\n    path: x\n", "config.yaml:3", "unknown setting mongo.cache: path."),
+        ("layouts: {theirs: {}}", "config.yaml:1", "unknown setting layouts: theirs."),
+        ("mongo: 5", "config.yaml:1", "mongo must be a block of settings."),
+        ("mongo: [1]", "config.yaml:1", "mongo must be a block of settings."),
+        ("mongo:\n  uri: {a: 1}", "config.yaml:2", "mongo.uri: its value is not text"),
+        ("mongo: {database: }", "config.yaml:1", "mongo.database: None is not text"),
+        ("mongo: {ttl_days: -1}", "config.yaml:1", "mongo.ttl_days: -1 is not a number of days from 0"),
+        ("mongo: {ttl_days: 24856}", "config.yaml:1", "24856"),
+        ("mongo: {ttl_days: soon}", "config.yaml:1", "'soon' is not a whole number"),
+        ("mongo: {ttl_days: 1.5}", "config.yaml:1", "1.5 is not a whole number"),
+        ("mongo: {ttl_days: true}", "config.yaml:1", "True is not a whole number"),
+        ("mongo: {enabled: 3}", "config.yaml:1", "3 is not true or false"),
+        ("mongo: {timeout_seconds: 0}", "config.yaml:1", "mongo.timeout_seconds: 0"),
+        ("mongo: {timeout_seconds: .inf}", "config.yaml:1", "inf is not"),
+        ("mongo: {timeout_seconds: .nan}", "config.yaml:1", "nan is not"),
+        ("mongo: {database: 2026-01-01}", "config.yaml:1", "is not text (put it in quotes)"),
+        ("mongo: {database: 'a.b'}", "config.yaml:1", "database's name"),
+        ("mongo: {database: ''}", "config.yaml:1", "database's name"),
+        ("mongo: {chat_collection: 'system.x'}", "config.yaml:1", "collection's name"),
+        ("mongo: {chat_collection: 'a$b'}", "config.yaml:1", "collection's name"),
+        ("mongo: {uri: 'http://x'}", "config.yaml:1", "mongo.uri: its value is not `embedded`"),
+        ("mongo: {cache: {max_messages_per_session: 0}}", "config.yaml:1", "1 or more"),
+        ("mongo: {cache: {disk_path: ''}}", "config.yaml:1", "a path"),
+        ("verify: {sample: 0}", "config.yaml:1", "from 1 to 100000"),
+        ("mongo:\n  ttl_days: 1\n  ttl_days: 2\n", "config.yaml:3", "mongo.ttl_days is set twice: in line 2 and here."),
+        ("mongo: {}\napp: 1\nmongo: {}\n", "config.yaml:3", "mongo is set twice: in line 1 and here."),
+        ("mongo: {chat_collection: same, session_collection: same}", "config.yaml:1", "both name the collection same"),
+        ("mongo:\n\tttl_days: 1\n", "config.yaml:2", "not YAML: "),
+        ("mongo: {ttl_days: 3\n", "config.yaml:2", "not YAML: "),
+        ("mongo: {}\n---\nmongo: {}\n", "config.yaml:2", "not YAML: "),
+        ("mongo: {uri: !python/object:os.system x}", "config.yaml:1", "not YAML: could not determine a constructor"),
+        ("mongo: {uri: 2026-13-45}", "config.yaml:1", "not YAML: month must be"),
+        ("mongo: {uri: \x01}", "config.yaml:1", "not YAML: "),
+        ("- mongo\n", "config.yaml:1", "not a mapping"),
+        ("\njust text\n", "config.yaml:2", "not a mapping"),
+        (b"mongo: {}\n# \xff\n", "config.yaml:2", "not UTF-8 (byte 0xff)."),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_told_with_its_line(text, where, what):
+    write(text)
+    error = error_of()
+    assert error.facts["where"] == where
+    assert what in error.message
+    assert "\n" not in error.message
+
+
+def test_an_unknown_setting_comes_with_the_nearest_one():
+    write("mongo: {ttl_day: 3}")
+    assert error_of().hint == "Did you mean ttl_days?"
+    write("verify: {zzz: 3}")
+    assert error_of().hint == "There are: sample, seconds_per_check, application."
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "what"),
+    [
+        ("CHATSTORE_MONGO__TTL_DAYS", "many", "mongo.ttl_days: 'many' is not a whole number"),
+        ("CHATSTORE_MONGO__TTL_DAYS", "-3", "'-3' is not a number of days"),
+        ("CHATSTORE_MONGO__ENABLED", "perhaps", "is not true or false"),
+        ("CHATSTORE_URI", "user:geheim@host", "mongo.uri: its value is not"),
+        ("CHATSTORE_MONGO__TTLDAYS", "3", "no setting has this name"),
+        ("CHATSTORE_MONG__TTL_DAYS", "3", "no setting has this name"),
+    ],
+)
+def test_what_is_wrong_in_the_environment_is_told_with_the_variable(monkeypatch, name, value, what):
+    monkeypatch.setenv(name, value)
+    error = error_of()
+    assert error.facts["where"] == f"environment {name}"
+    assert what in error.message
+    assert "geheim" not in error.message
+
+
+def test_the_nearest_variable_is_suggested(monkeypatch):
+    monkeypatch.setenv("CHATSTORE_MONGO__TTLDAYS", "3")
+    assert error_of().hint == "Did you mean CHATSTORE_MONGO__TTL_DAYS?"
+
+
+def test_several_mistakes_are_counted_and_all_of_them_kept():
+    write("mongo: {ttl_day: 3, uri: 4}\nverify: {sample: 0}")
+    assert "(2 more: chatstore config check)" in error_of().message
+    assert len(load_configuration(None, uri=None, database=None).problems) == 3
+
+
+def test_a_file_that_is_not_there_or_a_folder_is_one_line(folder):
+    assert error_of("nowhere.yaml").message == "nowhere.yaml: cannot be read: No such file or directory."
+    (folder / "config.yaml").mkdir()
+    assert error_of().message == "config.yaml: cannot be read: Is a directory."
+
+
+def test_a_dotenv_that_is_not_utf_8_is_one_line_and_a_torn_line_in_it_is_passed_over():
+    write(b"A=1\nB=\xff\n", ".env")
+    assert error_of().message == ".env:2: not UTF-8."
+    write("A='unclosed\nCHATSTORE_DATABASE=good\n", ".env")
+    loaded = load_configuration(None, uri=None, database=None)
+    assert loaded.settings.mongo.database == "good"
+    assert [(problem.where, problem.serious) for problem in loaded.problems] == [(".env:1", False)]
+
+
+def test_a_virtual_environment_called_dotenv_is_none(folder):
+    (folder / ".env").mkdir()
+    assert load() == Settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("'7'", 7), ('"${DAYS:-7}"', 7), ("7", 7), ("7.0", 7)],
+)
+def test_a_number_may_be_written_as_text(text, value):
+    write(f"mongo: {{ttl_days: {text}}}")
+    assert load().mongo.ttl_days == value
+
+
+@pytest.mark.parametrize("word", ["false", "no", "off", "0", "False"])
+def test_false_is_said_in_many_words(monkeypatch, word):
+    monkeypatch.setenv("CHATSTORE_MONGO__JOURNALED", word)
+    assert load().mongo.journaled is False
+
+
+def test_a_name_of_digits_needs_no_quotes():
+    write("mongo: {write_concern: 2, database: 2024}")
+    assert (load().mongo.write_concern, load().mongo.database) == ("2", "2024")
+
+
+def test_a_password_is_not_in_the_settings_own_text():
+    assert "geheim" not in repr(load(uri="mongodb://user:geheim@host"))
+
+
+# --- what is odd -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("mongo: {enabled: false}", "mongo.enabled"),
+        ("mongo: {write_concern: 1}", "instead of majority"),
+        ("mongo: {write_concern: 0}", "not acknowledged"),
+        ("mongo: {journaled: false}", "before they are on disk"),
+        ("mongo: {timeout_seconds: 0.1}", "short"),
+        ("mongo: {timeout_seconds: 500}", "long"),
+        ("mongo: {uri: 'mongodb://h/other'}", "names the database other"),
+        ("mongo: {uri: 'mongodb://h/?w=1'}", "option w has no effect"),
+        ("mongo: {uri: 'mongodb://h/?tlsInsecure=true'}", "tlsinsecure"),
+        ("mongo: {uri: 'mongodb://u:geheim@h'}", "a file that others can read"),
+        ("mong: {}", "the block mong is none"),
+        ("verfy: {}", "the block verfy is none"),
+    ],
+)
+def test_odd_but_legal_values_are_warnings(text, said):
+    write(text)
+    Path("config.yaml").chmod(0o644)
+    loaded = load_configuration(None, uri=None, database=None).valid()
+    problems = [*loaded.problems, *odd_but_legal(loaded)]
+    assert [problem.serious for problem in problems] == [False]
+    assert said in problems[0].what
+    assert "geheim" not in str(problems)
+
+
+def test_a_password_in_a_file_of_ones_own_or_from_a_variable_is_fine(monkeypatch):
+    write("mongo: {uri: 'mongodb://u:p@h'}")
+    Path("config.yaml").chmod(0o600)
+    assert list(odd_but_legal(load_configuration(None, uri=None, database=None))) == []
+    monkeypatch.setenv("THEIR_URI", "mongodb://u:p@h")
+    write("mongo: {uri: '${THEIR_URI}'}")
+    Path("config.yaml").chmod(0o644)
+    assert list(odd_but_legal(load_configuration(None, uri=None, database=None))) == []
+
+
+def test_a_variable_that_is_nearly_one_of_ours_is_a_warning(monkeypatch):
+    monkeypatch.setenv("CHATSTORE_DATABSE", "x")
+    (problem,) = load_configuration(None, uri=None, database=None).problems
+    assert (problem.serious, problem.hint) == (False, "Did you mean CHATSTORE_DATABASE?")
+
+
+# --- what it costs ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("config", "loaded"), [(None, set()), ("mongo: {ttl_days: 3, timeout_seconds: 4}", {"yaml"})])
+def test_an_ordinary_start_imports_neither_pydantic_nor_yaml_without_a_file(folder, no_real_home, config, loaded):
+    if config:
+        write(config)
+    code = (
+        "import sys; from chatstore_cli.config.settings import load_settings; load_settings(None, uri=None, database=None);"
+        "print(*sorted({'pydantic', 'yaml', 'dotenv', 'difflib', 'pymongo'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=folder)
+    assert set(done.stdout.split()) == loaded
+
+
+def test_the_fast_and_the_slow_way_give_the_same(monkeypatch):
+    write(yaml.safe_dump({"mongo": {"ttl_days": 3, "timeout_seconds": 4, "journaled": False}}))
+    fast = load()
+    Path("config.yaml").unlink()
+    for name, value in {"TTL_DAYS": "3", "TIMEOUT_SECONDS": "4", "JOURNALED": "false"}.items():
+        monkeypatch.setenv(f"CHATSTORE_MONGO__{name}", value)
+    assert load() == fast

@@ -1,0 +1,428 @@
+"""Following, round by round: what is looked at again, what is said, and what ends it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import mongomock
+import pytest
+
+from chatstore_cli.core.flush import follow
+from chatstore_cli.core.flush.follow import Follower, FollowRules, Glance, Look
+from chatstore_cli.core.flush.reading import Source
+from chatstore_cli.core.flush.storing import StoringRules
+from chatstore_cli.domain.errors import ChatstoreError, NotAllowed, Unreachable
+from chatstore_cli.domain.journal import FlushResult
+from chatstore_cli.files.journal_reader import JournalFile
+from chatstore_cli.files.ledger import Ledger
+from chatstore_cli.files.quarantine import Quarantine
+from chatstore_cli.mongo.connection import Connection
+from tests.support.journals import COLLECTION, as_line, record, store_of, stored, wanted_of, write_journal
+
+
+class Store:
+    """mongomock's, with a collection id that the test sets, and failures that it asks for."""
+
+    def __init__(self) -> None:
+        client: Any = mongomock.MongoClient(tz_aware=True)
+        self.connection = Connection(client, client["test"], "memory", in_memory=True)
+        self.collection: str | None = "the first"
+        self.failures: list[Exception] = []
+        self.hangs = threading.Event()
+        self.hangs.set()
+        self.asked = 0
+        self._inner = store_of(self.connection)
+        self._inner.prepare()
+
+    def collection_id(self) -> str | None:
+        self.asked += 1
+        self.hangs.wait(10)
+        if self.failures:
+            raise self.failures.pop(0)
+        return self.collection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+class Journals:
+    """Some files; the test says how they look."""
+
+    def __init__(self, folder: Path) -> None:
+        self.ledger = Ledger(folder / "ledger")
+        self.quarantine = Quarantine(folder)
+        self.glances: dict[Path, Glance] = {}
+        self.troubles: dict[str, ChatstoreError] = {}
+        self.opened: list[str] = []
+        self.settled = 0
+        self.failures: list[Exception] = []
+
+    def look(self) -> Look:
+        if self.failures:
+            raise self.failures.pop(0)
+        return Look({str(path): glance for path, glance in self.glances.items()}, dict(self.troubles))
+
+    def sources(self, names: Sequence[str]) -> list[Source]:
+        self.opened.extend(Path(name).name for name in names)
+        return [Source(JournalFile(Path(name)), self.ledger, self.quarantine) for name in names]
+
+    def settle(self) -> None:
+        self.settled += 1
+
+
+class Following:
+    """A follower over both, a round at a time."""
+
+    def __init__(self, folder: Path, **rules: Any) -> None:
+        self.folder = folder
+        self.store: Any = Store()
+        self.journals = Journals(folder)
+        self.said: list[str] = []
+        self.results: list[FlushResult] = []
+        self.now = 1_000.0
+        self.follower = Follower(
+            self.store,
+            self.journals,
+            FollowRules(StoringRules(), **{"interval": 0.001, **rules}),
+            say=self.said.append,
+            on_round=self.results.append,
+            monotonic=lambda: self.now,
+        )
+
+    def write(self, name: str, *numbers: int, state: int = 1, settled: bool = True) -> None:
+        path = write_journal(self.folder / name, [record(number) for number in numbers])
+        self.journals.glances[path] = Glance(state, settled)
+
+    def round(self) -> list[str]:
+        """The journals that were opened in it."""
+        self.journals.opened.clear()
+        self.follower._round()
+        return sorted(self.journals.opened)
+
+    @property
+    def stored(self) -> Any:
+        return stored(self.store.connection.database)
+
+
+@pytest.fixture
+def following(tmp_path: Path) -> Following:
+    return Following(tmp_path)
+
+
+def test_only_what_looks_different_is_opened_again(following: Following):
+    following.write("a.jsonl", 1, 2)
+    following.write("b.jsonl", 3)
+    assert following.round() == ["a.jsonl", "b.jsonl"]
+    assert following.round() == []
+    following.write("a.jsonl", 1, 2, 4, state=2)
+    assert following.round() == ["a.jsonl"]
+    assert following.stored == wanted_of(map(record, (1, 2, 3, 4)))
+    assert following.journals.settled == 2, "what is remembered is on disk after each round"
+    assert len(following.results) == 2
+
+
+def test_what_was_changed_only_just_now_is_opened_again_though_it_looks_the_same(following: Following):
+    """A file system's clock may be too coarse to tell two changes apart."""
+    following.write("a.jsonl", 11, settled=False)
+    assert following.round() == ["a.jsonl"]
+    following.write("a.jsonl", 12, settled=False)
+    assert following.round() == ["a.jsonl"]
+    assert following.stored == wanted_of(map(record, (11, 12)))
+    following.write("a.jsonl", 12, settled=True)
+    assert following.round() == ["a.jsonl"]
+    assert following.round() == []
+
+
+def test_a_dropped_collection_gets_everything_again_also_what_has_long_been_still(following: Following):
+    following.write("a.jsonl", 1)
+    following.write("b.jsonl", 2)
+    following.round()
+    following.store.connection.database.drop_collection(COLLECTION)
+    assert following.round() == []
+    following.store.collection = "the second"
+    assert following.round() == ["a.jsonl", "b.jsonl"]
+    assert following.stored == wanted_of(map(record, (1, 2)))
+    following.store.collection = None
+    assert following.round() == ["a.jsonl", "b.jsonl"]
+
+
+def test_a_collection_that_is_made_anew_in_the_middle_of_a_round_gets_what_was_not_in_it(following: Following):
+    following.write("a.jsonl", 1)
+    following.write("b.jsonl", 2)
+    following.round()
+    following.write("b.jsonl", 2, 3, state=2)
+    ids = iter(["the first", *["the second"] * 3])
+    following.store.collection_id = lambda: next(ids)
+    assert following.round() == ["b.jsonl"]
+    assert following.round() == ["a.jsonl"]
+
+
+def test_an_unfinished_last_line_is_pending_until_it_is_finished_and_counted_once(tmp_path: Path):
+    following = Following(tmp_path)
+    following.write("still.jsonl", 9)
+    still, growing = tmp_path / "still.jsonl", tmp_path / "growing.jsonl"
+    still.write_bytes(still.read_bytes() + b'{"never fin')
+    whole = as_line(record(1))
+    for state, written in enumerate((whole[:5], whole[:20], whole[:40]), 1):
+        growing.write_bytes(written)
+        following.journals.glances[growing] = Glance(state, True)
+        following.round()
+    following.follower.run(lambda: 1)
+    assert following.follower.total.pending == 2
+    growing.write_bytes(whole)
+    following.journals.glances[growing] = Glance(9, True)
+    following.follower._stopping.clear()
+    following.round()
+    following.follower.run(lambda: 1)
+    assert (following.follower.total.pending, following.follower.total.stored) == (1, 2)
+    del following.journals.glances[still]
+    following.follower._stopping.clear()
+    following.round()
+    following.follower.run(lambda: 1)
+    assert following.follower.total.pending == 0
+
+
+def test_a_collection_that_was_dropped_and_made_again_is_prepared_as_a_new_one(following: Following):
+    """Whoever stored into it next made it without its indexes. What was there before is left as it is."""
+    prepared: list[bool] = []
+    prepare = following.store._inner.prepare
+
+    def note(*, made_anew: bool = False) -> Any:
+        prepared.append(made_anew)
+        return prepare(made_anew=made_anew)
+
+    following.store.prepare = note
+    for number, collection in enumerate(("the first", "the first", "the second", "the second", None, "the third")):
+        following.store.collection = collection
+        following.write("a.jsonl", number, state=number)
+        following.round()
+    assert prepared == [False, False, True, False, True, True, True, True]
+
+
+def test_what_has_gone_is_forgotten(following: Following):
+    following.write("a.jsonl", 1)
+    following.round()
+    following.journals.glances.clear()
+    following.round()
+    assert following.follower._seen == {}
+    following.write("a.jsonl", 1)
+    assert following.round() == ["a.jsonl"]
+
+
+def test_a_journal_that_cannot_be_read_is_said_once_and_tried_when_it_changes_and_each_minute(following: Following):
+    broken = following.folder / "broken.jsonl"
+    broken.write_bytes(b"\xff\xfeh\0i\0")
+    following.journals.glances[broken] = Glance(1, settled=True)
+    following.write("a.jsonl", 1)
+    following.round()
+    assert following.said[0].startswith("[CHAT WORKER] Flushed 1/1 chat messages to Mongo (")
+    assert following.round() == []
+    assert [line for line in following.said if "UTF-16" in line] == [
+        f"[CHAT WORKER] {broken}: this is UTF-16. Convert it to UTF-8 and run it again."
+    ]
+    for _ in range(3):
+        assert following.round() == []
+    following.now += 61
+    assert following.round() == ["broken.jsonl"]
+    following.now += 1
+    assert following.round() == []
+    assert sum("UTF-16" in line for line in following.said) == 1
+    broken.write_bytes(as_line(record(2)))
+    following.journals.glances[broken] = Glance(2, settled=True)
+    assert following.round() == ["broken.jsonl"]
+    assert following.stored == wanted_of(map(record, (1, 2)))
+    broken.write_bytes(b"\xff\xfe")
+    following.journals.glances[broken] = Glance(3, settled=True)
+    following.round()
+    following.round()
+    assert sum("UTF-16" in line for line in following.said) == 2, "it is another trouble by now"
+
+
+def test_a_journal_that_is_replaced_while_it_is_read_is_no_trouble(following: Following):
+    journal = following.folder / "gone.jsonl"
+    following.journals.glances[journal] = Glance(1, settled=True)  # it has gone since it was looked at
+    following.round()
+    journal.write_bytes(as_line(record(1)))
+    following.journals.glances[journal] = Glance(2, settled=True)
+    following.round()
+    following.round()
+    assert following.stored == wanted_of([record(1)])
+    assert len(following.said) == 1
+
+
+def test_a_trouble_of_looking_is_said_again_once_it_was_over(following: Following):
+    trouble = {"/j": ChatstoreError(what="/j: Permission denied")}
+    for troubles in (trouble, trouble, {}, trouble, trouble):
+        following.journals.troubles = troubles
+        following.round()
+    assert following.said == ["[CHAT WORKER] /j: Permission denied."] * 2
+
+
+def test_an_outage_is_said_at_first_each_minute_and_when_it_is_over(tmp_path: Path):
+    following = Following(tmp_path)
+    following.write("a.jsonl", 1)
+    patience = following.follower._patience
+    patience._pause = lambda seconds: bool(setattr(following, "now", following.now + 20))
+    following.store.failures = [Unreachable(what="no answer") for _ in range(8)]
+    following.round()
+    *outage, back, flushed = [line.partition(" Trying")[0] for line in following.said]
+    assert outage == ["[CHAT WORKER] no answer."] * 3
+    assert back == "[CHAT WORKER] The database answers again, after 160 s."
+    assert "Flushed 1/1" in flushed
+    assert following.stored == wanted_of([record(1)])
+
+
+def test_lines_that_are_told_are_logged_too(following: Following, caplog: pytest.LogCaptureFixture):
+    with caplog.at_level(logging.INFO, logger="chatstore.worker"):
+        following.write("a.jsonl", 1, 2)
+        following.round()
+    [told] = [entry.getMessage() for entry in caplog.records]
+    assert told == following.said[0]
+    assert told.startswith("[CHAT WORKER] Flushed 2/2 chat messages to Mongo (")
+    assert told.endswith(" ms).")
+
+
+# --- running and ending ----------------------------------------------------------------------------------------------
+
+
+class Asked:
+    """Asks to stop as soon as something is true."""
+
+    def __init__(self, when: Callable[[], bool], times: int = 1) -> None:
+        self._when = when
+        self._times = times
+
+    def __call__(self) -> int:
+        return self._times if self._when() else 0
+
+
+def test_it_follows_until_it_is_asked_to_stop(tmp_path: Path):
+    following = Following(tmp_path)
+    following.follower._monotonic = time.monotonic
+    following.write("a.jsonl", 1)
+    assert following.follower.run(Asked(lambda: following.store.asked > 5)) is False
+    assert following.follower.total.stored == 1
+    assert following.follower.total.files == 1
+
+
+def test_once_ends_by_itself(tmp_path: Path):
+    following = Following(tmp_path, once=True)
+    following.write("a.jsonl", 1, 2, settled=False)
+    assert following.follower.run(lambda: 0) is True
+    assert (following.follower.total.lines, following.follower.total.stored) == (2, 2)
+
+
+def test_once_does_not_go_on_for_ever_where_a_journal_grows_all_the_time(tmp_path: Path):
+    following = Following(tmp_path, once=True)
+    numbers = [1]
+    following.write("a.jsonl", 1)
+    settle = following.journals.settle
+
+    def grow() -> None:
+        settle()
+        numbers.append(len(numbers) + 1)
+        following.write("a.jsonl", *numbers, state=len(numbers))
+
+    following.journals.settle = grow  # type: ignore[method-assign]  # what happens between rounds
+    assert following.follower.run(lambda: 0) is True
+    assert following.follower.total.stored == 3
+
+
+@pytest.mark.parametrize("error", [NotAllowed(what="no right to write"), ValueError("a bug")])
+def test_what_waiting_cannot_mend_ends_it(tmp_path: Path, error: Exception):
+    following = Following(tmp_path)
+    following.store.failures = [error]
+    with pytest.raises(type(error), match=str(error)):
+        following.follower.run(lambda: 0)
+
+
+def test_what_may_pass_is_said_and_tried_again(tmp_path: Path):
+    following = Following(tmp_path)
+    following.write("a.jsonl", 1)
+    following.journals.failures = [OSError(28, "No space left on device", "/j"), ChatstoreError(what="odd")]
+    following.follower.run(Asked(lambda: bool(following.results)))
+    assert following.said[0] == "[CHAT WORKER] /j: No space left on device. Trying again."
+    assert following.stored == wanted_of([record(1)])
+    once = Following(tmp_path / "once", once=True) if (tmp_path / "once").mkdir() is None else following
+    once.journals.failures = [ChatstoreError(what="odd")]
+    with pytest.raises(ChatstoreError, match="odd"):
+        once.follower.run(lambda: 0)
+
+
+@pytest.mark.parametrize(("times", "at_most"), [(1, 2.5), (2, 0.5)])
+def test_a_database_that_does_not_answer_does_not_hold_up_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int, at_most: float
+):
+    following = Following(tmp_path)
+    following.follower._monotonic = following.follower._watched._monotonic = time.monotonic
+    following.store.hangs.clear()
+    began = time.monotonic()
+    following.follower.run(Asked(lambda: following.store.asked > 0, times))
+    assert time.monotonic() - began < at_most
+    assert following.said == [
+        "[CHAT WORKER] Stopped without an answer of the database: what is not stored yet is in the journals."
+    ]
+    following.store.hangs.set()
+
+
+def test_a_slow_database_that_answers_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Each answer within the time of grace; all of them together take longer."""
+    following = Following(tmp_path)
+    following.follower._monotonic = following.follower._watched._monotonic = time.monotonic
+    monkeypatch.setattr(follow, "SECONDS_OF_GRACE", 0.3)
+    following.write("a.jsonl", 1)
+    inner = following.store._inner
+    begun = threading.Event()
+
+    def slow(name: str) -> Callable[..., Any]:
+        question = getattr(inner, name)
+
+        def ask(*arguments: Any) -> Any:
+            begun.set()
+            time.sleep(0.15)  # what is tried here is time itself
+            return question(*arguments)
+
+        return ask
+
+    for name in ("survey", "insert", "stored_ids"):
+        setattr(following.store, name, slow(name))
+    following.follower.run(Asked(begun.is_set))
+    assert following.stored == wanted_of([record(1)])
+    assert not any("without an answer" in line for line in following.said)
+
+
+def test_rounds_leave_nothing_behind(tmp_path: Path):
+    """A worker runs for months: what a round leaves for the collector of garbage, or open, would add up."""
+    import gc
+
+    following = Following(tmp_path)
+    numbers: list[int] = []
+
+    def rounds(count: int) -> None:
+        for _ in range(count):
+            numbers.append(len(numbers))
+            following.write("a.jsonl", numbers[-1], state=len(numbers))
+            following.round()
+
+    rounds(3)
+    gc.collect()
+    files = open_files()
+    gc.disable()
+    try:
+        rounds(20)
+        ours = [thing for thing in gc.get_objects() if str(type(thing).__module__).startswith("chatstore_cli.core")]
+    finally:
+        gc.enable()
+    kinds = {type(thing).__name__ for thing in ours}
+    assert kinds.isdisjoint({"Flush", "Storer", "Reader", "Pass", "CountOnDisk", "WindowedCount"}), kinds
+    assert open_files() <= files
+
+
+def open_files() -> int:
+    folder = Path("/proc/self/fd")
+    return len(list(folder.iterdir())) if folder.exists() else 0

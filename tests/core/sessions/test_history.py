@@ -1,0 +1,452 @@
+"""A history over cache and database: each message once, in order, whatever of it is where."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import mongomock
+import pytest
+from bson import ObjectId
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chatstore_cli.core.sessions.history import ChatHistory, HistoryMessage, chat_history, history_of
+from chatstore_cli.domain.errors import BadValue, NotAllowed, Overdue, Unreachable, WrongUse
+from chatstore_cli.domain.history import StoredMessage
+from chatstore_cli.domain.identity import content_key, identity_by_content, identity_by_message_id, session_prefix
+from chatstore_cli.domain.message import Message
+from chatstore_cli.domain.message_store import Content, StoredContent
+from chatstore_cli.files.journal_tail import read_tail
+from chatstore_cli.mongo.connection import Connection
+from chatstore_cli.mongo.messages.history import MongoHistory
+from chatstore_cli.render.rows.sessions import message_row
+from tests.support.journals import COLLECTION, START, flush, record, write_journal
+
+SESSION = "s1"
+PREFIX = session_prefix(SESSION)
+
+
+# --- a storage that does as little as its port promises --------------------------------------------------------------
+
+
+@dataclass
+class Storage:
+    rows: list[StoredMessage] = field(default_factory=list)
+    deleted: bool = False
+    failure: Exception | None = None
+    elsewhere: Mapping[str, Content] = field(default_factory=dict)
+
+    def is_deleted(self, session_id: str) -> bool:
+        if self.failure is not None:
+            raise self.failure
+        return self.deleted
+
+    def newest_stored(self, session_id: str, limit: int, since: datetime | None) -> list[StoredMessage]:
+        rows = sorted(self.rows, key=row_place)
+        ends = [milliseconds(rows[-limit].message.created_at)] if len(rows) >= limit else []
+        ends += [milliseconds(since)] if since is not None else []
+        return [row for row in rows if not ends or moment_of(row.message) >= max(ends)] or rows[-1:]
+
+    def stored_contents(self, identities: Sequence[str]) -> dict[str, Content]:
+        known = {row.identity: row.message for row in self.rows if row.identity}
+        contents = {one: (row.role, moment_of(row).isoformat(), row.content) for one, row in known.items()}
+        return {one: content for one, content in {**contents, **self.elsewhere}.items() if one in identities}
+
+
+def moment_of(message: Message) -> datetime:
+    assert message.created_at is not None
+    return message.created_at
+
+
+def milliseconds(moment: datetime | None) -> datetime:
+    assert moment is not None
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def row_place(row: StoredMessage) -> tuple[datetime, int, int]:
+    sequence = row.message.sequence
+    return moment_of(row.message), int(sequence is not None), sequence or 0
+
+
+# --- messages --------------------------------------------------------------------------------------------------------
+
+
+def line(number: int, microseconds: int | None = None, **fields: Any) -> Message:
+    """The journal's line of that number; at that many microseconds after the start, or as many seconds as its number."""
+    after = timedelta(seconds=number) if microseconds is None else timedelta(microseconds=microseconds)
+    given = {"role": "user", "content": f"message {number}", "sequence": number, "created_at": START + after}
+    return Message(SESSION, **(given | fields))
+
+
+def key_of(message: Message, moment: datetime | None = None) -> bytes:
+    instant = (moment or moment_of(message)).isoformat(timespec="microseconds")
+    return content_key(SESSION, message.role, instant, str(message.content))
+
+
+def ours(message: Message, occurrence: int = 0) -> StoredMessage:
+    """The row that flush-cache makes of a line."""
+    key = key_of(message)
+    if message.message_id is None:
+        identity = identity_by_content(PREFIX, key, occurrence)
+    else:
+        identity = identity_by_message_id(PREFIX, SESSION, message.message_id)
+    return StoredMessage(
+        message._replace(message_id=message.message_id or identity), identity, StoredContent(key, False)
+    )
+
+
+def foreign(message: Message, *, date: bool = False) -> StoredMessage:
+    """The row that the application itself makes of it; a date keeps milliseconds."""
+    moment = milliseconds(message.created_at) if date else moment_of(message)
+    row = message._replace(message_id=str(ObjectId()), sequence=None, created_at=moment)
+    return StoredMessage(row, None, StoredContent(key_of(message, moment), date))
+
+
+def texts(history: ChatHistory) -> list[tuple[Any, str, bool | None]]:
+    return [(shown.message.content, shown.source, shown.persisted) for shown in history.messages]
+
+
+# --- against a plain model -------------------------------------------------------------------------------------------
+
+
+@dataclass
+class World:
+    """All lines of a journal and all rows of the database; `limit` messages are asked for."""
+
+    lines: list[Message]
+    rows: list[StoredMessage]
+    limit: int
+
+
+def once(lines: Sequence[Message]) -> list[tuple[Message, StoredMessage]]:
+    """Each message of a journal once, with the row that flush-cache would make of it."""
+    found: dict[tuple[str | None, bytes], tuple[Message, StoredMessage]] = {}
+    equals: Counter[bytes] = Counter()
+    for message in lines:
+        row = ours(message, equals[key_of(message)])
+        equals[key_of(message)] += message.message_id is None
+        found.setdefault((row.identity, key_of(message)), (message, row))
+    return list(found.values())
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> World:
+    """Ties of instants, of milliseconds and of whole contents; some stored by us, some by others, some by nobody."""
+    places = sorted(draw(st.lists(st.tuples(st.integers(0, 4), st.sampled_from([0, 1, 231])), max_size=16)))
+    lines: list[Message] = []
+    for number, (millisecond, microsecond) in enumerate(places, 1):
+        text = draw(st.sampled_from("aab"))
+        message_id = draw(st.sampled_from([None, None, f"m{number}", "same"]))
+        if message_id == "same":
+            message_id = f"m-{millisecond}-{microsecond}-{text}"
+        lines.append(line(number, 1_000 * millisecond + microsecond, content=text, message_id=message_id))
+    rows = [row for _, row in once(lines) if draw(st.integers(0, 2)) == 0]
+    taken = [message for message, row in once(lines) if row not in rows and draw(st.integers(0, 2)) == 0]
+    strangers = [
+        line(100, draw(st.integers(0, 4_300)), content=draw(st.sampled_from("abc")))
+        for _ in range(draw(st.integers(0, 3)))
+    ]
+    rows += [foreign(message, date=draw(st.booleans())) for message in [*taken, *strangers]]
+    pruned = [line(200 + n, draw(st.integers(0, 4_300)), content="pruned") for n in range(draw(st.integers(0, 4)))]
+    rows += [ours(message) for message in pruned]
+    return World(lines, rows, draw(st.integers(1, 12)))
+
+
+def plainly(world: World) -> list[HistoryMessage]:
+    """The whole history, by looking at everything: a flush's rule line by line, then one sort."""
+    left = list(world.rows)
+    shown: list[tuple[tuple[datetime, int, int, int], HistoryMessage]] = []
+    missing: list[Message] = []
+
+    def show(message: Message, source: Any, *, persisted: bool) -> None:
+        place = (moment_of(message), int(message.sequence is not None), message.sequence or 0, int(source == "cache"))
+        shown.append((place, HistoryMessage(message, source, persisted)))
+
+    for message, row in once(world.lines):
+        found = next((other for other in left if other.identity == row.identity), None)
+        if found is None:
+            missing.append(message)
+        else:
+            left.remove(found)
+            show(message, "cache", persisted=True)
+    for message in sorted(missing, key=lambda message: message.message_id is not None):
+        exact = [row for row in left if row.identity is None and row.content == StoredContent(key_of(message), False)]
+        coarse = StoredContent(key_of(message, milliseconds(message.created_at)), True)
+        stands_for_it = (exact + [row for row in left if row.content == coarse])[:1]
+        for row in stands_for_it:
+            left.remove(row)
+        show(message, "cache", persisted=bool(stands_for_it))
+    for row in left:
+        show(row.message, "mongo", persisted=True)
+    shown.sort(key=lambda item: item[0])
+    return [message for _, message in shown]
+
+
+def without_ids(shown: Sequence[HistoryMessage]) -> list[HistoryMessage]:
+    """Unsequenced rows of one instant stand in any order; their ids are drawn anew each time."""
+    plain = [one._replace(message=one.message._replace(message_id=None)) for one in shown]
+    return sorted(plain, key=lambda one: (moment_of(one.message), one.message.sequence or 0, str(one.message.content)))
+
+
+def newest_of(world: World) -> list[Message]:
+    """As little of the cache as a reader of its end may give: the newest `limit` and what shares their millisecond."""
+    moments = sorted(moment_of(message) for message, _ in once(world.lines))
+    if len(moments) < world.limit:
+        return world.lines
+    return [message for message in world.lines if moment_of(message) >= milliseconds(moments[-world.limit])]
+
+
+@given(worlds())
+def test_a_history_is_the_end_of_all_that_there_is_each_message_once(world: World):
+    history = chat_history(newest_of(world), Storage(world.rows), SESSION, world.limit)
+    expected = plainly(world)[-world.limit :]
+    assert [(one.source, one.persisted) for one in without_ids(history.messages)] == [
+        (one.source, one.persisted) for one in without_ids(expected)
+    ]
+    assert without_ids(history.messages) == without_ids(expected)
+
+
+@given(worlds())
+def test_messages_stand_in_order_and_those_of_the_journal_in_its_own(world: World):
+    shown = [one.message for one in chat_history(newest_of(world), Storage(world.rows), SESSION, 500).messages]
+    assert shown == sorted(shown, key=lambda message: (moment_of(message), message.sequence is not None))
+    assert shown == sorted(shown, key=lambda message: (moment_of(message), message.sequence or 0))
+
+
+@given(worlds())
+def test_counts_are_of_what_is_shown_and_the_newest_persisted_is_known_whatever_is(world: World):
+    whole = plainly(world)
+    history = chat_history(newest_of(world), Storage(world.rows), SESSION, world.limit)
+    persisted = [moment_of(one.message) for one in whole if one.persisted]
+    # A date of another writer has lost its microseconds; they are known where the cache's copy was read.
+    newest = history.last_persisted_at
+    assert (newest and milliseconds(newest)) == (milliseconds(max(persisted)) if persisted else None)
+    assert all(newest and moment_of(one.message) <= newest for one in history.messages if one.persisted)
+    shown = Counter(one.source for one in history.messages)
+    assert history.counts == {"cache": shown["cache"], "mongo": shown["mongo"]}
+    assert history.not_persisted == sum(one.persisted is False for one in whole[-world.limit :])
+
+
+@given(worlds(), st.integers(0, 15))
+def test_lines_that_have_ids_are_recognised_wherever_the_memory_of_the_cache_ends(world: World, kept: int):
+    named = [message._replace(message_id=f"m{number}") for number, message in enumerate(world.lines)]
+    rows = [ours(message) for message in named[::2]]
+    history = chat_history(named[len(named) - kept :] if kept < len(named) else named, Storage(rows), SESSION, 500)
+    ids = Counter(one.message.message_id for one in history.messages)
+    assert set(ids.values()) <= {1}
+    stored = {row.message.message_id for row in rows}
+    assert all(one.persisted == (one.message.message_id in stored) for one in history.messages)
+
+
+@given(worlds())
+def test_without_a_database_the_cache_is_shown_and_nothing_is_claimed_of_the_other(world: World):
+    history = chat_history(newest_of(world), None, SESSION, world.limit)
+    expected = plainly(World(world.lines, [], world.limit))[-world.limit :]
+    assert [one.message.content for one in history.messages] == [one.message.content for one in expected]
+    assert {one.persisted for one in history.messages} <= {None}
+    assert (history.counts["mongo"], history.not_persisted, history.last_persisted_at) == (None, None, None)
+    assert history.failure is None
+
+
+# --- against flush-cache itself --------------------------------------------------------------------------------------
+
+
+def in_memory() -> Connection:
+    client: Any = mongomock.MongoClient(tz_aware=True)
+    return Connection(client, client["test"], "memory", in_memory=True)
+
+
+@st.composite
+def records(draw: st.DrawFn) -> list[dict[str, Any]]:
+    made = []
+    for second, microsecond in sorted(draw(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), max_size=14))):
+        text = draw(st.sampled_from(["a", "b\0"]))
+        message_id = draw(st.sampled_from([None, None, "m"]))
+        moment = datetime(2026, 3, 2, 11, 41, second, 195_000 + microsecond, tzinfo=UTC)
+        made.append(
+            record(
+                text=text,
+                created_at=moment.isoformat(timespec="microseconds"),
+                message_id=message_id and f"m-{second}-{microsecond}-{text}",
+            )
+        )
+    return made
+
+
+@st.composite
+def rows_of_others(draw: st.DrawFn, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    taken = draw(st.lists(st.sampled_from(lines), max_size=5)) if lines else []
+    rows = []
+    for fields in taken:
+        moment = datetime.fromisoformat(fields["created_at"])
+        forms: list[Any] = [fields["created_at"], fields["created_at"].replace("+00:00", "Z"), moment]
+        forms.append(moment.replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds"))
+        rows.append({**fields, "created_at": draw(st.sampled_from(forms)), "_id": ObjectId()})
+    return rows
+
+
+@given(st.data())
+def test_what_is_not_persisted_is_what_a_flush_stores_and_then_nothing_has_moved(data: st.DataObject):
+    lines = data.draw(records())
+    others = data.draw(rows_of_others(lines))
+    split = data.draw(st.integers(0, len(lines)))
+    connection = in_memory()
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        journal = write_journal(folder / f"{SESSION}.jsonl", lines[:split])
+        flush(connection, folder)
+        write_journal(journal, lines)
+        for row in others:
+            connection.database[COLLECTION].insert_one(row)
+
+        before = history_from(folder, connection)
+        stored = flush(connection, folder, ignore_ledger=True).stored
+        after = history_from(folder, connection)
+
+    assert before.not_persisted == stored
+    assert after.not_persisted == 0
+    assert after.counts == before.counts
+    assert [one.message for one in after.messages] == [one.message for one in before.messages]
+
+
+def history_from(folder: Path, connection: Connection, limit: int = 500) -> ChatHistory:
+    tail = read_tail(folder, SESSION, limit)
+    return history_of(tail.journals, lambda: MongoHistory(connection, COLLECTION), SESSION, limit)
+
+
+# --- single cases ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("limit", [0, -1, 501])
+def test_a_limit_out_of_bounds_is_wrong_use(limit: int):
+    with pytest.raises(BadValue, match="limit"):
+        chat_history([], Storage(), SESSION, limit)
+
+
+def test_an_empty_session_id_is_wrong_use():
+    with pytest.raises(WrongUse, match="session_id"):
+        chat_history([], Storage(), "")
+
+
+def test_a_session_that_nobody_knows_is_an_empty_history():
+    assert chat_history([], Storage(), SESSION).to_dict() == {
+        "items": [],
+        "next_cursor": None,
+        "session_id": "s1",
+        "counts": {"cache": 0, "mongo": 0},
+        "last_persisted_at": None,
+        "not_persisted": 0,
+    }
+
+
+def test_the_keys_of_an_item_are_those_of_a_message_and_whether_it_is_persisted():
+    (item,) = chat_history([line(1)], Storage(), SESSION).to_dict()["items"]
+    assert list(item) == [*message_row(line(1)), "persisted"]
+    assert (item["source"], item["persisted"], item["content"]) == ("cache", False, "message 1")
+
+
+def test_values_that_json_has_no_word_for_become_text():
+    given = line(1, metadata={"id": ObjectId("65e1a0b2c3d4e5f601234567"), "at": START, "n": float("nan")})
+    (item,) = chat_history([], Storage([foreign(given)]), SESSION).to_dict()["items"]
+    assert item["metadata"] == {"id": "65e1a0b2c3d4e5f601234567", "at": "2026-03-02T11:41:00.195769Z", "n": None}
+
+
+def test_two_equal_lines_at_two_places_are_two_messages():
+    twins = [line(1, 0, content="yes"), line(2, 0, content="yes")]
+    history = chat_history(twins, Storage([ours(twins[0], 0)]), SESSION)
+    assert texts(history) == [("yes", "cache", True), ("yes", "cache", False)]
+    assert len({one.message.message_id for one in history.messages}) == 2
+
+
+def test_one_row_of_another_writer_stands_for_one_of_two_equal_lines():
+    twins = [line(1, 0, content="yes"), line(2, 0, content="yes")]
+    history = chat_history(twins, Storage([foreign(twins[0], date=True)]), SESSION)
+    assert texts(history) == [("yes", "cache", True), ("yes", "cache", False)]
+
+
+def test_a_copy_of_a_journal_adds_nothing():
+    journal = [line(1, 0, content="yes"), line(2, 0, content="yes"), line(3, message_id="m3")]
+    history = history_of([journal, journal], Storage, SESSION, 50)
+    assert [one.message.sequence for one in history.messages] == [1, 2, 3]
+
+
+def test_a_message_id_that_is_stored_with_other_content_is_not_that_message():
+    stored = line(1, content="this", message_id="m1")
+    history = chat_history([line(1, content="that", message_id="m1")], Storage([ours(stored)]), SESSION)
+    assert sorted(texts(history)) == [("that", "cache", False), ("this", "mongo", True)]
+
+
+def test_nor_does_a_row_of_another_writer_stand_for_what_a_flush_refuses():
+    taken = ours(line(1, content="this", message_id="m1"))
+    history = chat_history(
+        [line(1, content="that", message_id="m1")], Storage([taken, foreign(line(1, content="that"))]), SESSION
+    )
+    assert sorted(texts(history)) == [("that", "cache", False), ("that", "mongo", True), ("this", "mongo", True)]
+
+
+@pytest.mark.parametrize("text", ["message 1", "other"])
+def test_a_row_of_the_same_id_at_another_place_in_time_is_compared_by_content(text: str):
+    given = line(1, message_id="m1")
+    identity = identity_by_message_id(PREFIX, SESSION, "m1")
+    elsewhere: Content = ("user", moment_of(given).isoformat(), text)
+    history = chat_history([given], Storage(elsewhere={identity: elsewhere}), SESSION)
+    assert texts(history) == [("message 1", "cache", text == "message 1")]
+
+
+def test_a_line_without_a_number_follows_the_rows_of_its_instant_and_the_line_before_it():
+    row = ours(line(7, 0, content="pruned"))
+    unnumbered = [line(n, 0, sequence=None) for n in (8, 9)]
+    history = chat_history(unnumbered, Storage([row]), SESSION)
+    assert [one.message.content for one in history.messages] == ["pruned", "message 8", "message 9"]
+
+
+def test_a_number_that_only_the_database_knows_orders_the_lines_beside_it():
+    numbered, beside = line(8, 0), line(9, 0)
+    rows = [ours(numbered), ours(line(7, 0, content="before")), ours(line(12, 0, content="after"))]
+    history = chat_history([each._replace(sequence=None) for each in (numbered, beside)], Storage(rows), SESSION)
+    assert [one.message.content for one in history.messages] == ["before", "message 8", "message 9", "after"]
+    assert [one.message.sequence for one in history.messages] == [7, 8, None, 12]
+
+
+def test_a_line_without_an_id_has_the_one_of_its_row():
+    kept = foreign(line(1))
+    history = chat_history([line(1), line(2)], Storage([kept]), SESSION)
+    assert [one.message.message_id for one in history.messages] == [kept.message.message_id, ours(line(2)).identity]
+
+
+def test_a_row_without_a_time_comes_first():
+    timeless = foreign(line(9))._replace(content=None)
+    timeless = timeless._replace(message=timeless.message._replace(created_at=None))
+
+    class Timeless(Storage):
+        def newest_stored(self, session_id: str, limit: int, since: datetime | None) -> list[StoredMessage]:
+            return [timeless]
+
+    history = chat_history([line(1)], Timeless(), SESSION)
+    assert texts(history) == [("message 9", "mongo", True), ("message 1", "cache", False)]
+    assert history.last_persisted_at is None
+
+
+@pytest.mark.parametrize("failure", [Unreachable(what="away"), Overdue(what="too slow"), NotAllowed(what="no")])
+def test_where_the_database_cannot_be_asked_the_cache_is_shown_and_the_error_is_kept(failure: Exception):
+    history = chat_history([line(1), line(2)], Storage([ours(line(1))], failure=failure), SESSION)
+    assert texts(history) == [("message 1", "cache", None), ("message 2", "cache", None)]
+    assert history.failure is failure
+    assert history.to_dict()["counts"] == {"cache": 2, "mongo": None}
+
+
+def test_a_wrong_setting_is_no_outage():
+    with pytest.raises(BadValue):
+        chat_history([line(1)], Storage(failure=BadValue(name="x", value="y", expected="z")), SESSION)
+
+
+def test_of_a_session_that_was_deleted_on_purpose_the_cache_is_left_out():
+    history = chat_history([line(1)], Storage([foreign(line(2))], deleted=True), SESSION)
+    assert texts(history) == [("message 2", "mongo", True)]
+    assert history.deleted

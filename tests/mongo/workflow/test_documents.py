@@ -1,0 +1,274 @@
+"""What the documents of the workflow layout mean, also where they are broken."""
+
+from __future__ import annotations
+
+import copy
+import json
+import uuid
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import bson
+import pytest
+from bson import Code, Decimal128, Int64, MaxKey, ObjectId, Regex, Timestamp, json_util
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chatstore_cli.domain.session import Session, SessionStatus
+from chatstore_cli.domain.usage import Usage
+from chatstore_cli.mongo.workflow.documents import in_order, to_message, to_messages, to_session
+from chatstore_cli.render.json_text import as_json
+from chatstore_cli.render.rows.sessions import message_row, session_row
+from tests.support.paths import SAMPLES
+
+SAMPLE = json.loads((SAMPLES / "workflow.json").read_text())
+VARIANTS: list[dict[str, Any]] = [
+    json_util.loads(json.dumps(document)) for document in SAMPLE["collections"]["chat_sessions"]
+]
+
+
+def session(**fields: Any) -> Session:
+    return to_session({"_id": "s", **fields})
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ({"status": 0}, "running"),
+        ({"status": 0.0}, "running"),
+        ({"status": Int64(1)}, "completed"),
+        ({"status": Decimal128("2")}, "failed"),
+        ({"status": -1}, "failed"),
+        ({"status": "in_progress"}, "running"),
+        ({"status": "running"}, "running"),
+        ({"status": "completed"}, "completed"),
+        ({"status": "failed"}, "failed"),
+        ({"status": 0, "is_complete": True}, "running"),
+        ({"is_complete": True}, "completed"),
+        ({"is_complete": False}, "running"),
+        ({"workflow_name": "w", "workflow_status": {"w": 0}}, "running"),
+        ({"workflow_name": "w", "workflow_status": {"v": 0, "w": 1}}, "completed"),
+        ({"workflow_status": {"only": 1}}, "completed"),
+        ({"real_time_tracking": {"current_status": "failed"}}, "failed"),
+        ({"workflow_status": {"w": 0}, "is_complete": True}, "completed"),
+        ({"status": None, "is_complete": True}, "completed"),
+        ({"status": True}, "unknown"),
+        ({"status": 7}, "unknown"),
+        ({"status": [0]}, "unknown"),
+        ({}, "unknown"),
+    ],
+)
+def test_status_is_read_on_every_scale_that_was_met(fields: dict[str, Any], status: str) -> None:
+    assert SessionStatus(status) == session(**fields).status
+
+
+HEX = "65f000000000000000000abc"
+
+
+@pytest.mark.parametrize(
+    ("fields", "tenant"),
+    [
+        ({"enterprise_id": "acme"}, "acme"),
+        ({"enterprise_id": ObjectId(HEX)}, HEX),
+        ({"app_id": "app"}, "app"),
+        ({"enterprise_id": None, "app_id": ObjectId(HEX)}, HEX),
+        ({"enterprise_id": {"a": 1}, "app_id": 12}, "12"),
+        ({"enterprise_id": ""}, None),
+        ({}, None),
+    ],
+)
+def test_the_tenant_is_found_under_every_name(fields: dict[str, Any], tenant: str | None) -> None:
+    assert tenant == session(**fields).tenant_id
+
+
+TOKENS = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5, "total_cost": 0.1}
+FLAT = {f"usage_{name}_final": value for name, value in TOKENS.items()}
+
+
+@pytest.mark.parametrize(
+    ("fields", "usage"),
+    [
+        ({"real_time_tracking": {"tokens": TOKENS}}, Usage(3, 2, 5, Decimal("0.1"))),
+        ({"token_usage": TOKENS}, Usage(3, 2, 5, Decimal("0.1"))),
+        ({"usage_summary": {"raw": TOKENS}}, Usage(3, 2, 5, Decimal("0.1"))),
+        (FLAT, Usage(3, 2, 5, Decimal("0.1"))),
+        ({"real_time_tracking": {"tokens": dict.fromkeys(TOKENS, 0)}, **FLAT}, Usage(3, 2, 5, Decimal("0.1"))),
+        ({"token_usage": {**TOKENS, "total_cost": None}, **FLAT}, Usage(3, 2, 5, Decimal("0.1"))),
+        ({"token_usage": {**TOKENS, "total_cost": None}}, Usage(3, 2, 5, None)),
+        ({"token_usage": {"prompt_tokens": 3, "completion_tokens": 2}}, Usage(3, 2, 5, None)),
+        ({"token_usage": dict.fromkeys(TOKENS, 0)}, Usage(0, 0, 0, Decimal(0))),
+        ({"token_usage": {**TOKENS, "total_cost": Decimal128("0.00010")}}, Usage(3, 2, 5, Decimal("0.00010"))),
+        ({"token_usage": {**TOKENS, "total_cost": float("nan")}}, Usage(3, 2, 5, None)),
+        ({"token_usage": {**TOKENS, "total_cost": Decimal128("Infinity")}}, Usage(3, 2, 5, None)),
+        ({"token_usage": {"prompt_tokens": "3", "total_tokens": True}}, Usage(0, 0, 0, None)),
+        (
+            {"usage_summary": {"raw": {"total_cost": 0.3, "model-a": {**TOKENS, "cost": 0.1}, "model-b": TOKENS}}},
+            Usage(6, 4, 10, Decimal("0.3")),
+        ),
+        ({"usage_summary": {"raw": {"usages": [TOKENS, TOKENS]}}}, Usage(6, 4, 10, Decimal("0.2"))),
+        ({}, Usage(0, 0, 0, None)),
+    ],
+)
+def test_usage_is_read_from_wherever_it_was_counted(fields: dict[str, Any], usage: Usage) -> None:
+    assert usage == session(**fields).usage
+
+
+def test_a_double_costs_what_was_written_and_not_its_binary_neighbour() -> None:
+    assert Decimal("0.1") == session(token_usage={"total_cost": 0.1, "total_tokens": 1}).usage.cost
+
+
+@pytest.mark.parametrize("field", ["updated_at", "last_updated_at", "last_updated", "last_activity"])
+@pytest.mark.parametrize("value", [datetime(2026, 1, 2, 3), "2026-01-02T03:00:00", "2026-01-02T04:00:00+01:00"])  # noqa: DTZ001 - naive is what is tried
+def test_the_last_change_is_read_from_every_field_and_naive_is_utc(field: str, value: Any) -> None:
+    assert datetime(2026, 1, 2, 3, tzinfo=UTC) == session(**{field: value}).updated_at
+
+
+def test_a_time_that_cannot_be_read_leaves_the_next_field_to_be() -> None:
+    moment = datetime(2026, 1, 2, tzinfo=UTC)
+    assert moment == session(updated_at="soon", last_updated_at=None, last_updated=moment).updated_at
+
+
+@pytest.mark.parametrize(
+    ("stored", "role", "name"),
+    [
+        ({"sender": "Writer"}, "assistant", "Writer"),
+        ({"sender": "user"}, "user", "user"),
+        ({"agent_name": "Writer", "name": "x"}, "assistant", "Writer"),
+        ({"name": "Writer"}, "assistant", "Writer"),
+        ({"sender": "Eve", "is_user_proxy": True}, "user", "Eve"),
+        ({"sender": "user", "role": "assistant"}, "assistant", "user"),
+        ({"role": "function"}, "tool", None),
+        ({"role": "Assistant"}, "assistant", None),
+        ({"tool_call_id": "c"}, "tool", None),
+        ({"role": 5}, "assistant", None),
+        ({}, "assistant", None),
+    ],
+)
+def test_speaker_and_role_are_found_or_derived(stored: dict[str, Any], role: str, name: str | None) -> None:
+    message = to_message("s", {"content": "x", **stored})
+    assert (role, name) == (message.role, message.name)
+
+
+UUID = "0349bd11-5f4f-4a57-9d2a-6a2f2a4c7c11"
+
+
+class _Printed:
+    """An event as pydantic prints it, which is what was stored."""
+
+    def __init__(self, content: Any, sender: str | None, recipient: str | None) -> None:
+        self.text = f"uuid=UUID('{UUID}') content={content!r} sender={sender!r} recipient={recipient!r}"
+
+
+@given(
+    st.text() | st.none() | st.lists(st.dictionaries(st.text(), st.text()), max_size=3), st.text(min_size=1) | st.none()
+)
+def test_what_an_event_said_is_recovered_from_its_debug_text(content: Any, sender: str | None) -> None:
+    message = to_message("s", {"content": _Printed(content, sender, "user").text})
+    assert (content, sender, UUID) == (message.content, message.name, message.message_id)
+
+
+def test_recovered_text_does_not_replace_who_is_known_to_have_spoken() -> None:
+    stored = {"content": _Printed("hi", "X", None).text, "sender": "Writer", "event_id": "e"}
+    message = to_message("s", stored)
+    assert (message.content, message.name, message.message_id) == ("hi", "Writer", "e")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Look: {_Printed('hello', 'X', 'Y').text}",
+        f"{_Printed('hello', 'X', 'Y').text} and more",
+        f"uuid=UUID('{UUID}') content=hello sender='X' recipient='Y'",
+        f"uuid=UUID('{UUID}') content='unfinished",
+        f"uuid=UUID('{UUID}') content=__import__('os').getpid() sender='X' recipient='Y'",
+        "uuid=UUID('...') content='hello' sender='X' recipient='Y'",
+        "uuid=UUID(",
+        f"uuid=UUID('{UUID}')\ncontent='hello' sender='X' recipient='Y'",
+    ],
+)
+def test_text_that_only_talks_of_such_is_left_as_it_is(text: str) -> None:
+    assert text == to_message("s", {"content": text}).content
+
+
+def test_order_is_by_sequence_and_one_without_stays_behind_its_predecessor() -> None:
+    assert list(in_order([3, None, 1, 5, 2])) == [2, 4, 0, 1, 3]
+    assert list(in_order([None, None, None])) == [0, 1, 2]
+    assert list(in_order([1, 1.5, Int64(1)])) == [0, 1, 2]
+
+
+def test_content_of_every_stored_type_becomes_json() -> None:
+    stored = {
+        "a": [ObjectId(HEX), Decimal128("1.50"), Int64(5), datetime(2026, 1, 1, tzinfo=UTC), b"\x00\xff"],
+        "b": {"c": Regex("x"), "d": MaxKey(), "e": Timestamp(0, 1), "f": uuid.UUID(UUID), "g": Code("f()")},
+    }
+    content = to_message("s", {"content": stored}).content
+    assert content["a"] == [HEX, "1.50", 5, "2026-01-01T00:00:00Z", "AP8="]
+    assert content["b"]["f"] == UUID
+    assert content == json.loads(json.dumps(content))
+
+
+def test_several_results_in_one_message_are_kept_with_it() -> None:
+    responses = [{"tool_call_id": "a", "content": "1"}, {"tool_call_id": "b", "content": "2"}]
+    assert {"tool_responses": responses} == to_message("s", {"role": "tool", "tool_responses": responses}).metadata
+
+
+_numbers = st.integers(-(2**63), 2**63 - 1) | st.floats()
+_scalars: st.SearchStrategy[Any] = (
+    st.none()
+    | st.booleans()
+    | _numbers
+    | st.text()
+    | st.datetimes()
+    | st.datetimes(timezones=st.just(UTC))
+    | st.binary()
+    | st.sampled_from(
+        [ObjectId(HEX), Decimal128("NaN"), Decimal128("-Infinity"), Decimal128("1E+6000"), Int64(3), Regex("x"), MaxKey(),
+         Timestamp(1, 1), Code("f"), "2026-01-01", "0", "running", bson.DBRef("c", 1), uuid.UUID(UUID),
+         f"uuid=UUID('{UUID}') content='\\ud800' sender='x' recipient='y'"]
+    )
+)  # fmt: skip
+_values = st.recursive(
+    _scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def _paths(value: Any, prefix: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path for key, item in inner for path in [(*prefix, key), *_paths(item, (*prefix, key))]]
+
+
+def _mangled(document: dict[str, Any], path: tuple[Any, ...], value: Any, *, remove: bool) -> dict[str, Any]:
+    mangled = copy.deepcopy(document)
+    holder: Any = mangled
+    for step in path[:-1]:
+        holder = holder[step]
+    if remove:
+        del holder[path[-1]]
+    else:
+        holder[path[-1]] = value
+    return mangled
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.data())
+def test_no_document_is_so_broken_that_reading_it_raises(data: st.DataObject) -> None:
+    document = data.draw(st.sampled_from(VARIANTS))
+    for _ in range(data.draw(st.integers(1, 4))):
+        path = data.draw(st.sampled_from(_paths(document)))
+        document = _mangled(document, path, data.draw(_values), remove=data.draw(st.booleans()))
+        if not _paths(document):
+            break
+    as_json(session_row(to_session(document)))
+    for message in to_messages(document):
+        as_json(message_row(message))
+        _ = message.from_general_agent
+
+
+@given(st.dictionaries(st.text(max_size=8), _values, max_size=6), _values)
+def test_nor_does_a_document_of_anything_at_all(document: dict[str, Any], messages: Any) -> None:
+    as_json(session_row(to_session({**document, "messages": messages})))
+    for message in to_messages({"_id": 1, "messages": messages}):
+        as_json(message_row(message))

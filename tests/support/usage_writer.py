@@ -1,0 +1,24 @@
+"""Records usage until it is killed: `python usage_writer.py <uri> <database> <first> <count>`. Prints what it has done."""
+
+from __future__ import annotations
+
+import sys
+
+from chatstore_cli.core.usage.recorder import UsageRecorder
+from chatstore_cli.mongo.connection import connect
+from chatstore_cli.mongo.usage.ledger import MongoUsageLedger
+from tests.support.usage_snapshots import snapshot
+
+
+def main() -> None:
+    """One report after the other, of three agents in two runs."""
+    uri, database, first, count = sys.argv[1:]
+    connection = connect(uri, database, timeout_seconds=10)
+    recorder = UsageRecorder(MongoUsageLedger(connection, "usage_events", "chat_sessions"))
+    for number in range(int(first), int(first) + int(count)):
+        recorder.record([snapshot(number, 10 * number, agent=f"agent-{number % 3}", run=1 + number % 2)])
+        print(number, flush=True)
+
+
+if __name__ == "__main__":
+    main()
