@@ -1,37 +1,53 @@
-"""A map that keeps only the entries that were written last."""
+"""A map of limited size."""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Hashable
 from typing import Generic, TypeVar
 
-_MOST_CHATS = 1_000
-Thing = TypeVar("Thing")
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
 
 
-class Remembered(Generic[Thing]):
-    """Something of each of the chats that were noted last. May be used from several threads."""
+class LruMap(Generic[Key, Value]):
+    """Keeps the `capacity` entries that were written last. Every method may be called from several threads.
 
-    def __init__(self, most_chats: int = _MOST_CHATS) -> None:
-        self._most_chats = most_chats
-        self._things: OrderedDict[str, Thing] = OrderedDict()
+    Reading does not renew an entry: what a process must not forget it has to write again.
+    """
+
+    def __init__(self, capacity: int = 1_000) -> None:
+        self._capacity = capacity
+        self._entries: OrderedDict[Key, Value] = OrderedDict()
         self._lock = threading.Lock()
 
-    def note(self, chat_id: str, thing: Thing) -> None:
-        """Remember it, in place of what there was."""
+    def put(self, key: Key, value: Value) -> tuple[Key, Value] | None:
+        """Write an entry as the newest. Returns the oldest entry if that had to go, else None."""
         with self._lock:
-            self._things[chat_id] = thing
-            self._things.move_to_end(chat_id)
-            while len(self._things) > self._most_chats:
-                self._things.popitem(last=False)
+            self._entries[key] = value
+            self._entries.move_to_end(key)
+            return self._entries.popitem(last=False) if len(self._entries) > self._capacity else None
 
-    def of(self, chat_id: str) -> Thing | None:
-        """What is remembered of a chat."""
+    def get(self, key: Key) -> Value | None:
+        """The value of `key`, or None."""
         with self._lock:
-            return self._things.get(chat_id)
+            return self._entries.get(key)
 
-    def forget(self, chat_id: str) -> None:
-        """Remember nothing of it."""
+    def pop(self, key: Key) -> Value | None:
+        """Remove an entry and return its value; None if there was none."""
         with self._lock:
-            self._things.pop(chat_id, None)
+            return self._entries.pop(key, None)
+
+    def clear(self) -> None:
+        """Remove every entry."""
+        with self._lock:
+            self._entries.clear()
+
+    def __contains__(self, key: object) -> bool:
+        with self._lock:
+            return key in self._entries
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._entries)

@@ -1,4 +1,4 @@
-"""Waiting for a database that is away: asking again, with growing, jittered pauses."""
+"""Retries: of an unreachable database, with growing pauses, and of a change that another writer got in the way of."""
 
 from __future__ import annotations
 
@@ -8,22 +8,25 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from chatstore_cli.domain.errors import Unreachable
+from chatstore_cli.domain.errors import ChatstoreError, Unreachable
 
-Answer = TypeVar("Answer")
-
+Result = TypeVar("Result")
 
 LONGEST_PAUSE = 10.0
 """Seconds."""
 
+_ATTEMPTS = 200
+_ATTEMPTS_WITHOUT_PAUSE = 3
+_LONGEST_PAUSE_BETWEEN_WRITERS = 0.02
+
 
 def pause_after(failures: int, jitter: Callable[[], float] = random.random) -> float:
-    """Seconds to wait after so many failures: twice as many each time, jittered so that clients do not come at once."""
+    """Seconds to wait after that many failures: doubled each time, and jittered so that clients do not return at once."""
     return min(LONGEST_PAUSE, 0.1 * 2.0 ** min(failures - 1, 7)) * (0.5 + jitter() / 2)
 
 
-class Patience:
-    """Tries again what the database could not answer, with growing, jittered pauses, for at most `seconds`."""
+class RetryPolicy:
+    """Repeats an operation while the database is unreachable, with growing, jittered pauses, for at most `seconds`."""
 
     def __init__(
         self,
@@ -34,20 +37,24 @@ class Patience:
         monotonic: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        """`pause` waits that many seconds and says whether to give up; None only waits."""
+        """`say` reports each failure. `pause` waits that many seconds and returns whether to give up; None only waits."""
         self._seconds = seconds
         self._monotonic = monotonic
         self._pause = pause or threading.Event().wait
         self._jitter = jitter
         self._say = say
 
-    def answer(self, ask: Callable[[], Answer]) -> tuple[Answer, int]:
-        """The answer, and how many times it was asked. Raises the last Unreachable once time is up or we are stopped."""
+    def call(self, operation: Callable[[], Result]) -> Result:
+        """The operation's result. Raises the last Unreachable once time is up or `pause` gives up."""
+        return self.call_counted(operation)[0]
+
+    def call_counted(self, operation: Callable[[], Result]) -> tuple[Result, int]:
+        """The operation's result, and how many attempts it took. Raises as `call` does."""
         attempts = 1
         deadline: float | None = None
         while True:
             try:
-                return ask(), attempts
+                return operation(), attempts
             except Unreachable as error:
                 now = self._monotonic()
                 deadline = now + self._seconds if deadline is None else deadline
@@ -59,3 +66,26 @@ class Patience:
                 if self._pause(delay):
                     raise
                 attempts += 1
+
+
+def attempt_until_done(
+    attempt: Callable[[], Result | None],
+    failure: Callable[[], ChatstoreError],
+    *,
+    attempts: int = _ATTEMPTS,
+    between: Callable[[], object] | None = None,
+) -> Result:
+    """The first result of `attempt` that is not None: None means that another writer got in between.
+
+    `between` runs after each failed attempt, for example to forget what was cached. After a few attempts there are short
+    random pauses, so that many writers do not keep one another from succeeding. Raises `failure()` after `attempts`.
+    """
+    for number in range(attempts):
+        result = attempt()
+        if result is not None:
+            return result
+        if between is not None:
+            between()
+        if number >= _ATTEMPTS_WITHOUT_PAUSE:
+            time.sleep(random.uniform(0, _LONGEST_PAUSE_BETWEEN_WRITERS))
+    raise failure()

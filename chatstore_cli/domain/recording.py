@@ -93,8 +93,8 @@ class Stored:
     refused: Sequence[tuple[Entry, str]] = ()
 
 
-class PatienceRules(NamedTuple):
-    """How an outage is waited out: `say` tells of it, `pause` waits so many seconds and says whether to give up."""
+class RetryCallbacks(NamedTuple):
+    """What a RetryPolicy calls: `say` reports a failure, `pause` waits that many seconds and returns whether to give up."""
 
     say: Callable[[str], None]
     pause: Callable[[float], bool]

@@ -139,7 +139,7 @@ class MongoChatStorage:
         equals in this call. Raises BadValue before anything is stored, Unreachable.
         """
         from chatstore_cli.core.recording.storing import NewMessages, entries_of
-        from chatstore_cli.domain.recording import PatienceRules
+        from chatstore_cli.domain.recording import RetryCallbacks
 
         given = list(messages)
         entries = entries_of(given)
@@ -149,8 +149,8 @@ class MongoChatStorage:
             time.sleep(seconds)
             return False
 
-        patience = PatienceRules(lambda text: STORAGE_LOG.warning("[CHAT STORAGE] %s", text), pause)
-        storing = NewMessages(self.stores.message_store, self.rules, patience, seconds=timeout)
+        retries = RetryCallbacks(lambda text: STORAGE_LOG.warning("[CHAT STORAGE] %s", text), pause)
+        storing = NewMessages(self.stores.message_store, self.rules, retries, seconds=timeout)
         stored = [storing.store(entries[first : first + 500]) for first in range(0, len(entries), 500)]
         return InsertedMessages(
             messages=len(entries),

@@ -51,7 +51,7 @@ class ChatPersistenceWorker(PersistenceWorker):
 
         super().__init__(
             cache.pending,
-            lambda patience: NewMessages(storage.stores.message_store, storage.rules, patience, clock=clock),
+            lambda retries: NewMessages(storage.stores.message_store, storage.rules, retries, clock=clock),
             RefusedMessagesFolder(cache.disk_path, storage.settings.state.folder),
             cache.encode_entry,
             batch_size=batch_size,

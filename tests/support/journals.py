@@ -14,8 +14,9 @@ from pymongo.database import Database
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.flush.quarantine import retry
 from chatstore_cli.core.flush.run import Flush, FlushOptions
-from chatstore_cli.core.flush.storing import Patience, StoringRules
+from chatstore_cli.core.flush.storing import StoringRules
 from chatstore_cli.core.indexes import wanted_specs
+from chatstore_cli.core.retry import RetryPolicy
 from chatstore_cli.domain.journal import FlushResult, Progress
 from chatstore_cli.domain.quarantine import RetryResult
 from chatstore_cli.mongo.connection import Connection
@@ -124,7 +125,7 @@ def retry_quarantine(connection: Connection, *paths: Path, state: Path | None = 
     """`chatstore cache quarantine retry` inside this process."""
     journals = Journals(settings_for(state or Path("/nonexistent")), [str(path) for path in paths])
     with journals.to_flush("test") as sources:
-        return retry(store_of(connection), sources, StoringRules(), Patience(0, say=lambda _: None))
+        return retry(store_of(connection), sources, StoringRules(), RetryPolicy(0, say=lambda _: None))
 
 
 def quarantined(*paths: Path, state: Path | None = None) -> list[Any]:

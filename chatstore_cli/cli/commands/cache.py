@@ -139,7 +139,8 @@ def retry(context: typer.Context, paths: Paths = None) -> None:
     What is stored leaves the quarantine; the rest stays. Ends with 7 when lines remain.
     """
     from chatstore_cli.core.flush.quarantine import retry as retry_lines
-    from chatstore_cli.core.flush.storing import Patience, StoringRules
+    from chatstore_cli.core.flush.storing import StoringRules
+    from chatstore_cli.core.retry import RetryPolicy
     from chatstore_cli.wiring.journals import Journals
 
     invocation = Invocation(context)
@@ -147,7 +148,7 @@ def retry(context: typer.Context, paths: Paths = None) -> None:
     invocation.will_write()
     rules = StoringRules(ttl_days=invocation.settings.mongo.ttl_days)
     with journals.to_flush("chatstore cache quarantine retry") as sources:
-        result = retry_lines(invocation.stores.message_store, sources, rules, Patience(60.0, say=invocation.say))
+        result = retry_lines(invocation.stores.message_store, sources, rules, RetryPolicy(60.0, say=invocation.say))
     invocation.emit(Record(RETRY_COLUMNS, retry_row(result)))
     if result.still_quarantined:
         raise typer.Exit(ExitCode.PARTLY_DONE)

@@ -18,7 +18,7 @@ from chatstore_cli.core.flush.reading import Source
 from chatstore_cli.core.flush.run import Flush, FlushOptions
 from chatstore_cli.core.flush.storing import StoringRules
 from chatstore_cli.core.flush.timed_store import WatchedStore
-from chatstore_cli.core.retry import Patience
+from chatstore_cli.core.retry import RetryPolicy
 from chatstore_cli.domain.errors import ChatstoreError, NotAllowed, Unreachable, WrongUse
 from chatstore_cli.domain.journal import FlushResult
 from chatstore_cli.domain.message_store import MessageStore
@@ -114,7 +114,7 @@ class Follower:
         self._clock = clock
         self._monotonic = monotonic
         self._stopping = threading.Event()
-        self._patience = Patience(rules.timeout, say=self._tell_of_outage, pause=self._stopping.wait)
+        self._retry_policy = RetryPolicy(rules.timeout, say=self._tell_of_outage, pause=self._stopping.wait)
         self._flush: Flush | None = None
         self._collection: str | None = None
         self._looked = self._made_anew = False
@@ -195,7 +195,7 @@ class Follower:
         began = self._monotonic()
         look = self._journals.look()
         looking = self._monotonic() - began
-        collection = self._patience.answer(self._store.collection_id)[0]
+        collection = self._retry_policy.call(self._store.collection_id)
         if collection != self._collection:  # dropped, or there for the first time: whatever was stored is not in it
             self._seen.clear()
             self._failed.clear()
@@ -226,7 +226,7 @@ class Follower:
     def _flush_round(self, due: list[str], look: Look) -> None:
         began = self._monotonic()
         options = FlushOptions(rules=self._rules.storing, waits_at_start=True, made_anew=self._made_anew)
-        flush = Flush(self._store, options, clock=self._clock, say=self._tell_of_flush, patience=self._patience)
+        flush = Flush(self._store, options, clock=self._clock, say=self._tell_of_flush, retry_policy=self._retry_policy)
         self._flush = flush
         if self._stopping.is_set():  # before anybody could stop this one
             return

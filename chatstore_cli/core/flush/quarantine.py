@@ -7,7 +7,8 @@ from typing import Any
 
 from chatstore_cli.core.flush.occurrences import WindowedCount
 from chatstore_cli.core.flush.reading import Pass, Source
-from chatstore_cli.core.flush.storing import Patience, Storer, StoringRules
+from chatstore_cli.core.flush.storing import Storer, StoringRules
+from chatstore_cli.core.retry import RetryPolicy
 from chatstore_cli.domain.identity import content_key, identity_by_content, identity_by_message_id, session_prefix
 from chatstore_cli.domain.journal import Entry, flaw_of, may_have_lost_digits
 from chatstore_cli.domain.message_store import JournalPort, MessageStore, QuarantinePort
@@ -16,14 +17,18 @@ from chatstore_cli.domain.times import Clock, utc_now
 
 
 def retry(
-    store: MessageStore, sources: Sequence[Source], rules: StoringRules, patience: Patience, clock: Clock = utc_now
+    store: MessageStore,
+    sources: Sequence[Source],
+    rules: StoringRules,
+    retry_policy: RetryPolicy,
+    clock: Clock = utc_now,
 ) -> RetryResult:
     """Store what can be stored by now, and take it out of the quarantines of the sources; the rest stays there.
 
     A line that was refused by the database keeps the `_id` that it was refused under.
     """
     quarantines = {id(source.quarantine): source for source in sources}.values()
-    results = [_retry(store, found.quarantine, found.journal, rules, patience, clock) for found in quarantines]
+    results = [_retry(store, found.quarantine, found.journal, rules, retry_policy, clock) for found in quarantines]
     return RetryResult(
         lines=sum(result.lines for result in results),
         stored=sum(result.stored for result in results),
@@ -37,14 +42,14 @@ def _retry(
     quarantine: QuarantinePort,
     journal: JournalPort,
     rules: StoringRules,
-    patience: Patience,
+    retry_policy: RetryPolicy,
     clock: Clock,
 ) -> RetryResult:
     lines = list(quarantine.lines())
     wanted = [(line, entry) for line in lines if (entry := _entry_of(line, journal)) is not None]
     refused: set[tuple[str, int]] = set()
     storer: Storer[Pass] = Storer(
-        store, rules, patience, clock, lambda _, entry, __: refused.add((entry.source, entry.offset))
+        store, rules, retry_policy, clock, lambda _, entry, __: refused.add((entry.source, entry.offset))
     )
     passes = {line.source: Pass(Source(journal, None, quarantine), WindowedCount()) for line, _ in wanted}
     stored = 0

@@ -16,7 +16,7 @@ from chatstore_cli.core.flush.occurrences import CountOnDisk, OutOfOrder, Window
 from chatstore_cli.core.flush.options import FlushOptions as FlushOptions  # whoever makes a Flush needs both
 from chatstore_cli.core.flush.reading import Batch, Pass, Reader, Source
 from chatstore_cli.core.flush.storing import Storer
-from chatstore_cli.core.retry import Answer, Patience
+from chatstore_cli.core.retry import Result, RetryPolicy
 from chatstore_cli.domain.errors import ChatstoreError, Interrupted
 from chatstore_cli.domain.journal import Entry, FlushResult, Progress
 from chatstore_cli.domain.message_store import MessageStore
@@ -46,11 +46,11 @@ class Flush:
         say: Callable[[str], None] = lambda _: None,
         on_progress: Callable[[Progress], None] = lambda _: None,
         missing: Callable[[Pass, Entry], None] | None = None,
-        patience: Patience | None = None,
+        retry_policy: RetryPolicy | None = None,
     ) -> None:
         """`missing` is told of each entry that a dry run would store, by several threads at once.
 
-        `patience` takes the place of one that the timeout of the options makes.
+        `retry_policy` takes the place of one that the timeout of the options makes.
         """
         self._store = store
         self._options = options
@@ -59,8 +59,8 @@ class Flush:
         self._stop = threading.Event()
         self._reader = Reader(clock, session=options.session, dry_run=options.rules.dry_run)
         self._asked_to_stop = False
-        self._patience = patience or Patience(options.timeout, say=say, pause=self._stop.wait)
-        self._storer = Storer(store, options.rules, self._patience, clock, self._quarantine_entry, missing)
+        self._retry_policy = retry_policy or RetryPolicy(options.timeout, say=say, pause=self._stop.wait)
+        self._storer = Storer(store, options.rules, self._retry_policy, clock, self._quarantine_entry, missing)
         self._queue: queue.Queue[Batch | None] = queue.Queue(maxsize=STORING_THREADS)
         self._batch = Batch(0)
         self._lock = threading.Lock()
@@ -152,8 +152,8 @@ class Flush:
         return result
 
     def _look_at_the_collection(self) -> None:
-        def ask(question: Callable[[], Answer]) -> Answer:
-            return self._patience.answer(question)[0] if self._options.waits_at_start else question()
+        def ask(question: Callable[[], Result]) -> Result:
+            return self._retry_policy.call(question) if self._options.waits_at_start else question()
 
         def prepare() -> list[str]:
             return self._store.prepare(made_anew=self._options.made_anew)

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 from chatstore_cli.core.flush.delivery import Delivery
 from chatstore_cli.core.flush.occurrences import CountOnDisk
-from chatstore_cli.core.retry import Patience as Patience  # whoever stores needs both
+from chatstore_cli.core.retry import RetryPolicy
 from chatstore_cli.domain.identity import content_key, to_millisecond
 from chatstore_cli.domain.journal import Entry, key_of
 from chatstore_cli.domain.message_store import Content, Inserted, MessageStore, Survey
@@ -39,7 +39,7 @@ class Storer(Generic[Some]):
         self,
         store: MessageStore,
         rules: StoringRules,
-        patience: Patience,
+        retry_policy: RetryPolicy,
         clock: Clock,
         quarantine: Callable[[Some, Entry, str], None],
         missing: Callable[[Some, Entry], None] | None = None,
@@ -47,7 +47,7 @@ class Storer(Generic[Some]):
         """`missing` is told of each entry that a dry run would store, by several threads."""
         self._store = store
         self._rules = rules
-        self._patience = patience
+        self._retry_policy = retry_policy
         self._clock = clock
         self._quarantine = quarantine
         self._missing = missing
@@ -124,7 +124,7 @@ class Storer(Generic[Some]):
             known = {session: self._sessions[session] for session in sessions if session in self._sessions}
         unknown = [session for session in sessions if session not in known]
         if unknown:
-            found, _ = self._patience.answer(lambda: self._store.survey(unknown))
+            found = self._retry_policy.call(lambda: self._store.survey(unknown))
             with self._lock:
                 if len(self._sessions) >= _SESSIONS_KEPT:
                     self._sessions.clear()
@@ -151,7 +151,7 @@ class Storer(Generic[Some]):
         if not entries:
             return entries
         identities = [entry.identity for entry in entries]
-        present = self._patience.answer(lambda: self._store.stored_ids(identities))[0]
+        present = self._retry_policy.call(lambda: self._store.stored_ids(identities))
         return [entry for entry in entries if entry.identity not in present]
 
     def _named_not_stored(self, entries: list[Entry], passes: Mapping[str, Some]) -> list[Entry]:
@@ -172,7 +172,7 @@ class Storer(Generic[Some]):
             unknown = [session for session in sessions if session not in self._has_foreign]
             known = {session for session in sessions if self._has_foreign.get(session)}
         if unknown:
-            found = self._patience.answer(lambda: self._store.with_foreign_rows(unknown))[0]
+            found = self._retry_policy.call(lambda: self._store.with_foreign_rows(unknown))
             with self._lock:
                 if len(self._has_foreign) >= _SESSIONS_KEPT:
                     self._has_foreign.clear()
@@ -189,7 +189,7 @@ class Storer(Generic[Some]):
             return True
         with self._lock:
             if (at.number, entry.session_id) not in self._foreign_known:
-                contents = self._patience.answer(lambda: list(self._store.foreign_contents(entry.session_id)))[0]
+                contents = self._retry_policy.call(lambda: list(self._store.foreign_contents(entry.session_id)))
                 for content in contents:
                     self._foreign.add(_foreign_key(at, content.key, in_milliseconds=content.in_milliseconds))
                 self._foreign_known.add((at.number, entry.session_id))
@@ -209,7 +209,7 @@ class Storer(Generic[Some]):
             return 0
         if self._seen_dry is not None:
             return sum(self._would_store(entry, passes[entry.source], self._seen_dry) for entry in kept)
-        inserted, attempts = self._patience.answer(lambda: self._store.insert(kept, expires))
+        inserted, attempts = self._retry_policy.call_counted(lambda: self._store.insert(kept, expires))
         for entry, reason in inserted.refused:
             self._quarantine(passes[entry.source], entry, reason)
         for entry in inserted.deleted:
@@ -247,7 +247,7 @@ class Storer(Generic[Some]):
         places: dict[str, object] = {}
         if attempts > 1 and inserted.duplicates:
             identities = [entry.identity for entry in inserted.duplicates]
-            places = self._patience.answer(lambda: self._store.stored_places(identities))[0]
+            places = self._retry_policy.call(lambda: self._store.stored_places(identities))
         ours: set[str] = set()
         vanished: list[Entry] = []
         for entry in inserted.duplicates:
@@ -263,7 +263,7 @@ class Storer(Generic[Some]):
         if not named:
             return {}
         identities = [entry.identity for entry in named]
-        return self._patience.answer(lambda: self._store.stored_contents(identities))[0]
+        return self._retry_policy.call(lambda: self._store.stored_contents(identities))
 
     def _would_store(self, entry: Entry, at: Some, seen: CountOnDisk) -> int:
         refusal = self._store.refusal_of(entry)

@@ -8,19 +8,20 @@ from typing import Any
 
 from chatstore_cli.core.flush.delivery import Delivery
 from chatstore_cli.core.flush.occurrences import WindowedCount
-from chatstore_cli.core.flush.storing import Patience, Storer, StoringRules
+from chatstore_cli.core.flush.storing import Storer, StoringRules
 from chatstore_cli.core.recording.validation import (
     canonical_time,
     check_role_and_text,
     has_lone_surrogate,
     storable_metadata,
 )
+from chatstore_cli.core.retry import RetryPolicy
 from chatstore_cli.domain.errors import BadValue
 from chatstore_cli.domain.identity import content_key, identity_by_content, identity_by_message_id, session_prefix
 from chatstore_cli.domain.journal import Entry
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.message_store import MessageStore
-from chatstore_cli.domain.recording import DEFAULT_SESSION, PatienceRules, Stored
+from chatstore_cli.domain.recording import DEFAULT_SESSION, RetryCallbacks, Stored
 from chatstore_cli.domain.times import Clock, utc_now
 
 
@@ -42,23 +43,23 @@ class NewMessages:
         self,
         store: MessageStore,
         rules: StoringRules,
-        patience: PatienceRules,
+        retries: RetryCallbacks,
         *,
         seconds: float = math.inf,
         clock: Clock = utc_now,
     ) -> None:
         self._store = store
-        self._patience = Patience(seconds, say=patience.say, pause=patience.pause)
-        self._say = patience.say
+        self._retry_policy = RetryPolicy(seconds, say=retries.say, pause=retries.pause)
+        self._say = retries.say
         self._deliveries = _OneDelivery()
         self._refused: list[tuple[Entry, str]] = []
-        self._storer: Storer[Delivery] = Storer(store, rules, self._patience, clock, self._refuse)
+        self._storer: Storer[Delivery] = Storer(store, rules, self._retry_policy, clock, self._refuse)
         self._prepared = False
 
     def store(self, entries: Sequence[Entry]) -> Stored:
         """Store them, each exactly once. Raises Unreachable once an outage was waited out in vain."""
         if not self._prepared:
-            self._patience.answer(self._store.prepare)
+            self._retry_policy.call(self._store.prepare)
             self._prepared = True
         self._refused = []
         skipped_before = self._deliveries.delivery.skipped

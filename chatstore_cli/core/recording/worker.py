@@ -14,7 +14,7 @@ from chatstore_cli.core.recording.queue import Batch, PendingMessages
 from chatstore_cli.core.retry import pause_after
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.journal import Entry
-from chatstore_cli.domain.recording import MessageStorage, PatienceRules, RefusedMessages, Stored, WorkerStats
+from chatstore_cli.domain.recording import MessageStorage, RefusedMessages, RetryCallbacks, Stored, WorkerStats
 from chatstore_cli.domain.times import Clock, format_instant, utc_now
 
 LOG = logging.getLogger("chatstore.worker")
@@ -44,7 +44,7 @@ class PersistenceWorker:
     def __init__(
         self,
         pending: PendingMessages,
-        open_storage: Callable[[PatienceRules], MessageStorage],
+        open_storage: Callable[[RetryCallbacks], MessageStorage],
         refused: RefusedMessages,
         encode: Callable[[Entry], bytes],
         *,
@@ -68,7 +68,7 @@ class PersistenceWorker:
         self._last_error: str | None = None
         self._last_error_at: datetime | None = None
         self._last_persisted_at: datetime | None = None
-        self._storage = open_storage(PatienceRules(self._remember_error, self._pause))
+        self._storage = open_storage(RetryCallbacks(self._remember_error, self._pause))
 
     def _begin_anew(self) -> None:
         self._woken = threading.Event()

@@ -16,7 +16,7 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from chatstore_cli.core.lru import Remembered
+from chatstore_cli.core.lru import LruMap
 from chatstore_cli.domain.content import writable
 from chatstore_cli.domain.usage_ledger import MOST_TOKENS, UsageLedger, UsageSnapshot
 
@@ -45,7 +45,7 @@ class UsageRecorder:
         self._ledger = ledger
         self._warn = warn
         self._told: set[str] = set()
-        self._open: Remembered[bool] = Remembered(_MOST_OPEN)
+        self._open: LruMap[str, bool] = LruMap(_MOST_OPEN)
 
     def record(self, reports: Sequence[UsageSnapshot]) -> RecordedUsage:
         """Store snapshots and raise their sessions' counters. Doing so again changes nothing."""
@@ -64,13 +64,13 @@ class UsageRecorder:
         without_session = []
         for chat_id, rows in by_chat.items():
             first = min(row.at for row in rows.values())
-            opened = [] if self._open.of(chat_id) else [enter_opening(self._ledger, chat_id, not_after=first)]
+            opened = [] if self._open.get(chat_id) else [enter_opening(self._ledger, chat_id, not_after=first)]
             stored += len(self._ledger.insert(rows))
             if self._ledger.raise_counters(chat_id, self._ledger.sums(chat_id)):
                 if opened:  # with what an application has added to the counters meanwhile
                     enter_opening(self._ledger, chat_id, not_after=first)
                 self._ledger.mark_applied([*opened, *rows])
-                self._open.note(chat_id, True)
+                self._open.put(chat_id, True)
             else:
                 without_session.append(chat_id)
         already = sum(map(len, by_chat.values())) - stored

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar, cast
 
-from chatstore_cli.core.retry import Patience
+from chatstore_cli.core.retry import RetryPolicy
 from chatstore_cli.domain.errors import UnknownHost, Unreachable
 
 Thing = TypeVar("Thing")
@@ -59,7 +59,7 @@ class Outage:
 
 
 class Watching:
-    """What a watcher needs of its surroundings: a pause that ends at once when it is over, and patience.
+    """What a watcher needs of its surroundings: a pause that ends at once when it is over, and retries.
 
     Outages are waited out, from the beginning on. `greeting` is said when watching has begun.
     """
@@ -67,7 +67,7 @@ class Watching:
     def __init__(self, say: Callable[[str], None]) -> None:
         self._over = threading.Event()
         self._has_begun = False
-        self._patience = Patience(math.inf, say=lambda _: None, pause=self._over.wait)
+        self._retry_policy = RetryPolicy(math.inf, say=lambda _: None, pause=self._over.wait)
         self._waiting_since: float | None = None
         self.outage = Outage(say)
         self.say = say
@@ -112,7 +112,7 @@ class Watching:
             finally:
                 self._waiting_since = None
 
-        answer = self._patience.answer(asked)[0]
+        answer = self._retry_policy.call(asked)
         if unknown:
             raise unknown[0]
         self.outage.ends()

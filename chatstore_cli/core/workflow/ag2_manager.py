@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from chatstore_cli.core.lru import Remembered
+from chatstore_cli.core.lru import LruMap
 from chatstore_cli.core.usage.recorder import UsageRecorder, snapshots_of
 from chatstore_cli.core.workflow.ag2_events import USER_NAMES, read_event
 from chatstore_cli.core.workflow.lifecycle import ChatLifecycle, Step, end_of_run
@@ -73,7 +73,7 @@ class AG2PersistenceManager:
         self._chats = KnownChats(ports.writer, ports.clock)
         self._lifecycle = ChatLifecycle(ports.writer, self._chats, ports.clock)
         self._owners = UsageOwners()
-        self._awaited: Remembered[ExpectedEcho] = Remembered()
+        self._awaited: LruMap[str, ExpectedEcho] = LruMap()
         self._turns = TurnStore(ports.writer, self._chats, self._awaited, ports.keeper, ports.clock)
         self._warned: set[str] = set()
         self.unknown_events: Counter[str] = Counter()
@@ -245,7 +245,7 @@ class AG2PersistenceManager:
             if after is None:
                 return None
             if echo is not None:
-                self._awaited.note(chat_id, echo)
+                self._awaited.put(chat_id, echo)
             return ResumedChat(state.chat_id, after.run, state.status, state.paused, rows, repairs.notes())
 
         with self._chats.lock(checked_id("chat_id", chat_id)):

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from chatstore_cli.core.lru import Remembered
+from chatstore_cli.core.lru import LruMap
 from chatstore_cli.domain.errors import BadValue, Conflict, NotFound
 from chatstore_cli.domain.times import Clock
 from chatstore_cli.domain.workflow.chats import ChatState, ChatWriter, NewChat
@@ -52,7 +52,7 @@ class KnownChats:
     def __init__(self, writer: ChatWriter, clock: Clock) -> None:
         self._writer = writer
         self._clock = clock
-        self._known: Remembered[ChatState] = Remembered()
+        self._known: LruMap[str, ChatState] = LruMap()
         self._guard = threading.Lock()
         self._locks = [threading.Lock() for _ in range(_LOCKS)]
         self._claimed: set[NewChat] = set()
@@ -63,18 +63,18 @@ class KnownChats:
 
     def remember(self, chat_id: str, state: ChatState) -> None:
         """Take this for what is stored from now on."""
-        self._known.note(chat_id, state)
+        self._known.put(chat_id, state)
 
     def forget(self, chat_id: str) -> None:
         """Look at the chat anew."""
-        self._known.forget(chat_id)
+        self._known.pop(chat_id)
 
     def opened(self, chat: NewChat, *, fresh: bool = False) -> ChatState:
         """What is stored of the chat, as far as is known, or `fresh` from the database; created where there is none.
 
         Raises Conflict where the chat is another tenant's, or was deleted on purpose.
         """
-        known = None if fresh else self._known.of(chat.chat_id)
+        known = None if fresh else self._known.get(chat.chat_id)
         if known is None or known.tenant_id != chat.tenant_id:
             known = self._created(chat)
             self.remember(chat.chat_id, known)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chatstore_cli.core.lru import Remembered
+from chatstore_cli.core.lru import LruMap
 from chatstore_cli.core.workflow.open_chats import KnownChats
 from chatstore_cli.core.workflow.resume_echo import is_echo
 from chatstore_cli.core.workflow.segment_keeper import SegmentKeeper
@@ -33,7 +33,7 @@ class TurnStore:
         self,
         writer: ChatWriter,
         chats: KnownChats,
-        awaited: Remembered[ExpectedEcho],
+        awaited: LruMap[str, ExpectedEcho],
         keeper: SegmentKeeper | None,
         clock: Clock,
     ) -> None:
@@ -47,24 +47,24 @@ class TurnStore:
         def attempt() -> SavedEvent | None:
             nonlocal refused
             state = self._chats.opened(chat)
-            awaited = self._awaited.of(chat.chat_id)
+            awaited = self._awaited.get(chat.chat_id)
             if awaited is None or awaited.run > state.run:
                 awaited = state.expected_echo
             is_late = run is not None and awaited is not None and run < awaited.run
             if awaited is not None and not is_late and is_echo(turn, awaited):
                 after = self._writer.note_echo(state, turn, awaited.run, event_id, self._clock())
                 if after is not None:
-                    self._awaited.forget(chat.chat_id)
+                    self._awaited.pop(chat.chat_id)
                     self._chats.remember(chat.chat_id, after)
                     return SavedEvent(SavedAs.ECHO)
                 refused += 1
                 if refused > _OFTEN:  # somebody else has had the echo of that run
-                    self._awaited.forget(chat.chat_id)
+                    self._awaited.pop(chat.chat_id)
             else:
                 done = self._writer.append(state, turn, event_id, self._clock(), still_awaited=is_late)
                 if isinstance(done, Appended):
                     if not is_late:
-                        self._awaited.forget(chat.chat_id)
+                        self._awaited.pop(chat.chat_id)
                     return self._appended(chat, done)
                 if isinstance(done, NoRoom):
                     self._make_room(chat, state, done, event_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from chatstore_cli.core.lru import Remembered
+from chatstore_cli.core.lru import LruMap
 
 
 class UsageOwners:
@@ -15,18 +15,18 @@ class UsageOwners:
 
     def __init__(self) -> None:
         self._own = threading.local()
-        self._any: Remembered[str] = Remembered()
+        self._any: LruMap[str, str] = LruMap()
 
     def note(self, chat_id: str, agent: str) -> None:
         """The next report of the chat, in this thread, is this agent's."""
-        own: Remembered[str] | None = getattr(self._own, "agents", None)
+        own: LruMap[str, str] | None = getattr(self._own, "agents", None)
         if own is None:
-            own = self._own.agents = Remembered()
-        own.note(chat_id, agent)
-        self._any.note(chat_id, agent)
+            own = self._own.agents = LruMap()
+        own.put(chat_id, agent)
+        self._any.put(chat_id, agent)
 
     def of(self, chat_id: str) -> str | None:
         """Whose report it is, as far as is known."""
-        own: Remembered[str] | None = getattr(self._own, "agents", None)
-        noted = None if own is None else own.of(chat_id)
-        return self._any.of(chat_id) if noted is None else noted
+        own: LruMap[str, str] | None = getattr(self._own, "agents", None)
+        noted = None if own is None else own.get(chat_id)
+        return self._any.get(chat_id) if noted is None else noted

@@ -266,8 +266,8 @@ def test_a_trouble_of_looking_is_said_again_once_it_was_over(following: Followin
 def test_an_outage_is_said_at_first_each_minute_and_when_it_is_over(tmp_path: Path):
     following = Following(tmp_path)
     following.write("a.jsonl", 1)
-    patience = following.follower._patience
-    patience._pause = lambda seconds: bool(setattr(following, "now", following.now + 20))
+    retry_policy = following.follower._retry_policy
+    retry_policy._pause = lambda seconds: bool(setattr(following, "now", following.now + 20))
     following.store.failures = [Unreachable(what="no answer") for _ in range(8)]
     following.round()
     *outage, back, flushed = [line.partition(" Trying")[0] for line in following.said]

@@ -17,7 +17,7 @@ from chatstore_cli.core.recording.queue import Batch, PendingMessages
 from chatstore_cli.core.recording.worker import PersistenceWorker
 from chatstore_cli.domain.errors import ChatstoreError, NotAllowed, Unreachable
 from chatstore_cli.domain.journal import Entry
-from chatstore_cli.domain.recording import PatienceRules, Place, ReadBack, Stored, Stretch
+from chatstore_cli.domain.recording import Place, ReadBack, RetryCallbacks, Stored, Stretch
 from tests.support.journals import START, record
 from tests.support.mongod import poll
 
@@ -98,7 +98,7 @@ class Bench:
         self.count = 0
         self._counting = threading.Lock()
 
-    def _opened(self, _: PatienceRules) -> Storage:
+    def _opened(self, _: RetryCallbacks) -> Storage:
         return self.storage
 
     def record(self, times: int = 1) -> None:
