@@ -31,7 +31,7 @@ COMMANDS: dict[str, LazyCommand] = {
     "usage": LazyCommand("usage.usage", "Report tokens and cost."),
     "flush-cache": LazyCommand("flush_cache", "Store journals (JSONL) in MongoDB, each message exactly once."),
     "worker": LazyCommand("worker", "Follow journals, and keep MongoDB up to date."),
-    "cache": LazyCommand("cache", "Look after the local cache: how it stands, quarantined lines, what may go."),
+    "cache": LazyCommand("cache", "Manage the local cache: its status, quarantined lines, removal of stored journals."),
     "indexes": LazyCommand("indexes", "Compare indexes with what they should be, and create what is missing."),
     "ttl": LazyCommand("ttl", "Show and set how long messages are kept."),
     "verify": LazyCommand("verify", "Check the whole path from configuration to database."),
