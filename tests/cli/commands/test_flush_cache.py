@@ -185,7 +185,7 @@ def test_what_expires_at_once_is_said_and_needs_a_yes(chatstore: Chatstore, data
     assert (outcome.code, json.loads(outcome.out)["stored"]) == (0, 1)
     outcome = chatstore("flush-cache", "-", "--ttl-from", "created", stdin=as_line(record(5)))
     assert outcome.code == 2
-    assert "Standard input can be read once only" in outcome.err
+    assert "Standard input can be read only once" in outcome.err
 
 
 def test_they_expire_so_many_days_after_the_flush_or_never(chatstore: Chatstore, database: Documents, folder: Path):

@@ -1,4 +1,4 @@
-"""`chatstore cache`: the status of journals, quarantined lines, and removal of journals that are stored."""
+"""`chatstore cache`: the status of the local cache, and removal of journals that are stored."""
 
 from __future__ import annotations
 
@@ -6,20 +6,15 @@ from typing import Annotated
 
 import typer
 
+from chatstore_cli.cli.commands.cache import quarantine
+from chatstore_cli.cli.commands.cache.paths import JournalPaths
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, group
 from chatstore_cli.domain.errors import BadValue, ExitCode
 from chatstore_cli.render.listing import Listing, Record
-from chatstore_cli.render.rows.flush import QUARANTINE_COLUMNS, RETRY_COLUMNS, quarantine_row, retry_row
 
-app = group("cache", "Manage the local cache: its status, quarantined lines, removal of stored journals.")
-quarantine_app = group("quarantine", "List and retry the journal lines that could not be stored.")
-app.add_typer(quarantine_app)
-
-Paths = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="PATH", help="Journals or folders of journals [default: mongo.cache.disk_path]"),
-]
+app = group("cache", "Manage the local cache: status, quarantine, pruning.")
+app.add_typer(quarantine.app)
 
 
 @command(
@@ -28,10 +23,11 @@ Paths = Annotated[
     examples=["chatstore cache status", "chatstore cache status data/cache/chat_sessions -o json"],
     exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE],
 )
-def status(context: typer.Context, paths: Paths = None) -> None:
-    """Show the status of journals: sessions, lines, bytes, lines that are not stored yet, and the worker's process.
+def status(context: typer.Context, paths: JournalPaths = None) -> None:
+    """Show the status of the local cache.
 
-    Only lines that the ledger has not passed are compared with MongoDB. No lock is needed, so a worker may run
+    It has the sessions, lines and bytes of the journals, how many lines are not stored yet and since when, and the
+    process that follows the journals. Only lines that the ledger has not passed are compared with MongoDB. No lock is needed, so a worker may run
     meanwhile. If MongoDB is unreachable, the command shows what the files contain and exits with status 5; with
     mongo.enabled: false it exits with status 0.
     """
@@ -74,7 +70,7 @@ def prune(
             help="Only journals with no writes and no messages since then (for example 2026-03-02).",
         ),
     ],
-    paths: Paths = None,
+    paths: JournalPaths = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be removed, and remove nothing.")] = False,
 ) -> None:
@@ -111,52 +107,3 @@ def prune(
     invocation.emit(Listing(PRUNE_COLUMNS, map(prune_row, decisions), empty="No journals were found."))
     if not dry_run and decisions:
         invocation.say(describe_result(decisions, planned) if planned else "No journal was removed.")
-
-
-@command(
-    quarantine_app,
-    "list",
-    examples=["chatstore cache quarantine list", "chatstore cache quarantine list data/cache/chat_sessions -o jsonl"],
-    exits=[ExitCode.NOT_FOUND],
-)
-def list_(context: typer.Context, paths: Paths = None) -> None:
-    """List quarantined lines: the place of each line, and why it could not be stored.
-
-    With -o json, jsonl or csv, `raw` contains all bytes of the line in Base64. A line over 100 MiB is in the file that
-    `raw_file` names. Give - as PATH for lines that came through standard input.
-    """
-    from chatstore_cli.wiring.journals import named_journals
-
-    invocation = Invocation(context)
-    journals = named_journals(invocation.settings, paths or [invocation.settings.mongo.cache.disk_path])
-    rows = (quarantine_row(line) for line in journals.quarantined())
-    invocation.emit(Listing(QUARANTINE_COLUMNS, rows, empty="No lines are quarantined."))
-
-
-@command(
-    quarantine_app,
-    "retry",
-    examples=["chatstore cache quarantine retry"],
-    exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.PARTLY_DONE, ExitCode.CONFLICT],
-    meanings={ExitCode.PARTLY_DONE: "partly done: lines remain in quarantine"},
-)
-def retry(context: typer.Context, paths: Paths = None) -> None:
-    """Try again to store quarantined lines, after their cause was repaired.
-
-    Lines that are stored leave the quarantine. Exits with status 7 if lines remain in it.
-    """
-    from chatstore_cli.core.flush.quarantine_retry import retry_quarantined
-    from chatstore_cli.core.flush.storing import StoringRules
-    from chatstore_cli.core.retry import RetryPolicy
-    from chatstore_cli.wiring.journals import named_journals
-
-    invocation = Invocation(context)
-    journals = named_journals(invocation.settings, paths or [invocation.settings.mongo.cache.disk_path])
-    invocation.will_write()
-    rules = StoringRules(ttl_days=invocation.settings.mongo.ttl_days)
-    with journals.to_flush("chatstore cache quarantine retry") as sources:
-        retry_policy = RetryPolicy(60.0, say=invocation.say)
-        result = retry_quarantined(invocation.stores.message_store, sources, rules, retry_policy)
-    invocation.emit(Record(RETRY_COLUMNS, retry_row(result)))
-    if result.still_quarantined:
-        raise typer.Exit(ExitCode.PARTLY_DONE)
