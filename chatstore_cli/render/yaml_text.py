@@ -28,12 +28,13 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    style = None
     if _NOT_IN_PLAIN_TEXT.search(text):
         style = '"'
     elif "\n" in text:
         style = "|"
-    else:
-        style = "'" if _LIKE_A_NUMBER_OR_TRUTH.fullmatch(text) else None
+    elif _LIKE_A_NUMBER_OR_TRUTH.fullmatch(text):
+        style = "'"
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
