@@ -166,8 +166,9 @@ def _is_defined(node: ast.Module | ast.ClassDef, names: list[str]) -> bool:
     return False
 
 
-def test_every_path_and_name_of_the_architecture_page_exists() -> None:
-    assert _missing_names(ARCHITECTURE_PAGE.read_text(encoding="utf-8")) == []
+@pytest.mark.parametrize("page", [ARCHITECTURE_PAGE, ROOT / "CONTRIBUTING.md"], ids=["architecture", "contributing"])
+def test_every_path_and_name_of_the_page_exists(page: Path) -> None:
+    assert _missing_names(page.read_text(encoding="utf-8")) == []
 
 
 def test_a_path_or_name_that_does_not_exist_is_noticed() -> None:
@@ -185,3 +186,11 @@ def test_the_architecture_page_names_every_package() -> None:
     drawing = ARCHITECTURE_PAGE.read_text(encoding="utf-8").partition("```text")[2].partition("```")[0]
     folders = [path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()]
     assert [name for name in folders if f"  {name}/ " not in drawing] == []
+
+
+def test_the_commit_hooks_run_what_make_check_runs() -> None:
+    recipe = (ROOT / "Makefile").read_text().partition("\ncheck:")[2].partition("\n\n")[0]
+    commands = [line.strip().replace("$(BIN)", ".venv/bin") for line in recipe.splitlines()[1:]]
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text()
+    assert commands
+    assert [command for command in commands if command not in hooks] == []
