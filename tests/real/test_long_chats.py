@@ -147,8 +147,8 @@ def test_the_first_move_creates_the_index_that_finds_moved_events(mongod: Any, d
     assert INDEX in database.chat_session_segments.index_information()
     again = with_small_segments(watched).save_event(events[0], chat_id="c", enterprise_id="acme")
     assert again.saved_as is SavedAs.DUPLICATE
-    query = {"find": "chat_session_segments", "filter": dict(lookups.filters[-1])}
-    plan = watched.database.command("explain", query)["queryPlanner"]["winningPlan"]
+    cursor = watched.collection("chat_session_segments").find(lookups.filters[-1])
+    plan = cursor.explain()["queryPlanner"]["winningPlan"]
     assert f"'indexName': '{INDEX}'" in repr(plan)
     watched.client.close()
 
