@@ -81,7 +81,8 @@ def load_stories() -> Stories:
 
 
 def _story(parts: Mapping[str, Any]) -> Story:
-    return Story(**{name: part if name == "fresh" else _steps(part) for name, part in parts.items()})
+    steps = {name: _steps(part) for name, part in parts.items() if name != "fresh"}
+    return Story(**steps, fresh=parts.get("fresh", ()))
 
 
 def _steps(steps: Sequence[Mapping[str, Any]]) -> list[StoryStep]:
