@@ -186,11 +186,3 @@ def test_the_architecture_page_names_every_package() -> None:
     drawing = ARCHITECTURE_PAGE.read_text(encoding="utf-8").partition("```text")[2].partition("```")[0]
     folders = [path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()]
     assert [name for name in folders if f"  {name}/ " not in drawing] == []
-
-
-def test_the_commit_hooks_run_what_make_check_runs() -> None:
-    recipe = (ROOT / "Makefile").read_text().partition("\ncheck:")[2].partition("\n\n")[0]
-    commands = [line.strip().replace("$(BIN)", ".venv/bin") for line in recipe.splitlines()[1:]]
-    hooks = (ROOT / ".pre-commit-config.yaml").read_text()
-    assert commands
-    assert [command for command in commands if command not in hooks] == []
