@@ -166,8 +166,9 @@ def _is_defined(node: ast.Module | ast.ClassDef, names: list[str]) -> bool:
     return False
 
 
-def test_every_path_and_name_of_the_architecture_page_exists() -> None:
-    assert _missing_names(ARCHITECTURE_PAGE.read_text(encoding="utf-8")) == []
+@pytest.mark.parametrize("page", [ARCHITECTURE_PAGE, ROOT / "CONTRIBUTING.md"], ids=["architecture", "contributing"])
+def test_every_path_and_name_of_the_page_exists(page: Path) -> None:
+    assert _missing_names(page.read_text(encoding="utf-8")) == []
 
 
 def test_a_path_or_name_that_does_not_exist_is_noticed() -> None:

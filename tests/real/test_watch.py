@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 import textwrap
@@ -663,13 +662,9 @@ def test_what_cannot_be_watched_is_said_at_once(
 
 
 def test_a_name_that_no_host_has_is_an_error_at_once(chatstore: Chatstore):
-    try:
-        socket.getaddrinfo("nobody.invalid", 27017)
-    except socket.gaierror as error:
-        if error.errno != socket.EAI_NONAME:
-            pytest.skip("nobody here can say that there is no such host")
+    # A label that begins with a hyphen is not a name: every resolver says so, also without a network.
     for arguments in ((), ("a",), ("--poll", "1")):
-        uri = "mongodb://nobody.invalid/?serverSelectionTimeoutMS=200"
+        uri = "mongodb://-nobody.invalid/?serverSelectionTimeoutMS=200"
         outcome = chatstore("sessions", "watch", *arguments, "--uri", uri)
         assert (outcome.code, outcome.out) == (5, "") and "nobody.invalid" in outcome.err
 
