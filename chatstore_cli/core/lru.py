@@ -39,6 +39,11 @@ class LruMap(Generic[Key, Value]):
         with self._lock:
             return self._entries.pop(key, None)
 
+    def values(self) -> list[Value]:
+        """The values, the oldest first."""
+        with self._lock:
+            return list(self._entries.values())
+
     def clear(self) -> None:
         """Remove every entry."""
         with self._lock:

@@ -22,7 +22,7 @@ from bson import ObjectId
 from pymongo.database import Database
 
 from chatstore_cli.config.settings import Settings
-from chatstore_cli.core.watch.messages import AT_FIRST
+from chatstore_cli.core.watch.messages import INITIALLY_KNOWN
 from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.workflow.segment_mover import MongoSegmentStore
 from tests.conftest import Chatstore
@@ -359,7 +359,7 @@ def test_an_array_that_is_rewritten_gives_only_what_is_new_in_it(chatstore: Chat
 
 def test_where_a_long_array_is_shifted_its_beginning_is_not_taken_for_new(chatstore: Chatstore, database: Documents):
     sessions = database["chat_sessions"]
-    sessions.insert_one(session("a", messages=[message(number) for number in range(AT_FIRST + 300)]))
+    sessions.insert_one(session("a", messages=[message(number) for number in range(INITIALLY_KNOWN + 300)]))
     with watching(chatstore, "a") as watcher:
         in_front = {"$concatArrays": [[message(2_000)], "$messages"]}
         sessions.update_one({"chat_id": "a"}, [{"$set": {"messages": in_front}}])
@@ -689,7 +689,7 @@ def test_while_the_server_is_away_at_the_beginning_it_is_ended_at_once(
     process.send_signal(how)
     out, err = process.communicate(timeout=10)
     assert time.monotonic() - began < 3
-    assert (process.returncode, out, err) == (0, b"", b"Nothing happened.\n")
+    assert (process.returncode, out, err) == (0, b"", b"No changes.\n")
 
 
 def test_a_server_that_is_away_at_the_beginning_is_waited_for(
@@ -703,7 +703,7 @@ def test_a_server_that_is_away_at_the_beginning_is_waited_for(
     assert (outcome.code, json.loads(outcome.out)["items"]) == (0, [])
     with watching(chatstore, says_first="Waiting for the server") as watcher:
         server.start()
-        watcher.wait_until_it_said("TERM or INT ends it.")
+        watcher.wait_until_it_said("TERM or INT stops it.")
         server.client()["watched"]["chat_sessions"].insert_one(session("b"))
         watcher.wait_for_rows(1)
         assert watcher.end() == 0

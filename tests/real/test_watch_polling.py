@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from chatstore_cli.core.watch.messages import AT_FIRST
+from chatstore_cli.core.watch.messages import INITIALLY_KNOWN
 from tests.conftest import Chatstore, _need_a_mongod
 from tests.support.mongod import Mongod, poll, short_temporary_folder, start_mongod
 from tests.support.watch_processes import watching
@@ -60,7 +60,7 @@ def test_it_says_that_it_looks_and_how_often(chatstore: Chatstore, alone: Docume
     alone["chat_sessions"].insert_one(session("a", NOON))
     with watching(chatstore) as sessions, watching(chatstore, "a") as messages:
         for watcher in (sessions, messages):
-            assert "is no replica set" in watcher.err
+            assert "is not a replica set" in watcher.err
             assert "--poll SECONDS" in watcher.err
             assert watcher.end() == 0
 
@@ -184,7 +184,7 @@ def test_a_session_that_is_deleted_and_comes_back_gives_no_message_twice(chatsto
 
 
 def test_the_beginning_of_a_long_session_is_not_taken_for_new(chatstore: Chatstore, alone: Documents):
-    known = [turn(number) for number in range(AT_FIRST + 400)]
+    known = [turn(number) for number in range(INITIALLY_KNOWN + 400)]
     alone["chat_sessions"].insert_one(session("a", NOON, messages=known))
     with watching(chatstore, "a", *OFTEN) as watcher:
         late = turn(200, event_id="far too late")  # looked for, as far back as messages are known

@@ -69,7 +69,7 @@ def watching(
     chatstore: Chatstore,
     *arguments: str,
     output: str | None = "jsonl",
-    says_first: str = "TERM or INT ends it.",
+    says_first: str = "TERM or INT stops it.",
 ) -> Iterator[Watcher]:
     """A watch that stands, killed in the end where the test has not ended it."""
     number = len(list(chatstore.folder.glob("watch-*.err")))
