@@ -168,7 +168,9 @@ def test_every_block_says_what_it_is(page: str) -> None:
         assert re.fullmatch(notes.get(block.language, ""), block.note), f"{block.page}:{block.line}"
 
 
-@pytest.mark.parametrize("page", [*PAGES, "docs/cli.md", "CHANGELOG.md"])
+@pytest.mark.parametrize(
+    "page", [*PAGES, "docs/architecture.md", "docs/cli.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"]
+)
 def test_every_link_to_a_file_leads_to_one(page: str) -> None:
     source = (ROOT / page).read_text(encoding="utf-8")
     targets = [target for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", source) if "://" not in target]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 import textwrap
@@ -659,13 +658,9 @@ def test_wrong_use_is_an_error_at_once(
 
 
 def test_an_unknown_host_is_an_error_at_once(chatstore: Chatstore):
-    try:
-        socket.getaddrinfo("nobody.invalid", 27017)
-    except socket.gaierror as error:
-        if error.errno != socket.EAI_NONAME:
-            pytest.skip("the name server does not report unknown hosts")
+    # A label that begins with a hyphen is not a name: every resolver reports that, even without a network.
     for arguments in ((), ("a",), ("--poll", "1")):
-        uri = "mongodb://nobody.invalid/?serverSelectionTimeoutMS=200"
+        uri = "mongodb://-nobody.invalid/?serverSelectionTimeoutMS=200"
         outcome = chatstore("sessions", "watch", *arguments, "--uri", uri)
         assert (outcome.code, outcome.out) == (5, "") and "nobody.invalid" in outcome.err
 

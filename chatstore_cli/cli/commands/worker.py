@@ -12,8 +12,7 @@ from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single
 from chatstore_cli.cli.signals import StopSignals, stop_signals
 from chatstore_cli.domain.errors import ExitCode, Interrupted
-from chatstore_cli.render.listing import Record
-from chatstore_cli.render.output_format import OutputFormat
+from chatstore_cli.render.listing import Listing, Record
 from chatstore_cli.render.rows.flush import FLUSH_COLUMNS, flush_row
 
 if TYPE_CHECKING:
@@ -61,15 +60,15 @@ def worker(
 
     Holds the lock of the folder: a second worker, or flush-cache, ends with 8. A folder that is not there yet is made.
     An outage of the database is waited out. A journal that cannot be read stops no other. TERM and INT store the
-    batches in hand and end it with 0, --once that has not stored everything with 130. With -o jsonl, each round that
-    met new lines gives a row; else there is one in the end.
+    batches in hand and end it with 0, --once that has not stored everything with 130. With -o jsonl or yaml, each
+    round that met new lines gives a row; else there is one in the end.
     """
     invocation = Invocation(context)
     with stop_signals() as asked:
         result = _follow(
             invocation, paths or [invocation.settings.mongo.cache.disk_path], asked, once, interval, timeout
         )
-        if once or invocation.output is not OutputFormat.JSONL:
+        if once or not invocation.is_row_stream:
             invocation.emit(Record(FLUSH_COLUMNS, flush_row(result)))
     if once and result.quarantined:
         raise typer.Exit(ExitCode.PARTLY_DONE)
@@ -100,8 +99,8 @@ def _follow(
     invocation.will_write()
 
     def show(result: FlushResult) -> None:
-        if invocation.output is OutputFormat.JSONL and not once:
-            invocation.emit(Record(FLUSH_COLUMNS, flush_row(result)))
+        if invocation.is_row_stream and not once:
+            invocation.emit(Listing(FLUSH_COLUMNS, [flush_row(result)], live=True))
 
     with followed(settings, paths, "chatstore worker") as journals:
         follower = Follower(invocation.stores.message_store, journals, rules, say=invocation.say, on_round=show)
