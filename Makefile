@@ -1,11 +1,11 @@
-# `make` alone prints this list. Needs only Python 3.11 or newer and make; everything else goes into .venv.
+# `make` alone prints this list. It needs Python 3.11 or newer and make. Everything else is installed into .venv.
 #
-#   make demo    build .venv and show what chatstore does, on an embedded MongoDB   (URI=mongodb://... for your own)
-#   make test    every test, on real MongoDBs                                       (PYTEST_ARGS='-k flush' for some)
+#   make demo    build .venv and show what chatstore does, on an embedded MongoDB   (URI=mongodb://... for yours)
+#   make test    run every test, on real MongoDBs              (PYTEST_ARGS='-k flush' for some, WORKERS=4 on more cores)
 #   make check   lint, types, import contracts, generated docs up to date
-#   make docs    write docs/cli.md again from the commands
-#   make soak    the same fault and property tests for long
-#   make bench   the figures of docs/operations.md, one line each
+#   make docs    generate docs/cli.md from the commands
+#   make soak    the long fault and property tests
+#   make bench   run all benchmarks, print one line for each figure, then fail if a figure misses its bound
 #   make clean   remove .venv and what tools left behind
 
 SHELL := /bin/sh
@@ -15,11 +15,11 @@ SHELL := /bin/sh
 
 VENV := .venv
 BIN := $(VENV)/bin
-WORKERS ?= 3
+WORKERS ?= 2
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install -qq -c constraints.txt
 TESTED := CHATSTORE_REQUIRE_MONGOD=1 CHATSTORE_REQUIRE_PEERS=1
 
-# The first Python that is new enough; PYTHON=... overrides.
+# The first Python on PATH that is new enough. PYTHON=... overrides it.
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$python"; break; }; done)
 
@@ -28,7 +28,7 @@ help:
 
 demo: $(VENV)/.installed
 	@$(BIN)/chatstore demo $(if $(URI),--uri '$(URI)') || { status=$$?; \
-	  test $$status -ne 5 || echo "make: on a MongoDB of your own: make demo URI=mongodb://..." >&2; exit $$status; }
+	  test $$status -ne 5 || echo "make: to use your own MongoDB: make demo URI=mongodb://..." >&2; exit $$status; }
 
 test: $(VENV)/.installed-dev
 	$(TESTED) $(BIN)/python -m pytest -n $(WORKERS) -q $(PYTEST_ARGS)
@@ -37,7 +37,7 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy scripts/*.py
+	$(BIN)/mypy scripts
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/generate_cli_docs.py --check
 
@@ -48,17 +48,18 @@ soak: $(VENV)/.installed-dev
 	$(TESTED) $(BIN)/python -m pytest --soak -q --timeout=7200 $(or $(PYTEST_ARGS),-m soak)
 
 bench: $(VENV)/.installed-dev
-	@for script in benchmarks/*.py; do $(BIN)/python "$$script" || exit 1; done
+	@missed=; for script in benchmarks/[a-z]*.py; do $(BIN)/python "$$script" || missed="$$missed $$script"; done; \
+	  test -z "$$missed" || { echo "make: these missed a bound, or failed:$$missed" >&2; exit 1; }
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# --- the virtual environment: a stamp for each set of packages, so that a second run installs nothing ---
+# The virtual environment. Each set of packages has a stamp file, so that a second run installs nothing.
 
 $(BIN)/python:
-	@test -n "$(PYTHON)" || { echo "make: chatstore needs Python 3.11 or newer, and none was found on PATH. Install it, or say PYTHON=/path/to/python3.11." >&2; exit 1; }
-	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $(PYTHON) is older than Python 3.11, or cannot be run. Say PYTHON=/path/to/python3.11." >&2; exit 1; }
+	@test -n "$(PYTHON)" || { echo "make: chatstore needs Python 3.11 or newer, and none was found on PATH. Install it, or set PYTHON=/path/to/python3.11." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $(PYTHON) is older than Python 3.11, or cannot be run. Set PYTHON=/path/to/python3.11." >&2; exit 1; }
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { echo "make: $(PYTHON) has no venv module. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	@echo "Making $(VENV) ..." >&2
 	@"$(PYTHON)" -m venv $(VENV)

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 import platformdirs
 import pytest
 
+from tests.support.allowed_skips import SKIPS_ARE_CHECKED, SkipChecker
 from tests.support.mongod import Mongod, NoMongod, find_mongod, short_temporary_folder
 from tests.support.mongod import start_mongod as start_mongod_in
+from tests.support.small_disk import mounted_disk
 
 if TYPE_CHECKING:
     from pymongo import MongoClient
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
 
     from chatstore_cli.mongo.connection import Connection
 
-HOME_VARIABLES = ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "TMPDIR")
+MONGOD_IS_REQUIRED = os.environ.get("CHATSTORE_REQUIRE_MONGOD") == "1"
+"""Read once, at import: each test runs without the variables of the machine's user."""
+
 REAL_FOLDERS = tuple(
     str(folder)
     for folder in {
@@ -45,6 +49,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Property tests: no time limit on a single example, for cores are shared; with --soak, fresh examples and many."""
+    if SKIPS_ARE_CHECKED and not hasattr(config, "workerinput"):  # with xdist, all reports reach the controller
+        config.pluginmanager.register(SkipChecker(), "skip-checker")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # A job in the background inherits that Ctrl-C is ignored, and would pass it on to the commands under test.
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -101,16 +107,20 @@ def no_real_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
     """Home and everything in it is a temporary folder, and no setting of the machine's user reaches a test."""
     home = tmp_path_factory.mktemp("home")
     for name in list(os.environ):
-        if name.startswith(("CHATSTORE_", "MONGO_", "MONGODB_")) and name not in {
-            "CHATSTORE_MONGOD",
-            "CHATSTORE_REQUIRE_MONGOD",
-        }:
+        if name.startswith(("CHATSTORE_", "MONGO_", "MONGODB_")) and name != "CHATSTORE_MONGOD":
             monkeypatch.delenv(name)
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
     for name, place in home_environment(home).items():
         if name != "TMPDIR":  # of this process stays: Python has remembered it already
             monkeypatch.setenv(name, place)
     return home
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """A file system of its own in memory: `small_disk("size=256k")`; again with other options to change it."""
+    with mounted_disk(tmp_path / "disk") as mount:
+        yield mount
 
 
 # --- real servers ----------------------------------------------------------------------------------------------------
@@ -120,7 +130,7 @@ def _need_a_mongod() -> None:
     try:
         find_mongod()
     except NoMongod as error:
-        if os.environ.get("CHATSTORE_REQUIRE_MONGOD") == "1":
+        if MONGOD_IS_REQUIRED:
             pytest.fail(str(error), pytrace=False)
         pytest.skip(str(error))
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -125,3 +127,62 @@ def test_the_layouts_page_has_every_index_and_every_field_that_is_written() -> N
     specs = [*messages.index_specs(""), *workflow.index_specs(""), *workflow.segment_index_specs("")]
     indexes = {index.name for index in (*specs, *usage_index_specs("", ""))}
     assert {name for name in fields | indexes if f"`{name}`" not in page and f"`{name}." not in page} == set()
+
+
+# --- docs/architecture.md --------------------------------------------------------------------------------------------
+
+ARCHITECTURE_PAGE = ROOT / "docs" / "architecture.md"
+PACKAGE = ROOT / "chatstore_cli"
+PATH_WITH_NAME = re.compile(r"(?P<path>[\w./-]+(?:/|\.(?:py|md|json|yaml|toml)))(?:: (?P<name>[\w.]+))?")
+
+
+def _missing_names(text: str) -> list[str]:
+    """The backticked paths and `path: name` references of a page that do not exist.
+
+    A path is relative to the package, to the repository or to docs/. A name is defined at the top of that file, or,
+    written `Class.name`, in that class.
+    """
+    missing = []
+    for reference in re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)):
+        match = PATH_WITH_NAME.fullmatch(reference)
+        if match is None:
+            continue
+        places = [folder / match["path"] for folder in (PACKAGE, ROOT, ROOT / "docs")]
+        place = next((place for place in places if place.exists()), None)
+        if place is None or (match["name"] and not _is_defined(ast.parse(place.read_text()), match["name"].split("."))):
+            missing.append(reference)
+    return missing
+
+
+def _is_defined(node: ast.Module | ast.ClassDef, names: list[str]) -> bool:
+    for statement in node.body:
+        if isinstance(statement, ast.ClassDef | ast.FunctionDef) and statement.name == names[0]:
+            inner = isinstance(statement, ast.ClassDef) and _is_defined(statement, names[1:]) if names[1:] else True
+            if inner:
+                return True
+        targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+        if any(isinstance(target, ast.Name) and [target.id] == names for target in targets):
+            return True
+    return False
+
+
+@pytest.mark.parametrize("page", [ARCHITECTURE_PAGE, ROOT / "CONTRIBUTING.md"], ids=["architecture", "contributing"])
+def test_every_path_and_name_of_the_page_exists(page: Path) -> None:
+    assert _missing_names(page.read_text(encoding="utf-8")) == []
+
+
+def test_a_path_or_name_that_does_not_exist_is_noticed() -> None:
+    text = "`core/lru.py: LruMap.put` `core/lru.py: LruMap.absent` `core/absent.py` `core/lru.py: absent` `a.b`"
+    assert _missing_names(text) == ["core/lru.py: LruMap.absent", "core/absent.py", "core/lru.py: absent"]
+
+
+def test_the_architecture_page_explains_every_import_contract() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    page = ARCHITECTURE_PAGE.read_text(encoding="utf-8")
+    assert [contract["name"] for contract in contracts if f"| {contract['name']} | " not in page] == []
+
+
+def test_the_architecture_page_names_every_package() -> None:
+    drawing = ARCHITECTURE_PAGE.read_text(encoding="utf-8").partition("```text")[2].partition("```")[0]
+    folders = [path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()]
+    assert [name for name in folders if f"  {name}/ " not in drawing] == []

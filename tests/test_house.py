@@ -45,7 +45,7 @@ def test_the_import_contracts_hold() -> None:
 BREACHES = [
     ("domain/session.py", "import chatstore_cli.core.demo.stage", "Imports point only downwards"),
     ("mongo/connection.py", "import chatstore_cli.files.ledger", "Imports point only downwards"),
-    ("render/rows/sessions.py", "import chatstore_cli.core.demo.stage", "Rendering knows only the nouns"),
+    ("render/rows/sessions.py", "import chatstore_cli.core.demo.stage", "Rendering knows only domain objects"),
     (
         "cli/commands/usage/usage.py",
         "import chatstore_cli.mongo.connection",
@@ -64,7 +64,11 @@ BREACHES = [
     ),
     ("mongo/workflow/layout.py", "import chatstore_cli.mongo.messages.layout", "A layout never imports another"),
     ("transcripts/openai.py", "import chatstore_cli.transcripts.ag2", "A transcript never imports another"),
-    ("core/usage/report.py", "import chatstore_cli.core.workflow.turns", "Siblings form no circle"),
+    (
+        "core/usage/report.py",
+        "import chatstore_cli.core.workflow.turns",
+        "Siblings do not import each other in a circle",
+    ),
 ]
 
 

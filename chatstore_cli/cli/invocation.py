@@ -59,9 +59,9 @@ class Invocation:
         return self.options.output or OutputFormat.TABLE
 
     @property
-    def is_json(self) -> bool:
-        """Whether stdout is one JSON object."""
-        return self.options.output is OutputFormat.JSON
+    def is_row_stream(self) -> bool:
+        """Whether each row stands alone on stdout, so that a service can write rows while it runs."""
+        return self.options.output in (OutputFormat.JSONL, OutputFormat.YAML)
 
     def emit(self, shown: Listing | Record) -> None:
         """Write a result to stdout, and on stderr what belongs to it but is no data."""
@@ -72,7 +72,7 @@ class Invocation:
         if isinstance(shown, Listing):
             if not rows:
                 self.say(shown.empty)
-            if shown.next_cursor and not self.is_json:
+            if shown.next_cursor and self.options.output not in (OutputFormat.JSON, OutputFormat.YAML):
                 self.say(f"More: --cursor {shown.next_cursor}")
 
     def say(self, text: str) -> None:

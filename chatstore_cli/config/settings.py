@@ -25,6 +25,7 @@ from chatstore_cli.config.sources import (
     read_file,
 )
 from chatstore_cli.config.values import checked, shown
+from chatstore_cli.domain.checked_application import ApplicationSettings
 from chatstore_cli.domain.errors import BadConfig, BadValue
 
 
@@ -106,19 +107,6 @@ class StateSettings:
     """Where ledgers, quarantine and logs go where a journal folder cannot be written; None is the platform's folder."""
 
     folder: str | None = None
-
-
-@dataclass(frozen=True)
-class ApplicationSettings:
-    """Where the application that `verify --api-url` asks has what, and how its messages are keyed."""
-
-    chat_path: str = "/api/chat"
-    status_path: str = "/api/storage/status"
-    history_path: str = "/api/chat/history"
-    ws_path: str = "/ws"
-    message_key: str = "message"
-    session_key: str = "session_id"
-    deadline_seconds: float = 10.0
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from chatstore_cli.domain.errors import Conflict, NotFound
-from chatstore_cli.domain.session_reader import Remarking, SessionReader
+from chatstore_cli.domain.session_reader import ReaderWithRemarks, SessionReader
 
 if TYPE_CHECKING:
     from chatstore_cli.domain.queries import SessionQuery
@@ -29,7 +29,10 @@ def split_by_answer(readers: Sequence[SessionReader], query: SessionQuery) -> tu
 def remarks_of(readers: Sequence[SessionReader]) -> list[str]:
     """What the readers have to say about how their answers came about."""
     return [
-        f"{reader.layout}: {remark}" for reader in readers if isinstance(reader, Remarking) for remark in reader.remarks
+        f"{reader.layout}: {remark}"
+        for reader in readers
+        if isinstance(reader, ReaderWithRemarks)
+        for remark in reader.remarks
     ]
 
 

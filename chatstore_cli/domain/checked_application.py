@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
@@ -61,43 +62,21 @@ class Application(Protocol):
         ...
 
 
-class Interface(Protocol):
-    """Where an application has what, and how its messages are keyed. `{session_id}` in a path is replaced by it."""
+@dataclass(frozen=True)
+class ApplicationSettings:
+    """The paths, keys and time limit of the application that `chatstore verify --api-url` checks.
 
-    @property
-    def chat_path(self) -> str:
-        """Takes a message (POST)."""
-        ...
+    The session's id replaces `{session_id}` in a path. A request must be answered, and a message stored, within
+    `deadline_seconds`.
+    """
 
-    @property
-    def status_path(self) -> str:
-        """Says how the storage is (GET)."""
-        ...
-
-    @property
-    def history_path(self) -> str:
-        """Gives a session's messages (GET)."""
-        ...
-
-    @property
-    def ws_path(self) -> str:
-        """Opens a WebSocket connection."""
-        ...
-
-    @property
-    def message_key(self) -> str:
-        """The key of a message's text."""
-        ...
-
-    @property
-    def session_key(self) -> str:
-        """The key of its session's id."""
-        ...
-
-    @property
-    def deadline_seconds(self) -> float:
-        """Within which a request is answered, and a message has arrived where it belongs."""
-        ...
+    chat_path: str = "/api/chat"
+    status_path: str = "/api/storage/status"
+    history_path: str = "/api/chat/history"
+    ws_path: str = "/ws"
+    message_key: str = "message"
+    session_key: str = "session_id"
+    deadline_seconds: float = 10.0
 
 
 class Turn(NamedTuple):

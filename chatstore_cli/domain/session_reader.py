@@ -51,14 +51,14 @@ class SessionReader(Protocol):
 
 
 @runtime_checkable
-class Remarking(Protocol):
+class ReaderWithRemarks(Protocol):
     """A reader that has something to say about how its last answer came about, such as a missing index."""
 
     remarks: list[str]
 
 
 @runtime_checkable
-class Expiring(Protocol):
+class ReaderWithExpiry(Protocol):
     """A reader whose messages the database deletes by itself."""
 
     def expiry(self, session_id: str) -> Expiry:

@@ -57,6 +57,29 @@ def _jsonl_record(record: Record, stream: TextIO, _terminal: Terminal) -> None:
     stream.write(as_json(record.row, indented=False) + "\n")
 
 
+# --- YAML ---
+
+
+def _yaml_listing(listing: Listing, stream: TextIO, _terminal: Terminal) -> int:
+    from chatstore_cli.render.yaml_text import as_yaml
+
+    if listing.live:
+        written = 0
+        for row in listing.rows:
+            stream.write(as_yaml(row, document=True))
+            written += 1
+        return written
+    rows = list(listing.rows)
+    stream.write(as_yaml({"items": rows, "next_cursor": listing.next_cursor, **listing.beside}))
+    return len(rows)
+
+
+def _yaml_record(record: Record, stream: TextIO, _terminal: Terminal) -> None:
+    from chatstore_cli.render.yaml_text import as_yaml
+
+    stream.write(as_yaml(record.row))
+
+
 # --- CSV ---
 
 
@@ -187,6 +210,7 @@ _LISTING_WRITERS: dict[OutputFormat, Callable[[Listing, TextIO, Terminal], int]]
     OutputFormat.JSON: _json_listing,
     OutputFormat.JSONL: _jsonl_listing,
     OutputFormat.CSV: _csv_listing,
+    OutputFormat.YAML: _yaml_listing,
     OutputFormat.MD: _markdown_listing,
 }
 _RECORD_WRITERS: dict[OutputFormat, Callable[[Record, TextIO, Terminal], None]] = {
@@ -194,5 +218,6 @@ _RECORD_WRITERS: dict[OutputFormat, Callable[[Record, TextIO, Terminal], None]] 
     OutputFormat.JSON: _json_record,
     OutputFormat.JSONL: _jsonl_record,
     OutputFormat.CSV: _csv_record,
+    OutputFormat.YAML: _yaml_record,
     OutputFormat.MD: _markdown_record,
 }

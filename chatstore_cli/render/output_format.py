@@ -12,4 +12,5 @@ class OutputFormat(StrEnum):
     JSON = "json"
     JSONL = "jsonl"
     CSV = "csv"
+    YAML = "yaml"
     MD = "md"

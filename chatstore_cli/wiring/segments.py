@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -9,11 +10,11 @@ if TYPE_CHECKING:
     from chatstore_cli.wiring.stores import Stores
 
 
-def segment_store(stores: Stores) -> SegmentStore:
-    """What moves messages out of documents."""
+def segment_store(stores: Stores, warn: Callable[[str], None] = lambda _: None) -> SegmentStore:
+    """What moves messages out of documents. `warn` is called once if an index is missing that is not created here."""
     from chatstore_cli.mongo.workflow.segment_mover import MongoSegmentStore
 
-    return MongoSegmentStore(stores.connection, stores.settings)
+    return MongoSegmentStore(stores.connection, stores.settings, warn)
 
 
 def document_sizes(stores: Stores) -> DocumentSizes:

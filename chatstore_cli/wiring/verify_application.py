@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from chatstore_cli.domain.errors import BadValue, WrongUse
 
 if TYPE_CHECKING:
-    from chatstore_cli.config.settings import ApplicationSettings, Settings
+    from chatstore_cli.config.settings import Settings
     from chatstore_cli.core.verify.application.checks import ApplicationChecks
     from chatstore_cli.core.verify.checklist import Check
-    from chatstore_cli.domain.checked_application import Application, SessionDocuments
+    from chatstore_cli.domain.checked_application import Application, ApplicationSettings, SessionDocuments
     from chatstore_cli.domain.checks import CheckResult
     from chatstore_cli.wiring.stores import Stores
 
@@ -64,7 +64,7 @@ def application_checks(
         documents=documents,
         journals=SessionJournals(Path(settings.mongo.cache.disk_path), _LOCK_SECONDS),
         log=LogTails([LogTail(Path(log)) for log in logs]) if logs else None,
-        interface=_interface(settings.verify.application, ws_path, deadline),
+        settings=_application_settings(settings.verify.application, ws_path, deadline),
         expected=_expected(settings),
         interval=settings.mongo.worker.interval_seconds,
         read_only=read_only,
@@ -108,7 +108,9 @@ def _application(api_url: str, headers: Sequence[str]) -> Application:
     return WebApplication(address)
 
 
-def _interface(settings: ApplicationSettings, ws_path: str | None, deadline: float | None) -> ApplicationSettings:
+def _application_settings(
+    settings: ApplicationSettings, ws_path: str | None, deadline: float | None
+) -> ApplicationSettings:
     from chatstore_cli.config.values import checked
 
     given = {"ws_path": (ws_path, str, "--ws-path"), "deadline_seconds": (deadline, float, "--deadline")}

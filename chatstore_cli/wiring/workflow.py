@@ -31,5 +31,5 @@ def event_ports(stores: Stores, warn: Callable[[str], None]) -> EventPorts:
     # A chat is resumed from the newest that there is, whatever the URI prefers to read from.
     reader = WorkflowLayout(reading_from_primary(stores.connection), stores.settings)
     wanted = stores.settings.layouts.workflow.segment_messages
-    keeper = SegmentKeeper(segment_store(stores), segment_messages=wanted, warn=warn)
+    keeper = SegmentKeeper(segment_store(stores, warn), segment_messages=wanted, warn=warn)
     return EventPorts(chat_writer(stores), reader, usage_recorder(stores, warn), keeper, warn)

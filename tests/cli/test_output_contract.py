@@ -18,6 +18,7 @@ import pytest
 from rich.cells import cell_len
 
 from chatstore_cli.cli.main import root_command, run
+from chatstore_cli.render.output_format import OutputFormat
 from tests.support.stored_sessions import store_chats
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ def many_sessions(database: Database[dict[str, Any]]) -> None:
 
 
 @pytest.mark.usefixtures("many_sessions")
-@pytest.mark.parametrize("output", ["table", "json", "jsonl", "csv", "md"])
+@pytest.mark.parametrize("output", list(OutputFormat))
 def test_a_reader_that_goes_away_ends_it_quietly(chatstore: Chatstore, output: str) -> None:
     process = chatstore.popen("sessions", "list", "--limit", "1000", "--quiet", "-o", output)
     assert process.stdout is not None

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.ag2_agents import real_autogen
 from tests.support.paths import ROOT
+from tests.support.peers import import_peer
 
 pytestmark = pytest.mark.real
 
@@ -24,7 +24,7 @@ Run = Callable[[str, tuple[int, float] | None], dict[str, Any]]
 @pytest.fixture
 def run(mongo_uri: str, database: Any, chatstore: Any) -> Iterator[Run]:
     """Run a chat in a process of its own, killed so many seconds after so many events."""
-    real_autogen()
+    import_peer("autogen")
     application = subprocess.Popen(
         [sys.executable, "-m", "tests.support.applications.agent_application", mongo_uri, database.name],
         stdin=subprocess.PIPE,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,26 +15,6 @@ from tests.support.journals import as_line, as_lines, quarantined, record, store
 
 pytestmark = pytest.mark.real
 Documents = Database[dict[str, Any]]
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
-    """A file system of its own in memory: `small_disk("size=256k")`; again with other options to change it."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-
-    def mounted(options: str) -> Path:
-        again = ["-o", f"remount,{options}"] if folder.is_mount() else ["-o", options]
-        done = subprocess.run(["mount", "-t", "tmpfs", *again, "tmpfs", str(folder)], capture_output=True, text=True)
-        if done.returncode:
-            pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
-        return folder
-
-    try:
-        yield mounted
-    finally:
-        if folder.is_mount():
-            subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def fill(folder: Path) -> Path:

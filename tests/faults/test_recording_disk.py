@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,26 +27,6 @@ from tests.support.recording_processes import recorded_ids
 
 pytestmark = pytest.mark.real
 Documents = Database[dict[str, Any]]
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
-    """A file system of its own in memory: `small_disk("size=256k")`; again with other options to change it."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-
-    def mounted(options: str) -> Path:
-        again = ["-o", f"remount,{options}"] if folder.is_mount() else ["-o", options]
-        done = subprocess.run(["mount", "-t", "tmpfs", *again, "tmpfs", str(folder)], capture_output=True, text=True)
-        if done.returncode:
-            pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
-        return folder
-
-    try:
-        yield mounted
-    finally:
-        if folder.is_mount():
-            subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def stored_ids(database: Documents) -> Counter[str]:

@@ -9,8 +9,9 @@ import pytest
 from chatstore_cli.core.workflow.ag2_manager import AG2PersistenceManager
 from chatstore_cli.domain.workflow.chats import SavedAs
 from chatstore_cli.mongo.connection import Connection
-from tests.support.ag2_agents import begun, gone_on, real_autogen, turns
+from tests.support.ag2_agents import begun, gone_on, turns
 from tests.support.ag2_events import new_manager
+from tests.support.peers import import_peer
 
 if TYPE_CHECKING:
     from pymongo.database import Database
@@ -21,7 +22,7 @@ TURNS = 11
 @pytest.fixture(scope="module")
 def autogen() -> Any:
     """The real AG2."""
-    return real_autogen()
+    return import_peer("autogen")
 
 
 @pytest.fixture(scope="module")

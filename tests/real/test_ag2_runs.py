@@ -18,8 +18,9 @@ from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.usage.ledger import MongoUsageLedger
 from chatstore_cli.mongo.workflow.layout import WorkflowLayout
 from chatstore_cli.mongo.workflow.writer import MongoChatWriter
-from tests.support.ag2_agents import real_autogen, speaker
+from tests.support.ag2_agents import speaker
 from tests.support.ag2_events import event, new_manager, text
+from tests.support.peers import import_peer
 
 pytestmark = pytest.mark.real
 
@@ -73,7 +74,7 @@ def nested_group(autogen: Any, history: list[Any], rounds: int) -> tuple[Any, An
 def test_a_group_chat_with_nested_chats_is_stored_whole_and_resumed_as_the_group_had_it(
     connection: Connection, database: Any
 ) -> None:
-    autogen = real_autogen()
+    autogen = import_peer("autogen")
     held: list[Any] = []
     first = new_manager(connection)
     user, group = nested_group(autogen, held, rounds=4)
@@ -105,7 +106,7 @@ def test_a_group_chat_with_nested_chats_is_stored_whole_and_resumed_as_the_group
 
 def test_a_message_that_ag2_repeats_in_the_managers_name_is_recognised(connection: Connection, database: Any) -> None:
     """The admin of a group chat is no agent of it: AG2 goes on in the name of the manager (groupchat.admin_name)."""
-    autogen = real_autogen()
+    autogen = import_peer("autogen")
     first = new_manager(connection)
     for sender in ("user", "Writer", "Admin"):
         saved(first, text(f"{sender} speaks", sender))

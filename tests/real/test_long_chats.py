@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from bson import ObjectId
-from pymongo import MongoClient
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
 from chatstore_cli.config.settings import Settings
@@ -17,8 +16,6 @@ from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.queries import MessageSelection
 from chatstore_cli.domain.workflow.chats import SavedAs
 from chatstore_cli.mongo.connection import Connection, connect
-from chatstore_cli.mongo.workflow.event_filter import EventFilter
-from chatstore_cli.mongo.workflow.event_filter_cache import MovedEvents
 from chatstore_cli.mongo.workflow.layout import WorkflowLayout
 from chatstore_cli.mongo.workflow.segment_mover import MongoSegmentStore
 from tests.support.ag2_events import new_manager, text
@@ -105,93 +102,105 @@ def test_an_event_of_long_ago_is_known_after_everything_has_moved(connection: Co
     assert manager.save_event(text("next"), chat_id="c", enterprise_id="acme").sequence == 46
 
 
-# --- which events are in segments, without asking --------------------------------------------------------------------
+# --- which events are in segments ------------------------------------------------------------------------------------
+
+INDEX = "chat_event_idx"
 
 
 class Lookups(CommandListener):
-    """Counts what is asked of segments by an event's id."""
+    """The queries that look for an event in segments."""
 
     def __init__(self) -> None:
-        self.count = 0
+        self.queries: list[Any] = []
 
     def started(self, event: CommandStartedEvent) -> None:
-        self.count += "messages.event_id" in event.command.get("filter", {})
+        if event.command.get("count") == "chat_session_segments":
+            self.queries.append(event.command["query"])
 
     def succeeded(self, event: CommandSucceededEvent) -> None:
-        """Nothing to count."""
+        """Nothing to note."""
 
     def failed(self, event: CommandFailedEvent) -> None:
-        """Nothing to count."""
+        """Nothing to note."""
 
 
-@pytest.fixture
-def lookups() -> Lookups:
-    return Lookups()
-
-
-@pytest.fixture
-def watched(mongod: Any, database: Any, lookups: Lookups) -> Connection:
-    """A connection whose look-ups are counted."""
-    client: Any = MongoClient(mongod.uri, event_listeners=[lookups], tz_aware=True, uuidRepresentation="standard")
-    return Connection(client, client[database.name], "watched")
-
-
-def grown(connection: Connection, count: int = 35) -> tuple[AG2PersistenceManager, list[Any]]:
-    """A chat with segments, and the events that it is of."""
-    manager = with_small_segments(connection)
+def grown(connection: Connection, warn: Callable[[str], None] = lambda _: None, count: int = 35) -> list[Any]:
+    """A session with segments; returns its events."""
+    manager = new_manager(connection, warn, segment_messages=SMALL)
     events = [text(f"message {number}") for number in range(count)]
     for given in events:
         manager.save_event(given, chat_id="c", enterprise_id="acme")
-    return manager, events
+    return events
 
 
-def test_new_events_are_appended_without_a_look_into_segments(watched: Connection, lookups: Lookups) -> None:
-    manager, events = grown(watched)
-    assert lookups.count <= 2  # the filter seems to know one of fifty
-    again = with_small_segments(watched)
-    for one in (manager, again):
-        assert one.save_event(text("more"), chat_id="c", enterprise_id="acme").saved_as is SavedAs.MESSAGE
-        assert one.save_event(events[0], chat_id="c", enterprise_id="acme").saved_as is SavedAs.DUPLICATE
-    assert lookups.count >= 2
+def without_index(connection: Connection, database: Any) -> list[Any]:
+    """A session with segments whose index was dropped; returns its events."""
+    events = grown(connection)
+    database.chat_session_segments.drop_index(INDEX)
+    return events
 
 
-def test_the_newest_segment_alone_carries_the_filter(connection: Connection, database: Any) -> None:
-    grown(connection)
-    carrying = [segment["_id"] for segment in database.chat_session_segments.find({"event_filter": {"$exists": True}})]
-    head = database.chat_sessions.find_one({})
-    assert carrying == [f"c:{head['last_segment']}"]
-    assert (
-        database.chat_session_segments.find_one({"_id": carrying[0]})["event_filter"]["messages"]
-        == head["moved_messages"]
+def test_the_first_move_creates_the_index_that_finds_moved_events(mongod: Any, database: Any) -> None:
+    lookups = Lookups()
+    watched = connect(mongod.uri, database.name, timeout_seconds=10, listener=lookups)
+    events = grown(watched)
+    assert INDEX in database.chat_session_segments.index_information()
+    again = with_small_segments(watched).save_event(events[0], chat_id="c", enterprise_id="acme")
+    assert again.saved_as is SavedAs.DUPLICATE
+    cursor = watched.collection("chat_session_segments").find(lookups.queries[-1])
+    plan = cursor.explain()["queryPlanner"]["winningPlan"]
+    assert f"'indexName': '{INDEX}'" in repr(plan)
+    watched.client.close()
+
+
+def test_a_small_collection_without_the_index_gets_it_with_the_next_move(connection: Connection, database: Any) -> None:
+    without_index(connection, database)
+    warnings: list[str] = []
+    grown(connection, warnings.append)
+    assert INDEX in database.chat_session_segments.index_information()
+    assert warnings == []
+
+
+def test_an_index_on_the_same_keys_under_another_name_is_enough(connection: Connection, database: Any) -> None:
+    database.chat_session_segments.create_index([("chat_id", 1), ("messages.event_id", 1)], name="theirs")
+    warnings: list[str] = []
+    grown(connection, warnings.append)
+    assert set(database.chat_session_segments.index_information()) == {"_id_", "theirs"}
+    assert warnings == []
+
+
+def assert_one_warning_and_no_copies(connection: Connection, database: Any, events: list[Any], reason: str) -> None:
+    warnings: list[str] = []
+    manager = new_manager(connection, warnings.append, segment_messages=SMALL)
+    for given in [text(f"more {number}") for number in range(3 * SMALL)]:
+        assert manager.save_event(given, chat_id="c", enterprise_id="acme").saved_as is SavedAs.MESSAGE
+    for given in events:
+        assert manager.save_event(given, chat_id="c", enterprise_id="acme").saved_as is SavedAs.DUPLICATE
+    assert INDEX not in database.chat_session_segments.index_information()
+    assert len(warnings) == 1
+    assert warnings[0].startswith(f"Index {INDEX} on chat_session_segments is missing{reason}")
+    assert warnings[0].endswith(
+        ". Without it, each append to a session that has segments reads the whole collection. "
+        "To create it, run: chatstore indexes apply"
     )
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"$unset": {"event_filter": 1}},
-        {"$set": {"event_filter": {"messages": "many"}}},
-        {"$set": {"event_filter.filters": [b"\0"]}},
-        {"$inc": {"event_filter.messages": 1}},
-    ],
-    ids=["none", "none that is one", "too short", "of another state"],
-)
-def test_without_a_filter_that_holds_it_is_looked_up_and_the_next_move_makes_one(
-    connection: Connection, database: Any, change: dict[str, Any]
+def test_a_large_collection_without_the_index_is_named_in_one_warning(
+    connection: Connection, database: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, events = grown(connection)
-    database.chat_session_segments.update_many({}, change)
-    manager = with_small_segments(connection)
-    for given in events:
-        assert manager.save_event(given, chat_id="c", enterprise_id="acme").saved_as is SavedAs.DUPLICATE
-    moved = [text(f"more {number}") for number in range(2 * SMALL)]
-    for given in moved:
-        assert manager.save_event(given, chat_id="c", enterprise_id="acme").saved_as is SavedAs.MESSAGE
-    head = database.chat_sessions.find_one({})
-    newest = database.chat_session_segments.find_one({"_id": f"c:{head['last_segment']}"})
-    known = EventFilter.from_document(newest)
-    assert known is not None and known.messages == head["moved_messages"]
-    assert all(known.may_hold(given["content"]["uuid"]) for given in events)
+    events = without_index(connection, database)
+    monkeypatch.setattr("chatstore_cli.mongo.workflow.segment_index._FEW_SEGMENTS", 1)
+    assert_one_warning_and_no_copies(connection, database, events, "")
+
+
+def test_an_index_that_may_not_be_created_is_named_in_one_warning(
+    connection: Connection, database: Any, fail_point: Any
+) -> None:
+    events = without_index(connection, database)
+    with fail_point(["createIndexes"], errorCode=13):
+        assert_one_warning_and_no_copies(
+            connection, database, events, f" (creating index {INDEX} on chat_session_segments: "
+        )
 
 
 def test_a_document_that_is_put_back_as_it_was_costs_no_refusal(connection: Connection, database: Any) -> None:
@@ -214,7 +223,7 @@ def test_a_document_that_is_put_back_as_it_was_costs_no_refusal(connection: Conn
     assert stored == [given["content"]["content"] for given in events]
 
 
-def test_a_segment_that_a_message_fills_carries_none(connection: Connection, database: Any) -> None:
+def test_an_event_is_known_whose_message_fills_a_segment(connection: Connection, database: Any) -> None:
     manager = with_small_segments(connection)
     events = [text("x"), text("y" * (16 * 1024 * 1024 - 80_000)), text("z")]
     for given in events[:2]:
@@ -224,15 +233,3 @@ def test_a_segment_that_a_message_fills_carries_none(connection: Connection, dat
     for given in events[:2]:
         assert manager.save_event(given, chat_id="c", enterprise_id="acme").saved_as is SavedAs.DUPLICATE
     assert manager.save_event(events[2], chat_id="c", enterprise_id="acme").saved_as is SavedAs.MESSAGE
-
-
-def test_a_filter_is_that_of_one_move(connection: Connection, database: Any) -> None:
-    """After a document was put back, as many messages in as many segments may be others."""
-    _, events = grown(connection)
-    head = database.chat_sessions.find_one({})
-    known = MovedEvents(database.chat_session_segments)
-    state = ("c", head["last_segment"], head["moved_messages"])
-    carried = known.of(*state, head["last_move"])
-    assert carried is not None and carried.may_hold(events[0]["content"]["uuid"])
-    assert known.of(*state, ObjectId()) is None
-    assert known.of(*state, None) is None

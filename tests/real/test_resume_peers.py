@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.layouts.registry import LAYOUTS
 from tests.conftest import Chatstore
 from tests.support.paths import SAMPLES
+from tests.support.peers import import_peer
 
 if TYPE_CHECKING:
     from pymongo.database import Database
@@ -27,20 +27,10 @@ if TYPE_CHECKING:
 START = datetime(2026, 3, 1, tzinfo=UTC)
 
 
-def peer(package: str) -> Any:
-    """The package, or a skip; a failure where CHATSTORE_REQUIRE_PEERS says that it must be there."""
-    try:
-        return importlib.import_module(package)
-    except ImportError as error:
-        if os.environ.get("CHATSTORE_REQUIRE_PEERS") == "1":
-            pytest.fail(f"{package} is not installed: {error}", pytrace=False)
-        pytest.skip(f"{package} is not installed (extra [dev])")
-
-
 @pytest.fixture(scope="module")
 def autogen() -> Any:
     """The real AG2."""
-    return peer("autogen")
+    return import_peer("autogen")
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +38,7 @@ def openai_messages() -> Any:
     """A validator of OpenAI's own message types."""
     from pydantic import TypeAdapter
 
-    peer("openai")
+    import_peer("openai")
     types = importlib.import_module("openai.types.chat")
     return TypeAdapter(list[types.ChatCompletionMessageParam])
 

@@ -2,24 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-import pytest
-
 QUESTION = "Where are orders 7 and 8?"
-
-
-def real_autogen() -> Any:
-    """The package, or a skip; a failure where CHATSTORE_REQUIRE_PEERS says that it must be there."""
-    try:
-        return importlib.import_module("autogen")
-    except ImportError as error:
-        if os.environ.get("CHATSTORE_REQUIRE_PEERS") == "1":
-            pytest.fail(f"autogen is not installed: {error}", pytrace=False)
-        pytest.skip("autogen is not installed (extra [dev])")
 
 
 def speaker(autogen: Any, name: str, says: Sequence[Any], so_far: list[dict[str, Any]]) -> Any:

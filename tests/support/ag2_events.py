@@ -26,7 +26,9 @@ def new_manager(
         writer=MongoChatWriter(connection, "chat_sessions", "chat_session_segments"),
         reader=LAYOUTS["workflow"](connection, settings),
         usage=UsageRecorder(MongoUsageLedger(connection, "usage_events", "chat_sessions"), warn),
-        keeper=SegmentKeeper(MongoSegmentStore(connection, settings), segment_messages=segment_messages, warn=warn),
+        keeper=SegmentKeeper(
+            MongoSegmentStore(connection, settings, warn), segment_messages=segment_messages, warn=warn
+        ),
         warn=warn,
     )
     return AG2PersistenceManager(ports)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
@@ -59,17 +60,17 @@ def resume(
 
     invocation = Invocation(context)
     output = invocation.options.output
-    if to is None and output not in (None, OutputFormat.JSON, OutputFormat.JSONL):
+    if to is None and output in (OutputFormat.TABLE, OutputFormat.CSV, OutputFormat.MD):
         raise WrongUse(
-            what=f"A history has formats of its own, and -o {output} is none of them.",
-            hint="Choose one with --as: jsonl, ag2 or openai.",
+            what=f"resume cannot print a history as {output}.",
+            hint="Choose the format with --as: jsonl, ag2 or openai; or use -o json, jsonl or yaml.",
         )
     selection = MessageSelection(last, after_sequence, include_general)
     history = open_history(lambda: invocation.stores.session_readers(layout), chat_id, selection, transcript)
     with ExitStack() as stack:
         write_all = _to_stdout() if to is None else _to_file(to, force, stack)
-        one_object = to is None and output is OutputFormat.JSON and transcript == "jsonl"
-        write_all(_items(history.pieces()) if one_object else history.pieces())
+        pieces = history.pieces()
+        write_all(_printed(pieces, output, is_array=transcript != "jsonl") if to is None else pieces)
     sys.stdout.flush()
     for note in history.notes():
         invocation.say(note)
@@ -87,8 +88,22 @@ def resume(
         invocation.emit(Record([Column(key, key.replace("_", " ").upper()) for key in row], row))
 
 
-def _items(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Lines of JSON as the one object that `-o json` promises."""
+def _printed(pieces: Iterable[bytes], output: OutputFormat | None, *, is_array: bool) -> Iterable[bytes]:
+    """The transcript as `-o` asks for it. Transcripts other than jsonl are one JSON array, an object a line."""
+    if output is OutputFormat.YAML:
+        return _yaml(pieces, is_array=is_array)
+    return pieces if is_array or output is not OutputFormat.JSON else _json_object(pieces)
+
+
+def _yaml(pieces: Iterable[bytes], *, is_array: bool) -> Iterator[bytes]:
+    from chatstore_cli.render.yaml_text import yaml_items, yaml_list
+
+    rows = (json.loads(line) for piece in pieces for line in piece.split(b"\n") if line.startswith(b"{"))
+    return map(str.encode, yaml_list(rows) if is_array else yaml_items(rows))
+
+
+def _json_object(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Lines of JSON as the object `{"items": [...], "next_cursor": null}`."""
     before = b'{"items": [\n'
     for piece in pieces:
         if lines := piece.rstrip(b"\n"):

@@ -12,8 +12,7 @@ from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single
 from chatstore_cli.cli.signals import StopSignals, stop_signals
 from chatstore_cli.domain.errors import ExitCode, Interrupted
-from chatstore_cli.render.listing import Record
-from chatstore_cli.render.output_format import OutputFormat
+from chatstore_cli.render.listing import Listing, Record
 from chatstore_cli.render.rows.flush import FLUSH_COLUMNS, flush_row
 
 if TYPE_CHECKING:
@@ -65,14 +64,14 @@ def worker(
     The worker holds the lock of the folder: a second worker, or flush-cache, exits with status 8. A folder that does not
     exist is made. If MongoDB is unreachable, the worker waits and retries. A journal that cannot be read does not stop
     the others. On TERM or INT the worker stores the batches in hand and exits with status 0; with --once it exits with
-    status 130 if lines remain. With -o jsonl it prints a row for each round that read new lines, else one row at the end.
+    status 130 if lines remain. With -o jsonl or yaml it prints a row for each round that read new lines, else one row at the end.
     """
     invocation = Invocation(context)
     with stop_signals() as stop_requests:
         result = _follow(
             invocation, paths or [invocation.settings.mongo.cache.disk_path], stop_requests, once, interval, timeout
         )
-        if once or invocation.output is not OutputFormat.JSONL:
+        if once or not invocation.is_row_stream:
             invocation.emit(Record(FLUSH_COLUMNS, flush_row(result)))
     if once and result.quarantined:
         raise typer.Exit(ExitCode.PARTLY_DONE)
@@ -103,8 +102,8 @@ def _follow(
     invocation.will_write()
 
     def show(result: FlushResult) -> None:
-        if invocation.output is OutputFormat.JSONL and not once:
-            invocation.emit(Record(FLUSH_COLUMNS, flush_row(result)))
+        if invocation.is_row_stream and not once:
+            invocation.emit(Listing(FLUSH_COLUMNS, [flush_row(result)], live=True))
 
     with followed_folders(settings, paths, "chatstore worker") as journals:
         follower = Follower(invocation.stores.message_store, journals, rules, say=invocation.say, on_round=show)

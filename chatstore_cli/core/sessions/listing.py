@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from chatstore_cli.core.readers import find_session, remarks_of, split_by_answer
 from chatstore_cli.domain.errors import BadValue
 from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
-from chatstore_cli.domain.session_reader import Expiring, SessionReader
+from chatstore_cli.domain.session_reader import ReaderWithExpiry, SessionReader
 
 if TYPE_CHECKING:
     from chatstore_cli.domain.message import Message
@@ -73,5 +73,5 @@ def show_session(readers: Sequence[SessionReader], session_id: str, *, first: in
             beginning = list(islice(reader.messages(session_id, MessageSelection()), first))
         if last:
             end = list(reader.messages(session_id, MessageSelection(last=last)))
-    expiry = reader.expiry(session_id) if isinstance(reader, Expiring) else None
+    expiry = reader.expiry(session_id) if isinstance(reader, ReaderWithExpiry) else None
     return SessionView(session, beginning, end, expiry)

@@ -85,7 +85,6 @@ def state_of(chat_id: str, found: Document, highest_elsewhere: int) -> ChatState
             as_found(found, ("current_run",)),
             as_found(found, ("paused",)),
             Variant(found),
-            (whole_number(found.get("moved_messages")), found.get("last_move")),
         ),
     )
 
@@ -122,19 +121,12 @@ class Variant:
 
 
 class Guard:
-    """What the next change of a document takes for granted, and how it is to be written.
+    """What the next change of a document takes for granted, and how it is to be written."""
 
-    `moved` is how many messages the head says are in segments, and the move that made its newest one; None where it does
-    not say.
-    """
+    __slots__ = ("match", "paused", "run", "variant")
 
-    __slots__ = ("match", "moved", "paused", "run", "variant")
-
-    def __init__(
-        self, match: Document, run: Document, paused: Document, variant: Variant, moved: tuple[int | None, Any]
-    ) -> None:
+    def __init__(self, match: Document, run: Document, paused: Document, variant: Variant) -> None:
         self.match, self.run, self.paused, self.variant = match, run, paused, variant
-        self.moved = moved
 
 
 def as_found(found: Mapping[str, Any], fields: Sequence[str]) -> Document:

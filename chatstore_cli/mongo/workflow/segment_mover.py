@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -28,15 +28,15 @@ from bson import ObjectId
 
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.domain.errors import Conflict, NotFound
-from chatstore_cli.domain.workflow.segments import HARD_LIMIT_BYTES, SEGMENT_BYTES, HeadSize, Move
+from chatstore_cli.domain.workflow.segments import SEGMENT_BYTES, HeadSize, Move
 from chatstore_cli.mongo.bson_arrays import RAW
 from chatstore_cli.mongo.bson_values import whole_number
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors, time_limit
 from chatstore_cli.mongo.workflow.documents import in_order, session_id_of
-from chatstore_cli.mongo.workflow.event_filter import EVENT_FILTER, MOST_MESSAGES, EventFilter
 from chatstore_cli.mongo.workflow.lookup import IDENTITY, locate
 from chatstore_cli.mongo.workflow.raw_messages import RawDocument, with_messages
 from chatstore_cli.mongo.workflow.segment_copies import ANSWER_SECONDS, FENCE, LEASE, Copies, Copy, InTheWay, new_lease
+from chatstore_cli.mongo.workflow.segment_index import SegmentIndex
 from chatstore_cli.mongo.workflow.segment_reader import (
     LAST_MOVE,
     LAST_SEGMENT,
@@ -53,7 +53,6 @@ _PAUSE_SECONDS = 0.05
 """Where another mover's copy is in the way: one that is alive has moved or removed it by then."""
 
 _ALL = 2**31 - 1
-_FILTER_AND_MESSAGES = HARD_LIMIT_BYTES - 64 * 1024
 _MESSAGES: Document = {"$cond": [{"$isArray": "$messages"}, "$messages", []]}
 
 
@@ -77,12 +76,16 @@ class _Head(NamedTuple):
 class MongoSegmentStore:
     """Heads and segments of the workflow layout. In memory (mongomock), which has no limit of size, nothing moves."""
 
-    def __init__(self, connection: Connection, settings: Settings) -> None:
+    def __init__(
+        self, connection: Connection, settings: Settings, warn: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """`warn` is called once if the segments collection needs an index that is not created here."""
         self._in_memory = connection.in_memory
         self._sessions = connection.collection(settings.sessions_collection)
         self._segments = connection.collection(settings.layouts.workflow.segments)
         self._reader = SegmentReader(self._sessions, self._segments, in_memory=connection.in_memory)
         self._copies = Copies(self._sessions, self._segments)
+        self._index = SegmentIndex(connection, self._segments.name, warn)
 
     def head(self, session_id: str) -> HeadSize | None:
         """How large the head is; None where there is no such session. The server reads the whole document."""
@@ -147,10 +150,9 @@ class MongoSegmentStore:
         number = 1 + max([0, whole_number(head.stored.value(LAST_SEGMENT)) or 0, *(number for number, _ in seen)])
         lease, before = new_lease(head.now), self._messages_in(head, seen)
         copy = Copy(f"{head.session_id}:{number}", number, head.order[:count], ObjectId(), lease, is_ours=True)
-        fields = _segment_fields(head, copy)
-        more = self._event_filter(head, copy.positions, seen, before, room=_FILTER_AND_MESSAGES - fields["bytes"])
+        self._index.ensure()
         try:
-            self._segments.insert_one(with_messages({**fields, **more}, head.stored.array_of(copy.positions)))
+            self._insert(head, copy)
         except driver.DuplicateKeyError:
             adopted = self._adopt(head, copy, waits)
             if adopted is None:
@@ -162,10 +164,7 @@ class MongoSegmentStore:
             return None
         if self._segments.find_one({"_id": copy.segment_id}, {"_id": 1}) is None:
             with contextlib.suppress(driver.DuplicateKeyError):
-                again = with_messages(_segment_fields(head, copy), head.stored.array_of(copy.positions))
-                self._segments.insert_one(again)
-        if seen:  # the newest one's is of all of them
-            self._segments.update_one({"_id": seen[-1][1], MOVE: {"$exists": True}}, {"$unset": {EVENT_FILTER: 1}})
+                self._insert(head, copy)
         return Move(number, len(copy.positions), sum(map(head.stored.size, copy.positions)))
 
     def _messages_in(self, head: _Head, seen: list[tuple[int, str]]) -> int:
@@ -175,32 +174,10 @@ class MongoSegmentStore:
             return noted
         return self._count_of([segment for _, segment in seen])
 
-    def _event_filter(
-        self, head: _Head, positions: Sequence[int], seen: list[tuple[int, str]], before: int, *, room: int
-    ) -> Document:
-        """The field for a segment of these messages that tells which events are in it or in those before it."""
-        if before + len(positions) > MOST_MESSAGES:
-            return {}
-        events = self._events_of(seen, before)
-        event_ids = head.stored.values("event_id")
-        events.add(len(positions), (event_ids[position] for position in positions))
-        return {EVENT_FILTER: events.to_document()} if events.size_bytes <= room else {}
-
-    def _events_of(self, seen: list[tuple[int, str]], messages: int) -> EventFilter:
-        """The event ids in the segments that count: what the newest one carries, or else gathered from all of them."""
-        if not seen:
-            return EventFilter(messages)
-        newest = self._segments.find_one({"_id": seen[-1][1]}, {EVENT_FILTER: 1}) or {}
-        carried = EventFilter.from_document(newest)
-        if carried is not None and carried.messages == messages:
-            return carried
-        gathered = EventFilter(messages)
-        wanted = {"_id": {"$in": [segment for _, segment in seen]}}
-        for segment in self._segments.find(wanted, {"messages.event_id": 1}):
-            stored = segment.get("messages")
-            elements = [each for each in stored if isinstance(each, dict)] if isinstance(stored, list) else []
-            gathered.add(0, (each.get("event_id") for each in elements))
-        return gathered
+    def _insert(self, head: _Head, copy: Copy) -> None:
+        """Step 1."""
+        fields = _segment_fields(head, copy)
+        self._segments.insert_one(with_messages(fields, head.stored.array_of(copy.positions)))
 
     def _take_away(self, head: _Head, copy: Copy, before: int, until: datetime) -> bool:
         """Step 2."""

@@ -26,7 +26,6 @@ from chatstore_cli.mongo.connection import RETRYABLE_CODES, Connection, Document
 from chatstore_cli.mongo.identifiers import id_values
 from chatstore_cli.mongo.tombstones import TOMBSTONES
 from chatstore_cli.mongo.workflow.documents import LAYOUT, TENANT_FIELDS
-from chatstore_cli.mongo.workflow.event_filter_cache import MovedEvents
 from chatstore_cli.mongo.workflow.lookup import locate
 from chatstore_cli.mongo.workflow.new_documents import (
     MISSING,
@@ -57,7 +56,6 @@ class MongoChatWriter:
         self._sessions: Collection[Document] = connection.collection(sessions)
         self._segments: Collection[Document] = connection.collection(segments)
         self._write_concern = self._sessions.write_concern.document
-        self._moved_events = MovedEvents(self._segments)
 
     # --- looking -----------------------------------------------------------------------------------------------------
 
@@ -114,12 +112,14 @@ class MongoChatWriter:
         if not state.last_segment:
             return False
         with driver_errors(f"looking up an event of session {state.chat_id!r} in {self._segments.name}"):
-            known = self._moved_events.of(state.chat_id, state.last_segment, *state.guard.moved)
-            if known is not None and not known.may_hold(event_id):
-                return False
-            within = {"chat_id": state.chat_id, "messages.event_id": {"$in": id_values(event_id)}}
-            counting = {"segment": {"$not": {"$gt": state.last_segment}}}
-            return self._segments.find_one(within | counting, {"_id": 1}) is not None
+            in_session = {"chat_id": state.chat_id, "messages.event_id": {"$in": id_values(event_id)}}
+            match = {**in_session, "segment": {"$not": {"$gt": state.last_segment}}}
+            if self._connection.in_memory:
+                return self._segments.find_one(match, {"_id": 1}) is not None
+            # Every append to a long session asks this; the bare command costs less than find_one.
+            command = {"count": self._segments.name, "query": match, "limit": 1}
+            answer = self._connection.database.command(command, codec_options=self._segments.codec_options)
+            return int(answer["n"]) > 0
 
     def has_ended(self, state: ChatState, event_id: str) -> bool:
         """Whether that event has ended a run of the chat before."""
@@ -202,7 +202,6 @@ class MongoChatWriter:
             match = {"$and": [{"messages": match.pop("messages")}, match]}
         try:
             if not self._update(match, update, f"storing a message of session {state.chat_id!r}"):
-                self._moved_events.forget(state.chat_id)
                 return None
         except _DocumentTooLarge:
             return NoRoom(len(message.raw))
@@ -211,7 +210,7 @@ class MongoChatWriter:
             after["expected_echo"] = MISSING
         after.pop("messages", None)
         guard.variant.messages_type = "array"
-        known = Guard(after, guard.run, guard.paused, guard.variant, guard.moved)
+        known = Guard(after, guard.run, guard.paused, guard.variant)
         status = SessionStatus.RUNNING
         echo = state.expected_echo if still_awaited else None
         state = replace(state, status=status, last_sequence=sequence, expected_echo=echo, guard=known)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+from chatstore_cli.render.output_format import OutputFormat
+
 SECRET = "geheim"
 
 
@@ -54,7 +56,7 @@ def test_show_masks_passwords_however_they_are_written(chatstore_without_databas
         f"mongodb://host/?tls=true&tlsCertificateKeyFilePassword={SECRET}",
         f"mongodb://host/?authMechanismProperties=AWS_SESSION_TOKEN:{SECRET}&tls=true",
     ):
-        for output in ("table", "json", "csv", "md", "jsonl"):
+        for output in tuple(OutputFormat):
             done = chatstore_without_database("config", "show", "-o", output, "--uri", uri)
             assert done.code == 0
             assert SECRET not in done.out + done.err

@@ -13,14 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatstore_cli.config.settings import ApplicationSettings
 from chatstore_cli.core.verify.application.checks import ApplicationChecks
 from chatstore_cli.core.verify.application.history import history_faults, history_remarks
 from chatstore_cli.core.verify.application.run import ApplicationRun, Sent, brief, faults_of, read_json
 from chatstore_cli.core.verify.application.status import status_verdict
 from chatstore_cli.core.verify.application.websocket import Frames
 from chatstore_cli.core.verify.checklist import run_checks
-from chatstore_cli.domain.checked_application import Answer, JournalledTurns, Turn
+from chatstore_cli.domain.checked_application import Answer, ApplicationSettings, JournalledTurns, Turn
 from chatstore_cli.domain.checks import CheckResult, CheckStatus
 from chatstore_cli.domain.errors import ChatstoreError, Locked, Overdue, Unreachable
 from chatstore_cli.files.log_tail import LogTail, LogTails
@@ -407,7 +406,7 @@ def checked(world: World, *names: str, read_only: bool = False, log: LogTails | 
         documents=lambda: world,
         journals=Journals(world),
         log=log,
-        interface=ApplicationSettings(deadline_seconds=5.0),
+        settings=ApplicationSettings(deadline_seconds=5.0),
         expected=EXPECTED,
         interval=0.1,
         read_only=read_only,

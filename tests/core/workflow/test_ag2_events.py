@@ -22,14 +22,15 @@ from chatstore_cli.domain.workflow.events import (
     UsageOwner,
     UsageReport,
 )
-from tests.support.ag2_agents import begun, call, real_autogen
+from tests.support.ag2_agents import begun, call
 from tests.support.ag2_events import event, text
+from tests.support.peers import import_peer
 
 
 @pytest.fixture(scope="module")
 def autogen() -> Any:
     """The real AG2."""
-    return real_autogen()
+    return import_peer("autogen")
 
 
 @pytest.fixture(scope="module")

@@ -65,7 +65,7 @@ def split_(
     if large:
         invocation.confirm("\n".join(_plan(head, keep_bytes) for head in large), yes=yes)
     [reader] = invocation.stores.session_readers("workflow")
-    store, named = segment_store(invocation.stores), session_id is not None
+    store, named = segment_store(invocation.stores, invocation.say), session_id is not None
     splitting = Splitting(store, reader, keep_bytes, named=named, say=invocation.say)
     rows = ({**split_row(result), "result": result.outcome.value} for result in splitting.results(large))
     columns = (*SPLIT_COLUMNS, Column("result", "RESULT", whole=True))

@@ -125,7 +125,7 @@ class ApplicationChecks:
         run = self._run
         if (verdict := run.why_nothing_is_sent()) is not None:
             return verdict
-        path = run.path(run.interface.chat_path, run.session_id)
+        path = run.path(run.settings.chat_path, run.session_id)
         asked = f"POST {path}"
         sent = run.new_message(run.session_id, POST)
         try:
@@ -140,7 +140,7 @@ class ApplicationChecks:
             return lacks(run, asked, "verify.application.chat_path")
         sent.returned, taken_after = True, run.timer() - sent.at
         body = read_json(answer, asked)
-        if (named := _other_session(body, run.interface.session_key, sent.session_id)) is not None:
+        if (named := _other_session(body, run.settings.session_key, sent.session_id)) is not None:
             run.strays.append(named)
             what = f"{asked} was for session {sent.session_id}, and is answered for session {named}"
             return failed(what, "Use the session_id that comes with a message; see verify.application.session_key.")
@@ -266,7 +266,7 @@ class ApplicationChecks:
     def status(self) -> Verdict:
         """The application's storage is well, and set as ours is."""
         run = self._run
-        path = run.path(run.interface.status_path, run.session_id)
+        path = run.path(run.settings.status_path, run.session_id)
         answer = run.application.ask("GET", path, seconds=run.deadline)
         if answer.status == 404:
             return lacks(run, f"GET {path}", "verify.application.status_path")

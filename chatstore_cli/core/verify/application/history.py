@@ -33,14 +33,14 @@ class Told(NamedTuple):
 
 def history_verdict(run: ApplicationRun, sent: Sent) -> Verdict:
     """Ask for the session of a message that was sent, between two looks into MongoDB."""
-    path = run.path(run.interface.history_path, sent.session_id)
+    path = run.path(run.settings.history_path, sent.session_id)
     asked = f"GET {path}"
-    query = {run.interface.session_key: sent.session_id, "limit": str(LIMIT)}
+    query = {run.settings.session_key: sent.session_id, "limit": str(LIMIT)}
     before = run.stored(sent.session_id)
     answer = run.application.ask("GET", path, seconds=run.deadline, query=query)
     if answer.status == 404:
         # Is there no such path, or no such session? Without a session, only a path that is not there is not found.
-        if path == run.interface.history_path and run.application.ask("GET", path, seconds=run.deadline).status != 404:
+        if path == run.settings.history_path and run.application.ask("GET", path, seconds=run.deadline).status != 404:
             hint = "A session that was recorded has a history, from the cache if not from MongoDB."
             return failed(f"{asked} does not know session {sent.session_id} (404)", hint)
         return lacks(run, asked, "verify.application.history_path")

@@ -14,7 +14,7 @@ from chatstore_cli.core.verify.checklist import Verdict, skipped
 from chatstore_cli.domain.checked_application import (
     Answer,
     Application,
-    Interface,
+    ApplicationSettings,
     JournalledTurns,
     NewLogLines,
     SessionDocuments,
@@ -60,7 +60,7 @@ class ApplicationRun:
     documents: Callable[[], SessionDocuments]
     journals: SessionJournals
     log: NewLogLines | None
-    interface: Interface
+    settings: ApplicationSettings
     expected: Mapping[str, Any]
     interval: float
     read_only: bool
@@ -77,7 +77,7 @@ class ApplicationRun:
     @property
     def deadline(self) -> float:
         """Seconds within which a request is answered, and a message has arrived."""
-        return self.interface.deadline_seconds
+        return self.settings.deadline_seconds
 
     @property
     def session_id(self) -> str:
@@ -116,7 +116,7 @@ class ApplicationRun:
 
     def payload(self, sent: Sent) -> dict[str, str]:
         """A message as the application takes it."""
-        return {self.interface.message_key: sent.text, self.interface.session_key: sent.session_id}
+        return {self.settings.message_key: sent.text, self.settings.session_key: sent.session_id}
 
     def path(self, path: str, session_id: str) -> str:
         """A path of the application, for one session."""

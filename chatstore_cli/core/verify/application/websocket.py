@@ -78,7 +78,7 @@ class Frames:
 def websocket_verdict(run: ApplicationRun, over: str) -> Verdict:
     """Connect, be welcomed, send a message, and see both roles in MongoDB."""
     session_id = run.websocket_session_id
-    path = run.path(run.interface.ws_path, session_id)
+    path = run.path(run.settings.ws_path, session_id)
     asked = f"WebSocket {path.partition('?')[0]}"
     with run.application.converse(path, run.deadline) as conversation:
         if isinstance(conversation, Answer):

@@ -1,0 +1,53 @@
+"""The index by which an append finds out whether its message is already stored in a segment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from chatstore_cli.core.indexes import compare
+from chatstore_cli.domain.errors import ChatstoreError, Unreachable
+from chatstore_cli.domain.indexes.findings import IndexState
+from chatstore_cli.mongo.connection import Connection, driver_errors
+from chatstore_cli.mongo.maintenance.index_store import MongoIndexStore
+from chatstore_cli.mongo.workflow.index_specs import segment_index_specs
+
+_FEW_SEGMENTS = 100
+"""Up to this many, building the index is cheap enough for an application that only wanted to append a message."""
+
+
+class SegmentIndex:
+    """Creates the index of a missing or small segments collection; of a large one without it, it warns once."""
+
+    def __init__(self, connection: Connection, collection: str, warn: Callable[[str], None]) -> None:
+        self._segments = connection.collection(collection)
+        self._indexes = MongoIndexStore(connection, connection)
+        self._warn = warn
+        self._is_checked = False
+
+    def ensure(self) -> None:
+        """Check the index the first time this is called. Raises Unreachable."""
+        if self._is_checked:
+            return
+        self._is_checked = True
+        (spec,) = segment_index_specs(self._segments.name)
+        finding = compare([spec], self._indexes.stored(spec.collection))[0]
+        if finding.state is IndexState.OK:
+            return
+        reason = ""
+        if finding.state is IndexState.MISSING and self._is_small():
+            try:
+                self._indexes.create(spec, spec.name)
+                return
+            except Unreachable:
+                self._is_checked = False
+                raise
+            except ChatstoreError as error:
+                reason = f" ({error.message})"
+        self._warn(
+            f"Index {spec.name} on {spec.collection} is {finding.state.value}{reason}. Without it, each append to a "
+            "session that has segments reads the whole collection. To create it, run: chatstore indexes apply"
+        )
+
+    def _is_small(self) -> bool:
+        with driver_errors(f"counting the segments of {self._segments.name}"):
+            return self._segments.estimated_document_count() <= _FEW_SEGMENTS

@@ -1,0 +1,77 @@
+"""YAML text: the values of the JSON output, readable, and safe on a terminal. Imported only for `-o yaml`."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import yaml
+
+from chatstore_cli.render.json_text import as_json
+from chatstore_cli.render.safe import UNSAFE
+
+_NOT_IN_PLAIN_TEXT = re.compile(UNSAFE.pattern.replace("\x00-\x1f", "\x00-\x09\x0b-\x1f"))
+"""What a terminal obeys, without the line break: text that has any of it is written in double quotes."""
+
+_LIKE_A_NUMBER_OR_TRUTH = re.compile(r"[-+.]*[0-9][0-9a-fA-FxXoO_.:+-]*|[yYnN]")
+"""Text that PyYAML reads back as text, and other readers as a number or a truth value: `1e5`, `0o17`, `y`."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes JSON values alone: no tags, and equal values are repeated instead of becoming anchors and aliases."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    style = None
+    if _NOT_IN_PLAIN_TEXT.search(text):
+        style = '"'
+    elif "\n" in text:
+        style = "|"
+    elif _LIKE_A_NUMBER_OR_TRUTH.fullmatch(text):
+        style = "'"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
+def as_yaml(value: Any, *, document: bool = False) -> str:
+    """YAML text of any value, which reads back as the value that `as_json` writes, with its keys in the same order.
+
+    A `document` begins with `---`, so that several can follow each other in one stream.
+    """
+    text = yaml.dump(
+        json.loads(as_json(value, indented=False)),
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=math.inf,
+        explicit_start=document,
+    )
+    # PyYAML takes bidirectional overrides for printable. Only quoted text has any left, where an escape means the same.
+    return _NOT_IN_PLAIN_TEXT.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def yaml_list(rows: Iterable[Any]) -> Iterator[str]:
+    """A list in pieces, as the rows come."""
+    is_empty = True
+    for row in rows:
+        yield as_yaml([row])
+        is_empty = False
+    if is_empty:
+        yield "[]\n"
+
+
+def yaml_items(rows: Iterable[Any]) -> Iterator[str]:
+    """The object `{items: [...], next_cursor: null}` in pieces, as the rows come."""
+    separator = "items:\n"
+    for piece in yaml_list(rows):
+        yield ("items: " if piece == "[]\n" else separator) + piece
+        separator = ""
+    yield "next_cursor: null\n"
