@@ -18,7 +18,7 @@ from chatstore_cli.cli.filters import (
     session_query,
 )
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command, single
+from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.cli.signals import StopSignals, reader_is_gone, stop_signals
 from chatstore_cli.domain.errors import ExitCode, WrongUse
 from chatstore_cli.render.listing import Listing
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 Thing = TypeVar("Thing")
 
-app = single()
+app = single_command()
 
 
 @command(
@@ -133,7 +133,7 @@ def _watching(invocation: Invocation, what: str, asked: StopSignals) -> Watching
 
     watching = Watching(invocation.say)
     prepare(invocation.stores, watching)
-    watching.greeting = f"Watching {what} in {invocation.stores.target}. {asked.named} ends it."
+    watching.greeting = f"Watching {what} in {invocation.stores.target}. {asked.names} ends it."
     return watching
 
 
