@@ -13,7 +13,7 @@ from chatstore_cli.cli.options import command, group
 from chatstore_cli.domain.errors import BadValue, ExitCode
 from chatstore_cli.render.listing import Listing, Record
 
-app = group("cache", "Manage the local cache: status, quarantine, pruning.")
+app = group("cache", "Show and prune the local cache; list and retry quarantined lines.")
 app.add_typer(quarantine.app)
 
 
