@@ -169,7 +169,7 @@ def test_the_plan_the_removal_and_nothing_to_remove_are_said(chatstore: Chatstor
     assert plan.code == 2
     *_, last_journal, end = plan.err.splitlines()
     assert last_journal.endswith(f"s1.jsonl (1 line, {size} bytes)")
-    assert end == "Nothing was done. To go on, run it again with --yes."
+    assert end == "Nothing was done. Run it again with --yes to confirm."
     nothing = chatstore("cache", "prune", "--older-than", "60d", "--yes")
     assert nothing.err.endswith("\nNothing was removed: every journal stays.\n")
     done = chatstore("cache", "prune", "--older-than", "0s", "--yes")

@@ -20,7 +20,7 @@ from chatstore_cli.core.retry import RetryPolicy
 from chatstore_cli.domain.journal import FlushResult, Progress
 from chatstore_cli.domain.quarantine import RetryResult
 from chatstore_cli.mongo.connection import Connection
-from chatstore_cli.mongo.layouts.registry import LAYOUTS
+from chatstore_cli.mongo.messages.layout import index_specs
 from chatstore_cli.mongo.messages.store import MongoMessageStore
 from chatstore_cli.wiring.journals import Journals
 
@@ -92,7 +92,7 @@ def settings_for(folder: Path, **changes: Any) -> Settings:
 
 def store_of(connection: Connection, ttl_days: int = 30, collection: str = COLLECTION) -> MongoMessageStore:
     """The store that flush-cache writes to."""
-    specs = wanted_specs(LAYOUTS["messages"](connection, Settings()).index_specs(), ttl_days)
+    specs = wanted_specs(index_specs(collection), ttl_days)
     return MongoMessageStore(connection, collection, specs, connection)
 
 

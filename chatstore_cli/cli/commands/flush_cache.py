@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command, single
+from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.domain.errors import BadValue, ExitCode
 from chatstore_cli.render.listing import Record
 from chatstore_cli.render.rows.flush import FLUSH_COLUMNS, flush_row
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from chatstore_cli.domain.journal import FlushResult
     from chatstore_cli.wiring.journals import Journals
 
-app = single()
+app = single_command()
 
 
 @command(

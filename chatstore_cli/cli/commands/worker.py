@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command, single
+from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.cli.signals import StopSignals, stop_signals
 from chatstore_cli.domain.errors import ExitCode, Interrupted
 from chatstore_cli.render.listing import Listing, Record
@@ -18,7 +18,7 @@ from chatstore_cli.render.rows.flush import FLUSH_COLUMNS, flush_row
 if TYPE_CHECKING:
     from chatstore_cli.domain.journal import FlushResult
 
-app = single()
+app = single_command()
 _TIMEOUT_OF_ONCE = 60.0
 
 
@@ -105,7 +105,7 @@ def _follow(
     with followed(settings, paths, "chatstore worker") as journals:
         follower = Follower(invocation.stores.message_store, journals, rules, say=invocation.say, on_round=show)
         if not once:
-            invocation.say(f"Following {', '.join(journals.folders)}. {asked.named} ends it.")
+            invocation.say(f"Following {', '.join(journals.folders)}. {asked.names} ends it.")
         ended_by_itself = follower.run(asked)
     if once and not ended_by_itself:
         stored = f"{follower.total.stored:,} messages stored."

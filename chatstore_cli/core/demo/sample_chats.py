@@ -1,7 +1,7 @@
-"""Sample chats, made from a seed: agent workflows as stored, and journals of flat messages as an application leaves them.
+"""Sample chats made from a seed: agent workflows as stored documents, and journals of flat messages.
 
 The same seed and the same present give the same chats. They are plain values: `mongo/` stores the sessions, and the
-journals are text. Shapes are those of DESIGN section 3 (ours) and FACTS B (older ones, which readers must accept).
+journals are text. The stored shapes, and the older variants that readers must accept, are in docs/layouts.md.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from itertools import chain
 from random import Random
 from typing import Any
 
-from chatstore_cli.core.demo.sample_texts import ASIDE, NOTES, QUESTIONS, REFUND, REPORT, SLOTS, TRIP, USER, Beat, Story
-from chatstore_cli.core.demo.sample_usage import Answer, Owner, sample_usage
+from chatstore_cli.core.demo.sample_usage import Answer, ReportedChat, sample_usage
+from chatstore_cli.core.demo.stories import SessionPlan, Stories, StoryStep, load_stories
 from chatstore_cli.domain.message import GENERAL_AGENT
 from chatstore_cli.domain.times import format_instant
 from chatstore_cli.domain.usage_ledger import UsageSnapshot
@@ -28,16 +28,20 @@ RESUMED = "chat-5d1c07e2"
 """The session that is worth resuming: running, several agents, tool calls, an aside with the general agent."""
 
 JOURNAL_SESSIONS = 12
-CAP_OF_PROMPT_TOKENS = 8_000
-_PRICE_OF_PROMPT_TOKEN = 0.15e-6 * 10
-_PRICE_OF_COMPLETION_TOKEN = 0.60e-6 * 10
+MAX_PROMPT_TOKENS = 8_000
+_PROMPT_TOKEN_PRICE = 0.15e-6 * 10
+_COMPLETION_TOKEN_PRICE = 0.60e-6 * 10
+_USER = "user"
 
 
 @dataclass(frozen=True, slots=True)
 class SampleChats:
-    """`sessions`: documents of the workflow layout, without `_id` where the store gives one. `journals`: session id ->
-    the text of its file. `journal_messages` is how many messages the journals hold. `usage` is what agents of some of
-    the sessions reported: the counters of these begin at nothing."""
+    """The demo's data.
+
+    `sessions` are documents of the workflow layout, without `_id` if the store creates one. `journals` maps a session id
+    to the text of its file, and `journal_messages` counts their messages. `usage` is what the agents of some sessions
+    reported; the counters of these sessions begin at 0.
+    """
 
     sessions: tuple[Document, ...]
     journals: Mapping[str, str]
@@ -45,61 +49,29 @@ class SampleChats:
     usage: tuple[UsageSnapshot, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    chat_id: str
-    story: Story
-    tenant: str
-    user: str
-    hours_ago: float
-    ending: str = "completed"
-    rounds: int = 1
-    aside: bool = False
-    cost_known: bool = True
-    shape: str = "ours"
-    reported: bool = False
-
-
-_PLANS = (
-    _Plan(RESUMED, TRIP, "oakline-travel", "ana", 1.0, ending="running", rounds=2, aside=True, reported=True),
-    _Plan("chat-93b8f1aa", REFUND, "harbor-books", "tomasz", 3.2, reported=True),
-    _Plan("chat-0c7be44d", REFUND, "harbor-books", "mireille", 5.5, ending="failed", reported=True),
-    _Plan("chat-e81d20f6", TRIP, "oakline-travel", "jonas", 9.0, ending="paused"),
-    _Plan("chat-2f6a9b13", REPORT, "harbor-books", "mireille", 30.0, rounds=60, reported=True),
-    _Plan("chat-71cc3e58", NOTES, "kestrel-software", "li-wen", 26.0, ending="running", rounds=3, reported=True),
-    _Plan("chat-ab04d7c9", NOTES, "kestrel-software", "sam", 50.0, rounds=4, cost_known=False),
-    _Plan("chat-46e2f80b", TRIP, "oakline-travel", "ana", 75.0, rounds=3, aside=True),
-    _Plan("chat-d5903a71", REFUND, "harbor-books", "tomasz", 98.0),
-    _Plan("chat-18fb6c2e", REPORT, "kestrel-software", "sam", 124.0, rounds=4),
-    _Plan("chat-b7743e0d", TRIP, "oakline-travel", "jonas", 170.0),
-    _Plan("chat-old-b001", REFUND, "harbor-books", "tomasz", 700.0, shape="B"),
-    _Plan("chat-old-c001", NOTES, "kestrel-software", "li-wen", 500.0, shape="C", rounds=2),
-    _Plan("chat-old-d001", TRIP, "oakline-travel", "ana", 400.0, ending="running", shape="D"),
-    _Plan("chat-old-e001", REFUND, "harbor-books", "mireille", 300.0, ending="failed", shape="E"),
-)
-
-
 def sample_chats(now: datetime, seed: int = DEFAULT_SEED) -> SampleChats:
     """All samples. `now` (aware) is the present; everything happened before it."""
     random = Random(seed)
     present = now.replace(minute=0, second=0, microsecond=0)
-    happened = [(plan, _happened(plan, present, random)) for plan in _PLANS]
-    sessions = tuple(_SHAPES[plan.shape](plan, turns) for plan, turns in happened)
-    usage = tuple(chain.from_iterable(_reports(plan, turns) for plan, turns in happened if plan.reported))
+    stories = load_stories()
+    sessions = [(plan, _turns(stories, plan, present, random)) for plan in stories.sessions]
+    documents = tuple(_DOCUMENTS[plan.variant](plan, turns) for plan, turns in sessions)
+    usage = tuple(chain.from_iterable(_usage(plan, turns) for plan, turns in sessions if plan.reported))
     journals, messages = {}, 0
     for number in range(JOURNAL_SESSIONS):
         session_id = f"shop-{number + 1:02d}-{random.getrandbits(24):06x}"
-        lines = list(_journal_lines(session_id, present - timedelta(hours=2 + 7 * number), random))
+        start = present - timedelta(hours=2 + 7 * number)
+        lines = list(_journal_lines(stories, session_id, start, random))
         messages += len(lines)
-        # One process was killed and its successor went on in the same line: two records, no newline between them.
+        # A process was killed and its successor continued in the same line: two records without a newline between them.
         ends = ["\n"] * len(lines)
         if number == 3:
             ends[4] = ""
         journals[session_id] = "".join(line + end for line, end in zip(lines, ends, strict=True))
-    return SampleChats(sessions, journals, messages, usage)
+    return SampleChats(documents, journals, messages, usage)
 
 
-# --- what happened ---------------------------------------------------------------------------------------------------
+# --- turns -----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +79,7 @@ class _Turn:
     speaker: str
     role: str
     content: str
-    at: datetime
+    time: datetime
     event_id: str
     event_type: str = "text"
     general: bool = False
@@ -115,86 +87,92 @@ class _Turn:
     tool_call_id: str | None = None
 
 
-def _happened(plan: _Plan, present: datetime, random: Random) -> list[_Turn]:
-    slots = {name: random.choice(choices) for name, choices in SLOTS.items()}
-    at = present - timedelta(hours=plan.hours_ago)
+def _turns(stories: Stories, plan: SessionPlan, present: datetime, random: Random) -> list[_Turn]:
+    """What was said and called in one session."""
+    story = stories.stories[plan.workflow]
+    slots = {name: random.choice(choices) for name, choices in stories.slots.items()}
+    time = present - timedelta(hours=plan.hours_ago)
     turns: list[_Turn] = []
-    for beat, general in _beats(plan):
-        if beat is plan.story.round[0]:
-            slots |= {name: random.choice(SLOTS[name]) for name in plan.story.fresh}
-        for turn in _turns(beat, slots, general, random):
-            at += timedelta(milliseconds=random.randint(1_500, 24_000))
-            turns.append(turn(at))
+    for step, general in _steps(stories, plan):
+        if step is story.round[0]:
+            slots |= {name: random.choice(stories.slots[name]) for name in story.fresh}
+        for turn_at in _turns_of_step(step, slots, general, random):
+            time += timedelta(milliseconds=random.randint(1_500, 24_000))
+            turns.append(turn_at(time))
     return turns
 
 
-def _beats(plan: _Plan) -> Iterator[tuple[Beat, bool]]:
-    story = plan.story
-    yield from ((beat, False) for beat in story.opening)
+def _steps(stories: Stories, plan: SessionPlan) -> Iterator[tuple[StoryStep, bool]]:
+    """The steps of a session, each with whether it belongs to the aside with the general agent."""
+    story = stories.stories[plan.workflow]
+    yield from ((step, False) for step in story.opening)
     for number in range(plan.rounds):
-        yield from ((beat, False) for beat in story.round)
+        yield from ((step, False) for step in story.round)
         if plan.aside and number == 0:
-            yield from ((beat, True) for beat in ASIDE)
+            yield from ((step, True) for step in stories.aside)
     ending = {"completed": story.closing, "failed": story.failing}.get(plan.ending, ())
-    yield from ((beat, False) for beat in ending)
+    yield from ((step, False) for step in ending)
 
 
-def _turns(beat: Beat, slots: Mapping[str, str], general: bool, random: Random) -> list[Callable[[datetime], _Turn]]:
+def _turns_of_step(
+    step: StoryStep, slots: Mapping[str, str], general: bool, random: Random
+) -> list[Callable[[datetime], _Turn]]:
     def new_id() -> str:
         return str(uuid.UUID(int=random.getrandbits(128), version=4))
 
-    text = beat.text.format(**slots)
-    if beat.tool is None:
-        role, event_id = ("user" if beat.speaker == USER else "assistant"), new_id()
-        return [lambda at: _Turn(beat.speaker, role, text, at, event_id, general=general)]
-    call_id, asked, answered = f"call_{random.getrandbits(48):012x}", new_id(), new_id()
-    arguments = json.dumps({name: value.format(**slots) for name, value in beat.arguments.items()}, ensure_ascii=False)
-    calls = [{"id": call_id, "type": "function", "function": {"name": beat.tool, "arguments": arguments}}]
+    text = step.text.format(**slots)
+    if step.tool is None:
+        role, event_id = ("user" if step.speaker == _USER else "assistant"), new_id()
+        return [lambda time: _Turn(step.speaker, role, text, time, event_id, general=general)]
+    call_id, call_event, result_event = f"call_{random.getrandbits(48):012x}", new_id(), new_id()
+    arguments = json.dumps({name: value.format(**slots) for name, value in step.arguments.items()}, ensure_ascii=False)
+    calls = [{"id": call_id, "type": "function", "function": {"name": step.tool, "arguments": arguments}}]
     return [
-        lambda at: _Turn(beat.speaker, "assistant", "", at, asked, "tool_call", tool_calls=calls),
-        lambda at: _Turn("ToolExecutor", "tool", text, at, answered, "tool_response", tool_call_id=call_id),
+        lambda time: _Turn(step.speaker, "assistant", "", time, call_event, "tool_call", tool_calls=calls),
+        lambda time: _Turn("ToolExecutor", "tool", text, time, result_event, "tool_response", tool_call_id=call_id),
     ]
 
 
 def _answers(turns: list[_Turn]) -> Iterator[Answer]:
-    # Every answer of an agent was asked for with everything said before it, up to the size of the window.
-    said = 0
+    # The prompt of each answer is everything before it, up to the size of the context window.
+    tokens_before = 0
     for turn in turns:
         size = 4 + len(turn.content) // 4
         if turn.role == "assistant":
-            yield Answer(turn.speaker, turn.at, turn.event_id, min(said, CAP_OF_PROMPT_TOKENS), size)
-        said += size
+            yield Answer(turn.speaker, turn.time, turn.event_id, min(tokens_before, MAX_PROMPT_TOKENS), size)
+        tokens_before += size
 
 
-def _reports(plan: _Plan, turns: list[_Turn]) -> Iterator[UsageSnapshot]:
-    owner = Owner(plan.chat_id, plan.tenant, plan.user, plan.story.workflow)
-    return sample_usage(owner, list(_answers(turns)))
+def _usage(plan: SessionPlan, turns: list[_Turn]) -> Iterator[UsageSnapshot]:
+    chat = ReportedChat(plan.chat_id, plan.tenant, plan.user, plan.workflow)
+    return sample_usage(chat, list(_answers(turns)))
 
 
-def _tokens(plan: _Plan, turns: list[_Turn]) -> Document:
+def _tokens(plan: SessionPlan, turns: list[_Turn]) -> Document:
     answers = [] if plan.reported else list(_answers(turns))
-    prompt, completion = (sum(getattr(one, name) for one in answers) for name in ("prompt_tokens", "completion_tokens"))
+    prompt = sum(answer.prompt_tokens for answer in answers)
+    completion = sum(answer.completion_tokens for answer in answers)
     tokens: Document = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
     if plan.cost_known:
-        tokens["total_cost"] = round(prompt * _PRICE_OF_PROMPT_TOKEN + completion * _PRICE_OF_COMPLETION_TOKEN, 6)
+        tokens["total_cost"] = round(prompt * _PROMPT_TOKEN_PRICE + completion * _COMPLETION_TOKEN_PRICE, 6)
     return tokens
 
 
-# --- the shapes it is stored in --------------------------------------------------------------------------------------
+# --- stored documents ------------------------------------------------------------------------------------------------
 
 
-def _ours(plan: _Plan, turns: list[_Turn]) -> Document:
-    ended = turns[-1].at
+def _current_document(plan: SessionPlan, turns: list[_Turn]) -> Document:
+    ended = turns[-1].time
     document = {
         "chat_id": plan.chat_id,
         "enterprise_id": plan.tenant,
         "user_id": plan.user,
-        "workflow_name": plan.story.workflow,
-        "created_at": turns[0].at,
+        "workflow_name": plan.workflow,
+        "created_at": turns[0].time,
         "updated_at": ended,
         "status": {"completed": 1, "failed": -1}.get(plan.ending, 0),
         "real_time_tracking": {"tokens": _tokens(plan, turns)},
-        "messages": [_our_message(turn, number) for number, turn in enumerate(turns, 1)],
+        "messages": [_current_message(turn, number) for number, turn in enumerate(turns, 1)],
         "last_sequence": len(turns),
     }
     endings: dict[str, Document] = {
@@ -205,18 +183,18 @@ def _ours(plan: _Plan, turns: list[_Turn]) -> Document:
     return document | endings.get(plan.ending, {})
 
 
-def _our_message(turn: _Turn, number: int) -> Document:
+def _current_message(turn: _Turn, number: int) -> Document:
     message: Document = {
         "sender": turn.speaker,
         "content": turn.content,
         "role": turn.role,
-        "timestamp": turn.at,
+        "timestamp": turn.time,
         "event_type": turn.event_type,
         "event_id": turn.event_id,
         "sequence": number,
     }
     if turn.general:
-        # Both places are met in real databases (FACTS B).
+        # Real databases have the mark of the general agent in either place.
         message |= {"source": GENERAL_AGENT} if turn.role == "assistant" else {"metadata": {"source": GENERAL_AGENT}}
     if turn.tool_calls:
         message["tool_calls"] = turn.tool_calls
@@ -225,7 +203,7 @@ def _our_message(turn: _Turn, number: int) -> Document:
     return message
 
 
-def _variant_b(plan: _Plan, turns: list[_Turn]) -> Document:
+def _text_status_document(plan: SessionPlan, turns: list[_Turn]) -> Document:
     spoken = [turn for turn in turns if turn.event_type == "text"]
     tokens = _tokens(plan, turns)
     messages = [
@@ -234,14 +212,14 @@ def _variant_b(plan: _Plan, turns: list[_Turn]) -> Document:
             "agent_name": turn.speaker,
             "content": turn.content,
             "role": turn.role,
-            "timestamp": turn.at.replace(tzinfo=None).isoformat(),
+            "timestamp": turn.time.replace(tzinfo=None).isoformat(),
             "event_type": "TextEvent",
             "event_id": turn.event_id,
-            "is_user_proxy": turn.speaker == USER,
+            "is_user_proxy": turn.speaker == _USER,
         }
         for turn in spoken
     ]
-    # That product once stored the printed form of an event instead of its text (FACTS B).
+    # The product of this variant once stored the printed form of an event instead of its text.
     first = spoken[0]
     messages[0]["content"] = (
         f"uuid=UUID('{first.event_id}') content={first.content!r} sender='user' recipient='IntakeAgent'"
@@ -250,10 +228,10 @@ def _variant_b(plan: _Plan, turns: list[_Turn]) -> Document:
         "chat_id": plan.chat_id,
         "enterprise_id": plan.tenant,
         "user_id": plan.user,
-        "workflow_name": plan.story.workflow,
-        "created_at": turns[0].at,
-        "last_updated_at": turns[-1].at,
-        "completed_at": turns[-1].at,
+        "workflow_name": plan.workflow,
+        "created_at": turns[0].time,
+        "last_updated_at": turns[-1].time,
+        "completed_at": turns[-1].time,
         "status": "completed",
         "termination_reason": "workflow completed",
         "real_time_tracking": {"tokens": tokens},
@@ -262,29 +240,30 @@ def _variant_b(plan: _Plan, turns: list[_Turn]) -> Document:
     }
 
 
-def _variants_c_to_e(plan: _Plan, turns: list[_Turn]) -> Document:
+def _final_usage_document(plan: SessionPlan, turns: list[_Turn]) -> Document:
     tokens = _tokens(plan, turns)
+    is_enterprise = plan.variant == "enterprise"
     spoken = [turn for turn in turns if turn.event_type == "text"]
     messages = [
         {
             "role": turn.role,
             "content": turn.content,
-            "timestamp": turn.at,
+            "timestamp": turn.time,
             "event_type": "message.created",
             "event_id": turn.event_id,
-            # A crash between counter and push left a gap in one of them.
-            "sequence": number + (2 if number > 4 and plan.shape == "C" else 0),
+            # A crash between the counter and the push left a gap in one variant.
+            "sequence": number + (2 if number > 4 and is_enterprise else 0),
             "agent_name": turn.speaker,
         }
         for number, turn in enumerate(spoken, 1)
     ]
     document = {
         "_id": plan.chat_id,
-        ("enterprise_id" if plan.shape == "C" else "app_id"): plan.tenant,
+        ("enterprise_id" if is_enterprise else "app_id"): plan.tenant,
         "user_id": plan.user,
-        "workflow_name": plan.story.workflow,
-        "created_at": turns[0].at,
-        "last_updated_at": turns[-1].at,
+        "workflow_name": plan.workflow,
+        "created_at": turns[0].time,
+        "last_updated_at": turns[-1].time,
         "status": {"completed": 1, "failed": 2}.get(plan.ending, 0),
         "usage_prompt_tokens_final": tokens["prompt_tokens"],
         "usage_completion_tokens_final": tokens["completion_tokens"],
@@ -292,29 +271,32 @@ def _variants_c_to_e(plan: _Plan, turns: list[_Turn]) -> Document:
         "usage_total_cost_final": tokens["total_cost"],
         "messages": messages,
     }
-    return document | ({"failed_at": turns[-1].at} if plan.ending == "failed" else {})
+    return document | ({"failed_at": turns[-1].time} if plan.ending == "failed" else {})
 
 
-_SHAPES: dict[str, Callable[[_Plan, list[_Turn]], Document]] = {
-    "ours": _ours, "B": _variant_b, "C": _variants_c_to_e, "D": _variants_c_to_e, "E": _variants_c_to_e,
-}  # fmt: skip
+_DOCUMENTS: dict[str, Callable[[SessionPlan, list[_Turn]], Document]] = {
+    "current": _current_document,
+    "text_status": _text_status_document,
+    "enterprise": _final_usage_document,
+    "app": _final_usage_document,
+}
 
 
 # --- journals --------------------------------------------------------------------------------------------------------
 
 
-def _journal_lines(session_id: str, start: datetime, random: Random) -> Iterator[str]:
+def _journal_lines(stories: Stories, session_id: str, start: datetime, random: Random) -> Iterator[str]:
     transport = random.choice(("rest", "websocket"))
-    at = start + timedelta(microseconds=random.randint(0, 59_000_000))
-    for question, answer in random.sample(QUESTIONS, random.randint(8, len(QUESTIONS))):
+    time = start + timedelta(microseconds=random.randint(0, 59_000_000))
+    for question, answer in random.sample(stories.questions, random.randint(8, len(stories.questions))):
         for role, text in (("user", question), ("assistant", answer)):
-            at += timedelta(microseconds=random.randint(900_000, 45_000_000))
+            time += timedelta(microseconds=random.randint(900_000, 45_000_000))
             line = {
                 "session_id": session_id,
                 "role": role,
                 "text": text,
                 "metadata": {"transport": transport},
                 "vector_ids": [],
-                "created_at": format_instant(at),
+                "created_at": format_instant(time),
             }
             yield json.dumps(line, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""What the agents of sample chats report of their usage: after each answer, cumulative, as AG2's clients do."""
+"""Usage that the agents of sample chats report: cumulative, after each answer, as AG2's clients do."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from chatstore_cli.domain.usage_ledger import UsageSnapshot
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an agent was asked with, and what it answered, in tokens."""
+    """One answer of an agent, with the tokens of its prompt and of the answer."""
 
     agent: str
-    at: datetime
+    time: datetime
     event_id: str
     prompt_tokens: int
     completion_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
-class Owner:
-    """Whose chat it is."""
+class ReportedChat:
+    """The chat that usage is reported for."""
 
     chat_id: str
     tenant_id: str
@@ -41,39 +41,39 @@ class _Model:
 
 _SMALL = _Model("gpt-4o-mini", Decimal("0.00000015"), Decimal("0.0000006"))
 _LARGE = _Model("gpt-4o", Decimal("0.0000025"), Decimal("0.00001"))
-_AGENTS_OF_THE_LARGE_MODEL = {"PlannerAgent", "PolicyAgent", "WriterAgent"}
+_LARGE_MODEL_AGENTS = {"PlannerAgent", "PolicyAgent", "WriterAgent"}
 
 
-def sample_usage(owner: Owner, answers: Sequence[Answer]) -> Iterator[UsageSnapshot]:
-    """The reports of one chat. The last one comes again when the chat ends, as clients do: it adds nothing."""
+def sample_usage(chat: ReportedChat, answers: Sequence[Answer]) -> Iterator[UsageSnapshot]:
+    """The reports of one chat. The last one is repeated when the chat ends, as clients do, and adds nothing."""
     used: dict[str, tuple[int, int]] = {}
-    report = None
+    report: UsageSnapshot | None = None
     for answer in answers:
         prompt, completion = used.get(answer.agent, (0, 0))
         prompt, completion = prompt + answer.prompt_tokens, completion + answer.completion_tokens
         used[answer.agent] = prompt, completion
-        model = _LARGE if answer.agent in _AGENTS_OF_THE_LARGE_MODEL else _SMALL
+        model = _LARGE if answer.agent in _LARGE_MODEL_AGENTS else _SMALL
         report = UsageSnapshot(
             event_id=_usage_event(answer.event_id, "usage"),
-            chat_id=owner.chat_id,
+            chat_id=chat.chat_id,
             run=1,
-            tenant_id=owner.tenant_id,
-            user_id=owner.user_id,
-            workflow=owner.workflow,
+            tenant_id=chat.tenant_id,
+            user_id=chat.user_id,
+            workflow=chat.workflow,
             agent=answer.agent,
             model=model.name,
             prompt_tokens=prompt,
             completion_tokens=completion,
             total_tokens=prompt + completion,
-            at=answer.at,
+            at=answer.time,
             cost=prompt * model.prompt_price + completion * model.completion_price,
         )
         yield report
     if report is not None:
-        ended = answers[-1].at + timedelta(seconds=1)
+        ended = answers[-1].time + timedelta(seconds=1)
         yield replace(report, event_id=_usage_event(answers[-1].event_id, "end"), at=ended)
 
 
 def _usage_event(event_id: str, kind: str) -> str:
-    """An id of its own, always the same one."""
+    """The id of the usage event, the same in every run."""
     return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{event_id} {kind}"))
