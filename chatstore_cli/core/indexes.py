@@ -201,3 +201,18 @@ def _free_name(spec: IndexSpec, store: IndexStore) -> str:
     taken = {index.name for index in store.stored(spec.collection)}
     names = [spec.name, *(f"{spec.name}_{number}" for number in range(2, len(taken) + 3))]
     return next(name for name in names if name not in taken)
+
+
+def create_missing(specs: Sequence[IndexSpec], store: IndexStore, dates: DocumentDates, now: datetime) -> Iterator[str]:
+    """Create the indexes that are missing. Yields a sentence for each one created, and for each difference that remains.
+
+    A TTL index by which MongoDB would delete documents at once, or nobody knows how many, is not created: a command that
+    shows the number first does that.
+    """
+    for step in plan_steps(check_indexes(specs, store), dates, now, drop_unneeded=False):
+        name = f"{step.finding.collection}.{step.finding.name}"
+        if step.action is IndexAction.CREATE and not step.needs_yes:
+            perform(step, store)
+            yield f"Created index {name}."
+        else:
+            yield f"Not changed: index {name}: {step.detail}. See: chatstore indexes apply"

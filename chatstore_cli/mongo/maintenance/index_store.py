@@ -54,6 +54,8 @@ class MongoIndexStore:
         except Conflict as error:
             if not isinstance(error.__cause__, driver.DuplicateKeyError):
                 raise
+            if not spec.unique:
+                return  # another process creates the same index at this moment
             fields = ", ".join(field for field, _ in spec.keys)
             raise Conflict(
                 what=f"{spec.collection}: {fields} should be unique, and is not: {self._duplicates(spec)}.",

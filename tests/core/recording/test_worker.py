@@ -17,7 +17,7 @@ from chatstore_cli.core.recording.queue import Batch, PendingMessages
 from chatstore_cli.core.recording.worker import PersistenceWorker
 from chatstore_cli.domain.errors import ChatstoreError, NotAllowed, Unreachable
 from chatstore_cli.domain.journal import Entry
-from chatstore_cli.domain.recording import Place, ReadBack, RetryCallbacks, Stored, Stretch
+from chatstore_cli.domain.recording import JournalRange, LineLocation, RecoveredLines, RetryCallbacks, Stored
 from tests.support.journals import START, record
 from tests.support.mongod import poll
 
@@ -125,7 +125,7 @@ def in_memory(kind: type[PendingMessages] = PendingMessages) -> PendingMessages:
 
 
 def add(pending: PendingMessages, number: int) -> None:
-    place = Place("memory", 0, number, 0, 100)
+    place = LineLocation("memory", 0, number, 0, 100)
     entry = Entry("memory", f"id-{number}", b"", "", record(number, message_id=f"m-{number}"), number, 0, b"")
     pending.add(entry, place, 100)
 
@@ -378,7 +378,7 @@ def test_a_stop_while_the_quarantine_finds_no_room_keeps_the_batch(bench: Callab
 
 
 def test_lost_messages_are_counted_and_said(bench: Callable[..., Bench], caplog: pytest.LogCaptureFixture) -> None:
-    def gone(stretch: Stretch, lines: int, about_bytes: int) -> ReadBack | None:
+    def gone(stretch: JournalRange, lines: int, about_bytes: int) -> RecoveredLines | None:
         return None
 
     made = bench(pending=PendingMessages(2, 1 << 30, gone, lambda _: None))
