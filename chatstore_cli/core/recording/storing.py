@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from chatstore_cli.core.flush.delivery import Delivery
 from chatstore_cli.core.flush.occurrences import WindowedCount
+from chatstore_cli.core.flush.source_state import SourceState
 from chatstore_cli.core.flush.storing import Storer, StoringRules
 from chatstore_cli.core.recording.validation import (
     canonical_time,
@@ -25,15 +25,15 @@ from chatstore_cli.domain.recording import DEFAULT_SESSION, RetryCallbacks, Stor
 from chatstore_cli.domain.times import Clock, utc_now
 
 
-class _OneDelivery(dict[str, Delivery]):
-    """All journals are one delivery: it ends with the process that records."""
+class _OneState(dict[str, SourceState]):
+    """One state for all journals: a process that records does not read any of them again."""
 
-    def __init__(self) -> None:
+    def __init__(self, state: SourceState) -> None:
         super().__init__()
-        self.delivery = Delivery()
+        self._state = state
 
-    def __missing__(self, source: str) -> Delivery:
-        return self.delivery
+    def __missing__(self, source: str) -> SourceState:
+        return self._state
 
 
 class NewMessages:
@@ -51,9 +51,10 @@ class NewMessages:
         self._store = store
         self._retry_policy = RetryPolicy(seconds, say=retries.say, pause=retries.pause)
         self._say = retries.say
-        self._deliveries = _OneDelivery()
+        self._state = SourceState(refuse=lambda entry, reason: self._refused.append((entry, reason)))
+        self._states = _OneState(self._state)
         self._refused: list[tuple[Entry, str]] = []
-        self._storer: Storer[Delivery] = Storer(store, rules, self._retry_policy, clock, self._refuse)
+        self._storer = Storer(store, rules, self._retry_policy, clock)
         self._prepared = False
 
     def store(self, entries: Sequence[Entry]) -> Stored:
@@ -62,14 +63,11 @@ class NewMessages:
             self._retry_policy.call(self._store.prepare)
             self._prepared = True
         self._refused = []
-        skipped_before = self._deliveries.delivery.skipped
-        stored = self._storer.store_new(entries, self._deliveries)
-        skipped = self._deliveries.delivery.skipped - skipped_before
+        skipped_before = self._state.skipped
+        stored = self._storer.store_new(entries, self._states)
+        skipped = self._state.skipped - skipped_before
         already = len(entries) - stored - skipped - len(self._refused)
         return Stored(len(entries), stored, already, skipped, tuple(self._refused))
-
-    def _refuse(self, _: Delivery, entry: Entry, reason: str) -> None:
-        self._refused.append((entry, reason))
 
 
 def entries_of(messages: Sequence[Message]) -> list[Entry]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command, single
+from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.domain.errors import ExitCode, WrongUse
 from chatstore_cli.render.listing import Column, Listing
 from chatstore_cli.render.rows.document_sizes import SPLIT_COLUMNS, split_row
@@ -15,7 +15,7 @@ from chatstore_cli.render.rows.document_sizes import SPLIT_COLUMNS, split_row
 if TYPE_CHECKING:
     from chatstore_cli.domain.workflow.segments import HeadSize
 
-app = single()
+app = single_command()
 
 _MOST = 10_000
 
