@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import platformdirs
 import pytest
 
+from tests.support import fork_server
 from tests.support.allowed_skips import SKIPS_ARE_CHECKED, SkipChecker
 from tests.support.mongod import Mongod, NoMongod, find_mongod, short_temporary_folder
 from tests.support.mongod import start_mongod as start_mongod_in
@@ -186,12 +188,25 @@ def mongo_uri(mongod: Mongod) -> str:
     return mongod.uri
 
 
+@contextlib.contextmanager
+def _new_database(client: MongoClient[dict[str, Any]]) -> Iterator[Database[dict[str, Any]]]:
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    yield client[name]
+    client.drop_database(name)
+
+
 @pytest.fixture
 def database(mongo_client: MongoClient[dict[str, Any]]) -> Iterator[Database[dict[str, Any]]]:
     """A database of the test's own on the shared server, dropped afterwards."""
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    yield mongo_client[name]
-    mongo_client.drop_database(name)
+    with _new_database(mongo_client) as database:
+        yield database
+
+
+@pytest.fixture(scope="module")
+def module_database(mongo_client: MongoClient[dict[str, Any]]) -> Iterator[Database[dict[str, Any]]]:
+    """A database on the shared server for the tests of one module, which only read it."""
+    with _new_database(mongo_client) as database:
+        yield database
 
 
 @pytest.fixture
@@ -263,9 +278,18 @@ class Outcome:
     err: str
 
 
+@functools.cache
+def _server() -> fork_server.ForkServer:
+    """The server of this process, started when the first command runs."""
+    return fork_server.ForkServer()
+
+
 @dataclass
 class Chatstore:
-    """The real command as a process of its own, in a home of its own; `folder` is where it runs."""
+    """The command as a process of its own, in a home of its own; `folder` is its working directory.
+
+    `chatstore(...)` forks a process that has the package imported. `chatstore.popen(...)` starts the real command.
+    """
 
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
@@ -279,17 +303,20 @@ class Chatstore:
         cwd: Path | None = None,
     ) -> Outcome:
         """Run to the end. `env` adds variables; None takes one away. Without `stdin` there is none."""
-        given = stdin.encode() if isinstance(stdin, str) else stdin
-        done = subprocess.run(
-            self.command(*arguments),
-            input=given if given is not None else b"",
-            capture_output=True,
-            cwd=cwd or self.folder,
-            env=self._environment(env),
-            timeout=timeout,
-        )
-        out, err = (text.decode("utf-8", "backslashreplace") for text in (done.stdout, done.stderr))
-        return Outcome(done.returncode, out, err)
+        given = (stdin.encode() if isinstance(stdin, str) else stdin) or b""
+        environment = self._environment(env)
+        folder = cwd or self.folder
+        if fork_server.suits(environment):
+            code, *streams = _server().run(
+                [*map(str, arguments)], stdin=given, environment=environment, cwd=folder, timeout=timeout
+            )
+        else:
+            done = subprocess.run(
+                self.command(*arguments), input=given, capture_output=True, cwd=folder, env=environment, timeout=timeout
+            )
+            code, streams = done.returncode, [done.stdout, done.stderr]
+        out, err = (text.decode("utf-8", "backslashreplace") for text in streams)
+        return Outcome(code, out, err)
 
     run = __call__
 
@@ -315,22 +342,29 @@ class Chatstore:
         return {name: value for name, value in merged.items() if value is not None}
 
 
-def _chatstore(tmp_path: Path) -> Chatstore:
-    folder = tmp_path / "work"
+def _chatstore(parent: Path, **variables: str) -> Chatstore:
+    folder = parent / "work"
     folder.mkdir()
     passed_on = {name: os.environ[name] for name in ("PATH", "CHATSTORE_MONGOD") if name in os.environ}
-    return Chatstore(folder, {**passed_on, **home_environment(tmp_path / "home"), "LC_ALL": "C.UTF-8"})
+    return Chatstore(folder, {**passed_on, **home_environment(parent / "home"), **fork_server.LOCALE, **variables})
 
 
 @pytest.fixture
 def chatstore(tmp_path: Path, mongo_uri: str, database: Database[dict[str, Any]]) -> Chatstore:
-    """The real command on the shared server and the test's own database: `chatstore("sessions", "list").out`."""
-    command = _chatstore(tmp_path)
-    command.environment |= {"CHATSTORE_URI": mongo_uri, "CHATSTORE_DATABASE": database.name}
-    return command
+    """The command on the shared server and the test's own database: `chatstore("sessions", "list").out`."""
+    return _chatstore(tmp_path, CHATSTORE_URI=mongo_uri, CHATSTORE_DATABASE=database.name)
+
+
+@pytest.fixture(scope="module")
+def module_chatstore(
+    tmp_path_factory: pytest.TempPathFactory, mongod: Mongod, module_database: Database[dict[str, Any]]
+) -> Chatstore:
+    """The command on the shared server and the module's database. It only reads; nothing in its environment changes."""
+    folder = tmp_path_factory.mktemp("module")
+    return _chatstore(folder, CHATSTORE_URI=mongod.uri, CHATSTORE_DATABASE=module_database.name)
 
 
 @pytest.fixture
 def chatstore_without_database(tmp_path: Path) -> Chatstore:
-    """The real command with no setting at all."""
+    """The command without any setting."""
     return _chatstore(tmp_path)

@@ -128,7 +128,7 @@ def test_a_bug_ends_with_1_and_a_log_file_and_no_traceback(capsys: pytest.Captur
     captured = capsys.readouterr()
     assert "Traceback" not in captured.err
     assert captured.err.count("\n") == 1
-    path = captured.err.split("Details are in ")[1].split(" Please")[0]
+    path = captured.err.split("Report it with the file ")[1].strip()
     with open(path, encoding="utf-8") as log:  # noqa: PTH123 - a path as it was printed
         assert "the text of a bug" in log.read()
 

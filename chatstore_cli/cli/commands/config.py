@@ -89,14 +89,14 @@ def check(context: typer.Context) -> None:
 
 
 def _problems(invocation: Invocation) -> tuple[list[Problem], list[str]]:
-    from chatstore_cli.config.advice import odd_but_legal
+    from chatstore_cli.config.advice import find_unusual_settings
     from chatstore_cli.config.sources import Problem
 
     try:
         configuration = invocation.load_configuration()
     except BadConfig as error:
         return [Problem(str(error.facts["where"]), str(error.facts["what"]), error.hint)], []
-    problems = [*configuration.problems, *odd_but_legal(configuration)]
+    problems = [*configuration.problems, *find_unusual_settings(configuration)]
     if not any(problem.serious for problem in problems):
         problems += _driver_opinion(invocation, configuration)
     return problems, [str(path) for path in configuration.files]

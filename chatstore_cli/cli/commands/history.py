@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command, single
+from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.domain.errors import ChatstoreError, ExitCode, NotFound
 
 if TYPE_CHECKING:
     from chatstore_cli.core.sessions.history import ChatHistory
     from chatstore_cli.domain.history import JournalTail
 
-app = single()
+app = single_command()
 _GIVE_ACCESS = "Give access to it: what is not stored yet is only there."
 
 

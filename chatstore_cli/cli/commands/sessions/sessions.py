@@ -29,16 +29,17 @@ from chatstore_cli.render.rows.sessions import (
     session_view_row,
 )
 
-_LATER = {
+_LAZY_COMMANDS = {
     "watch": "sessions.watch",
     "sizes": "sessions.sizes",
     "split": "sessions.split",
     **dict.fromkeys(("complete", "fail", "pause", "unpause"), "sessions.status"),
 }
-"""Subcommands with files of their own."""
 
 app = group(
-    "sessions", "List, show, watch and measure sessions; split, complete, fail, pause, unpause and delete them.", _LATER
+    "sessions",
+    "List, show, watch and measure sessions; split, complete, fail, pause, unpause and delete them.",
+    _LAZY_COMMANDS,
 )
 
 

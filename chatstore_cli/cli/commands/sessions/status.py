@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command, single
+from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.render.listing import Listing
 from chatstore_cli.render.rows.transitions import TRANSITION_COLUMNS, transition_row
@@ -15,7 +15,7 @@ from chatstore_cli.render.rows.transitions import TRANSITION_COLUMNS, transition
 if TYPE_CHECKING:
     from chatstore_cli.core.workflow.lifecycle import Step
 
-app = single()
+app = single_command()
 
 _EXITS = [ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.CONFLICT]
 

@@ -18,7 +18,7 @@ from chatstore_cli.cli.filters import (
     session_query,
 )
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command, single
+from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.cli.signals import StopSignals, reader_is_gone, stop_signals
 from chatstore_cli.domain.errors import ExitCode, WrongUse
 from chatstore_cli.render.listing import Listing
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 
-app = single()
+app = single_command()
 
 
 @command(
@@ -135,7 +135,7 @@ def _connected_watch(invocation: Invocation, subject: str, signals: StopSignals)
 
     watch = Watch(invocation.say)
     connect_watch(invocation.stores, watch)
-    watch.greeting = f"Watching {subject} in {invocation.stores.target}. {signals.named} stops it."
+    watch.greeting = f"Watching {subject} in {invocation.stores.target}. {signals.names} stops it."
     return watch
 
 

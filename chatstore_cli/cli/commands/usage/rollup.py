@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command, single
+from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.render.listing import Record
 
-app = single()
+app = single_command()
 
 
 @command(
