@@ -29,7 +29,9 @@ Paths = Annotated[
     exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE],
 )
 def status(context: typer.Context, paths: Paths = None) -> None:
-    """Show how the journals stand: sessions, lines, bytes, what is not stored yet and since when, and who follows them.
+    """Show the journals, and how much of each is not yet stored.
+
+    For all of them: sessions, lines, bytes, what is not stored and since when, and the process that follows them.
 
     Compares only what the ledger does not know to be stored, and needs no lock: a worker may run meanwhile. Where the
     database is away it shows what the files tell, says so, and ends with 5; with mongo.enabled: false it ends with 0.
@@ -113,7 +115,7 @@ def prune(
     exits=[ExitCode.NOT_FOUND],
 )
 def list_(context: typer.Context, paths: Paths = None) -> None:
-    """List quarantined lines: where each stood, and why it could not be stored.
+    """List quarantined lines with their origin and reason.
 
     With -o json, jsonl or csv, `raw` is the line itself in Base64, every byte of it; a line over 100 MiB lies in the
     file that `raw_file` names. Name - for what came through standard input.
@@ -134,7 +136,7 @@ def list_(context: typer.Context, paths: Paths = None) -> None:
     meanings={ExitCode.PARTLY_DONE: "partly done: lines remain in quarantine"},
 )
 def retry(context: typer.Context, paths: Paths = None) -> None:
-    """Try to store quarantined lines again, after what kept them out has been mended.
+    """Try to store quarantined lines again.
 
     What is stored leaves the quarantine; the rest stays. Ends with 7 when lines remain.
     """
