@@ -163,6 +163,14 @@ def test_the_example_takes_the_applications_own_variables(monkeypatch):
     assert load(str(EXAMPLE)).mongo.uri == "mongodb://first"
 
 
+def test_a_variable_of_the_environment_overrides_the_same_variable_of_dotenv(monkeypatch):
+    write('mongo: {database: "${CHATS_DB}", chat_collection: "${TURNS}"}')
+    write("CHATS_DB=of-dotenv\nTURNS=of-dotenv\n", ".env")
+    monkeypatch.setenv("CHATS_DB", "of-environment")
+    mongo = load().mongo
+    assert (mongo.database, mongo.chat_collection) == ("of-environment", "of-dotenv")
+
+
 def test_the_example_that_is_installed_is_the_one_in_the_repository():
     import chatstore_cli
 
