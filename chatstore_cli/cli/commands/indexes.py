@@ -30,7 +30,7 @@ _EXITS = [ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCo
     meanings={ExitCode.FINDINGS: "findings: an index is missing or has drifted"},
 )
 def check(context: typer.Context, layout: Layout = None) -> None:
-    """Compare the keys and options of the indexes, not their names, with what the layouts need.
+    """Compare keys and options of indexes with the required ones.
 
     A `missing` index does not exist. A `drifted` index has the right keys and other options. An `unneeded` index is not
     needed by any layout, and may be the application's own. Exits with status 6 if an index is missing or has drifted.
@@ -71,7 +71,7 @@ def apply(
         bool, typer.Option("--drop-unneeded", help="With --yes, drop the indexes that no layout needs.")
     ] = False,
 ) -> None:
-    """Create the missing indexes. The application can write meanwhile.
+    """Create missing indexes while the application continues to write.
 
     Three kinds of change need --yes, or a yes on a terminal: to change an index that has drifted, to drop an index, and
     to create a TTL index by which MongoDB would delete documents at once. The number of documents is shown first. Exits

@@ -25,7 +25,9 @@ _EXITS = [ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE]
 
 @command(app, "show", examples=["chatstore ttl show", "chatstore ttl show -o json"], exits=_EXITS)
 def show(context: typer.Context, layout: Layout = None) -> None:
-    """Show what MongoDB deletes by itself: the TTL index, its field, and how many documents expire now or never.
+    """Show which documents MongoDB deletes by itself, and when.
+
+    For each TTL index: its date field, how many documents it would delete now, and how many it never deletes.
 
     Only a date expires. A document whose field holds text or a number, or that lacks the field, never expires. A count
     that takes longer than verify.seconds_per_check is replaced by a sample or omitted.
@@ -68,7 +70,9 @@ def set_(
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the changes and make none.")] = False,
 ) -> None:
-    """Set how many days MongoDB keeps messages. If it would delete documents at once, shows how many and asks first.
+    """Set for how many days messages are kept.
+
+    The plan reports how many documents MongoDB would delete at once, before anything is changed.
 
     If a TTL index is on a date such as created_at, the command changes its expireAfterSeconds (collMod), which applies to
     stored documents as well. Flat messages have their own expiry date (expires_at = time of storing + mongo.ttl_days):
