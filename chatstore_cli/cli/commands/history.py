@@ -26,9 +26,9 @@ _GIVE_ACCESS = "Give access to it: what is not stored yet is only there."
 )
 def history(
     context: typer.Context,
-    session_id: Annotated[str, typer.Argument(metavar="SESSION_ID", help="The exact id.")],
+    session_id: Annotated[str, typer.Argument(metavar="SESSION_ID", help="The exact id of the session.")],
     limit: Annotated[
-        int, typer.Option("--limit", metavar="N", min=1, max=500, help="The newest N messages, 1 to 500.")
+        int, typer.Option("--limit", metavar="N", min=1, max=500, help="Show at most N of the newest messages.")
     ] = 50,
 ) -> None:
     """Show the newest messages of a session of flat messages: the cache's journal first, then MongoDB.

@@ -23,7 +23,7 @@ app = single_command()
 def explain(
     context: typer.Context, chat_id: Annotated[str, typer.Argument(metavar="CHAT_ID", help="The exact id.")]
 ) -> None:
-    """Explain a chat's usage: each row of the ledger, whether it is counted, and why.
+    """Show the ledger rows of a session and why each counts or not.
 
     What a client reports is cumulative over a run: a row counts by how much it goes beyond what its run, agent and model
     had reported before. What the session's counters said before its first report is a row as well, of run 0. What they say
