@@ -171,7 +171,19 @@ def test_every_block_says_what_it_is(page: str) -> None:
 @pytest.mark.parametrize(
     "page", [*PAGES, "docs/architecture.md", "docs/cli.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"]
 )
-def test_every_link_to_a_file_leads_to_one(page: str) -> None:
+def test_every_link_leads_to_a_file_and_to_a_heading_of_it(page: str) -> None:
     source = (ROOT / page).read_text(encoding="utf-8")
-    targets = [target for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", source) if "://" not in target]
-    assert [target for target in targets if not (ROOT / page).parent.joinpath(target).exists()] == []
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", source) if "://" not in link]
+    assert [link for link in links if not _leads_somewhere(ROOT / page, link)] == []
+
+
+def _leads_somewhere(page: Path, link: str) -> bool:
+    name, _, anchor = link.partition("#")
+    target = page.parent / name if name else page
+    return target.exists() and (not anchor or anchor in _anchors(target.read_text(encoding="utf-8")))
+
+
+def _anchors(source: str) -> set[str]:
+    """The anchors that a Markdown viewer gives to the headings of a page."""
+    titles = re.findall(r"^#+ (.+)$", source, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}

@@ -29,6 +29,15 @@ class LruMap(Generic[Key, Value]):
             self._entries.move_to_end(key)
             return self._entries.popitem(last=False) if len(self._entries) > self._capacity else None
 
+    def put_oldest(self, key: Key, value: Value) -> bool:
+        """Write an entry as the oldest. Returns False, and changes nothing, if the key is known or the map is full."""
+        with self._lock:
+            if key in self._entries or len(self._entries) >= self._capacity:
+                return False
+            self._entries[key] = value
+            self._entries.move_to_end(key, last=False)
+            return True
+
     def get(self, key: Key) -> Value | None:
         """The value of `key`, or None."""
         with self._lock:
@@ -39,10 +48,24 @@ class LruMap(Generic[Key, Value]):
         with self._lock:
             return self._entries.pop(key, None)
 
+    def pop_oldest(self) -> tuple[Key, Value] | None:
+        """Remove and return the entry that was written longest ago; None if the map is empty."""
+        with self._lock:
+            return self._entries.popitem(last=False) if self._entries else None
+
+    def values(self) -> list[Value]:
+        """The values at this moment, the one written longest ago first."""
+        with self._lock:
+            return list(self._entries.values())
+
     def clear(self) -> None:
         """Remove every entry."""
         with self._lock:
             self._entries.clear()
+
+    def reset_after_fork(self) -> None:
+        """In the child of a fork: replace the lock, which a thread of the parent may hold. The entries remain."""
+        self._lock = threading.Lock()
 
     def __contains__(self, key: object) -> bool:
         with self._lock:

@@ -1,4 +1,4 @@
-"""Recording messages while a chat goes on: where a line went, and the ports of the cache and of its worker."""
+"""Recording messages during a chat: the location of a recorded line, and the ports of the cache and of its worker."""
 
 from __future__ import annotations
 
@@ -10,28 +10,29 @@ from typing import Any, NamedTuple, Protocol
 from chatstore_cli.domain.journal import Entry
 
 DEFAULT_SESSION = "default"
-"""The session of a message that names none."""
+"""The session of a message without a session id."""
 
 
-class Place(NamedTuple):
-    """Where a recorded line stands: the journal's name and inode, the line's number (from 1), its bytes there."""
+class LineLocation(NamedTuple):
+    """The location of a recorded line: its journal's path and inode, its number (from 1), its offset and length in bytes."""
 
     source: str
-    file: int
+    inode: int
     number: int
     offset: int
     length: int
 
 
-class Stretch(NamedTuple):
-    """Lines of one journal that wait to be read back: those of the bytes from `start` to `end`.
+@dataclass(slots=True)
+class JournalRange:
+    """Lines of one journal that are not stored yet and not in memory: the bytes from `start` to `end`.
 
-    `number` is the first one's number; `messages` of them are waited for: those whose message_id counts from `first` to
-    `last`. A file that was cut may hold others in the same bytes by now.
+    `number` is the number of the first line. `messages` of the lines are awaited: those whose message_id counts from
+    `first` to `last`. If the file was cut, the same bytes may hold other lines by now.
     """
 
     source: str
-    file: int
+    inode: int
     start: int
     end: int
     number: int
@@ -40,50 +41,50 @@ class Stretch(NamedTuple):
     last: int
 
 
-class ReadBack(NamedTuple):
-    """Lines read back, and the stretch that is left; None where it was read to its end."""
+class RecoveredLines(NamedTuple):
+    """Lines read from a JournalRange, and the range that is still to be read; None at its end."""
 
-    lines: list[tuple[Place, dict[str, Any]]]
-    rest: Stretch | None
+    lines: list[tuple[LineLocation, dict[str, Any]]]
+    remaining: JournalRange | None
 
 
 class RecordingJournal(Protocol):
-    """Where messages are recorded before anything else happens to them. Safe to use from several threads."""
+    """The journals that messages are recorded in before anything else happens to them. Thread-safe."""
 
     def encode(self, fields: dict[str, Any]) -> bytes:
-        """The line of a message. Raises ValueError where it cannot be written as JSON in UTF-8."""
+        """The line of a message. Raises ValueError if it cannot be written as JSON in UTF-8."""
         ...
 
-    def append(self, session_id: str, line: bytes) -> Place:
-        """Write a line, whole or not at all. Raises NotRecorded, BadValue for an id that can have no file."""
+    def append(self, session_id: str, line: bytes) -> LineLocation:
+        """Write a line, whole or not at all. Raises NotRecorded, and BadValue for an id that cannot have a file."""
         ...
 
     def newest(self, session_id: str, count: int) -> list[tuple[int, dict[str, Any]]]:
-        """The newest lines of a session that there are, oldest first, each with its number."""
+        """At most `count` of the newest lines of a session, oldest first, each with its number."""
         ...
 
     def sessions(self) -> Iterator[str]:
         """The sessions that have a journal, the one written to last first."""
         ...
 
-    def read_back(self, stretch: Stretch, lines: int, about_bytes: int) -> ReadBack | None:
-        """At most `lines` lines of a stretch, of about so many bytes; None where its file is gone or was cut."""
+    def read_back(self, unread: JournalRange, lines: int, about_bytes: int) -> RecoveredLines | None:
+        """At most `lines` lines of a range, about `about_bytes` bytes; None if its file was removed or replaced."""
         ...
 
-    def let_go(self) -> None:
-        """After a fork: close what the parent had open."""
+    def reset_after_fork(self) -> None:
+        """In the child of a fork: close the files that the parent opened."""
         ...
 
     def close(self) -> None:
-        """Put on disk what the policy asks for, and close."""
+        """Sync what the fsync policy requires, and close the files."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What storing some messages came to: messages = stored + already_stored + skipped + refused.
+    """The outcome of storing some messages: messages = stored + already_stored + skipped + refused.
 
-    `skipped` belong to sessions that were deleted on purpose. `refused` gives each one's reason.
+    `skipped` belong to sessions that were deleted on purpose. `refused` has a reason for each message.
     """
 
     messages: int = 0
@@ -101,35 +102,35 @@ class RetryCallbacks(NamedTuple):
 
 
 class MessageStorage(Protocol):
-    """Where the worker puts messages. One thread at a time."""
+    """Stores the worker's messages. For one thread at a time."""
 
     def store(self, entries: Sequence[Entry]) -> Stored:
-        """Store them, each exactly once, also when called again with the same after an error."""
+        """Store the messages, each exactly once, even if an earlier call with the same messages failed."""
         ...
 
 
 class RefusedMessages(Protocol):
-    """Keeps the messages that the database refuses, each beside its reason."""
+    """Keeps each message that the database rejects, with the reason."""
 
     def add(
         self, source: str, number: int, offset: int, raw: bytes, reason: str, at: str, identity: str | None = None
     ) -> bool:
-        """Keep a line; False where it was there already."""
+        """Keep a line; returns False if it was kept before."""
         ...
 
     def sync(self) -> None:
-        """Put on disk what was added."""
+        """Sync the added lines to the disk."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerStats:
-    """What a worker has done so far.
+    """Counters of a worker since it was made.
 
-    `queue_depth` messages are not stored yet, those that wait in the journal alone among them. `flushed` were stored,
-    `skipped` were there already or belong to deleted sessions, `quarantined` were refused, `lost` had been left to the
-    journal, and somebody cut or removed it. Latencies are in milliseconds per batch, over the newest 1,000.
-    `last_persisted_at` is when a batch was last acknowledged.
+    `queue_depth` counts the messages that are not stored yet, including those that are in the journal only. `flushed`
+    were newly stored. `skipped` were already stored, or belong to deleted sessions. `quarantined` were rejected by the
+    database. `lost` were in the journal only, and somebody cut or removed it. Latencies are in milliseconds per batch,
+    over the newest 1,000 batches. `last_persisted_at` is when a batch was last acknowledged.
     """
 
     queue_depth: int

@@ -1,4 +1,4 @@
-"""What happens to sessions and their messages while somebody watches: the nouns, and the ports that tell it."""
+"""Changes of sessions and their messages while somebody watches, and the port that reports them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Change(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SessionChange:
-    """One change of one session; `session` is how it stands after it, or stood before it was deleted."""
+    """One change of one session. `session` has the facts after the change, or before a deletion."""
 
     change: Change
     session: Session
@@ -33,58 +33,58 @@ class SessionChange:
 
 @dataclass(frozen=True, slots=True)
 class SessionEvent:
-    """A change as a feed tells it.
+    """A change as a feed reports it.
 
-    `place` orders it among all changes of the server. `moment` is the time that the writer gave it, where there is one.
+    `position` orders it among all changes of the server. `written_at` is the time that the writer stored, if any.
     """
 
-    told: SessionChange
-    place: int
-    moment: datetime | None
+    change: SessionChange
+    position: int
+    written_at: datetime | None
 
 
-class News(StrEnum):
+class MessageEventKind(StrEnum):
     """What happened to the session whose messages are watched."""
 
     APPENDED = "appended"
-    """One message more: the event has it."""
+    """One message was added, and the event contains it."""
     REWRITTEN = "rewritten"
-    """Something else: whoever wants to know has to read."""
+    """Any other change: its result has to be read."""
     DELETED = "deleted"
 
 
 @dataclass(frozen=True, slots=True)
 class MessageEvent:
-    """What happened to the watched session, with its place among all changes of the server."""
+    """A change of the watched session. `position` orders it among all changes of the server."""
 
-    news: News
-    place: int = 0
+    kind: MessageEventKind
+    position: int = 0
     message: Message | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Taken(Generic[Event]):
-    """What a feed had. With `missed_since`, changes after that instant are not in it, nor in any answer to come."""
+class Batch(Generic[Event]):
+    """The next events of a feed. With `missed_since`, changes after that instant are in no batch, now or later."""
 
     events: Sequence[Event]
     missed_since: datetime | None = None
 
 
 class Feed(Protocol[Event]):
-    """Changes in their order, each once, over restarts, step-downs and faults of the server."""
+    """Changes in their order, each once, across restarts, step-downs and faults of the server."""
 
     def open(self) -> bool:
-        """Begin with what happens from now on; False where the server cannot tell changes. Raises Unreachable."""
+        """Start with what happens from now on. False if the server cannot report changes. Raises Unreachable."""
         ...
 
-    def take(self) -> Taken[Event]:
-        """What happened next; nothing where that is not soon. Raises Unreachable: asked again, it goes on."""
+    def read(self) -> Batch[Event]:
+        """The next events, or an empty batch after a short wait. After Unreachable the next call resumes."""
         ...
 
-    def place(self) -> int:
-        """The present place: whatever has happened so far has this one or a smaller one."""
+    def position(self) -> int:
+        """The server's present position: every change so far has this position or a smaller one."""
         ...
 
     def close(self) -> None:
-        """Let go of the server's resources."""
+        """Release the server's resources."""
         ...

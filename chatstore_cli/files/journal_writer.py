@@ -1,8 +1,8 @@
-"""Writing journals while a chat goes on: one whole line at a time, from several processes at once.
+"""Writing journals during a chat: one whole line at a time, from several threads and processes.
 
-A writer holds an exclusive `flock` on the journal itself while it appends, and looks whether the path still has that
-file: whoever removes or replaces a journal takes the same lock, so that no line goes into a file that is gone. What a
-crash left of a line is closed off with a line feed before the next one.
+A writer holds an exclusive `flock` on the journal itself while it appends, and checks that the path still names that
+file. Whoever removes or replaces a journal holds the same lock, so no line is written to a file that is gone. If a crash
+left an incomplete last line, a line feed ends it before the next line is written.
 """
 
 from __future__ import annotations
@@ -12,137 +12,155 @@ import fcntl
 import os
 import resource
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from chatstore_cli.core.lru import LruMap
+from chatstore_cli.core.retry import attempt_until_done
 from chatstore_cli.domain.errors import ChatstoreError, NotRecorded
-from chatstore_cli.domain.recording import Place, ReadBack, Stretch
+from chatstore_cli.domain.recording import JournalRange, LineLocation, RecoveredLines
 from chatstore_cli.files import journal_lines, journal_read_back
 from chatstore_cli.files.session_names import journal_path, session_of
+from chatstore_cli.files.sync_thread import SyncThread
 
 STRIPES = 16
 OPEN_FILES = max(4, min(64, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // (4 * STRIPES)))
-"""Files kept open in each stripe of sessions: together a quarter of what the process may open, 1,024 at most."""
-FSYNC_SECONDS = 1.0
+"""Files kept open in each stripe of sessions: altogether a quarter of the process's limit, and at most 1,024."""
 
-_ENDS_KEPT = 5_000
-_BLOCK = 1024 * 1024
-_REOPENINGS = 50
+_REMEMBERED_JOURNALS = 5_000
+_READ_SIZE = 1024 * 1024
+_OPENINGS = 20
 
 
 class JournalWriter:
-    """The journals of one folder, to be written to. `fsync` is never, interval (each second) or always.
+    """Appends to the journals of one folder. `fsync` is never, interval (once a second) or always.
 
-    Sessions are spread over stripes, each with a lock of its own: writing to one does not wait for another.
+    Sessions are spread over stripes, each with its own lock: writing to one stripe does not wait for another.
     """
 
     def __init__(self, folder: Path, fsync: str = "never") -> None:
         self.folder = folder.resolve()
         self._fsync = fsync
         self._stripes = [_Stripe() for _ in range(STRIPES)]
-        self._syncing = _Syncing(self._sync_all) if fsync == "interval" else None
-        self._path_of = lru_cache(_ENDS_KEPT)(self._path)
+        self._sync_thread = SyncThread(self._sync_all) if fsync == "interval" else None
+        self._path_of = lru_cache(_REMEMBERED_JOURNALS)(self._path)
 
     def _path(self, session_id: str) -> tuple[str, Path]:
         path = journal_path(self.folder, session_id)
         return str(path), path
 
     def encode(self, fields: dict[str, Any]) -> bytes:
-        """The line of a message. Raises ValueError where it cannot be written as JSON in UTF-8."""
+        """The line of a message. Raises ValueError if it cannot be written as JSON in UTF-8."""
         return journal_lines.dumps(fields)
 
-    def append(self, session_id: str, line: bytes) -> Place:
-        """Write a line, whole or not at all. Raises NotRecorded, BadValue for an id that can have no file."""
+    def append(self, session_id: str, line: bytes) -> LineLocation:
+        """Write a line, whole or not at all. Raises NotRecorded, and BadValue for an id that cannot have a file."""
         name, path = self._path_of(session_id)
         stripe = self._stripes[hash(name) % STRIPES]
+
+        def attempt() -> LineLocation | None:
+            journal = stripe.opened(name, path)
+            location = None if journal is None else journal.append(line, self._fsync)
+            if location is None:
+                stripe.close(name)
+            return location
+
         try:
-            if self._syncing is not None:
-                self._syncing.look()
+            if self._sync_thread is not None:
+                self._sync_thread.start_or_raise()
             with stripe.lock:
-                for _ in range(_REOPENINGS):
-                    place = stripe.opened(name, path).append(line, self._fsync)
-                    if place is not None:
-                        return place
-                    stripe.close(name)
+                return attempt_until_done(
+                    attempt, lambda: _not_recorded(path, "others keep removing or replacing it"), attempts=_OPENINGS
+                )
         except OSError as error:
-            hint = "Make room, or give access, and record it again."
-            raise NotRecorded(what=f"{path}: {error.strerror or error}.", hint=hint) from error
-        raise NotRecorded(what=f"{path} is removed or replaced again and again.")
+            raise _not_recorded(path, error.strerror or str(error)) from error
 
     def newest(self, session_id: str, count: int) -> list[tuple[int, dict[str, Any]]]:
-        """The newest lines of a session that there are, oldest first, each with its number."""
+        """At most `count` of the newest lines of a session, oldest first, each with its number."""
         return journal_read_back.newest(journal_path(self.folder, session_id), count)
 
     def sessions(self) -> Iterator[str]:
         """The sessions that have a journal, the one written to last first."""
-        found: list[tuple[float, str]] = []
+        journals: list[tuple[float, str]] = []
         for path in self.folder.rglob("*.jsonl"):
             with contextlib.suppress(OSError):
                 session_id = session_of(self.folder, path)
                 if session_id is not None:
-                    found.append((path.stat().st_mtime, session_id))
-        found.sort(reverse=True)
-        return (session_id for _, session_id in found)
+                    journals.append((path.stat().st_mtime, session_id))
+        journals.sort(reverse=True)
+        return (session_id for _, session_id in journals)
 
-    def read_back(self, stretch: Stretch, lines: int, about_bytes: int) -> ReadBack | None:
-        """At most `lines` lines of a stretch, of about so many bytes; None where its file is gone. Raises OSError."""
-        return journal_read_back.read_back(stretch, lines, about_bytes)
+    def read_back(self, unread: JournalRange, lines: int, about_bytes: int) -> RecoveredLines | None:
+        """At most `lines` lines of a range, about `about_bytes` bytes; None if its file is gone. Raises OSError."""
+        return journal_read_back.read_back(unread, lines, about_bytes)
 
     def _sync_all(self) -> None:
         failures: list[OSError] = []
         for stripe in self._stripes:
             unsynced: list[int] = []
             with stripe.lock:
-                for file in stripe.files.values():
-                    if file.unsynced:
-                        unsynced.append(os.dup(file.descriptor))
-                        file.unsynced = False
-            for descriptor in unsynced:  # not under the lock: nobody waits for the disk
+                for journal in stripe.journals.values():
+                    if journal.unsynced:
+                        unsynced.append(os.dup(journal.descriptor))
+                        journal.unsynced = False
+            for descriptor in unsynced:  # without the lock, so that no writer waits for the disk
                 try:
                     os.fsync(descriptor)
                 except OSError as error:
-                    failures.append(error)  # the others are to be on the disk all the same
+                    failures.append(error)  # the other files must be synced all the same
                 finally:
                     os.close(descriptor)
         if failures:
             raise failures[0]
 
-    def let_go(self) -> None:
-        """After a fork: close what the parent had open. A lock of the parent's must not be shared."""
+    def reset_after_fork(self) -> None:
+        """In the child of a fork: close the files that the parent opened, so that no lock is shared with it."""
         for stripe in self._stripes:
-            stripe.lock = threading.Lock()
-            stripe.close_all(sync=False)
-        if self._syncing is not None:
-            self._syncing = _Syncing(self._sync_all)
+            stripe.reset_after_fork()
+        if self._sync_thread is not None:
+            self._sync_thread = SyncThread(self._sync_all)
 
     def close(self) -> None:
-        """Put on disk what the policy asks for, and close. Writing on opens the files again. Raises ChatstoreError."""
+        """Sync what the fsync policy requires, and close. A later append opens the file again. Raises ChatstoreError."""
         failures: list[OSError] = []
         for stripe in self._stripes:
             with stripe.lock:
                 failures += stripe.close_all(sync=self._fsync != "never")
-        if self._syncing is not None:
-            self._syncing.end()
-            failures += self._syncing.failures()
+        if self._sync_thread is not None:
+            self._sync_thread.stop()
+            failures += self._sync_thread.take_failure()
         if failures:
-            told = failures[0].strerror or failures[0]
-            what = f"{self.folder}: {told}: the disk may not have what was recorded last."
-            raise ChatstoreError(what=what) from failures[0]
+            reason = failures[0].strerror or failures[0]
+            raise ChatstoreError(
+                what=f"Cannot sync {self.folder}: {reason}. The newest lines may not be on the disk.",
+                hint="Check the disk, then the newest lines of these journals.",
+            ) from failures[0]
+
+
+def _not_recorded(path: Path, reason: str) -> NotRecorded:
+    return NotRecorded(what=f"{path}: {reason}.", hint="Free disk space or grant access, then record it again.")
+
+
+class _JournalEnd(NamedTuple):
+    """What a journal held when it was last read or written: its inode, its size in bytes, its number of lines."""
+
+    inode: int = 0
+    size: int = 0
+    lines: int = 0
 
 
 class _OpenJournal:
-    """A journal that is open for appending, and where it ended when it was last looked at."""
+    """A journal that is open for appending, with the size and the lines that it had last."""
 
-    def __init__(self, name: str, path: Path, known: tuple[int, int, int]) -> None:
+    def __init__(self, name: str, path: Path, remembered: _JournalEnd) -> None:
         self._name = name
         self.descriptor = -1
-        self.descriptor = _opened(path)
-        self.file = os.fstat(self.descriptor).st_ino
-        self._size, self._lines = known[1:] if known[0] == self.file else (0, 0)
-        self._torn = False
+        self.descriptor = _open(path)
+        self.inode = os.fstat(self.descriptor).st_ino
+        self._size, self._lines = remembered[1:] if remembered.inode == self.inode else (0, 0)
+        self._ends_inside_line = False
         self.unsynced = False
 
     def close(self) -> None:
@@ -151,72 +169,67 @@ class _OpenJournal:
             os.close(descriptor)
 
     def __del__(self) -> None:
-        self.close()  # where nobody closed the cache before it was let go of
+        self.close()  # the application may drop a cache without closing it
 
     @property
-    def end(self) -> tuple[int, int, int]:
-        """Inode, bytes, and lines in them."""
-        return self.file, self._size, self._lines
+    def end(self) -> _JournalEnd:
+        """The end of the journal as far as this process knows."""
+        return _JournalEnd(self.inode, self._size, self._lines)
 
-    def append(self, line: bytes, fsync: str) -> Place | None:
-        """None where the path has another file by now, or none: then it has to be opened again."""
+    def append(self, line: bytes, fsync: str) -> LineLocation | None:
+        """Write a line; None if the path names another file by now, or none, and has to be opened again."""
         fcntl.flock(self.descriptor, fcntl.LOCK_EX)
         try:
             try:
-                now = os.stat(self._name)  # noqa: PTH116 - once for every message: Path.stat costs a microsecond more
+                status = os.stat(self._name)  # noqa: PTH116 - once for every message: Path.stat costs a microsecond more
             except FileNotFoundError:
                 return None
-            if now.st_ino != self.file:
+            if status.st_ino != self.inode:
                 return None
-            if now.st_size != self._size or self._torn:
-                self._look_at_what_others_did(now.st_size)
+            if status.st_size != self._size or self._ends_inside_line:
+                self._count_changes(status.st_size)
             return self._write(line, fsync)
         finally:
             fcntl.flock(self.descriptor, fcntl.LOCK_UN)
 
-    def _look_at_what_others_did(self, size: int) -> None:
-        at, lines = (self._size, self._lines) if size >= self._size else (0, 0)
-        while at < size and (block := os.pread(self.descriptor, min(_BLOCK, size - at), at)):
+    def _count_changes(self, size: int) -> None:
+        """Count the lines that others appended; all lines if the file was cut."""
+        offset, lines = (self._size, self._lines) if size >= self._size else (0, 0)
+        while offset < size and (block := os.pread(self.descriptor, min(_READ_SIZE, size - offset), offset)):
             lines += block.count(b"\n")
-            at += len(block)
+            offset += len(block)
         self._size, self._lines = size, lines
-        self._torn = size > 0 and os.pread(self.descriptor, 1, size - 1) != b"\n"
+        self._ends_inside_line = size > 0 and os.pread(self.descriptor, 1, size - 1) != b"\n"
 
-    def _write(self, line: bytes, fsync: str) -> Place:
-        size, torn = self._size, self._torn
-        left = memoryview(b"\n" + line + b"\n" if torn else line + b"\n")
-        whole = len(left)
+    def _write(self, line: bytes, fsync: str) -> LineLocation:
+        size, incomplete = self._size, self._ends_inside_line
+        unwritten = memoryview(b"\n" + line + b"\n" if incomplete else line + b"\n")
+        length = len(unwritten)
         try:
-            while left:
-                left = left[os.write(self.descriptor, left) :]
+            while unwritten:
+                unwritten = unwritten[os.write(self.descriptor, unwritten) :]
             if fsync == "always":
                 os.fsync(self.descriptor)
                 if not size:
-                    _sync_folder(self._name)  # that there is such a file must survive a power cut, too
+                    _sync_folder(self._name)  # the new file's name must survive a power loss as well
         except OSError:
-            # Nobody else writes while we hold the lock: what there is of our line can be taken back.
+            # The lock excludes every other writer, so the file can be cut back to what it held before this line.
             self._size, self._lines = 0, 0
             with contextlib.suppress(OSError):
                 os.ftruncate(self.descriptor, size)
             raise
-        self._size, self._lines, self._torn = size + whole, self._lines + torn + 1, False
+        self._size, self._lines, self._ends_inside_line = size + length, self._lines + incomplete + 1, False
         self.unsynced = fsync == "interval"
-        return Place(self._name, self.file, self._lines, size + torn, len(line))
+        return LineLocation(self._name, self.inode, self._lines, size + incomplete, len(line))
 
 
-def _opened(path: Path) -> int:
-    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-    for _ in range(_REOPENINGS):
-        try:
-            _make_folder(path.parent)
-            return os.open(path, flags, 0o600)
-        except (FileNotFoundError, FileExistsError) as error:
-            vanished = error  # `cache prune` removes a long id's folder where it is empty, also one just made
-    raise vanished
+def _open(path: Path) -> int:
+    _make_folder(path.parent)
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
 
 def _make_folder(folder: Path) -> None:
-    if folder.name.endswith("~"):  # of a long id's journal: the folder above it is private, too
+    if folder.name.endswith("~"):  # of a long id's journal: the folder above it is private as well
         _make_folder(folder.parent)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
@@ -230,81 +243,56 @@ def _sync_folder(name: str) -> None:
 
 
 class _Stripe:
-    """Some of the sessions, with one lock: the files that are open, and where those ended that were."""
+    """The open journals of some sessions under one lock, and the ends of those that were closed."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.files: OrderedDict[str, _OpenJournal] = OrderedDict()
-        self._ends: OrderedDict[str, tuple[int, int, int]] = OrderedDict()
+        self.journals: LruMap[str, _OpenJournal] = LruMap(OPEN_FILES)
+        self._ends: LruMap[str, _JournalEnd] = LruMap(_REMEMBERED_JOURNALS)
 
-    def opened(self, name: str, path: Path) -> _OpenJournal:
-        file = self.files.get(name)
-        if file is None:
-            while len(self.files) >= OPEN_FILES:
-                self.close(next(iter(self.files)))
-            # Where it ended is remembered, else each opening would count the whole journal's lines.
-            file = self.files[name] = _OpenJournal(name, path, self._ends.pop(name, (0, 0, 0)))
-        else:
-            self.files.move_to_end(name)
-        return file
+    def opened(self, name: str, path: Path) -> _OpenJournal | None:
+        """The open journal; None if its folder was removed the moment it was made (`cache prune` removes empty ones)."""
+        journal = self.journals.get(name)
+        if journal is None:
+            try:
+                # Without the remembered end, each opening would count all lines of the journal.
+                journal = _OpenJournal(name, path, self._ends.get(name) or _JournalEnd())
+            except (FileNotFoundError, FileExistsError):
+                if path.parent.exists() and not path.parent.is_dir():
+                    raise
+                return None
+        evicted = self.journals.put(name, journal)
+        if evicted is not None:
+            self._close(*evicted, sync=True)
+        return journal
 
-    def close(self, name: str, *, sync: bool = True) -> None:
-        file = self.files.pop(name)
-        self._ends[name] = file.end
-        if len(self._ends) > _ENDS_KEPT:
-            self._ends.popitem(last=False)
+    def close(self, name: str) -> None:
+        """Close a journal if it is open."""
+        journal = self.journals.pop(name)
+        if journal is not None:
+            self._close(name, journal, sync=True)
+
+    def _close(self, name: str, journal: _OpenJournal, *, sync: bool) -> None:
+        self._ends.put(name, journal.end)
         try:
-            if sync and file.unsynced:
-                os.fsync(file.descriptor)
+            if sync and journal.unsynced:
+                os.fsync(journal.descriptor)
         finally:
-            file.close()
+            journal.close()
 
     def close_all(self, *, sync: bool) -> list[OSError]:
+        """Close every journal; returns the failures."""
         failures: list[OSError] = []
-        for name in list(self.files):
+        while (oldest := self.journals.pop_oldest()) is not None:
             try:
-                self.close(name, sync=sync)
+                self._close(*oldest, sync=sync)
             except OSError as error:
                 failures.append(error)
         return failures
 
-
-class _Syncing:
-    """A thread that puts on disk what was written, each second; begun with the first line."""
-
-    def __init__(self, sync: Callable[[], None]) -> None:
-        self._sync = sync
-        self._ended = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._begin = threading.Lock()
-        self._failure: OSError | None = None
-
-    def look(self) -> None:
-        """Begin, and raise what went wrong the last time: the disk may not have what was said to be written."""
-        if self._thread is None:
-            with self._begin:
-                if self._thread is None:
-                    self._ended.clear()
-                    self._thread = threading.Thread(target=self._run, name="chatstore-fsync", daemon=True)
-                    self._thread.start()
-        if self._failure is not None:
-            for failure in self.failures():
-                raise failure
-
-    def failures(self) -> list[OSError]:
-        """What went wrong and was not told yet."""
-        failure, self._failure = self._failure, None
-        return [failure] if failure is not None else []
-
-    def _run(self) -> None:
-        while not self._ended.wait(FSYNC_SECONDS):
-            try:
-                self._sync()
-            except OSError as error:
-                self._failure = error
-
-    def end(self) -> None:
-        self._ended.set()
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            thread.join()
+    def reset_after_fork(self) -> None:
+        """In the child of a fork: replace the locks, which the parent may hold, and close its files."""
+        self.lock = threading.Lock()
+        self.journals.reset_after_fork()
+        self._ends.reset_after_fork()
+        self.close_all(sync=False)

@@ -61,19 +61,11 @@ class AG2PersistenceManager(EventManager):
 
         Without them every chat is looked for in the whole collection. Raises Unreachable, NotAllowed.
         """
-        from chatstore_cli.core.indexes import check_indexes, perform, plan_steps
-        from chatstore_cli.domain.indexes.findings import IndexAction
+        from chatstore_cli.core.indexes import create_missing
 
         stores = self._stores
-        findings = check_indexes(stores.index_specs("workflow")["workflow"], stores.index_store)
-        done = []
-        for step in plan_steps(findings, stores.document_dates, utc_now(), drop_unneeded=False):
-            what = f"{step.finding.collection}.{step.finding.name}"
-            if step.action is IndexAction.CREATE:
-                perform(step, stores.index_store)
-                done.append(f"Created index {what}.")
-            else:
-                done.append(f"Left alone: {what}: {step.detail}. See: chatstore indexes apply")
+        specs = stores.index_specs("workflow")["workflow"]
+        done = list(create_missing(specs, stores.index_store, stores.document_dates, utc_now()))
         for line in done:
             _say(line)
         return done

@@ -109,24 +109,17 @@ class MongoChatStorage:
         return StoringRules(ttl_days=self.settings.mongo.ttl_days)
 
     def ensure_indexes(self) -> list[str]:
-        """Create the indexes that are missing; says what was done, and what was left alone and why.
+        """Create the indexes that are missing; returns a sentence for each one created, and for each that needs a decision.
 
-        Nothing that would make MongoDB delete documents at once is created or changed: `chatstore indexes apply` and
-        `chatstore ttl` do that, after having said how many. Raises Unreachable, NotAllowed.
+        No index is created or changed that would make MongoDB delete documents at once. `chatstore indexes apply` and
+        `chatstore ttl set` do that, after they show how many documents it would delete. Raises Unreachable, NotAllowed.
         """
-        from chatstore_cli.core.indexes import check_indexes, perform, plan_steps
-        from chatstore_cli.domain.indexes.findings import IndexAction
+        from chatstore_cli.core.indexes import create_missing
 
         stores = self.stores
+        specs = stores.index_specs("messages")["messages"]
         done = stores.message_store.prepare()
-        findings = check_indexes(stores.index_specs("messages")["messages"], stores.index_store)
-        for step in plan_steps(findings, stores.document_dates, utc_now(), drop_unneeded=False):
-            what = f"{step.finding.collection}.{step.finding.name}"
-            if step.action is IndexAction.CREATE and not step.expiring and step.expiring is not None:
-                perform(step, stores.index_store)
-                done.append(f"Created index {what}.")
-            else:
-                done.append(f"Left alone: {what}: {step.detail}. See: chatstore indexes apply")
+        done += create_missing(specs, stores.index_store, stores.document_dates, utc_now())
         for line in done:
             _say(line)
         return done
@@ -221,8 +214,9 @@ class MongoChatStorage:
 
         Raises Locked where a worker or another flush follows the folder, Unreachable after `timeout` seconds of outage.
         """
-        from chatstore_cli.core.flush.run import Flush, FlushOptions
-        from chatstore_cli.wiring.journals import Journals
+        from chatstore_cli.core.flush.options import FlushOptions
+        from chatstore_cli.core.flush.run import Flush
+        from chatstore_cli.wiring.journals import named_journals
 
         folder = Path(disk_path).expanduser().resolve()
         try:
@@ -230,7 +224,7 @@ class MongoChatStorage:
         except OSError as error:
             raise ChatstoreError(what=f"{folder}: {error.strerror or error}") from error
         options = FlushOptions(rules=self.rules, timeout=timeout)
-        with Journals(self.settings, [str(folder)]).to_flush("flush_journals") as sources:
+        with named_journals(self.settings, [str(folder)]).to_flush("flush_journals") as sources:
             return Flush(self.stores.message_store, options, say=_say).run(sources)
 
     def __enter__(self) -> MongoChatStorage:

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 from chatstore_cli.render.json_text import as_json
 from chatstore_cli.render.listing import Column, Listing, Record, Terminal, plain
 from chatstore_cli.render.output_format import OutputFormat
-from chatstore_cli.render.safe import csv_cell, one_line
+from chatstore_cli.render.safe import sanitize_csv_cell, sanitize_line
 from chatstore_cli.render.widths import GAP, natural_widths, padded, width_of
 
 __all__ = ["as_json", "write"]
@@ -88,7 +88,7 @@ def _csv_listing(listing: Listing, stream: TextIO, _terminal: Terminal) -> int:
     writer.writerow(column.key for column in listing.columns)
     written = 0
     for row in listing.rows:
-        writer.writerow(csv_cell(_csv_value(column.value(row))) for column in listing.columns)
+        writer.writerow(sanitize_csv_cell(_csv_value(column.value(row))) for column in listing.columns)
         written += 1
     return written
 
@@ -138,7 +138,7 @@ def _markdown_line(cells: Iterable[str]) -> str:
 
 
 def _markdown_text(text: str) -> str:
-    safe = one_line(text).replace("\\", "\\\\")
+    safe = sanitize_line(text).replace("\\", "\\\\")
     for sign, escaped in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
         safe = safe.replace(sign, escaped)
     for sign in "|`*_[]~":
@@ -168,7 +168,7 @@ def _table_listing(listing: Listing, stream: TextIO, terminal: Terminal) -> int:
         write_rich_table(columns, rows, listing.footer, stream, terminal)
     else:
         lines = [*rows, listing.footer] if listing.footer is not None else rows
-        cells = [[one_line(column.cell(row)) for column in columns] for row in lines]
+        cells = [[sanitize_line(column.cell(row)) for column in columns] for row in lines]
         stream.writelines(_aligned(columns, [[column.title for column in columns], *cells]))
     return len(rows)
 
@@ -185,9 +185,9 @@ def _table_record(record: Record, stream: TextIO, terminal: Terminal) -> None:
     width = max((width_of(column.title) for column in columns), default=0)
     for column in columns:
         title = _bold(padded(column.title, width, "left"), terminal)
-        stream.write(f"{title}{GAP}{one_line(column.cell(record.row))}".rstrip() + "\n")
+        stream.write(f"{title}{GAP}{sanitize_line(column.cell(record.row))}".rstrip() + "\n")
     for title, listing in _filled(record.sections):
-        stream.write("\n" + _bold(one_line(title), terminal) + "\n")
+        stream.write("\n" + _bold(sanitize_line(title), terminal) + "\n")
         _table_listing(listing, stream, terminal)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TextIO
 
 from chatstore_cli.render.listing import Column, Row, Terminal
-from chatstore_cli.render.safe import one_line
+from chatstore_cli.render.safe import sanitize_line
 from chatstore_cli.render.widths import GAP, fitted, natural_widths, padded, width_of
 
 _COLORS = {"cyan": "36", "green": "32", "red": "31", "yellow": "33"}
@@ -24,7 +24,7 @@ def write_live_table(columns: Sequence[Column], rows: Iterable[Row], stream: Tex
     widths: dict[int, int] = {}
     written = 0
     for row in rows:
-        cells = [one_line(column.cell(row)) for column in columns]
+        cells = [sanitize_line(column.cell(row)) for column in columns]
         if not written:
             widths = _first_widths(columns, [titles, cells], terminal)
             stream.write(_line(columns, titles, widths, terminal) + "\n")

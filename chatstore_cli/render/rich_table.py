@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from chatstore_cli.render.listing import Column, Row, Terminal
-from chatstore_cli.render.safe import one_line
+from chatstore_cli.render.safe import sanitize_line
 from chatstore_cli.render.widths import GAP, fitted, natural_widths
 
 
@@ -22,7 +22,7 @@ def write_rich_table(
     Where the stream is no terminal (colour was asked for in a pipe) nothing is cut.
     """
     lines = [*rows, footer] if footer is not None else rows
-    cells = [[one_line(column.cell(row)) for column in columns] for row in lines]
+    cells = [[sanitize_line(column.cell(row)) for column in columns] for row in lines]
     natural = natural_widths([[column.title for column in columns], *cells])
     whole = sum(natural) + len(GAP) * (len(columns) - 1)
     widths = fitted(columns, natural, terminal.width if terminal.is_terminal else whole)

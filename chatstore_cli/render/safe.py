@@ -19,21 +19,21 @@ _NAMED = {"\n": "\u21b5", "\t": " ", "\r": ""}
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
-def one_line(text: str) -> str:
+def sanitize_line(text: str) -> str:
     """The text on one line, with nothing in it that a terminal obeys. A line break shows as an arrow."""
     return UNSAFE.sub(lambda match: _NAMED[match[0]] if match[0] in _NAMED else _escaped(match[0]), text)
 
 
-def many_lines(text: str) -> str:
+def sanitize_text(text: str) -> str:
     """The text with its line breaks and tabs kept, and nothing else in it that a terminal obeys."""
     return UNSAFE.sub(lambda match: match[0] if match[0] in "\n\t" else _escaped(match[0]), text)
 
 
-def csv_cell(text: str) -> str:
+def sanitize_csv_cell(text: str) -> str:
     """The text as a cell that no spreadsheet runs as a formula, and no terminal obeys; a plain number stays a number."""
     if text.lstrip(" ").startswith(_FORMULA_STARTS) and not _is_number(text):
-        return "'" + many_lines(text)
-    return many_lines(text)
+        return "'" + sanitize_text(text)
+    return sanitize_text(text)
 
 
 def _is_number(text: str) -> bool:

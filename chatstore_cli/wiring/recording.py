@@ -17,12 +17,12 @@ FSYNC_POLICIES = ("never", "interval", "always")
 def recording_journal(disk_path: str | Path | None, fsync: str) -> RecordingJournal:
     """The journals of a folder, or none. Raises BadValue for another policy."""
     from chatstore_cli.files.journal_writer import JournalWriter
-    from chatstore_cli.files.memory_journal import NoJournal
+    from chatstore_cli.files.memory_journal import MemoryJournal
 
     if fsync not in FSYNC_POLICIES:
         raise BadValue(name="fsync", value=fsync, expected=", ".join(FSYNC_POLICIES))
     if disk_path is None:
-        return NoJournal()
+        return MemoryJournal()
     try:
         return JournalWriter(Path(disk_path).expanduser(), fsync)
     except (OSError, RuntimeError) as error:
@@ -41,12 +41,12 @@ class RefusedMessagesFolder:
     def _quarantine(self) -> Quarantine:
         if self._made is None:
             from chatstore_cli.files.quarantine import Quarantine
-            from chatstore_cli.files.state_folder import remembering_folder, stdin_folder
+            from chatstore_cli.files.state_folder import bookkeeping_folder, stdin_folder
 
             if self._journals is None:
                 self._made = Quarantine(stdin_folder(self._state_folder))
             else:
-                self._made = Quarantine(remembering_folder(self._journals, self._state_folder))
+                self._made = Quarantine(bookkeeping_folder(self._journals, self._state_folder))
         return self._made
 
     def add(

@@ -1,4 +1,4 @@
-"""What is watched: sessions or one session's messages, followed where the server tells changes, else looked for."""
+"""Watching sessions or one session's messages: from a change stream if the server has one, else by polling."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from chatstore_cli.core.watch.feed import Watching
+from chatstore_cli.core.watch.feed import Watch
 
 if TYPE_CHECKING:
     from chatstore_cli.domain.message import Message
@@ -16,21 +16,19 @@ if TYPE_CHECKING:
     from chatstore_cli.wiring.stores import Stores
 
 POLL_SECONDS = 1.0
-"""Between two looks on a server that tells no changes."""
+"""Between two polls of a server that cannot report changes."""
 
 
-def prepare(stores: Stores, watching: Watching) -> None:
-    """Connect, so that outages are told which the driver gets over by itself; starts the embedded MongoDB."""
-    stores.listen(watching.answered, watching.failed)
+def connect_watch(stores: Stores, watch: Watch) -> None:
+    """Connect, so that the watch also reports outages that the driver retries by itself; starts the embedded MongoDB."""
+    stores.listen(watch.note_answer, watch.note_failure)
     _ = stores.connection
 
 
-def watched_sessions(
-    stores: Stores, watching: Watching, query: SessionQuery, poll: float | None
-) -> Iterator[SessionChange]:
+def watched_sessions(stores: Stores, watch: Watch, query: SessionQuery, poll: float | None) -> Iterator[SessionChange]:
     """The changes of sessions that match, from now on or from `query.since`.
 
-    With `poll` the server is looked at every so many seconds even where it tells changes.
+    With `poll` the database is queried every so many seconds, even if the server reports changes.
     """
     from chatstore_cli.core.readers import split_by_answer
     from chatstore_cli.core.watch.sessions import FollowedSessions, PolledSessions
@@ -40,20 +38,20 @@ def watched_sessions(
         return split_by_answer(stores.session_readers(query.layout), query)[0]
 
     for note in split_by_answer(stores.session_readers(query.layout), query)[1]:
-        watching.say(note)
+        watch.say(note)
     if poll is None:
         feed = MongoSessionFeed(stores.connection, stores.settings, [reader.layout for reader in readers()])
-        if watching.ask(feed.open):
-            return FollowedSessions(watching, readers, query, feed).changes()
-        _tell_of_polling(watching)
-    polled = PolledSessions(watching, readers, query, POLL_SECONDS if poll is None else poll)
+        if watch.call(feed.open):
+            return FollowedSessions(watch, readers, query, feed).changes()
+        _announce_polling(watch)
+    polled = PolledSessions(watch, readers, query, POLL_SECONDS if poll is None else poll)
     polled.begin()
     return polled.changes()
 
 
 def watched_messages(
     stores: Stores,
-    watching: Watching,
+    watch: Watch,
     readers: Sequence[SessionReader],
     session_id: str,
     since: datetime | None,
@@ -65,23 +63,24 @@ def watched_messages(
     from chatstore_cli.domain.watch import Feed, MessageEvent
     from chatstore_cli.mongo.watch.messages import MongoMessageFeed
 
-    reader, session = watching.ask(lambda: find_session(readers, session_id))
-    feed: Feed[MessageEvent]
+    reader, session = watch.call(lambda: find_session(readers, session_id))
+    feed: Feed[MessageEvent] | None = None
     if poll is None:
-        place = (stores.connection, stores.settings, reader.layout, session.session_id)
-        feed = watching.ask(lambda: MongoMessageFeed(*place))
-        if not watching.ask(feed.open):
-            _tell_of_polling(watching)
-            poll = POLL_SECONDS
-    if poll is not None:
-        feed = PolledMessages(watching, poll)
-    watched = WatchedMessages(watching, reader, session.session_id, feed, since)
+        feed = watch.call(
+            lambda: MongoMessageFeed(stores.connection, stores.settings, reader.layout, session.session_id)
+        )
+        if not watch.call(feed.open):
+            _announce_polling(watch)
+            feed = None
+    watched = WatchedMessages(
+        watch, reader, session.session_id, feed or PolledMessages(watch, poll or POLL_SECONDS), since
+    )
     watched.begin()
     return watched.messages()
 
 
-def _tell_of_polling(watching: Watching) -> None:
-    watching.say(
-        f"The server is no replica set and tells no changes: it is looked at every {POLL_SECONDS:g} s "
-        "(--poll SECONDS for another pause). What comes and goes between two looks is not seen."
+def _announce_polling(watch: Watch) -> None:
+    watch.say(
+        f"The server is not a replica set and cannot report changes. It is queried every {POLL_SECONDS:g} s "
+        "(--poll SECONDS changes that). Changes that are undone between two queries are not shown."
     )

@@ -252,7 +252,7 @@ def test_a_full_queue_without_a_journal_refuses_while_the_server_is_away_and_for
         for _ in range(1_000):
             ids.append(str(cache.record_chat_event("s1", "user", "x").message_id))
     assert 100 <= len(ids) <= 120
-    assert "wait to be stored" in told.value.message
+    assert "are not stored yet" in told.value.message
     server.start()
     poll(lambda: worker.stats().queue_depth == 0, within=30)
     ids.append(str(cache.record_chat_event("s1", "user", "there is room again").message_id))

@@ -9,20 +9,20 @@ from typing import Any
 
 import pytest
 
-from chatstore_cli.domain.recording import ReadBack, Stretch
+from chatstore_cli.domain.recording import JournalRange, RecoveredLines
 from chatstore_cli.files import journal_read_back
 from chatstore_cli.files.journal_read_back import newest, read_back
 from tests.support.journals import as_line, as_lines, record
 
 
-def stretch_of(path: Path, lines: list[bytes], first: int, last: int) -> Stretch:
+def stretch_of(path: Path, lines: list[bytes], first: int, last: int) -> JournalRange:
     """The lines from `first` on, before `last`, counted from 0."""
     start = sum(map(len, lines[:first]))
     end = sum(map(len, lines[:last]))
-    return Stretch(str(path), path.stat().st_ino, start, end, first + 1, last - first, 0, 1 << 60)
+    return JournalRange(str(path), path.stat().st_ino, start, end, first + 1, last - first, 0, 1 << 60)
 
 
-def read_all(stretch: Stretch | None, lines: int = 100, about: int = 1 << 20) -> tuple[list[dict[str, Any]], int]:
+def read_all(stretch: JournalRange | None, lines: int = 100, about: int = 1 << 20) -> tuple[list[dict[str, Any]], int]:
     """The records of a stretch, and in how many readings."""
     found: list[dict[str, Any]] = []
     readings = 0
@@ -32,8 +32,8 @@ def read_all(stretch: Stretch | None, lines: int = 100, about: int = 1 << 20) ->
         assert read is not None
         assert len(read.lines) <= lines
         found += [fields for _, fields in read.lines]
-        assert read.rest is None or read.rest.start > stretch.start, "it must come to an end"
-        stretch = read.rest
+        assert read.remaining is None or read.remaining.start > stretch.start, "it must come to an end"
+        stretch = read.remaining
     return found, readings
 
 
@@ -63,10 +63,10 @@ def test_each_line_comes_with_its_place(journal: Journal) -> None:
     read = read_back(stretch, 5, 1)
     assert read is not None
     for number, (place, fields) in enumerate(read.lines, 11):
-        assert (place.source, place.file, place.number) == (str(path), path.stat().st_ino, number)
+        assert (place.source, place.inode, place.number) == (str(path), path.stat().st_ino, number)
         assert content[place.offset : place.offset + place.length] + b"\n" == as_line(fields)
-    assert read.rest is not None
-    assert (read.rest.number, read.rest.end, read.rest.messages) == (16, stretch.end, stretch.messages)
+    assert read.remaining is not None
+    assert (read.remaining.number, read.remaining.end, read.remaining.messages) == (16, stretch.end, stretch.messages)
 
 
 def test_a_long_line_is_read_although_only_little_is_asked_for(tmp_path: Path) -> None:
@@ -120,9 +120,9 @@ def test_of_a_journal_that_was_cut_the_rest_is_read(journal: Journal) -> None:
     os.truncate(path, sum(map(len, raw[:100])) + 5)
     assert read_all(stretch, 7)[0] == records[10:100]
     os.truncate(path, stretch.start)
-    assert read_back(stretch, 10, 1_000) == ReadBack([], None)
+    assert read_back(stretch, 10, 1_000) == RecoveredLines([], None)
     os.truncate(path, 0)
-    assert read_back(stretch, 10, 1_000) == ReadBack([], None)
+    assert read_back(stretch, 10, 1_000) == RecoveredLines([], None)
 
 
 @pytest.mark.parametrize("left", [0, 3, 200])
@@ -253,5 +253,5 @@ def test_reading_ends_at_whole_lines_whatever_the_writer_is_doing(
     stretch = stretch_of(path, raw, 0, 300)
     with path.open("ab") as other:
         other.write(b'{"half of the next')
-    counted: Callable[[Stretch], int] = lambda at: len(read_all(at, 10)[0])  # noqa: E731 - named for what it gives
+    counted: Callable[[JournalRange], int] = lambda at: len(read_all(at, 10)[0])  # noqa: E731 - named for what it gives
     assert counted(stretch) == len(records)

@@ -20,10 +20,10 @@ from typing import Any
 import pytest
 
 from chatstore_cli.domain.errors import BadValue, ChatstoreError, NotRecorded
-from chatstore_cli.domain.recording import Place
-from chatstore_cli.files import journal_writer
+from chatstore_cli.domain.recording import LineLocation
+from chatstore_cli.files import journal_writer, sync_thread
 from chatstore_cli.files.journal_writer import JournalWriter
-from chatstore_cli.files.memory_journal import NoJournal
+from chatstore_cli.files.memory_journal import MemoryJournal
 from chatstore_cli.files.session_names import journal_path
 from tests.support.mongod import poll
 from tests.support.paths import ROOT
@@ -70,7 +70,7 @@ def test_each_line_stands_where_it_is_said_to(writers: Callable[..., JournalWrit
         assert place.number == number
         assert content[place.offset : place.offset + place.length] == line
         assert place.source == str(folder / "s1.jsonl")
-        assert place.file == (folder / "s1.jsonl").stat().st_ino
+        assert place.inode == (folder / "s1.jsonl").stat().st_ino
 
 
 def test_a_journal_is_private_and_so_is_its_folder(writers: Callable[..., JournalWriter], folder: Path) -> None:
@@ -110,7 +110,7 @@ def test_a_tail_that_another_process_tears_meanwhile_is_closed_off_too(
     place = writer.append("s1", b"next")
     assert (folder / "s1.jsonl").read_bytes() == b"first\nwhole\nwhole\nwhole\ntorn\nnext\n"
     assert place.number == 6
-    assert writer.append("s1", b"last") == Place(place.source, place.file, 7, place.offset + 5, 4)
+    assert writer.append("s1", b"last") == LineLocation(place.source, place.inode, 7, place.offset + 5, 4)
 
 
 def test_what_others_wrote_is_counted_however_much_it_is(writers: Callable[..., JournalWriter], folder: Path) -> None:
@@ -209,7 +209,7 @@ def test_what_comes_after_is_in_the_file_that_the_path_names(
     content = (folder / "s1.jsonl").read_bytes()
     assert content == b"after 0\nafter 1\nafter 2\n"
     assert [(place.number, place.offset) for place in places] == [(1, 0), (2, 8), (3, 16)]
-    assert {place.file for place in places} == {(folder / "s1.jsonl").stat().st_ino}
+    assert {place.inode for place in places} == {(folder / "s1.jsonl").stat().st_ino}
 
 
 def test_a_journal_that_another_file_took_the_place_of_is_left_alone(
@@ -286,7 +286,7 @@ def test_a_journal_that_vanishes_every_time_is_given_up(
 
     with monkeypatch.context() as patched:
         patched.setattr(journal_writer.fcntl, "flock", vanish)
-        with pytest.raises(NotRecorded, match="removed or replaced again and again"):
+        with pytest.raises(NotRecorded, match="others keep removing or replacing it"):
             writers().append("s1", b"x")
     assert writers().append("s1", b"x").number == 1
 
@@ -468,7 +468,7 @@ def test_interval_puts_it_on_the_disk_within_about_a_second(writers: Callable[..
 def test_interval_puts_each_file_there_once_for_however_many_lines_and_not_again_without_a_new_one(
     writers: Callable[..., JournalWriter], disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journal_writer, "FSYNC_SECONDS", 0.3)
+    monkeypatch.setattr(sync_thread, "FSYNC_SECONDS", 0.3)
     writer = writers("interval")
     for number in range(100):
         writer.append(f"s{number % 5}", b"x")
@@ -482,7 +482,7 @@ def test_interval_puts_each_file_there_once_for_however_many_lines_and_not_again
 def test_interval_puts_on_the_disk_what_is_closed_for_others_or_for_good(
     writers: Callable[..., JournalWriter], disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journal_writer, "FSYNC_SECONDS", 3_600)
+    monkeypatch.setattr(sync_thread, "FSYNC_SECONDS", 3_600)
     monkeypatch.setattr(journal_writer, "OPEN_FILES", 1)
     writer = writers("interval")
     for number in range(100):
@@ -495,14 +495,14 @@ def test_interval_puts_on_the_disk_what_is_closed_for_others_or_for_good(
 def test_a_failure_between_two_calls_reaches_the_next_caller_once_and_no_other_file_suffers(
     writers: Callable[..., JournalWriter], folder: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journal_writer, "FSYNC_SECONDS", 0.2)
+    monkeypatch.setattr(sync_thread, "FSYNC_SECONDS", 0.2)
     monkeypatch.setattr(journal_writer, "STRIPES", 1)
     writer = writers("interval")
     disk.failing = {"s2.jsonl"}
     for number in range(5):
         writer.append(f"s{number}", b"x")
     poll(lambda: len(disk.synced()) == 5, within=5)
-    poll(lambda: writer._syncing is not None and writer._syncing._failure is not None)
+    poll(lambda: writer._sync_thread is not None and writer._sync_thread._failure is not None)
     assert len(open_files(folder)) == 5, "nothing is left open"
     with pytest.raises(NotRecorded, match="Input/output error"):
         writer.append("s1", b"refused")
@@ -519,13 +519,13 @@ def test_a_failure_at_the_end_is_told_by_close_and_everything_is_closed(
     monkeypatch: pytest.MonkeyPatch,
     policy: str,
 ) -> None:
-    monkeypatch.setattr(journal_writer, "FSYNC_SECONDS", 3_600)
+    monkeypatch.setattr(sync_thread, "FSYNC_SECONDS", 3_600)
     writer = writers(policy)
     for number in range(50):
         writer.append(f"s{number}", b"x")
     disk.failing = {"s7.jsonl"}
     if policy == "interval":
-        with pytest.raises(ChatstoreError, match="Input/output error: the disk may not have what was recorded last"):
+        with pytest.raises(ChatstoreError, match=r"Input/output error\. The newest lines may not be on the disk"):
             writer.close()
         assert len(disk.synced()) == 50
     else:
@@ -613,16 +613,16 @@ def test_processes_and_threads_that_write_into_the_same_sessions_tear_and_fuse_n
 FORKING = """
 import json, os, random, sys, threading, time
 from pathlib import Path
-from chatstore_cli.files import journal_writer
+from chatstore_cli.files import journal_writer, sync_thread
 from chatstore_cli.files.journal_writer import JournalWriter
 
 folder, children = Path(sys.argv[1]), int(sys.argv[2])
 writer = JournalWriter(folder, "interval")
-os.register_at_fork(after_in_child=writer.let_go)  # as the library does for each of its caches
+os.register_at_fork(after_in_child=writer.reset_after_fork)  # as the library does for each of its caches
 write = os.write
 journal_writer.os.write = lambda descriptor, data: write(descriptor, data[:7])  # lines that take their time
 journal_writer.os.fsync = lambda descriptor: synced.append(descriptor)
-journal_writer.FSYNC_SECONDS = 0.05
+sync_thread.FSYNC_SECONDS = 0.05
 ended = threading.Event()
 name, places, synced = "parent", [], []
 
@@ -679,7 +679,7 @@ def test_children_of_a_fork_write_on_their_own_whatever_the_parent_was_doing(fol
 
 
 def test_without_a_journal_lines_are_numbered_by_session() -> None:
-    journal = NoJournal()
+    journal = MemoryJournal()
     assert [journal.append(session, b"x").number for session in ("a", "b", "a", "a")] == [1, 1, 2, 3]
     assert list(journal.sessions()) == []
     assert journal.newest("a", 5) == []
@@ -688,7 +688,7 @@ def test_without_a_journal_lines_are_numbered_by_session() -> None:
 
 
 def test_without_a_journal_numbering_does_not_fill_memory() -> None:
-    journal = NoJournal()
+    journal = MemoryJournal()
     chance = random.Random(1)
     for _ in range(20_000):
         journal.append(f"s{chance.randrange(20_000)}", b"x")

@@ -103,7 +103,7 @@ def test_another_index_under_our_name_is_no_obstacle(chatstore, messages):
             {"partialFilterExpression": {"role": "user"}},
             "partial filter is {'role': 'user'}, and should be none",
         ),
-        ([("expires_at", 1)], {}, "no TTL index"),
+        ([("expires_at", 1)], {}, "not a TTL index"),
         ([("expires_at", 1)], {"expireAfterSeconds": 3600}, "expireAfterSeconds is 3600, and should be 0"),
     ],
 )
@@ -197,7 +197,7 @@ def test_a_chat_stored_twice_is_named_and_costs_no_other_index(chatstore, databa
     database["chat_sessions"].insert_many([{"chat_id": "c1"}, {"chat_id": "c1"}, {"chat_id": "c2"}, {}, {}])
     outcome = chatstore("indexes", "apply")
     assert (outcome.code, outcome.out) == (8, "")
-    assert "chat_id should be unique, and is not: 'c1' is in 2 documents." in outcome.err
+    assert "chat_id is not unique: 'c1' is in 2 documents." in outcome.err
     left = [name for (_, name), found in findings(chatstore).items() if found["state"] != "ok"]
     assert left == ["chat_id_idx"]
     database["chat_sessions"].delete_one({"chat_id": "c1"})
@@ -237,7 +237,7 @@ def test_values_that_should_be_unique_and_are_not_are_named_and_the_old_index_st
     database["s"].create_index("chat_id", name="old")
     spec = IndexSpec("s", "new", (("chat_id", 1),), unique=True, partial_filter={"chat_id": {"$exists": True}})
     (step,) = steps_for(engine, connection, spec)
-    with pytest.raises(Conflict, match=r"s: chat_id should be unique, and is not: 'c1' is in 2 documents\."):
+    with pytest.raises(Conflict, match=r"on s: chat_id is not unique: 'c1' is in 2 documents\."):
         perform(step, engine)
     assert "old" in database["s"].index_information()
 

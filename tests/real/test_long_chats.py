@@ -111,11 +111,11 @@ class Lookups(CommandListener):
     """The queries that look for an event in segments."""
 
     def __init__(self) -> None:
-        self.filters: list[Any] = []
+        self.queries: list[Any] = []
 
     def started(self, event: CommandStartedEvent) -> None:
-        if "messages.event_id" in event.command.get("filter", {}) and "chat_id" in event.command["filter"]:
-            self.filters.append(event.command["filter"])
+        if event.command.get("count") == "chat_session_segments":
+            self.queries.append(event.command["query"])
 
     def succeeded(self, event: CommandSucceededEvent) -> None:
         """Nothing to note."""
@@ -147,7 +147,7 @@ def test_the_first_move_creates_the_index_that_finds_moved_events(mongod: Any, d
     assert INDEX in database.chat_session_segments.index_information()
     again = with_small_segments(watched).save_event(events[0], chat_id="c", enterprise_id="acme")
     assert again.saved_as is SavedAs.DUPLICATE
-    cursor = watched.collection("chat_session_segments").find(lookups.filters[-1])
+    cursor = watched.collection("chat_session_segments").find(lookups.queries[-1])
     plan = cursor.explain()["queryPlanner"]["winningPlan"]
     assert f"'indexName': '{INDEX}'" in repr(plan)
     watched.client.close()

@@ -1,4 +1,4 @@
-"""`chatstore sessions watch` on a replica set: what happens, each once, whatever happens to the server."""
+"""`chatstore sessions watch` on a replica set: each change once, across every fault of the server."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from bson import ObjectId
 from pymongo.database import Database
 
 from chatstore_cli.config.settings import Settings
-from chatstore_cli.core.watch.messages import AT_FIRST
+from chatstore_cli.core.watch.messages import INITIALLY_KNOWN
 from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.workflow.segment_mover import MongoSegmentStore
 from tests.conftest import Chatstore
@@ -34,22 +34,17 @@ FailPoint = Callable[..., AbstractContextManager[None]]
 
 
 def now() -> datetime:
-    """To the millisecond, as MongoDB keeps it."""
-    moment = datetime.now(UTC)
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+    """The present time in milliseconds, as MongoDB stores it."""
+    instant = datetime.now(UTC)
+    return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
 
 
 def session(chat_id: str, **more: Any) -> dict[str, Any]:
     """A workflow session of tenant acme, running, without messages."""
-    standing = {"status": 0, "created_at": now(), "updated_at": now(), "messages": []}
     return {
-        "chat_id": chat_id,
-        "enterprise_id": "acme",
-        "user_id": "ada",
-        "workflow_name": "Triage",
-        **standing,
-        **more,
-    }
+        "chat_id": chat_id, "enterprise_id": "acme", "user_id": "ada", "workflow_name": "Triage", "status": 0,
+        "created_at": now(), "updated_at": now(), "messages": [], **more,
+    }  # fmt: skip
 
 
 def message(number: int, **more: Any) -> dict[str, Any]:
@@ -88,8 +83,8 @@ def test_new_changed_and_deleted_sessions_of_both_layouts_are_a_row_each(chatsto
         database["chat_sessions"].delete_one({"chat_id": "a"})
         watcher.wait_for_rows(6)
         assert chatstore("sessions", "delete", "f", "--yes").code == 0
-        gone = watcher.wait_for_rows(7)[5:]
-        assert watcher.end() == 0
+        deleted = watcher.wait_for_rows(7)[5:]
+        assert watcher.stop() == 0
     assert watcher.changes == [
         ("a", "new"), ("a", "changed"), ("f", "new"), ("f", "changed"), ("before", "changed"), ("a", "deleted"),
         ("f", "deleted"),
@@ -97,7 +92,7 @@ def test_new_changed_and_deleted_sessions_of_both_layouts_are_a_row_each(chatsto
     listed = json.loads(chatstore("sessions", "list", "-o", "json").out)["items"]
     assert [list(row) for row in rows] == [[*listed[0], "change", "changed_at"]] * 5
     assert {key: rows[4][key] for key in listed[0]} == listed[0]
-    assert gone[0]["message_count"] == 1
+    assert deleted[0]["message_count"] == 1
     assert abs(datetime.fromisoformat(rows[0]["changed_at"]) - datetime.now(UTC)) < timedelta(minutes=1)
 
 
@@ -123,7 +118,7 @@ def test_a_session_that_was_never_shown_is_deleted_under_the_id_of_its_document(
         (["--layout", "workflow"], ["a", "b", "c", "a", "end"]),
     ],
 )
-def test_filters_choose(chatstore: Chatstore, database: Documents, filters: list[str], expected: list[str]):
+def test_filters_select_sessions(chatstore: Chatstore, database: Documents, filters: list[str], expected: list[str]):
     with watching(chatstore, *filters) as watcher:
         everything = {"user_id": "eve", "workflow_name": "Mail", "status": -1}
         database["chat_sessions"].insert_many([session("a"), session("b", user_id="eve")])
@@ -135,14 +130,14 @@ def test_filters_choose(chatstore: Chatstore, database: Documents, filters: list
         poll(lambda: "end" in [name for name, _ in watcher.changes])
         names = [name for name, _ in watcher.changes]
     if filters == ["--tenant", "acme"]:
-        names = [name for name in names if name != "a"]  # told as it stands when the row is made
+        names = [name for name in names if name != "a"]  # a row has the facts of the moment when it was read
         expected = expected[1:]
     assert names == expected
     left_out = "messages: has no" in watcher.err
     assert left_out is (filters[0] not in {"--layout"})
 
 
-def test_what_changes_nothing_that_a_row_shows_is_no_row(
+def test_a_change_of_fields_that_no_row_shows_gives_no_row(
     chatstore: Chatstore, database: Documents, connection: Connection
 ):
     database["chat_sessions"].insert_one(session("a", messages=[message(number) for number in range(6)]))
@@ -166,7 +161,7 @@ def move(connection: Connection, chat_id: str, *, keep: int) -> None:
     assert moved is not None
 
 
-def test_changes_that_come_faster_than_they_are_told_are_a_row_together(chatstore: Chatstore, database: Documents):
+def test_changes_that_come_faster_than_they_are_read_share_a_row(chatstore: Chatstore, database: Documents):
     database["chat_sessions"].insert_many([session("a"), session("b")])
     with watching(chatstore) as watcher:
         watcher.process.send_signal(signal.SIGSTOP)
@@ -176,11 +171,11 @@ def test_changes_that_come_faster_than_they_are_told_are_a_row_together(chatstor
         watcher.process.send_signal(signal.SIGCONT)
         database["chat_sessions"].insert_one(session("end"))
         poll(lambda: ("end", "new") in watcher.changes)
-    told = [(row["session_id"], row["status"]) for row in watcher.rows]
-    assert told == [("a", "failed"), ("b", "completed"), ("end", "running")]
+    rows = [(row["session_id"], row["status"]) for row in watcher.rows]
+    assert rows == [("a", "failed"), ("b", "completed"), ("end", "running")]
 
 
-def test_messages_that_two_looks_gave_are_not_given_again_by_the_feed(
+def test_messages_that_two_reads_returned_are_not_shown_again_by_the_feed(
     chatstore: Chatstore, database: Documents, connection: Connection, fail_point: FailPoint
 ):
     database["chat_sessions"].insert_one(session("a", messages=[{"content": number} for number in range(5)]))
@@ -191,7 +186,9 @@ def test_messages_that_two_looks_gave_are_not_given_again_by_the_feed(
         push(database, "a", {"content": "first"})
         with fail_point(["ping"], blockConnection=True, blockTimeMS=500, appName="chatstore"):
             watcher.process.send_signal(signal.SIGCONT)
-            watcher.wait_for_rows(1)  # by a look at the first move; it ends with a ping, and the second move is next
+            watcher.wait_for_rows(
+                1
+            )  # read after the first move; the read ends with a ping, and the second move is next
             push(database, "a", {"content": "second"})
             watcher.wait_for_rows(2)
         push(database, "a", {"content": "end"})
@@ -199,7 +196,7 @@ def test_messages_that_two_looks_gave_are_not_given_again_by_the_feed(
     assert watcher.contents == ["first", "second", "end"]
 
 
-def test_since_begins_with_what_happened_from_then_on_without_a_gap_and_without_doubles(
+def test_since_starts_with_earlier_changes_without_a_gap_and_without_duplicates(
     chatstore: Chatstore, database: Documents
 ):
     database["chat_sessions"].insert_one(session("old", updated_at=now() - timedelta(days=2)))
@@ -228,13 +225,13 @@ def test_since_begins_with_what_happened_from_then_on_without_a_gap_and_without_
             for thread in threads:
                 thread.join()
             watcher.wait_for_rows(len(written))
-            assert watcher.end() == 0
+            assert watcher.stop() == 0
     finally:
         stop.set()
     assert Counter(watcher.changes) == Counter((name, "new") for name in written)
 
 
-def test_updates_while_it_begins_are_told(chatstore: Chatstore, database: Documents):
+def test_updates_during_the_start_are_shown(chatstore: Chatstore, database: Documents):
     database["chat_sessions"].insert_one(session("a"))
     stop = threading.Event()
 
@@ -257,11 +254,11 @@ def test_updates_while_it_begins_are_told(chatstore: Chatstore, database: Docume
             poll(lambda: watcher.rows[-1]["message_count"] == total)
     finally:
         stop.set()
-    moments = [row["changed_at"] for row in watcher.rows]
-    assert len(set(moments[1:])) == len(moments) - 1
+    instants = [row["changed_at"] for row in watcher.rows]
+    assert len(set(instants[1:])) == len(instants) - 1
 
 
-def test_a_document_near_the_limit_is_told_without_its_messages(chatstore: Chatstore, database: Documents):
+def test_a_document_near_the_size_limit_is_shown_without_its_messages(chatstore: Chatstore, database: Documents):
     large = [message(number, content="x" * 1_000_000) for number in range(9)]
     with watching(chatstore) as watcher:
         database["chat_sessions"].insert_one(session("large", messages=large))
@@ -273,7 +270,7 @@ def test_a_document_near_the_limit_is_told_without_its_messages(chatstore: Chats
         database["chat_sessions"].update_one(
             {"chat_id": "large"}, [{"$set": {"messages": {"$reverseArray": "$messages"}, "status": 1}}]
         )
-        poll(lambda: watcher.rows and watcher.rows[-1]["status"] == "completed", within=40)
+        poll(lambda: watcher.rows and watcher.rows[-1]["status"] == "completed")
     assert watcher.changes == [("large", "new"), *[("large", "changed")] * (len(watcher.rows) - 1)]
     assert 2 <= len(watcher.rows) <= 7 and watcher.rows[-1]["message_count"] == 9
 
@@ -281,14 +278,14 @@ def test_a_document_near_the_limit_is_told_without_its_messages(chatstore: Chats
 # --- messages --------------------------------------------------------------------------------------------------------
 
 
-def test_messages_of_a_workflow_session_come_as_sessions_show_has_them(chatstore: Chatstore, database: Documents):
+def test_messages_of_a_workflow_session_are_the_rows_of_sessions_show(chatstore: Chatstore, database: Documents):
     database["chat_sessions"].insert_one(session("a", messages=[message(0)]))
     with watching(chatstore, "a") as watcher:
         push(database, "a", message(1, content=[{"text": "\x1b[2J"}], tool_calls=[{"id": "t"}], metadata={"$a.b": 1}))
         push(database, "a", message(2), message(3))
         database["chat_sessions"].insert_one(session("other", messages=[message(9)]))
         watcher.wait_for_rows(3)
-        assert watcher.end(signal.SIGINT) == 0
+        assert watcher.stop(signal.SIGINT) == 0
     shown = json.loads(chatstore("sessions", "show", "a", "--first", "0", "--last", "3", "-o", "json").out)
     assert watcher.rows == shown["last_messages"]
     assert "\x1b" not in watcher.out
@@ -320,7 +317,7 @@ def test_messages_of_a_flat_session_come_in_the_order_they_are_stored(chatstore:
     assert watcher.contents == [f"turn {number}" for number in (1, 2, 3, 4, 6)]
 
 
-def test_since_gives_the_messages_from_then_on_and_those_that_come(chatstore: Chatstore, database: Documents):
+def test_since_shows_earlier_messages_and_those_that_follow(chatstore: Chatstore, database: Documents):
     hour = timedelta(hours=1)
     early = [message(number, timestamp=now() - (9 - number) * hour) for number in range(9)]
     database["chat_sessions"].insert_one(session("a", messages=early))
@@ -335,7 +332,7 @@ def test_since_gives_the_messages_from_then_on_and_those_that_come(chatstore: Ch
     assert watcher.contents == other.contents == ["turn 7", "turn 8", "turn 9"]
 
 
-def test_an_array_that_is_rewritten_gives_only_what_is_new_in_it(chatstore: Chatstore, database: Documents):
+def test_a_rewritten_array_gives_only_its_new_messages(chatstore: Chatstore, database: Documents):
     database["chat_sessions"].insert_one(session("a", messages=[message(number) for number in range(3)]))
     sessions = database["chat_sessions"]
     with watching(chatstore, "a") as watcher:
@@ -356,9 +353,9 @@ def test_an_array_that_is_rewritten_gives_only_what_is_new_in_it(chatstore: Chat
     assert Counter(watcher.contents) == Counter(f"turn {number}" for number in range(3, 11))
 
 
-def test_where_a_long_array_is_shifted_its_beginning_is_not_taken_for_new(chatstore: Chatstore, database: Documents):
+def test_the_beginning_of_a_shifted_long_array_is_not_shown_as_new(chatstore: Chatstore, database: Documents):
     sessions = database["chat_sessions"]
-    sessions.insert_one(session("a", messages=[message(number) for number in range(AT_FIRST + 300)]))
+    sessions.insert_one(session("a", messages=[message(number) for number in range(INITIALLY_KNOWN + 300)]))
     with watching(chatstore, "a") as watcher:
         in_front = {"$concatArrays": [[message(2_000)], "$messages"]}
         sessions.update_one({"chat_id": "a"}, [{"$set": {"messages": in_front}}])
@@ -371,13 +368,13 @@ def test_where_a_long_array_is_shifted_its_beginning_is_not_taken_for_new(chatst
     assert [content for content in watcher.contents if content != "turn 2000"] == ["turn 2001", "turn 2002"]
 
 
-def test_a_session_that_is_deleted_and_restored_gives_no_message_twice(chatstore: Chatstore, database: Documents):
+def test_a_session_that_is_deleted_and_restored_shows_no_message_twice(chatstore: Chatstore, database: Documents):
     database["chat_sessions"].insert_one(session("a", messages=[message(0)]))
     with watching(chatstore, "a") as watcher:
         push(database, "a", message(1))
         watcher.wait_for_rows(1)
         stored = database["chat_sessions"].find_one_and_delete({"chat_id": "a"})
-        watcher.wait_until_it_said("Session 'a' was deleted.")
+        watcher.wait_for_notice("Session 'a' was deleted.")
         assert stored is not None
         database["chat_sessions"].insert_one(
             {**stored, "_id": ObjectId(), "messages": [*stored["messages"], message(2)]}
@@ -389,7 +386,7 @@ def test_a_session_that_is_deleted_and_restored_gives_no_message_twice(chatstore
     assert watcher.contents == ["turn 1", "turn 2", "turn 3", "turn 4"]
 
 
-def test_equal_messages_without_an_id_are_as_many_as_there_are(chatstore: Chatstore, database: Documents):
+def test_equal_messages_without_an_id_are_each_shown(chatstore: Chatstore, database: Documents):
     bare = {"role": "user", "content": "ok"}
     database["chat_sessions"].insert_one(session("a", messages=[bare, bare]))
     with watching(chatstore, "a") as watcher:
@@ -448,18 +445,19 @@ def written(folder: Path) -> int:
     return len((folder / "writer.out").read_text().splitlines())
 
 
-def wait_until_all_is_told(sessions: Watcher, count: int, *, each_once: bool = True) -> None:
-    """Of the sessions that a writer appends to: each row says more than the one before it, and the last one all."""
+def wait_for_last_rows(sessions: Watcher, count: int, *, each_once: bool = True) -> None:
+    """Wait for the row that counts all messages of a writer; each row must count more than the one before it."""
     poll(lambda: {row["session_id"]: row["message_count"] for row in sessions.rows} == {"a": count, "f": count + 1})
     assert {change for _, change in sessions.changes} == {"changed"}
     for name in ("a", "f"):
-        # How many messages there are, and the time of the newest, are two answers: a row may have one of them first.
-        told = [(row["message_count"], row["updated_at"]) for row in sessions.rows if row["session_id"] == name]
-        assert not each_once or told == sorted(set(told))
+        # Two queries return the count and the newest time: a row may have the new value of only one of them.
+        rows = [(row["message_count"], row["updated_at"]) for row in sessions.rows if row["session_id"] == name]
+        assert not each_once or rows == sorted(set(rows))
 
 
-def on(chatstore: Chatstore, server: Mongod, name: str = "watched") -> Documents:
-    """Point the command at another server, and give its database, with sessions `a` and `f` in it."""
+def use(chatstore: Chatstore, server: Mongod) -> Documents:
+    """Point the command at a new database of another server, with sessions `a` and `f` in it."""
+    name = f"watched_{uuid4().hex[:8]}"
     chatstore.environment |= {"CHATSTORE_URI": server.uri, "CHATSTORE_DATABASE": name}
     database = server.client()[name]
     database["chat_sessions"].insert_one(session("a"))
@@ -469,11 +467,11 @@ def on(chatstore: Chatstore, server: Mongod, name: str = "watched") -> Documents
 
 @pytest.mark.parametrize("replica_set", [True, False], ids=["replica set", "standalone"])
 def test_over_a_crash_and_a_restart_of_the_server_each_message_comes_once(
-    chatstore: Chatstore, start_mongod: Callable[..., Mongod], replica_set: bool
+    chatstore: Chatstore, request: pytest.FixtureRequest, replica_set: bool
 ):
-    server = start_mongod(replica_set=replica_set)
-    on(chatstore, server)
-    count = 300
+    server: Mongod = request.getfixturevalue("second_server" if replica_set else "standalone")
+    database = use(chatstore, server)
+    count = 150
     chatstore.environment["CHATSTORE_MONGO__TIMEOUT_SECONDS"] = "0.5"
     faster = () if replica_set else ("--poll", "0.1")
     with (
@@ -481,23 +479,23 @@ def test_over_a_crash_and_a_restart_of_the_server_each_message_comes_once(
         watching(chatstore, "f", *faster) as messages,
         watching(chatstore, *faster) as sessions,
     ):
-        process = writer(server.uri, "watched", count, chatstore.folder)
-        poll(lambda: written(chatstore.folder) > 100)
+        process = writer(server.uri, database.name, count, chatstore.folder)
+        poll(lambda: written(chatstore.folder) > 50)
         server.kill()
         for watcher in (document, messages, sessions):
-            watcher.wait_until_it_said("Waiting for the server", within=30)
+            watcher.wait_for_notice("Waiting for the server")
         server.start()
-        if replica_set:  # and once in good order
-            poll(lambda: written(chatstore.folder) > 200, within=40)
+        if replica_set:  # then a clean restart
+            poll(lambda: written(chatstore.folder) > 100)
             server.terminate()
             server.start()
         assert process.wait(60) == 0
         expected = list(range(count))
         for watcher in (document, messages):
-            watcher.wait_for_rows(count, within=40)
+            watcher.wait_for_rows(count)
             assert watcher.contents == expected
-        wait_until_all_is_told(sessions, count, each_once=replica_set)
-        assert [document.end(), messages.end(signal.SIGINT), sessions.end()] == [0, 0, 0]
+        wait_for_last_rows(sessions, count, each_once=replica_set)
+        assert [document.stop(), messages.stop(signal.SIGINT), sessions.stop()] == [0, 0, 0]
 
 
 @pytest.mark.parametrize("fault", [{"closeConnection": True}, {"errorCode": 189}], ids=["network", "step-down"])
@@ -516,11 +514,11 @@ def test_over_faults_of_the_network_and_step_downs_each_row_comes_once(
                 poll(lambda before=before: written(chatstore.folder) > before + 40 or process.poll() is not None)
         assert process.wait(60) == 0
         document.wait_for_rows(count)
-        wait_until_all_is_told(sessions, count)
+        wait_for_last_rows(sessions, count)
     assert document.contents == list(range(count))
 
 
-def test_where_the_oplog_no_longer_has_the_token_it_says_so_and_catches_up(
+def test_if_the_oplog_no_longer_has_the_token_it_reports_that_and_catches_up(
     chatstore: Chatstore, database: Documents, fail_point: FailPoint
 ):
     database["chat_sessions"].insert_many([session("a", messages=[message(0)]), session("b")])
@@ -537,7 +535,7 @@ def test_where_the_oplog_no_longer_has_the_token_it_says_so_and_catches_up(
             for watcher in (document, sessions):
                 watcher.process.send_signal(signal.SIGCONT)
             for watcher in (document, sessions):
-                watcher.wait_until_it_said("no longer has all changes")
+                watcher.wait_for_notice("no longer has all changes")
         database["chat_sessions"].insert_one(session("whole again"))
         poll(lambda: "whole again" in [name for name, _ in sessions.changes])
         document.wait_for_rows(2)
@@ -548,14 +546,14 @@ def test_where_the_oplog_no_longer_has_the_token_it_says_so_and_catches_up(
         poll(lambda: ("end", "new") in sessions.changes)
         assert "Waiting for the server" not in document.err + sessions.err
     assert document.contents == ["turn 1", "turn 2", "turn 3"]
-    told = Counter(sessions.changes)
-    assert told[("c", "changed")] + told[("c", "new")] == 1
-    assert told[("a", "changed")] == 3
-    # b stood there from before: within the minute that clocks may differ by
-    assert told[("b", "changed")] in {1, 2}
+    rows = Counter(sessions.changes)
+    assert rows[("c", "changed")] + rows[("c", "new")] == 1
+    assert rows[("a", "changed")] == 3
+    # b was inserted less than a minute before, which is the difference that clocks may have
+    assert rows[("b", "changed")] in {1, 2}
 
 
-def test_a_dropped_database_is_followed_when_it_is_there_again(chatstore: Chatstore, database: Documents):
+def test_a_dropped_database_is_followed_when_it_is_created_again(chatstore: Chatstore, database: Documents):
     database["chat_sessions"].insert_one(session("a"))
     with watching(chatstore) as watcher:
         database["chat_sessions"].insert_one(session("b"))
@@ -593,15 +591,15 @@ def test_over_step_downs_of_a_real_set_each_message_comes_once(chatstore: Chatst
             for watcher in (document, messages):
                 watcher.wait_for_rows(count, within=60)
                 assert watcher.contents == list(range(count))
-            wait_until_all_is_told(sessions, count)
+            wait_for_last_rows(sessions, count)
     finally:
         servers.remove()
 
 
-# --- ending ----------------------------------------------------------------------------------------------------------
+# --- stopping ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_closed_pipe_ends_it_quietly_and_without_another_row(chatstore: Chatstore, database: Documents):
+def test_a_closed_pipe_stops_it_quietly_and_without_another_row(chatstore: Chatstore, database: Documents):
     process = chatstore.popen("sessions", "watch", "-o", "jsonl")
     assert process.stdout is not None
     assert process.stderr is not None
@@ -609,33 +607,31 @@ def test_a_closed_pipe_ends_it_quietly_and_without_another_row(chatstore: Chatst
     database["chat_sessions"].insert_one(session("a"))
     assert json.loads(process.stdout.readline())["session_id"] == "a"
     process.stdout.close()
-    assert process.wait(10) == 0
+    assert process.wait(60) == 0
     assert process.stderr.read() == b""
 
 
-def test_count_and_for_end_it(chatstore: Chatstore, database: Documents):
+def test_count_and_for_stop_it(chatstore: Chatstore, database: Documents):
     with watching(chatstore, "--count", "2") as watcher:
         database["chat_sessions"].insert_many([session("a"), session("b"), session("c")])
-        assert watcher.process.wait(10) == 0
+        assert watcher.process.wait(60) == 0
     assert watcher.changes == [("a", "new"), ("b", "new")]
     outcome = chatstore("sessions", "watch", "--for", "0.2", "-o", "json")
     assert (outcome.code, json.loads(outcome.out)) == (0, {"items": [], "next_cursor": None})
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_a_silent_server_does_not_keep_it_from_ending(
-    chatstore: Chatstore, start_mongod: Callable[..., Mongod], how: signal.Signals
-):
-    server = start_mongod()
-    on(chatstore, server)
-    with watching(chatstore) as watcher:
-        server.pause()
-        time.sleep(0.3)
-        began = time.monotonic()
-        assert watcher.end(how) == 0
-        assert time.monotonic() - began < 3
-        server.resume()
-    assert "Traceback" not in watcher.err
+def test_a_server_that_hangs_does_not_keep_it_from_stopping(chatstore: Chatstore, second_server: Mongod):
+    use(chatstore, second_server)
+    chatstore.environment["CHATSTORE_MONGO__TIMEOUT_SECONDS"] = "600"
+    with watching(chatstore) as by_term, watching(chatstore) as by_int:
+        second_server.pause()
+        try:
+            for watcher in (by_term, by_int):
+                watcher.wait_for_notice("has not answered for 2 s")
+            assert [by_term.stop(signal.SIGTERM), by_int.stop(signal.SIGINT)] == [0, 0]
+        finally:
+            second_server.resume()
+    assert "Traceback" not in by_term.err + by_int.err
 
 
 @pytest.mark.parametrize(
@@ -643,7 +639,7 @@ def test_a_silent_server_does_not_keep_it_from_ending(
     [
         (["nobody"], 3, "No session 'nobody'"),
         (["both"], 8, "--layout"),
-        (["a", "--tenant", "acme"], 2, "only --layout"),
+        (["a", "--tenant", "acme"], 2, "cannot be used with SESSION_ID"),
         (["--since", "later"], 2, "--since"),
         (["--poll", "0"], 2, "--poll"),
         (["--poll", "inf"], 2, "3600"),
@@ -651,18 +647,18 @@ def test_a_silent_server_does_not_keep_it_from_ending(
         (["--layout", "other"], 2, "--layout"),
     ],
 )
-def test_what_cannot_be_watched_is_said_at_once(
+def test_wrong_use_is_an_error_at_once(
     chatstore: Chatstore, database: Documents, arguments: list[str], code: int, said: str
 ):
     database["chat_sessions"].insert_many([session("a"), session("both")])
     database["chat_messages"].insert_one(flat("both", 0))
-    outcome = chatstore("sessions", "watch", *arguments, timeout=20)
+    outcome = chatstore("sessions", "watch", *arguments)
     assert (outcome.code, outcome.out) == (code, "")
     assert said in outcome.err
 
 
-def test_a_name_that_no_host_has_is_an_error_at_once(chatstore: Chatstore):
-    # A label that begins with a hyphen is not a name: every resolver says so, also without a network.
+def test_an_unknown_host_is_an_error_at_once(chatstore: Chatstore):
+    # A label that begins with a hyphen is not a name: every resolver reports that, even without a network.
     for arguments in ((), ("a",), ("--poll", "1")):
         uri = "mongodb://-nobody.invalid/?serverSelectionTimeoutMS=200"
         outcome = chatstore("sessions", "watch", *arguments, "--uri", uri)
@@ -671,62 +667,68 @@ def test_a_name_that_no_host_has_is_an_error_at_once(chatstore: Chatstore):
 
 @pytest.mark.parametrize(
     ("arguments", "how", "seconds"),
-    [((), signal.SIGTERM, "10"), (("a",), signal.SIGINT, "0.3"), (("--poll", "0.1"), signal.SIGTERM, "0.3")],
+    [((), signal.SIGTERM, "600"), (("a",), signal.SIGINT, "0.3"), (("--poll", "0.1"), signal.SIGTERM, "0.3")],
 )
-def test_while_the_server_is_away_at_the_beginning_it_is_ended_at_once(
+def test_it_can_be_stopped_while_it_waits_for_a_server_at_the_start(
     chatstore: Chatstore, arguments: tuple[str, ...], how: signal.Signals, seconds: str
 ):
     chatstore.environment |= {"CHATSTORE_URI": "mongodb://127.0.0.1:9", "CHATSTORE_MONGO__TIMEOUT_SECONDS": seconds}
     process = chatstore.popen("sessions", "watch", *arguments, "-o", "jsonl")
-    told = process.stderr.readline().decode()  # type: ignore[union-attr]  # it is a pipe
-    assert told.endswith("Waiting for the server.\n")
-    began = time.monotonic()
+    notice = process.stderr.readline().decode()  # type: ignore[union-attr]  # it is a pipe
+    assert notice.endswith("Waiting for the server.\n")
     process.send_signal(how)
-    out, err = process.communicate(timeout=10)
-    assert time.monotonic() - began < 3
-    assert (process.returncode, out, err) == (0, b"", b"Nothing happened.\n")
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (0, b"", b"No changes.\n")
 
 
-def test_a_server_that_is_away_at_the_beginning_is_waited_for(
-    chatstore: Chatstore, start_mongod: Callable[..., Mongod]
-):
-    server = start_mongod()
-    on(chatstore, server)
-    server.kill()
+def test_a_server_that_is_away_at_the_start_is_waited_for(chatstore: Chatstore, second_server: Mongod):
+    database = use(chatstore, second_server)
+    second_server.kill()
     chatstore.environment["CHATSTORE_MONGO__TIMEOUT_SECONDS"] = "0.3"
-    outcome = chatstore("sessions", "watch", "--for", "0.5", "-o", "json")
-    assert (outcome.code, json.loads(outcome.out)["items"]) == (0, [])
-    with watching(chatstore, says_first="Waiting for the server") as watcher:
-        server.start()
-        watcher.wait_until_it_said("TERM or INT ends it.")
-        server.client()["watched"]["chat_sessions"].insert_one(session("b"))
-        watcher.wait_for_rows(1)
-        assert watcher.end() == 0
+    try:
+        outcome = chatstore("sessions", "watch", "--for", "0.5", "-o", "json")
+        assert (outcome.code, json.loads(outcome.out)["items"]) == (0, [])
+        with watching(chatstore, first_notice="Waiting for the server") as watcher:
+            second_server.start()
+            watcher.wait_for_notice("TERM or INT stops it.")
+            database["chat_sessions"].insert_one(session("b"))
+            watcher.wait_for_rows(1)
+            assert watcher.stop() == 0
+    finally:
+        if second_server.process is None:
+            second_server.start()
     assert watcher.err.count("Waiting for the server.") == watcher.err.count("answers again") == 1
 
 
-@pytest.mark.parametrize("fault", ["restart", "step-down", "hang"])
-def test_an_outage_is_told_once_when_it_begins_and_once_when_it_is_over(
-    chatstore: Chatstore, start_mongod: Callable[..., Mongod], fail_point: FailPoint, fault: str
+def test_each_outage_is_reported_once_when_it_begins_and_once_when_it_ends(
+    chatstore: Chatstore, second_server: Mongod, fail_point: FailPoint
 ):
-    server = start_mongod()
-    database = on(chatstore, server)
+    database = use(chatstore, second_server)
+
+    def restart() -> None:
+        second_server.kill()
+        second_server.start()
+
+    def step_down() -> None:
+        with fail_point(["getMore"], times=1, errorCode=189, appName="chatstore", client=second_server.client()):
+            poll(lambda: watcher.err.count("The server answers again") == 2)
+
+    def hang() -> None:
+        second_server.pause()
+        try:
+            watcher.wait_for_notice("has not answered for 2 s")
+        finally:
+            second_server.resume()
+
     with watching(chatstore) as watcher:
-        if fault == "restart":
-            server.kill()
-            server.start()
-        elif fault == "step-down":
-            with fail_point(["getMore"], times=1, errorCode=189, appName="chatstore", client=server.client()):
-                watcher.wait_until_it_said("The server answers again")
-        else:
-            server.pause()
-            watcher.wait_until_it_said("has not answered for 2 s")
-            server.resume()
-        watcher.wait_until_it_said("The server answers again")
-        database["chat_sessions"].insert_one(session("b"))
-        watcher.wait_for_rows(1)
-        assert watcher.end() == 0
-    assert watcher.err.count("Waiting for the server.") == watcher.err.count("answers again") == 1, watcher.err
+        for outages, cause in enumerate((restart, step_down, hang), 1):
+            cause()
+            poll(lambda outages=outages: watcher.err.count("The server answers again") == outages)
+            database["chat_sessions"].insert_one(session(f"after {cause.__name__}"))
+            watcher.wait_for_rows(outages)
+            assert watcher.err.count("Waiting for the server.") == outages, watcher.err
+        assert watcher.stop() == 0
+    assert watcher.err.count("answers again") == 3
 
 
 def test_a_list_does_not_import_what_watching_needs(chatstore: Chatstore):
@@ -740,7 +742,7 @@ def test_a_list_does_not_import_what_watching_needs(chatstore: Chatstore):
 # --- output ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_table_has_each_row_at_once_and_nothing_a_terminal_obeys(chatstore: Chatstore, database: Documents):
+def test_a_table_shows_each_row_at_once_and_no_control_characters(chatstore: Chatstore, database: Documents):
     database["chat_sessions"].insert_one(session("a"))
     with watching(chatstore, "a", output=None) as messages, watching(chatstore, output="csv") as rows:
         push(database, "a", message(0, content="\x1b[2Jred\u202e\nline"))

@@ -17,7 +17,7 @@ from tests.support.mongod import poll
 
 @dataclass
 class Watcher:
-    """A running watch; what it writes goes to files, so that no pipe fills up."""
+    """A running watch that writes to files, so that no pipe fills up."""
 
     process: subprocess.Popen[bytes]
     out_file: Path
@@ -35,31 +35,31 @@ class Watcher:
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """The whole rows of -o jsonl so far."""
+        """The complete rows of -o jsonl so far."""
         return [json.loads(line) for line in self.out.splitlines(keepends=True) if line.endswith("\n")]
 
     @property
     def changes(self) -> list[tuple[str, str]]:
-        """Of every row the session and what happened to it."""
+        """The session and the change of every row."""
         return [(row["session_id"], row["change"]) for row in self.rows]
 
     @property
     def contents(self) -> list[Any]:
-        """Of every row the message's content."""
+        """The message content of every row."""
         return [row["content"] for row in self.rows]
 
-    def wait_for_rows(self, number: int, within: float = 20.0) -> list[dict[str, Any]]:
-        """As many, or more."""
+    def wait_for_rows(self, number: int, within: float = 60.0) -> list[dict[str, Any]]:
+        """Wait for that many rows or more, and return all."""
         poll(lambda: len(self.rows) >= number, what=f"{number} rows, beside {self.err!r}", within=within)
         return self.rows
 
-    def wait_until_it_said(self, text: str, within: float = 20.0) -> None:
-        """On stderr."""
+    def wait_for_notice(self, text: str, within: float = 60.0) -> None:
+        """Wait for a text on stderr."""
         poll(lambda: text in self.err or self.process.poll() is not None, what=f"{text!r} on stderr", within=within)
         assert text in self.err
 
-    def end(self, how: signal.Signals = signal.SIGTERM, within: float = 15.0) -> int:
-        """Send a signal, and give the exit status."""
+    def stop(self, how: signal.Signals = signal.SIGTERM, within: float = 60.0) -> int:
+        """Send a signal and return the exit status."""
         self.process.send_signal(how)
         return self.process.wait(within)
 
@@ -69,9 +69,9 @@ def watching(
     chatstore: Chatstore,
     *arguments: str,
     output: str | None = "jsonl",
-    says_first: str = "TERM or INT ends it.",
+    first_notice: str = "TERM or INT stops it.",
 ) -> Iterator[Watcher]:
-    """A watch that stands, killed in the end where the test has not ended it."""
+    """A watch that has begun. It is killed at the end of the block if the test has not stopped it."""
     number = len(list(chatstore.folder.glob("watch-*.err")))
     out_file, err_file = (chatstore.folder / f"watch-{number}.{end}" for end in ("out", "err"))
     shape = ("-o", output) if output is not None else ()
@@ -79,7 +79,7 @@ def watching(
         process = chatstore.popen("sessions", "watch", *arguments, *shape, stdout=out, stderr=err)
     watcher = Watcher(process, out_file, err_file)
     try:
-        watcher.wait_until_it_said(says_first)
+        watcher.wait_for_notice(first_notice)
         yield watcher
     finally:
         if process.poll() is None:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command, single
+from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.domain.errors import ChatstoreError, ExitCode, NotFound
 
 if TYPE_CHECKING:
     from chatstore_cli.core.sessions.history import ChatHistory
     from chatstore_cli.domain.history import JournalTail
 
-app = single()
+app = single_command()
 _GIVE_ACCESS = "Give access to it: what is not stored yet is only there."
 
 
@@ -26,9 +26,9 @@ _GIVE_ACCESS = "Give access to it: what is not stored yet is only there."
 )
 def history(
     context: typer.Context,
-    session_id: Annotated[str, typer.Argument(metavar="SESSION_ID", help="The exact id.")],
+    session_id: Annotated[str, typer.Argument(metavar="SESSION_ID", help="The exact id of the session.")],
     limit: Annotated[
-        int, typer.Option("--limit", metavar="N", min=1, max=500, help="The newest N messages, 1 to 500.")
+        int, typer.Option("--limit", metavar="N", min=1, max=500, help="Show at most N of the newest messages.")
     ] = 50,
 ) -> None:
     """Show the newest messages of a session of flat messages: the cache's journal first, then MongoDB.

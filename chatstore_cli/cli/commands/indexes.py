@@ -27,7 +27,7 @@ _EXITS = [ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCo
     meanings={ExitCode.FINDINGS: "findings: an index is missing or has drifted"},
 )
 def check(context: typer.Context, layout: Layout = None) -> None:
-    """Compare keys and options of the indexes, never names, with what the stored shapes need.
+    """Compare keys and options of indexes with the required ones.
 
     `missing` is not there; `drifted` has the keys and other options; `unneeded` is asked for by no layout, and may be
     the application's own. Ends with 6 when something is missing or has drifted; what a collection lacks that does not
@@ -65,7 +65,7 @@ def apply(
         bool, typer.Option("--drop-unneeded", help="With --yes: drop what no layout asks for.")
     ] = False,
 ) -> None:
-    """Create the indexes that are missing, while the application goes on writing.
+    """Create missing indexes while the application continues to write.
 
     Done only with --yes (or a yes on a terminal): changing an index that has drifted, dropping one, and a TTL index by
     which MongoDB would delete documents at once; how many is said first. Ends with 6 where something of it is left.

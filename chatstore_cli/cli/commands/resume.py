@@ -12,13 +12,13 @@ import typer
 
 from chatstore_cli.cli.filters import LayoutOption
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command, single
+from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.domain.errors import ExitCode, WrongUse
 from chatstore_cli.domain.queries import MessageSelection
 from chatstore_cli.render.listing import Column, Record
 from chatstore_cli.render.output_format import OutputFormat
 
-app = single()
+app = single_command()
 
 
 @command(

@@ -22,7 +22,9 @@ _EXITS = [ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE]
 
 @command(app, "show", examples=["chatstore ttl show", "chatstore ttl show -o json"], exits=_EXITS)
 def show(context: typer.Context, layout: Layout = None) -> None:
-    """Show what MongoDB deletes by itself: by which index and date, how many documents now, and which never.
+    """Show which documents MongoDB deletes by itself, and when.
+
+    For each TTL index: its date field, how many documents it would delete now, and how many it never deletes.
 
     Only a date ever expires: a document whose field holds text or a number, or that lacks it, stays for ever. Counts
     come from an index where there is one; what takes longer than verify.seconds_per_check is sampled or left out.
@@ -58,7 +60,9 @@ def set_(
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
 ) -> None:
-    """Keep messages for a number of days. How many documents MongoDB would delete at once is said before anything is done.
+    """Set for how many days messages are kept.
+
+    The plan reports how many documents MongoDB would delete at once, before anything is changed.
 
     Where a TTL index is on a plain date such as created_at, its expireAfterSeconds becomes so many days by collMod: that
     holds for what is stored, too. Flat messages each carry the date on which they go (expires_at, the time of storing +

@@ -1,7 +1,7 @@
-"""The local cache: each message in its journal first, then in memory, then queued to be stored.
+"""The local cache: each message is written to its journal, then kept in memory, then queued to be stored.
 
-Recording waits for a local disk at most, never for the database. What is in the journal when the call returns
-survives the death of the process.
+Recording waits for the local disk at most, never for the database. Once the call returns, the journal holds the message,
+so it survives the death of the process.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ import itertools
 import logging
 import secrets
 import threading
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from chatstore_cli.core.lru import LruMap
 from chatstore_cli.core.recording.queue import OVERHEAD, PendingMessages
 from chatstore_cli.core.recording.validation import (
     canonical_time,
@@ -32,22 +33,40 @@ from chatstore_cli.domain.times import Clock, format_instant, utc_now
 LOG = logging.getLogger("chatstore.cache")
 
 _STRIPES = 16
-_ROOM_FOR_FIELDS = 2_048
-"""Bytes of a document beside text and metadata."""
-_TICK = timedelta(microseconds=1)
+_OTHER_FIELDS_BYTES = 2_048
+"""Bytes of a document for the fields beside text and metadata."""
+_MICROSECOND = timedelta(microseconds=1)
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 _LATEST = datetime.max.replace(tzinfo=UTC)
 
 
-class _Remembered:
-    """The newest messages of one session, and its latest instant."""
+class _RecentMessages:
+    """The newest messages of one session, each with its size, and the latest instant of the session."""
 
     __slots__ = ("bytes", "latest", "messages")
 
-    def __init__(self, most: int) -> None:
-        self.messages: deque[tuple[Message, int]] = deque(maxlen=most)
+    def __init__(self, capacity: int) -> None:
+        self.messages: deque[tuple[Message, int]] = deque(maxlen=capacity)
         self.latest: datetime | None = None
         self.bytes = 0
+
+    def add(self, message: Message, size: int) -> int:
+        """Append a message; returns by how many bytes the memory grew."""
+        grown = size - (self.drop_oldest() if len(self.messages) == self.messages.maxlen else 0)
+        self.messages.append((message, size))
+        self.bytes += size
+        return grown
+
+    def drop_oldest(self) -> int:
+        """Remove the oldest message; returns its size."""
+        size = self.messages.popleft()[1]
+        self.bytes -= size
+        return size
+
+    def note(self, instant: datetime | None) -> None:
+        """Raise the latest instant."""
+        if instant is not None and (self.latest is None or instant > self.latest):
+            self.latest = instant
 
 
 class ChatCache:
@@ -63,19 +82,19 @@ class ChatCache:
         pending: Callable[[Callable[[str], int | None]], PendingMessages | None],
         clock: Clock = utc_now,
     ) -> None:
-        """`pending` makes the queue, given what tells the numbers of this cache's messages; None queues nothing."""
+        """`pending` makes the queue, given the function that returns the number in a message_id; None queues nothing."""
         self._journal = journal
-        self._most = max_messages_per_session
-        self._most_sessions = max_sessions
-        self._most_bytes = max_memory_bytes
+        self._max_messages = max_messages_per_session
+        self._max_sessions = max_sessions
+        self._max_bytes = max_memory_bytes
         self._clock = clock
         self._stripes = [threading.Lock() for _ in range(_STRIPES)]
         self._lock = threading.Lock()
-        self._sessions: OrderedDict[str, _Remembered] = OrderedDict()
+        self._sessions: LruMap[str, _RecentMessages] = LruMap(max_sessions)
         self._bytes = 0
         self._recorder = secrets.token_hex(8)
         self._numbers = itertools.count(1)
-        self._wake: Callable[[], None] | None = None
+        self._notify: Callable[[], None] | None = None
         self.pending = pending(self._number_of)
 
     def record_chat_event(
@@ -86,30 +105,32 @@ class ChatCache:
         metadata: dict[str, Any] | None = None,
         created_at: datetime | str | None = None,
     ) -> Message:
-        """Record one message: when this returns, it is in its journal, in memory, and queued to be stored.
+        """Record one message. When this returns, the message is in its journal, in memory, and queued to be stored.
 
-        `role` is user, assistant, system or tool. No session id (None, or an empty one) is the session `default`.
-        `metadata` is any JSON object. Without `created_at` it is now, and never the same as, nor before, the session's
-        last instant, whatever the system's clock does. Raises BadValue for what can be no message (empty text, a lone
-        surrogate, more than 16 MiB), and NotRecorded where the journal cannot be written to, or, without a journal,
-        the queue is full; then nothing has been recorded, and the call can be made again.
+        `role` is user, assistant, system or tool. Without a session id (None or an empty text) the session is `default`.
+        `metadata` is any JSON object. Without `created_at` the time is now, and always later than the session's latest
+        instant, even if the system's clock was set back.
+
+        Raises BadValue for an invalid message (empty text, a lone surrogate, more than 16 MiB). Raises NotRecorded if the
+        journal cannot be written, or if there is no journal and the queue is full. After an error nothing was recorded,
+        and the call can be repeated.
         """
         session_id = DEFAULT_SESSION if session_id is None or session_id == "" else session_id
         if session_id.__class__ is not str:
             raise BadValue(name="session_id", value=f"<{type(session_id).__name__}>", expected="text")
         check_role_and_text(role, text)
-        kept = storable_metadata(metadata) if metadata else {}
+        stored_metadata = storable_metadata(metadata) if metadata else {}
         given = canonical_time(created_at) if created_at is not None else None
         with self._stripes[hash(session_id) % _STRIPES]:
-            remembered = self._remembered(session_id)
-            moment = self._next_instant(remembered) if given is None else datetime.fromisoformat(given)
+            recent = self._recent_messages(session_id)
+            moment = self._next_instant(recent) if given is None else datetime.fromisoformat(given)
             message_id = f"{self._recorder}-{next(self._numbers):x}"
             instant = format_instant(moment) if given is None else given
             fields: dict[str, Any] = {
                 "session_id": session_id,
                 "role": role,
                 "text": text,
-                "metadata": kept,
+                "metadata": stored_metadata,
                 "vector_ids": [],
                 "created_at": instant,
                 "message_id": message_id,
@@ -118,29 +139,29 @@ class ChatCache:
                 line = self._journal.encode(fields)
             except ValueError as error:
                 name, value = ("session_id", session_id) if has_lone_surrogate(session_id) else ("text", text)
-                expected = f"text that can be stored: it holds {error}"
+                expected = f"text that can be stored: it contains {error}"
                 raise BadValue(name=name, value=value[:60], expected=expected) from error
             size = len(line)
-            if size > DOCUMENT_LIMIT - _ROOM_FOR_FIELDS:
+            if size > DOCUMENT_LIMIT - _OTHER_FIELDS_BYTES:
                 self._check_size(fields)
             if self.pending is not None:
                 self.pending.check_room(size + OVERHEAD)
-            place = self._journal.append(session_id, line)
-            theirs = storable_metadata(kept) if kept else {}  # what the caller does to it is not to be stored
+            location = self._journal.append(session_id, line)
+            # A copy of its own, so that a caller who changes the returned message does not change what is stored.
+            returned_metadata = storable_metadata(stored_metadata) if stored_metadata else {}
             message = Message(
-                session_id, role, text, message_id, place.number, created_at=moment, metadata=theirs
-            )  # fmt: skip
-            if remembered.latest is None or moment > remembered.latest:
-                remembered.latest = moment
-            self._remember(session_id, remembered, message, size)
+                session_id, role, text, message_id, location.number, created_at=moment, metadata=returned_metadata
+            )
+            recent.note(moment)
+            self._remember(session_id, recent, message, size)
             if self.pending is not None:
                 identity = identity_by_message_id(session_prefix(session_id), session_id, message_id)
-                entry = Entry(place.source, identity, b"", instant, fields, place.number, place.offset, b"")
-                self.pending.add(entry, place, size + OVERHEAD)
+                entry = Entry(location.source, identity, b"", instant, fields, location.number, location.offset, b"")
+                self.pending.add(entry, location, size + OVERHEAD)
         if LOG.isEnabledFor(logging.DEBUG):
             LOG.debug("[CHAT CACHE] Recorded message %s of session %r (%s).", message_id, session_id, role)
-        if self._wake is not None:
-            self._wake()
+        if self._notify is not None:
+            self._notify()
         return message
 
     def _number_of(self, message_id: str) -> int | None:
@@ -152,125 +173,113 @@ class ChatCache:
         except ValueError:
             return None
 
-    def _next_instant(self, remembered: _Remembered) -> datetime:
+    def _next_instant(self, recent: _RecentMessages) -> datetime:
         now = self._clock()
-        latest = remembered.latest
+        latest = recent.latest
         if latest is None or now > latest:
             return now
-        return latest + _TICK if latest < _LATEST else latest  # there is none after that: the sequence keeps the order
+        return (
+            latest + _MICROSECOND if latest < _LATEST else latest
+        )  # no later one exists: the sequence keeps the order
 
     def _check_size(self, fields: dict[str, Any]) -> None:
-        # Escaped as JSON it may be several times as long as in the database.
+        # The JSON line can be several times as long as the document, because JSON escapes control characters.
         text, metadata = len(fields["text"].encode()), len(self._journal.encode(fields["metadata"]))
-        if text + metadata + _ROOM_FOR_FIELDS > DOCUMENT_LIMIT:
+        if text + metadata + _OTHER_FIELDS_BYTES > DOCUMENT_LIMIT:
             name, begins = ("text", fields["text"][:40]) if text > metadata else ("metadata", "{")
             expected = f"below 16 MiB: text and metadata together have {text + metadata:,} bytes"
             raise BadValue(name=name, value=f"{begins}...", expected=expected)
 
     # --- memory ------------------------------------------------------------------------------------------------------
 
-    def _remembered(self, session_id: str) -> _Remembered:
+    def _recent_messages(self, session_id: str) -> _RecentMessages:
         with self._lock:
-            remembered = self._sessions.get(session_id)
-            if remembered is not None:
-                self._sessions.move_to_end(session_id)
-                return remembered
+            recent = self._sessions.get(session_id)
+            if recent is not None:
+                self._sessions.put(session_id, recent)
+                return recent
         LOG.info("[CHAT CACHE] Recording session %r.", session_id)
-        remembered = _Remembered(self._most)
-        # What was recorded before this process, or before the session left its memory, must not come after this.
+        recent = _RecentMessages(self._max_messages)
+        # New messages must be later than those that were recorded before this process or before the session was evicted.
         for _, fields in self._journal.newest(session_id, 1):
             if flaw_of(fields) is None:
-                remembered.latest = datetime.fromisoformat(fields["created_at"])
+                recent.note(datetime.fromisoformat(fields["created_at"]))
         with self._lock:
-            remembered = self._sessions.setdefault(session_id, remembered)
-            self._let_go_of_others()  # also where what follows is refused
-            return remembered
+            recent = self._sessions.get(session_id) or recent
+            self._put(session_id, recent)  # before the message is checked, so that the map is bounded if it is rejected
+            return recent
 
-    def _remember(self, session_id: str, remembered: _Remembered, message: Message, size: int) -> None:
+    def _remember(self, session_id: str, recent: _RecentMessages, message: Message, size: int) -> None:
         with self._lock:
             known = self._sessions.get(session_id)
-            if known is not remembered:  # it was let go of meanwhile, and perhaps loaded again
-                self._bytes += remembered.bytes - (known.bytes if known is not None else 0)
-                self._sessions[session_id] = remembered
-            self._sessions.move_to_end(session_id)
-            messages = remembered.messages
-            if len(messages) == messages.maxlen:
-                self._forget_oldest(remembered)
-            messages.append((message, size))
-            remembered.bytes += size
-            self._bytes += size
-            self._let_go_of_others()
-            while self._bytes > self._most_bytes and len(messages) > 1:
-                self._forget_oldest(remembered)
+            if known is not recent:  # it was evicted since, and perhaps loaded again
+                self._bytes += recent.bytes - (known.bytes if known is not None else 0)
+            self._bytes += recent.add(message, size)
+            self._put(session_id, recent)
+            while self._bytes > self._max_bytes and len(recent.messages) > 1:
+                self._bytes -= recent.drop_oldest()
 
-    def _let_go_of_others(self) -> None:
-        while len(self._sessions) > self._most_sessions or (self._bytes > self._most_bytes and len(self._sessions) > 1):
-            _, least_used = self._sessions.popitem(last=False)
-            self._bytes -= least_used.bytes
-
-    def _forget_oldest(self, remembered: _Remembered) -> None:
-        size = remembered.messages.popleft()[1]
-        remembered.bytes -= size
-        self._bytes -= size
+    def _put(self, session_id: str, recent: _RecentMessages) -> None:
+        """Make the session the newest one, and evict those used longest ago."""
+        evicted = self._sessions.put(session_id, recent)
+        if evicted is not None:
+            self._bytes -= evicted[1].bytes
+        while self._bytes > self._max_bytes and len(self._sessions) > 1 and (oldest := self._sessions.pop_oldest()):
+            self._bytes -= oldest[1].bytes
 
     def messages(self, session_id: str | None, limit: int | None = None) -> list[Message]:
         """The newest messages of a session that are in memory, in order of (instant, sequence)."""
         with self._lock:
-            remembered = self._sessions.get(session_id or DEFAULT_SESSION)
-            found = [message for message, _ in remembered.messages] if remembered is not None else []
-        found.sort(key=_in_order)
-        return found if limit is None else found[max(0, len(found) - limit) :]
+            recent = self._sessions.get(session_id or DEFAULT_SESSION)
+            messages = [message for message, _ in recent.messages] if recent is not None else []
+        messages.sort(key=_order)
+        return messages if limit is None else messages[max(0, len(messages) - limit) :]
 
     def load_journals(self) -> int:
-        """Take the newest messages of each journal into memory, the sessions used last first; gives how many.
+        """Load the newest messages of each journal into memory, the journal written to last first; returns how many.
 
-        They are not queued: what a crash left unstored, `chatstore flush-cache` or MongoChatStorage.flush_journals
-        stores.
+        They are not queued. `chatstore flush-cache` or MongoChatStorage.flush_journals stores what a crash left unstored.
         """
         loaded = 0
-        for session_id in itertools.islice(self._journal.sessions(), self._most_sessions):
-            lines = self._journal.newest(session_id, self._most)
+        for session_id in itertools.islice(self._journal.sessions(), self._max_sessions):
+            recent = _RecentMessages(self._max_messages)
+            for number, fields in self._journal.newest(session_id, self._max_messages):
+                if flaw_of(fields) is None:
+                    message = _message(fields, number)
+                    recent.add(message, len(fields["text"]))
+                    recent.note(message.created_at)
             with self._lock:
-                if session_id in self._sessions:
-                    continue
-                remembered = _Remembered(self._most)
-                for number, fields in lines:
-                    if flaw_of(fields) is None and self._bytes <= self._most_bytes:
-                        size = len(fields["text"])
-                        message = _message(fields, number)
-                        remembered.messages.append((message, size))
-                        remembered.bytes += size
-                        self._bytes += size
-                        if message.created_at and (remembered.latest is None or message.created_at > remembered.latest):
-                            remembered.latest = message.created_at
-                self._sessions[session_id] = remembered
-                self._sessions.move_to_end(session_id, last=False)
-                loaded += len(remembered.messages)
+                while recent.messages and self._bytes + recent.bytes > self._max_bytes:
+                    recent.drop_oldest()
+                if self._sessions.put_oldest(session_id, recent):
+                    self._bytes += recent.bytes
+                    loaded += len(recent.messages)
         LOG.info("[CHAT CACHE] Loaded %d messages from journals.", loaded)
         return loaded
 
     # --- lifetime ----------------------------------------------------------------------------------------------------
 
-    def on_new_message(self, wake: Callable[[], None] | None) -> None:
-        """Call this after each message; a worker asks for it."""
-        self._wake = wake
+    def on_new_message(self, notify: Callable[[], None] | None) -> None:
+        """Call `notify` after each recorded message. The worker uses it."""
+        self._notify = notify
 
     def start_over_after_fork(self) -> None:
-        """In the child of a fork: a recorder of its own; what the parent queued, the parent stores."""
+        """In the child of a fork: use a recorder id of its own, and drop the queue, which the parent stores."""
         self._stripes = [threading.Lock() for _ in range(_STRIPES)]
         self._lock = threading.Lock()
+        self._sessions.reset_after_fork()
         self._recorder = secrets.token_hex(8)
-        self._wake = None
-        self._journal.let_go()
+        self._notify = None
+        self._journal.reset_after_fork()
         if self.pending is not None:
             self.pending.clear()
 
     def close(self) -> None:
-        """Close the journals. What is queued and not stored is in them; without journals, stop the worker first."""
+        """Close the journals. They hold what is queued and not stored; without journals, stop the worker first."""
         self._journal.close()
 
 
-def _in_order(message: Message) -> tuple[datetime, int]:
+def _order(message: Message) -> tuple[datetime, int]:
     return (message.created_at or _EARLIEST, message.sequence or 0)
 
 

@@ -1,25 +1,25 @@
-"""Messages that are recorded and not stored yet: in memory up to a bound, and beyond it in their journals alone."""
+"""Messages that are recorded and not stored yet: in memory up to a bound, and beyond it in their journals only."""
 
 from __future__ import annotations
 
-import itertools
 import threading
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from chatstore_cli.domain.errors import NotRecorded
 from chatstore_cli.domain.identity import identity_by_message_id, session_prefix
 from chatstore_cli.domain.journal import Entry, flaw_of, is_plain
-from chatstore_cli.domain.recording import Place, ReadBack, Stretch
+from chatstore_cli.domain.recording import JournalRange, LineLocation, RecoveredLines
 
 OVERHEAD = 700
-"""Bytes that a waiting message takes beside its line, about."""
-_USUAL_LINE = 1024
+"""Bytes of memory that a queued message needs beside its line, approximately."""
+_USUAL_LINE_BYTES = 1024
 
 
 class Batch(NamedTuple):
-    """Messages to be stored together. `lost` ones were left to a journal, and nobody can read them there any more."""
+    """Messages to be stored together. `lost` counts those that were in a journal only and can no longer be read there."""
 
     entries: list[Entry]
     bytes: int
@@ -27,18 +27,17 @@ class Batch(NamedTuple):
 
 
 class PendingMessages:
-    """The queue between recording and storing. Safe to use from several threads; one of them takes.
+    """The queue between recording and storing. Thread-safe; one thread takes batches.
 
-    `read_back` reads so many lines of a stretch of a journal, about so many bytes; None where there are no journals:
-    then a full queue refuses. `number_of` gives the number that a message_id of this cache counts, and None for those
-    that other processes wrote between them.
+    `read_back(range, lines, bytes)` reads lines of a journal; None without journals: then a full queue rejects messages.
+    `number_of` returns the number in a message_id of this cache, and None for an id that another process made.
     """
 
     def __init__(
         self,
         max_messages: int,
         max_bytes: int,
-        read_back: Callable[[Stretch, int, int], ReadBack | None] | None,
+        read_back: Callable[[JournalRange, int, int], RecoveredLines | None] | None,
         number_of: Callable[[str], int | None],
     ) -> None:
         self._max_messages = max_messages
@@ -49,136 +48,134 @@ class PendingMessages:
         self._queue: deque[tuple[Entry, int]] = deque()
         self._bytes = 0
         self._taken_bytes = 0
-        self._left_behind: OrderedDict[int, Stretch] = OrderedDict()
-        self._growing: dict[str, int] = {}  # by journal: the stretch that its next line belongs to
-        self._numbers = itertools.count()
+        self._unread: deque[JournalRange] = deque()
+        self._growing: dict[str, JournalRange] = {}  # by journal: the unread range that its next line belongs to
         self.depth = 0
-        """Messages that are not stored yet, those that have been taken and not settled among them."""
+        """Messages that are not stored yet, including those in batches that are being stored."""
 
     def check_room(self, size: int) -> None:
-        """Raises NotRecorded where the queue is full and there is no journal to leave a message to."""
+        """Raises NotRecorded if the queue is full and there is no journal."""
         if self._read_back is None and self._is_full(size):
             raise NotRecorded(
-                what=f"{self.depth:,} messages wait to be stored, and no more are kept in memory.",
-                hint="Is the worker running, and the database there? With a disk_path a journal takes what memory cannot.",
+                what=f"{self.depth:,} messages are not stored yet, and memory holds no more of them.",
+                hint="Check that the worker runs and that MongoDB is reachable. With a disk_path, a journal keeps the rest.",
             )
 
-    def add(self, entry: Entry, place: Place, size: int) -> None:
-        """Put a recorded message at the end of the queue; where that is full, remember only where it stands."""
+    def add(self, entry: Entry, location: LineLocation, size: int) -> None:
+        """Append a recorded message to the queue; if the queue is full, remember only the message's location."""
         with self._lock:
             self.depth += 1
-            key = self._growing.get(place.source)
-            if key is None and not (self._read_back is not None and self._is_full(size)):
+            growing = self._growing.get(location.source)
+            if growing is None and not (self._read_back is not None and self._is_full(size)):
                 self._queue.append((entry, size))
                 self._bytes += size
                 return
-            end = place.offset + place.length + 1
-            counted = self._number_of(entry.fields["message_id"]) or 0
-            stretch = self._left_behind[key] if key is not None else None
-            if key is not None and stretch and stretch.file == place.file and stretch.end <= place.offset:
-                self._left_behind[key] = stretch._replace(end=end, messages=stretch.messages + 1, last=counted)
+            end = location.offset + location.length + 1
+            number = self._number_of(entry.fields["message_id"]) or 0
+            if growing is not None and growing.inode == location.inode and growing.end <= location.offset:
+                growing.end = end
+                growing.messages += 1
+                growing.last = number
             else:  # the first, or the first since somebody replaced the file or cut it
-                key = self._growing[place.source] = next(self._numbers)
-                self._left_behind[key] = Stretch(
-                    place.source, place.file, place.offset, end, place.number, 1, counted, counted
+                unread = JournalRange(
+                    location.source, location.inode, location.offset, end, location.number, 1, number, number
                 )
+                self._growing[location.source] = unread
+                self._unread.append(unread)
 
     def _is_full(self, size: int) -> bool:
-        waiting = self._bytes + self._taken_bytes
-        return len(self._queue) >= self._max_messages or (waiting > 0 and waiting + size > self._max_bytes)
+        held = self._bytes + self._taken_bytes
+        return len(self._queue) >= self._max_messages or (held > 0 and held + size > self._max_bytes)
 
-    def take(self, limit: int, most_bytes: int) -> Batch | None:
-        """The next messages, at most `limit` and about `most_bytes`, at least one; None where there are none."""
+    def take(self, limit: int, max_bytes: int) -> Batch | None:
+        """The next messages: at most `limit`, about `max_bytes` bytes, at least one message; None if there are none."""
         with self._lock:
             entries: list[Entry] = []
             size = 0
-            while self._queue and len(entries) < limit and (not entries or size + self._queue[0][1] <= most_bytes):
-                entry, bytes_of_it = self._queue.popleft()
+            while self._queue and len(entries) < limit and (not entries or size + self._queue[0][1] <= max_bytes):
+                entry, entry_size = self._queue.popleft()
                 entries.append(entry)
-                size += bytes_of_it
+                size += entry_size
             self._bytes -= size
             self._taken_bytes += size
-        return Batch(entries, size) if entries else self._take_back(limit, most_bytes)
+        return Batch(entries, size) if entries else self._recover(limit, max_bytes)
 
-    def _take_back(self, limit: int, most_bytes: int) -> Batch | None:
-        """What was left to the journals; None where nothing was."""
+    def _recover(self, limit: int, max_bytes: int) -> Batch | None:
+        """The next messages that are in journals only; None if there are none."""
         entries: list[Entry] = []
         size = lost = 0
-        found = False
-        while len(entries) < limit and size < most_bytes and (stretch := self._first_left_behind()) is not None:
-            found = True
-            wanted = limit - len(entries)
-            about = min(most_bytes - size, wanted * _USUAL_LINE)
+        is_empty = True
+        while len(entries) < limit and size < max_bytes and (unread := self._pop_unread()) is not None:
+            is_empty = False
+            lines = limit - len(entries)
+            about_bytes = min(max_bytes - size, lines * _USUAL_LINE_BYTES)
             try:
-                read = self._read_back(stretch, wanted, about) if self._read_back is not None else None
+                recovered = self._read_back(unread, lines, about_bytes) if self._read_back is not None else None
             except OSError:
-                self._leave_behind(stretch, last=True)  # so that the others need not wait for it
+                with self._lock:
+                    self._unread.append(unread)  # at the end, so that the other journals are read first
                 if entries or lost:
                     break
                 raise
-            if read is None:
-                lost += stretch.messages
+            if recovered is None:
+                lost += unread.messages
                 continue
-            rest = stretch
-            for place, fields in read.lines:
-                size += place.length
-                number = self._mine(fields)
-                if number is not None and rest.messages and rest.first <= number <= rest.last:
-                    entries.append(_entry(place, fields))
-                    rest = rest._replace(messages=rest.messages - 1, first=number + 1)
-            if read.rest is None:
-                lost += rest.messages
-            elif rest.messages:
-                self._leave_behind(read.rest._replace(messages=rest.messages, first=rest.first), last=False)
-        return Batch(entries, 0, lost) if found else None
+            for location, fields in recovered.lines:
+                size += location.length
+                number = self._own_number(fields)
+                if number is not None and unread.messages and unread.first <= number <= unread.last:
+                    entries.append(_entry(location, fields))
+                    unread.messages -= 1
+                    unread.first = number + 1
+            if recovered.remaining is None:
+                lost += unread.messages
+            elif unread.messages:
+                remaining = replace(recovered.remaining, messages=unread.messages, first=unread.first)
+                with self._lock:
+                    self._unread.appendleft(remaining)
+        return None if is_empty else Batch(entries, 0, lost)
 
-    def _first_left_behind(self) -> Stretch | None:
+    def _pop_unread(self) -> JournalRange | None:
         with self._lock:
-            if not self._left_behind:
+            if not self._unread:
                 return None
-            key, stretch = self._left_behind.popitem(last=False)
-            if self._growing.get(stretch.source) == key:
-                del self._growing[stretch.source]
-            return stretch
+            unread = self._unread.popleft()
+            if self._growing.get(unread.source) is unread:
+                del self._growing[unread.source]
+            return unread
 
-    def _leave_behind(self, stretch: Stretch, *, last: bool) -> None:
-        with self._lock:
-            key = next(self._numbers)
-            self._left_behind[key] = stretch
-            self._left_behind.move_to_end(key, last=last)
-
-    def _mine(self, fields: dict[str, Any]) -> int | None:
+    def _own_number(self, fields: dict[str, Any]) -> int | None:
         message_id = fields.get("message_id")
         if not isinstance(message_id, str) or (number := self._number_of(message_id)) is None:
             return None
-        # What somebody damaged by hand is lost: flush-cache puts it into quarantine.
+        # A line that somebody damaged by hand counts as lost here: flush-cache quarantines it.
         return number if is_plain(fields) or flaw_of(fields) is None else None
 
     def settle(self, batch: Batch) -> None:
-        """The batch is stored, or nobody will ever store it."""
+        """Remove a batch that is stored, or that nobody will ever store."""
         with self._lock:
             self.depth -= len(batch.entries) + batch.lost
             self._taken_bytes -= batch.bytes
 
     def give_back(self, batch: Batch) -> None:
-        """The batch could not be stored for now: it is the next one again."""
+        """Put a batch that could not be stored at the head of the queue."""
         with self._lock:
             self._taken_bytes -= batch.bytes
-            each = batch.bytes // max(1, len(batch.entries))
-            self._queue.extendleft((entry, each) for entry in reversed(batch.entries))
-            self._bytes += each * len(batch.entries)
+            entry_size = batch.bytes // max(1, len(batch.entries))
+            self._queue.extendleft((entry, entry_size) for entry in reversed(batch.entries))
+            self._bytes += entry_size * len(batch.entries)
             self.depth -= batch.lost
 
     def clear(self) -> None:
-        """After a fork: what waits is the parent's to store."""
+        """In the child of a fork: empty the queue. The parent stores what it held."""
         self._lock = threading.Lock()
         self._queue.clear()
-        self._left_behind.clear()
+        self._unread.clear()
         self._growing.clear()
         self._bytes = self._taken_bytes = self.depth = 0
 
 
-def _entry(place: Place, fields: dict[str, Any]) -> Entry:
+def _entry(location: LineLocation, fields: dict[str, Any]) -> Entry:
     session = fields["session_id"]
     identity = identity_by_message_id(session_prefix(session), session, fields["message_id"])
-    return Entry(place.source, identity, b"", fields["created_at"], fields, place.number, place.offset, b"")
+    return Entry(location.source, identity, b"", fields["created_at"], fields, location.number, location.offset, b"")

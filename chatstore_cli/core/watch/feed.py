@@ -1,4 +1,4 @@
-"""Watching: what happens is read in a thread of its own, so that whoever waits for it can end at any moment."""
+"""Watching: a thread reads what happens, so that the caller can stop at any moment, whatever the database does."""
 
 from __future__ import annotations
 
@@ -8,29 +8,30 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from chatstore_cli.core.retry import RetryPolicy
 from chatstore_cli.domain.errors import UnknownHost, Unreachable
 
-Thing = TypeVar("Thing")
-Answer = TypeVar("Answer")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
-HELD = 100
-"""Things read ahead of whoever takes them."""
+READ_AHEAD = 100
+"""Items that are read before the caller asks for them."""
 
-_LOOKS_EVERY = 0.1
-_CLOSES_WITHIN = 0.5
-"""Seconds for which a thread is waited for in the end; one that a silent server holds is left behind."""
-_SILENT_SECONDS = 2.0
-"""An answer that takes longer is told to be waited for."""
+_CHECK_SECONDS = 0.1
+"""How often the caller's request to stop is checked."""
+_CLOSE_SECONDS = 0.5
+"""How long to wait for the thread in the end. A thread that a silent server blocks is left behind."""
+_SILENCE_SECONDS = 2.0
+"""A call that takes longer is reported as an outage."""
 
 _BEGUN = object()
 _END = object()
 
 
 class Outage:
-    """Tells of an outage once when it begins and once when it is over, whoever notices it first. Any thread may."""
+    """Reports an outage once when it begins and once when it ends, whichever thread notices it first."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
@@ -38,18 +39,18 @@ class Outage:
         self._lock = threading.Lock()
 
     def __bool__(self) -> bool:
-        """Whether there is one."""
+        """Whether an outage has begun and not ended."""
         return self._since is not None
 
-    def begins(self, what: str) -> None:
-        """The server is away; nothing happens where that is known."""
+    def begin(self, reason: str) -> None:
+        """Report that the server does not answer, unless that was reported already."""
         with self._lock:
             if self._since is None:
                 self._since = time.monotonic()
-                self._say(f"{what}{'' if what.endswith('.') else '.'} Waiting for the server.")
+                self._say(f"{reason}{'' if reason.endswith('.') else '.'} Waiting for the server.")
 
-    def ends(self) -> None:
-        """It answers."""
+    def end(self) -> None:
+        """Report that the server answers again, if an outage was reported."""
         if self._since is None:
             return
         with self._lock:
@@ -58,16 +59,17 @@ class Outage:
                 self._since = None
 
 
-class Watching:
-    """What a watcher needs of its surroundings: a pause that ends at once when it is over, and retries.
+class Watch:
+    """A running watch: its notices, its calls of the database, and pauses that end at once when it terminates.
 
-    Outages are waited out, from the beginning on. `greeting` is said when watching has begun.
+    Outages are waited out, from the start on. `greeting` is printed when watching begins.
     """
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._over = threading.Event()
         self._has_begun = False
-        self._retry_policy = RetryPolicy(math.inf, say=lambda _: None, pause=self._over.wait)
+        self._is_hopeless = False
+        self._retry_policy = RetryPolicy(math.inf, say=lambda _: None, pause=self._wait_to_retry)
         self._waiting_since: float | None = None
         self.outage = Outage(say)
         self.say = say
@@ -75,131 +77,122 @@ class Watching:
 
     @property
     def is_over(self) -> bool:
-        """Whether nobody waits any more."""
+        """Whether the watch has terminated."""
         return self._over.is_set()
 
     def begin(self) -> None:
-        """It stands: whatever happens from now on is told."""
+        """Announce that every change from now on is reported."""
         if self.greeting and not self.is_over:
             self.say(self.greeting)
         self._has_begun = True
 
-    def end(self) -> None:
-        """Nobody waits any more."""
+    def terminate(self) -> None:
+        """End every pause and retry; nobody waits for items any more."""
         self._over.set()
 
     def pause(self, seconds: float) -> None:
-        """Wait, or until it is over."""
+        """Wait for that time, or until the watch terminates."""
         self._over.wait(seconds)
 
-    def ask(self, question: Callable[[], Answer]) -> Answer:
-        """The answer of the database, asked again through every outage.
+    def call(self, operation: Callable[[], Result]) -> Result:
+        """The result of a database operation, retried through every outage.
 
-        Raises UnknownHost before it has begun: a server that has never been there is no outage.
+        Raises UnknownHost if watching has not begun: a server that never existed is not an outage.
         """
-        unknown: list[UnknownHost] = []
 
-        def asked() -> Answer | None:
+        def attempt() -> Result:
             self._waiting_since = time.monotonic()
             try:
-                return question()
+                return operation()
             except Unreachable as error:
-                if isinstance(error, UnknownHost) and not self._has_begun:
-                    unknown.append(error)
-                    return None
-                self.outage.begins(error.message)
+                self._is_hopeless = isinstance(error, UnknownHost) and not self._has_begun
+                if not self._is_hopeless:
+                    self.outage.begin(error.message)
                 raise
             finally:
                 self._waiting_since = None
 
-        answer = self._retry_policy.call(asked)
-        if unknown:
-            raise unknown[0]
-        self.outage.ends()
-        return cast(Answer, answer)
+        result = self._retry_policy.call(attempt)
+        self.outage.end()
+        return result
 
-    def answered(self) -> None:
-        """The server has answered one of the things that are asked for an answer."""
+    def note_answer(self) -> None:
+        """The server has answered one of a call's commands."""
         if self._waiting_since is not None:
             self._waiting_since = time.monotonic()
-        self.outage.ends()
+        self.outage.end()
 
-    def failed(self, reason: str) -> None:
-        """It is away, and whoever asked tries once more."""
+    def note_failure(self, reason: str) -> None:
+        """A command of a call failed, and the driver retries it."""
         if not self.is_over:
-            self.outage.begins(f"The connection to the server failed: {reason}")
+            self.outage.begin(f"The connection to the server failed: {reason}")
 
-    def notice_silence(self) -> None:
-        """Tell of a server that leaves a question open for long."""
+    def note_silence(self) -> None:
+        """Report an outage if the server has not answered a call for long."""
         since = self._waiting_since
-        if since is not None and time.monotonic() - since > _SILENT_SECONDS:
-            self.outage.begins(f"The server has not answered for {_SILENT_SECONDS:g} s.")
+        if since is not None and time.monotonic() - since > _SILENCE_SECONDS:
+            self.outage.begin(f"The server has not answered for {_SILENCE_SECONDS:g} s.")
+
+    def _wait_to_retry(self, seconds: float) -> bool:
+        return self._is_hopeless or self._over.wait(seconds)
 
 
-def until(
-    watching: Watching, things: Callable[[], Iterable[Thing]], asked_to_end: Callable[[], object], seconds: float | None
-) -> Iterator[Thing]:
-    """The things as they come, until somebody asks, or until that many seconds have passed since it began.
+def iterate_until(
+    watch: Watch,
+    open_items: Callable[[], Iterable[Item]],
+    stop_requested: Callable[[], object],
+    seconds: float | None = None,
+) -> Iterator[Item]:
+    """The items as they come, until the caller asks to stop or that many seconds have passed since watching began.
 
-    `things` is called in a thread of its own, and so is what it gives gone through; it has begun when it gives that. None
-    come where it ends before: during an outage, the seconds count from when that was noticed at the latest.
-    `asked_to_end` is looked at ten times a second, whatever the database does. Raises what the things raise.
+    A thread of its own calls `open_items`, whose return is the beginning, and reads the items. Returns after the
+    beginning. During an outage before that, the seconds count from this call, and there may be no items at all.
+    `stop_requested` is checked ten times a second. Raises what the thread raises.
     """
-    read: queue.Queue[Any] = queue.Queue(HELD)
+    limit = math.inf if seconds is None else seconds
+    received: queue.Queue[Any] = queue.Queue(READ_AHEAD)
 
-    def hand_over(thing: object) -> None:
-        while not watching.is_over:
+    def hand_over(item: object) -> None:
+        while not watch.is_over:
             with contextlib.suppress(queue.Full):
-                read.put(thing, timeout=_LOOKS_EVERY)
+                received.put(item, timeout=_CHECK_SECONDS)
                 return
 
     def run() -> None:
         try:
-            begun = things()
-            watching.begin()
+            items = open_items()
+            watch.begin()
             hand_over(_BEGUN)
-            for thing in begun:
-                hand_over(thing)
-                if watching.is_over:
+            for item in items:
+                hand_over(item)
+                if watch.is_over:
                     return
             hand_over(_END)
-        except BaseException as error:  # noqa: BLE001 - raised again where somebody can do something about it
+        except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
             hand_over(error)
 
-    def taken(is_over: Callable[[], bool]) -> Iterator[Any]:
-        while not (asked_to_end() or is_over()):
-            watching.notice_silence()
-            with contextlib.suppress(queue.Empty):
-                thing = read.get(timeout=_LOOKS_EVERY)
-                if thing is _END:
-                    return
-                if isinstance(thing, BaseException):
-                    raise thing
-                yield thing
-
-    def ends_after(seconds: float | None) -> Callable[[], bool]:
-        ends_at = math.inf if seconds is None else time.monotonic() + seconds
-        return lambda: time.monotonic() >= ends_at
-
-    def rest() -> Iterator[Thing]:
+    def receive() -> Iterator[Any]:
+        begun, deadline = False, time.monotonic() + limit
         try:
-            yield from taken(ends_after(seconds))
+            while not stop_requested() and not (time.monotonic() >= deadline and (begun or watch.outage)):
+                watch.note_silence()
+                try:
+                    item = received.get(timeout=_CHECK_SECONDS)
+                except queue.Empty:
+                    continue
+                if item is _END:
+                    return
+                if isinstance(item, BaseException):
+                    raise item
+                if item is _BEGUN:
+                    begun, deadline = True, time.monotonic() + limit
+                yield item
         finally:
-            end()
-
-    def end() -> None:
-        watching.end()
-        thread.join(_CLOSES_WITHIN)
+            watch.terminate()
+            thread.join(_CLOSE_SECONDS)
 
     thread = threading.Thread(target=run, name="chatstore-watch", daemon=True)
     thread.start()
-    time_is_over = ends_after(seconds)
-    try:
-        has_begun = next(taken(lambda: bool(watching.outage) and time_is_over()), None) is _BEGUN
-    except BaseException:
-        end()
-        raise
-    if has_begun:
-        return rest()
-    end()
-    return iter(())
+    items = receive()
+    next(items, None)  # the beginning
+    return items

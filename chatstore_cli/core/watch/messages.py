@@ -1,222 +1,223 @@
 """One session's messages as they come.
 
-A message is known by its id, or where it has none by its sequence, time, speaker and content. So one that moves into a
-segment, or that a look and the feed both have, is given once.
+A message is identified by its id, or without one by its sequence, time, speaker and content. So a message that moves
+into a segment, or that both a read and the feed return, is reported once.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, OrderedDict, deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 
-from chatstore_cli.core.watch.feed import Watching
+from chatstore_cli.core.lru import LruMap
+from chatstore_cli.core.watch.feed import Watch
 from chatstore_cli.domain.errors import Conflict, NotFound
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.queries import MessageSelection
 from chatstore_cli.domain.session import Session
 from chatstore_cli.domain.session_reader import SessionReader
-from chatstore_cli.domain.watch import Feed, MessageEvent, News, Taken
+from chatstore_cli.domain.watch import Batch, Feed, MessageEvent, MessageEventKind
 
 OVERLAP = 50
-"""Messages that a look reads besides those that were added: how far behind the newest a late one may stand."""
+"""Messages that are read besides the added ones: how far behind the newest message a late one may be."""
 
-AT_FIRST = 1_000
-"""Messages that are taken as known when watching begins."""
+INITIALLY_KNOWN = 1_000
+"""The newest messages that count as known when watching begins."""
 
-REMEMBERED = 100_000
-_TRIES = 5
+_SEEN_CAPACITY = 100_000
+_READ_ATTEMPTS = 5
 
 
 class PolledMessages:
-    """A feed for servers that tell no changes: every so often it says that there may be something to read."""
+    """A feed for servers that cannot report changes: every so many seconds it asks to read the session again."""
 
-    def __init__(self, watching: Watching, seconds: float) -> None:
-        self._watching = watching
+    def __init__(self, watch: Watch, seconds: float) -> None:
+        self._watch = watch
         self._seconds = seconds
-        self._takes = 0
+        self._polls = 0
 
     def open(self) -> bool:
-        """Nothing to open."""
+        """Always true."""
         return True
 
-    def take(self) -> Taken[MessageEvent]:
-        """Wait, and say so."""
-        self._watching.pause(self._seconds)
-        self._takes += 1
-        return Taken([MessageEvent(News.REWRITTEN, self._takes)])
+    def read(self) -> Batch[MessageEvent]:
+        """Wait, then return one event without a message."""
+        self._watch.pause(self._seconds)
+        self._polls += 1
+        return Batch([MessageEvent(MessageEventKind.REWRITTEN, self._polls)])
 
-    def place(self) -> int:
-        """How often it has said so."""
-        return self._takes
+    def position(self) -> int:
+        """The number of polls so far."""
+        return self._polls
 
     def close(self) -> None:
-        """Nothing to close."""
+        """Nothing to release."""
 
 
 class WatchedMessages:
-    """The messages of one session, each once. `feed` is open; the session is there."""
+    """The messages of one existing session, each once. `feed` is open."""
 
     def __init__(
-        self,
-        watching: Watching,
-        reader: SessionReader,
-        session_id: str,
-        feed: Feed[MessageEvent],
-        since: datetime | None,
+        self, watch: Watch, reader: SessionReader, session_id: str, feed: Feed[MessageEvent], since: datetime | None
     ) -> None:
-        self._watching = watching
+        self._watch = watch
         self._reader = reader
         self._session_id = session_id
         self._feed = feed
         self._since = since
-        self._seen: OrderedDict[str, None] = OrderedDict()
-        self._ahead: deque[tuple[int, Counter[str]]] = deque()
-        self._facts: Session | None = None
+        self._seen: LruMap[str, bool] = LruMap(_SEEN_CAPACITY)
+        self._repeats: deque[tuple[int, Counter[str]]] = deque()
+        self._session: Session | None = None
         self._knows_all = False
         self._appended = 0
 
     def begin(self) -> None:
-        """The first look, where nothing before now is wanted: what is there by now, is not new."""
+        """Without `since`: read the newest stored messages, so that they do not count as new."""
         if self._since is not None:
             return
-        self._facts = self._watching.ask(lambda: self._reader.find(self._session_id))
-        known = self._read(AT_FIRST)
-        self._knows_all = len(known) < AT_FIRST
+        self._session = self._find()
+        known = self._read(INITIALLY_KNOWN)
+        self._knows_all = len(known) < INITIALLY_KNOWN
         for message in known:
             self._remember(message)
-        self._look_ended(known)
+        self._expect_repeats(known)
 
     def messages(self) -> Iterator[Message]:
-        """Each as it comes, until it is over."""
+        """Each message as it comes, until the watch terminates."""
         try:
             if self._since is not None:
-                yield from self._from(self._since)
-            while not self._watching.is_over:
-                taken = self._watching.ask(self._feed.take)
-                for event in taken.events:
-                    yield from self._of(event)
-                if taken.missed_since is not None:
-                    self._watching.say("The server no longer has all changes: what was added meanwhile is read.")
-                    yield from self._look()
+                yield from self._messages_since(self._since)
+            while not self._watch.is_over:
+                batch = self._watch.call(self._feed.read)
+                for event in batch.events:
+                    yield from self._messages_of(event)
+                if batch.missed_since is not None:
+                    self._watch.say("The server no longer has all changes. Reading the messages that were added.")
+                    yield from self._read_new()
         finally:
             self._feed.close()
 
-    def _of(self, event: MessageEvent) -> Iterator[Message]:
-        while self._ahead and event.place > self._ahead[0][0]:
-            self._ahead.popleft()
-        if event.news is News.DELETED:
-            self._gone()
+    def _messages_of(self, event: MessageEvent) -> Iterator[Message]:
+        while self._repeats and event.position > self._repeats[0][0]:
+            self._repeats.popleft()
+        if event.kind is MessageEventKind.DELETED:
+            self._note_deletion()
         elif event.message is None:
-            yield from self._look()
+            yield from self._read_new()
         elif self._is_new(event.message):
             self._appended += 1
             yield event.message
 
-    def _from(self, since: datetime) -> Iterator[Message]:
-        self._facts = self._watching.ask(lambda: self._reader.find(self._session_id))
+    def _messages_since(self, since: datetime) -> Iterator[Message]:
+        self._session = self._find()
         self._knows_all = True
-        wanted = self._watching.ask(lambda: list(self._all_from(since)))
-        yield from wanted
-        self._look_ended(wanted[-AT_FIRST:])
 
-    def _all_from(self, since: datetime) -> Iterator[Message]:
-        for message in self._reader.messages(self._session_id, MessageSelection()):
-            self._remember(message)
-            if message.created_at is not None and message.created_at >= since:
-                yield message
+        def read() -> list[Message]:
+            selected = []
+            for message in self._reader.messages(self._session_id, MessageSelection()):
+                self._remember(message)
+                if message.created_at is not None and message.created_at >= since:
+                    selected.append(message)
+            return selected
 
-    # --- looking -----------------------------------------------------------------------------------------------------
+        selected = self._watch.call(read)
+        yield from selected
+        self._expect_repeats(selected[-INITIALLY_KNOWN:])
 
-    def _look(self) -> Iterator[Message]:
-        """What was added since the last look, found from the end."""
-        before = self._facts
-        for _ in range(_TRIES):
-            facts = self._watching.ask(lambda: self._reader.find(self._session_id))
-            if facts is None:
-                self._gone()
+    # --- reading -----------------------------------------------------------------------------------------------------
+
+    def _read_new(self) -> Iterator[Message]:
+        """What was added since the last read, found from the end."""
+        for _ in range(_READ_ATTEMPTS):
+            session = self._find()
+            if session is None:
+                self._note_deletion()
                 return
-            if before is not None and _stand(before) == _stand(facts):
+            if self._session is not None and _version(self._session) == _version(session):
                 return
-            added = max(0, facts.message_count - (before.message_count if before is not None else 0) - self._appended)
+            known_count = 0 if self._session is None else self._session.message_count
             try:
-                fresh = self._added(added)
-            except (Conflict, NotFound):  # rewritten or deleted under the look
+                new = self._unknown_messages(max(0, session.message_count - known_count - self._appended))
+            except (Conflict, NotFound):  # rewritten or deleted during the read
                 continue
-            # Messages that only their place tells apart need a count that is of the same moment.
-            if all(self._key(message)[1] for message in fresh) or self._still_stands(facts):
+            # Messages that only their place tells apart need a count of the same moment.
+            if all(self._key(message)[1] for message in new) or self._is_unchanged(session):
                 break
         else:
-            return  # the next look finds it
-        self._facts, self._appended = facts, 0
-        for message in fresh:
+            return  # the next read finds them
+        self._session, self._appended = session, 0
+        for message in new:
             self._remember(message)
-        yield from fresh
-        self._look_ended(fresh)
+        yield from new
+        self._expect_repeats(new)
 
-    def _added(self, added: int) -> list[Message]:
+    def _unknown_messages(self, added: int) -> list[Message]:
         """The messages that are not known, read from the end until known ones come."""
         window = OVERLAP + added
         while True:
-            read = self._read(window)
-            keys = [self._key(message) for message in read]
+            messages = self._read(window)
+            keys = [self._key(message) for message in messages]
             known = [key in self._seen for key, _ in keys]
-            first = known.index(True) if True in known and not self._knows_all else 0
-            fresh = [
+            first_known = known.index(True) if True in known and not self._knows_all else 0
+            unknown = [
                 message
-                for place, (message, (_, is_sure)) in enumerate(zip(read, keys, strict=True))
-                if (place >= first and not known[place] if is_sure else place >= len(read) - added)
+                for index, (message, (_, is_unique)) in enumerate(zip(messages, keys, strict=True))
+                if (index >= first_known and not known[index] if is_unique else index >= len(messages) - added)
             ]
-            # A late one stands further back: it is looked for as far as messages were known when watching began.
-            enough = any(known[: window // 2]) and (len(fresh) >= added or window >= AT_FIRST)
-            if enough or len(read) < window:
-                return fresh
+            # A late message is further back: it is searched as far as messages were known when watching began.
+            is_enough = any(known[: window // 2]) and (len(unknown) >= added or window >= INITIALLY_KNOWN)
+            if is_enough or len(messages) < window:
+                return unknown
             window *= 2
 
-    def _still_stands(self, facts: Session) -> bool:
-        now = self._watching.ask(lambda: self._reader.find(self._session_id))
-        return now is not None and _stand(now) == _stand(facts)
+    def _find(self) -> Session | None:
+        return self._watch.call(lambda: self._reader.find(self._session_id))
 
-    def _gone(self) -> None:
-        if self._facts is not None:
-            self._watching.say(f"Session {self._session_id!r} was deleted. Should it come back, its new messages come.")
-        self._facts, self._appended = None, 0
+    def _is_unchanged(self, session: Session) -> bool:
+        now = self._find()
+        return now is not None and _version(now) == _version(session)
+
+    def _note_deletion(self) -> None:
+        if self._session is not None:
+            self._watch.say(
+                f"Session {self._session_id!r} was deleted. If it is created again, its new messages are shown."
+            )
+        self._session, self._appended = None, 0
 
     def _read(self, last: int) -> list[Message]:
         selection = MessageSelection(last=last)
-        return self._watching.ask(lambda: list(islice(self._reader.messages(self._session_id, selection), last)))
+        return self._watch.call(lambda: list(islice(self._reader.messages(self._session_id, selection), last)))
 
-    def _look_ended(self, given: Sequence[Message]) -> None:
-        """What the feed tells up to here may have been in the look: of messages that cannot be told apart, as many.
+    # --- identity ----------------------------------------------------------------------------------------------------
 
-        Looks follow each other faster than the feed, which may still have to tell what several of them gave.
+    def _expect_repeats(self, messages: Sequence[Message]) -> None:
+        """The feed may report these messages again, up to its present position: equal ones are counted.
+
+        One entry per read: reads may follow each other faster than the feed, which may still have to report several.
         """
-        mark = self._watching.ask(self._feed.place)
-        self._ahead.append((mark, Counter(key for key, is_sure in map(self._key, given) if not is_sure)))
+        position = self._watch.call(self._feed.position)
+        self._repeats.append((position, Counter(key for key, is_unique in map(self._key, messages) if not is_unique)))
 
     def _is_new(self, message: Message) -> bool:
-        key, is_sure = self._key(message)
-        if is_sure and key in self._seen:
+        key, is_unique = self._key(message)
+        if is_unique and key in self._seen:
             return False
-        if not is_sure:
-            for _, given in self._ahead:
-                if given[key] > 0:
-                    given[key] -= 1
+        if not is_unique:
+            for _, repeats in self._repeats:
+                if repeats[key] > 0:
+                    repeats[key] -= 1
                     return False
         self._remember(message)
         return True
 
     def _remember(self, message: Message) -> None:
-        key, _ = self._key(message)
-        self._seen[key] = None
-        self._seen.move_to_end(key)
-        if len(self._seen) > REMEMBERED:
-            self._seen.popitem(last=False)
+        self._seen.put(self._key(message)[0], True)
 
     def _key(self, message: Message) -> tuple[str, bool]:
-        """What a message is known by, and whether no other one can have the same."""
+        """The key that identifies a message, and whether no other message can have the same key."""
         if message.message_id is not None:
             return f"id {message.message_id}", True
         parts = (message.sequence, message.created_at, message.role, message.name, message.content, message.tool_calls)
@@ -224,5 +225,5 @@ class WatchedMessages:
         return digest, message.sequence is not None
 
 
-def _stand(session: Session) -> tuple[int, datetime | None]:
+def _version(session: Session) -> tuple[int, datetime | None]:
     return session.message_count, session.updated_at

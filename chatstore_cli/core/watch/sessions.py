@@ -1,91 +1,64 @@
-"""Sessions as they change: followed where the server tells changes, looked for where it does not.
+"""Sessions as they change: from a feed if the server reports changes, else by polling.
 
-Both begin, with `since`, by asking for what was updated from then on. The feed stands before that question is asked, so
-nothing falls between; what the answer had already is recognised in the feed by the time that its writer gave it.
+With `since`, both begin with a query for what was updated from then on. The feed is opened before that query, so no
+change falls between the two. What the query returned already is recognised in the feed by the time that its writer stored.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from chatstore_cli.core.lru import LruMap
 from chatstore_cli.core.sessions.listing import LARGEST_PAGE, list_sessions
-from chatstore_cli.core.watch.feed import Watching
+from chatstore_cli.core.watch.feed import Watch
 from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.domain.session import Session
 from chatstore_cli.domain.session_reader import SessionReader
 from chatstore_cli.domain.times import Clock, rfc3339, utc_now
 from chatstore_cli.domain.watch import Change, Feed, SessionChange, SessionEvent
 
-LOOK_BACK = timedelta(minutes=1)
-"""A look goes back this far before the newest session of the last one: clocks differ, and writers are late."""
+POLL_OVERLAP = timedelta(minutes=1)
+"""A poll goes back this far before the newest session of the last one: clocks differ, and writers are late."""
 
-REMEMBERED = 50_000
-"""Sessions whose facts are remembered."""
+_REMEMBERED_SESSIONS = 50_000
 
 Key = tuple[str, str]
 
 Readers = Callable[[], Sequence[SessionReader]]
-"""Gives readers for one look: they remember what indexes there are, which may change while somebody watches."""
+"""Returns new readers for one query: a reader remembers which indexes exist, and that may change during a watch."""
 
 
-def updated_since(watching: Watching, readers: Readers, query: SessionQuery, since: datetime | None) -> list[Session]:
-    """The sessions that match, updated at or after that time, the longest ago first."""
-    asked = replace(query, since=since)
-    looking = readers()
-    found: list[Session] = []
+def updated_since(watch: Watch, readers: Readers, query: SessionQuery, since: datetime | None) -> list[Session]:
+    """The sessions that match and were updated at or after that time, the oldest update first."""
+    query = replace(query, since=since)
+    page_readers = readers()
+    sessions: list[Session] = []
     cursor: str | None = None
     while True:
-        page = watching.ask(lambda: list_sessions(looking, asked, cursor=cursor, limit=LARGEST_PAGE))  # noqa: B023 - asked at once
-        found += page.sessions
+        page = watch.call(lambda: list_sessions(page_readers, query, cursor=cursor, limit=LARGEST_PAGE))  # noqa: B023 - called at once
+        sessions += page.sessions
         cursor = page.next_cursor
-        if cursor is None or watching.is_over:
-            return found[::-1]
-
-
-class _Known:
-    """The facts of the sessions met last, as they were told, and as what kind of change."""
-
-    def __init__(self) -> None:
-        self._held: OrderedDict[Key, tuple[Session, Change]] = OrderedDict()
-
-    def __getitem__(self, session: Session) -> Session | None:
-        row = self.row(session)
-        return None if row is None else row[0]
-
-    def row(self, session: Session) -> tuple[Session, Change] | None:
-        return self._held.get(_key(session))
-
-    def add(self, session: Session, change: Change = Change.CHANGED) -> None:
-        self._held[_key(session)] = session, change
-        self._held.move_to_end(_key(session))
-        if len(self._held) > REMEMBERED:
-            self._held.popitem(last=False)
-
-    def remove(self, session: Session) -> None:
-        self._held.pop(_key(session), None)
-
-    def after(self, moment: datetime) -> list[Session]:
-        return [each for each, _ in self._held.values() if each.updated_at is not None and each.updated_at >= moment]
+        if cursor is None or watch.is_over:
+            return sessions[::-1]
 
 
 class FollowedSessions:
-    """Changes as the server tells them. `feed` is open."""
+    """Changes as the server reports them. `feed` is open."""
 
-    def __init__(self, watching: Watching, readers: Readers, query: SessionQuery, feed: Feed[SessionEvent]) -> None:
-        self._watching = watching
+    def __init__(self, watch: Watch, readers: Readers, query: SessionQuery, feed: Feed[SessionEvent]) -> None:
+        self._watch = watch
         self._readers = readers
         self._query = replace(query, since=None)
         self._since = query.since
         self._feed = feed
-        self._told = _Known()
-        self._caught: dict[Key, Session] = {}
-        self._mark = 0
+        self._shown: LruMap[Key, tuple[Session, Change]] = LruMap(_REMEMBERED_SESSIONS)
+        self._queried: dict[Key, Session] = {}
+        self._query_position = 0
 
     def changes(self) -> Iterator[SessionChange]:
-        """One for each change, in their order, until it is over."""
+        """One for each change, in their order, until the watch terminates."""
         try:
             yield from self._changes()
         finally:
@@ -94,118 +67,115 @@ class FollowedSessions:
     def _changes(self) -> Iterator[SessionChange]:
         if self._since is not None:
             yield from self._catch_up(self._since, self._since)
-        while not self._watching.is_over:
-            taken = self._watching.ask(self._feed.take)
-            for event in taken.events:
-                if not self._is_told_already(event) and self._is_another_row(event.told):
-                    yield event.told
-            if taken.missed_since is not None:
-                self._watching.say(
-                    f"The server no longer has all changes since {rfc3339(taken.missed_since)}: what was updated from "
-                    "then on is given as it stands now, and deletions in between are not told."
+        while not self._watch.is_over:
+            batch = self._watch.call(self._feed.read)
+            for event in batch.events:
+                if not self._was_queried(event) and self._is_another_row(event.change):
+                    yield event.change
+            if batch.missed_since is not None:
+                self._watch.say(
+                    f"The server no longer has all changes since {rfc3339(batch.missed_since)}. Sessions updated from "
+                    "then on are shown with their present facts; deletions in between are not shown."
                 )
-                yield from self._catch_up(taken.missed_since, None)
+                yield from self._catch_up(batch.missed_since, None)
 
     def _catch_up(self, since: datetime, new_from: datetime | None) -> Iterator[SessionChange]:
-        self._caught = {}
-        for session in updated_since(self._watching, self._readers, self._query, since):
-            self._caught[_key(session)] = session
-            known = self._told[session]
-            is_new = known is None and new_from is not None and _created_from(session, new_from)
+        self._queried = {}
+        for session in updated_since(self._watch, self._readers, self._query, since):
+            self._queried[_key(session)] = session
+            shown = self._shown.get(_key(session))
+            is_new = shown is None and new_from is not None and _created_from(session, new_from)
             change = SessionChange(Change.NEW if is_new else Change.CHANGED, session, session.updated_at)
-            if known != session and self._is_another_row(change):
+            if (shown is None or shown[0] != session) and self._is_another_row(change):
                 yield change
-        self._mark = self._watching.ask(self._feed.place)
+        self._query_position = self._watch.call(self._feed.position)
 
-    def _is_another_row(self, told: SessionChange) -> bool:
-        """Whether it is to be told, and says more than the last row of its session but for the time."""
-        row = (told.session, told.change)
-        is_wanted = self._query.matches(told.session)
-        if told.change is Change.DELETED:
-            self._told.remove(told.session)
-        elif is_wanted and self._told.row(told.session) == row:
+    def _is_another_row(self, change: SessionChange) -> bool:
+        """Whether the change matches the query and differs from the last row of its session by more than the time."""
+        key, row = _key(change.session), (change.session, change.change)
+        is_match = self._query.matches(change.session)
+        if change.change is Change.DELETED:
+            self._shown.pop(key)
+        elif is_match and self._shown.get(key) == row:
             return False
-        elif is_wanted:
-            self._told.add(*row)
-        return is_wanted
+        elif is_match:
+            self._shown.put(key, row)
+        return is_match
 
-    def _is_told_already(self, event: SessionEvent) -> bool:
-        """Whether catching up has told it: it happened before that ended, and the session was as new by then."""
-        if event.place > self._mark:
-            self._caught.clear()
-        caught = self._caught.get(_key(event.told.session))
-        if caught is None or event.told.change is Change.DELETED:
+    def _was_queried(self, event: SessionEvent) -> bool:
+        """Whether the last query returned the change: it happened before the query ended, and is not newer."""
+        if event.position > self._query_position:
+            self._queried.clear()
+        queried = self._queried.get(_key(event.change.session))
+        if queried is None or event.change.change is Change.DELETED:
             return False
-        if event.told.change is Change.NEW:
+        if event.change.change is Change.NEW:
             return True
-        if event.moment is None or caught.updated_at is None:
-            return event.told.session == caught
-        return event.moment <= caught.updated_at
+        if event.written_at is None or queried.updated_at is None:
+            return event.change.session == queried
+        return event.written_at <= queried.updated_at
 
 
 class PolledSessions:
-    """Changes as they show in the order of `updated_at`: of several between two looks only the last."""
+    """Changes found by queries in the order of `updated_at`: of several changes between two polls only the last."""
 
     def __init__(
-        self,
-        watching: Watching,
-        readers: Readers,
-        query: SessionQuery,
-        seconds: float,
-        clock: Clock = utc_now,
+        self, watch: Watch, readers: Readers, query: SessionQuery, seconds: float, clock: Clock = utc_now
     ) -> None:
-        self._watching = watching
+        self._watch = watch
         self._readers = readers
         self._query = replace(query, since=None)
         self._since = query.since
         self._seconds = seconds
         self._clock = clock
-        self._known = _Known()
+        self._known: LruMap[Key, Session] = LruMap(_REMEMBERED_SESSIONS)
         self._newest = self._first_from = clock()
 
     def begin(self) -> None:
-        """The first look: what is there by now, is not new."""
-        page = self._watching.ask(lambda: list_sessions(self._readers(), self._query, cursor=None, limit=1))
+        """Query the newest sessions, so that they do not count as new."""
+        page = self._watch.call(lambda: list_sessions(self._readers(), self._query, cursor=None, limit=1))
         for note in page.notes:
-            self._watching.say(note)
+            self._watch.say(note)
         self._newest = self._clock()
-        self._newest = max((each.updated_at for each in page.sessions if each.updated_at), default=self._newest)
-        self._first_from = self._lower([])
+        self._newest = max(
+            (session.updated_at for session in page.sessions if session.updated_at), default=self._newest
+        )
+        self._first_from = self._next_from([])
         if self._since is None:
-            for session in updated_since(self._watching, self._readers, self._query, self._first_from):
-                self._known.add(session)
+            for session in updated_since(self._watch, self._readers, self._query, self._first_from):
+                self._known.put(_key(session), session)
 
     def changes(self) -> Iterator[SessionChange]:
-        """One for each session that changed since the last look, until it is over."""
-        lower = new_from = self._first_from if self._since is None else self._since
-        while not self._watching.is_over:
-            found = updated_since(self._watching, self._readers, self._query, lower)
-            yield from self._gone(lower, found)
-            for session in found:
-                known = self._known[session]
-                self._known.add(session)
+        """One for each session that changed since the last poll, until the watch terminates."""
+        poll_from = new_from = self._first_from if self._since is None else self._since
+        while not self._watch.is_over:
+            sessions = updated_since(self._watch, self._readers, self._query, poll_from)
+            yield from self._deletions(poll_from, sessions)
+            for session in sessions:
+                known = self._known.get(_key(session))
+                self._known.put(_key(session), session)
                 if known != session:
                     is_new = known is None and _created_from(session, new_from)
                     yield SessionChange(Change.NEW if is_new else Change.CHANGED, session, session.updated_at)
-            self._watching.pause(self._seconds)
-            lower = self._lower(found)
+            self._watch.pause(self._seconds)
+            poll_from = self._next_from(sessions)
 
-    def _lower(self, found: Sequence[Session]) -> datetime:
-        """From when on the next look asks: a clock that runs ahead must not hide the sessions of others."""
+    def _next_from(self, sessions: Sequence[Session]) -> datetime:
+        """The start of the next query. A writer whose clock runs ahead must not hide the sessions of others."""
         now = self._clock()
-        seen = [each.updated_at for each in found if each.updated_at is not None and each.updated_at <= now]
-        self._newest = min(now, max([self._newest, *seen]))
-        return self._newest - LOOK_BACK
+        updates = [each.updated_at for each in sessions if each.updated_at is not None and each.updated_at <= now]
+        self._newest = min(now, max([self._newest, *updates]))
+        return self._newest - POLL_OVERLAP
 
-    def _gone(self, lower: datetime, found: Sequence[Session]) -> Iterator[SessionChange]:
-        here = {_key(session) for session in found}
+    def _deletions(self, poll_from: datetime, sessions: Sequence[Session]) -> Iterator[SessionChange]:
+        returned = {_key(session) for session in sessions}
         readers = {reader.layout: reader for reader in self._readers()}
-        for session in self._known.after(lower):
-            if _key(session) in here:
+        for session in self._known.values():
+            if session.updated_at is None or session.updated_at < poll_from or _key(session) in returned:
                 continue
-            self._known.remove(session)
+            self._known.pop(_key(session))
             reader = readers[session.layout]
-            if self._watching.ask(lambda: reader.find(session.session_id)) is None:  # noqa: B023 - asked at once
+            if self._watch.call(lambda: reader.find(session.session_id)) is None:  # noqa: B023 - called at once
                 yield SessionChange(Change.DELETED, session, self._clock())
 
 
@@ -213,5 +183,5 @@ def _key(session: Session) -> Key:
     return session.layout, session.session_id
 
 
-def _created_from(session: Session, moment: datetime) -> bool:
-    return session.created_at is not None and session.created_at >= moment
+def _created_from(session: Session, instant: datetime) -> bool:
+    return session.created_at is not None and session.created_at >= instant

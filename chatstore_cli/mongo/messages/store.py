@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,6 +19,7 @@ from chatstore_cli.domain.message import ROLES
 from chatstore_cli.domain.message_store import Content, Inserted, StoredContent, Survey
 from chatstore_cli.domain.times import format_instant, read_instant
 from chatstore_cli.mongo.connection import RETRYABLE_CODES, Connection, Document, driver_errors
+from chatstore_cli.mongo.maintenance.index_store import MongoIndexStore
 from chatstore_cli.mongo.tombstones import TOMBSTONES
 
 _SMALL_SESSION = 5_000
@@ -42,7 +42,7 @@ class MongoMessageStore:
         self, connection: Connection, collection: str, index_specs: Sequence[IndexSpec], patient: Connection
     ) -> None:
         self._connection = connection
-        self._patient = patient
+        self._indexes = MongoIndexStore(connection, patient)
         self._name = collection
         self._messages: Collection[Document] = connection.collection(collection)
         self._index_specs = index_specs
@@ -56,11 +56,11 @@ class MongoMessageStore:
                 return str(found["info"]["uuid"])
         return None
 
-    def prepare(self, *, made_anew: bool = False) -> list[str]:
+    def prepare(self, *, recreated: bool = False) -> list[str]:
         """Make sure that the collection exists and that looking up its sessions is cheap; says what was done.
 
         A new collection gets every index of its layout: with no documents, a TTL index can delete none; and so does one
-        that storing has just made again (`made_anew`), as long as nothing in it has expired. An existing one gets only
+        that storing has just made again (`recreated`), as long as nothing in it has expired. An existing one gets only
         the index that looking up sessions needs. Both only while it is small; else that is said.
         """
         with driver_errors(f"preparing {self._name}"):
@@ -70,20 +70,26 @@ class MongoMessageStore:
                 return [f"Created collection {self._name} with its indexes."]
             keyed = {tuple((field, int(order)) for field, order in _keys(known)) for known in existing.values()}
             missing = [spec for spec in self._index_specs if spec.keys not in keyed]
-            wanted = [spec for spec in missing if spec.keys[0][0] == "session_id"]
-            if made_anew and len(existing) == 1:
-                wanted = [spec for spec in missing if not self._would_delete(spec)]
+            needed = [spec for spec in missing if spec.keys[0][0] == "session_id"]
+            if recreated and len(existing) == 1:
+                needed = [spec for spec in missing if not self._would_delete(spec)]
             elif any(keys[0][0] == "session_id" for keys in keyed):
                 return []
-            if not wanted:
+            if not needed:
                 return []
             if self._messages.estimated_document_count() > _FEW_DOCUMENTS:
-                return [f"{self._name} has no index on session_id, so this is slow; see: chatstore indexes apply"]
-            try:
-                self._create(wanted)
-            except driver.OperationFailure as error:
-                return [f"Could not create index {wanted[0].name} on {self._name}: {error}"]
-            return [f"Created index {', '.join(spec.name for spec in wanted)} on {self._name}."]
+                return [f"{self._name} has no index on session_id, so flushing is slow. See: chatstore indexes apply"]
+        try:
+            self._create(needed)
+        except Unreachable:
+            raise
+        except ChatstoreError as error:
+            return [f"Cannot create index {needed[0].name} on {self._name}: {error}"]
+        return [f"Created index {', '.join(spec.name for spec in needed)} on {self._name}."]
+
+    def _create(self, specs: Sequence[IndexSpec]) -> None:
+        for spec in specs:
+            self._indexes.create(spec, spec.name)
 
     def _would_delete(self, spec: IndexSpec) -> bool:
         if spec.expire_after_seconds is None:
@@ -275,16 +281,6 @@ class MongoMessageStore:
         if unsure:
             raise Unreachable(what=f"Storing messages in {self._name}: {unsure.get('errmsg', 'not acknowledged')}.")
         return Inserted(int(answer.get("n", 0)), duplicates, refused)
-
-    def _create(self, specs: Sequence[IndexSpec]) -> None:
-        messages = self._patient.collection(self._name)
-        for spec in specs:
-            options: dict[str, Any] = {"name": spec.name}
-            if spec.expire_after_seconds is not None:
-                options["expireAfterSeconds"] = spec.expire_after_seconds
-            # another process may be creating the same one
-            with suppress(driver.DuplicateKeyError):
-                messages.create_index(list(spec.keys), **options)
 
 
 def to_document(entry: Entry, expires_at: datetime | None) -> Document:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chatstore_cli.domain.byte_sizes import in_words
+from chatstore_cli.domain.byte_sizes import format_bytes
 from chatstore_cli.domain.embedded import EmbeddedStatus
 from chatstore_cli.domain.times import rfc3339
 from chatstore_cli.render.listing import Column, Record
@@ -43,7 +43,7 @@ def status_record(status: EmbeddedStatus) -> Record:
 
 def size(value: Any) -> str:
     """Bytes with two or three digits and a unit: `301 MiB`, `1.5 GiB`."""
-    return in_words(float(value))
+    return format_bytes(float(value))
 
 
 def duration(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Rows of what is watched: a session's facts with what happened to it and when."""
+"""Rows of `sessions watch`: a session's facts, what happened to it, and when."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from chatstore_cli.domain.watch import SessionChange
 
 _CHANGE_STYLES = {"new": "green", "changed": "cyan", "deleted": "red"}
-_TIMES = next(column.show for column in MESSAGE_COLUMNS if column.key == "created_at")
+_show_time = next(column.show for column in MESSAGE_COLUMNS if column.key == "created_at")
 
 
-def change_row(told: SessionChange) -> dict[str, Any]:
+def change_row(change: SessionChange) -> dict[str, Any]:
     """One change of a session: the keys of `sessions list`, then `change` (new, changed, deleted) and `changed_at`."""
-    return {**session_row(told.session), "change": told.change.value, "changed_at": rfc3339(told.changed_at)}
+    return {**session_row(change.session), "change": change.change.value, "changed_at": rfc3339(change.changed_at)}
 
 
 CHANGE_COLUMNS = (
-    Column("changed_at", "TIME (UTC)", show=_TIMES, whole=True),
+    Column("changed_at", "TIME (UTC)", show=_show_time, whole=True),
     Column("change", "CHANGE", whole=True, style=lambda value: _CHANGE_STYLES.get(str(value), "")),
     *(replace(column, in_table=column.in_table and column.key != "updated_at") for column in SESSION_COLUMNS),
 )

@@ -19,10 +19,11 @@ from hypothesis import strategies as st
 from chatstore_cli.core.flush import occurrences as tally
 from chatstore_cli.core.flush import run as flush_module
 from chatstore_cli.core.flush import storing as flush_storing
+from chatstore_cli.core.flush.options import FlushOptions
 from chatstore_cli.core.flush.storing import StoringRules
 from chatstore_cli.files import journal_reader
 from chatstore_cli.mongo.connection import Connection
-from chatstore_cli.wiring.journals import Journals
+from chatstore_cli.wiring.journals import named_journals
 from tests.support.journals import (
     COLLECTION,
     Key,
@@ -243,7 +244,7 @@ def test_a_small_window_and_small_blocks_change_nothing(lines: list[Record], win
     with pytest.MonkeyPatch.context() as patch, journal_folder() as folder:
         patch.setattr(flush_module, "WindowedCount", lambda floor="": tally.WindowedCount(floor, window))
         patch.setattr(journal_reader, "BLOCK", 150)
-        patch.setattr(flush_module, "_BATCH", 2)
+        patch.setattr(flush_module, "_BATCH_MESSAGES", 2)
         patch.setattr(flush_storing, "_SESSIONS_KEPT", 1)
         half = len(lines) // 2
         write_journal(folder / "s.jsonl", lines[:half])
@@ -345,7 +346,7 @@ def test_one_message_id_with_other_content_is_quarantined_each_time_and_never_dr
     assert (result.stored, result.already_stored, result.quarantined) == (1, 1, 2)
     assert numbers(said) == numbers(result)
     assert [line.line for line in quarantined(tmp_path)] == [2, 3]
-    assert {line.reason for line in quarantined(tmp_path)} == {"message_id 'm' is stored already with other content"}
+    assert {line.reason for line in quarantined(tmp_path)} == {"message_id 'm' is already stored with other content"}
     forget(tmp_path)
     again = flush_with_ledger(memory, tmp_path)
     assert (again.stored, again.quarantined, again.already_quarantined) == (0, 0, 2)
@@ -406,7 +407,7 @@ def test_a_session_that_is_deleted_while_it_is_stored_gets_no_more_lines(
     memory: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """One run may take hours: what was found at its beginning does not hold for ever."""
-    monkeypatch.setattr(flush_module, "_BATCH", 10)
+    monkeypatch.setattr(flush_module, "_BATCH_MESSAGES", 10)
     monkeypatch.setattr(flush_module, "STORING_THREADS", 1)
     tombstones = memory.database["chatstore_tombstones"]
 
@@ -428,8 +429,8 @@ def test_a_flush_that_is_asked_to_stop_gives_what_was_done_and_the_next_one_goes
     lines = [record(number) for number in range(200)]
     write_journal(tmp_path / "s.jsonl", lines)
     store: Any = UuidStore(store_of(memory))
-    with Journals(settings_for(tmp_path), [str(tmp_path)]).to_flush("test") as sources:
-        first = flush_module.Flush(store, flush_module.FlushOptions(), on_progress=lambda _: first.stop())
+    with named_journals(settings_for(tmp_path), [str(tmp_path)]).to_flush("test") as sources:
+        first = flush_module.Flush(store, FlushOptions(), on_progress=lambda _: first.stop())
         stopped = first.run(sources)
     assert 0 < stopped.lines < 20
     assert (stopped.stored, stopped.already_stored) == (stopped.lines, 0)

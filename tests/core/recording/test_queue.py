@@ -19,7 +19,7 @@ from chatstore_cli.core.recording.queue import Batch, PendingMessages
 from chatstore_cli.domain.errors import NotRecorded
 from chatstore_cli.domain.identity import identity_by_message_id, session_prefix
 from chatstore_cli.domain.journal import Entry
-from chatstore_cli.domain.recording import Place, ReadBack, Stretch
+from chatstore_cli.domain.recording import JournalRange, LineLocation, RecoveredLines
 from chatstore_cli.files.journal_writer import JournalWriter
 from tests.support.journals import as_line, record
 
@@ -32,7 +32,7 @@ def number_of(message_id: str) -> int | None:
     return int(number) if recorder == "mine" else None
 
 
-def entry_of(place: Place, fields: dict[str, Any]) -> Entry:
+def entry_of(place: LineLocation, fields: dict[str, Any]) -> Entry:
     session = fields["session_id"]
     identity = identity_by_message_id(session_prefix(session), session, fields["message_id"])
     return Entry(place.source, identity, b"", fields["created_at"], fields, place.number, place.offset, b"")
@@ -53,7 +53,7 @@ class Recording:
         self.count = 0
         self.readings = 0
 
-    def _read_back(self, stretch: Stretch, lines: int, about_bytes: int) -> ReadBack | None:
+    def _read_back(self, stretch: JournalRange, lines: int, about_bytes: int) -> RecoveredLines | None:
         self.readings += 1
         if self.fail is not None:
             failure, self.fail = self.fail, None
@@ -236,9 +236,9 @@ def test_without_a_journal_a_full_queue_refuses_and_forgets_nothing() -> None:
     pending = PendingMessages(3, 1_000, None, number_of)
     for number in range(3):
         pending.check_room(100)
-        place = Place("memory", 0, number, 0, 50)
+        place = LineLocation("memory", 0, number, 0, 50)
         pending.add(entry_of(place, record(number, message_id=f"mine-{number}")), place, 100)
-    with pytest.raises(NotRecorded, match="3 messages wait to be stored, and no more are kept in memory"):
+    with pytest.raises(NotRecorded, match="3 messages are not stored yet, and memory holds no more of them"):
         pending.check_room(100)
     batch = pending.take(2, ALL)
     assert ids_of(batch) == ["mine-0", "mine-1"]
@@ -252,7 +252,7 @@ def test_without_a_journal_a_full_queue_refuses_and_forgets_nothing() -> None:
 
 def test_without_a_journal_the_queue_is_bounded_in_bytes_those_being_stored_included() -> None:
     pending = PendingMessages(100, 1_000, None, number_of)
-    place = Place("memory", 0, 1, 0, 50)
+    place = LineLocation("memory", 0, 1, 0, 50)
     pending.check_room(5_000)  # one is taken, however large
     pending.add(entry_of(place, record(0, message_id="mine-1")), place, 900)
     with pytest.raises(NotRecorded):
@@ -369,8 +369,8 @@ def test_what_was_lost_is_told_although_another_journal_cannot_be_read(recording
     assert ids_of(made.pending.take(10, ALL)) == ["mine-4"]
 
 
-def failing_after_first(made: Recording) -> Callable[[Stretch, int, int], ReadBack | None]:
-    def read_back(stretch: Stretch, lines: int, about_bytes: int) -> ReadBack | None:
+def failing_after_first(made: Recording) -> Callable[[JournalRange, int, int], RecoveredLines | None]:
+    def read_back(stretch: JournalRange, lines: int, about_bytes: int) -> RecoveredLines | None:
         if made.readings == 1:
             made.fail = OSError(5, "Input/output error")
         return made._read_back(stretch, lines, about_bytes)

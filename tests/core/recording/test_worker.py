@@ -17,7 +17,7 @@ from chatstore_cli.core.recording.queue import Batch, PendingMessages
 from chatstore_cli.core.recording.worker import PersistenceWorker
 from chatstore_cli.domain.errors import ChatstoreError, NotAllowed, Unreachable
 from chatstore_cli.domain.journal import Entry
-from chatstore_cli.domain.recording import Place, ReadBack, RetryCallbacks, Stored, Stretch
+from chatstore_cli.domain.recording import JournalRange, LineLocation, RecoveredLines, RetryCallbacks, Stored
 from tests.support.journals import START, record
 from tests.support.mongod import poll
 
@@ -125,7 +125,7 @@ def in_memory(kind: type[PendingMessages] = PendingMessages) -> PendingMessages:
 
 
 def add(pending: PendingMessages, number: int) -> None:
-    place = Place("memory", 0, number, 0, 100)
+    place = LineLocation("memory", 0, number, 0, 100)
     entry = Entry("memory", f"id-{number}", b"", "", record(number, message_id=f"m-{number}"), number, 0, b"")
     pending.add(entry, place, 100)
 
@@ -264,7 +264,7 @@ def test_whatever_goes_wrong_the_batch_is_kept_and_tried_again(bench: Callable[.
     stats = made.worker.stats()
     assert (stats.flushed, stats.queue_depth, stats.running) == (7, 0, True)
     assert stats.last_error is not None
-    assert stats.last_error.endswith("7 messages are kept, and tried again.")
+    assert stats.last_error.endswith("7 messages are kept and will be retried.")
     assert "\n" not in stats.last_error
     assert isinstance(stats.last_error_at, datetime)
 
@@ -339,7 +339,7 @@ def test_a_refused_message_is_kept_beside_its_reason_and_the_others_are_stored(
     assert made.refused.synced == 1
     stats = made.worker.stats()
     assert (stats.flushed, stats.quarantined, stats.queue_depth) == (4, 1, 0)
-    assert "[CHAT WORKER] A message of session 's1' is in quarantine: too large" in caplog.text
+    assert "[CHAT WORKER] Quarantined a message of session 's1': too large" in caplog.text
 
 
 def test_while_the_quarantine_finds_no_room_the_batch_is_kept_and_not_stored_again(
@@ -378,7 +378,7 @@ def test_a_stop_while_the_quarantine_finds_no_room_keeps_the_batch(bench: Callab
 
 
 def test_lost_messages_are_counted_and_said(bench: Callable[..., Bench], caplog: pytest.LogCaptureFixture) -> None:
-    def gone(stretch: Stretch, lines: int, about_bytes: int) -> ReadBack | None:
+    def gone(stretch: JournalRange, lines: int, about_bytes: int) -> RecoveredLines | None:
         return None
 
     made = bench(pending=PendingMessages(2, 1 << 30, gone, lambda _: None))
@@ -388,8 +388,8 @@ def test_lost_messages_are_counted_and_said(bench: Callable[..., Bench], caplog:
     stats = made.worker.stats()
     assert (stats.flushed, stats.lost) == (2, 3)
     assert stats.last_error is not None
-    assert "3 messages were left to journals that somebody cut or removed" in stats.last_error
-    assert "3 messages were left to journals" in caplog.text
+    assert "3 messages are lost: their journals were cut or removed" in stats.last_error
+    assert "3 messages are lost" in caplog.text
     assert made.worker.stop(5)
 
 

@@ -20,7 +20,7 @@ def numbers(stream: ChangeStream, count: int) -> list[int]:
     found: list[int] = []
 
     def has_them() -> bool:
-        events, missed_since = stream.take()
+        events, missed_since = stream.read()
         assert missed_since is None
         found.extend(event["fullDocument"]["n"] for event in events)
         return len(found) >= count
@@ -30,7 +30,7 @@ def numbers(stream: ChangeStream, count: int) -> list[int]:
 
 
 def test_events_come_from_the_moment_it_is_opened_and_over_being_closed(connection: Connection) -> None:
-    stream = ChangeStream(connection, EVERYTHING, "testing", at_once=2)
+    stream = ChangeStream(connection, EVERYTHING, "testing", batch_size=2)
     things = connection.collection("things")
     things.insert_one({"n": 0})
     assert stream.open()
@@ -38,10 +38,10 @@ def test_events_come_from_the_moment_it_is_opened_and_over_being_closed(connecti
     assert numbers(stream, 1) == [1, 2]
     stream.close()
     assert numbers(stream, 3) == [3, 4, 5]
-    before = stream.place()
+    before = stream.position()
     things.insert_one({"n": 6})
     assert numbers(stream, 1) == [6]
-    assert stream.place() > before
+    assert stream.position() > before
     stream.close()
 
 
@@ -55,8 +55,8 @@ def test_a_token_that_the_oplog_no_longer_has_begins_anew_and_says_since_when(co
     stream._token = {"_data": stream._token["_data"][:2] + "00000001" + stream._token["_data"][10:]}  # of 1970
     things.insert_one({"n": 1})
 
-    assert stream.take() == ([], None)
-    events, missed_since = stream.take()
+    assert stream.read() == ([], None)
+    events, missed_since = stream.read()
     assert events == []
     assert missed_since is not None
     assert timedelta(seconds=50) < datetime.now(UTC) - missed_since < timedelta(seconds=90)

@@ -1,4 +1,4 @@
-"""Which updates of a workflow document are messages appended, and which have to be read."""
+"""Which updates of a workflow document append messages, and which have to be read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from bson import Timestamp
 
 from chatstore_cli.config.settings import Settings
-from chatstore_cli.domain.watch import MessageEvent, News
+from chatstore_cli.domain.watch import MessageEvent, MessageEventKind
 from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.watch.messages import _Document
 
@@ -17,44 +17,44 @@ pytestmark = pytest.mark.real
 
 @pytest.fixture
 def document(connection: Connection) -> _Document:
-    """One of three messages."""
+    """A document with three messages."""
     connection.collection("chat_sessions").insert_one({"_id": 1, "chat_id": "a", "messages": [{}, {}, {}]})
     return _Document(connection, Settings(), "a")
 
 
-def events(document: _Document, *places: int, **more: Any) -> list[MessageEvent]:
-    """What an update is told as that sets the elements at these places."""
-    pushed = [{"k": f"messages.{place}", "v": {"content": place}} for place in places]
+def events(document: _Document, *indexes: int, **more: Any) -> list[MessageEvent]:
+    """The events of an update that sets the elements at these indexes."""
+    pushed = [{"k": f"messages.{index}", "v": {"content": index}} for index in indexes]
     update = {"pushed": pushed, "changed": [], "removed": [], "cut": [], "written": 0, **more}
-    standing = {"operationType": "update", "documentKey": {"_id": 1}, "clusterTime": Timestamp(1, 1), "size": 0}
-    return document.events({**standing, **update})
+    change = {"operationType": "update", "documentKey": {"_id": 1}, "clusterTime": Timestamp(1, 1), "size": 0}
+    return document.events({**change, **update})
 
 
-def appended(document: _Document, *places: int) -> list[Any]:
-    found = events(document, *places)
-    assert {each.news for each in found} <= {News.APPENDED}
+def appended(document: _Document, *indexes: int) -> list[Any]:
+    found = events(document, *indexes)
+    assert {each.kind for each in found} <= {MessageEventKind.APPENDED}
     return [each.message.content for each in found if each.message is not None]
 
 
 def is_rewritten(found: list[MessageEvent]) -> bool:
-    return [each.news for each in found] == [News.REWRITTEN]
+    return [each.kind for each in found] == [MessageEventKind.REWRITTEN]
 
 
-def test_elements_behind_what_was_there_are_appended(document: _Document) -> None:
+def test_elements_after_the_existing_ones_are_appended(document: _Document) -> None:
     assert appended(document, 3) == [3]
     assert appended(document, 5, 4) == [4, 5]
-    assert appended(document, 9) == [9]  # pushes between the first look and the feed's beginning are not told
+    assert appended(document, 9) == [9]  # pushes between the first read and the start of the feed are not in it
     assert appended(document, 10) == [10]
     assert appended(document) == []
 
 
-def test_elements_where_others_were_have_to_be_read_and_then_the_end_is_known(document: _Document) -> None:
+def test_elements_that_replace_others_have_to_be_read_and_give_the_new_size(document: _Document) -> None:
     assert is_rewritten(events(document, 0, 1, 2, 3))
     assert is_rewritten(events(document, 4, 6))
     assert appended(document, 7) == [7]
 
 
-def test_a_cut_or_an_array_written_whole_has_to_be_read_and_gives_the_new_size(document: _Document) -> None:
+def test_a_truncated_or_replaced_array_has_to_be_read_and_gives_the_new_size(document: _Document) -> None:
     assert is_rewritten(events(document, 0, cut=[{"field": "messages", "newSize": 1}]))
     assert appended(document, 1) == [1]
     assert is_rewritten(events(document, changed=["messages"], written=7))
@@ -64,6 +64,6 @@ def test_a_cut_or_an_array_written_whole_has_to_be_read_and_gives_the_new_size(d
     assert appended(document, 0) == [0]
 
 
-def test_what_is_no_message_tells_nothing(document: _Document) -> None:
+def test_changes_of_other_fields_give_no_event(document: _Document) -> None:
     assert events(document, cut=[{"field": "echoes", "newSize": 1}], removed=["expected_echo"]) == []
     assert is_rewritten(events(document, changed=["messages.1.content"]))

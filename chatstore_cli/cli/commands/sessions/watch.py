@@ -1,4 +1,4 @@
-"""`chatstore sessions watch`: sessions, or one session's messages, as things happen to them."""
+"""`chatstore sessions watch`: sessions as they change, or one session's messages as they come."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from chatstore_cli.cli.filters import (
     session_query,
 )
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command, single
+from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.cli.signals import StopSignals, reader_is_gone, stop_signals
 from chatstore_cli.domain.errors import ExitCode, WrongUse
 from chatstore_cli.render.listing import Listing
 
 if TYPE_CHECKING:
-    from chatstore_cli.core.watch.feed import Watching
+    from chatstore_cli.core.watch.feed import Watch
     from chatstore_cli.domain.queries import SessionQuery
 
-Thing = TypeVar("Thing")
+Item = TypeVar("Item")
 
-app = single()
+app = single_command()
 
 
 @command(
@@ -46,7 +46,10 @@ app = single()
 def watch(
     context: typer.Context,
     session_id: Annotated[
-        str | None, typer.Argument(metavar="SESSION_ID", help="Only this session: its messages [default: all]")
+        str | None,
+        typer.Argument(
+            metavar="SESSION_ID", help="Show the messages of this session [default: changes of all sessions]"
+        ),
     ] = None,
     layout: LayoutOption = None,
     tenant: TenantOption = None,
@@ -55,7 +58,9 @@ def watch(
     status: StatusOption = None,
     since: Annotated[
         str | None,
-        typer.Option("--since", metavar="TIME", help="Begin with what happened from then on: 7d, 24h, or ISO 8601."),
+        typer.Option(
+            "--since", metavar="TIME", help="Start with what happened at or after this time: 7d, 24h, or ISO 8601."
+        ),
     ] = None,
     poll: Annotated[
         float | None,
@@ -64,44 +69,43 @@ def watch(
             metavar="SECONDS",
             min=0.05,
             max=3600,
-            help="Look every so often instead of following changes [default: only where the server tells none: 1]",
+            help="Query every SECONDS instead of following changes [default: 1, only if the server is not a replica set]",
         ),
     ] = None,
     seconds: Annotated[
-        float | None, typer.Option("--for", metavar="SECONDS", min=0, help="End after watching that long.")
+        float | None, typer.Option("--for", metavar="SECONDS", min=0, help="Stop after SECONDS.")
     ] = None,
-    count: Annotated[int | None, typer.Option("--count", metavar="N", min=1, help="End after N rows.")] = None,
+    count: Annotated[int | None, typer.Option("--count", metavar="N", min=1, help="Stop after N rows.")] = None,
 ) -> None:
-    """Show sessions as they change, or with an id one session's messages as they come, until TERM or INT.
+    """Show sessions as they change, or new messages of one session.
 
-    A row for each change: the session's facts, `change` (new, changed, deleted) and `changed_at`; or a row for each
-    message, as in `sessions show`. Each row is written at once; only -o json writes all of them in the end. Outages of
-    the server are waited out: nothing is lost and nothing told twice. TERM, INT, --for and --count end it with 0.
+    Without SESSION_ID each change is a row: the session's facts, `change` (new, changed, deleted) and `changed_at`. With
+    SESSION_ID each message is a row, as in `sessions show`. Rows are written at once, except with -o json, which writes
+    one object at the end. During an outage the command waits; afterwards it reports every change, each once. TERM, INT,
+    --for and --count stop it with exit status 0.
     """
     invocation = Invocation(context)
     query = session_query(layout, tenant, user, workflow, status, since, None)
     if session_id is not None and (tenant, user, workflow, status) != (None, None, None, None):
-        raise WrongUse(what="Filters choose sessions; with a SESSION_ID there is only --layout to choose by.")
-    with stop_signals() as asked:
-        shown = _sessions if session_id is None else _messages
-        columns, rows = shown(invocation, query, session_id or "", poll, asked, seconds)
+        raise WrongUse(what="--tenant, --user, --workflow and --status cannot be used with SESSION_ID.")
+    with stop_signals() as signals:
+        columns, rows = (
+            _sessions(invocation, query, poll, signals, seconds)
+            if session_id is None
+            else _messages(invocation, query, session_id, poll, signals, seconds)
+        )
         limited = islice(rows, count)
-        invocation.emit(Listing(columns, _written_at_once(limited), empty="Nothing happened.", live=True))
+        invocation.emit(Listing(columns, _flushed(limited), empty="No changes.", live=True))
 
 
 def _sessions(
-    invocation: Invocation,
-    query: SessionQuery,
-    _session_id: str,
-    poll: float | None,
-    asked: StopSignals,
-    seconds: float | None,
+    invocation: Invocation, query: SessionQuery, poll: float | None, signals: StopSignals, seconds: float | None
 ) -> tuple[Any, Iterator[Any]]:
     from chatstore_cli.render.rows.watch import CHANGE_COLUMNS, change_row
     from chatstore_cli.wiring.watching import watched_sessions
 
-    watching = _watching(invocation, "sessions", asked)
-    changes = _until(watching, lambda: watched_sessions(invocation.stores, watching, query, poll), asked, seconds)
+    watch = _connected_watch(invocation, "sessions", signals)
+    changes = _iterate(watch, lambda: watched_sessions(invocation.stores, watch, query, poll), signals, seconds)
     return CHANGE_COLUMNS, map(change_row, changes)
 
 
@@ -110,43 +114,41 @@ def _messages(
     query: SessionQuery,
     session_id: str,
     poll: float | None,
-    asked: StopSignals,
+    signals: StopSignals,
     seconds: float | None,
 ) -> tuple[Any, Iterator[Any]]:
     from chatstore_cli.render.rows.sessions import MESSAGE_COLUMNS, message_row
     from chatstore_cli.wiring.watching import watched_messages
 
-    watching = _watching(invocation, f"session {session_id}", asked)
-    readers = invocation.stores.session_readers(query.layout)
-    messages = _until(
-        watching,
-        lambda: watched_messages(invocation.stores, watching, readers, session_id, query.since, poll),
-        asked,
-        seconds,
+    watch = _connected_watch(invocation, f"session {session_id}", signals)
+    stores = invocation.stores
+    readers = stores.session_readers(query.layout)
+    messages = _iterate(
+        watch, lambda: watched_messages(stores, watch, readers, session_id, query.since, poll), signals, seconds
     )
     return MESSAGE_COLUMNS, map(message_row, messages)
 
 
-def _watching(invocation: Invocation, what: str, asked: StopSignals) -> Watching:
-    from chatstore_cli.core.watch.feed import Watching
-    from chatstore_cli.wiring.watching import prepare
+def _connected_watch(invocation: Invocation, subject: str, signals: StopSignals) -> Watch:
+    from chatstore_cli.core.watch.feed import Watch
+    from chatstore_cli.wiring.watching import connect_watch
 
-    watching = Watching(invocation.say)
-    prepare(invocation.stores, watching)
-    watching.greeting = f"Watching {what} in {invocation.stores.target}. {asked.named} ends it."
-    return watching
-
-
-def _until(
-    watching: Watching, things: Callable[[], Iterator[Thing]], asked: StopSignals, seconds: float | None
-) -> Iterator[Thing]:
-    from chatstore_cli.core.watch.feed import until
-
-    return until(watching, things, lambda: asked() or reader_is_gone(sys.stdout), seconds)
+    watch = Watch(invocation.say)
+    connect_watch(invocation.stores, watch)
+    watch.greeting = f"Watching {subject} in {invocation.stores.target}. {signals.names} stops it."
+    return watch
 
 
-def _written_at_once(rows: Iterator[Any]) -> Iterator[Any]:
-    """The rows; before each is waited for, the one before it goes out."""
+def _iterate(
+    watch: Watch, open_items: Callable[[], Iterator[Item]], signals: StopSignals, seconds: float | None
+) -> Iterator[Item]:
+    from chatstore_cli.core.watch.feed import iterate_until
+
+    return iterate_until(watch, open_items, lambda: signals() or reader_is_gone(sys.stdout), seconds)
+
+
+def _flushed(rows: Iterator[Any]) -> Iterator[Any]:
+    """The rows; each is written out before the next one is waited for."""
     sys.stdout.flush()
     for row in rows:
         yield row

@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command, single
+from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.render.listing import Listing
 
-app = single()
+app = single_command()
 
 
 @command(
@@ -23,7 +23,7 @@ app = single()
 def explain(
     context: typer.Context, chat_id: Annotated[str, typer.Argument(metavar="CHAT_ID", help="The exact id.")]
 ) -> None:
-    """Explain a chat's usage: each row of the ledger, whether it is counted, and why.
+    """Show the ledger rows of a session and why each counts or not.
 
     What a client reports is cumulative over a run: a row counts by how much it goes beyond what its run, agent and model
     had reported before. What the session's counters said before its first report is a row as well, of run 0. What they say

@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command, single
+from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.render.listing import Record
 
-app = single()
+app = single_command()
 
 
 @command(
@@ -25,7 +25,7 @@ def rollup(
     context: typer.Context,
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Forget all daily sums first.")] = False,
 ) -> None:
-    """Keep daily sums (UTC) of the usage ledger: what came since the last time is taken in, late reports too.
+    """Update the daily sums (UTC) of the usage ledger.
 
     Reports use them where they cover what is asked: days, weeks and months in UTC, any span of whole days. Chats that
     reported since are read from the ledger itself, so a report is never behind. Run it as often as you like, also several
