@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from chatstore_cli.domain.checked_application import Turn
+from chatstore_cli.domain.checked_application import FoundMessage
 from chatstore_cli.domain.times import read_instant
 from chatstore_cli.mongo.connection import Connection, driver_errors
 
@@ -22,17 +22,17 @@ class MongoSessionDocuments:
         self._milliseconds = max(1, int(seconds * 1000))
 
     @property
-    def where(self) -> str:
+    def collection(self) -> str:
         """Their collection."""
         return self._name
 
-    def read(self, session_id: str) -> list[Turn]:
+    def read(self, session_id: str) -> list[FoundMessage]:
         """What is stored of a session, up to 1,000 messages."""
         with driver_errors(f"reading session {session_id!r} in {self._name}"):
             found = self._connection.collection(self._name).find({"session_id": session_id}, _FIELDS).limit(_MOST)
             if not self._connection.in_memory:
                 found = found.max_time_ms(self._milliseconds)
-            return [_turn(row) for row in found]
+            return [_message(row) for row in found]
 
     def remove(self, session_ids: Sequence[str]) -> int:
         """Delete what is stored of these sessions. No tombstone: nothing but the checks knows that they ever were."""
@@ -41,9 +41,9 @@ class MongoSessionDocuments:
             return self._connection.collection(self._name).delete_many(wanted).deleted_count
 
 
-def _turn(row: dict[str, Any]) -> Turn:
+def _message(row: dict[str, Any]) -> FoundMessage:
     message_id = row.get("message_id")
-    return Turn(
+    return FoundMessage(
         role=_text(row.get("role")),
         text=_text(row.get("text")),
         created_at=read_instant(row.get("created_at")),
