@@ -3,7 +3,7 @@
 A comment above a block says what it is:
 
     <!-- not run: REASON -->        left out, for a reason
-    <!-- ends with N -->            bash that ends with another status than 0
+    <!-- exits with N -->           bash that exits with another status than 0
     <!-- output -->                 text that the bash block before it printed; digits may differ
     <!-- output of chatstore demo --> the same, of the demo
     (nothing)                       bash is run, yaml is a configuration that loads, JSON parses; the Python blocks of
@@ -104,8 +104,8 @@ def _run(chatstore: Chatstore, block: Block) -> str:
         text=True,
         timeout=120,
     )
-    ends_with = re.fullmatch(r"ends with (\d+)", block.note)
-    expected = int(ends_with[1]) if ends_with else 0
+    exits_with = re.fullmatch(r"exits with (\d+)", block.note)
+    expected = int(exits_with[1]) if exits_with else 0
     assert done.returncode == expected, f"{block.page}:{block.line}\n{block.text}\n{done.stdout}"
     return done.stdout
 
@@ -163,7 +163,7 @@ def test_every_block_says_what_it_is(page: str) -> None:
     assert (ROOT / page).read_text(encoding="utf-8").count("\n```") == 2 * len(found)
     for block in found:
         assert block.language in LANGUAGES, f"{block.page}:{block.line}"
-        notes = {"text": rf"output|{DEMO_OUTPUT}", "bash": r"|ends with \d+|not run: \w.+"}
+        notes = {"text": rf"output|{DEMO_OUTPUT}", "bash": r"|exits with \d+|not run: \w.+"}
         assert block.language != "json" or json.loads(block.text)
         assert re.fullmatch(notes.get(block.language, ""), block.note), f"{block.page}:{block.line}"
 
@@ -171,7 +171,19 @@ def test_every_block_says_what_it_is(page: str) -> None:
 @pytest.mark.parametrize(
     "page", [*PAGES, "docs/architecture.md", "docs/cli.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"]
 )
-def test_every_link_to_a_file_leads_to_one(page: str) -> None:
+def test_every_link_leads_to_a_file_and_to_a_heading_of_it(page: str) -> None:
     source = (ROOT / page).read_text(encoding="utf-8")
-    targets = [target for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", source) if "://" not in target]
-    assert [target for target in targets if not (ROOT / page).parent.joinpath(target).exists()] == []
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", source) if "://" not in link]
+    assert [link for link in links if not _leads_somewhere(ROOT / page, link)] == []
+
+
+def _leads_somewhere(page: Path, link: str) -> bool:
+    name, _, anchor = link.partition("#")
+    target = page.parent / name if name else page
+    return target.exists() and (not anchor or anchor in _anchors(target.read_text(encoding="utf-8")))
+
+
+def _anchors(source: str) -> set[str]:
+    """The anchors that a Markdown viewer gives to the headings of a page."""
+    titles = re.findall(r"^#+ (.+)$", source, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}

@@ -1,4 +1,4 @@
-"""How errors are told: one line on stderr, or one JSON object there with `-o json`."""
+"""Prints errors: one line on stderr, or one JSON object on stderr with `-o json`."""
 
 from __future__ import annotations
 
@@ -8,32 +8,24 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from chatstore_cli.domain.errors import ChatstoreError
-from chatstore_cli.render.safe import many_lines
+from chatstore_cli.render.safe import sanitize_text
 
 
 def write_error(kind: str, message: str, hint: str | None, code: int, arguments: Sequence[str]) -> None:
-    """Write the error to stderr; the arguments tell whether as JSON, even where parsing them is what failed."""
+    """Write the error to stderr, as JSON if the arguments ask for JSON. The arguments may be what could not be parsed."""
     if _wants_json(arguments):
-        from chatstore_cli.render.formats import as_json
+        from chatstore_cli.render.json_text import as_json
 
-        told = {"error": {"code": code, "kind": kind, "message": message, "hint": hint}}
-        sys.stderr.write(as_json(told, indented=False) + "\n")
+        error = {"code": code, "kind": kind, "message": message, "hint": hint}
+        sys.stderr.write(as_json({"error": error}, indented=False) + "\n")
     else:
         stop = "" if not hint or message.endswith((".", "!", "?", ":")) else "."
-        sys.stderr.write(many_lines(f"chatstore: {message}{stop}" + (f" {hint}" if hint else "")) + "\n")
+        sys.stderr.write(sanitize_text(f"chatstore: {message}{stop}" + (f" {hint}" if hint else "")) + "\n")
     sys.stderr.flush()
 
 
-def translated(error: Exception) -> ChatstoreError | None:
-    """The error of ours that stands for a driver's or the system's error that no adapter caught; else None."""
-    from chatstore_cli.wiring.system import translate_stray
-
-    return translate_stray(error)
-
-
 def write_crash_log(error: Exception, arguments: Sequence[str]) -> str:
-    """Write the traceback to a file in the state folder (or the temporary folder) and give its path."""
+    """Write the traceback to a file in the log folder, or the temporary folder if that fails, and return its path."""
     import tempfile
     from datetime import UTC, datetime
 
@@ -41,8 +33,8 @@ def write_crash_log(error: Exception, arguments: Sequence[str]) -> str:
 
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     details = "".join(traceback.format_exception(error))
-    text = masked(f"{stamp} chatstore {' '.join(_without_headers(arguments))}\n{details}")
-    for folder in (_state_folder(), Path(tempfile.gettempdir())):
+    text = masked(f"{stamp} chatstore {' '.join(_without_credentials(arguments))}\n{details}")
+    for folder in (_log_folder(), Path(tempfile.gettempdir())):
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             path = folder / f"chatstore-error-{stamp}.log"
@@ -50,14 +42,14 @@ def write_crash_log(error: Exception, arguments: Sequence[str]) -> str:
         except OSError:
             continue
         return str(path)
-    return "no file: no folder could be written"
+    return "(none: no folder is writable)"
 
 
-def _without_headers(arguments: Sequence[str]) -> list[str]:
-    """The arguments without what authorises requests: values of --header, and whatever stands before a URL's host."""
+def _without_credentials(arguments: Sequence[str]) -> list[str]:
+    """The arguments with credentials replaced by `***`: values of --header, and user and password of URLs."""
     shown = []
-    for before, word in zip(["", *arguments], arguments, strict=False):
-        if before == "--header":
+    for previous, word in zip(["", *arguments], arguments, strict=False):
+        if previous == "--header":
             word = word.partition(":")[0] + ": ***"
         elif word.startswith("--header="):
             word = word.partition(":")[0] + ": ***" if ":" in word else "--header=***"
@@ -67,7 +59,7 @@ def _without_headers(arguments: Sequence[str]) -> list[str]:
     return shown
 
 
-def _state_folder() -> Path:
+def _log_folder() -> Path:
     import platformdirs
 
     return platformdirs.user_log_path("chatstore")
@@ -75,9 +67,9 @@ def _state_folder() -> Path:
 
 def _wants_json(arguments: Sequence[str]) -> bool:
     words = list(arguments)
-    for position, word in enumerate(words):
+    for index, word in enumerate(words):
         if word in {"-ojson", "--output=json"}:
             return True
-        if word in {"-o", "--output"} and words[position + 1 : position + 2] == ["json"]:
+        if word in {"-o", "--output"} and words[index + 1 : index + 2] == ["json"]:
             return True
     return False

@@ -1,4 +1,4 @@
-"""Options that choose sessions, shared by the commands that read many."""
+"""The argument that names a session, and the options that filter sessions: shared by many commands."""
 
 from __future__ import annotations
 
@@ -11,18 +11,32 @@ from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.domain.session import SessionStatus
 from chatstore_cli.domain.times import read_span, utc_now
 
-LayoutOption = Annotated[str | None, typer.Option("--layout", metavar="NAME", help="Only this stored shape.")]
+SessionArgument = Annotated[str, typer.Argument(metavar="SESSION_ID", help="The exact id of the session.")]
+LayoutOption = Annotated[
+    str | None, typer.Option("--layout", metavar="NAME", help="Include only this layout: workflow or messages.")
+]
 TenantOption = Annotated[
-    str | None, typer.Option("--tenant", metavar="ID", help="Only this tenant (an ObjectId by its hex).")
+    str | None,
+    typer.Option("--tenant", metavar="ID", help="Include only sessions of this tenant (an ObjectId as 24 hex digits)."),
 ]
-UserOption = Annotated[str | None, typer.Option("--user", metavar="ID", help="Only this user.")]
-WorkflowOption = Annotated[str | None, typer.Option("--workflow", metavar="NAME", help="Only this workflow.")]
-StatusOption = Annotated[SessionStatus | None, typer.Option("--status", help="Only this status.")]
-PausedOption = Annotated[bool, typer.Option("--paused", help="Only what is paused.")]
+UserOption = Annotated[str | None, typer.Option("--user", metavar="ID", help="Include only sessions of this user.")]
+WorkflowOption = Annotated[
+    str | None, typer.Option("--workflow", metavar="NAME", help="Include only sessions of this workflow.")
+]
+StatusOption = Annotated[SessionStatus | None, typer.Option("--status", help="Include only sessions with this status.")]
+PausedOption = Annotated[bool, typer.Option("--paused", help="Include only paused sessions.")]
 SinceOption = Annotated[
-    str | None, typer.Option("--since", metavar="TIME", help="Updated at or after: 7d, 1w, yesterday, or ISO 8601.")
+    str | None,
+    typer.Option(
+        "--since",
+        metavar="TIME",
+        help="Include only sessions updated at or after this time: 7d, 1w, yesterday or ISO 8601.",
+    ),
 ]
-UntilOption = Annotated[str | None, typer.Option("--until", metavar="TIME", help="Updated before: as --since.")]
+UntilOption = Annotated[
+    str | None,
+    typer.Option("--until", metavar="TIME", help="Include only sessions updated before this time, as in --since."),
+]
 
 
 def session_query(
@@ -37,9 +51,9 @@ def session_query(
     *,
     paused: bool = False,
 ) -> SessionQuery:
-    """The options as a query; days and times without an offset are those of `zone`.
+    """The query that the options describe. Days, and times without an offset, are in the time zone `zone`.
 
-    Raises BadValue for a time that is none, WrongUse for a span of no time.
+    Raises BadValue for text that is not a time, WrongUse if `since` is not before `until`.
     """
     first, last = read_span(since, until, utc_now(), zone)
     return SessionQuery(

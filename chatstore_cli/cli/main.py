@@ -1,4 +1,4 @@
-"""The root command: lazy subcommands, and the one place where an error becomes an exit status."""
+"""The root command: commands that are imported when called, and the conversion of errors into exit statuses."""
 
 from __future__ import annotations
 
@@ -18,63 +18,63 @@ from chatstore_cli.domain.errors import ChatstoreError, ExitCode
 
 
 class LazyCommand(NamedTuple):
-    """A command that is imported when it is called; its summary is at hand without that."""
+    """A command that is imported when it is called. Its summary is available without the import."""
 
     module: str
     summary: str
 
 
 COMMANDS: dict[str, LazyCommand] = {
-    "sessions": LazyCommand("sessions.sessions", "List, show, watch, measure, split, end, pause and delete sessions."),
-    "resume": LazyCommand("resume", "Print a session's history so that a model can go on from it."),
-    "history": LazyCommand("history", "Show a session's newest messages, from the cache and from MongoDB."),
+    "sessions": LazyCommand("sessions.sessions", "List, show, watch, end, split and delete sessions."),
+    "resume": LazyCommand("resume", "Print a session's history for a model or framework to continue."),
+    "history": LazyCommand("history", "Show a session's newest messages from journal and MongoDB."),
     "usage": LazyCommand("usage.usage", "Report tokens and cost."),
-    "flush-cache": LazyCommand("flush_cache", "Store journals (JSONL) in MongoDB, each message exactly once."),
-    "worker": LazyCommand("worker", "Follow journals, and keep MongoDB up to date."),
-    "cache": LazyCommand("cache", "Look after the local cache: how it stands, quarantined lines, what may go."),
-    "indexes": LazyCommand("indexes", "Compare indexes with what they should be, and create what is missing."),
+    "flush-cache": LazyCommand("flush_cache", "Store journals in MongoDB, each message exactly once."),
+    "worker": LazyCommand("worker", "Follow journals and store new messages in MongoDB."),
+    "cache": LazyCommand("cache.cache", "Show and prune the local cache, and retry quarantined lines."),
+    "indexes": LazyCommand("indexes", "Compare indexes with the required ones and create missing ones."),
     "ttl": LazyCommand("ttl", "Show and set how long messages are kept."),
-    "verify": LazyCommand("verify", "Check the whole path from configuration to database."),
+    "verify": LazyCommand("verify", "Check configuration, database, indexes and stored documents."),
     "db": LazyCommand("db", "Start, stop and inspect the embedded MongoDB."),
     "config": LazyCommand("config", "Write, show and check the configuration."),
-    "demo": LazyCommand("demo", "Show what chatstore does, on sample chats in a database of their own."),
+    "demo": LazyCommand("demo", "Try chatstore on sample chats in a separate database."),
 }
 
 
 class RootGroup(ChatGroup):
-    """Commands are listed from the table and imported one at a time: start-up pays for one command, not for all."""
+    """Imports only the command that is called, so that a start costs one command's imports."""
 
-    globals_hidden = False
+    hides_global_options = False
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The names, in the order of the table."""
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Import the command; None where there is none of that name."""
-        found = COMMANDS.get(cmd_name)
-        if found is None:
+        """The command, imported; None if there is no command of that name."""
+        lazy = COMMANDS.get(cmd_name)
+        if lazy is None:
             return None
-        module = importlib.import_module(f"chatstore_cli.cli.commands.{found.module}")
+        module = importlib.import_module(f"chatstore_cli.cli.commands.{lazy.module}")
         return typer.main.get_command(module.app)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Suggest the nearest names where there is none of this one."""
-        self.commands = cast(Any, dict.fromkeys(COMMANDS))  # Typer reads only the names, to suggest one
+        """The command, or an error that suggests similar names."""
+        self.commands = cast(Any, dict.fromkeys(COMMANDS))  # Typer reads only the names, to suggest similar ones
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """List the commands without importing them."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, found.summary) for name, found in COMMANDS.items()])
+            formatter.write_dl([(name, lazy.summary) for name, lazy in COMMANDS.items()])
 
 
 def root_command() -> RootGroup:
-    """The command line as one object; docs/cli.md is generated from it."""
+    """The whole command line. docs/cli.md is generated from it."""
     version = _version_option()
     return RootGroup(
         name="chatstore",
-        help="Look after the conversations that a chat product stores in MongoDB.",
+        help="Administer the chat sessions that a chat product stores in MongoDB.",
         params=[version],
         context_settings={"help_option_names": ["-h", "--help"]},
         no_args_is_help=True,
@@ -83,9 +83,9 @@ def root_command() -> RootGroup:
 
 
 def _version_declaration(
-    version: Annotated[bool, typer.Option("--version", is_eager=True, help="Print the version.")] = False,
+    version: Annotated[bool, typer.Option("--version", is_eager=True, help="Print the version and exit.")] = False,
 ) -> None:
-    """Only its parameter matters: Typer makes it into an option."""
+    """Declares a parameter that Typer turns into an option. It is never called."""
 
 
 def _version_option() -> Any:
@@ -107,8 +107,8 @@ def _print_version(_context: typer.Context, _parameter: Any, value: bool) -> boo
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command line and give its exit status. No traceback reaches the user."""
-    warnings.showwarning = cast(Any, _tell_warning)
+    """Run one command line and return its exit status. No traceback reaches the user."""
+    warnings.showwarning = cast(Any, _show_warning)
     _open_missing_streams()
     try:
         return _invoke(arguments)
@@ -120,35 +120,35 @@ def run(arguments: Sequence[str]) -> int:
         sys.stderr.write("Interrupted.\n")
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
-        return ExitCode.DONE  # the reader of our pipe went away (`| head`)
-    except Exception as error:  # noqa: BLE001 - the last line of defence: a log file instead of a traceback
+        return ExitCode.DONE  # the reader of the pipe has ended (`| head`)
+    except Exception as error:  # noqa: BLE001 - the user gets the path of a log file instead of a traceback
         return _report_unexpected(error, arguments)
     finally:
-        _settle_streams()
-        _let_go_of_the_driver()
+        _flush_streams()
+        _skip_driver_exit_hook()
 
 
 def _open_missing_streams() -> None:
-    # Python has None for a stream that was closed before it started (`>&-`).
+    # A stream that was closed before Python started (`>&-`) is None.
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - open to the end
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - stays open
 
 
 def _invoke(arguments: Sequence[str]) -> int:
-    # Not Typer's own `main`: that ends with 1 where a pipe is closed, and turns an interrupt into a status.
+    # Typer's own `main` exits with status 1 if a pipe is closed, and handles interrupts itself.
     root = root_command()
     try:
         with root.make_context("chatstore", list(arguments)) as context:
             result = root.invoke(context)
-    except typer.Exit as ended:
-        result = ended.exit_code
+    except typer.Exit as exit_:
+        result = exit_.exit_code
     sys.stdout.flush()
     return int(result) if isinstance(result, int) else ExitCode.DONE
 
 
-def _tell_warning(message: Warning | str, *_: Any) -> None:
-    # A library's warning, such as the driver's about an unknown option of the URI: one line, without its source code.
+def _show_warning(message: Warning | str, *_: Any) -> None:
+    # Python prints a library's warning with a line of source code. One line is enough, for example for an unknown URI option.
     sys.stderr.write(f"chatstore: {str(message).strip().partition(chr(10))[0]}\n")
 
 
@@ -172,19 +172,20 @@ def _report_wrong_use(error: typer.TyperException, arguments: Sequence[str]) -> 
 
 
 def _report_unexpected(error: Exception, arguments: Sequence[str]) -> int:
-    from chatstore_cli.cli.errors import translated, write_crash_log, write_error
+    from chatstore_cli.cli.errors import write_crash_log, write_error
+    from chatstore_cli.wiring.system import translate_uncaught_error
 
-    known = translated(error)
-    if known is not None:
-        return _report(known, arguments)
+    translated = translate_uncaught_error(error)
+    if translated is not None:
+        return _report(translated, arguments)
     path = write_crash_log(error, arguments)
-    hint = f"Details are in {path} Please report it with that file."
+    hint = f"Report it with the file {path}"
     write_error("unexpected", f"Unexpected {type(error).__name__}", hint, int(ExitCode.FAILED), arguments)
     return ExitCode.FAILED
 
 
-def _settle_streams() -> None:
-    # What cannot be written by now (a closed pipe, a full disk) must not fail once more when the interpreter ends.
+def _flush_streams() -> None:
+    # The interpreter flushes at its exit, where a failure (closed pipe, full disk) would print another error.
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -193,8 +194,8 @@ def _settle_streams() -> None:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def _let_go_of_the_driver() -> None:
-    # FACTS A: PyMongo's atexit hook joins sleeping threads for half a second; they are daemons. Only in our process.
+def _skip_driver_exit_hook() -> None:
+    # PyMongo's hook at exit joins sleeping daemon threads, which delays the end of the process by half a second.
     monitor = sys.modules.get("pymongo.synchronous.monitor")
     shutdown = getattr(monitor, "_shutdown_resources", None)
     if shutdown is not None:

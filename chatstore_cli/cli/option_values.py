@@ -1,7 +1,7 @@
-"""Reads the values of options without pydantic.
+"""Converts the values of options without pydantic.
 
-Typer builds a pydantic adapter for every option of the command that runs, given or not. That is 0.14 s of every start
-(FACTS A: import cost), and our options are text, numbers, flags and choices, which need none of it.
+Typer builds a pydantic adapter for every option of the command that runs. That costs 0.14 s of every start, and options
+that are text, numbers, flags and choices do not need it.
 """
 
 from __future__ import annotations
@@ -13,8 +13,11 @@ from typing import Any, get_args, get_origin
 import typer
 
 
-def read_plainly(parameters: list[Any]) -> list[Any]:
-    """The parameters, each of a plain type with a reader of its own; others, and those of another Typer, as they are."""
+def use_plain_converters(parameters: list[Any]) -> list[Any]:
+    """The same parameters, where those of plain types convert their values without pydantic.
+
+    Typer keeps its adapter in a private attribute. If a version of Typer does not have it, nothing changes.
+    """
     for parameter in parameters:
         descriptor = getattr(parameter, "type_descriptor", None)
         if descriptor is None or not hasattr(parameter, "_runtime_param"):
@@ -22,12 +25,12 @@ def read_plainly(parameters: list[Any]) -> list[Any]:
         annotation = descriptor.annotation
         kind = get_args(annotation)[0] if get_origin(annotation) is list else annotation
         if getattr(descriptor.parameter_info, "parser", None) is None and _is_plain(kind):
-            parameter._runtime_param = _PlainValue(kind, descriptor.parameter_info)
+            parameter._runtime_param = _PlainConverter(kind, descriptor.parameter_info)
     return parameters
 
 
-class _PlainValue:
-    """Stands where Typer keeps its adapter: `coerce` makes the value of what was typed."""
+class _PlainConverter:
+    """Replaces Typer's adapter: `coerce` converts the text of an option or argument."""
 
     def __init__(self, kind: type[Any], info: Any) -> None:
         self._kind = kind
@@ -38,16 +41,16 @@ class _PlainValue:
         if value is None:
             return () if is_many else None
         try:
-            return [self._one(item) for item in value] if is_many else self._one(value)
+            return [self._convert(item) for item in value] if is_many else self._convert(value)
         except ValueError as error:
             raise typer.BadParameter(str(error), ctx=ctx, param=param) from error
 
-    def _one(self, value: Any) -> Any:
+    def _convert(self, value: Any) -> Any:
         if isinstance(value, self._kind):
             return value
         if issubclass(self._kind, Enum):
             return _choice(self._kind, value)
-        number = _READERS[self._kind](value)
+        number = _CONVERTERS[self._kind](value)
         low, high = self._info.min, self._info.max
         if (low is not None and not number >= low) or (high is not None and not number <= high):
             raise ValueError(f"{value} is not {_range_in_words(low, high)}.")
@@ -68,7 +71,7 @@ def _range_in_words(low: float | None, high: float | None) -> str:
 
 
 def _is_plain(kind: Any) -> bool:
-    return kind in _READERS or (isinstance(kind, type) and issubclass(kind, Enum))
+    return kind in _CONVERTERS or (isinstance(kind, type) and issubclass(kind, Enum))
 
 
 def _whole_number(value: Any) -> int:
@@ -85,12 +88,12 @@ def _number(value: Any) -> float:
         raise ValueError(f"{value!r} is not a number.") from None
 
 
-def _truth(value: Any) -> bool:
+def _boolean(value: Any) -> bool:
     words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
     try:
         return words[str(value).strip().lower()]
     except KeyError:
-        raise ValueError(f"{value!r} is neither true nor false.") from None
+        raise ValueError(f"{value!r} is not true or false.") from None
 
 
-_READERS: dict[Any, Callable[[Any], Any]] = {str: str, int: _whole_number, float: _number, bool: _truth}
+_CONVERTERS: dict[Any, Callable[[Any], Any]] = {str: str, int: _whole_number, float: _number, bool: _boolean}

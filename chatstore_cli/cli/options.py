@@ -1,4 +1,4 @@
-"""Global options, and the command classes that accept them before and after the subcommand."""
+"""The global options, and the command classes that accept them before and after the subcommand."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from chatstore_cli.cli.option_values import read_plainly
+from chatstore_cli.cli.option_values import use_plain_converters
 from chatstore_cli.domain.errors import EXIT_MEANINGS, ExitCode, WrongUse
 from chatstore_cli.render.output_format import OutputFormat
 
@@ -23,7 +23,7 @@ COLOR_CHOICES = ("auto", "always", "never")
 
 @dataclass
 class GlobalOptions:
-    """What was asked for on the command line, outside the subcommand's own options."""
+    """The values of the global options on this command line."""
 
     config: str | None = None
     uri: str | None = None
@@ -36,21 +36,37 @@ class GlobalOptions:
     read_only: bool = False
 
 
-def _declaration(
-    config: Annotated[str | None, typer.Option("--config", metavar="FILE", help="Configuration file.")] = None,
-    uri: Annotated[str | None, typer.Option("--uri", metavar="URI", help="MongoDB URI, or `embedded`.")] = None,
-    database: Annotated[str | None, typer.Option("--database", metavar="NAME", help="Database.")] = None,
-    output: Annotated[OutputFormat | None, typer.Option("--output", "-o", help="Format of stdout.")] = None,
-    color: Annotated[str | None, typer.Option("--color", metavar="auto|always|never", help="Colour.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Nothing on stderr but errors.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="More on stderr.")] = False,
-    no_input: Annotated[bool, typer.Option("--no-input", help="Never ask.")] = False,
-    read_only: Annotated[bool, typer.Option("--read-only", help="Refuse every write.")] = False,
+def _global_option_declarations(
+    config: Annotated[
+        str | None,
+        typer.Option("--config", metavar="FILE", help="Read this configuration file (default: ./config.yaml)."),
+    ] = None,
+    uri: Annotated[
+        str | None,
+        typer.Option("--uri", metavar="URI", help="Connect to this MongoDB: a URI or `embedded` (default: mongo.uri)."),
+    ] = None,
+    database: Annotated[
+        str | None,
+        typer.Option("--database", metavar="NAME", help="Use this database (default: mongo.database)."),
+    ] = None,
+    output: Annotated[
+        OutputFormat | None, typer.Option("--output", "-o", help="Print results in this format (default: table).")
+    ] = None,
+    color: Annotated[
+        str | None,
+        typer.Option("--color", metavar="auto|always|never", help="Colour the output (default: auto, on a terminal)."),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors on stderr.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print more details on stderr.")] = False,
+    no_input: Annotated[
+        bool, typer.Option("--no-input", help="Never ask for confirmation: fail and name the option that confirms.")
+    ] = False,
+    read_only: Annotated[bool, typer.Option("--read-only", help="Reject every write.")] = False,
 ) -> None:
-    """Only its parameters matter: Typer makes them into options."""
+    """Declares parameters that Typer turns into options. It is never called."""
 
 
-def _remember(context: Any, parameter: Any, value: Any) -> Any:
+def _store_value(context: Any, parameter: Any, value: Any) -> Any:
     if value is None or value is False:
         return value
     if parameter.name == "color" and value not in COLOR_CHOICES:
@@ -60,7 +76,7 @@ def _remember(context: Any, parameter: Any, value: Any) -> Any:
 
 
 def global_options(context: Any) -> GlobalOptions:
-    """The one record of global options of this run; takes a Typer context."""
+    """The global options of the run that this Typer context belongs to."""
     root = context.find_root()
     if not isinstance(root.obj, GlobalOptions):
         root.obj = GlobalOptions()
@@ -68,114 +84,120 @@ def global_options(context: Any) -> GlobalOptions:
 
 
 @cache
-def _templates() -> tuple[Any, ...]:
+def _option_templates() -> tuple[Any, ...]:
     template = typer.Typer(add_completion=False, rich_markup_mode=None)
-    template.command()(_declaration)
+    template.command()(_global_option_declarations)
     names = {field.name for field in fields(GlobalOptions)}
     return tuple(parameter for parameter in typer.main.get_command(template).params if parameter.name in names)
 
 
 def _global_parameters(*, hidden: bool) -> list[Any]:
-    parameters = [copy(parameter) for parameter in _templates()]
+    parameters = [copy(parameter) for parameter in _option_templates()]
     for parameter in parameters:
         parameter.expose_value = False
-        parameter.callback = _remember
+        parameter.callback = _store_value
         parameter.hidden = hidden
     return parameters
 
 
 class ChatCommand(TyperCommand):
-    """A command that takes the global options as well, and whose epilog keeps its line breaks."""
+    """A command that also accepts the global options, and whose epilog keeps its line breaks."""
 
     def __init__(self, *arguments: Any, params: Sequence[Any] | None = None, **settings: Any) -> None:
         super().__init__(*arguments, params=[*(params or []), *_global_parameters(hidden=True)], **settings)
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """The parameters, --help among them, each with a reader that does not need pydantic."""
-        return read_plainly(super().get_params(ctx))
+        """The parameters, including --help, with converters that do not need pydantic."""
+        return use_plain_converters(super().get_params(ctx))
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        """Write the examples and exit statuses as they stand."""
+        """Write the examples and exit statuses with their line breaks."""
         if self.epilog:
             formatter.write("\n" + self.epilog + "\n")
 
 
 class ChatGroup(TyperGroup):
-    """A group of commands that takes the global options as well."""
+    """A group of commands that also accepts the global options."""
 
-    globals_hidden = True
-    later: ClassVar[Mapping[str, str]] = {}
-    """Subcommands with a file of their own in cli/commands/, imported only when they are called: name -> module."""
+    hides_global_options = True
+    lazy_commands: ClassVar[Mapping[str, str]] = {}
+    """Subcommands that are imported when they are called: name -> module below cli/commands/."""
 
     def __init__(self, *arguments: Any, params: Sequence[Any] | None = None, **settings: Any) -> None:
-        own = [*(params or []), *_global_parameters(hidden=self.globals_hidden)]
+        own = [*(params or []), *_global_parameters(hidden=self.hides_global_options)]
         super().__init__(*arguments, params=own, **settings)
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """The parameters, --help among them, each with a reader that does not need pydantic."""
-        return read_plainly(super().get_params(ctx))
+        """The parameters, including --help, with converters that do not need pydantic."""
+        return use_plain_converters(super().get_params(ctx))
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """The names, those with files of their own last."""
-        return [*super().list_commands(ctx), *self.later]
+        """The names, with lazy commands last."""
+        return [*super().list_commands(ctx), *self.lazy_commands]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The subcommand, imported where it has a file of its own; None where there is none of that name."""
-        if cmd_name in self.later:
-            found = typer.main.get_command(
-                importlib.import_module(f"chatstore_cli.cli.commands.{self.later[cmd_name]}").app
-            )
-            # A file may have several of them, which then are a group of that file's own.
-            among = found.commands if isinstance(found, TyperGroup) else {}
-            return among.get(cmd_name, found)
-        return super().get_command(ctx, cmd_name)
+        """The subcommand, imported if it is lazy; None if there is no command of that name."""
+        if cmd_name not in self.lazy_commands:
+            return super().get_command(ctx, cmd_name)
+        module = importlib.import_module(f"chatstore_cli.cli.commands.{self.lazy_commands[cmd_name]}")
+        command = typer.main.get_command(module.app)
+        # A module with several commands is a group of them.
+        return command.commands.get(cmd_name, command) if isinstance(command, TyperGroup) else command
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        """Write the examples and exit statuses as they stand."""
+        """Write the examples and exit statuses with their line breaks."""
         if self.epilog:
             formatter.write("\n" + self.epilog + "\n")
 
 
-def group(name: str, summary: str, later: Mapping[str, str] | None = None) -> typer.Typer:
-    """A Typer for a command group, such as `sessions`; `later` names subcommands that are imported when called."""
-    made = type("LaterGroup", (ChatGroup,), {"later": later}) if later else ChatGroup
+def group(name: str, summary: str, lazy_commands: Mapping[str, str] | None = None) -> typer.Typer:
+    """A Typer for a command group, such as `sessions`."""
     return typer.Typer(
-        cls=made, name=name, help=summary, no_args_is_help=True, add_completion=False, rich_markup_mode=None
+        cls=_group_class(lazy_commands or {}),
+        name=name,
+        help=summary,
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
     )
 
 
-def single() -> typer.Typer:
-    """A Typer for a file that holds one command."""
+def _group_class(lazy_commands: Mapping[str, str]) -> type[ChatGroup]:
+    return type("LazyGroup", (ChatGroup,), {"lazy_commands": lazy_commands})
+
+
+def single_command() -> typer.Typer:
+    """A Typer for a module with one command."""
     return typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
-def command_with_others(
-    name: str, later: Mapping[str, str], *, examples: Sequence[str], exits: Sequence[ExitCode]
+def command_with_subcommands(
+    name: str, lazy_commands: Mapping[str, str], *, examples: Sequence[str], exits: Sequence[ExitCode]
 ) -> tuple[typer.Typer, Callable[[Function], Function]]:
-    """A Typer for a command that has subcommands besides, such as `usage`, and what registers the command itself."""
-    made = type("LaterGroup", (ChatGroup,), {"later": later})
-    app = typer.Typer(cls=made, name=name, add_completion=False, rich_markup_mode=None)
-    return app, app.callback(cls=made, invoke_without_command=True, epilog=epilog(examples, exits, {}))
+    """A Typer for a command that also has subcommands, such as `usage`, and the decorator of the command itself."""
+    group_class = _group_class(lazy_commands)
+    app = typer.Typer(cls=group_class, name=name, add_completion=False, rich_markup_mode=None)
+    return app, app.callback(cls=group_class, invoke_without_command=True, epilog=epilog(examples, exits, {}))
 
 
-def refuse_own_options(context: typer.Context) -> None:
-    """Raise WrongUse where options of a command that has subcommands stand before one of these, which knows none of them.
+def reject_parent_options(context: typer.Context) -> None:
+    """Raise WrongUse if options of a command stand before its subcommand, which does not have them.
 
-    Global options may stand there.
+    Global options are accepted there.
     """
-    given = [
+    options = [
         parameter.opts[0]
         for parameter in context.command.params
         if parameter.name in context.params
         and (source := context.get_parameter_source(parameter.name)) is not None
         and source.name == "COMMANDLINE"
     ]
-    if given:
-        called = f"{context.command_path} {context.invoked_subcommand}"
-        does = "is an option" if len(given) == 1 else "are options"
+    if options:
+        subcommand = f"{context.command_path} {context.invoked_subcommand}"
+        verb = "is an option" if len(options) == 1 else "are options"
         raise WrongUse(
-            what=f"{', '.join(given)} {does} of {context.command_path} itself, and not of {called}.",
-            hint=f"Leave it out, or see {called} --help.",
+            what=f"{', '.join(options)} {verb} of {context.command_path}, not of {subcommand}.",
+            hint=f"Remove {'it' if len(options) == 1 else 'them'}, or see {subcommand} --help.",
         )
 
 
@@ -187,15 +209,15 @@ def command(
     exits: Sequence[ExitCode],
     meanings: Mapping[ExitCode, str] | None = None,
 ) -> Callable[[Function], Function]:
-    """Register a command; its docstring is its help, and the examples and exit statuses stand at the end of it.
+    """Register a command. Its docstring is its help, which ends with the examples and exit statuses.
 
-    `meanings` are the command's own words for a status whose usual words say something else.
+    `meanings` replace the usual descriptions of exit statuses.
     """
     return app.command(name, cls=ChatCommand, epilog=epilog(examples, exits, meanings or {}))
 
 
 def epilog(examples: Sequence[str], exits: Sequence[ExitCode], own_meanings: Mapping[ExitCode, str]) -> str:
-    """The end of a command's help."""
+    """The end of a command's help: examples and exit statuses."""
     always = {ExitCode.DONE, ExitCode.FAILED, ExitCode.WRONG_USE, ExitCode.INTERRUPTED}
     meanings = [
         f"  {int(code):>3}  {own_meanings.get(code, meaning)}"
@@ -211,6 +233,6 @@ def epilog(examples: Sequence[str], exits: Sequence[ExitCode], own_meanings: Map
             "Exit status:",
             *meanings,
             "",
-            "The global options (chatstore --help) are accepted here too.",
+            "The global options (chatstore --help) are accepted too.",
         ]
     )

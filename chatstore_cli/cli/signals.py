@@ -1,4 +1,4 @@
-"""How a service is asked to end: by TERM or INT, or by the reader of its output who goes away."""
+"""Requests to stop a service: TERM and INT, or the end of the process that reads its output."""
 
 from __future__ import annotations
 
@@ -11,49 +11,48 @@ from typing import TextIO
 
 
 class StopSignals:
-    """How often TERM or INT came. Called as a function, so that core/ need not know signals."""
+    """The number of TERM and INT signals received so far. It is callable, so that core/ need not know signals."""
 
     def __init__(self) -> None:
-        self._came = 0
-        self.named = "TERM or INT"
-        """Which of them are heeded, in words."""
+        self._count = 0
+        self.names = "TERM or INT"
+        """The signals that stop the service, for a notice."""
 
     def __call__(self) -> int:
-        """How often so far."""
-        return self._came
+        return self._count
 
-    def came(self, _number: int, _frame: FrameType | None) -> None:
-        """The handler. It only counts: anything that takes a lock could wait for the very code that it interrupted."""
-        self._came += 1
+    def count(self, _number: int, _frame: FrameType | None) -> None:
+        """Handle a signal. It only counts: taking a lock could deadlock with the code that was interrupted."""
+        self._count += 1
 
 
 @contextmanager
 def stop_signals() -> Iterator[StopSignals]:
-    """Inside the block TERM and INT are counted, and end nothing. One that was ignored before stays so.
+    """Count TERM and INT inside the block instead of ending the process. A signal that was ignored stays ignored.
 
-    A script's background (`&`) and nohup do that: then it is not meant for this process.
+    A shell ignores INT for a background job (`&`) of a script: the signal is not meant for this process then.
     """
     signals = StopSignals()
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    taken = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
-    names = [number.name.removeprefix("SIG") for number in taken]
-    signals.named = " or ".join(names) or "Only KILL"
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    counted = [number for number, handler in handlers.items() if handler is not signal.SIG_IGN]
+    names = [number.name.removeprefix("SIG") for number in counted]
+    signals.names = " or ".join(names) or "Only KILL"
     try:
-        for number in taken:
-            signal.signal(number, signals.came)
+        for number in counted:
+            signal.signal(number, signals.count)
         yield signals
     finally:
-        for number in taken:
-            signal.signal(number, before[number])
+        for number in counted:
+            signal.signal(number, handlers[number])
 
 
 def reader_is_gone(stream: TextIO) -> bool:
-    """Whether nobody can read what is written there any more (`| head -1`): known before anything is written."""
+    """Whether the reader of this pipe has ended (`| head -1`), which is known before anything is written."""
     if not hasattr(select, "poll"):
         return False
     poller = select.poll()
     try:
         poller.register(stream.fileno(), 0)
-        return any(what & (select.POLLERR | select.POLLHUP) for _, what in poller.poll(0))
+        return any(events & (select.POLLERR | select.POLLHUP) for _, events in poller.poll(0))
     except (OSError, ValueError):
         return False

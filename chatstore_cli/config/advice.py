@@ -11,7 +11,7 @@ from chatstore_cli.config.settings import Configuration
 from chatstore_cli.config.sources import Problem
 
 
-def odd_but_legal(configuration: Configuration) -> Iterator[Problem]:
+def find_unusual_settings(configuration: Configuration) -> Iterator[Problem]:
     """Warnings about settings in force; nothing is connected or resolved for them."""
     mongo = configuration.settings.mongo
     sources = configuration.sources

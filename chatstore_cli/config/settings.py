@@ -16,9 +16,9 @@ from typing import Any, NamedTuple, get_type_hints
 
 from chatstore_cli.config.sources import (
     ExpansionError,
-    Given,
     Problem,
     Source,
+    SourcedValue,
     expand,
     read_env_file,
     read_environment,
@@ -84,7 +84,7 @@ class WorkflowCollections:
     segments: str = "chat_session_segments"
     segment_messages: int | None = None
     usage: str = "usage_events"
-    usage_rollups: str = "usage_rollups"
+    usage_rollups: str = "usage_daily"
 
 
 @dataclass(frozen=True)
@@ -203,7 +203,7 @@ def load_configuration(config_file: str | None, *, uri: str | None, database: st
     variables |= os.environ
     named = config_file or variables.get("CHATSTORE_CONFIG") or None
     files = [read_file(path, shown, keys) for path, shown in _configuration_files(named)]
-    merged: dict[str, Given] = {}
+    merged: dict[str, SourcedValue] = {}
     problems = env_problems
     for source in (*reversed(files), from_env_file, from_environment, flags):
         merged |= source.values
@@ -215,11 +215,11 @@ def load_configuration(config_file: str | None, *, uri: str | None, database: st
     return Configuration(settings, {key: sources.get(key, "default") for key in keys}, tuple(problems), read)
 
 
-def _given_flags(flags: Mapping[str, tuple[str, str | None]]) -> dict[str, Given]:
+def _given_flags(flags: Mapping[str, tuple[str, str | None]]) -> dict[str, SourcedValue]:
     for name, value in flags.values():
         if value == "":  # most likely an unset shell variable: going to the default database would be a surprise
             raise BadValue(name=name, value=value, expected="a value")
-    return {key: Given(value, name) for key, (name, value) in flags.items() if value is not None}
+    return {key: SourcedValue(value, name) for key, (name, value) in flags.items() if value is not None}
 
 
 def _configuration_files(named: str | None) -> Iterator[tuple[Path, str]]:
@@ -241,7 +241,7 @@ def user_file() -> Path:
 
 
 def _resolve(
-    merged: Mapping[str, Given], variables: Mapping[str, str], problems: list[Problem]
+    merged: Mapping[str, SourcedValue], variables: Mapping[str, str], problems: list[Problem]
 ) -> tuple[dict[str, Any], dict[str, str]]:
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}

@@ -24,7 +24,7 @@ OTHER_NAMES = ("CHATSTORE_CONFIG", "CHATSTORE_PROFILE", "CHATSTORE_MONGOD", "CHA
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-class Given(NamedTuple):
+class SourcedValue(NamedTuple):
     """One value as a source gave it. `source` names the place: `config.yaml:3`, `environment CHATSTORE_URI`, `--uri`.
 
     `expands` says whether `${VAR}` in it stands for a variable: in files, which no shell has read before us.
@@ -52,7 +52,7 @@ class Problem(NamedTuple):
 class Source:
     """What one place gave, by dotted key, and what was wrong there. `file` is its path where it is one."""
 
-    values: dict[str, Given] = field(default_factory=dict)
+    values: dict[str, SourcedValue] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     file: Path | None = None
 
@@ -144,7 +144,7 @@ class _Walk:
             elif self._value(node, where) is not None:  # nothing but a name: a block whose settings are commented out
                 self._source.problems.append(Problem(where, f"{key} must be a block of settings."))
             return
-        self._source.values[key] = Given(self._value(node, where), where, expands=True)
+        self._source.values[key] = SourcedValue(self._value(node, where), where, expands=True)
 
     def _value(self, node: yaml.Node, where: str) -> Any:
         try:
@@ -184,7 +184,7 @@ def read_environment(variables: Mapping[str, str], keys: Sequence[str], label: s
         key = name.removeprefix(PREFIX).lower().replace("__", ".")
         place = f"{label} {name}"
         if key in keys:
-            source.values[key] = Given(value, place)
+            source.values[key] = SourcedValue(value, place)
         elif "." in key:
             known = [PREFIX + known_key.upper().replace(".", "__") for known_key in keys]
             source.problems.append(_unknown_variable(name, known, place, serious=True))
@@ -193,7 +193,7 @@ def read_environment(variables: Mapping[str, str], keys: Sequence[str], label: s
             source.problems.append(_unknown_variable(name, known, place, serious=False))
     for name, key in SHORT_NAMES.items():
         if variables.get(name):
-            source.values[key] = Given(variables[name], f"{label} {name}")
+            source.values[key] = SourcedValue(variables[name], f"{label} {name}")
     return source
 
 
@@ -286,11 +286,11 @@ def _variable(text: str, at: int, variables: Mapping[str, str], used: list[str])
         default, at = _expand(text, at + len(operator), variables, used, nested=True)
         return default, at + 1
     used.append(name)
-    _, at = _expand(text, at + len(operator), _Anything(), [], nested=True)
+    _, at = _expand(text, at + len(operator), _EveryVariableSet(), [], nested=True)
     return value or "", at + 1
 
 
-class _Anything(dict[str, str]):
+class _EveryVariableSet(dict[str, str]):
     """Knows every variable: to find the end of a default that is not needed."""
 
     def get(self, key: str, default: Any = None) -> Any:

@@ -1,4 +1,4 @@
-"""The local cache on disk: who follows it, how it stands, and what may go."""
+"""The local cache on disk: its state, the process that follows it, and the journals that can be removed."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class LockHolder(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CacheStatus:
-    """How journals stand against the database; None for what only the database could tell.
+    """The state of journals; None for what only the database could answer.
 
-    `sessions` counts the journals' names: rotated ones of a session are one. `not_persisted` lines would be stored by a
-    flush now, the oldest of them is of the instant `oldest_not_persisted`; `to_quarantine` lines cannot be stored.
-    `torn` counts unfinished last lines, `quarantined` the lines in quarantine.
+    `sessions` counts the journals' names: rotated journals of a session count as one. A flush would now store
+    `not_persisted` lines, the oldest of them of the instant `oldest_not_persisted`, and quarantine `to_quarantine`.
+    `incomplete` counts incomplete last lines, `quarantined` the lines in quarantine.
     """
 
     sessions: int
@@ -37,20 +37,20 @@ class CacheStatus:
     not_persisted: int | None
     oldest_not_persisted: str | None
     to_quarantine: int
-    torn: int
+    incomplete: int
     quarantined: int
     worker: LockHolder | None
 
 
-class CacheLook(NamedTuple):
-    """How journals stand, and what stood in the way: the database that is away, journals that cannot be read."""
+class CacheReport(NamedTuple):
+    """The state of journals, and what kept it from being complete: an unreachable database, unreadable journals."""
 
     status: CacheStatus
-    troubles: Sequence[ChatstoreError]
+    errors: Sequence[ChatstoreError]
 
 
 class FileState(NamedTuple):
-    """A file as it was at one moment; times in nanoseconds since 1970."""
+    """A file at one moment; times in nanoseconds since 1970."""
 
     device: int
     inode: int
@@ -59,10 +59,10 @@ class FileState(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Fate:
-    """What becomes of one journal, and why. `lines` and `newest` are None where it was not read.
+class PruneDecision:
+    """Whether one journal can be removed, and why. `lines` and `newest` are None if it was not read.
 
-    `prune`: it is to go; `pruned`: it has gone.
+    `prune`: it is to be removed; `pruned`: it was removed.
     """
 
     journal: str

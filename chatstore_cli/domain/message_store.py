@@ -49,10 +49,10 @@ class MessageStore(Protocol):
         """What identifies the collection until it is dropped; None where there is none yet."""
         ...
 
-    def prepare(self, *, made_anew: bool = False) -> list[str]:
+    def prepare(self, *, recreated: bool = False) -> list[str]:
         """Make sure that the collection can be written to and looked up; says what was done.
 
-        `made_anew`: it was dropped a moment ago, and whoever stored into it next made it again, without its indexes.
+        `recreated`: it was dropped a moment ago, and whoever stored into it next made it again, without its indexes.
         """
         ...
 

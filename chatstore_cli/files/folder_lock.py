@@ -27,10 +27,10 @@ class FolderLock:
     The holder's name stands in a file beside it, for a lock file is emptied by whoever opens it.
     """
 
-    def __init__(self, journals: Path, remembering: Path, command: str) -> None:
+    def __init__(self, journals: Path, bookkeeping: Path, command: str) -> None:
         self._journals = journals
-        self._path = remembering / _LOCK
-        self._named = remembering / _HOLDER
+        self._path = bookkeeping / _LOCK
+        self._named = bookkeeping / _HOLDER
         self._command = command
         self._lock = FileLock(self._path, timeout=_SECONDS_OF_A_LOOK, mode=0o600, thread_local=False)
         self._file: tuple[int, int] | None = None
@@ -67,9 +67,9 @@ class FolderLock:
 
 
 @contextmanager
-def folder_lock(journals: Path, remembering: Path, command: str) -> Iterator[None]:
+def folder_lock(journals: Path, bookkeeping: Path, command: str) -> Iterator[None]:
     """Hold the lock of a journal folder inside the block. Raises Locked, naming the holder."""
-    lock = FolderLock(journals, remembering, command)
+    lock = FolderLock(journals, bookkeeping, command)
     lock.acquire()
     try:
         yield
@@ -77,17 +77,17 @@ def folder_lock(journals: Path, remembering: Path, command: str) -> Iterator[Non
         lock.release()
 
 
-def holder_of(remembering: Path) -> LockHolder | None:
+def holder_of(bookkeeping: Path) -> LockHolder | None:
     """Who holds the lock of the folder that is remembered there; None where nobody does."""
     try:
-        descriptor = os.open(remembering / _LOCK, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(bookkeeping / _LOCK, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
     try:
         # A killed holder leaves its name behind, but not the lock.
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return _read(remembering / _HOLDER) or LockHolder("another process", None, None, None)
+        return _read(bookkeeping / _HOLDER) or LockHolder("another process", None, None, None)
     except OSError:
         return None  # a file system without such locks
     finally:

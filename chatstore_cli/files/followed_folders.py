@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from chatstore_cli.core.flush.follow import Glance, Look
+from chatstore_cli.core.flush.follow import FileStamp, JournalScan
 from chatstore_cli.core.flush.reading import Source
 from chatstore_cli.domain.errors import BadValue, ChatstoreError, NotFound
 from chatstore_cli.files.folder_lock import FolderLock
@@ -16,7 +16,7 @@ from chatstore_cli.files.journal_folders import is_journal_name, journals_below
 from chatstore_cli.files.journal_reader import JournalFile
 from chatstore_cli.files.ledger import LEDGER_NAME, Ledger
 from chatstore_cli.files.quarantine import Quarantine
-from chatstore_cli.files.state_folder import remembering_folder
+from chatstore_cli.files.state_folder import bookkeeping_folder
 
 _UNSETTLED = 2_000_000_000
 """Nanoseconds: within so long after a change, file systems may give another one the same time."""
@@ -66,31 +66,30 @@ class FollowedFolders:
         """The folders."""
         return [str(folder.path) for folder in self._folders]
 
-    def look(self) -> Look:
-        """The journals that are there now, and what cannot be looked at."""
-        found: dict[str, Glance] = {}
-        troubles: dict[str, ChatstoreError] = {}
+    def scan(self) -> JournalScan:
+        """The journals that exist now, and the errors of those that cannot be examined."""
+        scan = JournalScan({}, {})
         self._folder_of = {}
         now = time.time_ns()
         for folder in self._folders:
-            for path in folder.journals(troubles):
+            for path in folder.journals(scan.errors):
                 name = str(path)
                 if name not in self._folder_of:
                     self._folder_of[name] = folder
-                    _look_at(name, now, found, troubles)
-        return Look(found, troubles)
+                    _examine(name, now, scan)
+        return scan
 
     def sources(self, names: Iterable[str]) -> list[Source]:
-        """Journals of the last look, to be flushed."""
+        """Journals of the last scan, to be flushed."""
         # What is known of a quarantine is read again each time: others put lines into it and take them out, too.
-        quarantines = {folder: Quarantine(folder.remembering) for folder in self._folders if folder.remembering}
+        quarantines = {folder: Quarantine(folder.bookkeeping) for folder in self._folders if folder.bookkeeping}
         return [
             Source(JournalFile(Path(name)), folder.ledger, quarantines[folder])
             for name in names
             if (folder := self._folder_of[name]) in quarantines
         ]
 
-    def settle(self) -> None:
+    def commit(self) -> None:
         """Put on disk what is remembered."""
         for folder in self._folders:
             if folder.ledger is not None:
@@ -102,7 +101,7 @@ class _Folder:
 
     def __init__(self, path: Path, files: set[Path] | None, state_folder: str | None, command: str) -> None:
         self.path = path
-        self.remembering: Path | None = None
+        self.bookkeeping: Path | None = None
         self.ledger: Ledger | None = None
         self._files = files
         self._state_folder = state_folder
@@ -115,11 +114,11 @@ class _Folder:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             raise ChatstoreError(what=f"{self.path}: {error.strerror or error}") from error
-        remembering = remembering_folder(self.path, self._state_folder)
-        lock = FolderLock(self.path, remembering, self._command)
+        bookkeeping = bookkeeping_folder(self.path, self._state_folder)
+        lock = FolderLock(self.path, bookkeeping, self._command)
         lock.acquire()
-        self._lock, self.remembering = lock, remembering
-        self.ledger = Ledger(remembering / LEDGER_NAME)
+        self._lock, self.bookkeeping = lock, bookkeeping
+        self.ledger = Ledger(bookkeeping / LEDGER_NAME)
 
     def close(self) -> None:
         """Let go of it."""
@@ -127,7 +126,7 @@ class _Folder:
             self.ledger.close()
         if self._lock is not None:
             self._lock.release()
-        self._lock = self.ledger = self.remembering = None
+        self._lock = self.ledger = self.bookkeeping = None
 
     def journals(self, troubles: dict[str, ChatstoreError]) -> Iterable[Path]:
         """Its journals, still under its lock; none where it has been removed and cannot be had back yet."""
@@ -148,19 +147,19 @@ class _Folder:
         return journals_below(self.path, keep)
 
 
-def _look_at(name: str, now: int, found: dict[str, Glance], troubles: dict[str, ChatstoreError]) -> None:
+def _examine(name: str, now: int, scan: JournalScan) -> None:
     try:
         status = os.stat(name)  # noqa: PTH116 - for every journal each second: a Path would cost more than the call
     except OSError as error:
         if os.path.lexists(name):  # else it has been removed or renamed just now
-            troubles[name] = _cannot_be_read(name, error)
+            scan.errors[name] = _cannot_be_read(name, error)
         return
     if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for a writer
-        troubles[name] = ChatstoreError(what=f"{name}: this is no file with lines in it.", hint="Remove it.")
+        scan.errors[name] = ChatstoreError(what=f"{name}: this is no file with lines in it.", hint="Remove it.")
         return
     changed = max(status.st_mtime_ns, status.st_ctime_ns)
-    state = hash((status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
-    found[name] = Glance(state, settled=abs(now - changed) > _UNSETTLED)
+    value = hash((status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
+    scan.stamps[name] = FileStamp(value, settled=abs(now - changed) > _UNSETTLED)
 
 
 def _cannot_be_read(name: str, error: OSError) -> ChatstoreError:

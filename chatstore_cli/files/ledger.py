@@ -110,10 +110,10 @@ class LedgerReading:
         """How far the journal was stored in the collection, or None."""
         return self._positions.get(_printable(journal), {}).get(collection)
 
-    def newest(self, journal: str) -> Position | None:
+    def furthest_position(self, journal: str) -> Position | None:
         """How far the journal was stored in the collection that has most of it."""
-        known = self._positions.get(_printable(journal), {}).values()
-        return max(known, key=lambda position: position.offset, default=None)
+        positions = self._positions.get(_printable(journal), {}).values()
+        return max(positions, key=lambda position: position.offset, default=None)
 
     def advance(self, journal: str, collection: str, position: Position) -> None:
         """Nothing: looking moves nothing on."""

@@ -19,7 +19,7 @@ from chatstore_cli.files.journal_folders import find_journals, session_named
 from chatstore_cli.files.journal_reader import JournalFile
 from chatstore_cli.files.ledger import LEDGER_NAME, Ledger, LedgerReading
 from chatstore_cli.files.quarantine import Quarantine
-from chatstore_cli.files.state_folder import existing_folders, remembering_folder
+from chatstore_cli.files.state_folder import bookkeeping_folder, existing_bookkeeping_folders
 
 _SECONDS_FOR_A_WRITER = 1.0
 _AS_IT_STANDS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -44,8 +44,8 @@ class PrunableJournals:
         found = [self._link(link) for link in self._links]
         for folder, journals in self._found.items():
             assert folder is not None  # standard input was refused
-            remembering = next(iter(existing_folders(folder, self._state_folder)), Path("/nonexistent"))
-            ledger, quarantine = LedgerReading(remembering / LEDGER_NAME), Quarantine(remembering)
+            bookkeeping = next(iter(existing_bookkeeping_folders(folder, self._state_folder)), Path("/nonexistent"))
+            ledger, quarantine = LedgerReading(bookkeeping / LEDGER_NAME), Quarantine(bookkeeping)
             found.extend(_prunable(folder, Source(journal, ledger, quarantine)) for journal in journals)
         yield found
 
@@ -56,9 +56,9 @@ class PrunableJournals:
         with ExitStack() as stack:
             for folder, journals in self._found.items():
                 assert folder is not None  # standard input was refused
-                remembering = remembering_folder(folder, self._state_folder)
-                stack.enter_context(folder_lock(folder, remembering, command))
-                ledger, quarantine = Ledger(remembering / LEDGER_NAME), Quarantine(remembering)
+                bookkeeping = bookkeeping_folder(folder, self._state_folder)
+                stack.enter_context(folder_lock(folder, bookkeeping, command))
+                ledger, quarantine = Ledger(bookkeeping / LEDGER_NAME), Quarantine(bookkeeping)
                 stack.callback(ledger.close)
                 for journal in journals:
                     self._folder_of[journal.name] = folder, ledger

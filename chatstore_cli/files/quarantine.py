@@ -71,7 +71,7 @@ class Quarantine:
     ) -> bool:
         entry = {
             "id": quarantine_id,
-            "source": source_shown(source),
+            "source": printable_source(source),
             "line": number,
             "offset": offset,
             "reason": reason.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"),
@@ -195,7 +195,7 @@ def _private(path: str | Path, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def source_shown(source: str) -> str:
+def printable_source(source: str) -> str:
     """A journal's name as the quarantine has it, also where the name is no text."""
     return source.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 

@@ -13,7 +13,7 @@ BESIDE = ".chatstore"
 """The folder beside the journals that holds ledger, quarantine and lock."""
 
 
-def remembering_folder(journals: Path, state_folder: str | None) -> Path:
+def bookkeeping_folder(journals: Path, state_folder: str | None) -> Path:
     """The folder for ledger, quarantine and lock of one journal folder; made if missing.
 
     Beside the journals, so that it travels with them; where that cannot be written, in the state folder (None: the
@@ -31,7 +31,7 @@ def remembering_folder(journals: Path, state_folder: str | None) -> Path:
     )
 
 
-def existing_folders(journals: Path | None, state_folder: str | None) -> list[Path]:
+def existing_bookkeeping_folders(journals: Path | None, state_folder: str | None) -> list[Path]:
     """The folders that remember something about the journals, the one that a flush would take first; makes nothing.
 
     There are two where the journals' own folder could be written to at one time and not at another. None is standard

@@ -214,8 +214,9 @@ class MongoChatStorage:
 
         Raises Locked where a worker or another flush follows the folder, Unreachable after `timeout` seconds of outage.
         """
-        from chatstore_cli.core.flush.run import Flush, FlushOptions
-        from chatstore_cli.wiring.journals import Journals
+        from chatstore_cli.core.flush.options import FlushOptions
+        from chatstore_cli.core.flush.run import Flush
+        from chatstore_cli.wiring.journals import named_journals
 
         folder = Path(disk_path).expanduser().resolve()
         try:
@@ -223,7 +224,7 @@ class MongoChatStorage:
         except OSError as error:
             raise ChatstoreError(what=f"{folder}: {error.strerror or error}") from error
         options = FlushOptions(rules=self.rules, timeout=timeout)
-        with Journals(self.settings, [str(folder)]).to_flush("flush_journals") as sources:
+        with named_journals(self.settings, [str(folder)]).to_flush("flush_journals") as sources:
             return Flush(self.stores.message_store, options, say=_say).run(sources)
 
     def __enter__(self) -> MongoChatStorage:

@@ -41,12 +41,12 @@ class RefusedMessagesFolder:
     def _quarantine(self) -> Quarantine:
         if self._made is None:
             from chatstore_cli.files.quarantine import Quarantine
-            from chatstore_cli.files.state_folder import remembering_folder, stdin_folder
+            from chatstore_cli.files.state_folder import bookkeeping_folder, stdin_folder
 
             if self._journals is None:
                 self._made = Quarantine(stdin_folder(self._state_folder))
             else:
-                self._made = Quarantine(remembering_folder(self._journals, self._state_folder))
+                self._made = Quarantine(bookkeeping_folder(self._journals, self._state_folder))
         return self._made
 
     def add(

@@ -156,9 +156,9 @@ class Stores:
     @property
     def pending_journal(self) -> PendingJournal:
         """The journals of mongo.cache.disk_path against the database."""
-        from chatstore_cli.wiring.journals import PendingJournals
+        from chatstore_cli.wiring.journals import pending_lines_counter
 
-        return PendingJournals(self.settings, lambda: self.message_store)
+        return pending_lines_counter(self.settings, lambda: self.message_store)
 
     def session_readers(self, layout: str | None = None) -> list[SessionReader]:
         """The readers of every layout, or of the one named. Raises BadValue for a layout that does not exist."""

@@ -35,7 +35,7 @@ def ending_is_interruption() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def translate_stray(error: Exception) -> ChatstoreError | None:
+def translate_uncaught_error(error: Exception) -> ChatstoreError | None:
     """The error of ours for a driver's or the system's error that no adapter caught; None for a bug."""
     if "pymongo" in sys.modules:  # else it cannot be the driver's, and an error must not cost its import
         from chatstore_cli.mongo.connection import is_driver_error, translate

@@ -1,6 +1,6 @@
-"""What commands print, byte for byte: a file for each output format in tests/golden/.
+"""The exact bytes that commands print. tests/golden/ has a file for each command and output format.
 
-After a change that is meant, write them again and look at the difference:
+After an intended change, write the files again and read the difference:
 
     CHATSTORE_UPDATE_GOLDEN=1 pytest tests/cli/test_golden.py && git diff tests/golden
 """
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
     from tests.conftest import Chatstore
 
-UPDATE = os.environ.get("CHATSTORE_UPDATE_GOLDEN") == "1"  # read before the settings of the user are taken away
+UPDATE = (
+    os.environ.get("CHATSTORE_UPDATE_GOLDEN") == "1"
+)  # read at import: each test runs without the variables of the machine's user
 COMMANDS = {
     "sessions-list": ("sessions", "list", "--limit", "6"),
     "sessions-show-workflow": ("sessions", "show", "triage-0", "--first", "1", "--last", "2"),
@@ -33,18 +35,19 @@ COMMANDS = {
 }
 
 
-@pytest.fixture
-def stored_chats(database: Database[dict[str, Any]], chatstore: Chatstore) -> None:
-    store_chats(database)
-    journal = chatstore.folder / "data/cache/chat_sessions/journal-a.jsonl"
-    write_journal(journal, journal_of(database["chat_messages"], "journal-a"))
+@pytest.fixture(scope="module")
+def reader(module_database: Database[dict[str, Any]], module_chatstore: Chatstore) -> Chatstore:
+    """The command over the sample chats."""
+    store_chats(module_database)
+    journal = module_chatstore.folder / "data/cache/chat_sessions/journal-a.jsonl"
+    write_journal(journal, journal_of(module_database["chat_messages"], "journal-a"))
+    return module_chatstore
 
 
-@pytest.mark.usefixtures("stored_chats")
 @pytest.mark.parametrize("output", list(OutputFormat))
 @pytest.mark.parametrize("name", COMMANDS)
-def test_output_is_byte_for_byte_what_it_was(chatstore: Chatstore, name: str, output: OutputFormat) -> None:
-    outcome = chatstore(*COMMANDS[name], "-o", output.value)
+def test_output_is_byte_for_byte_what_it_was(reader: Chatstore, name: str, output: OutputFormat) -> None:
+    outcome = reader(*COMMANDS[name], "-o", output.value)
     assert outcome.code == 0, outcome.err
     golden = GOLDEN / f"{name}.{output.value if output is not OutputFormat.TABLE else 'txt'}"
     if UPDATE:
@@ -54,6 +57,5 @@ def test_output_is_byte_for_byte_what_it_was(chatstore: Chatstore, name: str, ou
     assert outcome.out.encode() == golden.read_bytes()
 
 
-@pytest.mark.usefixtures("stored_chats")
-def test_a_table_is_what_a_pipe_gets_unasked(chatstore: Chatstore) -> None:
-    assert chatstore(*COMMANDS["usage"]).out.encode() == (GOLDEN / "usage.txt").read_bytes()
+def test_a_table_is_what_a_pipe_gets_unasked(reader: Chatstore) -> None:
+    assert reader(*COMMANDS["usage"]).out.encode() == (GOLDEN / "usage.txt").read_bytes()

@@ -27,21 +27,24 @@ if TYPE_CHECKING:
     from tests.conftest import Chatstore
 
 
-def _leaves(command: Any, context: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    if not hasattr(command, "list_commands"):
-        yield path
-        return
-    for name in command.list_commands(context):
-        child = command.get_command(context, name)
-        yield from _leaves(child, child.context_class(child, info_name=name, parent=context), (*path, name))
+def _walk(command: Any, context: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any, Any]]:
+    yield path, command, context
+    if hasattr(command, "list_commands"):
+        for name in command.list_commands(context):
+            child = command.get_command(context, name)
+            yield from _walk(child, child.context_class(child, info_name=name, parent=context), (*path, name))
 
 
-def _every_command() -> list[tuple[str, ...]]:
-    root = root_command()
-    return list(_leaves(root, root.context_class(root, info_name="chatstore")))
-
-
-EVERY_COMMAND = [pytest.param(path, id=" ".join(path)) for path in _every_command()]
+ROOT = root_command()
+COMMAND_LINE = list(_walk(ROOT, ROOT.context_class(ROOT, info_name="chatstore")))
+EVERY_COMMAND = [
+    pytest.param(path, id=" ".join(path)) for path, command, _ in COMMAND_LINE if not hasattr(command, "list_commands")
+]
+EVERY_GROUP = [
+    pytest.param(path, command.list_commands(context), id=" ".join(path) or "chatstore")
+    for path, command, context in COMMAND_LINE
+    if hasattr(command, "list_commands")
+]
 
 
 # --- help and wrong use ----------------------------------------------------------------------------------------------
@@ -59,6 +62,26 @@ def test_help_has_an_example_and_the_exit_statuses(path: tuple[str, ...], capsys
     assert "\nExit status:\n    0  done\n" in captured.out
     assert captured.out.endswith("\n")
     assert max(map(len, captured.out.splitlines())) <= 120
+
+
+@pytest.mark.parametrize(("path", "names"), EVERY_GROUP)
+def test_summaries_of_commands_are_whole_lines_at_80_columns(
+    path: tuple[str, ...], names: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run([*path, "--help"]) == 0
+
+    listed = capsys.readouterr().out.split("\nCommands:\n")[1].split("\n\n")[0].splitlines()
+    assert [line.split()[0] for line in listed] == names
+    assert [line for line in listed if not line.endswith(".") or line.endswith("...")] == []
+
+
+def test_the_help_of_chatstore_lists_the_global_options(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0
+
+    shown = capsys.readouterr().out
+    for option in ("--config", "--uri", "--database", "--output", "--color", "--quiet", "--no-input", "--read-only"):
+        assert option in shown
 
 
 @pytest.mark.parametrize("path", EVERY_COMMAND)
@@ -128,7 +151,7 @@ def test_a_bug_ends_with_1_and_a_log_file_and_no_traceback(capsys: pytest.Captur
     captured = capsys.readouterr()
     assert "Traceback" not in captured.err
     assert captured.err.count("\n") == 1
-    path = captured.err.split("Details are in ")[1].split(" Please")[0]
+    path = captured.err.split("Report it with the file ")[1].strip()
     with open(path, encoding="utf-8") as log:  # noqa: PTH123 - a path as it was printed
         assert "the text of a bug" in log.read()
 

@@ -23,15 +23,15 @@ def test_utc_is_utc(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("+02:00", "is an offset, and no time zone: zones have names such as Europe/Berlin"),
+        ("+02:00", "is an offset, not a time zone: use a name such as Europe/Berlin"),
         ("UTC+2", "is an offset"),
         ("-5", "is an offset"),
         ("Europe/Berln", "did you mean Europe/Berlin?"),
         ("new york", "did you mean America/New_York?"),
-        ("Mars/Base", "zones have names such as Europe/Berlin"),
-        ("../../etc/passwd", "is no time zone"),
-        ("", "is no time zone"),
-        ("\x00", "is no time zone"),
+        ("Mars/Base", "use a name such as Europe/Berlin"),
+        ("../../etc/passwd", "is not in this machine's table of time zones"),
+        ("", "is not in this machine's table of time zones"),
+        ("\x00", "is not in this machine's table of time zones"),
     ],
 )
 def test_what_is_no_zone_is_told_with_what_to_say_instead(name: str, said: str) -> None:

@@ -11,7 +11,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatstore_cli.config.advice import odd_but_legal
+from chatstore_cli.config.advice import find_unusual_settings
 from chatstore_cli.config.settings import Settings, load_configuration, load_settings, setting_types, value_of
 from chatstore_cli.config.sources import ExpansionError, expand
 from chatstore_cli.domain.errors import BadConfig, BadValue
@@ -148,7 +148,7 @@ def test_the_example_is_complete_and_says_the_defaults(monkeypatch):
     assert loaded.problems == ()
     assert loaded.settings == Settings()
     assert [key for key, source in loaded.sources.items() if source == "default"] == []
-    assert list(odd_but_legal(loaded)) == []
+    assert list(find_unusual_settings(loaded)) == []
 
 
 def test_the_example_takes_the_applications_own_variables(monkeypatch):
@@ -161,6 +161,14 @@ def test_the_example_takes_the_applications_own_variables(monkeypatch):
     assert loaded.sources["mongo.uri"].endswith("$MONGODB_URI")
     monkeypatch.setenv("MONGO_URI", "mongodb://first")
     assert load(str(EXAMPLE)).mongo.uri == "mongodb://first"
+
+
+def test_a_variable_of_the_environment_overrides_the_same_variable_of_dotenv(monkeypatch):
+    write('mongo: {database: "${CHATS_DB}", chat_collection: "${TURNS}"}')
+    write("CHATS_DB=of-dotenv\nTURNS=of-dotenv\n", ".env")
+    monkeypatch.setenv("CHATS_DB", "of-environment")
+    mongo = load().mongo
+    assert (mongo.database, mongo.chat_collection) == ("of-environment", "of-dotenv")
 
 
 def test_the_example_that_is_installed_is_the_one_in_the_repository():
@@ -408,7 +416,7 @@ def test_odd_but_legal_values_are_warnings(text, said):
     write(text)
     Path("config.yaml").chmod(0o644)
     loaded = load_configuration(None, uri=None, database=None).valid()
-    problems = [*loaded.problems, *odd_but_legal(loaded)]
+    problems = [*loaded.problems, *find_unusual_settings(loaded)]
     assert [problem.serious for problem in problems] == [False]
     assert said in problems[0].what
     assert "geheim" not in str(problems)
@@ -417,11 +425,11 @@ def test_odd_but_legal_values_are_warnings(text, said):
 def test_a_password_in_a_file_of_ones_own_or_from_a_variable_is_fine(monkeypatch):
     write("mongo: {uri: 'mongodb://u:p@h'}")
     Path("config.yaml").chmod(0o600)
-    assert list(odd_but_legal(load_configuration(None, uri=None, database=None))) == []
+    assert list(find_unusual_settings(load_configuration(None, uri=None, database=None))) == []
     monkeypatch.setenv("THEIR_URI", "mongodb://u:p@h")
     write("mongo: {uri: '${THEIR_URI}'}")
     Path("config.yaml").chmod(0o644)
-    assert list(odd_but_legal(load_configuration(None, uri=None, database=None))) == []
+    assert list(find_unusual_settings(load_configuration(None, uri=None, database=None))) == []
 
 
 def test_a_variable_that_is_nearly_one_of_ours_is_a_warning(monkeypatch):

@@ -1,31 +1,59 @@
-"""A span of time, as `--since` and `--until` name it."""
+"""Instants in stored documents, and in `--since` and `--until`."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from chatstore_cli.domain.errors import BadValue, WrongUse
-from chatstore_cli.domain.times import read_span
+from chatstore_cli.domain.times import read_instant, read_span, read_when
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
+BERLIN = ZoneInfo("Europe/Berlin")
 
 
-def test_both_ends_may_be_left_out() -> None:
+@pytest.mark.parametrize(
+    ("word", "now", "begins"),
+    [
+        ("today", "2026-03-30T22:30Z", "2026-03-30T22:00Z"),
+        ("today", "2026-03-29T12:00Z", "2026-03-28T23:00Z"),
+        ("yesterday", "2026-03-30T12:00Z", "2026-03-28T23:00Z"),
+        ("yesterday", "2026-10-26T12:00Z", "2026-10-24T22:00Z"),
+    ],
+    ids=["after midnight in the zone", "the clocks change", "yesterday had 23 hours", "yesterday had 25 hours"],
+)
+def test_a_day_begins_at_midnight_in_the_zone(word: str, now: str, begins: str) -> None:
+    assert read_when(word, "--since", datetime.fromisoformat(now), BERLIN) == datetime.fromisoformat(begins)
+
+
+def test_a_stored_number_is_seconds_or_milliseconds_since_1970() -> None:
+    moment = datetime(2026, 3, 2, 11, 41, tzinfo=UTC)
+    seconds = int(moment.timestamp())
+    assert [read_instant(number) for number in (seconds, float(seconds), seconds * 1000)] == [moment] * 3
+    assert read_instant(seconds * 1000 + 250) == moment + timedelta(milliseconds=250)
+
+
+@pytest.mark.parametrize("number", [0, -1, True, 1e300, float("nan")])
+def test_a_stored_number_that_is_not_a_time_is_read_as_none(number: float) -> None:
+    assert read_instant(number) is None
+
+
+def test_both_ends_can_be_omitted() -> None:
     assert read_span(None, None, NOW) == (None, None)
     assert read_span("1w", None, NOW) == (NOW - timedelta(weeks=1), None)
     assert read_span(None, "24h", NOW) == (None, NOW - timedelta(days=1))
 
 
 @pytest.mark.parametrize(("since", "until"), [("1d", "7d"), ("2026-03-01", "2026-03-01"), ("now", "today")])
-def test_a_span_of_no_time_is_refused_and_both_ends_are_named(since: str, until: str) -> None:
+def test_a_span_without_duration_is_rejected_and_the_error_names_both_ends(since: str, until: str) -> None:
     with pytest.raises(WrongUse) as refused:
         read_span(since, until, NOW)
     assert f"--since {since} (" in refused.value.message
     assert f"--until {until} (" in refused.value.message
 
 
-def test_a_time_that_is_none_is_told_first() -> None:
+def test_text_that_is_not_a_time_is_reported_first() -> None:
     with pytest.raises(BadValue, match="--until: 'soon'"):
         read_span("7d", "soon", NOW)

@@ -173,7 +173,7 @@ def test_a_server_that_stays_away_ends_it_with_5_and_the_next_run_goes_on(
     error = json.loads(err.splitlines()[-1])["error"]
     assert error["kind"] in {"unreachable", "too_slow"}
     assert " messages stored of " in error["hint"]
-    assert "Run the same command again to go on: nothing is stored twice." in error["hint"]
+    assert "Run the same command again to continue: nothing is stored twice." in error["hint"]
     assert b"Traceback" not in err
     outcome = chatstore(*flush, env={"CHATSTORE_MONGO__TIMEOUT_SECONDS": "0.5"})
     assert outcome.code == 5

@@ -33,7 +33,7 @@ LINES = [
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A journal of 200 messages, with equals and with lines that are there twice, in batches of 50."""
-    monkeypatch.setattr(flush_module, "_BATCH", 50)
+    monkeypatch.setattr(flush_module, "_BATCH_MESSAGES", 50)
     write_journal(tmp_path / "journals" / "s.jsonl", LINES)
     return tmp_path / "journals"
 
@@ -141,7 +141,7 @@ def test_after_the_timeout_it_says_how_far_it_got_and_goes_on_from_there(
         flush(connection, folder, timeout=0.3)
     assert told.value.exit_code == 5
     assert told.value.hint == (
-        f"100 messages stored of {len(LINES)} lines read. Run the same command again to go on: nothing is stored twice."
+        f"100 messages stored of {len(LINES)} lines read. Run the same command again to continue: nothing is stored twice."
     )
     assert flush(connection, folder).stored == sum(wanted_of(LINES).values()) - 100
     assert_all_there_once(connection, database, folder)

@@ -223,7 +223,7 @@ def test_a_server_that_goes_away_and_comes_back_costs_nothing_but_time(
             time.sleep(1.0)  # longer than the driver waits for a connection here
             own_server.resume()
         poll(journals.all_are_there, what="all messages, after it hung", within=30)
-        worker.wait_until_it_said("[CHAT WORKER] The database answers again, after ")
+        worker.wait_until_it_said("[CHAT WORKER] The database is reachable again after ")
         assert worker.end() == 0
     journals.assert_all_there_once()
 

@@ -13,7 +13,7 @@ import pytest
 from chatstore_cli.domain.errors import ChatstoreError, Locked
 from chatstore_cli.files import state_folder as state
 from chatstore_cli.files.folder_lock import folder_lock
-from chatstore_cli.files.state_folder import existing_folders, remembering_folder, stdin_folder
+from chatstore_cli.files.state_folder import bookkeeping_folder, existing_bookkeeping_folders, stdin_folder
 
 HOLDER = """
 import sys
@@ -63,36 +63,36 @@ def nowhere_beside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_things_are_remembered_beside_the_journals_where_that_can_be_written(tmp_path: Path):
-    assert existing_folders(tmp_path, str(tmp_path / "state")) == []
-    folder = remembering_folder(tmp_path, str(tmp_path / "state"))
+    assert existing_bookkeeping_folders(tmp_path, str(tmp_path / "state")) == []
+    folder = bookkeeping_folder(tmp_path, str(tmp_path / "state"))
     assert folder == tmp_path / ".chatstore"
-    assert existing_folders(tmp_path, str(tmp_path / "state")) == [folder]
+    assert existing_bookkeeping_folders(tmp_path, str(tmp_path / "state")) == [folder]
     assert folder.stat().st_mode & 0o077 == 0
 
 
 def test_else_in_the_state_folder_under_a_name_of_the_journals_own(tmp_path: Path, nowhere_beside: None):
-    one = remembering_folder(tmp_path / "one", str(tmp_path / "state"))
-    other = remembering_folder(tmp_path / "other", str(tmp_path / "state"))
+    one = bookkeeping_folder(tmp_path / "one", str(tmp_path / "state"))
+    other = bookkeeping_folder(tmp_path / "other", str(tmp_path / "state"))
     assert one.parent == other.parent == tmp_path / "state" / "journals"
     assert one != other
-    assert existing_folders(tmp_path / "one", str(tmp_path / "state")) == [one]
+    assert existing_bookkeeping_folders(tmp_path / "one", str(tmp_path / "state")) == [one]
     assert not (tmp_path / "one").exists()
 
 
 def test_both_are_looked_at_when_there_are_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    beside = remembering_folder(tmp_path, str(tmp_path / "state"))
+    beside = bookkeeping_folder(tmp_path, str(tmp_path / "state"))
     real = state._usable
     monkeypatch.setattr(state, "_usable", lambda folder: folder != beside and real(folder))
-    fallback = remembering_folder(tmp_path, str(tmp_path / "state"))
-    assert existing_folders(tmp_path, str(tmp_path / "state")) == [beside, fallback]
+    fallback = bookkeeping_folder(tmp_path, str(tmp_path / "state"))
+    assert existing_bookkeeping_folders(tmp_path, str(tmp_path / "state")) == [beside, fallback]
     monkeypatch.setattr(state.os, "access", lambda folder, _: folder != beside)
-    assert existing_folders(tmp_path, str(tmp_path / "state")) == [fallback, beside]
+    assert existing_bookkeeping_folders(tmp_path, str(tmp_path / "state")) == [fallback, beside]
 
 
 def test_no_place_at_all_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(state, "_usable", lambda _: False)
     with pytest.raises(ChatstoreError, match="there is no place for ledger and quarantine"):
-        remembering_folder(tmp_path, str(tmp_path / "state"))
+        bookkeeping_folder(tmp_path, str(tmp_path / "state"))
     with pytest.raises(ChatstoreError, match="cannot be written"):
         stdin_folder(str(tmp_path / "state"))
 

@@ -171,7 +171,7 @@ def test_a_line_too_long_for_memory_is_kept_in_a_file(
     assert (result.stored, result.quarantined) == (3, 2)
     for line in quarantined(folder):
         assert (line.raw, line.length, line.line) == (None, len(long) - 1, 2)
-        assert line.reason == f"{len(long) - 1:,} bytes long, over the limit of 16 MiB for a document"
+        assert line.reason == f"{len(long) - 1:,} bytes long: a document holds at most 16 MiB"
         assert (folder / ".chatstore" / line.raw_file).read_bytes() == long[:-1]
     again = flush(connection, folder)
     assert (again.lines, again.quarantined) == (0, 0)
@@ -235,7 +235,7 @@ def test_journals_come_in_many_forms(
 def test_utf_16_is_said_and_costs_no_other_journal(connection: Connection, database: Documents, folder: Path):
     (folder / "a.jsonl").write_bytes(LINES.decode().encode("utf-16"))
     write_journal(folder / "b.jsonl", [record(5)])
-    with pytest.raises(ChatstoreError, match=r"a\.jsonl: this is UTF-16") as told:
+    with pytest.raises(ChatstoreError, match=r"a\.jsonl: the file is UTF-16") as told:
         flush(connection, folder)
     assert told.value.hint is not None
     assert "1 messages stored" in told.value.hint

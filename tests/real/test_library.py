@@ -23,7 +23,7 @@ from chatstore_cli.domain.errors import BadValue, Locked, Unreachable
 from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.messages.store import MongoMessageStore
 from chatstore_cli.mongo.tombstones import remove_parts
-from chatstore_cli.wiring.journals import Journals
+from chatstore_cli.wiring.journals import named_journals
 from tests.support.journals import COLLECTION, START, flush, quarantined, record, store_of
 from tests.support.mongod import Mongod, poll
 from tests.support.paths import ROOT
@@ -259,7 +259,7 @@ def test_a_message_that_mongodb_refuses_goes_into_quarantine_and_the_others_are_
     kept = {json.loads(line.raw or b"")["message_id"]: line for line in quarantined(folder)}
     assert set(kept) == {large.message_id, taken.message_id}
     assert "over the limit of 16 MiB" in kept[str(large.message_id)].reason
-    assert "is stored already with other content" in kept[str(taken.message_id)].reason
+    assert "is already stored with other content" in kept[str(taken.message_id)].reason
     assert {line.line for line in kept.values()} == {large.sequence, taken.sequence}
     stats = worker.stats()
     assert (stats.flushed, stats.skipped, stats.quarantined) == (len(good), 0, 2)
@@ -429,7 +429,7 @@ record(100)
 children = []
 for number in range(4):
     with contextlib.ExitStack() as held:  # by other threads of the parent, at this very moment
-        for lock in (worker._changing, cache._lock, cache.pending._lock, *cache._stripes) if number > 1 else ():
+        for lock in (worker._starting_or_stopping, cache._lock, cache.pending._lock, *cache._stripes) if number > 1 else ():
             held.enter_context(lock)
         pid = os.fork()
         if pid == 0:
@@ -494,7 +494,7 @@ def test_a_cache_without_a_worker_queues_nothing_and_its_journals_can_be_flushed
 
 def test_flushing_a_folder_that_somebody_follows_names_who(folder: Path, storage: MongoChatStorage) -> None:
     LocalChatCache(disk_path=folder).record_chat_event("s1", "user", "x")
-    with Journals(storage.settings, [str(folder)]).to_flush("another"), pytest.raises(Locked) as told:
+    with named_journals(storage.settings, [str(folder)]).to_flush("another"), pytest.raises(Locked) as told:
         storage.flush_journals(folder)
     assert f"another (process {os.getpid()}" in told.value.message
     assert storage.flush_journals(folder).stored == 1

@@ -19,8 +19,8 @@ import pytest
 from bson import ObjectId
 from pymongo.database import Database
 
-from chatstore_cli.core.flush import pruning
-from chatstore_cli.core.flush.pruning import PruneRules, carry_out, plan_pruning
+from chatstore_cli.core.flush.pruning import PruneRules, carry_out, describe_plan, describe_result, plan_pruning
+from chatstore_cli.domain.cache_status import PruneDecision
 from chatstore_cli.files.journal_writer import JournalWriter
 from chatstore_cli.files.prunable_journals import PrunableJournals
 from chatstore_cli.files.session_names import journal_path
@@ -100,13 +100,13 @@ def test_each_journal_is_told_what_becomes_of_it_and_why(chatstore: Chatstore, d
         "empty.jsonl": "it is empty",
     }
     kept = {name: item["reason"] for name, item in told.items() if item["action"] == "keep"}
-    assert kept.pop("written.jsonl").startswith("written to at 20")
+    assert kept.pop("written.jsonl").startswith("last written at 20")
     assert kept.pop("young.jsonl").startswith("its newest line is of 20")
     assert "cut off" in kept.pop("cut.jsonl.gz")
     assert kept == {
         "bad.jsonl": "1 line is in quarantine",
         "worse.jsonl": "1 line cannot be stored",
-        "torn.jsonl": "its last line is not finished",
+        "torn.jsonl": "its last line is incomplete",
         "missing.jsonl": "2 lines are not stored",
         "link.jsonl": "a symbolic link",
         "nowhere.jsonl": "a symbolic link",
@@ -138,7 +138,7 @@ def test_each_journal_is_told_what_becomes_of_it_and_why(chatstore: Chatstore, d
 def test_a_table_and_wrong_use(chatstore: Chatstore, database: Documents, folder: Path, tmp_path: Path):
     outcome = chatstore("cache", "prune", "--older-than", "30d")
     assert (outcome.code, outcome.out) == (0, "")
-    assert "There is no journal there." in outcome.err
+    assert "No journals were found." in outcome.err
     old_journal(folder / "s1.jsonl", of(40))
     assert chatstore("flush-cache").code == 0
     outcome = chatstore("cache", "prune", "--older-than", "30d", "--dry-run", "--read-only")
@@ -148,7 +148,7 @@ def test_a_table_and_wrong_use(chatstore: Chatstore, database: Documents, folder
     ]  # fmt: skip
     assert outcome.err.endswith("(dry run: nothing is removed)\n")
     for arguments, code, message in (
-        (["--older-than", "2099-01-01", "--yes"], 2, "a time that has passed"),
+        (["--older-than", "2099-01-01", "--yes"], 2, "a time in the past"),
         (["--older-than", "soon"], 2, "--older-than: 'soon' is not a time"),
         ([], 2, "--older-than"),
         (["--older-than", "30d", "--read-only"], 4, "--read-only"),
@@ -169,9 +169,9 @@ def test_the_plan_the_removal_and_nothing_to_remove_are_said(chatstore: Chatstor
     assert plan.code == 2
     *_, last_journal, end = plan.err.splitlines()
     assert last_journal.endswith(f"s1.jsonl (1 line, {size} bytes)")
-    assert end == "Nothing was done. To go on, run it again with --yes."
+    assert end == "Nothing was done. Run it again with --yes to confirm."
     nothing = chatstore("cache", "prune", "--older-than", "60d", "--yes")
-    assert nothing.err.endswith("\nNothing was removed: every journal stays.\n")
+    assert nothing.err.endswith("\nNo journal was removed.\n")
     done = chatstore("cache", "prune", "--older-than", "0s", "--yes")
     assert done.code == 0
     assert done.err.endswith(f"\nRemoved: 1 journal, {size} bytes.\n")
@@ -204,15 +204,15 @@ def test_while_a_worker_follows_the_folder_nothing_is_pruned(chatstore: Chatstor
 # --- what counts as proven -------------------------------------------------------------------------------------------
 
 
-def fate_of(
+def decision_of(
     connection: Connection, folder: Path, name: str = "s1.jsonl", days: float = 30, ttl_days: int = 30
 ) -> tuple[bool, str]:
     journals = PrunableJournals([str(folder)], "/nonexistent")
     with journals.to_look_at() as found:
         rules = PruneRules(NOW - timedelta(days=days), NOW, ttl_days)
-        fates = plan_pruning(found, store_of(connection), rules)
-    [fate] = [fate for fate in fates if Path(fate.journal).name == name]
-    return fate.prune, fate.reason
+        decisions = plan_pruning(found, store_of(connection), rules)
+    [decision] = [decision for decision in decisions if Path(decision.journal).name == name]
+    return decision.prune, decision.reason
 
 
 def test_what_the_database_deleted_since_counts_only_where_the_ledger_knows_of_it(
@@ -221,13 +221,13 @@ def test_what_the_database_deleted_since_counts_only_where_the_ledger_knows_of_i
     old_journal(tmp_path / "s1.jsonl", of(50), of(45, 1), of(31, 2))
     flush(connection, tmp_path)
     database[COLLECTION].delete_one({"text": "message 0"})  # as its TTL index does
-    assert fate_of(connection, tmp_path) == (True, "every line is stored, 1 has expired since")
+    assert decision_of(connection, tmp_path) == (True, "every line is stored, 1 of them has expired since")
     database[COLLECTION].delete_many({})
-    assert fate_of(connection, tmp_path) == (True, "every line is stored, 3 have expired since")
-    assert fate_of(connection, tmp_path, ttl_days=35) == (False, "1 line is not stored")  # deleted before its time
-    assert fate_of(connection, tmp_path, ttl_days=0) == (False, "3 lines are not stored")
+    assert decision_of(connection, tmp_path) == (True, "every line is stored, 3 of them have expired since")
+    assert decision_of(connection, tmp_path, ttl_days=35) == (False, "1 line is not stored")  # deleted before its time
+    assert decision_of(connection, tmp_path, ttl_days=0) == (False, "3 lines are not stored")
     forget(tmp_path)
-    assert fate_of(connection, tmp_path) == (False, "3 lines are not stored")
+    assert decision_of(connection, tmp_path) == (False, "3 lines are not stored")
 
 
 def test_lines_behind_what_the_ledger_knows_have_to_be_in_the_database(
@@ -238,7 +238,7 @@ def test_lines_behind_what_the_ledger_knows_have_to_be_in_the_database(
     with journal.open("ab") as stream:
         stream.write(as_lines([of(48, 2)]))
     age(journal, 40)
-    assert fate_of(connection, tmp_path) == (False, "1 line is not stored")
+    assert decision_of(connection, tmp_path) == (False, "1 line is not stored")
 
 
 def test_a_ledger_of_another_file_or_of_a_dropped_collection_proves_nothing(
@@ -247,13 +247,13 @@ def test_a_ledger_of_another_file_or_of_a_dropped_collection_proves_nothing(
     journal = old_journal(tmp_path / "s1.jsonl", of(50))
     flush(connection, tmp_path)
     database[COLLECTION].delete_many({})
-    assert fate_of(connection, tmp_path)[0]
+    assert decision_of(connection, tmp_path)[0]
     old_journal(tmp_path / "other", of(50, 7)).replace(journal)
-    assert fate_of(connection, tmp_path) == (False, "1 line is not stored")
+    assert decision_of(connection, tmp_path) == (False, "1 line is not stored")
     flush(connection, tmp_path)
-    assert fate_of(connection, tmp_path)[0]
+    assert decision_of(connection, tmp_path)[0]
     database[COLLECTION].drop()
-    assert fate_of(connection, tmp_path) == (False, "1 line is not stored")
+    assert decision_of(connection, tmp_path) == (False, "1 line is not stored")
 
 
 def test_lines_of_sessions_deleted_on_purpose_are_dealt_with(
@@ -262,7 +262,7 @@ def test_lines_of_sessions_deleted_on_purpose_are_dealt_with(
     old_journal(tmp_path / "s1.jsonl", of(40), of(40, 1, session="s2"))
     flush(connection, tmp_path)
     assert chatstore("sessions", "delete", "s1", "--yes").code == 0
-    assert fate_of(connection, tmp_path) == (True, "every line is stored, 1 is of deleted sessions")
+    assert decision_of(connection, tmp_path) == (True, "every line is stored, 1 belongs to deleted sessions")
 
 
 def test_rows_that_the_application_stored_itself_prove_it_too(
@@ -271,23 +271,23 @@ def test_rows_that_the_application_stored_itself_prove_it_too(
     lines = [of(40), of(40), of(39, 1)]
     old_journal(tmp_path / "s1.jsonl", *lines)
     database[COLLECTION].insert_many({**line, "_id": ObjectId()} for line in lines[1:])
-    assert fate_of(connection, tmp_path) == (False, "1 line is not stored")
+    assert decision_of(connection, tmp_path) == (False, "1 line is not stored")
     database[COLLECTION].insert_one({**lines[0], "_id": ObjectId()})
-    assert fate_of(connection, tmp_path) == (True, "every line is stored")
+    assert decision_of(connection, tmp_path) == (True, "every line is stored")
 
 
 def test_a_line_that_two_journals_have_and_the_database_has_not_keeps_both(connection: Connection, tmp_path: Path):
     for name in ("s1.jsonl", "s1.jsonl.1"):
         old_journal(tmp_path / name, of(40, message_id="m"), of(41, 1))
     for name in ("s1.jsonl", "s1.jsonl.1"):
-        assert fate_of(connection, tmp_path, name) == (False, "2 lines are not stored")
+        assert decision_of(connection, tmp_path, name) == (False, "2 lines are not stored")
 
 
 def test_a_message_id_that_is_stored_with_other_content_proves_nothing(connection: Connection, tmp_path: Path):
     old_journal(tmp_path / "s2.jsonl", of(40, message_id="m", text="another"))
     flush(connection, tmp_path)
     old_journal(tmp_path / "s1.jsonl", of(40, message_id="m"))
-    assert fate_of(connection, tmp_path) == (False, "1 line cannot be stored")
+    assert decision_of(connection, tmp_path) == (False, "1 line cannot be stored")
 
 
 # --- removing --------------------------------------------------------------------------------------------------------
@@ -299,9 +299,9 @@ def plan_and(
     """Prune, with something happening between the proof and the removal."""
     journals = PrunableJournals(paths or [str(folder)], "/nonexistent")
     with journals.to_prune("test") as found:
-        fates = plan_pruning(found, store_of(connection), PruneRules(NOW - timedelta(days=30), NOW, 30))
+        decisions = plan_pruning(found, store_of(connection), PruneRules(NOW - timedelta(days=30), NOW, 30))
         happening()
-        return [(fate.prune, fate.reason) for fate in carry_out(fates, found, journals)]
+        return [(decision.prune, decision.reason) for decision in carry_out(decisions, found, journals)]
 
 
 def test_a_journal_that_changed_after_it_was_proven_stays(connection: Connection, tmp_path: Path):
@@ -391,8 +391,8 @@ def test_folders_of_long_names_go_with_their_last_journal(connection: Connection
         old_journal(path, of(days, session=session), days=days)
     old_journal(journals / "plain" / "s1.jsonl", of(40))
     flush(connection, journals)
-    fates = plan_and(connection, journals, lambda: None)
-    assert sorted(pruned for pruned, _ in fates) == [False, True, True, True]
+    decisions = plan_and(connection, journals, lambda: None)
+    assert sorted(pruned for pruned, _ in decisions) == [False, True, True, True]
     left = sorted(str(path.relative_to(journals)) for path in journals.rglob("*") if ".chatstore" not in path.parts)
     folder_of_other = journal_path(journals, other).parent.name
     assert left == ["plain", folder_of_other, f"{folder_of_other}/{journal_path(journals, other).name}"]
@@ -439,21 +439,21 @@ def test_many_journals_are_one_plan(connection: Connection, tmp_path: Path):
         old_journal(tmp_path / f"s{number}.jsonl", of(40, number, session=f"s{number}"))
     began = time.monotonic()
     flush(connection, tmp_path)
-    fates = plan_and(connection, tmp_path, lambda: None)
-    assert fates == [(True, "every line is stored")] * 40
+    decisions = plan_and(connection, tmp_path, lambda: None)
+    assert decisions == [(True, "every line is stored")] * 40
     assert list(tmp_path.glob("*.jsonl")) == []
     assert time.monotonic() - began < 30
 
 
 def test_the_plan_in_words_is_bounded() -> None:
-    fates = [
-        pruning.Fate(f"/j/s{number}.jsonl", f"s{number}", 1, 100, None, True, "every line is stored")
+    decisions = [
+        PruneDecision(f"/j/s{number}.jsonl", f"s{number}", 1, 100, None, True, "every line is stored")
         for number in range(50)
     ]
-    lines = pruning.in_words(fates).splitlines()
-    assert lines[0] == "50 of 50 journals, 5,000 bytes, every line of them stored, would be removed:"
+    lines = describe_plan(decisions).splitlines()
+    assert lines[0] == "50 of 50 journals, 5,000 bytes, will be removed. Every line of them is stored:"
     assert len(lines) == 22
-    assert lines[-1] == "  … and 30 more (--dry-run lists them all)"
-    done = [dataclasses.replace(fate, pruned=number > 0) for number, fate in enumerate(fates)]
-    told = "Removed: 49 journals, 4,900 bytes. 1 journal stayed after all: REASON says why."
-    assert pruning.done_in_words(done, 50) == told
+    assert lines[-1] == "  … and 30 more (--dry-run lists all of them)"
+    done = [dataclasses.replace(decision, pruned=number > 0) for number, decision in enumerate(decisions)]
+    told = "Removed: 49 journals, 4,900 bytes. 1 journal was kept after all, for the reason in REASON."
+    assert describe_result(done, 50) == told

@@ -31,7 +31,7 @@ def journals(tmp_path: Path) -> Path:
     return folder
 
 
-def read_plainly(folder: Path) -> Counter[Key]:
+def use_plain_readers(folder: Path) -> Counter[Key]:
     return Counter(
         (line["session_id"], line["role"], line["text"], line["created_at"])
         for file in folder.glob("*.jsonl")
@@ -51,7 +51,7 @@ def counts(row: dict[str, Any]) -> tuple[int, int, int, int, int]:
 
 
 def test_all_conversations_once_and_only_once(chatstore: Chatstore, database: Database[dict[str, Any]], journals: Path):
-    wanted = read_plainly(journals)
+    wanted = use_plain_readers(journals)
     assert (sum(wanted.values()), len({key[0] for key in wanted})) == (786, 210)
 
     assert counts(flush(chatstore, journals)) == (210, 786, 786, 0, 0)
@@ -75,7 +75,7 @@ def test_the_applications_own_rows_and_deleted_sessions(
     chatstore: Chatstore, database: Database[dict[str, Any]], journals: Path
 ):
     """A third was stored by the application itself, under ObjectIds; one session was deleted on purpose."""
-    wanted = read_plainly(journals)
+    wanted = use_plain_readers(journals)
     lines = [json.loads(line) for file in sorted(journals.glob("*.jsonl")) for line in file.read_text().splitlines()]
     deleted = lines[0]["session_id"]
     database["chat_messages"].insert_many([line for line in lines[10:] if random.Random(line["text"]).random() < 1 / 3])

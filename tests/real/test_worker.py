@@ -101,7 +101,7 @@ def test_a_line_that_is_written_in_pieces_is_stored_once_it_is_whole(
 def test_a_bad_line_is_said_and_kept_and_ends_nothing(chatstore: Chatstore, database: Documents, folder: Path):
     write_journal(folder / "s1.jsonl", [record(0), {"bad": True}])
     with running_worker(chatstore, "-o", "jsonl") as worker:
-        worker.wait_until_it_said("[CHAT WORKER] 1 line is in quarantine: chatstore cache quarantine list")
+        worker.wait_until_it_said("[CHAT WORKER] 1 line was quarantined: chatstore cache quarantine list")
         append(folder / "s1.jsonl", record(1))
         wait_until_stored(database, wanted_of([record(0), record(1)]))
         assert worker.end() == 0
@@ -174,10 +174,10 @@ def test_a_collection_that_was_made_anew_gets_its_indexes_but_none_that_would_de
     store = store_of(connection)
     assert store.prepare() == ["Created index session_ts_idx on chat_messages."]
     database["chat_messages"].drop_indexes()
-    store.prepare(made_anew=True)
+    store.prepare(recreated=True)
     names = {"_id_", "session_ts_idx", "recent_idx"} | ({"expires_at_idx"} if ttl_index else set())
     assert set(database["chat_messages"].index_information()) == names
-    assert store.prepare(made_anew=True) == []
+    assert store.prepare(recreated=True) == []
 
 
 # --- the lock --------------------------------------------------------------------------------------------------------
@@ -360,7 +360,7 @@ def test_a_signal_that_was_ignored_stays_ignored(chatstore: Chatstore, database:
         process.terminate()
         said = process.communicate(timeout=15)[1].decode()
         assert process.returncode == 0
-        assert ". TERM ends it." in said
+        assert ". TERM stops it." in said
     finally:
         process.kill()
         process.communicate()

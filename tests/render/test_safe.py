@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from chatstore_cli.render.formats import write
 from chatstore_cli.render.listing import Column, Listing, Record, Terminal
 from chatstore_cli.render.output_format import OutputFormat
-from chatstore_cli.render.safe import csv_cell, many_lines, one_line
+from chatstore_cli.render.safe import sanitize_csv_cell, sanitize_line, sanitize_text
 
 COLUMNS = (Column("text", "TEXT"), Column("after", "AFTER"))
 OBEYED = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c\u2028\u2029")
@@ -58,7 +58,7 @@ def test_a_record_is_as_safe_as_a_list() -> None:
 
 
 def test_a_line_break_shows_as_an_arrow_in_one_line_and_stays_in_many() -> None:
-    assert (one_line("a\r\nb\tc"), many_lines("a\nb\x08")) == ("a\u21b5b c", "a\nb\\x08")
+    assert (sanitize_line("a\r\nb\tc"), sanitize_text("a\nb\x08")) == ("a\u21b5b c", "a\nb\\x08")
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_a_formula_becomes_text(formula: str) -> None:
 
 @pytest.mark.parametrize("number", ["-1", "+2.5", "-1e9", "12"])
 def test_a_number_stays_a_number(number: str) -> None:
-    assert csv_cell(number) == number
+    assert sanitize_csv_cell(number) == number
 
 
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs", "Cf", "Zl", "Zp"])))

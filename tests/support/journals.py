@@ -12,8 +12,9 @@ from typing import Any
 from pymongo.database import Database
 
 from chatstore_cli.config.settings import Settings
-from chatstore_cli.core.flush.quarantine import retry
-from chatstore_cli.core.flush.run import Flush, FlushOptions
+from chatstore_cli.core.flush.options import FlushOptions
+from chatstore_cli.core.flush.quarantine_retry import retry_quarantined
+from chatstore_cli.core.flush.run import Flush
 from chatstore_cli.core.flush.storing import StoringRules
 from chatstore_cli.core.indexes import wanted_specs
 from chatstore_cli.core.retry import RetryPolicy
@@ -22,7 +23,7 @@ from chatstore_cli.domain.quarantine import RetryResult
 from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.messages.layout import index_specs
 from chatstore_cli.mongo.messages.store import MongoMessageStore
-from chatstore_cli.wiring.journals import Journals
+from chatstore_cli.wiring.journals import named_journals
 
 Key = tuple[str, str, str, str]
 """Session, role, text and instant: what makes two messages equal."""
@@ -109,7 +110,7 @@ def flush(
 ) -> FlushResult:
     """Flush journals inside this process, with lock, ledger and quarantine as the command has them."""
     chosen = FlushOptions(rules=rules or StoringRules(), **options)
-    journals = Journals(settings_for(state or Path("/nonexistent")), [str(path) for path in paths])
+    journals = named_journals(settings_for(state or Path("/nonexistent")), [str(path) for path in paths])
     made = Flush(
         store or store_of(connection, chosen.rules.ttl_days),
         chosen,
@@ -123,14 +124,16 @@ def flush(
 
 def retry_quarantine(connection: Connection, *paths: Path, state: Path | None = None) -> RetryResult:
     """`chatstore cache quarantine retry` inside this process."""
-    journals = Journals(settings_for(state or Path("/nonexistent")), [str(path) for path in paths])
+    journals = named_journals(settings_for(state or Path("/nonexistent")), [str(path) for path in paths])
     with journals.to_flush("test") as sources:
-        return retry(store_of(connection), sources, StoringRules(), RetryPolicy(0, say=lambda _: None))
+        return retry_quarantined(store_of(connection), sources, StoringRules(), RetryPolicy(0, say=lambda _: None))
 
 
 def quarantined(*paths: Path, state: Path | None = None) -> list[Any]:
     """What is in quarantine."""
-    return list(Journals(settings_for(state or Path("/nonexistent")), [str(path) for path in paths]).quarantined())
+    return list(
+        named_journals(settings_for(state or Path("/nonexistent")), [str(path) for path in paths]).quarantined()
+    )
 
 
 def forget(folder: Path) -> None:

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from chatstore_cli.cli.invocation import Invocation, terminal_of
-from chatstore_cli.cli.options import command, single
+from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.render.listing import Column, Listing
 
 if TYPE_CHECKING:
     from chatstore_cli.core.demo.stage import DemoStage, Step
 
-app = single()
+app = single_command()
 
 STEP_COLUMNS = (
     Column("command", "COMMAND"),

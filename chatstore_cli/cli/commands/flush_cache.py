@@ -1,15 +1,14 @@
-"""`chatstore flush-cache`: journals into MongoDB, each message exactly once."""
+"""`chatstore flush-cache`: stores journals in MongoDB, each message exactly once."""
 
 from __future__ import annotations
 
 import shlex
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command, single
+from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.domain.errors import BadValue, ExitCode
 from chatstore_cli.render.listing import Record
 from chatstore_cli.render.rows.flush import FLUSH_COLUMNS, flush_row
@@ -17,11 +16,11 @@ from chatstore_cli.render.rows.flush import FLUSH_COLUMNS, flush_row
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from chatstore_cli.core.flush.run import FlushOptions
+    from chatstore_cli.core.flush.options import FlushOptions
+    from chatstore_cli.core.flush.pending import ReadableJournals
     from chatstore_cli.domain.journal import FlushResult
-    from chatstore_cli.wiring.journals import Journals
 
-app = single()
+app = single_command()
 
 
 @command(
@@ -40,35 +39,47 @@ def flush_cache(
         list[str] | None,
         typer.Argument(metavar="PATH", help="Journals, folders of journals, or - [default: mongo.cache.disk_path]"),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be stored, and store nothing.")] = False,
-    session: Annotated[str | None, typer.Option("--session", metavar="ID", help="Only this session.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Report what would be stored, and store nothing.")] = False,
+    session: Annotated[
+        str | None, typer.Option("--session", metavar="SESSION_ID", help="Store messages of this session only.")
+    ] = None,
     ignore_ledger: Annotated[
-        bool, typer.Option("--ignore-ledger", help="Look at every line, also those stored earlier.")
+        bool, typer.Option("--ignore-ledger", help="Check every line, also lines that were stored earlier.")
     ] = False,
     ttl_from: Annotated[
-        str, typer.Option("--ttl-from", metavar="flush|created", help="Where mongo.ttl_days counts from.")
+        str,
+        typer.Option(
+            "--ttl-from",
+            metavar="flush|created",
+            help="When mongo.ttl_days begins: now, or at the time of each message.",
+        ),
     ] = "flush",
     skip_expired: Annotated[
-        bool, typer.Option("--skip-expired", help="With --ttl-from created: leave out what has expired.")
+        bool, typer.Option("--skip-expired", help="With --ttl-from created: leave out messages that have expired.")
     ] = False,
     yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="With --ttl-from created: store also what expires at once.")
+        bool,
+        typer.Option(
+            "--yes", "-y", help="With --ttl-from created: store messages that expire at once, without asking."
+        ),
     ] = False,
     timeout: Annotated[
-        float, typer.Option("--timeout", metavar="SECONDS", min=0, help="How long one outage may last.")
+        float, typer.Option("--timeout", metavar="SECONDS", min=0, help="How long an outage of MongoDB may last.")
     ] = 60.0,
 ) -> None:
     """Store journals (JSONL) in MongoDB, each message exactly once.
 
-    Flushing again adds nothing, and neither does a crash in the middle: what is stored is recognised, also what the
-    application stored under ids of its own. A line that cannot be stored goes into quarantine with the reason (see
-    chatstore cache quarantine list), and the run ends with 7. A torn last line is left for the next time.
+    Flushing a journal again stores nothing twice, even after a crash: messages that are already stored are recognised,
+    also if the application stored them under its own ids. A line that cannot be stored is quarantined with the reason
+    (see chatstore cache quarantine list), and the command exits with status 7. An incomplete last line is left in the
+    journal for the next flush.
     """
     if ttl_from not in {"flush", "created"}:
         raise BadValue(name="--ttl-from", value=ttl_from, expected="flush or created")
-    from chatstore_cli.core.flush.run import Flush, FlushOptions
+    from chatstore_cli.core.flush.options import FlushOptions
+    from chatstore_cli.core.flush.run import Flush
     from chatstore_cli.core.flush.storing import StoringRules
-    from chatstore_cli.wiring.journals import Journals
+    from chatstore_cli.wiring.journals import named_journals
 
     invocation = Invocation(context)
     options = FlushOptions(
@@ -82,7 +93,7 @@ def flush_cache(
         ignore_ledger=ignore_ledger,
         timeout=timeout,
     )
-    journals = Journals(invocation.settings, paths or [invocation.settings.mongo.cache.disk_path])
+    journals = named_journals(invocation.settings, paths or [invocation.settings.mongo.cache.disk_path])
     if dry_run:
         invocation.say(f"Target: {invocation.stores.target} (dry run: nothing is written)")
         with journals.to_read() as sources:
@@ -95,38 +106,35 @@ def flush_cache(
             flush = Flush(invocation.stores.message_store, options, say=invocation.say, on_progress=shown)
             result = flush.run(sources)
     invocation.emit(Record(FLUSH_COLUMNS, flush_row(result)))
-    for remark in _remarks(result, paths or [], dry_run=dry_run):
-        invocation.say(remark)
+    for notice in _notices(result, paths or [], dry_run=dry_run):
+        invocation.say(notice)
     if result.quarantined:
         raise typer.Exit(ExitCode.PARTLY_DONE)
 
 
-def _remarks(result: FlushResult, paths: list[str], *, dry_run: bool) -> Iterator[str]:
-    """What the numbers do not say."""
+def _notices(result: FlushResult, paths: list[str], *, dry_run: bool) -> Iterator[str]:
+    """What the numbers do not show."""
     if not result.files:
-        yield "There is no journal there: a folder's journals are its files named *.jsonl, also rotated (.1) or .gz."
+        yield "No journals were found: a journal is a file named *.jsonl, also rotated (*.jsonl.1) or compressed (.gz)."
     elif not result.lines and not result.pending:
         yield "Nothing new since the last flush."
     if result.pending:
-        yield f"Unfinished last lines, left for the next time: {result.pending:,}."
+        yield f"Incomplete last lines, left for the next flush: {result.pending:,}."
     if dry_run:
-        yield "A dry run: this is what would be stored, and nothing was."
+        yield "This was a dry run: nothing was stored."
     elif result.quarantined or result.already_quarantined:
         listed = shlex.join(["chatstore", "cache", "quarantine", "list", *paths])
-        yield f"Quarantined lines are kept with their reasons: {listed}"
+        yield f"To list the quarantined lines with their reasons: {listed}"
 
 
-def _confirm_expired(invocation: Invocation, journals: Journals, options: FlushOptions) -> None:
-    """Ask before storing what MongoDB would delete at once."""
-    from chatstore_cli.core.flush.run import Flush
+def _confirm_expired(invocation: Invocation, journals: ReadableJournals, options: FlushOptions) -> None:
+    """Ask before storing messages that MongoDB would delete at once."""
+    from chatstore_cli.core.flush.pending import count_expired
 
-    flags = "--yes (stores them all the same) or with --skip-expired (leaves them out)"
+    flags = "--yes (stores them anyway) or with --skip-expired (leaves them out)"
     if journals.from_stdin:
-        invocation.confirm("Standard input can be read once only, so nobody can count what has expired.", flag=flags)
-        return
-    counting = replace(options, rules=replace(options.rules, dry_run=True))
-    with journals.to_read() as sources:
-        expired = Flush(invocation.stores.message_store, counting).run(sources).expired
-    if expired:
-        plan = f"{expired:,} messages have expired by their own time: MongoDB would delete them within a minute."
-        invocation.confirm(plan, flag=flags)
+        question = "Standard input can be read only once, so expired messages cannot be counted first."
+        invocation.confirm(question, flag=flags)
+    elif expired := count_expired(journals, invocation.stores.message_store, options):
+        question = f"{expired:,} messages have expired by their own time. MongoDB would delete them within a minute."
+        invocation.confirm(question, flag=flags)

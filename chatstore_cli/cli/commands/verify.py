@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command, single
+from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.domain.errors import BadConfig, ChatstoreError, ExitCode, WrongUse
 from chatstore_cli.render.listing import Listing
 from chatstore_cli.render.rows.checks import CHECK_COLUMNS, check_list_item, check_row
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from chatstore_cli.core.verify.checklist import Check
     from chatstore_cli.wiring.stores import Stores
 
-app = single()
+app = single_command()
 
 
 @command(
@@ -140,7 +140,7 @@ def _names(given: list[str] | None) -> list[str]:
 
 def _checks(invocation: Invocation) -> tuple[Stores, list[Check], BadConfig | None]:
     """Every check, and the error of an invalid configuration: then all but the first are skipped."""
-    from chatstore_cli.config.advice import odd_but_legal
+    from chatstore_cli.config.advice import find_unusual_settings
     from chatstore_cli.config.settings import Settings
     from chatstore_cli.core.verify.database import DatabaseChecks
     from chatstore_cli.core.verify.local import LocalChecks
@@ -157,7 +157,7 @@ def _checks(invocation: Invocation) -> tuple[Stores, list[Check], BadConfig | No
         stores = Stores(Settings(), say=invocation.say)
     else:
         stores = invocation.stores
-        problems = [*configuration.problems, *odd_but_legal(configuration)]
+        problems = [*configuration.problems, *find_unusual_settings(configuration)]
         warnings = [f"{problem.where}: {problem.what}" for problem in problems]
         files = [str(path) for path in configuration.files]
     settings, read_only = stores.settings, invocation.options.read_only

@@ -1,12 +1,11 @@
-"""Following journals: whatever is added to them is stored, for as long as it runs, over outages, rotations and crashes.
+"""Following journals: new lines are stored for as long as it runs, over outages, rotations and crashes.
 
-Each round looks which files may have changed and flushes those. Nothing is kept from round to round but a number for
-each file and the ledger: a round begins with fresh eyes on the collection and on sessions that were deleted.
+Each round lists the files, and flushes those that may have changed. Only the ledger and a stamp for each file are kept
+from round to round: each round asks the database again for the collection and for deleted sessions.
 """
 
 from __future__ import annotations
 
-import logging
 import math
 import threading
 import time
@@ -14,56 +13,59 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import NamedTuple, Protocol, cast
 
+from chatstore_cli.core.flush.follow_notices import FollowNotices
+from chatstore_cli.core.flush.options import FlushOptions
 from chatstore_cli.core.flush.reading import Source
-from chatstore_cli.core.flush.run import Flush, FlushOptions
+from chatstore_cli.core.flush.run import Flush
 from chatstore_cli.core.flush.storing import StoringRules
-from chatstore_cli.core.flush.timed_store import WatchedStore
+from chatstore_cli.core.flush.timed_store import TimedStore
 from chatstore_cli.core.retry import RetryPolicy
 from chatstore_cli.domain.errors import ChatstoreError, NotAllowed, Unreachable, WrongUse
 from chatstore_cli.domain.journal import FlushResult
 from chatstore_cli.domain.message_store import MessageStore
 from chatstore_cli.domain.times import Clock, utc_now
 
-LOG = logging.getLogger("chatstore.worker")
+SECONDS_TO_STOP = 1.0
+"""How long one call to the database may still take once the follower is to stop."""
 
-SECONDS_OF_GRACE = 1.0
-"""How long, once it is to stop, one question to the database may take to be answered."""
-
-_SAID_AGAIN_AFTER = 60.0
-_READ_AGAIN_AFTER = 60.0
+_SECONDS_UNTIL_REREAD = 60.0
 _LONGEST_PAUSE = 10.0
-_MOST_ROUNDS_OF_ONCE = 3
-_LOOKING_IS_AT_MOST_A = 10.0
-_TOLD_AT_MOST = 1_000
-_OF_A_JOURNAL = "journal "
+"""Seconds."""
+
+_MOST_ROUNDS_WITH_ONCE = 3
+_PAUSE_PER_SCAN_SECOND = 9.0
+"""Scanning the files takes at most a tenth of the time, however many there are."""
 
 
-class Glance(NamedTuple):
-    """How a journal looked: the same `state` means the same file, unless it was changed only just now (not `settled`)."""
+class FileStamp(NamedTuple):
+    """How a journal's file looked. An equal `value` means the same content, unless it changed a moment ago.
 
-    state: int
+    `settled`: the last change is long enough ago for the file system's clock to give a later change another time.
+    """
+
+    value: int
     settled: bool
 
 
-class Look(NamedTuple):
-    """The journals that are there, and what cannot be looked at, by name."""
+class JournalScan(NamedTuple):
+    """The stamps of the journals that exist, and the errors of those that cannot be examined, by name."""
 
-    journals: dict[str, Glance]
-    troubles: dict[str, ChatstoreError]
+    stamps: dict[str, FileStamp]
+    errors: dict[str, ChatstoreError]
 
 
 class FollowedJournals(Protocol):
     """The journals that are followed."""
 
-    def look(self) -> Look:
-        """What is there now."""
+    def scan(self) -> JournalScan:
+        """The journals that exist now."""
         ...
 
     def sources(self, names: Sequence[str]) -> list[Source]:
-        """Journals of the last look, to be flushed."""
+        """Journals of the last scan, to be flushed."""
         ...
 
-    def settle(self) -> None:
+    def commit(self) -> None:
         """Put on disk what is remembered."""
         ...
 
@@ -82,16 +84,16 @@ class FollowRules:
 
 
 class _Failed(NamedTuple):
-    state: int
+    stamp: int
     error: ChatstoreError
-    again_at: float
+    reread_at: float
 
 
 class Follower:
     """Stores what is added to journals. Use it once.
 
-    `say` is told, a line each, what went wrong and what was stored; `on_round` the result of each round that met new
-    lines. Both are called from another thread.
+    `say` is called with each notice, `on_round` with the result of each round that read new lines. Both are called from
+    another thread.
     """
 
     def __init__(
@@ -105,58 +107,59 @@ class Follower:
         clock: Clock = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._watched = WatchedStore(store, monotonic, self._answered)
-        self._store = cast(MessageStore, self._watched)
+        self._notices = FollowNotices(say, monotonic)
+        self._timed_store = TimedStore(store, monotonic, self._notices.database_answered)
+        self._store = cast(MessageStore, self._timed_store)
         self._journals = journals
         self._rules = rules
-        self._say = say
         self._on_round = on_round
         self._clock = clock
         self._monotonic = monotonic
         self._stopping = threading.Event()
-        self._retry_policy = RetryPolicy(rules.timeout, say=self._tell_of_outage, pause=self._stopping.wait)
+        self._retry_policy = RetryPolicy(rules.timeout, say=self._notices.outage, pause=self._stopping.wait)
         self._flush: Flush | None = None
         self._collection: str | None = None
-        self._looked = self._made_anew = False
-        self._seen: dict[str, int] = {}
+        self._asked_collection = self._recreated = False
+        self._flushed: dict[str, int] = {}  # by journal: the stamp it had when it was flushed last
         self._failed: dict[str, _Failed] = {}
-        self._told: dict[str, float] = {}
-        self._unfinished: dict[str, int] = {}  # last lines, by journal: the newest of each, not their sum over rounds
-        self._away_since: float | None = None
+        self._incomplete: dict[str, int] = {}  # by journal: incomplete last lines, not summed over rounds
         self._failure: BaseException | None = None
         self.total = FlushResult()
 
     # --- the calling thread ------------------------------------------------------------------------------------------
 
-    def run(self, asked_to_stop: Callable[[], int]) -> bool:
-        """Follow until somebody asks to stop, or with `once` until all is stored; whether it ended by itself.
+    def run(self, stop_requests: Callable[[], int]) -> bool:
+        """Follow until a stop is requested, or with `once` until everything is stored. Returns whether it ended by itself.
 
-        `asked_to_stop` is looked at ten times a second: how often somebody has asked. At the first time the batches in
-        hand are stored, as long as the database answers; at the second they are left. What is not stored is in the
-        journals. Raises what ended it: NotAllowed, Unreachable once `timeout` is over, with `once` any trouble.
+        `stop_requests` is called ten times a second and returns how often a stop was requested. After the first request
+        the batches in hand are stored, as long as the database answers; after the second they are not. Lines that are
+        not stored remain in the journals. Raises what ended it: NotAllowed, Unreachable once `timeout` is over, with
+        `once` any error.
         """
-        began = self._monotonic()
+        started = self._monotonic()
         thread = threading.Thread(target=self._run, name="chatstore-follower", daemon=True)
         thread.start()
-        while thread.is_alive() and not asked_to_stop():
+        while thread.is_alive() and not stop_requests():
             thread.join(0.1)
-        asked = self._monotonic()
+        stop_requested = self._monotonic()
         flush = self._flush
         self._stopping.set()
         if flush is not None:
             flush.stop()
-        while thread.is_alive() and asked_to_stop() < 2:
+        while thread.is_alive() and stop_requests() < 2:
             thread.join(0.05)
-            waiting_since = self._watched.waiting_since
-            if waiting_since is not None and self._monotonic() - max(asked, waiting_since) > SECONDS_OF_GRACE:
+            waiting_since = self._timed_store.waiting_since
+            if waiting_since is not None and self._monotonic() - max(stop_requested, waiting_since) > SECONDS_TO_STOP:
                 break
         if thread.is_alive():
-            self._tell("Stopped without an answer of the database: what is not stored yet is in the journals.")
-        unfinished = sum(self._unfinished.copy().values())  # the thread may still be at it
-        self.total = replace(self.total, pending=unfinished, seconds=self._monotonic() - began)
+            self._notices.report(
+                "Stopped before the database answered. Lines that are not stored remain in the journals."
+            )
+        incomplete = sum(self._incomplete.copy().values())  # a copy: the thread may still run
+        self.total = replace(self.total, pending=incomplete, seconds=self._monotonic() - started)
         if self._failure is not None:
             raise self._failure
-        return not asked_to_stop()
+        return not stop_requests()
 
     # --- the thread that follows -------------------------------------------------------------------------------------
 
@@ -172,63 +175,69 @@ class Follower:
         while not self._stopping.is_set():
             pause = self._rules.interval
             try:
-                looking, found = self._round()
-                pause = max(pause, looking * (_LOOKING_IS_AT_MOST_A - 1))
+                scan_seconds, had_work = self._round()
+                pause = max(pause, scan_seconds * _PAUSE_PER_SCAN_SECOND)
                 failures = 0
                 rounds += 1
-                if self._rules.once and (not found or rounds >= _MOST_ROUNDS_OF_ONCE):
-                    self._end_once()
+                if self._rules.once and (not had_work or rounds >= _MOST_ROUNDS_WITH_ONCE):
+                    self._raise_remaining_error()
                     return
             except (Unreachable, NotAllowed, WrongUse, BrokenPipeError):
-                raise  # a pipe is where rounds are told: nobody reads them any more
+                raise  # nobody reads a broken pipe of results any more
             except (ChatstoreError, OSError) as error:
                 if self._rules.once:
                     raise
                 failures += 1
                 pause = max(pause, min(_LONGEST_PAUSE, 0.1 * 2.0 ** min(failures, 10)))
-                self._tell_once("round", f"{_in_words(error)} Trying again.")
+                self._notices.failed_round(error)
             if not self._rules.once:
                 self._stopping.wait(pause)
 
     def _round(self) -> tuple[float, bool]:
-        """How many seconds looking took, and whether there was something to flush."""
-        began = self._monotonic()
-        look = self._journals.look()
-        looking = self._monotonic() - began
+        """Flush once what has changed. Returns how many seconds the scan took, and whether anything had changed."""
+        started = self._monotonic()
+        scan = self._journals.scan()
+        scan_seconds = self._monotonic() - started
         collection = self._retry_policy.call(self._store.collection_id)
-        if collection != self._collection:  # dropped, or there for the first time: whatever was stored is not in it
-            self._seen.clear()
+        if collection != self._collection:  # dropped, or new: it does not have what was stored before
+            self._flushed.clear()
             self._failed.clear()
-            self._made_anew = self._looked
-        self._collection, self._looked = collection, True
-        self._seen = {name: state for name, state in self._seen.items() if name in look.journals}
-        self._unfinished = {name: count for name, count in self._unfinished.items() if name in look.journals}
-        self._look_at_failed(look)
-        due = [name for name, glance in look.journals.items() if self._seen.get(name) != glance.state]
+            self._recreated = self._asked_collection
+        self._collection, self._asked_collection = collection, True
+        self._flushed = {name: stamp for name, stamp in self._flushed.items() if name in scan.stamps}
+        self._incomplete = {name: count for name, count in self._incomplete.items() if name in scan.stamps}
+        self._schedule_rereads(scan)
+        due = [name for name, stamp in scan.stamps.items() if self._flushed.get(name) != stamp.value]
         if due and not self._stopping.is_set():
-            self._flush_round(due, look)
-        self._tell_troubles(look)
-        return looking, bool(due)
+            self._flush_journals(due, scan)
+        self._notices.journal_errors(scan.errors)
+        return scan_seconds, bool(due)
 
-    def _look_at_failed(self, look: Look) -> None:
-        """Try again what could not be read, when it has changed, and each minute; until then it is a trouble."""
+    def _schedule_rereads(self, scan: JournalScan) -> None:
+        """A journal that could not be read is read again once it has changed, and each minute. Until then it is an error."""
         for name, failed in list(self._failed.items()):
-            glance = look.journals.get(name)
-            if glance is None or glance.state != failed.state:
+            stamp = scan.stamps.get(name)
+            if stamp is None or stamp.value != failed.stamp:
                 del self._failed[name]
                 continue
-            look.troubles[name] = failed.error
-            if self._monotonic() > failed.again_at:
-                self._seen.pop(name, None)
+            scan.errors[name] = failed.error
+            if self._monotonic() > failed.reread_at:
+                self._flushed.pop(name, None)
             else:
-                self._seen[name] = failed.state
+                self._flushed[name] = failed.stamp
 
-    def _flush_round(self, due: list[str], look: Look) -> None:
-        began = self._monotonic()
-        options = FlushOptions(rules=self._rules.storing, waits_at_start=True, made_anew=self._made_anew)
-        flush = Flush(self._store, options, clock=self._clock, say=self._tell_of_flush, retry_policy=self._retry_policy)
+    def _flush_journals(self, due: list[str], scan: JournalScan) -> None:
+        started = self._monotonic()
+        options = FlushOptions(rules=self._rules.storing, waits_at_start=True, recreated=self._recreated)
+        flush = Flush(
+            self._store,
+            options,
+            clock=self._clock,
+            say=self._notices.flush_notice,
+            retry_policy=self._retry_policy,
+        )
         self._flush = flush
-        if self._stopping.is_set():  # before anybody could stop this one
+        if self._stopping.is_set():  # run() may have read `_flush` before it was set
             return
         try:
             result = flush.attempt(self._journals.sources(due))
@@ -237,99 +246,40 @@ class Follower:
             raise
         finally:
             self._flush = None
-            self._journals.settle()
-        self._unfinished |= {name: at.pending for name, at in flush.passes.items()}
-        self._remember(due, look, flush)
-        self.total = _sum(self.total, result, files=len(look.journals))
-        self._tell_result(result, self._monotonic() - began)
-
-    def _remember(self, due: list[str], look: Look, flush: Flush) -> None:
-        if self._stopping.is_set():
-            return
-        if flush.collection != self._collection and len(due) < len(look.journals):
-            self._seen.clear()  # it was made or dropped in between: the others are not in it
-        self._made_anew = flush.collection != self._collection
-        self._collection = flush.collection
-        for name in due:
-            glance = look.journals[name]
-            self._failed.pop(name, None)
-            if name in flush.unreadable:
-                again_at = self._monotonic() + _READ_AGAIN_AFTER
-                self._failed[name] = _Failed(glance.state, flush.unreadable[name], again_at)
-            if glance.settled or self._rules.once:
-                self._seen[name] = glance.state
-            else:
-                self._seen.pop(name, None)
-
-    def _end_once(self) -> None:
-        look = self._journals.look()
-        self._look_at_failed(look)
-        for error in look.troubles.values():
-            error.hint = f"{error.hint or ''} Everything else is stored.".strip()
-            raise error
-
-    # --- talk --------------------------------------------------------------------------------------------------------
-
-    def _tell(self, text: str, level: int = logging.WARNING) -> None:
-        LOG.log(level, "[CHAT WORKER] %s", text)
-        self._say(f"[CHAT WORKER] {text}")
-
-    def _tell_once(
-        self, key: str, text: str, level: int = logging.WARNING, again_after: float = _SAID_AGAIN_AFTER
-    ) -> None:
-        """Say it, unless it was said so short a while ago."""
-        now = self._monotonic()
-        said = self._told.get(key)
-        if said is not None and now - said < again_after:
-            return
-        if len(self._told) >= _TOLD_AT_MOST:
-            self._told.clear()
-        self._told[key] = now
-        self._tell(text, level)
-
-    def _tell_troubles(self, look: Look) -> None:
-        """Each once, until it is over."""
-        keys = {f"{_OF_A_JOURNAL}{name} {error.message}": error for name, error in look.troubles.items()}
-        over = [key for key in self._told if key.startswith(_OF_A_JOURNAL) and key not in keys]
-        for key in over:
-            del self._told[key]
-        for key, error in keys.items():
-            self._tell_once(key, _in_words(error), again_after=math.inf)
-
-    def _tell_of_flush(self, text: str) -> None:
-        self._tell_once(text, text, logging.INFO)
-
-    def _tell_of_outage(self, text: str) -> None:
-        if self._away_since is None:
-            self._away_since = self._monotonic()
-        self._tell_once("outage", text)
-
-    def _answered(self) -> None:
-        since, self._away_since = self._away_since, None
-        if since is not None:
-            self._told.pop("outage", None)
-            self._tell(f"The database answers again, after {self._monotonic() - since:.0f} s.", logging.INFO)
-
-    def _tell_result(self, result: FlushResult, seconds: float) -> None:
-        if result.stored:
-            waited = result.lines - result.already_stored - result.already_quarantined
-            self._tell(
-                f"Flushed {result.stored}/{waited} chat messages to Mongo ({seconds * 1000:.0f} ms).", logging.INFO
-            )
-        if result.quarantined:
-            lines = "1 line is" if result.quarantined == 1 else f"{result.quarantined:,} lines are"
-            self._tell(f"{lines} in quarantine: chatstore cache quarantine list")
+            self._journals.commit()
+        self._incomplete |= {name: reading.pending for name, reading in flush.readings.items()}
+        self._remember(due, scan, flush)
+        self.total = _sum(self.total, result, files=len(scan.stamps))
+        self._notices.flushed(result, self._monotonic() - started)
         if result.lines:
             self._on_round(result)
 
+    def _remember(self, due: list[str], scan: JournalScan, flush: Flush) -> None:
+        if self._stopping.is_set():
+            return
+        if flush.collection != self._collection and len(due) < len(scan.stamps):
+            self._flushed.clear()  # the collection is new since the scan: it does not have the other journals
+        self._recreated = flush.collection != self._collection
+        self._collection = flush.collection
+        for name in due:
+            stamp = scan.stamps[name]
+            self._failed.pop(name, None)
+            if name in flush.unreadable:
+                reread_at = self._monotonic() + _SECONDS_UNTIL_REREAD
+                self._failed[name] = _Failed(stamp.value, flush.unreadable[name], reread_at)
+            if stamp.settled or self._rules.once:
+                self._flushed[name] = stamp.value
+            else:
+                self._flushed.pop(name, None)
 
-def _sum(one: FlushResult, other: FlushResult, files: int | None = None) -> FlushResult:
-    values = {field.name: getattr(one, field.name) + getattr(other, field.name) for field in fields(FlushResult)}
-    return FlushResult(**values | {"files": one.files if files is None else files})
+    def _raise_remaining_error(self) -> None:
+        scan = self._journals.scan()
+        self._schedule_rereads(scan)
+        for error in scan.errors.values():
+            error.hint = f"{error.hint or ''} Everything else is stored.".strip()
+            raise error
 
 
-def _in_words(error: ChatstoreError | OSError) -> str:
-    if isinstance(error, ChatstoreError):
-        stop = "" if error.message.endswith((".", "!", "?")) else "."
-        return f"{error.message}{stop}" + (f" {error.hint}" if error.hint else "")
-    return f"{error.filename or ''}: {error.strerror or error}.".removeprefix(": ")
+def _sum(first: FlushResult, second: FlushResult, files: int | None = None) -> FlushResult:
+    values = {field.name: getattr(first, field.name) + getattr(second, field.name) for field in fields(FlushResult)}
+    return FlushResult(**values | {"files": first.files if files is None else files})

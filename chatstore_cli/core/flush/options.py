@@ -9,10 +9,10 @@ from chatstore_cli.core.flush.storing import StoringRules
 
 @dataclass(frozen=True)
 class FlushOptions:
-    """What to flush and how. `timeout` is in seconds: how long one outage of the database may last.
+    """What to flush, and how. `timeout` is how many seconds one outage of the database may last.
 
-    A database that is away already when it begins is waited for only with `waits_at_start`. `made_anew`: the collection
-    was dropped, and made again by storing into it, since this process looked last.
+    A database that is unreachable at the start is waited for only with `waits_at_start`. `recreated`: since this process
+    last looked, the collection was dropped, and made again by somebody who stored into it.
     """
 
     rules: StoringRules = field(default_factory=StoringRules)
@@ -20,14 +20,14 @@ class FlushOptions:
     ignore_ledger: bool = False
     timeout: float = 60.0
     waits_at_start: bool = False
-    made_anew: bool = False
+    recreated: bool = False
 
     @property
     def reads_ledger(self) -> bool:
-        """Whether lines are passed over that the ledger knows: not where every line is to be looked at."""
+        """Whether lines that the ledger has passed are left out. They are not if every line is to be checked."""
         return self.session is None and not self.ignore_ledger
 
     @property
     def writes_ledger(self) -> bool:
-        """Whether positions are remembered: not where only some of the lines are stored, or none."""
+        """Whether positions are remembered. They are not if only some of the lines are stored, or none."""
         return self.session is None and not self.rules.dry_run

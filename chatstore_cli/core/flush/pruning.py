@@ -1,4 +1,4 @@
-"""Pruning: journals whose every line is proven stored may go; the plan says of each what becomes of it, and why."""
+"""Pruning: journals whose every line is proven to be stored can be removed. The plan gives a reason for each journal."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from chatstore_cli.core.flush.reading import Pass, Source
-from chatstore_cli.core.flush.run import Flush, FlushOptions
+from chatstore_cli.core.flush.options import FlushOptions
+from chatstore_cli.core.flush.reading import JournalReading, Source
+from chatstore_cli.core.flush.run import Flush
+from chatstore_cli.core.flush.source_state import SourceState
 from chatstore_cli.core.flush.storing import StoringRules
-from chatstore_cli.domain.cache_status import Fate, FileState
+from chatstore_cli.domain.cache_status import FileState, PruneDecision
 from chatstore_cli.domain.journal import Entry
 from chatstore_cli.domain.message_store import MessageStore
 from chatstore_cli.domain.times import format_instant
@@ -21,7 +23,10 @@ from chatstore_cli.domain.times import format_instant
 
 @dataclass(frozen=True)
 class Prunable:
-    """A journal as it stood before it was read. `unfit` says why it is not even looked at, such as a symbolic link."""
+    """A journal, and the state of its file before it was read.
+
+    `unfit` is why it is kept without being read, for example because it is a symbolic link.
+    """
 
     name: str
     session_id: str
@@ -34,111 +39,123 @@ class JournalRemover(Protocol):
     """Removes journals."""
 
     def remove(self, journal: Prunable) -> str | None:
-        """Remove it where it still is as it was when it was looked at; else why not."""
+        """Remove it if its file is still in the same state. Returns why it was kept, or None."""
         ...
 
 
 @dataclass(frozen=True)
 class PruneRules:
-    """`cutoff`: what was written, or is of a time, after it stays. `ttl_days` is how long the database keeps messages."""
+    """A journal that was written after `cutoff`, or has a newer line, is kept.
+
+    `ttl_days` is how long the database keeps messages.
+    """
 
     cutoff: datetime
     now: datetime
     ttl_days: int
 
 
-def plan_pruning(journals: Sequence[Prunable], store: MessageStore, rules: PruneRules) -> list[Fate]:
-    """What becomes of each journal. Every line of those that are old enough is compared with the database.
+def plan_pruning(journals: Sequence[Prunable], store: MessageStore, rules: PruneRules) -> list[PruneDecision]:
+    """A decision for each journal. Compares every line of the journals that are old enough with the database.
 
     Raises Unreachable, NotAllowed: then nothing is proven.
     """
-    early = {journal.name: _why_not_looked_at(journal, rules) for journal in journals}
-    proof = _Proof(store, rules)
-    proof.look([journal for journal in journals if early[journal.name] is None])
-    return [proof.fate(journal, early[journal.name]) for journal in journals]
+    kept_unread = {journal.name: _why_kept_unread(journal, rules) for journal in journals}
+    comparison = _Comparison(store, rules)
+    comparison.run([journal for journal in journals if kept_unread[journal.name] is None])
+    return [comparison.decide(journal, kept_unread[journal.name]) for journal in journals]
 
 
-def carry_out(fates: Iterable[Fate], journals: Sequence[Prunable], remover: JournalRemover) -> Iterator[Fate]:
-    """Remove what is to go; one that has changed since it was looked at stays, and its fate says so."""
+def carry_out(
+    decisions: Iterable[PruneDecision], journals: Sequence[Prunable], remover: JournalRemover
+) -> Iterator[PruneDecision]:
+    """Remove the journals that are to be removed. One that has changed meanwhile is kept, with that as the reason."""
     by_name = {journal.name: journal for journal in journals}
-    for fate in fates:
-        if not fate.prune:
-            yield fate
-        elif (why_not := remover.remove(by_name[fate.journal])) is None:
-            yield replace(fate, pruned=True)
+    for decision in decisions:
+        if not decision.prune:
+            yield decision
+        elif (why_kept := remover.remove(by_name[decision.journal])) is None:
+            yield replace(decision, pruned=True)
         else:
-            yield replace(fate, prune=False, reason=why_not)
+            yield replace(decision, prune=False, reason=why_kept)
 
 
-def _why_not_looked_at(journal: Prunable, rules: PruneRules) -> str | None:
+def _why_kept_unread(journal: Prunable, rules: PruneRules) -> str | None:
     if journal.unfit is not None:
         return journal.unfit
     written = datetime.fromtimestamp(journal.state.modified / 1e9, UTC)
-    return f"written to at {written:%Y-%m-%d %H:%M:%S} UTC" if written > rules.cutoff else None
+    return f"last written at {written:%Y-%m-%d %H:%M:%S} UTC" if written > rules.cutoff else None
 
 
-class _Proof:
-    """One look at every line of some journals."""
+class _Comparison:
+    """Compares every line of some journals with the database."""
 
     def __init__(self, store: MessageStore, rules: PruneRules) -> None:
         self._store = store
         self._rules = rules
-        # Before this instant, what was stored may have expired in the database.
-        self._expired = _expired_before(rules)
-        self._known: dict[str, float] = {}
+        # Messages before this instant may have expired in the database.
+        self._expired_before = _expired_before(rules)
+        self._known_up_to: dict[str, float] = {}
         self._missing: Counter[int] = Counter()
-        self._gone: Counter[int] = Counter()
+        self._expired: Counter[int] = Counter()
         self._lock = threading.Lock()
         options = FlushOptions(rules=StoringRules(dry_run=True), ignore_ledger=True, timeout=0)
-        self._flush = Flush(store, options, missing=self._met)
+        self._flush = Flush(store, options, missing=self._count_missing)
 
-    def look(self, journals: Sequence[Prunable]) -> None:
+    def run(self, journals: Sequence[Prunable]) -> None:
         """Compare them. Raises Unreachable, NotAllowed."""
         if not journals:
             return
         collection = self._store.collection_id()
         for journal in journals:
-            self._known[journal.name] = _known_up_to(journal.source, collection)
+            self._known_up_to[journal.name] = _known_up_to(journal.source, collection)
         self._flush.attempt([journal.source for journal in journals])
 
-    def _met(self, at: Pass, entry: Entry) -> None:
-        # Whatever the ledger has passed over was stored once: if its time is over, the database has deleted it.
-        counts = self._gone if entry.instant < self._expired and entry.offset < self._known[at.name] else self._missing
+    def _count_missing(self, state: SourceState, entry: Entry) -> None:
+        # A line that the ledger has passed was stored once: if its time is over, the database has deleted it.
+        was_stored = entry.offset < self._known_up_to[entry.source]
+        counts = self._expired if was_stored and entry.instant < self._expired_before else self._missing
         with self._lock:
-            counts[at.number] += 1
+            counts[state.number] += 1
 
-    def fate(self, journal: Prunable, kept_because: str | None) -> Fate:
-        """What becomes of a journal."""
-        at = self._flush.passes.get(journal.name)
-        if kept_because is not None or at is None:
-            reason = kept_because or "it was not looked at"
-            return Fate(journal.name, journal.session_id, None, journal.state.size, None, False, reason)
-        why_not = self._why_not(journal, at)
-        reason = why_not if why_not is not None else self._proven(at)
-        newest = at.latest or None
-        return Fate(journal.name, journal.session_id, at.lines, journal.state.size, newest, why_not is None, reason)
+    def decide(self, journal: Prunable, kept_because: str | None) -> PruneDecision:
+        """Whether a journal can be removed. `kept_because` is why it was not read."""
+        reading = self._flush.readings.get(journal.name)
+        if kept_because is not None or reading is None:
+            reason = kept_because or "it was not read"
+            return PruneDecision(journal.name, journal.session_id, None, journal.state.size, None, False, reason)
+        why_kept = self._why_kept(journal, reading)
+        return PruneDecision(
+            journal.name,
+            journal.session_id,
+            reading.lines,
+            journal.state.size,
+            reading.latest or None,
+            why_kept is None,
+            self._proof(reading) if why_kept is None else why_kept,
+        )
 
-    def _why_not(self, journal: Prunable, at: Pass) -> str | None:
+    def _why_kept(self, journal: Prunable, reading: JournalReading) -> str | None:
         error = self._flush.unreadable.get(journal.name)
         if error is not None:
             return error.message
-        if at.latest > format_instant(self._rules.cutoff):
-            return f"its newest line is of {at.latest[:19].replace('T', ' ')} UTC"
-        if missing := self._missing[at.number]:
+        if reading.latest > format_instant(self._rules.cutoff):
+            return f"its newest line is of {reading.latest[:19].replace('T', ' ')} UTC"
+        if missing := self._missing[reading.state.number]:
             return f"{_lines_are(missing)} not stored"
-        if at.newly_bad:
-            return f"{_lines(at.newly_bad)} cannot be stored"
-        if at.bad:
-            return f"{_lines_are(at.bad)} in quarantine"
-        return "its last line is not finished" if at.pending or not at.ended else None
+        if reading.quarantine.new:
+            return f"{_lines(reading.quarantine.new)} cannot be stored"
+        if reading.quarantine.total:
+            return f"{_lines_are(reading.quarantine.total)} in quarantine"
+        return None if reading.complete else "its last line is incomplete"
 
-    def _proven(self, at: Pass) -> str:
-        told = ["every line is stored" if at.lines else "it is empty"]
-        if gone := self._gone[at.number]:
-            told.append(f"{gone:,} {'has' if gone == 1 else 'have'} expired since")
-        if at.skipped:
-            told.append(f"{at.skipped:,} {'is' if at.skipped == 1 else 'are'} of deleted sessions")
-        return ", ".join(told)
+    def _proof(self, reading: JournalReading) -> str:
+        parts = ["every line is stored" if reading.lines else "it is empty"]
+        if expired := self._expired[reading.state.number]:
+            parts.append(f"{expired:,} of them {'has' if expired == 1 else 'have'} expired since")
+        if skipped := reading.state.skipped:
+            parts.append(f"{skipped:,} {'belongs' if skipped == 1 else 'belong'} to deleted sessions")
+        return ", ".join(parts)
 
 
 def _lines(count: int) -> str:
@@ -154,7 +171,7 @@ def _journals(count: int) -> str:
 
 
 def _known_up_to(source: Source, collection: str | None) -> float:
-    """Up to which byte the ledger says that lines were stored."""
+    """The byte up to which the ledger has passed the journal."""
     if source.ledger is None or collection is None:
         return 0
     position = source.ledger.position(source.journal.name, collection)
@@ -172,20 +189,25 @@ def _expired_before(rules: PruneRules) -> str:
         return ""
 
 
-def in_words(fates: Sequence[Fate], most: int = 20) -> str:
-    """The plan: what would be removed."""
-    going = [fate for fate in fates if fate.prune]
-    lines = [f"  {fate.journal} ({_lines(fate.lines or 0)}, {fate.bytes:,} bytes)" for fate in going[:most]]
-    if len(going) > most:
-        lines.append(f"  … and {len(going) - most:,} more (--dry-run lists them all)")
-    size = sum(fate.bytes for fate in going)
-    head = f"{len(going):,} of {_journals(len(fates))}, {size:,} bytes, every line of them stored, would be removed:"
-    return "\n".join([head, *lines])
+def describe_plan(decisions: Sequence[PruneDecision], most: int = 20) -> str:
+    """The plan as text: at most `most` of the journals that will be removed, and their total."""
+    to_prune = [decision for decision in decisions if decision.prune]
+    lines = [
+        f"  {decision.journal} ({_lines(decision.lines or 0)}, {decision.bytes:,} bytes)"
+        for decision in to_prune[:most]
+    ]
+    if len(to_prune) > most:
+        lines.append(f"  … and {len(to_prune) - most:,} more (--dry-run lists all of them)")
+    size = sum(decision.bytes for decision in to_prune)
+    total = f"{len(to_prune):,} of {_journals(len(decisions))}, {size:,} bytes"
+    return "\n".join([f"{total}, will be removed. Every line of them is stored:", *lines])
 
 
-def done_in_words(fates: Sequence[Fate], planned: int) -> str:
-    """What was removed; and how many of the `planned` journals stayed after all."""
-    gone = [fate for fate in fates if fate.pruned]
-    stayed = planned - len(gone)
-    told = f"Removed: {_journals(len(gone))}, {sum(fate.bytes for fate in gone):,} bytes."
-    return told + (f" {_journals(stayed)} stayed after all: REASON says why." if stayed else "")
+def describe_result(decisions: Sequence[PruneDecision], planned: int) -> str:
+    """What was removed, and how many of the `planned` journals were kept after all."""
+    pruned = [decision for decision in decisions if decision.pruned]
+    kept = planned - len(pruned)
+    text = f"Removed: {_journals(len(pruned))}, {sum(decision.bytes for decision in pruned):,} bytes."
+    if not kept:
+        return text
+    return f"{text} {_journals(kept)} {'was' if kept == 1 else 'were'} kept after all, for the reason in REASON."

@@ -1,4 +1,4 @@
-"""From a journal to entries: each line decoded, checked, salvaged or quarantined, and given its identity."""
+"""From a journal to entries: each line is decoded, checked, salvaged or quarantined, and given its identity."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from chatstore_cli.core.flush.delivery import Delivery
-from chatstore_cli.core.flush.occurrences import CountOnDisk, WindowedCount
+from chatstore_cli.core.flush.occurrences import OccurrenceCount
+from chatstore_cli.core.flush.quarantine import LineQuarantine
+from chatstore_cli.core.flush.source_state import SourceState
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.identity import content_key, identity_by_content, identity_by_message_id, session_prefix
-from chatstore_cli.domain.journal import Entry, flaw_of, is_plain, may_have_lost_digits
+from chatstore_cli.domain.journal import Entry, Position, flaw_of, is_plain, may_have_lost_digits
 from chatstore_cli.domain.message_store import JournalPort, LedgerPort, OversizedLine, QuarantinePort
-from chatstore_cli.domain.times import Clock, format_instant
 
 _PREFIXES_KEPT = 50_000
 _new_tuple = tuple.__new__
@@ -22,7 +22,7 @@ _UTF8_MARK = b"\xef\xbb\xbf"
 
 @dataclass
 class Source:
-    """A journal with what remembers it; several journals of one folder share ledger and quarantine."""
+    """A journal with its ledger and its quarantine, which all journals of one folder share."""
 
     journal: JournalPort
     ledger: LedgerPort | None
@@ -30,106 +30,108 @@ class Source:
 
 
 @dataclass
-class Pass(Delivery):
-    """One pass over one journal: where it began, how far it has read, and what it has counted.
+class JournalReading:
+    """One reading of one journal, from `start` or from its first line. Only the thread that reads writes to it.
 
-    `offset` is how far it has read, `added` how far its entries are in batches.
+    `offset` bytes and `records` have been read, and `latest` is the latest instant among them; `lines` counts what was
+    read in this reading. `pending` is 1 if the last line is incomplete. The threads that store write to `state` only,
+    and to `quarantine`, which is the way into quarantine for both.
     """
 
     source: Source
-    counting: WindowedCount | CountOnDisk
+    quarantine: LineQuarantine
+    counting: OccurrenceCount
+    start: Position | None = None
     offset: int = 0
-    added: int = 0
     records: int = 0
     latest: str = ""
     lines: int = 0
-    bad: int = 0
-    newly_bad: int = 0
     pending: int = 0
-    ended: bool = False
-
-    name: str = ""
-    """The journal's name."""
+    at_end: bool = False
+    out_of_order: bool = False
+    name: str = field(init=False)
+    state: SourceState = field(init=False)
 
     def __post_init__(self) -> None:
         self.name = self.source.journal.name
-        self.added = self.start.offset if self.start else 0
+        self.latest = self.start.latest if self.start else ""
+        self.state = SourceState(refuse=self.quarantine.refuse, floor=self.latest)
 
+    @property
+    def complete(self) -> bool:
+        """Whether the journal was read to its end, and its last line is complete."""
+        return self.at_end and not self.pending
 
-@dataclass
-class Batch:
-    """Entries to be stored together, and how far each journal in it has been read by its end."""
-
-    number: int
-    entries: list[Entry] = field(default_factory=list)
-    bytes: int = 0
-    reached: dict[str, tuple[Pass, int, int, str]] = field(default_factory=dict)
+    @property
+    def needs_rereading(self) -> bool:
+        """Whether the journal has to be read again from its first line, to count equal lines."""
+        return self.out_of_order or self.state.needs_rereading
 
 
 class Reader:
-    """Makes entries of a journal's lines. One per run: it remembers the sessions' prefixes."""
+    """Makes entries of journal lines. Use one for all journals of a run: it remembers the sessions' prefixes."""
 
-    def __init__(self, clock: Clock, *, session: str | None, dry_run: bool) -> None:
-        self._clock = clock
+    def __init__(self, *, session: str | None) -> None:
+        """`session`: make entries of this session only, and leave alone the lines whose session cannot be read."""
         self._session = session
-        self._dry_run = dry_run
-        self._prefixes: dict[str, str] = {}
+        self._prefixes: dict[str, str] = {}  # not an LruMap: it is read for every line
 
-    def entries(self, at: Pass) -> Iterator[list[Entry]]:
-        """The entries of a journal, in lists of one block's each; `at` tells at each list how far it has read.
+    def entries(self, reading: JournalReading) -> Iterator[list[Entry]]:
+        """The entries of a journal, in a list for each block. `reading` is up to date whenever a list is yielded.
 
-        Raises OutOfOrder where equal lines have to be counted on disk, ChatstoreError where it cannot be read.
+        Raises OutOfOrder if equal lines have to be counted on disk, ChatstoreError if the journal cannot be read.
         """
-        journal = at.source.journal
-        at.offset, at.records = (at.start.offset, at.start.records) if at.start else (0, 0)
-        at.latest = at.floor
-        for block in journal.blocks(at.offset):
+        if reading.start is not None:
+            reading.offset, reading.records = reading.start.offset, reading.start.records
+        for block in reading.source.journal.blocks(reading.offset):
             if isinstance(block, OversizedLine):
-                self._oversized(at, block)
+                self._read_oversized(reading, block)
                 yield []
             elif block.complete:
-                yield self._block(at, block.offset, block.lines)
+                yield self._read_block(reading, block.offset, block.lines)
             else:
-                yield self._last_line(at, block.offset, block.lines[0])
+                yield self._read_last_line(reading, block.offset, block.lines[0])
 
-    def _block(self, at: Pass, offset: int, lines: list[bytes]) -> list[Entry]:
+    def _read_block(self, reading: JournalReading, offset: int, lines: list[bytes]) -> list[Entry]:
         if offset == 0:
-            lines[0] = self._without_mark(at, lines[0])
-            offset = at.offset
-        decode: Callable[[bytes], Any] = at.source.journal.decode
+            lines[0] = self._without_mark(reading, lines[0])
+            offset = reading.offset
+        decode: Callable[[bytes], Any] = reading.source.journal.decode
         entries: list[Entry] = []
-        enter = self._enter
+        add_entry = self._add_entry
         for line in lines:
             try:
                 fields = decode(line)
             except ValueError:
-                self._damaged(at, offset, line, entries)
+                self._read_damaged(reading, offset, line, entries)
             else:
                 if is_plain(fields):
-                    at.lines += 1
-                    at.records += 1
-                    enter(at, offset, line, fields, entries)
+                    reading.lines += 1
+                    reading.records += 1
+                    add_entry(reading, offset, line, fields, entries)
                 else:
-                    self._record(at, offset, line, fields, entries)
+                    self._read_record(reading, offset, line, fields, entries)
             offset += len(line) + 1
-        at.offset = offset
+        reading.offset = offset
         return entries
 
-    def _record(self, at: Pass, offset: int, raw: bytes, fields: Any, entries: list[Entry]) -> None:
-        at.lines += 1
-        at.records += 1
+    def _read_record(self, reading: JournalReading, offset: int, raw: bytes, fields: Any, entries: list[Entry]) -> None:
+        reading.lines += 1
+        reading.records += 1
         flaw = flaw_of(fields)
-        if flaw is None and may_have_lost_digits(fields) and at.source.journal.lost_digits(raw):
-            flaw = "holds an integer of more than 64 bits, which no database number can"
+        if flaw is None and may_have_lost_digits(fields) and reading.source.journal.lost_digits(raw):
+            flaw = "holds an integer of more than 64 bits, which MongoDB cannot store"
         if flaw is not None:
-            self._quarantine(at, offset, raw, flaw)
+            self._quarantine(reading, offset, raw, flaw)
             return
-        self._enter(at, offset, raw, fields, entries)
+        self._add_entry(reading, offset, raw, fields, entries)
 
-    def _enter(self, at: Pass, offset: int, raw: bytes, fields: dict[str, Any], entries: list[Entry]) -> None:
+    def _add_entry(
+        self, reading: JournalReading, offset: int, raw: bytes, fields: dict[str, Any], entries: list[Entry]
+    ) -> None:
         session = fields["session_id"]
         if self._session is not None and session != self._session:
-            at.lines -= 1
+            reading.lines -= 1
             return
         instant = fields["created_at"]
         prefix = self._prefixes.get(session) or self._prefix(session)
@@ -138,12 +140,12 @@ class Reader:
             identity = identity_by_message_id(prefix, session, fields["message_id"])
         else:
             key = content_key(session, fields["role"], instant, fields["text"])
-            occurrence = at.counting.number(key, instant)
+            occurrence = reading.counting.number(key, instant)
             identity = prefix + key.hex() if occurrence == 0 else identity_by_content(prefix, key, occurrence)
-        if instant > at.latest:
-            at.latest = instant
+        if instant > reading.latest:
+            reading.latest = instant
         # The same as Entry(...), at a third of its cost: this runs for every line.
-        entries.append(_new_tuple(Entry, (at.name, identity, key, instant, fields, at.records, offset, raw)))
+        entries.append(_new_tuple(Entry, (reading.name, identity, key, instant, fields, reading.records, offset, raw)))
 
     def _prefix(self, session: str) -> str:
         if len(self._prefixes) >= _PREFIXES_KEPT:
@@ -151,79 +153,61 @@ class Reader:
         prefix = self._prefixes[session] = session_prefix(session)
         return prefix
 
-    def _damaged(self, at: Pass, offset: int, line: bytes, entries: list[Entry]) -> None:
+    def _read_damaged(self, reading: JournalReading, offset: int, line: bytes, entries: list[Entry]) -> None:
         if not line.strip():
             return
-        for piece in at.source.journal.salvage(line):
+        for piece in reading.source.journal.salvage(line):
             place = offset + piece.start
             if piece.flaw is None:
-                self._record(at, place, piece.raw, at.source.journal.decode(piece.raw), entries)
+                self._read_record(reading, place, piece.raw, reading.source.journal.decode(piece.raw), entries)
             else:
-                at.lines += 1
-                at.records += 1
-                self._quarantine(at, place, piece.raw, piece.flaw)
+                reading.lines += 1
+                reading.records += 1
+                self._quarantine(reading, place, piece.raw, piece.flaw)
 
-    def _last_line(self, at: Pass, offset: int, line: bytes) -> list[Entry]:
+    def _read_last_line(self, reading: JournalReading, offset: int, line: bytes) -> list[Entry]:
         entries: list[Entry] = []
         if offset == 0:
-            line = self._without_mark(at, line)
-            offset = at.offset
+            line = self._without_mark(reading, line)
+            offset = reading.offset
         try:
-            fields = at.source.journal.decode(line)
+            fields = reading.source.journal.decode(line)
         except ValueError:
             if line.strip():
-                at.pending += 1
+                reading.pending += 1
             return entries
         if type(fields) is not dict:
-            at.pending += 1  # a number or a text may go on; an object that is closed cannot
+            reading.pending += 1  # a number or a text may continue; an object that is closed cannot
             return entries
-        self._record(at, offset, line, fields, entries)
-        at.offset = offset + len(line)
+        self._read_record(reading, offset, line, fields, entries)
+        reading.offset = offset + len(line)
         return entries
 
-    def _without_mark(self, at: Pass, line: bytes) -> bytes:
+    def _without_mark(self, reading: JournalReading, line: bytes) -> bytes:
         if line.startswith(_UTF16_MARKS):
-            raise ChatstoreError(what=f"{at.name}: this is UTF-16.", hint="Convert it to UTF-8 and run it again.")
+            raise ChatstoreError(
+                what=f"{reading.name}: the file is UTF-16.", hint="Convert it to UTF-8 and run the command again."
+            )
         if line.startswith(_UTF8_MARK):
-            at.offset = len(_UTF8_MARK)
+            reading.offset = len(_UTF8_MARK)
             return line[len(_UTF8_MARK) :]
         return line
 
-    def _oversized(self, at: Pass, line: OversizedLine) -> None:
+    def _read_oversized(self, reading: JournalReading, line: OversizedLine) -> None:
         if not line.complete:
-            at.pending += 1
+            reading.pending += 1
             return
-        at.records += 1
-        at.offset = line.offset + line.length + 1
+        reading.records += 1
+        reading.offset = line.offset + line.length + 1
         if self._session is not None:
             return
-        at.lines += 1
-        reason = f"{line.length:,} bytes long, over the limit of 16 MiB for a document"
-        journal = at.source.journal
-        new = True
-        if not self._dry_run:
-            pieces = journal.pieces(line.offset, line.length)
-            now = format_instant(self._clock())
-            quarantine = at.source.quarantine
-            new = quarantine.add_large(at.name, at.records, line.offset, line.length, pieces, reason, now)
-        self._count_bad(at, new)
+        reading.lines += 1
+        reason = f"{line.length:,} bytes long: a document holds at most 16 MiB"
+        pieces = reading.source.journal.pieces(line.offset, line.length)
+        reading.quarantine.add_large(reading.records, line.offset, line.length, pieces, reason)
 
-    def _quarantine(self, at: Pass, offset: int, raw: bytes, reason: str) -> None:
-        self.quarantine(at, at.records, offset, raw, reason, None)
-
-    def quarantine(self, at: Pass, number: int, offset: int, raw: bytes, reason: str, identity: str | None) -> None:
-        """Put a line into quarantine and count it; with --dry-run only count it."""
-        if self._session is not None and identity is None:
-            at.lines -= 1  # whose line it is, nobody can tell: the flush of all sessions will quarantine it
-            return
-        quarantine = at.source.quarantine
-        if self._dry_run:
-            self._count_bad(at, not quarantine.knows(at.name, offset, raw))
-            return
-        now = format_instant(self._clock())
-        self._count_bad(at, quarantine.add(at.name, number, offset, raw, reason, now, identity))
-
-    def _count_bad(self, at: Pass, new: bool) -> None:
-        with at.lock:
-            at.bad += 1
-            at.newly_bad += new
+    def _quarantine(self, reading: JournalReading, offset: int, raw: bytes, reason: str) -> None:
+        if self._session is not None:
+            reading.lines -= 1  # it may be of any session: the flush of all sessions will quarantine it
+        else:
+            reading.quarantine.add(reading.records, offset, raw, reason)

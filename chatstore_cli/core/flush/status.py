@@ -1,90 +1,148 @@
-"""How journals stand against the database: what is there, what is not stored yet, and since when."""
+"""The state of journals: what is stored, what is not stored yet, and since when."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Protocol
 
-from chatstore_cli.core.flush.occurrences import WindowedCount
-from chatstore_cli.core.flush.reading import Pass, Reader, Source
-from chatstore_cli.core.flush.run import Flush, FlushOptions
+from chatstore_cli.core.flush.occurrences import NotCounted
+from chatstore_cli.core.flush.options import FlushOptions
+from chatstore_cli.core.flush.quarantine import LineQuarantine
+from chatstore_cli.core.flush.reading import JournalReading, Reader, Source
+from chatstore_cli.core.flush.run import Flush
+from chatstore_cli.core.flush.source_state import SourceState
 from chatstore_cli.core.flush.storing import StoringRules
-from chatstore_cli.domain.errors import ChatstoreError
+from chatstore_cli.domain.cache_status import CacheReport, CacheStatus, LockHolder
+from chatstore_cli.domain.errors import ChatstoreError, NotAllowed, Unreachable
 from chatstore_cli.domain.journal import Entry, Position
 from chatstore_cli.domain.message_store import MessageStore
 from chatstore_cli.domain.times import utc_now
 
 
-@dataclass(frozen=True)
-class Standing:
-    """Lines of journals, and what a flush would do with them; None for what only the database could tell.
+class JournalSet(Protocol):
+    """Some journals, and what is remembered about them."""
 
-    `oldest` is the oldest instant among those that a flush would store. `unreadable` journals are left out.
+    @property
+    def total_bytes(self) -> int:
+        """Bytes of all journals."""
+        ...
+
+    @property
+    def sessions(self) -> int:
+        """How many sessions the names of the journals stand for."""
+        ...
+
+    def to_read(self) -> AbstractContextManager[list[Source]]:
+        """The journals, to be read only."""
+        ...
+
+    def furthest_position(self, source: Source) -> Position | None:
+        """How far the journal was stored in the collection that has most of it."""
+        ...
+
+    def count_quarantined(self) -> int:
+        """How many lines of the journals are in quarantine."""
+        ...
+
+    def lock_holder(self) -> LockHolder | None:
+        """The process that follows the journals."""
+        ...
+
+
+def cache_status(journals: JournalSet, message_store: Callable[[], MessageStore] | None) -> CacheReport:
+    """Compare journals with the database; without a database, or if it is unreachable, report what the files show."""
+    errors: list[ChatstoreError] = []
+    lines = None
+    with journals.to_read() as sources:
+        try:
+            lines = None if message_store is None else compare_lines(sources, message_store())
+        except (Unreachable, NotAllowed) as error:
+            errors.append(error)
+        if lines is None:
+            lines = count_lines(sources, journals.furthest_position)
+        status = CacheStatus(
+            sessions=journals.sessions,
+            journals=len(sources),
+            lines=lines.lines,
+            bytes=journals.total_bytes,
+            not_persisted=lines.to_store,
+            oldest_not_persisted=lines.oldest,
+            to_quarantine=lines.to_quarantine,
+            incomplete=lines.incomplete,
+            quarantined=journals.count_quarantined(),
+            worker=journals.lock_holder(),
+        )
+    return CacheReport(status, [*errors, *lines.unreadable])
+
+
+@dataclass(frozen=True)
+class LineCounts:
+    """Lines of journals, and what a flush would do with them; None for what only the database could answer.
+
+    `oldest` is the oldest instant among the lines that a flush would store. `incomplete` counts incomplete last lines.
+    `unreadable` has an error for each journal that could not be read; such journals are counted up to the error.
     """
 
     lines: int
     to_store: int | None
     oldest: str | None
     to_quarantine: int
-    torn: int
+    incomplete: int
     unreadable: Sequence[ChatstoreError]
 
 
-def standing(sources: Sequence[Source], store: MessageStore) -> Standing:
-    """Compare what the ledger has not passed over. Raises Unreachable, NotAllowed."""
+def compare_lines(sources: Sequence[Source], store: MessageStore) -> LineCounts:
+    """Compare with the database what the ledger has not passed. Raises Unreachable, NotAllowed."""
     oldest: str | None = None
     lock = threading.Lock()
 
-    def look(_: Pass, entry: Entry) -> None:
+    def note(_: SourceState, entry: Entry) -> None:
         nonlocal oldest
         with lock:
             oldest = entry.instant if oldest is None else min(oldest, entry.instant)
 
-    flush = Flush(store, FlushOptions(rules=StoringRules(dry_run=True), timeout=0), missing=look)
+    flush = Flush(store, FlushOptions(rules=StoringRules(dry_run=True), timeout=0), missing=note)
     result = flush.attempt(sources)
-    return Standing(
-        lines=sum(_lines(found) for found in flush.passes.values()),
+    return LineCounts(
+        lines=sum(map(_lines_of, flush.readings.values())),
         to_store=result.stored,
         oldest=oldest,
         to_quarantine=result.quarantined,
-        torn=result.pending,
+        incomplete=result.pending,
         unreadable=list(flush.unreadable.values()),
     )
 
 
-def standing_without_database(sources: Sequence[Source], known: Callable[[Source], Position | None]) -> Standing:
-    """What the files alone tell. `known` gives how far a journal's lines have been counted before."""
-    reader = Reader(utc_now, session=None, dry_run=True)
-    passes: list[Pass] = []
+def count_lines(sources: Sequence[Source], counted: Callable[[Source], Position | None]) -> LineCounts:
+    """What the files alone show. `counted` returns how far the lines of a journal have been counted before."""
+    reader = Reader(session=None)
+    readings: list[JournalReading] = []
     unreadable: list[ChatstoreError] = []
     for source in sources:
-        start = known(source)
-        at = Pass(source, _NoCount(), start=start if start and source.journal.still_at(start) else None)
-        passes.append(at)
-        if at.start is not None and source.journal.compressed:
+        start = counted(source)
+        start = start if start is not None and source.journal.still_at(start) else None
+        quarantine = LineQuarantine(source.quarantine, source.journal.name, utc_now, dry_run=True)
+        reading = JournalReading(source, quarantine, NotCounted(), start)
+        readings.append(reading)
+        if start is not None and source.journal.compressed:
             continue
         try:
-            for _ in reader.entries(at):
+            for _ in reader.entries(reading):
                 pass
         except ChatstoreError as error:
             unreadable.append(error)
-    return Standing(
-        lines=sum(map(_lines, passes)),
+    return LineCounts(
+        lines=sum(map(_lines_of, readings)),
         to_store=None,
         oldest=None,
-        to_quarantine=sum(at.newly_bad for at in passes),
-        torn=sum(at.pending for at in passes),
+        to_quarantine=sum(reading.quarantine.new for reading in readings),
+        incomplete=sum(reading.pending for reading in readings),
         unreadable=unreadable,
     )
 
 
-class _NoCount(WindowedCount):
-    """Nobody asks which of equal lines it is."""
-
-    def number(self, key: bytes, instant: str) -> int:
-        return 0
-
-
-def _lines(at: Pass) -> int:
-    return at.lines + (at.start.records if at.start else 0)
+def _lines_of(reading: JournalReading) -> int:
+    return reading.lines + (reading.start.records if reading.start else 0)

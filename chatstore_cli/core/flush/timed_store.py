@@ -1,4 +1,4 @@
-"""A store that is watched: since when is an answer waited for?"""
+"""How long a store has been keeping its callers waiting."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from typing import Any
 from chatstore_cli.domain.message_store import MessageStore
 
 
-class WatchedStore:
-    """The store, with when the question was asked that waits longest for its answer. Several threads may ask."""
+class TimedStore:
+    """Wraps a MessageStore and records how long the oldest pending call has been waiting. Several threads may call it."""
 
-    def __init__(self, store: MessageStore, monotonic: Callable[[], float], answered: Callable[[], None]) -> None:
+    def __init__(self, store: MessageStore, monotonic: Callable[[], float], on_answer: Callable[[], None]) -> None:
         self._store = store
         self._monotonic = monotonic
-        self._answered = answered
-        self._asked: dict[object, float] = {}
+        self._on_answer = on_answer
+        self._pending: dict[object, float] = {}
 
     @property
     def waiting_since(self) -> float | None:
-        """By the monotonic clock; None where nothing is waited for."""
-        return min(list(self._asked.values()), default=None)
+        """When the oldest pending call began, by the monotonic clock; None if no call is pending."""
+        return min(list(self._pending.values()), default=None)
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        question = getattr(self._store, name)
+        method = getattr(self._store, name)
 
-        def ask(*arguments: Any, **named: Any) -> Any:
+        def call(*arguments: Any, **named: Any) -> Any:
             key = object()
-            self._asked[key] = self._monotonic()
+            self._pending[key] = self._monotonic()
             try:
-                answer = question(*arguments, **named)
+                result = method(*arguments, **named)
             finally:
-                del self._asked[key]
-            self._answered()
-            return answer
+                del self._pending[key]
+            self._on_answer()
+            return result
 
-        return ask
+        return call

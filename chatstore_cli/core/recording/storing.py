@@ -1,4 +1,4 @@
-"""Storing what was recorded just now: through the Storer of flush-cache, so that both give a message the same `_id`."""
+"""Storing recorded messages, with the Storer of flush-cache: both give a message the same `_id`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from chatstore_cli.core.flush.delivery import Delivery
 from chatstore_cli.core.flush.occurrences import WindowedCount
+from chatstore_cli.core.flush.source_state import SourceState
 from chatstore_cli.core.flush.storing import Storer, StoringRules
 from chatstore_cli.core.recording.validation import (
     canonical_time,
@@ -25,19 +25,19 @@ from chatstore_cli.domain.recording import DEFAULT_SESSION, RetryCallbacks, Stor
 from chatstore_cli.domain.times import Clock, utc_now
 
 
-class _OneDelivery(dict[str, Delivery]):
-    """All journals are one delivery: it ends with the process that records."""
+class _OneState(dict[str, SourceState]):
+    """One state for all journals: a process that records does not read any of them again."""
 
-    def __init__(self) -> None:
+    def __init__(self, state: SourceState) -> None:
         super().__init__()
-        self.delivery = Delivery()
+        self._state = state
 
-    def __missing__(self, source: str) -> Delivery:
-        return self.delivery
+    def __missing__(self, source: str) -> SourceState:
+        return self._state
 
 
 class NewMessages:
-    """A MessageStorage over the messages layout; `seconds` is how long one outage is waited out. One thread at a time."""
+    """A MessageStorage over the messages layout, for one thread at a time. An outage is retried for `seconds` seconds."""
 
     def __init__(
         self,
@@ -51,31 +51,29 @@ class NewMessages:
         self._store = store
         self._retry_policy = RetryPolicy(seconds, say=retries.say, pause=retries.pause)
         self._say = retries.say
-        self._deliveries = _OneDelivery()
+        self._state = SourceState(refuse=lambda entry, reason: self._refused.append((entry, reason)))
+        self._states = _OneState(self._state)
         self._refused: list[tuple[Entry, str]] = []
-        self._storer: Storer[Delivery] = Storer(store, rules, self._retry_policy, clock, self._refuse)
+        self._storer = Storer(store, rules, self._retry_policy, clock)
         self._prepared = False
 
     def store(self, entries: Sequence[Entry]) -> Stored:
-        """Store them, each exactly once. Raises Unreachable once an outage was waited out in vain."""
+        """Store the messages, each exactly once. Raises Unreachable if an outage lasts longer than `seconds`."""
         if not self._prepared:
             self._retry_policy.call(self._store.prepare)
             self._prepared = True
         self._refused = []
-        skipped_before = self._deliveries.delivery.skipped
-        stored = self._storer.store_new(entries, self._deliveries)
-        skipped = self._deliveries.delivery.skipped - skipped_before
+        skipped_before = self._state.skipped
+        stored = self._storer.store_new(entries, self._states)
+        skipped = self._state.skipped - skipped_before
         already = len(entries) - stored - skipped - len(self._refused)
         return Stored(len(entries), stored, already, skipped, tuple(self._refused))
 
-    def _refuse(self, _: Delivery, entry: Entry, reason: str) -> None:
-        self._refused.append((entry, reason))
-
 
 def entries_of(messages: Sequence[Message]) -> list[Entry]:
-    """Messages as lines of a journal would be. The `_id` comes from the `message_id`, or from the content.
+    """Messages as entries of a journal. The `_id` is computed from the `message_id` if there is one, else from the content.
 
-    Raises BadValue for the first that cannot be stored as a flat message: nothing is stored then.
+    Raises BadValue for the first message that cannot be stored as a flat message.
     """
     counting = WindowedCount(window=max(1, len(messages)))
     return [_entry(message, number, counting) for number, message in enumerate(messages, 1)]
@@ -88,7 +86,7 @@ def _entry(message: Message, number: int, counting: WindowedCount) -> Entry:
         if text.__class__ is not str or has_lone_surrogate(text):
             raise BadValue(name=name, value=str(text)[:60], expected="text that can be stored")
     if message.created_at is None:
-        raise BadValue(name="created_at", value=None, expected="set: it is what orders messages")
+        raise BadValue(name="created_at", value=None, expected="a time: messages are ordered by it")
     fields: dict[str, Any] = {
         "session_id": session_id,
         "role": message.role,

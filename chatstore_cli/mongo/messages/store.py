@@ -56,11 +56,11 @@ class MongoMessageStore:
                 return str(found["info"]["uuid"])
         return None
 
-    def prepare(self, *, made_anew: bool = False) -> list[str]:
+    def prepare(self, *, recreated: bool = False) -> list[str]:
         """Make sure that the collection exists and that looking up its sessions is cheap; says what was done.
 
         A new collection gets every index of its layout: with no documents, a TTL index can delete none; and so does one
-        that storing has just made again (`made_anew`), as long as nothing in it has expired. An existing one gets only
+        that storing has just made again (`recreated`), as long as nothing in it has expired. An existing one gets only
         the index that looking up sessions needs. Both only while it is small; else that is said.
         """
         with driver_errors(f"preparing {self._name}"):
@@ -71,7 +71,7 @@ class MongoMessageStore:
             keyed = {tuple((field, int(order)) for field, order in _keys(known)) for known in existing.values()}
             missing = [spec for spec in self._index_specs if spec.keys not in keyed]
             needed = [spec for spec in missing if spec.keys[0][0] == "session_id"]
-            if made_anew and len(existing) == 1:
+            if recreated and len(existing) == 1:
                 needed = [spec for spec in missing if not self._would_delete(spec)]
             elif any(keys[0][0] == "session_id" for keys in keyed):
                 return []

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from chatstore_cli.render.listing import Column, count
 
 if TYPE_CHECKING:
-    from chatstore_cli.domain.cache_status import CacheStatus, Fate, LockHolder
+    from chatstore_cli.domain.cache_status import CacheStatus, LockHolder, PruneDecision
 
 
 def cache_status_row(status: CacheStatus) -> dict[str, Any]:
-    """How journals stand; null for what only the database could tell. `worker` is null where nobody follows them."""
+    """The state of journals; null for what only the database could answer. `worker` is null if no process follows them."""
     return {
         "sessions": status.sessions,
         "journals": status.journals,
@@ -20,22 +20,22 @@ def cache_status_row(status: CacheStatus) -> dict[str, Any]:
         "not_persisted": status.not_persisted,
         "oldest_not_persisted": _instant(status.oldest_not_persisted),
         "to_quarantine": status.to_quarantine,
-        "torn": status.torn,
+        "torn": status.incomplete,
         "quarantined": status.quarantined,
         "worker": None if status.worker is None else _holder(status.worker),
     }
 
 
-def fate_row(fate: Fate) -> dict[str, Any]:
-    """What becomes of one journal; `lines` and `newest` are null where it was not read."""
+def prune_row(decision: PruneDecision) -> dict[str, Any]:
+    """Whether one journal is removed, and why; `lines` and `newest` are null if it was not read."""
     return {
-        "journal": fate.journal,
-        "session_id": fate.session_id,
-        "lines": fate.lines,
-        "bytes": fate.bytes,
-        "newest": _instant(fate.newest),
-        "action": "pruned" if fate.pruned else "prune" if fate.prune else "keep",
-        "reason": fate.reason,
+        "journal": decision.journal,
+        "session_id": decision.session_id,
+        "lines": decision.lines,
+        "bytes": decision.bytes,
+        "newest": _instant(decision.newest),
+        "action": "pruned" if decision.pruned else "prune" if decision.prune else "keep",
+        "reason": decision.reason,
     }
 
 
@@ -56,7 +56,7 @@ def _known(value: Any) -> str:
     return "unknown" if value is None else count(value)
 
 
-def _told(value: Any) -> str:
+def _holder_text(value: Any) -> str:
     if value is None:
         return "none"
     return f"{value['command']} (process {value['pid']} on {value['host']}, since {value['since']})"
@@ -72,13 +72,13 @@ CACHE_STATUS_COLUMNS = (
     Column("lines", "Lines", show=count),
     Column("bytes", "Bytes", show=count),
     Column("not_persisted", "Not persisted", show=_known),
-    Column("oldest_not_persisted", "Oldest of them (UTC)", show=_short_time),
+    Column("oldest_not_persisted", "Oldest not persisted (UTC)", show=_short_time),
     Column("to_quarantine", "Cannot be stored", show=count),
-    Column("torn", "Torn last lines", show=count),
+    Column("torn", "Incomplete last lines", show=count),
     Column("quarantined", "Quarantined", show=count),
-    Column("worker", "Worker", show=_told),
+    Column("worker", "Worker", show=_holder_text),
 )
-FATE_COLUMNS = (
+PRUNE_COLUMNS = (
     Column("action", "ACTION", whole=True),
     Column("journal", "JOURNAL", wraps=True),
     Column("session_id", "SESSION", spare=3),

@@ -29,7 +29,7 @@ def flush_row(result: FlushResult) -> dict[str, Any]:
 
 
 def quarantine_row(line: QuarantinedLine) -> dict[str, Any]:
-    """One quarantined line; `raw` is Base64 of its bytes, null where they lie in `raw_file`."""
+    """One quarantined line; `raw` is its bytes in Base64, null if they are in the file `raw_file`."""
     return {
         "quarantine_id": line.quarantine_id,
         "source": line.source,
@@ -44,7 +44,7 @@ def quarantine_row(line: QuarantinedLine) -> dict[str, Any]:
 
 
 def retry_row(result: RetryResult) -> dict[str, Any]:
-    """What trying again gave."""
+    """What a retry of quarantined lines did."""
     return {
         "lines": result.lines,
         "stored": result.stored,
@@ -53,7 +53,7 @@ def retry_row(result: RetryResult) -> dict[str, Any]:
     }
 
 
-def _beginning(row: Row) -> str:
+def _first_bytes(row: Row) -> str:
     if row["raw"] is None:
         return f"(in {row['raw_file']})"
     return base64.b64decode(row["raw"])[:60].decode("utf-8", "backslashreplace")
@@ -67,9 +67,9 @@ FLUSH_COLUMNS = (
     Column("quarantined", "Quarantined", align="right", show=count),
     Column("already_quarantined", "Already quarantined", align="right", show=count),
     Column("skipped", "Skipped", align="right", show=count),
-    Column("pending", "Pending", align="right", show=count),
+    Column("pending", "Incomplete last lines", align="right", show=count),
     Column("seconds", "Seconds", align="right"),
-    Column("messages_per_second", "Messages a second", align="right", show=count),
+    Column("messages_per_second", "Messages per second", align="right", show=count),
 )
 QUARANTINE_COLUMNS = (
     Column("quarantine_id", "ID", spare=2),
@@ -79,7 +79,7 @@ QUARANTINE_COLUMNS = (
     Column("length", "BYTES", align="right", show=count, spare=3),
     Column("reason", "REASON", wraps=True),
     Column("at", "AT", in_table=False),
-    Column("raw", "BEGINS WITH", show_row=_beginning, spare=1),
+    Column("raw", "BEGINS WITH", show_row=_first_bytes, spare=1),
     Column("raw_file", "RAW FILE", in_table=False),
 )
 RETRY_COLUMNS = (

@@ -63,7 +63,7 @@ def test_an_empty_quarantine_and_a_missing_folder(chatstore: Chatstore, tmp_path
     assert (outcome.code, json.loads(outcome.out)["items"]) == (0, [])
     outcome = chatstore("cache", "quarantine", "list", tmp_path / "j")
     assert (outcome.code, outcome.out) == (0, "")
-    assert "Nothing is in quarantine." in outcome.err
+    assert "No lines are quarantined." in outcome.err
     assert list((tmp_path / "j").iterdir()) == []
 
 

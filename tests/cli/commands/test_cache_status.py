@@ -89,14 +89,14 @@ def test_with_the_ledger_only_new_lines_are_read(chatstore: Chatstore, database:
 
 def test_while_a_worker_runs_it_is_named(chatstore: Chatstore, database: Documents, folder: Path):
     with running_worker(chatstore) as worker:
-        worker.wait_until_it_said("in quarantine")
+        worker.wait_until_it_said("quarantined")
         row, _ = status_of(chatstore)
         assert (row["not_persisted"], row["lines"], row["quarantined"]) == (0, 6, 1)
         assert row["worker"]["command"] == "chatstore worker"
         assert row["worker"]["pid"] == worker.process.pid
         assert row["worker"]["since"].endswith("Z")
         shown = chatstore("cache", "status").out
-        assert f"Worker                chatstore worker (process {worker.process.pid} on " in shown
+        assert f"Worker                      chatstore worker (process {worker.process.pid} on " in shown
         worker.kill()
     assert (folder / ".chatstore" / "lock.holder").exists()
     assert status_of(chatstore)[0]["worker"] is None, "a killed one holds nothing"
@@ -117,7 +117,7 @@ def test_without_the_database_the_files_tell_what_they_can(
             assert ("cannot reach MongoDB" if code else "mongo.enabled: false") in err
         assert chatstore("flush-cache").code in {0, 7}
     shown = chatstore("cache", "status", env={"CHATSTORE_MONGO__ENABLED": "false"}).out
-    assert "Not persisted         unknown" in shown
+    assert "Not persisted               unknown" in shown
 
 
 def test_what_cannot_be_read_is_said_and_left_out(chatstore: Chatstore, database: Documents, folder: Path):

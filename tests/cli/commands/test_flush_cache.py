@@ -49,7 +49,7 @@ def test_the_folder_of_the_settings_is_flushed_and_the_target_named_first(
     assert lines[0].startswith("Target: ")
     assert lines[0].endswith(f", database {database.name}")
     assert lines[1] == "Created collection chat_messages with its indexes."
-    assert lines[2] == "Quarantined lines are kept with their reasons: chatstore cache quarantine list"
+    assert lines[2] == "To list the quarantined lines with their reasons: chatstore cache quarantine list"
     assert stored(database) == wanted_of([record(0), record(1), record(2, session="s2")])
 
     outcome = chatstore("flush-cache", "--ignore-ledger")
@@ -167,7 +167,7 @@ def test_what_expires_at_once_is_said_and_needs_a_yes(chatstore: Chatstore, data
     assert outcome.code == 2
     error = json.loads(outcome.err.splitlines()[-1])["error"]
     assert error["message"] == (
-        "1 messages have expired by their own time: MongoDB would delete them within a minute. Nothing was done."
+        "1 messages have expired by their own time. MongoDB would delete them within a minute. Nothing was done."
     )
     assert "--yes" in error["hint"]
     assert "--skip-expired" in error["hint"]
@@ -185,7 +185,7 @@ def test_what_expires_at_once_is_said_and_needs_a_yes(chatstore: Chatstore, data
     assert (outcome.code, json.loads(outcome.out)["stored"]) == (0, 1)
     outcome = chatstore("flush-cache", "-", "--ttl-from", "created", stdin=as_line(record(5)))
     assert outcome.code == 2
-    assert "Standard input can be read once only" in outcome.err
+    assert "Standard input can be read only once" in outcome.err
 
 
 def test_they_expire_so_many_days_after_the_flush_or_never(chatstore: Chatstore, database: Documents, folder: Path):
@@ -213,7 +213,7 @@ def test_ctrl_c_says_how_far_it_got_and_how_to_go_on(chatstore: Chatstore, datab
     assert process.returncode == 130, err
     assert out == b""
     assert b"Interrupted." in err
-    assert b"Run the same command again to go on." in err
+    assert b"Run the same command again to continue." in err
     assert b"Traceback" not in err
     assert sum(stored(database).values()) in {0, 100}
 
@@ -237,7 +237,7 @@ def test_ctrl_c_does_not_wait_for_a_server_that_is_gone(
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130, err
-    assert b"Run the same command again to go on." in err
+    assert b"Run the same command again to continue." in err
 
 
 # --- on a terminal ---------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Following, round by round: what is looked at again, what is said, and what ends it."""
+"""Following, round by round: what is read again, what is reported, and what ends it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import mongomock
 import pytest
 
 from chatstore_cli.core.flush import follow
-from chatstore_cli.core.flush.follow import Follower, FollowRules, Glance, Look
+from chatstore_cli.core.flush.follow import FileStamp, Follower, FollowRules, JournalScan
 from chatstore_cli.core.flush.reading import Source
 from chatstore_cli.core.flush.storing import StoringRules
 from chatstore_cli.domain.errors import ChatstoreError, NotAllowed, Unreachable
@@ -26,7 +26,7 @@ from tests.support.journals import COLLECTION, as_line, record, store_of, stored
 
 
 class Store:
-    """mongomock's, with a collection id that the test sets, and failures that it asks for."""
+    """mongomock's, with a collection id and failures that the test sets."""
 
     def __init__(self) -> None:
         client: Any = mongomock.MongoClient(tz_aware=True)
@@ -51,28 +51,28 @@ class Store:
 
 
 class Journals:
-    """Some files; the test says how they look."""
+    """Some files, with stamps that the test sets."""
 
     def __init__(self, folder: Path) -> None:
         self.ledger = Ledger(folder / "ledger")
         self.quarantine = Quarantine(folder)
-        self.glances: dict[Path, Glance] = {}
-        self.troubles: dict[str, ChatstoreError] = {}
+        self.stamps: dict[Path, FileStamp] = {}
+        self.errors: dict[str, ChatstoreError] = {}
         self.opened: list[str] = []
-        self.settled = 0
+        self.commits = 0
         self.failures: list[Exception] = []
 
-    def look(self) -> Look:
+    def scan(self) -> JournalScan:
         if self.failures:
             raise self.failures.pop(0)
-        return Look({str(path): glance for path, glance in self.glances.items()}, dict(self.troubles))
+        return JournalScan({str(path): stamp for path, stamp in self.stamps.items()}, dict(self.errors))
 
     def sources(self, names: Sequence[str]) -> list[Source]:
         self.opened.extend(Path(name).name for name in names)
         return [Source(JournalFile(Path(name)), self.ledger, self.quarantine) for name in names]
 
-    def settle(self) -> None:
-        self.settled += 1
+    def commit(self) -> None:
+        self.commits += 1
 
 
 class Following:
@@ -96,7 +96,7 @@ class Following:
 
     def write(self, name: str, *numbers: int, state: int = 1, settled: bool = True) -> None:
         path = write_journal(self.folder / name, [record(number) for number in numbers])
-        self.journals.glances[path] = Glance(state, settled)
+        self.journals.stamps[path] = FileStamp(state, settled)
 
     def round(self) -> list[str]:
         """The journals that were opened in it."""
@@ -122,7 +122,7 @@ def test_only_what_looks_different_is_opened_again(following: Following):
     following.write("a.jsonl", 1, 2, 4, state=2)
     assert following.round() == ["a.jsonl"]
     assert following.stored == wanted_of(map(record, (1, 2, 3, 4)))
-    assert following.journals.settled == 2, "what is remembered is on disk after each round"
+    assert following.journals.commits == 2, "what is remembered is on disk after each round"
     assert len(following.results) == 2
 
 
@@ -151,7 +151,7 @@ def test_a_dropped_collection_gets_everything_again_also_what_has_long_been_stil
     assert following.round() == ["a.jsonl", "b.jsonl"]
 
 
-def test_a_collection_that_is_made_anew_in_the_middle_of_a_round_gets_what_was_not_in_it(following: Following):
+def test_a_collection_that_is_recreated_in_the_middle_of_a_round_gets_what_was_not_in_it(following: Following):
     following.write("a.jsonl", 1)
     following.write("b.jsonl", 2)
     following.round()
@@ -170,17 +170,17 @@ def test_an_unfinished_last_line_is_pending_until_it_is_finished_and_counted_onc
     whole = as_line(record(1))
     for state, written in enumerate((whole[:5], whole[:20], whole[:40]), 1):
         growing.write_bytes(written)
-        following.journals.glances[growing] = Glance(state, True)
+        following.journals.stamps[growing] = FileStamp(state, True)
         following.round()
     following.follower.run(lambda: 1)
     assert following.follower.total.pending == 2
     growing.write_bytes(whole)
-    following.journals.glances[growing] = Glance(9, True)
+    following.journals.stamps[growing] = FileStamp(9, True)
     following.follower._stopping.clear()
     following.round()
     following.follower.run(lambda: 1)
     assert (following.follower.total.pending, following.follower.total.stored) == (1, 2)
-    del following.journals.glances[still]
+    del following.journals.stamps[still]
     following.follower._stopping.clear()
     following.round()
     following.follower.run(lambda: 1)
@@ -192,9 +192,9 @@ def test_a_collection_that_was_dropped_and_made_again_is_prepared_as_a_new_one(f
     prepared: list[bool] = []
     prepare = following.store._inner.prepare
 
-    def note(*, made_anew: bool = False) -> Any:
-        prepared.append(made_anew)
-        return prepare(made_anew=made_anew)
+    def note(*, recreated: bool = False) -> Any:
+        prepared.append(recreated)
+        return prepare(recreated=recreated)
 
     following.store.prepare = note
     for number, collection in enumerate(("the first", "the first", "the second", "the second", None, "the third")):
@@ -207,9 +207,9 @@ def test_a_collection_that_was_dropped_and_made_again_is_prepared_as_a_new_one(f
 def test_what_has_gone_is_forgotten(following: Following):
     following.write("a.jsonl", 1)
     following.round()
-    following.journals.glances.clear()
+    following.journals.stamps.clear()
     following.round()
-    assert following.follower._seen == {}
+    assert following.follower._flushed == {}
     following.write("a.jsonl", 1)
     assert following.round() == ["a.jsonl"]
 
@@ -217,13 +217,13 @@ def test_what_has_gone_is_forgotten(following: Following):
 def test_a_journal_that_cannot_be_read_is_said_once_and_tried_when_it_changes_and_each_minute(following: Following):
     broken = following.folder / "broken.jsonl"
     broken.write_bytes(b"\xff\xfeh\0i\0")
-    following.journals.glances[broken] = Glance(1, settled=True)
+    following.journals.stamps[broken] = FileStamp(1, settled=True)
     following.write("a.jsonl", 1)
     following.round()
     assert following.said[0].startswith("[CHAT WORKER] Flushed 1/1 chat messages to Mongo (")
     assert following.round() == []
     assert [line for line in following.said if "UTF-16" in line] == [
-        f"[CHAT WORKER] {broken}: this is UTF-16. Convert it to UTF-8 and run it again."
+        f"[CHAT WORKER] {broken}: the file is UTF-16. Convert it to UTF-8 and run the command again."
     ]
     for _ in range(3):
         assert following.round() == []
@@ -233,11 +233,11 @@ def test_a_journal_that_cannot_be_read_is_said_once_and_tried_when_it_changes_an
     assert following.round() == []
     assert sum("UTF-16" in line for line in following.said) == 1
     broken.write_bytes(as_line(record(2)))
-    following.journals.glances[broken] = Glance(2, settled=True)
+    following.journals.stamps[broken] = FileStamp(2, settled=True)
     assert following.round() == ["broken.jsonl"]
     assert following.stored == wanted_of(map(record, (1, 2)))
     broken.write_bytes(b"\xff\xfe")
-    following.journals.glances[broken] = Glance(3, settled=True)
+    following.journals.stamps[broken] = FileStamp(3, settled=True)
     following.round()
     following.round()
     assert sum("UTF-16" in line for line in following.said) == 2, "it is another trouble by now"
@@ -245,10 +245,10 @@ def test_a_journal_that_cannot_be_read_is_said_once_and_tried_when_it_changes_an
 
 def test_a_journal_that_is_replaced_while_it_is_read_is_no_trouble(following: Following):
     journal = following.folder / "gone.jsonl"
-    following.journals.glances[journal] = Glance(1, settled=True)  # it has gone since it was looked at
+    following.journals.stamps[journal] = FileStamp(1, settled=True)  # it has gone since it was looked at
     following.round()
     journal.write_bytes(as_line(record(1)))
-    following.journals.glances[journal] = Glance(2, settled=True)
+    following.journals.stamps[journal] = FileStamp(2, settled=True)
     following.round()
     following.round()
     assert following.stored == wanted_of([record(1)])
@@ -258,7 +258,7 @@ def test_a_journal_that_is_replaced_while_it_is_read_is_no_trouble(following: Fo
 def test_a_trouble_of_looking_is_said_again_once_it_was_over(following: Following):
     trouble = {"/j": ChatstoreError(what="/j: Permission denied")}
     for troubles in (trouble, trouble, {}, trouble, trouble):
-        following.journals.troubles = troubles
+        following.journals.errors = troubles
         following.round()
     assert following.said == ["[CHAT WORKER] /j: Permission denied."] * 2
 
@@ -272,7 +272,7 @@ def test_an_outage_is_said_at_first_each_minute_and_when_it_is_over(tmp_path: Pa
     following.round()
     *outage, back, flushed = [line.partition(" Trying")[0] for line in following.said]
     assert outage == ["[CHAT WORKER] no answer."] * 3
-    assert back == "[CHAT WORKER] The database answers again, after 160 s."
+    assert back == "[CHAT WORKER] The database is reachable again after 160 s."
     assert "Flushed 1/1" in flushed
     assert following.stored == wanted_of([record(1)])
 
@@ -321,14 +321,14 @@ def test_once_does_not_go_on_for_ever_where_a_journal_grows_all_the_time(tmp_pat
     following = Following(tmp_path, once=True)
     numbers = [1]
     following.write("a.jsonl", 1)
-    settle = following.journals.settle
+    commit = following.journals.commit
 
     def grow() -> None:
-        settle()
+        commit()
         numbers.append(len(numbers) + 1)
         following.write("a.jsonl", *numbers, state=len(numbers))
 
-    following.journals.settle = grow  # type: ignore[method-assign]  # what happens between rounds
+    following.journals.commit = grow  # type: ignore[method-assign]  # what happens between rounds
     assert following.follower.run(lambda: 0) is True
     assert following.follower.total.stored == 3
 
@@ -354,18 +354,38 @@ def test_what_may_pass_is_said_and_tried_again(tmp_path: Path):
         once.follower.run(lambda: 0)
 
 
+def test_pauses_are_short_again_after_a_round_that_went_well(tmp_path: Path):
+    following = Following(tmp_path)
+    error = ChatstoreError(what="odd")
+    pauses: list[float] = []
+
+    def wait(seconds: float) -> bool:
+        pauses.append(seconds)
+        if len(pauses) == 5:
+            following.journals.failures = [error]
+        if len(pauses) == 6:
+            following.follower._stopping.set()
+        return False
+
+    following.journals.failures = [error] * 4
+    following.follower._stopping.wait = wait  # type: ignore[method-assign,assignment]  # no time passes
+    following.follower._follow()
+    assert pauses[:4] == sorted(pauses[:4])
+    assert pauses[5] == pauses[0] < pauses[3]
+
+
 @pytest.mark.parametrize(("times", "at_most"), [(1, 2.5), (2, 0.5)])
 def test_a_database_that_does_not_answer_does_not_hold_up_its_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int, at_most: float
 ):
     following = Following(tmp_path)
-    following.follower._monotonic = following.follower._watched._monotonic = time.monotonic
+    following.follower._monotonic = following.follower._timed_store._monotonic = time.monotonic
     following.store.hangs.clear()
     began = time.monotonic()
     following.follower.run(Asked(lambda: following.store.asked > 0, times))
     assert time.monotonic() - began < at_most
     assert following.said == [
-        "[CHAT WORKER] Stopped without an answer of the database: what is not stored yet is in the journals."
+        "[CHAT WORKER] Stopped before the database answered. Lines that are not stored remain in the journals."
     ]
     following.store.hangs.set()
 
@@ -373,8 +393,8 @@ def test_a_database_that_does_not_answer_does_not_hold_up_its_end(
 def test_a_slow_database_that_answers_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Each answer within the time of grace; all of them together take longer."""
     following = Following(tmp_path)
-    following.follower._monotonic = following.follower._watched._monotonic = time.monotonic
-    monkeypatch.setattr(follow, "SECONDS_OF_GRACE", 0.3)
+    following.follower._monotonic = following.follower._timed_store._monotonic = time.monotonic
+    monkeypatch.setattr(follow, "SECONDS_TO_STOP", 0.3)
     following.write("a.jsonl", 1)
     inner = following.store._inner
     begun = threading.Event()
@@ -393,7 +413,7 @@ def test_a_slow_database_that_answers_is_waited_for(tmp_path: Path, monkeypatch:
         setattr(following.store, name, slow(name))
     following.follower.run(Asked(begun.is_set))
     assert following.stored == wanted_of([record(1)])
-    assert not any("without an answer" in line for line in following.said)
+    assert not any("before the database answered" in line for line in following.said)
 
 
 def test_rounds_leave_nothing_behind(tmp_path: Path):
@@ -419,7 +439,18 @@ def test_rounds_leave_nothing_behind(tmp_path: Path):
     finally:
         gc.enable()
     kinds = {type(thing).__name__ for thing in ours}
-    assert kinds.isdisjoint({"Flush", "Storer", "Reader", "Pass", "CountOnDisk", "WindowedCount"}), kinds
+    assert kinds.isdisjoint(
+        {
+            "Flush",
+            "Storer",
+            "Reader",
+            "JournalReading",
+            "FinishedBatches",
+            "LineQuarantine",
+            "CountOnDisk",
+            "WindowedCount",
+        }
+    ), kinds
     assert open_files() <= files
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,10 +20,12 @@ from hypothesis import strategies as st
 from chatstore_cli.core.flush import occurrences as tally
 from chatstore_cli.core.flush import run as flush_module
 from chatstore_cli.core.flush import storing as flush_storing
+from chatstore_cli.core.flush.options import FlushOptions
 from chatstore_cli.core.flush.storing import StoringRules
+from chatstore_cli.domain.errors import Unreachable
 from chatstore_cli.files import journal_reader
 from chatstore_cli.mongo.connection import Connection
-from chatstore_cli.wiring.journals import Journals
+from chatstore_cli.wiring.journals import named_journals
 from tests.support.journals import (
     COLLECTION,
     Key,
@@ -243,7 +246,7 @@ def test_a_small_window_and_small_blocks_change_nothing(lines: list[Record], win
     with pytest.MonkeyPatch.context() as patch, journal_folder() as folder:
         patch.setattr(flush_module, "WindowedCount", lambda floor="": tally.WindowedCount(floor, window))
         patch.setattr(journal_reader, "BLOCK", 150)
-        patch.setattr(flush_module, "_BATCH", 2)
+        patch.setattr(flush_module, "_BATCH_MESSAGES", 2)
         patch.setattr(flush_storing, "_SESSIONS_KEPT", 1)
         half = len(lines) // 2
         write_journal(folder / "s.jsonl", lines[:half])
@@ -345,7 +348,7 @@ def test_one_message_id_with_other_content_is_quarantined_each_time_and_never_dr
     assert (result.stored, result.already_stored, result.quarantined) == (1, 1, 2)
     assert numbers(said) == numbers(result)
     assert [line.line for line in quarantined(tmp_path)] == [2, 3]
-    assert {line.reason for line in quarantined(tmp_path)} == {"message_id 'm' is stored already with other content"}
+    assert {line.reason for line in quarantined(tmp_path)} == {"message_id 'm' is already stored with other content"}
     forget(tmp_path)
     again = flush_with_ledger(memory, tmp_path)
     assert (again.stored, again.quarantined, again.already_quarantined) == (0, 0, 2)
@@ -406,7 +409,7 @@ def test_a_session_that_is_deleted_while_it_is_stored_gets_no_more_lines(
     memory: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """One run may take hours: what was found at its beginning does not hold for ever."""
-    monkeypatch.setattr(flush_module, "_BATCH", 10)
+    monkeypatch.setattr(flush_module, "_BATCH_MESSAGES", 10)
     monkeypatch.setattr(flush_module, "STORING_THREADS", 1)
     tombstones = memory.database["chatstore_tombstones"]
 
@@ -428,8 +431,8 @@ def test_a_flush_that_is_asked_to_stop_gives_what_was_done_and_the_next_one_goes
     lines = [record(number) for number in range(200)]
     write_journal(tmp_path / "s.jsonl", lines)
     store: Any = UuidStore(store_of(memory))
-    with Journals(settings_for(tmp_path), [str(tmp_path)]).to_flush("test") as sources:
-        first = flush_module.Flush(store, flush_module.FlushOptions(), on_progress=lambda _: first.stop())
+    with named_journals(settings_for(tmp_path), [str(tmp_path)]).to_flush("test") as sources:
+        first = flush_module.Flush(store, FlushOptions(), on_progress=lambda _: first.stop())
         stopped = first.run(sources)
     assert 0 < stopped.lines < 20
     assert (stopped.stored, stopped.already_stored) == (stopped.lines, 0)
@@ -451,3 +454,42 @@ def test_a_row_that_is_removed_while_it_is_compared_is_no_other_content(memory: 
     assert (result.lines, result.quarantined) == (2, 0)
     assert quarantined(tmp_path) == []
     assert stored(memory.database) == wanted_of([record(0, message_id="m")])
+
+
+def test_a_batch_that_failed_is_read_again_though_a_later_one_is_stored(
+    memory: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(flush_module, "_BATCH_MESSAGES", 1)
+    monkeypatch.setattr(journal_reader, "BLOCK", 180)  # about a line
+    second_stored = threading.Event()
+
+    class FirstBatchFails(UuidStore):
+        def insert(self, entries: Any, expires_at: Any) -> Any:
+            if any(entry.number == 1 for entry in entries):
+                assert second_stored.wait(60)
+                raise Unreachable(what="no answer")
+            inserted = self._inner.insert(entries, expires_at)
+            second_stored.set()
+            return inserted
+
+    lines = [record(0), record(1)]
+    write_journal(tmp_path / "s.jsonl", lines)
+    with pytest.raises(Unreachable):
+        flush(memory, tmp_path, store=FirstBatchFails(store_of(memory)), timeout=0)
+    assert memory.database[COLLECTION].count_documents({}) == 1
+    flush_with_ledger(memory, tmp_path)
+    assert stored(memory.database) == wanted_of(lines)
+
+
+def test_good_lines_are_not_quarantined_while_a_primary_steps_down(
+    memory: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The server reports it for each document, as it does a document that it rejects."""
+    write_journal(tmp_path / "s.jsonl", [record(0), record(1)])
+    store = store_of(memory)
+    answer = {"n": 0, "writeErrors": [{"index": 0, "code": 189, "errmsg": "primary stepped down"}]}
+    monkeypatch.setattr(store, "_insert_command", lambda documents: answer)
+    with pytest.raises(Unreachable):
+        flush(memory, tmp_path, store=store, timeout=0)
+    assert quarantined(tmp_path) == []
+    assert flush(memory, tmp_path).stored == 2

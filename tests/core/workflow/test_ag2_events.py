@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -172,6 +173,35 @@ def test_whatever_an_event_holds_can_be_stored(value: Any) -> None:
     assert bson.decode(bson.encode({"kept": kept})).keys() == {"kept"}
 
 
-@given(some.dictionaries(some.sampled_from(["uuid", "content", "sender", "tool_calls", "tool_responses", "error", "actual", "recipient"]), JSON), some.sampled_from(["text", "tool_call", "tool_response", "function_call", "function_response", "usage_summary", "error", "termination"]))  # fmt: skip
-def test_a_dump_with_anything_in_it_is_read_or_refused_never_more(content: dict[str, Any], kind: str) -> None:
-    read_event({"type": kind, "content": content})
+FIELDS = ["uuid", "content", "sender", "tool_calls", "tool_responses", "error", "actual", "recipient"]
+MEANINGS: dict[str, type] = {
+    "text": AgentTurn,
+    "tool_call": AgentTurn,
+    "tool_response": AgentTurn,
+    "function_call": AgentTurn,
+    "function_response": AgentTurn,
+    "usage_summary": UsageReport,
+    "error": RunFailed,
+    "termination": RunEnded,
+}
+
+
+@given(some.dictionaries(some.sampled_from(FIELDS), JSON), some.sampled_from(sorted(MEANINGS)))
+def test_a_dump_with_any_values_means_what_its_type_says_and_can_be_stored(content: dict[str, Any], kind: str) -> None:
+    import bson
+
+    meaning = read_event({"type": kind, "content": content})
+    assert type(meaning) is MEANINGS[kind]
+    uuid_text = content.get("uuid")
+    assert isinstance(meaning, AgentTurn | UsageReport | RunFailed | RunEnded)
+    assert (meaning.event_id is not None) == (isinstance(uuid_text, str) and uuid_text != "")
+    if isinstance(meaning, UsageReport):
+        assert all(isinstance(row, dict) for row in meaning.rows)
+        return
+    bson.encode(asdict(meaning))
+    if isinstance(meaning, RunFailed):
+        assert 0 < len(meaning.reason) <= 2_000
+    if isinstance(meaning, AgentTurn):
+        assert meaning.event_type == kind
+        assert meaning.role == "tool" if kind.endswith("_response") else meaning.role in {"user", "assistant"}
+        assert (meaning.tool_calls is not None) == kind.endswith("_call")

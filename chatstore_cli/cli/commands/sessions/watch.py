@@ -18,7 +18,7 @@ from chatstore_cli.cli.filters import (
     session_query,
 )
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command, single
+from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.cli.signals import StopSignals, reader_is_gone, stop_signals
 from chatstore_cli.domain.errors import ExitCode, WrongUse
 from chatstore_cli.render.listing import Listing
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 
-app = single()
+app = single_command()
 
 
 @command(
@@ -77,7 +77,7 @@ def watch(
     ] = None,
     count: Annotated[int | None, typer.Option("--count", metavar="N", min=1, help="Stop after N rows.")] = None,
 ) -> None:
-    """Show sessions as they change, or the new messages of one session.
+    """Show sessions as they change, or new messages of one session.
 
     Without SESSION_ID each change is a row: the session's facts, `change` (new, changed, deleted) and `changed_at`. With
     SESSION_ID each message is a row, as in `sessions show`. Rows are written at once, except with -o json, which writes
@@ -135,7 +135,7 @@ def _connected_watch(invocation: Invocation, subject: str, signals: StopSignals)
 
     watch = Watch(invocation.say)
     connect_watch(invocation.stores, watch)
-    watch.greeting = f"Watching {subject} in {invocation.stores.target}. {signals.named} stops it."
+    watch.greeting = f"Watching {subject} in {invocation.stores.target}. {signals.names} stops it."
     return watch
 
 

@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command, single
+from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.render.listing import Listing
 
-app = single()
+app = single_command()
 
 
 @command(
@@ -28,7 +28,7 @@ def reconcile(
     context: typer.Context,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Set the counters to what the ledger says.")] = False,
 ) -> None:
-    """Compare sessions' counters with the usage ledger, and mend them with --yes.
+    """Compare the counters of sessions with the usage ledger.
 
     They should be what the ledger adds up to, which has a row of what they said before the session's first report. Without
     --yes nothing is written, and the status is 6 where they differ. Counters that change meanwhile are left alone: then

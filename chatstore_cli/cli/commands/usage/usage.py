@@ -15,7 +15,7 @@ from chatstore_cli.cli.filters import (
     session_query,
 )
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command_with_others, refuse_own_options
+from chatstore_cli.cli.options import command_with_subcommands, reject_parent_options
 from chatstore_cli.cli.time_zones import time_zone
 from chatstore_cli.core.usage.report import UsageGrouping, UsageOrder, report_usage
 from chatstore_cli.domain.errors import ExitCode
@@ -30,7 +30,7 @@ from chatstore_cli.render.rows.usage import (
 
 GROUPINGS = "|".join(UsageGrouping)
 
-app, register = command_with_others(
+app, register = command_with_subcommands(
     "usage",
     {"explain": "usage.explain", "reconcile": "usage.reconcile", "rollup": "usage.rollup"},
     examples=[
@@ -87,7 +87,7 @@ def usage(
     Totals are of all groups, also with --top.
     """
     if context.invoked_subcommand is not None:
-        refuse_own_options(context)
+        reject_parent_options(context)
         return
     from chatstore_cli.wiring.usage import usage_sums
 

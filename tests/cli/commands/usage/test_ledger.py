@@ -122,15 +122,15 @@ def test_csv_opens_in_a_spreadsheet(chatstore: Chatstore) -> None:
     [
         (("--by", "day,colour"), "'day,colour' is not of day, week"),
         (("--by", ""), "is not of day"),
-        (("--timezone", "Mars/Base"), "'Mars/Base' is no time zone"),
-        (("--timezone", "../../etc/passwd"), "is no time zone"),
-        (("--timezone", "Europe"), "is no time zone"),
+        (("--timezone", "Mars/Base"), "'Mars/Base' is not in this machine's table of time zones"),
+        (("--timezone", "../../etc/passwd"), "is not in this machine's table of time zones"),
+        (("--timezone", "Europe"), "is not in this machine's table of time zones"),
         (("--top", "0"), "--top"),
         (("nonsense",), "nonsense"),
-        (("--since", "7d", "explain", "triage-0"), "--since is an option of chatstore usage itself, and not of"),
-        (("--top", "3", "--by", "day", "rollup"), "--by, --top are options of chatstore usage itself, and not of"),
+        (("--since", "7d", "explain", "triage-0"), "--since is an option of chatstore usage, not of"),
+        (("--top", "3", "--by", "day", "rollup"), "--by, --top are options of chatstore usage, not of"),
         (("--since", "1d", "--until", "7d"), "is not earlier than --until 7d"),
-        (("--timezone", "+02:00"), "zones have names such as Europe/Berlin"),
+        (("--timezone", "+02:00"), "use a name such as Europe/Berlin"),
     ],
 )
 def test_wrong_use_ends_with_2_and_says_what_is_wrong(

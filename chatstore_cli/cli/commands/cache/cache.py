@@ -1,0 +1,109 @@
+"""`chatstore cache`: the status of the local cache, and removal of journals that are stored."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from chatstore_cli.cli.commands.cache import quarantine
+from chatstore_cli.cli.commands.cache.paths import JournalPaths
+from chatstore_cli.cli.invocation import Invocation
+from chatstore_cli.cli.options import command, group
+from chatstore_cli.domain.errors import BadValue, ExitCode
+from chatstore_cli.render.listing import Listing, Record
+
+app = group("cache", "Show and prune the local cache; list and retry quarantined lines.")
+app.add_typer(quarantine.app)
+
+
+@command(
+    app,
+    "status",
+    examples=["chatstore cache status", "chatstore cache status data/cache/chat_sessions -o json"],
+    exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE],
+)
+def status(context: typer.Context, paths: JournalPaths = None) -> None:
+    """Show the status of the local cache.
+
+    It has the sessions, lines and bytes of the journals, how many lines are not stored yet and since when, and the
+    process that follows the journals. Only lines that the ledger has not passed are compared with MongoDB. No lock is needed, so a worker may run
+    meanwhile. If MongoDB is unreachable, the command shows what the files contain and exits with status 5; with
+    mongo.enabled: false it exits with status 0.
+    """
+    from chatstore_cli.core.flush.status import cache_status
+    from chatstore_cli.render.rows.cache import CACHE_STATUS_COLUMNS, cache_status_row
+    from chatstore_cli.wiring.journals import named_journals
+
+    invocation = Invocation(context)
+    enabled = invocation.settings.mongo.enabled
+    journals = named_journals(invocation.settings, paths or [invocation.settings.mongo.cache.disk_path])
+    if journals.from_stdin:
+        raise BadValue(name="PATH", value="-", expected="a folder or a file")
+    report = cache_status(journals, (lambda: invocation.stores.message_store) if enabled else None)
+    invocation.emit(Record(CACHE_STATUS_COLUMNS, cache_status_row(report.status)))
+    if not enabled:
+        invocation.say("It is not known what is stored: MongoDB is disabled (mongo.enabled: false).")
+    for error in report.errors[1:]:
+        invocation.say(error.message)
+    if report.errors:
+        raise report.errors[0]
+
+
+@command(
+    app,
+    "prune",
+    examples=[
+        "chatstore cache prune --older-than 30d --dry-run",
+        "chatstore cache prune --older-than 30d --yes",
+        "chatstore cache prune data/cache/chat_sessions --older-than 2026-03-02 --yes",
+    ],
+    exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.CONFLICT],
+)
+def prune(
+    context: typer.Context,
+    older_than: Annotated[
+        str,
+        typer.Option(
+            "--older-than",
+            metavar="30d",
+            help="Only journals with no writes and no messages since then (for example 2026-03-02).",
+        ),
+    ],
+    paths: JournalPaths = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be removed, and remove nothing.")] = False,
+) -> None:
+    """Remove journals whose every line is proven to be stored.
+
+    Every line is compared with MongoDB, whatever the ledger contains. A journal is kept if one of its lines is not
+    stored, cannot be stored or is incomplete, or if it is written to meanwhile. Lines that have expired in MongoDB count
+    as stored if the ledger shows that they were stored. The command needs the lock of the folder, so stop its worker
+    first. It lists what would be removed and asks for confirmation (--yes skips the question). The action of a row is
+    keep, prune (would be removed) or pruned (was removed).
+    """
+    from chatstore_cli.core.flush.pruning import PruneRules, carry_out, describe_plan, describe_result, plan_pruning
+    from chatstore_cli.domain.times import read_when, utc_now
+    from chatstore_cli.render.rows.cache import PRUNE_COLUMNS, prune_row
+    from chatstore_cli.wiring.journals import prunable_journals
+
+    invocation = Invocation(context)
+    now = utc_now()
+    cutoff = read_when(older_than, "--older-than", now)
+    if cutoff > now:  # everything is 0s, so a time in the future is a mistake
+        raise BadValue(name="--older-than", value=older_than, expected="a time in the past")
+    rules = PruneRules(cutoff, now, invocation.settings.mongo.ttl_days)
+    journals = prunable_journals(invocation.settings, paths or [invocation.settings.mongo.cache.disk_path])
+    if dry_run:
+        invocation.say(f"Target: {invocation.stores.target} (dry run: nothing is removed)")
+    else:
+        invocation.will_write()
+    with journals.to_look_at() if dry_run else journals.to_prune("chatstore cache prune") as candidates:
+        decisions = plan_pruning(candidates, invocation.stores.message_store, rules)
+        planned = sum(decision.prune for decision in decisions)
+        if not dry_run and planned:
+            invocation.confirm(describe_plan(decisions), yes=yes)
+            decisions = list(carry_out(decisions, candidates, journals))
+    invocation.emit(Listing(PRUNE_COLUMNS, map(prune_row, decisions), empty="No journals were found."))
+    if not dry_run and decisions:
+        invocation.say(describe_result(decisions, planned) if planned else "No journal was removed.")

@@ -1,0 +1,63 @@
+"""`chatstore cache quarantine`: the journal lines that could not be stored."""
+
+from __future__ import annotations
+
+import typer
+
+from chatstore_cli.cli.commands.cache.paths import JournalPaths
+from chatstore_cli.cli.invocation import Invocation
+from chatstore_cli.cli.options import command, group
+from chatstore_cli.domain.errors import ExitCode
+from chatstore_cli.render.listing import Listing, Record
+from chatstore_cli.render.rows.flush import QUARANTINE_COLUMNS, RETRY_COLUMNS, quarantine_row, retry_row
+
+app = group("quarantine", "List and retry the journal lines that could not be stored.")
+
+
+@command(
+    app,
+    "list",
+    examples=["chatstore cache quarantine list", "chatstore cache quarantine list data/cache/chat_sessions -o jsonl"],
+    exits=[ExitCode.NOT_FOUND],
+)
+def list_(context: typer.Context, paths: JournalPaths = None) -> None:
+    """List quarantined lines with their place and reason.
+
+    With -o json, jsonl or csv, `raw` contains all bytes of the line in Base64. A line over 100 MiB is in the file that
+    `raw_file` names. Give - as PATH for lines that came through standard input.
+    """
+    from chatstore_cli.wiring.journals import named_journals
+
+    invocation = Invocation(context)
+    journals = named_journals(invocation.settings, paths or [invocation.settings.mongo.cache.disk_path])
+    rows = (quarantine_row(line) for line in journals.quarantined())
+    invocation.emit(Listing(QUARANTINE_COLUMNS, rows, empty="No lines are quarantined."))
+
+
+@command(
+    app,
+    "retry",
+    examples=["chatstore cache quarantine retry"],
+    exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.PARTLY_DONE, ExitCode.CONFLICT],
+    meanings={ExitCode.PARTLY_DONE: "partly done: lines remain in quarantine"},
+)
+def retry(context: typer.Context, paths: JournalPaths = None) -> None:
+    """Try to store quarantined lines again.
+
+    Lines that are stored leave the quarantine. Exits with status 7 if lines remain in it.
+    """
+    from chatstore_cli.core.flush.quarantine_retry import retry_quarantined
+    from chatstore_cli.core.flush.storing import StoringRules
+    from chatstore_cli.core.retry import RetryPolicy
+    from chatstore_cli.wiring.journals import named_journals
+
+    invocation = Invocation(context)
+    journals = named_journals(invocation.settings, paths or [invocation.settings.mongo.cache.disk_path])
+    invocation.will_write()
+    rules = StoringRules(ttl_days=invocation.settings.mongo.ttl_days)
+    with journals.to_flush("chatstore cache quarantine retry") as sources:
+        retry_policy = RetryPolicy(60.0, say=invocation.say)
+        result = retry_quarantined(invocation.stores.message_store, sources, rules, retry_policy)
+    invocation.emit(Record(RETRY_COLUMNS, retry_row(result)))
+    if result.still_quarantined:
+        raise typer.Exit(ExitCode.PARTLY_DONE)

@@ -1,0 +1,87 @@
+"""Retrying quarantined lines, after the cause was repaired."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from chatstore_cli.core.flush.reading import Source
+from chatstore_cli.core.flush.source_state import SourceState
+from chatstore_cli.core.flush.storing import Storer, StoringRules
+from chatstore_cli.core.retry import RetryPolicy
+from chatstore_cli.domain.identity import content_key, identity_by_content, identity_by_message_id, session_prefix
+from chatstore_cli.domain.journal import Entry, flaw_of, may_have_lost_digits
+from chatstore_cli.domain.message_store import JournalPort, MessageStore, QuarantinePort
+from chatstore_cli.domain.quarantine import QuarantinedLine, RetryResult
+from chatstore_cli.domain.times import Clock, utc_now
+
+
+def retry_quarantined(
+    store: MessageStore,
+    sources: Sequence[Source],
+    rules: StoringRules,
+    retry_policy: RetryPolicy,
+    clock: Clock = utc_now,
+) -> RetryResult:
+    """Store the quarantined lines that can be stored by now, and remove them from the quarantines of the sources.
+
+    A line that the database rejected keeps the `_id` that it was given then.
+    """
+    sources_by_quarantine = {id(source.quarantine): source for source in sources}.values()
+    results = [
+        _retry(store, source.quarantine, source.journal, rules, retry_policy, clock) for source in sources_by_quarantine
+    ]
+    return RetryResult(
+        lines=sum(result.lines for result in results),
+        stored=sum(result.stored for result in results),
+        already_stored=sum(result.already_stored for result in results),
+        still_quarantined=sum(result.still_quarantined for result in results),
+    )
+
+
+def _retry(
+    store: MessageStore,
+    quarantine: QuarantinePort,
+    journal: JournalPort,
+    rules: StoringRules,
+    retry_policy: RetryPolicy,
+    clock: Clock,
+) -> RetryResult:
+    lines = list(quarantine.lines())
+    entries = [(line, entry) for line in lines if (entry := _entry_of(line, journal)) is not None]
+    refused: set[tuple[str, int]] = set()
+
+    def note_refused(entry: Entry, _: str) -> None:
+        refused.add((entry.source, entry.offset))
+
+    storer = Storer(store, rules, retry_policy, clock)
+    states = {line.source: SourceState(refuse=note_refused) for line, _ in entries}
+    stored = sum(storer.store(batch, states) for batch in _in_batches([entry for _, entry in entries]))
+    settled = {line.quarantine_id for line, entry in entries if (entry.source, entry.offset) not in refused}
+    if settled:
+        quarantine.remove(settled)
+    return RetryResult(len(lines), stored, len(settled) - stored, len(lines) - len(settled))
+
+
+def _entry_of(line: QuarantinedLine, journal: JournalPort) -> Entry | None:
+    if line.raw is None:
+        return None
+    try:
+        fields: Any = journal.decode(line.raw)
+    except ValueError:
+        return None
+    if flaw_of(fields) is not None or (may_have_lost_digits(fields) and journal.lost_digits(line.raw)):
+        return None
+    session, instant = fields["session_id"], fields["created_at"]
+    prefix = session_prefix(session)
+    if "message_id" in fields:
+        key = b""
+        identity = identity_by_message_id(prefix, session, fields["message_id"])
+    else:
+        key = content_key(session, fields["role"], instant, fields["text"])
+        identity = line.identity or identity_by_content(prefix, key, 0)
+    return Entry(line.source, identity, key, instant, fields, line.line, line.offset, line.raw)
+
+
+def _in_batches(entries: Sequence[Entry], size: int = 500) -> Iterable[list[Entry]]:
+    return (list(entries[first : first + size]) for first in range(0, len(entries), size))

@@ -1,0 +1,106 @@
+"""The journals that paths name, with their locks, ledgers and quarantines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from chatstore_cli.core.flush.reading import Source
+from chatstore_cli.domain.cache_status import LockHolder
+from chatstore_cli.domain.journal import Position
+from chatstore_cli.domain.quarantine import QuarantinedLine
+from chatstore_cli.files.folder_lock import folder_lock, holder_of
+from chatstore_cli.files.journal_folders import find_journals, session_named
+from chatstore_cli.files.ledger import LEDGER_NAME, Ledger, LedgerReading
+from chatstore_cli.files.quarantine import Quarantine, printable_source
+from chatstore_cli.files.state_folder import bookkeeping_folder, existing_bookkeeping_folders, stdin_folder
+
+
+class NamedJournals:
+    """The journals that paths name. Raises NotFound for a path that does not exist."""
+
+    def __init__(self, paths: list[str], state_folder: str | None) -> None:
+        self._state_folder = state_folder
+        self._journals = find_journals(paths)
+        self._whole_folders = {Path(path).resolve() for path in paths if path != "-" and Path(path).is_dir()}
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes of all journals; 0 if one of them is standard input, whose length is not known."""
+        if self.from_stdin:
+            return 0
+        return sum(journal.size() for journals in self._journals.values() for journal in journals)
+
+    @property
+    def from_stdin(self) -> bool:
+        """Whether standard input is among them, which can be read only once."""
+        return None in self._journals
+
+    @property
+    def sessions(self) -> int:
+        """How many sessions the names of the journals stand for: rotated journals of a session count as one."""
+        names = {
+            (folder, session_named(folder, Path(journal.name)))
+            for folder, journals in self._journals.items()
+            if folder is not None
+            for journal in journals
+        }
+        return len(names)
+
+    @contextmanager
+    def to_read(self) -> Iterator[list[Source]]:
+        """The journals, to be read only: nothing is written beside them, and no lock is needed."""
+        sources: list[Source] = []
+        for folder, journals in self._journals.items():
+            bookkeeping = next(iter(existing_bookkeeping_folders(folder, self._state_folder)), Path("/nonexistent"))
+            ledger = LedgerReading(bookkeeping / LEDGER_NAME) if folder else None
+            quarantine = Quarantine(bookkeeping)
+            sources.extend(Source(journal, ledger, quarantine) for journal in journals)
+        yield sources
+
+    @contextmanager
+    def to_flush(self, command: str) -> Iterator[list[Source]]:
+        """The journals with ledger and quarantine, each folder locked. Raises Locked, which names the holder."""
+        with ExitStack() as stack:
+            sources: list[Source] = []
+            for folder, journals in self._journals.items():
+                if folder is None:
+                    bookkeeping = stdin_folder(self._state_folder)
+                    sources.extend(Source(journal, None, Quarantine(bookkeeping)) for journal in journals)
+                    continue
+                bookkeeping = bookkeeping_folder(folder, self._state_folder)
+                stack.enter_context(folder_lock(folder, bookkeeping, command))
+                ledger = Ledger(bookkeeping / LEDGER_NAME)
+                stack.callback(ledger.close)
+                quarantine = Quarantine(bookkeeping)
+                sources.extend(Source(journal, ledger, quarantine) for journal in journals)
+            yield sources
+
+    def furthest_position(self, source: Source) -> Position | None:
+        """How far a journal of `to_read` was stored in the collection that has most of it."""
+        ledger = source.ledger
+        return ledger.furthest_position(source.journal.name) if isinstance(ledger, LedgerReading) else None
+
+    def quarantined(self) -> Iterator[QuarantinedLine]:
+        """The quarantined lines of every folder that the paths name."""
+        for _, bookkeeping in self._remembering():
+            yield from Quarantine(bookkeeping).lines()
+
+    def count_quarantined(self) -> int:
+        """How many lines are in quarantine: of a whole folder all lines, else those of the journals that were named."""
+        count = 0
+        for folder, bookkeeping in self._remembering():
+            named = {printable_source(journal.name) for journal in self._journals[folder]}
+            lines = Quarantine(bookkeeping).lines()
+            count += sum(1 for line in lines if folder in self._whole_folders or line.source in named)
+        return count
+
+    def lock_holder(self) -> LockHolder | None:
+        """The process that holds the lock of the first locked folder."""
+        return next(filter(None, (holder_of(bookkeeping) for _, bookkeeping in self._remembering())), None)
+
+    def _remembering(self) -> Iterator[tuple[Path | None, Path]]:
+        for folder in self._journals:
+            for bookkeeping in existing_bookkeeping_folders(folder, self._state_folder):
+                yield folder, bookkeeping
