@@ -3,7 +3,7 @@
 A comment above a block says how it is tested:
 
     <!-- not run: REASON -->        not tested, for this reason
-    <!-- ends with N -->            bash that exits with status N
+    <!-- exits with N -->           bash that exits with status N
     <!-- output -->                 text that the bash block before it printed; digits can differ
     <!-- output of chatstore demo --> text that the demo printed
     (no comment)                    bash must exit with 0, YAML must be a valid configuration, JSON must parse. The Python
@@ -104,8 +104,8 @@ def _run(chatstore: Chatstore, block: Block) -> str:
         text=True,
         timeout=120,
     )
-    ends_with = re.fullmatch(r"ends with (\d+)", block.note)
-    expected = int(ends_with[1]) if ends_with else 0
+    exits_with = re.fullmatch(r"exits with (\d+)", block.note)
+    expected = int(exits_with[1]) if exits_with else 0
     assert done.returncode == expected, f"{block.page}:{block.line}\n{block.text}\n{done.stdout}"
     return done.stdout
 
@@ -163,7 +163,7 @@ def test_every_block_has_a_language_and_a_known_comment(page: str) -> None:
     assert (ROOT / page).read_text(encoding="utf-8").count("\n```") == 2 * len(found)
     for block in found:
         assert block.language in LANGUAGES, f"{block.page}:{block.line}"
-        notes = {"text": rf"output|{DEMO_OUTPUT}", "bash": r"|ends with \d+|not run: \w.+"}
+        notes = {"text": rf"output|{DEMO_OUTPUT}", "bash": r"|exits with \d+|not run: \w.+"}
         assert block.language != "json" or json.loads(block.text)
         assert re.fullmatch(notes.get(block.language, ""), block.note), f"{block.page}:{block.line}"
 

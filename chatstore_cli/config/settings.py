@@ -84,7 +84,7 @@ class WorkflowCollections:
     segments: str = "chat_session_segments"
     segment_messages: int | None = None
     usage: str = "usage_events"
-    usage_rollups: str = "usage_rollups"
+    usage_rollups: str = "usage_daily"
 
 
 @dataclass(frozen=True)
