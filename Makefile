@@ -31,7 +31,7 @@ demo: $(VENV)/.installed
 	  test $$status -ne 5 || echo "make: to use your own MongoDB: make demo URI=mongodb://..." >&2; exit $$status; }
 
 test: $(VENV)/.installed-dev
-	$(TESTED) $(BIN)/python -m pytest -n $(WORKERS) -q $(PYTEST_ARGS)
+	$(TESTED) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q $(PYTEST_ARGS)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

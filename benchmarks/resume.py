@@ -1,14 +1,15 @@
-"""`chatstore resume` of 100,000 messages as JSONL against a plain cursor dumped with orjson (DESIGN section 8).
+"""`chatstore resume` of 100,000 messages as JSONL, compared with a plain cursor whose documents orjson encodes.
 
     python benchmarks/resume.py [--messages 100000] [--rounds 5] [--uri URI]
 
-The same messages are stored three times: in one workflow document (as near to 16 MiB as they get), in a workflow
-document with its oldest messages in segments, and flat. For each of them one line a figure: the rate against a plain
-cursor over the messages, each of them dumped with orjson and written; the first byte, counted from when the connection
-stands; and the peak memory of the whole process `chatstore resume`.
+The same messages are stored three times: in one workflow document (as near to 16 MiB as possible), in a workflow
+document with its oldest messages in segments, and as flat messages. There are three figures for each layout: the rate
+relative to the plain cursor (at least 0.6), the time to the first byte after the connection is established (at most
+0.3 s), and the peak memory of the process `chatstore resume` (at most 80 MiB). A missed bound makes the script exit
+with status 1.
 
-Resume and plain cursor run in turn, each in a process of its own; figures are medians. For the one document there is a
-second rate, against fetching it whole, which is faster, at the price in memory that is printed beside it.
+Resume and plain cursor run in turn, each in its own process. Figures are medians. For the single document a second
+rate has no bound: fetching the document whole is faster, and costs the memory that is printed beside it.
 """
 
 from __future__ import annotations
@@ -27,16 +28,21 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks._figures import Figures
+
 THIS = [sys.executable, __file__]
 DATABASE = "chatstore_benchmark"
 START = datetime(2026, 1, 1, tzinfo=UTC)
 LARGEST_DOCUMENT = 16 * 1024 * 1024 - 4096
 SEGMENT = 10_000
+FIRST_BYTE_SECONDS = 0.3
+PEAK_MIB = 80
+LEAST_RATE = 0.6
 Document = dict[str, Any]
 
 
 def main() -> None:
-    """Store, measure, and print one line a figure."""
+    """Store the messages, measure, and print one line for each figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--messages", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=5)
@@ -62,51 +68,49 @@ def main() -> None:
 
 
 def measure(uri: str, chosen: argparse.Namespace) -> None:
-    """Print the figures of one run."""
+    """Print the figures of one run, and exit with 1 if one misses its bound."""
+    figures = Figures()
     try:
         for shape in STORED:
-            # In a process of its own, too: a process that was large when it forked makes its children look large.
+            # In its own process: the peak memory of a child starts at the size that its parent had when it forked.
             stored, _ = run([*THIS, "--uri", uri, "--messages", str(chosen.messages), "--child", "store", shape])
-            compare(uri, shape, stored["messages"], chosen.rounds)
+            compare(figures, uri, shape, stored["messages"], chosen.rounds)
     finally:
         run([*THIS, "--uri", uri, "--child", "drop", ""])
+    figures.exit()
 
 
-def compare(uri: str, shape: str, count: int, rounds: int) -> None:
-    """Run resume and plain cursors in turn, and print what came out."""
+def compare(figures: Figures, uri: str, shape: str, count: int, rounds: int) -> None:
+    """Run resume and plain cursors in turn, and report the figures of this layout."""
     baselines = [name for name in CHILDREN if name.startswith(f"plain {shape}")]
     seconds: dict[str, list[float]] = {name: [] for name in ("resume", *baselines)}
     memory: dict[str, list[float]] = {name: [] for name in ("command", *baselines)}
     first_bytes: list[float] = []
     for _ in range(rounds):
         for name in seconds:
-            told, peak = child(uri, name, shape)
-            assert told["messages"] == count, (name, told, count)
-            seconds[name].append(told["seconds"])
+            result, peak = run([*THIS, "--uri", uri, "--child", name, shape])
+            assert result["messages"] == count, (name, result, count)
+            seconds[name].append(result["seconds"])
             if name == "resume":
-                first_bytes.append(told["first_byte"])
+                first_bytes.append(result["first_byte"])
             else:
                 memory[name].append(peak)
         memory["command"].append(command_memory(uri, shape))
     ours = statistics.median(seconds["resume"])
-    title = f"resume, {count:,} messages ({shape})"
+    print(f"resume, {shape}: {count:,} messages, {count / ours:,.0f} messages/s")
     for name in baselines:
         plain = statistics.median(seconds[name])
-        bound = "  (bound: at least 0.6)" if name == f"plain {shape}" else ""
-        print(
-            f"{title}: {plain / ours:.2f} of the rate of {name}{bound}; {count / ours:,.0f}/s against {count / plain:,.0f}/s,"
-            f" which takes {statistics.median(memory[name]):.0f} MiB"
+        figures.report(
+            f"resume, {shape}: rate / {name}",
+            plain / ours,
+            at_least=LEAST_RATE if name == f"plain {shape}" else None,
+            detail=f"{name}: {count / plain:,.0f} messages/s, {statistics.median(memory[name]):.0f} MiB",
         )
-    print(f"{title}: first byte after {statistics.median(first_bytes):.3f} s  (bound: at most 0.3)")
-    print(f"{title}: {statistics.median(memory['command']):.0f} MiB at the most  (bound: at most 80)")
+    figures.report(f"resume, {shape}: first byte", statistics.median(first_bytes), "s", at_most=FIRST_BYTE_SECONDS)
+    figures.report(f"resume, {shape}: peak memory", statistics.median(memory["command"]), "MiB", at_most=PEAK_MIB)
 
 
 # --- processes -------------------------------------------------------------------------------------------------------
-
-
-def child(uri: str, name: str, shape: str) -> tuple[dict[str, Any], float]:
-    """What this script says when it runs as that child, and its peak memory in MiB."""
-    return run([*THIS, "--uri", uri, "--child", name, shape])
 
 
 def command_memory(uri: str, shape: str) -> float:
@@ -116,27 +120,27 @@ def command_memory(uri: str, shape: str) -> float:
 
 
 def run(command: list[str]) -> tuple[dict[str, Any], float]:
-    """Run a process whose stdout goes to nothing; give what it told on stderr and its peak memory in MiB."""
+    """Run a process without its stdout. Returns the JSON that it wrote to stderr, and its peak memory in MiB."""
     with Path(os.devnull).open("wb") as nothing:
         process = subprocess.Popen(command, stdout=nothing, stderr=subprocess.PIPE, cwd=Path(__file__).parent.parent)
         assert process.stderr is not None
-        told = process.stderr.read()
+        result = process.stderr.read()
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise SystemExit(told.decode())
+        raise SystemExit(result.decode())
     unit = 1 << 20 if sys.platform == "darwin" else 1 << 10
-    return (json.loads(told) if told else {}), usage.ru_maxrss / unit
+    return (json.loads(result) if result else {}), usage.ru_maxrss / unit
 
 
-def tell(count: int, started: float, **more: float) -> None:
-    """Say how long it took, on stderr."""
+def write_result(count: int, started: float, **more: float) -> None:
+    """Write the result of a child to stderr."""
     sys.stdout.flush()
     sys.stderr.write(json.dumps({"messages": count, "seconds": time.perf_counter() - started, **more}))
 
 
 def resume(uri: str, shape: str) -> None:
-    """What the command does once its connection stands."""
+    """Do what the command does after its connection is established."""
     import gc
 
     from chatstore_cli.config.settings import MongoSettings, Settings
@@ -155,11 +159,11 @@ def resume(uri: str, shape: str) -> None:
     sys.stdout.buffer.flush()
     first_byte = time.perf_counter() - started
     sys.stdout.buffer.writelines(pieces)
-    tell(history.messages, started, first_byte=first_byte)
+    write_result(history.messages, started, first_byte=first_byte)
 
 
 def dump(uri: str, documents: Callable[[Any], Iterable[Document]]) -> None:
-    """The plainest program that prints the same messages: a client as it comes, a cursor, orjson."""
+    """The plainest program that prints the same messages: a client with default options, a cursor, orjson."""
     import orjson
     from pymongo import MongoClient
 
@@ -171,11 +175,11 @@ def dump(uri: str, documents: Callable[[Any], Iterable[Document]]) -> None:
     for document in documents(client[DATABASE]):
         write(orjson.dumps(document, default=str) + b"\n")
         count += 1
-    tell(count, started)
+    write_result(count, started)
 
 
 def unwound(name: str) -> list[Document]:
-    """A pipeline that gives a document's messages one by one."""
+    """A pipeline that returns a document's messages one by one."""
     return [
         {"$match": {"chat_id": name}},
         {"$sort": {"n": 1}},
@@ -191,15 +195,15 @@ def segments_and_document(database: Any) -> Iterator[Document]:
 
 
 def whole_document(database: Any) -> Iterator[Document]:
-    """The messages of the document as it comes."""
+    """The messages of the document, fetched in one piece."""
     for session in database.chat_sessions.find({"chat_id": "document"}):
         yield from session["messages"]
 
 
 def flat(database: Any) -> Iterable[Document]:
     """A cursor over flat messages in order."""
-    found: Iterable[Document] = database.chat_messages.find({"session_id": "flat"}).sort("created_at", 1)
-    return found
+    messages: Iterable[Document] = database.chat_messages.find({"session_id": "flat"}).sort("created_at", 1)
+    return messages
 
 
 CHILDREN: dict[str, Callable[[str, str], None]] = {
@@ -213,7 +217,7 @@ CHILDREN: dict[str, Callable[[str, str], None]] = {
 
 
 def drop(uri: str) -> None:
-    """Remove what was stored."""
+    """Drop the database of the benchmark."""
     from pymongo import MongoClient
 
     MongoClient[Document](uri).drop_database(DATABASE)
@@ -223,7 +227,7 @@ def drop(uri: str) -> None:
 
 
 def message(number: int, length: int) -> Document:
-    """One message as chatstore writes it (DESIGN section 3)."""
+    """One message as chatstore writes it (docs/layouts.md)."""
     by_user = number % 2 == 1
     return {
         "sender": "user" if by_user else "Writer",
@@ -252,7 +256,7 @@ def session(name: str, messages: list[Document]) -> Document:
 
 
 def store_document(database: Any, count: int) -> int:
-    """Store one document with that many messages, or as many as 16 MiB hold, and give how many."""
+    """Store one document with that many messages, or as many as fit into 16 MiB. Returns their number."""
     import bson
 
     for length in (200, 100, 50, 25, 12):
@@ -309,11 +313,11 @@ STORED: dict[str, Callable[[Any, int], int]] = {
 
 
 def store(uri: str, shape: str, count: int) -> None:
-    """Store that many messages in that shape, and say how many they are."""
+    """Store that many messages in that layout, and write their number as the result."""
     from pymongo import MongoClient
 
     started = time.perf_counter()
-    tell(STORED[shape](MongoClient[Document](uri)[DATABASE], count), started)
+    write_result(STORED[shape](MongoClient[Document](uri)[DATABASE], count), started)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Fixtures that every test may ask for: real servers, databases of their own, the real command."""
+"""Fixtures for every test: servers, databases, the command, an empty home folder."""
 
 from __future__ import annotations
 
@@ -32,6 +32,13 @@ if TYPE_CHECKING:
 MONGOD_IS_REQUIRED = os.environ.get("CHATSTORE_REQUIRE_MONGOD") == "1"
 """Read once, at import: each test runs without the variables of the machine's user."""
 
+LONG_TESTS = (
+    "tests/faults/",
+    "tests/test_readme.py",
+    "tests/cli/commands/test_demo.py",
+    "tests/real/test_embedded.py",
+    "tests/real/test_verify_application.py",
+)
 REAL_FOLDERS = tuple(
     str(folder)
     for folder in {
@@ -45,16 +52,19 @@ REAL_FOLDERS = tuple(
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """--soak runs the long tests too."""
-    parser.addoption("--soak", action="store_true", help="run the long tests (marked soak) too")
+    """Add --soak."""
+    parser.addoption("--soak", action="store_true", help="run the tests that are marked soak too")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Property tests: no time limit on a single example, for cores are shared; with --soak, fresh examples and many."""
+    """Choose the settings of property tests: the same examples in every run; with --soak, new examples and more.
+
+    One example has no time limit, because other processes may use the cores.
+    """
     if SKIPS_ARE_CHECKED and not hasattr(config, "workerinput"):  # with xdist, all reports reach the controller
         config.pluginmanager.register(SkipChecker(), "skip-checker")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        # A job in the background inherits that Ctrl-C is ignored, and would pass it on to the commands under test.
+        # A background job ignores Ctrl-C, and the commands under test would inherit that.
         signal.signal(signal.SIGINT, signal.default_int_handler)
     from hypothesis import HealthCheck, settings
 
@@ -65,7 +75,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the long tests out unless they are asked for, and mark what uses a real server."""
+    """Skip soak tests without --soak, mark the tests that use a real server, and put the long tests first.
+
+    A long test that starts last leaves the other workers idle.
+    """
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG_TESTS))
     for item in items:
         if item.get_closest_marker("soak") and not config.getoption("--soak"):
             item.add_marker(pytest.mark.skip(reason="long: only with --soak"))
@@ -73,7 +87,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.real)
 
 
-# --- the real home folder is out of bounds ---------------------------------------------------------------------------
+# --- no test touches the user's home folder --------------------------------------------------------------------------
 
 
 def _guard_real_folders(event: str, arguments: tuple[Any, ...]) -> None:
@@ -83,15 +97,15 @@ def _guard_real_folders(event: str, arguments: tuple[Any, ...]) -> None:
     if isinstance(touched, bytes):
         touched = os.fsdecode(touched)
     if isinstance(touched, str) and touched.startswith(REAL_FOLDERS):
-        raise AssertionError(f"a test touches the real home: {event} {touched}")
+        raise AssertionError(f"a test touches the user's home folder: {event} {touched}")
 
 
 sys.addaudithook(_guard_real_folders)
 
 
 def home_environment(folder: Path) -> dict[str, str]:
-    """Environment variables that put home, the XDG folders and temporary files into `folder`, which is filled."""
-    places = {
+    """Variables that place the home, XDG and temporary folders in `folder`. Creates the folders."""
+    folders = {
         "HOME": folder,
         "XDG_CONFIG_HOME": folder / "config",
         "XDG_DATA_HOME": folder / "data",
@@ -99,22 +113,22 @@ def home_environment(folder: Path) -> dict[str, str]:
         "XDG_CACHE_HOME": folder / "cache",
         "TMPDIR": folder / "tmp",
     }
-    for place in places.values():
-        place.mkdir(parents=True, exist_ok=True)
-    return {name: str(place) for name, place in places.items()}
+    for each in folders.values():
+        each.mkdir(parents=True, exist_ok=True)
+    return {name: str(each) for name, each in folders.items()}
 
 
 @pytest.fixture(autouse=True)
 def no_real_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Home and everything in it is a temporary folder, and no setting of the machine's user reaches a test."""
+    """Make the home folder a temporary one, and remove the settings of the machine's user from the environment."""
     home = tmp_path_factory.mktemp("home")
     for name in list(os.environ):
         if name.startswith(("CHATSTORE_", "MONGO_", "MONGODB_")) and name != "CHATSTORE_MONGOD":
             monkeypatch.delenv(name)
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
-    for name, place in home_environment(home).items():
-        if name != "TMPDIR":  # of this process stays: Python has remembered it already
-            monkeypatch.setenv(name, place)
+    for name, path in home_environment(home).items():
+        if name != "TMPDIR":  # Python has cached the temporary folder of this process already
+            monkeypatch.setenv(name, path)
     return home
 
 
@@ -139,7 +153,7 @@ def _need_a_mongod() -> None:
 
 @pytest.fixture
 def needs_mongod() -> None:
-    """Skip where no mongod can be run; fail instead with CHATSTORE_REQUIRE_MONGOD=1."""
+    """Skip the test if no mongod can be run. With CHATSTORE_REQUIRE_MONGOD=1 it fails instead."""
     _need_a_mongod()
 
 
@@ -152,7 +166,7 @@ def short_folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def mongod() -> Iterator[Mongod]:
-    """One real server (a replica set of one) for all tests of this process. Do not kill it: start_mongod your own."""
+    """A server (a replica set of one) that all tests of this process share. A test that stops it uses start_mongod."""
     _need_a_mongod()
     with short_temporary_folder() as folder:
         server = start_mongod_in(folder)
@@ -164,7 +178,7 @@ def mongod() -> Iterator[Mongod]:
 
 @pytest.fixture
 def start_mongod() -> Iterator[Callable[..., Mongod]]:
-    """Start a server of the test's own: `start_mongod(folder=None, *, replica_set, tcp, auth, tls, extra)`."""
+    """Start a server for one test: `start_mongod(folder=None, *, replica_set, tcp, auth, tls, extra)`."""
     _need_a_mongod()
     with contextlib.ExitStack() as stack:
 
@@ -178,7 +192,7 @@ def start_mongod() -> Iterator[Callable[..., Mongod]]:
 
 @pytest.fixture(scope="session")
 def mongo_client(mongod: Mongod) -> MongoClient[dict[str, Any]]:
-    """A client of the shared server, for arranging and asserting."""
+    """A client of the shared server."""
     return mongod.client()
 
 
@@ -197,21 +211,21 @@ def _new_database(client: MongoClient[dict[str, Any]]) -> Iterator[Database[dict
 
 @pytest.fixture
 def database(mongo_client: MongoClient[dict[str, Any]]) -> Iterator[Database[dict[str, Any]]]:
-    """A database of the test's own on the shared server, dropped afterwards."""
+    """A new database on the shared server, dropped after the test."""
     with _new_database(mongo_client) as database:
         yield database
 
 
 @pytest.fixture(scope="module")
 def module_database(mongo_client: MongoClient[dict[str, Any]]) -> Iterator[Database[dict[str, Any]]]:
-    """A database on the shared server for the tests of one module, which only read it."""
+    """A new database on the shared server for the tests of one module. Tests only read it."""
     with _new_database(mongo_client) as database:
         yield database
 
 
 @pytest.fixture
 def connection(mongod: Mongod, database: Database[dict[str, Any]]) -> Connection:
-    """Our own Connection to the test's database."""
+    """A Connection to the test's database."""
     from chatstore_cli.mongo.connection import connect
 
     return connect(mongod.uri, database.name, timeout_seconds=10)
@@ -221,9 +235,9 @@ def connection(mongod: Mongod, database: Database[dict[str, Any]]) -> Connection
 def fail_point(mongo_client: MongoClient[dict[str, Any]]) -> Callable[..., contextlib.AbstractContextManager[None]]:
     """Make commands fail in the server: `with fail_point(["insert"], times=1, errorCode=91): ...`.
 
-    `times` and `skip` as the server has them, always on without; the rest goes to failCommand's `data`
-    (errorCode, closeConnection, blockConnection and blockTimeMS, writeConcernError, errorLabels, namespace, appName).
-    `client` is another server's.
+    `times` and `skip` are the server's modes; without them the fail point is always on. The other arguments are the
+    `data` of failCommand: errorCode, closeConnection, blockConnection and blockTimeMS, writeConcernError, errorLabels,
+    namespace, appName. `client` chooses another server.
     """
 
     @contextlib.contextmanager
@@ -248,16 +262,16 @@ def fail_point(mongo_client: MongoClient[dict[str, Any]]) -> Callable[..., conte
 
 @pytest.fixture(params=["mongomock", pytest.param("real", marks=pytest.mark.real)])
 def any_connection(request: pytest.FixtureRequest) -> Connection:
-    """Our own Connection to an empty database: in memory, then on the real server. `.in_memory` tells which."""
+    """A Connection to an empty database: in memory (`.in_memory` is true), then on the real server."""
     if request.param == "real":
         connection: Connection = request.getfixturevalue("connection")
         return connection
     import mongomock
 
-    from chatstore_cli.mongo.connection import Connection as Made
+    from chatstore_cli.mongo.connection import Connection as InMemoryConnection
 
     client: Any = mongomock.MongoClient(tz_aware=True)
-    return Made(client, client["test"], "memory (mongomock), database test", in_memory=True)
+    return InMemoryConnection(client, client["test"], "memory (mongomock), database test", in_memory=True)
 
 
 @pytest.fixture
@@ -271,7 +285,7 @@ def any_database(any_connection: Connection) -> Database[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command came to."""
+    """Exit status and outputs of a command."""
 
     code: int
     out: str
@@ -302,7 +316,7 @@ class Chatstore:
         timeout: float = 90,
         cwd: Path | None = None,
     ) -> Outcome:
-        """Run to the end. `env` adds variables; None takes one away. Without `stdin` there is none."""
+        """Run to the end. `env` adds variables; None removes one. Standard input is empty unless `stdin` is given."""
         given = (stdin.encode() if isinstance(stdin, str) else stdin) or b""
         environment = self._environment(env)
         folder = cwd or self.folder
@@ -327,14 +341,14 @@ class Chatstore:
         cwd: Path | None = None,
         **settings: Any,
     ) -> subprocess.Popen[bytes]:
-        """Start and let run, to be killed or waited for by the test. Pipes for stdout and stderr unless given."""
+        """Start the real command; the test waits for it or kills it. stdout and stderr are pipes unless given."""
         settings = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **settings}
         return subprocess.Popen(
             self.command(*arguments), cwd=cwd or self.folder, env=self._environment(env), **settings
         )
 
     def command(self, *arguments: str | Path) -> list[str]:
-        """The command line as it is run."""
+        """The command line that starts the command."""
         return [sys.executable, "-m", "chatstore_cli", *map(str, arguments)]
 
     def _environment(self, changes: Mapping[str, str | None] | None) -> dict[str, str]:

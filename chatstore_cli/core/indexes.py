@@ -1,7 +1,7 @@
-"""Compare indexes with what the layouts need, plan what to do about it, and do it.
+"""Compare stored indexes with those that the layouts need, plan the changes, and carry them out.
 
-Keys and options are compared, never names: an index that an application made under a name of its own is as good, and
-asking for it a second time fails in the server (FACTS A: codes 85 and 86; FACTS B).
+Keys and options are compared, not names. An index that an application created under its own name serves as well, and
+the server rejects a second index with the same keys and options (codes 85 and 86).
 """
 
 from __future__ import annotations
@@ -23,36 +23,34 @@ from chatstore_cli.domain.indexes.specs import IndexSpec
 
 
 def wanted_specs(specs: Iterable[IndexSpec], ttl_days: int) -> list[IndexSpec]:
-    """The indexes to have: with `ttl_days` 0 messages are kept for ever, so that no TTL index is needed (FACTS D)."""
+    """The indexes that are needed. With `ttl_days` 0 messages never expire, so no TTL index is needed."""
     return [spec for spec in specs if ttl_days > 0 or spec.expire_after_seconds is None]
 
 
 def check_indexes(specs: Sequence[IndexSpec], store: IndexStore) -> list[IndexFinding]:
-    """What comparing finds, collection by collection. A collection that does not exist lacks all of its indexes."""
+    """The findings, collection by collection. If a collection does not exist, all its indexes are missing."""
     findings: list[IndexFinding] = []
     for collection in dict.fromkeys(spec.collection for spec in specs):
-        wanted = [spec for spec in specs if spec.collection == collection]
-        findings += compare(wanted, store.stored(collection))
+        findings += compare([spec for spec in specs if spec.collection == collection], store.stored(collection))
     return findings
 
 
 def compare(specs: Sequence[IndexSpec], stored: Sequence[StoredIndex]) -> list[IndexFinding]:
-    """Findings for one collection: each spec is ok, missing or drifted; what is left of the stored ones is unneeded."""
-    left = list(stored)
-    matched: dict[int, StoredIndex] = {}
-    for exactly in (True, False):  # an exact match first: one key pattern may be there twice, with different options
+    """The findings of one collection. Each spec is ok, missing or drifted; every other stored index is unneeded."""
+    unmatched = list(stored)
+    matches: dict[int, StoredIndex] = {}
+    for exactly in (True, False):  # exact matches first: two indexes can have the same keys and different options
         for position, spec in enumerate(specs):
-            found = next(
-                (one for one in left if one.keys == spec.keys and not (exactly and differences(spec, one))), None
-            )
-            if position not in matched and found is not None:
-                matched[position] = found
-                left.remove(found)
-    findings = [_about(spec, matched.get(position)) for position, spec in enumerate(specs)]
-    return findings + [_unneeded(one, stored) for one in left]
+            candidates = (index for index in unmatched if index.keys == spec.keys)
+            match = next((index for index in candidates if not (exactly and differences(spec, index))), None)
+            if position not in matches and match is not None:
+                matches[position] = match
+                unmatched.remove(match)
+    findings = [_compare_one(spec, matches.get(position)) for position, spec in enumerate(specs)]
+    return findings + [_unneeded(index, stored) for index in unmatched]
 
 
-def _about(spec: IndexSpec, stored: StoredIndex | None) -> IndexFinding:
+def _compare_one(spec: IndexSpec, stored: StoredIndex | None) -> IndexFinding:
     if stored is None:
         return IndexFinding(spec.collection, spec.name, spec.keys, IndexState.MISSING, spec.why, spec)
     different = differences(spec, stored)
@@ -62,18 +60,18 @@ def _about(spec: IndexSpec, stored: StoredIndex | None) -> IndexFinding:
 
 
 def differences(spec: IndexSpec, stored: StoredIndex) -> list[str]:
-    """In which options a stored index with the keys of the spec is not what it should be, and what that costs."""
+    """Each option in which a stored index with the keys of the spec differs, with the consequence."""
     different = []
     if spec.unique and not stored.unique:
         different.append("it is not unique: two documents can have the same value")
     if stored.unique and not spec.unique:
-        different.append("it is unique, which refuses good documents")
+        different.append("it is unique: MongoDB rejects documents that are valid")
     if (spec.partial_filter or None) != (stored.partial_filter or None):
         different.append(
-            f"its partial filter is {_or_none(stored.partial_filter)}, and should be {_or_none(spec.partial_filter)}"
+            f"its partial filter is {_filter_text(stored.partial_filter)}, and should be {_filter_text(spec.partial_filter)}"
         )
     if stored.sparse:
-        different.append("it is sparse: it knows no document without the field")
+        different.append("it is sparse: it does not contain documents without the field")
     if spec.expire_after_seconds != stored.expire_after_seconds:
         different.append(_expiry_difference(spec.expire_after_seconds, stored.expire_after_seconds))
     if stored.hidden:
@@ -83,60 +81,60 @@ def differences(spec: IndexSpec, stored: StoredIndex) -> list[str]:
     return different
 
 
-def _or_none(partial_filter: Any) -> str:
+def _filter_text(partial_filter: Any) -> str:
     return str(dict(partial_filter)) if partial_filter else "none"
 
 
-def _expiry_difference(wanted: int | None, is_now: float | None) -> str:
-    if wanted is None:
-        return f"it is a TTL index (expireAfterSeconds {is_now:g}): it deletes documents"
-    if is_now is None:
-        return "it is no TTL index: nothing is ever deleted"
-    return f"its expireAfterSeconds is {is_now:g}, and should be {wanted}"
+def _expiry_difference(needed: int | None, stored: float | None) -> str:
+    if needed is None:
+        return f"it is a TTL index (expireAfterSeconds {stored:g}): it deletes documents"
+    if stored is None:
+        return "it is not a TTL index: MongoDB never deletes documents"
+    return f"its expireAfterSeconds is {stored:g}, and should be {needed}"
 
 
 def _unneeded(index: StoredIndex, stored: Sequence[StoredIndex]) -> IndexFinding:
-    details = ["no layout asks for it; it may be the application's own"]
+    details = ["no layout needs it; it may be the application's own"]
     if index.expire_after_seconds is not None:
         details.append(f"it deletes documents (expireAfterSeconds {index.expire_after_seconds:g})")
     elif not (index.unique or index.sparse or index.partial_filter or index.collation):
-        longer = next((one.name for one in stored if _serves(one, index)), None)
+        longer = next((other.name for other in stored if _serves(other, index)), None)
         if longer:
             details.append(f"its keys are a prefix of {longer}, which serves the same queries")
     return IndexFinding(index.collection, index.name, index.keys, IndexState.UNNEEDED, "; ".join(details), stored=index)
 
 
 def _serves(longer: StoredIndex, index: StoredIndex) -> bool:
-    whole = not (longer.sparse or longer.partial_filter or longer.collation or longer.hidden)
-    return whole and len(longer.keys) > len(index.keys) and longer.keys[: len(index.keys)] == index.keys
+    is_complete = not (longer.sparse or longer.partial_filter or longer.collation or longer.hidden)
+    return is_complete and len(longer.keys) > len(index.keys) and longer.keys[: len(index.keys)] == index.keys
 
 
 def is_finding(finding: IndexFinding) -> bool:
-    """Whether it makes a check end with 6: an index too many does no harm."""
+    """Whether it makes a check exit with status 6. An unneeded index does not."""
     return finding.state in (IndexState.MISSING, IndexState.DRIFTED)
 
 
-# --- planning and doing ----------------------------------------------------------------------------------------------
+# --- plan and apply ---------------------------------------------------------------------------------------------------
 
 
 def plan_steps(
     findings: Sequence[IndexFinding], dates: DocumentDates, now: datetime, *, drop_unneeded: bool
 ) -> Iterator[IndexStep]:
-    """What applying would do about each finding. Nothing is done yet; expired documents are counted."""
+    """The step that applying takes for each finding. Changes nothing; counts the documents that would be deleted at once."""
     for finding in findings:
         if finding.state is IndexState.MISSING and finding.spec is not None:
             expiring = _expiring(finding.spec, None, dates, now)
-            yield IndexStep(IndexAction.CREATE, finding, _about_expiring(expiring), expiring != 0, expiring)
+            yield IndexStep(IndexAction.CREATE, finding, _expiring_text(expiring), expiring != 0, expiring)
         elif finding.state is IndexState.DRIFTED and finding.spec is not None and finding.stored is not None:
             expiring = _expiring(finding.spec, finding.stored, dates, now)
-            detail = "; ".join(filter(None, [finding.detail, _about_expiring(expiring)]))
+            detail = "; ".join(filter(None, [finding.detail, _expiring_text(expiring)]))
             yield IndexStep(_cheapest(finding.spec, finding.stored), finding, detail, True, expiring)
         elif finding.state is IndexState.UNNEEDED and drop_unneeded:
             yield IndexStep(IndexAction.DROP, finding, finding.detail, True)
 
 
 def _cheapest(spec: IndexSpec, stored: StoredIndex) -> IndexAction:
-    """A collMod is enough for the seconds of what is a TTL index already, and to show a hidden index (FACTS A)."""
+    """A collMod suffices to change the seconds of a TTL index, and to unhide an index."""
     changed = StoredIndex(
         stored.collection,
         stored.name,
@@ -152,24 +150,24 @@ def _cheapest(spec: IndexSpec, stored: StoredIndex) -> IndexAction:
 
 
 def _expiring(spec: IndexSpec, stored: StoredIndex | None, dates: DocumentDates, now: datetime) -> int | None:
-    """How many documents the index would make the database delete at once, beyond those that it deletes anyway."""
+    """How many documents MongoDB would delete at once because of the change; None if they could not be counted."""
     if spec.expire_after_seconds is None:
         return 0
-    is_now = stored.expire_after_seconds if stored is not None and not stored.partial_filter else None
-    if is_now is not None and is_now <= spec.expire_after_seconds:
+    stored_seconds = stored.expire_after_seconds if stored is not None and not stored.partial_filter else None
+    if stored_seconds is not None and stored_seconds <= spec.expire_after_seconds:
         return 0
     cutoff = now - timedelta(seconds=spec.expire_after_seconds)
     return dates.count_before(spec.collection, spec.keys[0][0], cutoff, spec.partial_filter)
 
 
-def _about_expiring(expiring: int | None) -> str:
+def _expiring_text(expiring: int | None) -> str:
     if expiring is None:
-        return "how many documents MongoDB would delete at once could not be counted in time"
+        return "MongoDB would delete documents at once; they could not be counted in time"
     return f"MongoDB would delete {expiring:,} documents at once" if expiring else ""
 
 
 def perform(step: IndexStep, store: IndexStore) -> None:
-    """Do one step. Raises Conflict where values are to be unique and are not; then the old index is still there."""
+    """Carry out one step. Raises Conflict if values are not unique as they should be; the old index then remains."""
     spec, stored = step.finding.spec, step.finding.stored
     if step.action is IndexAction.CREATE and spec is not None:
         store.create(spec, _free_name(spec, store))
@@ -185,13 +183,13 @@ def perform(step: IndexStep, store: IndexStore) -> None:
 
 
 def _rebuild(spec: IndexSpec, stored: StoredIndex, store: IndexStore) -> None:
-    """The new one beside the old one where the server takes both, so that queries and uniqueness have no gap."""
+    """Build the new index beside the old one if the server accepts both, so that queries and uniqueness have no gap."""
     try:
         store.create(spec, _free_name(spec, store))
     except Conflict as error:
         if error.facts.get("duplicates"):
             raise
-        store.drop(stored.collection, stored.name)  # the server sees no difference but in options: one at a time
+        store.drop(stored.collection, stored.name)  # the server accepts only one index with these keys
         store.create(spec, _free_name(spec, store))
     else:
         store.drop(stored.collection, stored.name)

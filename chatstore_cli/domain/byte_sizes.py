@@ -1,4 +1,4 @@
-"""Sizes as people write and read them."""
+"""Sizes in bytes, parsed from and formatted as text with a unit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WRITTEN = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*([a-zA-Z]*)")
 
 
 def read_bytes(text: str, name: str) -> int:
-    """`8MiB`, `500 kB`, `1.5GiB` or a number of bytes as that number. Raises BadValue, naming `name`."""
+    """The number of bytes in a text such as `8MiB`, `500 kB`, `1.5GiB` or `4096`. Raises BadValue that names `name`."""
     match = _WRITTEN.fullmatch(text.strip())
     factor = None if match is None else _FACTORS.get(match[2].upper())
     if match is None or factor is None:
@@ -22,8 +22,8 @@ def read_bytes(text: str, name: str) -> int:
     return int(float(match[1]) * factor)
 
 
-def in_words(size: float) -> str:
-    """Bytes with two or three digits and a unit: `301 MiB`, `1.5 GiB`."""
+def format_bytes(size: float) -> str:
+    """A number of bytes as text with two or three digits and a unit: `301 MiB`, `1.5 GiB`."""
     for unit in _UNITS[:-1]:
         if abs(size) < 1024:
             return f"{size:.0f} {unit}" if unit == "bytes" or abs(size) >= 10 else f"{size:.1f} {unit}"

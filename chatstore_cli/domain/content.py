@@ -1,4 +1,4 @@
-"""The content of a message, which is any JSON value, as text; and values as strict JSON can hold them."""
+"""The content of a message, which can be any JSON value, as text; and values converted for strict JSON."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import Any
 from chatstore_cli.domain.times import rfc3339
 
 _TEXT_PARTS = (None, "text", "input_text", "output_text")
-"""The values of `type` under which a part of a content holds plain text."""
+"""The `type` values of content parts that hold plain text."""
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def content_text(content: Any) -> str:
-    """The content as text: nothing for null, the texts of its parts on lines of their own, else its JSON."""
+    """The content as text: empty for null, else one line for each text part, else its JSON."""
     if isinstance(content, str):
         return content
     if content is None:
@@ -32,19 +32,19 @@ def content_text(content: Any) -> str:
 
 
 def text_of_part(part: Any) -> str | None:
-    """The text of a part: itself, or of `{"type": "text", "text": ...}`; None where the part is something else."""
+    """The text of a content part (a string, or `{"type": "text", "text": ...}`); None for any other part."""
     if isinstance(part, dict) and part.get("type") in _TEXT_PARTS:
         part = part.get("text")
     return part if isinstance(part, str) else None
 
 
 def json_text(value: Any) -> str:
-    """The value as compact JSON, whatever it holds; see `writable`."""
-    return json.dumps(writable(value), ensure_ascii=False, separators=(",", ":"))
+    """The value as compact JSON; see `json_safe`."""
+    return json.dumps(json_safe(value), ensure_ascii=False, separators=(",", ":"))
 
 
-def writable(value: Any) -> Any:
-    """The value with what JSON cannot hold replaced: no number becomes null, a lone surrogate U+FFFD, the rest its text."""
+def json_safe(value: Any) -> Any:
+    """A copy for strict JSON: NaN and infinity become null, a lone surrogate U+FFFD, other types their text."""
     if isinstance(value, str):
         return _SURROGATES.sub("\ufffd", value)
     if isinstance(value, float):
@@ -52,17 +52,17 @@ def writable(value: Any) -> Any:
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, Mapping):
-        return {writable(str(key)): writable(item) for key, item in value.items()}
+        return {json_safe(str(key)): json_safe(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [writable(item) for item in value]
-    return writable(as_text(value))
+        return [json_safe(item) for item in value]
+    return json_safe(as_text(value))
 
 
 def as_text(value: Any) -> str:
-    """What stands for a value that JSON has no type for: bytes in base64, an instant in RFC 3339, else its text."""
+    """The text of a value of a type that JSON does not have: bytes in base64, an instant in RFC 3339, else `str(value)`."""
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     try:
         return str(rfc3339(value)) if isinstance(value, datetime) else str(value)
-    except Exception:  # noqa: BLE001 - an application's own type may raise whatever it likes
+    except Exception:  # noqa: BLE001 - __str__ of an application's own type may raise anything
         return f"<{type(value).__name__}>"

@@ -1,22 +1,22 @@
-"""Every error that chatstore raises on purpose, with the exit status that it ends a command with.
+"""Every error that chatstore raises on purpose, with the exit status of the command.
 
     ChatstoreError                    1  failed
       WrongUse                        2  the command line or the configuration is wrong
         BadValue, BadConfig, NeedsConfirmation
-      NotFound                        3  what was named does not exist
-      NotAllowed                      4  refused: read-only, or the database user may not
+      NotFound                        3  the named thing does not exist
+      NotAllowed                      4  read-only, or the database user lacks permission
       Unreachable                     5  database or server unreachable, or too slow
         Overdue                          the time limit passed
-        BinaryMissing                    no mongod can be run here
-        UnknownHost                      no server of that name
+        BinaryMissing                    no mongod can run on this machine
+        UnknownHost                      no host has this name
       Conflict                        8  in use by someone else, or in another state than required
         Locked
-      Interrupted                   130  stopped by the user at a boundary where nothing is half done
-      DocumentRefused                 1  one document that the driver or the server will not take
+      Interrupted                   130  stopped by the user between two batches, so that nothing is half done
+      DocumentRefused                 1  a document that the driver or the server rejects
       NotRecorded                     1  a message that is neither in the journal nor in memory
 
-The docstring of a class is its message: `{names}` in it are filled from the keyword arguments that it is
-raised with. A driver's own error stays reachable as `__cause__`.
+The docstring of a class is its message; `{names}` in it are replaced by the keyword arguments of the constructor. A
+message has three parts: what failed, on which thing, and (in `hint`) what to do. The driver's error is the `__cause__`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import ClassVar
 
 
 class ExitCode(IntEnum):
-    """How a command ended; printed at the end of every command's help."""
+    """The exit status of a command. The help of every command lists those that it can have."""
 
     DONE = 0
     FAILED = 1
@@ -96,7 +96,7 @@ class NeedsConfirmation(WrongUse):
     kind = "needs_confirmation"
 
     def __init__(self, *, what: str, hint: str | None = None) -> None:
-        """A plan of several lines (`what`) has the end of the message on a line of its own."""
+        """If `what` is a plan of several lines, the end of the message has its own line."""
         super().__init__(what=what, end="\n" if "\n" in what else " ", hint=hint)
 
 
@@ -107,7 +107,7 @@ class NotFound(ChatstoreError):
     kind = "not_found"
 
     def __init__(self, *, kind_of_thing: str, name: str, where: str, hint: str | None = None) -> None:
-        """The id of a session is whatever was typed: of a long one the beginning is enough to know it by."""
+        """A long session id is shortened, because the user may have typed anything."""
         if kind_of_thing == "session" and len(name) > _LONGEST_ID_SHOWN:
             name = f"{name[:_LONGEST_ID_SHOWN]}…"
         super().__init__(kind_of_thing=kind_of_thing, name=name, where=where, hint=hint)

@@ -1,7 +1,7 @@
-"""Instants: one canonical text form, read from the many that stores and journals hold.
+"""Instants in one canonical text form, read from the many forms in stores and journals.
 
 The canonical form is ISO 8601 in UTC with six digits of microseconds and `+00:00`
-(`2026-03-02T11:41:00.195769+00:00`). It sorts as text, and it keeps what a BSON date would round to milliseconds.
+(`2026-03-02T11:41:00.195769+00:00`). It sorts as text, and keeps the microseconds that a BSON date would lose.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from chatstore_cli.domain.errors import BadValue, WrongUse
 
 Clock = Callable[[], datetime]
-"""Gives the present instant, aware, in UTC. Passed in, so that tests hold time still."""
+"""Returns the current instant, aware, in UTC. It is passed in, so that tests can stop time."""
 
 _CANONICAL_LENGTH = len("2026-03-02T11:41:00.195769+00:00")
 _AGO = re.compile(r"(\d{1,6})\s*([smhdw])")
@@ -21,9 +21,9 @@ _AGO_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "w
 
 
 def canonical_instant(text: str) -> str:
-    """The canonical form of an ISO 8601 text; a time without an offset is taken as UTC (FACTS B).
+    """The canonical form of an ISO 8601 text; a time without an offset is in UTC.
 
-    Raises ValueError where the text is no such time, or lies outside the years 1 to 9999 in UTC.
+    Raises ValueError if the text is not such a time, or lies outside the years 1 to 9999 in UTC.
     """
     moment = datetime.fromisoformat(text)
     if is_canonical(text):
@@ -32,9 +32,9 @@ def canonical_instant(text: str) -> str:
 
 
 def is_canonical(text: str) -> bool:
-    """Whether an ISO 8601 text that `datetime.fromisoformat` has read is in the canonical form.
+    """Whether an ISO 8601 text that `datetime.fromisoformat` accepts is in the canonical form.
 
-    Week dates (`2026-W10-1T...`), commas and times without colons can have its length too.
+    Week dates (`2026-W10-1T...`), commas and times without colons can have the same length.
     """
     return (
         len(text) == _CANONICAL_LENGTH
@@ -47,12 +47,12 @@ def is_canonical(text: str) -> bool:
 
 
 def format_instant(moment: datetime) -> str:
-    """The canonical form of a datetime; a naive one is taken as UTC. Raises ValueError outside the years 1 to 9999."""
+    """The canonical form of a datetime; a naive one is in UTC. Raises ValueError outside the years 1 to 9999."""
     return as_utc(moment).isoformat(timespec="microseconds")
 
 
 def as_utc(moment: datetime) -> datetime:
-    """The same instant, aware, in UTC; a naive one is taken as UTC."""
+    """The same instant, aware, in UTC; a naive one is in UTC."""
     if moment.tzinfo is None:
         return datetime.combine(moment, moment.time(), UTC)  # six times as fast as replace(tzinfo=UTC)
     try:
@@ -62,7 +62,7 @@ def as_utc(moment: datetime) -> datetime:
 
 
 def read_instant(value: object) -> datetime | None:
-    """An instant from whatever a document holds: datetime, ISO 8601 text, epoch seconds or milliseconds; else None.
+    """The instant of a datetime, an ISO 8601 text, or epoch seconds or milliseconds; None for anything else.
 
     Numbers above 1e11 are milliseconds: as seconds they would lie beyond the year 5138.
     """
@@ -79,17 +79,17 @@ def read_instant(value: object) -> datetime | None:
 
 
 def rfc3339(moment: datetime | None) -> str | None:
-    """An instant as chatstore prints it: RFC 3339 in UTC with `Z`, microseconds only where there are any."""
+    """An instant as chatstore prints it: RFC 3339 in UTC with `Z`, microseconds only if there are any."""
     if moment is None:
         return None
     return as_utc(moment).isoformat().replace("+00:00", "Z")
 
 
 def read_when(text: str, name: str, now: datetime, zone: tzinfo = UTC) -> datetime:
-    """The instant that `--since` or `--until` names: `7d`, `24h`, `1w`, `today`, `yesterday`, `now` or ISO 8601.
+    """The instant of `--since` or `--until`: `7d`, `24h`, `1w`, `today`, `yesterday`, `now` or ISO 8601.
 
-    `today` and `yesterday` begin at midnight in `zone`, and a time without an offset is one of `zone`. Raises BadValue
-    naming the option.
+    `today` and `yesterday` begin at midnight in `zone`, and a time without an offset is in `zone`. Raises BadValue that
+    names the option.
     """
     word = text.strip().lower()
     midnight = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
@@ -109,19 +109,21 @@ def read_when(text: str, name: str, now: datetime, zone: tzinfo = UTC) -> dateti
 def read_span(
     since: str | None, until: str | None, now: datetime, zone: tzinfo = UTC
 ) -> tuple[datetime | None, datetime | None]:
-    """The instants of `--since` and `--until`, None for one that was not given; see read_when.
+    """The instants of `--since` and `--until`, None for an option without a value; see read_when.
 
-    Raises BadValue, and WrongUse where nothing can lie between them.
+    Raises BadValue, and WrongUse if the first is not earlier than the second.
     """
     first = None if since is None else read_when(since, "--since", now, zone)
     last = None if until is None else read_when(until, "--until", now, zone)
     if first is not None and last is not None and first >= last:
-        shown = [rfc3339(edge.replace(microsecond=0)) for edge in (first, last)]
-        edges = f"--since {since} ({shown[0]}) is not earlier than --until {until} ({shown[1]})"
-        raise WrongUse(what=f"{edges}: nothing lies between them.", hint="The later time goes with --until.")
+        start, end = (rfc3339(edge.replace(microsecond=0)) for edge in (first, last))
+        raise WrongUse(
+            what=f"--since {since} ({start}) is not earlier than --until {until} ({end}).",
+            hint="Give the earlier time with --since and the later one with --until.",
+        )
     return first, last
 
 
 def utc_now() -> datetime:
-    """The system's clock."""
+    """The current instant of the system clock, in UTC."""
     return datetime.now(UTC)

@@ -32,7 +32,7 @@ def demo_stage(stores: Stores, folder: Path | None, warn: Callable[[str], None])
         sessions_collection=settings.sessions_collection,
         messages_collection=settings.messages_collection,
         usage_collection=settings.layouts.workflow.usage,
-        rollups_collection=settings.layouts.workflow.usage_rollups,
+        daily_sums_collection=settings.layouts.workflow.usage_rollups,
         data_dir=settings.mongo.embedded.data_dir,
         runtime_dir=settings.mongo.embedded.runtime_dir,
     )

@@ -257,7 +257,7 @@ def test_journals_that_are_damaged_while_messages_wait_in_them(
         assert stats.lost == 0
     else:
         assert stats.lost == {cut_in_the_middle: 30}.get(damage, 55)
-        assert f"{stats.lost} messages were left to journals that somebody cut or removed" in (stats.last_error or "")
+        assert f"{stats.lost} messages are lost: their journals were cut or removed" in (stats.last_error or "")
     storage.flush_journals(folder)
     everything = Counter(before + after) if damage in (rotate, copy_and_cut) else stored
     assert stored_ids(database) == everything, "a copy is a journal like any other"

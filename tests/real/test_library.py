@@ -429,7 +429,7 @@ record(100)
 children = []
 for number in range(4):
     with contextlib.ExitStack() as held:  # by other threads of the parent, at this very moment
-        for lock in (worker._changing, cache._lock, cache.pending._lock, *cache._stripes) if number > 1 else ():
+        for lock in (worker._starting_or_stopping, cache._lock, cache.pending._lock, *cache._stripes) if number > 1 else ():
             held.enter_context(lock)
         pid = os.fork()
         if pid == 0:

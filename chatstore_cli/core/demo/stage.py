@@ -67,7 +67,7 @@ class DemoStage:
     sessions_collection: str
     messages_collection: str
     usage_collection: str
-    rollups_collection: str
+    daily_sums_collection: str
     data_dir: str | None = None
     runtime_dir: str | None = None
 
@@ -102,7 +102,7 @@ class DemoStage:
             "workflow": {
                 "sessions": self.sessions_collection,
                 "usage": self.usage_collection,
-                "usage_rollups": self.rollups_collection,
+                "usage_rollups": self.daily_sums_collection,
             },
             "messages": {"messages": self.messages_collection},
         }

@@ -1,4 +1,4 @@
-"""Storing what was recorded just now: through the Storer of flush-cache, so that both give a message the same `_id`."""
+"""Storing recorded messages, with the Storer of flush-cache: both give a message the same `_id`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class _OneState(dict[str, SourceState]):
 
 
 class NewMessages:
-    """A MessageStorage over the messages layout; `seconds` is how long one outage is waited out. One thread at a time."""
+    """A MessageStorage over the messages layout, for one thread at a time. An outage is retried for `seconds` seconds."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class NewMessages:
         self._prepared = False
 
     def store(self, entries: Sequence[Entry]) -> Stored:
-        """Store them, each exactly once. Raises Unreachable once an outage was waited out in vain."""
+        """Store the messages, each exactly once. Raises Unreachable if an outage lasts longer than `seconds`."""
         if not self._prepared:
             self._retry_policy.call(self._store.prepare)
             self._prepared = True
@@ -71,9 +71,9 @@ class NewMessages:
 
 
 def entries_of(messages: Sequence[Message]) -> list[Entry]:
-    """Messages as lines of a journal would be. The `_id` comes from the `message_id`, or from the content.
+    """Messages as entries of a journal. The `_id` is computed from the `message_id` if there is one, else from the content.
 
-    Raises BadValue for the first that cannot be stored as a flat message: nothing is stored then.
+    Raises BadValue for the first message that cannot be stored as a flat message.
     """
     counting = WindowedCount(window=max(1, len(messages)))
     return [_entry(message, number, counting) for number, message in enumerate(messages, 1)]
@@ -86,7 +86,7 @@ def _entry(message: Message, number: int, counting: WindowedCount) -> Entry:
         if text.__class__ is not str or has_lone_surrogate(text):
             raise BadValue(name=name, value=str(text)[:60], expected="text that can be stored")
     if message.created_at is None:
-        raise BadValue(name="created_at", value=None, expected="set: it is what orders messages")
+        raise BadValue(name="created_at", value=None, expected="a time: messages are ordered by it")
     fields: dict[str, Any] = {
         "session_id": session_id,
         "role": message.role,

@@ -1,4 +1,4 @@
-"""What an application gives to be recorded, checked before anything is written: refused here, it costs nothing."""
+"""Checks of what an application records, before anything is written."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from chatstore_cli.domain.errors import BadValue
 from chatstore_cli.domain.message import ROLES
 from chatstore_cli.domain.times import canonical_instant, format_instant
 
-DEEPEST = 150
-"""Levels of metadata: the server's documents stop near 200 (FACTS A)."""
+MAX_METADATA_DEPTH = 150
+"""Levels of nesting: MongoDB rejects documents that are nested about 200 levels deep."""
 
 _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
 
 
 def check_role_and_text(role: object, text: object) -> None:
-    """Raises BadValue where they cannot be those of a message."""
+    """Raises BadValue unless they are the role and the text of a message."""
     if role.__class__ is not str or role not in ROLES:
         raise BadValue(name="role", value=_shown(role), expected=f"one of {', '.join(sorted(ROLES))}")
     if text.__class__ is not str:
         raise BadValue(name="text", value=_shown(text), expected="text")
     if not text:
-        raise BadValue(name="text", value=text, expected="a message: it is empty")
+        raise BadValue(name="text", value=text, expected="a text with at least one character")
 
 
 def canonical_time(created_at: object) -> str:
@@ -39,7 +39,7 @@ def canonical_time(created_at: object) -> str:
 
 
 def storable_metadata(metadata: object) -> dict[str, Any]:
-    """A copy of metadata that JSON and BSON both hold. Raises BadValue that names the place of what they do not."""
+    """A copy of metadata for JSON and BSON. Raises BadValue that names the path of the first value that does not fit."""
     if metadata is None:
         return {}
     if not isinstance(metadata, dict):
@@ -48,41 +48,41 @@ def storable_metadata(metadata: object) -> dict[str, Any]:
     return copied
 
 
-def _storable(value: Any, place: str, level: int) -> Any:
+def _storable(value: Any, path: str, level: int) -> Any:
     kind = value.__class__
     if kind is str:
         if not value.isascii() and has_lone_surrogate(value):
-            raise BadValue(name=place[:200], value=_shown(value), expected="text that can be stored")
+            raise BadValue(name=path[:200], value=_shown(value), expected="text that can be stored")
         return value
     if kind is bool or value is None:
         return value
     if kind is int:
         if not _SMALLEST <= value <= _LARGEST:
-            raise BadValue(name=place, value=_shown(value), expected="a whole number of at most 64 bits")
+            raise BadValue(name=path, value=_shown(value), expected="a whole number of at most 64 bits")
         return value
     if kind is float:
         if not math.isfinite(value):
-            raise BadValue(name=place, value=_shown(value), expected="a number that JSON has")
+            raise BadValue(name=path, value=_shown(value), expected="a finite number")
         return value
-    if level > DEEPEST:
-        raise BadValue(name=place[:200], value="...", expected=f"nested at most {DEEPEST} levels deep")
+    if level > MAX_METADATA_DEPTH:
+        raise BadValue(name=path[:200], value="...", expected=f"nested at most {MAX_METADATA_DEPTH} levels deep")
     if isinstance(value, dict):
         for key in value:
             if not isinstance(key, str) or "\0" in key or has_lone_surrogate(key):
                 expected = "text without NUL that can be stored"
-                raise BadValue(name=f"a key of {place[:200]}", value=_shown(key), expected=expected)
-        return {str.__str__(key): _storable(item, f"{place}.{_named(key)}", level + 1) for key, item in value.items()}
+                raise BadValue(name=f"a key of {path[:200]}", value=_shown(key), expected=expected)
+        return {
+            str.__str__(key): _storable(item, f"{path}.{_printable(key)}", level + 1) for key, item in value.items()
+        }
     if isinstance(value, list | tuple):
-        return [_storable(item, f"{place}[{number}]", level + 1) for number, item in enumerate(value)]
+        return [_storable(item, f"{path}[{number}]", level + 1) for number, item in enumerate(value)]
     if (plain := _plain(value)) is not None:
-        return _storable(plain, place, level)
-    raise BadValue(
-        name=place[:200], value=_shown(value), expected="text, a number, true, false, null, a list or a dict"
-    )
+        return _storable(plain, path, level)
+    raise BadValue(name=path[:200], value=_shown(value), expected="text, a number, true, false, null, a list or a dict")
 
 
 def _plain(value: object) -> str | int | float | None:
-    """What a member of an enumeration stands for, say, or a number of numpy's."""
+    """The plain value of a subclass instance, such as an enumeration member or a numpy number; None for other types."""
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, int):
@@ -91,7 +91,7 @@ def _plain(value: object) -> str | int | float | None:
 
 
 def has_lone_surrogate(text: str) -> bool:
-    """Whether it is text that no UTF-8 can hold."""
+    """Whether the text cannot be encoded as UTF-8."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -99,8 +99,8 @@ def has_lone_surrogate(text: str) -> bool:
     return False
 
 
-def _named(key: str) -> str:
-    # An error is one line, and is read on a terminal.
+def _printable(key: str) -> str:
+    # An error message is one line, and terminals print it.
     return key[:60] if key.isprintable() else repr(key[:60])
 
 

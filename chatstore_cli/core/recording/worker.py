@@ -1,4 +1,4 @@
-"""Writing behind: a thread that stores what was recorded, in batches, for as long as it takes."""
+"""The worker: a thread that stores recorded messages in batches, however long an outage takes."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from chatstore_cli.domain.times import Clock, format_instant, utc_now
 LOG = logging.getLogger("chatstore.worker")
 
 BATCH_BYTES = 4 * 1024 * 1024
-_LONGEST_PAUSE_BEFORE_THE_END = 1.0
-"""Seconds: somebody waits for the stop, and the database may come back any moment."""
+_LONGEST_PAUSE_WHILE_STOPPING = 1.0
+"""Seconds: somebody waits for the stop, and the database may become reachable at any moment."""
 _LATENCIES = 1_000
 
 
 class _Run:
-    """One life of the thread, from start to stop."""
+    """One run of the thread, from start to stop."""
 
     def __init__(self) -> None:
         self.stopping = threading.Event()
@@ -37,8 +37,8 @@ class _Run:
 class PersistenceWorker:
     """Stores the messages of a queue. ChatPersistenceWorker is this over a cache and a storage.
 
-    A batch is kept until it is stored: an outage is waited out with growing, jittered pauses of up to ten
-    seconds. What the database refuses for good is given to `refused`, and the rest goes on.
+    A batch is kept until it is stored. During an outage it is retried with growing, jittered pauses of up to ten
+    seconds. A message that the database rejects for good is given to `refused`; the other messages are stored.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class PersistenceWorker:
         self._clock = clock
         self._monotonic = monotonic
         self._jitter = jitter
-        self._begin_anew()
+        self._reset_signals()
         self._latencies: deque[float] = deque(maxlen=_LATENCIES)
         self._flushed = self._skipped = self._quarantined = self._lost = 0
         self._last_error: str | None = None
@@ -70,55 +70,55 @@ class PersistenceWorker:
         self._last_persisted_at: datetime | None = None
         self._storage = open_storage(RetryCallbacks(self._remember_error, self._pause))
 
-    def _begin_anew(self) -> None:
-        self._woken = threading.Event()
-        self._full = threading.Event()
-        self._changing = threading.Lock()
-        self._latest = self._running = _Run()  # the one to stop, and the one whose thread is at work
+    def _reset_signals(self) -> None:
+        self._has_messages = threading.Event()
+        self._has_full_batch = threading.Event()
+        self._starting_or_stopping = threading.Lock()
+        self._latest = self._running = _Run()  # the run to stop, and the run whose thread is active
 
     def start(self) -> None:
-        """Begin storing; a worker that runs already goes on. One that was stopped begins again."""
-        with self._changing:
-            before = self._latest.thread
-            if before is not None and before.is_alive() and not self._latest.stopping.is_set():
+        """Start storing. Does nothing if the worker runs already; a stopped worker starts again."""
+        with self._starting_or_stopping:
+            previous = self._latest.thread
+            if previous is not None and previous.is_alive() and not self._latest.stopping.is_set():
                 return
             run = self._latest = _Run()
-            run.thread = threading.Thread(target=self._run, args=(run, before), name="chatstore-worker", daemon=True)
+            run.thread = threading.Thread(target=self._run, args=(run, previous), name="chatstore-worker", daemon=True)
             run.thread.start()
 
     def start_over_after_fork(self) -> None:
-        """In the child of a fork, where no thread is: start it there to store what the child records."""
-        self._begin_anew()
+        """In the child of a fork, which has no worker thread: reset, so that `start` can start one."""
+        self._reset_signals()
 
     def notify_new_message(self) -> None:
-        """There is something to store: it is, once a batch is full or `interval` seconds are over. Cheap, never waits."""
-        if not self._woken.is_set():
-            self._woken.set()
-        if self._pending.depth >= self._batch_size and not self._full.is_set():
-            self._full.set()
+        """A message is queued: it is stored once a batch is full or `interval` seconds have passed. Cheap; never waits."""
+        if not self._has_messages.is_set():
+            self._has_messages.set()
+        if self._pending.depth >= self._batch_size and not self._has_full_batch.is_set():
+            self._has_full_batch.set()
 
     def stop(self, timeout: float = 10.0) -> bool:
-        """Store all that is pending, not only one batch, and end; whether all was stored within `timeout` seconds.
+        """Store everything that is pending, then stop. Returns whether all was stored within `timeout` seconds.
 
-        What was not is still queued (`start` goes on with it), and in the journal where there is one.
+        What was not stored remains queued, so that `start` continues with it, and remains in the journal if there is one.
         """
-        with self._changing:
+        with self._starting_or_stopping:
             run = self._latest
             run.give_up_at = self._monotonic() + timeout
             run.stopping.set()
-            self._woken.set()
-            self._full.set()
+            self._has_messages.set()
+            self._has_full_batch.set()
             if run.thread is not None and run.thread is not threading.current_thread():
                 run.thread.join(timeout + 0.5)
-                if run.thread.is_alive():  # the driver waits for a server that does not answer, and ends with that
+                if run.thread.is_alive():  # it ends once the driver gives up waiting for the server
                     LOG.warning(
-                        "[CHAT WORKER] The database does not answer: %d messages are not stored yet.",
+                        "[CHAT WORKER] The database does not answer. %d messages are not stored yet.",
                         self._pending.depth,
                     )
         return self._pending.depth == 0
 
     def stats(self) -> WorkerStats:
-        """What has been done so far."""
+        """The counters so far."""
         latencies = sorted(self._latencies.copy())
         thread = self._latest.thread
         return WorkerStats(
@@ -137,37 +137,39 @@ class PersistenceWorker:
 
     # --- the thread --------------------------------------------------------------------------------------------------
 
-    def _run(self, run: _Run, before: threading.Thread | None) -> None:
-        if before is not None:
-            before.join()  # it was told to stop, and may still wait for the database
+    def _run(self, run: _Run, previous: threading.Thread | None) -> None:
+        if previous is not None:
+            previous.join()  # it is stopping, and may still wait for the database
         self._running = run
-        self._woken.set()
-        since: float | None = None  # since when what waits may have been waiting
+        self._has_messages.set()
+        waiting_since: float | None = None
         while True:
-            self._woken.wait()
-            self._woken.clear()
-            stopping = run.stopping.is_set()  # asked before all is stored: what comes after that is stored, too
+            self._has_messages.wait()
+            self._has_messages.clear()
+            stopping = (
+                run.stopping.is_set()
+            )  # read before storing, so that a message queued meanwhile is stored as well
             if not stopping and self._pending.depth < self._batch_size:
-                waited = 0.0 if since is None else self._monotonic() - since
-                self._full.wait(max(0.0, self._interval - waited))
-            self._full.clear()
-            since = self._drain()
+                waited = 0.0 if waiting_since is None else self._monotonic() - waiting_since
+                self._has_full_batch.wait(max(0.0, self._interval - waited))
+            self._has_full_batch.clear()
+            waiting_since = self._drain()
             if stopping:
                 return
-            if since is not None:
-                self._woken.set()
+            if waiting_since is not None:
+                self._has_messages.set()
 
     def _drain(self) -> float | None:
-        """Store what there is, but for a last batch that may still wait for others: then since when it does."""
+        """Store what is queued, except a last incomplete batch that may wait for more: returns since when it waits."""
         while True:
-            looked = self._monotonic()
+            queued_since = self._monotonic()
             if self._is_over():
                 return None
             try:
                 batch = self._pending.take(self._batch_size, BATCH_BYTES)
             except Exception as error:  # noqa: BLE001 - the thread must not end: nothing would be stored any more
-                told = error.strerror if isinstance(error, OSError) else None
-                self._remember_error(f"A journal cannot be read back: {told or error!r}. It is tried again.")
+                reason = error.strerror if isinstance(error, OSError) else None
+                self._remember_error(f"Cannot read a journal back: {reason or repr(error)}. Trying again.")
                 if self._pause(1.0):
                     return None
                 continue
@@ -179,46 +181,46 @@ class PersistenceWorker:
                 and len(batch.entries) < self._batch_size
                 and not self._running.stopping.is_set()
             ):
-                return looked if waiting else None
+                return queued_since if waiting else None
 
     def _settle(self, batch: Batch) -> bool:
-        """Store a batch, however often it has to be tried; False where there is no more time for it."""
+        """Store a batch, however many attempts it takes; False if a stop leaves no more time."""
         if batch.lost:
             self._lost += batch.lost
-            what = "were left to journals that somebody cut or removed before they were stored"
-            self._remember_error(f"{batch.lost:,} messages {what}.")
-        began = self._monotonic()
+            self._remember_error(
+                f"{batch.lost:,} messages are lost: their journals were cut or removed before they were stored."
+            )
+        started = self._monotonic()
         failures = 0
         stored: Stored | None = None
         while batch.entries:
             try:
                 if stored is None:
                     stored = self._storage.store(batch.entries)
-                self._keep(stored)
-            except Exception as error:
-                # Whatever it was: the batch is kept, and tried again.
+                self._quarantine(stored)
+            except Exception as error:  # whatever it was, the batch must not be lost
                 failures += 1
                 delay = pause_after(failures, self._jitter)
-                told = error.message if isinstance(error, ChatstoreError) else f"{type(error).__name__}: {error}."
-                self._remember_error(f"{told} {len(batch.entries):,} messages are kept, and tried again.")
+                reason = error.message if isinstance(error, ChatstoreError) else f"{type(error).__name__}: {error}."
+                self._remember_error(f"{reason} {len(batch.entries):,} messages are kept and will be retried.")
                 if not isinstance(error, ChatstoreError):
-                    LOG.debug("[CHAT WORKER] What went wrong:", exc_info=error)
+                    LOG.debug("[CHAT WORKER] The error:", exc_info=error)
                 if self._pause(delay):
                     self._pending.give_back(batch)
                     return False
             else:
-                self._count(stored, self._monotonic() - began)
+                self._count(stored, self._monotonic() - started)
                 break
         self._pending.settle(batch)
         return True
 
-    def _keep(self, stored: Stored) -> None:
+    def _quarantine(self, stored: Stored) -> None:
         now = format_instant(self._clock())
         for entry, reason in stored.refused:
             raw = self._encode(entry)
-            kept = self._refused.add(entry.source, entry.number, entry.offset, raw, reason, now, entry.identity)
-            if kept:
-                LOG.error("[CHAT WORKER] A message of session %r is in quarantine: %s", entry.session_id, reason)
+            is_new = self._refused.add(entry.source, entry.number, entry.offset, raw, reason, now, entry.identity)
+            if is_new:
+                LOG.error("[CHAT WORKER] Quarantined a message of session %r: %s", entry.session_id, reason)
         if stored.refused:
             self._refused.sync()
 
@@ -240,16 +242,16 @@ class PersistenceWorker:
         LOG.warning("[CHAT WORKER] %s", text)
 
     def _pause(self, seconds: float) -> bool:
-        """Wait before trying again; True where a stop leaves no more time for it."""
+        """Wait before the next attempt; returns whether a stop leaves no more time for one."""
         run = self._running
         if run.give_up_at is None:
             run.stopping.wait(seconds)
-        elif (left := run.give_up_at - self._monotonic()) > 0:
-            time.sleep(min(seconds, left, _LONGEST_PAUSE_BEFORE_THE_END))
+        elif (remaining := run.give_up_at - self._monotonic()) > 0:
+            time.sleep(min(seconds, remaining, _LONGEST_PAUSE_WHILE_STOPPING))
         return self._is_over()
 
     def _is_over(self) -> bool:
-        """Whether a stop has waited as long as it would."""
+        """Whether the time limit of a stop has passed."""
         give_up_at = self._running.give_up_at
         return give_up_at is not None and self._monotonic() >= give_up_at
 

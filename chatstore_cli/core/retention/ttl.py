@@ -1,8 +1,8 @@
-"""How long the database keeps documents: what is the case, and planning a change.
+"""How long MongoDB keeps documents, and the plan of a change.
 
-Two kinds of TTL index are told apart (FACTS A, D). On a date that each document carries for this very purpose
-(`expires_at`, expireAfterSeconds 0) the index only says "delete on that date". On a plain date, such as a `created_at`
-that is a BSON date, expireAfterSeconds is the time to keep, and a collMod changes it for everything that is stored.
+There are two kinds of TTL index. On an expiry date that each document carries (`expires_at`, expireAfterSeconds 0),
+the index deletes each document on its date. On another date, such as a `created_at` that is a BSON date,
+expireAfterSeconds is the time to keep documents, and a collMod changes it for all stored documents.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ AGE_FIELDS = frozenset(
         "timestamp",
     }
 )  # fmt: skip
-"""Dates that say how old a document is. A TTL index on another field (a lock, a token) is not about keeping messages."""
+"""Dates that tell the age of a document. A TTL index on another field (a lock, a token) has nothing to do with retention."""
 
 
 def retentions(
     specs: Mapping[str, Sequence[IndexSpec]], store: IndexStore, dates: DocumentDates, now: datetime
 ) -> Iterator[Retention]:
-    """What is deleted from each layout's collections: by the TTL index that it asks for, and by any other."""
-    for layout, wanted in specs.items():
-        for collection in dict.fromkeys(spec.collection for spec in wanted):
+    """What MongoDB deletes from each layout's collections: by the TTL index that the layout needs, and by any other."""
+    for layout, layout_specs in specs.items():
+        for collection in dict.fromkeys(spec.collection for spec in layout_specs):
             stored = store.stored(collection)
-            for spec in _ttl_specs(wanted, collection):
-                index = next((one for one in stored if _is_ttl(one) and one.keys == spec.keys), None)
+            for spec in _ttl_specs(layout_specs, collection):
+                index = next((index for index in stored if _is_ttl(index) and index.keys == spec.keys), None)
                 yield _retention(layout, spec, index, dates, now, carries_own_date=True)
-            for index in _others(wanted, collection, stored):
+            for index in _others(layout_specs, collection, stored):
                 yield _retention(layout, _as_spec(index, _seconds(index)), index, dates, now, carries_own_date=False)
 
 
@@ -73,21 +73,21 @@ def plan_retention(
     dates: DocumentDates,
     now: datetime,
 ) -> Iterator[IndexStep]:
-    """What keeping documents for `days` days takes, index by index; 0 keeps them for ever. Nothing is done yet.
+    """The steps that make MongoDB keep documents for `days` days; 0 keeps them forever. Changes nothing.
 
-    A step needs a yes where documents would be deleted at once, where nobody could count them, or where an index is
-    dropped or built again.
+    A step needs confirmation if MongoDB would delete documents at once, if they could not be counted, or if an index is
+    dropped or rebuilt.
     """
-    for wanted in specs.values():
-        for collection in dict.fromkeys(spec.collection for spec in wanted):
+    for layout_specs in specs.values():
+        for collection in dict.fromkeys(spec.collection for spec in layout_specs):
             stored = store.stored(collection)
-            own = _ttl_specs(wanted, collection)
-            others = [index for index in _others(wanted, collection, stored) if index.keys[0][0] in AGE_FIELDS]
+            own = _ttl_specs(layout_specs, collection)
+            others = [index for index in _others(layout_specs, collection, stored) if index.keys[0][0] in AGE_FIELDS]
             if days == 0:
                 yield from _plan_to_keep(own, stored, others)
                 continue
             targets = [*own, *(_as_spec(index, days * DAY_SECONDS) for index in others)]
-            relevant = [one for one in stored if any(one.keys == spec.keys for spec in targets)]
+            relevant = [index for index in stored if any(index.keys == spec.keys for spec in targets)]
             for step in plan_steps(compare(targets, relevant), dates, now, drop_unneeded=False):
                 harmless = step.action in (IndexAction.CREATE, IndexAction.MODIFY) and step.expiring == 0
                 yield replace(step, needs_yes=not harmless)
@@ -96,9 +96,9 @@ def plan_retention(
 def _plan_to_keep(
     own: Sequence[IndexSpec], stored: Sequence[StoredIndex], others: Sequence[StoredIndex]
 ) -> Iterator[IndexStep]:
-    ours = [one for one in stored if _is_ttl(one) and any(one.keys == spec.keys for spec in own)]
-    for finding in compare([], [*ours, *others]):
-        detail = "MongoDB deletes nothing more by it"
+    needed = [index for index in stored if _is_ttl(index) and any(index.keys == spec.keys for spec in own)]
+    for finding in compare([], [*needed, *others]):
+        detail = "MongoDB no longer deletes documents by this index"
         yield IndexStep(IndexAction.DROP, finding, detail, needs_yes=True)
 
 
@@ -107,7 +107,7 @@ def _ttl_specs(specs: Sequence[IndexSpec], collection: str) -> list[IndexSpec]:
 
 
 def _others(specs: Sequence[IndexSpec], collection: str, stored: Sequence[StoredIndex]) -> list[StoredIndex]:
-    """The TTL indexes of the collection that no spec asks for."""
+    """The TTL indexes of the collection that no spec needs."""
     own = {spec.keys for spec in _ttl_specs(specs, collection)}
     return [index for index in stored if _is_ttl(index) and index.keys not in own]
 
@@ -117,11 +117,11 @@ def _is_ttl(index: StoredIndex) -> bool:
 
 
 def _seconds(index: StoredIndex) -> int:
-    """After how many seconds it deletes; 0 for what is no number, which old servers took for 0."""
+    """After how many seconds the index deletes; 0 for NaN, as old servers treat it."""
     seconds = index.expire_after_seconds
     return 0 if seconds is None or math.isnan(seconds) else int(seconds)
 
 
 def _as_spec(index: StoredIndex, seconds: int) -> IndexSpec:
-    """The index as it is, but for the seconds."""
+    """The index with other seconds."""
     return IndexSpec(index.collection, index.name, index.keys, index.unique, index.partial_filter, seconds)

@@ -16,7 +16,7 @@ from math import inf
 from operator import itemgetter
 from typing import Any, Literal, NamedTuple
 
-from chatstore_cli.domain.content import content_text, writable
+from chatstore_cli.domain.content import content_text, json_safe
 from chatstore_cli.domain.errors import BadValue, ChatstoreError, NotAllowed, Unreachable
 from chatstore_cli.domain.history import DEFAULT_LIMIT, LARGEST_LIMIT, NewestInstants, StoredHistory, StoredMessage
 from chatstore_cli.domain.identity import (
@@ -48,13 +48,13 @@ class HistoryMessage(NamedTuple):
             "sequence": message.sequence,
             "role": message.role,
             "name": message.name,
-            "content": writable(message.content),
+            "content": json_safe(message.content),
             "created_at": rfc3339(message.created_at),
             "event_type": message.event_type,
             "source": self.source,
-            "tool_calls": writable(message.tool_calls),
+            "tool_calls": json_safe(message.tool_calls),
             "tool_call_id": message.tool_call_id,
-            "metadata": writable(message.metadata),
+            "metadata": json_safe(message.metadata),
             "persisted": self.persisted,
         }
 

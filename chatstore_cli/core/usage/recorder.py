@@ -17,7 +17,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from chatstore_cli.core.lru import LruMap
-from chatstore_cli.domain.content import writable
+from chatstore_cli.domain.content import json_safe
 from chatstore_cli.domain.usage_ledger import MOST_TOKENS, UsageLedger, UsageSnapshot
 
 _MOST_TOLD = 1_000
@@ -215,4 +215,4 @@ def cost_of(value: Any) -> Decimal | None:
 
 
 def _name(value: object) -> str | None:
-    return str(writable(value))[:_LONGEST_NAME] if isinstance(value, str) and value else None
+    return str(json_safe(value))[:_LONGEST_NAME] if isinstance(value, str) and value else None

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from chatstore_cli.domain.content import as_text, json_text, writable
+from chatstore_cli.domain.content import as_text, json_safe, json_text
 
 _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
 _DEEPEST = 150
@@ -64,7 +64,7 @@ def storable_value(value: Any, odd: Oddities, level: int = 1) -> Any:
 
 
 def _text(text: str, odd: Oddities) -> str:
-    kept: str = writable(text)
+    kept: str = json_safe(text)
     if kept != text:
         odd.add("characters that no text can hold, replaced")
     return kept

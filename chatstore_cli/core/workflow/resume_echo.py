@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from chatstore_cli.domain.content import writable
+from chatstore_cli.domain.content import json_safe
 from chatstore_cli.domain.workflow.chats import ExpectedEcho
 from chatstore_cli.domain.workflow.events import AgentTurn
 from chatstore_cli.transcripts.ag2 import AG2_USER
@@ -43,7 +43,7 @@ def _fingerprint(content: Any, calls: Any, responses: Any) -> str:
     for response in responses or ():
         if isinstance(response, Mapping):
             said.append([response.get("tool_call_id"), _text(response.get("content"))])
-    return hashlib.sha256(json.dumps(writable(said), sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(json_safe(said), sort_keys=True).encode()).hexdigest()
 
 
 def _call(call: Mapping[str, Any]) -> list[Any]:
@@ -56,4 +56,4 @@ def _text(content: Any) -> str:
     # A call without words is given to AG2 with empty text, for it prints null.
     if content is None or isinstance(content, str):
         return content or ""
-    return json.dumps(writable(content), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(json_safe(content), sort_keys=True, ensure_ascii=False, separators=(",", ":"))

@@ -1,4 +1,4 @@
-"""Indexes as they are, how they differ from what they should be, and what can be done about it."""
+"""Stored indexes, their differences from the needed indexes, and the steps that correct them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from chatstore_cli.domain.indexes.specs import IndexSpec
 
 @dataclass(frozen=True, slots=True)
 class StoredIndex:
-    """One index as the database has it. Directions may be more than 1 and -1: `text`, `2dsphere`, `hashed`.
+    """One index in the database. A direction is 1, -1, or a type such as `text`, `2dsphere` or `hashed`.
 
-    `collation` is its locale where it differs from what the collection's queries use, else None.
+    `collation` is its locale if that differs from the collation of the collection's queries, else None.
     """
 
     collection: str
@@ -29,7 +29,7 @@ class StoredIndex:
 
 
 class IndexState(StrEnum):
-    """What comparing keys and options (never names: FACTS B) found."""
+    """The result of comparing keys and options; names are not compared."""
 
     OK = "ok"
     MISSING = "missing"
@@ -39,7 +39,7 @@ class IndexState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class IndexFinding:
-    """One index of one collection: `name` is the stored name where it exists, `detail` what differs and what that costs."""
+    """One index of one collection. `name` is the stored name if the index exists; `detail` has each difference and its consequence."""
 
     collection: str
     name: str
@@ -51,7 +51,7 @@ class IndexFinding:
 
 
 class IndexAction(StrEnum):
-    """What can be done about a finding. `modify` is a collMod: it changes an option without touching the index."""
+    """What a step does. `modify` is a collMod: it changes an option and does not rebuild the index."""
 
     CREATE = "create"
     MODIFY = "modify"
@@ -61,9 +61,9 @@ class IndexAction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class IndexStep:
-    """One thing that applying would do. `expiring` is how many documents go at once by it; None where nobody knows.
+    """One step that applying takes. `expiring` documents would be deleted at once; None if they could not be counted.
 
-    `needs_yes` says that it drops something, or makes the database delete documents.
+    `needs_yes` is true if the step drops an index or can make MongoDB delete documents.
     """
 
     action: IndexAction

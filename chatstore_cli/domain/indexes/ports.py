@@ -1,4 +1,4 @@
-"""The ports of looking after a database: its indexes, the dates by which it deletes, its health."""
+"""The ports of database maintenance: indexes, expiry dates, health."""
 
 from __future__ import annotations
 
@@ -15,54 +15,54 @@ class IndexStore(Protocol):
     """The indexes of a database."""
 
     def existing_collections(self) -> set[str]:
-        """The names of the collections that are there."""
+        """The names of the existing collections."""
         ...
 
     def stored(self, collection: str) -> list[StoredIndex]:
-        """Every index of a collection but the one on `_id`; none where there is no such collection."""
+        """Every index of a collection except the one on `_id`; empty if the collection does not exist."""
         ...
 
     def create(self, spec: IndexSpec, name: str) -> None:
-        """Build it, as long as it takes. Raises Conflict, naming values, where they are to be unique and are not."""
+        """Build an index, however long it takes. Raises Conflict, naming values, if values must be unique and are not."""
         ...
 
     def drop(self, collection: str, name: str) -> None:
-        """Drop it; it need not be there."""
+        """Drop an index, if it exists."""
         ...
 
     def set_expiry(self, index: StoredIndex, seconds: int) -> None:
-        """Change after how many seconds a TTL index deletes, without building it again."""
+        """Change the expireAfterSeconds of a TTL index, without a rebuild."""
         ...
 
     def unhide(self, index: StoredIndex) -> None:
-        """Let queries use it again."""
+        """Let queries use the index again."""
         ...
 
 
 class DocumentDates(Protocol):
-    """The dates in documents by which the database deletes. Each answer comes within a time limit, or says None."""
+    """The dates by which MongoDB deletes documents. Each answer has a time limit; None if it passed."""
 
     def documents(self, collection: str) -> int:
-        """About how many documents there are."""
+        """The approximate number of documents."""
         ...
 
     def count_before(
         self, collection: str, field: str, moment: datetime, partial_filter: Mapping[str, Any] | None = None
     ) -> int | None:
-        """How many documents hold a date up to the moment; None where the time limit passed."""
+        """How many documents have a date up to the moment; None if the time limit passed."""
         ...
 
     def next_after(self, collection: str, field: str, moment: datetime) -> datetime | None:
-        """The earliest date after the moment; None where there is none, or the time limit passed."""
+        """The earliest date after the moment; None if there is none or the time limit passed."""
         ...
 
     def field_types(self, collection: str, field: str) -> DateField | None:
-        """What the documents hold in a field, counted, or sampled where counting takes too long; None if that does too."""
+        """The types of a field: counted, or sampled if counting takes too long; None if sampling takes too long as well."""
         ...
 
 
 class ServerFacts(NamedTuple):
-    """What a server says about itself. `kind` is standalone, replica set (with its name) or sharded cluster."""
+    """Version and kind of a server: standalone, replica set (with its name) or sharded cluster."""
 
     version: str
     kind: str
@@ -70,23 +70,23 @@ class ServerFacts(NamedTuple):
 
 
 class ServerProbe(Protocol):
-    """Asks a server how it is, and writes to a scratch collection that is dropped again whatever happens."""
+    """Checks a server. What it writes goes to a scratch collection that is always dropped."""
 
     def facts(self) -> ServerFacts:
-        """Connect, log in, and ask."""
+        """Connect, log in, and read version, kind and writability."""
         ...
 
     def acknowledged_write(self, seconds: float) -> str:
-        """Write one document under the configured write concern; says which. Raises Overdue where nobody confirms it."""
+        """Write one document with the configured write concern, and return its text. Raises Overdue without acknowledgement."""
         ...
 
     def round_trip(self) -> None:
-        """Write a document, read it back, delete it. Raises ChatstoreError where what came back is another."""
+        """Write a document, read it back, delete it. Raises ChatstoreError if the document read is another one."""
         ...
 
 
 class SequenceSample(NamedTuple):
-    """Sessions whose message numbers were looked at, and those with a gap, or with one number twice."""
+    """A sample of sessions: how many were checked, and which have a gap or a duplicate among their message numbers."""
 
     looked_at: int
     with_gaps: list[str]
@@ -94,21 +94,21 @@ class SequenceSample(NamedTuple):
 
 
 class SizeSample(NamedTuple):
-    """Documents whose size was looked at, and the large ones among them: collection, id, bytes."""
+    """A sample of documents: how many were measured, and the large ones as collection, id, bytes."""
 
     looked_at: int
     large: list[tuple[str, str, int]]
 
 
 class DocumentSamples(Protocol):
-    """Looks at documents taken at random, under a time limit; None where it passed."""
+    """Checks random documents under a time limit; None if it passed."""
 
     def sequences(self, collection: str) -> SequenceSample | None:
-        """How the messages of sessions are numbered."""
+        """Gaps and duplicates in the message numbers of sessions."""
         ...
 
     def sizes(self, collection: str, threshold: int) -> SizeSample | None:
-        """Which documents have `threshold` bytes or more."""
+        """The documents of `threshold` bytes or more."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Indexes as they should be; as they are, and the difference: index_findings.py."""
+"""The indexes that a layout needs. Stored indexes and differences are in findings.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long documents are kept: what a TTL index does, and what it can not."""
+"""What a TTL index deletes, and what it never deletes."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ DAY_SECONDS = 86_400
 
 @dataclass(frozen=True, slots=True)
 class DateField:
-    """What documents hold in a field that a TTL index is on: only a date (or an array with one) ever expires (FACTS A).
+    """The types of a field that a TTL index is on. Only a date, or an array with a date, ever expires.
 
-    `other_types` counts by BSON type. `looked_at` is None where all documents were counted; else it is how many were,
-    taken at random, and the counts are of those.
+    `absent` documents lack the field or have null there. `other_types` has a count for each BSON type that never
+    expires. `looked_at` is None if all documents were counted, else the size of the random sample that was counted.
     """
 
     absent: int
@@ -26,10 +26,10 @@ class DateField:
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """What the database deletes by itself from one collection, and what it does not.
+    """What MongoDB deletes by itself from one collection, and what it does not.
 
-    `field` and `expire_after_seconds` are of the TTL index, or of the one that is missing (`index` None). A count is
-    None where the time limit passed. `carries_own_date` says that each document holds the date on which it goes.
+    `field` is the field of the TTL index, or of the missing one (`index` None). A count is None if the time limit
+    passed. `carries_own_date` is true if each document has its own expiry date in `field`.
     """
 
     layout: str

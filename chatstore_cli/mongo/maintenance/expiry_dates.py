@@ -1,4 +1,4 @@
-"""The dates by which MongoDB deletes documents: counted on an index where there is one, and always under a time limit."""
+"""The dates by which MongoDB deletes documents, counted under a time limit."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from chatstore_cli.domain.indexes.ttl import DateField
 from chatstore_cli.domain.times import read_instant
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
-# Every type but dates, null and arrays, named one by one: so asked, each is a range of an index (`$not` is none).
+# Every type except date, null and array. They are listed because each one is a range of an index, and `$not` is not.
 _NEVER_EXPIRING = (
     "double", "string", "object", "binData", "objectId", "bool", "regex", "javascript", "int", "timestamp", "long",
     "decimal", "minKey", "maxKey",
@@ -23,7 +23,7 @@ _NEVER_EXPIRING = (
 
 
 class MongoDocumentDates:
-    """Answers within `seconds` each, or says None. Where counting takes longer, `sample` documents are looked at."""
+    """Counts with a time limit of `seconds` each; None if it passes. If counting types takes longer, `sample` documents are read."""
 
     def __init__(self, connection: Connection, *, seconds: float, sample: int) -> None:
         self._connection = connection
@@ -32,39 +32,39 @@ class MongoDocumentDates:
         self._limit: dict[str, Any] = {} if connection.in_memory else {"maxTimeMS": max(1, int(seconds * 1000))}
 
     def documents(self, collection: str) -> int:
-        """About how many documents there are."""
+        """The approximate number of documents."""
         with driver_errors(f"counting {collection}"):
             return int(self._connection.collection(collection).estimated_document_count())
 
     def count_before(
         self, collection: str, field: str, moment: datetime, partial_filter: Mapping[str, Any] | None = None
     ) -> int | None:
-        """How many documents hold a date up to the moment; None where the time limit passed."""
+        """How many documents have a date up to the moment; None if the time limit passed."""
         query = {"$and": [{field: {"$lte": moment}}, dict(partial_filter or {})]}
         documents = self._connection.collection(collection)
         doing = f"counting the dates in {field} of {collection}"
-        return _in_time(doing, lambda: documents.count_documents(query, **self._limit))
+        return _within_limit(doing, lambda: documents.count_documents(query, **self._limit))
 
     def next_after(self, collection: str, field: str, moment: datetime) -> datetime | None:
-        """The earliest date after the moment; None where there is none, or the time limit passed."""
+        """The earliest date after the moment; None if there is none or the time limit passed."""
         cursor = self._connection.collection(collection).find({field: {"$gt": moment}}, {field: 1}).sort(field, 1)
         if self._limit:
             cursor = cursor.max_time_ms(self._limit["maxTimeMS"])
-        first = _in_time(
+        first = _within_limit(
             f"looking for the next date in {field} of {collection}", lambda: next(iter(cursor.limit(1)), None)
         )
-        return None if first is None else read_instant(_at(first, field))
+        return None if first is None else read_instant(_value_at(first, field))
 
     def field_types(self, collection: str, field: str) -> DateField | None:
-        """What the documents hold in a field: counted, else sampled, else None, each within the time limit."""
+        """The types of a field: counted, else sampled, else None, each within the time limit."""
         if self._connection.in_memory:
             return self._types_in_memory(collection, field)
-        counted = _in_time(
+        counted = _within_limit(
             f"counting the types of {field} in {collection}", lambda: self._count_types(collection, field)
         )
         if counted is not None:
             return counted
-        return _in_time(f"sampling {field} in {collection}", lambda: self._sample_types(collection, field))
+        return _within_limit(f"sampling {field} in {collection}", lambda: self._sample_types(collection, field))
 
     def _count_types(self, collection: str, field: str) -> DateField:
         documents = self._connection.collection(collection)
@@ -87,16 +87,18 @@ class MongoDocumentDates:
         return DateField(absent, others, looked_at)
 
     def _types_in_memory(self, collection: str, field: str) -> DateField:
-        values = [_at(document, field) for document in self._connection.collection(collection).find({}, {field: 1})]
+        values = [
+            _value_at(document, field) for document in self._connection.collection(collection).find({}, {field: 1})
+        ]
         others = [type(value).__name__ for value in values if value is not None and not isinstance(value, datetime)]
         return DateField(values.count(None), {kind: others.count(kind) for kind in others})
 
 
-def _in_time(doing: str, ask: Callable[[], Answer]) -> Answer | None:
-    """The answer; None where the server gives up after the time limit that it was given."""
+def _within_limit(doing: str, operation: Callable[[], Result]) -> Result | None:
+    """The result; None if the server stopped at the time limit of the command."""
     try:
         with driver_errors(doing):
-            return ask()
+            return operation()
     except Overdue as error:
         if isinstance(error.__cause__, driver.ExecutionTimeout):
             return None
@@ -107,10 +109,10 @@ def _counts(rows: Any) -> dict[str, int]:
     return {str(row["_id"]): int(row["count"]) for row in rows}
 
 
-def _at(document: Document, path: str) -> Any:
+def _value_at(document: Document, path: str) -> Any:
     value: Any = document
     for step in path.split("."):
         value = value.get(step) if isinstance(value, Mapping) else None
-    if isinstance(value, list):  # of an array's dates the earliest counts (FACTS A)
+    if isinstance(value, list):  # a document with an array of dates expires by the earliest one
         return min((item for item in value if isinstance(item, datetime)), default=None)
     return value

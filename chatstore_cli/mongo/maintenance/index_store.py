@@ -1,4 +1,4 @@
-"""The indexes of a MongoDB database: as they are, and changing them."""
+"""The indexes of a MongoDB database: list, create, change and drop them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 
 _DUPLICATES_SHOWN = 3
 _DUPLICATE_SEARCH_MILLISECONDS = 10_000
-_IS_GONE = {26, 27}  # NamespaceNotFound, IndexNotFound
-_EXISTS_OTHERWISE = {85, 86}
+_NOT_FOUND = {26, 27}  # NamespaceNotFound, IndexNotFound
 
 
 class MongoIndexStore:
-    """The indexes of one database. `patient` waits as long as building one takes; the application may go on writing."""
+    """The indexes of one database. `patient` is a connection without a time limit, for builds; the application can write meanwhile."""
 
     def __init__(self, connection: Connection, patient: Connection) -> None:
         self._connection = connection
@@ -27,20 +26,20 @@ class MongoIndexStore:
         self._collations: dict[str, Any] | None = None
 
     def existing_collections(self) -> set[str]:
-        """The names of the collections that are there."""
+        """The names of the existing collections."""
         with driver_errors("listing collections"):
             return set(self._connection.database.list_collection_names())
 
     def stored(self, collection: str) -> list[StoredIndex]:
-        """Every index of a collection but the one on `_id`; none where there is no such collection."""
+        """Every index of a collection except the one on `_id`; empty if the collection does not exist."""
         with driver_errors(f"listing the indexes of {collection}"):
-            found = self._connection.collection(collection).index_information()
-            queries_collate = self._default_collation(collection) if found else None
-        indexes = (_stored(collection, name, facts, queries_collate) for name, facts in found.items())
+            by_name = self._connection.collection(collection).index_information()
+            default_collation = self._default_collation(collection) if by_name else None
+        indexes = (_stored(collection, name, facts, default_collation) for name, facts in by_name.items())
         return [index for index in indexes if index.keys != (("_id", 1),)]
 
     def create(self, spec: IndexSpec, name: str) -> None:
-        """Build it. Raises Conflict, with `duplicates` among its facts, where values are to be unique and are not."""
+        """Build an index. Raises Conflict, with `duplicates` among its facts, if values must be unique and are not."""
         options: dict[str, Any] = {"name": name}
         if spec.unique:
             options["unique"] = True
@@ -58,26 +57,26 @@ class MongoIndexStore:
                 return  # another process creates the same index at this moment
             fields = ", ".join(field for field, _ in spec.keys)
             raise Conflict(
-                what=f"{spec.collection}: {fields} should be unique, and is not: {self._duplicates(spec)}.",
-                hint="Give these documents different values, or remove the copies; then run it again.",
+                what=f"Cannot create index {name} on {spec.collection}: {fields} is not unique: {self._duplicates(spec)}.",
+                hint="Give these documents different values, or delete the duplicates, then run the command again.",
                 duplicates=True,
             ) from error
 
     def drop(self, collection: str, name: str) -> None:
-        """Drop it; it need not be there."""
+        """Drop an index, if it exists."""
         with driver_errors(f"dropping index {name} of {collection}"):
             try:
                 self._patient.collection(collection).drop_index(name)
             except driver.OperationFailure as error:
-                if error.code not in _IS_GONE:
+                if error.code not in _NOT_FOUND:
                     raise
 
     def set_expiry(self, index: StoredIndex, seconds: int) -> None:
-        """Change after how many seconds a TTL index deletes, without building it again."""
+        """Change the expireAfterSeconds of a TTL index, without a rebuild."""
         self._modify(index, {"expireAfterSeconds": seconds})
 
     def unhide(self, index: StoredIndex) -> None:
-        """Let queries use it again."""
+        """Let queries use the index again."""
         self._modify(index, {"hidden": False})
 
     def _modify(self, index: StoredIndex, options: Mapping[str, Any]) -> None:
@@ -89,11 +88,11 @@ class MongoIndexStore:
             return None
         if self._collations is None:
             described = self._connection.database.list_collections()
-            self._collations = {found["name"]: found.get("options", {}).get("collation") for found in described}
+            self._collations = {facts["name"]: facts.get("options", {}).get("collation") for facts in described}
         return self._collations.get(collection)
 
     def _duplicates(self, spec: IndexSpec) -> str:
-        """A few of the values that are there more than once, in words; not so many that finding them hurts."""
+        """A few values that several documents have, as text; the search has a time limit."""
         fields = [field for field, _ in spec.keys]
         pipeline: list[Document] = [
             {"$match": dict(spec.partial_filter or {})},
@@ -104,18 +103,20 @@ class MongoIndexStore:
         try:
             with driver_errors(f"looking for duplicates in {spec.collection}"):
                 limits: dict[str, Any] = {"allowDiskUse": True, "maxTimeMS": _DUPLICATE_SEARCH_MILLISECONDS}
-                found = list(self._connection.collection(spec.collection).aggregate(pipeline, **limits))
-        except ChatstoreError as error:  # the search only makes a message better: its error is not the news
-            return f"MongoDB found a value twice (which ones could not be looked up: {error})"
-        return ", ".join(_in_words(row["_id"], row["count"]) for row in found)
+                duplicates = list(self._connection.collection(spec.collection).aggregate(pipeline, **limits))
+        except (
+            ChatstoreError
+        ) as error:  # the duplicates are the error to report; this one only explains why none is named
+            return f"several documents have the same value (looking up which ones failed: {error})"
+        return ", ".join(_duplicate_text(row["_id"], row["count"]) for row in duplicates)
 
 
-def _in_words(values: list[Any], count: int) -> str:
+def _duplicate_text(values: list[Any], count: int) -> str:
     shown = ", ".join(repr(value) if isinstance(value, str) else str(value) for value in values)
     return f"{shown[:120]} is in {count:,} documents"
 
 
-def _stored(collection: str, name: str, facts: Mapping[str, Any], queries_collate: Any) -> StoredIndex:
+def _stored(collection: str, name: str, facts: Mapping[str, Any], default_collation: Any) -> StoredIndex:
     collation = facts.get("collation")
     partial_filter = facts.get("partialFilterExpression")
     return StoredIndex(
@@ -127,10 +128,10 @@ def _stored(collection: str, name: str, facts: Mapping[str, Any], queries_collat
         partial_filter=dict(partial_filter) if partial_filter else None,
         expire_after_seconds=facts.get("expireAfterSeconds"),
         hidden=bool(facts.get("hidden")),
-        collation=None if collation == queries_collate else str((collation or {}).get("locale", "simple")),
+        collation=None if collation == default_collation else str((collation or {}).get("locale", "simple")),
     )
 
 
 def _direction(direction: Any) -> Any:
-    """1 and -1 as such, however the client that made the index wrote them (mongosh: 1.0)."""
+    """A direction with 1.0 as 1, because mongosh writes floats."""
     return int(direction) if isinstance(direction, int | float) and direction == int(direction) else direction

@@ -1,4 +1,4 @@
-"""What `chatstore verify` asks a MongoDB: how the server is, whether it keeps what is written, how documents look."""
+"""The server checks of `chatstore verify`: version and kind, an acknowledged write, a round trip."""
 
 from __future__ import annotations
 
@@ -19,42 +19,42 @@ SCRATCH_PREFIX = "chatstore_verify_"
 
 
 class MongoServerProbe:
-    """Asks one server. What it writes goes to a scratch collection with a random name."""
+    """Checks one server. What it writes goes to a scratch collection with a random name."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def facts(self) -> ServerFacts:
-        """Connect, log in, and ask."""
+        """Connect, log in, and read version, kind and writability."""
         if self._connection.in_memory:
             return ServerFacts("5.0", "memory (mongomock)", writable=True)
         with driver_errors("connecting"):
             admin = self._connection.client.admin
-            said = admin.command("hello")
+            hello = admin.command("hello")
             version = str(admin.command("buildInfo")["version"])
-            # The two above are answered to anybody; this one only to a user who may be here.
+            # The two commands above need no permission; this one does.
             self._connection.database.command("listCollections", nameOnly=True, authorizedCollections=True)
-        if said.get("msg") == "isdbgrid":
+        if hello.get("msg") == "isdbgrid":
             return ServerFacts(version, "sharded cluster", writable=True)
-        kind = f"replica set {said['setName']}" if "setName" in said else "standalone"
-        return ServerFacts(version, kind, writable=bool(said.get("isWritablePrimary")))
+        kind = f"replica set {hello['setName']}" if "setName" in hello else "standalone"
+        return ServerFacts(version, kind, writable=bool(hello.get("isWritablePrimary")))
 
     def acknowledged_write(self, seconds: float) -> str:
-        """Write one document under the configured write concern; says which. Raises Overdue where nobody confirms it."""
+        """Write one document with the configured write concern, and return its text. Raises Overdue without acknowledgement."""
         if self._connection.in_memory:
-            return "nothing but memory"
-        wanted = dict(self._connection.database.write_concern.document)
+            return "memory only"
+        concern = dict(self._connection.database.write_concern.document)
         described = (
-            ", ".join(f"{name}: {str(value).lower()}" for name, value in wanted.items()) or "the server's default"
+            ", ".join(f"{name}: {str(value).lower()}" for name, value in concern.items()) or "the server's default"
         )
-        if wanted.get("w") != 0:
-            wanted["wtimeout"] = max(1, int(seconds * 1000))
+        if concern.get("w") != 0:
+            concern["wtimeout"] = max(1, int(seconds * 1000))
         with self._scratch() as scratch, driver_errors(f"writing with {described}"):
-            scratch.with_options(write_concern=WriteConcern(**wanted)).insert_one({"written": "by chatstore verify"})
+            scratch.with_options(write_concern=WriteConcern(**concern)).insert_one({"written": "by chatstore verify"})
         return described
 
     def round_trip(self) -> None:
-        """Write a document, read it back, delete it. Raises ChatstoreError where what came back is another."""
+        """Write a document, read it back, delete it. Raises ChatstoreError if the document read is another one."""
         written: Document = {
             "_id": secrets.token_hex(12),
             "text": "Grüße, 你好, \U0001f44b, a\u0000b, $set, a.b",
@@ -63,17 +63,19 @@ class MongoServerProbe:
         }
         with self._scratch() as scratch, driver_errors(f"writing to {scratch.name}"):
             scratch.insert_one(dict(written))
-            came_back = scratch.find_one({"_id": written["_id"]})
-            if came_back != written:
-                raise ChatstoreError(what=f"What was read from {scratch.name} is not what was written there.")
+            read_document = scratch.find_one({"_id": written["_id"]})
+            if read_document != written:
+                raise ChatstoreError(
+                    what=f"The document read from {scratch.name} is not the document that was written."
+                )
             if scratch.delete_one({"_id": written["_id"]}).deleted_count != 1 or scratch.find_one({}) is not None:
-                raise ChatstoreError(what=f"What was deleted from {scratch.name} is still there.")
+                raise ChatstoreError(what=f"A document that was deleted from {scratch.name} still exists.")
 
     @contextmanager
     def _scratch(self) -> Iterator[Collection[Document]]:
-        """A collection of our own, dropped however it ends."""
+        """A scratch collection, dropped in every case."""
         scratch = self._connection.collection(SCRATCH_PREFIX + secrets.token_hex(6))
-        # Not under the configured write concern: where that is what fails, the drop must not wait for it as well.
+        # Not with the configured write concern: if that is what fails, the drop must not wait for it as well.
         dropping = scratch if self._connection.in_memory else scratch.with_options(write_concern=WriteConcern(w=1))
         try:
             yield scratch

@@ -1,20 +1,20 @@
-"""The flat messages of single sessions: looked at, and deleted as if they had never been."""
+"""The flat messages of the sessions that `chatstore verify` creates: read, and deleted without a trace."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from chatstore_cli.domain.checked_application import Turn
+from chatstore_cli.domain.checked_application import FoundMessage
 from chatstore_cli.domain.times import read_instant
 from chatstore_cli.mongo.connection import Connection, driver_errors
 
-_MOST = 1_000
+_MAX_MESSAGES = 1_000
 _FIELDS = {"role": 1, "text": 1, "created_at": 1, "message_id": 1}
 
 
 class MongoSessionDocuments:
-    """Sessions in one collection of flat messages. A look takes at most `seconds`, also where no index helps it."""
+    """Sessions in one collection of flat messages. A read takes at most `seconds`, even without an index."""
 
     def __init__(self, connection: Connection, collection: str, seconds: float) -> None:
         self._connection = connection
@@ -22,28 +22,30 @@ class MongoSessionDocuments:
         self._milliseconds = max(1, int(seconds * 1000))
 
     @property
-    def where(self) -> str:
-        """Their collection."""
+    def collection(self) -> str:
+        """The name of the collection."""
         return self._name
 
-    def read(self, session_id: str) -> list[Turn]:
-        """What is stored of a session, up to 1,000 messages."""
+    def read(self, session_id: str) -> list[FoundMessage]:
+        """The stored messages of a session, at most 1,000."""
         with driver_errors(f"reading session {session_id!r} in {self._name}"):
-            found = self._connection.collection(self._name).find({"session_id": session_id}, _FIELDS).limit(_MOST)
+            rows = (
+                self._connection.collection(self._name).find({"session_id": session_id}, _FIELDS).limit(_MAX_MESSAGES)
+            )
             if not self._connection.in_memory:
-                found = found.max_time_ms(self._milliseconds)
-            return [_turn(row) for row in found]
+                rows = rows.max_time_ms(self._milliseconds)
+            return [_message(row) for row in rows]
 
     def remove(self, session_ids: Sequence[str]) -> int:
-        """Delete what is stored of these sessions. No tombstone: nothing but the checks knows that they ever were."""
+        """Delete the messages of these sessions. Writes no tombstone, because only the checks know these sessions."""
         with driver_errors(f"deleting the messages of {', '.join(session_ids)} in {self._name}"):
-            wanted = {"session_id": {"$in": list(session_ids)}}
-            return self._connection.collection(self._name).delete_many(wanted).deleted_count
+            condition = {"session_id": {"$in": list(session_ids)}}
+            return self._connection.collection(self._name).delete_many(condition).deleted_count
 
 
-def _turn(row: dict[str, Any]) -> Turn:
+def _message(row: dict[str, Any]) -> FoundMessage:
     message_id = row.get("message_id")
-    return Turn(
+    return FoundMessage(
         role=_text(row.get("role")),
         text=_text(row.get("text")),
         created_at=read_instant(row.get("created_at")),

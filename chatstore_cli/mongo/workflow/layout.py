@@ -67,7 +67,7 @@ class WorkflowLayout:
         self._name = settings.sessions_collection
         self._sessions = connection.collection(self._name)
         self._segments = connection.collection(settings.layouts.workflow.segments)
-        self._usage, self._usage_rollups = settings.layouts.workflow.usage, settings.layouts.workflow.usage_rollups
+        self._usage, self._daily_sums = settings.layouts.workflow.usage, settings.layouts.workflow.usage_rollups
         self._in_memory = connection.in_memory
         self._reader = SegmentReader(self._sessions, self._segments, in_memory=self._in_memory)
 
@@ -183,7 +183,7 @@ class WorkflowLayout:
         )
 
     def _usage_parts(self, session_id: str) -> list[Part]:
-        return [(self._usage, {"chat_id": session_id}), (self._usage_rollups, {"_id": session_id})]
+        return [(self._usage, {"chat_id": session_id}), (self._daily_sums, {"_id": session_id})]
 
     def _parts(self, session_id: str, keep_usage: bool) -> list[Part]:
         document = self._locate(session_id)

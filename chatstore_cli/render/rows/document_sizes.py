@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from chatstore_cli.domain.byte_sizes import in_words
+from chatstore_cli.domain.byte_sizes import format_bytes
 from chatstore_cli.domain.times import rfc3339
 from chatstore_cli.render.listing import Column, Row, count
 from chatstore_cli.render.rows.sessions import status_style
@@ -46,13 +46,13 @@ def split_row(result: SplitResult) -> Row:
 
 
 def _size(value: Any) -> str:
-    return "" if value is None else in_words(value)
+    return "" if value is None else format_bytes(value)
 
 
 def _growth(row: Row) -> str:
     """`-` of a chat that has ended: it does not grow."""
     if row["bytes_per_day"] is not None:
-        return in_words(row["bytes_per_day"])
+        return format_bytes(row["bytes_per_day"])
     return "-" if row["status"] in ("completed", "failed") else "unknown"
 
 

@@ -1,19 +1,19 @@
-"""The embedded MongoDB's status as a row."""
+"""The status of the embedded MongoDB as a record."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from chatstore_cli.domain.byte_sizes import in_words
+from chatstore_cli.domain.byte_sizes import format_bytes
 from chatstore_cli.domain.embedded import EmbeddedStatus
 from chatstore_cli.domain.times import rfc3339
 from chatstore_cli.render.listing import Column, Record
 
-_STEPS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+_UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
 def status_record(status: EmbeddedStatus) -> Record:
-    """The status under the words that do not change; a table leaves out what is not known."""
+    """The status. A table leaves out unknown values."""
     row = {
         "running": status.running,
         "version": status.version,
@@ -43,15 +43,15 @@ def status_record(status: EmbeddedStatus) -> Record:
 
 def size(value: Any) -> str:
     """Bytes with two or three digits and a unit: `301 MiB`, `1.5 GiB`."""
-    return in_words(float(value))
+    return format_bytes(float(value))
 
 
 def duration(value: Any) -> str:
     """Seconds in the two largest units: `3 d 4 h`, `12 s`."""
-    rest = int(value)
+    seconds_left = int(value)
     parts: list[str] = []
-    for unit, seconds in _STEPS:
-        amount, rest = divmod(rest, seconds)
+    for unit, seconds in _UNITS:
+        amount, seconds_left = divmod(seconds_left, seconds)
         if amount or (unit == "s" and not parts):
             parts.append(f"{amount} {unit}")
     return " ".join(parts[:2])

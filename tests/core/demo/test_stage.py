@@ -30,7 +30,7 @@ def _stage(folder: Path, uri: str = "embedded", data_dir: str | None = None) -> 
         sessions_collection="chat_sessions",
         messages_collection="chat_messages",
         usage_collection="usage_events",
-        rollups_collection="usage_rollups",
+        daily_sums_collection="usage_daily",
         data_dir=data_dir,
     )
 
@@ -43,7 +43,7 @@ def test_the_configuration_says_where_journals_and_database_are(tmp_path: Path) 
         "embedded": {"data_dir": "/srv/mongodb"},
     }
     assert settings["layouts"] == {
-        "workflow": {"sessions": "chat_sessions", "usage": "usage_events", "usage_rollups": "usage_rollups"},
+        "workflow": {"sessions": "chat_sessions", "usage": "usage_events", "usage_rollups": "usage_daily"},
         "messages": {"messages": "chat_messages"},
     }
 

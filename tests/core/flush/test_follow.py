@@ -354,6 +354,26 @@ def test_what_may_pass_is_said_and_tried_again(tmp_path: Path):
         once.follower.run(lambda: 0)
 
 
+def test_pauses_are_short_again_after_a_round_that_went_well(tmp_path: Path):
+    following = Following(tmp_path)
+    error = ChatstoreError(what="odd")
+    pauses: list[float] = []
+
+    def wait(seconds: float) -> bool:
+        pauses.append(seconds)
+        if len(pauses) == 5:
+            following.journals.failures = [error]
+        if len(pauses) == 6:
+            following.follower._stopping.set()
+        return False
+
+    following.journals.failures = [error] * 4
+    following.follower._stopping.wait = wait  # type: ignore[method-assign,assignment]  # no time passes
+    following.follower._follow()
+    assert pauses[:4] == sorted(pauses[:4])
+    assert pauses[5] == pauses[0] < pauses[3]
+
+
 @pytest.mark.parametrize(("times", "at_most"), [(1, 2.5), (2, 0.5)])
 def test_a_database_that_does_not_answer_does_not_hold_up_its_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int, at_most: float

@@ -15,7 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatstore_cli.core.recording.validation import DEEPEST, canonical_time, check_role_and_text, storable_metadata
+from chatstore_cli.core.recording.validation import (
+    MAX_METADATA_DEPTH,
+    canonical_time,
+    check_role_and_text,
+    storable_metadata,
+)
 from chatstore_cli.domain.errors import BadValue
 from tests.support.journals import START
 
@@ -112,7 +117,7 @@ def _nested(levels: int) -> dict[str, Any]:
         pytest.param({"a": [{"\ud800": 1}]}, "a key of metadata.a[0]", id="a key with a lone surrogate"),
         pytest.param({"a": ["ok", "x\udfff"]}, "metadata.a[1]", id="a lone surrogate"),
         pytest.param(_containing_itself(), "metadata" + ".self" * 38, id="itself"),
-        pytest.param(_nested(DEEPEST + 1), None, id="nested too deep"),
+        pytest.param(_nested(MAX_METADATA_DEPTH + 1), None, id="nested too deep"),
     ],
 )
 def test_what_is_no_json_is_refused_and_its_place_named(metadata: Any, name: str | None) -> None:
@@ -125,7 +130,7 @@ def test_what_is_no_json_is_refused_and_its_place_named(metadata: Any, name: str
 
 
 def test_the_deepest_metadata_is_taken() -> None:
-    metadata = _nested(DEEPEST)
+    metadata = _nested(MAX_METADATA_DEPTH)
     assert storable_metadata(metadata) == metadata
     assert bson.decode(bson.encode(metadata)) == metadata
 

@@ -264,7 +264,7 @@ def test_whatever_goes_wrong_the_batch_is_kept_and_tried_again(bench: Callable[.
     stats = made.worker.stats()
     assert (stats.flushed, stats.queue_depth, stats.running) == (7, 0, True)
     assert stats.last_error is not None
-    assert stats.last_error.endswith("7 messages are kept, and tried again.")
+    assert stats.last_error.endswith("7 messages are kept and will be retried.")
     assert "\n" not in stats.last_error
     assert isinstance(stats.last_error_at, datetime)
 
@@ -339,7 +339,7 @@ def test_a_refused_message_is_kept_beside_its_reason_and_the_others_are_stored(
     assert made.refused.synced == 1
     stats = made.worker.stats()
     assert (stats.flushed, stats.quarantined, stats.queue_depth) == (4, 1, 0)
-    assert "[CHAT WORKER] A message of session 's1' is in quarantine: too large" in caplog.text
+    assert "[CHAT WORKER] Quarantined a message of session 's1': too large" in caplog.text
 
 
 def test_while_the_quarantine_finds_no_room_the_batch_is_kept_and_not_stored_again(
@@ -388,8 +388,8 @@ def test_lost_messages_are_counted_and_said(bench: Callable[..., Bench], caplog:
     stats = made.worker.stats()
     assert (stats.flushed, stats.lost) == (2, 3)
     assert stats.last_error is not None
-    assert "3 messages were left to journals that somebody cut or removed" in stats.last_error
-    assert "3 messages were left to journals" in caplog.text
+    assert "3 messages are lost: their journals were cut or removed" in stats.last_error
+    assert "3 messages are lost" in caplog.text
     assert made.worker.stop(5)
 
 

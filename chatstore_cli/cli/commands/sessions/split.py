@@ -35,7 +35,7 @@ _MOST = 10_000
 )
 def split_(
     context: typer.Context,
-    session_id: Annotated[str | None, typer.Argument(metavar="SESSION_ID", help="The exact id.")] = None,
+    session_id: Annotated[str | None, typer.Argument(metavar="SESSION_ID", help="The exact id of the session.")] = None,
     over: Annotated[str | None, typer.Option("--over", metavar="SIZE", help="All documents from this size on.")] = None,
     keep: Annotated[
         str | None,
@@ -43,7 +43,7 @@ def split_(
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do it.")] = False,
 ) -> None:
-    """Move the oldest messages of large workflow documents into segments, documents of their own beside them.
+    """Move the oldest messages of large documents into segments.
 
     Says first what would move, and does nothing without --yes. Nothing is lost where this is stopped, and an application
     may append meanwhile. chatstore reads both parts as one session; an application that reads the document itself finds
@@ -51,7 +51,7 @@ def split_(
     A document that cannot be split is told and stops no other: `result` is then failed, and the command ends with 1.
     """
     from chatstore_cli.core.workflow.splitting import Splitting
-    from chatstore_cli.domain.byte_sizes import in_words
+    from chatstore_cli.domain.byte_sizes import format_bytes
     from chatstore_cli.wiring.segments import segment_store
 
     invocation = Invocation(context)
@@ -61,7 +61,7 @@ def split_(
     large = [head for head in heads if head.size_bytes > keep_bytes and head.message_count > 1]
     for head in heads:
         if head not in large:
-            invocation.say(f"Session {head.session_id!r} has {in_words(head.size_bytes)}: nothing is to be moved.")
+            invocation.say(f"Session {head.session_id!r} has {format_bytes(head.size_bytes)}: nothing is to be moved.")
     if large:
         invocation.confirm("\n".join(_plan(head, keep_bytes) for head in large), yes=yes)
     [reader] = invocation.stores.session_readers("workflow")
@@ -95,8 +95,8 @@ def _chosen(invocation: Invocation, session_id: str | None, over: str | None) ->
 
 
 def _plan(head: HeadSize, keep_bytes: int) -> str:
-    from chatstore_cli.domain.byte_sizes import in_words
+    from chatstore_cli.domain.byte_sizes import format_bytes
 
-    size = f"{in_words(head.size_bytes)}, {head.message_count:,} messages"
-    moving = in_words(max(1, head.size_bytes - keep_bytes))
+    size = f"{format_bytes(head.size_bytes)}, {head.message_count:,} messages"
+    moving = format_bytes(max(1, head.size_bytes - keep_bytes))
     return f"Session {head.session_id!r} ({size}): the oldest {moving} would be moved into segments of their own."

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from chatstore_cli.core.workflow.splitting import growth_of, reads_the_same
-from chatstore_cli.domain.byte_sizes import in_words, read_bytes
+from chatstore_cli.domain.byte_sizes import format_bytes, read_bytes
 from chatstore_cli.domain.errors import BadValue
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.session import Session, SessionStatus
@@ -296,7 +296,7 @@ def test_sizes_are_read_as_they_are_written() -> None:
     for text in ("", "MiB", "-1", "8 MiBs", "1e3", "nan", "8,5MiB", "٣"):
         with pytest.raises(BadValue, match="--over"):
             read_bytes(text, "--over")
-    assert [in_words(size) for size in (0, 999, 1024, 10_240, 1 << 20, 5 << 40)] == [
+    assert [format_bytes(size) for size in (0, 999, 1024, 10_240, 1 << 20, 5 << 40)] == [
         "0 bytes",
         "999 bytes",
         "1.0 KiB",
