@@ -92,12 +92,12 @@ def test_a_process_that_is_killed_while_its_worker_stores_loses_and_doubles_noth
 
 def kill_workers(folder: Path, storage: MongoChatStorage, database: Documents, chance: random.Random) -> None:
     uri = storage.settings.mongo.uri
+    messages = database[COLLECTION]
     acknowledged: list[str] = []
     for number in range(ROUNDS):
         process, told = start(record_and_store_for_ever, str(folder), chance.random(), uri, database.name)
         assert told.poll(60), "it does not record"
         if number % 2:
-            messages = database[COLLECTION]
             stored = messages.count_documents({})
             poll(lambda before=stored: messages.count_documents({}) > before, what="a worker that stores")
         time.sleep(chance.uniform(0, 0.05))  # the kill comes at a random instant
