@@ -9,6 +9,7 @@ import typer
 from chatstore_cli.cli.filters import (
     LayoutOption,
     PausedOption,
+    SessionArgument,
     SinceOption,
     StatusOption,
     TenantOption,
@@ -94,7 +95,7 @@ def list_(
 )
 def show(
     context: typer.Context,
-    session_id: Annotated[str, typer.Argument(metavar="SESSION_ID", help="The exact id of the session.")],
+    session_id: SessionArgument,
     layout: LayoutOption = None,
     first: Annotated[int, typer.Option("--first", metavar="N", min=0, max=1000, help="Show the first N messages.")] = 3,
     last: Annotated[int, typer.Option("--last", metavar="N", min=0, max=1000, help="Show the last N messages.")] = 3,
@@ -124,7 +125,7 @@ def show(
 )
 def delete(
     context: typer.Context,
-    session_id: Annotated[str, typer.Argument(metavar="SESSION_ID", help="The exact id of the session.")],
+    session_id: SessionArgument,
     layout: LayoutOption = None,
     keep_usage: Annotated[
         bool, typer.Option("--keep-usage", help="Keep its usage in the ledger, so that reports still count it.")

@@ -35,7 +35,7 @@ _MOST = 10_000
 )
 def split_(
     context: typer.Context,
-    session_id: Annotated[str | None, typer.Argument(metavar="SESSION_ID", help="The exact id.")] = None,
+    session_id: Annotated[str | None, typer.Argument(metavar="SESSION_ID", help="The exact id of the session.")] = None,
     over: Annotated[str | None, typer.Option("--over", metavar="SIZE", help="All documents from this size on.")] = None,
     keep: Annotated[
         str | None,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from chatstore_cli.cli.filters import SessionArgument
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.domain.errors import ExitCode
@@ -19,7 +20,6 @@ app = single_command()
 
 _EXITS = [ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.CONFLICT]
 
-SessionArgument = Annotated[str, typer.Argument(metavar="SESSION_ID", help="The exact id.")]
 ReasonOption = Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Kept with the session.")]
 
 

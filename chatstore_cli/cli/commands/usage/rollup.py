@@ -33,18 +33,18 @@ def rollup(
     """
     from chatstore_cli.core.usage.explain import lack_of_ledger
     from chatstore_cli.render.rows.usage_ledger import ROLLED_UP_COLUMNS, rolled_up_row
-    from chatstore_cli.wiring.usage import usage_sums
+    from chatstore_cli.wiring.usage import daily_sums, usage_sums
 
     invocation = Invocation(context)
     invocation.will_write()
-    sums = usage_sums(invocation.stores)
+    sums = daily_sums(invocation.stores)
     started = perf_counter()
     if rebuild:
-        sums.start_anew()
+        sums.clear()
     rows = chats = 0
     for step in sums.roll_up():
         rows, chats = rows + step.rows, chats + step.chats
         invocation.explain(f"{rows:,} rows of {chats:,} chats")
     invocation.emit(Record(ROLLED_UP_COLUMNS, rolled_up_row(rows, chats, perf_counter() - started)))
-    if not rows and (no_ledger := lack_of_ledger(sums, invocation.stores.target)):
+    if not rows and (no_ledger := lack_of_ledger(usage_sums(invocation.stores), invocation.stores.target)):
         invocation.say(no_ledger)
