@@ -109,14 +109,14 @@ def _application(api_url: str, headers: Sequence[str]) -> Application:
 def _application_settings(
     settings: ApplicationSettings, ws_path: str | None, deadline: float | None
 ) -> ApplicationSettings:
-    from chatstore_cli.config.values import checked
+    from chatstore_cli.config.values import validated
 
     options = {"ws_path": (ws_path, str, "--ws-path"), "deadline_seconds": (deadline, float, "--deadline")}
     changes: dict[str, Any] = {}
     for name, (value, kind, option) in options.items():
         if value is not None:
             try:
-                changes[name] = checked(f"verify.application.{name}", value, kind)
+                changes[name] = validated(f"verify.application.{name}", value, kind)
             except ValueError as error:
                 raise BadValue(name=option, value=value, expected=str(error)) from error
     return replace(settings, **changes)
