@@ -42,15 +42,15 @@ def test_the_import_contracts_hold() -> None:
 
 
 BREACHES = [
-    ("domain/session.py", "import chatstore_cli.core.demo.stage", "Imports point only downwards"),
+    ("domain/session.py", "import chatstore_cli.core.demo.setup", "Imports point only downwards"),
     ("mongo/connection.py", "import chatstore_cli.files.ledger", "Imports point only downwards"),
-    ("render/rows/sessions.py", "import chatstore_cli.core.demo.stage", "Rendering knows only domain objects"),
+    ("render/rows/sessions.py", "import chatstore_cli.core.demo.setup", "Rendering knows only domain objects"),
     (
         "cli/commands/usage/usage.py",
         "import chatstore_cli.mongo.connection",
         "Commands reach adapters through wiring",
     ),
-    ("core/demo/stage.py", "import bson", "Domain and use cases know the standard library and pydantic"),
+    ("core/demo/setup.py", "import bson", "Domain and use cases know the standard library and pydantic"),
     ("transcripts/openai.py", "import yaml", "Transcripts are pure"),
     ("cli/commands/usage/usage.py", "import rich.table", "Only render imports rich"),
     ("wiring/stores.py", "import pymongo", "Only mongo imports the driver"),

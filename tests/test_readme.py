@@ -26,7 +26,8 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
-from tests.conftest import Chatstore
+from tests.conftest import Chatstore, server
+from tests.support import fork_server
 from tests.support.paths import ROOT
 
 PAGES = ("README.md", "docs/operations.md", "docs/library.md", "docs/layouts.md")
@@ -78,8 +79,11 @@ def reader(
     programs = tmp_path / "bin"
     programs.mkdir()
     program = programs / "chatstore"
-    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m chatstore_cli "$@"\n')
-    program.chmod(0o755)
+    if fork_server.suits(chatstore.environment):
+        server().write_program(program)
+    else:
+        program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m chatstore_cli "$@"\n')
+        program.chmod(0o755)
     database = f"readme_{os.getpid()}"
     folder = tmp_path / "demo"
     done = chatstore("demo", "--uri", mongo_uri, "--database", database, "--folder", folder)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from chatstore_cli.core.usage.explain import differing_counters, explain_usage, mend
 from chatstore_cli.core.usage.recorder import UsageRecorder
 from chatstore_cli.domain.errors import ChatstoreError
-from chatstore_cli.domain.usage_ledger import Counters, LedgerQuery, UsageSnapshot
+from chatstore_cli.domain.usage_ledger import OPENING_RUN, Counters, LedgerQuery, UsageSnapshot
 from chatstore_cli.mongo.usage.daily_sums import MongoDailySums
 from chatstore_cli.mongo.usage.ledger import MongoUsageLedger
 from chatstore_cli.mongo.usage.sums import MongoUsageSums
@@ -415,34 +415,19 @@ def test_a_cost_of_nothing_that_is_known_is_known(
     assert costs() == from_rows
 
 
-def test_daily_sums_that_were_dropped_are_made_again_whole(
-    ledger: MongoUsageLedger, sums: MongoUsageSums, daily_sums: MongoDailySums, database: Database[dict[str, Any]]
-) -> None:
-    recorder = UsageRecorder(ledger)
-    recorder.record([snapshot(1, 30)])
-    list(daily_sums.roll_up())
-    database["usage_daily"].drop()
-    recorder.record([snapshot(1, 12, chat_id="chat-2")])
-    assert sum(step.rows for step in daily_sums.roll_up()) == 2
-    assert sum(usage.total_tokens for usage in added_up(sums, "day").values()) == 42
+def test_of_several_costs_of_one_event_and_model_the_highest_counts(ledger: MongoUsageLedger) -> None:
+    UsageRecorder(ledger).record([snapshot(1, 30, cost=Decimal(cost)) for cost in ("0.5", "0.7", "0.6")])
+    assert ledger.sums("chat-1").cost == Decimal("0.7")
 
 
-def test_daily_sums_take_in_late_reports_and_reports_never_lag_behind_them(
-    ledger: MongoUsageLedger, sums: MongoUsageSums, daily_sums: MongoDailySums, database: Database[dict[str, Any]]
+def test_usage_that_was_not_acknowledged_is_not_reported_as_stored(ledger: MongoUsageLedger, fail_point: Any) -> None:
+    unconfirmed = {"code": 64, "errmsg": "waiting for replication timed out"}
+    with fail_point(["insert"], times=1, writeConcernError=unconfirmed), pytest.raises(ChatstoreError):
+        UsageRecorder(ledger).record([snapshot(1, 30)])
+
+
+def test_explain_lists_the_counters_before_the_first_report_before_a_report_of_the_same_instant(
+    ledger: MongoUsageLedger,
 ) -> None:
-    recorder = UsageRecorder(ledger)
-    recorder.record([snapshot(1, 30), snapshot(5, 90), snapshot(1, 12, chat_id="chat-2")])
-    assert [(step.rows, step.chats) for step in daily_sums.roll_up()] == [(3, 2)]
-    recorder.record([snapshot(0, 20)])
-    assert {day: usage.total_tokens for day, usage in added_up(sums, "day").items()} == {
-        "2026-03-01": 42,
-        "2026-03-02": 60,
-    }
-    assert [(step.rows, step.chats) for step in daily_sums.roll_up()] == [(1, 1)]
-    assert list(daily_sums.roll_up()) == []
-    database["usage_events"].rename("away")
-    database["usage_events"].insert_one({"rolled_up": "usage_daily"})
-    assert {day: usage.total_tokens for day, usage in added_up(sums, "day").items()} == {
-        "2026-03-01": 42,
-        "2026-03-02": 60,
-    }
+    ledger.insert({"a": snapshot(1, 30), "b": snapshot(1, 31, run=OPENING_RUN), "c": snapshot(0, 9)})
+    assert [row.row.row_id for row in explain_usage(ledger, "chat-1").rows] == ["c", "b", "a"]

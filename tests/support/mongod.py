@@ -27,7 +27,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 ADMIN = ("admin", "admin secret/1")
 READER = ("reader", "reader secret/1")
 LONGEST_SOCKET_PATH = 107
-STARTS_WITHIN_SECONDS = 40.0
+STARTS_WITHIN_SECONDS = 120.0
 
 
 class NoMongod(RuntimeError):
@@ -57,7 +57,7 @@ def _mongod_of_the_extra() -> str | None:
     return None
 
 
-def poll(question: Any, *, within: float = 20.0, every: float = 0.01, what: str = "the condition") -> Any:
+def poll(question: Any, *, within: float = 120.0, every: float = 0.01, what: str = "the condition") -> Any:
     """Call `question` until its answer is true, and return the answer. Fails the test after `within` seconds."""
     deadline = time.monotonic() + within
     while True:
