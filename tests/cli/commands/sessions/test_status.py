@@ -44,7 +44,7 @@ def test_a_session_is_ended_once_and_says_so_again(
     again = chatstore("sessions", step, "c-1", "-o", "json")
     assert again.code == 0
     assert json.loads(again.out)["items"][0]["changed"] is False
-    assert f"is {status} already" in again.err
+    assert f"is already {status}" in again.err
     assert database.chat_sessions.find_one({}) == first
 
 
