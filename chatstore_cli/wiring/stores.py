@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from chatstore_cli.domain.indexes.specs import IndexSpec
     from chatstore_cli.domain.message_store import MessageStore
     from chatstore_cli.domain.session_reader import SessionReader
-    from chatstore_cli.mongo.command_monitor import Answers
+    from chatstore_cli.mongo.command_monitor import CommandCallbacks
     from chatstore_cli.mongo.connection import Connection
     from chatstore_cli.mongo.embedded.server import EmbeddedServer
 
@@ -32,13 +32,13 @@ class Stores:
     def __init__(self, settings: Settings, *, say: Callable[[str], None]) -> None:
         self.settings = settings
         self._say = say
-        self._listener: Answers | None = None
+        self._listener: CommandCallbacks | None = None
 
     def listen(self, answered: Callable[[], None], failed: Callable[[str], None]) -> None:
         """Call back for every answer and for each failure that the driver hides, on connections that are made after this."""
-        from chatstore_cli.mongo.command_monitor import Answers
+        from chatstore_cli.mongo.command_monitor import CommandCallbacks
 
-        self._listener = Answers(answered, failed)
+        self._listener = CommandCallbacks(answered, failed)
 
     @cached_property
     def uri(self) -> str:
