@@ -174,9 +174,7 @@ def translate(error: Exception, doing: str) -> ChatstoreError:
     code = getattr(error, "code", None)
     if isinstance(error, driver.OperationFailure):
         if code in _UNAUTHORIZED or _is_login_failure(error):
-            return NotAllowed(
-                what=f"{doing}: MongoDB denied access: {reason}", hint="Check user, password and roles."
-            )
+            return NotAllowed(what=f"{doing}: MongoDB denied access: {reason}", hint="Check user, password and roles.")
         if code in _TOO_SLOW or isinstance(error, driver.ExecutionTimeout | driver.WTimeoutError):
             return Overdue(what=f"{doing}: the server took too long: {reason}", hint="Raise mongo.timeout_seconds.")
         if code in _CONFLICTS:
