@@ -146,7 +146,7 @@ class AG2PersistenceManager:
             at=self._clock(),
         )
         for what in odd:
-            self._usage.tell(what)
+            self._usage.warn_once(what)
         recorded = self._usage.record(snapshots)
         if recorded.without_session and self._writer.is_deleted(chat.chat_id):
             # It was deleted since it was looked up, and so was its usage: what came too late goes as well.
