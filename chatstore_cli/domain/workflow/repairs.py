@@ -1,4 +1,4 @@
-"""What had to be changed in a history so that another program takes it: counted, and told in the end."""
+"""Changes that make a history acceptable to another program: they are counted, and reported at the end."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Repair(StrEnum):
-    """One kind of change; the value says what was found and what became of it."""
+    """One kind of change; the value describes it, for a report."""
 
     CALL_UNREADABLE = "Tool calls that could not be read, left out"
     CALL_UNANSWERED = "Tool calls without a result, given a stand-in that says so"
@@ -23,18 +23,18 @@ class Repair(StrEnum):
 
 
 class Repairs:
-    """How often each repair was made."""
+    """The number of repairs of each kind."""
 
     def __init__(self) -> None:
         self._counts: Counter[Repair] = Counter()
 
     def count(self, repair: Repair) -> None:
-        """One more of this kind."""
+        """Add one of this kind."""
         self._counts[repair] += 1
 
     def __getitem__(self, repair: Repair) -> int:
         return self._counts[repair]
 
     def notes(self) -> list[str]:
-        """A line for each kind that was made."""
+        """One line for each kind that occurred."""
         return [f"{repair.value}: {self._counts[repair]}" for repair in Repair if self._counts[repair]]

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from chatstore_cli.core.workflow.ag2_events import IGNORED, read_event
-from chatstore_cli.core.workflow.event_values import Oddities, storable_value
+from chatstore_cli.core.workflow.event_values import Alterations, storable_value
 from chatstore_cli.domain.errors import BadValue
 from chatstore_cli.domain.workflow.events import (
     AgentTurn,
@@ -118,7 +118,7 @@ def test_content_of_any_json_type_stays_what_it_is(content: Any) -> None:
     assert isinstance(turn, AgentTurn)
     assert turn.content == content
     assert type(turn.content) is type(content)
-    assert turn.oddities == ()
+    assert turn.alterations == ()
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_what_cannot_be_stored_becomes_text_and_that_is_told() -> None:
     assert (turn.content["big"], turn.content["nan"], turn.content["half"]) == (str(2**70), "nan", "a\ufffdb")
     assert turn.content["nul\ufffd"] == 1
     assert turn.content["id"] == str(uuid.UUID(int=1))
-    assert len(turn.oddities) == 5
+    assert len(turn.alterations) == 5
 
 
 JSON = some.recursive(
@@ -169,7 +169,7 @@ JSON = some.recursive(
 def test_whatever_an_event_holds_can_be_stored(value: Any) -> None:
     import bson
 
-    kept = storable_value(value, Oddities())
+    kept = storable_value(value, Alterations())
     assert bson.decode(bson.encode({"kept": kept})).keys() == {"kept"}
 
 

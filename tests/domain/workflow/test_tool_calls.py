@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.workflow.repairs import Repair, Repairs
-from chatstore_cli.domain.workflow.tool_calls import LOOK_AHEAD, Exchange, ToolCall, paired
+from chatstore_cli.domain.workflow.tool_calls import MAX_LOOK_AHEAD, Exchange, ToolCall, pair_calls_with_results
 
 
 def said(text: str) -> Message:
@@ -27,7 +27,7 @@ def result(call_id: str | None, text: str = "r") -> Message:
 
 def shape(messages: list[Message], repairs: Repairs | None = None) -> list[Any]:
     """Texts of messages; for an exchange its calls and the texts of their results."""
-    turns = paired(messages, repairs or Repairs())
+    turns = pair_calls_with_results(messages, repairs or Repairs())
     return [
         {call.call_id: found and found.content for call, found in zip(turn.calls, turn.results, strict=True)}
         if isinstance(turn, Exchange)
@@ -53,7 +53,7 @@ def test_a_result_further_down_is_moved_up() -> None:
 
 
 def test_a_result_too_far_down_has_lost_its_call() -> None:
-    far = [said(str(number)) for number in range(LOOK_AHEAD)]
+    far = [said(str(number)) for number in range(MAX_LOOK_AHEAD)]
     turns = shape([calling("1"), *far, result("1", "x")])
     assert turns[0] == {"1": None}
     assert turns[-1] == "[tool result 1] x"
@@ -78,13 +78,13 @@ def test_a_result_that_names_no_call_answers_the_next_open_one() -> None:
 
 def test_a_result_without_its_call_becomes_what_the_user_says() -> None:
     repairs = Repairs()
-    turns = list(paired([result("1", "x"), said("a")], repairs))
+    turns = list(pair_calls_with_results([result("1", "x"), said("a")], repairs))
     assert turns == [Message("s", "user", "[tool result 1] x"), said("a")]
     assert repairs[Repair.RESULT_ORPHANED] == 1
 
 
 def test_the_last_exchange_is_known_as_the_last() -> None:
-    turns = list(paired([calling("1"), result("1"), said("a"), calling("2")], Repairs()))
+    turns = list(pair_calls_with_results([calling("1"), result("1"), said("a"), calling("2")], Repairs()))
     assert [turn.is_last for turn in turns if isinstance(turn, Exchange)] == [False, True]
 
 
@@ -101,7 +101,7 @@ def test_calls_are_read_in_the_shapes_that_are_met() -> None:
         {"id": "c", "type": "custom", "custom": {"name": "h", "input": "text"}},
         {"id": "d", "name": "k"},
     ]
-    (turn,) = paired([Message("s", "assistant", None, tool_calls=stored)], Repairs())
+    (turn,) = pair_calls_with_results([Message("s", "assistant", None, tool_calls=stored)], Repairs())
     assert isinstance(turn, Exchange)
     assert turn.calls == [
         ToolCall("a", "f", '{"x":1}'),
@@ -114,7 +114,7 @@ def test_calls_are_read_in_the_shapes_that_are_met() -> None:
 def test_calls_that_cannot_be_read_are_left_out_and_counted() -> None:
     repairs = Repairs()
     calls: list[Any] = ["f()", {"id": "a"}, None, {"id": "b", "function": {"name": "f"}}, {"id": "b", "name": "f"}]
-    (turn,) = paired([Message("s", "assistant", "x", tool_calls=calls)], repairs)
+    (turn,) = pair_calls_with_results([Message("s", "assistant", "x", tool_calls=calls)], repairs)
     assert isinstance(turn, Exchange)
     assert [call.call_id for call in turn.calls] == ["b"]
     assert repairs[Repair.CALL_UNREADABLE] == 4
@@ -131,7 +131,7 @@ _messages = st.one_of(
 
 @given(st.lists(_messages, max_size=30))
 def test_no_message_is_lost_or_doubled_and_every_result_has_its_call(messages: list[Message]) -> None:
-    turns = list(paired(messages, Repairs()))
+    turns = list(pair_calls_with_results(messages, Repairs()))
     results = sum(sum(found is not None for found in turn.results) for turn in turns if isinstance(turn, Exchange))
     assert len(messages) == len(turns) + results
     assert not any(isinstance(turn, Message) and (turn.role == "tool" or turn.tool_calls) for turn in turns)
