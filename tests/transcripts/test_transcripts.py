@@ -124,7 +124,7 @@ def test_openai_gets_a_result_for_every_call_and_missing_results_are_marked() ->
         {"role": "assistant", "content": None, "tool_calls": CALLS},
         {"role": "tool", "content": "(no result was stored)", "tool_call_id": "c1"},
     ]
-    assert repairs.notes() == ["Tool calls without a result, given a stand-in that says so: 1"]
+    assert repairs.notes() == ["Tool calls without a result that got a placeholder result: 1"]
 
 
 def test_openai_names_have_allowed_characters_and_remain_different() -> None:

@@ -133,7 +133,7 @@ class AG2PersistenceManager:
             return SavedEvent(SavedAs.IGNORED)
         # Loaded, not the last known state: another process may have begun a run, whose clients count from zero.
         state = self._chats.opened(chat, fresh=True)
-        snapshots, odd = snapshots_of(
+        snapshots, problems = snapshots_of(
             report.rows,
             event_id=report.event_id or event_id,
             chat_id=state.chat_id,
@@ -144,8 +144,8 @@ class AG2PersistenceManager:
             agent=agent or self._owners.of(chat.chat_id),
             at=self._clock(),
         )
-        for what in odd:
-            self._usage.warn_once(what)
+        for problem in problems:
+            self._usage.warn_once(problem)
         recorded = self._usage.record(snapshots)
         if recorded.without_session and self._writer.is_deleted(chat.chat_id):
             # The session and its usage were deleted since it was loaded, so usage that came later is deleted too.

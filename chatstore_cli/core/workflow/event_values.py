@@ -13,7 +13,7 @@ from chatstore_cli.domain.content import as_text, json_safe, json_text
 
 _MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**63 - 1
 _MAX_LEVELS = 150
-"""Levels: the server's documents stop near 200 (FACTS A)."""
+"""The server rejects documents with about 200 levels."""
 
 
 class Alterations:

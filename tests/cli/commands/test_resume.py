@@ -44,7 +44,7 @@ def test_it_prints_one_line_per_message_in_order_without_the_general_agent(chats
     rows = lines(done.out)
     assert [row["sequence"] for row in rows] == sorted(row["sequence"] for row in rows)
     assert len(rows) == len(chats[RESUMED]["messages"]) - 2
-    assert done.err == "Messages of the general agent, left out (--include-general keeps them): 2\n"
+    assert done.err == "Messages of the general agent that were left out (--include-general keeps them): 2\n"
 
 
 def test_include_general_keeps_every_message(chatstore: Chatstore, chats: Any) -> None:
@@ -82,7 +82,7 @@ def test_other_transcripts_are_one_array(chatstore: Chatstore, chats: Any, trans
 def test_repairs_are_counted_on_stderr(chatstore: Chatstore, chats: Any) -> None:
     done = chatstore("resume", RESUMED, "--as", "openai", "--last", "2")
     assert [row["role"] for row in json.loads(done.out)] == ["user", "assistant"]
-    assert done.err == "Tool results without their call, turned into user messages: 1\n"
+    assert done.err == "Tool results without their call that became user messages: 1\n"
     assert chatstore("resume", RESUMED, "--as", "openai", "--last", "2", "--quiet").err == ""
 
 
@@ -305,4 +305,4 @@ def test_for_ag2_last_and_after_sequence_count_the_messages_of_the_group(
     whole = json.loads(chatstore("resume", "nested", "--as", "ag2").out)
     assert {row["name"] for row in whole} == {"user", "Writer", "Critic"}
     assert json.loads(given.out) == whole[len(whole) - expected :]
-    assert "nested within a turn, left out" in given.err
+    assert "Messages of nested chats that were left out" in given.err

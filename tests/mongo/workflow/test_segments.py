@@ -76,7 +76,7 @@ def store(connection: Connection) -> MongoSegmentStore:
 
 
 def head_of(variant: str, messages: list[Any]) -> Document:
-    """A document of one of the variants of FACTS B, with session id `chat`."""
+    """A document of one of the variants in docs/layouts.md, with the session id `chat`."""
     document = {**HEADS[variant], "messages": messages, "odd": {"$key": 1}}
     return document if "_id" in document else {**document, "chat_id": "chat"}
 

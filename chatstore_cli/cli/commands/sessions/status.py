@@ -61,7 +61,7 @@ def pause(context: typer.Context, session_id: SessionArgument, reason: ReasonOpt
 
 @command(app, "unpause", examples=["chatstore sessions unpause 4f1c9a"], exits=_EXITS)
 def unpause(context: typer.Context, session_id: SessionArgument) -> None:
-    """Unpause a session of an agent workflow: remove the flag that `pause` set."""
+    """Unpause a session of an agent workflow."""
     from chatstore_cli.core.workflow.lifecycle import StatusAction
 
     _apply(context, StatusAction.UNPAUSE, session_id)
