@@ -44,7 +44,7 @@ def test_it_prints_one_line_per_message_in_order_without_the_general_agent(chats
     rows = lines(done.out)
     assert [row["sequence"] for row in rows] == sorted(row["sequence"] for row in rows)
     assert len(rows) == len(chats[RESUMED]["messages"]) - 2
-    assert done.err == "Messages of the general agent, left out (--include-general keeps them): 2\n"
+    assert done.err == "Messages of the general agent that were left out (--include-general keeps them): 2\n"
 
 
 def test_include_general_keeps_every_message(chatstore: Chatstore, chats: Any) -> None:
