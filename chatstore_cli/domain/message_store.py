@@ -109,13 +109,27 @@ class QuarantinePort(Protocol):
         ...
 
     def add(
-        self, source: str, number: int, offset: int, raw: bytes, reason: str, at: str, identity: str | None = None
+        self,
+        source: str,
+        number: int,
+        offset: int,
+        raw: bytes,
+        reason: str,
+        quarantined_at: str,
+        identity: str | None = None,
     ) -> bool:
         """Keep a line; False where it was there already."""
         ...
 
     def add_large(
-        self, source: str, number: int, offset: int, length: int, pieces: Iterable[bytes], reason: str, at: str
+        self,
+        source: str,
+        number: int,
+        offset: int,
+        length: int,
+        pieces: Iterable[bytes],
+        reason: str,
+        quarantined_at: str,
     ) -> bool:
         """Keep a line that is too long to be held in memory."""
         ...

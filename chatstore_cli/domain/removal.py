@@ -23,6 +23,6 @@ class SessionRemover(Protocol):
         """The documents of a session by collection; with `keep_usage` without its rows in the usage ledger."""
         ...
 
-    def remove(self, session_id: str, at: datetime, *, keep_usage: bool = False) -> list[StoredPart]:
+    def remove(self, session_id: str, deleted_at: datetime, *, keep_usage: bool = False) -> list[StoredPart]:
         """Delete the session and leave a tombstone. Returns the deleted documents."""
         ...

@@ -50,10 +50,17 @@ class RefusedMessagesFolder:
         return self._created
 
     def add(
-        self, source: str, number: int, offset: int, raw: bytes, reason: str, at: str, identity: str | None = None
+        self,
+        source: str,
+        number: int,
+        offset: int,
+        raw: bytes,
+        reason: str,
+        quarantined_at: str,
+        identity: str | None = None,
     ) -> bool:
         """Keep a line; returns False if it was kept before."""
-        return self._quarantine.add(source, number, offset, raw, reason, at, identity)
+        return self._quarantine.add(source, number, offset, raw, reason, quarantined_at, identity)
 
     def sync(self) -> None:
         """Sync the added lines to the disk."""

@@ -168,9 +168,9 @@ class MessagesLayout:
         """The stored parts of a session by collection. Flat messages have no usage."""
         return count_parts(self._connection, self._parts(session_id))
 
-    def remove(self, session_id: str, at: datetime, *, keep_usage: bool = False) -> list[StoredPart]:
+    def remove(self, session_id: str, deleted_at: datetime, *, keep_usage: bool = False) -> list[StoredPart]:
         """Delete a session's messages, and store a tombstone, so that journals do not restore them."""
-        return remove_parts(self._connection, LAYOUT, session_id, self._parts(session_id), at)
+        return remove_parts(self._connection, LAYOUT, session_id, self._parts(session_id), deleted_at)
 
     def _parts(self, session_id: str) -> list[Part]:
         return [(self._name, {"session_id": id_condition(session_id)})]

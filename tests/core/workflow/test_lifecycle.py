@@ -1,4 +1,4 @@
-"""Which state of a chat leads to which: the whole table."""
+"""The complete table of states and actions of a session."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def state(status: str, paused: bool) -> ChatState:
 
 @pytest.mark.parametrize("found", TABLE)
 @pytest.mark.parametrize("step", StatusAction)
-def test_each_step_from_each_state_is_taken_is_nothing_or_is_refused(
+def test_each_action_in_each_state_changes_it_or_changes_nothing_or_is_rejected(
     found: tuple[str, bool], step: StatusAction
 ) -> None:
     wanted = TABLE[found][step]

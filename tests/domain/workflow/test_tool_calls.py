@@ -1,4 +1,4 @@
-"""Calls and results are brought together, whatever order or gap they were stored in."""
+"""Calls are paired with their results, in any stored order and with any gaps."""
 
 from __future__ import annotations
 
@@ -36,30 +36,30 @@ def shape(messages: list[Message], repairs: Repairs | None = None) -> list[Any]:
     ]
 
 
-def test_a_call_goes_with_the_result_behind_it() -> None:
+def test_a_call_is_paired_with_the_result_after_it() -> None:
     repairs = Repairs()
     assert shape([said("a"), calling("1"), result("1", "x"), said("b")], repairs) == ["a", {"1": "x"}, "b"]
     assert repairs.notes() == []
 
 
-def test_results_go_with_their_calls_in_whatever_order_they_came() -> None:
+def test_results_are_paired_with_their_calls_in_any_order() -> None:
     assert shape([calling("1", "2"), result("2", "y"), result("1", "x")]) == [{"1": "x", "2": "y"}]
 
 
-def test_a_result_further_down_is_moved_up() -> None:
+def test_a_later_result_is_moved_to_its_call() -> None:
     repairs = Repairs()
     assert shape([calling("1"), said("meanwhile"), result("1", "x")], repairs) == [{"1": "x"}, "meanwhile"]
     assert repairs[Repair.RESULT_MOVED] == 1
 
 
-def test_a_result_too_far_down_has_lost_its_call() -> None:
+def test_a_result_beyond_the_look_ahead_has_no_call() -> None:
     far = [said(str(number)) for number in range(MAX_LOOK_AHEAD)]
     turns = shape([calling("1"), *far, result("1", "x")])
     assert turns[0] == {"1": None}
     assert turns[-1] == "[tool result 1] x"
 
 
-def test_ids_that_are_used_again_belong_to_the_nearest_call() -> None:
+def test_repeated_ids_belong_to_the_nearest_call() -> None:
     messages = [
         calling("1"),
         result("1", "x"),
@@ -72,11 +72,11 @@ def test_ids_that_are_used_again_belong_to_the_nearest_call() -> None:
     assert shape(messages) == [{"1": "x"}, {"1": "y"}, {"1": None}, {"1": "z"}]
 
 
-def test_a_result_that_names_no_call_answers_the_next_open_one() -> None:
+def test_a_result_without_an_id_answers_the_next_open_call() -> None:
     assert shape([calling(None, None), result(None, "x"), result(None, "y")]) == [{"call_1": "x", "call_2": "y"}]
 
 
-def test_a_result_without_its_call_becomes_what_the_user_says() -> None:
+def test_a_result_without_its_call_becomes_a_user_message() -> None:
     repairs = Repairs()
     turns = list(pair_calls_with_results([result("1", "x"), said("a")], repairs))
     assert turns == [Message("s", "user", "[tool result 1] x"), said("a")]
@@ -88,13 +88,13 @@ def test_the_last_exchange_is_known_as_the_last() -> None:
     assert [turn.is_last for turn in turns if isinstance(turn, Exchange)] == [False, True]
 
 
-def test_results_of_several_calls_in_one_message_are_taken_apart() -> None:
+def test_results_of_several_calls_in_one_message_are_separated() -> None:
     responses = [{"tool_call_id": "1", "content": "x"}, {"tool_call_id": "2", "content": ["y"]}, "odd"]
     message = Message("s", "tool", "x\n\ny", metadata={"tool_responses": responses})
     assert shape([calling("1", "2"), message]) == [{"1": "x", "2": ["y"]}]
 
 
-def test_calls_are_read_in_the_shapes_that_are_met() -> None:
+def test_calls_are_read_in_all_usual_shapes() -> None:
     stored = [
         {"id": "a", "function": {"name": "f", "arguments": {"x": 1}}},
         {"id": "b", "name": "g", "args": None, "arguments": '{"y": 2}'},
