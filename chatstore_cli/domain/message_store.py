@@ -109,13 +109,27 @@ class QuarantinePort(Protocol):
         ...
 
     def add(
-        self, source: str, number: int, offset: int, raw: bytes, reason: str, at: str, identity: str | None = None
+        self,
+        source: str,
+        number: int,
+        offset: int,
+        raw: bytes,
+        reason: str,
+        quarantined_at: str,
+        identity: str | None = None,
     ) -> bool:
         """Quarantine a line. False if it is already in quarantine."""
         ...
 
     def add_large(
-        self, source: str, number: int, offset: int, length: int, pieces: Iterable[bytes], reason: str, at: str
+        self,
+        source: str,
+        number: int,
+        offset: int,
+        length: int,
+        pieces: Iterable[bytes],
+        reason: str,
+        quarantined_at: str,
     ) -> bool:
         """Quarantine a line that is too long to be held in memory. False if it is already in quarantine."""
         ...

@@ -45,16 +45,23 @@ class Quarantine:
         offset: int,
         raw: bytes,
         reason: str,
-        at: str,
+        quarantined_at: str,
         identity: str | None = None,
     ) -> bool:
         """Quarantine a line. False if this line of this journal is already in quarantine."""
         quarantine_id = _id_of(source, offset, [raw])
         record = {"length": len(raw), "identity": identity, "raw": base64.b64encode(raw).decode()}
-        return self._add(quarantine_id, source, number, offset, reason, at, record)
+        return self._add(quarantine_id, source, number, offset, reason, quarantined_at, record)
 
     def add_large(
-        self, source: str, number: int, offset: int, length: int, pieces: Iterable[bytes], reason: str, at: str
+        self,
+        source: str,
+        number: int,
+        offset: int,
+        length: int,
+        pieces: Iterable[bytes],
+        reason: str,
+        quarantined_at: str,
     ) -> bool:
         """Quarantine a line that is too long for memory, in a separate file."""
         quarantine_id = _id_of(source, offset, [str(length).encode()])
@@ -64,10 +71,17 @@ class Quarantine:
                 return False
         self._write_pieces(target, pieces)
         record = {"length": length, "identity": None, "raw_file": target.name}
-        return self._add(quarantine_id, source, number, offset, reason, at, record)
+        return self._add(quarantine_id, source, number, offset, reason, quarantined_at, record)
 
     def _add(
-        self, quarantine_id: str, source: str, number: int, offset: int, reason: str, at: str, record: dict[str, Any]
+        self,
+        quarantine_id: str,
+        source: str,
+        number: int,
+        offset: int,
+        reason: str,
+        quarantined_at: str,
+        record: dict[str, Any],
     ) -> bool:
         entry = {
             "id": quarantine_id,
@@ -75,7 +89,7 @@ class Quarantine:
             "line": number,
             "offset": offset,
             "reason": reason.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"),
-            "at": at,
+            "at": quarantined_at,
             **record,
         }
         with self._lock:

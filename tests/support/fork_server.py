@@ -101,10 +101,13 @@ def run_for_a_shell(path: str, arguments: list[str]) -> None:
     request = {"arguments": arguments, "environment": dict(os.environ), "cwd": os.getcwd()}  # noqa: PTH109 - as text
     _send_request(path, request, [0, 1, 2, status_write])
     os.close(status_write)
-    child = int(os.read(status_read, 100))
+    report = os.read(status_read, 100)
+    child = int(report.split()[0])
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda received, _: os.kill(child, received))
-    status = int(os.read(status_read, 100))
+    while piece := os.read(status_read, 100):
+        report += piece
+    status = int(report.split()[1])
     if status < 0:
         signal.signal(-status, signal.SIG_DFL)
         os.kill(os.getpid(), -status)

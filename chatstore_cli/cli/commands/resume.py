@@ -109,12 +109,12 @@ def _yaml(pieces: Iterable[bytes], *, is_array: bool) -> Iterator[bytes]:
 
 def _json_object(pieces: Iterable[bytes]) -> Iterator[bytes]:
     """Lines of JSON as the object `{"items": [...], "next_cursor": null}`."""
-    before = b'{"items": [\n'
+    separator = b'{"items": [\n'
     for piece in pieces:
         if lines := piece.rstrip(b"\n"):
-            yield before + lines.replace(b"\n", b",\n")
-            before = b",\n"
-    yield b'{"items": [], "next_cursor": null}\n' if before != b",\n" else b'\n], "next_cursor": null}\n'
+            yield separator + lines.replace(b"\n", b",\n")
+            separator = b",\n"
+    yield b'{"items": [], "next_cursor": null}\n' if separator != b",\n" else b'\n], "next_cursor": null}\n'
 
 
 def _to_file(to: str, force: bool, stack: ExitStack) -> Callable[[Iterable[bytes]], None]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -142,27 +141,16 @@ def _checks(invocation: Invocation) -> tuple[Stores, list[Check], BadConfig | No
     """Every check, and the error of an invalid configuration: then all but the first are skipped."""
     from chatstore_cli.config.advice import find_unusual_settings
     from chatstore_cli.config.settings import Settings
-    from chatstore_cli.core.verify.database import DatabaseChecks
-    from chatstore_cli.core.verify.local import LocalChecks
-    from chatstore_cli.domain.times import utc_now
     from chatstore_cli.wiring.stores import Stores
+    from chatstore_cli.wiring.verify import store_checks
 
-    broken: BadConfig | None = None
-    warnings: list[str] = []
-    files: list[str] = []
+    read_only = invocation.options.read_only
     try:
         configuration = invocation.configuration
     except BadConfig as error:
-        broken = error
         stores = Stores(Settings(), say=invocation.say)
-    else:
-        stores = invocation.stores
-        problems = [*configuration.problems, *find_unusual_settings(configuration)]
-        warnings = [f"{problem.where}: {problem.what}" for problem in problems]
-        files = [str(path) for path in configuration.files]
-    settings, read_only = stores.settings, invocation.options.read_only
-    seconds = settings.verify.seconds_per_check
-    folder = Path(settings.mongo.cache.disk_path)
-    local = LocalChecks(broken, warnings, files, folder, lambda: stores.pending_journal, seconds, read_only)
-    database = DatabaseChecks(stores, settings.sessions_collection, seconds, read_only, utc_now)
-    return stores, [*local.first(), *database.all(), *local.last()], broken
+        return stores, store_checks(stores, error, [], [], read_only), error
+    problems = [*configuration.problems, *find_unusual_settings(configuration)]
+    warnings = [f"{problem.where}: {problem.what}" for problem in problems]
+    files = [str(path) for path in configuration.files]
+    return invocation.stores, store_checks(invocation.stores, None, warnings, files, read_only), None
