@@ -1,4 +1,4 @@
-"""A disk without room, and one that cannot be written to: nothing is lost, and the next run makes good."""
+"""A full disk, and a read-only disk: nothing is lost, and the next run stores the rest."""
 
 from __future__ import annotations
 
