@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chatstore_cli.core.usage.explain import differing_counters, mend
-from chatstore_cli.core.usage.recorder import UsageRecorder, enter_opening
+from chatstore_cli.core.usage.explain import differing_counters, repair_counters
+from chatstore_cli.core.usage.recorder import UsageRecorder, carry_over_counters
 from chatstore_cli.domain.usage_ledger import OPENING_RUN
 from chatstore_cli.mongo.usage.ledger import MongoUsageLedger
 from tests.support.mongod import poll
@@ -50,7 +50,7 @@ def total(database: Database[dict[str, Any]]) -> int:
     return counted
 
 
-@pytest.mark.parametrize("step", ["opening", "insert", "sums", "raise_counters", "mark_applied"])
+@pytest.mark.parametrize("step", ["opening_balance", "insert", "sums", "raise_counters", "mark_applied"])
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("first", [False, True], ids=["later", "first"])
 def test_killed_between_any_two_steps_and_delivered_again_it_counts_once(
@@ -86,7 +86,7 @@ def test_killed_between_any_two_steps_and_delivered_again_it_counts_once(
 
 
 @pytest.mark.parametrize("first", [False, True])
-def test_killed_and_never_delivered_again_it_is_mended(
+def test_killed_and_never_delivered_again_it_is_repaired(
     ledger: MongoUsageLedger, database: Database[dict[str, Any]], first: bool
 ) -> None:
     if not first:
@@ -94,7 +94,7 @@ def test_killed_and_never_delivered_again_it_is_mended(
     ledger.insert({"left": snapshot(2, 90)})
 
     [finding] = differing_counters(ledger)
-    assert mend(ledger, finding)
+    assert repair_counters(ledger, finding)
     assert total(database) == 95
     UsageRecorder(ledger).record([snapshot(1, 30)])
     assert total(database) == 95
@@ -159,7 +159,7 @@ def test_what_an_application_adds_until_the_first_report_is_carried_over(
         UsageRecorder(ledger).record([snapshot(1, 30)])
     monkeypatch.undo()
     sessions.update_one({}, {"$inc": {"real_time_tracking.tokens.total_tokens": 50}})
-    assert [finding.wanted.total_tokens for finding in differing_counters(ledger)] == [5 + added + 50 + 30]
+    assert [finding.expected.total_tokens for finding in differing_counters(ledger)] == [5 + added + 50 + 30]
 
     UsageRecorder(ledger).record([snapshot(2, 40)])
     assert total(database) == ledger.sums("chat-1").total_tokens == 5 + added + 50 + 40
@@ -192,10 +192,10 @@ def test_counters_that_are_raised_all_the_time_lose_nothing_to_the_first_report(
 def test_a_row_that_was_carried_over_is_not_counted_again_by_who_reconciles(
     ledger: MongoUsageLedger, database: Database[dict[str, Any]]
 ) -> None:
-    enter_opening(ledger, "chat-1")  # and then killed
+    carry_over_counters(ledger, "chat-1")  # and then killed
     assert list(differing_counters(ledger)) == []
     ledger.insert({"left": snapshot(2, 90)})
     [finding] = differing_counters(ledger)
-    assert finding.wanted.total_tokens == 95
-    assert mend(ledger, finding)
+    assert finding.expected.total_tokens == 95
+    assert repair_counters(ledger, finding)
     assert total(database) == 95

@@ -15,7 +15,7 @@ from bson.datetime_ms import DatetimeMS
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from chatstore_cli.core.usage.explain import differing_counters, explain_usage, mend
+from chatstore_cli.core.usage.explain import differing_counters, explain_usage, repair_counters
 from chatstore_cli.core.usage.recorder import UsageRecorder
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.usage_ledger import OPENING_RUN, Counters, LedgerQuery, UsageSnapshot
@@ -187,7 +187,7 @@ def test_numbers_that_are_none_are_refused_and_said_once(
     for _ in range(3):
         recorded = recorder.record([snapshot(1, 30), replace(snapshot(2, 60), **wrong)])
 
-    assert recorded.refused == 1
+    assert recorded.rejected == 1
     assert len(said) == 1
     assert "is not counted" in said[0]
     assert tokens_of(database)["total_tokens"] == 30
@@ -326,7 +326,7 @@ def test_usage_of_a_chat_without_a_session_is_kept_and_counted_when_there_is_one
 
 
 @pytest.mark.parametrize("counted", [0, 5, 12_345])
-def test_counters_that_differ_are_found_and_mended(
+def test_counters_that_differ_are_found_and_repaired(
     ledger: MongoUsageLedger, database: Database[dict[str, Any]], counted: int
 ) -> None:
     with_session(database, total_tokens=11)
@@ -335,11 +335,11 @@ def test_counters_that_differ_are_found_and_mended(
     database["chat_sessions"].update_one({}, changed)
 
     [finding] = differing_counters(ledger)
-    assert (finding.now.total_tokens, finding.wanted.total_tokens) == (counted, 41)
+    assert (finding.counters.total_tokens, finding.expected.total_tokens) == (counted, 41)
     database["chat_sessions"].update_one({}, {"$set": {"real_time_tracking.tokens.total_tokens": 3}})
-    assert mend(ledger, finding) is False
+    assert repair_counters(ledger, finding) is False
     [finding] = differing_counters(ledger)
-    assert mend(ledger, finding) is True
+    assert repair_counters(ledger, finding) is True
     assert list(differing_counters(ledger)) == []
     assert tokens_of(database) == {
         "prompt_tokens": 20, "completion_tokens": 10, "total_tokens": 41, "total_cost": 0.03

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from chatstore_cli.core.usage.report import UsageGrouping, UsageOrder, report_usage, what_counts
+from chatstore_cli.core.usage.report import UsageGrouping, UsageOrder, report_usage, source_notes
 from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.domain.session import Session, SessionStatus
 from chatstore_cli.domain.usage import Usage, UsageRow
@@ -175,12 +175,12 @@ THIS_YEAR = SessionQuery(since=datetime(2026, 1, 1, tzinfo=UTC))
         (
             SessionQuery(),
             UsageGrouping.DAY,
-            ["A session counts on the day it was last updated (UTC), with all it ever used."],
+            ["The stored totals of a session count on the day of its last update (UTC)."],
         ),
         (
             THIS_YEAR,
             UsageGrouping.TENANT,
-            ["A session counts on the day it was last updated (UTC), with all it ever used."],
+            ["The stored totals of a session count on the day of its last update (UTC)."],
         ),
         (SessionQuery(tenant_id="nobody"), UsageGrouping.DAY, []),
     ],
@@ -195,22 +195,22 @@ def test_when_a_session_counts_is_said_only_where_a_time_matters(
     ("sessions", "counters", "is_in_time", "said"),
     [
         (3, 0, False, None),
-        (3, 0, True, "Usage in the ledger counts on the day it was reported (Europe/Berlin)."),
-        (3, 1, False, "Usage is what the ledger has; 1 session without any there counts with its own counters."),
-        (3, 2, False, "Usage is what the ledger has; 2 sessions without any there count with their own counters."),
+        (3, 0, True, "Usage counts on the day it was reported (Europe/Berlin)."),
+        (3, 1, False, "1 of 3 sessions has no ledger entries; its stored totals are used instead."),
+        (3, 2, False, "2 of 3 sessions have no ledger entries; their stored totals are used instead."),
         (
             3, 2, True,
-            "Usage in the ledger counts on the day it was reported (Europe/Berlin); 2 sessions without any there count on "
-            "the day of their last update, with all they ever used.",
+            "Usage counts on the day it was reported (Europe/Berlin). 2 of 3 sessions have no ledger entries; their stored "
+            "totals count on the day of their last update.",
         ),
     ],
 )  # fmt: skip
-def test_one_sentence_says_what_counts_where_the_ledger_is_used(
+def test_one_sentence_says_source_notes_where_the_ledger_is_used(
     sessions: int, counters: int, is_in_time: bool, said: str | None
 ) -> None:
     totals = UsageRow({}, sessions, Usage(), 0, counters)
 
-    assert what_counts(totals, ZoneInfo("Europe/Berlin"), is_in_time=is_in_time) == ([] if said is None else [said])
+    assert source_notes(totals, ZoneInfo("Europe/Berlin"), is_in_time=is_in_time) == ([] if said is None else [said])
 
 
 def test_a_layout_without_the_filter_is_left_out_and_named() -> None:

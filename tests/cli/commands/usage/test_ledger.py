@@ -106,9 +106,9 @@ def test_top_and_sort_choose_groups_and_the_totals_stay(chatstore: Chatstore) ->
 
 def test_one_sentence_says_what_counts(chatstore: Chatstore) -> None:
     mixed = chatstore("usage").err
-    assert mixed == "Usage is what the ledger has; 5 sessions without any there count with their own counters.\n"
+    assert mixed == "5 of 8 sessions have no ledger entries; their stored totals are used instead.\n"
     by_day = chatstore("usage", "--by", "day", "--timezone", "Europe/Berlin", "--tenant", "other").err
-    assert by_day.splitlines()[0] == "Usage in the ledger counts on the day it was reported (Europe/Berlin)."
+    assert by_day.splitlines()[0] == "Usage counts on the day it was reported (Europe/Berlin)."
 
 
 def test_csv_opens_in_a_spreadsheet(chatstore: Chatstore) -> None:
@@ -120,8 +120,8 @@ def test_csv_opens_in_a_spreadsheet(chatstore: Chatstore) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--by", "day,colour"), "'day,colour' is not of day, week"),
-        (("--by", ""), "is not of day"),
+        (("--by", "day,colour"), "'day,colour' is not one of day, week"),
+        (("--by", ""), "is not one of day"),
         (("--timezone", "Mars/Base"), "'Mars/Base' is not in this machine's table of time zones"),
         (("--timezone", "../../etc/passwd"), "is not in this machine's table of time zones"),
         (("--timezone", "Europe"), "is not in this machine's table of time zones"),
@@ -157,10 +157,10 @@ def test_explain_gives_each_row_and_why(chatstore: Chatstore, database: Database
     assert [(row["counted"], row["added"]["total_tokens"]) for row in explained["items"]] == [
         (True, 150), (True, 30), (True, 60), (False, 0), (True, 300)
     ]  # fmt: skip
-    assert "what the session's counters said before" in explained["items"][0]["reason"]
-    assert "negative" in explained["items"][3]["reason"]
+    assert "the session's counters before its first report" in explained["items"][0]["reason"]
+    assert "is not a number from 0 to 1,000,000,000,000" in explained["items"][3]["reason"]
     assert explained["totals"]["total_tokens"] == explained["counters"]["total_tokens"] == 390 + 150
-    assert "1 row of the usage ledger is not counted" in chatstore("usage").err
+    assert "1 row of the usage ledger cannot be counted" in chatstore("usage").err
     table = chatstore("usage", "explain", "triage-0")
     assert "  first report" in table.out
     assert table.out.splitlines()[-1].startswith("TOTAL")
@@ -168,15 +168,15 @@ def test_explain_gives_each_row_and_why(chatstore: Chatstore, database: Database
 
 
 def test_explain_of_a_chat_without_a_ledger_or_without_a_session(chatstore: Chatstore) -> None:
-    assert "counts with its own counters" in chatstore("usage", "explain", "写作-2").err
+    assert "Reports use its stored totals." in chatstore("usage", "explain", "写作-2").err
     assert "There is no session 'gone'" in chatstore("usage", "explain", "gone").err
     flat = chatstore("usage", "explain", "journal-a")
-    assert (flat.code, flat.err) == (0, "Session 'journal-a' is flat messages, which have no usage.\n")
+    assert (flat.code, flat.err) == (0, "Session 'journal-a' consists of flat messages, which have no usage.\n")
     missing = chatstore("usage", "explain", "nobody")
     assert (missing.code, missing.out) == (3, "")
 
 
-def test_reconcile_says_what_differs_and_mends_it_with_yes(
+def test_reconcile_lists_what_differs_and_repairs_it_with_yes(
     chatstore: Chatstore, database: Database[dict[str, Any]]
 ) -> None:
     assert chatstore("usage", "reconcile").code == 0
@@ -191,9 +191,9 @@ def test_reconcile_says_what_differs_and_mends_it_with_yes(
     )  # fmt: skip
     assert row["differing"] == ["total_tokens"]
     assert chatstore("--read-only", "usage", "reconcile", "--yes").code == 4
-    mended = chatstore("usage", "reconcile", "--yes", "-o", "json")
-    assert (mended.code, json.loads(mended.out)["items"][0]["result"]) == (0, "mended")
-    assert "Target:" in mended.err
+    repaired = chatstore("usage", "reconcile", "--yes", "-o", "json")
+    assert (repaired.code, json.loads(repaired.out)["items"][0]["result"]) == (0, "repaired")
+    assert "Target:" in repaired.err
     assert chatstore("usage", "reconcile").code == 0
 
 
@@ -210,9 +210,9 @@ def test_reconcile_shows_the_numbers_that_differ_also_where_the_totals_are_equal
 
 
 def test_the_help_of_reconcile_explains_its_own_exit_statuses(chatstore: Chatstore) -> None:
-    told = chatstore("usage", "reconcile", "--help").out
-    assert "6  findings: counters are not what the ledger says" in told
-    assert "7  partly done: counters that changed meanwhile were left alone" in told
+    help_text = chatstore("usage", "reconcile", "--help").out
+    assert "6  findings: counters differ from the ledger" in help_text
+    assert "7  partly done: counters changed in the meantime and were not repaired" in help_text
 
 
 def test_rollup_takes_in_what_is_new_and_reports_say_the_same(
@@ -236,14 +236,14 @@ def test_rollup_takes_in_what_is_new_and_reports_say_the_same(
 def test_reconcile_and_rollup_say_that_a_database_has_no_ledger(
     chatstore: Chatstore, database: Database[dict[str, Any]]
 ) -> None:
-    assert chatstore("usage", "reconcile").err == "All counters are what the ledger says.\n"
+    assert chatstore("usage", "reconcile").err == "All counters equal the sums of the ledger.\n"
     database["usage_events"].drop()
-    said = f"database {database.name}: sessions count with their own counters."
+    notice = f"database {database.name}. Reports use the stored totals of sessions."
     for command in ("reconcile", "rollup"):
         outcome = chatstore("usage", command)
         assert outcome.code == 0
         assert "There is no usage ledger in " in outcome.err
-        assert said in outcome.err
+        assert notice in outcome.err
 
 
 @pytest.mark.parametrize("keep", [False, True])

@@ -65,11 +65,11 @@ def test_the_table_calls_it_unknown_and_ends_with_the_totals(chatstore: Chatstor
     assert outcome.out.splitlines()[-1].split()[:2] == ["TOTAL", "7"]
 
 
-def test_it_says_on_which_day_a_session_counts(chatstore: Chatstore) -> None:
+def test_a_note_explains_on_which_day_a_session_counts(chatstore: Chatstore) -> None:
     outcome = chatstore("usage", "--by", "day")
 
-    assert "counts on the day it was last updated" in outcome.err
-    assert "last updated" not in outcome.out
+    assert "count on the day of its last update (UTC)" in outcome.err
+    assert "last update" not in outcome.out
 
 
 def test_a_span_and_filters_choose_the_sessions(chatstore: Chatstore) -> None:
