@@ -20,7 +20,7 @@ from tests.support.journals import COLLECTION, as_line, instant, record
 pytestmark = pytest.mark.real
 Documents = Database[dict[str, Any]]
 BOUND_MIB = 150
-"""Of flush-cache: docs/architecture.md."""
+"""The bound for the peak memory of a flush, whatever the size of the journal."""
 
 
 def peak_of_flush(chatstore: Chatstore, *arguments: str | Path, code: int = 0) -> tuple[dict[str, Any], float]:
@@ -53,7 +53,7 @@ def in_order(size: int, text: int) -> Iterator[bytes]:
 
 
 def in_no_order(size: int, text: int) -> Iterator[bytes]:
-    """Lines with random times; every tenth is written twice."""
+    """Random times, and every tenth line the equal of another."""
     chance = random.Random(7)
     written = 0
     while written < size:

@@ -46,7 +46,7 @@ def rollup(
     rows = chats = 0
     for step in sums.roll_up():
         rows, chats = rows + step.rows, chats + step.chats
-        invocation.explain(f"{rows:,} rows of {chats:,} chats")
+        invocation.explain(f"{rows:,} rows of {chats:,} sessions")
     invocation.emit(Record(ROLLED_UP_COLUMNS, rolled_up_row(rows, chats, perf_counter() - started)))
     if not rows and (no_ledger := missing_ledger_notice(usage_sums(invocation.stores), invocation.stores.target)):
         invocation.say(no_ledger)

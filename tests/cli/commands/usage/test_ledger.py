@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def stored(connection: Connection, database: Database[dict[str, Any]]) -> None:
-    """The usual chats; two of them have a ledger, one chat of the ledger has no session."""
+    """The usual sessions. Two of them have ledger entries, and one chat of the ledger has no session."""
     store_chats(database)
     recorder = UsageRecorder(MongoUsageLedger(connection, "usage_events", "chat_sessions"))
     recorder.record(
@@ -49,7 +49,7 @@ def reported(chatstore: Chatstore, *arguments: str) -> dict[str, Any]:
 def test_a_session_counts_from_the_ledger_or_from_its_counters_and_never_from_both(chatstore: Chatstore) -> None:
     report = reported(chatstore, "--by", "session")
     found = {row["session_id"]: (row["usage"]["total_tokens"], row["source"]) for row in report["items"]}
-    assert found["triage-0"] == (390 + 150, "ledger")  # 150 and 1,000 are what its counters said before
+    assert found["triage-0"] == (390 + 150, "ledger")  # 150 and 1,000 are the counters before the first report
     assert found["triage-1"] == (6 + 1_000, "ledger")
     assert found["gone"] == (9, "ledger")
     assert found["写作-2"] == (15, "counters")
@@ -72,12 +72,12 @@ def test_several_groupings_at_once_with_commas_or_repeated(chatstore: Chatstore)
     assert report["totals"]["sessions"] == 2
 
 
-def test_a_day_is_that_of_the_zone(chatstore: Chatstore) -> None:
+def test_days_are_those_of_the_time_zone(chatstore: Chatstore) -> None:
     def days(*arguments: str) -> dict[str, int]:
         rows = reported(chatstore, "--by", "day", "--tenant", "acme", *arguments)["items"]
         return {row["day"]: row["usage"]["total_tokens"] for row in rows}
 
-    # What counters said before counts when the session was last updated, at the latest with its first report.
+    # Counters before the first report count at the session's last update, but with the first report at the latest.
     assert days() == {"2026-03-01": 150 + 90, "2026-03-02": 1_000 + 306}
     assert days("--timezone", "Europe/Berlin") == {"2026-03-01": 150 + 30, "2026-03-02": 1_000 + 366}
     assert days("--timezone", "europe/berlin") == days("--timezone", "Europe/Berlin")
@@ -104,21 +104,21 @@ def test_top_and_sort_choose_groups_and_the_totals_stay(chatstore: Chatstore) ->
     assert [row["session_id"] for row in by_name] == ["gone", "journal-a"]
 
 
-def test_one_sentence_says_what_counts(chatstore: Chatstore) -> None:
+def test_notes_name_the_sources_of_the_numbers(chatstore: Chatstore) -> None:
     mixed = chatstore("usage").err
     assert mixed == "5 of 8 sessions have no ledger entries; their stored totals are used instead.\n"
     by_day = chatstore("usage", "--by", "day", "--timezone", "Europe/Berlin", "--tenant", "other").err
     assert by_day.splitlines()[0] == "Usage counts on the day it was reported (Europe/Berlin)."
 
 
-def test_csv_opens_in_a_spreadsheet(chatstore: Chatstore) -> None:
+def test_csv_has_no_formulas(chatstore: Chatstore) -> None:
     rows = list(csv.DictReader(io.StringIO(chatstore("usage", "--by", "agent", "-o", "csv").out)))
     assert "'=cmd()" in {row["agent"] for row in rows}
     assert {row["usage.total_tokens"] for row in rows} == {"399", "1167", "6"}
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("--by", "day,colour"), "'day,colour' is not one of day, week"),
         (("--by", ""), "is not one of day"),
@@ -133,16 +133,16 @@ def test_csv_opens_in_a_spreadsheet(chatstore: Chatstore) -> None:
         (("--timezone", "+02:00"), "use a name such as Europe/Berlin"),
     ],
 )
-def test_wrong_use_ends_with_2_and_says_what_is_wrong(
-    chatstore: Chatstore, arguments: tuple[str, ...], said: str
+def test_wrong_use_exits_with_2_and_names_the_problem(
+    chatstore: Chatstore, arguments: tuple[str, ...], message: str
 ) -> None:
     outcome = chatstore("usage", *arguments)
     assert (outcome.code, outcome.out) == (2, "")
-    assert said in outcome.err
+    assert message in outcome.err
     assert "Traceback" not in outcome.err
 
 
-def test_global_options_go_before_and_after(chatstore: Chatstore) -> None:
+def test_global_options_are_accepted_before_and_after_the_subcommand(chatstore: Chatstore) -> None:
     expected = chatstore("usage", "--by", "day", "-o", "jsonl").out
     assert chatstore("-o", "jsonl", "usage", "--by", "day").out == expected
     explained = chatstore("usage", "explain", "triage-0", "-o", "json").out
@@ -151,7 +151,7 @@ def test_global_options_go_before_and_after(chatstore: Chatstore) -> None:
     assert chatstore("usage", "--read-only", "rollup").code == 4
 
 
-def test_explain_gives_each_row_and_why(chatstore: Chatstore, database: Database[dict[str, Any]]) -> None:
+def test_explain_lists_each_row_with_its_reason(chatstore: Chatstore, database: Database[dict[str, Any]]) -> None:
     database["usage_events"].update_one({"chat_id": "triage-0", "total_tokens": 60}, {"$set": {"total_tokens": -1}})
     explained = json.loads(chatstore("usage", "explain", "triage-0", "-o", "json").out)
     assert [(row["counted"], row["added"]["total_tokens"]) for row in explained["items"]] == [
@@ -197,7 +197,7 @@ def test_reconcile_lists_what_differs_and_repairs_it_with_yes(
     assert chatstore("usage", "reconcile").code == 0
 
 
-def test_reconcile_shows_the_numbers_that_differ_also_where_the_totals_are_equal(
+def test_reconcile_shows_the_numbers_that_differ_even_if_the_totals_are_equal(
     chatstore: Chatstore, database: Database[dict[str, Any]]
 ) -> None:
     swapped = {"real_time_tracking.tokens.prompt_tokens": 130, "real_time_tracking.tokens.completion_tokens": 410}
@@ -215,7 +215,7 @@ def test_the_help_of_reconcile_explains_its_own_exit_statuses(chatstore: Chatsto
     assert "7  partly done: counters changed in the meantime and were not repaired" in help_text
 
 
-def test_rollup_takes_in_what_is_new_and_reports_say_the_same(
+def test_rollup_adds_new_rows_and_reports_do_not_change(
     chatstore: Chatstore, connection: Connection, database: Database[dict[str, Any]]
 ) -> None:
     before = reported(chatstore, "--by", "day,agent")
@@ -233,7 +233,7 @@ def test_rollup_takes_in_what_is_new_and_reports_say_the_same(
     assert {row["day"]: row["usage"]["total_tokens"] for row in reported(chatstore, "--by", "day")["items"]} == days
 
 
-def test_reconcile_and_rollup_say_that_a_database_has_no_ledger(
+def test_reconcile_and_rollup_report_that_a_database_has_no_ledger(
     chatstore: Chatstore, database: Database[dict[str, Any]]
 ) -> None:
     assert chatstore("usage", "reconcile").err == "All counters equal the sums of the ledger.\n"
@@ -247,7 +247,7 @@ def test_reconcile_and_rollup_say_that_a_database_has_no_ledger(
 
 
 @pytest.mark.parametrize("keep", [False, True])
-def test_deleting_a_session_takes_its_usage_along_unless_it_is_kept(
+def test_deleting_a_session_deletes_its_usage_unless_it_is_kept(
     chatstore: Chatstore, database: Database[dict[str, Any]], keep: bool
 ) -> None:
     chatstore("usage", "rollup")
@@ -261,7 +261,7 @@ def test_deleting_a_session_takes_its_usage_along_unless_it_is_kept(
     assert found.get("triage-0") == (540 if keep else None)
 
 
-def test_usage_that_only_counters_told_is_kept_too(chatstore: Chatstore) -> None:
+def test_usage_that_only_counters_have_is_kept_too(chatstore: Chatstore) -> None:
     total = reported(chatstore)["totals"]["usage"]
     assert chatstore("sessions", "delete", "写作-2", "--keep-usage", "--yes").code == 0
     assert reported(chatstore)["totals"]["usage"] == total
@@ -269,7 +269,7 @@ def test_usage_that_only_counters_told_is_kept_too(chatstore: Chatstore) -> None
     assert (row["run"], row["added"]["total_tokens"]) == (0, 15)
 
 
-def test_what_was_left_of_a_session_without_a_document_can_be_deleted(
+def test_usage_of_a_session_without_a_document_can_be_deleted(
     chatstore: Chatstore, database: Database[dict[str, Any]]
 ) -> None:
     assert "1 document of usage_events" in chatstore("sessions", "delete", "gone").err
