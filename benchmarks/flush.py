@@ -1,9 +1,9 @@
-"""flush-cache against the plainest loader of the same file (DESIGN section 8): fresh, already stored, and with its ledger.
+"""flush-cache against a plain loader of the same file: fresh messages, stored messages, and stored messages with a ledger.
 
     python benchmarks/flush.py [--messages 300000] [--rounds 3] [--uri URI] [--with-message-id]
 
-The plain loader decodes with orjson and stores with two threads of insert_many, checking nothing, under the same
-indexes and write concern. Loader and flush run in turn, each in a process of its own; the figures are medians.
+The plain loader decodes with orjson and stores with two threads of insert_many, without checks, under the same indexes
+and write concern. Loader and flush run in turn, each in its own process. Figures are medians.
 """
 
 from __future__ import annotations

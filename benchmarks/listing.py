@@ -1,11 +1,11 @@
-"""Start-up and listing (DESIGN section 8): processes against a bare interpreter and mongosh, large against small.
+"""Start-up and listing: processes against a bare interpreter and against mongosh, a large database against a small one.
 
     python benchmarks/listing.py [--sessions 1000000] [--rounds 15] [--uri URI] [--mongosh PATH] [--keep]
 
-Three parts, each a ratio measured in one run, the two sides in turn: `--version` and `--help` against
-`python -c pass`; `sessions list` as a process against the same query through mongosh (the npm package; left out where
-there is none); the first page for each filter, in process, of `--sessions` workflow sessions against 10,000. Where the
-large figure is not a million, its bound says little. `--keep` leaves the databases for the next run with the same URI.
+Each figure is a ratio, and its two sides are measured in turn. `--version` and `--help` are compared with
+`python -c pass`. `sessions list` as a process is compared with the same query through mongosh, if that npm package is
+installed. The first page for each filter, in process, is compared between `--sessions` workflow sessions and 10,000. The
+bounds hold for 1,000,000 sessions. `--keep` leaves the databases for the next run with the same URI.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Recording chats as they happen (DESIGN section 8): how long a call takes, and how far behind the worker is.
+"""Recording messages: how long a call takes, and how long the worker needs to store everything.
 
     python benchmarks/recording.py [--runs 5] [--seconds 10] [--load-seconds 60] [--only latency|load]
 

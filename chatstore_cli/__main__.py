@@ -1,4 +1,4 @@
-"""Entry point. `--version` is answered before anything else is imported."""
+"""The entry point. `--version` is printed before anything else is imported."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 
 def main() -> None:
-    """Run the command line and end the process with its exit status."""
+    """Run the command line and exit with its status."""
     if sys.argv[1:] == ["--version"]:
         from chatstore_cli import __version__
 
@@ -14,12 +14,12 @@ def main() -> None:
         raise SystemExit(0)
     import gc
 
-    # Decoding a journal, as importing, makes many objects and no cycles: looking for garbage so often costs a tenth.
+    # Imports and the decoding of journals create many objects without cycles. The default thresholds cost 10 %.
     gc.set_threshold(400_000, 20, 50)
     from chatstore_cli.cli.main import run
 
     status = run(sys.argv[1:])
-    gc.freeze()  # else the interpreter looks through everything for garbage once more at its end: 40 ms of 250
+    gc.freeze()  # saves the last garbage collection of the interpreter, 40 ms of 250
     raise SystemExit(status)
 
 

@@ -1,4 +1,4 @@
-"""Write docs/cli.md from the commands themselves; with --check only say whether it is up to date."""
+"""Generate docs/cli.md from the commands. With --check, only report whether the page is up to date."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ INTRODUCTION = """\
 
 <!-- Generated from the commands by scripts/generate_cli_docs.py: change those, then run `make docs`. -->
 
-Results go to stdout, talk and errors to stderr. The global options are accepted before and after a command's name.
-A command that names no other exit statuses ends with 0, 1, 2 or 130.
+Results are printed on stdout, notices and errors on stderr. The global options are accepted before and after the name
+of a command. A command that lists no other exit statuses exits with status 0, 1, 2 or 130.
 """
 
 
 def walk(command: Any, context: Any) -> Iterator[tuple[str, Any, Any]]:
-    """Every command and group below this one, with its full name and its context, in the order of the help."""
+    """This command and all commands below it, each with its full name and context, in the order of the help."""
     yield context.command_path, command, context
     if hasattr(command, "list_commands"):
         for name in command.list_commands(context):
@@ -33,7 +33,7 @@ def walk(command: Any, context: Any) -> Iterator[tuple[str, Any, Any]]:
 
 
 def commands() -> list[tuple[str, Any, Any]]:
-    """The whole command line: (full name, command, context)."""
+    """All commands and groups: (full name, command, context)."""
     root = root_command()
     return list(walk(root, root.context_class(root, info_name="chatstore")))
 
@@ -73,7 +73,7 @@ def _command(path: str, command: Any, context: Any) -> str:
     if options:
         parts += _option_table(options, context)
     if command.epilog:
-        # The last paragraph only repeats that global options are accepted: this page says it once.
+        # The last paragraph is about the global options, which the page describes once.
         kept = command.epilog.rpartition("\n\n")[0]
         parts += ["```text", kept, "```", ""]
     return "\n".join(parts)
@@ -94,12 +94,12 @@ def _option_table(options: list[Any], context: Any) -> list[str]:
 
 
 def _cell(text: str) -> str:
-    # A pipe ends a table's cell even inside of code.
+    # A pipe ends the cell of a table, even in code.
     return text.replace("|", "\\|")
 
 
 def main(arguments: list[str]) -> int:
-    """Write the page, or compare it. 1 where it is out of date."""
+    """Write the page, or compare it with --check. Returns 1 if it is out of date."""
     text = page()
     if arguments == ["--check"]:
         if PAGE.is_file() and PAGE.read_text(encoding="utf-8") == text:

@@ -1,10 +1,10 @@
-"""The official shell, another program in another language, reads what chatstore wrote and has to count the same.
+"""Compares what chatstore reads with what the official MongoDB shell reads from the same database.
 
-Run `chatstore demo` first (or name your own with --uri and --database), then
+Run `chatstore demo` first, or name another database with --uri and --database. Then run
 
     .venv/bin/python scripts/peer_mongosh.py
 
-MONGOSH names the shell to use; without it `npx mongosh` fetches one. Ends with 1 where anything differs.
+MONGOSH is the shell's command line. Without it, `npx mongosh` downloads a shell. Exits with status 1 if anything differs.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ print('PEER' + JSON.stringify(out));
 
 
 def chatstore(*arguments: str, target: list[str]) -> str:
-    """What a command of ours prints."""
+    """The standard output of a chatstore command."""
     command = [sys.executable, "-m", "chatstore_cli", *target, "--quiet", *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def embedded_uri() -> str:
-    """The running embedded MongoDB's URI, for others."""
+    """The URI of the running embedded MongoDB, for other programs."""
     status = json.loads(chatstore("db", "status", "-o", "json", target=[]))
     return f"mongodb://{quote(status['socket'], safe='')}/?directConnection=true"
 
 
 def mongosh(uri: str, database: str) -> dict[str, Any]:
-    """What the shell sees."""
+    """The sessions and messages that the shell reads, and the documents with wrong types."""
     shell = shlex.split(os.environ.get("MONGOSH", "npx --yes mongosh"))
     program = f"db = db.getSiblingDB({json.dumps(database)});{PROGRAM}"
     done = subprocess.run(
@@ -59,7 +59,7 @@ def mongosh(uri: str, database: str) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Compare sessions, counts and texts; print a line each."""
+    """Compare sessions, counts and texts, and print one line for each. Returns the exit status."""
     parser = argparse.ArgumentParser(description="Compare what chatstore and mongosh read.")
     parser.add_argument("--uri", help="a MongoDB URI [default: the embedded MongoDB]")
     parser.add_argument("--database", default="chatstore_demo")
@@ -74,9 +74,9 @@ def main() -> int:
     stored: dict[str, int] = {}
     for session_id, _, _ in theirs["messages"]:
         stored[session_id] = stored.get(session_id, 0) + 1
-    spoken = {session: len(contents) for session, contents in theirs["sessions"].items()}
+    in_workflow = {session: len(contents) for session, contents in theirs["sessions"].items()}
     compared: dict[str, tuple[Any, Any]] = {
-        "workflow sessions": (_counts(ours, "workflow"), spoken),
+        "workflow sessions": (_counts(ours, "workflow"), in_workflow),
         "flat sessions": (_counts(ours, "messages"), stored),
         "wrong types": ([], theirs["wrong"]),
     }
@@ -96,9 +96,9 @@ def _journal_texts(folder: Path) -> list[list[str]]:
     found = []
     for journal in folder.glob("*.jsonl"):
         for line in journal.read_text(encoding="utf-8").splitlines():
-            at = 0
-            while at < len(line):
-                record, at = decoder.raw_decode(line, at)
+            offset = 0
+            while offset < len(line):
+                record, offset = decoder.raw_decode(line, offset)
                 found.append([record["session_id"], record["role"], record["text"]])
     return found
 

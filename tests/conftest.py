@@ -293,7 +293,7 @@ class Outcome:
 
 
 @functools.cache
-def _server() -> fork_server.ForkServer:
+def server() -> fork_server.ForkServer:
     """The server of this process, started when the first command runs."""
     return fork_server.ForkServer()
 
@@ -321,7 +321,7 @@ class Chatstore:
         environment = self._environment(env)
         folder = cwd or self.folder
         if fork_server.suits(environment):
-            code, *streams = _server().run(
+            code, *streams = server().run(
                 [*map(str, arguments)], stdin=given, environment=environment, cwd=folder, timeout=timeout
             )
         else:

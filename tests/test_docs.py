@@ -1,8 +1,9 @@
-"""docs/cli.md says what the commands say, every command says enough; the pages written by hand are whole."""
+"""docs/cli.md is generated from the commands; tables, references and stored shapes of the other pages are complete."""
 
 from __future__ import annotations
 
 import ast
+import dataclasses
 import importlib.util
 import re
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 
 from chatstore_cli.cli.main import COMMANDS
 from chatstore_cli.cli.options import GlobalOptions
+from chatstore_cli.config.settings import Settings, setting_types
 from chatstore_cli.domain.workflow.chats import NewChat
 from chatstore_cli.domain.workflow.events import AgentTurn
 from chatstore_cli.mongo.connection import connect
@@ -60,7 +62,7 @@ def test_a_stale_page_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert GENERATOR.main(["--check"]) == 1
 
 
-def test_every_command_of_the_table_is_there() -> None:
+def test_the_page_has_every_command() -> None:
     assert [path.split()[1] for path, _ in EVERYTHING if len(path.split()) == 2] == list(COMMANDS)
 
 
@@ -91,7 +93,7 @@ LAYOUTS_PAGE = ROOT / "docs" / "layouts.md"
 
 
 def _tables(text: str) -> list[list[int]]:
-    """The cells of each line of each Markdown table; what is fenced is none."""
+    """The cells of each line of each Markdown table; fenced blocks are left out."""
     tables: list[list[int]] = [[]]
     for line in re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL).splitlines():
         if line.startswith("|"):
@@ -186,3 +188,45 @@ def test_the_architecture_page_names_every_package() -> None:
     drawing = ARCHITECTURE_PAGE.read_text(encoding="utf-8").partition("```text")[2].partition("```")[0]
     folders = [path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()]
     assert [name for name in folders if f"  {name}/ " not in drawing] == []
+
+
+# --- commands, options and settings that the pages name ---------------------------------------------------------------
+
+OPTIONS = {name for _, command in EVERYTHING for option in command.params for name in option.opts} | {
+    "--help",
+    "--version",
+}
+OTHER_OPTIONS = {"--soak", "--strict"}
+"""Options of pytest and of mypy."""
+COMMAND_PATHS = {path for path, _ in EVERYTHING}
+PROSE_PAGES = [page for page in [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"] if page.name != "cli.md"]
+
+
+def _code_spans(page: Path) -> list[str]:
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    return [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", text)]
+
+
+@pytest.mark.parametrize("page", PROSE_PAGES, ids=[page.name for page in PROSE_PAGES])
+def test_every_option_that_a_page_names_exists(page: Path) -> None:
+    named = {option for span in _code_spans(page) for option in re.findall(r"(?<![\w-])--[a-z][\w-]*", span)}
+    assert named - OPTIONS - OTHER_OPTIONS == set()
+
+
+@pytest.mark.parametrize("page", PROSE_PAGES, ids=[page.name for page in PROSE_PAGES])
+def test_every_command_that_a_page_names_exists(page: Path) -> None:
+    named = [span for span in _code_spans(page) if re.match(r"chatstore [a-z]", span)]
+    assert [span for span in named if not any(f"{span} ".startswith(f"{path} ") for path in COMMAND_PATHS)] == []
+
+
+@pytest.mark.parametrize("page", PROSE_PAGES, ids=[page.name for page in PROSE_PAGES])
+def test_every_setting_that_a_page_names_exists(page: Path) -> None:
+    sections = {field.name for field in dataclasses.fields(Settings)}
+    keys = setting_types()
+    spans = {span.partition(":")[0] for span in _code_spans(page)}
+    named = {span for span in spans if re.fullmatch(r"[a-z_]+(\.[a-z_]+)+", span) and span.split(".")[0] in sections}
+    assert {span for span in named if not any(f"{key}.".startswith(f"{span}.") for key in keys)} == {
+        span
+        for span in named
+        if span == "mongo.status"  # of an application's answer
+    }

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
-from tests.conftest import Chatstore
+from tests.conftest import Chatstore, server
 from tests.support import fork_server
+
+needs_a_fork_server = pytest.mark.skipif(not fork_server.CAN_FORK, reason="this system has no pidfd")
 
 
 @pytest.mark.parametrize(
@@ -56,3 +59,33 @@ def test_a_command_that_takes_too_long_is_killed(chatstore_without_database: Cha
         )
     assert time.monotonic() - began < 30
     assert chatstore_without_database("--version").code == 0
+
+
+@needs_a_fork_server
+def test_a_shell_gets_the_streams_and_the_status(chatstore_without_database: Chatstore, tmp_path: Path) -> None:
+    command = chatstore_without_database
+    server().write_program(tmp_path / "chatstore")
+    script = 'cd /; "$0" config show | head -1; "$0" sessions lits 2>&1; echo $?; "$0" nonsense || kill -TERM $$'
+    done = subprocess.run(
+        ["bash", "-c", script, tmp_path / "chatstore"], env=command.environment, capture_output=True, text=True
+    )
+    first, *lines = done.stdout.splitlines()
+    assert first == command("config", "show").out.splitlines()[0]
+    assert "lits" in lines[0] and lines[-1] == "2"
+    assert done.returncode == -15
+
+
+@needs_a_fork_server
+def test_signals_reach_the_command(chatstore_without_database: Chatstore, tmp_path: Path) -> None:
+    server().write_program(tmp_path / "chatstore")
+    uri = "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=60000"
+    process = subprocess.Popen(
+        [tmp_path / "chatstore", "sessions", "watch", "--uri", uri],
+        env=chatstore_without_database.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline()  # it waits for the server
+    process.terminate()
+    assert process.wait(30) == 0

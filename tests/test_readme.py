@@ -1,13 +1,13 @@
-"""Every block of the README and of the pages in docs runs as it stands, on the demo's samples and a real server.
+"""Every code block of the README and of the pages in docs is run, on the demo's samples and a real server.
 
-A comment above a block says what it is:
+A comment above a block says how it is tested:
 
-    <!-- not run: REASON -->        left out, for a reason
-    <!-- ends with N -->            bash that ends with another status than 0
-    <!-- output -->                 text that the bash block before it printed; digits may differ
-    <!-- output of chatstore demo --> the same, of the demo
-    (nothing)                       bash is run, yaml is a configuration that loads, JSON parses; the Python blocks of
-                                    a page are one program, run with the first of them
+    <!-- not run: REASON -->        not tested, for this reason
+    <!-- exits with N -->           bash that exits with status N
+    <!-- output -->                 text that the bash block before it printed; digits can differ
+    <!-- output of chatstore demo --> text that the demo printed
+    (no comment)                    bash must exit with 0, YAML must be a valid configuration, JSON must parse. The Python
+                                    blocks of a page are one program, which runs at the first of them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
-from tests.conftest import Chatstore
+from tests.conftest import Chatstore, server
+from tests.support import fork_server
 from tests.support.paths import ROOT
 
 PAGES = ("README.md", "docs/operations.md", "docs/library.md", "docs/layouts.md")
@@ -39,7 +40,7 @@ BLOCK = re.compile(
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block of a page, with the comment above it."""
+    """A fenced block of a page and the comment above it."""
 
     page: str
     line: int
@@ -49,7 +50,7 @@ class Block:
 
 
 def blocks(page: str) -> list[Block]:
-    """The fenced blocks of a page, in their order."""
+    """The fenced blocks of a page, in order."""
     source = (ROOT / page).read_text(encoding="utf-8")
     return [
         Block(page, source[: found.start()].count("\n") + 1, found["language"], found["note"] or "", found["text"])
@@ -58,13 +59,13 @@ def blocks(page: str) -> list[Block]:
 
 
 def same_but_for_digits(text: str) -> list[str]:
-    """The lines of an output, so that times, sizes and counts that differ from run to run do not matter."""
+    """The lines of an output with every number replaced by 0, because times, sizes and counts differ between runs."""
     return [" ".join(re.sub(r"[\d.,:]*\d[\d.,:]*", "0", line).split()) for line in text.splitlines() if line.strip()]
 
 
 @dataclass(frozen=True)
 class Reader:
-    """Somebody who has run `chatstore demo` and types what a page says."""
+    """Somebody who has run `chatstore demo` and types the commands of a page."""
 
     chatstore: Chatstore
     demo_output: str
@@ -74,12 +75,15 @@ class Reader:
 def reader(
     chatstore: Chatstore, mongo_uri: str, mongo_client: MongoClient[dict[str, Any]], tmp_path: Path
 ) -> Iterator[Reader]:
-    """A reader with `chatstore` on PATH, and journals where an application leaves them."""
+    """A reader with `chatstore` on PATH and the journals of the demo."""
     programs = tmp_path / "bin"
     programs.mkdir()
     program = programs / "chatstore"
-    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m chatstore_cli "$@"\n')
-    program.chmod(0o755)
+    if fork_server.suits(chatstore.environment):
+        server().write_program(program)
+    else:
+        program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m chatstore_cli "$@"\n')
+        program.chmod(0o755)
     database = f"readme_{os.getpid()}"
     folder = tmp_path / "demo"
     done = chatstore("demo", "--uri", mongo_uri, "--database", database, "--folder", folder)
@@ -104,8 +108,8 @@ def _run(chatstore: Chatstore, block: Block) -> str:
         text=True,
         timeout=120,
     )
-    ends_with = re.fullmatch(r"ends with (\d+)", block.note)
-    expected = int(ends_with[1]) if ends_with else 0
+    exits_with = re.fullmatch(r"exits with (\d+)", block.note)
+    expected = int(exits_with[1]) if exits_with else 0
     assert done.returncode == expected, f"{block.page}:{block.line}\n{block.text}\n{done.stdout}"
     return done.stdout
 
@@ -139,8 +143,8 @@ def _check_output(block: Block, printed: str) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_every_block_does_what_its_page_says(reader: Reader) -> None:
-    """One reader goes through the pages in their order."""
+def test_every_block_does_what_its_page_claims(reader: Reader) -> None:
+    """One reader runs the blocks of all pages, in order."""
     printed = ""
     programs: set[str] = set()
     for block in [block for page in PAGES for block in blocks(page)]:
@@ -158,12 +162,12 @@ def test_every_block_does_what_its_page_says(reader: Reader) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_block_says_what_it_is(page: str) -> None:
+def test_every_block_has_a_language_and_a_known_comment(page: str) -> None:
     found = blocks(page)
     assert (ROOT / page).read_text(encoding="utf-8").count("\n```") == 2 * len(found)
     for block in found:
         assert block.language in LANGUAGES, f"{block.page}:{block.line}"
-        notes = {"text": rf"output|{DEMO_OUTPUT}", "bash": r"|ends with \d+|not run: \w.+"}
+        notes = {"text": rf"output|{DEMO_OUTPUT}", "bash": r"|exits with \d+|not run: \w.+"}
         assert block.language != "json" or json.loads(block.text)
         assert re.fullmatch(notes.get(block.language, ""), block.note), f"{block.page}:{block.line}"
 

@@ -14,7 +14,7 @@ from chatstore_cli.render.safe import sanitize_text
 def write_error(kind: str, message: str, hint: str | None, code: int, arguments: Sequence[str]) -> None:
     """Write the error to stderr, as JSON if the arguments ask for JSON. The arguments may be what could not be parsed."""
     if _wants_json(arguments):
-        from chatstore_cli.render.formats import as_json
+        from chatstore_cli.render.json_text import as_json
 
         error = {"code": code, "kind": kind, "message": message, "hint": hint}
         sys.stderr.write(as_json({"error": error}, indented=False) + "\n")

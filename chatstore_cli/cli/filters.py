@@ -1,4 +1,4 @@
-"""Options that filter sessions, shared by the commands that read many sessions."""
+"""The argument that names a session, and the options that filter sessions: shared by many commands."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.domain.session import SessionStatus
 from chatstore_cli.domain.times import read_span, utc_now
 
+SessionArgument = Annotated[str, typer.Argument(metavar="SESSION_ID", help="The exact id of the session.")]
 LayoutOption = Annotated[
     str | None, typer.Option("--layout", metavar="NAME", help="Include only this layout: workflow or messages.")
 ]

@@ -31,7 +31,7 @@ COMMANDS: dict[str, LazyCommand] = {
     "usage": LazyCommand("usage.usage", "Report tokens and cost."),
     "flush-cache": LazyCommand("flush_cache", "Store journals in MongoDB, each message exactly once."),
     "worker": LazyCommand("worker", "Follow journals and store new messages in MongoDB."),
-    "cache": LazyCommand("cache.cache", "Show and prune the local cache; list and retry quarantined lines."),
+    "cache": LazyCommand("cache.cache", "Show and prune the local cache, and retry quarantined lines."),
     "indexes": LazyCommand("indexes", "Compare indexes with the required ones and create missing ones."),
     "ttl": LazyCommand("ttl", "Show and set how long messages are kept."),
     "verify": LazyCommand("verify", "Check configuration, database, indexes and stored documents."),
@@ -44,7 +44,7 @@ COMMANDS: dict[str, LazyCommand] = {
 class RootGroup(ChatGroup):
     """Imports only the command that is called, so that a start costs one command's imports."""
 
-    globals_hidden = False
+    hides_global_options = False
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The names, in the order of the table."""

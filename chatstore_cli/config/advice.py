@@ -1,4 +1,4 @@
-"""What `chatstore config check` says about settings that are legal, and odd."""
+"""Warnings of `chatstore config check` about valid but unusual settings."""
 
 from __future__ import annotations
 
@@ -12,31 +12,33 @@ from chatstore_cli.config.sources import Problem
 
 
 def find_unusual_settings(configuration: Configuration) -> Iterator[Problem]:
-    """Warnings about settings in force; nothing is connected or resolved for them."""
+    """Warnings about the values in use. Nothing is connected or resolved."""
     mongo = configuration.settings.mongo
     sources = configuration.sources
 
-    def odd(key: str, what: str, hint: str) -> Problem:
+    def warning(key: str, what: str, hint: str) -> Problem:
         return Problem(sources[key], f"{key}: {what}", hint, serious=False)
 
     if not mongo.enabled:
-        yield odd("mongo.enabled", "the database is switched off.", "Only journals can be read like this.")
+        yield warning("mongo.enabled", "the database is disabled.", "Only journals can be read.")
     if mongo.write_concern == "0":
-        yield odd("mongo.write_concern", "writes are not acknowledged at all.", "A lost message is not even noticed.")
+        yield warning("mongo.write_concern", "writes are not acknowledged at all.", "A lost message is not noticed.")
     elif mongo.write_concern != "majority":
         what = f"{mongo.write_concern} instead of majority."
-        yield odd("mongo.write_concern", what, "An acknowledged write can be lost when another node becomes primary.")
+        yield warning(
+            "mongo.write_concern", what, "An acknowledged write can be lost when another node becomes primary."
+        )
     if not mongo.journaled:
         what = "writes are acknowledged before they are on disk."
-        yield odd("mongo.journaled", what, "An acknowledged write can be lost when the server loses power.")
+        yield warning("mongo.journaled", what, "An acknowledged write can be lost when the server loses power.")
     if mongo.timeout_seconds < 1 or mongo.timeout_seconds > 120:
         what = f"{mongo.timeout_seconds:g} seconds is {'short' if mongo.timeout_seconds < 1 else 'long'}."
-        yield odd("mongo.timeout_seconds", what, "From 1 to 120 is usual.")
-    yield from (odd("mongo.uri", what, hint) for what, hint in _odd_about_uri(mongo.uri, mongo.database))
+        yield warning("mongo.timeout_seconds", what, "Usual values are 1 to 120 seconds.")
+    yield from (warning("mongo.uri", what, hint) for what, hint in _unusual_in_uri(mongo.uri, mongo.database))
     yield from _readable_password(configuration)
 
 
-def _odd_about_uri(uri: str, database: str) -> Iterator[tuple[str, str]]:
+def _unusual_in_uri(uri: str, database: str) -> Iterator[tuple[str, str]]:
     if not uri.startswith("mongodb"):
         return
     try:
@@ -47,15 +49,18 @@ def _odd_about_uri(uri: str, database: str) -> Iterator[tuple[str, str]]:
     named = parts.path.strip("/")
     if named and named != database:
         yield (
-            f"it names the database {named}, and chatstore uses {database}.",
-            "mongo.database (--database, CHATSTORE_DATABASE) decides; in the URI it only says where the user is known.",
+            f"it names the database {named}, but chatstore uses {database}.",
+            "mongo.database (--database, CHATSTORE_DATABASE) is used. The URI only names the database of the user's account.",
         )
     for name in ("w", "journal", "j"):
         if name in options:
-            yield f"its option {name} has no effect.", "mongo.write_concern and mongo.journaled decide."
+            yield f"its option {name} has no effect.", "mongo.write_concern and mongo.journaled are used."
     for name in ("tlsinsecure", "tlsallowinvalidcertificates", "tlsallowinvalidhostnames"):
         if options.get(name, "").lower() == "true":
-            yield f"its option {name} lets anybody stand between.", "Give the authority with tlsCAFile instead."
+            yield (
+                f"its option {name} allows man-in-the-middle attacks.",
+                "Name the certificate authority with tlsCAFile instead.",
+            )
 
 
 def _readable_password(configuration: Configuration) -> Iterator[Problem]:
@@ -64,5 +69,5 @@ def _readable_password(configuration: Configuration) -> Iterator[Problem]:
     if file is None or " $" in source or not re.search(r"://[^/@\s]*:[^/\s]+@", configuration.settings.mongo.uri):
         return
     if stat.S_IMODE(file.stat().st_mode) & 0o044:
-        what = "mongo.uri: a password stands in a file that others can read."
-        yield Problem(source, what, f"chmod 600 {file}, or put it into a variable.", serious=False)
+        what = "mongo.uri: a file that others can read has a password."
+        yield Problem(source, what, f"Run chmod 600 {file}, or put the password into a variable.", serious=False)

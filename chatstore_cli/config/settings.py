@@ -1,8 +1,8 @@
-"""Settings: what they are, which values they take, and which of their sources wins.
+"""The settings, and their values from all sources.
 
-The settings are plain frozen dataclasses: an ordinary start must not pay the 0.1 s that importing pydantic costs. Only
-a value whose type is not exactly right (a number out of the environment, say) is read by a pydantic TypeAdapter over
-the field's own type; the rules for what a value may be hold on both ways.
+The settings are plain frozen dataclasses, because importing pydantic costs 0.1 s at every start. Only a value of another
+type, such as a number from the environment, is converted by a pydantic TypeAdapter of the field's type. The rules in
+values.py hold for both.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from chatstore_cli.config.sources import (
     read_environment,
     read_file,
 )
-from chatstore_cli.config.values import checked, shown
+from chatstore_cli.config.values import displayed, validated
 from chatstore_cli.domain.checked_application import ApplicationSettings
 from chatstore_cli.domain.errors import BadConfig, BadValue
 
 
 @dataclass(frozen=True)
 class CacheSettings:
-    """The local cache: journals on disk, newest messages in memory."""
+    """The local cache: journals on disk, and the newest messages in memory."""
 
     max_messages_per_session: int = 75
     disk_path: str = "data/cache/chat_sessions"
@@ -40,7 +40,7 @@ class CacheSettings:
 
 @dataclass(frozen=True)
 class WorkerSettings:
-    """The worker that stores what the cache recorded."""
+    """The worker that stores recorded messages in MongoDB."""
 
     batch_size: int = 100
     interval_seconds: float = 1.0
@@ -48,7 +48,7 @@ class WorkerSettings:
 
 @dataclass(frozen=True)
 class EmbeddedSettings:
-    """The embedded MongoDB; None is the platform's own folder."""
+    """The folders of the embedded MongoDB; None is the platform's folder."""
 
     data_dir: str | None = None
     runtime_dir: str | None = None
@@ -56,10 +56,10 @@ class EmbeddedSettings:
 
 @dataclass(frozen=True)
 class MongoSettings:
-    """The database and what is written there."""
+    """The database, and how it is written."""
 
     enabled: bool = True
-    uri: str = field(default="embedded", repr=False)  # a password may be in it
+    uri: str = field(default="embedded", repr=False)  # it may have a password
     database: str = "chatstore"
     chat_collection: str = "chat_messages"
     session_collection: str = "chat_sessions"
@@ -74,29 +74,29 @@ class MongoSettings:
 
 @dataclass(frozen=True)
 class WorkflowCollections:
-    """Collections of the workflow layout; None takes `mongo.session_collection`.
+    """Collections of the workflow layout. `sessions` None is `mongo.session_collection`.
 
-    `segment_messages`: a document that has somewhat more has so many of its oldest moved into a segment; None: none are
-    moved before the document would pass 12 MiB.
+    If a document has clearly more than `segment_messages`, that many of its oldest messages are moved into a segment.
+    With None they are moved only when the document would exceed 12 MiB.
     """
 
     sessions: str | None = None
     segments: str = "chat_session_segments"
     segment_messages: int | None = None
     usage: str = "usage_events"
-    usage_rollups: str = "usage_rollups"
+    usage_rollups: str = "usage_daily"
 
 
 @dataclass(frozen=True)
 class MessagesCollections:
-    """Collections of the messages layout; None takes `mongo.chat_collection`."""
+    """Collections of the messages layout. `messages` None is `mongo.chat_collection`."""
 
     messages: str | None = None
 
 
 @dataclass(frozen=True)
 class LayoutSettings:
-    """Collection names, by layout."""
+    """Collection names by layout."""
 
     workflow: WorkflowCollections = field(default_factory=WorkflowCollections)
     messages: MessagesCollections = field(default_factory=MessagesCollections)
@@ -104,14 +104,14 @@ class LayoutSettings:
 
 @dataclass(frozen=True)
 class StateSettings:
-    """Where ledgers, quarantine and logs go where a journal folder cannot be written; None is the platform's folder."""
+    """The folder of ledgers and quarantine if a journal folder is read-only; None is the platform's folder."""
 
     folder: str | None = None
 
 
 @dataclass(frozen=True)
 class VerifySettings:
-    """Bounds of the checks that scan, and the application's own interface."""
+    """Limits of the checks that read stored documents, and the paths of the checked application."""
 
     sample: int = 200
     seconds_per_check: float = 5.0
@@ -120,7 +120,7 @@ class VerifySettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that can be set, validated."""
+    """All settings, validated."""
 
     mongo: MongoSettings = field(default_factory=MongoSettings)
     layouts: LayoutSettings = field(default_factory=LayoutSettings)
@@ -129,12 +129,12 @@ class Settings:
 
     @property
     def messages_collection(self) -> str:
-        """Where flat messages are."""
+        """The collection of the messages layout."""
         return self.layouts.messages.messages or self.mongo.chat_collection
 
     @property
     def sessions_collection(self) -> str:
-        """Where workflow sessions are."""
+        """The collection of the workflow layout."""
         return self.layouts.workflow.sessions or self.mongo.session_collection
 
 
@@ -143,7 +143,7 @@ class Settings:
 
 @cache
 def setting_types(section: type = Settings, prefix: str = "") -> Mapping[str, Any]:
-    """Every setting's dotted key, in order, with its type."""
+    """The type of every setting by its dotted key, in order."""
     hints = get_type_hints(section)
     types: dict[str, Any] = {}
     for item in fields(section):
@@ -164,7 +164,7 @@ def value_of(settings: Settings, key: str) -> Any:
 
 
 class Configuration(NamedTuple):
-    """Settings with what is known about them. `sources` says for each key where its value came from."""
+    """Settings with the source of each value, all problems, and the configuration files that were read."""
 
     settings: Settings
     sources: Mapping[str, str]
@@ -172,7 +172,7 @@ class Configuration(NamedTuple):
     files: tuple[Path, ...]
 
     def valid(self) -> Configuration:
-        """Itself. Raises BadConfig for the first serious problem."""
+        """The same configuration. Raises BadConfig for its first serious problem."""
         serious = [problem for problem in self.problems if problem.serious]
         if serious:
             where, what, hint, _ = serious[0]
@@ -182,21 +182,21 @@ class Configuration(NamedTuple):
 
 
 def load_settings(config_file: str | None, *, uri: str | None, database: str | None) -> Settings:
-    """The settings in force: flags over environment over `.env` over files over defaults. Raises BadConfig."""
+    """The settings. Options win over the environment, `.env`, files and defaults, in this order. Raises BadConfig."""
     return load_configuration(config_file, uri=uri, database=database).valid().settings
 
 
 def load_configuration(config_file: str | None, *, uri: str | None, database: str | None) -> Configuration:
-    """As load_settings, with where each value came from, and with every problem instead of an error for the first.
+    """The settings with the source of each value, and with all problems instead of an error for the first one.
 
-    Only the value that wins is looked at: an unset variable in a file matters only where nothing overrides it. Raises
-    BadConfig for a file that cannot be read at all.
+    Only the value that wins is checked: an unset variable in a file is a problem only if no other source overrides it.
+    Raises BadConfig if a file cannot be read.
     """
     keys = tuple(setting_types())
-    flags = Source(values=_given_flags({"mongo.uri": ("--uri", uri), "mongo.database": ("--database", database)}))
+    flags = Source(values=_flag_values({"mongo.uri": ("--uri", uri), "mongo.database": ("--database", database)}))
     variables: dict[str, str] = {}
     env_problems: list[Problem] = []
-    if Path(".env").is_file():  # some call their virtual environment so
+    if Path(".env").is_file():  # it may be the folder of a virtual environment
         variables, env_problems = read_env_file(Path(".env"))
     from_env_file = read_environment(variables, keys, ".env")
     from_environment = read_environment(os.environ, keys, "environment")
@@ -210,31 +210,31 @@ def load_configuration(config_file: str | None, *, uri: str | None, database: st
         problems += source.problems
     values, sources = _resolve(merged, variables, problems)
     settings = _build(Settings, values, "")
-    _look_at_the_whole(settings, sources, problems)
+    _check_collections_differ(settings, sources, problems)
     read = tuple(source.file for source in files if source.file is not None)
     return Configuration(settings, {key: sources.get(key, "default") for key in keys}, tuple(problems), read)
 
 
-def _given_flags(flags: Mapping[str, tuple[str, str | None]]) -> dict[str, SourcedValue]:
+def _flag_values(flags: Mapping[str, tuple[str, str | None]]) -> dict[str, SourcedValue]:
     for name, value in flags.values():
-        if value == "":  # most likely an unset shell variable: going to the default database would be a surprise
+        if value == "":  # most likely an unset shell variable: connecting to the default database would be a surprise
             raise BadValue(name=name, value=value, expected="a value")
     return {key: SourcedValue(value, name) for key, (name, value) in flags.items() if value is not None}
 
 
 def _configuration_files(named: str | None) -> Iterator[tuple[Path, str]]:
-    """The files to read and how to show them, the one that wins first."""
+    """The files to read, each with its name for messages; the first one wins."""
     if named is not None:
         yield Path(named).expanduser(), named
     elif Path("config.yaml").exists():
         yield Path("config.yaml"), "config.yaml"
-    users = user_file()
-    if users.exists():
-        yield users, str(users)
+    path = user_file()
+    if path.exists():
+        yield path, str(path)
 
 
 def user_file() -> Path:
-    """The user's own configuration file; it need not exist."""
+    """The path of the user's configuration file, which need not exist."""
     import platformdirs
 
     return platformdirs.user_config_path("chatstore") / "config.yaml"
@@ -246,17 +246,17 @@ def _resolve(
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     types = setting_types()
-    for key, given in merged.items():
-        value, source = given.value, given.source
+    for key, sourced in merged.items():
+        value, source = sourced.value, sourced.source
         try:
-            if given.expands and isinstance(value, str) and "${" in value:
+            if sourced.expands and isinstance(value, str) and "${" in value:
                 value, used = expand(value, variables)
                 source += "".join(f" ${name}" for name in dict.fromkeys(used))
-            value = checked(key, value, types[key])
+            value = validated(key, value, types[key])
         except ExpansionError as error:
-            problems.append(Problem(given.source, f"{key}: {error}."))
+            problems.append(Problem(sourced.source, f"{key}: {error}."))
         except ValueError as error:
-            problems.append(Problem(given.source, f"{key}: {shown(key, value)} is not {error}."))
+            problems.append(Problem(sourced.source, f"{key}: {displayed(key, value)} is not {error}."))
         else:
             values[key], sources[key] = value, source
     return values, sources
@@ -264,19 +264,19 @@ def _resolve(
 
 def _build(section: type, values: Mapping[str, Any], prefix: str) -> Any:
     hints = get_type_hints(section)
-    made = {}
+    values_of_section = {}
     for item in fields(section):
         key = prefix + item.name
         if is_dataclass(hints[item.name]):
-            made[item.name] = _build(hints[item.name], values, f"{key}.")
+            values_of_section[item.name] = _build(hints[item.name], values, f"{key}.")
         elif key in values:
-            made[item.name] = values[key]
-    return section(**made)
+            values_of_section[item.name] = values[key]
+    return section(**values_of_section)
 
 
-def _look_at_the_whole(settings: Settings, sources: Mapping[str, str], problems: list[Problem]) -> None:
-    """What no single value shows: two collections under one name would mix two shapes."""
-    named: dict[str, str] = {}
+def _check_collections_differ(settings: Settings, sources: Mapping[str, str], problems: list[Problem]) -> None:
+    """Add a problem for two layouts in one collection, which would mix their documents."""
+    keys: dict[str, str] = {}
     for key, name in (
         ("mongo.chat_collection", settings.messages_collection),
         ("mongo.session_collection", settings.sessions_collection),
@@ -284,8 +284,8 @@ def _look_at_the_whole(settings: Settings, sources: Mapping[str, str], problems:
         ("layouts.workflow.usage", settings.layouts.workflow.usage),
         ("layouts.workflow.usage_rollups", settings.layouts.workflow.usage_rollups),
     ):
-        if name in named:
-            where = sources.get(key) or sources.get(named[name]) or "default"
-            what = f"{named[name]} and {key} both name the collection {name}."
-            problems.append(Problem(where, what, "Each stored shape needs a collection of its own."))
-        named.setdefault(name, key)
+        if name in keys:
+            where = sources.get(key) or sources.get(keys[name]) or "default"
+            what = f"{keys[name]} and {key} both name the collection {name}."
+            problems.append(Problem(where, what, "Give each of them a different collection."))
+        keys.setdefault(name, key)

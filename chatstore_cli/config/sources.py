@@ -1,6 +1,6 @@
-"""Where settings come from: configuration files, the environment, `.env`. Each gives values under dotted keys.
+"""The sources of settings: configuration files, the environment and `.env`. Each returns values by dotted key.
 
-What the keys are and which values they take is not known here: see config.py.
+settings.py defines the keys, and values.py the values they accept.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 PREFIX = "CHATSTORE_"
 SHORT_NAMES = {"CHATSTORE_URI": "mongo.uri", "CHATSTORE_DATABASE": "mongo.database"}
 OTHER_NAMES = ("CHATSTORE_CONFIG", "CHATSTORE_PROFILE", "CHATSTORE_MONGOD", "CHATSTORE_REQUIRE_MONGOD")
-"""Variables of ours that are no settings."""
+"""Variables of chatstore that are not settings."""
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class SourcedValue(NamedTuple):
-    """One value as a source gave it. `source` names the place: `config.yaml:3`, `environment CHATSTORE_URI`, `--uri`.
+    """One value with its source, such as `config.yaml:3`, `environment CHATSTORE_URI` or `--uri`.
 
-    `expands` says whether `${VAR}` in it stands for a variable: in files, which no shell has read before us.
+    If it `expands`, `${VAR}` in it is replaced. Only values of files do: a shell has expanded the others already.
     """
 
     value: Any
@@ -36,33 +36,29 @@ class SourcedValue(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """Something wrong with the configuration, and what to do. `serious` ones stop every command."""
+    """A problem of the configuration: its place, what is wrong, what to do. A `serious` one stops every command."""
 
     where: str
     what: str
     hint: str | None = None
     serious: bool = True
 
-    def as_error(self) -> BadConfig:
-        """The error that it ends a command with."""
-        return BadConfig(where=self.where, what=self.what, hint=self.hint)
-
 
 @dataclass
 class Source:
-    """What one place gave, by dotted key, and what was wrong there. `file` is its path where it is one."""
+    """The values of one source by dotted key, with its problems. `file` is its path if it is a file."""
 
     values: dict[str, SourcedValue] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     file: Path | None = None
 
 
-def unknown(name: str, known: Sequence[str], where: str, *, what: str = "setting") -> Problem:
-    """The problem of a name that is none of the known ones, with the nearest of them."""
+def unknown_name_problem(name: str, known: Sequence[str], where: str, *, what: str = "setting") -> Problem:
+    """The problem of a name that is not one of the known names, with the most similar one as its hint."""
     from difflib import get_close_matches
 
-    near = get_close_matches(name.lower(), known, n=1)
-    hint = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(known)}."
+    similar = get_close_matches(name.lower(), known, n=1)
+    hint = f"Did you mean {similar[0]}?" if similar else f"Known names: {', '.join(known)}."
     return Problem(where, f"unknown {what} {name}.", hint)
 
 
@@ -70,9 +66,9 @@ def unknown(name: str, known: Sequence[str], where: str, *, what: str = "setting
 
 
 def read_file(path: Path, shown: str, keys: Sequence[str]) -> Source:
-    """The values of a YAML file under the keys. Top-level blocks that hold none of them are not even constructed.
+    """The values of a YAML file for the keys. Top-level blocks without any of the keys are not constructed.
 
-    Raises BadConfig, naming file and line, for a file that cannot be read or is no YAML mapping.
+    Raises BadConfig with file and line if the file cannot be read or is not a YAML mapping.
     """
     try:
         raw = path.read_bytes()
@@ -95,7 +91,7 @@ def read_file(path: Path, shown: str, keys: Sequence[str]) -> Source:
         if not isinstance(root, yaml.MappingNode):
             line = root.start_mark.line + 1
             raise BadConfig(where=f"{shown}:{line}", what="not a mapping of settings such as `mongo:`.")
-        _Walk(loader, shown, keys, source).block(root, "")
+        _BlockReader(loader, shown, keys, source).read(root, "")
     except (yaml.YAMLError, RecursionError) as error:
         line = _line_of(error, text)
         reason = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
@@ -107,12 +103,12 @@ def _line_of(error: Exception, text: str) -> int:
     mark = getattr(error, "problem_mark", None)
     if mark is not None:
         return int(mark.line) + 1
-    position = getattr(error, "position", None)  # of a character that no YAML file may hold
+    position = getattr(error, "position", None)  # of a character that YAML does not allow
     return text.count("\n", 0, position) + 1 if isinstance(position, int) else 1
 
 
-class _Walk:
-    """Goes down our blocks of a YAML document and notes the values, with the line that each stands in."""
+class _BlockReader:
+    """Reads the blocks of settings in a YAML document, with the line of each value."""
 
     def __init__(self, loader: Any, shown: str, keys: Sequence[str], source: Source) -> None:
         self._loader = loader
@@ -120,28 +116,30 @@ class _Walk:
         self._keys = keys
         self._source = source
 
-    def block(self, node: yaml.MappingNode, prefix: str) -> None:
+    def read(self, node: yaml.MappingNode, prefix: str) -> None:
         children = list(dict.fromkeys(key[len(prefix) :].partition(".")[0] for key in self._keys_below(prefix)))
-        self._note_doubles(node, prefix, children)
-        self._loader.flatten_mapping(node)  # `<<` brings in the values of another block
+        self._report_duplicates(node, prefix, children)
+        self._loader.flatten_mapping(node)  # `<<` merges the values of another block
         for name_node, value_node in node.value:
             where = f"{self._shown}:{name_node.start_mark.line + 1}"
             name = str(name_node.value)
             if name in children:
                 self._child(f"{prefix}{name}", value_node, where)
             elif prefix:
-                problem = unknown(name, children, where, what=f"setting {prefix.rstrip('.')}:")
+                problem = unknown_name_problem(name, children, where, what=f"setting {prefix.rstrip('.')}:")
                 self._source.problems.append(problem)
             else:
-                self._warn_where_it_looks_like_ours(name, children, where)
+                self._warn_if_similar(name, children, where)
 
     def _child(self, key: str, node: yaml.Node, where: str) -> None:
         import yaml
 
         if key not in self._keys:
             if isinstance(node, yaml.MappingNode):
-                self.block(node, f"{key}.")
-            elif self._value(node, where) is not None:  # nothing but a name: a block whose settings are commented out
+                self.read(node, f"{key}.")
+            elif (
+                self._value(node, where) is not None
+            ):  # a name without a value is a block whose settings are commented out
                 self._source.problems.append(Problem(where, f"{key} must be a block of settings."))
             return
         self._source.values[key] = SourcedValue(self._value(node, where), where, expands=True)
@@ -155,58 +153,58 @@ class _Walk:
     def _keys_below(self, prefix: str) -> Iterator[str]:
         return (key for key in self._keys if key.startswith(prefix))
 
-    def _note_doubles(self, node: yaml.MappingNode, prefix: str, children: Sequence[str]) -> None:
+    def _report_duplicates(self, node: yaml.MappingNode, prefix: str, children: Sequence[str]) -> None:
         seen: dict[str, int] = {}
         for name_node, _ in node.value:
             name, line = str(name_node.value), name_node.start_mark.line + 1
             if name in seen and name in children:
-                what = f"{prefix}{name} is set twice: in line {seen[name]} and here."
+                what = f"{prefix}{name} is set twice, in lines {seen[name]} and {line}."
                 self._source.problems.append(Problem(f"{self._shown}:{line}", what, "Keep one of them."))
             seen.setdefault(name, line)
 
-    def _warn_where_it_looks_like_ours(self, name: str, children: Sequence[str], where: str) -> None:
+    def _warn_if_similar(self, name: str, children: Sequence[str], where: str) -> None:
         from difflib import get_close_matches
 
-        if near := get_close_matches(name.lower(), children, n=1, cutoff=0.75):
-            what = f"the block {name} is none of chatstore's and is left alone."
-            self._source.problems.append(Problem(where, what, f"Did you mean {near[0]}?", serious=False))
+        if similar := get_close_matches(name.lower(), children, n=1, cutoff=0.75):
+            what = f"the block {name} is not a block of chatstore and is ignored."
+            self._source.problems.append(Problem(where, what, f"Did you mean {similar[0]}?", serious=False))
 
 
 # --- environment and .env --------------------------------------------------------------------------------------------
 
 
 def read_environment(variables: Mapping[str, str], keys: Sequence[str], label: str) -> Source:
-    """The values of CHATSTORE_URI, CHATSTORE_DATABASE and CHATSTORE_<SECTION>__<KEY>. An empty variable is unset."""
+    """The values of CHATSTORE_URI, CHATSTORE_DATABASE and CHATSTORE_<SECTION>__<KEY>. An empty variable counts as unset."""
     source = Source()
     for name, value in variables.items():
         if not name.startswith(PREFIX) or not value or name in OTHER_NAMES or name in SHORT_NAMES:
             continue
         key = name.removeprefix(PREFIX).lower().replace("__", ".")
-        place = f"{label} {name}"
+        where = f"{label} {name}"
         if key in keys:
-            source.values[key] = SourcedValue(value, place)
+            source.values[key] = SourcedValue(value, where)
         elif "." in key:
             known = [PREFIX + known_key.upper().replace(".", "__") for known_key in keys]
-            source.problems.append(_unknown_variable(name, known, place, serious=True))
+            source.problems.append(_unknown_variable(name, known, where, serious=True))
         else:
             known = [*SHORT_NAMES, *OTHER_NAMES]
-            source.problems.append(_unknown_variable(name, known, place, serious=False))
+            source.problems.append(_unknown_variable(name, known, where, serious=False))
     for name, key in SHORT_NAMES.items():
         if variables.get(name):
             source.values[key] = SourcedValue(variables[name], f"{label} {name}")
     return source
 
 
-def _unknown_variable(name: str, known: Sequence[str], place: str, *, serious: bool) -> Problem:
+def _unknown_variable(name: str, known: Sequence[str], where: str, *, serious: bool) -> Problem:
     from difflib import get_close_matches
 
-    near = get_close_matches(name, known, n=1)
-    hint = f"Did you mean {near[0]}?" if near else "A setting is CHATSTORE_<SECTION>__<KEY>; see chatstore config show."
-    return Problem(place, "no setting has this name.", hint, serious)
+    similar = get_close_matches(name, known, n=1)
+    hint = "The variable of a setting is CHATSTORE_<SECTION>__<KEY>. To list the settings: chatstore config show"
+    return Problem(where, "no setting has this name.", f"Did you mean {similar[0]}?" if similar else hint, serious)
 
 
 def read_env_file(path: Path) -> tuple[dict[str, str], list[Problem]]:
-    """The variables of a `.env` file, and the lines that are none. Raises BadConfig where it cannot be read."""
+    """The variables of a `.env` file, and a problem for each invalid line. Raises BadConfig if it cannot be read."""
     import io
 
     from dotenv import dotenv_values
@@ -220,12 +218,12 @@ def read_env_file(path: Path) -> tuple[dict[str, str], list[Problem]]:
         line = path.read_bytes().count(b"\n", 0, error.start) + 1
         raise BadConfig(where=f"{path}:{line}", what="not UTF-8.") from error
     bindings = list(parse_stream(io.StringIO(text)))
-    torn = [binding.original for binding in bindings if binding.error]
+    invalid = [binding.original for binding in bindings if binding.error]
     problems = [
-        Problem(f"{path}:{line.line}", "not NAME=value; the line is passed over.", serious=False) for line in torn
+        Problem(f"{path}:{line.line}", "not NAME=value; the line is ignored.", serious=False) for line in invalid
     ]
-    whole = "".join(binding.original.string for binding in bindings if not binding.error)
-    values = dotenv_values(stream=io.StringIO(whole))
+    valid = "".join(binding.original.string for binding in bindings if not binding.error)
+    values = dotenv_values(stream=io.StringIO(valid))
     return {name: value for name, value in values.items() if value is not None}, problems
 
 
@@ -233,65 +231,65 @@ def read_env_file(path: Path) -> tuple[dict[str, str], list[Problem]]:
 
 
 class ExpansionError(ValueError):
-    """Why a text with `${` in it could not be expanded."""
+    """The reason why a text with `${` cannot be expanded."""
 
 
 def expand(text: str, variables: Mapping[str, str]) -> tuple[str, list[str]]:
-    """The text with its variables put in, and the names of those that gave something. Raises ExpansionError.
+    """The text with its variables replaced, and the names of the variables that were used. Raises ExpansionError.
 
-    As in a POSIX shell: `${VAR}`, `${VAR:-default}` where empty counts as unset, `${VAR-default}` where it does not. A
-    default may hold variables itself, and is looked at only where it is needed; what a variable holds is not expanded
-    again. A bare `$` is a dollar sign, so that passwords stay what they are, and `$${` is a literal `${`.
+    As in a POSIX shell: `${VAR}`, `${VAR:-default}` (an empty variable counts as unset), `${VAR-default}` (it does not).
+    A default may have variables, which are read only if the default is needed. The value of a variable is not expanded
+    again. Unlike in a shell, `$` without a brace is a dollar sign, which passwords may have, and `$${` is a literal `${`.
     """
     used: list[str] = []
     expanded, _ = _expand(text, 0, variables, used, nested=False)
     return expanded, used
 
 
-def _expand(text: str, at: int, variables: Mapping[str, str], used: list[str], *, nested: bool) -> tuple[str, int]:
+def _expand(text: str, index: int, variables: Mapping[str, str], used: list[str], *, nested: bool) -> tuple[str, int]:
+    """The expanded text from `index` on, and the index after it: of the closing brace if it is `nested`."""
     pieces = []
-    while at < len(text):
-        if text.startswith("$${", at):
+    while index < len(text):
+        if text.startswith("$${", index):
             pieces.append("${")
-            at += 3
-        elif text.startswith("${", at):
-            piece, at = _variable(text, at + 2, variables, used)
+            index += 3
+        elif text.startswith("${", index):
+            piece, index = _expand_variable(text, index + 2, variables, used)
             pieces.append(piece)
-        elif nested and text[at] == "}":
-            return "".join(pieces), at
+        elif nested and text[index] == "}":
+            return "".join(pieces), index
         else:
-            pieces.append(text[at])
-            at += 1
+            pieces.append(text[index])
+            index += 1
     if nested:
-        raise ExpansionError("a ${ is never closed by }")
-    return "".join(pieces), at
+        raise ExpansionError("a ${ has no closing }")
+    return "".join(pieces), index
 
 
-def _variable(text: str, at: int, variables: Mapping[str, str], used: list[str]) -> tuple[str, int]:
-    match = _VARIABLE.match(text, at)
+def _expand_variable(text: str, index: int, variables: Mapping[str, str], used: list[str]) -> tuple[str, int]:
+    match = _VARIABLE.match(text, index)
     if match is None:
-        raise ExpansionError("after ${ comes no name of a variable (a literal ${ is written $${)")
-    name, at = match[0], match.end()
+        raise ExpansionError("${ is not followed by the name of a variable (write a literal ${ as $${)")
+    name, index = match[0], match.end()
     value = variables.get(name)
-    operator = next((sign for sign in (":-", "-") if text.startswith(sign, at)), "")
+    operator = next((sign for sign in (":-", "-") if text.startswith(sign, index)), "")
     if not operator:
-        if not text.startswith("}", at):
-            raise ExpansionError(f"after ${{{name} comes neither }} nor :-default}}")
+        if not text.startswith("}", index):
+            raise ExpansionError(f"${{{name} is not followed by }} or :-default}}")
         if value is None:
-            raise ExpansionError(f"the variable {name} is not set, and there is no ${{{name}:-default}}")
+            raise ExpansionError(f"the variable {name} is not set and has no default (${{{name}:-default}})")
         used.append(name)
-        return value, at + 1
-    wanted = value is None or (operator == ":-" and not value)
-    if wanted:
-        default, at = _expand(text, at + len(operator), variables, used, nested=True)
-        return default, at + 1
+        return value, index + 1
+    if value is None or (operator == ":-" and not value):
+        default, index = _expand(text, index + len(operator), variables, used, nested=True)
+        return default, index + 1
     used.append(name)
-    _, at = _expand(text, at + len(operator), _EveryVariableSet(), [], nested=True)
-    return value or "", at + 1
+    _, index = _expand(text, index + len(operator), _EveryVariableSet(), [], nested=True)
+    return value, index + 1
 
 
 class _EveryVariableSet(dict[str, str]):
-    """Knows every variable: to find the end of a default that is not needed."""
+    """Has a value for every variable, so that the end of an unused default can be found."""
 
     def get(self, key: str, default: Any = None) -> Any:
         return ""

@@ -1,4 +1,4 @@
-"""Which values the settings take: their types, and the rules that hold whatever way a value came."""
+"""The values that settings accept: their types, and rules that hold for values of every source."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, get_args
 
 from chatstore_cli.domain.secrets import masked
 
-LONGEST_TTL_DAYS = 24_855
-"""The server counts expireAfterSeconds in 32 bits."""
+MAX_TTL_DAYS = 24_855
+"""The server's expireAfterSeconds has 32 bits."""
 
 _PATHS = ("mongo.cache.disk_path", "mongo.embedded.data_dir", "mongo.embedded.runtime_dir", "state.folder")
 _SCHEMES = ("mongodb://", "mongodb+srv://", "mongomock://")
@@ -18,25 +18,25 @@ _EXPECTED = {bool: "true or false", int: "a whole number", float: "a number", st
 
 
 class Rule(NamedTuple):
-    """What the value of one setting must be like, whatever way it came."""
+    """The rule for the value of one setting, and a description of valid values."""
 
     holds: Callable[[Any], bool]
     expected: str
 
 
 def _is_uri(uri: str) -> bool:
-    """Nothing that a password might be hidden in the wrong part of: it would be shown as a host, an option, a database."""
+    """Whether it is a URI without a password in a wrong part, which would be printed as a host, option or database."""
     if uri == "embedded" or not uri.startswith(_SCHEMES):
         return uri == "embedded"
-    behind_hosts = re.split(r"[/?]", uri.partition("://")[2], maxsplit=1)[1:]
-    return not re.search(r"\s", uri) and "@" not in "".join(behind_hosts)
+    after_hosts = re.split(r"[/?]", uri.partition("://")[2], maxsplit=1)[1:]
+    return not re.search(r"\s", uri) and "@" not in "".join(after_hosts)
 
 
 def _is_collection(name: str | None) -> bool:
     return name is None or (0 < len(name.encode()) <= 200 and not re.search(r"[$\0]|^system\.|^\.|\.$", name))
 
 
-_COLLECTION = Rule(_is_collection, "a collection's name (no $, not system.*, no dot at either end)")
+_COLLECTION = Rule(_is_collection, "a collection's name (without $, not system.*, no dot at either end)")
 _PATH = Rule(lambda path: path is None or (bool(path.strip()) and "\0" not in path), "a path")
 _SECONDS = Rule(lambda seconds: 0 < seconds <= 3600, "a number of seconds above 0, up to 3600")
 _URL_PATH = Rule(lambda path: path.startswith("/") and not re.search(r"\s", path), "a path that begins with /")
@@ -49,12 +49,12 @@ RULES: dict[str, Rule] = {
     ),
     "mongo.database": Rule(
         lambda name: 0 < len(name.encode()) < 64 and not re.search(r'[/\\. "$\0]', name),
-        "a database's name (1 to 63 bytes, none of / \\ . \" $ and space)",
+        "a database's name (1 to 63 bytes without / \\ . \" $ and space)",
     ),
     "mongo.chat_collection": _COLLECTION,
     "mongo.session_collection": _COLLECTION,
     "mongo.ttl_days": Rule(
-        lambda days: 0 <= days <= LONGEST_TTL_DAYS, f"a number of days from 0 (for ever) to {LONGEST_TTL_DAYS}"
+        lambda days: 0 <= days <= MAX_TTL_DAYS, f"a number of days from 0 (keep forever) to {MAX_TTL_DAYS}"
     ),
     "mongo.timeout_seconds": _SECONDS,
     "mongo.write_concern": Rule(
@@ -81,43 +81,45 @@ RULES: dict[str, Rule] = {
 }
 
 
-def checked(key: str, value: Any, wanted: Any) -> Any:
-    """The value as its setting takes it: of the wanted type, `~` made the home folder, within its rule.
+def validated(key: str, value: Any, expected_type: Any) -> Any:
+    """The value converted to the type of its setting, with `~` as the home folder.
 
-    Raises ValueError that says what is expected.
+    Raises ValueError with a description of valid values if it breaks the rule of its setting.
     """
-    value = _of_type(value, wanted)
+    value = _converted(value, expected_type)
     if key in _PATHS and isinstance(value, str) and value.startswith("~"):
         try:
             value = str(Path(value).expanduser())
         except RuntimeError as error:
-            raise ValueError("in the home folder of a user whom this machine knows") from error
+            raise ValueError("a path in the home folder of a user of this machine") from error
     rule = RULES.get(key)
     if rule is not None and not rule.holds(value):
         raise ValueError(rule.expected)
     return value
 
 
-def shown(key: str, value: Any) -> str:
-    """A wrong value as an error may show it: never a URI, which may hold a password in any wrong form."""
+def displayed(key: str, value: Any) -> str:
+    """An invalid value for an error message. A URI is not shown: it may have a password in any invalid form."""
     return "its value" if key == "mongo.uri" else masked(repr(value))[:80]
 
 
-def _of_type(value: Any, wanted: Any) -> Any:
-    """The value as the type, by the short way where it has it already. Raises ValueError saying what is expected."""
-    optional = not isinstance(wanted, type)
-    plain: type = next(kind for kind in get_args(wanted) if kind is not type(None)) if optional else wanted
+def _converted(value: Any, expected_type: Any) -> Any:
+    """The value as the expected type. Raises ValueError with a description of valid values."""
+    optional = not isinstance(expected_type, type)
+    plain: type = (
+        next(kind for kind in get_args(expected_type) if kind is not type(None)) if optional else expected_type
+    )
     if type(value) is plain or (value is None and optional):
         return value
     if plain is float and type(value) is int:
         return float(value)
     if plain is str and type(value) is int:
-        return str(value)  # a collection, a database or a write concern of digits: YAML took it for a number
+        return str(value)  # YAML reads a collection, database or write concern of digits as a number
     if isinstance(value, bool):
         raise ValueError(_EXPECTED[plain])
     from pydantic import TypeAdapter, ValidationError
 
     try:
-        return TypeAdapter(wanted).validate_python(value)
+        return TypeAdapter(expected_type).validate_python(value)
     except ValidationError as error:
         raise ValueError(_EXPECTED[plain]) from error

@@ -1,4 +1,4 @@
-"""The application whose path from a message to the database is checked: what it is asked, and where its traces are."""
+"""The application that `chatstore verify --api-url` checks: its requests, and the traces that messages leave."""
 
 from __future__ import annotations
 
@@ -9,39 +9,39 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 
 
-class Answer(NamedTuple):
-    """What a server answered. `location` is where it sends the asker to, without credentials; None where nowhere."""
+class Response(NamedTuple):
+    """An HTTP response. `location` is the target of a redirect without credentials, else None."""
 
     status: int
     body: bytes
     location: str | None = None
 
 
-class Conversation(Protocol):
+class WebSocketConnection(Protocol):
     """An open WebSocket connection."""
 
     def send(self, text: str, seconds: float) -> None:
-        """Send a text frame. Raises ChatstoreError where that cannot be done within the time."""
+        """Send a text frame. Raises ChatstoreError if that takes longer or fails."""
         ...
 
     def receive(self, seconds: float) -> str | bytes | None:
-        """The next frame; None where none comes within the time. Raises ChatstoreError once the connection is closed."""
+        """The next frame, or None after that time. Raises ChatstoreError once the connection is closed."""
         ...
 
 
 class Application(Protocol):
-    """A server to be asked. Paths begin with `/` and stand below its URL. What is read of it is bounded.
+    """An HTTP server. Paths begin with `/` and are relative to its URL. Responses are bounded in size.
 
-    Raises Unreachable where there is no way to it, Overdue where it does not answer within the time, and ChatstoreError
-    for every other way of not answering.
+    Raises Unreachable if no connection can be made, Overdue if a response takes too long, and ChatstoreError for any
+    other failure.
     """
 
     @property
     def url(self) -> str:
-        """Where it is, without credentials."""
+        """Its URL without credentials."""
         ...
 
-    def ask(
+    def request(
         self,
         method: str,
         path: str,
@@ -49,16 +49,16 @@ class Application(Protocol):
         seconds: float,
         query: Mapping[str, str] | None = None,
         payload: Mapping[str, str] | None = None,
-    ) -> Answer:
-        """One request, with the payload as JSON. Redirects are not followed."""
+    ) -> Response:
+        """The response to one request with the payload as JSON. Redirects are not followed."""
         ...
 
-    def converse(self, path: str, seconds: float) -> AbstractContextManager[Conversation | Answer]:
-        """A WebSocket connection; the answer of a server that does not open one."""
+    def open_websocket(self, path: str, seconds: float) -> AbstractContextManager[WebSocketConnection | Response]:
+        """A WebSocket connection, or the response of a server that does not open one."""
         ...
 
     def without_secrets(self, text: str) -> str:
-        """Any text with what authorises the requests (headers, credentials of the URL) replaced by `***`."""
+        """The text with header values and URL credentials replaced by `***`."""
         ...
 
 
@@ -79,8 +79,8 @@ class ApplicationSettings:
     deadline_seconds: float = 10.0
 
 
-class Turn(NamedTuple):
-    """One message as it was found. `created_at` is None where there is no time that can be read."""
+class FoundMessage(NamedTuple):
+    """One message in a journal or in MongoDB. `created_at` is None if there is no readable time."""
 
     role: str
     text: str
@@ -88,11 +88,11 @@ class Turn(NamedTuple):
     message_id: str | None = None
 
 
-class JournalledTurns(NamedTuple):
-    """What the journals of a session hold; `unreadable` counts whole lines that are no message."""
+class JournalledMessages(NamedTuple):
+    """The content of a session's journals. `unreadable` counts complete lines that are not messages."""
 
     files: int
-    turns: list[Turn]
+    messages: list[FoundMessage]
     unreadable: int
 
 
@@ -100,49 +100,49 @@ class SessionDocuments(Protocol):
     """The stored messages of single sessions."""
 
     @property
-    def where(self) -> str:
-        """Their collection."""
+    def collection(self) -> str:
+        """The name of their collection."""
         ...
 
-    def read(self, session_id: str) -> list[Turn]:
-        """What is stored of a session."""
+    def read(self, session_id: str) -> list[FoundMessage]:
+        """The stored messages of a session."""
         ...
 
     def remove(self, session_ids: Sequence[str]) -> int:
-        """Delete what is stored of these sessions, without remembering that; gives how many documents."""
+        """Delete the messages of these sessions without a tombstone. Returns how many documents."""
         ...
 
 
 class SessionJournals(Protocol):
-    """The journals of single sessions, in the folder where the configuration has them."""
+    """The journals of single sessions in the configured folder."""
 
     @property
     def folder(self) -> str:
-        """The folder."""
+        """The folder's path."""
         ...
 
     @property
-    def is_there(self) -> bool:
+    def exists(self) -> bool:
         """Whether the folder is on this machine."""
         ...
 
-    def read(self, session_id: str) -> JournalledTurns:
-        """What stands in the journals of a session; a last line that is still being written is left out."""
+    def read(self, session_id: str) -> JournalledMessages:
+        """The messages in a session's journals, without an incomplete last line."""
         ...
 
     def remove(self, session_id: str) -> int:
-        """Remove the journals of a session, no writer of them in between; gives how many."""
+        """Delete the journals of a session, each under its writers' lock. Returns how many."""
         ...
 
 
 class NewLogLines(Protocol):
-    """What has been written to log files since the run began."""
+    """The lines written to log files since the run began."""
 
     @property
     def name(self) -> str:
-        """The file, or the files."""
+        """The names of the files."""
         ...
 
     def read(self, words: Sequence[str]) -> Sequence[str]:
-        """Those of the lines that came since the last call which hold one of the words."""
+        """The lines since the last call that contain one of the words."""
         ...

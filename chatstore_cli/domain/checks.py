@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class CheckStatus(StrEnum):
-    """How a check ended; only `fail` makes the command end with 6."""
+    """The outcome of a check. Only `fail` makes the command exit with status 6."""
 
     PASS = "pass"
     WARN = "warn"
@@ -17,7 +17,7 @@ class CheckStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One line of the checklist. `seconds` is how long it took; `hint` says what to do where it is not a pass."""
+    """One line of the checklist. `seconds` is its duration; `hint` is what to do, unless it passed."""
 
     name: str
     status: CheckStatus

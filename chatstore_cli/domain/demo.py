@@ -1,4 +1,4 @@
-"""The ports of `chatstore demo`: a database and a folder that hold nothing but samples."""
+"""The ports of `chatstore demo`: a database and a folder that have only samples."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any, Protocol
 
 
 class SampleStore(Protocol):
-    """The database of `chatstore demo`: nothing but samples, so that it can be dropped as a whole."""
+    """The database of `chatstore demo`. It has only samples, so that it can be dropped as a whole."""
 
-    def holds_others(self) -> bool:
-        """Whether there is anything in it that the demo did not make."""
+    def has_foreign_content(self) -> bool:
+        """Whether it has content that the demo did not create."""
         ...
 
     def contents(self) -> dict[str, int]:
-        """Its collections with about how many documents each holds; empty where there is no such database."""
+        """The approximate number of documents of each collection; empty if the database does not exist."""
         ...
 
     def replace(self, sessions: Sequence[Mapping[str, Any]]) -> None:
-        """Drop what is there, mark the database as the demo's own and store these workflow sessions."""
+        """Drop the content, mark the database as the demo's, and store these workflow sessions."""
         ...
 
     def drop(self) -> None:
@@ -28,18 +28,18 @@ class SampleStore(Protocol):
 
 
 class SampleFolder(Protocol):
-    """The folder of `chatstore demo`: journals and the configuration that leads to them."""
+    """The folder of `chatstore demo`: journals, and the configuration of its commands."""
 
     path: Path
 
-    def holds_others(self) -> bool:
-        """Whether there is anything in it that the demo did not make."""
+    def has_foreign_content(self) -> bool:
+        """Whether it has content that the demo did not create."""
         ...
 
     def replace(self, files: Mapping[str, str]) -> None:
-        """Remove what is there, mark the folder as the demo's own and write these files: relative path -> text."""
+        """Remove the content, mark the folder as the demo's, and write these files: relative path -> text."""
         ...
 
     def remove(self) -> None:
-        """Remove the whole folder; it need not exist."""
+        """Remove the folder, which need not exist."""
         ...

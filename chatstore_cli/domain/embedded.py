@@ -1,4 +1,4 @@
-"""The embedded MongoDB as commands see it."""
+"""The state of the embedded MongoDB."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedStatus:
-    """What there is of it. Without a running server only its files are known.
+    """The state of the embedded MongoDB. Without a running server only its files are known.
 
-    `socket` is the unix socket's path, `size_bytes` what the data folder takes of its disk, `uptime_seconds` counts
-    from when it first took writes, `binary` is None where another command than its starter took it over.
+    `socket` is the unix socket's path, `size_bytes` the disk space of the data folder. `uptime_seconds` counts from the
+    first moment when it accepted writes. `binary` is None if another command than its starter adopted it.
     """
 
     running: bool

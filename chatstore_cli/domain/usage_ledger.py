@@ -221,15 +221,3 @@ class RolledUp:
 
     rows: int
     chats: int
-
-
-class UsageRollups(Protocol):
-    """Daily sums, a document a chat."""
-
-    def roll_up(self) -> Iterator[RolledUp]:
-        """Take in what is in the ledger and in no daily sum yet, late rows too, step by step. It may be stopped."""
-        ...
-
-    def start_anew(self) -> None:
-        """Forget all daily sums; the ledger stays."""
-        ...

@@ -1,4 +1,4 @@
-"""The folder of `chatstore demo`, marked as such: the demo never touches one that it did not make."""
+"""The folder of `chatstore demo`, which has a mark: the demo never changes a folder without it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ class MarkedFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def holds_others(self) -> bool:
-        """Whether there is something at the path, and not the demo's mark in it."""
+    def has_foreign_content(self) -> bool:
+        """Whether the path has content but not the demo's mark."""
         if not self.path.is_dir():
             return self.path.exists()
         return not (self.path / MARK).exists() and any(self.path.iterdir())
 
     def replace(self, files: Mapping[str, str]) -> None:
-        """Remove what is there and write the files. Raises OSError where the folder cannot be written."""
+        """Remove the content and write the files. Raises OSError if the folder cannot be written."""
         self.remove()
         self.path.mkdir(parents=True, mode=0o700)
         (self.path / MARK).touch()
@@ -32,6 +32,6 @@ class MarkedFolder:
             file.write_text(text, encoding="utf-8")
 
     def remove(self) -> None:
-        """Remove the folder; it need not exist."""
+        """Remove the folder, which need not exist."""
         if self.path.exists():
             shutil.rmtree(self.path)

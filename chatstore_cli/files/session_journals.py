@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from chatstore_cli.domain.checked_application import JournalledTurns, Turn
+from chatstore_cli.domain.checked_application import FoundMessage, JournalledMessages
 from chatstore_cli.domain.errors import Locked
 from chatstore_cli.domain.times import read_instant
 from chatstore_cli.files.session_names import journals_of
@@ -31,13 +31,13 @@ class SessionJournals:
         return str(self._folder)
 
     @property
-    def is_there(self) -> bool:
+    def exists(self) -> bool:
         """Whether the folder is on this machine."""
         return self._folder.is_dir()
 
-    def read(self, session_id: str) -> JournalledTurns:
+    def read(self, session_id: str) -> JournalledMessages:
         """What stands in the journals of a session; a last line that is still being written is left out."""
-        turns: list[Turn] = []
+        turns: list[FoundMessage] = []
         unreadable = files = 0
         for path in journals_of(self._folder, session_id):
             try:
@@ -47,10 +47,10 @@ class SessionJournals:
                 continue
             files += 1
             for line in lines:
-                turn = _turn(line, session_id)
+                turn = _message(line, session_id)
                 unreadable += turn is None
                 turns += [turn] if turn is not None else []
-        return JournalledTurns(files, turns, unreadable)
+        return JournalledMessages(files, turns, unreadable)
 
     def remove(self, session_id: str) -> int:
         """Remove the journals of a session; gives how many. Raises Locked where a writer does not let go of one."""
@@ -82,7 +82,7 @@ def _locked(descriptor: int) -> bool:
     return True
 
 
-def _turn(line: bytes, session_id: str) -> Turn | None:
+def _message(line: bytes, session_id: str) -> FoundMessage | None:
     try:
         fields: Any = json.loads(line)
         role, text, message_id = fields["role"], fields["text"], fields.get("message_id")
@@ -91,4 +91,4 @@ def _turn(line: bytes, session_id: str) -> Turn | None:
     if not isinstance(role, str) or not isinstance(text, str) or fields.get("session_id") != session_id:
         return None
     created_at = read_instant(fields.get("created_at"))
-    return Turn(role, text, created_at, message_id if isinstance(message_id, str) else None)
+    return FoundMessage(role, text, created_at, message_id if isinstance(message_id, str) else None)

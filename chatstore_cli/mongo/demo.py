@@ -1,4 +1,4 @@
-"""The database of `chatstore demo`, marked as such: the demo never touches one that it did not make."""
+"""The database of `chatstore demo`, which has a mark: the demo never changes a database without it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from chatstore_cli.mongo.connection import Connection, driver_errors
 
 MARK = "chatstore_demo"
-"""The collection whose presence says that the whole database is the demo's."""
+"""The collection that marks the whole database as the demo's."""
 
 
 class MongoSampleStore:
@@ -18,20 +18,20 @@ class MongoSampleStore:
         self._database = connection.database
         self._sessions = connection.collection(sessions_collection)
 
-    def holds_others(self) -> bool:
-        """Whether there are collections, and not the demo's mark among them."""
-        with driver_errors("looking at the demo's database"):
+    def has_foreign_content(self) -> bool:
+        """Whether it has collections but not the demo's mark."""
+        with driver_errors("reading the demo's database"):
             names = self._database.list_collection_names()
         return bool(names) and MARK not in names
 
     def contents(self) -> dict[str, int]:
-        """Collection -> about how many documents; from the server's own counters, so it scans nothing."""
-        with driver_errors("looking at the demo's database"):
+        """The approximate number of documents of each collection, from the server's counters."""
+        with driver_errors("reading the demo's database"):
             names = sorted(self._database.list_collection_names())
             return {name: self._database[name].estimated_document_count() for name in names}
 
     def replace(self, sessions: Sequence[Mapping[str, Any]]) -> None:
-        """Drop what is there, mark the database, store the sessions."""
+        """Drop the content, mark the database, store the sessions."""
         with driver_errors("storing the sample sessions"):
             self._drop()
             self._database[MARK].insert_one({"_id": "made by chatstore demo; chatstore demo --remove drops it"})
@@ -43,8 +43,8 @@ class MongoSampleStore:
             self._drop()
 
     def _drop(self) -> None:
-        # A collection at a time, which a user with readWrite may do; a database without any is gone. The mark goes last
-        # and comes first, so that whatever a crash leaves behind is still known as the demo's.
+        # A user with the role readWrite may drop collections, but not databases. A database without collections does not
+        # exist. The mark is created first and dropped last, so that a crash does not leave a database without it.
         names = self._database.list_collection_names()
         for name in sorted(names, key=MARK.__eq__):
             self._database.drop_collection(name)

@@ -1,4 +1,4 @@
-"""Deleting a session for good: a tombstone first, so that a replayed journal cannot bring it back, then its documents."""
+"""Deleting a session: first a tombstone, so that a replayed journal cannot restore the session, then its documents."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ Part = tuple[str, Document]
 
 
 def count_parts(connection: Connection, parts: Sequence[Part]) -> list[StoredPart]:
-    """How many documents of a session are in which collection."""
+    """The number of documents of a session in each collection."""
     with driver_errors("counting what would be deleted"):
         return [StoredPart(name, connection.collection(name).count_documents(selected)) for name, selected in parts]
 
 
 def remove_parts(
-    connection: Connection, layout: str, session_id: str, parts: Sequence[Part], at: datetime
+    connection: Connection, layout: str, session_id: str, parts: Sequence[Part], deleted_at: datetime
 ) -> list[StoredPart]:
-    """Delete a session's documents. Stopped half-way, it is done again from the start: the tombstone stays."""
+    """Delete a session's documents. If this is interrupted, call it again: the tombstone stays."""
     with driver_errors(f"deleting session {session_id!r}"):
         tombstone = {"_id": {"layout": layout, "session_id": session_id}}
-        connection.collection(TOMBSTONES).update_one(tombstone, {"$set": {"deleted_at": at}}, upsert=True)
+        connection.collection(TOMBSTONES).update_one(tombstone, {"$set": {"deleted_at": deleted_at}}, upsert=True)
         return [
             StoredPart(name, connection.collection(name).delete_many(selected).deleted_count)
             for name, selected in parts

@@ -1,4 +1,4 @@
-"""The output formats, as a table of writers: each takes a listing or a record and writes text lines."""
+"""The output formats: for each a writer of listings and a writer of records."""
 
 from __future__ import annotations
 
@@ -14,15 +14,13 @@ from chatstore_cli.render.output_format import OutputFormat
 from chatstore_cli.render.safe import sanitize_csv_cell, sanitize_line
 from chatstore_cli.render.widths import GAP, natural_widths, padded, width_of
 
-__all__ = ["as_json", "write"]
-
-_BOLD, _PLAIN_AGAIN = "\x1b[1m", "\x1b[0m"
+_BOLD, _RESET = "\x1b[1m", "\x1b[0m"
 
 
 def write(shown: Listing | Record, output: OutputFormat, stream: TextIO, terminal: Terminal) -> int:
-    """Write it in the format, and give the number of rows written.
+    """Write a listing or record in the format, and return the number of rows written.
 
-    A pipe gets UTF-8 whatever the locale; on a terminal, what its encoding cannot say is shown escaped.
+    A pipe gets UTF-8 whatever the locale. A terminal gets escapes for characters that its encoding does not have.
     """
     if isinstance(stream, TextIOWrapper):
         stream.reconfigure(encoding=stream.encoding if terminal.is_terminal else "utf-8", errors="backslashreplace")
@@ -98,7 +96,7 @@ def _csv_record(record: Record, stream: TextIO, terminal: Terminal) -> None:
 
 
 def _csv_value(value: Any) -> str:
-    """As JSON has it where JSON has a word for it, so that a program reads true and false."""
+    """The value as text: true and false as in JSON, nested values as JSON."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return as_json(value, indented=False) if isinstance(value, dict | list | tuple) else plain(value)
@@ -112,7 +110,7 @@ def _markdown_listing(listing: Listing, stream: TextIO, _terminal: Terminal) -> 
         items = [listing.list_item(row) for row in listing.rows]
         stream.writelines(f"- {mark} {_markdown_text(text)}\n" for mark, text in items)
         return len(items)
-    columns = _in_table(listing.columns)
+    columns = _table_columns(listing.columns)
     stream.write(_markdown_line(column.title for column in columns))
     stream.write("| " + " | ".join("---:" if column.align == "right" else "---" for column in columns) + " |\n")
     written = 0
@@ -126,9 +124,9 @@ def _markdown_listing(listing: Listing, stream: TextIO, _terminal: Terminal) -> 
 
 def _markdown_record(record: Record, stream: TextIO, terminal: Terminal) -> None:
     stream.write("| | |\n| --- | --- |\n")
-    for column in _in_table(record.columns):
+    for column in _table_columns(record.columns):
         stream.write(_markdown_line((column.title, column.cell(record.row))))
-    for title, listing in _filled(record.sections):
+    for title, listing in _sections_with_rows(record.sections):
         stream.write(f"\n### {_markdown_text(title)}\n\n")
         _markdown_listing(listing, stream, terminal)
 
@@ -139,10 +137,10 @@ def _markdown_line(cells: Iterable[str]) -> str:
 
 def _markdown_text(text: str) -> str:
     safe = sanitize_line(text).replace("\\", "\\\\")
-    for sign, escaped in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
-        safe = safe.replace(sign, escaped)
-    for sign in "|`*_[]~":
-        safe = safe.replace(sign, "\\" + sign)
+    for character, escaped in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
+        safe = safe.replace(character, escaped)
+    for character in "|`*_[]~":
+        safe = safe.replace(character, "\\" + character)
     return safe
 
 
@@ -150,7 +148,7 @@ def _markdown_text(text: str) -> str:
 
 
 def _table_listing(listing: Listing, stream: TextIO, terminal: Terminal) -> int:
-    columns = _in_table(listing.columns)
+    columns = _table_columns(listing.columns)
     if listing.live:
         from chatstore_cli.render.live_table import write_live_table
 
@@ -181,27 +179,27 @@ def _aligned(columns: Sequence[Column], lines: list[list[str]]) -> Iterator[str]
 
 
 def _table_record(record: Record, stream: TextIO, terminal: Terminal) -> None:
-    columns = _in_table(record.columns)
+    columns = _table_columns(record.columns)
     width = max((width_of(column.title) for column in columns), default=0)
     for column in columns:
         title = _bold(padded(column.title, width, "left"), terminal)
         stream.write(f"{title}{GAP}{sanitize_line(column.cell(record.row))}".rstrip() + "\n")
-    for title, listing in _filled(record.sections):
+    for title, listing in _sections_with_rows(record.sections):
         stream.write("\n" + _bold(sanitize_line(title), terminal) + "\n")
         _table_listing(listing, stream, terminal)
 
 
-def _filled(sections: Iterable[tuple[str, Listing]]) -> Iterator[tuple[str, Listing]]:
+def _sections_with_rows(sections: Iterable[tuple[str, Listing]]) -> Iterator[tuple[str, Listing]]:
     for title, listing in sections:
         if rows := list(listing.rows):
             yield title, replace(listing, rows=rows)
 
 
 def _bold(text: str, terminal: Terminal) -> str:
-    return f"{_BOLD}{text}{_PLAIN_AGAIN}" if terminal.color else text
+    return f"{_BOLD}{text}{_RESET}" if terminal.color else text
 
 
-def _in_table(columns: Sequence[Column]) -> list[Column]:
+def _table_columns(columns: Sequence[Column]) -> list[Column]:
     return [column for column in columns if column.in_table]
 
 

@@ -1,4 +1,4 @@
-"""JSON text: exact, whatever was stored, and safe on a terminal."""
+"""JSON text that is exact for any stored value, and safe on a terminal."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from chatstore_cli.domain.times import rfc3339
 from chatstore_cli.render.safe import UNSAFE
 
 _UNSAFE_IN_JSON = re.compile(UNSAFE.pattern.replace("\x00-\x1f", ""))
-"""C0 controls are escaped already; what is left of them are the line breaks between the keys."""
+"""JSON has escaped the C0 controls of stored text. Those that remain are the line breaks between keys."""
 
 _OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC
 
 
 def as_json(value: Any, *, indented: bool = True) -> str:
-    """JSON text of any value; keys stay in the order given, and what JSON has no type for becomes text.
+    """JSON text of any value, with keys in their order. Values that JSON has no type for become text.
 
-    Stored text is kept exactly. What a terminal would obey is written as a JSON escape, which reads back as the same.
+    Stored text is exact: control characters are written as JSON escapes, which read back as the same characters.
     """
     try:
         text = orjson.dumps(
             value, default=_as_text, option=_OPTIONS | (orjson.OPT_INDENT_2 if indented else 0)
         ).decode()
     except TypeError:
-        # orjson refuses integers beyond 64 bits, lone surrogates and some keys (FACTS A)
+        # orjson rejects integers over 64 bits, lone surrogates and some keys.
         separators = (",", ": ") if indented else (",", ":")
         text = json.dumps(_plain(value), ensure_ascii=False, indent=2 if indented else None, separators=separators)
     return safe_json(text)
 
 
 def safe_json(text: str) -> str:
-    """JSON text with what a terminal would obey written as JSON escapes; it reads back as the same."""
+    """The same JSON with control characters written as JSON escapes."""
     return text if text.isascii() and "\x7f" not in text else _UNSAFE_IN_JSON.sub(_escaped, text)
 
 
@@ -47,7 +47,7 @@ def _escaped(match: re.Match[str]) -> str:
 
 
 def _as_text(value: Any) -> Any:
-    """What orjson is to write for a value that it does not know: ObjectId, Decimal128, bytes and the like."""
+    """The value to write instead of one that orjson does not know, such as ObjectId, Decimal128 or bytes."""
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     if isinstance(value, Mapping):

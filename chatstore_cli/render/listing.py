@@ -1,4 +1,4 @@
-"""What a command shows: rows with columns, or one record. Formats know nothing of where it came from."""
+"""Results of commands: a listing of rows under columns, or one record."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column. `key` may be a path into the row (`usage.total_tokens`); `show` makes a cell of the row's value.
+    """One column of a listing.
 
-    `show_row` makes the cell of the whole row instead, where one value does not say it. `in_table` False leaves the
-    column to CSV; JSON always has the whole row. On a terminal that is too narrow, columns are cut (one that `wraps` goes
-    over several lines instead), except `whole` and right-aligned ones. None is cut below its `narrowest` while others can
-    be left out instead: those with the highest `spare` first.
+    `key` may be a path into the row, such as `usage.total_tokens`. `show` makes the cell from the value, `show_row` from
+    the whole row. A column that is not `in_table` is only in CSV; JSON always has the whole row.
+
+    On a terminal that is too narrow, columns are cut, except right-aligned and `whole` ones; one that `wraps` takes
+    several lines instead. Before a column is cut below its `narrowest` width, columns are left out, those with the
+    highest `spare` first.
     """
 
     key: str
@@ -32,14 +34,14 @@ class Column:
     narrowest: int = 8
 
     def value(self, row: Row) -> Any:
-        """The row's value at this column's path; None where there is none."""
+        """The row's value at this column's path; None if the row has none."""
         value: Any = row
         for step in self.key.split("."):
             value = value.get(step) if isinstance(value, Mapping) else None
         return value
 
     def cell(self, row: Row) -> str:
-        """The text of the cell, not yet made safe."""
+        """The text of the cell, which is not sanitized."""
         if self.show_row is not None:
             return self.show_row(row)
         value = self.value(row)
@@ -50,12 +52,12 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Rows of one kind. `empty` is said on stderr where there are none.
+    """Rows of one kind. `empty` is printed on stderr if there are none.
 
-    `footer` is a last row of a table, such as totals; `beside` stands beside the items in JSON. CSV and JSONL have
-    rows alone: whoever adds them up must not add totals to them. `list_item` makes Markdown a list instead of a table:
-    a row's mark, such as `[x]`, and its text. `upright` makes a table of each row, a line a field, where there are few
-    rows of many fields. `live` rows come one at a time, and a table shows each at once.
+    `footer` is the last row of a table, such as totals, and `beside` has keys beside the items of JSON and YAML. CSV and
+    JSONL have only rows, so that a sum over them does not include totals. `list_item` makes Markdown a list instead of a
+    table: it returns the mark of a row, such as `[x]`, and its text. `upright` shows each row as a table of its own with
+    one line per field. `live` rows are written as they come: YAML has a document for each.
     """
 
     columns: Sequence[Column]
@@ -71,9 +73,9 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One thing: JSON gives it as one object, a table as a line a field.
+    """One row that stands alone: one object in JSON, one line per field in a table.
 
-    `sections` are lists that belong to it: tables of their own below the fields, where the row has them nested.
+    `sections` are its nested lists, with titles: a table has them below the fields.
     """
 
     columns: Sequence[Column]
@@ -83,7 +85,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Terminal:
-    """What the output goes to."""
+    """The abilities of the stream that the output is written to."""
 
     is_terminal: bool = False
     width: int = 80
@@ -91,7 +93,7 @@ class Terminal:
 
 
 def plain(value: Any) -> str:
-    """A value as text: nothing for None, yes and no for booleans, JSON for what is nested."""
+    """A value as text: empty for None, yes or no for booleans, JSON for nested values."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -104,5 +106,5 @@ def plain(value: Any) -> str:
 
 
 def count(value: Any) -> str:
-    """A whole number with thousands separated."""
+    """A whole number with separated thousands; empty for None."""
     return "" if value is None else f"{value:,}"

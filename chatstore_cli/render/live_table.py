@@ -1,4 +1,4 @@
-"""A table whose rows come one at a time: nobody knows yet how wide the columns of those to come will be."""
+"""A table that is written while its rows come, before the widths of later cells are known."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from chatstore_cli.render.safe import sanitize_line
 from chatstore_cli.render.widths import GAP, fitted, natural_widths, padded, width_of
 
 _COLORS = {"cyan": "36", "green": "32", "red": "31", "yellow": "33"}
-_USUALLY = 8
-"""Cells that a column of ids and names begins with."""
+_INITIAL_WIDTH = 8
+"""Terminal cells that a left-aligned column has at least."""
 
 
 def write_live_table(columns: Sequence[Column], rows: Iterable[Row], stream: TextIO, terminal: Terminal) -> int:
-    """Write each row as it comes, below one heading; gives their number.
+    """Write each row as it comes, below one heading, and return the number of rows.
 
-    A pipe has every cell whole, and columns grow as they have to. On a terminal the first row decides which columns
-    there is room for, and how much each has; only what must stay whole goes beyond that.
+    In a pipe no cell is cut: a column grows with its cells. On a terminal the first row determines the columns and
+    their widths, and only `whole` cells exceed them.
     """
     titles = [column.title for column in columns]
     widths: dict[int, int] = {}
@@ -29,15 +29,15 @@ def write_live_table(columns: Sequence[Column], rows: Iterable[Row], stream: Tex
             widths = _first_widths(columns, [titles, cells], terminal)
             stream.write(_line(columns, titles, widths, terminal) + "\n")
         if not terminal.is_terminal:
-            widths = {place: max(width, width_of(cells[place])) for place, width in widths.items()}
+            widths = {position: max(width, width_of(cells[position])) for position, width in widths.items()}
         stream.write(_line(columns, cells, widths, terminal, row) + "\n")
         written += 1
     return written
 
 
 def _first_widths(columns: Sequence[Column], lines: list[list[str]], terminal: Terminal) -> dict[int, int]:
-    usual = ["" if column.align == "right" else " " * _USUALLY for column in columns]
-    natural = natural_widths([*lines, usual])
+    initial = ["" if column.align == "right" else " " * _INITIAL_WIDTH for column in columns]
+    natural = natural_widths([*lines, initial])
     if not terminal.is_terminal:
         return dict(enumerate(natural))
     widths = fitted(columns, natural, terminal.width)
@@ -50,12 +50,12 @@ def _line(
     columns: Sequence[Column], cells: Sequence[str], widths: dict[int, int], terminal: Terminal, row: Row | None = None
 ) -> str:
     parts = []
-    for place, width in widths.items():
-        column = columns[place]
-        text = cells[place]
+    for position, width in widths.items():
+        column = columns[position]
+        text = cells[position]
         if terminal.is_terminal and not column.whole:
             text = _cut(text, width)
-        text = padded(text, 0 if place == max(widths) and column.align == "left" else width, column.align)
+        text = padded(text, 0 if position == max(widths) and column.align == "left" else width, column.align)
         style = column.style(column.value(row)) if column.style is not None and row is not None else ""
         colored = terminal.color and style in _COLORS
         parts.append(f"\x1b[{_COLORS[style]}m{text}\x1b[0m" if colored else text)

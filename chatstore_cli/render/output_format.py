@@ -1,4 +1,4 @@
-"""The names of the output formats: in a file of their own, so that parsing a command line imports no more than these."""
+"""The names of the output formats, apart from their code, so that parsing a command line does not import it."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from chatstore_cli.render.listing import Terminal
 
 @contextmanager
 def progress_bar(total_bytes: int, terminal: Terminal) -> Iterator[Callable[[Progress], None]]:
-    """Show bytes read of bytes in all, messages stored in a second, and the time left."""
+    """Show bytes read of `total_bytes`, messages stored per second, and the remaining time."""
     console = Console(file=sys.stderr, no_color=not terminal.color, legacy_windows=False)
     columns = (
         BarColumn(),
@@ -26,13 +26,13 @@ def progress_bar(total_bytes: int, terminal: Terminal) -> Iterator[Callable[[Pro
         TimeRemainingColumn(),
     )
     began = time.monotonic()
-    behind: dict[str, int] = {}
+    offsets: dict[str, int] = {}
     with Bar(*columns, console=console, transient=True) as bar:
         task = bar.add_task("", total=total_bytes or None, rate=0.0)
 
         def show(progress: Progress) -> None:
-            behind[progress.name] = progress.offset
+            offsets[progress.name] = progress.offset
             rate = progress.stored / max(time.monotonic() - began, 0.001)
-            bar.update(task, completed=sum(behind.values()), rate=rate)
+            bar.update(task, completed=sum(offsets.values()), rate=rate)
 
         yield show

@@ -1,4 +1,4 @@
-"""A table on a terminal: the same columns as in a pipe, cut to the width, and coloured."""
+"""A table on a terminal: the columns of a table in a pipe, cut to the width, with colours."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from chatstore_cli.render.widths import GAP, fitted, natural_widths
 def write_rich_table(
     columns: Sequence[Column], rows: Sequence[Row], footer: Row | None, stream: TextIO, terminal: Terminal
 ) -> None:
-    """Write the rows; cells are Text, so that stored markup is never obeyed.
+    """Write the rows. Cells are Text objects, so that markup in stored text has no effect.
 
-    Where the stream is no terminal (colour was asked for in a pipe) nothing is cut.
+    If the stream is not a terminal (colours in a pipe), nothing is cut.
     """
     lines = [*rows, footer] if footer is not None else rows
     cells = [[sanitize_line(column.cell(row)) for column in columns] for row in lines]
@@ -27,14 +27,14 @@ def write_rich_table(
     whole = sum(natural) + len(GAP) * (len(columns) - 1)
     widths = fitted(columns, natural, terminal.width if terminal.is_terminal else whole)
     table = Table(box=None, pad_edge=False, padding=(0, len(GAP), 0, 0), header_style="bold")
-    for place, width in widths.items():
-        column = columns[place]
+    for position, width in widths.items():
+        column = columns[position]
         overflow: Literal["fold", "ellipsis"] = "fold" if column.wraps else "ellipsis"
         title = Text(column.title)
         table.add_column(title, justify=column.align, no_wrap=not column.wraps, overflow=overflow, width=width)
     for row, texts in zip(lines, cells, strict=True):
         style = "bold" if row is footer else ""
-        table.add_row(*(_cell(columns[place], row, texts[place]) for place in widths), style=style)
+        table.add_row(*(_cell(columns[position], row, texts[position]) for position in widths), style=style)
     _console(stream, terminal, max(terminal.width, whole)).print(table, crop=False, soft_wrap=False)
 
 

@@ -1,7 +1,7 @@
-"""Stored text is hostile (DESIGN section 4, promise 5): make it safe to print.
+"""Makes stored text safe to print. Anybody may have written it.
 
-A terminal obeys control sequences, and bidirectional overrides make text read as what it is not. Both are replaced
-by visible escapes. A spreadsheet runs a cell that begins like a formula; such a cell is prefixed with an apostrophe.
+A terminal executes control sequences, and bidirectional overrides make text look like other text. Both are replaced by
+visible escapes. A spreadsheet executes a cell that begins like a formula: such a cell gets an apostrophe in front.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ UNSAFE = re.compile(
     "\U000e0000-\U000e007f"  # tag characters: invisible text
     "\ud800-\udfff]"  # surrogates: no encoding can print them
 )
-_NAMED = {"\n": "\u21b5", "\t": " ", "\r": ""}
+_REPLACEMENTS = {"\n": "\u21b5", "\t": " ", "\r": ""}
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 def sanitize_line(text: str) -> str:
-    """The text on one line, with nothing in it that a terminal obeys. A line break shows as an arrow."""
-    return UNSAFE.sub(lambda match: _NAMED[match[0]] if match[0] in _NAMED else _escaped(match[0]), text)
+    """The text on one line, without control characters. A line break is shown as an arrow."""
+    return UNSAFE.sub(lambda match: _REPLACEMENTS[match[0]] if match[0] in _REPLACEMENTS else _escaped(match[0]), text)
 
 
 def sanitize_text(text: str) -> str:
-    """The text with its line breaks and tabs kept, and nothing else in it that a terminal obeys."""
+    """The text without control characters other than line breaks and tabs."""
     return UNSAFE.sub(lambda match: match[0] if match[0] in "\n\t" else _escaped(match[0]), text)
 
 
 def sanitize_csv_cell(text: str) -> str:
-    """The text as a cell that no spreadsheet runs as a formula, and no terminal obeys; a plain number stays a number."""
+    """The text as a CSV cell that no spreadsheet takes for a formula. A number remains a number."""
     if text.lstrip(" ").startswith(_FORMULA_STARTS) and not _is_number(text):
         return "'" + sanitize_text(text)
     return sanitize_text(text)

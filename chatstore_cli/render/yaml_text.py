@@ -1,4 +1,4 @@
-"""YAML text: the values of the JSON output, readable, and safe on a terminal. Imported only for `-o yaml`."""
+"""YAML text of the values that the JSON output has, safe on a terminal. Imported only for `-o yaml`."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from chatstore_cli.render.json_text import as_json
 from chatstore_cli.render.safe import UNSAFE
 
 _NOT_IN_PLAIN_TEXT = re.compile(UNSAFE.pattern.replace("\x00-\x1f", "\x00-\x09\x0b-\x1f"))
-"""What a terminal obeys, without the line break: text that has any of it is written in double quotes."""
+"""Control characters other than the line break. Text that has one is written in double quotes."""
 
 _LIKE_A_NUMBER_OR_TRUTH = re.compile(r"[-+.]*[0-9][0-9a-fA-FxXoO_.:+-]*|[yYnN]")
-"""Text that PyYAML reads back as text, and other readers as a number or a truth value: `1e5`, `0o17`, `y`."""
+"""Text that PyYAML reads as text and other readers take for a number or a boolean: `1e5`, `0o17`, `y`."""
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes JSON values alone: no tags, and equal values are repeated instead of becoming anchors and aliases."""
+    """Writes JSON values without tags. Equal values are repeated, without anchors and aliases."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -42,7 +42,7 @@ _Dumper.add_representer(str, _represent_text)
 
 
 def as_yaml(value: Any, *, document: bool = False) -> str:
-    """YAML text of any value, which reads back as the value that `as_json` writes, with its keys in the same order.
+    """YAML text of any value. It reads back as the value that `as_json` writes, with keys in the same order.
 
     A `document` begins with `---`, so that several can follow each other in one stream.
     """
@@ -54,7 +54,7 @@ def as_yaml(value: Any, *, document: bool = False) -> str:
         width=math.inf,
         explicit_start=document,
     )
-    # PyYAML takes bidirectional overrides for printable. Only quoted text has any left, where an escape means the same.
+    # PyYAML writes bidirectional overrides as they are. Only text in double quotes has any: there an escape means the same.
     return _NOT_IN_PLAIN_TEXT.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 

@@ -1,9 +1,10 @@
-"""`ag2`: the messages that AG2's `GroupChatManager.resume` takes (FACTS C; autogen/agentchat/groupchat.py of ag2 0.14).
+"""`ag2`: messages that AG2's `GroupChatManager.resume` accepts (autogen/agentchat/groupchat.py of ag2 0.14).
 
-Every message has `role`, `name` and `content`: one without a name would be taken as the manager's, one without the
-others raises. Only the user whom AG2 adds itself (`_User`), as in AG2's own results, and the manager go without: no chat
-has agents of these names when it is resumed. Results of tool calls stand in `tool_responses`, several in one message, as AG2 stores them
-itself. What was said in chats nested within a turn is no part of the group chat, and is left out.
+Every message has `role`, `name` and `content`. AG2 takes a message without a name for the manager's, and raises if `role`
+or `content` is missing. As in AG2's own results, only two speakers have no name: the user that AG2 adds itself (`_User`)
+and the manager, because a resumed chat has no agents of these names. Results of tool calls are in `tool_responses`,
+several in one message, as AG2 stores them. Messages of chats that were nested within a turn are not part of the group
+chat and are left out.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ from chatstore_cli.domain.workflow.tool_calls import NO_RESULT, Exchange, ToolCa
 Row = dict[str, Any]
 
 AG2_USER = "_User"
-"""The user whom AG2 adds to a group chat that is begun with a text alone."""
+"""The user that AG2 adds to a group chat that begins with only a text."""
 
 
 def rows(messages: Iterable[Message], repairs: Repairs) -> Iterator[Row]:
-    """The messages for AG2. Calls that end the history without any result stay open: AG2 makes them when it resumes."""
+    """The messages for AG2. Calls at the end without any result remain open: AG2 executes them when it resumes."""
     speakers = _Speakers(repairs)
-    for turn in paired(_of_the_group(messages, repairs), repairs):
+    for turn in paired(_messages_of_group(messages, repairs), repairs):
         if isinstance(turn, Message):
             yield _row(turn, speakers, repairs)
         else:
@@ -69,7 +70,7 @@ def _call(call: ToolCall) -> Row:
 
 
 class _Speakers:
-    """Who speaks where no name is stored: the role, and for results whoever ran tools last, or else spoke as user."""
+    """Names of speakers. Without a stored name it is the role; for tool results, the last agent that ran tools or the user."""
 
     def __init__(self, repairs: Repairs) -> None:
         self._repairs = repairs
@@ -78,11 +79,11 @@ class _Speakers:
 
     @property
     def runner(self) -> str:
-        """The agent that runs tools here."""
+        """The agent that runs tools."""
         return self._runner or self._user
 
     def name_of(self, message: Message, role: str) -> str:
-        """The message's own name, or a stand-in, which is counted."""
+        """The message's name, or a substitute, which is counted as a repair."""
         if not message.name:
             self._repairs.count(Repair.SPEAKER_MISSING)
             return {"tool": self.runner, "user": self._user}.get(role, role)
@@ -93,21 +94,21 @@ class _Speakers:
         return message.name
 
 
-def _of_the_group(messages: Iterable[Message], repairs: Repairs) -> Iterator[Message]:
-    """Without the turns of chats that were nested within a turn of a group chat."""
+def _messages_of_group(messages: Iterable[Message], repairs: Repairs) -> Iterator[Message]:
+    """The messages without those of chats nested within a turn of a group chat."""
     source = iter(messages)
     for message in source:
         if _recipient(message) is None:
             yield message
             continue
         rest = [message, *source]
-        yield from turns_of_the_group(rest, managers_in(rest), repairs)
+        yield from group_turns(rest, group_managers(rest), repairs)
 
 
-def turns_of_the_group(messages: Iterable[Message], managers: Sequence[str], repairs: Repairs) -> Iterator[Message]:
-    """Those said to its managers, or to nobody knows whom; all of them where it has no manager.
+def group_turns(messages: Iterable[Message], managers: Sequence[str], repairs: Repairs) -> Iterator[Message]:
+    """The messages to one of the managers or without a recipient; all messages if there is no manager.
 
-    What was said in a manager's name has none here: AG2 takes it as its manager's, whatever that is called by now.
+    A manager's own messages get no name: AG2 takes them for those of its present manager, whose name may differ.
     """
     for message in messages:
         if managers and _recipient(message) not in (None, *managers):
@@ -118,25 +119,25 @@ def turns_of_the_group(messages: Iterable[Message], managers: Sequence[str], rep
             yield message
 
 
-def managers_in(messages: Iterable[Message]) -> list[str]:
-    """The managers of the group chat, newest last. A chat of two has none.
+def group_managers(messages: Iterable[Message]) -> list[str]:
+    """The names of the group chat's managers, newest last. A chat of two agents has none.
 
-    A manager is whom the first turn is said to, if it says nothing itself but to itself, as AG2 does in its name. In a
-    later run it may have another name: then nothing is said to the old one any more, and two at least speak to the new
-    one, most of whom spoke to the old. Others are spoken to in chats nested within a turn.
+    The recipient of the first turn is a manager if it sends messages only to itself, as AG2 does in its name. A later run
+    may have a manager of another name. That name is recognised if the previous one no longer receives messages, and at
+    least two speakers, most of whom spoke to the previous one, send messages to it. Other recipients are in nested chats.
     """
     speaking: set[str | None] = set()
-    spoken_to: dict[str, tuple[set[str | None], list[int]]] = {}
-    for place, message in enumerate(messages):
+    received: dict[str, tuple[set[str | None], list[int]]] = {}
+    for index, message in enumerate(messages):
         recipient = _recipient(message)
         if recipient is not None and message.name != recipient:
-            speakers, places = spoken_to.setdefault(recipient, (set(), []))
+            speakers, indexes = received.setdefault(recipient, (set(), []))
             speakers.add(message.name)
-            places.append(place)
+            indexes.append(index)
         if message.name != recipient:
             speaking.add(message.name)
     managers: list[str] = []
-    for recipient, (speakers, places) in spoken_to.items():
+    for recipient, (speakers, indexes) in received.items():
         if recipient in speaking:
             if not managers:
                 return []
@@ -144,23 +145,24 @@ def managers_in(messages: Iterable[Message]) -> list[str]:
         if not managers:
             managers.append(recipient)
             continue
-        before, earlier = spoken_to[managers[-1]]
-        if earlier[-1] < places[0] and len(speakers) > 1 and len(speakers & before) * 2 > len(speakers):
+        previous_speakers, previous_indexes = received[managers[-1]]
+        common = len(speakers & previous_speakers)
+        if previous_indexes[-1] < indexes[0] and len(speakers) > 1 and common * 2 > len(speakers):
             managers.append(recipient)
     return managers
 
 
 def _recipient(message: Message) -> str | None:
-    found = message.metadata.get("recipient")
-    return found if isinstance(found, str) else None
+    recipient = message.metadata.get("recipient")
+    return recipient if isinstance(recipient, str) else None
 
 
 _KEPT_PARTS = (("text", "text", str), ("input_text", "text", str), ("image_url", "image_url", dict))
-"""Parts that AG2 can show: type, the key of their value, and what that has to be."""
+"""Parts that AG2 can print: type, key of the value, and type of the value."""
 
 
 def _content(content: Any, repairs: Repairs) -> Any:
-    """Text, or parts of the kinds that AG2 can show; a call without words gets empty text, for AG2 prints null."""
+    """Text, or parts that AG2 can print. A call without text gets an empty text, because AG2 prints null."""
     if isinstance(content, list) and content and all(map(_is_kept, content)):
         parts = [{key: value for key, value in part.items() if isinstance(value, str | dict)} for part in content]
         if parts != content:
@@ -173,5 +175,5 @@ def _content(content: Any, repairs: Repairs) -> Any:
 
 def _is_kept(part: Any) -> bool:
     return isinstance(part, dict) and any(
-        part.get("type") == kind and isinstance(part.get(key), wanted) for kind, key, wanted in _KEPT_PARTS
+        part.get("type") == kind and isinstance(part.get(key), value_type) for kind, key, value_type in _KEPT_PARTS
     )

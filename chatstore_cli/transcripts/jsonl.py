@@ -1,4 +1,4 @@
-"""`jsonl`: every message as it is read, one JSON object a line, under the words of DESIGN section 2."""
+"""`jsonl`: every message as it is read, one JSON object per line."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 from chatstore_cli.domain.message import Message
 
-AT_ONCE = 50
-"""Rows made at a time; a long history is written a fifth faster than row by row."""
+BATCH_SIZE = 50
+"""Rows that are built at a time. A long history is written 20 % faster than row by row."""
 
 
 def rows(messages: Iterable[Message]) -> Iterator[list[dict[str, Any]]]:
-    """A row a message, a few at a time: the keys, and their order, of every other listing of messages."""
+    """Batches of rows, one row per message, with the keys of the output of `sessions show`."""
     source = iter(messages)
     while batch := [
         {
@@ -42,6 +42,6 @@ def rows(messages: Iterable[Message]) -> Iterator[list[dict[str, Any]]]:
             tool_calls,
             tool_call_id,
             metadata,
-        ) in islice(source, AT_ONCE)
+        ) in islice(source, BATCH_SIZE)
     ]:
         yield batch

@@ -1,4 +1,4 @@
-"""`openai`: the messages of OpenAI's chat completions API (types/chat/chat_completion_message_param.py of `openai`)."""
+"""`openai`: messages for OpenAI's chat completions API (types/chat/chat_completion_message_param.py of `openai`)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from chatstore_cli.domain.workflow.tool_calls import NO_RESULT, Exchange, ToolCa
 
 Row = dict[str, Any]
 
-LONGEST_NAME = 64
+MAX_NAME_LENGTH = 64
 _NOT_IN_A_NAME = re.compile(r"[^a-zA-Z0-9_-]")
 
 
 def rows(messages: Iterable[Message], repairs: Repairs) -> Iterator[Row]:
-    """The messages for the API: every call answered right behind it, names of allowed letters only."""
+    """The messages for the API: each call is followed by its results, and names have only allowed characters."""
     names = _Names(repairs)
     for turn in paired(messages, repairs):
         if isinstance(turn, Message):
@@ -50,38 +50,38 @@ def _exchange_rows(exchange: Exchange, names: _Names, repairs: Repairs) -> Itera
 
 
 def _call(call: ToolCall) -> Row:
-    name = _NOT_IN_A_NAME.sub("_", call.name)[:LONGEST_NAME]
+    name = _NOT_IN_A_NAME.sub("_", call.name)[:MAX_NAME_LENGTH]
     if call.custom:
         return {"id": call.call_id, "type": "custom", "custom": {"name": name, "input": call.arguments}}
     return {"id": call.call_id, "type": "function", "function": {"name": name, "arguments": call.arguments}}
 
 
 class _Names:
-    """Speakers' names as the API takes them; two that would become the same are kept apart."""
+    """Speakers' names as the API accepts them. Different names remain different."""
 
     def __init__(self, repairs: Repairs) -> None:
         self._repairs = repairs
-        self._given: dict[str, str] = {}
-        self._taken: set[str] = set()
+        self._allowed: dict[str, str] = {}
+        self._used: set[str] = set()
 
     def allowed(self, name: str) -> str:
-        """The name, or the nearest one that is allowed, which is counted."""
-        if name not in self._given:
-            self._given[name] = self._free(_NOT_IN_A_NAME.sub("_", name)[:LONGEST_NAME])
-            self._taken.add(self._given[name])
-        if self._given[name] != name:
+        """The name, or a similar allowed one, which is counted as a repair."""
+        if name not in self._allowed:
+            self._allowed[name] = self._unused(_NOT_IN_A_NAME.sub("_", name)[:MAX_NAME_LENGTH])
+            self._used.add(self._allowed[name])
+        if self._allowed[name] != name:
             self._repairs.count(Repair.NAME_CHANGED)
-        return self._given[name]
+        return self._allowed[name]
 
-    def _free(self, wanted: str) -> str:
-        name, number = wanted, 1
-        while name in self._taken:
+    def _unused(self, candidate: str) -> str:
+        name, number = candidate, 1
+        while name in self._used:
             number += 1
-            name = f"{wanted[: LONGEST_NAME - 1 - len(str(number))]}_{number}"
+            name = f"{candidate[: MAX_NAME_LENGTH - 1 - len(str(number))]}_{number}"
         return name
 
 
-# Role -> kinds of parts that its content may have besides text: (key of the value, keys in it that must be text).
+# Role -> kinds of parts that its content may have besides text, each with the keys that must be text.
 _MEDIA = {"image_url": ("url",), "input_audio": ("data", "format"), "file": ()}
 _PARTS: dict[str, dict[str, tuple[str, ...]]] = {"user": _MEDIA, "assistant": {}, "system": {}, "tool": {}}
 _AUDIO_FORMATS = frozenset({"wav", "mp3"})
@@ -89,7 +89,7 @@ _FILE_KEYS = ("file_data", "file_id", "filename")
 
 
 def _content(content: Any, role: str, repairs: Repairs) -> Any:
-    """Text, or parts of the kinds that the role may have; anything else as text."""
+    """Text, or parts that the role may have. Any other content becomes text."""
     if isinstance(content, str):
         return content
     if isinstance(content, list) and content:
@@ -102,7 +102,7 @@ def _content(content: Any, role: str, repairs: Repairs) -> Any:
 
 
 def _part(part: Any, media: dict[str, tuple[str, ...]]) -> Row | None:
-    """The part with what the API knows of it; None where it knows no such part."""
+    """The part with the keys that the API knows; None if the API does not know the kind of part."""
     text = text_of_part(part)
     if text is not None:
         return {"type": "text", "text": text}

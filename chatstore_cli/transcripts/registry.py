@@ -1,4 +1,4 @@
-"""Every export format, by name. Adding one is its file, which makes rows of messages, and a line here."""
+"""Every export format by name. A new format is one file, which turns messages into rows, and one line here."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from chatstore_cli.transcripts import ag2, jsonl, openai
 
 Row = dict[str, Any]
 Transcript = Callable[[Iterable[Message], Repairs], Iterator[bytes]]
-"""Messages in, pieces of a file out, as they come; what had to be repaired is counted on the way."""
+"""Turns messages into pieces of a file, one piece at a time, and counts repairs."""
 
 _OPTIONS = orjson.OPT_UTC_Z
 
 
 def _lines(batches: Callable[[Iterable[Message]], Iterator[list[Row]]]) -> Transcript:
-    """A JSON object a line."""
+    """A transcript with one JSON object per line."""
 
-    def written(messages: Iterable[Message], repairs: Repairs) -> Iterator[bytes]:
+    def transcript(messages: Iterable[Message], repairs: Repairs) -> Iterator[bytes]:
         dumps, options = orjson.dumps, _OPTIONS | orjson.OPT_APPEND_NEWLINE
         for batch in batches(messages):
             try:
@@ -30,27 +30,27 @@ def _lines(batches: Callable[[Iterable[Message]], Iterator[list[Row]]]) -> Trans
             except TypeError:
                 yield b"".join([_encoded(row, repairs) + b"\n" for row in batch])
 
-    return written
+    return transcript
 
 
 def _array(rows: Callable[[Iterable[Message], Repairs], Iterator[Row]]) -> Transcript:
-    """One JSON array, an object a line."""
+    """A transcript that is one JSON array, with one object per line."""
 
-    def written(messages: Iterable[Message], repairs: Repairs) -> Iterator[bytes]:
-        before = b"[\n"
+    def transcript(messages: Iterable[Message], repairs: Repairs) -> Iterator[bytes]:
+        separator = b"[\n"
         for row in rows(messages, repairs):
-            yield before + _encoded(row, repairs)
-            before = b",\n"
-        yield b"[]\n" if before == b"[\n" else b"\n]\n"
+            yield separator + _encoded(row, repairs)
+            separator = b",\n"
+        yield b"[]\n" if separator == b"[\n" else b"\n]\n"
 
-    return written
+    return transcript
 
 
 def _encoded(row: Row, repairs: Repairs) -> bytes:
     try:
         return orjson.dumps(row, as_text, _OPTIONS)
     except TypeError:
-        # orjson refuses integers beyond 64 bits and lone surrogates (FACTS A); only the latter cannot be written at all.
+        # orjson rejects integers over 64 bits and lone surrogates. Only surrogates cannot be written and count as a repair.
         repairs.count(Repair.TEXT_UNWRITABLE)
         return json_text(row).encode()
 

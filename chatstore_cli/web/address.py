@@ -1,4 +1,4 @@
-"""Where an application is and what authorises us there; neither credentials nor header values are ever shown."""
+"""An application's URL and the headers for it. Credentials and header values are never shown."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VISIBLE = re.compile(r"[\t\x20-\x7e]*")
 _PORTS = {"http": 80, "https": 443}
 _SHORTEST_SECRET = 6
-"""Characters: of less, replacing it in a text would only make the text unreadable."""
+"""Characters. Replacing shorter secrets would make a text unreadable."""
 
 
 @dataclass(frozen=True)
 class Address:
-    """A server's URL in its parts. `headers` go with every request; `secrets` are never to be shown."""
+    """A server's URL in its parts. `headers` are sent with every request; `secrets` must never be shown."""
 
     scheme: str
     host: str
@@ -30,12 +30,12 @@ class Address:
 
     @property
     def is_secure(self) -> bool:
-        """Whether it is to be spoken to through TLS."""
+        """Whether the server requires TLS."""
         return self.scheme == "https"
 
     @property
     def shown(self) -> str:
-        """The URL as it may be shown."""
+        """The URL without credentials."""
         return f"{self.scheme}://{self._authority}{self.base_path}"
 
     def url(self, path: str, *, websocket: bool = False) -> str:
@@ -50,7 +50,7 @@ class Address:
 
 
 def read_address(url: str, headers: Sequence[str]) -> Address:
-    """The parts of a URL, with credentials in it made into a header. Raises WrongUse, without showing a secret."""
+    """The parts of a URL; its credentials become a header. Raises WrongUse, without a secret in the text."""
     parts = _parts(url)
     given = [_read_header(header) for header in headers]
     secrets = [value for _, value in given] + [word for _, value in given for word in value.split()[1:]]
@@ -76,18 +76,18 @@ def _parts(url: str) -> SplitResult:
         parts = urlsplit(url)
         _ = parts.port
         if not re.fullmatch(r"[\x21-\x7e]+", url):
-            flaw = "spaces and what is not ASCII are percent-encoded in a URL"
+            flaw = "percent-encode spaces and characters outside ASCII"
         elif parts.scheme not in _PORTS:
-            flaw = "it begins with http:// or https://"
+            flaw = "it must begin with http:// or https://"
         elif not parts.hostname:
-            flaw = "it names a host"
+            flaw = "it must name a host"
         elif parts.query or parts.fragment or "?" in url or "#" in url:
-            flaw = "it has no ? and no #; what authorises is given by --header"
+            flaw = "it must not contain ? or #; use --header for authorisation"
         elif "@" in parts.path:
-            flaw = "user and password are percent-encoded (@ is %40, / is %2F)"
+            flaw = "user and password must be percent-encoded (@ is %40, / is %2F)"
     except ValueError:
-        flaw = "host and port are written as in http://localhost:8000"
-    if flaw is not None:  # the value itself is not shown: a password may be in any part of it
+        flaw = "write host and port as in http://localhost:8000"
+    if flaw is not None:  # the value is not shown: any part of it may be a password
         raise WrongUse(what=f"--api-url is not the URL of an application: {flaw}.")
     return parts
 
@@ -96,7 +96,7 @@ def _read_header(header: str) -> tuple[str, str]:
     name, colon, value = header.partition(":")
     name, value = name.strip(), value.strip()
     if not colon or not _TOKEN.fullmatch(name):
-        raise WrongUse(what="--header is not of the form 'Name: value'.")
+        raise WrongUse(what="--header must have the form 'Name: value'.")
     if not _VISIBLE.fullmatch(value):
-        raise WrongUse(what=f"--header {name}: a value is made of visible ASCII characters.")
+        raise WrongUse(what=f"--header {name}: the value must consist of visible ASCII characters.")
     return name, value

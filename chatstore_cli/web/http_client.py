@@ -1,4 +1,4 @@
-"""One HTTP request at a time to a server that may do anything: bounded in time and in what is read of it."""
+"""One HTTP request to an untrusted server, bounded in time and in the size of the response."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ import json
 import ssl
 import time
 from collections.abc import Mapping
-from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 
-from chatstore_cli.domain.checked_application import Answer
+from chatstore_cli.domain.checked_application import Response
 from chatstore_cli.domain.errors import ChatstoreError, Overdue, Unreachable
 from chatstore_cli.web.address import Address
-from chatstore_cli.web.time_limit import within
+from chatstore_cli.web.time_limit import run_within
 
 LONGEST_BODY = 4 * 1024 * 1024
-"""Bytes. A history of a few short messages has some kilobytes; 4 MiB of JSON can take 100 MiB once it is decoded."""
+"""Bytes. A history of a few short messages has some kilobytes; 4 MiB of JSON can take 100 MiB once decoded."""
+
+LOG_HINT = "See the application's own log."
 
 
-def request(
+def send_request(
     address: Address,
     context: ssl.SSLContext | None,
     method: str,
@@ -29,52 +30,52 @@ def request(
     seconds: float,
     query: Mapping[str, str] | None,
     payload: Mapping[str, str] | None,
-) -> Answer:
-    """Ask, and read the answer; straight, through no proxy of the environment."""
-    doing = f"{method} {address.base_path}{without_query(path)}"
+) -> Response:
+    """The response to one request, sent without a proxy of the environment."""
+    activity = f"{method} {address.base_path}{without_query(path)}"
     headers = {"accept": "application/json", "accept-encoding": "identity", "user-agent": "chatstore"}
     content = None if payload is None else json.dumps(payload).encode()
     if content is not None:
         headers["content-type"] = "application/json"
-    sent = httpx.Headers(headers)
+    all_headers = httpx.Headers(headers)
     for name, value in address.headers:
-        sent[name] = value
+        all_headers[name] = value
 
-    def ask() -> Answer:
+    def send() -> Response:
         deadline = time.monotonic() + seconds
         url = httpx.URL(address.url(path)).copy_merge_params(query or {})
-        # Without a context there is no TLS, and so no certificate that could be looked at.
+        # Without a context there is no TLS, and so no certificate to verify.
         with (
             httpx.Client(verify=context or False, timeout=seconds, trust_env=False) as client,
-            client.stream(method, url, content=content, headers=sent) as response,
+            client.stream(method, url, content=content, headers=all_headers) as response,
         ):
-            return Answer(response.status_code, _body(response, doing, deadline), _location(response))
+            return Response(response.status_code, _body(response, activity, deadline), _location(response))
 
     try:
-        return within(seconds, doing, ask)
+        return run_within(seconds, activity, send)
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError, ValueError) as error:
-        raise _translated(error, doing, seconds) from error
+        raise _translated(error, activity, seconds) from error
 
 
 def without_query(path: str) -> str:
-    """A path as it may be shown: in a query there may be a token."""
+    """A path without its query, which may contain a token."""
     return path.partition("?")[0]
 
 
-def _body(response: httpx.Response, doing: str, deadline: float) -> bytes:
+def _body(response: httpx.Response, activity: str, deadline: float) -> bytes:
     pieces, length = [], 0
-    # As it came: to unpack what nobody asked to be packed would be to fill the memory as the server likes.
+    # Raw: a compressed response, which was not accepted, could be decompressed to any size.
     for piece in response.iter_raw():
         length += len(piece)
         if length > LONGEST_BODY:
-            what = f"{doing}: the answer is over {LONGEST_BODY >> 20} MiB"
-            raise ChatstoreError(what=what, hint="The few messages of one session are a few kilobytes.")
+            what = f"{activity}: the response is over {LONGEST_BODY >> 20} MiB"
+            raise ChatstoreError(what=what, hint="Check the path: the few messages of one session are a few kilobytes.")
         if time.monotonic() > deadline:
-            raise httpx.ReadTimeout("the answer never ends")
+            raise httpx.ReadTimeout("the response does not end")
         pieces.append(piece)
     encoding = response.headers.get("content-encoding", "identity")
     if encoding.lower() not in ("", "identity"):
-        what = f"{doing}: the answer is packed ({encoding[:40]}), though only identity was accepted"
+        what = f"{activity}: the response is compressed ({encoding[:40]}), though only identity was accepted"
         raise ChatstoreError(what=what, hint="Compress only what the request's Accept-Encoding allows.")
     return b"".join(pieces)
 
@@ -86,40 +87,38 @@ def _location(response: httpx.Response) -> str | None:
     try:
         parts = urlsplit(location)
     except ValueError:
-        return "somewhere that is no URL"
+        return "an invalid URL"
     return str(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl())[:200]
 
 
-def _translated(error: Exception, doing: str, seconds: float) -> ChatstoreError:
-    reason = _reason(error)
+def _translated(error: Exception, activity: str, seconds: float) -> ChatstoreError:
+    reason = first_line(error)
     if isinstance(error, httpx.ConnectTimeout):
-        return Unreachable(what=f"{doing}: no connection within {seconds:g} seconds", hint="Check host and port.")
+        return Unreachable(what=f"{activity}: no connection within {seconds:g} seconds", hint="Check host and port.")
     if isinstance(error, httpx.ConnectError):
-        return unreachable(doing, reason)
+        return unreachable(activity, reason)
     if isinstance(error, httpx.TimeoutException):
         return Overdue(
-            what=f"{doing}: no whole answer within {seconds:g} seconds",
-            hint="Give it longer with --deadline, or find out what the application waits for.",
+            what=f"{activity}: no complete response within {seconds:g} seconds",
+            hint="Increase --deadline, or find out what the application waits for.",
         )
     if isinstance(error, httpx.RemoteProtocolError):
-        return ChatstoreError(what=f"{doing}: what came is not HTTP as it should be: {reason}", hint=_CRASH)
+        return ChatstoreError(what=f"{activity}: the response is not valid HTTP: {reason}", hint=LOG_HINT)
     if isinstance(error, httpx.NetworkError):
-        return ChatstoreError(what=f"{doing}: the connection broke off: {reason}", hint=_CRASH)
-    return ChatstoreError(what=f"{doing}: {reason}")
+        return ChatstoreError(what=f"{activity}: the connection was lost: {reason}", hint=LOG_HINT)
+    return ChatstoreError(what=f"{activity}: {reason}")
 
 
-_CRASH = "The application's own log says more."
-
-
-def unreachable(doing: str, reason: str) -> Unreachable:
-    """There is no way to the server, for a reason in the system's words, which also decide what is to be done."""
-    hint = "Check that the application runs, and host and port of --api-url."
+def unreachable(activity: str, reason: str) -> Unreachable:
+    """The error for a server that cannot be reached. The system's reason decides the hint."""
+    hint = "Check that the application runs, and check host and port of --api-url."
     if "CERTIFICATE_VERIFY_FAILED" in reason:
-        hint = "For a certificate of an authority of your own, name its file in SSL_CERT_FILE."
+        hint = "For a private certificate authority, name its file in SSL_CERT_FILE."
     elif "SSL" in reason:
-        hint = "Is it http:// there instead of https://?"
-    return Unreachable(what=f"{doing}: cannot connect: {reason}", hint=hint)
+        hint = "Check whether the server uses http:// instead of https://."
+    return Unreachable(what=f"{activity}: cannot connect: {reason}", hint=hint)
 
 
-def _reason(error: Any) -> str:
+def first_line(error: Exception) -> str:
+    """The first line of an error's text, or its type."""
     return (str(error).strip().partition("\n")[0] or type(error).__name__)[:300]

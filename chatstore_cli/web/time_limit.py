@@ -1,4 +1,4 @@
-"""A time limit that holds whatever the other side does: answers byte by byte, or a name server that never answers."""
+"""A time limit for any operation, also if a server answers byte by byte or a name server does not answer."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ from chatstore_cli.domain.errors import Overdue
 Result = TypeVar("Result")
 
 
-def within(seconds: float, doing: str, work: Callable[[], Result], give_up: Callable[[], None] | None = None) -> Result:
-    """What the work gives, or raises. Raises Overdue after the time; the work is then left to itself.
+def run_within(
+    seconds: float, activity: str, work: Callable[[], Result], give_up: Callable[[], None] | None = None
+) -> Result:
+    """The result of `work`, which runs in a daemon thread. Raises what it raises.
 
-    It runs in a thread that does not hold up the process's end; `give_up` may tell it to stop.
+    After the time it raises Overdue and leaves the thread behind; `give_up` may make that end.
     """
     outcome: queue.SimpleQueue[tuple[Result | None, BaseException | None]] = queue.SimpleQueue()
 
     def run() -> None:
         try:
             outcome.put((work(), None))
-        except BaseException as error:  # noqa: BLE001 - handed over to the thread that waits, which raises it
+        except BaseException as error:  # noqa: BLE001 - raised again in the waiting thread
             outcome.put((None, error))
 
     threading.Thread(target=run, daemon=True).start()
@@ -32,8 +34,8 @@ def within(seconds: float, doing: str, work: Callable[[], Result], give_up: Call
         if give_up is not None:
             give_up()
         raise Overdue(
-            what=f"{doing}: no answer within {seconds:g} seconds",
-            hint="Give it longer with --deadline, or find out what the application waits for.",
+            what=f"{activity}: no response within {seconds:g} seconds",
+            hint="Increase --deadline, or find out what the application waits for.",
         ) from None
     if error is not None:
         raise error

@@ -1,4 +1,4 @@
-"""One WebSocket connection to a server that may do anything: bounded in time and in what is read of it."""
+"""One WebSocket connection to an untrusted server, bounded in time and in the size of frames."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.sync.client import connect
 
-from chatstore_cli.domain.checked_application import Answer
+from chatstore_cli.domain.checked_application import Response
 from chatstore_cli.domain.errors import ChatstoreError, Overdue
 from chatstore_cli.web.address import Address
-from chatstore_cli.web.http_client import unreachable, without_query
-from chatstore_cli.web.time_limit import within
+from chatstore_cli.web.http_client import LOG_HINT, first_line, unreachable, without_query
+from chatstore_cli.web.time_limit import run_within
 
 LONGEST_FRAME = 1024 * 1024
 """Bytes."""
 _CLOSING_SECONDS = 1.0
 _SILENT = logging.Logger("silent")
-"""Where nobody has set up logging, the library's own would write tracebacks to stderr; what went wrong is told by us."""
+"""Without it the library's logger would write tracebacks to stderr. Errors are reported by exceptions."""
 _SILENT.disabled = True
 
 
-class WebSocketConversation:
+class OpenConnection:
     """An open connection."""
 
     def __init__(self, connection: Any) -> None:
@@ -35,14 +35,14 @@ class WebSocketConversation:
     def send(self, text: str, seconds: float) -> None:
         """Send a text frame."""
         try:
-            within(seconds, "sending a message", lambda: self._connection.send(text))
+            run_within(seconds, "sending a message", lambda: self._connection.send(text))
         except ConnectionClosed as error:
             raise _closed(error) from error
         except OSError as error:
             raise _broken(error) from error
 
     def receive(self, seconds: float) -> str | bytes | None:
-        """The next frame; None where none comes within the time."""
+        """The next frame, or None after that time."""
         try:
             frame: str | bytes = self._connection.recv(timeout=max(seconds, 0.001))
         except TimeoutError:
@@ -50,42 +50,44 @@ class WebSocketConversation:
         except ConnectionClosed as error:
             raise _closed(error) from error
         except UnicodeError as error:
-            raise ChatstoreError(what="a text frame is not UTF-8", hint="Text frames are UTF-8.") from error
+            raise ChatstoreError(what="a text frame is not UTF-8", hint="Text frames must be UTF-8.") from error
         except (WebSocketException, OSError) as error:
             raise _broken(error) from error
         return frame
 
 
 @contextmanager
-def conversation(
+def open_connection(
     address: Address, context: ssl.SSLContext | None, path: str, seconds: float
-) -> Iterator[WebSocketConversation | Answer]:
-    """A connection, closed at the end; the answer of a server that does not open one. No redirect is followed."""
-    doing = f"WebSocket {address.base_path}{without_query(path)}"
-    opened = _open(address, context, path, seconds, doing)
-    if isinstance(opened, Answer):
+) -> Iterator[OpenConnection | Response]:
+    """A connection that is closed at the end, or the response of a server that does not open one.
+
+    Redirects are not followed.
+    """
+    activity = f"WebSocket {address.base_path}{without_query(path)}"
+    opened = _open(address, context, path, seconds, activity)
+    if isinstance(opened, Response):
         yield opened
         return
     try:
-        yield WebSocketConversation(opened)
+        yield OpenConnection(opened)
     finally:
         with suppress(WebSocketException, OSError, Overdue):
-            within(2 * _CLOSING_SECONDS, "closing", opened.close)
+            run_within(2 * _CLOSING_SECONDS, "closing", opened.close)
 
 
-def _open(address: Address, context: ssl.SSLContext | None, path: str, seconds: float, doing: str) -> Any:
+def _open(address: Address, context: ssl.SSLContext | None, path: str, seconds: float, activity: str) -> Any:
     sockets: list[socket.socket] = []
 
-    def open_it() -> Any:
-        # A socket of our own: the library then follows no redirect, to which it would pass on every header, and
-        # uses no proxy of the environment.
+    def connect_socket() -> Any:
+        # With a given socket the library follows no redirect, to which it would send every header, and uses no proxy.
         sockets.append(socket.create_connection((address.host, address.port), timeout=seconds))
         return connect(
             address.url(path, websocket=True),
             sock=sockets[0],
             ssl=context,
             additional_headers=list(address.headers),
-            compression=None,  # packed frames could be unpacked to any size
+            compression=None,  # a compressed frame could be decompressed to any size
             open_timeout=seconds,
             close_timeout=_CLOSING_SECONDS,
             max_size=LONGEST_FRAME,
@@ -97,45 +99,41 @@ def _open(address: Address, context: ssl.SSLContext | None, path: str, seconds: 
                 opened.shutdown(socket.SHUT_RDWR)
 
     try:
-        return within(seconds, doing, open_it, give_up)
+        return run_within(seconds, activity, connect_socket, give_up)
     except TimeoutError as error:
-        what = f"{doing}: no answer within {seconds:g} seconds"
-        raise Overdue(what=what, hint="Give it longer with --deadline.") from error
+        what = f"{activity}: no response within {seconds:g} seconds"
+        raise Overdue(what=what, hint="Increase --deadline.") from error
     except OSError as error:
-        raise unreachable(doing, _reason(error)) from error
+        raise unreachable(activity, first_line(error)) from error
     except (WebSocketException, ValueError) as error:
-        # A redirect the library would follow, and says by errors of several kinds why it cannot: with a socket of ours,
-        # to what is no WebSocket. Each stands for the answer, and quotes where it leads, credentials and all.
+        # The library raises errors of several kinds if it cannot follow a redirect. Their texts quote the target with its
+        # credentials, so the response is taken from the error.
         for cause in (error, error.__cause__, error.__context__):
             if isinstance(cause, InvalidStatus):
-                return _answer(cause)
-        what = f"{doing}: the connection is not opened as it should be: {_reason(error)}"
-        raise ChatstoreError(what=what, hint="The application's own log says more.") from error
+                return _response(cause)
+        what = f"{activity}: the connection could not be opened: {first_line(error)}"
+        raise ChatstoreError(what=what, hint=LOG_HINT) from error
 
 
-def _answer(error: InvalidStatus) -> Answer:
-    return Answer(error.response.status_code, bytes(error.response.body or b""))
+def _response(error: InvalidStatus) -> Response:
+    return Response(error.response.status_code, bytes(error.response.body or b""))
 
 
 def _closed(error: ConnectionClosed) -> ChatstoreError:
     if error.sent is not None and (error.rcvd is None or not error.rcvd_then_sent):
         if error.sent.code == 1009:
-            return ChatstoreError(what=f"a frame is over {LONGEST_FRAME >> 10:,} KiB", hint="Send less at once.")
+            return ChatstoreError(
+                what=f"a frame is over {LONGEST_FRAME >> 10:,} KiB", hint="The application must send smaller frames."
+            )
         if error.sent.code in (1002, 1007):
-            what = f"what came is not WebSocket as it should be: {error.sent.reason or error.sent.code}"
-            return ChatstoreError(what=what[:300], hint="The application's own log says more.")
+            what = f"the server broke the WebSocket protocol: {error.sent.reason or error.sent.code}"
+            return ChatstoreError(what=what[:300], hint=LOG_HINT)
     if error.rcvd is None:
-        return ChatstoreError(what="the connection broke off", hint="The application's own log says more.")
+        return ChatstoreError(what="the connection was lost", hint=LOG_HINT)
     reason = f" ({error.rcvd.reason[:200]})" if error.rcvd.reason else ""
     what = f"the server closed the connection with code {error.rcvd.code}{reason}"
-    return ChatstoreError(what=what, hint="The application's own log says more.")
+    return ChatstoreError(what=what, hint=LOG_HINT)
 
 
 def _broken(error: Exception) -> ChatstoreError:
-    return ChatstoreError(
-        what=f"the connection broke off: {_reason(error)}", hint="The application's own log says more."
-    )
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).strip().partition("\n")[0] or type(error).__name__)[:300]
+    return ChatstoreError(what=f"the connection was lost: {first_line(error)}", hint=LOG_HINT)

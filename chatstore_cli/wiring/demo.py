@@ -1,4 +1,4 @@
-"""The stage of `chatstore demo`."""
+"""The database and the folder of `chatstore demo`."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from chatstore_cli.core.demo.stage import DemoStage
+    from chatstore_cli.core.demo.setup import DemoSetup
     from chatstore_cli.wiring.stores import Stores
 
 
-def demo_stage(stores: Stores, folder: Path | None, warn: Callable[[str], None]) -> DemoStage:
-    """The database and the folder of `chatstore demo`; the folder is in the state folder unless one is named.
+def demo_setup(stores: Stores, folder: Path | None, warn: Callable[[str], None]) -> DemoSetup:
+    """The demo's setup. Without a named folder, its folder is in the state folder.
 
-    `warn` is told of usage that cannot be counted.
+    `warn` is called with a text if usage cannot be counted.
     """
-    from chatstore_cli.core.demo.stage import DemoStage
+    from chatstore_cli.core.demo.setup import DemoSetup
     from chatstore_cli.files.demo_folder import MarkedFolder
     from chatstore_cli.files.state_folder import state_root
     from chatstore_cli.mongo.demo import MongoSampleStore
     from chatstore_cli.wiring.usage import usage_recorder
 
     settings = stores.settings
-    return DemoStage(
+    return DemoSetup(
         store=MongoSampleStore(stores.connection, settings.sessions_collection),
         usage=usage_recorder(stores, warn),
         folder=MarkedFolder((folder or state_root(settings.state.folder) / "demo").absolute()),
@@ -32,7 +32,7 @@ def demo_stage(stores: Stores, folder: Path | None, warn: Callable[[str], None])
         sessions_collection=settings.sessions_collection,
         messages_collection=settings.messages_collection,
         usage_collection=settings.layouts.workflow.usage,
-        rollups_collection=settings.layouts.workflow.usage_rollups,
+        daily_sums_collection=settings.layouts.workflow.usage_rollups,
         data_dir=settings.mongo.embedded.data_dir,
         runtime_dir=settings.mongo.embedded.runtime_dir,
     )

@@ -51,9 +51,7 @@ class Stores:
             )
         if mongo.uri != "embedded":
             return mongo.uri
-        from chatstore_cli.mongo.embedded.server import ensure_running
-
-        return ensure_running(mongo.embedded.data_dir, mongo.embedded.runtime_dir, say=self._say)
+        return self.embedded.ensure_running()
 
     @cached_property
     def embedded(self) -> EmbeddedServer:

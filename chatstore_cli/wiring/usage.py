@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from chatstore_cli.core.usage.recorder import UsageRecorder
+    from chatstore_cli.mongo.usage.daily_sums import MongoDailySums
     from chatstore_cli.mongo.usage.ledger import MongoUsageLedger
     from chatstore_cli.mongo.usage.sums import MongoUsageSums
     from chatstore_cli.wiring.stores import Stores
@@ -27,6 +28,14 @@ def usage_sums(stores: Stores) -> MongoUsageSums:
 
     names = stores.settings.layouts.workflow
     return MongoUsageSums(stores.patient_connection, names.usage, names.usage_rollups)
+
+
+def daily_sums(stores: Stores) -> MongoDailySums:
+    """The daily sums of the ledger, to be updated."""
+    from chatstore_cli.mongo.usage.daily_sums import MongoDailySums
+
+    names = stores.settings.layouts.workflow
+    return MongoDailySums(stores.patient_connection, names.usage, names.usage_rollups)
 
 
 def usage_recorder(stores: Stores, warn: Callable[[str], None]) -> UsageRecorder:

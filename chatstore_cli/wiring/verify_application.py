@@ -1,4 +1,4 @@
-"""The checks of a running application: what asks it, and where its traces are looked for."""
+"""The checks of a running application, with its HTTP client, journals, documents and logs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def application_checks(
     logs: Sequence[str],
     read_only: bool,
 ) -> ApplicationChecks:
-    """The checks of the application at a URL. Raises WrongUse for what cannot be meant; nothing is connected yet."""
+    """The checks of the application at a URL, without connecting yet. Raises WrongUse for invalid options."""
     import secrets
 
     from chatstore_cli.core.verify.application.checks import ApplicationChecks
@@ -53,9 +53,7 @@ def application_checks(
             timeout_seconds=mongo.timeout_seconds,
             write_concern=mongo.write_concern,
             journaled=mongo.journaled,
-            answer_seconds=max(
-                mongo.timeout_seconds, seconds
-            ),  # many small looks, each of which must not hang for long
+            answer_seconds=max(mongo.timeout_seconds, seconds),  # many small reads, none of which may hang for long
         )
         return MongoSessionDocuments(connection, settings.messages_collection, seconds)
 
@@ -77,7 +75,7 @@ def application_checks(
 def run_and_remove(
     checks: Sequence[Check], application: ApplicationChecks, say: Callable[[str], None]
 ) -> list[CheckResult]:
-    """Run the checks; what they sent is removed however that ends, also by Ctrl-C, TERM or HUP."""
+    """Run the checks. What they sent is removed at the end, also after Ctrl-C, TERM or HUP."""
     from chatstore_cli.core.verify.checklist import run_checks
     from chatstore_cli.wiring.system import ending_is_interruption
 
@@ -87,10 +85,10 @@ def run_and_remove(
         finally:
             if not application.is_clean:
                 try:
-                    say("Removing what was written (interrupt again to leave it) ...")
+                    say("Removing what was written (interrupt again to keep it) ...")
                     verdict = application.clean_up_soon()
                 except KeyboardInterrupt:
-                    say(f"Left: {application.sessions}, documents and journals.")
+                    say(f"Not removed: documents and journals of {application.sessions}.")
                     raise
                 say(f"{verdict.detail[:1].upper()}{verdict.detail[1:]}. {verdict.hint or ''}".rstrip())
 
@@ -103,7 +101,7 @@ def _application(api_url: str, headers: Sequence[str]) -> Application:
         from chatstore_cli.web.application import WebApplication
     except ImportError as error:
         raise WrongUse(
-            what="--api-url cannot be used without the packages httpx and websockets: pip install 'chatstore-cli[api]'"
+            what="--api-url requires the packages httpx and websockets. Run pip install 'chatstore-cli[api]'."
         ) from error
     return WebApplication(address)
 
@@ -111,21 +109,21 @@ def _application(api_url: str, headers: Sequence[str]) -> Application:
 def _application_settings(
     settings: ApplicationSettings, ws_path: str | None, deadline: float | None
 ) -> ApplicationSettings:
-    from chatstore_cli.config.values import checked
+    from chatstore_cli.config.values import validated
 
-    given = {"ws_path": (ws_path, str, "--ws-path"), "deadline_seconds": (deadline, float, "--deadline")}
+    options = {"ws_path": (ws_path, str, "--ws-path"), "deadline_seconds": (deadline, float, "--deadline")}
     changes: dict[str, Any] = {}
-    for name, (value, kind, option) in given.items():
+    for name, (value, kind, option) in options.items():
         if value is not None:
             try:
-                changes[name] = checked(f"verify.application.{name}", value, kind)
+                changes[name] = validated(f"verify.application.{name}", value, kind)
             except ValueError as error:
                 raise BadValue(name=option, value=value, expected=str(error)) from error
     return replace(settings, **changes)
 
 
 def _expected(settings: Settings) -> dict[str, Any]:
-    """What an application's status may report, as it is configured."""
+    """The configured values of what an application's status may report."""
     cache_settings = settings.mongo.cache
     return {
         "max_messages_per_session": cache_settings.max_messages_per_session,

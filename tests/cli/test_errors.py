@@ -1,4 +1,4 @@
-"""What is kept of a run that came to an unexpected end."""
+"""The log file of an unexpected error."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from chatstore_cli.cli.errors import write_crash_log
 
 
-def test_a_crash_log_holds_the_command_line_without_what_authorises_requests():
+def test_a_crash_log_has_the_command_line_without_secrets():
     arguments = ["verify", "--api-url", "http://Geheim1@host/app", "--header", "Authorization: Bearer Geheim2"]
     more = ["--header=X-Key: Geheim3", "--header=Geheim4", "--uri", "mongodb://ana:Geheim5@host", "--log", "app.log"]
     text = Path(write_crash_log(RuntimeError("what went wrong"), [*arguments, *more])).read_text()

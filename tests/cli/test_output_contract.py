@@ -1,4 +1,4 @@
-"""The output contract of DESIGN section 5, held by every command: help, errors, exit statuses, pipes, terminals, imports."""
+"""What holds for every command: help, errors, exit statuses, pipes, terminals, and how little a start imports."""
 
 from __future__ import annotations
 
@@ -27,21 +27,24 @@ if TYPE_CHECKING:
     from tests.conftest import Chatstore
 
 
-def _leaves(command: Any, context: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    if not hasattr(command, "list_commands"):
-        yield path
-        return
-    for name in command.list_commands(context):
-        child = command.get_command(context, name)
-        yield from _leaves(child, child.context_class(child, info_name=name, parent=context), (*path, name))
+def _walk(command: Any, context: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any, Any]]:
+    yield path, command, context
+    if hasattr(command, "list_commands"):
+        for name in command.list_commands(context):
+            child = command.get_command(context, name)
+            yield from _walk(child, child.context_class(child, info_name=name, parent=context), (*path, name))
 
 
-def _every_command() -> list[tuple[str, ...]]:
-    root = root_command()
-    return list(_leaves(root, root.context_class(root, info_name="chatstore")))
-
-
-EVERY_COMMAND = [pytest.param(path, id=" ".join(path)) for path in _every_command()]
+ROOT = root_command()
+COMMAND_LINE = list(_walk(ROOT, ROOT.context_class(ROOT, info_name="chatstore")))
+EVERY_COMMAND = [
+    pytest.param(path, id=" ".join(path)) for path, command, _ in COMMAND_LINE if not hasattr(command, "list_commands")
+]
+EVERY_GROUP = [
+    pytest.param(path, command.list_commands(context), id=" ".join(path) or "chatstore")
+    for path, command, context in COMMAND_LINE
+    if hasattr(command, "list_commands")
+]
 
 
 # --- help and wrong use ----------------------------------------------------------------------------------------------
@@ -61,6 +64,26 @@ def test_help_has_an_example_and_the_exit_statuses(path: tuple[str, ...], capsys
     assert max(map(len, captured.out.splitlines())) <= 120
 
 
+@pytest.mark.parametrize(("path", "names"), EVERY_GROUP)
+def test_summaries_of_commands_are_whole_lines_at_80_columns(
+    path: tuple[str, ...], names: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run([*path, "--help"]) == 0
+
+    listed = capsys.readouterr().out.split("\nCommands:\n")[1].split("\n\n")[0].splitlines()
+    assert [line.split()[0] for line in listed] == names
+    assert [line for line in listed if not line.endswith(".") or line.endswith("...")] == []
+
+
+def test_the_help_of_chatstore_lists_the_global_options(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0
+
+    shown = capsys.readouterr().out
+    for option in ("--config", "--uri", "--database", "--output", "--color", "--quiet", "--no-input", "--read-only"):
+        assert option in shown
+
+
 @pytest.mark.parametrize("path", EVERY_COMMAND)
 def test_wrong_use_is_one_json_object_on_stderr_and_nothing_on_stdout(
     path: tuple[str, ...], capsys: pytest.CaptureFixture[str]
@@ -77,10 +100,10 @@ def test_wrong_use_is_one_json_object_on_stderr_and_nothing_on_stdout(
 
 @pytest.mark.parametrize("before", [True, False])
 @pytest.mark.parametrize("path", EVERY_COMMAND)
-def test_global_options_are_taken_before_and_after(
+def test_global_options_are_accepted_before_and_after_the_command(
     path: tuple[str, ...], before: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Seen by a wrong one being refused as a global option, wherever it stands."""
+    """A wrong value is rejected as that of a global option at both places."""
     arguments = ["--color", "pink", *path] if before else [*path, "--color", "pink"]
 
     assert run(arguments) == 2
@@ -94,13 +117,13 @@ def test_every_spelling_of_json_makes_errors_json(spelling: list[str], capsys: p
     assert json.loads(capsys.readouterr().err)["error"]["code"] == 2
 
 
-def test_a_misspelt_command_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_misspelt_command_is_rejected_with_the_nearest_name(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["sesions"]) == 2
 
     assert "sessions" in capsys.readouterr().err
 
 
-def test_no_command_at_all_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_command_the_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert run([]) == 2
 
     assert "Commands:" in capsys.readouterr().out
@@ -111,7 +134,7 @@ def test_no_command_at_all_shows_the_help(capsys: pytest.CaptureFixture[str]) ->
 
 @pytest.fixture
 def broken_list(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    """`sessions list` on an in-memory store, raising what the test asks for."""
+    """Make `sessions list` on an in-memory store raise the test's exception."""
     monkeypatch.setenv("CHATSTORE_URI", "mongomock://")
 
     def fail(*_arguments: Any, **_options: Any) -> None:
@@ -122,7 +145,9 @@ def broken_list(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest)
 
 @pytest.mark.parametrize("broken_list", [ValueError("the text of a bug\nwith two lines")], indirect=True)
 @pytest.mark.usefixtures("broken_list")
-def test_a_bug_ends_with_1_and_a_log_file_and_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unexpected_error_exits_with_1_and_writes_a_log_file_and_no_traceback(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert run(["sessions", "list"]) == 1
 
     captured = capsys.readouterr()
@@ -135,24 +160,24 @@ def test_a_bug_ends_with_1_and_a_log_file_and_no_traceback(capsys: pytest.Captur
 
 @pytest.mark.parametrize("broken_list", [KeyboardInterrupt()], indirect=True)
 @pytest.mark.usefixtures("broken_list")
-def test_an_interrupt_ends_with_130(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_interrupt_exits_with_130(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["sessions", "list"]) == 130
     assert "Traceback" not in capsys.readouterr().err
 
 
-def test_a_server_that_is_not_there_ends_with_5_and_tells_no_password(chatstore_without_database: Chatstore) -> None:
+def test_an_unreachable_server_exits_with_5_and_prints_no_password(chatstore_without_database: Chatstore) -> None:
     uri = "mongodb://ada:s3cret%2Fword@127.0.0.1:1/?serverSelectionTimeoutMS=100"
-    hasty = {"CHATSTORE_MONGO__TIMEOUT_SECONDS": "0.2"}
+    short_timeout = {"CHATSTORE_MONGO__TIMEOUT_SECONDS": "0.2"}
 
-    outcome = chatstore_without_database("sessions", "list", "--uri", uri, env=hasty)
-    as_json = chatstore_without_database("sessions", "list", "--uri", uri, "-o", "json", env=hasty)
+    outcome = chatstore_without_database("sessions", "list", "--uri", uri, env=short_timeout)
+    as_json = chatstore_without_database("sessions", "list", "--uri", uri, "-o", "json", env=short_timeout)
 
     assert (outcome.code, outcome.out, outcome.err.count("\n")) == (5, "", 1)
     assert (as_json.code, as_json.out, json.loads(as_json.err)["error"]["kind"]) == (5, "", "unreachable")
     assert "s3cret" not in outcome.err + as_json.err
 
 
-def test_a_full_disk_is_one_line_and_ends_with_1(chatstore: Chatstore, database: Database[dict[str, Any]]) -> None:
+def test_a_full_disk_is_one_line_and_exits_with_1(chatstore: Chatstore, database: Database[dict[str, Any]]) -> None:
     store_chats(database)
     with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device
         process = chatstore.popen("sessions", "list", stdout=full)
@@ -168,7 +193,7 @@ def test_a_full_disk_is_one_line_and_ends_with_1(chatstore: Chatstore, database:
 
 @pytest.fixture
 def many_sessions(database: Database[dict[str, Any]]) -> None:
-    """More than fits into a pipe."""
+    """More sessions than a pipe can hold."""
     database["chat_messages"].insert_many(
         {"session_id": f"{index:04}-{'x' * 200}", "role": "user", "text": "hello", "created_at": "2026-03-01T00:00:00Z"}
         for index in range(1000)
@@ -177,7 +202,7 @@ def many_sessions(database: Database[dict[str, Any]]) -> None:
 
 @pytest.mark.usefixtures("many_sessions")
 @pytest.mark.parametrize("output", list(OutputFormat))
-def test_a_reader_that_goes_away_ends_it_quietly(chatstore: Chatstore, output: str) -> None:
+def test_a_reader_that_closes_the_pipe_ends_the_command_quietly(chatstore: Chatstore, output: str) -> None:
     process = chatstore.popen("sessions", "list", "--limit", "1000", "--quiet", "-o", output)
     assert process.stdout is not None
     assert process.stderr is not None
@@ -199,7 +224,7 @@ def test_help_into_a_closed_pipe_is_quiet(chatstore_without_database: Chatstore)
 
 
 @pytest.mark.parametrize("closed", ["1", "2"])
-def test_a_stream_that_was_closed_before_the_start_is_no_error(
+def test_a_stream_that_was_closed_before_the_start_is_not_an_error(
     chatstore_without_database: Chatstore, closed: str
 ) -> None:
     command = chatstore_without_database.command("--help")
@@ -224,7 +249,7 @@ def test_a_pipe_gets_utf_8_whatever_the_locale(chatstore: Chatstore, database: D
 
 
 def on_a_terminal(chatstore: Chatstore, *arguments: str, width: int, env: dict[str, str | None] | None = None) -> str:
-    """What a terminal of that width is sent."""
+    """The output on a terminal of that width."""
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
     process = chatstore.popen(*arguments, stdout=follower, env={"TERM": "xterm-256color", **(env or {})})
@@ -233,7 +258,7 @@ def on_a_terminal(chatstore: Chatstore, *arguments: str, width: int, env: dict[s
     while True:
         try:
             chunk = os.read(leader, 65536)
-        except OSError:  # the other end is closed: how Linux ends a terminal
+        except OSError:  # Linux reports the closed end of a terminal as an error
             break
         if not chunk:
             break
@@ -273,7 +298,7 @@ print("MODULES", *sys.modules, file=sys.stderr)
 
 
 def modules_of(chatstore: Chatstore, *arguments: str) -> set[str]:
-    """What a run of the command has imported."""
+    """The modules that a run of the command imports."""
     done = subprocess.run(
         [sys.executable, "-c", SHOW_MODULES, *arguments],
         capture_output=True,
@@ -285,7 +310,7 @@ def modules_of(chatstore: Chatstore, *arguments: str) -> set[str]:
     return set(done.stderr.split("MODULES ")[1].split())
 
 
-def test_version_imports_nothing_to_speak_of(chatstore_without_database: Chatstore) -> None:
+def test_version_imports_no_libraries(chatstore_without_database: Chatstore) -> None:
     modules = modules_of(chatstore_without_database, "--version")
 
     assert not modules & {"typer", "pymongo", "rich", "pydantic", "yaml", "orjson", "chatstore_cli.cli"}
@@ -307,14 +332,14 @@ def test_a_list_in_a_pipe_imports_no_table_and_no_models(
     assert not modules & {"rich.table", "rich.console", "rich.text", "pydantic", "yaml", "mongomock", "dotenv"}
 
 
-def test_the_driver_does_not_hold_up_the_end_of_the_process(
+def test_the_driver_does_not_delay_the_end_of_the_process(
     monkeypatch: pytest.MonkeyPatch, mongo_uri: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """FACTS A: its hook at exit would join threads that sleep for half a second. The name is the driver's own affair."""
+    """PyMongo's exit hook joins threads that can sleep for 0.5 s. Its name is private, so this test fails if it changes."""
     from pymongo.synchronous.monitor import _shutdown_resources
 
-    let_go: list[Any] = []
-    monkeypatch.setattr(atexit, "unregister", let_go.append)
+    unregistered: list[Any] = []
+    monkeypatch.setattr(atexit, "unregister", unregistered.append)
 
     assert run(["sessions", "list", "--uri", mongo_uri, "--database", "nothing_is_there"]) == 0
-    assert let_go == [_shutdown_resources]
+    assert unregistered == [_shutdown_resources]

@@ -1,4 +1,4 @@
-"""`--timezone` takes names in any case, and helps with what is none."""
+"""`--timezone` accepts names in any case. The error for other text suggests a name."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_utc_is_utc(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "error"),
     [
         ("+02:00", "is an offset, not a time zone: use a name such as Europe/Berlin"),
         ("UTC+2", "is an offset"),
@@ -34,7 +34,7 @@ def test_utc_is_utc(name: str) -> None:
         ("\x00", "is not in this machine's table of time zones"),
     ],
 )
-def test_what_is_no_zone_is_told_with_what_to_say_instead(name: str, said: str) -> None:
-    with pytest.raises(typer.BadParameter) as refused:
+def test_text_that_is_not_a_zone_is_rejected_with_a_suggestion(name: str, error: str) -> None:
+    with pytest.raises(typer.BadParameter) as rejected:
         time_zone(name)
-    assert said in refused.value.message
+    assert error in rejected.value.message

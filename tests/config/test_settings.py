@@ -1,4 +1,4 @@
-"""Settings: which source wins, what values they take, and what is said where something is wrong."""
+"""Settings: the order of their sources, their values, and the errors and warnings about them."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ EXAMPLE = ROOT / "config.example.yaml"
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch) -> Path:
-    """The working folder, empty."""
+    """An empty working folder."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 def load(config: str | None = None, *, uri: str | None = None, database: str | None = None) -> Settings:
-    """The settings with these flags."""
+    """The settings with these options of the command line."""
     return load_settings(config, uri=uri, database=database)
 
 
 def write(text: str | bytes, name: str = "config.yaml") -> None:
-    """Put a file into the working folder."""
+    """Write a file in the working folder."""
     Path(name).write_bytes(text.encode() if isinstance(text, str) else text)
 
 
 def error_of(config: str | None = None) -> BadConfig:
-    """The error that loading ends with."""
+    """The error that loading the configuration raises."""
     with pytest.raises(BadConfig) as caught:
         load(config)
     return caught.value
@@ -47,7 +47,7 @@ def error_of(config: str | None = None) -> BadConfig:
 # --- sources ---------------------------------------------------------------------------------------------------------
 
 
-def test_with_nothing_set_the_defaults_hold():
+def test_without_any_source_the_defaults_apply():
     assert load() == Settings()
 
 
@@ -78,7 +78,7 @@ def test_each_source_overrides_those_below_it_key_by_key(monkeypatch, no_real_ho
     assert load(database="of-flag").mongo.database == "of-flag"
 
 
-def test_a_named_file_takes_the_place_of_the_one_in_the_working_folder(monkeypatch):
+def test_a_named_file_replaces_the_one_in_the_working_folder(monkeypatch):
     write("mongo: {database: here, ttl_days: 5}")
     write("mongo: {database: named}", "other.yaml")
     write("mongo: {database: variable}", "third.yaml")
@@ -89,10 +89,10 @@ def test_a_named_file_takes_the_place_of_the_one_in_the_working_folder(monkeypat
 
 
 def test_every_setting_can_be_set_by_its_variable(monkeypatch):
-    for key, wanted in setting_types().items():
-        value = {bool: "false", int: "7", float: "1.5", int | None: "50"}.get(wanted, "text")
+    for key, kind in setting_types().items():
+        value = {bool: "false", int: "7", float: "1.5", int | None: "50"}.get(kind, "text")
         value = {"mongo.uri": "mongodb://h", "mongo.write_concern": "2"}.get(key, value)
-        if wanted not in (bool, int, float, int | None) and key.rpartition(".")[2] != "uri":
+        if kind not in (bool, int, float, int | None) and key.rpartition(".")[2] != "uri":
             value = f"name_{key.replace('.', '_')}"
         value = "always" if key == "mongo.cache.fsync" else f"/{value}" if key.endswith("_path") else value
         monkeypatch.setenv(f"CHATSTORE_{key.upper().replace('.', '__')}", value)
@@ -103,7 +103,7 @@ def test_every_setting_can_be_set_by_its_variable(monkeypatch):
     assert unchanged == []
 
 
-def test_an_empty_variable_is_unset_and_an_empty_flag_is_wrong_use(monkeypatch):
+def test_an_empty_variable_counts_as_unset_and_an_empty_option_is_wrong_use(monkeypatch):
     monkeypatch.setenv("CHATSTORE_URI", "")
     monkeypatch.setenv("CHATSTORE_MONGO__TTL_DAYS", "")
     assert load() == Settings()
@@ -111,7 +111,7 @@ def test_an_empty_variable_is_unset_and_an_empty_flag_is_wrong_use(monkeypatch):
         load(uri="")
 
 
-def test_other_blocks_are_left_alone_whatever_is_in_them():
+def test_other_blocks_of_the_file_are_ignored_whatever_they_contain():
     write("app: {uri: !python/object:os.system x, a: 1, a: 2, b: '${NOT_SET}'}\nmongo: {ttl_days: 4}\n")
     assert load().mongo.ttl_days == 4
 
@@ -135,7 +135,7 @@ def test_a_home_folder_is_expanded_in_paths(no_real_home):
     assert load().mongo.cache.disk_path == str(no_real_home / "journals")
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_key():
+def test_a_byte_order_mark_is_not_part_of_the_first_key():
     write(b"\xef\xbb\xbfmongo: {ttl_days: 8}")
     assert load().mongo.ttl_days == 8
 
@@ -143,7 +143,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_key():
 # --- the example -----------------------------------------------------------------------------------------------------
 
 
-def test_the_example_is_complete_and_says_the_defaults(monkeypatch):
+def test_the_example_sets_every_setting_to_its_default(monkeypatch):
     loaded = load_configuration(str(EXAMPLE), uri=None, database=None)
     assert loaded.problems == ()
     assert loaded.settings == Settings()
@@ -151,7 +151,7 @@ def test_the_example_is_complete_and_says_the_defaults(monkeypatch):
     assert list(find_unusual_settings(loaded)) == []
 
 
-def test_the_example_takes_the_applications_own_variables(monkeypatch):
+def test_the_example_reads_the_variables_of_the_application(monkeypatch):
     write("MONGO_DB=of-dotenv\n", ".env")
     monkeypatch.setenv("MONGODB_URI", "mongodb://second")
     monkeypatch.setenv("MONGO_CHAT_COLLECTION", "turns")
@@ -171,7 +171,7 @@ def test_a_variable_of_the_environment_overrides_the_same_variable_of_dotenv(mon
     assert (mongo.database, mongo.chat_collection) == ("of-environment", "of-dotenv")
 
 
-def test_the_example_that_is_installed_is_the_one_in_the_repository():
+def test_the_installed_example_is_the_one_in_the_repository():
     import chatstore_cli
 
     assert Path(chatstore_cli.__file__).with_name("config.example.yaml").read_bytes() == EXAMPLE.read_bytes()
@@ -210,23 +210,23 @@ def test_variables_expand_as_in_a_shell(text, expanded):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "error"),
     [
         ("${NONE}", "NONE"),
         ("${A", "A"),
         ("${", "\\$\\{"),
         ("${1A}", "\\$\\{"),
         ("${A:=x}", "A"),
-        ("${NONE:-x", "closed"),
+        ("${NONE:-x", "closing"),
     ],
 )
-def test_what_cannot_be_expanded_says_why(text, said):
-    with pytest.raises(ExpansionError, match=said):
+def test_text_that_cannot_be_expanded_is_an_error_with_its_reason(text, error):
+    with pytest.raises(ExpansionError, match=error):
         expand(text, VARIABLES)
 
 
 @pytest.mark.parametrize("text", ["${A}", "${A:-d}", "${E:-d}", "${E-d}", "x${N:-${A}}y", "${N:-${E:-z}}", "${N-${A}}"])
-def test_the_shell_itself_expands_the_same(text):
+def test_a_shell_expands_the_text_in_the_same_way(text):
     variables = {"A": "a b", "E": ""}
     shell = subprocess.run(
         ["/bin/sh", "-c", f'printf %s "{text}"'], env=variables, capture_output=True, text=True, check=True
@@ -235,7 +235,7 @@ def test_the_shell_itself_expands_the_same(text):
 
 
 @given(st.text(alphabet="${}AN:-x"), st.dictionaries(st.sampled_from(["A", "N", "AN"]), st.text()))
-def test_expanding_ends_in_text_or_in_its_own_error(text, variables):
+def test_expansion_returns_text_or_raises_its_own_error(text, variables):
     try:
         expanded, _ = expand(text, variables)
     except ExpansionError:
@@ -244,7 +244,7 @@ def test_expanding_ends_in_text_or_in_its_own_error(text, variables):
         assert expanded == text
 
 
-def test_only_the_value_that_wins_needs_its_variable(monkeypatch):
+def test_only_the_value_in_force_needs_its_variable(monkeypatch):
     write('mongo: {uri: "${NOT_SET}"}')
     assert load(uri="mongomock://").mongo.uri == "mongomock://"
     monkeypatch.setenv("CHATSTORE_URI", "mongodb://${NOT_EXPANDED}")
@@ -254,11 +254,11 @@ def test_only_the_value_that_wins_needs_its_variable(monkeypatch):
 def test_an_unset_variable_names_file_line_key_and_variable():
     write('mongo:\n  ttl_days: 3\n  uri: "${MY_URI}"\n')
     assert error_of().message == (
-        "config.yaml:3: mongo.uri: the variable MY_URI is not set, and there is no ${MY_URI:-default}."
+        "config.yaml:3: mongo.uri: the variable MY_URI is not set and has no default (${MY_URI:-default})."
     )
 
 
-# --- what is wrong ---------------------------------------------------------------------------------------------------
+# --- errors ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -289,8 +289,8 @@ def test_an_unset_variable_names_file_line_key_and_variable():
         ("mongo: {cache: {max_messages_per_session: 0}}", "config.yaml:1", "1 or more"),
         ("mongo: {cache: {disk_path: ''}}", "config.yaml:1", "a path"),
         ("verify: {sample: 0}", "config.yaml:1", "from 1 to 100000"),
-        ("mongo:\n  ttl_days: 1\n  ttl_days: 2\n", "config.yaml:3", "mongo.ttl_days is set twice: in line 2 and here."),
-        ("mongo: {}\napp: 1\nmongo: {}\n", "config.yaml:3", "mongo is set twice: in line 1 and here."),
+        ("mongo:\n  ttl_days: 1\n  ttl_days: 2\n", "config.yaml:3", "mongo.ttl_days is set twice, in lines 2 and 3."),
+        ("mongo: {}\napp: 1\nmongo: {}\n", "config.yaml:3", "mongo is set twice, in lines 1 and 3."),
         ("mongo: {chat_collection: same, session_collection: same}", "config.yaml:1", "both name the collection same"),
         ("mongo:\n\tttl_days: 1\n", "config.yaml:2", "not YAML: "),
         ("mongo: {ttl_days: 3\n", "config.yaml:2", "not YAML: "),
@@ -303,7 +303,7 @@ def test_an_unset_variable_names_file_line_key_and_variable():
         (b"mongo: {}\n# \xff\n", "config.yaml:2", "not UTF-8 (byte 0xff)."),
     ],
 )
-def test_what_is_wrong_in_a_file_is_told_with_its_line(text, where, what):
+def test_an_error_in_a_file_names_its_line(text, where, what):
     write(text)
     error = error_of()
     assert error.facts["where"] == where
@@ -311,11 +311,11 @@ def test_what_is_wrong_in_a_file_is_told_with_its_line(text, where, what):
     assert "\n" not in error.message
 
 
-def test_an_unknown_setting_comes_with_the_nearest_one():
+def test_the_hint_for_an_unknown_setting_is_the_nearest_name():
     write("mongo: {ttl_day: 3}")
     assert error_of().hint == "Did you mean ttl_days?"
     write("verify: {zzz: 3}")
-    assert error_of().hint == "There are: sample, seconds_per_check, application."
+    assert error_of().hint == "Known names: sample, seconds_per_check, application."
 
 
 @pytest.mark.parametrize(
@@ -329,7 +329,7 @@ def test_an_unknown_setting_comes_with_the_nearest_one():
         ("CHATSTORE_MONG__TTL_DAYS", "3", "no setting has this name"),
     ],
 )
-def test_what_is_wrong_in_the_environment_is_told_with_the_variable(monkeypatch, name, value, what):
+def test_an_error_in_the_environment_names_the_variable(monkeypatch, name, value, what):
     monkeypatch.setenv(name, value)
     error = error_of()
     assert error.facts["where"] == f"environment {name}"
@@ -342,19 +342,19 @@ def test_the_nearest_variable_is_suggested(monkeypatch):
     assert error_of().hint == "Did you mean CHATSTORE_MONGO__TTL_DAYS?"
 
 
-def test_several_mistakes_are_counted_and_all_of_them_kept():
+def test_the_error_counts_all_problems():
     write("mongo: {ttl_day: 3, uri: 4}\nverify: {sample: 0}")
     assert "(2 more: chatstore config check)" in error_of().message
     assert len(load_configuration(None, uri=None, database=None).problems) == 3
 
 
-def test_a_file_that_is_not_there_or_a_folder_is_one_line(folder):
+def test_a_missing_file_and_a_folder_are_errors_of_one_line(folder):
     assert error_of("nowhere.yaml").message == "nowhere.yaml: cannot be read: No such file or directory."
     (folder / "config.yaml").mkdir()
     assert error_of().message == "config.yaml: cannot be read: Is a directory."
 
 
-def test_a_dotenv_that_is_not_utf_8_is_one_line_and_a_torn_line_in_it_is_passed_over():
+def test_dotenv_that_is_not_utf_8_is_an_error_and_an_unclosed_quote_is_a_warning():
     write(b"A=1\nB=\xff\n", ".env")
     assert error_of().message == ".env:2: not UTF-8."
     write("A='unclosed\nCHATSTORE_DATABASE=good\n", ".env")
@@ -363,7 +363,7 @@ def test_a_dotenv_that_is_not_utf_8_is_one_line_and_a_torn_line_in_it_is_passed_
     assert [(problem.where, problem.serious) for problem in loaded.problems] == [(".env:1", False)]
 
 
-def test_a_virtual_environment_called_dotenv_is_none(folder):
+def test_a_folder_named_dotenv_is_ignored(folder):
     (folder / ".env").mkdir()
     assert load() == Settings()
 
@@ -372,13 +372,13 @@ def test_a_virtual_environment_called_dotenv_is_none(folder):
     ("text", "value"),
     [("'7'", 7), ('"${DAYS:-7}"', 7), ("7", 7), ("7.0", 7)],
 )
-def test_a_number_may_be_written_as_text(text, value):
+def test_a_number_can_be_written_as_text(text, value):
     write(f"mongo: {{ttl_days: {text}}}")
     assert load().mongo.ttl_days == value
 
 
 @pytest.mark.parametrize("word", ["false", "no", "off", "0", "False"])
-def test_false_is_said_in_many_words(monkeypatch, word):
+def test_false_has_several_spellings(monkeypatch, word):
     monkeypatch.setenv("CHATSTORE_MONGO__JOURNALED", word)
     assert load().mongo.journaled is False
 
@@ -388,15 +388,15 @@ def test_a_name_of_digits_needs_no_quotes():
     assert (load().mongo.write_concern, load().mongo.database) == ("2", "2024")
 
 
-def test_a_password_is_not_in_the_settings_own_text():
+def test_the_text_of_settings_has_no_password():
     assert "geheim" not in repr(load(uri="mongodb://user:geheim@host"))
 
 
-# --- what is odd -----------------------------------------------------------------------------------------------------
+# --- warnings --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "warning"),
     [
         ("mongo: {enabled: false}", "mongo.enabled"),
         ("mongo: {write_concern: 1}", "instead of majority"),
@@ -407,22 +407,22 @@ def test_a_password_is_not_in_the_settings_own_text():
         ("mongo: {uri: 'mongodb://h/other'}", "names the database other"),
         ("mongo: {uri: 'mongodb://h/?w=1'}", "option w has no effect"),
         ("mongo: {uri: 'mongodb://h/?tlsInsecure=true'}", "tlsinsecure"),
-        ("mongo: {uri: 'mongodb://u:geheim@h'}", "a file that others can read"),
-        ("mong: {}", "the block mong is none"),
-        ("verfy: {}", "the block verfy is none"),
+        ("mongo: {uri: 'mongodb://u:geheim@h'}", "a file that others can read has a password"),
+        ("mong: {}", "the block mong is not a block of chatstore"),
+        ("verfy: {}", "the block verfy is not a block of chatstore"),
     ],
 )
-def test_odd_but_legal_values_are_warnings(text, said):
+def test_unusual_values_are_warnings(text, warning):
     write(text)
     Path("config.yaml").chmod(0o644)
     loaded = load_configuration(None, uri=None, database=None).valid()
     problems = [*loaded.problems, *find_unusual_settings(loaded)]
     assert [problem.serious for problem in problems] == [False]
-    assert said in problems[0].what
+    assert warning in problems[0].what
     assert "geheim" not in str(problems)
 
 
-def test_a_password_in_a_file_of_ones_own_or_from_a_variable_is_fine(monkeypatch):
+def test_a_password_in_a_private_file_or_from_a_variable_is_not_a_warning(monkeypatch):
     write("mongo: {uri: 'mongodb://u:p@h'}")
     Path("config.yaml").chmod(0o600)
     assert list(find_unusual_settings(load_configuration(None, uri=None, database=None))) == []
@@ -432,13 +432,13 @@ def test_a_password_in_a_file_of_ones_own_or_from_a_variable_is_fine(monkeypatch
     assert list(find_unusual_settings(load_configuration(None, uri=None, database=None))) == []
 
 
-def test_a_variable_that_is_nearly_one_of_ours_is_a_warning(monkeypatch):
+def test_a_variable_with_a_misspelt_name_is_a_warning(monkeypatch):
     monkeypatch.setenv("CHATSTORE_DATABSE", "x")
     (problem,) = load_configuration(None, uri=None, database=None).problems
     assert (problem.serious, problem.hint) == (False, "Did you mean CHATSTORE_DATABASE?")
 
 
-# --- what it costs ---------------------------------------------------------------------------------------------------
+# --- cost ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("config", "loaded"), [(None, set()), ("mongo: {ttl_days: 3, timeout_seconds: 4}", {"yaml"})])
@@ -453,7 +453,7 @@ def test_an_ordinary_start_imports_neither_pydantic_nor_yaml_without_a_file(fold
     assert set(done.stdout.split()) == loaded
 
 
-def test_the_fast_and_the_slow_way_give_the_same(monkeypatch):
+def test_text_from_the_environment_is_read_like_a_value_of_a_file(monkeypatch):
     write(yaml.safe_dump({"mongo": {"ttl_days": 3, "timeout_seconds": 4, "journaled": False}}))
     fast = load()
     Path("config.yaml").unlink()

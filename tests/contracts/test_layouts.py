@@ -1,7 +1,8 @@
-"""What every layout owes to those who read through it: the same suite for each, in memory and on a real server.
+"""The contract of every layout's reader, in memory and on a real server.
 
-A layout takes part by its line in the registry and by tests/samples/<layout>.json: documents in extended JSON, the
-sessions that they are (newest first), and each session's messages, of which only the keys given are compared.
+A layout takes part with its line in the registry and with tests/samples/<layout>.json: documents in extended JSON, the
+sessions that a reader must return (newest first), and the messages of each session. Only the keys that a sample names
+are compared. A case that mongomock cannot run skips with the reason "mongomock cannot ..." on mongomock only.
 """
 
 from __future__ import annotations
@@ -49,13 +50,13 @@ class Sample:
 
 @pytest.fixture(params=list(LAYOUTS))
 def layout(request: pytest.FixtureRequest) -> str:
-    """The name of each layout in turn."""
+    """The name of each layout in the registry."""
     name: str = request.param
     return name
 
 
 def load(connection: Connection, layout: str) -> Sample:
-    """Store the layout's sample documents, under its indexes where the server is a real one."""
+    """Store the sample documents of a layout. A real server has the layout's indexes too."""
     content = json.loads((SAMPLES / f"{layout}.json").read_text())
     for collection, documents in content["collections"].items():
         connection.collection(collection).insert_many([json_util.loads(json.dumps(each)) for each in documents])
@@ -69,7 +70,7 @@ def load(connection: Connection, layout: str) -> Sample:
 
 @pytest.fixture(scope="module")
 def real_samples(mongod: Mongod) -> Iterator[Callable[[str], Sample]]:
-    """The samples on the real server: nothing here writes, so that they are stored once."""
+    """The samples on the real server, stored once, because no test here writes."""
     loaded: dict[str, Sample] = {}
 
     def sample_of(layout: str) -> Sample:
@@ -84,7 +85,7 @@ def real_samples(mongod: Mongod) -> Iterator[Callable[[str], Sample]]:
 
 @pytest.fixture(params=["mongomock", pytest.param("real", marks=pytest.mark.real)])
 def sample(request: pytest.FixtureRequest, layout: str) -> Sample:
-    """The layout over its sample documents: in memory, then on the real server."""
+    """The sample of each layout: in memory, then on the real server."""
     if request.param == "real":
         sample_of: Callable[[str], Sample] = request.getfixturevalue("real_samples")
         return sample_of(layout)
@@ -106,18 +107,18 @@ def is_general(row: dict[str, Any]) -> bool:
     return GENERAL_AGENT in (row.get("source"), row.get("metadata", {}).get("source"))
 
 
-def test_sessions_come_newest_first_with_all_their_facts(sample: Sample) -> None:
+def test_sessions_are_listed_newest_first_with_all_fields(sample: Sample) -> None:
     assert sample.sessions == session_rows(sample.reader.newest_first(EVERYTHING, None, 1000))
 
 
-def test_the_order_is_that_of_the_key(sample: Sample) -> None:
+def test_the_list_is_sorted_by_the_key_and_no_key_occurs_twice(sample: Sample) -> None:
     keys = [SessionKey.of(session) for session in sample.reader.newest_first(EVERYTHING, None, 1000)]
     assert sorted(keys, reverse=True) == keys
     assert len(set(keys)) == len(keys)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
-def test_pages_put_together_are_the_whole_list(sample: Sample, size: int) -> None:
+def test_all_pages_together_are_the_whole_list(sample: Sample, size: int) -> None:
     listed: list[Session] = []
     after = None
     while page := list(sample.reader.newest_first(EVERYTHING, after, size)):
@@ -128,7 +129,7 @@ def test_pages_put_together_are_the_whole_list(sample: Sample, size: int) -> Non
 
 
 @pytest.mark.parametrize("key", ["tenant_id", "user_id", "workflow", "status"])
-def test_a_filter_gives_exactly_those_that_have_the_value(sample: Sample, key: str) -> None:
+def test_a_filter_returns_exactly_the_sessions_with_its_value(sample: Sample, key: str) -> None:
     for value in {row[key] for row in sample.sessions if row[key] is not None} | {"failed" if key == "status" else "x"}:
         query = SessionQuery(**{key: SessionStatus(value) if key == "status" else value})
         if sample.reader.unanswerable(query):
@@ -140,7 +141,7 @@ def test_a_filter_gives_exactly_those_that_have_the_value(sample: Sample, key: s
         assert {row["session_id"] for row in expected} == facts
 
 
-def test_filters_work_together(sample: Sample) -> None:
+def test_filters_can_be_combined(sample: Sample) -> None:
     for row in sample.sessions:
         query = SessionQuery(tenant_id=row["tenant_id"], workflow=row["workflow"], status=SessionStatus(row["status"]))
         if not sample.reader.unanswerable(query):
@@ -149,7 +150,7 @@ def test_filters_work_together(sample: Sample) -> None:
             assert all(query.matches(session) for session in found)
 
 
-def test_since_is_included_and_until_is_not(sample: Sample) -> None:
+def test_since_is_inclusive_and_until_is_exclusive(sample: Sample) -> None:
     for text in {row["updated_at"] for row in sample.sessions if row["updated_at"]}:
         moment = read_instant(text)
         since = session_rows(sample.reader.newest_first(SessionQuery(since=moment), None, 1000))
@@ -159,16 +160,16 @@ def test_since_is_included_and_until_is_not(sample: Sample) -> None:
         assert text in {row["updated_at"] for row in since}
 
 
-def test_reports_see_every_session_once_with_its_usage(sample: Sample) -> None:
+def test_reports_read_every_session_once_with_its_usage(sample: Sample) -> None:
     by_id = {session.session_id: session for session in sample.reader.all_facts(EVERYTHING)}
     assert {row["session_id"] for row in sample.sessions} == set(by_id)
     for row in sample.sessions:
-        told = session_rows([by_id[row["session_id"]]])[0]
+        reported = session_rows([by_id[row["session_id"]]])[0]
         facts = ("usage", "status", "tenant_id", "user_id", "workflow", "updated_at")
-        assert {fact: row[fact] for fact in facts} == {fact: told[fact] for fact in facts}
+        assert {fact: row[fact] for fact in facts} == {fact: reported[fact] for fact in facts}
 
 
-def test_another_layout_s_sessions_are_none_of_ours(sample: Sample) -> None:
+def test_a_query_for_another_layout_returns_nothing(sample: Sample) -> None:
     query = SessionQuery(layout="another")
     assert list(sample.reader.newest_first(query, None, 10)) == []
     assert list(sample.reader.all_facts(query)) == []
@@ -192,19 +193,19 @@ def test_an_id_is_a_value_and_never_an_operator(sample: Sample, hostile: str) ->
         assert list(sample.reader.all_facts(query)) == []
 
 
-def test_messages_come_in_the_order_they_happened(sample: Sample) -> None:
+def test_messages_are_in_the_order_of_the_conversation(sample: Sample) -> None:
     for session_id, expected in sample.messages.items():
         assert expected == message_rows(sample.reader.messages(session_id, MessageSelection()), expected)
 
 
 @pytest.mark.parametrize("last", [1, 2, 3, 1000])
-def test_the_last_messages_are_the_end_of_all(sample: Sample, last: int) -> None:
+def test_last_returns_the_end_of_the_conversation(sample: Sample, last: int) -> None:
     for session_id, messages in sample.messages.items():
         expected = messages[-last:]
         assert expected == message_rows(sample.reader.messages(session_id, MessageSelection(last=last)), expected)
 
 
-def test_messages_after_a_sequence_are_those_above_it(sample: Sample) -> None:
+def test_after_sequence_returns_the_messages_with_a_higher_one(sample: Sample) -> None:
     for session_id, messages in sample.messages.items():
         if any("sequence" not in row for row in messages):
             continue
@@ -214,7 +215,7 @@ def test_messages_after_a_sequence_are_those_above_it(sample: Sample) -> None:
             assert expected == message_rows(sample.reader.messages(session_id, selection), expected)
 
 
-def test_without_the_general_agent_the_last_are_counted_among_the_others(sample: Sample) -> None:
+def test_without_the_general_agent_last_counts_only_the_other_messages(sample: Sample) -> None:
     for session_id, messages in sample.messages.items():
         for last in (None, 1, 2, 3):
             others = [row for row in messages if not is_general(row)]
@@ -223,13 +224,15 @@ def test_without_the_general_agent_the_last_are_counted_among_the_others(sample:
             assert expected == message_rows(sample.reader.messages(session_id, selection), expected)
 
 
-def test_a_message_names_the_session_that_it_was_asked_for(sample: Sample) -> None:
+def test_a_message_has_the_session_id_of_the_request(sample: Sample) -> None:
     for session_id in sample.messages:
         read = sample.reader.messages(session_id, MessageSelection())
         assert all(message.session_id == session_id for message in read)
 
 
-def test_an_empty_database_has_nothing_and_says_so(any_connection: Connection, layout: str) -> None:
+def test_an_empty_database_has_no_sessions_and_a_missing_session_is_an_error(
+    any_connection: Connection, layout: str
+) -> None:
     reader = LAYOUTS[layout](any_connection, Settings())
     assert list(reader.newest_first(EVERYTHING, None, 10)) == []
     assert list(reader.all_facts(EVERYTHING)) == []

@@ -121,9 +121,10 @@ def test_a_plain_line_has_no_flaw_and_no_lost_digits(changes: dict[str, Any]):
         {"extra": 2**64, "message_id": "m"},
         {"metadata": {"a": [{"b": -(2**70)}]}},
         {"vector_ids": [2**90]},
+        {"metadata": {"n": -(2**63) - 1}},
     ],
 )
-def test_an_integer_over_64_bits_is_suspected_wherever_it_stands(changes: dict[str, Any]):
+def test_an_integer_over_64_bits_is_suspected_wherever_it_is(changes: dict[str, Any]):
     fields = orjson.loads(json.dumps(record(1) | changes))
     assert not is_plain(fields)
     assert flaw_of(fields) is None

@@ -12,6 +12,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ def test_a_full_disk_reaches_the_caller_leaves_nothing_half_written_and_ends_whe
         message = cache.record_chat_event(f"s{number % 3}", "user", "x" * 500)
         recorded.append(str(message.message_id))
         assert message.sequence is not None
-    assert worker.stop(20)
+    assert worker.stop(60)
     assert recorded_ids(folder) == Counter(recorded) == stored_ids(database)
     stats = worker.stats()
     assert (stats.flushed, stats.skipped, stats.lost) == (len(recorded), 0, 0)
@@ -183,7 +184,7 @@ def test_while_the_quarantine_finds_no_room_its_batch_waits_and_nothing_is_lost(
     assert stored_ids(database) <= Counter(recorded)
     small_disk("size=20m")
     poll(lambda: worker.stats().queue_depth == 0)
-    assert worker.stop(20)
+    assert worker.stop(60)
     assert stored_ids(database) == Counter(recorded)
     [kept] = quarantined(folder)
     assert kept.raw is not None
@@ -246,7 +247,7 @@ def test_journals_that_are_damaged_while_messages_wait_in_them(
     after = [str(cache.record_chat_event("s1", "user", f"after {number}").message_id) for number in range(60)]
     assert after == [message_id for message_id in recorded_ids_of(folder / "s1.jsonl") if message_id in set(after)]
     worker.start()
-    assert worker.stop(20)
+    assert worker.stop(60)
     stored = stored_ids(database)
     assert Counter(after) <= stored <= Counter(before + after)
     assert set(before[:5]) <= set(stored), "those were in memory"
@@ -291,17 +292,17 @@ def test_journals_that_are_moved_and_removed_all_the_time_cost_only_what_was_in_
 
     thread = threading.Thread(target=rotate_all_the_time)
     thread.start()
-    recorded = [
-        str(cache.record_chat_event(f"s{number % 3}", "user", f"{number}").message_id) for number in range(3_000)
-    ]
+    recorded: list[str] = []
+    while len(recorded) < 1_000 or rotations < 30:
+        number = len(recorded)
+        recorded.append(str(cache.record_chat_event(f"s{number % 3}", "user", f"{number}").message_id))
     ended.set()
     thread.join()
-    assert worker.stop(30)
-    assert rotations > 10
+    assert worker.stop(60)
     assert recorded_ids(folder) == Counter(recorded)
     assert stored_ids(database) == Counter(recorded)
     stats = worker.stats()
-    assert (stats.flushed, stats.skipped, stats.lost) == (3_000, 0, 0)
+    assert (stats.flushed, stats.skipped, stats.lost) == (len(recorded), 0, 0)
 
 
 def test_prune_while_recorders_wait_loses_no_line_that_was_acknowledged_after_it(tmp_path: Path) -> None:
@@ -311,12 +312,16 @@ def test_prune_while_recorders_wait_loses_no_line_that_was_acknowledged_after_it
     recorded: list[str] = []
     ended = threading.Event()
     pruned: Counter[str] = Counter()
+    prunings = 0
 
     def record_some(cache: LocalChatCache) -> None:
-        for number in range(700):
+        for number in count():
             recorded.append(str(cache.record_chat_event("s1", "user", f"{number}").message_id))
+            if number >= 300 and prunings >= 5:
+                return
 
     def prune_all_the_time() -> None:
+        nonlocal prunings
         path = folder / "s1.jsonl"
         while not ended.wait(0.002):
             with contextlib.suppress(FileNotFoundError), path.open("rb") as journal:
@@ -324,6 +329,7 @@ def test_prune_while_recorders_wait_loses_no_line_that_was_acknowledged_after_it
                 if os.fstat(journal.fileno()).st_ino == path.stat().st_ino:
                     pruned.update(recorded_ids_of(path))
                     path.unlink()
+                    prunings += 1
 
     threads = [threading.Thread(target=record_some, args=(cache,)) for cache in caches]
     pruner = threading.Thread(target=prune_all_the_time)
@@ -333,5 +339,4 @@ def test_prune_while_recorders_wait_loses_no_line_that_was_acknowledged_after_it
         thread.join()
     ended.set()
     pruner.join()
-    assert pruned
     assert pruned + recorded_ids(folder) == Counter(recorded)

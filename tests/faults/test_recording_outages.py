@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pymongo.database import Database
+from pymongo.errors import AutoReconnect
 
-from chatstore_cli import ChatPersistenceWorker, LocalChatCache, MongoChatStorage
+from chatstore_cli import ChatPersistenceWorker, LocalChatCache, MongoChatStorage, NotRecorded
 from tests.conftest import Chatstore
 from tests.support.journals import COLLECTION
 from tests.support.lossy_proxy import LossyProxy
@@ -29,24 +30,20 @@ FailPoint = Callable[..., AbstractContextManager[None]]
 
 
 class Application:
-    """Records at a steady rate from a thread of its own, and measures each call."""
+    """Records at a steady rate from its own thread."""
 
-    def __init__(self, cache: LocalChatCache, per_second: int = 500) -> None:
+    def __init__(self, cache: LocalChatCache) -> None:
         self.ids: list[str] = []
-        self.took: list[float] = []
         self.failure: BaseException | None = None
         self._cache = cache
-        self._pause = 1 / per_second
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
 
     def _run(self) -> None:
         try:
-            while not self._ended.wait(self._pause):
-                began = time.perf_counter()
+            while not self._ended.wait(0.002):
                 message = self._cache.record_chat_event(f"s{len(self.ids) % 7}", "user", f"message {len(self.ids)}")
-                self.took.append(time.perf_counter() - began)
                 self.ids.append(str(message.message_id))
         except BaseException as error:
             self.failure = error
@@ -59,16 +56,10 @@ class Application:
         assert self.failure is None
         return self.ids
 
-    def records(self, more: int) -> None:
-        """Wait for so many more messages."""
+    def wait_for_more(self, messages: int) -> None:
+        """Wait until it has recorded so many more messages: while the server is away, that proves that it never waits."""
         count = len(self.ids)
-        poll(lambda: len(self.ids) >= count + more or self.failure, within=60, what=f"{more} more messages")
-
-    def assert_it_never_waited(self) -> None:
-        # The real figure is a benchmark; what would wait for the database, would wait for a second and more.
-        ordered = sorted(self.took)
-        assert ordered[int(len(ordered) * 0.99)] < 0.05
-        assert ordered[-1] < 1.0
+        poll(lambda: len(self.ids) >= count + messages or self.failure, within=60, what=f"{messages} more messages")
 
 
 def stored_ids(database: Documents) -> Counter[str]:
@@ -109,30 +100,28 @@ def test_a_server_that_is_away_for_longer_than_one_retry_costs_nothing_but_time(
     short_folder: Path,
     applications: Callable[..., tuple[ChatPersistenceWorker, Application]],
 ) -> None:
-    """In the middle of it the worker is stopped in vain, and started again."""
+    """During the outage the worker is stopped in vain, and started again."""
     server = start_mongod(short_folder / "m")
-    worker, application = applications(server.uri)
+    worker, application = applications(server.uri, timeout_seconds=0.1)
     poll(lambda: worker.stats().flushed > 50)
     server.kill()
-    poll(lambda: worker.stats().last_error, what="an error that is told")
     flushed = worker.stats().flushed
-    application.records(800)  # two seconds: several tries, each of half a second, and pauses between them
+    failures = set()
+    poll(lambda: failures.add(worker.stats().last_error_at) or len(failures) > 3, what="several failed attempts")
+    application.wait_for_more(300)
     stats = worker.stats()
     assert (stats.flushed, stats.running) == (flushed, True)
-    assert stats.queue_depth >= 800
+    assert stats.queue_depth >= 300
     assert stats.last_error is not None
     assert "cannot reach MongoDB" in stats.last_error
     assert "\n" not in stats.last_error
-    began = time.monotonic()
-    assert not worker.stop(0.3)
-    assert time.monotonic() - began < 2.0
-    application.records(50)
+    assert not worker.stop(0.1)
+    application.wait_for_more(50)
     worker.start()
     server.start()
-    poll(lambda: worker.stats().flushed > flushed + 800, what="all that waited")
+    poll(lambda: worker.stats().flushed > flushed + 350, what="all that waited")
     ids = application.end()
-    assert worker.stop(20)
-    application.assert_it_never_waited()
+    assert worker.stop(60)
     assert_each_once(server.client()["chats"], worker, ids)
 
 
@@ -158,22 +147,33 @@ def test_a_primary_that_goes_in_the_middle_of_a_batch(
 ) -> None:
     database = "killed" if kill else "stepped_down"
     worker, application = applications(replica_set.uri, database)
-    for _ in range(1 if kill else 2):
-        flushed = worker.stats().flushed
-        poll(lambda flushed=flushed: worker.stats().flushed > flushed + 300, within=60, what="going on")
+    poll(lambda: worker.stats().flushed > 300, within=60, what="a worker that stores")
+    primary = replica_set.primary()
+    with in_the_middle_of_a_batch(primary, f"{database}.{COLLECTION}"):
         if kill:
-            primary = replica_set.primary()
             primary.kill()
         else:
             replica_set.step_down()
-        application.records(300)
+    flushed = worker.stats().flushed
+    poll(lambda: worker.stats().flushed > flushed + 300, within=60, what="a worker that stores again")
     ids = application.end()
     assert worker.stop(60)
     if kill:
         primary.start()
-    application.assert_it_never_waited()
-    assert worker.stats().last_error is not None, "nothing failed: nothing was proven"
+    assert worker.stats().last_error is not None, "the batch failed"
     assert_each_once(replica_set.client()[database], worker, ids)
+
+
+@contextmanager
+def in_the_middle_of_a_batch(server: Mongod, namespace: str) -> Iterator[None]:
+    """The server holds an insert into the collection until this ends."""
+    with contextlib.suppress(AutoReconnect), server.client() as client:
+        point = {"configureFailPoint": "hangDuringBatchInsert"}
+        client.admin.command({**point, "mode": "alwaysOn", "data": {"nss": namespace}})
+        running = [{"$currentOp": {}}, {"$match": {"ns": namespace, "failpointMsg": "hangDuringBatchInsert"}}]
+        poll(lambda: list(client.admin.aggregate(running)), what="an insert that is held")
+        yield
+        client.admin.command({**point, "mode": "off"})
 
 
 # --- hanging ---------------------------------------------------------------------------------------------------------
@@ -181,7 +181,7 @@ def test_a_primary_that_goes_in_the_middle_of_a_batch(
 HANGING = """
 import json, os, signal, sys, time
 import psutil
-from chatstore_cli import ChatPersistenceWorker, LocalChatCache, MongoChatStorage
+from chatstore_cli import ChatPersistenceWorker, LocalChatCache, MongoChatStorage, NotRecorded
 
 uri, folder, server, count = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 cache = LocalChatCache(disk_path=folder, max_pending_messages=500, max_memory_bytes=4_000_000)
@@ -192,12 +192,10 @@ while not worker.stats().flushed:
     time.sleep(0.01)
 os.kill(server, signal.SIGSTOP)
 process = psutil.Process()
-took, memory = [], []
+memory = []
 try:
     for number in range(1, count):
-        began = time.perf_counter()
-        cache.record_chat_event(f"s{number % 50}", "user", f"{number} " + "x" * 200)
-        took.append(time.perf_counter() - began)
+        cache.record_chat_event(f"s{number % 50}", "user", f"{number} " + "x" * 1_000)
         if number % (count // 10) == 0:
             memory.append(process.memory_info().rss)
     depth = worker.stats().queue_depth
@@ -206,58 +204,60 @@ finally:
 stopped = worker.stop(90)
 memory.append(process.memory_info().rss)
 stats = worker.stats()
-took.sort()
 print(json.dumps({
     "depth": depth, "stopped": stopped, "flushed": stats.flushed, "skipped": stats.skipped, "lost": stats.lost,
-    "p99": took[int(len(took) * 0.99)], "longest": took[-1], "memory": memory,
+    "memory": memory,
 }))
 """
 
 
+@pytest.mark.parametrize("count", [15_000, pytest.param(50_000, marks=pytest.mark.soak)])
 def test_while_the_server_hangs_memory_stays_flat_and_everything_is_stored_afterwards(
-    start_mongod: Callable[..., Mongod], short_folder: Path, tmp_path: Path
+    start_mongod: Callable[..., Mongod], short_folder: Path, tmp_path: Path, count: int
 ) -> None:
+    """All are recorded while the server is stopped by a signal, so none of them waits for it."""
     server = start_mongod(short_folder / "m")
-    count = 50_000
     done = subprocess.run(
         [sys.executable, "-c", HANGING, server.uri, str(tmp_path / "journals"), str(server.pid), str(count)],
         cwd=ROOT, capture_output=True, timeout=170,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr.decode()
-    told = json.loads(done.stdout)
-    print(told)
-    assert told["depth"] > count * 0.9
-    assert told["stopped"]
-    assert (told["flushed"], told["skipped"], told["lost"]) == (count, 0, 0)
-    assert told["p99"] < 0.05
-    first, *later = told["memory"]
-    assert max(later) - first < 25 << 20, "45,000 messages in memory would be more than 60 MiB"
+    report = json.loads(done.stdout)
+    print(report)
+    assert report["depth"] > count * 0.9
+    assert report["stopped"]
+    assert (report["flushed"], report["skipped"], report["lost"]) == (count, 0, 0)
+    first, *later = report["memory"]
+    assert max(later) - first < count * 1_200, "in memory each message would take 2,500 bytes"
     messages = server.client()["chats"][COLLECTION]
     assert messages.count_documents({}) == count
     assert len(messages.distinct("sequence", {"session_id": "s7"})) == count // 50
 
 
 def test_a_full_queue_without_a_journal_refuses_while_the_server_is_away_and_forgets_nothing(
-    start_mongod: Callable[..., Mongod], short_folder: Path
+    mongod: Mongod, database: Documents, short_folder: Path
 ) -> None:
-    from chatstore_cli.domain.errors import NotRecorded
-
-    server = start_mongod(short_folder / "m")
+    socket = short_folder / "p.sock"  # which does not exist yet
+    uri = f"mongodb://{str(socket).replace('/', '%2F')}/?directConnection=true"
     cache = LocalChatCache(disk_path=None, max_pending_messages=100)
-    worker = ChatPersistenceWorker(cache, MongoChatStorage(server.uri, "chats", timeout_seconds=0.3), batch_size=20)
+    storage = MongoChatStorage(uri, database.name, timeout_seconds=0.3)
+    worker = ChatPersistenceWorker(cache, storage, batch_size=20)
     worker.start()
-    server.kill()
     ids = []
-    with pytest.raises(NotRecorded) as told:
+    with pytest.raises(NotRecorded) as error:
         for _ in range(1_000):
             ids.append(str(cache.record_chat_event("s1", "user", "x").message_id))
     assert 100 <= len(ids) <= 120
-    assert "are not stored yet" in told.value.message
-    server.start()
-    poll(lambda: worker.stats().queue_depth == 0, within=30)
-    ids.append(str(cache.record_chat_event("s1", "user", "there is room again").message_id))
-    assert worker.stop(20)
-    assert_each_once(server.client()["chats"], worker, ids)
+    assert "are not stored yet" in error.value.message
+    proxy = LossyProxy(socket, mongod.socket_path)
+    try:
+        poll(lambda: worker.stats().queue_depth == 0, within=30)
+        ids.append(str(cache.record_chat_event("s1", "user", "there is room again").message_id))
+        assert worker.stop(60)
+        assert_each_once(database, worker, ids)
+        storage.close()
+    finally:
+        proxy.close()
 
 
 # --- answers that fail -----------------------------------------------------------------------------------------------
@@ -300,7 +300,7 @@ def test_an_insert_that_fails_is_tried_again_and_counted_truly(
     with fail_point(["insert"], times=2, namespace=f"{database.name}.{COLLECTION}", **failure):
         worker.start()
         poll(lambda: worker.stats().queue_depth == 0, within=30)
-    assert worker.stop(20)
+    assert worker.stop(60)
     assert "{" not in str(worker.stats().last_error), "one line in words, and no answer of the server's as it came"
     assert worker.stats().last_error is not None
     assert_each_once(database, worker, ids)
@@ -320,7 +320,7 @@ def test_a_look_up_that_fails_is_tried_again(
     with fail_point([question], times=2, errorCode=189, appName="chatstore"):
         worker.start()
         poll(lambda: worker.stats().queue_depth == 0, within=30)
-    assert worker.stop(20)
+    assert worker.stop(60)
     assert_each_once(database, worker, ids)
 
 
@@ -336,7 +336,7 @@ def test_a_collection_that_takes_no_message_at_all_puts_none_into_quarantine(
     assert "is a view, not a collection" in str(worker.stats().last_error)
     database.drop_collection(COLLECTION)
     poll(lambda: worker.stats().queue_depth == 0, within=30)
-    assert worker.stop(20)
+    assert worker.stop(60)
     assert_each_once(database, worker, ids)
 
 
@@ -352,7 +352,7 @@ def test_a_write_whose_acknowledgement_is_lost_is_stored_and_counted_once(
         proxy.lose = 3
         worker.start()
         poll(lambda: worker.stats().queue_depth == 0, within=30)
-        assert worker.stop(20)
+        assert worker.stop(60)
         assert proxy.lost == 3
         assert_each_once(database, worker, ids)
         assert worker.stats().flushed == 200
@@ -377,7 +377,7 @@ def test_a_worker_that_is_stopped_after_a_lost_acknowledgement_goes_on_without_d
     assert worker.stats().queue_depth == 200
     assert stored_ids(database), "the write was done, and nobody was told"
     worker.start()
-    assert worker.stop(20)
+    assert worker.stop(60)
     assert_each_once(database, worker, ids)
 
 
@@ -401,7 +401,7 @@ def test_what_is_recorded_into_a_session_that_was_deleted_stays_deleted(
     poll(lambda: worker.stats().queue_depth == 0)
     cache.record_chat_event("deleted", "user", "after")
     kept.append(str(cache.record_chat_event("kept", "user", "after").message_id))
-    assert worker.stop(20)
+    assert worker.stop(60)
     assert stored_ids(database) == Counter(kept)
     stats = worker.stats()
     assert (stats.flushed, stats.skipped, stats.quarantined) == (41, 21, 0)
@@ -421,7 +421,7 @@ def test_a_session_that_is_deleted_while_the_worker_stores_it_stays_deleted(
     deleted_at = len(application.ids)
     poll(lambda: worker.stats().skipped > 20)
     ids = application.end()
-    assert worker.stop(20)
+    assert worker.stop(60)
     assert database[COLLECTION].count_documents({"session_id": "s3"}) == 0
     assert stored_ids(database) == Counter(one for number, one in enumerate(ids) if number % 7 != 3)
     stats = worker.stats()

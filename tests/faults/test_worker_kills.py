@@ -19,6 +19,7 @@ from pymongo.database import Database
 from chatstore_cli import ChatPersistenceWorker, LocalChatCache, MongoChatStorage
 from tests.conftest import Chatstore
 from tests.faults.test_kills import SEED, GrowingJournals
+from tests.support.held_command import BATCH_MESSAGES, start_held
 from tests.support.journals import COLLECTION, as_lines, record, stored, wanted_of, write_journal
 from tests.support.mongod import Mongod, poll
 from tests.support.worker_processes import Worker, running_worker, wait_until_stored
@@ -26,7 +27,7 @@ from tests.support.worker_processes import Worker, running_worker, wait_until_st
 pytestmark = pytest.mark.real
 Documents = Database[dict[str, Any]]
 ROUNDS = [
-    pytest.param(20, id="20"),
+    pytest.param(10, id="10"),
     pytest.param(200, id="200", marks=[pytest.mark.soak, pytest.mark.timeout(7200)]),
 ]
 
@@ -73,20 +74,16 @@ def test_killed_at_any_instant_while_journals_grow(
 ):
     chance = random.Random(SEED)
     journals = WrittenInPieces(tmp_path / "journals", database, chance)
-    killed_while_storing = 0
     for number in range(rounds):
         if number % 20 == 19:  # journals that only grow would make later rounds slow for no gain
             journals.assert_all_there_once()
             shutil.rmtree(journals.folder)
             database[COLLECTION].delete_many({})
             journals = WrittenInPieces(tmp_path / "journals", database, chance)
-        with running_worker(chatstore, journals.folder) as worker:
-            with growing(journals, 15):
-                mark = chance.choice(["Following", "Flushed"])
-                poll(lambda worker=worker, mark=mark: mark in worker.err, every=0.002)
-                time.sleep(chance.uniform(0, 0.2))  # the instant is what is tried here: nothing is waited for
-                worker.kill()
-            killed_while_storing += "Flushed" in worker.err
+        with running_worker(chatstore, journals.folder) as worker, growing(journals, 15):
+            worker.wait_until_it_said("Flushed" if number % 2 else "Following")
+            time.sleep(chance.uniform(0, 0.2))  # the instant is what is tried here: nothing is waited for
+            worker.kill()
         if chance.random() < 0.2:
             journals.forget()
         if number % 10 in {8, 9}:
@@ -94,7 +91,6 @@ def test_killed_at_any_instant_while_journals_grow(
             assert outcome.code in {0, 7}, outcome.err
             assert journals.all_are_there(), f"round {number}, seed {SEED}"
     journals.assert_all_there_once()
-    assert killed_while_storing >= rounds // 4, "most were killed before they stored anything: nothing was proven"
 
 
 def test_two_that_start_at_once_do_not_follow_the_same_folder(
@@ -127,28 +123,29 @@ def test_two_that_start_at_once_do_not_follow_the_same_folder(
 def test_asked_to_end_while_it_stores_it_ends_at_a_batch_and_the_next_one_goes_on(
     chatstore: Chatstore, database: Documents, tmp_path: Path, how: signal.Signals
 ):
-    lines = [record(number) for number in range(40_000)]
+    lines = [record(number) for number in range(40 * BATCH_MESSAGES)]
     folder = write_journal(tmp_path / "journals" / "s1.jsonl", lines).parent
-    with running_worker(chatstore, folder, "-o", "json") as worker:
-        poll(lambda: database[COLLECTION].estimated_document_count() > 0, every=0.002)
-        assert worker.end(how, within=10) == 0
-        result = json.loads(worker.out)
-        there = database[COLLECTION].count_documents({})
-        assert 0 < there < len(lines), "it had stored all of it: nothing was proven"
-        assert (result["lines"], result["stored"], result["already_stored"]) == (there, there, 0)
-        assert not (folder / ".chatstore" / "lock.holder").exists()
+    process = start_held(chatstore, tmp_path / "reached", "until-stopped", 3, "worker", folder, "-o", "json")
+    process.send_signal(how)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err.decode()
+    result = json.loads(out)
+    stored_count = database[COLLECTION].count_documents({})
+    assert 0 < stored_count < len(lines)
+    assert (result["lines"], result["stored"], result["already_stored"]) == (stored_count, stored_count, 0)
+    assert not (folder / ".chatstore" / "lock.holder").exists()
     outcome = chatstore("worker", folder, "--once", "-o", "json")
-    assert json.loads(outcome.out)["lines"] == len(lines) - there, "the ledger did not know what was stored"
+    assert json.loads(outcome.out)["lines"] == len(lines) - stored_count, "the ledger did not know what was stored"
     assert stored(database) == wanted_of(lines)
 
 
-def test_asked_to_end_while_idle_it_ends_at_once(chatstore: Chatstore, database: Documents, tmp_path: Path):
+def test_asked_to_end_while_idle_it_does_not_wait_for_its_next_round(
+    chatstore: Chatstore, database: Documents, tmp_path: Path
+):
     folder = write_journal(tmp_path / "journals" / "s1.jsonl", [record(0)]).parent
-    with running_worker(chatstore, folder) as worker:
+    with running_worker(chatstore, folder, interval=3_600) as worker:
         wait_until_stored(database, wanted_of([record(0)]))
-        began = time.monotonic()
         assert worker.end() == 0
-        assert time.monotonic() - began < 3
 
 
 @pytest.fixture
@@ -168,14 +165,14 @@ def worker_on(
 
 
 @pytest.mark.parametrize("away", ["stopped", "stopped for a while", "hanging"])
-def test_asked_to_end_while_the_database_is_away_it_ends_within_about_a_second(
+def test_asked_to_end_while_the_database_is_away_it_does_not_wait_for_it(
     chatstore: Chatstore, own_server: Mongod, tmp_path: Path, away: str
 ):
-    """Under the default time limits the driver itself would wait for ten seconds and more."""
+    """The driver itself would wait for ten minutes; a stopped server it notices sooner."""
     journal = write_journal(tmp_path / "journals" / "s1.jsonl", [record(0)])
     database = own_server.client()["chats"]
-    patience = "2" if away == "stopped for a while" else "10"
-    with worker_on(chatstore, own_server, journal.parent, timeout_seconds=patience) as worker:
+    timeout = "2" if away == "stopped for a while" else "600"
+    with worker_on(chatstore, own_server, journal.parent, timeout_seconds=timeout) as worker:
         wait_until_stored(database, wanted_of([record(0)]))
         if away == "hanging":
             own_server.pause()
@@ -186,10 +183,8 @@ def test_asked_to_end_while_the_database_is_away_it_ends_within_about_a_second(
         if away == "stopped for a while":
             worker.wait_until_it_said("cannot reach MongoDB")
         else:
-            time.sleep(0.3)  # so that it is in the middle of asking
-        began = time.monotonic()
+            time.sleep(0.3)  # most likely it is in the middle of asking then
         assert worker.end() == 0, worker.err
-        assert time.monotonic() - began < 3.0
     if away == "hanging":
         own_server.resume()
     else:
@@ -216,13 +211,13 @@ def test_a_server_that_goes_away_and_comes_back_costs_nothing_but_time(
             how()
             poll(lambda outages=outages: worker.err.count("Trying again in") > outages, what="the outage told")
             own_server.start()
-            poll(journals.all_are_there, what="all messages, after it came back", within=30)
+            poll(journals.all_are_there, what="all messages, after it came back")
             assert worker.process.poll() is None
         with growing(journals, 30):
             own_server.pause()
             time.sleep(1.0)  # longer than the driver waits for a connection here
             own_server.resume()
-        poll(journals.all_are_there, what="all messages, after it hung", within=30)
+        poll(journals.all_are_there, what="all messages, after it hung")
         worker.wait_until_it_said("[CHAT WORKER] The database is reachable again after ")
         assert worker.end() == 0
     journals.assert_all_there_once()

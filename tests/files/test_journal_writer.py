@@ -11,7 +11,6 @@ import random
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,6 +24,7 @@ from chatstore_cli.files import journal_writer, sync_thread
 from chatstore_cli.files.journal_writer import JournalWriter
 from chatstore_cli.files.memory_journal import MemoryJournal
 from chatstore_cli.files.session_names import journal_path
+from tests.support.manual_event import ManualEvent
 from tests.support.mongod import poll
 from tests.support.paths import ROOT
 
@@ -456,26 +456,41 @@ def test_never_leaves_it_to_the_system(writers: Callable[..., JournalWriter], di
     assert disk.synced() == {}
 
 
-def test_interval_puts_it_on_the_disk_within_about_a_second(writers: Callable[..., JournalWriter], disk: Disk) -> None:
+@pytest.fixture
+def seconds() -> ManualEvent:
+    """The waits of the thread that syncs once a second."""
+    return ManualEvent()
+
+
+@pytest.fixture
+def interval_writer(writers: Callable[..., JournalWriter], seconds: ManualEvent) -> JournalWriter:
     writer = writers("interval")
-    began = time.monotonic()
-    writer.append("s1", b"x")
+    assert writer._sync_thread is not None
+    writer._sync_thread._stopped = seconds  # type: ignore[assignment]  # it has the same methods
+    return writer
+
+
+def test_interval_puts_it_on_the_disk_once_a_second(
+    interval_writer: JournalWriter, seconds: ManualEvent, disk: Disk
+) -> None:
+    interval_writer.append("s1", b"x")
+    poll(lambda: seconds.timeouts == [1.0])
     assert disk.synced() == {}
-    poll(lambda: disk.synced()["s1.jsonl"], within=5)
-    assert time.monotonic() - began < 2.5
+    seconds.elapse()
+    poll(lambda: disk.synced() == {"s1.jsonl": 1})
 
 
 def test_interval_puts_each_file_there_once_for_however_many_lines_and_not_again_without_a_new_one(
-    writers: Callable[..., JournalWriter], disk: Disk, monkeypatch: pytest.MonkeyPatch
+    interval_writer: JournalWriter, seconds: ManualEvent, disk: Disk
 ) -> None:
-    monkeypatch.setattr(sync_thread, "FSYNC_SECONDS", 0.3)
-    writer = writers("interval")
     for number in range(100):
-        writer.append(f"s{number % 5}", b"x")
-    poll(lambda: len(disk.synced()) == 5, within=5)
-    writer.append("s1", b"x")
-    poll(lambda: disk.synced()["s1.jsonl"] == 2, within=5)
-    writer.close()
+        interval_writer.append(f"s{number % 5}", b"x")
+    seconds.elapse()
+    poll(lambda: len(disk.synced()) == 5)
+    interval_writer.append("s1", b"x")
+    seconds.elapse()
+    poll(lambda: disk.synced()["s1.jsonl"] == 2)
+    interval_writer.close()
     assert disk.synced() == {"s0.jsonl": 1, "s1.jsonl": 2, "s2.jsonl": 1, "s3.jsonl": 1, "s4.jsonl": 1}
 
 
@@ -493,16 +508,15 @@ def test_interval_puts_on_the_disk_what_is_closed_for_others_or_for_good(
 
 
 def test_a_failure_between_two_calls_reaches_the_next_caller_once_and_no_other_file_suffers(
-    writers: Callable[..., JournalWriter], folder: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
+    interval_writer: JournalWriter, seconds: ManualEvent, folder: Path, disk: Disk
 ) -> None:
-    monkeypatch.setattr(sync_thread, "FSYNC_SECONDS", 0.2)
-    monkeypatch.setattr(journal_writer, "STRIPES", 1)
-    writer = writers("interval")
+    writer = interval_writer
     disk.failing = {"s2.jsonl"}
     for number in range(5):
         writer.append(f"s{number}", b"x")
-    poll(lambda: len(disk.synced()) == 5, within=5)
-    poll(lambda: writer._sync_thread is not None and writer._sync_thread._failure is not None)
+    seconds.elapse()
+    poll(lambda: len(seconds.timeouts) == 2, what="the next wait")
+    assert len(disk.synced()) == 5
     assert len(open_files(folder)) == 5, "nothing is left open"
     with pytest.raises(NotRecorded, match="Input/output error"):
         writer.append("s1", b"refused")

@@ -89,8 +89,14 @@ def test_a_path_that_is_no_utf8_can_be_remembered(file: Path):
 
 
 def test_a_ledger_that_cannot_be_opened_only_costs_reading_again(tmp_path: Path):
-    """A full disk, a folder in its place: flushing goes on without it."""
-    (tmp_path / "ledger.sqlite3" / "in the way").mkdir(parents=True)
-    ledger = Ledger(tmp_path / "ledger.sqlite3")
+    """With a full disk, or a folder in its place, positions are remembered until it is closed, and then forgotten."""
+    file = tmp_path / "ledger.sqlite3"
+    (file / "a folder").mkdir(parents=True)
+    ledger = Ledger(file)
     ledger.advance("a", "one", POSITION)
+    assert ledger.position("a", "one") == POSITION
     ledger.close()
+    again = Ledger(file)
+    assert again.position("a", "one") is None
+    again.close()
+    assert (file / "a folder").is_dir()

@@ -159,3 +159,19 @@ def test_lines_added_while_another_process_takes_some_out_are_all_kept(tmp_path:
     assert len(taken) > 10
     assert len(kept | taken) == 600
     assert not kept & taken
+
+
+def test_the_remaining_lines_are_on_the_disk_before_their_file_replaces_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    quarantine = Quarantine(tmp_path)
+    for number in range(2):
+        add(quarantine, number, b"x%d" % number)
+    quarantine.sync()
+    events: list[str] = []
+    fsync, replace = os.fsync, Path.replace
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (events.append("fsync"), fsync(descriptor))[1])
+    monkeypatch.setattr(Path, "replace", lambda path, target: (events.append("replace"), replace(path, target))[1])
+    quarantine.remove({next(quarantine.lines()).quarantine_id})
+    assert events == ["fsync", "replace"]
+    assert [line.raw for line in quarantine.lines()] == [b"x1"]

@@ -425,9 +425,11 @@ def test_an_object_id_tenant_is_the_same_as_its_hex_and_a_chat_of_none_is_claime
         saved(manager, text("hello"), "d", enterprise_id="rival")
 
 
-def test_messages_that_are_no_list_are_refused_and_left_alone(manager: AG2PersistenceManager, database: Any) -> None:
+def test_messages_that_are_not_an_array_are_rejected_and_left_alone(
+    manager: AG2PersistenceManager, database: Any
+) -> None:
     database.chat_sessions.insert_one({"chat_id": "c", "enterprise_id": "acme", "messages": "none yet"})
-    with pytest.raises(Conflict, match="'c': its `messages` are of type string"):
+    with pytest.raises(Conflict, match="'c': its field `messages` is of type string, not an array"):
         saved(manager, text("hello"))
     assert only(database)["messages"] == "none yet"
 

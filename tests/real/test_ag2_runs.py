@@ -12,7 +12,7 @@ from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.workflow.ag2_manager import AG2PersistenceManager
 from chatstore_cli.core.workflow.segment_keeper import SegmentKeeper
 from chatstore_cli.domain.errors import BadValue, Conflict, Unreachable
-from chatstore_cli.domain.workflow.chats import NoRoom, SavedAs
+from chatstore_cli.domain.workflow.chats import DocumentFull, SavedAs
 from chatstore_cli.domain.workflow.events import AgentTurn
 from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.usage.ledger import MongoUsageLedger
@@ -302,7 +302,7 @@ def test_a_document_that_takes_nothing_more_is_named(
     }.get(next(iter(field)), lambda: saved(manager, text("hello")))
     with pytest.raises(Conflict, match="'c'") as refused:
         given()
-    assert "mend" in refused.value.message + str(refused.value.hint)
+    assert str(refused.value.hint).startswith("Nothing was written. Repair ")
 
 
 @pytest.mark.parametrize("step", ["insert", "raise_counters"])
@@ -346,9 +346,9 @@ def test_what_keeps_room_from_being_made_is_to_be_tried_again(
     saved(manager, text("hello"))
 
     def in_the_way(*_: Any) -> None:
-        raise Conflict(what="A move has begun and not ended.", hint="")
+        raise Conflict(what="A move is in progress.", hint="")
 
     monkeypatch.setattr(SegmentKeeper, "make_room", in_the_way)
-    monkeypatch.setattr(MongoChatWriter, "append", lambda *_, **__: NoRoom(10))
-    with pytest.raises(Unreachable, match="A move has begun"):
+    monkeypatch.setattr(MongoChatWriter, "append", lambda *_, **__: DocumentFull(10))
+    with pytest.raises(Unreachable, match="A move is in progress"):
         saved(manager, text("more"))

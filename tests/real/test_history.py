@@ -311,7 +311,7 @@ def test_a_journal_with_nothing_but_damage_is_no_session_and_that_is_said(chatst
     path.write_bytes(b"garbage\n")
     outcome = chatstore("history", "s1")
     assert (outcome.code, outcome.out) == (3, "")
-    assert "1 damaged line" in outcome.err
+    assert "has only damaged lines (1)" in outcome.err
 
 
 def test_where_the_journal_cannot_be_read_mongodbs_copy_is_shown_and_it_ends_with_1(
@@ -325,8 +325,8 @@ def test_where_the_journal_cannot_be_read_mongodbs_copy_is_shown_and_it_ends_wit
     assert asked.texts == ["message 0", "message 1"]
     assert asked.answer["session_id"] == "s1"
     last = asked.outcome.err.splitlines()[-1]
-    assert "MongoDB's copy alone" in last
-    assert "Give access to it" in last
+    assert "only the messages in MongoDB are shown" in last
+    assert "Fix the cause: messages that are not stored yet" in last
 
 
 def test_a_long_id_that_nobody_knows_is_cut_in_what_is_said(chatstore: Chatstore):
@@ -342,7 +342,7 @@ def test_a_journal_folder_that_is_none_is_named(chatstore: Chatstore):
     place.write_text("a file")
     outcome = chatstore("history", "s1")
     assert outcome.code == 1
-    assert f"{JOURNALS}: Not a directory. Give access to it" in outcome.err
+    assert f"{JOURNALS}: Not a directory. Fix the cause" in outcome.err
 
 
 def test_large_messages_are_shown_whole(chatstore: Chatstore, store: Store):
@@ -363,8 +363,8 @@ def test_a_deleted_session_stays_deleted_and_what_its_journal_holds_is_said(
     assert chatstore("sessions", "delete", "s1", "--yes").code == 0
     outcome = chatstore("history", "s1")
     assert (outcome.code, outcome.out) == (3, "")
-    assert "deleted on purpose" in outcome.err
-    assert "still holds 3 lines" in outcome.err
+    assert "It was deleted" in outcome.err
+    assert "still has 3 lines" in outcome.err
 
     database[COLLECTION].insert_one({**record(9), "_id": ObjectId()})
     assert ask(chatstore).texts == ["message 9"]
@@ -401,7 +401,7 @@ def test_with_the_database_away_the_cache_is_shown_and_it_ends_with_5(
     assert (asked.answer["last_persisted_at"], asked.answer["not_persisted"]) == (None, None)
     assert json.loads(asked.outcome.err)["error"]["code"] == 5
     assert (table.code, table.err.count("\n"), table.out.count("\n")) == (5, 1, 4)
-    assert "MongoDB could not be asked" in table.err
+    assert "MongoDB could not be read" in table.err
     assert (unknown.code, unknown.out) == (5, "")
 
 
@@ -410,9 +410,9 @@ def test_with_the_database_switched_off_the_cache_is_all_that_was_asked_for(chat
     off = {"CHATSTORE_MONGO__ENABLED": "false"}
     asked = ask(chatstore, env=off)
     assert asked.answer["counts"] == {"cache": 3, "mongo": None}
-    assert "MongoDB was not asked" in asked.outcome.err
+    assert "MongoDB was not read" in asked.outcome.err
     outcome = chatstore("history", "nobody", env=off)
-    assert (outcome.code, "switched off" in outcome.err) == (3, True)
+    assert (outcome.code, "disabled" in outcome.err) == (3, True)
 
 
 def test_where_the_database_says_no_the_cache_is_shown_and_it_ends_with_4(
@@ -435,7 +435,7 @@ def test_every_format_has_every_message_and_only_data_on_stdout(chatstore: Chats
     assert outcome.code == 0
     assert [outcome.out.count(text) for text in messages(range(3))] == [1, 1, 1]
     assert "Shown:" not in outcome.out
-    assert "Shown: 3 from the cache, 0 from MongoDB; not in MongoDB: 3." in outcome.err
+    assert "Shown: 3 from the journal, 0 from MongoDB; not stored in MongoDB: 3." in outcome.err
 
 
 def test_of_an_answer_that_nobody_reads_on_no_more_is_said(chatstore: Chatstore):

@@ -9,7 +9,7 @@ import pytest
 from pymongo import IndexModel
 
 from chatstore_cli.core.indexes import check_indexes, perform, plan_steps
-from chatstore_cli.domain.errors import Conflict
+from chatstore_cli.domain.errors import Conflict, NotAllowed
 from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.mongo.maintenance.expiry_dates import MongoDocumentDates
 from chatstore_cli.mongo.maintenance.index_store import MongoIndexStore
@@ -58,7 +58,7 @@ def test_apply_creates_what_is_missing_names_its_target_and_does_nothing_twice(c
     assert chatstore("indexes", "check").code == 0
     again = chatstore("indexes", "apply")
     assert (again.code, again.out) == (0, "")
-    assert "Every index is there" in again.err
+    assert "Every index exists and has the right options." in again.err
 
 
 def test_a_dry_run_and_read_only_create_nothing(chatstore, database):
@@ -136,7 +136,7 @@ def test_seconds_of_a_ttl_index_change_without_a_new_index(chatstore, messages):
 def test_a_ttl_index_that_would_delete_at_once_says_how_many_and_waits_for_a_yes(chatstore, messages):
     messages.insert_many({"expires_at": YEAR_AGO} for _ in range(7))
     messages.insert_many([{"expires_at": datetime.now(UTC) + timedelta(days=9)}, {"expires_at": str(YEAR_AGO)}, {}])
-    outcome = chatstore("indexes", "apply", "-o", "json")
+    outcome = chatstore("indexes", "apply", "--layout", "messages", "-o", "json")
     assert outcome.code == 6
     assert "would delete 7 documents at once" in outcome.err
     steps = {item["name"]: item for item in json.loads(outcome.out)["items"]}
@@ -266,6 +266,37 @@ def test_a_rebuild_whose_difference_the_server_does_not_see_drops_first(engine, 
     assert step.action.value == "rebuild"
     perform(step, engine)
     assert database["s"].index_information()["wanted"]["expireAfterSeconds"] == 60
+
+
+def test_a_rejected_drop_is_an_error_and_not_an_index_that_is_gone(engine, database, fail_point):
+    database["s"].create_index("a", name="theirs")
+    with (
+        fail_point(["dropIndexes"], times=1, errorCode=13),
+        pytest.raises(NotAllowed, match="dropping index theirs of s"),
+    ):
+        engine.drop("s", "theirs")
+    engine.drop("s", "theirs")
+    engine.drop("s", "theirs")  # which is already gone
+
+
+def test_apply_does_not_report_an_index_as_dropped_that_the_server_kept(chatstore, messages, fail_point):
+    messages.create_index("role", name="theirs")
+    with fail_point(["dropIndexes"], errorCode=13):
+        outcome = chatstore("indexes", "apply", "--drop-unneeded", "--yes")
+    assert (outcome.code, outcome.out) == (4, "")
+    assert "dropping index theirs of chat_messages" in outcome.err
+    assert "theirs" in messages.index_information()
+
+
+def test_apply_asks_if_nobody_could_count_what_would_be_deleted(chatstore, messages, fail_point):
+    messages.insert_one({"expires_at": YEAR_AGO})
+    with fail_point(["aggregate"], errorCode=50):
+        outcome = chatstore("indexes", "apply", "--layout", "messages", "-o", "json")
+    assert outcome.code == 6
+    assert "they could not be counted in time" in outcome.err
+    outcomes = {item["name"]: (item["outcome"], item["expiring"]) for item in json.loads(outcome.out)["items"]}
+    assert outcomes == {"session_ts_idx": ("done", 0), "recent_idx": ("done", 0), "expires_at_idx": ("left", None)}
+    assert "expires_at_idx" not in messages.index_information()
 
 
 def test_counting_what_expires_leaves_other_types_out_and_takes_the_earliest_of_an_array(connection, database):

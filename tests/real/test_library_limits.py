@@ -28,15 +28,15 @@ def test_health_and_history_of_a_hanging_server_answer_in_the_time_they_are_give
     server.process.send_signal(signal.SIGSTOP)
     try:
         # It may take the kernel a moment to stop all of its threads.
-        poll(lambda: storage.health(timeout=0.5).status == "error", what="a server that answers no more")
+        poll(lambda: storage.health(timeout=0.2).status == "error", what="a server that answers no more")
         began = time.monotonic()
-        with storage.within(0.5):
+        with storage.within(0.2):
             history = cache.history("s", storage)
         assert [shown.message.content for shown in history.messages] == ["hello"]
         assert isinstance(history.failure, Unreachable)
-        with pytest.raises(Unreachable), storage.within(0.5):
+        with pytest.raises(Unreachable), storage.within(0.2):
             storage.history("s")
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 25, "without a limit each takes 30 s"
     finally:
         server.process.send_signal(signal.SIGCONT)
         storage.close()

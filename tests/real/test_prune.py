@@ -9,7 +9,6 @@ import gzip
 import json
 import os
 import threading
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -437,12 +436,10 @@ def test_a_name_that_is_used_again_is_stored_from_its_first_line(
 def test_many_journals_are_one_plan(connection: Connection, tmp_path: Path):
     for number in range(40):
         old_journal(tmp_path / f"s{number}.jsonl", of(40, number, session=f"s{number}"))
-    began = time.monotonic()
     flush(connection, tmp_path)
     decisions = plan_and(connection, tmp_path, lambda: None)
     assert decisions == [(True, "every line is stored")] * 40
     assert list(tmp_path.glob("*.jsonl")) == []
-    assert time.monotonic() - began < 30
 
 
 def test_the_plan_in_words_is_bounded() -> None:

@@ -51,7 +51,7 @@ def test_show_counts_what_goes_what_stays_and_what_never_goes(chatstore, message
         "never_expiring": {"string": 2, "int": 1},
         "sampled": None,
     }
-    assert "missing: nothing is deleted" in chatstore("ttl", "show").out
+    assert "missing: MongoDB deletes nothing" in chatstore("ttl", "show").out
 
 
 def test_show_counts_the_same_by_the_index(chatstore, messages):
@@ -96,6 +96,20 @@ def test_set_waits_for_a_yes_where_documents_would_go_at_once(chatstore, message
     assert seconds_of(messages) == 0
 
 
+@pytest.mark.parametrize("index", [{}, {"expires_at": 5 * DAY}, {"created_at": 90 * DAY}], ids=["none", "own", "other"])
+def test_set_asks_if_nobody_could_count_what_would_be_deleted(chatstore, messages, fail_point, index):
+    messages.insert_one({"expires_at": NOW - timedelta(days=1), "created_at": NOW - timedelta(days=60)})
+    for field, seconds in index.items():
+        messages.create_index(field, name="theirs", expireAfterSeconds=seconds)
+    before = messages.index_information()
+    with fail_point(["aggregate"], errorCode=50):
+        outcome = chatstore("ttl", "set", "--days", "30")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "they could not be counted in time" in outcome.err
+    assert "--yes" in outcome.err
+    assert messages.index_information() == before
+
+
 def test_set_changes_the_seconds_of_an_index_that_is_there_by_collmod(chatstore, messages):
     messages.create_index("expires_at", name="theirs", expireAfterSeconds=5 * DAY)
     messages.insert_many([{"expires_at": NOW - timedelta(days=days)} for days in (1, 2, -3)])
@@ -136,7 +150,7 @@ def test_a_ttl_index_that_is_not_about_age_is_left_alone(chatstore, messages):
 def test_days_that_new_messages_do_not_get_are_told_and_end_with_6(chatstore, messages):
     outcome = chatstore("ttl", "set", "--days", "90")
     assert outcome.code == 6
-    assert "set mongo.ttl_days: 90; it is 30 (default)" in outcome.err
+    assert "set mongo.ttl_days: 90. It is 30 (default)." in outcome.err
     assert seconds_of(messages) == 0
     assert chatstore("ttl", "set", "--days", "90", env={"CHATSTORE_MONGO__TTL_DAYS": "90"}).code == 0
 

@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 from chatstore_cli.core.usage.explain import differing_counters, explain_usage, mend
 from chatstore_cli.core.usage.recorder import UsageRecorder
 from chatstore_cli.domain.errors import ChatstoreError
-from chatstore_cli.domain.usage_ledger import Counters, LedgerQuery, UsageSnapshot
+from chatstore_cli.domain.usage_ledger import OPENING_RUN, Counters, LedgerQuery, UsageSnapshot
+from chatstore_cli.mongo.usage.daily_sums import MongoDailySums
 from chatstore_cli.mongo.usage.ledger import MongoUsageLedger
-from chatstore_cli.mongo.usage.stages import offsets
 from chatstore_cli.mongo.usage.sums import MongoUsageSums
+from chatstore_cli.mongo.usage.zones import offsets
 from tests.support.usage_snapshots import START, modelled, snapshot
 
 if TYPE_CHECKING:
@@ -44,7 +45,12 @@ def ledger(connection: Connection) -> MongoUsageLedger:
 
 @pytest.fixture
 def sums(connection: Connection) -> MongoUsageSums:
-    return MongoUsageSums(connection, "usage_events", "usage_rollups")
+    return MongoUsageSums(connection, "usage_events", "usage_daily")
+
+
+@pytest.fixture
+def daily_sums(connection: Connection) -> MongoDailySums:
+    return MongoDailySums(connection, "usage_events", "usage_daily")
 
 
 def with_session(database: Database[dict[str, Any]], chat_id: str = "chat-1", **tokens: Any) -> None:
@@ -87,9 +93,14 @@ REPORTS = st.lists(
 @FEW
 @given(reports=REPORTS, data=st.data())
 def test_any_order_and_repetition_gives_the_models_sums(
-    ledger: MongoUsageLedger, sums: MongoUsageSums, database: Database[dict[str, Any]], reports: Any, data: Any
+    ledger: MongoUsageLedger,
+    sums: MongoUsageSums,
+    daily_sums: MongoDailySums,
+    database: Database[dict[str, Any]],
+    reports: Any,
+    data: Any,
 ) -> None:
-    for name in ("usage_events", "usage_rollups", "chat_sessions"):
+    for name in ("usage_events", "usage_daily", "chat_sessions"):
         database[name].delete_many({})
     with_session(database, prompt_tokens=7, total_tokens=7, total_cost=0.5)
     database["chat_sessions"].update_one({}, {"$set": {"updated_at": START - timedelta(days=3)}})
@@ -97,7 +108,7 @@ def test_any_order_and_repetition_gives_the_models_sums(
     delivered = data.draw(st.permutations([*reports, *reports[::2]]))
     half = len(delivered) // 2
     recorder.record(delivered[:half])
-    list(sums.roll_up())
+    list(daily_sums.roll_up())
     recorder.record(delivered[half:])
 
     if reports:
@@ -120,7 +131,7 @@ def test_any_order_and_repetition_gives_the_models_sums(
         assert {one: usage for one, usage in added_up(sums, "agent").items() if any(usage)} == modelled(
             reports, lambda one: one.agent
         )
-        list(sums.roll_up())
+        list(daily_sums.roll_up())
     since = START + timedelta(days=1, hours=2)
     assert sum(usage.total_tokens for usage in added_up(sums, "model", since=since).values()) == sum(
         usage.total_tokens for late, usage in modelled(reports, lambda one: one.at >= since).items() if late
@@ -191,9 +202,13 @@ ODD = st.one_of(
 @FEW
 @given(odd=st.dictionaries(st.sampled_from(["prompt_tokens", "total_tokens", "cost", "at", "run", "agent"]), ODD))
 def test_a_stored_row_of_any_shape_makes_no_wrong_sum(
-    ledger: MongoUsageLedger, sums: MongoUsageSums, database: Database[dict[str, Any]], odd: dict[str, Any]
+    ledger: MongoUsageLedger,
+    sums: MongoUsageSums,
+    daily_sums: MongoDailySums,
+    database: Database[dict[str, Any]],
+    odd: dict[str, Any],
 ) -> None:
-    for name in ("usage_events", "usage_rollups", "chat_sessions"):
+    for name in ("usage_events", "usage_daily", "chat_sessions"):
         database[name].delete_many({})
     with_session(database)
     UsageRecorder(ledger).record([snapshot(1, 30, chat_id="good"), snapshot(1, 30)])
@@ -211,7 +226,7 @@ def test_a_stored_row_of_any_shape_makes_no_wrong_sum(
         )
         assert ("odd" in by_chat) == sound
         assert sums.uncountable() == (0 if sound else 1)
-        list(sums.roll_up())
+        list(daily_sums.roll_up())
     assert [one.row.problem is None for one in explain_usage(ledger, "odd").rows] == [sound]
     list(differing_counters(ledger))
 
@@ -363,7 +378,7 @@ def test_the_offsets_of_a_zone_change_at_the_instant_of_the_change() -> None:
     "keys", [("day",), ("month",), ("week",), ("agent",), ("month", "model"), ("week", "month"), ("day", "agent")]
 )
 def test_a_cost_that_is_known_in_the_end_is_known_of_all_of_it(
-    ledger: MongoUsageLedger, sums: MongoUsageSums, keys: tuple[str, ...]
+    ledger: MongoUsageLedger, sums: MongoUsageSums, daily_sums: MongoDailySums, keys: tuple[str, ...]
 ) -> None:
     UsageRecorder(ledger).record(
         [
@@ -381,13 +396,13 @@ def test_a_cost_that_is_known_in_the_end_is_known_of_all_of_it(
     from_rows = unknown()
     # Chat 1 has a Sunday without a cost, and in the end it is known; of chat 2 the first run has none.
     assert from_rows[1] == (2 if "day" in keys or "week" in keys else 1)
-    list(sums.roll_up())
+    list(daily_sums.roll_up())
     assert unknown() == from_rows
 
 
 @pytest.mark.parametrize("keys", [("month",), ("agent",), ("day", "agent")])
 def test_a_cost_of_nothing_that_is_known_is_known(
-    ledger: MongoUsageLedger, sums: MongoUsageSums, keys: tuple[str, ...]
+    ledger: MongoUsageLedger, sums: MongoUsageSums, daily_sums: MongoDailySums, keys: tuple[str, ...]
 ) -> None:
     UsageRecorder(ledger).record([snapshot(1, 30, cost=None), snapshot(30, 60, cost=Decimal(0))])
 
@@ -396,38 +411,23 @@ def test_a_cost_of_nothing_that_is_known_is_known(
 
     from_rows = costs()
     assert sum(unknown for _, _, unknown in from_rows) == (1 if "day" in keys else 0)
-    list(sums.roll_up())
+    list(daily_sums.roll_up())
     assert costs() == from_rows
 
 
-def test_daily_sums_that_were_dropped_are_made_again_whole(
-    ledger: MongoUsageLedger, sums: MongoUsageSums, database: Database[dict[str, Any]]
-) -> None:
-    recorder = UsageRecorder(ledger)
-    recorder.record([snapshot(1, 30)])
-    list(sums.roll_up())
-    database["usage_rollups"].drop()
-    recorder.record([snapshot(1, 12, chat_id="chat-2")])
-    assert sum(step.rows for step in sums.roll_up()) == 2
-    assert sum(usage.total_tokens for usage in added_up(sums, "day").values()) == 42
+def test_of_several_costs_of_one_event_and_model_the_highest_counts(ledger: MongoUsageLedger) -> None:
+    UsageRecorder(ledger).record([snapshot(1, 30, cost=Decimal(cost)) for cost in ("0.5", "0.7", "0.6")])
+    assert ledger.sums("chat-1").cost == Decimal("0.7")
 
 
-def test_daily_sums_take_in_late_reports_and_reports_never_lag_behind_them(
-    ledger: MongoUsageLedger, sums: MongoUsageSums, database: Database[dict[str, Any]]
+def test_usage_that_was_not_acknowledged_is_not_reported_as_stored(ledger: MongoUsageLedger, fail_point: Any) -> None:
+    unconfirmed = {"code": 64, "errmsg": "waiting for replication timed out"}
+    with fail_point(["insert"], times=1, writeConcernError=unconfirmed), pytest.raises(ChatstoreError):
+        UsageRecorder(ledger).record([snapshot(1, 30)])
+
+
+def test_explain_lists_the_counters_before_the_first_report_before_a_report_of_the_same_instant(
+    ledger: MongoUsageLedger,
 ) -> None:
-    recorder = UsageRecorder(ledger)
-    recorder.record([snapshot(1, 30), snapshot(5, 90), snapshot(1, 12, chat_id="chat-2")])
-    assert [(step.rows, step.chats) for step in sums.roll_up()] == [(3, 2)]
-    recorder.record([snapshot(0, 20)])
-    assert {day: usage.total_tokens for day, usage in added_up(sums, "day").items()} == {
-        "2026-03-01": 42,
-        "2026-03-02": 60,
-    }
-    assert [(step.rows, step.chats) for step in sums.roll_up()] == [(1, 1)]
-    assert list(sums.roll_up()) == []
-    database["usage_events"].rename("away")
-    database["usage_events"].insert_one({"rolled_up": True})
-    assert {day: usage.total_tokens for day, usage in added_up(sums, "day").items()} == {
-        "2026-03-01": 42,
-        "2026-03-02": 60,
-    }
+    ledger.insert({"a": snapshot(1, 30), "b": snapshot(1, 31, run=OPENING_RUN), "c": snapshot(0, 9)})
+    assert [row.row.row_id for row in explain_usage(ledger, "chat-1").rows] == ["c", "b", "a"]

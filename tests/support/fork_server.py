@@ -17,6 +17,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -44,12 +45,14 @@ class ForkServer:
     """A server process that belongs to this process and ends with it."""
 
     def __init__(self) -> None:
-        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, LARGEST_REQUEST)
-        with theirs:
+        self._folder = tempfile.TemporaryDirectory(prefix="cs-", dir="/tmp")  # the path of a socket must be short
+        self._path = os.path.join(self._folder.name, "s")  # noqa: PTH118 - plain text for the socket
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+            listener.bind(self._path)
+            listener.listen(128)
             self._process = subprocess.Popen(
-                [sys.executable, __file__, str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
+                [sys.executable, __file__, str(listener.fileno())],
+                pass_fds=[listener.fileno()],
                 stdin=subprocess.PIPE,  # pipes, as a child of ours has: Python looks at them when it starts
                 stdout=subprocess.PIPE,
                 cwd=ROOT,
@@ -63,10 +66,9 @@ class ForkServer:
         pipes = [os.pipe() for _ in range(4)]
         (stdin_read, stdin_write), (out_read, out_write), (err_read, err_write), (status_read, status_write) = pipes
         request = {"arguments": list(arguments), "environment": dict(environment), "cwd": str(cwd)}
-        handed_over = array.array("i", [stdin_read, out_write, err_write, status_write])
+        handed_over = [stdin_read, out_write, err_write, status_write]
         try:
-            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, handed_over)]
-            self._socket.sendmsg([json.dumps(request).encode()], rights)
+            _send_request(self._path, request, handed_over)
         finally:
             for descriptor in handed_over:
                 os.close(descriptor)
@@ -78,6 +80,46 @@ class ForkServer:
             os.kill(int(child), signal.SIGKILL)
             raise subprocess.TimeoutExpired(list(arguments), timeout, received[out_read], received[err_read])
         return int(status[0]), received[out_read], received[err_read]
+
+    def write_program(self, path: Path) -> None:
+        """Write an executable file that runs the command line for a shell, on the shell's own streams."""
+        path.write_text(PROGRAM.format(python=sys.executable, folder=str(Path(__file__).parent), path=self._path))
+        path.chmod(0o755)
+
+
+PROGRAM = """#!{python} -SE
+import sys
+sys.path.insert(0, {folder!r})
+from fork_server import run_for_a_shell
+run_for_a_shell({path!r}, sys.argv[1:])
+"""
+
+
+def run_for_a_shell(path: str, arguments: list[str]) -> None:
+    """Run the command line on the streams of this process, and end as it ends. Signals are passed on to it."""
+    status_read, status_write = os.pipe()
+    request = {"arguments": arguments, "environment": dict(os.environ), "cwd": os.getcwd()}  # noqa: PTH109 - as text
+    _send_request(path, request, [0, 1, 2, status_write])
+    os.close(status_write)
+    report = os.read(status_read, 100)
+    child = int(report.split()[0])
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda received, _: os.kill(child, received))
+    while piece := os.read(status_read, 100):
+        report += piece
+    status = int(report.split()[1])
+    if status < 0:
+        signal.signal(-status, signal.SIG_DFL)
+        os.kill(os.getpid(), -status)
+    os._exit(status)
+
+
+def _send_request(path: str, request: dict[str, Any], descriptors: list[int]) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, LARGEST_REQUEST)
+        connection.connect(path)
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
+        connection.sendmsg([json.dumps(request).encode()], rights)
 
 
 def _exchange(received: dict[int, bytes], write_end: int, content: bytes, timeout: float) -> dict[int, bytes]:
@@ -130,13 +172,16 @@ def _import_everything() -> None:
             importlib.import_module(module.name)
 
 
-def _serve(requests: socket.socket) -> dict[str, Any] | None:
-    """Fork for each request. Returns the request in the child, and None in the server when nobody asks any more."""
+def _serve(listener: socket.socket) -> dict[str, Any] | None:
+    """Fork for each request. Returns the request in the child, and None in the server when the tests have ended."""
     selector = selectors.DefaultSelector()
-    selector.register(requests, selectors.EVENT_READ)
+    selector.register(listener, selectors.EVENT_READ)
+    selector.register(0, selectors.EVENT_READ)  # the tests hold the other end, and write nothing
     while True:
         for key, _ in selector.select():
-            if key.fileobj is not requests:
+            if key.fd == 0:
+                return None
+            if key.fileobj is not listener:
                 child, status_pipe = key.data
                 selector.unregister(key.fd)
                 os.close(key.fd)
@@ -144,14 +189,14 @@ def _serve(requests: socket.socket) -> dict[str, Any] | None:
                 _report(status_pipe, f" {os.waitstatus_to_exitcode(status)}")
                 os.close(status_pipe)
                 continue
-            message, descriptors, _, _ = socket.recv_fds(requests, LARGEST_REQUEST, 4)
-            if not message:
-                return None
+            connection, _ = listener.accept()
+            with connection:
+                message, descriptors, _, _ = socket.recv_fds(connection, LARGEST_REQUEST, 4)
             *streams, status_pipe = descriptors
             child = os.fork()
             if child == 0:
                 selector.close()
-                requests.close()
+                listener.close()
                 os.close(status_pipe)
                 for number, descriptor in enumerate(streams):
                     os.dup2(descriptor, number)
@@ -201,8 +246,8 @@ if __name__ == "__main__":
     import gc
 
     gc.freeze()  # children share these pages as long as the collector does not write to them
-    with socket.socket(fileno=int(sys.argv[1])) as requests:
-        request = _serve(requests)
+    with socket.socket(fileno=int(sys.argv[1])) as listener:
+        request = _serve(listener)
     if request is not None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         _run(request)

@@ -1,4 +1,4 @@
-"""Real, throw-away MongoDB servers for tests: one process each, on a unix socket (or TCP) of its own."""
+"""MongoDB servers for tests: each is one process, on its own unix socket or TCP port."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from pymongo.errors import OperationFailure, PyMongoError
 ADMIN = ("admin", "admin secret/1")
 READER = ("reader", "reader secret/1")
 LONGEST_SOCKET_PATH = 107
-STARTS_WITHIN_SECONDS = 40.0
+STARTS_WITHIN_SECONDS = 120.0
 
 
 class NoMongod(RuntimeError):
-    """No mongod can be run on this machine."""
+    """This machine cannot run a mongod."""
 
 
 def find_mongod() -> Path:
@@ -57,21 +57,21 @@ def _mongod_of_the_extra() -> str | None:
     return None
 
 
-def poll(question: Any, *, within: float = 20.0, every: float = 0.01, what: str = "the condition") -> Any:
-    """Ask until the answer is true, and give it. Fails the test when it is not within the time."""
+def poll(question: Any, *, within: float = 120.0, every: float = 0.01, what: str = "the condition") -> Any:
+    """Call `question` until its answer is true, and return the answer. Fails the test after `within` seconds."""
     deadline = time.monotonic() + within
     while True:
         answer = question()
         if answer:
             return answer
         if time.monotonic() > deadline:
-            raise AssertionError(f"{what} did not come true within {within} s")
+            raise AssertionError(f"{what} was not reached within {within} s")
         time.sleep(every)
 
 
 @dataclass
 class Mongod:
-    """A server of our own. Its data stay over kill(), terminate() and start(); remove() ends it for good."""
+    """One server. Its data survive kill(), terminate() and start(); remove() deletes them."""
 
     folder: Path
     replica_set: bool = True
@@ -88,7 +88,7 @@ class Mongod:
 
     @property
     def socket_path(self) -> Path:
-        """The unix socket; with TCP there is one besides."""
+        """The unix socket. A server on TCP has one too."""
         return self.folder / "m.sock"
 
     @property
@@ -103,31 +103,31 @@ class Mongod:
 
     @property
     def ca_file(self) -> Path:
-        """The certificate of the authority that signed the server's, with TLS."""
+        """The certificate of the authority that signed the server's certificate, with TLS."""
         return self.folder / "ca.pem"
 
     @property
     def host(self) -> str:
-        """Host as the server names itself."""
+        """The host name under which the server knows itself."""
         return f"127.0.0.1:{self.port}" if self.tcp else str(self.socket_path)
 
     @property
     def uri(self) -> str:
-        """A URI that may do everything (with `auth`, the administrator's)."""
+        """A URI with all rights (with `auth`, the administrator's)."""
         return self.uri_as(*ADMIN) if self.auth else self.uri_as(None, None)
 
     @property
     def uri_without_user(self) -> str:
-        """A URI that names no user."""
+        """A URI without a user."""
         return self.uri_as(None, None)
 
     @property
     def reader_uri(self) -> str:
-        """A URI of a user who may only read `reader_database`."""
+        """The URI of a user who can only read `reader_database`."""
         return self.uri_as(*READER)
 
     def uri_as(self, user: str | None, password: str | None, **options: str) -> str:
-        """A URI with this user, and these options besides."""
+        """A URI with this user and these further options."""
         credentials = f"{quote_plus(user)}:{quote_plus(password or '')}@" if user else ""
         settings = {"directConnection": "true", **({"authSource": "admin"} if user else {}), **options}
         if self.tls:
@@ -137,19 +137,19 @@ class Mongod:
 
     @property
     def pid(self) -> int:
-        """Of the running server."""
+        """The process id of the running server."""
         assert self.process is not None
         return self.process.pid
 
     def client(self, uri: str | None = None, **settings: Any) -> MongoClient[dict[str, Any]]:
-        """A client, closed with the server. Times come with their zone."""
+        """A client that is closed with the server. Its times are in UTC, with their zone."""
         settings = {"tz_aware": True, "serverSelectionTimeoutMS": 20_000, **settings}
-        made: MongoClient[dict[str, Any]] = MongoClient(uri or self.uri, **settings)
-        self._clients.append(made)
-        return made
+        client: MongoClient[dict[str, Any]] = MongoClient(uri or self.uri, **settings)
+        self._clients.append(client)
+        return client
 
     def start(self) -> Mongod:
-        """Start on the data that are there; returns when writes are taken."""
+        """Start on the existing data. Returns when the server accepts writes."""
         assert self.process is None
         self.data.mkdir(parents=True, exist_ok=True)
         for attempt in range(3):
@@ -165,7 +165,7 @@ class Mongod:
         return self
 
     def kill(self) -> None:
-        """SIGKILL: as a crash does."""
+        """End it with SIGKILL, like a crash."""
         self._end(signal.SIGKILL)
 
     def terminate(self) -> None:
@@ -242,16 +242,16 @@ class Mongod:
 
     def _make_primary(self) -> None:
         uri = self.uri if self._has_users else self.uri_without_user
-        # A client that saw the server before the initiation keeps the old topology (FACTS A): this one is thrown away.
+        # A client that saw the server before the initiation keeps the old topology. This one is used only here.
         client: MongoClient[dict[str, Any]]
         with MongoClient(uri, serverSelectionTimeoutMS=20_000) as client:
             if self.replica_set:
-                with contextlib.suppress(OperationFailure):  # it is initiated already, after a restart
+                with contextlib.suppress(OperationFailure):  # after a restart the set is initiated already
                     client.admin.command("replSetInitiate", {"_id": "rs0", "members": [{"_id": 0, "host": self.host}]})
             poll(lambda: client.admin.command("hello").get("isWritablePrimary"), what="primary")
 
     def _create_users(self) -> None:
-        # The localhost exception lets the first user be made without one; it holds on a unix socket too.
+        # The localhost exception allows creating the first user without authentication, also on a unix socket.
         client: MongoClient[dict[str, Any]]
         with MongoClient(self.uri_without_user) as client:
             client["admin"].command("createUser", ADMIN[0], pwd=ADMIN[1], roles=["root"])
@@ -276,36 +276,36 @@ class Mongod:
 
 @dataclass
 class ReplicaSet:
-    """Three servers that hold the same data, on unix sockets. remove() ends them for good."""
+    """Servers with the same data, on unix sockets. remove() ends them and deletes their data."""
 
     members: list[Mongod]
     _direct: dict[str, MongoClient[dict[str, Any]]] = field(default_factory=dict)
 
     @property
     def uri(self) -> str:
-        """A URI that names all of them."""
+        """A URI that names all members."""
         hosts = ",".join(quote(member.host, safe="") for member in self.members)
         return f"mongodb://{hosts}/?replicaSet=rs0"
 
     def client(self, **settings: Any) -> MongoClient[dict[str, Any]]:
-        """A client of the whole set, closed with it."""
+        """A client of the whole set, closed with the set."""
         return self.members[0].client(self.uri, **settings)
 
     def primary(self) -> Mongod:
-        """The member that takes writes; waits for one."""
+        """The member that accepts writes. Waits until there is one."""
 
-        def found() -> Mongod | None:
+        def find_primary() -> Mongod | None:
             for member in self.members:
                 with contextlib.suppress(PyMongoError):
                     if self._client_of(member).admin.command("hello")["isWritablePrimary"]:
                         return member
             return None
 
-        primary: Mongod = poll(found, what="a primary")
+        primary: Mongod = poll(find_primary, what="a primary")
         return primary
 
     def step_down(self) -> None:
-        """Make the primary let go at once, for 5 seconds, whether or not another one is ready."""
+        """Make the primary step down at once, for 5 seconds, whether or not another member is ready."""
         admin = self._client_of(self.primary()).admin
         admin.command({"replSetStepDown": 5, "secondaryCatchUpPeriodSecs": 0, "force": True})
 
@@ -315,13 +315,13 @@ class ReplicaSet:
         return self._direct[member.host]
 
     def remove(self) -> None:
-        """Kill them and delete everything."""
+        """Kill all members and delete their data."""
         for member in self.members:
             member.remove()
 
 
 def start_replica_set(folder: Path, *, members: int = 3) -> ReplicaSet:
-    """Start a replica set whose members keep their data below `folder` (short: a socket's path is)."""
+    """Start a replica set with its data below `folder`, whose path must be short because sockets are in it."""
     made = ReplicaSet([Mongod(folder / f"{number}", alone=False) for number in range(members)])
     try:
         for member in made.members:
@@ -359,10 +359,10 @@ def start_mongod(
     extra: Sequence[str] = (),
     reader_database: str = "chats",
 ) -> Mongod:
-    """Start a server whose data, socket and log are in `folder` (short: a socket's path has at most 107 bytes).
+    """Start a server whose data, socket and log are in `folder`. The path of a socket has at most 107 bytes.
 
-    `auth` makes an administrator (`.uri`) and a user who may only read `reader_database` (`.reader_uri`). `tls` demands
-    TLS, on TCP, with a certificate signed by `.ca_file`. `remove()` it in the end.
+    `auth` creates an administrator (`.uri`) and a user who can only read `reader_database` (`.reader_uri`). `tls`
+    requires TLS on TCP, with a certificate signed by `.ca_file`. The caller ends it with `remove()`.
     """
     assert len(os.fsencode(folder / "mongodb-27017.sock")) <= LONGEST_SOCKET_PATH, f"too long for a socket: {folder}"
     server = Mongod(
@@ -383,7 +383,7 @@ def start_mongod(
 
 @contextlib.contextmanager
 def short_temporary_folder() -> Iterator[Path]:
-    """A folder whose path is short enough for a socket in it, removed afterwards."""
+    """A folder whose path is short enough for a socket, removed afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="cs-", dir="/tmp"))
     try:
         yield folder
@@ -416,7 +416,7 @@ def _make_certificates(folder: Path) -> None:
 
 
 def _end_with_this_process() -> Any:
-    """A server must not outlive a test run that was killed. Linux tells it; elsewhere nothing does."""
+    """Make a server end with the test run, also if that is killed. Only Linux can do this."""
     if not sys.platform.startswith("linux") or threading.current_thread() is not threading.main_thread():
         return None
     libc = ctypes.CDLL(None, use_errno=True)

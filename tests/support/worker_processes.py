@@ -18,7 +18,7 @@ from tests.conftest import Chatstore
 from tests.support.journals import Key, stored
 from tests.support.mongod import poll
 
-FAST = ("--interval", "0.05")
+SECONDS_BETWEEN_SCANS = 0.05
 
 
 @dataclass
@@ -49,11 +49,11 @@ class Worker:
         poll(lambda: "Following " in self.err or self.process.poll() is not None, what="the worker")
         assert self.process.poll() is None, self.err
 
-    def wait_until_it_said(self, text: str, within: float = 20.0) -> None:
+    def wait_until_it_said(self, text: str, within: float = 120.0) -> None:
         """On stderr."""
         poll(lambda: text in self.err, what=f"{text!r} on stderr", within=within)
 
-    def end(self, how: signal.Signals = signal.SIGTERM, within: float = 15.0) -> int:
+    def end(self, how: signal.Signals = signal.SIGTERM, within: float = 120.0) -> int:
         """Send a signal, and give the exit status."""
         self.process.send_signal(how)
         return self.process.wait(within)
@@ -65,12 +65,14 @@ class Worker:
 
 
 @contextmanager
-def running_worker(chatstore: Chatstore, *arguments: str | Path, env: Any = None) -> Iterator[Worker]:
-    """A worker that looks twenty times a second, killed in the end where the test has not ended it."""
+def running_worker(
+    chatstore: Chatstore, *arguments: str | Path, env: Any = None, interval: float = SECONDS_BETWEEN_SCANS
+) -> Iterator[Worker]:
+    """A worker with `interval` seconds between scans. It is killed at the end if it still runs."""
     number = len(list(chatstore.folder.glob("worker-*.err")))
     out_file, err_file = (chatstore.folder / f"worker-{number}.{end}" for end in ("out", "err"))
     with out_file.open("wb") as out, err_file.open("wb") as err:
-        process = chatstore.popen("worker", *arguments, *FAST, stdout=out, stderr=err, env=env)
+        process = chatstore.popen("worker", *arguments, "--interval", str(interval), stdout=out, stderr=err, env=env)
     worker = Worker(process, out_file, err_file)
     try:
         yield worker
@@ -79,7 +81,7 @@ def running_worker(chatstore: Chatstore, *arguments: str | Path, env: Any = None
             worker.kill()
 
 
-def wait_until_stored(database: Database[dict[str, Any]], wanted: Counter[Key], within: float = 20.0) -> None:
+def wait_until_stored(database: Database[dict[str, Any]], wanted: Counter[Key], within: float = 120.0) -> None:
     """Every message, each once."""
     count = sum(wanted.values())
     poll(

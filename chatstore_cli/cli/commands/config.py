@@ -28,22 +28,25 @@ app = group("config", "Write, show and check the configuration.")
 )
 def init(
     context: typer.Context,
-    to: Annotated[str, typer.Option("--to", metavar="FILE", help="Where to write it.")] = "config.yaml",
-    force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
+    to: Annotated[str, typer.Option("--to", metavar="FILE", help="Write it to this file.")] = "config.yaml",
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file if it exists.")] = False,
 ) -> None:
-    """Write the example configuration: every setting with its default and what it means."""
+    """Write the example configuration with every setting's default."""
     from importlib.resources import files
 
     from chatstore_cli.wiring.system import new_file
 
     with new_file(to, force=force) as stream:
         stream.write(files("chatstore_cli").joinpath("config.example.yaml").read_bytes())
-    Invocation(context).say(f"Wrote {to}. See what is in force with: chatstore config show")
+    Invocation(context).say(f"Wrote {to}. To print every value with its source: chatstore config show")
 
 
 @command(app, "show", examples=["chatstore config show", "chatstore config show -o json"], exits=[])
 def show(context: typer.Context) -> None:
-    """Show every setting in force and where its value came from. Passwords in it are masked."""
+    """Show the value and the source of every setting.
+
+    Passwords are masked.
+    """
     from chatstore_cli.config.settings import value_of
     from chatstore_cli.domain.secrets import masked
 
@@ -55,15 +58,16 @@ def show(context: typer.Context) -> None:
             value = value_of(configuration.settings, key)
             yield {"key": key, "value": masked(value) if isinstance(value, str) else value, "source": source}
 
-    columns = (Column("key", "SETTING"), Column("value", "VALUE"), Column("source", "FROM"))
+    columns = (Column("key", "SETTING"), Column("value", "VALUE"), Column("source", "SOURCE"))
     invocation.emit(Listing(columns, rows()))
 
 
 @command(app, "check", examples=["chatstore config check", "chatstore config check --config prod.yaml"], exits=[])
 def check(context: typer.Context) -> None:
-    """Look for mistakes in the configuration, without connecting: unknown settings, wrong values, odd but legal ones.
+    """Check the configuration for mistakes, without connecting.
 
-    Ends with 2 when there is an error; warnings alone end with 0.
+    It reports unknown settings and invalid values as errors, and unusual values as warnings. Exits with status 2 if there
+    is an error, and with 0 if there are only warnings.
     """
     invocation = Invocation(context)
     problems, files = _problems(invocation)
@@ -79,11 +83,11 @@ def check(context: typer.Context) -> None:
     columns = (
         Column("level", "LEVEL", style=lambda level: "red" if level == "error" else "yellow"),
         Column("where", "WHERE"),
-        Column("message", "WHAT"),
+        Column("message", "PROBLEM"),
         Column("hint", "WHAT TO DO"),
     )
     read = ", ".join(files) or "no file"
-    invocation.emit(Listing(columns, rows, empty=f"The configuration is in order (read: {read})."))
+    invocation.emit(Listing(columns, rows, empty=f"The configuration has no problems (read: {read})."))
     if any(problem.serious for problem in problems):
         raise typer.Exit(ExitCode.WRONG_USE)
 
@@ -98,12 +102,12 @@ def _problems(invocation: Invocation) -> tuple[list[Problem], list[str]]:
         return [Problem(str(error.facts["where"]), str(error.facts["what"]), error.hint)], []
     problems = [*configuration.problems, *find_unusual_settings(configuration)]
     if not any(problem.serious for problem in problems):
-        problems += _driver_opinion(invocation, configuration)
+        problems += _uri_problems(invocation, configuration)
     return problems, [str(path) for path in configuration.files]
 
 
-def _driver_opinion(invocation: Invocation, configuration: Configuration) -> list[Problem]:
-    """What the driver has against the URI. A mongodb+srv:// would be looked up in DNS, so it is left out."""
+def _uri_problems(invocation: Invocation, configuration: Configuration) -> list[Problem]:
+    """Problems that the driver finds in the URI. A mongodb+srv:// URI is skipped, as the driver would query DNS."""
     from chatstore_cli.config.sources import Problem
 
     if not configuration.settings.mongo.uri.startswith("mongodb://"):
@@ -114,5 +118,5 @@ def _driver_opinion(invocation: Invocation, configuration: Configuration) -> lis
             _ = invocation.stores.connection
         except BadValue as error:
             return [Problem(configuration.sources["mongo.uri"], error.message, error.hint)]
-    said = [str(warning.message).partition(" Refer to")[0].rstrip(".") for warning in caught]
-    return [Problem(configuration.sources["mongo.uri"], f"mongo.uri: {text}", serious=False) for text in said]
+    warned = [str(warning.message).partition(" Refer to")[0].rstrip(".") for warning in caught]
+    return [Problem(configuration.sources["mongo.uri"], f"mongo.uri: {text}", serious=False) for text in warned]

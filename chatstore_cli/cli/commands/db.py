@@ -16,16 +16,16 @@ _EXITS = [ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.CONFLICT]
 
 @command(app, "start", examples=["chatstore db start"], exits=_EXITS)
 def start(context: typer.Context) -> None:
-    """Start the embedded MongoDB, unless it runs already.
+    """Start the embedded MongoDB if it is not running.
 
-    There is no need to: with mongo.uri: embedded (the default) every command starts it when it is first needed. It goes
-    on running when the command has ended, on a unix socket that only you can open.
+    With mongo.uri: embedded (the default) every command starts it when it is needed. It keeps running after the command
+    has ended, and listens only on a unix socket that no other user can open.
     """
     from chatstore_cli.render.rows.embedded import status_record
 
     invocation = _invocation(context)
     if not invocation.stores.embedded.start():
-        invocation.say("The embedded MongoDB is running already.")
+        invocation.say("The embedded MongoDB is already running.")
     invocation.emit(status_record(invocation.stores.embedded.status()))
 
 
@@ -33,13 +33,16 @@ def start(context: typer.Context) -> None:
 def stop(
     context: typer.Context,
     timeout: Annotated[
-        float, typer.Option("--timeout", metavar="SECONDS", min=0, help="How long to wait for its end.")
+        float, typer.Option("--timeout", metavar="SECONDS", min=0, help="Wait at most this many seconds for its end.")
     ] = 60.0,
     force: Annotated[
-        bool, typer.Option("--force", help="Kill it when it has not ended by then; the next start recovers the data.")
+        bool, typer.Option("--force", help="Kill it if it has not ended by then. The next start recovers the data.")
     ] = False,
 ) -> None:
-    """Shut the embedded MongoDB down cleanly and wait until it has ended. The data stay."""
+    """Shut down the embedded MongoDB and wait until it has ended.
+
+    The data remain.
+    """
     from chatstore_cli.render.rows.embedded import status_record
 
     invocation = _invocation(context)
@@ -52,7 +55,10 @@ def stop(
 
 @command(app, "status", examples=["chatstore db status", "chatstore db status -o json"], exits=_EXITS)
 def status(context: typer.Context) -> None:
-    """Show whether the embedded MongoDB runs: version, socket, data folder, size, uptime. Starts nothing."""
+    """Show the state of the embedded MongoDB without starting it.
+
+    The state has version, socket, data folder, size and uptime.
+    """
     from chatstore_cli.render.rows.embedded import status_record
 
     invocation = _invocation(context)
@@ -60,11 +66,11 @@ def status(context: typer.Context) -> None:
 
 
 def _invocation(context: typer.Context) -> Invocation:
-    """The run; says so where the configuration names another server than the one that is managed here."""
+    """The run, with a notice if the configuration names another server."""
     invocation = Invocation(context)
     if invocation.settings.mongo.uri != "embedded":
         from chatstore_cli.domain.secrets import masked
 
-        other = masked(invocation.settings.mongo.uri)
-        invocation.say(f"mongo.uri is {other}: other commands use that server, not the embedded MongoDB shown here.")
+        uri = masked(invocation.settings.mongo.uri)
+        invocation.say(f"mongo.uri is {uri}: other commands use that server, not the embedded MongoDB.")
     return invocation

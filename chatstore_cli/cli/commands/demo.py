@@ -1,4 +1,4 @@
-"""`chatstore demo`: the real commands with their real output, on sample chats in a database of their own."""
+"""`chatstore demo`: runs real commands on sample chats in a separate database."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.render.listing import Column, Listing
 
 if TYPE_CHECKING:
-    from chatstore_cli.core.demo.stage import DemoStage, Step
+    from chatstore_cli.core.demo.setup import DemoSetup, Step
 
 app = single_command()
 
@@ -38,104 +38,107 @@ STEP_COLUMNS = (
 def demo(
     context: typer.Context,
     remove: Annotated[bool, typer.Option("--remove", help="Remove the demo's database and folder.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="With --remove: do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="With --remove, do not ask for confirmation.")] = False,
     folder: Annotated[
-        Path | None, typer.Option("--folder", metavar="PATH", help="The demo's folder [default: in the state folder]")
+        Path | None,
+        typer.Option(
+            "--folder", metavar="PATH", help="Put the demo's files into this folder (default: in the state folder)."
+        ),
     ] = None,
 ) -> None:
-    """Show what chatstore does, on sample chats in a database of their own.
+    """Try chatstore on sample chats in a separate database.
 
-    It uses the embedded MongoDB unless --uri names another one, whatever is configured, and there the database
-    chatstore_demo unless --database names another one. A database or folder that holds anything else is left alone.
+    The configured server is not used: the demo runs on the embedded MongoDB, or on the server named with --uri, in the
+    database chatstore_demo, or the one named with --database. A database or folder with other content is not changed.
     """
     from chatstore_cli.core.demo.sample_chats import sample_chats
-    from chatstore_cli.core.demo.stage import (
+    from chatstore_cli.core.demo.setup import (
         DEMO_DATABASE,
-        check_ended_well,
-        play,
-        played_row,
+        check_results,
+        result_row,
+        run_steps,
     )
     from chatstore_cli.domain.secrets import masked
     from chatstore_cli.domain.times import utc_now
-    from chatstore_cli.wiring.demo import demo_stage
+    from chatstore_cli.wiring.demo import demo_setup
 
     invocation = Invocation(context)
     options = invocation.options
     named = {"--uri": options.uri and masked(options.uri), "--database": options.database, "--folder": folder}
     options.uri, options.database = options.uri or "embedded", options.database or DEMO_DATABASE
     invocation.will_write()
-    stage = demo_stage(invocation.stores, folder, invocation.say)
-    stage.refuse_strangers()
+    setup = demo_setup(invocation.stores, folder, invocation.say)
+    setup.check_ownership()
     if remove:
-        _remove(invocation, stage, yes=yes)
+        _remove(invocation, setup, yes=yes)
         return
-    stage.load(sample_chats(utc_now()))
-    show = _Show(invocation, stage, named)
-    show.open()
-    played = list(play(show.run))
+    setup.load(sample_chats(utc_now()))
+    presenter = _Presenter(invocation, setup, named)
+    presenter.open()
+    results = list(run_steps(presenter.run))
     if options.output is not None:
-        invocation.emit(Listing(STEP_COLUMNS, [played_row(step) for step in played]))
-    check_ended_well(played)
-    show.close()
+        invocation.emit(Listing(STEP_COLUMNS, [result_row(result) for result in results]))
+    check_results(results)
+    presenter.close()
 
 
-def _remove(invocation: Invocation, stage: DemoStage, *, yes: bool) -> None:
-    contents = stage.store.contents()
-    if not contents and not stage.folder.path.exists():
-        invocation.say("There is nothing of the demo to remove.")
+def _remove(invocation: Invocation, setup: DemoSetup, *, yes: bool) -> None:
+    contents = setup.store.contents()
+    if not contents and not setup.folder.path.exists():
+        invocation.say("The demo has no database or folder to remove.")
         return
-    what = (
+    content = (
         f"database {invocation.settings.mongo.database} ({sum(contents.values()):,} documents in {len(contents)} "
-        f"collections) and the folder {stage.folder.path}"
+        f"collections) and the folder {setup.folder.path}"
     )
-    invocation.confirm(f"This removes {what}.", yes=yes)
-    stage.store.drop()
-    stage.folder.remove()
-    invocation.say(f"Removed {what}.")
+    invocation.confirm(f"This removes {content}.", yes=yes)
+    setup.store.drop()
+    setup.folder.remove()
+    invocation.say(f"Removed {content}.")
 
 
-class _Show:
-    """Tells the steps and runs them as processes of their own, so that what is shown is what a user gets."""
+class _Presenter:
+    """Prints the purpose and the command of each step, and runs it as a process, exactly as a user would."""
 
-    def __init__(self, invocation: Invocation, stage: DemoStage, named: Mapping[str, object]) -> None:
+    def __init__(self, invocation: Invocation, setup: DemoSetup, named: Mapping[str, object]) -> None:
         self._say = invocation.say
-        self._hush = ["--quiet"] if invocation.options.quiet else []
+        self._quiet = ["--quiet"] if invocation.options.quiet else []
         words = [word for name, value in named.items() if value is not None for word in (name, str(value))]
         self._removal = shlex.join(["chatstore", "demo", *words, "--remove", "--yes"])
-        self._exports = stage.exports(os.environ, uri_named=named["--uri"] is not None)
-        self._environment = stage.environment(os.environ)
-        # With -o the steps are the data; what they print is talk then.
+        self._exports = setup.exports(os.environ, uri_named=named["--uri"] is not None)
+        self._environment = setup.environment(os.environ)
+        # With -o the results of the steps are the data on stdout, and their output goes to stderr.
         self._stream = sys.stdout if invocation.options.output is None else sys.stderr
         self._bold = terminal_of(self._stream.isatty(), invocation.options.color).color
 
     def open(self) -> None:
-        """Say where everything is, in words that a user can type too."""
-        self._tell("Sample chats are in a database of their own. This leads every command there:", *self._exports)
+        """Print the shell commands that select the demo's database and folder."""
+        self._print("The sample chats are in a separate database. Select it for the commands below:", *self._exports)
 
     def run(self, step: Step) -> int:
-        """Run one step and give its exit status."""
-        self._tell(step.says, shlex.join(["chatstore", *step.arguments]))
-        command_line = [sys.executable, "-m", "chatstore_cli", *self._hush, *step.arguments]
-        done = subprocess.run(
+        """Run one step and return its exit status."""
+        self._print(step.purpose, shlex.join(["chatstore", *step.arguments]))
+        command_line = [sys.executable, "-m", "chatstore_cli", *self._quiet, *step.arguments]
+        process = subprocess.run(
             command_line, env=self._environment, stdin=subprocess.DEVNULL, stdout=self._stream, check=False
         )
-        return done.returncode
+        return process.returncode
 
     def close(self) -> None:
-        """Say how to go on, and how to remove it all."""
+        """Print more commands to try, and how to remove the demo."""
         program = Path(sys.argv[0]).absolute()
-        found = [f"  export PATH={shlex.quote(str(program.parent))}:$PATH"] if program.name == "chatstore" else []
+        path = [f"  export PATH={shlex.quote(str(program.parent))}:$PATH"] if program.name == "chatstore" else []
         lines = [
-            *found,
+            *path,
             *(f"  {line}" for line in self._exports),
             "  chatstore sessions list --status failed",
             "  chatstore usage --by day -o csv",
             "  chatstore --help",
         ]
-        self._say("\nTo try more:\n" + "\n".join(lines))
-        self._say(f"To remove it all: {self._removal}\nTo stop the embedded MongoDB: chatstore db stop")
+        self._say("\nMore commands to try:\n" + "\n".join(lines))
+        self._say(f"To remove the demo: {self._removal}\nTo stop the embedded MongoDB: chatstore db stop")
 
-    def _tell(self, says: str, *commands: str) -> None:
-        on, off = ("\x1b[1m", "\x1b[0m") if self._bold else ("", "")
-        self._stream.write(f"\n# {says}\n" + "".join(f"{on}$ {line}{off}\n" for line in commands))
+    def _print(self, purpose: str, *commands: str) -> None:
+        bold, reset = ("\x1b[1m", "\x1b[0m") if self._bold else ("", "")
+        self._stream.write(f"\n# {purpose}\n" + "".join(f"{bold}$ {line}{reset}\n" for line in commands))
         self._stream.flush()

@@ -1,4 +1,4 @@
-"""`chatstore indexes check|apply`: indexes as they should be."""
+"""`chatstore indexes check|apply`: compare indexes with those that the layouts need, and create them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ from chatstore_cli.render.listing import Listing
 if TYPE_CHECKING:
     from chatstore_cli.domain.indexes.findings import IndexFinding, IndexStep
 
-app = group("indexes", "Compare indexes with what they should be, and create what is missing.")
-Layout = Annotated[str | None, typer.Option("--layout", metavar="LAYOUT", help="Only this stored shape.")]
+app = group("indexes", "Compare indexes with those that the layouts need, and create the missing ones.")
+Layout = Annotated[
+    str | None,
+    typer.Option("--layout", metavar="LAYOUT", help="Use only the indexes of this layout (default: all layouts)."),
+]
 _EXITS = [ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.FINDINGS]
 
 
@@ -27,11 +30,11 @@ _EXITS = [ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCo
     meanings={ExitCode.FINDINGS: "findings: an index is missing or has drifted"},
 )
 def check(context: typer.Context, layout: Layout = None) -> None:
-    """Compare keys and options of the indexes, never names, with what the stored shapes need.
+    """Compare keys and options of indexes with the required ones.
 
-    `missing` is not there; `drifted` has the keys and other options; `unneeded` is asked for by no layout, and may be
-    the application's own. Ends with 6 when something is missing or has drifted; what a collection lacks that does not
-    exist yet is shown, and is no finding.
+    A `missing` index does not exist. A `drifted` index has the right keys and other options. An `unneeded` index is not
+    needed by any layout, and may be the application's own. Exits with status 6 if an index is missing or has drifted.
+    The indexes of a collection that does not exist yet are shown, and do not change the exit status.
     """
     from chatstore_cli.core.indexes import is_finding
     from chatstore_cli.render.rows.indexes import INDEX_COLUMNS, index_row
@@ -39,11 +42,11 @@ def check(context: typer.Context, layout: Layout = None) -> None:
     invocation = Invocation(context)
     findings = _findings(invocation, layout)
     invocation.emit(Listing(INDEX_COLUMNS, [index_row(finding) for finding in findings]))
-    there = invocation.stores.index_store.existing_collections()
-    for absent in dict.fromkeys(finding.collection for finding in findings if finding.collection not in there):
-        invocation.say(f"{absent} does not exist yet; chatstore indexes apply creates it with its indexes.")
-    if any(is_finding(finding) for finding in findings if finding.collection in there):
-        invocation.say("Create what is missing with: chatstore indexes apply")
+    existing = invocation.stores.index_store.existing_collections()
+    for absent in dict.fromkeys(finding.collection for finding in findings if finding.collection not in existing):
+        invocation.say(f"{absent} does not exist yet. chatstore indexes apply creates it with its indexes.")
+    if any(is_finding(finding) for finding in findings if finding.collection in existing):
+        invocation.say("To create the missing indexes, run: chatstore indexes apply")
         raise typer.Exit(ExitCode.FINDINGS)
 
 
@@ -52,23 +55,27 @@ def check(context: typer.Context, layout: Layout = None) -> None:
     "apply",
     examples=["chatstore indexes apply --dry-run", "chatstore indexes apply", "chatstore indexes apply --yes"],
     exits=[*_EXITS, ExitCode.CONFLICT],
-    meanings={ExitCode.FINDINGS: "findings: what is done only with --yes was left"},
+    meanings={ExitCode.FINDINGS: "findings: a change that needs --yes was not made"},
 )
 def apply(
     context: typer.Context,
     layout: Layout = None,
     yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Do also what drops an index or makes MongoDB delete documents.")
+        bool,
+        typer.Option(
+            "--yes", "-y", help="Also drop indexes and make changes by which MongoDB deletes documents, without asking."
+        ),
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the changes and make none.")] = False,
     drop_unneeded: Annotated[
-        bool, typer.Option("--drop-unneeded", help="With --yes: drop what no layout asks for.")
+        bool, typer.Option("--drop-unneeded", help="With --yes, drop the indexes that no layout needs.")
     ] = False,
 ) -> None:
-    """Create the indexes that are missing, while the application goes on writing.
+    """Create missing indexes while the application continues to write.
 
-    Done only with --yes (or a yes on a terminal): changing an index that has drifted, dropping one, and a TTL index by
-    which MongoDB would delete documents at once; how many is said first. Ends with 6 where something of it is left.
+    Three kinds of change need --yes, or a yes on a terminal: to change an index that has drifted, to drop an index, and
+    to create a TTL index by which MongoDB would delete documents at once. The number of documents is shown first. Exits
+    with status 6 if such a change was not made.
     """
     from chatstore_cli.core.indexes import perform, plan_steps
     from chatstore_cli.domain.times import utc_now
@@ -76,48 +83,48 @@ def apply(
 
     invocation = Invocation(context)
     if dry_run:
-        invocation.say(f"Target: {invocation.stores.target} (dry run: nothing is changed)")
+        invocation.say(f"Target: {invocation.stores.target} (dry run: nothing changes)")
     else:
         invocation.will_write()
     findings = _findings(invocation, layout)
     steps = list(plan_steps(findings, invocation.stores.document_dates, utc_now(), drop_unneeded=drop_unneeded))
-    agreed = dry_run or _agreed(invocation, [step for step in steps if step.needs_yes], yes=yes)
+    confirmed = dry_run or _confirmed(invocation, [step for step in steps if step.needs_yes], yes=yes)
     rows = []
     conflicts: list[Conflict] = []
     for step in steps:
-        left = step.needs_yes and not agreed
-        if not dry_run and not left:
+        is_left = step.needs_yes and not confirmed
+        if not dry_run and not is_left:
             invocation.explain(f"{step.action.value} {step.finding.name} on {step.finding.collection} ...")
             try:
                 perform(step, invocation.stores.index_store)
-            except Conflict as error:  # one that cannot be is no reason to go without the others
+            except Conflict as error:  # the other steps do not depend on this one
                 conflicts.append(error)
                 continue
-        rows.append(step_row(step, "planned" if dry_run else "left" if left else "done"))
+        rows.append(step_row(step, "planned" if dry_run else "left" if is_left else "done"))
     if conflicts:
-        conflicts[0].hint = f"{conflicts[0].hint or ''} {len(rows)} of {len(steps)} steps are done or left.".strip()
+        conflicts[0].hint = f"{conflicts[0].hint or ''} {len(rows)} of {len(steps)} steps did not fail.".strip()
         raise conflicts[0]
-    invocation.emit(Listing(STEP_COLUMNS, rows, empty="Every index is there and as it should be."))
-    if not agreed:
+    invocation.emit(Listing(STEP_COLUMNS, rows, empty="Every index exists and has the right options."))
+    if not confirmed:
         raise typer.Exit(ExitCode.FINDINGS)
 
 
 def _findings(invocation: Invocation, layout: str | None) -> list[IndexFinding]:
     from chatstore_cli.core.indexes import check_indexes
 
-    specs = [spec for wanted in invocation.stores.index_specs(layout).values() for spec in wanted]
+    specs = [spec for specs in invocation.stores.index_specs(layout).values() for spec in specs]
     return check_indexes(specs, invocation.stores.index_store)
 
 
-def _agreed(invocation: Invocation, steps: list[IndexStep], *, yes: bool) -> bool:
-    """Whether to do what needs a yes. Without one it is left, and the rest is done all the same."""
+def _confirmed(invocation: Invocation, steps: list[IndexStep], *, yes: bool) -> bool:
+    """Whether to make the changes that need a yes. The other changes are made in any case."""
     if not steps or yes:
         return True
     lines = [f"{step.action.value} {step.finding.name} on {step.finding.collection}: {step.detail}." for step in steps]
-    plan = "Needs a yes:\n  " + "\n  ".join(lines)
+    plan = "These changes need a yes:\n  " + "\n  ".join(lines)
     try:
         invocation.confirm(plan)
-    except NeedsConfirmation as refused:
-        invocation.say(f"{plan}\nLeft as it is. {refused.hint or ''}".rstrip())
+    except NeedsConfirmation as error:
+        invocation.say(f"{plan}\nThey were not made. {error.hint or ''}".rstrip())
         return False
     return True

@@ -1,4 +1,4 @@
-"""`chatstore resume`: a session's history, in a form that a model or an agent framework goes on from."""
+"""`chatstore resume`: a session's history, in a format with which a model or an agent framework can continue it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from chatstore_cli.cli.filters import LayoutOption
+from chatstore_cli.cli.filters import LayoutOption, SessionArgument
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.domain.errors import ExitCode, WrongUse
@@ -33,28 +33,33 @@ app = single_command()
 )
 def resume(
     context: typer.Context,
-    chat_id: Annotated[str, typer.Argument(help="The session's id, exactly.")],
+    session_id: SessionArgument,
     transcript: Annotated[
-        str, typer.Option("--as", metavar="jsonl|ag2|openai", help="What it becomes; ag2 and openai are a JSON array.")
+        str,
+        typer.Option("--as", metavar="jsonl|ag2|openai", help="Write this format; ag2 and openai are a JSON array."),
     ] = "jsonl",
     to: Annotated[
-        str | None, typer.Option("--to", metavar="FILE", help="Write it to this file, readable by its owner alone.")
+        str | None,
+        typer.Option("--to", metavar="FILE", help="Write to this file, readable only by its owner (default: stdout)."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
-    last: Annotated[int | None, typer.Option("--last", metavar="N", min=1, help="Only the newest N messages.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file if it exists.")] = False,
+    last: Annotated[
+        int | None, typer.Option("--last", metavar="N", min=1, help="Write only the newest N messages.")
+    ] = None,
     after_sequence: Annotated[
-        int | None, typer.Option("--after-sequence", metavar="N", help="Only messages after this sequence number.")
+        int | None,
+        typer.Option("--after-sequence", metavar="N", help="Write only messages with a sequence number above N."),
     ] = None,
     include_general: Annotated[
-        bool, typer.Option("--include-general", help="Keep the messages of the general agent.")
+        bool, typer.Option("--include-general", help="Include the messages of the general agent.")
     ] = False,
     layout: LayoutOption = None,
 ) -> None:
-    """Print a session's history in the order it happened, so that a model can go on from it.
+    """Print a session's history in order, for a model or an agent framework to continue.
 
-    Messages of the general agent are left out, and --last counts what is left. What had to be repaired so that AG2 or
-    OpenAI's API takes the messages, such as a tool's result whose call was cut off, is counted on stderr. With -o json
-    the lines of jsonl become one object, {"items": [...], "next_cursor": null}.
+    Messages of the general agent are left out, and --last counts the others. If a message had to be changed for AG2 or
+    OpenAI's API to accept it, such as a tool result whose call is missing, the changes are counted on stderr. With -o
+    json or yaml, jsonl becomes one object, {"items": [...], "next_cursor": null}.
     """
     from chatstore_cli.core.sessions.resume import open_history
 
@@ -66,7 +71,7 @@ def resume(
             hint="Choose the format with --as: jsonl, ag2 or openai; or use -o json, jsonl or yaml.",
         )
     selection = MessageSelection(last, after_sequence, include_general)
-    history = open_history(lambda: invocation.stores.session_readers(layout), chat_id, selection, transcript)
+    history = open_history(lambda: invocation.stores.session_readers(layout), session_id, selection, transcript)
     with ExitStack() as stack:
         write_all = _to_stdout() if to is None else _to_file(to, force, stack)
         pieces = history.pieces()
@@ -76,7 +81,7 @@ def resume(
         invocation.say(note)
     if to is None:
         return
-    invocation.say(f"Wrote {history.messages} messages of session {chat_id} ({history.session.layout}) to {to}.")
+    invocation.say(f"Wrote {history.messages} messages of session {session_id} ({history.session.layout}) to {to}.")
     if invocation.options.output is not None:
         row = {
             "session_id": history.session.session_id,
@@ -104,12 +109,12 @@ def _yaml(pieces: Iterable[bytes], *, is_array: bool) -> Iterator[bytes]:
 
 def _json_object(pieces: Iterable[bytes]) -> Iterator[bytes]:
     """Lines of JSON as the object `{"items": [...], "next_cursor": null}`."""
-    before = b'{"items": [\n'
+    separator = b'{"items": [\n'
     for piece in pieces:
         if lines := piece.rstrip(b"\n"):
-            yield before + lines.replace(b"\n", b",\n")
-            before = b",\n"
-    yield b'{"items": [], "next_cursor": null}\n' if before != b",\n" else b'\n], "next_cursor": null}\n'
+            yield separator + lines.replace(b"\n", b",\n")
+            separator = b",\n"
+    yield b'{"items": [], "next_cursor": null}\n' if separator != b",\n" else b'\n], "next_cursor": null}\n'
 
 
 def _to_file(to: str, force: bool, stack: ExitStack) -> Callable[[Iterable[bytes]], None]:
@@ -119,7 +124,7 @@ def _to_file(to: str, force: bool, stack: ExitStack) -> Callable[[Iterable[bytes
 
 
 def _to_stdout() -> Callable[[Iterable[bytes]], None]:
-    """Exact bytes into a pipe; on a terminal with what it would obey written as JSON escapes, which mean the same."""
+    """Writes exact bytes into a pipe. On a terminal, control characters are written as JSON escapes, which mean the same."""
     if not sys.stdout.isatty():
         return sys.stdout.buffer.writelines
     from chatstore_cli.render.json_text import safe_json

@@ -1,9 +1,8 @@
-"""`chatstore verify`: a checklist of the whole path, from configuration to database, and through an application."""
+"""`chatstore verify`: a checklist from the configuration to the database, and of a running application."""
 
 from __future__ import annotations
 
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -36,40 +35,58 @@ app = single_command()
 def verify(
     context: typer.Context,
     only: Annotated[
-        list[str] | None, typer.Option("--only", metavar="NAME[,NAME]...", help="Only these checks; repeatable.")
+        list[str] | None, typer.Option("--only", metavar="NAME[,NAME]...", help="Run only these checks; repeatable.")
     ] = None,
     skip: Annotated[
-        list[str] | None, typer.Option("--skip", metavar="NAME[,NAME]...", help="Not these checks; repeatable.")
+        list[str] | None, typer.Option("--skip", metavar="NAME[,NAME]...", help="Skip these checks; repeatable.")
     ] = None,
     api_url: Annotated[
-        str | None, typer.Option("--api-url", metavar="URL", help="Send messages through the application there.")
+        str | None,
+        typer.Option(
+            "--api-url", metavar="URL", help="Also check the application at this URL: send messages through it."
+        ),
     ] = None,
     ws_path: Annotated[
         str | None,
-        typer.Option("--ws-path", metavar="PATH", help="Its WebSocket [default: verify.application.ws_path]"),
+        typer.Option(
+            "--ws-path", metavar="PATH", help="The application's WebSocket path [default: verify.application.ws_path]"
+        ),
     ] = None,
     header: Annotated[
-        list[str] | None, typer.Option("--header", metavar="'NAME: VALUE'", help="Sent to it, never shown; repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--header",
+            metavar="'NAME: VALUE'",
+            help="Send this header to the application. Values are never shown; repeatable.",
+        ),
     ] = None,
     log: Annotated[
         list[str] | None,
-        typer.Option("--log", metavar="FILE", help="A log that it or its `chatstore worker` writes; repeatable."),
+        typer.Option(
+            "--log", metavar="FILE", help="A log file of the application or of its `chatstore worker`; repeatable."
+        ),
     ] = None,
     deadline: Annotated[
-        float | None, typer.Option("--deadline", metavar="SECONDS", help="Within which a message must be stored.")
+        float | None,
+        typer.Option(
+            "--deadline",
+            metavar="SECONDS",
+            help="Time for a response and for storing a message [default: verify.application.deadline_seconds]",
+        ),
     ] = None,
 ) -> None:
-    """Check the whole path: configuration, connection, writing and reading, indexes, retention, journals, documents.
+    """Check configuration, connection, reading and writing, indexes, retention, journals and documents.
 
-    Each check passes, warns, fails or is skipped, with the time it took and what to do. Checks that look at documents take
-    verify.sample of them and stop after verify.seconds_per_check. What is written goes to a scratch collection, which is
-    dropped again; --read-only leaves that out. Ends with 6 when any check failed, also where that is the connection or the
-    configuration: this is a checklist, and the rest of it is worth having. -o md is a list to paste into a pull request.
+    Each check passes, warns, fails or is skipped, and shows its duration and what to do. Checks of documents read a sample
+    (verify.sample) and stop after verify.seconds_per_check. Test writes use a scratch collection, which is dropped;
+    --read-only skips them. Exits with status 6 if any check fails; the remaining checks still run. -o md prints a list for
+    a pull request.
 
-    With --api-url, messages of sessions of its own (verifier-...) go through that application, by POST and WebSocket;
-    whether journal, log, database, status and history agree is checked, and all that was written is removed, also on Ctrl-C.
+    With --api-url it also sends messages in sessions of its own (verifier-...) through that application, by POST and
+    WebSocket. It checks that each message reached the journal and the database, and that log, status and history agree.
+    Afterwards it removes what was written, also after Ctrl-C.
     """
-    from chatstore_cli.core.verify.checklist import chosen, has_failed, run_checks
+    from chatstore_cli.core.verify.checklist import has_failed, run_checks, selected
 
     invocation = Invocation(context)
     stores, checks, broken = _checks(invocation)
@@ -86,15 +103,15 @@ def verify(
             logs=log or [],
             read_only=invocation.options.read_only,
         )
-        checks = application.chosen([*checks, *application.all()], _names(only), _names(skip))
+        checks = application.select([*checks, *application.all()], _names(only), _names(skip))
     else:
-        _refuse_without_url({"--ws-path": ws_path, "--header": header, "--log": log, "--deadline": deadline}, only)
-        checks = chosen(checks, _names(only), _names(skip))
+        _require_url({"--ws-path": ws_path, "--header": header, "--log": log, "--deadline": deadline}, only)
+        checks = selected(checks, _names(only), _names(skip))
     names = {check.name for check in checks}
     if broken is not None and "configuration" not in names:
         raise broken
     if names & {"round-trip", "write-concern", "api-cleanup"} and broken is None and not invocation.options.read_only:
-        with suppress(ChatstoreError):  # where there is no way to the target, that is for the checklist to say
+        with suppress(ChatstoreError):  # if there is no target, the checklist reports it
             invocation.will_write()
     if application is None:
         results = list(run_checks(checks))
@@ -104,16 +121,16 @@ def verify(
         invocation.say(application.announcement)
         results = run_and_remove(checks, application, invocation.say)
     rows = [check_row(result) for result in results]
-    invocation.emit(Listing(CHECK_COLUMNS, rows, empty="No check was chosen.", list_item=check_list_item))
+    invocation.emit(Listing(CHECK_COLUMNS, rows, empty="No checks selected.", list_item=check_list_item))
     if has_failed(results):
         raise typer.Exit(ExitCode.FINDINGS)
 
 
-def _refuse_without_url(options: dict[str, object], only: list[str] | None) -> None:
+def _require_url(options: dict[str, object], only: list[str] | None) -> None:
     needing = [option for option, value in options.items() if value not in (None, (), [])]
     needing += [f"--only {name}" for name in _names(only) if name.startswith("api-")]
     if needing:
-        raise WrongUse(what=f"{needing[0]} is of no use without --api-url.", hint="Give the application's URL.")
+        raise WrongUse(what=f"{needing[0]} requires --api-url.", hint="Add --api-url with the application's URL.")
 
 
 def _names(given: list[str] | None) -> list[str]:
@@ -121,30 +138,19 @@ def _names(given: list[str] | None) -> list[str]:
 
 
 def _checks(invocation: Invocation) -> tuple[Stores, list[Check], BadConfig | None]:
-    """Every check; with a configuration that is wrong also its error, and no check but the first has anything to go on."""
+    """Every check, and the error of an invalid configuration: then all but the first are skipped."""
     from chatstore_cli.config.advice import find_unusual_settings
     from chatstore_cli.config.settings import Settings
-    from chatstore_cli.core.verify.database import DatabaseChecks
-    from chatstore_cli.core.verify.local import LocalChecks
-    from chatstore_cli.domain.times import utc_now
     from chatstore_cli.wiring.stores import Stores
+    from chatstore_cli.wiring.verify import store_checks
 
-    broken: BadConfig | None = None
-    warnings: list[str] = []
-    files: list[str] = []
+    read_only = invocation.options.read_only
     try:
         configuration = invocation.configuration
     except BadConfig as error:
-        broken = error
         stores = Stores(Settings(), say=invocation.say)
-    else:
-        stores = invocation.stores
-        problems = [*configuration.problems, *find_unusual_settings(configuration)]
-        warnings = [f"{problem.where}: {problem.what}" for problem in problems]
-        files = [str(path) for path in configuration.files]
-    settings, read_only = stores.settings, invocation.options.read_only
-    seconds = settings.verify.seconds_per_check
-    folder = Path(settings.mongo.cache.disk_path)
-    local = LocalChecks(broken, warnings, files, folder, lambda: stores.pending_journal, seconds, read_only)
-    database = DatabaseChecks(stores, settings.sessions_collection, seconds, read_only, utc_now)
-    return stores, [*local.first(), *database.all(), *local.last()], broken
+        return stores, store_checks(stores, error, [], [], read_only), error
+    problems = [*configuration.problems, *find_unusual_settings(configuration)]
+    warnings = [f"{problem.where}: {problem.what}" for problem in problems]
+    files = [str(path) for path in configuration.files]
+    return invocation.stores, store_checks(invocation.stores, None, warnings, files, read_only), None

@@ -59,11 +59,11 @@ class History:
 
     def _cut_from_the_group(self, selection: MessageSelection) -> Iterator[Message]:
         """A part of the history in which only the group chat's turns count: what those are, the whole of it tells."""
-        managers = ag2.managers_in(self._read(MessageSelection()))
+        managers = ag2.group_managers(self._read(MessageSelection()))
         messages = self._read(replace(selection, last=None, include_general=True))
         if not selection.include_general:
             messages = self._without_general(messages)
-        turns: Iterable[Message] = ag2.turns_of_the_group(messages, managers, self.repairs)
+        turns: Iterable[Message] = ag2.group_turns(messages, managers, self.repairs)
         if selection.last is not None:
             turns = deque(turns, maxlen=selection.last)
         self.messages = 0

@@ -1,4 +1,4 @@
-"""A checklist: named checks, run one after the other, each timed, each ending in pass, warn, fail or skip."""
+"""A checklist: named checks that run one after the other, each with its time and one of pass, warn, fail or skip."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from typing import NamedTuple
 from chatstore_cli.domain.checks import CheckResult, CheckStatus
 from chatstore_cli.domain.errors import BadValue, ChatstoreError
 
+READ_ONLY = "it writes, and --read-only is set"
+
 
 class Verdict(NamedTuple):
-    """How a check ended; `hint` says what to do where it is not a pass."""
+    """The outcome of a check. `hint` is what to do, unless it passed."""
 
     status: CheckStatus
     detail: str
@@ -20,28 +22,28 @@ class Verdict(NamedTuple):
 
 
 def passed(detail: str) -> Verdict:
-    """All is well."""
+    """The check found nothing wrong."""
     return Verdict(CheckStatus.PASS, detail)
 
 
 def warned(detail: str, hint: str) -> Verdict:
-    """Worth a look."""
+    """The check found something to look into."""
     return Verdict(CheckStatus.WARN, detail, hint)
 
 
 def failed(detail: str, hint: str) -> Verdict:
-    """Broken."""
+    """The check failed."""
     return Verdict(CheckStatus.FAIL, detail, hint)
 
 
 def skipped(reason: str, hint: str | None = None) -> Verdict:
-    """Not looked at, and why."""
+    """The check did not run, for this reason."""
     return Verdict(CheckStatus.SKIP, reason, hint)
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One line of the checklist. Where one that it `needs` has failed it is skipped, for that reason."""
+    """One line of the checklist. It is skipped if the check named by `needs` failed or was skipped for that reason."""
 
     name: str
     run: Callable[[], Verdict]
@@ -49,12 +51,12 @@ class Check:
 
 
 def run_checks(checks: Sequence[Check], timer: Callable[[], float] = time.perf_counter) -> Iterator[CheckResult]:
-    """Run them in order. An error of ours or the system's is a failed check, with a hint."""
+    """Run the checks in order. A ChatstoreError or OSError makes a failed check."""
     broken: set[str] = set()
     for check in checks:
         if check.needs in broken:
             broken.add(check.name)
-            yield CheckResult(check.name, CheckStatus.SKIP, 0.0, f"not looked at, because {check.needs} failed")
+            yield CheckResult(check.name, CheckStatus.SKIP, 0.0, f"skipped because {check.needs} failed")
             continue
         began = timer()
         try:
@@ -62,19 +64,22 @@ def run_checks(checks: Sequence[Check], timer: Callable[[], float] = time.perf_c
         except ChatstoreError as error:
             verdict = Verdict(CheckStatus.FAIL, error.message, error.hint)
         except OSError as error:
-            verdict = failed(f"{error.filename or check.name}: {error.strerror or error}", "See to it that this works.")
+            verdict = failed(
+                f"{error.filename or check.name}: {error.strerror or error}",
+                "Fix the cause, then run chatstore verify again.",
+            )
         if verdict.status is CheckStatus.FAIL:
             broken.add(check.name)
         yield CheckResult(check.name, verdict.status, timer() - began, verdict.detail, verdict.hint)
 
 
-def chosen(checks: Sequence[Check], only: Collection[str], skip: Collection[str]) -> list[Check]:
-    """The checks named by `only` (all where it is empty) without those named by `skip`. Raises BadValue for others."""
+def selected(checks: Sequence[Check], only: Collection[str], skip: Collection[str]) -> list[Check]:
+    """The checks named by `only` (all if empty) without those named by `skip`. Raises BadValue for unknown names."""
     names = [check.name for check in checks]
     for option, given in (("--only", only), ("--skip", skip)):
         for name in given:
             if name not in names:
-                raise BadValue(name=option, value=name, expected=f"a check; there are: {', '.join(names)}")
+                raise BadValue(name=option, value=name, expected=f"one of the checks {', '.join(names)}")
     return [check for check in checks if (not only or check.name in only) and check.name not in skip]
 
 

@@ -1,4 +1,4 @@
-"""The checks of `chatstore verify` that ask the database."""
+"""The checks of `chatstore verify` that read the database."""
 
 from __future__ import annotations
 
@@ -8,57 +8,58 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from chatstore_cli.core.indexes import check_indexes, is_finding
-from chatstore_cli.core.verify.checklist import Check, Verdict, failed, passed, skipped, warned
+from chatstore_cli.core.verify.checklist import READ_ONLY, Check, Verdict, failed, passed, skipped, warned
 from chatstore_cli.domain.errors import Unreachable
 from chatstore_cli.domain.indexes.findings import IndexState
 from chatstore_cli.domain.indexes.ports import DocumentDates, DocumentSamples, IndexStore, ServerProbe
 from chatstore_cli.domain.indexes.specs import IndexSpec
 
 OLDEST_SERVER, NEWEST_SERVER = (5, 0), (8, 99)
-"""MongoDB 5.0 to 8.x are supported (DESIGN section 1)."""
+"""The supported versions of MongoDB: 5.0 to 8.x."""
 LARGE_DOCUMENT = 8 * 1024 * 1024
-"""Half of what one document may have."""
-SWEEP_IS_LATE = timedelta(minutes=5)
-"""The server looks for expired documents every minute (FACTS A)."""
-_NAMED = 3
+"""Bytes: half of the limit of one document."""
+LATE_DELETION = timedelta(minutes=5)
+"""The server deletes expired documents once a minute."""
+_SHOWN = 3
+_NO_EXPIRY = "nothing expires (mongo.ttl_days is 0)"
 
 
 class Database(Protocol):
-    """What the checks look at. Each of these may raise where there is no way to it: then the check has failed."""
+    """What the checks read. Any property may raise if the database cannot be reached, which fails the check."""
 
     @property
     def target(self) -> str:
-        """Server and database in words."""
+        """Server and database, in words."""
         ...
 
     @property
     def server_probe(self) -> ServerProbe:
-        """The server."""
+        """Facts about the server, and test writes."""
         ...
 
     @property
     def index_store(self) -> IndexStore:
-        """Its indexes."""
+        """The indexes."""
         ...
 
     @property
     def document_dates(self) -> DocumentDates:
-        """The dates by which it deletes."""
+        """The dates by which documents expire."""
         ...
 
     @property
     def document_samples(self) -> DocumentSamples:
-        """Documents taken at random."""
+        """Random samples of documents."""
         ...
 
     def index_specs(self) -> Mapping[str, Sequence[IndexSpec]]:
-        """The indexes that each layout should have."""
+        """The indexes of each layout."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class DatabaseChecks:
-    """The checks of one database. `seconds` bounds each that looks at documents; `read_only` leaves writing ones out."""
+    """The checks of one database. `seconds` limits each check of documents; `read_only` skips checks that write."""
 
     database: Database
     sessions_collection: str
@@ -67,7 +68,7 @@ class DatabaseChecks:
     clock: Callable[[], datetime]
 
     def all(self) -> list[Check]:
-        """In the order in which they are worth reading."""
+        """The checks in the order of the checklist."""
         connected = "connection"
         return [
             Check(connected, self.connection, "configuration"),
@@ -82,139 +83,146 @@ class DatabaseChecks:
         ]
 
     def connection(self) -> Verdict:
-        """The server is reached, lets the user in, and can be written to."""
+        """The server can be reached, accepts the user, and accepts writes."""
         facts = self.database.server_probe.facts()
         detail = f"{self.database.target}: {facts.kind}"
         if not facts.writable:
-            return failed(f"{detail}, and not its primary", "Name the whole replica set in mongo.uri, or its primary.")
+            return failed(
+                f"{detail}, but not its primary", "Set mongo.uri to the whole replica set, or to its primary."
+            )
         return passed(detail)
 
     def server_version(self) -> Verdict:
-        """The server is one that chatstore is made for."""
+        """The server has a supported version."""
         version = self.database.server_probe.facts().version
         numbers = tuple(int(number) for number in version.split(".")[:2] if number.isdigit())
         if numbers < OLDEST_SERVER:
-            return failed(f"MongoDB {version} is too old", "chatstore needs MongoDB 5.0 or newer.")
+            return failed(f"MongoDB {version} is too old", "Upgrade the server to MongoDB 5.0 or newer.")
         if numbers > NEWEST_SERVER:
             return warned(
-                f"MongoDB {version}", "chatstore is made for MongoDB 5.0 to 8.x, and not tried on newer ones."
+                f"MongoDB {version}", "chatstore supports MongoDB 5.0 to 8.x and was not tested with newer versions."
             )
         return passed(f"MongoDB {version}")
 
     def write_concern(self) -> Verdict:
-        """A write is confirmed as the configuration asks for it."""
+        """A write is acknowledged with the configured write concern."""
         if self.read_only:
-            return skipped("it writes, and --read-only is set")
+            return skipped(READ_ONLY)
         try:
-            return passed(f"confirmed with {self.database.server_probe.acknowledged_write(self.seconds)}")
+            return passed(f"acknowledged with {self.database.server_probe.acknowledged_write(self.seconds)}")
         except Unreachable as error:
-            return failed(error.message, "See that enough nodes are up, or change mongo.write_concern.")
+            return failed(error.message, "Check that enough nodes are up, or change mongo.write_concern.")
 
     def round_trip(self) -> Verdict:
-        """What is written can be read, and deleted."""
+        """A document can be written, read and deleted."""
         if self.read_only:
-            return skipped("it writes, and --read-only is set")
+            return skipped(READ_ONLY)
         self.database.server_probe.round_trip()
-        return passed("a document was written, read and deleted in a scratch collection, which is gone again")
+        return passed("a document was written, read and deleted in a scratch collection, which was dropped")
 
     def indexes(self) -> Verdict:
-        """Every index of the collections that are there; what is not there yet lacks none."""
-        there = self.database.index_store.existing_collections()
-        wanted = [spec for specs in self.database.index_specs().values() for spec in specs]
-        findings = check_indexes([spec for spec in wanted if spec.collection in there], self.database.index_store)
-        absent = dict.fromkeys(spec.collection for spec in wanted if spec.collection not in there)
+        """The existing collections have every index of their layouts."""
+        existing = self.database.index_store.existing_collections()
+        specs = self._specs()
+        findings = check_indexes([spec for spec in specs if spec.collection in existing], self.database.index_store)
+        absent = dict.fromkeys(spec.collection for spec in specs if spec.collection not in existing)
         not_yet = f"no {' and no '.join(absent)} yet" if absent else ""
         if wrong := [finding for finding in findings if is_finding(finding)]:
-            named = _few([f"{finding.collection}.{finding.name} {finding.state}" for finding in wrong])
-            return failed(named, "chatstore indexes check says more, chatstore indexes apply creates what is missing.")
+            names = _shorten([f"{finding.collection}.{finding.name} {finding.state}" for finding in wrong])
+            return failed(names, "Run chatstore indexes check for details, chatstore indexes apply to create them.")
         if not findings:
             return skipped(not_yet)
         unneeded = sum(finding.state is IndexState.UNNEEDED for finding in findings)
-        also = f"{unneeded} that no layout asks for" if unneeded else ""
-        return passed("; ".join(filter(None, [f"{len(findings) - unneeded} as they should be", also, not_yet])))
+        others = f"{unneeded} that no layout needs" if unneeded else ""
+        return passed("; ".join(filter(None, [f"{len(findings) - unneeded} as expected", others, not_yet])))
 
     def ttl_types(self) -> Verdict:
-        """What is to expire holds a date: nothing else ever expires."""
+        """The fields by which documents expire contain dates: other values never expire."""
         specs = self._ttl_specs()
         if not specs:
-            return skipped("nothing is to expire here (mongo.ttl_days is 0)")
+            return skipped(_NO_EXPIRY)
         details = []
         wrong = absent = False
         for spec in specs:
             field = spec.keys[0][0]
-            found = self.database.document_dates.field_types(spec.collection, field)
-            if found is None:
+            types = self.database.document_dates.field_types(spec.collection, field)
+            if types is None:
                 return self._too_slow(spec.collection)
-            among = f" among {found.looked_at:,} looked at" if found.looked_at is not None else ""
-            parts = [f"{number:,} with {kind}" for kind, number in found.other_types.items()]
-            parts += [f"{found.absent:,} without"] if found.absent else []
+            among = f" in a sample of {types.looked_at:,}" if types.looked_at is not None else ""
+            parts = [f"{number:,} with {kind}" for kind, number in types.other_types.items()]
+            parts += [f"{types.absent:,} without"] if types.absent else []
             details.append(f"{spec.collection}.{field}: {', '.join(parts) or 'only dates'}{among}")
-            wrong, absent = wrong or bool(found.other_types), absent or bool(found.absent)
+            wrong, absent = wrong or bool(types.other_types), absent or bool(types.absent)
         if wrong:
-            return failed("; ".join(details), "These never expire: make them dates. See chatstore ttl show.")
+            return failed(
+                "; ".join(details), "These documents never expire. Convert the values to dates; see chatstore ttl show."
+            )
         if absent:
-            return warned("; ".join(details), "These are kept for ever. See chatstore ttl show.")
+            return warned("; ".join(details), "Documents without a date never expire. See chatstore ttl show.")
         return passed("; ".join(details))
 
     def expired(self) -> Verdict:
-        """What has expired is gone."""
+        """Expired documents are deleted."""
         specs = self._ttl_specs()
         if not specs:
-            return skipped("nothing is to expire here (mongo.ttl_days is 0)")
+            return skipped(_NO_EXPIRY)
         late = []
         for spec in specs:
-            cutoff = self.clock() - timedelta(seconds=spec.expire_after_seconds or 0) - SWEEP_IS_LATE
+            cutoff = self.clock() - timedelta(seconds=spec.expire_after_seconds or 0) - LATE_DELETION
             count = self.database.document_dates.count_before(spec.collection, spec.keys[0][0], cutoff)
             if count is None:
                 return self._too_slow(spec.collection)
             if count:
-                late.append(f"{count:,} in {spec.collection} expired more than 5 minutes ago and are still there")
+                late.append(f"{count:,} in {spec.collection} expired more than 5 minutes ago and still exist")
         if late:
-            return warned("; ".join(late), "Is there a TTL index (chatstore ttl show), and the server's sweep on?")
-        return passed("nothing that has expired is still there")
+            return warned(
+                "; ".join(late), "Check the TTL index (chatstore ttl show) and the server parameter ttlMonitorEnabled."
+            )
+        return passed("no expired document remains")
 
     def sequence_gaps(self) -> Verdict:
-        """The messages of a session are numbered without gaps; a crash between counter and write leaves one (FACTS B)."""
-        found = self.database.document_samples.sequences(self.sessions_collection)
-        if found is None:
+        """The messages of a session are numbered without gaps. A crash between counter and write leaves a gap."""
+        sample = self.database.document_samples.sequences(self.sessions_collection)
+        if sample is None:
             return self._too_slow(self.sessions_collection)
-        told = []
-        if found.with_gaps:
-            told.append(f"{len(found.with_gaps):,} have gaps ({_few(found.with_gaps)})")
-        if found.with_doubles:
-            told.append(f"{len(found.with_doubles):,} have a number twice ({_few(found.with_doubles)})")
-        looked_at = f"of {found.looked_at:,} sessions looked at"
-        if told:
-            return warned(f"{looked_at} {'; '.join(told)}", "Messages may have been lost: compare with the journals.")
-        return passed(f"none in {found.looked_at:,} sessions looked at")
+        faults = []
+        if sample.with_gaps:
+            faults.append(f"{len(sample.with_gaps):,} have gaps ({_shorten(sample.with_gaps)})")
+        if sample.with_doubles:
+            faults.append(f"{len(sample.with_doubles):,} have a number twice ({_shorten(sample.with_doubles)})")
+        if faults:
+            detail = f"of {sample.looked_at:,} checked sessions {'; '.join(faults)}"
+            return warned(detail, "Messages may have been lost: compare with the journals.")
+        return passed(f"no gaps in {sample.looked_at:,} checked sessions")
 
     def document_sizes(self) -> Verdict:
-        """No document comes near the 16 MiB at which MongoDB refuses it."""
-        specs = (spec for wanted in self.database.index_specs().values() for spec in wanted)
-        looked_at, large, splittable = 0, [], False
-        for collection in dict.fromkeys(spec.collection for spec in specs):
-            found = self.database.document_samples.sizes(collection, LARGE_DOCUMENT)
-            if found is None:
+        """No document is near the limit of 16 MiB."""
+        checked, large, splittable = 0, [], False
+        for collection in dict.fromkeys(spec.collection for spec in self._specs()):
+            sample = self.database.document_samples.sizes(collection, LARGE_DOCUMENT)
+            if sample is None:
                 return self._too_slow(collection)
-            looked_at += found.looked_at
-            large += [f"{name} in {where}: {size / 2**20:.1f} MiB" for where, name, size in found.large]
-            splittable |= bool(found.large) and collection == self.sessions_collection
+            checked += sample.looked_at
+            large += [f"{name} in {where}: {size / 2**20:.1f} MiB" for where, name, size in sample.large]
+            splittable |= bool(sample.large) and collection == self.sessions_collection
         if large:
-            hint = "MongoDB refuses what has 16 MiB: see what makes these messages so large."
+            hint = "MongoDB rejects documents over 16 MiB. Find out what makes these messages so large."
             if splittable:
-                hint = "At 16 MiB no message can be added: chatstore sessions split."
-            return warned(f"above half of 16 MiB: {_few(large)}", hint)
-        return passed(f"none above half of 16 MiB among {looked_at:,} looked at")
+                hint = "A session that reaches 16 MiB can no longer grow: run chatstore sessions split."
+            return warned(f"above half of 16 MiB: {_shorten(large)}", hint)
+        return passed(f"none above half of 16 MiB in {checked:,} checked documents")
+
+    def _specs(self) -> list[IndexSpec]:
+        return [spec for specs in self.database.index_specs().values() for spec in specs]
 
     def _ttl_specs(self) -> list[IndexSpec]:
-        specs = (spec for wanted in self.database.index_specs().values() for spec in wanted)
-        return [spec for spec in specs if spec.expire_after_seconds is not None]
+        return [spec for spec in self._specs() if spec.expire_after_seconds is not None]
 
     def _too_slow(self, collection: str) -> Verdict:
-        reason = f"looking at {collection} took longer than {self.seconds:g} seconds"
-        return skipped(reason, "Raise verify.seconds_per_check.")
+        reason = f"reading {collection} took longer than {self.seconds:g} seconds"
+        return skipped(reason, "Increase verify.seconds_per_check.")
 
 
-def _few(names: Sequence[str]) -> str:
-    more = f", and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
+def _shorten(names: Sequence[str]) -> str:
+    more = f", and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more

@@ -1,4 +1,4 @@
-"""The checks of `chatstore verify` that look at this machine: configuration and journals."""
+"""The checks of `chatstore verify` that read this machine: configuration and journals."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from chatstore_cli.domain.errors import BadConfig, NotFound, Overdue
 from chatstore_cli.domain.indexes.ports import PendingJournal
 
 CONFIGURATION = "configuration"
-LITTLE_SPACE = 1024**3
-NO_SPACE = 100 * 1024**2
+WARN_FREE_BYTES = 1024**3
+FAIL_FREE_BYTES = 100 * 1024**2
 
 
 @dataclass(frozen=True, slots=True)
 class LocalChecks:
-    """`broken` is what is wrong with the configuration, `warnings` what is odd about it, `files` were read for it.
+    """The local checks. `broken` is the error of an invalid configuration, `warnings` are its legal but unusual values.
 
-    `pending` gives the journals against the database.
+    `files` are the configuration files; `pending` compares the journals with the database.
     """
 
     broken: BadConfig | None
@@ -34,54 +34,61 @@ class LocalChecks:
     read_only: bool
 
     def first(self) -> list[Check]:
-        """Before those of the database."""
+        """The checks before those of the database."""
         return [Check(CONFIGURATION, self.configuration)]
 
     def last(self) -> list[Check]:
-        """After those of the database, which the journals are compared with."""
+        """The checks after those of the database, with which the journals are compared."""
         return [
             Check("journal-folder", self.folder, CONFIGURATION),
             Check("journal-flushed", self.flushed, "connection"),
         ]
 
     def configuration(self) -> Verdict:
-        """The settings are valid, and none is odd."""
+        """The settings are valid and usual."""
         if self.broken is not None:
             raise self.broken
-        read = f"read from {', '.join(self.files)}" if self.files else "no file: environment and defaults"
+        read = f"read from {', '.join(self.files)}" if self.files else "no file, only environment and defaults"
         if self.warnings:
-            return warned("; ".join(self.warnings), "See chatstore config check.")
+            return warned("; ".join(self.warnings), "Run chatstore config check.")
         return passed(read)
 
     def folder(self) -> Verdict:
-        """The journals' folder can be read and written to, and its disk has space."""
+        """The journals' folder is readable and writable, and its disk has space."""
         folder = self.journal_folder
         if not folder.exists():
-            return warned(f"{folder} is not there", "Where journals are kept elsewhere, set mongo.cache.disk_path.")
+            return warned(f"{folder} does not exist", "If the journals are elsewhere, set mongo.cache.disk_path.")
         if not folder.is_dir():
-            return failed(f"{folder} is no folder", "Set mongo.cache.disk_path to the folder of the journals.")
+            return failed(f"{folder} is not a folder", "Set mongo.cache.disk_path to the folder of the journals.")
         try:
             with os.scandir(folder) as entries:
                 journals = [entry.path for entry in entries if entry.name.endswith((".jsonl", ".jsonl.gz"))]
         except OSError as error:
-            return failed(f"{folder} cannot be read: {error.strerror}", "Give this user the right to read it.")
+            return failed(f"{folder} cannot be read: {error.strerror}", "Give this user the permission to read it.")
         unreadable = [path for path in journals if not os.access(path, os.R_OK)]
         if unreadable:
-            return failed(f"{len(unreadable):,} journals cannot be read, such as {unreadable[0]}", "Give the right to.")
+            return failed(
+                f"{len(unreadable):,} journals cannot be read, for example {unreadable[0]}",
+                "Give this user read permission.",
+            )
         detail = f"{folder}: {len(journals):,} journals"
         if (reason := self._why_not_writable()) is not None:
-            return warned(f"{detail}; it cannot be written to: {reason}", "The local cache can store nothing there.")
+            return warned(
+                f"{detail}; it cannot be written to: {reason}", "The local cache cannot store journals there."
+            )
         free = shutil.disk_usage(folder).free
         detail += f", {free / 1024**3:,.1f} GiB free"
-        if free < NO_SPACE:
-            return failed(detail, "Make space: the local cache will soon lose what the database does not take.")
-        if free < LITTLE_SPACE:
-            return warned(detail, "Make space.")
+        if free < FAIL_FREE_BYTES:
+            return failed(
+                detail, "Free disk space. Without it the local cache loses messages that the database does not accept."
+            )
+        if free < WARN_FREE_BYTES:
+            return warned(detail, "Free disk space.")
         return passed(detail)
 
     def _why_not_writable(self) -> str | None:
         if self.read_only:
-            return None if os.access(self.journal_folder, os.W_OK) else "no right to"
+            return None if os.access(self.journal_folder, os.W_OK) else "permission denied"
         try:
             with tempfile.TemporaryFile(dir=self.journal_folder) as file:
                 file.write(b"written by chatstore verify")
@@ -90,28 +97,29 @@ class LocalChecks:
         return None
 
     def flushed(self) -> Verdict:
-        """What stands in the journals is in the database."""
+        """The journals' lines are stored in the database."""
         try:
-            found = self.pending().count(self.seconds)
+            pending = self.pending().count(self.seconds)
         except NotFound as error:
             return skipped(error.message)
         except Overdue as error:
-            return skipped(error.message, "chatstore flush-cache --dry-run says it all, however long that takes.")
-        if not found.journals:
+            return skipped(error.message, "chatstore flush-cache --dry-run counts them without a time limit.")
+        if not pending.journals:
             return passed("there are no journals")
-        journals = f"{found.lines:,} lines in {found.journals:,} journals"
-        torn = f"; {found.torn:,} unfinished last lines" if found.torn else ""
-        told = [
-            (found.to_store, "are not stored yet", "chatstore flush-cache stores them."),
-            (found.to_quarantine, "cannot be stored as they are", "chatstore flush-cache keeps them with the reason."),
-            (found.in_quarantine, "are in quarantine", "chatstore cache quarantine list says why."),
+        journals = f"{pending.lines:,} lines in {pending.journals:,} journals"
+        incomplete = f"; {pending.torn:,} incomplete last lines" if pending.torn else ""
+        faults = [
+            (pending.to_store, "are not stored yet", "Run chatstore flush-cache to store them."),
+            (pending.to_quarantine, "cannot be stored", "chatstore flush-cache quarantines them with the reason."),
+            (pending.in_quarantine, "are quarantined", "chatstore cache quarantine list shows the reasons."),
             (
-                found.missing,
-                "were stored once and are gone",
-                "Deleted on purpose? Else chatstore flush-cache --ignore-ledger stores them again.",
+                pending.missing,
+                "were stored and no longer exist",
+                "Unless they were deleted on purpose, chatstore flush-cache --ignore-ledger stores them again.",
             ),
         ]
-        if any(lines for lines, _, _ in told):
-            details = " and ".join(f"{lines:,} {what}" for lines, what, _ in told if lines)
-            return warned(f"of {journals} {details}{torn}", " ".join(hint for lines, _, hint in told if lines))
-        return passed(f"all of {journals} are dealt with{torn}")
+        if any(lines for lines, _, _ in faults):
+            details = " and ".join(f"{lines:,} {what}" for lines, what, _ in faults if lines)
+            hints = " ".join(hint for lines, _, hint in faults if lines)
+            return warned(f"of {journals} {details}{incomplete}", hints)
+        return passed(f"all of {journals} are stored{incomplete}")

@@ -237,7 +237,7 @@ class AG2PersistenceManager:
             rows = list(ag2.rows(messages, repairs))
             if rows and isinstance(rows[-1]["content"], str):
                 rows[-1] |= {"content": _without_end(rows[-1]["content"], remove_termination_string)}
-            managers = ag2.managers_in(messages)
+            managers = ag2.group_managers(messages)
             echo = echo_of(rows[-1], state.run + 1, managers[-1] if managers else None) if rows else None
             # Opened only if no message has come since: then the history is whole.
             after = self._writer.open_run(state, echo, False, self._clock())

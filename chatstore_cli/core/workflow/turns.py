@@ -12,9 +12,9 @@ from chatstore_cli.domain.workflow.chats import (
     Appended,
     ChatState,
     ChatWriter,
+    DocumentFull,
     ExpectedEcho,
     NewChat,
-    NoRoom,
     SavedAs,
     SavedEvent,
 )
@@ -66,7 +66,7 @@ class TurnStore:
                     if not is_late:
                         self._awaited.pop(chat.chat_id)
                     return self._appended(chat, done)
-                if isinstance(done, NoRoom):
+                if isinstance(done, DocumentFull):
                     self._make_room(chat, state, done, event_id)
             state = self._chats.opened(chat, fresh=True)
             return SavedEvent(SavedAs.DUPLICATE) if self._writer.holds_event(state, event_id) else None
@@ -79,7 +79,7 @@ class TurnStore:
             self._chats.forget(chat.chat_id)
         return SavedEvent(SavedAs.MESSAGE, done.state.last_sequence)
 
-    def _make_room(self, chat: NewChat, state: ChatState, needed: NoRoom, event_id: str) -> None:
+    def _make_room(self, chat: NewChat, state: ChatState, needed: DocumentFull, event_id: str) -> None:
         try:
             moved = None if self._keeper is None else self._keeper.make_room(state.chat_id, needed.needed_bytes)
         except Conflict as error:  # another mover is in the way, or was killed: not the chat's fault, and it passes

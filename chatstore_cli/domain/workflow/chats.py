@@ -1,7 +1,8 @@
-"""Writing chats of the workflow layout: what is known of a stored chat, and the port that changes it.
+"""Writing sessions of the workflow layout: the state of a stored session, and the port that changes it.
 
-Each change is one atomic update, guarded by what was known: where the chat has changed meanwhile nothing is written, and
-it is looked at again.
+Each change is one atomic update that requires the state that was read. If the session has changed meanwhile, nothing is
+written, and the caller reads it again. The stored field is called `chat_id`, as AG2 calls a session, so these names say
+chat.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from chatstore_cli.domain.workflow.events import AgentTurn
 
 @dataclass(frozen=True, slots=True)
 class ExpectedEcho:
-    """The message that AG2 is expected to emit once more, under a new uuid, as run `run` goes on from it.
+    """The message that AG2 emits once more, with a new uuid, when run `run` continues after it.
 
-    It does so in the name of `sender`, or of the group chat's `manager` where no agent of that name is in the chat.
+    Its sender is `sender`, or the group chat's `manager` if no agent of that name is in the chat.
     """
 
     run: int
@@ -30,10 +31,10 @@ class ExpectedEcho:
 
 @dataclass(frozen=True, slots=True)
 class ChatState:
-    """What is known of a stored chat. `guard` is the store's own: what the next change takes for granted.
+    """The state of a stored session. `guard` belongs to the store: what the next change requires.
 
-    `run_start` is the last sequence that there was when the current run began, None where nobody noted it.
-    `addressed_to` is whom its first turn was said to: in a group chat its manager.
+    `run_start` is the last sequence before the current run, None if it was not stored. `addressed_to` is the recipient
+    of the run's first turn: in a group chat its manager.
     """
 
     chat_id: str
@@ -52,13 +53,13 @@ class ChatState:
 
     @property
     def is_at_start(self) -> bool:
-        """Whether nothing has been said in the current run."""
+        """Whether the current run has no message yet."""
         return self.last_sequence == (self.run_start or 0)
 
 
 @dataclass(frozen=True, slots=True)
 class NewChat:
-    """A chat that is to be created."""
+    """A session to create."""
 
     chat_id: str
     tenant_id: str
@@ -68,32 +69,32 @@ class NewChat:
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """A message was stored: what is known of the chat now, and the message's size in bytes as it is stored."""
+    """A stored message: the session's new state, and the size of the message in BSON bytes."""
 
     state: ChatState
     size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
-class NoRoom:
-    """The chat's document would pass what the server takes: this many bytes are needed."""
+class DocumentFull:
+    """The message was not stored: with its `needed_bytes` the session's document would be over 16 MiB."""
 
     needed_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class StatusChange:
-    """What becomes of a chat's status. None leaves a thing as it is."""
+    """A change of a session's status. A field that is None stays as it is."""
 
     status: SessionStatus | None = None
     paused: bool | None = None
     reason: str | None = None
     ends_run: str | None = None
-    """The id of the event that ended the run, kept so that it does so once."""
+    """The id of the event that ended the run, stored so that it ends a run only once."""
 
 
 class SavedAs(StrEnum):
-    """What became of an event."""
+    """How an event was stored, or why it was not."""
 
     MESSAGE = "message"
     USAGE = "usage"
@@ -106,7 +107,7 @@ class SavedAs(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SavedEvent:
-    """What became of an event, and the sequence of the message where it is one that was stored now."""
+    """How an event was stored, and the sequence of its message if that was newly stored."""
 
     saved_as: SavedAs
     sequence: int | None = None
@@ -114,7 +115,7 @@ class SavedEvent:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """A change of status that was asked for: `changed` is False where the chat was there already."""
+    """The result of a requested change of status: `changed` is False if the session already had it."""
 
     chat_id: str
     status: SessionStatus
@@ -123,21 +124,21 @@ class Transition:
 
     @property
     def in_words(self) -> str:
-        """The state as messages name it."""
+        """The state in words, for messages."""
         return state_in_words(self.status, self.paused)
 
 
 def state_in_words(status: SessionStatus, paused: bool) -> str:
-    """A chat's state as messages name it."""
+    """A session's state in words, for messages."""
     return f"{status} and paused" if paused else str(status)
 
 
 @dataclass(frozen=True, slots=True)
 class ResumedChat:
-    """A chat that is about to go on.
+    """A session that is resumed.
 
-    `messages` is what `GroupChatManager.resume` takes, without those of the general agent; `status` and `paused` are
-    how the chat was found; `run` is the run that begins now; `notes` say what had to be changed in the history.
+    `messages` are for `GroupChatManager.resume`, without those of the general agent. `status` and `paused` are the state
+    before; `run` is the run that begins now. `notes` list what had to be changed in the history.
     """
 
     chat_id: str
@@ -149,52 +150,53 @@ class ResumedChat:
 
 
 class ChatWriter(Protocol):
-    """Where chats are written. Methods that give None found the chat changed (or gone): load it again, and decide."""
+    """Where sessions are written. A method that returns None found the session changed or deleted: load it again."""
 
     def load(self, chat_id: str) -> ChatState | None:
-        """What is stored of a chat, whichever variant it is; None where there is none."""
+        """The state of a stored session of any variant; None if there is no such session."""
         ...
 
     def is_deleted(self, chat_id: str) -> bool:
-        """Whether the chat was deleted on purpose."""
+        """Whether the session was deleted on purpose."""
         ...
 
-    def create(self, chat: NewChat, at: datetime) -> ChatState | None:
-        """Create a chat; None where another has created it, or it has been deleted on purpose meanwhile."""
+    def create(self, chat: NewChat, now: datetime) -> ChatState | None:
+        """Create a session; None if another writer has created it, or it was deleted on purpose meanwhile."""
         ...
 
     def claim(self, state: ChatState, chat: NewChat) -> ChatState | None:
-        """Note the tenant, user and workflow of a chat whose document names none of these, as far as they are given.
+        """Store the given tenant, user and workflow in a session whose document has none of these.
 
-        None where it names another tenant, or something unreadable.
+        None if it has another tenant, or an unreadable one.
         """
         ...
 
     def holds_event(self, state: ChatState, event_id: str) -> bool:
-        """Whether a message with that event id, or an echo, is stored: in the chat's document or its segments."""
+        """Whether a message or an echo with that event id is stored, in the session's document or its segments."""
         ...
 
     def append(
-        self, state: ChatState, turn: AgentTurn, event_id: str, at: datetime, *, still_awaited: bool = False
-    ) -> Appended | NoRoom | None:
-        """Store a turn as the message after the last one, and the chat as running; an awaited echo is no longer awaited.
+        self, state: ChatState, turn: AgentTurn, event_id: str, now: datetime, *, still_awaited: bool = False
+    ) -> Appended | DocumentFull | None:
+        """Store a turn as the message after the last one, and set the session to running.
 
-        Unless it is `still_awaited`, as the turn is one of an earlier run that comes late. Raises DocumentRefused for what fits into no document, Conflict where the stored messages are no list.
+        An expected echo is no longer expected, unless it is `still_awaited` because the turn belongs to an earlier run.
+        Raises DocumentRefused for a message that is too large for any document, Conflict if `messages` is not an array.
         """
         ...
 
-    def note_echo(self, state: ChatState, turn: AgentTurn, run: int, event_id: str, at: datetime) -> ChatState | None:
-        """Remember the event as the awaited echo of a run, which has one at the most; the chat runs."""
+    def note_echo(self, state: ChatState, turn: AgentTurn, run: int, event_id: str, now: datetime) -> ChatState | None:
+        """Store the event as the expected echo of a run, which has at most one, and set the session to running."""
         ...
 
-    def open_run(self, state: ChatState, echo: ExpectedEcho | None, running: bool, at: datetime) -> ChatState | None:
-        """Begin the next run, which may begin with an echo."""
+    def open_run(self, state: ChatState, echo: ExpectedEcho | None, running: bool, now: datetime) -> ChatState | None:
+        """Begin the next run, which may begin with an echo; `running` sets the session to running."""
         ...
 
-    def change(self, state: ChatState, change: StatusChange, at: datetime) -> ChatState | None:
-        """Change a chat's status; None also where the run was ended by that event before."""
+    def change(self, state: ChatState, change: StatusChange, now: datetime) -> ChatState | None:
+        """Change a session's status; None also if that event has ended the run before."""
         ...
 
     def has_ended(self, state: ChatState, event_id: str) -> bool:
-        """Whether that event has ended a run of the chat before."""
+        """Whether that event has ended a run of the session before."""
         ...

@@ -1,4 +1,4 @@
-"""Where the embedded MongoDB lives: its data folder, its runtime folder, and the record of the running server."""
+"""The embedded MongoDB's data folder, its runtime folder, and the record of the running server."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pathlib import Path
 
 from chatstore_cli.domain.errors import BadConfig, NotAllowed
 
-# A socket's path has a fixed place in the kernel's structures: 108 bytes on Linux, 104 elsewhere, with the final zero.
+# The kernel's structures have a fixed length for a socket's path: 108 bytes on Linux, 104 elsewhere, with the final zero.
 LONGEST_SOCKET_PATH = 107 if sys.platform.startswith("linux") else 103
 SOCKET_NAME = "mongod.sock"
-# The server always makes this one as well, in the folder of --unixSocketPrefix (FACTS A). It is the longer of the two.
+# The server always creates this socket too, in the folder of --unixSocketPrefix. Its path is the longer one.
 SECOND_SOCKET_NAME = "mongodb-27017.sock"
 RECORD_NAME = "server.json"
 _OUR_NAMES = {RECORD_NAME, "db", "mongod.log", "mongod.log.1", "start.lock", "server.lock", "lost+found"}
@@ -24,7 +24,7 @@ _OUR_NAMES = {RECORD_NAME, "db", "mongod.log", "mongod.log.1", "start.lock", "se
 
 @dataclass(frozen=True)
 class Folders:
-    """The two folders and what is in them."""
+    """The two folders and the files in them."""
 
     data: Path
     runtime: Path
@@ -41,12 +41,12 @@ class Folders:
 
     @property
     def lock(self) -> Path:
-        """Held while the server is started or stopped."""
+        """Locked while the server is started or stopped."""
         return self.data / "start.lock"
 
     @property
-    def life(self) -> Path:
-        """Locked by the server itself for as long as it lives."""
+    def server_lock(self) -> Path:
+        """Locked by the server itself as long as it runs."""
         return self.data / "server.lock"
 
     @property
@@ -56,16 +56,16 @@ class Folders:
 
     @property
     def second_socket(self) -> Path:
-        """The socket that the server makes unasked."""
+        """The socket that the server always creates."""
         return self.runtime / SECOND_SOCKET_NAME
 
 
 @dataclass(frozen=True)
 class Record:
-    """What the starter of the running server left for the commands after it, in the data folder.
+    """The facts about the running server that its starter writes into the data folder for later commands.
 
-    It names the socket, so that a command with another environment (cron has no XDG_RUNTIME_DIR) finds the same server.
-    Device and inode tell a folder that was moved, which is still this server's, from a copy, which is not.
+    It contains the socket, so that a command with another environment (cron has no XDG_RUNTIME_DIR) finds the same server.
+    Device and inode distinguish a moved folder, which still belongs to this server, from a copy, which does not.
     """
 
     pid: int
@@ -78,7 +78,7 @@ class Record:
 
 
 def data_folder(data_dir: str | Path | None) -> Path:
-    """The data folder, absolute, whether it is there or not; None is the platform's folder for a user's data."""
+    """The absolute path of the data folder, which need not exist. None: the platform's folder for user data."""
     if data_dir is not None:
         return Path(os.path.abspath(Path(data_dir).expanduser()))  # noqa: PTH100 - Path.absolute() would keep `..`
     import platformdirs
@@ -87,9 +87,9 @@ def data_folder(data_dir: str | Path | None) -> Path:
 
 
 def runtime_folder(data: Path, runtime_dir: str | Path | None) -> Path:
-    """The folder for the sockets: short, ours alone, named after the data folder. It need not be there yet.
+    """The folder for the sockets: a short path, private, named after the data folder. It need not exist yet.
 
-    Raises BadConfig where a folder that was asked for cannot be used, or where there is none.
+    Raises BadConfig if the configured folder cannot be used, or if no default folder can.
     """
     from hashlib import sha256
 
@@ -97,17 +97,16 @@ def runtime_folder(data: Path, runtime_dir: str | Path | None) -> Path:
     if runtime_dir is not None:
         parent = Path(os.path.abspath(Path(runtime_dir).expanduser()))  # noqa: PTH100 - as in data_folder
         folder = parent / f"chatstore-{name}"
-        problem = _unfit(folder)
-        if problem:
+        if problem := _problem_of(folder):
             raise BadConfig(where="mongo.embedded.runtime_dir", what=f"{parent} {problem}.")
         return folder
     for folder in _default_runtime_folders(name):
-        if not _unfit(folder) and folder.parent.is_dir() and os.access(folder.parent, os.W_OK | os.X_OK):
+        if not _problem_of(folder) and folder.parent.is_dir() and os.access(folder.parent, os.W_OK | os.X_OK):
             return folder
     raise BadConfig(
         where="mongo.embedded.runtime_dir",
-        what="no temporary folder with a short path can be written.",
-        hint="Set it to a folder whose path is at most 60 bytes long.",
+        what="there is no writable temporary folder with a short path.",
+        hint="Set it to a folder whose path has at most 60 bytes.",
     )
 
 
@@ -121,54 +120,54 @@ def _default_runtime_folders(name: str) -> Iterator[Path]:
         yield Path(shared) / f"chatstore-{os.getuid()}-{name}"
 
 
-def _unfit(folder: Path) -> str | None:
+def _problem_of(folder: Path) -> str | None:
     if len(os.fsencode(folder / SECOND_SOCKET_NAME)) > LONGEST_SOCKET_PATH:
-        return f"is too long: a socket's path has at most {LONGEST_SOCKET_PATH} bytes"
-    # mongod splits what it is told to bind at commas, and takes what follows a colon for a port.
-    if any(sign in "," or sign in ":" or sign.isspace() or not sign.isprintable() for sign in str(folder)):
-        return "holds a comma, colon or blank, which mongod takes for something else"
+        return f"is too long: a socket's path may have at most {LONGEST_SOCKET_PATH} bytes"
+    # mongod splits its bind addresses at commas, and reads a port after a colon.
+    if any(char in ",:" or char.isspace() or not char.isprintable() for char in str(folder)):
+        return "contains a comma, colon or blank, which mongod does not accept"
     return None
 
 
 def prepare(folders: Folders) -> None:
-    """Make both folders, for us alone. Raises BadConfig or NotAllowed for one that is someone else's or in use."""
-    _make_own(folders.data, "mongo.embedded.data_dir")
-    strangers = {entry.name for entry in folders.data.iterdir()} - _OUR_NAMES
-    if strangers and not folders.database.is_dir():
+    """Create both folders, private. Raises BadConfig or NotAllowed for a folder of another user or with other files."""
+    _create_own(folders.data, "mongo.embedded.data_dir")
+    other_files = {entry.name for entry in folders.data.iterdir()} - _OUR_NAMES
+    if other_files and not folders.database.is_dir():
         raise BadConfig(
             where="mongo.embedded.data_dir",
-            what=f"{folders.data} holds other files ({min(strangers)}).",
-            hint="Name an empty folder, or one that does not exist yet.",
+            what=f"{folders.data} contains other files ({min(other_files)}).",
+            hint="Set it to an empty folder, or to one that does not exist yet.",
         )
-    # Only now: the mode of a folder full of someone's other files is not ours to change.
-    _close_to_others(folders.data, "mongo.embedded.data_dir")
+    # Only now: the mode of a folder with other files must not be changed.
+    _make_private(folders.data, "mongo.embedded.data_dir")
     folders.database.mkdir(mode=0o700, exist_ok=True)
-    _make_own(folders.runtime, "mongo.embedded.runtime_dir")
-    _close_to_others(folders.runtime, "mongo.embedded.runtime_dir")
+    _create_own(folders.runtime, "mongo.embedded.runtime_dir")
+    _make_private(folders.runtime, "mongo.embedded.runtime_dir")
 
 
-def _make_own(folder: Path, key: str) -> None:
+def _create_own(folder: Path, key: str) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
-    found = folder.lstat()
-    if stat.S_ISLNK(found.st_mode):
-        raise BadConfig(where=key, what=f"{folder} is a symbolic link.", hint="Name the folder that it points to.")
-    if not stat.S_ISDIR(found.st_mode):
-        raise BadConfig(where=key, what=f"{folder} is no folder.")
-    if found.st_uid != os.getuid():
+    status = folder.lstat()
+    if stat.S_ISLNK(status.st_mode):
+        raise BadConfig(where=key, what=f"{folder} is a symbolic link.", hint="Set it to the target of the link.")
+    if not stat.S_ISDIR(status.st_mode):
+        raise BadConfig(where=key, what=f"{folder} is not a folder.")
+    if status.st_uid != os.getuid():
         raise NotAllowed(
-            what=f"{folder} belongs to another user (uid {found.st_uid}).",
-            hint=f"Set {key} to a folder of your own.",
+            what=f"{folder} belongs to another user (uid {status.st_uid}).",
+            hint=f"Set {key} to a folder that you own.",
         )
 
 
-def _close_to_others(folder: Path, key: str) -> None:
+def _make_private(folder: Path, key: str) -> None:
     if stat.S_IMODE(folder.lstat().st_mode) != 0o700:
         folder.chmod(0o700)
     if stat.S_IMODE(folder.lstat().st_mode) & 0o077:
         raise NotAllowed(
-            what=f"{folder} can be read by other users, and its file system cannot change that.",
+            what=f"{folder} can be read by other users, and its file system has no permissions.",
             hint=f"Set {key} to a folder on another file system.",
         )
 
@@ -181,17 +180,17 @@ def uri_of(socket_path: str) -> str:
 
 
 def read_record(data: Path) -> Record | None:
-    """The record, where there is one that was made for this very folder."""
+    """The record, if there is one that was written for this folder."""
     try:
         record = Record(**json.loads((data / RECORD_NAME).read_bytes()))
-        folder = data.stat()
+        status = data.stat()
     except (OSError, ValueError, TypeError):
         return None
-    return record if (record.device, record.inode) == (folder.st_dev, folder.st_ino) else None
+    return record if (record.device, record.inode) == (status.st_dev, status.st_ino) else None
 
 
 def write_record(data: Path, record: Record) -> None:
-    """Replace the record as a whole."""
+    """Replace the record atomically."""
     path = data / RECORD_NAME
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -201,8 +200,8 @@ def write_record(data: Path, record: Record) -> None:
         unfinished.unlink(missing_ok=True)
 
 
-def forget_server(folders: Folders) -> None:
-    """Take away what a server that has ended left: record and sockets, and the runtime folder when it is empty."""
+def remove_traces(folders: Folders) -> None:
+    """Delete what an ended server left: record, sockets, and the runtime folder if it is empty."""
     (folders.data / RECORD_NAME).unlink(missing_ok=True)
     for leftover in (folders.socket, folders.second_socket):
         leftover.unlink(missing_ok=True)
@@ -211,7 +210,7 @@ def forget_server(folders: Folders) -> None:
 
 
 def size_bytes(data: Path) -> int:
-    """What the data folder takes of its disk."""
+    """Disk space of the data folder in bytes."""
     total = 0
     for folder, _, names in os.walk(data):
         for name in names:

@@ -1,4 +1,4 @@
-"""What a mongod's log says about why it did not start."""
+"""The reason in a mongod's log why it did not start."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 KEPT_BYTES = 8 * 1024 * 1024
 _READ_BYTES = 512 * 1024
-_LONGEST = 400
-_PANIC = "WT_PANIC"  # what follows the reason: that the storage engine stops
+_LONGEST_REASON = 400
+_PANIC = "WT_PANIC"  # a line after the reason: the storage engine stops
 
 
 def rotate(log: Path) -> None:
-    """Before a start: a log that has grown past 8 MiB becomes `<name>.1`, and the one before it goes."""
+    """Before a start: rename a log over 8 MiB to `<name>.1`, which replaces the older one."""
     try:
         if log.stat().st_size > KEPT_BYTES:
             log.replace(log.with_name(log.name + ".1"))
@@ -23,7 +23,7 @@ def rotate(log: Path) -> None:
 
 
 def size(log: Path) -> int:
-    """Bytes so far, so that a later reading starts at what is new."""
+    """The log's size in bytes, from which `reason` reads later."""
     try:
         return log.stat().st_size
     except OSError:
@@ -31,24 +31,23 @@ def size(log: Path) -> int:
 
 
 def reason(log: Path, since: int) -> str:
-    """The last line after byte `since` that says why it ended; empty where there is none."""
+    """The last line after byte `since` that has a reason why the server ended; empty if there is none."""
     fallback = ""
     for line in reversed(_lines(log, since)):
         entry = _entry(line)
         if entry is None:
-            # Not the server's own format: the loader's word about a library, or an option that is not known.
+            # Not the server's own format: the loader reports a missing library, or the server an unknown option.
             return _one_line(line)
         if entry.get("s") not in {"F", "E"}:
             continue
-        told = _told(entry.get("attr"))
-        if told:
-            return told
+        if text := _reason_in(entry.get("attr")):
+            return text
         fallback = fallback or _one_line(str(entry.get("msg", "")))
     return fallback
 
 
-def _told(attributes: object) -> str:
-    """What an entry's attributes say of the reason: the server's own error, or the storage engine's message."""
+def _reason_in(attributes: object) -> str:
+    """The reason in an entry's attributes: the server's error or the storage engine's message; else empty."""
     if not isinstance(attributes, dict):
         return ""
     if isinstance(attributes.get("error"), str):
@@ -79,4 +78,4 @@ def _entry(line: str) -> dict[str, Any] | None:
 
 
 def _one_line(text: str) -> str:
-    return re.sub(r"\s+", " ", text).strip()[:_LONGEST]
+    return re.sub(r"\s+", " ", text).strip()[:_LONGEST_REASON]

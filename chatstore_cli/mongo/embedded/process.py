@@ -1,7 +1,7 @@
-"""The mongod process behind the embedded MongoDB: who listens, who lives, and ending it.
+"""The mongod process of the embedded MongoDB: find it by its socket or its lock, and terminate it.
 
-A process id alone proves nothing: after a crash it may be another program's. What is ended here either listens on the
-socket in our own folder, or is a mongod that works in our data folder.
+A process id alone proves nothing: after a crash it may belong to another program. A process is only terminated if it
+listens on the socket in our own folder, or is a mongod whose working folder is our data folder.
 """
 
 from __future__ import annotations
@@ -12,37 +12,42 @@ import socket
 import struct
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     import subprocess
 
-_CONNECT_WITHIN_SECONDS = 2.0
+Result = TypeVar("Result")
+
+_CONNECT_SECONDS = 2.0
+_POLL_SECONDS = 0.01
+_KILL_SECONDS = 10.0
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
 
 @dataclass(frozen=True)
 class Listener:
-    """Who listens on a unix socket, as the kernel knows it; None where it does not tell."""
+    """The process that listens on a unix socket, as reported by the kernel. None: not reported."""
 
     pid: int | None
     uid: int | None
 
     def may_be(self, pid: int) -> bool:
-        """Whether this is that process of ours: another user's is an impostor on a path that was swept away."""
+        """Whether this may be our process of that id. Another user's process took the path after ours was removed."""
         return self.pid in {None, pid} and self.uid in {None, os.getuid()}
 
 
 def listener(path: str | Path) -> Listener | None:
-    """Who listens on the unix socket at this path; None where no one does. Takes well under a millisecond."""
+    """The listener of the unix socket at this path, or None. Takes well under a millisecond."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(_CONNECT_WITHIN_SECONDS)
+        probe.settimeout(_CONNECT_SECONDS)
         try:
             probe.connect(str(path))
         except (BlockingIOError, TimeoutError):
-            return Listener(None, None)  # its queue is full: a server that hangs, but one that is there
+            return Listener(None, None)  # its queue is full: a server that hangs
         except OSError:
             return None
         return _peer(probe)
@@ -52,7 +57,7 @@ def _peer(connected: socket.socket) -> Listener:
     credentials = getattr(socket, "SO_PEERCRED", None)
     if credentials is not None:
         pid, uid, _ = struct.unpack("3i", connected.getsockopt(socket.SOL_SOCKET, credentials, 12))
-        return Listener(pid or None, uid)  # 0: it lives in another container
+        return Listener(pid or None, uid)  # 0: a process of another container
     if sys.platform == "darwin":
         sol_local, local_peerpid = 0, 2
         return Listener(connected.getsockopt(sol_local, local_peerpid) or None, None)
@@ -60,17 +65,17 @@ def _peer(connected: socket.socket) -> Listener:
 
 
 def remember_child(process: subprocess.Popen[bytes]) -> None:
-    """A server that this very process started: when it ends, it stays in the process table until it is asked for."""
+    """Remember a server that this process started, whose exit status must be collected by this process."""
     _children[process.pid] = process
 
 
 def exit_status(pid: int) -> int | None:
-    """How a server that this process started ended; None for others, and while it runs."""
+    """The exit status of a server that this process started. None for other processes, and while it runs."""
     return _children[pid].poll() if pid in _children else None
 
 
 def is_alive(pid: int) -> bool:
-    """Whether there is a process of this id that has not ended."""
+    """Whether a process of this id exists and has not ended."""
     if pid <= 0:
         return False
     if exit_status(pid) is not None:
@@ -88,10 +93,10 @@ def is_alive(pid: int) -> bool:
     return not state or state[0] not in {"Z", "X"}
 
 
-def hold(path: Path) -> int:
-    """Lock the file and give its descriptor, for a server to inherit: the kernel lets go when that server has ended.
+def acquire_lock(path: Path) -> int:
+    """Lock the file and return its descriptor for a server to inherit. The kernel releases it when that server ends.
 
-    Raises BlockingIOError while another one holds it.
+    Raises BlockingIOError while another server holds the lock.
     """
     import fcntl
 
@@ -104,59 +109,62 @@ def hold(path: Path) -> int:
     return descriptor
 
 
-def is_held(path: Path) -> bool:
-    """Whether a living server holds the lock."""
+def is_locked(path: Path) -> bool:
+    """Whether a running server holds the lock."""
     try:
-        os.close(hold(path))
+        os.close(acquire_lock(path))
     except BlockingIOError:
         return True
     return False
 
 
 def works_in(pid: int, data: Path) -> bool:
-    """Whether this process is a mongod of ours whose data are in this folder, also when the folder was moved."""
+    """Whether this process is an embedded mongod with its data in this folder, also after the folder was moved."""
     command = _command(pid)
     if " --unixSocketPrefix " not in command:
         return False
     try:
-        return os.path.samefile(f"/proc/{pid}/cwd", data)  # noqa: PTH121 - a link of the kernel's, not a path
+        return os.path.samefile(f"/proc/{pid}/cwd", data)  # noqa: PTH121 - a link of the kernel, not a path
     except OSError:
         return f" --dbpath {data / 'db'} " in command
 
 
-def listens_for_us(pid: int, runtime: Path) -> bool:
+def has_sockets_in(pid: int, runtime: Path) -> bool:
     """Whether this process is a mongod that was started with its sockets in this folder."""
     return f" --unixSocketPrefix {runtime} " in _command(pid)
 
 
-def end(pid: int, *, seconds: float, kill: bool = False) -> bool:
-    """Ask it to shut down cleanly and wait; with `kill`, kill it when it has not by then. Whether it has ended."""
-    if not _send(pid, signal.SIGTERM) or _wait_for_end(pid, seconds):
+def terminate(pid: int, *, seconds: float, kill: bool = False) -> bool:
+    """Shut the process down cleanly and wait; with `kill`, kill it afterwards. Returns whether it has ended."""
+    if not _send(pid, signal.SIGTERM) or _has_ended_within(pid, seconds):
         return True
-    if not kill:
-        return False
-    return not _send(pid, signal.SIGKILL) or _wait_for_end(pid, 10.0)
+    return kill and (not _send(pid, signal.SIGKILL) or _has_ended_within(pid, _KILL_SECONDS))
 
 
-def _send(pid: int, what: signal.Signals) -> bool:
+def wait_for(attempt: Callable[[], Result | None], seconds: float) -> Result | None:
+    """The first result of `attempt` that is not None; None after that time."""
+    deadline = time.monotonic() + seconds
+    while (result := attempt()) is None:
+        if time.monotonic() > deadline:
+            return None
+        time.sleep(_POLL_SECONDS)
+    return result
+
+
+def _send(pid: int, number: signal.Signals) -> bool:
     try:
-        os.kill(pid, what)
+        os.kill(pid, number)
     except ProcessLookupError:
         return False
     return True
 
 
-def _wait_for_end(pid: int, seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while is_alive(pid):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
+def _has_ended_within(pid: int, seconds: float) -> bool:
+    return wait_for(lambda: None if is_alive(pid) else True, seconds) is not None
 
 
 def _command(pid: int) -> str:
-    """Its command line, a blank before and after each word; empty where that cannot be read."""
+    """The process's command line with a space before and after each word; empty if it cannot be read."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         return " " + os.fsdecode(b" ".join(words)) + " "
@@ -165,5 +173,5 @@ def _command(pid: int) -> str:
             return ""
     import subprocess
 
-    answer = subprocess.run(["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, check=False)
-    return f" {os.fsdecode(answer.stdout).strip()} "
+    result = subprocess.run(["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, check=False)
+    return f" {os.fsdecode(result.stdout).strip()} "

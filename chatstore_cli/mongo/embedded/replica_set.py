@@ -1,4 +1,4 @@
-"""Making one server the primary of its replica set of one, also when its data folder has been moved."""
+"""Making a server the primary of its replica set of one, also after its data folder was moved."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ _NOT_YET_INITIATED = 94
 
 
 def make_primary(uri: str, host: str, name: str, *, seconds: float) -> str:
-    """Wait until the server at `host` takes writes, initiating or re-addressing its set where needed; its version.
+    """Initiate or reconfigure the set, and wait until the server at `host` accepts writes. Returns its version.
 
-    The member's host is the socket's path, so a set whose folder was moved waits for a member that will never come: it
-    is given its new address by force (FACTS A). Raises PyMongoError when it is no primary in time.
+    The member's host is the socket's path. After the folder was moved, the set would wait for a member that no longer
+    exists, so a forced reconfiguration sets the new path. Raises PyMongoError if the server is not primary in time.
     """
     deadline = time.monotonic() + seconds
-    # This client is thrown away: one that saw the server before the initiation keeps the old topology (FACTS A).
+    # The client is not used again: a client that saw the server before the initiation keeps the old topology.
     client: MongoClient[dict[str, Any]]
     with MongoClient(uri, serverSelectionTimeoutMS=int(seconds * 1000), appname="chatstore") as client:
-        refusal: OperationFailure | None = None
+        last_error: OperationFailure | None = None
         while not client.admin.command("hello").get("isWritablePrimary"):
             if time.monotonic() > deadline:
-                raise refusal or ServerSelectionTimeoutError(f"it is no primary after {seconds:.0f} s")
+                raise last_error or ServerSelectionTimeoutError(f"it is not primary after {seconds:.0f} s")
             try:
                 _configure(client, host, name)
             except OperationFailure as error:
-                refusal = error  # the state may just be changing: only the last refusal counts
+                last_error = error  # the state may be changing: only the last error counts
             time.sleep(0.01)
         return str(client.server_info()["version"])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from chatstore_cli.domain.checked_application import Turn
+from chatstore_cli.domain.checked_application import FoundMessage
 from chatstore_cli.domain.times import read_instant
 from chatstore_cli.mongo.connection import Connection, driver_errors
 
@@ -22,11 +22,11 @@ class MongoSessionDocuments:
         self._milliseconds = max(1, int(seconds * 1000))
 
     @property
-    def where(self) -> str:
+    def collection(self) -> str:
         """The name of the collection."""
         return self._name
 
-    def read(self, session_id: str) -> list[Turn]:
+    def read(self, session_id: str) -> list[FoundMessage]:
         """The stored messages of a session, at most 1,000."""
         with driver_errors(f"reading session {session_id!r} in {self._name}"):
             rows = (
@@ -34,7 +34,7 @@ class MongoSessionDocuments:
             )
             if not self._connection.in_memory:
                 rows = rows.max_time_ms(self._milliseconds)
-            return [_turn(row) for row in rows]
+            return [_message(row) for row in rows]
 
     def remove(self, session_ids: Sequence[str]) -> int:
         """Delete the messages of these sessions. Writes no tombstone, because only the checks know these sessions."""
@@ -43,9 +43,9 @@ class MongoSessionDocuments:
             return self._connection.collection(self._name).delete_many(condition).deleted_count
 
 
-def _turn(row: dict[str, Any]) -> Turn:
+def _message(row: dict[str, Any]) -> FoundMessage:
     message_id = row.get("message_id")
-    return Turn(
+    return FoundMessage(
         role=_text(row.get("role")),
         text=_text(row.get("text")),
         created_at=read_instant(row.get("created_at")),

@@ -14,16 +14,27 @@ from chatstore_cli.mongo.bson_values import decimal_value, whole_number
 from chatstore_cli.mongo.connection import Document
 
 COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
-_NO_ARRAY = {"$not": {"$type": "array"}}  # one that has a number in it would match like that number
 FIRST_MOMENT, LAST_MOMENT = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, tzinfo=UTC)
-COUNTABLE: Document = {
-    **{name: {"$gte": 0, "$lte": MOST_TOKENS, **_NO_ARRAY} for name in COUNTS},
-    "at": {"$type": "date", "$gte": FIRST_MOMENT, "$lte": LAST_MOMENT, **_NO_ARRAY},
-}
-"""Rows that can be counted: no number of tokens is negative, absurd, NaN, text or missing, and they have a time.
+"""A BSON date may lie outside the years that Python has. Such a row has no time."""
 
-A date may hold years that no calendar of ours has: such a time is none.
-"""
+_NOT_AN_ARRAY = {"$not": {"$type": "array"}}  # an array matches if any of its elements does
+COUNTABLE: Document = {
+    **{name: {"$gte": 0, "$lte": MOST_TOKENS, **_NOT_AN_ARRAY} for name in COUNTS},
+    "at": {"$type": "date", "$gte": FIRST_MOMENT, "$lte": LAST_MOMENT, **_NOT_AN_ARRAY},
+}
+"""Matches rows that can be counted: every token count is a number from 0 to MOST_TOKENS, and `at` is a time."""
+
+HAS_TIME: Document = {"$and": [{"$gte": ["$at", FIRST_MOMENT]}, {"$lte": ["$at", LAST_MOMENT]}]}
+"""An expression: the types before and after dates compare as less and greater."""
+
+_IS_COUNT = [
+    # $isNumber as well: the server does not always compare MinKey as less than a number.
+    test
+    for name in COUNTS
+    for test in ({"$isNumber": f"${name}"}, {"$gte": [f"${name}", 0]}, {"$lte": [f"${name}", MOST_TOKENS]})
+]
+IS_COUNTABLE: Document = {"$and": [*_IS_COUNT, *HAS_TIME["$and"]]}
+"""COUNTABLE as an expression."""
 
 _MOST_SOUND = 2**53
 _EXACTLY = create_decimal128_context()

@@ -1,206 +1,271 @@
-"""The stages of the pipelines that add usage up: zones, differences, groups; and what their rows say."""
+"""Aggregation stages that add up the usage ledger, and groups as they come back.
+
+A report goes through three steps. `increases` reduces rows to one document per client and span of time: by how much each
+number exceeds all that the client reported before. `whole_spans` joins a client's days if days are not asked for. `by_keys`
+adds up by the keys of the query. Daily sums are the result of the first step, stored.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime
 from typing import Any
 
-from bson import Decimal128
-
-from chatstore_cli.domain.usage_ledger import MOST_TOKENS, TIME_KEYS, Counters, LedgerGroup, LedgerQuery
+from chatstore_cli.domain.usage_ledger import LEDGER_KEYS, MOST_TOKENS, TIME_KEYS, Counters, LedgerGroup, LedgerQuery
 from chatstore_cli.mongo.bson_values import decimal_value
 from chatstore_cli.mongo.connection import Document
-from chatstore_cli.mongo.usage.rows import COUNTS, FIRST_MOMENT, LAST_MOMENT
+from chatstore_cli.mongo.usage.rows import COUNTS, HAS_TIME, IS_COUNTABLE
 
 FACTS = ("tenant_id", "user_id", "workflow")
-SHORT = dict(zip(COUNTS, "pkt", strict=True))
-NUMBERS = (*SHORT.values(), "x")
+CLIENT = ("chat_id", "run", "agent", "model")
+"""Each of these reports cumulative numbers of its own."""
+
+_NUMBERS = (*COUNTS, "cost")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY = 86_400_000
-FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
-_DAYS = [(moment - FIRST).days for moment in (FIRST_MOMENT, LAST_MOMENT)]
+"""Milliseconds."""
 
-
-def offsets(zone: tzinfo, since: datetime, until: datetime) -> list[tuple[datetime, int]]:
-    """The zone's offsets from UTC in milliseconds within a span, each with the instant from which it holds."""
-    since, until = (min(max(edge, FIRST), LAST) for edge in (since, until))
-    found = [(since, _offset(zone, since))]
-    step = timedelta(hours=12)
-    while since < until:
-        ahead = min(since + step, until)
-        if _offset(zone, ahead) != found[-1][1]:
-            low, high = since, ahead
-            while high - low > timedelta(milliseconds=1):
-                middle = low + (high - low) / 2
-                low, high = (low, middle) if _offset(zone, middle) != found[-1][1] else (middle, high)
-            moment = high.replace(microsecond=high.microsecond // 1000 * 1000)
-            found.append((moment, _offset(zone, ahead)))
-        since = ahead
-    return found
-
-
-def _offset(zone: tzinfo, moment: datetime) -> int:
-    shift = moment.astimezone(zone).utcoffset() or timedelta()
-    return round(shift.total_seconds() * 1000)
-
-
-# --- stages ----------------------------------------------------------------------------------------------------------
-
-COST: Document = {
+_VALID_COST: Document = {
     "$cond": [
-        {"$and": [{"$isNumber": "$x"}, {"$gte": ["$x", 0]}, {"$lte": ["$x", MOST_TOKENS]}]},
-        {"$toDecimal": "$x"},
+        {"$and": [{"$isNumber": "$cost"}, {"$gte": ["$cost", 0]}, {"$lte": ["$cost", MOST_TOKENS]}]},
+        {"$toDecimal": "$cost"},
         None,
     ]
 }
-"""The cost where it is an amount: a Decimal128, also of a double that somebody else stored."""
-LOWEST: Document = {f"{short}1": {"$min": {"$ifNull": [f"${name}", -1]}} for name, short in SHORT.items()}
-"""The lowest count of each kind; below 0 where a row has none, or one that is negative or NaN."""
-TIMES: Document = {"a1": {"$min": {"$ifNull": ["$at", 0]}}, "a2": {"$max": "$at"}}
-"""The first and the last time of a group; what is no date comes before all dates or after them."""
+"""The cost as a Decimal128, also of a double that another writer stored; null if it is not an amount."""
 
 
-def sound_or_fail(*, by_day: bool) -> Document:
-    """The prompt's tokens of a group whose rows are all sound. The server fails at any other.
+# --- from rows to increases ------------------------------------------------------------------------------------------
 
-    A row without a time has no day; a group that is not of one day has its first and last time (TIMES).
+
+def increases(query: LedgerQuery, chats: Sequence[Any] | None = None, *, local_time: Any = "$at") -> list[Document]:
+    """Stages that return, per client and day (or span), by how much it exceeded what it had reported before.
+
+    `chats` restricts the rows; `local_time` is the expression of a row's time in the query's zone. A row that cannot be
+    counted has a group of its own, which is dropped: to match such rows beforehand costs as much again as adding up.
     """
-    lowest, highest = ("$_id.d", "$_id.d") if by_day else ("$a1", "$a2")
-    edges: Sequence[Any] = _DAYS if by_day else (FIRST_MOMENT, LAST_MOMENT)
-    odd = [
-        # Asked for its type as well: the server does not always find MinKey less than a number.
-        *({"$not": [{"$and": [{"$isNumber": f"${short}1"}, {"$gte": [f"${short}1", 0]}]}]} for short in SHORT.values()),
-        # An array, a text and the like are greater than every number.
-        *({"$gt": [f"${short}", MOST_TOKENS]} for short in SHORT.values()),
-        {"$not": [{"$and": [{"$gte": [lowest, edges[0]]}, {"$lte": [highest, edges[1]]}]}]},
-    ]
-    return {"$cond": [{"$or": odd}, {"$toInt": "$_id"}, "$p"]}  # there is no such conversion: the pipeline fails
-
-
-BEYOND: Document = {
-    **{name: {"$max": [0, {"$subtract": [f"${name}", {"$ifNull": [f"${name}0", 0]}]}]} for name in "pkt"},
-    "x": {"$cond": [{"$eq": ["$x", None]}, None, {"$max": [0, {"$subtract": ["$x", {"$ifNull": ["$x0", 0]}]}]}]},
-}
-USED: Document = {"$add": ["$p", "$k", "$t"]}
-CHANGED: Document = {"$or": [{"t0": None}, {"x0": None, "x": {"$ne": None}}, *({name: {"$gt": 0}} for name in NUMBERS)]}
-"""What repeats or precedes an earlier report is no usage of its day."""
-
-
-_BY_DAY: list[Document] = [
-    {"$project": {"days": 1, "u": 1}},
-    {"$unwind": {"path": "$days", "includeArrayIndex": "place"}},
-    {
-        "$group": {
-            "_id": {"day": "$days.day"},
-            **{name: {"$sum": f"$days.{name}"} for name in NUMBERS},
-            "known": {"$max": "$days.x"},
-            "n": {"$sum": 1},
-            "n1": {"$sum": {"$cond": [{"$eq": ["$place", 0]}, 1, 0]}},
-            "u": {"$sum": {"$cond": ["$days.u", 1, 0]}},
-            "u1": {"$sum": {"$cond": [{"$and": ["$u", {"$eq": ["$place", 0]}]}, 1, 0]}},
-        }
-    },
-]
-"""What is asked for most has sums of its own in each document."""
-
-
-def day_number(moment: Any) -> Document:
-    """The day of a moment, counted from 1970: to the server this is half the work of $dateTrunc."""
-    return {"$floor": {"$divide": [{"$subtract": [moment, FIRST]}, _DAY]}}
-
-
-def first_day(number: Any, unit: str) -> Document:
-    """The date on which the day, week or month of a numbered day begins."""
-    day = {"$add": [FIRST, {"$multiply": [number, _DAY]}]}
-    return day if unit == "day" else truncated(day, unit)
-
-
-def truncated(moment: Any, unit: str) -> Document:
-    week = {"startOfWeek": "monday"} if unit == "week" else {}
-    return {"$dateTrunc": {"date": moment, "unit": unit, **week}}
-
-
-def chats_of(match: Document, *, rows: int | None = None) -> list[Document]:
-    """Stages that give the chats of the rows that match, or of the first so many of them, with how many they are."""
-    limit: list[Document] = [] if rows is None else [{"$limit": rows}]
-    return [{"$match": match}, *limit, {"$group": {"_id": "$chat_id", "n": {"$sum": 1}}}]
-
-
-def from_rollups(query: LedgerQuery, without: Sequence[Any]) -> list[Document]:
-    match: Document = {"_id": {"$nin": list(without)}} if without else {}
-    if query == LedgerQuery(("day",)):
-        return [{"$match": match}, *_BY_DAY]
-    within: Document = {f"rows.{name}": value for name in FACTS if (value := getattr(query, name)) is not None}
-    if query.since is not None:
-        match["last_day"] = {"$gte": query.since}
-        within["rows.day"] = {"$gte": query.since}
+    match: Document = {name: value for name in FACTS if (value := getattr(query, name)) is not None}
     if query.until is not None:
-        match["first_day"] = {"$lt": query.until}
-        within.setdefault("rows.day", {})["$lt"] = query.until
-    facts: Document = {"c": "$_id", **{name: f"$rows.{name}" for name in (*NUMBERS, "u", "run", "agent", "model")}}
-    for key in query.keys:
-        facts[key] = f"$rows.{key}" if key not in TIME_KEYS else "$rows.day"
-        if key in ("week", "month"):
-            facts[key] = truncated("$rows.day", key)
-    unwound: list[Document] = [{"$unwind": "$rows"}, *([{"$match": within}] if within else []), {"$project": facts}]
-    return [{"$match": match}, *unwound, *spans_of_clients(query.keys), *grouped(query.keys)]
-
-
-def spans_of_clients(keys: Sequence[str]) -> list[Document]:
-    """Stages that make one row of a client's days, where these are not asked for.
-
-    A cost is cumulative, as tokens are: where it is known in the end it is of all of them.
-    """
-    if "day" in keys:
-        return []
-    client = {name: f"${name}" for name in ("c", "run", "agent", "model")}
-    facts = {key: f"${key}" for key in keys if key not in ("session_id", *client)}
-    sums: Document = {name: {"$sum": f"${name}"} for name in NUMBERS}
-    sums |= {"known": {"$max": "$x"}, "u": {"$max": "$u"}}
-    is_unknown = {"$eq": [{"$ifNull": ["$known", None]}, None]}
-    made: Document = {"_id": 0, **dict.fromkeys("pkt", 1), **{name: f"$_id.{name}" for name in (*client, *facts)}}
-    made |= {"x": {"$cond": [is_unknown, None, "$x"]}, "u": {"$and": ["$u", is_unknown]}}
-    return [{"$group": {"_id": {**client, **facts}, **sums}}, {"$project": made}]
-
-
-def grouped(keys: Sequence[str]) -> list[Document]:
-    """Stages that add up by keys. A session that is in several groups is marked as first in one of them."""
-    named = {key: "$c" if key == "session_id" else f"${key}" for key in keys}
-    sums: Document = {name: {"$sum": f"${name}"} for name in NUMBERS}
-    sums |= {"known": {"$max": "$x"}, "u": {"$max": "$u"}}
-    row = {"i": "$_id.i", **{name: f"${name}" for name in (*NUMBERS, "known", "u")}}
-    again: Document = {name: {"$sum": f"$rows.{name}"} for name in NUMBERS}
-    first = {"$eq": ["$place", 0]}
+        match["at"] = {"$lt": query.until}
+    if chats is not None:
+        match["chat_id"] = {"$in": list(chats)}
+    facts = [name for name in FACTS if name in query.keys]
+    spans: Document = {}
+    if query.since is not None:
+        spans["in_span"] = {"$gte": ["$at", query.since]}
+    times = [key for key in query.keys if key in TIME_KEYS]
+    if times:
+        spans["day"] = {"$cond": [HAS_TIME, _day_number(local_time), None]}
+    client = {name: f"${name}" for name in CLIENT}
+    highest = {name: {"$max": f"${name}"} for name in (*_NUMBERS, *facts)}
+    cost_so_far = "$cost_so_far" if spans else "$cost"
+    is_unknown = {"$and": [_is_null(cost_so_far), {"$gt": [{"$add": [f"${name}" for name in COUNTS]}, 0]}]}
     return [
-        {"$group": {"_id": {"c": "$c", "i": named}, **sums}},
-        {"$group": {"_id": "$_id.c", "any": {"$max": "$u"}, "rows": {"$push": row}}},
-        {"$unwind": {"path": "$rows", "includeArrayIndex": "place"}},
+        {"$match": match},
+        {"$group": {"_id": {**client, **spans, "countable": IS_COUNTABLE}, **highest}},
+        {"$match": {"_id.countable": True}},
+        {"$set": {"cost": _VALID_COST}},
+        *(_beyond_earlier(list(spans)) if spans else []),
+        *([] if query.since is None else [{"$match": {"_id.in_span": True}}]),
         {
-            "$group": {
-                "_id": "$rows.i",
-                **again,
-                "known": {"$max": "$rows.known"},
-                "n": {"$sum": 1},
-                "n1": {"$sum": {"$cond": [first, 1, 0]}},
-                "u": {"$sum": {"$cond": ["$rows.u", 1, 0]}},
-                "u1": {"$sum": {"$cond": [{"$and": [first, "$any"]}, 1, 0]}},
+            "$project": {
+                "_id": 0,
+                **{name: f"$_id.{name}" for name in CLIENT},
+                **dict.fromkeys((*_NUMBERS, *facts), 1),
+                **{key: _first_day("$_id.day", key) for key in times},
+                "cost_unknown": is_unknown,
             }
         },
     ]
 
 
+def _beyond_earlier(spans: Sequence[str]) -> list[Document]:
+    """Stages that reduce a client's numbers to what goes beyond its earlier spans. Spans that add nothing are dropped.
+
+    `cost_so_far` is the cost known at the end of a span, null if none is known.
+    """
+    before = {"documents": ["unbounded", -1]}
+    earlier = {f"earlier_{name}": {"$max": f"${name}", "window": before} for name in _NUMBERS}
+    own = {name: f"$_id.{name}" for name in CLIENT}
+    order = {f"_id.{span}": 1 for span in spans}
+    beyond: Document = {
+        name: {"$max": [0, {"$subtract": [f"${name}", {"$ifNull": [f"$earlier_{name}", 0]}]}]} for name in _NUMBERS
+    }
+    beyond["cost"] = {"$cond": [_is_null("$cost"), None, beyond["cost"]]}
+    is_first = {f"earlier_{COUNTS[0]}": None}
+    is_first_cost = {"earlier_cost": None, "cost": {"$ne": None}}
+    adds = [is_first, is_first_cost, *({name: {"$gt": 0}} for name in _NUMBERS)]
+    return [
+        {"$setWindowFields": {"partitionBy": own, "sortBy": order, "output": earlier}},
+        {"$set": {**beyond, "cost_so_far": {"$ifNull": ["$cost", "$earlier_cost"]}}},
+        {"$match": {"$or": adds}},
+    ]
+
+
+def _day_number(moment: Any) -> Document:
+    """The day of a moment, counted from 1970: for the server this is half the work of $dateTrunc."""
+    return {"$floor": {"$divide": [{"$subtract": [moment, _EPOCH]}, _DAY]}}
+
+
+def _first_day(number: Any, unit: str) -> Document:
+    """The date on which the day, week or month of a numbered day begins."""
+    day = {"$add": [_EPOCH, {"$multiply": [number, _DAY]}]}
+    return day if unit == "day" else _truncated(day, unit)
+
+
+def _truncated(moment: Any, unit: str) -> Document:
+    week = {"startOfWeek": "monday"} if unit == "week" else {}
+    return {"$dateTrunc": {"date": moment, "unit": unit, **week}}
+
+
+def _is_null(expression: Any) -> Document:
+    return {"$eq": [{"$ifNull": [expression, None]}, None]}
+
+
+# --- from increases to groups ----------------------------------------------------------------------------------------
+
+
+def groups(keys: Sequence[str]) -> list[Document]:
+    """Stages that make the groups of these keys from increases."""
+    return [*(_whole_spans(keys) if "day" not in keys else []), *_by_keys(keys)]
+
+
+def _whole_spans(keys: Sequence[str]) -> list[Document]:
+    """Stages that join the days of a client. A cost is cumulative: if it is known in the end, it is the cost of all days."""
+    names = [*CLIENT, *(key for key in keys if key not in ("session_id", *CLIENT))]
+    joined: Document = {name: f"$_id.{name}" for name in names}
+    joined |= {"cost": _known_sum(), "cost_unknown": {"$and": ["$cost_unknown", _is_null("$known_cost")]}}
+    return [
+        {"$group": {"_id": {name: f"${name}" for name in names}, **_sums()}},
+        {"$project": {"_id": 0, **dict.fromkeys(COUNTS, 1), **joined}},
+    ]
+
+
+def _by_keys(keys: Sequence[str]) -> list[Document]:
+    """Stages that add up by keys. A session that is in several groups is the first of one of them."""
+    own = {key: "$chat_id" if key == "session_id" else f"${key}" for key in keys}
+    group = {"keys": "$_id.keys", **{name: f"${name}" for name in (*COUNTS, "cost_unknown")}, "cost": _known_sum()}
+    return [
+        {"$group": {"_id": {"chat_id": "$chat_id", "keys": own}, **_sums()}},
+        {"$group": {"_id": "$_id.chat_id", "cost_unknown": {"$max": "$cost_unknown"}, "groups": {"$push": group}}},
+        {"$unwind": {"path": "$groups", "includeArrayIndex": "index"}},
+        {"$group": {"_id": "$groups.keys", **_sums("$groups."), **_sessions("$groups.cost_unknown")}},
+    ]
+
+
+def _sums(place: str = "$") -> Document:
+    """Accumulators of the numbers at a place. `known_cost` is null if no cost is known: the sum of such costs is 0."""
+    numbers: Document = {name: {"$sum": f"{place}{name}"} for name in _NUMBERS}
+    return numbers | {"known_cost": {"$max": f"{place}cost"}, "cost_unknown": {"$max": f"{place}cost_unknown"}}
+
+
+def _known_sum() -> Document:
+    return {"$cond": [_is_null("$known_cost"), None, "$cost"]}
+
+
+def _sessions(cost_unknown: str) -> Document:
+    """Accumulators of sessions: all of a group, those that are first in it, and those of both whose cost is unknown."""
+    is_first = {"$eq": ["$index", 0]}
+    return {
+        "sessions": {"$sum": 1},
+        "first_sessions": {"$sum": {"$cond": [is_first, 1, 0]}},
+        "unknown": {"$sum": {"$cond": [cost_unknown, 1, 0]}},
+        "first_unknown": {"$sum": {"$cond": [{"$and": [is_first, "$cost_unknown"]}, 1, 0]}},
+    }
+
+
+# --- daily sums ------------------------------------------------------------------------------------------------------
+
+
+def daily_documents(chats: Sequence[Any], rows: str) -> list[Document]:
+    """Stages on the ledger, the collection `rows`, that make one document of daily sums per chat.
+
+    Rows are counted before they are added up: a document has seen at least as many rows as it says.
+    """
+    keys = ("day", *(key for key in LEDGER_KEYS if key not in (*TIME_KEYS, "session_id")))
+    own = {"$match": {"chat_id": {"$in": list(chats)}}}
+    counted = {"ledger_rows": {"$sum": 1}, "uncountable": {"$sum": {"$cond": [IS_COUNTABLE, 0, 1]}}}
+    client = {name: f"${name}" for name in ("run", *keys[1:], *_NUMBERS, "cost_unknown")}
+    by_day = {"_id": {"chat_id": "$chat_id", "day": "$day"}, **_sums(), "clients": {"$push": client}}
+    day = {name: f"${name}" for name in (*COUNTS, "cost_unknown", "clients")} | {
+        "day": "$_id.day",
+        "cost": _known_sum(),
+    }
+    return [
+        own,
+        {"$group": {"_id": "$chat_id", **counted}},
+        {
+            "$unionWith": {
+                "coll": rows,
+                "pipeline": [
+                    *increases(LedgerQuery(keys), chats),
+                    {"$group": by_day},
+                    {"$project": {"_id": "$_id.chat_id", "day": day}},
+                ],
+            }
+        },
+        {
+            "$group": {
+                "_id": "$_id",
+                "first_day": {"$min": "$day.day"},
+                "last_day": {"$max": "$day.day"},
+                "days": {"$push": "$day"},
+                "cost_unknown": {"$max": "$day.cost_unknown"},
+                "ledger_rows": {"$max": "$ledger_rows"},
+                "uncountable": {"$max": "$uncountable"},
+            }
+        },
+    ]
+
+
+def from_daily_documents(query: LedgerQuery, without: Sequence[Any]) -> list[Document]:
+    """Stages on daily sums that make the groups of a query, `without` the chats named."""
+    match: Document = {"_id": {"$nin": list(without)}} if without else {}
+    if query == LedgerQuery(("day",)):
+        return [{"$match": match}, *_by_day()]
+    within: Document = {}
+    if query.since is not None:
+        within["$gte"] = query.since
+        match["last_day"] = {"$gte": query.since}
+    if query.until is not None:
+        match["first_day"] = {"$lt": query.until}
+        within["$lt"] = query.until
+    facts = {f"days.clients.{name}": value for name in FACTS if (value := getattr(query, name)) is not None}
+    client = {name: f"$days.clients.{name}" for name in ("run", "agent", "model", *_NUMBERS, "cost_unknown")}
+    client |= {name: f"$days.clients.{name}" for name in FACTS if name in query.keys}
+    times = {
+        key: _truncated("$days.day", key) if key != "day" else "$days.day" for key in query.keys if key in TIME_KEYS
+    }
+    return [
+        {"$match": match},
+        {"$unwind": "$days"},
+        *([{"$match": {"days.day": within}}] if within else []),
+        {"$unwind": "$days.clients"},
+        *([{"$match": facts}] if facts else []),
+        {"$project": {"chat_id": "$_id", **client, **times}},
+        *groups(query.keys),
+    ]
+
+
+def _by_day() -> list[Document]:
+    """The report that is asked for most reads the sums of days, not those of clients."""
+    return [
+        {"$project": {"cost_unknown": 1, **{f"days.{name}": 1 for name in ("day", *_NUMBERS, "cost_unknown")}}},
+        {"$unwind": {"path": "$days", "includeArrayIndex": "index"}},
+        {"$group": {"_id": {"day": "$days.day"}, **_sums("$days."), **_sessions("$days.cost_unknown")}},
+    ]
+
+
+# --- what comes back -------------------------------------------------------------------------------------------------
+
+
 def group_of(keys: Sequence[str], row: Document) -> LedgerGroup:
-    return LedgerGroup(
-        tuple(_label(key, row["_id"].get(key)) for key in keys),
-        Counters(int(row["p"]), int(row["k"]), int(row["t"]), _known(row)),
-        row["n"], row["n1"], row["u"], row["u1"],
-    )  # fmt: skip
-
-
-def _known(row: Document) -> Any:
-    if row["known"] is None:
-        return None
-    return decimal_value(row["x"] if isinstance(row["x"], Decimal128) else int(row["x"]))
+    """A group as it comes back."""
+    prompt, completion, total = (int(row[name]) for name in COUNTS)
+    cost = None if row["known_cost"] is None else decimal_value(row["cost"])
+    sessions = (row[name] for name in ("sessions", "first_sessions", "unknown", "first_unknown"))
+    labels = tuple(_label(key, row["_id"].get(key)) for key in keys)
+    return LedgerGroup(labels, Counters(prompt, completion, total, cost), *sessions)
 
 
 def _label(key: str, value: Any) -> str | None:

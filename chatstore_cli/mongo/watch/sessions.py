@@ -191,7 +191,7 @@ class MongoSessionFeed:
         rows = list(self._sessions.aggregate([{"$match": {"_id": {"$in": unique}}}, {"$project": facts}]))
         sessions = [to_session(row) for row in rows]
         heads = {session.session_id: row for session, row in zip(sessions, rows, strict=True)}
-        counted = self._segments.counted(sessions, heads)
+        counted = self._segments.with_moved_messages(sessions, heads)
         return {repr(row["_id"]): session for row, session in zip(rows, counted, strict=True)}
 
     def _facts_of_flat(self, session_ids: Iterable[str]) -> dict[str, Session]:

@@ -1,4 +1,4 @@
-"""A random sample of stored sessions, for the checks of `chatstore verify`: how messages are numbered, how large documents are."""
+"""A random sample of stored sessions for `chatstore verify`: how messages are numbered, how large documents are."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.identifiers import id_text
 from chatstore_cli.mongo.workflow.segment_reader import LAST_SEGMENT, SegmentReader
 
-_SAMPLING_PAYS_BELOW = 0.05  # above this share of a collection, $sample reads all of it anyway
-_NAMED = 5
-_AT_ONCE = 200
+_MAX_SAMPLED_SHARE = 0.05
+"""Above this share of a collection, `$sample` reads all of it anyway."""
+
+_MAX_NAMES = 5
+_SESSIONS_PER_QUERY = 200
 
 
 class MongoDocumentSamples:
-    """Looks at `sample` documents, taken at random, within `seconds`; at all of them where that is not many more."""
+    """Reads `sample` random documents within `seconds`, or all documents if these are not many more."""
 
     def __init__(self, connection: Connection, *, sample: int, seconds: float, segments: str) -> None:
         self._connection = connection
@@ -28,9 +30,9 @@ class MongoDocumentSamples:
         self._milliseconds = max(1, int(seconds * 1000))
 
     def sequences(self, collection: str) -> SequenceSample | None:
-        """How the messages of sessions are numbered, in segments too; a session without numbers has no gaps."""
+        """How the messages of sessions are numbered, in segments too; None after the time limit. Without numbers, no gaps."""
         facts = {"name": {"$ifNull": ["$chat_id", "$_id"]}, "numbers": "$messages.sequence", LAST_SEGMENT: 1}
-        rows = self._look(collection, [{"$project": facts}])
+        rows = self._sampled(collection, [{"$project": facts}])
         moved = (
             None
             if rows is None
@@ -45,41 +47,42 @@ class MongoDocumentSamples:
         return SequenceSample(len(numbered), with_gaps, with_doubles)
 
     def sizes(self, collection: str, threshold: int) -> SizeSample | None:
-        """Which documents have `threshold` bytes or more: the largest few of them."""
+        """The largest few documents of `threshold` bytes or more; None after the time limit."""
         name = {"$ifNull": ["$chat_id", {"$ifNull": ["$session_id", "$_id"]}]}
-        rows = self._look(collection, [{"$project": {"name": name, "size": {"$bsonSize": "$$ROOT"}}}])
+        rows = self._sampled(collection, [{"$project": {"name": name, "size": {"$bsonSize": "$$ROOT"}}}])
         if rows is None:
             return None
         large = sorted(((row["size"], str(row["name"])) for row in rows if row["size"] >= threshold), reverse=True)
-        return SizeSample(len(rows), [(collection, name, size) for size, name in large[:_NAMED]])
+        return SizeSample(len(rows), [(collection, name, size) for size, name in large[:_MAX_NAMES]])
 
     def _in_segments(self, collection: str, last_segments: dict[str, Any]) -> dict[str, list[int]] | None:
-        """The sequences in the segments that count for these heads; None where the server gives up."""
+        """The sequences in the segments that count for these heads; None after the time limit."""
         heads = self._connection.collection(collection)
         reader = SegmentReader(heads, self._segments, in_memory=self._connection.in_memory)
-        until = time.monotonic() + self._milliseconds / 1000
-        found: dict[str, list[int]] = {}
+        deadline = time.monotonic() + self._milliseconds / 1000
+        sequences: dict[str, list[int]] = {}
         with driver_errors(f"sampling {self._segments.name}"):
             names = list(last_segments)
-            for at in range(0, len(names), _AT_ONCE):
-                for name in dict.fromkeys(reader.ids(names[at : at + _AT_ONCE]).values()):
-                    visible = [segment for _, segment in reader.visible(name, last_segments[name])]
-                    for row in self._segments.find({"_id": {"$in": visible}}, {"messages.sequence": 1}):
-                        found.setdefault(name, []).extend(_whole_numbers(_sequences(row)))
-                        if time.monotonic() > until:
+            for start in range(0, len(names), _SESSIONS_PER_QUERY):
+                owners = reader.segment_ids(names[start : start + _SESSIONS_PER_QUERY]).values()
+                for name in dict.fromkeys(owners):
+                    counting = [segment_id for _, segment_id in reader.counting_segments(name, last_segments[name])]
+                    for row in self._segments.find({"_id": {"$in": counting}}, {"messages.sequence": 1}):
+                        sequences.setdefault(name, []).extend(_whole_numbers(_sequences(row)))
+                        if time.monotonic() > deadline:
                             return None
-        return found
+        return sequences
 
-    def _look(self, collection: str, shape: list[Document]) -> list[Document] | None:
-        """What the shape makes of documents taken at random; None where the server gives up after the time limit."""
+    def _sampled(self, collection: str, shape: list[Document]) -> list[Document] | None:
+        """Random documents in this shape (stages of a pipeline); None after the time limit."""
         if self._connection.in_memory:
             return []
         documents = self._connection.collection(collection)
         sampling: Document = {"$sample": {"size": self._sample}}
         try:
             with driver_errors(f"sampling {collection}"):
-                few = documents.estimated_document_count() * _SAMPLING_PAYS_BELOW <= self._sample
-                pipeline = shape if few else [sampling, *shape]
+                reads_all = documents.estimated_document_count() * _MAX_SAMPLED_SHARE <= self._sample
+                pipeline = shape if reads_all else [sampling, *shape]
                 return list(documents.aggregate(pipeline, maxTimeMS=self._milliseconds))
         except Overdue as error:
             if isinstance(error.__cause__, driver.ExecutionTimeout):

@@ -10,20 +10,25 @@ from chatstore_cli.config.settings import Settings
 from chatstore_cli.domain.times import read_instant
 from chatstore_cli.domain.workflow.segments import DocumentSize
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
-from chatstore_cli.mongo.workflow.documents import FACT_FIELDS, session_id_of, to_session
+from chatstore_cli.mongo.workflow.documents import (
+    FACT_FIELDS,
+    MESSAGE_COUNT,
+    MESSAGES_OR_EMPTY,
+    session_id_of,
+    to_session,
+)
 from chatstore_cli.mongo.workflow.segment_reader import LAST_SEGMENT, MOVED_MESSAGES, SegmentReader
 
-_MESSAGES: Document = {"$cond": [{"$isArray": "$messages"}, "$messages", []]}
 
-
-def _times(place: int) -> Document:
-    """What one message has as its time."""
-    return {"$let": {"vars": {"m": {"$arrayElemAt": [_MESSAGES, place]}}, "in": ["$$m.timestamp", "$$m.created_at"]}}
+def _times(index: int) -> Document:
+    """An expression for the two fields that may hold the time of the message at this index."""
+    message = {"$arrayElemAt": [MESSAGES_OR_EMPTY, index]}
+    return {"$let": {"vars": {"message": message}, "in": ["$$message.timestamp", "$$message.created_at"]}}
 
 
 _FACTS: Document = {
     **dict.fromkeys(FACT_FIELDS, 1),
-    "message_count": {"$size": _MESSAGES},
+    "message_count": MESSAGE_COUNT,
     LAST_SEGMENT: 1,
     MOVED_MESSAGES: 1,
     "bson_size": {"$bsonSize": "$$ROOT"},
@@ -33,7 +38,7 @@ _FACTS: Document = {
 
 
 class MongoDocumentSizes:
-    """Asks the server for the size of every document; only what it says of the largest leaves it."""
+    """Finds the largest documents on the server; only their sizes and facts are sent."""
 
     def __init__(self, connection: Connection, settings: Settings) -> None:
         self._in_memory = connection.in_memory
@@ -44,11 +49,11 @@ class MongoDocumentSizes:
     def largest(self, limit: int, at_least_bytes: int = 0) -> list[DocumentSize]:
         """The largest documents, largest first. The server reads the collection to find them."""
         with driver_errors(f"looking for large documents in {self._sessions.name}"):
-            rows = self._held() if self._in_memory else self._asked(limit, at_least_bytes)
+            rows = self._in_process() if self._in_memory else self._on_server(limit, at_least_bytes)
             large = [row for row in rows if row["bson_size"] >= at_least_bytes]
             return [self._measured(row) for row in sorted(large, key=_size, reverse=True)[:limit]]
 
-    def _asked(self, limit: int, at_least_bytes: int) -> list[Document]:
+    def _on_server(self, limit: int, at_least_bytes: int) -> list[Document]:
         sizes: list[Document] = [
             {"$project": {"size": {"$bsonSize": "$$ROOT"}}},
             {"$match": {"size": {"$gte": at_least_bytes}}},
@@ -58,19 +63,19 @@ class MongoDocumentSizes:
         ids = [row["_id"] for row in self._sessions.aggregate(sizes, allowDiskUse=True)]
         return list(self._sessions.aggregate([{"$match": {"_id": {"$in": ids}}}, {"$project": _FACTS}])) if ids else []
 
-    def _held(self) -> list[Document]:
-        return [_of_held(document) for document in self._sessions.find()]
+    def _in_process(self) -> list[Document]:
+        return [_facts_of(document) for document in self._sessions.find()]
 
     def _measured(self, row: Document) -> DocumentSize:
-        visible = self._reader.visible(session_id_of(row), row.get(LAST_SEGMENT))
-        (session,) = self._reader.counted([to_session(row)], {session_id_of(row): row})
+        segments = self._reader.counting_segments(session_id_of(row), row.get(LAST_SEGMENT))
+        (session,) = self._reader.with_moved_messages([to_session(row)], {session_id_of(row): row})
         first, last = (_instant(row.get(name)) for name in ("first_times", "last_times"))
         size, count, document = row["bson_size"], row["message_count"], repr(row["_id"])
-        return DocumentSize(session, size, count, len(visible), first, last, document)
+        return DocumentSize(session, size, count, len(segments), first, last, document)
 
 
-def _of_held(document: Document) -> Document:
-    """In memory there is no server to ask."""
+def _facts_of(document: Document) -> Document:
+    """The facts of a document, as the server computes them: mongomock cannot."""
     stored = document.get("messages")
     messages: list[Any] = stored if isinstance(stored, list) else []
     ends = [each if isinstance(each, dict) else {} for each in (messages[:1] + messages[-1:] or [{}, {}])]

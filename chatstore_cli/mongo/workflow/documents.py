@@ -1,6 +1,7 @@
-"""Documents of the workflow layout as sessions and messages: pure, and tolerant of every variant (FACTS B).
+"""Documents of the workflow layout as sessions and messages: pure functions, which accept every variant.
 
-A field that is missing or of a wrong type is taken as not there; nothing in a document raises.
+Products changed this shape over the years; docs/layouts.md lists the variants. A field of a wrong type is treated as
+missing, and nothing in a document raises an error.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ from chatstore_cli.mongo.bson_values import decimal_value, json_value, whole_num
 from chatstore_cli.mongo.identifiers import id_text
 
 IN_LEDGER = "in_ledger"
-"""Beside `real_time_tracking.tokens`, where these are what the ledger says: what they said before its first report."""
+"""Beside `real_time_tracking.tokens` once these come from the usage ledger: their values before its first report."""
 
 Document = Mapping[str, Any]
 
 LAYOUT = "workflow"
 
 UPDATED_FIELDS = ("updated_at", "last_updated_at", "last_updated", "last_activity")
-"""Where variants keep the time of the last change; the first that can be read counts."""
+"""The fields in which variants keep the time of the last change; the first one that can be read counts."""
 
 TENANT_FIELDS = ("enterprise_id", "app_id")
 
@@ -41,7 +42,7 @@ STATUSES: dict[Any, SessionStatus] = {
     2: SessionStatus.FAILED,
     "failed": SessionStatus.FAILED,
 }
-"""Every scale that `status` was met on (FACTS B), also in `workflow_status.<workflow>` and `current_status`."""
+"""The status values of every variant, also of `workflow_status.<workflow>` and `current_status`."""
 
 FACT_FIELDS = (
     "_id", "chat_id", *TENANT_FIELDS, "user_id", "title", "workflow_name", "workflow_status", "status", "is_complete",
@@ -49,13 +50,17 @@ FACT_FIELDS = (
     "usage_prompt_tokens_final", "usage_completion_tokens_final", "usage_total_tokens_final", "usage_total_cost_final",
     "created_at", *UPDATED_FIELDS, "paused", "pause_reason", "failure_reason",
 )  # fmt: skip
-"""What to_session reads besides `messages`, in whose place it takes `message_count`."""
+"""The fields that to_session reads besides `messages`, which a `message_count` can replace."""
+
+MESSAGES_OR_EMPTY: dict[str, Any] = {"$cond": [{"$isArray": "$messages"}, "$messages", []]}
+MESSAGE_COUNT: dict[str, Any] = {"$cond": [{"$isArray": "$messages"}, {"$size": "$messages"}, 0]}
+"""Expressions for the messages of a document whose `messages` may be anything, and for their number."""
 
 
 def to_session(document: Document) -> Session:
     """The facts of a session. `message_count` is the document's field of that name, else the size of its array.
 
-    Messages that moved into segments are counted too where the document says how many did.
+    Messages that moved into segments are added if the document has their number.
     """
     messages = document.get("messages")
     counted = whole_number(document.get("message_count"))
@@ -64,7 +69,7 @@ def to_session(document: Document) -> Session:
     moved = whole_number(document.get("moved_messages")) or 0 if has_segments else 0
     workflow = _workflow(document)
     status, paused = _status(document, workflow), document.get("paused") is True
-    why = "pause_reason" if paused else "failure_reason" if status is SessionStatus.FAILED else ""
+    reason_field = "pause_reason" if paused else "failure_reason" if status is SessionStatus.FAILED else ""
     return Session(
         session_id=session_id_of(document),
         layout=LAYOUT,
@@ -78,12 +83,12 @@ def to_session(document: Document) -> Session:
         message_count=in_document + max(0, moved),
         paused=paused,
         usage=_usage(document),
-        reason=_text(document.get(why)),
+        reason=_text(document.get(reason_field)),
     )
 
 
 def session_id_of(document: Document) -> str:
-    """`chat_id`, or `_id` where a variant has none."""
+    """`chat_id`, or `_id` if a variant has no chat_id."""
     return _id(document.get("chat_id")) or id_text(document.get("_id"))
 
 
@@ -96,7 +101,7 @@ def _workflow(document: Document) -> str | None:
 
 
 def _status(document: Document, workflow: str | None) -> SessionStatus:
-    # `status or ...` would take 0, running, for a missing value: a bug that people shipped (FACTS B).
+    # Not `status or ...`: 0 is a status, running.
     status = _status_of(document.get("status"))
     if status is not None:
         return status
@@ -104,13 +109,13 @@ def _status(document: Document, workflow: str | None) -> SessionStatus:
     current = _mapping(document.get("real_time_tracking")).get("current_status")
     complete = {True: SessionStatus.COMPLETED, False: SessionStatus.RUNNING}
     is_complete = document.get("is_complete")
-    said = [
+    candidates = [
         _status_of(by_workflow),
         _status_of(current),
         complete[is_complete] if isinstance(is_complete, bool) else None,
     ]
-    known = [status for status in said if status is not None]
-    # Not all of them are kept up to date: that a session has ended is the later news.
+    known = [status for status in candidates if status is not None]
+    # Applications do not update all of these fields. A session ends after it ran, so an ended status is the newer one.
     ended = [status for status in known if status is not SessionStatus.RUNNING]
     return next(iter(ended + known), SessionStatus.UNKNOWN)
 
@@ -120,7 +125,7 @@ def _status_of(value: Any) -> SessionStatus | None:
 
 
 def _newest(value: Any) -> datetime | None:
-    """An instant; of an array its newest date, which is where MongoDB sorts it."""
+    """The instant of a value; for an array its newest date, because MongoDB sorts it by that."""
     if isinstance(value, list):
         return max(filter(None, (read_instant(item) for item in value if isinstance(item, datetime))), default=None)
     return read_instant(value)
@@ -132,11 +137,11 @@ _TOKEN_NAMES = ("prompt_tokens", "completion_tokens", "total_tokens")
 
 
 def _usage(document: Document) -> Usage:
-    """The first place that counted anything; its cost, or else that of the first place which knows one."""
+    """The first place with counts; if it has no cost, that of the first place that has one."""
     tracked = _mapping(_mapping(document.get("real_time_tracking")).get("tokens"))
     first = _usage_of(tracked)
     if first.cost is not None and (first.total_tokens or first.cost):
-        return first  # as nearly every document has it; a report reads a million of them
+        return first  # the usual case, and the fastest: a report reads a million documents
     raw = _mapping(_mapping(document.get("usage_summary")).get("raw"))
     flat = {name: document.get(f"usage_{name}_final") for name in (*_TOKEN_NAMES, "total_cost")}
     used = [first, *(_usage_of(place) for place in (_mapping(document.get("token_usage")), raw, flat))]
@@ -146,7 +151,7 @@ def _usage(document: Document) -> Usage:
 
 
 def _usage_of(place: Document) -> Usage:
-    """Tokens and cost of one place. A place without counts of its own has them by model, each below its name."""
+    """Tokens and cost of one place. A place without counts of its own has them per model, below the model's name."""
     if not any(name in place for name in _TOKEN_NAMES):
         nested = place.get("usages")
         parts = [_usage_of(part) for part in (nested if isinstance(nested, list) else place.values()) if _mapping(part)]
@@ -178,12 +183,12 @@ _PRINTED_EVENT = re.compile(
     rf" content=(?P<content>{_LITERAL}|[^'\"\s].*?)"
     rf"(?: sender=(?P<sender>{_LITERAL}|None))?(?: recipient=(?:{_LITERAL}|None))?"
 )
-_NAIVE_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - taken from naive datetimes, which are UTC here
+_NAIVE_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - subtracted from naive datetimes, which are UTC here
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def to_messages(document: Document) -> Iterator[Message]:
-    """The messages of one document in the order they happened."""
+    """The messages of one document, in order."""
     stored = document.get("messages")
     if not isinstance(stored, list):
         return
@@ -193,15 +198,15 @@ def to_messages(document: Document) -> Iterator[Message]:
 
 
 def in_order(sequences: Sequence[Any]) -> Sequence[int]:
-    """Positions in the order of their sequence; one without stays behind the message that it was stored after."""
+    """Positions in order of sequence; a message without one follows the message that it was stored after."""
     keys = order_keys(sequences)
     return sorted(range(len(keys)), key=keys.__getitem__)
 
 
 def order_keys(sequences: Sequence[Any], before: int | None = None) -> list[int]:
-    """What the messages of an array are ordered by: their own sequence, or where there is none their predecessor's.
+    """The keys that order the messages of an array: their own sequence, or their predecessor's if they have none.
 
-    `before` is the key of what stands before the first of them, if anything does.
+    `before` is the key of the message before the first one, if there is one.
     """
     if set(map(type, sequences)) <= {int}:
         return list(sequences)
@@ -219,11 +224,11 @@ def _sequence(stored: Any) -> Any:
 
 
 def to_message(session_id: str, stored: Any) -> Message:
-    """One element of `messages`. One that is no document is content that nobody is known to have said."""
+    """The message of one element of `messages`. An element that is not a document is content of an unknown speaker."""
     if not isinstance(stored, dict):
         return Message(session_id, "assistant", json_value(stored))
     get = stored.get
-    content, sender, role, at = get("content"), get("sender"), get("role"), get("timestamp")
+    content, sender, role, timestamp = get("content"), get("sender"), get("role"), get("timestamp")
     name = sender if type(sender) is str and sender else _text(get("agent_name")) or _text(get("name"))
     event_id = get("event_id")
     message_id = event_id if type(event_id) is str else _first_id(stored, ("event_id", "message_id", "_id", "id"))
@@ -235,7 +240,7 @@ def to_message(session_id: str, stored: Any) -> Message:
     event_type, source, metadata = get("event_type"), get("source"), get("metadata")
     sequence, tool_calls, tool_call_id = get("sequence"), get("tool_calls"), get("tool_call_id")
     tool_responses = get("tool_responses")
-    return tuple.__new__(  # past the generated __new__, which takes as long as all the rest
+    return tuple.__new__(  # not Message(...): the generated __new__ takes as long as everything else
         Message,
         (
             session_id,
@@ -244,8 +249,10 @@ def to_message(session_id: str, stored: Any) -> Message:
             message_id,
             sequence if type(sequence) is int else whole_number(sequence),
             name,
-            # Sums are the fastest way to an aware datetime; dates that Python cannot hold come as another type.
-            _EPOCH + (at - _NAIVE_EPOCH) if type(at) is datetime and at.tzinfo is None else _instant(stored),
+            # A sum is the fastest way to an aware datetime. Dates that Python cannot hold come as another type.
+            _EPOCH + (timestamp - _NAIVE_EPOCH)
+            if type(timestamp) is datetime and timestamp.tzinfo is None
+            else _instant(stored),
             event_type if type(event_type) is str else None,
             source if type(source) is str else None,
             None if tool_calls is None else _list(tool_calls),
@@ -268,7 +275,7 @@ def _derived_role(stored: Document, name: str | None) -> str:
 
 
 def _recovered(text: str, message_id: str | None, name: str | None) -> tuple[Any, str | None, str | None]:
-    """What an event said whose debug text was stored in place of its content (FACTS B); other text as it is."""
+    """The content of an event whose debug text a product stored instead; other text unchanged."""
     match = _PRINTED_EVENT.fullmatch(text)
     if match is None:
         return text, message_id, name
@@ -281,12 +288,12 @@ def _recovered(text: str, message_id: str | None, name: str | None) -> tuple[Any
 
 
 def _instant(stored: Document) -> datetime | None:
-    at = stored.get("timestamp")
-    return read_instant(at if at is not None else stored.get("created_at"))
+    timestamp = stored.get("timestamp")
+    return read_instant(timestamp if timestamp is not None else stored.get("created_at"))
 
 
 def _metadata(metadata: Any, tool_responses: Any) -> dict[str, Any]:
-    """As stored; AG2's list of answers to several tool calls in one message is kept there too."""
+    """The stored metadata, with AG2's list of results of several tool calls in one message."""
     kept = json_value(metadata) if isinstance(metadata, dict) else {}
     return {**kept, "tool_responses": json_value(tool_responses)} if isinstance(tool_responses, list) else kept
 
@@ -307,7 +314,7 @@ def _mapping(value: Any) -> Document:
 
 
 def _id(value: Any) -> str | None:
-    """An id as text; what cannot be one (nothing, a flag, a part of the document, a time) is none."""
+    """An id as text; None for a value that cannot be an id (empty, a flag, a time, a nested value)."""
     if value is None or isinstance(value, bool | float | dict | list | datetime) or value == "":
         return None
     return id_text(value)

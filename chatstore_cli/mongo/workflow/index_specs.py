@@ -8,7 +8,9 @@ from chatstore_cli.domain.indexes.specs import IndexSpec
 def segment_index_specs(collection: str) -> tuple[IndexSpec, ...]:
     """The index of the segments, on the collection of that name."""
     keys = (("chat_id", 1), ("messages.event_id", 1))
-    return (IndexSpec(collection, "chat_event_idx", keys, why="finds whether a moved message is there already"),)
+    return (
+        IndexSpec(collection, "chat_event_idx", keys, why="finds whether a message is already stored in a segment"),
+    )
 
 
 def index_specs(collection: str) -> tuple[IndexSpec, ...]:
@@ -20,7 +22,7 @@ def index_specs(collection: str) -> tuple[IndexSpec, ...]:
             (("chat_id", 1),),
             unique=True,
             partial_filter={"chat_id": {"$exists": True}},  # variants without it must not collide
-            why="finds one session, and lets no chat be stored twice",
+            why="finds one session, and rejects a second document for it",
         ),
         IndexSpec(collection, "updated_idx", (("updated_at", -1),), why="lists sessions newest first"),
         IndexSpec(collection, "tenant_updated_idx", (("enterprise_id", 1), ("updated_at", -1)), why="lists by tenant"),
@@ -29,7 +31,7 @@ def index_specs(collection: str) -> tuple[IndexSpec, ...]:
             "app_updated_idx",
             (("app_id", 1), ("updated_at", -1)),
             partial_filter={"app_id": {"$exists": True}},
-            why="lists by tenant where that is called app_id; empty elsewhere",
+            why="lists by tenant if documents name it app_id; else empty",
         ),
         IndexSpec(
             collection,
@@ -47,6 +49,6 @@ def index_specs(collection: str) -> tuple[IndexSpec, ...]:
             "paused_updated_idx",
             (("paused", 1), ("updated_at", -1)),
             partial_filter={"paused": True},
-            why="lists what is paused; has nothing else in it",
+            why="lists paused sessions; contains no others",
         ),
     )

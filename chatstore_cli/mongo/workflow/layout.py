@@ -1,8 +1,8 @@
-"""The `workflow` layout: one document per chat with its messages inside (DESIGN section 3, and all variants of FACTS B).
+"""The `workflow` layout: one document per session with its messages inside, in every variant that products stored.
 
-What a document means is in `workflow_documents.py`; here is how documents are asked for. Listing walks the index on
-`updated_at`. Older variants keep that time in other fields, or as text: whether there are any such documents costs one
-look into the same index, and only where there are do they cost more.
+`documents.py` reads a document; this file asks for documents. Listing walks the index on `updated_at`. Older variants
+keep that time in other fields, or as text. One look-up in the same index shows whether there are such documents, and
+only then do they cost more.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from chatstore_cli.mongo.workflow.documents import (
     FACT_FIELDS,
     IN_LEDGER,
     LAYOUT,
+    MESSAGE_COUNT,
     STATUSES,
     UPDATED_FIELDS,
     session_id_of,
@@ -35,30 +36,29 @@ from chatstore_cli.mongo.workflow.documents import (
 )
 from chatstore_cli.mongo.workflow.index_specs import index_specs, segment_index_specs
 from chatstore_cli.mongo.workflow.lookup import IDENTITY, locate
-from chatstore_cli.mongo.workflow.segment_reader import LAST_SEGMENT, MOVED_MESSAGES, SegmentReader, says_number
+from chatstore_cli.mongo.workflow.segment_reader import LAST_SEGMENT, MOVED_MESSAGES, SegmentReader, names_segments
 
-_COUNT = {"$cond": [{"$isArray": "$messages"}, {"$size": "$messages"}, 0]}
-_FACTS: Document = {**dict.fromkeys(FACT_FIELDS, 1), "message_count": _COUNT, LAST_SEGMENT: 1, MOVED_MESSAGES: 1}
+_FACTS: Document = {**dict.fromkeys(FACT_FIELDS, 1), "message_count": MESSAGE_COUNT, LAST_SEGMENT: 1, MOVED_MESSAGES: 1}
 
 _EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
 _LATEST = datetime(9999, 12, 31, 23, 59, 59, 999000, tzinfo=UTC)
-_A_DATE = {"$type": "date", "$gte": _EARLIEST, "$lte": _LATEST}
-# Every other type, so that an index serves it: `$not` would read all documents. An array counts by its elements.
-_NO_DATE_TYPES = [
+_DATE = {"$type": "date", "$gte": _EARLIEST, "$lte": _LATEST}
+# Each other type by name, so that an index serves it: `$not` would read all documents. An array counts by its elements.
+_OTHER_TYPES = [
     "minKey", "null", "double", "string", "object", "binData", "objectId", "bool", "regex", "int", "timestamp", "long",
     "decimal", "maxKey",
 ]  # fmt: skip
-_NO_DATE: tuple[Any, ...] = (
+_NOT_A_DATE: tuple[Any, ...] = (
     None,
     {"$eq": []},
-    {"$type": _NO_DATE_TYPES},
+    {"$type": _OTHER_TYPES},
     {"$type": "date", "$lt": _EARLIEST},
     {"$type": "date", "$gt": _LATEST},
 )
 
 
 class WorkflowLayout:
-    """Reads sessions that are one document each, and the segments that the oldest messages of large ones moved to."""
+    """Reads sessions that are one document each, and the segments that hold the oldest messages of long ones."""
 
     layout = LAYOUT
 
@@ -67,7 +67,7 @@ class WorkflowLayout:
         self._name = settings.sessions_collection
         self._sessions = connection.collection(self._name)
         self._segments = connection.collection(settings.layouts.workflow.segments)
-        self._usage, self._usage_rollups = settings.layouts.workflow.usage, settings.layouts.workflow.usage_rollups
+        self._usage, self._daily_sums = settings.layouts.workflow.usage, settings.layouts.workflow.usage_rollups
         self._in_memory = connection.in_memory
         self._reader = SegmentReader(self._sessions, self._segments, in_memory=self._in_memory)
 
@@ -76,7 +76,7 @@ class WorkflowLayout:
         return (*index_specs(self._name), *segment_index_specs(self._segments.name))
 
     def unanswerable(self, query: SessionQuery) -> list[str]:
-        """Nothing: the documents have a field for every filter."""
+        """Empty: the documents have a field for every filter."""
         return []
 
     # --- sessions ----------------------------------------------------------------------------------------------------
@@ -88,31 +88,31 @@ class WorkflowLayout:
         with driver_errors(f"listing the sessions of {self._name}"):
             page = _Page(query, after, limit)
             merged = heapq.merge(*self._streams(page), key=SessionKey.of, reverse=True)
-            yield from self._reader.counted(list(islice(merged, limit)), page.heads)
+            yield from self._reader.with_moved_messages(list(islice(merged, limit)), page.heads)
 
     def _streams(self, page: _Page) -> Iterator[Iterator[Session]]:
-        """Streams in descending order that have every session that the page may show, each in one of them."""
+        """Streams in descending order; every session that the page may show is in exactly one of them."""
         if self._in_memory:
             yield page.best(map(page.session, self._sessions.find()))
             return
         for conditions in product(*_branches(page.query)):
             yield self._dated("updated_at", {"$and": [{}, *conditions]}, page)
-        if self._sessions.find_one({"$or": [{"updated_at": each} for each in _NO_DATE]}, {"_id": 1}) is None:
+        if self._sessions.find_one({"$or": [{"updated_at": each} for each in _NOT_A_DATE]}, {"_id": 1}) is None:
             return
         prefilter = [{"$or": branches} for branches in _branches(page.query)]
-        others: list[Document] = [{"updated_at": _A_DATE}]
-        for place, field in enumerate(UPDATED_FIELDS[1:], 1):
-            absent = dict.fromkeys(UPDATED_FIELDS[:place])
+        others: list[Document] = [{"updated_at": _DATE}]
+        for index, field in enumerate(UPDATED_FIELDS[1:], 1):
+            absent = dict.fromkeys(UPDATED_FIELDS[:index])
             yield self._dated(field, {"$and": [absent, *prefilter]}, page)
-            others.append({**absent, field: _A_DATE})
-        # Two queries and no `or` between them: so the server needs half the time.
-        wrong = {"$or": [{"updated_at": each} for each in _NO_DATE if each is not None]}
-        for elsewhere in ({"updated_at": None}, {"$and": [wrong, {"updated_at": {"$ne": None}}]}):
+            others.append({**absent, field: _DATE})
+        # Two queries without an `or` between them take the server half the time.
+        not_dates = {"$or": [{"updated_at": each} for each in _NOT_A_DATE if each is not None]}
+        for elsewhere in ({"updated_at": None}, {"$and": [not_dates, {"updated_at": {"$ne": None}}]}):
             rest = [{"$match": {"$and": [elsewhere, {"$nor": others}, *prefilter]}}, {"$project": _FACTS}]
             yield page.best(map(page.session, self._sessions.aggregate(rest)))
 
     def _dated(self, field: str, match: Document, page: _Page) -> Iterator[Session]:
-        """Sessions by a field that is a date, newest first. Those of one instant come by id, which no index has."""
+        """Sessions by a field that is a date, newest first; those of one instant by id, which no index has."""
         upper = page.upper
         while upper >= page.lower:
             bounded = {"$and": [match, {field: {"$type": "date", "$gte": page.lower, "$lte": upper}}]}
@@ -135,7 +135,7 @@ class WorkflowLayout:
         if field == "updated_at":
             yield from self._sessions.aggregate([*newest, {"$project": _FACTS}], allowDiskUse=True)
             return
-        # No index sorts these: what is sorted is only their ids, and the facts are fetched afterwards.
+        # No index sorts these: only their ids are sorted, and the facts are fetched afterwards.
         light = [newest[0], {"$project": {field: 1}}, *newest[1:]]
         ids = [row["_id"] for row in self._sessions.aggregate(light, allowDiskUse=True)]
         facts = [{"$match": {"_id": {"$in": ids}}}, {"$project": _FACTS}]
@@ -143,17 +143,17 @@ class WorkflowLayout:
         yield from (by_id[repr(identity)] for identity in ids if repr(identity) in by_id)
 
     def find(self, session_id: str) -> Session | None:
-        """The facts of the session with that chat_id, or else that `_id` (its text, or its ObjectId's hex), or None."""
-        found = self._locate(session_id, _FACTS)
-        if found is None:
+        """The facts of the session with that chat_id, or else that `_id` (its text, or its ObjectId's hex); else None."""
+        row = self._locate(session_id, _FACTS)
+        if row is None:
             return None
         with driver_errors(f"looking up session {session_id!r} in {self._name}"):
-            session = to_session(found)
-            return self._reader.counted([session], {session.session_id: found})[0]
+            session = to_session(row)
+            return self._reader.with_moved_messages([session], {session.session_id: row})[0]
 
     def _locate(self, session_id: str, fields: Document = IDENTITY) -> Document | None:
-        found: Document | None = locate(self._sessions, session_id, fields, in_memory=self._in_memory)
-        return found
+        document: Document | None = locate(self._sessions, session_id, fields, in_memory=self._in_memory)
+        return document
 
     def all_facts(self, query: SessionQuery) -> Iterator[Session]:
         """Every session that matches."""
@@ -166,39 +166,41 @@ class WorkflowLayout:
         with driver_errors(f"reading the sessions of {self._name}"):
             documents = self._sessions.find() if self._in_memory else self._sessions.aggregate(facts)
             sessions = ((to_session(document), document) for document in documents)
-            yield from self._reader.all_counted(row for row in sessions if query.matches(row[0]))
+            yield from self._reader.all_with_moved_messages(row for row in sessions if query.matches(row[0]))
 
     def parts(self, session_id: str, *, keep_usage: bool = False) -> list[StoredPart]:
-        """What there is of a session, by collection."""
+        """How many documents of a session there are, by collection."""
         return count_parts(self._connection, self._parts(session_id, keep_usage))
 
-    def remove(self, session_id: str, at: datetime, *, keep_usage: bool = False) -> list[StoredPart]:
-        """Delete a session's document, segments and usage, and remember that this was done on purpose."""
-        # Segments once more, at the end: a move may have been between its steps when they were looked up. Usage too:
-        # an application may have stored some before it could see that the session is gone.
+    def remove(self, session_id: str, deleted_at: datetime, *, keep_usage: bool = False) -> list[StoredPart]:
+        """Delete a session's document, segments and usage, and note that it was deleted on purpose."""
+        # Segments once more at the end: a move may have been between its steps when they were looked up. Usage too: an
+        # application may have stored some before it could see that the session was deleted.
         moved_late = {"_id": {"$gte": f"{session_id}:", "$lt": f"{session_id};"}, "chat_id": session_id}
         late = [(self._segments.name, moved_late), *([] if keep_usage else self._usage_parts(session_id))]
-        return remove_parts(self._connection, LAYOUT, session_id, [*self._parts(session_id, keep_usage), *late], at)
+        return remove_parts(
+            self._connection, LAYOUT, session_id, [*self._parts(session_id, keep_usage), *late], deleted_at
+        )
 
     def _usage_parts(self, session_id: str) -> list[Part]:
-        return [(self._usage, {"chat_id": session_id}), (self._usage_rollups, {"_id": session_id})]
+        return [(self._usage, {"chat_id": session_id}), (self._daily_sums, {"_id": session_id})]
 
     def _parts(self, session_id: str, keep_usage: bool) -> list[Part]:
-        found = self._locate(session_id)
-        segments = list(self._reader.ids([session_id]))
+        document = self._locate(session_id)
+        segments = list(self._reader.segment_ids([session_id]))
         return [
             *([] if keep_usage else self._usage_parts(session_id)),
             (self._segments.name, {"_id": {"$in": segments}}),  # first: a document without its beginning would mislead
-            (self._name, {"_id": found["_id"]} if found else {"_id": {"$in": []}}),
+            (self._name, {"_id": document["_id"]} if document else {"_id": {"$in": []}}),
         ]
 
     # --- messages ----------------------------------------------------------------------------------------------------
 
     def messages(self, session_id: str, selection: MessageSelection) -> Iterator[Message]:
-        """A session's messages in order of sequence, streamed. Raises NotFound; Conflict where they are rewritten.
+        """A session's messages in order of sequence, streamed. Raises NotFound; Conflict if they are rewritten meanwhile.
 
-        Segments come before the document, oldest first, and each message once while more of them move there. A message without a sequence stays behind the one that it was
-        stored after, and counts for `after_sequence` as that one does.
+        Segments come before the document, oldest first, and each message once, also while more of them move there. A
+        message without a sequence follows the one that it was stored after, and `after_sequence` treats both alike.
         """
         document = self._locate(session_id)
         if document is None:
@@ -216,7 +218,7 @@ class WorkflowLayout:
 
 
 class _Page:
-    """What a page may show."""
+    """What one page may show, and the heads that name the segments of its sessions."""
 
     def __init__(self, query: SessionQuery, after: SessionKey | None, limit: int) -> None:
         self.query, self.after, self.limit = query, after, limit
@@ -225,14 +227,14 @@ class _Page:
         self.heads: dict[str, Document] = {}
 
     def session(self, row: Document) -> Session:
-        """The row's session; whether its head says which segments count is remembered."""
+        """The session of a row; if its head names the segments that count, `heads` gets it."""
         session = to_session(row)
-        if says_number(row):
+        if names_segments(row):
             self.heads[session.session_id] = {name: row.get(name) for name in (LAST_SEGMENT, MOVED_MESSAGES)}
         return session
 
     def best(self, sessions: Iterable[Session]) -> Iterator[Session]:
-        """Those of the sessions that the page may show, newest first, and no more of them than fit."""
+        """The sessions that the page may show, newest first, and at most as many as fit."""
         fitting = (
             session
             for session in sessions
@@ -242,14 +244,14 @@ class _Page:
 
 
 def _can_match(query: SessionQuery) -> bool:
-    asked = (query.tenant_id, query.user_id, query.workflow)
-    return query.layout in (None, LAYOUT) and all(text is None or is_storable(text) for text in asked)
+    texts = (query.tenant_id, query.user_id, query.workflow)
+    return query.layout in (None, LAYOUT) and all(text is None or is_storable(text) for text in texts)
 
 
 def _branches(query: SessionQuery) -> list[list[Document]]:
-    """For each filter the ways in which a document may pass it: disjoint, and each served by an index.
+    """For each filter, the ways in which a document may pass it: disjoint, and each served by an index.
 
-    They may let too much through; SessionQuery.matches decides. Text is only ever a value in them.
+    They may let too many documents pass; SessionQuery.matches decides. Text is only used as a value in them.
     """
     filters: list[list[Document]] = []
     if query.tenant_id is not None:
@@ -266,6 +268,6 @@ def _branches(query: SessionQuery) -> list[list[Document]]:
         filters.append([named, {"workflow_name": None, "workflow_status": {"$type": "object"}}])
     if query.status is not None:
         values = [value for value, status in STATUSES.items() if status is query.status]
-        unsaid = {"status": {"$nin": list(STATUSES)}}  # then other fields say it
-        filters.append([{"status": {"$in": values}}, unsaid] if values else [unsaid])
+        unreadable = {"status": {"$nin": list(STATUSES)}}  # then other fields hold the status
+        filters.append([{"status": {"$in": values}}, unreadable] if values else [unreadable])
     return filters

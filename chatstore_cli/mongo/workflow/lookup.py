@@ -1,4 +1,4 @@
-"""Finding the one document of a workflow session, whatever its variant keys it by (FACTS B)."""
+"""Finding the one document of a workflow session: some variants have a `chat_id`, others only the `_id`."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ IDENTITY: Document = {"chat_id": 1}
 def locate(
     sessions: Collection[Document], session_id: str, fields: Document = IDENTITY, *, in_memory: bool = False
 ) -> Any:
-    """The document with that chat_id, or else that `_id` (its text, or its ObjectId's hex), or None.
+    """The document with that chat_id, or else that `_id` (its text, or its ObjectId's hex); else None.
 
-    `fields` is what of it is wanted, as a projection that may compute; in memory all of it comes.
+    `fields` is a projection, which may compute. In memory the whole document is returned.
     """
     if not is_storable(session_id):
         return None
@@ -26,10 +26,10 @@ def locate(
             for value in id_values(session_id):
                 match = {field: {"$eq": value}}
                 if in_memory:
-                    found = sessions.find_one(match)
+                    document = sessions.find_one(match)
                 else:
                     facts: list[Document] = [{"$match": match}, {"$limit": 1}, {"$project": fields}]
-                    found = next(iter(sessions.aggregate(facts)), None)
-                if found is not None:
-                    return found
+                    document = next(iter(sessions.aggregate(facts)), None)
+                if document is not None:
+                    return document
     return None

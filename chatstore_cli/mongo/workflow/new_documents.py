@@ -1,6 +1,6 @@
-"""Documents of the workflow layout as they are written: what is known of one, what guards a change, a message's shape.
+"""Documents of the workflow layout as chatstore writes them: a document's state, the guard of a change, a message's shape.
 
-Pure: nothing here asks the database.
+Pure: nothing here reads the database.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from chatstore_cli.mongo.bson_values import whole_number
 from chatstore_cli.mongo.connection import Document, driver_errors
 from chatstore_cli.mongo.workflow.documents import FACT_FIELDS, to_session
 
-_OWN_FIELDS = (
+_STATE_FIELDS = (
     "last_sequence",
     "last_segment",
     "moved_messages",
@@ -36,36 +36,41 @@ _SEQUENCES = {"$cond": [{"$isArray": "$messages"}, "$messages.sequence", []]}
 _HIGHEST = {"$max": {"$filter": {"input": _SEQUENCES, "cond": {"$isNumber": "$$this"}}}}
 _IS_NUMBERED = {"$in": [{"$type": "$last_sequence"}, ["int", "long"]]}
 WRITING_FACTS: Document = {
-    **dict.fromkeys((*FACT_FIELDS, *_OWN_FIELDS), 1),
+    **dict.fromkeys((*FACT_FIELDS, *_STATE_FIELDS), 1),
     "messages_type": {"$type": "$messages"},
-    # Only a document that nobody has numbered yet is gone through.
+    # Only a document without `last_sequence` is searched for its highest sequence.
     "message_count": {"$cond": [_IS_NUMBERED, None, _SIZE]},
     "highest": {"$cond": [_IS_NUMBERED, None, _HIGHEST]},
 }
-"""What is asked of a document before it is written to, as a projection."""
+"""The projection that is read from a document before it is changed."""
 
 _MESSAGE_LIMIT = HARD_LIMIT_BYTES - 16 * 1024
-"""What a message may take: its document needs some bytes besides."""
-_WORDS = {SessionStatus.COMPLETED: "completed", SessionStatus.FAILED: "failed", SessionStatus.RUNNING: "in_progress"}
-_NUMBERS = {SessionStatus.COMPLETED: 1, SessionStatus.FAILED: -1, SessionStatus.RUNNING: 0}
+"""The rest is for the other fields of the document."""
+
+_STATUS_WORDS = {
+    SessionStatus.COMPLETED: "completed",
+    SessionStatus.FAILED: "failed",
+    SessionStatus.RUNNING: "in_progress",
+}
+_STATUS_NUMBERS = {SessionStatus.COMPLETED: 1, SessionStatus.FAILED: -1, SessionStatus.RUNNING: 0}
 MISSING = {"$exists": False}
 
 
-def state_of(chat_id: str, found: Document, highest_elsewhere: int) -> ChatState:
-    """What is known of a chat, from the facts of its document and the highest sequence in segments it does not count."""
-    session = to_session(found)
-    last_sequence = whole_number(found.get("last_sequence"))
+def state_of(chat_id: str, facts: Document, highest_elsewhere: int) -> ChatState:
+    """The state of a session, from the facts of its document and the highest sequence in segments of other writers."""
+    session = to_session(facts)
+    last_sequence = whole_number(facts.get("last_sequence"))
     fields = ("last_sequence", "last_segment", "moved_messages", "last_move", "status", "expected_echo")
-    guard: Document = {"_id": found["_id"], **as_found(found, fields)}
-    if found["messages_type"] == "null":
+    guard: Document = {"_id": facts["_id"], **unchanged(facts, fields)}
+    if facts["messages_type"] == "null":
         guard["messages"] = {"$type": "null"}
     if last_sequence is None:
-        size = found.get("message_count")
+        size = facts.get("message_count")
         if size is not None:
             guard["messages"] = {"$size": size}
-        last_sequence = max(size or 0, whole_number(found.get("highest")) or 0, highest_elsewhere)
-    run_start = found.get("run_start")
-    run = max(1, whole_number(found.get("current_run")) or 1)
+        last_sequence = max(size or 0, whole_number(facts.get("highest")) or 0, highest_elsewhere)
+    run_start = facts.get("run_start")
+    run = max(1, whole_number(facts.get("current_run")) or 1)
     started = run_start if isinstance(run_start, dict) and run_start.get("run") == run else {}
     return ChatState(
         chat_id=session.session_id,
@@ -77,41 +82,43 @@ def state_of(chat_id: str, found: Document, highest_elsewhere: int) -> ChatState
         run=run,
         run_start=whole_number(started.get("last_sequence")),
         last_sequence=max(0, last_sequence),
-        last_segment=whole_number(found.get("last_segment")) or 0,
-        expected_echo=_echo(found.get("expected_echo")),
-        addressed_to=addressed if isinstance(addressed := found.get("addressed_to"), str) else None,
+        last_segment=whole_number(facts.get("last_segment")) or 0,
+        expected_echo=_echo(facts.get("expected_echo")),
+        addressed_to=addressed if isinstance(addressed := facts.get("addressed_to"), str) else None,
         guard=Guard(
             guard,
-            as_found(found, ("current_run",)),
-            as_found(found, ("paused",)),
-            Variant(found),
+            unchanged(facts, ("current_run",)),
+            unchanged(facts, ("paused",)),
+            Variant(facts),
         ),
     )
 
 
 class Variant:
-    """In which words a document says its status, and of which BSON type its `messages` are."""
+    """How a document stores its status (numbers, words, further fields), and the BSON type of its `messages`."""
 
-    def __init__(self, found: Mapping[str, Any]) -> None:
-        self.messages_type: str = found["messages_type"]
-        said = found.get("status")
-        self._running = said if said == "running" else _WORDS[SessionStatus.RUNNING]
-        self._in_words = isinstance(said, str)
-        self._failed = 2 if "app_id" in found and "enterprise_id" not in found else _NUMBERS[SessionStatus.FAILED]
-        tracked = found.get("real_time_tracking")
-        self._has_flag = isinstance(found.get("is_complete"), bool)
+    def __init__(self, facts: Mapping[str, Any]) -> None:
+        self.messages_type: str = facts["messages_type"]
+        stored = facts.get("status")
+        self._running = stored if stored == "running" else _STATUS_WORDS[SessionStatus.RUNNING]
+        self._uses_words = isinstance(stored, str)
+        self._failed = (
+            2 if "app_id" in facts and "enterprise_id" not in facts else _STATUS_NUMBERS[SessionStatus.FAILED]
+        )
+        tracked = facts.get("real_time_tracking")
+        self._has_flag = isinstance(facts.get("is_complete"), bool)
         self._has_current = isinstance(tracked, dict) and isinstance(tracked.get("current_status"), str)
 
     def value_of(self, status: SessionStatus) -> int | str:
         """The stored value of a status."""
-        if status is SessionStatus.FAILED and not self._in_words:
+        if status is SessionStatus.FAILED and not self._uses_words:
             return self._failed
-        if status is SessionStatus.RUNNING and self._in_words:
+        if status is SessionStatus.RUNNING and self._uses_words:
             return self._running
-        return (_WORDS if self._in_words else _NUMBERS)[status]
+        return (_STATUS_WORDS if self._uses_words else _STATUS_NUMBERS)[status]
 
     def fields_of(self, status: SessionStatus) -> Document:
-        """All fields that say a status, each as its application reads it."""
+        """All fields that hold a status, each as the application reads it."""
         fields: Document = {"status": self.value_of(status)}
         if self._has_flag:
             fields["is_complete"] = status is SessionStatus.COMPLETED
@@ -121,7 +128,7 @@ class Variant:
 
 
 class Guard:
-    """What the next change of a document takes for granted, and how it is to be written."""
+    """Filters that the next change of a document requires, and the variant in which it is written."""
 
     __slots__ = ("match", "paused", "run", "variant")
 
@@ -129,13 +136,13 @@ class Guard:
         self.match, self.run, self.paused, self.variant = match, run, paused, variant
 
 
-def as_found(found: Mapping[str, Any], fields: Sequence[str]) -> Document:
-    """Conditions that these fields are as they were found."""
-    return {field: {"$eq": found[field]} if field in found else MISSING for field in fields}
+def unchanged(facts: Mapping[str, Any], fields: Sequence[str]) -> Document:
+    """A filter that requires these fields to be as they were read."""
+    return {field: {"$eq": facts[field]} if field in facts else MISSING for field in fields}
 
 
-def made_running(state: ChatState, update: Document) -> Document:
-    """Make the chat run in an update where it does not; gives what the next guard has to expect in place of its own."""
+def set_running(state: ChatState, update: Document) -> Document:
+    """Add the status running to an update if the session has another one; returns the changed fields of the guard."""
     if state.status is SessionStatus.RUNNING:
         return {}
     fields = state.guard.variant.fields_of(SessionStatus.RUNNING)
@@ -143,13 +150,13 @@ def made_running(state: ChatState, update: Document) -> Document:
     return {"status": {"$eq": fields["status"]}}
 
 
-def message_document(turn: AgentTurn, event_id: str, sequence: int, at: datetime) -> Document:
-    """A turn in the shape of a stored message (DESIGN section 3)."""
+def message_document(turn: AgentTurn, event_id: str, sequence: int, timestamp: datetime) -> Document:
+    """The stored message of a turn."""
     message: Document = {
         "sender": turn.name,
         "content": turn.content,
         "role": turn.role,
-        "timestamp": at,
+        "timestamp": timestamp,
         "event_type": turn.event_type,
         "event_id": event_id,
         "sequence": sequence,
@@ -166,7 +173,7 @@ def message_document(turn: AgentTurn, event_id: str, sequence: int, at: datetime
 
 
 def encoded_message(message: Document, chat_id: str) -> RawBSONDocument:
-    """The message as it goes to the server. Raises DocumentRefused for one that fits into no document."""
+    """The encoded message. Raises DocumentRefused if it is too large for any document."""
     with driver_errors(f"Message {message['event_id']!r} of session {chat_id!r}"):
         raw = bson.encode(message)
     if len(raw) > _MESSAGE_LIMIT:
@@ -178,7 +185,7 @@ def encoded_message(message: Document, chat_id: str) -> RawBSONDocument:
 
 
 def plain_update(update: Document) -> Document:
-    """The update with messages as documents, for a server in memory."""
+    """The update with messages as plain documents, for mongomock."""
     return {
         operator: {
             field: dict(bson.decode(value.raw)) if isinstance(value, RawBSONDocument) else value
@@ -189,7 +196,7 @@ def plain_update(update: Document) -> Document:
 
 
 def facts_of(document: Document) -> Document:
-    """The facts of a whole document, as the server gives them."""
+    """The facts of a whole document, as the server computes them."""
     messages = document.get("messages")
     kind = "missing" if "messages" not in document else "null" if messages is None else "array"
     if messages is not None and not isinstance(messages, list):
@@ -212,15 +219,15 @@ def _echo(stored: Any) -> ExpectedEcho | None:
     return ExpectedEcho(run, sender, fingerprint, sender if manager is None else manager)
 
 
-def new_document(chat: NewChat, at: datetime) -> Document:
-    """A chat without messages, without its `_id`."""
+def new_document(chat: NewChat, created_at: datetime) -> Document:
+    """The document of a session without messages; it has no `_id` yet."""
     return {
         "chat_id": chat.chat_id,
         "enterprise_id": chat.tenant_id,
         "user_id": chat.user_id,
         "workflow_name": chat.workflow,
-        "created_at": at,
-        "updated_at": at,
+        "created_at": created_at,
+        "updated_at": created_at,
         "status": 0,
         "real_time_tracking": {
             "tokens": {"total_tokens": 0, "prompt_tokens": 0, "completion_tokens": 0, "total_cost": 0.0}

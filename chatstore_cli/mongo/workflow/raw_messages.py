@@ -1,6 +1,6 @@
-"""The messages of a document as the bytes that they are stored as: copied without being read, so that nothing changes.
+"""The messages of a document as stored bytes: they are copied without being decoded, so nothing in them changes.
 
-What Python cannot hold, or would write back as another type (a date beyond the year 9999, an int as a long), stays so.
+That keeps values that Python cannot hold, or would write as another type (a date after the year 9999, an int as a long).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _ARRAY = b"\x04"
 
 
 class RawDocument:
-    """A document as the driver received it, and its array `messages`."""
+    """A document as the driver received it, with access to its array `messages`."""
 
     def __init__(self, document: RawBSONDocument) -> None:
         self.bytes = bytes(document.raw)
@@ -29,11 +29,11 @@ class RawDocument:
         self._ends.extend(element_ends(self.bytes, start, end))
 
     def __len__(self) -> int:
-        """How many messages there are."""
+        """The number of messages."""
         return len(self._ends) - 1
 
     def value(self, field: str) -> Any:
-        """A small field of the document; None where it has none."""
+        """A small field of the document; None if it has no such field."""
         return value_in(self.bytes, field)
 
     def message(self, position: int) -> tuple[int, bytes]:
@@ -42,16 +42,16 @@ class RawDocument:
         return self.bytes[start], self.bytes[self.bytes.index(0, start) + 1 : end]
 
     def size(self, position: int) -> int:
-        """How many bytes one message takes."""
+        """The size of one message in bytes."""
         return self._ends[position + 1] - self._ends[position]
 
     def values(self, field: str) -> list[Any]:
-        """What the messages have in a field; None where they have nothing."""
-        found: list[Any] = []
-        for at in range(0, len(self), AT_ONCE):
-            run = decoded(self.bytes[self._ends[at] : self._ends[min(at + AT_ONCE, len(self))]])
-            found += [message.get(field) if isinstance(message, dict) else None for message in run]
-        return found
+        """The value of a field in each message; None if a message has no such field."""
+        values: list[Any] = []
+        for start in range(0, len(self), AT_ONCE):
+            messages = decoded(self.bytes[self._ends[start] : self._ends[min(start + AT_ONCE, len(self))]])
+            values += [message.get(field) if isinstance(message, dict) else None for message in messages]
+        return values
 
     def array_of(self, positions: Sequence[int]) -> bytes:
         """An array of the messages at these positions, in their order."""
@@ -59,13 +59,13 @@ class RawDocument:
             elements = self.bytes[self._ends[0] : self._ends[len(positions)]]
         else:
             elements = b"".join(
-                bytes([kind]) + str(place).encode() + b"\0" + body
-                for place, (kind, body) in enumerate(map(self.message, positions))
+                bytes([kind]) + str(index).encode() + b"\0" + body
+                for index, (kind, body) in enumerate(map(self.message, positions))
             )
         return _length(len(elements) + 5) + elements + b"\0"
 
 
 def with_messages(fields: dict[str, Any], messages: bytes, name: str = "messages") -> RawBSONDocument:
-    """A document of these fields, and behind them an array that is given as its bytes."""
+    """A document with these fields, followed by an array given as bytes."""
     inner = bson.encode(fields)[4:-1] + _ARRAY + name.encode() + b"\0" + messages
     return RawBSONDocument(_length(len(inner) + 5) + inner + b"\0", RAW)

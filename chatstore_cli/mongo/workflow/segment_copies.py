@@ -1,20 +1,21 @@
-"""The copy of messages that a move makes before it takes them away: who counts on it, and when it may be removed.
+"""Copies of messages that a move has stored as a segment and not yet removed from the head: who relies on one, until when.
 
-`workflow_segments` says how a move goes on. A copy is the one thing that must not be gone when its messages are taken
-away, and what is in the head cannot see to that: an application may write the whole document back as it once read it,
-so all of it can be as it was before. So who counts on a copy does so until a time that the server measures:
+`segment_mover` describes the two steps of a move. When its messages are removed from the head, the copy must exist.
+Nothing in the head can ensure that: an application may write a whole document back as it once read it, and so restore
+every field. So a mover relies on a copy only until a time that the server measures:
 
-- The segment carries a `lease`: whose it is, and until when its messages may be taken away. Whoever does that asks for
-  `$$NOW` to be before it, and gives the server `ANSWER_SECONDS`: however long a mover was stopped, it does nothing after
-  that.
-- Who adopts a copy puts a lease of its own, which ends no earlier, in place of the one it saw, in one update. So when the
-  lease is over, that of everybody is who ever counted on the copy.
-- A copy of other messages than the head's is left alone until its lease has been over for `_GRACE_SECONDS`: that covers
-  an answer that takes its time, and the clocks of two members of a set, or of two routers.
-- Who made a copy, or adopted one whose lease was over for that long, alone counts on it, and may remove it at once.
-- Before it is removed, an update of the head (it puts up another `segment_fence`) finds out that the segment does not count
-  by now. Then it never will: nobody is left who could make it. It is removed as it was seen, with its lease: where another
-  has adopted it in between, nothing happens.
+- The segment has a `lease`: its owner, and until when its messages may be removed from the head. Whoever removes them
+  requires that `$$NOW` is before that time, and gives the server `ANSWER_SECONDS`. So a mover that was stopped for long
+  changes nothing afterwards.
+- A mover that adopts a copy replaces the lease that it saw with its own, which ends no earlier, in one update. So when
+  the lease is over, it is over for everybody who ever relied on the copy.
+- A copy of other messages than the head's is left alone until its lease has been over for `_GRACE_SECONDS`. That covers a
+  slow answer, and the clocks of two members of a replica set or of two routers.
+- Only the mover that made a copy, or that adopted one whose lease was over for that long, relies on it. It may remove
+  the copy at once.
+- Before a copy is removed, an update of the head sets a new `segment_fence` on the condition that the segment does not
+  count. Then the segment can never count: no update that would make it count still matches the head. The removal
+  matches the copy with its lease: if another mover has adopted it in between, nothing happens.
 """
 
 from __future__ import annotations
@@ -35,25 +36,25 @@ FENCE = "segment_fence"
 LEASE = "lease"
 
 LEASE_SECONDS = 20
-"""From when a mover begins to read."""
+"""Counted from when a mover begins to read."""
 
 ANSWER_SECONDS = 20
 _GRACE_SECONDS = 30
 
 
-class InTheWay(Conflict):
-    """A move of messages of session {session_id!r} has begun and not ended."""
+class MoveInProgress(Conflict):
+    """Another move of messages of session {session_id!r} is in progress, or was interrupted."""
 
     def __init__(self, session_id: str) -> None:
-        """Its mover is at work, or has been killed."""
+        """Its mover is at work, or was killed."""
         hint = f"Nothing is lost. Try again in {LEASE_SECONDS + _GRACE_SECONDS} seconds."
         super().__init__(session_id=session_id, hint=hint)
 
 
-class Copy(NamedTuple):
-    """A segment that does not count yet: its number, which messages of the head it has, its mark, and its lease.
+class SegmentCopy(NamedTuple):
+    """A segment that does not count yet: its number, the positions of its messages in the head, its mark and its lease.
 
-    `is_ours`: nobody else counts on it.
+    `is_exclusive`: no other mover relies on it.
     """
 
     segment_id: str
@@ -61,47 +62,47 @@ class Copy(NamedTuple):
     positions: Sequence[int]
     mark: Any
     lease: Any
-    is_ours: bool = False
+    is_exclusive: bool = False
 
     @property
-    def itself(self) -> Document:
-        """What only this copy matches, as long as nobody has adopted it."""
+    def match(self) -> Document:
+        """A filter that this copy matches until another mover adopts it."""
         return {"_id": self.segment_id, MOVE: {"$eq": self.mark}, LEASE: {"$eq": self.lease}}
 
 
 def new_lease(now: datetime) -> Document:
-    """A lease that begins at that time of the server, which is UTC whether it says so or not."""
+    """A lease that begins at this time of the server, which is in UTC even if it is naive."""
     return {"by": ObjectId(), "until": now.replace(tzinfo=UTC) + timedelta(seconds=LEASE_SECONDS)}
 
 
-class Copies:
-    """The copies of one collection of heads. Callers translate the driver's errors."""
+class SegmentCopies:
+    """The copies for one collection of heads. Callers translate the driver's errors."""
 
     def __init__(self, sessions: Collection[Document], segments: Collection[Document]) -> None:
         self._sessions = sessions
         self._segments = segments
 
-    def is_over(self, copy: Copy) -> bool:
-        """Whether nobody counts on the copy any more, by the server's clock."""
-        over_at = {"$add": [f"${LEASE}.until", _GRACE_SECONDS * 1000]}
-        has_none = {"$ne": [{"$type": f"${LEASE}.until"}, "date"]}
-        is_over = {"$cond": [has_none, True, {"$gt": ["$$NOW", over_at]}]}
+    def is_abandoned(self, copy: SegmentCopy) -> bool:
+        """Whether nobody relies on the copy any more, by the server's clock."""
+        end = {"$add": [f"${LEASE}.until", _GRACE_SECONDS * 1000]}
+        has_no_end = {"$ne": [{"$type": f"${LEASE}.until"}, "date"]}
+        is_over = {"$cond": [has_no_end, True, {"$gt": ["$$NOW", end]}]}
         primary = self._segments.with_options(read_preference=ReadPreference.PRIMARY)
-        return primary.find_one({**copy.itself, "$expr": is_over}, {"_id": 1}) is not None
+        return primary.find_one({**copy.match, "$expr": is_over}, {"_id": 1}) is not None
 
-    def adopt(self, copy: Copy, lease: Document, *, is_over: bool) -> Copy | None:
-        """Count on it with a lease of one's own; None where another was faster, or it is gone."""
+    def adopt(self, copy: SegmentCopy, lease: Document, *, is_abandoned: bool) -> SegmentCopy | None:
+        """The copy with this lease instead of its own; None if another mover was faster, or the copy no longer exists."""
         until = copy.lease.get("until") if isinstance(copy.lease, dict) else None
         if isinstance(until, datetime):
             lease = {**lease, "until": max(until.replace(tzinfo=UTC), lease["until"])}
-        if self._segments.update_one(copy.itself, {"$set": {LEASE: lease}}).matched_count != 1:
+        if self._segments.update_one(copy.match, {"$set": {LEASE: lease}}).matched_count != 1:
             return None
-        return copy._replace(lease=lease, is_ours=is_over)
+        return copy._replace(lease=lease, is_exclusive=is_abandoned)
 
-    def remove(self, copy: Copy, document_id: Any) -> None:
-        """Remove a copy that nobody else counts on; nothing happens where it is a segment by now."""
+    def remove(self, copy: SegmentCopy, document_id: Any) -> None:
+        """Remove a copy that no other mover relies on; do nothing if it has become a segment that counts."""
         counts = {LAST_SEGMENT: {"$gte": copy.number, "$lt": 2.0**63}}
-        same = {"_id": {"$eq": document_id}}
-        renewed = self._sessions.update_one({**same, "$nor": [counts]}, {"$set": {FENCE: ObjectId()}}).matched_count
-        if renewed or self._sessions.find_one(same, {"_id": 1}) is None:
-            self._segments.delete_one(copy.itself)
+        head = {"_id": {"$eq": document_id}}
+        is_fenced = self._sessions.update_one({**head, "$nor": [counts]}, {"$set": {FENCE: ObjectId()}}).matched_count
+        if is_fenced or self._sessions.find_one(head, {"_id": 1}) is None:
+            self._segments.delete_one(copy.match)

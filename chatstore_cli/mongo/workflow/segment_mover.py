@@ -1,18 +1,18 @@
 """Moving the oldest messages of a session's document into segments, so that no instant loses or doubles one.
 
-A move has two steps, each of one document, so that it needs no transaction. (1) Insert segment n, a copy of the oldest
-messages, with a mark of its own; readers ignore it, as the head's `last_segment` is n - 1 or missing. (2) One update of
-the head takes exactly those messages away and sets `last_segment: n`. Its filter holds the whole of what is taken: a
-head whose messages were edited meanwhile does not match.
+A move has two steps, each on one document, so it needs no transaction. (1) Insert segment n, a copy of the oldest
+messages, with a mark of its own. Readers ignore it, because the head's `last_segment` is n - 1 or missing. (2) One
+update of the head removes exactly those messages and sets `last_segment: n`. Its filter contains everything that it
+removes: a head whose old messages were edited meanwhile does not match.
 
-A move that stops in between leaves an orphan, segment n. The next move adopts it where the head's messages are still
-those, and else removes it, for nothing else could become segment n. A step 2 that another mover has in flight must not
-count on a copy that is gone by then: `segment_copies` has the rules for that.
+A move that stops in between leaves an orphan, segment n. The next move adopts it if the head still has those messages,
+and otherwise removes it, because nothing else can become segment n. A step 2 that another mover still sends must not
+rely on a copy that no longer exists: `segment_copies` has the rules for that.
 
-Killed at any instant: before step 1 nothing has happened. After it there is an orphan, which does not count. After step
-2 the segment counts, and is there, for by those rules nobody has removed it. What knows no rules, such as somebody who
-deletes the segments of a session while an application writes its document back, is looked for after step 2: a segment
-that is gone is inserted again.
+Killed before step 1, nothing has happened. Killed after it, there is an orphan, which does not count. After step 2 the
+segment counts and exists, because by those rules nobody has removed it. Somebody who does not know the rules may have
+deleted it by hand while an application wrote its document back: so a segment that is missing after step 2 is inserted
+again.
 """
 
 from __future__ import annotations
@@ -27,15 +27,24 @@ import pymongo.errors as driver
 from bson import ObjectId
 
 from chatstore_cli.config.settings import Settings
+from chatstore_cli.core.retry import attempt_until_done
 from chatstore_cli.domain.errors import Conflict, NotFound
 from chatstore_cli.domain.workflow.segments import SEGMENT_BYTES, HeadSize, Move
 from chatstore_cli.mongo.bson_arrays import RAW
 from chatstore_cli.mongo.bson_values import whole_number
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors, time_limit
-from chatstore_cli.mongo.workflow.documents import in_order, session_id_of
+from chatstore_cli.mongo.workflow.documents import MESSAGES_OR_EMPTY, in_order, session_id_of
 from chatstore_cli.mongo.workflow.lookup import IDENTITY, locate
 from chatstore_cli.mongo.workflow.raw_messages import RawDocument, with_messages
-from chatstore_cli.mongo.workflow.segment_copies import ANSWER_SECONDS, FENCE, LEASE, Copies, Copy, InTheWay, new_lease
+from chatstore_cli.mongo.workflow.segment_copies import (
+    ANSWER_SECONDS,
+    FENCE,
+    LEASE,
+    MoveInProgress,
+    SegmentCopies,
+    SegmentCopy,
+    new_lease,
+)
 from chatstore_cli.mongo.workflow.segment_index import SegmentIndex
 from chatstore_cli.mongo.workflow.segment_reader import (
     LAST_MOVE,
@@ -43,21 +52,20 @@ from chatstore_cli.mongo.workflow.segment_reader import (
     MOVE,
     MOVED_MESSAGES,
     SegmentReader,
-    moved_messages_of,
+    moved_message_count,
 )
 
-_TIMES = 50
-_MOST_WAITS = 20
-_WAITS_FOR_EQUAL = 2
+_MAX_ATTEMPTS = 50
+_MAX_WAITS = 20
+_WAITS_BEFORE_ADOPTION = 2
 _PAUSE_SECONDS = 0.05
-"""Where another mover's copy is in the way: one that is alive has moved or removed it by then."""
+"""Long enough for a mover that is alive to complete its move, or to remove its copy."""
 
 _ALL = 2**31 - 1
-_MESSAGES: Document = {"$cond": [{"$isArray": "$messages"}, "$messages", []]}
 
 
 class _Head(NamedTuple):
-    """A head as one answer gave it, in which order its messages are read, and the server's time before that."""
+    """A head as one answer returned it, the order of its messages, and the server's time before that answer."""
 
     session_id: str
     document_id: Any
@@ -68,13 +76,19 @@ class _Head(NamedTuple):
 
     @property
     def guard(self) -> Document:
-        """What a head matches in which nothing has moved since, and no segment been removed."""
+        """A filter that the head matches only if since then nothing has moved, and no copy was removed."""
         fields = ((LAST_SEGMENT, self.stored.value(LAST_SEGMENT)), (FENCE, self.stored.value(FENCE)))
         return {"_id": {"$eq": self.document_id}, **{field: {"$eq": value} for field, value in fields}}
 
 
+class _Outcome(NamedTuple):
+    """The end of `move_oldest`: the move, or None because there was nothing to move."""
+
+    move: Move | None
+
+
 class MongoSegmentStore:
-    """Heads and segments of the workflow layout. In memory (mongomock), which has no limit of size, nothing moves."""
+    """Heads and segments of the workflow layout. In memory (mongomock), where documents have no limit, nothing moves."""
 
     def __init__(
         self, connection: Connection, settings: Settings, warn: Callable[[str], None] = lambda _: None
@@ -84,72 +98,81 @@ class MongoSegmentStore:
         self._sessions = connection.collection(settings.sessions_collection)
         self._segments = connection.collection(settings.layouts.workflow.segments)
         self._reader = SegmentReader(self._sessions, self._segments, in_memory=connection.in_memory)
-        self._copies = Copies(self._sessions, self._segments)
+        self._copies = SegmentCopies(self._sessions, self._segments)
         self._index = SegmentIndex(connection, self._segments.name, warn)
 
     def head(self, session_id: str) -> HeadSize | None:
-        """How large the head is; None where there is no such session. The server reads the whole document."""
-        facts = {"count": {"$size": _MESSAGES}, "size": {"$bsonSize": "$$ROOT"}, LAST_SEGMENT: 1}
-        found = locate(self._sessions, session_id, facts, in_memory=self._in_memory)
-        if found is None:
+        """The size of the head; None if there is no such session. The server reads the whole document."""
+        facts = {"count": {"$size": MESSAGES_OR_EMPTY}, "size": {"$bsonSize": "$$ROOT"}, LAST_SEGMENT: 1}
+        row = locate(self._sessions, session_id, facts, in_memory=self._in_memory)
+        if row is None:
             return None
-        document = repr(found["_id"])
+        document = repr(row["_id"])
         if self._in_memory:
             return HeadSize(session_id, 0, 0, document=document)
-        return HeadSize(session_id, found["size"], found["count"], whole_number(found.get(LAST_SEGMENT)), document)
+        return HeadSize(session_id, row["size"], row["count"], whole_number(row.get(LAST_SEGMENT)), document)
 
     def move_oldest(
         self, session_id: str, *, keep_messages: int = 0, at_most_bytes: int = SEGMENT_BYTES
     ) -> Move | None:
-        """Move the oldest messages into the next segment, as many as fit in `at_most_bytes` and at least one.
+        """Move the oldest messages into the next segment: as many as fit in `at_most_bytes`, and at least one.
 
-        `keep_messages` of them stay. None where there is nothing to move. Killed at any instant, and done by several at
-        once, it loses and doubles nothing. Raises NotFound; Conflict where the messages kept being rewritten meanwhile.
+        `keep_messages` of them stay. None if there is nothing to move. Killed at any instant, and run by several
+        processes at once, it loses and doubles nothing. Raises NotFound; Conflict if the messages were rewritten before
+        each attempt, or another move is in progress.
         """
         if self._in_memory:
             return None
         waits = 0
+
+        def attempt() -> _Outcome | None:
+            nonlocal waits
+            head = self._read(session_id)
+            movable = len(head.stored) - keep_messages
+            count = _count_to_move(head, movable, at_most_bytes) if movable > 0 else 0
+            if count == 0:
+                return _Outcome(None)
+            try:
+                move = self._attempt_move(head, count, waits)
+            except MoveInProgress:
+                if waits >= _MAX_WAITS:
+                    raise
+                waits += 1
+                time.sleep(_PAUSE_SECONDS)
+                return None
+            return None if move is None else _Outcome(move)
+
+        def failure() -> Conflict:
+            return Conflict(
+                what=f"The messages of session {session_id!r} were rewritten each time before they could be moved.",
+                hint="Nothing is lost. Try again when fewer clients write to it.",
+            )
+
         with driver_errors(f"moving messages of session {session_id!r} into {self._segments.name}"):
-            for _ in range(_TIMES):
-                head = self._read(session_id)
-                movable = len(head.stored) - keep_messages
-                count = _cut(head, movable, at_most_bytes) if movable > 0 else 0
-                if count == 0:
-                    return None
-                try:
-                    moved = self._move(head, count, waits)
-                except InTheWay:
-                    if waits >= _MOST_WAITS:
-                        raise
-                    waits += 1
-                    time.sleep(_PAUSE_SECONDS)
-                    continue
-                if moved is not None:
-                    return moved
-        raise Conflict(
-            what=f"The messages of session {session_id!r} were rewritten whenever they were about to be moved.",
-            hint="Nothing is lost. Try again when it is quieter.",
-        )
+            return attempt_until_done(attempt, failure, attempts=_MAX_ATTEMPTS).move
 
     def _read(self, session_id: str) -> _Head:
-        found = locate(self._sessions, session_id, {**IDENTITY, "now": "$$NOW"})
-        wanted = {"chat_id": 1, "messages": 1, LAST_SEGMENT: 1, FENCE: 1, MOVED_MESSAGES: 1}
+        row = locate(self._sessions, session_id, {**IDENTITY, "now": "$$NOW"})
+        fields = {"chat_id": 1, "messages": 1, LAST_SEGMENT: 1, FENCE: 1, MOVED_MESSAGES: 1}
         raw = self._sessions.with_options(codec_options=RAW)
-        document = None if found is None else raw.find_one({"_id": {"$eq": found["_id"]}}, wanted)
-        if found is None or document is None:
+        document = None if row is None else raw.find_one({"_id": {"$eq": row["_id"]}}, fields)
+        if row is None or document is None:
             raise NotFound(kind_of_thing="session", name=session_id, where=f" in {self._sessions.name}")
         stored = RawDocument(document)
         sequences = stored.values("sequence")
-        return _Head(session_id_of(found), found["_id"], stored, in_order(sequences), sequences, found["now"])
+        return _Head(session_id_of(row), row["_id"], stored, in_order(sequences), sequences, row["now"])
 
     # --- a move ------------------------------------------------------------------------------------------------------
 
-    def _move(self, head: _Head, count: int, waits: int) -> Move | None:
-        """One attempt, after so many waits; None where it has to begin anew. Raises InTheWay."""
-        seen = self._reader.visible(head.session_id, head.stored.value(LAST_SEGMENT))
-        number = 1 + max([0, whole_number(head.stored.value(LAST_SEGMENT)) or 0, *(number for number, _ in seen)])
-        lease, before = new_lease(head.now), self._messages_in(head, seen)
-        copy = Copy(f"{head.session_id}:{number}", number, head.order[:count], ObjectId(), lease, is_ours=True)
+    def _attempt_move(self, head: _Head, count: int, waits: int) -> Move | None:
+        """One attempt, after so many waits; None if the head must be read again. Raises MoveInProgress."""
+        segments = self._reader.counting_segments(head.session_id, head.stored.value(LAST_SEGMENT))
+        last_segment = whole_number(head.stored.value(LAST_SEGMENT)) or 0
+        number = 1 + max([0, last_segment, *(number for number, _ in segments)])
+        moved_before = self._moved_before(head, [segment_id for _, segment_id in segments])
+        lease = new_lease(head.now)
+        segment_id = f"{head.session_id}:{number}"
+        copy = SegmentCopy(segment_id, number, head.order[:count], ObjectId(), lease, is_exclusive=True)
         self._index.ensure()
         try:
             self._insert(head, copy)
@@ -158,8 +181,8 @@ class MongoSegmentStore:
             if adopted is None:
                 return None
             copy = adopted
-        if not self._take_away(head, copy, before, lease["until"]):
-            if copy.is_ours:
+        if not self._remove_from_head(head, copy, moved_before, lease["until"]):
+            if copy.is_exclusive:
                 self._copies.remove(copy, head.document_id)
             return None
         if self._segments.find_one({"_id": copy.segment_id}, {"_id": 1}) is None:
@@ -167,81 +190,78 @@ class MongoSegmentStore:
                 self._insert(head, copy)
         return Move(number, len(copy.positions), sum(map(head.stored.size, copy.positions)))
 
-    def _messages_in(self, head: _Head, seen: list[tuple[int, str]]) -> int:
+    def _moved_before(self, head: _Head, segment_ids: list[str]) -> int:
         """How many messages the segments that count hold."""
-        noted = moved_messages_of({name: head.stored.value(name) for name in (LAST_SEGMENT, MOVED_MESSAGES)})
+        noted = moved_message_count({name: head.stored.value(name) for name in (LAST_SEGMENT, MOVED_MESSAGES)})
         if noted is not None:
             return noted
-        return self._count_of([segment for _, segment in seen])
+        sizes = self._segments.aggregate(
+            [{"$match": {"_id": {"$in": segment_ids}}}, {"$project": {"count": {"$size": MESSAGES_OR_EMPTY}}}]
+        )
+        return sum(row["count"] for row in sizes)
 
-    def _insert(self, head: _Head, copy: Copy) -> None:
+    def _insert(self, head: _Head, copy: SegmentCopy) -> None:
         """Step 1."""
         fields = _segment_fields(head, copy)
         self._segments.insert_one(with_messages(fields, head.stored.array_of(copy.positions)))
 
-    def _take_away(self, head: _Head, copy: Copy, before: int, until: datetime) -> bool:
-        """Step 2."""
+    def _remove_from_head(self, head: _Head, copy: SegmentCopy, moved_before: int, until: datetime) -> bool:
+        """Step 2; returns whether it took place."""
         positions = copy.positions
-        taken = set(positions)
-        staying = [position for position in range(len(head.stored)) if position not in taken]
-        same = {
+        moving = set(positions)
+        staying = [position for position in range(len(head.stored)) if position not in moving]
+        is_unchanged = {
             "$eq": [
                 {"moved": _slices(positions)},
                 {"$literal": with_messages({}, head.stored.array_of(positions), "moved")},
             ]
         }
-        changed = {
+        fields = {
             "messages": _slices(staying, from_then_on=len(head.stored)),
             LAST_SEGMENT: copy.number,
-            MOVED_MESSAGES: before + len(positions),
+            MOVED_MESSAGES: moved_before + len(positions),
             LAST_MOVE: copy.mark,
         }
-        match = {**head.guard, "$expr": {"$and": [{"$lt": ["$$NOW", until]}, same]}}
+        match = {**head.guard, "$expr": {"$and": [{"$lt": ["$$NOW", until]}, is_unchanged]}}
         with time_limit(ANSWER_SECONDS):
-            return self._sessions.update_one(match, [{"$set": changed}]).matched_count == 1
-
-    def _count_of(self, segments: list[str]) -> int:
-        sizes = self._segments.aggregate(
-            [{"$match": {"_id": {"$in": segments}}}, {"$project": {"count": {"$size": _MESSAGES}}}]
-        )
-        return sum(row["count"] for row in sizes)
+            return self._sessions.update_one(match, [{"$set": fields}]).matched_count == 1
 
     # --- orphans -----------------------------------------------------------------------------------------------------
 
-    def _adopt(self, head: _Head, ours: Copy, waits: int) -> Copy | None:
-        """Make the segment that is there ours; None where it is gone, or another was faster.
+    def _adopt(self, head: _Head, own: SegmentCopy, waits: int) -> SegmentCopy | None:
+        """The stored segment of that number as the own copy; None if it no longer exists, or another mover was faster.
 
-        Raises InTheWay where somebody else counts on it, for a while even where it has the head's messages: a mover that
-        is alive will be done by then, and alone can remove it.
+        Raises MoveInProgress if another mover relies on it, for a while even if it has the head's messages: a mover that
+        is alive completes its move by then, and only that mover can remove the copy.
         """
-        found = self._segments.with_options(codec_options=RAW).find_one({"_id": ours.segment_id})
-        if found is None:
+        document = self._segments.with_options(codec_options=RAW).find_one({"_id": own.segment_id})
+        if document is None:
             return None
-        orphan = RawDocument(found)
+        orphan = RawDocument(document)
         positions = head.order[: len(orphan)]
-        there = Copy(ours.segment_id, ours.number, positions, orphan.value(MOVE), orphan.value(LEASE))
-        if there.mark is None:
+        copy = SegmentCopy(own.segment_id, own.number, positions, orphan.value(MOVE), orphan.value(LEASE))
+        if copy.mark is None:
             raise Conflict(
-                what=f"{self._segments.name} has a document {ours.segment_id!r} that chatstore has not written.",
-                hint=f"The next messages of session {head.session_id!r} would go there. Look at it, and rename or delete it.",
+                what=f"{self._segments.name} has a document {own.segment_id!r} that chatstore did not write.",
+                hint=f"The next segment of session {head.session_id!r} needs this _id. Rename or delete the document.",
             )
-        is_same = len(positions) == len(orphan) > 0 and all(
-            orphan.message(place) == head.stored.message(position) for place, position in enumerate(positions)
+        is_equal = len(positions) == len(orphan) > 0 and all(
+            orphan.message(index) == head.stored.message(position) for index, position in enumerate(positions)
         )
-        is_over = self._copies.is_over(there)
-        if not is_over and (not is_same or waits < _WAITS_FOR_EQUAL):
-            raise InTheWay(head.session_id)
-        if is_same:
-            return self._copies.adopt(there, ours.lease, is_over=is_over)
-        self._copies.remove(there, head.document_id)
+        is_abandoned = self._copies.is_abandoned(copy)
+        if not is_abandoned and (not is_equal or waits < _WAITS_BEFORE_ADOPTION):
+            raise MoveInProgress(head.session_id)
+        if is_equal:
+            return self._copies.adopt(copy, own.lease, is_abandoned=is_abandoned)
+        self._copies.remove(copy, head.document_id)
         return None
 
 
-def _cut(head: _Head, movable: int, at_most_bytes: int) -> int:
-    """How many messages to move: what fits, up to one that has a sequence of its own; 0 where nothing can be cut off.
+def _count_to_move(head: _Head, movable: int, at_most_bytes: int) -> int:
+    """How many messages to move: those that fit, up to one that has a sequence of its own; 0 if none can move.
 
-    One without a sequence stays behind the one that it was stored after. Where the array is in order, that is also so
-    when only the first of the two moves; where it is not, they stay together.
+    A message without a sequence is read after the one that it was stored after. If the array is in order, that is also
+    true if only the first of the two moves; if it is not, they stay together.
     """
     count = size = 0
     while count < movable:
@@ -250,17 +270,18 @@ def _cut(head: _Head, movable: int, at_most_bytes: int) -> int:
             break
         count += 1
     total = len(head.order)
-    in_order = all(position == place for place, position in enumerate(head.order))
-    lowest = count // 2 if in_order else 0
-    for cut in (*range(count, lowest, -1), *(() if in_order else range(count + 1, movable + 1))):
-        if cut == total or whole_number(head.sequences[head.order[cut]]) is not None:
-            return int(cut)
-    return count if in_order else 0
+    is_ordered = all(position == index for index, position in enumerate(head.order))
+    lowest = count // 2 if is_ordered else 0
+    for end in (*range(count, lowest, -1), *(() if is_ordered else range(count + 1, movable + 1))):
+        if end == total or whole_number(head.sequences[head.order[end]]) is not None:
+            return int(end)
+    return count if is_ordered else 0
 
 
-def _segment_fields(head: _Head, copy: Copy) -> dict[str, Any]:
+def _segment_fields(head: _Head, copy: SegmentCopy) -> dict[str, Any]:
     positions = copy.positions
-    numbers = [found for position in positions if (found := whole_number(head.sequences[position])) is not None]
+    sequences = [whole_number(head.sequences[position]) for position in positions]
+    numbers = [number for number in sequences if number is not None]
     return {
         "_id": copy.segment_id,
         "chat_id": head.session_id,
@@ -276,7 +297,7 @@ def _segment_fields(head: _Head, copy: Copy) -> dict[str, Any]:
 
 
 def _slices(positions: Sequence[int], *, from_then_on: int | None = None) -> Document:
-    """An expression for the messages at these positions, in their order, and for all from a position on."""
+    """An expression for the messages at these positions in their order, and for all messages from a position on."""
     runs: list[list[int]] = []
     for position in positions:
         if runs and position == runs[-1][0] + runs[-1][1]:
@@ -288,5 +309,5 @@ def _slices(positions: Sequence[int], *, from_then_on: int | None = None) -> Doc
             runs[-1][1] = _ALL
         else:
             runs.append([from_then_on, _ALL])
-    slices = [{"$slice": [_MESSAGES, start, length]} for start, length in runs]
+    slices = [{"$slice": [MESSAGES_OR_EMPTY, start, length]} for start, length in runs]
     return slices[0] if len(slices) == 1 else {"$concatArrays": slices}

@@ -1,10 +1,10 @@
-"""Messages of sessions whose oldest ones are in segments: each is seen once, also while more of them move there.
+"""Messages of sessions whose oldest messages are in segments: each is read once, also while more of them move there.
 
-A head with `last_segment` says which segments count: those up to that number. Above it there may be the copy that a
-move has made and not yet taken out of the head. A head without it has the segments that some other writer gave it, and
-not those that carry the mark of a move (`move`), whose first one is then still under way. Segments that count never
-change. So whoever reads the head's number and its messages in one answer, and the segments up to that number, has
-everything once.
+A head with `last_segment` names the segments that count: those up to that number. Above it there may be the copy of a
+move that has not yet removed its messages from the head. For a head without `last_segment`, segments of other writers
+count; segments with the mark of a move (`move`) do not, because their first move is still in progress. A segment that
+counts never changes. So a reader that takes the head's number and messages from one answer, and adds the segments up to
+that number, has each message once.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from chatstore_cli.domain.session import Session
 from chatstore_cli.mongo.bson_arrays import MovedOn, Rewritten, StoredArray
 from chatstore_cli.mongo.bson_values import whole_number
 from chatstore_cli.mongo.connection import Document
+from chatstore_cli.mongo.workflow.documents import MESSAGE_COUNT
 from chatstore_cli.mongo.workflow.selection import chosen
 
 LAST_SEGMENT = "last_segment"
@@ -30,32 +31,31 @@ MOVED_MESSAGES = "moved_messages"
 """In the head: how many messages the segments up to `last_segment` hold."""
 
 LAST_MOVE = "last_move"
-"""In the head: the mark of the move that made its newest segment."""
+"""In the head: the mark of the move that made the newest segment that counts."""
 
 MOVE = "move"
 """In a segment: the move that made it."""
 
-_PATIENT_ATTEMPTS = 3
-"""After so many attempts a head is fetched in one answer: there is no reading between two edits of it."""
+_ATTEMPTS_IN_PIECES = 3
+"""After so many attempts the head is fetched in one answer, because it is edited too often to be read in pieces."""
 
-_MOST_ATTEMPTS = 20
-_MOST_DIGITS = 19
-_SIZE: Document = {"$cond": [{"$isArray": "$messages"}, {"$size": "$messages"}, 0]}
+_MAX_ATTEMPTS = 20
+_MAX_DIGITS = 19
 
 
-def says_number(head: Document) -> bool:
-    """Whether a head says which segments count."""
+def names_segments(head: Document) -> bool:
+    """Whether a head names the segments that count."""
     return whole_number(head.get(LAST_SEGMENT)) is not None
 
 
-def moved_messages_of(head: Document) -> int | None:
-    """How many messages a head says that the segments hold; None where it does not, and somebody has to look."""
-    moved = whole_number(head.get(MOVED_MESSAGES))
-    return moved if moved is not None and moved >= 0 and says_number(head) else None
+def moved_message_count(head: Document) -> int | None:
+    """How many messages are in segments according to the head; None if the head does not have that number."""
+    count = whole_number(head.get(MOVED_MESSAGES))
+    return count if count is not None and count >= 0 and names_segments(head) else None
 
 
 class _Segment(NamedTuple):
-    """A segment that counts. The version of its elements is the move that made it."""
+    """A segment that counts. The version of its elements is the mark of the move that made it."""
 
     number: int
     document_id: str
@@ -70,54 +70,57 @@ class SegmentReader:
         self._segments = segments
         self._in_memory = in_memory
 
-    def ids(self, session_ids: Sequence[str]) -> dict[str, str]:
-        """Ids of all segments of these sessions, whether they count or not, oldest first, each with its session's id."""
-        return {segment: session_id for session_id, _, segment in self._numbered(session_ids)}
+    def segment_ids(self, session_ids: Sequence[str]) -> dict[str, str]:
+        """All segments of these sessions, whether they count or not, oldest first: segment id to session id."""
+        return {segment_id: session_id for session_id, _, segment_id in self._find(session_ids)}
 
-    def visible(self, session_id: str, last_segment: Any) -> list[tuple[int, str]]:
+    def counting_segments(self, session_id: str, last_segment: Any) -> list[tuple[int, str]]:
         """Numbers and ids of the segments that count for a head with this `last_segment`, oldest first."""
-        found = [(number, segment) for _, number, segment in self._numbered([session_id])]
+        segments = [(number, segment_id) for _, number, segment_id in self._find([session_id])]
         last = whole_number(last_segment)
         if last is not None:
-            return [(number, segment) for number, segment in found if number <= last]
-        unmarked = self._unmarked([segment for _, segment in found])
-        return [(number, segment) for number, segment in found if segment in unmarked]
+            return [(number, segment_id) for number, segment_id in segments if number <= last]
+        unmarked = self._unmarked([segment_id for _, segment_id in segments])
+        return [(number, segment_id) for number, segment_id in segments if segment_id in unmarked]
 
-    def _numbered(self, session_ids: Sequence[str]) -> list[tuple[str, int, str]]:
+    def _find(self, session_ids: Sequence[str]) -> list[tuple[str, int, str]]:
+        """Session id, number and id of all segments of these sessions, in this order."""
         if not session_ids:
             return []
         ranges = [{"_id": {"$gte": f"{name}:", "$lt": f"{name};"}} for name in session_ids]  # ; follows : in every code
-        wanted = set(session_ids)
-        found: list[tuple[str, int, str]] = []
+        names = set(session_ids)
+        segments: list[tuple[str, int, str]] = []
         for row in self._segments.find({"$or": ranges}, {"_id": 1}):
             session_id, number = _owner_and_number(row["_id"])
-            if session_id in wanted and number is not None:  # the range also has those of sessions named `<id>:...`
-                found.append((session_id, number, row["_id"]))
-        return sorted(found)
+            if session_id in names and number is not None:  # a range also has the segments of sessions named `<id>:...`
+                segments.append((session_id, number, row["_id"]))
+        return sorted(segments)
 
-    def _unmarked(self, segments: Sequence[str]) -> set[str]:
-        if not segments:
+    def _unmarked(self, segment_ids: Sequence[str]) -> set[str]:
+        if not segment_ids:
             return set()
-        match = {"_id": {"$in": list(segments)}, MOVE: {"$exists": False}}
+        match = {"_id": {"$in": list(segment_ids)}, MOVE: {"$exists": False}}
         return {row["_id"] for row in self._segments.find(match, {"_id": 1})}
 
     # --- counts ------------------------------------------------------------------------------------------------------
 
-    def counted(self, sessions: Sequence[Session], heads: Mapping[str, Document]) -> list[Session]:
-        """The sessions, messages in segments counted too, where their heads have not counted them already.
+    def with_moved_messages(self, sessions: Sequence[Session], heads: Mapping[str, Document]) -> list[Session]:
+        """The sessions with the messages in segments added to their counts, unless their heads have counted these.
 
-        `heads` has, by session id, at least the rows that say which segments count (`says_number`).
+        `heads` contains, by session id, at least the heads that name the segments that count (`names_segments`).
         """
-        wanted = [each.session_id for each in sessions if moved_messages_of(heads.get(each.session_id, {})) is None]
-        owners = self.ids(wanted)
+        uncounted = [
+            each.session_id for each in sessions if moved_message_count(heads.get(each.session_id, {})) is None
+        ]
+        owners = self.segment_ids(uncounted)
         if not owners:
             return list(sessions)
         moved: dict[str, int] = {}
-        sizes: list[Document] = [
+        counts: list[Document] = [
             {"$match": {"_id": {"$in": list(owners)}}},
-            {"$project": {"count": _SIZE, MOVE: 1}},
+            {"$project": {"count": MESSAGE_COUNT, MOVE: 1}},
         ]
-        for row in self._segments.aggregate(sizes):
+        for row in self._segments.aggregate(counts):
             owner = owners[row["_id"]]
             last = whole_number(heads.get(owner, {}).get(LAST_SEGMENT))
             number = _owner_and_number(row["_id"])[1]
@@ -128,15 +131,15 @@ class SegmentReader:
             for session in sessions
         ]
 
-    def all_counted(self, rows: Iterable[tuple[Session, Document]]) -> Iterator[Session]:
-        """The same for any number of sessions, each with its head: a look at every segment's id."""
+    def all_with_moved_messages(self, rows: Iterable[tuple[Session, Document]]) -> Iterator[Session]:
+        """The same for any number of sessions, each with its head: at most once it reads the id of every segment."""
         owners: set[str] | None = None
         for session, head in rows:
-            if moved_messages_of(head) is None:
+            if moved_message_count(head) is None:
                 if owners is None:
                     owners = self._owners()
                 if session.session_id in owners:
-                    yield self.counted([session], {session.session_id: head})[0]
+                    yield self.with_moved_messages([session], {session.session_id: head})[0]
                     continue
             yield session
 
@@ -149,7 +152,7 @@ class SegmentReader:
     # --- messages ----------------------------------------------------------------------------------------------------
 
     def elements(self, session_id: str, document_id: Any, selection: MessageSelection) -> Iterator[list[Any]]:
-        """The stored messages that are wanted, in order, a few at a time. Raises Conflict where they are rewritten."""
+        """The selected stored messages in order, a few at a time. Raises Conflict if they are rewritten meanwhile."""
         if selection.last is None:
             return self._from_the_beginning(session_id, document_id, selection)
         return self._newest(session_id, document_id, selection)
@@ -157,23 +160,23 @@ class SegmentReader:
     def _from_the_beginning(
         self, session_id: str, document_id: Any, selection: MessageSelection
     ) -> Iterator[list[Any]]:
-        given: dict[str, Any] = {}
-        last_given = -1
+        yielded: dict[str, Any] = {}
+        last_number = -1
         for attempt in count():
             try:
                 head, segments = self._begin(session_id, document_id, attempt)
-                self._check_that_they_count(session_id, given, segments)
+                self._check_that_they_count(session_id, yielded, segments)
                 before = partial(_key_before, [segment.elements for segment in segments])
-                whole = list(chosen([head], selection, before))
+                chosen_of_head = list(chosen([head], selection, before))
                 for segment in segments:
-                    if segment.number > last_given:
+                    if segment.number > last_number:
                         for elements, positions in chosen([segment.elements], selection, before):
                             yield from elements.read(positions)
-                        given[segment.document_id] = segment.elements.version
-                        last_given = segment.number
-                runs = [elements.read(positions) for elements, positions in whole]
-            except (MovedOn, Rewritten):  # messages that are still to be given moved, or were edited, meanwhile
-                if attempt >= _MOST_ATTEMPTS:
+                        yielded[segment.document_id] = segment.elements.version
+                        last_number = segment.number
+                runs = [elements.read(positions) for elements, positions in chosen_of_head]
+            except (MovedOn, Rewritten):  # messages that were not yet yielded have moved, or were edited
+                if attempt >= _MAX_ATTEMPTS:
                     raise
                 continue
             for run in runs:
@@ -185,45 +188,45 @@ class SegmentReader:
             try:
                 head, segments = self._begin(session_id, document_id, attempt)
                 arrays = [segment.elements for segment in segments]
-                wanted = list(chosen([*arrays, head], selection, partial(_key_before, arrays)))
-                # The head is fetched first, for its oldest messages may move while those of the segments are given.
-                fetched = [elements.read(positions) for elements, positions in wanted if elements is head]
+                newest = list(chosen([*arrays, head], selection, partial(_key_before, arrays)))
+                # The head is fetched first, because its oldest messages may move while those of segments are yielded.
+                runs = [elements.read(positions) for elements, positions in newest if elements is head]
             except (MovedOn, Rewritten):
-                if attempt >= _MOST_ATTEMPTS:
+                if attempt >= _MAX_ATTEMPTS:
                     raise
                 continue
-            for elements, positions in wanted:
+            for elements, positions in newest:
                 if elements is not head:
                     yield from elements.read(positions)
-            for run in fetched:
+            for run in runs:
                 yield from run
             return
 
     def _begin(self, session_id: str, document_id: Any, attempt: int) -> tuple[StoredArray, list[_Segment]]:
-        """The head, of which the order of its messages is known, and the segments that count for it as it is."""
+        """The head, with its number and the order of its messages, and the segments that count for that number."""
         in_memory = self._in_memory
         head = StoredArray(self._sessions, document_id, "messages", in_memory=in_memory, version=LAST_SEGMENT)
-        if attempt >= _PATIENT_ATTEMPTS:
+        if attempt >= _ATTEMPTS_IN_PIECES:
             head.hold()
-        head.values("sequence")  # now its number is known
+        head.values("sequence")  # this answer also has the number, as `head.version`
         return head, [
             _Segment(
                 number, segment, StoredArray(self._segments, segment, "messages", in_memory=in_memory, version=MOVE)
             )
-            for number, segment in self.visible(session_id, head.version)
+            for number, segment in self.counting_segments(session_id, head.version)
         ]
 
-    def _check_that_they_count(self, session_id: str, given: Mapping[str, Any], segments: Sequence[_Segment]) -> None:
-        """Raise Conflict where a segment that was given does not count any more, or is another one by now.
+    def _check_that_they_count(self, session_id: str, yielded: Mapping[str, Any], segments: Sequence[_Segment]) -> None:
+        """Raise Conflict if a segment that was yielded no longer counts, or was replaced by another one.
 
-        So it is after somebody wrote an older copy of the whole document back: its messages are in the head again.
+        That is so after somebody wrote an older copy of the whole document back: its messages are in the head again.
         """
-        if not given:
+        if not yielded:
             return
-        rows = self._segments.find({"_id": {"$in": list(given)}}, {MOVE: 1})
+        rows = self._segments.find({"_id": {"$in": list(yielded)}}, {MOVE: 1})
         marks = {row["_id"]: row.get(MOVE) for row in rows}
         counting = {segment.document_id for segment in segments}
-        if any(name not in counting or name not in marks or marks[name] != mark for name, mark in given.items()):
+        if any(name not in counting or name not in marks or marks[name] != mark for name, mark in yielded.items()):
             raise Conflict(
                 what=f"An older copy of session {session_id!r} was written back while its messages were being read.",
                 hint="Run it again.",
@@ -231,16 +234,17 @@ class SegmentReader:
 
 
 def _owner_and_number(segment_id: Any) -> tuple[str, int | None]:
-    """The session that the id of a segment names, and its number; None where that is none of 64 bits."""
+    """The session that the id of a segment names, and its number; None if that is not a number of 64 bits."""
     session_id, _, number = str(segment_id).rpartition(":")
-    return session_id, whole_number(int(number)) if number.isdecimal() and len(number) <= _MOST_DIGITS else None
+    return session_id, whole_number(int(number)) if number.isdecimal() and len(number) <= _MAX_DIGITS else None
 
 
 def _key_before(segments: Sequence[StoredArray], elements: StoredArray) -> int | None:
-    """The sequence that the messages before those of a segment, or of the head, end with."""
-    place = next((place for place, segment in enumerate(segments) if segment is elements), len(segments))
-    for segment in reversed(segments[:place]):
-        numbers = [found for value in segment.values("sequence") if (found := whole_number(value)) is not None]
+    """The highest sequence of the nearest array before this one (a segment, or the head) that has any."""
+    index = next((index for index, segment in enumerate(segments) if segment is elements), len(segments))
+    for segment in reversed(segments[:index]):
+        sequences = map(whole_number, segment.values("sequence"))
+        numbers = [number for number in sequences if number is not None]
         if numbers:
             return max(numbers)
     return None

@@ -1,4 +1,4 @@
-"""Which messages of a workflow session are wanted, and in which order: found out without reading them."""
+"""Which messages of a workflow session a selection contains, and in which order, without reading the messages."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from chatstore_cli.mongo.workflow.documents import order_keys
 def chosen(
     arrays: Sequence[StoredArray], selection: MessageSelection, key_before: Callable[[StoredArray], int | None]
 ) -> Iterator[tuple[StoredArray, Sequence[int]]]:
-    """Which elements of which arrays are wanted, in order; general ones among them are still to be left out.
+    """The arrays with the positions of their selected elements, in order. The caller leaves out general messages.
 
-    `key_before` gives the sequence that the messages before an array end with: its first ones may have none of their own.
+    `key_before` returns the highest sequence before an array, because its first messages may have none of their own.
     """
 
     def ordered(elements: StoredArray) -> tuple[Sequence[int], list[int]]:
@@ -32,17 +32,17 @@ def chosen(
             order, keys = ordered(elements)
             yield elements, order[_first_after(keys, selection) :]
         return
-    wanted = selection.last
+    missing = selection.last
     newest: list[tuple[StoredArray, Sequence[int]]] = []
     for elements in reversed(arrays):
-        if wanted <= 0:
+        if missing <= 0:
             break
         order, keys = ordered(elements)
         start = len(order)
         shown = _shown(elements, selection)
-        while start > _first_after(keys, selection) and wanted > 0:
+        while start > _first_after(keys, selection) and missing > 0:
             start -= 1
-            wanted -= shown is None or shown[order[start]]
+            missing -= shown is None or shown[order[start]]
         newest.append((elements, order[start:]))
     yield from reversed(newest)
 
@@ -60,7 +60,7 @@ def _first_after(keys: list[int], selection: MessageSelection) -> int:
 
 
 def _shown(elements: StoredArray, selection: MessageSelection) -> list[bool] | None:
-    """Whether each element is to be shown; None where all are."""
+    """Whether each element is shown; None if all are."""
     if selection.include_general:
         return None
     sources = zip(elements.values("source"), elements.values("metadata.source"), strict=False)

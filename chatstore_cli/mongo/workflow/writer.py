@@ -1,7 +1,7 @@
-"""Writing documents of the workflow layout, one guarded atomic update each (DESIGN section 3, FACTS A and B).
+"""Writing documents of the workflow layout, each change one guarded atomic update.
 
-Never a pipeline update: in one, what a message holds would be evaluated. A document of another variant keeps what it
-holds: beside a message it gets `last_sequence`, `updated_at`, and a status in its own words where that changes.
+Never a pipeline update: it would evaluate what a message contains. A document of another variant keeps its fields: with a
+message it gets `last_sequence`, `updated_at` and, if its status changes, the status as its application writes it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pymongo.collection import Collection
 
 from chatstore_cli.domain.errors import ChatstoreError, Conflict, NotAllowed, Unreachable
 from chatstore_cli.domain.session import SessionStatus
-from chatstore_cli.domain.workflow.chats import Appended, ChatState, ExpectedEcho, NewChat, NoRoom, StatusChange
+from chatstore_cli.domain.workflow.chats import Appended, ChatState, DocumentFull, ExpectedEcho, NewChat, StatusChange
 from chatstore_cli.domain.workflow.events import AgentTurn
 from chatstore_cli.mongo.bson_values import whole_number
 from chatstore_cli.mongo.connection import RETRYABLE_CODES, Connection, Document, driver_errors
@@ -33,22 +33,22 @@ from chatstore_cli.mongo.workflow.new_documents import (
     Guard,
     encoded_message,
     facts_of,
-    made_running,
     message_document,
     new_document,
     plain_update,
+    set_running,
     state_of,
 )
 
 _TOO_LARGE = {10334, 17280, 17419, 17420}
-_WRONG_TYPES = {2, 14, 28}
-_LAST_NUMBER = 2**53
+_TYPE_MISMATCHES = {2, 14, 28}
+_MAX_SEQUENCE = 2**53
 _KEPT_ENDS = -200
 _KEPT_ECHOES = -1000
 
 
 class MongoChatWriter:
-    """The chats of one collection, and the segments that their oldest messages may have moved to."""
+    """The sessions of one collection, and the segments that may hold their oldest messages."""
 
     def __init__(self, connection: Connection, sessions: str, segments: str) -> None:
         self._connection = connection = reading_from_primary(connection)
@@ -57,54 +57,54 @@ class MongoChatWriter:
         self._segments: Collection[Document] = connection.collection(segments)
         self._write_concern = self._sessions.write_concern.document
 
-    # --- looking -----------------------------------------------------------------------------------------------------
+    # --- reading -----------------------------------------------------------------------------------------------------
 
     def load(self, chat_id: str) -> ChatState | None:
-        """What is stored of a chat, whichever variant it is; None where there is none."""
-        found = locate(self._sessions, chat_id, WRITING_FACTS, in_memory=self._connection.in_memory)
-        if found is None:
+        """The state of a stored session of any variant; None if there is no such session."""
+        row = locate(self._sessions, chat_id, WRITING_FACTS, in_memory=self._connection.in_memory)
+        if row is None:
             return None
-        return self._state(chat_id, facts_of(found) if self._connection.in_memory else found)
+        return self._state(chat_id, facts_of(row) if self._connection.in_memory else row)
 
     def _facts(self, match: Document) -> Document | None:
         if self._connection.in_memory:
-            found = self._sessions.find_one(match)
-            return None if found is None else facts_of(found)
+            document = self._sessions.find_one(match)
+            return None if document is None else facts_of(document)
         facts: list[Document] = [{"$match": match}, {"$limit": 1}, {"$project": WRITING_FACTS}]
         return next(iter(self._sessions.aggregate(facts)), None)
 
-    def _state(self, chat_id: str, found: Document) -> ChatState:
-        numbered = whole_number(found.get("last_sequence")) is not None
-        return state_of(chat_id, found, 0 if numbered else self._highest_in_segments(chat_id))
+    def _state(self, chat_id: str, facts: Document) -> ChatState:
+        is_numbered = whole_number(facts.get("last_sequence")) is not None
+        return state_of(chat_id, facts, 0 if is_numbered else self._highest_in_segments(chat_id))
 
     def _highest_in_segments(self, chat_id: str) -> int:
-        """The highest sequence in segments that came from elsewhere: nobody has noted it in the document."""
+        """The highest sequence in segments of another writer, whose document does not have it."""
         highest = 0
-        within = {"_id": {"$gte": f"{chat_id}:", "$lt": f"{chat_id};"}}
+        of_session = {"_id": {"$gte": f"{chat_id}:", "$lt": f"{chat_id};"}}
         with driver_errors(f"looking up session {chat_id!r} in {self._segments.name}"):
-            for row in self._segments.find(within, {"messages.sequence": 1}):
+            for row in self._segments.find(of_session, {"messages.sequence": 1}):
                 if str(row["_id"]).rpartition(":")[0] != chat_id:
-                    continue  # of the session named `<id>:...`
+                    continue  # a segment of a session named `<id>:...`
                 stored = row.get("messages")
                 elements = [each for each in stored if isinstance(each, dict)] if isinstance(stored, list) else []
                 highest = max([highest, *(whole_number(each.get("sequence")) or 0 for each in elements)])
         return highest
 
     def is_deleted(self, chat_id: str) -> bool:
-        """Whether the chat was deleted on purpose."""
+        """Whether the session was deleted on purpose."""
         tombstone = {"_id": {"layout": LAYOUT, "session_id": chat_id}}
         with driver_errors(f"looking up session {chat_id!r} in {TOMBSTONES}"):
             return self._connection.collection(TOMBSTONES).find_one(tombstone, {"_id": 1}) is not None
 
     def holds_event(self, state: ChatState, event_id: str) -> bool:
-        """Whether a message with that event id, or an echo, is stored."""
-        of_event = {"$in": id_values(event_id)}
-        either = {
+        """Whether a message or an echo with that event id is stored."""
+        is_event = {"$in": id_values(event_id)}
+        match = {
             "_id": state.guard.match["_id"],
-            "$or": [{"messages.event_id": of_event}, {"echoes.event_id": of_event}],
+            "$or": [{"messages.event_id": is_event}, {"echoes.event_id": is_event}],
         }
         with driver_errors(f"looking up an event of session {state.chat_id!r} in {self._name}"):
-            if self._sessions.find_one(either, {"_id": 1}) is not None:
+            if self._sessions.find_one(match, {"_id": 1}) is not None:
                 return True
         return self._is_in_segments(state, event_id)
 
@@ -112,27 +112,27 @@ class MongoChatWriter:
         if not state.last_segment:
             return False
         with driver_errors(f"looking up an event of session {state.chat_id!r} in {self._segments.name}"):
-            in_session = {"chat_id": state.chat_id, "messages.event_id": {"$in": id_values(event_id)}}
-            match = {**in_session, "segment": {"$not": {"$gt": state.last_segment}}}
+            is_event = {"chat_id": state.chat_id, "messages.event_id": {"$in": id_values(event_id)}}
+            match = {**is_event, "segment": {"$not": {"$gt": state.last_segment}}}
             if self._connection.in_memory:
                 return self._segments.find_one(match, {"_id": 1}) is not None
-            # Every append to a long session asks this; the bare command costs less than find_one.
+            # Each append to a long session does this, and the bare command costs less than find_one.
             command = {"count": self._segments.name, "query": match, "limit": 1}
             answer = self._connection.database.command(command, codec_options=self._segments.codec_options)
             return int(answer["n"]) > 0
 
     def has_ended(self, state: ChatState, event_id: str) -> bool:
-        """Whether that event has ended a run of the chat before."""
+        """Whether that event has ended a run of the session before."""
         ended = {"_id": state.guard.match["_id"], "run_ends.event_id": event_id}
         with driver_errors(f"looking up the runs of session {state.chat_id!r} in {self._name}"):
             return self._sessions.find_one(ended, {"_id": 1}) is not None
 
     # --- writing -----------------------------------------------------------------------------------------------------
 
-    def create(self, chat: NewChat, at: datetime) -> ChatState | None:
-        """Create a chat; None where another has created it, or it has been deleted on purpose meanwhile."""
-        document = new_document(chat, at)
-        # Made from the chat's id: two that create it at once collide, with or without an index on chat_id.
+    def create(self, chat: NewChat, now: datetime) -> ChatState | None:
+        """Create a session; None if another writer has created it, or it was deleted on purpose meanwhile."""
+        document = new_document(chat, now)
+        # The _id comes from the session's id, so that two who create it at once collide even without an index on chat_id.
         document["_id"] = ObjectId(hashlib.sha256(chat.chat_id.encode()).digest()[:12])
         with driver_errors(f"creating session {chat.chat_id!r} in {self._name}"):
             try:
@@ -140,58 +140,58 @@ class MongoChatWriter:
             except driver.DuplicateKeyError:
                 return None
         if self.is_deleted(chat.chat_id):
-            # It was deleted between the look and the insertion; what nobody has written to yet goes again.
+            # It was deleted between the look-up and the insertion. Nobody has written to this document yet.
             with driver_errors(f"deleting session {chat.chat_id!r} in {self._name}"):
                 self._sessions.delete_one({"_id": document["_id"], "last_sequence": 0})
             return None
         return self._state(chat.chat_id, facts_of(document))
 
     def claim(self, state: ChatState, chat: NewChat) -> ChatState | None:
-        """Note the tenant, user and workflow of a chat whose document names none of these, as far as they are given."""
+        """Store the given tenant, user and workflow in a session whose document has none of these."""
         unclaimed: Document = {"_id": state.guard.match["_id"]}
-        named: Document = {}
+        owner: Document = {}
         if state.tenant_id is None:
             unclaimed |= dict.fromkeys(TENANT_FIELDS)
-            named[TENANT_FIELDS[0]] = chat.tenant_id
+            owner[TENANT_FIELDS[0]] = chat.tenant_id
         for field, stored, given in (
             ("user_id", state.user_id, chat.user_id),
             ("workflow_name", state.workflow, chat.workflow),
         ):
             if stored is None and given is not None:
                 unclaimed[field] = None
-                named[field] = given
-        return self._changed(state, unclaimed, {"$set": named}, "naming the owner")
+                owner[field] = given
+        return self._change(state, unclaimed, {"$set": owner}, "naming the owner")
 
     def append(
-        self, state: ChatState, turn: AgentTurn, event_id: str, at: datetime, *, still_awaited: bool = False
-    ) -> Appended | NoRoom | None:
-        """Store a turn as the message after the last one, and the chat as running."""
+        self, state: ChatState, turn: AgentTurn, event_id: str, now: datetime, *, still_awaited: bool = False
+    ) -> Appended | DocumentFull | None:
+        """Store a turn as the message after the last one, and set the session to running."""
         guard: Guard = state.guard
         kind = guard.variant.messages_type
         if kind not in {"array", "missing", "null"}:
             raise Conflict(
-                what=f"Session {state.chat_id!r}: its `messages` are of type {kind}, and no list.",
-                hint="Nothing was written; mend that document first.",
+                what=f"Session {state.chat_id!r}: its field `messages` is of type {kind}, not an array.",
+                hint="Nothing was written. Repair the document, then try again.",
             )
         sequence = state.last_sequence + 1
-        if sequence > _LAST_NUMBER:
+        if sequence > _MAX_SEQUENCE:
             raise Conflict(
-                what=f"Session {state.chat_id!r}: its messages are numbered up to {state.last_sequence:,}, and the next has none.",
-                hint="Nothing was written; mend `sequence` and `last_sequence` in that document first.",
+                what=f"Session {state.chat_id!r}: no number follows its last sequence, {state.last_sequence:,}.",
+                hint="Nothing was written. Repair `sequence` and `last_sequence` in the document, then try again.",
             )
-        message = encoded_message(message_document(turn, event_id, sequence, at), state.chat_id)
+        message = encoded_message(message_document(turn, event_id, sequence, now), state.chat_id)
         ids = id_values(event_id)
         if self._is_in_segments(state, event_id):
             return None
-        unequal = {"$nin": ids} if len(ids) > 1 else {"$ne": ids[0]}
-        match = {**guard.match, "echoes.event_id": unequal}
-        update: Document = {"$set": {"last_sequence": sequence, "updated_at": at}}
+        is_other = {"$nin": ids} if len(ids) > 1 else {"$ne": ids[0]}
+        match = {**guard.match, "echoes.event_id": is_other}
+        update: Document = {"$set": {"last_sequence": sequence, "updated_at": now}}
         if kind == "null":
             update["$set"]["messages"] = [message]
         else:
-            match["messages.event_id"] = unequal
+            match["messages.event_id"] = is_other
             update["$push"] = {"messages": message}
-        running = made_running(state, update)
+        running = set_running(state, update)
         addressed_to = state.addressed_to
         if state.is_at_start and turn.recipient is not None:
             addressed_to = update["$set"]["addressed_to"] = turn.recipient
@@ -204,21 +204,24 @@ class MongoChatWriter:
             if not self._update(match, update, f"storing a message of session {state.chat_id!r}"):
                 return None
         except _DocumentTooLarge:
-            return NoRoom(len(message.raw))
-        after: Document = {**guard.match, "last_sequence": {"$eq": sequence}, **running}
+            return DocumentFull(len(message.raw))
+        next_match: Document = {**guard.match, "last_sequence": {"$eq": sequence}, **running}
         if not still_awaited:
-            after["expected_echo"] = MISSING
-        after.pop("messages", None)
+            next_match["expected_echo"] = MISSING
+        next_match.pop("messages", None)
         guard.variant.messages_type = "array"
-        known = Guard(after, guard.run, guard.paused, guard.variant)
-        status = SessionStatus.RUNNING
-        echo = state.expected_echo if still_awaited else None
-        state = replace(state, status=status, last_sequence=sequence, expected_echo=echo, guard=known)
-        state = replace(state, addressed_to=addressed_to)
-        return Appended(state, len(message.raw))
+        next_state = replace(
+            state,
+            status=SessionStatus.RUNNING,
+            last_sequence=sequence,
+            expected_echo=state.expected_echo if still_awaited else None,
+            addressed_to=addressed_to,
+            guard=Guard(next_match, guard.run, guard.paused, guard.variant),
+        )
+        return Appended(next_state, len(message.raw))
 
-    def note_echo(self, state: ChatState, turn: AgentTurn, run: int, event_id: str, at: datetime) -> ChatState | None:
-        """Remember the event as the awaited echo of a run, which has one at the most; the chat runs."""
+    def note_echo(self, state: ChatState, turn: AgentTurn, run: int, event_id: str, now: datetime) -> ChatState | None:
+        """Store the event as the expected echo of a run, which has at most one, and set the session to running."""
         ids = id_values(event_id)
         if self._is_in_segments(state, event_id):
             return None
@@ -226,23 +229,23 @@ class MongoChatWriter:
         match = {"$and": [match, {"messages.event_id": {"$nin": ids}}]}
         echo = {"run": run, "event_id": event_id}
         update: Document = {
-            "$set": {"updated_at": at},
+            "$set": {"updated_at": now},
             "$push": {"echoes": {"$each": [echo], "$slice": _KEPT_ECHOES}},
         }
         if state.expected_echo is not None and state.expected_echo.run == run:
             update["$unset"] = {"expected_echo": 1}
         if state.is_at_start and turn.recipient is not None:
             update["$set"]["addressed_to"] = turn.recipient
-        made_running(state, update)
-        return self._changed(state, match, update, "noting the resumed message")
+        set_running(state, update)
+        return self._change(state, match, update, "noting the resumed message")
 
-    def open_run(self, state: ChatState, echo: ExpectedEcho | None, running: bool, at: datetime) -> ChatState | None:
-        """Begin the next run, which may begin with an echo."""
+    def open_run(self, state: ChatState, echo: ExpectedEcho | None, running: bool, now: datetime) -> ChatState | None:
+        """Begin the next run, which may begin with an echo; `running` sets the session to running."""
         guard: Guard = state.guard
         match = {**guard.match, **guard.run}
-        started = {"run": state.run + 1, "last_sequence": state.last_sequence, "at": at}
+        started = {"run": state.run + 1, "last_sequence": state.last_sequence, "at": now}
         update: Document = {"$set": {"current_run": state.run + 1, "run_start": started}}
-        update["$unset"] = {"addressed_to": 1}  # its first turn tells
+        update["$unset"] = {"addressed_to": 1}  # the run's first turn sets it
         if echo is None:
             update["$unset"] |= {"expected_echo": 1}
         else:
@@ -253,47 +256,47 @@ class MongoChatWriter:
                 "manager": echo.manager,
             }
         if running:
-            update["$set"]["updated_at"] = at
-            made_running(state, update)
-        return self._changed(state, match, update, "starting a run")
+            update["$set"]["updated_at"] = now
+            set_running(state, update)
+        return self._change(state, match, update, "starting a run")
 
-    def change(self, state: ChatState, change: StatusChange, at: datetime) -> ChatState | None:
-        """Change a chat's status; None also where the run was ended by that event before."""
+    def change(self, state: ChatState, change: StatusChange, now: datetime) -> ChatState | None:
+        """Change a session's status; None also if that event has ended the run before."""
         guard: Guard = state.guard
         match = {"_id": guard.match["_id"], "status": guard.match["status"], **guard.run, **guard.paused}
-        fields: Document = {"updated_at": at}
+        fields: Document = {"updated_at": now}
         update: Document = {"$set": fields}
         if change.status is not None:
             fields |= guard.variant.fields_of(change.status)
             if change.status is SessionStatus.COMPLETED:
-                fields["completed_at"] = at
+                fields["completed_at"] = now
             if change.status is SessionStatus.FAILED:
-                fields |= {"failed_at": at, "failure_reason": change.reason}
+                fields |= {"failed_at": now, "failure_reason": change.reason}
         if change.paused:
-            fields |= {"paused": True, "pause_reason": change.reason, "paused_at": at}
+            fields |= {"paused": True, "pause_reason": change.reason, "paused_at": now}
         elif change.paused is False:
             fields["paused"] = False
         if change.ends_run is not None:
             match["run_ends.event_id"] = {"$ne": change.ends_run}
             end = {"run": state.run, "event_id": change.ends_run}
             update["$push"] = {"run_ends": {"$each": [end], "$slice": _KEPT_ENDS}}
-        return self._changed(state, match, update, "changing the status")
+        return self._change(state, match, update, "changing the status")
 
-    def _changed(self, state: ChatState, match: Document, update: Document, doing: str) -> ChatState | None:
+    def _change(self, state: ChatState, match: Document, update: Document, doing: str) -> ChatState | None:
         if not self._update(match, update, f"{doing} of session {state.chat_id!r}"):
             return None
         with driver_errors(f"looking up session {state.chat_id!r} in {self._name}"):
-            found = self._facts({"_id": {"$eq": state.guard.match["_id"]}})
-        return None if found is None else self._state(state.chat_id, found)
+            facts = self._facts({"_id": {"$eq": state.guard.match["_id"]}})
+        return None if facts is None else self._state(state.chat_id, facts)
 
     def _update(self, match: Document, update: Document, doing: str) -> bool:
-        """Whether a document matched and was changed."""
+        """Update one document; returns whether a document matched."""
         doing = f"{doing} in {self._name}"
         with driver_errors(doing):
             if self._connection.in_memory:
                 return self._sessions.update_one(match, plain_update(update)).matched_count == 1
-            # The bare command costs half of what update_one does. Where its answer is lost it is sent again: had it
-            # been carried out, its guard does not match any more, and the caller looks.
+            # The bare command costs half as much as update_one. If its answer is lost, it is sent again: if the first
+            # one took effect, the guard no longer matches, and the caller reads the document again.
             command = {
                 "update": self._name,
                 "updates": [{"q": match, "u": update}],
@@ -304,12 +307,12 @@ class MongoChatWriter:
                 answer = self._connection.database.command(command, codec_options=options)
             except driver.ConnectionFailure:
                 answer = self._connection.database.command(command, codec_options=options)
-        _check(answer, doing)
+        _raise_failure(answer, doing)
         return int(answer.get("n", 0)) == 1
 
 
 def reading_from_primary(connection: Connection) -> Connection:
-    """The same connection for what is going to be written upon: what a secondary knows may be too old for that."""
+    """The same connection, reading from the primary: a decision to write must not rest on a secondary's older data."""
     if connection.in_memory:
         return connection
     primary = connection.database.with_options(read_preference=ReadPreference.PRIMARY)
@@ -317,10 +320,10 @@ def reading_from_primary(connection: Connection) -> Connection:
 
 
 class _DocumentTooLarge(Exception):
-    """The server will not let the document grow so far."""
+    """The server rejected an update because the document would be over 16 MiB."""
 
 
-def _check(answer: Mapping[str, Any], doing: str) -> None:
+def _raise_failure(answer: Mapping[str, Any], doing: str) -> None:
     for failure in answer.get("writeErrors", ()):
         code = failure.get("code")
         if code in _TOO_LARGE:
@@ -329,10 +332,10 @@ def _check(answer: Mapping[str, Any], doing: str) -> None:
             raise Unreachable(what=f"{doing}: {failure.get('errmsg', '')}", hint="Try again.")
         if code == 13:
             raise NotAllowed(what=f"{doing}: {failure.get('errmsg', '')}", hint="Check user, password and roles.")
-        if code in _WRONG_TYPES:
-            # `echoes` or `run_ends`, which only chatstore writes, is no list.
-            why = str(failure.get("errmsg", ""))[:200]
-            raise Conflict(what=f"{doing}: {why}", hint="Nothing was written; mend that document first.")
+        if code in _TYPE_MISMATCHES:
+            # `echoes` or `run_ends`, which only chatstore writes, is not an array.
+            reason = str(failure.get("errmsg", ""))[:200]
+            raise Conflict(what=f"{doing}: {reason}", hint="Nothing was written. Repair the document, then try again.")
         raise ChatstoreError(what=f"{doing}: {str(failure.get('errmsg', ''))[:300]} (code {code})")
-    if unsure := answer.get("writeConcernError"):
-        raise Unreachable(what=f"{doing}: {unsure.get('errmsg', 'not acknowledged')}.", hint="Try again.")
+    if concern_error := answer.get("writeConcernError"):
+        raise Unreachable(what=f"{doing}: {concern_error.get('errmsg', 'not acknowledged')}.", hint="Try again.")

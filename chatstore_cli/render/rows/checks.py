@@ -1,4 +1,4 @@
-"""Results of `chatstore verify` as rows and as a list of tick boxes."""
+"""Results of `chatstore verify` as rows and as a Markdown task list."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def check_row(check: CheckResult) -> dict[str, Any]:
 
 
 def check_list_item(row: Row) -> tuple[str, str]:
-    """One check as a line of a list to paste into a pull request: ticked where it passed, and there is nothing left to do."""
+    """One check as an item of a Markdown task list, which is ticked if the check passed."""
     mark = "[x]" if row["status"] == "pass" else "[ ]"
     status = "" if row["status"] == "pass" else f"{row['status'].upper()}: "
     hint = "" if row["hint"] is None else f" {row['hint']}"

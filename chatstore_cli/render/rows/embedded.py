@@ -1,4 +1,4 @@
-"""The embedded MongoDB's status as a row."""
+"""The status of the embedded MongoDB as a record."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from chatstore_cli.domain.embedded import EmbeddedStatus
 from chatstore_cli.domain.times import rfc3339
 from chatstore_cli.render.listing import Column, Record
 
-_STEPS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+_UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
 def status_record(status: EmbeddedStatus) -> Record:
-    """The status under the words that do not change; a table leaves out what is not known."""
+    """The status. A table leaves out unknown values."""
     row = {
         "running": status.running,
         "version": status.version,
@@ -48,10 +48,10 @@ def size(value: Any) -> str:
 
 def duration(value: Any) -> str:
     """Seconds in the two largest units: `3 d 4 h`, `12 s`."""
-    rest = int(value)
+    seconds_left = int(value)
     parts: list[str] = []
-    for unit, seconds in _STEPS:
-        amount, rest = divmod(rest, seconds)
+    for unit, seconds in _UNITS:
+        amount, seconds_left = divmod(seconds_left, seconds)
         if amount or (unit == "s" and not parts):
             parts.append(f"{amount} {unit}")
     return " ".join(parts[:2])

@@ -1,4 +1,4 @@
-"""Columns of a history: those of messages, with whose copy each one is and whether MongoDB has it."""
+"""The columns of a history: those of messages, with the source of each and whether it is stored in MongoDB."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ _BY_KEY = {column.key: column for column in MESSAGE_COLUMNS}
 
 
 def history_listing(history: Mapping[str, Any]) -> Listing:
-    """The listing of a history that is one JSON object already."""
+    """The listing of a history that `to_dict()` has made one JSON object."""
     beside = {key: value for key, value in history.items() if key not in ("items", "next_cursor")}
     return Listing(HISTORY_COLUMNS, history["items"], beside=beside)
 
 
 def summary(history: Mapping[str, Any]) -> str:
-    """What a table does not show, in words."""
+    """The counts of a history as a notice, for the formats that do not show them."""
     counts, newest = history["counts"], history["last_persisted_at"]
     if counts["mongo"] is None:
-        return f"Shown: {counts['cache']} from the cache. MongoDB was not asked."
-    stored = f"Newest in MongoDB: {newest}." if newest is not None else "MongoDB has none of the session."
-    shown = f"Shown: {counts['cache']} from the cache, {counts['mongo']} from MongoDB"
-    return f"{shown}; not in MongoDB: {history['not_persisted']}. {stored}"
+        return f"Shown: {counts['cache']} from the journal. MongoDB was not read."
+    stored = f"Newest in MongoDB: {newest}." if newest is not None else "MongoDB has no message of the session."
+    shown = f"Shown: {counts['cache']} from the journal, {counts['mongo']} from MongoDB"
+    return f"{shown}; not stored in MongoDB: {history['not_persisted']}. {stored}"
 
 
 def _stored(persisted: bool | None) -> str:

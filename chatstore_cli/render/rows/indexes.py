@@ -1,4 +1,4 @@
-"""Indexes and retention as rows, and the columns that show them."""
+"""Rows and columns of indexes and retention."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def index_row(finding: IndexFinding) -> dict[str, Any]:
 
 
 def step_row(step: IndexStep, outcome: str) -> dict[str, Any]:
-    """One thing that applying did, or would do: `outcome` is done, planned or left. `expiring` null is not counted."""
+    """One step of applying; `outcome` is done, planned or left. `expiring` is null if the documents could not be counted."""
     return {
         "collection": step.finding.collection,
         "name": step.finding.name,
@@ -38,7 +38,7 @@ def step_row(step: IndexStep, outcome: str) -> dict[str, Any]:
 
 
 def retention_row(retention: Retention, ttl_days: int) -> dict[str, Any]:
-    """One collection; counts are null where the time limit passed, `sampled` is null where all were counted."""
+    """One collection. A count is null if the time limit passed; `sampled` is null if all documents were counted."""
     dates = retention.dates
     return {
         "layout": retention.layout,
@@ -70,7 +70,7 @@ def _counted(value: Any) -> str:
     return "not counted in time" if value is None else count(value)
 
 
-def _at_once(value: Any) -> str:
+def _deleted_at_once(value: Any) -> str:
     return "" if value == 0 else _counted(value)
 
 
@@ -88,14 +88,14 @@ STEP_COLUMNS = (
     Column("action", "ACTION"),
     Column("outcome", "OUTCOME", style=lambda outcome: {"done": "green", "left": "yellow"}.get(outcome, "")),
     Column("needs_yes", "NEEDS YES", in_table=False),
-    Column("expiring", "DELETED AT ONCE", align="right", show=_at_once),
+    Column("expiring", "DELETED AT ONCE", align="right", show=_deleted_at_once),
     Column("detail", "DETAIL", wraps=True),
 )
 RETENTION_COLUMNS = (
     Column("layout", "Layout"),
     Column("collection", "Collection"),
     Column("field", "Field"),
-    Column("index", "TTL index", show=lambda name: name or "missing: nothing is deleted"),
+    Column("index", "TTL index", show=lambda name: name or "missing: MongoDB deletes nothing"),
     Column(
         "expire_after_seconds", "After seconds", align="right", show=lambda value: "" if value is None else f"{value:g}"
     ),

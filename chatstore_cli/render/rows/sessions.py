@@ -1,6 +1,6 @@
-"""The nouns as rows: plain values under the words of DESIGN section 2, and the columns that show them.
+"""Sessions, messages and usage as rows, and the columns that show them.
 
-Key names are a promise: they change only with a line in the changelog.
+The keys are the output of -o json: they change only with a line in the changelog.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ _STATUS_STYLES = {
 
 
 def status_style(value: Any) -> str:
-    """The colour of a status word."""
+    """The colour of a status."""
     return _STATUS_STYLES.get(str(value), "")
 
 
 def money(value: Any) -> str:
-    """A cost, or `unknown`: never 0 for what nobody knows (DESIGN, issue trackers' complaint in FACTS F)."""
+    """A cost, or `unknown`. An unknown cost is never shown as 0, which would be a false sum."""
     return "unknown" if value is None else str(value)
 
 
 def decimal_text(value: Decimal | None) -> str | None:
-    """A decimal without exponent and without trailing zeros beyond the point; None stays None."""
+    """A decimal without exponent and without trailing zeros after the point; None for None."""
     if value is None:
         return None
     text = f"{value:f}"
@@ -44,7 +44,7 @@ def decimal_text(value: Decimal | None) -> str | None:
 
 
 def usage_row(usage: Usage) -> dict[str, Any]:
-    """`{prompt_tokens, completion_tokens, total_tokens, cost}`; cost is a decimal text, or null where unknown."""
+    """`{prompt_tokens, completion_tokens, total_tokens, cost}`; cost is a decimal as text, or null if it is unknown."""
     return {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
@@ -54,7 +54,7 @@ def usage_row(usage: Usage) -> dict[str, Any]:
 
 
 def session_row(session: Session) -> dict[str, Any]:
-    """One session; `message_count_capped` says that there are more messages than `message_count`."""
+    """One session. With `message_count_capped` it has more messages than `message_count`."""
     return {
         "session_id": session.session_id,
         "layout": session.layout,
@@ -92,7 +92,7 @@ def message_row(message: Message) -> dict[str, Any]:
 def session_view_row(
     session: Session, first: list[Message], last: list[Message], expiry: Expiry | None
 ) -> dict[str, Any]:
-    """One session with its first and last messages; `expires_at` is null where its layout knows no expiry."""
+    """One session with its first and last messages. `expires_at` is null if its messages do not expire."""
     expires_at = None if expiry is None else {"oldest": rfc3339(expiry.oldest), "newest": rfc3339(expiry.newest)}
     return {
         **session_row(session),
@@ -113,7 +113,7 @@ def _short_time(value: Any) -> str:
 
 
 def _expires(value: Any) -> str:
-    """In words, as the database deletes message by message."""
+    """The first and last expiry of the session's messages, which MongoDB deletes one at a time."""
     if value is None:
         return ""
     oldest, newest = (_short_time(value[end]) or "never" for end in ("oldest", "newest"))
@@ -129,8 +129,8 @@ def _title_or_workflow(row: Row) -> str:
     return plain(row["title"] or row["workflow"])
 
 
-def carries_usage(row: Row) -> bool:
-    """Whether anything is known about what it consumed; a session of flat messages carries none."""
+def has_usage(row: Row) -> bool:
+    """Whether any token or cost is known. A session of the messages layout has no usage."""
     usage = row["usage"]
     return usage["cost"] is not None or bool(
         usage["total_tokens"] or usage["prompt_tokens"] or usage["completion_tokens"]
@@ -138,12 +138,12 @@ def carries_usage(row: Row) -> bool:
 
 
 def _tokens(name: str) -> Callable[[Row], str]:
-    """The cell of one of the numbers of tokens; `-` where nothing is known about what was consumed."""
-    return lambda row: count(row["usage"][name]) if carries_usage(row) else "-"
+    """The cell of a number of tokens; `-` if the session has no usage."""
+    return lambda row: count(row["usage"][name]) if has_usage(row) else "-"
 
 
 def _cost(row: Row) -> str:
-    return money(row["usage"]["cost"]) if carries_usage(row) else "-"
+    return money(row["usage"]["cost"]) if has_usage(row) else "-"
 
 
 def _status(row: Row) -> str:

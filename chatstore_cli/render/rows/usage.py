@@ -7,7 +7,7 @@ from typing import Any
 
 from chatstore_cli.domain.usage import UsageRow
 from chatstore_cli.render.listing import Column, Row, count
-from chatstore_cli.render.rows.sessions import carries_usage, money, status_style, usage_row
+from chatstore_cli.render.rows.sessions import has_usage, money, status_style, usage_row
 
 _TITLES = {
     "tenant_id": "TENANT",
@@ -90,7 +90,7 @@ def _group_name(value: Any) -> str:
 
 def _cost(row: Row) -> str:
     """`unknown` where sessions used tokens and nobody stored a cost; `-` where there is no usage at all."""
-    if not carries_usage(row):
+    if not has_usage(row):
         return "-"
     cost = row["usage"]["cost"]
     return f"{cost} + unknown" if cost is not None and row["cost_unknown_sessions"] else money(cost)

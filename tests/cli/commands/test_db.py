@@ -84,7 +84,7 @@ def test_the_table_names_version_socket_folder_size_and_uptime(db: Chatstore):
 def test_starting_one_that_runs_says_so(db: Chatstore):
     pid = json.loads(db("db", "start", "-o", "json").out)["pid"]
     again = db("db", "start", "-o", "json")
-    assert (again.code, again.err) == (0, "The embedded MongoDB is running already.\n")
+    assert (again.code, again.err) == (0, "The embedded MongoDB is already running.\n")
     assert json.loads(again.out)["pid"] == pid
 
 

@@ -13,7 +13,7 @@ from pymongo import MongoClient
 from pymongo.database import Database
 
 from chatstore_cli.core.demo.sample_chats import sample_chats
-from chatstore_cli.core.demo.stage import DEMO_DATABASE, STEPS
+from chatstore_cli.core.demo.setup import DEMO_DATABASE, STEPS
 from chatstore_cli.domain.times import utc_now
 from chatstore_cli.files.demo_folder import MarkedFolder
 from chatstore_cli.mongo.connection import connect
@@ -72,8 +72,9 @@ def test_the_demo_shows_every_step_and_a_second_run_works_as_well_as_the_first(
     # What the demo says to type leads later commands to the samples.
     exported = [line.removeprefix("$ export ") for line in first.out.splitlines() if line.startswith("$ export ")]
     environment = {name: shlex.split(value)[0] for name, _, value in (line.partition("=") for line in exported)}
-    assert f"To remove it all: chatstore demo --uri {mongo_uri} --folder {folder} --remove --yes" in first.err.replace(
-        "'", ""
+    assert (
+        f"To remove the demo: chatstore demo --uri {mongo_uri} --folder {folder} --remove --yes"
+        in first.err.replace("'", "")
     )
     listed = chatstore("sessions", "list", "-o", "json", "--limit", "100", env=environment)
     sessions = demo_database.chat_sessions.count_documents({}) + len(demo_database.chat_messages.distinct("session_id"))
@@ -103,7 +104,7 @@ def test_the_demo_leaves_a_database_alone_that_holds_anything_else(
     database.precious.insert_one({"_id": 1})
     done = _demo(chatstore, mongo_uri, folder, "--database", database.name)
     assert done.code == 4
-    assert "did not make" in done.err
+    assert "did not create" in done.err
     assert database.list_collection_names() == ["precious"]
     assert not folder.exists()
 
@@ -148,7 +149,7 @@ def test_removing_says_what_goes_and_does_nothing_without_yes(
     assert demo_database.list_collection_names() == []
 
     again = _demo(chatstore, mongo_uri, folder, "--remove")
-    assert (again.code, again.err.splitlines()[-1]) == (0, "There is nothing of the demo to remove.")
+    assert (again.code, again.err.splitlines()[-1]) == (0, "The demo has no database or folder to remove.")
 
 
 def test_read_only_refuses_the_demo(chatstore: Chatstore, mongo_uri: str, folder: Path) -> None:

@@ -31,9 +31,9 @@ def _records(text: str) -> Iterator[dict[str, Any]]:
     """Every record of a journal, also of a line that holds two."""
     decoder = json.JSONDecoder()
     for line in text.splitlines():
-        at = 0
-        while at < len(line):
-            record, at = decoder.raw_decode(line, at)
+        offset = 0
+        while offset < len(line):
+            record, offset = decoder.raw_decode(line, offset)
             yield record
 
 

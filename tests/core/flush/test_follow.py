@@ -41,7 +41,7 @@ class Store:
 
     def collection_id(self) -> str | None:
         self.asked += 1
-        self.hangs.wait(10)
+        self.hangs.wait(600)
         if self.failures:
             raise self.failures.pop(0)
         return self.collection
@@ -354,44 +354,74 @@ def test_what_may_pass_is_said_and_tried_again(tmp_path: Path):
         once.follower.run(lambda: 0)
 
 
-@pytest.mark.parametrize(("times", "at_most"), [(1, 2.5), (2, 0.5)])
+def test_pauses_are_short_again_after_a_round_that_went_well(tmp_path: Path):
+    following = Following(tmp_path)
+    error = ChatstoreError(what="odd")
+    pauses: list[float] = []
+
+    def wait(seconds: float) -> bool:
+        pauses.append(seconds)
+        if len(pauses) == 5:
+            following.journals.failures = [error]
+        if len(pauses) == 6:
+            following.follower._stopping.set()
+        return False
+
+    following.journals.failures = [error] * 4
+    following.follower._stopping.wait = wait  # type: ignore[method-assign,assignment]  # no time passes
+    following.follower._follow()
+    assert pauses[:4] == sorted(pauses[:4])
+    assert pauses[5] == pauses[0] < pauses[3]
+
+
+@pytest.mark.parametrize(("times", "seconds_to_stop"), [(1, 0.2), (2, 3_600)])
 def test_a_database_that_does_not_answer_does_not_hold_up_its_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int, at_most: float
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int, seconds_to_stop: float
 ):
+    """Asked once, it waits a short while; asked twice, it does not wait."""
+    monkeypatch.setattr(follow, "SECONDS_TO_STOP", seconds_to_stop)
     following = Following(tmp_path)
     following.follower._monotonic = following.follower._timed_store._monotonic = time.monotonic
     following.store.hangs.clear()
-    began = time.monotonic()
     following.follower.run(Asked(lambda: following.store.asked > 0, times))
-    assert time.monotonic() - began < at_most
+    assert following.follower._timed_store.waiting_since is not None, "it has ended while the database hangs"
     assert following.said == [
         "[CHAT WORKER] Stopped before the database answered. Lines that are not stored remain in the journals."
     ]
     following.store.hangs.set()
 
 
-def test_a_slow_database_that_answers_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Each answer within the time of grace; all of them together take longer."""
+def test_a_slow_database_that_answers_is_waited_for(tmp_path: Path):
+    """Each answer takes less than the time to stop; all of them together take longer."""
     following = Following(tmp_path)
-    following.follower._monotonic = following.follower._timed_store._monotonic = time.monotonic
-    monkeypatch.setattr(follow, "SECONDS_TO_STOP", 0.3)
     following.write("a.jsonl", 1)
     inner = following.store._inner
+    checks = threading.Semaphore(0)  # how often the follower was asked to stop and may have looked at the clock
     begun = threading.Event()
 
+    def stop_requests() -> int:
+        if not begun.is_set():
+            return 0
+        checks.release()
+        return 1
+
     def slow(name: str) -> Callable[..., Any]:
-        question = getattr(inner, name)
+        method = getattr(inner, name)
 
-        def ask(*arguments: Any) -> Any:
+        def call(*arguments: Any) -> Any:
             begun.set()
-            time.sleep(0.15)  # what is tried here is time itself
-            return question(*arguments)
+            following.now += 0.9 * follow.SECONDS_TO_STOP
+            while checks.acquire(blocking=False):
+                pass
+            for _ in range(2):
+                assert checks.acquire(timeout=120)
+            return method(*arguments)
 
-        return ask
+        return call
 
     for name in ("survey", "insert", "stored_ids"):
         setattr(following.store, name, slow(name))
-    following.follower.run(Asked(begun.is_set))
+    following.follower.run(stop_requests)
     assert following.stored == wanted_of([record(1)])
     assert not any("before the database answered" in line for line in following.said)
 

@@ -34,10 +34,13 @@ def test_a_number_is_right_or_not_given_at_all(read: list[tuple[int, bytes]], wi
 
 
 @given(lines, st.integers(14, 50))
-def test_a_window_that_holds_all_there_is_never_gives_up(read: list[tuple[int, bytes]], window: int):
+def test_a_window_that_holds_every_key_numbers_each_line_in_any_order(read: list[tuple[int, bytes]], window: int):
     counting = WindowedCount(window=window + 1)
+    before: Counter[bytes] = Counter()
     for second, text in read:
-        counting.number(key_of(second, text), f"{second:02}")
+        key = key_of(second, text)
+        assert counting.number(key, f"{second:02}") == before[key]
+        before[key] += 1
 
 
 @given(lines, st.integers(1, 5))
@@ -45,8 +48,11 @@ def test_lines_in_the_order_of_time_never_need_the_disk_unless_one_instant_has_m
     read: list[tuple[int, bytes]], window: int
 ):
     counting = WindowedCount(window=window + 2)
+    before: Counter[bytes] = Counter()
     for second, text in sorted(read, key=lambda line: line[0]):
-        counting.number(key_of(second, text), f"{second:02}")
+        key = key_of(second, text)
+        assert counting.number(key, f"{second:02}") == before[key]
+        before[key] += 1
 
 
 def test_lines_at_or_before_the_floor_may_have_equals_that_were_not_counted():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from chatstore_cli.core.flush import run as flush_module
 from chatstore_cli.core.flush import storing as flush_storing
 from chatstore_cli.core.flush.options import FlushOptions
 from chatstore_cli.core.flush.storing import StoringRules
+from chatstore_cli.domain.errors import Unreachable
 from chatstore_cli.files import journal_reader
 from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.wiring.journals import named_journals
@@ -452,3 +454,42 @@ def test_a_row_that_is_removed_while_it_is_compared_is_no_other_content(memory: 
     assert (result.lines, result.quarantined) == (2, 0)
     assert quarantined(tmp_path) == []
     assert stored(memory.database) == wanted_of([record(0, message_id="m")])
+
+
+def test_a_batch_that_failed_is_read_again_though_a_later_one_is_stored(
+    memory: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(flush_module, "_BATCH_MESSAGES", 1)
+    monkeypatch.setattr(journal_reader, "BLOCK", 180)  # about a line
+    second_stored = threading.Event()
+
+    class FirstBatchFails(UuidStore):
+        def insert(self, entries: Any, expires_at: Any) -> Any:
+            if any(entry.number == 1 for entry in entries):
+                assert second_stored.wait(60)
+                raise Unreachable(what="no answer")
+            inserted = self._inner.insert(entries, expires_at)
+            second_stored.set()
+            return inserted
+
+    lines = [record(0), record(1)]
+    write_journal(tmp_path / "s.jsonl", lines)
+    with pytest.raises(Unreachable):
+        flush(memory, tmp_path, store=FirstBatchFails(store_of(memory)), timeout=0)
+    assert memory.database[COLLECTION].count_documents({}) == 1
+    flush_with_ledger(memory, tmp_path)
+    assert stored(memory.database) == wanted_of(lines)
+
+
+def test_good_lines_are_not_quarantined_while_a_primary_steps_down(
+    memory: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The server reports it for each document, as it does a document that it rejects."""
+    write_journal(tmp_path / "s.jsonl", [record(0), record(1)])
+    store = store_of(memory)
+    answer = {"n": 0, "writeErrors": [{"index": 0, "code": 189, "errmsg": "primary stepped down"}]}
+    monkeypatch.setattr(store, "_insert_command", lambda documents: answer)
+    with pytest.raises(Unreachable):
+        flush(memory, tmp_path, store=store, timeout=0)
+    assert quarantined(tmp_path) == []
+    assert flush(memory, tmp_path).stored == 2

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from chatstore_cli.core.usage.report import UsageGrouping, report_usage, what_counts
+from chatstore_cli.core.usage.report import UsageGrouping, UsageOrder, report_usage, what_counts
 from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.domain.session import Session, SessionStatus
 from chatstore_cli.domain.usage import Usage, UsageRow
@@ -44,6 +44,41 @@ def test_tenants_come_by_tokens_most_first_and_the_nameless_one_among_them() -> 
     rows = report(session("a", 5, tenant_id="small"), session("b", 50, tenant_id="large"), session("c", 20))
 
     assert [row.group["tenant_id"] for row in rows] == ["large", None, "small"]
+
+
+def test_of_groups_with_equal_tokens_the_one_with_more_sessions_comes_first_then_the_first_name() -> None:
+    sessions = [session("a", 10, tenant_id="a"), session("x", 5, tenant_id="z"), session("y", 5, tenant_id="z")]
+    rows = report(session("b", 10, tenant_id="b"), *sessions)
+
+    assert [row.group["tenant_id"] for row in rows] == ["z", "a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("order", "tenants"),
+    [
+        (UsageOrder.NAME, "abcd"),
+        (UsageOrder.TOKENS, "bdca"),
+        (UsageOrder.PROMPT, "cbda"),
+        (UsageOrder.COMPLETION, "bdac"),
+        (UsageOrder.COST, "dacb"),
+        (UsageOrder.SESSIONS, "abdc"),
+    ],
+)
+def test_each_order_sorts_by_its_own_number_and_ties_by_tokens(order: UsageOrder, tenants: str) -> None:
+    def of_tenant(tenant: str, prompt: int, completion: int, cost: str | None) -> Session:
+        usage = Usage(prompt, completion, prompt + completion, None if cost is None else Decimal(cost))
+        return Session(f"{tenant}{prompt}{cost}", "workflow", tenant_id=tenant, usage=usage)
+
+    sessions = [
+        of_tenant("d", 2, 10, "7"),
+        of_tenant("c", 9, 1, "0"),
+        of_tenant("b", 5, 20, None),
+        of_tenant("a", 1, 2, "0.5"),
+        of_tenant("a", 1, 2, None),
+    ]
+    rows = report_usage([Facts(*sessions)], SessionQuery(), UsageGrouping.TENANT, order=order).rows  # type: ignore[list-item]  # facts are all it reads
+
+    assert "".join(str(row.group["tenant_id"]) for row in rows) == tenants
 
 
 def test_days_come_in_order_and_those_without_a_day_last() -> None:

@@ -1,15 +1,15 @@
-"""The runner of checks, and the choice among them."""
+"""Running and selecting checks."""
 
 from __future__ import annotations
 
 import pytest
 
-from chatstore_cli.core.verify.checklist import Check, chosen, failed, has_failed, passed, run_checks, skipped, warned
+from chatstore_cli.core.verify.checklist import Check, failed, has_failed, passed, run_checks, selected, skipped, warned
 from chatstore_cli.domain.errors import BadValue, Unreachable
 
 
 def raising():
-    """A check in which something of ours goes wrong."""
+    """A check that raises our error."""
     raise Unreachable(what="gone", hint="come back")
 
 
@@ -34,7 +34,7 @@ def test_an_error_is_a_failed_check_and_what_needs_it_is_skipped_through_the_who
     results = list(run_checks(checks))
     assert [one.status.value for one in results] == ["fail", "skip", "skip", "pass"]
     assert (results[0].detail, results[0].hint) == ("gone", "come back")
-    assert results[2].detail == "not looked at, because b failed"
+    assert results[2].detail == "skipped because b failed"
     assert ran == []
 
 
@@ -54,15 +54,15 @@ def test_only_failing_fails():
     assert has_failed(list(run_checks([Check("a", lambda: failed("", ""))])))
 
 
-def test_a_check_whose_need_was_not_chosen_runs():
-    checks = chosen([Check("a", raising), Check("b", lambda: passed(""), "a")], ["b"], [])
+def test_a_check_runs_if_the_one_it_needs_was_not_selected():
+    checks = selected([Check("a", raising), Check("b", lambda: passed(""), "a")], ["b"], [])
     assert [one.status.value for one in run_checks(checks)] == ["pass"]
 
 
-def test_choosing_keeps_the_order_of_the_checklist():
+def test_selecting_keeps_the_order_of_the_checklist():
     checks = [Check(name, lambda: passed("")) for name in "abc"]
-    assert [check.name for check in chosen(checks, ["c", "a"], [])] == ["a", "c"]
-    assert [check.name for check in chosen(checks, [], ["b"])] == ["a", "c"]
-    assert chosen(checks, ["a"], ["a"]) == []
+    assert [check.name for check in selected(checks, ["c", "a"], [])] == ["a", "c"]
+    assert [check.name for check in selected(checks, [], ["b"])] == ["a", "c"]
+    assert selected(checks, ["a"], ["a"]) == []
     with pytest.raises(BadValue, match="a, b, c"):
-        chosen(checks, [], ["x"])
+        selected(checks, [], ["x"])

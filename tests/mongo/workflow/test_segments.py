@@ -21,7 +21,7 @@ from chatstore_cli.domain.workflow.segments import HeadSize, Move
 from chatstore_cli.mongo.bson_arrays import StoredArray
 from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.workflow.layout import WorkflowLayout
-from chatstore_cli.mongo.workflow.segment_copies import FENCE, Copy
+from chatstore_cli.mongo.workflow.segment_copies import FENCE, SegmentCopy
 from chatstore_cli.mongo.workflow.segment_mover import MongoSegmentStore
 
 EVERYTHING = MessageSelection()
@@ -285,7 +285,7 @@ def test_what_was_left_of_messages_that_have_changed_since_is_removed(
     orphan = orphan_of(connection, store)
     sessions.update_one({}, {"$set": {"messages.3.content": "edited", FENCE: "anything at all"}})
     before = answers(layout)
-    with pytest.raises(Conflict, match="has begun and not ended"):  # its mover may still be at work
+    with pytest.raises(Conflict, match="is in progress, or was interrupted"):  # its mover may still be at work
         store.move_oldest("chat", at_most_bytes=2_000)
     assert answers(layout) == before
     let_leases_end(connection)
@@ -309,12 +309,12 @@ class Stopped:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-            patched.setattr(MongoSegmentStore, "_take_away", stop)
+            patched.setattr(MongoSegmentStore, "_remove_from_head", stop)
             store.move_oldest("chat", at_most_bytes=2_000)
 
     def take_away(self) -> bool:
         """Whether it took messages away."""
-        return self._store._take_away(*self._arguments)
+        return self._store._remove_from_head(*self._arguments)
 
 
 def test_a_copy_that_a_move_in_flight_counts_on_is_not_removed(
@@ -326,8 +326,8 @@ def test_a_copy_that_a_move_in_flight_counts_on_is_not_removed(
     before, written = answers(layout), sessions.find_one({}) or {}
     stopped = Stopped(store, monkeypatch)
     sessions.update_one({}, {"$set": {"messages.3.content": "edited"}})
-    monkeypatch.setattr("chatstore_cli.mongo.workflow.segment_mover._MOST_WAITS", 0)
-    with pytest.raises(Conflict, match="has begun and not ended"):
+    monkeypatch.setattr("chatstore_cli.mongo.workflow.segment_mover._MAX_WAITS", 0)
+    with pytest.raises(Conflict, match="is in progress, or was interrupted"):
         MongoSegmentStore(connection, Settings()).move_oldest("chat", at_most_bytes=2_000)
     sessions.replace_one({}, written)
     assert stopped.take_away()
@@ -360,7 +360,7 @@ def test_a_move_that_was_stopped_for_long_does_nothing_any_more(
             store.move_oldest("chat", at_most_bytes=2_000)
     assert segments.find_one({}) == copy
     other = MongoSegmentStore(connection, Settings())
-    other._copies.remove(Copy("chat:1", 1, [], copy["move"], copy["lease"]), written["_id"])
+    other._copies.remove(SegmentCopy("chat:1", 1, [], copy["move"], copy["lease"]), written["_id"])
     assert segments.count_documents({}) == 0
     sessions.replace_one({}, written)
     assert not any(each.take_away() for each in stopped)
@@ -373,7 +373,7 @@ def test_a_copy_that_another_has_adopted_is_not_removed_by_who_made_it(
     sessions = connection.collection("chat_sessions")
     sessions.insert_one(head_of("ours", [message(number, number) for number in range(COUNT)]))
     before, written = answers(layout), sessions.find_one({}) or {}
-    take_away, adopters = MongoSegmentStore._take_away, []
+    take_away, adopters = MongoSegmentStore._remove_from_head, []
 
     def adopt_first(self: Any, *arguments: Any) -> bool:
         if self is store:
@@ -381,9 +381,9 @@ def test_a_copy_that_another_has_adopted_is_not_removed_by_who_made_it(
             sessions.update_one({}, {"$set": {"messages.3.content": "edited"}})
         return take_away(self, *arguments)
 
-    monkeypatch.setattr("chatstore_cli.mongo.workflow.segment_mover._MOST_WAITS", 2)
-    monkeypatch.setattr(MongoSegmentStore, "_take_away", adopt_first)
-    with pytest.raises(Conflict, match="has begun and not ended"):
+    monkeypatch.setattr("chatstore_cli.mongo.workflow.segment_mover._MAX_WAITS", 2)
+    monkeypatch.setattr(MongoSegmentStore, "_remove_from_head", adopt_first)
+    with pytest.raises(Conflict, match="is in progress, or was interrupted"):
         store.move_oldest("chat", at_most_bytes=2_000)
     sessions.replace_one({}, written)
     assert adopters[0].take_away()
@@ -394,13 +394,13 @@ def test_a_segment_that_somebody_deletes_before_it_counts_is_put_back(
     connection: Connection, layout: WorkflowLayout, store: MongoSegmentStore, monkeypatch: pytest.MonkeyPatch
 ):
     connection.collection("chat_sessions").insert_one(head_of("ours", [message(n, n) for n in range(COUNT)]))
-    before, take_away = answers(layout), MongoSegmentStore._take_away
+    before, take_away = answers(layout), MongoSegmentStore._remove_from_head
 
     def delete_first(self: Any, *arguments: Any) -> bool:
         connection.collection("chat_session_segments").delete_many({})
         return take_away(self, *arguments)
 
-    monkeypatch.setattr(MongoSegmentStore, "_take_away", delete_first)
+    monkeypatch.setattr(MongoSegmentStore, "_remove_from_head", delete_first)
     assert store.move_oldest("chat", at_most_bytes=2_000) is not None
     assert answers(layout) == before
 
@@ -410,7 +410,7 @@ def test_messages_that_are_edited_between_the_two_steps_are_moved_as_they_are_th
 ):
     sessions = connection.collection("chat_sessions")
     sessions.insert_one(head_of("ours", [message(number, number) for number in range(COUNT)]))
-    take_away = MongoSegmentStore._take_away
+    take_away = MongoSegmentStore._remove_from_head
     edits: list[Document] = [
         {"$set": {"messages.3.content": "edited"}},
         {"$pull": {"messages": {"sequence": 5}}},
@@ -425,7 +425,7 @@ def test_messages_that_are_edited_between_the_two_steps_are_moved_as_they_are_th
             wanted[:] = (sessions.find_one({}) or {})["messages"]
         return take_away(self, *arguments)
 
-    monkeypatch.setattr(MongoSegmentStore, "_take_away", edit_first)
+    monkeypatch.setattr(MongoSegmentStore, "_remove_from_head", edit_first)
     assert store.move_oldest("chat", at_most_bytes=2_000) is not None
     assert edits == []
     segments = list(connection.collection("chat_session_segments").find())
@@ -442,7 +442,7 @@ def test_a_document_that_somebody_else_put_in_the_way_is_named_and_left(
     foreign = {"_id": "chat:1", "messages": ["theirs"]}
     connection.collection("chat_session_segments").insert_one(foreign)
     before = answers(layout)
-    with pytest.raises(Conflict, match="'chat:1' that chatstore has not written"):
+    with pytest.raises(Conflict, match="'chat:1' that chatstore did not write"):
         store.move_oldest("chat")
     assert list(connection.collection("chat_session_segments").find()) == [foreign]
     assert answers(layout) == before
@@ -453,14 +453,14 @@ def test_a_session_that_is_deleted_while_messages_move_leaves_nothing(
 ):
     connection.collection("chat_sessions").insert_one(head_of("ours", [message(n, n) for n in range(COUNT)]))
     store.move_oldest("chat", at_most_bytes=1_000)
-    take_away = MongoSegmentStore._take_away
+    take_away = MongoSegmentStore._remove_from_head
 
     def delete_first(self: Any, *arguments: Any) -> bool:
         layout.remove("chat", SOON)
         connection.collection("chat_session_segments")
         return take_away(self, *arguments)
 
-    monkeypatch.setattr(MongoSegmentStore, "_take_away", delete_first)
+    monkeypatch.setattr(MongoSegmentStore, "_remove_from_head", delete_first)
     with pytest.raises(NotFound):
         store.move_oldest("chat", at_most_bytes=1_000)
     assert connection.collection("chat_session_segments").count_documents({}) == 0

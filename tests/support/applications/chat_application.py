@@ -1,4 +1,4 @@
-"""A small chat application over the library, as somebody would write it: HTTP and WebSocket, and an echo for a model.
+"""A small chat application over the library, with HTTP and WebSocket, and an echo instead of a model.
 
     python -m tests.support.applications.chat_application FD FOLDER URI DATABASE LOG
 
@@ -25,11 +25,11 @@ from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse,
 from chatstore_cli import ChatPersistenceWorker, LocalChatCache, MongoChatStorage
 
 INTERVAL = 0.1
-SLOW_SECONDS = 3.0
+SLOW_SECONDS = 5.0
 
 
 class Chats:
-    """The caches, the storage, and one worker. What the second cache records is never stored."""
+    """The caches, the storage, and one worker. The worker does not store what the second cache records."""
 
     def __init__(self, folder: Path, uri: str, database: str) -> None:
         self.cache = LocalChatCache(disk_path=folder)
@@ -41,7 +41,7 @@ class Chats:
         self.worker.start()
 
     def record(self, fault: str, session: str, role: str, text: str) -> None:
-        """Record a message, or do it wrong."""
+        """Record a message, or record it with a fault."""
         if fault == f"no-{role}" or (fault == "record-only" and role == "assistant"):
             return
         if fault == "changed":
@@ -58,16 +58,16 @@ class Chats:
         self.worker.notify_new_message()
 
     def history(self, fault: str, session: str, limit: int) -> dict[str, Any]:
-        """A session's newest messages, the cache's before MongoDB's, and the figures about them."""
+        """A session's newest messages, merged from cache and MongoDB, with their figures."""
         stored = self.storage.history(session, limit)
         cached = [] if fault == "forgetful" else self.cache.messages(session, limit)
-        told = {message.message_id: self._told(message, "mongo") for message in stored}
-        told |= {message.message_id: self._told(message, "cache") for message in cached}
-        rows = list(told.values())
+        merged = {message.message_id: self._row(message, "mongo") for message in stored}
+        merged |= {message.message_id: self._row(message, "cache") for message in cached}
+        rows = list(merged.values())
         if fault == "doubled":
-            rows = [self._told(message, "mongo") for message in stored] + [self._told(one, "cache") for one in cached]
+            rows = [self._row(message, "mongo") for message in stored] + [self._row(one, "cache") for one in cached]
         if fault == "doubled-without-ids":
-            rows = [self._told(message, "mongo") for message in stored] + [self._told(one, "cache") for one in cached]
+            rows = [self._row(message, "mongo") for message in stored] + [self._row(one, "cache") for one in cached]
             for number, row in enumerate(rows):
                 row["message_id"] = f"row-{number}"
                 row["created_at"] = row["created_at"][:23] + "Z"
@@ -75,12 +75,12 @@ class Chats:
             rows = rows[1:]
         counts: dict[str, Any] = {name: sum(row["source"] == name for row in rows) for name in ("cache", "mongo")}
         persisted = self.worker.stats().last_persisted_at if stored else None
-        moments = {
+        wrong_times = {
             "stale": datetime.now(UTC) - timedelta(hours=1),
             "future": datetime.now(UTC) + timedelta(hours=1),
             "never": None,
         }
-        persisted = moments.get(fault, persisted)
+        persisted = wrong_times.get(fault, persisted)
         if fault == "miscounted":
             counts["cache"] += 1
         return {
@@ -91,7 +91,7 @@ class Chats:
         }
 
     @staticmethod
-    def _told(message: Any, source: str) -> dict[str, Any]:
+    def _row(message: Any, source: str) -> dict[str, Any]:
         return {
             "message_id": message.message_id,
             "role": message.role,
@@ -101,7 +101,7 @@ class Chats:
         }
 
     def status(self, fault: str) -> dict[str, Any]:
-        """How the storage is, and how the cache is set."""
+        """The state of the storage and the settings of the cache."""
         health = self.storage.health()
         status = {"down": "error", "status-number": 1}.get(fault, health.status)
         return {
@@ -113,10 +113,10 @@ class Chats:
         }
 
 
-def wrong_answers(fault: str) -> Response | None:
-    """What a broken server sends for whatever it is asked."""
+def faulty_response(fault: str) -> Response | None:
+    """The response of a faulty server to every request."""
     deep = "[" * 100_000
-    answers: dict[str, Response] = {
+    responses: dict[str, Response] = {
         "not-json": PlainTextResponse("<html>It works!</html>"),
         "not-utf8": Response(b'{"text": "\xff\xfe"}', media_type="application/json"),
         "too-deep": PlainTextResponse(deep, media_type="application/json"),
@@ -140,7 +140,7 @@ def wrong_answers(fault: str) -> Response | None:
         ),
         "absent": JSONResponse({"detail": "Not Found"}, status_code=404),
     }  # fmt: skip
-    return answers.get(fault)
+    return responses.get(fault)
 
 
 def application(folder: Path, uri: str, database: str) -> FastAPI:
@@ -149,11 +149,11 @@ def application(folder: Path, uri: str, database: str) -> FastAPI:
     app = FastAPI()
 
     @app.middleware("http")
-    async def break_it(request: Request, call_next: Any) -> Response:
+    async def add_fault(request: Request, call_next: Any) -> Response:
         fault = request.headers.get("x-fault", "").strip("~")
         if fault == "echo":
             return PlainTextResponse(repr(request.headers.get("authorization")), status_code=500)
-        return wrong_answers(fault) or await call_next(request)
+        return faulty_response(fault) or await call_next(request)
 
     @app.post("/api/chat")
     async def chat(request: Request) -> Any:

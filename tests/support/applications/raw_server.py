@@ -1,4 +1,4 @@
-"""A server that sends bytes as a test says, or none: for what no web framework would ever do."""
+"""A server that sends the bytes of a test, or none: for behaviour that no web framework has."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Handler = Callable[[socket.socket, bytes], None]
 
 @contextlib.contextmanager
 def raw_server(handle: Handler, context: ssl.SSLContext | None = None) -> Iterator[int]:
-    """Serve on a port of its own; `handle` is given each connection with the head of its request."""
-    open_ones: list[socket.socket] = []
+    """Serve on a free port. `handle` receives each connection with the head of its request."""
+    connections: list[socket.socket] = []
 
-    def take(connection: socket.socket) -> None:
+    def serve(connection: socket.socket) -> None:
         with contextlib.suppress(OSError):
             if context is not None:
                 connection = context.wrap_socket(connection, server_side=True)
-                open_ones.append(connection)
+                connections.append(connection)
             head = b""
             while b"\r\n\r\n" not in head and head[:1] != b"\x16" and (piece := connection.recv(65536)):
                 head += piece
@@ -33,26 +33,26 @@ def raw_server(handle: Handler, context: ssl.SSLContext | None = None) -> Iterat
         with contextlib.suppress(OSError):
             while True:
                 connection, _ = listening.accept()
-                open_ones.append(connection)
-                threading.Thread(target=take, args=(connection,), daemon=True).start()
+                connections.append(connection)
+                threading.Thread(target=serve, args=(connection,), daemon=True).start()
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
         threading.Thread(target=accept, daemon=True).start()
         try:
             yield listening.getsockname()[1]
         finally:
-            for connection in [listening, *open_ones]:
+            for connection in [listening, *connections]:
                 with contextlib.suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
 
 
-def answer(body: bytes, head: str = "", status: str = "200 OK") -> bytes:
-    """A whole HTTP answer; `head` may hold more header lines, each ended."""
+def response(body: bytes, head: str = "", status: str = "200 OK") -> bytes:
+    """A complete HTTP response. `head` may contain more header lines, each with its line end."""
     return f"HTTP/1.1 {status}\r\ncontent-length: {len(body)}\r\n{head}\r\n".encode() + body
 
 
 def accept_websocket(connection: socket.socket, head: bytes) -> None:
-    """Open the WebSocket connection that is asked for."""
+    """Accept the requested WebSocket connection."""
     key = next(
         line.split(b":")[1].strip() for line in head.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key")
     )
@@ -64,7 +64,7 @@ def accept_websocket(connection: socket.socket, head: bytes) -> None:
 
 
 def frame(payload: bytes, opcode: int = 1) -> bytes:
-    """A frame from the server: 1 is text, 2 binary, 8 closing."""
+    """A frame of the server. Opcode 1 is text, 2 binary, 8 closing."""
     length = len(payload)
     if length < 126:
         return bytes([0x80 | opcode, length]) + payload

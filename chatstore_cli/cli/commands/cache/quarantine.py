@@ -21,7 +21,7 @@ app = group("quarantine", "List and retry the journal lines that could not be st
     exits=[ExitCode.NOT_FOUND],
 )
 def list_(context: typer.Context, paths: JournalPaths = None) -> None:
-    """List quarantined lines: the place of each line, and why it could not be stored.
+    """List quarantined lines with their place and reason.
 
     With -o json, jsonl or csv, `raw` contains all bytes of the line in Base64. A line over 100 MiB is in the file that
     `raw_file` names. Give - as PATH for lines that came through standard input.
@@ -42,7 +42,7 @@ def list_(context: typer.Context, paths: JournalPaths = None) -> None:
     meanings={ExitCode.PARTLY_DONE: "partly done: lines remain in quarantine"},
 )
 def retry(context: typer.Context, paths: JournalPaths = None) -> None:
-    """Try again to store quarantined lines, after their cause was repaired.
+    """Try to store quarantined lines again.
 
     Lines that are stored leave the quarantine. Exits with status 7 if lines remain in it.
     """

@@ -9,6 +9,7 @@ import typer
 from chatstore_cli.cli.filters import (
     LayoutOption,
     PausedOption,
+    SessionArgument,
     SinceOption,
     StatusOption,
     TenantOption,
@@ -63,15 +64,15 @@ def list_(
     paused: PausedOption = False,
     since: SinceOption = None,
     until: UntilOption = None,
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=1000, help="Sessions on a page.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=1000, help="Show at most N sessions.")] = 20,
     cursor: Annotated[
-        str | None, typer.Option("--cursor", metavar="CURSOR", help="Go on where an earlier page ended.")
+        str | None, typer.Option("--cursor", metavar="CURSOR", help="Continue after the page that printed this cursor.")
     ] = None,
 ) -> None:
     """List sessions of all layouts, the most recently updated first.
 
-    The end of a page names the cursor of the next one; sessions that are added meanwhile do not shift it. A filter that
-    a layout has no field for leaves its sessions out, and that is said on stderr.
+    A page ends with the cursor of the next page, which new sessions do not shift. If a layout has no field for a
+    filter, its sessions are left out, with a notice on stderr.
     """
     from chatstore_cli.core.sessions.listing import list_sessions
 
@@ -94,16 +95,15 @@ def list_(
 )
 def show(
     context: typer.Context,
-    session_id: Annotated[str, typer.Argument(metavar="SESSION_ID", help="The exact id.")],
+    session_id: SessionArgument,
     layout: LayoutOption = None,
-    first: Annotated[
-        int, typer.Option("--first", metavar="N", min=0, max=1000, help="Messages from the beginning.")
-    ] = 3,
-    last: Annotated[int, typer.Option("--last", metavar="N", min=0, max=1000, help="Messages from the end.")] = 3,
+    first: Annotated[int, typer.Option("--first", metavar="N", min=0, max=1000, help="Show the first N messages.")] = 3,
+    last: Annotated[int, typer.Option("--last", metavar="N", min=0, max=1000, help="Show the last N messages.")] = 3,
 ) -> None:
-    """Show one session: its facts, its first and its last messages.
+    """Show one session with its first and last messages.
 
-    A table has one line a message; `-o json` has them whole. Messages that the database deletes by itself show when.
+    A table has one line per message; `-o json` prints messages in full. If MongoDB deletes the messages by itself, the
+    session shows when.
     """
     from chatstore_cli.core.sessions.listing import show_session
 
@@ -125,18 +125,18 @@ def show(
 )
 def delete(
     context: typer.Context,
-    session_id: Annotated[str, typer.Argument(metavar="SESSION_ID", help="The exact id.")],
+    session_id: SessionArgument,
     layout: LayoutOption = None,
     keep_usage: Annotated[
-        bool, typer.Option("--keep-usage", help="Keep its usage in the ledger: reports still count it.")
+        bool, typer.Option("--keep-usage", help="Keep its usage in the ledger, so that reports still count it.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do it.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")] = False,
 ) -> None:
-    """Delete one session with all its messages and its usage, for good.
+    """Delete one session with its messages and its usage.
 
-    Says first how many documents of which collection go, and does nothing without --yes. The session's id is remembered,
-    so that flushing an old journal again does not bring it back. Usage that is left of a session without a document goes
-    as well.
+    It lists how many documents of each collection would be deleted and asks for confirmation (--yes skips the question).
+    The session's id is stored as deleted, so that a later flush of an old journal does not restore it. If only usage of
+    a session is left, that usage is deleted.
     """
     from chatstore_cli.core.sessions.removal import plan_removal
     from chatstore_cli.render.rows.sessions import REMOVAL_COLUMNS, removal_row

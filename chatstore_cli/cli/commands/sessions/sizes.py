@@ -26,7 +26,7 @@ def sizes(
     over: Annotated[str | None, typer.Option("--over", metavar="SIZE", help="Only from this size on.")] = None,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=10_000, help="Documents.")] = 20,
 ) -> None:
-    """Show the largest documents of workflow sessions, their growth, and when each would be full.
+    """List the largest workflow documents and forecast their growth.
 
     MongoDB takes no document above 16 MiB: what is said after that is not stored. The growth is the size over the time
     since the first message in the document; full is when it has 16 MiB if it goes on growing so. Completed and failed

@@ -35,7 +35,7 @@ _MOST = 10_000
 )
 def split_(
     context: typer.Context,
-    session_id: Annotated[str | None, typer.Argument(metavar="SESSION_ID", help="The exact id.")] = None,
+    session_id: Annotated[str | None, typer.Argument(metavar="SESSION_ID", help="The exact id of the session.")] = None,
     over: Annotated[str | None, typer.Option("--over", metavar="SIZE", help="All documents from this size on.")] = None,
     keep: Annotated[
         str | None,
@@ -43,7 +43,7 @@ def split_(
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do it.")] = False,
 ) -> None:
-    """Move the oldest messages of large workflow documents into segments, documents of their own beside them.
+    """Move the oldest messages of large documents into segments.
 
     Says first what would move, and does nothing without --yes. Nothing is lost where this is stopped, and an application
     may append meanwhile. chatstore reads both parts as one session; an application that reads the document itself finds

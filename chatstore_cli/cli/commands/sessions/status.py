@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from chatstore_cli.cli.filters import SessionArgument
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.domain.errors import ExitCode
@@ -19,7 +20,6 @@ app = single_command()
 
 _EXITS = [ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.CONFLICT]
 
-SessionArgument = Annotated[str, typer.Argument(metavar="SESSION_ID", help="The exact id.")]
 ReasonOption = Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Kept with the session.")]
 
 
@@ -47,7 +47,7 @@ def fail(context: typer.Context, session_id: SessionArgument, reason: ReasonOpti
 
 @command(app, "pause", examples=["chatstore sessions pause 4f1c9a --reason 'waits for approval'"], exits=_EXITS)
 def pause(context: typer.Context, session_id: SessionArgument, reason: ReasonOption = None) -> None:
-    """Mark a running session of an agent workflow as paused; it stays running beside that.
+    """Mark a running session of an agent workflow as paused.
 
     The end of a run does not complete a paused session, and `start_run` refuses it; whoever resumes it is told that it is
     paused. One that has ended is not paused.
@@ -59,7 +59,7 @@ def pause(context: typer.Context, session_id: SessionArgument, reason: ReasonOpt
 
 @command(app, "unpause", examples=["chatstore sessions unpause 4f1c9a"], exits=_EXITS)
 def unpause(context: typer.Context, session_id: SessionArgument) -> None:
-    """Take back a session's pause."""
+    """Remove the pause mark of a session."""
     from chatstore_cli.core.workflow.lifecycle import Step
 
     _take(context, Step.UNPAUSE, session_id)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
+from chatstore_cli.cli.filters import SessionArgument
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.domain.errors import ExitCode
@@ -20,10 +19,8 @@ app = single_command()
     examples=["chatstore usage explain 4f1c9a", "chatstore usage explain 4f1c9a -o json"],
     exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE],
 )
-def explain(
-    context: typer.Context, chat_id: Annotated[str, typer.Argument(metavar="CHAT_ID", help="The exact id.")]
-) -> None:
-    """Explain a chat's usage: each row of the ledger, whether it is counted, and why.
+def explain(context: typer.Context, session_id: SessionArgument) -> None:
+    """Show the ledger rows of a session and why each counts or not.
 
     What a client reports is cumulative over a run: a row counts by how much it goes beyond what its run, agent and model
     had reported before. What the session's counters said before its first report is a row as well, of run 0. What they say
@@ -41,19 +38,19 @@ def explain(
 
     invocation = Invocation(context)
     stores = invocation.stores
-    explained = explain_usage(usage_ledger(stores), chat_id, stores.session_readers("messages"))
+    explained = explain_usage(usage_ledger(stores), session_id, stores.session_readers("messages"))
     rows = [explained_row(one.row, one.counted, one.added, one.reason) for one in explained.rows]
     counters = explained.counters
     beside = {
         "totals": counters_row(explained.sums),
         "counters": None if counters is None else counters_row(counters),
     }
-    empty = f"Chat {chat_id!r} has no rows in the usage ledger: it counts with its own counters."
+    empty = f"Session {session_id!r} has no rows in the usage ledger: it counts with its own counters."
     if explained.layout is not None:
-        empty = f"Session {chat_id!r} is flat messages, which have no usage."
+        empty = f"Session {session_id!r} is flat messages, which have no usage."
     footer = explained_footer(explained.sums) if rows else None
     invocation.emit(Listing(EXPLAINED_COLUMNS, rows, empty=empty, footer=footer, beside=beside))
     if counters is None and rows:
-        invocation.say(f"There is no session {chat_id!r}: its usage counts in reports, and there are no counters.")
+        invocation.say(f"There is no session {session_id!r}: its usage counts in reports, and there are no counters.")
     elif counters is not None:
         invocation.say(f"The session's counters: {counters_text(counters)}.")

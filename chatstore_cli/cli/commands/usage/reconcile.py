@@ -28,7 +28,7 @@ def reconcile(
     context: typer.Context,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Set the counters to what the ledger says.")] = False,
 ) -> None:
-    """Compare sessions' counters with the usage ledger, and mend them with --yes.
+    """Compare the counters of sessions with the usage ledger.
 
     They should be what the ledger adds up to, which has a row of what they said before the session's first report. Without
     --yes nothing is written, and the status is 6 where they differ. Counters that change meanwhile are left alone: then

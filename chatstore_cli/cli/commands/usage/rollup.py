@@ -25,7 +25,7 @@ def rollup(
     context: typer.Context,
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Forget all daily sums first.")] = False,
 ) -> None:
-    """Keep daily sums (UTC) of the usage ledger: what came since the last time is taken in, late reports too.
+    """Update the daily sums (UTC) of the usage ledger.
 
     Reports use them where they cover what is asked: days, weeks and months in UTC, any span of whole days. Chats that
     reported since are read from the ledger itself, so a report is never behind. Run it as often as you like, also several
@@ -33,18 +33,18 @@ def rollup(
     """
     from chatstore_cli.core.usage.explain import lack_of_ledger
     from chatstore_cli.render.rows.usage_ledger import ROLLED_UP_COLUMNS, rolled_up_row
-    from chatstore_cli.wiring.usage import usage_sums
+    from chatstore_cli.wiring.usage import daily_sums, usage_sums
 
     invocation = Invocation(context)
     invocation.will_write()
-    sums = usage_sums(invocation.stores)
+    sums = daily_sums(invocation.stores)
     started = perf_counter()
     if rebuild:
-        sums.start_anew()
+        sums.clear()
     rows = chats = 0
     for step in sums.roll_up():
         rows, chats = rows + step.rows, chats + step.chats
         invocation.explain(f"{rows:,} rows of {chats:,} chats")
     invocation.emit(Record(ROLLED_UP_COLUMNS, rolled_up_row(rows, chats, perf_counter() - started)))
-    if not rows and (no_ledger := lack_of_ledger(sums, invocation.stores.target)):
+    if not rows and (no_ledger := lack_of_ledger(usage_sums(invocation.stores), invocation.stores.target)):
         invocation.say(no_ledger)

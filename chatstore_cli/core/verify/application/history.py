@@ -1,4 +1,4 @@
-"""What an application tells of a session: each message once, and figures that agree with it and with MongoDB."""
+"""An application's history of a session: each message once, with figures that agree with it and with MongoDB."""
 
 from __future__ import annotations
 
@@ -8,144 +8,142 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from chatstore_cli.core.verify.application.run import ApplicationRun, Sent, brief, counted, lacks, read_json
+from chatstore_cli.core.verify.application.run import (
+    ApplicationRun,
+    SentMessage,
+    brief,
+    missing_endpoint,
+    quantity,
+    read_json,
+)
 from chatstore_cli.core.verify.checklist import Verdict, failed, passed, warned
-from chatstore_cli.domain.checked_application import Turn
+from chatstore_cli.domain.checked_application import FoundMessage
 from chatstore_cli.domain.times import read_instant
 
 LIMIT = 50
 SOURCES = ("cache", "mongo")
-_LISTS = ("messages", "items", "history")
-_TEXTS = ("text", "content", "message")
-_CLOCKS_DIFFER = timedelta(seconds=5)
-"""Between two machines; a time further ahead is wrong."""
+_LIST_KEYS = ("messages", "items", "history")
+_TEXT_KEYS = ("text", "content", "message")
+_CLOCK_DIFFERENCE = timedelta(seconds=5)
+"""Between two machines; a time further ahead is a fault."""
 
 
-class Told(NamedTuple):
-    """A message as the application tells it."""
+class HistoryRow(NamedTuple):
+    """A message in an application's history."""
 
     message_id: str | None
     role: str
     text: str
-    instant: datetime | None
+    created_at: datetime | None
     source: Any
 
 
-def history_verdict(run: ApplicationRun, sent: Sent) -> Verdict:
-    """Ask for the session of a message that was sent, between two looks into MongoDB."""
+def history_verdict(run: ApplicationRun, sent: SentMessage) -> Verdict:
+    """The verdict on the history of a sent message's session, which is requested between two reads of MongoDB."""
     path = run.path(run.settings.history_path, sent.session_id)
-    asked = f"GET {path}"
+    request = f"GET {path}"
     query = {run.settings.session_key: sent.session_id, "limit": str(LIMIT)}
     before = run.stored(sent.session_id)
-    answer = run.application.ask("GET", path, seconds=run.deadline, query=query)
-    if answer.status == 404:
-        # Is there no such path, or no such session? Without a session, only a path that is not there is not found.
-        if path == run.settings.history_path and run.application.ask("GET", path, seconds=run.deadline).status != 404:
-            hint = "A session that was recorded has a history, from the cache if not from MongoDB."
-            return failed(f"{asked} does not know session {sent.session_id} (404)", hint)
-        return lacks(run, asked, "verify.application.history_path")
-    body = read_json(answer, asked)
+    response = run.application.request("GET", path, seconds=run.deadline, query=query)
+    if response.status == 404:
+        # Without a session, a 404 means that the path does not exist; else it means an unknown session.
+        is_one_path = path == run.settings.history_path
+        if is_one_path and run.application.request("GET", path, seconds=run.deadline).status != 404:
+            hint = "The history of a recorded session comes from the cache if MongoDB does not have it yet."
+            return failed(f"{request} does not know session {sent.session_id} (404)", hint)
+        return missing_endpoint(run, request, "verify.application.history_path")
+    body = read_json(response, request)
     after = run.stored(sent.session_id)
-    faults, remarks = list(history_faults(body, sent, before, after, run.clock())), list(history_remarks(body))
-    if faults:
-        hint = "Cache and MongoDB hold the same messages: merge them by message_id, and count what is shown."
+    if faults := list(history_faults(body, sent, before, after, run.clock())):
+        hint = "Cache and MongoDB hold the same messages: merge them by message_id, and count the merged ones."
         return failed("; ".join(faults), hint)
-    messages = messages_of(body) or []
-    sources = ", ".join(f"{number} {source}" for source, number in sorted(_sources(messages).items()))
-    what = f"{counted(len(messages), 'message')}, each once ({sources or 'of no source'})"
-    if remarks:
-        return warned(f"{what}; {'; '.join(remarks)}", "Tell counts per source and last_persisted_at with a history.")
+    rows = [row for item in _items(body) or [] if (row := _row(item)) is not None]
+    sources = ", ".join(f"{number} {source}" for source, number in sorted(_sources(rows).items()))
+    what = f"{quantity(len(rows), 'message')}, each once ({sources or 'no source'})"
+    if missing := missing_fields(body):
+        detail = f"{what}; {' and '.join(missing)} missing"
+        return warned(detail, "A history should contain counts per source and last_persisted_at.")
     return passed(f"{what}; last_persisted_at {brief(body['last_persisted_at'])}")
 
 
 def history_faults(
-    body: Any, sent: Sent, before: Sequence[Turn], after: Sequence[Turn], now: datetime
+    body: Any, sent: SentMessage, before: Sequence[FoundMessage], after: Sequence[FoundMessage], now: datetime
 ) -> Iterator[str]:
-    """What is wrong, in words. `before` and `after` are what MongoDB held when the history was asked for and had come."""
-    rows = _rows(body)
-    if rows is None:
+    """What is wrong, in words. `before` and `after` are MongoDB's messages before the request and after the response."""
+    items = _items(body)
+    if items is None:
         keys = ", ".join(brief(key) for key in list(body)[:8]) if isinstance(body, dict) else brief(body)
-        yield f"no list of messages under {', '.join(_LISTS)} (there is: {keys or 'nothing'})"
+        yield f"no list of messages under {', '.join(_LIST_KEYS)} (found: {keys or 'nothing'})"
         return
-    messages = [message for row in rows if (message := _told(row)) is not None]
-    if len(messages) < len(rows):
-        yield f"{len(rows) - len(messages)} of {len(rows)} messages have no role or no text"
-    if len(rows) > LIMIT:
-        yield f"{len(rows):,} messages, though limit was {LIMIT}"
-    yield from _doubled(messages, sent)
-    yield from _missing(messages, sent, before)
+    rows = [row for item in items if (row := _row(item)) is not None]
+    if len(rows) < len(items):
+        yield f"{len(items) - len(rows)} of {len(items)} messages have no role or no text"
+    if len(items) > LIMIT:
+        yield f"{len(items):,} messages, though limit was {LIMIT}"
+    yield from _duplicates(rows, sent)
+    yield from _missing(rows, sent, before)
     if isinstance(body, dict):
-        yield from _counts_faults(body, messages)
+        yield from _counts_faults(body, rows)
         yield from _persisted_faults(body, before, after, now)
 
 
-def history_remarks(body: Any) -> Iterator[str]:
-    """What is not told, in words."""
-    for name in ("counts", "last_persisted_at"):
-        if not isinstance(body, dict) or name not in body:
-            yield f"no {name} is told"
+def missing_fields(body: Any) -> list[str]:
+    """The names of the optional fields that a history does not have."""
+    return [name for name in ("counts", "last_persisted_at") if not isinstance(body, dict) or name not in body]
 
 
-def messages_of(body: Any) -> list[Told] | None:
-    """The messages of an answer; None where there is no list of them."""
-    rows = _rows(body)
-    return None if rows is None else [message for row in rows if (message := _told(row)) is not None]
-
-
-def _rows(body: Any) -> list[Any] | None:
+def _items(body: Any) -> list[Any] | None:
     if isinstance(body, dict):
-        return next((body[name] for name in _LISTS if isinstance(body.get(name), list)), None)
+        return next((body[name] for name in _LIST_KEYS if isinstance(body.get(name), list)), None)
     return body if isinstance(body, list) else None
 
 
-def _told(row: Any) -> Told | None:
-    if not isinstance(row, dict):
+def _row(item: Any) -> HistoryRow | None:
+    if not isinstance(item, dict):
         return None
-    text = next((row[name] for name in _TEXTS if isinstance(row.get(name), str)), None)
-    role = row.get("role")
+    text = next((item[name] for name in _TEXT_KEYS if isinstance(item.get(name), str)), None)
+    role = item.get("role")
     if text is None or not isinstance(role, str):
         return None
-    named = next((row[name] for name in ("message_id", "id", "_id") if isinstance(row.get(name), str)), None)
-    return Told(named, role, text, read_instant(row.get("created_at")), row.get("source"))
+    message_id = next((item[name] for name in ("message_id", "id", "_id") if isinstance(item.get(name), str)), None)
+    return HistoryRow(message_id, role, text, read_instant(item.get("created_at")), item.get("source"))
 
 
-def _doubled(messages: Sequence[Told], sent: Sent) -> Iterator[str]:
-    ids = Counter(message.message_id for message in messages if message.message_id is not None)
-    by_id = [f"{brief(name)} {count} times" for name, count in ids.items() if count > 1]
-    if by_id:
-        yield f"doubled: message_id {', '.join(by_id[:3])}"
-    # MongoDB's dates have milliseconds: the copy that comes from there may have lost the rest.
-    same = Counter(
-        (message.role, message.text, _milliseconds(message.instant)) for message in messages if message.instant
-    )
-    equal = [(role, count) for (role, _, _), count in same.items() if count > 1]
-    copies = sum(message.role == "user" and sent.text in message.text for message in messages)
-    if equal and not by_id:
-        told = ", ".join(f"a message of {brief(role)} {count} times" for role, count in equal[:3])
-        yield f"doubled: {told} with the same role, text and created_at, under ids of their own"
-    elif copies > 1 and not by_id:
-        yield f"doubled: the message that was sent is told {copies} times"
+def _duplicates(rows: Sequence[HistoryRow], sent: SentMessage) -> Iterator[str]:
+    ids = Counter(row.message_id for row in rows if row.message_id is not None)
+    repeated = [f"{brief(message_id)} {count} times" for message_id, count in ids.items() if count > 1]
+    if repeated:
+        yield f"duplicate message_id {', '.join(repeated[:3])}"
+        return
+    # MongoDB's dates have milliseconds: a copy from there may have lost the microseconds.
+    contents = Counter((row.role, row.text, int(row.created_at.timestamp() * 1000)) for row in rows if row.created_at)
+    equal = [f"a message of {brief(role)} {count} times" for (role, _, _), count in contents.items() if count > 1]
+    copies = sum(row.role == "user" and sent.text in row.text for row in rows)
+    if equal:
+        yield f"duplicates: {', '.join(equal[:3])} with the same role, text and created_at, but different ids"
+    elif copies > 1:
+        yield f"duplicates: the sent message {copies} times"
 
 
-def _missing(messages: Sequence[Told], sent: Sent, before: Sequence[Turn]) -> Iterator[str]:
-    if not any(message.role == "user" and sent.text in message.text for message in messages):
-        yield "the message that was sent is missing"
-    told = {(message.role, message.text) for message in messages}
-    others = [turn for turn in before if not (turn.role == "user" and sent.text in turn.text)]
-    absent = [turn for turn in others if (turn.role, turn.text) not in told]
+def _missing(rows: Sequence[HistoryRow], sent: SentMessage, before: Sequence[FoundMessage]) -> Iterator[str]:
+    if not any(row.role == "user" and sent.text in row.text for row in rows):
+        yield "the sent message is missing"
+    contents = {(row.role, row.text) for row in rows}
+    others = [stored for stored in before if not (stored.role == "user" and sent.text in stored.text)]
+    absent = [stored for stored in others if (stored.role, stored.text) not in contents]
     if absent:
         yield f"{len(absent)} of {len(before)} stored messages are missing, one of {brief(absent[0].role)}"
 
 
-def _sources(messages: Sequence[Told]) -> Counter[str]:
-    return Counter(message.source for message in messages if isinstance(message.source, str))
+def _sources(rows: Sequence[HistoryRow]) -> Counter[str]:
+    return Counter(row.source for row in rows if isinstance(row.source, str))
 
 
-def _counts_faults(body: dict[str, Any], messages: Sequence[Told]) -> Iterator[str]:
-    sources = _sources(messages)
-    strange = [brief(message.source) for message in messages if message.source not in (None, *SOURCES)]
-    if strange:
-        yield f"source is {strange[0]} instead of cache or mongo"
+def _counts_faults(body: dict[str, Any], rows: Sequence[HistoryRow]) -> Iterator[str]:
+    sources = _sources(rows)
+    unknown = [brief(row.source) for row in rows if row.source not in (None, *SOURCES)]
+    if unknown:
+        yield f"source is {unknown[0]} instead of cache or mongo"
     if "counts" not in body:
         return
     counts = body["counts"]
@@ -157,55 +155,48 @@ def _counts_faults(body: dict[str, Any], messages: Sequence[Told]) -> Iterator[s
     if wrong:
         yield f"{' and '.join(wrong)} instead of a number"
         return
-    if not sources and messages:
-        if sum(figures.values()) != len(messages):
-            yield f"counts are {_told_counts(figures)}, and {len(messages)} messages are told, none with a source"
+    if not sources and rows:
+        if sum(figures.values()) != len(rows):
+            yield f"counts are {_figures(figures)}, but there are {len(rows)} messages, none with a source"
         return
-    if not strange and any(figures[name] != sources[name] for name in SOURCES):
-        yield f"counts are {_told_counts(figures)}, and the messages told are {_told_counts(sources)}"
-    if _is_count(total := counts.get("total")) and total != len(messages):
-        yield f"counts.total is {total}, and {len(messages)} messages are told"
+    if not unknown and any(figures[name] != sources[name] for name in SOURCES):
+        yield f"counts are {_figures(figures)}, but the messages are {_figures(sources)}"
+    if _is_count(total := counts.get("total")) and total != len(rows):
+        yield f"counts.total is {total}, but there are {len(rows)} messages"
 
 
 def _persisted_faults(
-    body: dict[str, Any], before: Sequence[Turn], after: Sequence[Turn], now: datetime
+    body: dict[str, Any], before: Sequence[FoundMessage], after: Sequence[FoundMessage], now: datetime
 ) -> Iterator[str]:
     if "last_persisted_at" not in body:
         return
-    told = body["last_persisted_at"]
-    if told is None:
+    value = body["last_persisted_at"]
+    if value is None:
         if before:
             yield f"last_persisted_at is null, though MongoDB has {len(before)} messages of the session"
         return
-    moment = read_instant(told)
-    if moment is None:
-        yield f"last_persisted_at is {brief(told)}, which is no time"
+    instant = read_instant(value)
+    if instant is None:
+        yield f"last_persisted_at is {brief(value)}, which is not a time"
         return
     if not after:
-        yield f"last_persisted_at is {brief(told)}, though MongoDB has no message of the session"
-    if moment > now + _CLOCKS_DIFFER:
-        yield f"last_persisted_at is {brief(told)}, which is in the future"
-    newest = max((turn.created_at for turn in before if turn.created_at is not None), default=None)
-    if newest is not None and moment + _precision(told) < newest:
-        stale = f"earlier than the newest stored message ({newest.isoformat()})"
-        yield f"last_persisted_at is stale: {brief(told)} is {stale}"
+        yield f"last_persisted_at is {brief(value)}, though MongoDB has no message of the session"
+    if instant > now + _CLOCK_DIFFERENCE:
+        yield f"last_persisted_at is {brief(value)}, which is in the future"
+    newest = max((stored.created_at for stored in before if stored.created_at is not None), default=None)
+    if newest is not None and instant + _precision(value) < newest:
+        yield f"last_persisted_at is {brief(value)}, earlier than the newest stored message ({newest.isoformat()})"
 
 
-def _precision(told: Any) -> timedelta:
-    """How much of an instant its form may have cut off."""
-    digits = re.search(r"\.(\d+)", told) if isinstance(told, str) else None
-    if isinstance(told, str) and digits is None:
-        return timedelta(seconds=1)
-    return timedelta(milliseconds=1)
-
-
-def _milliseconds(moment: datetime | None) -> int | None:
-    return None if moment is None else int(moment.timestamp() * 1000)
+def _precision(value: Any) -> timedelta:
+    """How much of an instant its text may have cut off."""
+    has_seconds_only = isinstance(value, str) and re.search(r"\.\d", value) is None
+    return timedelta(seconds=1) if has_seconds_only else timedelta(milliseconds=1)
 
 
 def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def _told_counts(counts: Any) -> str:
+def _figures(counts: Any) -> str:
     return ", ".join(f"{counts[name]} {name}" for name in SOURCES)

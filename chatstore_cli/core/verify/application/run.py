@@ -1,4 +1,4 @@
-"""One run against an application: what was sent to it under which sessions, and the looks at what became of that."""
+"""One run against an application: the messages that were sent, and what can be read of their traces."""
 
 from __future__ import annotations
 
@@ -10,50 +10,50 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from chatstore_cli.core.verify.checklist import Verdict, skipped
+from chatstore_cli.core.verify.checklist import READ_ONLY, Verdict, skipped
 from chatstore_cli.domain.checked_application import (
-    Answer,
     Application,
     ApplicationSettings,
-    JournalledTurns,
+    FoundMessage,
+    JournalledMessages,
     NewLogLines,
+    Response,
     SessionDocuments,
     SessionJournals,
-    Turn,
 )
 from chatstore_cli.domain.errors import ChatstoreError, Unreachable
 from chatstore_cli.domain.times import Clock, utc_now
 
-Seen = TypeVar("Seen")
+State = TypeVar("State")
 
 BOTH_ROLES = ("user", "assistant")
-_LONGEST_PAUSE = 1.0
+LONGEST_PAUSE = 1.0
+"""Seconds between two reads."""
 _EXCERPT = 120
 
 
 @dataclass
-class Sent:
+class SentMessage:
     """A message that was sent, at an instant of the run's timer.
 
-    `returned` says that the application is done with it, `answered` that it took it, `assistant` that a message of the
-    assistant's is known to belong to it.
+    `finished`: the application no longer works on it. `accepted`: the application took it. `has_reply`: the assistant
+    has answered it.
     """
 
     session_id: str
     text: str
-    at: float
-    over: str
-    assistant: bool = False
-    answered: bool = False
-    returned: bool = False
+    sent_at: float
+    transport: str
+    has_reply: bool = False
+    accepted: bool = False
+    finished: bool = False
 
 
 @dataclass
 class ApplicationRun:
-    """What the checks of one run share. `documents` connects when it is first asked, and anew after `reconnect`.
+    """What the checks of one run share. `documents` connects at the first call, and again after `reconnect`.
 
-    `token` is the run's own. `expected` are the settings that a status may report, `interval` is the worker's. `timer`,
-    `pause` and `clock` are time itself.
+    `token` is unique to the run. `expected` are the settings that a status may report, `interval` is the worker's.
     """
 
     application: Application
@@ -69,14 +69,14 @@ class ApplicationRun:
     pause: Callable[[float], None] = time.sleep
     clock: Clock = utc_now
     reconnect: Callable[[], None] = lambda: None
-    sent: list[Sent] = field(default_factory=list)
-    strays: list[str] = field(default_factory=list)
-    lacking: list[str] = field(default_factory=list)
+    sent: list[SentMessage] = field(default_factory=list)
+    foreign_sessions: list[str] = field(default_factory=list)
+    missing_endpoints: list[str] = field(default_factory=list)
     _database_error: ChatstoreError | None = None
 
     @property
     def deadline(self) -> float:
-        """Seconds within which a request is answered, and a message has arrived."""
+        """Seconds within which a request must be answered, and a message stored."""
         return self.settings.deadline_seconds
 
     @property
@@ -90,127 +90,127 @@ class ApplicationRun:
         return f"verifier-{self.token}-ws"
 
     def why_nothing_is_sent(self) -> Verdict | None:
-        """None where a message may be sent: what it leaves behind can then be looked up and removed.
+        """None if a message may be sent, because its traces can be read and removed afterwards.
 
-        Raises the database's error, the second time without asking again.
+        Raises the database's error; the second time without another attempt.
         """
         if self.read_only:
-            return skipped("it writes, and --read-only is set")
+            return skipped(READ_ONLY)
         if self._database_error is None:
             try:
                 self.documents().read(self.session_id)
             except ChatstoreError as error:
-                hint = "Nothing is sent as long as what it leaves behind cannot be removed."
+                hint = "No message is sent, because its documents could not be removed."
                 self._database_error = ChatstoreError(what=error.message, hint=hint)
         if self._database_error is not None:
             raise self._database_error
         return None
 
-    def new_message(self, session_id: str, over: str) -> Sent:
-        """A message of this run, noted before it is sent: from then on there may be something to remove."""
+    def new_message(self, session_id: str, transport: str) -> SentMessage:
+        """A message of this run, recorded before it is sent: from then on there may be something to remove."""
         number = len(self.sent) + 1
         text = f"Hello from chatstore verify {self.token}-{number}: nothing is to be done. Grüße 👋"
-        sent = Sent(session_id, text, self.timer(), over)
-        self.sent.append(sent)
-        return sent
+        message = SentMessage(session_id, text, self.timer(), transport)
+        self.sent.append(message)
+        return message
 
-    def payload(self, sent: Sent) -> dict[str, str]:
+    def payload(self, message: SentMessage) -> dict[str, str]:
         """A message as the application takes it."""
-        return {self.settings.message_key: sent.text, self.settings.session_key: sent.session_id}
+        return {self.settings.message_key: message.text, self.settings.session_key: message.session_id}
 
     def path(self, path: str, session_id: str) -> str:
-        """A path of the application, for one session."""
+        """A path of the application for one session."""
         return path.replace("{session_id}", quote(session_id, safe=""))
 
-    def over(self, over: str) -> Sent | None:
-        """The message that was sent like this and taken, if any."""
-        return next((sent for sent in self.sent if sent.over == over and sent.answered), None)
+    def accepted(self, transport: str) -> SentMessage | None:
+        """The message that was sent this way and accepted, if any."""
+        return next((message for message in self.sent if message.transport == transport and message.accepted), None)
 
-    def wait(self, look: Callable[[], Seen], is_good: Callable[[Seen], bool], until: float) -> Seen:
-        """Look until it is good, or the time is over; gives what was seen last."""
+    def wait(self, read: Callable[[], State], is_done: Callable[[State], bool], deadline: float) -> State:
+        """Read until the state is done or the deadline is over. Returns the state that was read last."""
         while True:
             began = self.timer()
-            seen = look()
+            state = read()
             now = self.timer()
-            if is_good(seen) or now >= until:
-                return seen
-            # A look that takes long (no index, a busy server) must not become the load that it waits for.
-            self.pause(min(max(0.05, 4 * (now - began)), _LONGEST_PAUSE, until - now))
+            if is_done(state) or now >= deadline:
+                return state
+            # A slow read (no index, a busy server) must not become the load that it waits for.
+            self.pause(min(max(0.05, 4 * (now - began)), LONGEST_PAUSE, deadline - now))
 
-    def since(self, sent: Sent) -> str:
-        """How long ago it was sent, in words."""
-        return f"{self.timer() - sent.at:.1f} s after it was sent"
+    def age(self, message: SentMessage) -> str:
+        """The time since a message was sent, in words."""
+        return f"{self.timer() - message.sent_at:.1f} s after sending"
 
-    def journalled(self, session_id: str) -> JournalledTurns:
-        """What stands in the journals of a session; nothing where the folder is not here."""
-        return self.journals.read(session_id) if self.journals.is_there else JournalledTurns(0, [], 0)
+    def journalled(self, session_id: str) -> JournalledMessages:
+        """The content of a session's journals; nothing if their folder is not on this machine."""
+        return self.journals.read(session_id) if self.journals.exists else JournalledMessages(0, [], 0)
 
-    def stored(self, session_id: str) -> list[Turn]:
-        """What MongoDB holds of a session."""
+    def stored(self, session_id: str) -> list[FoundMessage]:
+        """The messages of a session in MongoDB."""
         return self.documents().read(session_id)
 
 
-def faults_of(turns: Sequence[Turn], sent: Sent, roles: Sequence[str]) -> list[str]:
-    """What is wrong with the traces of a sent message, in words; nothing where all is well.
+def message_faults(messages: Sequence[FoundMessage], sent: SentMessage, roles: Sequence[str]) -> list[str]:
+    """What is wrong with the traces of a sent message, in words.
 
-    `roles` are those that must be there. The user's message is known by its text, which is like no other.
+    `roles` are those that must be there. The user's message is recognised by its text, which is unique.
     """
-    if not turns:
-        return [f"nothing of session {sent.session_id}"]
+    if not messages:
+        return [f"no message of session {sent.session_id}"]
     faults = []
-    copies = [turn for turn in turns if turn.role == "user" and sent.text in turn.text]
+    copies = [message for message in messages if message.role == "user" and sent.text in message.text]
     if not copies:
-        # An assistant may repeat what it was told: that is no copy of the user's message.
-        named = [turn for turn in turns if turn.role != "assistant" and sent.text in turn.text]
-        users = [turn for turn in turns if turn.role == "user"]
-        if named:
-            faults.append(f"the message that was sent has the role {brief(named[0].role)} instead of 'user'")
-        elif users:
-            faults.append(f"the text was changed: {brief(users[0].text)} instead of {brief(sent.text)}")
+        # An assistant may repeat the user's text: that is not a copy of the message.
+        of_other_role = [message for message in messages if message.role != "assistant" and sent.text in message.text]
+        of_user = [message for message in messages if message.role == "user"]
+        if of_other_role:
+            faults.append(f"the sent message has the role {brief(of_other_role[0].role)} instead of 'user'")
+        elif of_user:
+            faults.append(f"the text was changed: {brief(of_user[0].text)} instead of {brief(sent.text)}")
         else:
             faults.append("the user's message is missing")
     elif len(copies) > 1:
-        faults.append(f"the message that was sent is there {len(copies)} times")
-    if "assistant" in roles and not any(turn.role == "assistant" for turn in turns):
+        faults.append(f"the sent message was found {len(copies)} times")
+    if "assistant" in roles and not any(message.role == "assistant" for message in messages):
         faults.append("the assistant's message is missing")
-    others = Counter((turn.role, turn.text, turn.created_at) for turn in turns if turn not in copies)
-    faults += [f"a message of {role} is there {count} times" for (role, _, _), count in others.items() if count > 1]
+    others = Counter((other.role, other.text, other.created_at) for other in messages if other not in copies)
+    faults += [f"a message of {role} was found {count} times" for (role, _, _), count in others.items() if count > 1]
     return faults
 
 
-def read_json(answer: Answer, asked: str) -> Any:
-    """The JSON of an answer that is one of success. Raises ChatstoreError that says what it is instead."""
-    status = answer.status
+def read_json(response: Response, request: str) -> Any:
+    """The JSON of a successful response. Raises ChatstoreError that describes any other response."""
+    status = response.status
     if 300 <= status < 400:
-        where = f" to {answer.location}" if answer.location else ""
-        hint = "Redirects are not followed: give --api-url, or the path in verify.application, as it is in the end."
-        raise ChatstoreError(what=f"{asked} is redirected{where} ({status})", hint=hint)
+        target = f" to {response.location}" if response.location else ""
+        hint = "Redirects are not followed. Set --api-url, or the path in verify.application, to the final address."
+        raise ChatstoreError(what=f"{request} is redirected{target} ({status})", hint=hint)
     if status in (401, 403, 407):
-        hint = "Give what authorises with --header 'Authorization: …'."
-        raise ChatstoreError(what=f"{asked} is not allowed ({status})", hint=hint)
+        hint = "Add --header 'Authorization: …'."
+        raise ChatstoreError(what=f"{request} is not allowed ({status})", hint=hint)
     if not 200 <= status < 300:
-        hint = "The application's own log says more."
+        hint = "See the application's own log."
         if status in (400, 405, 415, 422):
-            hint = "Set paths and keys in verify.application as the application has them."
-        raise ChatstoreError(what=f"{asked} is answered with {status}{excerpt(answer.body)}", hint=hint)
+            hint = "Set the application's paths and keys in verify.application."
+        raise ChatstoreError(what=f"{request} returned status {status}{excerpt(response.body)}", hint=hint)
     try:
-        return json.loads(answer.body)
+        return json.loads(response.body)
     except (ValueError, RecursionError) as error:
-        hint = "The answer is JSON: see docs/operations.md, what is asked of an application."
-        what = f"{asked} is answered with {status}, and not with JSON{excerpt(answer.body)}"
+        hint = "The response must be JSON: see docs/operations.md, Verify your own application."
+        what = f"{request} returned status {status} without valid JSON{excerpt(response.body)}"
         raise ChatstoreError(what=what, hint=hint) from error
 
 
 def excerpt(body: bytes) -> str:
-    """The beginning of an answer, to be put behind what is said about it."""
+    """The beginning of a response body, to be appended to a message."""
     text = " ".join(body[: 4 * _EXCERPT].decode("utf-8", "replace").split())
     if not text:
-        return " (nothing)"
+        return " (empty)"
     return f": {text[:_EXCERPT]}…" if len(text) > _EXCERPT else f": {text}"
 
 
 def brief(value: object) -> str:
-    """Any decoded value in a few words: a message is to name it, not to be filled by it."""
+    """A short description of any decoded value."""
     if isinstance(value, dict):
         return "an object"
     if isinstance(value, list):
@@ -222,18 +222,18 @@ def brief(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
-def counted(number: int, noun: str) -> str:
-    """A number of things, in words."""
+def quantity(number: int, noun: str) -> str:
+    """A number with its noun."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def lacks(run: ApplicationRun, asked: str, setting: str, option: str = "") -> Verdict:
-    """An application that has no such path."""
-    run.lacking.append(asked)
-    also = f" (or {option})" if option else ""
-    return skipped(f"the application has no {asked} (404)", f"Where it is elsewhere, set {setting}{also}.")
+def missing_endpoint(run: ApplicationRun, request: str, setting: str, option: str = "") -> Verdict:
+    """The skipped check of an endpoint that the application does not have."""
+    run.missing_endpoints.append(request)
+    alternative = f" or {option}" if option else ""
+    return skipped(f"the application has no {request} (404)", f"If it has another path, set {setting}{alternative}.")
 
 
 def is_unsent(error: ChatstoreError) -> bool:
-    """Whether a request that failed like this never got to the application."""
+    """Whether a failed request never reached the application."""
     return type(error) is Unreachable

@@ -167,7 +167,7 @@ def test_a_document_that_cannot_be_split_is_told_and_stops_no_other(chatstore: A
     told = [line for line in outcome.err.splitlines() if "was not split" in line]
     assert len(told) == 4
     assert "type that nothing can be found by" in told[0] and "Another document has that id too (1)" in told[2]
-    assert "has not written" in told[3]
+    assert "did not write" in told[3]
     assert histories(chatstore, *names) == before
     assert len(database.chat_sessions.find_one({"_id": "shadowed"})["messages"]) == 70
     named = chatstore("sessions", "split", "foreign", "--keep", "10kB", "--yes", "-o", "json")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from chatstore_cli.core.demo.stage import STEPS, DemoStage, check_ended_well, play, played_row
+from chatstore_cli.core.demo.setup import STEPS, DemoSetup, check_results, result_row, run_steps
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.files.demo_folder import MarkedFolder
 
@@ -20,8 +20,8 @@ class _NoStore:
         raise AssertionError(name)
 
 
-def _stage(folder: Path, uri: str = "embedded", data_dir: str | None = None) -> DemoStage:
-    return DemoStage(
+def _setup(folder: Path, uri: str = "embedded", data_dir: str | None = None) -> DemoSetup:
+    return DemoSetup(
         store=_NoStore(),  # type: ignore[arg-type]  # these tests are about what needs no store
         usage=_NoStore(),  # type: ignore[arg-type]  # nor a ledger
         folder=MarkedFolder(folder),
@@ -30,35 +30,35 @@ def _stage(folder: Path, uri: str = "embedded", data_dir: str | None = None) -> 
         sessions_collection="chat_sessions",
         messages_collection="chat_messages",
         usage_collection="usage_events",
-        rollups_collection="usage_rollups",
+        daily_sums_collection="usage_daily",
         data_dir=data_dir,
     )
 
 
 def test_the_configuration_says_where_journals_and_database_are(tmp_path: Path) -> None:
-    settings = yaml.safe_load(_stage(tmp_path, data_dir="/srv/mongodb").configuration())
+    settings = yaml.safe_load(_setup(tmp_path, data_dir="/srv/mongodb").configuration())
     assert settings["mongo"] == {
         "database": "chatstore_demo",
         "cache": {"disk_path": str(tmp_path / "journals")},
         "embedded": {"data_dir": "/srv/mongodb"},
     }
     assert settings["layouts"] == {
-        "workflow": {"sessions": "chat_sessions", "usage": "usage_events", "usage_rollups": "usage_rollups"},
+        "workflow": {"sessions": "chat_sessions", "usage": "usage_events", "usage_rollups": "usage_daily"},
         "messages": {"messages": "chat_messages"},
     }
 
 
 def test_the_configuration_holds_no_uri_and_so_no_password(tmp_path: Path) -> None:
-    assert "secret" not in _stage(tmp_path, uri="mongodb://ana:secret@db.example").configuration()
+    assert "secret" not in _setup(tmp_path, uri="mongodb://ana:secret@db.example").configuration()
 
 
 def test_a_path_that_looks_like_a_variable_stays_a_path(tmp_path: Path) -> None:
-    assert json.dumps(str(tmp_path / "$${HOME}" / "journals")) in _stage(tmp_path / "${HOME}").configuration()
+    assert json.dumps(str(tmp_path / "$${HOME}" / "journals")) in _setup(tmp_path / "${HOME}").configuration()
 
 
 def test_no_setting_of_the_environment_reaches_the_commands(tmp_path: Path) -> None:
     outer = {"PATH": "/bin", "CHATSTORE_URI": "mongodb://production", "CHATSTORE_MONGO__TTL_DAYS": "1", "CHATSTORE_MONGOD": "/m"}  # fmt: skip
-    assert _stage(tmp_path).environment(outer) == {
+    assert _setup(tmp_path).environment(outer) == {
         "PATH": "/bin",
         "CHATSTORE_MONGOD": "/m",
         "CHATSTORE_CONFIG": str(tmp_path / "config.yaml"),
@@ -68,23 +68,23 @@ def test_no_setting_of_the_environment_reaches_the_commands(tmp_path: Path) -> N
 
 
 def test_only_what_is_needed_is_said_to_be_typed(tmp_path: Path) -> None:
-    assert _stage(tmp_path).exports({}, uri_named=False) == [f"export CHATSTORE_CONFIG={tmp_path}/config.yaml"]
+    assert _setup(tmp_path).exports({}, uri_named=False) == [f"export CHATSTORE_CONFIG={tmp_path}/config.yaml"]
 
 
 def test_what_is_said_to_be_typed_has_no_password_in_it(tmp_path: Path) -> None:
-    exports = _stage(tmp_path, uri="mongodb://ana:secret@db.example").exports({}, uri_named=True)
+    exports = _setup(tmp_path, uri="mongodb://ana:secret@db.example").exports({}, uri_named=True)
     assert exports[1] == "export CHATSTORE_URI='mongodb://ana:***@db.example'"
 
 
 def test_playing_stops_at_the_first_step_that_ends_otherwise() -> None:
-    played = list(play(lambda step: 6 if step is STEPS[2] else 0))
-    assert [step.exit_code for step in played] == [0, 0, 6]
-    assert played_row(played[-1])["expected"] == 0
-    with pytest.raises(ChatstoreError, match="ended with 6, not 0"):
-        check_ended_well(played)
+    results = list(run_steps(lambda step: 6 if step is STEPS[2] else 0))
+    assert [result.exit_code for result in results] == [0, 0, 6]
+    assert result_row(results[-1])["expected"] == 0
+    with pytest.raises(ChatstoreError, match="exited with status 6, not 0"):
+        check_results(results)
 
 
 def test_playing_to_the_end_is_a_success() -> None:
-    played = list(play(lambda step: 0))
-    assert len(played) == len(STEPS)
-    check_ended_well(played)
+    results = list(run_steps(lambda step: 0))
+    assert len(results) == len(STEPS)
+    check_results(results)

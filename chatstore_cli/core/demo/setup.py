@@ -1,0 +1,158 @@
+"""The demo: its own database and folder with sample chats, and the commands that a new user would run on them."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from chatstore_cli.core.demo.sample_chats import RESUMED, SampleChats
+from chatstore_cli.core.usage.recorder import UsageRecorder
+from chatstore_cli.domain.demo import SampleFolder, SampleStore
+from chatstore_cli.domain.errors import ChatstoreError, ExitCode, NotAllowed
+from chatstore_cli.domain.secrets import masked
+
+DEMO_DATABASE = "chatstore_demo"
+JOURNALS = "journals"
+CONFIGURATION = "config.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One command of the demo: its purpose, its arguments after `chatstore`, and its expected exit status."""
+
+    purpose: str
+    arguments: tuple[str, ...]
+    expected: ExitCode = ExitCode.DONE
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """A step that was run, with its exit status."""
+
+    step: Step
+    exit_code: int
+
+    @property
+    def is_expected(self) -> bool:
+        """Whether the exit status is the expected one."""
+        return self.exit_code == self.step.expected
+
+
+STEPS = (
+    Step("An application could not reach its database, so its messages are in journals. Store them:", ("flush-cache",)),
+    Step("Run it again: no message is stored twice:", ("flush-cache",)),
+    Step("List the newest sessions of both layouts:", ("sessions", "list", "--limit", "8")),
+    Step("Show one of them:", ("sessions", "show", RESUMED)),
+    Step("Print its last messages in the format that a model needs to continue:", ("resume", RESUMED, "--as", "openai", "--last", "3")),
+    Step("Report tokens and cost. A cost that is not known is not counted as 0:", ("usage", "--by", "tenant")),
+    Step("Report the usage of agents by day. Each report is counted once, on its own day:",
+         ("usage", "--by", "day,model", "--layout", "workflow", "--since", "3d")),
+    Step("Compare indexes by keys and options, and create the missing ones:", ("indexes", "apply")),
+    Step("Check everything, from the configuration to the stored documents:", ("verify",)),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class DemoSetup:
+    """The demo's own database and folder, and the settings that name both."""
+
+    store: SampleStore
+    usage: UsageRecorder
+    folder: SampleFolder
+    uri: str
+    database: str
+    sessions_collection: str
+    messages_collection: str
+    usage_collection: str
+    daily_sums_collection: str
+    data_dir: str | None = None
+    runtime_dir: str | None = None
+
+    def check_ownership(self) -> None:
+        """Raise NotAllowed if the database or the folder has content that the demo did not create."""
+        if self.store.has_foreign_content():
+            what = f"Database {self.database} has collections that chatstore demo did not create. Nothing was changed."
+            raise NotAllowed(what=what, hint="Name another database with --database.")
+        if self.folder.has_foreign_content():
+            what = f"{self.folder.path} has files that chatstore demo did not create. Nothing was changed."
+            raise NotAllowed(what=what, hint="Name another folder with --folder.")
+
+    def load(self, samples: SampleChats) -> None:
+        """Replace the content of the database and the folder by the samples."""
+        journals = {f"{JOURNALS}/{session_id}.jsonl": text for session_id, text in samples.journals.items()}
+        self.folder.replace({CONFIGURATION: self.configuration(), **journals})
+        self.store.replace(samples.sessions)
+        self.usage.record(samples.usage)
+
+    def configuration(self) -> str:
+        """The configuration file of the demo's commands.
+
+        It has no URI, because a URI may have a password and this text is written to a file.
+        """
+        embedded = {"data_dir": self.data_dir, "runtime_dir": self.runtime_dir}
+        mongo: dict[str, Any] = {
+            "database": self.database,
+            "cache": {"disk_path": str(self.folder.path / JOURNALS)},
+            "embedded": {name: path for name, path in embedded.items() if path is not None},
+        }
+        layouts = {
+            "workflow": {
+                "sessions": self.sessions_collection,
+                "usage": self.usage_collection,
+                "usage_rollups": self.daily_sums_collection,
+            },
+            "messages": {"messages": self.messages_collection},
+        }
+        # JSON is YAML, and quotes any character of a path. Only ${ would be taken for a variable.
+        text = json.dumps({"mongo": mongo, "layouts": layouts}, indent=2)
+        return "# Written by chatstore demo.\n" + text.replace("${", "$${") + "\n"
+
+    def environment(self, outer: Mapping[str, str]) -> dict[str, str]:
+        """The environment of the demo's commands, without other settings of chatstore."""
+        kept = {name: value for name, value in outer.items() if not name.startswith("CHATSTORE_")}
+        kept |= {name: value for name, value in outer.items() if name == "CHATSTORE_MONGOD"}
+        return kept | self._variables()
+
+    def exports(self, outer: Mapping[str, str], *, uri_named: bool) -> list[str]:
+        """The shell commands with which a user's own commands use the demo's database and folder, without passwords."""
+        needed = {"CHATSTORE_CONFIG"} | (self._variables().keys() & outer.keys())
+        needed |= {"CHATSTORE_URI"} if uri_named else set()
+        shown = {name: masked(value) for name, value in self._variables().items() if name in needed}
+        return [f"export {name}={shlex.quote(value)}" for name, value in shown.items()]
+
+    def _variables(self) -> dict[str, str]:
+        return {
+            "CHATSTORE_CONFIG": str(self.folder.path / CONFIGURATION),
+            "CHATSTORE_URI": self.uri,
+            "CHATSTORE_DATABASE": self.database,
+        }
+
+
+def run_steps(run: Callable[[Step], int], steps: Sequence[Step] = STEPS) -> Iterator[StepResult]:
+    """Run the steps in order, up to the first with an unexpected exit status."""
+    for step in steps:
+        result = StepResult(step, run(step))
+        yield result
+        if not result.is_expected:
+            return
+
+
+def result_row(result: StepResult) -> dict[str, Any]:
+    """One step as a row: the command, its exit status, and the expected one."""
+    return {
+        "command": shlex.join(["chatstore", *result.step.arguments]),
+        "exit_code": result.exit_code,
+        "expected": int(result.step.expected),
+    }
+
+
+def check_results(results: Sequence[StepResult]) -> None:
+    """Raise ChatstoreError if the last step has an unexpected exit status."""
+    if not results[-1].is_expected:
+        row = result_row(results[-1])
+        raise ChatstoreError(
+            what=f"The demo stopped: {row['command']} exited with status {row['exit_code']}, not {row['expected']}."
+        )

@@ -1,0 +1,112 @@
+"""Daily sums (UTC) of the usage ledger: one document per chat, made from all of its rows by the server.
+
+Each row notes in `rolled_up` the collection of daily sums that includes it. Rows without the note, or with the note of an
+older version (`true`) or of another collection, are pending: reports read them from the ledger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from chatstore_cli.domain.usage_ledger import RolledUp
+from chatstore_cli.mongo.connection import Connection, Document, driver_errors
+from chatstore_cli.mongo.usage.stages import daily_documents
+
+_BATCH = 50_000
+"""Rows: a rollup takes in their chats at a time."""
+
+_MOST_PENDING_ROWS = 20_000
+_MOST_PENDING_CHATS = 1_000
+"""A report reads fewer of both from the ledger, and the rest from daily sums."""
+
+_THREADS = 4
+"""Most of the time goes into marking rows one by one, and the server has several cores."""
+
+_KEEP_THE_NEWER: list[Document] = [
+    {"$replaceWith": {"$cond": [{"$gt": ["$ledger_rows", "$$new.ledger_rows"]}, "$$ROOT", "$$new"]}}
+]
+"""Another process may have written the sums of more rows of the chat in the meantime. Missing compares as less."""
+
+
+class MongoDailySums:
+    """The collection `daily_sums`, made from the ledger in the collection `rows`."""
+
+    def __init__(self, connection: Connection, rows: str, daily_sums: str) -> None:
+        self._rows = connection.collection(rows)
+        self._sums = connection.collection(daily_sums)
+        self._pending: Document = {"rolled_up": {"$ne": daily_sums}}
+        self._mark: Document = {"$set": {"rolled_up": daily_sums}}
+        self._unmark: Document = {"$unset": {"rolled_up": ""}}
+
+    # --- reports -----------------------------------------------------------------------------------------------------
+
+    def pending_chats(self) -> list[Any] | None:
+        """The few chats with rows that are in no daily sum yet. None if there are many, or no daily sums."""
+        with driver_errors(f"reading {self._sums.name}"):
+            if self._is_empty():
+                return None
+            chats, rows = self._next_chats(_MOST_PENDING_ROWS)
+        return chats if rows < _MOST_PENDING_ROWS and len(chats) <= _MOST_PENDING_CHATS else None
+
+    def uncountable(self) -> int | None:
+        """How many rows are in no sum. None if no document of daily sums knows of any."""
+        total: Document = {"$group": {"_id": None, "rows": {"$sum": "$uncountable"}}}
+        found = next(iter(self.aggregate([{"$match": {"uncountable": {"$gt": 0}}}, total])), None)
+        return None if found is None else int(found["rows"])
+
+    def aggregate(self, pipeline: Sequence[Document]) -> Iterator[Document]:
+        """The result of a pipeline on daily sums."""
+        with driver_errors(f"adding up {self._sums.name}"):
+            yield from self._sums.aggregate(pipeline, allowDiskUse=True)
+
+    # --- keeping them ------------------------------------------------------------------------------------------------
+
+    def roll_up(self) -> Iterator[RolledUp]:
+        """Take in the rows that are pending now, the chats of some thousand at a time.
+
+        Rows that arrive meanwhile are left for the next rollup: otherwise it would not end while agents report.
+        """
+        with driver_errors(f"updating {self._sums.name}"):
+            if self._is_empty():  # new, or dropped by hand: the rows that it included have to be taken in again
+                self._rows.update_many(self._mark["$set"], self._unmark)
+            remaining = self._rows.count_documents(self._pending)
+        while remaining > 0:
+            with driver_errors(f"updating {self._sums.name}"):
+                chats, _ = self._next_chats(_BATCH)
+                slices = [chats[number::_THREADS] for number in range(min(_THREADS, len(chats)))]
+                with ThreadPoolExecutor(_THREADS) as pool:
+                    taken_in = sum(pool.map(self._take_in, slices))
+            if not taken_in:
+                return
+            remaining -= taken_in
+            yield RolledUp(taken_in, len(chats))
+
+    def clear(self) -> None:
+        """Delete all daily sums; the ledger stays."""
+        with driver_errors(f"clearing {self._sums.name}"):
+            self._sums.drop()
+            self._rows.update_many(self._mark["$set"], self._unmark)
+
+    def _take_in(self, chats: list[Any]) -> int:
+        """Store the daily sums of chats and mark their pending rows. Returns how many these are.
+
+        Rows are noted before they are added up, and marked after the sums are stored: a row that arrives in between stays
+        pending, and after a kill the rows are taken in again.
+        """
+        pending = self._rows.find({"chat_id": {"$in": chats}, **self._pending}, {"_id": 1})
+        rows = [row["_id"] for row in pending]
+        into = {"into": self._sums.name, "whenMatched": _KEEP_THE_NEWER, "whenNotMatched": "insert"}
+        self._rows.aggregate([*daily_documents(chats, self._rows.name), {"$merge": into}], allowDiskUse=True)
+        self._rows.update_many({"_id": {"$in": rows}}, self._mark)
+        return len(rows)
+
+    def _is_empty(self) -> bool:
+        return self._sums.find_one({}, {"_id": 1}) is None
+
+    def _next_chats(self, limit: int) -> tuple[list[Any], int]:
+        """The chats of the first pending rows, and how many rows these are, at most `limit`."""
+        by_chat: Document = {"$group": {"_id": "$chat_id", "rows": {"$sum": 1}}}
+        found = list(self._rows.aggregate([{"$match": self._pending}, {"$limit": limit}, by_chat]))
+        return [row["_id"] for row in found], sum(row["rows"] for row in found)

@@ -1,0 +1,28 @@
+"""The checks of configuration, database and journals with the adapters that the settings select."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from chatstore_cli.core.verify.checklist import Check
+    from chatstore_cli.domain.errors import BadConfig
+    from chatstore_cli.wiring.stores import Stores
+
+
+def store_checks(
+    stores: Stores, broken: BadConfig | None, warnings: Sequence[str], files: Sequence[str], read_only: bool
+) -> list[Check]:
+    """All checks that need no application, in their order. `broken` is the error of an invalid configuration."""
+    from chatstore_cli.core.verify.database import DatabaseChecks
+    from chatstore_cli.core.verify.local import LocalChecks
+    from chatstore_cli.domain.times import utc_now
+
+    settings = stores.settings
+    seconds = settings.verify.seconds_per_check
+    folder = Path(settings.mongo.cache.disk_path)
+    local = LocalChecks(broken, warnings, files, folder, lambda: stores.pending_journal, seconds, read_only)
+    database = DatabaseChecks(stores, settings.sessions_collection, seconds, read_only, utc_now)
+    return [*local.first(), *database.all(), *local.last()]
