@@ -5,7 +5,7 @@
 Each figure is a ratio, and its two sides are measured in turn. `--version` and `--help` are compared with
 `python -c pass`. `sessions list` as a process is compared with the same query through mongosh, if that npm package is
 installed. The first page for each filter, in process, is compared between `--sessions` workflow sessions and 10,000. The
-bounds hold for 1,000,000 sessions. `--keep` leaves the databases for the next run with the same URI.
+bounds hold for 1,000,000 sessions. Exits with status 1 if a figure misses its bound. `--keep` leaves the databases for the next run with the same URI.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks._figures import Figures
+
 SMALL = 10_000
 DATABASE = "chatstore_benchmark_listing_{}"
 NEWEST = datetime(2026, 3, 1, tzinfo=UTC)
@@ -35,13 +37,13 @@ TENANTS = 50
 
 
 def main() -> None:
-    """Print one line a figure."""
+    """Print one line for each figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sessions", type=int, default=1_000_000, help="sessions in the large database")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--uri", help="a MongoDB to use; else one is started from the [embedded] extra")
     parser.add_argument("--mongosh", default=shutil.which("mongosh"), help="the shell [default: the one on PATH]")
-    parser.add_argument("--keep", action="store_true", help="leave the databases behind")
+    parser.add_argument("--keep", action="store_true", help="keep the databases")
     chosen = parser.parse_args()
     if chosen.uri:
         measure(chosen.uri, chosen)
@@ -57,8 +59,9 @@ def main() -> None:
 
 
 def measure(uri: str, chosen: argparse.Namespace) -> None:
-    """Every figure of one run."""
-    measure_start(chosen.rounds)
+    """Print the figures of one run, and exit with status 1 if one misses its bound."""
+    figures = Figures()
+    measure_start(figures, chosen.rounds)
     from pymongo import MongoClient
 
     client: MongoClient[dict[str, Any]] = MongoClient(uri)
@@ -66,31 +69,32 @@ def measure(uri: str, chosen: argparse.Namespace) -> None:
     try:
         for sessions in sizes:
             fill(client[DATABASE.format(sessions)], sessions)
-        measure_process(uri, DATABASE.format(SMALL), chosen.mongosh, chosen.rounds)
-        measure_filters(uri, sizes, 10 * chosen.rounds)
+        measure_process(figures, uri, DATABASE.format(SMALL), chosen.mongosh, chosen.rounds)
+        measure_filters(figures, uri, sizes, 10 * chosen.rounds)
     finally:
         if not chosen.keep:
             for sessions in sizes:
                 client.drop_database(DATABASE.format(sessions))
+    figures.exit()
 
 
 # --- processes -------------------------------------------------------------------------------------------------------
 
 
-def measure_start(rounds: int) -> None:
+def measure_start(figures: Figures, rounds: int) -> None:
     """`--version` and `--help` against an interpreter that does nothing."""
     bare = [sys.executable, "-c", "pass"]
     for option, bound in (("--version", 3), ("--help", 9)):
         ours, theirs = in_turn(rounds, process([*chatstore(), option]), process(bare))
-        report(f"chatstore {option}", ours, "python -c pass", theirs, bound)
+        report(figures, f"chatstore {option}", ours, "python -c pass", theirs, bound)
 
 
-def measure_process(uri: str, database: str, mongosh: str | None, rounds: int) -> None:
-    """A page of sessions as a process, by us and by mongosh."""
+def measure_process(figures: Figures, uri: str, database: str, mongosh: str | None, rounds: int) -> None:
+    """A page of sessions as a process, by chatstore and by mongosh."""
     ours = [*chatstore(), "sessions", "list", "--limit", "20", "--uri", uri, "--database", database]
     if mongosh is None:
         [times] = in_turn(rounds, process(ours))
-        print(f"{'sessions list, as a process':<38} {milliseconds(times)}  no mongosh to compare with")
+        print(f"{'sessions list, as a process':<44} {milliseconds(times)}  not compared: mongosh is not installed")
         return
     query = (
         f"db.getSiblingDB('{database}').chat_sessions.find({{}}, {{messages: 0}}).sort({{updated_at: -1}}).limit(20)"
@@ -98,17 +102,17 @@ def measure_process(uri: str, database: str, mongosh: str | None, rounds: int) -
     )
     theirs = [mongosh, uri, "--quiet", "--norc", "--eval", query]
     our_times, their_times = in_turn(rounds, process(ours), process(theirs))
-    report("sessions list, as a process", our_times, "mongosh", their_times, 0.30)
+    report(figures, "sessions list, as a process", our_times, "mongosh", their_times, 0.30)
 
 
 def chatstore() -> list[str]:
-    """The installed command, or the package as a module where it is not installed."""
+    """The installed command, or the package as a module if it is not installed."""
     script = Path(sys.executable).parent / "chatstore"
     return [sys.executable, str(script)] if script.is_file() else [sys.executable, "-m", "chatstore_cli"]
 
 
 def process(command: Sequence[str]) -> Callable[[], None]:
-    """Run the command to its end, with compiled bytecode, as an installed program has it."""
+    """Run the command to its end, with compiled bytecode, as an installed program does."""
     passed_on = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "CHATSTORE_"))}
     home = tempfile.gettempdir()
 
@@ -125,7 +129,7 @@ def process(command: Sequence[str]) -> Callable[[], None]:
 
 
 def fill(database: Any, sessions: int) -> None:
-    """Small, realistic sessions; those of a user, and the newest ones, are alike in both databases."""
+    """Store small, realistic sessions. The newest sessions, and those of a user, are alike in both databases."""
     from chatstore_cli.mongo.messages.layout import index_specs as message_indexes
     from chatstore_cli.mongo.workflow.index_specs import index_specs
 
@@ -174,7 +178,7 @@ def session(index: int, choose: random.Random) -> dict[str, Any]:
     }
 
 
-def measure_filters(uri: str, sizes: tuple[int, int], rounds: int) -> None:
+def measure_filters(figures: Figures, uri: str, sizes: tuple[int, int], rounds: int) -> None:
     """The first page of the use case itself, for each filter, in the large database against the small one."""
     from chatstore_cli.config.settings import MongoSettings, Settings
     from chatstore_cli.core.sessions.listing import list_sessions
@@ -205,34 +209,31 @@ def measure_filters(uri: str, sizes: tuple[int, int], rounds: int) -> None:
             return run
 
         ours, theirs = in_turn(rounds, page(large), page(small))
-        report(f"page, {name}, {sizes[1]:,}", ours, f"{sizes[0]:,}", theirs, 1.2)
+        report(figures, f"page, {name}, {sizes[1]:,}", ours, f"{sizes[0]:,}", theirs, 1.2)
 
 
 # --- measuring -------------------------------------------------------------------------------------------------------
 
 
 def in_turn(rounds: int, *sides: Callable[[], None]) -> list[list[float]]:
-    """Seconds that each side took, round after round, so that what disturbs one disturbs the other; the first is for warmth."""
-    taken: list[list[float]] = [[] for _ in sides]
+    """Seconds of each side, measured in turn, so that a disturbance affects both; the first round is not counted."""
+    durations: list[list[float]] = [[] for _ in sides]
     for _ in range(rounds + 1):
-        for side, times in zip(sides, taken, strict=True):
+        for side, times in zip(sides, durations, strict=True):
             started = time.perf_counter()
             side()
             times.append(time.perf_counter() - started)
-    return [times[1:] for times in taken]
+    return [times[1:] for times in durations]
 
 
-def report(name: str, ours: list[float], other: str, theirs: list[float], bound: float) -> None:
-    """One figure: both medians, and the ratio of them."""
+def report(figures: Figures, name: str, ours: list[float], other: str, theirs: list[float], bound: float) -> None:
+    """One figure: the ratio of the medians."""
     ratio = statistics.median(ours) / statistics.median(theirs)
-    print(
-        f"{name:<38} {milliseconds(ours)}  {other} {milliseconds(theirs)}  ratio {ratio:.2f} (at most {bound:g})",
-        flush=True,
-    )
+    figures.report(name, ratio, "times", at_most=bound, detail=f"{milliseconds(ours)}, {other} {milliseconds(theirs)}")
 
 
 def milliseconds(times: list[float]) -> str:
-    """The median."""
+    """The median as text."""
     return f"{statistics.median(times) * 1000:>7.1f} ms"
 
 

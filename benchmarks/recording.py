@@ -1,14 +1,14 @@
-"""Recording messages: how long a call takes, and how long the worker needs to store everything.
+"""Recording messages: the time of a call, and the time until the worker has stored everything.
 
     python benchmarks/recording.py [--runs 5] [--seconds 10] [--load-seconds 60] [--only latency|load]
 
 latency   1,000 messages a second into 50 sessions, with MongoDB up, down (killed), and hanging (SIGSTOP): the p99 of
-          record_chat_event in each run, and the median of the runs. Beside it, in the same run, the p99 of the plainest
-          append of the same line to an open file, which is what the machine itself costs.
-load      5,000 messages a second for a minute from 4 threads: latencies, how long after the end all of them are stored,
-          and the memory of the process, after 10 seconds and at the end.
+          record_chat_event in each run, and the median of the runs. In the same run the p99 of a plain append of the same
+          text to an open file is measured, which is the cost of the machine itself.
+load      5,000 messages a second for a minute from 4 threads: latencies, the time from the end until all are stored, and
+          the memory of the process after 10 seconds and at the end.
 
-Each run is a process of its own.
+Each run is a process of its own. Exits with status 1 if a figure misses its bound.
 """
 
 from __future__ import annotations
@@ -29,9 +29,15 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks._figures import Figures
+
 DATABASE = "chatstore_benchmark"
 RATE = 1_000
 SESSIONS = 50
+MOST_MILLISECONDS = 1.0
+"""Bound of the p99 of record_chat_event, as the median of the runs."""
+MOST_SECONDS_BEHIND = 5.0
+"""Bound of the time from the end of the load until all its messages are stored."""
 LOAD_RATE = 5_000
 LOAD_THREADS = 4
 LOAD_SESSIONS = 400
@@ -49,7 +55,7 @@ WORDS = (
 
 
 def main() -> None:
-    """Run what was chosen, and print one line a figure."""
+    """Run the chosen benchmarks, and print one line for each figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=10.0)
@@ -62,23 +68,26 @@ def main() -> None:
         kind, uri, folder = chosen.record
         print(json.dumps((record_steadily if kind == "latency" else record_hard)(uri, folder, chosen)))
         return
+    figures = Figures()
     if chosen.only != "load":
         for state in ("up", "down", "hanging"):
             runs = [run_latency(state, chosen) for _ in range(chosen.runs)]
             p99 = statistics.median(run["p99"] for run in runs)
             each = ", ".join(f"{run['p99']:.3f}" for run in runs)
-            print(
-                f"record_chat_event, {RATE:,}/s, MongoDB {state:8} p99 {p99:7.3f} ms (at most 1)   "
-                f"p50 {statistics.median(run['p50'] for run in runs):.3f}   "
-                f"each run {each}   longest {max(run['longest'] for run in runs):.1f}   "
+            detail = (
+                f"each run {each}, p50 {statistics.median(run['p50'] for run in runs):.3f}, "
+                f"longest {max(run['longest'] for run in runs):.1f}, "
                 f"plain append p99 {statistics.median(run['plain_p99'] for run in runs):.3f}"
             )
+            name = f"record_chat_event p99, {RATE:,}/s, MongoDB {state}"
+            figures.report(name, p99, "ms", at_most=MOST_MILLISECONDS, detail=detail)
     if chosen.only != "latency":
-        run_load(chosen)
+        run_load(chosen, figures)
+    figures.exit()
 
 
 def run_latency(state: str, chosen: argparse.Namespace) -> dict[str, float]:
-    """One run against a server in a state; afterwards, with the server back, everything must be stored."""
+    """One run against a server that is up, down or hanging."""
     from tests.support.mongod import short_temporary_folder, start_mongod
 
     with short_temporary_folder() as folder, tempfile.TemporaryDirectory() as journals:
@@ -89,50 +98,44 @@ def run_latency(state: str, chosen: argparse.Namespace) -> dict[str, float]:
                 server.kill()
             elif state == "hanging":
                 server.process.send_signal(signal.SIGSTOP)
-            told = run_process("latency", server.uri, journals, chosen)
-            if state == "hanging":
-                server.process.send_signal(signal.SIGCONT)
-            return told
+            return run_process("latency", server.uri, journals, chosen)
         finally:
             if state == "hanging" and server.process is not None:
                 server.process.send_signal(signal.SIGCONT)
             server.remove()
 
 
-def run_load(chosen: argparse.Namespace) -> None:
-    """The minute of hard load."""
+def run_load(chosen: argparse.Namespace, figures: Figures) -> None:
+    """The minute of high load."""
     from tests.support.mongod import short_temporary_folder, start_mongod
 
     with short_temporary_folder() as folder, tempfile.TemporaryDirectory() as journals:
         server = start_mongod(folder)
         try:
-            told = run_process("load", server.uri, journals, chosen)
+            report = run_process("load", server.uri, journals, chosen)
             stored = server.client()[DATABASE]["chat_messages"].count_documents({})
         finally:
             server.remove()
-    assert stored == told["recorded"], (stored, told)
-    print(
-        f"record_chat_event, {told['rate']:,.0f}/s from {LOAD_THREADS} threads   "
-        f"p50 {told['p50']:.3f} ms   p99 {told['p99']:.3f} ms   longest {told['longest']:.1f} ms"
-    )
-    print(
-        f"stored after the end                  {told['behind']:.2f} s (at most 5)   {stored:,} of {told['recorded']:,}"
-    )
-    print(f"memory after 10 s and at the end      {told['memory_early']:.0f} MiB, {told['memory']:.0f} MiB (flat)")
-    print(f"batches                               p50 {told['batch_p50']:.1f} ms, p99 {told['batch_p99']:.1f} ms")
+    assert stored == report["recorded"], (stored, report)
+    detail = f"p50 {report['p50']:.3f}, longest {report['longest']:.1f}, {report['rate']:,.0f} messages a second"
+    figures.report(f"record_chat_event p99 from {LOAD_THREADS} threads", report["p99"], "ms", detail=detail)
+    detail = f"{stored:,} messages; batches p50 {report['batch_p50']:.1f} ms, p99 {report['batch_p99']:.1f} ms"
+    figures.report("time until all are stored", report["behind"], "s", at_most=MOST_SECONDS_BEHIND, detail=detail)
+    detail = f"after 10 seconds {report['memory_early']:.0f} MiB"
+    figures.report("memory at the end", report["memory"], "MiB", detail=detail)
 
 
 def run_process(kind: str, uri: str, journals: str, chosen: argparse.Namespace) -> dict[str, Any]:
-    """What one recording process says of itself."""
+    """The figures of one recording process."""
     command = [sys.executable, __file__, "--record", kind, uri, journals, "--fsync", chosen.fsync]
     command += ["--seconds", str(chosen.seconds), "--load-seconds", str(chosen.load_seconds)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
 
 
 def record_steadily(uri: str, folder: str, chosen: argparse.Namespace) -> dict[str, float]:
-    """In the process of a run: record at an even rate, and measure each call."""
+    """In the process of a run: record at a constant rate, and measure each call."""
     from chatstore_cli import ChatPersistenceWorker, LocalChatCache, MongoChatStorage
 
     cache = LocalChatCache(disk_path=folder, fsync=chosen.fsync)
@@ -146,18 +149,18 @@ def record_steadily(uri: str, folder: str, chosen: argparse.Namespace) -> dict[s
     took: list[float] = []
     plain_took: list[float] = []
     count = int(chosen.seconds * RATE)
-    began = time.perf_counter()
+    started = time.perf_counter()
     for number in range(count):
-        ahead = began + number / RATE - time.perf_counter()
+        ahead = started + number / RATE - time.perf_counter()
         if ahead > 0:
             time.sleep(ahead)
         text = texts[number % len(texts)]
-        at = time.perf_counter()
+        called = time.perf_counter()
         cache.record_chat_event(f"session-{number % SESSIONS}", "user", text, {"channel": "web"})
-        took.append(time.perf_counter() - at)
-        at = time.perf_counter()
+        took.append(time.perf_counter() - called)
+        called = time.perf_counter()
         os.write(plain, text.encode())
-        plain_took.append(time.perf_counter() - at)
+        plain_took.append(time.perf_counter() - called)
     worker.stop(0.0)
     return {**quantiles(took), "plain_p99": quantiles(plain_took)["p99"]}
 
@@ -175,8 +178,8 @@ def record_hard(uri: str, folder: str, chosen: argparse.Namespace) -> dict[str, 
     worker.start()
     process = psutil.Process()
     took: list[list[float]] = [[] for _ in range(LOAD_THREADS)]
-    began = time.perf_counter()
-    ends = began + chosen.load_seconds
+    started = time.perf_counter()
+    ends = started + chosen.load_seconds
 
     def record(thread: int) -> None:
         chance = random.Random(thread)
@@ -184,12 +187,12 @@ def record_hard(uri: str, folder: str, chosen: argparse.Namespace) -> dict[str, 
         each = LOAD_RATE / LOAD_THREADS
         number = 0
         while (now := time.perf_counter()) < ends:
-            ahead = began + number / each - now
+            ahead = started + number / each - now
             if ahead > 0:
                 time.sleep(ahead)
-            at = time.perf_counter()
+            called = time.perf_counter()
             cache.record_chat_event(f"session-{chance.randrange(LOAD_SESSIONS)}", "user", texts[number % 1_000])
-            took[thread].append(time.perf_counter() - at)
+            took[thread].append(time.perf_counter() - called)
             number += 1
 
     threads = [threading.Thread(target=record, args=(number,)) for number in range(LOAD_THREADS)]
@@ -205,8 +208,8 @@ def record_hard(uri: str, folder: str, chosen: argparse.Namespace) -> dict[str, 
     assert worker.stop(60.0), worker.stats()
     stats = worker.stats()
     return {
-        **quantiles([seconds for one in took for seconds in one]),
-        "rate": recorded / (ended - began),
+        **quantiles([seconds for of_thread in took for seconds in of_thread]),
+        "rate": recorded / (ended - started),
         "recorded": recorded,
         "behind": time.perf_counter() - ended,
         "memory_early": early,
@@ -217,7 +220,7 @@ def record_hard(uri: str, folder: str, chosen: argparse.Namespace) -> dict[str, 
 
 
 def quantiles(took: list[float]) -> dict[str, float]:
-    """Milliseconds."""
+    """Quantiles in milliseconds."""
     ordered = sorted(took)
     return {
         "p50": ordered[len(ordered) // 2] * 1000,

@@ -1,7 +1,7 @@
-"""chatstore: look after the conversations that a chat product stores in MongoDB.
+"""chatstore: administer the chat sessions that a product stores in MongoDB.
 
-The library that applications embed is imported from here: LocalChatCache, MongoChatStorage, ChatPersistenceWorker
-for flat messages, AG2PersistenceManager for the chats of agents.
+Applications import the library from here: LocalChatCache, MongoChatStorage and ChatPersistenceWorker for flat messages,
+AG2PersistenceManager for the sessions of AG2 agents.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ _PUBLIC = {
 
 
 def __getattr__(name: str) -> Any:
-    # The command line imports this package, too, and must not pay for the library.
+    # Lazy, because the command line imports this package as well and does not use the library.
     if name in _PUBLIC:
         return getattr(import_module(f"chatstore_cli.{_PUBLIC[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

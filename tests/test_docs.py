@@ -18,17 +18,12 @@ import pytest
 from chatstore_cli.cli.main import COMMANDS
 from chatstore_cli.cli.options import GlobalOptions
 from chatstore_cli.config.settings import Settings, setting_types
-from chatstore_cli.domain.workflow.chats import NewChat
-from chatstore_cli.domain.workflow.events import AgentTurn
-from chatstore_cli.mongo.connection import connect
+from chatstore_cli.domain.errors import EXIT_MEANINGS
 from chatstore_cli.mongo.layouts.registry import LAYOUTS
 from chatstore_cli.mongo.messages import layout as messages
 from chatstore_cli.mongo.usage.index_specs import usage_index_specs
-from chatstore_cli.mongo.usage.ledger import MongoUsageLedger
-from chatstore_cli.mongo.workflow import layout as workflow
-from chatstore_cli.mongo.workflow.new_documents import message_document, new_document
+from chatstore_cli.mongo.workflow.index_specs import index_specs, segment_index_specs
 from tests.support.paths import ROOT
-from tests.support.usage_snapshots import START, snapshot
 
 SCRIPT = ROOT / "scripts" / "generate_cli_docs.py"
 
@@ -118,17 +113,10 @@ def test_every_layout_has_its_heading(layout: str) -> None:
     assert re.search(rf"^## {layout}: ", LAYOUTS_PAGE.read_text(encoding="utf-8"), re.MULTILINE)
 
 
-def test_the_layouts_page_has_every_index_and_every_field_that_is_written() -> None:
+def test_the_layouts_page_has_every_index() -> None:
     page = LAYOUTS_PAGE.read_text(encoding="utf-8")
-    chat = new_document(NewChat("chat", "tenant", "user", "workflow"), START)
-    turn = AgentTurn("user", "user", "", "text", [], "call", [])
-    connection = connect("mongomock://", "layouts_page", timeout_seconds=1)
-    MongoUsageLedger(connection, "usage", "chats").insert({"row": snapshot(1, 1, cached_tokens=1)})
-    row = connection.collection("usage").find_one() or {}
-    fields = {field for document in (chat, message_document(turn, "event", 1, START), row) for field in document}
-    specs = [*messages.index_specs(""), *workflow.index_specs(""), *workflow.segment_index_specs("")]
-    indexes = {index.name for index in (*specs, *usage_index_specs("", ""))}
-    assert {name for name in fields | indexes if f"`{name}`" not in page and f"`{name}." not in page} == set()
+    specs = [*messages.index_specs(""), *index_specs(""), *segment_index_specs(""), *usage_index_specs("", "")]
+    assert {spec.name for spec in specs if f"`{spec.name}`" not in page} == set()
 
 
 # --- docs/architecture.md --------------------------------------------------------------------------------------------
@@ -230,3 +218,14 @@ def test_every_setting_that_a_page_names_exists(page: Path) -> None:
         for span in named
         if span == "mongo.status"  # of an application's answer
     }
+
+
+def test_the_readme_has_every_exit_status_with_its_meaning() -> None:
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = [f"| {int(code)} | {meaning} |" for code, meaning in EXIT_MEANINGS.items()]
+    assert [row for row in rows if row not in page] == []
+
+
+def test_the_architecture_page_has_every_exit_status() -> None:
+    page = ARCHITECTURE_PAGE.read_text(encoding="utf-8")
+    assert [int(code) for code in EXIT_MEANINGS if f"\n| {int(code)} | " not in page] == []

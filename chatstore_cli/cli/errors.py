@@ -47,7 +47,7 @@ def write_crash_log(error: Exception, arguments: Sequence[str]) -> str:
 
 def _without_credentials(arguments: Sequence[str]) -> list[str]:
     """The arguments with credentials replaced by `***`: values of --header, and user and password of URLs."""
-    shown = []
+    safe_words = []
     for previous, word in zip(["", *arguments], arguments, strict=False):
         if previous == "--header":
             word = word.partition(":")[0] + ": ***"
@@ -55,8 +55,8 @@ def _without_credentials(arguments: Sequence[str]) -> list[str]:
             word = word.partition(":")[0] + ": ***" if ":" in word else "--header=***"
         elif "http" in word:
             word = re.sub(r"//[^/\s]*@", "//***@", word)
-        shown.append(word)
-    return shown
+        safe_words.append(word)
+    return safe_words
 
 
 def _log_folder() -> Path:

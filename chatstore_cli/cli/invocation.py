@@ -63,17 +63,17 @@ class Invocation:
         """Whether rows on stdout are independent, so that a service can write them while it runs."""
         return self.options.output in (OutputFormat.JSONL, OutputFormat.YAML)
 
-    def emit(self, shown: Listing | Record) -> None:
+    def emit(self, result: Listing | Record) -> None:
         """Write a result to stdout. Notices about it (no rows, more pages) are on stderr."""
         from chatstore_cli.render.formats import write
 
-        rows = write(shown, self.output, sys.stdout, terminal_of(sys.stdout.isatty(), self.options.color))
+        rows = write(result, self.output, sys.stdout, terminal_of(sys.stdout.isatty(), self.options.color))
         sys.stdout.flush()
-        if isinstance(shown, Listing):
+        if isinstance(result, Listing):
             if not rows:
-                self.say(shown.empty)
-            if shown.next_cursor and self.options.output not in (OutputFormat.JSON, OutputFormat.YAML):
-                self.say(f"Next page: --cursor {shown.next_cursor}")
+                self.say(result.empty)
+            if result.next_cursor and self.options.output not in (OutputFormat.JSON, OutputFormat.YAML):
+                self.say(f"Next page: --cursor {result.next_cursor}")
 
     def say(self, text: str) -> None:
         """Print a notice on stderr, unless --quiet."""

@@ -26,12 +26,16 @@ def time_zone(name: str) -> tzinfo:
         return ZoneInfo(spelled)
     if _OFFSET.fullmatch(name):
         raise typer.BadParameter(f"{name!r} is an offset, not a time zone: {_EXAMPLE}.", param_hint="--timezone")
-    near = _nearest(name, known)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"{_EXAMPLE} (the Python package tzdata has all of them)."
+    similar = _similar(name, known)
+    hint = (
+        f"did you mean {' or '.join(similar)}?"
+        if similar
+        else f"{_EXAMPLE} (the Python package tzdata has all of them)."
+    )
     raise typer.BadParameter(f"{name!r} is not in this machine's table of time zones: {hint}", param_hint="--timezone")
 
 
-def _nearest(name: str, known: dict[str, str]) -> list[str]:
+def _similar(name: str, known: dict[str, str]) -> list[str]:
     """At most two zones: those of that city, else those with a similar name."""
     from difflib import get_close_matches
 

@@ -202,7 +202,7 @@ def load_configuration(config_file: str | None, *, uri: str | None, database: st
     from_environment = read_environment(os.environ, keys, "environment")
     variables |= os.environ
     named = config_file or variables.get("CHATSTORE_CONFIG") or None
-    files = [read_file(path, shown, keys) for path, shown in _configuration_files(named)]
+    files = [read_file(path, label, keys) for path, label in _configuration_files(named)]
     merged: dict[str, SourcedValue] = {}
     problems = env_problems
     for source in (*reversed(files), from_env_file, from_environment, flags):

@@ -65,7 +65,7 @@ def unknown_name_problem(name: str, known: Sequence[str], where: str, *, what: s
 # --- files -----------------------------------------------------------------------------------------------------------
 
 
-def read_file(path: Path, shown: str, keys: Sequence[str]) -> Source:
+def read_file(path: Path, label: str, keys: Sequence[str]) -> Source:
     """The values of a YAML file for the keys. Top-level blocks without any of the keys are not constructed.
 
     Raises BadConfig with file and line if the file cannot be read or is not a YAML mapping.
@@ -73,12 +73,12 @@ def read_file(path: Path, shown: str, keys: Sequence[str]) -> Source:
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise BadConfig(where=shown, what=f"cannot be read: {error.strerror}.") from error
+        raise BadConfig(where=label, what=f"cannot be read: {error.strerror}.") from error
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        raise BadConfig(where=f"{shown}:{line}", what=f"not UTF-8 (byte 0x{raw[error.start]:02x}).") from error
+        raise BadConfig(where=f"{label}:{line}", what=f"not UTF-8 (byte 0x{raw[error.start]:02x}).") from error
     import yaml
 
     loader_class: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -90,12 +90,12 @@ def read_file(path: Path, shown: str, keys: Sequence[str]) -> Source:
             return source
         if not isinstance(root, yaml.MappingNode):
             line = root.start_mark.line + 1
-            raise BadConfig(where=f"{shown}:{line}", what="not a mapping of settings such as `mongo:`.")
-        _BlockReader(loader, shown, keys, source).read(root, "")
+            raise BadConfig(where=f"{label}:{line}", what="not a mapping of settings such as `mongo:`.")
+        _BlockReader(loader, label, keys, source).read(root, "")
     except (yaml.YAMLError, RecursionError) as error:
         line = _line_of(error, text)
         reason = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
-        raise BadConfig(where=f"{shown}:{line}", what=f"not YAML: {reason}.") from error
+        raise BadConfig(where=f"{label}:{line}", what=f"not YAML: {reason}.") from error
     return source
 
 
@@ -110,9 +110,9 @@ def _line_of(error: Exception, text: str) -> int:
 class _BlockReader:
     """Reads the blocks of settings in a YAML document, with the line of each value."""
 
-    def __init__(self, loader: Any, shown: str, keys: Sequence[str], source: Source) -> None:
+    def __init__(self, loader: Any, label: str, keys: Sequence[str], source: Source) -> None:
         self._loader = loader
-        self._shown = shown
+        self._label = label
         self._keys = keys
         self._source = source
 
@@ -121,7 +121,7 @@ class _BlockReader:
         self._report_duplicates(node, prefix, children)
         self._loader.flatten_mapping(node)  # `<<` merges the values of another block
         for name_node, value_node in node.value:
-            where = f"{self._shown}:{name_node.start_mark.line + 1}"
+            where = f"{self._label}:{name_node.start_mark.line + 1}"
             name = str(name_node.value)
             if name in children:
                 self._child(f"{prefix}{name}", value_node, where)
@@ -159,7 +159,7 @@ class _BlockReader:
             name, line = str(name_node.value), name_node.start_mark.line + 1
             if name in seen and name in children:
                 what = f"{prefix}{name} is set twice, in lines {seen[name]} and {line}."
-                self._source.problems.append(Problem(f"{self._shown}:{line}", what, "Keep one of them."))
+                self._source.problems.append(Problem(f"{self._label}:{line}", what, "Keep one of them."))
             seen.setdefault(name, line)
 
     def _warn_if_similar(self, name: str, children: Sequence[str], where: str) -> None:

@@ -1,4 +1,4 @@
-"""What commands over several layouts share: which readers can answer a query, and which one has a session."""
+"""For commands over several layouts: which readers can answer a query, and which one has a session."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
 
 
 def split_by_answer(readers: Sequence[SessionReader], query: SessionQuery) -> tuple[list[SessionReader], list[str]]:
-    """The readers that can answer every filter, and a note for each that cannot: its sessions are left out."""
+    """The readers that can answer every filter, and a note for each other one, whose sessions are left out."""
     answering: list[SessionReader] = []
     notes: list[str] = []
     for reader in readers:
-        lacking = reader.unanswerable(query)
-        if lacking:
-            notes.append(f"{reader.layout}: has no {' and no '.join(lacking)}; its sessions are left out.")
+        fields = reader.unanswerable(query)
+        if fields:
+            notes.append(f"{reader.layout}: has no {' and no '.join(fields)}; its sessions are left out.")
         else:
             answering.append(reader)
     return answering, notes
 
 
 def remarks_of(readers: Sequence[SessionReader]) -> list[str]:
-    """What the readers have to say about how their answers came about."""
+    """The readers' remarks on their last answers."""
     return [
         f"{reader.layout}: {remark}"
         for reader in readers
@@ -37,9 +37,9 @@ def remarks_of(readers: Sequence[SessionReader]) -> list[str]:
 
 
 def find_session(readers: Sequence[SessionReader], session_id: str) -> tuple[SessionReader, Session]:
-    """The session of that id, and the reader that has it. Raises NotFound, and Conflict where two layouts have it."""
-    found = [(reader, session) for reader in readers if (session := reader.find(session_id)) is not None]
-    if not found:
+    """The session of that id, and the reader that has it. Raises NotFound, and Conflict if two layouts have it."""
+    matches = [(reader, session) for reader in readers if (session := reader.find(session_id)) is not None]
+    if not matches:
         searched = " or ".join(reader.layout for reader in readers)
         raise NotFound(
             kind_of_thing="session",
@@ -47,10 +47,10 @@ def find_session(readers: Sequence[SessionReader], session_id: str) -> tuple[Ses
             where=f" in {searched}" if searched else "",
             hint="Ids are exact; `chatstore sessions list` shows them.",
         )
-    if len(found) > 1:
-        layouts = [reader.layout for reader, _ in found]
+    if len(matches) > 1:
+        layouts = [reader.layout for reader, _ in matches]
         raise Conflict(
             what=f"Session {session_id!r} is in the layouts {' and '.join(layouts)}.",
             hint=f"Choose one: --layout {layouts[0]}.",
         )
-    return found[0]
+    return matches[0]

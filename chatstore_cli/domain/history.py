@@ -1,4 +1,4 @@
-"""A session's history over cache and database: what MongoDB holds of it, as merging the two needs it."""
+"""What a session's history is merged from: the ends of its journals, and its newest stored messages."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from chatstore_cli.domain.message_store import Content, StoredContent
 
 DEFAULT_LIMIT = 50
 LARGEST_LIMIT = 500
-"""How many messages a history shows: FACTS D."""
+"""The largest number of messages in a history."""
 
 
 @dataclass(slots=True)
 class JournalTail:
     """The newest messages of a session: a list for each of its journals, oldest file and oldest line first.
 
-    A message's `sequence` is its line's number where the journal was read to its beginning, else None. `damaged` lines
-    and those `of_others` (sessions) were passed over. `complete`: nothing was left unread. `failure`: why none was read.
+    A message's `sequence` is its line's number if the journal was read to its beginning, else None. `damaged` lines and
+    lines `of_others` (other sessions) were skipped. `complete`: everything was read. `failure`: why nothing was read.
     """
 
     journals: list[list[Message]] = field(default_factory=list)
@@ -33,14 +33,14 @@ class JournalTail:
 
     @property
     def messages(self) -> int:
-        """How many there are."""
+        """The number of messages."""
         return sum(map(len, self.journals))
 
 
 class StoredMessage(NamedTuple):
-    """A stored row. `identity` is its `_id` where chatstore gave it, None for a row of another writer.
+    """A stored row. `identity` is its `_id` if chatstore assigned it, None for a row of another writer.
 
-    `content` is None where no journal line can be equal to it: a role or a time that is none, text that is no text.
+    `content` is None if no journal line can equal it, because role, time or text have another type.
     """
 
     message: Message
@@ -49,32 +49,33 @@ class StoredMessage(NamedTuple):
 
 
 class StoredHistory(Protocol):
-    """What the database holds of sessions of flat messages."""
+    """The stored flat messages of sessions."""
 
     def is_deleted(self, session_id: str) -> bool:
-        """Whether the session was deleted on purpose, so that journals do not bring it back."""
+        """Whether the session was deleted on purpose, so that a flush does not restore it."""
         ...
 
     def newest_stored(self, session_id: str, limit: int, since: datetime | None) -> Sequence[StoredMessage]:
-        """The newest stored messages, oldest first: at least the newest one, and back from it until `limit` are reached,
-        or all at or after `since`, whichever is less. What has the same millisecond as the oldest is there whole.
+        """The newest stored messages, oldest first: `limit` of them or all at or after `since`, whichever is fewer.
+
+        At least the newest one. All messages of the oldest one's millisecond are included.
         """
         ...
 
     def stored_contents(self, identities: Sequence[str]) -> Mapping[str, Content]:
-        """The content of each of the ids that is stored."""
+        """The stored content of each of these ids."""
         ...
 
 
 class NewestInstants:
-    """The newest `limit` of the instants that were added."""
+    """Keeps the newest `limit` of the instants that are added."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._heap: list[datetime] = []
 
     def add(self, instant: datetime) -> None:
-        """One more."""
+        """Add an instant."""
         if len(self._heap) < self._limit:
             heapq.heappush(self._heap, instant)
         else:
@@ -82,5 +83,5 @@ class NewestInstants:
 
     @property
     def oldest(self) -> datetime | None:
-        """The `limit`-th newest; None while there are fewer."""
+        """The `limit`-th newest instant; None while there are fewer."""
         return self._heap[0] if len(self._heap) == self._limit else None

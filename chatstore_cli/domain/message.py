@@ -8,15 +8,15 @@ from typing import Any, NamedTuple
 ROLES = frozenset({"user", "assistant", "system", "tool"})
 
 GENERAL_AGENT = "general_agent"
-"""The `source` (or `metadata.source`) of messages that the general agent wrote; resuming leaves them out."""
+"""The `source` (or `metadata.source`) of the general agent's messages, which `resume` leaves out."""
 
 
 class Message(NamedTuple):
     """One turn.
 
-    `content` is any JSON value. `created_at` is aware, in UTC, or None where the store has none. `sequence` orders
-    messages inside a session; gaps are allowed. `name` is who spoke. `metadata` is as stored. A tuple and no dataclass:
-    a history is read a hundred thousand messages at a time, and a frozen dataclass takes four times as long to make.
+    `content` is any JSON value. `created_at` is in UTC, with its zone, or None if none is stored. `sequence` orders the
+    messages of a session and may have gaps. `name` is the speaker. `metadata` is as stored. It is a tuple because a frozen
+    dataclass takes four times as long to create, and a history may have a hundred thousand messages.
     """
 
     session_id: str
@@ -30,9 +30,9 @@ class Message(NamedTuple):
     source: str | None = None
     tool_calls: list[Any] | None = None
     tool_call_id: str | None = None
-    metadata: dict[str, Any] = {}  # noqa: RUF012 - a default of a tuple's field; nobody changes a message's metadata
+    metadata: dict[str, Any] = {}  # noqa: RUF012 - the default of a tuple's field; messages are never changed
 
     @property
     def from_general_agent(self) -> bool:
-        """Whether the general agent wrote it (FACTS B)."""
+        """Whether the general agent wrote the message."""
         return self.source == GENERAL_AGENT or self.metadata.get("source") == GENERAL_AGENT

@@ -1,4 +1,4 @@
-"""What is asked for: which sessions, which messages, from where on."""
+"""Queries: which sessions, which messages, and from which position."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ EPOCH_TEXT = "0001-01-01T00:00:00.000000+00:00"
 
 @dataclass(frozen=True, slots=True)
 class SessionQuery:
-    """Filters on sessions; None leaves a filter out. `since` is inclusive, `until` exclusive, both on `updated_at`.
-    `paused` leaves those out that are not.
+    """Filters on sessions; None means no filter. `since` is inclusive, `until` exclusive, both on `updated_at`.
 
-    `without_ledger` lets a reader leave out sessions that are known to have rows in the usage ledger; it need not.
+    `paused` selects only paused sessions. With `without_ledger` a reader may leave out sessions that are known to have rows
+    in the usage ledger.
     """
 
     layout: str | None = None
@@ -34,7 +34,7 @@ class SessionQuery:
     paused: bool = False
 
     def matches(self, session: Session) -> bool:
-        """Whether a session passes every filter; layouts may prefilter, this decides."""
+        """Whether a session passes every filter. Layouts may prefilter, but this decides."""
         return (
             (self.layout is None or session.layout == self.layout)
             and (self.tenant_id is None or session.tenant_id == self.tenant_id)
@@ -49,7 +49,7 @@ class SessionQuery:
 
 @dataclass(frozen=True, slots=True, order=True)
 class SessionKey:
-    """Where a session stands in the list: newest first is descending order of this key. Keyset paging rests on it."""
+    """A session's position in the list, for keyset paging: newest first is the descending order of this key."""
 
     updated_at: str
     layout: str
@@ -57,7 +57,7 @@ class SessionKey:
 
     @classmethod
     def of(cls, session: Session) -> SessionKey:
-        """The key of a session; one that was never updated sorts last."""
+        """The key of a session. A session without an update time sorts last."""
         moment = session.updated_at
         return cls(EPOCH_TEXT if moment is None else format_instant(moment), session.layout, session.session_id)
 
@@ -67,26 +67,26 @@ class SessionKey:
         return as_utc(datetime.fromisoformat(self.updated_at))
 
     def to_cursor(self) -> str:
-        """The key as an opaque text that fits into a URL and a shell word."""
+        """The key as an opaque text for URLs and shell words."""
         packed = json.dumps([self.updated_at, self.layout, self.session_id], separators=(",", ":"))
         return base64.urlsafe_b64encode(packed.encode()).decode().rstrip("=")
 
     @classmethod
     def from_cursor(cls, cursor: str) -> SessionKey:
-        """Read a cursor back. Raises BadValue where it is none of ours."""
+        """The key of a cursor. Raises BadValue for an invalid cursor."""
         try:
             packed = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
             updated_at, layout, session_id = json.loads(packed)
             key = cls(str(updated_at), str(layout), str(session_id))
             _ = key.moment
         except (binascii.Error, ValueError, TypeError, UnicodeError) as error:
-            raise BadValue(name="--cursor", value=cursor, expected="a cursor that an earlier page gave") from error
+            raise BadValue(name="--cursor", value=cursor, expected="the next_cursor of an earlier page") from error
         return key
 
 
 @dataclass(frozen=True, slots=True)
 class MessageSelection:
-    """Which messages of a session: the newest `last`, those after `after_sequence`, with or without general-agent ones."""
+    """Which messages of a session: the newest `last`, those after `after_sequence`, with or without the general agent's."""
 
     last: int | None = None
     after_sequence: int | None = None

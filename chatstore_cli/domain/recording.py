@@ -113,7 +113,14 @@ class RefusedMessages(Protocol):
     """Keeps each message that the database rejects, with the reason."""
 
     def add(
-        self, source: str, number: int, offset: int, raw: bytes, reason: str, at: str, identity: str | None = None
+        self,
+        source: str,
+        number: int,
+        offset: int,
+        raw: bytes,
+        reason: str,
+        quarantined_at: str,
+        identity: str | None = None,
     ) -> bool:
         """Keep a line; returns False if it was kept before."""
         ...

@@ -1,4 +1,4 @@
-"""What deleting a session takes away."""
+"""The port that deletes sessions."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class SessionRemover(Protocol):
     """Deletes sessions of one layout."""
 
     def parts(self, session_id: str, *, keep_usage: bool = False) -> list[StoredPart]:
-        """What there is of a session, by collection; with `keep_usage` without its rows in the usage ledger."""
+        """The documents of a session by collection; with `keep_usage` without its rows in the usage ledger."""
         ...
 
-    def remove(self, session_id: str, at: datetime, *, keep_usage: bool = False) -> list[StoredPart]:
-        """Delete it, and remember that it was deleted on purpose; gives what was deleted."""
+    def remove(self, session_id: str, deleted_at: datetime, *, keep_usage: bool = False) -> list[StoredPart]:
+        """Delete the session and leave a tombstone. Returns the deleted documents."""
         ...

@@ -1,4 +1,4 @@
-"""Secrets stay secret (DESIGN section 4, promise 7): URIs as they may be shown."""
+"""Masking the secrets of URIs in texts that are shown or logged."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ _OPTIONS = re.compile(r"(?i)([?&;]\w*(?:pass|secret|token|authmechanismpropertie
 
 
 def masked(text: str) -> str:
-    """Any text with the passwords of URIs in it, and the secrets among their options, replaced by `***`.
+    """The text with `***` in place of the passwords of URIs and the secrets among their options.
 
-    A password that was not percent-encoded may hold `@` or `/`: everything up to the last `@` is taken for it.
+    A password without percent-encoding may contain `@` or `/`, so everything up to the last `@` is masked.
     """
     return _OPTIONS.sub(r"\1=***", _CREDENTIALS.sub(r"\1:***@", text))

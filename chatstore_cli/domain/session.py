@@ -9,11 +9,11 @@ from enum import StrEnum
 from chatstore_cli.domain.usage import NO_USAGE, Usage
 
 COUNT_CAP = 10_000
-"""A page counts a session's messages up to here, and says "10000+" beyond (DESIGN section 3)."""
+"""A page counts a session's messages up to this number, and shows "10000+" beyond it."""
 
 
 class SessionStatus(StrEnum):
-    """Where a session stands, on one scale for every layout."""
+    """The status of a session, the same for every layout."""
 
     RUNNING = "running"
     COMPLETED = "completed"
@@ -25,8 +25,8 @@ class SessionStatus(StrEnum):
 class Session:
     """The facts of one session, without its messages.
 
-    Ids are text (an ObjectId is its hex). Times are aware, in UTC. `message_count` is exact unless
-    `message_count_capped`, where there are more than it says. `reason` is why it failed or is paused, where that is told.
+    Ids are text (of an ObjectId its hexadecimal form). Times are in UTC, with their zone. `message_count` is exact unless
+    `message_count_capped`: then there are more. `reason` is why the session failed or is paused, if that is stored.
     """
 
     session_id: str
@@ -47,7 +47,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Expiry:
-    """When the database deletes a session's oldest and newest message by itself; None where it never does."""
+    """When a session's oldest and newest message expire; None: never."""
 
     oldest: datetime | None
     newest: datetime | None

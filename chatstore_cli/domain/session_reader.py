@@ -1,7 +1,7 @@
-"""The ports: what the use cases need from the outside, named for what they do.
+"""The ports through which use cases read sessions.
 
-Adapters live in `mongo/` and `files/`; `wiring.py` chooses them. Methods raise the errors of `domain/errors.py`
-only: a driver's own errors are translated by the adapter.
+Adapters are in `mongo/`, and `wiring/` selects them. Methods raise only errors of `domain/errors.py`: an adapter translates
+the errors of its driver.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class SessionReader(Protocol):
-    """Reads the sessions of one layout. Every layout is one."""
+    """Reads the sessions of one layout. Every layout has one."""
 
     layout: str
 
@@ -27,13 +27,13 @@ class SessionReader(Protocol):
         ...
 
     def unanswerable(self, query: SessionQuery) -> list[str]:
-        """Names of the query's filters that this layout has no field for; its rows are then left out."""
+        """The names of the query's filters for which this layout has no field; then its sessions are left out."""
         ...
 
     def newest_first(self, query: SessionQuery, after: SessionKey | None, limit: int) -> Iterator[Session]:
         """At most `limit` sessions that match, in descending order of SessionKey, strictly below `after`.
 
-        Cost is bounded by what is asked for: an index walk, never a message body.
+        The cost is that of the requested sessions: an index scan without message bodies.
         """
         ...
 
@@ -42,7 +42,7 @@ class SessionReader(Protocol):
         ...
 
     def messages(self, session_id: str, selection: MessageSelection) -> Iterator[Message]:
-        """A session's messages in the order they happened, streamed. Raises NotFound where there is no such session."""
+        """A session's messages in their order, streamed. Raises NotFound if the session does not exist."""
         ...
 
     def all_facts(self, query: SessionQuery) -> Iterator[Session]:
@@ -52,15 +52,15 @@ class SessionReader(Protocol):
 
 @runtime_checkable
 class ReaderWithRemarks(Protocol):
-    """A reader that has something to say about how its last answer came about, such as a missing index."""
+    """A reader with remarks on its last answer, for example about a missing index."""
 
     remarks: list[str]
 
 
 @runtime_checkable
 class ReaderWithExpiry(Protocol):
-    """A reader whose messages the database deletes by itself."""
+    """A reader of messages that expire."""
 
     def expiry(self, session_id: str) -> Expiry:
-        """When the oldest and the newest message of a session go."""
+        """When the oldest and the newest message of a session expire."""
         ...

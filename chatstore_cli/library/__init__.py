@@ -1,16 +1,16 @@
-"""The library that an application embeds: it records each message on local disk, and a worker stores it in MongoDB.
+"""The library that an application embeds: it records messages on the local disk, and a worker stores them in MongoDB.
 
     cache = LocalChatCache(disk_path="data/cache/chat_sessions")
     storage = MongoChatStorage("mongodb://localhost:27017", "chats")
     with ChatPersistenceWorker(cache, storage) as worker:
         cache.record_chat_event("chat-1", "user", "Hello")
 
-The chats of AG2's agents are stored event by event, without a journal:
+The sessions of AG2 agents are stored event by event, without a journal:
 
     manager = AG2PersistenceManager("mongodb://localhost:27017", "chats")
     manager.save_event(event, chat_id="chat-1", enterprise_id="acme")
 
-All of it is synchronous and may be called from any thread. docs/library.md tells the rest.
+All calls are synchronous and thread-safe. docs/library.md is the manual.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The chats of AG2 agents, kept in MongoDB event by event."""
+"""The library's manager for AG2 agents: it stores their sessions in MongoDB, event by event."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EVENTS_LOG = logging.getLogger("chatstore.events")
 
 
 class AG2PersistenceManager(EventManager):
-    """Stores what AG2's agents emit in one MongoDB collection, and gives it back to go on from."""
+    """Stores what AG2's agents emit in one MongoDB collection, and returns the history to resume a session."""
 
     def __init__(
         self,
@@ -29,8 +29,8 @@ class AG2PersistenceManager(EventManager):
         write_concern: str = "majority",
         journaled: bool = True,
     ) -> None:
-        """`segment_messages` keeps documents small: beyond twice as many messages the oldest move into segments, which
-        only those see who read through chatstore. `user_names` are speakers to be taken as the user, besides the usual.
+        """`segment_messages` keeps documents small: so many of the oldest messages at a time move into segments, which are
+        visible only to readers that use chatstore. `user_names` are further speakers with the role user.
 
         `uri` may be `embedded`: a MongoDB that chatstore starts itself, from the extra of that name.
         """
@@ -42,24 +42,24 @@ class AG2PersistenceManager(EventManager):
             journaled=journaled,
         )
         workflow = WorkflowCollections(sessions=collection, segment_messages=segment_messages)
-        self._use(Settings(mongo=mongo, layouts=LayoutSettings(workflow=workflow)), user_names)
+        self._open(Settings(mongo=mongo, layouts=LayoutSettings(workflow=workflow)), user_names)
 
     @classmethod
     def from_config(cls, config_file: str | None = None, *, user_names: Collection[str] = ()) -> AG2PersistenceManager:
-        """The collections that chatstore's configuration describes (mongo, layouts.workflow). Raises BadConfig."""
+        """A manager for the collections of chatstore's configuration (mongo, layouts.workflow). Raises BadConfig."""
         manager = cls.__new__(cls)
-        manager._use(load_settings(config_file, uri=None, database=None), user_names)
+        manager._open(load_settings(config_file, uri=None, database=None), user_names)
         return manager
 
-    def _use(self, settings: Settings, user_names: Collection[str]) -> None:
+    def _open(self, settings: Settings, user_names: Collection[str]) -> None:
         self.settings = settings
         self._stores = Stores(settings, say=_say)
         super().__init__(event_ports(self._stores, _warn), user_names=user_names)
 
     def ensure_indexes(self) -> list[str]:
-        """Create the indexes that are missing; says what was done, and what was left alone and why.
+        """Create the missing indexes; returns one line per index that was created, or left alone and why.
 
-        Without them every chat is looked for in the whole collection. Raises Unreachable, NotAllowed.
+        Without the indexes, each look-up of a session reads the whole collection. Raises Unreachable, NotAllowed.
         """
         from chatstore_cli.core.indexes import create_missing
 

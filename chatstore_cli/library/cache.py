@@ -25,7 +25,7 @@ _caches: weakref.WeakSet[LocalChatCache] = weakref.WeakSet()
 
 
 class LocalChatCache(ChatCache):
-    """The newest messages of each session in memory, and every one of them in a journal on disk."""
+    """Keeps the newest messages of each session in memory, and all of them in journals on disk."""
 
     def __init__(
         self,
@@ -40,14 +40,16 @@ class LocalChatCache(ChatCache):
         max_memory_bytes: int = 256 * 1024 * 1024,
         clock: Clock = utc_now,
     ) -> None:
-        """`disk_path` is the folder of the journals, made if missing; with None the queue is all there is.
+        """`disk_path` is the folder of the journals, created if missing. With None there are no journals, only the queue.
 
-        `fsync` says when a line is put on the disk itself: never (the system decides), interval (once a second) or
-        always (before recording returns). `for_worker=False` queues nothing: where `chatstore worker` follows the
-        folder, or flush-cache runs now and then. Beyond `max_pending_messages` or `max_pending_bytes` waiting messages
-        are left to the journal, from which the worker reads them back; without a journal recording raises NotRecorded.
-        `max_sessions` and `max_memory_bytes` bound what is kept in memory: sessions used longest ago go first.
-        `disk_path`, `fsync` and `max_messages_per_session` can be read back. Raises BadValue.
+        `fsync` is when a line is synced to the disk: never (the system decides), interval (once a second) or always
+        (before recording returns). `for_worker=False` queues nothing; use it if `chatstore worker` follows the folder or
+        flush-cache runs regularly.
+
+        Beyond `max_pending_messages` or `max_pending_bytes`, a message is in its journal only, and the worker reads it
+        back; without a journal, recording raises NotRecorded. `max_sessions` and `max_memory_bytes` limit the messages
+        in memory; the session used longest ago is evicted first. `disk_path`, `fsync` and `max_messages_per_session` are
+        attributes as well. Raises BadValue.
         """
         for name, value in (
             ("max_messages_per_session", max_messages_per_session),
@@ -63,7 +65,7 @@ class LocalChatCache(ChatCache):
         self.max_messages_per_session = max_messages_per_session
         self.fsync = fsync
         journal = recording_journal(disk_path, fsync)
-        # Whole, as the journals' own: the application may change its working folder later.
+        # Absolute, as in the journals: the application may change its working folder later.
         self.disk_path = None if disk_path is None else Path(disk_path).expanduser().resolve()
 
         def queue(number_of: Callable[[str], int | None]) -> PendingMessages | None:
@@ -89,11 +91,11 @@ class LocalChatCache(ChatCache):
         return cls(cache.max_messages_per_session, cache.disk_path, cache.fsync)
 
     def history(self, session_id: str, storage: MongoChatStorage | None = None, limit: int = 50) -> ChatHistory:
-        """The newest `limit` (1 to 500) messages of a session, recorded and stored, each once, oldest first.
+        """The newest `limit` (1 to 500) messages of a session, recorded or stored, each once, oldest first.
 
-        What was recorded comes from the journals, so that lines of other processes are there too; without journals from
-        memory. Raises BadValue, ChatstoreError for a journal that cannot be read; where MongoDB cannot be asked, what
-        was recorded is given all the same, and `failure` says why.
+        Recorded messages are read from the journals, which include the lines of other processes, or from memory if there
+        are no journals. If MongoDB is unreachable, the recorded messages are returned and `failure` has the error.
+        Raises BadValue, and ChatstoreError for a journal that cannot be read.
         """
         from chatstore_cli.core.sessions.history import chat_history, history_of
         from chatstore_cli.wiring.history import journal_tail

@@ -30,9 +30,9 @@ STORAGE_LOG = logging.getLogger("chatstore.storage")
 
 @dataclass(frozen=True, slots=True)
 class InsertedMessages:
-    """What insert_messages did: messages = stored + already_stored + skipped + refused.
+    """The result of insert_messages: messages = stored + already_stored + skipped + refused.
 
-    `skipped` belong to sessions that were deleted on purpose; `refused` gives each refused message with the reason.
+    `skipped` belong to sessions that were deleted on purpose; `refused` has each rejected message with the reason.
     """
 
     messages: int
@@ -44,7 +44,7 @@ class InsertedMessages:
 
 @dataclass(frozen=True, slots=True)
 class StorageHealth:
-    """Whether MongoDB answers and takes writes: `status` is ok or error, `latency_ms` of one round trip."""
+    """Whether MongoDB answers and accepts writes. `status` is ok or error; `latency_ms` is the time of one round trip."""
 
     status: str
     latency_ms: float | None
@@ -53,7 +53,7 @@ class StorageHealth:
 
 
 class MongoChatStorage:
-    """The flat messages of one collection. Nothing is connected before it is needed."""
+    """Stores and reads the flat messages of one collection. It connects on first use."""
 
     def __init__(
         self,
@@ -67,9 +67,9 @@ class MongoChatStorage:
         journaled: bool = True,
         state_folder: str | None = None,
     ) -> None:
-        """`ttl_days` is how long a message is kept after it was stored; 0 is for ever. Times are in seconds.
+        """MongoDB keeps a message for `ttl_days` days after it was stored; 0 keeps it forever. Time-outs are in seconds.
 
-        `uri` may be `embedded`: a MongoDB that chatstore starts itself, from the extra of that name.
+        `uri` can be `embedded`: a MongoDB that chatstore starts itself, from the extra of that name.
         """
         mongo = MongoSettings(
             uri=uri,
@@ -96,14 +96,14 @@ class MongoChatStorage:
 
     @cached_property
     def stores(self) -> Stores:
-        """The ports behind it, opened once."""
+        """The ports behind it, created once."""
         with self._opening:
-            _ = self._stores.message_store  # before two threads ask for it
+            _ = self._stores.message_store  # created under the lock, because two threads may ask for it at once
         return self._stores
 
     @property
     def rules(self) -> StoringRules:
-        """How messages are stored."""
+        """The rules by which messages are stored."""
         from chatstore_cli.core.flush.storing import StoringRules
 
         return StoringRules(ttl_days=self.settings.mongo.ttl_days)
@@ -125,18 +125,18 @@ class MongoChatStorage:
         return done
 
     def insert_messages(self, messages: Iterable[Message], timeout: float = 10.0) -> InsertedMessages:
-        """Store messages, each exactly once: called again with the same, or with what the worker or flush-cache stored
-        already, it changes nothing. `timeout` is how many seconds an outage is waited out.
+        """Store messages, each exactly once. A message that is already stored, by this call, the worker or flush-cache,
+        changes nothing. An outage is retried for `timeout` seconds.
 
-        The `_id` comes from session and `message_id`; without one from session, role, instant and text, counted among
-        equals in this call. Raises BadValue before anything is stored, Unreachable.
+        The `_id` is computed from session and `message_id`; without a `message_id` from session, role, instant, text and
+        the number among equal messages of this call. Raises BadValue before anything is stored, and Unreachable.
         """
         from chatstore_cli.core.recording.storing import NewMessages, entries_of
         from chatstore_cli.domain.recording import RetryCallbacks
 
-        given = list(messages)
-        entries = entries_of(given)
-        by_place = {id(entry): message for entry, message in zip(entries, given, strict=True)}
+        messages = list(messages)
+        entries = entries_of(messages)
+        message_of = {id(entry): message for entry, message in zip(entries, messages, strict=True)}
 
         def pause(seconds: float) -> bool:
             time.sleep(seconds)
@@ -150,11 +150,11 @@ class MongoChatStorage:
             stored=sum(part.stored for part in stored),
             already_stored=sum(part.already_stored for part in stored),
             skipped=sum(part.skipped for part in stored),
-            refused=tuple((by_place[id(entry)], reason) for part in stored for entry, reason in part.refused),
+            refused=tuple((message_of[id(entry)], reason) for part in stored for entry, reason in part.refused),
         )
 
     def history(self, session_id: str, limit: int = 50) -> list[Message]:
-        """The newest `limit` stored messages of a session, oldest first; none where there is no such session."""
+        """The newest `limit` stored messages of a session, oldest first; empty if the session does not exist."""
         from chatstore_cli.domain.queries import MessageSelection
 
         [reader] = self.stores.session_readers("messages")
@@ -163,14 +163,14 @@ class MongoChatStorage:
         except NotFound:
             return []
 
-    # What chat_history asks of the stored side.
+    # chat_history reads stored messages through these three.
 
     def is_deleted(self, session_id: str) -> bool:
-        """Whether the session was deleted on purpose, so that journals do not bring it back."""
+        """Whether the session was deleted on purpose, so that journals must not restore it."""
         return self._stored_history.is_deleted(session_id)
 
     def newest_stored(self, session_id: str, limit: int, since: datetime | None) -> Sequence[StoredMessage]:
-        """The newest stored messages, oldest first, at most `limit` or back to `since`, with ties of the oldest."""
+        """The newest stored messages, oldest first: at most `limit`, or back to `since`, and those as old as the oldest."""
         return self._stored_history.newest_stored(session_id, limit, since)
 
     def stored_contents(self, identities: Sequence[str]) -> Mapping[str, Content]:
@@ -184,23 +184,23 @@ class MongoChatStorage:
         return stored_history(self.stores)
 
     def within(self, seconds: float) -> AbstractContextManager[None]:
-        """Bound what is asked of MongoDB inside: `with storage.within(2): ...` raises Unreachable after two seconds.
+        """Limit the time of all operations inside: `with storage.within(2): ...` raises Unreachable after two seconds.
 
-        Without it, a server that cannot be found costs `timeout_seconds`, and one that hangs up to 30 seconds.
+        Without it, a call waits `timeout_seconds` for a server that is not found, and up to 30 seconds for an answer.
         """
         return self.stores.within(seconds)
 
     def health(self, timeout: float = 2.0) -> StorageHealth:
-        """Whether MongoDB answers and takes writes, within `timeout` seconds. Never raises for one that does not."""
-        began = time.perf_counter()
+        """Whether MongoDB answers and accepts writes, within `timeout` seconds. An unreachable server raises nothing."""
+        started = time.perf_counter()
         try:
             with self.within(timeout):
                 facts = self.stores.server_probe.facts()
         except ChatstoreError as error:
             return StorageHealth("error", None, self._target(), error.message)
-        latency = round((time.perf_counter() - began) * 1000, 3)
+        latency = round((time.perf_counter() - started) * 1000, 3)
         if not facts.writable:
-            return StorageHealth("error", latency, self._target(), f"{facts.kind}, and not its primary")
+            return StorageHealth("error", latency, self._target(), f"{facts.kind}: this member is not the primary")
         return StorageHealth("ok", latency, self._target())
 
     def _target(self) -> str:
@@ -210,9 +210,9 @@ class MongoChatStorage:
             return f"database {self.settings.mongo.database}"
 
     def flush_journals(self, disk_path: str | Path, timeout: float = 60.0) -> FlushResult:
-        """Store what stands in a folder of journals, as `chatstore flush-cache` does: after a crash, for instance.
+        """Store the messages of a folder of journals as `chatstore flush-cache` does, for example after a crash.
 
-        Raises Locked where a worker or another flush follows the folder, Unreachable after `timeout` seconds of outage.
+        Raises Locked if a worker or another flush uses the folder, and Unreachable after `timeout` seconds of outage.
         """
         from chatstore_cli.core.flush.options import FlushOptions
         from chatstore_cli.core.flush.run import Flush

@@ -1,4 +1,4 @@
-"""The worker of an application: it stores behind what the cache records."""
+"""The worker of an application: it stores what the cache records."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _workers: weakref.WeakSet[ChatPersistenceWorker] = weakref.WeakSet()
 
 
 class ChatPersistenceWorker(PersistenceWorker):
-    """A thread that stores what a cache recorded, in batches, and waits out every outage. One worker for a cache."""
+    """A thread that stores what a cache recorded, in batches, and retries during every outage. One worker for each cache."""
 
     def __init__(
         self,
@@ -32,14 +32,14 @@ class ChatPersistenceWorker(PersistenceWorker):
         *,
         clock: Clock = utc_now,
     ) -> None:
-        """`batch_size` messages are stored together at most; `interval` seconds is how long one waits for others. Without
-        them it is what the storage's settings say (mongo.worker; 100 and 1 unless configured).
+        """At most `batch_size` messages are stored together, and a message waits `interval` seconds for others. The defaults
+        are the storage's settings mongo.worker (100 messages, 1 second).
 
-        What MongoDB refuses goes into the quarantine beside the journals (`chatstore cache quarantine list`); without
-        journals, into that of standard input (`chatstore cache quarantine list -`). Raises BadValue.
+        A message that MongoDB rejects is quarantined beside the journals (`chatstore cache quarantine list`), or without
+        journals in the quarantine of standard input (`chatstore cache quarantine list -`). Raises BadValue.
         """
         if cache.pending is None:
-            raise BadValue(name="cache", value="for_worker=False", expected="a cache that queues for a worker")
+            raise BadValue(name="cache", value="for_worker=False", expected="a cache that was made for a worker")
         configured = storage.settings.mongo.worker
         batch_size = configured.batch_size if batch_size is None else batch_size
         interval = configured.interval_seconds if interval is None else interval
@@ -63,7 +63,7 @@ class ChatPersistenceWorker(PersistenceWorker):
         _workers.add(self)
 
     def start(self) -> None:
-        """Begin storing; a worker that runs already goes on. One that was stopped, or came through a fork, begins again."""
+        """Start storing. Does nothing if the worker runs already. Starts again after a stop, and in the child of a fork."""
         self._cache.on_new_message(self.notify_new_message)
         super().start()
 

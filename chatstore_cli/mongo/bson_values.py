@@ -1,4 +1,4 @@
-"""Stored values as plain JSON values, whatever BSON type they have."""
+"""Conversions of BSON values to plain JSON values and numbers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PLAIN = frozenset({str, int, float, bool, type(None)})
 
 
 def json_value(value: Any) -> Any:
-    """The value as JSON has it: dates in RFC 3339, bytes in base64, what JSON has no type for as its text."""
+    """The value for JSON: dates in RFC 3339, bytes in base64, other BSON types as text."""
     kind = type(value)
     if kind in _PLAIN:
         return value
@@ -24,7 +24,7 @@ def json_value(value: Any) -> Any:
         return {str(key): json_value(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [json_value(item) for item in value]
-    for plain in (int, float, str):  # Int64, Code and the like, as what they derive from
+    for plain in (int, float, str):  # subclasses such as Int64 and Code
         if isinstance(value, plain):
             return plain(value)
     if isinstance(value, datetime):
@@ -40,10 +40,9 @@ _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
 
 
 def whole_number(value: Any) -> int | None:
-    """A whole number of any numeric BSON type that fits into 64 bits; None for everything else, booleans included.
+    """A whole number of 64 bits from any numeric BSON type; None for everything else, booleans included.
 
-    What is larger can be stored as a double or a decimal, but nothing that counts or orders comes so far, and nothing
-    that follows it could be stored.
+    A double or a decimal can be larger, but counters and sequences never are.
     """
     if type(value) is int:
         return value if _SMALLEST <= value <= _LARGEST else None
@@ -51,14 +50,14 @@ def whole_number(value: Any) -> int | None:
         value = _finite(value.to_decimal())
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return None
-    if not _SMALLEST <= value <= _LARGEST:  # nor is what is no number at all
+    if not _SMALLEST <= value <= _LARGEST:  # false for NaN as well
         return None
     number = int(value)
     return number if number == value else None
 
 
 def decimal_value(value: Any) -> Decimal | None:
-    """An amount as it was written: a double by its shortest text, a Decimal128 or a text of digits exactly; else None."""
+    """The exact amount of a Decimal128 or a text of digits, a double by its shortest text; None for other values."""
     if isinstance(value, Decimal128):
         return _finite(value.to_decimal())
     if isinstance(value, bool) or not isinstance(value, int | float | str):

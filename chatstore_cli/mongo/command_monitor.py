@@ -1,4 +1,4 @@
-"""Hearing of every answer of the server, and of faults that the driver hides by asking once more."""
+"""Callbacks for every answer of the server, and for failures that the driver hides by retrying."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStart
 
 from chatstore_cli.mongo.connection import RETRYABLE_CODES
 
-_NETWORK = frozenset(
+_NETWORK_ERRORS = frozenset(
     {"AutoReconnect", "ConnectionFailure", "NetworkTimeout", "NotPrimaryError", "WaitQueueTimeoutError"}
 )
-_AWAY = RETRYABLE_CODES - {43, 237, 50736, 50737, 50738}  # those tell of a cursor, which the driver opens anew
-_CLEARING_UP = frozenset({"killCursors", "endSessions"})
-"""What the driver sends to a server that it is about to leave."""
+_OUTAGE_CODES = RETRYABLE_CODES - {43, 237, 50736, 50737, 50738}  # these are about a cursor, which is opened again
+_CLEANUP_COMMANDS = frozenset({"killCursors", "endSessions"})
+"""Commands that the driver sends before it closes a connection."""
 
 
-class Answers(CommandListener):
-    """Tells of answers, and of failures that mean that the server is away: on whatever thread asked."""
+class CommandCallbacks(CommandListener):
+    """Calls `answered` for each answer, and `failed` for each failure that means an outage, on the thread of the command."""
 
     def __init__(self, answered: Callable[[], None], failed: Callable[[str], None]) -> None:
         self._answered = answered
         self._failed = failed
 
     def started(self, event: CommandStartedEvent) -> None:
-        """Nothing is known by then."""
+        """Does nothing."""
 
     def succeeded(self, event: CommandSucceededEvent) -> None:
-        """The server is there."""
-        if event.command_name not in _CLEARING_UP:
+        """The server answered."""
+        if event.command_name not in _CLEANUP_COMMANDS:
             self._answered()
 
     def failed(self, event: CommandFailedEvent) -> None:
-        """It is away, or it refuses what was asked."""
+        """The server is unreachable, or it rejected the command."""
         failure = event.failure
-        is_away = failure.get("errtype") in _NETWORK or failure.get("code") in _AWAY
-        if is_away and event.command_name not in _CLEARING_UP:
-            said = str(failure.get("errmsg", "")).partition(" (configured timeouts")[0].partition("\n")[0]
-            self._failed(said or "no reason is given")
+        is_outage = failure.get("errtype") in _NETWORK_ERRORS or failure.get("code") in _OUTAGE_CODES
+        if is_outage and event.command_name not in _CLEANUP_COMMANDS:
+            reason = str(failure.get("errmsg", "")).partition(" (configured timeouts")[0].partition("\n")[0]
+            self._failed(reason or "no reason is given")

@@ -1,4 +1,4 @@
-"""The connection to MongoDB, and the one place that turns the driver's errors into ours."""
+"""The connection to MongoDB, and the translation of the driver's errors into those of domain/errors.py."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ _UNAUTHORIZED = {13, 18, 8000, 33}
 _TOO_SLOW = {50, 262}
 _CONFLICTS = {85, 86, 11000}
 RETRYABLE_CODES = {6, 7, 89, 91, 112, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436, 64, 100}
-RETRYABLE_CODES |= {43, 94, 133, 134, 175, 237}  # a cursor or a plan that a restart took, a node that is starting
-RETRYABLE_CODES |= {215}  # the database is being dropped just now
-RETRYABLE_CODES |= {50736, 50737, 50738}  # a cursor and its continuation went over connections of before and after it
+RETRYABLE_CODES |= {43, 94, 133, 134, 175, 237}  # a restart ended a cursor or a plan, or a node is starting
+RETRYABLE_CODES |= {215}  # the database is being dropped at this moment
+RETRYABLE_CODES |= {50736, 50737, 50738}  # a cursor continued on a connection that was made after a restart
 
 
-_NO_SUCH_NAME = (
+_UNKNOWN_HOST_TEXTS = (
     "Name or service not known",
     "No address associated with",
     "nodename nor servname",
     "getaddrinfo failed",
 )
-"""So the systems' resolvers say that there is no such host; that none of them answers, they say otherwise."""
+"""What the resolvers of several systems report for an unknown host. For resolvers that do not answer, they report other texts."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Connection:
     in_memory: bool = False
 
     def collection(self, name: str) -> Collection[Document]:
-        """A collection under the configured write concern."""
+        """A collection with the configured write concern."""
         return self.database[name]
 
 
@@ -74,11 +74,10 @@ def connect(
     answer_seconds: float | None = None,
     listener: CommandListener | None = None,
 ) -> Connection:
-    """A connection that is not yet made: the first operation makes it, and says so if it cannot.
+    """A connection that the first operation opens. That operation raises Unreachable if it cannot.
 
-    `timeout_seconds` bounds finding and reaching the server; `answer_seconds` bounds each single answer (None: as
-    long as it takes, for index builds). `listener` hears of every command. `mongomock://` is a database in this process's
-    memory.
+    `timeout_seconds` is the time limit for finding and reaching the server, `answer_seconds` for each answer (None: no
+    limit, for index builds). `listener` is called for every command. `mongomock://` is a database in this process's memory.
     """
     if uri.startswith("mongomock://"):
         return _in_memory(database)
@@ -90,8 +89,8 @@ def connect(
         "connectTimeoutMS": milliseconds,
         "socketTimeoutMS": None if answer_seconds is None else int(answer_seconds * 1000),
     }
-    stated = uri.partition("?")[2].lower()
-    unstated: dict[str, Any] = {name: limit for name, limit in limits.items() if name.lower() + "=" not in stated}
+    options = uri.partition("?")[2].lower()
+    defaults: dict[str, Any] = {name: limit for name, limit in limits.items() if name.lower() + "=" not in options}
     concern: int | str = int(write_concern) if write_concern.isdigit() else write_concern
     try:
         client: MongoClient[Document] = MongoClient(
@@ -102,12 +101,14 @@ def connect(
             unicode_decode_error_handler="replace",
             datetime_conversion="DATETIME_AUTO",
             event_listeners=[] if listener is None else [listener],
-            **unstated,  # what the URI states itself holds
+            **defaults,  # the options of the URI take precedence
         )
     except (driver.InvalidURI, driver.ConfigurationError, ValueError, TypeError, OSError) as error:
         if uri.startswith("mongodb+srv://") and "DNS" in str(error):
             where = masked(uri).partition("/?")[0]
-            raise Unreachable(what=f"{where}: {_without_secrets(error, uri)}", hint="Check the name.") from error
+            raise Unreachable(
+                what=f"{where}: {_without_secrets(error, uri)}", hint="Check the host name in mongo.uri."
+            ) from error
         expected = f"a MongoDB URI ({_without_secrets(error, uri)})"
         raise BadValue(name="mongo.uri", value=masked(uri), expected=expected) from error
     acknowledged = WriteConcern(w=concern, j=journaled) if concern != 0 else WriteConcern(w=0)
@@ -131,7 +132,7 @@ def _in_memory(database: str) -> Connection:
 
 
 def _without_secrets(error: Exception, uri: str) -> str:
-    """The driver's reason; where it may quote a piece of the password, one of ours instead."""
+    """The driver's reason, or a fixed text if the reason may contain a part of the password."""
     reason = masked(str(error)).strip().partition("\n")[0].rstrip(".")
     password = uri.partition("://")[2].rpartition("@")[0].partition(":")[2]
     if any(piece and piece in reason for piece in re.split(r"\W+", password)):
@@ -141,13 +142,13 @@ def _without_secrets(error: Exception, uri: str) -> str:
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Bound all operations inside, finding the server included."""
+    """Limit the time of all operations inside, including the search for a server."""
     with pymongo.timeout(seconds):
         yield
 
 
 def describe(uri: str, database: str) -> str:
-    """Server and database in words, without credentials or options."""
+    """Server and database as text, without credentials or options."""
     parts = urlsplit(uri)
     hosts = unquote(parts.netloc.rpartition("@")[2]) or "?"
     return f"{hosts}, database {database}"
@@ -155,7 +156,7 @@ def describe(uri: str, database: str) -> str:
 
 @contextmanager
 def driver_errors(doing: str) -> Iterator[None]:
-    """Translate what the driver raises inside; `doing` says in the message what was being done."""
+    """Translate the driver's errors. `doing` names the operation in the message, for example "counting chat_messages"."""
     try:
         yield
     except (driver.PyMongoError, BSONError, OverflowError) as error:
@@ -163,32 +164,32 @@ def driver_errors(doing: str) -> Iterator[None]:
 
 
 def is_driver_error(error: Exception) -> bool:
-    """Whether the driver raised it, so that `translate` knows it."""
+    """Whether the driver raised the error, so that `translate` handles it."""
     return isinstance(error, driver.PyMongoError | BSONError)
 
 
 def translate(error: Exception, doing: str) -> ChatstoreError:
-    """The error of ours that stands for one of the driver's."""
+    """The chatstore error for an error of the driver."""
     reason = masked(_first_line(error))
     code = getattr(error, "code", None)
     if isinstance(error, driver.OperationFailure):
         if code in _UNAUTHORIZED or _is_login_failure(error):
-            return NotAllowed(what=f"{doing}: the database says no: {reason}", hint="Check user, password and roles.")
+            return NotAllowed(what=f"{doing}: MongoDB denied access: {reason}", hint="Check user, password and roles.")
         if code in _TOO_SLOW or isinstance(error, driver.ExecutionTimeout | driver.WTimeoutError):
             return Overdue(what=f"{doing}: the server took too long: {reason}", hint="Raise mongo.timeout_seconds.")
         if code in _CONFLICTS:
             return Conflict(what=f"{doing}: {reason}")
         if code in RETRYABLE_CODES:
-            return Unreachable(what=f"{doing}: {reason}", hint="Try again when the server has a primary.")
+            return Unreachable(what=f"{doing}: {reason}", hint="Run the command again once the server has a primary.")
         return ChatstoreError(what=f"{doing}: {reason}")
     if isinstance(error, driver.ConfigurationError) and "Sessions are not supported" in reason:
-        # So the driver says of a member of a replica set that has just been started.
-        return Unreachable(what=f"{doing}: the server is still starting.", hint="Try again in a moment.")
+        # The driver reports this for a member of a replica set that has just been started.
+        return Unreachable(what=f"{doing}: the server is still starting.", hint="Run the command again in a moment.")
     if isinstance(error, driver.NetworkTimeout):
         return Overdue(what=f"{doing}: no answer in time: {reason}", hint="Raise mongo.timeout_seconds.")
     if isinstance(error, driver.ConnectionFailure):
         by_host = re.split(r",(?=[^ ,]+:\d+: )", reason)
-        is_unknown = all(any(said in each for said in _NO_SUCH_NAME) for each in by_host)
+        is_unknown = all(any(text in host_reason for text in _UNKNOWN_HOST_TEXTS) for host_reason in by_host)
         kind = UnknownHost if is_unknown else Unreachable
         return kind(what=f"{doing}: cannot reach MongoDB: {reason}", hint=_how_to_reach(reason))
     if isinstance(error, BSONError | driver.DocumentTooLarge | InvalidDocument | OverflowError):
@@ -197,12 +198,12 @@ def translate(error: Exception, doing: str) -> ChatstoreError:
 
 
 def _how_to_reach(reason: str) -> str:
-    """`chatstore db` looks after the embedded server alone, which is known by its socket."""
+    """The hint. Only the embedded server, which has a socket of its own name, is managed by `chatstore db`."""
     from chatstore_cli.mongo.embedded.folders import SOCKET_NAME
 
     if f"/{SOCKET_NAME}:" in reason:
-        return "See whether the embedded MongoDB runs: chatstore db status."
-    return "Check that the server runs and can be reached from here, and mongo.uri (chatstore config show)."
+        return "Check whether the embedded MongoDB runs: chatstore db status."
+    return "Check that the server runs and is reachable from this machine, and check mongo.uri (chatstore config show)."
 
 
 def _is_login_failure(error: driver.OperationFailure) -> bool:
@@ -213,9 +214,9 @@ def _first_line(error: Exception) -> str:
     details = getattr(error, "details", None)
     text = details.get("errmsg") if isinstance(details, dict) else None
     text = str(text or error).strip().partition("\n")[0]
-    # The server repeats the whole command that it refuses, with session and cluster time; its name is enough.
+    # The server repeats the whole rejected command, with session and cluster time. Its name suffices.
     text = re.sub(r"(to execute command \{ \w+: [^,}]*),.*", r"\1 }", text)
-    # Which time limits the driver was given, and what it knows of the servers, helps nobody who reads one line.
+    # The driver appends its time limits and its view of the servers, which do not belong into a message of one line.
     text = re.sub(r" ?\(configured timeouts:[^)]*\)", "", text)
     text = re.sub(r", full error: \{.*", "", text)
     return re.sub(r",? ?(Timeout: [\d.]+s, )?Topology Description:.*", "", text)[:400]

@@ -1,7 +1,6 @@
-"""Ids as text, and text as the stored values that it may stand for.
+"""Conversions between ids as text and stored ids.
 
-A session, tenant or user is named by text everywhere above this package; stores hold that text, or an ObjectId, a
-UUID or a number in its place.
+Outside this package the id of a session, tenant or user is text. Stores hold that text, an ObjectId, a UUID or a number.
 """
 
 from __future__ import annotations
@@ -19,16 +18,16 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def id_text(value: Any) -> str:
-    """The text that names a stored id: an ObjectId by its hex, bytes by theirs."""
+    """The text of a stored id; hexadecimal digits for an ObjectId and for bytes."""
     if isinstance(value, str):
         return value
     return value.hex() if isinstance(value, bytes) else str(value)
 
 
 def id_values(text: str) -> list[Any]:
-    """The stored values that the text may stand for: itself, and the ObjectId, UUID or number that reads the same.
+    """The stored values with this text: the text itself, and the ObjectId, UUID or number of the same text.
 
-    None for a lone surrogate, which nothing in BSON can be (FACTS A).
+    Empty for a text with a lone surrogate, which BSON cannot hold.
     """
     if not text.isascii() and _SURROGATE.search(text):
         return []
@@ -43,11 +42,11 @@ def id_values(text: str) -> list[Any]:
 
 
 def id_condition(text: str) -> Any:
-    """What a query compares an id's field with; text is only ever a value in it, never an operator."""
+    """The condition of a query on the field of an id. The text is a value in it, never an operator."""
     values = id_values(text)
     return values[0] if len(values) == 1 else {"$in": values}
 
 
 def is_storable(text: str) -> bool:
-    """Whether BSON can hold the text at all: it cannot hold what a broken file name gives, a lone surrogate (FACTS A)."""
+    """Whether BSON can hold the text. It cannot hold a lone surrogate, which an invalid file name decodes to."""
     return not any("\ud800" <= character <= "\udfff" for character in text)

@@ -17,17 +17,17 @@ from chatstore_cli.render.widths import GAP, natural_widths, padded, width_of
 _BOLD, _RESET = "\x1b[1m", "\x1b[0m"
 
 
-def write(shown: Listing | Record, output: OutputFormat, stream: TextIO, terminal: Terminal) -> int:
+def write(result: Listing | Record, output: OutputFormat, stream: TextIO, terminal: Terminal) -> int:
     """Write a listing or record in the format, and return the number of rows written.
 
     A pipe gets UTF-8 whatever the locale. A terminal gets escapes for characters that its encoding does not have.
     """
     if isinstance(stream, TextIOWrapper):
         stream.reconfigure(encoding=stream.encoding if terminal.is_terminal else "utf-8", errors="backslashreplace")
-    if isinstance(shown, Record):
-        _RECORD_WRITERS[output](shown, stream, terminal)
+    if isinstance(result, Record):
+        _RECORD_WRITERS[output](result, stream, terminal)
         return 1
-    return _LISTING_WRITERS[output](shown, stream, terminal)
+    return _LISTING_WRITERS[output](result, stream, terminal)
 
 
 # --- JSON and JSON lines ---

@@ -35,25 +35,25 @@ def fitted(columns: Sequence[Column], widths: Sequence[int], available: int) -> 
     The widest columns are cut first, all to the same width. Before a column gets narrower than its `narrowest` width,
     columns with a `spare` are left out, the highest first.
     """
-    shown = dict(enumerate(widths))
+    selected = dict(enumerate(widths))
     while True:
-        room = available - len(GAP) * (len(shown) - 1)
-        if sum(shown.values()) <= room:
-            return shown
-        spare = max((columns[position].spare for position in shown), default=0)
+        room = available - len(GAP) * (len(selected) - 1)
+        if sum(selected.values()) <= room:
+            return selected
+        spare = max((columns[position].spare for position in selected), default=0)
         cuttable = {
             position: min(width, columns[position].narrowest)
-            for position, width in shown.items()
+            for position, width in selected.items()
             if columns[position].align == "left" and not columns[position].whole
         }
         if not spare:
             # No column can be left out: cut below `narrowest` and, if no other column can be cut, whole columns too.
-            cuttable = dict.fromkeys(cuttable or shown, 1)
-        remaining = room - sum(width for position, width in shown.items() if position not in cuttable)
+            cuttable = dict.fromkeys(cuttable or selected, 1)
+        remaining = room - sum(width for position, width in selected.items() if position not in cuttable)
         if sum(cuttable.values()) <= remaining or not spare:
-            return shown | _cut({position: shown[position] for position in cuttable}, cuttable, remaining)
-        left_out = next(position for position in reversed(shown) if columns[position].spare == spare)
-        del shown[left_out]
+            return selected | _cut({position: selected[position] for position in cuttable}, cuttable, remaining)
+        left_out = next(position for position in reversed(selected) if columns[position].spare == spare)
+        del selected[left_out]
 
 
 def _cut(widths: Mapping[int, int], least: Mapping[int, int], room: int) -> dict[int, int]:

@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 import yaml
@@ -18,6 +19,9 @@ _NOT_IN_PLAIN_TEXT = re.compile(UNSAFE.pattern.replace("\x00-\x1f", "\x00-\x09\x
 
 _LIKE_A_NUMBER_OR_TRUTH = re.compile(r"[-+.]*[0-9][0-9a-fA-FxXoO_.:+-]*|[yYnN]")
 """Text that PyYAML reads as text and other readers take for a number or a boolean: `1e5`, `0o17`, `y`."""
+
+_BATCH_SIZE = 50
+"""Rows that are written at a time."""
 
 
 class _Dumper(yaml.SafeDumper):
@@ -59,10 +63,11 @@ def as_yaml(value: Any, *, document: bool = False) -> str:
 
 
 def yaml_list(rows: Iterable[Any]) -> Iterator[str]:
-    """A list in pieces, as the rows come."""
+    """A list in pieces of some rows each, as the rows come."""
+    source = iter(rows)
     is_empty = True
-    for row in rows:
-        yield as_yaml([row])
+    while batch := list(islice(source, _BATCH_SIZE)):
+        yield as_yaml(batch)
         is_empty = False
     if is_empty:
         yield "[]\n"

@@ -16,7 +16,7 @@ from typing import Any
 from chatstore_cli.domain.content import content_text
 from chatstore_cli.domain.message import ROLES, Message
 from chatstore_cli.domain.workflow.repairs import Repair, Repairs
-from chatstore_cli.domain.workflow.tool_calls import NO_RESULT, Exchange, ToolCall, paired
+from chatstore_cli.domain.workflow.tool_calls import NO_RESULT, Exchange, ToolCall, pair_calls_with_results
 
 Row = dict[str, Any]
 
@@ -27,7 +27,7 @@ AG2_USER = "_User"
 def rows(messages: Iterable[Message], repairs: Repairs) -> Iterator[Row]:
     """The messages for AG2. Calls at the end without any result remain open: AG2 executes them when it resumes."""
     speakers = _Speakers(repairs)
-    for turn in paired(_messages_of_group(messages, repairs), repairs):
+    for turn in pair_calls_with_results(_messages_of_group(messages, repairs), repairs):
         if isinstance(turn, Message):
             yield _row(turn, speakers, repairs)
         else:

@@ -9,7 +9,7 @@ from typing import Any
 from chatstore_cli.domain.content import content_text, text_of_part
 from chatstore_cli.domain.message import ROLES, Message
 from chatstore_cli.domain.workflow.repairs import Repair, Repairs
-from chatstore_cli.domain.workflow.tool_calls import NO_RESULT, Exchange, ToolCall, paired
+from chatstore_cli.domain.workflow.tool_calls import NO_RESULT, Exchange, ToolCall, pair_calls_with_results
 
 Row = dict[str, Any]
 
@@ -20,7 +20,7 @@ _NOT_IN_A_NAME = re.compile(r"[^a-zA-Z0-9_-]")
 def rows(messages: Iterable[Message], repairs: Repairs) -> Iterator[Row]:
     """The messages for the API: each call is followed by its results, and names have only allowed characters."""
     names = _Names(repairs)
-    for turn in paired(messages, repairs):
+    for turn in pair_calls_with_results(messages, repairs):
         if isinstance(turn, Message):
             yield _row(turn, names, repairs)
         else:

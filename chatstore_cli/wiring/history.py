@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def session_history(stores: Stores, session_id: str, limit: int) -> tuple[ChatHistory, JournalTail]:
-    """The history, and what was read for it of the journals in mongo.cache.disk_path.
+    """The history, and what was read from the journals in mongo.cache.disk_path.
 
-    The journals come first: what a worker stores meanwhile is then in both, and recognised, and never in neither. Where
-    they cannot be read, `failure` of the second says why, and MongoDB is asked all the same.
+    The journals are read first: a message that a worker stores meanwhile is then in both and recognised, never in neither.
+    If the journals cannot be read, the tail's `failure` is the error, and MongoDB is read nevertheless.
     """
     from chatstore_cli.core.sessions.history import history_of
     from chatstore_cli.domain.errors import ChatstoreError
@@ -34,14 +34,14 @@ def session_history(stores: Stores, session_id: str, limit: int) -> tuple[ChatHi
 
 
 def stored_history(stores: Stores) -> MongoHistory:
-    """What MongoDB holds of a session's newest messages."""
+    """The reader of a session's newest messages in MongoDB."""
     from chatstore_cli.mongo.messages.history import MongoHistory
 
     return MongoHistory(stores.connection, stores.settings.messages_collection)
 
 
 def journal_tail(folder: Path, session_id: str, limit: int) -> JournalTail:
-    """The newest messages of a session in a folder of journals; none where there is no such folder."""
+    """The newest messages of a session in a folder of journals; none if the folder does not exist."""
     from chatstore_cli.domain.errors import BadValue, ChatstoreError
     from chatstore_cli.domain.history import JournalTail
     from chatstore_cli.files.journal_tail import read_tail
@@ -49,7 +49,7 @@ def journal_tail(folder: Path, session_id: str, limit: int) -> JournalTail:
     try:
         next(folder.iterdir(), None)
         return read_tail(folder, session_id, limit)
-    except (FileNotFoundError, BadValue):  # no cache here, or an id that no journal can have
+    except (FileNotFoundError, BadValue):  # no cache on this machine, or an id that no journal can have
         return JournalTail()
     except OSError as error:
         raise ChatstoreError(what=f"{folder}: {error.strerror or error}") from error

@@ -1,4 +1,4 @@
-"""Large documents of the database that the settings name, as ports."""
+"""Ports for large documents of the database that the settings name."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 
 def segment_store(stores: Stores, warn: Callable[[str], None] = lambda _: None) -> SegmentStore:
-    """What moves messages out of documents. `warn` is called once if an index is missing that is not created here."""
+    """The store that moves messages into segments. `warn` is called once if it needs an index that it does not create."""
     from chatstore_cli.mongo.workflow.segment_mover import MongoSegmentStore
 
     return MongoSegmentStore(stores.connection, stores.settings, warn)
 
 
 def document_sizes(stores: Stores) -> DocumentSizes:
-    """What finds large documents; on a large collection that may take as long as reading it does."""
+    """The finder of large documents. It may take as long as reading the whole collection."""
     from chatstore_cli.mongo.workflow.document_sizes import MongoDocumentSizes
 
     return MongoDocumentSizes(stores.patient_connection, stores.settings)

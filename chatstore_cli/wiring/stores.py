@@ -21,33 +21,33 @@ if TYPE_CHECKING:
     from chatstore_cli.domain.indexes.specs import IndexSpec
     from chatstore_cli.domain.message_store import MessageStore
     from chatstore_cli.domain.session_reader import SessionReader
-    from chatstore_cli.mongo.command_monitor import Answers
+    from chatstore_cli.mongo.command_monitor import CommandCallbacks
     from chatstore_cli.mongo.connection import Connection
     from chatstore_cli.mongo.embedded.server import EmbeddedServer
 
 
 class Stores:
-    """The stores that the settings name. Nothing is imported or connected before it is asked for."""
+    """The stores that the settings name. Each is imported and connected on first use."""
 
     def __init__(self, settings: Settings, *, say: Callable[[str], None]) -> None:
         self.settings = settings
         self._say = say
-        self._listener: Answers | None = None
+        self._listener: CommandCallbacks | None = None
 
     def listen(self, answered: Callable[[], None], failed: Callable[[str], None]) -> None:
-        """Be told of every answer, and of faults that the driver hides: from what is connected after this."""
-        from chatstore_cli.mongo.command_monitor import Answers
+        """Call back for every answer and for each failure that the driver hides, on connections that are made after this."""
+        from chatstore_cli.mongo.command_monitor import CommandCallbacks
 
-        self._listener = Answers(answered, failed)
+        self._listener = CommandCallbacks(answered, failed)
 
     @cached_property
     def uri(self) -> str:
-        """The URI in force; starts the embedded MongoDB where that is what is configured."""
+        """The URI of the server. Starts the embedded MongoDB if that is configured."""
         mongo = self.settings.mongo
         if not mongo.enabled:
             raise Unreachable(
-                what="The database is switched off (mongo.enabled: false).",
-                hint="Journals can still be read; set mongo.enabled: true for this command.",
+                what="The database is disabled (mongo.enabled: false).",
+                hint="To run this command, set mongo.enabled: true. Journals can be read without a database.",
             )
         if mongo.uri != "embedded":
             return mongo.uri
@@ -55,7 +55,7 @@ class Stores:
 
     @cached_property
     def embedded(self) -> EmbeddedServer:
-        """The embedded MongoDB, also where mongo.uri names another server. Starts nothing."""
+        """The embedded MongoDB, even if mongo.uri names another server. Starts nothing."""
         from chatstore_cli.mongo.embedded.server import EmbeddedServer
 
         return EmbeddedServer(
@@ -64,12 +64,12 @@ class Stores:
 
     @cached_property
     def connection(self) -> Connection:
-        """The connection for ordinary operations, each of which must answer in time."""
+        """The connection for ordinary operations, which have a time limit."""
         return self._connected(answer_seconds=max(self.settings.mongo.timeout_seconds, 30.0))
 
     @cached_property
     def patient_connection(self) -> Connection:
-        """The connection for what may take long, such as building an index."""
+        """The connection for operations without a time limit, such as index builds."""
         return self._connected(answer_seconds=None)
 
     def _connected(self, answer_seconds: float | None) -> Connection:
@@ -88,21 +88,21 @@ class Stores:
 
     @cached_property
     def target(self) -> str:
-        """Server and database in words, without credentials."""
+        """Server and database as text, without credentials."""
         if self.settings.mongo.uri == "embedded":
             return f"embedded MongoDB, database {self.settings.mongo.database}"
         return self.connection.target
 
     @cached_property
     def message_store(self) -> MessageStore:
-        """The collection of flat messages, to be written to."""
+        """The collection of flat messages, for writing."""
         from chatstore_cli.mongo.messages.store import MongoMessageStore
 
         specs = self.index_specs("messages")["messages"]
         return MongoMessageStore(self.connection, self.settings.messages_collection, specs, self.patient_connection)
 
     def index_specs(self, layout: str | None = None) -> dict[str, list[IndexSpec]]:
-        """The indexes that each layout, or the one named, should have. Raises BadValue for a layout that does not exist.
+        """The indexes that each layout, or the named one, needs. Raises BadValue for an unknown layout.
 
         Those of the usage ledger are listed with the workflow layout, the one whose sessions have usage.
         """
@@ -118,14 +118,14 @@ class Stores:
 
     @cached_property
     def index_store(self) -> IndexStore:
-        """The indexes of the database; building one may take as long as it takes."""
+        """The indexes of the database. Builds have no time limit."""
         from chatstore_cli.mongo.maintenance.index_store import MongoIndexStore
 
         return MongoIndexStore(self.connection, self.patient_connection)
 
     @cached_property
     def document_dates(self) -> DocumentDates:
-        """The dates by which documents are deleted, counted within the bounds of the settings."""
+        """The dates by which documents are deleted, counted within the limits of the settings."""
         from chatstore_cli.mongo.maintenance.expiry_dates import MongoDocumentDates
 
         bounds = self.settings.verify
@@ -133,14 +133,14 @@ class Stores:
 
     @cached_property
     def server_probe(self) -> ServerProbe:
-        """The server, to be asked how it is."""
+        """The checks of the server."""
         from chatstore_cli.mongo.maintenance.server_probe import MongoServerProbe
 
         return MongoServerProbe(self.connection)
 
     @cached_property
     def document_samples(self) -> DocumentSamples:
-        """Documents taken at random, within the bounds of the settings."""
+        """Random documents, within the limits of the settings."""
         from chatstore_cli.mongo.workflow.document_samples import MongoDocumentSamples
 
         bounds = self.settings.verify
@@ -159,7 +159,7 @@ class Stores:
         return pending_lines_counter(self.settings, lambda: self.message_store)
 
     def session_readers(self, layout: str | None = None) -> list[SessionReader]:
-        """The readers of every layout, or of the one named. Raises BadValue for a layout that does not exist."""
+        """The readers of every layout, or of the named one. Raises BadValue for an unknown layout."""
         from chatstore_cli.mongo.layouts.registry import LAYOUTS
 
         if layout is not None and layout not in LAYOUTS:
@@ -169,13 +169,13 @@ class Stores:
         return [LAYOUTS[name](self.connection, self.settings) for name in names]
 
     def within(self, seconds: float) -> AbstractContextManager[None]:
-        """Bound everything that is asked of the database inside, altogether."""
+        """Limit the total time of all operations inside."""
         from chatstore_cli.mongo.connection import time_limit
 
         return time_limit(seconds)
 
     def close(self) -> None:
-        """Close what was connected; asking again connects anew."""
+        """Close the connections. A later use connects again."""
         for name in ("connection", "patient_connection"):
             connection = self.__dict__.pop(name, None)
             if connection is not None and not connection.in_memory:

@@ -1,4 +1,4 @@
-"""What keeping the chats of agents needs: the writer of their documents, and what moves the oldest messages out."""
+"""Ports of the workflow layout: the writer of its documents, and everything that an AG2PersistenceManager needs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def chat_writer(stores: Stores) -> ChatWriter:
-    """The documents of the workflow layout, to be written to."""
+    """The writer of the workflow layout's documents."""
     from chatstore_cli.mongo.workflow.writer import MongoChatWriter
 
     settings = stores.settings
@@ -20,7 +20,7 @@ def chat_writer(stores: Stores) -> ChatWriter:
 
 
 def event_ports(stores: Stores, warn: Callable[[str], None]) -> EventPorts:
-    """What an AG2PersistenceManager works on. `warn` is told what is odd, each thing once."""
+    """The ports of an AG2PersistenceManager. `warn` is called with each warning once."""
     from chatstore_cli.core.workflow.ag2_manager import EventPorts
     from chatstore_cli.core.workflow.segment_keeper import SegmentKeeper
     from chatstore_cli.mongo.workflow.layout import WorkflowLayout
@@ -28,8 +28,8 @@ def event_ports(stores: Stores, warn: Callable[[str], None]) -> EventPorts:
     from chatstore_cli.wiring.segments import segment_store
     from chatstore_cli.wiring.usage import usage_recorder
 
-    # A chat is resumed from the newest that there is, whatever the URI prefers to read from.
+    # A session is resumed from its newest state, so reads go to the primary whatever the URI prefers.
     reader = WorkflowLayout(reading_from_primary(stores.connection), stores.settings)
-    wanted = stores.settings.layouts.workflow.segment_messages
-    keeper = SegmentKeeper(segment_store(stores, warn), segment_messages=wanted, warn=warn)
+    segment_messages = stores.settings.layouts.workflow.segment_messages
+    keeper = SegmentKeeper(segment_store(stores, warn), segment_messages=segment_messages, warn=warn)
     return EventPorts(chat_writer(stores), reader, usage_recorder(stores, warn), keeper, warn)

@@ -1,4 +1,4 @@
-"""`-o yaml` of the commands: it reads back as what `-o json` prints."""
+"""The output of `-o yaml` reads back as the output of `-o json`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import Chatstore
 
-# Each can run twice on the same data and print the same, but for the keys in MEASURED.
+# Two runs of each on the same data print the same values, except the keys in MEASURED.
 COMMANDS = [
     "sessions list --limit 2",
     "sessions show triage-0",

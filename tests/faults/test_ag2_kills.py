@@ -1,4 +1,4 @@
-"""kill -9 of an application of AG2 agents at random instants: what is resumed becomes the chat that nobody killed."""
+"""kill -9 of an application of AG2 agents at random instants: the resumed session equals one that was not killed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.real
 
 TURNS = 11
 COMMANDS = 25
-"""A chat that nobody has begun sends more than so many to MongoDB."""
+"""A new chat sends more commands than this to MongoDB."""
 
 KILLED = -9
 Run = Callable[[str, tuple[str, int, float] | None], int]
@@ -59,7 +59,7 @@ def run(mongo_uri: str, database: Any, chatstore: Any) -> Iterator[Run]:
 
 
 def story(document: dict[str, Any]) -> list[Any]:
-    """What was said, without what differs from run to run."""
+    """The stored messages without the fields that differ between runs."""
     assert document["last_sequence"] == len(document["messages"])
     assert len({each["event_id"] for each in document["messages"]}) == len(document["messages"])
     different = {"event_id", "timestamp"}
@@ -86,7 +86,7 @@ def check_rounds(run: Run, database: Any, rounds: int, seed: int) -> None:
     assert len(lengths) > 4, f"the chats were all killed at the same places: {lengths}"
 
 
-def test_a_chat_killed_at_random_instants_and_resumed_is_the_chat_that_nobody_killed(run: Run, database: Any) -> None:
+def test_a_chat_killed_at_random_instants_and_resumed_equals_one_that_was_not_killed(run: Run, database: Any) -> None:
     check_rounds(run, database, rounds=8, seed=7)
 
 

@@ -1,4 +1,4 @@
-"""Answers that fail, come late or never come: each is tried again, and nothing is stored twice or miscounted."""
+"""CommandCallbacks that fail, come late or never come: each is tried again, and nothing is stored twice or miscounted."""
 
 from __future__ import annotations
 

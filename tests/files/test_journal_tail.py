@@ -290,8 +290,8 @@ def test_a_file_that_is_cut_while_it_is_read_is_read_again(folder: Path, monkeyp
 
 def test_a_file_that_is_replaced_all_the_time_ends_in_an_error(folder: Path, monkeypatch: pytest.MonkeyPatch):
     write_journal(folder / "s1.jsonl", [record(1)])
-    monkeypatch.setattr(journal_tail, "_present", lambda *_: [])
-    with pytest.raises(ChatstoreError, match="again and again"):
+    monkeypatch.setattr(journal_tail, "_identities", lambda *_: [])
+    with pytest.raises(ChatstoreError, match="were replaced in each of 5 attempts to read them"):
         read_tail(folder, SESSION, 50)
 
 

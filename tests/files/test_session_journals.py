@@ -29,10 +29,10 @@ def test_a_sessions_journals_are_read_with_rotated_ones_and_what_is_no_message_o
     )
     (tmp_path / f"{SESSION}-ws.jsonl").write_text(line("c"))
     found = SessionJournals(tmp_path, 1.0).read(SESSION)
-    assert (found.files, [turn.text for turn in found.turns], found.unreadable) == (2, ["a", "b"], 5)
-    assert str(found.turns[1].created_at) == "2026-03-02 12:00:00+00:00"
+    assert (found.files, [turn.text for turn in found.messages], found.unreadable) == (2, ["a", "b"], 5)
+    assert str(found.messages[1].created_at) == "2026-03-02 12:00:00+00:00"
     assert SessionJournals(tmp_path / "none", 1.0).read(SESSION) == (0, [], 0)
-    assert not SessionJournals(tmp_path / "none", 1.0).is_there
+    assert not SessionJournals(tmp_path / "none", 1.0).exists
 
 
 def test_a_journal_is_removed_once_its_writer_has_let_go_and_no_other_is(tmp_path):
@@ -75,5 +75,5 @@ def test_of_a_log_only_what_is_new_is_seen_also_when_it_is_cut_off_or_rotated(tm
 def test_a_log_that_is_not_there_or_no_file_is_said_before_anything_is_sent(tmp_path):
     with pytest.raises(NotFound, match=r"No log file .*absent"):
         LogTail(tmp_path / "absent")
-    with pytest.raises(WrongUse, match="is no regular file"):
+    with pytest.raises(WrongUse, match="is not a regular file"):
         LogTail(tmp_path)

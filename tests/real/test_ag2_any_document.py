@@ -1,4 +1,4 @@
-"""Events for documents that nobody would have thought of: stored once, or refused with a word, and nothing else changes."""
+"""Events for arbitrary documents: each is stored once or rejected with a reason, and nothing else changes."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def manager(connection: Connection) -> AG2PersistenceManager:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(some.sampled_from(DOCUMENTS), CHANGES)
-def test_an_event_for_any_document_is_stored_once_or_refused_with_a_word(
+def test_an_event_for_any_document_is_stored_once_or_rejected_with_a_reason(
     manager: AG2PersistenceManager, database: Any, document: dict[str, Any], changes: dict[str, Any]
 ) -> None:
     changed = {name: value for name, value in {**document, **changes}.items() if value is not ...}

@@ -1,4 +1,4 @@
-"""Events stored on a real MongoDB: each once, in order, in documents of every variant, whatever they hold."""
+"""Events stored in a real MongoDB: each once, in order, in documents of every variant, with any content."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ Warned = list[str]
 
 @pytest.fixture
 def warned() -> Warned:
-    """What the manager said."""
+    """The warnings of the manager."""
     return []
 
 
 @pytest.fixture
 def manager(connection: Connection, warned: Warned) -> AG2PersistenceManager:
-    """A manager that has never seen a chat."""
+    """A manager that knows no session yet."""
     return new_manager(connection, warned.append)
 
 
@@ -84,7 +84,7 @@ def test_events_delivered_ten_times_from_eight_threads_of_two_managers_are_store
     assert document["last_sequence"] == 16
 
 
-def test_what_a_manager_remembers_is_not_believed_when_others_have_written_since(
+def test_a_manager_does_not_use_its_last_known_state_after_others_have_written(
     connection: Connection, database: Any
 ) -> None:
     here, there = new_manager(connection), new_manager(connection)
@@ -102,7 +102,7 @@ def test_what_a_manager_remembers_is_not_believed_when_others_have_written_since
     assert only(database)["status"] == 0
 
 
-def test_an_event_whose_first_delivery_was_not_answered_is_stored_once(
+def test_an_event_whose_acknowledgement_was_lost_is_stored_once(
     manager: AG2PersistenceManager, database: Any, fail_point: Callable[..., Any]
 ) -> None:
     saved(manager, text("first"))
@@ -138,7 +138,7 @@ def test_an_event_in_a_segment_is_not_stored_again(
     assert manager.save_event(text("next"), chat_id="c", enterprise_id="acme").sequence == 11
 
 
-def test_a_full_document_gives_its_oldest_messages_away_and_goes_on(
+def test_the_oldest_messages_of_a_full_document_move_and_appending_continues(
     manager: AG2PersistenceManager, database: Any, connection: Connection
 ) -> None:
     large = "x" * 3_000_000
@@ -152,7 +152,7 @@ def test_a_full_document_gives_its_oldest_messages_away_and_goes_on(
     assert [message.content[-1] for message in messages] == list("01234567")
 
 
-def test_a_message_that_fits_into_no_document_is_refused_by_name_and_the_chat_goes_on(
+def test_a_message_that_is_too_large_is_rejected_by_name_and_the_session_continues(
     manager: AG2PersistenceManager, database: Any
 ) -> None:
     huge = json.dumps(text("x" * (20 << 20), uuid="11111111-1111-4111-8111-111111111111"))
@@ -178,7 +178,7 @@ def test_the_end_of_a_run_completes_the_chat_once_and_a_new_message_makes_it_run
     assert only(database)["status"] == 0
 
 
-def test_an_error_fails_the_chat_with_its_reason_and_the_ends_that_follow_leave_it_so(
+def test_an_error_fails_the_session_with_its_reason_and_later_ends_of_runs_change_nothing(
     manager: AG2PersistenceManager, database: Any
 ) -> None:
     saved(manager, text("hello"))
@@ -208,7 +208,7 @@ def test_a_paused_chat_stores_messages_and_is_not_completed_by_the_end_of_a_run(
         manager.mark_failed("elsewhere")
 
 
-def test_a_run_that_nothing_has_come_of_is_started_once(manager: AG2PersistenceManager, database: Any) -> None:
+def test_a_run_without_messages_and_usage_is_started_once(manager: AG2PersistenceManager, database: Any) -> None:
     manager.create_session("c", enterprise_id="acme")
     assert [manager.start_run("c") for _ in range(3)] == [1, 1, 1]
     saved(manager, text("hello"))
@@ -218,7 +218,7 @@ def test_a_run_that_nothing_has_come_of_is_started_once(manager: AG2PersistenceM
     assert only(database)["status"] == 0
 
 
-def test_the_same_chat_of_another_tenant_is_refused_whoever_remembers_what(
+def test_a_session_of_another_tenant_is_rejected_with_any_known_state(
     manager: AG2PersistenceManager, connection: Connection, database: Any
 ) -> None:
     saved(manager, text("hello"))
@@ -231,7 +231,7 @@ def test_the_same_chat_of_another_tenant_is_refused_whoever_remembers_what(
     assert (len(only(database)["messages"]), only(database)["status"]) == (1, 0)
 
 
-def test_a_deleted_chat_stays_deleted_for_those_who_remember_it_too(
+def test_a_deleted_session_stays_deleted_for_managers_that_wrote_to_it(
     manager: AG2PersistenceManager, chatstore: Any, database: Any, connection: Connection
 ) -> None:
     saved(manager, text("hello"))
@@ -297,7 +297,7 @@ def test_only_the_first_message_of_a_resumed_run_may_be_the_echo(
     assert [each["content"] for each in only(database)["messages"]] == ["OK?", "OK?", "yes", "OK?"]
 
 
-def test_the_echo_without_its_termination_string_is_known_and_the_stored_message_keeps_it(
+def test_the_echo_without_its_termination_string_is_recognised_and_the_stored_message_keeps_it(
     manager: AG2PersistenceManager, database: Any
 ) -> None:
     saved(manager, text("Done. TERMINATE", "Writer"))
@@ -316,7 +316,7 @@ def test_a_redelivered_event_of_the_last_run_is_not_taken_for_the_echo(
     assert [saved(manager, last), saved(manager, text("OK?", "Writer"))] == [SavedAs.DUPLICATE, SavedAs.ECHO]
 
 
-def test_a_chat_is_resumed_at_any_status_which_stays_until_something_comes(
+def test_a_session_is_resumed_at_any_status_which_stays_until_the_next_event(
     manager: AG2PersistenceManager, database: Any
 ) -> None:
     saved(manager, text("hello"))
@@ -331,7 +331,7 @@ def test_a_chat_is_resumed_at_any_status_which_stays_until_something_comes(
         manager.resume_chat("elsewhere")
 
 
-def test_what_is_written_upon_is_read_from_the_primary_whatever_the_uri_prefers(mongo_uri: str, database: Any) -> None:
+def test_state_for_a_write_is_read_from_the_primary_whatever_the_uri_prefers(mongo_uri: str, database: Any) -> None:
     preferring = connect(f"{mongo_uri}&readPreference=secondary", database.name, timeout_seconds=10)
     assert preferring.database.read_preference.name == "Secondary"
     writer = MongoChatWriter(preferring, "chat_sessions", "chat_session_segments")
@@ -348,7 +348,7 @@ def every_document() -> list[dict[str, Any]]:
     return [*stored, *map(dict, sample_chats(START).sessions)]
 
 
-def test_a_document_of_every_variant_is_adopted_and_keeps_what_it_holds(
+def test_a_document_of_every_variant_is_continued_and_keeps_its_fields(
     manager: AG2PersistenceManager, database: Any
 ) -> None:
     adopted = 0
@@ -386,7 +386,7 @@ def test_a_document_of_every_variant_is_adopted_and_keeps_what_it_holds(
     assert adopted > 20
 
 
-def test_what_another_writer_adds_while_a_chat_is_adopted_is_counted(
+def test_messages_that_another_writer_adds_meanwhile_are_counted(
     manager: AG2PersistenceManager, database: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     foreign = {"role": "user", "content": "hello", "event_type": "message.created"}
@@ -404,7 +404,7 @@ def test_what_another_writer_adds_while_a_chat_is_adopted_is_counted(
 
 
 @pytest.mark.parametrize("status", ["completed", "in_progress", 1, 2, None, 0.0, [], {"$gt": 1}])
-def test_a_status_of_any_kind_becomes_running_in_its_own_words(
+def test_a_status_of_any_variant_becomes_running_in_that_variant(
     manager: AG2PersistenceManager, database: Any, status: Any
 ) -> None:
     database.chat_sessions.insert_one({"_id": "c", "app_id": "acme", "status": status})
@@ -413,7 +413,7 @@ def test_a_status_of_any_kind_becomes_running_in_its_own_words(
     assert isinstance(only(database)["status"], str) == isinstance(status, str)
 
 
-def test_an_object_id_tenant_is_the_same_as_its_hex_and_a_chat_of_none_is_claimed(
+def test_an_object_id_tenant_equals_its_hex_and_a_session_without_tenant_is_claimed(
     manager: AG2PersistenceManager, database: Any
 ) -> None:
     tenant = ObjectId()
@@ -448,7 +448,9 @@ def test_content_that_looks_like_an_operator_is_stored_as_it_is(
 
 
 @pytest.mark.parametrize("chat_id", ["a.b", "$where", "../x", "a/b:1", "🙂", "写作", " ", "a\0b", "{'$ne': null}", "65e1a0b2c3d4e5f601234567", "7"])  # fmt: skip
-def test_ids_of_any_signs_name_one_chat_each(manager: AG2PersistenceManager, database: Any, chat_id: str) -> None:
+def test_ids_with_any_characters_name_one_session_each(
+    manager: AG2PersistenceManager, database: Any, chat_id: str
+) -> None:
     saved(manager, text("other"), "other")
     for _ in range(2):
         assert saved(manager, text("hello"), chat_id, user_id=chat_id, workflow_name=chat_id) is SavedAs.MESSAGE
@@ -458,7 +460,7 @@ def test_ids_of_any_signs_name_one_chat_each(manager: AG2PersistenceManager, dat
 
 
 @pytest.mark.parametrize("wrong", ["", None, 7, {"$ne": None}, "a\ud800", "x" * 2_000])
-def test_ids_that_are_none_are_refused_before_anything_is_written(
+def test_invalid_ids_are_rejected_before_anything_is_written(
     manager: AG2PersistenceManager, database: Any, wrong: Any
 ) -> None:
     for name in ("chat_id", "enterprise_id"):
@@ -471,13 +473,13 @@ def test_ids_that_are_none_are_refused_before_anything_is_written(
 
 
 @pytest.mark.parametrize("wrong", [0, -1, True, "1", 1.0, 2**40])
-def test_a_run_that_is_none_is_refused(manager: AG2PersistenceManager, database: Any, wrong: Any) -> None:
+def test_an_invalid_run_is_rejected(manager: AG2PersistenceManager, database: Any, wrong: Any) -> None:
     with pytest.raises(BadValue, match="run"):
         manager.save_event(text("hello"), chat_id="c", enterprise_id="acme", run=wrong)
     assert database.chat_sessions.count_documents({}) == 0
 
 
-def test_an_event_without_a_uuid_is_refused_unless_the_application_has_an_id_for_it(
+def test_an_event_without_a_uuid_is_rejected_unless_the_application_passes_an_id(
     manager: AG2PersistenceManager, database: Any
 ) -> None:
     without = {"type": "text", "content": {"content": "hello", "sender": "user"}}
@@ -487,7 +489,9 @@ def test_an_event_without_a_uuid_is_refused_unless_the_application_has_an_id_for
     assert [saved(manager, without, event_id="mine-1") for _ in range(2)] == [SavedAs.MESSAGE, SavedAs.DUPLICATE]
 
 
-def test_what_is_odd_is_stored_and_said_once(manager: AG2PersistenceManager, database: Any, warned: Warned) -> None:
+def test_altered_values_are_stored_and_reported_once(
+    manager: AG2PersistenceManager, database: Any, warned: Warned
+) -> None:
     for _ in range(3):
         saved(manager, text({"n": 2**80}))
         saved(manager, event("brand_new"))

@@ -1,4 +1,4 @@
-"""Chats of real AG2 agents, stored event by event, and resumed from the database (issue 4: in `make test`)."""
+"""Sessions of real AG2 agents, stored event by event and resumed from the database."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from chatstore_cli.core.workflow.ag2_manager import AG2PersistenceManager
 from chatstore_cli.domain.workflow.chats import SavedAs
 from chatstore_cli.mongo.connection import Connection
-from tests.support.ag2_agents import begun, gone_on, turns
+from tests.support.ag2_agents import resume_conversation, start_conversation, turns
 from tests.support.ag2_events import new_manager
 from tests.support.peers import import_peer
 
@@ -28,7 +28,7 @@ def autogen() -> Any:
 @pytest.fixture(scope="module")
 def conversation(autogen: Any) -> list[Any]:
     """The events of the whole conversation, run once."""
-    return list(begun(autogen))
+    return list(start_conversation(autogen))
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def manager(connection: Connection) -> AG2PersistenceManager:
 
 
 def stored(database: Database[dict[str, Any]], chat_id: str) -> list[dict[str, Any]]:
-    """The stored messages without what differs from run to run."""
+    """The stored messages without the fields that differ between runs."""
     document = database["chat_sessions"].find_one({"chat_id": chat_id})
     assert document is not None
     assert document["last_sequence"] == len(document["messages"])
@@ -88,7 +88,7 @@ def test_a_chat_stopped_after_any_turn_is_resumed_into_the_history_of_an_uninter
     resumed = second.resume_chat("cut", enterprise_id="acme")
     assert (len(resumed.messages), resumed.run, resumed.status) == (cut, 2, "running")
     outcomes = []
-    for event in gone_on(autogen, resumed.messages, rounds=TURNS):
+    for event in resume_conversation(autogen, resumed.messages, rounds=TURNS):
         for _ in range(2):
             outcomes.append(second.save_event(event, chat_id="cut", enterprise_id="acme").saved_as)
     assert outcomes.count(SavedAs.ECHO) == 1

@@ -1,4 +1,4 @@
-"""Who spoke to whom, in which run, and whose usage it was: chats of several agents, processes and threads."""
+"""Speakers, recipients, runs and owners of usage, in sessions of several agents, processes and threads."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_a_group_chat_with_nested_chats_is_stored_whole_and_resumed_as_the_group
 
 
 def test_a_message_that_ag2_repeats_in_the_managers_name_is_recognised(connection: Connection, database: Any) -> None:
-    """The admin of a group chat is no agent of it: AG2 goes on in the name of the manager (groupchat.admin_name)."""
+    """The admin of a group chat is not one of its agents, so AG2 continues in the name of the manager (groupchat.admin_name)."""
     autogen = import_peer("autogen")
     first = new_manager(connection)
     for sender in ("user", "Writer", "Admin"):
@@ -122,7 +122,7 @@ def test_a_message_that_ag2_repeats_in_the_managers_name_is_recognised(connectio
     assert outcomes == [SavedAs.ECHO, SavedAs.MESSAGE]
 
 
-def test_a_chat_begun_with_a_text_alone_is_resumed_without_the_user_whom_ag2_added(
+def test_a_session_begun_with_a_text_alone_is_resumed_without_the_user_that_ag2_added(
     manager: AG2PersistenceManager,
 ) -> None:
     saved(manager, text("hello", "_User"))
@@ -137,7 +137,7 @@ def test_a_chat_begun_with_a_text_alone_is_resumed_without_the_user_whom_ag2_add
 # --- runs ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_turn_that_comes_late_does_not_make_the_echo_a_turn(connection: Connection, database: Any) -> None:
+def test_a_late_turn_does_not_make_the_echo_a_turn(connection: Connection, database: Any) -> None:
     first, second = new_manager(connection), new_manager(connection)
     for given in (text("question"), text("answer", "Writer")):
         saved(first, given)
@@ -169,7 +169,7 @@ def test_two_that_resume_a_chat_each_have_their_echo(connection: Connection, dat
     assert saved(one, text("answer", "Writer")) is SavedAs.MESSAGE
 
 
-def test_an_echo_that_another_has_stored_is_not_awaited_once_more(connection: Connection, database: Any) -> None:
+def test_an_echo_that_another_process_has_stored_is_no_longer_expected(connection: Connection, database: Any) -> None:
     saved(new_manager(connection), text("answer", "Writer"))
     resumer, consumer = new_manager(connection), new_manager(connection)
     resumer.resume_chat("c")
@@ -192,7 +192,9 @@ def test_a_run_that_has_used_tokens_has_begun(manager: AG2PersistenceManager, da
 # --- usage -----------------------------------------------------------------------------------------------------------
 
 
-def test_threads_that_deliver_the_same_each_know_whose_usage_it_is(connection: Connection, database: Any) -> None:
+def test_threads_that_deliver_the_same_events_each_know_the_owner_of_usage(
+    connection: Connection, database: Any
+) -> None:
     manager = new_manager(connection)
     saved(manager, text("hello"))
     events = []
@@ -215,14 +217,14 @@ def test_threads_that_deliver_the_same_each_know_whose_usage_it_is(connection: C
     assert agents == {("A", 100 * number) for number in range(1, 6)} | {("B", 1_000 * number) for number in range(1, 6)}
 
 
-def test_usage_out_of_its_order_is_said_whose_it_is(manager: AG2PersistenceManager, database: Any) -> None:
+def test_the_owner_of_usage_out_of_order_can_be_passed(manager: AG2PersistenceManager, database: Any) -> None:
     saved(manager, owner("A"))
     saved(manager, usage(10))
     saved(manager, usage(7), agent="B")
     assert total(database) == 17
 
 
-def test_a_model_told_twice_in_one_report_counts_with_its_greatest_numbers(
+def test_a_model_twice_in_one_report_counts_with_its_highest_numbers(
     manager: AG2PersistenceManager, database: Any
 ) -> None:
     rows = [{"model": "m", "prompt_tokens": number, "total_tokens": number, "cost": number} for number in (5, 7, 6)]
@@ -233,7 +235,7 @@ def test_a_model_told_twice_in_one_report_counts_with_its_greatest_numbers(
 # --- owners and arguments --------------------------------------------------------------------------------------------
 
 
-def test_a_user_and_a_workflow_that_are_told_later_are_noted(connection: Connection, database: Any) -> None:
+def test_a_user_and_a_workflow_that_are_passed_later_are_stored(connection: Connection, database: Any) -> None:
     saved(new_manager(connection), text("hello"))
     for _ in range(2):
         one = new_manager(connection)
@@ -243,7 +245,7 @@ def test_a_user_and_a_workflow_that_are_told_later_are_noted(connection: Connect
     assert (document["user_id"], document["workflow_name"], len(document["messages"])) == ("ada", "Orders", 5)
 
 
-def test_an_id_that_reads_like_the_key_of_another_chat_is_a_chat_of_its_own(
+def test_an_id_that_reads_like_the_key_of_another_session_is_a_session_of_its_own(
     manager: AG2PersistenceManager, database: Any
 ) -> None:
     saved(manager, text("hello"))
@@ -254,15 +256,13 @@ def test_an_id_that_reads_like_the_key_of_another_chat_is_a_chat_of_its_own(
 
 
 class Unspeakable(Exception):
-    """Nothing can be said of it."""
+    """A value whose text cannot be computed."""
 
     def __str__(self) -> str:
         raise RuntimeError("no")
 
 
-def test_what_raises_when_it_is_asked_for_its_text_is_stored_by_its_type(
-    manager: AG2PersistenceManager, database: Any
-) -> None:
+def test_a_value_whose_str_raises_is_stored_by_its_type(manager: AG2PersistenceManager, database: Any) -> None:
     saved(manager, text({"odd": Unspeakable()}))
     assert contents(database) == [{"odd": "<Unspeakable>"}]
     saved(manager, event("error", error=Unspeakable()))
@@ -270,14 +270,14 @@ def test_what_raises_when_it_is_asked_for_its_text_is_stored_by_its_type(
 
 
 @pytest.mark.parametrize("wrong", [b"x", object(), "a\ud800", "", 7])
-def test_an_event_id_that_is_none_is_refused_for_usage_too(manager: AG2PersistenceManager, wrong: Any) -> None:
+def test_an_invalid_event_id_is_rejected_for_usage_too(manager: AG2PersistenceManager, wrong: Any) -> None:
     for given in (usage(5), text("hello")):
         given["content"].pop("uuid")
         with pytest.raises(BadValue, match="event_id"):
             saved(manager, given, event_id=wrong)
 
 
-def test_what_ends_a_chat_may_be_taken_out_by_a_function(manager: AG2PersistenceManager) -> None:
+def test_a_function_can_remove_the_termination_string(manager: AG2PersistenceManager) -> None:
     saved(manager, text("Done. TERMINATE", "Writer"))
     taken = manager.resume_chat("c", remove_termination_string=lambda said: said.removesuffix("TERMINATE"))
     assert taken.messages[-1]["content"] == "Done. "
@@ -289,7 +289,7 @@ def test_what_ends_a_chat_may_be_taken_out_by_a_function(manager: AG2Persistence
 @pytest.mark.parametrize(
     "field", [{"last_sequence": 2**63 - 1}, {"messages": [{"sequence": 2**62}]}, {"echoes": 5}, {"run_ends": "x"}]
 )
-def test_a_document_that_takes_nothing_more_is_named(
+def test_a_document_that_cannot_be_changed_is_named(
     connection: Connection, database: Any, field: dict[str, Any]
 ) -> None:
     database.chat_sessions.insert_one({"chat_id": "c", "enterprise_id": "acme", "status": 0, "messages": [], **field})
@@ -307,7 +307,7 @@ def test_a_document_that_takes_nothing_more_is_named(
 
 @pytest.mark.parametrize("step", ["insert", "raise_counters"])
 @pytest.mark.parametrize("keep_usage", [False, True])
-def test_usage_that_is_stored_while_its_chat_is_deleted_goes_with_it(
+def test_usage_that_is_stored_while_its_session_is_deleted_is_deleted_too(
     connection: Connection, database: Any, monkeypatch: pytest.MonkeyPatch, step: str, keep_usage: bool
 ) -> None:
     manager = new_manager(connection)
@@ -339,9 +339,7 @@ def test_the_end_of_a_nested_chat_is_known_to_every_process_and_in_every_run(con
     assert saved(other, own) is SavedAs.STATUS
 
 
-def test_what_keeps_room_from_being_made_is_to_be_tried_again(
-    connection: Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_move_in_progress_makes_the_error_retryable(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     manager = new_manager(connection)
     saved(manager, text("hello"))
 

@@ -58,7 +58,7 @@ BAD_LINES: list[tuple[bytes, str]] = [
     (as_line(record(90, role=None))[:-1], "no role"),
     (as_line(record(90, text=7))[:-1], "text is a number"),
     (as_line(record(90, role="narrator"))[:-1], "unknown role 'narrator'"),
-    (as_line(record(90, created_at="noon"))[:-1], "created_at 'noon' is no ISO 8601 time"),
+    (as_line(record(90, created_at="noon"))[:-1], "created_at 'noon' is not an ISO 8601 time"),
     (as_line(record(90))[:-1].replace(b"message", b"m\xff\xfe"), "not UTF-8 at byte"),
     (as_line(record(90, text="@"))[:-1].replace(b"@", rb"\ud800"), "lone surrogate"),
     (as_line(record(90, metadata={"n": 2**64}))[:-1], "integer of more than 64 bits"),

@@ -472,7 +472,7 @@ def test_children_of_a_fork_record_and_store_on_their_own_with_the_parent_going_
 
 
 def test_a_worker_needs_a_cache_that_queues_and_sensible_figures(folder: Path, storage: MongoChatStorage) -> None:
-    with pytest.raises(BadValue, match=r"^cache: 'for_worker=False' is not a cache that queues for a worker"):
+    with pytest.raises(BadValue, match=r"^cache: 'for_worker=False' is not a cache that was made for a worker"):
         ChatPersistenceWorker(LocalChatCache(disk_path=folder, for_worker=False), storage)
     for name, value in (("batch_size", 0), ("batch_size", 100_000), ("interval", -1), ("interval", 1e9)):
         with pytest.raises(BadValue, match=f"^{name}: "):

@@ -45,8 +45,8 @@ OF_FLAT_MESSAGES = ("none", "status unknown", "since", "until")
 """The layout has no field for the others, and asks nothing."""
 
 SORTED_IN_MEMORY = {
-    # `status` may say nothing, or something of no known scale; then other fields say it (FACTS B). Only the documents
-    # that are so are read and sorted: here none.
+    # If `status` is absent or of an unknown scale, other fields decide. Only such documents are read and sorted, and
+    # there are none here.
     **{name: 0 for name in FILTERS if "status" in name},
     # The server may take the index that has both instead of the one that has the order: then it reads one tenant's
     # sessions of one workflow, and sorts those. It decides by trying which is less.

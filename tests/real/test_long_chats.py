@@ -1,4 +1,4 @@
-"""Chats of agents with small segments: each event once, whoever delivers it how often, and all of them resumed."""
+"""Sessions of agents in small segments: each event is stored once however often it is delivered, and all are resumed."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ def test_events_from_many_threads_are_each_stored_once_while_messages_move(
     assert [message["content"] for message in resumed.messages] == [message.content for message in stored]
 
 
-def test_a_chat_that_another_make_has_filled_is_split_and_gone_on_with(start_mongod: Any) -> None:
-    """15.9 MiB in one document of another variant, which the server refuses to let grow."""
+def test_a_full_session_of_another_application_is_split_and_continued(start_mongod: Any) -> None:
+    """15.9 MiB in one document of another variant, which the server does not allow to grow."""
     connection = connect(start_mongod(replica_set=False).uri, "test_full", timeout_seconds=10)
     stored = [{"role": "user", "content": f"{number} " + "x" * 16_500} for number in range(1_005)]
     connection.collection("chat_sessions").insert_one({"_id": "c", "app_id": "acme", "status": 1, "messages": stored})
@@ -90,7 +90,7 @@ def test_a_chat_that_another_make_has_filled_is_split_and_gone_on_with(start_mon
     assert connection.collection("chat_session_segments").count_documents({}) >= 2
 
 
-def test_an_event_of_long_ago_is_known_after_everything_has_moved(connection: Connection) -> None:
+def test_an_old_event_is_recognised_after_everything_has_moved(connection: Connection) -> None:
     manager = with_small_segments(connection)
     events = [text(f"message {number}") for number in range(45)]
     for given in events:
@@ -169,7 +169,7 @@ def test_an_index_on_the_same_keys_under_another_name_is_enough(connection: Conn
     assert warnings == []
 
 
-def assert_one_warning_and_no_copies(connection: Connection, database: Any, events: list[Any], reason: str) -> None:
+def assert_one_warning_and_no_copies(connection: Connection, database: Any, events: list[Any], problem: str) -> None:
     warnings: list[str] = []
     manager = new_manager(connection, warnings.append, segment_messages=SMALL)
     for given in [text(f"more {number}") for number in range(3 * SMALL)]:
@@ -178,7 +178,7 @@ def assert_one_warning_and_no_copies(connection: Connection, database: Any, even
         assert manager.save_event(given, chat_id="c", enterprise_id="acme").saved_as is SavedAs.DUPLICATE
     assert INDEX not in database.chat_session_segments.index_information()
     assert len(warnings) == 1
-    assert warnings[0].startswith(f"Index {INDEX} on chat_session_segments is missing{reason}")
+    assert warnings[0].startswith(f"Index {INDEX} on chat_session_segments {problem}")
     assert warnings[0].endswith(
         ". Without it, each append to a session that has segments reads the whole collection. "
         "To create it, run: chatstore indexes apply"
@@ -190,7 +190,7 @@ def test_a_large_collection_without_the_index_is_named_in_one_warning(
 ) -> None:
     events = without_index(connection, database)
     monkeypatch.setattr("chatstore_cli.mongo.workflow.segment_index._FEW_SEGMENTS", 1)
-    assert_one_warning_and_no_copies(connection, database, events, "")
+    assert_one_warning_and_no_copies(connection, database, events, "is missing")
 
 
 def test_an_index_that_may_not_be_created_is_named_in_one_warning(
@@ -199,12 +199,12 @@ def test_an_index_that_may_not_be_created_is_named_in_one_warning(
     events = without_index(connection, database)
     with fail_point(["createIndexes"], errorCode=13):
         assert_one_warning_and_no_copies(
-            connection, database, events, f" (creating index {INDEX} on chat_session_segments: "
+            connection, database, events, f"could not be checked or created (creating index {INDEX} on "
         )
 
 
-def test_a_document_that_is_put_back_as_it_was_costs_no_refusal(connection: Connection, database: Any) -> None:
-    """An application writes an older copy back: the newest segment does not count any more, and messages move anew."""
+def test_a_document_that_is_written_back_rejects_no_event(connection: Connection, database: Any) -> None:
+    """An application writes an older copy back: the newest segment no longer counts, and messages move again."""
     manager = with_small_segments(connection)
     events = [text(f"message {number}") for number in range(60)]
     for given in events[:40]:
@@ -223,7 +223,7 @@ def test_a_document_that_is_put_back_as_it_was_costs_no_refusal(connection: Conn
     assert stored == [given["content"]["content"] for given in events]
 
 
-def test_an_event_is_known_whose_message_fills_a_segment(connection: Connection, database: Any) -> None:
+def test_an_event_whose_message_fills_a_segment_is_recognised(connection: Connection, database: Any) -> None:
     manager = with_small_segments(connection)
     events = [text("x"), text("y" * (16 * 1024 * 1024 - 80_000)), text("z")]
     for given in events[:2]:

@@ -1,4 +1,4 @@
-"""The test servers do what the tests that use them rely on."""
+"""The properties of the test servers that other tests need."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pymongo.errors import AutoReconnect, OperationFailure, ServerSelectionTimeo
 pytestmark = pytest.mark.real
 
 
-def test_the_shared_server_takes_transactions(database):
+def test_the_shared_server_has_transactions(database):
     database["c"].create_index("k")
     client = database.client
     with client.start_session() as session, session.start_transaction():
@@ -20,7 +20,7 @@ def test_the_shared_server_takes_transactions(database):
     assert database["c"].count_documents({}) == 1
 
 
-def test_a_fail_point_fails_the_command_and_goes_away(database, fail_point):
+def test_a_fail_point_fails_the_command_and_is_removed(database, fail_point):
     with fail_point(["insert"], errorCode=8), pytest.raises(OperationFailure):
         database["c"].insert_one({})
     with fail_point(["insert"], times=2, closeConnection=True), pytest.raises(AutoReconnect):
@@ -29,9 +29,9 @@ def test_a_fail_point_fails_the_command_and_goes_away(database, fail_point):
     assert database["c"].count_documents({}) == 1
 
 
-def test_data_outlive_a_kill_and_a_pause_is_felt(start_mongod):
-    server = start_mongod()
-    server.client()["d"]["c"].insert_one({"_id": 1})
+def test_data_survive_a_kill_and_a_paused_server_does_not_answer(second_server):
+    server = second_server
+    server.client()["d"]["c"].replace_one({"_id": 1}, {}, upsert=True)
     server.kill()
     server.start()
     assert server.client()["d"]["c"].find_one() == {"_id": 1}
@@ -42,7 +42,7 @@ def test_data_outlive_a_kill_and_a_pause_is_felt(start_mongod):
     assert server.client()["d"].command("ping")["ok"] == 1
 
 
-def test_authentication_is_demanded_and_the_reader_only_reads(start_mongod):
+def test_authentication_is_required_and_the_reader_only_reads(start_mongod):
     server = start_mongod(auth=True)
     server.client()["chats"]["c"].insert_one({"_id": 1})
     with pytest.raises(OperationFailure, match="requires authentication"):
@@ -53,7 +53,7 @@ def test_authentication_is_demanded_and_the_reader_only_reads(start_mongod):
         reader["chats"]["c"].insert_one({})
 
 
-def test_tls_is_demanded(start_mongod):
+def test_tls_is_required(start_mongod):
     server = start_mongod(tls=True)
     assert server.client().admin.command("ping")["ok"] == 1
     with pytest.raises(ServerSelectionTimeoutError):
@@ -65,8 +65,8 @@ def test_tls_is_demanded(start_mongod):
         MongoClient(uri, serverSelectionTimeoutMS=1000).admin.command("ping")
 
 
-def test_a_standalone_server_has_no_transactions(start_mongod):
-    client = start_mongod(replica_set=False).client()
+def test_a_standalone_server_has_no_transactions(standalone):
+    client = standalone.client()
     with client.start_session() as session, pytest.raises(OperationFailure), session.start_transaction():
         client["d"]["c"].insert_one({}, session=session)
 
@@ -80,7 +80,7 @@ def test_home_is_not_the_real_one(no_real_home):
     assert os.environ["HOME"] == str(no_real_home)
 
 
-def test_the_command_runs_in_a_home_of_its_own(chatstore):
+def test_the_command_runs_in_its_own_home(chatstore):
     outcome = chatstore("--version")
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.out.startswith("chatstore ")

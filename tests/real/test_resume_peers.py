@@ -1,4 +1,4 @@
-"""The real AG2 and the real `openai` package judge what `chatstore resume` gives them."""
+"""The real AG2 and the real `openai` package accept the transcripts of `chatstore resume`."""
 
 from __future__ import annotations
 
@@ -47,16 +47,16 @@ def openai_messages() -> Any:
 
 
 def agent(autogen: Any, name: str, says: Iterable[Any] = ()) -> Any:
-    """An agent that needs no model: it says these things, one a turn, and then nothing more."""
-    made = autogen.ConversableAgent(name, llm_config=False, human_input_mode="NEVER", default_auto_reply="")
+    """An agent without a model: it says one of these lines in each turn, and then nothing."""
+    new_agent = autogen.ConversableAgent(name, llm_config=False, human_input_mode="NEVER", default_auto_reply="")
     lines = iter(list(says))
 
     def reply(*_: Any, **__: Any) -> tuple[bool, Any]:
         line = next(lines, None)
         return (line is not None), line
 
-    made.register_reply([autogen.Agent, None], reply, position=0)
-    return made
+    new_agent.register_reply([autogen.Agent, None], reply, position=0)
+    return new_agent
 
 
 def runner(autogen: Any, name: str, **functions: Any) -> Any:
@@ -76,7 +76,7 @@ CALL = {"id": "call_1", "type": "function", "function": {"name": "look_up", "arg
 
 
 def chatted(autogen: Any) -> list[dict[str, Any]]:
-    """The messages of a real AG2 group chat with a tool call, as AG2 keeps them."""
+    """The messages that AG2 keeps of a group chat with a tool call."""
     user = agent(autogen, "user", [])
     writer = agent(autogen, "Writer", [{"content": "Let me look.", "tool_calls": [CALL]}, "It is on its way."])
     executor = runner(autogen, "Executor", look_up=lambda order: f"order {order}: sent")
@@ -109,16 +109,16 @@ def resumed(chatstore: Chatstore, chat_id: str, *options: str) -> list[dict[str,
     return messages
 
 
-def test_ag2_gets_back_exactly_the_messages_that_it_had(
+def test_ag2_gets_the_same_messages_back(
     autogen: Any, chatstore: Chatstore, database: Database[dict[str, Any]]
 ) -> None:
-    had = chatted(autogen)
-    assert any("tool_responses" in message for message in had)
-    database["chat_sessions"].insert_one(as_stored(had, "c"))
-    assert resumed(chatstore, "c") == had
+    original = chatted(autogen)
+    assert any("tool_responses" in message for message in original)
+    database["chat_sessions"].insert_one(as_stored(original, "c"))
+    assert resumed(chatstore, "c") == original
 
 
-def test_ag2_resumes_and_goes_on_where_it_stopped(
+def test_ag2_resumes_and_continues_where_it_stopped(
     autogen: Any, chatstore: Chatstore, database: Database[dict[str, Any]]
 ) -> None:
     database["chat_sessions"].insert_one(as_stored(chatted(autogen), "c"))
@@ -138,9 +138,9 @@ def test_ag2_resumes_and_goes_on_where_it_stopped(
 def test_ag2_makes_the_call_that_a_history_ends_with(
     autogen: Any, chatstore: Chatstore, database: Database[dict[str, Any]]
 ) -> None:
-    had = chatted(autogen)
-    open_call = next(number for number, message in enumerate(had) if "tool_calls" in message)
-    database["chat_sessions"].insert_one(as_stored(had[: open_call + 1], "c"))
+    original = chatted(autogen)
+    open_call = next(number for number, message in enumerate(original) if "tool_calls" in message)
+    database["chat_sessions"].insert_one(as_stored(original[: open_call + 1], "c"))
     calls: list[int] = []
 
     def look_up(order: int) -> str:
@@ -170,14 +170,14 @@ def every_session(database: Database[dict[str, Any]]) -> list[str]:
 
 
 def transcript(connection: Connection, session_id: str, name: str, **selection: Any) -> list[dict[str, Any]]:
-    """What the command prints, made in this process, since there are many."""
+    """The output of the command, produced in this process because there are many."""
     readers = [layout(connection, Settings()) for layout in LAYOUTS.values()]
     history = open_history(lambda: readers, session_id, MessageSelection(**selection), name)
     messages: list[dict[str, Any]] = json.loads(b"".join(history.pieces()))
     return messages
 
 
-def test_ag2_takes_every_session_of_every_variant_that_has_messages(
+def test_ag2_accepts_every_session_with_messages(
     autogen: Any, connection: Connection, every_session: list[str]
 ) -> None:
     for session_id in every_session:
@@ -195,17 +195,17 @@ def test_ag2_takes_every_session_of_every_variant_that_has_messages(
 # --- OpenAI ----------------------------------------------------------------------------------------------------------
 
 
-def taken_whole(value: Any) -> Any:
-    """The validated value with its lazy parts gone through, so that they are validated too."""
+def read_completely(value: Any) -> Any:
+    """The validated value, with its lazy parts read so that they are validated too."""
     if isinstance(value, Mapping):
-        return {key: taken_whole(item) for key, item in value.items()}
+        return {key: read_completely(item) for key, item in value.items()}
     if isinstance(value, str) or not isinstance(value, Iterable):
         return value
-    return [taken_whole(item) for item in value]
+    return [read_completely(item) for item in value]
 
 
 def check_answered(messages: list[dict[str, Any]]) -> None:
-    """What the API checks beyond types: every call is answered right behind it, and no answer is without its call."""
+    """What the API checks beyond types: every call is followed by its answer, and every answer has a call."""
     open_calls: list[str] = []
     for message in messages:
         if message["role"] == "tool":
@@ -216,20 +216,20 @@ def check_answered(messages: list[dict[str, Any]]) -> None:
     assert open_calls == []
 
 
-def test_openai_types_take_every_session_whole(
+def test_openai_types_accept_every_session(
     openai_messages: Any, connection: Connection, every_session: list[str]
 ) -> None:
     for session_id in every_session:
         messages = transcript(connection, session_id, "openai")
-        assert taken_whole(openai_messages.validate_python(messages, strict=True)) == messages
+        assert read_completely(openai_messages.validate_python(messages, strict=True)) == messages
         check_answered(messages)
 
 
-def test_openai_types_take_a_session_cut_anywhere(
+def test_openai_types_accept_a_session_cut_anywhere(
     openai_messages: Any, connection: Connection, every_session: list[str]
 ) -> None:
     for last in range(1, 20):
         messages = transcript(connection, RESUMED, "openai", last=last, include_general=False)
-        assert taken_whole(openai_messages.validate_python(messages, strict=True)) == messages
+        assert read_completely(openai_messages.validate_python(messages, strict=True)) == messages
         check_answered(messages)
         assert len(messages) >= min(last, 17)

@@ -1,4 +1,4 @@
-"""Real conversations through the real process, counted independently of our own code."""
+"""Real conversations through the real process, counted without our own code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CONVERSATIONS = SHARED_DATA / "taskmaster4"
 
 @pytest.fixture
 def journals(tmp_path: Path) -> Path:
-    """The journals, copied to where chatstore may keep its ledger beside them."""
+    """A copy of the journals, beside which chatstore may write its ledger."""
     if not CONVERSATIONS.is_dir():
         pytest.skip(f"the Taskmaster-4 conversations are not beside this project ({CONVERSATIONS.parent})")
     folder = tmp_path / "taskmaster4"
@@ -51,40 +51,40 @@ def counts(row: dict[str, Any]) -> tuple[int, int, int, int, int]:
 
 
 def test_all_conversations_once_and_only_once(chatstore: Chatstore, database: Database[dict[str, Any]], journals: Path):
-    wanted = use_plain_readers(journals)
-    assert (sum(wanted.values()), len({key[0] for key in wanted})) == (786, 210)
+    expected = use_plain_readers(journals)
+    assert (sum(expected.values()), len({key[0] for key in expected})) == (786, 210)
 
     assert counts(flush(chatstore, journals)) == (210, 786, 786, 0, 0)
-    assert stored(database) == wanted
+    assert stored(database) == expected
     assert counts(flush(chatstore, journals)) == (210, 0, 0, 0, 0)
     forget(journals)
     assert counts(flush(chatstore, journals)) == (210, 786, 0, 786, 0)
-    assert stored(database) == wanted
+    assert stored(database) == expected
 
     messages = database["chat_messages"]
     ids = sorted(row["_id"] for row in messages.find({}, {"_id": 1}))
-    gone = random.Random(4).sample(ids, len(ids) // 2)
-    messages.delete_many({"_id": {"$in": gone}})
+    missing = random.Random(4).sample(ids, len(ids) // 2)
+    messages.delete_many({"_id": {"$in": missing}})
     assert counts(flush(chatstore, journals)) == (210, 0, 0, 0, 0)
     assert counts(flush(chatstore, journals, "--ignore-ledger")) == (210, 786, 393, 393, 0)
-    assert stored(database) == wanted
+    assert stored(database) == expected
     assert sorted(row["_id"] for row in messages.find({}, {"_id": 1})) == ids
 
 
 def test_the_applications_own_rows_and_deleted_sessions(
     chatstore: Chatstore, database: Database[dict[str, Any]], journals: Path
 ):
-    """A third was stored by the application itself, under ObjectIds; one session was deleted on purpose."""
-    wanted = use_plain_readers(journals)
+    """The application stored a third itself, under ObjectIds, and one session was deleted on purpose."""
+    expected = use_plain_readers(journals)
     lines = [json.loads(line) for file in sorted(journals.glob("*.jsonl")) for line in file.read_text().splitlines()]
     deleted = lines[0]["session_id"]
     database["chat_messages"].insert_many([line for line in lines[10:] if random.Random(line["text"]).random() < 1 / 3])
     own = database["chat_messages"].count_documents({})
     database["chatstore_tombstones"].insert_one({"_id": {"layout": "messages", "session_id": deleted}})
-    of_deleted = sum(count for key, count in wanted.items() if key[0] == deleted)
+    of_deleted = sum(count for key, count in expected.items() if key[0] == deleted)
 
     row = flush(chatstore, journals)
     assert (row["stored"], row["skipped"]) == (786 - own - of_deleted, of_deleted)
-    assert stored(database) == Counter({key: count for key, count in wanted.items() if key[0] != deleted})
+    assert stored(database) == Counter({key: count for key, count in expected.items() if key[0] != deleted})
     row = flush(chatstore, journals, "--ignore-ledger")
     assert (row["stored"], row["skipped"]) == (0, of_deleted)

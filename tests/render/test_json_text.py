@@ -1,4 +1,4 @@
-"""JSON that is exact and safe, whatever was stored."""
+"""JSON is exact and safe for any stored value."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_any_json_value_reads_back_as_it_was(value: Any) -> None:
 
 
 @given(st.text())
-def test_nothing_that_a_terminal_obeys_stands_in_the_text(text: str) -> None:
+def test_the_text_has_no_control_characters(text: str) -> None:
     written = as_json({"text": text}, indented=False)
 
     assert not [
@@ -64,7 +64,7 @@ def test_nothing_that_a_terminal_obeys_stands_in_the_text(text: str) -> None:
     "neighbour", ["plain", "\udfff", 2**65], ids=["alone", "beside a surrogate", "beside a large number"]
 )
 def test_what_json_has_no_type_for_becomes_text(stored: Any, expected: Any, neighbour: Any) -> None:
-    """Beside a value that orjson refuses too: then another writer does it, and must do the same."""
+    """Beside a value that orjson rejects, the other JSON writer must give the same result."""
     assert json.loads(as_json({"stored": stored, "neighbour": neighbour})) == {
         "stored": expected,
         "neighbour": neighbour,

@@ -1,4 +1,4 @@
-"""A table whose rows come one at a time."""
+"""Tables that are written while their rows come."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_pipe_has_every_cell_whole_and_columns_grow() -> None:
     assert lines[3].index("y") == lines[2].index("xxx")
 
 
-def test_a_terminal_has_what_there_is_room_for_and_whole_cells_whole() -> None:
+def test_a_terminal_gets_the_columns_that_fit_and_whole_cells_uncut() -> None:
     terminal = Terminal(is_terminal=True, width=50)
     lines = written([row(), row(user="a user of a long name", text="x" * 200), row(change="n" * 60)], terminal)
     assert [len(line) <= 50 for line in lines] == [True, True, True, False]
@@ -58,7 +58,7 @@ def test_a_terminal_has_what_there_is_room_for_and_whole_cells_whole() -> None:
     assert "USER" not in written([row()], Terminal(is_terminal=True, width=30))[0]
 
 
-def test_stored_text_is_on_one_line_and_obeyed_by_nothing() -> None:
+def test_stored_text_is_one_line_without_control_characters() -> None:
     hostile = row(text="\x1b[2J\nred\u202e", user="[bold]\x07")
     for terminal in (Terminal(), Terminal(is_terminal=True, width=200, color=True)):
         lines = written([hostile], terminal)

@@ -1,4 +1,4 @@
-"""Stored text is hostile: what a terminal, a spreadsheet or a Markdown page would obey."""
+"""Stored text cannot control a terminal, a spreadsheet or a Markdown page."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from chatstore_cli.render.output_format import OutputFormat
 from chatstore_cli.render.safe import sanitize_csv_cell, sanitize_line, sanitize_text
 
 COLUMNS = (Column("text", "TEXT"), Column("after", "AFTER"))
-OBEYED = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c\u2028\u2029")
+DIRECTION_MARKS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c\u2028\u2029")
 TEXT_FORMATS = [OutputFormat.TABLE, OutputFormat.CSV, OutputFormat.MD]
 
 
@@ -26,18 +26,18 @@ def written(text: str, output: OutputFormat, terminal: Terminal | None = None) -
     return stream.getvalue()
 
 
-def is_obeyed(sign: str) -> bool:
-    return (unicodedata.category(sign) in {"Cc", "Cs"} and sign not in "\n\t") or sign in OBEYED
+def is_control(sign: str) -> bool:
+    return (unicodedata.category(sign) in {"Cc", "Cs"} and sign not in "\n\t") or sign in DIRECTION_MARKS
 
 
 @given(st.text(st.characters()))
 @pytest.mark.parametrize("output", TEXT_FORMATS)
 def test_no_control_sequence_or_direction_mark_reaches_any_output(output: OutputFormat, text: str) -> None:
-    assert not [sign for sign in written(text, output) if is_obeyed(sign)]
+    assert not [sign for sign in written(text, output) if is_control(sign)]
 
 
 @pytest.mark.parametrize("is_terminal", [True, False])
-def test_an_escape_sequence_is_shown_and_not_obeyed(is_terminal: bool) -> None:
+def test_an_escape_sequence_is_shown_as_text(is_terminal: bool) -> None:
     shown = written("\x1b[31mred\x9b2J", OutputFormat.TABLE, Terminal(is_terminal=is_terminal, width=80))
 
     assert "\\x1b[31mred\\x9b2J" in shown
@@ -57,7 +57,7 @@ def test_a_record_is_as_safe_as_a_list() -> None:
     assert "\\x1b]0;title\\x07\\u202e" in stream.getvalue()
 
 
-def test_a_line_break_shows_as_an_arrow_in_one_line_and_stays_in_many() -> None:
+def test_a_line_break_is_an_arrow_in_a_sanitized_line_and_remains_in_sanitized_text() -> None:
     assert (sanitize_line("a\r\nb\tc"), sanitize_text("a\nb\x08")) == ("a\u21b5b c", "a\nb\\x08")
 
 

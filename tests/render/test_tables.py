@@ -1,4 +1,4 @@
-"""Tables: aligned in a pipe, fitted to the terminal, coloured only where wanted."""
+"""Tables: aligned in a pipe, fitted to the terminal, coloured only on request."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ def test_wide_characters_keep_the_columns_aligned() -> None:
     assert {cell_len(line[: line.index("failed")]) for line in lines[1:]} == {8}
 
 
-def test_no_rows_are_no_table() -> None:
+def test_without_rows_there_is_no_table() -> None:
     assert table() == []
 
 
-def test_a_footer_is_the_last_row_and_takes_part_in_the_widths() -> None:
+def test_a_footer_is_the_last_row_and_counts_for_the_widths() -> None:
     assert table(row("a"), footer=row("TOTAL", status="", tokens=1_000_000))[-1] == "TOTAL          1000000"
 
 
@@ -74,7 +74,7 @@ def test_what_is_cut_ends_with_an_ellipsis_and_numbers_are_never_cut() -> None:
     assert "1000000" in lines[1]
 
 
-def test_the_widest_columns_are_cut_first_and_dispensable_ones_go_last() -> None:
+def test_the_widest_columns_are_cut_before_columns_are_left_out() -> None:
     columns = [Column("a", "A"), Column("b", "B"), Column("c", "C", spare=1), Column("d", "D", align="right")]
 
     assert fitted(columns, [40, 6, 20, 5], 100) == {0: 40, 1: 6, 2: 20, 3: 5}
@@ -95,7 +95,7 @@ def test_a_session_s_id_can_be_copied_at_usual_widths(width: int) -> None:
     assert shown[0] == 36
 
 
-def test_where_nothing_can_be_spared_everything_is_cut() -> None:
+def test_if_no_column_can_be_left_out_all_are_cut() -> None:
     columns = [Column("a", "A", whole=True), Column("b", "B", align="right")]
 
     assert fitted(columns, [40, 10], 20) == {0: 9, 1: 9}
@@ -107,7 +107,7 @@ def test_colour_is_there_only_when_asked_for() -> None:
 
 
 def test_colour_in_a_pipe_changes_no_width() -> None:
-    """FORCE_COLOR or --color always: coloured, and still nothing cut."""
+    """With FORCE_COLOR or --color always a pipe gets colours, and nothing is cut."""
     long = "x" * 300
     lines = table(row("a", note=long), terminal=Terminal(False, 80, True))
 
@@ -129,7 +129,7 @@ def test_colour_in_a_pipe_changes_no_width() -> None:
         ({"FORCE_COLOR": "1"}, True, "never", False),
     ],
 )
-def test_who_decides_about_colour(
+def test_options_and_environment_decide_about_colour(
     monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], is_terminal: bool, color: str, expected: bool
 ) -> None:
     for name in ("NO_COLOR", "FORCE_COLOR", "TERM"):
@@ -140,7 +140,7 @@ def test_who_decides_about_colour(
     assert terminal_of(is_terminal, color).color is expected
 
 
-def test_a_record_is_a_line_a_field_with_its_lists_below() -> None:
+def test_a_record_has_one_line_per_field_with_its_lists_below() -> None:
     stream = io.StringIO()
     nested = Listing((Column("name", "NAME"),), [{"name": "first"}])
     sections = [("Parts", nested), ("Nothing", Listing(nested.columns, []))]

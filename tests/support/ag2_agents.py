@@ -1,4 +1,4 @@
-"""Real AG2 agents that need no model: they say what they are told to, and their events are what a test looks at."""
+"""Real AG2 agents without a model: they send given messages, and tests check their events."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ QUESTION = "Where are orders 7 and 8?"
 
 
 def speaker(autogen: Any, name: str, says: Sequence[Any], so_far: list[dict[str, Any]]) -> Any:
-    """An agent whose n-th turn in the chat is the n-th of these: so it goes on where a resumed history ends.
+    """An agent whose n-th turn in the chat is the n-th of `says`, so it continues after a resumed history.
 
     `so_far` are the messages of the group chat.
     """
@@ -24,13 +24,13 @@ def speaker(autogen: Any, name: str, says: Sequence[Any], so_far: list[dict[str,
 
 
 def call(number: int) -> dict[str, Any]:
-    """A call of the tool `look_up`, as a model makes it."""
+    """A call of the tool `look_up` in the shape of a model's answer."""
     function = {"name": "look_up", "arguments": f'{{"order": {number}}}'}
     return {"id": f"call_{number}", "type": "function", "function": function}
 
 
 def look_up(order: int) -> str:
-    """The tool."""
+    """The tool that agents call."""
     return f"order {order}: sent"
 
 
@@ -62,13 +62,13 @@ def shop(autogen: Any, rounds: int) -> tuple[Any, Any]:
     return user, autogen.GroupChatManager(groupchat=chat, llm_config=False)
 
 
-def begun(autogen: Any, rounds: int = 11) -> Iterator[Any]:
-    """The events of the whole conversation, as they come."""
+def start_conversation(autogen: Any, rounds: int = 11) -> Iterator[Any]:
+    """The events of the whole conversation, as they are emitted."""
     user, manager = shop(autogen, rounds)
     yield from user.run(manager, message=QUESTION).events
 
 
-def gone_on(autogen: Any, history: list[dict[str, Any]], rounds: int = 11) -> Iterator[Any]:
+def resume_conversation(autogen: Any, history: list[dict[str, Any]], rounds: int = 11) -> Iterator[Any]:
     """The events of the same conversation, resumed from its history, to the same length."""
     _, manager = shop(autogen, rounds - len(history) + 1)
     agent, message = manager.resume(messages=history, silent=True)
@@ -76,5 +76,5 @@ def gone_on(autogen: Any, history: list[dict[str, Any]], rounds: int = 11) -> It
 
 
 def turns(events: Iterable[Any]) -> list[Any]:
-    """The events among them that are turns of the conversation."""
+    """The events that are turns of the conversation."""
     return [event for event in events if event.type in {"text", "tool_call", "tool_response"}]

@@ -1,4 +1,4 @@
-"""Events as AG2 emits them, made by hand, and a manager that stores them."""
+"""Hand-made events in AG2's shape, and a manager that stores them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from chatstore_cli.mongo.workflow.writer import MongoChatWriter
 def new_manager(
     connection: Connection, warn: Callable[[str], None] = lambda _: None, *, segment_messages: int | None = None
 ) -> AG2PersistenceManager:
-    """As another process has it: with nothing remembered."""
+    """A manager that knows no session yet, like one in another process."""
     settings = Settings()
     ports = EventPorts(
         writer=MongoChatWriter(connection, "chat_sessions", "chat_session_segments"),
@@ -35,7 +35,7 @@ def new_manager(
 
 
 def event(kind: str, **content: Any) -> dict[str, Any]:
-    """The dump of an event; with a uuid of its own unless one is given."""
+    """The dump of an event; without a given uuid it gets a new one."""
     return {"type": kind, "content": {"uuid": str(uuid.uuid4()), **content}}
 
 

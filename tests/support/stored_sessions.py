@@ -1,4 +1,4 @@
-"""A few stored chats of both layouts, with fixed times, for tests of what commands print."""
+"""Stored sessions of both layouts with fixed times, for tests of the output of commands."""
 
 from __future__ import annotations
 
@@ -38,24 +38,25 @@ def store_chats(database: Database[dict[str, Any]]) -> None:
 
 
 def journal_of(messages: Collection[dict[str, Any]], session: str) -> list[dict[str, Any]]:
-    """The end of the session's journal: its last stored message, and two that nobody has stored yet."""
+    """The end of the session's journal: its last stored message, and two that are not stored yet."""
     stored = messages.find_one({"session_id": session}, {"_id": 0, "expires_at": 0, "sequence": 0}, sort=[("_id", -1)])
     assert stored is not None
-    moment = datetime.fromisoformat(stored["created_at"])
+    instant = datetime.fromisoformat(stored["created_at"])
     hostile = {"text": "Stop \x1b[2J\u202e=1+1 | *now*", "metadata": {"tags": ["a", 1]}, "message_id": "m-3"}
     return [
         stored,
-        stored | hostile | {"role": "user", "created_at": (moment + timedelta(minutes=1)).isoformat()},
-        stored | {"message_id": "m-4", "text": "", "created_at": (moment + timedelta(minutes=2)).isoformat()},
+        stored | hostile | {"role": "user", "created_at": (instant + timedelta(minutes=1)).isoformat()},
+        stored | {"message_id": "m-4", "text": "", "created_at": (instant + timedelta(minutes=2)).isoformat()},
     ]
 
 
-def _at(place: float) -> datetime:
-    return NOON - timedelta(hours=6 * place)
+def _instant(steps: float) -> datetime:
+    """The instant that many steps of six hours before noon."""
+    return NOON - timedelta(hours=6 * steps)
 
 
 def _workflow(
-    place: float,
+    age: float,
     chat_id: str,
     tenant: Any,
     user: str | None,
@@ -74,8 +75,8 @@ def _workflow(
         "enterprise_id": tenant,
         "user_id": user,
         "workflow_name": workflow,
-        "created_at": _at(place + 0.5),
-        "updated_at": _at(place),
+        "created_at": _instant(age + 0.5),
+        "updated_at": _instant(age),
         "status": status,
         "real_time_tracking": {"tokens": counted | ({} if cost is None else {"total_cost": cost})},
         "messages": _dialogue(2) if messages is None else messages,
@@ -98,7 +99,7 @@ def _dialogue(turns: int) -> list[Mapping[str, Any]]:
     ]
 
 
-def _flat(session: str, place: float, sequence: int, role: str, text: str, **more: Any) -> dict[str, Any]:
+def _flat(session: str, age: float, sequence: int, role: str, text: str, **more: Any) -> dict[str, Any]:
     return {
         "_id": f"{session}:{sequence}",
         "session_id": session,
@@ -106,8 +107,8 @@ def _flat(session: str, place: float, sequence: int, role: str, text: str, **mor
         "text": text,
         "metadata": {"channel": "web"},
         "vector_ids": [],
-        "created_at": (_at(place) + timedelta(microseconds=sequence)).isoformat(timespec="microseconds"),
-        "expires_at": _at(place) + timedelta(days=30),
+        "created_at": (_instant(age) + timedelta(microseconds=sequence)).isoformat(timespec="microseconds"),
+        "expires_at": _instant(age) + timedelta(days=30),
         "sequence": sequence,
         **more,
     }

@@ -1,4 +1,4 @@
-"""Transcripts as text: shape, streaming, and content that no format was made for."""
+"""Transcripts as text: their structure, streaming, and unusual content."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def test_jsonl_is_the_row_of_every_other_listing_byte_for_byte() -> None:
 
 
 @pytest.mark.parametrize("transcript", ["ag2", "openai"])
-def test_no_messages_are_an_empty_array(transcript: str) -> None:
+def test_without_messages_the_array_is_empty(transcript: str) -> None:
     assert json.loads(written(transcript)) == []
 
 
-def test_no_messages_are_no_lines() -> None:
+def test_without_messages_there_are_no_lines() -> None:
     assert written("jsonl") == b""
 
 
@@ -89,7 +89,7 @@ def test_ag2_gets_results_as_it_stores_them_itself() -> None:
     ]
 
 
-def test_ag2_is_left_to_make_a_call_that_ends_the_history() -> None:
+def test_a_call_at_the_end_of_the_history_is_left_open_for_ag2() -> None:
     repairs = Repairs()
     open_call = Message("s", "assistant", None, name="Writer", tool_calls=CALLS)
     assert len(rows("ag2", open_call, repairs=repairs)) == 1
@@ -98,7 +98,7 @@ def test_ag2_is_left_to_make_a_call_that_ends_the_history() -> None:
     assert repairs[Repair.CALL_UNANSWERED] == 1
 
 
-def test_every_ag2_message_has_a_name_and_a_made_up_one_is_counted() -> None:
+def test_every_ag2_message_has_a_name_and_a_substitute_is_counted() -> None:
     repairs = Repairs()
     messages = [
         Message("s", "user", "a", name="Eve"),
@@ -117,17 +117,17 @@ def test_every_ag2_message_has_a_name_and_a_made_up_one_is_counted() -> None:
     assert repairs[Repair.SPEAKER_MISSING] == 3
 
 
-def test_openai_gets_an_answer_for_every_call_and_is_told_where_there_was_none() -> None:
+def test_openai_gets_a_result_for_every_call_and_missing_results_are_marked() -> None:
     repairs = Repairs()
     found = rows("openai", Message("s", "assistant", "", tool_calls=CALLS), repairs=repairs)
     assert found == [
         {"role": "assistant", "content": None, "tool_calls": CALLS},
         {"role": "tool", "content": "(no result was stored)", "tool_call_id": "c1"},
     ]
-    assert repairs.notes() == ["Tool calls without a result, given a stand-in that says so: 1"]
+    assert repairs.notes() == ["Tool calls without a result that got a placeholder result: 1"]
 
 
-def test_openai_names_are_of_allowed_letters_and_stay_apart() -> None:
+def test_openai_names_have_allowed_characters_and_remain_different() -> None:
     repairs = Repairs()
     names = ["Ana Lima", "Ana_Lima", "作者", "读者", "x" * 100, "Ana Lima"]
     found = [
@@ -161,7 +161,7 @@ def test_openai_content_is_text_or_parts_that_the_role_may_have(role: str, conte
     assert rows("openai", Message("s", role, content))[0]["content"] == expected
 
 
-def test_a_role_that_nobody_knows_gets_no_more_say_than_the_user() -> None:
+def test_an_unknown_role_becomes_the_user() -> None:
     repairs = Repairs()
     for transcript in ("ag2", "openai"):
         assert rows(transcript, Message("s", "unknown", "x", name="n"), repairs=repairs)[0]["role"] == "user"
@@ -169,7 +169,7 @@ def test_a_role_that_nobody_knows_gets_no_more_say_than_the_user() -> None:
 
 
 @pytest.mark.parametrize("transcript", TRANSCRIPTS)
-def test_what_json_cannot_hold_is_replaced_and_counted(transcript: str) -> None:
+def test_text_that_json_cannot_represent_is_replaced_and_counted(transcript: str) -> None:
     repairs = Repairs()
     text = written(transcript, Message("s", "user", "a\udc80b", name="n"), repairs=repairs)
     assert "a\ufffdb" in text.decode()
@@ -205,7 +205,7 @@ _messages = st.builds(
 
 @pytest.mark.parametrize("transcript", TRANSCRIPTS)
 @given(st.lists(_messages, max_size=8))
-def test_whatever_is_stored_the_transcript_is_strict_json(transcript: str, messages: list[Message]) -> None:
+def test_the_transcript_of_any_content_is_strict_json(transcript: str, messages: list[Message]) -> None:
     text = written(transcript, *messages)
     for document in text.splitlines() if transcript == "jsonl" else [text]:
         json.loads(document.decode(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
@@ -244,7 +244,7 @@ def test_for_ag2_turns_of_nested_chats_are_left_out_and_counted(messages: list[M
     assert repairs[Repair.NESTED] == left_out
 
 
-def test_for_ag2_parts_have_only_what_its_events_take() -> None:
+def test_for_ag2_parts_have_only_keys_that_its_events_accept() -> None:
     parts = [{"type": "text", "text": "hi", "annotations": [], "cache_control": None, "extra": {"a": 1}}]
     repairs = Repairs()
     [row] = rows("ag2", said("Writer", None, parts), repairs=repairs)
@@ -252,7 +252,7 @@ def test_for_ag2_parts_have_only_what_its_events_take() -> None:
     assert repairs[Repair.PARTS_TRIMMED] == 1
 
 
-def test_for_ag2_what_a_manager_said_has_no_name() -> None:
-    """AG2 says in its manager's name what nobody has said; the next one may have another name."""
+def test_for_ag2_messages_of_a_manager_have_no_name() -> None:
+    """AG2 sends messages in the name of its manager, and the next manager may have another name."""
     found = rows("ag2", *GROUP, said("boss", "boss"), said("Writer", "boss"))
     assert [row.get("name") for row in found] == ["user", "Writer", "Critic", None, "Writer"]

@@ -46,34 +46,34 @@ def history(
     from chatstore_cli.wiring.history import session_history
 
     invocation = Invocation(context)
-    found, tail = session_history(invocation.stores, session_id, limit)
+    merged, tail = session_history(invocation.stores, session_id, limit)
     if tail.damaged or tail.of_others:
         skipped = f"damaged lines: {tail.damaged:,}, lines of other sessions: {tail.of_others:,}"
         invocation.explain(f"Skipped in the journal: {skipped}.")
-    if not found.messages:
-        if tail.failure is not None and found.failure is not None:
-            invocation.say(f"MongoDB could not be read either: {found.failure.message}")
-        raise _with_hint(tail.failure) or found.failure or _not_found(found, tail, session_id)
-    shown = found.to_dict()
-    invocation.emit(history_listing(shown))
-    if found.deleted and tail.messages:
+    if not merged.messages:
+        if tail.failure is not None and merged.failure is not None:
+            invocation.say(f"MongoDB could not be read either: {merged.failure.message}")
+        raise _with_hint(tail.failure) or merged.failure or _not_found(merged, tail, session_id)
+    answer = merged.to_dict()
+    invocation.emit(history_listing(answer))
+    if merged.deleted and tail.messages:
         invocation.say("The session was deleted: the lines that its journal still has are left out.")
-    if found.failure is not None:
-        raise _journal_only(found.failure)
-    invocation.say(summary(shown))
+    if merged.failure is not None:
+        raise _journal_only(merged.failure)
+    invocation.say(summary(answer))
     if tail.failure is not None:
         what = f"The journal could not be read; only the messages in MongoDB are shown: {tail.failure.message}"
         raise ChatstoreError(what=what, hint=tail.failure.hint or _JOURNAL_HINT)
 
 
-def _not_found(found: ChatHistory, tail: JournalTail, session_id: str) -> ChatstoreError:
+def _not_found(merged: ChatHistory, tail: JournalTail, session_id: str) -> ChatstoreError:
     hint = "Ids are exact. `chatstore sessions show` reads sessions of every layout."
-    where = " in the cache or in MongoDB" if found.asked else " in the cache"
-    if found.deleted:
+    where = " in the cache or in MongoDB" if merged.asked else " in the cache"
+    if merged.deleted:
         where = ""
         lines = f"{tail.messages:,} lines" + ("" if tail.complete else " or more")
         hint = "It was deleted" + (f"; its journal still has {lines}." if tail.messages else ".")
-    elif not found.asked:
+    elif not merged.asked:
         hint = "MongoDB was not read: it is disabled (mongo.enabled: false)."
     elif tail.damaged:
         hint = f"Its journal has only damaged lines ({tail.damaged:,}); see chatstore cache quarantine list."

@@ -201,8 +201,10 @@ class PersistenceWorker:
             except Exception as error:  # whatever it was, the batch must not be lost
                 failures += 1
                 delay = pause_after(failures, self._jitter)
-                reason = error.message if isinstance(error, ChatstoreError) else f"{type(error).__name__}: {error}."
-                self._remember_error(f"{reason} {len(batch.entries):,} messages are kept and will be retried.")
+                reason = error.message if isinstance(error, ChatstoreError) else f"{type(error).__name__}: {error}"
+                self._remember_error(
+                    f"{reason.rstrip('.')}. {len(batch.entries):,} messages are kept and will be retried."
+                )
                 if not isinstance(error, ChatstoreError):
                     LOG.debug("[CHAT WORKER] The error:", exc_info=error)
                 if self._pause(delay):

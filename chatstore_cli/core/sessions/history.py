@@ -1,19 +1,19 @@
-"""A session's history: what the cache has and what MongoDB has, merged, each message once, in order.
+"""A session's history: the cache's messages and MongoDB's, merged in order, each message once.
 
-What is one message follows the rule of flush-cache (docs/operations.md): a line with a `message_id` is known by it, one
-without by its content and its number among equals of its journal; a row that another writer stored under an id of its
-own stands for one line of the same content. So what is shown as not persisted is what a flush would store.
+Messages are compared as flush-cache compares them (docs/operations.md): a line with a `message_id` by that id, a line
+without by its content and its number among equal lines of its journal. A row that another writer stored under an id of its
+own matches one line of the same content. So the messages shown as not persisted are those that a flush would store.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import groupby
 from math import inf
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Literal, NamedTuple
 
 from chatstore_cli.domain.content import content_text, json_safe
@@ -34,14 +34,14 @@ _EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
 class HistoryMessage(NamedTuple):
-    """A message as a history shows it: whose copy it is, and whether MongoDB has it (None: it was not asked)."""
+    """A message with the source of this copy, and whether MongoDB has it (None: MongoDB was not read)."""
 
     message: Message
     source: Literal["cache", "mongo"]
     persisted: bool | None
 
     def to_dict(self) -> dict[str, Any]:
-        """The keys of a message row, in plain JSON values; `source` is where this copy comes from."""
+        """The message's row of plain JSON values. `source` is the source of this copy."""
         message = self.message
         return {
             "message_id": message.message_id,
@@ -63,10 +63,10 @@ class HistoryMessage(NamedTuple):
 class ChatHistory:
     """The newest messages of a session, oldest first.
 
-    `counts` is by source, of what is shown. `last_persisted_at` is the time of the newest message that MongoDB has,
-    shown or not, whichever copy is shown; where it is a date there, to the millisecond unless the cache's copy was read.
-    What only MongoDB can tell is None where it was not asked, or could not be: then `failure` says why. `deleted`: the
-    session was deleted on purpose, and its journals are left out.
+    `counts` counts the shown messages by source. `last_persisted_at` is the time of the newest message in MongoDB, shown
+    or not. It has milliseconds if MongoDB stores a date and the cache's copy was not read. What only MongoDB knows is None
+    if MongoDB was not asked (`asked`) or failed (`failure`). `deleted`: the session was deleted on purpose, and its journals
+    are left out.
     """
 
     session_id: str
@@ -78,17 +78,17 @@ class ChatHistory:
 
     @property
     def counts(self) -> dict[str, int | None]:
-        """How many of the messages are the cache's copies, and how many MongoDB's."""
+        """The number of shown messages from the cache and from MongoDB."""
         cached = sum(shown.source == "cache" for shown in self.messages)
         return {"cache": cached, "mongo": len(self.messages) - cached if self.asked else None}
 
     @property
     def not_persisted(self) -> int | None:
-        """How many of the messages MongoDB does not have."""
+        """The number of shown messages that MongoDB does not have."""
         return sum(not shown.persisted for shown in self.messages) if self.asked else None
 
     def to_dict(self) -> dict[str, Any]:
-        """The whole as one JSON object of plain values."""
+        """The history as one JSON object of plain values."""
         return {
             "items": [shown.to_dict() for shown in self.messages],
             "next_cursor": None,
@@ -105,11 +105,11 @@ def chat_history(
     session_id: str,
     limit: int = DEFAULT_LIMIT,
 ) -> ChatHistory:
-    """The newest `limit` (1 to 500) messages of a session: what the cache has of it first, then what MongoDB has.
+    """The newest `limit` (1 to 500) messages of a session from the cache and from MongoDB.
 
-    `cache_messages` are the session's newest, oldest first, as `LocalChatCache.messages` gives them; without a
-    `storage_side` (a MongoChatStorage) they are all there is. Raises BadValue for a limit out of bounds and an empty
-    session id. Where the database cannot be reached, or refuses, the cache's copy is given, and `failure` says why.
+    `cache_messages` are the session's newest, oldest first, as `LocalChatCache.messages` returns them. `storage_side` is a
+    MongoChatStorage, or None for the cache alone. Raises BadValue for a limit out of bounds and for an empty session id.
+    If MongoDB is unreachable or denies access, the result has the cache's messages, and `failure` is the error.
     """
     return history_of([cache_messages], None if storage_side is None else lambda: storage_side, session_id, limit)
 
@@ -120,8 +120,9 @@ def history_of(
     session_id: str,
     limit: int,
 ) -> ChatHistory:
-    """The same from several journals of a session, the oldest first, each in its own order; opened here, the storage
-    may be out of reach already.
+    """The same from several journals of a session, the oldest first, each in its own order.
+
+    `open_storage` may raise what an unreachable MongoDB raises.
     """
     if not session_id:
         raise BadValue(name="session_id", value=session_id, expected="the id of a session: it is empty")
@@ -129,167 +130,150 @@ def history_of(
         raise BadValue(name="limit", value=limit, expected=f"a number from 1 to {LARGEST_LIMIT}")
     lines = _newest_lines(journals, session_id, limit)
     if open_storage is None:
-        return ChatHistory(session_id, _shown(lines, [], limit, asked=False), asked=False)
+        return ChatHistory(session_id, _merged(lines, [], limit, asked=False), asked=False)
     try:
         storage = open_storage()
-        if storage.is_deleted(session_id):
-            lines, deleted = [], True
-        else:
-            deleted = False
-        since = _oldest_of_newest((line.moment for line in lines), limit)
-        stored = storage.newest_stored(session_id, limit, since)
-        _recognise(lines, stored, limit, session_id, storage.stored_contents)
+        deleted = storage.is_deleted(session_id)
+        if deleted:
+            lines = []
+        stored = storage.newest_stored(session_id, limit, _limit_instant((line.instant for line in lines), limit))
+        _match(lines, stored, limit, session_id, storage.stored_contents)
     except (Unreachable, NotAllowed) as failure:
-        return ChatHistory(session_id, _shown(lines, [], limit, asked=False), asked=False, failure=failure)
-    matched = {id(line.stored) for line in lines if line.stored is not None}
+        return ChatHistory(session_id, _merged(lines, [], limit, asked=False), asked=False, failure=failure)
+    matched = {id(line.row) for line in lines if line.row is not None}
     rows = [row.message for row in stored if id(row) not in matched]
-    times = [row.message.created_at for row in stored] + [line.moment for line in lines if line.persisted]
-    newest = max((moment for moment in times if moment is not None), default=None)
-    return ChatHistory(session_id, _shown(lines, rows, limit, asked=True), newest, deleted=deleted)
+    instants = [row.message.created_at for row in stored] + [line.instant for line in lines if line.persisted]
+    newest = max((instant for instant in instants if instant is not None), default=None)
+    return ChatHistory(session_id, _merged(lines, rows, limit, asked=True), newest, deleted=deleted)
 
 
-# --- the cache's side ------------------------------------------------------------------------------------------------
+# --- the cache's messages --------------------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
 class _Line:
-    """A message of the cache, and what is known of it in MongoDB."""
+    """A message of the cache, its identity, and its row in MongoDB."""
 
     message: Message
-    moment: datetime
-    instant: str
+    instant: datetime
+    instant_text: str
     text: str
     key: bytes
     identity: str
     persisted: bool = False
-    stored: StoredMessage | None = field(default=None, repr=False)
+    row: StoredMessage | None = field(default=None, repr=False)
+
+    @property
+    def has_message_id(self) -> bool:
+        return self.message.message_id is not None
+
+    def equals(self, content: Content) -> bool:
+        role, created_at, text = content
+        return (role, text, read_instant(created_at)) == (self.message.role, self.text, self.instant)
 
 
 def _newest_lines(journals: Sequence[Sequence[Message]], session_id: str, limit: int) -> list[_Line]:
     """The newest `limit` messages and those of the same millisecond, in the order of their journals."""
     lines = list(_lines(journals, session_id))
-    oldest = _oldest_of_newest((line.moment for line in lines), limit)
-    return lines if oldest is None else [line for line in lines if line.moment >= _millisecond(oldest)]
+    oldest = _limit_instant((line.instant for line in lines), limit)
+    return [line for line in lines if line.instant >= oldest] if oldest is not None else lines
 
 
-def _lines(journals: Sequence[Sequence[Message]], session_id: str) -> Iterable[_Line]:
-    met: set[tuple[str, bytes]] = set()
-    for journal in filter(None, journals):
+def _lines(journals: Sequence[Sequence[Message]], session_id: str) -> Iterator[_Line]:
+    seen: set[tuple[str, bytes]] = set()
+    for journal in filter(None, journals):  # an id that is not valid text has no journal, and no prefix
         prefix = session_prefix(session_id)
-        equals: Counter[bytes] = Counter()
+        occurrences: Counter[bytes] = Counter()
         for message in journal:
-            moment = message.created_at or _EARLIEST
-            instant = format_instant(moment)
+            instant = message.created_at or _EARLIEST
+            instant_text = format_instant(instant)
             text = message.content if isinstance(message.content, str) else content_text(message.content)
-            key = content_key(session_id, message.role, instant, text)
+            key = content_key(session_id, message.role, instant_text, text)
             if message.message_id is not None:
                 identity = identity_by_message_id(prefix, session_id, message.message_id)
             else:
-                identity = identity_by_content(prefix, key, equals[key])
-                equals[key] += 1
-            if (identity, key) not in met:  # a copy of a journal, or the same message_id once more
-                met.add((identity, key))
-                yield _Line(message, moment, instant, text, key, identity)
+                identity = identity_by_content(prefix, key, occurrences[key])
+                occurrences[key] += 1
+            if (identity, key) not in seen:  # else a copy of a journal, or the same message_id again
+                seen.add((identity, key))
+                yield _Line(message, instant, instant_text, text, key, identity)
 
 
-def _oldest_of_newest(moments: Iterable[datetime], limit: int) -> datetime | None:
+def _limit_instant(instants: Iterable[datetime], limit: int) -> datetime | None:
+    """The beginning of the millisecond of the `limit`-th newest instant; None if there are fewer."""
     newest = NewestInstants(limit)
-    for moment in moments:
-        newest.add(moment)
-    return newest.oldest
+    for instant in instants:
+        newest.add(instant)
+    oldest = newest.oldest
+    return None if oldest is None else oldest.replace(microsecond=oldest.microsecond // 1000 * 1000)
 
 
-def _millisecond(moment: datetime) -> datetime:
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+# --- comparison ------------------------------------------------------------------------------------------------------
 
 
-# --- what is persisted -----------------------------------------------------------------------------------------------
-
-
-def _recognise(
+def _match(
     lines: list[_Line],
     stored: Sequence[StoredMessage],
     limit: int,
     session_id: str,
     contents_of: Callable[[Sequence[str]], Mapping[str, Content]],
 ) -> None:
-    """Find the row of each line that MongoDB has, as flush-cache would: by identity, else another writer's by content."""
+    """Find the row of each line as flush-cache would: by identity, else another writer's row by content."""
     rows = {row.identity: row for row in stored if row.identity is not None}
     for line in lines:
         row = rows.get(line.identity)
-        if row is not None and _is_same(line, row):
-            line.stored, line.persisted = row, True
-    oldest = _oldest_of_newest((row.message.created_at or _EARLIEST for row in stored), limit)
-    missing = [line for line in lines if not line.persisted and (oldest is None or line.moment >= _millisecond(oldest))]
-    # A row of the same id may stand at another place in time: with other content, or where the times of a large
-    # session are in differing forms.
-    asked = [line.identity for line in missing if line.identity not in rows]
-    contents = contents_of(asked) if asked else {}
-    others: dict[tuple[bytes, bool], deque[StoredMessage]] = defaultdict(deque)
+        if row is not None and (not line.has_message_id or (row.content is not None and row.content.key == line.key)):
+            line.row, line.persisted = row, True
+    oldest = _limit_instant((row.message.created_at or _EARLIEST for row in stored), limit)
+    missing = [line for line in lines if not line.persisted and (oldest is None or line.instant >= oldest)]
+    # A row of the same id may have another time: with other content, or if the times of a large session differ in form.
+    unknown = [line.identity for line in missing if line.identity not in rows]
+    contents = contents_of(unknown) if unknown else {}
+    foreign_rows: dict[tuple[bytes, bool], deque[StoredMessage]] = defaultdict(deque)
     for row in stored:
         if row.identity is None and row.content is not None:
-            others[row.content].append(row)
-    for line in sorted(missing, key=_is_named):  # as a flush does: lines without an id have the first choice
+            foreign_rows[row.content].append(row)
+    for line in sorted(missing, key=attrgetter("has_message_id")):  # as in a flush: lines without an id come first
         content = contents.get(line.identity)
         if content is not None:
-            line.persisted = not _is_named(line) or _has_content(line, content)
+            line.persisted = not line.has_message_id or line.equals(content)
             continue
         if line.identity in rows:
-            continue  # the same message_id with other content: refused, and no other row can stand for it
-        coarse = content_key(session_id, line.message.role, to_millisecond(line.instant), line.text)
-        for key in ((line.key, False), (coarse, True)):
-            if others[key]:
-                line.stored, line.persisted = others[key].popleft(), True
+            continue  # the same message_id with other content is quarantined, so no other row may match it
+        coarse_key = content_key(session_id, line.message.role, to_millisecond(line.instant_text), line.text)
+        for key in ((line.key, False), (coarse_key, True)):
+            if foreign_rows[key]:
+                line.row, line.persisted = foreign_rows[key].popleft(), True
                 break
 
 
-def _is_named(line: _Line) -> bool:
-    return line.message.message_id is not None
+# --- merging ---------------------------------------------------------------------------------------------------------
 
 
-def _is_same(line: _Line, row: StoredMessage) -> bool:
-    return not _is_named(line) or (row.content is not None and row.content.key == line.key)
+def _merged(lines: list[_Line], rows: list[Message], limit: int, *, asked: bool) -> list[HistoryMessage]:
+    """The newest of both in order: by instant, then rows without a sequence, then by sequence.
 
-
-def _has_content(line: _Line, content: Content) -> bool:
-    role, created_at, text = content
-    moment = read_instant(created_at)
-    return (role, text, moment) == (line.message.role, line.text, line.moment)
-
-
-# --- one list --------------------------------------------------------------------------------------------------------
-
-
-def _shown(lines: list[_Line], rows: list[Message], limit: int, *, asked: bool) -> list[HistoryMessage]:
-    """The newest of both in order: by instant, rows without a sequence first, then by sequence.
-
-    Lines of one instant keep the order of their journals; one whose sequence nobody knows follows the line before it.
+    Lines of one instant keep the order of their journals. A line without a known sequence follows the line before it.
     """
     placed: list[tuple[tuple[datetime, int, float, int], HistoryMessage]] = []
     for row in rows:
-        moment = row.created_at or _EARLIEST
-        place = (moment, 0, 0.0, 0) if row.sequence is None else (moment, 1, float(row.sequence), 0)
+        instant = row.created_at or _EARLIEST
+        place = (instant, 0, 0.0, 0) if row.sequence is None else (instant, 1, float(row.sequence), 0)
         placed.append((place, HistoryMessage(row, "mongo", True)))
-    for moment, together in groupby(sorted(lines, key=_moment), key=_moment):
-        group = [(line, _cached_copy(line)) for line in together]
-        reached: float = next((copy.sequence for _, copy in group if copy.sequence is not None), inf)
-        for number, (line, copy) in enumerate(group, 1):
-            reached = max(reached, reached if copy.sequence is None else copy.sequence)
+    for instant, group in groupby(sorted(lines, key=attrgetter("instant")), key=attrgetter("instant")):
+        copies = [(line, _cached_copy(line)) for line in group]
+        sequence: float = next((copy.sequence for _, copy in copies if copy.sequence is not None), inf)
+        for number, (line, copy) in enumerate(copies, 1):
+            sequence = max(sequence, sequence if copy.sequence is None else copy.sequence)
             persisted = line.persisted if asked else None
-            placed.append(((moment, 1, reached, number), HistoryMessage(copy, "cache", persisted)))
+            placed.append(((instant, 1, sequence, number), HistoryMessage(copy, "cache", persisted)))
     placed.sort(key=itemgetter(0))
     return [shown for _, shown in placed[-limit:]]
 
 
-def _moment(line: _Line) -> datetime:
-    return line.moment
-
-
 def _cached_copy(line: _Line) -> Message:
-    """The message with an id, also where its line has none: that of its row, which is the one it will be stored under."""
-    message, row = line.message, None if line.stored is None else line.stored.message
-    sequence = message.sequence
-    if sequence is None and row is not None:
-        sequence = row.sequence
+    """The message with an id: its own, that of its row, or the one under which it will be stored."""
+    message, row = line.message, None if line.row is None else line.row.message
+    sequence = row.sequence if message.sequence is None and row is not None else message.sequence
     message_id = message.message_id or (row.message_id if row is not None else line.identity)
     return message._replace(message_id=message_id, sequence=sequence)

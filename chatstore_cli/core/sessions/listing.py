@@ -1,4 +1,4 @@
-"""Listing the sessions of every layout as one list, and showing one session."""
+"""Listing the sessions of all layouts as one list, and showing one session."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LARGEST_PAGE = 1000
 
 @dataclass(frozen=True, slots=True)
 class SessionPage:
-    """One page of sessions, newest first. `next_cursor` is None at the end; `notes` are to be told, not shown."""
+    """One page of sessions, newest first. `next_cursor` is None at the end. `notes` are printed beside the result."""
 
     sessions: list[Session]
     next_cursor: str | None
@@ -31,7 +31,7 @@ class SessionPage:
 
 @dataclass(frozen=True, slots=True)
 class SessionView:
-    """One session with its first and last messages; none of them twice."""
+    """One session with its first and last messages, none of them twice."""
 
     session: Session
     first_messages: list[Message]
@@ -44,8 +44,8 @@ def list_sessions(
 ) -> SessionPage:
     """One page of the sessions that match, over all readers at once, in descending order of SessionKey.
 
-    The cursor is the key of the last session shown: what is added or updated meanwhile moves nothing that is still to
-    come. Raises BadValue for a limit outside 1 to LARGEST_PAGE and for a cursor that is none.
+    The cursor is the key of the last session of a page, so additions and updates do not shift the following pages. Raises
+    BadValue for a limit outside 1 to LARGEST_PAGE and for an invalid cursor.
     """
     if not 1 <= limit <= LARGEST_PAGE:
         raise BadValue(name="--limit", value=limit, expected=f"a number from 1 to {LARGEST_PAGE}")
@@ -54,24 +54,25 @@ def list_sessions(
     merged = heapq.merge(
         *(reader.newest_first(query, after, limit + 1) for reader in answering), key=SessionKey.of, reverse=True
     )
-    found = list(islice(merged, limit + 1))
-    page = found[:limit]
-    next_cursor = SessionKey.of(page[-1]).to_cursor() if len(found) > limit else None
+    sessions = list(islice(merged, limit + 1))
+    page = sessions[:limit]
+    next_cursor = SessionKey.of(page[-1]).to_cursor() if len(sessions) > limit else None
     return SessionPage(page, next_cursor, notes + remarks_of(answering))
 
 
 def show_session(readers: Sequence[SessionReader], session_id: str, *, first: int, last: int) -> SessionView:
     """The session's facts, its first and last messages, and when they expire. Raises NotFound and Conflict."""
     reader, session = find_session(readers, session_id)
-    beginning: list[Message] = []
-    end: list[Message] = []
+    first_messages: list[Message] = []
+    last_messages: list[Message] = []
     if session.message_count <= first + last and not session.message_count_capped:
-        every = list(islice(reader.messages(session_id, MessageSelection()), first + last + 1))
-        beginning, end = every[:first], every[max(first, len(every) - last) :] if last else []
+        all_messages = list(islice(reader.messages(session_id, MessageSelection()), first + last + 1))
+        first_messages = all_messages[:first]
+        last_messages = all_messages[max(first, len(all_messages) - last) :] if last else []
     else:
         if first:
-            beginning = list(islice(reader.messages(session_id, MessageSelection()), first))
+            first_messages = list(islice(reader.messages(session_id, MessageSelection()), first))
         if last:
-            end = list(reader.messages(session_id, MessageSelection(last=last)))
+            last_messages = list(reader.messages(session_id, MessageSelection(last=last)))
     expiry = reader.expiry(session_id) if isinstance(reader, ReaderWithExpiry) else None
-    return SessionView(session, beginning, end, expiry)
+    return SessionView(session, first_messages, last_messages, expiry)

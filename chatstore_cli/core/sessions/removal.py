@@ -1,4 +1,4 @@
-"""Deleting a session: planned before it is done (DESIGN section 4, promise 4)."""
+"""Deleting a session: a plan that can be shown before it is carried out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chatstore_cli.core.readers import find_session
-from chatstore_cli.core.usage.recorder import enter_opening
+from chatstore_cli.core.usage.recorder import carry_over_counters
 from chatstore_cli.domain.errors import NotAllowed, NotFound
 from chatstore_cli.domain.removal import SessionRemover, StoredPart
 from chatstore_cli.domain.session_reader import SessionReader
@@ -16,7 +16,7 @@ from chatstore_cli.domain.usage_ledger import UsageLedger
 
 @dataclass(frozen=True)
 class Removal:
-    """One session that is to be deleted, and what goes with it."""
+    """The plan to delete one session and its documents."""
 
     session_id: str
     layout: str
@@ -26,27 +26,27 @@ class Removal:
 
     @property
     def plan(self) -> str:
-        """What would be deleted, in words."""
+        """The documents that would be deleted, in words."""
         documents = " and ".join(
             f"{part.documents:,} document{'' if part.documents == 1 else 's'} of {part.collection}"
             for part in self.parts
             if part.documents
         )
         kept = "" if self.kept_in is None else " Its usage is kept in the ledger."
-        return f"Session {self.session_id!r} ({self.layout}): {documents} would be deleted, for good.{kept}"
+        return f"Session {self.session_id!r} ({self.layout}): {documents} would be deleted. A later flush does not restore it.{kept}"
 
     def carry_out(self, clock: Clock = utc_now) -> list[StoredPart]:
-        """Delete it, and give what was deleted. What only its counters say of its usage is kept where that is wanted."""
+        """Delete the session and return the deleted documents. With `kept_in`, usage that only its counters have is kept."""
         if self.kept_in is not None:
-            enter_opening(self.kept_in, self.session_id)
+            carry_over_counters(self.kept_in, self.session_id)
         return self.remover.remove(self.session_id, clock(), keep_usage=self.kept_in is not None)
 
 
 def plan_removal(readers: Sequence[SessionReader], session_id: str, *, kept_in: UsageLedger | None = None) -> Removal:
-    """What deleting the session would take away; its usage too, unless that is kept in this ledger.
+    """The plan to delete a session, with its usage unless `kept_in` keeps that.
 
-    Where there is no session, what somebody has left of one goes. Raises NotFound, and Conflict where two layouts have
-    the id.
+    If the session does not exist, the plan contains the remains of an incomplete deletion. Raises NotFound, and Conflict
+    if two layouts have the id.
     """
     keep_usage = kept_in is not None
     try:

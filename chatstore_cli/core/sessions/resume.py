@@ -1,4 +1,4 @@
-"""Handing a session's history back, so that a model can go on from it."""
+"""Exporting a session's history as a transcript from which a model can continue."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from chatstore_cli.transcripts import ag2
 from chatstore_cli.transcripts.registry import AG2, TRANSCRIPTS, Transcript
 
 
-class History:
-    """A session's messages on their way into a transcript. What is counted is known once `pieces` has come to its end."""
+class ResumedHistory:
+    """A session's messages as a transcript. The counters are complete after the last of the `pieces`."""
 
     def __init__(
         self,
@@ -27,7 +27,7 @@ class History:
         selection: MessageSelection,
         transcript: Transcript,
         *,
-        of_the_group: bool = False,
+        group_turns_only: bool = False,
     ) -> None:
         self.session = session
         self.messages = 0
@@ -36,29 +36,29 @@ class History:
         self._reader = reader
         self._selection = selection
         self._transcript = transcript
-        self._of_the_group = of_the_group
+        self._group_turns_only = group_turns_only
 
     def pieces(self) -> Iterator[bytes]:
-        """The transcript, a piece at a time, as the messages are read."""
+        """The transcript in pieces, as the messages are read."""
         return self._transcript(self._selected(), self.repairs)
 
     def notes(self) -> list[str]:
-        """What is to be told beside the transcript."""
-        left_out = f"Messages of the general agent, left out (--include-general keeps them): {self.left_out}"
+        """The notices about the transcript."""
+        left_out = f"Messages of the general agent that were left out (--include-general keeps them): {self.left_out}"
         return ([left_out] if self.left_out else []) + self.repairs.notes()
 
     def _selected(self) -> Iterator[Message]:
         selection = self._selection
-        if self._of_the_group and (selection.last is not None or selection.after_sequence is not None):
-            return self._cut_from_the_group(selection)
+        if self._group_turns_only and (selection.last is not None or selection.after_sequence is not None):
+            return self._part_of_group_turns(selection)
         if selection.include_general:
             return self._counted(self._read(selection))
         if selection.last is None or selection.last >= self.session.message_count:
             return self._without_general(self._read(replace(selection, last=None, include_general=True)))
         return self._newest_without_general(selection.last)
 
-    def _cut_from_the_group(self, selection: MessageSelection) -> Iterator[Message]:
-        """A part of the history in which only the group chat's turns count: what those are, the whole of it tells."""
+    def _part_of_group_turns(self, selection: MessageSelection) -> Iterator[Message]:
+        """A part of the history that counts only the group chat's turns, which only the whole history identifies."""
         managers = ag2.group_managers(self._read(MessageSelection()))
         messages = self._read(replace(selection, last=None, include_general=True))
         if not selection.include_general:
@@ -83,7 +83,7 @@ class History:
         kept = 0
         try:
             for message in messages:
-                # What has neither of the two is asked no further: this runs for every message of a long history.
+                # Cheap checks first: this runs for every message of a long history.
                 if (message.source or message.metadata) and message.from_general_agent:
                     self.left_out += 1
                 else:
@@ -93,14 +93,14 @@ class History:
             self.messages = kept
 
     def _newest_without_general(self, last: int) -> Iterator[Message]:
-        # A little more of the end is read until enough is left, so that what was left out among them can be counted.
-        asked = last
+        # Reads a little more of the end until enough messages remain, so that the left-out ones among them can be counted.
+        window = last
         while True:
-            end = list(self._read(replace(self._selection, last=asked, include_general=True)))
+            end = list(self._read(replace(self._selection, last=window, include_general=True)))
             general = sum(message.from_general_agent for message in end)
-            if len(end) < asked or asked - general >= last:
+            if len(end) < window or window - general >= last:
                 break
-            asked += max(general, last)
+            window += max(general, last)
         surplus = len(end) - general - last
         start = 0
         while surplus > 0:
@@ -111,13 +111,13 @@ class History:
 
 def open_history(
     readers: Callable[[], Sequence[SessionReader]], session_id: str, selection: MessageSelection, transcript: str
-) -> History:
-    """The history of the session of that id, to become the transcript of that name.
+) -> ResumedHistory:
+    """The history of a session for a transcript format.
 
-    Raises BadValue where there is no such transcript, before a reader is asked for; NotFound where there is no such
-    session, and Conflict where two layouts have it.
+    Raises BadValue for an unknown format before it opens a reader, NotFound for an unknown session, and Conflict if two
+    layouts have the id.
     """
     if transcript not in TRANSCRIPTS:
         raise BadValue(name="--as", value=transcript, expected=" or ".join(TRANSCRIPTS))
     reader, session = find_session(readers(), session_id)
-    return History(reader, session, selection, TRANSCRIPTS[transcript], of_the_group=transcript == AG2)
+    return ResumedHistory(reader, session, selection, TRANSCRIPTS[transcript], group_turns_only=transcript == AG2)

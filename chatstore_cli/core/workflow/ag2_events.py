@@ -1,6 +1,6 @@
-"""Events of AG2 (`autogen.events` of ag2 0.14: objects, their dumps, or JSON) as what they mean for a stored chat.
+"""Events of AG2 (`autogen.events` of ag2 0.14: objects, their dumps, or JSON) as what they mean for a stored session.
 
-Pure, and without AG2: an event is known by the name of its type, as AG2 writes it itself.
+Pure, and without AG2: an event is identified by the name of its type, as AG2 itself writes it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 from uuid import UUID
 
-from chatstore_cli.core.workflow.event_values import Oddities, storable_value
+from chatstore_cli.core.workflow.event_values import Alterations, storable_value
 from chatstore_cli.domain.content import as_text
 from chatstore_cli.domain.errors import BadValue
 from chatstore_cli.domain.workflow.events import (
@@ -26,7 +26,7 @@ from chatstore_cli.domain.workflow.events import (
 )
 
 USER_NAMES = frozenset({"user", "_user", "user_proxy", "userproxy", "user proxy", "human"})
-"""Speakers taken as the user, in any case: AG2's events name no role. `_User` is what AG2 calls a user that it adds."""
+"""Speakers with the role user, in lower or upper case: AG2's events have no role. AG2 names a user that it adds `_User`."""
 
 IGNORED = frozenset({
     "after_works_transition", "async_input_request", "clear_agents_history", "clear_conversable_agent_history",
@@ -38,16 +38,13 @@ IGNORED = frozenset({
     "speaker_attempt_failed_multiple_agents", "speaker_attempt_failed_no_agents", "speaker_attempt_successful",
     "stream", "termination_and_human_reply_no_input", "using_auto_reply",
 })  # fmt: skip
-"""What AG2 tells beside the turns: what came of it stands in a turn, or is of no use later."""
+"""Types of events that are not stored: their results are in a turn, or are not needed later."""
 
-_LONGEST_REASON = 2_000
+_MAX_REASON_LENGTH = 2_000
 
 
 def read_event(event: object, *, user_names: Collection[str] = USER_NAMES) -> ChatEvent:
-    """What an event means. `user_names` are in lower case.
-
-    Raises BadValue for what is no event at all.
-    """
+    """The meaning of an event. `user_names` are in lower case. Raises BadValue for a value that is not an event."""
     kind, content = _parts(event)
     if kind in {"text", "tool_call", "tool_response", "function_call", "function_response"}:
         return _turn(kind, _fields(kind, content), user_names)
@@ -60,17 +57,17 @@ def read_event(event: object, *, user_names: Collection[str] = USER_NAMES) -> Ch
     if kind == "conversable_agent_usage_summary":
         return UsageOwner(_name(_fields(kind, content).get("recipient")) or "")
     if kind in {"termination", "run_completion"}:
-        # Neither is dumped: a completion carries the whole history once more.
-        between = (_name(_field(content, "sender")), _name(_field(content, "recipient")))
+        # Only single fields are read: a dump of a completion would contain the whole history once more.
+        speakers = (_name(_field(content, "sender")), _name(_field(content, "recipient")))
         reason = _name(_field(content, "termination_reason"))
-        return RunEnded(_event_id(_field(content, "uuid")), reason, tuple(filter(None, between)))
+        return RunEnded(_event_id(_field(content, "uuid")), reason, tuple(filter(None, speakers)))
     if kind == "error":
         return RunFailed(_event_id(_field(content, "uuid")), _reason(_field(content, "error")))
     return NothingToStore(kind) if kind in IGNORED else UnknownEvent(kind[:100])
 
 
 def _parts(event: object) -> tuple[str, Any]:
-    """The event's type and its content."""
+    """The type and the content of an event."""
     if isinstance(event, str | bytes | bytearray):
         event = _parsed(event)
     if isinstance(event, Mapping):
@@ -78,7 +75,7 @@ def _parts(event: object) -> tuple[str, Any]:
     else:
         kind, content = getattr(event, "type", None), getattr(event, "content", None)
         if not hasattr(content, "uuid") and hasattr(event, "uuid"):
-            # The inner object, without the wrapper that has the type: its class is named after it.
+            # The inner object without its wrapper, which has the type: the class name contains it.
             name = re.sub(r"(?<!^)(?=[A-Z])", "_", type(event).__name__).lower()
             kind, content = name.removesuffix("_event"), event
     if not isinstance(kind, str) or not kind:
@@ -112,26 +109,26 @@ def _field(content: Any, name: str) -> Any:
 
 
 def _turn(kind: str, fields: Mapping[str, Any], user_names: Collection[str]) -> AgentTurn:
-    odd = Oddities()
+    alterations = Alterations()
     name = _name(fields.get("sender"))
-    content = storable_value(fields.get("content"), odd)
+    content = storable_value(fields.get("content"), alterations)
     calls: list[Any] | None = None
     call_id: str | None = None
     responses: list[Any] | None = None
     role = "assistant"
     if kind == "tool_call":
-        calls = _list(storable_value(fields.get("tool_calls"), odd))
+        calls = _list(storable_value(fields.get("tool_calls"), alterations))
     elif kind == "function_call":
-        calls = [{"type": "function", "function": storable_value(fields.get("function_call"), odd)}]
+        calls = [{"type": "function", "function": storable_value(fields.get("function_call"), alterations)}]
     elif kind == "function_response":
         role = "tool"
     elif kind == "tool_response":
         role = "tool"
-        responses = _list(storable_value(fields.get("tool_responses"), odd))
-        only = responses[0] if len(responses) == 1 else None
-        if isinstance(only, dict) and isinstance(only.get("tool_call_id"), str):
-            call_id = only["tool_call_id"]
-            if only.get("content") == content:
+        responses = _list(storable_value(fields.get("tool_responses"), alterations))
+        single = responses[0] if len(responses) == 1 else None
+        if isinstance(single, dict) and isinstance(single.get("tool_call_id"), str):
+            call_id = single["tool_call_id"]
+            if single.get("content") == content:
                 responses = None
     elif name is not None and name.lower() in user_names:
         role = "user"
@@ -145,23 +142,23 @@ def _turn(kind: str, fields: Mapping[str, Any], user_names: Collection[str]) -> 
         calls,
         call_id,
         responses or None,
-        odd.found(),
+        alterations.kinds(),
         recipient,
     )
 
 
 def _event_id(uuid: object) -> str | None:
-    """One text for the same uuid, whether it came as an object or as JSON."""
+    """The same text for a uuid, whether it is an object or JSON."""
     if isinstance(uuid, str) and uuid:
         try:
             return str(UUID(uuid))
         except ValueError:
-            return storable_value(uuid, Oddities())[:200]  # type: ignore[no-any-return]  # text stays text
+            return storable_value(uuid, Alterations())[:200]  # type: ignore[no-any-return]  # text stays text
     return str(uuid) if isinstance(uuid, UUID) else None
 
 
 def _name(value: object) -> str | None:
-    return storable_value(value, Oddities()) if isinstance(value, str) and value else None
+    return storable_value(value, Alterations()) if isinstance(value, str) and value else None
 
 
 def _list(value: Any) -> list[Any]:
@@ -169,14 +166,14 @@ def _list(value: Any) -> list[Any]:
 
 
 def _reason(error: object) -> str:
-    """An error in words: AG2 puts the exception itself into the event."""
+    """The text of an error: AG2 puts the exception itself into the event."""
     if isinstance(error, BaseException):
         text = f"{type(error).__name__}: {as_text(error)}"
     elif isinstance(error, str):
         text = error
     else:
-        text = json.dumps(storable_value(error, Oddities()), ensure_ascii=False)
-    return str(storable_value(text, Oddities())).strip()[:_LONGEST_REASON] or "unknown"
+        text = json.dumps(storable_value(error, Alterations()), ensure_ascii=False)
+    return str(storable_value(text, Alterations())).strip()[:_MAX_REASON_LENGTH] or "unknown"
 
 
 def _shown(value: object) -> str:

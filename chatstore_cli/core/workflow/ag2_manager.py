@@ -1,4 +1,4 @@
-"""Keeping the chats of AG2 agents: each event is stored as it comes, each turn once, so that a chat can be resumed."""
+"""Storing the sessions of AG2 agents, event by event and each turn once, so that a session can be resumed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from chatstore_cli.core.lru import LruMap
 from chatstore_cli.core.usage.recorder import UsageRecorder, snapshots_of
 from chatstore_cli.core.workflow.ag2_events import USER_NAMES, read_event
-from chatstore_cli.core.workflow.lifecycle import ChatLifecycle, Step, end_of_run
+from chatstore_cli.core.workflow.lifecycle import ChatLifecycle, StatusAction, end_of_run
 from chatstore_cli.core.workflow.open_chats import KnownChats, checked_chat, checked_id
 from chatstore_cli.core.workflow.resume_echo import echo_of
 from chatstore_cli.core.workflow.segment_keeper import SegmentKeeper
@@ -43,13 +43,13 @@ from chatstore_cli.domain.workflow.events import (
 from chatstore_cli.domain.workflow.repairs import Repairs
 from chatstore_cli.transcripts import ag2
 
-_MOST_WARNINGS = 1_000
-_MOST_RUNS = 2**31
+_MAX_WARNINGS = 1_000
+_MAX_RUN = 2**31
 
 
 @dataclass(frozen=True, slots=True)
 class EventPorts:
-    """What the manager works on. Without `keeper` a document grows until the server refuses it."""
+    """What the manager works with. Without a `keeper`, a document grows until the server rejects it."""
 
     writer: ChatWriter
     reader: SessionReader
@@ -60,9 +60,9 @@ class EventPorts:
 
 
 class AG2PersistenceManager:
-    """Stores what AG2's agents emit, chat by chat. May be used from several threads and processes at once.
+    """Stores what AG2's agents emit. May be used from several threads and processes at once.
 
-    `user_names` are speakers to be taken as the user, besides the usual ones; in any case.
+    `user_names` are further speakers with the role user, in lower or upper case.
     """
 
     def __init__(self, ports: EventPorts, *, user_names: Collection[str] = ()) -> None:
@@ -77,7 +77,7 @@ class AG2PersistenceManager:
         self._turns = TurnStore(ports.writer, self._chats, self._awaited, ports.keeper, ports.clock)
         self._warned: set[str] = set()
         self.unknown_events: Counter[str] = Counter()
-        """How many events of each type came that nobody here has heard of."""
+        """The number of events of each unknown type."""
 
     # --- events ------------------------------------------------------------------------------------------------------
 
@@ -93,15 +93,14 @@ class AG2PersistenceManager:
         run: int | None = None,
         agent: str | None = None,
     ) -> SavedEvent:
-        """Store what an event of AG2 means for a chat: an object of `autogen.events`, its dump, or its JSON.
+        """Store an event of AG2: an object of `autogen.events`, its dump, or its JSON.
 
-        Called again with the same event it changes nothing. The chat is created by its first event. `event_id` is for
-        events that have no uuid of their own, `run` for those of another run than the newest (1 is the first), `agent`
-        for usage that is not delivered in the order in which AG2 emits it. Raises BadValue; Conflict where the chat is
-        another tenant's or was deleted on purpose; DocumentRefused for a message over 16 MiB; Unreachable, after which
-        calling again is right.
+        The same event again changes nothing. The first event creates the session. `event_id` identifies an event that
+        has no uuid; `run` is the event's run if it is not the newest one (1 is the first); `agent` is the owner of usage
+        that is not delivered in AG2's order. Raises BadValue; Conflict if the session belongs to another tenant or was
+        deleted on purpose; DocumentRefused for a message over 16 MiB; Unreachable, after which the call can be repeated.
         """
-        if run is not None and (not isinstance(run, int) or isinstance(run, bool) or not 1 <= run < _MOST_RUNS):
+        if run is not None and (not isinstance(run, int) or isinstance(run, bool) or not 1 <= run < _MAX_RUN):
             raise BadValue(name="run", value=str(run)[:60], expected="the number of a run: 1 or more")
         if event_id is not None:
             checked_id("event_id", event_id)
@@ -112,7 +111,7 @@ class AG2PersistenceManager:
             return SavedEvent(SavedAs.IGNORED)
         if isinstance(meaning, UnknownEvent):
             self.unknown_events[meaning.event_type] += 1
-            self._warn_once(f"Events of type {meaning.event_type!r} are not known here, and are not stored.")
+            self._warn_once(f"Events of type {meaning.event_type!r} are unknown and are not stored.")
             return SavedEvent(SavedAs.UNKNOWN)
         chat = checked_chat(chat_id, enterprise_id, user_id, workflow_name)
         if isinstance(meaning, UsageOwner):
@@ -120,8 +119,8 @@ class AG2PersistenceManager:
             return SavedEvent(SavedAs.IGNORED)
         with self._chats.lock(chat.chat_id):
             if isinstance(meaning, AgentTurn):
-                for oddity in meaning.oddities:
-                    self._warn_once(f"Session {chat.chat_id!r}: a message has {oddity}.")
+                for alteration in meaning.alterations:
+                    self._warn_once(f"Session {chat.chat_id!r}: a message has {alteration}.")
                 return self._turns.store(chat, meaning, _identity(meaning, event_id), run)
             if isinstance(meaning, UsageReport):
                 return self._record_usage(chat, meaning, event_id, run, agent)
@@ -132,9 +131,9 @@ class AG2PersistenceManager:
     ) -> SavedEvent:
         if not report.rows:
             return SavedEvent(SavedAs.IGNORED)
-        # Looked up and not remembered: another process may have begun a run, whose clients count from zero.
+        # Loaded, not the last known state: another process may have begun a run, whose clients count from zero.
         state = self._chats.opened(chat, fresh=True)
-        snapshots, odd = snapshots_of(
+        snapshots, problems = snapshots_of(
             report.rows,
             event_id=report.event_id or event_id,
             chat_id=state.chat_id,
@@ -145,14 +144,14 @@ class AG2PersistenceManager:
             agent=agent or self._owners.of(chat.chat_id),
             at=self._clock(),
         )
-        for what in odd:
-            self._usage.tell(what)
+        for problem in problems:
+            self._usage.warn_once(problem)
         recorded = self._usage.record(snapshots)
         if recorded.without_session and self._writer.is_deleted(chat.chat_id):
-            # It was deleted since it was looked up, and so was its usage: what came too late goes as well.
+            # The session and its usage were deleted since it was loaded, so usage that came later is deleted too.
             if not recorded.already_stored:
                 self._usage.discard(snapshots)
-            self._chats.opened(chat, fresh=True)  # raises, unless it has been made again
+            self._chats.opened(chat, fresh=True)  # raises, unless the session was created again
         if recorded.already_stored and not recorded.stored:
             return SavedEvent(SavedAs.DUPLICATE)
         return SavedEvent(SavedAs.USAGE if recorded.stored else SavedAs.IGNORED)
@@ -160,13 +159,13 @@ class AG2PersistenceManager:
     def _end_run(self, chat: NewChat, end: RunEnded | RunFailed, run: int | None) -> SavedEvent:
         def attempt() -> SavedEvent | None:
             state = self._chats.opened(chat, fresh=True)
-            if isinstance(end, RunEnded) and len(end.between) > 1 and state.addressed_to not in (None, *end.between):
-                return SavedEvent(SavedAs.IGNORED)  # a talk of others, nested within a turn
+            if isinstance(end, RunEnded) and len(end.speakers) > 1 and state.addressed_to not in (None, *end.speakers):
+                return SavedEvent(SavedAs.IGNORED)  # the end of a chat that is nested within a turn
             if end.event_id is not None and self._writer.has_ended(state, end.event_id):
                 return SavedEvent(SavedAs.DUPLICATE)
             change = end_of_run(state, end)
             if run is not None and run < state.run:
-                change = StatusChange(ends_run=end.event_id)  # the session stands as its newest run does
+                change = StatusChange(ends_run=end.event_id)  # the newest run determines the status
             if change.status is None and change.ends_run is None:
                 return SavedEvent(SavedAs.IGNORED)
             after = self._writer.change(state, change, self._clock())
@@ -182,7 +181,7 @@ class AG2PersistenceManager:
     def create_session(
         self, chat_id: str, *, enterprise_id: str, user_id: str | None = None, workflow_name: str | None = None
     ) -> Transition:
-        """Create a chat; where there is one of this tenant already, that one is left as it is. Raises Conflict."""
+        """Create a session; an existing one of this tenant stays as it is. Raises Conflict."""
         chat = checked_chat(chat_id, enterprise_id, user_id, workflow_name)
         with self._chats.lock(chat.chat_id):
             before = self._writer.load(chat.chat_id)
@@ -190,10 +189,10 @@ class AG2PersistenceManager:
             return Transition(state.chat_id, state.status, state.paused, changed=before is None)
 
     def start_run(self, chat_id: str, *, enterprise_id: str | None = None) -> int:
-        """Begin a run, and give its number: the agents and what they use count from zero. The chat runs.
+        """Begin a run and return its number; the agents' usage counts from zero. The session is set to running.
 
-        Before anything has come of a run, the same one is given again. Raises NotFound, and Conflict where the chat is
-        paused or another tenant's.
+        If the newest run has no message and no usage yet, its number is returned. Raises NotFound, and Conflict if the
+        session is paused or belongs to another tenant.
         """
 
         def attempt() -> int | None:
@@ -220,11 +219,11 @@ class AG2PersistenceManager:
         enterprise_id: str | None = None,
         remove_termination_string: str | Callable[[str], str] | None = None,
     ) -> ResumedChat:
-        """The history of a chat for AG2, at any status, and a new run that goes on from it.
+        """The history of a session for AG2, at any status, and a new run that continues it.
 
-        The history's last message is recognised when AG2 emits it again as the first of the run, and not stored twice.
-        `remove_termination_string` is taken out of it, or it is what that makes of it, as AG2's `resume` would do, so
-        that the chat does not end at once. Raises NotFound, and Conflict where the chat is another tenant's.
+        AG2 emits the last message again as the first one of the run; it is recognised and not stored twice. From this
+        message `remove_termination_string` is removed, or if that is a function, it replaces the text, as AG2's `resume`
+        does, so that the chat does not end at once. Raises NotFound, and Conflict if it belongs to another tenant.
         """
         if not (remove_termination_string is None or isinstance(remove_termination_string, str | Callable)):
             kind = f"<{type(remove_termination_string).__name__}>"
@@ -239,7 +238,7 @@ class AG2PersistenceManager:
                 rows[-1] |= {"content": _without_end(rows[-1]["content"], remove_termination_string)}
             managers = ag2.group_managers(messages)
             echo = echo_of(rows[-1], state.run + 1, managers[-1] if managers else None) if rows else None
-            # Opened only if no message has come since: then the history is whole.
+            # The run is opened only if no message was stored since: then the history is complete.
             after = self._writer.open_run(state, echo, False, self._clock())
             self._chats.forget(chat_id)
             if after is None:
@@ -252,34 +251,34 @@ class AG2PersistenceManager:
             return self._chats.until_done(chat_id, attempt)
 
     def mark_completed(self, chat_id: str, *, enterprise_id: str | None = None) -> Transition:
-        """Complete a running chat. Raises NotFound; Conflict where it has failed, is paused, or is another tenant's."""
-        return self._lifecycle.take(Step.COMPLETE, chat_id, enterprise_id)
+        """Complete a running session. Raises NotFound; Conflict if it failed, is paused, or belongs to another tenant."""
+        return self._lifecycle.apply(StatusAction.COMPLETE, chat_id, enterprise_id)
 
     def mark_failed(self, chat_id: str, reason: str | None = None, *, enterprise_id: str | None = None) -> Transition:
-        """Fail a running or paused chat. Raises NotFound; Conflict where it is completed, or another tenant's."""
-        return self._lifecycle.take(Step.FAIL, chat_id, enterprise_id, reason)
+        """Fail a running or paused session. Raises NotFound; Conflict if it is completed, or belongs to another tenant."""
+        return self._lifecycle.apply(StatusAction.FAIL, chat_id, enterprise_id, reason)
 
     def pause(self, chat_id: str, reason: str | None = None, *, enterprise_id: str | None = None) -> Transition:
-        """Pause a running chat. Raises NotFound; Conflict where it has ended, or is another tenant's."""
-        return self._lifecycle.take(Step.PAUSE, chat_id, enterprise_id, reason)
+        """Pause a running session. Raises NotFound; Conflict if it has ended, or belongs to another tenant."""
+        return self._lifecycle.apply(StatusAction.PAUSE, chat_id, enterprise_id, reason)
 
     def unpause(self, chat_id: str, *, enterprise_id: str | None = None) -> Transition:
-        """Take back a pause. Raises NotFound; Conflict where the chat is another tenant's."""
-        return self._lifecycle.take(Step.UNPAUSE, chat_id, enterprise_id)
+        """Unpause a session. Raises NotFound; Conflict if it belongs to another tenant."""
+        return self._lifecycle.apply(StatusAction.UNPAUSE, chat_id, enterprise_id)
 
     # -----------------------------------------------------------------------------------------------------------------
 
     def _warn_once(self, text: str) -> None:
-        if text not in self._warned and len(self._warned) < _MOST_WARNINGS:
+        if text not in self._warned and len(self._warned) < _MAX_WARNINGS:
             self._warned.add(text)
             self._warn(text)
 
 
-def _without_end(text: str, taken_out: str | Callable[[str], str] | None) -> str:
-    """A last message without what would end the chat at once."""
-    if callable(taken_out):
-        return str(taken_out(text))
-    return text.replace(taken_out, "") if taken_out else text
+def _without_end(text: str, removal: str | Callable[[str], str] | None) -> str:
+    """The last message without the text that would end the chat at once."""
+    if callable(removal):
+        return str(removal(text))
+    return text.replace(removal, "") if removal else text
 
 
 def _identity(turn: AgentTurn, event_id: str | None) -> str:
@@ -289,7 +288,7 @@ def _identity(turn: AgentTurn, event_id: str | None) -> str:
         raise BadValue(
             name=f"event of type {turn.event_type}",
             value=None,
-            expected="an event with a `uuid`, without which it could not be told from a copy of it",
-            hint="Give save_event an event_id of your own.",
+            expected="an event with a `uuid`, by which a second delivery is recognised",
+            hint="Pass an event_id of your own to save_event.",
         )
     return event_id

@@ -1,7 +1,6 @@
-"""Values out of events as values that can be stored, whatever an application put into them.
+"""Values of events as values that can be stored, whatever an application put into them.
 
-An event that tells what was said must not be lost over one number in it: what cannot be stored as it is becomes text,
-and that is told.
+A message must not be lost because of one number in it: a value that cannot be stored becomes text, and that is reported.
 """
 
 from __future__ import annotations
@@ -12,13 +11,13 @@ from typing import Any
 
 from chatstore_cli.domain.content import as_text, json_safe, json_text
 
-_SMALLEST, _LARGEST = -(2**63), 2**63 - 1
-_DEEPEST = 150
-"""Levels: the server's documents stop near 200 (FACTS A)."""
+_MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**63 - 1
+_MAX_LEVELS = 150
+"""The server rejects documents with about 200 levels."""
 
 
-class Oddities:
-    """What had to be changed, each kind once."""
+class Alterations:
+    """The kinds of changes that were needed to store a value, each kind once."""
 
     def __init__(self) -> None:
         self._kinds: dict[str, None] = {}
@@ -27,53 +26,53 @@ class Oddities:
         """Note a kind of change."""
         self._kinds[kind] = None
 
-    def found(self) -> tuple[str, ...]:
-        """The kinds, in the order in which they were met."""
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds, in the order in which they occurred."""
         return tuple(self._kinds)
 
 
-def storable_value(value: Any, odd: Oddities, level: int = 1) -> Any:
-    """The value, or what stands for it: never raises."""
+def storable_value(value: Any, alterations: Alterations, level: int = 1) -> Any:
+    """The value, or a replacement that can be stored. Never raises."""
     kind = value.__class__
     if kind is str:
-        return value if value.isascii() else _text(value, odd)
+        return value if value.isascii() else _text(value, alterations)
     if value is None or kind is bool:
         return value
     if isinstance(value, bool):
         return bool(value)
     if isinstance(value, int):
-        if _SMALLEST <= value <= _LARGEST:
+        if _MIN_INTEGER <= value <= _MAX_INTEGER:
             return int(value)
-        odd.add("a number beyond 64 bits, kept as text")
+        alterations.add("a number beyond 64 bits, kept as text")
         return _digits(int(value))
     if isinstance(value, float):
         if math.isfinite(value):
             return float(value)
-        odd.add("a number that is none, kept as text")
+        alterations.add("a number that is not finite, kept as text")
         return str(float(value))
     if isinstance(value, str):
-        return _text(str.__str__(value), odd)
+        return _text(str.__str__(value), alterations)
     if isinstance(value, Mapping | list | tuple | set | frozenset):
-        if level > _DEEPEST:
-            odd.add(f"something nested deeper than {_DEEPEST} levels, kept as JSON text")
+        if level > _MAX_LEVELS:
+            alterations.add(f"something nested deeper than {_MAX_LEVELS} levels, kept as JSON text")
             return _as_json(value)
         if isinstance(value, Mapping):
-            return {_key(key, odd): storable_value(item, odd, level + 1) for key, item in value.items()}
-        return [storable_value(item, odd, level + 1) for item in value]
-    return _text(as_text(value), odd)
+            return {_key(key, alterations): storable_value(item, alterations, level + 1) for key, item in value.items()}
+        return [storable_value(item, alterations, level + 1) for item in value]
+    return _text(as_text(value), alterations)
 
 
-def _text(text: str, odd: Oddities) -> str:
+def _text(text: str, alterations: Alterations) -> str:
     kept: str = json_safe(text)
     if kept != text:
-        odd.add("characters that no text can hold, replaced")
+        alterations.add("characters that cannot be stored, replaced")
     return kept
 
 
-def _key(key: object, odd: Oddities) -> str:
-    text = _text(key if isinstance(key, str) else as_text(key), odd)
+def _key(key: object, alterations: Alterations) -> str:
+    text = _text(key if isinstance(key, str) else as_text(key), alterations)
     if "\0" in text:
-        odd.add("NUL in a key, replaced")
+        alterations.add("NUL in a key, replaced")
         return text.replace("\0", "\ufffd")
     return text
 

@@ -1,11 +1,12 @@
-"""The states of a chat, and which of them leads to which: asked for again, a change is none; what makes no sense is refused.
+"""The states of a session and the changes between them.
 
     running    -> completed, failed, paused
-    completed  -> running (a new run, a new message)
-    failed     -> running (a new run, a new message)
+    completed  -> running (by a new run or message)
+    failed     -> running (by a new run or message)
     paused     -> failed, unpaused
 
-`paused` is a flag beside the status: somebody has to do something before the chat goes on.
+A change that the session already has is not an error; any other change is rejected. `paused` is a flag beside the status:
+somebody must act before the session continues.
 """
 
 from __future__ import annotations
@@ -20,12 +21,11 @@ from chatstore_cli.domain.times import Clock, utc_now
 from chatstore_cli.domain.workflow.chats import ChatState, ChatWriter, StatusChange, Transition, state_in_words
 from chatstore_cli.domain.workflow.events import RunEnded, RunFailed
 
-_ATTEMPTS = 50
-_LONGEST_REASON = 2_000
+_MAX_REASON_LENGTH = 2_000
 
 
-class Step(StrEnum):
-    """A change of state that can be asked for; the value is its past participle."""
+class StatusAction(StrEnum):
+    """A change of state that can be requested; the value is its past participle."""
 
     COMPLETE = "completed"
     FAIL = "failed"
@@ -33,74 +33,77 @@ class Step(StrEnum):
     UNPAUSE = "unpaused"
 
 
-def change_of(step: Step, state: ChatState, reason: str | None) -> StatusChange | None:
-    """What the step changes; None where the chat is there already. Raises Conflict where it makes no sense."""
+def change_of(action: StatusAction, state: ChatState, reason: str | None) -> StatusChange | None:
+    """The change of status; None if the session already has it. Raises Conflict if the change is not allowed."""
     open_ended = state.status in (SessionStatus.RUNNING, SessionStatus.UNKNOWN)
-    match step:
-        case Step.COMPLETE:
+    match action:
+        case StatusAction.COMPLETE:
             if state.status is SessionStatus.COMPLETED and not state.paused:
                 return None
             if open_ended and not state.paused:
                 return StatusChange(SessionStatus.COMPLETED)
-        case Step.FAIL:
+        case StatusAction.FAIL:
             if state.status is SessionStatus.FAILED and not state.paused:
                 return None
             if open_ended:
                 return StatusChange(SessionStatus.FAILED, paused=False if state.paused else None, reason=reason)
-        case Step.PAUSE:
+        case StatusAction.PAUSE:
             if state.paused:
                 return None
             if open_ended:
                 return StatusChange(paused=True, reason=reason)
-        case Step.UNPAUSE:
+        case StatusAction.UNPAUSE:
             return StatusChange(paused=False) if state.paused else None
     raise Conflict(
-        what=f"Session {state.chat_id!r} is {state_in_words(state.status, state.paused)}, and cannot be {step}.",
-        hint="Unpause it first." if state.paused else "It runs again with its next run, or its next message.",
+        what=f"Session {state.chat_id!r} is {state_in_words(state.status, state.paused)}, and cannot be {action}.",
+        hint="Unpause it first." if state.paused else "Its next run or message sets it to running again.",
     )
 
 
 def end_of_run(state: ChatState, end: RunEnded | RunFailed) -> StatusChange:
-    """What the end of a run does to a chat: that of a paused or failed one leaves it so."""
-    noted = StatusChange(ends_run=end.event_id)
+    """The change at the end of a run: a paused or failed session stays paused or failed."""
+    ended = StatusChange(ends_run=end.event_id)
     if isinstance(end, RunFailed):
         paused = False if state.paused else None
-        failed = replace(noted, status=SessionStatus.FAILED, reason=end.reason, paused=paused)
-        return noted if state.status is SessionStatus.FAILED else failed
+        failed = replace(ended, status=SessionStatus.FAILED, reason=end.reason, paused=paused)
+        return ended if state.status is SessionStatus.FAILED else failed
     if state.paused or state.status not in (SessionStatus.RUNNING, SessionStatus.UNKNOWN):
-        return noted
-    return replace(noted, status=SessionStatus.COMPLETED)
+        return ended
+    return replace(ended, status=SessionStatus.COMPLETED)
 
 
 class ChatLifecycle:
-    """Changes the states of chats, one at a time."""
+    """Changes the states of sessions."""
 
     def __init__(self, writer: ChatWriter, chats: KnownChats, clock: Clock) -> None:
         self._writer = writer
         self._chats = chats
         self._clock = clock
 
-    def take(self, step: Step, chat_id: str, tenant_id: str | None = None, reason: str | None = None) -> Transition:
-        """Take the step. Raises NotFound, and Conflict for an illegal step, naming the state that the chat is in."""
+    def apply(
+        self, action: StatusAction, chat_id: str, tenant_id: str | None = None, reason: str | None = None
+    ) -> Transition:
+        """Apply the action. Raises NotFound, and Conflict, which names the session's state, if it is not allowed."""
         checked_id("chat_id", chat_id)
         if reason is not None and not isinstance(reason, str):
             raise BadValue(name="reason", value=f"<{type(reason).__name__}>", expected="text")
-        for _ in range(_ATTEMPTS):
+
+        def attempt() -> Transition | None:
             state = self._chats.existing(chat_id, tenant_id)
-            change = change_of(step, state, _storable(reason))
+            change = change_of(action, state, _storable(reason))
             if change is None:
                 return Transition(state.chat_id, state.status, state.paused, changed=False)
             after = self._writer.change(state, change, self._clock())
             self._chats.forget(chat_id)
-            if after is not None:
-                return Transition(after.chat_id, after.status, after.paused, changed=True)
-        raise Conflict(what=f"Session {chat_id!r} keeps being changed by others.", hint="Try again.")
+            return None if after is None else Transition(after.chat_id, after.status, after.paused, changed=True)
+
+        return self._chats.until_done(chat_id, attempt)
 
 
 def lifecycle(writer: ChatWriter, clock: Clock = utc_now) -> ChatLifecycle:
-    """The lifecycle of chats that nobody in this process writes to."""
+    """The lifecycle of sessions that this process does not write to otherwise."""
     return ChatLifecycle(writer, KnownChats(writer, clock), clock)
 
 
 def _storable(reason: str | None) -> str | None:
-    return None if reason is None else reason.encode("utf-8", "replace").decode()[:_LONGEST_REASON]
+    return None if reason is None else reason.encode("utf-8", "replace").decode()[:_MAX_REASON_LENGTH]

@@ -1,34 +1,31 @@
-"""What is remembered of chats that are being written to, and how one is opened: found, adopted, or created."""
+"""The sessions that a process writes to: their last known states, and how one is opened (loaded, claimed or created)."""
 
 from __future__ import annotations
 
-import random
 import threading
-import time
 from collections.abc import Callable
 from typing import TypeVar
 
 from chatstore_cli.core.lru import LruMap
+from chatstore_cli.core.retry import attempt_until_done
 from chatstore_cli.domain.errors import BadValue, Conflict, NotFound
 from chatstore_cli.domain.times import Clock
 from chatstore_cli.domain.workflow.chats import ChatState, ChatWriter, NewChat
 
 _LOCKS = 64
-_ATTEMPTS = 10
-_TIMES = 200
-_HURRIED = 3
-_CLAIMS = 10_000
+_MAX_ATTEMPTS_TO_OPEN = 10
+_MAX_CLAIMS = 10_000
 
-Done = TypeVar("Done")
+Result = TypeVar("Result")
 
 
 def checked_chat(chat_id: object, tenant_id: object, user_id: object, workflow: object) -> NewChat:
-    """A chat whose ids can be stored, whatever signs are in them. Raises BadValue."""
+    """A session whose ids can be stored, whatever characters they contain. Raises BadValue."""
     for name, value in (("user_id", user_id), ("workflow_name", workflow)):
         if value is not None:
             checked_id(name, value)
-    given = [value if isinstance(value, str) else None for value in (user_id, workflow)]
-    return NewChat(checked_id("chat_id", chat_id), checked_id("enterprise_id", tenant_id), *given)
+    optional = [value if isinstance(value, str) else None for value in (user_id, workflow)]
+    return NewChat(checked_id("chat_id", chat_id), checked_id("enterprise_id", tenant_id), *optional)
 
 
 def checked_id(name: str, value: object) -> str:
@@ -47,90 +44,93 @@ def checked_id(name: str, value: object) -> str:
 
 
 class KnownChats:
-    """The chats that were written to last. May be used from several threads."""
+    """The last known states of the sessions that were written to last. May be used from several threads."""
 
     def __init__(self, writer: ChatWriter, clock: Clock) -> None:
         self._writer = writer
         self._clock = clock
-        self._known: LruMap[str, ChatState] = LruMap()
-        self._guard = threading.Lock()
+        self._states: LruMap[str, ChatState] = LruMap()
         self._locks = [threading.Lock() for _ in range(_LOCKS)]
-        self._claimed: set[NewChat] = set()
+        self._claims: LruMap[NewChat, bool] = LruMap(_MAX_CLAIMS)
 
     def lock(self, chat_id: str) -> threading.Lock:
-        """Held while a chat is written to, so that the threads of a process need not find out from the database."""
+        """Held while a session is written to, so that the threads of one process do not get in each other's way."""
         return self._locks[hash(chat_id) % _LOCKS]
 
     def remember(self, chat_id: str, state: ChatState) -> None:
-        """Take this for what is stored from now on."""
-        self._known.put(chat_id, state)
+        """Use this state from now on."""
+        self._states.put(chat_id, state)
 
     def forget(self, chat_id: str) -> None:
-        """Look at the chat anew."""
-        self._known.pop(chat_id)
+        """Load the session again the next time."""
+        self._states.pop(chat_id)
 
     def opened(self, chat: NewChat, *, fresh: bool = False) -> ChatState:
-        """What is stored of the chat, as far as is known, or `fresh` from the database; created where there is none.
+        """The last known state of the session, or with `fresh` the stored one; it is created if it does not exist.
 
-        Raises Conflict where the chat is another tenant's, or was deleted on purpose.
+        Raises Conflict if the session belongs to another tenant, or was deleted on purpose.
         """
-        known = None if fresh else self._known.get(chat.chat_id)
-        if known is None or known.tenant_id != chat.tenant_id:
-            known = self._created(chat)
-            self.remember(chat.chat_id, known)
-        elif self._is_to_be_claimed(known, chat):
-            known = self._claim(known, chat) or self._created(chat)
-            self.remember(chat.chat_id, known)
-        return known
+        state = None if fresh else self._states.get(chat.chat_id)
+        if state is None or state.tenant_id != chat.tenant_id:
+            state = self._load_or_create(chat)
+            self.remember(chat.chat_id, state)
+        elif self._must_claim(state, chat):
+            state = self._claim(state, chat) or self._load_or_create(chat)
+            self.remember(chat.chat_id, state)
+        return state
 
-    def _is_to_be_claimed(self, state: ChatState, chat: NewChat) -> bool:
-        """Whether the chat's owners are told now, and were not before; one that cannot be noted is tried once."""
+    def _must_claim(self, state: ChatState, chat: NewChat) -> bool:
+        """Whether the caller names an owner that is not stored yet. One that could not be stored is tried only once."""
         if state.tenant_id is None:
             return True
-        is_news = (state.user_id is None and chat.user_id is not None) or (
+        is_new = (state.user_id is None and chat.user_id is not None) or (
             state.workflow is None and chat.workflow is not None
         )
-        return is_news and chat not in self._claimed
+        return is_new and chat not in self._claims
 
     def _claim(self, state: ChatState, chat: NewChat) -> ChatState | None:
-        with self._guard:
-            if len(self._claimed) >= _CLAIMS:
-                self._claimed.clear()
-            self._claimed.add(chat)
+        self._claims.put(chat, True)
         return self._writer.claim(state, chat)
 
-    def _created(self, chat: NewChat) -> ChatState:
-        for _ in range(_ATTEMPTS):
+    def _load_or_create(self, chat: NewChat) -> ChatState:
+        def attempt() -> ChatState | None:
             state = self._writer.load(chat.chat_id)
             if state is not None and state.chat_id != chat.chat_id:
-                state = None  # its `_id` reads like the id that is asked for; it is another chat
+                state = None  # another session, whose `_id` reads like this chat_id
             if state is None:
                 if self._writer.is_deleted(chat.chat_id):
                     raise Conflict(
-                        what=f"Session {chat.chat_id!r} was deleted on purpose, and stays deleted.",
-                        hint="A new conversation needs a new id.",
+                        what=f"Session {chat.chat_id!r} was deleted on purpose and stays deleted.",
+                        hint="Use a new id for a new session.",
                     )
                 state = self._writer.create(chat, self._clock())
-            elif self._is_to_be_claimed(state, chat):
+            elif self._must_claim(state, chat):
                 check_tenant(state, chat.tenant_id)
                 state = self._claim(state, chat) or self._writer.load(chat.chat_id)
             if state is not None:
                 check_tenant(state, chat.tenant_id)
-                return state
-        raise Conflict(what=f"Session {chat.chat_id!r} is being created and deleted by others.", hint="Try again.")
+            return state
 
-    def until_done(self, chat_id: str, attempt: Callable[[], Done | None]) -> Done:
-        """Try until nobody else has changed the chat in between. Raises Conflict."""
-        for number in range(_TIMES):
-            if (done := attempt()) is not None:
-                return done
-            self.forget(chat_id)
-            if number >= _HURRIED:
-                time.sleep(random.uniform(0, 0.02))
-        raise Conflict(what=f"Session {chat_id!r} keeps being changed by others.", hint="Try again.")
+        def failure() -> Conflict:
+            what = f"Session {chat.chat_id!r} was created and deleted by other writers at each attempt."
+            return Conflict(what=what, hint="Try again.")
+
+        return attempt_until_done(attempt, failure, attempts=_MAX_ATTEMPTS_TO_OPEN)
+
+    def until_done(self, chat_id: str, attempt: Callable[[], Result | None]) -> Result:
+        """The first result of `attempt` that is not None, which means that another writer got in between.
+
+        Raises Conflict after too many attempts.
+        """
+
+        def failure() -> Conflict:
+            what = f"Session {chat_id!r} was changed by other writers at each attempt."
+            return Conflict(what=what, hint="Try again.")
+
+        return attempt_until_done(attempt, failure, between=lambda: self.forget(chat_id))
 
     def existing(self, chat_id: str, tenant_id: str | None) -> ChatState:
-        """What is stored of a chat that has to be there. Raises NotFound, and Conflict where it is another tenant's."""
+        """The stored state of a session. Raises NotFound, and Conflict if it belongs to another tenant."""
         state = self._writer.load(chat_id)
         if state is None:
             raise NotFound(kind_of_thing="session", name=chat_id, where=" of an agent workflow")
@@ -140,9 +140,9 @@ class KnownChats:
 
 
 def check_tenant(state: ChatState, tenant_id: str) -> None:
-    """Raises Conflict where a chat is another tenant's. Which one's is not said."""
+    """Raise Conflict if a session belongs to another tenant, without naming that tenant."""
     if state.tenant_id is not None and state.tenant_id != tenant_id:
         raise Conflict(
             what=f"Session {state.chat_id!r} belongs to another tenant than {tenant_id!r}.",
-            hint="Chat ids are unique over all tenants.",
+            hint="Session ids are unique across all tenants.",
         )

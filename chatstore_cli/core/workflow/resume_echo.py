@@ -1,7 +1,7 @@
-"""Recognising the message that AG2 emits once more when a chat is resumed: under a new uuid, and else the same.
+"""Recognising the message that AG2 emits once more when a session is resumed: with a new uuid, and otherwise equal.
 
-`GroupChatManager.resume` takes the last message back as the one that the conversation goes on with, so that its sender
-says it again (FACTS C). What AG2 was given and what it emits are compared by what both of them hold.
+`GroupChatManager.resume` uses the last message of the history as the one that the conversation continues with, so its
+sender sends it again. A fingerprint of the parts that are both in AG2's history and in its event identifies it.
 """
 
 from __future__ import annotations
@@ -17,18 +17,20 @@ from chatstore_cli.domain.workflow.events import AgentTurn
 from chatstore_cli.transcripts.ag2 import AG2_USER
 
 MANAGER = "chat_manager"
-"""What AG2 calls the manager of a group chat unless it is given another name."""
+"""AG2's default name of a group chat's manager."""
 
 
 def echo_of(row: Mapping[str, Any], run: int, manager: str | None = None) -> ExpectedEcho:
-    """What to expect where AG2 is given a history that ends with this message. `manager` is the group chat's."""
+    """The echo to expect after a history that ends with this message. `manager` is the group chat's manager."""
     responses = row.get("tool_responses")
-    print_ = _fingerprint(row.get("content"), row.get("tool_calls"), responses if row.get("role") == "tool" else None)
-    return ExpectedEcho(run, str(row.get("name") or AG2_USER), print_, manager or MANAGER)
+    fingerprint = _fingerprint(
+        row.get("content"), row.get("tool_calls"), responses if row.get("role") == "tool" else None
+    )
+    return ExpectedEcho(run, str(row.get("name") or AG2_USER), fingerprint, manager or MANAGER)
 
 
 def is_echo(turn: AgentTurn, expected: ExpectedEcho | None) -> bool:
-    """Whether the turn is the one that is expected."""
+    """Whether the turn is the expected echo."""
     if expected is None or (turn.name or "") not in (expected.sender, expected.manager):
         return False
     responses = turn.tool_responses
@@ -38,12 +40,12 @@ def is_echo(turn: AgentTurn, expected: ExpectedEcho | None) -> bool:
 
 
 def _fingerprint(content: Any, calls: Any, responses: Any) -> str:
-    said: list[Any] = [_text(content) if responses is None else ""]
-    said.append([_call(call) for call in calls or () if isinstance(call, Mapping)])
+    parts: list[Any] = [_text(content) if responses is None else ""]
+    parts.append([_call(call) for call in calls or () if isinstance(call, Mapping)])
     for response in responses or ():
         if isinstance(response, Mapping):
-            said.append([response.get("tool_call_id"), _text(response.get("content"))])
-    return hashlib.sha256(json.dumps(json_safe(said), sort_keys=True).encode()).hexdigest()
+            parts.append([response.get("tool_call_id"), _text(response.get("content"))])
+    return hashlib.sha256(json.dumps(json_safe(parts), sort_keys=True).encode()).hexdigest()
 
 
 def _call(call: Mapping[str, Any]) -> list[Any]:
@@ -53,7 +55,7 @@ def _call(call: Mapping[str, Any]) -> list[Any]:
 
 
 def _text(content: Any) -> str:
-    # A call without words is given to AG2 with empty text, for it prints null.
+    # A call without text is passed to AG2 with empty text, because AG2 would print null.
     if content is None or isinstance(content, str):
         return content or ""
     return json.dumps(json_safe(content), sort_keys=True, ensure_ascii=False, separators=(",", ":"))

@@ -1,4 +1,4 @@
-"""Large documents: how fast they grow, and making them smaller while an application goes on appending to them."""
+"""Large documents: how fast they grow, and making them smaller while an application continues to append to them."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ from chatstore_cli.domain.workflow.segments import (
     SplitResult,
 )
 
-_LEAST_SPAN = timedelta(minutes=1)
-_FARTHEST = timedelta(days=365_000)
+_MIN_SPAN = timedelta(minutes=1)
+_MAX_FORECAST = timedelta(days=365_000)
 _EVERYTHING = MessageSelection()
 
 
 def growth_of(document: DocumentSize, now: datetime) -> Growth:
-    """The growth of a document, from its first message up to now; an ended chat has none."""
+    """The growth of a document from its first message until now; None for a session that has ended."""
     first = document.first_message_at
     has_ended = document.session.status in (SessionStatus.COMPLETED, SessionStatus.FAILED)
-    if has_ended or first is None or now - first < _LEAST_SPAN or document.messages_in_document < 2:
+    if has_ended or first is None or now - first < _MIN_SPAN or document.messages_in_document < 2:
         return Growth(None, None)
     per_day = document.size_bytes / ((now - first) / timedelta(days=1))
     days = max(0, HARD_LIMIT_BYTES - document.size_bytes) / per_day
-    is_near = days < min(_FARTHEST, datetime.max.replace(tzinfo=now.tzinfo) - now) / timedelta(days=1)
+    is_near = days < min(_MAX_FORECAST, datetime.max.replace(tzinfo=now.tzinfo) - now) / timedelta(days=1)
     return Growth(round(per_day), now + timedelta(days=days) if is_near else None)
 
 
-def head_of(store: SegmentStore, session_id: str) -> HeadSize:
+def existing_head(store: SegmentStore, session_id: str) -> HeadSize:
     """The size of a session's document. Raises NotFound."""
     head = store.head(session_id)
     if head is None:
@@ -56,19 +56,19 @@ def head_of(store: SegmentStore, session_id: str) -> HeadSize:
     return head
 
 
-def found_heads(sizes: DocumentSizes, most: int, at_least_bytes: int) -> list[HeadSize]:
-    """The largest documents of at least that size."""
+def large_heads(sizes: DocumentSizes, limit: int, at_least_bytes: int) -> list[HeadSize]:
+    """The largest documents of at least this size."""
     return [
         HeadSize(each.session.session_id, each.size_bytes, each.messages_in_document, document=each.document)
-        for each in sizes.largest(most, at_least_bytes)
+        for each in sizes.largest(limit, at_least_bytes)
     ]
 
 
 class Splitting:
-    """Splits documents one after another, each on its own: what keeps one from being split is told and stops no other.
+    """Splits documents one after another. A document that cannot be split is reported and does not stop the others.
 
-    `results` gives a result for each as soon as it is known; `end` says afterwards how all of it ended. Of one document
-    that was `named`, whatever keeps it from being split is raised there.
+    `results` yields the result of each document as soon as it is known; afterwards `exit_code` returns the exit code of
+    the whole run. With `is_named` there is one document, and `exit_code` raises the error that prevented its split.
     """
 
     def __init__(
@@ -77,108 +77,108 @@ class Splitting:
         reader: SessionReader,
         keep_bytes: int,
         *,
-        named: bool,
+        is_named: bool,
         say: Callable[[str], None],
     ) -> None:
         self._store = store
         self._reader = reader
         self._keep_bytes = keep_bytes
-        self._named = named
+        self._is_named = is_named
         self._say = say
         self._failed = False
-        self._stopped: ChatstoreError | None = None
-        self._different = False
+        self._error: ChatstoreError | None = None
+        self._reads_differently = False
 
     def results(self, heads: Sequence[HeadSize]) -> Iterator[SplitResult]:
-        """Of each document in turn, until the database is away, refuses, or somebody interrupts."""
-        for place, head in enumerate(heads):
+        """The result for each document, until the database is unreachable or rejects the user, or Ctrl-C is pressed."""
+        for index, head in enumerate(heads):
             result = SplitResult(head.session_id, head.size_bytes)
-            how_far = f"{place} of {len(heads)} documents were done. Run the same command again to go on."
+            progress = f"{index} of {len(heads)} documents are done. Run the same command again to continue."
             try:
                 self._split(head, result)
             except KeyboardInterrupt:
                 result.outcome = SplitOutcome.INTERRUPTED
-                self._stopped = Interrupted(what=f"{how_far} What has moved by now stays, and nothing is lost.")
+                self._error = Interrupted(what=f"{progress} What has moved stays in segments, and nothing is lost.")
             except ChatstoreError as error:
                 result.outcome = SplitOutcome.FAILED
-                if self._named:
-                    self._stopped = error
-                elif isinstance(error, Unreachable | NotAllowed):  # as it would be for every other one
-                    error.hint = f"{error.hint or ''} {how_far}".strip()
-                    self._stopped = error
+                if self._is_named:
+                    self._error = error
+                elif isinstance(error, Unreachable | NotAllowed):  # it would stop every other document too
+                    error.hint = f"{error.hint or ''} {progress}".strip()
+                    self._error = error
                 else:
                     self._failed = True
                     self._say(f"Session {head.session_id!r} was not split: {error.message} {error.hint or ''}".rstrip())
             if result.reads_the_same is False:
-                self._different = True
+                self._reads_differently = True
                 self._say(
                     f"Session {head.session_id!r} reads differently now: its messages were changed meanwhile, or are "
-                    "there twice."
+                    "stored twice."
                 )
-            if self._stopped is None or result.segments:
+            if self._error is None or result.segments:
                 yield result
-            if self._stopped is not None:
+            if self._error is not None:
                 return
 
-    def end(self) -> ExitCode:
-        """How it ended. Raises what stopped it."""
-        if self._stopped is not None:
-            raise self._stopped
+    def exit_code(self) -> ExitCode:
+        """The exit code of the whole run. Raises the error that stopped it."""
+        if self._error is not None:
+            raise self._error
         if self._failed:
             return ExitCode.FAILED
-        return ExitCode.FINDINGS if self._different else ExitCode.DONE
+        return ExitCode.FINDINGS if self._reads_differently else ExitCode.DONE
 
     def _split(self, listed: HeadSize, result: SplitResult) -> None:
         """Move the oldest messages out until the document has at most `keep_bytes`, or one message.
 
-        The session is read before and afterwards. What an application appends meanwhile stays, and is no difference.
+        The session is read before and after. Messages that an application appends meanwhile are not a difference.
         """
         head = self._head_of(listed)
         session_id, keep_bytes = listed.session_id, self._keep_bytes
         result.size_before = head.size_bytes
         seen = [digest for digest, _ in _digests(self._reader.messages(session_id, _EVERYTHING))]
         while head.size_bytes > keep_bytes:
-            # A little more than need be: else the last segment would often have a single message.
-            most = min(SEGMENT_BYTES, head.size_bytes - keep_bytes + keep_bytes // 8)
-            moved = self._store.move_oldest(session_id, keep_messages=1, at_most_bytes=most)
+            # A little more than necessary: otherwise the last segment would often have a single message.
+            at_most = min(SEGMENT_BYTES, head.size_bytes - keep_bytes + keep_bytes // 8)
+            moved = self._store.move_oldest(session_id, keep_messages=1, at_most_bytes=at_most)
             if moved is None:
                 break
             result.segments += 1
             result.moved_messages += moved.message_count
-            head = head_of(self._store, session_id)
+            head = existing_head(self._store, session_id)
         result.size_after = head.size_bytes
         messages = reads_the_same(seen, self._reader.messages(session_id, _EVERYTHING))
         result.messages, result.reads_the_same = abs(messages), messages >= 0
 
     def _head_of(self, listed: HeadSize) -> HeadSize:
-        """The document that is read under the session's id, if it is the one that was listed."""
+        """The document that this session id finds. Raises Conflict if it is not the listed one, NotFound if none is found."""
         head = self._store.head(listed.session_id)
         if head is None:
-            why = "It was deleted meanwhile, or its id is of a type that nothing can be found by."
-            raise NotFound(kind_of_thing="workflow session", name=listed.session_id, where="", hint=why)
+            hint = "It was deleted meanwhile, or its id has a type that cannot be looked up."
+            raise NotFound(kind_of_thing="workflow session", name=listed.session_id, where="", hint=hint)
         if listed.document is not None and head.document != listed.document:
             raise Conflict(
-                what=f"Another document has that id too ({head.document}), and is the one that is read under it.",
+                what=f"Another document has the same id ({head.document}), and that one is read as this session.",
                 hint=f"Give {listed.document} a chat_id of its own.",
             )
         return head
 
 
 def reads_the_same(seen: list[bytes], messages: Iterable[Message]) -> int:
-    """How many messages there are; below zero where those seen before are not all there once and in order."""
+    """The number of messages; negative if those seen before are not all contained, each once and in order."""
     known = set(seen)
-    found = count = 0
+    matched = count = 0
     is_same = True
     for digest, has_id in _digests(messages):
         count += 1
-        if found < len(seen) and digest == seen[found]:
-            found += 1
-        elif digest in known and (has_id or found < len(seen)):
-            is_same = False  # twice, or not in its place
-    return count if is_same and found == len(seen) else -max(1, count)
+        if matched < len(seen) and digest == seen[matched]:
+            matched += 1
+        elif digest in known and (has_id or matched < len(seen)):
+            is_same = False  # a message is contained twice, or out of order
+    return count if is_same and matched == len(seen) else -max(1, count)
 
 
 def _digests(messages: Iterable[Message]) -> Iterator[tuple[bytes, bool]]:
     for message in messages:
-        written = repr(tuple(message)).encode("utf-8", "backslashreplace")
-        yield blake2b(written, digest_size=16).digest(), message.message_id is not None
+        encoded = repr(tuple(message)).encode("utf-8", "backslashreplace")
+        yield blake2b(encoded, digest_size=16).digest(), message.message_id is not None

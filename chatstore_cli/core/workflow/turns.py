@@ -1,4 +1,4 @@
-"""Storing what agents say: each turn once, in order, and not the one that AG2 repeats when a chat is resumed."""
+"""Storing the turns of agents: each once, in order, and without the one that AG2 repeats when a session is resumed."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from chatstore_cli.domain.workflow.chats import (
 )
 from chatstore_cli.domain.workflow.events import AgentTurn
 
-_OFTEN = 3
+_MAX_REFUSED_ECHOES = 3
 
 
 class TurnStore:
-    """Appends turns to chats. Callers hold the chat's lock.
+    """Appends turns to sessions. Callers hold the session's lock.
 
-    `awaited` are the echoes of the runs that this process has opened: theirs whatever another process has stored since.
+    `awaited` has the echoes of the runs that this process opened; they count before what other processes stored since.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class TurnStore:
         self._awaited = awaited
 
     def store(self, chat: NewChat, turn: AgentTurn, event_id: str, run: int | None) -> SavedEvent:
-        """Store a turn; `run` is the one that it is of, where that is known."""
+        """Store a turn; `run` is its run, if that is known."""
         refused = 0
 
         def attempt() -> SavedEvent | None:
@@ -58,36 +58,39 @@ class TurnStore:
                     self._chats.remember(chat.chat_id, after)
                     return SavedEvent(SavedAs.ECHO)
                 refused += 1
-                if refused > _OFTEN:  # somebody else has had the echo of that run
+                if refused > _MAX_REFUSED_ECHOES:  # another process has stored the echo of that run
                     self._awaited.pop(chat.chat_id)
             else:
-                done = self._writer.append(state, turn, event_id, self._clock(), still_awaited=is_late)
-                if isinstance(done, Appended):
+                result = self._writer.append(state, turn, event_id, self._clock(), still_awaited=is_late)
+                if isinstance(result, Appended):
                     if not is_late:
                         self._awaited.pop(chat.chat_id)
-                    return self._appended(chat, done)
-                if isinstance(done, DocumentFull):
-                    self._make_room(chat, state, done, event_id)
+                    return self._appended(chat, result)
+                if isinstance(result, DocumentFull):
+                    self._make_room(chat, state, result, event_id)
             state = self._chats.opened(chat, fresh=True)
             return SavedEvent(SavedAs.DUPLICATE) if self._writer.holds_event(state, event_id) else None
 
         return self._chats.until_done(chat.chat_id, attempt)
 
-    def _appended(self, chat: NewChat, done: Appended) -> SavedEvent:
-        self._chats.remember(chat.chat_id, done.state)
-        if self._keeper is not None and self._keeper.after_append(done.state.chat_id, done.size_bytes) is not None:
+    def _appended(self, chat: NewChat, appended: Appended) -> SavedEvent:
+        self._chats.remember(chat.chat_id, appended.state)
+        if (
+            self._keeper is not None
+            and self._keeper.after_append(appended.state.chat_id, appended.size_bytes) is not None
+        ):
             self._chats.forget(chat.chat_id)
-        return SavedEvent(SavedAs.MESSAGE, done.state.last_sequence)
+        return SavedEvent(SavedAs.MESSAGE, appended.state.last_sequence)
 
-    def _make_room(self, chat: NewChat, state: ChatState, needed: DocumentFull, event_id: str) -> None:
+    def _make_room(self, chat: NewChat, state: ChatState, full: DocumentFull, event_id: str) -> None:
         try:
-            moved = None if self._keeper is None else self._keeper.make_room(state.chat_id, needed.needed_bytes)
-        except Conflict as error:  # another mover is in the way, or was killed: not the chat's fault, and it passes
+            moved = None if self._keeper is None else self._keeper.make_room(state.chat_id, full.needed_bytes)
+        except Conflict as error:  # another move is in progress or was interrupted; that passes
             what = f"Storing a message of session {state.chat_id!r}: {error.message}"
             raise Unreachable(what=what, hint="Try again in a minute.") from error
         self._chats.forget(chat.chat_id)
         if moved is None:
             raise DocumentRefused(
                 where=f"Message {event_id!r} of session {state.chat_id!r}",
-                reason=f"its {needed.needed_bytes:,} bytes do not fit into the session's document any more (16 MiB)",
+                reason=f"its {full.needed_bytes:,} bytes do not fit into the session's document (limit 16 MiB)",
             )

@@ -1,4 +1,4 @@
-"""What a process remembers of the chats whose events it stores, beside what the database has: small, and lost with it."""
+"""Which agent the next usage report of a session belongs to. This is kept in memory, and is lost with the process."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from chatstore_cli.core.lru import LruMap
 
 
 class UsageOwners:
-    """Whose usage the next report is. AG2 says so in an event of its own, right before the report.
+    """The owner of the next usage report. AG2 names it in an event of its own, directly before the report.
 
-    Each thread delivers its events in their order; what another thread has noted counts only for one that noted nothing.
+    Each thread delivers its events in order, so a thread's own note counts before that of another thread.
     """
 
     def __init__(self) -> None:
@@ -18,7 +18,7 @@ class UsageOwners:
         self._any: LruMap[str, str] = LruMap()
 
     def note(self, chat_id: str, agent: str) -> None:
-        """The next report of the chat, in this thread, is this agent's."""
+        """Note that the session's next report in this thread belongs to this agent."""
         own: LruMap[str, str] | None = getattr(self._own, "agents", None)
         if own is None:
             own = self._own.agents = LruMap()
@@ -26,7 +26,7 @@ class UsageOwners:
         self._any.put(chat_id, agent)
 
     def of(self, chat_id: str) -> str | None:
-        """Whose report it is, as far as is known."""
+        """The owner of the next report, or None if it is not known."""
         own: LruMap[str, str] | None = getattr(self._own, "agents", None)
         noted = None if own is None else own.get(chat_id)
         return self._any.get(chat_id) if noted is None else noted

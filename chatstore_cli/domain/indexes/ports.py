@@ -113,10 +113,10 @@ class DocumentSamples(Protocol):
 
 
 class PendingLines(NamedTuple):
-    """What a flush would do now: journals and lines there are, lines to store, lines that cannot be, torn last lines.
+    """What a flush would do now: `journals` with `lines`, of which `to_store` would be stored and `to_quarantine` cannot be.
 
-    `missing` lines were stored once and are in the database no more, though by their own time they have not expired;
-    `in_quarantine` lines wait to be mended.
+    `torn` counts incomplete last lines. `missing` lines were stored once and are no longer in the database, although
+    their own time has not expired. `in_quarantine` lines can be repaired and retried.
     """
 
     journals: int
@@ -129,8 +129,8 @@ class PendingLines(NamedTuple):
 
 
 class PendingJournal(Protocol):
-    """The journals against the database."""
+    """Compares the journals with the database."""
 
     def count(self, seconds: float) -> PendingLines:
-        """What is not stored yet. Raises NotFound where there is no journal, Overdue where it takes too long."""
+        """What is not stored yet. Raises NotFound if there is no journal, and Overdue after `seconds`."""
         ...

@@ -1,4 +1,4 @@
-"""What the events of an agent framework come to: turns to store, runs that end, usage, and what needs no storing."""
+"""The meanings of an agent framework's events: turns to store, ends of runs, usage, and events that are not stored."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class AgentTurn:
-    """What an agent said, which tools it called, or what they gave back: it becomes one stored message.
+    """What an agent said, which tools it called, or what they returned: one stored message.
 
-    `event_id` is the event's own, None where it has none. `content` is any JSON value. `tool_call_id` names the one
-    call that is answered; `tool_responses` has the answers where one turn answers several, as AG2 keeps them itself.
-    `recipient` is whom it was said to: in a group chat its manager, in a chat nested within a turn somebody else.
-    `oddities` says what had to be changed so that it can be stored.
+    `event_id` is the event's own id, or None. `content` is any JSON value. `tool_call_id` is the call that a result
+    answers; if one turn answers several calls, `tool_responses` has the results, in AG2's own shape. `recipient` is the
+    agent that was addressed: in a group chat its manager, in a chat nested within a turn another agent. `alterations`
+    are the kinds of changes that were needed to store the turn.
     """
 
     event_id: str | None
@@ -25,13 +25,13 @@ class AgentTurn:
     tool_calls: list[Any] | None = None
     tool_call_id: str | None = None
     tool_responses: list[Any] | None = None
-    oddities: tuple[str, ...] = ()
+    alterations: tuple[str, ...] = ()
     recipient: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class UsageReport:
-    """What an agent's client has used so far, a row a model as it was reported; the event does not say whose it is."""
+    """What an agent's client has used so far, one row per model as reported; the event does not name the agent."""
 
     event_id: str | None
     rows: tuple[Mapping[str, Any], ...]
@@ -39,18 +39,18 @@ class UsageReport:
 
 @dataclass(frozen=True, slots=True)
 class UsageOwner:
-    """The agent whose usage the next report tells."""
+    """The agent whose usage the next report contains."""
 
     agent: str
 
 
 @dataclass(frozen=True, slots=True)
 class RunEnded:
-    """A run came to its end; more may follow in another one. `between` are the two whose talk ended, where it is told."""
+    """A run ended; another one may follow. `speakers` are the two agents whose chat ended, if the event names them."""
 
     event_id: str | None
     reason: str | None
-    between: tuple[str, ...] = ()
+    speakers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +63,14 @@ class RunFailed:
 
 @dataclass(frozen=True, slots=True)
 class NothingToStore:
-    """An event that tells how a turn came about, and no more."""
+    """An event that only describes how a turn came about."""
 
     event_type: str
 
 
 @dataclass(frozen=True, slots=True)
 class UnknownEvent:
-    """An event of a type that nobody here has heard of."""
+    """An event of a type that chatstore does not know."""
 
     event_type: str
 

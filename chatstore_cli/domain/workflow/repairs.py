@@ -1,4 +1,4 @@
-"""What had to be changed in a history so that another program takes it: counted, and told in the end."""
+"""Changes that make a history acceptable to another program: they are counted, and reported at the end."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ from enum import StrEnum
 
 
 class Repair(StrEnum):
-    """One kind of change; the value says what was found and what became of it."""
+    """One kind of change; the value describes it, for a report."""
 
-    CALL_UNREADABLE = "Tool calls that could not be read, left out"
-    CALL_UNANSWERED = "Tool calls without a result, given a stand-in that says so"
-    RESULT_MOVED = "Tool results that stood further down, moved up to their call"
-    RESULT_ORPHANED = "Tool results without their call, turned into user messages"
-    ROLE_UNKNOWN = "Messages of an unknown role, taken as the user's"
-    SPEAKER_MISSING = "Messages that name no speaker, named after their role"
-    NAME_CHANGED = "Messages whose speaker's name was changed to what is allowed"
-    NESTED = "Messages of chats nested within a turn, left out"
-    PARTS_TRIMMED = "Messages with parts that hold what AG2 does not take, left out of them"
-    CONTENT_FLATTENED = "Messages whose content was turned into text"
-    TEXT_UNWRITABLE = "Messages with characters or numbers that JSON cannot hold, replaced"
+    CALL_UNREADABLE = "Unreadable tool calls that were left out"
+    CALL_UNANSWERED = "Tool calls without a result that got a placeholder result"
+    RESULT_MOVED = "Tool results that were moved directly after their call"
+    RESULT_ORPHANED = "Tool results without their call that became user messages"
+    ROLE_UNKNOWN = "Messages with an unknown role that got the role user"
+    SPEAKER_MISSING = "Messages without a speaker that were named after their role"
+    NAME_CHANGED = "Messages with a speaker's name that was changed to allowed characters"
+    NESTED = "Messages of nested chats that were left out"
+    PARTS_TRIMMED = "Messages with parts that AG2 does not accept, which were left out"
+    CONTENT_FLATTENED = "Messages with content that was converted to text"
+    TEXT_UNWRITABLE = "Messages with characters or numbers that JSON cannot hold, which were replaced"
 
 
 class Repairs:
-    """How often each repair was made."""
+    """The number of repairs of each kind."""
 
     def __init__(self) -> None:
         self._counts: Counter[Repair] = Counter()
 
     def count(self, repair: Repair) -> None:
-        """One more of this kind."""
+        """Add one of this kind."""
         self._counts[repair] += 1
 
     def __getitem__(self, repair: Repair) -> int:
         return self._counts[repair]
 
     def notes(self) -> list[str]:
-        """A line for each kind that was made."""
+        """One line for each kind that occurred."""
         return [f"{repair.value}: {self._counts[repair]}" for repair in Repair if self._counts[repair]]

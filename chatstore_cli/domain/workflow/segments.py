@@ -1,7 +1,7 @@
-"""Segments: documents of their own that the oldest messages of a long chat move to (DESIGN section 3).
+"""Segments: separate documents that hold the oldest messages of a long session.
 
-The head is the session's own document. Its `last_segment` is the number of the newest segment that counts: a segment
-above it is the copy of a move that has not taken place yet, and no reader looks at it.
+The head is the session's own document. Its `last_segment` is the number of the newest segment that counts: a segment with
+a higher number is the copy of a move that has not taken place yet, and readers ignore it.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from chatstore_cli.domain.session import Session
 MEBIBYTE = 1 << 20
 
 GUARD_BYTES = 12 * MEBIBYTE
-"""A head that would pass this has its oldest messages moved out; the server refuses documents above 16 MiB."""
+"""The oldest messages of a head that reaches this size move out; the server rejects documents over 16 MiB."""
 
 SEGMENT_BYTES = 4 * MEBIBYTE
-"""What one move takes away at most, unless a single message is larger."""
+"""One move removes at most this much from the head, unless a single message is larger."""
 
 HARD_LIMIT_BYTES = 16 * MEBIBYTE
-"""What the server refuses."""
+"""The server rejects larger documents."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeadSize:
-    """How large a session's own document is: BSON bytes, messages in it, and how many segments came out of it.
+    """The size of a session's own document: its BSON bytes, its messages, and its newest segment.
 
-    `document` is what tells it from another document that has the same session id; None where nobody asked.
+    `document` distinguishes it from other documents with the same session id; None if it was not requested.
     """
 
     session_id: str
@@ -41,7 +41,7 @@ class HeadSize:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """One move that took place: `message_count` messages of `size_bytes` BSON bytes went into segment `segment`."""
+    """A move that took place: `message_count` messages of `size_bytes` BSON bytes are now in segment number `segment`."""
 
     segment: int
     message_count: int
@@ -49,28 +49,29 @@ class Move:
 
 
 class SegmentStore(Protocol):
-    """Where heads and segments are."""
+    """Where heads and segments are stored."""
 
     def head(self, session_id: str) -> HeadSize | None:
-        """How large the head is; None where there is no such session. The server reads the whole document."""
+        """The size of the head; None if there is no such session. The server reads the whole document."""
         ...
 
     def move_oldest(
         self, session_id: str, *, keep_messages: int = 0, at_most_bytes: int = SEGMENT_BYTES
     ) -> Move | None:
-        """Move the oldest messages into the next segment, as many as fit in `at_most_bytes` and at least one.
+        """Move the oldest messages into the next segment: as many as fit in `at_most_bytes`, and at least one.
 
-        `keep_messages` of them stay. None where there is nothing to move. Killed at any instant, and done by several at
-        once, it loses and doubles nothing. Raises NotFound; Conflict where the messages kept being rewritten meanwhile.
+        `keep_messages` of them stay. None if there is nothing to move. Killed at any instant, and run by several
+        processes at once, it loses and doubles nothing. Raises NotFound; Conflict if the messages were rewritten before
+        each attempt, or another move is in progress.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentSize:
-    """A session's document: its BSON bytes and the messages in it, with the times of its first and its last one.
+    """A session's document: its BSON bytes, its messages, and the times of the first and the last one of them.
 
-    `session` counts messages in segments too. `document` is as in HeadSize.
+    `session` also counts messages in segments. `document` is as in HeadSize.
     """
 
     session: Session
@@ -92,10 +93,10 @@ class DocumentSizes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """How fast a document grew from its first message up to now, and when it is full if it goes on so.
+    """The growth of a document per day from its first message until now, and when it reaches 16 MiB at this rate.
 
-    A chat that has fallen silent grows less and less so. None of an ended one, where it is not known (fewer than two
-    messages, no time, within the first minute), and for a date that is not in this millennium.
+    For a silent session the rate decreases. Both are None for a session that has ended, and if the growth is unknown
+    (fewer than two messages, no time, or within the first minute). `full_at` is None beyond the next 1,000 years.
     """
 
     bytes_per_day: int | None
@@ -103,19 +104,19 @@ class Growth:
 
 
 class SplitOutcome(StrEnum):
-    """How splitting one document ended."""
+    """The outcome of splitting one document."""
 
     DONE = "done"
     FAILED = "failed"
-    """It could not be gone on with; what has moved stays where it is."""
+    """An error stopped it; what has moved stays in segments."""
     INTERRUPTED = "interrupted"
 
 
 @dataclass(slots=True)
 class SplitResult:
-    """What splitting one document came to. `reads_the_same`: a reader saw what it had seen before, and what was new.
+    """The result of splitting one document. `reads_the_same`: a reader sees the same messages as before, and new ones.
 
-    What is not known, as it ended too early for that, is None.
+    A field is None if the split ended before it was known.
     """
 
     session_id: str

@@ -1,7 +1,7 @@
-"""Tool calls and their results, brought together.
+"""Tool calls pair_calls_with_results with their results.
 
-The APIs of models want each call answered, right behind the message that made it, and no answer without its call.
-Stored histories break that: they are cut (`--last`), interrupted, or were written by several agents at a time.
+The APIs of models require a result for each call, directly after the message with the call, and no result without its
+call. Stored histories break that: they are cut (`--last`), interrupted, or written by several agents at a time.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from chatstore_cli.domain.content import content_text, json_text
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.workflow.repairs import Repair, Repairs
 
-LOOK_AHEAD = 100
-"""How many messages behind a call its results are looked for in."""
+MAX_LOOK_AHEAD = 100
+"""Results are searched in so many messages after a call."""
 
 NO_RESULT = "(no result was stored)"
 
@@ -33,9 +33,9 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A message with its calls, and the result of each, in the order of the calls; None where there is none.
+    """A message with its calls and their results in the order of the calls; a missing result is None.
 
-    `is_last` tells that nothing comes after it.
+    `is_last`: no message follows.
     """
 
     message: Message
@@ -44,8 +44,8 @@ class Exchange:
     is_last: bool
 
 
-def paired(messages: Iterable[Message], repairs: Repairs) -> Iterator[Message | Exchange]:
-    """The messages in order, each with its calls as an Exchange; results without a call become user messages."""
+def pair_calls_with_results(messages: Iterable[Message], repairs: Repairs) -> Iterator[Message | Exchange]:
+    """The messages in order; one with calls becomes an Exchange, and a result without a call a user message."""
     source = _one_result_each(messages)
     waiting: deque[Message] = deque()
     numbers = iter(range(1, 2**63))
@@ -72,36 +72,38 @@ def paired(messages: Iterable[Message], repairs: Repairs) -> Iterator[Message | 
 def _results(
     calls: list[ToolCall], waiting: deque[Message], source: Iterator[Message], repairs: Repairs
 ) -> list[Message | None]:
-    """Take the results of the calls out of what follows."""
-    found: dict[str, Message] = {}
-    place = 0
-    while len(found) < len(calls) and place < LOOK_AHEAD:
-        if place == len(waiting):
+    """Remove the results of the calls from the messages that follow, and return them."""
+    results: dict[str, Message] = {}
+    index = 0
+    while len(results) < len(calls) and index < MAX_LOOK_AHEAD:
+        if index == len(waiting):
             following = next(source, None)
             if following is None:
                 break
             waiting.append(following)
-        message = waiting[place]
-        answered = _answered(message, calls, found, right_behind=place == 0)
-        if answered is not None:
-            found[answered] = message
-            del waiting[place]
-            if place:
+        message = waiting[index]
+        call_id = _answered_call(message, calls, results, is_next=index == 0)
+        if call_id is not None:
+            results[call_id] = message
+            del waiting[index]
+            if index:
                 repairs.count(Repair.RESULT_MOVED)
         elif _call_ids(message) & {call.call_id for call in calls}:
-            break  # the same ids are used again: results from here on are those of the later calls
+            break  # the same ids are used again: results after this message belong to the later calls
         else:
-            place += 1
-    return [found.get(call.call_id) for call in calls]
+            index += 1
+    return [results.get(call.call_id) for call in calls]
 
 
-def _answered(message: Message, calls: list[ToolCall], found: dict[str, Message], *, right_behind: bool) -> str | None:
-    """The id of the call that a message is the result of. One that names no call answers the next that is open."""
+def _answered_call(
+    message: Message, calls: list[ToolCall], results: dict[str, Message], *, is_next: bool
+) -> str | None:
+    """The id of the call that a message answers. A result without an id answers the next call that has no result."""
     if message.role != "tool" or message.tool_calls:
         return None
-    open_ids = [call.call_id for call in calls if call.call_id not in found]
+    open_ids = [call.call_id for call in calls if call.call_id not in results]
     if message.tool_call_id is None:
-        return open_ids[0] if right_behind else None
+        return open_ids[0] if is_next else None
     return message.tool_call_id if message.tool_call_id in open_ids else None
 
 
@@ -109,12 +111,12 @@ def _one_result_each(messages: Iterable[Message]) -> Iterator[Message]:
     # AG2 puts the results of several calls into one message (`tool_responses`).
     for message in messages:
         responses = message.metadata.get("tool_responses") if message.role == "tool" else None
-        whole = (
+        complete = (
             [response for response in responses if isinstance(response, dict)] if isinstance(responses, list) else []
         )
-        if not whole:
+        if not complete:
             yield message
-        for response in whole:
+        for response in complete:
             call_id = response.get("tool_call_id")
             yield message._replace(
                 content=response.get("content"),
@@ -129,7 +131,7 @@ def _call_ids(message: Message) -> set[str]:
 
 
 def _calls(message: Message, numbers: Iterator[int], repairs: Repairs) -> list[ToolCall]:
-    """The calls of a message, in whichever of the usual shapes; an id that is missing is made up."""
+    """The calls of a message in any of the usual shapes; a missing id is generated."""
     calls: dict[str, ToolCall] = {}
     for stored in message.tool_calls or []:
         call = _call(stored, numbers)
@@ -149,8 +151,8 @@ def _call(stored: Any, numbers: Iterator[int]) -> ToolCall | None:
     name = body.get("name")
     if not isinstance(name, str) or not name:
         return None
-    given: Any = next((body[key] for key in ("arguments", "args", "input") if body.get(key) is not None), {})
-    arguments = given if isinstance(given, str) else json_text(given)
+    stored_arguments: Any = next((body[key] for key in ("arguments", "args", "input") if body.get(key) is not None), {})
+    arguments = stored_arguments if isinstance(stored_arguments, str) else json_text(stored_arguments)
     call_id = stored.get("id") or stored.get("tool_call_id")
     return ToolCall(
         call_id if isinstance(call_id, str) else f"call_{next(numbers)}", name, arguments, custom=kind == "custom"

@@ -1,4 +1,4 @@
-"""Every layout, by name. Adding one is its file, a line here, and tests/samples/<layout>.json."""
+"""Every layout, by name. To add one, add its file, a line here, and tests/samples/<layout>.json."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What MongoDB holds of a session's newest flat messages, for a history that merges it with the cache's."""
+"""The newest stored flat messages of a session, to be merged with recorded ones."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from chatstore_cli.mongo.messages.store import content_of
 from chatstore_cli.mongo.messages.stored_times import EARLIEST
 from chatstore_cli.mongo.tombstones import TOMBSTONES
 
-_OFFSETS = timedelta(hours=48)
-"""How far apart texts of one instant can stand: an offset from UTC is below 24 hours, ahead or behind."""
+_MAX_OFFSET_DIFFERENCE = timedelta(hours=48)
+"""How far apart two texts of the same instant can sort: an offset from UTC is below 24 hours in each direction."""
 
-_BEYOND = 2
-"""Rows beyond the limit that tell, as a rule, that it has been reached: the next one, and one of another second."""
+_EXTRA_ROWS = 2
+"""Rows beyond the limit that usually show that it is reached: the next one, and one of another second."""
 
 _CONTENT = {"role": 1, "text": 1, "created_at": 1}
 
 
 class MongoHistory:
-    """The flat messages of one collection, read from their newest end through the index on (session_id, created_at)."""
+    """The flat messages of one collection, read newest first through the index on (session_id, created_at)."""
 
     def __init__(self, connection: Connection, collection: str) -> None:
         self._tombstones = connection.collection(TOMBSTONES)
@@ -34,7 +34,7 @@ class MongoHistory:
         self._name = collection
 
     def is_deleted(self, session_id: str) -> bool:
-        """Whether the session was deleted on purpose, so that journals do not bring it back."""
+        """Whether the session was deleted on purpose, so that journals must not restore it."""
         if not id_values(session_id):
             return False
         with driver_errors(f"looking up session {session_id!r}"):
@@ -42,31 +42,31 @@ class MongoHistory:
             return self._tombstones.find_one(tombstone, {"_id": 1}) is not None
 
     def newest_stored(self, session_id: str, limit: int, since: datetime | None) -> list[StoredMessage]:
-        """The newest stored messages, oldest first: at least the newest one, and back from it until `limit` are reached,
-        or all at or after `since`, whichever is less. What has the same millisecond as the oldest is there whole.
+        """The newest stored messages, oldest first: `limit` messages, or those since `since`, whichever is fewer, and
+        always the newest one. All messages of the oldest one's millisecond are included.
         """
         doing = f"reading session {session_id!r} in {self._name}"
-        ordered = MessagesInOrder(self._messages, session_id, doing, batch=limit + _BEYOND)
+        ordered = MessagesInOrder(self._messages, session_id, doing, batch=limit + _EXTRA_ROWS)
         if ordered.is_empty:
             return []
-        margin = timedelta() if ordered.is_exact else _OFFSETS
+        margin = timedelta() if ordered.is_exact else _MAX_OFFSET_DIFFERENCE
         prefix = session_prefix(session_id)
         newest = NewestInstants(limit)
-        found: list[StoredMessage] = []
+        messages: list[StoredMessage] = []
         for row in ordered.newest_first({}):
             message = to_message(row)
             moment = message.created_at or EARLIEST
             ends = [end for end in (since, newest.oldest) if end is not None]
-            if found and ends and _millisecond(max(ends)) - moment > margin:
+            if messages and ends and _millisecond(max(ends)) - moment > margin:
                 break
             newest.add(moment)
             identity = row["_id"] if is_ours(row["_id"], prefix) else None
-            found.append(StoredMessage(message, identity, content_of(row)))
-        found.reverse()
-        return found
+            messages.append(StoredMessage(message, identity, content_of(row)))
+        messages.reverse()
+        return messages
 
     def stored_contents(self, identities: Sequence[str]) -> dict[str, Content]:
-        """Role, time and text of each of the ids that is stored."""
+        """Role, time and text of each id that is stored."""
         with driver_errors(f"looking up messages in {self._name}"):
             rows = self._messages.find({"_id": {"$in": list(identities)}}, _CONTENT)
             return {row["_id"]: (row.get("role"), row.get("created_at"), row.get("text")) for row in rows}

@@ -1,8 +1,8 @@
-"""The `messages` layout: one document per message, sessions only as what their messages share (DESIGN section 3).
+"""The `messages` layout: one document per message; a session is the messages with one session_id (docs/layouts.md).
 
-Rows come from flush-cache (deterministic `_id`, canonical `created_at`, `sequence`) and from the application itself
-(ObjectId `_id`, `created_at` as ISO text in any form or as a date, no sequence; FACTS D). Such a session has no
-tenant, user, workflow, status or usage; it stands in time at its newest message.
+flush-cache writes rows with a deterministic `_id`, a canonical `created_at` and a `sequence`. Applications write rows
+with an ObjectId, a `created_at` as a date or ISO text of any form, and no sequence. A session has no tenant, user,
+workflow, status or usage; its updated_at is the time of its newest message.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def index_specs(collection: str) -> tuple[IndexSpec, ...]:
 
 
 class MessagesLayout:
-    """Reads sessions out of flat messages."""
+    """Reads sessions from flat messages."""
 
     layout = LAYOUT
 
@@ -81,21 +81,21 @@ class MessagesLayout:
         return index_specs(self._name)
 
     def unanswerable(self, query: SessionQuery) -> list[str]:
-        """A flat message knows no tenant, user, workflow, status or pause."""
-        asked = {
+        """The filters that flat messages cannot answer: they have no tenant, user, workflow, status or pause."""
+        filters = {
             "tenant": query.tenant_id is not None,
             "user": query.user_id is not None,
             "workflow": query.workflow is not None,
             "status": query.status not in (None, SessionStatus.UNKNOWN),
             "pause": query.paused,
         }
-        return [name for name, is_asked in asked.items() if is_asked]
+        return [name for name, is_used in filters.items() if is_used]
 
     def newest_first(self, query: SessionQuery, after: SessionKey | None, limit: int) -> Iterator[Session]:
         """At most `limit` sessions in descending order of SessionKey, strictly below `after`.
 
-        Where text of differing offsets from UTC stands side by side, order is that of the offsets met so far. Counts
-        stop at COUNT_CAP. Without recent_idx every session is looked at, and `remarks` says so.
+        If times have several offsets from UTC, the order takes into account the offsets read so far. Counts stop at
+        COUNT_CAP. Without recent_idx every session is read, and `remarks` has a notice.
         """
         with driver_errors(f"listing the sessions of {self._name}"):
             page = list(islice(self._keys(query, after), limit))
@@ -109,8 +109,8 @@ class MessagesLayout:
             return
         if not self._recent.has_recent_index and not self.remarks:
             self.remarks.append(
-                f"{self._name} has no index on (created_at, session_id), so listing looks at every session; "
-                "`chatstore indexes apply` makes it fast."
+                f"{self._name} has no index on (created_at, session_id), so listing reads every session. "
+                "To create it, run: chatstore indexes apply"
             )
         bounds = [after.moment] if after is not None else []
         upper = min([*bounds, query.until] if query.until is not None else bounds, default=None)
@@ -125,7 +125,7 @@ class MessagesLayout:
         return query.layout in (None, LAYOUT) and not self.unanswerable(query)
 
     def find(self, session_id: str) -> Session | None:
-        """The facts of one session, its messages counted to the end; None where there is none."""
+        """One session with its exact message count; None if it does not exist."""
         with driver_errors(f"looking up session {session_id!r} in {self._name}"):
             _, count = next(self._recent.counts_of([session_id], _NO_COUNT_LIMIT))
             if not count:
@@ -137,16 +137,16 @@ class MessagesLayout:
     def messages(self, session_id: str, selection: MessageSelection) -> Iterator[Message]:
         """A session's messages in order of (instant, sequence), streamed; see MessagesInOrder for mixed times.
 
-        Rows without a sequence, which the application stored itself, never come after a sequence. Raises NotFound.
+        Rows without a sequence, which applications store, are not selected by `after_sequence`. Raises NotFound.
         """
         ordered = MessagesInOrder(self._messages, session_id, f"reading session {session_id!r} in {self._name}")
         if ordered.is_empty:
             raise NotFound(kind_of_thing="session", name=session_id, where=f" in {self._name}")
         extra: Document = {}
         if selection.after_sequence is not None:
-            behind = ordered.behind_where_numbers_begin_anew(selection.after_sequence)
-            if behind is not None:
-                return _behind(ordered, behind, selection)
+            count_after = ordered.count_after_restarted_numbers(selection.after_sequence)
+            if count_after is not None:
+                return _newest_numbered(ordered, count_after, selection)
             extra["sequence"] = {"$gt": selection.after_sequence}
         if not selection.include_general:
             extra["source"] = extra["metadata.source"] = {"$ne": "general_agent"}
@@ -155,7 +155,7 @@ class MessagesLayout:
         return map(to_message, ordered.oldest_first(extra))
 
     def all_facts(self, query: SessionQuery) -> Iterator[Session]:
-        """Every session that matches, its messages not counted and its beginning not looked up."""
+        """Every session that matches, without its message count and its created_at."""
         if not self._answers(query):
             return
         with driver_errors(f"reading the sessions of {self._name}"):
@@ -165,27 +165,27 @@ class MessagesLayout:
                     yield facts
 
     def parts(self, session_id: str, *, keep_usage: bool = False) -> list[StoredPart]:
-        """What there is of a session, by collection; flat messages carry no usage."""
+        """The stored parts of a session by collection. Flat messages have no usage."""
         return count_parts(self._connection, self._parts(session_id))
 
-    def remove(self, session_id: str, at: datetime, *, keep_usage: bool = False) -> list[StoredPart]:
-        """Delete a session's messages, and remember that this was done on purpose."""
-        return remove_parts(self._connection, LAYOUT, session_id, self._parts(session_id), at)
+    def remove(self, session_id: str, deleted_at: datetime, *, keep_usage: bool = False) -> list[StoredPart]:
+        """Delete a session's messages, and store a tombstone, so that journals do not restore them."""
+        return remove_parts(self._connection, LAYOUT, session_id, self._parts(session_id), deleted_at)
 
     def _parts(self, session_id: str) -> list[Part]:
         return [(self._name, {"session_id": id_condition(session_id)})]
 
     def expiry(self, session_id: str) -> Expiry:
-        """When the database deletes the session's oldest and newest message; None where it never does.
+        """When MongoDB deletes the session's oldest and newest message; None if it never does.
 
-        Only a BSON date ever expires; text in its place never does (FACTS A).
+        Only a BSON date expires; text in the same field does not.
         """
         with driver_errors(f"looking up session {session_id!r} in {self._name}"):
             return Expiry(oldest=self._expires_at(session_id, 1), newest=self._expires_at(session_id, -1))
 
     def _expires_at(self, session_id: str, direction: int) -> datetime | None:
-        found = self._messages.find({"session_id": id_condition(session_id)}, {"expires_at": 1})
-        for row in found.sort("created_at", direction).limit(1):
+        rows = self._messages.find({"session_id": id_condition(session_id)}, {"expires_at": 1})
+        for row in rows.sort("created_at", direction).limit(1):
             value = row.get("expires_at")
             return read_instant(value) if isinstance(value, datetime) else None
         return None
@@ -204,16 +204,16 @@ def _session(
     )
 
 
-def _behind(ordered: MessagesInOrder, count: int, selection: MessageSelection) -> Iterator[Message]:
-    """The newest `count` numbered messages, as far as they are selected."""
+def _newest_numbered(ordered: MessagesInOrder, count: int, selection: MessageSelection) -> Iterator[Message]:
+    """The selected ones of the newest `count` messages with a sequence."""
     rows = newest_in_order(ordered.newest_first({"sequence": {"$type": "number"}}), count)
     messages = map(to_message, rows)
-    found = [message for message in messages if selection.include_general or not message.from_general_agent]
-    return iter(found if selection.last is None else found[max(0, len(found) - selection.last) :])
+    selected = [message for message in messages if selection.include_general or not message.from_general_agent]
+    return iter(selected if selection.last is None else selected[max(0, len(selected) - selection.last) :])
 
 
 def to_message(document: Document) -> Message:
-    """A stored row as a message; `message_id` is the line's own where it had one, else the row's `_id` as text."""
+    """A stored row as a message. `message_id` is that of the journal line if it had one, else the row's `_id` as text."""
     get = document.get
     metadata = get("metadata")
     if metadata.__class__ is not dict:

@@ -1,4 +1,4 @@
-"""One session's flat messages in the order they happened, streamed through the index on (session_id, created_at)."""
+"""The flat messages of one session in order of time, streamed through the index on (session_id, created_at)."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from chatstore_cli.mongo.identifiers import id_condition, id_text
 from chatstore_cli.mongo.messages.stored_times import EARLIEST, form_of, second_of
 
 SMALL_SESSION = 1_000
-"""Sessions up to here are put into their real order in memory, whatever forms their times have."""
+"""Up to this many messages, a session is sorted in memory, whatever forms its times have."""
 
 LARGE_SECOND = 5_000
-"""Messages of one second that are held in memory to be ordered; beyond, the server sorts them."""
+"""Up to this many messages, one second is sorted in memory; the server sorts a larger one."""
 
 BATCH = 1_000
-"""Documents in one answer of the server: its own choice of 16 MiB at once would take a hundred MiB decoded."""
+"""Documents in one answer of the server. By default an answer has 16 MiB, which is about 100 MiB decoded."""
 
 _ABSENT = -1
 
@@ -32,10 +32,10 @@ _ABSENT = -1
 class MessagesInOrder:
     """Reads one session of a collection in order of (instant, sequence).
 
-    Times in one form (FACTS D: ISO text in UTC, with `Z`, `+00:00` or nothing; or dates) come from the index in
-    order of their seconds, and each second is put in order here. Mixed forms: up to SMALL_SESSION messages are sorted
-    exactly; a larger session merges its dates with its texts, and takes texts of differing offsets in text order.
-    Messages of one instant without a sequence keep the order of their ids.
+    If all times have one form (dates, or ISO text in UTC with `Z`, `+00:00` or no offset), the index returns them in
+    order of their seconds, and each second is sorted here. If the forms differ, up to SMALL_SESSION messages are sorted
+    exactly. In a larger session dates and texts are merged, and texts with different offsets are in text order. Messages
+    of one instant without a sequence are in order of their ids.
     """
 
     def __init__(self, messages: Collection[Document], session_id: str, doing: str, batch: int = BATCH) -> None:
@@ -54,36 +54,36 @@ class MessagesInOrder:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is no such session."""
+        """Whether the session does not exist."""
         return not self._newest
 
     @property
     def is_exact(self) -> bool:
-        """Whether the order is that of the instants; else texts of differing offsets stand in the order of text."""
+        """Whether the order is that of the instants. If not, texts with different offsets are in text order."""
         texts = {form_of(value) for value in self._newest if isinstance(value, str)}
         return len(texts) <= 1 or len(self._newest) <= SMALL_SESSION
 
     def oldest_first(self, extra: Document) -> Iterator[Document]:
-        """The documents that meet the extra condition."""
+        """The documents that meet the extra condition, oldest first."""
         return self._documents(extra, 1)
 
     def newest_first(self, extra: Document) -> Iterator[Document]:
-        """The same from the end."""
+        """The documents that meet the extra condition, newest first."""
         return self._documents(extra, -1)
 
-    def behind_where_numbers_begin_anew(self, sequence: int) -> int | None:
-        """How many numbered messages come after the newest one with that number, where numbers do not rise throughout.
+    def count_after_restarted_numbers(self, sequence: int) -> int | None:
+        """How many numbered messages follow the newest one with this sequence, if the numbers restarted; else None.
 
-        A journal that was rotated or pruned begins at 1 again. None where numbers alone tell: no message has that one,
-        or all behind it have greater ones and none before it has.
+        Numbers restart at 1 if a journal was rotated or pruned. None means that a comparison of sequences suffices: no
+        message has this one, or exactly the later messages have greater ones.
         """
         light = copy(self)
         light._fields = {"created_at": 1, "sequence": 1}
-        anew = False
-        for behind, row in enumerate(light.newest_first({"sequence": {"$type": "number"}})):
+        restarted = False
+        for count_after, row in enumerate(light.newest_first({"sequence": {"$type": "number"}})):
             if row["sequence"] == sequence:
-                return behind if anew or self._has_greater_before(row) else None
-            anew = anew or row["sequence"] < sequence
+                return count_after if restarted or self._has_greater_before(row) else None
+            restarted = restarted or row["sequence"] < sequence
         return None
 
     def _has_greater_before(self, row: Document) -> bool:
@@ -95,7 +95,7 @@ class MessagesInOrder:
         forms = {form_of(value) for value in self._newest}
         if len(forms) > 1 and len(self._newest) <= SMALL_SESSION:
             rows = self._find(extra, direction)
-            return iter(sorted(rows, key=_place, reverse=direction < 0))
+            return iter(sorted(rows, key=_sort_key, reverse=direction < 0))
         if {type(value) for value in self._newest} >= {str, datetime}:
             texts = self._find({**extra, "created_at": {"$not": {"$type": "date"}}}, direction)
             dates = self._find({**extra, "created_at": {"$type": "date"}}, direction)
@@ -106,48 +106,46 @@ class MessagesInOrder:
 
     def _find(self, extra: Document, direction: int) -> Iterator[Document]:
         with driver_errors(self._doing):
-            found = self._messages.find({**extra, **self._condition}, self._fields).sort("created_at", direction)
-            yield from found.batch_size(self._batch)
+            rows = self._messages.find({**extra, **self._condition}, self._fields).sort("created_at", direction)
+            yield from rows.batch_size(self._batch)
 
     def _by_second(
         self, rows: Iterable[tuple[object, Document]], extra: Document, direction: int
     ) -> Iterator[Document]:
         held: list[Document] = []
         held_second: object = None
-        given_already = False
+        is_yielded = False
         for second, row in rows:
             if second != held_second or not held:
                 if len(held) == 1:
                     yield held[0]
-                elif not given_already:
+                elif not is_yielded:
                     yield from _ordered(held, direction)
-                held, held_second, given_already = [row], second, False
-            elif not given_already:
+                held, held_second, is_yielded = [row], second, False
+            elif not is_yielded:
                 held.append(row)
                 if len(held) > LARGE_SECOND and isinstance(second, str):
-                    held, given_already = held[:2], True
+                    held, is_yielded = held[:2], True
                     yield from self._sorted_by_the_server(second, extra, direction)
-        if not given_already:
+        if not is_yielded:
             yield from _ordered(held, direction)
 
     def _sorted_by_the_server(self, second: str, extra: Document, direction: int) -> Iterator[Document]:
         within = {"created_at": {"$gte": second, "$lt": second + "\U0010ffff"}}
         order = [("created_at", direction), ("sequence", direction), ("_id", direction)]
         with driver_errors(self._doing):
-            found = self._messages.find({**extra, **self._condition, **within}, self._fields).sort(order)
-            yield from found.allow_disk_use(True)
+            rows = self._messages.find({**extra, **self._condition, **within}, self._fields).sort(order)
+            yield from rows.allow_disk_use(True)
 
 
-def newest_in_order(rows: Iterator[Document], wanted: int) -> list[Document]:
-    """The first `wanted` of rows that come newest first, oldest first."""
-    found = list(islice(rows, wanted))
-    found.reverse()
-    return found
+def newest_in_order(newest_first: Iterator[Document], count: int) -> list[Document]:
+    """The newest `count` rows, oldest first."""
+    return list(islice(newest_first, count))[::-1]
 
 
 def _ordered(held: list[Document], direction: int) -> list[Document]:
     if len(held) > 1:
-        held.sort(key=_place, reverse=direction < 0)
+        held.sort(key=_sort_key, reverse=direction < 0)
     return held
 
 
@@ -155,11 +153,11 @@ def _instant(row: Document) -> datetime:
     return read_instant(row.get("created_at")) or EARLIEST
 
 
-def _place(row: Document) -> tuple[datetime, float, str]:
+def _sort_key(row: Document) -> tuple[datetime, float, str]:
     sequence = row.get("sequence")
     return _instant(row), sequence if is_number(sequence) else _ABSENT, id_text(row.get("_id"))
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
-    """Whether a stored value is a finite number; a truth value is none."""
+    """Whether a stored value is a finite number; a boolean is not a number."""
     return type(value) is int or (isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value))

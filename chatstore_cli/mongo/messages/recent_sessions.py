@@ -1,8 +1,8 @@
-"""The sessions of a collection of flat messages, newest first, found by walking an index and never a message body.
+"""The sessions of a collection of flat messages, newest first, read from indexes alone.
 
-A session stands at its newest message. The walk goes down the index on (created_at, session_id) and gives up when few
-sessions own all the newest messages; then the server seeks the newest message of every session, one index seek each
-(a DISTINCT_SCAN of the index on (session_id, created_at)).
+The time of a session is that of its newest message. The scan reads the index on (created_at, session_id), newest first.
+If a few sessions own all the newest messages, the scan stops, and the server seeks the newest message of every session
+with one index seek each (a DISTINCT_SCAN of the index on (session_id, created_at)).
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from chatstore_cli.mongo.identifiers import id_condition, id_text, id_values
 from chatstore_cli.mongo.messages.stored_times import BRACKETS, EARLIEST, LATEST, SECOND, TEXT, up_to, utc_offset
 
 CHUNK = 500
-WALK_LIMIT = 5_000
-"""Index entries that a walk reads before it gives up."""
+SCAN_LIMIT = 5_000
+"""Index entries that a scan reads before it stops."""
 
 RECENT_KEYS = (("created_at", -1), ("session_id", 1))
 SESSION_KEYS = (("session_id", 1), ("created_at", -1))
 
 
-_ORDINARY_COUNT = 150
-_FURTHEST_AHEAD = timedelta(hours=14)
+_USUAL_MESSAGE_COUNT = 150
+_GREATEST_OFFSET = timedelta(hours=14)
 
 
-class _TooFar(Exception):
-    """The walk read as much as it may, and the answer is not complete."""
+class _ScanLimitReached(Exception):
+    """The scan read SCAN_LIMIT entries, and the result is not complete."""
 
 
 class _Stream:
-    """One walk over stored times of one type, from the newest down. `horizon` is how far it has come."""
+    """A scan of stored times of one type, newest first. `horizon` is the oldest time read so far."""
 
     def __init__(self, rows: Iterable[Document], session_field: str, time_field: str) -> None:
         self._rows = iter(rows)
@@ -46,14 +46,14 @@ class _Stream:
         self._time_field = time_field
         self._seen: set[str] = set()
         self.horizon = LATEST
-        self.done = False
+        self.is_done = False
         self.offsets = {timedelta()}
 
     def pull(self) -> dict[str, datetime]:
-        """The sessions first met in the next chunk, each with the instant at which it was met."""
+        """The sessions that appear first in the next chunk, each with its newest instant there."""
         rows = list(islice(self._rows, CHUNK))
-        self.done = len(rows) < CHUNK
-        met: dict[str, datetime] = {}
+        self.is_done = len(rows) < CHUNK
+        new: dict[str, datetime] = {}
         for row in rows:
             owner = row.get(self._session_field)
             if owner is None or (session := id_text(owner)) in self._seen:
@@ -63,16 +63,16 @@ class _Stream:
             if moment is not None:
                 self._seen.add(session)
                 self.offsets.add(utc_offset(value))
-                met[session] = moment
+                new[session] = moment
         for row in reversed(rows):
             if (moment := read_instant(row[self._time_field])) is not None:
                 self.horizon = moment
                 break
-        return met
+        return new
 
 
 class RecentSessions:
-    """Which sessions there are, and where each stands in time. Raises the driver's own errors."""
+    """The sessions of a collection and their times. Raises the driver's own errors."""
 
     def __init__(self, messages: Collection[Document], *, in_memory: bool, milliseconds: int) -> None:
         self._messages = messages
@@ -81,8 +81,7 @@ class RecentSessions:
 
     @cached_property
     def _index_keys(self) -> set[tuple[tuple[str, Any], ...]]:
-        found = (index for index in self._messages.list_indexes() if _is_whole(index))
-        return {tuple(index["key"].items()) for index in found}
+        return {tuple(index["key"].items()) for index in self._messages.list_indexes() if _is_complete(index)}
 
     @property
     def is_absent(self) -> bool:
@@ -91,52 +90,52 @@ class RecentSessions:
 
     @property
     def has_recent_index(self) -> bool:
-        """Whether there is an index to walk newest first."""
+        """Whether the index on (created_at, session_id) exists."""
         return RECENT_KEYS in self._index_keys
 
     @property
     def has_session_index(self) -> bool:
-        """Whether one session's messages can be found without reading all."""
+        """Whether the index on (session_id, created_at) exists."""
         return SESSION_KEYS in self._index_keys
 
     def newest_first(self, upper: datetime | None) -> Iterator[tuple[str, datetime]]:
         """Every session with its newest instant, in descending order of (instant, session).
 
-        With `upper`, those whose newest message is at most that old; some above may be among them. Order is exact
-        where the stored times are dates and text of one offset from UTC. Sessions without a readable time are left out.
+        With `upper`, sessions whose newest message is not later; a few later ones may be included. The order is exact if
+        the stored times are dates and texts of one offset from UTC. Sessions without a readable time are omitted.
         """
         conditions: Sequence[dict[str, Any]] = BRACKETS
         if upper is not None:
-            conditions = up_to(upper, self._ahead_of_utc())
-        given: set[str] = set()
+            conditions = up_to(upper, self._greatest_offset())
+        yielded: set[str] = set()
         if self.has_recent_index:
             try:
-                for session, moment in self._in_order(self._walks(conditions), limited=True, check=upper is not None):
-                    given.add(session)
+                for session, moment in self._in_order(self._scans(conditions), limited=True, check=upper is not None):
+                    yielded.add(session)
                     yield session, moment
                 return
-            except _TooFar:
+            except _ScanLimitReached:
                 pass
         for session, moment in self._in_order(self._seeks(conditions), limited=False, check=upper is not None):
-            if session not in given:
+            if session not in yielded:
                 yield session, moment
 
     def _in_order(self, streams: list[_Stream], *, limited: bool, check: bool) -> Iterator[tuple[str, datetime]]:
         pending: dict[str, datetime] = {}
         settled: set[str] = set()
         chunks = 0
-        while live := [stream for stream in streams if not stream.done]:
-            if limited and chunks * CHUNK >= WALK_LIMIT:
-                raise _TooFar
+        while live := [stream for stream in streams if not stream.is_done]:
+            if limited and chunks * CHUNK >= SCAN_LIMIT:
+                raise _ScanLimitReached
             chunks += 1
-            met = max(live, key=lambda stream: stream.horizon).pull()
-            met = {session: moment for session, moment in met.items() if session not in settled}
-            if check and met:  # what was met below the bound may have newer messages above it
-                newest = self.newest_of(met)
-                met = {session: newest.get(session, moment) for session, moment in met.items()}
-            for session, moment in met.items():
+            new = max(live, key=lambda stream: stream.horizon).pull()
+            new = {session: moment for session, moment in new.items() if session not in settled}
+            if check and new:  # a session below the upper limit may have newer messages above it
+                newest = self.newest_of(new)
+                new = {session: newest.get(session, moment) for session, moment in new.items()}
+            for session, moment in new.items():
                 pending[session] = max(moment, pending.get(session, EARLIEST))
-            horizon = max((stream.horizon for stream in streams if not stream.done), default=EARLIEST)
+            horizon = max((stream.horizon for stream in streams if not stream.is_done), default=EARLIEST)
             offsets = [offset for stream in streams for offset in stream.offsets]
             slack = SECOND + max(offsets) - min(offsets)
             ready = [
@@ -149,7 +148,7 @@ class RecentSessions:
                 settled.add(session)
                 yield session, moment
 
-    def _walks(self, conditions: Sequence[dict[str, Any]]) -> list[_Stream]:
+    def _scans(self, conditions: Sequence[dict[str, Any]]) -> list[_Stream]:
         covered = {"_id": 0, "created_at": 1, "session_id": 1}
         return [
             _Stream(
@@ -181,15 +180,15 @@ class RecentSessions:
         ]
 
     def every(self) -> Iterator[tuple[str, datetime | None]]:
-        """Every session with its newest instant, in any order; None where none of its times can be read."""
-        # no time limit: a report is worth waiting for, and useless in part
+        """Every session with its newest instant, in any order; None if no time of it can be read."""
+        # No time limit: half a report is useless.
         rows = iter(self._messages.aggregate(self._extreme({}, newest=True), allowDiskUse=True, batchSize=CHUNK))
         while chunk := list(islice(rows, CHUNK)):
             newest = {id_text(row["_id"]): row["found"] for row in chunk if row["_id"] is not None}
             read = {
                 session: read_instant(value) if isinstance(value, str) else None for session, value in newest.items()
             }
-            # a date stands before every text in the index: where there is one, there may be newer text behind it
+            # Newest first, every date comes before every text, so a session whose first time is a date may have newer text.
             mixed = self.newest_of(session for session, moment in read.items() if moment is None)
             for session, moment in read.items():
                 yield session, moment or mixed.get(session) or read_instant(newest[session])
@@ -217,7 +216,7 @@ class RecentSessions:
         return best
 
     def _extreme(self, condition: Document, *, newest: bool) -> list[Document]:
-        """Stages for each session's newest or oldest stored time; in index order the server only seeks, once a session."""
+        """Stages for the newest or oldest stored time of each session. In index order the server needs one seek per session."""
         if self.has_session_index:
             order = {"session_id": 1, "created_at": -1} if newest else {"session_id": -1, "created_at": 1}
             return [
@@ -229,18 +228,18 @@ class RecentSessions:
         return [{"$match": condition}, {"$group": {"_id": "$session_id", "found": {accumulator: "$created_at"}}}]
 
     def counts_of(self, sessions: Sequence[str], cap: int) -> Iterator[tuple[str, int]]:
-        """How many messages each session has, counted in the index and no further than one beyond `cap`."""
+        """The number of messages of each session, counted in the index up to `cap` + 1."""
         if not sessions:
             return
         among = {"$in": [value for session in sessions for value in id_values(session)]}
-        # ordinary sessions are small: one look at the index counts all of them, unless it meets a large one
-        most = _ORDINARY_COUNT * len(sessions) if self.has_session_index else 0
-        looked_at: list[Document] = [{"$limit": most}] if most else []
+        # Most sessions are small: one scan of the index counts all of them, unless one is large.
+        limit = _USUAL_MESSAGE_COUNT * len(sessions) if self.has_session_index else 0
+        limited: list[Document] = [{"$limit": limit}] if limit else []
         rows = self._aggregate(
             [
                 {"$match": {"session_id": among}},
                 {"$project": {"_id": 0, "session_id": 1}},
-                *looked_at,
+                *limited,
                 {"$group": {"_id": "$session_id", "messages": {"$sum": 1}}},
             ]
         )
@@ -248,7 +247,7 @@ class RecentSessions:
         for row in rows:
             session = id_text(row["_id"])
             counts[session] = counts.get(session, 0) + int(row["messages"])
-        if most and sum(counts.values()) >= most:
+        if limit and sum(counts.values()) >= limit:
             yield from ((session, self._count(session, cap + 1)) for session in sessions)
         else:
             yield from ((session, counts.get(session, 0)) for session in sessions)
@@ -257,17 +256,17 @@ class RecentSessions:
         condition = {"session_id": id_condition(session)}
         if self._in_memory:
             return self._messages.count_documents(condition, limit=limit)
-        # the plain command counts index keys without looking at them, at half the cost of count_documents
+        # The count command counts index keys without reading them, at half the cost of count_documents.
         return int(
             self._messages.database.command(
                 {"count": self._messages.name, "query": condition, "limit": limit, "maxTimeMS": self._milliseconds}
             )["n"]
         )
 
-    def _ahead_of_utc(self) -> timedelta:
-        """How far the newest text's clock is ahead of UTC; as far as clocks go where looking it up is not cheap."""
+    def _greatest_offset(self) -> timedelta:
+        """The offset from UTC of the newest text; without an index to look it up, the greatest offset that exists."""
         if not self.has_recent_index:
-            return _FURTHEST_AHEAD
+            return _GREATEST_OFFSET
         newest = self._messages.find({"created_at": TEXT}, {"_id": 0, "created_at": 1}).sort("created_at", -1).limit(1)
         offsets = [utc_offset(row["created_at"]) for row in newest.max_time_ms(self._milliseconds)]
         return max([timedelta(), *offsets])
@@ -276,6 +275,6 @@ class RecentSessions:
         return self._messages.aggregate(stages, allowDiskUse=True, maxTimeMS=self._milliseconds, batchSize=CHUNK)
 
 
-def _is_whole(index: Any) -> bool:
-    """Whether the index holds every document, in the plain order of values."""
+def _is_complete(index: Any) -> bool:
+    """Whether the index contains every document, in the default order of values."""
     return not index.get("sparse") and "partialFilterExpression" not in index and "collation" not in index

@@ -1,4 +1,4 @@
-"""What flushing asks of the messages layout's collection: what is there, and adding what is not."""
+"""The collection of flat messages for flushing: look up what is stored, and insert the rest."""
 
 from __future__ import annotations
 
@@ -24,19 +24,43 @@ from chatstore_cli.mongo.tombstones import TOMBSTONES
 
 _SMALL_SESSION = 5_000
 _DUPLICATE = 11000
-_ABOUT_NO_DOCUMENT = {1, 8, 13, 18, 24, 26, 33, 46, 63, 70, 71, 72, 73, 96, 115, 117, 125, 136, 146, 150, 166, 211, 279}
-_ABOUT_NO_DOCUMENT |= {314, 8000, 11601, 13388, 14031}
-"""Codes of the server's own troubles, and of the collection's (it is a view, say): no message is to blame for them."""
-_LEVELS = 180
-"""How deep the server lets a stored document be nested, tried on 6.0."""
-_TOO_DEEP = f"nested more than {_LEVELS} levels deep"
+_NOT_ABOUT_A_DOCUMENT = {
+    1,
+    8,
+    13,
+    18,
+    24,
+    26,
+    33,
+    46,
+    63,
+    70,
+    71,
+    72,
+    73,
+    96,
+    115,
+    117,
+    125,
+    136,
+    146,
+    150,
+    166,
+    211,
+    279,
+}
+_NOT_ABOUT_A_DOCUMENT |= {314, 8000, 11601, 13388, 14031}
+"""Error codes of the server or of the collection (for example, it is a view), which no message causes."""
+_MAX_DEPTH = 180
+"""Levels of nesting that the server accepts in a document, as tried on 6.0."""
+_TOO_DEEP = f"nested more than {_MAX_DEPTH} levels deep"
 
 _BY_ID = {"_id": 1}
 _FEW_DOCUMENTS = 100_000
 
 
 class MongoMessageStore:
-    """The flat messages of one collection, as flush-cache writes them. Errors are those of domain/errors.py."""
+    """A MessageStore over one collection. Raises the errors of domain/errors.py."""
 
     def __init__(
         self, connection: Connection, collection: str, index_specs: Sequence[IndexSpec], patient: Connection
@@ -48,27 +72,27 @@ class MongoMessageStore:
         self._index_specs = index_specs
 
     def collection_id(self) -> str | None:
-        """The collection's UUID, which changes when it is dropped (FACTS A); None where there is none yet."""
+        """The collection's UUID, which changes if it is dropped; None if the collection does not exist."""
         if self._connection.in_memory:
             return None
         with driver_errors(f"reading the identity of {self._name}"):
-            for found in self._connection.database.list_collections(filter={"name": self._name}):
-                return str(found["info"]["uuid"])
+            for collection in self._connection.database.list_collections(filter={"name": self._name}):
+                return str(collection["info"]["uuid"])
         return None
 
     def prepare(self, *, recreated: bool = False) -> list[str]:
-        """Make sure that the collection exists and that looking up its sessions is cheap; says what was done.
+        """Create the collection if it does not exist, and the index for looking up sessions. Returns what was done.
 
-        A new collection gets every index of its layout: with no documents, a TTL index can delete none; and so does one
-        that storing has just made again (`recreated`), as long as nothing in it has expired. An existing one gets only
-        the index that looking up sessions needs. Both only while it is small; else that is said.
+        A new collection gets every index of its layout, because a TTL index deletes nothing in it. The same holds for a
+        collection that an insert has just created again (`made_anew`), except a TTL index that would delete documents.
+        An existing collection gets only the index for looking up sessions, and only while it is small.
         """
         with driver_errors(f"preparing {self._name}"):
             existing = self._messages.index_information()
             if not existing:
                 self._create(self._index_specs)
                 return [f"Created collection {self._name} with its indexes."]
-            keyed = {tuple((field, int(order)) for field, order in _keys(known)) for known in existing.values()}
+            keyed = {tuple((field, int(order)) for field, order in _index_keys(index)) for index in existing.values()}
             missing = [spec for spec in self._index_specs if spec.keys not in keyed]
             needed = [spec for spec in missing if spec.keys[0][0] == "session_id"]
             if recreated and len(existing) == 1:
@@ -98,7 +122,7 @@ class MongoMessageStore:
         return self._messages.find_one({spec.keys[0][0]: {"$lte": latest}}, {"_id": 1}) is not None
 
     def survey(self, sessions: Sequence[str]) -> dict[str, Survey]:
-        """For each session whether it has rows, or was deleted on purpose. One index seek a session."""
+        """Whether each session has rows, or was deleted on purpose. One index seek per session."""
         with driver_errors(f"looking up sessions in {self._name}"):
             stored = self._messages.distinct("session_id", {"session_id": {"$in": list(sessions)}})
             return (
@@ -113,9 +137,9 @@ class MongoMessageStore:
         return [row["_id"]["session_id"] for row in deleted]
 
     def with_foreign_rows(self, sessions: Sequence[str]) -> set[str]:
-        """Those of the sessions that hold rows which another writer stored under ids of its own."""
+        """The sessions with rows that another writer stored under its own ids."""
         prefixes = {session: session_prefix(session) for session in sessions}
-        found: set[str] = set()
+        foreign: set[str] = set()
         with driver_errors(f"looking up sessions in {self._name}"):
             counts = self._messages.aggregate(
                 [
@@ -128,48 +152,48 @@ class MongoMessageStore:
                 if count["rows"] <= _SMALL_SESSION:
                     small.append(count["_id"])
                 elif self._count_ours(prefixes[count["_id"]]) != count["rows"]:
-                    found.add(count["_id"])
+                    foreign.add(count["_id"])
             rows = self._rows({"session_id": {"$in": small}}, {"_id": 1, "session_id": 1})
-            found.update(row["session_id"] for row in rows if not is_ours(row["_id"], prefixes[row["session_id"]]))
-        return found
+            foreign.update(row["session_id"] for row in rows if not is_ours(row["_id"], prefixes[row["session_id"]]))
+        return foreign
 
     def _count_ours(self, prefix: str) -> int:
         return self._messages.count_documents({"_id": {"$gte": prefix, "$lt": prefix + "g"}})  # from the index alone
 
     def stored_ids(self, identities: Sequence[str]) -> set[str]:
-        """Those of the ids that are stored."""
+        """The ids that are stored."""
         with driver_errors(f"looking up messages in {self._name}"):
-            # One list comes back, from the index alone: a quarter of what a cursor over as many documents costs.
+            # The answer is one list, from the index alone, at a quarter of the cost of a cursor.
             return set(self._messages.distinct("_id", {"_id": {"$in": list(identities)}}))
 
     def stored_contents(self, identities: Sequence[str]) -> dict[str, Content]:
-        """Role, time and text of each of the ids that is stored."""
-        wanted = {"_id": {"$in": list(identities)}}
+        """Role, time and text of each id that is stored."""
+        condition = {"_id": {"$in": list(identities)}}
         fields = {"role": 1, "text": 1, "created_at": 1}
         with driver_errors(f"looking up messages in {self._name}"):
-            rows = self._rows(wanted, fields)
+            rows = self._rows(condition, fields)
             return {row["_id"]: (row.get("role"), row.get("created_at"), row.get("text")) for row in rows}
 
     def stored_places(self, identities: Sequence[str]) -> dict[str, object]:
-        """The place in its journal under which each of the ids was stored."""
+        """The number of the journal line with which each id was stored."""
         with driver_errors(f"looking up messages in {self._name}"):
             rows = self._rows({"_id": {"$in": list(identities)}}, {"sequence": 1})
             return {row["_id"]: row.get("sequence") for row in rows}
 
-    def _rows(self, wanted: Document, fields: Document) -> Iterator[Document]:
+    def _rows(self, condition: Document, fields: Document) -> Iterator[Document]:
         if self._connection.in_memory:
-            yield from self._messages.find(wanted, fields)
+            yield from self._messages.find(condition, fields)
             return
-        # Bare commands: a batch is decoded at once, at a third of what a cursor costs document by document.
+        # A command decodes a whole batch at once, at a third of the cost of a cursor.
         database = self._messages.database
         with self._connection.client.start_session() as session:
-            find = {"find": self._name, "filter": wanted, "projection": fields, "batchSize": 10_000}
+            find = {"find": self._name, "filter": condition, "projection": fields, "batchSize": 10_000}
             try:
                 cursor = database.command(find, session=session)["cursor"]
             except driver.ConfigurationError:
-                # What a member of a replica set said while it started, the driver believes of that connection for ever:
-                # that it has no sessions. The driver's own cursor does without.
-                yield from self._messages.find(wanted, fields)
+                # A member of a replica set may say, while it starts, that it has no sessions, and the driver remembers
+                # that for the connection. The driver's own cursor needs no session.
+                yield from self._messages.find(condition, fields)
                 return
             yield from cursor["firstBatch"]
             while cursor["id"]:
@@ -178,7 +202,7 @@ class MongoMessageStore:
                 yield from cursor["nextBatch"]
 
     def foreign_contents(self, session: str) -> Iterator[StoredContent]:
-        """What the rows of a session hold that another writer stored under its own ids."""
+        """The contents of the rows of a session that another writer stored under its own ids."""
         prefix = session_prefix(session)
         fields = {"session_id": 1, "role": 1, "text": 1, "created_at": 1}
         with driver_errors(f"reading session {session!r} in {self._name}"):
@@ -187,33 +211,33 @@ class MongoMessageStore:
                     yield content
 
     def refusal_of(self, entry: Entry) -> str | None:
-        """Why the entry would be refused as a document, found without storing it; None where it would not."""
+        """Why MongoDB would reject the entry as a document, found without storing it; None if it would not."""
         return _flaw_of_document(to_document(entry, None))
 
     def insert(self, entries: Sequence[Entry], expires_at: Sequence[datetime | None]) -> Inserted:
-        """Store the entries, unordered: one that is refused never costs another.
+        """Store the entries, unordered: a rejected entry does not affect another.
 
-        Raises Unreachable where some may have been stored and some not; then calling again with the same is right.
+        Raises Unreachable if it is not known which entries were stored. Then call again with the same entries.
         """
         documents = [to_document(entry, expires) for entry, expires in zip(entries, expires_at, strict=True)]
         return self._without_deleted(self._insert(entries, documents), entries)
 
     def _without_deleted(self, inserted: Inserted, entries: Sequence[Entry]) -> Inserted:
-        """Take back what came into a session that was deleted since it was looked at: after its tombstone.
+        """Delete entries of sessions that got a tombstone after they were looked up.
 
-        What was stored before a tombstone, the deletion itself finds.
+        The deletion itself deletes what was stored before its tombstone.
         """
         with driver_errors(f"storing messages in {self._name}"):
             deleted = set(self._deleted(list(dict.fromkeys(entry.session_id for entry in entries))))
             if not deleted:
                 return inserted
             refused = {id(entry) for entry, _ in inserted.refused}
-            gone = [entry for entry in entries if entry.session_id in deleted and id(entry) not in refused]
-            self._messages.delete_many({"_id": {"$in": [entry.identity for entry in gone]}})
+            late = [entry for entry in entries if entry.session_id in deleted and id(entry) not in refused]
+            self._messages.delete_many({"_id": {"$in": [entry.identity for entry in late]}})
         already = {id(entry) for entry in inserted.duplicates}
         duplicates = [entry for entry in inserted.duplicates if entry.session_id not in deleted]
-        new = inserted.stored - sum(id(entry) not in already for entry in gone)
-        return Inserted(new, duplicates, inserted.refused, gone)
+        new = inserted.stored - sum(id(entry) not in already for entry in late)
+        return Inserted(new, duplicates, inserted.refused, late)
 
     def _insert(self, entries: Sequence[Entry], documents: Sequence[Document]) -> Inserted:
         if len(entries) == 1 and (flaw := _flaw_of_document(documents[0])):
@@ -224,14 +248,14 @@ class MongoMessageStore:
         except (Unreachable, NotAllowed):
             raise
         except (ChatstoreError, RecursionError, UnicodeError, TypeError, ValueError) as error:
-            if getattr(error.__cause__, "code", None) in _ABOUT_NO_DOCUMENT:
+            if getattr(error.__cause__, "code", None) in _NOT_ABOUT_A_DOCUMENT:
                 raise
-            # Something among them cannot be encoded, or the server takes none of them because of one, or all of
-            # them are over 16 MiB together: halve, until what is refused stands alone.
+            # One of them cannot be encoded, or the server rejects all because of one, or together they exceed the limit of
+            # a command. Halving finds the rejected entry.
             if len(entries) == 1:
                 return Inserted(0, [], [(entries[0], f"refused: {error}"[:400])])
         else:
-            return self._after(answer, entries)
+            return self._inserted(answer, entries)
         half = len(entries) // 2
         first = self._insert(entries[:half], documents[:half])
         second = self._insert(entries[half:], documents[half:])
@@ -242,7 +266,7 @@ class MongoMessageStore:
     def _insert_command(self, documents: Sequence[Document]) -> Mapping[str, Any]:
         if self._connection.in_memory:
             return self._insert_in_memory(documents)
-        # The bare command costs half of what insert_many does; trying again is the caller's anyway.
+        # The command costs half as much as insert_many. The caller retries in any case.
         return self._messages.database.command(
             {
                 "insert": self._name,
@@ -263,33 +287,35 @@ class MongoMessageStore:
                 failures.append({"index": index, "code": 0, "errmsg": str(error)})
         return {"n": len(documents) - len(failures), "writeErrors": failures}
 
-    def _after(self, answer: Mapping[str, Any], sent: Sequence[Entry]) -> Inserted:
+    def _inserted(self, answer: Mapping[str, Any], sent: Sequence[Entry]) -> Inserted:
         duplicates: list[Entry] = []
         refused: list[tuple[Entry, str]] = []
-        unsure = answer.get("writeConcernError")
+        unconfirmed = answer.get("writeConcernError")
         for failure in answer.get("writeErrors", ()):
             entry = sent[failure["index"]]
             code = failure.get("code")
             if code == _DUPLICATE and failure.get("keyPattern", _BY_ID) == _BY_ID:
                 duplicates.append(entry)
             elif code in RETRYABLE_CODES:
-                unsure = failure
-            elif code in _ABOUT_NO_DOCUMENT:
+                unconfirmed = failure
+            elif code in _NOT_ABOUT_A_DOCUMENT:
                 raise ChatstoreError(what=f"Storing messages in {self._name}: {failure.get('errmsg', '')}.")
             else:
                 refused.append((entry, f"the server refused it: {failure.get('errmsg', '')} (code {code})"[:400]))
-        if unsure:
-            raise Unreachable(what=f"Storing messages in {self._name}: {unsure.get('errmsg', 'not acknowledged')}.")
+        if unconfirmed:
+            raise Unreachable(
+                what=f"Storing messages in {self._name}: {unconfirmed.get('errmsg', 'not acknowledged')}."
+            )
         return Inserted(int(answer.get("n", 0)), duplicates, refused)
 
 
 def to_document(entry: Entry, expires_at: datetime | None) -> Document:
-    """The stored shape of a journal line (DESIGN section 3): unknown fields are kept beside ours."""
+    """The stored document of a journal line. Unknown fields are kept; reserved names are moved into `extra_fields`."""
     fields = entry.fields
     if len(fields) > 6 and not RESERVED_FIELDS.isdisjoint(fields):
-        clashing = {name: value for name, value in fields.items() if name in RESERVED_FIELDS}
+        reserved = {name: value for name, value in fields.items() if name in RESERVED_FIELDS}
         kept = {name: value for name, value in fields.items() if name not in RESERVED_FIELDS}
-        fields = kept | {"extra_fields": clashing}
+        fields = kept | {"extra_fields": reserved}
     if expires_at is None:
         return {"_id": entry.identity, **fields, "sequence": entry.number}
     return {"_id": entry.identity, **fields, "expires_at": expires_at, "sequence": entry.number}
@@ -304,10 +330,10 @@ def _flaw_of_document(document: Document) -> str | None:
         return f"cannot be stored: {str(error)[:300]}"
     if size > DOCUMENT_LIMIT:
         return f"{size:,} bytes as a document, over the limit of 16 MiB"
-    return _TOO_DEEP if _levels(document) > _LEVELS else None
+    return _TOO_DEEP if _depth(document) > _MAX_DEPTH else None
 
 
-def _levels(document: Document) -> int:
+def _depth(document: Document) -> int:
     deepest = 0
     pending: list[tuple[Any, int]] = [(document, 1)]
     while pending:
@@ -319,7 +345,7 @@ def _levels(document: Document) -> int:
 
 
 def content_of(row: Document) -> StoredContent | None:
-    """What a row holds, to be compared with journal lines; None where it can be equal to none of them."""
+    """The content of a row for a comparison with journal lines; None if no line can equal it."""
     texts = (row.get("session_id"), row.get("role"), row.get("text"))
     moment = read_instant(row.get("created_at"))
     if moment is None or not all(isinstance(text, str) for text in texts) or row["role"] not in ROLES:
@@ -335,5 +361,5 @@ def content_of(row: Document) -> StoredContent | None:
         return None
 
 
-def _keys(known: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    return [(field, order if isinstance(order, int | float) else 0) for field, order in known["key"]]
+def _index_keys(index: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return [(field, order if isinstance(order, int | float) else 0) for field, order in index["key"]]

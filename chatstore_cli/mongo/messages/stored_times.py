@@ -1,7 +1,7 @@
-"""Times of flat messages as they are stored: ISO 8601 text in any form, or BSON dates, side by side.
+"""Stored times of flat messages: ISO 8601 text in any form, or BSON dates.
 
-An index sorts text as text and puts every date behind every text. Text in one form sorts as the instants do; UTC
-written as `Z`, `+00:00` or without an offset differs from that inside one second only.
+An index sorts text as text, and every date after every text. Texts in one form sort as their instants do; texts in UTC
+with `Z`, `+00:00` or no offset do so except within one second.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _IN_UTC = re.compile(r"....-..-..(.)..:..:..(?:\.\d+)?(?:Z|\+00:00)?")
 
 
 def up_to(moment: datetime, ahead: timedelta) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The two conditions, limited to instants up to the moment's second; `ahead` is how far local text runs ahead of UTC."""
+    """TEXT and DATE, limited to instants up to the moment's second. `ahead` is the greatest offset from UTC of stored texts."""
     try:
         text = (moment + SECOND + ahead).isoformat()[:19]
     except OverflowError:
@@ -35,7 +35,7 @@ def up_to(moment: datetime, ahead: timedelta) -> tuple[dict[str, Any], dict[str,
 
 
 def utc_offset(value: Any) -> timedelta:
-    """How far a stored text's clock is ahead of UTC; nothing for a date, for UTC, or for what is no time."""
+    """The offset from UTC of a stored text; zero for a date, for UTC, and for text that is not a time."""
     if isinstance(value, str):
         try:
             return datetime.fromisoformat(value).utcoffset() or timedelta()
@@ -45,7 +45,7 @@ def utc_offset(value: Any) -> timedelta:
 
 
 def form_of(value: Any) -> object:
-    """What two stored times must have in common for their stored order to be that of their seconds."""
+    """The form of a stored time. Stored times of equal forms sort as their seconds do."""
     if not isinstance(value, str):
         return type(value)
     if match := _IN_UTC.fullmatch(value):
@@ -54,7 +54,7 @@ def form_of(value: Any) -> object:
 
 
 def second_of(value: Any) -> object:
-    """The second a stored time lies in; equal for times whose stored order does not tell their real one."""
+    """The second of a stored time. Within one second the stored order may differ from the order of instants."""
     if value.__class__ is str:
         return value[:19]
     return as_utc(value).replace(microsecond=0) if isinstance(value, datetime) else value

@@ -1,8 +1,8 @@
 """Aggregation stages that add up the usage ledger, and groups as they come back.
 
-A report goes through three steps. `increases` reduces rows to one document per client and span of time: by how much each
-number exceeds all that the client reported before. `whole_spans` joins a client's days if days are not asked for. `by_keys`
-adds up by the keys of the query. Daily sums are the result of the first step, stored.
+A report takes two steps. `increases` reduces rows to one document per client and time span: by how much each number
+exceeds all that the client reported before. `groups` adds these up by the keys of the query. Daily sums are the result of
+the first step, stored.
 """
 
 from __future__ import annotations

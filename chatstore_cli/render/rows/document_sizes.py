@@ -1,4 +1,4 @@
-"""Sizes of documents, and what splitting them came to, as rows."""
+"""Sizes of documents, and results of splitting them, as rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def size_row(document: DocumentSize, growth: Growth) -> Row:
-    """One document; `message_count` counts messages in segments too."""
+    """One document; `message_count` includes messages in segments."""
     session = document.session
     return {
         "session_id": session.session_id,
@@ -33,7 +33,7 @@ def size_row(document: DocumentSize, growth: Growth) -> Row:
 
 
 def split_row(result: SplitResult) -> Row:
-    """One document that was split."""
+    """The result of splitting one document."""
     return {
         "session_id": result.session_id,
         "size_bytes_before": result.size_before,
@@ -50,7 +50,7 @@ def _size(value: Any) -> str:
 
 
 def _growth(row: Row) -> str:
-    """`-` of a chat that has ended: it does not grow."""
+    """The growth per day; `-` for a session that has ended, because it does not grow."""
     if row["bytes_per_day"] is not None:
         return format_bytes(row["bytes_per_day"])
     return "-" if row["status"] in ("completed", "failed") else "unknown"
@@ -66,18 +66,18 @@ SIZE_COLUMNS = (
     Column("tenant_id", "TENANT", spare=6),
     Column("status", "STATUS", style=status_style, spare=5),
     Column("size_bytes", "SIZE", align="right", show=_size),
-    Column("messages_in_document", "MESSAGES IN IT", align="right", show=count, spare=3),
-    Column("message_count", "OF", align="right", show=count, spare=4),
+    Column("messages_in_document", "IN DOCUMENT", align="right", show=count, spare=3),
+    Column("message_count", "MESSAGES", align="right", show=count, spare=4),
     Column("segments", "SEGMENTS", align="right", show=count, spare=4),
     Column("first_message_at", "FIRST (UTC)", show=_day, in_table=False),
     Column("last_message_at", "LAST (UTC)", show=_day, spare=2),
-    Column("bytes_per_day", "A DAY", align="right", show_row=_growth),
-    Column("full_at", "FULL (UTC)", show=_day, whole=True),
+    Column("bytes_per_day", "PER DAY", align="right", show_row=_growth),
+    Column("full_at", "FULL ON (UTC)", show=_day, whole=True),
 )
 SPLIT_COLUMNS = (
     Column("session_id", "SESSION", whole=True),
-    Column("size_bytes_before", "WAS", align="right", show=_size),
-    Column("size_bytes", "IS", align="right", show=_size),
+    Column("size_bytes_before", "SIZE BEFORE", align="right", show=_size),
+    Column("size_bytes", "SIZE NOW", align="right", show=_size),
     Column("segments_added", "SEGMENTS ADDED", align="right", show=count),
     Column("messages_moved", "MESSAGES MOVED", align="right", show=count),
     Column("message_count", "MESSAGES", align="right", show=count),

@@ -1,4 +1,4 @@
-"""What a change of a session's state came to, as a row."""
+"""The result of a change of a session's state, as a row."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TRANSITION_COLUMNS = (
 
 
 def transition_row(transition: Transition) -> dict[str, Any]:
-    """The session's state now, and whether that is news."""
+    """The session's state, and whether it was changed."""
     return {
         "session_id": transition.chat_id,
         "status": transition.status.value,

@@ -9,7 +9,7 @@ from chatstore_cli.render.output_format import OutputFormat
 SECRET = "geheim"
 
 
-def test_init_writes_the_example_and_never_over_a_file(chatstore_without_database):
+def test_init_writes_the_example_and_never_overwrites_a_file(chatstore_without_database):
     run = chatstore_without_database
     done = run("config", "init")
     assert (done.code, done.out) == (0, "")
@@ -25,7 +25,7 @@ def test_init_writes_the_example_and_never_over_a_file(chatstore_without_databas
     assert [path.name for path in run.folder.iterdir()] == ["config.yaml"]
 
 
-def test_init_writes_where_it_is_told_or_says_why_not(chatstore_without_database):
+def test_init_writes_the_named_file_or_reports_why_it_cannot(chatstore_without_database):
     run = chatstore_without_database
     assert run("config", "init", "--to", "other.yaml").code == 0
     assert run("config", "check", "--config", "other.yaml").code == 0
@@ -63,7 +63,7 @@ def test_show_masks_passwords_however_they_are_written(chatstore_without_databas
             assert "host" in done.out
 
 
-def test_a_uri_that_is_wrong_never_shows_its_password(chatstore_without_database):
+def test_the_password_of_an_invalid_uri_is_never_shown(chatstore_without_database):
     for uri in (
         f"mongodb://user:{SECRET}/1@host/",
         f"mongodb://user:x@{SECRET}@host/",
@@ -83,7 +83,7 @@ def test_a_uri_that_is_wrong_never_shows_its_password(chatstore_without_database
             assert SECRET not in done.out + done.err
 
 
-def test_check_lists_every_mistake_and_ends_with_2(chatstore_without_database):
+def test_check_lists_every_mistake_and_exits_with_status_2(chatstore_without_database):
     run = chatstore_without_database
     (run.folder / "config.yaml").write_text("mongo:\n  ttl_day: 7\n  write_concern: 1\nverify:\n  sample: 0\n")
     done = run("config", "check", "-o", "json")
@@ -93,7 +93,7 @@ def test_check_lists_every_mistake_and_ends_with_2(chatstore_without_database):
     assert ("error", "config.yaml:2", "Did you mean ttl_days?") in found
 
 
-def test_check_says_so_where_all_is_well_and_warnings_end_with_0(chatstore_without_database):
+def test_check_reports_no_problems_and_exits_with_status_0_despite_warnings(chatstore_without_database):
     run = chatstore_without_database
     done = run("config", "check")
     assert (done.code, done.out) == (0, "")
@@ -115,7 +115,7 @@ def test_check_asks_the_driver_about_the_uri(chatstore_without_database):
     assert "No such file" in missing.out
 
 
-def test_a_wrong_configuration_ends_every_command_with_2_and_one_line(chatstore_without_database):
+def test_every_command_rejects_an_invalid_configuration_with_status_2_and_one_line(chatstore_without_database):
     run = chatstore_without_database
     (run.folder / "config.yaml").write_text("mongo: {uri: '${NOT_SET}'}")
     for arguments in (["config", "show"], ["indexes", "check"], ["ttl", "show"], ["flush-cache"]):
@@ -127,7 +127,7 @@ def test_a_wrong_configuration_ends_every_command_with_2_and_one_line(chatstore_
     assert (told["code"], told["kind"]) == (2, "bad_config")
 
 
-def test_with_the_database_switched_off_what_needs_it_says_so(chatstore_without_database):
+def test_a_command_that_needs_a_disabled_database_exits_with_status_5(chatstore_without_database):
     done = chatstore_without_database("indexes", "check", env={"CHATSTORE_MONGO__ENABLED": "false"})
     assert done.code == 5
     assert "mongo.enabled" in done.err

@@ -25,7 +25,7 @@ KEYS = [
 
 @pytest.fixture
 def db(chatstore_without_database: Chatstore, short_folder: Path, needs_mongod: None) -> Iterator[Chatstore]:
-    """The real command with an embedded MongoDB of the test's own, which ends with it."""
+    """The real command with the test's own embedded MongoDB, which is stopped after the test."""
     command = chatstore_without_database
     command.environment |= {
         "CHATSTORE_MONGO__EMBEDDED__DATA_DIR": str(short_folder / "data"),
@@ -63,7 +63,7 @@ def test_start_status_stop(db: Chatstore, short_folder: Path):
     poll(lambda: not psutil.pid_exists(row["pid"]) or psutil.Process(row["pid"]).status() == psutil.STATUS_ZOMBIE)
 
 
-def test_status_and_stop_of_one_that_never_ran(db: Chatstore, short_folder: Path):
+def test_status_and_stop_of_a_server_that_never_ran(db: Chatstore, short_folder: Path):
     row = status(db)
     assert list(row) == KEYS
     assert (row["running"], row["version"], row["uptime_seconds"]) == (False, None, None)
@@ -81,15 +81,15 @@ def test_the_table_names_version_socket_folder_size_and_uptime(db: Chatstore):
     assert fields["Size"].split()[1] in {"MiB", "GiB"}
 
 
-def test_starting_one_that_runs_says_so(db: Chatstore):
+def test_starting_a_running_server_reports_that_it_is_running(db: Chatstore):
     pid = json.loads(db("db", "start", "-o", "json").out)["pid"]
     again = db("db", "start", "-o", "json")
     assert (again.code, again.err) == (0, "The embedded MongoDB is already running.\n")
     assert json.loads(again.out)["pid"] == pid
 
 
-def test_a_pipe_behind_start_ends(db: Chatstore):
-    """A server that kept the pipe open would keep `cat` waiting for ever."""
+def test_a_pipe_after_start_ends(db: Chatstore):
+    """If the server kept the pipe open, `cat` would wait forever."""
     starter = db.popen("db", "start", stderr=subprocess.STDOUT)
     out, _ = subprocess.Popen(["cat"], stdin=starter.stdout, stdout=subprocess.PIPE).communicate(timeout=60)
     assert starter.wait(10) == 0
@@ -108,7 +108,7 @@ def test_ctrl_c_on_the_starters_terminal_does_not_reach_it(db: Chatstore):
     assert status(db)["pid"] == pid
 
 
-def test_data_outlive_a_kill_of_the_server(db: Chatstore):
+def test_data_survive_a_kill_of_the_server(db: Chatstore):
     db("db", "start")
     MongoClient(uri(db), journal=True)["d"]["c"].insert_one({"_id": 1})
     os.kill(status(db)["pid"], signal.SIGKILL)
@@ -117,7 +117,7 @@ def test_data_outlive_a_kill_of_the_server(db: Chatstore):
     assert MongoClient(uri(db))["d"]["c"].find_one() == {"_id": 1}
 
 
-def test_one_that_hangs_is_stopped_by_force(db: Chatstore):
+def test_a_server_that_hangs_is_killed_with_force(db: Chatstore):
     pid = json.loads(db("db", "start", "-o", "json").out)["pid"]
     os.kill(pid, signal.SIGSTOP)
     refused = db("db", "stop", "--timeout", "0.2")
@@ -140,7 +140,7 @@ def test_without_a_mongod_one_line_names_the_three_ways_out(db: Chatstore, short
         assert json.loads(outcome.err)["error"]["kind"] == "no_mongod"
 
 
-def test_another_server_in_the_configuration_is_said_without_its_password(db: Chatstore):
+def test_another_server_in_the_configuration_is_named_without_its_password(db: Chatstore):
     outcome = db("db", "status", "-o", "json", "--uri", "mongodb://ann:geheim@db.example/")
     assert outcome.code == 0
     assert json.loads(outcome.out)["running"] is False

@@ -1,4 +1,4 @@
-"""`chatstore demo` as a process, on a real server: it shows the real commands, and touches only what is its own."""
+"""`chatstore demo` as a process on a real server: it runs real commands and changes only its own data."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _commands(shown: str) -> list[str]:
     return [line.removeprefix("$ ") for line in shown.splitlines() if line.startswith("$ chatstore")]
 
 
-def test_the_demo_shows_every_step_and_a_second_run_works_as_well_as_the_first(
+def test_the_demo_runs_every_step_and_can_run_again(
     chatstore: Chatstore,
     mongo_uri: str,
     database: Database[dict[str, Any]],
@@ -55,7 +55,7 @@ def test_the_demo_shows_every_step_and_a_second_run_works_as_well_as_the_first(
 ) -> None:
     """Each sample is stored once, as a driver counts. The environment names the test's own database: it stays empty.
 
-    The second run is one with -o json: there the steps are the data, and what they print is talk.
+    The second run is one with -o json: the results of the steps are the data, and their output goes to stderr.
     """
     first = _demo(chatstore, mongo_uri, folder)
     assert (first.code, "Traceback" in first.err) == (0, False), first.out + first.err
@@ -69,7 +69,7 @@ def test_the_demo_shows_every_step_and_a_second_run_works_as_well_as_the_first(
     _check_samples(demo_database, folder)
     assert database.list_collection_names() == []
 
-    # What the demo says to type leads later commands to the samples.
+    # The exported variables select the demo's database in later commands.
     exported = [line.removeprefix("$ export ") for line in first.out.splitlines() if line.startswith("$ export ")]
     environment = {name: shlex.split(value)[0] for name, _, value in (line.partition("=") for line in exported)}
     assert (
@@ -91,14 +91,14 @@ def _check_samples(database: Database[dict[str, Any]], folder: Path) -> None:
         chat["chat_id"]: chat["real_time_tracking"]
         for chat in database.chat_sessions.find({"real_time_tracking.in_ledger": {"$exists": True}})
     }
-    assert sum(one["tokens"]["total_tokens"] for one in counters.values()) == sum(
+    assert sum(counter["tokens"]["total_tokens"] for counter in counters.values()) == sum(
         max(row["total_tokens"] for row in database.usage_events.find({"chat_id": chat, "agent": agent}))
         for chat in counters
         for agent in database.usage_events.distinct("agent", {"chat_id": chat})
     )
 
 
-def test_the_demo_leaves_a_database_alone_that_holds_anything_else(
+def test_the_demo_does_not_change_a_database_with_other_content(
     chatstore: Chatstore, mongo_uri: str, database: Database[dict[str, Any]], folder: Path
 ) -> None:
     database.precious.insert_one({"_id": 1})
@@ -109,7 +109,7 @@ def test_the_demo_leaves_a_database_alone_that_holds_anything_else(
     assert not folder.exists()
 
 
-def test_removing_leaves_a_database_alone_that_holds_anything_else(
+def test_remove_does_not_change_a_database_with_other_content(
     chatstore: Chatstore, mongo_uri: str, database: Database[dict[str, Any]], folder: Path
 ) -> None:
     database.precious.insert_one({"_id": 1})
@@ -118,7 +118,7 @@ def test_removing_leaves_a_database_alone_that_holds_anything_else(
     assert database.list_collection_names() == ["precious"]
 
 
-def test_the_demo_leaves_a_folder_alone_that_holds_anything_else(
+def test_the_demo_does_not_change_a_folder_with_other_content(
     chatstore: Chatstore, mongo_uri: str, database: Database[dict[str, Any]], folder: Path
 ) -> None:
     folder.mkdir()
@@ -129,7 +129,7 @@ def test_the_demo_leaves_a_folder_alone_that_holds_anything_else(
     assert database.list_collection_names() == []
 
 
-def test_removing_says_what_goes_and_does_nothing_without_yes(
+def test_remove_prints_its_plan_and_does_nothing_without_yes(
     chatstore: Chatstore, mongo_uri: str, demo_database: Database[dict[str, Any]], folder: Path
 ) -> None:
     MongoSampleStore(connect(mongo_uri, DEMO_DATABASE, timeout_seconds=10), "chat_sessions").replace([{}, {}])
@@ -152,13 +152,13 @@ def test_removing_says_what_goes_and_does_nothing_without_yes(
     assert (again.code, again.err.splitlines()[-1]) == (0, "The demo has no database or folder to remove.")
 
 
-def test_read_only_refuses_the_demo(chatstore: Chatstore, mongo_uri: str, folder: Path) -> None:
+def test_read_only_rejects_the_demo(chatstore: Chatstore, mongo_uri: str, folder: Path) -> None:
     done = _demo(chatstore, mongo_uri, folder, "--read-only")
     assert done.code == 4
     assert not folder.exists()
 
 
-def test_a_server_that_cannot_be_reached_ends_it_with_5(chatstore: Chatstore, folder: Path) -> None:
+def test_an_unreachable_server_is_status_5(chatstore: Chatstore, folder: Path) -> None:
     impatient = {"CHATSTORE_MONGO__TIMEOUT_SECONDS": "0.5"}
     done = chatstore("demo", "--uri", "mongodb://ana:secret@127.0.0.1:9", "--folder", folder, env=impatient)
     assert done.code == 5

@@ -1,4 +1,4 @@
-"""`chatstore resume` as a process: what comes out, where it goes, and how it ends."""
+"""`chatstore resume` as a process: its output, its files and its exit statuses."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def lines(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def test_it_prints_a_line_a_message_in_order_without_the_general_agent(chatstore: Chatstore, chats: Any) -> None:
+def test_it_prints_one_line_per_message_in_order_without_the_general_agent(chatstore: Chatstore, chats: Any) -> None:
     done = chatstore("resume", RESUMED)
     assert done.code == 0
     rows = lines(done.out)
     assert [row["sequence"] for row in rows] == sorted(row["sequence"] for row in rows)
     assert len(rows) == len(chats[RESUMED]["messages"]) - 2
-    assert done.err == "Messages of the general agent, left out (--include-general keeps them): 2\n"
+    assert done.err == "Messages of the general agent that were left out (--include-general keeps them): 2\n"
 
 
 def test_include_general_keeps_every_message(chatstore: Chatstore, chats: Any) -> None:
@@ -54,7 +54,7 @@ def test_include_general_keeps_every_message(chatstore: Chatstore, chats: Any) -
 
 
 @pytest.mark.parametrize("last", [1, 4, 9, 15, 100])
-def test_last_counts_what_is_left_and_tells_what_was_left_out_among_it(
+def test_last_counts_the_remaining_messages_and_reports_those_left_out(
     chatstore: Chatstore, chats: Any, last: int
 ) -> None:
     every = lines(chatstore("resume", RESUMED, "--include-general").out)
@@ -65,7 +65,7 @@ def test_last_counts_what_is_left_and_tells_what_was_left_out_among_it(
     assert done.err.endswith(f"left out (--include-general keeps them): {left_out}\n") if left_out else done.err == ""
 
 
-def test_after_sequence_gives_what_came_later(chatstore: Chatstore, chats: Any) -> None:
+def test_after_sequence_prints_later_messages(chatstore: Chatstore, chats: Any) -> None:
     rows = lines(chatstore("resume", RESUMED, "--after-sequence", "12").out)
     assert rows
     assert min(row["sequence"] for row in rows) > 12
@@ -82,18 +82,18 @@ def test_other_transcripts_are_one_array(chatstore: Chatstore, chats: Any, trans
 def test_repairs_are_counted_on_stderr(chatstore: Chatstore, chats: Any) -> None:
     done = chatstore("resume", RESUMED, "--as", "openai", "--last", "2")
     assert [row["role"] for row in json.loads(done.out)] == ["user", "assistant"]
-    assert done.err == "Tool results without their call, turned into user messages: 1\n"
+    assert done.err == "Tool results without their call that became user messages: 1\n"
     assert chatstore("resume", RESUMED, "--as", "openai", "--last", "2", "--quiet").err == ""
 
 
-def test_every_session_of_every_layout_can_be_resumed_in_every_form(chatstore: Chatstore, chats: Any) -> None:
+def test_every_session_of_every_layout_can_be_resumed_in_every_format(chatstore: Chatstore, chats: Any) -> None:
     for session_id in ("chat-old-b001", "chat-odd", "flat-1"):
         for transcript in ("jsonl", "ag2", "openai"):
             done = chatstore("resume", session_id, "--as", transcript)
             assert done.code == 0, done.err
 
 
-def test_no_such_session_ends_with_3(chatstore: Chatstore, chats: Any) -> None:
+def test_an_unknown_session_is_status_3(chatstore: Chatstore, chats: Any) -> None:
     done = chatstore("resume", "nope")
     assert (done.code, done.out) == (3, "")
     assert "No session 'nope'" in done.err
@@ -127,12 +127,12 @@ def test_an_id_in_two_layouts_is_a_conflict_that_layout_decides(
     "wrong",
     [("--as", "xml"), ("--last", "0"), ("--last", "-1"), ("--last", "x"), ("--after-sequence", "x"), ("--layout",)],
 )  # fmt: skip
-def test_wrong_use_ends_with_2_before_any_database_is_asked(chatstore: Chatstore, wrong: tuple[str, ...]) -> None:
+def test_wrong_use_is_status_2_before_any_connection(chatstore: Chatstore, wrong: tuple[str, ...]) -> None:
     done = chatstore("resume", "chat", *wrong, env={"CHATSTORE_URI": "mongodb://127.0.0.1:1/"})
     assert (done.code, done.out) == (2, "")
 
 
-def test_no_database_ends_with_5(chatstore: Chatstore) -> None:
+def test_an_unreachable_database_is_status_5(chatstore: Chatstore) -> None:
     done = chatstore(
         "resume", "x", env={"CHATSTORE_URI": "mongodb://127.0.0.1:1/", "CHATSTORE_MONGO__TIMEOUT_SECONDS": "0.5"}
     )
@@ -171,7 +171,7 @@ def test_an_existing_file_is_kept_unless_forced(chatstore: Chatstore, chats: Any
     assert lines(there.read_text())
 
 
-def test_a_session_that_is_not_there_leaves_the_old_file_and_no_new_one(chatstore: Chatstore, chats: Any) -> None:
+def test_an_unknown_session_keeps_the_old_file_and_creates_none(chatstore: Chatstore, chats: Any) -> None:
     (chatstore.folder / "old").write_text("mine")
     assert chatstore("resume", "nope", "--to", "old", "--force").code == 3
     assert chatstore("resume", "nope", "--to", "new").code == 3
@@ -184,7 +184,7 @@ def test_a_folder_that_is_missing_is_named(chatstore: Chatstore, chats: Any) -> 
     assert "no/such" in done.err
 
 
-def test_what_is_no_ordinary_file_is_never_replaced(chatstore: Chatstore, chats: Any) -> None:
+def test_only_a_regular_file_is_replaced(chatstore: Chatstore, chats: Any) -> None:
     (chatstore.folder / "folder").mkdir()
     os.mkfifo(chatstore.folder / "pipe")
     for target in ("folder", "pipe"):
@@ -194,11 +194,11 @@ def test_what_is_no_ordinary_file_is_never_replaced(chatstore: Chatstore, chats:
     assert stat.S_ISFIFO((chatstore.folder / "pipe").stat().st_mode)
 
 
-def test_a_full_disk_leaves_no_file_and_says_so(chatstore: Chatstore, database: Any) -> None:
+def test_a_full_disk_is_reported_and_leaves_no_file(chatstore: Chatstore, database: Any) -> None:
     messages = [{"content": "x" * 1000, "sequence": number} for number in range(200)]
     database["chat_sessions"].insert_one({"chat_id": "long", "messages": messages})
     limited = ["bash", "-c", 'ulimit -f 64; exec "$@"', "sh", *chatstore.command("resume", "long", "--to", "h.jsonl")]
-    # A file size limit fails a write as a full disk does, where SIGXFSZ is ignored.
+    # With SIGXFSZ ignored, a limit on file sizes fails a write in the same way as a full disk.
     done = subprocess.run(
         limited, cwd=chatstore.folder, env=chatstore.environment, capture_output=True, timeout=60,
         preexec_fn=lambda: signal.signal(signal.SIGXFSZ, signal.SIG_IGN),
@@ -213,7 +213,7 @@ def test_a_full_disk_leaves_no_file_and_says_so(chatstore: Chatstore, database: 
 
 @pytest.fixture
 def long_session(database: Database[dict[str, Any]]) -> str:
-    """A session far longer than a pipe holds."""
+    """A session far longer than the buffer of a pipe."""
     messages = [{"content": "x" * 500, "sequence": number} for number in range(20_000)]
     database["chat_sessions"].insert_one({"chat_id": "long", "messages": messages})
     return "long"
@@ -229,7 +229,7 @@ def test_a_closed_pipe_ends_quietly(chatstore: Chatstore, long_session: str) -> 
     assert process.wait(timeout=30) == 0
 
 
-def test_an_interrupt_ends_with_130_and_leaves_no_file(chatstore: Chatstore, long_session: str) -> None:
+def test_an_interrupt_is_status_130_and_leaves_no_file(chatstore: Chatstore, long_session: str) -> None:
     process = chatstore.popen("resume", long_session, stdout=subprocess.PIPE)
     assert process.stdout is not None
     process.stdout.read(1)  # the rest does not fit into the pipe: it waits
@@ -239,7 +239,7 @@ def test_an_interrupt_ends_with_130_and_leaves_no_file(chatstore: Chatstore, lon
     assert list(chatstore.folder.iterdir()) == []
 
 
-def test_on_a_terminal_stored_text_cannot_give_orders(chatstore: Chatstore, database: Any) -> None:
+def test_control_sequences_in_stored_text_do_not_reach_a_terminal(chatstore: Chatstore, database: Any) -> None:
     content = "\x1b[2J \u202e \x9b31m \x7f é"
     database["chat_sessions"].insert_one({"chat_id": "evil", "messages": [{"content": content}]})
     ours, its = pty.openpty()
@@ -266,7 +266,7 @@ def test_on_a_terminal_stored_text_cannot_give_orders(chatstore: Chatstore, data
     assert "\u202e" in piped
 
 
-def test_output_json_is_one_object_and_a_table_is_refused(chatstore, database):
+def test_output_json_is_one_object_and_a_table_is_rejected(chatstore, database):
     database.chat_sessions.insert_one(
         {
             "chat_id": "c-1",
@@ -288,10 +288,10 @@ def test_output_json_is_one_object_and_a_table_is_refused(chatstore, database):
 @pytest.mark.parametrize(
     ("cut", "expected"), [((), 5), (("--last", "2"), 2), (("--last", "9"), 5), (("--after-sequence", "4"), 3)]
 )
-def test_for_ag2_a_cut_is_of_what_the_group_said(
+def test_for_ag2_last_and_after_sequence_count_the_messages_of_the_group(
     chatstore: Any, database: Any, cut: tuple[str, ...], expected: int
 ) -> None:
-    """The newest of all, and where a cut would begin, are turns of a nested chat."""
+    """The newest turns, and those at the cut, belong to a nested chat."""
     said = [("user", "boss"), ("Writer", "boss")] + [("Writer", "Expert"), ("Expert", "Writer")] * 3
     said += [("Writer", "boss"), ("Critic", "boss"), ("user", "boss")]
     said[4:6], said[-1:] = [], [("user", "boss"), ("user", "Expert"), ("Expert", "user")]
@@ -305,4 +305,4 @@ def test_for_ag2_a_cut_is_of_what_the_group_said(
     whole = json.loads(chatstore("resume", "nested", "--as", "ag2").out)
     assert {row["name"] for row in whole} == {"user", "Writer", "Critic"}
     assert json.loads(given.out) == whole[len(whole) - expected :]
-    assert "nested within a turn, left out" in given.err
+    assert "Messages of nested chats that were left out" in given.err

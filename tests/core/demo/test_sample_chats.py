@@ -1,4 +1,4 @@
-"""The sample chats: the same from the same seed, varied, and true to the shapes they stand for."""
+"""The sample chats depend only on the seed, differ from each other, and have valid stored shapes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from chatstore_cli.core.demo.sample_chats import RESUMED, SampleChats, sample_chats
-from chatstore_cli.core.usage.recorder import what_is_wrong
+from chatstore_cli.core.usage.recorder import reason_not_countable
 from chatstore_cli.domain.message import GENERAL_AGENT
 
 NOW = datetime(2026, 3, 2, 11, 41, tzinfo=UTC)
@@ -28,7 +28,7 @@ def _ours(samples: SampleChats) -> list[dict[str, Any]]:
 
 
 def _records(text: str) -> Iterator[dict[str, Any]]:
-    """Every record of a journal, also of a line that holds two."""
+    """Every record of a journal, including both of a line with two."""
     decoder = json.JSONDecoder()
     for line in text.splitlines():
         offset = 0
@@ -60,14 +60,14 @@ def test_sessions_differ_in_tenant_workflow_ending_and_length(samples: SampleCha
     assert max(len(session["messages"]) for session in ours) > 400
 
 
-def test_one_session_has_used_tokens_at_a_cost_that_nobody_knows(samples: SampleChats) -> None:
+def test_one_session_has_tokens_of_unknown_cost(samples: SampleChats) -> None:
     tokens = [session["real_time_tracking"]["tokens"] for session in _ours(samples)]
     assert [sorted(count) for count in tokens if "total_cost" not in count] == [
         ["completion_tokens", "prompt_tokens", "total_tokens"]
     ]
 
 
-def test_what_agents_reported_is_cumulative_and_of_chats_whose_counters_begin_at_nothing(samples: SampleChats) -> None:
+def test_reported_usage_is_cumulative_and_its_chats_have_counters_of_0(samples: SampleChats) -> None:
     chats = {session["chat_id"]: session for session in _ours(samples)}
     reported = {report.chat_id for report in samples.usage}
     assert RESUMED in reported
@@ -75,7 +75,7 @@ def test_what_agents_reported_is_cumulative_and_of_chats_whose_counters_begin_at
     assert {chats[name]["real_time_tracking"]["tokens"]["total_tokens"] for name in reported} == {0}
     highest: dict[tuple[str, str | None], int] = {}
     for report in samples.usage:
-        assert what_is_wrong(report) is None
+        assert reason_not_countable(report) is None
         assert report.total_tokens >= highest.get((report.chat_id, report.agent), 1)
         assert chats[report.chat_id]["created_at"] <= report.at <= NOW
         highest[report.chat_id, report.agent] = report.total_tokens
@@ -113,7 +113,7 @@ def test_no_event_id_is_used_twice(samples: SampleChats) -> None:
     assert len(set(ids)) == len(ids)
 
 
-def test_older_shapes_of_the_same_product_are_among_them(samples: SampleChats) -> None:
+def test_older_variants_are_among_them(samples: SampleChats) -> None:
     older = [session for session in samples.sessions if "last_sequence" not in session]
     assert [session.get("status") for session in older] == ["completed", 1, 0, 2]
     assert [("app_id" in session, "enterprise_id" in session) for session in older] == [
@@ -121,7 +121,7 @@ def test_older_shapes_of_the_same_product_are_among_them(samples: SampleChats) -
     ]  # fmt: skip
 
 
-def test_journals_have_the_lines_of_the_application_whose_cache_they_are(samples: SampleChats) -> None:
+def test_journals_have_the_keys_that_an_application_writes(samples: SampleChats) -> None:
     assert len(samples.journals) == 12
     for session_id, text in samples.journals.items():
         assert text.endswith("\n")
@@ -130,7 +130,7 @@ def test_journals_have_the_lines_of_the_application_whose_cache_they_are(samples
             assert record["session_id"] == session_id
 
 
-def test_journal_messages_are_counted_also_where_two_share_a_line(samples: SampleChats) -> None:
+def test_two_journal_messages_on_one_line_are_counted(samples: SampleChats) -> None:
     lines = sum(len(text.splitlines()) for text in samples.journals.values())
     assert samples.journal_messages == sum(len(list(_records(text))) for text in samples.journals.values())
     assert samples.journal_messages == lines + 1

@@ -1,4 +1,4 @@
-"""The demo's rules, without a server."""
+"""The demo's configuration and steps, without a server."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from chatstore_cli.files.demo_folder import MarkedFolder
 
 
 class _NoStore:
-    """A SampleStore that nothing asks."""
+    """A SampleStore that must not be used."""
 
     def __getattr__(self, name: str) -> object:
         raise AssertionError(name)
@@ -35,7 +35,7 @@ def _setup(folder: Path, uri: str = "embedded", data_dir: str | None = None) -> 
     )
 
 
-def test_the_configuration_says_where_journals_and_database_are(tmp_path: Path) -> None:
+def test_the_configuration_names_journals_and_database(tmp_path: Path) -> None:
     settings = yaml.safe_load(_setup(tmp_path, data_dir="/srv/mongodb").configuration())
     assert settings["mongo"] == {
         "database": "chatstore_demo",
@@ -48,7 +48,7 @@ def test_the_configuration_says_where_journals_and_database_are(tmp_path: Path) 
     }
 
 
-def test_the_configuration_holds_no_uri_and_so_no_password(tmp_path: Path) -> None:
+def test_the_configuration_has_no_uri_and_no_password(tmp_path: Path) -> None:
     assert "secret" not in _setup(tmp_path, uri="mongodb://ana:secret@db.example").configuration()
 
 
@@ -67,16 +67,16 @@ def test_no_setting_of_the_environment_reaches_the_commands(tmp_path: Path) -> N
     }
 
 
-def test_only_what_is_needed_is_said_to_be_typed(tmp_path: Path) -> None:
+def test_only_needed_variables_are_exported(tmp_path: Path) -> None:
     assert _setup(tmp_path).exports({}, uri_named=False) == [f"export CHATSTORE_CONFIG={tmp_path}/config.yaml"]
 
 
-def test_what_is_said_to_be_typed_has_no_password_in_it(tmp_path: Path) -> None:
+def test_exported_variables_have_no_password(tmp_path: Path) -> None:
     exports = _setup(tmp_path, uri="mongodb://ana:secret@db.example").exports({}, uri_named=True)
     assert exports[1] == "export CHATSTORE_URI='mongodb://ana:***@db.example'"
 
 
-def test_playing_stops_at_the_first_step_that_ends_otherwise() -> None:
+def test_the_demo_stops_at_the_first_unexpected_exit_status() -> None:
     results = list(run_steps(lambda step: 6 if step is STEPS[2] else 0))
     assert [result.exit_code for result in results] == [0, 0, 6]
     assert result_row(results[-1])["expected"] == 0
@@ -84,7 +84,7 @@ def test_playing_stops_at_the_first_step_that_ends_otherwise() -> None:
         check_results(results)
 
 
-def test_playing_to_the_end_is_a_success() -> None:
+def test_running_all_steps_is_a_success() -> None:
     results = list(run_steps(lambda step: 0))
     assert len(results) == len(STEPS)
     check_results(results)

@@ -70,7 +70,14 @@ class Refused:
         self.synced = 0
 
     def add(
-        self, source: str, number: int, offset: int, raw: bytes, reason: str, at: str, identity: str | None = None
+        self,
+        source: str,
+        number: int,
+        offset: int,
+        raw: bytes,
+        reason: str,
+        quarantined_at: str,
+        identity: str | None = None,
     ) -> bool:
         if self.failures:
             raise self.failures.pop(0)

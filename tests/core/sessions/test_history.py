@@ -1,4 +1,4 @@
-"""A history over cache and database: each message once, in order, whatever of it is where."""
+"""A history from cache and database: each message once and in order, wherever it is."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SESSION = "s1"
 PREFIX = session_prefix(SESSION)
 
 
-# --- a storage that does as little as its port promises --------------------------------------------------------------
+# --- a storage that returns no more than its port promises --------------------------------------------------------------
 
 
 @dataclass
@@ -51,46 +51,46 @@ class Storage:
         rows = sorted(self.rows, key=row_place)
         ends = [milliseconds(rows[-limit].message.created_at)] if len(rows) >= limit else []
         ends += [milliseconds(since)] if since is not None else []
-        return [row for row in rows if not ends or moment_of(row.message) >= max(ends)] or rows[-1:]
+        return [row for row in rows if not ends or instant_of(row.message) >= max(ends)] or rows[-1:]
 
     def stored_contents(self, identities: Sequence[str]) -> dict[str, Content]:
         known = {row.identity: row.message for row in self.rows if row.identity}
-        contents = {one: (row.role, moment_of(row).isoformat(), row.content) for one, row in known.items()}
+        contents = {one: (row.role, instant_of(row).isoformat(), row.content) for one, row in known.items()}
         return {one: content for one, content in {**contents, **self.elsewhere}.items() if one in identities}
 
 
-def moment_of(message: Message) -> datetime:
+def instant_of(message: Message) -> datetime:
     assert message.created_at is not None
     return message.created_at
 
 
-def milliseconds(moment: datetime | None) -> datetime:
-    assert moment is not None
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+def milliseconds(instant: datetime | None) -> datetime:
+    assert instant is not None
+    return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
 
 
 def row_place(row: StoredMessage) -> tuple[datetime, int, int]:
     sequence = row.message.sequence
-    return moment_of(row.message), int(sequence is not None), sequence or 0
+    return instant_of(row.message), int(sequence is not None), sequence or 0
 
 
 # --- messages --------------------------------------------------------------------------------------------------------
 
 
 def line(number: int, microseconds: int | None = None, **fields: Any) -> Message:
-    """The journal's line of that number; at that many microseconds after the start, or as many seconds as its number."""
+    """A journal line, that many microseconds after the start, or as many seconds as its number."""
     after = timedelta(seconds=number) if microseconds is None else timedelta(microseconds=microseconds)
-    given = {"role": "user", "content": f"message {number}", "sequence": number, "created_at": START + after}
-    return Message(SESSION, **(given | fields))
+    defaults = {"role": "user", "content": f"message {number}", "sequence": number, "created_at": START + after}
+    return Message(SESSION, **(defaults | fields))
 
 
-def key_of(message: Message, moment: datetime | None = None) -> bytes:
-    instant = (moment or moment_of(message)).isoformat(timespec="microseconds")
-    return content_key(SESSION, message.role, instant, str(message.content))
+def key_of(message: Message, instant: datetime | None = None) -> bytes:
+    text = (instant or instant_of(message)).isoformat(timespec="microseconds")
+    return content_key(SESSION, message.role, text, str(message.content))
 
 
-def ours(message: Message, occurrence: int = 0) -> StoredMessage:
-    """The row that flush-cache makes of a line."""
+def own_row(message: Message, occurrence: int = 0) -> StoredMessage:
+    """The row that flush-cache writes for a line."""
     key = key_of(message)
     if message.message_id is None:
         identity = identity_by_content(PREFIX, key, occurrence)
@@ -101,11 +101,11 @@ def ours(message: Message, occurrence: int = 0) -> StoredMessage:
     )
 
 
-def foreign(message: Message, *, date: bool = False) -> StoredMessage:
-    """The row that the application itself makes of it; a date keeps milliseconds."""
-    moment = milliseconds(message.created_at) if date else moment_of(message)
-    row = message._replace(message_id=str(ObjectId()), sequence=None, created_at=moment)
-    return StoredMessage(row, None, StoredContent(key_of(message, moment), date))
+def foreign_row(message: Message, *, date: bool = False) -> StoredMessage:
+    """The row that the application itself writes for a message. A date has milliseconds."""
+    instant = milliseconds(message.created_at) if date else instant_of(message)
+    row = message._replace(message_id=str(ObjectId()), sequence=None, created_at=instant)
+    return StoredMessage(row, None, StoredContent(key_of(message, instant), date))
 
 
 def texts(history: ChatHistory) -> list[tuple[Any, str, bool | None]]:
@@ -117,19 +117,19 @@ def texts(history: ChatHistory) -> list[tuple[Any, str, bool | None]]:
 
 @dataclass
 class World:
-    """All lines of a journal and all rows of the database; `limit` messages are asked for."""
+    """All lines of a journal and all rows of the database. `limit` messages are requested."""
 
     lines: list[Message]
     rows: list[StoredMessage]
     limit: int
 
 
-def once(lines: Sequence[Message]) -> list[tuple[Message, StoredMessage]]:
-    """Each message of a journal once, with the row that flush-cache would make of it."""
+def distinct(lines: Sequence[Message]) -> list[tuple[Message, StoredMessage]]:
+    """The distinct messages of a journal, with the rows that flush-cache would write."""
     found: dict[tuple[str | None, bytes], tuple[Message, StoredMessage]] = {}
     equals: Counter[bytes] = Counter()
     for message in lines:
-        row = ours(message, equals[key_of(message)])
+        row = own_row(message, equals[key_of(message)])
         equals[key_of(message)] += message.message_id is None
         found.setdefault((row.identity, key_of(message)), (message, row))
     return list(found.values())
@@ -137,7 +137,7 @@ def once(lines: Sequence[Message]) -> list[tuple[Message, StoredMessage]]:
 
 @st.composite
 def worlds(draw: st.DrawFn) -> World:
-    """Ties of instants, of milliseconds and of whole contents; some stored by us, some by others, some by nobody."""
+    """Equal instants, milliseconds and contents; some stored by chatstore, some by others, some not stored."""
     places = sorted(draw(st.lists(st.tuples(st.integers(0, 4), st.sampled_from([0, 1, 231])), max_size=16)))
     lines: list[Message] = []
     for number, (millisecond, microsecond) in enumerate(places, 1):
@@ -146,29 +146,29 @@ def worlds(draw: st.DrawFn) -> World:
         if message_id == "same":
             message_id = f"m-{millisecond}-{microsecond}-{text}"
         lines.append(line(number, 1_000 * millisecond + microsecond, content=text, message_id=message_id))
-    rows = [row for _, row in once(lines) if draw(st.integers(0, 2)) == 0]
-    taken = [message for message, row in once(lines) if row not in rows and draw(st.integers(0, 2)) == 0]
+    rows = [row for _, row in distinct(lines) if draw(st.integers(0, 2)) == 0]
+    taken = [message for message, row in distinct(lines) if row not in rows and draw(st.integers(0, 2)) == 0]
     strangers = [
         line(100, draw(st.integers(0, 4_300)), content=draw(st.sampled_from("abc")))
         for _ in range(draw(st.integers(0, 3)))
     ]
-    rows += [foreign(message, date=draw(st.booleans())) for message in [*taken, *strangers]]
+    rows += [foreign_row(message, date=draw(st.booleans())) for message in [*taken, *strangers]]
     pruned = [line(200 + n, draw(st.integers(0, 4_300)), content="pruned") for n in range(draw(st.integers(0, 4)))]
-    rows += [ours(message) for message in pruned]
+    rows += [own_row(message) for message in pruned]
     return World(lines, rows, draw(st.integers(1, 12)))
 
 
-def plainly(world: World) -> list[HistoryMessage]:
-    """The whole history, by looking at everything: a flush's rule line by line, then one sort."""
+def expected_history(world: World) -> list[HistoryMessage]:
+    """The whole history by the rule of a flush, line by line, then one sort."""
     left = list(world.rows)
     shown: list[tuple[tuple[datetime, int, int, int], HistoryMessage]] = []
     missing: list[Message] = []
 
     def show(message: Message, source: Any, *, persisted: bool) -> None:
-        place = (moment_of(message), int(message.sequence is not None), message.sequence or 0, int(source == "cache"))
+        place = (instant_of(message), int(message.sequence is not None), message.sequence or 0, int(source == "cache"))
         shown.append((place, HistoryMessage(message, source, persisted)))
 
-    for message, row in once(world.lines):
+    for message, row in distinct(world.lines):
         found = next((other for other in left if other.identity == row.identity), None)
         if found is None:
             missing.append(message)
@@ -178,10 +178,10 @@ def plainly(world: World) -> list[HistoryMessage]:
     for message in sorted(missing, key=lambda message: message.message_id is not None):
         exact = [row for row in left if row.identity is None and row.content == StoredContent(key_of(message), False)]
         coarse = StoredContent(key_of(message, milliseconds(message.created_at)), True)
-        stands_for_it = (exact + [row for row in left if row.content == coarse])[:1]
-        for row in stands_for_it:
+        matching_rows = (exact + [row for row in left if row.content == coarse])[:1]
+        for row in matching_rows:
             left.remove(row)
-        show(message, "cache", persisted=bool(stands_for_it))
+        show(message, "cache", persisted=bool(matching_rows))
     for row in left:
         show(row.message, "mongo", persisted=True)
     shown.sort(key=lambda item: item[0])
@@ -189,23 +189,23 @@ def plainly(world: World) -> list[HistoryMessage]:
 
 
 def without_ids(shown: Sequence[HistoryMessage]) -> list[HistoryMessage]:
-    """Unsequenced rows of one instant stand in any order; their ids are drawn anew each time."""
+    """Rows of one instant without a sequence have any order, and random ids."""
     plain = [one._replace(message=one.message._replace(message_id=None)) for one in shown]
-    return sorted(plain, key=lambda one: (moment_of(one.message), one.message.sequence or 0, str(one.message.content)))
+    return sorted(plain, key=lambda one: (instant_of(one.message), one.message.sequence or 0, str(one.message.content)))
 
 
 def newest_of(world: World) -> list[Message]:
-    """As little of the cache as a reader of its end may give: the newest `limit` and what shares their millisecond."""
-    moments = sorted(moment_of(message) for message, _ in once(world.lines))
-    if len(moments) < world.limit:
+    """The fewest messages that a reader of the journal's end may return: the newest `limit` and their milliseconds."""
+    instants = sorted(instant_of(message) for message, _ in distinct(world.lines))
+    if len(instants) < world.limit:
         return world.lines
-    return [message for message in world.lines if moment_of(message) >= milliseconds(moments[-world.limit])]
+    return [message for message in world.lines if instant_of(message) >= milliseconds(instants[-world.limit])]
 
 
 @given(worlds())
-def test_a_history_is_the_end_of_all_that_there_is_each_message_once(world: World):
+def test_a_history_has_the_newest_messages_each_once(world: World):
     history = chat_history(newest_of(world), Storage(world.rows), SESSION, world.limit)
-    expected = plainly(world)[-world.limit :]
+    expected = expected_history(world)[-world.limit :]
     assert [(one.source, one.persisted) for one in without_ids(history.messages)] == [
         (one.source, one.persisted) for one in without_ids(expected)
     ]
@@ -213,30 +213,30 @@ def test_a_history_is_the_end_of_all_that_there_is_each_message_once(world: Worl
 
 
 @given(worlds())
-def test_messages_stand_in_order_and_those_of_the_journal_in_its_own(world: World):
+def test_messages_are_in_order_and_those_of_the_journal_in_its_order(world: World):
     shown = [one.message for one in chat_history(newest_of(world), Storage(world.rows), SESSION, 500).messages]
-    assert shown == sorted(shown, key=lambda message: (moment_of(message), message.sequence is not None))
-    assert shown == sorted(shown, key=lambda message: (moment_of(message), message.sequence or 0))
+    assert shown == sorted(shown, key=lambda message: (instant_of(message), message.sequence is not None))
+    assert shown == sorted(shown, key=lambda message: (instant_of(message), message.sequence or 0))
 
 
 @given(worlds())
-def test_counts_are_of_what_is_shown_and_the_newest_persisted_is_known_whatever_is(world: World):
-    whole = plainly(world)
+def test_counts_are_of_the_shown_messages_and_the_newest_persisted_is_of_all(world: World):
+    whole = expected_history(world)
     history = chat_history(newest_of(world), Storage(world.rows), SESSION, world.limit)
-    persisted = [moment_of(one.message) for one in whole if one.persisted]
+    persisted = [instant_of(one.message) for one in whole if one.persisted]
     # A date of another writer has lost its microseconds; they are known where the cache's copy was read.
     newest = history.last_persisted_at
     assert (newest and milliseconds(newest)) == (milliseconds(max(persisted)) if persisted else None)
-    assert all(newest and moment_of(one.message) <= newest for one in history.messages if one.persisted)
+    assert all(newest and instant_of(one.message) <= newest for one in history.messages if one.persisted)
     shown = Counter(one.source for one in history.messages)
     assert history.counts == {"cache": shown["cache"], "mongo": shown["mongo"]}
     assert history.not_persisted == sum(one.persisted is False for one in whole[-world.limit :])
 
 
 @given(worlds(), st.integers(0, 15))
-def test_lines_that_have_ids_are_recognised_wherever_the_memory_of_the_cache_ends(world: World, kept: int):
+def test_lines_with_ids_are_recognised_however_many_the_cache_remembers(world: World, kept: int):
     named = [message._replace(message_id=f"m{number}") for number, message in enumerate(world.lines)]
-    rows = [ours(message) for message in named[::2]]
+    rows = [own_row(message) for message in named[::2]]
     history = chat_history(named[len(named) - kept :] if kept < len(named) else named, Storage(rows), SESSION, 500)
     ids = Counter(one.message.message_id for one in history.messages)
     assert set(ids.values()) <= {1}
@@ -245,9 +245,9 @@ def test_lines_that_have_ids_are_recognised_wherever_the_memory_of_the_cache_end
 
 
 @given(worlds())
-def test_without_a_database_the_cache_is_shown_and_nothing_is_claimed_of_the_other(world: World):
+def test_without_a_database_the_cache_is_shown_and_its_figures_are_none(world: World):
     history = chat_history(newest_of(world), None, SESSION, world.limit)
-    expected = plainly(World(world.lines, [], world.limit))[-world.limit :]
+    expected = expected_history(World(world.lines, [], world.limit))[-world.limit :]
     assert [one.message.content for one in history.messages] == [one.message.content for one in expected]
     assert {one.persisted for one in history.messages} <= {None}
     assert (history.counts["mongo"], history.not_persisted, history.last_persisted_at) == (None, None, None)
@@ -268,11 +268,11 @@ def records(draw: st.DrawFn) -> list[dict[str, Any]]:
     for second, microsecond in sorted(draw(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), max_size=14))):
         text = draw(st.sampled_from(["a", "b\0"]))
         message_id = draw(st.sampled_from([None, None, "m"]))
-        moment = datetime(2026, 3, 2, 11, 41, second, 195_000 + microsecond, tzinfo=UTC)
+        instant = datetime(2026, 3, 2, 11, 41, second, 195_000 + microsecond, tzinfo=UTC)
         made.append(
             record(
                 text=text,
-                created_at=moment.isoformat(timespec="microseconds"),
+                created_at=instant.isoformat(timespec="microseconds"),
                 message_id=message_id and f"m-{second}-{microsecond}-{text}",
             )
         )
@@ -284,15 +284,15 @@ def rows_of_others(draw: st.DrawFn, lines: list[dict[str, Any]]) -> list[dict[st
     taken = draw(st.lists(st.sampled_from(lines), max_size=5)) if lines else []
     rows = []
     for fields in taken:
-        moment = datetime.fromisoformat(fields["created_at"])
-        forms: list[Any] = [fields["created_at"], fields["created_at"].replace("+00:00", "Z"), moment]
-        forms.append(moment.replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds"))
+        instant = datetime.fromisoformat(fields["created_at"])
+        forms: list[Any] = [fields["created_at"], fields["created_at"].replace("+00:00", "Z"), instant]
+        forms.append(instant.replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds"))
         rows.append({**fields, "created_at": draw(st.sampled_from(forms)), "_id": ObjectId()})
     return rows
 
 
 @given(st.data())
-def test_what_is_not_persisted_is_what_a_flush_stores_and_then_nothing_has_moved(data: st.DataObject):
+def test_messages_not_persisted_are_those_that_a_flush_stores_without_a_change_of_order(data: st.DataObject):
     lines = data.draw(records())
     others = data.draw(rows_of_others(lines))
     split = data.draw(st.integers(0, len(lines)))
@@ -334,7 +334,7 @@ def test_an_empty_session_id_is_wrong_use():
         chat_history([], Storage(), "")
 
 
-def test_a_session_that_nobody_knows_is_an_empty_history():
+def test_an_unknown_session_is_an_empty_history():
     assert chat_history([], Storage(), SESSION).to_dict() == {
         "items": [],
         "next_cursor": None,
@@ -351,22 +351,22 @@ def test_the_keys_of_an_item_are_those_of_a_message_and_whether_it_is_persisted(
     assert (item["source"], item["persisted"], item["content"]) == ("cache", False, "message 1")
 
 
-def test_values_that_json_has_no_word_for_become_text():
+def test_values_that_json_does_not_have_become_text():
     given = line(1, metadata={"id": ObjectId("65e1a0b2c3d4e5f601234567"), "at": START, "n": float("nan")})
-    (item,) = chat_history([], Storage([foreign(given)]), SESSION).to_dict()["items"]
+    (item,) = chat_history([], Storage([foreign_row(given)]), SESSION).to_dict()["items"]
     assert item["metadata"] == {"id": "65e1a0b2c3d4e5f601234567", "at": "2026-03-02T11:41:00.195769Z", "n": None}
 
 
 def test_two_equal_lines_at_two_places_are_two_messages():
     twins = [line(1, 0, content="yes"), line(2, 0, content="yes")]
-    history = chat_history(twins, Storage([ours(twins[0], 0)]), SESSION)
+    history = chat_history(twins, Storage([own_row(twins[0], 0)]), SESSION)
     assert texts(history) == [("yes", "cache", True), ("yes", "cache", False)]
     assert len({one.message.message_id for one in history.messages}) == 2
 
 
-def test_one_row_of_another_writer_stands_for_one_of_two_equal_lines():
+def test_one_row_of_another_writer_matches_one_of_two_equal_lines():
     twins = [line(1, 0, content="yes"), line(2, 0, content="yes")]
-    history = chat_history(twins, Storage([foreign(twins[0], date=True)]), SESSION)
+    history = chat_history(twins, Storage([foreign_row(twins[0], date=True)]), SESSION)
     assert texts(history) == [("yes", "cache", True), ("yes", "cache", False)]
 
 
@@ -378,29 +378,29 @@ def test_a_copy_of_a_journal_adds_nothing():
 
 def test_a_message_id_that_is_stored_with_other_content_is_not_that_message():
     stored = line(1, content="this", message_id="m1")
-    history = chat_history([line(1, content="that", message_id="m1")], Storage([ours(stored)]), SESSION)
+    history = chat_history([line(1, content="that", message_id="m1")], Storage([own_row(stored)]), SESSION)
     assert sorted(texts(history)) == [("that", "cache", False), ("this", "mongo", True)]
 
 
-def test_nor_does_a_row_of_another_writer_stand_for_what_a_flush_refuses():
-    taken = ours(line(1, content="this", message_id="m1"))
+def test_a_row_of_another_writer_does_not_match_a_line_that_a_flush_quarantines():
+    taken = own_row(line(1, content="this", message_id="m1"))
     history = chat_history(
-        [line(1, content="that", message_id="m1")], Storage([taken, foreign(line(1, content="that"))]), SESSION
+        [line(1, content="that", message_id="m1")], Storage([taken, foreign_row(line(1, content="that"))]), SESSION
     )
     assert sorted(texts(history)) == [("that", "cache", False), ("that", "mongo", True), ("this", "mongo", True)]
 
 
 @pytest.mark.parametrize("text", ["message 1", "other"])
-def test_a_row_of_the_same_id_at_another_place_in_time_is_compared_by_content(text: str):
+def test_a_row_of_the_same_id_with_another_time_is_compared_by_content(text: str):
     given = line(1, message_id="m1")
     identity = identity_by_message_id(PREFIX, SESSION, "m1")
-    elsewhere: Content = ("user", moment_of(given).isoformat(), text)
+    elsewhere: Content = ("user", instant_of(given).isoformat(), text)
     history = chat_history([given], Storage(elsewhere={identity: elsewhere}), SESSION)
     assert texts(history) == [("message 1", "cache", text == "message 1")]
 
 
 def test_a_line_without_a_number_follows_the_rows_of_its_instant_and_the_line_before_it():
-    row = ours(line(7, 0, content="pruned"))
+    row = own_row(line(7, 0, content="pruned"))
     unnumbered = [line(n, 0, sequence=None) for n in (8, 9)]
     history = chat_history(unnumbered, Storage([row]), SESSION)
     assert [one.message.content for one in history.messages] == ["pruned", "message 8", "message 9"]
@@ -408,20 +408,20 @@ def test_a_line_without_a_number_follows_the_rows_of_its_instant_and_the_line_be
 
 def test_a_number_that_only_the_database_knows_orders_the_lines_beside_it():
     numbered, beside = line(8, 0), line(9, 0)
-    rows = [ours(numbered), ours(line(7, 0, content="before")), ours(line(12, 0, content="after"))]
+    rows = [own_row(numbered), own_row(line(7, 0, content="before")), own_row(line(12, 0, content="after"))]
     history = chat_history([each._replace(sequence=None) for each in (numbered, beside)], Storage(rows), SESSION)
     assert [one.message.content for one in history.messages] == ["before", "message 8", "message 9", "after"]
     assert [one.message.sequence for one in history.messages] == [7, 8, None, 12]
 
 
-def test_a_line_without_an_id_has_the_one_of_its_row():
-    kept = foreign(line(1))
+def test_a_line_without_an_id_shows_the_id_of_its_row():
+    kept = foreign_row(line(1))
     history = chat_history([line(1), line(2)], Storage([kept]), SESSION)
-    assert [one.message.message_id for one in history.messages] == [kept.message.message_id, ours(line(2)).identity]
+    assert [one.message.message_id for one in history.messages] == [kept.message.message_id, own_row(line(2)).identity]
 
 
 def test_a_row_without_a_time_comes_first():
-    timeless = foreign(line(9))._replace(content=None)
+    timeless = foreign_row(line(9))._replace(content=None)
     timeless = timeless._replace(message=timeless.message._replace(created_at=None))
 
     class Timeless(Storage):
@@ -434,19 +434,19 @@ def test_a_row_without_a_time_comes_first():
 
 
 @pytest.mark.parametrize("failure", [Unreachable(what="away"), Overdue(what="too slow"), NotAllowed(what="no")])
-def test_where_the_database_cannot_be_asked_the_cache_is_shown_and_the_error_is_kept(failure: Exception):
-    history = chat_history([line(1), line(2)], Storage([ours(line(1))], failure=failure), SESSION)
+def test_if_the_database_fails_the_cache_is_shown_and_the_error_is_kept(failure: Exception):
+    history = chat_history([line(1), line(2)], Storage([own_row(line(1))], failure=failure), SESSION)
     assert texts(history) == [("message 1", "cache", None), ("message 2", "cache", None)]
     assert history.failure is failure
     assert history.to_dict()["counts"] == {"cache": 2, "mongo": None}
 
 
-def test_a_wrong_setting_is_no_outage():
+def test_a_wrong_setting_is_not_an_outage():
     with pytest.raises(BadValue):
         chat_history([line(1)], Storage(failure=BadValue(name="x", value="y", expected="z")), SESSION)
 
 
-def test_of_a_session_that_was_deleted_on_purpose_the_cache_is_left_out():
-    history = chat_history([line(1)], Storage([foreign(line(2))], deleted=True), SESSION)
+def test_the_cache_of_a_deleted_session_is_left_out():
+    history = chat_history([line(1)], Storage([foreign_row(line(2))], deleted=True), SESSION)
     assert texts(history) == [("message 2", "mongo", True)]
     assert history.deleted

@@ -1,4 +1,4 @@
-"""What AG2's events mean, asked of the real classes, and of what an application may make of them."""
+"""The meanings of AG2's events: of the real classes, and of anything that an application may pass."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from chatstore_cli.core.workflow.ag2_events import IGNORED, read_event
-from chatstore_cli.core.workflow.event_values import Oddities, storable_value
+from chatstore_cli.core.workflow.event_values import Alterations, storable_value
 from chatstore_cli.domain.errors import BadValue
 from chatstore_cli.domain.workflow.events import (
     AgentTurn,
@@ -23,7 +23,7 @@ from chatstore_cli.domain.workflow.events import (
     UsageOwner,
     UsageReport,
 )
-from tests.support.ag2_agents import begun, call
+from tests.support.ag2_agents import call, start_conversation
 from tests.support.ag2_events import event, text
 from tests.support.peers import import_peer
 
@@ -37,7 +37,7 @@ def autogen() -> Any:
 @pytest.fixture(scope="module")
 def emitted(autogen: Any) -> list[Any]:
     """The events of a real group chat with tools."""
-    return list(begun(autogen))
+    return list(start_conversation(autogen))
 
 
 def test_an_event_means_the_same_as_object_dump_json_and_without_its_wrapper(emitted: list[Any]) -> None:
@@ -48,7 +48,7 @@ def test_an_event_means_the_same_as_object_dump_json_and_without_its_wrapper(emi
     assert [read_event(each.content) for each in emitted] == meanings
 
 
-def test_the_turns_of_a_real_group_chat_are_read_whole(emitted: list[Any]) -> None:
+def test_the_turns_of_a_real_group_chat_are_read_completely(emitted: list[Any]) -> None:
     turns = [meaning for each in emitted if isinstance(meaning := read_event(each), AgentTurn)]
     uuids = [str(each.content.uuid) for each in emitted if each.type in {"text", "tool_call", "tool_response"}]
     assert [turn.event_id for turn in turns] == uuids
@@ -70,7 +70,7 @@ def test_every_type_that_ag2_has_is_known(autogen: Any) -> None:
     assert set(get_event_classes()) == stored | rest | IGNORED
 
 
-def test_what_is_not_stored_is_told_apart_by_name(autogen: Any) -> None:
+def test_events_that_are_not_stored_are_distinguished_by_type(autogen: Any) -> None:
     from autogen.events.agent_events import ErrorEvent, GroupChatRunChatEvent, InputRequestEvent
     from autogen.events.client_events import UsageSummaryEvent
 
@@ -118,7 +118,7 @@ def test_content_of_any_json_type_stays_what_it_is(content: Any) -> None:
     assert isinstance(turn, AgentTurn)
     assert turn.content == content
     assert type(turn.content) is type(content)
-    assert turn.oddities == ()
+    assert turn.alterations == ()
 
 
 @pytest.mark.parametrize(
@@ -138,14 +138,14 @@ def test_content_of_any_json_type_stays_what_it_is(content: Any) -> None:
         "[" * 100_000,
     ],
 )
-def test_what_is_no_event_is_refused_with_a_word(nothing: Any) -> None:
+def test_a_value_that_is_not_an_event_is_rejected_with_a_reason(nothing: Any) -> None:
     with pytest.raises(BadValue) as refused:
         read_event(nothing)
     assert "event" in refused.value.message
     assert len(refused.value.message) < 400
 
 
-def test_what_cannot_be_stored_becomes_text_and_that_is_told() -> None:
+def test_values_that_cannot_be_stored_become_text_and_are_reported() -> None:
     deep: Any = "end"
     for _ in range(400):
         deep = [deep]
@@ -155,7 +155,7 @@ def test_what_cannot_be_stored_becomes_text_and_that_is_told() -> None:
     assert (turn.content["big"], turn.content["nan"], turn.content["half"]) == (str(2**70), "nan", "a\ufffdb")
     assert turn.content["nul\ufffd"] == 1
     assert turn.content["id"] == str(uuid.UUID(int=1))
-    assert len(turn.oddities) == 5
+    assert len(turn.alterations) == 5
 
 
 JSON = some.recursive(
@@ -169,7 +169,7 @@ JSON = some.recursive(
 def test_whatever_an_event_holds_can_be_stored(value: Any) -> None:
     import bson
 
-    kept = storable_value(value, Oddities())
+    kept = storable_value(value, Alterations())
     assert bson.decode(bson.encode({"kept": kept})).keys() == {"kept"}
 
 

@@ -1,4 +1,4 @@
-"""Which state of a chat leads to which: the whole table."""
+"""The complete table of states and actions of a session."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chatstore_cli.core.workflow.lifecycle import Step, change_of
+from chatstore_cli.core.workflow.lifecycle import StatusAction, change_of
 from chatstore_cli.domain.errors import Conflict
 from chatstore_cli.domain.session import SessionStatus
 from chatstore_cli.domain.workflow.chats import ChatState, StatusChange
@@ -14,12 +14,12 @@ from chatstore_cli.domain.workflow.chats import ChatState, StatusChange
 NOTHING, REFUSED = "nothing", "refused"
 COMPLETED = StatusChange(SessionStatus.COMPLETED)
 FAILED = StatusChange(SessionStatus.FAILED, reason="lost")
-TABLE: dict[tuple[str, bool], dict[Step, Any]] = {
-    ("running", False): {Step.COMPLETE: COMPLETED, Step.FAIL: FAILED, Step.PAUSE: StatusChange(paused=True, reason="lost"), Step.UNPAUSE: NOTHING},
-    ("unknown", False): {Step.COMPLETE: COMPLETED, Step.FAIL: FAILED, Step.PAUSE: StatusChange(paused=True, reason="lost"), Step.UNPAUSE: NOTHING},
-    ("running", True): {Step.COMPLETE: REFUSED, Step.FAIL: StatusChange(SessionStatus.FAILED, paused=False, reason="lost"), Step.PAUSE: NOTHING, Step.UNPAUSE: StatusChange(paused=False)},
-    ("completed", False): {Step.COMPLETE: NOTHING, Step.FAIL: REFUSED, Step.PAUSE: REFUSED, Step.UNPAUSE: NOTHING},
-    ("failed", False): {Step.COMPLETE: REFUSED, Step.FAIL: NOTHING, Step.PAUSE: REFUSED, Step.UNPAUSE: NOTHING},
+TABLE: dict[tuple[str, bool], dict[StatusAction, Any]] = {
+    ("running", False): {StatusAction.COMPLETE: COMPLETED, StatusAction.FAIL: FAILED, StatusAction.PAUSE: StatusChange(paused=True, reason="lost"), StatusAction.UNPAUSE: NOTHING},
+    ("unknown", False): {StatusAction.COMPLETE: COMPLETED, StatusAction.FAIL: FAILED, StatusAction.PAUSE: StatusChange(paused=True, reason="lost"), StatusAction.UNPAUSE: NOTHING},
+    ("running", True): {StatusAction.COMPLETE: REFUSED, StatusAction.FAIL: StatusChange(SessionStatus.FAILED, paused=False, reason="lost"), StatusAction.PAUSE: NOTHING, StatusAction.UNPAUSE: StatusChange(paused=False)},
+    ("completed", False): {StatusAction.COMPLETE: NOTHING, StatusAction.FAIL: REFUSED, StatusAction.PAUSE: REFUSED, StatusAction.UNPAUSE: NOTHING},
+    ("failed", False): {StatusAction.COMPLETE: REFUSED, StatusAction.FAIL: NOTHING, StatusAction.PAUSE: REFUSED, StatusAction.UNPAUSE: NOTHING},
 }  # fmt: skip
 
 
@@ -28,8 +28,10 @@ def state(status: str, paused: bool) -> ChatState:
 
 
 @pytest.mark.parametrize("found", TABLE)
-@pytest.mark.parametrize("step", Step)
-def test_each_step_from_each_state_is_taken_is_nothing_or_is_refused(found: tuple[str, bool], step: Step) -> None:
+@pytest.mark.parametrize("step", StatusAction)
+def test_each_action_in_each_state_changes_it_or_changes_nothing_or_is_rejected(
+    found: tuple[str, bool], step: StatusAction
+) -> None:
     wanted = TABLE[found][step]
     if wanted is REFUSED:
         with pytest.raises(Conflict, match=f"is {found[0]}.*cannot be {step}"):

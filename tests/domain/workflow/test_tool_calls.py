@@ -1,4 +1,4 @@
-"""Calls and results are brought together, whatever order or gap they were stored in."""
+"""Calls are paired with their results, in any stored order and with any gaps."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.workflow.repairs import Repair, Repairs
-from chatstore_cli.domain.workflow.tool_calls import LOOK_AHEAD, Exchange, ToolCall, paired
+from chatstore_cli.domain.workflow.tool_calls import MAX_LOOK_AHEAD, Exchange, ToolCall, pair_calls_with_results
 
 
 def said(text: str) -> Message:
@@ -27,7 +27,7 @@ def result(call_id: str | None, text: str = "r") -> Message:
 
 def shape(messages: list[Message], repairs: Repairs | None = None) -> list[Any]:
     """Texts of messages; for an exchange its calls and the texts of their results."""
-    turns = paired(messages, repairs or Repairs())
+    turns = pair_calls_with_results(messages, repairs or Repairs())
     return [
         {call.call_id: found and found.content for call, found in zip(turn.calls, turn.results, strict=True)}
         if isinstance(turn, Exchange)
@@ -36,30 +36,30 @@ def shape(messages: list[Message], repairs: Repairs | None = None) -> list[Any]:
     ]
 
 
-def test_a_call_goes_with_the_result_behind_it() -> None:
+def test_a_call_is_paired_with_the_result_after_it() -> None:
     repairs = Repairs()
     assert shape([said("a"), calling("1"), result("1", "x"), said("b")], repairs) == ["a", {"1": "x"}, "b"]
     assert repairs.notes() == []
 
 
-def test_results_go_with_their_calls_in_whatever_order_they_came() -> None:
+def test_results_are_paired_with_their_calls_in_any_order() -> None:
     assert shape([calling("1", "2"), result("2", "y"), result("1", "x")]) == [{"1": "x", "2": "y"}]
 
 
-def test_a_result_further_down_is_moved_up() -> None:
+def test_a_later_result_is_moved_to_its_call() -> None:
     repairs = Repairs()
     assert shape([calling("1"), said("meanwhile"), result("1", "x")], repairs) == [{"1": "x"}, "meanwhile"]
     assert repairs[Repair.RESULT_MOVED] == 1
 
 
-def test_a_result_too_far_down_has_lost_its_call() -> None:
-    far = [said(str(number)) for number in range(LOOK_AHEAD)]
+def test_a_result_beyond_the_look_ahead_has_no_call() -> None:
+    far = [said(str(number)) for number in range(MAX_LOOK_AHEAD)]
     turns = shape([calling("1"), *far, result("1", "x")])
     assert turns[0] == {"1": None}
     assert turns[-1] == "[tool result 1] x"
 
 
-def test_ids_that_are_used_again_belong_to_the_nearest_call() -> None:
+def test_repeated_ids_belong_to_the_nearest_call() -> None:
     messages = [
         calling("1"),
         result("1", "x"),
@@ -72,36 +72,36 @@ def test_ids_that_are_used_again_belong_to_the_nearest_call() -> None:
     assert shape(messages) == [{"1": "x"}, {"1": "y"}, {"1": None}, {"1": "z"}]
 
 
-def test_a_result_that_names_no_call_answers_the_next_open_one() -> None:
+def test_a_result_without_an_id_answers_the_next_open_call() -> None:
     assert shape([calling(None, None), result(None, "x"), result(None, "y")]) == [{"call_1": "x", "call_2": "y"}]
 
 
-def test_a_result_without_its_call_becomes_what_the_user_says() -> None:
+def test_a_result_without_its_call_becomes_a_user_message() -> None:
     repairs = Repairs()
-    turns = list(paired([result("1", "x"), said("a")], repairs))
+    turns = list(pair_calls_with_results([result("1", "x"), said("a")], repairs))
     assert turns == [Message("s", "user", "[tool result 1] x"), said("a")]
     assert repairs[Repair.RESULT_ORPHANED] == 1
 
 
 def test_the_last_exchange_is_known_as_the_last() -> None:
-    turns = list(paired([calling("1"), result("1"), said("a"), calling("2")], Repairs()))
+    turns = list(pair_calls_with_results([calling("1"), result("1"), said("a"), calling("2")], Repairs()))
     assert [turn.is_last for turn in turns if isinstance(turn, Exchange)] == [False, True]
 
 
-def test_results_of_several_calls_in_one_message_are_taken_apart() -> None:
+def test_results_of_several_calls_in_one_message_are_separated() -> None:
     responses = [{"tool_call_id": "1", "content": "x"}, {"tool_call_id": "2", "content": ["y"]}, "odd"]
     message = Message("s", "tool", "x\n\ny", metadata={"tool_responses": responses})
     assert shape([calling("1", "2"), message]) == [{"1": "x", "2": ["y"]}]
 
 
-def test_calls_are_read_in_the_shapes_that_are_met() -> None:
+def test_calls_are_read_in_all_usual_shapes() -> None:
     stored = [
         {"id": "a", "function": {"name": "f", "arguments": {"x": 1}}},
         {"id": "b", "name": "g", "args": None, "arguments": '{"y": 2}'},
         {"id": "c", "type": "custom", "custom": {"name": "h", "input": "text"}},
         {"id": "d", "name": "k"},
     ]
-    (turn,) = paired([Message("s", "assistant", None, tool_calls=stored)], Repairs())
+    (turn,) = pair_calls_with_results([Message("s", "assistant", None, tool_calls=stored)], Repairs())
     assert isinstance(turn, Exchange)
     assert turn.calls == [
         ToolCall("a", "f", '{"x":1}'),
@@ -114,7 +114,7 @@ def test_calls_are_read_in_the_shapes_that_are_met() -> None:
 def test_calls_that_cannot_be_read_are_left_out_and_counted() -> None:
     repairs = Repairs()
     calls: list[Any] = ["f()", {"id": "a"}, None, {"id": "b", "function": {"name": "f"}}, {"id": "b", "name": "f"}]
-    (turn,) = paired([Message("s", "assistant", "x", tool_calls=calls)], repairs)
+    (turn,) = pair_calls_with_results([Message("s", "assistant", "x", tool_calls=calls)], repairs)
     assert isinstance(turn, Exchange)
     assert [call.call_id for call in turn.calls] == ["b"]
     assert repairs[Repair.CALL_UNREADABLE] == 4
@@ -131,7 +131,7 @@ _messages = st.one_of(
 
 @given(st.lists(_messages, max_size=30))
 def test_no_message_is_lost_or_doubled_and_every_result_has_its_call(messages: list[Message]) -> None:
-    turns = list(paired(messages, Repairs()))
+    turns = list(pair_calls_with_results(messages, Repairs()))
     results = sum(sum(found is not None for found in turn.results) for turn in turns if isinstance(turn, Exchange))
     assert len(messages) == len(turns) + results
     assert not any(isinstance(turn, Message) and (turn.role == "tool" or turn.tool_calls) for turn in turns)

@@ -109,7 +109,7 @@ def test_the_ends_of_time_are_no_trouble(any_connection: Connection, end: dateti
     assert found
 
 
-class Answers(CommandListener):
+class CommandCallbacks(CommandListener):
     """How many documents, and bytes of messages, each answer had."""
 
     def __init__(self) -> None:
@@ -129,7 +129,7 @@ class Answers(CommandListener):
 @pytest.mark.real
 def test_of_a_long_session_no_more_messages_are_read_than_are_asked_for(connection: Connection, mongod: Mongod):
     source(connection, [row(n) for n in range(3_000)])
-    answers = Answers()
+    answers = CommandCallbacks()
     client: MongoClient[dict[str, Any]] = MongoClient(mongod.uri, event_listeners=[answers], tz_aware=True)
     heard = Connection(client, client[connection.database.name], "heard")
     found = MongoHistory(heard, COLLECTION).newest_stored("s1", 50, None)

@@ -150,7 +150,7 @@ def test_a_session_that_owns_all_the_newest_messages_hides_no_other(
 ) -> None:
     """The walk gives up and every session is sought in the index instead."""
     monkeypatch.setattr(recent_sessions, "CHUNK", 5)
-    monkeypatch.setattr(recent_sessions, "WALK_LIMIT", 10)
+    monkeypatch.setattr(recent_sessions, "SCAN_LIMIT", 10)
     quiet = [row(f"s{index}", canonical(index)) for index in range(9)]
     layout = store(any_connection, [*quiet, *(row("loud", canonical(1000 + index)) for index in range(100))])
 
@@ -290,7 +290,7 @@ def test_a_page_reads_indexes_and_no_message(recorded: Connection, recorder: Rec
 def test_when_the_walk_gives_up_each_session_costs_one_seek(
     recorded: Connection, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recent_sessions, "WALK_LIMIT", 0)
+    monkeypatch.setattr(recent_sessions, "SCAN_LIMIT", 0)
     layout = store(recorded, [row(f"s{index % 30}", canonical(index)) for index in range(600)])
     recorder.commands.clear()
 

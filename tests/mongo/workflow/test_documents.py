@@ -1,4 +1,4 @@
-"""What the documents of the workflow layout mean, also where they are broken."""
+"""Sessions and messages of workflow documents, also of broken ones."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def session(**fields: Any) -> Session:
         ({}, "unknown"),
     ],
 )
-def test_status_is_read_on_every_scale_that_was_met(fields: dict[str, Any], status: str) -> None:
+def test_status_is_read_in_every_variant(fields: dict[str, Any], status: str) -> None:
     assert SessionStatus(status) == session(**fields).status
 
 
@@ -110,7 +110,7 @@ FLAT = {f"usage_{name}_final": value for name, value in TOKENS.items()}
         ({}, Usage(0, 0, 0, None)),
     ],
 )
-def test_usage_is_read_from_wherever_it_was_counted(fields: dict[str, Any], usage: Usage) -> None:
+def test_usage_is_read_from_every_place(fields: dict[str, Any], usage: Usage) -> None:
     assert usage == session(**fields).usage
 
 
@@ -124,7 +124,7 @@ def test_the_last_change_is_read_from_every_field_and_naive_is_utc(field: str, v
     assert datetime(2026, 1, 2, 3, tzinfo=UTC) == session(**{field: value}).updated_at
 
 
-def test_a_time_that_cannot_be_read_leaves_the_next_field_to_be() -> None:
+def test_an_unreadable_time_leaves_the_next_field_to_count() -> None:
     moment = datetime(2026, 1, 2, tzinfo=UTC)
     assert moment == session(updated_at="soon", last_updated_at=None, last_updated=moment).updated_at
 
@@ -154,7 +154,7 @@ UUID = "0349bd11-5f4f-4a57-9d2a-6a2f2a4c7c11"
 
 
 class _Printed:
-    """An event as pydantic prints it, which is what was stored."""
+    """An event as pydantic prints it, which a product stored as content."""
 
     def __init__(self, content: Any, sender: str | None, recipient: str | None) -> None:
         self.text = f"uuid=UUID('{UUID}') content={content!r} sender={sender!r} recipient={recipient!r}"
@@ -187,11 +187,11 @@ def test_recovered_text_does_not_replace_who_is_known_to_have_spoken() -> None:
         f"uuid=UUID('{UUID}')\ncontent='hello' sender='X' recipient='Y'",
     ],
 )
-def test_text_that_only_talks_of_such_is_left_as_it_is(text: str) -> None:
+def test_text_that_only_resembles_debug_text_is_unchanged(text: str) -> None:
     assert text == to_message("s", {"content": text}).content
 
 
-def test_order_is_by_sequence_and_one_without_stays_behind_its_predecessor() -> None:
+def test_order_is_by_sequence_and_a_message_without_one_follows_its_predecessor() -> None:
     assert list(in_order([3, None, 1, 5, 2])) == [2, 4, 0, 1, 3]
     assert list(in_order([None, None, None])) == [0, 1, 2]
     assert list(in_order([1, 1.5, Int64(1)])) == [0, 1, 2]
@@ -268,7 +268,7 @@ def test_no_document_is_so_broken_that_reading_it_raises(data: st.DataObject) ->
 
 
 @given(st.dictionaries(st.text(max_size=8), _values, max_size=6), _values)
-def test_nor_does_a_document_of_anything_at_all(document: dict[str, Any], messages: Any) -> None:
+def test_no_document_of_arbitrary_values_raises_either(document: dict[str, Any], messages: Any) -> None:
     as_json(session_row(to_session({**document, "messages": messages})))
     for message in to_messages({"_id": 1, "messages": messages}):
         as_json(message_row(message))

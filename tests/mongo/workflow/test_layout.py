@@ -1,4 +1,4 @@
-"""The workflow layout on a real server: what it costs, ties, precedence of ids, and documents changed while being read."""
+"""The workflow layout on a real server: its cost, ties, precedence of ids, and documents that change while they are read."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def profiled(connection: Connection) -> Iterator[Connection]:
 
 
 def examined(connection: Connection) -> int:
-    """Documents and index keys that reading sessions has looked at since the profiler was switched on."""
+    """Documents and index keys that were examined for reading sessions since the profiler was switched on."""
     profile = connection.database["system.profile"]
     entries = list(profile.find({"ns": {"$regex": "chat_sessions$"}, "op": {"$in": ["command", "query"]}}))
     assert entries
@@ -103,7 +103,7 @@ def examined(connection: Connection) -> int:
         SessionQuery(until=START + timedelta(seconds=100)),
     ],
 )
-def test_a_page_costs_what_it_shows_and_not_what_there_is(profiled: Connection, query: SessionQuery) -> None:
+def test_a_page_costs_what_it_shows_and_not_what_is_stored(profiled: Connection, query: SessionQuery) -> None:
     list(WorkflowLayout(profiled, Settings()).newest_first(query, None, 20))
     assert examined(profiled) <= 80
 
@@ -115,7 +115,7 @@ def test_the_last_page_costs_no_more_than_the_first(profiled: Connection) -> Non
     assert examined(profiled) <= 80
 
 
-def test_listing_and_finding_bring_no_message_body(mongod: Mongod, connection: Connection) -> None:
+def test_listing_and_finding_load_no_message_body(mongod: Mongod, connection: Connection) -> None:
     class Replies(CommandListener):
         texts: list[str] = []  # noqa: RUF012 - one listener, one test
 
@@ -153,7 +153,7 @@ def test_pages_are_exact_where_many_sessions_have_one_instant(connection: Connec
     assert listed(layout, SessionQuery(status=SessionStatus.RUNNING), size) == sorted(names, reverse=True)
 
 
-def test_a_page_is_filled_however_many_sessions_a_filter_lets_through_in_vain(connection: Connection) -> None:
+def test_a_page_is_filled_however_many_sessions_pass_a_filter_in_vain(connection: Connection) -> None:
     # The status of these is said elsewhere, so that the server cannot tell them from those of an unknown status.
     said = [
         {"chat_id": f"said-{n}", "is_complete": True, "updated_at": START + timedelta(seconds=n)} for n in range(50)
@@ -264,7 +264,7 @@ def test_an_array_read_a_few_elements_at_a_time_is_the_array(
 
 @pytest.mark.parametrize("shuffled", [False, True])
 @pytest.mark.parametrize("first", [[1, 2], [], [{"event_id": "e", "sequence": 3}], None, 7, "text"], ids=repr)
-def test_an_array_whose_first_element_is_no_document_is_read(
+def test_an_array_whose_first_element_is_not_a_document_is_read(
     any_connection: Connection, first: Any, shuffled: bool
 ) -> None:
     elements = [first, {"content": "a", "sequence": 5 if shuffled else 1}, [3], {"content": "b", "sequence": 2}]
@@ -296,7 +296,7 @@ def test_ids_and_values_that_are_uuids_are_read(connection: Connection) -> None:
 
 @pytest.fixture
 def half_read(connection: Connection) -> StoredArray:
-    """An array of fifty whose order has been looked at, and whose elements have not been fetched yet."""
+    """An array of fifty elements whose order is known, and whose elements are not fetched yet."""
     sessions = connection.collection("chat_sessions")
     sessions.insert_one(
         {"_id": "s", "messages": [{"content": number, "event_id": f"e{number}"} for number in range(50)]}
@@ -330,7 +330,7 @@ def test_messages_pushed_meanwhile_are_not_mixed_in(
         None,
     ],
 )
-def test_messages_taken_away_meanwhile_are_a_conflict(
+def test_messages_removed_meanwhile_are_a_conflict(
     connection: Connection, half_read: StoredArray, change: Any, order: Sequence[int]
 ) -> None:
     sessions = connection.collection("chat_sessions")

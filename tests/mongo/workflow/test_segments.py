@@ -1,4 +1,4 @@
-"""Moving the oldest messages of long sessions into segments: readers see the same before, in between and after."""
+"""Moving the oldest messages of long sessions into segments: readers see the same before, during and after a move."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ Document = dict[str, Any]
 
 
 def message(number: int, sequence: int | None, **more: Any) -> Document:
-    """A message whose content would be an expression and a path, were it taken for one."""
+    """A message whose content looks like an expression and a path."""
     content: Any = [f"message {number}", {"$literal": "$messages", "a.b": {"$x": 1}}]
     numbered = {} if sequence is None else {"sequence": sequence}
     return {"role": "user", "content": content, "event_id": f"e{number}", **numbered, **more}
 
 
 def shuffled(count: int) -> list[int]:
-    """The same disorder each time."""
+    """Numbers in the same random order each time."""
     order = list(range(count))
     random.Random(20260302).shuffle(order)
     return order
@@ -71,18 +71,18 @@ def layout(connection: Connection) -> WorkflowLayout:
 
 @pytest.fixture
 def store(connection: Connection) -> MongoSegmentStore:
-    """What moves messages."""
+    """The store that moves messages."""
     return MongoSegmentStore(connection, Settings())
 
 
 def head_of(variant: str, messages: list[Any]) -> Document:
-    """A document of one of the variants of FACTS B, with session id `chat`."""
+    """A document of one of the variants in docs/layouts.md, with the session id `chat`."""
     document = {**HEADS[variant], "messages": messages, "odd": {"$key": 1}}
     return document if "_id" in document else {**document, "chat_id": "chat"}
 
 
 def answers(layout: WorkflowLayout) -> list[Any]:
-    """All that readers say of the session."""
+    """The answers of all readers about the session."""
     selections = [EVERYTHING, *(MessageSelection(last=last) for last in (1, 7, 60, 500))]
     selections += [MessageSelection(after_sequence=after) for after in (0, 3, 50)]
     selections += [MessageSelection(last=3, after_sequence=50), MessageSelection(include_general=False, last=40)]
@@ -146,7 +146,7 @@ def test_every_type_of_value_moves_as_it_is(connection: Connection, store: Mongo
     assert [repr(each) for each in moved] == [repr(each) for each in (stored or {})["messages"]]
 
 
-def test_a_session_that_is_not_there_or_has_no_messages(connection: Connection, store: MongoSegmentStore):
+def test_a_missing_session_and_one_without_messages(connection: Connection, store: MongoSegmentStore):
     assert store.head("chat") is None
     with pytest.raises(NotFound):
         store.move_oldest("chat")
@@ -161,7 +161,7 @@ def test_a_session_that_is_not_there_or_has_no_messages(connection: Connection, 
     some.lists(some.one_of(some.none(), some.integers(-3, 30), some.floats(0, 9), some.text(max_size=2)), max_size=30),
     some.lists(some.tuples(some.integers(0, 12), some.integers(1, 900)), min_size=1, max_size=4),
 )
-def test_any_disorder_and_any_moves_leave_the_readers_answers(
+def test_any_disorder_and_any_moves_leave_readers_answers_unchanged(
     mongod: Any, mongo_client: Any, sequences: list[Any], moves: list[tuple[int, int]]
 ):
     from chatstore_cli.mongo.connection import connect
@@ -226,7 +226,7 @@ def test_a_head_that_names_a_number_and_no_count_has_the_segments_up_to_it(any_c
     ],
     ids=repr,
 )
-def test_numbers_that_cannot_be_are_none(
+def test_impossible_numbers_are_ignored(
     connection: Connection, layout: WorkflowLayout, store: MongoSegmentStore, odd: Document, next_segment: int
 ):
     messages = [message(number, number) for number in range(40)]
@@ -247,7 +247,7 @@ def test_numbers_that_cannot_be_are_none(
 
 
 def orphan_of(connection: Connection, store: MongoSegmentStore) -> Document:
-    """Stop a move between its two steps: the head as it was, and the segment there."""
+    """Store what a move leaves that stops between its two steps: the head as before, and the segment; returns the segment."""
     sessions, segments = connection.collection("chat_sessions"), connection.collection("chat_session_segments")
     before = sessions.find_one({})
     assert before is not None and store.move_oldest("chat", at_most_bytes=2_000) is not None
@@ -257,12 +257,12 @@ def orphan_of(connection: Connection, store: MongoSegmentStore) -> Document:
 
 
 def let_leases_end(connection: Connection) -> None:
-    """As if every mover had begun long ago."""
+    """Change all leases as if every mover had begun long ago."""
     connection.collection("chat_session_segments").update_many({}, {"$set": {"lease.until": SOON}})
 
 
 @pytest.mark.parametrize("moves_before", [0, 1])
-def test_what_a_move_that_stopped_half_way_left_does_not_count_and_is_adopted(
+def test_the_copy_of_an_interrupted_move_does_not_count_and_is_adopted(
     connection: Connection, layout: WorkflowLayout, store: MongoSegmentStore, moves_before: int
 ):
     messages = [message(number, number) for number in range(COUNT)]
@@ -277,7 +277,7 @@ def test_what_a_move_that_stopped_half_way_left_does_not_count_and_is_adopted(
     assert answers(layout) == before
 
 
-def test_what_was_left_of_messages_that_have_changed_since_is_removed(
+def test_the_copy_of_messages_that_have_changed_since_is_removed(
     connection: Connection, layout: WorkflowLayout, store: MongoSegmentStore
 ):
     sessions = connection.collection("chat_sessions")
@@ -298,7 +298,7 @@ def test_what_was_left_of_messages_that_have_changed_since_is_removed(
 
 
 class Stopped:
-    """A mover that is stopped right before its second step, and goes on with it later."""
+    """A mover that is stopped directly before its second step, and continues later."""
 
     def __init__(self, store: MongoSegmentStore, monkeypatch: pytest.MonkeyPatch) -> None:
         self._store = store
@@ -312,12 +312,12 @@ class Stopped:
             patched.setattr(MongoSegmentStore, "_remove_from_head", stop)
             store.move_oldest("chat", at_most_bytes=2_000)
 
-    def take_away(self) -> bool:
-        """Whether it took messages away."""
+    def remove_from_head(self) -> bool:
+        """Do the second step; returns whether it removed messages from the head."""
         return self._store._remove_from_head(*self._arguments)
 
 
-def test_a_copy_that_a_move_in_flight_counts_on_is_not_removed(
+def test_a_copy_that_a_move_in_progress_relies_on_is_not_removed(
     connection: Connection, layout: WorkflowLayout, store: MongoSegmentStore, monkeypatch: pytest.MonkeyPatch
 ):
     """Another mover finds other messages in the head; then the whole document is written back as it was before."""
@@ -330,16 +330,16 @@ def test_a_copy_that_a_move_in_flight_counts_on_is_not_removed(
     with pytest.raises(Conflict, match="is in progress, or was interrupted"):
         MongoSegmentStore(connection, Settings()).move_oldest("chat", at_most_bytes=2_000)
     sessions.replace_one({}, written)
-    assert stopped.take_away()
+    assert stopped.remove_from_head()
     assert answers(layout) == before
 
 
 @pytest.mark.parametrize("adopted", [False, True])
-def test_a_move_that_was_stopped_for_long_does_nothing_any_more(
+def test_a_move_that_was_stopped_for_long_changes_nothing(
     connection: Connection, layout: WorkflowLayout, store: MongoSegmentStore, monkeypatch: pytest.MonkeyPatch,
     adopted: bool,
 ):  # fmt: skip
-    """Its copy is removed by then, and the document written back, fence and all, as it was when the move began."""
+    """Its copy was removed meanwhile, and the document was written back with the fence that it had when the move began."""
     sessions, segments = connection.collection("chat_sessions"), connection.collection("chat_session_segments")
     sessions.insert_one(head_of("ours", [message(number, number) for number in range(COUNT)]))
     before, written = answers(layout), sessions.find_one({}) or {}
@@ -363,42 +363,42 @@ def test_a_move_that_was_stopped_for_long_does_nothing_any_more(
     other._copies.remove(SegmentCopy("chat:1", 1, [], copy["move"], copy["lease"]), written["_id"])
     assert segments.count_documents({}) == 0
     sessions.replace_one({}, written)
-    assert not any(each.take_away() for each in stopped)
+    assert not any(each.remove_from_head() for each in stopped)
     assert answers(layout) == before
 
 
-def test_a_copy_that_another_has_adopted_is_not_removed_by_who_made_it(
+def test_an_adopted_copy_is_not_removed_by_the_mover_that_made_it(
     connection: Connection, layout: WorkflowLayout, store: MongoSegmentStore, monkeypatch: pytest.MonkeyPatch
 ):
     sessions = connection.collection("chat_sessions")
     sessions.insert_one(head_of("ours", [message(number, number) for number in range(COUNT)]))
     before, written = answers(layout), sessions.find_one({}) or {}
-    take_away, adopters = MongoSegmentStore._remove_from_head, []
+    remove_from_head, adopters = MongoSegmentStore._remove_from_head, []
 
     def adopt_first(self: Any, *arguments: Any) -> bool:
         if self is store:
             adopters.append(Stopped(MongoSegmentStore(connection, Settings()), monkeypatch))
             sessions.update_one({}, {"$set": {"messages.3.content": "edited"}})
-        return take_away(self, *arguments)
+        return remove_from_head(self, *arguments)
 
     monkeypatch.setattr("chatstore_cli.mongo.workflow.segment_mover._MAX_WAITS", 2)
     monkeypatch.setattr(MongoSegmentStore, "_remove_from_head", adopt_first)
     with pytest.raises(Conflict, match="is in progress, or was interrupted"):
         store.move_oldest("chat", at_most_bytes=2_000)
     sessions.replace_one({}, written)
-    assert adopters[0].take_away()
+    assert adopters[0].remove_from_head()
     assert answers(layout) == before
 
 
-def test_a_segment_that_somebody_deletes_before_it_counts_is_put_back(
+def test_a_segment_that_is_deleted_before_it_counts_is_inserted_again(
     connection: Connection, layout: WorkflowLayout, store: MongoSegmentStore, monkeypatch: pytest.MonkeyPatch
 ):
     connection.collection("chat_sessions").insert_one(head_of("ours", [message(n, n) for n in range(COUNT)]))
-    before, take_away = answers(layout), MongoSegmentStore._remove_from_head
+    before, remove_from_head = answers(layout), MongoSegmentStore._remove_from_head
 
     def delete_first(self: Any, *arguments: Any) -> bool:
         connection.collection("chat_session_segments").delete_many({})
-        return take_away(self, *arguments)
+        return remove_from_head(self, *arguments)
 
     monkeypatch.setattr(MongoSegmentStore, "_remove_from_head", delete_first)
     assert store.move_oldest("chat", at_most_bytes=2_000) is not None
@@ -410,7 +410,7 @@ def test_messages_that_are_edited_between_the_two_steps_are_moved_as_they_are_th
 ):
     sessions = connection.collection("chat_sessions")
     sessions.insert_one(head_of("ours", [message(number, number) for number in range(COUNT)]))
-    take_away = MongoSegmentStore._remove_from_head
+    remove_from_head = MongoSegmentStore._remove_from_head
     edits: list[Document] = [
         {"$set": {"messages.3.content": "edited"}},
         {"$pull": {"messages": {"sequence": 5}}},
@@ -423,7 +423,7 @@ def test_messages_that_are_edited_between_the_two_steps_are_moved_as_they_are_th
         if edits:
             sessions.update_one({}, edits.pop(0))
             wanted[:] = (sessions.find_one({}) or {})["messages"]
-        return take_away(self, *arguments)
+        return remove_from_head(self, *arguments)
 
     monkeypatch.setattr(MongoSegmentStore, "_remove_from_head", edit_first)
     assert store.move_oldest("chat", at_most_bytes=2_000) is not None
@@ -434,7 +434,7 @@ def test_messages_that_are_edited_between_the_two_steps_are_moved_as_they_are_th
     assert segments[0]["messages"] + head["messages"] == wanted
 
 
-def test_a_document_that_somebody_else_put_in_the_way_is_named_and_left(
+def test_a_foreign_document_with_the_id_of_the_next_segment_is_named_and_left(
     connection: Connection, layout: WorkflowLayout, store: MongoSegmentStore
 ):
     connection.collection("chat_sessions").insert_one(head_of("ours", [message(1, 1), message(2, 2)]))
@@ -453,12 +453,12 @@ def test_a_session_that_is_deleted_while_messages_move_leaves_nothing(
 ):
     connection.collection("chat_sessions").insert_one(head_of("ours", [message(n, n) for n in range(COUNT)]))
     store.move_oldest("chat", at_most_bytes=1_000)
-    take_away = MongoSegmentStore._remove_from_head
+    remove_from_head = MongoSegmentStore._remove_from_head
 
     def delete_first(self: Any, *arguments: Any) -> bool:
         layout.remove("chat", SOON)
         connection.collection("chat_session_segments")
-        return take_away(self, *arguments)
+        return remove_from_head(self, *arguments)
 
     monkeypatch.setattr(MongoSegmentStore, "_remove_from_head", delete_first)
     with pytest.raises(NotFound):
@@ -469,7 +469,7 @@ def test_a_session_that_is_deleted_while_messages_move_leaves_nothing(
 # --- readers and writers meanwhile -----------------------------------------------------------------------------------
 
 
-def test_who_reads_and_who_appends_meanwhile_sees_and_loses_nothing(
+def test_readers_and_writers_meanwhile_see_every_message_once(
     connection: Connection, layout: WorkflowLayout, store: MongoSegmentStore
 ):
     sessions = connection.collection("chat_sessions")
@@ -557,7 +557,7 @@ def test_a_document_whose_oldest_message_is_edited_all_the_time_is_read(
 
 @pytest.mark.parametrize("then", ["nothing", "moved as before", "moved otherwise"])
 @pytest.mark.parametrize("begun", [1, 25, 45])
-def test_an_older_copy_that_is_written_back_doubles_nothing_for_who_is_reading(
+def test_an_older_copy_that_is_written_back_doubles_nothing_for_a_reader(
     connection: Connection, layout: WorkflowLayout, store: MongoSegmentStore, begun: int, then: str
 ):
     sessions = connection.collection("chat_sessions")
@@ -586,7 +586,7 @@ def test_an_older_copy_that_is_written_back_doubles_nothing_for_who_is_reading(
 # --- when ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_document_that_the_server_would_refuse_to_grow_is_given_room(start_mongod: Any):
+def test_a_full_document_gets_room(start_mongod: Any):
     from pymongo.errors import OperationFailure
 
     from chatstore_cli.mongo.connection import connect
@@ -626,8 +626,8 @@ def test_small_segments_keep_the_document_small(
     assert set(connection.collection("chat_session_segments").distinct("message_count")) == {10}
 
 
-class Shelf:
-    """A store that counts what it is asked."""
+class CountingStore:
+    """A store that counts its calls."""
 
     def __init__(self, head: HeadSize | None) -> None:
         self.size = head
@@ -635,50 +635,50 @@ class Shelf:
         self.error: Exception | None = None
 
     def head(self, session_id: str) -> HeadSize | None:
-        """As it was put here."""
+        """The size that the test has set."""
         self.looks += 1
         return self.size
 
     def move_oldest(self, session_id: str, *, keep_messages: int = 0, at_most_bytes: int = 0) -> Move | None:
-        """Nothing moves, or an error."""
+        """Move nothing, or raise the error that the test has set."""
         self.moves += 1
         if self.error is not None:
             raise self.error
         return None
 
 
-def test_a_head_is_looked_at_rarely():
-    shelf = Shelf(HeadSize("chat", 1_000, 1))
-    keeper = SegmentKeeper(shelf)
+def test_the_size_of_a_head_is_read_rarely():
+    store_double = CountingStore(HeadSize("chat", 1_000, 1))
+    keeper = SegmentKeeper(store_double)
     for _ in range(10_000):
         assert keeper.after_append("chat", 500) is None
-    assert shelf.looks == 1 and shelf.moves == 0
+    assert store_double.looks == 1 and store_double.moves == 0
     for number in range(2_000):
         keeper.after_append(f"chat-{number}", 500)
-    assert shelf.looks == 2_001
+    assert store_double.looks == 2_001
     keeper.after_append("chat", 500)
-    assert shelf.looks == 2_002, "what is remembered must be bounded"
+    assert store_double.looks == 2_002, "what is remembered must be bounded"
 
 
 def test_a_move_that_fails_does_not_make_the_append_fail():
     told: list[str] = []
-    shelf = Shelf(HeadSize("chat", 13 << 20, 1))
-    shelf.error = Conflict(what="They kept moving.")
-    keeper = SegmentKeeper(shelf, warn=told.append)
+    store_double = CountingStore(HeadSize("chat", 13 << 20, 1))
+    store_double.error = Conflict(what="They kept moving.")
+    keeper = SegmentKeeper(store_double, warn=told.append)
     assert keeper.after_append("chat", 500) is None
     assert told == ["Session 'chat': its oldest messages could not be moved. They kept moving."]
     for _ in range(700):
         keeper.after_append("chat", 500)
-    assert shelf.moves == 2
-    shelf.size = HeadSize("chat", 16 << 20, 1)
+    assert store_double.moves == 2
+    store_double.size = HeadSize("chat", 16 << 20, 1)
     with pytest.raises(Conflict):
         keeper.make_room("chat", 500)
 
 
-def test_a_head_that_is_gone_or_cannot_shrink_is_left_alone():
-    assert SegmentKeeper(Shelf(None)).after_append("chat", 500) is None
-    shelf = Shelf(HeadSize("chat", 13 << 20, 1))
-    keeper = SegmentKeeper(shelf)
+def test_a_deleted_head_and_one_that_cannot_shrink_are_left_alone():
+    assert SegmentKeeper(CountingStore(None)).after_append("chat", 500) is None
+    store_double = CountingStore(HeadSize("chat", 13 << 20, 1))
+    keeper = SegmentKeeper(store_double)
     for _ in range(100):
         assert keeper.after_append("chat", 500) is None
-    assert shelf.moves == 1
+    assert store_double.moves == 1

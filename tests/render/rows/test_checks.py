@@ -1,4 +1,4 @@
-"""Single things as rows: what is to be seen at a glance is so."""
+"""Checks as items of a Markdown task list."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ from chatstore_cli.render.rows.checks import check_list_item, check_row
         (CheckStatus.SKIP, ("[ ]", "gaps - SKIP: none (0.100 s) Look.")),
     ],
 )
-def test_a_check_is_ticked_only_where_it_passed(status: CheckStatus, shown: tuple[str, str]) -> None:
+def test_a_check_is_ticked_only_if_it_passed(status: CheckStatus, shown: tuple[str, str]) -> None:
     assert check_list_item(check_row(CheckResult("gaps", status, 0.1, "none", "Look."))) == shown

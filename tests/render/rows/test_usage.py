@@ -1,4 +1,4 @@
-"""Reports of usage on narrow terminals: what they are about stays readable, figures that can be spared go."""
+"""Usage reports on narrow terminals: groups remain readable, and less important figures are left out."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_wide_terminal_shows_every_figure() -> None:
 
 
 @pytest.mark.parametrize("width", [60, 80, 100])
-def test_an_explanation_takes_a_line_a_row_and_keeps_agent_and_model(width: int) -> None:
+def test_an_explanation_has_one_line_per_row_with_agent_and_model(width: int) -> None:
     lines = table(explanation(), width)
 
     assert len(lines) == 1 + 4 + 1

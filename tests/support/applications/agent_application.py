@@ -18,7 +18,7 @@ import autogen
 from pymongo import monitoring
 
 from chatstore_cli import AG2PersistenceManager
-from tests.support.ag2_agents import begun, gone_on
+from tests.support.ag2_agents import resume_conversation, start_conversation
 from tests.support.kill_at_command import KillAtCommand, run_in_fork
 
 
@@ -43,7 +43,7 @@ def events_of(manager: AG2PersistenceManager, chat_id: str) -> Any:
     """The events of the chat from its beginning, or from where it was left."""
     manager.create_session(chat_id, enterprise_id="acme", workflow_name="Orders")
     resumed = manager.resume_chat(chat_id)
-    return gone_on(autogen, resumed.messages) if resumed.messages else begun(autogen)
+    return resume_conversation(autogen, resumed.messages) if resumed.messages else start_conversation(autogen)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`chatstore sessions sizes`: the largest documents, and when each is full."""
+"""`chatstore sessions sizes`: the largest documents, and when each reaches the limit of 16 MiB."""
 
 from __future__ import annotations
 
@@ -23,15 +23,20 @@ app = single_command()
 )
 def sizes(
     context: typer.Context,
-    over: Annotated[str | None, typer.Option("--over", metavar="SIZE", help="Only from this size on.")] = None,
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=10_000, help="Documents.")] = 20,
+    over: Annotated[
+        str | None,
+        typer.Option("--over", metavar="SIZE", help="List only documents of at least this size, for example 8MiB."),
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", min=1, max=10_000, help="List at most N documents.")
+    ] = 20,
 ) -> None:
     """List the largest workflow documents and forecast their growth.
 
-    MongoDB takes no document above 16 MiB: what is said after that is not stored. The growth is the size over the time
-    since the first message in the document; full is when it has 16 MiB if it goes on growing so. Completed and failed
-    chats do not grow. Finding the documents makes the server read the collection. Those that chatstore writes stay below
-    12 MiB: the oldest messages move into segments. `chatstore sessions split` does that for others.
+    MongoDB rejects documents over 16 MiB, so a session that reaches that size can no longer grow. The growth per day is the
+    size divided by the time since the first message in the document, and the forecast assumes that it continues. Completed
+    and failed sessions do not grow. The server reads the whole collection for this command. Documents that chatstore writes
+    stay below 12 MiB, because their oldest messages move into segments; `chatstore sessions split` moves those of others.
     """
     from chatstore_cli.core.workflow.splitting import growth_of
     from chatstore_cli.domain.byte_sizes import read_bytes
@@ -39,9 +44,9 @@ def sizes(
     from chatstore_cli.wiring.segments import document_sizes
 
     invocation = Invocation(context)
-    least = 0 if over is None else read_bytes(over, "--over")
+    at_least_bytes = 0 if over is None else read_bytes(over, "--over")
     now = utc_now()
-    large = document_sizes(invocation.stores).largest(limit, least)
+    large = document_sizes(invocation.stores).largest(limit, at_least_bytes)
     rows = [size_row(document, growth_of(document, now)) for document in large]
-    where = f" of {over} or more" if over is not None else ""
-    invocation.emit(Listing(SIZE_COLUMNS, rows, empty=f"No documents{where} in {invocation.stores.target}."))
+    bound = f" of {over} or more" if over is not None else ""
+    invocation.emit(Listing(SIZE_COLUMNS, rows, empty=f"No workflow documents{bound} in {invocation.stores.target}."))

@@ -1,4 +1,4 @@
-"""`chatstore sessions split`: make large documents smaller, while the application goes on writing to them."""
+"""`chatstore sessions split`: make large documents smaller while the application continues to write to them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 app = single_command()
 
-_MOST = 10_000
+_MAX_DOCUMENTS = 10_000
 
 
 @command(
@@ -36,19 +36,27 @@ _MOST = 10_000
 def split_(
     context: typer.Context,
     session_id: Annotated[str | None, typer.Argument(metavar="SESSION_ID", help="The exact id of the session.")] = None,
-    over: Annotated[str | None, typer.Option("--over", metavar="SIZE", help="All documents from this size on.")] = None,
+    over: Annotated[
+        str | None,
+        typer.Option("--over", metavar="SIZE", help="Split all documents of at least this size, for example 8MiB."),
+    ] = None,
     keep: Annotated[
         str | None,
-        typer.Option("--keep", metavar="SIZE", help="What stays at most [default: 4MiB, or half of --over if less]."),
+        typer.Option(
+            "--keep",
+            metavar="SIZE",
+            help="Leave at most this size in the document (default: 4MiB, or half of --over if that is less).",
+        ),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do it.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Split without asking.")] = False,
 ) -> None:
     """Move the oldest messages of large documents into segments.
 
-    Says first what would move, and does nothing without --yes. Nothing is lost where this is stopped, and an application
-    may append meanwhile. chatstore reads both parts as one session; an application that reads the document itself finds
-    only the newest messages there. Each session is read before and afterwards: ends with 6 where one reads differently.
-    A document that cannot be split is told and stops no other: `result` is then failed, and the command ends with 1.
+    It lists what would move and asks for confirmation (--yes skips the question). It can be interrupted at any time, and
+    applications may append meanwhile. chatstore reads a document and its segments as one session; an application that reads
+    the document itself finds only the newest messages. Each session is read before and after: if one reads differently, the
+    command exits with status 6. A document that cannot be split is reported (`result` is failed) and does not stop the
+    others; the command then exits with status 1.
     """
     from chatstore_cli.core.workflow.splitting import Splitting
     from chatstore_cli.domain.byte_sizes import format_bytes
@@ -61,16 +69,16 @@ def split_(
     large = [head for head in heads if head.size_bytes > keep_bytes and head.message_count > 1]
     for head in heads:
         if head not in large:
-            invocation.say(f"Session {head.session_id!r} has {format_bytes(head.size_bytes)}: nothing is to be moved.")
+            invocation.say(f"Session {head.session_id!r} has {format_bytes(head.size_bytes)}: nothing has to be moved.")
     if large:
         invocation.confirm("\n".join(_plan(head, keep_bytes) for head in large), yes=yes)
     [reader] = invocation.stores.session_readers("workflow")
-    store, named = segment_store(invocation.stores, invocation.say), session_id is not None
-    splitting = Splitting(store, reader, keep_bytes, named=named, say=invocation.say)
+    store = segment_store(invocation.stores, invocation.say)
+    splitting = Splitting(store, reader, keep_bytes, is_named=session_id is not None, say=invocation.say)
     rows = ({**split_row(result), "result": result.outcome.value} for result in splitting.results(large))
     columns = (*SPLIT_COLUMNS, Column("result", "RESULT", whole=True))
     invocation.emit(Listing(columns, rows, empty="Nothing was split."))
-    raise typer.Exit(splitting.end())
+    raise typer.Exit(splitting.exit_code())
 
 
 def _keep_bytes(over: str | None, keep: str | None) -> int:
@@ -83,15 +91,15 @@ def _keep_bytes(over: str | None, keep: str | None) -> int:
 
 
 def _chosen(invocation: Invocation, session_id: str | None, over: str | None) -> list[HeadSize]:
-    from chatstore_cli.core.workflow.splitting import found_heads, head_of
+    from chatstore_cli.core.workflow.splitting import existing_head, large_heads
     from chatstore_cli.domain.byte_sizes import read_bytes
     from chatstore_cli.wiring.segments import document_sizes, segment_store
 
     if (session_id is None) == (over is None):
-        raise WrongUse(what="Name one session, or all large ones with --over SIZE.")
+        raise WrongUse(what="Name one session, or select all large ones with --over SIZE.")
     if session_id is not None:
-        return [head_of(segment_store(invocation.stores), session_id)]
-    return found_heads(document_sizes(invocation.stores), _MOST, read_bytes(over or "", "--over"))
+        return [existing_head(segment_store(invocation.stores), session_id)]
+    return large_heads(document_sizes(invocation.stores), _MAX_DOCUMENTS, read_bytes(over or "", "--over"))
 
 
 def _plan(head: HeadSize, keep_bytes: int) -> str:
@@ -99,4 +107,4 @@ def _plan(head: HeadSize, keep_bytes: int) -> str:
 
     size = f"{format_bytes(head.size_bytes)}, {head.message_count:,} messages"
     moving = format_bytes(max(1, head.size_bytes - keep_bytes))
-    return f"Session {head.session_id!r} ({size}): the oldest {moving} would be moved into segments of their own."
+    return f"Session {head.session_id!r} ({size}): the oldest {moving} would move into segments."

@@ -14,66 +14,70 @@ from chatstore_cli.render.listing import Listing
 from chatstore_cli.render.rows.transitions import TRANSITION_COLUMNS, transition_row
 
 if TYPE_CHECKING:
-    from chatstore_cli.core.workflow.lifecycle import Step
+    from chatstore_cli.core.workflow.lifecycle import StatusAction
 
 app = single_command()
 
 _EXITS = [ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.CONFLICT]
 
-ReasonOption = Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Kept with the session.")]
+ReasonOption = Annotated[
+    str | None, typer.Option("--reason", metavar="TEXT", help="Store this reason with the session.")
+]
 
 
 @command(app, "complete", examples=["chatstore sessions complete 4f1c9a"], exits=_EXITS)
 def complete(context: typer.Context, session_id: SessionArgument) -> None:
     """Mark a running session of an agent workflow as completed.
 
-    One that has failed, or is paused, is left as it is. A new message, or a new run, makes it run again.
+    A failed or paused session cannot be completed. The next message or run sets a completed session to running again.
     """
-    from chatstore_cli.core.workflow.lifecycle import Step
+    from chatstore_cli.core.workflow.lifecycle import StatusAction
 
-    _take(context, Step.COMPLETE, session_id)
+    _apply(context, StatusAction.COMPLETE, session_id)
 
 
 @command(app, "fail", examples=["chatstore sessions fail 4f1c9a --reason 'agent host lost'"], exits=_EXITS)
 def fail(context: typer.Context, session_id: SessionArgument, reason: ReasonOption = None) -> None:
     """Mark a running or paused session of an agent workflow as failed.
 
-    One that is completed is left as it is. A new message, or a new run, makes it run again.
+    A completed session cannot be failed. The next message or run sets a failed session to running again.
     """
-    from chatstore_cli.core.workflow.lifecycle import Step
+    from chatstore_cli.core.workflow.lifecycle import StatusAction
 
-    _take(context, Step.FAIL, session_id, reason)
+    _apply(context, StatusAction.FAIL, session_id, reason)
 
 
 @command(app, "pause", examples=["chatstore sessions pause 4f1c9a --reason 'waits for approval'"], exits=_EXITS)
 def pause(context: typer.Context, session_id: SessionArgument, reason: ReasonOption = None) -> None:
     """Mark a running session of an agent workflow as paused.
 
-    The end of a run does not complete a paused session, and `start_run` refuses it; whoever resumes it is told that it is
-    paused. One that has ended is not paused.
+    The status stays running. The end of a run does not complete a paused session, `start_run` rejects it, and `resume`
+    reports that it is paused. A session that has ended cannot be paused.
     """
-    from chatstore_cli.core.workflow.lifecycle import Step
+    from chatstore_cli.core.workflow.lifecycle import StatusAction
 
-    _take(context, Step.PAUSE, session_id, reason)
+    _apply(context, StatusAction.PAUSE, session_id, reason)
 
 
 @command(app, "unpause", examples=["chatstore sessions unpause 4f1c9a"], exits=_EXITS)
 def unpause(context: typer.Context, session_id: SessionArgument) -> None:
-    """Remove the pause mark of a session."""
-    from chatstore_cli.core.workflow.lifecycle import Step
+    """Unpause a session of an agent workflow."""
+    from chatstore_cli.core.workflow.lifecycle import StatusAction
 
-    _take(context, Step.UNPAUSE, session_id)
+    _apply(context, StatusAction.UNPAUSE, session_id)
 
 
-def _take(context: typer.Context, step: Step, session_id: str, reason: str | None = None) -> None:
-    from chatstore_cli.core.workflow.lifecycle import Step, lifecycle
+def _apply(context: typer.Context, action: StatusAction, session_id: str, reason: str | None = None) -> None:
+    from chatstore_cli.core.workflow.lifecycle import StatusAction, lifecycle
     from chatstore_cli.wiring.workflow import chat_writer
 
     invocation = Invocation(context)
     invocation.will_write()
-    taken = lifecycle(chat_writer(invocation.stores)).take(step, session_id, reason=reason)
-    invocation.emit(Listing(TRANSITION_COLUMNS, [transition_row(taken)]))
-    if not taken.changed:
-        stands = f"is {taken.in_words}, and not paused" if step is Step.UNPAUSE else f"is {taken.in_words} already"
-        kept = " Its reason stays as it was." if reason is not None else ""
-        invocation.say(f"Nothing was changed: session {taken.chat_id!r} {stands}.{kept}")
+    transition = lifecycle(chat_writer(invocation.stores)).apply(action, session_id, reason=reason)
+    invocation.emit(Listing(TRANSITION_COLUMNS, [transition_row(transition)]))
+    if not transition.changed:
+        state = f"is already {transition.in_words}"
+        if action is StatusAction.UNPAUSE:
+            state = f"is {transition.in_words}, not paused"
+        note = " The stored reason stays." if reason is not None else ""
+        invocation.say(f"Nothing was changed: session {transition.chat_id!r} {state}.{note}")

@@ -1,4 +1,4 @@
-"""`chatstore sessions delete`: planned, done only with --yes, and never undone by an old journal."""
+"""`chatstore sessions delete`: it needs --yes, and an old journal does not restore the session."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def journal(tmp_path: Path) -> Path:
     return path
 
 
-def test_says_what_would_go_and_deletes_nothing_without_yes(chatstore: Any, database: Any, journal: Path) -> None:
+def test_the_plan_is_printed_and_nothing_is_deleted_without_yes(chatstore: Any, database: Any, journal: Path) -> None:
     chatstore("flush-cache", str(journal))
     refused = chatstore("sessions", "delete", "s-1")
     assert refused.code == 2
@@ -35,9 +35,7 @@ def test_says_what_would_go_and_deletes_nothing_without_yes(chatstore: Any, data
     assert database.chat_messages.count_documents({}) == 6
 
 
-def test_deletes_one_session_and_an_old_journal_does_not_bring_it_back(
-    chatstore: Any, database: Any, journal: Path
-) -> None:
+def test_a_later_flush_does_not_restore_a_deleted_session(chatstore: Any, database: Any, journal: Path) -> None:
     chatstore("flush-cache", str(journal))
     deleted = chatstore("sessions", "delete", "s-1", "--yes", "-o", "json")
     assert deleted.code == 0
@@ -48,7 +46,7 @@ def test_deletes_one_session_and_an_old_journal_does_not_bring_it_back(
     assert database.chat_messages.distinct("session_id") == ["s-2"]
 
 
-def test_a_workflow_session_goes_with_its_segments(chatstore: Any, database: Any) -> None:
+def test_a_workflow_session_is_deleted_with_its_segments(chatstore: Any, database: Any) -> None:
     database.chat_sessions.insert_one({"chat_id": "w-1", "messages": [], "status": 1})
     database.chat_sessions.insert_one({"chat_id": "w-10", "messages": [], "status": 1})
     database.chat_session_segments.insert_many([{"_id": "w-1:0", "messages": []}, {"_id": "w-10:0", "messages": []}])
@@ -57,6 +55,6 @@ def test_a_workflow_session_goes_with_its_segments(chatstore: Any, database: Any
     assert database.chat_session_segments.distinct("_id") == ["w-10:0"]
 
 
-def test_an_unknown_session_ends_with_3_and_read_only_with_4(chatstore: Any, database: Any) -> None:
+def test_an_unknown_session_is_status_3_and_read_only_is_status_4(chatstore: Any, database: Any) -> None:
     assert chatstore("sessions", "delete", "nobody", "--yes").code == 3
     assert chatstore("--read-only", "sessions", "delete", "nobody", "--yes").code == 4

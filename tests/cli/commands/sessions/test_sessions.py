@@ -31,7 +31,7 @@ def listed(chatstore: Chatstore, *arguments: str) -> list[str]:
     return [item["session_id"] for item in json.loads(outcome.out)["items"]]
 
 
-def test_both_layouts_come_as_one_list_newest_first(chatstore: Chatstore) -> None:
+def test_both_layouts_are_one_list_newest_first(chatstore: Chatstore) -> None:
     assert listed(chatstore) == EVERY_SESSION
 
 
@@ -48,17 +48,17 @@ def test_both_layouts_come_as_one_list_newest_first(chatstore: Chatstore) -> Non
         (["--tenant", '{"$ne": null}'], []),
     ],
 )
-def test_filters_choose(chatstore: Chatstore, filters: list[str], expected: list[str]) -> None:
+def test_filters_select_sessions(chatstore: Chatstore, filters: list[str], expected: list[str]) -> None:
     assert listed(chatstore, *filters) == expected
 
 
-def test_since_takes_a_span(chatstore: Chatstore, database: Database[dict[str, Any]]) -> None:
+def test_since_accepts_a_duration(chatstore: Chatstore, database: Database[dict[str, Any]]) -> None:
     database["chat_sessions"].insert_one({"chat_id": "now", "updated_at": datetime.now(UTC) - timedelta(hours=1)})
 
     assert listed(chatstore, "--since", "2h") == ["now"]
 
 
-def test_a_layout_that_cannot_answer_is_named_on_stderr_and_only_there(chatstore: Chatstore) -> None:
+def test_a_layout_without_the_filtered_field_is_named_only_on_stderr(chatstore: Chatstore) -> None:
     outcome = chatstore("sessions", "list", "--tenant", "acme")
 
     assert f"{LEFT_OUT} tenant; its sessions are left out." in outcome.err
@@ -82,7 +82,7 @@ def test_the_cursor_leads_through_all_pages_while_sessions_are_added(
     assert found == EVERY_SESSION
 
 
-def test_a_table_says_on_stderr_how_to_go_on(chatstore: Chatstore) -> None:
+def test_the_cursor_of_a_table_is_on_stderr(chatstore: Chatstore) -> None:
     outcome = chatstore("sessions", "list", "--limit", "2")
 
     cursor = outcome.err.split("--cursor ")[1].strip()
@@ -100,7 +100,7 @@ def test_nothing_found_is_an_empty_list_and_no_error(chatstore: Chatstore) -> No
     }
 
 
-def test_without_the_index_for_it_listing_works_and_says_what_would_help(
+def test_listing_without_its_index_works_and_names_the_index(
     chatstore: Chatstore, database: Database[dict[str, Any]]
 ) -> None:
     database["chat_messages"].drop_index("recent_idx")
@@ -122,14 +122,14 @@ def test_without_the_index_for_it_listing_works_and_says_what_would_help(
         (["--layout", "thread"], 2, "workflow, messages"),
     ],
 )
-def test_wrong_use_is_told_in_one_line(chatstore: Chatstore, arguments: list[str], code: int, said: str) -> None:
+def test_wrong_use_is_one_line(chatstore: Chatstore, arguments: list[str], code: int, said: str) -> None:
     outcome = chatstore("sessions", "list", *arguments)
 
     assert (outcome.code, outcome.out, outcome.err.count("\n")) == (code, "", 1)
     assert said in outcome.err
 
 
-def test_show_gives_the_facts_and_whole_messages(chatstore: Chatstore) -> None:
+def test_show_prints_the_session_and_whole_messages(chatstore: Chatstore) -> None:
     shown = json.loads(chatstore("sessions", "show", "journal-a", "-o", "json").out)
 
     assert shown["expires_at"] == {"oldest": "2026-04-01T06:00:00Z", "newest": "2026-04-01T06:00:00Z"}
@@ -139,7 +139,7 @@ def test_show_gives_the_facts_and_whole_messages(chatstore: Chatstore) -> None:
     ]
 
 
-def test_show_bounds_what_it_shows(chatstore: Chatstore, database: Database[dict[str, Any]]) -> None:
+def test_show_limits_the_number_of_messages(chatstore: Chatstore, database: Database[dict[str, Any]]) -> None:
     database["chat_messages"].insert_many(
         {"session_id": "long", "role": "user", "text": index, "created_at": f"2026-03-01T00:{index:02}:00Z"}
         for index in range(60)
@@ -151,7 +151,7 @@ def test_show_bounds_what_it_shows(chatstore: Chatstore, database: Database[dict
     assert [message["content"] for message in shown["last_messages"]] == [58, 59]
 
 
-def test_whatever_metadata_holds_is_valid_json(chatstore: Chatstore, database: Database[dict[str, Any]]) -> None:
+def test_any_metadata_is_valid_json(chatstore: Chatstore, database: Database[dict[str, Any]]) -> None:
     metadata = {
         "price": Decimal128("1.50"),
         "reference": ObjectId("65e1a0b2c3d4e5f601234567"),
@@ -182,7 +182,7 @@ def test_whatever_metadata_holds_is_valid_json(chatstore: Chatstore, database: D
     }
 
 
-def test_an_id_that_nobody_has_ends_with_3(chatstore: Chatstore) -> None:
+def test_an_unknown_id_is_status_3(chatstore: Chatstore) -> None:
     outcome = chatstore("sessions", "show", "nobody", "-o", "json")
 
     error = json.loads(outcome.err)["error"]
@@ -203,14 +203,14 @@ def test_an_id_in_two_layouts_is_decided_by_layout(chatstore: Chatstore, databas
 
 
 @pytest.mark.parametrize("session_id", ["../../etc/passwd", "$where", "a\nb", "\udcff"])
-def test_a_strange_id_is_only_an_id(chatstore: Chatstore, session_id: str) -> None:
+def test_a_strange_id_is_an_ordinary_value(chatstore: Chatstore, session_id: str) -> None:
     outcome = chatstore("sessions", "show", session_id)
 
     assert outcome.code == 3
     assert outcome.err.count("\n") == 1
 
 
-def test_a_span_of_no_time_is_refused(chatstore: Chatstore) -> None:
+def test_an_empty_period_is_rejected(chatstore: Chatstore) -> None:
     outcome = chatstore("sessions", "list", "--since", "1w", "--until", "30d")
 
     assert (outcome.code, outcome.out) == (2, "")

@@ -109,7 +109,7 @@ def test_split_plans_first_then_does_it_and_the_same_is_read(chatstore: Any, dat
     listed = rows(chatstore("sessions", "list", "-o", "json"))
     assert {row["session_id"]: row["message_count"] for row in listed} == {"a": 100, "c": 80, "small": 3}
     again = chatstore("sessions", "split", "a")
-    assert again.code == 0 and "nothing is to be moved" in again.err
+    assert again.code == 0 and "nothing has to be moved" in again.err
 
 
 @pytest.mark.real
@@ -166,7 +166,7 @@ def test_a_document_that_cannot_be_split_is_told_and_stops_no_other(chatstore: A
     ]
     told = [line for line in outcome.err.splitlines() if "was not split" in line]
     assert len(told) == 4
-    assert "type that nothing can be found by" in told[0] and "Another document has that id too (1)" in told[2]
+    assert "type that cannot be looked up" in told[0] and "Another document has the same id (1)" in told[2]
     assert "did not write" in told[3]
     assert histories(chatstore, *names) == before
     assert len(database.chat_sessions.find_one({"_id": "shadowed"})["messages"]) == 70
@@ -191,7 +191,7 @@ def test_what_was_done_before_an_interrupt_is_told_and_is_gone_on_with(
         out, err = (text.decode() for text in process.communicate(timeout=20))
     assert process.returncode == 130
     assert [json.loads(line)["result"] for line in out.splitlines()] == ["done"]
-    assert "1 of 3 documents were done. Run the same command again to go on." in err
+    assert "1 of 3 documents are done. Run the same command again to continue." in err
     rest = rows(chatstore("sessions", "split", "--over", "30kB", "--keep", "20kB", "--yes", "-o", "json"))
     assert {row["reads_the_same"] for row in rest} == {True}
 

@@ -44,7 +44,7 @@ def test_a_session_is_ended_once_and_says_so_again(
     again = chatstore("sessions", step, "c-1", "-o", "json")
     assert again.code == 0
     assert json.loads(again.out)["items"][0]["changed"] is False
-    assert f"is {status} already" in again.err
+    assert f"is already {status}" in again.err
     assert database.chat_sessions.find_one({}) == first
 
 
@@ -88,7 +88,7 @@ def test_an_older_variant_is_changed_in_its_own_words(
     }
 
 
-def test_an_unknown_session_ends_with_3_and_read_only_with_4(chatstore: Any, database: Any) -> None:
+def test_an_unknown_session_is_status_3_and_read_only_is_status_4(chatstore: Any, database: Any) -> None:
     store(database)
     assert chatstore("sessions", "complete", "c-2").code == 3
     assert chatstore("sessions", "complete", "c-1", "--read-only").code == 4
