@@ -145,11 +145,11 @@ OLD_CLASSES = (
     "Patience Pass Delivery Glance Look Fate Given Oddities Remembered Copy Copies InTheWay Stretch Place ReadBack NoRoom "
     "Remarking Expiring _Anything Interface"
 )
-OLD_FUNCTIONS = "end() until() odd_but_legal read_plainly translate_stray many_lines one_line mend lacks"
+OLD_FUNCTIONS = "until() odd_but_legal read_plainly translate_stray many_lines one_line mend lacks"
 OLD_VALUES = "_LOOKING_IS_AT_MOST_A _OF_A_JOURNAL _SUCH_AS _TIMES event_filter"
 OLD_NAMES = frozenset(f"{OLD_CLASSES} {OLD_FUNCTIONS} {OLD_VALUES}".split())
 """Each was replaced by a name that says what the thing is. Only definitions count: the words themselves are ordinary.
-`end()` and `until()` are old names of functions alone: an option and a field are called `until`."""
+`until()` is the old name of a function: an option and a field are called `until` too."""
 
 
 def _definitions(source: str) -> set[str]:
@@ -182,7 +182,7 @@ def test_no_definition_has_an_old_name() -> None:
     [
         "class Glance: ...",
         "def lacks(): ...",
-        "async def end(self): ...",
+        "async def until(self): ...",
         "_TIMES = 3",
         "_TIMES: int = 3",
         "for event_filter in (): ...",
@@ -197,7 +197,7 @@ def test_a_definition_with_an_old_name_is_noticed(source: str) -> None:
 
 def test_a_word_in_prose_or_a_call_is_not_a_definition() -> None:
     assert (
-        not _definitions('"""Look until the end: a Copy lacks nothing."""\nfield.end(until=3)\nuntil = end = 1\n')
+        not _definitions('"""Look until the end: a Copy lacks nothing."""\nfield.mend(until=3)\nuntil = 1\n')
         & OLD_NAMES
     )
 
