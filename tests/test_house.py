@@ -203,7 +203,7 @@ def test_a_word_in_prose_or_a_call_is_not_a_definition() -> None:
 
 
 TREE = ("chatstore_cli", "tests", "docs", "scripts", "benchmarks", "examples")
-UNPUBLISHED_NOTES = re.compile("|".join(["DES" + "IGN", "FA" + "CTS"]))
+UNPUBLISHED_NOTES = re.compile(r"\b(DES" + r"IGN|FA" + r"CTS)\b")
 """Two documents that a clone does not have. The reason for a rule stands where the rule is, or in docs/."""
 
 
@@ -212,6 +212,6 @@ def test_nothing_cites_notes_that_a_clone_does_not_have() -> None:
     files = [
         file for folder in folders for file in folder.rglob("*") if file.suffix in {".py", ".md", ".toml", ".yaml"}
     ]
-    files += [file for file in ROOT.iterdir() if file.is_file() and file.name != "CHANGELOG.md"]
+    files += [file for file in ROOT.iterdir() if file.is_file()]
     citing = [str(file.relative_to(ROOT)) for file in files if UNPUBLISHED_NOTES.search(file.read_text())]
     assert sorted(citing) == []
