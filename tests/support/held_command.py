@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.conftest import Chatstore
 
 BATCH_MESSAGES = 200
-SECONDS_UNTIL_STUCK = 100
+SECONDS_UNTIL_STUCK = 500
 
 
 def start_held(
@@ -40,7 +40,7 @@ def start_held(
     environment = {**chatstore.environment, "PYTHONPATH": str(ROOT)}
     settings = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **settings}
     process = subprocess.Popen([*command, *map(str, arguments)], cwd=chatstore.folder, env=environment, **settings)
-    poll(lambda: reached.exists() or process.poll() is not None, what=f"step {number}", every=0.002)
+    poll(lambda: reached.exists() or process.poll() is not None, what=f"step {number}", within=600)
     return process
 
 
