@@ -35,6 +35,9 @@ class InterceptedCollection:
         self._collection = collection
         self.__dict__.update(methods)
 
+    def with_options(self, **_: Any) -> InterceptedCollection:
+        return self
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._collection, name)
 

@@ -24,32 +24,8 @@ from chatstore_cli.mongo.tombstones import TOMBSTONES
 
 _SMALL_SESSION = 5_000
 _DUPLICATE = 11000
-_NOT_ABOUT_A_DOCUMENT = {
-    1,
-    8,
-    13,
-    18,
-    24,
-    26,
-    33,
-    46,
-    63,
-    70,
-    71,
-    72,
-    73,
-    96,
-    115,
-    117,
-    125,
-    136,
-    146,
-    150,
-    166,
-    211,
-    279,
-}
-_NOT_ABOUT_A_DOCUMENT |= {314, 8000, 11601, 13388, 14031}
+_NOT_ABOUT_A_DOCUMENT = {1, 8, 13, 18, 24, 26, 33, 46, 63, 70, 71, 72, 73, 96, 115, 117, 125, 136, 146, 150, 166}
+_NOT_ABOUT_A_DOCUMENT |= {211, 279, 314, 8000, 11601, 13388, 14031}
 """Error codes of the server or of the collection (for example, it is a view), which no message causes."""
 _MAX_DEPTH = 180
 """Levels of nesting that the server accepts in a document, as tried on 6.0."""
