@@ -134,7 +134,7 @@ def test_a_server_killed_at_any_instant_costs_nothing_but_time(
     tmp_path: Path,
     rounds: int,
 ):
-    """One run of the command goes on by itself, over every crash and restart of the server."""
+    """One run of the command continues by itself after every crash and restart of the server."""
     chance = random.Random(SEED)
     server = start_mongod(short_folder / "m")
     client = server.client(serverSelectionTimeoutMS=30_000)
