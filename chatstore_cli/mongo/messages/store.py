@@ -60,7 +60,7 @@ class MongoMessageStore:
         """Create the collection if it does not exist, and the index for looking up sessions. Returns what was done.
 
         A new collection gets every index of its layout, because a TTL index deletes nothing in it. The same holds for a
-        collection that an insert has just created again (`made_anew`), except a TTL index that would delete documents.
+        collection that an insert has just created again (`recreated`), except a TTL index that would delete documents.
         An existing collection gets only the index for looking up sessions, and only while it is small.
         """
         with driver_errors(f"preparing {self._name}"):
