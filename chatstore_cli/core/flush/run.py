@@ -112,9 +112,12 @@ class Flush:
         hand have ended. The error says how much was stored.
         """
         started = time.monotonic()
+        interrupted = False
         try:
             self._prepare()
-            interrupted = self._read_and_store(sources)
+            self._read_and_store(sources)
+        except KeyboardInterrupt:
+            interrupted = True
         finally:
             self._storer.close()
         result = self._result(len(sources), time.monotonic() - started)
@@ -134,27 +137,23 @@ class Flush:
             return self._store.prepare(recreated=self._options.recreated)
 
         dry_run = self._options.rules.dry_run
-        try:
-            for _ in range(_PREPARATIONS):  # the collection may be dropped right after it was prepared
-                for change in [] if dry_run else call(prepare):
-                    self._say(change)
-                self._finished.collection = call(self._store.collection_id)
-                if self.collection is not None or dry_run:
-                    return
-        except KeyboardInterrupt:
-            raise Interrupted(what="Nothing was stored yet. Run the same command again to continue.") from None
+        for _ in range(_PREPARATIONS):  # the collection may be dropped right after it was prepared
+            for change in [] if dry_run else call(prepare):
+                self._say(change)
+            self._finished.collection = call(self._store.collection_id)
+            if self.collection is not None or dry_run:
+                return
 
-    def _read_and_store(self, sources: Sequence[Source]) -> bool:
-        """Read in this thread and store in others. Returns whether the user interrupted it."""
+    def _read_and_store(self, sources: Sequence[Source]) -> None:
+        """Read in this thread and store in others. Raises KeyboardInterrupt once the batches in hand have ended."""
         threads = [threading.Thread(target=self._store_batches, daemon=True) for _ in range(STORING_THREADS)]
         for thread in threads:
             thread.start()
-        interrupted = False
         try:
             self._read_all(sources)
         except KeyboardInterrupt:
-            interrupted = True
             self._stop.set()  # ends the pauses between retries
+            raise
         except _Stopped:
             if self._failure is None:
                 self._cut()  # store what has been read
@@ -166,7 +165,6 @@ class Flush:
             for source in sources:
                 source.quarantine.sync()
             self._finished.save_positions()
-        return interrupted
 
     # --- the thread that reads ---------------------------------------------------------------------------------------
 
