@@ -313,7 +313,7 @@ class Chatstore:
         *arguments: str | Path,
         stdin: str | bytes | None = None,
         env: Mapping[str, str | None] | None = None,
-        timeout: float = 90,
+        timeout: float = 300,
         cwd: Path | None = None,
     ) -> Outcome:
         """Run to the end. `env` adds variables; None removes one. Standard input is empty unless `stdin` is given."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, cast
+from typing import Annotated, Any, ClassVar, NamedTuple, cast
 
 import typer
 
@@ -45,18 +44,11 @@ class RootGroup(ChatGroup):
     """Imports only the command that is called, so that a start costs one command's imports."""
 
     hides_global_options = False
+    lazy_commands: ClassVar[Mapping[str, str]] = {name: lazy.module for name, lazy in COMMANDS.items()}
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The names, in the order of the table."""
         return list(COMMANDS)
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command, imported; None if there is no command of that name."""
-        lazy = COMMANDS.get(cmd_name)
-        if lazy is None:
-            return None
-        module = importlib.import_module(f"chatstore_cli.cli.commands.{lazy.module}")
-        return typer.main.get_command(module.app)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command, or an error that suggests similar names."""

@@ -1,8 +1,8 @@
-"""Who a message is: the deterministic `_id` under which the messages layout stores it (DESIGN section 3).
+"""The deterministic `_id` of a message in the messages layout.
 
-An `_id` is 32 hexadecimal digits: 12 that stand for the session, so that a session's messages lie together in the
-index, and 20 that stand for the message in it. They are a hash of the `message_id` where the journal line has one;
-else of role, instant, text and the occurrence number among equal lines of the same file.
+An `_id` has 32 hexadecimal digits. The first 12 stand for the session, so that a session's messages are neighbours in
+the index; the other 20 stand for the message. They are a hash of the `message_id` if the journal line has one, else of
+role, instant, text and the occurrence number among equal lines of the same file.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ def session_prefix(session_id: str) -> str:
 
 
 def content_key(session_id: str, role: str, instant: str, text: str) -> bytes:
-    """What makes two lines equal: session, role, canonical instant and text, as 10 bytes.
+    """A hash of 10 bytes of what makes two lines equal: session, role, canonical instant and text.
 
-    The session's length goes in front, and neither roles nor canonical instants hold a NUL, so that no two different
-    lines read the same.
+    The hashed text starts with the session's length, and neither roles nor canonical instants contain a NUL, so the
+    hashed texts of different lines differ.
     """
     packed = f"{len(session_id)}:{session_id}{role}\0{instant}\0{text}".encode()
     return blake2b(packed, digest_size=_KEY_BYTES).digest()
 
 
 def identity_by_content(prefix: str, key: bytes, occurrence: int) -> str:
-    """The `_id` of a line without `message_id`: the first of equals is 0."""
+    """The `_id` of a line without `message_id`. The first of equal lines has the occurrence 0."""
     if occurrence == 0:
         return prefix + key.hex()
     return prefix + blake2b(key + b"%d" % occurrence, digest_size=_KEY_BYTES, person=b"occurrence").hexdigest()
 
 
 def identity_by_message_id(prefix: str, session_id: str, message_id: str) -> str:
-    """The `_id` of a line that brings its own `message_id`."""
-    # The letter in front keeps it apart from a content, which begins with a digit.
+    """The `_id` of a line with a `message_id`."""
+    # The first letter differs from that of a content, which begins with a digit.
     packed = f"m{len(session_id)}:{session_id}{message_id}".encode()
     return prefix + blake2b(packed, digest_size=_KEY_BYTES).hexdigest()
 

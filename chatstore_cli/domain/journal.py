@@ -1,4 +1,4 @@
-"""Journal lines: what a good one holds, and what flushing them gives (FACTS D has the app's own lines)."""
+"""Journal lines: the fields of a line that can be stored, and the result of flushing a journal."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from chatstore_cli.domain.times import canonical_instant
 
 LINE_FIELDS = ("session_id", "role", "text", "metadata", "vector_ids", "created_at", "message_id")
 RESERVED_FIELDS = frozenset({"_id", "expires_at", "sequence", "extra_fields"})
-"""Fields that chatstore writes itself: where a line brings one, it is kept inside `extra_fields`."""
+"""Fields that chatstore writes itself. If a line has one, its value is kept inside `extra_fields`."""
 
 DOCUMENT_LIMIT = 16 * 1024 * 1024
 """Bytes of BSON that one document may have."""
 
-_FLOATS_HOLD = float(2**63)
+_LEAST_SUSPECT_FLOAT = float(2**63)
 _CANONICAL_LENGTH = len("2026-03-02T11:41:00.195769+00:00")
 _read_time = datetime.fromisoformat
 
 
 class Entry(NamedTuple):
-    """One good line, ready to be stored. `instant` is canonical, `identity` its `_id`. `key` is its content, empty where a
-    message_id makes the identity (key_of gives it there).
+    """One line that can be stored. `instant` is canonical, `identity` is its `_id`.
 
+    `key` is the key of its content, or empty if the identity comes from a `message_id` (then key_of returns the key).
     `source` is the journal's name, `number` the record's place in it (from 1), `offset` its first byte there.
     """
 
@@ -45,10 +45,10 @@ class Entry(NamedTuple):
 
 
 def is_plain(fields: Any) -> bool:
-    """Whether a decoded line is of the usual kind, and needs no closer look.
+    """Whether a decoded line is of the usual kind, and needs no other check.
 
-    Nearly every line is of that kind, and this is all the checking that it costs. What is not goes through flaw_of and
-    may_have_lost_digits, which say what is wrong with it, if anything.
+    Nearly every line is, and this check is cheap. Other lines go through flaw_of and may_have_lost_digits, which find
+    out whether anything is wrong with them.
     """
     try:
         session_id, role, text = fields["session_id"], fields["role"], fields["text"]
@@ -57,7 +57,7 @@ def is_plain(fields: Any) -> bool:
             type(session_id) is type(text) is type(created_at) is str
             and role in ROLES
             and session_id
-            and len(created_at) == _CANONICAL_LENGTH  # what follows is is_canonical, without the cost of a call
+            and len(created_at) == _CANONICAL_LENGTH  # the same as is_canonical, without the cost of a call
             and created_at[10] == "T"
             and created_at[19] == "."
             and created_at[26:] == "+00:00"
@@ -78,13 +78,13 @@ def is_plain(fields: Any) -> bool:
 
 
 def key_of(entry: Entry) -> bytes:
-    """The content key of an entry, also of one that is known by its message_id."""
+    """The content key of an entry, even if its identity comes from a message_id."""
     fields = entry.fields
     return entry.key or content_key(entry.session_id, fields["role"], entry.instant, fields["text"])
 
 
 def flaw_of(fields: object) -> str | None:
-    """Why a decoded line cannot be stored, or None. `created_at` is brought into its canonical form in place."""
+    """Why a decoded line cannot be stored, or None. Replaces `created_at` by its canonical form."""
     if type(fields) is not dict:
         return "not a JSON object"
     for name in ("session_id", "role", "text", "created_at"):
@@ -98,7 +98,7 @@ def flaw_of(fields: object) -> str | None:
     try:
         fields["created_at"] = canonical_instant(fields["created_at"])
     except ValueError:
-        return f"created_at {fields['created_at'][:60]!r} is no ISO 8601 time"
+        return f"created_at {fields['created_at'][:60]!r} is not an ISO 8601 time"
     metadata = fields.get("metadata")
     if metadata is None:
         fields["metadata"] = {}
@@ -119,7 +119,7 @@ def flaw_of(fields: object) -> str | None:
 
 
 def may_have_lost_digits(fields: dict[str, Any]) -> bool:
-    """Whether a number in it may be an integer that the decoder turned into a float (FACTS A: 2^64 and more)."""
+    """Whether a number in it may be an integer of more than 64 bits, which the decoder has turned into a float."""
     if not fields["metadata"] and not fields["vector_ids"] and len(fields) <= 6 + ("message_id" in fields):
         return False
     return any(type(value) is not str and value and _has_huge_float(value) for value in fields.values())
@@ -132,7 +132,7 @@ def _has_huge_float(value: Any) -> bool:
         if type(item) is str:
             continue
         if type(item) is float:
-            if item >= _FLOATS_HOLD or item <= -_FLOATS_HOLD:
+            if item >= _LEAST_SUSPECT_FLOAT or item <= -_LEAST_SUSPECT_FLOAT:
                 return True
         elif type(item) is dict:
             pending.extend(item.values())
@@ -148,10 +148,10 @@ def _kind(value: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """How far a journal has been stored in one collection. Fingerprints tell whether the file is still the same.
+    """How far a journal has been stored in one collection, with fingerprints of the file at that time.
 
-    `offset` is in bytes of the file (for a compressed one: its whole size once it is done). `records` counts the
-    records up to there, `latest` is the latest instant among them.
+    `offset` is in bytes of the file (for a compressed file its whole size, once all of it is stored). `records` counts
+    the records up to the offset, `latest` is the latest instant among them, `head` and `tail` are the fingerprints.
     """
 
     offset: int
@@ -165,8 +165,8 @@ class Position:
 class FlushResult:
     """What a flush did. lines = stored + already_stored + skipped + quarantined + already_quarantined.
 
-    `pending` counts unfinished last lines, left for next time. `skipped` lines belong to deleted sessions or have
-    expired. `expired` counts lines whose `expires_at` has passed already.
+    `pending` counts incomplete last lines, which are left for the next flush. `skipped` lines belong to deleted sessions
+    or have expired. `expired` counts lines whose `expires_at` has already passed.
     """
 
     files: int = 0
@@ -182,13 +182,13 @@ class FlushResult:
 
     @property
     def messages_per_second(self) -> float:
-        """Lines dealt with in a second."""
+        """Lines read per second."""
         return self.lines / self.seconds if self.seconds > 0 else 0.0
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a flush is; `offset` is in bytes of the journal `name`."""
+    """How far a flush has read: `offset` is in bytes of the journal `name`."""
 
     name: str
     offset: int

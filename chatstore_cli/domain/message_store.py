@@ -1,4 +1,4 @@
-"""The ports of flushing: where messages go, what remembers how far, and what keeps the lines that cannot go."""
+"""The ports of flushing: the message store, journals, their ledger and their quarantine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from chatstore_cli.domain.quarantine import QuarantinedLine
 
 
 class Survey(Enum):
-    """Whether a session has rows, or was deleted on purpose."""
+    """Whether a session has stored messages, or was deleted on purpose."""
 
     EMPTY = "empty"
     STORED = "stored"
@@ -20,7 +20,7 @@ class Survey(Enum):
 
 
 class StoredContent(NamedTuple):
-    """The content of a stored row; in milliseconds where its time is a BSON date, which keeps no more."""
+    """The content key of a stored row. Its time has only milliseconds if it is stored as a BSON date."""
 
     key: bytes
     in_milliseconds: bool
@@ -31,9 +31,9 @@ Content = tuple[object, object, object]
 
 
 class Inserted(NamedTuple):
-    """What storing a batch gave: how many are new, which ids were there already, and which were refused, and why.
+    """The result of storing a batch: how many are new, whose ids already existed, which were refused and why.
 
-    `deleted` are in none of these: their sessions were deleted on purpose at that moment.
+    `deleted` entries are in none of these: their sessions were deleted on purpose at that moment.
     """
 
     stored: int
@@ -46,22 +46,22 @@ class MessageStore(Protocol):
     """The collection of flat messages."""
 
     def collection_id(self) -> str | None:
-        """What identifies the collection until it is dropped; None where there is none yet."""
+        """What identifies the collection until it is dropped; None if it does not exist."""
         ...
 
     def prepare(self, *, recreated: bool = False) -> list[str]:
-        """Make sure that the collection can be written to and looked up; says what was done.
+        """Make sure that the collection has what storing and looking up need. Returns a text for each change.
 
-        `recreated`: it was dropped a moment ago, and whoever stored into it next made it again, without its indexes.
+        `recreated`: it was dropped a moment ago, and made again, without its indexes, by somebody who stored into it.
         """
         ...
 
     def survey(self, sessions: Sequence[str]) -> dict[str, Survey]:
-        """What is known of each session."""
+        """Whether each of the sessions has stored messages."""
         ...
 
     def with_foreign_rows(self, sessions: Sequence[str]) -> set[str]:
-        """Those of the sessions that hold rows which another writer stored under ids of its own."""
+        """Those of the sessions that have rows which another writer stored under its own ids."""
         ...
 
     def stored_ids(self, identities: Sequence[str]) -> set[str]:
@@ -73,11 +73,11 @@ class MessageStore(Protocol):
         ...
 
     def stored_places(self, identities: Sequence[str]) -> dict[str, object]:
-        """The place in its journal under which each of the ids was stored."""
+        """The place in its journal with which each of the ids was stored."""
         ...
 
     def foreign_contents(self, session: str) -> Iterator[StoredContent]:
-        """What the session's rows hold that were stored under ids that are not ours."""
+        """The contents of the session's rows that another writer stored under its own ids."""
         ...
 
     def refusal_of(self, entry: Entry) -> str | None:
@@ -85,7 +85,7 @@ class MessageStore(Protocol):
         ...
 
     def insert(self, entries: Sequence[Entry], expires_at: Sequence[datetime | None]) -> Inserted:
-        """Store entries. Raises Unreachable where it is not known which were stored: call again with the same."""
+        """Store entries. Raises Unreachable if it is not known which were stored: then call it again with the same entries."""
         ...
 
 
@@ -93,11 +93,11 @@ class LedgerPort(Protocol):
     """Remembers how far journals have been stored."""
 
     def position(self, journal: str, collection: str) -> Position | None:
-        """How far, or None."""
+        """How far the journal is stored in the collection, or None."""
         ...
 
     def advance(self, journal: str, collection: str, position: Position) -> None:
-        """Remember it."""
+        """Remember how far the journal is stored in the collection."""
         ...
 
 
@@ -118,7 +118,7 @@ class QuarantinePort(Protocol):
         quarantined_at: str,
         identity: str | None = None,
     ) -> bool:
-        """Keep a line; False where it was there already."""
+        """Quarantine a line. False if it is already in quarantine."""
         ...
 
     def add_large(
@@ -131,7 +131,7 @@ class QuarantinePort(Protocol):
         reason: str,
         quarantined_at: str,
     ) -> bool:
-        """Keep a line that is too long to be held in memory."""
+        """Quarantine a line that is too long to be held in memory. False if it is already in quarantine."""
         ...
 
     def sync(self) -> None:
@@ -143,7 +143,7 @@ class QuarantinePort(Protocol):
         ...
 
     def remove(self, quarantine_ids: set[str]) -> None:
-        """Take lines out, once they are stored."""
+        """Remove lines, once they are stored."""
         ...
 
 
@@ -159,7 +159,7 @@ class Block(NamedTuple):
 
 
 class OversizedLine(NamedTuple):
-    """A line too long to be held in memory. `complete` is False where the file ends inside it."""
+    """A line too long to be held in memory. `complete` is False if the file ends inside it."""
 
     offset: int
     length: int
@@ -167,7 +167,7 @@ class OversizedLine(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """A stretch of a damaged line: a record that is whole (`flaw` None), or bytes that are none, and why."""
+    """A part of a damaged line: a whole record (`flaw` is None), or other bytes, and what is wrong with them."""
 
     start: int
     raw: bytes
@@ -178,7 +178,6 @@ class JournalPort(Protocol):
     """One journal, in blocks of whole lines."""
 
     name: str
-    resumable: bool
     compressed: bool
 
     def blocks(self, start: int = 0) -> Iterator[Block | OversizedLine]:
@@ -186,23 +185,19 @@ class JournalPort(Protocol):
         ...
 
     def pieces(self, offset: int, length: int) -> Iterator[bytes]:
-        """The bytes of a stretch, in pieces."""
+        """The bytes of a part of the journal, in pieces."""
         ...
 
     def position_at(self, offset: int, records: int, latest: str) -> Position | None:
-        """A position with the fingerprints that tell whether the file is still the same."""
+        """A position with fingerprints of the file; None if the file is not the one that was read."""
         ...
 
     def still_at(self, position: Position) -> bool:
-        """Whether the file still has what the position was taken over."""
+        """Whether the file still has the bytes that the position has passed."""
         ...
 
     def decode(self, line: bytes) -> object:
-        """The value of a line. Raises ValueError where it is none."""
-        ...
-
-    def decode_flaw(self, line: bytes) -> str:
-        """Why a line has no value."""
+        """The value of a line. Raises ValueError if it is not JSON."""
         ...
 
     def lost_digits(self, line: bytes) -> bool:
@@ -210,5 +205,5 @@ class JournalPort(Protocol):
         ...
 
     def salvage(self, line: bytes) -> Iterator[Piece]:
-        """What a damaged line holds whole, and what is left of it."""
+        """The whole records of a damaged line, and the parts between them."""
         ...

@@ -1,4 +1,4 @@
-"""Quarantined journal lines, and what trying them again gives."""
+"""Quarantined journal lines, and the result of retrying them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class QuarantinedLine:
-    """One line in quarantine. `raw` is None where the bytes lie in `raw_file`."""
+    """One line in quarantine, put there at the time `at`. `raw` is None if the bytes are in the file `raw_file`."""
 
     quarantine_id: str
     source: str
@@ -23,7 +23,7 @@ class QuarantinedLine:
 
 @dataclass(frozen=True, slots=True)
 class RetryResult:
-    """lines = stored + already_stored + still_quarantined."""
+    """What a retry of quarantined lines did. lines = stored + already_stored + still_quarantined."""
 
     lines: int
     stored: int

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a conversation has consumed. Counts are tokens; `cost` is in the store's currency, None where unknown."""
+    """What a session has used. Counts are tokens. `cost` is in the currency of the stored costs, None if unknown."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -23,9 +23,9 @@ NO_USAGE = Usage()
 class UsageRow:
     """Usage of one group of sessions, such as one tenant or one day.
 
-    `cost` sums what is known, and is None where no session of the group has a known cost; `cost_unknown_sessions`
-    counts the sessions that used tokens and whose cost nobody stored. `sessions_from_counters` of them have no row in
-    the usage ledger and count with what their own counters say.
+    `cost` is the sum of the known costs, None if no session has one. `cost_unknown_sessions` counts the sessions that used
+    tokens without a known cost. `sessions_from_counters` sessions have no row in the usage ledger: their stored totals
+    count.
     """
 
     group: dict[str, str | None]
@@ -36,7 +36,7 @@ class UsageRow:
 
     @property
     def source(self) -> str | None:
-        """Where the numbers come from: `ledger`, `counters` or `both`; None without sessions."""
+        """The source of the numbers: `ledger`, `counters` or `both`; None without sessions."""
         if not self.sessions:
             return None
         if not self.sessions_from_counters:

@@ -1,7 +1,7 @@
-"""The usage ledger: what agents' clients reported, row by row, and the ports around it.
+"""The usage ledger: the reports of agents' clients, row by row, and the ports around it.
 
-A client's summary is cumulative: it says what the client has used since its run began. So per (chat, run, agent, model)
-the maximum of each number counts, and late, repeated or reordered reports change nothing.
+A report is cumulative: it has what a client has used since its run began. So per chat, run, agent and model the maximum of
+each number counts, and late, repeated or reordered reports change nothing.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 MOST_TOKENS = 10**12
-"""One report of more tokens than this is a mistake of who reported it, as is a cost above it."""
+"""A report of more tokens than this, or of a cost above it, is an error of the reporter."""
 
 OPENING_RUN = 0
-"""The run of the row that carries over what a session's counters said before its first report. Real runs begin at 1."""
+"""The run of the opening balance: the row with a session's counters before its first report. Real runs begin at 1."""
 
 TIME_KEYS = ("day", "week", "month")
 LEDGER_KEYS = (*TIME_KEYS, "tenant_id", "user_id", "workflow", "agent", "model", "session_id")
@@ -25,11 +25,11 @@ LEDGER_KEYS = (*TIME_KEYS, "tenant_id", "user_id", "workflow", "agent", "model",
 
 @dataclass(frozen=True, slots=True)
 class UsageSnapshot:
-    """What one client had used of one model, since its run began, when it said so.
+    """What one client had used of one model at the time `at`, since its run began.
 
-    Counts are tokens, from 0 to MOST_TOKENS; `cached_tokens` is a part of the prompt's, None where nobody said.
-    `cost` is None where unknown, never negative. `event_id` is the id of the event that told it, None where it has
-    none; the same event of the same chat is stored once per model, whatever else is said about it.
+    Counts are tokens, from 0 to MOST_TOKENS. `cached_tokens` is a part of the prompt's tokens, None if not reported.
+    `cost` is None if unknown, never negative. `event_id` is the id of the event that reported it, or None. An event of a
+    chat is stored once per model, whatever its other fields are.
     """
 
     event_id: str | None
@@ -49,12 +49,12 @@ class UsageSnapshot:
 
     @property
     def counters(self) -> Counters:
-        """Its numbers alone."""
+        """The numbers that add up."""
         return Counters(self.prompt_tokens, self.completion_tokens, self.total_tokens, self.cost)
 
 
 class Counters(NamedTuple):
-    """What a session's counters say, or should say. `cost` is None where nothing is known of it."""
+    """Numbers that add up: a session's counters, or sums of the ledger. `cost` is None if unknown."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -62,7 +62,7 @@ class Counters(NamedTuple):
     cost: Decimal | None = None
 
     def plus(self, other: Counters) -> Counters:
-        """Both together; a cost is what is known of it."""
+        """The sum of both. An unknown cost adds nothing."""
         costs = [cost for cost in (self.cost, other.cost) if cost is not None]
         return Counters(
             self.prompt_tokens + other.prompt_tokens,
@@ -71,12 +71,19 @@ class Counters(NamedTuple):
             sum(costs, Decimal()) if costs else None,
         )
 
+    def exceeding(self, earlier: Counters) -> Counters:
+        """By how much these exceed earlier ones. The cost is None if it is unknown, or not above a known earlier one."""
+        prompt, completion, total = (max(0, new - old) for new, old in zip(self[:3], earlier[:3], strict=True))
+        if self.cost is None or (earlier.cost is not None and self.cost <= earlier.cost):
+            return Counters(prompt, completion, total)
+        return Counters(prompt, completion, total, self.cost - (earlier.cost or 0))
+
 
 @dataclass(frozen=True, slots=True)
 class LedgerRow:
-    """A stored snapshot; `applied` says whether the session's counters are known to include it.
+    """A stored snapshot. `applied` is true if the session's counters are known to include it.
 
-    `problem` says why it cannot be counted, as it has a number or a time that is none; None where it can.
+    `problem` is the reason why the row cannot be counted (an invalid number or time), None if it can.
     """
 
     row_id: str
@@ -86,79 +93,80 @@ class LedgerRow:
 
 
 class CountingReason(StrEnum):
-    """Why a row that can be counted is counted, or is not."""
+    """Why a valid row is counted, or is skipped."""
 
-    CARRIED_OVER = "counted: what the session's counters said before its first report"
+    CARRIED_OVER = "counted: the session's counters before its first report"
     FIRST = "counted: the first report of this run, agent and model"
-    BEYOND = "counted: by how much it goes beyond what was reported before"
+    BEYOND = "counted: the part above what was reported before"
     NOT_ABOVE = "skipped: not above what was reported before (reports are cumulative)"
 
 
 class UsageLedger(Protocol):
-    """Where snapshots are kept, and the counters of the sessions that they belong to."""
+    """Stores snapshots, and the counters of the sessions that they belong to."""
 
     def insert(self, snapshots: Mapping[str, UsageSnapshot]) -> set[str]:
-        """Store rows by their ids; gives the ids that were not there yet."""
+        """Store rows by their ids. Returns the ids that are newly stored."""
         ...
 
     def sums(self, chat_id: str) -> Counters:
-        """The sum, over run, agent and model, of the maxima of a chat's rows."""
+        """The sum of a chat's maxima per run, agent and model."""
         ...
 
-    def opening(self, chat_id: str) -> UsageSnapshot | None:
-        """What a session's counters said before any report was counted in them, as a row of OPENING_RUN.
+    def opening_balance(self, chat_id: str) -> UsageSnapshot | None:
+        """A session's counters before any report was counted in them, as a row of OPENING_RUN.
 
-        None where that is nothing, or no more than was carried over already, and without a session.
+        None if they are 0, if the stored opening balance has as much already, or if there is no session.
         """
         ...
 
-    def open(self, row_id: str, opening: UsageSnapshot) -> None:
-        """Store that row; where it is there, its numbers become the higher ones of both."""
+    def store_opening_balance(self, row_id: str, balance: UsageSnapshot) -> None:
+        """Store that row. If it is stored already, its numbers become the higher ones of both."""
         ...
 
     def raise_counters(self, chat_id: str, sums: Counters) -> bool:
-        """Make the session's counters at least `sums`; False without a session.
+        """Raise the session's counters to at least `sums`. Returns False if there is no session.
 
-        Where they say more, before the first report, than was carried over, they keep it, and `opening` tells it
-        afterwards. Done again, late or by several at once it changes nothing: a smaller sum never lowers them.
+        If they were above the stored opening balance before the first report, they keep the difference, and
+        `opening_balance` returns it afterwards. A smaller sum never lowers them, so repeated, late and concurrent calls
+        change nothing.
         """
         ...
 
     def discard(self, row_ids: Sequence[str]) -> None:
-        """Take rows away again that were stored for a chat which is deleted."""
+        """Delete rows that were stored for a chat after its session was deleted."""
         ...
 
     def mark_applied(self, row_ids: Sequence[str]) -> None:
-        """Note that the counters include these rows."""
+        """Mark these rows as included in the counters."""
         ...
 
     def rows(self, chat_id: str) -> Iterator[LedgerRow]:
-        """A chat's rows by time, that of OPENING_RUN before one of the same instant."""
+        """A chat's rows by time, the opening balance before other rows of the same instant."""
         ...
 
     def counters(self, chat_id: str) -> Counters | None:
-        """The counters of a session; None where there is no such session."""
+        """The counters of a session, None if there is no such session."""
         ...
 
-    def set_counters(self, chat_id: str, seen: Counters, wanted: Counters) -> bool:
-        """Replace counters that are still as they were seen; False where they are not."""
+    def set_counters(self, chat_id: str, expected: Counters, new: Counters) -> bool:
+        """Replace counters. Returns False, and changes nothing, if they are not the expected ones."""
         ...
 
     def has_reports(self, chat_id: str, run: int) -> bool:
-        """Whether anything was reported of a run."""
+        """Whether there is any report of a run."""
         ...
 
     def chats(self) -> Iterator[tuple[str, Counters]]:
-        """Every chat of the ledger with its sums."""
+        """The chats of the ledger, each with its sums."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerQuery:
-    """What to add up the ledger by, and which rows. None leaves a filter out.
+    """The keys to group the ledger by, and filters of its rows. A filter of None is not applied.
 
-    `keys` are of LEDGER_KEYS. Days, weeks and months are those of `zone`. What counts between `since` (inclusive) and
-    `until` (exclusive) is by how much a report in that span went beyond all earlier ones of its client.
+    `keys` are of LEDGER_KEYS. Days, weeks and months are those of `zone`. Between `since` (inclusive) and `until`
+    (exclusive) a client's usage is by how much its reports exceed all its earlier ones.
     """
 
     keys: tuple[str, ...]
@@ -171,7 +179,7 @@ class LedgerQuery:
 
     @property
     def by_whole_days(self) -> bool:
-        """Whether daily sums (UTC) can answer it."""
+        """Whether daily sums (UTC) can answer the query."""
         if any(key in TIME_KEYS for key in self.keys) and self.zone is not UTC:
             return False
         return all(edge is None or edge == datetime.combine(edge, time(), UTC) for edge in (self.since, self.until))
@@ -180,8 +188,8 @@ class LedgerQuery:
 class LedgerGroup(NamedTuple):
     """Sums of one group, in the order of the query's keys.
 
-    A session that is in several groups is in `first_sessions` of one of them alone, so that these can be added up; so
-    for `unknown`, the sessions that used tokens at no known cost.
+    `unknown` counts the sessions that used tokens without a known cost. A session may be in several groups, but only one
+    of them counts it in `first_sessions` and `first_unknown`, so these can be added up.
     """
 
     group: tuple[str | None, ...]
@@ -193,31 +201,31 @@ class LedgerGroup(NamedTuple):
 
 
 class UsageSums(Protocol):
-    """Sums over the whole ledger."""
+    """Adds up the whole ledger."""
 
     def is_used(self) -> bool:
         """Whether there is any usage in the ledger."""
         ...
 
     def groups(self, query: LedgerQuery) -> Iterator[LedgerGroup]:
-        """The sums: from daily sums where they cover the query, else from the rows.
+        """The sums: from daily sums if these cover the query, else from the rows.
 
-        They come in any order, and a group may come twice, each time of other sessions.
+        They come in any order. A group may come twice, with different sessions.
         """
         ...
 
     def chats_with_usage(self, chat_ids: Sequence[str]) -> set[str]:
-        """Those of the chats that the ledger has rows of."""
+        """Those of the chats that have rows in the ledger."""
         ...
 
     def uncountable(self) -> int:
-        """How many rows have a number or a time that is none, and are in no sum."""
+        """How many rows are in no sum, because a number or the time in them is invalid."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class RolledUp:
-    """What keeping daily sums came to: ledger rows taken in, and the chats that they are of."""
+    """One step of a rollup: how many ledger rows were added to daily sums, and of how many chats."""
 
     rows: int
     chats: int

@@ -1,4 +1,4 @@
-"""A new file, whole or not at all: written beside its place, then put there in one step."""
+"""A new file that appears whole or not at all: it is written under another name, then renamed."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 @contextmanager
 def new_file(path: Path, *, force: bool, private: bool = False) -> Iterator[BinaryIO]:
-    """A file to be written to, which appears at `path` when the block ends well, and not at all otherwise.
+    """A file to be written, which appears at `path` if the block ends without an error, and not otherwise.
 
-    A `private` one can be read by its owner alone. With `force` it takes the place of a file that is there; a link is
-    followed first. Raises Conflict where something is there already and `force` is not given, WrongUse where that is
-    no file, NotFound where the folder is missing, NotAllowed and ChatstoreError where it cannot be written.
+    Only its owner can read a `private` file. With `force` it replaces an existing file; a link is followed first. Raises
+    Conflict if the path exists and `force` is false, WrongUse if it is not a file, NotFound if the folder does not
+    exist, NotAllowed and ChatstoreError if the file cannot be written.
     """
     path = path.resolve() if force else path
     if force and path.exists() and not path.is_file():
-        raise WrongUse(what=f"{path} is no ordinary file, and is not replaced by one.")
+        raise WrongUse(what=f"{path} is not a regular file, so it is not replaced.")
     if not force and os.path.lexists(path):
-        raise _taken(path)
+        raise _exists(path)
     if not path.parent.is_dir():
-        raise NotFound(kind_of_thing="folder", name=str(path.parent), where="", hint="Make it first.")
+        raise NotFound(kind_of_thing="folder", name=str(path.parent), where="", hint="Create it first.")
     try:
-        yield from _written_beside(path, force, private)
+        yield from _write_beside(path, force, private)
     except OSError as error:
-        reason = f"{path} cannot be written: {error.strerror or error}"
+        reason = f"Cannot write {path}: {error.strerror or error}"
         if error.errno in _FORBIDDEN:
-            raise NotAllowed(what=reason, hint="Nothing was written there; name another file.") from error
-        raise ChatstoreError(what=reason, hint="Nothing was left there.") from error
+            raise NotAllowed(what=reason, hint="Nothing was written. Name another file.") from error
+        raise ChatstoreError(what=reason, hint="Nothing was written.") from error
 
 
-def _written_beside(path: Path, force: bool, private: bool) -> Iterator[BinaryIO]:
+def _write_beside(path: Path, force: bool, private: bool) -> Iterator[BinaryIO]:
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:80]}.", dir=path.parent)
     beside = Path(name)
     try:
@@ -49,27 +49,27 @@ def _written_beside(path: Path, force: bool, private: bool) -> Iterator[BinaryIO
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        if force or not _linked(beside, path):
+        if force or not _link(beside, path):
             beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
 
 
-def _linked(beside: Path, path: Path) -> bool:
-    """Put the file there unless one has come meanwhile, which a rename would replace; False where links do not work."""
+def _link(beside: Path, path: Path) -> bool:
+    """Link the file to the path, unless the path exists by now: a rename would replace it. False if links do not work."""
     try:
         path.hardlink_to(beside)
     except FileExistsError as error:
-        raise _taken(path) from error
+        raise _exists(path) from error
     except OSError as error:
         if os.path.lexists(path):
-            raise _taken(path) from error
+            raise _exists(path) from error
         return False
     return True
 
 
-def _taken(path: Path) -> Conflict:
-    return Conflict(what=f"{path} exists already.", hint="Name another file, or overwrite it with --force.")
+def _exists(path: Path) -> Conflict:
+    return Conflict(what=f"{path} already exists.", hint="Name another file, or overwrite it with --force.")
 
 
 def _umask() -> int:

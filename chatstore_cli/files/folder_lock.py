@@ -1,4 +1,4 @@
-"""One process at a time follows a folder of journals; the other one is told who."""
+"""The lock of a folder of journals: one process at a time stores its journals, and others learn which one."""
 
 from __future__ import annotations
 
@@ -17,58 +17,58 @@ from chatstore_cli.domain.cache_status import LockHolder
 from chatstore_cli.domain.errors import ChatstoreError, Locked
 
 _LOCK, _HOLDER = "lock", "lock.holder"
-_SECONDS_OF_A_LOOK = 0.2
-"""For so long somebody who only looks who holds the lock may be in the way."""
+_SECONDS_TO_LOCK = 0.2
+"""Longer than a process that only checks who holds the lock (`holder_of`) holds it."""
 
 
 class FolderLock:
-    """The lock of a journal folder. The kernel lets go of it when the process ends, however it ends.
+    """The lock of a journal folder. The kernel releases it when the process ends, however it ends.
 
-    The holder's name stands in a file beside it, for a lock file is emptied by whoever opens it.
+    The holder's name is in another file, because opening a lock file empties it.
     """
 
     def __init__(self, journals: Path, bookkeeping: Path, command: str) -> None:
         self._journals = journals
         self._path = bookkeeping / _LOCK
-        self._named = bookkeeping / _HOLDER
+        self._holder_file = bookkeeping / _HOLDER
         self._command = command
-        self._lock = FileLock(self._path, timeout=_SECONDS_OF_A_LOOK, mode=0o600, thread_local=False)
+        self._lock = FileLock(self._path, timeout=_SECONDS_TO_LOCK, mode=0o600, thread_local=False)
         self._file: tuple[int, int] | None = None
 
     def acquire(self) -> None:
-        """Hold it. Raises Locked, naming the holder."""
+        """Acquire the lock. Raises Locked, which names the holder."""
         try:
             self._lock.acquire()
             self._file = _file_at(self._path)
         except Timeout:
-            holder = _read(self._named)
-            told = "another process" if holder is None else str(holder)
-            raise Locked(what=str(self._journals), holder=told, hint="Wait until it has ended, or stop it.") from None
+            holder = _read_holder(self._holder_file)
+            name = "another process" if holder is None else str(holder)
+            raise Locked(what=str(self._journals), holder=name, hint="Wait until it has ended, or stop it.") from None
         except OSError as error:
             raise ChatstoreError(what=f"{self._path}: {error.strerror or error}") from error
         holder = LockHolder(
             self._command, os.getpid(), socket.gethostname(), datetime.now(UTC).isoformat(timespec="seconds")
         )
         with suppress(OSError):
-            self._named.write_text(json.dumps(holder._asdict()))
+            self._holder_file.write_text(json.dumps(holder._asdict()))
 
     @property
-    def is_there(self) -> bool:
-        """Whether what is held is still the lock of that folder: it may have been removed, and made again."""
+    def is_valid(self) -> bool:
+        """Whether the lock that is held is still that of the folder, which may have been removed and made again."""
         return self._file is not None and _file_at(self._path) == self._file
 
     def release(self) -> None:
-        """Let go of it."""
+        """Release the lock."""
         with suppress(OSError):
-            if self.is_there:
-                self._named.unlink()
+            if self.is_valid:
+                self._holder_file.unlink()
         self._file = None
         self._lock.release()
 
 
 @contextmanager
 def folder_lock(journals: Path, bookkeeping: Path, command: str) -> Iterator[None]:
-    """Hold the lock of a journal folder inside the block. Raises Locked, naming the holder."""
+    """Hold the lock of a journal folder inside the block. Raises Locked, which names the holder."""
     lock = FolderLock(journals, bookkeeping, command)
     lock.acquire()
     try:
@@ -78,16 +78,16 @@ def folder_lock(journals: Path, bookkeeping: Path, command: str) -> Iterator[Non
 
 
 def holder_of(bookkeeping: Path) -> LockHolder | None:
-    """Who holds the lock of the folder that is remembered there; None where nobody does."""
+    """The process that holds the lock in this folder of ledger and lock; None if no process does."""
     try:
         descriptor = os.open(bookkeeping / _LOCK, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
     try:
-        # A killed holder leaves its name behind, but not the lock.
+        # A killed holder leaves its name, but not the lock.
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return _read(bookkeeping / _HOLDER) or LockHolder("another process", None, None, None)
+        return _read_holder(bookkeeping / _HOLDER) or LockHolder("another process", None, None, None)
     except OSError:
         return None  # a file system without such locks
     finally:
@@ -103,9 +103,9 @@ def _file_at(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _read(named: Path) -> LockHolder | None:
+def _read_holder(file: Path) -> LockHolder | None:
     try:
-        told = json.loads(named.read_text())
-        return LockHolder(str(told["command"]), int(told["pid"]), str(told["host"]), str(told["since"]))
+        fields = json.loads(file.read_text())
+        return LockHolder(str(fields["command"]), int(fields["pid"]), str(fields["host"]), str(fields["since"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -1,4 +1,4 @@
-"""Folders of journals that are followed: locked, remembered, looked at again and again, made where they are not there."""
+"""Folders of journals that are followed: each is made if it does not exist, locked, and scanned in every round."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ from chatstore_cli.files.quarantine import Quarantine
 from chatstore_cli.files.state_folder import bookkeeping_folder
 
 _UNSETTLED = 2_000_000_000
-"""Nanoseconds: within so long after a change, file systems may give another one the same time."""
+"""Nanoseconds. File systems may give the same time to two changes that are closer together."""
 
 
 class FollowedFolders:
-    """The journals that paths name, for as long as it is open. A path that is not there yet is made, as a folder.
+    """The journals that paths name, inside a `with` block. A path that does not exist is made, as a folder.
 
-    Raises NotFound for one that has a journal's name: whoever names a file means one that is there. Where a folder is
-    removed, it is made and locked again.
+    Raises NotFound for a path that has a journal's name and does not exist. A folder that is removed is made and locked
+    again.
     """
 
     def __init__(self, paths: Sequence[str], state_folder: str | None, command: str) -> None:
         if "-" in paths:
             raise BadValue(name="PATH", value="-", expected="a folder or a file: standard input cannot be followed")
-        wanted: dict[Path, set[Path] | None] = {}
+        files_of: dict[Path, set[Path] | None] = {}
         for path in map(Path, paths):
             if is_journal_name(path.name) and not os.path.lexists(path):
-                hint = "To follow journals that are still to be made, give their folder."
+                hint = "To follow journals that do not exist yet, give their folder."
                 raise NotFound(kind_of_thing="journal file", name=str(path), where="", hint=hint)
             if path.is_dir() or not (path.exists() or is_journal_name(path.name)):
-                wanted[path.resolve()] = None
+                files_of[path.resolve()] = None
             else:
                 file = path.resolve()
-                named = wanted.setdefault(file.parent, set())
-                if named is not None:
-                    named.add(file)
-        self._folders = [_Folder(folder, files, state_folder, command) for folder, files in wanted.items()]
+                files = files_of.setdefault(file.parent, set())
+                if files is not None:
+                    files.add(file)
+        self._folders = [_Folder(folder, files, state_folder, command) for folder, files in files_of.items()]
         self._folder_of: dict[str, _Folder] = {}
 
     def __enter__(self) -> FollowedFolders:
-        """Lock every folder. Raises Locked, naming the holder."""
+        """Lock every folder. Raises Locked, which names the holder."""
         try:
             for folder in self._folders:
                 folder.open()
@@ -63,7 +63,7 @@ class FollowedFolders:
 
     @property
     def folders(self) -> list[str]:
-        """The folders."""
+        """The folders' paths."""
         return [str(folder.path) for folder in self._folders]
 
     def scan(self) -> JournalScan:
@@ -81,7 +81,7 @@ class FollowedFolders:
 
     def sources(self, names: Iterable[str]) -> list[Source]:
         """Journals of the last scan, to be flushed."""
-        # What is known of a quarantine is read again each time: others put lines into it and take them out, too.
+        # Other processes change a quarantine too, so it is read again in each round.
         quarantines = {folder: Quarantine(folder.bookkeeping) for folder in self._folders if folder.bookkeeping}
         return [
             Source(JournalFile(Path(name)), folder.ledger, quarantines[folder])
@@ -109,7 +109,7 @@ class _Folder:
         self._lock: FolderLock | None = None
 
     def open(self) -> None:
-        """Make it where it is not there, and lock it. Raises Locked, and ChatstoreError where that cannot be."""
+        """Make it if it does not exist, and lock it. Raises Locked, or ChatstoreError if it cannot be made."""
         try:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
@@ -121,30 +121,30 @@ class _Folder:
         self.ledger = Ledger(bookkeeping / LEDGER_NAME)
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close its ledger and release its lock."""
         if self.ledger is not None:
             self.ledger.close()
         if self._lock is not None:
             self._lock.release()
         self._lock = self.ledger = self.bookkeeping = None
 
-    def journals(self, troubles: dict[str, ChatstoreError]) -> Iterable[Path]:
-        """Its journals, still under its lock; none where it has been removed and cannot be had back yet."""
+    def journals(self, errors: dict[str, ChatstoreError]) -> Iterable[Path]:
+        """Its journals, under its lock. None if it was removed and cannot be made and locked again now."""
         try:
-            if self._lock is None or not self._lock.is_there:
+            if self._lock is None or not self._lock.is_valid:
                 self.close()
                 self.open()
         except ChatstoreError as error:
-            troubles[str(self.path)] = error
+            errors[str(self.path)] = error
             return []
 
-        def keep(error: OSError) -> None:
+        def note_error(error: OSError) -> None:
             if not isinstance(error, FileNotFoundError):
-                troubles[str(error.filename)] = _cannot_be_read(str(error.filename), error)
+                errors[str(error.filename)] = _cannot_be_read(str(error.filename), error)
 
         if self._files is not None:
             return sorted(file for file in self._files if os.path.lexists(file))
-        return journals_below(self.path, keep)
+        return journals_below(self.path, note_error)
 
 
 def _examine(name: str, now: int, scan: JournalScan) -> None:
@@ -155,7 +155,7 @@ def _examine(name: str, now: int, scan: JournalScan) -> None:
             scan.errors[name] = _cannot_be_read(name, error)
         return
     if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for a writer
-        scan.errors[name] = ChatstoreError(what=f"{name}: this is no file with lines in it.", hint="Remove it.")
+        scan.errors[name] = ChatstoreError(what=f"{name}: not a regular file.", hint="Remove it, or rename it.")
         return
     changed = max(status.st_mtime_ns, status.st_ctime_ns)
     value = hash((status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
@@ -163,4 +163,4 @@ def _examine(name: str, now: int, scan: JournalScan) -> None:
 
 
 def _cannot_be_read(name: str, error: OSError) -> ChatstoreError:
-    return ChatstoreError(what=f"{name}: {error.strerror or error}", hint="Give access to it, or remove it.")
+    return ChatstoreError(what=f"{name}: {error.strerror or error}", hint="Grant access to it, or remove it.")

@@ -1,4 +1,4 @@
-"""Finding journals: the files that a path names, or that a folder holds, with the folder that remembers them."""
+"""Finding journals: the files that a path names or that a folder contains."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def find_journals(paths: list[str]) -> dict[Path | None, list[JournalFile]]:
     """The journals that the paths name, by the folder whose lock they need; None is standard input (`-`).
 
     A folder gives its `*.jsonl`, rotated (`.jsonl.1`) and compressed (`.gz`) files, and those of its subfolders. A
-    file named twice counts once. Raises NotFound for a path that is not there.
+    file that is named twice counts once. Raises NotFound for a path that does not exist.
     """
     found: dict[Path | None, dict[Path | None, JournalFile]] = {}
     known: set[Path] = set()
@@ -50,31 +50,31 @@ def find_journals(paths: list[str]) -> dict[Path | None, list[JournalFile]]:
     return {folder: list(journals.values()) for folder, journals in found.items()}
 
 
-def journals_below(folder: Path, unreadable: Callable[[OSError], None] | None = None) -> list[Path]:
-    """The journals in a folder and its subfolders, in order. `unreadable` is told of a subfolder that cannot be read.
+def journals_below(folder: Path, on_error: Callable[[OSError], None] | None = None) -> list[Path]:
+    """The journals in a folder and its subfolders, sorted. `on_error` is called for a subfolder that cannot be read.
 
-    Without it, the first one is raised: its journals would be left out, and nobody would know.
+    Without `on_error` the first such folder raises ChatstoreError, so that its journals are not left out silently.
     """
     found: list[Path] = []
-    for place, folders, files in os.walk(folder, onerror=unreadable or _unreadable):
+    for place, folders, files in os.walk(folder, onerror=on_error or _raise_unreadable):
         folders[:] = sorted(name for name in folders if name != BESIDE and not name.startswith("."))
         found.extend(Path(place, name) for name in sorted(files) if is_journal_name(name))
     return found
 
 
 def is_journal_name(name: str) -> bool:
-    """Whether a file of this name in a folder is a journal, the one written to, a rotated or a compressed one."""
+    """Whether a file of this name is a journal, also a rotated or a compressed one."""
     return _JOURNAL_NAME.fullmatch(name) is not None
 
 
 def session_named(folder: Path, journal: Path) -> str:
-    """The session by the name of its journal; of an application that does not escape its ids, the name as it is."""
+    """The session by the name of its journal. If the name is not an escaped id, it is taken as the id."""
     session_id = session_of(folder, journal)
     return session_id if session_id is not None else journal.name.partition(SUFFIX)[0]
 
 
-def _unreadable(error: OSError) -> None:
+def _raise_unreadable(error: OSError) -> None:
     raise ChatstoreError(
         what=f"{error.filename}: {error.strerror or error}",
-        hint="Give access to it, or name the journals that can be read.",
+        hint="Grant access to it, or name the journals that can be read.",
     ) from error

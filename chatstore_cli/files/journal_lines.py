@@ -1,4 +1,7 @@
-"""Decoding journal lines, and saving what can be saved of damaged ones (FACTS F: torn lines, two records on one)."""
+"""Decodes journal lines, and salvages the whole records of damaged lines.
+
+A crash can cut a line off, and two writers without a lock can write two records on one line.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +20,13 @@ loads = orjson.loads
 _RECORD_START = re.compile(r'\{\s*"')
 _NOT_SPACE = re.compile(r"\S")
 _LENIENT = json.JSONDecoder()
-_ATTEMPTS = 1000
-_READ_AT_MOST = 256 * 1024 * 1024
-"""Starts that are tried in vain in one damaged line, and bytes read over them: what hostile text may cost."""
+_MOST_FAILED_STARTS = 1000
+_MOST_BYTES_DECODED = 256 * 1024 * 1024
+"""Limits for one damaged line, so that hostile text cannot cost much time."""
 
 
 def dumps(fields: dict[str, Any]) -> bytes:
-    """A line, without its line feed. Raises ValueError where something in it is no JSON, or no Unicode."""
+    """A line without its line feed. Raises ValueError if something in it cannot be JSON or UTF-8."""
     try:
         return orjson.dumps(fields)
     except TypeError as error:  # orjson's own error is one
@@ -31,7 +34,7 @@ def dumps(fields: dict[str, Any]) -> bytes:
 
 
 def decode_flaw(line: bytes) -> str:
-    """Why a line does not decode, in words."""
+    """Why a line cannot be decoded."""
     try:
         text = line.decode()
     except UnicodeDecodeError as error:
@@ -43,12 +46,12 @@ def decode_flaw(line: bytes) -> str:
     except RecursionError:
         return "nested too deeply"
     if _has_surrogate(value):
-        return "holds a lone surrogate, which no database text can"
-    return "not JSON that can be stored"
+        return "holds a lone surrogate, which MongoDB cannot store"
+    return "JSON that cannot be stored"
 
 
 def lost_digits(line: bytes) -> bool:
-    """Whether the line holds an integer of more than 64 bits, which decoding silently made a float."""
+    """Whether the line holds an integer of more than 64 bits, which the decoder silently turned into a float."""
     found = False
 
     def read_integer(digits: str) -> int:
@@ -60,19 +63,19 @@ def lost_digits(line: bytes) -> bool:
     try:
         json.loads(line, parse_int=read_integer)
     except RecursionError:
-        return False  # nested far deeper than any database takes it: refused for that
+        return False  # MongoDB refuses it, because it is nested too deeply
     return found
 
 
 def salvage(line: bytes) -> Iterator[Piece]:
-    """The records that a damaged line holds whole, and the stretches between them, in order.
+    """The whole records of a damaged line, and the parts between them, in order.
 
-    A record is an object that would be stored if it stood on a line of its own; it may follow a torn prefix, and
-    several may be fused. An object inside another one is never taken for a record: it is what somebody sent, and could
-    name any session. Yields a single flawed piece where nothing can be saved.
+    A record is an object that would be stored if it had a line of its own. It may follow a record that was cut off, and
+    several may be on one line. An object inside another object is never a record: a user may have sent it, and it could
+    name any session. Yields a single flawed piece if nothing can be salvaged.
     """
     text = line.decode("utf-8", errors="surrogateescape")
-    allowed = min(_ATTEMPTS, max(8, _READ_AT_MOST // (len(line) + 1)))
+    allowed = min(_MOST_FAILED_STARTS, max(8, _MOST_BYTES_DECODED // (len(line) + 1)))
     done = bytes_done = searched = failures = 0
     saved = False
     while failures < allowed and (match := _RECORD_START.search(text, searched)):
@@ -90,14 +93,14 @@ def salvage(line: bytes) -> Iterator[Piece]:
             failures += 1
             continue
         before = _as_bytes(text[done:start])
-        yield from _damaged(before, bytes_done, "torn: the line was cut off here")
+        yield from _damaged(before, bytes_done, "incomplete: the line was cut off here")
         yield Piece(bytes_done + len(before), raw, None)
         saved = True
         done, bytes_done = end, bytes_done + len(before) + len(raw)
     if not saved:
         yield Piece(0, line, decode_flaw(line))
         return
-    yield from _damaged(line[bytes_done:], bytes_done, "torn: what follows the last whole record of the line")
+    yield from _damaged(line[bytes_done:], bytes_done, "incomplete: the rest after the last whole record of the line")
 
 
 def _end_of_object(text: str, start: int) -> int | None:
@@ -119,19 +122,19 @@ def _is_inside_another(text: str, done: int, start: int, end: int) -> bool:
     return following is not None and following[0] in ",}]" and text.find("{", done, start) >= 0
 
 
-def _damaged(stretch: bytes, offset: int, torn: str) -> Iterator[Piece]:
-    if stretch.strip(b" \t\r\n"):
-        yield Piece(offset, stretch, _flaw_of_whole(stretch) or torn)
+def _damaged(part: bytes, offset: int, cut_off: str) -> Iterator[Piece]:
+    if part.strip(b" \t\r\n"):
+        yield Piece(offset, part, _flaw_of_whole(part) or cut_off)
 
 
-def _flaw_of_whole(stretch: bytes) -> str | None:
-    text = stretch.decode("utf-8", errors="surrogateescape").strip()
+def _flaw_of_whole(part: bytes) -> str | None:
+    text = part.decode("utf-8", errors="surrogateescape").strip()
     if _end_of_object(text, 0) != len(text):
         return None
     try:
-        return flaw_of(orjson.loads(stretch))
+        return flaw_of(orjson.loads(part))
     except ValueError:
-        return decode_flaw(stretch)
+        return decode_flaw(part)
 
 
 def _as_bytes(text: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Reading a journal: blocks of whole lines from a file, a compressed file or standard input, with their offsets."""
+"""Reads a journal in blocks of whole lines: from a file, a compressed file or standard input."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import hashlib
 import os
 import sys
 import zlib
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, NamedTuple, cast
 
+from chatstore_cli.core.lru import LruMap
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.journal import Position
 from chatstore_cli.domain.message_store import Block, OversizedLine, Piece
@@ -19,78 +19,70 @@ from chatstore_cli.files import journal_lines
 
 BLOCK = 1024 * 1024
 LINE_LIMIT = 100 * 1024 * 1024
-"""A line above this cannot become a document of 16 MiB, however it is escaped; it is never held in memory whole."""
+"""Bytes. A longer line cannot become a document of 16 MiB, however it is escaped; it is never held in memory whole."""
 
 _FINGERPRINT = 4096
-_TAILS_KEPT = 256
+_TAILS_REMEMBERED = 256
 
 
 class JournalFile:
-    """One journal, by the path under which the ledger and the quarantine know it."""
+    """One journal. `name` is its path, under which ledger and quarantine know it; `path` None is standard input."""
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
         self.name = "stdin" if path is None else str(path)
         self.compressed = path is not None and path.suffix == ".gz"
-
-        self.resumable = path is not None and not self.compressed
         self.decode = journal_lines.loads
-        self._seen: _Glance | None = None
-        self._tails: OrderedDict[int, str] = OrderedDict()  # of what was read before each of the last offsets
+        self._opened: _OpenedFile | None = None
+        self._tails: LruMap[int, str] = LruMap(_TAILS_REMEMBERED)  # by offset: fingerprints of the bytes before it
         self._before_start = b""
-
-    def decode_flaw(self, line: bytes) -> str:
-        """Why a line does not decode, in words."""
-        return journal_lines.decode_flaw(line)
 
     def lost_digits(self, line: bytes) -> bool:
         """Whether decoding lost digits of an integer."""
         return journal_lines.lost_digits(line)
 
     def salvage(self, line: bytes) -> Iterator[Piece]:
-        """What a damaged line holds whole, and what is left of it."""
+        """The whole records of a damaged line, and the parts between them."""
         return journal_lines.salvage(line)
 
     def size(self) -> int:
-        """Bytes on disk; 0 for standard input, and for a file that has gone."""
+        """Bytes on disk; 0 for standard input, and for a file that does not exist."""
         try:
             return 0 if self.path is None else self.path.stat().st_size
         except OSError:
             return 0
 
     def blocks(self, start: int = 0) -> Iterator[Block | OversizedLine]:
-        """The lines from a byte offset on, which must be the beginning of one."""
+        """The lines from a byte offset on, at which a line must begin."""
         try:
             with self._open() as stream:
-                self._look(stream, start)
+                self._remember_file(stream, start)
                 if self.path is None:
                     yield from _blocks(stream.read, 0)
                 elif self.compressed:
-                    # All that comes before a damage is wanted: read() would throw its part away.
+                    # read1 returns everything before a damaged part; read() would drop some of it.
                     yield from _blocks(cast(gzip.GzipFile, stream).read1, 0)
                 else:
-                    yield from self._steady_blocks(_SteadyFile(stream, self.name, start, self._before_start))
+                    yield from self._blocks_of(_GrowingFile(stream, self.name, start, self._before_start))
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise ChatstoreError(
                 what=f"{self.name}: the compressed file is damaged or cut off: {error}",
-                hint="What came before the damage has been read; restore the file and run it again.",
+                hint="The part before the damage has been read. Restore the file and run the command again.",
             ) from error
         except OSError as error:
             raise ChatstoreError(what=f"{self.name}: {error.strerror or error}") from error
 
-    def _steady_blocks(self, file: _SteadyFile) -> Iterator[Block | OversizedLine]:
+    def _blocks_of(self, file: _GrowingFile) -> Iterator[Block | OversizedLine]:
         for block in _blocks(file.read, file.start):
             end = _end_of(block)
-            self._tails[end] = _digest(file.before(end))
-            if len(self._tails) > _TAILS_KEPT:
-                self._tails.popitem(last=False)
+            self._tails.put(end, _digest(file.before(end)))
             yield block
 
     def pieces(self, offset: int, length: int) -> Iterator[bytes]:
-        """The bytes of a stretch, in pieces. Raises ChatstoreError for standard input, which is gone once read."""
+        """The bytes of a part of the journal, in pieces. Raises ChatstoreError for standard input."""
         if self.path is None:
             raise ChatstoreError(
-                what=f"stdin: the line at byte {offset} is over {LINE_LIMIT >> 20} MiB and cannot be kept from a pipe.",
+                what=f"stdin: the line at byte {offset} is over {LINE_LIMIT >> 20} MiB: standard input cannot be read again.",
                 hint="Give the journal as a file.",
             )
         with self._open() as stream:
@@ -100,30 +92,30 @@ class JournalFile:
                 yield piece
 
     def position_at(self, offset: int, records: int, latest: str) -> Position | None:
-        """The position with the fingerprints that will tell whether the file is still the same.
+        """A position with fingerprints of the file; None for standard input.
 
-        None for standard input, and where the path has another file by now than the one that was read.
+        None, too, if the path has another file by now than the one that was read.
         """
         if self.path is None:
             return None
         try:
             with self.path.open("rb") as stream:
-                if self._seen is None or not self._seen.is_of(stream):
+                if self._opened is None or not self._opened.may_be(stream):
                     return None
                 end = offset
                 if self.compressed:
-                    end = self._seen.size
+                    end = self._opened.size
                     if os.fstat(stream.fileno()).st_size != end:
-                        return None  # it has grown since: what was added has not been read
+                        return None  # it has grown: the new part has not been read
                 tail = self._tails.get(end) or _digest(_before(stream, end))
                 return Position(end, records, latest, _head(stream, end), tail)
         except OSError:
             return None
 
     def still_at(self, position: Position) -> bool:
-        """Whether the file still has the bytes that the position was taken over, as far as fingerprints tell.
+        """Whether the file still has the bytes that the position has passed, as far as fingerprints show.
 
-        For a compressed file: whether it is the whole that was done before.
+        A compressed file must be the same as a whole.
         """
         if self.path is None:
             return False
@@ -132,35 +124,35 @@ class JournalFile:
                 size = os.fstat(stream.fileno()).st_size
                 if size < position.offset or (self.compressed and size != position.offset):
                     return False
-                self._seen = _Glance.at(stream)
+                self._opened = _OpenedFile.of(stream)
                 tail = _before(stream, position.offset)
                 self._before_start = b"" if self.compressed else tail
                 return (_head(stream, position.offset), _digest(tail)) == (position.head, position.tail)
         except OSError:
             return False
 
-    def _look(self, stream: IO[bytes], start: int) -> None:
+    def _remember_file(self, stream: IO[bytes], start: int) -> None:
         if self.path is None:
             return
         if start == 0:
             self._before_start = b""
-        elif not (self._seen and self._seen.is_of(stream)):
-            raise ChatstoreError(what=f"{self.name}: the file was replaced just now.", hint="Run it again.")
-        self._seen = _Glance.at(stream)
+        elif not (self._opened and self._opened.may_be(stream)):
+            raise ChatstoreError(what=f"{self.name}: the file was replaced.", hint="Run the command again.")
+        self._opened = _OpenedFile.of(stream)
 
     def _open(self) -> IO[bytes]:
         if self.path is None:
             if sys.stdin is None:
                 raise ChatstoreError(what="stdin is closed.", hint="Pipe a journal into it, or name a file.")
-            os.set_blocking(sys.stdin.fileno(), True)  # else "nothing yet" would read as its end
+            os.set_blocking(sys.stdin.fileno(), True)  # else a pause of the writer would look like the end
             return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
         if self.compressed:
             return cast(IO[bytes], gzip.open(self.path, "rb"))
         return self.path.open("rb", buffering=0)
 
 
-class _Glance(NamedTuple):
-    """A file as it was when it was last looked at."""
+class _OpenedFile(NamedTuple):
+    """A file as it was when it was opened last. `beginning` is the fingerprint of its first `length` bytes."""
 
     inode: int
     size: int
@@ -168,13 +160,13 @@ class _Glance(NamedTuple):
     beginning: str
 
     @classmethod
-    def at(cls, stream: IO[bytes]) -> _Glance:
+    def of(cls, stream: IO[bytes]) -> _OpenedFile:
         status = os.fstat(stream.fileno())
         first = os.pread(stream.fileno(), _FINGERPRINT, 0)
         return cls(status.st_ino, status.st_size, len(first), _digest(first))
 
-    def is_of(self, stream: IO[bytes]) -> bool:
-        """Whether it can be the same file still; it may have grown."""
+    def may_be(self, stream: IO[bytes]) -> bool:
+        """Whether it can be the same file, which may have grown."""
         descriptor = stream.fileno()
         same = os.fstat(descriptor).st_ino == self.inode
         return same and _digest(os.pread(descriptor, self.length, 0)) == self.beginning
@@ -194,35 +186,37 @@ def _digest(content: bytes) -> str:
     return hashlib.blake2b(content, digest_size=12).hexdigest()
 
 
-class _SteadyFile:
-    """A file that grows while it is read, and does nothing else.
+class _GrowingFile:
+    """A file that may only grow while it is read. `tail` is what was read before `start`.
 
-    Were it cut and written anew just then, reading would go on in the middle of other lines: each time it is looked
-    whether what was read before is still there. `tail` is what was seen before `start`.
+    If the file were truncated and rewritten meanwhile, reading would continue in the middle of other lines. So each read
+    checks that the bytes before it have not changed.
     """
 
     def __init__(self, stream: IO[bytes], name: str, start: int, tail: bytes) -> None:
         self.start = start
         self._stream = stream
         self._name = name
-        self._at = start
+        self._offset = start
         self._chunk = b""
         self._tail = tail
         stream.seek(start)
 
     def read(self, size: int) -> bytes:
-        """The next bytes. Raises ChatstoreError where those before them have changed."""
-        tail = self.before(self._at)
+        """The next bytes. Raises ChatstoreError if the bytes before them have changed."""
+        tail = self.before(self._offset)
         chunk = self._stream.read(size)
-        if os.pread(self._stream.fileno(), len(tail), self._at - len(tail)) != tail:
-            raise ChatstoreError(what=f"{self._name}: the file was changed while it was read.", hint="Run it again.")
-        self._at += len(chunk)
+        if os.pread(self._stream.fileno(), len(tail), self._offset - len(tail)) != tail:
+            raise ChatstoreError(
+                what=f"{self._name}: the file was changed while it was read.", hint="Run the command again."
+            )
+        self._offset += len(chunk)
         self._chunk, self._tail = chunk, tail
         return chunk
 
     def before(self, end: int) -> bytes:
-        """What was read before an offset in the last piece, or at its end."""
-        within = end - (self._at - len(self._chunk))
+        """The bytes before an offset, which is in the last piece or at its end."""
+        within = end - (self._offset - len(self._chunk))
         if within >= _FINGERPRINT:
             return self._chunk[within - _FINGERPRINT : within]
         return (self._tail + self._chunk[:within])[-_FINGERPRINT:]
@@ -240,7 +234,7 @@ def _blocks(read: Callable[[int], bytes], offset: int) -> Iterator[Block | Overs
     while chunk := read(BLOCK):
         if b"\n" not in chunk:
             rest_length += len(chunk)
-            # Beyond the limit the pieces are let go; the length alone tells where the line ends.
+            # Beyond the limit the pieces are dropped; the length is enough to find the end of the line.
             rest = [*rest, chunk] if rest_length <= LINE_LIMIT else []
             continue
         if rest_length > LINE_LIMIT:

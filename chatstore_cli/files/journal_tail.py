@@ -1,4 +1,4 @@
-"""The newest lines of a session's journals, read from their ends: the cost is that of what is asked for."""
+"""The newest messages in a session's journals, read from the end: the cost depends only on how many are needed."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from chatstore_cli.core.retry import attempt_until_done
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.history import JournalTail, NewestInstants
 from chatstore_cli.domain.identity import content_key
@@ -26,44 +27,47 @@ from chatstore_cli.files.session_names import journals_of
 
 BLOCK = 256 * 1024
 DISORDER = timedelta(seconds=10)
-"""How much earlier than a line that follows it another one may be, so that the newest lines are found all the same:
+"""A line may be this much older than the line before it, and the newest messages are still found.
 
-several processes record into one session, each by its own clock, and wait for one another.
+Several processes may record one session, each with its own clock, and they wait for each other's locks.
 """
 
-_ATTEMPTS = 5
+_ATTEMPTS_TO_READ = 5
 _ROTATION = re.compile(r"(\.\d+)?(\.gz)?\Z")
-_MARK = b"\xef\xbb\xbf"
-"""What some editors put before UTF-8."""
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+"""Some editors write it at the beginning of a file."""
 
 
 def read_tail(folder: Path, session_id: str, limit: int) -> JournalTail:
-    """The newest `limit` messages of a session that its journals hold, or more; where there are fewer, all of them.
+    """The newest `limit` messages in a session's journals, or a few more; all messages if there are fewer.
 
-    Takes no lock: a line that is being written is left out, and where files are rotated, cut or removed meanwhile, they
-    are looked up again. Raises ChatstoreError for a file that cannot be read, BadValue for an id that can have none.
+    Takes no lock: a line that is being written is left out, and if files are rotated, truncated or removed meanwhile,
+    reading starts again. Raises ChatstoreError for a file that cannot be read, BadValue for an id that cannot have one.
     """
-    for _ in range(_ATTEMPTS):
-        with ExitStack() as stack:
-            journals = _opened(folder, session_id, stack)
-            if [journal.identity for journal in journals] != _present(folder, session_id):
-                continue  # rotated just now: what was moved must not be missed
-            with suppress(_Cut):
+
+    def read() -> JournalTail | None:
+        with ExitStack() as stack, suppress(_Truncated):
+            journals = _open_all(folder, session_id, stack)
+            if [journal.identity for journal in journals] == _identities(folder, session_id):
                 return _tail_of(journals, session_id, limit)
-    raise ChatstoreError(
-        what=f"The journals of session {session_id!r} are replaced again and again.", hint="Try again in a moment."
-    )
+        return None  # rotated or truncated meanwhile: a journal that was moved must not be missed
+
+    def failure() -> ChatstoreError:
+        what = f"The journals of session {session_id!r} were replaced in each of {_ATTEMPTS_TO_READ} attempts to read them."
+        return ChatstoreError(what=what, hint="Try again in a moment.")
+
+    return attempt_until_done(read, failure, attempts=_ATTEMPTS_TO_READ)
 
 
 # --- files -----------------------------------------------------------------------------------------------------------
 
 
-class _Cut(Exception):
+class _Truncated(Exception):
     """A file has become shorter while it was read."""
 
 
 class _Journal(NamedTuple):
-    """A journal that is open."""
+    """An open journal; `file` is its inode."""
 
     path: Path
     descriptor: int
@@ -75,30 +79,30 @@ class _Journal(NamedTuple):
 
     @property
     def stem(self) -> str:
-        """The name without what a rotation added: files of one stem follow one another in time."""
+        """The name without the suffixes of rotation. Files with one stem follow each other in time."""
         return _ROTATION.sub("", self.path.name, count=1)
 
 
-def _opened(folder: Path, session_id: str, stack: ExitStack) -> list[_Journal]:
+def _open_all(folder: Path, session_id: str, stack: ExitStack) -> list[_Journal]:
     journals: list[_Journal] = []
     for path in journals_of(folder, session_id):
-        with _reading(path), suppress(FileNotFoundError):
+        with _read_errors(path), suppress(FileNotFoundError):
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             stack.callback(os.close, descriptor)
             journals.append(_Journal(path, descriptor, os.fstat(descriptor).st_ino))
     return journals
 
 
-def _present(folder: Path, session_id: str) -> list[tuple[Path, int]]:
-    present: list[tuple[Path, int]] = []
+def _identities(folder: Path, session_id: str) -> list[tuple[Path, int]]:
+    identities: list[tuple[Path, int]] = []
     for path in journals_of(folder, session_id):
-        with _reading(path), suppress(FileNotFoundError):
-            present.append((path, path.stat().st_ino))
-    return present
+        with _read_errors(path), suppress(FileNotFoundError):
+            identities.append((path, path.stat().st_ino))
+    return identities
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def _read_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
@@ -114,28 +118,28 @@ def _tail_of(journals: list[_Journal], session_id: str, limit: int) -> JournalTa
     tail = JournalTail()
     for _, chain in groupby(journals, key=lambda journal: journal.stem):
         newest_first: list[list[Message]] = []
-        enough = _Enough(limit)
+        counter = _NewestCounter(limit)
         for journal in reversed(list(chain)):
-            if enough.reached:
+            if counter.reached:
                 tail.complete = False
                 break
-            with _reading(journal.path), _plain(journal, tail) as descriptor:
-                newest_first.append(_messages(descriptor, session_id, enough, tail))
-            enough.next_file()
+            with _read_errors(journal.path), _uncompressed(journal, tail) as descriptor:
+                newest_first.append(_messages(descriptor, session_id, counter, tail))
+            counter.next_file()
         tail.journals.extend(reversed(newest_first))
     return tail
 
 
 @contextmanager
-def _plain(journal: _Journal, tail: JournalTail) -> Iterator[int]:
-    """The journal's bytes as a file that can be read from its end: a compressed one has to be unpacked for that."""
+def _uncompressed(journal: _Journal, tail: JournalTail) -> Iterator[int]:
+    """A file with the journal's bytes. A compressed journal is unpacked, so that it can be read from its end."""
     if journal.path.suffix != ".gz":
         yield journal.descriptor
         return
     with tempfile.TemporaryFile() as unpacked, os.fdopen(os.dup(journal.descriptor), "rb") as packed:
         try:
             with gzip.GzipFile(fileobj=packed) as stream:
-                while piece := stream.read1(BLOCK):  # read() would throw away what comes before a damage
+                while piece := stream.read1(BLOCK):  # read() would drop bytes before a damaged part
                     unpacked.write(piece)
         except (EOFError, gzip.BadGzipFile, zlib.error):
             tail.damaged += 1
@@ -143,23 +147,23 @@ def _plain(journal: _Journal, tail: JournalTail) -> Iterator[int]:
         yield unpacked.fileno()
 
 
-class _Enough:
-    """Tells when the newest `limit` messages of a chain of files have been met, with whatever equals one of them."""
+class _NewestCounter:
+    """Counts distinct messages from the newest back. `reached`: the newest `limit` are among those counted."""
 
     def __init__(self, limit: int) -> None:
         self._newest = NewestInstants(limit)
         self._named: set[str] = set()
         self._nameless: set[bytes] = set()
-        self._nameless_here: set[bytes] = set()
+        self._nameless_of_file: set[bytes] = set()
         self.reached = False
 
     def next_file(self) -> None:
-        """An older file may be a copy of a newer one: what is equal to a line of that is the same message."""
-        self._nameless |= self._nameless_here
-        self._nameless_here.clear()
+        """Begin an older file. It may be a copy of a newer file: lines that are equal to a newer file's are not counted."""
+        self._nameless |= self._nameless_of_file
+        self._nameless_of_file.clear()
 
     def add(self, message: Message) -> bool:
-        """One more, going back; True where everything before it is older than the newest `limit`."""
+        """Count a message. Returns whether all earlier messages are older than the newest `limit`."""
         moment = message.created_at
         oldest = self._newest.oldest
         if moment is None or (oldest is not None and oldest - moment > DISORDER):
@@ -175,13 +179,13 @@ class _Enough:
             self._named.add(message.message_id)
             return True
         key = content_key(message.session_id, message.role, instant, message.content)
-        self._nameless_here.add(key)
+        self._nameless_of_file.add(key)
         return key not in self._nameless
 
 
-def _messages(descriptor: int, session_id: str, enough: _Enough, tail: JournalTail) -> list[Message]:
-    """The newest messages of one file, oldest first, back to where there are enough."""
-    found: list[tuple[int, Message]] = []
+def _messages(descriptor: int, session_id: str, counter: _NewestCounter, tail: JournalTail) -> list[Message]:
+    """The newest messages of one file, oldest first, as far back as they are needed."""
+    messages: list[tuple[int, Message]] = []
     records = 0
     for raw, whole in _lines_backwards(descriptor):
         for fields in _records_backwards(raw, whole=whole):
@@ -192,15 +196,15 @@ def _messages(descriptor: int, session_id: str, enough: _Enough, tail: JournalTa
                 tail.of_others += 1
             else:
                 message = _message(fields)
-                if enough.add(message):
+                if counter.add(message):
                     tail.complete = False
-                    return [message for _, message in reversed(found)]
-                found.append((records, message))
-    return [message._replace(sequence=records - place + 1) for place, message in reversed(found)]
+                    return [message for _, message in reversed(messages)]
+                messages.append((records, message))
+    return [message._replace(sequence=records - place + 1) for place, message in reversed(messages)]
 
 
 def _records_backwards(raw: bytes | None, *, whole: bool) -> Iterator[dict[str, Any] | None]:
-    """What flush-cache counts as the records of a line, from its end; None for one that is damaged."""
+    """The records of a line as flush-cache counts them, from its end; None for a damaged record."""
     if raw is None:
         if whole:
             yield None
@@ -212,7 +216,7 @@ def _records_backwards(raw: bytes | None, *, whole: bool) -> Iterator[dict[str, 
             for piece in reversed(list(journal_lines.salvage(raw))):
                 yield journal_lines.loads(piece.raw) if piece.flaw is None else None
     else:
-        if whole or type(fields) is dict:  # an unfinished number or text may go on; an object that is closed cannot
+        if whole or type(fields) is dict:  # a number or a text may continue; an object that is closed cannot
             yield fields
 
 
@@ -242,20 +246,20 @@ def _text(value: Any) -> str | None:
 
 
 def _lines_backwards(descriptor: int) -> Iterator[tuple[bytes | None, bool]]:
-    """Each line from the last to the first, and whether a line feed ends it; None for one too long to be held."""
+    """Each line from the last to the first, and whether a line feed ends it; None for a line that is too long."""
     end = os.fstat(descriptor).st_size
-    beginning = len(_MARK) if os.pread(descriptor, len(_MARK), 0) == _MARK else 0
-    rest: list[bytes] = []  # the end of a line whose beginning has not been read yet, its last piece first
+    beginning = len(_BYTE_ORDER_MARK) if os.pread(descriptor, len(_BYTE_ORDER_MARK), 0) == _BYTE_ORDER_MARK else 0
+    rest: list[bytes] = []  # the end of a line whose beginning has not been read yet; its last piece is first
     length = 0
     whole = False
     while end > beginning:
         start = max(beginning, end - BLOCK)
         block = os.pread(descriptor, end - start, start)
         if len(block) < end - start:
-            raise _Cut
+            raise _Truncated
         first, *others = block.split(b"\n")
         if others:
-            yield _joined(others.pop(), rest, length), whole
+            yield _join(others.pop(), rest, length), whole
             whole = True
             yield from ((line, True) for line in reversed(others))
             rest, length = [], 0
@@ -263,10 +267,10 @@ def _lines_backwards(descriptor: int) -> Iterator[tuple[bytes | None, bool]]:
         rest = [*rest, first] if length <= LINE_LIMIT else []
         end = start
     if length:
-        yield _joined(b"", rest, length), whole
+        yield _join(b"", rest, length), whole
 
 
-def _joined(first: bytes, rest: list[bytes], length: int) -> bytes | None:
+def _join(first: bytes, rest: list[bytes], length: int) -> bytes | None:
     if length + len(first) > LINE_LIMIT:
         return None
     return b"".join([first, *reversed(rest)])

@@ -1,6 +1,6 @@
-"""The ledger: how far each journal has been stored in which collection.
+"""The ledger: how far each journal has been stored in each collection.
 
-It only saves work. Losing it, or finding it damaged, costs reading the journals again and nothing else.
+It only saves work. If it is lost or damaged, the journals are read again, and nothing else happens.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ class Ledger:
         self._lock = threading.Lock()
         self._committed = time.monotonic()
         try:
-            self._database = self._opened(path)
+            self._database = self._open(path)
         except sqlite3.DatabaseError:
-            # Damaged: it only saves work, so begin a new one; where there is no room even for that, do without.
+            # Damaged: begin a new ledger, or use one in memory if the disk has no space.
             with contextlib.suppress(OSError):
                 path.unlink()
             try:
-                self._database = self._opened(path)
+                self._database = self._open(path)
             except sqlite3.DatabaseError:
-                self._database = self._opened(":memory:")
+                self._database = self._open(":memory:")
 
     def position(self, journal: str, collection: str) -> Position | None:
         """How far the journal was stored in the collection, or None."""
@@ -53,7 +53,7 @@ class Ledger:
         return None if row is None else Position(*row)
 
     def advance(self, journal: str, collection: str, position: Position) -> None:
-        """Remember the position; on disk at the latest with the next advance after a second, or on close."""
+        """Remember the position. It is on disk at the latest with the next call after a second, or on close."""
         values = (
             _printable(journal), collection,
             position.offset, position.records, position.latest, position.head, position.tail,
@@ -65,24 +65,24 @@ class Ledger:
                 self._committed = time.monotonic()
 
     def commit(self) -> None:
-        """Put on disk what was remembered."""
+        """Write to the disk what is remembered."""
         with self._lock, contextlib.suppress(sqlite3.DatabaseError):
             self._database.commit()
             self._committed = time.monotonic()
 
     def forget(self, journal: str) -> None:
-        """The journal is gone for good."""
+        """Forget a journal that was removed."""
         with self._lock, contextlib.suppress(sqlite3.DatabaseError):
             self._database.execute("DELETE FROM progress WHERE journal = ?", (_printable(journal),))
 
     def close(self) -> None:
-        """Put everything on disk."""
+        """Write to the disk what is remembered, and close the file."""
         with self._lock, contextlib.suppress(sqlite3.DatabaseError):
             self._database.commit()
             self._database.close()
 
-    def _opened(self, place: Path | str) -> sqlite3.Connection:
-        database = sqlite3.connect(place, timeout=5.0, check_same_thread=False)
+    def _open(self, path: Path | str) -> sqlite3.Connection:
+        database = sqlite3.connect(path, timeout=5.0, check_same_thread=False)
         try:
             database.execute("PRAGMA synchronous = OFF")
             database.execute(_SCHEMA)
@@ -95,7 +95,7 @@ class Ledger:
 
 
 class LedgerReading:
-    """What a ledger knows, for looking only: nothing is written, and no file is made."""
+    """The positions of a ledger, to be read only: nothing is written, and no file is made."""
 
     def __init__(self, path: Path) -> None:
         self._positions: dict[str, dict[str, Position]] = {}
@@ -116,9 +116,9 @@ class LedgerReading:
         return max(positions, key=lambda position: position.offset, default=None)
 
     def advance(self, journal: str, collection: str, position: Position) -> None:
-        """Nothing: looking moves nothing on."""
+        """Do nothing."""
 
 
 def _printable(journal: str) -> str:
-    # A path may hold bytes that are no UTF-8; SQLite takes text only.
+    # A path may have bytes that are not UTF-8; SQLite accepts only text.
     return journal.encode("utf-8", errors="surrogateescape").decode("utf-8", errors="backslashreplace")

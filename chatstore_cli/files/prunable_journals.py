@@ -1,11 +1,9 @@
-"""Journals that may be removed: looked at without following links, and removed only as they were looked at."""
+"""Journals that can be removed: links are not followed, and a journal that has changed is not removed."""
 
 from __future__ import annotations
 
-import fcntl
 import os
 import stat
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -14,6 +12,7 @@ from chatstore_cli.core.flush.pruning import Prunable
 from chatstore_cli.core.flush.reading import Source
 from chatstore_cli.domain.cache_status import FileState
 from chatstore_cli.domain.errors import BadValue
+from chatstore_cli.files.file_lock import lock_within
 from chatstore_cli.files.folder_lock import folder_lock
 from chatstore_cli.files.journal_folders import find_journals, session_named
 from chatstore_cli.files.journal_reader import JournalFile
@@ -21,13 +20,13 @@ from chatstore_cli.files.ledger import LEDGER_NAME, Ledger, LedgerReading
 from chatstore_cli.files.quarantine import Quarantine
 from chatstore_cli.files.state_folder import bookkeeping_folder, existing_bookkeeping_folders
 
-_SECONDS_FOR_A_WRITER = 1.0
-_AS_IT_STANDS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_FOLDER_AS_IT_STANDS = _AS_IT_STANDS | os.O_DIRECTORY
+_SECONDS_TO_LOCK = 1.0
+_WITHOUT_FOLLOWING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_FOLDER_WITHOUT_FOLLOWING = _WITHOUT_FOLLOWING | os.O_DIRECTORY
 
 
 class PrunableJournals:
-    """The journals that paths name, each folder locked. A link that is named itself is not followed either."""
+    """The journals that paths name. A path that is a link is not followed."""
 
     def __init__(self, paths: list[str], state_folder: str | None) -> None:
         if "-" in paths:
@@ -39,56 +38,56 @@ class PrunableJournals:
         self._folder_of: dict[str, tuple[Path, Ledger | None]] = {}
 
     @contextmanager
-    def to_look_at(self) -> Iterator[list[Prunable]]:
-        """The journals for looking only: without a lock, and nothing is written."""
-        found = [self._link(link) for link in self._links]
+    def to_read(self) -> Iterator[list[Prunable]]:
+        """The journals, to be read only: without a lock, and nothing is written."""
+        candidates = [self._link(link) for link in self._links]
         for folder, journals in self._found.items():
-            assert folder is not None  # standard input was refused
+            assert folder is not None  # standard input was rejected
             bookkeeping = next(iter(existing_bookkeeping_folders(folder, self._state_folder)), Path("/nonexistent"))
             ledger, quarantine = LedgerReading(bookkeeping / LEDGER_NAME), Quarantine(bookkeeping)
-            found.extend(_prunable(folder, Source(journal, ledger, quarantine)) for journal in journals)
-        yield found
+            candidates.extend(_prunable(folder, Source(journal, ledger, quarantine)) for journal in journals)
+        yield candidates
 
     @contextmanager
     def to_prune(self, command: str) -> Iterator[list[Prunable]]:
-        """The journals, each folder locked. Raises Locked, naming the holder."""
-        found = [self._link(link) for link in self._links]
+        """The journals, each folder locked. Raises Locked, which names the holder."""
+        candidates = [self._link(link) for link in self._links]
         with ExitStack() as stack:
             for folder, journals in self._found.items():
-                assert folder is not None  # standard input was refused
+                assert folder is not None  # standard input was rejected
                 bookkeeping = bookkeeping_folder(folder, self._state_folder)
                 stack.enter_context(folder_lock(folder, bookkeeping, command))
                 ledger, quarantine = Ledger(bookkeeping / LEDGER_NAME), Quarantine(bookkeeping)
                 stack.callback(ledger.close)
                 for journal in journals:
                     self._folder_of[journal.name] = folder, ledger
-                    found.append(_prunable(folder, Source(journal, ledger, quarantine)))
-            yield found
+                    candidates.append(_prunable(folder, Source(journal, ledger, quarantine)))
+            yield candidates
 
     def _link(self, link: Path) -> Prunable:
         return _prunable(link.parent, Source(JournalFile(link), None, Quarantine(Path("/nonexistent"))))
 
     def remove(self, journal: Prunable) -> str | None:
-        """Remove it under the lock that every writer takes, where it still is as it was; else why not."""
+        """Remove it under the lock that writers take, if it has not changed. Returns why it was kept, or None."""
         root, ledger = self._folder_of[journal.name]
         *folders, name = Path(journal.name).relative_to(root).parts
         with ExitStack() as stack:
             try:
-                opened = [_open(stack, str(root), _FOLDER_AS_IT_STANDS)]
+                opened = [_open(stack, str(root), _FOLDER_WITHOUT_FOLLOWING)]
                 for folder in folders:
-                    opened.append(_open(stack, folder, _FOLDER_AS_IT_STANDS, opened[-1]))
-                file = _open(stack, name, _AS_IT_STANDS, opened[-1])
-                if not _locked(file):
-                    return "a writer does not let go of it"
+                    opened.append(_open(stack, folder, _FOLDER_WITHOUT_FOLLOWING, opened[-1]))
+                file = _open(stack, name, _WITHOUT_FOLLOWING, opened[-1])
+                if not lock_within(file, _SECONDS_TO_LOCK):
+                    return "another process keeps its lock"
                 now = os.stat(name, dir_fd=opened[-1], follow_symlinks=False)
                 if _state(os.fstat(file)) != journal.state or _state(now) != journal.state:
-                    return "it was changed just now"
+                    return "it has changed"
                 os.unlink(name, dir_fd=opened[-1])
             except OSError as error:
                 return f"it cannot be removed: {error.strerror or error}"
             if ledger is not None:
                 ledger.forget(journal.name)
-            with suppress(OSError):  # it holds another journal
+            with suppress(OSError):  # the folder has another journal
                 for folder, above in zip(reversed(folders), reversed(opened[:-1]), strict=True):
                     if not folder.endswith("~"):
                         break
@@ -100,12 +99,12 @@ def _prunable(folder: Path, source: Source) -> Prunable:
     name = source.journal.name
     session_id = session_named(folder, Path(name))
     try:
-        status = os.stat(name, follow_symlinks=False)  # noqa: PTH116 - as above: what the path has, not where it leads
+        status = os.stat(name, follow_symlinks=False)  # noqa: PTH116 - beside the calls above; a link itself, not its target
     except OSError as error:
         return Prunable(name, session_id, FileState(0, 0, 0, 0), source, error.strerror or str(error))
     unfit = None
     if not stat.S_ISREG(status.st_mode):
-        unfit = "a symbolic link" if stat.S_ISLNK(status.st_mode) else "no regular file"
+        unfit = "a symbolic link" if stat.S_ISLNK(status.st_mode) else "not a regular file"
     return Prunable(name, session_id, _state(status), source, unfit)
 
 
@@ -117,16 +116,3 @@ def _open(stack: ExitStack, name: str, flags: int, folder: int | None = None) ->
     descriptor = os.open(name, flags, dir_fd=folder)
     stack.callback(os.close, descriptor)
     return descriptor
-
-
-def _locked(file: int) -> bool:
-    deadline = time.monotonic() + _SECONDS_FOR_A_WRITER
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.02)
-        else:
-            return True

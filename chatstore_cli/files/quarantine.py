@@ -1,7 +1,7 @@
-"""The quarantine: journal lines that cannot be stored, kept beside the reason, with every byte recoverable.
+"""The quarantine: journal lines that cannot be stored, with the reason and every byte of the line.
 
-`quarantine.jsonl` has an object a line: `{id, source, line, offset, length, reason, at, number, raw | raw_file}`;
-`raw` is Base64 of the bytes, `raw_file` names a file beside it for a line too long to be held in memory.
+Each line of `quarantine.jsonl` is an object `{id, source, line, offset, length, reason, at, identity, raw | raw_file}`.
+`raw` is the line in Base64; `raw_file` names a file in the same folder for a line that is too long to be held in memory.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FILE_NAME = "quarantine.jsonl"
 
 
 class Quarantine:
-    """The quarantine of one journal folder. A line that is in it already is not put there again."""
+    """The quarantine of one journal folder. A line is added only once."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / FILE_NAME
@@ -34,7 +34,7 @@ class Quarantine:
         self._descriptor: int | None = None
 
     def knows(self, source: str, offset: int, raw: bytes) -> bool:
-        """Whether this line of this file is in quarantine."""
+        """Whether this line of this journal is in quarantine."""
         with self._lock:
             return _id_of(source, offset, [raw]) in self._ids()
 
@@ -48,7 +48,7 @@ class Quarantine:
         quarantined_at: str,
         identity: str | None = None,
     ) -> bool:
-        """Keep a line; False where this line of this file was in quarantine already."""
+        """Quarantine a line. False if this line of this journal is already in quarantine."""
         quarantine_id = _id_of(source, offset, [raw])
         record = {"length": len(raw), "identity": identity, "raw": base64.b64encode(raw).decode()}
         return self._add(quarantine_id, source, number, offset, reason, quarantined_at, record)
@@ -63,7 +63,7 @@ class Quarantine:
         reason: str,
         quarantined_at: str,
     ) -> bool:
-        """Keep a line that is too long for memory, in a file of its own."""
+        """Quarantine a line that is too long for memory, in a separate file."""
         quarantine_id = _id_of(source, offset, [str(length).encode()])
         target = self.path.parent / f"quarantine-{quarantine_id}.bin"
         with self._lock:
@@ -101,7 +101,7 @@ class Quarantine:
         return True
 
     def lines(self) -> Iterator[QuarantinedLine]:
-        """Every line in quarantine, in the order of their arrival."""
+        """Every line in quarantine, in the order in which they were added."""
         for entry in self._entries():
             raw = base64.b64decode(entry["raw"]) if "raw" in entry else None
             yield QuarantinedLine(
@@ -110,23 +110,24 @@ class Quarantine:
             )  # fmt: skip
 
     def remove(self, quarantine_ids: set[str]) -> None:
-        """Take lines out, once they are stored: the file is written anew beside and then renamed.
+        """Remove lines, once they are stored: a new file replaces the old one.
 
-        Another process may be adding to it: its lock is held meanwhile, and whoever waited for that opens it again.
+        The file's lock is held, because another process may be adding lines. A process that waited for the lock opens
+        the new file.
         """
         with self._lock:
-            beside = self.path.with_suffix(".new")
+            new_path = self.path.with_suffix(".new")
             try:
                 descriptor = self._locked()
                 try:
                     kept = [entry for entry in self._entries() if entry["id"] not in quarantine_ids]
-                    with open(beside, "wb", opener=_private) as stream:
+                    with open(new_path, "wb", opener=_private) as stream:
                         stream.writelines(orjson.dumps(entry) + b"\n" for entry in kept)
                         stream.flush()
                         os.fsync(stream.fileno())
-                    beside.replace(self.path)
+                    new_path.replace(self.path)
                 finally:
-                    self._close(descriptor)  # of the file that is no longer there
+                    self._close(descriptor)  # of the file that was replaced
             except OSError as error:
                 raise ChatstoreError(what=f"{self.path}: {error.strerror or error}") from error
             self._known = None
@@ -138,7 +139,7 @@ class Quarantine:
                     try:
                         yield orjson.loads(line)
                     except ValueError:
-                        continue  # a line torn by a crash of ours: its source line will be put here again
+                        continue  # cut off by a crash: its source line will be quarantined again
         except FileNotFoundError:
             return
 
@@ -148,14 +149,14 @@ class Quarantine:
         return self._known
 
     def sync(self) -> None:
-        """Put on disk what was added; before that, no ledger may pass over the lines."""
+        """Write to the disk what was added. No ledger may pass the lines before that."""
         with self._lock:
             if self._descriptor is None:
                 return
             try:
                 os.fsync(self._descriptor)
             except OSError as error:
-                raise _unkept(self.path, error) from error
+                raise _cannot_quarantine(self.path, error) from error
             finally:
                 os.close(self._descriptor)
                 self._descriptor = None
@@ -164,22 +165,22 @@ class Quarantine:
         try:
             descriptor = self._locked()
         except OSError as error:
-            raise _unkept(self.path, error) from error
+            raise _cannot_quarantine(self.path, error) from error
         size = os.fstat(descriptor).st_size
         try:
             if size and os.pread(descriptor, 1, size - 1) != b"\n":
-                line = b"\n" + line  # close off what a crash tore
+                line = b"\n" + line  # end a line that a crash cut off
             while line:
                 line = line[os.write(descriptor, line) :]
         except OSError as error:
             with contextlib.suppress(OSError):
                 os.ftruncate(descriptor, size)
             self._close(descriptor)
-            raise _unkept(self.path, error) from error
+            raise _cannot_quarantine(self.path, error) from error
         fcntl.flock(descriptor, fcntl.LOCK_UN)
 
     def _locked(self) -> int:
-        """The file that the path names, open, and held against other processes."""
+        """The open file that the path names, locked against other processes."""
         while True:
             if self._descriptor is None:
                 self._descriptor = _private(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
@@ -188,10 +189,10 @@ class Quarantine:
             with contextlib.suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(descriptor), self.path.stat()):
                     return descriptor
-            self._close(descriptor)  # another process has put a new one in its place
+            self._close(descriptor)  # another process has replaced it
 
     def _close(self, descriptor: int) -> None:
-        os.close(descriptor)  # which lets go of its lock
+        os.close(descriptor)  # which releases its lock
         self._descriptor = None
 
     def _write_pieces(self, target: Path, pieces: Iterable[bytes]) -> None:
@@ -202,7 +203,7 @@ class Quarantine:
                 os.fsync(stream.fileno())
         except OSError as error:
             target.unlink(missing_ok=True)
-            raise _unkept(target, error) from error
+            raise _cannot_quarantine(target, error) from error
 
 
 def _private(path: str | Path, flags: int) -> int:
@@ -210,7 +211,7 @@ def _private(path: str | Path, flags: int) -> int:
 
 
 def printable_source(source: str) -> str:
-    """A journal's name as the quarantine has it, also where the name is no text."""
+    """A journal's name as the quarantine has it, even if the name is not UTF-8."""
     return source.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
@@ -221,8 +222,8 @@ def _id_of(source: str, offset: int, parts: Iterable[bytes]) -> str:
     return digest.hexdigest()
 
 
-def _unkept(path: Path, error: OSError) -> ChatstoreError:
+def _cannot_quarantine(path: Path, error: OSError) -> ChatstoreError:
     return ChatstoreError(
-        what=f"{path}: {error.strerror or error}: a bad line could not be kept.",
-        hint="Nothing is lost: it is still in its journal. Make room or give access, and run it again.",
+        what=f"Cannot quarantine a line in {path}: {error.strerror or error}.",
+        hint="Nothing is lost: the line is still in its journal. Free space or grant access, and run the command again.",
     )

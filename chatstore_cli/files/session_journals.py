@@ -1,25 +1,24 @@
-"""The journals of single sessions: looked at, and removed while no writer is at them."""
+"""The journals of single sessions: read, and removed while no process writes to them."""
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import time
 from pathlib import Path
 from typing import Any
 
 from chatstore_cli.domain.checked_application import FoundMessage, JournalledMessages
 from chatstore_cli.domain.errors import Locked
 from chatstore_cli.domain.times import read_instant
+from chatstore_cli.files.file_lock import lock_within
 from chatstore_cli.files.session_names import journals_of
 
-LONGEST_LOOK = 16 * 1024 * 1024
-"""Bytes of a journal that are looked at."""
+MOST_BYTES_READ = 16 * 1024 * 1024
+"""Of one journal."""
 
 
 class SessionJournals:
-    """Journals in one folder, which need not exist. `seconds` is how long a writer's lock is waited for."""
+    """Journals in one folder, which need not exist. `seconds` is how long to wait for a writer's lock."""
 
     def __init__(self, folder: Path, seconds: float) -> None:
         self._folder = folder
@@ -27,7 +26,7 @@ class SessionJournals:
 
     @property
     def folder(self) -> str:
-        """The folder."""
+        """The folder's path."""
         return str(self._folder)
 
     @property
@@ -36,13 +35,13 @@ class SessionJournals:
         return self._folder.is_dir()
 
     def read(self, session_id: str) -> JournalledMessages:
-        """What stands in the journals of a session; a last line that is still being written is left out."""
+        """The turns in the journals of a session, without an incomplete last line."""
         turns: list[FoundMessage] = []
         unreadable = files = 0
         for path in journals_of(self._folder, session_id):
             try:
                 with path.open("rb") as stream:
-                    lines = stream.read(LONGEST_LOOK).split(b"\n")[:-1]
+                    lines = stream.read(MOST_BYTES_READ).split(b"\n")[:-1]
             except FileNotFoundError:
                 continue
             files += 1
@@ -53,33 +52,22 @@ class SessionJournals:
         return JournalledMessages(files, turns, unreadable)
 
     def remove(self, session_id: str) -> int:
-        """Remove the journals of a session; gives how many. Raises Locked where a writer does not let go of one."""
+        """Remove the journals of a session. Returns how many. Raises Locked if a writer keeps its lock on one."""
         return sum(self._remove(path) for path in journals_of(self._folder, session_id))
 
     def _remove(self, path: Path) -> bool:
-        """Under the lock that every writer takes for a line, so that none writes into a file that is gone."""
-        deadline = time.monotonic() + self._seconds
+        """Under the lock that writers take for each line, so that no line is written to a removed file."""
         try:
             with path.open("rb") as stream:
-                while not _locked(stream.fileno()):
-                    if time.monotonic() > deadline:
-                        hint = "Remove it once it has been let go."
-                        raise Locked(what=str(path), holder="a process that holds its lock", hint=hint)
-                    time.sleep(0.02)
+                if not lock_within(stream.fileno(), self._seconds):
+                    hint = "Remove it once that process has released the lock."
+                    raise Locked(what=str(path), holder="a process that holds its lock", hint=hint)
                 if os.fstat(stream.fileno()).st_ino == path.stat().st_ino:
                     path.unlink()
                     return True
         except FileNotFoundError:
             pass
         return False
-
-
-def _locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _message(line: bytes, session_id: str) -> FoundMessage | None:

@@ -1,8 +1,8 @@
-"""The file of a session's journal: its id, escaped so that it can be read back from the name, and never leads elsewhere.
+"""The file name of a session's journal: the session's id, escaped so that the name cannot lead to another folder.
 
-Lower-case letters, digits, `-`, `_` and dots stand for themselves, every other byte of the UTF-8 is `%` and two digits:
-upper case too, for a file system may take `A` and `a` for the same. A name too long for a file system goes on in a
-folder: every part but the last ends with `~`, which in an id is always escaped.
+Lower-case letters, digits, `-`, `_` and dots are kept. Every other byte of the UTF-8 becomes `%` and two hexadecimal
+digits, upper case too, because a file system may not distinguish `A` from `a`. A name that is too long for a file system
+is split into folders: every part but the last ends with `~`, which is always escaped in an id.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from chatstore_cli.domain.errors import BadValue
 
 SUFFIX = ".jsonl"
 LONGEST_SESSION_ID = 1_000
-"""Bytes of UTF-8: escaped, with the folder before it, that stays below the 4,096 of a path."""
+"""Bytes of UTF-8. Escaped, and with its folder, that stays below the 4,096 bytes of a path."""
 
-_PART = 200
+_PART_LENGTH = 200
 _TO_ESCAPE = re.compile(rb"[^a-z0-9_.-]")
 _ESCAPED = re.compile(rb"%([0-9a-f]{2})")
 _JOURNAL = re.compile(r"(.+)\.jsonl(\.\d+)?(\.gz)?", re.DOTALL)
 
 
 def journal_path(folder: Path, session_id: str) -> Path:
-    """The journal of a session. Raises BadValue for an id that is empty, too long, or holds a lone surrogate."""
+    """The journal of a session. Raises BadValue for an id that is empty, too long, or has a lone surrogate."""
     return folder.joinpath(*_parts(session_id))
 
 
 def session_of(folder: Path, journal: Path) -> str | None:
-    """The session whose journal this is, also rotated (`.jsonl.1`) or compressed; None for a name of another kind."""
+    """The session of a journal, also of a rotated (`.jsonl.1`) or compressed one; None if the name is not an escaped id."""
     try:
         parts = journal.relative_to(folder).parts
     except ValueError:
@@ -38,16 +38,16 @@ def session_of(folder: Path, journal: Path) -> str | None:
         return None
     escaped = "".join([*(part[:-1] for part in parts[:-1]), last[1]])
     try:
-        session_id = _ESCAPED.sub(lambda found: bytes.fromhex(found[1].decode()), escaped.encode()).decode()
+        session_id = _ESCAPED.sub(lambda match: bytes.fromhex(match[1].decode()), escaped.encode()).decode()
         return session_id if _parts(session_id)[:-1] == list(parts[:-1]) and _escape(session_id) == escaped else None
     except (UnicodeError, BadValue):
         return None
 
 
 def journals_of(folder: Path, session_id: str) -> list[Path]:
-    """The journals there are of one session, oldest first: rotated ones, then the one that is written to.
+    """The existing journals of one session, oldest first: rotated journals, then the current one.
 
-    Those of an application that did not escape its ids (FACTS D) are among them, where the id is harmless as a name.
+    Includes journals of applications that use the id as the name without escaping it, if that is safe.
     """
     stems = [journal_path(folder, session_id)]
     plain = folder / f"{session_id}{SUFFIX}"
@@ -71,7 +71,7 @@ def _age(path: Path) -> int:
 
 def _parts(session_id: str) -> list[str]:
     escaped = _escape(session_id)
-    pieces = [escaped[at : at + _PART] for at in range(0, len(escaped), _PART)]
+    pieces = [escaped[start : start + _PART_LENGTH] for start in range(0, len(escaped), _PART_LENGTH)]
     return [*(f"{piece}~" for piece in pieces[:-1]), pieces[-1] + SUFFIX]
 
 
@@ -83,7 +83,7 @@ def _escape(session_id: str) -> str:
     if not 0 < len(encoded) <= LONGEST_SESSION_ID:
         expected = f"from 1 to {LONGEST_SESSION_ID:,} bytes long"
         raise BadValue(name="session_id", value=session_id[:60], expected=expected)
-    escaped = _TO_ESCAPE.sub(lambda found: b"%%%02x" % found[0][0], encoded).decode()
-    if len(escaped) > _PART:
-        return escaped.replace(".", "%2e")  # no part may begin with a dot: it would be a hidden folder
+    escaped = _TO_ESCAPE.sub(lambda match: b"%%%02x" % match[0][0], encoded).decode()
+    if len(escaped) > _PART_LENGTH:
+        return escaped.replace(".", "%2e")  # a part that begins with a dot would be a hidden folder
     return "%2e" + escaped[1:] if escaped.startswith(".") else escaped

@@ -1,4 +1,4 @@
-"""Where chatstore keeps what it remembers about a folder of journals: beside them, or else in the state folder."""
+"""The bookkeeping folder of a folder of journals, for ledger, quarantine and lock."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pathlib import Path
 from chatstore_cli.domain.errors import ChatstoreError
 
 BESIDE = ".chatstore"
-"""The folder beside the journals that holds ledger, quarantine and lock."""
+"""The name of the bookkeeping folder beside the journals."""
 
 
 def bookkeeping_folder(journals: Path, state_folder: str | None) -> Path:
-    """The folder for ledger, quarantine and lock of one journal folder; made if missing.
+    """The folder for ledger, quarantine and lock of one journal folder. It is made if it does not exist.
 
-    Beside the journals, so that it travels with them; where that cannot be written, in the state folder (None: the
-    platform's own) under a name made from the journals' path.
+    It is beside the journals, so that it is copied with them. If it cannot be written there, it is in the state folder
+    (None: the platform's own), under a name made from the journals' path.
     """
     beside = journals / BESIDE
     if _usable(beside):
@@ -26,29 +26,30 @@ def bookkeeping_folder(journals: Path, state_folder: str | None) -> Path:
     if _usable(fallback):
         return fallback
     raise ChatstoreError(
-        what=f"Neither {beside} nor {fallback} can be written: there is no place for ledger and quarantine.",
+        what=f"Cannot write to {beside} or {fallback}: there is no place for ledger and quarantine.",
         hint="Make one of them writable, or set state.folder.",
     )
 
 
 def existing_bookkeeping_folders(journals: Path | None, state_folder: str | None) -> list[Path]:
-    """The folders that remember something about the journals, the one that a flush would take first; makes nothing.
+    """The bookkeeping folders of the journals that exist, first the one that a flush would use. Makes none.
 
-    There are two where the journals' own folder could be written to at one time and not at another. None is standard
-    input.
+    There are two if the journals' own folder was writable at one time and not at another. None is standard input.
     """
     if journals is None:
-        places = [_stdin_folder(state_folder)]
+        candidates = [_stdin_folder(state_folder)]
     else:
-        places = [journals / BESIDE, _fallback(journals, state_folder)]
-    return sorted((folder for folder in places if folder.is_dir()), key=lambda folder: not os.access(folder, os.W_OK))
+        candidates = [journals / BESIDE, _fallback(journals, state_folder)]
+    return sorted(
+        (folder for folder in candidates if folder.is_dir()), key=lambda folder: not os.access(folder, os.W_OK)
+    )
 
 
 def stdin_folder(state_folder: str | None) -> Path:
-    """The folder for the quarantine of what came through standard input; made if missing."""
+    """The folder for the quarantine of standard input. It is made if it does not exist."""
     folder = _stdin_folder(state_folder)
     if not _usable(folder):
-        raise ChatstoreError(what=f"{folder} cannot be written.", hint="Set state.folder to a folder that can.")
+        raise ChatstoreError(what=f"Cannot write to {folder}.", hint="Set state.folder to a folder that can.")
     return folder
 
 

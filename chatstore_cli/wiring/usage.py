@@ -1,4 +1,4 @@
-"""The usage ledger that the settings name."""
+"""Usage: the ledger, its sums and its recorder, for the collections in the settings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def usage_ledger(stores: Stores) -> MongoUsageLedger:
-    """The rows, and the counters of their sessions."""
+    """The ledger's rows, and the counters of sessions."""
     from chatstore_cli.mongo.usage.ledger import MongoUsageLedger
 
     return MongoUsageLedger(
@@ -23,7 +23,7 @@ def usage_ledger(stores: Stores) -> MongoUsageLedger:
 
 
 def usage_sums(stores: Stores) -> MongoUsageSums:
-    """What the ledger adds up to, and its daily sums."""
+    """The sums of the ledger, for reports."""
     from chatstore_cli.mongo.usage.sums import MongoUsageSums
 
     names = stores.settings.layouts.workflow
@@ -31,7 +31,7 @@ def usage_sums(stores: Stores) -> MongoUsageSums:
 
 
 def daily_sums(stores: Stores) -> MongoDailySums:
-    """The daily sums of the ledger, to be updated."""
+    """The daily sums of the ledger, for rollups."""
     from chatstore_cli.mongo.usage.daily_sums import MongoDailySums
 
     names = stores.settings.layouts.workflow
@@ -39,7 +39,7 @@ def daily_sums(stores: Stores) -> MongoDailySums:
 
 
 def usage_recorder(stores: Stores, warn: Callable[[str], None]) -> UsageRecorder:
-    """What writes into the ledger. `warn` is told what is odd, each thing once."""
+    """The recorder of usage. It calls `warn` with each problem of a report, once per text."""
     from chatstore_cli.core.usage.recorder import UsageRecorder
     from chatstore_cli.mongo.usage.ledger import MongoUsageLedger
 

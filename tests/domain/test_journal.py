@@ -1,4 +1,4 @@
-"""What a good journal line holds, and what is said of one that is not."""
+"""The fields of a journal line that can be stored, and the reasons for a line that cannot."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ from tests.support.journals import record
         ({"text": {"parts": []}}, "text is an object, not text"),
         ({"text": False}, "text is true or false, not text"),
         ({"created_at": 1772451660}, "created_at is a number, not text"),
-        ({"created_at": "yesterday"}, "created_at 'yesterday' is no ISO 8601 time"),
-        ({"created_at": "2026-02-30T00:00:00"}, "created_at '2026-02-30T00:00:00' is no ISO 8601 time"),
-        ({"created_at": "0001-01-01T00:00:00+05:00"}, "created_at '0001-01-01T00:00:00+05:00' is no ISO 8601 time"),
+        ({"created_at": "yesterday"}, "created_at 'yesterday' is not an ISO 8601 time"),
+        ({"created_at": "2026-02-30T00:00:00"}, "created_at '2026-02-30T00:00:00' is not an ISO 8601 time"),
+        ({"created_at": "0001-01-01T00:00:00+05:00"}, "created_at '0001-01-01T00:00:00+05:00' is not an ISO 8601 time"),
         ({"metadata": "x"}, "metadata is text, not an object"),
         ({"vector_ids": {}}, "vector_ids is an object, not a list"),
         ({"message_id": 5}, "message_id is not text"),

@@ -20,7 +20,7 @@ from tests.support.journals import COLLECTION, as_line, instant, record
 pytestmark = pytest.mark.real
 Documents = Database[dict[str, Any]]
 BOUND_MIB = 150
-"""DESIGN section 8."""
+"""The bound for the peak memory of a flush, whatever the size of the journal."""
 
 
 def peak_of_flush(chatstore: Chatstore, *arguments: str | Path, code: int = 0) -> tuple[dict[str, Any], float]:

@@ -1,4 +1,4 @@
-"""Usage is counted once, whenever the process that records it is killed, and between which two steps."""
+"""Usage is counted once, at whatever instant the process that records it is killed."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chatstore_cli.core.usage.explain import differing_counters, mend
-from chatstore_cli.core.usage.recorder import UsageRecorder, enter_opening
+from chatstore_cli.core.usage.explain import differing_counters, repair_counters
+from chatstore_cli.core.usage.recorder import UsageRecorder, carry_over_counters
 from chatstore_cli.domain.usage_ledger import OPENING_RUN
 from chatstore_cli.mongo.usage.ledger import MongoUsageLedger
 from tests.support.mongod import poll
@@ -50,10 +50,10 @@ def total(database: Database[dict[str, Any]]) -> int:
     return counted
 
 
-@pytest.mark.parametrize("step", ["opening", "insert", "sums", "raise_counters", "mark_applied"])
+@pytest.mark.parametrize("step", ["opening_balance", "insert", "sums", "raise_counters", "mark_applied"])
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("first", [False, True], ids=["later", "first"])
-def test_killed_between_any_two_steps_and_delivered_again_it_counts_once(
+def test_a_report_counts_once_if_its_recording_is_killed_between_two_steps_and_repeated(
     ledger: MongoUsageLedger,
     database: Database[dict[str, Any]],
     monkeypatch: pytest.MonkeyPatch,
@@ -79,14 +79,14 @@ def test_killed_between_any_two_steps_and_delivered_again_it_counts_once(
         UsageRecorder(ledger).record([snapshot(2, 90)])
         assert total(database) == 95
     assert list(differing_counters(ledger)) == []
-    # What the counters said before its first report is a row too.
+    # The counters before the first report are a row too.
     assert database["usage_events"].count_documents({"applied": True}) == (2 if first else 3)
     assert database["usage_events"].count_documents({"applied": False}) == 0
     assert ledger.sums("chat-1").total_tokens == 95
 
 
 @pytest.mark.parametrize("first", [False, True])
-def test_killed_and_never_delivered_again_it_is_mended(
+def test_counters_are_repaired_if_recording_is_killed_and_not_repeated(
     ledger: MongoUsageLedger, database: Database[dict[str, Any]], first: bool
 ) -> None:
     if not first:
@@ -94,14 +94,14 @@ def test_killed_and_never_delivered_again_it_is_mended(
     ledger.insert({"left": snapshot(2, 90)})
 
     [finding] = differing_counters(ledger)
-    assert mend(ledger, finding)
+    assert repair_counters(ledger, finding)
     assert total(database) == 95
     UsageRecorder(ledger).record([snapshot(1, 30)])
     assert total(database) == 95
     assert list(differing_counters(ledger)) == []
 
 
-def killed_and_delivered_again(uri: str, database: Database[dict[str, Any]], rounds: int, seed: int) -> None:
+def kill_writers(uri: str, database: Database[dict[str, Any]], rounds: int, seed: int) -> None:
     chance = random.Random(seed)
     script = [sys.executable, str(ROOT / "tests" / "support" / "usage_writer.py"), uri, database.name]
     for turn in range(rounds):
@@ -125,7 +125,7 @@ def _until(instant: float) -> None:
 def test_killed_at_random_instants_counters_equal_the_ledger(
     ledger: MongoUsageLedger, database: Database[dict[str, Any]], mongo_uri: str, rounds: int
 ) -> None:
-    killed_and_delivered_again(mongo_uri, database, rounds, seed=rounds)
+    kill_writers(mongo_uri, database, rounds, seed=rounds)
     reports = list(REPORTS)
     random.Random(5).shuffle(reports)
     for report in reports:
@@ -137,10 +137,10 @@ def test_killed_at_random_instants_counters_equal_the_ledger(
     assert list(differing_counters(ledger)) == []
 
 
-def test_what_an_application_adds_until_the_first_report_is_carried_over(
+def test_counters_that_an_application_raises_until_the_first_report_are_carried_over(
     ledger: MongoUsageLedger, database: Database[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It raises the counters itself, between any two steps of the first report, and after a kill."""
+    """The application raises them between any two steps of the first report, and after a kill."""
     sessions = database["chat_sessions"]
     added = 0
     for step in ("insert", "sums", "raise_counters"):
@@ -159,14 +159,14 @@ def test_what_an_application_adds_until_the_first_report_is_carried_over(
         UsageRecorder(ledger).record([snapshot(1, 30)])
     monkeypatch.undo()
     sessions.update_one({}, {"$inc": {"real_time_tracking.tokens.total_tokens": 50}})
-    assert [finding.wanted.total_tokens for finding in differing_counters(ledger)] == [5 + added + 50 + 30]
+    assert [finding.expected.total_tokens for finding in differing_counters(ledger)] == [5 + added + 50 + 30]
 
     UsageRecorder(ledger).record([snapshot(2, 40)])
     assert total(database) == ledger.sums("chat-1").total_tokens == 5 + added + 50 + 40
     assert list(differing_counters(ledger)) == []
 
 
-def test_counters_that_are_raised_all_the_time_lose_nothing_to_the_first_report(
+def test_counters_that_are_raised_during_the_first_report_lose_nothing(
     ledger: MongoUsageLedger, database: Database[dict[str, Any]]
 ) -> None:
     sessions = database["chat_sessions"]
@@ -189,13 +189,13 @@ def test_counters_that_are_raised_all_the_time_lose_nothing_to_the_first_report(
     assert total(database) == ledger.sums("chat-1").total_tokens == 5 + added + 30
 
 
-def test_a_row_that_was_carried_over_is_not_counted_again_by_who_reconciles(
+def test_counters_that_were_carried_over_are_not_counted_again_by_reconcile(
     ledger: MongoUsageLedger, database: Database[dict[str, Any]]
 ) -> None:
-    enter_opening(ledger, "chat-1")  # and then killed
+    carry_over_counters(ledger, "chat-1")  # and then killed
     assert list(differing_counters(ledger)) == []
     ledger.insert({"left": snapshot(2, 90)})
     [finding] = differing_counters(ledger)
-    assert finding.wanted.total_tokens == 95
-    assert mend(ledger, finding)
+    assert finding.expected.total_tokens == 95
+    assert repair_counters(ledger, finding)
     assert total(database) == 95

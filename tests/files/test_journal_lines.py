@@ -1,4 +1,4 @@
-"""Damaged lines: what is whole is saved, what is not is kept to the last byte, and nobody's data become a record."""
+"""Damaged lines: whole records are salvaged, every other byte is kept, and data inside a record never become a record."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def test_a_whole_record_after_a_torn_prefix_is_saved_and_the_prefix_kept():
         torn = bare(1, text="a { brace and é")[:cut]
         pieces = list(salvage(torn + bare(2)))
         assert [piece.raw for piece in pieces] == [torn, bare(2)], torn
-        assert pieces[0].flaw == "torn: the line was cut off here"
+        assert pieces[0].flaw == "incomplete: the line was cut off here"
         assert pieces[1] == (len(torn), bare(2), None)
 
 
 def test_what_follows_the_last_whole_record_is_kept_as_torn():
     pieces = list(salvage(bare(1) + b'{"session_id": "s1", "ro'))
-    assert [piece.flaw for piece in pieces] == [None, "torn: what follows the last whole record of the line"]
+    assert [piece.flaw for piece in pieces] == [None, "incomplete: the rest after the last whole record of the line"]
 
 
 def test_offsets_are_bytes_not_characters():
@@ -92,8 +92,8 @@ def test_an_object_that_is_whole_but_flawed_says_what_is_wrong_with_it():
     [
         (b'{"a": ', "not JSON: Expecting value: line 1 column 7 (char 6)"),
         (b'{"a": "\xff"}', "not UTF-8 at byte 7 of the line"),
-        (rb'{"a": "\ud800"}', "holds a lone surrogate, which no database text can"),
-        (rb'{"\udfff": [{"b": 1}]}', "holds a lone surrogate, which no database text can"),
+        (rb'{"a": "\ud800"}', "holds a lone surrogate, which MongoDB cannot store"),
+        (rb'{"\udfff": [{"b": 1}]}', "holds a lone surrogate, which MongoDB cannot store"),
         (b'{"a": NaN}', "not JSON: NaN is not JSON"),
         pytest.param(b'{"a": ' + b"[" * 100_000, "nested too deeply", id="deep"),
         (b"\x00" * 20, "not JSON: Expecting value: line 1 column 1 (char 0)"),

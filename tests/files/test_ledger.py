@@ -1,4 +1,4 @@
-"""The ledger only saves work: whatever happens to it, it never says more than it was told."""
+"""The ledger only saves work: whatever happens to its file, it never has a position that was not written."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from chatstore_cli.domain.journal import Position
+from chatstore_cli.files import ledger as ledger_module
 from chatstore_cli.files.ledger import Ledger, LedgerReading
 
 POSITION = Position(100, 3, "2026-03-02T11:41:00.195769+00:00", "head", "tail")
@@ -29,7 +30,8 @@ def test_a_position_outlives_the_process_for_its_journal_and_collection_only(fil
         assert again.position("b", "one") is None
 
 
-def test_what_was_not_committed_is_forgotten_and_nothing_else(file: Path):
+def test_what_was_not_committed_is_forgotten_and_nothing_else(file: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(ledger_module, "_SECONDS_BETWEEN_COMMITS", 3_600)
     ledger = Ledger(file)
     ledger.advance("a", "one", POSITION)
     assert LedgerReading(file).position("a", "one") is None

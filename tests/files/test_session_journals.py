@@ -75,5 +75,5 @@ def test_of_a_log_only_what_is_new_is_seen_also_when_it_is_cut_off_or_rotated(tm
 def test_a_log_that_is_not_there_or_no_file_is_said_before_anything_is_sent(tmp_path):
     with pytest.raises(NotFound, match=r"No log file .*absent"):
         LogTail(tmp_path / "absent")
-    with pytest.raises(WrongUse, match="is no regular file"):
+    with pytest.raises(WrongUse, match="is not a regular file"):
         LogTail(tmp_path)

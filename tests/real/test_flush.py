@@ -1,4 +1,4 @@
-"""Flushing into a real MongoDB: what it refuses, what the ledger notices, when messages expire."""
+"""Flushing into a real MongoDB: refused messages, changes that the ledger notices, expiry."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Documents = Database[dict[str, Any]]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder for journals; the state folder lies beside it."""
+    """A folder for journals; the state folder is beside it."""
     (tmp_path / "journals").mkdir()
     return tmp_path / "journals"
 
@@ -58,7 +58,7 @@ BAD_LINES: list[tuple[bytes, str]] = [
     (as_line(record(90, role=None))[:-1], "no role"),
     (as_line(record(90, text=7))[:-1], "text is a number"),
     (as_line(record(90, role="narrator"))[:-1], "unknown role 'narrator'"),
-    (as_line(record(90, created_at="noon"))[:-1], "created_at 'noon' is no ISO 8601 time"),
+    (as_line(record(90, created_at="noon"))[:-1], "created_at 'noon' is not an ISO 8601 time"),
     (as_line(record(90))[:-1].replace(b"message", b"m\xff\xfe"), "not UTF-8 at byte"),
     (as_line(record(90, text="@"))[:-1].replace(b"@", rb"\ud800"), "lone surrogate"),
     (as_line(record(90, metadata={"n": 2**64}))[:-1], "integer of more than 64 bits"),
@@ -261,7 +261,7 @@ def test_a_compressed_journal_that_was_cut_off_gives_what_it_still_has(
 
 
 def test_a_journal_in_several_places_is_stored_once(connection: Connection, database: Documents, folder: Path):
-    """Rotated, compressed, copied into a subfolder: as often as the one that has it most often."""
+    """Rotated, compressed, copied into a subfolder: a message is stored as often as the journal with most of it has it."""
     lines = [record(0), record(0), record(1)]
     write_journal(folder / "s.jsonl.1", lines)
     write_journal(folder / "s.jsonl", [record(0), record(2)])

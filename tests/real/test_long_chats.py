@@ -169,7 +169,7 @@ def test_an_index_on_the_same_keys_under_another_name_is_enough(connection: Conn
     assert warnings == []
 
 
-def assert_one_warning_and_no_copies(connection: Connection, database: Any, events: list[Any], reason: str) -> None:
+def assert_one_warning_and_no_copies(connection: Connection, database: Any, events: list[Any], problem: str) -> None:
     warnings: list[str] = []
     manager = new_manager(connection, warnings.append, segment_messages=SMALL)
     for given in [text(f"more {number}") for number in range(3 * SMALL)]:
@@ -178,7 +178,7 @@ def assert_one_warning_and_no_copies(connection: Connection, database: Any, even
         assert manager.save_event(given, chat_id="c", enterprise_id="acme").saved_as is SavedAs.DUPLICATE
     assert INDEX not in database.chat_session_segments.index_information()
     assert len(warnings) == 1
-    assert warnings[0].startswith(f"Index {INDEX} on chat_session_segments is missing{reason}")
+    assert warnings[0].startswith(f"Index {INDEX} on chat_session_segments {problem}")
     assert warnings[0].endswith(
         ". Without it, each append to a session that has segments reads the whole collection. "
         "To create it, run: chatstore indexes apply"
@@ -190,7 +190,7 @@ def test_a_large_collection_without_the_index_is_named_in_one_warning(
 ) -> None:
     events = without_index(connection, database)
     monkeypatch.setattr("chatstore_cli.mongo.workflow.segment_index._FEW_SEGMENTS", 1)
-    assert_one_warning_and_no_copies(connection, database, events, "")
+    assert_one_warning_and_no_copies(connection, database, events, "is missing")
 
 
 def test_an_index_that_may_not_be_created_is_named_in_one_warning(
@@ -199,7 +199,7 @@ def test_an_index_that_may_not_be_created_is_named_in_one_warning(
     events = without_index(connection, database)
     with fail_point(["createIndexes"], errorCode=13):
         assert_one_warning_and_no_copies(
-            connection, database, events, f" (creating index {INDEX} on chat_session_segments: "
+            connection, database, events, f"could not be checked or created (creating index {INDEX} on "
         )
 
 

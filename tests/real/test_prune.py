@@ -1,4 +1,4 @@
-"""`chatstore cache prune`: what is proven stored may go, and nothing else."""
+"""`chatstore cache prune`: only journals that are proven to be stored are removed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def of(days: float, number: int = 0, session: str = "s1", **fields: Any) -> dict
 
 
 def age(path: Path, days: float) -> Path:
-    """As if nothing had been written to it for that long."""
+    """Set its times, as if nothing had been written to it for that long."""
     moment = (NOW - timedelta(days=days)).timestamp()
     os.utime(path, (moment, moment))
     return path
@@ -109,7 +109,7 @@ def test_each_journal_is_told_what_becomes_of_it_and_why(chatstore: Chatstore, d
         "missing.jsonl": "2 lines are not stored",
         "link.jsonl": "a symbolic link",
         "nowhere.jsonl": "a symbolic link",
-        "pipe.jsonl": "no regular file",
+        "pipe.jsonl": "not a regular file",
     }
     assert (told["stored.jsonl"]["lines"], told["stored.jsonl"]["session_id"]) == (2, "stored")
     assert told["stored.jsonl"]["newest"] == of(39, 1)["created_at"].replace("+00:00", "Z")
@@ -207,7 +207,7 @@ def decision_of(
     connection: Connection, folder: Path, name: str = "s1.jsonl", days: float = 30, ttl_days: int = 30
 ) -> tuple[bool, str]:
     journals = PrunableJournals([str(folder)], "/nonexistent")
-    with journals.to_look_at() as found:
+    with journals.to_read() as found:
         rules = PruneRules(NOW - timedelta(days=days), NOW, ttl_days)
         decisions = plan_pruning(found, store_of(connection), rules)
     [decision] = [decision for decision in decisions if Path(decision.journal).name == name]
@@ -295,7 +295,7 @@ def test_a_message_id_that_is_stored_with_other_content_proves_nothing(connectio
 def plan_and(
     connection: Connection, folder: Path, happening: Callable[[], None], paths: list[str] | None = None
 ) -> list[tuple[bool, str]]:
-    """Prune, with something happening between the proof and the removal."""
+    """Prune, and call a function between the comparison and the removal."""
     journals = PrunableJournals(paths or [str(folder)], "/nonexistent")
     with journals.to_prune("test") as found:
         decisions = plan_pruning(found, store_of(connection), PruneRules(NOW - timedelta(days=30), NOW, 30))
@@ -318,9 +318,9 @@ def test_a_journal_that_changed_after_it_was_proven_stays(connection: Connection
         journal.replace(tmp_path / "kept")
         journal.symlink_to(tmp_path / "kept")
 
-    assert plan_and(connection, tmp_path, append) == [(False, "it was changed just now")]
+    assert plan_and(connection, tmp_path, append) == [(False, "it has changed")]
     old_journal(journal, of(40))
-    assert plan_and(connection, tmp_path, replace) == [(False, "it was changed just now")]
+    assert plan_and(connection, tmp_path, replace) == [(False, "it has changed")]
     assert plan_and(connection, tmp_path, journal.unlink) == [
         (False, "it cannot be removed: No such file or directory")
     ]
@@ -375,10 +375,10 @@ def test_a_writer_that_does_not_let_go_keeps_its_journal(
 ):
     journal = old_journal(tmp_path / "s1.jsonl", of(40))
     flush(connection, tmp_path)
-    monkeypatch.setattr("chatstore_cli.files.prunable_journals._SECONDS_FOR_A_WRITER", 0.1)
+    monkeypatch.setattr("chatstore_cli.files.prunable_journals._SECONDS_TO_LOCK", 0.1)
     with journal.open("rb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        assert plan_and(connection, tmp_path, lambda: None) == [(False, "a writer does not let go of it")]
+        assert plan_and(connection, tmp_path, lambda: None) == [(False, "another process keeps its lock")]
     assert plan_and(connection, tmp_path, lambda: None) == [(True, "every line is stored")]
 
 

@@ -35,6 +35,9 @@ class InterceptedCollection:
         self._collection = collection
         self.__dict__.update(methods)
 
+    def with_options(self, **_: Any) -> InterceptedCollection:
+        return self
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._collection, name)
 
@@ -61,7 +64,7 @@ def by_day(sums: MongoUsageSums, *more_keys: str) -> dict[str | None, int]:
     return days
 
 
-def test_daily_sums_that_were_dropped_are_made_again_whole(
+def test_daily_sums_that_were_dropped_are_made_again_in_full(
     recorder: UsageRecorder, sums: MongoUsageSums, daily_sums: MongoDailySums, database: Database[dict[str, Any]]
 ) -> None:
     recorder.record([snapshot(1, 30)])
@@ -72,7 +75,7 @@ def test_daily_sums_that_were_dropped_are_made_again_whole(
     assert sum(by_day(sums).values()) == 42
 
 
-def test_daily_sums_take_in_late_reports_and_reports_never_lag_behind_them(
+def test_late_reports_are_in_reports_at_once_and_in_daily_sums_after_the_next_rollup(
     recorder: UsageRecorder, sums: MongoUsageSums, daily_sums: MongoDailySums, database: Database[dict[str, Any]]
 ) -> None:
     recorder.record([snapshot(1, 30), snapshot(5, 90), snapshot(1, 12, chat_id="chat-2")])
@@ -150,7 +153,7 @@ def test_rows_that_an_older_version_marked_count_at_once_and_after_the_next_roll
     assert by_day(sums) == by_day(sums, "agent") == expected
 
 
-def test_daily_sums_of_an_older_look_do_not_replace_newer_ones(
+def test_daily_sums_that_were_read_earlier_do_not_replace_newer_ones(
     recorder: UsageRecorder, sums: MongoUsageSums, connection: Connection, database: Database[dict[str, Any]]
 ) -> None:
     recorder.record([snapshot(1, 30)])
@@ -160,10 +163,10 @@ def test_daily_sums_of_an_older_look_do_not_replace_newer_ones(
     def stored_late(pipeline: list[dict[str, Any]], **options: Any) -> Any:
         if "$merge" not in pipeline[-1]:
             return rows.aggregate(pipeline, **options)
-        rows.aggregate([*pipeline[:-1], {"$out": "older_look"}])
+        rows.aggregate([*pipeline[:-1], {"$out": "read_earlier"}])
         recorder.record([snapshot(2, 90)])
         list(newer.roll_up())
-        return database["older_look"].aggregate(pipeline[-1:])
+        return database["read_earlier"].aggregate(pipeline[-1:])
 
     older._rows = InterceptedCollection(rows, aggregate=stored_late)  # type: ignore[assignment]  # stands for a collection
     next(older.roll_up())

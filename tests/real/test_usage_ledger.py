@@ -1,4 +1,4 @@
-"""The usage ledger on a real server: whatever comes in whatever order, the sums are the model's."""
+"""The usage ledger on a real server: for any reports in any order, the sums are those of the model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bson.datetime_ms import DatetimeMS
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from chatstore_cli.core.usage.explain import differing_counters, explain_usage, mend
+from chatstore_cli.core.usage.explain import differing_counters, explain_usage, repair_counters
 from chatstore_cli.core.usage.recorder import UsageRecorder
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.usage_ledger import OPENING_RUN, Counters, LedgerQuery, UsageSnapshot
@@ -92,7 +92,7 @@ REPORTS = st.lists(
 
 @FEW
 @given(reports=REPORTS, data=st.data())
-def test_any_order_and_repetition_gives_the_models_sums(
+def test_reports_in_any_order_and_repeated_have_the_sums_of_the_model(
     ledger: MongoUsageLedger,
     sums: MongoUsageSums,
     daily_sums: MongoDailySums,
@@ -138,7 +138,7 @@ def test_any_order_and_repetition_gives_the_models_sums(
     )
 
 
-def test_eight_threads_that_deliver_the_same_in_any_order_count_it_once(
+def test_eight_threads_that_record_the_same_reports_count_them_once(
     ledger: MongoUsageLedger, database: Database[dict[str, Any]]
 ) -> None:
     with_session(database)
@@ -178,18 +178,18 @@ def test_eight_threads_that_deliver_the_same_in_any_order_count_it_once(
         {"cost": float("inf")},
     ],
 )
-def test_numbers_that_are_none_are_refused_and_said_once(
+def test_invalid_numbers_are_rejected_with_one_warning(
     ledger: MongoUsageLedger, database: Database[dict[str, Any]], wrong: dict[str, Any]
 ) -> None:
     with_session(database)
-    said: list[str] = []
-    recorder = UsageRecorder(ledger, said.append)
+    warnings: list[str] = []
+    recorder = UsageRecorder(ledger, warnings.append)
     for _ in range(3):
         recorded = recorder.record([snapshot(1, 30), replace(snapshot(2, 60), **wrong)])
 
-    assert recorded.refused == 1
-    assert len(said) == 1
-    assert "is not counted" in said[0]
+    assert recorded.rejected == 1
+    assert len(warnings) == 1
+    assert "is not counted" in warnings[0]
     assert tokens_of(database)["total_tokens"] == 30
     assert database["usage_events"].count_documents({}) == 1
 
@@ -250,14 +250,14 @@ def test_a_stored_row_of_any_shape_makes_no_wrong_sum(
     ],
     ids=str,
 )
-def test_a_row_that_cannot_be_counted_hides_behind_no_other_of_its_client_and_day(
+def test_a_row_that_cannot_be_counted_is_noticed_beside_a_valid_row_of_its_client_and_day(
     ledger: MongoUsageLedger, sums: MongoUsageSums, database: Database[dict[str, Any]], wrong: dict[str, Any]
 ) -> None:
     with_session(database)
     UsageRecorder(ledger).record([snapshot(1, 30), snapshot(0, 9, chat_id="other")])
     row = database["usage_events"].find_one({"chat_id": "chat-1"})
     assert row is not None
-    # Its other numbers are above those of the good row: were it looked at, they would count.
+    # Its other numbers are above those of the valid row, so they would count if the row did.
     above = dict.fromkeys(("prompt_tokens", "completion_tokens", "total_tokens"), 500)
     database["usage_events"].insert_one({**row, **above, "_id": "wrong", **wrong})
 
@@ -283,7 +283,7 @@ def test_a_row_that_cannot_be_counted_hides_behind_no_other_of_its_client_and_da
         ({}, 0),
     ],
 )
-def test_counters_of_every_variant_go_on_from_what_was_there(
+def test_counters_of_every_variant_keep_their_value_before_the_first_report(
     ledger: MongoUsageLedger, database: Database[dict[str, Any]], stored: dict[str, Any], before: int
 ) -> None:
     database["chat_sessions"].insert_one({"_id": "chat-1", "status": "in_progress", **stored})  # type: ignore[dict-item]  # a chat id as variant C has it
@@ -300,13 +300,13 @@ def test_counters_of_every_variant_go_on_from_what_was_there(
     }
 
 
-def test_a_cost_stays_a_decimal_where_it_was_one(ledger: MongoUsageLedger, database: Database[dict[str, Any]]) -> None:
+def test_a_decimal_cost_stays_a_decimal(ledger: MongoUsageLedger, database: Database[dict[str, Any]]) -> None:
     with_session(database, total_cost=Decimal128("1.10"))
     UsageRecorder(ledger).record([snapshot(1, 30)])
     assert tokens_of(database)["total_cost"] == Decimal128("1.13")
 
 
-def test_an_event_delivered_again_under_another_run_or_agent_is_the_same(
+def test_an_event_recorded_again_with_another_run_or_agent_is_the_same(
     ledger: MongoUsageLedger, database: Database[dict[str, Any]]
 ) -> None:
     with_session(database)
@@ -316,7 +316,7 @@ def test_an_event_delivered_again_under_another_run_or_agent_is_the_same(
     assert tokens_of(database)["total_tokens"] == 30
 
 
-def test_usage_of_a_chat_without_a_session_is_kept_and_counted_when_there_is_one(
+def test_usage_of_a_chat_without_a_session_is_stored_and_counted_once_there_is_one(
     ledger: MongoUsageLedger, database: Database[dict[str, Any]]
 ) -> None:
     assert UsageRecorder(ledger).record([snapshot(1, 30)]).without_session == ("chat-1",)
@@ -326,7 +326,7 @@ def test_usage_of_a_chat_without_a_session_is_kept_and_counted_when_there_is_one
 
 
 @pytest.mark.parametrize("counted", [0, 5, 12_345])
-def test_counters_that_differ_are_found_and_mended(
+def test_counters_that_differ_are_found_and_repaired(
     ledger: MongoUsageLedger, database: Database[dict[str, Any]], counted: int
 ) -> None:
     with_session(database, total_tokens=11)
@@ -335,11 +335,11 @@ def test_counters_that_differ_are_found_and_mended(
     database["chat_sessions"].update_one({}, changed)
 
     [finding] = differing_counters(ledger)
-    assert (finding.now.total_tokens, finding.wanted.total_tokens) == (counted, 41)
+    assert (finding.counters.total_tokens, finding.expected.total_tokens) == (counted, 41)
     database["chat_sessions"].update_one({}, {"$set": {"real_time_tracking.tokens.total_tokens": 3}})
-    assert mend(ledger, finding) is False
+    assert repair_counters(ledger, finding) is False
     [finding] = differing_counters(ledger)
-    assert mend(ledger, finding) is True
+    assert repair_counters(ledger, finding) is True
     assert list(differing_counters(ledger)) == []
     assert tokens_of(database) == {
         "prompt_tokens": 20, "completion_tokens": 10, "total_tokens": 41, "total_cost": 0.03
@@ -349,7 +349,7 @@ def test_counters_that_differ_are_found_and_mended(
 @pytest.mark.parametrize(
     ("day", "hours"), [("2026-03-29", 23), ("2026-10-25", 25), ("2026-03-28", 24)], ids=["spring", "autumn", "usual"]
 )
-def test_a_day_has_the_hours_that_it_has_in_its_zone(
+def test_a_day_has_as_many_hours_as_in_its_time_zone(
     ledger: MongoUsageLedger, sums: MongoUsageSums, day: str, hours: int
 ) -> None:
     first = datetime.fromisoformat(day).replace(tzinfo=UTC) - timedelta(days=1)
@@ -377,7 +377,7 @@ def test_the_offsets_of_a_zone_change_at_the_instant_of_the_change() -> None:
 @pytest.mark.parametrize(
     "keys", [("day",), ("month",), ("week",), ("agent",), ("month", "model"), ("week", "month"), ("day", "agent")]
 )
-def test_a_cost_that_is_known_in_the_end_is_known_of_all_of_it(
+def test_a_cost_known_in_the_end_is_the_cost_of_all_earlier_reports(
     ledger: MongoUsageLedger, sums: MongoUsageSums, daily_sums: MongoDailySums, keys: tuple[str, ...]
 ) -> None:
     UsageRecorder(ledger).record(
@@ -401,7 +401,7 @@ def test_a_cost_that_is_known_in_the_end_is_known_of_all_of_it(
 
 
 @pytest.mark.parametrize("keys", [("month",), ("agent",), ("day", "agent")])
-def test_a_cost_of_nothing_that_is_known_is_known(
+def test_a_cost_of_zero_is_known(
     ledger: MongoUsageLedger, sums: MongoUsageSums, daily_sums: MongoDailySums, keys: tuple[str, ...]
 ) -> None:
     UsageRecorder(ledger).record([snapshot(1, 30, cost=None), snapshot(30, 60, cost=Decimal(0))])

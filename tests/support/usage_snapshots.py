@@ -36,7 +36,7 @@ def snapshot(number: int, total: int, **facts: Any) -> UsageSnapshot:
 def modelled(
     reports: Iterable[UsageSnapshot], key: Callable[[UsageSnapshot], Any] = lambda one: None
 ) -> dict[Any, Counters]:
-    """What reports add up to, by a key: in the order of their times, by how much each goes beyond the ones before."""
+    """The sums of reports by a key: in order of time, each report adds the part that exceeds the earlier ones."""
     highest: dict[Any, list[Any]] = defaultdict(lambda: [0, 0, 0, None])
     sums: dict[Any, list[Any]] = defaultdict(lambda: [0, 0, 0, None])
     for one in sorted(reports, key=lambda report: report.at):

@@ -1,4 +1,4 @@
-"""Records usage until it is killed: `python usage_writer.py <uri> <database> <first> <count>`. Prints what it has done."""
+"""Records usage until it is killed: `python usage_writer.py <uri> <database> <first> <count>`. Prints the number of each recorded report."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.usage_snapshots import snapshot
 
 
 def main() -> None:
-    """One report after the other, of three agents in two runs."""
+    """Record one report after the other, of three agents in two runs."""
     uri, database, first, count = sys.argv[1:]
     connection = connect(uri, database, timeout_seconds=10)
     recorder = UsageRecorder(MongoUsageLedger(connection, "usage_events", "chat_sessions"))

@@ -29,10 +29,10 @@ def written(transcript: str, *messages: Message, repairs: Repairs | None = None)
 
 def rows(transcript: str, *messages: Message, repairs: Repairs | None = None) -> list[dict[str, Any]]:
     text = written(transcript, *messages, repairs=repairs)
-    found: list[dict[str, Any]] = (
+    converted: list[dict[str, Any]] = (
         list(map(json.loads, text.splitlines())) if transcript == "jsonl" else json.loads(text)
     )
-    return found
+    return converted
 
 
 def test_jsonl_is_the_row_of_every_other_listing_byte_for_byte() -> None:
@@ -119,8 +119,8 @@ def test_every_ag2_message_has_a_name_and_a_substitute_is_counted() -> None:
 
 def test_openai_gets_a_result_for_every_call_and_missing_results_are_marked() -> None:
     repairs = Repairs()
-    found = rows("openai", Message("s", "assistant", "", tool_calls=CALLS), repairs=repairs)
-    assert found == [
+    converted = rows("openai", Message("s", "assistant", "", tool_calls=CALLS), repairs=repairs)
+    assert converted == [
         {"role": "assistant", "content": None, "tool_calls": CALLS},
         {"role": "tool", "content": "(no result was stored)", "tool_call_id": "c1"},
     ]
@@ -130,11 +130,11 @@ def test_openai_gets_a_result_for_every_call_and_missing_results_are_marked() ->
 def test_openai_names_have_allowed_characters_and_remain_different() -> None:
     repairs = Repairs()
     names = ["Ana Lima", "Ana_Lima", "作者", "读者", "x" * 100, "Ana Lima"]
-    found = [
+    converted = [
         row["name"]
         for row in rows("openai", *(Message("s", "user", "a", name=name) for name in names), repairs=repairs)
     ]
-    assert found == ["Ana_Lima", "Ana_Lima_2", "__", "___2", "x" * 64, "Ana_Lima"]
+    assert converted == ["Ana_Lima", "Ana_Lima_2", "__", "___2", "x" * 64, "Ana_Lima"]
     assert repairs[Repair.NAME_CHANGED] == 6
 
 
@@ -211,31 +211,31 @@ def test_the_transcript_of_any_content_is_strict_json(transcript: str, messages:
         json.loads(document.decode(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
 
 
-def said(name: str, recipient: str | None, content: Any = "hi") -> Message:
+def turn(name: str, recipient: str | None, content: Any = "hi") -> Message:
     return Message("s", "assistant", content, name=name, metadata={} if recipient is None else {"recipient": recipient})
 
 
-GROUP = [said("user", "boss"), said("Writer", "boss"), said("Critic", "boss")]
-NESTED = [said("Writer", "Expert"), said("Expert", "Writer")]
-INNER_GROUP = [said("Writer", "inner boss"), said("InnerA", "inner boss"), said("InnerB", "inner boss")]
-LATER = [said("user", "new boss"), said("Writer", "new boss")]
+GROUP = [turn("user", "boss"), turn("Writer", "boss"), turn("Critic", "boss")]
+NESTED = [turn("Writer", "Expert"), turn("Expert", "Writer")]
+INNER_GROUP = [turn("Writer", "inner boss"), turn("InnerA", "inner boss"), turn("InnerB", "inner boss")]
+LATER = [turn("user", "new boss"), turn("Writer", "new boss")]
 
 
 @pytest.mark.parametrize(
     ("messages", "left_out"),
     [
-        ([said("old", None), *GROUP[:2], *NESTED, *GROUP[2:]], 2),
+        ([turn("old", None), *GROUP[:2], *NESTED, *GROUP[2:]], 2),
         ([*GROUP, *NESTED, *LATER], 2),
-        ([*GROUP, *INNER_GROUP, said("Writer", "boss")], 3),
+        ([*GROUP, *INNER_GROUP, turn("Writer", "boss")], 3),
         ([*GROUP, *INNER_GROUP], 3),
-        ([*GROUP, said("Writer", "Expert")], 1),
-        ([*GROUP, said("Writer", "Expert"), said("Expert", "Deep")], 2),
-        ([*GROUP, said("boss", "boss"), said("Writer", "boss"), *NESTED], 2),
-        ([*GROUP, said("new boss", "new boss"), *LATER, said("new boss", "new boss")], 0),
+        ([*GROUP, turn("Writer", "Expert")], 1),
+        ([*GROUP, turn("Writer", "Expert"), turn("Expert", "Deep")], 2),
+        ([*GROUP, turn("boss", "boss"), turn("Writer", "boss"), *NESTED], 2),
+        ([*GROUP, turn("new boss", "new boss"), *LATER, turn("new boss", "new boss")], 0),
         ([*GROUP, *LATER], 0),
-        ([said("user", "Writer"), *NESTED, said("Writer", "user")], 0),
-        ([said("user", "Writer"), said("Writer", "user"), said("user", "Other")], 0),
-        ([said("user", "Writer"), said("Writer", "Inner")], 0),
+        ([turn("user", "Writer"), *NESTED, turn("Writer", "user")], 0),
+        ([turn("user", "Writer"), turn("Writer", "user"), turn("user", "Other")], 0),
+        ([turn("user", "Writer"), turn("Writer", "Inner")], 0),
     ],
 )
 def test_for_ag2_turns_of_nested_chats_are_left_out_and_counted(messages: list[Message], left_out: int) -> None:
@@ -247,12 +247,12 @@ def test_for_ag2_turns_of_nested_chats_are_left_out_and_counted(messages: list[M
 def test_for_ag2_parts_have_only_keys_that_its_events_accept() -> None:
     parts = [{"type": "text", "text": "hi", "annotations": [], "cache_control": None, "extra": {"a": 1}}]
     repairs = Repairs()
-    [row] = rows("ag2", said("Writer", None, parts), repairs=repairs)
+    [row] = rows("ag2", turn("Writer", None, parts), repairs=repairs)
     assert row["content"] == [{"type": "text", "text": "hi", "extra": {"a": 1}}]
     assert repairs[Repair.PARTS_TRIMMED] == 1
 
 
 def test_for_ag2_messages_of_a_manager_have_no_name() -> None:
     """AG2 sends messages in the name of its manager, and the next manager may have another name."""
-    found = rows("ag2", *GROUP, said("boss", "boss"), said("Writer", "boss"))
-    assert [row.get("name") for row in found] == ["user", "Writer", "Critic", None, "Writer"]
+    converted = rows("ag2", *GROUP, turn("boss", "boss"), turn("Writer", "boss"))
+    assert [row.get("name") for row in converted] == ["user", "Writer", "Critic", None, "Writer"]

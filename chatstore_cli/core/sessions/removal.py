@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chatstore_cli.core.readers import find_session
-from chatstore_cli.core.usage.recorder import enter_opening
+from chatstore_cli.core.usage.recorder import carry_over_counters
 from chatstore_cli.domain.errors import NotAllowed, NotFound
 from chatstore_cli.domain.removal import SessionRemover, StoredPart
 from chatstore_cli.domain.session_reader import SessionReader
@@ -38,7 +38,7 @@ class Removal:
     def carry_out(self, clock: Clock = utc_now) -> list[StoredPart]:
         """Delete the session and return the deleted documents. With `kept_in`, usage that only its counters have is kept."""
         if self.kept_in is not None:
-            enter_opening(self.kept_in, self.session_id)
+            carry_over_counters(self.kept_in, self.session_id)
         return self.remover.remove(self.session_id, clock(), keep_usage=self.kept_in is not None)
 
 

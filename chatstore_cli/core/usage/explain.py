@@ -1,4 +1,4 @@
-"""Why usage is what it is: which rows of the ledger count, and whether sessions' counters say the same."""
+"""Which rows of the usage ledger count and why, and sessions whose counters differ from the ledger."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from chatstore_cli.core.usage.recorder import enter_opening
+from chatstore_cli.core.usage.recorder import carry_over_counters
 from chatstore_cli.domain.errors import NotFound
 from chatstore_cli.domain.session_reader import SessionReader
 from chatstore_cli.domain.usage_ledger import OPENING_RUN, Counters, CountingReason, LedgerRow, UsageLedger, UsageSums
 
-_COST_SLACK = Decimal("1e-9")
-"""Counters hold a cost as a double: below this a difference is none."""
+_COST_TOLERANCE = Decimal("1e-9")
+"""Counters hold a cost as a double, so smaller differences are errors of rounding."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExplainedRow:
-    """A row of the ledger, by how much it raised what counts, and why it did or did not."""
+    """A row of the ledger, by how much it raised the sums, and why it was counted or skipped."""
 
     row: LedgerRow
     counted: bool
@@ -27,9 +27,9 @@ class ExplainedRow:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A chat's rows by time, what they add up to, and its session's counters (None: there is no such session).
+    """A chat's rows by time, their sums, and the session's counters (None if there is no such session).
 
-    `layout` is that of a session which keeps no usage at all; None of any other.
+    `layout` names the layout of a session that has no usage at all, and is None for any other session.
     """
 
     chat_id: str
@@ -40,45 +40,42 @@ class Explanation:
 
 
 def explain_usage(ledger: UsageLedger, chat_id: str, others: Sequence[SessionReader] = ()) -> Explanation:
-    """Each row of a chat: counted or skipped, and why. Raises NotFound where there are neither rows nor a session.
+    """Each row of a chat with the reason why it was counted or skipped. Raises NotFound without rows and session.
 
-    `others` read the layouts that keep no usage.
+    `others` read the layouts that have no usage.
     """
-    highest: dict[tuple[int, str | None, str | None], list[int]] = {}
-    costs: dict[tuple[int, str | None, str | None], Decimal] = {}
-    explained = []
-    sums = Counters()
-    for row in ledger.rows(chat_id):
-        if row.problem is not None:
-            explained.append(ExplainedRow(row, False, Counters(), f"skipped: {row.problem}"))
-            continue
-        one = row.snapshot
-        client = (one.run, one.agent, one.model)
-        is_first = client not in highest
-        before = highest.setdefault(client, [0, 0, 0])
-        now = (one.prompt_tokens, one.completion_tokens, one.total_tokens)
-        beyond = [max(0, number - earlier) for number, earlier in zip(now, before, strict=True)]
-        highest[client] = [max(number, earlier) for number, earlier in zip(now, before, strict=True)]
-        money = None
-        if one.cost is not None and (client not in costs or one.cost > costs[client]):
-            money = one.cost - costs.get(client, Decimal())
-            costs[client] = one.cost
-        added = Counters(beyond[0], beyond[1], beyond[2], money)
-        counted = is_first or any(beyond) or money is not None
-        sums = sums.plus(added)
-        explained.append(ExplainedRow(row, counted, added, _reason(one.run, is_first, counted)))
+    explained = list(_explained_rows(ledger.rows(chat_id)))
     counters = ledger.counters(chat_id)
     if not explained and counters is None:
         for reader in others:
             if reader.find(chat_id) is not None:
-                return Explanation(chat_id, [], sums, None, reader.layout)
+                return Explanation(chat_id, [], Counters(), None, reader.layout)
         raise NotFound(
-            kind_of_thing="chat",
+            kind_of_thing="session",
             name=chat_id,
             where=" in the usage ledger or among the sessions",
             hint="Ids are exact.",
         )
+    sums = Counters()
+    for row in explained:
+        sums = sums.plus(row.added)
     return Explanation(chat_id, explained, sums, counters)
+
+
+def _explained_rows(rows: Iterator[LedgerRow]) -> Iterator[ExplainedRow]:
+    highest: dict[tuple[int, str | None, str | None], Counters] = {}
+    for row in rows:
+        if row.problem is not None:
+            yield ExplainedRow(row, False, Counters(), f"skipped: {row.problem}")
+            continue
+        report = row.snapshot
+        client = (report.run, report.agent, report.model)
+        is_first = client not in highest
+        earlier = highest.get(client, Counters())
+        added = report.counters.exceeding(earlier)
+        highest[client] = earlier.plus(added)
+        counted = is_first or any(added[:3]) or added.cost is not None
+        yield ExplainedRow(row, counted, added, _reason(report.run, is_first, counted))
 
 
 def _reason(run: int, is_first: bool, counted: bool) -> str:
@@ -89,20 +86,20 @@ def _reason(run: int, is_first: bool, counted: bool) -> str:
     return CountingReason.BEYOND if counted else CountingReason.NOT_ABOVE
 
 
-def lack_of_ledger(sums: UsageSums, target: str) -> str | None:
-    """In words that the database has no usage ledger; None where it has one."""
+def missing_ledger_notice(sums: UsageSums, target: str) -> str | None:
+    """A sentence if the database has no usage ledger, else None."""
     if sums.is_used():
         return None
-    return f"There is no usage ledger in {target}: sessions count with their own counters."
+    return f"There is no usage ledger in {target}. Reports use the stored totals of sessions."
 
 
 @dataclass(frozen=True, slots=True)
 class CounterFinding:
-    """A session whose counters are not what the ledger adds up to."""
+    """A session whose counters differ from the sums of the ledger."""
 
     chat_id: str
-    now: Counters
-    wanted: Counters
+    counters: Counters
+    expected: Counters
     differing: tuple[str, ...]
     """The names of the numbers that differ, as in Counters."""
 
@@ -113,39 +110,37 @@ def differing_counters(ledger: UsageLedger) -> Iterator[CounterFinding]:
         counters = ledger.counters(chat_id)
         if counters is None:
             continue
-        opening = ledger.opening(chat_id)
-        wanted = sums if opening is None else _opened(ledger, chat_id, sums, opening.counters)
-        if differing := _differing(counters, wanted):
-            yield CounterFinding(chat_id, counters, wanted, differing)
+        balance = ledger.opening_balance(chat_id)
+        expected = sums if balance is None else sums.plus(_not_carried_over(ledger, chat_id, balance.counters))
+        if differing := _differing(counters, expected):
+            yield CounterFinding(chat_id, counters, expected, differing)
 
 
-def _differing(now: Counters, wanted: Counters) -> tuple[str, ...]:
-    counts = [name for name in Counters._fields[:3] if getattr(now, name) != getattr(wanted, name)]
-    return (*counts, "cost") if _differ(now.cost, wanted.cost) else tuple(counts)
+def _differing(counters: Counters, expected: Counters) -> tuple[str, ...]:
+    counts = [name for name in Counters._fields[:3] if getattr(counters, name) != getattr(expected, name)]
+    return (*counts, "cost") if _is_cost_differing(counters.cost, expected.cost) else tuple(counts)
 
 
-def _opened(ledger: UsageLedger, chat_id: str, sums: Counters, said: Counters) -> Counters:
-    """What the ledger adds up to with all carried over that the counters say; some of it may have been already."""
+def _is_cost_differing(cost: Decimal | None, expected: Decimal | None) -> bool:
+    if expected is None:
+        return False
+    return cost is None or abs(cost - expected) > max(_COST_TOLERANCE, expected * _COST_TOLERANCE)
+
+
+def _not_carried_over(ledger: UsageLedger, chat_id: str, balance: Counters) -> Counters:
+    """The part of an opening balance that is not in the ledger's row of it."""
     rows = (row.snapshot for row in ledger.rows(chat_id) if row.problem is None and row.snapshot.run == OPENING_RUN)
-    carried = next(rows, None)
-    if carried is None:
-        return sums.plus(said)
-    more = [max(0, one - other) for one, other in zip(said[:3], carried.counters[:3], strict=True)]
-    cost = None if said.cost is None else max(Decimal(), said.cost - (carried.cost or 0))
-    return sums.plus(Counters(more[0], more[1], more[2], cost))
+    stored = next(rows, None)
+    return balance if stored is None else balance.exceeding(stored.counters)
 
 
-def _differ(now: Decimal | None, wanted: Decimal | None) -> bool:
-    return wanted is not None and (now is None or abs(now - wanted) > max(_COST_SLACK, wanted * _COST_SLACK))
+def repair_counters(ledger: UsageLedger, finding: CounterFinding) -> bool:
+    """Set a session's counters to the sums of the ledger, with reports since the finding.
 
-
-def mend(ledger: UsageLedger, finding: CounterFinding) -> bool:
-    """Set a session's counters to what the ledger says; False where they changed meanwhile, and nothing was done.
-
-    What was reported since the finding is taken into account: the ledger is asked again.
+    Returns False, and changes nothing, if the counters have changed since.
     """
     counters = ledger.counters(finding.chat_id)
-    if counters is None or counters != finding.now:
+    if counters is None or counters != finding.counters:
         return False
-    enter_opening(ledger, finding.chat_id)
+    carry_over_counters(ledger, finding.chat_id)
     return ledger.set_counters(finding.chat_id, counters, ledger.sums(finding.chat_id))

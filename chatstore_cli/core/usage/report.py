@@ -1,7 +1,8 @@
-"""Adding up tokens and money: from the usage ledger, and over sessions without one by their own counters."""
+"""Usage reports: adds up the usage ledger, and the stored totals of sessions without ledger entries."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
@@ -14,19 +15,19 @@ from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.domain.session import Session, SessionStatus
 from chatstore_cli.domain.session_reader import SessionReader
 from chatstore_cli.domain.usage import Usage, UsageRow
-from chatstore_cli.domain.usage_ledger import LedgerQuery, UsageSums
+from chatstore_cli.domain.usage_ledger import TIME_KEYS, LedgerQuery, UsageSums
 
 LEDGER_LAYOUT = "workflow"
 """The layout whose sessions have a usage ledger."""
 
 _EXACT = Context(prec=200)
-"""Wide enough that no sum of costs is ever rounded: the default of 28 digits would round in silence."""
+"""No sum of costs is rounded: the default precision of 28 digits would round without notice."""
 
-_LOOKED_UP_AT_ONCE = 1_000
+_SESSIONS_PER_LOOKUP = 1_000
 
 
 class UsageGrouping(StrEnum):
-    """What usage is added up by."""
+    """The keys that usage can be grouped by."""
 
     DAY = "day"
     WEEK = "week"
@@ -41,7 +42,7 @@ class UsageGrouping(StrEnum):
 
 
 class UsageOrder(StrEnum):
-    """What groups are sorted by: names from the first, numbers from the greatest."""
+    """The orders of groups: names ascending, numbers descending."""
 
     NAME = "name"
     TOKENS = "tokens"
@@ -53,7 +54,7 @@ class UsageOrder(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class UsageReport:
-    """Rows in order, their totals, and what is to be told beside them. `left_out` groups are beyond the top ones."""
+    """Rows in order, totals of all groups, and notes about them. `left_out` is the number of groups below the top ones."""
 
     rows: list[UsageRow]
     totals: UsageRow
@@ -65,8 +66,8 @@ class UsageReport:
 _Key = tuple[str | None, ...]
 
 
-class _Sum:
-    """A running sum."""
+class _RunningSum:
+    """The sum of a group. `names` are the sessions of the ledger, if they are known one by one."""
 
     __slots__ = ("completion", "cost", "counters", "names", "prompt", "sessions", "total", "unknown", "unknown_names")
 
@@ -77,7 +78,7 @@ class _Sum:
         self.unknown_names: set[str | None] = set()
 
     def add_session(self, usage: Usage) -> None:
-        """A session with what its own counters say."""
+        """Add a session with its stored totals."""
         self.sessions += 1
         self.counters += 1
         known = usage.cost is not None and usage.cost.is_finite()
@@ -86,17 +87,23 @@ class _Sum:
             self.unknown += 1
 
     def add(self, prompt: int, completion: int, total: int, cost: Decimal | None) -> None:
-        """Tokens and money."""
+        """Add tokens and cost. An unknown cost adds nothing."""
         self.prompt += prompt
         self.completion += completion
         self.total += total
         if cost is not None:
             self.cost = cost if self.cost is None else _EXACT.add(self.cost, cost)
 
+    @property
+    def all_sessions(self) -> int:
+        """The number of sessions, from both sources."""
+        return self.sessions + len(self.names)
+
     def row(self, group: dict[str, str | None]) -> UsageRow:
+        """The sum as a row of a report."""
         usage = Usage(self.prompt, self.completion, self.total, self.cost)
-        sessions, unknown = self.sessions + len(self.names), self.unknown + len(self.unknown_names)
-        return UsageRow(group, sessions, usage, unknown, self.counters)
+        unknown = self.unknown + len(self.unknown_names)
+        return UsageRow(group, self.all_sessions, usage, unknown, self.counters)
 
 
 _NAMES: dict[UsageGrouping, str] = {
@@ -111,9 +118,7 @@ _NAMES: dict[UsageGrouping, str] = {
     UsageGrouping.SESSION: "session_id",
     UsageGrouping.STATUS: "status",
 }
-"""The row key of each grouping; sessions have their layout as well."""
-
-_IN_TIME = {"day", "week", "month"}
+"""The row key of each grouping. Rows of sessions have the key `layout` too."""
 
 
 def report_usage(
@@ -126,74 +131,68 @@ def report_usage(
     order: UsageOrder | None = None,
     top: int | None = None,
 ) -> UsageReport:
-    """Usage by one or several facts: what the ledger has, and of sessions without a ledger what their counters say.
+    """Usage by one or several keys: from the ledger, and from the stored totals of sessions without ledger entries.
 
-    No session counts from both. Ledger rows count when they were reported, sessions without any when they were last
-    updated, both in `zone`. Unsorted, days, weeks and months come in order and everything else by tokens, most first;
-    `top` keeps the first so many groups of that order (of tokens for times). Tokens without a stored cost count as
-    unknown, never as 0.
+    No session counts from both. Ledger rows count at the time they were reported, other sessions at their last update,
+    both in `zone`. Without an `order`, days, weeks and months come in ascending order and other groups by tokens in
+    descending order. `top` keeps the first groups of the order, and without an order those with the most tokens. Tokens
+    without a stored cost have an unknown cost, not a cost of 0.
     """
     answering, notes = split_by_answer(readers, query)
     groupings = [by] if isinstance(by, UsageGrouping) else list(dict.fromkeys(by))
     names = [_NAMES[one] for one in groupings] + (["layout"] if UsageGrouping.SESSION in groupings else [])
-    sums: dict[_Key, _Sum] = {}
-    totals = _Sum()
-    has_ledger = query.layout in (None, LEDGER_LAYOUT) and any(one.layout == LEDGER_LAYOUT for one in answering)
-    used = ledger if ledger is not None and has_ledger and ledger.is_used() else None
+    sums: defaultdict[_Key, _RunningSum] = defaultdict(_RunningSum)
+    totals = _RunningSum()
+    with_ledger = next((reader for reader in answering if reader.layout == LEDGER_LAYOUT), None)
+    used = ledger if ledger is not None and with_ledger is not None and ledger.is_used() else None
     for reader in answering:
-        in_ledger = used if reader.layout == LEDGER_LAYOUT else None
-        for session in _without_ledger(reader, query, in_ledger):
+        for session in _without_ledger(reader, query, used if reader is with_ledger else None):
             key = tuple(_FACTS[name](session, zone) for name in names)
-            _sum_of(sums, key).add_session(session.usage)
+            sums[key].add_session(session.usage)
             totals.add_session(session.usage)
-    if used is not None:
-        _add_ledger(
-            used, next(one for one in answering if one.layout == LEDGER_LAYOUT), query, zone, names, sums, totals
-        )
-        if wrong := used.uncountable():
-            rows = "1 row of the usage ledger is" if wrong == 1 else f"{wrong:,} rows of the usage ledger are"
-            notes.append(f"{rows} not counted: a number or a time in them is none (chatstore usage explain).")
+    if used is not None and with_ledger is not None:
+        _add_ledger(used, with_ledger, query, zone, names, sums, totals)
+        if uncountable := used.uncountable():
+            rows = "1 row" if uncountable == 1 else f"{uncountable:,} rows"
+            notes.append(
+                f"{rows} of the usage ledger cannot be counted: an invalid number or time. "
+                "To see the reason, run chatstore usage explain SESSION_ID."
+            )
     keys = _sorted(sums, names, order, top)
-    rows_made = [sums[key].row(dict(zip(names, key, strict=True))) for key in keys]
-    made = totals.row(dict.fromkeys(names))
-    is_in_time = query.since is not None or query.until is not None or not _IN_TIME.isdisjoint(names)
-    notes = [*what_counts(made, zone, is_in_time=is_in_time), *notes, *remarks_of(answering)]
-    return UsageReport(rows_made, made, notes, len(sums) - len(keys), used is not None)
+    report_rows = [sums[key].row(dict(zip(names, key, strict=True))) for key in keys]
+    total_row = totals.row(dict.fromkeys(names))
+    is_in_time = query.since is not None or query.until is not None or not set(TIME_KEYS).isdisjoint(names)
+    notes = [*source_notes(total_row, zone, is_in_time=is_in_time), *notes, *remarks_of(answering)]
+    return UsageReport(report_rows, total_row, notes, len(sums) - len(keys), used is not None)
 
 
-def what_counts(totals: UsageRow, zone: tzinfo, *, is_in_time: bool) -> list[str]:
-    """In a sentence when usage counts, where the report is about a time; and what counts, where it has both sources."""
-    own = totals.sessions_from_counters
-    some, its, it = f"{own:,} sessions without any there count", "their", "they"
-    if own == 1:
-        some, its, it = "1 session without any there counts", "its", "it"
-    reported = f"Usage in the ledger counts on the day it was reported ({zone})"
+def source_notes(totals: UsageRow, zone: tzinfo, *, is_in_time: bool) -> list[str]:
+    """The day on which usage counts, for reports about a time, and how many sessions count with their stored totals."""
+    from_counters = totals.sessions_from_counters
+    verb, its = ("has", "its") if from_counters == 1 else ("have", "their")
+    some = f"{from_counters:,} of {totals.sessions:,} sessions {verb} no ledger entries; {its} stored totals"
     sentences = {
-        ("ledger", True): f"{reported}.",
-        ("counters", True): f"A session counts on the day it was last updated ({zone}), with all it ever used.",
-        ("both", True): f"{reported}; {some} on the day of {its} last update, with all {it} ever used.",
-        ("both", False): f"Usage is what the ledger has; {some} with {its} own counters.",
+        ("ledger", True): f"Usage counts on the day it was reported ({zone}).",
+        ("counters", True): f"The stored totals of a session count on the day of its last update ({zone}).",
+        (
+            "both",
+            True,
+        ): f"Usage counts on the day it was reported ({zone}). {some} count on the day of {its} last update.",
+        ("both", False): f"{some} are used instead.",
     }
-    found = sentences.get((totals.source or "", is_in_time))
-    return [] if found is None else [found]
-
-
-def _sum_of(sums: dict[_Key, _Sum], key: _Key) -> _Sum:
-    known = sums.get(key)
-    if known is None:
-        known = sums[key] = _Sum()
-    return known
+    sentence = sentences.get((totals.source or "", is_in_time))
+    return [] if sentence is None else [sentence]
 
 
 def _without_ledger(reader: SessionReader, query: SessionQuery, ledger: UsageSums | None) -> Iterator[Session]:
-    """The sessions that count from their own counters."""
+    """The sessions without ledger entries; all sessions if there is no ledger."""
     if ledger is None:
         yield from reader.all_facts(query)
         return
-    found = reader.all_facts(replace(query, without_ledger=True))
-    while some := list(islice(found, _LOOKED_UP_AT_ONCE)):
-        counted = ledger.chats_with_usage([session.session_id for session in some])
-        yield from (session for session in some if session.session_id not in counted)
+    sessions = reader.all_facts(replace(query, without_ledger=True))
+    while batch := list(islice(sessions, _SESSIONS_PER_LOOKUP)):
+        in_ledger = ledger.chats_with_usage([session.session_id for session in batch])
+        yield from (session for session in batch if session.session_id not in in_ledger)
 
 
 def _add_ledger(
@@ -202,34 +201,38 @@ def _add_ledger(
     query: SessionQuery,
     zone: tzinfo,
     names: Sequence[str],
-    sums: dict[_Key, _Sum],
-    totals: _Sum,
+    sums: defaultdict[_Key, _RunningSum],
+    totals: _RunningSum,
 ) -> None:
-    # The ledger knows no status: it is looked up session by session, where it is asked for.
+    """Add the groups of the ledger. It has no status, so a report with statuses reads them from the sessions."""
     statuses: dict[str, SessionStatus] | None = None
-    asked = [name for name in names if name not in ("status", "layout")]
+    keys = [name for name in names if name not in ("status", "layout")]
     if query.status is not None or "status" in names:
-        statuses = {one.session_id: one.status for one in reader.all_facts(SessionQuery(status=query.status))}
-        asked = list(dict.fromkeys([*asked, "session_id"]))
-    wanted = LedgerQuery(tuple(asked), zone, query.tenant_id, query.user_id, query.workflow, query.since, query.until)
-    for group, usage, sessions, first_sessions, unknown, first_unknown in ledger.groups(wanted):
-        facts = dict(zip(asked, group, strict=True))
+        statuses = {
+            session.session_id: session.status for session in reader.all_facts(SessionQuery(status=query.status))
+        }
+        keys = list(dict.fromkeys([*keys, "session_id"]))
+    ledger_query = LedgerQuery(
+        tuple(keys), zone, query.tenant_id, query.user_id, query.workflow, query.since, query.until
+    )
+    for group in ledger.groups(ledger_query):
+        facts = dict(zip(keys, group.group, strict=True))
         status = statuses.get(facts["session_id"] or "") if statuses is not None else None
         if query.status is not None and status is None:
             continue
         facts |= {"layout": LEDGER_LAYOUT, "status": None if status is None else status.value}
-        key = tuple(facts[name] for name in names)
-        for one, seen, without_cost in (
-            (_sum_of(sums, key), sessions, unknown),
-            (totals, first_sessions, first_unknown),
+        own = sums[tuple(facts[name] for name in names)]
+        for running, sessions, unknown in (
+            (own, group.sessions, group.unknown),
+            (totals, group.first_sessions, group.first_unknown),
         ):
-            one.add(*usage)
+            running.add(*group.usage)
             if statuses is not None:
-                one.names.add(facts["session_id"])
-                one.unknown_names |= {facts["session_id"]} if unknown else set()
+                running.names.add(facts["session_id"])
+                running.unknown_names |= {facts["session_id"]} if unknown else set()
             else:
-                one.sessions += seen
-                one.unknown += without_cost
+                running.sessions += sessions
+                running.unknown += unknown
 
 
 # --- the facts of a session ------------------------------------------------------------------------------------------
@@ -251,13 +254,13 @@ def _month(session: Session, zone: tzinfo) -> str | None:
     return None if day is None else day[:7]
 
 
-def _local(moment: datetime, zone: tzinfo) -> datetime:
+def _local(instant: datetime, zone: tzinfo) -> datetime:
     if zone is UTC:
-        return moment
+        return instant
     try:
-        return moment.astimezone(zone)
-    except OverflowError:  # the first or the last day there is
-        return moment
+        return instant.astimezone(zone)
+    except OverflowError:  # on the first or the last day that a date can have
+        return instant
 
 
 _FACTS: dict[str, Callable[[Session, tzinfo], str | None]] = {
@@ -278,33 +281,32 @@ _FACTS: dict[str, Callable[[Session, tzinfo], str | None]] = {
 # --- order -----------------------------------------------------------------------------------------------------------
 
 
-def _sorted(sums: dict[_Key, _Sum], names: Sequence[str], order: UsageOrder | None, top: int | None) -> list[_Key]:
-    times = [place for place, name in enumerate(names) if name in _IN_TIME]
+def _sorted(
+    sums: dict[_Key, _RunningSum], names: Sequence[str], order: UsageOrder | None, top: int | None
+) -> list[_Key]:
+    times = [index for index, name in enumerate(names) if name in TIME_KEYS]
 
-    def named(key: _Key) -> tuple[tuple[bool, str], ...]:
+    def by_name(key: _Key) -> tuple[tuple[bool, str], ...]:
         return tuple((part is None, part or "") for part in key)
 
-    def sessions(key: _Key) -> int:
-        return sums[key].sessions + len(sums[key].names)
-
     def by_tokens(key: _Key) -> tuple[object, ...]:
-        return (-sums[key].total, -sessions(key), tuple(part or "" for part in key))
+        return (-sums[key].total, -sums[key].all_sessions, tuple(part or "" for part in key))
 
-    def in_time(key: _Key) -> tuple[object, ...]:
-        return (*((key[place] is None, key[place] or "") for place in times), by_tokens(key))
+    def by_time(key: _Key) -> tuple[object, ...]:
+        return (*((key[index] is None, key[index] or "") for index in times), by_tokens(key))
 
-    numbers: dict[UsageOrder, Callable[[_Key], Decimal | int]] = {
-        UsageOrder.TOKENS: lambda key: sums[key].total,
-        UsageOrder.PROMPT: lambda key: sums[key].prompt,
-        UsageOrder.COMPLETION: lambda key: sums[key].completion,
-        UsageOrder.COST: lambda key: Decimal(-1) if (cost := sums[key].cost) is None else cost,
-        UsageOrder.SESSIONS: sessions,
+    numbers: dict[UsageOrder, Callable[[_RunningSum], Decimal | int]] = {
+        UsageOrder.TOKENS: lambda group: group.total,
+        UsageOrder.PROMPT: lambda group: group.prompt,
+        UsageOrder.COMPLETION: lambda group: group.completion,
+        UsageOrder.COST: lambda group: Decimal(-1) if group.cost is None else group.cost,
+        UsageOrder.SESSIONS: lambda group: group.all_sessions,
     }
-    usual = in_time if times else by_tokens
+    usual = by_time if times else by_tokens
     if order is None:
-        best = sorted(sums, key=by_tokens)[:top] if top is not None else list(sums)
-        return sorted(best, key=usual)
+        chosen = sorted(sums, key=by_tokens)[:top] if top is not None else list(sums)
+        return sorted(chosen, key=usual)
     if order is UsageOrder.NAME:
-        return sorted(sums, key=named)[:top]
+        return sorted(sums, key=by_name)[:top]
     number = numbers[order]
-    return sorted(sums, key=lambda key: (-number(key), usual(key)))[:top]
+    return sorted(sums, key=lambda key: (-number(sums[key]), usual(key)))[:top]

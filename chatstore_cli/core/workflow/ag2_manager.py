@@ -145,7 +145,7 @@ class AG2PersistenceManager:
             at=self._clock(),
         )
         for problem in problems:
-            self._usage.tell(problem)
+            self._usage.warn_once(problem)
         recorded = self._usage.record(snapshots)
         if recorded.without_session and self._writer.is_deleted(chat.chat_id):
             # The session and its usage were deleted since it was loaded, so usage that came later is deleted too.

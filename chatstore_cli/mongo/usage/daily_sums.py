@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from pymongo import ReadPreference
+
 from chatstore_cli.domain.usage_ledger import RolledUp
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.usage.stages import daily_documents
@@ -93,13 +95,13 @@ class MongoDailySums:
         """Store the daily sums of chats and mark their pending rows. Returns how many these are.
 
         Rows are noted before they are added up, and marked after the sums are stored: a row that arrives in between stays
-        pending, and after a kill the rows are taken in again.
+        pending, and after a kill the rows are taken in again. Both are read from the primary: a secondary may be behind.
         """
-        pending = self._rows.find({"chat_id": {"$in": chats}, **self._pending}, {"_id": 1})
-        rows = [row["_id"] for row in pending]
+        primary = self._rows.with_options(read_preference=ReadPreference.PRIMARY)
+        rows = [row["_id"] for row in primary.find({"chat_id": {"$in": chats}, **self._pending}, {"_id": 1})]
         into = {"into": self._sums.name, "whenMatched": _KEEP_THE_NEWER, "whenNotMatched": "insert"}
-        self._rows.aggregate([*daily_documents(chats, self._rows.name), {"$merge": into}], allowDiskUse=True)
-        self._rows.update_many({"_id": {"$in": rows}}, self._mark)
+        primary.aggregate([*daily_documents(chats, primary.name), {"$merge": into}], allowDiskUse=True)
+        primary.update_many({"_id": {"$in": rows}}, self._mark)
         return len(rows)
 
     def _is_empty(self) -> bool:

@@ -1,16 +1,18 @@
-"""The usage ledger in MongoDB: rows of `usage_events`, and the counters in the documents of their sessions."""
+"""The usage ledger in MongoDB: rows of `usage_events`, and the counters in session documents."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import groupby
 from typing import Any
 
 import pymongo.errors as driver
 from bson import Decimal128
 from bson.decimal128 import create_decimal128_context
 
+from chatstore_cli.core.retry import attempt_until_done
 from chatstore_cli.domain.errors import Conflict
 from chatstore_cli.domain.usage_ledger import MOST_TOKENS, OPENING_RUN, Counters, LedgerRow, UsageSnapshot
 from chatstore_cli.mongo.bson_values import whole_number
@@ -24,116 +26,120 @@ from chatstore_cli.mongo.usage.rows import (
     counters_of,
     document_of,
     row_of,
-    sound_count,
+    valid_count,
 )
+from chatstore_cli.mongo.usage.stages import CLIENT
 from chatstore_cli.mongo.workflow.documents import FACT_FIELDS, IN_LEDGER, to_session
 from chatstore_cli.mongo.workflow.lookup import locate
 
 _FLAT_FIELDS = tuple(f"usage_{name}_final" for name in (*COUNTS, "total_cost"))
 _USAGE_FIELDS = ("chat_id", "real_time_tracking", "token_usage", "usage_summary", *_FLAT_FIELDS)
-_TIMES = 100
-_EXACTLY = create_decimal128_context()
+_DECIMAL128 = create_decimal128_context()
 _DUPLICATE = 11000
-_NOTHING = Counters()
 
 
 class MongoUsageLedger:
-    """One collection of usage, one of the sessions that it belongs to."""
+    """The ledger in one collection, and the counters of the sessions in another."""
 
-    def __init__(self, connection: Connection, collection: str, sessions: str) -> None:
+    def __init__(self, connection: Connection, rows: str, sessions: str) -> None:
         self._connection = connection
-        self._rows = connection.collection(collection)
+        self._rows = connection.collection(rows)
         self._sessions = connection.collection(sessions)
 
     # --- rows --------------------------------------------------------------------------------------------------------
 
     def insert(self, snapshots: Mapping[str, UsageSnapshot]) -> set[str]:
-        """Store rows by their ids; gives the ids that were not there yet."""
+        """Store rows by their ids. Returns the ids that are newly stored."""
         stored = set(snapshots)
+        documents = [document_of(row_id, snapshot) for row_id, snapshot in snapshots.items()]
         with driver_errors(f"storing usage in {self._rows.name}"):
             try:
-                self._rows.insert_many([document_of(key, one) for key, one in snapshots.items()], ordered=False)
+                self._rows.insert_many(documents, ordered=False)
             except driver.BulkWriteError as error:
-                refused = error.details.get("writeErrors", [])
-                if any(one.get("code") != _DUPLICATE for one in refused) or error.details.get("writeConcernErrors"):
+                failures = error.details.get("writeErrors", [])
+                is_other = any(failure.get("code") != _DUPLICATE for failure in failures)
+                if is_other or error.details.get("writeConcernErrors"):
                     raise
-                stored -= {one["op"]["_id"] for one in refused}
+                stored -= {failure["op"]["_id"] for failure in failures}
         return stored
 
     def sums(self, chat_id: str) -> Counters:
-        """The sum, over run, agent and model, of the maxima of a chat's rows."""
+        """The sum of a chat's maxima per run, agent and model."""
         return dict(self._sums({"chat_id": chat_id, **COUNTABLE})).get(chat_id, Counters())
 
     def has_reports(self, chat_id: str, run: int) -> bool:
-        """Whether anything was reported of a run."""
-        with driver_errors(f"reading the usage of chat {chat_id!r} in {self._rows.name}"):
+        """Whether there is any report of a run."""
+        with driver_errors(f"reading the usage of session {chat_id!r} in {self._rows.name}"):
             return self._rows.find_one({"chat_id": chat_id, "run": run}, {"_id": 1}) is not None
 
     def chats(self) -> Iterator[tuple[str, Counters]]:
-        """Every chat of the ledger with its sums."""
+        """The chats of the ledger, each with its sums."""
         return self._sums(COUNTABLE)
 
     def _sums(self, match: Document) -> Iterator[tuple[str, Counters]]:
-        own = {"chat": "$chat_id", "run": "$run", "agent": "$agent", "model": "$model"}
-        names = (*COUNTS, "cost")
-        pipeline: list[Document] = [
-            {"$match": match},
-            {"$group": {"_id": own, **{name: {"$max": f"${name}"} for name in names}}},
-        ]
-        chat: Any = None
-        found = Counters()
+        client = {name: f"${name}" for name in CLIENT}
+        highest = {name: {"$max": f"${name}"} for name in (*COUNTS, "cost")}
+        pipeline = [{"$match": match}, {"$group": {"_id": client, **highest}}, {"$sort": {"_id.chat_id": 1}}]
         with driver_errors(f"adding up {self._rows.name}"):
-            for row in self._rows.aggregate([*pipeline, {"$sort": {"_id.chat": 1}}], allowDiskUse=True):
-                if row["_id"].get("chat") != chat:
-                    if isinstance(chat, str):
-                        yield chat, found
-                    chat, found = row["_id"].get("chat"), Counters()
-                found = found.plus(counters_of(row, "cost"))
-        if isinstance(chat, str):
-            yield chat, found
+            rows = self._rows.aggregate(pipeline, allowDiskUse=True)
+            for chat_id, clients in groupby(rows, key=lambda row: row["_id"].get("chat_id")):
+                sums = Counters()
+                for client_row in clients:
+                    sums = sums.plus(counters_of(client_row, "cost"))
+                if isinstance(chat_id, str):
+                    yield chat_id, sums
 
     def discard(self, row_ids: Sequence[str]) -> None:
-        """Take rows away again that were stored for a chat which is deleted."""
-        with driver_errors(f"taking usage out of {self._rows.name}"):
+        """Delete rows that were stored for a chat after its session was deleted."""
+        with driver_errors(f"deleting usage in {self._rows.name}"):
             self._rows.delete_many({"_id": {"$in": list(row_ids)}})
 
     def mark_applied(self, row_ids: Sequence[str]) -> None:
-        """Note that the counters include these rows."""
+        """Mark these rows as included in the counters."""
         with driver_errors(f"marking usage in {self._rows.name}"):
             self._rows.update_many({"_id": {"$in": list(row_ids)}}, {"$set": {"applied": True}})
 
     def rows(self, chat_id: str) -> Iterator[LedgerRow]:
-        """A chat's rows by time, that of OPENING_RUN before one of the same instant."""
+        """A chat's rows by time, the opening balance before other rows of the same instant."""
         if not is_storable(chat_id):
             return
-        with driver_errors(f"reading the usage of chat {chat_id!r} in {self._rows.name}"):
+        with driver_errors(f"reading the usage of session {chat_id!r} in {self._rows.name}"):
             for document in self._rows.find({"chat_id": chat_id}).sort([("at", 1), ("run", 1), ("_id", 1)]):
                 yield row_of(chat_id, document)
 
     # --- counters ----------------------------------------------------------------------------------------------------
 
     def raise_counters(self, chat_id: str, sums: Counters) -> bool:
-        """Make the session's counters at least `sums`, and more where more than was carried over; False without a session."""
-        return self._change(chat_id, sums, None)
+        """Raise the session's counters to at least `sums`, and by what is not carried over yet. False: no session."""
+        return self._change(chat_id, lambda document: self._raised(chat_id, document, sums))
 
-    def set_counters(self, chat_id: str, seen: Counters, wanted: Counters) -> bool:
-        """Replace counters that are still as they were seen; False where they are not."""
-        return self._change(chat_id, wanted, seen)
+    def set_counters(self, chat_id: str, expected: Counters, new: Counters) -> bool:
+        """Replace counters. Returns False, and changes nothing, if they are not the expected ones."""
+
+        def replaced(document: Document) -> Document | None:
+            if _stored_counters(document) != expected:
+                return None
+            changes = {"tokens": _with_counters(_tokens(document), new)}
+            return changes | self._noted(chat_id, document)[0]
+
+        return self._change(chat_id, replaced)
 
     def counters(self, chat_id: str) -> Counters | None:
-        """The counters of a session; None where there is no such session."""
+        """The counters of a session, None if there is no such session."""
         document = self._head(chat_id)
-        return None if document is None else _now(document)
+        return None if document is None else _stored_counters(document)
 
-    def opening(self, chat_id: str) -> UsageSnapshot | None:
-        """What the counters said before any report was counted in them, where that is more than was carried over."""
+    def opening_balance(self, chat_id: str) -> UsageSnapshot | None:
+        """The counters before any report was counted in them, None if the stored opening balance has as much."""
         document = self._head(chat_id, (*FACT_FIELDS, f"real_time_tracking.{IN_LEDGER}"))
         if document is None:
             return None
-        session, (said, carried) = to_session(document), self._before_reports(chat_id, document)
-        if (not any(said[:3]) and not said.cost) or _beyond(said, carried) == _NOTHING:
+        balance, stored = self._before_reports(chat_id, document)
+        excess = balance.exceeding(stored)
+        if not any(excess[:3]) and not excess.cost:
             return None
-        at = session.updated_at or session.created_at or datetime.now(UTC)
+        session = to_session(document)
+        instant = session.updated_at or session.created_at or datetime.now(UTC)
         return UsageSnapshot(
             event_id=None,
             chat_id=chat_id,
@@ -143,133 +149,147 @@ class MongoUsageLedger:
             workflow=session.workflow,
             agent=None,
             model=None,
-            prompt_tokens=said.prompt_tokens,
-            completion_tokens=said.completion_tokens,
-            total_tokens=said.total_tokens,
-            at=min(max(at, FIRST_MOMENT), LAST_MOMENT),
-            cost=said.cost,
+            prompt_tokens=balance.prompt_tokens,
+            completion_tokens=balance.completion_tokens,
+            total_tokens=balance.total_tokens,
+            at=min(max(instant, FIRST_MOMENT), LAST_MOMENT),
+            cost=balance.cost,
         )
 
-    def open(self, row_id: str, opening: UsageSnapshot) -> None:
-        """Store that row; where it is there, its numbers become the higher ones of both."""
-        made = document_of(row_id, opening)
-        numbers = {name: made.pop(name) for name in (*COUNTS, "cost") if made[name] is not None}
-        made.pop("cost", None)
-        # Also where it is in daily sums already: these are made of it again.
-        update = {"$max": numbers, "$setOnInsert": made, "$unset": {"rolled_up": ""}}
+    def store_opening_balance(self, row_id: str, balance: UsageSnapshot) -> None:
+        """Store that row. If it is stored already, its numbers become the higher ones of both."""
+        document = document_of(row_id, balance)
+        numbers = {name: document.pop(name) for name in (*COUNTS, "cost") if document[name] is not None}
+        document.pop("cost", None)
+        # If daily sums include the row already, they have to be made again.
+        update = {"$max": numbers, "$setOnInsert": document, "$unset": {"rolled_up": ""}}
         with driver_errors(f"storing usage in {self._rows.name}"):
             self._rows.update_one({"_id": row_id}, update, upsert=True)
 
-    def _change(self, chat_id: str, sums: Counters, seen: Counters | None) -> bool:
-        """Compare and set, as often as others get in between: what is written depends on what was read."""
-        for _ in range(_TIMES):
+    def _raised(self, chat_id: str, document: Document, sums: Counters) -> Document:
+        """The changes that raise a session's counters."""
+        changes, not_carried_over = self._noted(chat_id, document)
+        tokens = _raised_tokens(_tokens(document), sums.plus(not_carried_over))
+        return changes if tokens == _tokens(document) else {**changes, "tokens": tokens}
+
+    def _noted(self, chat_id: str, document: Document) -> tuple[Document, Counters]:
+        """The note of the counters before the first report, as a change, and the part of them not carried over yet.
+
+        An application may have raised the counters since they were carried over. The note makes sure that this part is
+        carried over afterwards. Both are empty if the document has the note.
+        """
+        if _note(document) is not None:
+            return {}, Counters()
+        balance, stored = self._before_reports(chat_id, document)
+        excess = balance.exceeding(stored)
+        return {IN_LEDGER: _as_tokens(balance)}, excess._replace(cost=excess.cost or None)
+
+    def _change(self, chat_id: str, changes_of: Callable[[Document], Document | None]) -> bool:
+        """Compare and set: what is written depends on what was read. Returns False if nothing may be changed."""
+
+        def attempt() -> bool | None:
             document = self._head(chat_id)
-            if document is None:
+            changes = None if document is None else changes_of(document)
+            if document is None or changes is None:
                 return False
-            if seen is not None and _now(document) != seen:
-                return False
-            tracked = document.get("real_time_tracking")
-            tokens = tracked.get("tokens") if isinstance(tracked, dict) else None
-            wanted, changes = sums, Document()
-            if not _is_in_ledger(document):
-                said, carried = self._before_reports(chat_id, document)
-                # An application may have raised them since: noted here, that is carried over afterwards.
-                wanted = sums.plus(_beyond(said, carried)) if seen is None else sums
-                changes[IN_LEDGER] = _stored(said)
-            raised = _raised(tokens, wanted) if seen is None else _replaced(tokens, wanted)
-            if raised != tokens:
-                changes["tokens"] = raised
             if not changes:
                 return True
-            guard = {"_id": {"$eq": document["_id"]}}
-            if isinstance(tracked, dict):
-                there = {name: _as_read(tracked, name) for name in ("tokens", IN_LEDGER)}
-                guard |= {f"real_time_tracking.{name}": value for name, value in there.items()}
-                update = {f"real_time_tracking.{name}": value for name, value in changes.items()}
-            else:
-                guard["real_time_tracking"] = _as_read(document, "real_time_tracking")
-                update = {"real_time_tracking": changes}
             with driver_errors(f"counting the usage of session {chat_id!r} in {self._sessions.name}"):
-                if self._sessions.update_one(guard, {"$set": update}).matched_count:
-                    return True
-        raise Conflict(
-            what=f"The counters of session {chat_id!r} changed whenever they were about to be written.",
-            hint="The ledger has the usage. `chatstore usage reconcile` brings the counters up to it.",
+                return self._sessions.update_one(*_guarded(document, changes)).matched_count > 0 or None
+
+        return attempt_until_done(
+            attempt,
+            lambda: Conflict(
+                what=f"The counters of session {chat_id!r} changed each time before they could be written.",
+                hint="The usage is in the ledger. Run `chatstore usage reconcile --yes` to update the counters.",
+            ),
         )
 
     def _before_reports(self, chat_id: str, document: Document) -> tuple[Counters, Counters]:
-        """What the counters said before any report was counted in them, and what of it was carried over."""
-        with driver_errors(f"reading the usage of chat {chat_id!r} in {self._rows.name}"):
+        """The counters before any report was counted in them, and the stored opening balance."""
+        with driver_errors(f"reading the usage of session {chat_id!r} in {self._rows.name}"):
             row = self._rows.find_one({"chat_id": chat_id, "run": OPENING_RUN})
-            carried = Counters() if row is None else counters_of(row, "cost")
-            tracked = document.get("real_time_tracking")
-            noted = tracked.get(IN_LEDGER) if isinstance(tracked, dict) else None
-            if noted is not None:
-                return (counters_of(noted) if isinstance(noted, dict) else carried), carried
-            # An application may have written the document anew, without the note.
+            stored = Counters() if row is None else counters_of(row, "cost")
+            note = _note(document)
+            if note is not None:
+                return (counters_of(note) if isinstance(note, dict) else stored), stored
+            # An application may have replaced the document by one without the note.
             counted = self._rows.find_one({"chat_id": chat_id, "applied": {"$ne": False}}, {"_id": 1})
-        return (_said(document) if counted is None else carried), carried
+        return (_total_usage(document) if counted is None else stored), stored
 
     def _head(self, chat_id: str, fields: Sequence[str] = _USAGE_FIELDS) -> Document | None:
-        wanted = dict.fromkeys(fields, 1)
-        found: Document | None = locate(self._sessions, chat_id, wanted, in_memory=self._connection.in_memory)
-        return found
+        document: Document | None = locate(
+            self._sessions, chat_id, dict.fromkeys(fields, 1), in_memory=self._connection.in_memory
+        )
+        return document
 
 
-def _said(document: Document) -> Counters:
-    """The usage that a session's document tells, in whichever variant; what nobody can have counted is nothing."""
+def _guarded(document: Document, changes: Document) -> tuple[Document, Document]:
+    """A filter that matches the document if its counters are as they were read, and the update that changes them."""
+    same = {"_id": {"$eq": document["_id"]}}
+    tracking = document.get("real_time_tracking")
+    if not isinstance(tracking, dict):
+        same["real_time_tracking"] = _as_read(document, "real_time_tracking")
+        return same, {"$set": {"real_time_tracking": changes}}
+    same |= {f"real_time_tracking.{name}": _as_read(tracking, name) for name in ("tokens", IN_LEDGER)}
+    return same, {"$set": {f"real_time_tracking.{name}": value for name, value in changes.items()}}
+
+
+def _as_read(fields: Document, name: str) -> Document:
+    return {"$eq": fields[name]} if name in fields else {"$exists": False}
+
+
+def _tracking(document: Document) -> Document:
+    tracking = document.get("real_time_tracking")
+    return tracking if isinstance(tracking, dict) else {}
+
+
+def _note(document: Document) -> Any:
+    """The note of the counters before the first report, None if the document has none."""
+    return _tracking(document).get(IN_LEDGER)
+
+
+def _tokens(document: Document) -> Any:
+    return _tracking(document).get("tokens")
+
+
+def _stored_counters(document: Document) -> Counters:
+    tokens = _tokens(document)
+    return counters_of(tokens if isinstance(tokens, dict) else {})
+
+
+def _total_usage(document: Document) -> Counters:
+    """The usage in a session's document, in any variant. Invalid numbers count as 0, an invalid cost as unknown."""
     usage = to_session(document).usage
     cost = usage.cost if usage.cost is not None and 0 <= usage.cost <= MOST_TOKENS else None
-    counts = [sound_count(count) for count in (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens)]
+    counts = [valid_count(count) for count in (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens)]
     prompt, completion, total = (count if count <= MOST_TOKENS else 0 for count in counts)
     return Counters(prompt, completion, total, cost)
 
 
-def _is_in_ledger(document: Document) -> bool:
-    tracked = document.get("real_time_tracking")
-    return isinstance(tracked, dict) and tracked.get(IN_LEDGER) is not None
-
-
-def _beyond(said: Counters, carried: Counters) -> Counters:
-    """By how much the one goes beyond the other."""
-    more = [max(0, one - other) for one, other in zip(said[:3], carried[:3], strict=True)]
-    cost = None if said.cost is None else max(Decimal(), said.cost - (carried.cost or 0)) or None
-    return Counters(more[0], more[1], more[2], cost)
-
-
-def _stored(counters: Counters) -> Document:
+def _as_tokens(counters: Counters) -> Document:
     counts = dict(zip(COUNTS, counters[:3], strict=True))
     return counts if counters.cost is None else {**counts, "total_cost": float(counters.cost)}
 
 
-def _now(document: Document) -> Counters:
-    tracked = document.get("real_time_tracking")
-    tokens = tracked.get("tokens") if isinstance(tracked, dict) else None
-    return counters_of(tokens if isinstance(tokens, dict) else {})
+def _raised_tokens(tokens: Any, sums: Counters) -> Document:
+    """The counters with those below `sums` raised. Other fields do not change."""
+    raised = dict(tokens) if isinstance(tokens, dict) else {}
+    counters = counters_of(raised)
+    for name, count, least in zip(COUNTS, counters[:3], sums[:3], strict=True):
+        if count < least or whole_number(raised.get(name)) is None:
+            raised[name] = least
+    if sums.cost is not None and (counters.cost is None or counters.cost < sums.cost):
+        raised["total_cost"] = _amount(raised, sums.cost)
+    return raised
 
 
-def _as_read(place: Document, name: str) -> Document:
-    return {"$eq": place[name]} if name in place else {"$exists": False}
-
-
-def _raised(tokens: Any, wanted: Counters) -> Document:
-    """The counters with those that are below `wanted` raised; other fields stay."""
-    made = dict(tokens) if isinstance(tokens, dict) else {}
-    now = counters_of(made)
-    for name, is_now, should_be in zip(COUNTS, now[:3], wanted[:3], strict=True):
-        if is_now < should_be or whole_number(made.get(name)) is None:
-            made[name] = should_be
-    if wanted.cost is not None and (now.cost is None or now.cost < wanted.cost):
-        made["total_cost"] = _amount(made, wanted.cost)
-    return made
-
-
-def _replaced(tokens: Any, wanted: Counters) -> Document:
-    made = {**(tokens if isinstance(tokens, dict) else {}), **dict(zip(COUNTS, wanted[:3], strict=True))}
-    return made if wanted.cost is None else {**made, "total_cost": _amount(made, wanted.cost)}
+def _with_counters(tokens: Any, counters: Counters) -> Document:
+    replaced = {**(tokens if isinstance(tokens, dict) else {}), **dict(zip(COUNTS, counters[:3], strict=True))}
+    return replaced if counters.cost is None else {**replaced, "total_cost": _amount(replaced, counters.cost)}
 
 
 def _amount(tokens: Document, cost: Decimal) -> Any:
-    """A double, as readers of this shape expect; a Decimal128 where there was one."""
-    exact = isinstance(tokens.get("total_cost"), Decimal128)
-    return Decimal128(_EXACTLY.plus(cost)) if exact else float(cost)
+    """A cost as a double, as readers of this shape expect, or as a Decimal128 if the stored one is."""
+    is_decimal = isinstance(tokens.get("total_cost"), Decimal128)
+    return Decimal128(_DECIMAL128.plus(cost)) if is_decimal else float(cost)

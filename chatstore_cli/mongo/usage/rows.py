@@ -1,4 +1,4 @@
-"""Documents of the usage ledger: what counts, and a row as it is stored and read back."""
+"""Rows of the usage ledger: which ones can be counted, how a row is stored, and how it is read back."""
 
 from __future__ import annotations
 
@@ -36,30 +36,30 @@ _IS_COUNT = [
 IS_COUNTABLE: Document = {"$and": [*_IS_COUNT, *HAS_TIME["$and"]]}
 """COUNTABLE as an expression."""
 
-_MOST_SOUND = 2**53
-_EXACTLY = create_decimal128_context()
+_HIGHEST_COUNT = 2**53
+_DECIMAL128 = create_decimal128_context()
 _NO_TIME = datetime(1, 1, 1, tzinfo=UTC)
 
 
 def counters_of(fields: Document, cost: str = "total_cost") -> Counters:
-    """Counters as stored; what is no number counts as nothing, a cost that is none as unknown."""
-    prompt, completion, total = (sound_count(whole_number(fields.get(name))) for name in COUNTS)
+    """Counters as stored. An invalid count is 0, an invalid cost is unknown."""
+    prompt, completion, total = (valid_count(whole_number(fields.get(name))) for name in COUNTS)
     known = decimal_value(fields.get(cost)) if not isinstance(fields.get(cost), str) else None
     if known is not None and not 0 <= known <= 10**18:
         known = None
     return Counters(prompt, completion, total, known)
 
 
-def sound_count(count: int | None) -> int:
-    """A count that somebody can have counted; the rest is nothing."""
-    return count if count is not None and 0 <= count <= _MOST_SOUND else 0
+def valid_count(count: int | None) -> int:
+    """The count, or 0 if it is not a possible one."""
+    return count if count is not None and 0 <= count <= _HIGHEST_COUNT else 0
 
 
-def document_of(key: str, snapshot: UsageSnapshot) -> Document:
-    """A row as it is stored, not counted yet."""
+def document_of(row_id: str, snapshot: UsageSnapshot) -> Document:
+    """A row to be stored. The session's counters do not include it yet."""
     cached = {} if snapshot.cached_tokens is None else {"cached_tokens": snapshot.cached_tokens}
     return {
-        "_id": key,
+        "_id": row_id,
         "event_id": snapshot.event_id,
         "chat_id": snapshot.chat_id,
         "run": snapshot.run,
@@ -72,21 +72,21 @@ def document_of(key: str, snapshot: UsageSnapshot) -> Document:
         "completion_tokens": snapshot.completion_tokens,
         **cached,
         "total_tokens": snapshot.total_tokens,
-        "cost": None if snapshot.cost is None else Decimal128(_EXACTLY.plus(snapshot.cost)),
+        "cost": None if snapshot.cost is None else Decimal128(_DECIMAL128.plus(snapshot.cost)),
         "at": snapshot.at,
         "applied": False,
     }
 
 
 def row_of(chat_id: str, document: Document) -> LedgerRow:
-    """A stored row, whatever it holds."""
+    """A stored row, with any values in its fields."""
     counts = [whole_number(document.get(name)) for name in COUNTS]
-    at = document.get("at")
+    instant = document.get("at")
     problem = None
     if any(count is None or not 0 <= count <= MOST_TOKENS for count in counts):
-        problem = "a number of tokens is missing, negative, absurd or no number"
-    elif not isinstance(at, datetime) or not FIRST_MOMENT <= as_utc(at) <= LAST_MOMENT:
-        problem = "it has no time"
+        problem = f"a token count is missing, or is not a number from 0 to {MOST_TOKENS:,}"
+    elif not isinstance(instant, datetime) or not FIRST_MOMENT <= as_utc(instant) <= LAST_MOMENT:
+        problem = "the row has no valid time"
     counted = counters_of(document, "cost")
     snapshot = UsageSnapshot(
         event_id=_text(document.get("event_id")),
@@ -100,7 +100,7 @@ def row_of(chat_id: str, document: Document) -> LedgerRow:
         prompt_tokens=counted.prompt_tokens,
         completion_tokens=counted.completion_tokens,
         total_tokens=counted.total_tokens,
-        at=as_utc(at) if isinstance(at, datetime) else _NO_TIME,
+        at=as_utc(instant) if isinstance(instant, datetime) else _NO_TIME,
         cached_tokens=whole_number(document.get("cached_tokens")),
         cost=counted.cost,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Any
 
 import bson
@@ -51,7 +52,7 @@ class MongoDocumentSizes:
         with driver_errors(f"looking for large documents in {self._sessions.name}"):
             rows = self._in_process() if self._in_memory else self._on_server(limit, at_least_bytes)
             large = [row for row in rows if row["bson_size"] >= at_least_bytes]
-            return [self._measured(row) for row in sorted(large, key=_size, reverse=True)[:limit]]
+            return [self._measured(row) for row in sorted(large, key=itemgetter("bson_size"), reverse=True)[:limit]]
 
     def _on_server(self, limit: int, at_least_bytes: int) -> list[Document]:
         sizes: list[Document] = [
@@ -89,11 +90,6 @@ def _facts_of(document: Document) -> Document:
         "first_times": times[0],
         "last_times": times[-1],
     }
-
-
-def _size(row: Document) -> int:
-    size: int = row["bson_size"]
-    return size
 
 
 def _instant(times: Any) -> Any:

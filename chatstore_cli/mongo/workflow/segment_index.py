@@ -7,6 +7,7 @@ from collections.abc import Callable
 from chatstore_cli.core.indexes import compare
 from chatstore_cli.domain.errors import ChatstoreError, Unreachable
 from chatstore_cli.domain.indexes.findings import IndexState
+from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.mongo.connection import Connection, driver_errors
 from chatstore_cli.mongo.maintenance.index_store import MongoIndexStore
 from chatstore_cli.mongo.workflow.index_specs import segment_index_specs
@@ -30,24 +31,27 @@ class SegmentIndex:
             return
         self._is_checked = True
         (spec,) = segment_index_specs(self._segments.name)
+        try:
+            problem = self._problem(spec)
+        except Unreachable:
+            self._is_checked = False
+            raise
+        except ChatstoreError as error:
+            problem = f"could not be checked or created ({error.message})"
+        if problem is not None:
+            self._warn(
+                f"Index {spec.name} on {spec.collection} {problem}. Without it, each append to a session that has "
+                "segments reads the whole collection. To create it, run: chatstore indexes apply"
+            )
+
+    def _problem(self, spec: IndexSpec) -> str | None:
+        """The reason why the index cannot be used, in words; None if it exists or was created."""
         finding = compare([spec], self._indexes.stored(spec.collection))[0]
         if finding.state is IndexState.OK:
-            return
-        reason = ""
-        if finding.state is IndexState.MISSING and self._is_small():
-            try:
-                self._indexes.create(spec, spec.name)
-                return
-            except Unreachable:
-                self._is_checked = False
-                raise
-            except ChatstoreError as error:
-                reason = f" ({error.message})"
-        self._warn(
-            f"Index {spec.name} on {spec.collection} is {finding.state.value}{reason}. Without it, each append to a "
-            "session that has segments reads the whole collection. To create it, run: chatstore indexes apply"
-        )
-
-    def _is_small(self) -> bool:
-        with driver_errors(f"counting the segments of {self._segments.name}"):
-            return self._segments.estimated_document_count() <= _FEW_SEGMENTS
+            return None
+        with driver_errors(f"counting the segments of {spec.collection}"):
+            is_small = self._segments.estimated_document_count() <= _FEW_SEGMENTS
+        if finding.state is not IndexState.MISSING or not is_small:
+            return f"is {finding.state.value}"
+        self._indexes.create(spec, spec.name)
+        return None

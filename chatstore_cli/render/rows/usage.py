@@ -1,4 +1,4 @@
-"""Usage of groups of sessions as rows, with their totals."""
+"""Rows of usage reports, and their totals."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _TOTAL = "TOTAL"
 
 
 def usage_report_row(row: UsageRow) -> dict[str, Any]:
-    """One group: what it is a group by, then `{sessions, usage, cost_unknown_sessions, sessions_from_counters, source}`.
+    """One group: its keys, then `{sessions, usage, cost_unknown_sessions, sessions_from_counters, source}`.
 
     `source` is `ledger`, `counters` or `both`.
     """
@@ -35,7 +35,7 @@ def usage_report_row(row: UsageRow) -> dict[str, Any]:
 
 
 def usage_sources_row(row: UsageRow) -> dict[str, Any]:
-    """How many sessions count from the usage ledger, and how many from their own counters."""
+    """How many sessions count from the usage ledger, and how many with their stored totals."""
     return {"ledger": row.sessions - row.sessions_from_counters, "counters": row.sessions_from_counters}
 
 
@@ -55,9 +55,9 @@ def usage_footer(row: UsageRow) -> dict[str, Any]:
 
 
 def usage_columns(group_keys: Sequence[str], zone: str = "UTC", *, with_source: bool = False) -> list[Column]:
-    """The columns of a report by these keys; tables say where the numbers come from only `with_source`.
+    """The columns of a report by these keys. Tables show the source of the numbers only `with_source`.
 
-    What usage is added up by stays readable on a narrow terminal: figures are left out before it.
+    On a narrow terminal figures are left out before the keys are cut.
     """
     return [
         *(_group_column(key, zone) for key in group_keys),
@@ -89,7 +89,7 @@ def _group_name(value: Any) -> str:
 
 
 def _cost(row: Row) -> str:
-    """`unknown` where sessions used tokens and nobody stored a cost; `-` where there is no usage at all."""
+    """`unknown` if sessions used tokens and no cost is stored; `-` if there is no usage at all."""
     if not has_usage(row):
         return "-"
     cost = row["usage"]["cost"]

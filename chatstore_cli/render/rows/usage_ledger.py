@@ -1,4 +1,4 @@
-"""The usage ledger as rows: what counts of it and why, counters that differ, daily sums."""
+"""Rows of the usage ledger's commands: explained rows, counters that differ, rollups."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def counters_row(counters: Counters | UsageSnapshot) -> dict[str, Any]:
-    """`{prompt_tokens, completion_tokens, total_tokens, cost}`; cost is a decimal text, or null where unknown."""
+    """`{prompt_tokens, completion_tokens, total_tokens, cost}`; cost is a decimal text, or null if unknown."""
     return {
         "prompt_tokens": counters.prompt_tokens,
         "completion_tokens": counters.completion_tokens,
@@ -26,7 +26,7 @@ def counters_row(counters: Counters | UsageSnapshot) -> dict[str, Any]:
 
 
 def counters_text(counters: Counters) -> str:
-    """In words."""
+    """Counters in one phrase."""
     cost = money(decimal_text(counters.cost))
     return (
         f"{counters.total_tokens:,} tokens ({counters.prompt_tokens:,} prompt, "
@@ -35,16 +35,16 @@ def counters_text(counters: Counters) -> str:
 
 
 def explained_row(row: LedgerRow, counted: bool, added: Counters, reason: str) -> dict[str, Any]:
-    """A row of the ledger as reported, and what of it counts: `added`."""
-    said = row.snapshot
-    reported = {**counters_row(said), "cached_tokens": said.cached_tokens}
+    """A row of the ledger as reported, and the part of it that counts (`added`)."""
+    report = row.snapshot
+    reported = {**counters_row(report), "cached_tokens": report.cached_tokens}
     return {
         "usage_id": row.row_id,
-        "event_id": said.event_id,
-        "at": None if row.problem is not None and said.at.year == 1 else rfc3339(said.at),
-        "run": said.run,
-        "agent": said.agent,
-        "model": said.model,
+        "event_id": report.event_id,
+        "at": None if row.problem is not None and report.at.year == 1 else rfc3339(report.at),
+        "run": report.run,
+        "agent": report.agent,
+        "model": report.model,
         "reported": reported,
         "applied": row.applied,
         "counted": counted,
@@ -54,23 +54,23 @@ def explained_row(row: LedgerRow, counted: bool, added: Counters, reason: str) -
 
 
 def explained_footer(sums: Counters) -> dict[str, Any]:
-    """What is counted, as the last row of a table."""
+    """The sums, as the last row of a table."""
     return {"at": "TOTAL", "added": counters_row(sums), "counted": None}
 
 
 def reconciled_row(
-    chat_id: str, now: Counters, wanted: Counters, differing: Sequence[str], result: str
+    session_id: str, counters: Counters, expected: Counters, differing: Sequence[str], result: str
 ) -> dict[str, Any]:
-    """One session: its counters, what they should be, the names of those that differ, and `result`.
+    """One session: its counters, the expected ones, the names of those that differ, and the result.
 
-    That is planned, mended or changed (meanwhile).
+    The result is `planned`, `repaired` or `changed` (in the meantime, so not repaired).
     """
-    numbers = {"counters": counters_row(now), "wanted": counters_row(wanted)}
-    return {"session_id": chat_id, **numbers, "differing": list(differing), "result": result}
+    numbers = {"counters": counters_row(counters), "wanted": counters_row(expected)}
+    return {"session_id": session_id, **numbers, "differing": list(differing), "result": result}
 
 
 def rolled_up_row(rows: int, chats: int, seconds: float) -> dict[str, Any]:
-    """What keeping daily sums came to."""
+    """What a rollup added to daily sums, and how long it took."""
     return {"rows": rows, "chats": chats, "seconds": round(seconds, 3)}
 
 
@@ -91,7 +91,7 @@ def _short_reason(value: Any) -> str:
 
 
 def _difference(row: Row) -> str:
-    """Each number that differs, as it is and as the ledger has it."""
+    """Each number that differs, with the ledger's number."""
     return "; ".join(
         f"{name.removesuffix('_tokens')} {_number(row['counters'][name])}, ledger {_number(row['wanted'][name])}"
         for name in row["differing"]
@@ -128,15 +128,15 @@ RECONCILED_COLUMNS = (
     Column("counters.completion_tokens", "COMPLETION", align="right", show=count, in_table=False),
     Column("counters.total_tokens", "COUNTERS", align="right", show=count, in_table=False),
     Column("counters.cost", "COST", align="right", show=money, in_table=False),
-    Column("wanted.prompt_tokens", "WANTED PROMPT", align="right", show=count, in_table=False),
-    Column("wanted.completion_tokens", "WANTED COMPLETION", align="right", show=count, in_table=False),
-    Column("wanted.total_tokens", "LEDGER SAYS", align="right", show=count, in_table=False),
+    Column("wanted.prompt_tokens", "LEDGER PROMPT", align="right", show=count, in_table=False),
+    Column("wanted.completion_tokens", "LEDGER COMPLETION", align="right", show=count, in_table=False),
+    Column("wanted.total_tokens", "LEDGER TOKENS", align="right", show=count, in_table=False),
     Column("wanted.cost", "LEDGER COST", align="right", show=money, in_table=False),
     Column("differing", "WHAT DIFFERS", show_row=_difference, wraps=True),
     Column("result", "RESULT", whole=True),
 )
 ROLLED_UP_COLUMNS = (
-    Column("rows", "Rows taken in", show=count),
-    Column("chats", "Chats", show=count),
+    Column("rows", "Rows added", show=count),
+    Column("chats", "Sessions", show=count),
     Column("seconds", "Seconds"),
 )

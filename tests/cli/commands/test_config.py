@@ -88,9 +88,9 @@ def test_check_lists_every_mistake_and_exits_with_status_2(chatstore_without_dat
     (run.folder / "config.yaml").write_text("mongo:\n  ttl_day: 7\n  write_concern: 1\nverify:\n  sample: 0\n")
     done = run("config", "check", "-o", "json")
     assert done.code == 2
-    found = [(row["level"], row["where"], row["hint"]) for row in json.loads(done.out)["items"]]
-    assert [level for level, _, _ in found] == ["error", "error", "warning"]
-    assert ("error", "config.yaml:2", "Did you mean ttl_days?") in found
+    problems = [(row["level"], row["where"], row["hint"]) for row in json.loads(done.out)["items"]]
+    assert [level for level, _, _ in problems] == ["error", "error", "warning"]
+    assert ("error", "config.yaml:2", "Did you mean ttl_days?") in problems
 
 
 def test_check_reports_no_problems_and_exits_with_status_0_despite_warnings(chatstore_without_database):
@@ -123,8 +123,8 @@ def test_every_command_rejects_an_invalid_configuration_with_status_2_and_one_li
         assert (done.code, done.out) == (2, "")
         assert done.err.startswith("chatstore: config.yaml:1: mongo.uri: the variable NOT_SET is not set")
         assert done.err.count("\n") == 1
-    told = json.loads(run("indexes", "check", "-o", "json").err)["error"]
-    assert (told["code"], told["kind"]) == (2, "bad_config")
+    error = json.loads(run("indexes", "check", "-o", "json").err)["error"]
+    assert (error["code"], error["kind"]) == (2, "bad_config")
 
 
 def test_a_command_that_needs_a_disabled_database_exits_with_status_5(chatstore_without_database):

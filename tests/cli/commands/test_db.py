@@ -41,8 +41,8 @@ def db(chatstore_without_database: Chatstore, short_folder: Path, needs_mongod: 
 def status(db: Chatstore) -> dict[str, Any]:
     outcome = db("db", "status", "-o", "json")
     assert outcome.code == 0, outcome.err
-    found: dict[str, Any] = json.loads(outcome.out)
-    return found
+    status: dict[str, Any] = json.loads(outcome.out)
+    return status
 
 
 def test_start_status_stop(db: Chatstore, short_folder: Path):

@@ -114,11 +114,11 @@ def test_an_id_in_two_layouts_is_a_conflict_that_layout_decides(
     row = {"session_id": RESUMED, "role": "user", "text": "flat", "created_at": "2026-03-01T00:00:00.000000+00:00"}
     database["chat_messages"].insert_one(row)
     done = chatstore("resume", RESUMED, "-o", "json")
-    told = json.loads(done.err)["error"]
-    assert (done.code, told["code"], done.out) == (8, 8, "")
-    assert "workflow" in told["message"]
-    assert "messages" in told["message"]
-    assert "--layout" in told["hint"]
+    error = json.loads(done.err)["error"]
+    assert (done.code, error["code"], done.out) == (8, 8, "")
+    assert "workflow" in error["message"]
+    assert "messages" in error["message"]
+    assert "--layout" in error["hint"]
     assert [row["content"] for row in lines(chatstore("resume", RESUMED, "--layout", "messages").out)] == ["flat"]
     assert len(lines(chatstore("resume", RESUMED, "--layout", "workflow").out)) > 1
 
@@ -161,14 +161,14 @@ def test_to_with_a_format_also_gives_a_record(chatstore: Chatstore, chats: Any) 
 
 
 def test_an_existing_file_is_kept_unless_forced(chatstore: Chatstore, chats: Any) -> None:
-    there = chatstore.folder / "h.jsonl"
-    there.write_text("mine")
+    existing = chatstore.folder / "h.jsonl"
+    existing.write_text("mine")
     done = chatstore("resume", RESUMED, "--to", "h.jsonl")
     assert done.code == 8
     assert "--force" in done.err
-    assert there.read_text() == "mine"
+    assert existing.read_text() == "mine"
     assert chatstore("resume", RESUMED, "--to", "h.jsonl", "--force").code == 0
-    assert lines(there.read_text())
+    assert lines(existing.read_text())
 
 
 def test_an_unknown_session_keeps_the_old_file_and_creates_none(chatstore: Chatstore, chats: Any) -> None:
@@ -275,9 +275,9 @@ def test_output_json_is_one_object_and_a_table_is_rejected(chatstore, database):
     )
     shown = chatstore("resume", "c-1", "-o", "json")
     assert shown.code == 0
-    told = json.loads(shown.out)
-    assert [row["content"] for row in told["items"]] == ["a\n1", "a\n2"]
-    assert told["next_cursor"] is None
+    answer = json.loads(shown.out)
+    assert [row["content"] for row in answer["items"]] == ["a\n1", "a\n2"]
+    assert answer["next_cursor"] is None
     database.chat_sessions.insert_one({"chat_id": "empty", "messages": []})
     assert json.loads(chatstore("resume", "empty", "-o", "json").out) == {"items": [], "next_cursor": None}
     refused = chatstore("resume", "c-1", "-o", "csv")
@@ -292,12 +292,12 @@ def test_for_ag2_last_and_after_sequence_count_the_messages_of_the_group(
     chatstore: Any, database: Any, cut: tuple[str, ...], expected: int
 ) -> None:
     """The newest turns, and those at the cut, belong to a nested chat."""
-    said = [("user", "boss"), ("Writer", "boss")] + [("Writer", "Expert"), ("Expert", "Writer")] * 3
-    said += [("Writer", "boss"), ("Critic", "boss"), ("user", "boss")]
-    said[4:6], said[-1:] = [], [("user", "boss"), ("user", "Expert"), ("Expert", "user")]
+    turns = [("user", "boss"), ("Writer", "boss")] + [("Writer", "Expert"), ("Expert", "Writer")] * 3
+    turns += [("Writer", "boss"), ("Critic", "boss"), ("user", "boss")]
+    turns[4:6], turns[-1:] = [], [("user", "boss"), ("user", "Expert"), ("Expert", "user")]
     messages = [
         {"sender": name, "role": "assistant", "content": f"{number}", "sequence": number, "metadata": {"recipient": to}}
-        for number, (name, to) in enumerate(said, 1)
+        for number, (name, to) in enumerate(turns, 1)
     ]
     database.chat_sessions.insert_one({"chat_id": "nested", "status": 0, "messages": messages})
     given = chatstore("resume", "nested", "--as", "ag2", *cut)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from chatstore_cli.core.demo.sample_chats import RESUMED, SampleChats, sample_chats
-from chatstore_cli.core.usage.recorder import what_is_wrong
+from chatstore_cli.core.usage.recorder import reason_not_countable
 from chatstore_cli.domain.message import GENERAL_AGENT
 
 NOW = datetime(2026, 3, 2, 11, 41, tzinfo=UTC)
@@ -75,7 +75,7 @@ def test_reported_usage_is_cumulative_and_its_chats_have_counters_of_0(samples: 
     assert {chats[name]["real_time_tracking"]["tokens"]["total_tokens"] for name in reported} == {0}
     highest: dict[tuple[str, str | None], int] = {}
     for report in samples.usage:
-        assert what_is_wrong(report) is None
+        assert reason_not_countable(report) is None
         assert report.total_tokens >= highest.get((report.chat_id, report.agent), 1)
         assert chats[report.chat_id]["created_at"] <= report.at <= NOW
         highest[report.chat_id, report.agent] = report.total_tokens

@@ -1,4 +1,4 @@
-"""Adding up usage: exact, sorted, and never 0 for what nobody knows."""
+"""Usage reports: sums are exact, groups are sorted, and an unknown cost is never 0."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from chatstore_cli.core.usage.report import UsageGrouping, UsageOrder, report_usage, what_counts
+from chatstore_cli.core.usage.report import UsageGrouping, UsageOrder, report_usage, source_notes
 from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.domain.session import Session, SessionStatus
 from chatstore_cli.domain.usage import Usage, UsageRow
 
 
 class Facts:
-    """A reader that has nothing but facts."""
+    """A session reader with facts only."""
 
-    def __init__(self, *sessions: Session, layout: str = "workflow", lacking: tuple[str, ...] = ()) -> None:
+    def __init__(self, *sessions: Session, layout: str = "workflow", missing_filters: tuple[str, ...] = ()) -> None:
         self.layout = layout
         self._sessions = sessions
-        self._lacking = lacking
+        self._missing_filters = missing_filters
 
     def unanswerable(self, query: SessionQuery) -> list[str]:
-        return list(self._lacking) if query.tenant_id else []
+        return list(self._missing_filters) if query.tenant_id else []
 
     def all_facts(self, query: SessionQuery) -> Iterator[Session]:
         return (session for session in self._sessions if query.matches(session))
@@ -40,7 +40,7 @@ def report(*sessions: Session, by: UsageGrouping = UsageGrouping.TENANT) -> list
     return report_usage([Facts(*sessions)], SessionQuery(), by).rows  # type: ignore[list-item]  # facts are all it reads
 
 
-def test_tenants_come_by_tokens_most_first_and_the_nameless_one_among_them() -> None:
+def test_tenants_are_sorted_by_tokens_and_so_is_the_group_without_a_tenant() -> None:
     rows = report(session("a", 5, tenant_id="small"), session("b", 50, tenant_id="large"), session("c", 20))
 
     assert [row.group["tenant_id"] for row in rows] == ["large", None, "small"]
@@ -81,7 +81,7 @@ def test_each_order_sorts_by_its_own_number_and_ties_by_tokens(order: UsageOrder
     assert "".join(str(row.group["tenant_id"]) for row in rows) == tenants
 
 
-def test_days_come_in_order_and_those_without_a_day_last() -> None:
+def test_days_are_ascending_and_sessions_without_a_day_come_last() -> None:
     days = [datetime(2026, 3, day, 23, 59, tzinfo=UTC) for day in (3, 1, 2)]
     rows = report(*(session(str(day), 5, updated_at=day) for day in days), session("never", 5), by=UsageGrouping.DAY)
 
@@ -99,7 +99,7 @@ def test_days_come_in_order_and_those_without_a_day_last() -> None:
         (UsageGrouping.SESSION, {"session_id": "a", "layout": "workflow"}),
     ],
 )
-def test_each_grouping_has_row_keys_of_its_own(by: UsageGrouping, group: dict[str, str]) -> None:
+def test_each_grouping_has_its_own_row_keys(by: UsageGrouping, group: dict[str, str]) -> None:
     [row] = report(
         session(
             "a",
@@ -116,26 +116,26 @@ def test_each_grouping_has_row_keys_of_its_own(by: UsageGrouping, group: dict[st
     assert row.group == group
 
 
-def test_costs_are_added_exactly_however_many_digits_they_have() -> None:
-    """The default precision of decimals, 28 digits, would round this sum in silence."""
+def test_costs_of_any_number_of_digits_are_added_exactly() -> None:
+    """The default precision of decimals, 28 digits, would round this sum without notice."""
     [row] = report(session("a", 1, "10000000000000000000.1"), session("b", 1, "0.00000000000000000000000000000001"))
 
     assert row.usage.cost == Decimal("10000000000000000000.10000000000000000000000000000001")
 
 
-def test_ten_dimes_are_one() -> None:
+def test_ten_costs_of_a_tenth_are_one() -> None:
     [row] = report(*(session(str(index), 1, "0.1") for index in range(10)))
 
     assert row.usage.cost == Decimal("1.0")
 
 
-def test_a_known_sum_stands_beside_the_number_of_unknown_costs() -> None:
+def test_a_row_has_the_sum_of_known_costs_and_the_number_of_unknown_ones() -> None:
     [row] = report(session("a", 10, "0.5"), session("b", 20), session("c", 30))
 
     assert (row.usage.cost, row.cost_unknown_sessions, row.usage.total_tokens) == (Decimal("0.5"), 2, 60)
 
 
-def test_a_cost_of_zero_is_known_and_one_that_is_no_number_is_not() -> None:
+def test_a_cost_of_zero_is_known_and_an_invalid_one_is_unknown() -> None:
     rows = report(
         session("free", 10, "0", tenant_id="free"),
         session("unknown", 10, tenant_id="unknown"),
@@ -150,18 +150,22 @@ def test_a_cost_of_zero_is_known_and_one_that_is_no_number_is_not() -> None:
     }
 
 
-def test_a_session_without_any_usage_is_counted_but_its_cost_is_not_called_unknown() -> None:
+def test_a_session_without_usage_is_counted_and_its_cost_is_not_unknown() -> None:
     [row] = report(session("flat"))
 
     assert (row.sessions, row.usage.cost, row.cost_unknown_sessions) == (1, None, 0)
 
 
-def test_totals_are_those_of_all_rows() -> None:
+def test_totals_are_the_sums_of_all_rows() -> None:
     sessions = [session(str(index), index, "0.01", tenant_id=str(index % 3)) for index in range(9)]
-    made = report_usage([Facts(*sessions[:4]), Facts(*sessions[4:])], SessionQuery(), UsageGrouping.TENANT)  # type: ignore[list-item]  # facts are all it reads
+    usage_report = report_usage([Facts(*sessions[:4]), Facts(*sessions[4:])], SessionQuery(), UsageGrouping.TENANT)  # type: ignore[list-item]  # facts are all it reads
 
-    assert (made.totals.sessions, made.totals.usage.total_tokens, made.totals.usage.cost) == (9, 36, Decimal("0.09"))
-    assert sum(row.usage.total_tokens for row in made.rows) == 36
+    assert (usage_report.totals.sessions, usage_report.totals.usage.total_tokens, usage_report.totals.usage.cost) == (
+        9,
+        36,
+        Decimal("0.09"),
+    )
+    assert sum(row.usage.total_tokens for row in usage_report.rows) == 36
 
 
 SESSIONS = [session("a", 5, updated_at=datetime(2026, 3, 1, tzinfo=UTC)), session("b", 5)]
@@ -169,54 +173,57 @@ THIS_YEAR = SessionQuery(since=datetime(2026, 1, 1, tzinfo=UTC))
 
 
 @pytest.mark.parametrize(
-    ("query", "by", "said"),
+    ("query", "by", "notes"),
     [
         (SessionQuery(), UsageGrouping.TENANT, []),
         (
             SessionQuery(),
             UsageGrouping.DAY,
-            ["A session counts on the day it was last updated (UTC), with all it ever used."],
+            ["The stored totals of a session count on the day of its last update (UTC)."],
         ),
         (
             THIS_YEAR,
             UsageGrouping.TENANT,
-            ["A session counts on the day it was last updated (UTC), with all it ever used."],
+            ["The stored totals of a session count on the day of its last update (UTC)."],
         ),
         (SessionQuery(tenant_id="nobody"), UsageGrouping.DAY, []),
     ],
 )
-def test_when_a_session_counts_is_said_only_where_a_time_matters(
-    query: SessionQuery, by: UsageGrouping, said: list[str]
+def test_a_note_explains_when_usage_counts_only_if_the_report_is_about_a_time(
+    query: SessionQuery, by: UsageGrouping, notes: list[str]
 ) -> None:
-    assert report_usage([Facts(*SESSIONS)], query, by).notes == said  # type: ignore[list-item]  # facts are all it reads
+    assert report_usage([Facts(*SESSIONS)], query, by).notes == notes  # type: ignore[list-item]  # facts are all it reads
 
 
 @pytest.mark.parametrize(
-    ("sessions", "counters", "is_in_time", "said"),
+    ("sessions", "counters", "is_in_time", "note"),
     [
         (3, 0, False, None),
-        (3, 0, True, "Usage in the ledger counts on the day it was reported (Europe/Berlin)."),
-        (3, 1, False, "Usage is what the ledger has; 1 session without any there counts with its own counters."),
-        (3, 2, False, "Usage is what the ledger has; 2 sessions without any there count with their own counters."),
+        (3, 0, True, "Usage counts on the day it was reported (Europe/Berlin)."),
+        (3, 1, False, "1 of 3 sessions has no ledger entries; its stored totals are used instead."),
+        (3, 2, False, "2 of 3 sessions have no ledger entries; their stored totals are used instead."),
         (
             3, 2, True,
-            "Usage in the ledger counts on the day it was reported (Europe/Berlin); 2 sessions without any there count on "
-            "the day of their last update, with all they ever used.",
+            "Usage counts on the day it was reported (Europe/Berlin). 2 of 3 sessions have no ledger entries; their stored "
+            "totals count on the day of their last update.",
         ),
     ],
 )  # fmt: skip
-def test_one_sentence_says_what_counts_where_the_ledger_is_used(
-    sessions: int, counters: int, is_in_time: bool, said: str | None
+def test_a_note_has_the_number_of_sessions_without_ledger_entries(
+    sessions: int, counters: int, is_in_time: bool, note: str | None
 ) -> None:
     totals = UsageRow({}, sessions, Usage(), 0, counters)
 
-    assert what_counts(totals, ZoneInfo("Europe/Berlin"), is_in_time=is_in_time) == ([] if said is None else [said])
+    assert source_notes(totals, ZoneInfo("Europe/Berlin"), is_in_time=is_in_time) == ([] if note is None else [note])
 
 
-def test_a_layout_without_the_filter_is_left_out_and_named() -> None:
-    flat = Facts(session("flat"), layout="messages", lacking=("tenant",))
-    made = report_usage(
+def test_a_layout_that_cannot_answer_a_filter_is_left_out_with_a_note() -> None:
+    flat = Facts(session("flat"), layout="messages", missing_filters=("tenant",))
+    usage_report = report_usage(
         [Facts(session("a", 1, tenant_id="t")), flat], SessionQuery(tenant_id="t"), UsageGrouping.TENANT
     )  # type: ignore[list-item]  # facts are all it reads
 
-    assert (made.totals.sessions, made.notes) == (1, ["messages: has no tenant; its sessions are left out."])
+    assert (usage_report.totals.sessions, usage_report.notes) == (
+        1,
+        ["messages: has no tenant; its sessions are left out."],
+    )

@@ -98,7 +98,7 @@ def prune(
         invocation.say(f"Target: {invocation.stores.target} (dry run: nothing is removed)")
     else:
         invocation.will_write()
-    with journals.to_look_at() if dry_run else journals.to_prune("chatstore cache prune") as candidates:
+    with journals.to_read() if dry_run else journals.to_prune("chatstore cache prune") as candidates:
         decisions = plan_pruning(candidates, invocation.stores.message_store, rules)
         planned = sum(decision.prune for decision in decisions)
         if not dry_run and planned:

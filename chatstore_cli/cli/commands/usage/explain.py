@@ -1,4 +1,4 @@
-"""`chatstore usage explain`: which rows of the ledger count, which do not, and why."""
+"""`chatstore usage explain`: which rows of the usage ledger count and why."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ app = single_command()
 def explain(context: typer.Context, session_id: SessionArgument) -> None:
     """Show the ledger rows of a session and why each counts or not.
 
-    What a client reports is cumulative over a run: a row counts by how much it goes beyond what its run, agent and model
-    had reported before. What the session's counters said before its first report is a row as well, of run 0. What they say
-    now stands beside it. A table says why in a few words, -o json and csv in a sentence.
+    Reports are cumulative over a run. A row adds the part of its numbers that is above all earlier reports of the same run,
+    agent and model. The row of run 0 has the session's counters before its first report. The session's present counters
+    are shown too. Tables give a short reason for each row, -o json and csv a full one.
     """
     from chatstore_cli.core.usage.explain import explain_usage
     from chatstore_cli.render.rows.usage_ledger import (
@@ -38,19 +38,21 @@ def explain(context: typer.Context, session_id: SessionArgument) -> None:
 
     invocation = Invocation(context)
     stores = invocation.stores
-    explained = explain_usage(usage_ledger(stores), session_id, stores.session_readers("messages"))
-    rows = [explained_row(one.row, one.counted, one.added, one.reason) for one in explained.rows]
-    counters = explained.counters
+    explanation = explain_usage(usage_ledger(stores), session_id, stores.session_readers("messages"))
+    rows = [explained_row(row.row, row.counted, row.added, row.reason) for row in explanation.rows]
+    counters = explanation.counters
     beside = {
-        "totals": counters_row(explained.sums),
+        "totals": counters_row(explanation.sums),
         "counters": None if counters is None else counters_row(counters),
     }
-    empty = f"Session {session_id!r} has no rows in the usage ledger: it counts with its own counters."
-    if explained.layout is not None:
-        empty = f"Session {session_id!r} is flat messages, which have no usage."
-    footer = explained_footer(explained.sums) if rows else None
+    empty = f"Session {session_id!r} has no rows in the usage ledger. Reports use its stored totals."
+    if explanation.layout is not None:
+        empty = f"Session {session_id!r} consists of flat messages, which have no usage."
+    footer = explained_footer(explanation.sums) if rows else None
     invocation.emit(Listing(EXPLAINED_COLUMNS, rows, empty=empty, footer=footer, beside=beside))
     if counters is None and rows:
-        invocation.say(f"There is no session {session_id!r}: its usage counts in reports, and there are no counters.")
+        invocation.say(
+            f"There is no session {session_id!r}. Reports count its usage, but there are no counters to compare."
+        )
     elif counters is not None:
         invocation.say(f"The session's counters: {counters_text(counters)}.")

@@ -1,4 +1,4 @@
-"""`chatstore usage reconcile`: sessions' counters against the usage ledger."""
+"""`chatstore usage reconcile`: compares the counters of sessions with the usage ledger, and repairs them."""
 
 from __future__ import annotations
 
@@ -20,21 +20,23 @@ app = single_command()
     examples=["chatstore usage reconcile", "chatstore usage reconcile --yes"],
     exits=[ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.FINDINGS, ExitCode.PARTLY_DONE],
     meanings={
-        ExitCode.FINDINGS: "findings: counters are not what the ledger says",
-        ExitCode.PARTLY_DONE: "partly done: counters that changed meanwhile were left alone",
+        ExitCode.FINDINGS: "findings: counters differ from the ledger",
+        ExitCode.PARTLY_DONE: "partly done: counters changed in the meantime and were not repaired",
     },
 )
 def reconcile(
     context: typer.Context,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Set the counters to what the ledger says.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Repair the counters: set them to the sums of the ledger.")
+    ] = False,
 ) -> None:
     """Compare the counters of sessions with the usage ledger.
 
-    They should be what the ledger adds up to, which has a row of what they said before the session's first report. Without
-    --yes nothing is written, and the status is 6 where they differ. Counters that change meanwhile are left alone: then
-    the status is 7, and running it again helps.
+    A session's counters should equal the sums of its ledger rows. Without --yes nothing is written, and the command exits
+    with status 6 if any counters differ. With --yes, counters that change in the meantime are not repaired. The command
+    then exits with status 7; run it again.
     """
-    from chatstore_cli.core.usage.explain import differing_counters, lack_of_ledger, mend
+    from chatstore_cli.core.usage.explain import differing_counters, missing_ledger_notice, repair_counters
     from chatstore_cli.render.rows.usage_ledger import RECONCILED_COLUMNS, reconciled_row
     from chatstore_cli.wiring.usage import usage_ledger, usage_sums
 
@@ -43,17 +45,19 @@ def reconcile(
         invocation.will_write()
     ledger = usage_ledger(invocation.stores)
     findings = list(differing_counters(ledger))
-    results = [("mended" if mend(ledger, one) else "changed") if yes else "planned" for one in findings]
-    rows = [
-        reconciled_row(one.chat_id, one.now, one.wanted, one.differing, result)
-        for one, result in zip(findings, results, strict=True)
+    results = [
+        ("repaired" if repair_counters(ledger, finding) else "changed") if yes else "planned" for finding in findings
     ]
-    no_ledger = None if rows else lack_of_ledger(usage_sums(invocation.stores), invocation.stores.target)
-    empty = no_ledger or "All counters are what the ledger says."
+    rows = [
+        reconciled_row(finding.chat_id, finding.counters, finding.expected, finding.differing, result)
+        for finding, result in zip(findings, results, strict=True)
+    ]
+    no_ledger = None if rows else missing_ledger_notice(usage_sums(invocation.stores), invocation.stores.target)
+    empty = no_ledger or "All counters equal the sums of the ledger."
     invocation.emit(Listing(RECONCILED_COLUMNS, rows, empty=empty))
     if "planned" in results:
-        invocation.say("To set the counters so, run it again with --yes.")
+        invocation.say("To repair these counters, run the command again with --yes.")
         raise typer.Exit(ExitCode.FINDINGS)
     if "changed" in results:
-        invocation.say("Some counters changed meanwhile and were left alone: run it again.")
+        invocation.say("Some counters changed in the meantime and were not repaired. Run the command again.")
         raise typer.Exit(ExitCode.PARTLY_DONE)

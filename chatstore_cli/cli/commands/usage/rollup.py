@@ -1,4 +1,4 @@
-"""`chatstore usage rollup`: daily sums of the usage ledger, so that reports need not read all of it."""
+"""`chatstore usage rollup`: updates daily sums of the usage ledger, so that reports do not read all of it."""
 
 from __future__ import annotations
 
@@ -23,15 +23,17 @@ app = single_command()
 )
 def rollup(
     context: typer.Context,
-    rebuild: Annotated[bool, typer.Option("--rebuild", help="Forget all daily sums first.")] = False,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Delete all daily sums first and make them again.")
+    ] = False,
 ) -> None:
     """Update the daily sums (UTC) of the usage ledger.
 
-    Reports use them where they cover what is asked: days, weeks and months in UTC, any span of whole days. Chats that
-    reported since are read from the ledger itself, so a report is never behind. Run it as often as you like, also several
-    at once; stopped half-way, it goes on where it was.
+    Daily sums make reports fast: reports of whole days in UTC read them instead of the ledger. Sessions with newer rows
+    are still read from the ledger, so a report is always up to date. Rollups may be repeated and may run at the same time.
+    An interrupted rollup continues where it stopped.
     """
-    from chatstore_cli.core.usage.explain import lack_of_ledger
+    from chatstore_cli.core.usage.explain import missing_ledger_notice
     from chatstore_cli.render.rows.usage_ledger import ROLLED_UP_COLUMNS, rolled_up_row
     from chatstore_cli.wiring.usage import daily_sums, usage_sums
 
@@ -44,7 +46,7 @@ def rollup(
     rows = chats = 0
     for step in sums.roll_up():
         rows, chats = rows + step.rows, chats + step.chats
-        invocation.explain(f"{rows:,} rows of {chats:,} chats")
+        invocation.explain(f"{rows:,} rows of {chats:,} sessions")
     invocation.emit(Record(ROLLED_UP_COLUMNS, rolled_up_row(rows, chats, perf_counter() - started)))
-    if not rows and (no_ledger := lack_of_ledger(usage_sums(invocation.stores), invocation.stores.target)):
+    if not rows and (no_ledger := missing_ledger_notice(usage_sums(invocation.stores), invocation.stores.target)):
         invocation.say(no_ledger)

@@ -1,4 +1,4 @@
-"""`chatstore usage`: tokens and cost, added up by one or several facts; and its subcommands."""
+"""`chatstore usage`: reports tokens and cost by one or several keys; and its subcommands."""
 
 from __future__ import annotations
 
@@ -51,18 +51,31 @@ def usage(
     by: Annotated[
         list[str] | None,
         typer.Option(
-            "--by", metavar=GROUPINGS, help="What to add up by; several with commas or repeated [default: tenant]."
+            "--by", metavar=GROUPINGS, help="Group by these keys, separated by commas or repeated [default: tenant]."
         ),
     ] = None,
     since: Annotated[
-        str | None, typer.Option("--since", metavar="TIME", help="Used at or after: 7d, 1w, yesterday, or ISO 8601.")
+        str | None,
+        typer.Option(
+            "--since", metavar="TIME", help="Include only usage at or after TIME: 7d, 1w, yesterday, or ISO 8601."
+        ),
     ] = None,
-    until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="Used before: as --since.")] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="TIME", help="Include only usage before TIME, in the same forms.")
+    ] = None,
     timezone: Annotated[
-        str, typer.Option("--timezone", metavar="ZONE", help="Whose days, weeks and months: such as Europe/Berlin.")
+        str,
+        typer.Option(
+            "--timezone",
+            metavar="ZONE",
+            help="Use the days, weeks and months of this time zone, such as Europe/Berlin.",
+        ),
     ] = "UTC",
     sort: Annotated[
-        UsageOrder | None, typer.Option("--sort", help="By name, or a number, greatest first [default: time, tokens].")
+        UsageOrder | None,
+        typer.Option(
+            "--sort", help="Sort by name, or by this number in descending order [default: by time, then tokens]."
+        ),
     ] = None,
     top: Annotated[
         int | None,
@@ -70,7 +83,7 @@ def usage(
             "--top",
             metavar="N",
             min=1,
-            help="Only the N groups with the most tokens, in their usual order; with --sort the first N of that order.",
+            help="Show only the N groups with the most tokens. With --sort, show the first N groups of that order.",
         ),
     ] = None,
     layout: LayoutOption = None,
@@ -79,12 +92,12 @@ def usage(
     workflow: WorkflowOption = None,
     status: StatusOption = None,
 ) -> None:
-    """Report tokens and cost, from the usage ledger and from the counters that sessions carry.
+    """Report tokens and cost of sessions.
 
-    Usage in the ledger counts when it was reported. A session without ledger rows counts on the day it was last updated,
-    with all it ever used, and is marked (sessions_from_counters, source); none counts from both. A cost that nobody
-    stored is unknown and never 0: COST is what is known, COST UNKNOWN counts the sessions with tokens and no cost.
-    Totals are of all groups, also with --top.
+    Usage in the ledger counts at the time it was reported. The stored totals of a session without ledger entries count on
+    the day of its last update; such sessions are shown in sessions_from_counters and source. No usage counts twice. COST
+    is the sum of the known costs. COST UNKNOWN is the number of sessions that used tokens and have no stored cost. Totals
+    include all groups, also with --top.
     """
     if context.invoked_subcommand is not None:
         reject_parent_options(context)
@@ -93,7 +106,7 @@ def usage(
 
     invocation = Invocation(context)
     zone = time_zone(timezone)
-    timezone = str(zone)  # as the table of time zones spells it
+    timezone = str(zone)  # the spelling of the time zone table
     query = session_query(layout, tenant, user, workflow, status, since, until, zone)
     stores = invocation.stores
     report = report_usage(
@@ -111,16 +124,16 @@ def usage(
     )
     if report.left_out:
         more = "1 more group is" if report.left_out == 1 else f"{report.left_out:,} more groups are"
-        invocation.say(f"{more} in the totals only (--top {top}).")
+        invocation.say(f"{more} included in the totals only (--top {top}).")
     for note in report.notes:
         invocation.say(note)
 
 
 def _groupings(asked: list[str] | None) -> list[UsageGrouping]:
-    """The groupings in the order in which they were asked for, each once."""
+    """The groupings in the given order, each once."""
     words = [word.strip() for words in asked or [UsageGrouping.TENANT] for word in words.split(",")]
     try:
         return list(dict.fromkeys(UsageGrouping(word) for word in words))
     except ValueError as error:
         known = ", ".join(UsageGrouping)
-        raise typer.BadParameter(f"{','.join(asked or [])!r} is not of {known}.", param_hint="--by") from error
+        raise typer.BadParameter(f"{','.join(asked or [])!r} is not one of {known}.", param_hint="--by") from error

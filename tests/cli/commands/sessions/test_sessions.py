@@ -69,17 +69,17 @@ def test_a_layout_without_the_filtered_field_is_named_only_on_stderr(chatstore: 
 def test_the_cursor_leads_through_all_pages_while_sessions_are_added(
     chatstore: Chatstore, database: Database[dict[str, Any]]
 ) -> None:
-    found: list[str] = []
+    session_ids: list[str] = []
     cursor: list[str] = []
     for page in range(4):
         outcome = json.loads(chatstore("sessions", "list", "--limit", "2", "-o", "json", *cursor).out)
-        found += [item["session_id"] for item in outcome["items"]]
+        session_ids += [item["session_id"] for item in outcome["items"]]
         database["chat_sessions"].insert_one({"chat_id": f"new-{page}", "updated_at": datetime.now(UTC)})
         if outcome["next_cursor"] is None:
             break
         cursor = ["--cursor", outcome["next_cursor"]]
 
-    assert found == EVERY_SESSION
+    assert session_ids == EVERY_SESSION
 
 
 def test_the_cursor_of_a_table_is_on_stderr(chatstore: Chatstore) -> None:
@@ -112,7 +112,7 @@ def test_listing_without_its_index_works_and_names_the_index(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "message"),
     [
         (["--limit", "0"], 2, "--limit"),
         (["--limit", "1001"], 2, "--limit"),
@@ -122,11 +122,11 @@ def test_listing_without_its_index_works_and_names_the_index(
         (["--layout", "thread"], 2, "workflow, messages"),
     ],
 )
-def test_wrong_use_is_one_line(chatstore: Chatstore, arguments: list[str], code: int, said: str) -> None:
+def test_wrong_use_is_one_line(chatstore: Chatstore, arguments: list[str], code: int, message: str) -> None:
     outcome = chatstore("sessions", "list", *arguments)
 
     assert (outcome.code, outcome.out, outcome.err.count("\n")) == (code, "", 1)
-    assert said in outcome.err
+    assert message in outcome.err
 
 
 def test_show_prints_the_session_and_whole_messages(chatstore: Chatstore) -> None:

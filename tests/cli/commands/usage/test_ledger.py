@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def stored(connection: Connection, database: Database[dict[str, Any]]) -> None:
-    """The usual chats; two of them have a ledger, one chat of the ledger has no session."""
+    """The usual sessions. Two of them have ledger entries, and one chat of the ledger has no session."""
     store_chats(database)
     recorder = UsageRecorder(MongoUsageLedger(connection, "usage_events", "chat_sessions"))
     recorder.record(
@@ -49,7 +49,7 @@ def reported(chatstore: Chatstore, *arguments: str) -> dict[str, Any]:
 def test_a_session_counts_from_the_ledger_or_from_its_counters_and_never_from_both(chatstore: Chatstore) -> None:
     report = reported(chatstore, "--by", "session")
     found = {row["session_id"]: (row["usage"]["total_tokens"], row["source"]) for row in report["items"]}
-    assert found["triage-0"] == (390 + 150, "ledger")  # 150 and 1,000 are what its counters said before
+    assert found["triage-0"] == (390 + 150, "ledger")  # 150 and 1,000 are the counters before the first report
     assert found["triage-1"] == (6 + 1_000, "ledger")
     assert found["gone"] == (9, "ledger")
     assert found["写作-2"] == (15, "counters")
@@ -72,12 +72,12 @@ def test_several_groupings_at_once_with_commas_or_repeated(chatstore: Chatstore)
     assert report["totals"]["sessions"] == 2
 
 
-def test_a_day_is_that_of_the_zone(chatstore: Chatstore) -> None:
+def test_days_are_those_of_the_time_zone(chatstore: Chatstore) -> None:
     def days(*arguments: str) -> dict[str, int]:
         rows = reported(chatstore, "--by", "day", "--tenant", "acme", *arguments)["items"]
         return {row["day"]: row["usage"]["total_tokens"] for row in rows}
 
-    # What counters said before counts when the session was last updated, at the latest with its first report.
+    # Counters before the first report count at the session's last update, but with the first report at the latest.
     assert days() == {"2026-03-01": 150 + 90, "2026-03-02": 1_000 + 306}
     assert days("--timezone", "Europe/Berlin") == {"2026-03-01": 150 + 30, "2026-03-02": 1_000 + 366}
     assert days("--timezone", "europe/berlin") == days("--timezone", "Europe/Berlin")
@@ -104,24 +104,24 @@ def test_top_and_sort_choose_groups_and_the_totals_stay(chatstore: Chatstore) ->
     assert [row["session_id"] for row in by_name] == ["gone", "journal-a"]
 
 
-def test_one_sentence_says_what_counts(chatstore: Chatstore) -> None:
+def test_notes_name_the_sources_of_the_numbers(chatstore: Chatstore) -> None:
     mixed = chatstore("usage").err
-    assert mixed == "Usage is what the ledger has; 5 sessions without any there count with their own counters.\n"
+    assert mixed == "5 of 8 sessions have no ledger entries; their stored totals are used instead.\n"
     by_day = chatstore("usage", "--by", "day", "--timezone", "Europe/Berlin", "--tenant", "other").err
-    assert by_day.splitlines()[0] == "Usage in the ledger counts on the day it was reported (Europe/Berlin)."
+    assert by_day.splitlines()[0] == "Usage counts on the day it was reported (Europe/Berlin)."
 
 
-def test_csv_opens_in_a_spreadsheet(chatstore: Chatstore) -> None:
+def test_csv_has_no_formulas(chatstore: Chatstore) -> None:
     rows = list(csv.DictReader(io.StringIO(chatstore("usage", "--by", "agent", "-o", "csv").out)))
     assert "'=cmd()" in {row["agent"] for row in rows}
     assert {row["usage.total_tokens"] for row in rows} == {"399", "1167", "6"}
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
-        (("--by", "day,colour"), "'day,colour' is not of day, week"),
-        (("--by", ""), "is not of day"),
+        (("--by", "day,colour"), "'day,colour' is not one of day, week"),
+        (("--by", ""), "is not one of day"),
         (("--timezone", "Mars/Base"), "'Mars/Base' is not in this machine's table of time zones"),
         (("--timezone", "../../etc/passwd"), "is not in this machine's table of time zones"),
         (("--timezone", "Europe"), "is not in this machine's table of time zones"),
@@ -133,16 +133,16 @@ def test_csv_opens_in_a_spreadsheet(chatstore: Chatstore) -> None:
         (("--timezone", "+02:00"), "use a name such as Europe/Berlin"),
     ],
 )
-def test_wrong_use_ends_with_2_and_says_what_is_wrong(
-    chatstore: Chatstore, arguments: tuple[str, ...], said: str
+def test_wrong_use_exits_with_2_and_names_the_problem(
+    chatstore: Chatstore, arguments: tuple[str, ...], message: str
 ) -> None:
     outcome = chatstore("usage", *arguments)
     assert (outcome.code, outcome.out) == (2, "")
-    assert said in outcome.err
+    assert message in outcome.err
     assert "Traceback" not in outcome.err
 
 
-def test_global_options_go_before_and_after(chatstore: Chatstore) -> None:
+def test_global_options_are_accepted_before_and_after_the_subcommand(chatstore: Chatstore) -> None:
     expected = chatstore("usage", "--by", "day", "-o", "jsonl").out
     assert chatstore("-o", "jsonl", "usage", "--by", "day").out == expected
     explained = chatstore("usage", "explain", "triage-0", "-o", "json").out
@@ -151,16 +151,16 @@ def test_global_options_go_before_and_after(chatstore: Chatstore) -> None:
     assert chatstore("usage", "--read-only", "rollup").code == 4
 
 
-def test_explain_gives_each_row_and_why(chatstore: Chatstore, database: Database[dict[str, Any]]) -> None:
+def test_explain_lists_each_row_with_its_reason(chatstore: Chatstore, database: Database[dict[str, Any]]) -> None:
     database["usage_events"].update_one({"chat_id": "triage-0", "total_tokens": 60}, {"$set": {"total_tokens": -1}})
     explained = json.loads(chatstore("usage", "explain", "triage-0", "-o", "json").out)
     assert [(row["counted"], row["added"]["total_tokens"]) for row in explained["items"]] == [
         (True, 150), (True, 30), (True, 60), (False, 0), (True, 300)
     ]  # fmt: skip
-    assert "what the session's counters said before" in explained["items"][0]["reason"]
-    assert "negative" in explained["items"][3]["reason"]
+    assert "the session's counters before its first report" in explained["items"][0]["reason"]
+    assert "is not a number from 0 to 1,000,000,000,000" in explained["items"][3]["reason"]
     assert explained["totals"]["total_tokens"] == explained["counters"]["total_tokens"] == 390 + 150
-    assert "1 row of the usage ledger is not counted" in chatstore("usage").err
+    assert "1 row of the usage ledger cannot be counted" in chatstore("usage").err
     table = chatstore("usage", "explain", "triage-0")
     assert "  first report" in table.out
     assert table.out.splitlines()[-1].startswith("TOTAL")
@@ -168,15 +168,15 @@ def test_explain_gives_each_row_and_why(chatstore: Chatstore, database: Database
 
 
 def test_explain_of_a_chat_without_a_ledger_or_without_a_session(chatstore: Chatstore) -> None:
-    assert "counts with its own counters" in chatstore("usage", "explain", "写作-2").err
+    assert "Reports use its stored totals." in chatstore("usage", "explain", "写作-2").err
     assert "There is no session 'gone'" in chatstore("usage", "explain", "gone").err
     flat = chatstore("usage", "explain", "journal-a")
-    assert (flat.code, flat.err) == (0, "Session 'journal-a' is flat messages, which have no usage.\n")
+    assert (flat.code, flat.err) == (0, "Session 'journal-a' consists of flat messages, which have no usage.\n")
     missing = chatstore("usage", "explain", "nobody")
     assert (missing.code, missing.out) == (3, "")
 
 
-def test_reconcile_says_what_differs_and_mends_it_with_yes(
+def test_reconcile_lists_what_differs_and_repairs_it_with_yes(
     chatstore: Chatstore, database: Database[dict[str, Any]]
 ) -> None:
     assert chatstore("usage", "reconcile").code == 0
@@ -191,13 +191,13 @@ def test_reconcile_says_what_differs_and_mends_it_with_yes(
     )  # fmt: skip
     assert row["differing"] == ["total_tokens"]
     assert chatstore("--read-only", "usage", "reconcile", "--yes").code == 4
-    mended = chatstore("usage", "reconcile", "--yes", "-o", "json")
-    assert (mended.code, json.loads(mended.out)["items"][0]["result"]) == (0, "mended")
-    assert "Target:" in mended.err
+    repaired = chatstore("usage", "reconcile", "--yes", "-o", "json")
+    assert (repaired.code, json.loads(repaired.out)["items"][0]["result"]) == (0, "repaired")
+    assert "Target:" in repaired.err
     assert chatstore("usage", "reconcile").code == 0
 
 
-def test_reconcile_shows_the_numbers_that_differ_also_where_the_totals_are_equal(
+def test_reconcile_shows_the_numbers_that_differ_even_if_the_totals_are_equal(
     chatstore: Chatstore, database: Database[dict[str, Any]]
 ) -> None:
     swapped = {"real_time_tracking.tokens.prompt_tokens": 130, "real_time_tracking.tokens.completion_tokens": 410}
@@ -210,12 +210,12 @@ def test_reconcile_shows_the_numbers_that_differ_also_where_the_totals_are_equal
 
 
 def test_the_help_of_reconcile_explains_its_own_exit_statuses(chatstore: Chatstore) -> None:
-    told = chatstore("usage", "reconcile", "--help").out
-    assert "6  findings: counters are not what the ledger says" in told
-    assert "7  partly done: counters that changed meanwhile were left alone" in told
+    help_text = chatstore("usage", "reconcile", "--help").out
+    assert "6  findings: counters differ from the ledger" in help_text
+    assert "7  partly done: counters changed in the meantime and were not repaired" in help_text
 
 
-def test_rollup_takes_in_what_is_new_and_reports_say_the_same(
+def test_rollup_adds_new_rows_and_reports_do_not_change(
     chatstore: Chatstore, connection: Connection, database: Database[dict[str, Any]]
 ) -> None:
     before = reported(chatstore, "--by", "day,agent")
@@ -233,21 +233,21 @@ def test_rollup_takes_in_what_is_new_and_reports_say_the_same(
     assert {row["day"]: row["usage"]["total_tokens"] for row in reported(chatstore, "--by", "day")["items"]} == days
 
 
-def test_reconcile_and_rollup_say_that_a_database_has_no_ledger(
+def test_reconcile_and_rollup_report_that_a_database_has_no_ledger(
     chatstore: Chatstore, database: Database[dict[str, Any]]
 ) -> None:
-    assert chatstore("usage", "reconcile").err == "All counters are what the ledger says.\n"
+    assert chatstore("usage", "reconcile").err == "All counters equal the sums of the ledger.\n"
     database["usage_events"].drop()
-    said = f"database {database.name}: sessions count with their own counters."
+    notice = f"database {database.name}. Reports use the stored totals of sessions."
     for command in ("reconcile", "rollup"):
         outcome = chatstore("usage", command)
         assert outcome.code == 0
         assert "There is no usage ledger in " in outcome.err
-        assert said in outcome.err
+        assert notice in outcome.err
 
 
 @pytest.mark.parametrize("keep", [False, True])
-def test_deleting_a_session_takes_its_usage_along_unless_it_is_kept(
+def test_deleting_a_session_deletes_its_usage_unless_it_is_kept(
     chatstore: Chatstore, database: Database[dict[str, Any]], keep: bool
 ) -> None:
     chatstore("usage", "rollup")
@@ -261,7 +261,7 @@ def test_deleting_a_session_takes_its_usage_along_unless_it_is_kept(
     assert found.get("triage-0") == (540 if keep else None)
 
 
-def test_usage_that_only_counters_told_is_kept_too(chatstore: Chatstore) -> None:
+def test_usage_that_only_counters_have_is_kept_too(chatstore: Chatstore) -> None:
     total = reported(chatstore)["totals"]["usage"]
     assert chatstore("sessions", "delete", "写作-2", "--keep-usage", "--yes").code == 0
     assert reported(chatstore)["totals"]["usage"] == total
@@ -269,7 +269,7 @@ def test_usage_that_only_counters_told_is_kept_too(chatstore: Chatstore) -> None
     assert (row["run"], row["added"]["total_tokens"]) == (0, 15)
 
 
-def test_what_was_left_of_a_session_without_a_document_can_be_deleted(
+def test_usage_of_a_session_without_a_document_can_be_deleted(
     chatstore: Chatstore, database: Database[dict[str, Any]]
 ) -> None:
     assert "1 document of usage_events" in chatstore("sessions", "delete", "gone").err

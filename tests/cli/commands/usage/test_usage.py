@@ -51,13 +51,13 @@ def test_usage_by(chatstore: Chatstore, by: str, key: str, groups: list[str | No
     }
 
 
-def test_an_unknown_cost_is_null_and_a_cost_of_nothing_is_zero(chatstore: Chatstore) -> None:
+def test_an_unknown_cost_is_null_and_a_cost_of_zero_is_zero(chatstore: Chatstore) -> None:
     costs = {item["tenant_id"]: item["usage"]["cost"] for item in reported(chatstore)["items"]}
 
     assert costs == {"acme": "1.1021", "65e1a0b2c3d4e5f601234567": None, "=SUM(A1)": "0", None: None}
 
 
-def test_the_table_calls_it_unknown_and_ends_with_the_totals(chatstore: Chatstore) -> None:
+def test_the_table_shows_an_unknown_cost_and_ends_with_the_totals(chatstore: Chatstore) -> None:
     outcome = chatstore("usage")
 
     lines = {line.split()[0]: line.split()[-3:] for line in outcome.out.splitlines()}
@@ -65,20 +65,20 @@ def test_the_table_calls_it_unknown_and_ends_with_the_totals(chatstore: Chatstor
     assert outcome.out.splitlines()[-1].split()[:2] == ["TOTAL", "7"]
 
 
-def test_it_says_on_which_day_a_session_counts(chatstore: Chatstore) -> None:
+def test_a_note_explains_on_which_day_a_session_counts(chatstore: Chatstore) -> None:
     outcome = chatstore("usage", "--by", "day")
 
-    assert "counts on the day it was last updated" in outcome.err
-    assert "last updated" not in outcome.out
+    assert "count on the day of its last update (UTC)" in outcome.err
+    assert "last update" not in outcome.out
 
 
-def test_a_span_and_filters_choose_the_sessions(chatstore: Chatstore) -> None:
+def test_a_time_span_and_filters_select_the_sessions(chatstore: Chatstore) -> None:
     report = reported(chatstore, "--since", "2026-03-01", "--until", "2026-03-02T12:00:00Z", "--workflow", "Triage")
 
     assert (report["totals"]["sessions"], report["totals"]["usage"]["total_tokens"]) == (1, 1000)
 
 
-def test_a_filter_without_a_field_leaves_flat_messages_out_and_says_so(chatstore: Chatstore) -> None:
+def test_a_filter_that_flat_messages_cannot_answer_leaves_them_out_with_a_note(chatstore: Chatstore) -> None:
     outcome = chatstore("usage", "--by", "status", "--user", "ada")
 
     assert "messages: has no user; its sessions are left out." in outcome.err
