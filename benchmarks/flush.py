@@ -3,7 +3,8 @@
     python benchmarks/flush.py [--messages 300000] [--rounds 3] [--uri URI] [--with-message-id]
 
 The plain loader decodes with orjson and stores with two threads of insert_many, without checks, under the same indexes
-and write concern. Loader and flush run in turn, each in its own process. Figures are medians.
+and write concern. Loader and flush run in turn, each in its own process. Figures are medians. A missed bound makes
+the script exit with status 1.
 """
 
 from __future__ import annotations
@@ -25,12 +26,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks._figures import Figures
+
 DATABASE = "chatstore_benchmark"
 BATCH = 1_000
 
 
 def main() -> None:
-    """Run the rounds and print one line a figure."""
+    """Run the rounds and print one line for each figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--messages", type=int, default=300_000)
     parser.add_argument("--rounds", type=int, default=3)
@@ -55,11 +58,11 @@ def main() -> None:
 
 
 def measure(uri: str, chosen: argparse.Namespace) -> None:
-    """Print the ratios of one run."""
+    """Print the figures of one run, and exit with 1 if one misses its bound."""
     from pymongo import MongoClient
 
     client: MongoClient[dict[str, object]] = MongoClient(uri)
-    figures: dict[str, list[float]] = {"plain": [], "fresh": [], "stored": []}
+    rates: dict[str, list[float]] = {"plain": [], "fresh": [], "stored": []}
     ledger_lines = 0
     peak = 0.0
     with tempfile.TemporaryDirectory() as folder:
@@ -69,31 +72,28 @@ def measure(uri: str, chosen: argparse.Namespace) -> None:
         for _ in range(chosen.rounds):
             client.drop_database(DATABASE)
             loader = [sys.executable, __file__, "--load", uri, str(journal)]
-            figures["plain"].append(float(subprocess.run(loader, capture_output=True, text=True, check=True).stdout))
+            rates["plain"].append(float(subprocess.run(loader, capture_output=True, text=True, check=True).stdout))
             client.drop_database(DATABASE)
             remove_memory(journal.parent)
             fresh, memory = flush(uri, journal, folder)
             assert fresh["stored"] == chosen.messages, fresh
-            figures["fresh"].append(fresh["messages_per_second"])
+            rates["fresh"].append(fresh["messages_per_second"])
             peak = max(peak, memory)
             ledger_lines += flush(uri, journal, folder)[0]["lines"]
             remove_memory(journal.parent)
             stored, _ = flush(uri, journal, folder)
             assert stored["already_stored"] == chosen.messages, stored
-            figures["stored"].append(stored["messages_per_second"])
+            rates["stored"].append(stored["messages_per_second"])
     client.drop_database(DATABASE)
-    medians = {name: statistics.median(rates) for name, rates in figures.items()}
-    fresh_ratio = statistics.median(a / b for a, b in zip(figures["fresh"], figures["plain"], strict=True))
-    stored_ratio = statistics.median(a / b for a, b in zip(figures["stored"], figures["plain"], strict=True))
-    print(f"plain loader                       {medians['plain']:>10,.0f} messages/s")
-    print(
-        f"flush-cache, fresh                 {medians['fresh']:>10,.0f} messages/s  ratio {fresh_ratio:.2f} (at least 0.85)"
-    )
-    print(
-        f"flush-cache, stored, no ledger     {medians['stored']:>10,.0f} messages/s  ratio {stored_ratio:.2f} (at least 1.80)"
-    )
-    print(f"flush-cache, stored, with ledger   {ledger_lines:>10,} lines read again (0)")
-    print(f"flush-cache, peak memory           {peak:>10,.0f} MiB (at most 150)")
+    figures = Figures()
+    plain = f"plain loader: {statistics.median(rates['plain']):,.0f} messages/s"
+    for name, title, bound in (("fresh", "fresh", 0.85), ("stored", "stored, no ledger", 1.8)):
+        ratio = statistics.median(a / b for a, b in zip(rates[name], rates["plain"], strict=True))
+        ours = f"flush-cache: {statistics.median(rates[name]):,.0f} messages/s, {plain}"
+        figures.report(f"flush-cache, {title}: rate / plain loader", ratio, at_least=bound, detail=ours)
+    figures.report("flush-cache, with ledger: lines read again", ledger_lines, at_most=0)
+    figures.report("flush-cache, peak memory", peak, "MiB", at_most=150)
+    figures.exit()
 
 
 def flush(uri: str, journal: Path, home: str) -> tuple[dict[str, float], float]:

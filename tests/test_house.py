@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import subprocess
@@ -136,3 +137,81 @@ def test_every_suppression_names_its_rule_and_its_reason() -> None:
         if SUPPRESSION.search(line) and not REASONED.search(line)
     ]
     assert bare == []
+
+
+# --- words that must not come back -----------------------------------------------------------------------------------
+
+OLD_CLASSES = (
+    "Patience Pass Delivery Glance Look Fate Given Oddities Remembered Copy Copies InTheWay Stretch Place ReadBack NoRoom "
+    "Remarking Expiring _Anything Interface"
+)
+OLD_FUNCTIONS = "until() odd_but_legal read_plainly translate_stray many_lines one_line mend lacks"
+OLD_VALUES = "_LOOKING_IS_AT_MOST_A _OF_A_JOURNAL _SUCH_AS _TIMES event_filter"
+OLD_NAMES = frozenset(f"{OLD_CLASSES} {OLD_FUNCTIONS} {OLD_VALUES}".split())
+"""Each was replaced by a name that says what the thing is. Only definitions count: the words themselves are ordinary.
+`until()` is the old name of a function: an option and a field are called `until` too."""
+
+
+def _definitions(source: str) -> set[str]:
+    """Names of classes, functions (also with `()`), parameters, variables, attributes and aliases of imports."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                names |= {name, f"{name}()"}
+            case ast.ClassDef(name=name):
+                names.add(name)
+            case ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()):
+                names.add(name)
+            case ast.arg(arg=name) | ast.alias(asname=str(name)):
+                names.add(name)
+    return names
+
+
+def test_no_definition_has_an_old_name() -> None:
+    found = {
+        str(file.relative_to(ROOT)): sorted(old)
+        for file in PACKAGE.rglob("*.py")
+        if (old := _definitions(file.read_text()) & OLD_NAMES)
+    }
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "class Glance: ...",
+        "def lacks(): ...",
+        "async def until(self): ...",
+        "_TIMES = 3",
+        "_TIMES: int = 3",
+        "for event_filter in (): ...",
+        "def find(event_filter): ...",
+        "self.event_filter = 1",
+        "from a import b as mend",
+    ],
+)
+def test_a_definition_with_an_old_name_is_noticed(source: str) -> None:
+    assert _definitions(source) & OLD_NAMES
+
+
+def test_a_word_in_prose_or_a_call_is_not_a_definition() -> None:
+    assert (
+        not _definitions('"""Look until the end: a Copy lacks nothing."""\nfield.mend(until=3)\nuntil = 1\n')
+        & OLD_NAMES
+    )
+
+
+TREE = ("chatstore_cli", "tests", "docs", "scripts", "benchmarks", "examples")
+UNPUBLISHED_NOTES = re.compile(r"\b(DES" + r"IGN|FA" + r"CTS)\b")
+"""Two documents that a clone does not have. The reason for a rule stands where the rule is, or in docs/."""
+
+
+def test_nothing_cites_notes_that_a_clone_does_not_have() -> None:
+    folders = [ROOT / folder for folder in TREE if (ROOT / folder).is_dir()]
+    files = [
+        file for folder in folders for file in folder.rglob("*") if file.suffix in {".py", ".md", ".toml", ".yaml"}
+    ]
+    files += [file for file in ROOT.iterdir() if file.is_file()]
+    citing = [str(file.relative_to(ROOT)) for file in files if UNPUBLISHED_NOTES.search(file.read_text())]
+    assert sorted(citing) == []

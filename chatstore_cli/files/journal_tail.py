@@ -184,7 +184,7 @@ class _NewestCounter:
 
 
 def _messages(descriptor: int, session_id: str, counter: _NewestCounter, tail: JournalTail) -> list[Message]:
-    """The newest messages of one file, oldest first, back to where there are counter."""
+    """The newest messages of one file, oldest first, as far back as they are needed."""
     messages: list[tuple[int, Message]] = []
     records = 0
     for raw, whole in _lines_backwards(descriptor):

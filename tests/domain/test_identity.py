@@ -1,4 +1,4 @@
-"""Identities: equal for equal messages only, and recognisable as ours."""
+"""Identities are equal only for equal messages, and chatstore's own are recognised."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_ids_of_other_writers_are_not_taken_for_ours():
 
 
 def test_identities_stay_what_they_are():
-    """They are in databases: another way to make them would store everything a second time."""
+    """They are in databases: if they were made in another way, everything would be stored a second time."""
     prefix = session_prefix("s1")
     key = content_key("s1", "user", instant(0), "hello ☕")
     assert [

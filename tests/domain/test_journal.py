@@ -1,4 +1,4 @@
-"""What a good journal line holds, and what is said of one that is not."""
+"""The fields of a journal line that can be stored, and the reasons for a line that cannot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A disk without room, and one that cannot be written to: nothing is lost, and the next run makes good."""
+"""A full disk, and a read-only disk: nothing is lost, and the next run stores the rest."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_quarantine_that_finds_no_room_loses_no_line(
     error = json.loads(outcome.err.splitlines()[-1])["error"]
     assert error["message"].startswith("Cannot quarantine a line in ")
     assert error["message"].endswith("quarantine.jsonl: No space left on device.")
-    assert "Nothing is lost: it is still in its journal." in error["hint"]
+    assert "Nothing is lost: the line is still in its journal." in error["hint"]
     small_disk("size=4m")
     outcome = chatstore("flush-cache", disk, "-o", "json")
     assert outcome.code == 7

@@ -28,14 +28,14 @@ pytestmark = pytest.mark.real
 Documents = Database[dict[str, Any]]
 SEED = int(os.environ.get("CHATSTORE_TEST_SEED", "20260302"))
 ROUNDS = [
-    pytest.param(10, id="10"),
+    pytest.param(8, id="8", marks=pytest.mark.timeout(1_200)),
     pytest.param(200, id="200", marks=[pytest.mark.soak, pytest.mark.timeout(7200)]),
 ]
 STEPS_OF_EVERY_RUN = 24
 """A run that has 1,200 new lines has at least so many steps at which it can be held."""
 
 SERVER_ROUNDS = [
-    pytest.param(2, id="2"),
+    pytest.param(2, id="2", marks=pytest.mark.timeout(1_200)),
     pytest.param(40, id="40", marks=[pytest.mark.soak, pytest.mark.timeout(7200)]),
 ]
 
@@ -102,7 +102,7 @@ def test_killed_at_any_instant_and_run_again_nothing_is_lost_or_doubled(
     chance = random.Random(SEED)
     journals = GrowingJournals(tmp_path / "journals", database, chance)
     for number in range(rounds):
-        if number % 8 == 7:  # journals that only grow would make later rounds slow for no gain
+        if number % 6 == 5:  # journals that only grow would make later rounds slow for no gain
             journals.assert_all_there_once()
             shutil.rmtree(journals.folder)
             database[COLLECTION].delete_many({})
@@ -134,7 +134,7 @@ def test_a_server_killed_at_any_instant_costs_nothing_but_time(
     tmp_path: Path,
     rounds: int,
 ):
-    """One run of the command goes on by itself, over every crash and restart of the server."""
+    """One run of the command continues by itself after every crash and restart of the server."""
     chance = random.Random(SEED)
     server = start_mongod(short_folder / "m")
     client = server.client(serverSelectionTimeoutMS=30_000)
@@ -156,7 +156,7 @@ def test_a_server_killed_at_any_instant_costs_nothing_but_time(
         time.sleep(chance.uniform(0, 0.15))  # the instant is what is tried here: nothing is waited for
         server.kill()
         server.start()
-        out, err = process.communicate(timeout=150)
+        out, err = process.communicate(timeout=600)
         assert process.returncode in {0, 7}, err.decode()
         assert json.loads(out)["pending"] == 0
         assert database[COLLECTION].count_documents({}) == sum(journals.wanted.values()), f"round {number}, seed {SEED}"

@@ -1,4 +1,4 @@
-"""CommandCallbacks that fail, come late or never come: each is tried again, and nothing is stored twice or miscounted."""
+"""Answers that fail, are late or never arrive: each call is repeated, and nothing is stored twice or miscounted."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LINES = [
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A journal of 200 messages, with equals and with lines that are there twice, in batches of 50."""
+    """A journal of 200 messages, with equal lines and repeated message_ids, in batches of 50."""
     monkeypatch.setattr(flush_module, "_BATCH_MESSAGES", 50)
     write_journal(tmp_path / "journals" / "s.jsonl", LINES)
     return tmp_path / "journals"

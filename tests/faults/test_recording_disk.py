@@ -1,4 +1,4 @@
-"""Disks without room, and journals that somebody cuts, moves or removes: what fails is told, what is told is kept."""
+"""Full disks, and journals that somebody cuts, moves or removes: failures are reported, acknowledged messages are kept."""
 
 from __future__ import annotations
 
@@ -179,11 +179,11 @@ def test_while_the_quarantine_finds_no_room_its_batch_waits_and_nothing_is_lost(
     poisoned = poison(cache)
     recorded.append(str(cache.record_chat_event("s1", "user", "after").message_id))
     worker.start()
-    poll(lambda: "No space left on device" in (worker.stats().last_error or ""))
+    poll(lambda: "No space left on device" in (worker.stats().last_error or ""), within=60)
     assert worker.stats().queue_depth > 0
     assert stored_ids(database) <= Counter(recorded)
     small_disk("size=20m")
-    poll(lambda: worker.stats().queue_depth == 0)
+    poll(lambda: worker.stats().queue_depth == 0, within=60)
     assert worker.stop(60)
     assert stored_ids(database) == Counter(recorded)
     [kept] = quarantined(folder)

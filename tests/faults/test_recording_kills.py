@@ -1,4 +1,4 @@
-"""kill -9 of a recording process at random instants: what was acknowledged is in the journal, and stored once."""
+"""kill -9 of a recording process at random instants: acknowledged messages are in the journal, and stored once."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ def kill_recorders(folder: Path, storage: MongoChatStorage, database: Documents,
     torn = 0
     for number in range(ROUNDS):
         running = [start(record_for_ever, str(folder), chance.random()) for _ in range(2)]
-        for process, told in running:
-            assert told.poll(60), "it does not record"
+        for process, acknowledgements in running:
+            assert acknowledgements.poll(60), "it does not record"
             time.sleep(chance.uniform(0, 0.02))  # the kill comes at a random instant
-            acknowledged += kill(process, told)
+            acknowledged += kill(process, acknowledgements)
         lines = recorded_ids(folder)
         assert max(lines.values()) == 1
         assert set(acknowledged) <= set(lines), f"round {number} in {folder}, seed {SEED}"
@@ -81,7 +81,7 @@ def kill_recorders(folder: Path, storage: MongoChatStorage, database: Documents,
 def test_a_process_that_is_killed_while_its_worker_stores_loses_and_doubles_nothing(
     mongod: Mongod, database: Documents, tmp_path: Path, folders: int
 ) -> None:
-    """Each process begins with what the last one left, and goes on in the same journals."""
+    """Each process first stores what the previous one left, then continues in the same journals."""
     chance = random.Random(SEED)
     storage = MongoChatStorage(mongod.uri, database.name)
     for number in range(folders):
@@ -95,13 +95,13 @@ def kill_workers(folder: Path, storage: MongoChatStorage, database: Documents, c
     messages = database[COLLECTION]
     acknowledged: list[str] = []
     for number in range(ROUNDS):
-        process, told = start(record_and_store_for_ever, str(folder), chance.random(), uri, database.name)
-        assert told.poll(60), "it does not record"
+        process, acknowledgements = start(record_and_store_for_ever, str(folder), chance.random(), uri, database.name)
+        assert acknowledgements.poll(60), "it does not record"
         if number % 2:
             stored = messages.count_documents({})
-            poll(lambda before=stored: messages.count_documents({}) > before, what="a worker that stores")
+            poll(lambda before=stored: messages.count_documents({}) > before, what="a worker that stores", within=60)
         time.sleep(chance.uniform(0, 0.05))  # the kill comes at a random instant
-        acknowledged += kill(process, told)
+        acknowledged += kill(process, acknowledgements)
         lines = recorded_ids(folder)
         assert set(acknowledged) <= set(lines), f"round {number} in {folder}, seed {SEED}"
         assert stored_ids(database) <= lines, "nothing is stored twice, nor before it was recorded"
@@ -111,10 +111,10 @@ def kill_workers(folder: Path, storage: MongoChatStorage, database: Documents, c
     assert stored_ids(database) == lines
 
 
-def test_a_line_that_was_torn_by_a_kill_is_told_by_flush_and_no_other(
+def test_flush_reports_a_line_that_a_kill_cut_off_and_no_other(
     mongod: Mongod, database: Documents, tmp_path: Path
 ) -> None:
-    """A tail torn for certain, where the kills above may leave none."""
+    """A journal with an incomplete last line; the kills above may leave none."""
     folder = tmp_path / "journals"
     cache = LocalChatCache(disk_path=folder)
     cache.record_chat_event("s1", "user", "before")

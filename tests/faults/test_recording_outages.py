@@ -1,4 +1,4 @@
-"""MongoDB away, hanging, stepping down or failing: recording never waits, and each message is stored once in the end."""
+"""MongoDB unreachable, hanging, stepping down or failing: recording never waits, and each message is stored once."""
 
 from __future__ import annotations
 
@@ -375,7 +375,7 @@ def test_a_worker_that_is_stopped_after_a_lost_acknowledgement_goes_on_without_d
         poll(lambda: worker.stats().last_error)
         assert not worker.stop(0.2)
     assert worker.stats().queue_depth == 200
-    assert stored_ids(database), "the write was done, and nobody was told"
+    assert stored_ids(database), "the write was done, and not acknowledged"
     worker.start()
     assert worker.stop(60)
     assert_each_once(database, worker, ids)

@@ -1,6 +1,6 @@
 """Journals truncated, replaced, rotated, compressed, removed and made again under the worker: nothing lost or doubled.
 
-What counts is every line that was ever written, as long as it was stored, or stood in some journal, before it went.
+Every line that was ever written must be stored, if some journal had it until it was stored.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Application:
 
 
 def rotate(journal: Path) -> None:
-    """As logrotate does: the older ones move on, and the application goes on with a new file."""
+    """Rename the journals as logrotate does; the application continues with a new file."""
     older = {int(path.suffix[1:]): path for path in journal.parent.glob(f"{journal.name}.*") if path.suffix != ".gz"}
     for number in sorted(older, reverse=True):
         older[number].rename(journal.with_name(f"{journal.name}.{number + 1}"))
@@ -82,7 +82,7 @@ def compress(journal: Path) -> None:
 
 
 def unused(folder: Path, end: str) -> Path:
-    """A name that no file has yet: what is written over before anybody has read it is lost, by whoever wrote over it."""
+    """A name that no file has yet: a journal that is overwritten before it was read is lost."""
     return folder / f"other-{len(list(folder.glob('other-*')))}{end}"
 
 
@@ -94,7 +94,7 @@ def replace_by_the_same(journal: Path) -> None:
 
 
 def keep_only_the_end(journal: Path) -> None:
-    """A script that keeps the newest half; the older half stands in another journal."""
+    """A script that keeps the newest half; the older half is in another journal."""
     lines = journal.read_bytes().splitlines(keepends=True)
     half = len(lines) // 2
     with journal.with_name("older.jsonl").open("ab") as older:
@@ -105,7 +105,7 @@ def keep_only_the_end(journal: Path) -> None:
 
 
 def touch(journal: Path) -> None:
-    """Nothing but another time."""
+    """Change only its time."""
     os.utime(journal)
 
 
@@ -155,7 +155,7 @@ def test_whatever_happens_in_whatever_order_while_lines_are_written(
 def test_a_journal_that_is_cut_off_and_written_anew_again_and_again(
     database: Documents, application: Application, worker: Worker
 ):
-    """By an application that begins its file anew: shorter, longer, and just as long as before."""
+    """An application starts its file again: shorter, longer, and as long as before."""
     for lines in (100, 20, 300, 300, 1, 1, 400):
         beginning = len(application.written)
         if application.journal.exists():
@@ -171,7 +171,7 @@ def test_a_journal_that_is_cut_off_and_written_anew_again_and_again(
 def test_lines_of_the_same_length_in_the_same_place_are_new_ones(
     database: Documents, application: Application, worker: Worker
 ):
-    """The file's size and its inode say nothing; at once after the write, its time may say nothing either."""
+    """The file keeps its size and its inode; right after the write, it may keep its time, too."""
     application.journal.parent.mkdir(exist_ok=True)
     wanted = []
     for number in range(10, 30):
@@ -185,7 +185,7 @@ def test_lines_of_the_same_length_in_the_same_place_are_new_ones(
 def test_a_journal_that_is_pruned_under_a_writers_eyes_loses_no_line(
     database: Documents, application: Application, worker: Worker
 ):
-    """Removed again and again under the lock that writers take; only what is stored is removed."""
+    """Journals are removed repeatedly, under the lock that writers take, once their lines are stored."""
     journals = JournalWriter(application.journal.parent)
     written: list[Record] = []
     ended = threading.Event()
@@ -269,7 +269,7 @@ def test_a_ledger_that_is_removed_while_it_runs_costs_nothing(
 def test_lines_that_are_not_in_the_order_of_their_times_are_counted_right_round_after_round(
     database: Documents, application: Application, worker: Worker
 ):
-    """A clock that goes backwards: equal lines before and after must not be taken for one, nor one for two."""
+    """A clock that is set back: equal lines before and after are two messages, and no line is two."""
     lines = [record(number) for number in (5, 6, 7)]
     write_journal(application.journal, lines)
     wait_until_stored(database, wanted_of(lines))

@@ -1,4 +1,4 @@
-"""One process at a time: the other one is told who, and a killed one holds nothing."""
+"""One process at a time holds the lock. Others learn which one, and a killed process holds nothing."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def test_a_path_that_is_not_there_is_said(tmp_path: Path):
 
 
 def test_a_subfolder_that_cannot_be_read_is_no_silent_gap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Its journals would be left out, and nobody would know."""
+    """Else its journals would be left out silently."""
 
     def walk(folder: Path, onerror: object) -> object:
         assert callable(onerror)

@@ -1,4 +1,4 @@
-"""Damaged lines: what is whole is saved, what is not is kept to the last byte, and nobody's data become a record."""
+"""Damaged lines: whole records are salvaged, every other byte is kept, and data inside a record never become a record."""
 
 from __future__ import annotations
 

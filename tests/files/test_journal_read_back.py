@@ -1,4 +1,4 @@
-"""Reading journals back: what stands in a stretch of them, whatever happened to the file meanwhile."""
+"""Reading a range of a journal back, whatever happened to the file meanwhile."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from chatstore_cli.files.journal_read_back import newest, read_back
 from tests.support.journals import as_line, as_lines, record
 
 
-def stretch_of(path: Path, lines: list[bytes], first: int, last: int) -> JournalRange:
+def range_of(path: Path, lines: list[bytes], first: int, last: int) -> JournalRange:
     """The lines from `first` on, before `last`, counted from 0."""
     start = sum(map(len, lines[:first]))
     end = sum(map(len, lines[:last]))
     return JournalRange(str(path), path.stat().st_ino, start, end, first + 1, last - first, 0, 1 << 60)
 
 
-def read_all(stretch: JournalRange | None, lines: int = 100, about: int = 1 << 20) -> tuple[list[dict[str, Any]], int]:
-    """The records of a stretch, and in how many readings."""
+def read_all(unread: JournalRange | None, lines: int = 100, about: int = 1 << 20) -> tuple[list[dict[str, Any]], int]:
+    """The records of a unread, and in how many readings."""
     found: list[dict[str, Any]] = []
     readings = 0
-    while stretch is not None:
-        read = read_back(stretch, lines, about)
+    while unread is not None:
+        read = read_back(unread, lines, about)
         readings += 1
         assert read is not None
         assert len(read.lines) <= lines
         found += [fields for _, fields in read.lines]
-        assert read.remaining is None or read.remaining.start > stretch.start, "it must come to an end"
-        stretch = read.remaining
+        assert read.remaining is None or read.remaining.start > unread.start, "it must come to an end"
+        unread = read.remaining
     return found, readings
 
 
@@ -53,20 +53,20 @@ Journal = tuple[Path, list[bytes], list[dict[str, Any]]]
 @pytest.mark.parametrize("about", [1, 5_000, 1 << 30])
 def test_a_stretch_is_read_line_by_line_to_its_end(journal: Journal, lines: int, about: int) -> None:
     path, raw, records = journal
-    assert read_all(stretch_of(path, raw, 10, 250), lines, about)[0] == records[10:250]
+    assert read_all(range_of(path, raw, 10, 250), lines, about)[0] == records[10:250]
 
 
 def test_each_line_comes_with_its_place(journal: Journal) -> None:
     path, raw, _ = journal
-    stretch = stretch_of(path, raw, 10, 250)
+    unread = range_of(path, raw, 10, 250)
     content = path.read_bytes()
-    read = read_back(stretch, 5, 1)
+    read = read_back(unread, 5, 1)
     assert read is not None
     for number, (place, fields) in enumerate(read.lines, 11):
         assert (place.source, place.inode, place.number) == (str(path), path.stat().st_ino, number)
         assert content[place.offset : place.offset + place.length] + b"\n" == as_line(fields)
     assert read.remaining is not None
-    assert (read.remaining.number, read.remaining.end, read.remaining.messages) == (16, stretch.end, stretch.messages)
+    assert (read.remaining.number, read.remaining.end, read.remaining.messages) == (16, unread.end, unread.messages)
 
 
 def test_a_long_line_is_read_although_only_little_is_asked_for(tmp_path: Path) -> None:
@@ -74,55 +74,55 @@ def test_a_long_line_is_read_although_only_little_is_asked_for(tmp_path: Path) -
     raw = [as_line(fields) for fields in records]
     path = tmp_path / "s1.jsonl"
     path.write_bytes(b"".join(raw))
-    assert read_all(stretch_of(path, raw, 0, 3), 1, 1)[0] == records
+    assert read_all(range_of(path, raw, 0, 3), 1, 1)[0] == records
 
 
 def test_damaged_lines_are_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "s1.jsonl"
     raw = [as_line(record(0)), b"\xff\n", b"\n", b'{"torn": \n', b"[1]\n", b"7\n", as_line(record(1))]
     path.write_bytes(b"".join(raw))
-    found, _ = read_all(stretch_of(path, raw, 0, 7), 2)
+    found, _ = read_all(range_of(path, raw, 0, 7), 2)
     assert found == [record(0), record(1)]
 
 
 @pytest.mark.parametrize("name", ["s1.jsonl.1", "s1.jsonl.2026-03-02", "s1.jsonl.old"])
 def test_a_journal_that_was_rotated_is_found_beside_its_place(journal: Journal, name: str) -> None:
     path, raw, records = journal
-    stretch = stretch_of(path, raw, 10, 250)
+    unread = range_of(path, raw, 10, 250)
     path.rename(path.with_name(name))
     path.write_bytes(as_lines([record(999)]))
-    assert read_all(stretch)[0] == records[10:250]
+    assert read_all(unread)[0] == records[10:250]
 
 
 def test_the_journal_of_another_session_is_not_taken_for_a_rotated_one(journal: Journal) -> None:
     path, raw, _ = journal
-    stretch = stretch_of(path, raw, 10, 250)
+    unread = range_of(path, raw, 10, 250)
     path.rename(path.with_name("s10.jsonl"))
-    assert read_back(stretch, 10, 1_000) is None
+    assert read_back(unread, 10, 1_000) is None
 
 
 def test_a_journal_that_is_gone_or_replaced_gives_none(journal: Journal) -> None:
     path, raw, _ = journal
-    stretch = stretch_of(path, raw, 10, 250)
+    unread = range_of(path, raw, 10, 250)
     other = path.with_name("other")
     other.write_bytes(path.read_bytes())
     other.replace(path)
-    assert read_back(stretch, 10, 1_000) is None
+    assert read_back(unread, 10, 1_000) is None
     path.unlink()
-    assert read_back(stretch, 10, 1_000) is None
+    assert read_back(unread, 10, 1_000) is None
     path.parent.rmdir()
-    assert read_back(stretch, 10, 1_000) is None
+    assert read_back(unread, 10, 1_000) is None
 
 
 def test_of_a_journal_that_was_cut_the_rest_is_read(journal: Journal) -> None:
     path, raw, records = journal
-    stretch = stretch_of(path, raw, 10, 250)
+    unread = range_of(path, raw, 10, 250)
     os.truncate(path, sum(map(len, raw[:100])) + 5)
-    assert read_all(stretch, 7)[0] == records[10:100]
-    os.truncate(path, stretch.start)
-    assert read_back(stretch, 10, 1_000) == RecoveredLines([], None)
+    assert read_all(unread, 7)[0] == records[10:100]
+    os.truncate(path, unread.start)
+    assert read_back(unread, 10, 1_000) == RecoveredLines([], None)
     os.truncate(path, 0)
-    assert read_back(stretch, 10, 1_000) == RecoveredLines([], None)
+    assert read_back(unread, 10, 1_000) == RecoveredLines([], None)
 
 
 @pytest.mark.parametrize("left", [0, 3, 200])
@@ -130,15 +130,15 @@ def test_a_journal_that_is_cut_at_this_very_moment_does_not_hold_it_up(
     journal: Journal, monkeypatch: pytest.MonkeyPatch, left: int
 ) -> None:
     path, raw, _ = journal
-    stretch = stretch_of(path, raw, 10, 250)
+    unread = range_of(path, raw, 10, 250)
     pread = os.pread
 
     def cut_first(descriptor: int, length: int, offset: int) -> bytes:
-        os.truncate(path, stretch.start + left)
+        os.truncate(path, unread.start + left)
         return pread(descriptor, length, offset)
 
     monkeypatch.setattr(journal_read_back.os, "pread", cut_first)
-    found, readings = read_all(stretch, 10, 1)
+    found, readings = read_all(unread, 10, 1)
     assert len(found) <= 2
     assert readings <= 5
 
@@ -151,18 +151,18 @@ def test_a_journal_that_cannot_be_read_raises(journal: Journal, monkeypatch: pyt
 
     monkeypatch.setattr(journal_read_back.os, "open", refuse)
     with pytest.raises(PermissionError):
-        read_back(stretch_of(path, raw, 10, 250), 10, 1_000)
+        read_back(range_of(path, raw, 10, 250), 10, 1_000)
 
 
 def test_nothing_is_left_open(journal: Journal) -> None:
     path, raw, _ = journal
     before = len(list(Path("/proc/self/fd").iterdir()))
-    stretch = stretch_of(path, raw, 10, 250)
+    unread = range_of(path, raw, 10, 250)
     for name in ("s1.jsonl.1", "s1.jsonl.2"):
         path.with_name(name).write_bytes(b"x")
-    read_all(stretch, 1)
+    read_all(unread, 1)
     path.unlink()
-    assert read_back(stretch, 1, 1) is None
+    assert read_back(unread, 1, 1) is None
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
@@ -248,10 +248,10 @@ def test_a_hole_of_any_size_is_not_held_in_memory(tmp_path: Path, monkeypatch: p
 def test_reading_ends_at_whole_lines_whatever_the_writer_is_doing(
     tmp_path: Path, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The stretch ends where a whole line did, however far the file has grown since."""
+    """The unread ends where a whole line did, however far the file has grown since."""
     path, raw, records = journal
-    stretch = stretch_of(path, raw, 0, 300)
+    unread = range_of(path, raw, 0, 300)
     with path.open("ab") as other:
         other.write(b'{"half of the next')
     counted: Callable[[JournalRange], int] = lambda at: len(read_all(at, 10)[0])  # noqa: E731 - named for what it gives
-    assert counted(stretch) == len(records)
+    assert counted(unread) == len(records)

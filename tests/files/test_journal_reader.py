@@ -1,4 +1,4 @@
-"""Reading journals: every byte in its place, in bounded pieces, and a file that was replaced is noticed."""
+"""Reading journals: every byte at its offset, in pieces of limited size, and a replaced file is noticed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.support.journals import as_lines, record, write_journal
 def test_the_blocks_are_the_file_in_order_with_their_offsets(
     lines: list[bytes], ends_with_feed: bool, block: int, data: st.DataObject
 ):
-    """From the start of any line; what is over the limit comes as its place and length alone."""
+    """From the start of any line. Of a line over the limit only the offset and the length are yielded."""
     content = b"\n".join(lines) + (b"\n" if ends_with_feed and lines else b"")
     starts = [0, *(at + 1 for at, byte in enumerate(content) if byte == ord("\n"))]
     start = data.draw(st.sampled_from(starts))
@@ -164,7 +164,7 @@ def test_a_journal_that_has_gone_is_not_the_same(journal: JournalFile):
 
 
 def test_no_position_is_taken_of_a_file_that_took_the_read_ones_place(journal: JournalFile):
-    """Rotation while it is read: a position of the new file would pass over lines that nobody has read."""
+    """Rotation while it is read: a position in the new file would pass lines that were not read."""
     blocks = journal.blocks()
     next(blocks)
     path_of(journal).rename(path_of(journal).with_suffix(".jsonl.1"))
@@ -204,7 +204,7 @@ def test_a_compressed_journal_is_done_as_a_whole_or_not_at_all(tmp_path: Path):
 
 
 def cut_and_grow(journal: JournalFile, size: int) -> None:
-    """What a truncation in the middle leaves, with other lines behind it, so that it is longer than before."""
+    """Truncate the file and append other lines, so that it is longer than before."""
     with path_of(journal).open("r+b") as stream:
         stream.truncate(size)
         stream.seek(size)
@@ -214,7 +214,7 @@ def cut_and_grow(journal: JournalFile, size: int) -> None:
 def test_a_file_that_is_cut_and_grows_again_while_it_is_read_is_not_read_on(
     journal: JournalFile, monkeypatch: pytest.MonkeyPatch
 ):
-    """Its lines before the place that reading has reached would be passed over."""
+    """Else its lines before the offset that reading has reached would be left out."""
     monkeypatch.setattr(journal_reader, "BLOCK", 6_000)
     blocks = journal.blocks()
     next(blocks)

@@ -1,4 +1,4 @@
-"""Reading the newest lines of a session's journals from their ends, whatever is in them and happens to them."""
+"""Reading the newest messages of a session's journals from the end, whatever happens to the journals meanwhile."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ journals = st.tuples(st.sampled_from([b"", b"\xef\xbb\xbf"]), st.lists(stretches
 
 
 def flushed(folder: Path) -> list[tuple[int, str]]:
-    """What a flush makes of the journal: the number and the text of each of the session's messages."""
+    """The number and the text of each of the session's messages, as a flush reads them."""
     client: Any = mongomock.MongoClient(tz_aware=True)
     flush(Connection(client, client["test"], "memory", in_memory=True), folder)
     rows = client["test"][COLLECTION].find({"session_id": SESSION})
@@ -242,7 +242,7 @@ def test_a_last_line_that_lacks_only_its_line_feed_is_whole(folder: Path):
 
 
 def _after_listing(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], None]) -> None:
-    """Let something happen right after the journals were listed for the first time."""
+    """Call a function right after the journals were listed for the first time."""
     real = journal_tail.journals_of
     happened: list[bool] = []
 

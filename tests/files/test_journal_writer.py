@@ -1,4 +1,4 @@
-"""Writing journals: whole lines only, into the file that the path names, from several threads and processes at once."""
+"""Writing journals: complete lines only, into the file that the path names, from several threads and processes."""
 
 from __future__ import annotations
 
@@ -306,11 +306,11 @@ def test_where_no_journal_can_be_it_is_said_and_nothing_else_suffers(
     folder = tmp_path / "journals"
     obstacle(folder)
     writer = JournalWriter(folder)
-    with pytest.raises(NotRecorded) as told:
+    with pytest.raises(NotRecorded) as error:
         writer.append("s1", b"x")
-    assert str(folder / "s1.jsonl") in told.value.message
-    assert told.value.hint
-    assert "\n" not in told.value.message
+    assert str(folder / "s1.jsonl") in error.value.message
+    assert error.value.hint
+    assert "\n" not in error.value.message
     if folder.is_dir():
         assert writer.append("s2", b"x").number == 1
 
@@ -596,8 +596,8 @@ def run_recorders(folder: Path, count: int, lines: int, threads: int) -> list[li
     return [json.loads(process.communicate(timeout=100)[0]) for process in processes]
 
 
-def assert_each_line_once_and_whole(folder: Path, told: list[list[tuple[str, str, int, int]]]) -> None:
-    places = [tuple(place) for process in told for place in process]
+def assert_each_line_once_and_whole(folder: Path, locations: list[list[tuple[str, str, int, int]]]) -> None:
+    places = [tuple(place) for process in locations for place in process]
     for session in {str(place[0]) for place in places}:
         content = (folder / f"{session}.jsonl").read_bytes()
         offset = 0
@@ -619,9 +619,9 @@ def assert_each_line_once_and_whole(folder: Path, told: list[list[tuple[str, str
 def test_processes_and_threads_that_write_into_the_same_sessions_tear_and_fuse_nothing(
     folder: Path, lines: int, threads: int
 ) -> None:
-    told = run_recorders(folder, 2, lines, threads)
-    assert sum(map(len, told)) == 2 * lines * threads
-    assert_each_line_once_and_whole(folder, told)
+    locations = run_recorders(folder, 2, lines, threads)
+    assert sum(map(len, locations)) == 2 * lines * threads
+    assert_each_line_once_and_whole(folder, locations)
 
 
 FORKING = """
@@ -683,10 +683,10 @@ def test_children_of_a_fork_write_on_their_own_whatever_the_parent_was_doing(fol
         [sys.executable, "-c", FORKING, str(folder), str(children)], cwd=ROOT, capture_output=True, timeout=100
     )
     assert done.returncode == 0, done.stderr.decode()
-    told = [json.loads(done.stdout)]
-    told += [json.loads(Path(f"{folder}-child{number}").read_text()) for number in range(children)]
-    assert sum(map(len, told)) > children * 20
-    assert_each_line_once_and_whole(folder, told)
+    locations = [json.loads(done.stdout)]
+    locations += [json.loads(Path(f"{folder}-child{number}").read_text()) for number in range(children)]
+    assert sum(map(len, locations)) > children * 20
+    assert_each_line_once_and_whole(folder, locations)
 
 
 # --- without a disk --------------------------------------------------------------------------------------------------

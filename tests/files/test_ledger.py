@@ -1,4 +1,4 @@
-"""The ledger only saves work: whatever happens to it, it never says more than it was told."""
+"""The ledger only saves work: whatever happens to its file, it never has a position that was not written."""
 
 from __future__ import annotations
 

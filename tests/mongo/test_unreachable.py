@@ -1,4 +1,4 @@
-"""What is said of a server that cannot be reached, with the driver's own errors."""
+"""The hints of errors about an unreachable server, with the driver's own errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Also where the library is given a URI by its caller, without any configuration, its password is not told."""
+"""The password of a URI that an application passes to the library is never in an error."""
 
 from __future__ import annotations
 

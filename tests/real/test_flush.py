@@ -1,4 +1,4 @@
-"""Flushing into a real MongoDB: what it refuses, what the ledger notices, when messages expire."""
+"""Flushing into a real MongoDB: refused messages, changes that the ledger notices, expiry."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Documents = Database[dict[str, Any]]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder for journals; the state folder lies beside it."""
+    """A folder for journals; the state folder is beside it."""
     (tmp_path / "journals").mkdir()
     return tmp_path / "journals"
 
@@ -261,7 +261,7 @@ def test_a_compressed_journal_that_was_cut_off_gives_what_it_still_has(
 
 
 def test_a_journal_in_several_places_is_stored_once(connection: Connection, database: Documents, folder: Path):
-    """Rotated, compressed, copied into a subfolder: as often as the one that has it most often."""
+    """Rotated, compressed, copied into a subfolder: a message is stored as often as the journal with most of it has it."""
     lines = [record(0), record(0), record(1)]
     write_journal(folder / "s.jsonl.1", lines)
     write_journal(folder / "s.jsonl", [record(0), record(2)])

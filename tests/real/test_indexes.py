@@ -1,4 +1,4 @@
-"""`chatstore indexes`: what is there, what should be, and what is done about it, on a real server."""
+"""`chatstore indexes` on a real server: compare, plan, create, change and drop."""
 
 from __future__ import annotations
 

@@ -351,9 +351,9 @@ def test_two_applications_that_record_into_one_session_store_each_message_once_u
         assert process.stdin is not None
         process.stdin.write(b"\n")
         process.stdin.flush()
-    told = [json.loads(process.communicate(timeout=120)[0]) for process in processes]
-    assert [(one["flushed"], one["skipped"], one["lost"]) for one in told] == [(2 * lines, 0, 0)] * 2
-    recorded = dict(tuple(pair) for one in told for pair in one["ids"])
+    reports = [json.loads(process.communicate(timeout=120)[0]) for process in processes]
+    assert [(one["flushed"], one["skipped"], one["lost"]) for one in reports] == [(2 * lines, 0, 0)] * 2
+    recorded = dict(tuple(pair) for one in reports for pair in one["ids"])
     in_journal = {
         json.loads(line)["message_id"]: number
         for number, line in enumerate((folder / "s1.jsonl").read_bytes().splitlines(), 1)
@@ -439,8 +439,8 @@ for number in range(4):
         ids = []
         record(100)
         stopped = worker.stop(30)
-        with open(f"{folder}-{number}", "w") as told:
-            json.dump([stopped, ids], told)
+        with open(f"{folder}-{number}", "w") as report_file:
+            json.dump([stopped, ids], report_file)
         os._exit(0)
     children.append(pid)
     record(50)
@@ -468,7 +468,7 @@ def test_children_of_a_fork_record_and_store_on_their_own_with_the_parent_going_
     assert sorted(row["sequence"] for row in rows_of(database)) == list(range(1, 701))
 
 
-# --- what is told ----------------------------------------------------------------------------------------------------
+# --- errors ----------------------------------------------------------------------------------------------------------
 
 
 def test_a_worker_needs_a_cache_that_queues_and_sensible_figures(folder: Path, storage: MongoChatStorage) -> None:
@@ -492,9 +492,9 @@ def test_a_cache_without_a_worker_queues_nothing_and_its_journals_can_be_flushed
 
 def test_flushing_a_folder_that_somebody_follows_names_who(folder: Path, storage: MongoChatStorage) -> None:
     LocalChatCache(disk_path=folder).record_chat_event("s1", "user", "x")
-    with named_journals(storage.settings, [str(folder)]).to_flush("another"), pytest.raises(Locked) as told:
+    with named_journals(storage.settings, [str(folder)]).to_flush("another"), pytest.raises(Locked) as error:
         storage.flush_journals(folder)
-    assert f"another (process {os.getpid()}" in told.value.message
+    assert f"another (process {os.getpid()}" in error.value.message
     assert storage.flush_journals(folder).stored == 1
 
 
@@ -506,12 +506,12 @@ def test_a_server_that_is_not_there_is_told_in_time(tmp_path: Path, folder: Path
     assert (health.status, health.latency_ms) == ("error", None)
     assert "cannot reach MongoDB" in str(health.detail)
     message = Message("s1", "user", "x", message_id="m1", created_at=START)
-    with pytest.raises(Unreachable) as told:
+    with pytest.raises(Unreachable) as error:
         storage.insert_messages([message], timeout=0)
     with pytest.raises(ChatstoreError):
         storage.history("s1")
     assert time.monotonic() - began < 25.0, "the driver's own limit is 30 s for each"
-    assert "secret" not in f"{told.value.message}{health}"
+    assert "secret" not in f"{error.value.message}{health}"
     cache = LocalChatCache(disk_path=folder)
     worker = ChatPersistenceWorker(cache, storage)
     worker.start()

@@ -1,4 +1,4 @@
-"""`chatstore cache prune`: what is proven stored may go, and nothing else."""
+"""`chatstore cache prune`: only journals that are proven to be stored are removed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def of(days: float, number: int = 0, session: str = "s1", **fields: Any) -> dict
 
 
 def age(path: Path, days: float) -> Path:
-    """As if nothing had been written to it for that long."""
+    """Set its times, as if nothing had been written to it for that long."""
     moment = (NOW - timedelta(days=days)).timestamp()
     os.utime(path, (moment, moment))
     return path
@@ -295,7 +295,7 @@ def test_a_message_id_that_is_stored_with_other_content_proves_nothing(connectio
 def plan_and(
     connection: Connection, folder: Path, happening: Callable[[], None], paths: list[str] | None = None
 ) -> list[tuple[bool, str]]:
-    """Prune, with something happening between the proof and the removal."""
+    """Prune, and call a function between the comparison and the removal."""
     journals = PrunableJournals(paths or [str(folder)], "/nonexistent")
     with journals.to_prune("test") as found:
         decisions = plan_pruning(found, store_of(connection), PruneRules(NOW - timedelta(days=30), NOW, 30))

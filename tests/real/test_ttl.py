@@ -1,4 +1,4 @@
-"""`chatstore ttl`: what MongoDB deletes by itself, and changing that without an accident."""
+"""`chatstore ttl`: what MongoDB deletes by itself, and safe changes of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`chatstore worker` as somebody runs it: as a service, and once."""
+"""`chatstore worker` as a service, and with --once."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ KEYS = [
 
 @pytest.fixture
 def folder(chatstore: Chatstore) -> Path:
-    """The default folder of journals, not made yet."""
+    """The default folder of journals, which does not exist yet."""
     return chatstore.folder / "data" / "cache" / "chat_sessions"
 
 

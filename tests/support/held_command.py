@@ -10,6 +10,7 @@ command waits. Batches are small, and positions are saved after each one.
 
 from __future__ import annotations
 
+import faulthandler
 import itertools
 import os
 import subprocess
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from tests.conftest import Chatstore
 
 BATCH_MESSAGES = 200
+SECONDS_UNTIL_STUCK = 500
 
 
 def start_held(
@@ -38,7 +40,7 @@ def start_held(
     environment = {**chatstore.environment, "PYTHONPATH": str(ROOT)}
     settings = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **settings}
     process = subprocess.Popen([*command, *map(str, arguments)], cwd=chatstore.folder, env=environment, **settings)
-    poll(lambda: reached.exists() or process.poll() is not None, what=f"step {number}", every=0.002)
+    poll(lambda: reached.exists() or process.poll() is not None, what=f"step {number}", within=600)
     return process
 
 
@@ -126,6 +128,7 @@ def main() -> None:
     from chatstore_cli.core.flush import batches, run
     from chatstore_cli.files import ledger
 
+    faulthandler.dump_traceback_later(SECONDS_UNTIL_STUCK, exit=True)  # neither waits nor ends: show where it is
     reached, mode, number, _, *arguments = sys.argv[1:]
     run._BATCH_MESSAGES = BATCH_MESSAGES  # type: ignore[attr-defined]  # private
     batches._SECONDS_BETWEEN_POSITIONS = -1.0

@@ -1,4 +1,4 @@
-"""Journals for tests: lines, files, the rule of what must be stored in the end, and a flush inside this process."""
+"""Journals for tests: lines, files, the messages that must be stored in the end, and a flush in this process."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def instant(number: int, *, milliseconds: bool = False) -> str:
 
 
 def record(number: int = 0, session: str = "s1", **fields: Any) -> dict[str, Any]:
-    """A journal line in the app's own form; a field given as None is left out."""
+    """A journal line as the application writes it; a field that is None is left out."""
     made = {
         "session_id": session,
         "role": "user" if number % 2 == 0 else "assistant",
@@ -57,7 +57,7 @@ def as_line(fields: Any) -> bytes:
 
 
 def as_lines(records: Iterable[Any]) -> bytes:
-    """Several of them."""
+    """Several JSON lines."""
     return b"".join(as_line(fields) for fields in records)
 
 
@@ -69,14 +69,14 @@ def write_journal(path: Path, records: Iterable[Any]) -> Path:
 
 
 def key_of_record(fields: dict[str, Any]) -> Key:
-    """What makes a record equal to another; its time is brought into canonical form by the standard library."""
+    """The key of a record. The standard library makes its time canonical."""
     moment = datetime.fromisoformat(fields["created_at"])
     moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     return fields["session_id"], fields["role"], fields["text"], moment.isoformat(timespec="microseconds")
 
 
 def stored(database: Database[dict[str, Any]], collection: str = COLLECTION) -> Counter[Key]:
-    """How often each message is stored, whatever its `_id`; read with the driver alone."""
+    """How often each message is stored, whatever its `_id`. Read with the driver only."""
     return Counter(
         (row["session_id"], row["role"], row["text"], row["created_at"]) for row in database[collection].find()
     )
@@ -148,7 +148,7 @@ def coarse(key: Key) -> Key:
 
 
 def wanted_of(lines: Iterable[dict[str, Any]]) -> Counter[Key]:
-    """The messages of one journal: each line is one, but lines of a session with one `message_id` are one together."""
+    """The messages of one journal: each line is one, but lines of a session with the same `message_id` are one message."""
     lines = list(lines)
     named = {(fields["session_id"], fields["message_id"]): fields for fields in lines if fields.get("message_id")}
     nameless = [fields for fields in lines if not fields.get("message_id")]
@@ -156,7 +156,7 @@ def wanted_of(lines: Iterable[dict[str, Any]]) -> Counter[Key]:
 
 
 def missing_from(wanted: Counter[Key], exact: Counter[Key], in_milliseconds: Counter[Key]) -> Counter[Key]:
-    """By coarse key: how many messages a flush must add to rows of another writer, each of which stands for one."""
+    """By coarse key: how many messages a flush must add to foreign rows, each of which is one message."""
     left = wanted - exact
     by_coarse: Counter[Key] = Counter()
     for key, count in left.items():

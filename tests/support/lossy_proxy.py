@@ -1,4 +1,4 @@
-"""A proxy before a MongoDB that loses acknowledgements: the write is done, and nobody is told."""
+"""A proxy in front of MongoDB that loses acknowledgements: the write is done, and its answer is dropped."""
 
 from __future__ import annotations
 

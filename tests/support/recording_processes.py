@@ -1,4 +1,4 @@
-"""What the processes of the fault tests do: each function is the whole life of a recording process, to be killed."""
+"""The recording processes of the fault tests. Each runs one of these functions until it is killed."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ CONTEXT.set_forkserver_preload(["chatstore_cli.library", "chatstore_cli.core.rec
 
 
 def record_for_ever(acknowledge: Connection, folder: str, seed: int, **settings: Any) -> None:
-    """Record into a few sessions, and tell each id once its call has returned."""
+    """Record into a few sessions, and send each id once its call has returned."""
     from chatstore_cli import LocalChatCache
 
     _record(LocalChatCache(disk_path=folder, **settings), acknowledge, random.Random(seed), 600_000)
 
 
 def record_and_store_for_ever(acknowledge: Connection, folder: str, seed: int, uri: str, database: str) -> None:
-    """The same with a worker, after what an earlier process left was stored: so does an application that starts again."""
+    """The same with a worker, after storing what an earlier process left, as an application does at its start."""
     from chatstore_cli import ChatPersistenceWorker, LocalChatCache, MongoChatStorage
 
     storage = MongoChatStorage(uri, database)
@@ -49,34 +49,34 @@ def _record(cache: Any, acknowledge: Connection, chance: random.Random, longest:
 
 def start(life: Any, *arguments: Any, **settings: Any) -> tuple[ForkServerProcess, Connection]:
     """Start a process; its acknowledgements come through the connection."""
-    told, tells = CONTEXT.Pipe(duplex=False)
-    process = CONTEXT.Process(target=life, args=(tells, *arguments), kwargs=settings, daemon=True)
+    receiver, sender = CONTEXT.Pipe(duplex=False)
+    process = CONTEXT.Process(target=life, args=(sender, *arguments), kwargs=settings, daemon=True)
     process.start()
-    tells.close()
-    return process, told
+    sender.close()
+    return process, receiver
 
 
-def kill(process: ForkServerProcess, told: Connection) -> list[str]:
-    """SIGKILL; gives the ids that were acknowledged."""
+def kill(process: ForkServerProcess, acknowledgements: Connection) -> list[str]:
+    """Send SIGKILL; returns the ids that were acknowledged."""
     process.kill()
     process.join()
     assert process.exitcode == -9, f"it ended by itself: {process.exitcode}"
     content = b""
-    while piece := os.read(told.fileno(), 1 << 20):
+    while piece := os.read(acknowledgements.fileno(), 1 << 20):
         content += piece
-    told.close()
+    acknowledgements.close()
     return content.decode().split("\n")[:-1]
 
 
 def recorded_ids(folder: Path) -> Counter[str]:
-    """How often each message_id stands in a whole line of the journals, rotated ones too; damaged lines are left out."""
-    found: Counter[str] = Counter()
+    """How often each message_id is in a complete line of the journals, including rotated ones; damaged lines are omitted."""
+    ids: Counter[str] = Counter()
     for path in folder.glob("*.jsonl*"):
         for line in path.read_bytes().split(b"\n")[:-1]:
             try:
-                found[orjson.loads(line)["message_id"]] += 1
+                ids[orjson.loads(line)["message_id"]] += 1
             except ValueError:
                 assert not re.search(rb'"message_id":"[0-9a-f-]+"\}$', line), (
                     "a line is damaged though its end is there"
                 )
-    return found
+    return ids

@@ -82,7 +82,7 @@ def running_worker(
 
 
 def wait_until_stored(database: Database[dict[str, Any]], wanted: Counter[Key], within: float = 120.0) -> None:
-    """Every message, each once."""
+    """Wait until every message is stored, and check that each is stored once."""
     count = sum(wanted.values())
     poll(
         lambda: database["chat_messages"].count_documents({}) >= count,

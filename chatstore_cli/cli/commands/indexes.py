@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
 app = group("indexes", "Compare indexes with those that the layouts need, and create the missing ones.")
 Layout = Annotated[
-    str | None,
-    typer.Option("--layout", metavar="LAYOUT", help="Use only the indexes of this layout (default: all layouts)."),
+    str | None, typer.Option("--layout", metavar="LAYOUT", help="Only this layout (default: all layouts).")
 ]
 _EXITS = [ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.FINDINGS]
 
@@ -61,10 +60,7 @@ def apply(
     context: typer.Context,
     layout: Layout = None,
     yes: Annotated[
-        bool,
-        typer.Option(
-            "--yes", "-y", help="Also drop indexes and make changes by which MongoDB deletes documents, without asking."
-        ),
+        bool, typer.Option("--yes", "-y", help="Also drop indexes and let MongoDB delete documents; do not ask.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the changes and make none.")] = False,
     drop_unneeded: Annotated[

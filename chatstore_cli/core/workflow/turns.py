@@ -74,13 +74,11 @@ class TurnStore:
         return self._chats.until_done(chat.chat_id, attempt)
 
     def _appended(self, chat: NewChat, appended: Appended) -> SavedEvent:
-        self._chats.remember(chat.chat_id, appended.state)
-        if (
-            self._keeper is not None
-            and self._keeper.after_append(appended.state.chat_id, appended.size_bytes) is not None
-        ):
+        state, keeper = appended.state, self._keeper
+        self._chats.remember(chat.chat_id, state)
+        if keeper is not None and keeper.after_append(state.chat_id, appended.size_bytes) is not None:
             self._chats.forget(chat.chat_id)
-        return SavedEvent(SavedAs.MESSAGE, appended.state.last_sequence)
+        return SavedEvent(SavedAs.MESSAGE, state.last_sequence)
 
     def _make_room(self, chat: NewChat, state: ChatState, full: DocumentFull, event_id: str) -> None:
         try:

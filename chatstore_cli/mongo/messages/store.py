@@ -24,32 +24,8 @@ from chatstore_cli.mongo.tombstones import TOMBSTONES
 
 _SMALL_SESSION = 5_000
 _DUPLICATE = 11000
-_NOT_ABOUT_A_DOCUMENT = {
-    1,
-    8,
-    13,
-    18,
-    24,
-    26,
-    33,
-    46,
-    63,
-    70,
-    71,
-    72,
-    73,
-    96,
-    115,
-    117,
-    125,
-    136,
-    146,
-    150,
-    166,
-    211,
-    279,
-}
-_NOT_ABOUT_A_DOCUMENT |= {314, 8000, 11601, 13388, 14031}
+_NOT_ABOUT_A_DOCUMENT = {1, 8, 13, 18, 24, 26, 33, 46, 63, 70, 71, 72, 73, 96, 115, 117, 125, 136, 146, 150, 166}
+_NOT_ABOUT_A_DOCUMENT |= {211, 279, 314, 8000, 11601, 13388, 14031}
 """Error codes of the server or of the collection (for example, it is a view), which no message causes."""
 _MAX_DEPTH = 180
 """Levels of nesting that the server accepts in a document, as tried on 6.0."""
@@ -84,7 +60,7 @@ class MongoMessageStore:
         """Create the collection if it does not exist, and the index for looking up sessions. Returns what was done.
 
         A new collection gets every index of its layout, because a TTL index deletes nothing in it. The same holds for a
-        collection that an insert has just created again (`made_anew`), except a TTL index that would delete documents.
+        collection that an insert has just created again (`recreated`), except a TTL index that would delete documents.
         An existing collection gets only the index for looking up sessions, and only while it is small.
         """
         with driver_errors(f"preparing {self._name}"):

@@ -16,7 +16,7 @@ from chatstore_cli.mongo.bson_values import decimal_value
 from chatstore_cli.mongo.connection import Document
 from chatstore_cli.mongo.usage.rows import COUNTS, HAS_TIME, IS_COUNTABLE
 
-SESSION_FIELDS = ("tenant_id", "user_id", "workflow")
+CLIENT_FIELDS = ("tenant_id", "user_id", "workflow")
 CLIENT = ("chat_id", "run", "agent", "model")
 """Each of these reports cumulative numbers of its own."""
 
@@ -44,12 +44,12 @@ def increases(query: LedgerQuery, chats: Sequence[Any] | None = None, *, local_t
     `chats` restricts the rows; `local_time` is the expression of a row's time in the query's zone. A row that cannot be
     counted has a group of its own, which is dropped: to match such rows beforehand costs as much again as adding up.
     """
-    match: Document = {name: value for name in SESSION_FIELDS if (value := getattr(query, name)) is not None}
+    match: Document = {name: value for name in CLIENT_FIELDS if (value := getattr(query, name)) is not None}
     if query.until is not None:
         match["at"] = {"$lt": query.until}
     if chats is not None:
         match["chat_id"] = {"$in": list(chats)}
-    facts = [name for name in SESSION_FIELDS if name in query.keys]
+    facts = [name for name in CLIENT_FIELDS if name in query.keys]
     spans: Document = {}
     if query.since is not None:
         spans["in_span"] = {"$gte": ["$at", query.since]}
@@ -230,9 +230,9 @@ def from_daily_documents(query: LedgerQuery, without: Sequence[Any]) -> list[Doc
     if query.until is not None:
         match["first_day"] = {"$lt": query.until}
         within["$lt"] = query.until
-    facts = {f"days.clients.{name}": value for name in SESSION_FIELDS if (value := getattr(query, name)) is not None}
+    facts = {f"days.clients.{name}": value for name in CLIENT_FIELDS if (value := getattr(query, name)) is not None}
     client = {name: f"$days.clients.{name}" for name in ("run", "agent", "model", *_NUMBERS, "cost_unknown")}
-    client |= {name: f"$days.clients.{name}" for name in SESSION_FIELDS if name in query.keys}
+    client |= {name: f"$days.clients.{name}" for name in CLIENT_FIELDS if name in query.keys}
     times = {
         key: _truncated("$days.day", key) if key != "day" else "$days.day" for key in query.keys if key in TIME_KEYS
     }

@@ -15,7 +15,7 @@ from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.identifiers import is_storable
 from chatstore_cli.mongo.usage.daily_sums import MongoDailySums
 from chatstore_cli.mongo.usage.rows import COUNTABLE
-from chatstore_cli.mongo.usage.stages import SESSION_FIELDS, from_daily_documents, group_of, groups, increases
+from chatstore_cli.mongo.usage.stages import CLIENT_FIELDS, from_daily_documents, group_of, groups, increases
 from chatstore_cli.mongo.usage.zones import FIRST, LAST, local_time
 
 _MOST_CHATS_IN_A_FILTER = 5_000
@@ -55,7 +55,7 @@ class MongoUsageSums:
 
     def groups(self, query: LedgerQuery) -> Iterator[LedgerGroup]:
         """The sums, in any order."""
-        if not all(is_storable(value) for name in SESSION_FIELDS if (value := getattr(query, name)) is not None):
+        if not all(is_storable(value) for name in CLIENT_FIELDS if (value := getattr(query, name)) is not None):
             return  # no document has text that BSON cannot hold
         pending = self._daily.pending_chats() if query.by_whole_days else None
         if pending is None:

@@ -24,7 +24,7 @@ KEYS = [
 
 @pytest.fixture
 def folder(chatstore: Chatstore) -> Path:
-    """The default folder of journals, with six messages, one of them bad and one not finished."""
+    """The default folder of journals, with six messages, one of them bad and one incomplete."""
     folder = chatstore.folder / "data" / "cache" / "chat_sessions"
     write_journal(folder / "s1.jsonl", [record(3), record(4), {"bad": True}])
     write_journal(folder / "s1.jsonl.1", [record(0), record(1)])
@@ -77,7 +77,7 @@ def test_of_a_named_journal_only_its_own_lines_in_quarantine_are_counted(
 
 
 def test_with_the_ledger_only_new_lines_are_read(chatstore: Chatstore, database: Documents, folder: Path):
-    """Seen by a line that was spoilt in its middle after it was stored: the fingerprints do not tell, and it is not read."""
+    """A stored line was damaged afterwards. Fingerprints do not cover it, and it is not read again."""
     journal = write_journal(folder / "long.jsonl", [record(number, session="long") for number in range(200)])
     assert chatstore("flush-cache").code == 7
     with journal.open("r+b") as stream:

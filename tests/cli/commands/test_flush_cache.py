@@ -138,7 +138,7 @@ def test_names_that_are_no_utf8_can_be_flushed_and_listed(chatstore: Chatstore, 
 
 
 def test_two_at_once_the_second_is_told_who_the_first_is(chatstore: Chatstore, database: Documents, folder: Path):
-    """The first one waits in the middle of its standard input; killed, it holds nothing."""
+    """The first process waits in the middle of its standard input. Once killed, it holds nothing."""
     (folder / "s1.jsonl").write_bytes(as_lines([record(0)]))
     first = chatstore.popen("flush-cache", folder, "-", stdin=subprocess.PIPE)
     poll((folder / ".chatstore" / "lock.holder").exists, what="the lock")

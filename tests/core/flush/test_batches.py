@@ -1,4 +1,4 @@
-"""Ledgers move on over batches that are stored, and over nothing else."""
+"""A ledger passes only batches that are stored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Following, round by round: what is read again, what is reported, and what ends it."""
+"""Following, round by round: what is read again, what is reported, and what stops it."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Journals:
 
 
 class Following:
-    """A follower over both, a round at a time."""
+    """A follower of these journals, which runs one round at a time."""
 
     def __init__(self, folder: Path, **rules: Any) -> None:
         self.folder = folder
@@ -188,7 +188,7 @@ def test_an_unfinished_last_line_is_pending_until_it_is_finished_and_counted_onc
 
 
 def test_a_collection_that_was_dropped_and_made_again_is_prepared_as_a_new_one(following: Following):
-    """Whoever stored into it next made it without its indexes. What was there before is left as it is."""
+    """Another writer made it by storing, without its indexes. An older collection is not changed."""
     prepared: list[bool] = []
     prepare = following.store._inner.prepare
 
@@ -427,7 +427,7 @@ def test_a_slow_database_that_answers_is_waited_for(tmp_path: Path):
 
 
 def test_rounds_leave_nothing_behind(tmp_path: Path):
-    """A worker runs for months: what a round leaves for the collector of garbage, or open, would add up."""
+    """A worker runs for months: objects and files that each round leaves behind would add up."""
     import gc
 
     following = Following(tmp_path)

@@ -1,4 +1,4 @@
-"""Counting equal lines: right, or it says that it does not know."""
+"""Counts of equal lines are right, or OutOfOrder is raised."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trying quarantined lines again: each with the identity it was refused under, and none lost."""
+"""Retrying quarantined lines: each keeps the identity with which it was refused, and none is lost."""
 
 from __future__ import annotations
 

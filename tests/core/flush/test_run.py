@@ -1,4 +1,4 @@
-"""Flushing: each message exactly once, whatever was there, however often, in whatever parts."""
+"""Flushing stores each message exactly once, whatever was stored before, however often, in any parts."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ journals = st.lists(one_record, max_size=14)
 
 
 def notations(moment: datetime) -> list[Any]:
-    """An instant as other writers put it down: text in several forms, and a BSON date, which keeps milliseconds."""
+    """An instant as other writers store it: text in several forms, and a BSON date, which keeps milliseconds."""
     return [
         moment.isoformat(timespec="microseconds"),
         moment.isoformat(timespec="microseconds").replace("+00:00", "Z"),
@@ -118,7 +118,7 @@ def foreign_rows(draw: st.DrawFn, lines: list[Record]) -> list[Record]:
 
 
 def store_foreign(connection: Connection, rows: list[Record]) -> tuple[Counter[Key], Counter[Key]]:
-    """Store them; gives what they hold, exactly and in milliseconds."""
+    """Store the rows. Returns their contents, exactly and in milliseconds."""
     exact: Counter[Key] = Counter()
     in_milliseconds: Counter[Key] = Counter()
     for row in rows:
@@ -183,7 +183,7 @@ cases = journals.flatmap(lambda lines: st.tuples(st.just(lines), foreign_rows(li
 def test_what_is_stored_in_the_end_is_the_journal_minus_what_was_there(
     case: tuple[list[Record], list[Record]], data: st.DataObject
 ):
-    """Flushed in any parts (cut at any byte), with its ledger or without: each row of others stands for one line."""
+    """The journal is flushed in any parts (cut at any byte), with its ledger or without. Each foreign row is one line."""
     check_in_parts(in_memory(), *case, data)
 
 
@@ -316,7 +316,7 @@ def test_a_row_stands_for_one_message_id_only_also_when_the_second_one_is_append
 def test_reading_again_begins_with_the_rows_of_others_as_they_are(
     memory: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """What the first reading took, or left, must not be missing in the second one, nor be there twice."""
+    """Rows that the first reading used must be available again in the second, and only once."""
     monkeypatch.setattr(journal_reader, "BLOCK", 100)
     lines = [record(0)]
     store_foreign(memory, [{**record(number), "_id": ObjectId()} for number in (0, 2)])
@@ -393,7 +393,7 @@ def test_unknown_fields_are_kept_and_ours_are_not_overwritten(connection: Connec
 
 
 def test_sequence_is_the_place_of_the_record_in_its_journal(memory: Connection, tmp_path: Path):
-    """Blank lines have no place; what is quarantined has one, and so has each of two fused records."""
+    """Blank lines have no number; quarantined lines have one, and so has each of two fused records."""
     lines = as_lines([record(0)]) + b"\n \n{}\n" + as_lines([record(1)])[:-1] + as_lines([record(2)])
     (tmp_path / "s.jsonl").write_bytes(lines)
     flush_with_ledger(memory, tmp_path)
@@ -408,7 +408,7 @@ def test_sequence_is_the_place_of_the_record_in_its_journal(memory: Connection, 
 def test_a_session_that_is_deleted_while_it_is_stored_gets_no_more_lines(
     memory: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """One run may take hours: what was found at its beginning does not hold for ever."""
+    """One run may take hours: a session may be deleted after the run has asked for it."""
     monkeypatch.setattr(flush_module, "_BATCH_MESSAGES", 10)
     monkeypatch.setattr(flush_module, "STORING_THREADS", 1)
     tombstones = memory.database["chatstore_tombstones"]
@@ -442,7 +442,7 @@ def test_a_flush_that_is_asked_to_stop_gives_what_was_done_and_the_next_one_goes
 
 
 def test_a_row_that_is_removed_while_it_is_compared_is_no_other_content(memory: Connection, tmp_path: Path):
-    """As a dropped collection or an expired row is: the line can be stored, and is no case for the quarantine."""
+    """A dropped collection or an expired row does the same. The line can be stored, so it is not quarantined."""
 
     class Vanishing(UuidStore):
         def stored_contents(self, identities: Any) -> Any:

@@ -27,7 +27,7 @@ LIMIT = 16 * 1024 * 1024
 
 
 class Clock:
-    """Gives the instants it was told, then the last one for ever."""
+    """Returns the given instants, then the last one forever."""
 
     def __init__(self, *seconds: float) -> None:
         self.left = list(seconds)
@@ -265,11 +265,11 @@ def test_what_can_be_no_message_is_refused_with_its_place_and_leaves_no_trace(
     cache = cached() if on_disk else cached(disk_path=None)
     woken: list[int] = []
     cache.on_new_message(lambda: woken.append(1))
-    with pytest.raises(BadValue) as told:
+    with pytest.raises(BadValue) as error:
         cache.record_chat_event(**{"session_id": "s1", "role": "user", "text": "x", **arguments})
-    assert str(told.value.facts["name"]).startswith(name)
-    assert isinstance(told.value, ChatstoreError)
-    assert len(told.value.message) < 600
+    assert str(error.value.facts["name"]).startswith(name)
+    assert isinstance(error.value, ChatstoreError)
+    assert len(error.value.message) < 600
     assert cache.messages("s1") == []
     assert cache.pending is not None
     assert (cache.pending.depth, woken) == (0, [])
@@ -323,9 +323,9 @@ def test_a_full_queue_without_a_journal_raises_and_forgets_nothing(cached: Calla
     for number in range(3):
         cache.record_chat_event("s1", "user", f"{number}")
     for _ in range(3):
-        with pytest.raises(NotRecorded) as told:
+        with pytest.raises(NotRecorded) as error:
             cache.record_chat_event("s1", "user", "one too many")
-        assert told.value.hint
+        assert error.value.hint
     assert [message.content for message in cache.messages("s1")] == ["0", "1", "2"]
     assert [fields["text"] for fields in queued(cache)] == ["0", "1", "2"]
     cache.record_chat_event("s1", "user", "3")

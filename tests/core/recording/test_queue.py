@@ -53,12 +53,12 @@ class Recording:
         self.count = 0
         self.readings = 0
 
-    def _read_back(self, stretch: JournalRange, lines: int, about_bytes: int) -> RecoveredLines | None:
+    def _read_back(self, unread: JournalRange, lines: int, about_bytes: int) -> RecoveredLines | None:
         self.readings += 1
         if self.fail is not None:
             failure, self.fail = self.fail, None
             raise failure
-        return self.journals.read_back(stretch, lines, about_bytes)
+        return self.journals.read_back(unread, lines, about_bytes)
 
     def record(self, session: str = "a", text: str = "x") -> str:
         """As the cache does it."""
@@ -370,10 +370,10 @@ def test_what_was_lost_is_told_although_another_journal_cannot_be_read(recording
 
 
 def failing_after_first(made: Recording) -> Callable[[JournalRange, int, int], RecoveredLines | None]:
-    def read_back(stretch: JournalRange, lines: int, about_bytes: int) -> RecoveredLines | None:
+    def read_back(unread: JournalRange, lines: int, about_bytes: int) -> RecoveredLines | None:
         if made.readings == 1:
             made.fail = OSError(5, "Input/output error")
-        return made._read_back(stretch, lines, about_bytes)
+        return made._read_back(unread, lines, about_bytes)
 
     return read_back
 

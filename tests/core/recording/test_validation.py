@@ -121,12 +121,12 @@ def _nested(levels: int) -> dict[str, Any]:
     ],
 )
 def test_what_is_no_json_is_refused_and_its_place_named(metadata: Any, name: str | None) -> None:
-    with pytest.raises(BadValue) as told:
+    with pytest.raises(BadValue) as error:
         storable_metadata(metadata)
     if name is not None:
-        assert str(told.value.facts["name"]).startswith(name)
-    assert "\n" not in told.value.message
-    assert len(told.value.message) < 500
+        assert str(error.value.facts["name"]).startswith(name)
+    assert "\n" not in error.value.message
+    assert len(error.value.message) < 500
 
 
 def test_the_deepest_metadata_is_taken() -> None:

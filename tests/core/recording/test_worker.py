@@ -1,4 +1,4 @@
-"""The worker's thread: batches of the right size at the right time, kept over every failure, stopped in time."""
+"""The worker's thread: batches of the right size at the right time, kept after every failure, stopped in time."""
 
 from __future__ import annotations
 
@@ -395,7 +395,7 @@ def test_a_stop_while_the_quarantine_finds_no_room_keeps_the_batch(bench: Callab
 
 
 def test_lost_messages_are_counted_and_said(bench: Callable[..., Bench], caplog: pytest.LogCaptureFixture) -> None:
-    def gone(stretch: JournalRange, lines: int, about_bytes: int) -> RecoveredLines | None:
+    def gone(unread: JournalRange, lines: int, about_bytes: int) -> RecoveredLines | None:
         return None
 
     made = bench(pending=PendingMessages(2, 1 << 30, gone, lambda _: None))
@@ -566,12 +566,12 @@ def test_stopped_twice_or_before_it_began_it_says_how_it_is(bench: Callable[...,
 
 def test_a_stop_from_its_own_thread_does_not_wait_for_itself(bench: Callable[..., Bench]) -> None:
     made = bench()
-    told: list[bool] = []
-    made.storage.meanwhile = lambda: told.append(made.worker.stop(5))
+    answers: list[bool] = []
+    made.storage.meanwhile = lambda: answers.append(made.worker.stop(5))
     made.worker.start()
     made.record(3)
     poll(lambda: not made.worker.stats().running)
-    assert told == [False]
+    assert answers == [False]
     made.assert_each_once()
 
 
