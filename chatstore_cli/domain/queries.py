@@ -58,11 +58,11 @@ class SessionKey:
     @classmethod
     def of(cls, session: Session) -> SessionKey:
         """The key of a session. A session without an update time sorts last."""
-        moment = session.updated_at
-        return cls(EPOCH_TEXT if moment is None else format_instant(moment), session.layout, session.session_id)
+        updated_at = session.updated_at
+        return cls(EPOCH_TEXT if updated_at is None else format_instant(updated_at), session.layout, session.session_id)
 
     @property
-    def moment(self) -> datetime:
+    def instant(self) -> datetime:
         """`updated_at` as an instant."""
         return as_utc(datetime.fromisoformat(self.updated_at))
 
@@ -78,7 +78,7 @@ class SessionKey:
             packed = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
             updated_at, layout, session_id = json.loads(packed)
             key = cls(str(updated_at), str(layout), str(session_id))
-            _ = key.moment
+            _ = key.instant
         except (binascii.Error, ValueError, TypeError, UnicodeError) as error:
             raise BadValue(name="--cursor", value=cursor, expected="the next_cursor of an earlier page") from error
         return key

@@ -71,11 +71,7 @@ class Batch(Generic[Event]):
 
 
 class Feed(Protocol[Event]):
-    """Changes in their order, each once, across restarts, step-downs and faults of the server."""
-
-    def open(self) -> bool:
-        """Start with what happens from now on. False if the server cannot report changes. Raises Unreachable."""
-        ...
+    """Changes from its opening on in their order, each once, across restarts, step-downs and faults of the server."""
 
     def read(self) -> Batch[Event]:
         """The next events, or an empty batch after a short wait. After Unreachable the next call resumes."""

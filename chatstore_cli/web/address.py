@@ -52,20 +52,20 @@ class Address:
 def read_address(url: str, headers: Sequence[str]) -> Address:
     """The parts of a URL; its credentials become a header. Raises WrongUse, without a secret in the text."""
     parts = _parts(url)
-    given = [_read_header(header) for header in headers]
-    secrets = [value for _, value in given] + [word for _, value in given for word in value.split()[1:]]
+    header_pairs = [_read_header(header) for header in headers]
+    secrets = [value for _, value in header_pairs] + [word for _, value in header_pairs for word in value.split()[1:]]
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     if user or password:
         encoded = base64.b64encode(f"{user}:{password}".encode()).decode()
         secrets += [password or user, parts.password or parts.username or "", encoded]
-        if not any(name.lower() == "authorization" for name, _ in given):
-            given.append(("Authorization", f"Basic {encoded}"))
+        if not any(name.lower() == "authorization" for name, _ in header_pairs):
+            header_pairs.append(("Authorization", f"Basic {encoded}"))
     return Address(
         parts.scheme,
         str(parts.hostname),
         parts.port or _PORTS[parts.scheme],
         parts.path.rstrip("/"),
-        tuple(given),
+        tuple(header_pairs),
         tuple(sorted({secret for secret in secrets if len(secret) >= _SHORTEST_SECRET}, key=len, reverse=True)),
     )
 

@@ -27,10 +27,8 @@ def session_history(stores: Stores, session_id: str, limit: int) -> tuple[ChatHi
     except ChatstoreError as error:
         tail = JournalTail(complete=False, failure=error)
 
-    def storage() -> MongoHistory:
-        return stored_history(stores)
-
-    return history_of(tail.journals, storage if stores.settings.mongo.enabled else None, session_id, limit), tail
+    open_storage = (lambda: stored_history(stores)) if stores.settings.mongo.enabled else None
+    return history_of(tail.journals, open_storage, session_id, limit), tail
 
 
 def stored_history(stores: Stores) -> MongoHistory:

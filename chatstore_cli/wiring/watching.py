@@ -59,12 +59,11 @@ def watched_messages(
 ) -> Iterator[Message]:
     """The messages of one session, from now on or from `since`. Raises NotFound and Conflict."""
     from chatstore_cli.core.readers import find_session
-    from chatstore_cli.core.watch.messages import PolledMessages, WatchedMessages
-    from chatstore_cli.domain.watch import Feed, MessageEvent
+    from chatstore_cli.core.watch.messages import WatchedMessages
     from chatstore_cli.mongo.watch.messages import MongoMessageFeed
 
     reader, session = watch.call(lambda: find_session(readers, session_id))
-    feed: Feed[MessageEvent] | None = None
+    feed: MongoMessageFeed | None = None
     if poll is None:
         feed = watch.call(
             lambda: MongoMessageFeed(stores.connection, stores.settings, reader.layout, session.session_id)
@@ -72,9 +71,7 @@ def watched_messages(
         if not watch.call(feed.open):
             _announce_polling(watch)
             feed = None
-    watched = WatchedMessages(
-        watch, reader, session.session_id, feed or PolledMessages(watch, poll or POLL_SECONDS), since
-    )
+    watched = WatchedMessages(watch, reader, session.session_id, feed, since, poll or POLL_SECONDS)
     watched.begin()
     return watched.messages()
 

@@ -325,8 +325,12 @@ def test_an_interrupted_run_removes_what_was_written(chatstore, application, tmp
     process = chatstore.popen(*arguments, env=application.environment)
     poll(lambda: len(application.documents) == 2, what="the documents")
     process.send_signal(ending)
-    assert process.wait(timeout=120) == 130
-    err = process.stderr.read().decode()
+    code, err = process.wait(timeout=120), process.stderr.read().decode()
+    assert (application.journals, application.documents) == ([], [])
+    if "Exception ignored" in err:  # the signal arrived in a destructor, which cannot raise: the run went on to its end
+        assert code == 6
+        return
+    assert code == 130
     assert "Removing what was written" in err
     assert "Removed 2 documents and 1 journal." in err
     assert "Traceback" not in err

@@ -133,8 +133,8 @@ def _require_url(options: dict[str, object], only: list[str] | None) -> None:
         raise WrongUse(what=f"{needing[0]} requires --api-url.", hint="Add --api-url with the application's URL.")
 
 
-def _names(given: list[str] | None) -> list[str]:
-    return [name.strip() for words in given or [] for name in words.split(",") if name.strip()]
+def _names(values: list[str] | None) -> list[str]:
+    return [name.strip() for words in values or [] for name in words.split(",") if name.strip()]
 
 
 def _checks(invocation: Invocation) -> tuple[Stores, list[Check], BadConfig | None]:

@@ -76,8 +76,8 @@ def run_checks(checks: Sequence[Check], timer: Callable[[], float] = time.perf_c
 def selected(checks: Sequence[Check], only: Collection[str], skip: Collection[str]) -> list[Check]:
     """The checks named by `only` (all if empty) without those named by `skip`. Raises BadValue for unknown names."""
     names = [check.name for check in checks]
-    for option, given in (("--only", only), ("--skip", skip)):
-        for name in given:
+    for option, selection in (("--only", only), ("--skip", skip)):
+        for name in selection:
             if name not in names:
                 raise BadValue(name=option, value=name, expected=f"one of the checks {', '.join(names)}")
     return [check for check in checks if (not only or check.name in only) and check.name not in skip]

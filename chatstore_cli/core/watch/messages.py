@@ -6,6 +6,7 @@ into a segment, or that both a read and the feed return, is reported once.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
@@ -19,7 +20,7 @@ from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.queries import MessageSelection
 from chatstore_cli.domain.session import Session
 from chatstore_cli.domain.session_reader import SessionReader
-from chatstore_cli.domain.watch import Batch, Feed, MessageEvent, MessageEventKind
+from chatstore_cli.domain.watch import Feed, MessageEvent, MessageEventKind
 
 OVERLAP = 50
 """Messages that are read besides the added ones: how far behind the newest message a late one may be."""
@@ -31,43 +32,24 @@ _SEEN_CAPACITY = 100_000
 _READ_ATTEMPTS = 5
 
 
-class PolledMessages:
-    """A feed for servers that cannot report changes: every so many seconds it asks to read the session again."""
-
-    def __init__(self, watch: Watch, seconds: float) -> None:
-        self._watch = watch
-        self._seconds = seconds
-        self._polls = 0
-
-    def open(self) -> bool:
-        """Always true."""
-        return True
-
-    def read(self) -> Batch[MessageEvent]:
-        """Wait, then return one event without a message."""
-        self._watch.pause(self._seconds)
-        self._polls += 1
-        return Batch([MessageEvent(MessageEventKind.REWRITTEN, self._polls)])
-
-    def position(self) -> int:
-        """The number of polls so far."""
-        return self._polls
-
-    def close(self) -> None:
-        """Nothing to release."""
-
-
 class WatchedMessages:
-    """The messages of one existing session, each once. `feed` is open."""
+    """The messages of one existing session, each once. `feed` is open; without one, the session is read periodically."""
 
     def __init__(
-        self, watch: Watch, reader: SessionReader, session_id: str, feed: Feed[MessageEvent], since: datetime | None
+        self,
+        watch: Watch,
+        reader: SessionReader,
+        session_id: str,
+        feed: Feed[MessageEvent] | None,
+        since: datetime | None,
+        poll_seconds: float = 1.0,
     ) -> None:
         self._watch = watch
         self._reader = reader
         self._session_id = session_id
         self._feed = feed
         self._since = since
+        self._poll_seconds = poll_seconds
         self._seen: LruMap[str, bool] = LruMap(_SEEN_CAPACITY)
         self._repeats: deque[tuple[int, Counter[str]]] = deque()
         self._session: Session | None = None
@@ -87,18 +69,21 @@ class WatchedMessages:
 
     def messages(self) -> Iterator[Message]:
         """Each message as it comes, until the watch terminates."""
-        try:
-            if self._since is not None:
-                yield from self._messages_since(self._since)
+        if self._since is not None:
+            yield from self._messages_since(self._since)
+        if self._feed is None:
             while not self._watch.is_over:
-                batch = self._watch.call(self._feed.read)
+                self._watch.pause(self._poll_seconds)
+                yield from self._read_new()
+            return
+        with contextlib.closing(self._feed) as feed:
+            while not self._watch.is_over:
+                batch = self._watch.call(feed.read)
                 for event in batch.events:
                     yield from self._messages_of(event)
                 if batch.missed_since is not None:
                     self._watch.say("The server no longer has all changes. Reading the messages that were added.")
                     yield from self._read_new()
-        finally:
-            self._feed.close()
 
     def _messages_of(self, event: MessageEvent) -> Iterator[Message]:
         while self._repeats and event.position > self._repeats[0][0]:
@@ -198,6 +183,8 @@ class WatchedMessages:
 
         One entry per read: reads may follow each other faster than the feed, which may still have to report several.
         """
+        if self._feed is None:
+            return
         position = self._watch.call(self._feed.position)
         self._repeats.append((position, Counter(key for key, is_unique in map(self._key, messages) if not is_unique)))
 

@@ -22,42 +22,18 @@ RECORD_NAME = "server.json"
 _OUR_NAMES = {RECORD_NAME, "db", "mongod.log", "mongod.log.1", "start.lock", "server.lock", "lost+found"}
 
 
-@dataclass(frozen=True)
 class Folders:
     """The two folders and the files in them."""
 
-    data: Path
-    runtime: Path
-
-    @property
-    def database(self) -> Path:
-        """The server's own files."""
-        return self.data / "db"
-
-    @property
-    def log(self) -> Path:
-        """The server's log."""
-        return self.data / "mongod.log"
-
-    @property
-    def lock(self) -> Path:
-        """Locked while the server is started or stopped."""
-        return self.data / "start.lock"
-
-    @property
-    def server_lock(self) -> Path:
-        """Locked by the server itself as long as it runs."""
-        return self.data / "server.lock"
-
-    @property
-    def socket(self) -> Path:
-        """Where the server listens."""
-        return self.runtime / SOCKET_NAME
-
-    @property
-    def second_socket(self) -> Path:
-        """The socket that the server always creates."""
-        return self.runtime / SECOND_SOCKET_NAME
+    def __init__(self, data: Path, runtime: Path) -> None:
+        self.data = data
+        self.database = data / "db"
+        self.log = data / "mongod.log"
+        self.start_lock = data / "start.lock"  # held while the server is started or stopped
+        self.server_lock = data / "server.lock"  # held by the server itself as long as it runs
+        self.runtime = runtime
+        self.socket = runtime / SOCKET_NAME
+        self.second_socket = runtime / SECOND_SOCKET_NAME
 
 
 @dataclass(frozen=True)

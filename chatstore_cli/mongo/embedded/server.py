@@ -201,7 +201,7 @@ def _exclusive(folders: Folders) -> Iterator[None]:
     """Hold the lock under which the server is started and stopped. Raises Locked if it is not free in time."""
     from filelock import FileLock, Timeout
 
-    lock = FileLock(folders.lock, timeout=_LOCK_SECONDS)
+    lock = FileLock(folders.start_lock, timeout=_LOCK_SECONDS)
     try:
         lock.acquire(poll_interval=0.02)
     except Timeout as error:

@@ -35,7 +35,7 @@ class StartingServer:
 
 
 def launch(folders: Folders, say: Callable[[str], None]) -> StartingServer:
-    """Start the process. Raises BinaryMissing, or Unreachable where the disk is full."""
+    """Start the process. Raises BinaryMissing, or Unreachable if the disk is full."""
     if shutil.disk_usage(folders.data).free < MIN_FREE_BYTES:
         raise disk_full(folders.data)
     binary = find_mongod()

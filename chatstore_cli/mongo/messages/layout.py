@@ -112,7 +112,7 @@ class MessagesLayout:
                 f"{self._name} has no index on (created_at, session_id), so listing reads every session. "
                 "To create it, run: chatstore indexes apply"
             )
-        bounds = [after.moment] if after is not None else []
+        bounds = [after.instant] if after is not None else []
         upper = min([*bounds, query.until] if query.until is not None else bounds, default=None)
         for session, moment in self._recent.newest_first(upper):
             if query.since is not None and moment < query.since:

@@ -23,7 +23,7 @@ _MOST_PENDING_ROWS = 20_000
 _MOST_PENDING_CHATS = 1_000
 """A report reads fewer of both from the ledger, and the rest from daily sums."""
 
-_THREADS = 4
+_THREADS = 2
 """Most of the time goes into marking rows one by one, and the server has several cores."""
 
 _KEEP_THE_NEWER: list[Document] = [

@@ -7,7 +7,7 @@ is reported as something to read.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.domain.watch import Batch, MessageEvent, MessageEventKind
@@ -33,20 +33,12 @@ def _size(path: str) -> Document:
     return {"$cond": [{"$isArray": f"${path}"}, {"$size": f"${path}"}, 0]}
 
 
-class _Source(Protocol):
-    """The change stream pipeline of one layout, and the events in its changes."""
-
-    def pipeline(self) -> list[Document]: ...
-
-    def events(self, change: Document) -> list[MessageEvent]: ...
-
-
 class MongoMessageFeed:
     """Reports the changes of one session's messages from `open` on."""
 
     def __init__(self, connection: Connection, settings: Settings, layout: str, session_id: str) -> None:
         self._document = _Document(connection, settings, session_id) if layout == LAYOUT else None
-        self._source: _Source = self._document or _FlatMessages(settings, session_id)
+        self._source = self._document or _FlatMessages(settings, session_id)
         activity = f"following session {session_id!r}"
         self._stream = ChangeStream(connection, self._source.pipeline(), activity, _BATCH_SIZE)
 

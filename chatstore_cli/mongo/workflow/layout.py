@@ -223,7 +223,7 @@ class _Page:
     def __init__(self, query: SessionQuery, after: SessionKey | None, limit: int) -> None:
         self.query, self.after, self.limit = query, after, limit
         self.lower = max(_EARLIEST, query.since or _EARLIEST)
-        self.upper = min(_LATEST, query.until or _LATEST, after.moment if after is not None else _LATEST)
+        self.upper = min(_LATEST, query.until or _LATEST, after.instant if after is not None else _LATEST)
         self.heads: dict[str, Document] = {}
 
     def session(self, row: Document) -> Session:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -26,8 +26,8 @@ from chatstore_cli.render.listing import Listing
 if TYPE_CHECKING:
     from chatstore_cli.core.watch.feed import Watch
     from chatstore_cli.domain.queries import SessionQuery
-
-Item = TypeVar("Item")
+    from chatstore_cli.render.listing import Column
+    from chatstore_cli.wiring.stores import Stores
 
 app = single_command()
 
@@ -84,49 +84,18 @@ def watch(
     one object at the end. During an outage the command waits; afterwards it reports every change, each once. TERM, INT,
     --for and --count stop it with exit status 0.
     """
+    from chatstore_cli.core.watch.feed import iterate_until
+
     invocation = Invocation(context)
     query = session_query(layout, tenant, user, workflow, status, since, None)
     if session_id is not None and (tenant, user, workflow, status) != (None, None, None, None):
         raise WrongUse(what="--tenant, --user, --workflow and --status cannot be used with SESSION_ID.")
     with stop_signals() as signals:
-        columns, rows = (
-            _sessions(invocation, query, poll, signals, seconds)
-            if session_id is None
-            else _messages(invocation, query, session_id, poll, signals, seconds)
-        )
-        limited = islice(rows, count)
-        invocation.emit(Listing(columns, _flushed(limited), empty="No changes.", live=True))
-
-
-def _sessions(
-    invocation: Invocation, query: SessionQuery, poll: float | None, signals: StopSignals, seconds: float | None
-) -> tuple[Any, Iterator[Any]]:
-    from chatstore_cli.render.rows.watch import CHANGE_COLUMNS, change_row
-    from chatstore_cli.wiring.watching import watched_sessions
-
-    watch = _connected_watch(invocation, "sessions", signals)
-    changes = _iterate(watch, lambda: watched_sessions(invocation.stores, watch, query, poll), signals, seconds)
-    return CHANGE_COLUMNS, map(change_row, changes)
-
-
-def _messages(
-    invocation: Invocation,
-    query: SessionQuery,
-    session_id: str,
-    poll: float | None,
-    signals: StopSignals,
-    seconds: float | None,
-) -> tuple[Any, Iterator[Any]]:
-    from chatstore_cli.render.rows.sessions import MESSAGE_COLUMNS, message_row
-    from chatstore_cli.wiring.watching import watched_messages
-
-    watch = _connected_watch(invocation, f"session {session_id}", signals)
-    stores = invocation.stores
-    readers = stores.session_readers(query.layout)
-    messages = _iterate(
-        watch, lambda: watched_messages(stores, watch, readers, session_id, query.since, poll), signals, seconds
-    )
-    return MESSAGE_COLUMNS, map(message_row, messages)
+        watch = _connected_watch(invocation, "sessions" if session_id is None else f"session {session_id}", signals)
+        columns, to_row, open_items = _source(invocation.stores, watch, query, session_id, poll)
+        items = iterate_until(watch, open_items, lambda: signals() or reader_is_gone(sys.stdout), seconds)
+        rows = map(to_row, islice(items, count))
+        invocation.emit(Listing(columns, _flushed(rows), empty="No changes.", live=True))
 
 
 def _connected_watch(invocation: Invocation, subject: str, signals: StopSignals) -> Watch:
@@ -139,12 +108,20 @@ def _connected_watch(invocation: Invocation, subject: str, signals: StopSignals)
     return watch
 
 
-def _iterate(
-    watch: Watch, open_items: Callable[[], Iterator[Item]], signals: StopSignals, seconds: float | None
-) -> Iterator[Item]:
-    from chatstore_cli.core.watch.feed import iterate_until
+def _source(
+    stores: Stores, watch: Watch, query: SessionQuery, session_id: str | None, poll: float | None
+) -> tuple[tuple[Column, ...], Callable[[Any], dict[str, Any]], Callable[[], Iterator[Any]]]:
+    """The columns, the function that makes a row of an item, and the one that opens the items."""
+    from chatstore_cli.wiring.watching import watched_messages, watched_sessions
 
-    return iterate_until(watch, open_items, lambda: signals() or reader_is_gone(sys.stdout), seconds)
+    if session_id is None:
+        from chatstore_cli.render.rows.watch import CHANGE_COLUMNS, change_row
+
+        return CHANGE_COLUMNS, change_row, lambda: watched_sessions(stores, watch, query, poll)
+    from chatstore_cli.render.rows.sessions import MESSAGE_COLUMNS, message_row
+
+    readers = stores.session_readers(query.layout)
+    return MESSAGE_COLUMNS, message_row, lambda: watched_messages(stores, watch, readers, session_id, query.since, poll)
 
 
 def _flushed(rows: Iterator[Any]) -> Iterator[Any]:
