@@ -166,7 +166,7 @@ class _BlockReader:
         from difflib import get_close_matches
 
         if similar := get_close_matches(name.lower(), children, n=1, cutoff=0.75):
-            what = f"the block {name} is not a block of chatstore and is ignored."
+            what = f"the block {name} is unknown and is ignored."
             self._source.problems.append(Problem(where, what, f"Did you mean {similar[0]}?", serious=False))
 
 

@@ -62,7 +62,7 @@ class RetryPolicy:
                 if now + delay > deadline:
                     raise
                 stop = "" if error.message.endswith(".") else "."
-                self._say(f"{error.message}{stop} Trying again in {delay:.1f} s.")
+                self._say(f"{error.message}{stop} Retrying in {delay:.1f} s.")
                 if self._pause(delay):
                     raise
                 attempts += 1

@@ -26,7 +26,7 @@ def bookkeeping_folder(journals: Path, state_folder: str | None) -> Path:
     if _usable(fallback):
         return fallback
     raise ChatstoreError(
-        what=f"Cannot write to {beside} or {fallback}: there is no place for ledger and quarantine.",
+        what=f"Cannot write to {beside} or {fallback}: the ledger and the quarantine have no folder.",
         hint="Make one of them writable, or set state.folder.",
     )
 
@@ -49,7 +49,7 @@ def stdin_folder(state_folder: str | None) -> Path:
     """The folder for the quarantine of standard input. It is made if it does not exist."""
     folder = _stdin_folder(state_folder)
     if not _usable(folder):
-        raise ChatstoreError(what=f"Cannot write to {folder}.", hint="Set state.folder to a folder that can.")
+        raise ChatstoreError(what=f"Cannot write to {folder}.", hint="Set state.folder to a writable folder.")
     return folder
 
 

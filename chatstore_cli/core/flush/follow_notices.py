@@ -36,7 +36,7 @@ class FollowNotices:
 
     def failed_round(self, error: ChatstoreError | OSError) -> None:
         """Report why a round failed."""
-        self._report_at_intervals("round", f"{_as_text(error)} Trying again.")
+        self._report_at_intervals("round", f"{_as_text(error)} Retrying.")
 
     def outage(self, text: str) -> None:
         """Report that the database is unreachable."""

@@ -57,7 +57,7 @@ class PendingMessages:
         """Raises NotRecorded if the queue is full and there is no journal."""
         if self._read_back is None and self._is_full(size):
             raise NotRecorded(
-                what=f"{self.depth:,} messages are not stored yet, and memory holds no more of them.",
+                what=f"{self.depth:,} messages are not stored yet, and the queue is full.",
                 hint="Check that the worker runs and that MongoDB is reachable. With a disk_path, a journal keeps the rest.",
             )
 

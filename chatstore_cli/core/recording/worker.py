@@ -169,7 +169,7 @@ class PersistenceWorker:
                 batch = self._pending.take(self._batch_size, BATCH_BYTES)
             except Exception as error:  # noqa: BLE001 - the thread must not end: nothing would be stored any more
                 reason = error.strerror if isinstance(error, OSError) else None
-                self._remember_error(f"Cannot read a journal back: {reason or repr(error)}. Trying again.")
+                self._remember_error(f"Cannot read a journal back: {reason or repr(error)}. Retrying.")
                 if self._pause(1.0):
                     return None
                 continue
