@@ -40,7 +40,6 @@ class JournalRemover(Protocol):
 
     def remove(self, journal: Prunable) -> str | None:
         """Remove it if its file is still in the same state. Returns why it was kept, or None."""
-        ...
 
 
 @dataclass(frozen=True)

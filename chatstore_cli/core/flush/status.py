@@ -28,28 +28,22 @@ class JournalSet(Protocol):
     @property
     def total_bytes(self) -> int:
         """Bytes of all journals."""
-        ...
 
     @property
     def sessions(self) -> int:
         """How many sessions the names of the journals stand for."""
-        ...
 
     def to_read(self) -> AbstractContextManager[list[Source]]:
         """The journals, to be read only."""
-        ...
 
     def furthest_position(self, source: Source) -> Position | None:
         """How far the journal was stored in the collection that has most of it."""
-        ...
 
     def count_quarantined(self) -> int:
         """How many lines of the journals are in quarantine."""
-        ...
 
     def lock_holder(self) -> LockHolder | None:
         """The process that follows the journals."""
-        ...
 
 
 def cache_status(journals: JournalSet, message_store: Callable[[], MessageStore] | None) -> CacheReport:
