@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 
 from chatstore_cli.domain.journal import Entry, Position
 from chatstore_cli.domain.quarantine import QuarantinedLine
+from chatstore_cli.domain.recording import RefusedMessages
 
 
 class Survey(Enum):
@@ -89,23 +90,11 @@ class LedgerPort(Protocol):
         """Remember how far the journal is stored in the collection."""
 
 
-class QuarantinePort(Protocol):
+class QuarantinePort(RefusedMessages, Protocol):
     """Keeps the lines that cannot be stored."""
 
     def knows(self, source: str, offset: int, raw: bytes) -> bool:
         """Whether this line of this journal is in quarantine."""
-
-    def add(
-        self,
-        source: str,
-        number: int,
-        offset: int,
-        raw: bytes,
-        reason: str,
-        quarantined_at: str,
-        identity: str | None = None,
-    ) -> bool:
-        """Quarantine a line. False if it is already in quarantine."""
 
     def add_large(
         self,
@@ -118,9 +107,6 @@ class QuarantinePort(Protocol):
         quarantined_at: str,
     ) -> bool:
         """Quarantine a line that is too long to be held in memory. False if it is already in quarantine."""
-
-    def sync(self) -> None:
-        """Put on disk what was added."""
 
     def lines(self) -> Iterator[QuarantinedLine]:
         """Every line in quarantine."""
