@@ -22,11 +22,9 @@ class WebSocketConnection(Protocol):
 
     def send(self, text: str, seconds: float) -> None:
         """Send a text frame. Raises ChatstoreError if that takes longer or fails."""
-        ...
 
     def receive(self, seconds: float) -> str | bytes | None:
         """The next frame, or None after that time. Raises ChatstoreError once the connection is closed."""
-        ...
 
 
 class Application(Protocol):
@@ -39,7 +37,6 @@ class Application(Protocol):
     @property
     def url(self) -> str:
         """Its URL without credentials."""
-        ...
 
     def request(
         self,
@@ -51,15 +48,12 @@ class Application(Protocol):
         payload: Mapping[str, str] | None = None,
     ) -> Response:
         """The response to one request with the payload as JSON. Redirects are not followed."""
-        ...
 
     def open_websocket(self, path: str, seconds: float) -> AbstractContextManager[WebSocketConnection | Response]:
         """A WebSocket connection, or the response of a server that does not open one."""
-        ...
 
     def without_secrets(self, text: str) -> str:
         """The text with header values and URL credentials replaced by `***`."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -102,15 +96,12 @@ class SessionDocuments(Protocol):
     @property
     def collection(self) -> str:
         """The name of their collection."""
-        ...
 
     def read(self, session_id: str) -> list[FoundMessage]:
         """The stored messages of a session."""
-        ...
 
     def remove(self, session_ids: Sequence[str]) -> int:
         """Delete the messages of these sessions without a tombstone. Returns how many documents."""
-        ...
 
 
 class SessionJournals(Protocol):
@@ -119,20 +110,16 @@ class SessionJournals(Protocol):
     @property
     def folder(self) -> str:
         """The folder's path."""
-        ...
 
     @property
     def exists(self) -> bool:
         """Whether the folder is on this machine."""
-        ...
 
     def read(self, session_id: str) -> JournalledMessages:
         """The messages in a session's journals, without an incomplete last line."""
-        ...
 
     def remove(self, session_id: str) -> int:
         """Delete the journals of a session, each under its writers' lock. Returns how many."""
-        ...
 
 
 class NewLogLines(Protocol):
@@ -141,8 +128,6 @@ class NewLogLines(Protocol):
     @property
     def name(self) -> str:
         """The names of the files."""
-        ...
 
     def read(self, words: Sequence[str]) -> Sequence[str]:
         """The lines since the last call that contain one of the words."""
-        ...

@@ -12,19 +12,15 @@ class SampleStore(Protocol):
 
     def has_foreign_content(self) -> bool:
         """Whether it has content that the demo did not create."""
-        ...
 
     def contents(self) -> dict[str, int]:
         """The approximate number of documents of each collection; empty if the database does not exist."""
-        ...
 
     def replace(self, sessions: Sequence[Mapping[str, Any]]) -> None:
         """Drop the content, mark the database as the demo's, and store these workflow sessions."""
-        ...
 
     def drop(self) -> None:
         """Drop the whole database."""
-        ...
 
 
 class SampleFolder(Protocol):
@@ -34,12 +30,9 @@ class SampleFolder(Protocol):
 
     def has_foreign_content(self) -> bool:
         """Whether it has content that the demo did not create."""
-        ...
 
     def replace(self, files: Mapping[str, str]) -> None:
         """Remove the content, mark the folder as the demo's, and write these files: relative path -> text."""
-        ...
 
     def remove(self) -> None:
         """Remove the folder, which need not exist."""
-        ...

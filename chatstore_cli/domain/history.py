@@ -53,18 +53,15 @@ class StoredHistory(Protocol):
 
     def is_deleted(self, session_id: str) -> bool:
         """Whether the session was deleted on purpose, so that a flush does not restore it."""
-        ...
 
     def newest_stored(self, session_id: str, limit: int, since: datetime | None) -> Sequence[StoredMessage]:
         """The newest stored messages, oldest first: `limit` of them or all at or after `since`, whichever is fewer.
 
         At least the newest one. All messages of the oldest one's millisecond are included.
         """
-        ...
 
     def stored_contents(self, identities: Sequence[str]) -> Mapping[str, Content]:
         """The stored content of each of these ids."""
-        ...
 
 
 class NewestInstants:

@@ -10,7 +10,6 @@ from chatstore_cli.domain.identity import content_key
 from chatstore_cli.domain.message import ROLES
 from chatstore_cli.domain.times import canonical_instant
 
-LINE_FIELDS = ("session_id", "role", "text", "metadata", "vector_ids", "created_at", "message_id")
 RESERVED_FIELDS = frozenset({"_id", "expires_at", "sequence", "extra_fields"})
 """Fields that chatstore writes itself. If a line has one, its value is kept inside `extra_fields`."""
 

@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 
 from chatstore_cli.domain.journal import Entry, Position
 from chatstore_cli.domain.quarantine import QuarantinedLine
+from chatstore_cli.domain.recording import RefusedMessages
 
 
 class Survey(Enum):
@@ -47,46 +48,36 @@ class MessageStore(Protocol):
 
     def collection_id(self) -> str | None:
         """What identifies the collection until it is dropped; None if it does not exist."""
-        ...
 
     def prepare(self, *, recreated: bool = False) -> list[str]:
         """Make sure that the collection has what storing and looking up need. Returns a text for each change.
 
         `recreated`: it was dropped a moment ago, and made again, without its indexes, by somebody who stored into it.
         """
-        ...
 
     def survey(self, sessions: Sequence[str]) -> dict[str, Survey]:
         """Whether each of the sessions has stored messages."""
-        ...
 
     def with_foreign_rows(self, sessions: Sequence[str]) -> set[str]:
         """Those of the sessions that have rows which another writer stored under its own ids."""
-        ...
 
     def stored_ids(self, identities: Sequence[str]) -> set[str]:
         """Those of the ids that are stored."""
-        ...
 
     def stored_contents(self, identities: Sequence[str]) -> dict[str, Content]:
         """The content of each of the ids that is stored."""
-        ...
 
     def stored_places(self, identities: Sequence[str]) -> dict[str, object]:
         """The place in its journal with which each of the ids was stored."""
-        ...
 
     def foreign_contents(self, session: str) -> Iterator[StoredContent]:
         """The contents of the session's rows that another writer stored under its own ids."""
-        ...
 
     def refusal_of(self, entry: Entry) -> str | None:
         """Why the entry would be refused as a document, found without storing it."""
-        ...
 
     def insert(self, entries: Sequence[Entry], expires_at: Sequence[datetime | None]) -> Inserted:
         """Store entries. Raises Unreachable if it is not known which were stored: then call it again with the same entries."""
-        ...
 
 
 class LedgerPort(Protocol):
@@ -94,32 +85,16 @@ class LedgerPort(Protocol):
 
     def position(self, journal: str, collection: str) -> Position | None:
         """How far the journal is stored in the collection, or None."""
-        ...
 
     def advance(self, journal: str, collection: str, position: Position) -> None:
         """Remember how far the journal is stored in the collection."""
-        ...
 
 
-class QuarantinePort(Protocol):
+class QuarantinePort(RefusedMessages, Protocol):
     """Keeps the lines that cannot be stored."""
 
     def knows(self, source: str, offset: int, raw: bytes) -> bool:
         """Whether this line of this journal is in quarantine."""
-        ...
-
-    def add(
-        self,
-        source: str,
-        number: int,
-        offset: int,
-        raw: bytes,
-        reason: str,
-        quarantined_at: str,
-        identity: str | None = None,
-    ) -> bool:
-        """Quarantine a line. False if it is already in quarantine."""
-        ...
 
     def add_large(
         self,
@@ -132,19 +107,12 @@ class QuarantinePort(Protocol):
         quarantined_at: str,
     ) -> bool:
         """Quarantine a line that is too long to be held in memory. False if it is already in quarantine."""
-        ...
-
-    def sync(self) -> None:
-        """Put on disk what was added."""
-        ...
 
     def lines(self) -> Iterator[QuarantinedLine]:
         """Every line in quarantine."""
-        ...
 
     def remove(self, quarantine_ids: set[str]) -> None:
         """Remove lines, once they are stored."""
-        ...
 
 
 class Block(NamedTuple):
@@ -182,28 +150,21 @@ class JournalPort(Protocol):
 
     def blocks(self, start: int = 0) -> Iterator[Block | OversizedLine]:
         """The lines from a byte offset on."""
-        ...
 
     def pieces(self, offset: int, length: int) -> Iterator[bytes]:
         """The bytes of a part of the journal, in pieces."""
-        ...
 
     def position_at(self, offset: int, records: int, latest: str) -> Position | None:
         """A position with fingerprints of the file; None if the file is not the one that was read."""
-        ...
 
     def still_at(self, position: Position) -> bool:
         """Whether the file still has the bytes that the position has passed."""
-        ...
 
     def decode(self, line: bytes) -> object:
         """The value of a line. Raises ValueError if it is not JSON."""
-        ...
 
     def lost_digits(self, line: bytes) -> bool:
         """Whether decoding lost digits of an integer."""
-        ...
 
     def salvage(self, line: bytes) -> Iterator[Piece]:
         """The whole records of a damaged line, and the parts between them."""
-        ...

@@ -53,31 +53,24 @@ class RecordingJournal(Protocol):
 
     def encode(self, fields: dict[str, Any]) -> bytes:
         """The line of a message. Raises ValueError if it cannot be written as JSON in UTF-8."""
-        ...
 
     def append(self, session_id: str, line: bytes) -> LineLocation:
         """Write a line, whole or not at all. Raises NotRecorded, and BadValue for an id that cannot have a file."""
-        ...
 
     def newest(self, session_id: str, count: int) -> list[tuple[int, dict[str, Any]]]:
         """At most `count` of the newest lines of a session, oldest first, each with its number."""
-        ...
 
     def sessions(self) -> Iterator[str]:
         """The sessions that have a journal, the one written to last first."""
-        ...
 
     def read_back(self, unread: JournalRange, lines: int, about_bytes: int) -> RecoveredLines | None:
         """At most `lines` lines of a range, about `about_bytes` bytes; None if its file was removed or replaced."""
-        ...
 
     def reset_after_fork(self) -> None:
         """In the child of a fork: close the files that the parent opened."""
-        ...
 
     def close(self) -> None:
         """Sync what the fsync policy requires, and close the files."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +99,6 @@ class MessageStorage(Protocol):
 
     def store(self, entries: Sequence[Entry]) -> Stored:
         """Store the messages, each exactly once, even if an earlier call with the same messages failed."""
-        ...
 
 
 class RefusedMessages(Protocol):
@@ -123,11 +115,9 @@ class RefusedMessages(Protocol):
         identity: str | None = None,
     ) -> bool:
         """Keep a line; returns False if it was kept before."""
-        ...
 
     def sync(self) -> None:
         """Sync the added lines to the disk."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

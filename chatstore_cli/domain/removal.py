@@ -21,8 +21,6 @@ class SessionRemover(Protocol):
 
     def parts(self, session_id: str, *, keep_usage: bool = False) -> list[StoredPart]:
         """The documents of a session by collection; with `keep_usage` without its rows in the usage ledger."""
-        ...
 
     def remove(self, session_id: str, deleted_at: datetime, *, keep_usage: bool = False) -> list[StoredPart]:
         """Delete the session and leave a tombstone. Returns the deleted documents."""
-        ...

@@ -24,30 +24,24 @@ class SessionReader(Protocol):
 
     def index_specs(self) -> tuple[IndexSpec, ...]:
         """The indexes that the layout needs."""
-        ...
 
     def unanswerable(self, query: SessionQuery) -> list[str]:
         """The names of the query's filters for which this layout has no field; then its sessions are left out."""
-        ...
 
     def newest_first(self, query: SessionQuery, after: SessionKey | None, limit: int) -> Iterator[Session]:
         """At most `limit` sessions that match, in descending order of SessionKey, strictly below `after`.
 
         The cost is that of the requested sessions: an index scan without message bodies.
         """
-        ...
 
     def find(self, session_id: str) -> Session | None:
         """The facts of one session, or None."""
-        ...
 
     def messages(self, session_id: str, selection: MessageSelection) -> Iterator[Message]:
         """A session's messages in their order, streamed. Raises NotFound if the session does not exist."""
-        ...
 
     def all_facts(self, query: SessionQuery) -> Iterator[Session]:
         """Every session that matches, in any order, with its usage: for reports. No message bodies."""
-        ...
 
 
 @runtime_checkable
@@ -63,4 +57,3 @@ class ReaderWithExpiry(Protocol):
 
     def expiry(self, session_id: str) -> Expiry:
         """When the oldest and the newest message of a session expire."""
-        ...

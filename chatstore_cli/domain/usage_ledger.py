@@ -106,22 +106,18 @@ class UsageLedger(Protocol):
 
     def insert(self, snapshots: Mapping[str, UsageSnapshot]) -> set[str]:
         """Store rows by their ids. Returns the ids that are newly stored."""
-        ...
 
     def sums(self, chat_id: str) -> Counters:
         """The sum of a chat's maxima per run, agent and model."""
-        ...
 
     def opening_balance(self, chat_id: str) -> UsageSnapshot | None:
         """A session's counters before any report was counted in them, as a row of OPENING_RUN.
 
         None if they are 0, if the stored opening balance has as much already, or if there is no session.
         """
-        ...
 
     def store_opening_balance(self, row_id: str, balance: UsageSnapshot) -> None:
         """Store that row. If it is stored already, its numbers become the higher ones of both."""
-        ...
 
     def raise_counters(self, chat_id: str, sums: Counters) -> bool:
         """Raise the session's counters to at least `sums`. Returns False if there is no session.
@@ -130,35 +126,27 @@ class UsageLedger(Protocol):
         `opening_balance` returns it afterwards. A smaller sum never lowers them, so repeated, late and concurrent calls
         change nothing.
         """
-        ...
 
     def discard(self, row_ids: Sequence[str]) -> None:
         """Delete rows that were stored for a chat after its session was deleted."""
-        ...
 
     def mark_applied(self, row_ids: Sequence[str]) -> None:
         """Mark these rows as included in the counters."""
-        ...
 
     def rows(self, chat_id: str) -> Iterator[LedgerRow]:
         """A chat's rows by time, the opening balance before other rows of the same instant."""
-        ...
 
     def counters(self, chat_id: str) -> Counters | None:
         """The counters of a session, None if there is no such session."""
-        ...
 
     def set_counters(self, chat_id: str, expected: Counters, new: Counters) -> bool:
         """Replace counters. Returns False, and changes nothing, if they are not the expected ones."""
-        ...
 
     def has_reports(self, chat_id: str, run: int) -> bool:
         """Whether there is any report of a run."""
-        ...
 
     def chats(self) -> Iterator[tuple[str, Counters]]:
         """The chats of the ledger, each with its sums."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,22 +193,18 @@ class UsageSums(Protocol):
 
     def is_used(self) -> bool:
         """Whether there is any usage in the ledger."""
-        ...
 
     def groups(self, query: LedgerQuery) -> Iterator[LedgerGroup]:
         """The sums: from daily sums if these cover the query, else from the rows.
 
         They come in any order. A group may come twice, with different sessions.
         """
-        ...
 
     def chats_with_usage(self, chat_ids: Sequence[str]) -> set[str]:
         """Those of the chats that have rows in the ledger."""
-        ...
 
     def uncountable(self) -> int:
         """How many rows are in no sum, because a number or the time in them is invalid."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,12 +75,9 @@ class Feed(Protocol[Event]):
 
     def read(self) -> Batch[Event]:
         """The next events, or an empty batch after a short wait. After Unreachable the next call resumes."""
-        ...
 
     def position(self) -> int:
         """The server's present position: every change so far has this position or a smaller one."""
-        ...
 
     def close(self) -> None:
         """Release the server's resources."""
-        ...

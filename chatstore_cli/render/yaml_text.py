@@ -33,7 +33,8 @@ class _Dumper(yaml.SafeDumper):
 
 def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
     style = None
-    if _NOT_IN_PLAIN_TEXT.search(text):
+    # After a block that ends with an empty line, PyYAML ends the document, and no further rows can follow.
+    if _NOT_IN_PLAIN_TEXT.search(text) or text == "\n" or text.endswith("\n\n"):
         style = '"'
     elif "\n" in text:
         style = "|"

@@ -60,6 +60,12 @@ def test_items_in_pieces_are_the_same_text_as_the_whole(count: int) -> None:
     assert "".join(yaml_items(items)) == as_yaml({"items": items, "next_cursor": None})
 
 
+@pytest.mark.parametrize("text", ["\n", "\n\n", "a\n\n", "a\n \n\n", "a\n"])
+def test_pieces_can_follow_a_text_that_ends_with_empty_lines(text: str) -> None:
+    items = [{"text": text}] * 60
+    assert yaml.safe_load("".join(yaml_items(items))) == {"items": items, "next_cursor": None}
+
+
 @given(texts)
 @example("\u202edrow\u2066 \x1b[2J\x9b \U000e0041\n")
 def test_the_text_has_no_control_characters(text: str) -> None:

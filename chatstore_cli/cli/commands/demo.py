@@ -52,12 +52,7 @@ def demo(
     database chatstore_demo, or the one named with --database. A database or folder with other content is not changed.
     """
     from chatstore_cli.core.demo.sample_chats import sample_chats
-    from chatstore_cli.core.demo.setup import (
-        DEMO_DATABASE,
-        check_results,
-        result_row,
-        run_steps,
-    )
+    from chatstore_cli.core.demo.setup import DEMO_DATABASE, check_results, result_row, run_steps
     from chatstore_cli.domain.secrets import masked
     from chatstore_cli.domain.times import utc_now
     from chatstore_cli.wiring.demo import demo_setup

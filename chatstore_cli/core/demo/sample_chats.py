@@ -15,7 +15,7 @@ from itertools import chain
 from random import Random
 from typing import Any
 
-from chatstore_cli.core.demo.sample_usage import Answer, ReportedChat, sample_usage
+from chatstore_cli.core.demo.sample_usage import Answer, sample_usage
 from chatstore_cli.core.demo.stories import SessionPlan, Stories, StoryStep, load_stories
 from chatstore_cli.domain.message import GENERAL_AGENT
 from chatstore_cli.domain.times import format_instant
@@ -56,7 +56,7 @@ def sample_chats(now: datetime, seed: int = DEFAULT_SEED) -> SampleChats:
     stories = load_stories()
     sessions = [(plan, _turns(stories, plan, present, random)) for plan in stories.sessions]
     documents = tuple(_DOCUMENTS[plan.variant](plan, turns) for plan, turns in sessions)
-    usage = tuple(chain.from_iterable(_usage(plan, turns) for plan, turns in sessions if plan.reported))
+    reported = (sample_usage(plan, list(_answers(turns))) for plan, turns in sessions if plan.reported)
     journals, messages = {}, 0
     for number in range(JOURNAL_SESSIONS):
         session_id = f"shop-{number + 1:02d}-{random.getrandbits(24):06x}"
@@ -68,7 +68,7 @@ def sample_chats(now: datetime, seed: int = DEFAULT_SEED) -> SampleChats:
         if number == 3:
             ends[4] = ""
         journals[session_id] = "".join(line + end for line, end in zip(lines, ends, strict=True))
-    return SampleChats(documents, journals, messages, usage)
+    return SampleChats(documents, journals, messages, tuple(chain.from_iterable(reported)))
 
 
 # --- turns -----------------------------------------------------------------------------------------------------------
@@ -141,11 +141,6 @@ def _answers(turns: list[_Turn]) -> Iterator[Answer]:
         if turn.role == "assistant":
             yield Answer(turn.speaker, turn.time, turn.event_id, min(tokens_before, MAX_PROMPT_TOKENS), size)
         tokens_before += size
-
-
-def _usage(plan: SessionPlan, turns: list[_Turn]) -> Iterator[UsageSnapshot]:
-    chat = ReportedChat(plan.chat_id, plan.tenant, plan.user, plan.workflow)
-    return sample_usage(chat, list(_answers(turns)))
 
 
 def _tokens(plan: SessionPlan, turns: list[_Turn]) -> Document:

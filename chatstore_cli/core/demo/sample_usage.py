@@ -7,7 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
+from chatstore_cli.core.demo.stories import SessionPlan
 from chatstore_cli.domain.usage_ledger import UsageSnapshot
 
 
@@ -22,18 +24,7 @@ class Answer:
     completion_tokens: int
 
 
-@dataclass(frozen=True, slots=True)
-class ReportedChat:
-    """The chat that usage is reported for."""
-
-    chat_id: str
-    tenant_id: str
-    user_id: str
-    workflow: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Model:
+class _Model(NamedTuple):
     name: str
     prompt_price: Decimal
     completion_price: Decimal
@@ -44,7 +35,7 @@ _LARGE = _Model("gpt-4o", Decimal("0.0000025"), Decimal("0.00001"))
 _LARGE_MODEL_AGENTS = {"PlannerAgent", "PolicyAgent", "WriterAgent"}
 
 
-def sample_usage(chat: ReportedChat, answers: Sequence[Answer]) -> Iterator[UsageSnapshot]:
+def sample_usage(chat: SessionPlan, answers: Sequence[Answer]) -> Iterator[UsageSnapshot]:
     """The reports of one chat. The last one is repeated when the chat ends, as clients do, and adds nothing."""
     used: dict[str, tuple[int, int]] = {}
     report: UsageSnapshot | None = None
@@ -57,8 +48,8 @@ def sample_usage(chat: ReportedChat, answers: Sequence[Answer]) -> Iterator[Usag
             event_id=_usage_event(answer.event_id, "usage"),
             chat_id=chat.chat_id,
             run=1,
-            tenant_id=chat.tenant_id,
-            user_id=chat.user_id,
+            tenant_id=chat.tenant,
+            user_id=chat.user,
             workflow=chat.workflow,
             agent=answer.agent,
             model=model.name,

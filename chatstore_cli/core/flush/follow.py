@@ -59,15 +59,12 @@ class FollowedJournals(Protocol):
 
     def scan(self) -> JournalScan:
         """The journals that exist now."""
-        ...
 
     def sources(self, names: Sequence[str]) -> list[Source]:
         """Journals of the last scan, to be flushed."""
-        ...
 
     def commit(self) -> None:
         """Put on disk what is remembered."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -230,11 +227,7 @@ class Follower:
         started = self._monotonic()
         options = FlushOptions(rules=self._rules.storing, waits_at_start=True, recreated=self._recreated)
         flush = Flush(
-            self._store,
-            options,
-            clock=self._clock,
-            say=self._notices.flush_notice,
-            retry_policy=self._retry_policy,
+            self._store, options, clock=self._clock, say=self._notices.flush_notice, retry_policy=self._retry_policy
         )
         self._flush = flush
         if self._stopping.is_set():  # run() may have read `_flush` before it was set

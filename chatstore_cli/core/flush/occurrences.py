@@ -24,11 +24,9 @@ class OccurrenceCount(Protocol):
 
     def number(self, key: bytes, instant: str) -> int:
         """How many equal lines came before this one."""
-        ...
 
     def close(self) -> None:
         """Release memory and disk space. Nothing is counted after that."""
-        ...
 
 
 class NotCounted:

@@ -25,15 +25,12 @@ class ReadableJournals(Protocol):
     @property
     def from_stdin(self) -> bool:
         """Whether standard input is among them, which can be read only once."""
-        ...
 
     def to_read(self) -> AbstractContextManager[list[Source]]:
         """The journals."""
-        ...
 
     def quarantined(self) -> Iterator[QuarantinedLine]:
         """The quarantined lines of their folders."""
-        ...
 
 
 def count_expired(journals: ReadableJournals, store: MessageStore, options: FlushOptions) -> int:
@@ -50,10 +47,7 @@ class PendingLinesCounter:
     """
 
     def __init__(
-        self,
-        find_journals: Callable[[], ReadableJournals],
-        message_store: Callable[[], MessageStore],
-        ttl_days: int,
+        self, find_journals: Callable[[], ReadableJournals], message_store: Callable[[], MessageStore], ttl_days: int
     ) -> None:
         self._find_journals = find_journals
         self._message_store = message_store

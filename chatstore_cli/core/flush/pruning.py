@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
 
 from chatstore_cli.core.flush.options import FlushOptions
 from chatstore_cli.core.flush.reading import JournalReading, Source
@@ -35,14 +34,6 @@ class Prunable:
     unfit: str | None = None
 
 
-class JournalRemover(Protocol):
-    """Removes journals."""
-
-    def remove(self, journal: Prunable) -> str | None:
-        """Remove it if its file is still in the same state. Returns why it was kept, or None."""
-        ...
-
-
 @dataclass(frozen=True)
 class PruneRules:
     """A journal that was written after `cutoff`, or has a newer line, is kept.
@@ -67,14 +58,17 @@ def plan_pruning(journals: Sequence[Prunable], store: MessageStore, rules: Prune
 
 
 def carry_out(
-    decisions: Iterable[PruneDecision], journals: Sequence[Prunable], remover: JournalRemover
+    decisions: Iterable[PruneDecision], journals: Sequence[Prunable], remove: Callable[[Prunable], str | None]
 ) -> Iterator[PruneDecision]:
-    """Remove the journals that are to be removed. One that has changed meanwhile is kept, with that as the reason."""
+    """Remove the journals that are to be removed. One that has changed meanwhile is kept, with that as the reason.
+
+    `remove` removes a journal if its file is still in the same state, and returns why it was kept, or None.
+    """
     by_name = {journal.name: journal for journal in journals}
     for decision in decisions:
         if not decision.prune:
             yield decision
-        elif (why_kept := remover.remove(by_name[decision.journal])) is None:
+        elif (why_kept := remove(by_name[decision.journal])) is None:
             yield replace(decision, pruned=True)
         else:
             yield replace(decision, prune=False, reason=why_kept)
@@ -121,19 +115,12 @@ class _Comparison:
     def decide(self, journal: Prunable, kept_because: str | None) -> PruneDecision:
         """Whether a journal can be removed. `kept_because` is why it was not read."""
         reading = self._flush.readings.get(journal.name)
+        name, session_id, size = journal.name, journal.session_id, journal.state.size
         if kept_because is not None or reading is None:
-            reason = kept_because or "it was not read"
-            return PruneDecision(journal.name, journal.session_id, None, journal.state.size, None, False, reason)
+            return PruneDecision(name, session_id, None, size, None, False, kept_because or "it was not read")
         why_kept = self._why_kept(journal, reading)
-        return PruneDecision(
-            journal.name,
-            journal.session_id,
-            reading.lines,
-            journal.state.size,
-            reading.latest or None,
-            why_kept is None,
-            self._proof(reading) if why_kept is None else why_kept,
-        )
+        reason = self._proof(reading) if why_kept is None else why_kept
+        return PruneDecision(name, session_id, reading.lines, size, reading.latest or None, why_kept is None, reason)
 
     def _why_kept(self, journal: Prunable, reading: JournalReading) -> str | None:
         error = self._flush.unreadable.get(journal.name)
@@ -172,10 +159,8 @@ def _journals(count: int) -> str:
 
 def _known_up_to(source: Source, collection: str | None) -> float:
     """The byte up to which the ledger has passed the journal."""
-    if source.ledger is None or collection is None:
-        return 0
-    position = source.ledger.position(source.journal.name, collection)
-    if position is None or not source.journal.still_at(position):
+    position = source.position(collection)
+    if position is None:
         return 0
     return math.inf if source.journal.compressed else position.offset
 

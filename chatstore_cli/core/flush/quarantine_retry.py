@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from chatstore_cli.core.flush.reading import Source
@@ -14,6 +14,8 @@ from chatstore_cli.domain.journal import Entry, flaw_of, may_have_lost_digits
 from chatstore_cli.domain.message_store import JournalPort, MessageStore, QuarantinePort
 from chatstore_cli.domain.quarantine import QuarantinedLine, RetryResult
 from chatstore_cli.domain.times import Clock, utc_now
+
+_BATCH_LINES = 500
 
 
 def retry_quarantined(
@@ -56,7 +58,10 @@ def _retry(
 
     storer = Storer(store, rules, retry_policy, clock)
     states = {line.source: SourceState(refuse=note_refused) for line, _ in entries}
-    stored = sum(storer.store(batch, states) for batch in _in_batches([entry for _, entry in entries]))
+    readable = [entry for _, entry in entries]
+    stored = sum(
+        storer.store(readable[first : first + _BATCH_LINES], states) for first in range(0, len(readable), _BATCH_LINES)
+    )
     settled = {line.quarantine_id for line, entry in entries if (entry.source, entry.offset) not in refused}
     if settled:
         quarantine.remove(settled)
@@ -81,7 +86,3 @@ def _entry_of(line: QuarantinedLine, journal: JournalPort) -> Entry | None:
         key = content_key(session, fields["role"], instant, fields["text"])
         identity = line.identity or identity_by_content(prefix, key, 0)
     return Entry(line.source, identity, key, instant, fields, line.line, line.offset, line.raw)
-
-
-def _in_batches(entries: Sequence[Entry], size: int = 500) -> Iterable[list[Entry]]:
-    return (list(entries[first : first + size]) for first in range(0, len(entries), size))

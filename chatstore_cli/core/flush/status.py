@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -28,28 +28,22 @@ class JournalSet(Protocol):
     @property
     def total_bytes(self) -> int:
         """Bytes of all journals."""
-        ...
 
     @property
     def sessions(self) -> int:
         """How many sessions the names of the journals stand for."""
-        ...
 
     def to_read(self) -> AbstractContextManager[list[Source]]:
         """The journals, to be read only."""
-        ...
 
     def furthest_position(self, source: Source) -> Position | None:
         """How far the journal was stored in the collection that has most of it."""
-        ...
 
     def count_quarantined(self) -> int:
         """How many lines of the journals are in quarantine."""
-        ...
 
     def lock_holder(self) -> LockHolder | None:
         """The process that follows the journals."""
-        ...
 
 
 def cache_status(journals: JournalSet, message_store: Callable[[], MessageStore] | None) -> CacheReport:
@@ -107,7 +101,7 @@ def compare_lines(sources: Sequence[Source], store: MessageStore) -> LineCounts:
     flush = Flush(store, FlushOptions(rules=StoringRules(dry_run=True), timeout=0), missing=note)
     result = flush.attempt(sources)
     return LineCounts(
-        lines=sum(map(_lines_of, flush.readings.values())),
+        lines=_lines_of(flush.readings.values()),
         to_store=result.stored,
         oldest=oldest,
         to_quarantine=result.quarantined,
@@ -135,7 +129,7 @@ def count_lines(sources: Sequence[Source], counted: Callable[[Source], Position 
         except ChatstoreError as error:
             unreadable.append(error)
     return LineCounts(
-        lines=sum(map(_lines_of, readings)),
+        lines=_lines_of(readings),
         to_store=None,
         oldest=None,
         to_quarantine=sum(reading.quarantine.new for reading in readings),
@@ -144,5 +138,5 @@ def count_lines(sources: Sequence[Source], counted: Callable[[Source], Position 
     )
 
 
-def _lines_of(reading: JournalReading) -> int:
-    return reading.lines + (reading.start.records if reading.start else 0)
+def _lines_of(readings: Iterable[JournalReading]) -> int:
+    return sum(reading.lines + (reading.start.records if reading.start else 0) for reading in readings)

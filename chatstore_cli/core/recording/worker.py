@@ -111,10 +111,8 @@ class PersistenceWorker:
             if run.thread is not None and run.thread is not threading.current_thread():
                 run.thread.join(timeout + 0.5)
                 if run.thread.is_alive():  # it ends once the driver gives up waiting for the server
-                    LOG.warning(
-                        "[CHAT WORKER] The database does not answer. %d messages are not stored yet.",
-                        self._pending.depth,
-                    )
+                    text = "[CHAT WORKER] The database does not answer. %d messages are not stored yet."
+                    LOG.warning(text, self._pending.depth)
         return self._pending.depth == 0
 
     def stats(self) -> WorkerStats:
@@ -146,9 +144,7 @@ class PersistenceWorker:
         while True:
             self._has_messages.wait()
             self._has_messages.clear()
-            stopping = (
-                run.stopping.is_set()
-            )  # read before storing, so that a message queued meanwhile is stored as well
+            stopping = run.stopping.is_set()  # before storing, so that a message queued meanwhile is stored as well
             if not stopping and self._pending.depth < self._batch_size:
                 waited = 0.0 if waiting_since is None else self._monotonic() - waiting_since
                 self._has_full_batch.wait(max(0.0, self._interval - waited))
@@ -176,12 +172,10 @@ class PersistenceWorker:
             if batch is None or not self._settle(batch):
                 return None
             waiting = self._pending.depth
-            if not waiting or (
-                waiting < self._batch_size
-                and len(batch.entries) < self._batch_size
-                and not self._running.stopping.is_set()
-            ):
-                return queued_since if waiting else None
+            if not waiting:
+                return None
+            if max(waiting, len(batch.entries)) < self._batch_size and not self._running.stopping.is_set():
+                return queued_since
 
     def _settle(self, batch: Batch) -> bool:
         """Store a batch, however many attempts it takes; False if a stop leaves no more time."""
@@ -220,8 +214,7 @@ class PersistenceWorker:
         now = format_instant(self._clock())
         for entry, reason in stored.refused:
             raw = self._encode(entry)
-            is_new = self._refused.add(entry.source, entry.number, entry.offset, raw, reason, now, entry.identity)
-            if is_new:
+            if self._refused.add(entry.source, entry.number, entry.offset, raw, reason, now, entry.identity):
                 LOG.error("[CHAT WORKER] Quarantined a message of session %r: %s", entry.session_id, reason)
         if stored.refused:
             self._refused.sync()

@@ -106,19 +106,8 @@ class _RunningSum:
         return UsageRow(group, self.all_sessions, usage, unknown, self.counters)
 
 
-_NAMES: dict[UsageGrouping, str] = {
-    UsageGrouping.DAY: "day",
-    UsageGrouping.WEEK: "week",
-    UsageGrouping.MONTH: "month",
-    UsageGrouping.TENANT: "tenant_id",
-    UsageGrouping.USER: "user_id",
-    UsageGrouping.WORKFLOW: "workflow",
-    UsageGrouping.AGENT: "agent",
-    UsageGrouping.MODEL: "model",
-    UsageGrouping.SESSION: "session_id",
-    UsageGrouping.STATUS: "status",
-}
-"""The row key of each grouping. Rows of sessions have the key `layout` too."""
+_ID_NAMES = {UsageGrouping.TENANT: "tenant_id", UsageGrouping.USER: "user_id", UsageGrouping.SESSION: "session_id"}
+"""The row keys of groupings by an id. Any other grouping is its own row key. Rows of sessions have `layout` too."""
 
 
 def report_usage(
@@ -140,7 +129,9 @@ def report_usage(
     """
     answering, notes = split_by_answer(readers, query)
     groupings = [by] if isinstance(by, UsageGrouping) else list(dict.fromkeys(by))
-    names = [_NAMES[one] for one in groupings] + (["layout"] if UsageGrouping.SESSION in groupings else [])
+    names = [_ID_NAMES.get(grouping, grouping.value) for grouping in groupings] + (
+        ["layout"] if UsageGrouping.SESSION in groupings else []
+    )
     sums: defaultdict[_Key, _RunningSum] = defaultdict(_RunningSum)
     totals = _RunningSum()
     with_ledger = next((reader for reader in answering if reader.layout == LEDGER_LAYOUT), None)

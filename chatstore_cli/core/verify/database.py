@@ -30,31 +30,25 @@ class Database(Protocol):
     @property
     def target(self) -> str:
         """Server and database, in words."""
-        ...
 
     @property
     def server_probe(self) -> ServerProbe:
         """Facts about the server, and test writes."""
-        ...
 
     @property
     def index_store(self) -> IndexStore:
         """The indexes."""
-        ...
 
     @property
     def document_dates(self) -> DocumentDates:
         """The dates by which documents expire."""
-        ...
 
     @property
     def document_samples(self) -> DocumentSamples:
         """Random samples of documents."""
-        ...
 
     def index_specs(self) -> Mapping[str, Sequence[IndexSpec]]:
         """The indexes of each layout."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,7 +202,7 @@ class AG2PersistenceManager:
                     what=f"Session {state.chat_id!r} is {state_in_words(state.status, state.paused)}, and cannot start a run.",
                     hint="Unpause it first.",
                 )
-            is_untouched = state.status is SessionStatus.RUNNING and state.last_sequence == (state.run_start or 0)
+            is_untouched = state.status is SessionStatus.RUNNING and state.is_at_start
             if is_untouched and not self._usage.has_reports(state.chat_id, state.run):
                 return state.run
             after = self._writer.open_run(state, None, True, self._clock())

@@ -38,8 +38,7 @@ class SegmentKeeper:
         store: SegmentStore,
         *,
         segment_messages: int | None = None,
-        guard_bytes: int = GUARD_BYTES,
-        warn: Callable[[str], None] | None = None,
+        warn: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._store = store
         self._segment_messages = segment_messages
@@ -47,14 +46,12 @@ class SegmentKeeper:
         self._max_messages = (
             _UNLIMITED if segment_messages is None else segment_messages + max(1, segment_messages // 20)
         )
-        self._guard_bytes = guard_bytes
-        self._kept_bytes = guard_bytes * _KEPT_BYTES // GUARD_BYTES
         self._warn = warn
         self._estimates: LruMap[str, _Estimate] = LruMap()
         self._lock = threading.Lock()
 
-    def after_append(self, session_id: str, appended_bytes: int, appended_messages: int = 1) -> int | None:
-        """Note that messages of so many BSON bytes were appended; returns the head's `last_segment` if that changed.
+    def after_append(self, session_id: str, appended_bytes: int) -> int | None:
+        """Note that a message of so many BSON bytes was appended; returns the head's `last_segment` if that changed.
 
         Raises no ChatstoreError, because the append has taken place: if a move fails, `warn` reports it, and it is tried
         again later.
@@ -63,7 +60,7 @@ class SegmentKeeper:
             estimate = self._estimates.get(session_id)
             if estimate is not None:
                 estimate.bytes_left -= appended_bytes
-                estimate.messages_left -= appended_messages
+                estimate.messages_left -= 1
                 self._estimates.put(session_id, estimate)
                 if estimate.bytes_left > 0 and estimate.messages_left > 0:
                     return None
@@ -71,8 +68,7 @@ class SegmentKeeper:
             return self._check(session_id)
         except ChatstoreError as error:
             self._estimates.put(session_id, _Estimate(_CHECK_AGAIN_BYTES, self._segment_messages or 1_000))
-            if self._warn is not None:
-                self._warn(f"Session {session_id!r}: its oldest messages could not be moved. {error.message}")
+            self._warn(f"Session {session_id!r}: its oldest messages could not be moved. {error.message}")
             return None
 
     def make_room(self, session_id: str, needed_bytes: int) -> int | None:
@@ -86,7 +82,7 @@ class SegmentKeeper:
         if head is None:
             return None
         if head.size_bytes > room:  # otherwise another writer has made room meanwhile
-            head = self._shrink(head, min(self._kept_bytes, room), _UNLIMITED, 0)
+            head = self._shrink(head, min(_KEPT_BYTES, room), _UNLIMITED, 0)
         return head.last_segment or 0 if head.size_bytes <= room else None
 
     def forget(self, session_id: str) -> None:
@@ -100,12 +96,12 @@ class SegmentKeeper:
             return None
         small = self._segment_messages
         before = head
-        if head.size_bytes >= self._guard_bytes:
-            head = self._shrink(head, self._kept_bytes, _UNLIMITED, 0)
+        if head.size_bytes >= GUARD_BYTES:
+            head = self._shrink(head, _KEPT_BYTES, _UNLIMITED, 0)
         if small is not None and head.message_count >= self._max_messages:
             head = self._shrink(head, _UNLIMITED, self._max_messages - 1, self._max_messages - small)
         # Other writers may append as well, so only half of the remaining room is used before the next check.
-        bytes_left = max(_CHECK_AGAIN_BYTES, (self._guard_bytes - head.size_bytes) // 2)
+        bytes_left = max(_CHECK_AGAIN_BYTES, (GUARD_BYTES - head.size_bytes) // 2)
         messages_left = max(1, self._max_messages - head.message_count)
         self._estimates.put(session_id, _Estimate(bytes_left, messages_left))
         return None if head is before else head.last_segment

@@ -16,27 +16,21 @@ class IndexStore(Protocol):
 
     def existing_collections(self) -> set[str]:
         """The names of the existing collections."""
-        ...
 
     def stored(self, collection: str) -> list[StoredIndex]:
         """Every index of a collection except the one on `_id`; empty if the collection does not exist."""
-        ...
 
     def create(self, spec: IndexSpec, name: str) -> None:
         """Build an index, however long it takes. Raises Conflict, naming values, if values must be unique and are not."""
-        ...
 
     def drop(self, collection: str, name: str) -> None:
         """Drop an index, if it exists."""
-        ...
 
     def set_expiry(self, index: StoredIndex, seconds: int) -> None:
         """Change the expireAfterSeconds of a TTL index, without a rebuild."""
-        ...
 
     def unhide(self, index: StoredIndex) -> None:
         """Let queries use the index again."""
-        ...
 
 
 class DocumentDates(Protocol):
@@ -44,21 +38,17 @@ class DocumentDates(Protocol):
 
     def documents(self, collection: str) -> int:
         """The approximate number of documents."""
-        ...
 
     def count_before(
         self, collection: str, field: str, moment: datetime, partial_filter: Mapping[str, Any] | None = None
     ) -> int | None:
         """How many documents have a date up to the moment; None if the time limit passed."""
-        ...
 
     def next_after(self, collection: str, field: str, moment: datetime) -> datetime | None:
         """The earliest date after the moment; None if there is none or the time limit passed."""
-        ...
 
     def field_types(self, collection: str, field: str) -> DateField | None:
         """The types of a field: counted, or sampled if counting takes too long; None if sampling takes too long as well."""
-        ...
 
 
 class ServerFacts(NamedTuple):
@@ -74,15 +64,12 @@ class ServerProbe(Protocol):
 
     def facts(self) -> ServerFacts:
         """Connect, log in, and read version, kind and writability."""
-        ...
 
     def acknowledged_write(self, seconds: float) -> str:
         """Write one document with the configured write concern, and return its text. Raises Overdue without acknowledgement."""
-        ...
 
     def round_trip(self) -> None:
         """Write a document, read it back, delete it. Raises ChatstoreError if the document read is another one."""
-        ...
 
 
 class SequenceSample(NamedTuple):
@@ -105,11 +92,9 @@ class DocumentSamples(Protocol):
 
     def sequences(self, collection: str) -> SequenceSample | None:
         """Gaps and duplicates in the message numbers of sessions."""
-        ...
 
     def sizes(self, collection: str, threshold: int) -> SizeSample | None:
         """The documents of `threshold` bytes or more."""
-        ...
 
 
 class PendingLines(NamedTuple):
@@ -133,4 +118,3 @@ class PendingJournal(Protocol):
 
     def count(self, seconds: float) -> PendingLines:
         """What is not stored yet. Raises NotFound if there is no journal, and Overdue after `seconds`."""
-        ...

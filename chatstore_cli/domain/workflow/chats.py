@@ -154,26 +154,21 @@ class ChatWriter(Protocol):
 
     def load(self, chat_id: str) -> ChatState | None:
         """The state of a stored session of any variant; None if there is no such session."""
-        ...
 
     def is_deleted(self, chat_id: str) -> bool:
         """Whether the session was deleted on purpose."""
-        ...
 
     def create(self, chat: NewChat, now: datetime) -> ChatState | None:
         """Create a session; None if another writer has created it, or it was deleted on purpose meanwhile."""
-        ...
 
     def claim(self, state: ChatState, chat: NewChat) -> ChatState | None:
         """Store the given tenant, user and workflow in a session whose document has none of these.
 
         None if it has another tenant, or an unreadable one.
         """
-        ...
 
     def holds_event(self, state: ChatState, event_id: str) -> bool:
         """Whether a message or an echo with that event id is stored, in the session's document or its segments."""
-        ...
 
     def append(
         self, state: ChatState, turn: AgentTurn, event_id: str, now: datetime, *, still_awaited: bool = False
@@ -183,20 +178,15 @@ class ChatWriter(Protocol):
         An expected echo is no longer expected, unless it is `still_awaited` because the turn belongs to an earlier run.
         Raises DocumentRefused for a message that is too large for any document, Conflict if `messages` is not an array.
         """
-        ...
 
     def note_echo(self, state: ChatState, turn: AgentTurn, run: int, event_id: str, now: datetime) -> ChatState | None:
         """Store the event as the expected echo of a run, which has at most one, and set the session to running."""
-        ...
 
     def open_run(self, state: ChatState, echo: ExpectedEcho | None, running: bool, now: datetime) -> ChatState | None:
         """Begin the next run, which may begin with an echo; `running` sets the session to running."""
-        ...
 
     def change(self, state: ChatState, change: StatusChange, now: datetime) -> ChatState | None:
         """Change a session's status; None also if that event has ended the run before."""
-        ...
 
     def has_ended(self, state: ChatState, event_id: str) -> bool:
         """Whether that event has ended a run of the session before."""
-        ...

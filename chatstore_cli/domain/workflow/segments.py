@@ -53,7 +53,6 @@ class SegmentStore(Protocol):
 
     def head(self, session_id: str) -> HeadSize | None:
         """The size of the head; None if there is no such session. The server reads the whole document."""
-        ...
 
     def move_oldest(
         self, session_id: str, *, keep_messages: int = 0, at_most_bytes: int = SEGMENT_BYTES
@@ -64,7 +63,6 @@ class SegmentStore(Protocol):
         processes at once, it loses and doubles nothing. Raises NotFound; Conflict if the messages were rewritten before
         each attempt, or another move is in progress.
         """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +86,6 @@ class DocumentSizes(Protocol):
 
     def largest(self, limit: int, at_least_bytes: int = 0) -> list[DocumentSize]:
         """The largest documents, largest first. The server reads the collection to find them."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,17 +42,13 @@ _RESTART_SECONDS = 30.0
 _LOCK_SECONDS = 160.0  # longer than a start may take
 
 
-def _silent(_text: str) -> None:
-    """A notice that nobody reads."""
-
-
 @dataclass(frozen=True)
 class EmbeddedServer:
     """The embedded MongoDB of two folders; None is the platform's default. `say` prints notices."""
 
     data_dir: str | Path | None
     runtime_dir: str | Path | None
-    say: Callable[[str], None] = _silent
+    say: Callable[[str], None] = lambda _: None
 
     def ensure_running(self) -> str:
         """The URI of the running server, which is started if necessary. Raises as start() does."""

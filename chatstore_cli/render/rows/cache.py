@@ -40,12 +40,7 @@ def prune_row(decision: PruneDecision) -> dict[str, Any]:
 
 
 def _holder(holder: LockHolder) -> dict[str, Any]:
-    return {
-        "command": holder.command,
-        "pid": holder.pid,
-        "host": holder.host,
-        "since": _instant(holder.since),
-    }
+    return {"command": holder.command, "pid": holder.pid, "host": holder.host, "since": _instant(holder.since)}
 
 
 def _instant(canonical: str | None) -> str | None:

@@ -201,7 +201,4 @@ MESSAGE_COLUMNS = (
     Column("name", "NAME", spare=3),
     Column("content", "CONTENT", show_row=_content),
 )
-REMOVAL_COLUMNS = (
-    Column("collection", "COLLECTION"),
-    Column("deleted", "DELETED", align="right", show=count),
-)
+REMOVAL_COLUMNS = (Column("collection", "COLLECTION"), Column("deleted", "DELETED", align="right", show=count))

@@ -41,11 +41,7 @@ def usage_sources_row(row: UsageRow) -> dict[str, Any]:
 
 def usage_totals_row(row: UsageRow) -> dict[str, Any]:
     """The totals, without a group."""
-    return {
-        "sessions": row.sessions,
-        "usage": usage_row(row.usage),
-        "cost_unknown_sessions": row.cost_unknown_sessions,
-    }
+    return {"sessions": row.sessions, "usage": usage_row(row.usage), "cost_unknown_sessions": row.cost_unknown_sessions}
 
 
 def usage_footer(row: UsageRow) -> dict[str, Any]:

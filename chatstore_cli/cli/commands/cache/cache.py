@@ -103,7 +103,7 @@ def prune(
         planned = sum(decision.prune for decision in decisions)
         if not dry_run and planned:
             invocation.confirm(describe_plan(decisions), yes=yes)
-            decisions = list(carry_out(decisions, candidates, journals))
+            decisions = list(carry_out(decisions, candidates, journals.remove))
     invocation.emit(Listing(PRUNE_COLUMNS, map(prune_row, decisions), empty="No journals were found."))
     if not dry_run and decisions:
         invocation.say(describe_result(decisions, planned) if planned else "No journal was removed.")

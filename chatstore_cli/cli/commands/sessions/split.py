@@ -24,13 +24,7 @@ _MAX_DOCUMENTS = 10_000
     app,
     "split",
     examples=["chatstore sessions split 4f1c9a", "chatstore sessions split --over 8MiB --yes"],
-    exits=[
-        ExitCode.NOT_FOUND,
-        ExitCode.NOT_ALLOWED,
-        ExitCode.UNREACHABLE,
-        ExitCode.FINDINGS,
-        ExitCode.CONFLICT,
-    ],
+    exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.FINDINGS, ExitCode.CONFLICT],
     meanings={ExitCode.FINDINGS: "findings: a session does not read the same as before"},
 )
 def split_(
