@@ -1,4 +1,4 @@
-"""Flushing: journals are stored in the messages layout, each message exactly once.
+"""Flushes journals into the messages layout, each message exactly once.
 
 One thread reads and checks, two store, so that neither the disk nor the database waits for the other.
 """
@@ -27,11 +27,11 @@ STORING_THREADS = 2
 _PREPARATIONS = 3
 _BATCH_MESSAGES = 2_500
 _BATCH_BYTES = 4 * 1024 * 1024
-"""A batch ends after so many messages, or with the block of 1 MiB (or one longer line) that passes these bytes."""
+"""A batch ends after that many messages, or with the block of 1 MiB (or one longer line) that passes these bytes."""
 
 
 class _Stopped(Exception):
-    """A storing thread has failed, or stop() was called: reading on is of no use."""
+    """A storing thread has failed, or stop() was called, so reading ends."""
 
 
 class Flush:
