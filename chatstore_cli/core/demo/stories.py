@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class StoryStep:
-    """A speaker says `text`, or calls `tool` and gets `text` as its result. `{slots}` in texts are filled from the seed."""
+    """A speaker writes `text`, or calls `tool` and gets `text` as its result. `{slots}` in texts are filled from the seed."""
 
     speaker: str
     text: str

@@ -105,7 +105,7 @@ class Flush:
         """Flush the journals and return what was done; `unreadable` has the journals that could not be read.
 
         Raises the first error that stopped it (Unreachable once `timeout` is over; Interrupted) after the batches in
-        hand have ended. The error says how much was stored.
+        hand have ended. The error reports how much was stored.
         """
         started = time.monotonic()
         interrupted = False

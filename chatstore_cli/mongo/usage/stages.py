@@ -180,7 +180,7 @@ def _sessions(cost_unknown: str) -> Document:
 def daily_documents(chats: Sequence[Any], rows: str) -> list[Document]:
     """Stages on the ledger, the collection `rows`, that make one document of daily sums per chat.
 
-    Rows are counted before they are added up: a document has seen at least as many rows as it says.
+    Rows are counted before they are added up: a document includes at least as many rows as it counts.
     """
     keys = ("day", *(key for key in LEDGER_KEYS if key not in (*TIME_KEYS, "session_id")))
     own = {"$match": {"chat_id": {"$in": list(chats)}}}
