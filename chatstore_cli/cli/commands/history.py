@@ -87,6 +87,6 @@ def _with_hint(failure: ChatstoreError | None) -> ChatstoreError | None:
 
 
 def _journal_only(failure: ChatstoreError) -> ChatstoreError:
-    """The same kind of error, with a message that says which messages were shown."""
+    """The same kind of error, with a message that names the messages that were shown."""
     what = f"MongoDB could not be read; only the journal's messages are shown: {failure.message}"
     return type(failure)(what=what, hint=failure.hint)

@@ -31,7 +31,7 @@ class FollowNotices:
         self._say(f"[CHAT WORKER] {text}")
 
     def flush_notice(self, text: str) -> None:
-        """Report what a flush says about itself."""
+        """Report a notice of a flush."""
         self._report_at_intervals(text, text, logging.INFO)
 
     def failed_round(self, error: ChatstoreError | OSError) -> None:

@@ -76,7 +76,7 @@ class PendingMessages:
                 growing.end = end
                 growing.messages += 1
                 growing.last = number
-            else:  # the first, or the first since somebody replaced the file or cut it
+            else:  # the first, or the first since the file was replaced or cut
                 unread = JournalRange(
                     location.source, location.inode, location.offset, end, location.number, 1, number, number
                 )
@@ -148,11 +148,11 @@ class PendingMessages:
         message_id = fields.get("message_id")
         if not isinstance(message_id, str) or (number := self._number_of(message_id)) is None:
             return None
-        # A line that somebody damaged by hand counts as lost here: flush-cache quarantines it.
+        # A line that was damaged by hand counts as lost here: flush-cache quarantines it.
         return number if is_plain(fields) or flaw_of(fields) is None else None
 
     def settle(self, batch: Batch) -> None:
-        """Remove a batch that is stored, or that nobody will ever store."""
+        """Remove a batch that is stored, or that cannot be stored."""
         with self._lock:
             self.depth -= len(batch.entries) + batch.lost
             self._taken_bytes -= batch.bytes

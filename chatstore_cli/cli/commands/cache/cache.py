@@ -90,7 +90,7 @@ def prune(
     invocation = Invocation(context)
     now = utc_now()
     cutoff = read_when(older_than, "--older-than", now)
-    if cutoff > now:  # everything is 0s, so a time in the future is a mistake
+    if cutoff > now:  # with a time in the future every journal would match
         raise BadValue(name="--older-than", value=older_than, expected="a time in the past")
     rules = PruneRules(cutoff, now, invocation.settings.mongo.ttl_days)
     journals = prunable_journals(invocation.settings, paths or [invocation.settings.mongo.cache.disk_path])

@@ -123,7 +123,7 @@ class ApplicationChecks:
         return check(sent)
 
     def connection(self) -> Verdict:
-        """There is any answer to a request."""
+        """The application responds to a request, whatever the status."""
         response = self._run.application.request("HEAD", "/", seconds=self._run.deadline)
         return passed(f"{self._run.application.url} answers with status {response.status}")
 
