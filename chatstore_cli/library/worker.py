@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import weakref
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from chatstore_cli.core.recording.worker import PersistenceWorker
@@ -71,9 +70,7 @@ class ChatPersistenceWorker(PersistenceWorker):
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
 

@@ -65,14 +65,15 @@ class Stores:
     @cached_property
     def connection(self) -> Connection:
         """The connection for ordinary operations, which have a time limit."""
-        return self._connected(answer_seconds=max(self.settings.mongo.timeout_seconds, 30.0))
+        return self.new_connection(answer_seconds=max(self.settings.mongo.timeout_seconds, 30.0))
 
     @cached_property
     def patient_connection(self) -> Connection:
         """The connection for operations without a time limit, such as index builds."""
-        return self._connected(answer_seconds=None)
+        return self.new_connection(answer_seconds=None)
 
-    def _connected(self, answer_seconds: float | None) -> Connection:
+    def new_connection(self, answer_seconds: float | None) -> Connection:
+        """A connection on which the server may take that long for an answer; None is without a limit."""
         from chatstore_cli.mongo.connection import connect
 
         mongo = self.settings.mongo

@@ -93,7 +93,7 @@ def flush_cache(
         ignore_ledger=ignore_ledger,
         timeout=timeout,
     )
-    journals = named_journals(invocation.settings, paths or [invocation.settings.mongo.cache.disk_path])
+    journals = named_journals(invocation.settings, paths)
     if dry_run:
         invocation.say(f"Target: {invocation.stores.target} (dry run: nothing is written)")
         with journals.to_read() as sources:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from chatstore_cli.domain.history import JournalTail
 
 app = single_command()
-_JOURNAL_HINT = "Fix the cause: messages that are not stored yet are only in the journal."
 
 
 @command(
@@ -50,20 +49,25 @@ def history(
     if tail.damaged or tail.of_others:
         skipped = f"damaged lines: {tail.damaged:,}, lines of other sessions: {tail.of_others:,}"
         invocation.explain(f"Skipped in the journal: {skipped}.")
+    if tail.failure is not None:
+        tail.failure.hint = (
+            tail.failure.hint or "Fix the cause: messages that are not stored yet are only in the journal."
+        )
     if not merged.messages:
         if tail.failure is not None and merged.failure is not None:
             invocation.say(f"MongoDB could not be read either: {merged.failure.message}")
-        raise _with_hint(tail.failure) or merged.failure or _not_found(merged, tail, session_id)
+        raise tail.failure or merged.failure or _not_found(merged, tail, session_id)
     answer = merged.to_dict()
     invocation.emit(history_listing(answer))
     if merged.deleted and tail.messages:
         invocation.say("The session was deleted: the lines that its journal still has are left out.")
     if merged.failure is not None:
-        raise _journal_only(merged.failure)
+        what = f"MongoDB could not be read; only the journal's messages are shown: {merged.failure.message}"
+        raise type(merged.failure)(what=what, hint=merged.failure.hint)
     invocation.say(summary(answer))
     if tail.failure is not None:
         what = f"The journal could not be read; only the messages in MongoDB are shown: {tail.failure.message}"
-        raise ChatstoreError(what=what, hint=tail.failure.hint or _JOURNAL_HINT)
+        raise ChatstoreError(what=what, hint=tail.failure.hint)
 
 
 def _not_found(merged: ChatHistory, tail: JournalTail, session_id: str) -> ChatstoreError:
@@ -78,15 +82,3 @@ def _not_found(merged: ChatHistory, tail: JournalTail, session_id: str) -> Chats
     elif tail.damaged:
         hint = f"Its journal has only damaged lines ({tail.damaged:,}); see chatstore cache quarantine list."
     return NotFound(kind_of_thing="session", name=session_id, where=where, hint=hint)
-
-
-def _with_hint(failure: ChatstoreError | None) -> ChatstoreError | None:
-    if failure is not None:
-        failure.hint = failure.hint or _JOURNAL_HINT
-    return failure
-
-
-def _journal_only(failure: ChatstoreError) -> ChatstoreError:
-    """The same kind of error, with a message that says which messages were shown."""
-    what = f"MongoDB could not be read; only the journal's messages are shown: {failure.message}"
-    return type(failure)(what=what, hint=failure.hint)

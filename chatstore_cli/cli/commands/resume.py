@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
 from typing import Annotated
 
 import typer
@@ -62,6 +61,7 @@ def resume(
     json or yaml, jsonl becomes one object, {"items": [...], "next_cursor": null}.
     """
     from chatstore_cli.core.sessions.resume import open_history
+    from chatstore_cli.wiring.system import new_file
 
     invocation = Invocation(context)
     output = invocation.options.output
@@ -72,10 +72,11 @@ def resume(
         )
     selection = MessageSelection(last, after_sequence, include_general)
     history = open_history(lambda: invocation.stores.session_readers(layout), session_id, selection, transcript)
-    with ExitStack() as stack:
-        write_all = _to_stdout() if to is None else _to_file(to, force, stack)
-        pieces = history.pieces()
-        write_all(_printed(pieces, output, is_array=transcript != "jsonl") if to is None else pieces)
+    if to is None:
+        _to_stdout()(_printed(history.pieces(), output, is_array=transcript != "jsonl"))
+    else:
+        with new_file(to, force=force, private=True) as stream:
+            stream.writelines(history.pieces())
     sys.stdout.flush()
     for note in history.notes():
         invocation.say(note)
@@ -115,12 +116,6 @@ def _json_object(pieces: Iterable[bytes]) -> Iterator[bytes]:
             yield separator + lines.replace(b"\n", b",\n")
             separator = b",\n"
     yield b'{"items": [], "next_cursor": null}\n' if separator != b",\n" else b'\n], "next_cursor": null}\n'
-
-
-def _to_file(to: str, force: bool, stack: ExitStack) -> Callable[[Iterable[bytes]], None]:
-    from chatstore_cli.wiring.system import new_file
-
-    return stack.enter_context(new_file(to, force=force, private=True)).writelines
 
 
 def _to_stdout() -> Callable[[Iterable[bytes]], None]:

@@ -68,9 +68,7 @@ def worker(
     """
     invocation = Invocation(context)
     with stop_signals() as stop_requests:
-        result = _follow(
-            invocation, paths or [invocation.settings.mongo.cache.disk_path], stop_requests, once, interval, timeout
-        )
+        result = _follow(invocation, paths, stop_requests, once, interval, timeout)
         if once or not invocation.is_row_stream:
             invocation.emit(Record(FLUSH_COLUMNS, flush_row(result)))
     if once and result.quarantined:
@@ -79,7 +77,7 @@ def worker(
 
 def _follow(
     invocation: Invocation,
-    paths: list[str],
+    paths: list[str] | None,
     stop_requests: StopSignals,
     once: bool,
     interval: float | None,

@@ -37,7 +37,7 @@ def status(context: typer.Context, paths: JournalPaths = None) -> None:
 
     invocation = Invocation(context)
     enabled = invocation.settings.mongo.enabled
-    journals = named_journals(invocation.settings, paths or [invocation.settings.mongo.cache.disk_path])
+    journals = named_journals(invocation.settings, paths)
     if journals.from_stdin:
         raise BadValue(name="PATH", value="-", expected="a folder or a file")
     report = cache_status(journals, (lambda: invocation.stores.message_store) if enabled else None)
@@ -93,7 +93,7 @@ def prune(
     if cutoff > now:  # everything is 0s, so a time in the future is a mistake
         raise BadValue(name="--older-than", value=older_than, expected="a time in the past")
     rules = PruneRules(cutoff, now, invocation.settings.mongo.ttl_days)
-    journals = prunable_journals(invocation.settings, paths or [invocation.settings.mongo.cache.disk_path])
+    journals = prunable_journals(invocation.settings, paths)
     if dry_run:
         invocation.say(f"Target: {invocation.stores.target} (dry run: nothing is removed)")
     else:
