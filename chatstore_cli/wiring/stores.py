@@ -11,13 +11,7 @@ from chatstore_cli.domain.errors import BadValue, Unreachable
 
 if TYPE_CHECKING:
     from chatstore_cli.config.settings import Settings
-    from chatstore_cli.domain.indexes.ports import (
-        DocumentDates,
-        DocumentSamples,
-        IndexStore,
-        PendingJournal,
-        ServerProbe,
-    )
+    from chatstore_cli.domain.indexes.ports import DocumentDates, DocumentSamples, IndexStore, ServerProbe
     from chatstore_cli.domain.indexes.specs import IndexSpec
     from chatstore_cli.domain.message_store import MessageStore
     from chatstore_cli.domain.session_reader import SessionReader
@@ -151,13 +145,6 @@ class Stores:
             seconds=bounds.seconds_per_check,
             segments=self.settings.layouts.workflow.segments,
         )
-
-    @property
-    def pending_journal(self) -> PendingJournal:
-        """The journals of mongo.cache.disk_path against the database."""
-        from chatstore_cli.wiring.journals import pending_lines_counter
-
-        return pending_lines_counter(self.settings, lambda: self.message_store)
 
     def session_readers(self, layout: str | None = None) -> list[SessionReader]:
         """The readers of every layout, or of the named one. Raises BadValue for an unknown layout."""

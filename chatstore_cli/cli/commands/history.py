@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from chatstore_cli.cli.filters import SessionArgument
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
+from chatstore_cli.core.sessions.history import ChatHistory
 from chatstore_cli.domain.errors import ChatstoreError, ExitCode, NotFound
-
-if TYPE_CHECKING:
-    from chatstore_cli.core.sessions.history import ChatHistory
-    from chatstore_cli.domain.history import JournalTail
+from chatstore_cli.domain.history import JournalTail
+from chatstore_cli.render.rows.history import history_listing, summary
+from chatstore_cli.wiring.history import session_history
 
 app = single_command()
 
@@ -41,9 +41,6 @@ def history(
     false only the journal is read, and the status is 0. If the journal cannot be read, the messages in MongoDB are shown
     and the command exits with status 1.
     """
-    from chatstore_cli.render.rows.history import history_listing, summary
-    from chatstore_cli.wiring.history import session_history
-
     invocation = Invocation(context)
     merged, tail = session_history(invocation.stores, session_id, limit)
     if tail.damaged or tail.of_others:

@@ -12,10 +12,14 @@ import typer
 from chatstore_cli.cli.filters import LayoutOption, SessionArgument
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
+from chatstore_cli.core.sessions.resume import open_history
 from chatstore_cli.domain.errors import ExitCode, WrongUse
 from chatstore_cli.domain.queries import MessageSelection
+from chatstore_cli.render.json_text import safe_json
 from chatstore_cli.render.listing import Column, Record
 from chatstore_cli.render.output_format import OutputFormat
+from chatstore_cli.render.yaml_text import yaml_items, yaml_list
+from chatstore_cli.wiring.system import new_file
 
 app = single_command()
 
@@ -60,9 +64,6 @@ def resume(
     OpenAI's API to accept it, such as a tool result whose call is missing, the changes are counted on stderr. With -o
     json or yaml, jsonl becomes one object, {"items": [...], "next_cursor": null}.
     """
-    from chatstore_cli.core.sessions.resume import open_history
-    from chatstore_cli.wiring.system import new_file
-
     invocation = Invocation(context)
     output = invocation.options.output
     if to is None and output in (OutputFormat.TABLE, OutputFormat.CSV, OutputFormat.MD):
@@ -102,8 +103,6 @@ def _printed(pieces: Iterable[bytes], output: OutputFormat | None, *, is_array: 
 
 
 def _yaml(pieces: Iterable[bytes], *, is_array: bool) -> Iterator[bytes]:
-    from chatstore_cli.render.yaml_text import yaml_items, yaml_list
-
     rows = (json.loads(line) for piece in pieces for line in piece.split(b"\n") if line.startswith(b"{"))
     return map(str.encode, yaml_list(rows) if is_array else yaml_items(rows))
 
@@ -122,6 +121,4 @@ def _to_stdout() -> Callable[[Iterable[bytes]], None]:
     """Writes exact bytes into a pipe. On a terminal, control characters are written as JSON escapes, which mean the same."""
     if not sys.stdout.isatty():
         return sys.stdout.buffer.writelines
-    from chatstore_cli.render.json_text import safe_json
-
     return lambda pieces: sys.stdout.writelines(safe_json(piece.decode()) for piece in pieces)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.cli.signals import StopSignals, stop_signals
+from chatstore_cli.core.flush.follow import Follower, FollowRules
+from chatstore_cli.core.flush.storing import StoringRules
 from chatstore_cli.domain.errors import ExitCode, Interrupted
+from chatstore_cli.domain.journal import FlushResult
 from chatstore_cli.render.listing import Listing, Record
 from chatstore_cli.render.rows.flush import FLUSH_COLUMNS, flush_row
-
-if TYPE_CHECKING:
-    from chatstore_cli.domain.journal import FlushResult
+from chatstore_cli.wiring.journals import followed_folders, named_journals
 
 app = single_command()
 _ONCE_TIMEOUT_SECONDS = 60.0
@@ -83,10 +84,6 @@ def _follow(
     interval: float | None,
     timeout: float | None,
 ) -> FlushResult:
-    from chatstore_cli.core.flush.follow import Follower, FollowRules
-    from chatstore_cli.core.flush.storing import StoringRules
-    from chatstore_cli.wiring.journals import followed_folders, named_journals
-
     settings = invocation.settings
     logging.getLogger("chatstore").addHandler(logging.NullHandler())  # stderr has the same lines as notices
     rules = FollowRules(

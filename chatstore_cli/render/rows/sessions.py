@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from chatstore_cli.domain.session import Expiry, Session
     from chatstore_cli.domain.usage import Usage
     from chatstore_cli.domain.usage_ledger import Counters, UsageSnapshot
+    from chatstore_cli.domain.workflow.chats import Transition
 
 _STATUS_STYLES = {
     "running": "cyan", "completed": "green", "failed": "red",
@@ -109,6 +110,16 @@ def removal_row(part: StoredPart) -> dict[str, Any]:
     return {"collection": part.collection, "deleted": part.documents}
 
 
+def transition_row(transition: Transition) -> dict[str, Any]:
+    """The session's state, and whether it was changed."""
+    return {
+        "session_id": transition.chat_id,
+        "status": transition.status.value,
+        "paused": transition.paused,
+        "changed": transition.changed,
+    }
+
+
 def _expires(value: Any) -> str:
     """The first and last expiry of the session's messages, which MongoDB deletes one at a time."""
     if value is None:
@@ -197,5 +208,11 @@ MESSAGE_COLUMNS = (
     Column("role", "ROLE", whole=True),
     Column("name", "NAME", spare=3),
     Column("content", "CONTENT", show_row=_content),
+)
+TRANSITION_COLUMNS = (
+    Column("session_id", "SESSION"),
+    Column("status", "STATUS"),
+    Column("paused", "PAUSED"),
+    Column("changed", "CHANGED"),
 )
 REMOVAL_COLUMNS = (Column("collection", "COLLECTION"), Column("deleted", "DELETED", align="right", show=count))

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from chatstore_cli.cli.commands.cache import quarantine
-from chatstore_cli.cli.commands.cache.paths import JournalPaths
+from chatstore_cli.cli.filters import JournalPaths
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, group
 from chatstore_cli.domain.errors import BadValue, ExitCode

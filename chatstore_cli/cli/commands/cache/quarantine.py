@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from chatstore_cli.cli.commands.cache.paths import JournalPaths
+from chatstore_cli.cli.filters import JournalPaths
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, group
 from chatstore_cli.domain.errors import ExitCode

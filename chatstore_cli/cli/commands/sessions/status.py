@@ -12,7 +12,8 @@ from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.core.workflow.lifecycle import StatusAction, lifecycle
 from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.render.listing import Listing
-from chatstore_cli.render.rows.transitions import TRANSITION_COLUMNS, transition_row
+from chatstore_cli.render.rows.sessions import TRANSITION_COLUMNS, transition_row
+from chatstore_cli.wiring.workflow import chat_writer
 
 app = single_command()
 
@@ -58,8 +59,6 @@ def unpause(context: typer.Context, session_id: SessionArgument) -> None:
 
 
 def _apply(context: typer.Context, action: StatusAction, session_id: str, reason: str | None = None) -> None:
-    from chatstore_cli.wiring.workflow import chat_writer
-
     invocation = Invocation(context)
     invocation.will_write()
     transition = lifecycle(chat_writer(invocation.stores)).apply(action, session_id, reason=reason)
