@@ -12,7 +12,7 @@ from chatstore_cli.render.safe import sanitize_text
 
 
 def write_error(kind: str, message: str, hint: str | None, code: int, arguments: Sequence[str]) -> None:
-    """Write the error to stderr, as JSON if the arguments ask for JSON. The arguments may be what could not be parsed."""
+    """Write the error to stderr, as JSON if the arguments ask for JSON, even if they cannot be parsed."""
     if _wants_json(arguments):
         from chatstore_cli.render.json_text import as_json
 

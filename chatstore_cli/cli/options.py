@@ -178,7 +178,7 @@ def command_with_subcommands(
 
 
 def reject_parent_options(context: typer.Context) -> None:
-    """Raise WrongUse if options of a command stand before its subcommand, which does not have them.
+    """Raise WrongUse if options of a command are given before its subcommand, which does not have them.
 
     Global options are accepted there.
     """

@@ -121,7 +121,7 @@ class _BlockReader:
                 hint = _suggestion(name.lower(), children) or f"Known names: {', '.join(children)}."
                 self._source.problems.append(Problem(where, f"unknown setting {prefix.rstrip('.')}: {name}.", hint))
             elif suggestion := _suggestion(name.lower(), children, cutoff=0.75):
-                what = f"the block {name} is not a block of chatstore and is ignored."
+                what = f"the block {name} is unknown and is ignored."
                 self._source.problems.append(Problem(where, what, suggestion, serious=False))
 
     def _child(self, key: str, node: yaml.Node, where: str) -> None:

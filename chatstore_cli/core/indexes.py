@@ -196,8 +196,8 @@ def _free_name(spec: IndexSpec, store: IndexStore) -> str:
 def create_missing(specs: Sequence[IndexSpec], store: IndexStore, dates: DocumentDates, now: datetime) -> Iterator[str]:
     """Create the indexes that are missing. Yields a sentence for each one created, and for each difference that remains.
 
-    A TTL index by which MongoDB would delete documents at once, or nobody knows how many, is not created: a command that
-    shows the number first does that.
+    A TTL index by which MongoDB would delete documents at once, or an unknown number of them, is not created here:
+    `chatstore indexes apply` does that, after it shows the number.
     """
     for step in plan_steps(check_indexes(specs, store), dates, now, drop_unneeded=False):
         name = f"{step.finding.collection}.{step.finding.name}"

@@ -1,4 +1,4 @@
-"""Retries: of an unreachable database, with growing pauses, and of a change that another writer got in the way of."""
+"""Retries operations: while the database is unreachable, or after another writer has changed the same document."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class RetryPolicy:
                 if now + delay > deadline:
                     raise
                 stop = "" if error.message.endswith(".") else "."
-                self._say(f"{error.message}{stop} Trying again in {delay:.1f} s.")
+                self._say(f"{error.message}{stop} Retrying in {delay:.1f} s.")
                 if self._pause(delay):
                     raise
                 attempts += 1
@@ -67,7 +67,7 @@ def attempt_until_done(
     attempts: int = _ATTEMPTS,
     between: Callable[[], object] | None = None,
 ) -> Result:
-    """The first result of `attempt` that is not None: None means that another writer got in between.
+    """The first result of `attempt` that is not None: None means that another writer has changed the document.
 
     `between` runs after each failed attempt, for example to forget what was cached. After a few attempts there are short
     random pauses, so that many writers do not keep one another from succeeding. Raises `failure()` after `attempts`.

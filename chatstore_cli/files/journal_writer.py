@@ -1,8 +1,8 @@
-"""Writing journals during a chat: one whole line at a time, from several threads and processes.
+"""Writes journals while messages are recorded: one whole line at a time, from several threads and processes.
 
 A writer holds an exclusive `flock` on the journal itself while it appends, and checks that the path still names that
-file. Whoever removes or replaces a journal holds the same lock, so no line is written to a file that is gone. If a crash
-left an incomplete last line, a line feed ends it before the next line is written.
+file. A process that removes or replaces a journal holds the same lock, so no line is written to a removed file. If a
+crash left an incomplete last line, a line feed ends it before the next line is written.
 """
 
 from __future__ import annotations

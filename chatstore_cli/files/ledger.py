@@ -66,7 +66,7 @@ class Ledger:
                 self._committed = time.monotonic()
 
     def commit(self) -> None:
-        """Write to the disk what is remembered."""
+        """Write the positions to the disk."""
         with self._lock, contextlib.suppress(sqlite3.DatabaseError):
             self._database.commit()
             self._committed = time.monotonic()
@@ -77,7 +77,7 @@ class Ledger:
             self._database.execute("DELETE FROM progress WHERE journal = ?", (printable(journal),))
 
     def close(self) -> None:
-        """Write to the disk what is remembered, and close the file."""
+        """Write the positions to the disk, and close the file."""
         with self._lock, contextlib.suppress(sqlite3.DatabaseError):
             self._database.commit()
             self._database.close()
@@ -96,7 +96,7 @@ class Ledger:
 
 
 class LedgerReading:
-    """The positions of a ledger, to be read only: nothing is written, and no file is made."""
+    """The positions of a ledger, to be read only: nothing is written, and no file is created."""
 
     def __init__(self, path: Path) -> None:
         self._positions: dict[str, dict[str, Position]] = {}

@@ -1,4 +1,4 @@
-"""Recording without a disk: lines are checked and numbered, and only the queue holds them."""
+"""A journal for recording without a disk: lines are checked and numbered, and only the queue holds them."""
 
 from __future__ import annotations
 

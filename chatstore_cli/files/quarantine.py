@@ -151,7 +151,7 @@ class Quarantine:
         return self._known
 
     def sync(self) -> None:
-        """Write to the disk what was added. No ledger may pass the lines before that."""
+        """Write the added lines to the disk. No ledger may pass the lines before that."""
         with self._lock:
             if self._descriptor is None:
                 return

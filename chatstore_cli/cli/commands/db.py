@@ -32,15 +32,16 @@ def start(context: typer.Context) -> None:
 def stop(
     context: typer.Context,
     timeout: Annotated[
-        float, typer.Option("--timeout", metavar="SECONDS", min=0, help="Wait at most this many seconds for its end.")
+        float, typer.Option("--timeout", metavar="SECONDS", min=0, help="Wait at most SECONDS for the shutdown.")
     ] = 60.0,
     force: Annotated[
-        bool, typer.Option("--force", help="Kill it if it has not ended by then. The next start recovers the data.")
+        bool,
+        typer.Option("--force", help="Kill the server if it is still running then. The next start recovers the data."),
     ] = False,
 ) -> None:
     """Shut down the embedded MongoDB and wait until it has ended.
 
-    The data remain.
+    The data are kept.
     """
     invocation = _invocation(context)
     if invocation.stores.embedded.stop(seconds=timeout, kill=force):

@@ -51,7 +51,7 @@ def flush_cache(
         typer.Option(
             "--ttl-from",
             metavar="flush|created",
-            help="When mongo.ttl_days begins: now, or at the time of each message.",
+            help="Count mongo.ttl_days from now (flush) or from the time of each message (created).",
         ),
     ] = "flush",
     skip_expired: Annotated[
@@ -64,7 +64,7 @@ def flush_cache(
         ),
     ] = False,
     timeout: Annotated[
-        float, typer.Option("--timeout", metavar="SECONDS", min=0, help="How long an outage of MongoDB may last.")
+        float, typer.Option("--timeout", metavar="SECONDS", min=0, help="Stop if MongoDB is unreachable for SECONDS.")
     ] = 60.0,
 ) -> None:
     """Store journals (JSONL) in MongoDB, each message exactly once.

@@ -57,7 +57,7 @@ def history(
     answer = merged.to_dict()
     invocation.emit(history_listing(answer))
     if merged.deleted and tail.messages:
-        invocation.say("The session was deleted: the lines that its journal still has are left out.")
+        invocation.say("The session was deleted, so the lines that remain in its journal are left out.")
     if merged.failure is not None:
         what = f"MongoDB could not be read; only the journal's messages are shown: {merged.failure.message}"
         raise type(merged.failure)(what=what, hint=merged.failure.hint)
@@ -68,12 +68,12 @@ def history(
 
 
 def _not_found(merged: ChatHistory, tail: JournalTail, session_id: str) -> ChatstoreError:
-    hint = "Ids are exact. `chatstore sessions show` reads sessions of every layout."
+    hint = "The whole id is required. `chatstore sessions show` reads sessions of every layout."
     where = " in the cache or in MongoDB" if merged.asked else " in the cache"
     if merged.deleted:
         where = ""
         lines = f"{tail.messages:,} lines" + ("" if tail.complete else " or more")
-        hint = "It was deleted" + (f"; its journal still has {lines}." if tail.messages else ".")
+        hint = "The session was deleted" + (f"; its journal still has {lines}." if tail.messages else ".")
     elif not merged.asked:
         hint = "MongoDB was not read: it is disabled (mongo.enabled: false)."
     elif tail.damaged:

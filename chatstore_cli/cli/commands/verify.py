@@ -50,7 +50,7 @@ def verify(
     ws_path: Annotated[
         str | None,
         typer.Option(
-            "--ws-path", metavar="PATH", help="The application's WebSocket path [default: verify.application.ws_path]"
+            "--ws-path", metavar="PATH", help="Use this WebSocket path [default: verify.application.ws_path]."
         ),
     ] = None,
     header: Annotated[
@@ -64,7 +64,9 @@ def verify(
     log: Annotated[
         list[str] | None,
         typer.Option(
-            "--log", metavar="FILE", help="A log file of the application or of its `chatstore worker`; repeatable."
+            "--log",
+            metavar="FILE",
+            help="Read this log file of the application or of its `chatstore worker`; repeatable.",
         ),
     ] = None,
     deadline: Annotated[
@@ -72,7 +74,7 @@ def verify(
         typer.Option(
             "--deadline",
             metavar="SECONDS",
-            help="Time for a response and for storing a message [default: verify.application.deadline_seconds]",
+            help="Wait SECONDS for a response and for storing a message [default: verify.application.deadline_seconds].",
         ),
     ] = None,
 ) -> None:

@@ -56,16 +56,17 @@ def worker(
             "--timeout",
             metavar="SECONDS",
             min=0,
-            help="How long an outage of MongoDB may last [default: no limit; with --once 60].",
+            help="Stop if MongoDB is unreachable for SECONDS [default: no limit; with --once 60].",
         ),
     ] = None,
 ) -> None:
     """Follow journals and store new lines, each message exactly once, until TERM or INT.
 
     The worker holds the lock of the folder: a second worker, or flush-cache, exits with status 8. A folder that does not
-    exist is made. If MongoDB is unreachable, the worker waits and retries. A journal that cannot be read does not stop
-    the others. On TERM or INT the worker stores the batches in hand and exits with status 0; with --once it exits with
-    status 130 if lines remain. With -o jsonl or yaml it prints a row for each round that read new lines, else one row at the end.
+    exist is created. If MongoDB is unreachable, the worker waits and retries. A journal that cannot be read does not
+    stop the others. On TERM or INT the worker stores its current batches and exits with status 0; with --once it exits
+    with status 130 if lines remain. With -o jsonl or yaml it prints a row for each round that read new lines, otherwise
+    one row at the end.
     """
     invocation = Invocation(context)
     with stop_signals() as stop_requests:

@@ -1,4 +1,4 @@
-"""Following journals: new lines are stored for as long as it runs, over outages, rotations and crashes.
+"""Follows journals and stores new lines for as long as it runs, across outages, rotations and crashes.
 
 Each round lists the files, and flushes those that may have changed. Only the ledger and a stamp for each file are kept
 from round to round: each round asks the database again for the collection and for deleted sessions.
@@ -25,7 +25,7 @@ from chatstore_cli.domain.journal import FlushResult
 from chatstore_cli.domain.message_store import MessageStore
 
 SECONDS_TO_STOP = 1.0
-"""How long one call to the database may still take once the follower is to stop."""
+"""Seconds that one call to the database may still take after a stop was requested."""
 
 _SECONDS_UNTIL_REREAD = 60.0
 _LONGEST_PAUSE = 10.0
@@ -37,7 +37,7 @@ _PAUSE_PER_SCAN_SECOND = 9.0
 
 
 class FileStamp(NamedTuple):
-    """How a journal's file looked. An equal `value` means the same content, unless it changed a moment ago.
+    """The state of a journal's file at one scan. Equal `value`s mean equal content, unless it changed a moment ago.
 
     `settled`: the last change is long enough ago for the file system's clock to give a later change another time.
     """
@@ -63,7 +63,7 @@ class FollowedJournals(Protocol):
         """Journals of the last scan, to be flushed."""
 
     def commit(self) -> None:
-        """Put on disk what is remembered."""
+        """Write the ledgers to the disk."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ class Follower:
                     self._raise_remaining_error()
                     return
             except (Unreachable, NotAllowed, WrongUse, BrokenPipeError):
-                raise  # nobody reads a broken pipe of results any more
+                raise  # the reader of the results has ended
             except (ChatstoreError, OSError) as error:
                 if self._rules.once:
                     raise

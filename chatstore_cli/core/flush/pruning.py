@@ -1,4 +1,4 @@
-"""Pruning: journals whose every line is proven to be stored can be removed. The plan gives a reason for each journal."""
+"""Removes journals whose every line is proven to be stored. The plan gives a reason for each journal."""
 
 from __future__ import annotations
 

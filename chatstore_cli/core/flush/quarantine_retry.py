@@ -1,4 +1,4 @@
-"""Retrying quarantined lines, after the cause was repaired."""
+"""Stores quarantined lines again after their cause was repaired."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a journal to entries: each line is decoded, checked, salvaged or quarantined, and given its identity."""
+"""Reads journals and makes entries: each line is decoded, checked, salvaged or quarantined, and given its identity."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Flushing: journals are stored in the messages layout, each message exactly once.
+"""Flushes journals into the messages layout, each message exactly once.
 
 One thread reads and checks, two store, so that neither the disk nor the database waits for the other.
 """
@@ -27,11 +27,11 @@ STORING_THREADS = 2
 _PREPARATIONS = 3
 _BATCH_MESSAGES = 2_500
 _BATCH_BYTES = 4 * 1024 * 1024
-"""A batch ends after so many messages, or with the block of 1 MiB (or one longer line) that passes these bytes."""
+"""A batch ends after that many messages, or with the block of 1 MiB (or one longer line) that passes these bytes."""
 
 
 class _Stopped(Exception):
-    """A storing thread has failed, or stop() was called: reading on is of no use."""
+    """A storing thread has failed, or stop() was called, so reading ends."""
 
 
 class Flush:
@@ -105,7 +105,7 @@ class Flush:
         """Flush the journals and return what was done; `unreadable` has the journals that could not be read.
 
         Raises the first error that stopped it (Unreachable once `timeout` is over; Interrupted) after the batches in
-        hand have ended. The error says how much was stored.
+        hand have ended. The error reports how much was stored.
         """
         started = time.monotonic()
         interrupted = False

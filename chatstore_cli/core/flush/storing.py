@@ -1,4 +1,4 @@
-"""From entries to stored messages: what is already stored is recognised, and the rest is stored exactly once."""
+"""Stores entries as messages, each exactly once: messages that are already stored are recognised."""
 
 from __future__ import annotations
 

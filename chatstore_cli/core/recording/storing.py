@@ -1,4 +1,4 @@
-"""Storing recorded messages, with the Storer of flush-cache: both give a message the same `_id`."""
+"""Stores recorded messages with the Storer of flush-cache: both give a message the same `_id`."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ LOG = logging.getLogger("chatstore.worker")
 
 BATCH_BYTES = 4 * 1024 * 1024
 _LONGEST_PAUSE_WHILE_STOPPING = 1.0
-"""Seconds: somebody waits for the stop, and the database may become reachable at any moment."""
+"""Seconds: the caller waits for the stop, and the database may become reachable at any moment."""
 _LATENCIES = 1_000
 
 
@@ -39,7 +39,7 @@ class PersistenceWorker:
     """Stores the messages of a queue. ChatPersistenceWorker is this over a cache and a storage.
 
     A batch is kept until it is stored. During an outage it is retried with growing, jittered pauses of up to ten
-    seconds. A message that the database rejects for good is given to what `open_refused` returns; the others are stored.
+    seconds. A message that the database rejects is given to what `open_refused` returns; the others are stored.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class PersistenceWorker:
         self._reset_signals()
 
     def notify_new_message(self) -> None:
-        """A message is queued: it is stored once a batch is full or `interval` seconds have passed. Cheap; never waits."""
+        """Note, without waiting, that a message is queued. It is stored when a batch is full or after `interval` seconds."""
         if not self._has_messages.is_set():
             self._has_messages.set()
         if self._pending.depth >= self._batch_size and not self._has_full_batch.is_set():
@@ -166,7 +166,7 @@ class PersistenceWorker:
                 batch = self._pending.take(self._batch_size, BATCH_BYTES)
             except Exception as error:  # noqa: BLE001 - the thread must not end: nothing would be stored any more
                 reason = error.strerror if isinstance(error, OSError) else None
-                self._remember_error(f"Cannot read a journal back: {reason or repr(error)}. Trying again.")
+                self._remember_error(f"Cannot read a journal back: {reason or repr(error)}. Retrying.")
                 if self._pause(1.0):
                     return None
                 continue
@@ -239,7 +239,7 @@ class PersistenceWorker:
         LOG.warning("[CHAT WORKER] %s", text)
 
     def _pause(self, seconds: float) -> bool:
-        """Wait before the next attempt; returns whether a stop leaves no more time for one."""
+        """Wait before the next attempt. Returns whether a stop leaves no time for another one."""
         run = self._running
         if run.give_up_at is None:
             run.stopping.wait(seconds)

@@ -60,7 +60,9 @@ def split_(
     large = [head for head in heads if head.size_bytes > keep_bytes and head.message_count > 1]
     for head in heads:
         if head not in large:
-            invocation.say(f"Session {head.session_id!r} has {format_bytes(head.size_bytes)}: nothing has to be moved.")
+            invocation.say(
+                f"Session {head.session_id!r} has {format_bytes(head.size_bytes)}: no message needs to be moved."
+            )
     if large:
         invocation.confirm("\n".join(_plan(head, keep_bytes) for head in large), yes=yes)
     [reader] = invocation.stores.session_readers("workflow")

@@ -43,7 +43,7 @@ def explain(context: typer.Context, session_id: SessionArgument) -> None:
     invocation.emit(Listing(EXPLAINED_COLUMNS, rows, empty=empty, footer=footer, beside=beside))
     if counters is None and rows:
         invocation.say(
-            f"There is no session {session_id!r}. Reports count its usage, but there are no counters to compare."
+            f"Session {session_id!r} does not exist. Reports count its usage, but there are no counters to compare."
         )
     elif counters is not None:
         invocation.say(f"The session's counters: {counters_text(counters)}.")

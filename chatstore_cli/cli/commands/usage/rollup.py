@@ -27,7 +27,7 @@ app = single_command()
 def rollup(
     context: typer.Context,
     rebuild: Annotated[
-        bool, typer.Option("--rebuild", help="Delete all daily sums first and make them again.")
+        bool, typer.Option("--rebuild", help="Delete all daily sums first and compute them again.")
     ] = False,
 ) -> None:
     """Update the daily sums (UTC) of the usage ledger.
