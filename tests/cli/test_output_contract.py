@@ -343,3 +343,22 @@ def test_the_driver_does_not_delay_the_end_of_the_process(
 
     assert run(["sessions", "list", "--uri", mongo_uri, "--database", "nothing_is_there"]) == 0
     assert unregistered == [_shutdown_resources]
+
+
+INTERRUPTED_IMPORT = """
+import builtins
+from chatstore_cli.__main__ import main
+imported = builtins.__import__
+def interrupt(name, *arguments, **names):
+    if name == "chatstore_cli.cli.main":
+        raise KeyboardInterrupt
+    return imported(name, *arguments, **names)
+builtins.__import__ = interrupt
+main()
+"""
+
+
+def test_ctrl_c_while_modules_are_imported_prints_no_traceback() -> None:
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED_IMPORT], capture_output=True, text=True, timeout=60)
+
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted.\n")
