@@ -20,10 +20,9 @@ def main() -> None:
         from chatstore_cli.cli.main import run
 
         status = run(sys.argv[1:])
-    except KeyboardInterrupt:  # while modules were imported: `run` handles the rest
-        sys.stderr.write("Interrupted.\n")
+        gc.freeze()  # saves the last garbage collection of the interpreter, 40 ms of 250
+    except KeyboardInterrupt:  # during the imports, or a second one while the first is reported
         status = 130
-    gc.freeze()  # saves the last garbage collection of the interpreter, 40 ms of 250
     raise SystemExit(status)
 
 
