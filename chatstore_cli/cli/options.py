@@ -110,7 +110,7 @@ class ChatCommand(TyperCommand):
         """The parameters, including --help, with converters that do not need pydantic."""
         return use_plain_converters(super().get_params(ctx))
 
-    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+    def format_epilog(self: Any, ctx: Any, formatter: Any) -> None:
         """Write the examples and exit statuses with their line breaks."""
         if self.epilog:
             formatter.write("\n" + self.epilog + "\n")
@@ -144,10 +144,7 @@ class ChatGroup(TyperGroup):
         # A module with several commands is a group of them.
         return command.commands.get(cmd_name, command) if isinstance(command, TyperGroup) else command
 
-    def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        """Write the examples and exit statuses with their line breaks."""
-        if self.epilog:
-            formatter.write("\n" + self.epilog + "\n")
+    format_epilog = ChatCommand.format_epilog
 
 
 def group(name: str, summary: str, lazy_commands: Mapping[str, str] | None = None) -> typer.Typer:

@@ -181,7 +181,7 @@ class Configuration(NamedTuple):
         return self
 
 
-def load_settings(config_file: str | None, *, uri: str | None, database: str | None) -> Settings:
+def load_settings(config_file: str | None, *, uri: str | None = None, database: str | None = None) -> Settings:
     """The settings. Options win over the environment, `.env`, files and defaults, in this order. Raises BadConfig."""
     return load_configuration(config_file, uri=uri, database=database).valid().settings
 
@@ -202,6 +202,9 @@ def load_configuration(config_file: str | None, *, uri: str | None, database: st
     from_environment = read_environment(os.environ, keys, "environment")
     variables |= os.environ
     named = config_file or variables.get("CHATSTORE_CONFIG") or None
+    if named is not None and not Path(named).expanduser().exists():
+        origin = "--config" if config_file else "CHATSTORE_CONFIG"
+        raise BadConfig(where=named, what=f"no such file; {origin} names it.", hint=f"Correct or remove {origin}.")
     files = [read_file(path, label, keys) for path, label in _configuration_files(named)]
     merged: dict[str, SourcedValue] = {}
     problems = env_problems
@@ -228,13 +231,13 @@ def _configuration_files(named: str | None) -> Iterator[tuple[Path, str]]:
         yield Path(named).expanduser(), named
     elif Path("config.yaml").exists():
         yield Path("config.yaml"), "config.yaml"
-    path = user_file()
+    path = user_configuration()
     if path.exists():
         yield path, str(path)
 
 
-def user_file() -> Path:
-    """The path of the user's configuration file, which need not exist."""
+def user_configuration() -> Path:
+    """The user's own configuration file, in the platform's configuration folder. It need not exist."""
     import platformdirs
 
     return platformdirs.user_config_path("chatstore") / "config.yaml"

@@ -7,6 +7,7 @@ the server rejects a second index with the same keys and options (codes 85 and 8
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -135,17 +136,8 @@ def plan_steps(
 
 def _cheapest(spec: IndexSpec, stored: StoredIndex) -> IndexAction:
     """A collMod suffices to change the seconds of a TTL index, and to unhide an index."""
-    changed = StoredIndex(
-        stored.collection,
-        stored.name,
-        stored.keys,
-        stored.unique,
-        stored.sparse,
-        stored.partial_filter,
-        stored.expire_after_seconds if stored.expire_after_seconds is None else spec.expire_after_seconds,
-        hidden=False,
-        collation=stored.collation,
-    )
+    seconds = None if stored.expire_after_seconds is None else spec.expire_after_seconds
+    changed = replace(stored, expire_after_seconds=seconds, hidden=False)
     return IndexAction.REBUILD if differences(spec, changed) else IndexAction.MODIFY
 
 

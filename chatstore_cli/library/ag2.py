@@ -48,7 +48,7 @@ class AG2PersistenceManager(EventManager):
     def from_config(cls, config_file: str | None = None, *, user_names: Collection[str] = ()) -> AG2PersistenceManager:
         """A manager for the collections of chatstore's configuration (mongo, layouts.workflow). Raises BadConfig."""
         manager = cls.__new__(cls)
-        manager._open(load_settings(config_file, uri=None, database=None), user_names)
+        manager._open(load_settings(config_file), user_names)
         return manager
 
     def _open(self, settings: Settings, user_names: Collection[str]) -> None:

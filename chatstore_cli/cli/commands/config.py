@@ -24,7 +24,7 @@ app = group("config", "Write, show and check the configuration.")
     app,
     "init",
     examples=["chatstore config init", "chatstore config init --to ~/.config/chatstore/config.yaml"],
-    exits=[ExitCode.CONFLICT],
+    exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.CONFLICT],
 )
 def init(
     context: typer.Context,
@@ -38,7 +38,7 @@ def init(
 
     from chatstore_cli.wiring.system import new_file
 
-    with new_file(to, force=force) as stream:
+    with new_file(to, force=force, create_own_folder=True) as stream:
         stream.write(files("chatstore_cli").joinpath("config.example.yaml").read_bytes())
     Invocation(context).say(f"Wrote {to}. To print every value with its source: chatstore config show")
 

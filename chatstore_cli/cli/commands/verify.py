@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
+from chatstore_cli.config.advice import find_unusual_settings
+from chatstore_cli.config.settings import Settings
+from chatstore_cli.core.verify.checklist import Check, has_failed, run_checks, selected
 from chatstore_cli.domain.errors import BadConfig, ChatstoreError, ExitCode, WrongUse
 from chatstore_cli.render.listing import Listing
 from chatstore_cli.render.rows.checks import CHECK_COLUMNS, check_list_item, check_row
-
-if TYPE_CHECKING:
-    from chatstore_cli.core.verify.checklist import Check
-    from chatstore_cli.wiring.stores import Stores
+from chatstore_cli.wiring.stores import Stores
+from chatstore_cli.wiring.verify import store_checks
 
 app = single_command()
 
@@ -29,7 +30,7 @@ app = single_command()
         "chatstore verify --only connection,indexes",
         "chatstore verify --api-url http://localhost:8000 --log app.log",
     ],
-    exits=[ExitCode.FINDINGS],
+    exits=[ExitCode.NOT_FOUND, ExitCode.FINDINGS],
     meanings={ExitCode.FINDINGS: "findings: a check failed"},
 )
 def verify(
@@ -88,8 +89,6 @@ def verify(
     WebSocket. It checks that each message reached the journal and the database, and that log, status and history agree.
     Afterwards it removes what was written, also after Ctrl-C.
     """
-    from chatstore_cli.core.verify.checklist import has_failed, run_checks, selected
-
     invocation = Invocation(context)
     stores, checks, broken = _checks(invocation)
     application = None
@@ -141,11 +140,6 @@ def _names(values: list[str] | None) -> list[str]:
 
 def _checks(invocation: Invocation) -> tuple[Stores, list[Check], BadConfig | None]:
     """Every check, and the error of an invalid configuration: then all but the first are skipped."""
-    from chatstore_cli.config.advice import find_unusual_settings
-    from chatstore_cli.config.settings import Settings
-    from chatstore_cli.wiring.stores import Stores
-    from chatstore_cli.wiring.verify import store_checks
-
     read_only = invocation.options.read_only
     try:
         configuration = invocation.configuration

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.cli.signals import StopSignals, stop_signals
+from chatstore_cli.core.flush.follow import Follower, FollowRules
+from chatstore_cli.core.flush.storing import StoringRules
 from chatstore_cli.domain.errors import ExitCode, Interrupted
+from chatstore_cli.domain.journal import FlushResult
 from chatstore_cli.render.listing import Listing, Record
 from chatstore_cli.render.rows.flush import FLUSH_COLUMNS, flush_row
-
-if TYPE_CHECKING:
-    from chatstore_cli.domain.journal import FlushResult
+from chatstore_cli.wiring.journals import followed_folders, named_journals
 
 app = single_command()
 _ONCE_TIMEOUT_SECONDS = 60.0
@@ -69,9 +70,7 @@ def worker(
     """
     invocation = Invocation(context)
     with stop_signals() as stop_requests:
-        result = _follow(
-            invocation, paths or [invocation.settings.mongo.cache.disk_path], stop_requests, once, interval, timeout
-        )
+        result = _follow(invocation, paths, stop_requests, once, interval, timeout)
         if once or not invocation.is_row_stream:
             invocation.emit(Record(FLUSH_COLUMNS, flush_row(result)))
     if once and result.quarantined:
@@ -80,16 +79,12 @@ def worker(
 
 def _follow(
     invocation: Invocation,
-    paths: list[str],
+    paths: list[str] | None,
     stop_requests: StopSignals,
     once: bool,
     interval: float | None,
     timeout: float | None,
 ) -> FlushResult:
-    from chatstore_cli.core.flush.follow import Follower, FollowRules
-    from chatstore_cli.core.flush.storing import StoringRules
-    from chatstore_cli.wiring.journals import followed_folders, named_journals
-
     settings = invocation.settings
     logging.getLogger("chatstore").addHandler(logging.NullHandler())  # stderr has the same lines as notices
     rules = FollowRules(

@@ -23,7 +23,6 @@ from chatstore_cli.core.retry import RetryPolicy
 from chatstore_cli.domain.errors import ChatstoreError, NotAllowed, Unreachable, WrongUse
 from chatstore_cli.domain.journal import FlushResult
 from chatstore_cli.domain.message_store import MessageStore
-from chatstore_cli.domain.times import Clock, utc_now
 
 SECONDS_TO_STOP = 1.0
 """Seconds that one call to the database may still take after a stop was requested."""
@@ -101,7 +100,6 @@ class Follower:
         *,
         say: Callable[[str], None],
         on_round: Callable[[FlushResult], None] = lambda _: None,
-        clock: Clock = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._notices = FollowNotices(say, monotonic)
@@ -110,7 +108,6 @@ class Follower:
         self._journals = journals
         self._rules = rules
         self._on_round = on_round
-        self._clock = clock
         self._monotonic = monotonic
         self._stopping = threading.Event()
         self._retry_policy = RetryPolicy(rules.timeout, say=self._notices.outage, pause=self._stopping.wait)
@@ -226,9 +223,7 @@ class Follower:
     def _flush_journals(self, due: list[str], scan: JournalScan) -> None:
         started = self._monotonic()
         options = FlushOptions(rules=self._rules.storing, waits_at_start=True, recreated=self._recreated)
-        flush = Flush(
-            self._store, options, clock=self._clock, say=self._notices.flush_notice, retry_policy=self._retry_policy
-        )
+        flush = Flush(self._store, options, say=self._notices.flush_notice, retry_policy=self._retry_policy)
         self._flush = flush
         if self._stopping.is_set():  # run() may have read `_flush` before it was set
             return

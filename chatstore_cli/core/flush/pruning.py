@@ -19,6 +19,8 @@ from chatstore_cli.domain.journal import Entry
 from chatstore_cli.domain.message_store import MessageStore
 from chatstore_cli.domain.times import format_instant
 
+_MOST_LISTED = 20
+
 
 @dataclass(frozen=True)
 class Prunable:
@@ -174,15 +176,15 @@ def _expired_before(rules: PruneRules) -> str:
         return ""
 
 
-def describe_plan(decisions: Sequence[PruneDecision], most: int = 20) -> str:
-    """The plan as text: at most `most` of the journals that will be removed, and their total."""
+def describe_plan(decisions: Sequence[PruneDecision]) -> str:
+    """The plan as text: some of the journals that will be removed, and their total."""
     to_prune = [decision for decision in decisions if decision.prune]
     lines = [
         f"  {decision.journal} ({_lines(decision.lines or 0)}, {decision.bytes:,} bytes)"
-        for decision in to_prune[:most]
+        for decision in to_prune[:_MOST_LISTED]
     ]
-    if len(to_prune) > most:
-        lines.append(f"  … and {len(to_prune) - most:,} more (--dry-run lists all of them)")
+    if len(to_prune) > _MOST_LISTED:
+        lines.append(f"  … and {len(to_prune) - _MOST_LISTED:,} more (--dry-run lists all of them)")
     size = sum(decision.bytes for decision in to_prune)
     total = f"{len(to_prune):,} of {_journals(len(decisions))}, {size:,} bytes"
     return "\n".join([f"{total}, will be removed. Every line of them is stored:", *lines])

@@ -13,7 +13,7 @@ from chatstore_cli.domain.identity import content_key, identity_by_content, iden
 from chatstore_cli.domain.journal import Entry, flaw_of, may_have_lost_digits
 from chatstore_cli.domain.message_store import JournalPort, MessageStore, QuarantinePort
 from chatstore_cli.domain.quarantine import QuarantinedLine, RetryResult
-from chatstore_cli.domain.times import Clock, utc_now
+from chatstore_cli.domain.times import utc_now
 
 _BATCH_LINES = 500
 
@@ -23,7 +23,6 @@ def retry_quarantined(
     sources: Sequence[Source],
     rules: StoringRules,
     retry_policy: RetryPolicy,
-    clock: Clock = utc_now,
 ) -> RetryResult:
     """Store the quarantined lines that can be stored by now, and remove them from the quarantines of the sources.
 
@@ -31,7 +30,7 @@ def retry_quarantined(
     """
     sources_by_quarantine = {id(source.quarantine): source for source in sources}.values()
     results = [
-        _retry(store, source.quarantine, source.journal, rules, retry_policy, clock) for source in sources_by_quarantine
+        _retry(store, source.quarantine, source.journal, rules, retry_policy) for source in sources_by_quarantine
     ]
     return RetryResult(
         lines=sum(result.lines for result in results),
@@ -47,7 +46,6 @@ def _retry(
     journal: JournalPort,
     rules: StoringRules,
     retry_policy: RetryPolicy,
-    clock: Clock,
 ) -> RetryResult:
     lines = list(quarantine.lines())
     entries = [(line, entry) for line in lines if (entry := _entry_of(line, journal)) is not None]
@@ -56,7 +54,7 @@ def _retry(
     def note_refused(entry: Entry, _: str) -> None:
         refused.add((entry.source, entry.offset))
 
-    storer = Storer(store, rules, retry_policy, clock)
+    storer = Storer(store, rules, retry_policy, utc_now)
     states = {line.source: SourceState(refuse=note_refused) for line, _ in entries}
     readable = [entry for _, entry in entries]
     stored = sum(

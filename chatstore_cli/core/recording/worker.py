@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime
+from functools import cache
 
 from chatstore_cli.core.recording.queue import Batch, PendingMessages
 from chatstore_cli.core.retry import pause_after
@@ -38,14 +39,14 @@ class PersistenceWorker:
     """Stores the messages of a queue. ChatPersistenceWorker is this over a cache and a storage.
 
     A batch is kept until it is stored. During an outage it is retried with growing, jittered pauses of up to ten
-    seconds. A message that the database rejects is given to `refused`; the other messages are stored.
+    seconds. A message that the database rejects is given to what `open_refused` returns; the others are stored.
     """
 
     def __init__(
         self,
         pending: PendingMessages,
         open_storage: Callable[[RetryCallbacks], MessageStorage],
-        refused: RefusedMessages,
+        open_refused: Callable[[], RefusedMessages],
         encode: Callable[[Entry], bytes],
         *,
         batch_size: int,
@@ -55,7 +56,7 @@ class PersistenceWorker:
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._pending = pending
-        self._refused = refused
+        self._refused = cache(open_refused)
         self._encode = encode
         self._batch_size = batch_size
         self._interval = interval
@@ -211,13 +212,14 @@ class PersistenceWorker:
         return True
 
     def _quarantine(self, stored: Stored) -> None:
-        now = format_instant(self._clock())
+        if not stored.refused:
+            return
+        refused, now = self._refused(), format_instant(self._clock())
         for entry, reason in stored.refused:
             raw = self._encode(entry)
-            if self._refused.add(entry.source, entry.number, entry.offset, raw, reason, now, entry.identity):
+            if refused.add(entry.source, entry.number, entry.offset, raw, reason, now, entry.identity):
                 LOG.error("[CHAT WORKER] Quarantined a message of session %r: %s", entry.session_id, reason)
-        if stored.refused:
-            self._refused.sync()
+        refused.sync()
 
     def _count(self, stored: Stored, seconds: float) -> None:
         self._flushed += stored.stored

@@ -94,6 +94,8 @@ class SegmentKeeper:
         if head is None:
             self.forget(session_id)
             return None
+        if head.last_segment:  # an earlier version moved messages without the index, and the next move may be far off
+            self._store.check_index()
         small = self._segment_messages
         before = head
         if head.size_bytes >= GUARD_BYTES:

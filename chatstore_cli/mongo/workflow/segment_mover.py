@@ -111,6 +111,11 @@ class MongoSegmentStore:
             return HeadSize(session_id, 0, 0, document=document)
         return HeadSize(session_id, row["size"], row["count"], whole_number(row.get(LAST_SEGMENT)), document)
 
+    def check_index(self) -> None:
+        """Create the index of a small segments collection that has none, or warn; only the first time."""
+        if not self._in_memory:
+            self._index.ensure()
+
     def move_oldest(
         self, session_id: str, *, keep_messages: int = 0, at_most_bytes: int = SEGMENT_BYTES
     ) -> Move | None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from chatstore_cli.cli.commands.cache import quarantine
-from chatstore_cli.cli.commands.cache.paths import JournalPaths
+from chatstore_cli.cli.filters import JournalPaths
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, group
 from chatstore_cli.domain.errors import BadValue, ExitCode
@@ -37,7 +37,7 @@ def status(context: typer.Context, paths: JournalPaths = None) -> None:
 
     invocation = Invocation(context)
     enabled = invocation.settings.mongo.enabled
-    journals = named_journals(invocation.settings, paths or [invocation.settings.mongo.cache.disk_path])
+    journals = named_journals(invocation.settings, paths)
     if journals.from_stdin:
         raise BadValue(name="PATH", value="-", expected="a folder or a file")
     report = cache_status(journals, (lambda: invocation.stores.message_store) if enabled else None)
@@ -93,7 +93,7 @@ def prune(
     if cutoff > now:  # with a time in the future every journal would match
         raise BadValue(name="--older-than", value=older_than, expected="a time in the past")
     rules = PruneRules(cutoff, now, invocation.settings.mongo.ttl_days)
-    journals = prunable_journals(invocation.settings, paths or [invocation.settings.mongo.cache.disk_path])
+    journals = prunable_journals(invocation.settings, paths)
     if dry_run:
         invocation.say(f"Target: {invocation.stores.target} (dry run: nothing is removed)")
     else:
