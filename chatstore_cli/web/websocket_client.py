@@ -110,13 +110,9 @@ def _open(address: Address, context: ssl.SSLContext | None, path: str, seconds: 
         # credentials, so the response is taken from the error.
         for cause in (error, error.__cause__, error.__context__):
             if isinstance(cause, InvalidStatus):
-                return _response(cause)
+                return Response(cause.response.status_code, bytes(cause.response.body or b""))
         what = f"{activity}: the connection could not be opened: {first_line(error)}"
         raise ChatstoreError(what=what, hint=LOG_HINT) from error
-
-
-def _response(error: InvalidStatus) -> Response:
-    return Response(error.response.status_code, bytes(error.response.body or b""))
 
 
 def _closed(error: ConnectionClosed) -> ChatstoreError:

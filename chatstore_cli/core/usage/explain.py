@@ -117,14 +117,12 @@ def differing_counters(ledger: UsageLedger) -> Iterator[CounterFinding]:
 
 
 def _differing(counters: Counters, expected: Counters) -> tuple[str, ...]:
-    counts = [name for name in Counters._fields[:3] if getattr(counters, name) != getattr(expected, name)]
-    return (*counts, "cost") if _is_cost_differing(counters.cost, expected.cost) else tuple(counts)
-
-
-def _is_cost_differing(cost: Decimal | None, expected: Decimal | None) -> bool:
-    if expected is None:
-        return False
-    return cost is None or abs(cost - expected) > max(_COST_TOLERANCE, expected * _COST_TOLERANCE)
+    names = [name for name in Counters._fields[:3] if getattr(counters, name) != getattr(expected, name)]
+    if expected.cost is not None:
+        tolerance = max(_COST_TOLERANCE, expected.cost * _COST_TOLERANCE)
+        if counters.cost is None or abs(counters.cost - expected.cost) > tolerance:
+            names.append("cost")
+    return tuple(names)
 
 
 def _not_carried_over(ledger: UsageLedger, chat_id: str, balance: Counters) -> Counters:

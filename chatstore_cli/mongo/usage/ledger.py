@@ -10,7 +10,6 @@ from typing import Any
 
 import pymongo.errors as driver
 from bson import Decimal128
-from bson.decimal128 import create_decimal128_context
 
 from chatstore_cli.core.retry import attempt_until_done
 from chatstore_cli.domain.errors import Conflict
@@ -21,6 +20,7 @@ from chatstore_cli.mongo.identifiers import is_storable
 from chatstore_cli.mongo.usage.rows import (
     COUNTABLE,
     COUNTS,
+    DECIMAL128,
     FIRST_MOMENT,
     LAST_MOMENT,
     counters_of,
@@ -34,7 +34,6 @@ from chatstore_cli.mongo.workflow.lookup import locate
 
 _FLAT_FIELDS = tuple(f"usage_{name}_final" for name in (*COUNTS, "total_cost"))
 _USAGE_FIELDS = ("chat_id", "real_time_tracking", "token_usage", "usage_summary", *_FLAT_FIELDS)
-_DECIMAL128 = create_decimal128_context()
 _DUPLICATE = 11000
 
 
@@ -218,10 +217,7 @@ class MongoUsageLedger:
         return (_total_usage(document) if counted is None else stored), stored
 
     def _head(self, chat_id: str, fields: Sequence[str] = _USAGE_FIELDS) -> Document | None:
-        document: Document | None = locate(
-            self._sessions, chat_id, dict.fromkeys(fields, 1), in_memory=self._connection.in_memory
-        )
-        return document
+        return locate(self._sessions, chat_id, dict.fromkeys(fields, 1), in_memory=self._connection.in_memory)
 
 
 def _guarded(document: Document, changes: Document) -> tuple[Document, Document]:
@@ -292,4 +288,4 @@ def _with_counters(tokens: Any, counters: Counters) -> Document:
 def _amount(tokens: Document, cost: Decimal) -> Any:
     """A cost as a double, as readers of this shape expect, or as a Decimal128 if the stored one is."""
     is_decimal = isinstance(tokens.get("total_cost"), Decimal128)
-    return Decimal128(_DECIMAL128.plus(cost)) if is_decimal else float(cost)
+    return Decimal128(DECIMAL128.plus(cost)) if is_decimal else float(cost)

@@ -37,7 +37,7 @@ IS_COUNTABLE: Document = {"$and": [*_IS_COUNT, *HAS_TIME["$and"]]}
 """COUNTABLE as an expression."""
 
 _HIGHEST_COUNT = 2**53
-_DECIMAL128 = create_decimal128_context()
+DECIMAL128 = create_decimal128_context()
 _NO_TIME = datetime(1, 1, 1, tzinfo=UTC)
 
 
@@ -72,7 +72,7 @@ def document_of(row_id: str, snapshot: UsageSnapshot) -> Document:
         "completion_tokens": snapshot.completion_tokens,
         **cached,
         "total_tokens": snapshot.total_tokens,
-        "cost": None if snapshot.cost is None else Decimal128(_DECIMAL128.plus(snapshot.cost)),
+        "cost": None if snapshot.cost is None else Decimal128(DECIMAL128.plus(snapshot.cost)),
         "at": snapshot.at,
         "applied": False,
     }

@@ -16,7 +16,7 @@ from chatstore_cli.mongo.identifiers import id_values
 from chatstore_cli.mongo.messages import layout as flat
 from chatstore_cli.mongo.tombstones import TOMBSTONES
 from chatstore_cli.mongo.watch.change_stream import ChangeStream, position_of
-from chatstore_cli.mongo.workflow.documents import LAYOUT, to_message
+from chatstore_cli.mongo.workflow.documents import LAYOUT, MESSAGE_COUNT, array_size, to_message
 
 _BATCH_SIZE = 100
 """Events in one batch: each may contain a large message."""
@@ -27,10 +27,6 @@ _UPDATED_FIELDS: Document = {"$objectToArray": {"$ifNull": ["$updateDescription.
 
 def _matching_fields(pattern: str) -> Document:
     return {"$filter": {"input": _UPDATED_FIELDS, "cond": {"$regexMatch": {"input": "$$this.k", "regex": pattern}}}}
-
-
-def _size(path: str) -> Document:
-    return {"$cond": [{"$isArray": f"${path}"}, {"$size": f"${path}"}, 0]}
 
 
 class MongoMessageFeed:
@@ -83,7 +79,7 @@ class _Document:
         """Find the document and the number of its messages."""
         if self._in_memory:
             return
-        facts: list[Document] = [{"$limit": 1}, {"$project": {"size": _size("messages")}}]
+        facts: list[Document] = [{"$limit": 1}, {"$project": {"size": MESSAGE_COUNT}}]
         with driver_errors(f"looking up session {self._session_id!r} in {self._sessions.name}"):
             for field in ("_id", "chat_id"):  # as in every reader, the document with the chat_id wins
                 for row in self._sessions.aggregate([{"$match": {field: {"$in": self._values}}}, *facts]):
@@ -105,8 +101,8 @@ class _Document:
             "changed": {"$map": {"input": _matching_fields(r"^messages($|\.\d+\.|\.\D)"), "in": "$$this.k"}},
             "removed": {"$ifNull": ["$updateDescription.removedFields", []]},
             "cut": {"$ifNull": ["$updateDescription.truncatedArrays", []]},
-            "written": _size("updateDescription.updatedFields.messages"),
-            "size": _size("fullDocument.messages"),
+            "written": array_size("updateDescription.updatedFields.messages"),
+            "size": array_size("fullDocument.messages"),
         }
         return [{"$match": match}, {"$project": project}]
 

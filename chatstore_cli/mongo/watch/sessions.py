@@ -21,7 +21,14 @@ from chatstore_cli.mongo.identifiers import id_text
 from chatstore_cli.mongo.messages.recent_sessions import RecentSessions
 from chatstore_cli.mongo.tombstones import TOMBSTONES
 from chatstore_cli.mongo.watch.change_stream import ChangeStream, position_of
-from chatstore_cli.mongo.workflow.documents import FACT_FIELDS, LAYOUT, UPDATED_FIELDS, to_session
+from chatstore_cli.mongo.workflow.documents import (
+    FACT_FIELDS,
+    LAYOUT,
+    MESSAGE_COUNT,
+    UPDATED_FIELDS,
+    array_size,
+    to_session,
+)
 from chatstore_cli.mongo.workflow.segment_reader import LAST_SEGMENT, MOVED_MESSAGES, SegmentReader
 
 FLAT = "messages"
@@ -39,10 +46,6 @@ _CHANGED_KEYS: Document = {
         {"$map": {"input": {"$ifNull": ["$updateDescription.truncatedArrays", []]}, "in": "$$this.field"}},
     ]
 }
-
-
-def _size(path: str) -> Document:
-    return {"$cond": [{"$isArray": f"${path}"}, {"$size": f"${path}"}, 0]}
 
 
 class MongoSessionFeed:
@@ -101,7 +104,7 @@ class MongoSessionFeed:
             "wallTime": 1,
             **{f"fullDocument.{field}": 1 for field in _FIELDS},
             "fullDocument.session_id": 1,
-            "message_count": _size("fullDocument.messages"),
+            "message_count": array_size("fullDocument.messages"),
             "keys": _CHANGED_KEYS,
             "written": {field: f"$updateDescription.updatedFields.{field}" for field in UPDATED_FIELDS},
         }
@@ -187,7 +190,7 @@ class MongoSessionFeed:
         unique = list({repr(identity): identity for identity in identities}.values())
         if not unique:
             return {}
-        facts: Document = {**dict.fromkeys(_FIELDS, 1), "message_count": _size("messages")}
+        facts: Document = {**dict.fromkeys(_FIELDS, 1), "message_count": MESSAGE_COUNT}
         rows = list(self._sessions.aggregate([{"$match": {"_id": {"$in": unique}}}, {"$project": facts}]))
         sessions = [to_session(row) for row in rows]
         heads = {session.session_id: row for session, row in zip(sessions, rows, strict=True)}

@@ -152,8 +152,7 @@ class WorkflowLayout:
             return self._reader.with_moved_messages([session], {session.session_id: row})[0]
 
     def _locate(self, session_id: str, fields: Document = IDENTITY) -> Document | None:
-        document: Document | None = locate(self._sessions, session_id, fields, in_memory=self._in_memory)
-        return document
+        return locate(self._sessions, session_id, fields, in_memory=self._in_memory)
 
     def all_facts(self, query: SessionQuery) -> Iterator[Session]:
         """Every session that matches."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import bson
 from bson.raw_bson import RawBSONDocument
@@ -85,12 +85,7 @@ def state_of(chat_id: str, facts: Document, highest_elsewhere: int) -> ChatState
         last_segment=whole_number(facts.get("last_segment")) or 0,
         expected_echo=_echo(facts.get("expected_echo")),
         addressed_to=addressed if isinstance(addressed := facts.get("addressed_to"), str) else None,
-        guard=Guard(
-            guard,
-            unchanged(facts, ("current_run",)),
-            unchanged(facts, ("paused",)),
-            Variant(facts),
-        ),
+        guard=Guard(guard, unchanged(facts, ("current_run",)), unchanged(facts, ("paused",)), Variant(facts)),
     )
 
 
@@ -127,13 +122,13 @@ class Variant:
         return fields
 
 
-class Guard:
+class Guard(NamedTuple):
     """Filters that the next change of a document requires, and the variant in which it is written."""
 
-    __slots__ = ("match", "paused", "run", "variant")
-
-    def __init__(self, match: Document, run: Document, paused: Document, variant: Variant) -> None:
-        self.match, self.run, self.paused, self.variant = match, run, paused, variant
+    match: Document
+    run: Document
+    paused: Document
+    variant: Variant
 
 
 def unchanged(facts: Mapping[str, Any], fields: Sequence[str]) -> Document:

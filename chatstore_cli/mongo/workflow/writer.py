@@ -24,9 +24,9 @@ from chatstore_cli.domain.workflow.events import AgentTurn
 from chatstore_cli.mongo.bson_values import whole_number
 from chatstore_cli.mongo.connection import RETRYABLE_CODES, Connection, Document, driver_errors
 from chatstore_cli.mongo.identifiers import id_values
-from chatstore_cli.mongo.tombstones import TOMBSTONES
+from chatstore_cli.mongo.tombstones import TOMBSTONES, deleted_sessions
 from chatstore_cli.mongo.workflow.documents import LAYOUT, TENANT_FIELDS
-from chatstore_cli.mongo.workflow.lookup import locate
+from chatstore_cli.mongo.workflow.lookup import facts_of_first, locate
 from chatstore_cli.mongo.workflow.new_documents import (
     MISSING,
     WRITING_FACTS,
@@ -61,19 +61,14 @@ class MongoChatWriter:
 
     def load(self, chat_id: str) -> ChatState | None:
         """The state of a stored session of any variant; None if there is no such session."""
-        row = locate(self._sessions, chat_id, WRITING_FACTS, in_memory=self._connection.in_memory)
+        return self._state(
+            chat_id, locate(self._sessions, chat_id, WRITING_FACTS, in_memory=self._connection.in_memory)
+        )
+
+    def _state(self, chat_id: str, row: Document | None) -> ChatState | None:
         if row is None:
             return None
-        return self._state(chat_id, facts_of(row) if self._connection.in_memory else row)
-
-    def _facts(self, match: Document) -> Document | None:
-        if self._connection.in_memory:
-            document = self._sessions.find_one(match)
-            return None if document is None else facts_of(document)
-        facts: list[Document] = [{"$match": match}, {"$limit": 1}, {"$project": WRITING_FACTS}]
-        return next(iter(self._sessions.aggregate(facts)), None)
-
-    def _state(self, chat_id: str, facts: Document) -> ChatState:
+        facts = facts_of(row) if self._connection.in_memory else row
         is_numbered = whole_number(facts.get("last_sequence")) is not None
         return state_of(chat_id, facts, 0 if is_numbered else self._highest_in_segments(chat_id))
 
@@ -92,9 +87,8 @@ class MongoChatWriter:
 
     def is_deleted(self, chat_id: str) -> bool:
         """Whether the session was deleted on purpose."""
-        tombstone = {"_id": {"layout": LAYOUT, "session_id": chat_id}}
         with driver_errors(f"looking up session {chat_id!r} in {TOMBSTONES}"):
-            return self._connection.collection(TOMBSTONES).find_one(tombstone, {"_id": 1}) is not None
+            return bool(deleted_sessions(self._connection, LAYOUT, [chat_id]))
 
     def holds_event(self, state: ChatState, event_id: str) -> bool:
         """Whether a message or an echo with that event id is stored."""
@@ -286,8 +280,9 @@ class MongoChatWriter:
         if not self._update(match, update, f"{doing} of session {state.chat_id!r}"):
             return None
         with driver_errors(f"looking up session {state.chat_id!r} in {self._name}"):
-            facts = self._facts({"_id": {"$eq": state.guard.match["_id"]}})
-        return None if facts is None else self._state(state.chat_id, facts)
+            same = {"_id": {"$eq": state.guard.match["_id"]}}
+            row = facts_of_first(self._sessions, same, WRITING_FACTS, in_memory=self._connection.in_memory)
+        return self._state(state.chat_id, row)
 
     def _update(self, match: Document, update: Document, doing: str) -> bool:
         """Update one document; returns whether a document matched."""
