@@ -12,7 +12,7 @@ from chatstore_cli.render.safe import sanitize_text
 
 
 def write_error(kind: str, message: str, hint: str | None, code: int, arguments: Sequence[str]) -> None:
-    """Write the error to stderr, as JSON if the arguments ask for JSON. The arguments may be what could not be parsed."""
+    """Write the error to stderr, as JSON if the arguments ask for JSON, even if they cannot be parsed."""
     if _wants_json(arguments):
         from chatstore_cli.render.json_text import as_json
 
@@ -29,12 +29,14 @@ def write_crash_log(error: Exception, arguments: Sequence[str]) -> str:
     import tempfile
     from datetime import UTC, datetime
 
+    import platformdirs
+
     from chatstore_cli.domain.secrets import masked
 
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     details = "".join(traceback.format_exception(error))
     text = masked(f"{stamp} chatstore {' '.join(_without_credentials(arguments))}\n{details}")
-    for folder in (_log_folder(), Path(tempfile.gettempdir())):
+    for folder in (platformdirs.user_log_path("chatstore"), Path(tempfile.gettempdir())):
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             path = folder / f"chatstore-error-{stamp}.log"
@@ -57,12 +59,6 @@ def _without_credentials(arguments: Sequence[str]) -> list[str]:
             word = re.sub(r"//[^/\s]*@", "//***@", word)
         safe_words.append(word)
     return safe_words
-
-
-def _log_folder() -> Path:
-    import platformdirs
-
-    return platformdirs.user_log_path("chatstore")
 
 
 def _wants_json(arguments: Sequence[str]) -> bool:

@@ -1,4 +1,4 @@
-"""The argument that names a session, and the options that filter sessions: shared by many commands."""
+"""The arguments that name a session or journals, and the options that filter sessions: shared by many commands."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ from chatstore_cli.domain.session import SessionStatus
 from chatstore_cli.domain.times import read_span, utc_now
 
 SessionArgument = Annotated[str, typer.Argument(metavar="SESSION_ID", help="The exact id of the session.")]
+JournalPaths = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="PATH", help="Journals or folders of journals [default: mongo.cache.disk_path]"),
+]
 LayoutOption = Annotated[
     str | None, typer.Option("--layout", metavar="NAME", help="Include only this layout: workflow or messages.")
 ]

@@ -54,11 +54,6 @@ class Invocation:
         return Stores(self.settings, say=self.say)
 
     @property
-    def output(self) -> OutputFormat:
-        """The format of stdout."""
-        return self.options.output or OutputFormat.TABLE
-
-    @property
     def is_row_stream(self) -> bool:
         """Whether rows on stdout are independent, so that a service can write them while it runs."""
         return self.options.output in (OutputFormat.JSONL, OutputFormat.YAML)
@@ -67,7 +62,8 @@ class Invocation:
         """Write a result to stdout. Notices about it (no rows, more pages) are on stderr."""
         from chatstore_cli.render.formats import write
 
-        rows = write(result, self.output, sys.stdout, terminal_of(sys.stdout.isatty(), self.options.color))
+        terminal = terminal_of(sys.stdout.isatty(), self.options.color)
+        rows = write(result, self.options.output or OutputFormat.TABLE, sys.stdout, terminal)
         sys.stdout.flush()
         if isinstance(result, Listing):
             if not rows:

@@ -110,7 +110,7 @@ class ChatCommand(TyperCommand):
         """The parameters, including --help, with converters that do not need pydantic."""
         return use_plain_converters(super().get_params(ctx))
 
-    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+    def format_epilog(self: Any, ctx: Any, formatter: Any) -> None:
         """Write the examples and exit statuses with their line breaks."""
         if self.epilog:
             formatter.write("\n" + self.epilog + "\n")
@@ -144,10 +144,7 @@ class ChatGroup(TyperGroup):
         # A module with several commands is a group of them.
         return command.commands.get(cmd_name, command) if isinstance(command, TyperGroup) else command
 
-    def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        """Write the examples and exit statuses with their line breaks."""
-        if self.epilog:
-            formatter.write("\n" + self.epilog + "\n")
+    format_epilog = ChatCommand.format_epilog
 
 
 def group(name: str, summary: str, lazy_commands: Mapping[str, str] | None = None) -> typer.Typer:
@@ -181,7 +178,7 @@ def command_with_subcommands(
 
 
 def reject_parent_options(context: typer.Context) -> None:
-    """Raise WrongUse if options of a command stand before its subcommand, which does not have them.
+    """Raise WrongUse if options of a command are given before its subcommand, which does not have them.
 
     Global options are accepted there.
     """

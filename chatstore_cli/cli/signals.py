@@ -1,4 +1,4 @@
-"""Requests to stop a service: TERM and INT, or the end of the process that reads its output."""
+"""Detects requests to stop a service: TERM, INT, or the end of the process that reads its output."""
 
 from __future__ import annotations
 

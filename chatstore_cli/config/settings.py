@@ -181,7 +181,7 @@ class Configuration(NamedTuple):
         return self
 
 
-def load_settings(config_file: str | None, *, uri: str | None, database: str | None) -> Settings:
+def load_settings(config_file: str | None, *, uri: str | None = None, database: str | None = None) -> Settings:
     """The settings. Options win over the environment, `.env`, files and defaults, in this order. Raises BadConfig."""
     return load_configuration(config_file, uri=uri, database=database).valid().settings
 
@@ -228,16 +228,11 @@ def _configuration_files(named: str | None) -> Iterator[tuple[Path, str]]:
         yield Path(named).expanduser(), named
     elif Path("config.yaml").exists():
         yield Path("config.yaml"), "config.yaml"
-    path = user_file()
-    if path.exists():
-        yield path, str(path)
-
-
-def user_file() -> Path:
-    """The path of the user's configuration file, which need not exist."""
     import platformdirs
 
-    return platformdirs.user_config_path("chatstore") / "config.yaml"
+    path = platformdirs.user_config_path("chatstore") / "config.yaml"
+    if path.exists():
+        yield path, str(path)
 
 
 def _resolve(

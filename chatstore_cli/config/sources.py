@@ -6,7 +6,7 @@ settings.py defines the keys, and values.py the values they accept.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -51,15 +51,6 @@ class Source:
     values: dict[str, SourcedValue] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     file: Path | None = None
-
-
-def unknown_name_problem(name: str, known: Sequence[str], where: str, *, what: str = "setting") -> Problem:
-    """The problem of a name that is not one of the known names, with the most similar one as its hint."""
-    from difflib import get_close_matches
-
-    similar = get_close_matches(name.lower(), known, n=1)
-    hint = f"Did you mean {similar[0]}?" if similar else f"Known names: {', '.join(known)}."
-    return Problem(where, f"unknown {what} {name}.", hint)
 
 
 # --- files -----------------------------------------------------------------------------------------------------------
@@ -117,7 +108,8 @@ class _BlockReader:
         self._source = source
 
     def read(self, node: yaml.MappingNode, prefix: str) -> None:
-        children = list(dict.fromkeys(key[len(prefix) :].partition(".")[0] for key in self._keys_below(prefix)))
+        below = (key.removeprefix(prefix) for key in self._keys if key.startswith(prefix))
+        children = list(dict.fromkeys(key.partition(".")[0] for key in below))
         self._report_duplicates(node, prefix, children)
         self._loader.flatten_mapping(node)  # `<<` merges the values of another block
         for name_node, value_node in node.value:
@@ -126,10 +118,11 @@ class _BlockReader:
             if name in children:
                 self._child(f"{prefix}{name}", value_node, where)
             elif prefix:
-                problem = unknown_name_problem(name, children, where, what=f"setting {prefix.rstrip('.')}:")
-                self._source.problems.append(problem)
-            else:
-                self._warn_if_similar(name, children, where)
+                hint = _suggestion(name.lower(), children) or f"Known names: {', '.join(children)}."
+                self._source.problems.append(Problem(where, f"unknown setting {prefix.rstrip('.')}: {name}.", hint))
+            elif suggestion := _suggestion(name.lower(), children, cutoff=0.75):
+                what = f"the block {name} is unknown and is ignored."
+                self._source.problems.append(Problem(where, what, suggestion, serious=False))
 
     def _child(self, key: str, node: yaml.Node, where: str) -> None:
         import yaml
@@ -137,9 +130,7 @@ class _BlockReader:
         if key not in self._keys:
             if isinstance(node, yaml.MappingNode):
                 self.read(node, f"{key}.")
-            elif (
-                self._value(node, where) is not None
-            ):  # a name without a value is a block whose settings are commented out
+            elif self._value(node, where) is not None:  # without a value, all settings of the block are commented out
                 self._source.problems.append(Problem(where, f"{key} must be a block of settings."))
             return
         self._source.values[key] = SourcedValue(self._value(node, where), where, expands=True)
@@ -150,9 +141,6 @@ class _BlockReader:
         except (ValueError, TypeError, OverflowError) as error:  # such as the date 2026-13-45
             raise BadConfig(where=where, what=f"not YAML: {error}.") from error
 
-    def _keys_below(self, prefix: str) -> Iterator[str]:
-        return (key for key in self._keys if key.startswith(prefix))
-
     def _report_duplicates(self, node: yaml.MappingNode, prefix: str, children: Sequence[str]) -> None:
         seen: dict[str, int] = {}
         for name_node, _ in node.value:
@@ -161,13 +149,6 @@ class _BlockReader:
                 what = f"{prefix}{name} is set twice, in lines {seen[name]} and {line}."
                 self._source.problems.append(Problem(f"{self._label}:{line}", what, "Keep one of them."))
             seen.setdefault(name, line)
-
-    def _warn_if_similar(self, name: str, children: Sequence[str], where: str) -> None:
-        from difflib import get_close_matches
-
-        if similar := get_close_matches(name.lower(), children, n=1, cutoff=0.75):
-            what = f"the block {name} is not a block of chatstore and is ignored."
-            self._source.problems.append(Problem(where, what, f"Did you mean {similar[0]}?", serious=False))
 
 
 # --- environment and .env --------------------------------------------------------------------------------------------
@@ -183,24 +164,25 @@ def read_environment(variables: Mapping[str, str], keys: Sequence[str], label: s
         where = f"{label} {name}"
         if key in keys:
             source.values[key] = SourcedValue(value, where)
-        elif "." in key:
-            known = [PREFIX + known_key.upper().replace(".", "__") for known_key in keys]
-            source.problems.append(_unknown_variable(name, known, where, serious=True))
         else:
-            known = [*SHORT_NAMES, *OTHER_NAMES]
-            source.problems.append(_unknown_variable(name, known, where, serious=False))
+            settings = [PREFIX + known_key.upper().replace(".", "__") for known_key in keys]
+            hint = _suggestion(name, settings if "." in key else [*SHORT_NAMES, *OTHER_NAMES])
+            hint = (
+                hint
+                or "The variable of a setting is CHATSTORE_<SECTION>__<KEY>. To list the settings: chatstore config show"
+            )
+            source.problems.append(Problem(where, "no setting has this name.", hint, serious="." in key))
     for name, key in SHORT_NAMES.items():
         if variables.get(name):
             source.values[key] = SourcedValue(variables[name], f"{label} {name}")
     return source
 
 
-def _unknown_variable(name: str, known: Sequence[str], where: str, *, serious: bool) -> Problem:
+def _suggestion(name: str, known: Sequence[str], cutoff: float = 0.6) -> str | None:
     from difflib import get_close_matches
 
-    similar = get_close_matches(name, known, n=1)
-    hint = "The variable of a setting is CHATSTORE_<SECTION>__<KEY>. To list the settings: chatstore config show"
-    return Problem(where, "no setting has this name.", f"Did you mean {similar[0]}?" if similar else hint, serious)
+    similar = get_close_matches(name, known, n=1, cutoff=cutoff)
+    return f"Did you mean {similar[0]}?" if similar else None
 
 
 def read_env_file(path: Path) -> tuple[dict[str, str], list[Problem]]:

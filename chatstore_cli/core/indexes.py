@@ -7,6 +7,7 @@ the server rejects a second index with the same keys and options (codes 85 and 8
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -135,17 +136,8 @@ def plan_steps(
 
 def _cheapest(spec: IndexSpec, stored: StoredIndex) -> IndexAction:
     """A collMod suffices to change the seconds of a TTL index, and to unhide an index."""
-    changed = StoredIndex(
-        stored.collection,
-        stored.name,
-        stored.keys,
-        stored.unique,
-        stored.sparse,
-        stored.partial_filter,
-        stored.expire_after_seconds if stored.expire_after_seconds is None else spec.expire_after_seconds,
-        hidden=False,
-        collation=stored.collation,
-    )
+    seconds = None if stored.expire_after_seconds is None else spec.expire_after_seconds
+    changed = replace(stored, expire_after_seconds=seconds, hidden=False)
     return IndexAction.REBUILD if differences(spec, changed) else IndexAction.MODIFY
 
 
@@ -204,8 +196,8 @@ def _free_name(spec: IndexSpec, store: IndexStore) -> str:
 def create_missing(specs: Sequence[IndexSpec], store: IndexStore, dates: DocumentDates, now: datetime) -> Iterator[str]:
     """Create the indexes that are missing. Yields a sentence for each one created, and for each difference that remains.
 
-    A TTL index by which MongoDB would delete documents at once, or nobody knows how many, is not created: a command that
-    shows the number first does that.
+    A TTL index by which MongoDB would delete documents at once, or an unknown number of them, is not created here:
+    `chatstore indexes apply` does that, after it shows the number.
     """
     for step in plan_steps(check_indexes(specs, store), dates, now, drop_unneeded=False):
         name = f"{step.finding.collection}.{step.finding.name}"

@@ -14,7 +14,7 @@ Value = TypeVar("Value")
 class LruMap(Generic[Key, Value]):
     """Keeps the `capacity` entries that were written last. Every method may be called from several threads.
 
-    Reading does not renew an entry: what a process must not forget it has to write again.
+    Reading does not renew an entry. To keep an entry, write it again.
     """
 
     def __init__(self, capacity: int = 1_000) -> None:
@@ -23,7 +23,7 @@ class LruMap(Generic[Key, Value]):
         self._lock = threading.Lock()
 
     def put(self, key: Key, value: Value) -> tuple[Key, Value] | None:
-        """Write an entry as the newest. Returns the oldest entry if that had to go, else None."""
+        """Write an entry as the newest. Returns the oldest entry if it was removed for it, else None."""
         with self._lock:
             self._entries[key] = value
             self._entries.move_to_end(key)

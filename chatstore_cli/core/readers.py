@@ -20,7 +20,7 @@ def split_by_answer(readers: Sequence[SessionReader], query: SessionQuery) -> tu
     for reader in readers:
         fields = reader.unanswerable(query)
         if fields:
-            notes.append(f"{reader.layout}: has no {' and no '.join(fields)}; its sessions are left out.")
+            notes.append(f"The layout {reader.layout} has no {' and no '.join(fields)}, so its sessions are left out.")
         else:
             answering.append(reader)
     return answering, notes
@@ -45,7 +45,7 @@ def find_session(readers: Sequence[SessionReader], session_id: str) -> tuple[Ses
             kind_of_thing="session",
             name=session_id,
             where=f" in {searched}" if searched else "",
-            hint="Ids are exact; `chatstore sessions list` shows them.",
+            hint="The whole id is required. To list session ids, run: chatstore sessions list",
         )
     if len(matches) > 1:
         layouts = [reader.layout for reader, _ in matches]

@@ -1,4 +1,4 @@
-"""Retries: of an unreachable database, with growing pauses, and of a change that another writer got in the way of."""
+"""Retries operations: while the database is unreachable, or after another writer has changed the same document."""
 
 from __future__ import annotations
 
@@ -29,19 +29,11 @@ class RetryPolicy:
     """Repeats an operation while the database is unreachable, with growing, jittered pauses, for at most `seconds`."""
 
     def __init__(
-        self,
-        seconds: float,
-        *,
-        say: Callable[[str], None],
-        pause: Callable[[float], bool] | None = None,
-        monotonic: Callable[[], float] = time.monotonic,
-        jitter: Callable[[], float] = random.random,
+        self, seconds: float, *, say: Callable[[str], None], pause: Callable[[float], bool] | None = None
     ) -> None:
         """`say` reports each failure. `pause` waits that many seconds and returns whether to give up; None only waits."""
         self._seconds = seconds
-        self._monotonic = monotonic
         self._pause = pause or threading.Event().wait
-        self._jitter = jitter
         self._say = say
 
     def call(self, operation: Callable[[], Result]) -> Result:
@@ -56,13 +48,13 @@ class RetryPolicy:
             try:
                 return operation(), attempts
             except Unreachable as error:
-                now = self._monotonic()
+                now = time.monotonic()
                 deadline = now + self._seconds if deadline is None else deadline
-                delay = pause_after(attempts, self._jitter)
+                delay = pause_after(attempts)
                 if now + delay > deadline:
                     raise
                 stop = "" if error.message.endswith(".") else "."
-                self._say(f"{error.message}{stop} Trying again in {delay:.1f} s.")
+                self._say(f"{error.message}{stop} Retrying in {delay:.1f} s.")
                 if self._pause(delay):
                     raise
                 attempts += 1
@@ -75,7 +67,7 @@ def attempt_until_done(
     attempts: int = _ATTEMPTS,
     between: Callable[[], object] | None = None,
 ) -> Result:
-    """The first result of `attempt` that is not None: None means that another writer got in between.
+    """The first result of `attempt` that is not None: None means that another writer has changed the document.
 
     `between` runs after each failed attempt, for example to forget what was cached. After a few attempts there are short
     random pauses, so that many writers do not keep one another from succeeding. Raises `failure()` after `attempts`.

@@ -10,7 +10,7 @@ from chatstore_cli.domain.errors import ChatstoreError
 
 
 class LockHolder(NamedTuple):
-    """The process that holds the lock of a folder of journals; None for what is not known of it."""
+    """The process that holds the lock of a folder of journals; an unknown field is None."""
 
     command: str
     pid: int | None

@@ -43,7 +43,7 @@ class ExitCode(IntEnum):
 EXIT_MEANINGS: dict[ExitCode, str] = {
     ExitCode.DONE: "done",
     ExitCode.FAILED: "failed",
-    ExitCode.WRONG_USE: "wrong use",
+    ExitCode.WRONG_USE: "invalid command line or configuration",
     ExitCode.NOT_FOUND: "not found",
     ExitCode.NOT_ALLOWED: "not allowed",
     ExitCode.UNREACHABLE: "database or server unreachable, or too slow",

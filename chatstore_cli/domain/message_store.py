@@ -52,7 +52,7 @@ class MessageStore(Protocol):
     def prepare(self, *, recreated: bool = False) -> list[str]:
         """Make sure that the collection has what storing and looking up need. Returns a text for each change.
 
-        `recreated`: it was dropped a moment ago, and made again, without its indexes, by somebody who stored into it.
+        `recreated`: it was dropped a moment ago, and another writer created it again, without its indexes.
         """
 
     def survey(self, sessions: Sequence[str]) -> dict[str, Survey]:

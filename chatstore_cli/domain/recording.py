@@ -126,7 +126,7 @@ class WorkerStats:
 
     `queue_depth` counts the messages that are not stored yet, including those that are in the journal only. `flushed`
     were newly stored. `skipped` were already stored, or belong to deleted sessions. `quarantined` were rejected by the
-    database. `lost` were in the journal only, and somebody cut or removed it. Latencies are in milliseconds per batch,
+    database. `lost` were only in a journal that was cut or removed. Latencies are in milliseconds per batch,
     over the newest 1,000 batches. `last_persisted_at` is when a batch was last acknowledged.
     """
 

@@ -1,4 +1,4 @@
-"""A session: one conversation, in whatever shape it is stored."""
+"""A session: one stored conversation, in any layout."""
 
 from __future__ import annotations
 

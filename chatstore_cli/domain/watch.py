@@ -1,4 +1,4 @@
-"""Changes of sessions and their messages while somebody watches, and the port that reports them."""
+"""Changes of sessions and their messages, and the port that reports them to a watcher."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Batch(Generic[Event]):
 
 
 class Feed(Protocol[Event]):
-    """Changes from its opening on in their order, each once, across restarts, step-downs and faults of the server."""
+    """Reports changes in their order from its opening on, each once, also after restarts and faults of the server."""
 
     def read(self) -> Batch[Event]:
         """The next events, or an empty batch after a short wait. After Unreachable the next call resumes."""

@@ -18,7 +18,7 @@ from chatstore_cli.domain.errors import ChatstoreError, Locked
 
 _LOCK, _HOLDER = "lock", "lock.holder"
 _SECONDS_TO_LOCK = 0.2
-"""Longer than a process that only checks who holds the lock (`holder_of`) holds it."""
+"""Seconds. Longer than `holder_of`, which only checks who holds the lock, keeps it."""
 
 
 class FolderLock:
@@ -54,7 +54,7 @@ class FolderLock:
 
     @property
     def is_valid(self) -> bool:
-        """Whether the lock that is held is still that of the folder, which may have been removed and made again."""
+        """Whether the lock that is held is still that of the folder, which may have been removed and created again."""
         return self._file is not None and _file_at(self._path) == self._file
 
     def release(self) -> None:

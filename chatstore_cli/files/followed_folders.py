@@ -1,4 +1,4 @@
-"""Folders of journals that are followed: each is made if it does not exist, locked, and scanned in every round."""
+"""Folders of journals that are followed: each is created if it does not exist, locked, and scanned in every round."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _UNSETTLED = 2_000_000_000
 
 
 class FollowedFolders:
-    """The journals that paths name, inside a `with` block. A path that does not exist is made, as a folder.
+    """The journals that paths name, inside a `with` block. A path that does not exist is created as a folder.
 
-    Raises NotFound for a path that has a journal's name and does not exist. A folder that is removed is made and locked
-    again.
+    Raises NotFound for a path that has a journal's name and does not exist. A folder that is removed is created and
+    locked again.
     """
 
     def __init__(self, paths: Sequence[str], state_folder: str | None, command: str) -> None:
@@ -90,7 +90,7 @@ class FollowedFolders:
         ]
 
     def commit(self) -> None:
-        """Put on disk what is remembered."""
+        """Write the ledgers to the disk."""
         for folder in self._folders:
             if folder.ledger is not None:
                 folder.ledger.commit()
@@ -109,7 +109,7 @@ class _Folder:
         self._lock: FolderLock | None = None
 
     def open(self) -> None:
-        """Make it if it does not exist, and lock it. Raises Locked, or ChatstoreError if it cannot be made."""
+        """Create it if it does not exist, and lock it. Raises Locked, or ChatstoreError if it cannot be created."""
         try:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
@@ -129,7 +129,7 @@ class _Folder:
         self._lock = self.ledger = self.bookkeeping = None
 
     def journals(self, errors: dict[str, ChatstoreError]) -> Iterable[Path]:
-        """Its journals, under its lock. None if it was removed and cannot be made and locked again now."""
+        """Its journals, under its lock. None if it was removed and cannot be created and locked again now."""
         try:
             if self._lock is None or not self._lock.is_valid:
                 self.close()

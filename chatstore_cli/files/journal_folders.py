@@ -21,25 +21,22 @@ def find_journals(paths: list[str]) -> dict[Path | None, list[JournalFile]]:
     A folder gives its `*.jsonl`, rotated (`.jsonl.1`) and compressed (`.gz`) files, and those of its subfolders. A
     file that is named twice counts once. Raises NotFound for a path that does not exist.
     """
-    found: dict[Path | None, dict[Path | None, JournalFile]] = {}
+    found: dict[Path | None, list[JournalFile]] = {}
     known: set[Path] = set()
     for name in paths:
-        if name == "-":
-            found.setdefault(None, {})[None] = JournalFile(None)
-            continue
         path = Path(name)
-        if path.is_dir():
+        if name == "-":
+            found[None] = [JournalFile(None)]
+        elif path.is_dir():
             folder = path.resolve()
-            journals = found.setdefault(folder, {})
-            for journal in journals_below(folder):
-                if journal not in known:
-                    journals[journal] = JournalFile(journal)
-                    known.add(journal)
+            journals = [journal for journal in journals_below(folder) if journal not in known]
+            known.update(journals)
+            found.setdefault(folder, []).extend(map(JournalFile, journals))
         elif path.exists():
             path = path.resolve()
             if path not in known:
-                found.setdefault(path.parent, {})[path] = JournalFile(path)
                 known.add(path)
+                found.setdefault(path.parent, []).append(JournalFile(path))
         else:
             raise NotFound(
                 kind_of_thing="journal file or folder",
@@ -47,7 +44,7 @@ def find_journals(paths: list[str]) -> dict[Path | None, list[JournalFile]]:
                 where="",
                 hint="Give the path of a journal, or set mongo.cache.disk_path.",
             )
-    return {folder: list(journals.values()) for folder, journals in found.items()}
+    return found
 
 
 def journals_below(folder: Path, on_error: Callable[[OSError], None] | None = None) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Reading lines back from a journal, if there were too many of them for memory."""
+"""Reads recorded lines back from a journal if there were too many of them for memory."""
 
 from __future__ import annotations
 

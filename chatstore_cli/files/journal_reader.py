@@ -14,7 +14,7 @@ from typing import IO, NamedTuple, cast
 from chatstore_cli.core.lru import LruMap
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.journal import Position
-from chatstore_cli.domain.message_store import Block, OversizedLine, Piece
+from chatstore_cli.domain.message_store import Block, OversizedLine
 from chatstore_cli.files import journal_lines
 
 BLOCK = 1024 * 1024
@@ -28,22 +28,17 @@ _TAILS_REMEMBERED = 256
 class JournalFile:
     """One journal. `name` is its path, under which ledger and quarantine know it; `path` None is standard input."""
 
+    decode = staticmethod(journal_lines.loads)
+    lost_digits = staticmethod(journal_lines.lost_digits)
+    salvage = staticmethod(journal_lines.salvage)
+
     def __init__(self, path: Path | None) -> None:
         self.path = path
         self.name = "stdin" if path is None else str(path)
         self.compressed = path is not None and path.suffix == ".gz"
-        self.decode = journal_lines.loads
         self._opened: _OpenedFile | None = None
         self._tails: LruMap[int, str] = LruMap(_TAILS_REMEMBERED)  # by offset: fingerprints of the bytes before it
         self._before_start = b""
-
-    def lost_digits(self, line: bytes) -> bool:
-        """Whether decoding lost digits of an integer."""
-        return journal_lines.lost_digits(line)
-
-    def salvage(self, line: bytes) -> Iterator[Piece]:
-        """The whole records of a damaged line, and the parts between them."""
-        return journal_lines.salvage(line)
 
     def size(self) -> int:
         """Bytes on disk; 0 for standard input, and for a file that does not exist."""
@@ -63,7 +58,11 @@ class JournalFile:
                     # read1 returns everything before a damaged part; read() would drop some of it.
                     yield from _blocks(cast(gzip.GzipFile, stream).read1, 0)
                 else:
-                    yield from self._blocks_of(_GrowingFile(stream, self.name, start, self._before_start))
+                    file = _GrowingFile(stream, self.name, start, self._before_start)
+                    for block in _blocks(file.read, start):
+                        end = _end_of(block)
+                        self._tails.put(end, _digest(file.before(end)))
+                        yield block
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise ChatstoreError(
                 what=f"{self.name}: the compressed file is damaged or cut off: {error}",
@@ -71,12 +70,6 @@ class JournalFile:
             ) from error
         except OSError as error:
             raise ChatstoreError(what=f"{self.name}: {error.strerror or error}") from error
-
-    def _blocks_of(self, file: _GrowingFile) -> Iterator[Block | OversizedLine]:
-        for block in _blocks(file.read, file.start):
-            end = _end_of(block)
-            self._tails.put(end, _digest(file.before(end)))
-            yield block
 
     def pieces(self, offset: int, length: int) -> Iterator[bytes]:
         """The bytes of a part of the journal, in pieces. Raises ChatstoreError for standard input."""
@@ -194,7 +187,6 @@ class _GrowingFile:
     """
 
     def __init__(self, stream: IO[bytes], name: str, start: int, tail: bytes) -> None:
-        self.start = start
         self._stream = stream
         self._name = name
         self._offset = start
@@ -207,9 +199,8 @@ class _GrowingFile:
         tail = self.before(self._offset)
         chunk = self._stream.read(size)
         if os.pread(self._stream.fileno(), len(tail), self._offset - len(tail)) != tail:
-            raise ChatstoreError(
-                what=f"{self._name}: the file was changed while it was read.", hint="Run the command again."
-            )
+            what = f"{self._name}: the file was changed while it was read."
+            raise ChatstoreError(what=what, hint="Run the command again.")
         self._offset += len(chunk)
         self._chunk, self._tail = chunk, tail
         return chunk

@@ -1,8 +1,8 @@
-"""Writing journals during a chat: one whole line at a time, from several threads and processes.
+"""Writes journals while messages are recorded: one whole line at a time, from several threads and processes.
 
 A writer holds an exclusive `flock` on the journal itself while it appends, and checks that the path still names that
-file. Whoever removes or replaces a journal holds the same lock, so no line is written to a file that is gone. If a crash
-left an incomplete last line, a line feed ends it before the next line is written.
+file. A process that removes or replaces a journal holds the same lock, so no line is written to a removed file. If a
+crash left an incomplete last line, a line feed ends it before the next line is written.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from chatstore_cli.core.lru import LruMap
 from chatstore_cli.core.retry import attempt_until_done
 from chatstore_cli.domain.errors import ChatstoreError, NotRecorded
-from chatstore_cli.domain.recording import JournalRange, LineLocation, RecoveredLines
+from chatstore_cli.domain.recording import LineLocation
 from chatstore_cli.files import journal_lines, journal_read_back
 from chatstore_cli.files.session_names import journal_path, session_of
 from chatstore_cli.files.sync_thread import SyncThread
@@ -40,6 +40,9 @@ class JournalWriter:
     Sessions are spread over stripes, each with its own lock: writing to one stripe does not wait for another.
     """
 
+    encode = staticmethod(journal_lines.dumps)
+    read_back = staticmethod(journal_read_back.read_back)
+
     def __init__(self, folder: Path, fsync: str = "never") -> None:
         self.folder = folder.resolve()
         self._fsync = fsync
@@ -50,10 +53,6 @@ class JournalWriter:
     def _path(self, session_id: str) -> tuple[str, Path]:
         path = journal_path(self.folder, session_id)
         return str(path), path
-
-    def encode(self, fields: dict[str, Any]) -> bytes:
-        """The line of a message. Raises ValueError if it cannot be written as JSON in UTF-8."""
-        return journal_lines.dumps(fields)
 
     def append(self, session_id: str, line: bytes) -> LineLocation:
         """Write a line, whole or not at all. Raises NotRecorded, and BadValue for an id that cannot have a file."""
@@ -91,10 +90,6 @@ class JournalWriter:
                     journals.append((path.stat().st_mtime, session_id))
         journals.sort(reverse=True)
         return (session_id for _, session_id in journals)
-
-    def read_back(self, unread: JournalRange, lines: int, about_bytes: int) -> RecoveredLines | None:
-        """At most `lines` lines of a range, about `about_bytes` bytes; None if its file is gone. Raises OSError."""
-        return journal_read_back.read_back(unread, lines, about_bytes)
 
     def _sync_all(self) -> None:
         failures: list[OSError] = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -12,8 +12,10 @@ from chatstore_cli.domain.journal import Position
 from chatstore_cli.domain.quarantine import QuarantinedLine
 from chatstore_cli.files.folder_lock import folder_lock, holder_of
 from chatstore_cli.files.journal_folders import find_journals, session_named
+from chatstore_cli.files.journal_reader import JournalFile
 from chatstore_cli.files.ledger import LEDGER_NAME, Ledger, LedgerReading
-from chatstore_cli.files.quarantine import Quarantine, printable_source
+from chatstore_cli.files.quarantine import Quarantine
+from chatstore_cli.files.session_names import printable
 from chatstore_cli.files.state_folder import bookkeeping_folder, existing_bookkeeping_folders, stdin_folder
 
 
@@ -51,13 +53,10 @@ class NamedJournals:
     @contextmanager
     def to_read(self) -> Iterator[list[Source]]:
         """The journals, to be read only: nothing is written beside them, and no lock is needed."""
-        sources: list[Source] = []
-        for folder, journals in self._journals.items():
-            bookkeeping = next(iter(existing_bookkeeping_folders(folder, self._state_folder)), Path("/nonexistent"))
-            ledger = LedgerReading(bookkeeping / LEDGER_NAME) if folder else None
-            quarantine = Quarantine(bookkeeping)
-            sources.extend(Source(journal, ledger, quarantine) for journal in journals)
-        yield sources
+        groups = self._journals.items()
+        yield [
+            source for folder, journals in groups for source in sources_to_read(folder, journals, self._state_folder)
+        ]
 
     @contextmanager
     def to_flush(self, command: str) -> Iterator[list[Source]]:
@@ -68,13 +67,8 @@ class NamedJournals:
                 if folder is None:
                     bookkeeping = stdin_folder(self._state_folder)
                     sources.extend(Source(journal, None, Quarantine(bookkeeping)) for journal in journals)
-                    continue
-                bookkeeping = bookkeeping_folder(folder, self._state_folder)
-                stack.enter_context(folder_lock(folder, bookkeeping, command))
-                ledger = Ledger(bookkeeping / LEDGER_NAME)
-                stack.callback(ledger.close)
-                quarantine = Quarantine(bookkeeping)
-                sources.extend(Source(journal, ledger, quarantine) for journal in journals)
+                else:
+                    sources.extend(locked_sources(stack, folder, journals, self._state_folder, command))
             yield sources
 
     def furthest_position(self, source: Source) -> Position | None:
@@ -91,7 +85,7 @@ class NamedJournals:
         """How many lines are in quarantine: of a whole folder all lines, else those of the journals that were named."""
         count = 0
         for folder, bookkeeping in self._remembering():
-            named = {printable_source(journal.name) for journal in self._journals[folder]}
+            named = {printable(journal.name) for journal in self._journals[folder]}
             lines = Quarantine(bookkeeping).lines()
             count += sum(1 for line in lines if folder in self._whole_folders or line.source in named)
         return count
@@ -104,3 +98,22 @@ class NamedJournals:
         for folder in self._journals:
             for bookkeeping in existing_bookkeeping_folders(folder, self._state_folder):
                 yield folder, bookkeeping
+
+
+def sources_to_read(folder: Path | None, journals: Sequence[JournalFile], state_folder: str | None) -> list[Source]:
+    """Journals of one folder, to be read only: nothing is written beside them, and no lock is needed."""
+    bookkeeping = next(iter(existing_bookkeeping_folders(folder, state_folder)), Path("/nonexistent"))
+    ledger = LedgerReading(bookkeeping / LEDGER_NAME) if folder else None
+    quarantine = Quarantine(bookkeeping)
+    return [Source(journal, ledger, quarantine) for journal in journals]
+
+
+def locked_sources(
+    stack: ExitStack, folder: Path, journals: Sequence[JournalFile], state_folder: str | None, command: str
+) -> list[Source]:
+    """Journals of one folder, which is locked until the stack is closed. Raises Locked, which names the holder."""
+    bookkeeping = bookkeeping_folder(folder, state_folder)
+    stack.enter_context(folder_lock(folder, bookkeeping, command))
+    ledger, quarantine = Ledger(bookkeeping / LEDGER_NAME), Quarantine(bookkeeping)
+    stack.callback(ledger.close)
+    return [Source(journal, ledger, quarantine) for journal in journals]

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from chatstore_cli.domain.journal import Position
+from chatstore_cli.files.session_names import printable
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS progress (
@@ -47,7 +48,7 @@ class Ledger:
         query = f"SELECT {_COLUMNS} FROM progress WHERE journal = ? AND collection = ?"
         with self._lock:
             try:
-                row = self._database.execute(query, (_printable(journal), collection)).fetchone()
+                row = self._database.execute(query, (printable(journal), collection)).fetchone()
             except sqlite3.DatabaseError:
                 return None
         return None if row is None else Position(*row)
@@ -55,7 +56,7 @@ class Ledger:
     def advance(self, journal: str, collection: str, position: Position) -> None:
         """Remember the position. It is on disk at the latest with the next call after a second, or on close."""
         values = (
-            _printable(journal), collection,
+            printable(journal), collection,
             position.offset, position.records, position.latest, position.head, position.tail,
         )  # fmt: skip
         with self._lock, contextlib.suppress(sqlite3.DatabaseError):
@@ -65,7 +66,7 @@ class Ledger:
                 self._committed = time.monotonic()
 
     def commit(self) -> None:
-        """Write to the disk what is remembered."""
+        """Write the positions to the disk."""
         with self._lock, contextlib.suppress(sqlite3.DatabaseError):
             self._database.commit()
             self._committed = time.monotonic()
@@ -73,10 +74,10 @@ class Ledger:
     def forget(self, journal: str) -> None:
         """Forget a journal that was removed."""
         with self._lock, contextlib.suppress(sqlite3.DatabaseError):
-            self._database.execute("DELETE FROM progress WHERE journal = ?", (_printable(journal),))
+            self._database.execute("DELETE FROM progress WHERE journal = ?", (printable(journal),))
 
     def close(self) -> None:
-        """Write to the disk what is remembered, and close the file."""
+        """Write the positions to the disk, and close the file."""
         with self._lock, contextlib.suppress(sqlite3.DatabaseError):
             self._database.commit()
             self._database.close()
@@ -95,7 +96,7 @@ class Ledger:
 
 
 class LedgerReading:
-    """The positions of a ledger, to be read only: nothing is written, and no file is made."""
+    """The positions of a ledger, to be read only: nothing is written, and no file is created."""
 
     def __init__(self, path: Path) -> None:
         self._positions: dict[str, dict[str, Position]] = {}
@@ -108,17 +109,12 @@ class LedgerReading:
 
     def position(self, journal: str, collection: str) -> Position | None:
         """How far the journal was stored in the collection, or None."""
-        return self._positions.get(_printable(journal), {}).get(collection)
+        return self._positions.get(printable(journal), {}).get(collection)
 
     def furthest_position(self, journal: str) -> Position | None:
         """How far the journal was stored in the collection that has most of it."""
-        positions = self._positions.get(_printable(journal), {}).values()
+        positions = self._positions.get(printable(journal), {}).values()
         return max(positions, key=lambda position: position.offset, default=None)
 
     def advance(self, journal: str, collection: str, position: Position) -> None:
         """Do nothing."""
-
-
-def _printable(journal: str) -> str:
-    # A path may have bytes that are not UTF-8; SQLite accepts only text.
-    return journal.encode("utf-8", errors="surrogateescape").decode("utf-8", errors="backslashreplace")

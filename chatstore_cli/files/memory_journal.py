@@ -1,4 +1,4 @@
-"""Recording without a disk: lines are checked and numbered, and only the queue holds them."""
+"""A journal for recording without a disk: lines are checked and numbered, and only the queue holds them."""
 
 from __future__ import annotations
 
@@ -19,14 +19,11 @@ class MemoryJournal:
     """A RecordingJournal that writes nothing: it checks and numbers lines."""
 
     name = "memory"
+    encode = staticmethod(journal_lines.dumps)
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._numbers: LruMap[str, int] = LruMap(_NUMBERED_SESSIONS)
-
-    def encode(self, fields: dict[str, Any]) -> bytes:
-        """The line of a message. Raises ValueError if it cannot be written as JSON in UTF-8."""
-        return journal_lines.dumps(fields)
 
     def append(self, session_id: str, line: bytes) -> LineLocation:
         """Number the line. Raises BadValue for an id that cannot have a journal."""

@@ -13,12 +13,11 @@ from chatstore_cli.core.flush.reading import Source
 from chatstore_cli.domain.cache_status import FileState
 from chatstore_cli.domain.errors import BadValue
 from chatstore_cli.files.file_lock import lock_within
-from chatstore_cli.files.folder_lock import folder_lock
 from chatstore_cli.files.journal_folders import find_journals, session_named
 from chatstore_cli.files.journal_reader import JournalFile
-from chatstore_cli.files.ledger import LEDGER_NAME, Ledger, LedgerReading
+from chatstore_cli.files.journals import locked_sources, sources_to_read
+from chatstore_cli.files.ledger import Ledger
 from chatstore_cli.files.quarantine import Quarantine
-from chatstore_cli.files.state_folder import bookkeeping_folder, existing_bookkeeping_folders
 
 _SECONDS_TO_LOCK = 1.0
 _WITHOUT_FOLLOWING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -35,7 +34,7 @@ class PrunableJournals:
         self._links = [link.parent.resolve() / link.name for link in links]
         self._found = find_journals([path for path in paths if Path(path) not in links])
         self._state_folder = state_folder
-        self._folder_of: dict[str, tuple[Path, Ledger | None]] = {}
+        self._folder_of: dict[str, Path] = {}
 
     @contextmanager
     def to_read(self) -> Iterator[list[Prunable]]:
@@ -43,9 +42,8 @@ class PrunableJournals:
         candidates = [self._link(link) for link in self._links]
         for folder, journals in self._found.items():
             assert folder is not None  # standard input was rejected
-            bookkeeping = next(iter(existing_bookkeeping_folders(folder, self._state_folder)), Path("/nonexistent"))
-            ledger, quarantine = LedgerReading(bookkeeping / LEDGER_NAME), Quarantine(bookkeeping)
-            candidates.extend(_prunable(folder, Source(journal, ledger, quarantine)) for journal in journals)
+            sources = sources_to_read(folder, journals, self._state_folder)
+            candidates.extend(_prunable(folder, source) for source in sources)
         yield candidates
 
     @contextmanager
@@ -55,13 +53,9 @@ class PrunableJournals:
         with ExitStack() as stack:
             for folder, journals in self._found.items():
                 assert folder is not None  # standard input was rejected
-                bookkeeping = bookkeeping_folder(folder, self._state_folder)
-                stack.enter_context(folder_lock(folder, bookkeeping, command))
-                ledger, quarantine = Ledger(bookkeeping / LEDGER_NAME), Quarantine(bookkeeping)
-                stack.callback(ledger.close)
-                for journal in journals:
-                    self._folder_of[journal.name] = folder, ledger
-                    candidates.append(_prunable(folder, Source(journal, ledger, quarantine)))
+                for source in locked_sources(stack, folder, journals, self._state_folder, command):
+                    self._folder_of[source.journal.name] = folder
+                    candidates.append(_prunable(folder, source))
             yield candidates
 
     def _link(self, link: Path) -> Prunable:
@@ -69,7 +63,7 @@ class PrunableJournals:
 
     def remove(self, journal: Prunable) -> str | None:
         """Remove it under the lock that writers take, if it has not changed. Returns why it was kept, or None."""
-        root, ledger = self._folder_of[journal.name]
+        root = self._folder_of[journal.name]
         *folders, name = Path(journal.name).relative_to(root).parts
         with ExitStack() as stack:
             try:
@@ -85,8 +79,8 @@ class PrunableJournals:
                 os.unlink(name, dir_fd=opened[-1])
             except OSError as error:
                 return f"it cannot be removed: {error.strerror or error}"
-            if ledger is not None:
-                ledger.forget(journal.name)
+            if isinstance(journal.source.ledger, Ledger):
+                journal.source.ledger.forget(journal.name)
             with suppress(OSError):  # the folder has another journal
                 for folder, above in zip(reversed(folders), reversed(opened[:-1]), strict=True):
                     if not folder.endswith("~"):

@@ -20,6 +20,7 @@ import orjson
 
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.quarantine import QuarantinedLine
+from chatstore_cli.files.session_names import printable
 
 FILE_NAME = "quarantine.jsonl"
 
@@ -36,7 +37,7 @@ class Quarantine:
     def knows(self, source: str, offset: int, raw: bytes) -> bool:
         """Whether this line of this journal is in quarantine."""
         with self._lock:
-            return _id_of(source, offset, [raw]) in self._ids()
+            return _id_of(source, offset, raw) in self._ids()
 
     def add(
         self,
@@ -49,7 +50,7 @@ class Quarantine:
         identity: str | None = None,
     ) -> bool:
         """Quarantine a line. False if this line of this journal is already in quarantine."""
-        quarantine_id = _id_of(source, offset, [raw])
+        quarantine_id = _id_of(source, offset, raw)
         record = {"length": len(raw), "identity": identity, "raw": base64.b64encode(raw).decode()}
         return self._add(quarantine_id, source, number, offset, reason, quarantined_at, record)
 
@@ -64,12 +65,16 @@ class Quarantine:
         quarantined_at: str,
     ) -> bool:
         """Quarantine a line that is too long for memory, in a separate file."""
-        quarantine_id = _id_of(source, offset, [str(length).encode()])
+        quarantine_id = _id_of(source, offset, str(length).encode())
         target = self.path.parent / f"quarantine-{quarantine_id}.bin"
         with self._lock:
             if quarantine_id in self._ids():
                 return False
-        self._write_pieces(target, pieces)
+        try:
+            _write_synced(target, pieces)
+        except OSError as error:
+            target.unlink(missing_ok=True)
+            raise _cannot_quarantine(target, error) from error
         record = {"length": length, "identity": None, "raw_file": target.name}
         return self._add(quarantine_id, source, number, offset, reason, quarantined_at, record)
 
@@ -85,10 +90,10 @@ class Quarantine:
     ) -> bool:
         entry = {
             "id": quarantine_id,
-            "source": printable_source(source),
+            "source": printable(source),
             "line": number,
             "offset": offset,
-            "reason": reason.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"),
+            "reason": printable(reason),
             "at": quarantined_at,
             **record,
         }
@@ -121,10 +126,7 @@ class Quarantine:
                 descriptor = self._locked()
                 try:
                     kept = [entry for entry in self._entries() if entry["id"] not in quarantine_ids]
-                    with open(new_path, "wb", opener=_private) as stream:
-                        stream.writelines(orjson.dumps(entry) + b"\n" for entry in kept)
-                        stream.flush()
-                        os.fsync(stream.fileno())
+                    _write_synced(new_path, (orjson.dumps(entry) + b"\n" for entry in kept))
                     new_path.replace(self.path)
                 finally:
                     self._close(descriptor)  # of the file that was replaced
@@ -149,7 +151,7 @@ class Quarantine:
         return self._known
 
     def sync(self) -> None:
-        """Write to the disk what was added. No ledger may pass the lines before that."""
+        """Write the added lines to the disk. No ledger may pass the lines before that."""
         with self._lock:
             if self._descriptor is None:
                 return
@@ -195,31 +197,20 @@ class Quarantine:
         os.close(descriptor)  # which releases its lock
         self._descriptor = None
 
-    def _write_pieces(self, target: Path, pieces: Iterable[bytes]) -> None:
-        try:
-            with open(target, "wb", opener=_private) as stream:
-                stream.writelines(pieces)
-                stream.flush()
-                os.fsync(stream.fileno())
-        except OSError as error:
-            target.unlink(missing_ok=True)
-            raise _cannot_quarantine(target, error) from error
+
+def _write_synced(path: Path, pieces: Iterable[bytes]) -> None:
+    with open(path, "wb", opener=_private) as stream:
+        stream.writelines(pieces)
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
 def _private(path: str | Path, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def printable_source(source: str) -> str:
-    """A journal's name as the quarantine has it, even if the name is not UTF-8."""
-    return source.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
-def _id_of(source: str, offset: int, parts: Iterable[bytes]) -> str:
-    digest = hashlib.blake2b(f"{offset}:".encode() + os.fsencode(source) + b"\0", digest_size=8)
-    for part in parts:
-        digest.update(part)
-    return digest.hexdigest()
+def _id_of(source: str, offset: int, content: bytes) -> str:
+    return hashlib.blake2b(f"{offset}:".encode() + os.fsencode(source) + b"\0" + content, digest_size=8).hexdigest()
 
 
 def _cannot_quarantine(path: Path, error: OSError) -> ChatstoreError:

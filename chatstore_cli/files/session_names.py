@@ -64,6 +64,11 @@ def journals_of(folder: Path, session_id: str) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
+def printable(text: str) -> str:
+    """The text with a `\\x..` for each byte that is not UTF-8, which a path may have: ledger and quarantine accept text only."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def _age(path: Path) -> int:
     rotated = re.search(r"\.jsonl\.(\d+)", path.name)
     return int(rotated[1]) if rotated else 0

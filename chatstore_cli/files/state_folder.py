@@ -14,7 +14,7 @@ BESIDE = ".chatstore"
 
 
 def bookkeeping_folder(journals: Path, state_folder: str | None) -> Path:
-    """The folder for ledger, quarantine and lock of one journal folder. It is made if it does not exist.
+    """The folder for ledger, quarantine and lock of one journal folder. It is created if it does not exist.
 
     It is beside the journals, so that it is copied with them. If it cannot be written there, it is in the state folder
     (None: the platform's own), under a name made from the journals' path.
@@ -26,13 +26,13 @@ def bookkeeping_folder(journals: Path, state_folder: str | None) -> Path:
     if _usable(fallback):
         return fallback
     raise ChatstoreError(
-        what=f"Cannot write to {beside} or {fallback}: there is no place for ledger and quarantine.",
+        what=f"Cannot write to {beside} or {fallback}: the ledger and the quarantine have no folder.",
         hint="Make one of them writable, or set state.folder.",
     )
 
 
 def existing_bookkeeping_folders(journals: Path | None, state_folder: str | None) -> list[Path]:
-    """The bookkeeping folders of the journals that exist, first the one that a flush would use. Makes none.
+    """The bookkeeping folders of the journals that exist, first the one that a flush would use. Creates none.
 
     There are two if the journals' own folder was writable at one time and not at another. None is standard input.
     """
@@ -46,10 +46,10 @@ def existing_bookkeeping_folders(journals: Path | None, state_folder: str | None
 
 
 def stdin_folder(state_folder: str | None) -> Path:
-    """The folder for the quarantine of standard input. It is made if it does not exist."""
+    """The folder for the quarantine of standard input. It is created if it does not exist."""
     folder = _stdin_folder(state_folder)
     if not _usable(folder):
-        raise ChatstoreError(what=f"Cannot write to {folder}.", hint="Set state.folder to a folder that can.")
+        raise ChatstoreError(what=f"Cannot write to {folder}.", hint="Set state.folder to a writable folder.")
     return folder
 
 

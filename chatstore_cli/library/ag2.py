@@ -29,8 +29,8 @@ class AG2PersistenceManager(EventManager):
         write_concern: str = "majority",
         journaled: bool = True,
     ) -> None:
-        """`segment_messages` keeps documents small: so many of the oldest messages at a time move into segments, which are
-        visible only to readers that use chatstore. `user_names` are further speakers with the role user.
+        """`segment_messages` keeps documents small: that many of the oldest messages at a time move into segments. Only
+        readers that use chatstore see segments. `user_names` are further speakers with the role user.
 
         `uri` may be `embedded`: a MongoDB that chatstore starts itself, from the extra of that name.
         """
@@ -48,7 +48,7 @@ class AG2PersistenceManager(EventManager):
     def from_config(cls, config_file: str | None = None, *, user_names: Collection[str] = ()) -> AG2PersistenceManager:
         """A manager for the collections of chatstore's configuration (mongo, layouts.workflow). Raises BadConfig."""
         manager = cls.__new__(cls)
-        manager._open(load_settings(config_file, uri=None, database=None), user_names)
+        manager._open(load_settings(config_file), user_names)
         return manager
 
     def _open(self, settings: Settings, user_names: Collection[str]) -> None:

@@ -87,7 +87,7 @@ class LocalChatCache(ChatCache):
     @classmethod
     def from_config(cls, config_file: str | None = None) -> LocalChatCache:
         """The cache that chatstore's configuration describes (mongo.cache). Raises BadConfig."""
-        cache = load_settings(config_file, uri=None, database=None).mongo.cache
+        cache = load_settings(config_file).mongo.cache
         return cls(cache.max_messages_per_session, cache.disk_path, cache.fsync)
 
     def history(self, session_id: str, storage: MongoChatStorage | None = None, limit: int = 50) -> ChatHistory:

@@ -86,7 +86,7 @@ class MongoChatStorage:
     def from_config(cls, config_file: str | None = None) -> MongoChatStorage:
         """The storage that chatstore's configuration describes (mongo). Raises BadConfig."""
         storage = cls.__new__(cls)
-        storage._use(load_settings(config_file, uri=None, database=None))
+        storage._use(load_settings(config_file))
         return storage
 
     def _use(self, settings: Settings) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import weakref
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from chatstore_cli.core.recording.worker import PersistenceWorker
 from chatstore_cli.domain.errors import BadValue
 from chatstore_cli.domain.times import Clock, utc_now
-from chatstore_cli.wiring.recording import RefusedMessagesFolder
+from chatstore_cli.wiring.recording import refused_messages
 
 if TYPE_CHECKING:
     from chatstore_cli.library.cache import LocalChatCache
@@ -52,7 +51,7 @@ class ChatPersistenceWorker(PersistenceWorker):
         super().__init__(
             cache.pending,
             lambda retries: NewMessages(storage.stores.message_store, storage.rules, retries, clock=clock),
-            RefusedMessagesFolder(cache.disk_path, storage.settings.state.folder),
+            lambda: refused_messages(cache.disk_path, storage.settings.state.folder),
             cache.encode_entry,
             batch_size=batch_size,
             interval=interval,
@@ -71,9 +70,7 @@ class ChatPersistenceWorker(PersistenceWorker):
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
 

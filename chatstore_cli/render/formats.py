@@ -47,14 +47,6 @@ def _jsonl_listing(listing: Listing, stream: TextIO, _terminal: Terminal) -> int
     return written
 
 
-def _json_record(record: Record, stream: TextIO, _terminal: Terminal) -> None:
-    stream.write(as_json(record.row) + "\n")
-
-
-def _jsonl_record(record: Record, stream: TextIO, _terminal: Terminal) -> None:
-    stream.write(as_json(record.row, indented=False) + "\n")
-
-
 # --- YAML ---
 
 
@@ -89,10 +81,6 @@ def _csv_listing(listing: Listing, stream: TextIO, _terminal: Terminal) -> int:
         writer.writerow(sanitize_csv_cell(_csv_value(column.value(row))) for column in listing.columns)
         written += 1
     return written
-
-
-def _csv_record(record: Record, stream: TextIO, terminal: Terminal) -> None:
-    _csv_listing(Listing(record.columns, [record.row]), stream, terminal)
 
 
 def _csv_value(value: Any) -> str:
@@ -211,11 +199,13 @@ _LISTING_WRITERS: dict[OutputFormat, Callable[[Listing, TextIO, Terminal], int]]
     OutputFormat.YAML: _yaml_listing,
     OutputFormat.MD: _markdown_listing,
 }
-_RECORD_WRITERS: dict[OutputFormat, Callable[[Record, TextIO, Terminal], None]] = {
+_RECORD_WRITERS: dict[OutputFormat, Callable[[Record, TextIO, Terminal], object]] = {
     OutputFormat.TABLE: _table_record,
-    OutputFormat.JSON: _json_record,
-    OutputFormat.JSONL: _jsonl_record,
-    OutputFormat.CSV: _csv_record,
+    OutputFormat.JSON: lambda record, stream, _: stream.write(as_json(record.row) + "\n"),
+    OutputFormat.JSONL: lambda record, stream, _: stream.write(as_json(record.row, indented=False) + "\n"),
+    OutputFormat.CSV: lambda record, stream, terminal: _csv_listing(
+        Listing(record.columns, [record.row]), stream, terminal
+    ),
     OutputFormat.YAML: _yaml_record,
     OutputFormat.MD: _markdown_record,
 }

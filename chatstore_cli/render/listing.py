@@ -108,3 +108,8 @@ def plain(value: Any) -> str:
 def count(value: Any) -> str:
     """A whole number with separated thousands; empty for None."""
     return "" if value is None else f"{value:,}"
+
+
+def short_time(value: Any) -> str:
+    """A time without fractions of a second and zone, as tables show it; empty for None."""
+    return "" if value is None else str(value)[:19].replace("T", " ")

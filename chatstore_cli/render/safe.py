@@ -1,4 +1,4 @@
-"""Makes stored text safe to print. Anybody may have written it.
+"""Makes stored text safe to print. Its authors are not trusted.
 
 A terminal executes control sequences, and bidirectional overrides make text look like other text. Both are replaced by
 visible escapes. A spreadsheet executes a cell that begins like a formula: such a cell gets an apostrophe in front.

@@ -2,42 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from chatstore_cli.config.settings import Settings
-    from chatstore_cli.core.flush.pending import PendingLinesCounter
-    from chatstore_cli.domain.message_store import MessageStore
+    from chatstore_cli.domain.indexes.ports import PendingLines
     from chatstore_cli.files.followed_folders import FollowedFolders
     from chatstore_cli.files.journals import NamedJournals
     from chatstore_cli.files.prunable_journals import PrunableJournals
+    from chatstore_cli.wiring.stores import Stores
 
 
-def named_journals(settings: Settings, paths: list[str]) -> NamedJournals:
-    """The journals that paths name. Raises NotFound for a path that does not exist."""
+def named_journals(settings: Settings, paths: list[str] | None) -> NamedJournals:
+    """The journals that paths name, by default mongo.cache.disk_path. Raises NotFound for a path that does not exist."""
     from chatstore_cli.files.journals import NamedJournals
 
-    return NamedJournals(paths, settings.state.folder)
+    return NamedJournals(paths or [settings.mongo.cache.disk_path], settings.state.folder)
 
 
-def prunable_journals(settings: Settings, paths: list[str]) -> PrunableJournals:
+def prunable_journals(settings: Settings, paths: list[str] | None) -> PrunableJournals:
     """The journals that paths name, to be removed. Raises NotFound for a path that does not exist."""
     from chatstore_cli.files.prunable_journals import PrunableJournals
 
-    return PrunableJournals(paths, settings.state.folder)
+    return PrunableJournals(paths or [settings.mongo.cache.disk_path], settings.state.folder)
 
 
-def followed_folders(settings: Settings, paths: list[str], command: str) -> FollowedFolders:
+def followed_folders(settings: Settings, paths: list[str] | None, command: str) -> FollowedFolders:
     """The journals that paths name, to be followed. Entering it as a context manager raises Locked."""
     from chatstore_cli.files.followed_folders import FollowedFolders
 
-    return FollowedFolders(paths, settings.state.folder, command)
+    return FollowedFolders(paths or [settings.mongo.cache.disk_path], settings.state.folder, command)
 
 
-def pending_lines_counter(settings: Settings, message_store: Callable[[], MessageStore]) -> PendingLinesCounter:
-    """Counts the lines of the journals in mongo.cache.disk_path that are not stored yet."""
-    from chatstore_cli.core.flush.pending import PendingLinesCounter
+def pending_lines(stores: Stores, seconds: float) -> PendingLines:
+    """The lines of the journals in mongo.cache.disk_path that are not stored yet. Raises NotFound if there is no journal.
 
-    cache_folder = settings.mongo.cache.disk_path
-    return PendingLinesCounter(lambda: named_journals(settings, [cache_folder]), message_store, settings.mongo.ttl_days)
+    Raises Overdue if it takes longer than `seconds`.
+    """
+    from chatstore_cli.core.flush.pending import count_pending_lines
+
+    journals = named_journals(stores.settings, None)
+    return count_pending_lines(journals, stores.message_store, stores.settings.mongo.ttl_days, seconds)

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from chatstore_cli.domain.errors import BadValue, ChatstoreError
 
 if TYPE_CHECKING:
-    from chatstore_cli.domain.recording import RecordingJournal
-    from chatstore_cli.files.quarantine import Quarantine
+    from chatstore_cli.domain.recording import RecordingJournal, RefusedMessages
 
 FSYNC_POLICIES = ("never", "interval", "always")
 
@@ -29,39 +28,9 @@ def recording_journal(disk_path: str | Path | None, fsync: str) -> RecordingJour
         raise ChatstoreError(what=f"Cannot use the folder {disk_path}: {error}.", hint="Check disk_path.") from error
 
 
-class RefusedMessagesFolder:
-    """The quarantine of a folder of journals (None: that of standard input), created with the first rejected message."""
+def refused_messages(journals: Path | None, state_folder: str | None) -> RefusedMessages:
+    """The quarantine of a folder of journals, by default that of standard input. Its folder is made if it does not exist."""
+    from chatstore_cli.files.quarantine import Quarantine
+    from chatstore_cli.files.state_folder import bookkeeping_folder, stdin_folder
 
-    def __init__(self, journals: Path | None, state_folder: str | None) -> None:
-        self._journals = journals
-        self._state_folder = state_folder
-        self._created: Quarantine | None = None
-
-    @property
-    def _quarantine(self) -> Quarantine:
-        if self._created is None:
-            from chatstore_cli.files.quarantine import Quarantine
-            from chatstore_cli.files.state_folder import bookkeeping_folder, stdin_folder
-
-            if self._journals is None:
-                self._created = Quarantine(stdin_folder(self._state_folder))
-            else:
-                self._created = Quarantine(bookkeeping_folder(self._journals, self._state_folder))
-        return self._created
-
-    def add(
-        self,
-        source: str,
-        number: int,
-        offset: int,
-        raw: bytes,
-        reason: str,
-        quarantined_at: str,
-        identity: str | None = None,
-    ) -> bool:
-        """Keep a line; returns False if it was kept before."""
-        return self._quarantine.add(source, number, offset, raw, reason, quarantined_at, identity)
-
-    def sync(self) -> None:
-        """Sync the added lines to the disk."""
-        self._quarantine.sync()
+    return Quarantine(stdin_folder(state_folder) if journals is None else bookkeeping_folder(journals, state_folder))

@@ -11,13 +11,7 @@ from chatstore_cli.domain.errors import BadValue, Unreachable
 
 if TYPE_CHECKING:
     from chatstore_cli.config.settings import Settings
-    from chatstore_cli.domain.indexes.ports import (
-        DocumentDates,
-        DocumentSamples,
-        IndexStore,
-        PendingJournal,
-        ServerProbe,
-    )
+    from chatstore_cli.domain.indexes.ports import DocumentDates, DocumentSamples, IndexStore, ServerProbe
     from chatstore_cli.domain.indexes.specs import IndexSpec
     from chatstore_cli.domain.message_store import MessageStore
     from chatstore_cli.domain.session_reader import SessionReader
@@ -65,14 +59,15 @@ class Stores:
     @cached_property
     def connection(self) -> Connection:
         """The connection for ordinary operations, which have a time limit."""
-        return self._connected(answer_seconds=max(self.settings.mongo.timeout_seconds, 30.0))
+        return self.new_connection(answer_seconds=max(self.settings.mongo.timeout_seconds, 30.0))
 
     @cached_property
     def patient_connection(self) -> Connection:
         """The connection for operations without a time limit, such as index builds."""
-        return self._connected(answer_seconds=None)
+        return self.new_connection(answer_seconds=None)
 
-    def _connected(self, answer_seconds: float | None) -> Connection:
+    def new_connection(self, answer_seconds: float | None) -> Connection:
+        """A connection on which the server may take that long for an answer; None is without a limit."""
         from chatstore_cli.mongo.connection import connect
 
         mongo = self.settings.mongo
@@ -150,13 +145,6 @@ class Stores:
             seconds=bounds.seconds_per_check,
             segments=self.settings.layouts.workflow.segments,
         )
-
-    @property
-    def pending_journal(self) -> PendingJournal:
-        """The journals of mongo.cache.disk_path against the database."""
-        from chatstore_cli.wiring.journals import pending_lines_counter
-
-        return pending_lines_counter(self.settings, lambda: self.message_store)
 
     def session_readers(self, layout: str | None = None) -> list[SessionReader]:
         """The readers of every layout, or of the named one. Raises BadValue for an unknown layout."""

@@ -26,10 +26,9 @@ def ending_is_interruption() -> Iterator[None]:
     def interrupt(_signal: int, _frame: object) -> None:
         raise KeyboardInterrupt
 
+    # A signal that nohup ignores stays ignored.
     numbers = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is not signal.SIG_IGN]
-    earlier = {
-        number: signal.signal(number, interrupt) for number in numbers
-    }  # a signal that nohup ignores stays ignored
+    earlier = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield
     finally:

@@ -43,18 +43,11 @@ def application_checks(
 
     @cache
     def documents() -> SessionDocuments:
-        from chatstore_cli.mongo.connection import connect
         from chatstore_cli.mongo.maintenance.session_traces import MongoSessionDocuments
 
-        mongo, seconds = settings.mongo, settings.verify.seconds_per_check
-        connection = connect(
-            stores.uri,
-            mongo.database,
-            timeout_seconds=mongo.timeout_seconds,
-            write_concern=mongo.write_concern,
-            journaled=mongo.journaled,
-            answer_seconds=max(mongo.timeout_seconds, seconds),  # many small reads, none of which may hang for long
-        )
+        seconds = settings.verify.seconds_per_check
+        # Many small reads, none of which may hang for long.
+        connection = stores.new_connection(max(settings.mongo.timeout_seconds, seconds))
         return MongoSessionDocuments(connection, settings.messages_collection, seconds)
 
     run = ApplicationRun(

@@ -28,7 +28,7 @@ def connect_watch(stores: Stores, watch: Watch) -> None:
 def watched_sessions(stores: Stores, watch: Watch, query: SessionQuery, poll: float | None) -> Iterator[SessionChange]:
     """The changes of sessions that match, from now on or from `query.since`.
 
-    With `poll` the database is queried every so many seconds, even if the server reports changes.
+    With `poll` the database is queried every `poll` seconds, even if the server reports changes.
     """
     from chatstore_cli.core.readers import split_by_answer
     from chatstore_cli.core.watch.sessions import FollowedSessions, PolledSessions

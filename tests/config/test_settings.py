@@ -408,8 +408,8 @@ def test_the_text_of_settings_has_no_password():
         ("mongo: {uri: 'mongodb://h/?w=1'}", "option w has no effect"),
         ("mongo: {uri: 'mongodb://h/?tlsInsecure=true'}", "tlsinsecure"),
         ("mongo: {uri: 'mongodb://u:geheim@h'}", "a file that others can read has a password"),
-        ("mong: {}", "the block mong is not a block of chatstore"),
-        ("verfy: {}", "the block verfy is not a block of chatstore"),
+        ("mong: {}", "the block mong is unknown"),
+        ("verfy: {}", "the block verfy is unknown"),
     ],
 )
 def test_unusual_values_are_warnings(text, warning):

@@ -65,7 +65,7 @@ def test_an_insert_that_fails_is_tried_again(
     said: list[str] = []
     with fail_point(["insert"], times=3, namespace=f"{database.name}.{COLLECTION}", **failure):
         result = flush(connection, folder, said=said)
-    assert sum("Trying again in" in line for line in said) == 3
+    assert sum("Retrying in" in line for line in said) == 3
     assert (result.stored, result.already_stored, result.quarantined) == (sum(wanted_of(LINES).values()), 2, 0)
     assert_all_there_once(connection, database, folder)
 
@@ -95,7 +95,7 @@ def test_a_member_that_was_restarted_is_read_although_the_driver_finds_no_sessio
     database[COLLECTION].insert_one(record(0, message_id="m0"))
     said: list[str] = []
     assert flush(connection, folder, said=said).stored == sum(wanted_of(LINES).values()) - 1
-    assert not any("Trying again" in line for line in said)
+    assert not any("Retrying" in line for line in said)
     assert_all_there_once(connection, database, folder)
 
 
@@ -114,7 +114,7 @@ def test_a_write_whose_acknowledgement_is_lost_is_counted_once(
     lossy.lose = 3
     said: list[str] = []
     result = flush(through, folder, said=said)
-    assert (lossy.lost, sum("Trying again in" in line for line in said)) == (3, 3)
+    assert (lossy.lost, sum("Retrying in" in line for line in said)) == (3, 3)
     assert (result.stored, result.already_stored) == (sum(wanted_of(LINES).values()), 2)
     assert_all_there_once(connection, database, folder)
     through.client.close()
@@ -156,5 +156,5 @@ def test_a_user_who_may_not_write_is_told_at_once(
         pytest.raises(NotAllowed),
     ):
         flush(connection, folder, said=said)
-    assert not any("Trying again" in line for line in said)
+    assert not any("Retrying" in line for line in said)
     assert quarantined(folder) == []

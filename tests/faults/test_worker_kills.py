@@ -207,9 +207,9 @@ def test_a_server_that_goes_away_and_comes_back_costs_nothing_but_time(
         for how in (own_server.kill, own_server.terminate):
             poll(journals.all_are_there, what="all messages")
             journals.grow(200)
-            outages = worker.err.count("Trying again in")
+            outages = worker.err.count("Retrying in")
             how()
-            poll(lambda outages=outages: worker.err.count("Trying again in") > outages, what="the outage told")
+            poll(lambda outages=outages: worker.err.count("Retrying in") > outages, what="the outage told")
             own_server.start()
             poll(journals.all_are_there, what="all messages, after it came back")
             assert worker.process.poll() is None

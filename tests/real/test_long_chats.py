@@ -161,6 +161,25 @@ def test_a_small_collection_without_the_index_gets_it_with_the_next_move(connect
     assert warnings == []
 
 
+def test_an_append_without_a_move_creates_the_index_too(connection: Connection, database: Any) -> None:
+    """Segments of an earlier version have no index, and a manager may append for long before anything moves."""
+    without_index(connection, database)
+    new_manager(connection).save_event(text("next"), chat_id="c", enterprise_id="acme")
+    assert INDEX in database.chat_session_segments.index_information()
+
+
+def test_an_append_without_a_move_warns_of_a_large_collection_without_the_index(
+    connection: Connection, database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_index(connection, database)
+    monkeypatch.setattr("chatstore_cli.mongo.workflow.segment_index._FEW_SEGMENTS", 1)
+    warnings: list[str] = []
+    manager = new_manager(connection, warnings.append)
+    for number in range(2):
+        manager.save_event(text(f"next {number}"), chat_id="c", enterprise_id="acme")
+    assert [warning.partition(" on ")[0] for warning in warnings] == [f"Index {INDEX}"]
+
+
 def test_an_index_on_the_same_keys_under_another_name_is_enough(connection: Connection, database: Any) -> None:
     database.chat_session_segments.create_index([("chat_id", 1), ("messages.event_id", 1)], name="theirs")
     warnings: list[str] = []

@@ -300,7 +300,7 @@ def plan_and(
     with journals.to_prune("test") as found:
         decisions = plan_pruning(found, store_of(connection), PruneRules(NOW - timedelta(days=30), NOW, 30))
         happening()
-        return [(decision.prune, decision.reason) for decision in carry_out(decisions, found, journals)]
+        return [(decision.prune, decision.reason) for decision in carry_out(decisions, found, journals.remove)]
 
 
 def test_a_journal_that_changed_after_it_was_proven_stays(connection: Connection, tmp_path: Path):

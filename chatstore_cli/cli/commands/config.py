@@ -28,7 +28,9 @@ app = group("config", "Write, show and check the configuration.")
 )
 def init(
     context: typer.Context,
-    to: Annotated[str, typer.Option("--to", metavar="FILE", help="Write it to this file.")] = "config.yaml",
+    to: Annotated[
+        str, typer.Option("--to", metavar="FILE", help="Write the configuration to this file.")
+    ] = "config.yaml",
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file if it exists.")] = False,
 ) -> None:
     """Write the example configuration with every setting's default."""

@@ -9,6 +9,7 @@ import typer
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, group
 from chatstore_cli.domain.errors import ExitCode
+from chatstore_cli.render.rows.embedded import status_record
 
 app = group("db", "Start, stop and inspect the embedded MongoDB.")
 _EXITS = [ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.CONFLICT]
@@ -21,8 +22,6 @@ def start(context: typer.Context) -> None:
     With mongo.uri: embedded (the default) every command starts it when it is needed. It keeps running after the command
     has ended, and listens only on a unix socket that no other user can open.
     """
-    from chatstore_cli.render.rows.embedded import status_record
-
     invocation = _invocation(context)
     if not invocation.stores.embedded.start():
         invocation.say("The embedded MongoDB is already running.")
@@ -33,18 +32,17 @@ def start(context: typer.Context) -> None:
 def stop(
     context: typer.Context,
     timeout: Annotated[
-        float, typer.Option("--timeout", metavar="SECONDS", min=0, help="Wait at most this many seconds for its end.")
+        float, typer.Option("--timeout", metavar="SECONDS", min=0, help="Wait at most SECONDS for the shutdown.")
     ] = 60.0,
     force: Annotated[
-        bool, typer.Option("--force", help="Kill it if it has not ended by then. The next start recovers the data.")
+        bool,
+        typer.Option("--force", help="Kill the server if it is still running then. The next start recovers the data."),
     ] = False,
 ) -> None:
     """Shut down the embedded MongoDB and wait until it has ended.
 
-    The data remain.
+    The data are kept.
     """
-    from chatstore_cli.render.rows.embedded import status_record
-
     invocation = _invocation(context)
     if invocation.stores.embedded.stop(seconds=timeout, kill=force):
         invocation.say("The embedded MongoDB has stopped.")
@@ -59,8 +57,6 @@ def status(context: typer.Context) -> None:
 
     The state has version, socket, data folder, size and uptime.
     """
-    from chatstore_cli.render.rows.embedded import status_record
-
     invocation = _invocation(context)
     invocation.emit(status_record(invocation.stores.embedded.status()))
 

@@ -8,17 +8,19 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from chatstore_cli.cli.invocation import Invocation, terminal_of
 from chatstore_cli.cli.options import command, single_command
+from chatstore_cli.core.demo.sample_chats import sample_chats
+from chatstore_cli.core.demo.setup import DEMO_DATABASE, DemoSetup, Step, check_results, result_row, run_steps
 from chatstore_cli.domain.errors import ExitCode
+from chatstore_cli.domain.secrets import masked
+from chatstore_cli.domain.times import utc_now
 from chatstore_cli.render.listing import Column, Listing
-
-if TYPE_CHECKING:
-    from chatstore_cli.core.demo.setup import DemoSetup, Step
+from chatstore_cli.wiring.demo import demo_setup
 
 app = single_command()
 
@@ -51,12 +53,6 @@ def demo(
     The configured server is not used: the demo runs on the embedded MongoDB, or on the server named with --uri, in the
     database chatstore_demo, or the one named with --database. A database or folder with other content is not changed.
     """
-    from chatstore_cli.core.demo.sample_chats import sample_chats
-    from chatstore_cli.core.demo.setup import DEMO_DATABASE, check_results, result_row, run_steps
-    from chatstore_cli.domain.secrets import masked
-    from chatstore_cli.domain.times import utc_now
-    from chatstore_cli.wiring.demo import demo_setup
-
     invocation = Invocation(context)
     options = invocation.options
     named = {"--uri": options.uri and masked(options.uri), "--database": options.database, "--folder": folder}

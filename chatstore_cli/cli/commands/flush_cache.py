@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Iterator
+from typing import Annotated
 
 import typer
 
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
+from chatstore_cli.core.flush.options import FlushOptions
+from chatstore_cli.core.flush.pending import ReadableJournals, count_expired
+from chatstore_cli.core.flush.run import Flush
+from chatstore_cli.core.flush.storing import StoringRules
 from chatstore_cli.domain.errors import BadValue, ExitCode
+from chatstore_cli.domain.journal import FlushResult
 from chatstore_cli.render.listing import Record
 from chatstore_cli.render.rows.flush import FLUSH_COLUMNS, flush_row
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from chatstore_cli.core.flush.options import FlushOptions
-    from chatstore_cli.core.flush.pending import ReadableJournals
-    from chatstore_cli.domain.journal import FlushResult
+from chatstore_cli.wiring.journals import named_journals
 
 app = single_command()
 
@@ -51,7 +51,7 @@ def flush_cache(
         typer.Option(
             "--ttl-from",
             metavar="flush|created",
-            help="When mongo.ttl_days begins: now, or at the time of each message.",
+            help="Count mongo.ttl_days from now (flush) or from the time of each message (created).",
         ),
     ] = "flush",
     skip_expired: Annotated[
@@ -64,7 +64,7 @@ def flush_cache(
         ),
     ] = False,
     timeout: Annotated[
-        float, typer.Option("--timeout", metavar="SECONDS", min=0, help="How long an outage of MongoDB may last.")
+        float, typer.Option("--timeout", metavar="SECONDS", min=0, help="Stop if MongoDB is unreachable for SECONDS.")
     ] = 60.0,
 ) -> None:
     """Store journals (JSONL) in MongoDB, each message exactly once.
@@ -76,11 +76,6 @@ def flush_cache(
     """
     if ttl_from not in {"flush", "created"}:
         raise BadValue(name="--ttl-from", value=ttl_from, expected="flush or created")
-    from chatstore_cli.core.flush.options import FlushOptions
-    from chatstore_cli.core.flush.run import Flush
-    from chatstore_cli.core.flush.storing import StoringRules
-    from chatstore_cli.wiring.journals import named_journals
-
     invocation = Invocation(context)
     options = FlushOptions(
         rules=StoringRules(
@@ -93,7 +88,7 @@ def flush_cache(
         ignore_ledger=ignore_ledger,
         timeout=timeout,
     )
-    journals = named_journals(invocation.settings, paths or [invocation.settings.mongo.cache.disk_path])
+    journals = named_journals(invocation.settings, paths)
     if dry_run:
         invocation.say(f"Target: {invocation.stores.target} (dry run: nothing is written)")
         with journals.to_read() as sources:
@@ -129,8 +124,6 @@ def _notices(result: FlushResult, paths: list[str], *, dry_run: bool) -> Iterato
 
 def _confirm_expired(invocation: Invocation, journals: ReadableJournals, options: FlushOptions) -> None:
     """Ask before storing messages that MongoDB would delete at once."""
-    from chatstore_cli.core.flush.pending import count_expired
-
     flags = "--yes (stores them anyway) or with --skip-expired (leaves them out)"
     if journals.from_stdin:
         question = "Standard input can be read only once, so expired messages cannot be counted first."

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from chatstore_cli.cli.filters import SessionArgument
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
+from chatstore_cli.core.sessions.history import ChatHistory
 from chatstore_cli.domain.errors import ChatstoreError, ExitCode, NotFound
-
-if TYPE_CHECKING:
-    from chatstore_cli.core.sessions.history import ChatHistory
-    from chatstore_cli.domain.history import JournalTail
+from chatstore_cli.domain.history import JournalTail
+from chatstore_cli.render.rows.history import history_listing, summary
+from chatstore_cli.wiring.history import session_history
 
 app = single_command()
-_JOURNAL_HINT = "Fix the cause: messages that are not stored yet are only in the journal."
 
 
 @command(
@@ -42,51 +41,41 @@ def history(
     false only the journal is read, and the status is 0. If the journal cannot be read, the messages in MongoDB are shown
     and the command exits with status 1.
     """
-    from chatstore_cli.render.rows.history import history_listing, summary
-    from chatstore_cli.wiring.history import session_history
-
     invocation = Invocation(context)
     merged, tail = session_history(invocation.stores, session_id, limit)
     if tail.damaged or tail.of_others:
         skipped = f"damaged lines: {tail.damaged:,}, lines of other sessions: {tail.of_others:,}"
         invocation.explain(f"Skipped in the journal: {skipped}.")
+    if tail.failure is not None:
+        tail.failure.hint = (
+            tail.failure.hint or "Fix the cause: messages that are not stored yet are only in the journal."
+        )
     if not merged.messages:
         if tail.failure is not None and merged.failure is not None:
             invocation.say(f"MongoDB could not be read either: {merged.failure.message}")
-        raise _with_hint(tail.failure) or merged.failure or _not_found(merged, tail, session_id)
+        raise tail.failure or merged.failure or _not_found(merged, tail, session_id)
     answer = merged.to_dict()
     invocation.emit(history_listing(answer))
     if merged.deleted and tail.messages:
-        invocation.say("The session was deleted: the lines that its journal still has are left out.")
+        invocation.say("The session was deleted, so the lines that remain in its journal are left out.")
     if merged.failure is not None:
-        raise _journal_only(merged.failure)
+        what = f"MongoDB could not be read; only the journal's messages are shown: {merged.failure.message}"
+        raise type(merged.failure)(what=what, hint=merged.failure.hint)
     invocation.say(summary(answer))
     if tail.failure is not None:
         what = f"The journal could not be read; only the messages in MongoDB are shown: {tail.failure.message}"
-        raise ChatstoreError(what=what, hint=tail.failure.hint or _JOURNAL_HINT)
+        raise ChatstoreError(what=what, hint=tail.failure.hint)
 
 
 def _not_found(merged: ChatHistory, tail: JournalTail, session_id: str) -> ChatstoreError:
-    hint = "Ids are exact. `chatstore sessions show` reads sessions of every layout."
+    hint = "The whole id is required. `chatstore sessions show` reads sessions of every layout."
     where = " in the cache or in MongoDB" if merged.asked else " in the cache"
     if merged.deleted:
         where = ""
         lines = f"{tail.messages:,} lines" + ("" if tail.complete else " or more")
-        hint = "It was deleted" + (f"; its journal still has {lines}." if tail.messages else ".")
+        hint = "The session was deleted" + (f"; its journal still has {lines}." if tail.messages else ".")
     elif not merged.asked:
         hint = "MongoDB was not read: it is disabled (mongo.enabled: false)."
     elif tail.damaged:
         hint = f"Its journal has only damaged lines ({tail.damaged:,}); see chatstore cache quarantine list."
     return NotFound(kind_of_thing="session", name=session_id, where=where, hint=hint)
-
-
-def _with_hint(failure: ChatstoreError | None) -> ChatstoreError | None:
-    if failure is not None:
-        failure.hint = failure.hint or _JOURNAL_HINT
-    return failure
-
-
-def _journal_only(failure: ChatstoreError) -> ChatstoreError:
-    """The same kind of error, with a message that says which messages were shown."""
-    what = f"MongoDB could not be read; only the journal's messages are shown: {failure.message}"
-    return type(failure)(what=what, hint=failure.hint)

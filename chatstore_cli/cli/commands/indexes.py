@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 app = group("indexes", "Compare indexes with those that the layouts need, and create the missing ones.")
 Layout = Annotated[
-    str | None, typer.Option("--layout", metavar="LAYOUT", help="Only this layout (default: all layouts).")
+    str | None, typer.Option("--layout", metavar="LAYOUT", help="Include only this layout (default: all layouts).")
 ]
 _EXITS = [ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.FINDINGS]
 
@@ -60,17 +60,17 @@ def apply(
     context: typer.Context,
     layout: Layout = None,
     yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Also drop indexes and let MongoDB delete documents; do not ask.")
+        bool, typer.Option("--yes", "-y", help="Make the changes that need confirmation without asking.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the changes and make none.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the changes without making them.")] = False,
     drop_unneeded: Annotated[
         bool, typer.Option("--drop-unneeded", help="With --yes, drop the indexes that no layout needs.")
     ] = False,
 ) -> None:
     """Create missing indexes while the application continues to write.
 
-    Three kinds of change need --yes, or a yes on a terminal: to change an index that has drifted, to drop an index, and
-    to create a TTL index by which MongoDB would delete documents at once. The number of documents is shown first. Exits
+    Three kinds of change need confirmation (--yes skips the question): to change an index that has drifted, to drop an
+    index, and to create a TTL index by which MongoDB would delete documents at once. The number of documents is shown first. Exits
     with status 6 if such a change was not made.
     """
     from chatstore_cli.core.indexes import perform, plan_steps
@@ -98,7 +98,7 @@ def apply(
                 continue
         rows.append(step_row(step, "planned" if dry_run else "left" if is_left else "done"))
     if conflicts:
-        conflicts[0].hint = f"{conflicts[0].hint or ''} {len(rows)} of {len(steps)} steps did not fail.".strip()
+        conflicts[0].hint = f"{conflicts[0].hint or ''} {len(rows)} of {len(steps)} steps succeeded.".strip()
         raise conflicts[0]
     invocation.emit(Listing(STEP_COLUMNS, rows, empty="Every index exists and has the right options."))
     if not confirmed:
@@ -113,11 +113,11 @@ def _findings(invocation: Invocation, layout: str | None) -> list[IndexFinding]:
 
 
 def _confirmed(invocation: Invocation, steps: list[IndexStep], *, yes: bool) -> bool:
-    """Whether to make the changes that need a yes. The other changes are made in any case."""
+    """Whether to make the changes that need confirmation. All other changes are made."""
     if not steps or yes:
         return True
     lines = [f"{step.action.value} {step.finding.name} on {step.finding.collection}: {step.detail}." for step in steps]
-    plan = "These changes need a yes:\n  " + "\n  ".join(lines)
+    plan = "These changes need confirmation:\n  " + "\n  ".join(lines)
     try:
         invocation.confirm(plan)
     except NeedsConfirmation as error:

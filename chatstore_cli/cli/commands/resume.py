@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
 from typing import Annotated
 
 import typer
@@ -13,10 +12,14 @@ import typer
 from chatstore_cli.cli.filters import LayoutOption, SessionArgument
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
+from chatstore_cli.core.sessions.resume import open_history
 from chatstore_cli.domain.errors import ExitCode, WrongUse
 from chatstore_cli.domain.queries import MessageSelection
+from chatstore_cli.render.json_text import safe_json
 from chatstore_cli.render.listing import Column, Record
 from chatstore_cli.render.output_format import OutputFormat
+from chatstore_cli.render.yaml_text import yaml_items, yaml_list
+from chatstore_cli.wiring.system import new_file
 
 app = single_command()
 
@@ -61,8 +64,6 @@ def resume(
     OpenAI's API to accept it, such as a tool result whose call is missing, the changes are counted on stderr. With -o
     json or yaml, jsonl becomes one object, {"items": [...], "next_cursor": null}.
     """
-    from chatstore_cli.core.sessions.resume import open_history
-
     invocation = Invocation(context)
     output = invocation.options.output
     if to is None and output in (OutputFormat.TABLE, OutputFormat.CSV, OutputFormat.MD):
@@ -72,10 +73,11 @@ def resume(
         )
     selection = MessageSelection(last, after_sequence, include_general)
     history = open_history(lambda: invocation.stores.session_readers(layout), session_id, selection, transcript)
-    with ExitStack() as stack:
-        write_all = _to_stdout() if to is None else _to_file(to, force, stack)
-        pieces = history.pieces()
-        write_all(_printed(pieces, output, is_array=transcript != "jsonl") if to is None else pieces)
+    if to is None:
+        _to_stdout()(_printed(history.pieces(), output, is_array=transcript != "jsonl"))
+    else:
+        with new_file(to, force=force, private=True) as stream:
+            stream.writelines(history.pieces())
     sys.stdout.flush()
     for note in history.notes():
         invocation.say(note)
@@ -101,8 +103,6 @@ def _printed(pieces: Iterable[bytes], output: OutputFormat | None, *, is_array: 
 
 
 def _yaml(pieces: Iterable[bytes], *, is_array: bool) -> Iterator[bytes]:
-    from chatstore_cli.render.yaml_text import yaml_items, yaml_list
-
     rows = (json.loads(line) for piece in pieces for line in piece.split(b"\n") if line.startswith(b"{"))
     return map(str.encode, yaml_list(rows) if is_array else yaml_items(rows))
 
@@ -117,16 +117,8 @@ def _json_object(pieces: Iterable[bytes]) -> Iterator[bytes]:
     yield b'{"items": [], "next_cursor": null}\n' if separator != b",\n" else b'\n], "next_cursor": null}\n'
 
 
-def _to_file(to: str, force: bool, stack: ExitStack) -> Callable[[Iterable[bytes]], None]:
-    from chatstore_cli.wiring.system import new_file
-
-    return stack.enter_context(new_file(to, force=force, private=True)).writelines
-
-
 def _to_stdout() -> Callable[[Iterable[bytes]], None]:
     """Writes exact bytes into a pipe. On a terminal, control characters are written as JSON escapes, which mean the same."""
     if not sys.stdout.isatty():
         return sys.stdout.buffer.writelines
-    from chatstore_cli.render.json_text import safe_json
-
     return lambda pieces: sys.stdout.writelines(safe_json(piece.decode()) for piece in pieces)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 app = group("ttl", "Show and set how long MongoDB keeps messages.")
 Layout = Annotated[
-    str | None, typer.Option("--layout", metavar="LAYOUT", help="Only this layout (default: all layouts).")
+    str | None, typer.Option("--layout", metavar="LAYOUT", help="Include only this layout (default: all layouts).")
 ]
 _EXITS = [ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE]
 
@@ -57,12 +57,15 @@ def show(context: typer.Context, layout: Layout = None) -> None:
 )
 def set_(
     context: typer.Context,
-    days: Annotated[int, typer.Option("--days", min=0, max=24_855, help="Days to keep messages; 0 is forever.")],
+    days: Annotated[
+        int,
+        typer.Option("--days", metavar="N", min=0, max=24_855, help="Keep messages for N days; 0 keeps them forever."),
+    ],
     layout: Layout = None,
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="Do not ask, even if MongoDB will delete documents at once.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the changes and make none.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the changes without making them.")] = False,
 ) -> None:
     """Set for how many days messages are kept.
 

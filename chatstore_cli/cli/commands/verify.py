@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
+from chatstore_cli.config.advice import find_unusual_settings
+from chatstore_cli.config.settings import Settings
+from chatstore_cli.core.verify.checklist import Check, has_failed, run_checks, selected
 from chatstore_cli.domain.errors import BadConfig, ChatstoreError, ExitCode, WrongUse
 from chatstore_cli.render.listing import Listing
 from chatstore_cli.render.rows.checks import CHECK_COLUMNS, check_list_item, check_row
-
-if TYPE_CHECKING:
-    from chatstore_cli.core.verify.checklist import Check
-    from chatstore_cli.wiring.stores import Stores
+from chatstore_cli.wiring.stores import Stores
+from chatstore_cli.wiring.verify import store_checks
 
 app = single_command()
 
@@ -49,7 +50,7 @@ def verify(
     ws_path: Annotated[
         str | None,
         typer.Option(
-            "--ws-path", metavar="PATH", help="The application's WebSocket path [default: verify.application.ws_path]"
+            "--ws-path", metavar="PATH", help="Use this WebSocket path [default: verify.application.ws_path]."
         ),
     ] = None,
     header: Annotated[
@@ -63,7 +64,9 @@ def verify(
     log: Annotated[
         list[str] | None,
         typer.Option(
-            "--log", metavar="FILE", help="A log file of the application or of its `chatstore worker`; repeatable."
+            "--log",
+            metavar="FILE",
+            help="Read this log file of the application or of its `chatstore worker`; repeatable.",
         ),
     ] = None,
     deadline: Annotated[
@@ -71,7 +74,7 @@ def verify(
         typer.Option(
             "--deadline",
             metavar="SECONDS",
-            help="Time for a response and for storing a message [default: verify.application.deadline_seconds]",
+            help="Wait SECONDS for a response and for storing a message [default: verify.application.deadline_seconds].",
         ),
     ] = None,
 ) -> None:
@@ -86,8 +89,6 @@ def verify(
     WebSocket. It checks that each message reached the journal and the database, and that log, status and history agree.
     Afterwards it removes what was written, also after Ctrl-C.
     """
-    from chatstore_cli.core.verify.checklist import has_failed, run_checks, selected
-
     invocation = Invocation(context)
     stores, checks, broken = _checks(invocation)
     application = None
@@ -139,11 +140,6 @@ def _names(values: list[str] | None) -> list[str]:
 
 def _checks(invocation: Invocation) -> tuple[Stores, list[Check], BadConfig | None]:
     """Every check, and the error of an invalid configuration: then all but the first are skipped."""
-    from chatstore_cli.config.advice import find_unusual_settings
-    from chatstore_cli.config.settings import Settings
-    from chatstore_cli.wiring.stores import Stores
-    from chatstore_cli.wiring.verify import store_checks
-
     read_only = invocation.options.read_only
     try:
         configuration = invocation.configuration

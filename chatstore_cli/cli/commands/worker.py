@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.cli.signals import StopSignals, stop_signals
+from chatstore_cli.core.flush.follow import Follower, FollowRules
+from chatstore_cli.core.flush.storing import StoringRules
 from chatstore_cli.domain.errors import ExitCode, Interrupted
+from chatstore_cli.domain.journal import FlushResult
 from chatstore_cli.render.listing import Listing, Record
 from chatstore_cli.render.rows.flush import FLUSH_COLUMNS, flush_row
-
-if TYPE_CHECKING:
-    from chatstore_cli.domain.journal import FlushResult
+from chatstore_cli.wiring.journals import followed_folders, named_journals
 
 app = single_command()
 _ONCE_TIMEOUT_SECONDS = 60.0
@@ -55,22 +56,21 @@ def worker(
             "--timeout",
             metavar="SECONDS",
             min=0,
-            help="How long an outage of MongoDB may last [default: no limit; with --once 60].",
+            help="Stop if MongoDB is unreachable for SECONDS [default: no limit; with --once 60].",
         ),
     ] = None,
 ) -> None:
     """Follow journals and store new lines, each message exactly once, until TERM or INT.
 
     The worker holds the lock of the folder: a second worker, or flush-cache, exits with status 8. A folder that does not
-    exist is made. If MongoDB is unreachable, the worker waits and retries. A journal that cannot be read does not stop
-    the others. On TERM or INT the worker stores the batches in hand and exits with status 0; with --once it exits with
-    status 130 if lines remain. With -o jsonl or yaml it prints a row for each round that read new lines, else one row at the end.
+    exist is created. If MongoDB is unreachable, the worker waits and retries. A journal that cannot be read does not
+    stop the others. On TERM or INT the worker stores its current batches and exits with status 0; with --once it exits
+    with status 130 if lines remain. With -o jsonl or yaml it prints a row for each round that read new lines, otherwise
+    one row at the end.
     """
     invocation = Invocation(context)
     with stop_signals() as stop_requests:
-        result = _follow(
-            invocation, paths or [invocation.settings.mongo.cache.disk_path], stop_requests, once, interval, timeout
-        )
+        result = _follow(invocation, paths, stop_requests, once, interval, timeout)
         if once or not invocation.is_row_stream:
             invocation.emit(Record(FLUSH_COLUMNS, flush_row(result)))
     if once and result.quarantined:
@@ -79,16 +79,12 @@ def worker(
 
 def _follow(
     invocation: Invocation,
-    paths: list[str],
+    paths: list[str] | None,
     stop_requests: StopSignals,
     once: bool,
     interval: float | None,
     timeout: float | None,
 ) -> FlushResult:
-    from chatstore_cli.core.flush.follow import Follower, FollowRules
-    from chatstore_cli.core.flush.storing import StoringRules
-    from chatstore_cli.wiring.journals import followed_folders, named_journals
-
     settings = invocation.settings
     logging.getLogger("chatstore").addHandler(logging.NullHandler())  # stderr has the same lines as notices
     rules = FollowRules(

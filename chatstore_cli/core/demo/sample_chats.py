@@ -25,7 +25,7 @@ Document = dict[str, Any]
 
 DEFAULT_SEED = 7
 RESUMED = "chat-5d1c07e2"
-"""The session that is worth resuming: running, several agents, tool calls, an aside with the general agent."""
+"""The session that the demo resumes: running, several agents, tool calls, an aside with the general agent."""
 
 JOURNAL_SESSIONS = 12
 MAX_PROMPT_TOKENS = 8_000
@@ -88,7 +88,7 @@ class _Turn:
 
 
 def _turns(stories: Stories, plan: SessionPlan, present: datetime, random: Random) -> list[_Turn]:
-    """What was said and called in one session."""
+    """The messages and tool calls of one session."""
     story = stories.stories[plan.workflow]
     slots = {name: random.choice(choices) for name, choices in stories.slots.items()}
     time = present - timedelta(hours=plan.hours_ago)

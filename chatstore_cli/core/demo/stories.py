@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class StoryStep:
-    """A speaker says `text`, or calls `tool` and gets `text` as its result. `{slots}` in texts are filled from the seed."""
+    """A speaker writes `text`, or calls `tool` and gets `text` as its result. `{slots}` in texts are filled from the seed."""
 
     speaker: str
     text: str
@@ -36,7 +36,7 @@ class Story:
 
 @dataclass(frozen=True, slots=True)
 class SessionPlan:
-    """One session of the demo: whose it is, which story it tells, and how it is stored.
+    """One session of the demo: its owner, its story, and its stored variant.
 
     `ending` is completed, failed, running or paused. `aside` puts a question to the general agent into the first round.
     `variant` is a stored variant (docs/layouts.md): current, text_status, enterprise or app. With `reported` the usage

@@ -47,7 +47,7 @@ class FinishedBatches:
 
     def __init__(self, *, writes_ledger: bool) -> None:
         self._writes_ledger = writes_ledger
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._out_of_turn: dict[int, Batch] = {}
         self._reached: dict[str, Reached] = {}
         self._saved_at = time.monotonic()
@@ -68,19 +68,16 @@ class FinishedBatches:
                 self._reached.update(next_batch.reached)
                 self.in_turn += 1
             if time.monotonic() - self._saved_at > _SECONDS_BETWEEN_POSITIONS:
-                self._save_positions()
+                self.save_positions()
 
     def save_positions(self) -> None:
         """Write to the ledgers how far each journal is stored. A crash before that only costs reading again."""
         with self._lock:
-            self._save_positions()
-
-    def _save_positions(self) -> None:
-        if self._writes_ledger:
-            for reached in self._reached.values():
-                self._save_position(reached)
-        self._reached.clear()
-        self._saved_at = time.monotonic()
+            if self._writes_ledger:
+                for reached in self._reached.values():
+                    self._save_position(reached)
+            self._reached.clear()
+            self._saved_at = time.monotonic()
 
     def _save_position(self, reached: Reached) -> None:
         reading = reached.reading

@@ -1,4 +1,4 @@
-"""Following journals: new lines are stored for as long as it runs, over outages, rotations and crashes.
+"""Follows journals and stores new lines for as long as it runs, across outages, rotations and crashes.
 
 Each round lists the files, and flushes those that may have changed. Only the ledger and a stamp for each file are kept
 from round to round: each round asks the database again for the collection and for deleted sessions.
@@ -23,10 +23,9 @@ from chatstore_cli.core.retry import RetryPolicy
 from chatstore_cli.domain.errors import ChatstoreError, NotAllowed, Unreachable, WrongUse
 from chatstore_cli.domain.journal import FlushResult
 from chatstore_cli.domain.message_store import MessageStore
-from chatstore_cli.domain.times import Clock, utc_now
 
 SECONDS_TO_STOP = 1.0
-"""How long one call to the database may still take once the follower is to stop."""
+"""Seconds that one call to the database may still take after a stop was requested."""
 
 _SECONDS_UNTIL_REREAD = 60.0
 _LONGEST_PAUSE = 10.0
@@ -38,7 +37,7 @@ _PAUSE_PER_SCAN_SECOND = 9.0
 
 
 class FileStamp(NamedTuple):
-    """How a journal's file looked. An equal `value` means the same content, unless it changed a moment ago.
+    """The state of a journal's file at one scan. Equal `value`s mean equal content, unless it changed a moment ago.
 
     `settled`: the last change is long enough ago for the file system's clock to give a later change another time.
     """
@@ -64,7 +63,7 @@ class FollowedJournals(Protocol):
         """Journals of the last scan, to be flushed."""
 
     def commit(self) -> None:
-        """Put on disk what is remembered."""
+        """Write the ledgers to the disk."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,6 @@ class Follower:
         *,
         say: Callable[[str], None],
         on_round: Callable[[FlushResult], None] = lambda _: None,
-        clock: Clock = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._notices = FollowNotices(say, monotonic)
@@ -110,7 +108,6 @@ class Follower:
         self._journals = journals
         self._rules = rules
         self._on_round = on_round
-        self._clock = clock
         self._monotonic = monotonic
         self._stopping = threading.Event()
         self._retry_policy = RetryPolicy(rules.timeout, say=self._notices.outage, pause=self._stopping.wait)
@@ -180,7 +177,7 @@ class Follower:
                     self._raise_remaining_error()
                     return
             except (Unreachable, NotAllowed, WrongUse, BrokenPipeError):
-                raise  # nobody reads a broken pipe of results any more
+                raise  # the reader of the results has ended
             except (ChatstoreError, OSError) as error:
                 if self._rules.once:
                     raise
@@ -226,9 +223,7 @@ class Follower:
     def _flush_journals(self, due: list[str], scan: JournalScan) -> None:
         started = self._monotonic()
         options = FlushOptions(rules=self._rules.storing, waits_at_start=True, recreated=self._recreated)
-        flush = Flush(
-            self._store, options, clock=self._clock, say=self._notices.flush_notice, retry_policy=self._retry_policy
-        )
+        flush = Flush(self._store, options, say=self._notices.flush_notice, retry_policy=self._retry_policy)
         self._flush = flush
         if self._stopping.is_set():  # run() may have read `_flush` before it was set
             return

@@ -31,12 +31,12 @@ class FollowNotices:
         self._say(f"[CHAT WORKER] {text}")
 
     def flush_notice(self, text: str) -> None:
-        """Report what a flush says about itself."""
+        """Report a notice of a flush."""
         self._report_at_intervals(text, text, logging.INFO)
 
     def failed_round(self, error: ChatstoreError | OSError) -> None:
         """Report why a round failed."""
-        self._report_at_intervals("round", f"{_as_text(error)} Trying again.")
+        self._report_at_intervals("round", f"{_as_text(error)} Retrying.")
 
     def outage(self, text: str) -> None:
         """Report that the database is unreachable."""

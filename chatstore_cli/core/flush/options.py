@@ -12,7 +12,7 @@ class FlushOptions:
     """What to flush, and how. `timeout` is how many seconds one outage of the database may last.
 
     A database that is unreachable at the start is waited for only with `waits_at_start`. `recreated`: since this process
-    last looked, the collection was dropped, and made again by somebody who stored into it.
+    last checked, the collection was dropped, and another writer created it again.
     """
 
     rules: StoringRules = field(default_factory=StoringRules)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Protocol
@@ -40,41 +40,32 @@ def count_expired(journals: ReadableJournals, store: MessageStore, options: Flus
         return Flush(store, dry_run).run(sources).expired
 
 
-class PendingLinesCounter:
-    """Counts the lines of journals that are not stored yet.
+def count_pending_lines(
+    journals: ReadableJournals, message_store: MessageStore, ttl_days: int, seconds: float
+) -> PendingLines:
+    """The lines that are not stored yet; `ttl_days` is how long the database keeps messages.
 
-    `find_journals` raises NotFound if there are none. `ttl_days` is how long the database keeps messages.
+    Raises Overdue if it takes longer than `seconds`.
     """
+    deadline = time.monotonic() + seconds
+    rules = StoringRules(ttl_days, ttl_from_created=True, skip_expired=True, dry_run=True)
 
-    def __init__(
-        self, find_journals: Callable[[], ReadableJournals], message_store: Callable[[], MessageStore], ttl_days: int
-    ) -> None:
-        self._find_journals = find_journals
-        self._message_store = message_store
-        self._rules = StoringRules(ttl_days, ttl_from_created=True, skip_expired=True, dry_run=True)
+    def check_deadline(_: object) -> None:
+        if time.monotonic() > deadline:
+            raise Overdue(what=f"reading the journals took longer than {seconds:g} seconds")
 
-    def count(self, seconds: float) -> PendingLines:
-        """What is not stored yet. Raises NotFound if there is no journal, Overdue if it takes longer than `seconds`."""
-        deadline = time.monotonic() + seconds
+    def dry_run(*, ignore_ledger: bool) -> FlushResult:
+        options = FlushOptions(rules=rules, ignore_ledger=ignore_ledger, timeout=seconds)
+        with journals.to_read() as sources:
+            return Flush(message_store, options, on_progress=check_deadline).run(sources)
 
-        def check_deadline(_: object) -> None:
-            if time.monotonic() > deadline:
-                raise Overdue(what=f"reading the journals took longer than {seconds:g} seconds")
-
-        journals = self._find_journals()
-
-        def dry_run(*, ignore_ledger: bool) -> FlushResult:
-            options = FlushOptions(rules=self._rules, ignore_ledger=ignore_ledger, timeout=seconds)
-            with journals.to_read() as sources:
-                return Flush(self._message_store(), options, on_progress=check_deadline).run(sources)
-
-        new_lines, all_lines = dry_run(ignore_ledger=False), dry_run(ignore_ledger=True)
-        return PendingLines(
-            journals=all_lines.files,
-            lines=all_lines.lines,
-            to_store=new_lines.stored + new_lines.expired,
-            to_quarantine=all_lines.quarantined,
-            torn=all_lines.pending,
-            missing=all_lines.stored - new_lines.stored,
-            in_quarantine=sum(1 for _ in journals.quarantined()),
-        )
+    new_lines, all_lines = dry_run(ignore_ledger=False), dry_run(ignore_ledger=True)
+    return PendingLines(
+        journals=all_lines.files,
+        lines=all_lines.lines,
+        to_store=new_lines.stored + new_lines.expired,
+        to_quarantine=all_lines.quarantined,
+        torn=all_lines.pending,
+        missing=all_lines.stored - new_lines.stored,
+        in_quarantine=sum(1 for _ in journals.quarantined()),
+    )

@@ -1,14 +1,13 @@
-"""Pruning: journals whose every line is proven to be stored can be removed. The plan gives a reason for each journal."""
+"""Removes journals whose every line is proven to be stored. The plan gives a reason for each journal."""
 
 from __future__ import annotations
 
 import math
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
 
 from chatstore_cli.core.flush.options import FlushOptions
 from chatstore_cli.core.flush.reading import JournalReading, Source
@@ -19,6 +18,8 @@ from chatstore_cli.domain.cache_status import FileState, PruneDecision
 from chatstore_cli.domain.journal import Entry
 from chatstore_cli.domain.message_store import MessageStore
 from chatstore_cli.domain.times import format_instant
+
+_MOST_LISTED = 20
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,6 @@ class Prunable:
     state: FileState
     source: Source
     unfit: str | None = None
-
-
-class JournalRemover(Protocol):
-    """Removes journals."""
-
-    def remove(self, journal: Prunable) -> str | None:
-        """Remove it if its file is still in the same state. Returns why it was kept, or None."""
 
 
 @dataclass(frozen=True)
@@ -66,14 +60,17 @@ def plan_pruning(journals: Sequence[Prunable], store: MessageStore, rules: Prune
 
 
 def carry_out(
-    decisions: Iterable[PruneDecision], journals: Sequence[Prunable], remover: JournalRemover
+    decisions: Iterable[PruneDecision], journals: Sequence[Prunable], remove: Callable[[Prunable], str | None]
 ) -> Iterator[PruneDecision]:
-    """Remove the journals that are to be removed. One that has changed meanwhile is kept, with that as the reason."""
+    """Remove the journals that are to be removed. One that has changed meanwhile is kept, with that as the reason.
+
+    `remove` removes a journal if its file is still in the same state, and returns why it was kept, or None.
+    """
     by_name = {journal.name: journal for journal in journals}
     for decision in decisions:
         if not decision.prune:
             yield decision
-        elif (why_kept := remover.remove(by_name[decision.journal])) is None:
+        elif (why_kept := remove(by_name[decision.journal])) is None:
             yield replace(decision, pruned=True)
         else:
             yield replace(decision, prune=False, reason=why_kept)
@@ -120,19 +117,12 @@ class _Comparison:
     def decide(self, journal: Prunable, kept_because: str | None) -> PruneDecision:
         """Whether a journal can be removed. `kept_because` is why it was not read."""
         reading = self._flush.readings.get(journal.name)
+        name, session_id, size = journal.name, journal.session_id, journal.state.size
         if kept_because is not None or reading is None:
-            reason = kept_because or "it was not read"
-            return PruneDecision(journal.name, journal.session_id, None, journal.state.size, None, False, reason)
+            return PruneDecision(name, session_id, None, size, None, False, kept_because or "it was not read")
         why_kept = self._why_kept(journal, reading)
-        return PruneDecision(
-            journal.name,
-            journal.session_id,
-            reading.lines,
-            journal.state.size,
-            reading.latest or None,
-            why_kept is None,
-            self._proof(reading) if why_kept is None else why_kept,
-        )
+        reason = self._proof(reading) if why_kept is None else why_kept
+        return PruneDecision(name, session_id, reading.lines, size, reading.latest or None, why_kept is None, reason)
 
     def _why_kept(self, journal: Prunable, reading: JournalReading) -> str | None:
         error = self._flush.unreadable.get(journal.name)
@@ -171,10 +161,8 @@ def _journals(count: int) -> str:
 
 def _known_up_to(source: Source, collection: str | None) -> float:
     """The byte up to which the ledger has passed the journal."""
-    if source.ledger is None or collection is None:
-        return 0
-    position = source.ledger.position(source.journal.name, collection)
-    if position is None or not source.journal.still_at(position):
+    position = source.position(collection)
+    if position is None:
         return 0
     return math.inf if source.journal.compressed else position.offset
 
@@ -188,15 +176,15 @@ def _expired_before(rules: PruneRules) -> str:
         return ""
 
 
-def describe_plan(decisions: Sequence[PruneDecision], most: int = 20) -> str:
-    """The plan as text: at most `most` of the journals that will be removed, and their total."""
+def describe_plan(decisions: Sequence[PruneDecision]) -> str:
+    """The plan as text: some of the journals that will be removed, and their total."""
     to_prune = [decision for decision in decisions if decision.prune]
     lines = [
         f"  {decision.journal} ({_lines(decision.lines or 0)}, {decision.bytes:,} bytes)"
-        for decision in to_prune[:most]
+        for decision in to_prune[:_MOST_LISTED]
     ]
-    if len(to_prune) > most:
-        lines.append(f"  … and {len(to_prune) - most:,} more (--dry-run lists all of them)")
+    if len(to_prune) > _MOST_LISTED:
+        lines.append(f"  … and {len(to_prune) - _MOST_LISTED:,} more (--dry-run lists all of them)")
     size = sum(decision.bytes for decision in to_prune)
     total = f"{len(to_prune):,} of {_journals(len(decisions))}, {size:,} bytes"
     return "\n".join([f"{total}, will be removed. Every line of them is stored:", *lines])

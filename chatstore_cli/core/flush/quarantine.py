@@ -1,4 +1,4 @@
-"""The one way into a quarantine: the thread that reads and the threads that store are both given it."""
+"""Quarantines the lines of one journal, for the thread that reads and the threads that store."""
 
 from __future__ import annotations
 

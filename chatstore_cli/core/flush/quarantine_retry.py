@@ -1,8 +1,8 @@
-"""Retrying quarantined lines, after the cause was repaired."""
+"""Stores quarantined lines again after their cause was repaired."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from chatstore_cli.core.flush.reading import Source
@@ -13,7 +13,9 @@ from chatstore_cli.domain.identity import content_key, identity_by_content, iden
 from chatstore_cli.domain.journal import Entry, flaw_of, may_have_lost_digits
 from chatstore_cli.domain.message_store import JournalPort, MessageStore, QuarantinePort
 from chatstore_cli.domain.quarantine import QuarantinedLine, RetryResult
-from chatstore_cli.domain.times import Clock, utc_now
+from chatstore_cli.domain.times import utc_now
+
+_BATCH_LINES = 500
 
 
 def retry_quarantined(
@@ -21,7 +23,6 @@ def retry_quarantined(
     sources: Sequence[Source],
     rules: StoringRules,
     retry_policy: RetryPolicy,
-    clock: Clock = utc_now,
 ) -> RetryResult:
     """Store the quarantined lines that can be stored by now, and remove them from the quarantines of the sources.
 
@@ -29,7 +30,7 @@ def retry_quarantined(
     """
     sources_by_quarantine = {id(source.quarantine): source for source in sources}.values()
     results = [
-        _retry(store, source.quarantine, source.journal, rules, retry_policy, clock) for source in sources_by_quarantine
+        _retry(store, source.quarantine, source.journal, rules, retry_policy) for source in sources_by_quarantine
     ]
     return RetryResult(
         lines=sum(result.lines for result in results),
@@ -45,7 +46,6 @@ def _retry(
     journal: JournalPort,
     rules: StoringRules,
     retry_policy: RetryPolicy,
-    clock: Clock,
 ) -> RetryResult:
     lines = list(quarantine.lines())
     entries = [(line, entry) for line in lines if (entry := _entry_of(line, journal)) is not None]
@@ -54,9 +54,12 @@ def _retry(
     def note_refused(entry: Entry, _: str) -> None:
         refused.add((entry.source, entry.offset))
 
-    storer = Storer(store, rules, retry_policy, clock)
+    storer = Storer(store, rules, retry_policy, utc_now)
     states = {line.source: SourceState(refuse=note_refused) for line, _ in entries}
-    stored = sum(storer.store(batch, states) for batch in _in_batches([entry for _, entry in entries]))
+    readable = [entry for _, entry in entries]
+    stored = sum(
+        storer.store(readable[first : first + _BATCH_LINES], states) for first in range(0, len(readable), _BATCH_LINES)
+    )
     settled = {line.quarantine_id for line, entry in entries if (entry.source, entry.offset) not in refused}
     if settled:
         quarantine.remove(settled)
@@ -81,7 +84,3 @@ def _entry_of(line: QuarantinedLine, journal: JournalPort) -> Entry | None:
         key = content_key(session, fields["role"], instant, fields["text"])
         identity = line.identity or identity_by_content(prefix, key, 0)
     return Entry(line.source, identity, key, instant, fields, line.line, line.offset, line.raw)
-
-
-def _in_batches(entries: Sequence[Entry], size: int = 500) -> Iterable[list[Entry]]:
-    return (list(entries[first : first + size]) for first in range(0, len(entries), size))

@@ -1,4 +1,4 @@
-"""From a journal to entries: each line is decoded, checked, salvaged or quarantined, and given its identity."""
+"""Reads journals and makes entries: each line is decoded, checked, salvaged or quarantined, and given its identity."""
 
 from __future__ import annotations
 
@@ -27,6 +27,13 @@ class Source:
     journal: JournalPort
     ledger: LedgerPort | None
     quarantine: QuarantinePort
+
+    def position(self, collection: str | None) -> Position | None:
+        """How far the ledger shows the journal stored in the collection; None if the file is another one by now."""
+        if self.ledger is None or collection is None:
+            return None
+        position = self.ledger.position(self.journal.name, collection)
+        return position if position is not None and self.journal.still_at(position) else None
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Flushing: journals are stored in the messages layout, each message exactly once.
+"""Flushes journals into the messages layout, each message exactly once.
 
 One thread reads and checks, two store, so that neither the disk nor the database waits for the other.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from chatstore_cli.core.flush.batches import Batch, FinishedBatches, Reached
 from chatstore_cli.core.flush.occurrences import CountOnDisk, OccurrenceCount, OutOfOrder, WindowedCount
@@ -27,11 +27,11 @@ STORING_THREADS = 2
 _PREPARATIONS = 3
 _BATCH_MESSAGES = 2_500
 _BATCH_BYTES = 4 * 1024 * 1024
-"""A batch ends after so many messages, or with the block of 1 MiB (or one longer line) that passes these bytes."""
+"""A batch ends after that many messages, or with the block of 1 MiB (or one longer line) that passes these bytes."""
 
 
 class _Stopped(Exception):
-    """A storing thread has failed, or stop() was called: reading on is of no use."""
+    """A storing thread has failed, or stop() was called, so reading ends."""
 
 
 class Flush:
@@ -66,7 +66,8 @@ class Flush:
         self._batch = Batch(0)
         self._finished = FinishedBatches(writes_ledger=options.writes_ledger)
         self._failure: Exception | None = None
-        self._readings: dict[str, JournalReading] = {}
+        self.readings: dict[str, JournalReading] = {}
+        """The last reading of each journal, by the journal's name. Complete once `run` has returned."""
         self._quarantined_before = 0
         self.unreadable: dict[str, ChatstoreError] = {}
         """Why a journal could not be read to its end, by its name."""
@@ -80,11 +81,6 @@ class Flush:
     def stored(self) -> int:
         """Messages stored so far, even if `run` raised."""
         return self._finished.stored
-
-    @property
-    def readings(self) -> Mapping[str, JournalReading]:
-        """The last reading of each journal, by the journal's name. Complete once `run` has returned."""
-        return self._readings
 
     def stop(self) -> None:
         """Stop once the batches in hand are stored: `run` returns what was done by then. From any thread.
@@ -109,7 +105,7 @@ class Flush:
         """Flush the journals and return what was done; `unreadable` has the journals that could not be read.
 
         Raises the first error that stopped it (Unreachable once `timeout` is over; Interrupted) after the batches in
-        hand have ended. The error says how much was stored.
+        hand have ended. The error reports how much was stored.
         """
         started = time.monotonic()
         interrupted = False
@@ -171,40 +167,34 @@ class Flush:
     def _read_all(self, sources: Sequence[Source]) -> None:
         again: list[Source] = []
         for source in sources:
-            if not self._read(source, self._start(source), WindowedCount):
+            start = source.position(self.collection) if self._options.reads_ledger else None
+            if not self._read(source, start, WindowedCount):
                 again.append(source)
         self._cut()
-        if again or any(reading.start is not None for reading in self._readings.values()):
+        if again or any(reading.start is not None for reading in self.readings.values()):
             self._wait_until_stored()
-        for reading in self._readings.values():
+        for reading in self.readings.values():
             if reading.needs_rereading and reading.source not in again:
                 again.append(reading.source)
         if again:
             self._storer.forget_surveys()
         for source in again:
             self._say(f"{source.journal.name}: reading it again from its first line, to count equal lines.")
-            started_inside = self._readings[source.journal.name].start is not None
+            started_inside = self.readings[source.journal.name].start is not None
             if not (started_inside and self._read(source, None, WindowedCount)):
                 self._wait_until_stored()
                 self._read(source, None, lambda _: CountOnDisk())  # which accepts lines in any order
         self._cut()
-
-    def _start(self, source: Source) -> Position | None:
-        """Where to start reading: None is the first line."""
-        if not (self._options.reads_ledger and source.ledger and self.collection):
-            return None
-        start = source.ledger.position(source.journal.name, self.collection)
-        return start if start is not None and source.journal.still_at(start) else None
 
     def _read(self, source: Source, start: Position | None, count: Callable[[str], OccurrenceCount]) -> bool:
         """Read one journal into batches. False if equal lines have to be counted from its first line."""
         dry_run = self._options.rules.dry_run
         quarantine = LineQuarantine(source.quarantine, source.journal.name, self._clock, dry_run=dry_run)
         reading = JournalReading(source, quarantine, count(start.latest if start else ""), start)
-        earlier = self._readings.get(reading.name)
+        earlier = self.readings.get(reading.name)
         if earlier is not None and not dry_run:  # a dry run counts them as new again
             self._quarantined_before += earlier.quarantine.new
-        self._readings[reading.name] = reading
+        self.readings[reading.name] = reading
         if start is not None and source.journal.compressed:
             return True
         added = start.offset if start else 0
@@ -269,7 +259,7 @@ class Flush:
     # --- the result --------------------------------------------------------------------------------------------------
 
     def _result(self, files: int, seconds: float) -> FlushResult:
-        readings = self._readings.values()
+        readings = self.readings.values()
         lines = sum(reading.lines for reading in readings)
         bad = sum(reading.quarantine.total for reading in readings)
         skipped = sum(reading.state.skipped for reading in readings)

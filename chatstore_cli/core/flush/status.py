@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -101,7 +101,7 @@ def compare_lines(sources: Sequence[Source], store: MessageStore) -> LineCounts:
     flush = Flush(store, FlushOptions(rules=StoringRules(dry_run=True), timeout=0), missing=note)
     result = flush.attempt(sources)
     return LineCounts(
-        lines=sum(map(_lines_of, flush.readings.values())),
+        lines=_lines_of(flush.readings.values()),
         to_store=result.stored,
         oldest=oldest,
         to_quarantine=result.quarantined,
@@ -129,7 +129,7 @@ def count_lines(sources: Sequence[Source], counted: Callable[[Source], Position 
         except ChatstoreError as error:
             unreadable.append(error)
     return LineCounts(
-        lines=sum(map(_lines_of, readings)),
+        lines=_lines_of(readings),
         to_store=None,
         oldest=None,
         to_quarantine=sum(reading.quarantine.new for reading in readings),
@@ -138,5 +138,5 @@ def count_lines(sources: Sequence[Source], counted: Callable[[Source], Position 
     )
 
 
-def _lines_of(reading: JournalReading) -> int:
-    return reading.lines + (reading.start.records if reading.start else 0)
+def _lines_of(readings: Iterable[JournalReading]) -> int:
+    return sum(reading.lines + (reading.start.records if reading.start else 0) for reading in readings)

@@ -1,4 +1,4 @@
-"""From entries to stored messages: what is already stored is recognised, and the rest is stored exactly once."""
+"""Stores entries as messages, each exactly once: messages that are already stored are recognised."""
 
 from __future__ import annotations
 
@@ -121,18 +121,14 @@ class Storer:
         return known
 
     def _not_stored(self, entries: Sequence[Entry], states: Mapping[str, SourceState]) -> list[Entry]:
-        nameless = [entry for entry in entries if entry.key]
-        missing = self._nameless_not_stored(nameless)
+        missing = nameless = [entry for entry in entries if entry.key]
+        if nameless:
+            identities = [entry.identity for entry in nameless]
+            present = self._retry_policy.call(lambda: self._store.stored_ids(identities))
+            missing = [entry for entry in nameless if entry.identity not in present]
         if len(nameless) < len(entries):
             missing += self._named_not_stored([entry for entry in entries if not entry.key], states)
         return self._without_foreign(missing, states)
-
-    def _nameless_not_stored(self, entries: list[Entry]) -> list[Entry]:
-        if not entries:
-            return entries
-        identities = [entry.identity for entry in entries]
-        present = self._retry_policy.call(lambda: self._store.stored_ids(identities))
-        return [entry for entry in entries if entry.identity not in present]
 
     def _named_not_stored(self, entries: list[Entry], states: Mapping[str, SourceState]) -> list[Entry]:
         contents = self._contents_of(entries)
@@ -279,11 +275,11 @@ def _refuse_other_content(state: SourceState, entry: Entry) -> None:
     state.refuse(entry, f"message_id {message_id!r} is already stored with other content")
 
 
-def _is_content_of(entry: Entry, content: Content | None) -> bool:
+def _is_content_of(entry: Entry, content: Content) -> bool:
     fields = entry.fields
     if content == (fields["role"], entry.instant, fields["text"]):
         return True
-    if content is None or (content[0], content[2]) != (fields["role"], fields["text"]):
+    if (content[0], content[2]) != (fields["role"], fields["text"]):
         return False
     moment = read_instant(content[1])
     return moment is not None and format_instant(moment) == entry.instant

@@ -1,4 +1,4 @@
-"""How long a store has been keeping its callers waiting."""
+"""Measures how long calls of a message store have been waiting."""
 
 from __future__ import annotations
 

@@ -179,8 +179,8 @@ class ChatCache:
         if latest is None or now > latest:
             return now
         return (
-            latest + _MICROSECOND if latest < _LATEST else latest
-        )  # no later one exists: the sequence keeps the order
+            min(latest, _LATEST - _MICROSECOND) + _MICROSECOND
+        )  # after the latest instant the sequence keeps the order
 
     def _check_size(self, fields: dict[str, Any]) -> None:
         # The JSON line can be several times as long as the document, because JSON escapes control characters.
@@ -232,7 +232,7 @@ class ChatCache:
         with self._lock:
             recent = self._sessions.get(session_id or DEFAULT_SESSION)
             messages = [message for message, _ in recent.messages] if recent is not None else []
-        messages.sort(key=_order)
+        messages.sort(key=lambda message: (message.created_at or _EARLIEST, message.sequence or 0))
         return messages if limit is None else messages[max(0, len(messages) - limit) :]
 
     def load_journals(self) -> int:
@@ -277,10 +277,6 @@ class ChatCache:
     def close(self) -> None:
         """Close the journals. They hold what is queued and not stored; without journals, stop the worker first."""
         self._journal.close()
-
-
-def _order(message: Message) -> tuple[datetime, int]:
-    return (message.created_at or _EARLIEST, message.sequence or 0)
 
 
 def _message(fields: dict[str, Any], number: int) -> Message:

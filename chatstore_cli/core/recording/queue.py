@@ -57,7 +57,7 @@ class PendingMessages:
         """Raises NotRecorded if the queue is full and there is no journal."""
         if self._read_back is None and self._is_full(size):
             raise NotRecorded(
-                what=f"{self.depth:,} messages are not stored yet, and memory holds no more of them.",
+                what=f"{self.depth:,} messages are not stored yet, and the queue is full.",
                 hint="Check that the worker runs and that MongoDB is reachable. With a disk_path, a journal keeps the rest.",
             )
 
@@ -76,7 +76,7 @@ class PendingMessages:
                 growing.end = end
                 growing.messages += 1
                 growing.last = number
-            else:  # the first, or the first since somebody replaced the file or cut it
+            else:  # the first, or the first since the file was replaced or cut
                 unread = JournalRange(
                     location.source, location.inode, location.offset, end, location.number, 1, number, number
                 )
@@ -148,11 +148,11 @@ class PendingMessages:
         message_id = fields.get("message_id")
         if not isinstance(message_id, str) or (number := self._number_of(message_id)) is None:
             return None
-        # A line that somebody damaged by hand counts as lost here: flush-cache quarantines it.
+        # A line that was damaged by hand counts as lost here: flush-cache quarantines it.
         return number if is_plain(fields) or flaw_of(fields) is None else None
 
     def settle(self, batch: Batch) -> None:
-        """Remove a batch that is stored, or that nobody will ever store."""
+        """Remove a batch that is stored, or that cannot be stored."""
         with self._lock:
             self.depth -= len(batch.entries) + batch.lost
             self._taken_bytes -= batch.bytes

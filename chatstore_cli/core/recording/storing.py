@@ -1,4 +1,4 @@
-"""Storing recorded messages, with the Storer of flush-cache: both give a message the same `_id`."""
+"""Stores recorded messages with the Storer of flush-cache: both give a message the same `_id`."""
 
 from __future__ import annotations
 
@@ -95,15 +95,9 @@ def _entry(message: Message, number: int, counting: WindowedCount) -> Entry:
         "vector_ids": [],
         "created_at": canonical_time(message.created_at),
     }
-    more = {
-        "message_id": message.message_id,
-        "name": message.name,
-        "event_type": message.event_type,
-        "source": message.source,
-        "tool_calls": message.tool_calls,
-        "tool_call_id": message.tool_call_id,
-    }
-    fields |= {name: value for name, value in more.items() if value is not None}
+    for name in ("message_id", "name", "event_type", "source", "tool_calls", "tool_call_id"):
+        if (value := getattr(message, name)) is not None:
+            fields[name] = value
     prefix = session_prefix(session_id)
     if message.message_id:
         key = b""

@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime
+from functools import cache
 
 from chatstore_cli.core.recording.queue import Batch, PendingMessages
 from chatstore_cli.core.retry import pause_after
@@ -21,7 +22,7 @@ LOG = logging.getLogger("chatstore.worker")
 
 BATCH_BYTES = 4 * 1024 * 1024
 _LONGEST_PAUSE_WHILE_STOPPING = 1.0
-"""Seconds: somebody waits for the stop, and the database may become reachable at any moment."""
+"""Seconds: the caller waits for the stop, and the database may become reachable at any moment."""
 _LATENCIES = 1_000
 
 
@@ -38,14 +39,14 @@ class PersistenceWorker:
     """Stores the messages of a queue. ChatPersistenceWorker is this over a cache and a storage.
 
     A batch is kept until it is stored. During an outage it is retried with growing, jittered pauses of up to ten
-    seconds. A message that the database rejects for good is given to `refused`; the other messages are stored.
+    seconds. A message that the database rejects is given to what `open_refused` returns; the others are stored.
     """
 
     def __init__(
         self,
         pending: PendingMessages,
         open_storage: Callable[[RetryCallbacks], MessageStorage],
-        refused: RefusedMessages,
+        open_refused: Callable[[], RefusedMessages],
         encode: Callable[[Entry], bytes],
         *,
         batch_size: int,
@@ -55,7 +56,7 @@ class PersistenceWorker:
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._pending = pending
-        self._refused = refused
+        self._refused = cache(open_refused)
         self._encode = encode
         self._batch_size = batch_size
         self._interval = interval
@@ -91,7 +92,7 @@ class PersistenceWorker:
         self._reset_signals()
 
     def notify_new_message(self) -> None:
-        """A message is queued: it is stored once a batch is full or `interval` seconds have passed. Cheap; never waits."""
+        """Note, without waiting, that a message is queued. It is stored when a batch is full or after `interval` seconds."""
         if not self._has_messages.is_set():
             self._has_messages.set()
         if self._pending.depth >= self._batch_size and not self._has_full_batch.is_set():
@@ -111,10 +112,8 @@ class PersistenceWorker:
             if run.thread is not None and run.thread is not threading.current_thread():
                 run.thread.join(timeout + 0.5)
                 if run.thread.is_alive():  # it ends once the driver gives up waiting for the server
-                    LOG.warning(
-                        "[CHAT WORKER] The database does not answer. %d messages are not stored yet.",
-                        self._pending.depth,
-                    )
+                    text = "[CHAT WORKER] The database does not answer. %d messages are not stored yet."
+                    LOG.warning(text, self._pending.depth)
         return self._pending.depth == 0
 
     def stats(self) -> WorkerStats:
@@ -146,9 +145,7 @@ class PersistenceWorker:
         while True:
             self._has_messages.wait()
             self._has_messages.clear()
-            stopping = (
-                run.stopping.is_set()
-            )  # read before storing, so that a message queued meanwhile is stored as well
+            stopping = run.stopping.is_set()  # before storing, so that a message queued meanwhile is stored as well
             if not stopping and self._pending.depth < self._batch_size:
                 waited = 0.0 if waiting_since is None else self._monotonic() - waiting_since
                 self._has_full_batch.wait(max(0.0, self._interval - waited))
@@ -169,19 +166,17 @@ class PersistenceWorker:
                 batch = self._pending.take(self._batch_size, BATCH_BYTES)
             except Exception as error:  # noqa: BLE001 - the thread must not end: nothing would be stored any more
                 reason = error.strerror if isinstance(error, OSError) else None
-                self._remember_error(f"Cannot read a journal back: {reason or repr(error)}. Trying again.")
+                self._remember_error(f"Cannot read a journal back: {reason or repr(error)}. Retrying.")
                 if self._pause(1.0):
                     return None
                 continue
             if batch is None or not self._settle(batch):
                 return None
             waiting = self._pending.depth
-            if not waiting or (
-                waiting < self._batch_size
-                and len(batch.entries) < self._batch_size
-                and not self._running.stopping.is_set()
-            ):
-                return queued_since if waiting else None
+            if not waiting:
+                return None
+            if max(waiting, len(batch.entries)) < self._batch_size and not self._running.stopping.is_set():
+                return queued_since
 
     def _settle(self, batch: Batch) -> bool:
         """Store a batch, however many attempts it takes; False if a stop leaves no more time."""
@@ -217,14 +212,14 @@ class PersistenceWorker:
         return True
 
     def _quarantine(self, stored: Stored) -> None:
-        now = format_instant(self._clock())
+        if not stored.refused:
+            return
+        refused, now = self._refused(), format_instant(self._clock())
         for entry, reason in stored.refused:
             raw = self._encode(entry)
-            is_new = self._refused.add(entry.source, entry.number, entry.offset, raw, reason, now, entry.identity)
-            if is_new:
+            if refused.add(entry.source, entry.number, entry.offset, raw, reason, now, entry.identity):
                 LOG.error("[CHAT WORKER] Quarantined a message of session %r: %s", entry.session_id, reason)
-        if stored.refused:
-            self._refused.sync()
+        refused.sync()
 
     def _count(self, stored: Stored, seconds: float) -> None:
         self._flushed += stored.stored
@@ -244,7 +239,7 @@ class PersistenceWorker:
         LOG.warning("[CHAT WORKER] %s", text)
 
     def _pause(self, seconds: float) -> bool:
-        """Wait before the next attempt; returns whether a stop leaves no more time for one."""
+        """Wait before the next attempt. Returns whether a stop leaves no time for another one."""
         run = self._running
         if run.give_up_at is None:
             run.stopping.wait(seconds)

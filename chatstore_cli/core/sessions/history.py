@@ -125,7 +125,7 @@ def history_of(
     `open_storage` may raise what an unreachable MongoDB raises.
     """
     if not session_id:
-        raise BadValue(name="session_id", value=session_id, expected="the id of a session: it is empty")
+        raise BadValue(name="session_id", value=session_id, expected="a session id: it is empty")
     if not 1 <= limit <= LARGEST_LIMIT:
         raise BadValue(name="limit", value=limit, expected=f"a number from 1 to {LARGEST_LIMIT}")
     lines = _newest_lines(journals, session_id, limit)

@@ -54,7 +54,7 @@ def explain_usage(ledger: UsageLedger, chat_id: str, others: Sequence[SessionRea
             kind_of_thing="session",
             name=chat_id,
             where=" in the usage ledger or among the sessions",
-            hint="Ids are exact.",
+            hint="The whole id is required.",
         )
     sums = Counters()
     for row in explained:

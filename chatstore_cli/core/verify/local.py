@@ -11,7 +11,7 @@ from pathlib import Path
 
 from chatstore_cli.core.verify.checklist import Check, Verdict, failed, passed, skipped, warned
 from chatstore_cli.domain.errors import BadConfig, NotFound, Overdue
-from chatstore_cli.domain.indexes.ports import PendingJournal
+from chatstore_cli.domain.indexes.ports import PendingLines
 
 CONFIGURATION = "configuration"
 WARN_FREE_BYTES = 1024**3
@@ -22,14 +22,14 @@ FAIL_FREE_BYTES = 100 * 1024**2
 class LocalChecks:
     """The local checks. `broken` is the error of an invalid configuration, `warnings` are its legal but unusual values.
 
-    `files` are the configuration files; `pending` compares the journals with the database.
+    `files` are the configuration files; `pending` counts the lines of journals that are not stored.
     """
 
     broken: BadConfig | None
     warnings: Sequence[str]
     files: Sequence[str]
     journal_folder: Path
-    pending: Callable[[], PendingJournal]
+    pending: Callable[[], PendingLines]
     seconds: float
     read_only: bool
 
@@ -99,7 +99,7 @@ class LocalChecks:
     def flushed(self) -> Verdict:
         """The journals' lines are stored in the database."""
         try:
-            pending = self.pending().count(self.seconds)
+            pending = self.pending()
         except NotFound as error:
             return skipped(error.message)
         except Overdue as error:

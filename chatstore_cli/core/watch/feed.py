@@ -1,4 +1,4 @@
-"""Watching: a thread reads what happens, so that the caller can stop at any moment, whatever the database does."""
+"""Watches through a thread of its own, so that the caller can stop at any moment, even if the database hangs."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ READ_AHEAD = 100
 """Items that are read before the caller asks for them."""
 
 _CHECK_SECONDS = 0.1
-"""How often the caller's request to stop is checked."""
+"""Seconds between two checks of the caller's request to stop."""
 _CLOSE_SECONDS = 0.5
-"""How long to wait for the thread in the end. A thread that a silent server blocks is left behind."""
+"""Seconds to wait for the end of the thread. A thread that a silent server blocks is left behind."""
 _SILENCE_SECONDS = 2.0
-"""A call that takes longer is reported as an outage."""
+"""A call that takes more seconds is reported as an outage."""
 
 _BEGUN = object()
 _END = object()
@@ -89,7 +89,7 @@ class Watch:
         self._has_begun = True
 
     def terminate(self) -> None:
-        """End every pause and retry; nobody waits for items any more."""
+        """End every pause and retry, because the caller no longer waits for items."""
         self._over.set()
 
     def pause(self, seconds: float) -> None:

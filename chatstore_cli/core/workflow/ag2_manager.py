@@ -1,4 +1,4 @@
-"""Storing the sessions of AG2 agents, event by event and each turn once, so that a session can be resumed."""
+"""Stores the sessions of AG2 agents, event by event and each turn once, so that a session can be resumed."""
 
 from __future__ import annotations
 

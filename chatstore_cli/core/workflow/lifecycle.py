@@ -6,7 +6,7 @@
     paused     -> failed, unpaused
 
 A change that the session already has is not an error; any other change is rejected. `paused` is a flag beside the status:
-somebody must act before the session continues.
+a person must act before the session continues.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ class KnownChats:
         self._claims: LruMap[NewChat, bool] = LruMap(_MAX_CLAIMS)
 
     def lock(self, chat_id: str) -> threading.Lock:
-        """Held while a session is written to, so that the threads of one process do not get in each other's way."""
+        """Held while a session is written to, so that the threads of one process do not interfere with each other."""
         return self._locks[hash(chat_id) % _LOCKS]
 
     def remember(self, chat_id: str, state: ChatState) -> None:
@@ -118,7 +118,7 @@ class KnownChats:
         return attempt_until_done(attempt, failure, attempts=_MAX_ATTEMPTS_TO_OPEN)
 
     def until_done(self, chat_id: str, attempt: Callable[[], Result | None]) -> Result:
-        """The first result of `attempt` that is not None, which means that another writer got in between.
+        """The first result of `attempt` that is not None, which means that another writer has changed it.
 
         Raises Conflict after too many attempts.
         """

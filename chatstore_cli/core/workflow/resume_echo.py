@@ -1,4 +1,4 @@
-"""Recognising the message that AG2 emits once more when a session is resumed: with a new uuid, and otherwise equal.
+"""Recognises the message that AG2 emits once more when a session is resumed: with a new uuid, and otherwise equal.
 
 `GroupChatManager.resume` uses the last message of the history as the one that the conversation continues with, so its
 sender sends it again. A fingerprint of the parts that are both in AG2's history and in its event identifies it.

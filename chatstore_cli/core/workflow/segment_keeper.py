@@ -1,4 +1,4 @@
-"""Keeping a session's own document small: deciding when its oldest messages move into segments."""
+"""Decides when the oldest messages of a session's document move into segments, so that the document stays small."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class SegmentKeeper:
         self._lock = threading.Lock()
 
     def after_append(self, session_id: str, appended_bytes: int) -> int | None:
-        """Note that a message of so many BSON bytes was appended; returns the head's `last_segment` if that changed.
+        """Note that a message of that many BSON bytes was appended; returns the head's `last_segment` if that changed.
 
         Raises no ChatstoreError, because the append has taken place: if a move fails, `warn` reports it, and it is tried
         again later.
@@ -94,6 +94,8 @@ class SegmentKeeper:
         if head is None:
             self.forget(session_id)
             return None
+        if head.last_segment:  # an earlier version moved messages without the index, and the next move may be far off
+            self._store.check_index()
         small = self._segment_messages
         before = head
         if head.size_bytes >= GUARD_BYTES:

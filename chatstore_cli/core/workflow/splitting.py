@@ -1,4 +1,4 @@
-"""Large documents: how fast they grow, and making them smaller while an application continues to append to them."""
+"""Forecasts the growth of large documents, and splits them while an application continues to append to them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Storing the turns of agents: each once, in order, and without the one that AG2 repeats when a session is resumed."""
+"""Stores the turns of agents: each once, in order, and without the one that AG2 repeats when a session is resumed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which agent the next usage report of a session belongs to. This is kept in memory, and is lost with the process."""
+"""Remembers which agent the next usage report of a session belongs to, in memory only."""
 
 from __future__ import annotations
 

@@ -111,10 +111,3 @@ class PendingLines(NamedTuple):
     torn: int
     missing: int = 0
     in_quarantine: int = 0
-
-
-class PendingJournal(Protocol):
-    """Compares the journals with the database."""
-
-    def count(self, seconds: float) -> PendingLines:
-        """What is not stored yet. Raises NotFound if there is no journal, and Overdue after `seconds`."""

@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class AgentTurn:
-    """What an agent said, which tools it called, or what they returned: one stored message.
+    """A turn of an agent, which is stored as one message: text, tool calls, or the results of tools.
 
     `event_id` is the event's own id, or None. `content` is any JSON value. `tool_call_id` is the call that a result
     answers; if one turn answers several calls, `tool_responses` has the results, in AG2's own shape. `recipient` is the

@@ -54,6 +54,9 @@ class SegmentStore(Protocol):
     def head(self, session_id: str) -> HeadSize | None:
         """The size of the head; None if there is no such session. The server reads the whole document."""
 
+    def check_index(self) -> None:
+        """Check the first time whether the segments have the index that each append to a session with segments needs."""
+
     def move_oldest(
         self, session_id: str, *, keep_messages: int = 0, at_most_bytes: int = SEGMENT_BYTES
     ) -> Move | None:

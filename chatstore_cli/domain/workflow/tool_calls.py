@@ -1,4 +1,4 @@
-"""Tool calls pair_calls_with_results with their results.
+"""Pairs tool calls with their results.
 
 The APIs of models require a result for each call, directly after the message with the call, and no result without its
 call. Stored histories break that: they are cut (`--last`), interrupted, or written by several agents at a time.
@@ -16,7 +16,7 @@ from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.workflow.repairs import Repair, Repairs
 
 MAX_LOOK_AHEAD = 100
-"""Results are searched in so many messages after a call."""
+"""The number of messages after a call that are searched for its result."""
 
 NO_RESULT = "(no result was stored)"
 

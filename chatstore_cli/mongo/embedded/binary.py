@@ -1,4 +1,4 @@
-"""Finding a mongod for the embedded MongoDB that really starts on this machine."""
+"""Finds a mongod for the embedded MongoDB that starts on this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Making a server the primary of its replica set of one, also after its data folder was moved."""
+"""Makes a server the primary of its replica set of one, also after its data folder was moved."""
 
 from __future__ import annotations
 

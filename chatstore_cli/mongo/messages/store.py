@@ -163,7 +163,7 @@ class MongoMessageStore:
             try:
                 cursor = database.command(find, session=session)["cursor"]
             except driver.ConfigurationError:
-                # A member of a replica set may say, while it starts, that it has no sessions, and the driver remembers
+                # A member of a replica set may report, while it starts, that it has no sessions, and the driver remembers
                 # that for the connection. The driver's own cursor needs no session.
                 yield from self._messages.find(condition, fields)
                 return

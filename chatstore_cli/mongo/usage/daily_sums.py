@@ -17,14 +17,14 @@ from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.usage.stages import daily_documents
 
 _BATCH = 50_000
-"""Rows: a rollup takes in their chats at a time."""
+"""Rows whose sessions a rollup adds to daily sums at a time."""
 
 _MOST_PENDING_ROWS = 20_000
 _MOST_PENDING_CHATS = 1_000
 """A report reads fewer of both from the ledger, and the rest from daily sums."""
 
 _THREADS = 2
-"""Most of the time goes into marking rows one by one, and the server has several cores."""
+"""Threads that mark rows: marking rows one by one takes most of the time, and the server has several cores."""
 
 _KEEP_THE_NEWER: list[Document] = [
     {"$replaceWith": {"$cond": [{"$gt": ["$ledger_rows", "$$new.ledger_rows"]}, "$$ROOT", "$$new"]}}
@@ -66,12 +66,12 @@ class MongoDailySums:
     # --- keeping them ------------------------------------------------------------------------------------------------
 
     def roll_up(self) -> Iterator[RolledUp]:
-        """Take in the rows that are pending now, the chats of some thousand at a time.
+        """Add the rows that are pending now to daily sums, the sessions of some thousand rows at a time.
 
         Rows that arrive meanwhile are left for the next rollup: otherwise it would not end while agents report.
         """
         with driver_errors(f"updating {self._sums.name}"):
-            if self._is_empty():  # new, or dropped by hand: the rows that it included have to be taken in again
+            if self._is_empty():  # new, or dropped by hand: the rows that it included have to be added again
                 self._rows.update_many(self._mark["$set"], self._unmark)
             remaining = self._rows.count_documents(self._pending)
         while remaining > 0:
@@ -95,7 +95,7 @@ class MongoDailySums:
         """Store the daily sums of chats and mark their pending rows. Returns how many these are.
 
         Rows are noted before they are added up, and marked after the sums are stored: a row that arrives in between stays
-        pending, and after a kill the rows are taken in again. Both are read from the primary: a secondary may be behind.
+        pending, and after a kill the rows are added again. Both are read from the primary: a secondary may be behind.
         """
         primary = self._rows.with_options(read_preference=ReadPreference.PRIMARY)
         rows = [row["_id"] for row in primary.find({"chat_id": {"$in": chats}, **self._pending}, {"_id": 1})]

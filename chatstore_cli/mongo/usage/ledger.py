@@ -160,7 +160,7 @@ class MongoUsageLedger:
         document = document_of(row_id, balance)
         numbers = {name: document.pop(name) for name in (*COUNTS, "cost") if document[name] is not None}
         document.pop("cost", None)
-        # If daily sums include the row already, they have to be made again.
+        # If daily sums include the row already, they have to be computed again.
         update = {"$max": numbers, "$setOnInsert": document, "$unset": {"rolled_up": ""}}
         with driver_errors(f"storing usage in {self._rows.name}"):
             self._rows.update_one({"_id": row_id}, update, upsert=True)

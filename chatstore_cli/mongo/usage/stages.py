@@ -1,4 +1,4 @@
-"""Aggregation stages that add up the usage ledger, and groups as they come back.
+"""Aggregation stages that add up the usage ledger, and the groups that they return.
 
 A report takes two steps. `increases` reduces rows to one document per client and time span: by how much each number
 exceeds all that the client reported before. `groups` adds these up by the keys of the query. Daily sums are the result of
@@ -18,7 +18,7 @@ from chatstore_cli.mongo.usage.rows import COUNTS, HAS_TIME, IS_COUNTABLE
 
 CLIENT_FIELDS = ("tenant_id", "user_id", "workflow")
 CLIENT = ("chat_id", "run", "agent", "model")
-"""Each of these reports cumulative numbers of its own."""
+"""The fields that identify a client. Each client reports cumulative numbers of its own."""
 
 _NUMBERS = (*COUNTS, "cost")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -180,7 +180,7 @@ def _sessions(cost_unknown: str) -> Document:
 def daily_documents(chats: Sequence[Any], rows: str) -> list[Document]:
     """Stages on the ledger, the collection `rows`, that make one document of daily sums per chat.
 
-    Rows are counted before they are added up: a document has seen at least as many rows as it says.
+    Rows are counted before they are added up: a document includes at least as many rows as it counts.
     """
     keys = ("day", *(key for key in LEDGER_KEYS if key not in (*TIME_KEYS, "session_id")))
     own = {"$match": {"chat_id": {"$in": list(chats)}}}
@@ -248,7 +248,7 @@ def from_daily_documents(query: LedgerQuery, without: Sequence[Any]) -> list[Doc
 
 
 def _by_day() -> list[Document]:
-    """The report that is asked for most reads the sums of days, not those of clients."""
+    """Stages for the most frequent report, by day: it reads the sums of days, not those of clients."""
     return [
         {"$project": {"cost_unknown": 1, **{f"days.{name}": 1 for name in ("day", *_NUMBERS, "cost_unknown")}}},
         {"$unwind": {"path": "$days", "includeArrayIndex": "index"}},
@@ -256,11 +256,11 @@ def _by_day() -> list[Document]:
     ]
 
 
-# --- what comes back -------------------------------------------------------------------------------------------------
+# --- results ---------------------------------------------------------------------------------------------------------
 
 
 def group_of(keys: Sequence[str], row: Document) -> LedgerGroup:
-    """A group as it comes back."""
+    """The LedgerGroup of a document that `groups` returned."""
     prompt, completion, total = (int(row[name]) for name in COUNTS)
     cost = None if row["known_cost"] is None else decimal_value(row["cost"])
     sessions = (row[name] for name in ("sessions", "first_sessions", "unknown", "first_unknown"))

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
-"""Offsets change within these years only."""
+"""Offsets are looked up within these years only."""
 
 
 def local_time(zone: tzinfo, since: datetime, until: datetime) -> Any:

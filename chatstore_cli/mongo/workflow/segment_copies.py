@@ -1,4 +1,4 @@
-"""Copies of messages that a move has stored as a segment and not yet removed from the head: who relies on one, until when.
+"""Copies of messages that a move has stored as a segment and not yet removed from the head, and their leases.
 
 `segment_mover` describes the two steps of a move. When its messages are removed from the head, the copy must exist.
 Nothing in the head can ensure that: an application may write a whole document back as it once read it, and so restore
@@ -83,7 +83,7 @@ class SegmentCopies:
         self._segments = segments
 
     def is_abandoned(self, copy: SegmentCopy) -> bool:
-        """Whether nobody relies on the copy any more, by the server's clock."""
+        """Whether no mover relies on the copy any more, by the server's clock."""
         end = {"$add": [f"${LEASE}.until", _GRACE_SECONDS * 1000]}
         has_no_end = {"$ne": [{"$type": f"${LEASE}.until"}, "date"]}
         is_over = {"$cond": [has_no_end, True, {"$gt": ["$$NOW", end]}]}

@@ -1,4 +1,4 @@
-"""Moving the oldest messages of a session's document into segments, so that no instant loses or doubles one.
+"""Moves the oldest messages of a session's document into segments. A crash at any instant loses and doubles none.
 
 A move has two steps, each on one document, so it needs no transaction. (1) Insert segment n, a copy of the oldest
 messages, with a mark of its own. Readers ignore it, because the head's `last_segment` is n - 1 or missing. (2) One
@@ -10,9 +10,8 @@ and otherwise removes it, because nothing else can become segment n. A step 2 th
 rely on a copy that no longer exists: `segment_copies` has the rules for that.
 
 Killed before step 1, nothing has happened. Killed after it, there is an orphan, which does not count. After step 2 the
-segment counts and exists, because by those rules nobody has removed it. Somebody who does not know the rules may have
-deleted it by hand while an application wrote its document back: so a segment that is missing after step 2 is inserted
-again.
+segment counts and exists, because by those rules no mover has removed it. A person may have deleted it by hand while an
+application wrote its document back, so a segment that is missing after step 2 is inserted again.
 """
 
 from __future__ import annotations
@@ -112,6 +111,11 @@ class MongoSegmentStore:
             return HeadSize(session_id, 0, 0, document=document)
         return HeadSize(session_id, row["size"], row["count"], whole_number(row.get(LAST_SEGMENT)), document)
 
+    def check_index(self) -> None:
+        """Create the index of a small segments collection that has none, or warn; only the first time."""
+        if not self._in_memory:
+            self._index.ensure()
+
     def move_oldest(
         self, session_id: str, *, keep_messages: int = 0, at_most_bytes: int = SEGMENT_BYTES
     ) -> Move | None:
@@ -165,7 +169,7 @@ class MongoSegmentStore:
     # --- a move ------------------------------------------------------------------------------------------------------
 
     def _attempt_move(self, head: _Head, count: int, waits: int) -> Move | None:
-        """One attempt, after so many waits; None if the head must be read again. Raises MoveInProgress."""
+        """One attempt, after that many waits; None if the head must be read again. Raises MoveInProgress."""
         segments = self._reader.counting_segments(head.session_id, head.stored.value(LAST_SEGMENT))
         last_segment = whole_number(head.stored.value(LAST_SEGMENT)) or 0
         number = 1 + max([0, last_segment, *(number for number, _ in segments)])

@@ -37,7 +37,7 @@ MOVE = "move"
 """In a segment: the move that made it."""
 
 _ATTEMPTS_IN_PIECES = 3
-"""After so many attempts the head is fetched in one answer, because it is edited too often to be read in pieces."""
+"""Attempts after which the head is fetched in one answer, because it is edited too often to be read in pieces."""
 
 _MAX_ATTEMPTS = 20
 _MAX_DIGITS = 19
@@ -219,7 +219,7 @@ class SegmentReader:
     def _check_that_they_count(self, session_id: str, yielded: Mapping[str, Any], segments: Sequence[_Segment]) -> None:
         """Raise Conflict if a segment that was yielded no longer counts, or was replaced by another one.
 
-        That is so after somebody wrote an older copy of the whole document back: its messages are in the head again.
+        That happens if an older copy of the whole document was written back: its messages are in the head again.
         """
         if not yielded:
             return

@@ -154,7 +154,7 @@ class MongoChatWriter:
             if stored is None and given is not None:
                 unclaimed[field] = None
                 owner[field] = given
-        return self._change(state, unclaimed, {"$set": owner}, "naming the owner")
+        return self._change(state, unclaimed, {"$set": owner}, "storing the owner")
 
     def append(
         self, state: ChatState, turn: AgentTurn, event_id: str, now: datetime, *, still_awaited: bool = False
@@ -231,7 +231,7 @@ class MongoChatWriter:
         if state.is_at_start and turn.recipient is not None:
             update["$set"]["addressed_to"] = turn.recipient
         set_running(state, update)
-        return self._change(state, match, update, "noting the resumed message")
+        return self._change(state, match, update, "storing the resumed message")
 
     def open_run(self, state: ChatState, echo: ExpectedEcho | None, running: bool, now: datetime) -> ChatState | None:
         """Begin the next run, which may begin with an echo; `running` sets the session to running."""

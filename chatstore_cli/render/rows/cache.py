@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from chatstore_cli.render.listing import Column, count
+from chatstore_cli.render.listing import Column, count, short_time
 
 if TYPE_CHECKING:
     from chatstore_cli.domain.cache_status import CacheStatus, LockHolder, PruneDecision
@@ -57,17 +57,13 @@ def _holder_text(value: Any) -> str:
     return f"{value['command']} (process {value['pid']} on {value['host']}, since {value['since']})"
 
 
-def _short_time(value: Any) -> str:
-    return "" if value is None else str(value)[:19].replace("T", " ")
-
-
 CACHE_STATUS_COLUMNS = (
     Column("sessions", "Sessions", show=count),
     Column("journals", "Journals", show=count),
     Column("lines", "Lines", show=count),
     Column("bytes", "Bytes", show=count),
     Column("not_persisted", "Not persisted", show=_known),
-    Column("oldest_not_persisted", "Oldest not persisted (UTC)", show=_short_time),
+    Column("oldest_not_persisted", "Oldest not persisted (UTC)", show=short_time),
     Column("to_quarantine", "Cannot be stored", show=count),
     Column("torn", "Incomplete last lines", show=count),
     Column("quarantined", "Quarantined", show=count),
@@ -79,6 +75,6 @@ PRUNE_COLUMNS = (
     Column("session_id", "SESSION", spare=3),
     Column("lines", "LINES", align="right", show=count, spare=1),
     Column("bytes", "BYTES", align="right", show=count, spare=2),
-    Column("newest", "NEWEST (UTC)", show=_short_time, whole=True, spare=4),
+    Column("newest", "NEWEST (UTC)", show=short_time, whole=True, spare=4),
     Column("reason", "REASON", wraps=True),
 )

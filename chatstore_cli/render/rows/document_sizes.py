@@ -81,5 +81,5 @@ SPLIT_COLUMNS = (
     Column("segments_added", "SEGMENTS ADDED", align="right", show=count),
     Column("messages_moved", "MESSAGES MOVED", align="right", show=count),
     Column("message_count", "MESSAGES", align="right", show=count),
-    Column("reads_the_same", "READS THE SAME"),
+    Column("reads_the_same", "MESSAGES UNCHANGED"),
 )

@@ -87,7 +87,7 @@ STEP_COLUMNS = (
     Column("keys", "KEYS", show=_keys, wraps=True),
     Column("action", "ACTION"),
     Column("outcome", "OUTCOME", style=lambda outcome: {"done": "green", "left": "yellow"}.get(outcome, "")),
-    Column("needs_yes", "NEEDS YES", in_table=False),
+    Column("needs_yes", "NEEDS --YES", in_table=False),
     Column("expiring", "DELETED AT ONCE", align="right", show=_deleted_at_once),
     Column("detail", "DETAIL", wraps=True),
 )
@@ -97,7 +97,10 @@ RETENTION_COLUMNS = (
     Column("field", "Field"),
     Column("index", "TTL index", show=lambda name: name or "missing: MongoDB deletes nothing"),
     Column(
-        "expire_after_seconds", "After seconds", align="right", show=lambda value: "" if value is None else f"{value:g}"
+        "expire_after_seconds",
+        "Expire after (seconds)",
+        align="right",
+        show=lambda value: "" if value is None else f"{value:g}",
     ),
     Column("ttl_days", "TTL days", align="right", show=lambda days: "" if days is None else str(days)),
     Column("documents", "Documents", align="right", show=count),

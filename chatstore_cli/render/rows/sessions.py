@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from chatstore_cli.domain.times import rfc3339
-from chatstore_cli.render.listing import Column, Row, count, plain
+from chatstore_cli.render.listing import Column, Row, count, plain, short_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from chatstore_cli.domain.removal import StoredPart
     from chatstore_cli.domain.session import Expiry, Session
     from chatstore_cli.domain.usage import Usage
+    from chatstore_cli.domain.usage_ledger import Counters, UsageSnapshot
+    from chatstore_cli.domain.workflow.chats import Transition
 
 _STATUS_STYLES = {
     "running": "cyan", "completed": "green", "failed": "red",
@@ -43,7 +45,7 @@ def decimal_text(value: Decimal | None) -> str | None:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def usage_row(usage: Usage) -> dict[str, Any]:
+def usage_row(usage: Usage | Counters | UsageSnapshot) -> dict[str, Any]:
     """`{prompt_tokens, completion_tokens, total_tokens, cost}`; cost is a decimal as text, or null if it is unknown."""
     return {
         "prompt_tokens": usage.prompt_tokens,
@@ -108,15 +110,21 @@ def removal_row(part: StoredPart) -> dict[str, Any]:
     return {"collection": part.collection, "deleted": part.documents}
 
 
-def _short_time(value: Any) -> str:
-    return "" if value is None else str(value)[:19].replace("T", " ")
+def transition_row(transition: Transition) -> dict[str, Any]:
+    """The session's state, and whether it was changed."""
+    return {
+        "session_id": transition.chat_id,
+        "status": transition.status.value,
+        "paused": transition.paused,
+        "changed": transition.changed,
+    }
 
 
 def _expires(value: Any) -> str:
     """The first and last expiry of the session's messages, which MongoDB deletes one at a time."""
     if value is None:
         return ""
-    oldest, newest = (_short_time(value[end]) or "never" for end in ("oldest", "newest"))
+    oldest, newest = (short_time(value[end]) or "never" for end in ("oldest", "newest"))
     return oldest if oldest == newest else f"{oldest} (oldest message) to {newest} (newest)"
 
 
@@ -169,8 +177,8 @@ SESSION_COLUMNS = (
     Column("usage.completion_tokens", "COMPLETION", align="right", show=count, in_table=False),
     Column("usage.total_tokens", "TOKENS", align="right", show_row=_tokens("total_tokens"), spare=4),
     Column("usage.cost", "COST", align="right", show_row=_cost, spare=4),
-    Column("created_at", "CREATED (UTC)", show=_short_time, in_table=False),
-    Column("updated_at", "UPDATED (UTC)", show=_short_time, whole=True, spare=1),
+    Column("created_at", "CREATED (UTC)", show=short_time, in_table=False),
+    Column("updated_at", "UPDATED (UTC)", show=short_time, whole=True, spare=1),
 )
 SESSION_FIELDS = (
     Column("session_id", "Session"),
@@ -182,8 +190,8 @@ SESSION_FIELDS = (
     Column("status", "Status"),
     Column("paused", "Paused"),
     Column("reason", "Reason"),
-    Column("created_at", "Created (UTC)", show=_short_time),
-    Column("updated_at", "Updated (UTC)", show=_short_time),
+    Column("created_at", "Created (UTC)", show=short_time),
+    Column("updated_at", "Updated (UTC)", show=short_time),
     Column("message_count", "Messages", show_row=_message_count),
     Column("message_count_capped", "Capped", in_table=False),
     Column("usage.prompt_tokens", "Prompt tokens", show_row=_tokens("prompt_tokens")),
@@ -196,9 +204,15 @@ SESSION_FIELDS = (
 )
 MESSAGE_COLUMNS = (
     Column("sequence", "SEQUENCE", align="right", spare=2),
-    Column("created_at", "TIME (UTC)", show=_short_time, whole=True, spare=1),
+    Column("created_at", "TIME (UTC)", show=short_time, whole=True, spare=1),
     Column("role", "ROLE", whole=True),
     Column("name", "NAME", spare=3),
     Column("content", "CONTENT", show_row=_content),
+)
+TRANSITION_COLUMNS = (
+    Column("session_id", "SESSION"),
+    Column("status", "STATUS"),
+    Column("paused", "PAUSED"),
+    Column("changed", "CHANGED"),
 )
 REMOVAL_COLUMNS = (Column("collection", "COLLECTION"), Column("deleted", "DELETED", align="right", show=count))

@@ -6,23 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from chatstore_cli.domain.times import rfc3339
 from chatstore_cli.domain.usage_ledger import CountingReason
-from chatstore_cli.render.listing import Column, Row, count
-from chatstore_cli.render.rows.sessions import decimal_text, money
+from chatstore_cli.render.listing import Column, Row, count, short_time
+from chatstore_cli.render.rows.sessions import decimal_text, money, usage_row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from chatstore_cli.domain.usage_ledger import Counters, LedgerRow, UsageSnapshot
-
-
-def counters_row(counters: Counters | UsageSnapshot) -> dict[str, Any]:
-    """`{prompt_tokens, completion_tokens, total_tokens, cost}`; cost is a decimal text, or null if unknown."""
-    return {
-        "prompt_tokens": counters.prompt_tokens,
-        "completion_tokens": counters.completion_tokens,
-        "total_tokens": counters.total_tokens,
-        "cost": decimal_text(counters.cost),
-    }
+    from chatstore_cli.domain.usage_ledger import Counters, LedgerRow
 
 
 def counters_text(counters: Counters) -> str:
@@ -37,7 +27,7 @@ def counters_text(counters: Counters) -> str:
 def explained_row(row: LedgerRow, counted: bool, added: Counters, reason: str) -> dict[str, Any]:
     """A row of the ledger as reported, and the part of it that counts (`added`)."""
     report = row.snapshot
-    reported = {**counters_row(report), "cached_tokens": report.cached_tokens}
+    reported = {**usage_row(report), "cached_tokens": report.cached_tokens}
     return {
         "usage_id": row.row_id,
         "event_id": report.event_id,
@@ -48,14 +38,14 @@ def explained_row(row: LedgerRow, counted: bool, added: Counters, reason: str) -
         "reported": reported,
         "applied": row.applied,
         "counted": counted,
-        "added": counters_row(added),
+        "added": usage_row(added),
         "reason": reason,
     }
 
 
 def explained_footer(sums: Counters) -> dict[str, Any]:
     """The sums, as the last row of a table."""
-    return {"at": "TOTAL", "added": counters_row(sums), "counted": None}
+    return {"at": "TOTAL", "added": usage_row(sums), "counted": None}
 
 
 def reconciled_row(
@@ -65,7 +55,7 @@ def reconciled_row(
 
     The result is `planned`, `repaired` or `changed` (in the meantime, so not repaired).
     """
-    numbers = {"counters": counters_row(counters), "wanted": counters_row(expected)}
+    numbers = {"counters": usage_row(counters), "wanted": usage_row(expected)}
     return {"session_id": session_id, **numbers, "differing": list(differing), "result": result}
 
 
@@ -75,7 +65,7 @@ def rolled_up_row(rows: int, chats: int, seconds: float) -> dict[str, Any]:
 
 
 def _short_time(value: Any) -> str:
-    return "" if value is None else str(value)[:19].replace("T", " ") if str(value)[:1].isdigit() else str(value)
+    return short_time(value) if str(value)[:1].isdigit() else str(value or "")
 
 
 _SHORT_REASONS: dict[str, str] = {

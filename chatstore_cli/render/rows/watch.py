@@ -6,14 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from chatstore_cli.domain.times import rfc3339
-from chatstore_cli.render.listing import Column
-from chatstore_cli.render.rows.sessions import MESSAGE_COLUMNS, SESSION_COLUMNS, session_row
+from chatstore_cli.render.listing import Column, short_time
+from chatstore_cli.render.rows.sessions import SESSION_COLUMNS, session_row
 
 if TYPE_CHECKING:
     from chatstore_cli.domain.watch import SessionChange
 
 _CHANGE_STYLES = {"new": "green", "changed": "cyan", "deleted": "red"}
-_show_time = next(column.show for column in MESSAGE_COLUMNS if column.key == "created_at")
 
 
 def change_row(change: SessionChange) -> dict[str, Any]:
@@ -22,7 +21,7 @@ def change_row(change: SessionChange) -> dict[str, Any]:
 
 
 CHANGE_COLUMNS = (
-    Column("changed_at", "TIME (UTC)", show=_show_time, whole=True),
+    Column("changed_at", "TIME (UTC)", show=short_time, whole=True),
     Column("change", "CHANGE", whole=True, style=lambda value: _CHANGE_STYLES.get(str(value), "")),
     *(replace(column, in_table=column.in_table and column.key != "updated_at") for column in SESSION_COLUMNS),
 )

@@ -232,7 +232,7 @@ def test_ctrl_c_does_not_wait_for_a_server_that_is_gone(
     server.kill()
     assert process.stderr is not None
     said = b""
-    while b"Trying again" not in said:
+    while b"Retrying" not in said:
         said += process.stderr.readline()
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)

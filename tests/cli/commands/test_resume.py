@@ -190,7 +190,7 @@ def test_only_a_regular_file_is_replaced(chatstore: Chatstore, chats: Any) -> No
     for target in ("folder", "pipe"):
         done = chatstore("resume", RESUMED, "--to", target, "--force")
         assert done.code == 2
-        assert "no ordinary file" in done.err
+        assert "is not a regular file" in done.err
     assert stat.S_ISFIFO((chatstore.folder / "pipe").stat().st_mode)
 
 
@@ -204,7 +204,7 @@ def test_a_full_disk_is_reported_and_leaves_no_file(chatstore: Chatstore, databa
         preexec_fn=lambda: signal.signal(signal.SIGXFSZ, signal.SIG_IGN),
     )  # fmt: skip
     assert done.returncode == 1, done.stderr
-    assert b"h.jsonl cannot be written: File too large" in done.stderr
+    assert b"Cannot write h.jsonl: File too large" in done.stderr
     assert list(chatstore.folder.iterdir()) == []
 
 

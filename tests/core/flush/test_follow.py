@@ -270,7 +270,7 @@ def test_an_outage_is_said_at_first_each_minute_and_when_it_is_over(tmp_path: Pa
     retry_policy._pause = lambda seconds: bool(setattr(following, "now", following.now + 20))
     following.store.failures = [Unreachable(what="no answer") for _ in range(8)]
     following.round()
-    *outage, back, flushed = [line.partition(" Trying")[0] for line in following.said]
+    *outage, back, flushed = [line.partition(" Retrying")[0] for line in following.said]
     assert outage == ["[CHAT WORKER] no answer."] * 3
     assert back == "[CHAT WORKER] The database is reachable again after 160 s."
     assert "Flushed 1/1" in flushed
@@ -346,7 +346,7 @@ def test_what_may_pass_is_said_and_tried_again(tmp_path: Path):
     following.write("a.jsonl", 1)
     following.journals.failures = [OSError(28, "No space left on device", "/j"), ChatstoreError(what="odd")]
     following.follower.run(Asked(lambda: bool(following.results)))
-    assert following.said[0] == "[CHAT WORKER] /j: No space left on device. Trying again."
+    assert following.said[0] == "[CHAT WORKER] /j: No space left on device. Retrying."
     assert following.stored == wanted_of([record(1)])
     once = Following(tmp_path / "once", once=True) if (tmp_path / "once").mkdir() is None else following
     once.journals.failures = [ChatstoreError(what="odd")]

@@ -238,7 +238,7 @@ def test_without_a_journal_a_full_queue_refuses_and_forgets_nothing() -> None:
         pending.check_room(100)
         place = LineLocation("memory", 0, number, 0, 50)
         pending.add(entry_of(place, record(number, message_id=f"mine-{number}")), place, 100)
-    with pytest.raises(NotRecorded, match="3 messages are not stored yet, and memory holds no more of them"):
+    with pytest.raises(NotRecorded, match="3 messages are not stored yet, and the queue is full"):
         pending.check_room(100)
     batch = pending.take(2, ALL)
     assert ids_of(batch) == ["mine-0", "mine-1"]

@@ -98,7 +98,7 @@ class Bench:
         self.pending: PendingMessages = settings.pop("pending", None) or in_memory()
         settings = {"batch_size": 100, "interval": 0.02, **settings}
         self.worker = PersistenceWorker(
-            self.pending, self._opened, self.refused, lambda entry: entry.identity.encode(), **settings
+            self.pending, self._opened, lambda: self.refused, lambda entry: entry.identity.encode(), **settings
         )
         self.interval = ManualEvent()
         """The wait for a full batch: it ends when a test says that the interval is over."""

@@ -103,7 +103,7 @@ def test_a_layout_that_cannot_answer_a_filter_is_left_out_and_named(readers: lis
     page = list_sessions(readers, SessionQuery(tenant_id="acme"), cursor=None, limit=20)
 
     assert {found.layout for found in page.sessions} == {"workflow"}
-    assert page.notes == ["messages: has no tenant and no user; its sessions are left out."]
+    assert page.notes == ["The layout messages has no tenant and no user, so its sessions are left out."]
 
 
 def test_what_a_layout_remarks_is_passed_on(readers: list[MemoryReader]) -> None:

@@ -225,5 +225,5 @@ def test_a_layout_that_cannot_answer_a_filter_is_left_out_with_a_note() -> None:
 
     assert (usage_report.totals.sessions, usage_report.notes) == (
         1,
-        ["messages: has no tenant; its sessions are left out."],
+        ["The layout messages has no tenant, so its sessions are left out."],
     )

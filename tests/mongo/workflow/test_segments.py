@@ -639,6 +639,9 @@ class CountingStore:
         self.looks += 1
         return self.size
 
+    def check_index(self) -> None:
+        """There is none."""
+
     def move_oldest(self, session_id: str, *, keep_messages: int = 0, at_most_bytes: int = 0) -> Move | None:
         """Move nothing, or raise the error that the test has set."""
         self.moves += 1

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from chatstore_cli.cli.commands.cache import quarantine
-from chatstore_cli.cli.commands.cache.paths import JournalPaths
+from chatstore_cli.cli.filters import JournalPaths
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, group
 from chatstore_cli.domain.errors import BadValue, ExitCode
@@ -26,10 +26,10 @@ app.add_typer(quarantine.app)
 def status(context: typer.Context, paths: JournalPaths = None) -> None:
     """Show the status of the local cache.
 
-    It has the sessions, lines and bytes of the journals, how many lines are not stored yet and since when, and the
-    process that follows the journals. Only lines that the ledger has not passed are compared with MongoDB. No lock is needed, so a worker may run
-    meanwhile. If MongoDB is unreachable, the command shows what the files contain and exits with status 5; with
-    mongo.enabled: false it exits with status 0.
+    It shows the sessions, lines and bytes of the journals, how many lines are not stored yet and since when, and the
+    process that follows the journals. Only lines that the ledger has not passed are compared with MongoDB. No lock is
+    needed, so a worker may run meanwhile. If MongoDB is unreachable, the command shows what the files contain and exits
+    with status 5. With mongo.enabled: false it exits with status 0.
     """
     from chatstore_cli.core.flush.status import cache_status
     from chatstore_cli.render.rows.cache import CACHE_STATUS_COLUMNS, cache_status_row
@@ -37,13 +37,13 @@ def status(context: typer.Context, paths: JournalPaths = None) -> None:
 
     invocation = Invocation(context)
     enabled = invocation.settings.mongo.enabled
-    journals = named_journals(invocation.settings, paths or [invocation.settings.mongo.cache.disk_path])
+    journals = named_journals(invocation.settings, paths)
     if journals.from_stdin:
         raise BadValue(name="PATH", value="-", expected="a folder or a file")
     report = cache_status(journals, (lambda: invocation.stores.message_store) if enabled else None)
     invocation.emit(Record(CACHE_STATUS_COLUMNS, cache_status_row(report.status)))
     if not enabled:
-        invocation.say("It is not known what is stored: MongoDB is disabled (mongo.enabled: false).")
+        invocation.say("MongoDB is disabled (mongo.enabled: false), so the number of stored lines is unknown.")
     for error in report.errors[1:]:
         invocation.say(error.message)
     if report.errors:
@@ -66,8 +66,8 @@ def prune(
         str,
         typer.Option(
             "--older-than",
-            metavar="30d",
-            help="Only journals with no writes and no messages since then (for example 2026-03-02).",
+            metavar="TIME",
+            help="Select journals with no writes and no messages since TIME, for example 30d or 2026-03-02.",
         ),
     ],
     paths: JournalPaths = None,
@@ -90,10 +90,10 @@ def prune(
     invocation = Invocation(context)
     now = utc_now()
     cutoff = read_when(older_than, "--older-than", now)
-    if cutoff > now:  # everything is 0s, so a time in the future is a mistake
+    if cutoff > now:  # with a time in the future every journal would match
         raise BadValue(name="--older-than", value=older_than, expected="a time in the past")
     rules = PruneRules(cutoff, now, invocation.settings.mongo.ttl_days)
-    journals = prunable_journals(invocation.settings, paths or [invocation.settings.mongo.cache.disk_path])
+    journals = prunable_journals(invocation.settings, paths)
     if dry_run:
         invocation.say(f"Target: {invocation.stores.target} (dry run: nothing is removed)")
     else:
@@ -103,7 +103,7 @@ def prune(
         planned = sum(decision.prune for decision in decisions)
         if not dry_run and planned:
             invocation.confirm(describe_plan(decisions), yes=yes)
-            decisions = list(carry_out(decisions, candidates, journals))
+            decisions = list(carry_out(decisions, candidates, journals.remove))
     invocation.emit(Listing(PRUNE_COLUMNS, map(prune_row, decisions), empty="No journals were found."))
     if not dry_run and decisions:
         invocation.say(describe_result(decisions, planned) if planned else "No journal was removed.")

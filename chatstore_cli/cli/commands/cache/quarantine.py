@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from chatstore_cli.cli.commands.cache.paths import JournalPaths
+from chatstore_cli.cli.filters import JournalPaths
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, group
 from chatstore_cli.domain.errors import ExitCode
@@ -29,7 +29,7 @@ def list_(context: typer.Context, paths: JournalPaths = None) -> None:
     from chatstore_cli.wiring.journals import named_journals
 
     invocation = Invocation(context)
-    journals = named_journals(invocation.settings, paths or [invocation.settings.mongo.cache.disk_path])
+    journals = named_journals(invocation.settings, paths)
     rows = (quarantine_row(line) for line in journals.quarantined())
     invocation.emit(Listing(QUARANTINE_COLUMNS, rows, empty="No lines are quarantined."))
 
@@ -52,7 +52,7 @@ def retry(context: typer.Context, paths: JournalPaths = None) -> None:
     from chatstore_cli.wiring.journals import named_journals
 
     invocation = Invocation(context)
-    journals = named_journals(invocation.settings, paths or [invocation.settings.mongo.cache.disk_path])
+    journals = named_journals(invocation.settings, paths)
     invocation.will_write()
     rules = StoringRules(ttl_days=invocation.settings.mongo.ttl_days)
     with journals.to_flush("chatstore cache quarantine retry") as sources:

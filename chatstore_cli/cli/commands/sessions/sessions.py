@@ -128,7 +128,8 @@ def delete(
     session_id: SessionArgument,
     layout: LayoutOption = None,
     keep_usage: Annotated[
-        bool, typer.Option("--keep-usage", help="Keep its usage in the ledger, so that reports still count it.")
+        bool,
+        typer.Option("--keep-usage", help="Keep the session's usage in the ledger, so that reports still count it."),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")] = False,
 ) -> None:

@@ -8,9 +8,13 @@ import typer
 
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
+from chatstore_cli.core.workflow.splitting import growth_of
+from chatstore_cli.domain.byte_sizes import read_bytes
 from chatstore_cli.domain.errors import ExitCode
+from chatstore_cli.domain.times import utc_now
 from chatstore_cli.render.listing import Listing
 from chatstore_cli.render.rows.document_sizes import SIZE_COLUMNS, size_row
+from chatstore_cli.wiring.segments import document_sizes
 
 app = single_command()
 
@@ -38,11 +42,6 @@ def sizes(
     and failed sessions do not grow. The server reads the whole collection for this command. Documents that chatstore writes
     stay below 12 MiB, because their oldest messages move into segments; `chatstore sessions split` moves those of others.
     """
-    from chatstore_cli.core.workflow.splitting import growth_of
-    from chatstore_cli.domain.byte_sizes import read_bytes
-    from chatstore_cli.domain.times import utc_now
-    from chatstore_cli.wiring.segments import document_sizes
-
     invocation = Invocation(context)
     at_least_bytes = 0 if over is None else read_bytes(over, "--over")
     now = utc_now()

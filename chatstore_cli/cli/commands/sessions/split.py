@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
+from chatstore_cli.core.workflow.splitting import Splitting, existing_head, large_heads
+from chatstore_cli.domain.byte_sizes import format_bytes, read_bytes
 from chatstore_cli.domain.errors import ExitCode, WrongUse
+from chatstore_cli.domain.workflow.segments import SEGMENT_BYTES, HeadSize
 from chatstore_cli.render.listing import Column, Listing
 from chatstore_cli.render.rows.document_sizes import SPLIT_COLUMNS, split_row
-
-if TYPE_CHECKING:
-    from chatstore_cli.domain.workflow.segments import HeadSize
+from chatstore_cli.wiring.segments import document_sizes, segment_store
 
 app = single_command()
 
@@ -52,10 +53,6 @@ def split_(
     command exits with status 6. A document that cannot be split is reported (`result` is failed) and does not stop the
     others; the command then exits with status 1.
     """
-    from chatstore_cli.core.workflow.splitting import Splitting
-    from chatstore_cli.domain.byte_sizes import format_bytes
-    from chatstore_cli.wiring.segments import segment_store
-
     invocation = Invocation(context)
     invocation.will_write()
     keep_bytes = _keep_bytes(over, keep)
@@ -63,7 +60,9 @@ def split_(
     large = [head for head in heads if head.size_bytes > keep_bytes and head.message_count > 1]
     for head in heads:
         if head not in large:
-            invocation.say(f"Session {head.session_id!r} has {format_bytes(head.size_bytes)}: nothing has to be moved.")
+            invocation.say(
+                f"Session {head.session_id!r} has {format_bytes(head.size_bytes)}: no message needs to be moved."
+            )
     if large:
         invocation.confirm("\n".join(_plan(head, keep_bytes) for head in large), yes=yes)
     [reader] = invocation.stores.session_readers("workflow")
@@ -76,19 +75,12 @@ def split_(
 
 
 def _keep_bytes(over: str | None, keep: str | None) -> int:
-    from chatstore_cli.domain.byte_sizes import read_bytes
-    from chatstore_cli.domain.workflow.segments import SEGMENT_BYTES
-
     if keep is not None:
         return read_bytes(keep, "--keep")
     return SEGMENT_BYTES if over is None else min(SEGMENT_BYTES, read_bytes(over, "--over") // 2)
 
 
 def _chosen(invocation: Invocation, session_id: str | None, over: str | None) -> list[HeadSize]:
-    from chatstore_cli.core.workflow.splitting import existing_head, large_heads
-    from chatstore_cli.domain.byte_sizes import read_bytes
-    from chatstore_cli.wiring.segments import document_sizes, segment_store
-
     if (session_id is None) == (over is None):
         raise WrongUse(what="Name one session, or select all large ones with --over SIZE.")
     if session_id is not None:
@@ -97,8 +89,6 @@ def _chosen(invocation: Invocation, session_id: str | None, over: str | None) ->
 
 
 def _plan(head: HeadSize, keep_bytes: int) -> str:
-    from chatstore_cli.domain.byte_sizes import format_bytes
-
     size = f"{format_bytes(head.size_bytes)}, {head.message_count:,} messages"
     moving = format_bytes(max(1, head.size_bytes - keep_bytes))
     return f"Session {head.session_id!r} ({size}): the oldest {moving} would move into segments."

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from chatstore_cli.cli.filters import SessionArgument
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
+from chatstore_cli.core.workflow.lifecycle import StatusAction, lifecycle
 from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.render.listing import Listing
-from chatstore_cli.render.rows.transitions import TRANSITION_COLUMNS, transition_row
-
-if TYPE_CHECKING:
-    from chatstore_cli.core.workflow.lifecycle import StatusAction
+from chatstore_cli.render.rows.sessions import TRANSITION_COLUMNS, transition_row
+from chatstore_cli.wiring.workflow import chat_writer
 
 app = single_command()
 
@@ -31,8 +30,6 @@ def complete(context: typer.Context, session_id: SessionArgument) -> None:
 
     A failed or paused session cannot be completed. The next message or run sets a completed session to running again.
     """
-    from chatstore_cli.core.workflow.lifecycle import StatusAction
-
     _apply(context, StatusAction.COMPLETE, session_id)
 
 
@@ -42,8 +39,6 @@ def fail(context: typer.Context, session_id: SessionArgument, reason: ReasonOpti
 
     A completed session cannot be failed. The next message or run sets a failed session to running again.
     """
-    from chatstore_cli.core.workflow.lifecycle import StatusAction
-
     _apply(context, StatusAction.FAIL, session_id, reason)
 
 
@@ -54,23 +49,16 @@ def pause(context: typer.Context, session_id: SessionArgument, reason: ReasonOpt
     The status stays running. The end of a run does not complete a paused session, `start_run` rejects it, and `resume`
     reports that it is paused. A session that has ended cannot be paused.
     """
-    from chatstore_cli.core.workflow.lifecycle import StatusAction
-
     _apply(context, StatusAction.PAUSE, session_id, reason)
 
 
 @command(app, "unpause", examples=["chatstore sessions unpause 4f1c9a"], exits=_EXITS)
 def unpause(context: typer.Context, session_id: SessionArgument) -> None:
     """Unpause a session of an agent workflow."""
-    from chatstore_cli.core.workflow.lifecycle import StatusAction
-
     _apply(context, StatusAction.UNPAUSE, session_id)
 
 
 def _apply(context: typer.Context, action: StatusAction, session_id: str, reason: str | None = None) -> None:
-    from chatstore_cli.core.workflow.lifecycle import StatusAction, lifecycle
-    from chatstore_cli.wiring.workflow import chat_writer
-
     invocation = Invocation(context)
     invocation.will_write()
     transition = lifecycle(chat_writer(invocation.stores)).apply(action, session_id, reason=reason)

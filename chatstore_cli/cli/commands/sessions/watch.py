@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -20,14 +20,14 @@ from chatstore_cli.cli.filters import (
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.cli.signals import StopSignals, reader_is_gone, stop_signals
+from chatstore_cli.core.watch.feed import Watch, iterate_until
 from chatstore_cli.domain.errors import ExitCode, WrongUse
-from chatstore_cli.render.listing import Listing
-
-if TYPE_CHECKING:
-    from chatstore_cli.core.watch.feed import Watch
-    from chatstore_cli.domain.queries import SessionQuery
-    from chatstore_cli.render.listing import Column
-    from chatstore_cli.wiring.stores import Stores
+from chatstore_cli.domain.queries import SessionQuery
+from chatstore_cli.render.listing import Column, Listing
+from chatstore_cli.render.rows.sessions import MESSAGE_COLUMNS, message_row
+from chatstore_cli.render.rows.watch import CHANGE_COLUMNS, change_row
+from chatstore_cli.wiring.stores import Stores
+from chatstore_cli.wiring.watching import connect_watch, watched_messages, watched_sessions
 
 app = single_command()
 
@@ -84,8 +84,6 @@ def watch(
     one object at the end. During an outage the command waits; afterwards it reports every change, each once. TERM, INT,
     --for and --count stop it with exit status 0.
     """
-    from chatstore_cli.core.watch.feed import iterate_until
-
     invocation = Invocation(context)
     query = session_query(layout, tenant, user, workflow, status, since, None)
     if session_id is not None and (tenant, user, workflow, status) != (None, None, None, None):
@@ -99,9 +97,6 @@ def watch(
 
 
 def _connected_watch(invocation: Invocation, subject: str, signals: StopSignals) -> Watch:
-    from chatstore_cli.core.watch.feed import Watch
-    from chatstore_cli.wiring.watching import connect_watch
-
     watch = Watch(invocation.say)
     connect_watch(invocation.stores, watch)
     watch.greeting = f"Watching {subject} in {invocation.stores.target}. {signals.names} stops it."
@@ -112,14 +107,8 @@ def _source(
     stores: Stores, watch: Watch, query: SessionQuery, session_id: str | None, poll: float | None
 ) -> tuple[tuple[Column, ...], Callable[[Any], dict[str, Any]], Callable[[], Iterator[Any]]]:
     """The columns, the function that makes a row of an item, and the one that opens the items."""
-    from chatstore_cli.wiring.watching import watched_messages, watched_sessions
-
     if session_id is None:
-        from chatstore_cli.render.rows.watch import CHANGE_COLUMNS, change_row
-
         return CHANGE_COLUMNS, change_row, lambda: watched_sessions(stores, watch, query, poll)
-    from chatstore_cli.render.rows.sessions import MESSAGE_COLUMNS, message_row
-
     readers = stores.session_readers(query.layout)
     return MESSAGE_COLUMNS, message_row, lambda: watched_messages(stores, watch, readers, session_id, query.since, poll)
 

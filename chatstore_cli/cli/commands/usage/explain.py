@@ -7,8 +7,12 @@ import typer
 from chatstore_cli.cli.filters import SessionArgument
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
+from chatstore_cli.core.usage.explain import explain_usage
 from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.render.listing import Listing
+from chatstore_cli.render.rows.sessions import usage_row
+from chatstore_cli.render.rows.usage_ledger import EXPLAINED_COLUMNS, counters_text, explained_footer, explained_row
+from chatstore_cli.wiring.usage import usage_ledger
 
 app = single_command()
 
@@ -26,25 +30,12 @@ def explain(context: typer.Context, session_id: SessionArgument) -> None:
     agent and model. The row of run 0 has the session's counters before its first report. The session's present counters
     are shown too. Tables give a short reason for each row, -o json and csv a full one.
     """
-    from chatstore_cli.core.usage.explain import explain_usage
-    from chatstore_cli.render.rows.usage_ledger import (
-        EXPLAINED_COLUMNS,
-        counters_row,
-        counters_text,
-        explained_footer,
-        explained_row,
-    )
-    from chatstore_cli.wiring.usage import usage_ledger
-
     invocation = Invocation(context)
     stores = invocation.stores
     explanation = explain_usage(usage_ledger(stores), session_id, stores.session_readers("messages"))
     rows = [explained_row(row.row, row.counted, row.added, row.reason) for row in explanation.rows]
     counters = explanation.counters
-    beside = {
-        "totals": counters_row(explanation.sums),
-        "counters": None if counters is None else counters_row(counters),
-    }
+    beside = {"totals": usage_row(explanation.sums), "counters": None if counters is None else usage_row(counters)}
     empty = f"Session {session_id!r} has no rows in the usage ledger. Reports use its stored totals."
     if explanation.layout is not None:
         empty = f"Session {session_id!r} consists of flat messages, which have no usage."
@@ -52,7 +43,7 @@ def explain(context: typer.Context, session_id: SessionArgument) -> None:
     invocation.emit(Listing(EXPLAINED_COLUMNS, rows, empty=empty, footer=footer, beside=beside))
     if counters is None and rows:
         invocation.say(
-            f"There is no session {session_id!r}. Reports count its usage, but there are no counters to compare."
+            f"Session {session_id!r} does not exist. Reports count its usage, but there are no counters to compare."
         )
     elif counters is not None:
         invocation.say(f"The session's counters: {counters_text(counters)}.")

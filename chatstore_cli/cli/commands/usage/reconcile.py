@@ -8,8 +8,11 @@ import typer
 
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
+from chatstore_cli.core.usage.explain import differing_counters, missing_ledger_notice, repair_counters
 from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.render.listing import Listing
+from chatstore_cli.render.rows.usage_ledger import RECONCILED_COLUMNS, reconciled_row
+from chatstore_cli.wiring.usage import usage_ledger, usage_sums
 
 app = single_command()
 
@@ -36,10 +39,6 @@ def reconcile(
     with status 6 if any counters differ. With --yes, counters that change in the meantime are not repaired. The command
     then exits with status 7; run it again.
     """
-    from chatstore_cli.core.usage.explain import differing_counters, missing_ledger_notice, repair_counters
-    from chatstore_cli.render.rows.usage_ledger import RECONCILED_COLUMNS, reconciled_row
-    from chatstore_cli.wiring.usage import usage_ledger, usage_sums
-
     invocation = Invocation(context)
     if yes:
         invocation.will_write()

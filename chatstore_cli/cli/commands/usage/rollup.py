@@ -9,8 +9,11 @@ import typer
 
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
+from chatstore_cli.core.usage.explain import missing_ledger_notice
 from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.render.listing import Record
+from chatstore_cli.render.rows.usage_ledger import ROLLED_UP_COLUMNS, rolled_up_row
+from chatstore_cli.wiring.usage import daily_sums, usage_sums
 
 app = single_command()
 
@@ -24,7 +27,7 @@ app = single_command()
 def rollup(
     context: typer.Context,
     rebuild: Annotated[
-        bool, typer.Option("--rebuild", help="Delete all daily sums first and make them again.")
+        bool, typer.Option("--rebuild", help="Delete all daily sums first and compute them again.")
     ] = False,
 ) -> None:
     """Update the daily sums (UTC) of the usage ledger.
@@ -33,10 +36,6 @@ def rollup(
     are still read from the ledger, so a report is always up to date. Rollups may be repeated and may run at the same time.
     An interrupted rollup continues where it stopped.
     """
-    from chatstore_cli.core.usage.explain import missing_ledger_notice
-    from chatstore_cli.render.rows.usage_ledger import ROLLED_UP_COLUMNS, rolled_up_row
-    from chatstore_cli.wiring.usage import daily_sums, usage_sums
-
     invocation = Invocation(context)
     invocation.will_write()
     sums = daily_sums(invocation.stores)

@@ -27,6 +27,7 @@ from chatstore_cli.render.rows.usage import (
     usage_sources_row,
     usage_totals_row,
 )
+from chatstore_cli.wiring.usage import usage_sums
 
 GROUPINGS = "|".join(UsageGrouping)
 
@@ -102,8 +103,6 @@ def usage(
     if context.invoked_subcommand is not None:
         reject_parent_options(context)
         return
-    from chatstore_cli.wiring.usage import usage_sums
-
     invocation = Invocation(context)
     zone = time_zone(timezone)
     timezone = str(zone)  # the spelling of the time zone table

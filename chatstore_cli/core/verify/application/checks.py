@@ -40,7 +40,7 @@ _CACHE, _WORKER = "[CHAT CACHE]", "[CHAT WORKER] Flushed"
 _FLUSHED_NONE = re.compile(r"\[CHAT WORKER\] Flushed 0/")
 _REPLY_KEYS = ("reply", "response", "answer", "assistant")
 """Keys under which a text is the assistant's message (`message` may be anything)."""
-_NOTHING_ACCEPTED = "no message was accepted, so there is none to look for"
+_NOTHING_ACCEPTED = "no message was accepted, so no trace can be checked"
 _WORKER_HINT = (
     "Check that the worker runs and is notified of each message. Nothing journalled is lost: run chatstore flush-cache."
 )
@@ -123,7 +123,7 @@ class ApplicationChecks:
         return check(sent)
 
     def connection(self) -> Verdict:
-        """There is any answer to a request."""
+        """The application responds to a request, whatever the status."""
         response = self._run.application.request("HEAD", "/", seconds=self._run.deadline)
         return passed(f"{self._run.application.url} answers with status {response.status}")
 

@@ -1,4 +1,4 @@
-"""Removing what a run wrote: after the application has written all of it, and again what it writes late."""
+"""Removes the traces of a run once the application has written all of them, and again those that it writes late."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from chatstore_cli.core.verify.checklist import Verdict, failed, passed, warned
 from chatstore_cli.domain.errors import ChatstoreError
 
 _QUIET_SECONDS = 0.3
-"""How long nothing more may arrive if every message was accepted and everything journalled was stored."""
+"""Seconds without new lines or documents that end the cleanup, if all messages were accepted and stored."""
 _UNSURE_SECONDS = 1.0
-"""The same if that is not known; or two of the worker's intervals, if these are longer."""
+"""The same for all other runs; or two of the worker's intervals, if these are longer."""
 INTERRUPTED_SECONDS = 4.0
 """Limit of each of the two waits after an interrupt."""
 _READ_INTERVAL = 0.05
@@ -83,7 +83,7 @@ class Cleanup:
         deadline = last_removal + min(max(run.deadline, 2 * quiet), max(longest_wait, quiet))
         while True:
             began = run.timer()
-            # The journal first: then whoever follows it finds no more lines in it.
+            # The journal first, so that a process that follows it finds no more lines in it.
             if self._remove_journals() + self._remove_documents():
                 last_removal = run.timer()
             now = run.timer()

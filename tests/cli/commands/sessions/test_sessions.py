@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.conftest import Chatstore
 
 EVERY_SESSION = ["triage-0", "journal-a", "triage-1", "写作-2", "journal-b", "mail-3", "old-4"]
-LEFT_OUT = "messages: has no"
+LEFT_OUT = "The layout messages has no"
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +61,7 @@ def test_since_accepts_a_duration(chatstore: Chatstore, database: Database[dict[
 def test_a_layout_without_the_filtered_field_is_named_only_on_stderr(chatstore: Chatstore) -> None:
     outcome = chatstore("sessions", "list", "--tenant", "acme")
 
-    assert f"{LEFT_OUT} tenant; its sessions are left out." in outcome.err
+    assert f"{LEFT_OUT} tenant, so its sessions are left out." in outcome.err
     assert LEFT_OUT not in outcome.out
     assert LEFT_OUT not in chatstore("sessions", "list", "--tenant", "acme", "--quiet").err
 

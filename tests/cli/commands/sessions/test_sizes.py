@@ -109,7 +109,7 @@ def test_split_plans_first_then_does_it_and_the_same_is_read(chatstore: Any, dat
     listed = rows(chatstore("sessions", "list", "-o", "json"))
     assert {row["session_id"]: row["message_count"] for row in listed} == {"a": 100, "c": 80, "small": 3}
     again = chatstore("sessions", "split", "a")
-    assert again.code == 0 and "nothing has to be moved" in again.err
+    assert again.code == 0 and "no message needs to be moved" in again.err
 
 
 @pytest.mark.real

@@ -169,7 +169,7 @@ def test_explain_lists_each_row_with_its_reason(chatstore: Chatstore, database: 
 
 def test_explain_of_a_chat_without_a_ledger_or_without_a_session(chatstore: Chatstore) -> None:
     assert "Reports use its stored totals." in chatstore("usage", "explain", "写作-2").err
-    assert "There is no session 'gone'" in chatstore("usage", "explain", "gone").err
+    assert "Session 'gone' does not exist" in chatstore("usage", "explain", "gone").err
     flat = chatstore("usage", "explain", "journal-a")
     assert (flat.code, flat.err) == (0, "Session 'journal-a' consists of flat messages, which have no usage.\n")
     missing = chatstore("usage", "explain", "nobody")

@@ -81,7 +81,7 @@ def test_a_time_span_and_filters_select_the_sessions(chatstore: Chatstore) -> No
 def test_a_filter_that_flat_messages_cannot_answer_leaves_them_out_with_a_note(chatstore: Chatstore) -> None:
     outcome = chatstore("usage", "--by", "status", "--user", "ada")
 
-    assert "messages: has no user; its sessions are left out." in outcome.err
+    assert "The layout messages has no user, so its sessions are left out." in outcome.err
     assert "unknown  " not in outcome.out.splitlines()[1]
 
 
