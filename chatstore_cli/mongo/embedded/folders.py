@@ -133,8 +133,7 @@ def _create_own(folder: Path, key: str) -> None:
         raise BadConfig(where=key, what=f"{folder} is not a folder.")
     if status.st_uid != os.getuid():
         raise NotAllowed(
-            what=f"{folder} belongs to another user (uid {status.st_uid}).",
-            hint=f"Set {key} to a folder that you own.",
+            what=f"{folder} belongs to another user (uid {status.st_uid}).", hint=f"Set {key} to a folder that you own."
         )
 
 

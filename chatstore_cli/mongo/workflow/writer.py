@@ -222,10 +222,7 @@ class MongoChatWriter:
         match = {**state.guard.match, "echoes.event_id": {"$nin": ids}, "echoes.run": {"$ne": run}}
         match = {"$and": [match, {"messages.event_id": {"$nin": ids}}]}
         echo = {"run": run, "event_id": event_id}
-        update: Document = {
-            "$set": {"updated_at": now},
-            "$push": {"echoes": {"$each": [echo], "$slice": _KEPT_ECHOES}},
-        }
+        update: Document = {"$set": {"updated_at": now}, "$push": {"echoes": {"$each": [echo], "$slice": _KEPT_ECHOES}}}
         if state.expected_echo is not None and state.expected_echo.run == run:
             update["$unset"] = {"expected_echo": 1}
         if state.is_at_start and turn.recipient is not None:

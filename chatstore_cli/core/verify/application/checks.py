@@ -254,10 +254,7 @@ class ApplicationChecks:
             return [f"no journalled message of session {session}"]
         # Not by ids: a message that is stored again under another id is a duplicate.
         lines, documents = (Counter((one.role, one.text) for one in messages) for messages in (journalled, stored))
-        counts = {
-            "not stored": (lines - documents).total(),
-            "stored more than once": (documents - lines).total(),
-        }
+        counts = {"not stored": (lines - documents).total(), "stored more than once": (documents - lines).total()}
         total = f"of {len(journalled)} journalled messages of session {session}"
         return [f"{count} {total} {'is' if count == 1 else 'are'} {fault}" for fault, count in counts.items() if count]
 
