@@ -5,14 +5,8 @@ messages, with a mark of its own. Readers ignore it, because the head's `last_se
 update of the head removes exactly those messages and sets `last_segment: n`. Its filter contains everything that it
 removes: a head whose old messages were edited meanwhile does not match.
 
-A move that stops in between leaves an orphan, segment n. The next move adopts it if the head still has those messages,
-and otherwise removes it, because nothing else can become segment n. A step 2 that another mover still sends must not
-rely on a copy that no longer exists: `segment_copies` has the rules for that.
-
-Killed before step 1, nothing has happened. Killed after it, there is an orphan, which does not count. After step 2 the
-segment counts and exists, because by those rules nobody has removed it. Somebody who does not know the rules may have
-deleted it by hand while an application wrote its document back: so a segment that is missing after step 2 is inserted
-again.
+A move that stops in between leaves an orphan, segment n, which the next move adopts or removes by the rules in
+`segment_copies`. docs/architecture.md (Segments) lists the states after a kill.
 """
 
 from __future__ import annotations
@@ -88,7 +82,7 @@ class _Outcome(NamedTuple):
 
 
 class MongoSegmentStore:
-    """Heads and segments of the workflow layout. In memory (mongomock), where documents have no limit, nothing moves."""
+    """A SegmentStore of the workflow layout. In memory (mongomock), where documents have no limit, nothing moves."""
 
     def __init__(
         self, connection: Connection, settings: Settings, warn: Callable[[str], None] = lambda _: None
@@ -102,7 +96,6 @@ class MongoSegmentStore:
         self._index = SegmentIndex(connection, self._segments.name, warn)
 
     def head(self, session_id: str) -> HeadSize | None:
-        """The size of the head; None if there is no such session. The server reads the whole document."""
         facts = {"count": {"$size": MESSAGES_OR_EMPTY}, "size": {"$bsonSize": "$$ROOT"}, LAST_SEGMENT: 1}
         row = locate(self._sessions, session_id, facts, in_memory=self._in_memory)
         if row is None:
@@ -115,12 +108,6 @@ class MongoSegmentStore:
     def move_oldest(
         self, session_id: str, *, keep_messages: int = 0, at_most_bytes: int = SEGMENT_BYTES
     ) -> Move | None:
-        """Move the oldest messages into the next segment: as many as fit in `at_most_bytes`, and at least one.
-
-        `keep_messages` of them stay. None if there is nothing to move. Killed at any instant, and run by several
-        processes at once, it loses and doubles nothing. Raises NotFound; Conflict if the messages were rewritten before
-        each attempt, or another move is in progress.
-        """
         if self._in_memory:
             return None
         waits = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from chatstore_cli.domain.times import rfc3339
+from chatstore_cli.domain.usage import Usage
 from chatstore_cli.domain.usage_ledger import CountingReason
 from chatstore_cli.render.listing import Column, Row, count
 from chatstore_cli.render.rows.sessions import decimal_text, money
@@ -12,10 +13,10 @@ from chatstore_cli.render.rows.sessions import decimal_text, money
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from chatstore_cli.domain.usage_ledger import Counters, LedgerRow, UsageSnapshot
+    from chatstore_cli.domain.usage_ledger import LedgerRow, UsageSnapshot
 
 
-def counters_row(counters: Counters | UsageSnapshot) -> dict[str, Any]:
+def counters_row(counters: Usage | UsageSnapshot) -> dict[str, Any]:
     """`{prompt_tokens, completion_tokens, total_tokens, cost}`; cost is a decimal text, or null if unknown."""
     return {
         "prompt_tokens": counters.prompt_tokens,
@@ -25,7 +26,7 @@ def counters_row(counters: Counters | UsageSnapshot) -> dict[str, Any]:
     }
 
 
-def counters_text(counters: Counters) -> str:
+def counters_text(counters: Usage) -> str:
     """Counters in one phrase."""
     cost = money(decimal_text(counters.cost))
     return (
@@ -34,7 +35,7 @@ def counters_text(counters: Counters) -> str:
     )
 
 
-def explained_row(row: LedgerRow, counted: bool, added: Counters, reason: str) -> dict[str, Any]:
+def explained_row(row: LedgerRow, counted: bool, added: Usage, reason: str) -> dict[str, Any]:
     """A row of the ledger as reported, and the part of it that counts (`added`)."""
     report = row.snapshot
     reported = {**counters_row(report), "cached_tokens": report.cached_tokens}
@@ -53,13 +54,13 @@ def explained_row(row: LedgerRow, counted: bool, added: Counters, reason: str) -
     }
 
 
-def explained_footer(sums: Counters) -> dict[str, Any]:
+def explained_footer(sums: Usage) -> dict[str, Any]:
     """The sums, as the last row of a table."""
     return {"at": "TOTAL", "added": counters_row(sums), "counted": None}
 
 
 def reconciled_row(
-    session_id: str, counters: Counters, expected: Counters, differing: Sequence[str], result: str
+    session_id: str, counters: Usage, expected: Usage, differing: Sequence[str], result: str
 ) -> dict[str, Any]:
     """One session: its counters, the expected ones, the names of those that differ, and the result.
 
