@@ -34,14 +34,10 @@ class RetryPolicy:
         *,
         say: Callable[[str], None],
         pause: Callable[[float], bool] | None = None,
-        monotonic: Callable[[], float] = time.monotonic,
-        jitter: Callable[[], float] = random.random,
     ) -> None:
         """`say` reports each failure. `pause` waits that many seconds and returns whether to give up; None only waits."""
         self._seconds = seconds
-        self._monotonic = monotonic
         self._pause = pause or threading.Event().wait
-        self._jitter = jitter
         self._say = say
 
     def call(self, operation: Callable[[], Result]) -> Result:
@@ -56,9 +52,9 @@ class RetryPolicy:
             try:
                 return operation(), attempts
             except Unreachable as error:
-                now = self._monotonic()
+                now = time.monotonic()
                 deadline = now + self._seconds if deadline is None else deadline
-                delay = pause_after(attempts, self._jitter)
+                delay = pause_after(attempts)
                 if now + delay > deadline:
                     raise
                 stop = "" if error.message.endswith(".") else "."

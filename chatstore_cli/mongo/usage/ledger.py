@@ -46,8 +46,6 @@ class MongoUsageLedger:
         self._rows = connection.collection(rows)
         self._sessions = connection.collection(sessions)
 
-    # --- rows --------------------------------------------------------------------------------------------------------
-
     def insert(self, snapshots: Mapping[str, UsageSnapshot]) -> set[str]:
         stored = set(snapshots)
         documents = [document_of(row_id, snapshot) for row_id, snapshot in snapshots.items()]
@@ -99,8 +97,6 @@ class MongoUsageLedger:
         with driver_errors(f"reading the usage of session {chat_id!r} in {self._rows.name}"):
             for document in self._rows.find({"chat_id": chat_id}).sort([("at", 1), ("run", 1), ("_id", 1)]):
                 yield row_of(chat_id, document)
-
-    # --- counters ----------------------------------------------------------------------------------------------------
 
     def raise_counters(self, chat_id: str, sums: Usage) -> bool:
         """Raise the session's counters to at least `sums`, and by what is not carried over yet. False: no session."""

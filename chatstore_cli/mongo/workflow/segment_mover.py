@@ -149,8 +149,6 @@ class MongoSegmentStore:
         sequences = stored.values("sequence")
         return _Head(session_id_of(row), row["_id"], stored, in_order(sequences), sequences, row["now"])
 
-    # --- a move ------------------------------------------------------------------------------------------------------
-
     def _attempt_move(self, head: _Head, count: int, waits: int) -> Move | None:
         """One attempt, after so many waits; None if the head must be read again. Raises MoveInProgress."""
         segments = self._reader.counting_segments(head.session_id, head.stored.value(LAST_SEGMENT))
@@ -212,8 +210,6 @@ class MongoSegmentStore:
         match = {**head.guard, "$expr": {"$and": [{"$lt": ["$$NOW", until]}, is_unchanged]}}
         with time_limit(ANSWER_SECONDS):
             return self._sessions.update_one(match, [{"$set": fields}]).matched_count == 1
-
-    # --- orphans -----------------------------------------------------------------------------------------------------
 
     def _adopt(self, head: _Head, own: SegmentCopy, waits: int) -> SegmentCopy | None:
         """The stored segment of that number as the own copy; None if it no longer exists, or another mover was faster.

@@ -57,8 +57,6 @@ class MongoChatWriter:
         self._segments: Collection[Document] = connection.collection(segments)
         self._write_concern = self._sessions.write_concern.document
 
-    # --- reading -----------------------------------------------------------------------------------------------------
-
     def load(self, chat_id: str) -> ChatState | None:
         return self._state(
             chat_id, locate(self._sessions, chat_id, WRITING_FACTS, in_memory=self._connection.in_memory)
@@ -117,8 +115,6 @@ class MongoChatWriter:
         ended = {"_id": state.guard.match["_id"], "run_ends.event_id": event_id}
         with driver_errors(f"looking up the runs of session {state.chat_id!r} in {self._name}"):
             return self._sessions.find_one(ended, {"_id": 1}) is not None
-
-    # --- writing -----------------------------------------------------------------------------------------------------
 
     def create(self, chat: NewChat, now: datetime) -> ChatState | None:
         document = new_document(chat, now)
