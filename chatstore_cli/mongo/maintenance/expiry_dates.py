@@ -18,7 +18,7 @@ _NEVER_EXPIRING = (
 
 
 class MongoDocumentDates:
-    """Counts with a time limit of `seconds` each; None if it passes. If counting types takes longer, `sample` documents are read."""
+    """DocumentDates with a time limit of `seconds` each; None if it passes. If counting types takes longer, `sample` documents are read."""
 
     def __init__(self, connection: Connection, *, seconds: float, sample: int) -> None:
         self._connection = connection
@@ -27,21 +27,18 @@ class MongoDocumentDates:
         self._limit: dict[str, Any] = {} if connection.in_memory else {"maxTimeMS": max(1, int(seconds * 1000))}
 
     def documents(self, collection: str) -> int:
-        """The approximate number of documents."""
         with driver_errors(f"counting {collection}"):
             return int(self._connection.collection(collection).estimated_document_count())
 
     def count_before(
         self, collection: str, field: str, moment: datetime, partial_filter: Mapping[str, Any] | None = None
     ) -> int | None:
-        """How many documents have a date up to the moment; None if the time limit passed."""
         query = {"$and": [{field: {"$lte": moment}}, dict(partial_filter or {})]}
         documents = self._connection.collection(collection)
         doing = f"counting the dates in {field} of {collection}"
         return within_limit(doing, lambda: documents.count_documents(query, **self._limit))
 
     def next_after(self, collection: str, field: str, moment: datetime) -> datetime | None:
-        """The earliest date after the moment; None if there is none or the time limit passed."""
         cursor = self._connection.collection(collection).find({field: {"$gt": moment}}, {field: 1}).sort(field, 1)
         if self._limit:
             cursor = cursor.max_time_ms(self._limit["maxTimeMS"])

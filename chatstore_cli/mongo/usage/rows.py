@@ -9,7 +9,8 @@ from bson import Decimal128
 from bson.decimal128 import create_decimal128_context
 
 from chatstore_cli.domain.times import as_utc
-from chatstore_cli.domain.usage_ledger import MOST_TOKENS, Counters, LedgerRow, UsageSnapshot
+from chatstore_cli.domain.usage import Usage
+from chatstore_cli.domain.usage_ledger import MOST_TOKENS, LedgerRow, UsageSnapshot
 from chatstore_cli.mongo.bson_values import decimal_value, whole_number
 from chatstore_cli.mongo.connection import Document
 
@@ -41,13 +42,13 @@ DECIMAL128 = create_decimal128_context()
 _NO_TIME = datetime(1, 1, 1, tzinfo=UTC)
 
 
-def counters_of(fields: Document, cost: str = "total_cost") -> Counters:
+def counters_of(fields: Document, cost: str = "total_cost") -> Usage:
     """Counters as stored. An invalid count is 0, an invalid cost is unknown."""
     prompt, completion, total = (valid_count(whole_number(fields.get(name))) for name in COUNTS)
     known = decimal_value(fields.get(cost)) if not isinstance(fields.get(cost), str) else None
     if known is not None and not 0 <= known <= 10**18:
         known = None
-    return Counters(prompt, completion, total, known)
+    return Usage(prompt, completion, total, known)
 
 
 def valid_count(count: int | None) -> int:

@@ -15,7 +15,7 @@ from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.identifiers import id_values
 from chatstore_cli.mongo.messages import layout as flat
 from chatstore_cli.mongo.tombstones import TOMBSTONES
-from chatstore_cli.mongo.watch.change_stream import ChangeStream, position_of
+from chatstore_cli.mongo.watch.change_stream import ChangeStream, StreamFeed, position_of
 from chatstore_cli.mongo.workflow.documents import LAYOUT, MESSAGE_COUNT, array_size, to_message
 
 _BATCH_SIZE = 100
@@ -29,7 +29,7 @@ def _matching_fields(pattern: str) -> Document:
     return {"$filter": {"input": _UPDATED_FIELDS, "cond": {"$regexMatch": {"input": "$$this.k", "regex": pattern}}}}
 
 
-class MongoMessageFeed:
+class MongoMessageFeed(StreamFeed):
     """Reports the changes of one session's messages from `open` on."""
 
     def __init__(self, connection: Connection, settings: Settings, layout: str, session_id: str) -> None:
@@ -37,18 +37,6 @@ class MongoMessageFeed:
         self._source = self._document or _FlatMessages(settings, session_id)
         activity = f"following session {session_id!r}"
         self._stream = ChangeStream(connection, self._source.pipeline(), activity, _BATCH_SIZE)
-
-    def open(self) -> bool:
-        """Start with what happens from now on. False if the server is not a replica set."""
-        return self._stream.open()
-
-    def position(self) -> int:
-        """The server's present position among all changes."""
-        return self._stream.position()
-
-    def close(self) -> None:
-        """Release the server's cursor."""
-        self._stream.close()
 
     def read(self) -> Batch[MessageEvent]:
         """The next events. After Unreachable the next call resumes."""

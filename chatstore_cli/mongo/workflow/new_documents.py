@@ -22,15 +22,9 @@ from chatstore_cli.mongo.connection import Document, driver_errors
 from chatstore_cli.mongo.workflow.documents import FACT_FIELDS, to_session
 
 _STATE_FIELDS = (
-    "last_sequence",
-    "last_segment",
-    "moved_messages",
-    "last_move",
-    "current_run",
-    "run_start",
-    "expected_echo",
+    "last_sequence", "last_segment", "moved_messages", "last_move", "current_run", "run_start", "expected_echo",
     "addressed_to",
-)
+)  # fmt: skip
 _SIZE = {"$cond": [{"$isArray": "$messages"}, {"$size": "$messages"}, None]}
 _SEQUENCES = {"$cond": [{"$isArray": "$messages"}, "$messages.sequence", []]}
 _HIGHEST = {"$max": {"$filter": {"input": _SEQUENCES, "cond": {"$isNumber": "$$this"}}}}

@@ -48,7 +48,7 @@ _KEPT_ECHOES = -1000
 
 
 class MongoChatWriter:
-    """The sessions of one collection, and the segments that may hold their oldest messages."""
+    """A ChatWriter of the sessions of one collection, and of the segments that may hold their oldest messages."""
 
     def __init__(self, connection: Connection, sessions: str, segments: str) -> None:
         self._connection = connection = reading_from_primary(connection)
@@ -57,10 +57,7 @@ class MongoChatWriter:
         self._segments: Collection[Document] = connection.collection(segments)
         self._write_concern = self._sessions.write_concern.document
 
-    # --- reading -----------------------------------------------------------------------------------------------------
-
     def load(self, chat_id: str) -> ChatState | None:
-        """The state of a stored session of any variant; None if there is no such session."""
         return self._state(
             chat_id, locate(self._sessions, chat_id, WRITING_FACTS, in_memory=self._connection.in_memory)
         )
@@ -86,7 +83,6 @@ class MongoChatWriter:
         return highest
 
     def is_deleted(self, chat_id: str) -> bool:
-        """Whether the session was deleted on purpose."""
         with driver_errors(f"looking up session {chat_id!r} in {TOMBSTONES}"):
             return bool(deleted_sessions(self._connection, LAYOUT, [chat_id]))
 
@@ -116,15 +112,11 @@ class MongoChatWriter:
             return int(answer["n"]) > 0
 
     def has_ended(self, state: ChatState, event_id: str) -> bool:
-        """Whether that event has ended a run of the session before."""
         ended = {"_id": state.guard.match["_id"], "run_ends.event_id": event_id}
         with driver_errors(f"looking up the runs of session {state.chat_id!r} in {self._name}"):
             return self._sessions.find_one(ended, {"_id": 1}) is not None
 
-    # --- writing -----------------------------------------------------------------------------------------------------
-
     def create(self, chat: NewChat, now: datetime) -> ChatState | None:
-        """Create a session; None if another writer has created it, or it was deleted on purpose meanwhile."""
         document = new_document(chat, now)
         # The _id comes from the session's id, so that two who create it at once collide even without an index on chat_id.
         document["_id"] = ObjectId(hashlib.sha256(chat.chat_id.encode()).digest()[:12])
@@ -215,7 +207,6 @@ class MongoChatWriter:
         return Appended(next_state, len(message.raw))
 
     def note_echo(self, state: ChatState, turn: AgentTurn, run: int, event_id: str, now: datetime) -> ChatState | None:
-        """Store the event as the expected echo of a run, which has at most one, and set the session to running."""
         ids = id_values(event_id)
         if self._is_in_segments(state, event_id):
             return None
@@ -231,7 +222,6 @@ class MongoChatWriter:
         return self._change(state, match, update, "storing the resumed message")
 
     def open_run(self, state: ChatState, echo: ExpectedEcho | None, running: bool, now: datetime) -> ChatState | None:
-        """Begin the next run, which may begin with an echo; `running` sets the session to running."""
         guard: Guard = state.guard
         match = {**guard.match, **guard.run}
         started = {"run": state.run + 1, "last_sequence": state.last_sequence, "at": now}
@@ -252,7 +242,6 @@ class MongoChatWriter:
         return self._change(state, match, update, "starting a run")
 
     def change(self, state: ChatState, change: StatusChange, now: datetime) -> ChatState | None:
-        """Change a session's status; None also if that event has ended the run before."""
         guard: Guard = state.guard
         match = {"_id": guard.match["_id"], "status": guard.match["status"], **guard.run, **guard.paused}
         fields: Document = {"updated_at": now}
