@@ -33,7 +33,6 @@ class WebApplication:
         query: Mapping[str, str] | None = None,
         payload: Mapping[str, str] | None = None,
     ) -> Response:
-        """The response to one request with the payload as JSON."""
         return send_request(self._address, self._context, method, path, seconds=seconds, query=query, payload=payload)
 
     def open_websocket(self, path: str, seconds: float) -> AbstractContextManager[WebSocketConnection | Response]:

@@ -27,13 +27,12 @@ _SILENT.disabled = True
 
 
 class OpenConnection:
-    """An open connection."""
+    """A WebSocketConnection."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
 
     def send(self, text: str, seconds: float) -> None:
-        """Send a text frame."""
         try:
             run_within(seconds, "sending a message", lambda: self._connection.send(text))
         except ConnectionClosed as error:
@@ -42,7 +41,6 @@ class OpenConnection:
             raise _broken(error) from error
 
     def receive(self, seconds: float) -> str | bytes | None:
-        """The next frame, or None after that time."""
         try:
             frame: str | bytes = self._connection.recv(timeout=max(seconds, 0.001))
         except TimeoutError:

@@ -48,7 +48,6 @@ class MongoDocumentDates:
         return None if first is None else read_instant(_value_at(first, field))
 
     def field_types(self, collection: str, field: str) -> DateField | None:
-        """The types of a field: counted, else sampled, else None, each within the time limit."""
         if self._connection.in_memory:
             return self._types_in_memory(collection, field)
         counted = within_limit(

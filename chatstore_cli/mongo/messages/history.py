@@ -26,7 +26,7 @@ _CONTENT = {"role": 1, "text": 1, "created_at": 1}
 
 
 class MongoHistory:
-    """The flat messages of one collection, read newest first through the index on (session_id, created_at)."""
+    """A StoredHistory of the flat messages of one collection, read newest first through the index on (session_id, created_at)."""
 
     def __init__(self, connection: Connection, collection: str) -> None:
         self._connection = connection
@@ -34,16 +34,12 @@ class MongoHistory:
         self._name = collection
 
     def is_deleted(self, session_id: str) -> bool:
-        """Whether the session was deleted on purpose, so that journals must not restore it."""
         if not is_storable(session_id):
             return False
         with driver_errors(f"looking up session {session_id!r}"):
             return bool(deleted_sessions(self._connection, LAYOUT, [session_id]))
 
     def newest_stored(self, session_id: str, limit: int, since: datetime | None) -> list[StoredMessage]:
-        """The newest stored messages, oldest first: `limit` messages, or those since `since`, whichever is fewer, and
-        always the newest one. All messages of the oldest one's millisecond are included.
-        """
         doing = f"reading session {session_id!r} in {self._name}"
         ordered = MessagesInOrder(self._messages, session_id, doing, batch=limit + _EXTRA_ROWS)
         if ordered.is_empty:
@@ -65,7 +61,6 @@ class MongoHistory:
         return messages
 
     def stored_contents(self, identities: Sequence[str]) -> dict[str, Content]:
-        """Role, time and text of each id that is stored."""
         with driver_errors(f"looking up messages in {self._name}"):
             rows = self._messages.find({"_id": {"$in": list(identities)}}, _CONTENT)
             return {row["_id"]: (row.get("role"), row.get("created_at"), row.get("text")) for row in rows}

@@ -99,7 +99,6 @@ class MongoUsageLedger:
                 yield row_of(chat_id, document)
 
     def raise_counters(self, chat_id: str, sums: Usage) -> bool:
-        """Raise the session's counters to at least `sums`, and by what is not carried over yet. False: no session."""
         return self._change(chat_id, lambda document: self._raised(chat_id, document, sums))
 
     def set_counters(self, chat_id: str, expected: Usage, new: Usage) -> bool:
@@ -117,7 +116,6 @@ class MongoUsageLedger:
         return None if document is None else _stored_counters(document)
 
     def opening_balance(self, chat_id: str) -> UsageSnapshot | None:
-        """The counters before any report was counted in them, None if the stored opening balance has as much."""
         document = self._head(chat_id, (*FACT_FIELDS, f"real_time_tracking.{IN_LEDGER}"))
         if document is None:
             return None

@@ -52,7 +52,6 @@ class MongoUsageSums:
             return set(self._rows.distinct("chat_id", {"chat_id": {"$in": list(chat_ids)}}))
 
     def groups(self, query: LedgerQuery) -> Iterator[LedgerGroup]:
-        """The sums, in any order."""
         if not all(is_storable(value) for name in CLIENT_FIELDS if (value := getattr(query, name)) is not None):
             return  # no document has text that BSON cannot hold
         pending = self._daily.pending_chats() if query.by_whole_days else None

@@ -40,7 +40,7 @@ _FACTS: Document = {
 
 
 class MongoDocumentSizes:
-    """Finds the largest documents on the server; only their sizes and facts are sent."""
+    """DocumentSizes that are found on the server; only sizes and facts are sent."""
 
     def __init__(self, connection: Connection, settings: Settings) -> None:
         self._in_memory = connection.in_memory
@@ -49,7 +49,6 @@ class MongoDocumentSizes:
         self._reader = SegmentReader(self._sessions, segments, in_memory=connection.in_memory)
 
     def largest(self, limit: int, at_least_bytes: int = 0) -> list[DocumentSize]:
-        """The largest documents, largest first. The server reads the collection to find them."""
         with driver_errors(f"looking for large documents in {self._sessions.name}"):
             rows = map(_facts_of, self._sessions.find()) if self._in_memory else self._on_server(limit, at_least_bytes)
             large = [row for row in rows if row["bson_size"] >= at_least_bytes]

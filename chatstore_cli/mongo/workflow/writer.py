@@ -87,7 +87,6 @@ class MongoChatWriter:
             return bool(deleted_sessions(self._connection, LAYOUT, [chat_id]))
 
     def holds_event(self, state: ChatState, event_id: str) -> bool:
-        """Whether a message or an echo with that event id is stored."""
         is_event = {"$in": id_values(event_id)}
         match = {
             "_id": state.guard.match["_id"],
@@ -133,7 +132,6 @@ class MongoChatWriter:
         return self._state(chat.chat_id, facts_of(document))
 
     def claim(self, state: ChatState, chat: NewChat) -> ChatState | None:
-        """Store the given tenant, user and workflow in a session whose document has none of these."""
         unclaimed: Document = {"_id": state.guard.match["_id"]}
         owner: Document = {}
         if state.tenant_id is None:
@@ -151,7 +149,6 @@ class MongoChatWriter:
     def append(
         self, state: ChatState, turn: AgentTurn, event_id: str, now: datetime, *, still_awaited: bool = False
     ) -> Appended | DocumentFull | None:
-        """Store a turn as the message after the last one, and set the session to running."""
         guard: Guard = state.guard
         kind = guard.variant.messages_type
         if kind not in {"array", "missing", "null"}:
