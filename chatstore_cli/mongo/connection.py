@@ -141,11 +141,8 @@ def _without_secrets(error: Exception, uri: str) -> str:
     return reason
 
 
-@contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
-    """Limit the time of all operations inside, including the search for a server."""
-    with pymongo.timeout(seconds):
-        yield
+time_limit = pymongo.timeout
+"""Limits the time of all operations inside, including the search for a server."""
 
 
 def describe(uri: str, database: str) -> str:

@@ -27,7 +27,6 @@ from chatstore_cli.mongo.usage.rows import (
     counters_of,
     document_of,
     row_of,
-    valid_count,
 )
 from chatstore_cli.mongo.usage.stages import CLIENT
 from chatstore_cli.mongo.workflow.documents import FACT_FIELDS, IN_LEDGER, to_session
@@ -243,8 +242,7 @@ def _total_usage(document: Document) -> Usage:
     """The usage in a session's document, in any variant. Invalid numbers count as 0, an invalid cost as unknown."""
     usage = to_session(document).usage
     cost = usage.cost if usage.cost is not None and 0 <= usage.cost <= MOST_TOKENS else None
-    counts = [valid_count(count) for count in (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens)]
-    prompt, completion, total = (count if count <= MOST_TOKENS else 0 for count in counts)
+    prompt, completion, total = (count if 0 <= count <= MOST_TOKENS else 0 for count in usage[:3])
     return Usage(prompt, completion, total, cost)
 
 

@@ -44,16 +44,12 @@ _NO_TIME = datetime(1, 1, 1, tzinfo=UTC)
 
 def counters_of(fields: Document, cost: str = "total_cost") -> Usage:
     """Counters as stored. An invalid count is 0, an invalid cost is unknown."""
-    prompt, completion, total = (valid_count(whole_number(fields.get(name))) for name in COUNTS)
+    counts = (whole_number(fields.get(name)) for name in COUNTS)
+    prompt, completion, total = (count if count is not None and 0 <= count <= _HIGHEST_COUNT else 0 for count in counts)
     known = decimal_value(fields.get(cost)) if not isinstance(fields.get(cost), str) else None
     if known is not None and not 0 <= known <= 10**18:
         known = None
     return Usage(prompt, completion, total, known)
-
-
-def valid_count(count: int | None) -> int:
-    """The count, or 0 if it is not a possible one."""
-    return count if count is not None and 0 <= count <= _HIGHEST_COUNT else 0
 
 
 def document_of(row_id: str, snapshot: UsageSnapshot) -> Document:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pymongo.collection import Collection
 
 from chatstore_cli.mongo.connection import Document, driver_errors
-from chatstore_cli.mongo.identifiers import id_values, is_storable
+from chatstore_cli.mongo.identifiers import id_values
 
 IDENTITY: Document = {"chat_id": 1}
 
@@ -17,8 +17,6 @@ def locate(
 
     `fields` is a projection, which may compute. In memory the whole document is returned.
     """
-    if not is_storable(session_id):
-        return None
     with driver_errors(f"looking up session {session_id!r} in {sessions.name}"):
         for field in ("chat_id", "_id"):
             for value in id_values(session_id):
