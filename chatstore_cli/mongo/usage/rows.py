@@ -1,4 +1,4 @@
-"""Rows of the usage ledger: which ones can be counted, how a row is stored, and how it is read back."""
+"""Rows of the usage ledger: their indexes, which ones can be counted, how a row is stored, and how it is read back."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from bson import Decimal128
 from bson.decimal128 import create_decimal128_context
 
+from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.domain.times import as_utc
 from chatstore_cli.domain.usage import Usage
 from chatstore_cli.domain.usage_ledger import MOST_TOKENS, LedgerRow, UsageSnapshot
@@ -40,6 +41,17 @@ IS_COUNTABLE: Document = {"$and": [*_IS_COUNT, *HAS_TIME["$and"]]}
 _HIGHEST_COUNT = 2**53
 DECIMAL128 = create_decimal128_context()
 _NO_TIME = datetime(1, 1, 1, tzinfo=UTC)
+
+
+def usage_index_specs(rows: str, daily_sums: str) -> tuple[IndexSpec, ...]:
+    """The indexes of the ledger in the collection `rows`, and of the collection of its daily sums."""
+    session = (("chat_id", 1), ("run", 1), ("agent", 1), ("model", 1), ("at", 1))
+    return (
+        IndexSpec(rows, "chat_usage_idx", session, why="a session's usage"),
+        IndexSpec(rows, "at_idx", (("at", 1),), why="usage within a time span"),
+        IndexSpec(rows, "rolled_up_idx", (("rolled_up", 1), ("chat_id", 1)), why="rows that are in no daily sum yet"),
+        IndexSpec(daily_sums, "days_idx", (("last_day", 1), ("first_day", 1)), why="daily sums within a time span"),
+    )
 
 
 def counters_of(fields: Document, cost: str = "total_cost") -> Usage:
