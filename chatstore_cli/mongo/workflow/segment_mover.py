@@ -5,18 +5,8 @@ messages, with a mark of its own. Readers ignore it, because the head's `last_se
 update of the head removes exactly those messages and sets `last_segment: n`. Its filter contains everything that it
 removes: a head whose old messages were edited meanwhile does not match.
 
-<<<<<<< HEAD
-A move that stops in between leaves an orphan, segment n. The next move adopts it if the head still has those messages,
-and otherwise removes it, because nothing else can become segment n. A step 2 that another mover still sends must not
-rely on a copy that no longer exists: `segment_copies` has the rules for that.
-
-Killed before step 1, nothing has happened. Killed after it, there is an orphan, which does not count. After step 2 the
-segment counts and exists, because by those rules no mover has removed it. A person may have deleted it by hand while an
-application wrote its document back, so a segment that is missing after step 2 is inserted again.
-=======
 A move that stops in between leaves an orphan, segment n, which the next move adopts or removes by the rules in
 `segment_copies`. docs/architecture.md (Segments) lists the states after a kill.
->>>>>>> less2t
 """
 
 from __future__ import annotations
