@@ -91,7 +91,7 @@ def test_both_are_looked_at_when_there_are_both(tmp_path: Path, monkeypatch: pyt
 
 def test_no_place_at_all_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(state, "_usable", lambda _: False)
-    with pytest.raises(ChatstoreError, match="there is no place for ledger and quarantine"):
+    with pytest.raises(ChatstoreError, match="the ledger and the quarantine have no folder"):
         bookkeeping_folder(tmp_path, str(tmp_path / "state"))
     with pytest.raises(ChatstoreError, match=r"^Cannot write to .*stdin\."):
         stdin_folder(str(tmp_path / "state"))

@@ -242,7 +242,10 @@ def test_gaps_and_duplicates_in_a_sessions_numbers_are_a_warning(chatstore, data
     database["chat_sessions"].insert_many([{"chat_id": "empty", "messages": []}, {"messages": "no list"}, {}])
     row = check(chatstore, "sequence-gaps")
     assert row["status"] == "warn"
-    assert "of 11 checked sessions 2 have gaps (gap, torn); 1 have a number twice (double)" in row["detail"]
+    assert (
+        "11 sessions were checked; sessions with gaps: 2 (gap, torn); sessions with a number twice: 1 (double)"
+        in row["detail"]
+    )
 
 
 def test_a_document_above_half_of_the_limit_is_a_warning_that_names_it(chatstore, database):

@@ -275,7 +275,7 @@ class AG2Manager:
 
 
 def _without_end(text: str, removal: str | Callable[[str], str] | None) -> str:
-    """The last message without the text that would end the chat at once."""
+    """The last message without the text that would end the session at once."""
     if callable(removal):
         return str(removal(text))
     return text.replace(removal, "") if removal else text

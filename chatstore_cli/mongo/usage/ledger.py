@@ -64,7 +64,7 @@ class MongoUsageLedger:
         return stored
 
     def sums(self, chat_id: str) -> Counters:
-        """The sum of a chat's maxima per run, agent and model."""
+        """The sum of a session's maxima per run, agent and model."""
         return dict(self._sums({"chat_id": chat_id, **COUNTABLE})).get(chat_id, Counters())
 
     def has_reports(self, chat_id: str, run: int) -> bool:
@@ -73,7 +73,7 @@ class MongoUsageLedger:
             return self._rows.find_one({"chat_id": chat_id, "run": run}, {"_id": 1}) is not None
 
     def chats(self) -> Iterator[tuple[str, Counters]]:
-        """The chats of the ledger, each with its sums."""
+        """The session ids in the ledger, each with its sums."""
         return self._sums(COUNTABLE)
 
     def _sums(self, match: Document) -> Iterator[tuple[str, Counters]]:
@@ -90,7 +90,7 @@ class MongoUsageLedger:
                     yield chat_id, sums
 
     def discard(self, row_ids: Sequence[str]) -> None:
-        """Delete rows that were stored for a chat after its session was deleted."""
+        """Delete rows that were stored for a session after it was deleted."""
         with driver_errors(f"deleting usage in {self._rows.name}"):
             self._rows.delete_many({"_id": {"$in": list(row_ids)}})
 
@@ -100,7 +100,7 @@ class MongoUsageLedger:
             self._rows.update_many({"_id": {"$in": list(row_ids)}}, {"$set": {"applied": True}})
 
     def rows(self, chat_id: str) -> Iterator[LedgerRow]:
-        """A chat's rows by time, the opening balance before other rows of the same instant."""
+        """A session's rows by time, the opening balance before other rows of the same instant."""
         if not is_storable(chat_id):
             return
         with driver_errors(f"reading the usage of session {chat_id!r} in {self._rows.name}"):

@@ -49,7 +49,7 @@ class MongoUsageSums:
             return self._rows.count_documents({"$nor": [COUNTABLE]})
 
     def chats_with_usage(self, chat_ids: Sequence[str]) -> set[str]:
-        """Those of the chats that have rows in the ledger."""
+        """Those of the session ids that have rows in the ledger."""
         with driver_errors(f"reading {self._rows.name}"):
             return set(self._rows.distinct("chat_id", {"chat_id": {"$in": list(chat_ids)}}))
 
@@ -71,7 +71,7 @@ class MongoUsageSums:
             yield from map(group_of, repeat(query.keys), self._rows.aggregate(pipeline, allowDiskUse=True))
 
     def _chats_within(self, query: LedgerQuery) -> list[Any] | None:
-        """The chats that reported within the time span, if they are few: only their rows have to be read then."""
+        """The session ids that reported within the time span, if they are few: then only their rows have to be read."""
         if query.since is None:
             return None
         within: Document = {"$gte": query.since, **({} if query.until is None else {"$lt": query.until})}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from chatstore_cli.config.settings import setting_types
 from chatstore_cli.render.output_format import OutputFormat
@@ -140,3 +141,12 @@ def test_an_unknown_option_of_the_uri_is_one_line_without_a_source_line(chatstor
     assert done.code == 0
     assert "chatstore: Unknown option: foo" in done.err
     assert ".py" not in done.err
+
+
+def test_init_creates_the_folder_of_the_users_own_configuration(chatstore_without_database):
+    run = chatstore_without_database
+    own = Path(run.environment["XDG_CONFIG_HOME"]) / "chatstore" / "config.yaml"
+
+    assert run("config", "init", "--to", own).code == 0
+    assert run("config", "check").code == 0
+    assert run("config", "init", "--to", run.folder / "none" / "config.yaml").code == 3
