@@ -59,7 +59,7 @@ class EventPorts:
     clock: Clock = utc_now
 
 
-class AG2PersistenceManager:
+class AG2Manager:
     """Stores what AG2's agents emit. May be used from several threads and processes at once.
 
     `user_names` are further speakers with the role user, in lower or upper case.
