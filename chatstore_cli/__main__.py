@@ -16,10 +16,13 @@ def main() -> None:
 
     # Imports and the decoding of journals create many objects without cycles. The default thresholds cost 10 %.
     gc.set_threshold(400_000, 20, 50)
-    from chatstore_cli.cli.main import run
+    try:
+        from chatstore_cli.cli.main import run
 
-    status = run(sys.argv[1:])
-    gc.freeze()  # saves the last garbage collection of the interpreter, 40 ms of 250
+        status = run(sys.argv[1:])
+        gc.freeze()  # saves the last garbage collection of the interpreter, 40 ms of 250
+    except KeyboardInterrupt:  # during the imports, or a second one while the first is reported
+        status = 130
     raise SystemExit(status)
 
 

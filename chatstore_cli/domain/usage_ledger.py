@@ -1,7 +1,7 @@
 """The usage ledger: the reports of agents' clients, row by row, and the ports around it.
 
-A report is cumulative: it has what a client has used since its run began. So per chat, run, agent and model the maximum of
-each number counts, and late, repeated or reordered reports change nothing.
+A report is cumulative: it has what a client has used since its run began. So per session, run, agent and model the maximum
+of each number counts, and late, repeated or reordered reports change nothing.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class UsageSnapshot:
 
     Counts are tokens, from 0 to MOST_TOKENS. `cached_tokens` is a part of the prompt's tokens, None if not reported.
     `cost` is None if unknown, never negative. `event_id` is the id of the event that reported it, or None. An event of a
-    chat is stored once per model, whatever its other fields are.
+    session is stored once per model, whatever its other fields are.
     """
 
     event_id: str | None
@@ -84,7 +84,7 @@ class UsageLedger(Protocol):
         """Store rows by their ids. Returns the ids that are newly stored."""
 
     def sums(self, chat_id: str) -> Usage:
-        """The sum of a chat's maxima per run, agent and model."""
+        """The sum of a session's maxima per run, agent and model."""
 
     def opening_balance(self, chat_id: str) -> UsageSnapshot | None:
         """A session's counters before any report was counted in them, as a row of OPENING_RUN.
@@ -104,13 +104,13 @@ class UsageLedger(Protocol):
         """
 
     def discard(self, row_ids: Sequence[str]) -> None:
-        """Delete rows that were stored for a chat after its session was deleted."""
+        """Delete rows that were stored for a session after it was deleted."""
 
     def mark_applied(self, row_ids: Sequence[str]) -> None:
         """Mark these rows as included in the counters."""
 
     def rows(self, chat_id: str) -> Iterator[LedgerRow]:
-        """A chat's rows by time, the opening balance before other rows of the same instant."""
+        """A session's rows by time, the opening balance before other rows of the same instant."""
 
     def counters(self, chat_id: str) -> Usage | None:
         """The counters of a session, None if there is no such session."""
@@ -122,7 +122,7 @@ class UsageLedger(Protocol):
         """Whether there is any report of a run."""
 
     def chats(self) -> Iterator[tuple[str, Usage]]:
-        """The chats of the ledger, each with its sums."""
+        """The session ids in the ledger, each with its sums."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +177,7 @@ class UsageSums(Protocol):
         """
 
     def chats_with_usage(self, chat_ids: Sequence[str]) -> set[str]:
-        """Those of the chats that have rows in the ledger."""
+        """Those of the session ids that have rows in the ledger."""
 
     def uncountable(self) -> int:
         """How many rows are in no sum, because a number or the time in them is invalid."""
@@ -185,7 +185,7 @@ class UsageSums(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RolledUp:
-    """One step of a rollup: how many ledger rows were added to daily sums, and of how many chats."""
+    """One step of a rollup: how many ledger rows were added to daily sums, and of how many sessions."""
 
     rows: int
     chats: int

@@ -111,6 +111,16 @@ class Stores:
             specs["workflow"].extend(usage_index_specs(names.usage, names.usage_rollups))
         return specs
 
+    def create_missing_indexes(self, layout: str) -> list[str]:
+        """Create the indexes of a layout that are missing; returns a line for each one that was created or left alone."""
+        from chatstore_cli.core.indexes import create_missing
+        from chatstore_cli.domain.times import utc_now
+
+        done = list(create_missing(self.index_specs(layout)[layout], self.index_store, self.document_dates, utc_now()))
+        for line in done:
+            self._say(line)
+        return done
+
     @cached_property
     def index_store(self) -> IndexStore:
         """The indexes of the database. Builds have no time limit."""

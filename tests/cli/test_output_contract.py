@@ -284,6 +284,25 @@ def test_a_terminal_gets_a_table_that_fits_and_is_coloured(
     assert "2026-03-02 12:00:00" in narrow
 
 
+@pytest.mark.parametrize("name", ["typer", "chatstore_cli.cli.main"])
+def test_ctrl_c_during_the_imports_shows_no_traceback(chatstore: Chatstore, name: str) -> None:
+    interrupted = f"""
+import sys
+from chatstore_cli.__main__ import main
+
+class Interrupted:
+    def find_spec(self, name, *_):
+        if name == {name!r}:
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupted())
+main()
+"""
+    command = [sys.executable, "-c", interrupted, "sessions", "list"]
+    done = subprocess.run(command, capture_output=True, text=True, env=chatstore.environment, timeout=60)
+    assert (done.returncode, done.stderr) == (130, "")
+
+
 # --- what is imported ------------------------------------------------------------------------------------------------
 
 SHOW_MODULES = """

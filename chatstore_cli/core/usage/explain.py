@@ -28,7 +28,7 @@ class ExplainedRow:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A chat's rows by time, their sums, and the session's counters (None if there is no such session).
+    """A session's ledger rows by time, their sums, and its counters (None if the session does not exist).
 
     `layout` names the layout of a session that has no usage at all, and is None for any other session.
     """
@@ -41,7 +41,7 @@ class Explanation:
 
 
 def explain_usage(ledger: UsageLedger, chat_id: str, others: Sequence[SessionReader] = ()) -> Explanation:
-    """Each row of a chat with the reason why it was counted or skipped. Raises NotFound without rows and session.
+    """Each ledger row of a session, and why it was counted or skipped. Raises NotFound without rows and session.
 
     `others` read the layouts that have no usage.
     """
@@ -106,7 +106,7 @@ class CounterFinding:
 
 
 def differing_counters(ledger: UsageLedger) -> Iterator[CounterFinding]:
-    """The sessions whose counters differ from the ledger. Chats without a session have no counters."""
+    """The sessions whose counters differ from the ledger. Rows of a session that does not exist are left out."""
     for chat_id, sums in ledger.chats():
         counters = ledger.counters(chat_id)
         if counters is None:

@@ -59,7 +59,7 @@ class EventPorts:
     clock: Clock = utc_now
 
 
-class AG2PersistenceManager:
+class AG2Manager:
     """Stores what AG2's agents emit. May be used from several threads and processes at once.
 
     `user_names` are further speakers with the role user, in lower or upper case.
@@ -269,7 +269,7 @@ class AG2PersistenceManager:
 
 
 def _without_end(text: str, removal: str | Callable[[str], str] | None) -> str:
-    """The last message without the text that would end the chat at once."""
+    """The last message without the text that would end the session at once."""
     if callable(removal):
         return str(removal(text))
     return text.replace(removal, "") if removal else text

@@ -1,4 +1,4 @@
-"""Daily sums (UTC) of the usage ledger: one document per chat, made from all of its rows by the server.
+"""Daily sums (UTC) of the usage ledger: one document per session, made from all of its rows by the server.
 
 Each row notes in `rolled_up` the collection of daily sums that includes it. Rows without the note, or with the note of an
 older version (`true`) or of another collection, are pending: reports read them from the ledger.
@@ -29,7 +29,7 @@ _THREADS = 2
 _KEEP_THE_NEWER: list[Document] = [
     {"$replaceWith": {"$cond": [{"$gt": ["$ledger_rows", "$$new.ledger_rows"]}, "$$ROOT", "$$new"]}}
 ]
-"""Another process may have written the sums of more rows of the chat in the meantime. Missing compares as less."""
+"""Another process may have written the sums of more rows of the session in the meantime. Missing compares as less."""
 
 
 class MongoDailySums:
@@ -43,7 +43,7 @@ class MongoDailySums:
         self._unmark: Document = {"$unset": {"rolled_up": ""}}
 
     def pending_chats(self) -> list[Any] | None:
-        """The few chats with rows that are in no daily sum yet. None if there are many, or no daily sums."""
+        """The few session ids with rows that are in no daily sum yet. None if there are many, or no daily sums."""
         with driver_errors(f"reading {self._sums.name}"):
             if self._is_empty():
                 return None
@@ -88,7 +88,7 @@ class MongoDailySums:
             self._rows.update_many(self._mark["$set"], self._unmark)
 
     def _take_in(self, chats: list[Any]) -> int:
-        """Store the daily sums of chats and mark their pending rows. Returns how many these are.
+        """Store the daily sums of sessions and mark their pending rows. Returns how many these are.
 
         Rows are noted before they are added up, and marked after the sums are stored: a row that arrives in between stays
         pending, and after a kill the rows are added again. Both are read from the primary: a secondary may be behind.
@@ -104,7 +104,7 @@ class MongoDailySums:
         return self._sums.find_one({}, {"_id": 1}) is None
 
     def _next_chats(self, limit: int) -> tuple[list[Any], int]:
-        """The chats of the first pending rows, and how many rows these are, at most `limit`."""
+        """The session ids of the first pending rows, and how many rows these are, at most `limit`."""
         by_chat: Document = {"$group": {"_id": "$chat_id", "rows": {"$sum": 1}}}
         found = list(self._rows.aggregate([{"$match": self._pending}, {"$limit": limit}, by_chat]))
         return [row["_id"] for row in found], sum(row["rows"] for row in found)

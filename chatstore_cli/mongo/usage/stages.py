@@ -179,7 +179,7 @@ def _sessions(cost_unknown: str) -> Document:
 
 
 def daily_documents(chats: Sequence[Any], rows: str) -> list[Document]:
-    """Stages on the ledger, the collection `rows`, that make one document of daily sums per chat.
+    """Stages on the ledger, the collection `rows`, that make one document of daily sums per session.
 
     Rows are counted before they are added up: a document includes at least as many rows as it counts.
     """
@@ -220,7 +220,7 @@ def daily_documents(chats: Sequence[Any], rows: str) -> list[Document]:
 
 
 def from_daily_documents(query: LedgerQuery, without: Sequence[Any]) -> list[Document]:
-    """Stages on daily sums that make the groups of a query, `without` the chats named."""
+    """Stages on daily sums that make the groups of a query, `without` the sessions named."""
     match: Document = {"_id": {"$nin": list(without)}} if without else {}
     if query == LedgerQuery(("day",)):
         return [{"$match": match}, *_by_day()]

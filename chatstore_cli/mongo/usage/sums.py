@@ -68,7 +68,7 @@ class MongoUsageSums:
             yield from map(group_of, repeat(query.keys), self._rows.aggregate(pipeline, allowDiskUse=True))
 
     def _chats_within(self, query: LedgerQuery) -> list[Any] | None:
-        """The chats that reported within the time span, if they are few: only their rows have to be read then."""
+        """The session ids that reported within the time span, if they are few: then only their rows have to be read."""
         if query.since is None:
             return None
         within: Document = {"$gte": query.since, **({} if query.until is None else {"$lt": query.until})}

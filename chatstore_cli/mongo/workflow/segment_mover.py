@@ -135,10 +135,8 @@ class MongoSegmentStore:
             return None if move is None else _Outcome(move)
 
         def failure() -> Conflict:
-            return Conflict(
-                what=f"The messages of session {session_id!r} were rewritten each time before they could be moved.",
-                hint="Nothing is lost. Try again when fewer clients write to it.",
-            )
+            what = f"The messages of session {session_id!r} were rewritten each time before they could be moved."
+            return Conflict(what=what, hint="Nothing is lost. Try again when fewer clients write to it.")
 
         with driver_errors(f"moving messages of session {session_id!r} into {self._segments.name}"):
             return attempt_until_done(attempt, failure, attempts=_MAX_ATTEMPTS).move

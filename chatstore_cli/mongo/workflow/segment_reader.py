@@ -223,10 +223,8 @@ class SegmentReader:
         marks = {row["_id"]: row.get(MOVE) for row in rows}
         counting = {segment.document_id for segment in segments}
         if any(name not in counting or name not in marks or marks[name] != mark for name, mark in yielded.items()):
-            raise Conflict(
-                what=f"An older copy of session {session_id!r} was written back while its messages were being read.",
-                hint="Run it again.",
-            )
+            what = f"An older copy of session {session_id!r} was written back while its messages were being read."
+            raise Conflict(what=what, hint="Run it again.")
 
 
 def _owner_and_number(segment_id: Any) -> tuple[str, int | None]:

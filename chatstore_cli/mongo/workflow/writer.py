@@ -152,10 +152,8 @@ class MongoChatWriter:
         guard: Guard = state.guard
         kind = guard.variant.messages_type
         if kind not in {"array", "missing", "null"}:
-            raise Conflict(
-                what=f"Session {state.chat_id!r}: its field `messages` is of type {kind}, not an array.",
-                hint="Nothing was written. Repair the document, then try again.",
-            )
+            what = f"Session {state.chat_id!r}: its field `messages` is of type {kind}, not an array."
+            raise Conflict(what=what, hint="Nothing was written. Repair the document, then try again.")
         sequence = state.last_sequence + 1
         if sequence > _MAX_SEQUENCE:
             raise Conflict(
