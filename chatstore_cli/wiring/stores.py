@@ -67,7 +67,7 @@ class Stores:
         return self.new_connection(answer_seconds=None)
 
     def new_connection(self, answer_seconds: float | None) -> Connection:
-        """A connection on which the server may take that long for an answer; None is without a limit."""
+        """A connection with this time limit for an answer of the server; None is no limit."""
         from chatstore_cli.mongo.connection import connect
 
         mongo = self.settings.mongo

@@ -106,7 +106,7 @@ class MongoSegmentStore:
         return HeadSize(session_id, row["size"], row["count"], whole_number(row.get(LAST_SEGMENT)), document)
 
     def check_index(self) -> None:
-        """Create the index of a small segments collection that has none, or warn; only the first time."""
+        """On the first call, create the index of a small segments collection, or warn if a large one does not have it."""
         if not self._in_memory:
             self._index.ensure()
 
