@@ -6,14 +6,14 @@ import logging
 from collections.abc import Collection
 
 from chatstore_cli.config.settings import LayoutSettings, MongoSettings, Settings, WorkflowCollections, load_settings
-from chatstore_cli.core.workflow.ag2_manager import AG2PersistenceManager as EventManager
+from chatstore_cli.core.workflow.ag2_manager import AG2Manager
 from chatstore_cli.wiring.stores import Stores
 from chatstore_cli.wiring.workflow import event_ports
 
 EVENTS_LOG = logging.getLogger("chatstore.events")
 
 
-class AG2PersistenceManager(EventManager):
+class AG2PersistenceManager(AG2Manager):
     """Stores what AG2's agents emit in one MongoDB collection, and returns the history to resume a session."""
 
     def __init__(

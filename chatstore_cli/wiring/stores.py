@@ -67,7 +67,7 @@ class Stores:
         return self.new_connection(answer_seconds=None)
 
     def new_connection(self, answer_seconds: float | None) -> Connection:
-        """A connection on which the server may take that long for an answer; None is without a limit."""
+        """A connection with this time limit for an answer of the server; None is no limit."""
         from chatstore_cli.mongo.connection import connect
 
         mongo = self.settings.mongo
@@ -102,7 +102,7 @@ class Stores:
         Those of the usage ledger are listed with the workflow layout, the one whose sessions have usage.
         """
         from chatstore_cli.core.indexes import wanted_specs
-        from chatstore_cli.mongo.usage.index_specs import usage_index_specs
+        from chatstore_cli.mongo.usage.rows import usage_index_specs
 
         ttl_days = self.settings.mongo.ttl_days
         names = self.settings.layouts.workflow

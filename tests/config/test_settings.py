@@ -314,8 +314,8 @@ def test_an_error_in_a_file_names_its_line(text, where, what):
 def test_the_hint_for_an_unknown_setting_is_the_nearest_name():
     write("mongo: {ttl_day: 3}")
     assert error_of().hint == "Did you mean ttl_days?"
-    write("verify: {zzz: 3}")
-    assert error_of().hint == "Known names: sample, seconds_per_check, application."
+    write("state: {zzz: 3}")
+    assert error_of().hint == "Known names: folder."
 
 
 @pytest.mark.parametrize(

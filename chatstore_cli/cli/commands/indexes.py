@@ -68,8 +68,8 @@ def apply(
     """Create missing indexes while the application continues to write.
 
     Three kinds of change need confirmation (--yes skips the question): to change an index that has drifted, to drop an
-    index, and to create a TTL index by which MongoDB would delete documents at once. The number of documents is shown first. Exits
-    with status 6 if such a change was not made.
+    index, and to create a TTL index by which MongoDB would delete documents at once. The number of documents is shown
+    first. Exits with status 6 if such a change was not made.
     """
     invocation = Invocation(context)
     if dry_run:
