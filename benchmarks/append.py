@@ -2,7 +2,7 @@
 
     python benchmarks/append.py [--messages 100000] [--rounds 600] [--uri URI]
 
-Three sessions are appended to in turn with `AG2PersistenceManager.save_event`: one with `--messages` messages and one
+Three sessions are appended to in turn with `AG2Manager.save_event`: one with `--messages` messages and one
 with 1,000, both in segments of 200, and one of about 100 messages without segments (after every 100 appends a new one).
 Noise on the machine therefore disturbs all three alike, and each figure is a ratio of medians. Exits with status 1 if a
 figure misses its bound. Two lines have no bound: the ratio of the sums, which include every move into a segment, and a
@@ -55,7 +55,7 @@ def main() -> int:
 
 def measure(uri: str, messages: int, rounds: int) -> int:
     """Measure and print every figure; return 1 if a bound is missed."""
-    from chatstore_cli.core.workflow.ag2_manager import AG2PersistenceManager
+    from chatstore_cli.core.workflow.ag2_manager import AG2Manager
     from chatstore_cli.wiring.segments import segment_store
     from chatstore_cli.wiring.workflow import event_ports
 
@@ -69,8 +69,8 @@ def measure(uri: str, messages: int, rounds: int) -> int:
             store_segmented(database, name, count)
             # As after an append: the oldest messages of a document with two segments' worth have moved.
             segment_store(stores).move_oldest(name, keep_messages=SEGMENT_MESSAGES)
-        manager = AG2PersistenceManager(event_ports(stores, print))
-        plain_manager = AG2PersistenceManager(event_ports(unsegmented, print))
+        manager = AG2Manager(event_ports(stores, print))
+        plain_manager = AG2Manager(event_ports(unsegmented, print))
         sides = (
             Appender(manager, lambda: "long", changes_after=None),
             Appender(manager, lambda: "medium", changes_after=None),

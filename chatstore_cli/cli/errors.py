@@ -62,10 +62,7 @@ def _without_credentials(arguments: Sequence[str]) -> list[str]:
 
 
 def _wants_json(arguments: Sequence[str]) -> bool:
-    words = list(arguments)
-    for index, word in enumerate(words):
-        if word in {"-ojson", "--output=json"}:
-            return True
-        if word in {"-o", "--output"} and words[index + 1 : index + 2] == ["json"]:
-            return True
-    return False
+    return any(
+        word in {"-ojson", "--output=json"} or (word in {"-o", "--output"} and following == "json")
+        for word, following in zip(arguments, [*arguments[1:], ""], strict=True)
+    )

@@ -50,7 +50,11 @@ class _PlainConverter:
             return value
         if issubclass(self._kind, Enum):
             return _choice(self._kind, value)
-        number = _CONVERTERS[self._kind](value)
+        convert, expected = _CONVERTERS[self._kind]
+        try:
+            number = convert(value)
+        except (ValueError, KeyError):
+            raise ValueError(f"{value!r} is not {expected}.") from None
         low, high = self._info.min, self._info.max
         if (low is not None and not number >= low) or (high is not None and not number <= high):
             raise ValueError(f"{value} is not {_range_in_words(low, high)}.")
@@ -74,26 +78,10 @@ def _is_plain(kind: Any) -> bool:
     return kind in _CONVERTERS or (isinstance(kind, type) and issubclass(kind, Enum))
 
 
-def _whole_number(value: Any) -> int:
-    try:
-        return int(value)
-    except ValueError:
-        raise ValueError(f"{value!r} is not a whole number.") from None
-
-
-def _number(value: Any) -> float:
-    try:
-        return float(value)
-    except ValueError:
-        raise ValueError(f"{value!r} is not a number.") from None
-
-
-def _boolean(value: Any) -> bool:
-    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
-    try:
-        return words[str(value).strip().lower()]
-    except KeyError:
-        raise ValueError(f"{value!r} is not true or false.") from None
-
-
-_CONVERTERS: dict[Any, Callable[[Any], Any]] = {str: str, int: _whole_number, float: _number, bool: _boolean}
+_TRUTHS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+_CONVERTERS: dict[Any, tuple[Callable[[Any], Any], str]] = {
+    str: (str, "text"),
+    int: (int, "a whole number"),
+    float: (float, "a number"),
+    bool: (lambda value: _TRUTHS[str(value).strip().lower()], "true or false"),
+}

@@ -192,10 +192,8 @@ def reject_parent_options(context: typer.Context) -> None:
     if options:
         subcommand = f"{context.command_path} {context.invoked_subcommand}"
         verb = "is an option" if len(options) == 1 else "are options"
-        raise WrongUse(
-            what=f"{', '.join(options)} {verb} of {context.command_path}, not of {subcommand}.",
-            hint=f"Remove {'it' if len(options) == 1 else 'them'}, or see {subcommand} --help.",
-        )
+        what = f"{', '.join(options)} {verb} of {context.command_path}, not of {subcommand}."
+        raise WrongUse(what=what, hint=f"Remove {'it' if len(options) == 1 else 'them'}, or see {subcommand} --help.")
 
 
 def command(

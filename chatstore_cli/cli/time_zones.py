@@ -12,10 +12,7 @@ _EXAMPLE = "use a name such as Europe/Berlin"
 
 
 def time_zone(name: str) -> tzinfo:
-    """The time zone of that name, which may be in any case.
-
-    Raises BadParameter, which suggests similar names.
-    """
+    """The time zone of that name, which may be in any case. Raises BadParameter, which suggests similar names."""
     if name.upper() == "UTC":
         return UTC
     from zoneinfo import ZoneInfo, available_timezones

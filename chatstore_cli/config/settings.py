@@ -202,6 +202,9 @@ def load_configuration(config_file: str | None, *, uri: str | None, database: st
     from_environment = read_environment(os.environ, keys, "environment")
     variables |= os.environ
     named = config_file or variables.get("CHATSTORE_CONFIG") or None
+    if named is not None and not Path(named).expanduser().exists():
+        origin = "--config" if config_file else "CHATSTORE_CONFIG"
+        raise BadConfig(where=named, what=f"no such file; {origin} names it.", hint=f"Correct or remove {origin}.")
     files = [read_file(path, label, keys) for path, label in _configuration_files(named)]
     merged: dict[str, SourcedValue] = {}
     problems = env_problems
@@ -228,11 +231,16 @@ def _configuration_files(named: str | None) -> Iterator[tuple[Path, str]]:
         yield Path(named).expanduser(), named
     elif Path("config.yaml").exists():
         yield Path("config.yaml"), "config.yaml"
-    import platformdirs
-
-    path = platformdirs.user_config_path("chatstore") / "config.yaml"
+    path = user_configuration()
     if path.exists():
         yield path, str(path)
+
+
+def user_configuration() -> Path:
+    """The user's own configuration file, in the platform's configuration folder. It need not exist."""
+    import platformdirs
+
+    return platformdirs.user_config_path("chatstore") / "config.yaml"
 
 
 def _resolve(

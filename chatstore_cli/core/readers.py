@@ -49,8 +49,6 @@ def find_session(readers: Sequence[SessionReader], session_id: str) -> tuple[Ses
         )
     if len(matches) > 1:
         layouts = [reader.layout for reader, _ in matches]
-        raise Conflict(
-            what=f"Session {session_id!r} is in the layouts {' and '.join(layouts)}.",
-            hint=f"Choose one: --layout {layouts[0]}.",
-        )
+        what = f"Session {session_id!r} is in the layouts {' and '.join(layouts)}."
+        raise Conflict(what=what, hint=f"Choose one: --layout {layouts[0]}.")
     return matches[0]

@@ -1,4 +1,4 @@
-"""Recording messages during a chat: the location of a recorded line, and the ports of the cache and of its worker."""
+"""Recording messages: the location of a recorded line, and the ports of the cache and of its worker."""
 
 from __future__ import annotations
 

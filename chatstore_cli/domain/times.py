@@ -117,10 +117,8 @@ def read_span(
     last = None if until is None else read_when(until, "--until", now, zone)
     if first is not None and last is not None and first >= last:
         start, end = (rfc3339(edge.replace(microsecond=0)) for edge in (first, last))
-        raise WrongUse(
-            what=f"--since {since} ({start}) is not earlier than --until {until} ({end}).",
-            hint="Give the earlier time with --since and the later one with --until.",
-        )
+        what = f"--since {since} ({start}) is not earlier than --until {until} ({end})."
+        raise WrongUse(what=what, hint="Give the earlier time with --since and the later one with --until.")
     return first, last
 
 

@@ -1,7 +1,7 @@
 """The usage ledger: the reports of agents' clients, row by row, and the ports around it.
 
-A report is cumulative: it has what a client has used since its run began. So per chat, run, agent and model the maximum of
-each number counts, and late, repeated or reordered reports change nothing.
+A report is cumulative: it has what a client has used since its run began. So per session, run, agent and model the maximum
+of each number counts, and late, repeated or reordered reports change nothing.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from datetime import UTC, datetime, time, tzinfo
 from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple, Protocol
+
+from chatstore_cli.domain.usage import Usage
 
 MOST_TOKENS = 10**12
 """A report of more tokens than this, or of a cost above it, is an error of the reporter."""
@@ -29,7 +31,7 @@ class UsageSnapshot:
 
     Counts are tokens, from 0 to MOST_TOKENS. `cached_tokens` is a part of the prompt's tokens, None if not reported.
     `cost` is None if unknown, never negative. `event_id` is the id of the event that reported it, or None. An event of a
-    chat is stored once per model, whatever its other fields are.
+    session is stored once per model, whatever its other fields are.
     """
 
     event_id: str | None
@@ -48,35 +50,9 @@ class UsageSnapshot:
     cost: Decimal | None = None
 
     @property
-    def counters(self) -> Counters:
+    def counters(self) -> Usage:
         """The numbers that add up."""
-        return Counters(self.prompt_tokens, self.completion_tokens, self.total_tokens, self.cost)
-
-
-class Counters(NamedTuple):
-    """Numbers that add up: a session's counters, or sums of the ledger. `cost` is None if unknown."""
-
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    total_tokens: int = 0
-    cost: Decimal | None = None
-
-    def plus(self, other: Counters) -> Counters:
-        """The sum of both. An unknown cost adds nothing."""
-        costs = [cost for cost in (self.cost, other.cost) if cost is not None]
-        return Counters(
-            self.prompt_tokens + other.prompt_tokens,
-            self.completion_tokens + other.completion_tokens,
-            self.total_tokens + other.total_tokens,
-            sum(costs, Decimal()) if costs else None,
-        )
-
-    def exceeding(self, earlier: Counters) -> Counters:
-        """By how much these exceed earlier ones. The cost is None if it is unknown, or not above a known earlier one."""
-        prompt, completion, total = (max(0, new - old) for new, old in zip(self[:3], earlier[:3], strict=True))
-        if self.cost is None or (earlier.cost is not None and self.cost <= earlier.cost):
-            return Counters(prompt, completion, total)
-        return Counters(prompt, completion, total, self.cost - (earlier.cost or 0))
+        return Usage(self.prompt_tokens, self.completion_tokens, self.total_tokens, self.cost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +83,8 @@ class UsageLedger(Protocol):
     def insert(self, snapshots: Mapping[str, UsageSnapshot]) -> set[str]:
         """Store rows by their ids. Returns the ids that are newly stored."""
 
-    def sums(self, chat_id: str) -> Counters:
-        """The sum of a chat's maxima per run, agent and model."""
+    def sums(self, chat_id: str) -> Usage:
+        """The sum of a session's maxima per run, agent and model."""
 
     def opening_balance(self, chat_id: str) -> UsageSnapshot | None:
         """A session's counters before any report was counted in them, as a row of OPENING_RUN.
@@ -119,7 +95,7 @@ class UsageLedger(Protocol):
     def store_opening_balance(self, row_id: str, balance: UsageSnapshot) -> None:
         """Store that row. If it is stored already, its numbers become the higher ones of both."""
 
-    def raise_counters(self, chat_id: str, sums: Counters) -> bool:
+    def raise_counters(self, chat_id: str, sums: Usage) -> bool:
         """Raise the session's counters to at least `sums`. Returns False if there is no session.
 
         If they were above the stored opening balance before the first report, they keep the difference, and
@@ -128,25 +104,25 @@ class UsageLedger(Protocol):
         """
 
     def discard(self, row_ids: Sequence[str]) -> None:
-        """Delete rows that were stored for a chat after its session was deleted."""
+        """Delete rows that were stored for a session after it was deleted."""
 
     def mark_applied(self, row_ids: Sequence[str]) -> None:
         """Mark these rows as included in the counters."""
 
     def rows(self, chat_id: str) -> Iterator[LedgerRow]:
-        """A chat's rows by time, the opening balance before other rows of the same instant."""
+        """A session's rows by time, the opening balance before other rows of the same instant."""
 
-    def counters(self, chat_id: str) -> Counters | None:
+    def counters(self, chat_id: str) -> Usage | None:
         """The counters of a session, None if there is no such session."""
 
-    def set_counters(self, chat_id: str, expected: Counters, new: Counters) -> bool:
+    def set_counters(self, chat_id: str, expected: Usage, new: Usage) -> bool:
         """Replace counters. Returns False, and changes nothing, if they are not the expected ones."""
 
     def has_reports(self, chat_id: str, run: int) -> bool:
         """Whether there is any report of a run."""
 
-    def chats(self) -> Iterator[tuple[str, Counters]]:
-        """The chats of the ledger, each with its sums."""
+    def chats(self) -> Iterator[tuple[str, Usage]]:
+        """The session ids in the ledger, each with its sums."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +157,7 @@ class LedgerGroup(NamedTuple):
     """
 
     group: tuple[str | None, ...]
-    usage: Counters
+    usage: Usage
     sessions: int
     first_sessions: int
     unknown: int
@@ -201,7 +177,7 @@ class UsageSums(Protocol):
         """
 
     def chats_with_usage(self, chat_ids: Sequence[str]) -> set[str]:
-        """Those of the chats that have rows in the ledger."""
+        """Those of the session ids that have rows in the ledger."""
 
     def uncountable(self) -> int:
         """How many rows are in no sum, because a number or the time in them is invalid."""
@@ -209,7 +185,7 @@ class UsageSums(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RolledUp:
-    """One step of a rollup: how many ledger rows were added to daily sums, and of how many chats."""
+    """One step of a rollup: how many ledger rows were added to daily sums, and of how many sessions."""
 
     rows: int
     chats: int

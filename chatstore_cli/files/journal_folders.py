@@ -71,7 +71,5 @@ def session_named(folder: Path, journal: Path) -> str:
 
 
 def _raise_unreadable(error: OSError) -> None:
-    raise ChatstoreError(
-        what=f"{error.filename}: {error.strerror or error}",
-        hint="Grant access to it, or name the journals that can be read.",
-    ) from error
+    what = f"{error.filename}: {error.strerror or error}"
+    raise ChatstoreError(what=what, hint="Grant access to it, or name the journals that can be read.") from error

@@ -35,7 +35,6 @@ class MemoryJournal:
 
     def newest(self, session_id: str, count: int) -> list[tuple[int, dict[str, Any]]]:
         """Always empty."""
-        del session_id, count
         return []
 
     def sessions(self) -> Iterator[str]:
@@ -44,7 +43,6 @@ class MemoryJournal:
 
     def read_back(self, unread: JournalRange, lines: int, about_bytes: int) -> RecoveredLines | None:
         """Always None."""
-        del unread, lines, about_bytes
         return None
 
     def reset_after_fork(self) -> None:

@@ -25,10 +25,8 @@ def bookkeeping_folder(journals: Path, state_folder: str | None) -> Path:
     fallback = _fallback(journals, state_folder)
     if _usable(fallback):
         return fallback
-    raise ChatstoreError(
-        what=f"Cannot write to {beside} or {fallback}: the ledger and the quarantine have no folder.",
-        hint="Make one of them writable, or set state.folder.",
-    )
+    what = f"Cannot write to {beside} or {fallback}: the ledger and the quarantine have no folder."
+    raise ChatstoreError(what=what, hint="Make one of them writable, or set state.folder.")
 
 
 def existing_bookkeeping_folders(journals: Path | None, state_folder: str | None) -> list[Path]:

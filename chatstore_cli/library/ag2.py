@@ -6,15 +6,14 @@ import logging
 from collections.abc import Collection
 
 from chatstore_cli.config.settings import LayoutSettings, MongoSettings, Settings, WorkflowCollections, load_settings
-from chatstore_cli.core.workflow.ag2_manager import AG2PersistenceManager as EventManager
-from chatstore_cli.domain.times import utc_now
+from chatstore_cli.core.workflow.ag2_manager import AG2Manager
 from chatstore_cli.wiring.stores import Stores
 from chatstore_cli.wiring.workflow import event_ports
 
 EVENTS_LOG = logging.getLogger("chatstore.events")
 
 
-class AG2PersistenceManager(EventManager):
+class AG2PersistenceManager(AG2Manager):
     """Stores what AG2's agents emit in one MongoDB collection, and returns the history to resume a session."""
 
     def __init__(
@@ -61,14 +60,7 @@ class AG2PersistenceManager(EventManager):
 
         Without the indexes, each look-up of a session reads the whole collection. Raises Unreachable, NotAllowed.
         """
-        from chatstore_cli.core.indexes import create_missing
-
-        stores = self._stores
-        specs = stores.index_specs("workflow")["workflow"]
-        done = list(create_missing(specs, stores.index_store, stores.document_dates, utc_now()))
-        for line in done:
-            _say(line)
-        return done
+        return self._stores.create_missing_indexes("workflow")
 
     def __enter__(self) -> AG2PersistenceManager:
         return self

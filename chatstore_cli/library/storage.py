@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from chatstore_cli.config.settings import MongoSettings, Settings, StateSettings, load_settings
 from chatstore_cli.domain.errors import ChatstoreError, NotFound
 from chatstore_cli.domain.message import Message
-from chatstore_cli.domain.times import utc_now
 from chatstore_cli.wiring.stores import Stores
 
 if TYPE_CHECKING:
@@ -114,15 +113,10 @@ class MongoChatStorage:
         No index is created or changed that would make MongoDB delete documents at once. `chatstore indexes apply` and
         `chatstore ttl set` do that, after they show how many documents it would delete. Raises Unreachable, NotAllowed.
         """
-        from chatstore_cli.core.indexes import create_missing
-
-        stores = self.stores
-        specs = stores.index_specs("messages")["messages"]
-        done = stores.message_store.prepare()
-        done += create_missing(specs, stores.index_store, stores.document_dates, utc_now())
-        for line in done:
+        prepared = self.stores.message_store.prepare()
+        for line in prepared:
             _say(line)
-        return done
+        return prepared + self.stores.create_missing_indexes("messages")
 
     def insert_messages(self, messages: Iterable[Message], timeout: float = 10.0) -> InsertedMessages:
         """Store messages, each exactly once. A message that is already stored, by this call, the worker or flush-cache,

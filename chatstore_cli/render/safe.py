@@ -15,6 +15,7 @@ UNSAFE = re.compile(
     "\U000e0000-\U000e007f"  # tag characters: invisible text
     "\ud800-\udfff]"  # surrogates: no encoding can print them
 )
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
 _REPLACEMENTS = {"\n": "\u21b5", "\t": " ", "\r": ""}
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
@@ -31,13 +32,9 @@ def sanitize_text(text: str) -> str:
 
 def sanitize_csv_cell(text: str) -> str:
     """The text as a CSV cell that no spreadsheet takes for a formula. A number remains a number."""
-    if text.lstrip(" ").startswith(_FORMULA_STARTS) and not _is_number(text):
+    if text.lstrip(" ").startswith(_FORMULA_STARTS) and not _NUMBER.fullmatch(text):
         return "'" + sanitize_text(text)
     return sanitize_text(text)
-
-
-def _is_number(text: str) -> bool:
-    return re.fullmatch(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?", text) is not None
 
 
 def _escaped(character: str) -> str:

@@ -98,10 +98,8 @@ def _translated(error: Exception, activity: str, seconds: float) -> ChatstoreErr
     if isinstance(error, httpx.ConnectError):
         return unreachable(activity, reason)
     if isinstance(error, httpx.TimeoutException):
-        return Overdue(
-            what=f"{activity}: no complete response within {seconds:g} seconds",
-            hint="Increase --deadline, or find out what the application waits for.",
-        )
+        what = f"{activity}: no complete response within {seconds:g} seconds"
+        return Overdue(what=what, hint="Increase --deadline, or find out what the application waits for.")
     if isinstance(error, httpx.RemoteProtocolError):
         return ChatstoreError(what=f"{activity}: the response is not valid HTTP: {reason}", hint=LOG_HINT)
     if isinstance(error, httpx.NetworkError):

@@ -33,10 +33,8 @@ def run_within(
     except queue.Empty:
         if give_up is not None:
             give_up()
-        raise Overdue(
-            what=f"{activity}: no response within {seconds:g} seconds",
-            hint="Increase --deadline, or find out what the application waits for.",
-        ) from None
+        what = f"{activity}: no response within {seconds:g} seconds"
+        raise Overdue(what=what, hint="Increase --deadline, or find out what the application waits for.") from None
     if error is not None:
         raise error
     return cast(Result, result)

@@ -29,7 +29,7 @@ def recording_journal(disk_path: str | Path | None, fsync: str) -> RecordingJour
 
 
 def refused_messages(journals: Path | None, state_folder: str | None) -> RefusedMessages:
-    """The quarantine of a folder of journals, by default that of standard input. Its folder is made if it does not exist."""
+    """The quarantine of a folder of journals, by default that of standard input. Its folder is created if it does not exist."""
     from chatstore_cli.files.quarantine import Quarantine
     from chatstore_cli.files.state_folder import bookkeeping_folder, stdin_folder
 

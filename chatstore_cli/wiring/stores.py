@@ -67,7 +67,7 @@ class Stores:
         return self.new_connection(answer_seconds=None)
 
     def new_connection(self, answer_seconds: float | None) -> Connection:
-        """A connection on which the server may take that long for an answer; None is without a limit."""
+        """A connection with this time limit for an answer of the server; None is no limit."""
         from chatstore_cli.mongo.connection import connect
 
         mongo = self.settings.mongo
@@ -102,7 +102,7 @@ class Stores:
         Those of the usage ledger are listed with the workflow layout, the one whose sessions have usage.
         """
         from chatstore_cli.core.indexes import wanted_specs
-        from chatstore_cli.mongo.usage.index_specs import usage_index_specs
+        from chatstore_cli.mongo.usage.rows import usage_index_specs
 
         ttl_days = self.settings.mongo.ttl_days
         names = self.settings.layouts.workflow
@@ -110,6 +110,16 @@ class Stores:
         if "workflow" in specs:
             specs["workflow"].extend(usage_index_specs(names.usage, names.usage_rollups))
         return specs
+
+    def create_missing_indexes(self, layout: str) -> list[str]:
+        """Create the indexes of a layout that are missing; returns a line for each one that was created or left alone."""
+        from chatstore_cli.core.indexes import create_missing
+        from chatstore_cli.domain.times import utc_now
+
+        done = list(create_missing(self.index_specs(layout)[layout], self.index_store, self.document_dates, utc_now()))
+        for line in done:
+            self._say(line)
+        return done
 
     @cached_property
     def index_store(self) -> IndexStore:

@@ -12,10 +12,18 @@ from typing import BinaryIO
 from chatstore_cli.domain.errors import ChatstoreError
 
 
-def new_file(path: str, *, force: bool, private: bool = False) -> AbstractContextManager[BinaryIO]:
-    """A new file for writing, which appears as a whole when the block ends. Raises Conflict if it exists."""
+def new_file(
+    path: str, *, force: bool, private: bool = False, create_own_folder: bool = False
+) -> AbstractContextManager[BinaryIO]:
+    """A new file for writing, which appears as a whole when the block ends. Raises Conflict if it exists.
+
+    With `create_own_folder`, the user's configuration folder of chatstore is created if the file belongs there.
+    """
+    from chatstore_cli.config.settings import user_configuration
     from chatstore_cli.files.atomic_file import new_file as atomic_file
 
+    if create_own_folder and Path(path).absolute() == user_configuration():
+        user_configuration().parent.mkdir(parents=True, exist_ok=True)
     return atomic_file(Path(path), force=force, private=private)
 
 

@@ -1,4 +1,4 @@
-"""Ports of the workflow layout: the writer of its documents, and everything that an AG2PersistenceManager needs."""
+"""Ports of the workflow layout: the writer of its documents, and everything that an AG2Manager needs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def chat_writer(stores: Stores) -> ChatWriter:
 
 
 def event_ports(stores: Stores, warn: Callable[[str], None]) -> EventPorts:
-    """The ports of an AG2PersistenceManager. `warn` is called with each warning once."""
+    """The ports of an AG2Manager. `warn` is called with each warning once."""
     from chatstore_cli.core.workflow.ag2_manager import EventPorts
     from chatstore_cli.core.workflow.segment_keeper import SegmentKeeper
     from chatstore_cli.mongo.workflow.layout import WorkflowLayout

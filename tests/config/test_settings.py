@@ -314,8 +314,8 @@ def test_an_error_in_a_file_names_its_line(text, where, what):
 def test_the_hint_for_an_unknown_setting_is_the_nearest_name():
     write("mongo: {ttl_day: 3}")
     assert error_of().hint == "Did you mean ttl_days?"
-    write("verify: {zzz: 3}")
-    assert error_of().hint == "Known names: sample, seconds_per_check, application."
+    write("state: {zzz: 3}")
+    assert error_of().hint == "Known names: folder."
 
 
 @pytest.mark.parametrize(
@@ -349,9 +349,15 @@ def test_the_error_counts_all_problems():
 
 
 def test_a_missing_file_and_a_folder_are_errors_of_one_line(folder):
-    assert error_of("nowhere.yaml").message == "nowhere.yaml: cannot be read: No such file or directory."
+    assert error_of("nowhere.yaml").message == "nowhere.yaml: no such file; --config names it."
     (folder / "config.yaml").mkdir()
     assert error_of().message == "config.yaml: cannot be read: Is a directory."
+
+
+def test_the_error_about_a_missing_file_names_the_variable_that_names_it(folder, monkeypatch):
+    monkeypatch.setenv("CHATSTORE_CONFIG", "removed.yaml")
+    assert error_of().message == "removed.yaml: no such file; CHATSTORE_CONFIG names it."
+    assert error_of().hint == "Correct or remove CHATSTORE_CONFIG."
 
 
 def test_dotenv_that_is_not_utf_8_is_an_error_and_an_unclosed_quote_is_a_warning():

@@ -59,7 +59,7 @@ def assert_all_there_once(connection: Connection, database: Documents, folder: P
         pytest.param({"writeConcernError": {"code": 91, "errmsg": "shutting down"}}, id="acknowledged by nobody"),
     ],
 )
-def test_an_insert_that_fails_is_tried_again(
+def test_a_failed_insert_is_retried(
     connection: Connection, database: Documents, folder: Path, fail_point: FailPoint, failure: dict[str, Any]
 ):
     said: list[str] = []
@@ -73,7 +73,7 @@ def test_an_insert_that_fails_is_tried_again(
 @pytest.mark.parametrize(
     ("question", "code"), [("find", 189), ("distinct", 189), ("aggregate", 189), ("find", 43), ("distinct", 94)]
 )
-def test_a_look_up_that_fails_is_tried_again(
+def test_a_failed_look_up_is_retried(
     connection: Connection, database: Documents, folder: Path, fail_point: FailPoint, question: str, code: int
 ):
     database[COLLECTION].insert_one(record(0))
@@ -120,7 +120,7 @@ def test_a_write_whose_acknowledgement_is_lost_is_counted_once(
     through.client.close()
 
 
-def test_a_write_that_is_done_only_after_it_was_tried_again_is_counted_once(
+def test_a_write_that_takes_effect_after_its_retry_is_counted_once(
     mongod: Mongod, connection: Connection, database: Documents, folder: Path, fail_point: FailPoint
 ):
     hasty = connect(mongod.uri, database.name, timeout_seconds=10, answer_seconds=0.3)
@@ -131,7 +131,7 @@ def test_a_write_that_is_done_only_after_it_was_tried_again_is_counted_once(
     hasty.client.close()
 
 
-def test_after_the_timeout_it_says_how_far_it_got_and_goes_on_from_there(
+def test_after_the_timeout_it_reports_its_progress_and_the_next_run_continues(
     connection: Connection, database: Documents, folder: Path, fail_point: FailPoint
 ):
     with (
@@ -147,7 +147,7 @@ def test_after_the_timeout_it_says_how_far_it_got_and_goes_on_from_there(
     assert_all_there_once(connection, database, folder)
 
 
-def test_a_user_who_may_not_write_is_told_at_once(
+def test_a_user_without_write_permission_gets_an_error_at_once(
     connection: Connection, database: Documents, folder: Path, fail_point: FailPoint
 ):
     said: list[str] = []

@@ -308,7 +308,7 @@ def test_an_insert_that_fails_is_tried_again_and_counted_truly(
 
 
 @pytest.mark.parametrize("question", ["find", "distinct", "aggregate", "listIndexes"])
-def test_a_look_up_that_fails_is_tried_again(
+def test_a_failed_look_up_is_retried(
     mongod: Mongod,
     database: Documents,
     recorded: tuple[LocalChatCache, list[str]],

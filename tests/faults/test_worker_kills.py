@@ -93,7 +93,7 @@ def test_killed_at_any_instant_while_journals_grow(
     journals.assert_all_there_once()
 
 
-def test_two_that_start_at_once_do_not_follow_the_same_folder(
+def test_two_workers_that_start_at_once_do_not_follow_the_same_folder(
     chatstore: Chatstore, database: Documents, tmp_path: Path
 ):
     journals = WrittenInPieces(tmp_path / "journals", database, random.Random(SEED))
@@ -120,7 +120,7 @@ def test_two_that_start_at_once_do_not_follow_the_same_folder(
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_asked_to_end_while_it_stores_it_ends_at_a_batch_and_the_next_one_goes_on(
+def test_a_stop_while_storing_ends_after_a_batch_and_the_next_worker_continues(
     chatstore: Chatstore, database: Documents, tmp_path: Path, how: signal.Signals
 ):
     lines = [record(number) for number in range(40 * BATCH_MESSAGES)]
@@ -139,9 +139,7 @@ def test_asked_to_end_while_it_stores_it_ends_at_a_batch_and_the_next_one_goes_o
     assert stored(database) == wanted_of(lines)
 
 
-def test_asked_to_end_while_idle_it_does_not_wait_for_its_next_round(
-    chatstore: Chatstore, database: Documents, tmp_path: Path
-):
+def test_a_stop_while_idle_does_not_wait_for_the_next_round(chatstore: Chatstore, database: Documents, tmp_path: Path):
     folder = write_journal(tmp_path / "journals" / "s1.jsonl", [record(0)]).parent
     with running_worker(chatstore, folder, interval=3_600) as worker:
         wait_until_stored(database, wanted_of([record(0)]))
@@ -165,7 +163,7 @@ def worker_on(
 
 
 @pytest.mark.parametrize("away", ["stopped", "stopped for a while", "hanging"])
-def test_asked_to_end_while_the_database_is_away_it_does_not_wait_for_it(
+def test_a_stop_during_an_outage_does_not_wait_for_the_database(
     chatstore: Chatstore, own_server: Mongod, tmp_path: Path, away: str
 ):
     """The driver itself would wait for ten minutes if the server hangs."""
@@ -197,9 +195,7 @@ def test_asked_to_end_while_the_database_is_away_it_does_not_wait_for_it(
 # --- the server ------------------------------------------------------------------------------------------------------
 
 
-def test_a_server_that_goes_away_and_comes_back_costs_nothing_but_time(
-    chatstore: Chatstore, own_server: Mongod, tmp_path: Path
-):
+def test_an_outage_loses_and_doubles_nothing(chatstore: Chatstore, own_server: Mongod, tmp_path: Path):
     database = own_server.client(serverSelectionTimeoutMS=30_000)["chats"]
     journals = WrittenInPieces(tmp_path / "journals", database, random.Random(SEED))
     journals.grow(200)

@@ -25,7 +25,7 @@ with folder_lock(Path("/journals"), Path(sys.argv[1]), "chatstore flush-cache"):
 """
 
 
-def test_the_second_is_told_who_holds_it_and_a_killed_holder_holds_nothing(tmp_path: Path):
+def test_the_second_process_gets_the_holders_name_and_a_killed_holder_has_no_lock(tmp_path: Path):
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
@@ -42,7 +42,7 @@ def test_the_second_is_told_who_holds_it_and_a_killed_holder_holds_nothing(tmp_p
     assert not (tmp_path / "lock.holder").exists()
 
 
-def test_a_holder_that_left_no_name_is_just_another_process(tmp_path: Path):
+def test_a_holder_without_a_name_is_another_process(tmp_path: Path):
     with folder_lock(Path("/journals"), tmp_path, "test"):
         (tmp_path / "lock.holder").write_text("{torn")
         with (
@@ -62,7 +62,7 @@ def nowhere_beside(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(state, "_usable", lambda folder: folder.name != state.BESIDE and real(folder))
 
 
-def test_things_are_remembered_beside_the_journals_where_that_can_be_written(tmp_path: Path):
+def test_bookkeeping_is_beside_the_journals_if_that_folder_is_writable(tmp_path: Path):
     assert existing_bookkeeping_folders(tmp_path, str(tmp_path / "state")) == []
     folder = bookkeeping_folder(tmp_path, str(tmp_path / "state"))
     assert folder == tmp_path / ".chatstore"
@@ -70,7 +70,7 @@ def test_things_are_remembered_beside_the_journals_where_that_can_be_written(tmp
     assert folder.stat().st_mode & 0o077 == 0
 
 
-def test_else_in_the_state_folder_under_a_name_of_the_journals_own(tmp_path: Path, nowhere_beside: None):
+def test_otherwise_bookkeeping_is_in_the_state_folder_under_a_name_of_its_own(tmp_path: Path, nowhere_beside: None):
     one = bookkeeping_folder(tmp_path / "one", str(tmp_path / "state"))
     other = bookkeeping_folder(tmp_path / "other", str(tmp_path / "state"))
     assert one.parent == other.parent == tmp_path / "state" / "journals"
@@ -79,7 +79,7 @@ def test_else_in_the_state_folder_under_a_name_of_the_journals_own(tmp_path: Pat
     assert not (tmp_path / "one").exists()
 
 
-def test_both_are_looked_at_when_there_are_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_both_bookkeeping_folders_are_read_if_both_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     beside = bookkeeping_folder(tmp_path, str(tmp_path / "state"))
     real = state._usable
     monkeypatch.setattr(state, "_usable", lambda folder: folder != beside and real(folder))
@@ -89,13 +89,13 @@ def test_both_are_looked_at_when_there_are_both(tmp_path: Path, monkeypatch: pyt
     assert existing_bookkeeping_folders(tmp_path, str(tmp_path / "state")) == [fallback, beside]
 
 
-def test_no_place_at_all_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_without_a_writable_folder_the_error_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(state, "_usable", lambda _: False)
-    with pytest.raises(ChatstoreError, match="there is no place for ledger and quarantine"):
+    with pytest.raises(ChatstoreError, match="the ledger and the quarantine have no folder"):
         bookkeeping_folder(tmp_path, str(tmp_path / "state"))
     with pytest.raises(ChatstoreError, match=r"^Cannot write to .*stdin\."):
         stdin_folder(str(tmp_path / "state"))
 
 
-def test_the_platforms_state_folder_is_taken_where_none_is_set(no_real_home: Path):
+def test_the_platforms_state_folder_is_the_default(no_real_home: Path):
     assert stdin_folder(None) == no_real_home / "state" / "chatstore" / "journals" / "stdin"

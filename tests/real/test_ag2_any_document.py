@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from chatstore_cli.core.demo.sample_chats import sample_chats
-from chatstore_cli.core.workflow.ag2_manager import AG2PersistenceManager
+from chatstore_cli.core.workflow.ag2_manager import AG2Manager
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.workflow.chats import SavedAs
 from chatstore_cli.mongo.connection import Connection
@@ -45,14 +45,14 @@ CHANGED = {
 
 
 @pytest.fixture
-def manager(connection: Connection) -> AG2PersistenceManager:
+def manager(connection: Connection) -> AG2Manager:
     return new_manager(connection)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(some.sampled_from(DOCUMENTS), CHANGES)
 def test_an_event_for_any_document_is_stored_once_or_rejected_with_a_reason(
-    manager: AG2PersistenceManager, database: Any, document: dict[str, Any], changes: dict[str, Any]
+    manager: AG2Manager, database: Any, document: dict[str, Any], changes: dict[str, Any]
 ) -> None:
     changed = {name: value for name, value in {**document, **changes}.items() if value is not ...}
     database.chat_sessions.delete_many({})

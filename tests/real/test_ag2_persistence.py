@@ -14,7 +14,7 @@ from bson import Binary, ObjectId, json_util
 
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.demo.sample_chats import sample_chats
-from chatstore_cli.core.workflow.ag2_manager import AG2PersistenceManager
+from chatstore_cli.core.workflow.ag2_manager import AG2Manager
 from chatstore_cli.domain.errors import BadValue, Conflict, DocumentRefused, NotFound, Unreachable
 from chatstore_cli.domain.workflow.chats import SavedAs
 from chatstore_cli.mongo.connection import Connection, connect
@@ -38,12 +38,12 @@ def warned() -> Warned:
 
 
 @pytest.fixture
-def manager(connection: Connection, warned: Warned) -> AG2PersistenceManager:
+def manager(connection: Connection, warned: Warned) -> AG2Manager:
     """A manager that knows no session yet."""
     return new_manager(connection, warned.append)
 
 
-def saved(manager: AG2PersistenceManager, given: Any, chat_id: str = "c", **more: Any) -> SavedAs:
+def saved(manager: AG2Manager, given: Any, chat_id: str = "c", **more: Any) -> SavedAs:
     return manager.save_event(given, **{"chat_id": chat_id, "enterprise_id": "acme", **more}).saved_as
 
 
@@ -103,7 +103,7 @@ def test_a_manager_does_not_use_its_last_known_state_after_others_have_written(
 
 
 def test_an_event_whose_acknowledgement_was_lost_is_stored_once(
-    manager: AG2PersistenceManager, database: Any, fail_point: Callable[..., Any]
+    manager: AG2Manager, database: Any, fail_point: Callable[..., Any]
 ) -> None:
     saved(manager, text("first"))
     lost = text("second")
@@ -118,7 +118,7 @@ def test_an_event_whose_acknowledgement_was_lost_is_stored_once(
     assert [each["content"] for each in only(database)["messages"]] == ["first", "second", "third", "fourth"]
 
 
-def test_one_uuid_is_one_event_as_object_text_or_stored_binary(manager: AG2PersistenceManager, database: Any) -> None:
+def test_one_uuid_is_one_event_as_object_text_or_stored_binary(manager: AG2Manager, database: Any) -> None:
     identity = uuid.uuid4()
     stored = {"sender": "user", "content": "hello", "event_id": Binary.from_uuid(identity)}
     database.chat_sessions.insert_one({"chat_id": "c", "enterprise_id": "acme", "messages": [stored]})
@@ -127,7 +127,7 @@ def test_one_uuid_is_one_event_as_object_text_or_stored_binary(manager: AG2Persi
 
 
 def test_a_connection_that_fails_while_segments_are_searched_costs_nothing(
-    manager: AG2PersistenceManager, connection: Connection, fail_point: Callable[..., Any]
+    manager: AG2Manager, connection: Connection, fail_point: Callable[..., Any]
 ) -> None:
     events = [text(f"message {number}") for number in range(4)]
     for given in events:
@@ -138,9 +138,7 @@ def test_a_connection_that_fails_while_segments_are_searched_costs_nothing(
             assert saved(manager, given) is outcome
 
 
-def test_an_event_in_a_segment_is_not_stored_again(
-    manager: AG2PersistenceManager, connection: Connection, database: Any
-) -> None:
+def test_an_event_in_a_segment_is_not_stored_again(manager: AG2Manager, connection: Connection, database: Any) -> None:
     events = [text(f"message {number}") for number in range(10)]
     for given in events:
         saved(manager, given)
@@ -151,7 +149,7 @@ def test_an_event_in_a_segment_is_not_stored_again(
 
 
 def test_the_oldest_messages_of_a_full_document_move_and_appending_continues(
-    manager: AG2PersistenceManager, database: Any, connection: Connection
+    manager: AG2Manager, database: Any, connection: Connection
 ) -> None:
     large = "x" * 3_000_000
     for number in range(8):
@@ -165,7 +163,7 @@ def test_the_oldest_messages_of_a_full_document_move_and_appending_continues(
 
 
 def test_a_message_that_is_too_large_is_rejected_by_name_and_the_session_continues(
-    manager: AG2PersistenceManager, database: Any
+    manager: AG2Manager, database: Any
 ) -> None:
     huge = json.dumps(text("x" * (20 << 20), uuid="11111111-1111-4111-8111-111111111111"))
     with pytest.raises(DocumentRefused, match=r"'11111111-1111-4111-8111-111111111111' of session 'c'.*16 MiB"):
@@ -178,7 +176,7 @@ def test_a_message_that_is_too_large_is_rejected_by_name_and_the_session_continu
 
 
 def test_the_end_of_a_run_completes_the_chat_once_and_a_new_message_makes_it_run_again(
-    manager: AG2PersistenceManager, database: Any, connection: Connection
+    manager: AG2Manager, database: Any, connection: Connection
 ) -> None:
     saved(manager, text("hello"))
     ends = [event("termination", termination_reason="Maximum turns (1) reached", sender="user"), event("run_completion", summary="", history=[])]  # fmt: skip
@@ -191,7 +189,7 @@ def test_the_end_of_a_run_completes_the_chat_once_and_a_new_message_makes_it_run
 
 
 def test_an_error_fails_the_session_with_its_reason_and_later_ends_of_runs_change_nothing(
-    manager: AG2PersistenceManager, database: Any
+    manager: AG2Manager, database: Any
 ) -> None:
     saved(manager, text("hello"))
     assert saved(manager, event("error", error=ValueError("no such model"))) is SavedAs.STATUS
@@ -201,7 +199,7 @@ def test_an_error_fails_the_session_with_its_reason_and_later_ends_of_runs_chang
 
 
 def test_a_paused_chat_stores_messages_and_is_not_completed_by_the_end_of_a_run(
-    manager: AG2PersistenceManager, database: Any
+    manager: AG2Manager, database: Any
 ) -> None:
     manager.create_session("c", enterprise_id="acme")
     assert manager.pause("c", "waits").changed
@@ -220,7 +218,7 @@ def test_a_paused_chat_stores_messages_and_is_not_completed_by_the_end_of_a_run(
         manager.mark_failed("elsewhere")
 
 
-def test_a_run_without_messages_and_usage_is_started_once(manager: AG2PersistenceManager, database: Any) -> None:
+def test_a_run_without_messages_and_usage_is_started_once(manager: AG2Manager, database: Any) -> None:
     manager.create_session("c", enterprise_id="acme")
     assert [manager.start_run("c") for _ in range(3)] == [1, 1, 1]
     saved(manager, text("hello"))
@@ -231,7 +229,7 @@ def test_a_run_without_messages_and_usage_is_started_once(manager: AG2Persistenc
 
 
 def test_a_session_of_another_tenant_is_rejected_with_any_known_state(
-    manager: AG2PersistenceManager, connection: Connection, database: Any
+    manager: AG2Manager, connection: Connection, database: Any
 ) -> None:
     saved(manager, text("hello"))
     for each in (manager, new_manager(connection)):
@@ -244,7 +242,7 @@ def test_a_session_of_another_tenant_is_rejected_with_any_known_state(
 
 
 def test_a_deleted_session_stays_deleted_for_managers_that_wrote_to_it(
-    manager: AG2PersistenceManager, chatstore: Any, database: Any, connection: Connection
+    manager: AG2Manager, chatstore: Any, database: Any, connection: Connection
 ) -> None:
     saved(manager, text("hello"))
     assert chatstore("sessions", "delete", "c", "--yes").code == 0
@@ -257,7 +255,7 @@ def test_a_deleted_session_stays_deleted_for_managers_that_wrote_to_it(
 
 
 def test_a_chat_deleted_while_it_is_being_created_stays_deleted(
-    manager: AG2PersistenceManager, database: Any, monkeypatch: pytest.MonkeyPatch
+    manager: AG2Manager, database: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     look = manager._writer.is_deleted
 
@@ -293,7 +291,7 @@ def test_many_managers_create_one_chat_without_an_index(connection: Connection, 
 
 
 def test_only_the_first_message_of_a_resumed_run_may_be_the_echo(
-    manager: AG2PersistenceManager, database: Any, connection: Connection
+    manager: AG2Manager, database: Any, connection: Connection
 ) -> None:
     saved(manager, text("OK?", "Writer"))
     resumed = manager.resume_chat("c")
@@ -310,7 +308,7 @@ def test_only_the_first_message_of_a_resumed_run_may_be_the_echo(
 
 
 def test_the_echo_without_its_termination_string_is_recognised_and_the_stored_message_keeps_it(
-    manager: AG2PersistenceManager, database: Any
+    manager: AG2Manager, database: Any
 ) -> None:
     saved(manager, text("Done. TERMINATE", "Writer"))
     resumed = manager.resume_chat("c", remove_termination_string=" TERMINATE")
@@ -319,9 +317,7 @@ def test_the_echo_without_its_termination_string_is_recognised_and_the_stored_me
     assert only(database)["messages"][0]["content"] == "Done. TERMINATE"
 
 
-def test_a_redelivered_event_of_the_last_run_is_not_taken_for_the_echo(
-    manager: AG2PersistenceManager, database: Any
-) -> None:
+def test_a_redelivered_event_of_the_last_run_is_not_taken_for_the_echo(manager: AG2Manager, database: Any) -> None:
     last = text("OK?", "Writer")
     saved(manager, last)
     manager.resume_chat("c")
@@ -329,7 +325,7 @@ def test_a_redelivered_event_of_the_last_run_is_not_taken_for_the_echo(
 
 
 def test_a_session_is_resumed_at_any_status_which_stays_until_the_next_event(
-    manager: AG2PersistenceManager, database: Any
+    manager: AG2Manager, database: Any
 ) -> None:
     saved(manager, text("hello"))
     database.chat_sessions.update_one({}, {"$push": {"messages": {"sender": "General", "content": "hi", "source": "general_agent", "sequence": 2}}, "$set": {"last_sequence": 2}})  # fmt: skip
@@ -360,9 +356,7 @@ def every_document() -> list[dict[str, Any]]:
     return [*stored, *map(dict, sample_chats(START).sessions)]
 
 
-def test_a_document_of_every_variant_is_continued_and_keeps_its_fields(
-    manager: AG2PersistenceManager, database: Any
-) -> None:
+def test_a_document_of_every_variant_is_continued_and_keeps_its_fields(manager: AG2Manager, database: Any) -> None:
     adopted = 0
     for document in every_document():
         if "messages" in document and not isinstance(document["messages"], list | None):
@@ -399,7 +393,7 @@ def test_a_document_of_every_variant_is_continued_and_keeps_its_fields(
 
 
 def test_messages_that_another_writer_adds_meanwhile_are_counted(
-    manager: AG2PersistenceManager, database: Any, monkeypatch: pytest.MonkeyPatch
+    manager: AG2Manager, database: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     foreign = {"role": "user", "content": "hello", "event_type": "message.created"}
     database.chat_sessions.insert_one({"_id": "c", "app_id": "acme", "status": 0, "messages": [foreign]})
@@ -417,7 +411,7 @@ def test_messages_that_another_writer_adds_meanwhile_are_counted(
 
 @pytest.mark.parametrize("status", ["completed", "in_progress", 1, 2, None, 0.0, [], {"$gt": 1}])
 def test_a_status_of_any_variant_becomes_running_in_that_variant(
-    manager: AG2PersistenceManager, database: Any, status: Any
+    manager: AG2Manager, database: Any, status: Any
 ) -> None:
     database.chat_sessions.insert_one({"_id": "c", "app_id": "acme", "status": status})
     assert saved(manager, text("hello")) is SavedAs.MESSAGE
@@ -426,7 +420,7 @@ def test_a_status_of_any_variant_becomes_running_in_that_variant(
 
 
 def test_an_object_id_tenant_equals_its_hex_and_a_session_without_tenant_is_claimed(
-    manager: AG2PersistenceManager, database: Any
+    manager: AG2Manager, database: Any
 ) -> None:
     tenant = ObjectId()
     database.chat_sessions.insert_one({"chat_id": "c", "enterprise_id": tenant, "messages": []})
@@ -437,9 +431,7 @@ def test_an_object_id_tenant_equals_its_hex_and_a_session_without_tenant_is_clai
         saved(manager, text("hello"), "d", enterprise_id="rival")
 
 
-def test_messages_that_are_not_an_array_are_rejected_and_left_alone(
-    manager: AG2PersistenceManager, database: Any
-) -> None:
+def test_messages_that_are_not_an_array_are_rejected_and_left_alone(manager: AG2Manager, database: Any) -> None:
     database.chat_sessions.insert_one({"chat_id": "c", "enterprise_id": "acme", "messages": "none yet"})
     with pytest.raises(Conflict, match="'c': its field `messages` is of type string, not an array"):
         saved(manager, text("hello"))
@@ -451,7 +443,7 @@ def test_messages_that_are_not_an_array_are_rejected_and_left_alone(
 
 @pytest.mark.parametrize("content", ["$secret", "$$ROOT", {"$set": {"status": 1}}, {"a.b": {"$c": "$d"}}, [{"$literal": 1}]])  # fmt: skip
 def test_content_that_looks_like_an_operator_is_stored_as_it_is(
-    manager: AG2PersistenceManager, database: Any, content: Any
+    manager: AG2Manager, database: Any, content: Any
 ) -> None:
     database.chat_sessions.insert_one({"chat_id": "c", "enterprise_id": "acme", "secret": "!", "messages": []})
     saved(manager, text(content, "$where"))
@@ -460,9 +452,7 @@ def test_content_that_looks_like_an_operator_is_stored_as_it_is(
 
 
 @pytest.mark.parametrize("chat_id", ["a.b", "$where", "../x", "a/b:1", "🙂", "写作", " ", "a\0b", "{'$ne': null}", "65e1a0b2c3d4e5f601234567", "7"])  # fmt: skip
-def test_ids_with_any_characters_name_one_session_each(
-    manager: AG2PersistenceManager, database: Any, chat_id: str
-) -> None:
+def test_ids_with_any_characters_name_one_session_each(manager: AG2Manager, database: Any, chat_id: str) -> None:
     saved(manager, text("other"), "other")
     for _ in range(2):
         assert saved(manager, text("hello"), chat_id, user_id=chat_id, workflow_name=chat_id) is SavedAs.MESSAGE
@@ -472,9 +462,7 @@ def test_ids_with_any_characters_name_one_session_each(
 
 
 @pytest.mark.parametrize("wrong", ["", None, 7, {"$ne": None}, "a\ud800", "x" * 2_000])
-def test_invalid_ids_are_rejected_before_anything_is_written(
-    manager: AG2PersistenceManager, database: Any, wrong: Any
-) -> None:
+def test_invalid_ids_are_rejected_before_anything_is_written(manager: AG2Manager, database: Any, wrong: Any) -> None:
     for name in ("chat_id", "enterprise_id"):
         with pytest.raises(BadValue, match=name):
             manager.save_event(text("hello"), **{"chat_id": "c", "enterprise_id": "acme", name: wrong})
@@ -485,14 +473,14 @@ def test_invalid_ids_are_rejected_before_anything_is_written(
 
 
 @pytest.mark.parametrize("wrong", [0, -1, True, "1", 1.0, 2**40])
-def test_an_invalid_run_is_rejected(manager: AG2PersistenceManager, database: Any, wrong: Any) -> None:
+def test_an_invalid_run_is_rejected(manager: AG2Manager, database: Any, wrong: Any) -> None:
     with pytest.raises(BadValue, match="run"):
         manager.save_event(text("hello"), chat_id="c", enterprise_id="acme", run=wrong)
     assert database.chat_sessions.count_documents({}) == 0
 
 
 def test_an_event_without_a_uuid_is_rejected_unless_the_application_passes_an_id(
-    manager: AG2PersistenceManager, database: Any
+    manager: AG2Manager, database: Any
 ) -> None:
     without = {"type": "text", "content": {"content": "hello", "sender": "user"}}
     with pytest.raises(BadValue, match="uuid"):
@@ -501,9 +489,7 @@ def test_an_event_without_a_uuid_is_rejected_unless_the_application_passes_an_id
     assert [saved(manager, without, event_id="mine-1") for _ in range(2)] == [SavedAs.MESSAGE, SavedAs.DUPLICATE]
 
 
-def test_altered_values_are_stored_and_reported_once(
-    manager: AG2PersistenceManager, database: Any, warned: Warned
-) -> None:
+def test_altered_values_are_stored_and_reported_once(manager: AG2Manager, database: Any, warned: Warned) -> None:
     for _ in range(3):
         saved(manager, text({"n": 2**80}))
         saved(manager, event("brand_new"))
@@ -512,9 +498,7 @@ def test_altered_values_are_stored_and_reported_once(
     assert {each["content"]["n"] for each in only(database)["messages"]} == {str(2**80)}
 
 
-def test_usage_goes_to_the_ledger_under_the_agent_named_before_it(
-    manager: AG2PersistenceManager, database: Any
-) -> None:
+def test_usage_goes_to_the_ledger_under_the_agent_named_before_it(manager: AG2Manager, database: Any) -> None:
     saved(manager, text("hello"), user_id="ada")
     usage = {"model": "fake", "prompt_tokens": 16, "completion_tokens": 8, "total_tokens": 24, "cost": 0.002}
     saved(manager, event("conversable_agent_usage_summary", recipient="Writer"))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chatstore_cli.core.workflow.ag2_manager import AG2PersistenceManager
+from chatstore_cli.core.workflow.ag2_manager import AG2Manager
 from chatstore_cli.domain.workflow.chats import SavedAs
 from chatstore_cli.mongo.connection import Connection
 from tests.support.ag2_agents import resume_conversation, start_conversation, turns
@@ -32,7 +32,7 @@ def conversation(autogen: Any) -> list[Any]:
 
 
 @pytest.fixture
-def manager(connection: Connection) -> AG2PersistenceManager:
+def manager(connection: Connection) -> AG2Manager:
     return new_manager(connection)
 
 
@@ -48,7 +48,7 @@ def stored(database: Database[dict[str, Any]], chat_id: str) -> list[dict[str, A
 
 
 def test_a_conversation_is_stored_turn_by_turn_as_it_was(
-    manager: AG2PersistenceManager, conversation: list[Any], database: Database[dict[str, Any]]
+    manager: AG2Manager, conversation: list[Any], database: Database[dict[str, Any]]
 ) -> None:
     for event in conversation:
         manager.save_event(event, chat_id="c", enterprise_id="acme", user_id="ada", workflow_name="Orders")

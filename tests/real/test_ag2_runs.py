@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chatstore_cli.config.settings import Settings
-from chatstore_cli.core.workflow.ag2_manager import AG2PersistenceManager
+from chatstore_cli.core.workflow.ag2_manager import AG2Manager
 from chatstore_cli.core.workflow.segment_keeper import SegmentKeeper
 from chatstore_cli.domain.errors import BadValue, Conflict, Unreachable
 from chatstore_cli.domain.workflow.chats import DocumentFull, SavedAs
@@ -26,11 +26,11 @@ pytestmark = pytest.mark.real
 
 
 @pytest.fixture
-def manager(connection: Connection) -> AG2PersistenceManager:
+def manager(connection: Connection) -> AG2Manager:
     return new_manager(connection)
 
 
-def saved(manager: AG2PersistenceManager, given: Any, chat_id: str = "c", **more: Any) -> SavedAs:
+def saved(manager: AG2Manager, given: Any, chat_id: str = "c", **more: Any) -> SavedAs:
     return manager.save_event(given, chat_id=chat_id, enterprise_id="acme", **more).saved_as
 
 
@@ -123,7 +123,7 @@ def test_a_message_that_ag2_repeats_in_the_managers_name_is_recognised(connectio
 
 
 def test_a_session_begun_with_a_text_alone_is_resumed_without_the_user_that_ag2_added(
-    manager: AG2PersistenceManager,
+    manager: AG2Manager,
 ) -> None:
     saved(manager, text("hello", "_User"))
     saved(manager, text("hi", "Writer"))
@@ -178,7 +178,7 @@ def test_an_echo_that_another_process_has_stored_is_no_longer_expected(connectio
     assert contents(database) == ["answer", "answer"]
 
 
-def test_a_run_that_has_used_tokens_has_begun(manager: AG2PersistenceManager, database: Any) -> None:
+def test_a_run_that_has_used_tokens_has_begun(manager: AG2Manager, database: Any) -> None:
     saved(manager, text("hello"))
     saved(manager, usage(100))
     assert manager.start_run("c") == 2
@@ -217,16 +217,14 @@ def test_threads_that_deliver_the_same_events_each_know_the_owner_of_usage(
     assert agents == {("A", 100 * number) for number in range(1, 6)} | {("B", 1_000 * number) for number in range(1, 6)}
 
 
-def test_the_owner_of_usage_out_of_order_can_be_passed(manager: AG2PersistenceManager, database: Any) -> None:
+def test_the_owner_of_usage_out_of_order_can_be_passed(manager: AG2Manager, database: Any) -> None:
     saved(manager, owner("A"))
     saved(manager, usage(10))
     saved(manager, usage(7), agent="B")
     assert total(database) == 17
 
 
-def test_a_model_twice_in_one_report_counts_with_its_highest_numbers(
-    manager: AG2PersistenceManager, database: Any
-) -> None:
+def test_a_model_twice_in_one_report_counts_with_its_highest_numbers(manager: AG2Manager, database: Any) -> None:
     rows = [{"model": "m", "prompt_tokens": number, "total_tokens": number, "cost": number} for number in (5, 7, 6)]
     saved(manager, event("usage_summary", actual={"usages": rows}))
     assert total(database) == 7
@@ -246,7 +244,7 @@ def test_a_user_and_a_workflow_that_are_passed_later_are_stored(connection: Conn
 
 
 def test_an_id_that_reads_like_the_key_of_another_session_is_a_session_of_its_own(
-    manager: AG2PersistenceManager, database: Any
+    manager: AG2Manager, database: Any
 ) -> None:
     saved(manager, text("hello"))
     key = str(database.chat_sessions.find_one({})["_id"])
@@ -262,7 +260,7 @@ class Unspeakable(Exception):
         raise RuntimeError("no")
 
 
-def test_a_value_whose_str_raises_is_stored_by_its_type(manager: AG2PersistenceManager, database: Any) -> None:
+def test_a_value_whose_str_raises_is_stored_by_its_type(manager: AG2Manager, database: Any) -> None:
     saved(manager, text({"odd": Unspeakable()}))
     assert contents(database) == [{"odd": "<Unspeakable>"}]
     saved(manager, event("error", error=Unspeakable()))
@@ -270,14 +268,14 @@ def test_a_value_whose_str_raises_is_stored_by_its_type(manager: AG2PersistenceM
 
 
 @pytest.mark.parametrize("wrong", [b"x", object(), "a\ud800", "", 7])
-def test_an_invalid_event_id_is_rejected_for_usage_too(manager: AG2PersistenceManager, wrong: Any) -> None:
+def test_an_invalid_event_id_is_rejected_for_usage_too(manager: AG2Manager, wrong: Any) -> None:
     for given in (usage(5), text("hello")):
         given["content"].pop("uuid")
         with pytest.raises(BadValue, match="event_id"):
             saved(manager, given, event_id=wrong)
 
 
-def test_a_function_can_remove_the_termination_string(manager: AG2PersistenceManager) -> None:
+def test_a_function_can_remove_the_termination_string(manager: AG2Manager) -> None:
     saved(manager, text("Done. TERMINATE", "Writer"))
     taken = manager.resume_chat("c", remove_termination_string=lambda said: said.removesuffix("TERMINATE"))
     assert taken.messages[-1]["content"] == "Done. "

@@ -359,7 +359,7 @@ def test_a_deleted_session_remains_deleted_and_its_journal_lines_are_counted(
     assert chatstore("sessions", "delete", "s1", "--yes").code == 0
     outcome = chatstore("history", "s1")
     assert (outcome.code, outcome.out) == (3, "")
-    assert "It was deleted" in outcome.err
+    assert "The session was deleted" in outcome.err
     assert "still has 3 lines" in outcome.err
 
     database[COLLECTION].insert_one({**record(9), "_id": ObjectId()})

@@ -11,7 +11,7 @@ import pytest
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
 from chatstore_cli.config.settings import Settings
-from chatstore_cli.core.workflow.ag2_manager import AG2PersistenceManager
+from chatstore_cli.core.workflow.ag2_manager import AG2Manager
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.queries import MessageSelection
 from chatstore_cli.domain.workflow.chats import SavedAs
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.real
 SMALL = 10
 
 
-def with_small_segments(connection: Connection) -> AG2PersistenceManager:
+def with_small_segments(connection: Connection) -> AG2Manager:
     """A manager as `layouts.workflow.segment_messages: 10` makes it."""
     return new_manager(connection, segment_messages=SMALL)
 

@@ -448,7 +448,7 @@ def test_the_plan_in_words_is_bounded() -> None:
         for number in range(50)
     ]
     lines = describe_plan(decisions).splitlines()
-    assert lines[0] == "50 of 50 journals, 5,000 bytes, will be removed. Every line of them is stored:"
+    assert lines[0] == "50 of 50 journals, 5,000 bytes, would be removed. Every line of them is stored:"
     assert len(lines) == 22
     assert lines[-1] == "  … and 30 more (--dry-run lists all of them)"
     done = [dataclasses.replace(decision, pruned=number > 0) for number, decision in enumerate(decisions)]

@@ -8,7 +8,7 @@ from typing import Any
 
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.usage.recorder import UsageRecorder
-from chatstore_cli.core.workflow.ag2_manager import AG2PersistenceManager, EventPorts
+from chatstore_cli.core.workflow.ag2_manager import AG2Manager, EventPorts
 from chatstore_cli.core.workflow.segment_keeper import SegmentKeeper
 from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.layouts.registry import LAYOUTS
@@ -19,7 +19,7 @@ from chatstore_cli.mongo.workflow.writer import MongoChatWriter
 
 def new_manager(
     connection: Connection, warn: Callable[[str], None] = lambda _: None, *, segment_messages: int | None = None
-) -> AG2PersistenceManager:
+) -> AG2Manager:
     """A manager that knows no session yet, like one in another process."""
     settings = Settings()
     ports = EventPorts(
@@ -31,7 +31,7 @@ def new_manager(
         ),
         warn=warn,
     )
-    return AG2PersistenceManager(ports)
+    return AG2Manager(ports)
 
 
 def event(kind: str, **content: Any) -> dict[str, Any]:

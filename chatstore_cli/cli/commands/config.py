@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, group
+from chatstore_cli.config.advice import find_unusual_settings
+from chatstore_cli.config.settings import Configuration, value_of
+from chatstore_cli.config.sources import Problem
 from chatstore_cli.domain.errors import BadConfig, BadValue, ExitCode
+from chatstore_cli.domain.secrets import masked
 from chatstore_cli.render.listing import Column, Listing
-
-if TYPE_CHECKING:
-    from chatstore_cli.config.settings import Configuration
-    from chatstore_cli.config.sources import Problem
+from chatstore_cli.wiring.system import new_file
 
 app = group("config", "Write, show and check the configuration.")
 
@@ -24,7 +25,7 @@ app = group("config", "Write, show and check the configuration.")
     app,
     "init",
     examples=["chatstore config init", "chatstore config init --to ~/.config/chatstore/config.yaml"],
-    exits=[ExitCode.CONFLICT],
+    exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.CONFLICT],
 )
 def init(
     context: typer.Context,
@@ -36,9 +37,7 @@ def init(
     """Write the example configuration with every setting's default."""
     from importlib.resources import files
 
-    from chatstore_cli.wiring.system import new_file
-
-    with new_file(to, force=force) as stream:
+    with new_file(to, force=force, create_own_folder=True) as stream:
         stream.write(files("chatstore_cli").joinpath("config.example.yaml").read_bytes())
     Invocation(context).say(f"Wrote {to}. To print every value with its source: chatstore config show")
 
@@ -49,9 +48,6 @@ def show(context: typer.Context) -> None:
 
     Passwords are masked.
     """
-    from chatstore_cli.config.settings import value_of
-    from chatstore_cli.domain.secrets import masked
-
     invocation = Invocation(context)
     configuration = invocation.configuration
 
@@ -95,9 +91,6 @@ def check(context: typer.Context) -> None:
 
 
 def _problems(invocation: Invocation) -> tuple[list[Problem], list[str]]:
-    from chatstore_cli.config.advice import find_unusual_settings
-    from chatstore_cli.config.sources import Problem
-
     try:
         configuration = invocation.load_configuration()
     except BadConfig as error:
@@ -110,8 +103,6 @@ def _problems(invocation: Invocation) -> tuple[list[Problem], list[str]]:
 
 def _uri_problems(invocation: Invocation, configuration: Configuration) -> list[Problem]:
     """Problems that the driver finds in the URI. A mongodb+srv:// URI is skipped, as the driver would query DNS."""
-    from chatstore_cli.config.sources import Problem
-
     if not configuration.settings.mongo.uri.startswith("mongodb://"):
         return []
     with warnings.catch_warnings(record=True) as caught:

@@ -86,6 +86,9 @@ def _remove(invocation: Invocation, setup: DemoSetup, *, yes: bool) -> None:
     setup.store.drop()
     setup.folder.remove()
     invocation.say(f"Removed {content}.")
+    named = os.environ.get("CHATSTORE_CONFIG")
+    if named and Path(named).absolute().is_relative_to(setup.folder.path):
+        invocation.say("CHATSTORE_CONFIG names a removed file: unset CHATSTORE_CONFIG")
 
 
 class _Presenter:

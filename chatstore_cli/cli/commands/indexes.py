@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, group
+from chatstore_cli.core.indexes import check_indexes, is_finding, perform, plan_steps
 from chatstore_cli.domain.errors import Conflict, ExitCode, NeedsConfirmation
+from chatstore_cli.domain.indexes.findings import IndexFinding, IndexStep
+from chatstore_cli.domain.times import utc_now
 from chatstore_cli.render.listing import Listing
-
-if TYPE_CHECKING:
-    from chatstore_cli.domain.indexes.findings import IndexFinding, IndexStep
+from chatstore_cli.render.rows.indexes import INDEX_COLUMNS, STEP_COLUMNS, index_row, step_row
 
 app = group("indexes", "Compare indexes with those that the layouts need, and create the missing ones.")
 Layout = Annotated[
@@ -35,9 +36,6 @@ def check(context: typer.Context, layout: Layout = None) -> None:
     needed by any layout, and may be the application's own. Exits with status 6 if an index is missing or has drifted.
     The indexes of a collection that does not exist yet are shown, and do not change the exit status.
     """
-    from chatstore_cli.core.indexes import is_finding
-    from chatstore_cli.render.rows.indexes import INDEX_COLUMNS, index_row
-
     invocation = Invocation(context)
     findings = _findings(invocation, layout)
     invocation.emit(Listing(INDEX_COLUMNS, [index_row(finding) for finding in findings]))
@@ -70,13 +68,9 @@ def apply(
     """Create missing indexes while the application continues to write.
 
     Three kinds of change need confirmation (--yes skips the question): to change an index that has drifted, to drop an
-    index, and to create a TTL index by which MongoDB would delete documents at once. The number of documents is shown first. Exits
-    with status 6 if such a change was not made.
+    index, and to create a TTL index by which MongoDB would delete documents at once. The number of documents is shown
+    first. Exits with status 6 if such a change was not made.
     """
-    from chatstore_cli.core.indexes import perform, plan_steps
-    from chatstore_cli.domain.times import utc_now
-    from chatstore_cli.render.rows.indexes import STEP_COLUMNS, step_row
-
     invocation = Invocation(context)
     if dry_run:
         invocation.say(f"Target: {invocation.stores.target} (dry run: nothing changes)")
@@ -106,8 +100,6 @@ def apply(
 
 
 def _findings(invocation: Invocation, layout: str | None) -> list[IndexFinding]:
-    from chatstore_cli.core.indexes import check_indexes
-
     specs = [spec for specs in invocation.stores.index_specs(layout).values() for spec in specs]
     return check_indexes(specs, invocation.stores.index_store)
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, group
+from chatstore_cli.core.indexes import perform
+from chatstore_cli.core.retention.ttl import plan_retention, retentions
 from chatstore_cli.domain.errors import ExitCode, NotFound
+from chatstore_cli.domain.indexes.findings import IndexStep
+from chatstore_cli.domain.indexes.specs import IndexSpec
+from chatstore_cli.domain.times import utc_now
 from chatstore_cli.render.listing import Listing
-
-if TYPE_CHECKING:
-    from chatstore_cli.domain.indexes.findings import IndexStep
-    from chatstore_cli.domain.indexes.specs import IndexSpec
+from chatstore_cli.render.rows.indexes import RETENTION_COLUMNS, STEP_COLUMNS, retention_row, step_row
 
 app = group("ttl", "Show and set how long MongoDB keeps messages.")
 Layout = Annotated[
@@ -31,10 +33,6 @@ def show(context: typer.Context, layout: Layout = None) -> None:
     Only a date expires. A document whose field holds text or a number, or that lacks the field, never expires. A count
     that takes longer than verify.seconds_per_check is replaced by a sample or omitted.
     """
-    from chatstore_cli.core.retention.ttl import retentions
-    from chatstore_cli.domain.times import utc_now
-    from chatstore_cli.render.rows.indexes import RETENTION_COLUMNS, retention_row
-
     invocation = Invocation(context)
     stores = invocation.stores
     shown = retentions(_specs(invocation, layout), stores.index_store, stores.document_dates, utc_now())
@@ -78,11 +76,6 @@ def set_(
     This command changes neither documents nor the configuration. If mongo.ttl_days differs from --days, it prints the
     setting to change and exits with status 6. With --days 0 it drops the TTL indexes.
     """
-    from chatstore_cli.core.indexes import perform
-    from chatstore_cli.core.retention.ttl import plan_retention
-    from chatstore_cli.domain.times import utc_now
-    from chatstore_cli.render.rows.indexes import STEP_COLUMNS, step_row
-
     invocation = Invocation(context)
     stores = invocation.stores
     if dry_run:

@@ -30,7 +30,7 @@ app = single_command()
         "chatstore verify --only connection,indexes",
         "chatstore verify --api-url http://localhost:8000 --log app.log",
     ],
-    exits=[ExitCode.FINDINGS],
+    exits=[ExitCode.NOT_FOUND, ExitCode.FINDINGS],
     meanings={ExitCode.FINDINGS: "findings: a check failed"},
 )
 def verify(

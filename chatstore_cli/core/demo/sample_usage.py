@@ -36,7 +36,7 @@ _LARGE_MODEL_AGENTS = {"PlannerAgent", "PolicyAgent", "WriterAgent"}
 
 
 def sample_usage(chat: SessionPlan, answers: Sequence[Answer]) -> Iterator[UsageSnapshot]:
-    """The reports of one chat. The last one is repeated when the chat ends, as clients do, and adds nothing."""
+    """The reports of one session. The last one is repeated when the session ends, as clients do, and adds nothing."""
     used: dict[str, tuple[int, int]] = {}
     report: UsageSnapshot | None = None
     for answer in answers:

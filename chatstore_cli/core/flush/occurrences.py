@@ -87,7 +87,6 @@ class CountOnDisk:
 
     def number(self, key: bytes, instant: str) -> int:
         """How many equal lines came before this one."""
-        del instant  # the same call as WindowedCount's, which needs it
         return self.add(key) - 1
 
     def add(self, key: bytes, by: int = 1) -> int:

@@ -65,7 +65,7 @@ def count_pending_lines(
         lines=all_lines.lines,
         to_store=new_lines.stored + new_lines.expired,
         to_quarantine=all_lines.quarantined,
-        torn=all_lines.pending,
+        incomplete=all_lines.pending,
         missing=all_lines.stored - new_lines.stored,
         in_quarantine=sum(1 for _ in journals.quarantined()),
     )

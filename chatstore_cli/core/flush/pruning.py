@@ -187,7 +187,7 @@ def describe_plan(decisions: Sequence[PruneDecision]) -> str:
         lines.append(f"  … and {len(to_prune) - _MOST_LISTED:,} more (--dry-run lists all of them)")
     size = sum(decision.bytes for decision in to_prune)
     total = f"{len(to_prune):,} of {_journals(len(decisions))}, {size:,} bytes"
-    return "\n".join([f"{total}, will be removed. Every line of them is stored:", *lines])
+    return "\n".join([f"{total}, would be removed. Every line of them is stored:", *lines])
 
 
 def describe_result(decisions: Sequence[PruneDecision], planned: int) -> str:

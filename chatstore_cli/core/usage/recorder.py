@@ -30,7 +30,7 @@ _LONGEST_NAME = 300
 class RecordedUsage:
     """How many rows were newly stored, already stored, and rejected because of an invalid number.
 
-    `without_session` names the chats that have no session: their rows count in reports, and no counter was raised.
+    `without_session` has the session ids that do not exist: their rows count in reports, and no counter was raised.
     """
 
     stored: int
@@ -165,7 +165,7 @@ def _highest(one: UsageSnapshot, other: UsageSnapshot) -> UsageSnapshot:
 
 
 def row_id(snapshot: UsageSnapshot) -> str:
-    """The row's `_id`, made from chat, event and model, not from run and agent: a late copy may have others.
+    """The row's `_id`, made from session, event and model, not from run and agent: a late copy may have others.
 
     Reports without an event id are the same if all their numbers are.
     """

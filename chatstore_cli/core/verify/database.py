@@ -181,12 +181,17 @@ class DatabaseChecks:
             return self._too_slow(self.sessions_collection)
         faults = []
         if sample.with_gaps:
-            faults.append(f"{len(sample.with_gaps):,} have gaps ({_shorten(sample.with_gaps)})")
+            faults.append(f"sessions with gaps: {len(sample.with_gaps):,} ({_shorten(sample.with_gaps)})")
         if sample.with_doubles:
-            faults.append(f"{len(sample.with_doubles):,} have a number twice ({_shorten(sample.with_doubles)})")
+            faults.append(
+                f"sessions with a number twice: {len(sample.with_doubles):,} ({_shorten(sample.with_doubles)})"
+            )
         if faults:
-            detail = f"of {sample.looked_at:,} checked sessions {'; '.join(faults)}"
-            return warned(detail, "Messages may have been lost: compare with the journals.")
+            detail = f"{sample.looked_at:,} sessions were checked; {'; '.join(faults)}"
+            return warned(
+                detail,
+                "Messages may have been lost. Compare them with another copy, for example the application's log.",
+            )
         return passed(f"no gaps in {sample.looked_at:,} checked sessions")
 
     def document_sizes(self) -> Verdict:

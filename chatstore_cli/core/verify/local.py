@@ -107,7 +107,7 @@ class LocalChecks:
         if not pending.journals:
             return passed("there are no journals")
         journals = f"{pending.lines:,} lines in {pending.journals:,} journals"
-        incomplete = f"; {pending.torn:,} incomplete last lines" if pending.torn else ""
+        incomplete = f"; {pending.incomplete:,} incomplete last lines" if pending.incomplete else ""
         faults = [
             (pending.to_store, "are not stored yet", "Run chatstore flush-cache to store them."),
             (pending.to_quarantine, "cannot be stored", "chatstore flush-cache quarantines them with the reason."),

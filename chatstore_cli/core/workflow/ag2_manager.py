@@ -59,7 +59,7 @@ class EventPorts:
     clock: Clock = utc_now
 
 
-class AG2PersistenceManager:
+class AG2Manager:
     """Stores what AG2's agents emit. May be used from several threads and processes at once.
 
     `user_names` are further speakers with the role user, in lower or upper case.
@@ -78,8 +78,6 @@ class AG2PersistenceManager:
         self._warned: set[str] = set()
         self.unknown_events: Counter[str] = Counter()
         """The number of events of each unknown type."""
-
-    # --- events ------------------------------------------------------------------------------------------------------
 
     def save_event(
         self,
@@ -176,8 +174,6 @@ class AG2PersistenceManager:
 
         return self._chats.until_done(chat.chat_id, attempt)
 
-    # --- runs and states ---------------------------------------------------------------------------------------------
-
     def create_session(
         self, chat_id: str, *, enterprise_id: str, user_id: str | None = None, workflow_name: str | None = None
     ) -> Transition:
@@ -266,8 +262,6 @@ class AG2PersistenceManager:
         """Unpause a session. Raises NotFound; Conflict if it belongs to another tenant."""
         return self._lifecycle.apply(StatusAction.UNPAUSE, chat_id, enterprise_id)
 
-    # -----------------------------------------------------------------------------------------------------------------
-
     def _warn_once(self, text: str) -> None:
         if text not in self._warned and len(self._warned) < _MAX_WARNINGS:
             self._warned.add(text)
@@ -275,7 +269,7 @@ class AG2PersistenceManager:
 
 
 def _without_end(text: str, removal: str | Callable[[str], str] | None) -> str:
-    """The last message without the text that would end the chat at once."""
+    """The last message without the text that would end the session at once."""
     if callable(removal):
         return str(removal(text))
     return text.replace(removal, "") if removal else text

@@ -99,10 +99,8 @@ class KnownChats:
                 state = None  # another session, whose `_id` reads like this chat_id
             if state is None:
                 if self._writer.is_deleted(chat.chat_id):
-                    raise Conflict(
-                        what=f"Session {chat.chat_id!r} was deleted on purpose and stays deleted.",
-                        hint="Use a new id for a new session.",
-                    )
+                    what = f"Session {chat.chat_id!r} was deleted on purpose and stays deleted."
+                    raise Conflict(what=what, hint="Use a new id for a new session.")
                 state = self._writer.create(chat, self._clock())
             elif self._must_claim(state, chat):
                 check_tenant(state, chat.tenant_id)
@@ -142,7 +140,5 @@ class KnownChats:
 def check_tenant(state: ChatState, tenant_id: str) -> None:
     """Raise Conflict if a session belongs to another tenant, without naming that tenant."""
     if state.tenant_id is not None and state.tenant_id != tenant_id:
-        raise Conflict(
-            what=f"Session {state.chat_id!r} belongs to another tenant than {tenant_id!r}.",
-            hint="Session ids are unique across all tenants.",
-        )
+        what = f"Session {state.chat_id!r} belongs to another tenant than {tenant_id!r}."
+        raise Conflict(what=what, hint="Session ids are unique across all tenants.")

@@ -72,13 +72,7 @@ class Splitting:
     """
 
     def __init__(
-        self,
-        store: SegmentStore,
-        reader: SessionReader,
-        keep_bytes: int,
-        *,
-        is_named: bool,
-        say: Callable[[str], None],
+        self, store: SegmentStore, reader: SessionReader, keep_bytes: int, *, is_named: bool, say: Callable[[str], None]
     ) -> None:
         self._store = store
         self._reader = reader
@@ -157,10 +151,8 @@ class Splitting:
             hint = "It was deleted meanwhile, or its id has a type that cannot be looked up."
             raise NotFound(kind_of_thing="workflow session", name=listed.session_id, where="", hint=hint)
         if listed.document is not None and head.document != listed.document:
-            raise Conflict(
-                what=f"Another document has the same id ({head.document}), and that one is read as this session.",
-                hint=f"Give {listed.document} a chat_id of its own.",
-            )
+            what = f"Another document has the same id ({head.document}), and that one is read as this session."
+            raise Conflict(what=what, hint=f"Give {listed.document} a chat_id of its own.")
         return head
 
 

@@ -100,7 +100,7 @@ class DocumentSamples(Protocol):
 class PendingLines(NamedTuple):
     """What a flush would do now: `journals` with `lines`, of which `to_store` would be stored and `to_quarantine` cannot be.
 
-    `torn` counts incomplete last lines. `missing` lines were stored once and are no longer in the database, although
+    `incomplete` counts incomplete last lines. `missing` lines were stored once and are no longer in the database, although
     their own time has not expired. `in_quarantine` lines can be repaired and retried.
     """
 
@@ -108,6 +108,6 @@ class PendingLines(NamedTuple):
     lines: int
     to_store: int
     to_quarantine: int
-    torn: int
+    incomplete: int
     missing: int = 0
     in_quarantine: int = 0

@@ -55,7 +55,7 @@ class SegmentStore(Protocol):
         """The size of the head; None if there is no such session. The server reads the whole document."""
 
     def check_index(self) -> None:
-        """Check the first time whether the segments have the index that each append to a session with segments needs."""
+        """On the first call, check that the segments have the index that each append to a session with segments needs."""
 
     def move_oldest(
         self, session_id: str, *, keep_messages: int = 0, at_most_bytes: int = SEGMENT_BYTES

@@ -132,20 +132,16 @@ def _create_own(folder: Path, key: str) -> None:
     if not stat.S_ISDIR(status.st_mode):
         raise BadConfig(where=key, what=f"{folder} is not a folder.")
     if status.st_uid != os.getuid():
-        raise NotAllowed(
-            what=f"{folder} belongs to another user (uid {status.st_uid}).",
-            hint=f"Set {key} to a folder that you own.",
-        )
+        what = f"{folder} belongs to another user (uid {status.st_uid})."
+        raise NotAllowed(what=what, hint=f"Set {key} to a folder that you own.")
 
 
 def _make_private(folder: Path, key: str) -> None:
     if stat.S_IMODE(folder.lstat().st_mode) != 0o700:
         folder.chmod(0o700)
     if stat.S_IMODE(folder.lstat().st_mode) & 0o077:
-        raise NotAllowed(
-            what=f"{folder} can be read by other users, and its file system has no permissions.",
-            hint=f"Set {key} to a folder on another file system.",
-        )
+        what = f"{folder} can be read by other users, and its file system has no permissions."
+        raise NotAllowed(what=what, hint=f"Set {key} to a folder on another file system.")
 
 
 def uri_of(socket_path: str) -> str:

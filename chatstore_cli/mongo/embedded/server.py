@@ -58,10 +58,8 @@ class EmbeddedServer:
             self.start()
             record = _running(data)
         if record is None:
-            raise Unreachable(
-                what=f"The embedded MongoDB ended right after its start; its log is {data / 'mongod.log'}.",
-                hint="Run the command again, or see chatstore db status.",
-            )
+            what = f"The embedded MongoDB ended right after its start; its log is {data / 'mongod.log'}."
+            raise Unreachable(what=what, hint="Run the command again, or see chatstore db status.")
         return uri_of(record.socket)
 
     def start(self) -> bool:
@@ -160,10 +158,8 @@ def _adoptable(folders: Folders, say: Callable[[str], None]) -> int | None:
     # Its socket was deleted, or its data folder was moved or deleted while it ran.
     say(f"Restarting the embedded MongoDB: process {pid} has lost its socket or its data folder.")
     if not terminate(pid, seconds=_RESTART_SECONDS):
-        raise Overdue(
-            what=f"An earlier embedded MongoDB (process {pid}) does not shut down.",
-            hint="Run chatstore db stop --force.",
-        )
+        what = f"An earlier embedded MongoDB (process {pid}) does not shut down."
+        raise Overdue(what=what, hint="Run chatstore db stop --force.")
     return None
 
 

@@ -86,10 +86,8 @@ def finish(folders: Folders, starting: StartingServer) -> None:
     except PyMongoError as error:
         if not is_alive(starting.pid):
             raise _failed(folders, starting) from error
-        raise Unreachable(
-            what=f"The embedded MongoDB runs but does not accept writes: {str(error)[:300]}",
-            hint=f"See its log {folders.log}.",
-        ) from error
+        what = f"The embedded MongoDB runs but does not accept writes: {str(error)[:300]}"
+        raise Unreachable(what=what, hint=f"See its log {folders.log}.") from error
     status = folders.data.stat()
     write_record(
         folders.data,
@@ -140,7 +138,5 @@ def _failed(folders: Folders, starting: StartingServer) -> ChatstoreError:
 
 def disk_full(data: Path) -> ChatstoreError:
     """The error for a full disk of the data folder."""
-    return Unreachable(
-        what=f"The embedded MongoDB cannot start: the disk of {data} is full.",
-        hint="Free disk space, or set mongo.embedded.data_dir to a folder on another disk.",
-    )
+    what = f"The embedded MongoDB cannot start: the disk of {data} is full."
+    return Unreachable(what=what, hint="Free disk space, or set mongo.embedded.data_dir to a folder on another disk.")

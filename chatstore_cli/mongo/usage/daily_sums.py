@@ -1,4 +1,4 @@
-"""Daily sums (UTC) of the usage ledger: one document per chat, made from all of its rows by the server.
+"""Daily sums (UTC) of the usage ledger: one document per session, made from all of its rows by the server.
 
 Each row notes in `rolled_up` the collection of daily sums that includes it. Rows without the note, or with the note of an
 older version (`true`) or of another collection, are pending: reports read them from the ledger.
@@ -32,7 +32,7 @@ _MAY_BE_AN_ID: Document = {"$ne": None, "$not": {"$type": ["array", "object", "r
 _KEEP_THE_NEWER: list[Document] = [
     {"$replaceWith": {"$cond": [{"$gt": ["$ledger_rows", "$$new.ledger_rows"]}, "$$ROOT", "$$new"]}}
 ]
-"""Another process may have written the sums of more rows of the chat in the meantime. Missing compares as less."""
+"""Another process may have written the sums of more rows of the session in the meantime. Missing compares as less."""
 
 
 class MongoDailySums:
@@ -45,10 +45,8 @@ class MongoDailySums:
         self._mark: Document = {"$set": {"rolled_up": daily_sums}}
         self._unmark: Document = {"$unset": {"rolled_up": ""}}
 
-    # --- reports -----------------------------------------------------------------------------------------------------
-
     def pending_chats(self) -> list[Any] | None:
-        """The few chats with rows that are in no daily sum yet. None if there are many, or no daily sums."""
+        """The few session ids with rows that are in no daily sum yet. None if there are many, or no daily sums."""
         with driver_errors(f"reading {self._sums.name}"):
             if self._is_empty():
                 return None
@@ -68,8 +66,6 @@ class MongoDailySums:
         """The result of a pipeline on daily sums."""
         with driver_errors(f"adding up {self._sums.name}"):
             yield from self._sums.aggregate(pipeline, allowDiskUse=True)
-
-    # --- keeping them ------------------------------------------------------------------------------------------------
 
     def roll_up(self) -> Iterator[RolledUp]:
         """Add the rows that are pending now to daily sums, the sessions of some thousand rows at a time.
@@ -99,7 +95,7 @@ class MongoDailySums:
             self._rows.update_many(self._mark["$set"], self._unmark)
 
     def _take_in(self, chats: list[Any]) -> int:
-        """Store the daily sums of chats and mark their pending rows. Returns how many these are.
+        """Store the daily sums of sessions and mark their pending rows. Returns how many these are.
 
         Rows are noted before they are added up, and marked after the sums are stored: a row that arrives in between stays
         pending, and after a kill the rows are added again. Both are read from the primary: a secondary may be behind.
@@ -115,7 +111,7 @@ class MongoDailySums:
         return self._sums.find_one({}, {"_id": 1}) is None
 
     def _next_chats(self, pending: Document, limit: int) -> tuple[list[Any], int]:
-        """The chats of the first rows that match `pending`, and how many rows these are, at most `limit`."""
+        """The session ids of the first rows that match `pending`, and how many rows these are, at most `limit`."""
         by_chat: Document = {"$group": {"_id": "$chat_id", "rows": {"$sum": 1}}}
         found = list(self._rows.aggregate([{"$match": pending}, {"$limit": limit}, by_chat]))
         return [row["_id"] for row in found], sum(row["rows"] for row in found)

@@ -47,10 +47,6 @@ def _instant(canonical: str | None) -> str | None:
     return None if canonical is None else canonical.replace("+00:00", "Z")
 
 
-def _known(value: Any) -> str:
-    return "unknown" if value is None else count(value)
-
-
 def _holder_text(value: Any) -> str:
     if value is None:
         return "none"
@@ -62,7 +58,7 @@ CACHE_STATUS_COLUMNS = (
     Column("journals", "Journals", show=count),
     Column("lines", "Lines", show=count),
     Column("bytes", "Bytes", show=count),
-    Column("not_persisted", "Not persisted", show=_known),
+    Column("not_persisted", "Not persisted", show=lambda value: "unknown" if value is None else count(value)),
     Column("oldest_not_persisted", "Oldest not persisted (UTC)", show=short_time),
     Column("to_quarantine", "Cannot be stored", show=count),
     Column("torn", "Incomplete last lines", show=count),

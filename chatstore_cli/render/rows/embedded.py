@@ -31,7 +31,7 @@ def status_record(status: EmbeddedStatus) -> Record:
         Column("version", "Version", in_table=status.version is not None),
         Column("socket", "Socket", in_table=status.socket is not None),
         Column("data_folder", "Data folder"),
-        Column("size_bytes", "Size", show=size),
+        Column("size_bytes", "Size", show=format_bytes),
         Column("uptime_seconds", "Uptime", show=duration, in_table=status.uptime_seconds is not None),
         Column("pid", "Process", in_table=status.pid is not None),
         Column("started_at", "Started", in_table=status.started_at is not None),
@@ -39,11 +39,6 @@ def status_record(status: EmbeddedStatus) -> Record:
         Column("log", "Log"),
     )
     return Record(columns, row)
-
-
-def size(value: Any) -> str:
-    """Bytes with two or three digits and a unit: `301 MiB`, `1.5 GiB`."""
-    return format_bytes(float(value))
 
 
 def duration(value: Any) -> str:

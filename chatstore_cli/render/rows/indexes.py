@@ -70,10 +70,6 @@ def _counted(value: Any) -> str:
     return "not counted in time" if value is None else count(value)
 
 
-def _deleted_at_once(value: Any) -> str:
-    return "" if value == 0 else _counted(value)
-
-
 INDEX_COLUMNS = (
     Column("collection", "COLLECTION"),
     Column("name", "INDEX", whole=True),
@@ -88,7 +84,7 @@ STEP_COLUMNS = (
     Column("action", "ACTION"),
     Column("outcome", "OUTCOME", style=lambda outcome: {"done": "green", "left": "yellow"}.get(outcome, "")),
     Column("needs_yes", "NEEDS --YES", in_table=False),
-    Column("expiring", "DELETED AT ONCE", align="right", show=_deleted_at_once),
+    Column("expiring", "DELETED AT ONCE", align="right", show=lambda value: "" if value == 0 else _counted(value)),
     Column("detail", "DETAIL", wraps=True),
 )
 RETENTION_COLUMNS = (

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from chatstore_cli.domain.removal import StoredPart
     from chatstore_cli.domain.session import Expiry, Session
     from chatstore_cli.domain.usage import Usage
-    from chatstore_cli.domain.usage_ledger import Counters, UsageSnapshot
+    from chatstore_cli.domain.usage_ledger import UsageSnapshot
     from chatstore_cli.domain.workflow.chats import Transition
 
 _STATUS_STYLES = {
@@ -45,7 +45,7 @@ def decimal_text(value: Decimal | None) -> str | None:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def usage_row(usage: Usage | Counters | UsageSnapshot) -> dict[str, Any]:
+def usage_row(usage: Usage | UsageSnapshot) -> dict[str, Any]:
     """`{prompt_tokens, completion_tokens, total_tokens, cost}`; cost is a decimal as text, or null if it is unknown."""
     return {
         "prompt_tokens": usage.prompt_tokens,
@@ -133,10 +133,6 @@ def _content(row: Row) -> str:
     return content or (plain(row["tool_calls"]) if row["tool_calls"] else "")
 
 
-def _title_or_workflow(row: Row) -> str:
-    return plain(row["title"] or row["workflow"])
-
-
 def has_usage(row: Row) -> bool:
     """Whether any token or cost is known. A session of the messages layout has no usage."""
     usage = row["usage"]
@@ -167,7 +163,7 @@ SESSION_COLUMNS = (
     Column("layout", "LAYOUT", whole=True, spare=5),
     Column("tenant_id", "TENANT", spare=6),
     Column("user_id", "USER", spare=7),
-    Column("title", "TITLE OR WORKFLOW", show_row=_title_or_workflow, spare=3),
+    Column("title", "TITLE OR WORKFLOW", show_row=lambda row: plain(row["title"] or row["workflow"]), spare=3),
     Column("workflow", "WORKFLOW", in_table=False),
     Column("status", "STATUS", style=status_style, whole=True, show_row=_status),
     Column("paused", "PAUSED", in_table=False),

@@ -72,16 +72,12 @@ def _group_column(key: str, zone: str) -> Column:
     return Column(
         key,
         _TITLES[key].format(zone=zone),
-        show=_group_name,
+        show=lambda value: "(none)" if value is None else str(value),
         style=status_style if key == "status" else None,
         whole=key in ("day", "week", "month", "session_id", "status"),
         spare=7 if key == "layout" else 0,
         narrowest=12,
     )
-
-
-def _group_name(value: Any) -> str:
-    return "(none)" if value is None else str(value)
 
 
 def _cost(row: Row) -> str:

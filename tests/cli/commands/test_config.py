@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+from chatstore_cli.config.settings import setting_types
 from chatstore_cli.render.output_format import OutputFormat
 
 SECRET = "geheim"
@@ -45,7 +47,7 @@ def test_show_gives_every_value_with_its_source(chatstore_without_database):
     assert rows["mongo.database"] == ("chats", "environment CHATSTORE_DATABASE")
     assert rows["mongo.journaled"] == (True, "default")
     assert rows["state.folder"] == (None, "default")
-    assert len(rows) == 32
+    assert list(rows) == list(setting_types())
 
 
 def test_show_masks_passwords_however_they_are_written(chatstore_without_database):
@@ -139,3 +141,12 @@ def test_an_unknown_option_of_the_uri_is_one_line_without_a_source_line(chatstor
     assert done.code == 0
     assert "chatstore: Unknown option: foo" in done.err
     assert ".py" not in done.err
+
+
+def test_init_creates_the_folder_of_the_users_own_configuration(chatstore_without_database):
+    run = chatstore_without_database
+    own = Path(run.environment["XDG_CONFIG_HOME"]) / "chatstore" / "config.yaml"
+
+    assert run("config", "init", "--to", own).code == 0
+    assert run("config", "check").code == 0
+    assert run("config", "init", "--to", run.folder / "none" / "config.yaml").code == 3

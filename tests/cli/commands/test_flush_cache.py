@@ -69,7 +69,7 @@ def test_a_dry_run_names_the_target_and_writes_nothing(chatstore: Chatstore, dat
     assert sorted(file.name for file in folder.iterdir()) == ["s1.jsonl", "s2.jsonl"]
 
 
-def test_files_folders_compressed_ones_and_standard_input_can_be_named(
+def test_files_folders_compressed_files_and_standard_input_can_be_named(
     chatstore: Chatstore, database: Documents, tmp_path: Path
 ):
     write_journal(tmp_path / "a" / "a.jsonl", [record(0)])
@@ -104,7 +104,7 @@ def test_wrong_use_is_one_line_each(chatstore: Chatstore, folder: Path):
     assert not (folder / ".chatstore").exists()
 
 
-def test_a_folder_that_is_not_there_and_one_without_journals(chatstore: Chatstore, tmp_path: Path):
+def test_a_missing_folder_and_a_folder_without_journals(chatstore: Chatstore, tmp_path: Path):
     outcome = chatstore("flush-cache", "-o", "json")
     assert outcome.code == 3
     assert json.loads(outcome.err)["error"]["kind"] == "not_found"
@@ -113,7 +113,7 @@ def test_a_folder_that_is_not_there_and_one_without_journals(chatstore: Chatstor
     assert (outcome.code, json.loads(outcome.out)["files"]) == (0, 0)
 
 
-def test_an_unreadable_journal_costs_no_other_one(chatstore: Chatstore, database: Documents, tmp_path: Path):
+def test_an_unreadable_journal_does_not_stop_the_others(chatstore: Chatstore, database: Documents, tmp_path: Path):
     """A link to nowhere: root may read whatever chmod says."""
     (tmp_path / "j").mkdir()
     (tmp_path / "j" / "a.jsonl").symlink_to(tmp_path / "gone")
@@ -125,7 +125,7 @@ def test_an_unreadable_journal_costs_no_other_one(chatstore: Chatstore, database
     assert sum(stored(database).values()) == 1
 
 
-def test_names_that_are_no_utf8_can_be_flushed_and_listed(chatstore: Chatstore, database: Documents, tmp_path: Path):
+def test_names_that_are_not_utf8_can_be_flushed_and_listed(chatstore: Chatstore, database: Documents, tmp_path: Path):
     journal = tmp_path / "j" / os.fsdecode(b"caf\xe9\x1b[31m.jsonl")
     journal.parent.mkdir()
     journal.write_bytes(as_line(record(0)) + b"bad\n")
@@ -137,7 +137,7 @@ def test_names_that_are_no_utf8_can_be_flushed_and_listed(chatstore: Chatstore, 
     assert sum(stored(database).values()) == 1
 
 
-def test_two_at_once_the_second_is_told_who_the_first_is(chatstore: Chatstore, database: Documents, folder: Path):
+def test_the_second_of_two_flushes_names_the_first(chatstore: Chatstore, database: Documents, folder: Path):
     """The first process waits in the middle of its standard input. Once killed, it holds nothing."""
     (folder / "s1.jsonl").write_bytes(as_lines([record(0)]))
     first = chatstore.popen("flush-cache", folder, "-", stdin=subprocess.PIPE)
@@ -158,7 +158,9 @@ def test_two_at_once_the_second_is_told_who_the_first_is(chatstore: Chatstore, d
 # --- expiry ----------------------------------------------------------------------------------------------------------
 
 
-def test_what_expires_at_once_is_said_and_needs_a_yes(chatstore: Chatstore, database: Documents, tmp_path: Path):
+def test_messages_that_expire_at_once_are_counted_and_need_confirmation(
+    chatstore: Chatstore, database: Documents, tmp_path: Path
+):
     fresh = (datetime.now(UTC) - timedelta(days=1)).isoformat()
     old = (datetime.now(UTC) - timedelta(days=400)).isoformat()
     write_journal(tmp_path / "j" / "s.jsonl", [record(0, created_at=old), record(1, created_at=fresh)])
@@ -188,7 +190,7 @@ def test_what_expires_at_once_is_said_and_needs_a_yes(chatstore: Chatstore, data
     assert "Standard input can be read only once" in outcome.err
 
 
-def test_they_expire_so_many_days_after_the_flush_or_never(chatstore: Chatstore, database: Documents, folder: Path):
+def test_messages_expire_ttl_days_after_the_flush_or_never(chatstore: Chatstore, database: Documents, folder: Path):
     assert chatstore("flush-cache", "--session", "s2", env={"CHATSTORE_MONGO__TTL_DAYS": "3"}).code == 0
     [row] = database["chat_messages"].find()
     assert timedelta(days=3) - timedelta(minutes=5) < row["expires_at"] - datetime.now(UTC) <= timedelta(days=3)
@@ -199,7 +201,7 @@ def test_they_expire_so_many_days_after_the_flush_or_never(chatstore: Chatstore,
 # --- interruptions ---------------------------------------------------------------------------------------------------
 
 
-def test_ctrl_c_says_how_far_it_got_and_how_to_go_on(chatstore: Chatstore, database: Documents, tmp_path: Path):
+def test_ctrl_c_reports_the_progress_and_how_to_continue(chatstore: Chatstore, database: Documents, tmp_path: Path):
     read, write = os.pipe()
     process = chatstore.popen("flush-cache", "-", stdin=read)
     os.close(read)
@@ -218,7 +220,7 @@ def test_ctrl_c_says_how_far_it_got_and_how_to_go_on(chatstore: Chatstore, datab
     assert sum(stored(database).values()) in {0, 100}
 
 
-def test_ctrl_c_does_not_wait_for_a_server_that_is_gone(
+def test_ctrl_c_does_not_wait_for_an_unreachable_server(
     chatstore: Chatstore, database: Documents, start_mongod: Any, tmp_path: Path, short_folder: Path
 ):
     server: Mongod = start_mongod(short_folder / "m")
@@ -243,7 +245,7 @@ def test_ctrl_c_does_not_wait_for_a_server_that_is_gone(
 # --- on a terminal ---------------------------------------------------------------------------------------------------
 
 
-def test_a_terminal_sees_how_far_it_is(chatstore: Chatstore, tmp_path: Path):
+def test_a_terminal_shows_the_progress(chatstore: Chatstore, tmp_path: Path):
     write_journal(tmp_path / "j" / "s.jsonl", (record(number) for number in range(20_000)))
     terminal, end = pty.openpty()
     process = chatstore.popen("flush-cache", tmp_path / "j", stderr=end, env={"TERM": "xterm"})

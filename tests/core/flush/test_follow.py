@@ -114,7 +114,7 @@ def following(tmp_path: Path) -> Following:
     return Following(tmp_path)
 
 
-def test_only_what_looks_different_is_opened_again(following: Following):
+def test_only_files_with_another_stamp_are_opened_again(following: Following):
     following.write("a.jsonl", 1, 2)
     following.write("b.jsonl", 3)
     assert following.round() == ["a.jsonl", "b.jsonl"]
@@ -126,7 +126,7 @@ def test_only_what_looks_different_is_opened_again(following: Following):
     assert len(following.results) == 2
 
 
-def test_what_was_changed_only_just_now_is_opened_again_though_it_looks_the_same(following: Following):
+def test_a_file_that_changed_just_now_is_opened_again_despite_an_equal_stamp(following: Following):
     """A file system's clock may be too coarse to tell two changes apart."""
     following.write("a.jsonl", 11, settled=False)
     assert following.round() == ["a.jsonl"]
@@ -138,7 +138,7 @@ def test_what_was_changed_only_just_now_is_opened_again_though_it_looks_the_same
     assert following.round() == []
 
 
-def test_a_dropped_collection_gets_everything_again_also_what_has_long_been_still(following: Following):
+def test_a_dropped_collection_gets_all_lines_again_also_from_inactive_journals(following: Following):
     following.write("a.jsonl", 1)
     following.write("b.jsonl", 2)
     following.round()
@@ -151,7 +151,7 @@ def test_a_dropped_collection_gets_everything_again_also_what_has_long_been_stil
     assert following.round() == ["a.jsonl", "b.jsonl"]
 
 
-def test_a_collection_that_is_recreated_in_the_middle_of_a_round_gets_what_was_not_in_it(following: Following):
+def test_a_collection_that_is_recreated_during_a_round_gets_the_missing_lines(following: Following):
     following.write("a.jsonl", 1)
     following.write("b.jsonl", 2)
     following.round()
@@ -162,7 +162,7 @@ def test_a_collection_that_is_recreated_in_the_middle_of_a_round_gets_what_was_n
     assert following.round() == ["a.jsonl"]
 
 
-def test_an_unfinished_last_line_is_pending_until_it_is_finished_and_counted_once(tmp_path: Path):
+def test_an_incomplete_last_line_is_pending_until_it_is_complete_and_counted_once(tmp_path: Path):
     following = Following(tmp_path)
     following.write("still.jsonl", 9)
     still, growing = tmp_path / "still.jsonl", tmp_path / "growing.jsonl"
@@ -187,7 +187,7 @@ def test_an_unfinished_last_line_is_pending_until_it_is_finished_and_counted_onc
     assert following.follower.total.pending == 0
 
 
-def test_a_collection_that_was_dropped_and_made_again_is_prepared_as_a_new_one(following: Following):
+def test_a_collection_that_was_dropped_and_created_again_is_prepared_as_a_new_one(following: Following):
     """Another writer made it by storing, without its indexes. An older collection is not changed."""
     prepared: list[bool] = []
     prepare = following.store._inner.prepare
@@ -204,7 +204,7 @@ def test_a_collection_that_was_dropped_and_made_again_is_prepared_as_a_new_one(f
     assert prepared == [False, False, True, False, True, True, True, True]
 
 
-def test_what_has_gone_is_forgotten(following: Following):
+def test_removed_files_are_forgotten(following: Following):
     following.write("a.jsonl", 1)
     following.round()
     following.journals.stamps.clear()
@@ -214,7 +214,7 @@ def test_what_has_gone_is_forgotten(following: Following):
     assert following.round() == ["a.jsonl"]
 
 
-def test_a_journal_that_cannot_be_read_is_said_once_and_tried_when_it_changes_and_each_minute(following: Following):
+def test_an_unreadable_journal_is_reported_once_and_retried_when_it_changes_and_each_minute(following: Following):
     broken = following.folder / "broken.jsonl"
     broken.write_bytes(b"\xff\xfeh\0i\0")
     following.journals.stamps[broken] = FileStamp(1, settled=True)
@@ -243,7 +243,7 @@ def test_a_journal_that_cannot_be_read_is_said_once_and_tried_when_it_changes_an
     assert sum("UTF-16" in line for line in following.said) == 2, "it is another trouble by now"
 
 
-def test_a_journal_that_is_replaced_while_it_is_read_is_no_trouble(following: Following):
+def test_a_journal_that_is_replaced_while_it_is_read_is_not_an_error(following: Following):
     journal = following.folder / "gone.jsonl"
     following.journals.stamps[journal] = FileStamp(1, settled=True)  # it has gone since it was looked at
     following.round()
@@ -255,7 +255,7 @@ def test_a_journal_that_is_replaced_while_it_is_read_is_no_trouble(following: Fo
     assert len(following.said) == 1
 
 
-def test_a_trouble_of_looking_is_said_again_once_it_was_over(following: Following):
+def test_a_failed_scan_is_reported_again_after_a_good_one(following: Following):
     trouble = {"/j": ChatstoreError(what="/j: Permission denied")}
     for troubles in (trouble, trouble, {}, trouble, trouble):
         following.journals.errors = troubles
@@ -263,7 +263,7 @@ def test_a_trouble_of_looking_is_said_again_once_it_was_over(following: Followin
     assert following.said == ["[CHAT WORKER] /j: Permission denied."] * 2
 
 
-def test_an_outage_is_said_at_first_each_minute_and_when_it_is_over(tmp_path: Path):
+def test_an_outage_is_reported_at_its_beginning_each_minute_and_at_its_end(tmp_path: Path):
     following = Following(tmp_path)
     following.write("a.jsonl", 1)
     retry_policy = following.follower._retry_policy
@@ -277,7 +277,7 @@ def test_an_outage_is_said_at_first_each_minute_and_when_it_is_over(tmp_path: Pa
     assert following.stored == wanted_of([record(1)])
 
 
-def test_lines_that_are_told_are_logged_too(following: Following, caplog: pytest.LogCaptureFixture):
+def test_notices_are_logged_too(following: Following, caplog: pytest.LogCaptureFixture):
     with caplog.at_level(logging.INFO, logger="chatstore.worker"):
         following.write("a.jsonl", 1, 2)
         following.round()
@@ -317,7 +317,7 @@ def test_once_ends_by_itself(tmp_path: Path):
     assert (following.follower.total.lines, following.follower.total.stored) == (2, 2)
 
 
-def test_once_does_not_go_on_for_ever_where_a_journal_grows_all_the_time(tmp_path: Path):
+def test_once_ends_even_if_a_journal_keeps_growing(tmp_path: Path):
     following = Following(tmp_path, once=True)
     numbers = [1]
     following.write("a.jsonl", 1)
@@ -334,14 +334,14 @@ def test_once_does_not_go_on_for_ever_where_a_journal_grows_all_the_time(tmp_pat
 
 
 @pytest.mark.parametrize("error", [NotAllowed(what="no right to write"), ValueError("a bug")])
-def test_what_waiting_cannot_mend_ends_it(tmp_path: Path, error: Exception):
+def test_a_permanent_error_ends_it(tmp_path: Path, error: Exception):
     following = Following(tmp_path)
     following.store.failures = [error]
     with pytest.raises(type(error), match=str(error)):
         following.follower.run(lambda: 0)
 
 
-def test_what_may_pass_is_said_and_tried_again(tmp_path: Path):
+def test_a_temporary_error_is_reported_and_retried(tmp_path: Path):
     following = Following(tmp_path)
     following.write("a.jsonl", 1)
     following.journals.failures = [OSError(28, "No space left on device", "/j"), ChatstoreError(what="odd")]
@@ -354,7 +354,7 @@ def test_what_may_pass_is_said_and_tried_again(tmp_path: Path):
         once.follower.run(lambda: 0)
 
 
-def test_pauses_are_short_again_after_a_round_that_went_well(tmp_path: Path):
+def test_pauses_are_short_again_after_a_successful_round(tmp_path: Path):
     following = Following(tmp_path)
     error = ChatstoreError(what="odd")
     pauses: list[float] = []
@@ -375,7 +375,7 @@ def test_pauses_are_short_again_after_a_round_that_went_well(tmp_path: Path):
 
 
 @pytest.mark.parametrize(("times", "seconds_to_stop"), [(1, 0.2), (2, 3_600)])
-def test_a_database_that_does_not_answer_does_not_hold_up_its_end(
+def test_a_database_that_does_not_answer_does_not_delay_the_stop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int, seconds_to_stop: float
 ):
     """Asked once, it waits a short while; asked twice, it does not wait."""

@@ -232,7 +232,7 @@ TestAgainstAPlainModel = Model.TestCase
 # --- one by one ------------------------------------------------------------------------------------------------------
 
 
-def test_without_a_journal_a_full_queue_refuses_and_forgets_nothing() -> None:
+def test_without_a_journal_a_full_queue_rejects_messages_and_loses_none() -> None:
     pending = PendingMessages(3, 1_000, None, number_of)
     for number in range(3):
         pending.check_room(100)
@@ -265,7 +265,7 @@ def test_without_a_journal_the_queue_is_bounded_in_bytes_those_being_stored_incl
     pending.check_room(200)
 
 
-def test_what_is_too_much_for_memory_comes_back_from_the_journal(recording: Callable[..., Recording]) -> None:
+def test_messages_beyond_the_memory_limit_are_read_back_from_the_journal(recording: Callable[..., Recording]) -> None:
     made = recording(max_messages=2)
     recorded = [made.record(SESSIONS[number % 3], "é☕𝄞\n\0" * 10) for number in range(50)]
     assert len(made.pending._queue) == 2
@@ -288,7 +288,7 @@ def test_lines_come_back_as_they_were_recorded(recording: Callable[..., Recordin
     assert second.entries == [entry_of(place, fields)]
 
 
-def test_a_journal_that_is_gone_counts_as_lost_and_what_comes_after_it_is_stored(
+def test_messages_of_a_removed_journal_count_as_lost_and_later_ones_are_stored(
     recording: Callable[..., Recording],
 ) -> None:
     made = recording(max_messages=1)
@@ -302,7 +302,7 @@ def test_a_journal_that_is_gone_counts_as_lost_and_what_comes_after_it_is_stored
     assert made.pending.depth == 0
 
 
-def test_a_journal_that_is_cut_and_grows_past_its_old_end_gives_no_message_twice(
+def test_a_journal_that_is_cut_and_grows_past_its_old_end_returns_no_message_twice(
     recording: Callable[..., Recording],
 ) -> None:
     """The new lines stand where the lost ones stood."""
@@ -316,7 +316,7 @@ def test_a_journal_that_is_cut_and_grows_past_its_old_end_gives_no_message_twice
     assert (ids, lost) == (["mine-1", *later], 5)
 
 
-def test_lines_that_somebody_copied_are_given_once(recording: Callable[..., Recording]) -> None:
+def test_copied_lines_are_returned_once(recording: Callable[..., Recording]) -> None:
     made = recording(max_messages=1)
     recorded = [made.record() for _ in range(3)]
     with made.path().open("ab") as journal:
@@ -328,9 +328,7 @@ def test_lines_that_somebody_copied_are_given_once(recording: Callable[..., Reco
 
 
 @pytest.mark.parametrize("damage", [b'"text": 1', b'"txet": "x"', b"text"])
-def test_a_line_of_ours_that_somebody_damaged_is_lost_and_no_other(
-    recording: Callable[..., Recording], damage: bytes
-) -> None:
+def test_only_a_damaged_line_is_lost(recording: Callable[..., Recording], damage: bytes) -> None:
     made = recording(max_messages=1)
     made.record()
     made.record(text="poor")
@@ -341,7 +339,7 @@ def test_a_line_of_ours_that_somebody_damaged_is_lost_and_no_other(
     assert (ids, lost) == (["mine-1", "mine-3"], 1)
 
 
-def test_a_journal_that_cannot_be_read_does_not_hold_up_the_others(recording: Callable[..., Recording]) -> None:
+def test_an_unreadable_journal_does_not_delay_the_others(recording: Callable[..., Recording]) -> None:
     made = recording(max_messages=1)
     made.record("a")
     unreadable = made.record("b")
@@ -355,7 +353,9 @@ def test_a_journal_that_cannot_be_read_does_not_hold_up_the_others(recording: Ca
     assert ids_of(made.pending.take(1, ALL)) == [unreadable]
 
 
-def test_what_was_lost_is_told_although_another_journal_cannot_be_read(recording: Callable[..., Recording]) -> None:
+def test_lost_messages_are_reported_although_another_journal_cannot_be_read(
+    recording: Callable[..., Recording],
+) -> None:
     made = recording(max_messages=1)
     for session in ("a", "b", "b", "c"):
         made.record(session)

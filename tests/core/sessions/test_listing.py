@@ -89,7 +89,7 @@ def test_a_page_that_is_exactly_full_has_no_next(readers: list[MemoryReader]) ->
     assert list_sessions(readers, SessionQuery(), cursor=None, limit=10).next_cursor is None
 
 
-def test_no_more_sessions_are_taken_than_the_page_and_one_from_each_layout(readers: list[MemoryReader]) -> None:
+def test_no_more_sessions_are_read_than_the_page_and_one_from_each_layout(readers: list[MemoryReader]) -> None:
     readers[0].sessions = [session(f"w{index}", "workflow", 1000 + index) for index in range(50)]
 
     list_sessions(readers, SessionQuery(), cursor=None, limit=5)
@@ -106,7 +106,7 @@ def test_a_layout_that_cannot_answer_a_filter_is_left_out_and_named(readers: lis
     assert page.notes == ["The layout messages has no tenant and no user, so its sessions are left out."]
 
 
-def test_what_a_layout_remarks_is_passed_on(readers: list[MemoryReader]) -> None:
+def test_remarks_of_a_layout_are_notes_of_the_page(readers: list[MemoryReader]) -> None:
     readers[1].remarks = ["is slow."]
 
     assert list_sessions(readers, SessionQuery(), cursor=None, limit=1).notes == ["messages: is slow."]
@@ -119,7 +119,7 @@ def test_a_page_has_a_size_within_bounds(readers: list[MemoryReader], limit: int
 
 
 @pytest.mark.parametrize("cursor", ["", "!!", "e30", "WzFd"])
-def test_a_cursor_of_nobody_is_refused(readers: list[MemoryReader], cursor: str) -> None:
+def test_an_unknown_cursor_is_rejected(readers: list[MemoryReader], cursor: str) -> None:
     with pytest.raises(BadValue, match="--cursor"):
         list_sessions(readers, SessionQuery(), cursor=cursor, limit=5)
 

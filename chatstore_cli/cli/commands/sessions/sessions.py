@@ -20,6 +20,7 @@ from chatstore_cli.cli.filters import (
 )
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, group
+from chatstore_cli.core.sessions.listing import list_sessions, show_session
 from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.render.listing import Listing, Record
 from chatstore_cli.render.rows.sessions import (
@@ -74,8 +75,6 @@ def list_(
     A page ends with the cursor of the next page, which new sessions do not shift. If a layout has no field for a
     filter, its sessions are left out, with a notice on stderr.
     """
-    from chatstore_cli.core.sessions.listing import list_sessions
-
     invocation = Invocation(context)
     query = session_query(layout, tenant, user, workflow, status, since, until, paused=paused)
     page = list_sessions(invocation.stores.session_readers(layout), query, cursor=cursor, limit=limit)
@@ -105,8 +104,6 @@ def show(
     A table has one line per message; `-o json` prints messages in full. If MongoDB deletes the messages by itself, the
     session shows when.
     """
-    from chatstore_cli.core.sessions.listing import show_session
-
     invocation = Invocation(context)
     view = show_session(invocation.stores.session_readers(layout), session_id, first=first, last=last)
     row = session_view_row(view.session, view.first_messages, view.last_messages, view.expiry)

@@ -46,8 +46,8 @@ def fail(context: typer.Context, session_id: SessionArgument, reason: ReasonOpti
 def pause(context: typer.Context, session_id: SessionArgument, reason: ReasonOption = None) -> None:
     """Mark a running session of an agent workflow as paused.
 
-    The status stays running. The end of a run does not complete a paused session, `start_run` rejects it, and `resume`
-    reports that it is paused. A session that has ended cannot be paused.
+    The status stays running. The end of a run does not complete a paused session, and `start_run` and
+    `resume_chat` of the library report that it is paused. A session that has ended cannot be paused.
     """
     _apply(context, StatusAction.PAUSE, session_id, reason)
 

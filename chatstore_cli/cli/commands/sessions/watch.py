@@ -19,7 +19,7 @@ from chatstore_cli.cli.filters import (
 )
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
-from chatstore_cli.cli.signals import StopSignals, reader_is_gone, stop_signals
+from chatstore_cli.cli.signals import reader_is_gone, stop_signals
 from chatstore_cli.core.watch.feed import Watch, iterate_until
 from chatstore_cli.domain.errors import ExitCode, WrongUse
 from chatstore_cli.domain.queries import SessionQuery
@@ -89,18 +89,14 @@ def watch(
     if session_id is not None and (tenant, user, workflow, status) != (None, None, None, None):
         raise WrongUse(what="--tenant, --user, --workflow and --status cannot be used with SESSION_ID.")
     with stop_signals() as signals:
-        watch = _connected_watch(invocation, "sessions" if session_id is None else f"session {session_id}", signals)
+        watch = Watch(invocation.say)
+        connect_watch(invocation.stores, watch)
+        subject = "sessions" if session_id is None else f"session {session_id}"
+        watch.greeting = f"Watching {subject} in {invocation.stores.target}. {signals.names} stops it."
         columns, to_row, open_items = _source(invocation.stores, watch, query, session_id, poll)
         items = iterate_until(watch, open_items, lambda: signals() or reader_is_gone(sys.stdout), seconds)
         rows = map(to_row, islice(items, count))
         invocation.emit(Listing(columns, _flushed(rows), empty="No changes.", live=True))
-
-
-def _connected_watch(invocation: Invocation, subject: str, signals: StopSignals) -> Watch:
-    watch = Watch(invocation.say)
-    connect_watch(invocation.stores, watch)
-    watch.greeting = f"Watching {subject} in {invocation.stores.target}. {signals.names} stops it."
-    return watch
 
 
 def _source(

@@ -48,7 +48,7 @@ def histories(chatstore: Any, *names: str) -> list[str]:
 
 
 @pytest.mark.real
-def test_sizes_says_which_documents_are_large_and_when_they_are_full(chatstore: Any, database: Any) -> None:
+def test_sizes_lists_large_documents_and_when_they_are_full(chatstore: Any, database: Any) -> None:
     database.chat_sessions.insert_many(
         [
             {"chat_id": "small", "enterprise_id": "acme", "messages": messages(2), "status": 0},
@@ -85,7 +85,7 @@ def test_sizes_says_which_documents_are_large_and_when_they_are_full(chatstore: 
 
 
 @pytest.mark.real
-def test_split_plans_first_then_does_it_and_the_same_is_read(chatstore: Any, database: Any) -> None:
+def test_split_plans_then_moves_and_the_session_reads_the_same(chatstore: Any, database: Any) -> None:
     database.chat_sessions.insert_many(
         [
             {"chat_id": "a", "messages": messages(100)},
@@ -137,7 +137,9 @@ def test_split_while_an_application_appends_loses_none_of_its_messages(chatstore
 
 
 @pytest.mark.real
-def test_a_document_that_cannot_be_split_is_told_and_stops_no_other(chatstore: Any, database: Any) -> None:
+def test_a_document_that_cannot_be_split_is_reported_and_does_not_stop_the_others(
+    chatstore: Any, database: Any
+) -> None:
     database.chat_sessions.insert_many(
         [
             {"chat_id": "first", "messages": messages(90)},
@@ -175,7 +177,7 @@ def test_a_document_that_cannot_be_split_is_told_and_stops_no_other(chatstore: A
 
 
 @pytest.mark.real
-def test_what_was_done_before_an_interrupt_is_told_and_is_gone_on_with(
+def test_an_interrupt_reports_the_finished_documents_and_the_next_run_continues(
     chatstore: Any, database: Any, fail_point: Any
 ) -> None:
     database.chat_sessions.insert_many(
@@ -197,7 +199,7 @@ def test_what_was_done_before_an_interrupt_is_told_and_is_gone_on_with(
 
 
 @pytest.mark.real
-def test_deleting_takes_what_was_split_off_too(chatstore: Any, database: Any) -> None:
+def test_deleting_a_session_deletes_its_segments_too(chatstore: Any, database: Any) -> None:
     database.chat_sessions.insert_one({"chat_id": "a", "messages": messages(60)})
     database.chat_session_segments.insert_one({"_id": "a:b:1", "messages": []})
     chatstore("sessions", "split", "a", "--keep", "10kB", "--yes")
@@ -219,12 +221,12 @@ def test_deleting_takes_what_was_split_off_too(chatstore: Any, database: Any) ->
         (["a", "--read-only"], 4, "--read-only"),
     ],
 )
-def test_split_says_what_is_wrong(chatstore: Any, arguments: list[str], code: int, words: str) -> None:
+def test_split_rejects_invalid_arguments(chatstore: Any, arguments: list[str], code: int, words: str) -> None:
     outcome = chatstore("sessions", "split", *arguments)
     assert outcome.code == code and words in outcome.err and outcome.out == ""
 
 
-def test_a_reader_that_sees_something_else_is_noticed() -> None:
+def test_a_session_that_reads_differently_is_reported() -> None:
     def message(number: int, text: str = "hello") -> Message:
         return Message("a", "user", text, f"e{number}", number)
 
@@ -258,7 +260,7 @@ def seen_of(message: Message) -> bytes:
     return next(_digests([message]))[0]
 
 
-def test_growth_is_measured_up_to_now_and_told_only_where_it_is_known() -> None:
+def test_growth_is_measured_up_to_now_and_shown_only_if_it_is_known() -> None:
     def growth(
         size: int, age: timedelta, count: int = 9, status: SessionStatus = SessionStatus.RUNNING, last: Any = FIRST
     ) -> Any:

@@ -167,7 +167,7 @@ def test_explain_lists_each_row_with_its_reason(chatstore: Chatstore, database: 
     assert "The session's counters: 540 tokens" in table.err
 
 
-def test_explain_of_a_chat_without_a_ledger_or_without_a_session(chatstore: Chatstore) -> None:
+def test_explain_of_a_session_without_a_ledger_or_without_a_document(chatstore: Chatstore) -> None:
     assert "Reports use its stored totals." in chatstore("usage", "explain", "写作-2").err
     assert "Session 'gone' does not exist" in chatstore("usage", "explain", "gone").err
     flat = chatstore("usage", "explain", "journal-a")
