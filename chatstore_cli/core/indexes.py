@@ -12,13 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from chatstore_cli.domain.errors import Conflict
-from chatstore_cli.domain.indexes.findings import (
-    IndexAction,
-    IndexFinding,
-    IndexState,
-    IndexStep,
-    StoredIndex,
-)
+from chatstore_cli.domain.indexes.findings import IndexAction, IndexFinding, IndexState, IndexStep, StoredIndex
 from chatstore_cli.domain.indexes.ports import DocumentDates, IndexStore
 from chatstore_cli.domain.indexes.specs import IndexSpec
 

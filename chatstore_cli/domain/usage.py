@@ -4,16 +4,36 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """What a session has used. Counts are tokens. `cost` is in the currency of the stored costs, None if unknown."""
+class Usage(NamedTuple):
+    """Tokens used, and their cost: of one session, or a sum.
+
+    `cost` is in the currency of the stored costs, None if unknown.
+    """
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     total_tokens: int = 0
     cost: Decimal | None = None
+
+    def plus(self, other: Usage) -> Usage:
+        """The sum of both. An unknown cost adds nothing."""
+        costs = [cost for cost in (self.cost, other.cost) if cost is not None]
+        return Usage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.total_tokens + other.total_tokens,
+            sum(costs, Decimal()) if costs else None,
+        )
+
+    def exceeding(self, earlier: Usage) -> Usage:
+        """By how much these exceed earlier ones. The cost is None if it is unknown, or not above a known earlier one."""
+        prompt, completion, total = (max(0, new - old) for new, old in zip(self[:3], earlier[:3], strict=True))
+        if self.cost is None or (earlier.cost is not None and self.cost <= earlier.cost):
+            return Usage(prompt, completion, total)
+        return Usage(prompt, completion, total, self.cost - (earlier.cost or 0))
 
 
 NO_USAGE = Usage()

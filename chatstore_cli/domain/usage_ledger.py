@@ -13,6 +13,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
+from chatstore_cli.domain.usage import Usage
+
 MOST_TOKENS = 10**12
 """A report of more tokens than this, or of a cost above it, is an error of the reporter."""
 
@@ -48,35 +50,9 @@ class UsageSnapshot:
     cost: Decimal | None = None
 
     @property
-    def counters(self) -> Counters:
+    def counters(self) -> Usage:
         """The numbers that add up."""
-        return Counters(self.prompt_tokens, self.completion_tokens, self.total_tokens, self.cost)
-
-
-class Counters(NamedTuple):
-    """Numbers that add up: a session's counters, or sums of the ledger. `cost` is None if unknown."""
-
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    total_tokens: int = 0
-    cost: Decimal | None = None
-
-    def plus(self, other: Counters) -> Counters:
-        """The sum of both. An unknown cost adds nothing."""
-        costs = [cost for cost in (self.cost, other.cost) if cost is not None]
-        return Counters(
-            self.prompt_tokens + other.prompt_tokens,
-            self.completion_tokens + other.completion_tokens,
-            self.total_tokens + other.total_tokens,
-            sum(costs, Decimal()) if costs else None,
-        )
-
-    def exceeding(self, earlier: Counters) -> Counters:
-        """By how much these exceed earlier ones. The cost is None if it is unknown, or not above a known earlier one."""
-        prompt, completion, total = (max(0, new - old) for new, old in zip(self[:3], earlier[:3], strict=True))
-        if self.cost is None or (earlier.cost is not None and self.cost <= earlier.cost):
-            return Counters(prompt, completion, total)
-        return Counters(prompt, completion, total, self.cost - (earlier.cost or 0))
+        return Usage(self.prompt_tokens, self.completion_tokens, self.total_tokens, self.cost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +83,7 @@ class UsageLedger(Protocol):
     def insert(self, snapshots: Mapping[str, UsageSnapshot]) -> set[str]:
         """Store rows by their ids. Returns the ids that are newly stored."""
 
-    def sums(self, chat_id: str) -> Counters:
+    def sums(self, chat_id: str) -> Usage:
         """The sum of a session's maxima per run, agent and model."""
 
     def opening_balance(self, chat_id: str) -> UsageSnapshot | None:
@@ -119,7 +95,7 @@ class UsageLedger(Protocol):
     def store_opening_balance(self, row_id: str, balance: UsageSnapshot) -> None:
         """Store that row. If it is stored already, its numbers become the higher ones of both."""
 
-    def raise_counters(self, chat_id: str, sums: Counters) -> bool:
+    def raise_counters(self, chat_id: str, sums: Usage) -> bool:
         """Raise the session's counters to at least `sums`. Returns False if there is no session.
 
         If they were above the stored opening balance before the first report, they keep the difference, and
@@ -136,16 +112,16 @@ class UsageLedger(Protocol):
     def rows(self, chat_id: str) -> Iterator[LedgerRow]:
         """A session's rows by time, the opening balance before other rows of the same instant."""
 
-    def counters(self, chat_id: str) -> Counters | None:
+    def counters(self, chat_id: str) -> Usage | None:
         """The counters of a session, None if there is no such session."""
 
-    def set_counters(self, chat_id: str, expected: Counters, new: Counters) -> bool:
+    def set_counters(self, chat_id: str, expected: Usage, new: Usage) -> bool:
         """Replace counters. Returns False, and changes nothing, if they are not the expected ones."""
 
     def has_reports(self, chat_id: str, run: int) -> bool:
         """Whether there is any report of a run."""
 
-    def chats(self) -> Iterator[tuple[str, Counters]]:
+    def chats(self) -> Iterator[tuple[str, Usage]]:
         """The session ids in the ledger, each with its sums."""
 
 
@@ -181,7 +157,7 @@ class LedgerGroup(NamedTuple):
     """
 
     group: tuple[str | None, ...]
-    usage: Counters
+    usage: Usage
     sessions: int
     first_sessions: int
     unknown: int

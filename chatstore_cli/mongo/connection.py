@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import pymongo
@@ -31,6 +31,7 @@ from chatstore_cli.domain.errors import (
 from chatstore_cli.domain.secrets import masked
 
 Document = dict[str, Any]
+Result = TypeVar("Result")
 
 _UNAUTHORIZED = {13, 18, 8000, 33}
 _TOO_SLOW = {50, 262}
@@ -140,11 +141,8 @@ def _without_secrets(error: Exception, uri: str) -> str:
     return reason
 
 
-@contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
-    """Limit the time of all operations inside, including the search for a server."""
-    with pymongo.timeout(seconds):
-        yield
+time_limit = pymongo.timeout
+"""Limits the time of all operations inside, including the search for a server."""
 
 
 def describe(uri: str, database: str) -> str:
@@ -163,6 +161,17 @@ def driver_errors(doing: str) -> Iterator[None]:
         raise translate(error, doing) from error
 
 
+def within_limit(doing: str, operation: Callable[[], Result]) -> Result | None:
+    """The result of an operation with a `maxTimeMS`; None if the server stopped it at that limit."""
+    try:
+        with driver_errors(doing):
+            return operation()
+    except Overdue as error:
+        if isinstance(error.__cause__, driver.ExecutionTimeout):
+            return None
+        raise
+
+
 def is_driver_error(error: Exception) -> bool:
     """Whether the driver raised the error, so that `translate` handles it."""
     return isinstance(error, driver.PyMongoError | BSONError)
@@ -170,10 +179,10 @@ def is_driver_error(error: Exception) -> bool:
 
 def translate(error: Exception, doing: str) -> ChatstoreError:
     """The chatstore error for an error of the driver."""
-    reason = masked(_first_line(error))
+    text, reason = str(error).lower(), masked(_first_line(error))
     code = getattr(error, "code", None)
     if isinstance(error, driver.OperationFailure):
-        if code in _UNAUTHORIZED or _is_login_failure(error):
+        if code in _UNAUTHORIZED or ("auth" in text and "fail" in text):  # a login that failed
             return NotAllowed(what=f"{doing}: MongoDB denied access: {reason}", hint="Check user, password and roles.")
         if code in _TOO_SLOW or isinstance(error, driver.ExecutionTimeout | driver.WTimeoutError):
             return Overdue(what=f"{doing}: the server took too long: {reason}", hint="Raise mongo.timeout_seconds.")
@@ -204,10 +213,6 @@ def _how_to_reach(reason: str) -> str:
     if f"/{SOCKET_NAME}:" in reason:
         return "Check whether the embedded MongoDB runs: chatstore db status."
     return "Check that the server runs and is reachable from this machine, and check mongo.uri (chatstore config show)."
-
-
-def _is_login_failure(error: driver.OperationFailure) -> bool:
-    return "auth" in str(error).lower() and "fail" in str(error).lower()
 
 
 def _first_line(error: Exception) -> str:

@@ -19,32 +19,24 @@ class MongoSampleStore:
         self._sessions = connection.collection(sessions_collection)
 
     def has_foreign_content(self) -> bool:
-        """Whether it has collections but not the demo's mark."""
         with driver_errors("reading the demo's database"):
             names = self._database.list_collection_names()
         return bool(names) and MARK not in names
 
     def contents(self) -> dict[str, int]:
-        """The approximate number of documents of each collection, from the server's counters."""
         with driver_errors("reading the demo's database"):
             names = sorted(self._database.list_collection_names())
             return {name: self._database[name].estimated_document_count() for name in names}
 
     def replace(self, sessions: Sequence[Mapping[str, Any]]) -> None:
-        """Drop the content, mark the database, store the sessions."""
+        self.drop()
         with driver_errors("storing the sample sessions"):
-            self._drop()
             self._database[MARK].insert_one({"_id": "made by chatstore demo; chatstore demo --remove drops it"})
             self._sessions.insert_many([dict(session) for session in sessions])
 
     def drop(self) -> None:
-        """Drop the whole database."""
-        with driver_errors("dropping the demo's database"):
-            self._drop()
-
-    def _drop(self) -> None:
         # A user with the role readWrite may drop collections, but not databases. A database without collections does not
         # exist. The mark is created first and dropped last, so that a crash does not leave a database without it.
-        names = self._database.list_collection_names()
-        for name in sorted(names, key=MARK.__eq__):
-            self._database.drop_collection(name)
+        with driver_errors("dropping the demo's database"):
+            for name in sorted(self._database.list_collection_names(), key=MARK.__eq__):
+                self._database.drop_collection(name)

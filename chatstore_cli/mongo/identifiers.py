@@ -29,7 +29,7 @@ def id_values(text: str) -> list[Any]:
 
     Empty for a text with a lone surrogate, which BSON cannot hold.
     """
-    if not text.isascii() and _SURROGATE.search(text):
+    if not is_storable(text):
         return []
     values: list[Any] = [text]
     if _OBJECT_ID.fullmatch(text):
@@ -49,4 +49,4 @@ def id_condition(text: str) -> Any:
 
 def is_storable(text: str) -> bool:
     """Whether BSON can hold the text. It cannot hold a lone surrogate, which an invalid file name decodes to."""
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+    return text.isascii() or _SURROGATE.search(text) is None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from chatstore_cli.domain.removal import StoredPart
@@ -13,6 +13,13 @@ TOMBSTONES = "chatstore_tombstones"
 
 Part = tuple[str, Document]
 """A collection, and the filter that selects a session's documents in it."""
+
+
+def deleted_sessions(connection: Connection, layout: str, session_ids: Iterable[str]) -> set[str]:
+    """Those of the sessions that were deleted on purpose, so that journals must not restore them."""
+    ids = [{"layout": layout, "session_id": session_id} for session_id in session_ids]
+    rows = connection.collection(TOMBSTONES).find({"_id": {"$in": ids}}, {"_id": 1})
+    return {row["_id"]["session_id"] for row in rows}
 
 
 def count_parts(connection: Connection, parts: Sequence[Part]) -> list[StoredPart]:

@@ -13,7 +13,7 @@ from chatstore_cli.web.websocket_client import open_connection
 
 
 class WebApplication:
-    """One server, without a proxy."""
+    """An Application that is asked without a proxy."""
 
     def __init__(self, address: Address) -> None:
         self._address = address
@@ -22,7 +22,6 @@ class WebApplication:
 
     @property
     def url(self) -> str:
-        """Its URL without credentials."""
         return self._address.shown
 
     def request(
@@ -34,15 +33,12 @@ class WebApplication:
         query: Mapping[str, str] | None = None,
         payload: Mapping[str, str] | None = None,
     ) -> Response:
-        """The response to one request with the payload as JSON."""
         return send_request(self._address, self._context, method, path, seconds=seconds, query=query, payload=payload)
 
     def open_websocket(self, path: str, seconds: float) -> AbstractContextManager[WebSocketConnection | Response]:
-        """A WebSocket connection, or the response of a server that does not open one."""
         return open_connection(self._address, self._context, path, seconds)
 
     def without_secrets(self, text: str) -> str:
-        """The text with header values and URL credentials replaced by `***`."""
         for secret in self._address.secrets:
             text = text.replace(secret, "***")
         return text

@@ -27,13 +27,12 @@ _SILENT.disabled = True
 
 
 class OpenConnection:
-    """An open connection."""
+    """A WebSocketConnection."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
 
     def send(self, text: str, seconds: float) -> None:
-        """Send a text frame."""
         try:
             run_within(seconds, "sending a message", lambda: self._connection.send(text))
         except ConnectionClosed as error:
@@ -42,7 +41,6 @@ class OpenConnection:
             raise _broken(error) from error
 
     def receive(self, seconds: float) -> str | bytes | None:
-        """The next frame, or None after that time."""
         try:
             frame: str | bytes = self._connection.recv(timeout=max(seconds, 0.001))
         except TimeoutError:
@@ -110,13 +108,9 @@ def _open(address: Address, context: ssl.SSLContext | None, path: str, seconds: 
         # credentials, so the response is taken from the error.
         for cause in (error, error.__cause__, error.__context__):
             if isinstance(cause, InvalidStatus):
-                return _response(cause)
+                return Response(cause.response.status_code, bytes(cause.response.body or b""))
         what = f"{activity}: the connection could not be opened: {first_line(error)}"
         raise ChatstoreError(what=what, hint=LOG_HINT) from error
-
-
-def _response(error: InvalidStatus) -> Response:
-    return Response(error.response.status_code, bytes(error.response.body or b""))
 
 
 def _closed(error: ConnectionClosed) -> ChatstoreError:

@@ -102,7 +102,7 @@ class Stores:
         Those of the usage ledger are listed with the workflow layout, the one whose sessions have usage.
         """
         from chatstore_cli.core.indexes import wanted_specs
-        from chatstore_cli.mongo.usage.index_specs import usage_index_specs
+        from chatstore_cli.mongo.usage.rows import usage_index_specs
 
         ttl_days = self.settings.mongo.ttl_days
         names = self.settings.layouts.workflow

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from chatstore_cli.core.usage.explain import differing_counters, explain_usage, repair_counters
 from chatstore_cli.core.usage.recorder import UsageRecorder
 from chatstore_cli.domain.errors import ChatstoreError
-from chatstore_cli.domain.usage_ledger import OPENING_RUN, Counters, LedgerQuery, UsageSnapshot
+from chatstore_cli.domain.usage import Usage
+from chatstore_cli.domain.usage_ledger import OPENING_RUN, LedgerQuery, UsageSnapshot
 from chatstore_cli.mongo.usage.daily_sums import MongoDailySums
 from chatstore_cli.mongo.usage.ledger import MongoUsageLedger
 from chatstore_cli.mongo.usage.sums import MongoUsageSums
@@ -65,10 +66,10 @@ def tokens_of(database: Database[dict[str, Any]], chat_id: str = "chat-1") -> di
     return tokens
 
 
-def added_up(sums: MongoUsageSums, *keys: str, **query: Any) -> dict[Any, Counters]:
-    found: dict[Any, Counters] = {}
+def added_up(sums: MongoUsageSums, *keys: str, **query: Any) -> dict[Any, Usage]:
+    found: dict[Any, Usage] = {}
     for one in sums.groups(LedgerQuery(keys, **query)):
-        found[one.group[0]] = found.get(one.group[0], Counters()).plus(one.usage)
+        found[one.group[0]] = found.get(one.group[0], Usage()).plus(one.usage)
     return found
 
 
@@ -115,7 +116,7 @@ def test_reports_in_any_order_and_repeated_have_the_sums_of_the_model(
         counters = {"prompt_tokens": 7, "completion_tokens": 0, "total_tokens": 7, "cost": Decimal("0.5")}
         before = {"run": 0, "agent": None, "model": None, "at": START - timedelta(days=3), **counters}
         reports = [snapshot(0, 0, **before), *reports]
-    expected = modelled(reports).get(None, Counters(7, 0, 7, Decimal("0.5")))
+    expected = modelled(reports).get(None, Usage(7, 0, 7, Decimal("0.5")))
     tokens = tokens_of(database)
     assert tokens["total_tokens"] == expected.total_tokens
     assert tokens["prompt_tokens"] == expected.prompt_tokens
@@ -218,7 +219,7 @@ def test_a_stored_row_of_any_shape_makes_no_wrong_sum(
 
     for _ in range(2):
         by_chat = added_up(sums, "session_id", "day")
-        assert by_chat["good"] == Counters(20, 10, 30, Decimal("0.03"))
+        assert by_chat["good"] == Usage(20, 10, 30, Decimal("0.03"))
         counts = [odd.get(name, 0) for name in ("prompt_tokens", "total_tokens")]
         sound = (
             all(isinstance(one, int | float) and not isinstance(one, bool) and 0 <= one <= 10**12 for one in counts)

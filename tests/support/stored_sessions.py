@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,8 +10,21 @@ from bson import Decimal128, ObjectId
 from pymongo.collection import Collection
 from pymongo.database import Database
 
+from chatstore_cli.domain.message import Message
+from chatstore_cli.mongo.workflow.documents import in_order, session_id_of, to_message
+
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 OBJECT_ID_TENANT = ObjectId("65e1a0b2c3d4e5f601234567")
+
+
+def to_messages(document: Mapping[str, Any]) -> Iterator[Message]:
+    """The messages of one whole document of the workflow layout, in order."""
+    stored = document.get("messages")
+    if not isinstance(stored, list):
+        return
+    sequences = [message.get("sequence") if isinstance(message, dict) else None for message in stored]
+    for position in in_order(sequences):
+        yield to_message(session_id_of(document), stored[position])
 
 
 def store_chats(database: Database[dict[str, Any]]) -> None:

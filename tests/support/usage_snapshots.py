@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from chatstore_cli.domain.usage_ledger import Counters, UsageSnapshot
+from chatstore_cli.domain.usage import Usage
+from chatstore_cli.domain.usage_ledger import UsageSnapshot
 
 START = datetime(2026, 3, 1, 22, tzinfo=UTC)
 
@@ -35,7 +36,7 @@ def snapshot(number: int, total: int, **facts: Any) -> UsageSnapshot:
 
 def modelled(
     reports: Iterable[UsageSnapshot], key: Callable[[UsageSnapshot], Any] = lambda one: None
-) -> dict[Any, Counters]:
+) -> dict[Any, Usage]:
     """The sums of reports by a key: in order of time, each report adds the part that exceeds the earlier ones."""
     highest: dict[Any, list[Any]] = defaultdict(lambda: [0, 0, 0, None])
     sums: dict[Any, list[Any]] = defaultdict(lambda: [0, 0, 0, None])
@@ -46,4 +47,4 @@ def modelled(
             if number is not None and number >= (highest[client][place] or 0):
                 sums[key(one)][place] = (sums[key(one)][place] or 0) + number - (highest[client][place] or 0)
                 highest[client][place] = number
-    return {group: Counters(*numbers) for group, numbers in sums.items() if any(numbers)}
+    return {group: Usage(*numbers) for group, numbers in sums.items() if any(numbers)}

@@ -18,7 +18,6 @@ from chatstore_cli.domain.queries import MessageSelection
 from chatstore_cli.render.json_text import safe_json
 from chatstore_cli.render.listing import Column, Record
 from chatstore_cli.render.output_format import OutputFormat
-from chatstore_cli.render.yaml_text import yaml_items, yaml_list
 from chatstore_cli.wiring.system import new_file
 
 app = single_command()
@@ -98,13 +97,11 @@ def resume(
 def _printed(pieces: Iterable[bytes], output: OutputFormat | None, *, is_array: bool) -> Iterable[bytes]:
     """The transcript as `-o` asks for it. Transcripts other than jsonl are one JSON array, an object a line."""
     if output is OutputFormat.YAML:
-        return _yaml(pieces, is_array=is_array)
+        from chatstore_cli.render.yaml_text import yaml_items, yaml_list
+
+        rows = (json.loads(line) for piece in pieces for line in piece.split(b"\n") if line.startswith(b"{"))
+        return map(str.encode, yaml_list(rows) if is_array else yaml_items(rows))
     return pieces if is_array or output is not OutputFormat.JSON else _json_object(pieces)
-
-
-def _yaml(pieces: Iterable[bytes], *, is_array: bool) -> Iterator[bytes]:
-    rows = (json.loads(line) for piece in pieces for line in piece.split(b"\n") if line.startswith(b"{"))
-    return map(str.encode, yaml_list(rows) if is_array else yaml_items(rows))
 
 
 def _json_object(pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -131,9 +131,9 @@ class DemoSetup:
         }
 
 
-def run_steps(run: Callable[[Step], int], steps: Sequence[Step] = STEPS) -> Iterator[StepResult]:
+def run_steps(run: Callable[[Step], int]) -> Iterator[StepResult]:
     """Run the steps in order, up to the first with an unexpected exit status."""
-    for step in steps:
+    for step in STEPS:
         result = StepResult(step, run(step))
         yield result
         if not result.is_expected:

@@ -67,11 +67,7 @@ def _retention(
 
 
 def plan_retention(
-    days: int,
-    specs: Mapping[str, Sequence[IndexSpec]],
-    store: IndexStore,
-    dates: DocumentDates,
-    now: datetime,
+    days: int, specs: Mapping[str, Sequence[IndexSpec]], store: IndexStore, dates: DocumentDates, now: datetime
 ) -> Iterator[IndexStep]:
     """The steps that make MongoDB keep documents for `days` days; 0 keeps them forever. Changes nothing.
 

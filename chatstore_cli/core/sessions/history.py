@@ -100,10 +100,7 @@ class ChatHistory:
 
 
 def chat_history(
-    cache_messages: Sequence[Message],
-    storage_side: StoredHistory | None,
-    session_id: str,
-    limit: int = DEFAULT_LIMIT,
+    cache_messages: Sequence[Message], storage_side: StoredHistory | None, session_id: str, limit: int = DEFAULT_LIMIT
 ) -> ChatHistory:
     """The newest `limit` (1 to 500) messages of a session from the cache and from MongoDB.
 
@@ -115,10 +112,7 @@ def chat_history(
 
 
 def history_of(
-    journals: Sequence[Sequence[Message]],
-    open_storage: Callable[[], StoredHistory] | None,
-    session_id: str,
-    limit: int,
+    journals: Sequence[Sequence[Message]], open_storage: Callable[[], StoredHistory] | None, session_id: str, limit: int
 ) -> ChatHistory:
     """The same from several journals of a session, the oldest first, each in its own order.
 

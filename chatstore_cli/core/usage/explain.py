@@ -9,7 +9,8 @@ from decimal import Decimal
 from chatstore_cli.core.usage.recorder import carry_over_counters
 from chatstore_cli.domain.errors import NotFound
 from chatstore_cli.domain.session_reader import SessionReader
-from chatstore_cli.domain.usage_ledger import OPENING_RUN, Counters, CountingReason, LedgerRow, UsageLedger, UsageSums
+from chatstore_cli.domain.usage import Usage
+from chatstore_cli.domain.usage_ledger import OPENING_RUN, CountingReason, LedgerRow, UsageLedger, UsageSums
 
 _COST_TOLERANCE = Decimal("1e-9")
 """Counters hold a cost as a double, so smaller differences are errors of rounding."""
@@ -21,7 +22,7 @@ class ExplainedRow:
 
     row: LedgerRow
     counted: bool
-    added: Counters
+    added: Usage
     reason: str
 
 
@@ -34,8 +35,8 @@ class Explanation:
 
     chat_id: str
     rows: list[ExplainedRow]
-    sums: Counters
-    counters: Counters | None
+    sums: Usage
+    counters: Usage | None
     layout: str | None = None
 
 
@@ -49,29 +50,29 @@ def explain_usage(ledger: UsageLedger, chat_id: str, others: Sequence[SessionRea
     if not explained and counters is None:
         for reader in others:
             if reader.find(chat_id) is not None:
-                return Explanation(chat_id, [], Counters(), None, reader.layout)
+                return Explanation(chat_id, [], Usage(), None, reader.layout)
         raise NotFound(
             kind_of_thing="session",
             name=chat_id,
             where=" in the usage ledger or among the sessions",
             hint="The whole id is required.",
         )
-    sums = Counters()
+    sums = Usage()
     for row in explained:
         sums = sums.plus(row.added)
     return Explanation(chat_id, explained, sums, counters)
 
 
 def _explained_rows(rows: Iterator[LedgerRow]) -> Iterator[ExplainedRow]:
-    highest: dict[tuple[int, str | None, str | None], Counters] = {}
+    highest: dict[tuple[int, str | None, str | None], Usage] = {}
     for row in rows:
         if row.problem is not None:
-            yield ExplainedRow(row, False, Counters(), f"skipped: {row.problem}")
+            yield ExplainedRow(row, False, Usage(), f"skipped: {row.problem}")
             continue
         report = row.snapshot
         client = (report.run, report.agent, report.model)
         is_first = client not in highest
-        earlier = highest.get(client, Counters())
+        earlier = highest.get(client, Usage())
         added = report.counters.exceeding(earlier)
         highest[client] = earlier.plus(added)
         counted = is_first or any(added[:3]) or added.cost is not None
@@ -98,10 +99,10 @@ class CounterFinding:
     """A session whose counters differ from the sums of the ledger."""
 
     chat_id: str
-    counters: Counters
-    expected: Counters
+    counters: Usage
+    expected: Usage
     differing: tuple[str, ...]
-    """The names of the numbers that differ, as in Counters."""
+    """The names of the numbers that differ, as in Usage."""
 
 
 def differing_counters(ledger: UsageLedger) -> Iterator[CounterFinding]:
@@ -116,18 +117,16 @@ def differing_counters(ledger: UsageLedger) -> Iterator[CounterFinding]:
             yield CounterFinding(chat_id, counters, expected, differing)
 
 
-def _differing(counters: Counters, expected: Counters) -> tuple[str, ...]:
-    counts = [name for name in Counters._fields[:3] if getattr(counters, name) != getattr(expected, name)]
-    return (*counts, "cost") if _is_cost_differing(counters.cost, expected.cost) else tuple(counts)
+def _differing(counters: Usage, expected: Usage) -> tuple[str, ...]:
+    names = [name for name in Usage._fields[:3] if getattr(counters, name) != getattr(expected, name)]
+    if expected.cost is not None:
+        tolerance = max(_COST_TOLERANCE, expected.cost * _COST_TOLERANCE)
+        if counters.cost is None or abs(counters.cost - expected.cost) > tolerance:
+            names.append("cost")
+    return tuple(names)
 
 
-def _is_cost_differing(cost: Decimal | None, expected: Decimal | None) -> bool:
-    if expected is None:
-        return False
-    return cost is None or abs(cost - expected) > max(_COST_TOLERANCE, expected * _COST_TOLERANCE)
-
-
-def _not_carried_over(ledger: UsageLedger, chat_id: str, balance: Counters) -> Counters:
+def _not_carried_over(ledger: UsageLedger, chat_id: str, balance: Usage) -> Usage:
     """The part of an opening balance that is not in the ledger's row of it."""
     rows = (row.snapshot for row in ledger.rows(chat_id) if row.problem is None and row.snapshot.run == OPENING_RUN)
     stored = next(rows, None)

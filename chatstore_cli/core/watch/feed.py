@@ -69,7 +69,9 @@ class Watch:
         self._over = threading.Event()
         self._has_begun = False
         self._is_hopeless = False
-        self._retry_policy = RetryPolicy(math.inf, say=lambda _: None, pause=self._wait_to_retry)
+        self._retry_policy = RetryPolicy(
+            math.inf, say=lambda _: None, pause=lambda seconds: self._is_hopeless or self._over.wait(seconds)
+        )
         self._waiting_since: float | None = None
         self.outage = Outage(say)
         self.say = say
@@ -132,9 +134,6 @@ class Watch:
         since = self._waiting_since
         if since is not None and time.monotonic() - since > _SILENCE_SECONDS:
             self.outage.begin(f"The server has not answered for {_SILENCE_SECONDS:g} s.")
-
-    def _wait_to_retry(self, seconds: float) -> bool:
-        return self._is_hopeless or self._over.wait(seconds)
 
 
 def iterate_until(

@@ -112,8 +112,6 @@ class WatchedMessages:
         yield from selected
         self._expect_repeats(selected[-INITIALLY_KNOWN:])
 
-    # --- reading -----------------------------------------------------------------------------------------------------
-
     def _read_new(self) -> Iterator[Message]:
         """What was added since the last read, found from the end."""
         for _ in range(_READ_ATTEMPTS):
@@ -175,8 +173,6 @@ class WatchedMessages:
     def _read(self, last: int) -> list[Message]:
         selection = MessageSelection(last=last)
         return self._watch.call(lambda: list(islice(self._reader.messages(self._session_id, selection), last)))
-
-    # --- identity ----------------------------------------------------------------------------------------------------
 
     def _expect_repeats(self, messages: Sequence[Message]) -> None:
         """The feed may report these messages again, up to its present position: equal ones are counted.

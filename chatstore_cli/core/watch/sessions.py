@@ -16,7 +16,7 @@ from chatstore_cli.core.watch.feed import Watch
 from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.domain.session import Session
 from chatstore_cli.domain.session_reader import SessionReader
-from chatstore_cli.domain.times import Clock, rfc3339, utc_now
+from chatstore_cli.domain.times import rfc3339, utc_now
 from chatstore_cli.domain.watch import Change, Feed, SessionChange, SessionEvent
 
 POLL_OVERLAP = timedelta(minutes=1)
@@ -119,24 +119,21 @@ class FollowedSessions:
 class PolledSessions:
     """Changes found by queries in the order of `updated_at`: of several changes between two polls only the last."""
 
-    def __init__(
-        self, watch: Watch, readers: Readers, query: SessionQuery, seconds: float, clock: Clock = utc_now
-    ) -> None:
+    def __init__(self, watch: Watch, readers: Readers, query: SessionQuery, seconds: float) -> None:
         self._watch = watch
         self._readers = readers
         self._query = replace(query, since=None)
         self._since = query.since
         self._seconds = seconds
-        self._clock = clock
         self._known: LruMap[Key, Session] = LruMap(_REMEMBERED_SESSIONS)
-        self._newest = self._first_from = clock()
+        self._newest = self._first_from = utc_now()
 
     def begin(self) -> None:
         """Query the newest sessions, so that they do not count as new."""
         page = self._watch.call(lambda: list_sessions(self._readers(), self._query, cursor=None, limit=1))
         for note in page.notes:
             self._watch.say(note)
-        self._newest = self._clock()
+        self._newest = utc_now()
         self._newest = max(
             (session.updated_at for session in page.sessions if session.updated_at), default=self._newest
         )
@@ -162,7 +159,7 @@ class PolledSessions:
 
     def _next_from(self, sessions: Sequence[Session]) -> datetime:
         """The start of the next query. A writer whose clock runs ahead must not hide the sessions of others."""
-        now = self._clock()
+        now = utc_now()
         updates = [each.updated_at for each in sessions if each.updated_at is not None and each.updated_at <= now]
         self._newest = min(now, max([self._newest, *updates]))
         return self._newest - POLL_OVERLAP
@@ -176,7 +173,7 @@ class PolledSessions:
             self._known.pop(_key(session))
             reader = readers[session.layout]
             if self._watch.call(lambda: reader.find(session.session_id)) is None:  # noqa: B023 - called at once
-                yield SessionChange(Change.DELETED, session, self._clock())
+                yield SessionChange(Change.DELETED, session, utc_now())
 
 
 def _key(session: Session) -> Key:

@@ -69,7 +69,10 @@ def read_event(event: object, *, user_names: Collection[str] = USER_NAMES) -> Ch
 def _parts(event: object) -> tuple[str, Any]:
     """The type and the content of an event."""
     if isinstance(event, str | bytes | bytearray):
-        event = _parsed(event)
+        try:
+            event = json.loads(event)
+        except (ValueError, RecursionError) as error:
+            raise BadValue(name="event", value=_shown(event), expected=f"JSON ({str(error)[:100]})") from error
     if isinstance(event, Mapping):
         kind, content = event.get("type"), event.get("content")
     else:
@@ -84,13 +87,6 @@ def _parts(event: object) -> tuple[str, Any]:
         expected = "an event of AG2: its `content` should be an object that has the event's `uuid`"
         raise BadValue(name=f"event of type {kind[:100]}", value=_shown(content), expected=expected)
     return kind, content
-
-
-def _parsed(text: str | bytes | bytearray) -> object:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise BadValue(name="event", value=_shown(text), expected=f"JSON ({str(error)[:100]})") from error
 
 
 def _fields(kind: str, content: Any) -> Mapping[str, Any]:

@@ -79,8 +79,6 @@ class AG2Manager:
         self.unknown_events: Counter[str] = Counter()
         """The number of events of each unknown type."""
 
-    # --- events ------------------------------------------------------------------------------------------------------
-
     def save_event(
         self,
         event: object,
@@ -176,8 +174,6 @@ class AG2Manager:
 
         return self._chats.until_done(chat.chat_id, attempt)
 
-    # --- runs and states ---------------------------------------------------------------------------------------------
-
     def create_session(
         self, chat_id: str, *, enterprise_id: str, user_id: str | None = None, workflow_name: str | None = None
     ) -> Transition:
@@ -265,8 +261,6 @@ class AG2Manager:
     def unpause(self, chat_id: str, *, enterprise_id: str | None = None) -> Transition:
         """Unpause a session. Raises NotFound; Conflict if it belongs to another tenant."""
         return self._lifecycle.apply(StatusAction.UNPAUSE, chat_id, enterprise_id)
-
-    # -----------------------------------------------------------------------------------------------------------------
 
     def _warn_once(self, text: str) -> None:
         if text not in self._warned and len(self._warned) < _MAX_WARNINGS:

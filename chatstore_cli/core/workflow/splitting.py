@@ -72,13 +72,7 @@ class Splitting:
     """
 
     def __init__(
-        self,
-        store: SegmentStore,
-        reader: SessionReader,
-        keep_bytes: int,
-        *,
-        is_named: bool,
-        say: Callable[[str], None],
+        self, store: SegmentStore, reader: SessionReader, keep_bytes: int, *, is_named: bool, say: Callable[[str], None]
     ) -> None:
         self._store = store
         self._reader = reader

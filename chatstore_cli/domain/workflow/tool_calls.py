@@ -119,9 +119,7 @@ def _one_result_each(messages: Iterable[Message]) -> Iterator[Message]:
         for response in complete:
             call_id = response.get("tool_call_id")
             yield message._replace(
-                content=response.get("content"),
-                tool_call_id=call_id if isinstance(call_id, str) else None,
-                metadata={},
+                content=response.get("content"), tool_call_id=call_id if isinstance(call_id, str) else None, metadata={}
             )
 
 

@@ -41,19 +41,14 @@ def find_mongod() -> MongodBinary:
             return binary
         raise BinaryMissing(what=f"The embedded MongoDB cannot start: CHATSTORE_MONGOD: {binary}", hint=SOLUTIONS)
     reasons = []
-    for path in (_on_path(), _in_the_extra()):
+    for path in (shutil.which("mongod"), _in_the_extra()):
         if path is not None:
-            binary = _check(path)
+            binary = _check(Path(path))
             if isinstance(binary, MongodBinary):
                 return binary
             reasons.append(binary)
     why = "; ".join(reasons) or "no mongod was found."
     raise BinaryMissing(what=f"The embedded MongoDB cannot start: {why}", hint=SOLUTIONS)
-
-
-def _on_path() -> Path | None:
-    found = shutil.which("mongod")
-    return Path(found) if found else None
 
 
 def _in_the_extra() -> Path | None:

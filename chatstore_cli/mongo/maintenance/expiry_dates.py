@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
-import pymongo.errors as driver
-
-from chatstore_cli.domain.errors import Overdue
 from chatstore_cli.domain.indexes.ttl import DateField
 from chatstore_cli.domain.times import read_instant
-from chatstore_cli.mongo.connection import Connection, Document, driver_errors
-
-Result = TypeVar("Result")
+from chatstore_cli.mongo.connection import Connection, Document, driver_errors, within_limit
 
 # Every type except date, null and array. They are listed because each one is a range of an index, and `$not` is not.
 _NEVER_EXPIRING = (
@@ -23,7 +18,7 @@ _NEVER_EXPIRING = (
 
 
 class MongoDocumentDates:
-    """Counts with a time limit of `seconds` each; None if it passes. If counting types takes longer, `sample` documents are read."""
+    """DocumentDates with a time limit of `seconds` each; None if it passes. If counting types takes longer, `sample` documents are read."""
 
     def __init__(self, connection: Connection, *, seconds: float, sample: int) -> None:
         self._connection = connection
@@ -32,39 +27,35 @@ class MongoDocumentDates:
         self._limit: dict[str, Any] = {} if connection.in_memory else {"maxTimeMS": max(1, int(seconds * 1000))}
 
     def documents(self, collection: str) -> int:
-        """The approximate number of documents."""
         with driver_errors(f"counting {collection}"):
             return int(self._connection.collection(collection).estimated_document_count())
 
     def count_before(
         self, collection: str, field: str, moment: datetime, partial_filter: Mapping[str, Any] | None = None
     ) -> int | None:
-        """How many documents have a date up to the moment; None if the time limit passed."""
         query = {"$and": [{field: {"$lte": moment}}, dict(partial_filter or {})]}
         documents = self._connection.collection(collection)
         doing = f"counting the dates in {field} of {collection}"
-        return _within_limit(doing, lambda: documents.count_documents(query, **self._limit))
+        return within_limit(doing, lambda: documents.count_documents(query, **self._limit))
 
     def next_after(self, collection: str, field: str, moment: datetime) -> datetime | None:
-        """The earliest date after the moment; None if there is none or the time limit passed."""
         cursor = self._connection.collection(collection).find({field: {"$gt": moment}}, {field: 1}).sort(field, 1)
         if self._limit:
             cursor = cursor.max_time_ms(self._limit["maxTimeMS"])
-        first = _within_limit(
+        first = within_limit(
             f"looking for the next date in {field} of {collection}", lambda: next(iter(cursor.limit(1)), None)
         )
         return None if first is None else read_instant(_value_at(first, field))
 
     def field_types(self, collection: str, field: str) -> DateField | None:
-        """The types of a field: counted, else sampled, else None, each within the time limit."""
         if self._connection.in_memory:
             return self._types_in_memory(collection, field)
-        counted = _within_limit(
+        counted = within_limit(
             f"counting the types of {field} in {collection}", lambda: self._count_types(collection, field)
         )
         if counted is not None:
             return counted
-        return _within_limit(f"sampling {field} in {collection}", lambda: self._sample_types(collection, field))
+        return within_limit(f"sampling {field} in {collection}", lambda: self._sample_types(collection, field))
 
     def _count_types(self, collection: str, field: str) -> DateField:
         documents = self._connection.collection(collection)
@@ -92,17 +83,6 @@ class MongoDocumentDates:
         ]
         others = [type(value).__name__ for value in values if value is not None and not isinstance(value, datetime)]
         return DateField(values.count(None), {kind: others.count(kind) for kind in others})
-
-
-def _within_limit(doing: str, operation: Callable[[], Result]) -> Result | None:
-    """The result; None if the server stopped at the time limit of the command."""
-    try:
-        with driver_errors(doing):
-            return operation()
-    except Overdue as error:
-        if isinstance(error.__cause__, driver.ExecutionTimeout):
-            return None
-        raise
 
 
 def _counts(rows: Any) -> dict[str, int]:

@@ -18,7 +18,7 @@ _NOT_FOUND = {26, 27}  # NamespaceNotFound, IndexNotFound
 
 
 class MongoIndexStore:
-    """The indexes of one database. `patient` is a connection without a time limit, for builds; the application can write meanwhile."""
+    """The IndexStore of one database. `patient` is a connection without a time limit, for builds; the application can write meanwhile."""
 
     def __init__(self, connection: Connection, patient: Connection) -> None:
         self._connection = connection
@@ -26,12 +26,10 @@ class MongoIndexStore:
         self._collations: dict[str, Any] | None = None
 
     def existing_collections(self) -> set[str]:
-        """The names of the existing collections."""
         with driver_errors("listing collections"):
             return set(self._connection.database.list_collection_names())
 
     def stored(self, collection: str) -> list[StoredIndex]:
-        """Every index of a collection except the one on `_id`; empty if the collection does not exist."""
         with driver_errors(f"listing the indexes of {collection}"):
             by_name = self._connection.collection(collection).index_information()
             default_collation = self._default_collation(collection) if by_name else None
@@ -63,7 +61,6 @@ class MongoIndexStore:
             ) from error
 
     def drop(self, collection: str, name: str) -> None:
-        """Drop an index, if it exists."""
         with driver_errors(f"dropping index {name} of {collection}"):
             try:
                 self._patient.collection(collection).drop_index(name)
@@ -72,11 +69,9 @@ class MongoIndexStore:
                     raise
 
     def set_expiry(self, index: StoredIndex, seconds: int) -> None:
-        """Change the expireAfterSeconds of a TTL index, without a rebuild."""
         self._modify(index, {"expireAfterSeconds": seconds})
 
     def unhide(self, index: StoredIndex) -> None:
-        """Let queries use the index again."""
         self._modify(index, {"hidden": False})
 
     def _modify(self, index: StoredIndex, options: Mapping[str, Any]) -> None:

@@ -19,13 +19,12 @@ SCRATCH_PREFIX = "chatstore_verify_"
 
 
 class MongoServerProbe:
-    """Checks one server. What it writes goes to a scratch collection with a random name."""
+    """A ServerProbe. What it writes goes to a scratch collection with a random name."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def facts(self) -> ServerFacts:
-        """Connect, log in, and read version, kind and writability."""
         if self._connection.in_memory:
             return ServerFacts("5.0", "memory (mongomock)", writable=True)
         with driver_errors("connecting"):
@@ -40,7 +39,6 @@ class MongoServerProbe:
         return ServerFacts(version, kind, writable=bool(hello.get("isWritablePrimary")))
 
     def acknowledged_write(self, seconds: float) -> str:
-        """Write one document with the configured write concern, and return its text. Raises Overdue without acknowledgement."""
         if self._connection.in_memory:
             return "memory only"
         concern = dict(self._connection.database.write_concern.document)
@@ -54,7 +52,6 @@ class MongoServerProbe:
         return described
 
     def round_trip(self) -> None:
-        """Write a document, read it back, delete it. Raises ChatstoreError if the document read is another one."""
         written: Document = {
             "_id": secrets.token_hex(12),
             "text": "Grüße, 你好, \U0001f44b, a\u0000b, $set, a.b",

@@ -9,12 +9,12 @@ from chatstore_cli.domain.history import NewestInstants, StoredMessage
 from chatstore_cli.domain.identity import is_ours, session_prefix
 from chatstore_cli.domain.message_store import Content
 from chatstore_cli.mongo.connection import Connection, driver_errors
-from chatstore_cli.mongo.identifiers import id_values
+from chatstore_cli.mongo.identifiers import is_storable
 from chatstore_cli.mongo.messages.layout import LAYOUT, to_message
 from chatstore_cli.mongo.messages.ordering import MessagesInOrder
 from chatstore_cli.mongo.messages.store import content_of
 from chatstore_cli.mongo.messages.stored_times import EARLIEST
-from chatstore_cli.mongo.tombstones import TOMBSTONES
+from chatstore_cli.mongo.tombstones import deleted_sessions
 
 _MAX_OFFSET_DIFFERENCE = timedelta(hours=48)
 """How far apart two texts of the same instant can sort: an offset from UTC is below 24 hours in each direction."""
@@ -26,25 +26,20 @@ _CONTENT = {"role": 1, "text": 1, "created_at": 1}
 
 
 class MongoHistory:
-    """The flat messages of one collection, read newest first through the index on (session_id, created_at)."""
+    """A StoredHistory of the flat messages of one collection, read newest first through the index on (session_id, created_at)."""
 
     def __init__(self, connection: Connection, collection: str) -> None:
-        self._tombstones = connection.collection(TOMBSTONES)
+        self._connection = connection
         self._messages = connection.collection(collection)
         self._name = collection
 
     def is_deleted(self, session_id: str) -> bool:
-        """Whether the session was deleted on purpose, so that journals must not restore it."""
-        if not id_values(session_id):
+        if not is_storable(session_id):
             return False
         with driver_errors(f"looking up session {session_id!r}"):
-            tombstone = {"_id": {"layout": LAYOUT, "session_id": session_id}}
-            return self._tombstones.find_one(tombstone, {"_id": 1}) is not None
+            return bool(deleted_sessions(self._connection, LAYOUT, [session_id]))
 
     def newest_stored(self, session_id: str, limit: int, since: datetime | None) -> list[StoredMessage]:
-        """The newest stored messages, oldest first: `limit` messages, or those since `since`, whichever is fewer, and
-        always the newest one. All messages of the oldest one's millisecond are included.
-        """
         doing = f"reading session {session_id!r} in {self._name}"
         ordered = MessagesInOrder(self._messages, session_id, doing, batch=limit + _EXTRA_ROWS)
         if ordered.is_empty:
@@ -66,7 +61,6 @@ class MongoHistory:
         return messages
 
     def stored_contents(self, identities: Sequence[str]) -> dict[str, Content]:
-        """Role, time and text of each id that is stored."""
         with driver_errors(f"looking up messages in {self._name}"):
             rows = self._messages.find({"_id": {"$in": list(identities)}}, _CONTENT)
             return {row["_id"]: (row.get("role"), row.get("created_at"), row.get("text")) for row in rows}

@@ -28,20 +28,9 @@ from chatstore_cli.mongo.tombstones import Part, count_parts, remove_parts
 
 LAYOUT = "messages"
 
-_USUAL_FIELDS = frozenset(
-    (
-        "_id",
-        "session_id",
-        "role",
-        "text",
-        "metadata",
-        "vector_ids",
-        "created_at",
-        "expires_at",
-        "sequence",
-        "message_id",
-    )
-)
+_USUAL_FIELDS = frozenset({
+    "_id", "session_id", "role", "text", "metadata", "vector_ids", "created_at", "expires_at", "sequence", "message_id",
+})  # fmt: skip
 _NO_COUNT_LIMIT = 2**31 - 2
 
 

@@ -20,7 +20,8 @@ from chatstore_cli.domain.message_store import Content, Inserted, StoredContent,
 from chatstore_cli.domain.times import format_instant, read_instant
 from chatstore_cli.mongo.connection import RETRYABLE_CODES, Connection, Document, driver_errors
 from chatstore_cli.mongo.maintenance.index_store import MongoIndexStore
-from chatstore_cli.mongo.tombstones import TOMBSTONES
+from chatstore_cli.mongo.messages.layout import LAYOUT
+from chatstore_cli.mongo.tombstones import deleted_sessions
 
 _SMALL_SESSION = 5_000
 _DUPLICATE = 11000
@@ -104,13 +105,8 @@ class MongoMessageStore:
             return (
                 dict.fromkeys(sessions, Survey.EMPTY)
                 | dict.fromkeys(stored, Survey.STORED)
-                | dict.fromkeys(self._deleted(sessions), Survey.DELETED)
+                | dict.fromkeys(deleted_sessions(self._connection, LAYOUT, sessions), Survey.DELETED)
             )
-
-    def _deleted(self, sessions: Sequence[str]) -> list[str]:
-        ids = [{"layout": "messages", "session_id": session} for session in sessions]
-        deleted = self._connection.database[TOMBSTONES].find({"_id": {"$in": ids}}, {"_id": 1})
-        return [row["_id"]["session_id"] for row in deleted]
 
     def with_foreign_rows(self, sessions: Sequence[str]) -> set[str]:
         """The sessions with rows that another writer stored under its own ids."""
@@ -204,7 +200,7 @@ class MongoMessageStore:
         The deletion itself deletes what was stored before its tombstone.
         """
         with driver_errors(f"storing messages in {self._name}"):
-            deleted = set(self._deleted(list(dict.fromkeys(entry.session_id for entry in entries))))
+            deleted = deleted_sessions(self._connection, LAYOUT, {entry.session_id for entry in entries})
             if not deleted:
                 return inserted
             refused = {id(entry) for entry, _ in inserted.refused}

@@ -42,8 +42,6 @@ class MongoDailySums:
         self._mark: Document = {"$set": {"rolled_up": daily_sums}}
         self._unmark: Document = {"$unset": {"rolled_up": ""}}
 
-    # --- reports -----------------------------------------------------------------------------------------------------
-
     def pending_chats(self) -> list[Any] | None:
         """The few session ids with rows that are in no daily sum yet. None if there are many, or no daily sums."""
         with driver_errors(f"reading {self._sums.name}"):
@@ -62,8 +60,6 @@ class MongoDailySums:
         """The result of a pipeline on daily sums."""
         with driver_errors(f"adding up {self._sums.name}"):
             yield from self._sums.aggregate(pipeline, allowDiskUse=True)
-
-    # --- keeping them ------------------------------------------------------------------------------------------------
 
     def roll_up(self) -> Iterator[RolledUp]:
         """Add the rows that are pending now to daily sums, the sessions of some thousand rows at a time.

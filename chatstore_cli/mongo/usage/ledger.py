@@ -10,23 +10,23 @@ from typing import Any
 
 import pymongo.errors as driver
 from bson import Decimal128
-from bson.decimal128 import create_decimal128_context
 
 from chatstore_cli.core.retry import attempt_until_done
 from chatstore_cli.domain.errors import Conflict
-from chatstore_cli.domain.usage_ledger import MOST_TOKENS, OPENING_RUN, Counters, LedgerRow, UsageSnapshot
+from chatstore_cli.domain.usage import Usage
+from chatstore_cli.domain.usage_ledger import MOST_TOKENS, OPENING_RUN, LedgerRow, UsageSnapshot
 from chatstore_cli.mongo.bson_values import whole_number
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.identifiers import is_storable
 from chatstore_cli.mongo.usage.rows import (
     COUNTABLE,
     COUNTS,
+    DECIMAL128,
     FIRST_MOMENT,
     LAST_MOMENT,
     counters_of,
     document_of,
     row_of,
-    valid_count,
 )
 from chatstore_cli.mongo.usage.stages import CLIENT
 from chatstore_cli.mongo.workflow.documents import FACT_FIELDS, IN_LEDGER, to_session
@@ -34,22 +34,18 @@ from chatstore_cli.mongo.workflow.lookup import locate
 
 _FLAT_FIELDS = tuple(f"usage_{name}_final" for name in (*COUNTS, "total_cost"))
 _USAGE_FIELDS = ("chat_id", "real_time_tracking", "token_usage", "usage_summary", *_FLAT_FIELDS)
-_DECIMAL128 = create_decimal128_context()
 _DUPLICATE = 11000
 
 
 class MongoUsageLedger:
-    """The ledger in one collection, and the counters of the sessions in another."""
+    """A UsageLedger: rows in one collection, and the counters of the sessions in another."""
 
     def __init__(self, connection: Connection, rows: str, sessions: str) -> None:
         self._connection = connection
         self._rows = connection.collection(rows)
         self._sessions = connection.collection(sessions)
 
-    # --- rows --------------------------------------------------------------------------------------------------------
-
     def insert(self, snapshots: Mapping[str, UsageSnapshot]) -> set[str]:
-        """Store rows by their ids. Returns the ids that are newly stored."""
         stored = set(snapshots)
         documents = [document_of(row_id, snapshot) for row_id, snapshot in snapshots.items()]
         with driver_errors(f"storing usage in {self._rows.name}"):
@@ -63,58 +59,48 @@ class MongoUsageLedger:
                 stored -= {failure["op"]["_id"] for failure in failures}
         return stored
 
-    def sums(self, chat_id: str) -> Counters:
-        """The sum of a session's maxima per run, agent and model."""
-        return dict(self._sums({"chat_id": chat_id, **COUNTABLE})).get(chat_id, Counters())
+    def sums(self, chat_id: str) -> Usage:
+        return dict(self._sums({"chat_id": chat_id, **COUNTABLE})).get(chat_id, Usage())
 
     def has_reports(self, chat_id: str, run: int) -> bool:
-        """Whether there is any report of a run."""
         with driver_errors(f"reading the usage of session {chat_id!r} in {self._rows.name}"):
             return self._rows.find_one({"chat_id": chat_id, "run": run}, {"_id": 1}) is not None
 
-    def chats(self) -> Iterator[tuple[str, Counters]]:
-        """The session ids in the ledger, each with its sums."""
+    def chats(self) -> Iterator[tuple[str, Usage]]:
         return self._sums(COUNTABLE)
 
-    def _sums(self, match: Document) -> Iterator[tuple[str, Counters]]:
+    def _sums(self, match: Document) -> Iterator[tuple[str, Usage]]:
         client = {name: f"${name}" for name in CLIENT}
         highest = {name: {"$max": f"${name}"} for name in (*COUNTS, "cost")}
         pipeline = [{"$match": match}, {"$group": {"_id": client, **highest}}, {"$sort": {"_id.chat_id": 1}}]
         with driver_errors(f"adding up {self._rows.name}"):
             rows = self._rows.aggregate(pipeline, allowDiskUse=True)
             for chat_id, clients in groupby(rows, key=lambda row: row["_id"].get("chat_id")):
-                sums = Counters()
+                sums = Usage()
                 for client_row in clients:
                     sums = sums.plus(counters_of(client_row, "cost"))
                 if isinstance(chat_id, str):
                     yield chat_id, sums
 
     def discard(self, row_ids: Sequence[str]) -> None:
-        """Delete rows that were stored for a session after it was deleted."""
         with driver_errors(f"deleting usage in {self._rows.name}"):
             self._rows.delete_many({"_id": {"$in": list(row_ids)}})
 
     def mark_applied(self, row_ids: Sequence[str]) -> None:
-        """Mark these rows as included in the counters."""
         with driver_errors(f"marking usage in {self._rows.name}"):
             self._rows.update_many({"_id": {"$in": list(row_ids)}}, {"$set": {"applied": True}})
 
     def rows(self, chat_id: str) -> Iterator[LedgerRow]:
-        """A session's rows by time, the opening balance before other rows of the same instant."""
         if not is_storable(chat_id):
             return
         with driver_errors(f"reading the usage of session {chat_id!r} in {self._rows.name}"):
             for document in self._rows.find({"chat_id": chat_id}).sort([("at", 1), ("run", 1), ("_id", 1)]):
                 yield row_of(chat_id, document)
 
-    # --- counters ----------------------------------------------------------------------------------------------------
-
-    def raise_counters(self, chat_id: str, sums: Counters) -> bool:
-        """Raise the session's counters to at least `sums`, and by what is not carried over yet. False: no session."""
+    def raise_counters(self, chat_id: str, sums: Usage) -> bool:
         return self._change(chat_id, lambda document: self._raised(chat_id, document, sums))
 
-    def set_counters(self, chat_id: str, expected: Counters, new: Counters) -> bool:
-        """Replace counters. Returns False, and changes nothing, if they are not the expected ones."""
+    def set_counters(self, chat_id: str, expected: Usage, new: Usage) -> bool:
 
         def replaced(document: Document) -> Document | None:
             if _stored_counters(document) != expected:
@@ -124,13 +110,11 @@ class MongoUsageLedger:
 
         return self._change(chat_id, replaced)
 
-    def counters(self, chat_id: str) -> Counters | None:
-        """The counters of a session, None if there is no such session."""
+    def counters(self, chat_id: str) -> Usage | None:
         document = self._head(chat_id)
         return None if document is None else _stored_counters(document)
 
     def opening_balance(self, chat_id: str) -> UsageSnapshot | None:
-        """The counters before any report was counted in them, None if the stored opening balance has as much."""
         document = self._head(chat_id, (*FACT_FIELDS, f"real_time_tracking.{IN_LEDGER}"))
         if document is None:
             return None
@@ -157,7 +141,6 @@ class MongoUsageLedger:
         )
 
     def store_opening_balance(self, row_id: str, balance: UsageSnapshot) -> None:
-        """Store that row. If it is stored already, its numbers become the higher ones of both."""
         document = document_of(row_id, balance)
         numbers = {name: document.pop(name) for name in (*COUNTS, "cost") if document[name] is not None}
         document.pop("cost", None)
@@ -166,20 +149,20 @@ class MongoUsageLedger:
         with driver_errors(f"storing usage in {self._rows.name}"):
             self._rows.update_one({"_id": row_id}, update, upsert=True)
 
-    def _raised(self, chat_id: str, document: Document, sums: Counters) -> Document:
+    def _raised(self, chat_id: str, document: Document, sums: Usage) -> Document:
         """The changes that raise a session's counters."""
         changes, not_carried_over = self._noted(chat_id, document)
         tokens = _raised_tokens(_tokens(document), sums.plus(not_carried_over))
         return changes if tokens == _tokens(document) else {**changes, "tokens": tokens}
 
-    def _noted(self, chat_id: str, document: Document) -> tuple[Document, Counters]:
+    def _noted(self, chat_id: str, document: Document) -> tuple[Document, Usage]:
         """The note of the counters before the first report, as a change, and the part of them not carried over yet.
 
         An application may have raised the counters since they were carried over. The note makes sure that this part is
         carried over afterwards. Both are empty if the document has the note.
         """
         if _note(document) is not None:
-            return {}, Counters()
+            return {}, Usage()
         balance, stored = self._before_reports(chat_id, document)
         excess = balance.exceeding(stored)
         return {IN_LEDGER: _as_tokens(balance)}, excess._replace(cost=excess.cost or None)
@@ -205,11 +188,11 @@ class MongoUsageLedger:
             ),
         )
 
-    def _before_reports(self, chat_id: str, document: Document) -> tuple[Counters, Counters]:
+    def _before_reports(self, chat_id: str, document: Document) -> tuple[Usage, Usage]:
         """The counters before any report was counted in them, and the stored opening balance."""
         with driver_errors(f"reading the usage of session {chat_id!r} in {self._rows.name}"):
             row = self._rows.find_one({"chat_id": chat_id, "run": OPENING_RUN})
-            stored = Counters() if row is None else counters_of(row, "cost")
+            stored = Usage() if row is None else counters_of(row, "cost")
             note = _note(document)
             if note is not None:
                 return (counters_of(note) if isinstance(note, dict) else stored), stored
@@ -218,10 +201,7 @@ class MongoUsageLedger:
         return (_total_usage(document) if counted is None else stored), stored
 
     def _head(self, chat_id: str, fields: Sequence[str] = _USAGE_FIELDS) -> Document | None:
-        document: Document | None = locate(
-            self._sessions, chat_id, dict.fromkeys(fields, 1), in_memory=self._connection.in_memory
-        )
-        return document
+        return locate(self._sessions, chat_id, dict.fromkeys(fields, 1), in_memory=self._connection.in_memory)
 
 
 def _guarded(document: Document, changes: Document) -> tuple[Document, Document]:
@@ -253,26 +233,25 @@ def _tokens(document: Document) -> Any:
     return _tracking(document).get("tokens")
 
 
-def _stored_counters(document: Document) -> Counters:
+def _stored_counters(document: Document) -> Usage:
     tokens = _tokens(document)
     return counters_of(tokens if isinstance(tokens, dict) else {})
 
 
-def _total_usage(document: Document) -> Counters:
+def _total_usage(document: Document) -> Usage:
     """The usage in a session's document, in any variant. Invalid numbers count as 0, an invalid cost as unknown."""
     usage = to_session(document).usage
     cost = usage.cost if usage.cost is not None and 0 <= usage.cost <= MOST_TOKENS else None
-    counts = [valid_count(count) for count in (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens)]
-    prompt, completion, total = (count if count <= MOST_TOKENS else 0 for count in counts)
-    return Counters(prompt, completion, total, cost)
+    prompt, completion, total = (count if 0 <= count <= MOST_TOKENS else 0 for count in usage[:3])
+    return Usage(prompt, completion, total, cost)
 
 
-def _as_tokens(counters: Counters) -> Document:
+def _as_tokens(counters: Usage) -> Document:
     counts = dict(zip(COUNTS, counters[:3], strict=True))
     return counts if counters.cost is None else {**counts, "total_cost": float(counters.cost)}
 
 
-def _raised_tokens(tokens: Any, sums: Counters) -> Document:
+def _raised_tokens(tokens: Any, sums: Usage) -> Document:
     """The counters with those below `sums` raised. Other fields do not change."""
     raised = dict(tokens) if isinstance(tokens, dict) else {}
     counters = counters_of(raised)
@@ -284,7 +263,7 @@ def _raised_tokens(tokens: Any, sums: Counters) -> Document:
     return raised
 
 
-def _with_counters(tokens: Any, counters: Counters) -> Document:
+def _with_counters(tokens: Any, counters: Usage) -> Document:
     replaced = {**(tokens if isinstance(tokens, dict) else {}), **dict(zip(COUNTS, counters[:3], strict=True))}
     return replaced if counters.cost is None else {**replaced, "total_cost": _amount(replaced, counters.cost)}
 
@@ -292,4 +271,4 @@ def _with_counters(tokens: Any, counters: Counters) -> Document:
 def _amount(tokens: Document, cost: Decimal) -> Any:
     """A cost as a double, as readers of this shape expect, or as a Decimal128 if the stored one is."""
     is_decimal = isinstance(tokens.get("total_cost"), Decimal128)
-    return Decimal128(_DECIMAL128.plus(cost)) if is_decimal else float(cost)
+    return Decimal128(DECIMAL128.plus(cost)) if is_decimal else float(cost)

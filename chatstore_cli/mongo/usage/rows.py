@@ -1,4 +1,4 @@
-"""Rows of the usage ledger: which ones can be counted, how a row is stored, and how it is read back."""
+"""Rows of the usage ledger: their indexes, which ones can be counted, how a row is stored, and how it is read back."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Any
 from bson import Decimal128
 from bson.decimal128 import create_decimal128_context
 
+from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.domain.times import as_utc
-from chatstore_cli.domain.usage_ledger import MOST_TOKENS, Counters, LedgerRow, UsageSnapshot
+from chatstore_cli.domain.usage import Usage
+from chatstore_cli.domain.usage_ledger import MOST_TOKENS, LedgerRow, UsageSnapshot
 from chatstore_cli.mongo.bson_values import decimal_value, whole_number
 from chatstore_cli.mongo.connection import Document
 
@@ -37,22 +39,29 @@ IS_COUNTABLE: Document = {"$and": [*_IS_COUNT, *HAS_TIME["$and"]]}
 """COUNTABLE as an expression."""
 
 _HIGHEST_COUNT = 2**53
-_DECIMAL128 = create_decimal128_context()
+DECIMAL128 = create_decimal128_context()
 _NO_TIME = datetime(1, 1, 1, tzinfo=UTC)
 
 
-def counters_of(fields: Document, cost: str = "total_cost") -> Counters:
+def usage_index_specs(rows: str, daily_sums: str) -> tuple[IndexSpec, ...]:
+    """The indexes of the ledger in the collection `rows`, and of the collection of its daily sums."""
+    session = (("chat_id", 1), ("run", 1), ("agent", 1), ("model", 1), ("at", 1))
+    return (
+        IndexSpec(rows, "chat_usage_idx", session, why="a session's usage"),
+        IndexSpec(rows, "at_idx", (("at", 1),), why="usage within a time span"),
+        IndexSpec(rows, "rolled_up_idx", (("rolled_up", 1), ("chat_id", 1)), why="rows that are in no daily sum yet"),
+        IndexSpec(daily_sums, "days_idx", (("last_day", 1), ("first_day", 1)), why="daily sums within a time span"),
+    )
+
+
+def counters_of(fields: Document, cost: str = "total_cost") -> Usage:
     """Counters as stored. An invalid count is 0, an invalid cost is unknown."""
-    prompt, completion, total = (valid_count(whole_number(fields.get(name))) for name in COUNTS)
+    counts = (whole_number(fields.get(name)) for name in COUNTS)
+    prompt, completion, total = (count if count is not None and 0 <= count <= _HIGHEST_COUNT else 0 for count in counts)
     known = decimal_value(fields.get(cost)) if not isinstance(fields.get(cost), str) else None
     if known is not None and not 0 <= known <= 10**18:
         known = None
-    return Counters(prompt, completion, total, known)
-
-
-def valid_count(count: int | None) -> int:
-    """The count, or 0 if it is not a possible one."""
-    return count if count is not None and 0 <= count <= _HIGHEST_COUNT else 0
+    return Usage(prompt, completion, total, known)
 
 
 def document_of(row_id: str, snapshot: UsageSnapshot) -> Document:
@@ -72,7 +81,7 @@ def document_of(row_id: str, snapshot: UsageSnapshot) -> Document:
         "completion_tokens": snapshot.completion_tokens,
         **cached,
         "total_tokens": snapshot.total_tokens,
-        "cost": None if snapshot.cost is None else Decimal128(_DECIMAL128.plus(snapshot.cost)),
+        "cost": None if snapshot.cost is None else Decimal128(DECIMAL128.plus(snapshot.cost)),
         "at": snapshot.at,
         "applied": False,
     }

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from chatstore_cli.domain.usage_ledger import LEDGER_KEYS, MOST_TOKENS, TIME_KEYS, Counters, LedgerGroup, LedgerQuery
+from chatstore_cli.domain.usage import Usage
+from chatstore_cli.domain.usage_ledger import LEDGER_KEYS, MOST_TOKENS, TIME_KEYS, LedgerGroup, LedgerQuery
 from chatstore_cli.mongo.bson_values import decimal_value
 from chatstore_cli.mongo.connection import Document
 from chatstore_cli.mongo.usage.rows import COUNTS, HAS_TIME, IS_COUNTABLE
@@ -265,7 +266,7 @@ def group_of(keys: Sequence[str], row: Document) -> LedgerGroup:
     cost = None if row["known_cost"] is None else decimal_value(row["cost"])
     sessions = (row[name] for name in ("sessions", "first_sessions", "unknown", "first_unknown"))
     labels = tuple(_label(key, row["_id"].get(key)) for key in keys)
-    return LedgerGroup(labels, Counters(prompt, completion, total, cost), *sessions)
+    return LedgerGroup(labels, Usage(prompt, completion, total, cost), *sessions)
 
 
 def _label(key: str, value: Any) -> str | None:

@@ -23,7 +23,7 @@ _MOST_ROWS_CHECKED = 50_000
 
 
 class MongoUsageSums:
-    """Sums of the ledger in the collection `rows`. `daily_sums` names the collection of daily sums."""
+    """UsageSums of the ledger in the collection `rows`. `daily_sums` names the collection of daily sums."""
 
     def __init__(self, connection: Connection, rows: str, daily_sums: str) -> None:
         self._rows = connection.collection(rows)
@@ -31,7 +31,6 @@ class MongoUsageSums:
         self._in_memory = connection.in_memory
 
     def is_used(self) -> bool:
-        """Whether there is any usage in the ledger."""
         with driver_errors(f"reading {self._rows.name}"):
             return not self._in_memory and self._rows.find_one({}, {"_id": 1}) is not None
 
@@ -49,12 +48,10 @@ class MongoUsageSums:
             return self._rows.count_documents({"$nor": [COUNTABLE]})
 
     def chats_with_usage(self, chat_ids: Sequence[str]) -> set[str]:
-        """Those of the session ids that have rows in the ledger."""
         with driver_errors(f"reading {self._rows.name}"):
             return set(self._rows.distinct("chat_id", {"chat_id": {"$in": list(chat_ids)}}))
 
     def groups(self, query: LedgerQuery) -> Iterator[LedgerGroup]:
-        """The sums, in any order."""
         if not all(is_storable(value) for name in CLIENT_FIELDS if (value := getattr(query, name)) is not None):
             return  # no document has text that BSON cannot hold
         pending = self._daily.pending_chats() if query.by_whole_days else None

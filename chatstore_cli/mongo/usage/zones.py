@@ -14,8 +14,6 @@ FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
 def local_time(zone: tzinfo, since: datetime, until: datetime) -> Any:
     """The expression of `at` as the clocks of a zone show it, written as if it were UTC, for rows of a time span."""
-    if zone is UTC:
-        return "$at"
     changes = offsets(zone, since, until)
     offset: Any = changes[0][1]
     if len(changes) > 1:

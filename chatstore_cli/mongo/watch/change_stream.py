@@ -136,6 +136,24 @@ class ChangeStream:
                 stream.close()
 
 
+class StreamFeed:
+    """What the feeds on a change stream have in common."""
+
+    _stream: ChangeStream
+
+    def open(self) -> bool:
+        """Start with what happens from now on. False if the server is not a replica set."""
+        return self._stream.open()
+
+    def position(self) -> int:
+        """The server's present position among all changes."""
+        return self._stream.position()
+
+    def close(self) -> None:
+        """Release the server's cursor."""
+        self._stream.close()
+
+
 def position_of(cluster_time: Timestamp) -> int:
     """A cluster time as a number in the same order."""
     return (cluster_time.time << 32) | cluster_time.inc

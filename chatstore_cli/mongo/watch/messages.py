@@ -15,8 +15,8 @@ from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.identifiers import id_values
 from chatstore_cli.mongo.messages import layout as flat
 from chatstore_cli.mongo.tombstones import TOMBSTONES
-from chatstore_cli.mongo.watch.change_stream import ChangeStream, position_of
-from chatstore_cli.mongo.workflow.documents import LAYOUT, to_message
+from chatstore_cli.mongo.watch.change_stream import ChangeStream, StreamFeed, position_of
+from chatstore_cli.mongo.workflow.documents import LAYOUT, MESSAGE_COUNT, array_size, to_message
 
 _BATCH_SIZE = 100
 """Events in one batch: each may contain a large message."""
@@ -29,11 +29,7 @@ def _matching_fields(pattern: str) -> Document:
     return {"$filter": {"input": _UPDATED_FIELDS, "cond": {"$regexMatch": {"input": "$$this.k", "regex": pattern}}}}
 
 
-def _size(path: str) -> Document:
-    return {"$cond": [{"$isArray": f"${path}"}, {"$size": f"${path}"}, 0]}
-
-
-class MongoMessageFeed:
+class MongoMessageFeed(StreamFeed):
     """Reports the changes of one session's messages from `open` on."""
 
     def __init__(self, connection: Connection, settings: Settings, layout: str, session_id: str) -> None:
@@ -41,18 +37,6 @@ class MongoMessageFeed:
         self._source = self._document or _FlatMessages(settings, session_id)
         activity = f"following session {session_id!r}"
         self._stream = ChangeStream(connection, self._source.pipeline(), activity, _BATCH_SIZE)
-
-    def open(self) -> bool:
-        """Start with what happens from now on. False if the server is not a replica set."""
-        return self._stream.open()
-
-    def position(self) -> int:
-        """The server's present position among all changes."""
-        return self._stream.position()
-
-    def close(self) -> None:
-        """Release the server's cursor."""
-        self._stream.close()
 
     def read(self) -> Batch[MessageEvent]:
         """The next events. After Unreachable the next call resumes."""
@@ -83,7 +67,7 @@ class _Document:
         """Find the document and the number of its messages."""
         if self._in_memory:
             return
-        facts: list[Document] = [{"$limit": 1}, {"$project": {"size": _size("messages")}}]
+        facts: list[Document] = [{"$limit": 1}, {"$project": {"size": MESSAGE_COUNT}}]
         with driver_errors(f"looking up session {self._session_id!r} in {self._sessions.name}"):
             for field in ("_id", "chat_id"):  # as in every reader, the document with the chat_id wins
                 for row in self._sessions.aggregate([{"$match": {field: {"$in": self._values}}}, *facts]):
@@ -105,8 +89,8 @@ class _Document:
             "changed": {"$map": {"input": _matching_fields(r"^messages($|\.\d+\.|\.\D)"), "in": "$$this.k"}},
             "removed": {"$ifNull": ["$updateDescription.removedFields", []]},
             "cut": {"$ifNull": ["$updateDescription.truncatedArrays", []]},
-            "written": _size("updateDescription.updatedFields.messages"),
-            "size": _size("fullDocument.messages"),
+            "written": array_size("updateDescription.updatedFields.messages"),
+            "size": array_size("fullDocument.messages"),
         }
         return [{"$match": match}, {"$project": project}]
 

@@ -20,8 +20,15 @@ from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.identifiers import id_text
 from chatstore_cli.mongo.messages.recent_sessions import RecentSessions
 from chatstore_cli.mongo.tombstones import TOMBSTONES
-from chatstore_cli.mongo.watch.change_stream import ChangeStream, position_of
-from chatstore_cli.mongo.workflow.documents import FACT_FIELDS, LAYOUT, UPDATED_FIELDS, to_session
+from chatstore_cli.mongo.watch.change_stream import ChangeStream, StreamFeed, position_of
+from chatstore_cli.mongo.workflow.documents import (
+    FACT_FIELDS,
+    LAYOUT,
+    MESSAGE_COUNT,
+    UPDATED_FIELDS,
+    array_size,
+    to_session,
+)
 from chatstore_cli.mongo.workflow.segment_reader import LAST_SEGMENT, MOVED_MESSAGES, SegmentReader
 
 FLAT = "messages"
@@ -41,11 +48,7 @@ _CHANGED_KEYS: Document = {
 }
 
 
-def _size(path: str) -> Document:
-    return {"$cond": [{"$isArray": f"${path}"}, {"$size": f"${path}"}, 0]}
-
-
-class MongoSessionFeed:
+class MongoSessionFeed(StreamFeed):
     """Reports the changes of sessions of some layouts from `open` on."""
 
     def __init__(self, connection: Connection, settings: Settings, layouts: Collection[str]) -> None:
@@ -60,18 +63,6 @@ class MongoSessionFeed:
         self._documents: LruMap[str, Session] = LruMap(REMEMBERED_SESSIONS)
         self._flat: LruMap[str, Session] = LruMap(REMEMBERED_SESSIONS)
         self._unreported: tuple[list[Document], datetime | None] | None = None
-
-    def open(self) -> bool:
-        """Start with what happens from now on. False if the server is not a replica set."""
-        return self._stream.open()
-
-    def position(self) -> int:
-        """The server's present position among all changes."""
-        return self._stream.position()
-
-    def close(self) -> None:
-        """Release the server's cursor."""
-        self._stream.close()
 
     def read(self) -> Batch[SessionEvent]:
         """The next events. After Unreachable the next call returns the same events."""
@@ -101,13 +92,11 @@ class MongoSessionFeed:
             "wallTime": 1,
             **{f"fullDocument.{field}": 1 for field in _FIELDS},
             "fullDocument.session_id": 1,
-            "message_count": _size("fullDocument.messages"),
+            "message_count": array_size("fullDocument.messages"),
             "keys": _CHANGED_KEYS,
             "written": {field: f"$updateDescription.updatedFields.{field}" for field in UPDATED_FIELDS},
         }
         return [{"$match": {"$or": conditions}}, {"$project": project}]
-
-    # --- events ------------------------------------------------------------------------------------------------------
 
     def _events(self, changes: Sequence[Document]) -> list[SessionEvent]:
         changes = [change for change in changes if _is_visible(change)]
@@ -181,13 +170,11 @@ class MongoSessionFeed:
         fields = (change.get("written") or {}) if change["operationType"] == "update" else document
         return next(filter(None, (read_instant(fields.get(name)) for name in UPDATED_FIELDS)), None)
 
-    # --- facts -------------------------------------------------------------------------------------------------------
-
     def _facts_of_documents(self, identities: Iterable[Any]) -> dict[str, Session]:
         unique = list({repr(identity): identity for identity in identities}.values())
         if not unique:
             return {}
-        facts: Document = {**dict.fromkeys(_FIELDS, 1), "message_count": _size("messages")}
+        facts: Document = {**dict.fromkeys(_FIELDS, 1), "message_count": MESSAGE_COUNT}
         rows = list(self._sessions.aggregate([{"$match": {"_id": {"$in": unique}}}, {"$project": facts}]))
         sessions = [to_session(row) for row in rows]
         heads = {session.session_id: row for session, row in zip(sessions, rows, strict=True)}

@@ -5,11 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import pymongo.errors as driver
-
-from chatstore_cli.domain.errors import Overdue
 from chatstore_cli.domain.indexes.ports import SequenceSample, SizeSample
-from chatstore_cli.mongo.connection import Connection, Document, driver_errors
+from chatstore_cli.mongo.connection import Connection, Document, driver_errors, within_limit
 from chatstore_cli.mongo.identifiers import id_text
 from chatstore_cli.mongo.workflow.segment_reader import LAST_SEGMENT, SegmentReader
 
@@ -67,8 +64,12 @@ class MongoDocumentSamples:
                 owners = reader.segment_ids(names[start : start + _SESSIONS_PER_QUERY]).values()
                 for name in dict.fromkeys(owners):
                     counting = [segment_id for _, segment_id in reader.counting_segments(name, last_segments[name])]
-                    for row in self._segments.find({"_id": {"$in": counting}}, {"messages.sequence": 1}):
-                        sequences.setdefault(name, []).extend(_whole_numbers(_sequences(row)))
+                    numbers: list[Document] = [
+                        {"$match": {"_id": {"$in": counting}}},
+                        {"$project": {"numbers": "$messages.sequence"}},
+                    ]
+                    for row in self._segments.aggregate(numbers):
+                        sequences.setdefault(name, []).extend(_whole_numbers(row.get("numbers")))
                         if time.monotonic() > deadline:
                             return None
         return sequences
@@ -78,21 +79,13 @@ class MongoDocumentSamples:
         if self._connection.in_memory:
             return []
         documents = self._connection.collection(collection)
-        sampling: Document = {"$sample": {"size": self._sample}}
-        try:
-            with driver_errors(f"sampling {collection}"):
-                reads_all = documents.estimated_document_count() * _MAX_SAMPLED_SHARE <= self._sample
-                pipeline = shape if reads_all else [sampling, *shape]
-                return list(documents.aggregate(pipeline, maxTimeMS=self._milliseconds))
-        except Overdue as error:
-            if isinstance(error.__cause__, driver.ExecutionTimeout):
-                return None
-            raise
 
+        def sampled() -> list[Document]:
+            reads_all = documents.estimated_document_count() * _MAX_SAMPLED_SHARE <= self._sample
+            pipeline = shape if reads_all else [{"$sample": {"size": self._sample}}, *shape]
+            return list(documents.aggregate(pipeline, maxTimeMS=self._milliseconds))
 
-def _sequences(segment: Document) -> list[Any]:
-    stored = segment.get("messages")
-    return [each.get("sequence") for each in stored if isinstance(each, dict)] if isinstance(stored, list) else []
+        return within_limit(f"sampling {collection}", sampled)
 
 
 def _whole_numbers(values: Any) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from operator import itemgetter
 from typing import Any
 
@@ -39,7 +40,7 @@ _FACTS: Document = {
 
 
 class MongoDocumentSizes:
-    """Finds the largest documents on the server; only their sizes and facts are sent."""
+    """DocumentSizes that are found on the server; only sizes and facts are sent."""
 
     def __init__(self, connection: Connection, settings: Settings) -> None:
         self._in_memory = connection.in_memory
@@ -48,13 +49,12 @@ class MongoDocumentSizes:
         self._reader = SegmentReader(self._sessions, segments, in_memory=connection.in_memory)
 
     def largest(self, limit: int, at_least_bytes: int = 0) -> list[DocumentSize]:
-        """The largest documents, largest first. The server reads the collection to find them."""
         with driver_errors(f"looking for large documents in {self._sessions.name}"):
-            rows = self._in_process() if self._in_memory else self._on_server(limit, at_least_bytes)
+            rows = map(_facts_of, self._sessions.find()) if self._in_memory else self._on_server(limit, at_least_bytes)
             large = [row for row in rows if row["bson_size"] >= at_least_bytes]
             return [self._measured(row) for row in sorted(large, key=itemgetter("bson_size"), reverse=True)[:limit]]
 
-    def _on_server(self, limit: int, at_least_bytes: int) -> list[Document]:
+    def _on_server(self, limit: int, at_least_bytes: int) -> Iterable[Document]:
         sizes: list[Document] = [
             {"$project": {"size": {"$bsonSize": "$$ROOT"}}},
             {"$match": {"size": {"$gte": at_least_bytes}}},
@@ -62,10 +62,7 @@ class MongoDocumentSizes:
             {"$limit": limit},
         ]
         ids = [row["_id"] for row in self._sessions.aggregate(sizes, allowDiskUse=True)]
-        return list(self._sessions.aggregate([{"$match": {"_id": {"$in": ids}}}, {"$project": _FACTS}])) if ids else []
-
-    def _in_process(self) -> list[Document]:
-        return [_facts_of(document) for document in self._sessions.find()]
+        return self._sessions.aggregate([{"$match": {"_id": {"$in": ids}}}, {"$project": _FACTS}]) if ids else []
 
     def _measured(self, row: Document) -> DocumentSize:
         segments = self._reader.counting_segments(session_id_of(row), row.get(LAST_SEGMENT))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -53,8 +53,15 @@ FACT_FIELDS = (
 """The fields that to_session reads besides `messages`, which a `message_count` can replace."""
 
 MESSAGES_OR_EMPTY: dict[str, Any] = {"$cond": [{"$isArray": "$messages"}, "$messages", []]}
-MESSAGE_COUNT: dict[str, Any] = {"$cond": [{"$isArray": "$messages"}, {"$size": "$messages"}, 0]}
-"""Expressions for the messages of a document whose `messages` may be anything, and for their number."""
+"""An expression for the messages of a document whose `messages` may be anything."""
+
+
+def array_size(path: str) -> dict[str, Any]:
+    """An expression for the number of elements of an array; 0 for any other value."""
+    return {"$cond": [{"$isArray": f"${path}"}, {"$size": f"${path}"}, 0]}
+
+
+MESSAGE_COUNT = array_size("messages")
 
 
 def to_session(document: Document) -> Session:
@@ -187,16 +194,6 @@ _NAIVE_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - subtracted from naive date
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def to_messages(document: Document) -> Iterator[Message]:
-    """The messages of one document, in order."""
-    stored = document.get("messages")
-    if not isinstance(stored, list):
-        return
-    session_id = session_id_of(document)
-    for position in in_order([_sequence(message) for message in stored]):
-        yield to_message(session_id, stored[position])
-
-
 def in_order(sequences: Sequence[Any]) -> Sequence[int]:
     """Positions in order of sequence; a message without one follows the message that it was stored after."""
     keys = order_keys(sequences)
@@ -217,10 +214,6 @@ def order_keys(sequences: Sequence[Any], before: int | None = None) -> list[int]
         key = key if number is None else number
         keys.append(key)
     return keys
-
-
-def _sequence(stored: Any) -> Any:
-    return stored.get("sequence") if isinstance(stored, dict) else None
 
 
 def to_message(session_id: str, stored: Any) -> Message:

@@ -79,8 +79,6 @@ class WorkflowLayout:
         """Empty: the documents have a field for every filter."""
         return []
 
-    # --- sessions ----------------------------------------------------------------------------------------------------
-
     def newest_first(self, query: SessionQuery, after: SessionKey | None, limit: int) -> Iterator[Session]:
         """At most `limit` sessions in descending order of SessionKey, strictly below `after`."""
         if not _can_match(query):
@@ -152,8 +150,7 @@ class WorkflowLayout:
             return self._reader.with_moved_messages([session], {session.session_id: row})[0]
 
     def _locate(self, session_id: str, fields: Document = IDENTITY) -> Document | None:
-        document: Document | None = locate(self._sessions, session_id, fields, in_memory=self._in_memory)
-        return document
+        return locate(self._sessions, session_id, fields, in_memory=self._in_memory)
 
     def all_facts(self, query: SessionQuery) -> Iterator[Session]:
         """Every session that matches."""
@@ -193,8 +190,6 @@ class WorkflowLayout:
             (self._segments.name, {"_id": {"$in": segments}}),  # first: a document without its beginning would mislead
             (self._name, {"_id": document["_id"]} if document else {"_id": {"$in": []}}),
         ]
-
-    # --- messages ----------------------------------------------------------------------------------------------------
 
     def messages(self, session_id: str, selection: MessageSelection) -> Iterator[Message]:
         """A session's messages in order of sequence, streamed. Raises NotFound; Conflict if they are rewritten meanwhile.

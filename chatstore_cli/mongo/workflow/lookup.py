@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pymongo.collection import Collection
 
 from chatstore_cli.mongo.connection import Document, driver_errors
-from chatstore_cli.mongo.identifiers import id_values, is_storable
+from chatstore_cli.mongo.identifiers import id_values
 
 IDENTITY: Document = {"chat_id": 1}
 
 
 def locate(
     sessions: Collection[Document], session_id: str, fields: Document = IDENTITY, *, in_memory: bool = False
-) -> Any:
+) -> Document | None:
     """The document with that chat_id, or else that `_id` (its text, or its ObjectId's hex); else None.
 
     `fields` is a projection, which may compute. In memory the whole document is returned.
     """
-    if not is_storable(session_id):
-        return None
     with driver_errors(f"looking up session {session_id!r} in {sessions.name}"):
         for field in ("chat_id", "_id"):
             for value in id_values(session_id):
-                match = {field: {"$eq": value}}
-                if in_memory:
-                    document = sessions.find_one(match)
-                else:
-                    facts: list[Document] = [{"$match": match}, {"$limit": 1}, {"$project": fields}]
-                    document = next(iter(sessions.aggregate(facts)), None)
+                document = facts_of_first(sessions, {field: {"$eq": value}}, fields, in_memory=in_memory)
                 if document is not None:
                     return document
     return None
+
+
+def facts_of_first(
+    sessions: Collection[Document], match: Document, fields: Document, *, in_memory: bool
+) -> Document | None:
+    """The first document that matches, as `locate` returns it."""
+    if in_memory:
+        return sessions.find_one(match)
+    facts: list[Document] = [{"$match": match}, {"$limit": 1}, {"$project": fields}]
+    return next(iter(sessions.aggregate(facts)), None)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import bson
 from bson.raw_bson import RawBSONDocument
@@ -22,15 +22,9 @@ from chatstore_cli.mongo.connection import Document, driver_errors
 from chatstore_cli.mongo.workflow.documents import FACT_FIELDS, to_session
 
 _STATE_FIELDS = (
-    "last_sequence",
-    "last_segment",
-    "moved_messages",
-    "last_move",
-    "current_run",
-    "run_start",
-    "expected_echo",
+    "last_sequence", "last_segment", "moved_messages", "last_move", "current_run", "run_start", "expected_echo",
     "addressed_to",
-)
+)  # fmt: skip
 _SIZE = {"$cond": [{"$isArray": "$messages"}, {"$size": "$messages"}, None]}
 _SEQUENCES = {"$cond": [{"$isArray": "$messages"}, "$messages.sequence", []]}
 _HIGHEST = {"$max": {"$filter": {"input": _SEQUENCES, "cond": {"$isNumber": "$$this"}}}}
@@ -85,12 +79,7 @@ def state_of(chat_id: str, facts: Document, highest_elsewhere: int) -> ChatState
         last_segment=whole_number(facts.get("last_segment")) or 0,
         expected_echo=_echo(facts.get("expected_echo")),
         addressed_to=addressed if isinstance(addressed := facts.get("addressed_to"), str) else None,
-        guard=Guard(
-            guard,
-            unchanged(facts, ("current_run",)),
-            unchanged(facts, ("paused",)),
-            Variant(facts),
-        ),
+        guard=Guard(guard, unchanged(facts, ("current_run",)), unchanged(facts, ("paused",)), Variant(facts)),
     )
 
 
@@ -127,13 +116,13 @@ class Variant:
         return fields
 
 
-class Guard:
+class Guard(NamedTuple):
     """Filters that the next change of a document requires, and the variant in which it is written."""
 
-    __slots__ = ("match", "paused", "run", "variant")
-
-    def __init__(self, match: Document, run: Document, paused: Document, variant: Variant) -> None:
-        self.match, self.run, self.paused, self.variant = match, run, paused, variant
+    match: Document
+    run: Document
+    paused: Document
+    variant: Variant
 
 
 def unchanged(facts: Mapping[str, Any], fields: Sequence[str]) -> Document:

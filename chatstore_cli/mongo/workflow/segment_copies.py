@@ -1,21 +1,14 @@
 """Copies of messages that a move has stored as a segment and not yet removed from the head, and their leases.
 
-`segment_mover` describes the two steps of a move. When its messages are removed from the head, the copy must exist.
-Nothing in the head can ensure that: an application may write a whole document back as it once read it, and so restore
-every field. So a mover relies on a copy only until a time that the server measures:
+The rules of leases, adoption and fences are below. docs/architecture.md (Segments) explains why each of them is needed.
 
-- The segment has a `lease`: its owner, and until when its messages may be removed from the head. Whoever removes them
-  requires that `$$NOW` is before that time, and gives the server `ANSWER_SECONDS`. So a mover that was stopped for long
-  changes nothing afterwards.
-- A mover that adopts a copy replaces the lease that it saw with its own, which ends no earlier, in one update. So when
-  the lease is over, it is over for everybody who ever relied on the copy.
-- A copy of other messages than the head's is left alone until its lease has been over for `_GRACE_SECONDS`. That covers a
-  slow answer, and the clocks of two members of a replica set or of two routers.
-- Only the mover that made a copy, or that adopted one whose lease was over for that long, relies on it. It may remove
-  the copy at once.
+- Whoever removes the messages from the head requires that `$$NOW` is before the end of the copy's `lease`, and gives the
+  server `ANSWER_SECONDS`. So a mover that was stopped for long changes nothing afterwards.
+- A mover that adopts a copy replaces the lease that it saw with its own, which ends no earlier, in one update.
+- A copy of other messages than the head's is left alone until its lease has been over for `_GRACE_SECONDS`.
+- Only the mover that made a copy, or that adopted one whose lease was over for that long, may remove it at once.
 - Before a copy is removed, an update of the head sets a new `segment_fence` on the condition that the segment does not
-  count. Then the segment can never count: no update that would make it count still matches the head. The removal
-  matches the copy with its lease: if another mover has adopted it in between, nothing happens.
+  count: no update that would make it count still matches the head. The removal matches the copy with its lease.
 """
 
 from __future__ import annotations

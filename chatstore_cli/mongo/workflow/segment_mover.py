@@ -5,13 +5,8 @@ messages, with a mark of its own. Readers ignore it, because the head's `last_se
 update of the head removes exactly those messages and sets `last_segment: n`. Its filter contains everything that it
 removes: a head whose old messages were edited meanwhile does not match.
 
-A move that stops in between leaves an orphan, segment n. The next move adopts it if the head still has those messages,
-and otherwise removes it, because nothing else can become segment n. A step 2 that another mover still sends must not
-rely on a copy that no longer exists: `segment_copies` has the rules for that.
-
-Killed before step 1, nothing has happened. Killed after it, there is an orphan, which does not count. After step 2 the
-segment counts and exists, because by those rules no mover has removed it. A person may have deleted it by hand while an
-application wrote its document back, so a segment that is missing after step 2 is inserted again.
+A move that stops in between leaves an orphan, segment n, which the next move adopts or removes by the rules in
+`segment_copies`. docs/architecture.md (Segments) lists the states after a kill.
 """
 
 from __future__ import annotations
@@ -87,7 +82,7 @@ class _Outcome(NamedTuple):
 
 
 class MongoSegmentStore:
-    """Heads and segments of the workflow layout. In memory (mongomock), where documents have no limit, nothing moves."""
+    """A SegmentStore of the workflow layout. In memory (mongomock), where documents have no limit, nothing moves."""
 
     def __init__(
         self, connection: Connection, settings: Settings, warn: Callable[[str], None] = lambda _: None
@@ -101,7 +96,6 @@ class MongoSegmentStore:
         self._index = SegmentIndex(connection, self._segments.name, warn)
 
     def head(self, session_id: str) -> HeadSize | None:
-        """The size of the head; None if there is no such session. The server reads the whole document."""
         facts = {"count": {"$size": MESSAGES_OR_EMPTY}, "size": {"$bsonSize": "$$ROOT"}, LAST_SEGMENT: 1}
         row = locate(self._sessions, session_id, facts, in_memory=self._in_memory)
         if row is None:
@@ -119,12 +113,6 @@ class MongoSegmentStore:
     def move_oldest(
         self, session_id: str, *, keep_messages: int = 0, at_most_bytes: int = SEGMENT_BYTES
     ) -> Move | None:
-        """Move the oldest messages into the next segment: as many as fit in `at_most_bytes`, and at least one.
-
-        `keep_messages` of them stay. None if there is nothing to move. Killed at any instant, and run by several
-        processes at once, it loses and doubles nothing. Raises NotFound; Conflict if the messages were rewritten before
-        each attempt, or another move is in progress.
-        """
         if self._in_memory:
             return None
         waits = 0
@@ -163,8 +151,6 @@ class MongoSegmentStore:
         stored = RawDocument(document)
         sequences = stored.values("sequence")
         return _Head(session_id_of(row), row["_id"], stored, in_order(sequences), sequences, row["now"])
-
-    # --- a move ------------------------------------------------------------------------------------------------------
 
     def _attempt_move(self, head: _Head, count: int, waits: int) -> Move | None:
         """One attempt, after that many waits; None if the head must be read again. Raises MoveInProgress."""
@@ -227,8 +213,6 @@ class MongoSegmentStore:
         match = {**head.guard, "$expr": {"$and": [{"$lt": ["$$NOW", until]}, is_unchanged]}}
         with time_limit(ANSWER_SECONDS):
             return self._sessions.update_one(match, [{"$set": fields}]).matched_count == 1
-
-    # --- orphans -----------------------------------------------------------------------------------------------------
 
     def _adopt(self, head: _Head, own: SegmentCopy, waits: int) -> SegmentCopy | None:
         """The stored segment of that number as the own copy; None if it no longer exists, or another mover was faster.

@@ -102,8 +102,6 @@ class SegmentReader:
         match = {"_id": {"$in": list(segment_ids)}, MOVE: {"$exists": False}}
         return {row["_id"] for row in self._segments.find(match, {"_id": 1})}
 
-    # --- counts ------------------------------------------------------------------------------------------------------
-
     def with_moved_messages(self, sessions: Sequence[Session], heads: Mapping[str, Document]) -> list[Session]:
         """The sessions with the messages in segments added to their counts, unless their heads have counted these.
 
@@ -148,8 +146,6 @@ class SegmentReader:
         if not self._in_memory:
             rows = rows.hint([("_id", 1)])  # without the hint the server reads the segments themselves
         return {_owner_and_number(row["_id"])[0] for row in rows}
-
-    # --- messages ----------------------------------------------------------------------------------------------------
 
     def elements(self, session_id: str, document_id: Any, selection: MessageSelection) -> Iterator[list[Any]]:
         """The selected stored messages in order, a few at a time. Raises Conflict if they are rewritten meanwhile."""

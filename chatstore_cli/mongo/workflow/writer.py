@@ -24,9 +24,9 @@ from chatstore_cli.domain.workflow.events import AgentTurn
 from chatstore_cli.mongo.bson_values import whole_number
 from chatstore_cli.mongo.connection import RETRYABLE_CODES, Connection, Document, driver_errors
 from chatstore_cli.mongo.identifiers import id_values
-from chatstore_cli.mongo.tombstones import TOMBSTONES
+from chatstore_cli.mongo.tombstones import TOMBSTONES, deleted_sessions
 from chatstore_cli.mongo.workflow.documents import LAYOUT, TENANT_FIELDS
-from chatstore_cli.mongo.workflow.lookup import locate
+from chatstore_cli.mongo.workflow.lookup import facts_of_first, locate
 from chatstore_cli.mongo.workflow.new_documents import (
     MISSING,
     WRITING_FACTS,
@@ -48,7 +48,7 @@ _KEPT_ECHOES = -1000
 
 
 class MongoChatWriter:
-    """The sessions of one collection, and the segments that may hold their oldest messages."""
+    """A ChatWriter of the sessions of one collection, and of the segments that may hold their oldest messages."""
 
     def __init__(self, connection: Connection, sessions: str, segments: str) -> None:
         self._connection = connection = reading_from_primary(connection)
@@ -57,23 +57,15 @@ class MongoChatWriter:
         self._segments: Collection[Document] = connection.collection(segments)
         self._write_concern = self._sessions.write_concern.document
 
-    # --- reading -----------------------------------------------------------------------------------------------------
-
     def load(self, chat_id: str) -> ChatState | None:
-        """The state of a stored session of any variant; None if there is no such session."""
-        row = locate(self._sessions, chat_id, WRITING_FACTS, in_memory=self._connection.in_memory)
+        return self._state(
+            chat_id, locate(self._sessions, chat_id, WRITING_FACTS, in_memory=self._connection.in_memory)
+        )
+
+    def _state(self, chat_id: str, row: Document | None) -> ChatState | None:
         if row is None:
             return None
-        return self._state(chat_id, facts_of(row) if self._connection.in_memory else row)
-
-    def _facts(self, match: Document) -> Document | None:
-        if self._connection.in_memory:
-            document = self._sessions.find_one(match)
-            return None if document is None else facts_of(document)
-        facts: list[Document] = [{"$match": match}, {"$limit": 1}, {"$project": WRITING_FACTS}]
-        return next(iter(self._sessions.aggregate(facts)), None)
-
-    def _state(self, chat_id: str, facts: Document) -> ChatState:
+        facts = facts_of(row) if self._connection.in_memory else row
         is_numbered = whole_number(facts.get("last_sequence")) is not None
         return state_of(chat_id, facts, 0 if is_numbered else self._highest_in_segments(chat_id))
 
@@ -91,13 +83,10 @@ class MongoChatWriter:
         return highest
 
     def is_deleted(self, chat_id: str) -> bool:
-        """Whether the session was deleted on purpose."""
-        tombstone = {"_id": {"layout": LAYOUT, "session_id": chat_id}}
         with driver_errors(f"looking up session {chat_id!r} in {TOMBSTONES}"):
-            return self._connection.collection(TOMBSTONES).find_one(tombstone, {"_id": 1}) is not None
+            return bool(deleted_sessions(self._connection, LAYOUT, [chat_id]))
 
     def holds_event(self, state: ChatState, event_id: str) -> bool:
-        """Whether a message or an echo with that event id is stored."""
         is_event = {"$in": id_values(event_id)}
         match = {
             "_id": state.guard.match["_id"],
@@ -122,15 +111,11 @@ class MongoChatWriter:
             return int(answer["n"]) > 0
 
     def has_ended(self, state: ChatState, event_id: str) -> bool:
-        """Whether that event has ended a run of the session before."""
         ended = {"_id": state.guard.match["_id"], "run_ends.event_id": event_id}
         with driver_errors(f"looking up the runs of session {state.chat_id!r} in {self._name}"):
             return self._sessions.find_one(ended, {"_id": 1}) is not None
 
-    # --- writing -----------------------------------------------------------------------------------------------------
-
     def create(self, chat: NewChat, now: datetime) -> ChatState | None:
-        """Create a session; None if another writer has created it, or it was deleted on purpose meanwhile."""
         document = new_document(chat, now)
         # The _id comes from the session's id, so that two who create it at once collide even without an index on chat_id.
         document["_id"] = ObjectId(hashlib.sha256(chat.chat_id.encode()).digest()[:12])
@@ -147,7 +132,6 @@ class MongoChatWriter:
         return self._state(chat.chat_id, facts_of(document))
 
     def claim(self, state: ChatState, chat: NewChat) -> ChatState | None:
-        """Store the given tenant, user and workflow in a session whose document has none of these."""
         unclaimed: Document = {"_id": state.guard.match["_id"]}
         owner: Document = {}
         if state.tenant_id is None:
@@ -165,7 +149,6 @@ class MongoChatWriter:
     def append(
         self, state: ChatState, turn: AgentTurn, event_id: str, now: datetime, *, still_awaited: bool = False
     ) -> Appended | DocumentFull | None:
-        """Store a turn as the message after the last one, and set the session to running."""
         guard: Guard = state.guard
         kind = guard.variant.messages_type
         if kind not in {"array", "missing", "null"}:
@@ -219,17 +202,13 @@ class MongoChatWriter:
         return Appended(next_state, len(message.raw))
 
     def note_echo(self, state: ChatState, turn: AgentTurn, run: int, event_id: str, now: datetime) -> ChatState | None:
-        """Store the event as the expected echo of a run, which has at most one, and set the session to running."""
         ids = id_values(event_id)
         if self._is_in_segments(state, event_id):
             return None
         match = {**state.guard.match, "echoes.event_id": {"$nin": ids}, "echoes.run": {"$ne": run}}
         match = {"$and": [match, {"messages.event_id": {"$nin": ids}}]}
         echo = {"run": run, "event_id": event_id}
-        update: Document = {
-            "$set": {"updated_at": now},
-            "$push": {"echoes": {"$each": [echo], "$slice": _KEPT_ECHOES}},
-        }
+        update: Document = {"$set": {"updated_at": now}, "$push": {"echoes": {"$each": [echo], "$slice": _KEPT_ECHOES}}}
         if state.expected_echo is not None and state.expected_echo.run == run:
             update["$unset"] = {"expected_echo": 1}
         if state.is_at_start and turn.recipient is not None:
@@ -238,7 +217,6 @@ class MongoChatWriter:
         return self._change(state, match, update, "storing the resumed message")
 
     def open_run(self, state: ChatState, echo: ExpectedEcho | None, running: bool, now: datetime) -> ChatState | None:
-        """Begin the next run, which may begin with an echo; `running` sets the session to running."""
         guard: Guard = state.guard
         match = {**guard.match, **guard.run}
         started = {"run": state.run + 1, "last_sequence": state.last_sequence, "at": now}
@@ -259,7 +237,6 @@ class MongoChatWriter:
         return self._change(state, match, update, "starting a run")
 
     def change(self, state: ChatState, change: StatusChange, now: datetime) -> ChatState | None:
-        """Change a session's status; None also if that event has ended the run before."""
         guard: Guard = state.guard
         match = {"_id": guard.match["_id"], "status": guard.match["status"], **guard.run, **guard.paused}
         fields: Document = {"updated_at": now}
@@ -284,8 +261,9 @@ class MongoChatWriter:
         if not self._update(match, update, f"{doing} of session {state.chat_id!r}"):
             return None
         with driver_errors(f"looking up session {state.chat_id!r} in {self._name}"):
-            facts = self._facts({"_id": {"$eq": state.guard.match["_id"]}})
-        return None if facts is None else self._state(state.chat_id, facts)
+            same = {"_id": {"$eq": state.guard.match["_id"]}}
+            row = facts_of_first(self._sessions, same, WRITING_FACTS, in_memory=self._connection.in_memory)
+        return self._state(state.chat_id, row)
 
     def _update(self, match: Document, update: Document, doing: str) -> bool:
         """Update one document; returns whether a document matched."""

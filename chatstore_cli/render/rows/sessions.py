@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from chatstore_cli.domain.removal import StoredPart
     from chatstore_cli.domain.session import Expiry, Session
     from chatstore_cli.domain.usage import Usage
-    from chatstore_cli.domain.usage_ledger import Counters, UsageSnapshot
+    from chatstore_cli.domain.usage_ledger import UsageSnapshot
     from chatstore_cli.domain.workflow.chats import Transition
 
 _STATUS_STYLES = {
@@ -45,7 +45,7 @@ def decimal_text(value: Decimal | None) -> str | None:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def usage_row(usage: Usage | Counters | UsageSnapshot) -> dict[str, Any]:
+def usage_row(usage: Usage | UsageSnapshot) -> dict[str, Any]:
     """`{prompt_tokens, completion_tokens, total_tokens, cost}`; cost is a decimal as text, or null if it is unknown."""
     return {
         "prompt_tokens": usage.prompt_tokens,

@@ -12,10 +12,11 @@ from chatstore_cli.render.rows.sessions import decimal_text, money, usage_row
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from chatstore_cli.domain.usage_ledger import Counters, LedgerRow
+    from chatstore_cli.domain.usage import Usage
+    from chatstore_cli.domain.usage_ledger import LedgerRow
 
 
-def counters_text(counters: Counters) -> str:
+def counters_text(counters: Usage) -> str:
     """Counters in one phrase."""
     cost = money(decimal_text(counters.cost))
     return (
@@ -24,7 +25,7 @@ def counters_text(counters: Counters) -> str:
     )
 
 
-def explained_row(row: LedgerRow, counted: bool, added: Counters, reason: str) -> dict[str, Any]:
+def explained_row(row: LedgerRow, counted: bool, added: Usage, reason: str) -> dict[str, Any]:
     """A row of the ledger as reported, and the part of it that counts (`added`)."""
     report = row.snapshot
     reported = {**usage_row(report), "cached_tokens": report.cached_tokens}
@@ -43,13 +44,13 @@ def explained_row(row: LedgerRow, counted: bool, added: Counters, reason: str) -
     }
 
 
-def explained_footer(sums: Counters) -> dict[str, Any]:
+def explained_footer(sums: Usage) -> dict[str, Any]:
     """The sums, as the last row of a table."""
     return {"at": "TOTAL", "added": usage_row(sums), "counted": None}
 
 
 def reconciled_row(
-    session_id: str, counters: Counters, expected: Counters, differing: Sequence[str], result: str
+    session_id: str, counters: Usage, expected: Usage, differing: Sequence[str], result: str
 ) -> dict[str, Any]:
     """One session: its counters, the expected ones, the names of those that differ, and the result.
 

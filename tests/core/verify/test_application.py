@@ -25,7 +25,7 @@ from chatstore_cli.domain.errors import ChatstoreError, Locked, Overdue, Unreach
 from chatstore_cli.files.log_tail import LogTail, LogTails
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
-SENT = SentMessage("verifier-1", "Hello 1: Grüße", 0.0, "POST")
+SENT = SentMessage("verifier-1", "Hello 1: Grüße", 0.0)
 USER = FoundMessage("user", SENT.text, NOW, "m-1")
 ASSISTANT = FoundMessage("assistant", "You said: " + SENT.text, NOW + timedelta(milliseconds=5), "m-2")
 EXPECTED = {"max_messages_per_session": 75, "ttl_days": 30, "database": "chats", "fsync": "never"}

@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 
 from chatstore_cli.domain.session import Session, SessionStatus
 from chatstore_cli.domain.usage import Usage
-from chatstore_cli.mongo.workflow.documents import in_order, to_message, to_messages, to_session
+from chatstore_cli.mongo.workflow.documents import in_order, to_message, to_session
 from chatstore_cli.render.json_text import as_json
 from chatstore_cli.render.rows.sessions import message_row, session_row
 from tests.support.paths import SAMPLES
+from tests.support.stored_sessions import to_messages
 
 SAMPLE = json.loads((SAMPLES / "workflow.json").read_text())
 VARIANTS: list[dict[str, Any]] = [

@@ -20,10 +20,11 @@ from chatstore_cli.domain.session import SessionStatus
 from chatstore_cli.mongo import bson_arrays as raw_arrays
 from chatstore_cli.mongo.bson_arrays import StoredArray
 from chatstore_cli.mongo.connection import Connection, connect
-from chatstore_cli.mongo.workflow.documents import UPDATED_FIELDS, to_messages, to_session
+from chatstore_cli.mongo.workflow.documents import UPDATED_FIELDS, to_session
 from chatstore_cli.mongo.workflow.layout import WorkflowLayout
 from chatstore_cli.mongo.workflow.segment_mover import MongoSegmentStore
 from tests.support.mongod import Mongod
+from tests.support.stored_sessions import to_messages
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 EVERYTHING = SessionQuery()

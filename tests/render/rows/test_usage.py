@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from chatstore_cli.domain.usage import Usage, UsageRow
-from chatstore_cli.domain.usage_ledger import Counters, CountingReason, LedgerRow
+from chatstore_cli.domain.usage_ledger import CountingReason, LedgerRow
 from chatstore_cli.render.formats import write
 from chatstore_cli.render.listing import Listing, Terminal
 from chatstore_cli.render.output_format import OutputFormat
@@ -43,7 +43,7 @@ def explanation() -> Listing:
         row(2, CountingReason.BEYOND, agent="PlannerAgent", model="gpt-4o-mini"),
         row(3, CountingReason.NOT_ABOVE, agent="PlannerAgent", model="gpt-4o-mini"),
     ]
-    return Listing(EXPLAINED_COLUMNS, rows, footer=explained_footer(Counters(4_000, 2_000, 6_000, Decimal(6))))
+    return Listing(EXPLAINED_COLUMNS, rows, footer=explained_footer(Usage(4_000, 2_000, 6_000, Decimal(6))))
 
 
 def test_the_groups_of_a_report_stay_readable_at_60_columns() -> None:

@@ -19,7 +19,6 @@ from chatstore_cli.core.verify.application.run import (
     ApplicationRun,
     SentMessage,
     brief,
-    is_unsent,
     message_faults,
     missing_endpoint,
     quantity,
@@ -29,12 +28,11 @@ from chatstore_cli.core.verify.application.status import status_verdict
 from chatstore_cli.core.verify.application.websocket import websocket_verdict
 from chatstore_cli.core.verify.checklist import READ_ONLY, Check, Verdict, failed, passed, selected, skipped, warned
 from chatstore_cli.domain.checked_application import FoundMessage, JournalledMessages
-from chatstore_cli.domain.errors import ChatstoreError, Overdue
+from chatstore_cli.domain.errors import ChatstoreError, Overdue, Unreachable
 
 SERVER, CHAT, JOURNAL, MONGO, LOG = "api-connection", "api-chat", "api-journal", "api-mongo", "api-log"
 SOCKET, WORKER, STATUS, HISTORY = "api-websocket", "api-worker", "api-status", "api-history"
 CLEANUP = "api-cleanup"
-POST, WEBSOCKET = "POST", "WebSocket"
 
 _CACHE, _WORKER = "[CHAT CACHE]", "[CHAT WORKER] Flushed"
 _FLUSHED_NONE = re.compile(r"\[CHAT WORKER\] Flushed 0/")
@@ -117,9 +115,10 @@ class ApplicationChecks:
         return Verdict(verdict.status, hide(verdict.detail), verdict.hint and hide(verdict.hint))
 
     def _after_post(self, check: Callable[[SentMessage], Verdict]) -> Verdict:
-        sent = self._run.accepted(POST)
+        run = self._run
+        sent = next((sent for sent in run.sent if sent.accepted and sent.session_id == run.session_id), None)
         if sent is None:
-            return skipped(READ_ONLY if self._run.read_only else _NOTHING_ACCEPTED)
+            return skipped(READ_ONLY if run.read_only else _NOTHING_ACCEPTED)
         return check(sent)
 
     def connection(self) -> Verdict:
@@ -134,11 +133,11 @@ class ApplicationChecks:
             return verdict
         path = run.path(run.settings.chat_path, run.session_id)
         request = f"POST {path}"
-        sent = run.new_message(run.session_id, POST)
+        sent = run.new_message(run.session_id)
         try:
             response = run.application.request("POST", path, seconds=run.deadline, payload=run.payload(sent))
         except ChatstoreError as error:
-            if is_unsent(error):
+            if type(error) is Unreachable:  # the request never reached the application
                 run.sent.remove(sent)
             sent.finished = not isinstance(error, Overdue)
             raise
@@ -216,7 +215,7 @@ class ApplicationChecks:
         """Welcome and status frames arrive, a message is accepted, and both roles are stored."""
         if (verdict := self._run.why_nothing_is_sent()) is not None:
             return verdict
-        return websocket_verdict(self._run, WEBSOCKET)
+        return websocket_verdict(self._run)
 
     def worker(self) -> Verdict:
         """Everything journalled in this run is stored within the deadline, each message once."""
@@ -254,10 +253,7 @@ class ApplicationChecks:
             return [f"no journalled message of session {session}"]
         # Not by ids: a message that is stored again under another id is a duplicate.
         lines, documents = (Counter((one.role, one.text) for one in messages) for messages in (journalled, stored))
-        counts = {
-            "not stored": (lines - documents).total(),
-            "stored more than once": (documents - lines).total(),
-        }
+        counts = {"not stored": (lines - documents).total(), "stored more than once": (documents - lines).total()}
         total = f"of {len(journalled)} journalled messages of session {session}"
         return [f"{count} {total} {'is' if count == 1 else 'are'} {fault}" for fault, count in counts.items() if count]
 

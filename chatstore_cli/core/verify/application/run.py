@@ -21,7 +21,7 @@ from chatstore_cli.domain.checked_application import (
     SessionDocuments,
     SessionJournals,
 )
-from chatstore_cli.domain.errors import ChatstoreError, Unreachable
+from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.times import Clock, utc_now
 
 State = TypeVar("State")
@@ -43,7 +43,6 @@ class SentMessage:
     session_id: str
     text: str
     sent_at: float
-    transport: str
     has_reply: bool = False
     accepted: bool = False
     finished: bool = False
@@ -106,11 +105,11 @@ class ApplicationRun:
             raise self._database_error
         return None
 
-    def new_message(self, session_id: str, transport: str) -> SentMessage:
+    def new_message(self, session_id: str) -> SentMessage:
         """A message of this run, recorded before it is sent: from then on there may be something to remove."""
         number = len(self.sent) + 1
         text = f"Hello from chatstore verify {self.token}-{number}: nothing is to be done. Grüße 👋"
-        message = SentMessage(session_id, text, self.timer(), transport)
+        message = SentMessage(session_id, text, self.timer())
         self.sent.append(message)
         return message
 
@@ -121,10 +120,6 @@ class ApplicationRun:
     def path(self, path: str, session_id: str) -> str:
         """A path of the application for one session."""
         return path.replace("{session_id}", quote(session_id, safe=""))
-
-    def accepted(self, transport: str) -> SentMessage | None:
-        """The message that was sent this way and accepted, if any."""
-        return next((message for message in self.sent if message.transport == transport and message.accepted), None)
 
     def wait(self, read: Callable[[], State], is_done: Callable[[State], bool], deadline: float) -> State:
         """Read until the state is done or the deadline is over. Returns the state that was read last."""
@@ -232,8 +227,3 @@ def missing_endpoint(run: ApplicationRun, request: str, setting: str, option: st
     run.missing_endpoints.append(request)
     alternative = f" or {option}" if option else ""
     return skipped(f"the application has no {request} (404)", f"If it has another path, set {setting}{alternative}.")
-
-
-def is_unsent(error: ChatstoreError) -> bool:
-    """Whether a failed request never reached the application."""
-    return type(error) is Unreachable

@@ -76,7 +76,7 @@ class Frames:
         return f"{quantity(self.count, 'frame')} arrived: {types}"
 
 
-def websocket_verdict(run: ApplicationRun, transport: str) -> Verdict:
+def websocket_verdict(run: ApplicationRun) -> Verdict:
     """Connect, wait for the first frames, send a message, and wait for both roles in MongoDB."""
     session_id = run.websocket_session_id
     path = run.path(run.settings.ws_path, session_id)
@@ -89,7 +89,7 @@ def websocket_verdict(run: ApplicationRun, transport: str) -> Verdict:
             _listen(run, connection, frames, run.timer() + min(_GREETING_SECONDS, run.deadline))
         except ChatstoreError as error:
             return failed(f"{request}: {error.message} before the message was sent; {frames.summary}", str(error.hint))
-        sent = run.new_message(session_id, transport)
+        sent = run.new_message(session_id)
         payload = json.dumps(run.payload(sent), ensure_ascii=False)
         try:
             connection.send(payload, run.deadline)
