@@ -108,7 +108,11 @@ class ChatCommand(TyperCommand):
 
     def get_params(self, ctx: Any) -> list[Any]:
         """The parameters, including --help, with converters that do not need pydantic."""
-        return use_plain_converters(super().get_params(ctx))
+        parameters = use_plain_converters(super().get_params(ctx))
+        for parameter in parameters:
+            if parameter.param_type_name == "argument":
+                parameter.display_type_rich = lambda ctx=None: ""  # otherwise help shows Python types: PATH <list[str]>
+        return parameters
 
     def format_epilog(self: Any, ctx: Any, formatter: Any) -> None:
         """Write the examples and exit statuses with their line breaks."""
