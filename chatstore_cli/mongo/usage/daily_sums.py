@@ -76,7 +76,7 @@ class MongoDailySums:
         with driver_errors(f"updating {self._sums.name}"):
             if self._is_empty():  # new, or dropped by hand: the rows that it included have to be added again
                 self._rows.update_many(self._mark["$set"], self._unmark)
-            remaining = self._rows.count_documents(pending)
+            remaining = self._rows.count_documents(self._pending)  # without `pending`, whose types are in no index
         while remaining > 0:
             with driver_errors(f"updating {self._sums.name}"):
                 chats, _ = self._next_chats(pending, _BATCH)
