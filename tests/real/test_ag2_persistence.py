@@ -126,6 +126,18 @@ def test_one_uuid_is_one_event_as_object_text_or_stored_binary(manager: AG2Manag
     assert saved(manager, text("hello", uuid=str(identity).upper())) is SavedAs.DUPLICATE
 
 
+def test_a_connection_that_fails_while_segments_are_searched_costs_nothing(
+    manager: AG2Manager, connection: Connection, fail_point: Callable[..., Any]
+) -> None:
+    events = [text(f"message {number}") for number in range(4)]
+    for given in events:
+        saved(manager, given)
+    assert MongoSegmentStore(connection, Settings()).move_oldest("c", keep_messages=1) is not None
+    for given, outcome in ((events[0], SavedAs.DUPLICATE), (text("next"), SavedAs.MESSAGE)):
+        with fail_point(["count"], times=1, closeConnection=True):
+            assert saved(manager, given) is outcome
+
+
 def test_an_event_in_a_segment_is_not_stored_again(manager: AG2Manager, connection: Connection, database: Any) -> None:
     events = [text(f"message {number}") for number in range(10)]
     for given in events:

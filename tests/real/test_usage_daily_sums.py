@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from bson import Regex
 
 from chatstore_cli.core.usage.recorder import UsageRecorder
 from chatstore_cli.domain.errors import ChatstoreError
@@ -151,6 +152,25 @@ def test_rows_that_an_older_version_marked_count_at_once_and_after_the_next_roll
     assert sum(step.rows for step in daily_sums.roll_up()) == 1
     assert database["usage_events"].count_documents({"rolled_up": collection}) == 4
     assert by_day(sums) == by_day(sums, "agent") == expected
+
+
+@pytest.mark.parametrize("chat", [None, ["a", "b"], [], Regex("^chat"), {"a": 1}, {"$a": 1}], ids=repr)
+def test_a_row_whose_chat_can_have_no_daily_sums_counts_and_stops_no_rollup(
+    recorder: UsageRecorder,
+    sums: MongoUsageSums,
+    daily_sums: MongoDailySums,
+    database: Database[dict[str, Any]],
+    chat: Any,
+) -> None:
+    recorder.record([snapshot(1, 30), snapshot(1, 5, chat_id="chat-2")])
+    row = database["usage_events"].find_one({"chat_id": "chat-2"})
+    assert row is not None
+    database["usage_events"].insert_one({**row, "_id": "of another writer", "chat_id": chat})
+    assert by_day(sums) == {"2026-03-01": 40}
+
+    assert sum(step.rows for step in daily_sums.roll_up()) == 2
+    assert list(daily_sums.roll_up()) == []
+    assert by_day(sums) == by_day(sums, "agent") == {"2026-03-01": 40}
 
 
 def test_daily_sums_that_were_read_earlier_do_not_replace_newer_ones(

@@ -26,6 +26,9 @@ _MOST_PENDING_CHATS = 1_000
 _THREADS = 2
 """Threads that mark rows: marking rows one by one takes most of the time, and the server has several cores."""
 
+_MAY_BE_AN_ID: Document = {"$ne": None, "$not": {"$type": ["array", "object", "regex"]}}
+"""Daily sums have the chat as `_id`. Rows of other writers whose chat cannot be one stay pending."""
+
 _KEEP_THE_NEWER: list[Document] = [
     {"$replaceWith": {"$cond": [{"$gt": ["$ledger_rows", "$$new.ledger_rows"]}, "$$ROOT", "$$new"]}}
 ]
@@ -47,8 +50,11 @@ class MongoDailySums:
         with driver_errors(f"reading {self._sums.name}"):
             if self._is_empty():
                 return None
-            chats, rows = self._next_chats(_MOST_PENDING_ROWS)
-        return chats if rows < _MOST_PENDING_ROWS and len(chats) <= _MOST_PENDING_CHATS else None
+            chats, rows = self._next_chats(self._pending, _MOST_PENDING_ROWS)
+        are_few = rows < _MOST_PENDING_ROWS and len(chats) <= _MOST_PENDING_CHATS
+        return (
+            chats if are_few and not any(isinstance(chat, dict) for chat in chats) else None
+        )  # no filter holds any dict
 
     def uncountable(self) -> int | None:
         """How many rows are in no sum. None if no document of daily sums knows of any."""
@@ -66,13 +72,14 @@ class MongoDailySums:
 
         Rows that arrive meanwhile are left for the next rollup: otherwise it would not end while agents report.
         """
+        pending = {**self._pending, "chat_id": _MAY_BE_AN_ID}
         with driver_errors(f"updating {self._sums.name}"):
             if self._is_empty():  # new, or dropped by hand: the rows that it included have to be added again
                 self._rows.update_many(self._mark["$set"], self._unmark)
-            remaining = self._rows.count_documents(self._pending)
+            remaining = self._rows.count_documents(pending)
         while remaining > 0:
             with driver_errors(f"updating {self._sums.name}"):
-                chats, _ = self._next_chats(_BATCH)
+                chats, _ = self._next_chats(pending, _BATCH)
                 slices = [chats[number::_THREADS] for number in range(min(_THREADS, len(chats)))]
                 with ThreadPoolExecutor(_THREADS) as pool:
                     taken_in = sum(pool.map(self._take_in, slices))
@@ -103,8 +110,8 @@ class MongoDailySums:
     def _is_empty(self) -> bool:
         return self._sums.find_one({}, {"_id": 1}) is None
 
-    def _next_chats(self, limit: int) -> tuple[list[Any], int]:
-        """The session ids of the first pending rows, and how many rows these are, at most `limit`."""
+    def _next_chats(self, pending: Document, limit: int) -> tuple[list[Any], int]:
+        """The session ids of the first rows that match `pending`, and how many rows these are, at most `limit`."""
         by_chat: Document = {"$group": {"_id": "$chat_id", "rows": {"$sum": 1}}}
-        found = list(self._rows.aggregate([{"$match": self._pending}, {"$limit": limit}, by_chat]))
+        found = list(self._rows.aggregate([{"$match": pending}, {"$limit": limit}, by_chat]))
         return [row["_id"] for row in found], sum(row["rows"] for row in found)

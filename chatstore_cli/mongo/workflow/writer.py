@@ -107,8 +107,7 @@ class MongoChatWriter:
                 return self._segments.find_one(match, {"_id": 1}) is not None
             # Each append to a long session does this, and the bare command costs less than find_one.
             command = {"count": self._segments.name, "query": match, "limit": 1}
-            answer = self._connection.database.command(command, codec_options=self._segments.codec_options)
-            return int(answer["n"]) > 0
+            return int(self._command_twice(command)["n"]) > 0
 
     def has_ended(self, state: ChatState, event_id: str) -> bool:
         ended = {"_id": state.guard.match["_id"], "run_ends.event_id": event_id}
@@ -278,13 +277,17 @@ class MongoChatWriter:
                 "updates": [{"q": match, "u": update}],
                 "writeConcern": self._write_concern,
             }
-            options = self._sessions.codec_options
-            try:
-                answer = self._connection.database.command(command, codec_options=options)
-            except driver.ConnectionFailure:
-                answer = self._connection.database.command(command, codec_options=options)
+            answer = self._command_twice(command)
         _raise_failure(answer, doing)
         return int(answer.get("n", 0)) == 1
+
+    def _command_twice(self, command: Document) -> Document:
+        """The answer to a command, which is sent once more if the connection fails: the driver does not do that."""
+        options = self._sessions.codec_options
+        try:
+            return self._connection.database.command(command, codec_options=options)
+        except driver.ConnectionFailure:
+            return self._connection.database.command(command, codec_options=options)
 
 
 def reading_from_primary(connection: Connection) -> Connection:
