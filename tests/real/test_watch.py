@@ -133,7 +133,7 @@ def test_filters_select_sessions(chatstore: Chatstore, database: Documents, filt
         names = [name for name in names if name != "a"]  # a row has the facts of the moment when it was read
         expected = expected[1:]
     assert names == expected
-    left_out = "messages: has no" in watcher.err
+    left_out = "The layout messages has no" in watcher.err
     assert left_out is (filters[0] not in {"--layout"})
 
 
