@@ -37,14 +37,30 @@ def snapshot(number: int, total: int, **facts: Any) -> UsageSnapshot:
 def modelled(
     reports: Iterable[UsageSnapshot], key: Callable[[UsageSnapshot], Any] = lambda one: None
 ) -> dict[Any, Usage]:
-    """The sums of reports by a key: in order of time, each report adds the part that exceeds the earlier ones."""
-    highest: dict[Any, list[Any]] = defaultdict(lambda: [0, 0, 0, None])
-    sums: dict[Any, list[Any]] = defaultdict(lambda: [0, 0, 0, None])
+    """The sums of reports by a key: in order of time, each report adds the part that exceeds the earlier ones.
+
+    A known cost that exceeds nothing is a cost of 0. A client's reports of one group count only if they add something,
+    or are its first ones, or the first ones with a cost.
+    """
+    highest: dict[Any, list[Any]] = defaultdict(lambda: [None] * 4)
+    parts: dict[Any, list[Any]] = defaultdict(lambda: [None] * 4)
+    first: set[Any] = set()
     for one in sorted(reports, key=lambda report: report.at):
         client = (one.chat_id, one.run, one.agent, one.model)
-        numbers = (one.prompt_tokens, one.completion_tokens, one.total_tokens, one.cost)
-        for place, number in enumerate(numbers):
-            if number is not None and number >= (highest[client][place] or 0):
-                sums[key(one)][place] = (sums[key(one)][place] or 0) + number - (highest[client][place] or 0)
-                highest[client][place] = number
+        part = (key(one), client)
+        for place, number in enumerate((one.prompt_tokens, one.completion_tokens, one.total_tokens, one.cost)):
+            if number is None:
+                continue
+            earlier = highest[client][place]
+            if earlier is None:
+                first.add(part)
+            parts[part][place] = (parts[part][place] or 0) + max(0, number - (earlier or 0))
+            highest[client][place] = max(number, earlier or 0)
+    sums: dict[Any, list[Any]] = defaultdict(lambda: [0, 0, 0, None])
+    for part, numbers in parts.items():
+        if part in first or any(numbers):
+            group = sums[part[0]]
+            group[:] = [
+                total if number is None else (total or 0) + number for total, number in zip(group, numbers, strict=True)
+            ]
     return {group: Usage(*numbers) for group, numbers in sums.items() if any(numbers)}

@@ -94,8 +94,9 @@ class MongoUsageLedger:
         if not is_storable(chat_id):
             return
         with driver_errors(f"reading the usage of session {chat_id!r} in {self._rows.name}"):
-            for document in self._rows.find({"chat_id": chat_id}).sort([("at", 1), ("run", 1), ("_id", 1)]):
-                yield row_of(chat_id, document)
+            rows = [row_of(chat_id, document) for document in self._rows.find({"chat_id": chat_id})]
+        # The server cannot sort a row of another writer that has arrays in two of these fields.
+        yield from sorted(rows, key=lambda row: (row.snapshot.at, row.snapshot.run, row.row_id))
 
     def raise_counters(self, chat_id: str, sums: Usage) -> bool:
         return self._change(chat_id, lambda document: self._raised(chat_id, document, sums))
