@@ -1,10 +1,14 @@
 """flush-cache against a plain loader of the same file: fresh messages, stored messages, and stored messages with a ledger.
 
-    python benchmarks/flush.py [--messages 300000] [--rounds 3] [--uri URI] [--with-message-id]
+    python benchmarks/flush.py [--messages 300000] [--rounds 3] [--uri URI]
 
 The plain loader decodes with orjson and stores with two threads of insert_many, without checks, under the same indexes
 and write concern. Loader and flush run in turn, each in its own process. Figures are medians. A missed bound makes
 the script exit with status 1.
+
+Lines with a `message_id`, as our own cache writes them, have bounds of their own: their `_id` does not depend on the text,
+so stored messages are read back and compared, and a line with other content is quarantined. The plain loader compares
+nothing.
 """
 
 from __future__ import annotations
@@ -29,6 +33,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks._figures import Figures
 
 DATABASE = "chatstore_benchmark"
+BOUNDS = {False: {"fresh": 0.85, "stored": 1.8}, True: {"fresh": 0.8, "stored": 1.1}}
+"""The least rates relative to the plain loader, of lines without and with a `message_id`."""
 BATCH = 1_000
 
 
@@ -38,7 +44,6 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=300_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--uri", help="a MongoDB to use; else one is started from the [embedded] extra")
-    parser.add_argument("--with-message-id", action="store_true", help="lines as our own cache writes them")
     parser.add_argument("--load", nargs=2, metavar=("URI", "FILE"), help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.load:
@@ -59,6 +64,14 @@ def main() -> None:
 
 def measure(uri: str, chosen: argparse.Namespace) -> None:
     """Print the figures of one run, and exit with 1 if one misses its bound."""
+    figures = Figures()
+    for with_message_id in (False, True):
+        measure_lines(uri, chosen, figures, with_message_id=with_message_id)
+    figures.exit()
+
+
+def measure_lines(uri: str, chosen: argparse.Namespace, figures: Figures, *, with_message_id: bool) -> None:
+    """Report the figures of lines of one kind."""
     from pymongo import MongoClient
 
     client: MongoClient[dict[str, object]] = MongoClient(uri)
@@ -68,7 +81,7 @@ def measure(uri: str, chosen: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         journal = Path(folder, "journals", "all.jsonl")
         journal.parent.mkdir()
-        write_journal(journal, chosen.messages, with_message_id=chosen.with_message_id)
+        write_journal(journal, chosen.messages, with_message_id=with_message_id)
         for _ in range(chosen.rounds):
             client.drop_database(DATABASE)
             loader = [sys.executable, __file__, "--load", uri, str(journal)]
@@ -85,15 +98,15 @@ def measure(uri: str, chosen: argparse.Namespace) -> None:
             assert stored["already_stored"] == chosen.messages, stored
             rates["stored"].append(stored["messages_per_second"])
     client.drop_database(DATABASE)
-    figures = Figures()
+    kind = ", message_id" if with_message_id else ""
     plain = f"plain loader: {statistics.median(rates['plain']):,.0f} messages/s"
-    for name, title, bound in (("fresh", "fresh", 0.85), ("stored", "stored, no ledger", 1.8)):
+    for name, title in (("fresh", "fresh"), ("stored", "stored, no ledger")):
         ratio = statistics.median(a / b for a, b in zip(rates[name], rates["plain"], strict=True))
         ours = f"flush-cache: {statistics.median(rates[name]):,.0f} messages/s, {plain}"
-        figures.report(f"flush-cache, {title}: rate / plain loader", ratio, at_least=bound, detail=ours)
-    figures.report("flush-cache, with ledger: lines read again", ledger_lines, at_most=0)
-    figures.report("flush-cache, peak memory", peak, "MiB", at_most=150)
-    figures.exit()
+        bound = BOUNDS[with_message_id][name]
+        figures.report(f"flush-cache, {title}{kind}: rate / plain loader", ratio, at_least=bound, detail=ours)
+    figures.report(f"flush-cache, with ledger{kind}: lines read again", ledger_lines, at_most=0)
+    figures.report(f"flush-cache, peak memory{kind}", peak, "MiB", at_most=150)
 
 
 def flush(uri: str, journal: Path, home: str) -> tuple[dict[str, float], float]:
