@@ -14,7 +14,6 @@ from typing import Any
 
 import pymongo.errors as driver
 from bson import ObjectId
-from pymongo import ReadPreference
 from pymongo.collection import Collection
 
 from chatstore_cli.domain.errors import ChatstoreError, Conflict, NotAllowed, Unreachable
@@ -51,7 +50,7 @@ class MongoChatWriter:
     """A ChatWriter of the sessions of one collection, and of the segments that may hold their oldest messages."""
 
     def __init__(self, connection: Connection, sessions: str, segments: str) -> None:
-        self._connection = connection = reading_from_primary(connection)
+        self._connection = connection = connection.reading_from_primary()
         self._name = sessions
         self._sessions: Collection[Document] = connection.collection(sessions)
         self._segments: Collection[Document] = connection.collection(segments)
@@ -288,14 +287,6 @@ class MongoChatWriter:
             return self._connection.database.command(command, codec_options=options)
         except driver.ConnectionFailure:
             return self._connection.database.command(command, codec_options=options)
-
-
-def reading_from_primary(connection: Connection) -> Connection:
-    """The same connection, reading from the primary: a decision to write must not rest on a secondary's older data."""
-    if connection.in_memory:
-        return connection
-    primary = connection.database.with_options(read_preference=ReadPreference.PRIMARY)
-    return replace(connection, database=primary)
 
 
 class _DocumentTooLarge(Exception):
