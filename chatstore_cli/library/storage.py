@@ -90,7 +90,7 @@ class MongoChatStorage:
 
     def _use(self, settings: Settings) -> None:
         self.settings = settings
-        self._stores = Stores(settings, say=_say)
+        self._stores = Stores(settings, say=_say, warn=_warn)
         self._opening = threading.Lock()
 
     @cached_property
@@ -234,3 +234,7 @@ class MongoChatStorage:
 
 def _say(text: str) -> None:
     STORAGE_LOG.info("[CHAT STORAGE] %s", text)
+
+
+def _warn(text: str) -> None:
+    STORAGE_LOG.warning("[CHAT STORAGE] %s", text)

@@ -25,6 +25,8 @@ from chatstore_cli.mongo.messages.layout import LAYOUT
 from chatstore_cli.mongo.tombstones import deleted_sessions
 
 _SMALL_SESSION = 5_000
+_ROWS_AT_ONCE = 10_000
+"""Rows of one answer of the server. Without a bound an answer has 16 MiB of rows, which take ten times that when decoded."""
 _DUPLICATE = 11000
 _NOT_ABOUT_A_DOCUMENT = {1, 8, 13, 18, 24, 26, 33, 46, 63, 70, 71, 72, 73, 96, 115, 117, 125, 136, 146, 150, 166}
 _NOT_ABOUT_A_DOCUMENT |= {211, 279, 314, 8000, 11601, 13388, 14031}
@@ -160,7 +162,7 @@ class MongoMessageStore:
         # A command decodes a whole batch at once, at a third of the cost of a cursor.
         database = self._messages.database
         with self._connection.client.start_session() as session:
-            find = {"find": self._name, "filter": condition, "projection": fields, "batchSize": 10_000}
+            find = {"find": self._name, "filter": condition, "projection": fields, "batchSize": _ROWS_AT_ONCE}
             try:
                 cursor = database.command(find, session=session)["cursor"]
             except driver.ConfigurationError:
@@ -170,7 +172,7 @@ class MongoMessageStore:
                 return
             yield from cursor["firstBatch"]
             while cursor["id"]:
-                more = {"getMore": cursor["id"], "collection": self._name}
+                more = {"getMore": cursor["id"], "collection": self._name, "batchSize": _ROWS_AT_ONCE}
                 cursor = database.command(more, session=session)["cursor"]
                 yield from cursor["nextBatch"]
 
