@@ -17,6 +17,7 @@ from pymongo.errors import DuplicateKeyError
 from chatstore_cli.domain.removal import StoredPart
 from chatstore_cli.domain.times import read_instant
 from chatstore_cli.domain.tombstones import Tombstone, deletion_instant
+from chatstore_cli.mongo.collections import require_removable, require_storable
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 
 TOMBSTONES = "chatstore_tombstones"
@@ -74,6 +75,7 @@ def write_tombstone(
     Several processes may do so at once, and be killed at any command: nothing of another one is lost, and the last
     command puts everything into effect at once.
     """
+    require_storable(connection, TOMBSTONES)
     collection = _collection(connection)
     key = {"layout": layout, "session_id": session_id}
     first, *others = list(_chunks(row_ids)) or [[]]
@@ -136,6 +138,8 @@ def remove_parts(
     connection: Connection, layout: str, session_id: str, parts: Sequence[Part], deleted_at: datetime
 ) -> list[StoredPart]:
     """Delete all of a session's documents. If this is interrupted, call it again: the tombstone stays."""
+    for name, _ in parts:
+        require_removable(connection, name)  # before the tombstone, which would hide a session that still exists
     with driver_errors(f"deleting session {session_id!r}"):
         write_tombstone(connection, layout, session_id, deletion_instant(deleted_at))
         return [

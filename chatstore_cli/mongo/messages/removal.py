@@ -11,6 +11,7 @@ from pymongo.collection import Collection
 
 from chatstore_cli.domain.times import read_instant
 from chatstore_cli.domain.tombstones import Tombstone, deletion_instant
+from chatstore_cli.mongo.collections import require_removable
 from chatstore_cli.mongo.connection import Connection, Document
 from chatstore_cli.mongo.tombstones import row_key, tombstones_of, write_tombstone
 
@@ -26,6 +27,7 @@ def remove_session(
     If this is interrupted, call it again. A row that is stored meanwhile is deleted if the tombstone covers it. One that
     is stored behind the place where the deletion has arrived is deleted by its writer, who looks for a tombstone last.
     """
+    require_removable(connection, collection)
     messages = connection.reading_from_primary().collection(collection)
     by_time = Tombstone(deletion_instant(now))
     listed = [row["_id"] for row in messages.find(selected, _FIELDS) if _must_be_listed(row, by_time)]
