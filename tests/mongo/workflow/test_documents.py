@@ -83,42 +83,6 @@ def test_the_tenant_is_found_under_every_name(fields: dict[str, Any], tenant: st
     assert tenant == session(**fields).tenant_id
 
 
-TOKENS = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5, "total_cost": 0.1}
-FLAT = {f"usage_{name}_final": value for name, value in TOKENS.items()}
-
-
-@pytest.mark.parametrize(
-    ("fields", "usage"),
-    [
-        ({"real_time_tracking": {"tokens": TOKENS}}, Usage(3, 2, 5, Decimal("0.1"))),
-        ({"token_usage": TOKENS}, Usage(3, 2, 5, Decimal("0.1"))),
-        ({"usage_summary": {"raw": TOKENS}}, Usage(3, 2, 5, Decimal("0.1"))),
-        (FLAT, Usage(3, 2, 5, Decimal("0.1"))),
-        ({"real_time_tracking": {"tokens": dict.fromkeys(TOKENS, 0)}, **FLAT}, Usage(3, 2, 5, Decimal("0.1"))),
-        ({"token_usage": {**TOKENS, "total_cost": None}, **FLAT}, Usage(3, 2, 5, Decimal("0.1"))),
-        ({"token_usage": {**TOKENS, "total_cost": None}}, Usage(3, 2, 5, None)),
-        ({"token_usage": {"prompt_tokens": 3, "completion_tokens": 2}}, Usage(3, 2, 5, None)),
-        ({"token_usage": dict.fromkeys(TOKENS, 0)}, Usage(0, 0, 0, Decimal(0))),
-        ({"token_usage": {**TOKENS, "total_cost": Decimal128("0.00010")}}, Usage(3, 2, 5, Decimal("0.00010"))),
-        ({"token_usage": {**TOKENS, "total_cost": float("nan")}}, Usage(3, 2, 5, None)),
-        ({"token_usage": {**TOKENS, "total_cost": Decimal128("Infinity")}}, Usage(3, 2, 5, None)),
-        ({"token_usage": {"prompt_tokens": "3", "total_tokens": True}}, Usage(0, 0, 0, None)),
-        (
-            {"usage_summary": {"raw": {"total_cost": 0.3, "model-a": {**TOKENS, "cost": 0.1}, "model-b": TOKENS}}},
-            Usage(6, 4, 10, Decimal("0.3")),
-        ),
-        ({"usage_summary": {"raw": {"usages": [TOKENS, TOKENS]}}}, Usage(6, 4, 10, Decimal("0.2"))),
-        ({}, Usage(0, 0, 0, None)),
-    ],
-)
-def test_usage_is_read_from_every_place(fields: dict[str, Any], usage: Usage) -> None:
-    assert usage == session(**fields).usage
-
-
-def test_a_double_costs_what_was_written_and_not_its_binary_neighbour() -> None:
-    assert Decimal("0.1") == session(token_usage={"total_cost": 0.1, "total_tokens": 1}).usage.cost
-
-
 @pytest.mark.parametrize("field", ["updated_at", "last_updated_at", "last_updated", "last_activity"])
 @pytest.mark.parametrize("value", [datetime(2026, 1, 2, 3), "2026-01-02T03:00:00", "2026-01-02T04:00:00+01:00"])  # noqa: DTZ001 - naive is what is tried
 def test_the_last_change_is_read_from_every_field_and_naive_is_utc(field: str, value: Any) -> None:
