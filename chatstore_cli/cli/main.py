@@ -14,6 +14,7 @@ import typer
 
 from chatstore_cli.cli.options import ChatGroup
 from chatstore_cli.domain.errors import ChatstoreError, ExitCode
+from chatstore_cli.domain.secrets import masked
 
 
 class LazyCommand(NamedTuple):
@@ -141,7 +142,7 @@ def _invoke(arguments: Sequence[str]) -> int:
 
 def _show_warning(message: Warning | str, *_: Any) -> None:
     # Python prints a library's warning with a line of source code. One line is enough, for example for an unknown URI option.
-    sys.stderr.write(f"chatstore: {str(message).strip().partition(chr(10))[0]}\n")
+    sys.stderr.write(f"chatstore: {masked(str(message).strip().partition(chr(10))[0])}\n")
 
 
 def _report(error: ChatstoreError, arguments: Sequence[str]) -> int:
@@ -159,7 +160,8 @@ def _report_wrong_use(error: typer.TyperException, arguments: Sequence[str]) -> 
         sys.stdout.write(context.get_help() + "\n")
         return ExitCode.WRONG_USE
     path = context.command_path if context is not None else "chatstore"
-    write_error("wrong_use", error.format_message(), f"See {path} --help.", int(ExitCode.WRONG_USE), arguments)
+    # Typer quotes words that it does not expect, and a URI may be among them.
+    write_error("wrong_use", masked(error.format_message()), f"See {path} --help.", int(ExitCode.WRONG_USE), arguments)
     return ExitCode.WRONG_USE
 
 

@@ -14,7 +14,7 @@ from chatstore_cli.config.advice import find_unusual_settings
 from chatstore_cli.config.settings import Configuration, value_of
 from chatstore_cli.config.sources import Problem
 from chatstore_cli.domain.errors import BadConfig, BadValue, ExitCode
-from chatstore_cli.domain.secrets import masked
+from chatstore_cli.domain.secrets import masked, masked_uri
 from chatstore_cli.render.listing import Column, Listing
 from chatstore_cli.wiring.system import new_file
 
@@ -54,7 +54,7 @@ def show(context: typer.Context) -> None:
     def rows() -> Iterator[dict[str, Any]]:
         for key, source in configuration.sources.items():
             value = value_of(configuration.settings, key)
-            yield {"key": key, "value": masked(value) if isinstance(value, str) else value, "source": source}
+            yield {"key": key, "value": masked_uri(value) if isinstance(value, str) else value, "source": source}
 
     columns = (Column("key", "SETTING"), Column("value", "VALUE"), Column("source", "SOURCE"))
     invocation.emit(Listing(columns, rows()))
@@ -73,7 +73,7 @@ def check(context: typer.Context) -> None:
         {
             "level": "error" if problem.serious else "warning",
             "where": problem.where,
-            "message": problem.what,
+            "message": masked(problem.what),
             "hint": problem.hint,
         }
         for problem in sorted(problems, key=lambda problem: not problem.serious)
