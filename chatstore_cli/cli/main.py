@@ -12,8 +12,8 @@ from typing import Annotated, Any, ClassVar, NamedTuple, cast
 
 import typer
 
-from chatstore_cli.cli.options import ChatGroup
-from chatstore_cli.domain.errors import ChatstoreError, ExitCode
+from chatstore_cli.cli.options import ChatGroup, global_options
+from chatstore_cli.domain.errors import ChatstoreError, ExitCode, NotFound
 from chatstore_cli.domain.secrets import masked
 
 
@@ -136,6 +136,11 @@ def _invoke(arguments: Sequence[str]) -> int:
             result = root.invoke(context)
     except typer.Exit as exit_:
         result = exit_.exit_code
+    except NotFound as error:
+        invocation = global_options(context).invocation
+        if invocation is not None:
+            error.hint = invocation.with_target(error.hint or "") or None
+        raise
     sys.stdout.flush()
     return int(result) if isinstance(result, int) else ExitCode.DONE
 

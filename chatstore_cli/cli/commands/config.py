@@ -16,6 +16,7 @@ from chatstore_cli.config.sources import Problem
 from chatstore_cli.domain.errors import BadConfig, BadValue, ExitCode
 from chatstore_cli.domain.secrets import masked, masked_uri
 from chatstore_cli.render.listing import Column, Listing
+from chatstore_cli.wiring.stores import Stores
 from chatstore_cli.wiring.system import new_file
 
 app = group("config", "Write, show and check the configuration.")
@@ -108,7 +109,7 @@ def _uri_problems(invocation: Invocation, configuration: Configuration) -> list[
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            _ = invocation.stores.connection
+            _ = Stores(configuration.settings, say=invocation.say).connection
         except BadValue as error:
             return [Problem(configuration.sources["mongo.uri"], error.message, error.hint)]
     warned = [str(warning.message).partition(" Refer to")[0].rstrip(".") for warning in caught]

@@ -95,7 +95,7 @@ def prune(
     rules = PruneRules(cutoff, now, invocation.settings.mongo.ttl_days)
     journals = prunable_journals(invocation.settings, paths)
     if dry_run:
-        invocation.say(f"Target: {invocation.stores.target} (dry run: nothing is removed)")
+        invocation.will_write(dry_run="nothing is removed")
     else:
         invocation.will_write()
     with journals.to_read() if dry_run else journals.to_prune("chatstore cache prune") as candidates:
