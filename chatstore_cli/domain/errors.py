@@ -14,6 +14,7 @@
       Interrupted                   130  stopped by the user between two batches, so that nothing is half done
       DocumentRefused                 1  a document that the driver or the server rejects
       NotRecorded                     1  a message that is neither in the journal nor in memory
+      UnsuitableCollection            1  a kind of collection in which documents cannot be stored reliably
 
 The docstring of a class is its message; `{names}` in it are replaced by the keyword arguments of the constructor. A
 message has three parts: what failed, on which thing, and (in `hint`) what to do. The driver's error is the `__cause__`.
@@ -184,3 +185,9 @@ class NotRecorded(ChatstoreError):
     """The message was not recorded: {what}"""
 
     kind = "not_recorded"
+
+
+class UnsuitableCollection(ChatstoreError):
+    """{what}"""
+
+    kind = "unsuitable_collection"

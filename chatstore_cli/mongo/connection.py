@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
 import pymongo
 import pymongo.errors as driver
 from bson.errors import BSONError, InvalidDocument
-from pymongo import MongoClient
+from pymongo import MongoClient, ReadPreference
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.monitoring import CommandListener
@@ -61,10 +61,18 @@ class Connection:
     database: Database[Document]
     target: str
     in_memory: bool = False
+    known_collections: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """What mongo/collections.py has read about each collection, by name."""
 
     def collection(self, name: str) -> Collection[Document]:
         """A collection with the configured write concern."""
         return self.database[name]
+
+    def reading_from_primary(self) -> Connection:
+        """The same database, read from the primary, whatever the URI prefers: for reads that decide about writes."""
+        if self.in_memory:
+            return self
+        return replace(self, database=self.database.with_options(read_preference=ReadPreference.PRIMARY))
 
 
 def connect(
