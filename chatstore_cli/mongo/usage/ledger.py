@@ -15,6 +15,7 @@ from chatstore_cli.core.retry import attempt_until_done
 from chatstore_cli.domain.errors import Conflict
 from chatstore_cli.domain.usage import Usage
 from chatstore_cli.domain.usage_ledger import OPENING_RUN, LedgerQuery, LedgerRow, UsageSnapshot
+from chatstore_cli.mongo.collections import require_storable
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.identifiers import is_storable
 from chatstore_cli.mongo.usage.rows import (
@@ -45,6 +46,7 @@ class MongoUsageLedger:
         self._sessions = connection.collection(sessions)
 
     def insert(self, snapshots: Mapping[str, UsageSnapshot]) -> set[str]:
+        require_storable(self._connection, self._rows.name)
         stored = set(snapshots)
         documents = [document_of(row_id, snapshot) for row_id, snapshot in snapshots.items()]
         with driver_errors(f"storing usage in {self._rows.name}"):
@@ -139,6 +141,7 @@ class MongoUsageLedger:
         )
 
     def store_opening_balance(self, row_id: str, balance: UsageSnapshot) -> None:
+        require_storable(self._connection, self._rows.name)
         document = document_of(row_id, balance)
         numbers = {name: document.pop(name) for name in (*COUNTS, "cost") if document[name] is not None}
         document.pop("cost", None)
@@ -167,6 +170,8 @@ class MongoUsageLedger:
 
     def _change(self, chat_id: str, changes_of: Callable[[Document], Document | None]) -> bool:
         """Compare and set: what is written depends on what was read. Returns False if nothing may be changed."""
+
+        require_storable(self._connection, self._sessions.name)
 
         def attempt() -> bool | None:
             document = self._head(chat_id)

@@ -74,7 +74,7 @@ def test_counters_are_read_from_every_place_and_form(fields: dict[str, Any], usa
         ({**AG2, "usage_excluding_cached_inference": None}, NOTHING_PAID),
         ({"usage_including_cached_inference": EXCLUDING}, PAID),
         ({**AG2, "total_cost": 9, "model-b": MODEL}, PAID),
-        (dict.fromkeys(AG2, {"total_cost": 0}), UNKNOWN_USAGE),
+        ({name: {"total_cost": 0} for name in AG2}, UNKNOWN_USAGE),
         ({"actual_usage_summary": EXCLUDING, "total_usage_summary": INCLUDING}, PAID),
         ({"actual_usage_summary": None, "total_usage_summary": INCLUDING}, NOTHING_PAID),
         (

@@ -6,7 +6,6 @@ import copy
 import json
 import uuid
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 
 import bson
@@ -16,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatstore_cli.domain.session import Session, SessionStatus
-from chatstore_cli.domain.usage import Usage
 from chatstore_cli.mongo.workflow.documents import in_order, to_message, to_session
 from chatstore_cli.render.json_text import as_json
 from chatstore_cli.render.rows.sessions import message_row, session_row
