@@ -15,8 +15,10 @@ from typing import Any
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.session import Session, SessionStatus
 from chatstore_cli.domain.times import read_instant
+from chatstore_cli.domain.workflow.provider_parts import id_as_text
 from chatstore_cli.mongo.bson_values import json_value, whole_number
 from chatstore_cli.mongo.identifiers import id_text
+from chatstore_cli.mongo.rare_fields import RARE_FIELDS, with_rare_fields
 from chatstore_cli.mongo.workflow.counters import COUNTER_FIELDS, counters_of
 
 Document = Mapping[str, Any]
@@ -194,6 +196,8 @@ def to_message(session_id: str, stored: Any) -> Message:
     event_type, source, metadata = get("event_type"), get("source"), get("metadata")
     sequence, tool_calls, tool_call_id = get("sequence"), get("tool_calls"), get("tool_call_id")
     tool_responses = get("tool_responses")
+    if not RARE_FIELDS.isdisjoint(stored):
+        content, tool_calls, metadata = with_rare_fields(stored, content, tool_calls, metadata)
     return tuple.__new__(  # not Message(...): the generated __new__ takes as long as everything else
         Message,
         (
@@ -210,7 +214,7 @@ def to_message(session_id: str, stored: Any) -> Message:
             event_type if type(event_type) is str else None,
             source if type(source) is str else None,
             None if tool_calls is None else _list(tool_calls),
-            None if tool_call_id is None else _id(tool_call_id),
+            None if tool_call_id is None else id_as_text(tool_call_id) or _id(tool_call_id),
             {} if metadata is None and tool_responses is None else _metadata(metadata, tool_responses),
         ),
     )
