@@ -14,7 +14,7 @@ from chatstore_cli.core.workflow.agent_clients import ALL_CLIENTS, AgentClients,
 from chatstore_cli.core.workflow.open_chats import KnownChats
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.times import Clock
-from chatstore_cli.domain.usage import NO_USAGE, Usage
+from chatstore_cli.domain.usage import Usage
 from chatstore_cli.domain.usage_ledger import UsageGrowth, UsageSnapshot
 from chatstore_cli.domain.workflow.chats import ChatState, ChatWriter, NewChat, SavedAs, SavedEvent
 from chatstore_cli.domain.workflow.events import UsageReport
@@ -131,7 +131,7 @@ class SessionUsage:
             waiting = self._unstored.pop(chat.chat_id) or []
             if used:
                 waiting.append(_Unstored(UsageGrowth(uuid.uuid4().hex, used), run))
-            stored = NO_USAGE
+            stored = Usage()
             try:
                 while waiting:
                     stored = stored.plus(self._add(chat, waiting[0]))
@@ -155,7 +155,7 @@ class SessionUsage:
             return recorded
 
         recorded = self._chats.until_done(chat.chat_id, attempt)
-        counted = NO_USAGE
+        counted = Usage()
         if not recorded.rejected:
             for usage in unstored.growth.amounts.values():
                 counted = counted.plus(usage)
