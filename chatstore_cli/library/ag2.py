@@ -52,7 +52,7 @@ class AG2PersistenceManager(AG2Manager):
 
     def _open(self, settings: Settings, user_names: Collection[str]) -> None:
         self.settings = settings
-        self._stores = Stores(settings, say=_say)
+        self._stores = Stores(settings, say=_say, warn=_warn)
         super().__init__(event_ports(self._stores, _warn), user_names=user_names)
 
     def ensure_indexes(self) -> list[str]:

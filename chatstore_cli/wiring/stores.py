@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from chatstore_cli.domain.indexes.specs import IndexSpec
     from chatstore_cli.domain.message_store import MessageStore
     from chatstore_cli.domain.session_reader import SessionReader
+    from chatstore_cli.domain.times import Clock
     from chatstore_cli.mongo.command_monitor import CommandCallbacks
     from chatstore_cli.mongo.connection import Connection
     from chatstore_cli.mongo.embedded.server import EmbeddedServer
@@ -23,9 +24,13 @@ if TYPE_CHECKING:
 class Stores:
     """The stores that the settings name. Each is imported and connected on first use."""
 
-    def __init__(self, settings: Settings, *, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, settings: Settings, *, say: Callable[[str], None], warn: Callable[[str], None] | None = None
+    ) -> None:
+        """`say` is called with each notice, `warn` with each warning (by default `say` too)."""
         self.settings = settings
         self._say = say
+        self._warn = warn or say
         self._listener: CommandCallbacks | None = None
 
     def listen(self, answered: Callable[[], None], failed: Callable[[str], None]) -> None:
@@ -83,10 +88,19 @@ class Stores:
 
     @cached_property
     def target(self) -> str:
-        """Server and database as text, without credentials."""
+        """Server and database as text, without credentials. Nothing is connected."""
         if self.settings.mongo.uri == "embedded":
             return f"embedded MongoDB, database {self.settings.mongo.database}"
-        return self.connection.target
+        from chatstore_cli.mongo.connection import describe
+
+        return describe(self.uri, self.settings.mongo.database)
+
+    @cached_property
+    def server_now(self) -> Clock:
+        """The server's clock, for every deadline by which MongoDB or chatstore deletes. Its first call asks the server."""
+        from chatstore_cli.mongo.server_clock import ServerClock
+
+        return ServerClock(self.connection, warn=self._warn).now
 
     @cached_property
     def message_store(self) -> MessageStore:
@@ -178,5 +192,7 @@ class Stores:
             connection = self.__dict__.pop(name, None)
             if connection is not None and not connection.in_memory:
                 connection.client.close()
-        for name in [name for name in self.__dict__ if name not in ("settings", "_say", "_listener", "embedded")]:
+        for name in [
+            name for name in self.__dict__ if name not in ("settings", "_say", "_warn", "_listener", "embedded")
+        ]:
             del self.__dict__[name]

@@ -24,12 +24,11 @@ def event_ports(stores: Stores, warn: Callable[[str], None]) -> EventPorts:
     from chatstore_cli.core.workflow.ag2_manager import EventPorts
     from chatstore_cli.core.workflow.segment_keeper import SegmentKeeper
     from chatstore_cli.mongo.workflow.layout import WorkflowLayout
-    from chatstore_cli.mongo.workflow.writer import reading_from_primary
     from chatstore_cli.wiring.segments import segment_store
     from chatstore_cli.wiring.usage import usage_recorder
 
     # A session is resumed from its newest state, so reads go to the primary whatever the URI prefers.
-    reader = WorkflowLayout(reading_from_primary(stores.connection), stores.settings)
+    reader = WorkflowLayout(stores.connection.reading_from_primary(), stores.settings)
     segment_messages = stores.settings.layouts.workflow.segment_messages
     keeper = SegmentKeeper(segment_store(stores, warn), segment_messages=segment_messages, warn=warn)
     return EventPorts(chat_writer(stores), reader, usage_recorder(stores, warn), keeper, warn)

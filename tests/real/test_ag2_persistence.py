@@ -21,7 +21,7 @@ from chatstore_cli.mongo.connection import Connection, connect
 from chatstore_cli.mongo.workflow.documents import to_session
 from chatstore_cli.mongo.workflow.layout import WorkflowLayout
 from chatstore_cli.mongo.workflow.segment_mover import MongoSegmentStore
-from chatstore_cli.mongo.workflow.writer import MongoChatWriter, reading_from_primary
+from chatstore_cli.mongo.workflow.writer import MongoChatWriter
 from tests.support.ag2_events import event, new_manager, text
 from tests.support.paths import SAMPLES
 
@@ -344,7 +344,7 @@ def test_state_for_a_write_is_read_from_the_primary_whatever_the_uri_prefers(mon
     assert preferring.database.read_preference.name == "Secondary"
     writer = MongoChatWriter(preferring, "chat_sessions", "chat_session_segments")
     assert writer._sessions.read_preference.name == writer._segments.read_preference.name == "Primary"
-    assert reading_from_primary(preferring).collection("chat_sessions").read_preference.name == "Primary"
+    assert preferring.reading_from_primary().collection("chat_sessions").read_preference.name == "Primary"
 
 
 # --- adoption --------------------------------------------------------------------------------------------------------

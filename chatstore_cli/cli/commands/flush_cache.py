@@ -91,7 +91,7 @@ def flush_cache(
     )
     journals = named_journals(invocation.settings, paths)
     if dry_run:
-        invocation.say(f"Target: {invocation.stores.target} (dry run: nothing is written)")
+        invocation.will_write(dry_run="nothing is written")
         with journals.to_read() as sources:
             result = Flush(invocation.stores.message_store, options, say=invocation.say).run(sources)
     else:
@@ -106,6 +106,8 @@ def flush_cache(
         invocation.say(ignored_notice(journals.ignored))
     for notice in _notices(result, paths or [], dry_run=dry_run):
         invocation.say(notice)
+    if not dry_run:
+        invocation.say_where_stored(result.stored)
     if result.quarantined:
         raise typer.Exit(ExitCode.PARTLY_DONE)
 

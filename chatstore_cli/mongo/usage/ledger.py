@@ -16,6 +16,7 @@ from chatstore_cli.domain.errors import Conflict
 from chatstore_cli.domain.usage import Usage
 from chatstore_cli.domain.usage_ledger import MOST_TOKENS, OPENING_RUN, LedgerRow, UsageSnapshot
 from chatstore_cli.mongo.bson_values import whole_number
+from chatstore_cli.mongo.collections import require_storable
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.identifiers import is_storable
 from chatstore_cli.mongo.usage.rows import (
@@ -46,6 +47,7 @@ class MongoUsageLedger:
         self._sessions = connection.collection(sessions)
 
     def insert(self, snapshots: Mapping[str, UsageSnapshot]) -> set[str]:
+        require_storable(self._connection, self._rows.name)
         stored = set(snapshots)
         documents = [document_of(row_id, snapshot) for row_id, snapshot in snapshots.items()]
         with driver_errors(f"storing usage in {self._rows.name}"):
@@ -142,6 +144,7 @@ class MongoUsageLedger:
         )
 
     def store_opening_balance(self, row_id: str, balance: UsageSnapshot) -> None:
+        require_storable(self._connection, self._rows.name)
         document = document_of(row_id, balance)
         numbers = {name: document.pop(name) for name in (*COUNTS, "cost") if document[name] is not None}
         document.pop("cost", None)
@@ -170,6 +173,8 @@ class MongoUsageLedger:
 
     def _change(self, chat_id: str, changes_of: Callable[[Document], Document | None]) -> bool:
         """Compare and set: what is written depends on what was read. Returns False if nothing may be changed."""
+
+        require_storable(self._connection, self._sessions.name)
 
         def attempt() -> bool | None:
             document = self._head(chat_id)

@@ -81,7 +81,8 @@ def prune(
 
     Every line is compared with MongoDB, whatever the ledger contains. A journal is kept if one of its lines is not
     stored, cannot be stored or is incomplete, or if it is written to meanwhile. Lines that have expired in MongoDB count
-    as stored if the ledger shows that they were stored. The command needs the lock of the folder, so stop its worker
+    as stored if the ledger shows that they were stored. Lines that were deleted with their session need not be
+    stored; with -o json, `covered` counts them. The command needs the lock of the folder, so stop its worker
     first. It lists what would be removed and asks for confirmation (--yes skips the question). The action of a row is
     keep, prune (would be removed) or pruned (was removed).
     """
@@ -98,7 +99,7 @@ def prune(
     rules = PruneRules(cutoff, now, invocation.settings.mongo.ttl_days)
     journals = prunable_journals(invocation.settings, paths)
     if dry_run:
-        invocation.say(f"Target: {invocation.stores.target} (dry run: nothing is removed)")
+        invocation.will_write(dry_run="nothing is removed")
     else:
         invocation.will_write()
     with journals.to_read() if dry_run else journals.to_prune("chatstore cache prune") as candidates:
