@@ -203,12 +203,13 @@ def token_count(value: Any) -> int | None:
 
 
 def valid_cost(value: Any) -> Decimal | None:
-    """A valid cost as it was written; None for None. Raises ValueError: negative, above MOST_TOKENS, NaN, text."""
+    """A valid cost; None for None. Raises ValueError: negative, above MOST_TOKENS, NaN, text."""
     try:
         if value is None:
             return None
         if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
-            cost = Decimal(str(value)) if isinstance(value, float) else Decimal(value)
+            # The 15 digits that a double has: agents' clients add doubles up, and 0.1 + 0.2 should cost 0.3.
+            cost = Decimal(f"{value:.15g}") if isinstance(value, float) else Decimal(value)
             if cost.is_finite() and 0 <= cost <= MOST_TOKENS:
                 return cost
     except InvalidOperation:
