@@ -99,6 +99,7 @@ def _follow(
     if once:
         named_journals(settings, paths)  # with --once no folder is made: every path has to exist
     invocation.will_write()
+    store = invocation.stores.message_store  # raises if MongoDB is disabled, before a folder is created
 
     with followed_folders(settings, paths, "chatstore worker") as journals:
 
@@ -106,7 +107,7 @@ def _follow(
             if invocation.is_row_stream and not once:
                 invocation.emit(Listing(FLUSH_COLUMNS, [flush_row(result, journals.ignored)], live=True))
 
-        follower = Follower(invocation.stores.message_store, journals, rules, say=invocation.say, on_round=show)
+        follower = Follower(store, journals, rules, say=invocation.say, on_round=show)
         if not once:
             invocation.say(f"Following {', '.join(journals.folders)}. {stop_requests.names} stops it.")
         ended_by_itself = follower.run(stop_requests)
