@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 Row = Mapping[str, Any]
@@ -70,6 +70,10 @@ class Listing:
     upright: bool = False
     live: bool = False
 
+    def with_target(self, target: str) -> Listing:
+        """The same listing with the server and database that were written beside the items of JSON and YAML."""
+        return replace(self, beside={**self.beside, "target": target})
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -81,6 +85,10 @@ class Record:
     columns: Sequence[Column]
     row: Row
     sections: Sequence[tuple[str, Listing]] = ()
+
+    def with_target(self, target: str) -> Record:
+        """The same record with the server and database that were written, which a table does not repeat."""
+        return replace(self, row={**self.row, "target": target})
 
 
 @dataclass(frozen=True, slots=True)
