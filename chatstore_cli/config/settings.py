@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
@@ -140,6 +140,12 @@ class Settings:
         return self.layouts.workflow.sessions or self.mongo.session_collection
 
 
+def with_shorter_timeout(settings: Settings, seconds: float) -> Settings:
+    """The same settings, in which finding a server takes at most that many seconds."""
+    mongo = replace(settings.mongo, timeout_seconds=min(settings.mongo.timeout_seconds, seconds))
+    return replace(settings, mongo=mongo)
+
+
 # --- loading -----------------------------------------------------------------------------------------------------------
 
 
@@ -192,14 +198,18 @@ def load_settings(config_file: str | None, *, uri: str | None = None, database: 
     return load_configuration(config_file, uri=uri, database=database).valid().settings
 
 
-def load_configuration(config_file: str | None, *, uri: str | None, database: str | None) -> Configuration:
+def load_configuration(
+    config_file: str | None, *, uri: str | None, database: str | None, timeout: float | None = None
+) -> Configuration:
     """The settings with the source of each value, and with all problems instead of an error for the first one.
 
     Only the value that wins is checked: an unset variable in a file is a problem only if no other source overrides it.
     Raises BadConfig if a file cannot be read.
     """
     keys = tuple(setting_types())
-    flags = Source(values=_flag_values({"mongo.uri": ("--uri", uri), "mongo.database": ("--database", database)}))
+    flags = _flag_values({"mongo.uri": ("--uri", uri), "mongo.database": ("--database", database)})
+    if timeout is not None:
+        flags["mongo.timeout_seconds"] = SourcedValue(timeout, "--timeout")
     variables: dict[str, str] = {}
     env_problems: list[Problem] = []
     if Path(".env").is_file():  # it may be the folder of a virtual environment
@@ -214,7 +224,7 @@ def load_configuration(config_file: str | None, *, uri: str | None, database: st
     files = [read_file(path, label, keys) for path, label in _configuration_files(named)]
     merged = {key: SourcedValue(text, "default", expands=True) for key, text in DEFAULTS.items()}
     problems = env_problems
-    for source in (*reversed(files), from_env_file, from_environment, flags):
+    for source in (*reversed(files), from_env_file, from_environment, Source(values=flags)):
         merged |= source.values
         problems += source.problems
     values, sources = _resolve(merged, variables, problems)

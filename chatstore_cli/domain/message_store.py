@@ -45,6 +45,9 @@ class Inserted(NamedTuple):
 class MessageStore(Protocol):
     """The collection of flat messages."""
 
+    def reach(self, seconds: float) -> None:
+        """Raise Unreachable if the database does not answer within that many seconds."""
+
     def collection_id(self) -> str | None:
         """What identifies the collection until it is dropped; None if it does not exist."""
 
