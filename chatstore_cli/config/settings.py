@@ -212,7 +212,7 @@ def load_configuration(
         flags["mongo.timeout_seconds"] = SourcedValue(timeout, "--timeout")
     variables: dict[str, str] = {}
     env_problems: list[Problem] = []
-    if Path(".env").is_file():  # it may be the folder of a virtual environment
+    if Path(".env").exists() and not Path(".env").is_dir():  # it may be the folder of a virtual environment
         variables, env_problems = read_env_file(Path(".env"))
     from_env_file = read_environment(variables, keys, ".env")
     from_environment = read_environment(os.environ, keys, "environment")

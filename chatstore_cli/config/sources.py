@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from chatstore_cli.core.regular_files import read_regular
 from chatstore_cli.domain.errors import BadConfig
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def read_file(path: Path, label: str, keys: Sequence[str]) -> Source:
     Raises BadConfig with file and line if the file cannot be read or is not a YAML mapping.
     """
     try:
-        raw = path.read_bytes()
+        raw = read_regular(path)
     except OSError as error:
         raise BadConfig(where=label, what=f"cannot be read: {error.strerror}.") from error
     try:
@@ -209,13 +210,15 @@ def read_env_file(path: Path) -> tuple[dict[str, str], list[Problem]]:
     from dotenv.parser import parse_stream
 
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        raw = read_regular(path)
     except OSError as error:
         raise BadConfig(where=str(path), what=f"cannot be read: {error.strerror}.") from error
+    try:
+        text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = path.read_bytes().count(b"\n", 0, error.start) + 1
+        line = raw.count(b"\n", 0, error.start) + 1
         raise BadConfig(where=f"{path}:{line}", what="not UTF-8.") from error
-    bindings = list(parse_stream(io.StringIO(text)))
+    bindings = list(parse_stream(io.StringIO(text, newline=None)))
     invalid = [binding.original for binding in bindings if binding.error]
     problems = [
         Problem(f"{path}:{line.line}", "not NAME=value; the line is ignored.", serious=False) for line in invalid
