@@ -8,7 +8,7 @@ values.py hold for both.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -23,7 +23,6 @@ from chatstore_cli.config.sources import (
     has_variables,
     read_env_file,
     read_environment,
-    read_file,
     with_variables,
 )
 from chatstore_cli.config.values import displayed, validated
@@ -221,7 +220,7 @@ def load_configuration(
     if named is not None and not Path(named).expanduser().exists():
         origin = "--config" if config_file else "CHATSTORE_CONFIG"
         raise BadConfig(where=named, what=f"no such file; {origin} names it.", hint=f"Correct or remove {origin}.")
-    files = [read_file(path, label, keys) for path, label in _configuration_files(named)]
+    files = [_read_file(path, label, keys) for path, label in _configuration_files(named)]
     merged = {key: SourcedValue(text, "default", expands=True) for key, text in DEFAULTS.items()}
     problems = env_problems
     for source in (*reversed(files), from_env_file, from_environment, Source(values=flags)):
@@ -257,6 +256,12 @@ def _configuration_files(named: str | None) -> Iterator[tuple[Path, str]]:
     path = user_configuration()
     if path.exists():
         yield path, str(path)
+
+
+def _read_file(path: Path, label: str, keys: Sequence[str]) -> Source:
+    from chatstore_cli.config.yaml_file import read_file  # imports yaml
+
+    return read_file(path, label, keys)
 
 
 def user_configuration() -> Path:
