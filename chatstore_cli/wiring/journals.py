@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,13 @@ def journal_folder(folder: Path) -> JournalFolder:
     journals = scan_folder(folder.resolve(), ignored)
     unreadable = [str(path) for path in journals if not os.access(path, os.R_OK)]
     return JournalFolder(len(journals), unreadable, ignored.by_reason(), unusable_bookkeeping(folder))
+
+
+def bookkeeping_notices(folders: Iterable[str]) -> list[str]:
+    """For each folder of journals whose bookkeeping belongs to another user: where this user's ledger is, and why."""
+    from chatstore_cli.files.state_folder import unusable_bookkeeping
+
+    return [notice for folder in folders if (notice := unusable_bookkeeping(Path(folder))) is not None]
 
 
 def pending_lines(stores: Stores, seconds: float, paths: list[str]) -> PendingLines:

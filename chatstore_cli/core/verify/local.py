@@ -85,7 +85,7 @@ class LocalChecks:
         if found.foreign_bookkeeping is not None:
             return warned(
                 f"{detail}; {found.foreign_bookkeeping}",
-                "This user keeps a ledger and a quarantine of its own in the state folder. Give it that folder (chown -R).",
+                "Run the command as the owner, or give the folder to this user (chown -R).",
             )
         free = shutil.disk_usage(folder).free
         detail += f", {free / 1024**3:,.1f} GiB free"
