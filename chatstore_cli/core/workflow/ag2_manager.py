@@ -236,7 +236,8 @@ class AG2Manager:
         def attempt() -> ResumedChat | None:
             state = self._chats.existing(chat_id, enterprise_id)
             repairs = Repairs()
-            messages = list(self._reader.messages(state.chat_id, MessageSelection(include_general=False)))
+            every = list(self._reader.messages(state.chat_id, MessageSelection()))
+            messages = [message for message in every if not message.from_general_agent]
             rows = list(ag2.rows(messages, repairs))
             if rows and isinstance(rows[-1]["content"], str):
                 rows[-1] |= {"content": _without_end(rows[-1]["content"], remove_termination_string)}
@@ -249,7 +250,10 @@ class AG2Manager:
                 return None
             if echo is not None:
                 self._awaited.put(chat_id, echo)
-            return ResumedChat(state.chat_id, after.run, state.status, state.paused, rows, repairs.notes())
+            left_out = len(every) - len(messages)
+            notes = [f"Messages of the general agent that were left out: {left_out}"] if left_out else []
+            notes += repairs.notes()
+            return ResumedChat(state.chat_id, after.run, state.status, state.paused, rows, notes)
 
         with self._chats.lock(checked_id("chat_id", chat_id)):
             return self._chats.until_done(chat_id, attempt)
