@@ -64,7 +64,7 @@ class CacheReport(NamedTuple):
 class JournalFolder(NamedTuple):
     """What a folder of journals contains. `unreadable` are the journals that this user may not read.
 
-    `foreign_bookkeeping` says whom the bookkeeping folder beside the journals belongs to, if this user cannot use it.
+    `foreign_bookkeeping` says why this user cannot use the bookkeeping folder beside the journals, if it exists.
     """
 
     journals: int

@@ -19,7 +19,7 @@ from chatstore_cli.core.regular_files import read_regular
 from chatstore_cli.domain.cache_status import LockHolder
 from chatstore_cli.domain.errors import ChatstoreError, Locked
 from chatstore_cli.files.file_lock import lock_within
-from chatstore_cli.files.ownership import described_access, open_private, user_name
+from chatstore_cli.files.ownership import access_hint, open_private, user_name
 from chatstore_cli.files.state_folder import BESIDE
 
 _HOLDER = "lock.holder"
@@ -136,7 +136,8 @@ def _locked(journals: Path, bookkeeping: Path) -> Locked:
 
 def _cannot_lock(journals: Path, error: OSError) -> ChatstoreError:
     what = f"Cannot lock {journals}: {error.strerror or error}."
-    return ChatstoreError(what=what, hint=f"{described_access(journals)} A user needs the right to read it.")
+    otherwise = "Move the journals to a file system that supports flock."
+    return ChatstoreError(what=what, hint=access_hint(journals, error, otherwise))
 
 
 def _locking_process(folder: Path) -> tuple[int | None, str | None]:

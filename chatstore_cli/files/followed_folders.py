@@ -122,7 +122,8 @@ class _Folder:
         try:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
-            raise ChatstoreError(what=f"{self.path}: {error.strerror or error}") from error
+            hint = access_hint(self.path, error)
+            raise ChatstoreError(what=f"{self.path}: {error.strerror or error}", hint=hint) from error
         bookkeeping = bookkeeping_folder(self.path, self._state_folder)
         lock = FolderLock(self.path, bookkeeping, self._command)
         lock.acquire()

@@ -24,6 +24,7 @@ from chatstore_cli.domain.times import as_utc, format_instant
 from chatstore_cli.files import journal_lines
 from chatstore_cli.files.journal_names import is_compressed, read_journal_name
 from chatstore_cli.files.journal_reader import LINE_LIMIT
+from chatstore_cli.files.ownership import access_hint
 from chatstore_cli.files.session_names import journals_of
 
 BLOCK = 256 * 1024
@@ -109,7 +110,7 @@ def _read_errors(path: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise ChatstoreError(what=f"{path}: {error.strerror or error}") from error
+        raise ChatstoreError(what=f"{path}: {error.strerror or error}", hint=access_hint(path, error)) from error
 
 
 # --- the newest messages ---------------------------------------------------------------------------------------------

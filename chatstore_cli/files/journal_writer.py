@@ -18,12 +18,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from chatstore_cli.core.lru import LruMap
-from chatstore_cli.core.regular_files import open_regular
 from chatstore_cli.core.retry import attempt_until_done
 from chatstore_cli.domain.errors import ChatstoreError, NotRecorded
 from chatstore_cli.domain.recording import LineLocation
 from chatstore_cli.files import journal_lines, journal_read_back
-from chatstore_cli.files.ownership import access_hint
+from chatstore_cli.files.ownership import access_hint, make_private_folder, open_private
 from chatstore_cli.files.session_names import journal_path, session_of
 from chatstore_cli.files.sync_thread import SyncThread
 
@@ -223,13 +222,15 @@ class _OpenJournal:
 
 def _open(path: Path) -> int:
     _make_folder(path.parent)
-    return open_regular(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+    return open_private(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
 
 
 def _make_folder(folder: Path) -> None:
     if folder.name.endswith("~"):  # of a long id's journal: the folder above it is private as well
         _make_folder(folder.parent)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(folder)
+    else:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 
 def _sync_folder(name: str) -> None:

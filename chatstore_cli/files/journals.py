@@ -55,6 +55,11 @@ class NamedJournals:
         }
         return len(names)
 
+    @property
+    def folders(self) -> list[str]:
+        """The folders of the journals."""
+        return [str(folder) for folder in self._journals if folder is not None]
+
     @contextmanager
     def to_read(self) -> Iterator[list[Source]]:
         """The journals, to be read only: nothing is written beside them, and no lock is needed."""

@@ -54,7 +54,8 @@ def make_private_folder(folder: Path) -> None:
         folder.mkdir(mode=0o700)
     except FileExistsError:
         return
-    _give_to_owner_of(folder.parent, os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC))
+    if os.geteuid() == 0:
+        _give_to_owner_of(folder.parent, os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC))
 
 
 def _give_to_owner_of(folder: Path, descriptor: int) -> None:

@@ -32,11 +32,12 @@ def bookkeeping_folder(journals: Path, state_folder: str | None) -> Path:
 
 
 def unusable_bookkeeping(journals: Path) -> str | None:
-    """Whom the bookkeeping folder beside the journals belongs to, if it exists and this user cannot use it."""
+    """Why this user cannot use the bookkeeping folder beside the journals, if it exists; else None."""
     beside = journals / BESIDE
-    if not beside.is_dir() or os.access(beside, os.R_OK | os.W_OK | os.X_OK):
+    if not os.path.lexists(beside) or os.access(beside, os.R_OK | os.W_OK | os.X_OK):
         return None
-    return described_access(beside)
+    reason = described_access(beside) if beside.is_dir() else f"{beside} is not a folder."
+    return f"{reason} So this user's ledger and quarantine are in the state folder."
 
 
 def existing_bookkeeping_folders(journals: Path | None, state_folder: str | None) -> list[Path]:

@@ -10,6 +10,7 @@ import pytest
 
 from chatstore_cli.domain.errors import Locked
 from chatstore_cli.files.folder_lock import folder_lock, holder_of
+from chatstore_cli.files.journal_writer import JournalWriter
 from chatstore_cli.files.ledger import Ledger
 from chatstore_cli.files.quarantine import Quarantine
 from chatstore_cli.files.state_folder import bookkeeping_folder
@@ -89,10 +90,11 @@ def test_what_root_leaves_in_a_users_folder_belongs_to_that_user(folder: Path):
     quarantine.sync()
     quarantine.remove(set())
     quarantine.add_large("a.jsonl", 2, 4, 3, [b"big"], "too long", "2026-03-02T11:41:00+00:00")
+    JournalWriter(journals).append("a" * 300, b"{}")
     with folder_lock(journals, bookkeeping, "test"):
-        left = [bookkeeping, *bookkeeping.iterdir()]
+        left = list(journals.rglob("*"))
         assert {path.owner() for path in left} == {OTHER}
-        assert len(left) == 5
+        assert len(left) == 7
         assert {path.stat().st_mode & 0o077 for path in left} == {0}
     code = """
 print(bookkeeping_folder(journals, state) == journals / ".chatstore")
@@ -126,8 +128,11 @@ def told(call):
 told(lambda: list(Quarantine(journals / ".chatstore").lines()))
 told(lambda: list(JournalFile(journals / "a.jsonl").blocks()))
 told(lambda: bookkeeping_folder(journals, "/proc/nowhere"))
+told(lambda: JournalWriter(journals).append("a", b"{}"))
+print(journal_folder(journals))
+print(*bookkeeping_notices([str(journals)]))
 """
-    of_quarantine, of_journal, of_bookkeeping = lines_of(folder, code)
+    of_quarantine, of_journal, of_bookkeeping, of_recording, found, notice = lines_of(folder, code)
     end = (
         f"belongs to root (mode 0600), and this process runs as {OTHER}. Run the command as its owner, or grant access."
     )
@@ -135,6 +140,12 @@ told(lambda: bookkeeping_folder(journals, "/proc/nowhere"))
     assert f"{bookkeeping} belongs to root (mode 0700), and this process runs as {OTHER}." in of_quarantine
     assert of_journal == f"ChatstoreError {journals}/a.jsonl: Permission denied {journals}/a.jsonl {end}"
     assert f"{bookkeeping} belongs to root (mode 0700)" in of_bookkeeping
+    assert of_recording.startswith("NotRecorded The message was not recorded: ")
+    assert of_recording.endswith(f"{journals}/a.jsonl {end}")
+    owner = f"{bookkeeping} belongs to root (mode 0700), and this process runs as {OTHER}."
+    assert owner in found
+    assert f"unreadable=['{journals}/a.jsonl']" in found
+    assert notice == f"{owner} So this user's ledger and quarantine are in the state folder."
 
 
 def test_a_ledger_that_root_left_is_replaced_and_not_read_again_for_ever(folder: Path):

@@ -22,7 +22,7 @@ _PRELUDE = """
 import importlib, os, pkgutil, pwd, sys
 import chatstore_cli
 for module in pkgutil.walk_packages(chatstore_cli.__path__, "chatstore_cli."):
-    if ".files" in module.name or ".core" in module.name or ".domain" in module.name:
+    if module.name.split(".")[1] in {"files", "core", "domain"}:
         importlib.import_module(module.name)  # the other user may be unable to read the package
 user = pwd.getpwnam(sys.argv[1])
 os.setgroups([])
@@ -33,7 +33,9 @@ from chatstore_cli.files.folder_lock import folder_lock, holder_of
 from chatstore_cli.files.journal_reader import JournalFile
 from chatstore_cli.files.ledger import Ledger
 from chatstore_cli.files.quarantine import Quarantine
+from chatstore_cli.files.journal_writer import JournalWriter
 from chatstore_cli.files.state_folder import bookkeeping_folder, existing_bookkeeping_folders
+from chatstore_cli.wiring.journals import bookkeeping_notices, journal_folder
 journals, state = Path(sys.argv[2]) / "journals", str(Path(sys.argv[2]) / "state")
 """
 

@@ -19,7 +19,7 @@ from chatstore_cli.domain.ignored_files import JOURNAL_NAMES, ignored_notice
 from chatstore_cli.domain.journal import FlushResult
 from chatstore_cli.render.listing import Record
 from chatstore_cli.render.rows.flush import FLUSH_COLUMNS, flush_row
-from chatstore_cli.wiring.journals import named_journals
+from chatstore_cli.wiring.journals import bookkeeping_notices, named_journals
 
 app = single_command()
 _OUTAGE_SECONDS = 60.0
@@ -94,6 +94,8 @@ def flush_cache(
         timeout=invocation.outage_limit(timeout, _OUTAGE_SECONDS),
     )
     journals = named_journals(invocation.settings, paths)
+    for notice in bookkeeping_notices(journals.folders):
+        invocation.say(notice)
     if dry_run:
         invocation.will_write(dry_run="nothing is written")
         with journals.to_read() as sources:

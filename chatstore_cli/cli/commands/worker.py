@@ -19,7 +19,7 @@ from chatstore_cli.domain.ignored_files import IgnoredFiles
 from chatstore_cli.domain.journal import FlushResult
 from chatstore_cli.render.listing import Listing, Record
 from chatstore_cli.render.rows.flush import FLUSH_COLUMNS, flush_row
-from chatstore_cli.wiring.journals import followed_folders, named_journals
+from chatstore_cli.wiring.journals import bookkeeping_notices, followed_folders, named_journals
 
 app = single_command()
 _ONCE_TIMEOUT_SECONDS = 60.0
@@ -108,6 +108,8 @@ def _follow(
                 invocation.emit(Listing(FLUSH_COLUMNS, [flush_row(result, journals.ignored)], live=True))
 
         follower = Follower(store, journals, rules, say=invocation.say, on_round=show)
+        for notice in bookkeeping_notices(journals.folders):
+            invocation.say(notice)
         if not once:
             invocation.say(f"Following {', '.join(journals.folders)}. {stop_requests.names} stops it.")
         ended_by_itself = follower.run(stop_requests)
