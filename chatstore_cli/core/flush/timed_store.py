@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from datetime import datetime
+from typing import Any, TypeVar
 
 from chatstore_cli.domain.message_store import MessageStore
+
+Result = TypeVar("Result")
 
 
 class TimedStore:
@@ -22,17 +25,24 @@ class TimedStore:
         """When the oldest pending call began, by the monotonic clock; None if no call is pending."""
         return min(list(self._pending.values()), default=None)
 
+    def server_now(self) -> datetime:
+        """The store's answer, which does not count as one of the database: usually no command is sent for it."""
+        return self._timed(self._store.server_now)
+
     def __getattr__(self, name: str) -> Callable[..., Any]:
         method = getattr(self._store, name)
 
         def call(*arguments: Any, **named: Any) -> Any:
-            key = object()
-            self._pending[key] = self._monotonic()
-            try:
-                result = method(*arguments, **named)
-            finally:
-                del self._pending[key]
+            result = self._timed(lambda: method(*arguments, **named))
             self._on_answer()
             return result
 
         return call
+
+    def _timed(self, operation: Callable[[], Result]) -> Result:
+        key = object()
+        self._pending[key] = self._monotonic()
+        try:
+            return operation()
+        finally:
+            del self._pending[key]
