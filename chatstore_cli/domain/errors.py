@@ -14,6 +14,7 @@
       Interrupted                   130  stopped by the user between two batches, so that nothing is half done
       DocumentRefused                 1  a document that the driver or the server rejects
       NotRecorded                     1  a message that is neither in the journal nor in memory
+      UnsuitableCollection            1  a kind of collection in which documents cannot be stored reliably
 
 The docstring of a class is its message; `{names}` in it are replaced by the keyword arguments of the constructor. A
 message has three parts: what failed, on which thing, and (in `hint`) what to do. The driver's error is the `__cause__`.
@@ -23,6 +24,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 from typing import ClassVar
+
+from chatstore_cli.domain.secrets import masked
 
 
 class ExitCode(IntEnum):
@@ -83,11 +86,20 @@ class BadValue(WrongUse):
 
     kind = "bad_value"
 
+    def __init__(self, *, name: str, value: object, expected: str, hint: str | None = None) -> None:
+        """Secrets in the value are masked: it may be a URI."""
+        shown = masked(value) if isinstance(value, str) else value
+        super().__init__(name=name, value=shown, expected=expected, hint=hint)
+
 
 class BadConfig(WrongUse):
     """{where}: {what}"""
 
     kind = "bad_config"
+
+    def __init__(self, *, where: str, what: str, hint: str | None = None) -> None:
+        """Secrets in `what` are masked: a URI in the wrong place of a file is quoted as a name."""
+        super().__init__(where=where, what=masked(what), hint=hint)
 
 
 class NeedsConfirmation(WrongUse):
@@ -173,3 +185,9 @@ class NotRecorded(ChatstoreError):
     """The message was not recorded: {what}"""
 
     kind = "not_recorded"
+
+
+class UnsuitableCollection(ChatstoreError):
+    """{what}"""
+
+    kind = "unsuitable_collection"

@@ -13,6 +13,7 @@ from typing import Any
 from pymongo import ReadPreference
 
 from chatstore_cli.domain.usage_ledger import RolledUp
+from chatstore_cli.mongo.collections import require_storable
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.usage.stages import daily_documents
 
@@ -39,6 +40,7 @@ class MongoDailySums:
     """The collection `daily_sums`, made from the ledger in the collection `rows`."""
 
     def __init__(self, connection: Connection, rows: str, daily_sums: str) -> None:
+        self._connection = connection
         self._rows = connection.collection(rows)
         self._sums = connection.collection(daily_sums)
         self._pending: Document = {"rolled_up": {"$ne": daily_sums}}
@@ -72,6 +74,8 @@ class MongoDailySums:
 
         Rows that arrive meanwhile are left for the next rollup: otherwise it would not end while agents report.
         """
+        for collection in (self._rows, self._sums):
+            require_storable(self._connection, collection.name)
         pending = {**self._pending, "chat_id": _MAY_BE_AN_ID}
         with driver_errors(f"updating {self._sums.name}"):
             if self._is_empty():  # new, or dropped by hand: the rows that it included have to be added again

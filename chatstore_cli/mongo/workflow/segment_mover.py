@@ -26,6 +26,7 @@ from chatstore_cli.domain.errors import Conflict, NotFound
 from chatstore_cli.domain.workflow.segments import SEGMENT_BYTES, HeadSize, Move
 from chatstore_cli.mongo.bson_arrays import RAW
 from chatstore_cli.mongo.bson_values import whole_number
+from chatstore_cli.mongo.collections import require_storable
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors, time_limit
 from chatstore_cli.mongo.workflow.documents import MESSAGES_OR_EMPTY, in_order, session_id_of
 from chatstore_cli.mongo.workflow.lookup import IDENTITY, locate
@@ -88,6 +89,7 @@ class MongoSegmentStore:
         self, connection: Connection, settings: Settings, warn: Callable[[str], None] = lambda _: None
     ) -> None:
         """`warn` is called once if the segments collection needs an index that is not created here."""
+        self._connection = connection
         self._in_memory = connection.in_memory
         self._sessions = connection.collection(settings.sessions_collection)
         self._segments = connection.collection(settings.layouts.workflow.segments)
@@ -115,6 +117,8 @@ class MongoSegmentStore:
     ) -> Move | None:
         if self._in_memory:
             return None
+        for collection in (self._sessions, self._segments):
+            require_storable(self._connection, collection.name)
         waits = 0
 
         def attempt() -> _Outcome | None:

@@ -21,6 +21,7 @@ from chatstore_cli.domain.session import SessionStatus
 from chatstore_cli.domain.workflow.chats import Appended, ChatState, DocumentFull, ExpectedEcho, NewChat, StatusChange
 from chatstore_cli.domain.workflow.events import AgentTurn
 from chatstore_cli.mongo.bson_values import whole_number
+from chatstore_cli.mongo.collections import require_storable
 from chatstore_cli.mongo.connection import RETRYABLE_CODES, Connection, Document, driver_errors
 from chatstore_cli.mongo.identifiers import id_values
 from chatstore_cli.mongo.tombstones import TOMBSTONES, deleted_sessions
@@ -114,6 +115,7 @@ class MongoChatWriter:
             return self._sessions.find_one(ended, {"_id": 1}) is not None
 
     def create(self, chat: NewChat, now: datetime) -> ChatState | None:
+        require_storable(self._connection, self._name)
         document = new_document(chat, now)
         # The _id comes from the session's id, so that two who create it at once collide even without an index on chat_id.
         document["_id"] = ObjectId(hashlib.sha256(chat.chat_id.encode()).digest()[:12])
@@ -266,6 +268,7 @@ class MongoChatWriter:
     def _update(self, match: Document, update: Document, doing: str) -> bool:
         """Update one document; returns whether a document matched."""
         doing = f"{doing} in {self._name}"
+        require_storable(self._connection, self._name)
         with driver_errors(doing):
             if self._connection.in_memory:
                 return self._sessions.update_one(match, plain_update(update)).matched_count == 1
