@@ -48,6 +48,9 @@ class MessageStore(Protocol):
     def server_now(self) -> datetime:
         """The current time by the clock that decides when stored messages expire. Raises Unreachable."""
 
+    def reach(self, seconds: float) -> None:
+        """Raise Unreachable if the database does not answer within that many seconds."""
+
     def collection_id(self) -> str | None:
         """What identifies the collection until it is dropped; None if it does not exist."""
 

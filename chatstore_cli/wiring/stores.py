@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from chatstore_cli.mongo.command_monitor import CommandCallbacks
     from chatstore_cli.mongo.connection import Connection
     from chatstore_cli.mongo.embedded.server import EmbeddedServer
+    from chatstore_cli.mongo.waiting import WaitingNotice
 
 
 class Stores:
@@ -84,7 +85,20 @@ class Stores:
             journaled=mongo.journaled,
             answer_seconds=answer_seconds,
             listener=self._listener,
+            waiting=self._waiting_notice,
         )
+
+    @cached_property
+    def _waiting_notice(self) -> WaitingNotice:
+        """Reports once that no server answers, for all connections."""
+        from chatstore_cli.mongo.waiting import SECONDS_UNTIL_NOTICE, WaitingNotice
+
+        limit = self.settings.mongo.timeout_seconds
+        text = (
+            f"Waiting for MongoDB ({self.target}): no answer for {SECONDS_UNTIL_NOTICE:g} seconds. "
+            f"An attempt ends after {limit:g} seconds (mongo.timeout_seconds)."
+        )
+        return WaitingNotice(lambda: self._say(text))
 
     @cached_property
     def target(self) -> str:

@@ -47,7 +47,7 @@ class NewMessages:
         seconds: float = math.inf,
     ) -> None:
         self._store = store
-        self._retry_policy = RetryPolicy(seconds, say=retries.say, pause=retries.pause)
+        self._retry_policy = RetryPolicy(seconds, say=retries.say, pause=retries.pause, reach=store.reach)
         self._say = retries.say
         self._state = SourceState(refuse=lambda entry, reason: self._refused.append((entry, reason)))
         self._states = _OneState(self._state)

@@ -55,6 +55,10 @@ class MongoMessageStore:
         self._index_specs = index_specs
         self.server_now = server_now
 
+    def reach(self, seconds: float) -> None:
+        """Raise Unreachable if the primary does not answer within that many seconds."""
+        self._connection.reach(seconds)
+
     def collection_id(self) -> str | None:
         """The collection's UUID, which changes if it is dropped; None if the collection does not exist.
 
