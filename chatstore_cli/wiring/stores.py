@@ -122,7 +122,8 @@ class Stores:
         from chatstore_cli.mongo.messages.store import MongoMessageStore
 
         specs = self.index_specs("messages")["messages"]
-        return MongoMessageStore(self.connection, self.settings.messages_collection, specs, self.patient_connection)
+        collection = self.settings.messages_collection
+        return MongoMessageStore(self.connection, collection, specs, self.patient_connection, self.server_now)
 
     def index_specs(self, layout: str | None = None) -> dict[str, list[IndexSpec]]:
         """The indexes that each layout, or the named one, needs. Raises BadValue for an unknown layout.
@@ -142,9 +143,9 @@ class Stores:
     def create_missing_indexes(self, layout: str) -> list[str]:
         """Create the indexes of a layout that are missing; returns a line for each one that was created or left alone."""
         from chatstore_cli.core.indexes import create_missing
-        from chatstore_cli.domain.times import utc_now
 
-        done = list(create_missing(self.index_specs(layout)[layout], self.index_store, self.document_dates, utc_now()))
+        specs = self.index_specs(layout)[layout]
+        done = list(create_missing(specs, self.index_store, self.document_dates, self.server_now()))
         for line in done:
             self._say(line)
         return done

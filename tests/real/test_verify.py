@@ -18,6 +18,7 @@ NAMES = [
     "configuration",
     "connection",
     "server-version",
+    "clock",
     "write-concern",
     "round-trip",
     "indexes",

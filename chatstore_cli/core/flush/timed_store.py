@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from chatstore_cli.domain.message_store import MessageStore
@@ -21,6 +22,11 @@ class TimedStore:
     def waiting_since(self) -> float | None:
         """When the oldest pending call began, by the monotonic clock; None if no call is pending."""
         return min(list(self._pending.values()), default=None)
+
+    def server_now(self) -> datetime:
+        """The store's answer, which does not count as one of the database: usually no command is sent for it."""
+        now: datetime = self._timed(self._store.server_now)
+        return now
 
     def reach(self, seconds: float) -> None:
         """As the store's. It is no answer: a server that can be reached may still not do what is asked of it."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pymongo.errors as driver
@@ -15,6 +16,7 @@ from chatstore_cli.domain.identity import is_ours, session_prefix
 from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.domain.journal import Entry
 from chatstore_cli.domain.message_store import Content, Inserted, StoredContent, Survey
+from chatstore_cli.domain.times import Clock
 from chatstore_cli.domain.tombstones import Tombstone, is_covered
 from chatstore_cli.mongo.collections import require_storable
 from chatstore_cli.mongo.connection import RETRYABLE_CODES, Connection, Document, driver_errors
@@ -40,13 +42,19 @@ class MongoMessageStore:
     """A MessageStore over one collection. Raises the errors of domain/errors.py."""
 
     def __init__(
-        self, connection: Connection, collection: str, index_specs: Sequence[IndexSpec], patient: Connection
+        self,
+        connection: Connection,
+        collection: str,
+        index_specs: Sequence[IndexSpec],
+        patient: Connection,
+        server_now: Clock,
     ) -> None:
         self._connection = connection = connection.reading_from_primary()
         self._indexes = MongoIndexStore(connection, patient)
         self._name = collection
         self._messages: Collection[Document] = connection.collection(collection)
         self._index_specs = index_specs
+        self.server_now = server_now
 
     def reach(self, seconds: float) -> None:
         """Raise Unreachable if the primary does not answer within that many seconds."""
@@ -99,7 +107,7 @@ class MongoMessageStore:
     def _would_delete(self, spec: IndexSpec) -> bool:
         if spec.expire_after_seconds is None:
             return False
-        latest = datetime.now(UTC) - timedelta(seconds=spec.expire_after_seconds)
+        latest = self.server_now() - timedelta(seconds=spec.expire_after_seconds)
         return self._messages.find_one({spec.keys[0][0]: {"$lte": latest}}, {"_id": 1}) is not None
 
     def survey(self, sessions: Sequence[str]) -> dict[str, Survey]:
@@ -116,10 +124,13 @@ class MongoMessageStore:
 
     def remove_covered(self, entries: Sequence[Entry], tombstones: Mapping[str, Tombstone]) -> None:
         """Delete the rows with the ids of these entries that the tombstones of their sessions cover."""
-        tombstone_of = {entry.identity: tombstones[entry.session_id] for entry in entries}
+        session_of = {entry.identity: entry.session_id for entry in entries}
+        stored: dict[str, list[Document]] = defaultdict(list)
         with driver_errors(f"deleting messages in {self._name}"):
-            rows = self._rows({"_id": {"$in": list(tombstone_of)}}, {"created_at": 1})
-            remove_covered(self._messages, ((row, tombstone_of[row["_id"]]) for row in rows))
+            for row in self._rows({"_id": {"$in": list(session_of)}}, {"created_at": 1}):
+                stored[session_of[row["_id"]]].append(row)
+            for session, rows in stored.items():
+                remove_covered(self._messages, rows, tombstones[session])
 
     def with_foreign_rows(self, sessions: Sequence[str]) -> set[str]:
         """The sessions with rows that another writer stored under its own ids."""
