@@ -18,7 +18,7 @@ app = group("quarantine", "List and retry the journal lines that could not be st
     app,
     "list",
     examples=["chatstore cache quarantine list", "chatstore cache quarantine list data/cache/chat_sessions -o jsonl"],
-    exits=[ExitCode.NOT_FOUND],
+    exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED],
 )
 def list_(context: typer.Context, paths: JournalPaths = None) -> None:
     """List quarantined lines with their place and reason.
