@@ -57,8 +57,8 @@ _UNKNOWN_HOST_TEXTS = (
 class Connection:
     """One database on one server."""
 
-    client: MongoClient[Document]
-    database: Database[Document]
+    client: MongoClient[Document] = field(repr=False)  # the driver's text of a client has secret options of the URI
+    database: Database[Document] = field(repr=False)
     target: str
     in_memory: bool = False
     known_collections: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
