@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from chatstore_cli.domain.errors import NotAllowed, UnsuitableCollection
-from chatstore_cli.mongo.connection import Connection, driver_errors
+import pymongo.errors as driver
+from pymongo.database import Database
+
+from chatstore_cli.domain.errors import UnsuitableCollection
+from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 
 _UNAUTHORIZED = 13
 
@@ -90,18 +93,21 @@ def _read(connection: Connection, name: str) -> CollectionFacts:
     if connection.in_memory:
         exists = name in connection.database.list_collection_names()
         return CollectionFacts(name, CollectionKind.ORDINARY if exists else CollectionKind.ABSENT)
+    with driver_errors(f"reading the options of {name}"):
+        return read_facts(connection.database, name)
+
+
+def read_facts(database: Database[Document], name: str) -> CollectionFacts:
+    """The facts of a collection on a server. Raises the driver's own errors."""
+    # Not Database.list_collections: that always asks the primary, and a reader may have only a secondary.
+    command = {"listCollections": 1, "filter": {"name": name}}
     try:
-        with driver_errors(f"reading the options of {name}"):
-            # Not Database.list_collections: that always asks the primary, and a reader may have only a secondary.
-            listing = connection.database.command(
-                {"listCollections": 1, "filter": {"name": name}},
-                read_preference=connection.database.read_preference,
-            )
-            described = listing["cursor"]["firstBatch"]
-    except NotAllowed as error:
-        if getattr(error.__cause__, "code", None) != _UNAUTHORIZED:  # a login that failed
+        listing = database.command(command, read_preference=database.read_preference)
+    except driver.OperationFailure as error:
+        if error.code != _UNAUTHORIZED:
             raise
         return CollectionFacts(name)
+    described = listing["cursor"]["firstBatch"]
     return _facts(described[0]) if described else CollectionFacts(name, CollectionKind.ABSENT)
 
 

@@ -63,8 +63,12 @@ class Connection:
     """What mongo/collections.py has read about each collection, by name."""
 
     def collection(self, name: str) -> Collection[Document]:
-        """A collection with the configured write concern."""
-        return self.database[name]
+        """A collection with the configured write concern. Its commands compare texts byte by byte (mongo/exact.py)."""
+        if self.in_memory:
+            return self.database[name]
+        from chatstore_cli.mongo.exact import ExactCollection
+
+        return ExactCollection(self.database, name, self.known_collections)
 
     def reading_from_primary(self) -> Connection:
         """The same database, read from the primary, whatever the URI prefers: for reads that decide about writes."""
