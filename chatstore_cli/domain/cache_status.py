@@ -60,9 +60,9 @@ class FileState(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PruneDecision:
-    """Whether one journal can be removed, and why. `lines` and `newest` are None if it was not read.
+    """Whether one journal can be removed, and why. `lines`, `covered` and `newest` are None if it was not read.
 
-    `prune`: it is to be removed; `pruned`: it was removed.
+    `covered` of the `lines` were deleted with their session, so they need not be stored. `prune`: it is to be removed; `pruned`: it was removed.
     """
 
     journal: str
@@ -73,3 +73,4 @@ class PruneDecision:
     prune: bool
     reason: str
     pruned: bool = False
+    covered: int | None = None

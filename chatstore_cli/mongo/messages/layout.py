@@ -24,7 +24,8 @@ from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.identifiers import id_condition, id_text
 from chatstore_cli.mongo.messages.ordering import MessagesInOrder, is_number, newest_in_order
 from chatstore_cli.mongo.messages.recent_sessions import RECENT_KEYS, SESSION_KEYS, RecentSessions
-from chatstore_cli.mongo.tombstones import Part, count_parts, remove_parts
+from chatstore_cli.mongo.messages.removal import remove_session
+from chatstore_cli.mongo.tombstones import count_parts
 
 LAYOUT = "messages"
 
@@ -155,14 +156,19 @@ class MessagesLayout:
 
     def parts(self, session_id: str, *, keep_usage: bool = False) -> list[StoredPart]:
         """The stored parts of a session by collection. Flat messages have no usage."""
-        return count_parts(self._connection, self._parts(session_id))
+        return count_parts(self._connection, [(self._name, self._rows_of(session_id))])
 
     def remove(self, session_id: str, deleted_at: datetime, *, keep_usage: bool = False) -> list[StoredPart]:
         """Delete a session's messages, and store a tombstone, so that journals do not restore them."""
-        return remove_parts(self._connection, LAYOUT, session_id, self._parts(session_id), deleted_at)
+        with driver_errors(f"deleting session {session_id!r}"):
+            removed = remove_session(
+                self._connection, LAYOUT, session_id, self._name, self._rows_of(session_id), deleted_at
+            )
+        return [StoredPart(self._name, removed)]
 
-    def _parts(self, session_id: str) -> list[Part]:
-        return [(self._name, {"session_id": id_condition(session_id)})]
+    def _rows_of(self, session_id: str) -> Document:
+        """The filter that selects the rows of a session."""
+        return {"session_id": id_condition(session_id)}
 
     def expiry(self, session_id: str) -> Expiry:
         """When MongoDB deletes the session's oldest and newest message; None if it never does.

@@ -27,11 +27,15 @@ def cache_status_row(status: CacheStatus) -> dict[str, Any]:
 
 
 def prune_row(decision: PruneDecision) -> dict[str, Any]:
-    """Whether one journal is removed, and why; `lines` and `newest` are null if it was not read."""
+    """Whether one journal is removed, and why; what was not read is null.
+
+    `covered` lines were deleted with their session.
+    """
     return {
         "journal": decision.journal,
         "session_id": decision.session_id,
         "lines": decision.lines,
+        "covered": decision.covered,
         "bytes": decision.bytes,
         "newest": _instant(decision.newest),
         "action": "pruned" if decision.pruned else "prune" if decision.prune else "keep",
