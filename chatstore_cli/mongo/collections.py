@@ -1,48 +1,10 @@
-"""What the server knows about a collection: its kind, its default collation, its identity."""
+"""The facts of collections, and whether documents can be stored in one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import Enum
-from typing import Any
-
-import pymongo.errors as driver
-from pymongo.database import Database
-
 from chatstore_cli.domain.errors import UnsuitableCollection
-from chatstore_cli.mongo.connection import Connection, Document, driver_errors
-
-_UNAUTHORIZED = 13
-
-
-class CollectionKind(Enum):
-    """The kinds of collection that behave differently when documents are stored. The values are words for messages."""
-
-    ABSENT = "does not exist"
-    ORDINARY = "ordinary collection"
-    CAPPED = "capped collection"
-    TIME_SERIES = "time series collection"
-    VIEW = "view"
-
-
-@dataclass(frozen=True)
-class CollectionFacts:
-    """Facts of one collection. `collation` is its default collation, None if texts are compared byte by byte.
-
-    `uuid` changes if the collection is dropped and created again; a view and an absent collection have none.
-    """
-
-    name: str
-    kind: CollectionKind = CollectionKind.ORDINARY
-    collation: Mapping[str, Any] | None = None
-    uuid: str | None = None
-    has_validator: bool = False
-
-    @property
-    def exists(self) -> bool:
-        """Whether the collection exists."""
-        return self.kind is not CollectionKind.ABSENT
+from chatstore_cli.mongo.collection_facts import CollectionFacts, CollectionKind, collation_text, read_facts
+from chatstore_cli.mongo.connection import Connection, driver_errors
 
 
 def collection_facts(connection: Connection, name: str, *, fresh: bool = False) -> CollectionFacts:
@@ -69,13 +31,29 @@ _WHY_UNSUITABLE = {
 }
 
 
+def why_unsuitable(facts: CollectionFacts) -> str | None:
+    """The kind of a collection in which documents cannot be stored reliably, with the reason; None for all others."""
+    reason = _WHY_UNSUITABLE.get(facts.kind)
+    return None if reason is None else f"a {facts.kind.value}: {reason}"
+
+
+def collation_warning(facts: CollectionFacts) -> str | None:
+    """What whoever stores in a collection should know about its collation; None if it compares texts byte by byte."""
+    if facts.collation is None:
+        return None
+    return (
+        f"{facts.name} has the collation {collation_text(facts.collation)}, for which different ids can be equal. "
+        "chatstore compares ids byte by byte, for which its indexes must be made: run chatstore indexes check."
+    )
+
+
 def require_storable(connection: Connection, name: str, *, fresh: bool = False) -> CollectionFacts:
     """The facts of a collection that documents may be stored in, or that does not exist yet. Raises UnsuitableCollection."""
     facts = collection_facts(connection, name, fresh=fresh)
-    reason = _WHY_UNSUITABLE.get(facts.kind)
+    reason = why_unsuitable(facts)
     if reason is not None:
         raise UnsuitableCollection(
-            what=f"{name} is a {facts.kind.value}: {reason}. Nothing was written.",
+            what=f"{name} is {reason}. Nothing was written.",
             hint="Configure the name of an ordinary collection, or move the documents into one.",
         )
     return facts
@@ -95,32 +73,3 @@ def _read(connection: Connection, name: str) -> CollectionFacts:
         return CollectionFacts(name, CollectionKind.ORDINARY if exists else CollectionKind.ABSENT)
     with driver_errors(f"reading the options of {name}"):
         return read_facts(connection.database, name)
-
-
-def read_facts(database: Database[Document], name: str) -> CollectionFacts:
-    """The facts of a collection on a server. Raises the driver's own errors."""
-    # Not Database.list_collections: that always asks the primary, and a reader may have only a secondary.
-    command = {"listCollections": 1, "filter": {"name": name}}
-    try:
-        listing = database.command(command, read_preference=database.read_preference)
-    except driver.OperationFailure as error:
-        if error.code != _UNAUTHORIZED:
-            raise
-        return CollectionFacts(name)
-    described = listing["cursor"]["firstBatch"]
-    return _facts(described[0]) if described else CollectionFacts(name, CollectionKind.ABSENT)
-
-
-def _facts(described: Mapping[str, Any]) -> CollectionFacts:
-    options = described.get("options", {})
-    kinds = {"view": CollectionKind.VIEW, "timeseries": CollectionKind.TIME_SERIES}
-    kind = kinds.get(described.get("type", "collection"), CollectionKind.ORDINARY)
-    if options.get("capped"):
-        kind = CollectionKind.CAPPED
-    collation = options.get("collation")
-    if collation is not None and collation.get("locale") == "simple":
-        collation = None
-    uuid = described.get("info", {}).get("uuid")
-    return CollectionFacts(
-        described["name"], kind, collation, None if uuid is None else str(uuid), "validator" in options
-    )

@@ -29,6 +29,7 @@ from chatstore_cli.domain.errors import (
     Unreachable,
 )
 from chatstore_cli.domain.secrets import masked
+from chatstore_cli.mongo.exact import ExactCollection
 
 Document = dict[str, Any]
 Result = TypeVar("Result")
@@ -66,8 +67,6 @@ class Connection:
         """A collection with the configured write concern. Its commands compare texts byte by byte (mongo/exact.py)."""
         if self.in_memory:
             return self.database[name]
-        from chatstore_cli.mongo.exact import ExactCollection
-
         return ExactCollection(self.database, name, self.known_collections)
 
     def reading_from_primary(self) -> Connection:

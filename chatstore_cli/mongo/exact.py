@@ -13,15 +13,18 @@ Without a default collation, or with `simple` as the default, the commands are t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pymongo.errors as driver
 from pymongo.collection import Collection
 from pymongo.database import Database
 
-from chatstore_cli.mongo.collections import CollectionFacts, CollectionKind, read_facts
-from chatstore_cli.mongo.connection import Document
+from chatstore_cli.domain.errors import Conflict
+from chatstore_cli.mongo.collection_facts import CollectionFacts, CollectionKind, collation_text, read_facts
+from chatstore_cli.mongo.exact_conditions import byte_exact, has_range, texts_of
+
+Document = dict[str, Any]
 
 SIMPLE: Document = {"locale": "simple"}
 
@@ -29,7 +32,6 @@ _LOOK_UP_FIELDS = ("_id", "session_id", "chat_id")
 _MOST_TEXTS = 100
 """More texts in one look-up would take longer to compare than reading the collection."""
 
-_ORDERING = ("$gt", "$gte", "$lt", "$lte")
 _SELECTING_STAGES = {"$match", "$limit", "$project", "$set"}
 """Stages of a look-up. All others may sort or group, so they need the collation `simple`."""
 
@@ -75,7 +77,7 @@ class ExactCollection(Collection[Any]):
             return {}
         return {"collation": SIMPLE}
 
-    def exactly(self, condition: Mapping[str, Any]) -> tuple[Mapping[str, Any], Document]:
+    def exactly(self, condition: Document) -> tuple[Document, Document]:
         """The condition of a look-up, and the option to send with it, so that it selects byte by byte and an index serves.
 
         For commands that neither sort nor group.
@@ -84,7 +86,7 @@ class ExactCollection(Collection[Any]):
         if bytewise and not self._needs_own_collation(condition):
             return condition, bytewise
         own = self.own_collation
-        return (_byte_exact(condition), own) if own else (condition, {})
+        return (byte_exact(condition), own) if own else (condition, {})
 
     @property
     def _facts(self) -> CollectionFacts:
@@ -97,12 +99,12 @@ class ExactCollection(Collection[Any]):
 
     def _needs_own_collation(self, condition: Mapping[str, Any]) -> bool:
         for field in _LOOK_UP_FIELDS:
-            texts = _texts_of(condition.get(field))
+            texts = texts_of(condition.get(field))
             if texts:
                 return (
                     len(texts) <= _MOST_TEXTS
                     and (field == "_id" or not self._has_simple_index(field))
-                    and not _has_range(condition)
+                    and not has_range(condition)
                 )
         return False
 
@@ -117,18 +119,18 @@ class ExactCollection(Collection[Any]):
 
     # --- the driver's commands, which leave an explicit collation alone ----------------------------------------------
 
-    def find(self, filter: Any = None, *args: Any, **kwargs: Any) -> Any:  # noqa: A002 - the driver's name
+    def find(self, filter: Any = None, *args: Any, **kwargs: Any) -> Any:  # noqa: A002 - the name in the driver
         """The documents. A look-up by the text of an `_id` may not be sorted."""
-        if _texts_of((filter or {}).get("_id")):
-            filter, kwargs = self._look_up(filter, kwargs)
+        if texts_of((filter or {}).get("_id")):
+            selected, kwargs = self._look_up(filter, kwargs)
         else:
-            kwargs = self._in_bytes(kwargs)
-        return super().find(filter, *args, **kwargs)
+            selected, kwargs = filter, self._in_bytes(kwargs)
+        return super().find(selected, *args, **kwargs)
 
-    def find_one(self, filter: Any = None, *args: Any, **kwargs: Any) -> Any:  # noqa: A002
+    def find_one(self, filter: Any = None, *args: Any, **kwargs: Any) -> Any:  # noqa: A002 - the name in the driver
         """A document. May not be sorted."""
-        filter, kwargs = self._look_up(filter or {}, kwargs)
-        return super().find_one(filter, *args, **kwargs)
+        selected, kwargs = self._look_up(filter or {}, kwargs)
+        return super().find_one(selected, *args, **kwargs)
 
     def aggregate(self, pipeline: Any, *args: Any, **kwargs: Any) -> Any:
         """The result of a pipeline. A look-up is one that begins with `$match` and neither sorts nor groups."""
@@ -143,33 +145,33 @@ class ExactCollection(Collection[Any]):
         """The values of a field."""
         return super().distinct(key, *args, **self._in_bytes(kwargs))
 
-    def count_documents(self, filter: Any, *args: Any, **kwargs: Any) -> int:  # noqa: A002
+    def count_documents(self, filter: Any, *args: Any, **kwargs: Any) -> int:  # noqa: A002 - the name in the driver
         """The number of documents."""
-        filter, kwargs = self._look_up(filter, kwargs)
-        return super().count_documents(filter, *args, **kwargs)
+        selected, kwargs = self._look_up(filter, kwargs)
+        return super().count_documents(selected, *args, **kwargs)
 
-    def update_one(self, filter: Any, update: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: A002
+    def update_one(self, filter: Any, update: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: A002 - the name in the driver
         """Change a document. The condition of an upsert becomes part of a new document, so it has no expressions."""
         if kwargs.get("upsert"):
-            kwargs = self._in_bytes(kwargs)
+            selected, kwargs = filter, self._in_bytes(kwargs)
         else:
-            filter, kwargs = self._look_up(filter, kwargs)
-        return super().update_one(filter, update, *args, **kwargs)
+            selected, kwargs = self._look_up(filter, kwargs)
+        return super().update_one(selected, update, *args, **kwargs)
 
-    def update_many(self, filter: Any, update: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: A002
+    def update_many(self, filter: Any, update: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: A002 - the name in the driver
         """Change documents."""
-        filter, kwargs = self._look_up(filter, kwargs)
-        return super().update_many(filter, update, *args, **kwargs)
+        selected, kwargs = self._look_up(filter, kwargs)
+        return super().update_many(selected, update, *args, **kwargs)
 
-    def delete_one(self, filter: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: A002
+    def delete_one(self, filter: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: A002 - the name in the driver
         """Delete a document."""
-        filter, kwargs = self._look_up(filter, kwargs)
-        return super().delete_one(filter, *args, **kwargs)
+        selected, kwargs = self._look_up(filter, kwargs)
+        return super().delete_one(selected, *args, **kwargs)
 
-    def delete_many(self, filter: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: A002
+    def delete_many(self, filter: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: A002 - the name in the driver
         """Delete documents."""
-        filter, kwargs = self._look_up(filter, kwargs)
-        return super().delete_many(filter, *args, **kwargs)
+        selected, kwargs = self._look_up(filter, kwargs)
+        return super().delete_many(selected, *args, **kwargs)
 
     def _look_up(self, condition: Any, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         if "collation" in options:
@@ -181,76 +183,36 @@ class ExactCollection(Collection[Any]):
         return options if "collation" in options else {**options, **self.bytewise}
 
 
-# --- byte-exact conditions --------------------------------------------------------------------------------------------
+def exactly(collection: Collection[Any], condition: Document) -> tuple[Document, Document]:
+    """`ExactCollection.exactly`; in memory, where texts are compared byte by byte, the condition as it is."""
+    return collection.exactly(condition) if isinstance(collection, ExactCollection) else (condition, {})
 
 
-def _byte_exact(condition: Mapping[str, Any]) -> Document:
-    """The condition with a byte-exact comparison beside each comparison with a text."""
-    parts: list[Document] = []
-    for name, wanted in condition.items():
-        if name in ("$and", "$or", "$nor"):
-            parts.append({name: [_byte_exact(each) for each in wanted]})
-        elif name.startswith("$"):
-            parts.append({name: wanted})
-        else:
-            parts += _field_exactly(name, wanted)
-    return parts[0] if len(parts) == 1 else {"$and": parts}
+def own_collation(collection: Collection[Any]) -> Document:
+    """`ExactCollection.own_collation`; empty in memory."""
+    return collection.own_collation if isinstance(collection, ExactCollection) else {}
 
 
-def _field_exactly(path: str, wanted: Any) -> Iterable[Document]:
-    if isinstance(wanted, str):
-        wanted = {"$eq": wanted}
-    if not isinstance(wanted, dict) or not all(name.startswith("$") for name in wanted):
-        yield {path: wanted}
-        return
-    for operator, operand in wanted.items():
-        values = operand if operator in ("$in", "$nin") else [operand]
-        if operator in ("$ne", "$nin") and any(isinstance(value, str) for value in values):
-            # The collation would take more values for equal, so that too few documents remained.
-            yield {"$expr": {"$not": [_any_equals(path, values)]}}
-            continue
-        yield {path: {operator: operand}}
-        if operator in ("$eq", "$in") and any(isinstance(value, str) for value in values):
-            yield {"$expr": _any_equals(path, values)}
+def bytewise(collection: Collection[Any]) -> Document:
+    """`ExactCollection.bytewise`; empty in memory."""
+    return collection.bytewise if isinstance(collection, ExactCollection) else {}
 
 
-def _any_equals(path: str, values: Sequence[Any]) -> Document:
-    """An expression: whether the value at a path, or one in the array there, is one of these values byte by byte."""
-    first, _, rest = path.partition(".")
-    elements: Any = {"$cond": [{"$isArray": f"${first}"}, f"${first}", [f"${first}"]]}
-    if rest:
-        elements = {"$map": {"input": elements, "in": f"$$this.{rest}"}}
-    is_one = {"$or": [_equals("$$value", value) for value in values]}
-    return {"$anyElementTrue": [{"$map": {"input": elements, "as": "value", "in": is_one}}]}
+def text_range(collection: Collection[Any], first: str, end: str) -> Document:
+    """The condition for texts that begin with `first`; `end` is the first text after them in the order of bytes.
+
+    In a collation's order it has others too, so the caller compares what comes back. There no text follows U+FFFF.
+    """
+    return {"$gte": first, "$lte": f"{first}\uffff"} if own_collation(collection) else {"$gte": first, "$lt": end}
 
 
-def _equals(expression: str, value: Any) -> Document:
-    if not isinstance(value, str):
-        return {"$eq": [expression, {"$literal": value}]}
-    is_text = {"$eq": [{"$type": expression}, "string"]}
-    has_its_bytes = {
-        "$and": [
-            {"$eq": [{"$strLenBytes": expression}, len(value.encode())]},
-            {"$eq": [{"$indexOfBytes": [expression, {"$literal": value}]}, 0]},
-        ]
-    }
-    return {"$cond": [is_text, has_its_bytes, False]}
-
-
-def _texts_of(wanted: Any) -> list[str]:
-    """The texts among the values that a condition on a field looks for."""
-    if isinstance(wanted, str):
-        return [wanted]
-    if not isinstance(wanted, dict):
-        return []
-    values = [wanted["$eq"]] if "$eq" in wanted else wanted.get("$in", [])
-    return [value for value in values if isinstance(value, str)]
-
-
-def _has_range(condition: Any) -> bool:
-    """Whether a condition compares by order with a text."""
-    if isinstance(condition, dict):
-        return any(
-            (name in _ORDERING and isinstance(wanted, str)) or _has_range(wanted) for name, wanted in condition.items()
+def reject_equal_id(collection: Collection[Any], field: str, text: str) -> None:
+    """Raise Conflict if a unique index rejected an id because the collation takes another stored id for equal."""
+    own = own_collation(collection)
+    other = (collection.find_one({field: text}, {field: 1}, **own) or {}).get(field) if own else None
+    if isinstance(other, str) and other != text:
+        raise Conflict(
+            what=f"{collection.name} cannot hold {field} {text!r}: its collation ({collation_text(own['collation'])}) "
+            f"takes it for the stored {other!r}, and an index requires different values.",
+            hint="Use another id, or create the collection anew without a collation.",
         )
-    return isinstance(condition, list) and any(map(_has_range, condition))

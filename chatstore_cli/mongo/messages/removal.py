@@ -13,6 +13,7 @@ from chatstore_cli.domain.times import read_instant
 from chatstore_cli.domain.tombstones import Tombstone, deletion_instant
 from chatstore_cli.mongo.collections import require_removable
 from chatstore_cli.mongo.connection import Connection, Document
+from chatstore_cli.mongo.exact import exactly
 from chatstore_cli.mongo.tombstones import row_key, tombstones_of, write_tombstone
 
 _ROWS_AT_ONCE = 1_000
@@ -29,12 +30,13 @@ def remove_session(
     """
     require_removable(connection, collection)
     messages = connection.reading_from_primary().collection(collection)
+    selected, option = exactly(messages, selected)
     by_time = Tombstone(deletion_instant(now))
-    listed = [row["_id"] for row in messages.find(selected, _FIELDS) if _must_be_listed(row, by_time)]
+    listed = [row["_id"] for row in messages.find(selected, _FIELDS, **option) if _must_be_listed(row, by_time)]
     write_tombstone(connection, layout, session_id, by_time.deleted_at, listed)
     # Another process may have deleted the session too: from now on its tombstone decides as it is stored.
     tombstone = tombstones_of(connection, layout, [session_id])[session_id]
-    return remove_covered(messages, ((row, tombstone) for row in messages.find(selected, _FIELDS)))
+    return remove_covered(messages, ((row, tombstone) for row in messages.find(selected, _FIELDS, **option)))
 
 
 def remove_covered(messages: Collection[Document], rows: Iterable[tuple[Document, Tombstone]]) -> int:
@@ -42,7 +44,7 @@ def remove_covered(messages: Collection[Document], rows: Iterable[tuple[Document
 
     A row is deleted only if it still has its `created_at`: after its removal a new message may have got the same `_id`.
     """
-    deletions = (_deletion_of(row) for row, tombstone in rows if _covers(tombstone, row))
+    deletions = (_deletion_of(messages, row) for row, tombstone in rows if _covers(tombstone, row))
     removed = 0
     while batch := list(islice(deletions, _ROWS_AT_ONCE)):
         removed += messages.bulk_write(batch, ordered=False).deleted_count
@@ -58,8 +60,9 @@ def _must_be_listed(row: Document, by_time: Tombstone) -> bool:
     return read_instant(row.get("created_at")) is None or not _covers(by_time, row)
 
 
-def _deletion_of(row: Document) -> DeleteOne:
+def _deletion_of(messages: Collection[Document], row: Document) -> DeleteOne:
     selected: Document = {"_id": {"$eq": row["_id"]}}
     if read_instant(row.get("created_at")) is not None:
         selected["created_at"] = {"$eq": row["created_at"]}
-    return DeleteOne(selected)
+    condition, option = exactly(messages, selected)
+    return DeleteOne(condition, **option)

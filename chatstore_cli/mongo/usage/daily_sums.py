@@ -12,9 +12,12 @@ from typing import Any
 
 from pymongo import ReadPreference
 
+from chatstore_cli.domain.errors import UnsuitableCollection
 from chatstore_cli.domain.usage_ledger import RolledUp
+from chatstore_cli.mongo.collection_facts import collation_text
 from chatstore_cli.mongo.collections import require_storable
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
+from chatstore_cli.mongo.exact import own_collation
 from chatstore_cli.mongo.usage.stages import daily_documents
 
 _BATCH = 50_000
@@ -74,8 +77,14 @@ class MongoDailySums:
 
         Rows that arrive meanwhile are left for the next rollup: otherwise it would not end while agents report.
         """
-        for collection in (self._rows, self._sums):
-            require_storable(self._connection, collection.name)
+        require_storable(self._connection, self._rows.name)
+        facts = require_storable(self._connection, self._sums.name)
+        if facts.collation is not None:
+            raise UnsuitableCollection(
+                what=f"{facts.name} has a collation ({collation_text(facts.collation)}), and the _id of its documents is "
+                "a session id: two sessions could have one document. Nothing was written.",
+                hint="Drop the collection, then run chatstore usage rollup again: it holds only sums.",
+            )
         pending = {**self._pending, "chat_id": _MAY_BE_AN_ID}
         with driver_errors(f"updating {self._sums.name}"):
             if self._is_empty():  # new, or dropped by hand: the rows that it included have to be added again
@@ -108,7 +117,8 @@ class MongoDailySums:
         rows = [row["_id"] for row in primary.find({"chat_id": {"$in": chats}, **self._pending}, {"_id": 1})]
         into = {"into": self._sums.name, "whenMatched": _KEEP_THE_NEWER, "whenNotMatched": "insert"}
         primary.aggregate([*daily_documents(chats, primary.name), {"$merge": into}], allowDiskUse=True)
-        primary.update_many({"_id": {"$in": rows}}, self._mark)
+        # These ids exist, and no other id equals one of them in the collation of the index on `_id`.
+        primary.update_many({"_id": {"$in": rows}}, self._mark, **own_collation(primary))
         return len(rows)
 
     def _is_empty(self) -> bool:
