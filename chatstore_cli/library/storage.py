@@ -211,6 +211,7 @@ class MongoChatStorage:
         """
         from chatstore_cli.core.flush.options import FlushOptions
         from chatstore_cli.core.flush.run import Flush
+        from chatstore_cli.domain.ignored_files import ignored_notice
         from chatstore_cli.wiring.journals import named_journals
 
         folder = Path(disk_path).expanduser().resolve()
@@ -219,7 +220,10 @@ class MongoChatStorage:
         except OSError as error:
             raise ChatstoreError(what=f"{folder}: {error.strerror or error}") from error
         options = FlushOptions(rules=self.rules, timeout=timeout)
-        with named_journals(self.settings, [str(folder)]).to_flush("flush_journals") as sources:
+        journals = named_journals(self.settings, [str(folder)])
+        if journals.ignored:
+            STORAGE_LOG.warning("[CHAT STORAGE] %s", ignored_notice(journals.ignored))
+        with journals.to_flush("flush_journals") as sources:
             return Flush(self.stores.message_store, options, say=_say).run(sources)
 
     def __enter__(self) -> MongoChatStorage:

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import bson
 from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError
 
@@ -33,8 +32,8 @@ PART = "part"
 
 LISTED_IDS = 10_000
 """The most ids in one document."""
-_LISTED_BYTES = 4 * 1024 * 1024
-"""The most bytes of ids in a part: other writers choose ids of any size."""
+_LISTED_LETTERS = 2 * 1024 * 1024
+"""The most letters of ids that are added at once: other writers choose ids of any length."""
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 """Stands for a `deleted_at` that cannot be read: it covers nothing, so that nothing is lost."""
@@ -110,8 +109,8 @@ def _chunks(row_ids: Sequence[Any]) -> Iterator[list[Any]]:
     chunk: list[Any] = []
     size = 0
     for identity in row_ids:
-        length = len(bson.encode({"": identity}))
-        if chunk and (len(chunk) == LISTED_IDS or size + length > _LISTED_BYTES):
+        length = len(row_key(identity))
+        if chunk and (len(chunk) == LISTED_IDS or size + length > _LISTED_LETTERS):
             yield chunk
             chunk, size = [], 0
         chunk.append(identity)

@@ -73,7 +73,7 @@ def apply(
     """
     invocation = Invocation(context)
     if dry_run:
-        invocation.say(f"Target: {invocation.stores.target} (dry run: nothing changes)")
+        invocation.will_write(dry_run="nothing changes")
     else:
         invocation.will_write()
     findings = _findings(invocation, layout)

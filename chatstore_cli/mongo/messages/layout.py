@@ -20,11 +20,13 @@ from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQu
 from chatstore_cli.domain.removal import StoredPart
 from chatstore_cli.domain.session import COUNT_CAP, Expiry, Session, SessionStatus
 from chatstore_cli.domain.times import as_utc, read_instant
+from chatstore_cli.domain.workflow.provider_parts import id_as_text
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.identifiers import id_condition, id_text
 from chatstore_cli.mongo.messages.ordering import MessagesInOrder, is_number, newest_in_order
 from chatstore_cli.mongo.messages.recent_sessions import RECENT_KEYS, SESSION_KEYS, RecentSessions
 from chatstore_cli.mongo.messages.removal import remove_session
+from chatstore_cli.mongo.rare_fields import RARE_FIELDS, with_rare_fields
 from chatstore_cli.mongo.tombstones import count_parts
 
 LAYOUT = "messages"
@@ -230,14 +232,19 @@ def to_message(document: Document) -> Message:
     usual = (id_text(get("session_id")), _text(get("role")) or "unknown", get("text"), message_id, sequence)
     if document.keys() <= _USUAL_FIELDS:
         return Message(*usual, None, moment, None, None, None, None, metadata)
+    content, calls = usual[2], get("tool_calls")
+    if not RARE_FIELDS.isdisjoint(document):
+        content, calls, metadata = with_rare_fields(document, content, calls, metadata)
     return Message(
-        *usual,
+        *usual[:2],
+        content,
+        *usual[3:],
         _text(get("name")),
         moment,
         _text(get("event_type")),
         _text(get("source")),
-        calls if isinstance(calls := get("tool_calls"), list) else None,
-        _text(get("tool_call_id")),
+        calls if isinstance(calls, list) else None,
+        id_as_text(get("tool_call_id")),
         metadata,
     )
 

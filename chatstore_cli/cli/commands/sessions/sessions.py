@@ -112,6 +112,8 @@ def show(
         ("Last messages", Listing(MESSAGE_COLUMNS, row["last_messages"])),
     ]
     invocation.emit(Record(SESSION_FIELDS, row, sections))
+    for note in view.notes:
+        invocation.say(note)
 
 
 @command(
