@@ -59,6 +59,20 @@ def require_storable(connection: Connection, name: str, *, fresh: bool = False) 
     return facts
 
 
+def require_exact_ids(connection: Connection, name: str) -> None:
+    """`require_storable` for a collection of chatstore whose `_id` contains the id of a session.
+
+    Under a collation two sessions could have the same document.
+    """
+    facts = require_storable(connection, name)
+    if facts.collation is not None:
+        raise UnsuitableCollection(
+            what=f"{name} has the collation {collation_text(facts.collation)}, and the _id of its documents contains the "
+            "id of a session: two sessions could have the same document. Nothing was written.",
+            hint="Create it anew without a collation.",
+        )
+
+
 def require_removable(connection: Connection, name: str) -> None:
     """Raise UnsuitableCollection if documents cannot be deleted from this kind of collection."""
     kind = collection_facts(connection, name).kind

@@ -20,6 +20,7 @@ NAMES = [
     "server-version",
     "write-concern",
     "round-trip",
+    "collections",
     "indexes",
     "ttl-types",
     "expired",

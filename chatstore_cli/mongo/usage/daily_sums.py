@@ -12,10 +12,8 @@ from typing import Any
 
 from pymongo import ReadPreference
 
-from chatstore_cli.domain.errors import UnsuitableCollection
 from chatstore_cli.domain.usage_ledger import RolledUp
-from chatstore_cli.mongo.collection_facts import collation_text
-from chatstore_cli.mongo.collections import require_storable
+from chatstore_cli.mongo.collections import require_exact_ids, require_storable
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.exact import own_collation
 from chatstore_cli.mongo.usage.stages import daily_documents
@@ -78,13 +76,7 @@ class MongoDailySums:
         Rows that arrive meanwhile are left for the next rollup: otherwise it would not end while agents report.
         """
         require_storable(self._connection, self._rows.name)
-        facts = require_storable(self._connection, self._sums.name)
-        if facts.collation is not None:
-            raise UnsuitableCollection(
-                what=f"{facts.name} has a collation ({collation_text(facts.collation)}), and the _id of its documents is "
-                "a session id: two sessions could have one document. Nothing was written.",
-                hint="Drop the collection, then run chatstore usage rollup again: it holds only sums.",
-            )
+        require_exact_ids(self._connection, self._sums.name)
         pending = {**self._pending, "chat_id": _MAY_BE_AN_ID}
         with driver_errors(f"updating {self._sums.name}"):
             if self._is_empty():  # new, or dropped by hand: the rows that it included have to be added again
