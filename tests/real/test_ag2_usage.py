@@ -17,10 +17,12 @@ from chatstore_cli.core.usage.recorder import UsageRecorder
 from chatstore_cli.core.workflow.ag2_manager import AG2Manager
 from chatstore_cli.domain.errors import BadValue, Conflict, Unreachable
 from chatstore_cli.domain.usage import Usage
-from chatstore_cli.domain.usage_ledger import UsageGrowth, UsageSnapshot
+from chatstore_cli.domain.usage_ledger import LedgerQuery, UsageGrowth, UsageSnapshot
 from chatstore_cli.domain.workflow.chats import SavedAs
 from chatstore_cli.mongo.connection import Connection
+from chatstore_cli.mongo.usage.daily_sums import MongoDailySums
 from chatstore_cli.mongo.usage.ledger import MongoUsageLedger
+from chatstore_cli.mongo.usage.sums import MongoUsageSums
 from chatstore_cli.mongo.workflow.layout import WorkflowLayout
 from tests.support.ag2_events import event, new_manager, text
 from tests.support.model_endpoint import COST, TOTAL, llm_config, model_endpoint
@@ -307,7 +309,7 @@ def test_a_writer_that_is_overtaken_after_it_has_read_adds_to_the_new_numbers(
     slow, fast = Counter(), Counter()
     slow.use(10)
     fast.use(10)  # the same numbers, so that only the growth's own id tells the rows apart
-    read = MongoUsageLedger.run_usage
+    read = MongoUsageLedger.clients
 
     def overtaken(self: MongoUsageLedger, *arguments: Any) -> Any:
         found = read(self, *arguments)
@@ -315,7 +317,7 @@ def test_a_writer_that_is_overtaken_after_it_has_read_adds_to_the_new_numbers(
         save(new_manager(connection), fast)
         return found
 
-    monkeypatch.setattr(MongoUsageLedger, "run_usage", overtaken)
+    monkeypatch.setattr(MongoUsageLedger, "clients", overtaken)
     save(new_manager(connection), slow)
     assert_counted(database, ledger, {"c": 20})
 
@@ -340,6 +342,23 @@ def test_usage_can_be_stored_for_an_earlier_run(manager: AG2Manager, database: A
         agent.use(20)
     assert {row["run"]: row["total_tokens"] for row in database.usage_events.find()} == {1: 10, 2: 20}
     assert_counted(database, ledger, {"c": 30})
+
+
+@pytest.mark.parametrize("rolled_up", [False, True])
+def test_each_day_has_the_growth_of_that_day(
+    manager: AG2Manager, connection: Connection, monkeypatch: pytest.MonkeyPatch, rolled_up: bool
+) -> None:
+    agent = Counter()
+    for day, used in ((1, 100), (1, 20), (2, 3), (4, 4)):
+        monkeypatch.setattr(manager._session_usage, "_clock", lambda day=day: datetime(2026, 3, day, 12, tzinfo=UTC))
+        agent.use(used)
+        save(manager, agent)
+    if rolled_up:
+        assert [rolled.rows for rolled in MongoDailySums(connection, "usage_events", "usage_daily").roll_up()] == [4]
+    sums = MongoUsageSums(connection, "usage_events", "usage_daily").groups(LedgerQuery(("day", "agent")))
+    by_day = {summed.group: summed.usage.total_tokens for summed in sums}
+    days = {"2026-03-01": 120, "2026-03-02": 3, "2026-03-04": 4}
+    assert by_day == {(day, "Writer"): used for day, used in days.items()}
 
 
 def test_counters_before_the_first_report_are_kept(
@@ -384,6 +403,45 @@ def test_clients_that_are_replaced_between_events_are_noticed(
         assert manager.save_event(text("Hello"), chat_id="c", enterprise_id="acme").saved_as is SavedAs.MESSAGE
         other.use(20)
         agent.client = SimpleNamespace(actual_usage_summary=None)
+    assert_counted(database, ledger, {"c": 30})
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"total_tokens": -5},
+        {"total_tokens": "many", "cost": "much"},
+        {"at": None},
+        {"agent": ["Writer"]},
+        {"model": {"name": "m"}},
+        {"agent": None, "total_tokens": 0, "cost": None},
+        {"total_tokens": 0, "cost": None},
+    ],
+)
+def test_a_row_that_someone_has_changed_stops_nothing(
+    manager: AG2Manager, database: Any, ledger: MongoUsageLedger, damage: dict[str, Any]
+) -> None:
+    agent = Counter()
+    for tokens_used in (10, 20):
+        agent.use(tokens_used)
+        save(manager, agent)
+    newest = database.usage_events.find_one({"total_tokens": 30})
+    database.usage_events.update_one({"_id": newest["_id"]}, {"$set": damage})
+    for _ in range(2):
+        agent.use(5)
+        assert save(manager, agent).total_tokens == 5
+    has_moved = "model" in damage or damage == {"agent": ["Writer"]}  # the row is another agent's or model's now
+    assert ledger.sums("c").total_tokens == 20 + (30 if has_moved else 0)
+
+
+def test_an_agent_that_was_renamed_in_the_ledger_can_be_stored_again(
+    manager: AG2Manager, database: Any, ledger: MongoUsageLedger
+) -> None:
+    agent = Counter()
+    for number in range(1, 4):
+        agent.use(10)
+        save(manager, agent)
+        database.usage_events.update_many({"agent": "Writer"}, {"$set": {"agent": f"Author {number}"}})
     assert_counted(database, ledger, {"c": 30})
 
 
@@ -432,5 +490,5 @@ def test_a_recorder_that_adds_the_same_growth_again_stores_it_once(ledger: Mongo
     facts = UsageSnapshot(None, "c", 1, "acme", None, None, None, None, 0, 0, 0, datetime.now(UTC))
     growth = UsageGrowth("growth-1", {("Writer", "m"): Usage(1, 2, 3)})
     for _ in range(3):
-        assert UsageRecorder(ledger).add(growth, facts) is not None
+        assert UsageRecorder(ledger).add(growth, facts, set()) is not None
     assert ledger.sums("c") == Usage(1, 2, 3)
