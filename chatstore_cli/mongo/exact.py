@@ -29,7 +29,7 @@ Document = dict[str, Any]
 SIMPLE: Document = {"locale": "simple"}
 
 _LOOK_UP_FIELDS = ("_id", "session_id", "chat_id")
-_MOST_TEXTS = 100
+MOST_TEXTS = 100
 """More texts in one look-up would take longer to compare than reading the collection."""
 
 _SELECTING_STAGES = {"$match", "$limit", "$project", "$set"}
@@ -102,7 +102,7 @@ class ExactCollection(Collection[Any]):
             texts = texts_of(condition.get(field))
             if texts:
                 return (
-                    len(texts) <= _MOST_TEXTS
+                    len(texts) <= MOST_TEXTS
                     and (field == "_id" or not self._has_simple_index(field))
                     and not has_range(condition)
                 )

@@ -45,7 +45,7 @@ class JournalSet(Protocol):
         """The files in the folders that are not read."""
 
     def count_quarantined(self) -> int:
-        """How many lines of the journals are in quarantine. Raises NotAllowed if this user may not read them."""
+        """How many lines of the journals are in quarantine. Raises ChatstoreError if they cannot be read."""
 
     def lock_holder(self) -> LockHolder | None:
         """The process that follows the journals."""
@@ -65,7 +65,7 @@ def cache_status(journals: JournalSet, message_store: Callable[[], MessageStore]
         quarantined = None
         try:
             quarantined = journals.count_quarantined()
-        except NotAllowed as error:
+        except ChatstoreError as error:
             errors.append(error)
         status = CacheStatus(
             sessions=journals.sessions,
@@ -80,7 +80,8 @@ def cache_status(journals: JournalSet, message_store: Callable[[], MessageStore]
             worker=journals.lock_holder(),
             ignored=journals.ignored,
         )
-    return CacheReport(status, [*errors, *lines.unreadable])
+    by_message = {error.message: error for error in (*errors, *lines.unreadable)}
+    return CacheReport(status, list(by_message.values()))
 
 
 @dataclass(frozen=True)
