@@ -47,7 +47,7 @@ class JournalSet(Protocol):
         """The files in the folders that are not read."""
 
     def count_quarantined(self) -> int:
-        """How many lines of the journals are in quarantine. Raises NotAllowed if this user may not read them."""
+        """How many lines of the journals are in quarantine. Raises ChatstoreError if they cannot be read."""
 
     def lock_holder(self) -> LockHolder | None:
         """The process that follows the journals."""
@@ -69,7 +69,7 @@ def cache_status(
         quarantined = None
         try:
             quarantined = journals.count_quarantined()
-        except NotAllowed as error:
+        except ChatstoreError as error:
             errors.append(error)
         status = CacheStatus(
             sessions=journals.sessions,
@@ -85,7 +85,8 @@ def cache_status(
             ignored=journals.ignored,
             future=future_journals(lines.latest, clock()),
         )
-    return CacheReport(status, [*errors, *lines.unreadable])
+    by_message = {error.message: error for error in (*errors, *lines.unreadable)}
+    return CacheReport(status, list(by_message.values()))
 
 
 @dataclass(frozen=True)

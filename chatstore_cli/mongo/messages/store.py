@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -123,10 +124,13 @@ class MongoMessageStore:
 
     def remove_covered(self, entries: Sequence[Entry], tombstones: Mapping[str, Tombstone]) -> None:
         """Delete the rows with the ids of these entries that the tombstones of their sessions cover."""
-        tombstone_of = {entry.identity: tombstones[entry.session_id] for entry in entries}
+        session_of = {entry.identity: entry.session_id for entry in entries}
+        stored: dict[str, list[Document]] = defaultdict(list)
         with driver_errors(f"deleting messages in {self._name}"):
-            rows = self._rows({"_id": {"$in": list(tombstone_of)}}, {"created_at": 1})
-            remove_covered(self._messages, ((row, tombstone_of[row["_id"]]) for row in rows))
+            for row in self._rows({"_id": {"$in": list(session_of)}}, {"created_at": 1}):
+                stored[session_of[row["_id"]]].append(row)
+            for session, rows in stored.items():
+                remove_covered(self._messages, rows, tombstones[session])
 
     def with_foreign_rows(self, sessions: Sequence[str]) -> set[str]:
         """The sessions with rows that another writer stored under its own ids."""
