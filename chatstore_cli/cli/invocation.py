@@ -129,6 +129,7 @@ class Invocation:
         if self.options.read_only and not dry_run:
             raise NotAllowed(what="This command writes, and --read-only is set.", hint="Run it without --read-only.")
         self._writes = True
+        self.stores.read_from_primary()
         self._name_target(self.stores.target, f" (dry run: {dry_run})" if dry_run else "")
 
     def say_where_stored(self, messages: int) -> None:
