@@ -30,6 +30,7 @@ from chatstore_cli.domain.errors import (
     Unreachable,
 )
 from chatstore_cli.domain.secrets import hosts_of, masked, masked_uri
+from chatstore_cli.mongo.exact import ExactCollection
 
 Document = dict[str, Any]
 Result = TypeVar("Result")
@@ -57,16 +58,18 @@ _UNKNOWN_HOST_TEXTS = (
 class Connection:
     """One database on one server."""
 
-    client: MongoClient[Document]
-    database: Database[Document]
+    client: MongoClient[Document] = field(repr=False)  # the driver's text of a client has secret options of the URI
+    database: Database[Document] = field(repr=False)
     target: str
     in_memory: bool = False
     known_collections: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
     """What mongo/collections.py has read about each collection, by name."""
 
     def collection(self, name: str) -> Collection[Document]:
-        """A collection with the configured write concern."""
-        return self.database[name]
+        """A collection with the configured write concern. Its commands compare texts byte by byte (mongo/exact.py)."""
+        if self.in_memory:
+            return self.database[name]
+        return ExactCollection(self.database, name, self.known_collections)
 
     def reach(self, seconds: float) -> None:
         """Raise Unreachable if the primary does not answer within that many seconds, or the usual time limit if less."""

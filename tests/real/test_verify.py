@@ -21,6 +21,7 @@ NAMES = [
     "clock",
     "write-concern",
     "round-trip",
+    "collections",
     "indexes",
     "ttl-types",
     "expired",

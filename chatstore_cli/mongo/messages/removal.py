@@ -12,6 +12,7 @@ from chatstore_cli.domain.times import read_instant
 from chatstore_cli.domain.tombstones import Tombstone, deletion_instant
 from chatstore_cli.mongo.collections import require_removable
 from chatstore_cli.mongo.connection import Connection, Document
+from chatstore_cli.mongo.exact import MOST_TEXTS, exactly, own_collation
 from chatstore_cli.mongo.tombstones import row_key, tombstones_of, write_tombstone
 
 _ROWS_AT_ONCE = 1_000
@@ -28,16 +29,17 @@ def remove_session(
     """
     require_removable(connection, collection)
     messages = connection.reading_from_primary().collection(collection)
+    selected, option = exactly(messages, selected)
     by_time = Tombstone(deletion_instant(now))
     listed = [
         row["_id"]
-        for row in messages.find(selected, _FIELDS)
+        for row in messages.find(selected, _FIELDS, **option)
         if (moment := _moment(row)) is None or not by_time.covers(moment, row_key(row["_id"]))
     ]
     write_tombstone(connection, layout, session_id, by_time.deleted_at, listed)
     # Another process may have deleted the session too: from now on its tombstone decides as it is stored.
     tombstone = tombstones_of(connection, layout, [session_id])[session_id]
-    return remove_covered(messages, messages.find(selected, _FIELDS), tombstone)
+    return remove_covered(messages, messages.find(selected, _FIELDS, **option), tombstone)
 
 
 def remove_covered(messages: Collection[Document], rows: Iterable[Document], tombstone: Tombstone) -> int:
@@ -48,7 +50,8 @@ def remove_covered(messages: Collection[Document], rows: Iterable[Document], tom
     """
     covered = ((row, moment) for row in rows if tombstone.covers(moment := _moment(row), row_key(row["_id"])))
     removed = 0
-    while batch := list(islice(covered, _ROWS_AT_ONCE)):
+    at_once = MOST_TEXTS if own_collation(messages) else _ROWS_AT_ONCE
+    while batch := list(islice(covered, at_once)):
         dated = [row for row, moment in batch if moment is not None and moment <= tombstone.deleted_at]
         others = [row["_id"] for row, moment in batch if moment is None or moment > tombstone.deleted_at]
         if dated:
