@@ -16,6 +16,7 @@ from pymongo import MongoClient, ReadPreference
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.monitoring import CommandListener, TopologyListener
+from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from chatstore_cli.config.uris import account_database, flaw_of_uri
@@ -83,6 +84,13 @@ class Connection:
         if self.in_memory:
             return self
         return replace(self, database=self.database.with_options(read_preference=ReadPreference.PRIMARY))
+
+    def reading_majority(self) -> Connection:
+        """The same database, reading from the primary what a majority of the servers has: no failover undoes that."""
+        if self.in_memory:
+            return self
+        primary = self.reading_from_primary()
+        return replace(primary, database=primary.database.with_options(read_concern=ReadConcern("majority")))
 
 
 def connect(
