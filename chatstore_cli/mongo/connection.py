@@ -61,6 +61,8 @@ class Connection:
     in_memory: bool = False
     known_collections: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
     """What mongo/collections.py has read about each collection, by name."""
+    own_collections: set[str] = field(default_factory=set, compare=False, repr=False)
+    """The collections in which mongo/foreign_documents.py has found hardly any document of another product."""
 
     def collection(self, name: str) -> Collection[Document]:
         """A collection with the configured write concern."""

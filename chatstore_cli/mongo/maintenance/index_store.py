@@ -11,6 +11,7 @@ from chatstore_cli.domain.errors import ChatstoreError, Conflict
 from chatstore_cli.domain.indexes.findings import StoredIndex
 from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
+from chatstore_cli.mongo.foreign_documents import collection_names
 
 _DUPLICATES_SHOWN = 3
 _DUPLICATE_SEARCH_MILLISECONDS = 10_000
@@ -26,8 +27,7 @@ class MongoIndexStore:
         self._collations: dict[str, Any] | None = None
 
     def existing_collections(self) -> set[str]:
-        with driver_errors("listing collections"):
-            return set(self._connection.database.list_collection_names())
+        return set(collection_names(self._connection))
 
     def stored(self, collection: str) -> list[StoredIndex]:
         with driver_errors(f"listing the indexes of {collection}"):

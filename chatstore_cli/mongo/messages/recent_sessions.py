@@ -78,6 +78,8 @@ class RecentSessions:
         self._messages = messages
         self._in_memory = in_memory
         self._milliseconds = milliseconds
+        self.counted: Document = {}
+        """What a counted message must meet besides its session. Empty: counts are from the index alone."""
 
     @cached_property
     def _index_keys(self) -> set[tuple[tuple[str, Any], ...]]:
@@ -237,7 +239,7 @@ class RecentSessions:
         limited: list[Document] = [{"$limit": limit}] if limit else []
         rows = self._aggregate(
             [
-                {"$match": {"session_id": among}},
+                {"$match": {"session_id": among, **self.counted}},
                 {"$project": {"_id": 0, "session_id": 1}},
                 *limited,
                 {"$group": {"_id": "$session_id", "messages": {"$sum": 1}}},
@@ -253,7 +255,7 @@ class RecentSessions:
             yield from ((session, counts.get(session, 0)) for session in sessions)
 
     def _count(self, session: str, limit: int) -> int:
-        condition = {"session_id": id_condition(session)}
+        condition = {"session_id": id_condition(session), **self.counted}
         if self._in_memory:
             return self._messages.count_documents(condition, limit=limit)
         # The count command counts index keys without reading them, at half the cost of count_documents.

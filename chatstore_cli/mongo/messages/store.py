@@ -19,8 +19,10 @@ from chatstore_cli.domain.message import ROLES
 from chatstore_cli.domain.message_store import Content, Inserted, StoredContent, Survey
 from chatstore_cli.domain.times import format_instant, read_instant
 from chatstore_cli.mongo.connection import RETRYABLE_CODES, Connection, Document, driver_errors
+from chatstore_cli.mongo.foreign_documents import require_own
 from chatstore_cli.mongo.maintenance.index_store import MongoIndexStore
 from chatstore_cli.mongo.messages.layout import LAYOUT
+from chatstore_cli.mongo.messages.own_messages import OWN_MESSAGES
 from chatstore_cli.mongo.tombstones import deleted_sessions
 
 _SMALL_SESSION = 5_000
@@ -64,8 +66,10 @@ class MongoMessageStore:
 
         A new collection gets every index of its layout, because a TTL index deletes nothing in it. The same holds for a
         collection that an insert has just created again (`recreated`), except a TTL index that would delete documents.
-        An existing collection gets only the index for looking up sessions, and only while it is small.
+        An existing collection gets only the index for looking up sessions, and only while it is small. Raises Conflict if
+        the collection holds mainly other documents.
         """
+        require_own(self._connection, self._name, OWN_MESSAGES)
         with driver_errors(f"preparing {self._name}"):
             existing = self._messages.index_information()
             if not existing:

@@ -14,6 +14,8 @@ from pymongo import ReadPreference
 
 from chatstore_cli.domain.usage_ledger import RolledUp
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
+from chatstore_cli.mongo.foreign_documents import require_own
+from chatstore_cli.mongo.usage.rows import OWN_DAILY_SUMS, OWN_ROWS
 from chatstore_cli.mongo.usage.stages import daily_documents
 
 _BATCH = 50_000
@@ -39,6 +41,7 @@ class MongoDailySums:
     """The collection `daily_sums`, made from the ledger in the collection `rows`."""
 
     def __init__(self, connection: Connection, rows: str, daily_sums: str) -> None:
+        self._connection = connection
         self._rows = connection.collection(rows)
         self._sums = connection.collection(daily_sums)
         self._pending: Document = {"rolled_up": {"$ne": daily_sums}}
@@ -72,6 +75,7 @@ class MongoDailySums:
 
         Rows that arrive meanwhile are left for the next rollup: otherwise it would not end while agents report.
         """
+        self._require_own()
         pending = {**self._pending, "chat_id": _MAY_BE_AN_ID}
         with driver_errors(f"updating {self._sums.name}"):
             if self._is_empty():  # new, or dropped by hand: the rows that it included have to be added again
@@ -90,9 +94,14 @@ class MongoDailySums:
 
     def clear(self) -> None:
         """Delete all daily sums; the ledger stays."""
+        self._require_own()
         with driver_errors(f"clearing {self._sums.name}"):
             self._sums.drop()
             self._rows.update_many(self._mark["$set"], self._unmark)
+
+    def _require_own(self) -> None:
+        require_own(self._connection, self._rows.name, OWN_ROWS)
+        require_own(self._connection, self._sums.name, OWN_DAILY_SUMS)
 
     def _take_in(self, chats: list[Any]) -> int:
         """Store the daily sums of sessions and mark their pending rows. Returns how many these are.

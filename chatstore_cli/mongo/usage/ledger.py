@@ -17,6 +17,7 @@ from chatstore_cli.domain.usage import Usage
 from chatstore_cli.domain.usage_ledger import MOST_TOKENS, OPENING_RUN, LedgerRow, UsageSnapshot
 from chatstore_cli.mongo.bson_values import whole_number
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
+from chatstore_cli.mongo.foreign_documents import require_own
 from chatstore_cli.mongo.identifiers import is_storable
 from chatstore_cli.mongo.usage.rows import (
     COUNTABLE,
@@ -24,6 +25,7 @@ from chatstore_cli.mongo.usage.rows import (
     DECIMAL128,
     FIRST_MOMENT,
     LAST_MOMENT,
+    OWN_ROWS,
     counters_of,
     document_of,
     row_of,
@@ -31,6 +33,7 @@ from chatstore_cli.mongo.usage.rows import (
 from chatstore_cli.mongo.usage.stages import CLIENT
 from chatstore_cli.mongo.workflow.documents import FACT_FIELDS, IN_LEDGER, to_session
 from chatstore_cli.mongo.workflow.lookup import locate
+from chatstore_cli.mongo.workflow.own_sessions import OWN_SESSIONS
 
 _FLAT_FIELDS = tuple(f"usage_{name}_final" for name in (*COUNTS, "total_cost"))
 _USAGE_FIELDS = ("chat_id", "real_time_tracking", "token_usage", "usage_summary", *_FLAT_FIELDS)
@@ -46,6 +49,7 @@ class MongoUsageLedger:
         self._sessions = connection.collection(sessions)
 
     def insert(self, snapshots: Mapping[str, UsageSnapshot]) -> set[str]:
+        require_own(self._connection, self._rows.name, OWN_ROWS)
         stored = set(snapshots)
         documents = [document_of(row_id, snapshot) for row_id, snapshot in snapshots.items()]
         with driver_errors(f"storing usage in {self._rows.name}"):
@@ -142,6 +146,7 @@ class MongoUsageLedger:
         )
 
     def store_opening_balance(self, row_id: str, balance: UsageSnapshot) -> None:
+        require_own(self._connection, self._rows.name, OWN_ROWS)
         document = document_of(row_id, balance)
         numbers = {name: document.pop(name) for name in (*COUNTS, "cost") if document[name] is not None}
         document.pop("cost", None)
@@ -170,6 +175,7 @@ class MongoUsageLedger:
 
     def _change(self, chat_id: str, changes_of: Callable[[Document], Document | None]) -> bool:
         """Compare and set: what is written depends on what was read. Returns False if nothing may be changed."""
+        require_own(self._connection, self._sessions.name, OWN_SESSIONS)
 
         def attempt() -> bool | None:
             document = self._head(chat_id)

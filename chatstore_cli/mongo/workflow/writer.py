@@ -22,6 +22,7 @@ from chatstore_cli.domain.workflow.chats import Appended, ChatState, DocumentFul
 from chatstore_cli.domain.workflow.events import AgentTurn
 from chatstore_cli.mongo.bson_values import whole_number
 from chatstore_cli.mongo.connection import RETRYABLE_CODES, Connection, Document, driver_errors
+from chatstore_cli.mongo.foreign_documents import require_own
 from chatstore_cli.mongo.identifiers import id_values
 from chatstore_cli.mongo.tombstones import TOMBSTONES, deleted_sessions
 from chatstore_cli.mongo.workflow.documents import LAYOUT, TENANT_FIELDS
@@ -38,6 +39,7 @@ from chatstore_cli.mongo.workflow.new_documents import (
     set_running,
     state_of,
 )
+from chatstore_cli.mongo.workflow.own_sessions import OWN_SESSIONS
 
 _TOO_LARGE = {10334, 17280, 17419, 17420}
 _TYPE_MISMATCHES = {2, 14, 28}
@@ -57,6 +59,7 @@ class MongoChatWriter:
         self._write_concern = self._sessions.write_concern.document
 
     def load(self, chat_id: str) -> ChatState | None:
+        require_own(self._connection, self._name, OWN_SESSIONS)  # every change of a session begins here
         return self._state(
             chat_id, locate(self._sessions, chat_id, WRITING_FACTS, in_memory=self._connection.in_memory)
         )
