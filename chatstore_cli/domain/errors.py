@@ -11,9 +11,11 @@
         UnknownHost                      no host has this name
       Conflict                        8  in use by someone else, or in another state than required
         Locked
+        ForeignCollection                the collection holds mainly documents of another product
       Interrupted                   130  stopped by the user between two batches, so that nothing is half done
       DocumentRefused                 1  a document that the driver or the server rejects
       NotRecorded                     1  a message that is neither in the journal nor in memory
+      UnsuitableCollection            1  a kind of collection in which documents cannot be stored reliably
 
 The docstring of a class is its message; `{names}` in it are replaced by the keyword arguments of the constructor. A
 message has three parts: what failed, on which thing, and (in `hint`) what to do. The driver's error is the `__cause__`.
@@ -156,6 +158,12 @@ class Locked(Conflict):
     kind = "locked"
 
 
+class ForeignCollection(Conflict):
+    """{what}"""
+
+    kind = "foreign_collection"
+
+
 class Interrupted(ChatstoreError):
     """Interrupted. {what}"""
 
@@ -173,3 +181,9 @@ class NotRecorded(ChatstoreError):
     """The message was not recorded: {what}"""
 
     kind = "not_recorded"
+
+
+class UnsuitableCollection(ChatstoreError):
+    """{what}"""
+
+    kind = "unsuitable_collection"

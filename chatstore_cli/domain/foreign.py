@@ -86,7 +86,7 @@ class CollectionContents(Protocol):
         """The foreign documents of a collection; None if it is not one of `own_names`."""
 
     def require_own(self, collections: Iterable[str]) -> None:
-        """Raise Conflict if one of the collections holds mainly foreign documents."""
+        """Raise ForeignCollection if one of the collections holds mainly foreign documents."""
 
 
 def mainly_foreign(contents: CollectionContents, collections: Iterable[str]) -> list[ForeignDocuments]:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from chatstore_cli.domain.errors import NotAllowed
+from chatstore_cli.domain.errors import NotAllowed, UnsuitableCollection
 from chatstore_cli.mongo.connection import Connection, driver_errors
+
+_UNAUTHORIZED = 13
 
 
 class CollectionKind(Enum):
@@ -57,14 +59,48 @@ def collection_facts(connection: Connection, name: str, *, fresh: bool = False) 
     return facts
 
 
+_WHY_UNSUITABLE = {
+    CollectionKind.CAPPED: "MongoDB removes its oldest documents when it is full, so stored messages would be lost",
+    CollectionKind.TIME_SERIES: "it accepts the same _id twice, so messages would be stored more than once",
+    CollectionKind.VIEW: "MongoDB stores nothing in it",
+}
+
+
+def require_storable(connection: Connection, name: str, *, fresh: bool = False) -> CollectionFacts:
+    """The facts of a collection that documents may be stored in, or that does not exist yet. Raises UnsuitableCollection."""
+    facts = collection_facts(connection, name, fresh=fresh)
+    reason = _WHY_UNSUITABLE.get(facts.kind)
+    if reason is not None:
+        raise UnsuitableCollection(
+            what=f"{name} is a {facts.kind.value}: {reason}. Nothing was written.",
+            hint="Configure the name of an ordinary collection, or move the documents into one.",
+        )
+    return facts
+
+
+def require_removable(connection: Connection, name: str) -> None:
+    """Raise UnsuitableCollection if documents cannot be deleted from this kind of collection."""
+    kind = collection_facts(connection, name).kind
+    if kind in (CollectionKind.TIME_SERIES, CollectionKind.VIEW):
+        what = f"{name} is a {kind.value}, and MongoDB does not delete single documents from it. Nothing was deleted."
+        raise UnsuitableCollection(what=what, hint="Delete the session in the collection that the documents come from.")
+
+
 def _read(connection: Connection, name: str) -> CollectionFacts:
     if connection.in_memory:
         exists = name in connection.database.list_collection_names()
         return CollectionFacts(name, CollectionKind.ORDINARY if exists else CollectionKind.ABSENT)
     try:
         with driver_errors(f"reading the options of {name}"):
-            described = list(connection.database.list_collections(filter={"name": name}))
-    except NotAllowed:
+            # Not Database.list_collections: that always asks the primary, and a reader may have only a secondary.
+            listing = connection.database.command(
+                {"listCollections": 1, "filter": {"name": name}},
+                read_preference=connection.database.read_preference,
+            )
+            described = listing["cursor"]["firstBatch"]
+    except NotAllowed as error:
+        if getattr(error.__cause__, "code", None) != _UNAUTHORIZED:  # a login that failed
+            raise
         return CollectionFacts(name)
     return _facts(described[0]) if described else CollectionFacts(name, CollectionKind.ABSENT)
 

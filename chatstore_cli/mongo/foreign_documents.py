@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from chatstore_cli.domain.errors import Conflict, NotAllowed
+from chatstore_cli.domain.errors import ForeignCollection, NotAllowed
 from chatstore_cli.domain.foreign import ForeignDocuments, usual_fields
+from chatstore_cli.mongo.collections import CollectionFacts, require_storable
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors, within_limit
 from chatstore_cli.mongo.own_documents import OwnDocuments
 
@@ -87,7 +88,7 @@ class Look:
 
 
 def require_own(connection: Connection, collection: str, own: OwnDocuments) -> None:
-    """Raise Conflict if a collection holds mainly foreign documents. Looks once for each connection.
+    """Raise ForeignCollection if a collection holds mainly foreign documents. Looks once for each connection.
 
     Called before anything is written, indexed or deleted there.
     """
@@ -98,11 +99,20 @@ def require_own(connection: Connection, collection: str, own: OwnDocuments) -> N
     except NotAllowed:  # the user may not read it, and what follows reports that
         return
     if found.is_mainly_foreign:
-        raise Conflict(
+        raise ForeignCollection(
             what=f"{found.remark}. Nothing was written, changed or deleted there.",
             hint="Name the right database or another collection in the configuration (chatstore config show).",
         )
     connection.own_collections.add(collection)
+
+
+def require_writable(
+    connection: Connection, collection: str, own: OwnDocuments, *, fresh: bool = False
+) -> CollectionFacts:
+    """The facts of a collection that chatstore may write to. Raises UnsuitableCollection and ForeignCollection."""
+    facts = require_storable(connection, collection, fresh=fresh)
+    require_own(connection, collection, own)
+    return facts
 
 
 def collection_names(connection: Connection) -> list[str]:

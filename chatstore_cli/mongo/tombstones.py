@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from chatstore_cli.domain.removal import StoredPart
+from chatstore_cli.mongo.collections import require_removable, require_storable
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 
 TOMBSTONES = "chatstore_tombstones"
@@ -32,6 +33,9 @@ def remove_parts(
     connection: Connection, layout: str, session_id: str, parts: Sequence[Part], deleted_at: datetime
 ) -> list[StoredPart]:
     """Delete a session's documents. If this is interrupted, call it again: the tombstone stays."""
+    require_storable(connection, TOMBSTONES)
+    for name, _ in parts:
+        require_removable(connection, name)  # before the tombstone, which would hide a session that still exists
     with driver_errors(f"deleting session {session_id!r}"):
         tombstone = {"_id": {"layout": layout, "session_id": session_id}}
         connection.collection(TOMBSTONES).update_one(tombstone, {"$set": {"deleted_at": deleted_at}}, upsert=True)

@@ -19,7 +19,7 @@ from chatstore_cli.domain.message import ROLES
 from chatstore_cli.domain.message_store import Content, Inserted, StoredContent, Survey
 from chatstore_cli.domain.times import format_instant, read_instant
 from chatstore_cli.mongo.connection import RETRYABLE_CODES, Connection, Document, driver_errors
-from chatstore_cli.mongo.foreign_documents import require_own
+from chatstore_cli.mongo.foreign_documents import require_writable
 from chatstore_cli.mongo.maintenance.index_store import MongoIndexStore
 from chatstore_cli.mongo.messages.layout import LAYOUT
 from chatstore_cli.mongo.messages.own_messages import OWN_MESSAGES
@@ -46,30 +46,28 @@ class MongoMessageStore:
     def __init__(
         self, connection: Connection, collection: str, index_specs: Sequence[IndexSpec], patient: Connection
     ) -> None:
-        self._connection = connection
+        self._connection = connection = connection.reading_from_primary()
         self._indexes = MongoIndexStore(connection, patient)
         self._name = collection
         self._messages: Collection[Document] = connection.collection(collection)
         self._index_specs = index_specs
 
     def collection_id(self) -> str | None:
-        """The collection's UUID, which changes if it is dropped; None if the collection does not exist."""
-        if self._connection.in_memory:
-            return None
-        with driver_errors(f"reading the identity of {self._name}"):
-            for collection in self._connection.database.list_collections(filter={"name": self._name}):
-                return str(collection["info"]["uuid"])
-        return None
+        """The collection's UUID, which changes if it is dropped; None if the collection does not exist.
+
+        Raises UnsuitableCollection and ForeignCollection, so that they are raised in a dry run too.
+        """
+        return require_writable(self._connection, self._name, OWN_MESSAGES, fresh=True).uuid
 
     def prepare(self, *, recreated: bool = False) -> list[str]:
         """Create the collection if it does not exist, and the index for looking up sessions. Returns what was done.
 
         A new collection gets every index of its layout, because a TTL index deletes nothing in it. The same holds for a
         collection that an insert has just created again (`recreated`), except a TTL index that would delete documents.
-        An existing collection gets only the index for looking up sessions, and only while it is small. Raises Conflict if
-        the collection holds mainly other documents.
+        An existing collection gets only the index for looking up sessions, and only while it is small. Raises
+        UnsuitableCollection, and ForeignCollection if the collection holds mainly other documents.
         """
-        require_own(self._connection, self._name, OWN_MESSAGES)
+        require_writable(self._connection, self._name, OWN_MESSAGES, fresh=True)
         with driver_errors(f"preparing {self._name}"):
             existing = self._messages.index_information()
             if not existing:
@@ -197,6 +195,9 @@ class MongoMessageStore:
 
         Raises Unreachable if it is not known which entries were stored. Then call again with the same entries.
         """
+        require_writable(
+            self._connection, self._name, OWN_MESSAGES
+        )  # known since `prepare`, which not every caller calls
         documents = [to_document(entry, expires) for entry, expires in zip(entries, expires_at, strict=True)]
         return self._without_deleted(self._insert(entries, documents), entries)
 

@@ -14,7 +14,7 @@ from pymongo import ReadPreference
 
 from chatstore_cli.domain.usage_ledger import RolledUp
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
-from chatstore_cli.mongo.foreign_documents import require_own
+from chatstore_cli.mongo.foreign_documents import require_writable
 from chatstore_cli.mongo.usage.rows import OWN_DAILY_SUMS, OWN_ROWS
 from chatstore_cli.mongo.usage.stages import daily_documents
 
@@ -100,8 +100,8 @@ class MongoDailySums:
             self._rows.update_many(self._mark["$set"], self._unmark)
 
     def _require_own(self) -> None:
-        require_own(self._connection, self._rows.name, OWN_ROWS)
-        require_own(self._connection, self._sums.name, OWN_DAILY_SUMS)
+        require_writable(self._connection, self._rows.name, OWN_ROWS)
+        require_writable(self._connection, self._sums.name, OWN_DAILY_SUMS)
 
     def _take_in(self, chats: list[Any]) -> int:
         """Store the daily sums of sessions and mark their pending rows. Returns how many these are.

@@ -17,7 +17,7 @@ from chatstore_cli.domain.usage import Usage
 from chatstore_cli.domain.usage_ledger import MOST_TOKENS, OPENING_RUN, LedgerRow, UsageSnapshot
 from chatstore_cli.mongo.bson_values import whole_number
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
-from chatstore_cli.mongo.foreign_documents import require_own
+from chatstore_cli.mongo.foreign_documents import require_writable
 from chatstore_cli.mongo.identifiers import is_storable
 from chatstore_cli.mongo.usage.rows import (
     COUNTABLE,
@@ -49,7 +49,7 @@ class MongoUsageLedger:
         self._sessions = connection.collection(sessions)
 
     def insert(self, snapshots: Mapping[str, UsageSnapshot]) -> set[str]:
-        require_own(self._connection, self._rows.name, OWN_ROWS)
+        require_writable(self._connection, self._rows.name, OWN_ROWS)
         stored = set(snapshots)
         documents = [document_of(row_id, snapshot) for row_id, snapshot in snapshots.items()]
         with driver_errors(f"storing usage in {self._rows.name}"):
@@ -146,7 +146,7 @@ class MongoUsageLedger:
         )
 
     def store_opening_balance(self, row_id: str, balance: UsageSnapshot) -> None:
-        require_own(self._connection, self._rows.name, OWN_ROWS)
+        require_writable(self._connection, self._rows.name, OWN_ROWS)
         document = document_of(row_id, balance)
         numbers = {name: document.pop(name) for name in (*COUNTS, "cost") if document[name] is not None}
         document.pop("cost", None)
@@ -175,7 +175,7 @@ class MongoUsageLedger:
 
     def _change(self, chat_id: str, changes_of: Callable[[Document], Document | None]) -> bool:
         """Compare and set: what is written depends on what was read. Returns False if nothing may be changed."""
-        require_own(self._connection, self._sessions.name, OWN_SESSIONS)
+        require_writable(self._connection, self._sessions.name, OWN_SESSIONS)
 
         def attempt() -> bool | None:
             document = self._head(chat_id)

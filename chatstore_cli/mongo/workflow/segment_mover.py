@@ -27,7 +27,7 @@ from chatstore_cli.domain.workflow.segments import SEGMENT_BYTES, HeadSize, Move
 from chatstore_cli.mongo.bson_arrays import RAW
 from chatstore_cli.mongo.bson_values import whole_number
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors, time_limit
-from chatstore_cli.mongo.foreign_documents import require_own
+from chatstore_cli.mongo.foreign_documents import require_writable
 from chatstore_cli.mongo.workflow.documents import MESSAGES_OR_EMPTY, in_order, session_id_of
 from chatstore_cli.mongo.workflow.lookup import IDENTITY, locate
 from chatstore_cli.mongo.workflow.own_sessions import OWN_SEGMENTS, OWN_SESSIONS
@@ -111,7 +111,7 @@ class MongoSegmentStore:
     def check_index(self) -> None:
         """On the first call, create the index of a small segments collection, or warn if a large one does not have it."""
         if not self._in_memory:
-            require_own(self._connection, self._segments.name, OWN_SEGMENTS)
+            require_writable(self._connection, self._segments.name, OWN_SEGMENTS)
             self._index.ensure()
 
     def move_oldest(
@@ -119,8 +119,8 @@ class MongoSegmentStore:
     ) -> Move | None:
         if self._in_memory:
             return None
-        require_own(self._connection, self._sessions.name, OWN_SESSIONS)
-        require_own(self._connection, self._segments.name, OWN_SEGMENTS)
+        require_writable(self._connection, self._sessions.name, OWN_SESSIONS)
+        require_writable(self._connection, self._segments.name, OWN_SEGMENTS)
         waits = 0
 
         def attempt() -> _Outcome | None:

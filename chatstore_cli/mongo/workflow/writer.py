@@ -22,7 +22,7 @@ from chatstore_cli.domain.workflow.chats import Appended, ChatState, DocumentFul
 from chatstore_cli.domain.workflow.events import AgentTurn
 from chatstore_cli.mongo.bson_values import whole_number
 from chatstore_cli.mongo.connection import RETRYABLE_CODES, Connection, Document, driver_errors
-from chatstore_cli.mongo.foreign_documents import require_own
+from chatstore_cli.mongo.foreign_documents import require_writable
 from chatstore_cli.mongo.identifiers import id_values
 from chatstore_cli.mongo.tombstones import TOMBSTONES, deleted_sessions
 from chatstore_cli.mongo.workflow.documents import LAYOUT, TENANT_FIELDS
@@ -59,7 +59,6 @@ class MongoChatWriter:
         self._write_concern = self._sessions.write_concern.document
 
     def load(self, chat_id: str) -> ChatState | None:
-        require_own(self._connection, self._name, OWN_SESSIONS)  # every change of a session begins here
         return self._state(
             chat_id, locate(self._sessions, chat_id, WRITING_FACTS, in_memory=self._connection.in_memory)
         )
@@ -117,6 +116,7 @@ class MongoChatWriter:
             return self._sessions.find_one(ended, {"_id": 1}) is not None
 
     def create(self, chat: NewChat, now: datetime) -> ChatState | None:
+        require_writable(self._connection, self._name, OWN_SESSIONS)
         document = new_document(chat, now)
         # The _id comes from the session's id, so that two who create it at once collide even without an index on chat_id.
         document["_id"] = ObjectId(hashlib.sha256(chat.chat_id.encode()).digest()[:12])
@@ -269,6 +269,7 @@ class MongoChatWriter:
     def _update(self, match: Document, update: Document, doing: str) -> bool:
         """Update one document; returns whether a document matched."""
         doing = f"{doing} in {self._name}"
+        require_writable(self._connection, self._name, OWN_SESSIONS)
         with driver_errors(doing):
             if self._connection.in_memory:
                 return self._sessions.update_one(match, plain_update(update)).matched_count == 1
