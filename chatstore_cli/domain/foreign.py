@@ -65,7 +65,12 @@ def shown_names(names: Iterable[str]) -> str:
     """Names of fields or collections as text: a few of them, each shortened, without line breaks and control characters."""
     every = list(names)
     more = f", and {len(every) - _NAMES_SHOWN:,} more" if len(every) > _NAMES_SHOWN else ""
-    return ", ".join(_shown(name) for name in every[:_NAMES_SHOWN]) + more
+    return ", ".join(shown_each(every)) + more
+
+
+def shown_each(names: Sequence[str]) -> list[str]:
+    """The first names, each shortened and without line breaks and control characters."""
+    return [_shown(name) for name in names[:_NAMES_SHOWN]]
 
 
 def _shown(name: str) -> str:

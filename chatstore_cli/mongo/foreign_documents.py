@@ -11,6 +11,7 @@ from chatstore_cli.mongo.collections import CollectionFacts, require_storable
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors, within_limit
 from chatstore_cli.mongo.own_documents import OwnDocuments
 
+_UNAUTHORIZED = 13
 _SAMPLE = 100
 _FEW_DOCUMENTS = 2_000
 """Up to this many, every document is looked at: `$sample` would read all of them, too."""
@@ -44,8 +45,9 @@ def foreign_in(connection: Connection, collection: str, own: OwnDocuments) -> Fo
     answer = within_limit(doing, lambda: looked(stage, {"maxTimeMS": _MILLISECONDS}))
     if answer is None:
         are_few = False
-        with driver_errors(doing):
-            answer = looked({"$limit": _FIRST_DOCUMENTS}, {})
+        answer = within_limit(doing, lambda: looked({"$limit": _FIRST_DOCUMENTS}, {"maxTimeMS": _MILLISECONDS}))
+    if answer is None:  # nothing is known
+        return ForeignDocuments(collection, own.kind, 0, 0, is_complete=False)
     every, others = (row[0]["n"] if (row := answer[name]) else 0 for name in ("all", "foreign"))
     fields = usual_fields(row["names"] for row in answer["names"])
     return ForeignDocuments(collection, own.kind, every, others, fields, are_few and every < _FEW_DOCUMENTS)
@@ -68,7 +70,12 @@ def _counted(own: OwnDocuments) -> Document:
     }
 
 
-class Look:
+def _lacks_right(error: NotAllowed) -> bool:
+    """Whether the user may not read the collection. Otherwise the login failed."""
+    return getattr(error.__cause__, "code", None) == _UNAUTHORIZED
+
+
+class ForeignLookup:
     """One look at a collection for one reader, when it is first needed. `found` is None until then."""
 
     def __init__(self, connection: Connection, collection: str, own: OwnDocuments) -> None:
@@ -82,7 +89,9 @@ class Look:
         if self.found is None:
             try:
                 self.found = foreign_in(self._connection, self._collection, self._own)
-            except NotAllowed:
+            except NotAllowed as error:
+                if not _lacks_right(error):
+                    raise
                 self.found = ForeignDocuments(self._collection, self._own.kind, 0, 0)
         return self.found
 
@@ -96,8 +105,10 @@ def require_own(connection: Connection, collection: str, own: OwnDocuments) -> N
         return
     try:
         found = foreign_in(connection.reading_from_primary(), collection, own)
-    except NotAllowed:  # the user may not read it, and what follows reports that
-        return
+    except NotAllowed as error:
+        if not _lacks_right(error):
+            raise
+        return  # what follows reports it
     if found.is_mainly_foreign:
         raise ForeignCollection(
             what=f"{found.remark}. Nothing was written, changed or deleted there.",

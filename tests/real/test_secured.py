@@ -133,7 +133,7 @@ def test_a_user_who_may_only_read_can_read(guarded, run, chats):
 
 def test_a_user_who_may_only_read_is_refused_what_writes(guarded, run, chats):
     journal(run.folder)
-    chats["chat_messages"].insert_one({"session_id": "s0"})
+    chats["chat_messages"].insert_one({"session_id": "s0", "role": "user", "text": "hello"})
     for arguments in WRITING:
         done = run(*arguments, env={"CHATSTORE_URI": guarded.reader_uri})
         assert (arguments, done.code) == (arguments, 4)

@@ -22,7 +22,7 @@ from chatstore_cli.domain.removal import StoredPart
 from chatstore_cli.domain.session import COUNT_CAP, Expiry, Session, SessionStatus
 from chatstore_cli.domain.times import as_utc, read_instant
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
-from chatstore_cli.mongo.foreign_documents import Look, require_own
+from chatstore_cli.mongo.foreign_documents import ForeignLookup, require_own
 from chatstore_cli.mongo.identifiers import id_condition, id_text
 from chatstore_cli.mongo.messages.ordering import MessagesInOrder, is_number, newest_in_order
 from chatstore_cli.mongo.messages.own_messages import OWN_MESSAGES
@@ -66,17 +66,17 @@ class MessagesLayout:
         milliseconds = max(1, int(settings.mongo.timeout_seconds * 1000))
         self._recent = RecentSessions(self._messages, in_memory=connection.in_memory, milliseconds=milliseconds)
         self._own = OwnSessions(self._messages, in_memory=connection.in_memory, milliseconds=milliseconds)
-        self._look = Look(connection, self._name, OWN_MESSAGES)
+        self._lookup = ForeignLookup(connection, self._name, OWN_MESSAGES)
         self.remarks: list[str] = []
 
     @property
     def foreign(self) -> ForeignDocuments | None:
         """The documents of the collection that are not messages; None if nothing was listed or missed."""
-        return self._look.found
+        return self._lookup.found
 
     def _searched(self) -> bool:
         """Whether the collection has messages to search. If it also has other documents, counts leave these out."""
-        found = self._look.take()
+        found = self._lookup.take()
         if found.foreign:
             self._recent.counted = OWN_MESSAGES.filter()
         return not found.is_another_products
@@ -170,7 +170,7 @@ class MessagesLayout:
             return
         with driver_errors(f"reading the sessions of {self._name}"):
             sessions = self._recent.every()
-            if self._look.take().foreign:
+            if self._lookup.take().foreign:
                 sessions = self._own.only(sessions, _CHUNK)
             for session, moment in sessions:
                 facts = _session(session, None, moment, 0, cap=-1)

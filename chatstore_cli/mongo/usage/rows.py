@@ -18,7 +18,7 @@ from chatstore_cli.mongo.connection import Document
 from chatstore_cli.mongo.own_documents import OwnDocuments, has_all
 
 OWN_ROWS = OwnDocuments(OwnKind("a row", "rows", "the usage ledger"), has_all("chat_id", "run"))
-OWN_DAILY_SUMS = OwnDocuments(OwnKind("a daily sum", "daily sums", "the usage ledger"), has_all("days", "ledger_rows"))
+OWN_DAILY_SUMS = OwnDocuments(OwnKind("a daily sum", "daily sums", "the usage ledger"), has_all("days"))
 
 COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
 FIRST_MOMENT, LAST_MOMENT = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, tzinfo=UTC)

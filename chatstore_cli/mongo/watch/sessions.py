@@ -17,7 +17,7 @@ from chatstore_cli.domain.session import COUNT_CAP, Session
 from chatstore_cli.domain.times import read_instant
 from chatstore_cli.domain.watch import Batch, Change, SessionChange, SessionEvent
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
-from chatstore_cli.mongo.foreign_documents import Look
+from chatstore_cli.mongo.foreign_documents import ForeignLookup
 from chatstore_cli.mongo.identifiers import id_text
 from chatstore_cli.mongo.messages.own_messages import OWN_MESSAGES
 from chatstore_cli.mongo.messages.recent_sessions import RecentSessions
@@ -60,7 +60,7 @@ class MongoSessionFeed(StreamFeed):
         self._sessions = connection.collection(settings.sessions_collection)
         segments = connection.collection(settings.layouts.workflow.segments)
         self._segments = SegmentReader(self._sessions, segments, in_memory=connection.in_memory)
-        self._look = Look(connection, settings.sessions_collection, OWN_SESSIONS)
+        self._lookup = ForeignLookup(connection, settings.sessions_collection, OWN_SESSIONS)
         self._messages = connection.collection(settings.messages_collection)
         self._milliseconds = max(1, int(settings.mongo.timeout_seconds * 1000))
         self._stream = ChangeStream(connection, self._pipeline(), _ACTIVITY)
@@ -137,7 +137,7 @@ class MongoSessionFeed(StreamFeed):
         identity, kind = repr(change["documentKey"]["_id"]), change["operationType"]
         if kind == "delete":
             known = self._documents.pop(identity)
-            if known is None and self._look.take().foreign:
+            if known is None and self._lookup.take().foreign:
                 return None  # nobody can tell what it was, and the id of another product's document may be a secret
             session = known or Session(id_text(change["documentKey"]["_id"]), LAYOUT)
             return SessionChange(Change.DELETED, session, _changed_at(change))

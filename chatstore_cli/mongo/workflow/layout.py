@@ -22,7 +22,7 @@ from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQu
 from chatstore_cli.domain.removal import StoredPart
 from chatstore_cli.domain.session import Session
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
-from chatstore_cli.mongo.foreign_documents import Look, require_own
+from chatstore_cli.mongo.foreign_documents import ForeignLookup, require_own
 from chatstore_cli.mongo.identifiers import id_values, is_storable
 from chatstore_cli.mongo.tombstones import Part, count_parts, remove_parts
 from chatstore_cli.mongo.workflow.documents import (
@@ -73,12 +73,12 @@ class WorkflowLayout:
         self._usage, self._daily_sums = settings.layouts.workflow.usage, settings.layouts.workflow.usage_rollups
         self._in_memory = connection.in_memory
         self._reader = SegmentReader(self._sessions, self._segments, in_memory=self._in_memory)
-        self._look = Look(connection, self._name, OWN_SESSIONS)
+        self._lookup = ForeignLookup(connection, self._name, OWN_SESSIONS)
 
     @property
     def foreign(self) -> ForeignDocuments | None:
         """The documents of the collection that are not sessions; None if nothing was listed or missed."""
-        return self._look.found
+        return self._lookup.found
 
     def index_specs(self) -> tuple[IndexSpec, ...]:
         """The indexes that the layout needs."""
@@ -90,7 +90,7 @@ class WorkflowLayout:
 
     def newest_first(self, query: SessionQuery, after: SessionKey | None, limit: int) -> Iterator[Session]:
         """At most `limit` sessions in descending order of SessionKey, strictly below `after`."""
-        if not _can_match(query) or self._look.take().is_another_products:
+        if not _can_match(query) or self._lookup.take().is_another_products:
             return
         with driver_errors(f"listing the sessions of {self._name}"):
             page = _Page(query, after, limit)
@@ -153,7 +153,7 @@ class WorkflowLayout:
         """The facts of the session with that chat_id, or else that `_id` (its text, or its ObjectId's hex); else None."""
         row = self._locate(session_id, _FACTS)
         if row is None:
-            self._look.take()
+            self._lookup.take()
             return None
         with driver_errors(f"looking up session {session_id!r} in {self._name}"):
             session = to_session(row)
@@ -164,7 +164,7 @@ class WorkflowLayout:
 
     def all_facts(self, query: SessionQuery) -> Iterator[Session]:
         """Every session that matches."""
-        if not _can_match(query) or self._look.take().is_another_products:
+        if not _can_match(query) or self._lookup.take().is_another_products:
             return
         match: Document = {"$and": [OWN_SESSIONS.filter(), *({"$or": branches} for branches in _branches(query))]}
         if query.without_ledger:
