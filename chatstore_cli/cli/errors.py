@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
+import os
 import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
+from chatstore_cli.domain.secrets import masked, masked_uri
 from chatstore_cli.render.safe import sanitize_text
 
 
@@ -31,32 +32,36 @@ def write_crash_log(error: Exception, arguments: Sequence[str]) -> str:
 
     import platformdirs
 
-    from chatstore_cli.domain.secrets import masked
-
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     details = "".join(traceback.format_exception(error))
     text = masked(f"{stamp} chatstore {' '.join(_without_credentials(arguments))}\n{details}")
     for folder in (platformdirs.user_log_path("chatstore"), Path(tempfile.gettempdir())):
+        path = folder / f"chatstore-error-{stamp}.log"
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            path = folder / f"chatstore-error-{stamp}.log"
-            path.write_text(text, encoding="utf-8", errors="backslashreplace")
+            with open(path, "x", encoding="utf-8", errors="backslashreplace", opener=_private_file) as stream:
+                stream.write(text)
         except OSError:
             continue
         return str(path)
     return "(none: no folder is writable)"
 
 
+def _private_file(path: str, flags: int) -> int:
+    """Open a file that only its owner may read: the temporary folder is everybody's."""
+    return os.open(path, flags, 0o600)
+
+
 def _without_credentials(arguments: Sequence[str]) -> list[str]:
-    """The arguments with credentials replaced by `***`: values of --header, and user and password of URLs."""
+    """The arguments with credentials replaced by `***`: values of --header, and user and password of URIs."""
     safe_words = []
     for previous, word in zip(["", *arguments], arguments, strict=False):
         if previous == "--header":
             word = word.partition(":")[0] + ": ***"
         elif word.startswith("--header="):
             word = word.partition(":")[0] + ": ***" if ":" in word else "--header=***"
-        elif "http" in word:
-            word = re.sub(r"//[^/\s]*@", "//***@", word)
+        elif "//" in word:
+            word = masked_uri(word)
         safe_words.append(word)
     return safe_words
 

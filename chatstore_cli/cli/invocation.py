@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from chatstore_cli.cli.options import GlobalOptions, global_options
-from chatstore_cli.domain.errors import NeedsConfirmation, NotAllowed
+from chatstore_cli.domain.errors import ChatstoreError, NeedsConfirmation, NotAllowed
 from chatstore_cli.render.listing import Listing, Record, Terminal
 from chatstore_cli.render.output_format import OutputFormat
 from chatstore_cli.render.safe import sanitize_text
@@ -29,6 +29,8 @@ class Invocation:
 
     def __init__(self, context: typer.Context) -> None:
         self.options: GlobalOptions = global_options(context)
+        self.options.invocation = self
+        self._writes = self._named_target = False
 
     def load_configuration(self) -> Configuration:
         """The settings with their sources and problems. Raises BadConfig if a file cannot be read."""
@@ -51,7 +53,27 @@ class Invocation:
         """The stores that the settings name. They connect when first used."""
         from chatstore_cli.wiring.stores import Stores
 
-        return Stores(self.settings, say=self.say)
+        stores = Stores(self.settings, say=self.say)
+        if self.options.verbose:
+            with suppress(ChatstoreError):  # if there is none, the first operation raises the error
+                self._name_target(stores.target)
+        return stores
+
+    def _name_target(self, target: str, note: str = "") -> None:
+        if not self._named_target:
+            self.say(f"Target: {target}{note}")
+        self._named_target = True
+
+    def with_target(self, text: str) -> str:
+        """The text, with the target behind it if this run uses a database that was not named yet.
+
+        "Nothing was found" may mean that the wrong server or database was asked.
+        """
+        stores: Stores | None = self.__dict__.get("stores")
+        with suppress(ChatstoreError):
+            if stores is not None and not self._named_target and stores.target not in text:
+                return f"{text} Target: {stores.target}.".lstrip()
+        return text
 
     @property
     def is_row_stream(self) -> bool:
@@ -63,11 +85,13 @@ class Invocation:
         from chatstore_cli.render.formats import write
 
         terminal = terminal_of(sys.stdout.isatty(), self.options.color)
+        if self._writes:
+            result = result.with_target(self.stores.target)
         rows = write(result, self.options.output or OutputFormat.TABLE, sys.stdout, terminal)
         sys.stdout.flush()
         if isinstance(result, Listing):
             if not rows:
-                self.say(result.empty)
+                self.say(self.with_target(result.empty))
             if result.next_cursor and self.options.output not in (OutputFormat.JSON, OutputFormat.YAML):
                 self.say(f"Next page: --cursor {result.next_cursor}")
 
@@ -83,11 +107,23 @@ class Invocation:
         if self.options.verbose:
             self.say(text)
 
-    def will_write(self) -> None:
-        """Print the target on stderr before anything is written. Raises NotAllowed with --read-only."""
-        if self.options.read_only:
+    def will_write(self, *, dry_run: str = "") -> None:
+        """Print the target on stderr before anything is written; results name it too.
+
+        `dry_run` says what a dry run does not do. Otherwise it raises NotAllowed with --read-only.
+        """
+        if self.options.read_only and not dry_run:
             raise NotAllowed(what="This command writes, and --read-only is set.", hint="Run it without --read-only.")
-        self.say(f"Target: {self.stores.target}")
+        self._writes = True
+        self._name_target(self.stores.target, f" (dry run: {dry_run})" if dry_run else "")
+
+    def say_where_stored(self, messages: int) -> None:
+        """After messages were stored, report the server again if no source of settings names one."""
+        if messages and not self.configuration.names_server:
+            self.say(
+                "Stored in the embedded MongoDB, because no server is configured. To use your own: set MONGO_URI, or "
+                "mongo.uri in config.yaml (chatstore config init)."
+            )
 
     def say_what_the_database_has(self) -> None:
         """Print a notice if the database has collections, and none of those that the settings name."""

@@ -12,8 +12,9 @@ from typing import Annotated, Any, ClassVar, NamedTuple, cast
 
 import typer
 
-from chatstore_cli.cli.options import ChatGroup
-from chatstore_cli.domain.errors import ChatstoreError, ExitCode
+from chatstore_cli.cli.options import ChatGroup, global_options
+from chatstore_cli.domain.errors import ChatstoreError, ExitCode, NotFound
+from chatstore_cli.domain.secrets import masked
 
 
 class LazyCommand(NamedTuple):
@@ -135,13 +136,18 @@ def _invoke(arguments: Sequence[str]) -> int:
             result = root.invoke(context)
     except typer.Exit as exit_:
         result = exit_.exit_code
+    except NotFound as error:
+        invocation = global_options(context).invocation
+        if invocation is not None:
+            error.hint = invocation.with_target(error.hint or "") or None
+        raise
     sys.stdout.flush()
     return int(result) if isinstance(result, int) else ExitCode.DONE
 
 
 def _show_warning(message: Warning | str, *_: Any) -> None:
     # Python prints a library's warning with a line of source code. One line is enough, for example for an unknown URI option.
-    sys.stderr.write(f"chatstore: {str(message).strip().partition(chr(10))[0]}\n")
+    sys.stderr.write(f"chatstore: {masked(str(message).strip().partition(chr(10))[0])}\n")
 
 
 def _report(error: ChatstoreError, arguments: Sequence[str]) -> int:
@@ -159,7 +165,8 @@ def _report_wrong_use(error: typer.TyperException, arguments: Sequence[str]) -> 
         sys.stdout.write(context.get_help() + "\n")
         return ExitCode.WRONG_USE
     path = context.command_path if context is not None else "chatstore"
-    write_error("wrong_use", error.format_message(), f"See {path} --help.", int(ExitCode.WRONG_USE), arguments)
+    # Typer quotes words that it does not expect, and a URI may be among them.
+    write_error("wrong_use", masked(error.format_message()), f"See {path} --help.", int(ExitCode.WRONG_USE), arguments)
     return ExitCode.WRONG_USE
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, fields
 from functools import cache
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -15,6 +15,9 @@ from typer.core import TyperCommand, TyperGroup
 from chatstore_cli.cli.option_values import use_plain_converters
 from chatstore_cli.domain.errors import EXIT_MEANINGS, ExitCode, WrongUse
 from chatstore_cli.render.output_format import OutputFormat
+
+if TYPE_CHECKING:
+    from chatstore_cli.cli.invocation import Invocation
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -34,6 +37,8 @@ class GlobalOptions:
     verbose: bool = False
     no_input: bool = False
     read_only: bool = False
+    invocation: Invocation | None = None
+    """The run that uses them, if the command has made one; not an option."""
 
 
 def _global_option_declarations(

@@ -1,4 +1,7 @@
-"""Warnings of `chatstore config check` about valid but unusual settings."""
+"""Warnings of `chatstore config check` about valid but unusual settings.
+
+A value that comes from a variable is not quoted: the variable may have a secret.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from collections.abc import Iterator
 from urllib.parse import parse_qsl, urlsplit
 
 from chatstore_cli.config.settings import Configuration
-from chatstore_cli.config.sources import Problem
+from chatstore_cli.config.sources import Problem, has_variables
 
 
 def find_unusual_settings(configuration: Configuration) -> Iterator[Problem]:
@@ -24,7 +27,8 @@ def find_unusual_settings(configuration: Configuration) -> Iterator[Problem]:
     if mongo.write_concern == "0":
         yield warning("mongo.write_concern", "writes are not acknowledged at all.", "A lost message is not noticed.")
     elif mongo.write_concern != "majority":
-        what = f"{mongo.write_concern} instead of majority."
+        value = "another value" if has_variables(sources["mongo.write_concern"]) else mongo.write_concern
+        what = f"{value} instead of majority."
         yield warning(
             "mongo.write_concern", what, "An acknowledged write can be lost when another node becomes primary."
         )
@@ -34,11 +38,13 @@ def find_unusual_settings(configuration: Configuration) -> Iterator[Problem]:
     if mongo.timeout_seconds < 1 or mongo.timeout_seconds > 120:
         what = f"{mongo.timeout_seconds:g} seconds is {'short' if mongo.timeout_seconds < 1 else 'long'}."
         yield warning("mongo.timeout_seconds", what, "Usual values are 1 to 120 seconds.")
-    yield from (warning("mongo.uri", what, hint) for what, hint in _unusual_in_uri(mongo.uri, mongo.database))
+    is_quoted = not has_variables(sources["mongo.uri"]) and not has_variables(sources["mongo.database"])
+    for what, hint in _unusual_in_uri(mongo.uri, mongo.database, is_quoted=is_quoted):
+        yield warning("mongo.uri", what, hint)
     yield from _readable_password(configuration)
 
 
-def _unusual_in_uri(uri: str, database: str) -> Iterator[tuple[str, str]]:
+def _unusual_in_uri(uri: str, database: str, *, is_quoted: bool) -> Iterator[tuple[str, str]]:
     if not uri.startswith("mongodb"):
         return
     try:
@@ -49,7 +55,9 @@ def _unusual_in_uri(uri: str, database: str) -> Iterator[tuple[str, str]]:
     named = parts.path.strip("/")
     if named and named != database:
         yield (
-            f"it names the database {named}, but chatstore uses {database}.",
+            f"it names the database {named}, but chatstore uses {database}."
+            if is_quoted
+            else "it names another database than mongo.database.",
             "mongo.database (--database, CHATSTORE_DATABASE) is used. The URI only names the database of the user's account.",
         )
     for name in ("w", "journal", "j"):
@@ -66,7 +74,7 @@ def _unusual_in_uri(uri: str, database: str) -> Iterator[tuple[str, str]]:
 def _readable_password(configuration: Configuration) -> Iterator[Problem]:
     source = configuration.sources["mongo.uri"]
     file = next((path for path in configuration.files if source.rpartition(":")[0] == str(path)), None)
-    if file is None or " $" in source or not re.search(r"://[^/@\s]*:[^/\s]+@", configuration.settings.mongo.uri):
+    if file is None or has_variables(source) or not re.search(r"//\S*:\S*@", configuration.settings.mongo.uri):
         return
     if stat.S_IMODE(file.stat().st_mode) & 0o044:
         what = "mongo.uri: a file that others can read has a password."

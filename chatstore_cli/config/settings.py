@@ -14,15 +14,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
 
+from chatstore_cli.config.expansion import ExpansionError, expand
 from chatstore_cli.config.sources import (
-    ExpansionError,
+    DEFAULTS,
     Problem,
     Source,
     SourcedValue,
-    expand,
+    has_variables,
     read_env_file,
     read_environment,
     read_file,
+    with_variables,
 )
 from chatstore_cli.config.values import displayed, validated
 from chatstore_cli.domain.checked_application import ApplicationSettings
@@ -164,12 +166,16 @@ def value_of(settings: Settings, key: str) -> Any:
 
 
 class Configuration(NamedTuple):
-    """Settings with the source of each value, all problems, and the configuration files that were read."""
+    """Settings with the source of each value, all problems, and the configuration files that were read.
+
+    `names_server`: whether some source chose the server. If none did, it is the embedded MongoDB.
+    """
 
     settings: Settings
     sources: Mapping[str, str]
     problems: tuple[Problem, ...]
     files: tuple[Path, ...]
+    names_server: bool
 
     def valid(self) -> Configuration:
         """The same configuration. Raises BadConfig for its first serious problem."""
@@ -196,7 +202,7 @@ def load_configuration(config_file: str | None, *, uri: str | None, database: st
     flags = Source(values=_flag_values({"mongo.uri": ("--uri", uri), "mongo.database": ("--database", database)}))
     variables: dict[str, str] = {}
     env_problems: list[Problem] = []
-    if Path(".env").is_file():  # it may be the folder of a virtual environment
+    if Path(".env").exists() and not Path(".env").is_dir():  # it may be the folder of a virtual environment
         variables, env_problems = read_env_file(Path(".env"))
     from_env_file = read_environment(variables, keys, ".env")
     from_environment = read_environment(os.environ, keys, "environment")
@@ -206,7 +212,7 @@ def load_configuration(config_file: str | None, *, uri: str | None, database: st
         origin = "--config" if config_file else "CHATSTORE_CONFIG"
         raise BadConfig(where=named, what=f"no such file; {origin} names it.", hint=f"Correct or remove {origin}.")
     files = [read_file(path, label, keys) for path, label in _configuration_files(named)]
-    merged: dict[str, SourcedValue] = {}
+    merged = {key: SourcedValue(text, "default", expands=True) for key, text in DEFAULTS.items()}
     problems = env_problems
     for source in (*reversed(files), from_env_file, from_environment, flags):
         merged |= source.values
@@ -215,7 +221,14 @@ def load_configuration(config_file: str | None, *, uri: str | None, database: st
     settings = _build(Settings, values, "")
     _check_collections_differ(settings, sources, problems)
     read = tuple(source.file for source in files if source.file is not None)
-    return Configuration(settings, {key: sources.get(key, "default") for key in keys}, tuple(problems), read)
+    all_sources = {key: sources.get(key, "default") for key in keys}
+    # `embedded` as it stands in a source was chosen, but not the `embedded` to which `${MONGO_URI:-embedded}` falls back.
+    names_server = (
+        settings.mongo.uri != "embedded"
+        or merged["mongo.uri"].value == "embedded"
+        or has_variables(all_sources["mongo.uri"])
+    )
+    return Configuration(settings, all_sources, tuple(problems), read, names_server)
 
 
 def _flag_values(flags: Mapping[str, tuple[str, str | None]]) -> dict[str, SourcedValue]:
@@ -251,15 +264,18 @@ def _resolve(
     types = setting_types()
     for key, sourced in merged.items():
         value, source = sourced.value, sourced.source
+        used: list[str] = []
         try:
             if sourced.expands and isinstance(value, str) and "${" in value:
                 value, used = expand(value, variables)
-                source += "".join(f" ${name}" for name in dict.fromkeys(used))
+                source = with_variables(source, used)
             value = validated(key, value, types[key])
         except ExpansionError as error:
-            problems.append(Problem(sourced.source, f"{key}: {error}."))
+            problems.append(Problem(source, f"{key}: {error}."))
         except ValueError as error:
-            problems.append(Problem(sourced.source, f"{key}: {displayed(key, value)} is not {error}."))
+            # A variable may have a secret of another program, so its value is not shown.
+            shown = "its value" if used else displayed(key, value)
+            problems.append(Problem(source, f"{key}: {shown} is not {error}."))
         else:
             values[key], sources[key] = value, source
     return values, sources
@@ -288,7 +304,9 @@ def _check_collections_differ(settings: Settings, sources: Mapping[str, str], pr
         ("layouts.workflow.usage_rollups", settings.layouts.workflow.usage_rollups),
     ):
         if name in keys:
-            where = sources.get(key) or sources.get(keys[name]) or "default"
-            what = f"{keys[name]} and {key} both name the collection {name}."
+            both = [sources.get(each, "default") for each in (key, keys[name])]
+            where = next((source for source in both if source != "default"), "default")
+            shown = "same collection" if any(map(has_variables, both)) else f"collection {name}"
+            what = f"{keys[name]} and {key} both name the {shown}."
             problems.append(Problem(where, what, "Give each of them a different collection."))
         keys.setdefault(name, key)

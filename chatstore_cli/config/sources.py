@@ -5,12 +5,12 @@ settings.py defines the keys, and values.py the values they accept.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from chatstore_cli.core.regular_files import read_regular
 from chatstore_cli.domain.errors import BadConfig
 
 if TYPE_CHECKING:
@@ -21,7 +21,14 @@ SHORT_NAMES = {"CHATSTORE_URI": "mongo.uri", "CHATSTORE_DATABASE": "mongo.databa
 OTHER_NAMES = ("CHATSTORE_CONFIG", "CHATSTORE_PROFILE", "CHATSTORE_MONGOD", "CHATSTORE_REQUIRE_MONGOD")
 """Variables of chatstore that are not settings."""
 
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+DEFAULTS = {
+    "mongo.uri": "${MONGO_URI:-${MONGODB_URI:-embedded}}",
+    "mongo.database": "${MONGO_DB:-chatstore}",
+    "mongo.chat_collection": "${MONGO_CHAT_COLLECTION:-chat_messages}",
+}
+"""The defaults with variables of the environment or `.env`: those of config.example.yaml, with or without a file."""
+
+_VARIABLE_SIGN = " $"
 
 
 class SourcedValue(NamedTuple):
@@ -53,6 +60,16 @@ class Source:
     file: Path | None = None
 
 
+def with_variables(source: str, names: Iterable[str]) -> str:
+    """The name of a source with the variables that a value of it contains: `config.yaml:3 $MONGO_URI`."""
+    return source + "".join(f"{_VARIABLE_SIGN}{name}" for name in dict.fromkeys(names))
+
+
+def has_variables(source: str) -> bool:
+    """Whether the value of this source contains the value of a variable."""
+    return _VARIABLE_SIGN in source
+
+
 # --- files -----------------------------------------------------------------------------------------------------------
 
 
@@ -62,7 +79,7 @@ def read_file(path: Path, label: str, keys: Sequence[str]) -> Source:
     Raises BadConfig with file and line if the file cannot be read or is not a YAML mapping.
     """
     try:
-        raw = path.read_bytes()
+        raw = read_regular(path)
     except OSError as error:
         raise BadConfig(where=label, what=f"cannot be read: {error.strerror}.") from error
     try:
@@ -193,13 +210,15 @@ def read_env_file(path: Path) -> tuple[dict[str, str], list[Problem]]:
     from dotenv.parser import parse_stream
 
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        raw = read_regular(path)
     except OSError as error:
         raise BadConfig(where=str(path), what=f"cannot be read: {error.strerror}.") from error
+    try:
+        text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = path.read_bytes().count(b"\n", 0, error.start) + 1
+        line = raw.count(b"\n", 0, error.start) + 1
         raise BadConfig(where=f"{path}:{line}", what="not UTF-8.") from error
-    bindings = list(parse_stream(io.StringIO(text)))
+    bindings = list(parse_stream(io.StringIO(text, newline=None)))
     invalid = [binding.original for binding in bindings if binding.error]
     problems = [
         Problem(f"{path}:{line.line}", "not NAME=value; the line is ignored.", serious=False) for line in invalid
@@ -207,71 +226,3 @@ def read_env_file(path: Path) -> tuple[dict[str, str], list[Problem]]:
     valid = "".join(binding.original.string for binding in bindings if not binding.error)
     values = dotenv_values(stream=io.StringIO(valid))
     return {name: value for name, value in values.items() if value is not None}, problems
-
-
-# --- ${VAR} ----------------------------------------------------------------------------------------------------------
-
-
-class ExpansionError(ValueError):
-    """The reason why a text with `${` cannot be expanded."""
-
-
-def expand(text: str, variables: Mapping[str, str]) -> tuple[str, list[str]]:
-    """The text with its variables replaced, and the names of the variables that were used. Raises ExpansionError.
-
-    As in a POSIX shell: `${VAR}`, `${VAR:-default}` (an empty variable counts as unset), `${VAR-default}` (it does not).
-    A default may have variables, which are read only if the default is needed. The value of a variable is not expanded
-    again. Unlike in a shell, `$` without a brace is a dollar sign, which passwords may have, and `$${` is a literal `${`.
-    """
-    used: list[str] = []
-    expanded, _ = _expand(text, 0, variables, used, nested=False)
-    return expanded, used
-
-
-def _expand(text: str, index: int, variables: Mapping[str, str], used: list[str], *, nested: bool) -> tuple[str, int]:
-    """The expanded text from `index` on, and the index after it: of the closing brace if it is `nested`."""
-    pieces = []
-    while index < len(text):
-        if text.startswith("$${", index):
-            pieces.append("${")
-            index += 3
-        elif text.startswith("${", index):
-            piece, index = _expand_variable(text, index + 2, variables, used)
-            pieces.append(piece)
-        elif nested and text[index] == "}":
-            return "".join(pieces), index
-        else:
-            pieces.append(text[index])
-            index += 1
-    if nested:
-        raise ExpansionError("a ${ has no closing }")
-    return "".join(pieces), index
-
-
-def _expand_variable(text: str, index: int, variables: Mapping[str, str], used: list[str]) -> tuple[str, int]:
-    match = _VARIABLE.match(text, index)
-    if match is None:
-        raise ExpansionError("${ is not followed by the name of a variable (write a literal ${ as $${)")
-    name, index = match[0], match.end()
-    value = variables.get(name)
-    operator = next((sign for sign in (":-", "-") if text.startswith(sign, index)), "")
-    if not operator:
-        if not text.startswith("}", index):
-            raise ExpansionError(f"${{{name} is not followed by }} or :-default}}")
-        if value is None:
-            raise ExpansionError(f"the variable {name} is not set and has no default (${{{name}:-default}})")
-        used.append(name)
-        return value, index + 1
-    if value is None or (operator == ":-" and not value):
-        default, index = _expand(text, index + len(operator), variables, used, nested=True)
-        return default, index + 1
-    used.append(name)
-    _, index = _expand(text, index + len(operator), _EveryVariableSet(), [], nested=True)
-    return value, index + 1
-
-
-class _EveryVariableSet(dict[str, str]):
-    """Has a value for every variable, so that the end of an unused default can be found."""
-
-    def get(self, key: str, default: Any = None) -> Any:
-        return ""

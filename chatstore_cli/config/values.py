@@ -7,13 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
+from chatstore_cli.config.uris import flaw_of_uri
 from chatstore_cli.domain.secrets import masked
 
 MAX_TTL_DAYS = 24_855
 """The server's expireAfterSeconds has 32 bits."""
 
 _PATHS = ("mongo.cache.disk_path", "mongo.embedded.data_dir", "mongo.embedded.runtime_dir", "state.folder")
-_SCHEMES = ("mongodb://", "mongodb+srv://", "mongomock://")
 _EXPECTED = {bool: "true or false", int: "a whole number", float: "a number", str: "text (put it in quotes)"}
 
 
@@ -22,14 +22,6 @@ class Rule(NamedTuple):
 
     holds: Callable[[Any], bool]
     expected: str
-
-
-def _is_uri(uri: str) -> bool:
-    """Whether it is a URI without a password in a wrong part, which would be printed as a host, option or database."""
-    if uri == "embedded" or not uri.startswith(_SCHEMES):
-        return uri == "embedded"
-    after_hosts = re.split(r"[/?]", uri.partition("://")[2], maxsplit=1)[1:]
-    return not re.search(r"\s", uri) and "@" not in "".join(after_hosts)
 
 
 def _is_collection(name: str | None) -> bool:
@@ -42,11 +34,6 @@ _SECONDS = Rule(lambda seconds: 0 < seconds <= 3600, "a number of seconds above 
 _URL_PATH = Rule(lambda path: path.startswith("/") and not re.search(r"\s", path), "a path that begins with /")
 _FIELD = Rule(lambda name: bool(name.strip()), "the name of a field")
 RULES: dict[str, Rule] = {
-    "mongo.uri": Rule(
-        _is_uri,
-        "`embedded`, mongomock://, or a URI with mongodb:// or mongodb+srv:// in which user, password and options are "
-        "percent-encoded (@ is %40, / is %2F, ? is %3F)",
-    ),
     "mongo.database": Rule(
         lambda name: 0 < len(name.encode()) < 64 and not re.search(r'[/\\. "$\0]', name),
         "a database's name (1 to 63 bytes without / \\ . \" $ and space)",
@@ -92,6 +79,8 @@ def validated(key: str, value: Any, expected_type: Any) -> Any:
             value = str(Path(value).expanduser())
         except RuntimeError as error:
             raise ValueError("a path in the home folder of a user of this machine") from error
+    if key == "mongo.uri" and (flaw := flaw_of_uri(value)) is not None:
+        raise ValueError(flaw)
     rule = RULES.get(key)
     if rule is not None and not rule.holds(value):
         raise ValueError(rule.expected)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from chatstore_cli.domain.errors import Conflict, NotFound
@@ -42,6 +42,31 @@ def remarks_of(readers: Sequence[SessionReader]) -> list[str]:
         if isinstance(reader, ReaderWithRemarks)
         for remark in reader.remarks
     ]
+
+
+class InvalidNumbers:
+    """Counts the sessions with a stored number that is not valid, for one note about all of them."""
+
+    def __init__(self, sessions: Iterable[Session] = ()) -> None:
+        self._sessions = 0
+        self._first = ""
+        for session in sessions:
+            self.note(session)
+
+    def note(self, session: Session) -> None:
+        """Count a session if it has such a number."""
+        if session.invalid_numbers:
+            self._sessions += 1
+            self._first = self._first or f"{session.invalid_numbers[0]} of session {session.session_id!r}"
+
+    def notes(self) -> list[str]:
+        """One sentence, or none."""
+        if not self._sessions:
+            return []
+        if self._sessions == 1:
+            return [f"1 session has an invalid number, which counts as unknown: {self._first}."]
+        some = f"{self._sessions:,} sessions have invalid numbers, which count as unknown"
+        return [f"{some}. The first one is {self._first}."]
 
 
 def find_session(readers: Sequence[SessionReader], session_id: str) -> tuple[SessionReader, Session]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from chatstore_cli.domain.media import media_of, without_data
 from chatstore_cli.domain.times import rfc3339
 
 _TEXT_PARTS = (None, "text", "input_text", "output_text")
@@ -19,23 +20,36 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def content_text(content: Any) -> str:
-    """The content as text: empty for null, else one line for each text part, else its JSON."""
-    if isinstance(content, str):
-        return content
+    """The content as text: empty for null, else one line for each part; other values as JSON.
+
+    A picture or file is its type and size in brackets.
+    """
     if content is None:
         return ""
     parts = content if isinstance(content, list) else [content]
-    texts = [text_of_part(part) for part in parts]
-    if all(text is not None for text in texts):
-        return "\n".join(text for text in texts if text is not None)
-    return json_text(content)
+    texts = [_text_or_media(part) for part in parts]
+    if all(text is None for text in texts) and parts:
+        return json_text(without_data(content))
+    known = zip(parts, texts, strict=True)
+    return "\n".join(json_text(without_data(part)) if text is None else text for part, text in known)
 
 
 def text_of_part(part: Any) -> str | None:
-    """The text of a content part (a string, or `{"type": "text", "text": ...}`); None for any other part."""
-    if isinstance(part, dict) and part.get("type") in _TEXT_PARTS:
-        part = part.get("text")
-    return part if isinstance(part, str) else None
+    """The text of a content part (a string, `{"type": "text", "text": ...}` or a refusal); None for any other part."""
+    if isinstance(part, dict):
+        kind = part.get("type")
+        part = part.get("text") if kind in _TEXT_PARTS else part.get("refusal") if kind == "refusal" else None
+    if part.__class__ is str and not part.startswith("data:"):
+        return part
+    return part if isinstance(part, str) and media_of(part) is None else None
+
+
+def _text_or_media(part: Any) -> str | None:
+    text = text_of_part(part)
+    if text is not None:
+        return text
+    media = media_of(part)
+    return None if media is None else media.as_text()
 
 
 def json_text(value: Any) -> str:

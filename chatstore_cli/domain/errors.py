@@ -26,6 +26,8 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import ClassVar
 
+from chatstore_cli.domain.secrets import masked
+
 
 class ExitCode(IntEnum):
     """The exit status of a command. The help of every command lists those that it can have."""
@@ -85,11 +87,20 @@ class BadValue(WrongUse):
 
     kind = "bad_value"
 
+    def __init__(self, *, name: str, value: object, expected: str, hint: str | None = None) -> None:
+        """Secrets in the value are masked: it may be a URI."""
+        shown = masked(value) if isinstance(value, str) else value
+        super().__init__(name=name, value=shown, expected=expected, hint=hint)
+
 
 class BadConfig(WrongUse):
     """{where}: {what}"""
 
     kind = "bad_config"
+
+    def __init__(self, *, where: str, what: str, hint: str | None = None) -> None:
+        """Secrets in `what` are masked: a URI in the wrong place of a file is quoted as a name."""
+        super().__init__(where=where, what=masked(what), hint=hint)
 
 
 class NeedsConfirmation(WrongUse):

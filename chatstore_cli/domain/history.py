@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.message_store import Content, StoredContent
+from chatstore_cli.domain.tombstones import Tombstone
 
 DEFAULT_LIMIT = 50
 LARGEST_LIMIT = 500
@@ -51,8 +52,8 @@ class StoredMessage(NamedTuple):
 class StoredHistory(Protocol):
     """The stored flat messages of sessions."""
 
-    def is_deleted(self, session_id: str) -> bool:
-        """Whether the session was deleted on purpose, so that a flush does not restore it."""
+    def tombstone(self, session_id: str) -> Tombstone | None:
+        """The tombstone of the session if it was deleted on purpose: what it covers, a flush does not restore."""
 
     def newest_stored(self, session_id: str, limit: int, since: datetime | None) -> Sequence[StoredMessage]:
         """The newest stored messages, oldest first: `limit` of them or all at or after `since`, whichever is fewer.

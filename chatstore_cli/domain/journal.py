@@ -164,8 +164,8 @@ class Position:
 class FlushResult:
     """What a flush did. lines = stored + already_stored + skipped + quarantined + already_quarantined.
 
-    `pending` counts incomplete last lines, which are left for the next flush. `skipped` lines belong to deleted sessions
-    or have expired. `expired` counts lines whose `expires_at` has already passed.
+    `pending` counts incomplete last lines, which are left for the next flush. `skipped` lines were deleted with their
+    session or have expired. `expired` counts lines whose `expires_at` has already passed.
     """
 
     files: int = 0

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from enum import Enum
 from typing import NamedTuple, Protocol
 
 from chatstore_cli.domain.journal import Entry, Position
 from chatstore_cli.domain.quarantine import QuarantinedLine
 from chatstore_cli.domain.recording import RefusedMessages
+from chatstore_cli.domain.tombstones import Tombstone
 
 
-class Survey(Enum):
-    """Whether a session has stored messages, or was deleted on purpose."""
+class Survey(NamedTuple):
+    """Whether a session has stored messages, and whether it was deleted on purpose and has a tombstone."""
 
-    EMPTY = "empty"
-    STORED = "stored"
-    DELETED = "deleted"
+    has_rows: bool
+    was_deleted: bool
 
 
 class StoredContent(NamedTuple):
@@ -34,7 +33,7 @@ Content = tuple[object, object, object]
 class Inserted(NamedTuple):
     """The result of storing a batch: how many are new, whose ids already existed, which were refused and why.
 
-    `deleted` entries are in none of these: their sessions were deleted on purpose at that moment.
+    `deleted` entries are in none of these: their session was deleted at that moment, and the deletion covers them.
     """
 
     stored: int
@@ -56,7 +55,13 @@ class MessageStore(Protocol):
         """
 
     def survey(self, sessions: Sequence[str]) -> dict[str, Survey]:
-        """Whether each of the sessions has stored messages."""
+        """What is known about each of the sessions before its messages are stored."""
+
+    def tombstones(self, sessions: Iterable[str]) -> dict[str, Tombstone]:
+        """The tombstones of those of the sessions that were deleted on purpose."""
+
+    def remove_covered(self, entries: Sequence[Entry], tombstones: Mapping[str, Tombstone]) -> None:
+        """Delete the rows with the ids of these entries that the tombstones of their sessions cover."""
 
     def with_foreign_rows(self, sessions: Sequence[str]) -> set[str]:
         """Those of the sessions that have rows which another writer stored under its own ids."""

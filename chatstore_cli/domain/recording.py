@@ -77,7 +77,7 @@ class RecordingJournal(Protocol):
 class Stored:
     """The outcome of storing some messages: messages = stored + already_stored + skipped + refused.
 
-    `skipped` belong to sessions that were deleted on purpose. `refused` has a reason for each message.
+    `skipped` were deleted with their session. `refused` has a reason for each message.
     """
 
     messages: int = 0
@@ -125,7 +125,7 @@ class WorkerStats:
     """Counters of a worker since it was made.
 
     `queue_depth` counts the messages that are not stored yet, including those that are in the journal only. `flushed`
-    were newly stored. `skipped` were already stored, or belong to deleted sessions. `quarantined` were rejected by the
+    were newly stored. `skipped` were already stored, or were deleted with their session. `quarantined` were rejected by the
     database. `lost` were only in a journal that was cut or removed. Latencies are in milliseconds per batch,
     over the newest 1,000 batches. `last_persisted_at` is when a batch was last acknowledged.
     """

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from chatstore_cli.domain.usage import NO_USAGE, Usage
+from chatstore_cli.domain.usage import KnownUsage
 
 COUNT_CAP = 10_000
 """A page counts a session's messages up to this number, and shows "10000+" beyond it."""
@@ -26,7 +26,9 @@ class Session:
     """The facts of one session, without its messages.
 
     Ids are text (of an ObjectId its hexadecimal form). Times are in UTC, with their zone. `message_count` is exact unless
-    `message_count_capped`: then there are more. `reason` is why the session failed or is paused, if that is stored.
+    `message_count_capped`: then there are more. `usage` is None if the layout has none.
+    `reason` is why the session failed or is paused, if that is stored.
+    `invalid_numbers` has the fields whose stored number is not valid and therefore unknown.
     """
 
     session_id: str
@@ -41,8 +43,9 @@ class Session:
     message_count: int = 0
     message_count_capped: bool = False
     paused: bool = False
-    usage: Usage = NO_USAGE
+    usage: KnownUsage | None = None
     reason: str | None = None
+    invalid_numbers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,21 +36,40 @@ class Usage(NamedTuple):
         return Usage(prompt, completion, total, self.cost - (earlier.cost or 0))
 
 
-NO_USAGE = Usage()
+class KnownUsage(NamedTuple):
+    """What is known of the tokens and the cost of a session, or of a group of sessions. None is unknown."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    total_tokens: int | None = None
+    cost: Decimal | None = None
+
+    @property
+    def known(self) -> Usage:
+        """The same numbers with 0 for an unknown number of tokens."""
+        return Usage(self.prompt_tokens or 0, self.completion_tokens or 0, self.total_tokens or 0, self.cost)
+
+    @property
+    def has_tokens(self) -> bool:
+        """Whether any number of tokens is known, even 0."""
+        return any(count is not None for count in self[:3])
+
+
+UNKNOWN_USAGE = KnownUsage()
 
 
 @dataclass(frozen=True, slots=True)
 class UsageRow:
     """Usage of one group of sessions, such as one tenant or one day.
 
-    `cost` is the sum of the known costs, None if no session has one. `cost_unknown_sessions` counts the sessions that used
-    tokens without a known cost. `sessions_from_counters` sessions have no row in the usage ledger: their stored totals
-    count.
+    `usage` has the sums of the known numbers; None if no session has one. `cost_unknown_sessions` counts the sessions whose
+    cost is unknown; those of a layout without usage are not among them. `sessions_from_counters` sessions have no row in
+    the usage ledger: their stored totals count.
     """
 
     group: dict[str, str | None]
     sessions: int
-    usage: Usage
+    usage: KnownUsage
     cost_unknown_sessions: int
     sessions_from_counters: int = 0
 

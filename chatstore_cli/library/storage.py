@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from chatstore_cli.domain.history import StoredHistory, StoredMessage
     from chatstore_cli.domain.journal import FlushResult
     from chatstore_cli.domain.message_store import Content
+    from chatstore_cli.domain.tombstones import Tombstone
 
 STORAGE_LOG = logging.getLogger("chatstore.storage")
 
@@ -31,7 +32,7 @@ STORAGE_LOG = logging.getLogger("chatstore.storage")
 class InsertedMessages:
     """The result of insert_messages: messages = stored + already_stored + skipped + refused.
 
-    `skipped` belong to sessions that were deleted on purpose; `refused` has each rejected message with the reason.
+    `skipped` were deleted with their session; `refused` has each rejected message with the reason.
     """
 
     messages: int
@@ -159,9 +160,9 @@ class MongoChatStorage:
 
     # chat_history reads stored messages through these three.
 
-    def is_deleted(self, session_id: str) -> bool:
-        """Whether the session was deleted on purpose, so that journals must not restore it."""
-        return self._stored_history.is_deleted(session_id)
+    def tombstone(self, session_id: str) -> Tombstone | None:
+        """The tombstone of the session if it was deleted on purpose: what it covers, journals must not restore."""
+        return self._stored_history.tombstone(session_id)
 
     def newest_stored(self, session_id: str, limit: int, since: datetime | None) -> Sequence[StoredMessage]:
         """The newest stored messages, oldest first: at most `limit`, or back to `since`, and those as old as the oldest."""
@@ -210,6 +211,7 @@ class MongoChatStorage:
         """
         from chatstore_cli.core.flush.options import FlushOptions
         from chatstore_cli.core.flush.run import Flush
+        from chatstore_cli.domain.ignored_files import ignored_notice
         from chatstore_cli.wiring.journals import named_journals
 
         folder = Path(disk_path).expanduser().resolve()
@@ -218,7 +220,10 @@ class MongoChatStorage:
         except OSError as error:
             raise ChatstoreError(what=f"{folder}: {error.strerror or error}") from error
         options = FlushOptions(rules=self.rules, timeout=timeout)
-        with named_journals(self.settings, [str(folder)]).to_flush("flush_journals") as sources:
+        journals = named_journals(self.settings, [str(folder)])
+        if journals.ignored:
+            STORAGE_LOG.warning("[CHAT STORAGE] %s", ignored_notice(journals.ignored))
+        with journals.to_flush("flush_journals") as sources:
             return Flush(self.stores.message_store, options, say=_say).run(sources)
 
     def __enter__(self) -> MongoChatStorage:

@@ -56,16 +56,42 @@ def whole_number(value: Any) -> int | None:
     return number if number == value else None
 
 
+_LONGEST_NUMBER = 100
+"""Characters of a number that is stored as text."""
+
+_MOST_DIGITS = 60
+"""Digits before the point, and zeros after it, that an amount may have."""
+
+_LAST_PLACE = -100
+
+
 def decimal_value(value: Any) -> Decimal | None:
-    """The exact amount of a Decimal128 or a text of digits, a double by its shortest text; None for other values."""
-    if isinstance(value, Decimal128):
-        return _finite(value.to_decimal())
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
+    """The amount of a number, or of a text that is one; None for other values, and beyond the bounds.
+
+    A Decimal128 and a text are exact. A double has 15 digits, as in the server's `$toDecimal`: the sum of 0.1 and 0.2 is
+    0.3. The bounds are on digits and exponent, because `1e300000000` is 11 characters, and 300 MB once it is written out.
+    """
     try:
-        return _finite(Decimal(str(value).strip()))
+        if isinstance(value, Decimal128):
+            amount = value.to_decimal()
+        elif isinstance(value, float):
+            amount = Decimal(f"{value:.15g}")
+        elif isinstance(value, str) and len(value) <= _LONGEST_NUMBER:
+            amount = Decimal(value.strip())
+        elif isinstance(value, int) and not isinstance(value, bool):
+            amount = Decimal(value)
+        else:
+            return None
     except InvalidOperation:
         return None
+    if not amount:
+        return Decimal()  # without the sign and the exponent
+    return amount if amount.is_finite() and _is_bounded(amount) else None
+
+
+def _is_bounded(amount: Decimal) -> bool:
+    last_place = amount.as_tuple().exponent
+    return abs(amount.adjusted()) <= _MOST_DIGITS and isinstance(last_place, int) and last_place >= _LAST_PLACE
 
 
 def _finite(amount: Decimal) -> Decimal | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import pymongo
 import pymongo.errors as driver
@@ -18,6 +18,7 @@ from pymongo.database import Database
 from pymongo.monitoring import CommandListener
 from pymongo.write_concern import WriteConcern
 
+from chatstore_cli.config.uris import account_database, flaw_of_uri
 from chatstore_cli.domain.errors import (
     BadValue,
     ChatstoreError,
@@ -28,12 +29,13 @@ from chatstore_cli.domain.errors import (
     UnknownHost,
     Unreachable,
 )
-from chatstore_cli.domain.secrets import masked
+from chatstore_cli.domain.secrets import hosts_of, masked, masked_uri
 
 Document = dict[str, Any]
 Result = TypeVar("Result")
 
 _UNAUTHORIZED = {13, 18, 8000, 33}
+_AUTHENTICATION_FAILED = 18
 _TOO_SLOW = {50, 262}
 _CONFLICTS = {85, 86, 11000}
 RETRYABLE_CODES = {6, 7, 89, 91, 112, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436, 64, 100}
@@ -116,15 +118,21 @@ def connect(
         )
     except (driver.InvalidURI, driver.ConfigurationError, ValueError, TypeError, OSError) as error:
         if uri.startswith("mongodb+srv://") and "DNS" in str(error):
-            where = masked(uri).partition("/?")[0]
+            where = masked_uri(uri).partition("/?")[0]
             raise Unreachable(
                 what=f"{where}: {_without_secrets(error, uri)}", hint="Check the host name in mongo.uri."
-            ) from error
-        expected = f"a MongoDB URI ({_without_secrets(error, uri)})"
-        raise BadValue(name="mongo.uri", value=masked(uri), expected=expected) from error
+            ) from None
+        expected = flaw_of_uri(uri) or f"a MongoDB URI ({_without_secrets(error, uri)})"
+        # The driver's error is not the cause: a traceback would print it, and it may quote the password.
+        raise BadValue(name="mongo.uri", value=masked_uri(uri), expected=expected) from None
+    if (account := account_database(uri)) is not None:
+        _account_databases.add(account)
     acknowledged = WriteConcern(w=concern, j=journaled) if concern != 0 else WriteConcern(w=0)
     return Connection(client, client.get_database(database, write_concern=acknowledged), describe(uri, database))
 
+
+_account_databases: set[str] = set()
+"""The databases in which this process's connections look for their user because their URIs name no authSource."""
 
 _in_memory_clients: dict[str, Any] = {}
 
@@ -139,14 +147,15 @@ def _in_memory(database: str) -> Connection:
             expected="usable without the package mongomock: pip install 'chatstore-cli[mongomock]'",
         ) from error
     client = _in_memory_clients.setdefault("", mongomock.MongoClient(tz_aware=True))
-    return Connection(client, client[database], f"memory (mongomock), database {database}", in_memory=True)
+    return Connection(client, client[database], describe("mongomock://", database), in_memory=True)
 
 
 def _without_secrets(error: Exception, uri: str) -> str:
     """The driver's reason, or a fixed text if the reason may contain a part of the password."""
     reason = masked(str(error)).strip().partition("\n")[0].rstrip(".")
-    password = uri.partition("://")[2].rpartition("@")[0].partition(":")[2]
-    if any(piece and piece in reason for piece in re.split(r"\W+", password)):
+    # Without an `@`, a host's "port" may be the password of a URI whose `@host` is missing.
+    user_and_password = uri.partition("//")[2].rpartition("@")[0] or hosts_of(uri)
+    if any(piece and piece in reason for piece in re.split(r"\W+", user_and_password.partition(":")[2])):
         return "user and password must be percent-encoded"
     return reason
 
@@ -157,8 +166,7 @@ time_limit = pymongo.timeout
 
 def describe(uri: str, database: str) -> str:
     """Server and database as text, without credentials or options."""
-    parts = urlsplit(uri)
-    hosts = unquote(parts.netloc.rpartition("@")[2]) or "?"
+    hosts = "memory (mongomock)" if uri.startswith("mongomock://") else unquote(hosts_of(uri)) or "?"
     return f"{hosts}, database {database}"
 
 
@@ -193,7 +201,7 @@ def translate(error: Exception, doing: str) -> ChatstoreError:
     code = getattr(error, "code", None)
     if isinstance(error, driver.OperationFailure):
         if code in _UNAUTHORIZED or ("auth" in text and "fail" in text):  # a login that failed
-            return NotAllowed(what=f"{doing}: MongoDB denied access: {reason}", hint="Check user, password and roles.")
+            return NotAllowed(what=f"{doing}: MongoDB denied access: {reason}", hint=_how_to_log_in(code))
         if code in _TOO_SLOW or isinstance(error, driver.ExecutionTimeout | driver.WTimeoutError):
             return Overdue(what=f"{doing}: the server took too long: {reason}", hint="Raise mongo.timeout_seconds.")
         if code in _CONFLICTS:
@@ -214,6 +222,17 @@ def translate(error: Exception, doing: str) -> ChatstoreError:
     if isinstance(error, BSONError | driver.DocumentTooLarge | InvalidDocument | OverflowError):
         return DocumentRefused(where=doing, reason=reason)
     return ChatstoreError(what=f"{doing}: {reason}")
+
+
+def _how_to_log_in(code: int | None) -> str:
+    hint = "Check user, password and roles."
+    if code != _AUTHENTICATION_FAILED or not _account_databases:
+        return hint
+    names = " or ".join(sorted(_account_databases))
+    return (
+        f"{hint} mongo.uri names no authSource, so MongoDB looks for the user in the database {names}. "
+        "If the user was created in another one, add authSource, for example ?authSource=admin."
+    )
 
 
 def _how_to_reach(reason: str) -> str:

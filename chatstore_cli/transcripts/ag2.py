@@ -13,10 +13,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
-from chatstore_cli.domain.content import content_text
+from chatstore_cli.domain.content import text_of_part
+from chatstore_cli.domain.media import media_of
 from chatstore_cli.domain.message import ROLES, Message
+from chatstore_cli.domain.workflow.content_parts import count_replaced_media, picture_part, plain_text
+from chatstore_cli.domain.workflow.provider_parts import in_one_form
 from chatstore_cli.domain.workflow.repairs import Repair, Repairs
-from chatstore_cli.domain.workflow.tool_calls import NO_RESULT, Exchange, ToolCall, pair_calls_with_results
+from chatstore_cli.domain.workflow.tool_calls import (
+    NO_RESULT,
+    Exchange,
+    ToolCall,
+    call_ids,
+    called_tools,
+    pair_calls_with_results,
+)
 
 Row = dict[str, Any]
 
@@ -27,7 +37,8 @@ AG2_USER = "_User"
 def rows(messages: Iterable[Message], repairs: Repairs) -> Iterator[Row]:
     """The messages for AG2. Calls at the end without any result remain open: AG2 executes them when it resumes."""
     speakers = _Speakers(repairs)
-    for turn in pair_calls_with_results(_messages_of_group(messages, repairs), repairs):
+    read = _without_tools_as_speakers(in_one_form(_messages_of_group(messages, repairs), repairs), repairs)
+    for turn in pair_calls_with_results(read, repairs):
         if isinstance(turn, Message):
             yield _row(turn, speakers, repairs)
         else:
@@ -38,15 +49,16 @@ def _row(message: Message, speakers: _Speakers, repairs: Repairs) -> Row:
     role = message.role
     if role not in ROLES:
         repairs.count(Repair.ROLE_UNKNOWN)
-        role = "user"
-    row = {"role": role, "name": speakers.name_of(message, role), "content": _content(message.content, repairs)}
+        role = "assistant" if message.tool_calls else "user"
+    row = {"role": role, "name": speakers.name_of(message, role), "content": _content(message.content, role, repairs)}
     if row["name"] == AG2_USER:
         del row["name"]
     return row
 
 
 def _exchange_rows(exchange: Exchange, speakers: _Speakers, repairs: Repairs) -> Iterator[Row]:
-    called = _row(exchange.message._replace(role="assistant"), speakers, repairs)
+    message = exchange.message
+    called = _row(message if message.role not in ROLES else message._replace(role="assistant"), speakers, repairs)
     yield {**called, "tool_calls": [_call(call) for call in exchange.calls]}
     if exchange.is_last and not any(exchange.results):
         return
@@ -56,7 +68,7 @@ def _exchange_rows(exchange: Exchange, speakers: _Speakers, repairs: Repairs) ->
         if result is None:
             repairs.count(Repair.CALL_UNANSWERED)
         else:
-            text = content_text(result.content)
+            text = plain_text(result.content, repairs)
         name = speakers.runner if result is None else speakers.name_of(result, "tool")
         answers.append((name, {"tool_call_id": call.call_id, "role": "tool", "content": text}))
     for name, group in groupby(answers, key=lambda answer: answer[0]):
@@ -67,6 +79,32 @@ def _exchange_rows(exchange: Exchange, speakers: _Speakers, repairs: Repairs) ->
 
 def _call(call: ToolCall) -> Row:
     return {"id": call.call_id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+
+
+def _without_tools_as_speakers(messages: Iterable[Message], repairs: Repairs) -> Iterator[Message]:
+    """The messages; a tool result that is named after its tool has no name, because AG2 takes a name for an agent's.
+
+    The name of a result is an agent's if that agent has spoken or AG2 stored the result. Otherwise it is the tool's if
+    a tool of this name was called, or if the call is missing.
+    """
+    agents: set[str | None] = set()
+    tools: set[str] = set()
+    called: set[str | None] = {None}
+    for message in messages:
+        tools |= called_tools(message)
+        called |= call_ids(message)
+        if message.role != "tool" or message.name in agents:
+            agents.add(message.name)
+            yield message
+            continue
+        is_from_ag2 = "tool_responses" in message.metadata or message.event_type is not None
+        is_orphan = message.tool_call_id not in called
+        if message.name in tools or (message.name and is_orphan and not is_from_ag2):
+            repairs.count(Repair.TOOL_AS_SPEAKER)
+            message = message._replace(name=None)
+        elif is_from_ag2:
+            agents.add(message.name)
+        yield message
 
 
 class _Speakers:
@@ -157,23 +195,30 @@ def _recipient(message: Message) -> str | None:
     return recipient if isinstance(recipient, str) else None
 
 
-_KEPT_PARTS = (("text", "text", str), ("input_text", "text", str), ("image_url", "image_url", dict))
-"""Parts that AG2 can print: type, key of the value, and type of the value."""
-
-
-def _content(content: Any, repairs: Repairs) -> Any:
+def _content(content: Any, role: str, repairs: Repairs) -> Any:
     """Text, or parts that AG2 can print. A call without text gets an empty text, because AG2 prints null."""
-    if isinstance(content, list) and content and all(map(_is_kept, content)):
-        parts = [{key: value for key, value in part.items() if isinstance(value, str | dict)} for part in content]
-        if parts != content:
+    if isinstance(content, str) and not content.startswith("data:"):
+        return content
+    if isinstance(content, list) and content:
+        parts = [_part(part, role, repairs) for part in content]
+        if None not in parts:
+            count_replaced_media(content, parts, repairs)
+            return parts
+    elif role == "user" and (media := media_of(content)) is not None and (picture := picture_part(media)) is not None:
+        return [picture]
+    return plain_text(content, repairs)
+
+
+def _part(part: Any, role: str, repairs: Repairs) -> Row | None:
+    """A text part with the keys that AG2 can print, or a picture of a user; None for any other part."""
+    text = text_of_part(part)
+    if text is not None:
+        stored = part if isinstance(part, dict) else {}
+        kept = {key: value for key, value in stored.items() if isinstance(value, str | dict)}
+        if len(kept) < len(stored):
             repairs.count(Repair.PARTS_TRIMMED)
-        return parts
-    if content is not None and not isinstance(content, str):
-        repairs.count(Repair.CONTENT_FLATTENED)
-    return content_text(content)
-
-
-def _is_kept(part: Any) -> bool:
-    return isinstance(part, dict) and any(
-        part.get("type") == kind and isinstance(part.get(key), value_type) for kind, key, value_type in _KEPT_PARTS
-    )
+        return {**kept, "type": "text", "text": text}
+    media = media_of(part)
+    if media is None:
+        return None
+    return (picture_part(media) if role == "user" else None) or {"type": "text", "text": media.as_text()}

@@ -17,6 +17,7 @@ Transcript = Callable[[Iterable[Message], Repairs], Iterator[bytes]]
 """Turns messages into pieces of a file, one piece at a time, and counts repairs."""
 
 _OPTIONS = orjson.OPT_UTC_Z
+_LINE_ENDS = tuple((character.encode(), f"\\u{ord(character):04x}".encode()) for character in "\u0085\u2028\u2029")
 
 
 def _lines(batches: Callable[[Iterable[Message]], Iterator[list[Row]]]) -> Transcript:
@@ -26,7 +27,7 @@ def _lines(batches: Callable[[Iterable[Message]], Iterator[list[Row]]]) -> Trans
         dumps, options = orjson.dumps, _OPTIONS | orjson.OPT_APPEND_NEWLINE
         for batch in batches(messages):
             try:
-                yield b"".join([dumps(row, as_text, options) for row in batch])
+                yield _one_line_each(b"".join([dumps(row, as_text, options) for row in batch]))
             except TypeError:
                 yield b"".join([_encoded(row, repairs) + b"\n" for row in batch])
 
@@ -48,11 +49,19 @@ def _array(rows: Callable[[Iterable[Message], Repairs], Iterator[Row]]) -> Trans
 
 def _encoded(row: Row, repairs: Repairs) -> bytes:
     try:
-        return orjson.dumps(row, as_text, _OPTIONS)
+        return _one_line_each(orjson.dumps(row, as_text, _OPTIONS))
     except TypeError:
         # orjson rejects integers over 64 bits and lone surrogates. Only surrogates cannot be written and count as a repair.
         repairs.count(Repair.TEXT_UNWRITABLE)
-        return json_text(row).encode()
+        return _one_line_each(json_text(row).encode())
+
+
+def _one_line_each(text: bytes) -> bytes:
+    """JSON without the characters that some readers take for the end of a line; they are only in strings there."""
+    for character, escape in _LINE_ENDS:
+        if character in text:
+            text = text.replace(character, escape)
+    return text
 
 
 AG2 = "ag2"

@@ -89,10 +89,12 @@ class Stores:
 
     @cached_property
     def target(self) -> str:
-        """Server and database as text, without credentials."""
+        """Server and database as text, without credentials. Nothing is connected."""
         if self.settings.mongo.uri == "embedded":
             return f"embedded MongoDB, database {self.settings.mongo.database}"
-        return self.connection.target
+        from chatstore_cli.mongo.connection import describe
+
+        return describe(self.uri, self.settings.mongo.database)
 
     @cached_property
     def server_now(self) -> Clock:

@@ -19,11 +19,13 @@ def store_checks(
     from chatstore_cli.core.verify.database import DatabaseChecks
     from chatstore_cli.core.verify.local import LocalChecks
     from chatstore_cli.domain.times import utc_now
-    from chatstore_cli.wiring.journals import pending_lines
+    from chatstore_cli.wiring.journals import journal_folder, pending_lines
 
     settings = stores.settings
     seconds = settings.verify.seconds_per_check
     folder = Path(settings.mongo.cache.disk_path)
-    local = LocalChecks(broken, warnings, files, folder, lambda: pending_lines(stores, seconds), seconds, read_only)
+    local = LocalChecks(
+        broken, warnings, files, folder, journal_folder, lambda: pending_lines(stores, seconds), seconds, read_only
+    )
     database = DatabaseChecks(stores, settings.sessions_collection, seconds, read_only, utc_now)
     return [*local.first(), *database.all(), *local.last()]

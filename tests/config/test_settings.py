@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatstore_cli.config.advice import find_unusual_settings
+from chatstore_cli.config.expansion import ExpansionError, expand
 from chatstore_cli.config.settings import Settings, load_configuration, load_settings, setting_types, value_of
-from chatstore_cli.config.sources import ExpansionError, expand
+from chatstore_cli.config.sources import DEFAULTS
 from chatstore_cli.domain.errors import BadConfig, BadValue
 from tests.support.paths import ROOT
 
@@ -161,6 +162,81 @@ def test_the_example_reads_the_variables_of_the_application(monkeypatch):
     assert loaded.sources["mongo.uri"].endswith("$MONGODB_URI")
     monkeypatch.setenv("MONGO_URI", "mongodb://first")
     assert load(str(EXAMPLE)).mongo.uri == "mongodb://first"
+
+
+def test_without_a_file_the_defaults_are_those_of_the_example(monkeypatch):
+    """Which variables apply must not depend on whether a configuration file exists."""
+    example = yaml.safe_load(EXAMPLE.read_text())["mongo"]
+    assert {f"mongo.{key}": text for key, text in example.items() if "${" in str(text)} == DEFAULTS
+    write("MONGO_DB=of-dotenv\nMONGODB_URI=mongodb://of-dotenv\n", ".env")
+    monkeypatch.setenv("MONGO_CHAT_COLLECTION", "turns")
+    loaded = load_configuration(None, uri=None, database=None)
+    mongo = loaded.settings.mongo
+    assert (mongo.uri, mongo.database, mongo.chat_collection) == ("mongodb://of-dotenv", "of-dotenv", "turns")
+    assert [loaded.sources[f"mongo.{key}"] for key in ("uri", "database", "chat_collection")] == [
+        "default $MONGODB_URI",
+        "default $MONGO_DB",
+        "default $MONGO_CHAT_COLLECTION",
+    ]
+    monkeypatch.setenv("MONGO_URI", "mongodb://first")
+    assert load().mongo.uri == "mongodb://first"
+    write("mongo: {database: of-file}")  # a file without a URI changes nothing about the URI
+    assert (load().mongo.uri, load().mongo.database) == ("mongodb://first", "of-file")
+    assert load(uri="embedded").mongo.uri == "embedded"
+
+
+def test_a_server_is_named_unless_embedded_is_what_everything_falls_back_to(monkeypatch):
+    def names_server(config: str | None = None, uri: str | None = None) -> bool:
+        return load_configuration(config, uri=uri, database=None).names_server
+
+    assert not names_server()
+    assert not names_server(str(EXAMPLE))
+    assert names_server(uri="embedded")
+    write("mongo: {uri: embedded}")
+    assert names_server()
+    monkeypatch.setenv("MONGO_URI", "embedded")
+    assert names_server(str(EXAMPLE))
+    monkeypatch.setenv("MONGO_URI", "mongodb://h")
+    assert names_server(str(EXAMPLE))
+
+
+def test_a_value_of_a_variable_is_in_no_message(monkeypatch):
+    monkeypatch.setenv("WRONG", "geheim$")
+    keys = [key for key, kind in setting_types().items() if key.startswith("mongo.") and key.count(".") == 1]
+    write("mongo: {" + ", ".join(f"{key.removeprefix('mongo.')}: '${{WRONG}}'" for key in keys) + "}")
+    loaded = load_configuration(None, uri=None, database=None)
+    assert len(loaded.problems) == len(keys) - 1  # any text is a write concern
+    assert "geheim" not in str([*loaded.problems, *find_unusual_settings(loaded)])
+    assert "config.yaml:1 $WRONG" in {problem.where for problem in loaded.problems}
+    monkeypatch.setenv("WRONG", "geheim")
+    write("mongo: {chat_collection: '${WRONG}', session_collection: geheim}")
+    assert "geheim" not in error_of().message
+    write("mongo: {uri: 'mongodb://h/${WRONG}', write_concern: '${WRONG}'}")
+    warnings = [*find_unusual_settings(load_configuration(None, uri=None, database=None))]
+    assert (len(warnings), "geheim" in str(warnings)) == (2, False)
+
+
+@pytest.mark.parametrize(
+    ("uri", "reason"),
+    [
+        ('"mongodb://ana:geheim@h/"', "in quotes"),
+        ("'mongodb://ana:geheim@h/'", "in quotes"),
+        ('"mongodb://ana:geheim@h/', "in quotes"),
+        ("'embedded'", "in quotes"),
+        (" mongodb://ana:geheim@h/", "blanks"),
+        ("mongodb://ana:geheim@h/\r", "blanks"),
+        ("embedded ", "blanks"),
+        ("mongodb://ana:ge heim@h/", "a blank"),
+        ("mongodb://ana:ge/heim@h/", "percent-encoded"),
+        ("ana:geheim@h", "percent-encoded"),
+    ],
+)
+def test_the_error_says_what_is_wrong_with_a_uri_without_quoting_it(monkeypatch, uri, reason):
+    monkeypatch.setenv("MONGO_URI", uri)
+    message = error_of().message
+    assert message.startswith("default $MONGO_URI: mongo.uri: its value is not")
+    assert reason in message
+    assert "heim" not in message
 
 
 def test_a_variable_of_the_environment_overrides_the_same_variable_of_dotenv(monkeypatch):

@@ -2,10 +2,40 @@
 
 from __future__ import annotations
 
+import traceback
+
 import pytest
 
 from chatstore_cli.domain.errors import BadValue
-from chatstore_cli.mongo.connection import connect
+from chatstore_cli.mongo.connection import connect, describe
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "mongodb://ana@corp.com:geheim@h/",
+        "mongodb://u:geheim",
+        "mongodb://u:geheim/db",
+        "mongodb+srv://u:geheim/",
+        " mongodb://u:geheim@h/",
+        '"mongodb://u:geheim@h/"',
+        "mongodb://u:a%zzgeheim@h/",
+        "mongodb://u:geheim@[::1/",
+        "mongodb://u:geheim@h,/",
+        "mongodb://:geheim@h",
+        "mongodb://u:geheim@h/?tlsCertificateKeyFilePassword=geheim&loadBalanced=true&replicaSet=a",
+    ],
+)
+def test_no_form_of_a_uri_shows_its_password_in_an_error_or_its_traceback(uri):
+    with pytest.raises(BadValue) as caught:
+        connect(uri, "chats", timeout_seconds=1)
+    assert "geheim" not in "".join(traceback.format_exception(caught.value)) + repr(caught.value.facts)
+
+
+def test_a_target_is_named_by_position_and_without_options():
+    assert describe("mongodb://ana@corp.com:geheim@a:1,b:2/db?x=1", "chats") == "a:1,b:2, database chats"
+    assert describe("mongodb://u:geheim@[::1", "chats") == "[::1, database chats"
+    assert describe("mongomock://", "chats") == "memory (mongomock), database chats"
 
 
 @pytest.mark.parametrize("uri", ["mongodb+srv://u:p/geheim@h/", "mongodb://u:geheim/1@h/", "mongodb://u:p@geheim@h/"])

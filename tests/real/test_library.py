@@ -11,7 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,11 @@ import pytest
 from pymongo.database import Database
 
 from chatstore_cli import ChatPersistenceWorker, ChatstoreError, LocalChatCache, Message, MongoChatStorage
+from chatstore_cli.config.settings import Settings
 from chatstore_cli.domain.errors import BadValue, Locked, Unreachable
 from chatstore_cli.mongo.connection import Connection
+from chatstore_cli.mongo.messages.layout import MessagesLayout
 from chatstore_cli.mongo.messages.store import MongoMessageStore
-from chatstore_cli.mongo.tombstones import remove_parts
 from chatstore_cli.wiring.journals import named_journals
 from tests.support.journals import COLLECTION, START, flush, quarantined, record, store_of
 from tests.support.mongod import Mongod, poll
@@ -223,7 +224,7 @@ def test_a_session_that_is_deleted_between_the_look_at_it_and_the_storing_stays_
 
     def deleted_meanwhile(store: MongoMessageStore, documents: Any) -> Any:
         monkeypatch.undo()
-        remove_parts(connection, "messages", "deleted", [(COLLECTION, {"session_id": "deleted"})], START)
+        MessagesLayout(connection, Settings()).remove("deleted", datetime.now(UTC))
         return insert(store, documents)
 
     monkeypatch.setattr(MongoMessageStore, "_insert_command", deleted_meanwhile)

@@ -30,7 +30,7 @@ from tests.support.worker_processes import running_worker
 
 pytestmark = pytest.mark.real
 Documents = Database[dict[str, Any]]
-KEYS = ["journal", "session_id", "lines", "bytes", "newest", "action", "reason"]
+KEYS = ["journal", "session_id", "lines", "covered", "bytes", "newest", "action", "reason"]
 NOW = datetime.now(UTC)
 
 
@@ -261,7 +261,7 @@ def test_lines_of_sessions_deleted_on_purpose_are_dealt_with(
     old_journal(tmp_path / "s1.jsonl", of(40), of(40, 1, session="s2"))
     flush(connection, tmp_path)
     assert chatstore("sessions", "delete", "s1", "--yes").code == 0
-    assert decision_of(connection, tmp_path) == (True, "every line is stored, 1 belongs to deleted sessions")
+    assert decision_of(connection, tmp_path) == (True, "1 was deleted with the session, the others are stored")
 
 
 def test_rows_that_the_application_stored_itself_prove_it_too(

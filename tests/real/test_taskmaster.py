@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,8 @@ def test_the_applications_own_rows_and_deleted_sessions(
     deleted = lines[0]["session_id"]
     database["chat_messages"].insert_many([line for line in lines[10:] if random.Random(line["text"]).random() < 1 / 3])
     own = database["chat_messages"].count_documents({})
-    database["chatstore_tombstones"].insert_one({"_id": {"layout": "messages", "session_id": deleted}})
+    tombstone = {"_id": {"layout": "messages", "session_id": deleted}, "deleted_at": datetime.now(UTC)}
+    database["chatstore_tombstones"].insert_one(tombstone)
     of_deleted = sum(count for key, count in expected.items() if key[0] == deleted)
 
     row = flush(chatstore, journals)

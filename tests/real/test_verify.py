@@ -27,6 +27,7 @@ NAMES = [
     "sequence-gaps",
     "document-sizes",
     "journal-folder",
+    "ignored-files",
     "journal-flushed",
 ]
 DATABASE_CHECKS = NAMES[NAMES.index("server-version") : NAMES.index("journal-folder")]
@@ -76,9 +77,9 @@ def test_a_healthy_store_passes_everything_and_leaves_nothing_behind(chatstore, 
 
 
 def test_markdown_is_a_checklist(chatstore):
-    outcome = chatstore("verify", "-o", "md", "--skip", "journal-folder,journal-flushed")
+    outcome = chatstore("verify", "-o", "md", "--skip", "journal-folder,ignored-files,journal-flushed")
     lines = outcome.out.splitlines()
-    assert len(lines) == len(NAMES) - 2
+    assert len(lines) == len(NAMES) - 3
     assert all(re.fullmatch(r"- \[[x ]\] [a-z-]+ - .+", line) for line in lines)
     assert re.fullmatch(r"- \[x\] connection - .+ \(\d\.\d{3} s\)", lines[1])
     assert lines[NAMES.index("indexes")].startswith("- [ ] indexes - SKIP: ")
@@ -294,7 +295,7 @@ def test_a_missing_journal_folder_is_a_warning_and_a_file_in_its_place_fails(cha
 
 def test_a_read_only_journal_folder_is_a_warning_with_the_systems_reason(chatstore):
     # /proc rejects new files even from root.
-    row = check(chatstore, "journal-folder", env={"CHATSTORE_MONGO__CACHE__DISK_PATH": "/proc/self/task"})
+    row = check(chatstore, "journal-folder", env={"CHATSTORE_MONGO__CACHE__DISK_PATH": "/proc/self/fdinfo"})
     assert row["status"] == "warn"
     assert "cannot be written to" in row["detail"]
 

@@ -138,18 +138,19 @@ def test_openai_names_have_allowed_characters_and_remain_different() -> None:
     assert repairs[Repair.NAME_CHANGED] == 6
 
 
+PARTS_SENT = [{"type": "text", "text": "look"}, {"type": "image_url", "image_url": {"url": "https://x"}}]
 PARTS = [{"type": "text", "text": "look", "extra": 1}, {"type": "image_url", "image_url": {"url": "https://x", "w": 1}}]
 
 
 @pytest.mark.parametrize(
     ("role", "content", "expected"),
     [
-        ("user", PARTS, [{"type": "text", "text": "look"}, {"type": "image_url", "image_url": {"url": "https://x"}}]),
+        ("user", PARTS, PARTS_SENT),
         ("user", ["a", {"text": "b"}], [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]),
         ("assistant", [{"type": "text", "text": "a"}], [{"type": "text", "text": "a"}]),
-        ("assistant", [PARTS[1]], '[{"type":"image_url","image_url":{"url":"https://x","w":1}}]'),
+        ("assistant", [PARTS[1]], [{"type": "text", "text": "[image https://x]"}]),
         ("user", [{"type": ["text"], "text": "x"}], '[{"type":["text"],"text":"x"}]'),
-        ("user", [{"type": "image_url", "image_url": "https://x"}], '[{"type":"image_url","image_url":"https://x"}]'),
+        ("user", [{"type": "image_url", "image_url": "https://x"}], [PARTS_SENT[1]]),
         ("user", [], ""),
         ("user", None, ""),
         ("user", 5, "5"),

@@ -14,8 +14,9 @@ from chatstore_cli.config.advice import find_unusual_settings
 from chatstore_cli.config.settings import Configuration, value_of
 from chatstore_cli.config.sources import Problem
 from chatstore_cli.domain.errors import BadConfig, BadValue, ExitCode
-from chatstore_cli.domain.secrets import masked
+from chatstore_cli.domain.secrets import masked, masked_uri
 from chatstore_cli.render.listing import Column, Listing
+from chatstore_cli.wiring.stores import Stores
 from chatstore_cli.wiring.system import new_file
 
 app = group("config", "Write, show and check the configuration.")
@@ -54,7 +55,7 @@ def show(context: typer.Context) -> None:
     def rows() -> Iterator[dict[str, Any]]:
         for key, source in configuration.sources.items():
             value = value_of(configuration.settings, key)
-            yield {"key": key, "value": masked(value) if isinstance(value, str) else value, "source": source}
+            yield {"key": key, "value": masked_uri(value) if isinstance(value, str) else value, "source": source}
 
     columns = (Column("key", "SETTING"), Column("value", "VALUE"), Column("source", "SOURCE"))
     invocation.emit(Listing(columns, rows()))
@@ -73,7 +74,7 @@ def check(context: typer.Context) -> None:
         {
             "level": "error" if problem.serious else "warning",
             "where": problem.where,
-            "message": problem.what,
+            "message": masked(problem.what),
             "hint": problem.hint,
         }
         for problem in sorted(problems, key=lambda problem: not problem.serious)
@@ -108,7 +109,7 @@ def _uri_problems(invocation: Invocation, configuration: Configuration) -> list[
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            _ = invocation.stores.connection
+            _ = Stores(configuration.settings, say=invocation.say).connection
         except BadValue as error:
             return [Problem(configuration.sources["mongo.uri"], error.message, error.hint)]
     warned = [str(warning.message).partition(" Refer to")[0].rstrip(".") for warning in caught]

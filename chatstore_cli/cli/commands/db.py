@@ -65,8 +65,8 @@ def _invocation(context: typer.Context) -> Invocation:
     """The run, with a notice if the configuration names another server."""
     invocation = Invocation(context)
     if invocation.settings.mongo.uri != "embedded":
-        from chatstore_cli.domain.secrets import masked
+        from chatstore_cli.domain.secrets import masked_uri
 
-        uri = masked(invocation.settings.mongo.uri)
+        uri = masked_uri(invocation.settings.mongo.uri)
         invocation.say(f"mongo.uri is {uri}: other commands use that server, not the embedded MongoDB.")
     return invocation

@@ -17,7 +17,7 @@ from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.core.demo.sample_chats import sample_chats
 from chatstore_cli.core.demo.setup import DEMO_DATABASE, DemoSetup, Step, check_results, result_row, run_steps
 from chatstore_cli.domain.errors import ExitCode
-from chatstore_cli.domain.secrets import masked
+from chatstore_cli.domain.secrets import masked_uri
 from chatstore_cli.domain.times import utc_now
 from chatstore_cli.render.listing import Column, Listing
 from chatstore_cli.wiring.demo import demo_setup
@@ -55,7 +55,7 @@ def demo(
     """
     invocation = Invocation(context)
     options = invocation.options
-    named = {"--uri": options.uri and masked(options.uri), "--database": options.database, "--folder": folder}
+    named = {"--uri": options.uri and masked_uri(options.uri), "--database": options.database, "--folder": folder}
     options.uri, options.database = options.uri or "embedded", options.database or DEMO_DATABASE
     invocation.will_write()
     setup = demo_setup(invocation.stores, folder, invocation.say)

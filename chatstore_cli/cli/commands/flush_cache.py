@@ -15,10 +15,11 @@ from chatstore_cli.core.flush.pending import ReadableJournals, count_expired
 from chatstore_cli.core.flush.run import Flush
 from chatstore_cli.core.flush.storing import StoringRules
 from chatstore_cli.domain.errors import BadValue, ExitCode
+from chatstore_cli.domain.ignored_files import JOURNAL_NAMES, ignored_notice
 from chatstore_cli.domain.journal import FlushResult
 from chatstore_cli.render.listing import Record
 from chatstore_cli.render.rows.flush import FLUSH_COLUMNS, flush_row
-from chatstore_cli.wiring.journals import named_journals
+from chatstore_cli.wiring.journals import bookkeeping_notices, named_journals
 
 app = single_command()
 
@@ -89,8 +90,10 @@ def flush_cache(
         timeout=timeout,
     )
     journals = named_journals(invocation.settings, paths)
+    for notice in bookkeeping_notices(journals.folders):
+        invocation.say(notice)
     if dry_run:
-        invocation.say(f"Target: {invocation.stores.target} (dry run: nothing is written)")
+        invocation.will_write(dry_run="nothing is written")
         with journals.to_read() as sources:
             result = Flush(invocation.stores.message_store, options, say=invocation.say).run(sources)
     else:
@@ -100,9 +103,13 @@ def flush_cache(
         with journals.to_flush("chatstore flush-cache") as sources, invocation.progress(journals.total_bytes) as shown:
             flush = Flush(invocation.stores.message_store, options, say=invocation.say, on_progress=shown)
             result = flush.run(sources)
-    invocation.emit(Record(FLUSH_COLUMNS, flush_row(result)))
+    invocation.emit(Record(FLUSH_COLUMNS, flush_row(result, journals.ignored)))
+    if journals.ignored:
+        invocation.say(ignored_notice(journals.ignored))
     for notice in _notices(result, paths or [], dry_run=dry_run):
         invocation.say(notice)
+    if not dry_run:
+        invocation.say_where_stored(result.stored)
     if result.quarantined:
         raise typer.Exit(ExitCode.PARTLY_DONE)
 
@@ -110,7 +117,7 @@ def flush_cache(
 def _notices(result: FlushResult, paths: list[str], *, dry_run: bool) -> Iterator[str]:
     """What the numbers do not show."""
     if not result.files:
-        yield "No journals were found: a journal is a file named *.jsonl, also rotated (*.jsonl.1) or compressed (.gz)."
+        yield f"No journals were found. {JOURNAL_NAMES}"
     elif not result.lines and not result.pending:
         yield "Nothing new since the last flush."
     if result.pending:

@@ -56,8 +56,8 @@ def history(
         raise tail.failure or merged.failure or _not_found(merged, tail, session_id)
     answer = merged.to_dict()
     invocation.emit(history_listing(answer))
-    if merged.deleted and tail.messages:
-        invocation.say("The session was deleted, so the lines that remain in its journal are left out.")
+    if merged.covered:
+        invocation.say("Messages in the journal that were deleted with the session are left out.")
     if merged.failure is not None:
         what = f"MongoDB could not be read; only the journal's messages are shown: {merged.failure.message}"
         raise type(merged.failure)(what=what, hint=merged.failure.hint)
@@ -72,8 +72,8 @@ def _not_found(merged: ChatHistory, tail: JournalTail, session_id: str) -> Chats
     where = " in the cache or in MongoDB" if merged.asked else " in the cache"
     if merged.deleted:
         where = ""
-        lines = f"{tail.messages:,} lines" + ("" if tail.complete else " or more")
-        hint = "The session was deleted" + (f"; its journal still has {lines}." if tail.messages else ".")
+        lines = f"{merged.covered:,} lines" + ("" if tail.complete else " or more")
+        hint = "The session was deleted" + (f"; its journal still has {lines}." if merged.covered else ".")
     elif not merged.asked:
         hint = "MongoDB was not read: it is disabled (mongo.enabled: false)."
     elif tail.damaged:

@@ -98,7 +98,7 @@ def apply(
     """
     invocation = Invocation(context)
     if dry_run:
-        invocation.say(f"Target: {invocation.stores.target} (dry run: nothing changes)")
+        invocation.will_write(dry_run="nothing changes")
     else:
         invocation.will_write()
     invocation.stores.contents.require_own(_collections(invocation, layout))

@@ -79,7 +79,7 @@ def set_(
     invocation = Invocation(context)
     stores = invocation.stores
     if dry_run:
-        invocation.say(f"Target: {stores.target} (dry run: nothing changes)")
+        invocation.will_write(dry_run="nothing changes")
     else:
         invocation.will_write()
     specs = _specs(invocation, layout)

@@ -13,6 +13,7 @@ from chatstore_cli.config.advice import find_unusual_settings
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.verify.checklist import Check, has_failed, run_checks, selected
 from chatstore_cli.domain.errors import BadConfig, ChatstoreError, ExitCode, WrongUse
+from chatstore_cli.domain.secrets import masked
 from chatstore_cli.render.listing import Listing
 from chatstore_cli.render.rows.checks import CHECK_COLUMNS, check_list_item, check_row
 from chatstore_cli.wiring.stores import Stores
@@ -147,6 +148,6 @@ def _checks(invocation: Invocation) -> tuple[Stores, list[Check], BadConfig | No
         stores = Stores(Settings(), say=invocation.say)
         return stores, store_checks(stores, error, [], [], read_only), error
     problems = [*configuration.problems, *find_unusual_settings(configuration)]
-    warnings = [f"{problem.where}: {problem.what}" for problem in problems]
+    warnings = [masked(f"{problem.where}: {problem.what}") for problem in problems]
     files = [str(path) for path in configuration.files]
     return invocation.stores, store_checks(invocation.stores, None, warnings, files, read_only), None

@@ -28,6 +28,7 @@ from chatstore_cli.domain.errors import (
     UnsuitableCollection,
     WrongUse,
 )
+from chatstore_cli.domain.ignored_files import IgnoredFiles
 from chatstore_cli.domain.journal import FlushResult
 from chatstore_cli.domain.message_store import MessageStore
 
@@ -54,10 +55,14 @@ class FileStamp(NamedTuple):
 
 
 class JournalScan(NamedTuple):
-    """The stamps of the journals that exist, and the errors of those that cannot be examined, by name."""
+    """The stamps of the journals that exist, and the errors of those that cannot be examined, by name.
+
+    `ignored` has the files that are not read.
+    """
 
     stamps: dict[str, FileStamp]
     errors: dict[str, ChatstoreError]
+    ignored: Sequence[IgnoredFiles] = ()
 
 
 class FollowedJournals(Protocol):
@@ -199,6 +204,7 @@ class Follower:
         started = self._monotonic()
         scan = self._journals.scan()
         scan_seconds = self._monotonic() - started
+        self._notices.ignored_files(scan.ignored)
         collection = self._retry_policy.call(self._store.collection_id)
         if collection != self._collection:  # dropped, or new: it does not have what was stored before
             self._flushed.clear()

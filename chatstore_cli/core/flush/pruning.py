@@ -1,4 +1,4 @@
-"""Removes journals whose every line is proven to be stored. The plan gives a reason for each journal."""
+"""Removes journals whose every line is proven to be stored, or was deleted with its session. The plan gives a reason for each journal."""
 
 from __future__ import annotations
 
@@ -122,7 +122,8 @@ class _Comparison:
             return PruneDecision(name, session_id, None, size, None, False, kept_because or "it was not read")
         why_kept = self._why_kept(journal, reading)
         reason = self._proof(reading) if why_kept is None else why_kept
-        return PruneDecision(name, session_id, reading.lines, size, reading.latest or None, why_kept is None, reason)
+        newest, covered = reading.latest or None, reading.state.covered
+        return PruneDecision(name, session_id, reading.lines, size, newest, why_kept is None, reason, covered=covered)
 
     def _why_kept(self, journal: Prunable, reading: JournalReading) -> str | None:
         error = self._flush.unreadable.get(journal.name)
@@ -139,11 +140,17 @@ class _Comparison:
         return None if reading.complete else "its last line is incomplete"
 
     def _proof(self, reading: JournalReading) -> str:
+        covered = reading.state.covered
+        if covered and covered == reading.lines:
+            return "every line was deleted with its session"
         parts = ["every line is stored" if reading.lines else "it is empty"]
+        if covered:
+            parts = [
+                f"{covered:,} {'was' if covered == 1 else 'were'} deleted with the session",
+                "the others are stored",
+            ]
         if expired := self._expired[reading.state.number]:
             parts.append(f"{expired:,} of them {'has' if expired == 1 else 'have'} expired since")
-        if skipped := reading.state.skipped:
-            parts.append(f"{skipped:,} {'belongs' if skipped == 1 else 'belong'} to deleted sessions")
         return ", ".join(parts)
 
 
@@ -153,6 +160,11 @@ def _lines(count: int) -> str:
 
 def _lines_are(count: int) -> str:
     return f"{_lines(count)} {'is' if count == 1 else 'are'}"
+
+
+def _lines_of(decision: PruneDecision) -> str:
+    lines = _lines(decision.lines or 0)
+    return f"{lines}, {decision.covered:,} of them deleted" if decision.covered else lines
 
 
 def _journals(count: int) -> str:
@@ -180,14 +192,18 @@ def describe_plan(decisions: Sequence[PruneDecision]) -> str:
     """The plan as text: some of the journals that will be removed, and their total."""
     to_prune = [decision for decision in decisions if decision.prune]
     lines = [
-        f"  {decision.journal} ({_lines(decision.lines or 0)}, {decision.bytes:,} bytes)"
+        f"  {decision.journal} ({_lines_of(decision)}, {decision.bytes:,} bytes)"
         for decision in to_prune[:_MOST_LISTED]
     ]
     if len(to_prune) > _MOST_LISTED:
         lines.append(f"  … and {len(to_prune) - _MOST_LISTED:,} more (--dry-run lists all of them)")
     size = sum(decision.bytes for decision in to_prune)
     total = f"{len(to_prune):,} of {_journals(len(decisions))}, {size:,} bytes"
-    return "\n".join([f"{total}, would be removed. Every line of them is stored:", *lines])
+    covered = sum(decision.covered or 0 for decision in to_prune)
+    proof = "Every line of them is stored"
+    if covered:
+        proof += f", except {_lines(covered)} that {'was' if covered == 1 else 'were'} deleted with the session"
+    return "\n".join([f"{total}, would be removed. {proof}:", *lines])
 
 
 def describe_result(decisions: Sequence[PruneDecision], planned: int) -> str:

@@ -17,14 +17,15 @@ class SourceState:
     """Counters and state of one source while its lines are stored. Only the threads of a Storer write to it.
 
     `refuse` is called with each line that cannot be stored, and the reason. Lines at or before the instant `floor` may
-    have equals before the place where reading began. `skipped` counts lines of deleted sessions and lines left out
-    because they have expired; `expired` counts lines whose own lifetime is over. `needs_rereading`: the source has to be
-    read again from its first line. `number` differs between any two states.
+    have equals before the place where reading began. `skipped` counts lines left out: the `covered` ones, which were
+    deleted with their session, and those left out because they have expired. `expired` counts lines whose own lifetime is
+    over. `needs_rereading`: the source has to be read again from its first line. `number` differs between any two states.
     """
 
     refuse: Callable[[Entry, str], object]
     floor: str = ""
     skipped: int = 0
+    covered: int = 0
     expired: int = 0
     needs_rereading: bool = False
     number: int = field(default_factory=_numbers.__next__)
@@ -33,6 +34,12 @@ class SourceState:
     def count_skipped(self) -> None:
         """Count one skipped line."""
         with self._lock:
+            self.skipped += 1
+
+    def count_covered(self) -> None:
+        """Count one line that was deleted with its session, and is skipped for that."""
+        with self._lock:
+            self.covered += 1
             self.skipped += 1
 
     def count_expired(self) -> None:

@@ -17,6 +17,7 @@ from chatstore_cli.core.flush.source_state import SourceState
 from chatstore_cli.core.flush.storing import StoringRules
 from chatstore_cli.domain.cache_status import CacheReport, CacheStatus, LockHolder
 from chatstore_cli.domain.errors import ChatstoreError, NotAllowed, Unreachable
+from chatstore_cli.domain.ignored_files import IgnoredFiles
 from chatstore_cli.domain.journal import Entry, Position
 from chatstore_cli.domain.message_store import MessageStore
 from chatstore_cli.domain.times import utc_now
@@ -39,8 +40,12 @@ class JournalSet(Protocol):
     def furthest_position(self, source: Source) -> Position | None:
         """How far the journal was stored in the collection that has most of it."""
 
+    @property
+    def ignored(self) -> Sequence[IgnoredFiles]:
+        """The files in the folders that are not read."""
+
     def count_quarantined(self) -> int:
-        """How many lines of the journals are in quarantine."""
+        """How many lines of the journals are in quarantine. Raises NotAllowed if this user may not read them."""
 
     def lock_holder(self) -> LockHolder | None:
         """The process that follows the journals."""
@@ -57,6 +62,11 @@ def cache_status(journals: JournalSet, message_store: Callable[[], MessageStore]
             errors.append(error)
         if lines is None:
             lines = count_lines(sources, journals.furthest_position)
+        quarantined = None
+        try:
+            quarantined = journals.count_quarantined()
+        except NotAllowed as error:
+            errors.append(error)
         status = CacheStatus(
             sessions=journals.sessions,
             journals=len(sources),
@@ -66,8 +76,9 @@ def cache_status(journals: JournalSet, message_store: Callable[[], MessageStore]
             oldest_not_persisted=lines.oldest,
             to_quarantine=lines.to_quarantine,
             incomplete=lines.incomplete,
-            quarantined=journals.count_quarantined(),
+            quarantined=quarantined,
             worker=journals.lock_holder(),
+            ignored=journals.ignored,
         )
     return CacheReport(status, [*errors, *lines.unreadable])
 

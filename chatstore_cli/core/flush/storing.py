@@ -15,6 +15,7 @@ from chatstore_cli.domain.identity import content_key, to_millisecond
 from chatstore_cli.domain.journal import Entry, key_of
 from chatstore_cli.domain.message_store import Content, Inserted, MessageStore, Survey
 from chatstore_cli.domain.times import Clock, format_instant, read_instant
+from chatstore_cli.domain.tombstones import is_covered
 
 _SESSIONS_KEPT = 100_000
 
@@ -63,17 +64,17 @@ class Storer:
         if not entries:
             return 0
         surveys = self._survey(entries)
-        kinds = set(surveys.values())
-        if kinds == {Survey.EMPTY}:
+        entries = self._without_covered(entries, surveys, states)
+        filled = {session for session, survey in surveys.items() if survey.has_rows}
+        if not filled:
             return self._insert(list(entries), states)
-        if kinds == {Survey.STORED}:
+        if len(filled) == len(surveys):
             return self._insert(self._not_stored(entries, states), states)
-        groups: dict[Survey, list[Entry]] = {kind: [] for kind in Survey}
+        fresh: list[Entry] = []
+        others: list[Entry] = []
         for entry in entries:
-            groups[surveys[entry.fields["session_id"]]].append(entry)
-        for entry in groups[Survey.DELETED]:
-            states[entry.source].count_skipped()
-        return self._insert(groups[Survey.EMPTY] + self._not_stored(groups[Survey.STORED], states), states)
+            (others if entry.fields["session_id"] in filled else fresh).append(entry)
+        return self._insert(fresh + self._not_stored(others, states), states)
 
     def store_new(self, entries: Sequence[Entry], states: Mapping[str, SourceState]) -> int:
         """Store entries that were recorded just now, as `store` does. Returns how many were stored.
@@ -85,17 +86,12 @@ class Storer:
             return 0
         self.forget_surveys()
         surveys = self._survey(entries)
-        kept: list[Entry] = []
         with self._lock:
             for session, survey in surveys.items():
-                if survey is Survey.EMPTY and session not in self._has_foreign:
+                if not survey.has_rows and session not in self._has_foreign:
                     self._has_foreign.put(session, False)
-        for entry in entries:
-            if surveys[entry.session_id] is Survey.DELETED:
-                states[entry.source].count_skipped()
-            else:
-                kept.append(entry)
-        return self._insert(self._without_foreign(kept, states), states)
+        kept = self._without_covered(entries, surveys, states)
+        return self._insert(self._without_foreign(list(kept), states), states)
 
     def forget_surveys(self) -> None:
         """Ask the database about every session again: this very run may have filled one that was empty."""
@@ -119,6 +115,25 @@ class Storer:
                     known[session] = self._surveys.get(session) or survey
                     self._surveys.put(session, known[session])
         return known
+
+    def _without_covered(
+        self, entries: Sequence[Entry], surveys: Mapping[str, Survey], states: Mapping[str, SourceState]
+    ) -> Sequence[Entry]:
+        """The entries without those that were deleted with their session. Costs nothing if no session was deleted."""
+        deleted = [session for session, survey in surveys.items() if survey.was_deleted]
+        if not deleted:
+            return entries
+        tombstones = self._retry_policy.call(lambda: self._store.tombstones(deleted))
+        kept: list[Entry] = []
+        covered: list[Entry] = []
+        for entry in entries:
+            (covered if is_covered(tombstones, entry) else kept).append(entry)
+        if covered and not self._rules.dry_run:
+            # A process that was killed between storing them and looking for a tombstone has left their rows.
+            self._retry_policy.call(lambda: self._store.remove_covered(covered, tombstones))
+        for entry in covered:
+            states[entry.source].count_covered()
+        return kept
 
     def _not_stored(self, entries: Sequence[Entry], states: Mapping[str, SourceState]) -> list[Entry]:
         missing = nameless = [entry for entry in entries if entry.key]
@@ -201,7 +216,7 @@ class Storer:
         for entry, reason in inserted.refused:
             states[entry.source].refuse(entry, reason)
         for entry in inserted.deleted:
-            states[entry.source].count_skipped()
+            states[entry.source].count_covered()
         return inserted.stored + self._after_duplicates(inserted, attempts, states)
 
     def _with_expiry(

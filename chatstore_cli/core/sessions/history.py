@@ -65,8 +65,8 @@ class ChatHistory:
 
     `counts` counts the shown messages by source. `last_persisted_at` is the time of the newest message in MongoDB, shown
     or not. It has milliseconds if MongoDB stores a date and the cache's copy was not read. What only MongoDB knows is None
-    if MongoDB was not asked (`asked`) or failed (`failure`). `deleted`: the session was deleted on purpose, and its journals
-    are left out.
+    if MongoDB was not asked (`asked`) or failed (`failure`). `deleted`: the session was deleted on purpose; the cache's
+    messages that the deletion covers are left out, and `covered` counts them.
     """
 
     session_id: str
@@ -74,6 +74,7 @@ class ChatHistory:
     last_persisted_at: datetime | None = None
     asked: bool = True
     deleted: bool = False
+    covered: int = 0
     failure: ChatstoreError | None = None
 
     @property
@@ -122,14 +123,17 @@ def history_of(
         raise BadValue(name="session_id", value=session_id, expected="a session id: it is empty")
     if not 1 <= limit <= LARGEST_LIMIT:
         raise BadValue(name="limit", value=limit, expected=f"a number from 1 to {LARGEST_LIMIT}")
-    lines = _newest_lines(journals, session_id, limit)
+    every_line = list(_lines(journals, session_id))
+    lines = _newest(every_line, limit)
     if open_storage is None:
         return ChatHistory(session_id, _merged(lines, [], limit, asked=False), asked=False)
     try:
         storage = open_storage()
-        deleted = storage.is_deleted(session_id)
-        if deleted:
-            lines = []
+        tombstone = storage.tombstone(session_id)
+        recorded = every_line
+        if tombstone is not None:
+            recorded = [line for line in every_line if not tombstone.covers(line.instant, line.identity)]
+            lines = _newest(recorded, limit)
         stored = storage.newest_stored(session_id, limit, _limit_instant((line.instant for line in lines), limit))
         _match(lines, stored, limit, session_id, storage.stored_contents)
     except (Unreachable, NotAllowed) as failure:
@@ -138,7 +142,9 @@ def history_of(
     rows = [row.message for row in stored if id(row) not in matched]
     instants = [row.message.created_at for row in stored] + [line.instant for line in lines if line.persisted]
     newest = max((instant for instant in instants if instant is not None), default=None)
-    return ChatHistory(session_id, _merged(lines, rows, limit, asked=True), newest, deleted=deleted)
+    shown = _merged(lines, rows, limit, asked=True)
+    covered = len(every_line) - len(recorded)
+    return ChatHistory(session_id, shown, newest, deleted=tombstone is not None, covered=covered)
 
 
 # --- the cache's messages --------------------------------------------------------------------------------------------
@@ -166,9 +172,8 @@ class _Line:
         return (role, text, read_instant(created_at)) == (self.message.role, self.text, self.instant)
 
 
-def _newest_lines(journals: Sequence[Sequence[Message]], session_id: str, limit: int) -> list[_Line]:
-    """The newest `limit` messages and those of the same millisecond, in the order of their journals."""
-    lines = list(_lines(journals, session_id))
+def _newest(lines: list[_Line], limit: int) -> list[_Line]:
+    """The newest `limit` of the messages and those of the same millisecond, in the order of their journals."""
     oldest = _limit_instant((line.instant for line in lines), limit)
     return [line for line in lines if line.instant >= oldest] if oldest is not None else lines
 

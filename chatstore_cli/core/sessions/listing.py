@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from chatstore_cli.core.readers import find_session, foreign_of, remarks_of, split_by_answer
+from chatstore_cli.core.readers import InvalidNumbers, find_session, foreign_of, remarks_of, split_by_answer
 from chatstore_cli.domain.errors import BadValue
 from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
 from chatstore_cli.domain.session_reader import ReaderWithExpiry, SessionReader
@@ -36,12 +36,13 @@ class SessionPage:
 
 @dataclass(frozen=True, slots=True)
 class SessionView:
-    """One session with its first and last messages, none of them twice."""
+    """One session with its first and last messages, none of them twice. `notes` are printed beside the result."""
 
     session: Session
     first_messages: list[Message]
     last_messages: list[Message]
     expiry: Expiry | None
+    notes: list[str]
 
 
 def list_sessions(
@@ -62,7 +63,8 @@ def list_sessions(
     sessions = list(islice(merged, limit + 1))
     page = sessions[:limit]
     next_cursor = SessionKey.of(page[-1]).to_cursor() if len(sessions) > limit else None
-    return SessionPage(page, next_cursor, notes + remarks_of(answering), foreign_of(answering))
+    notes += [*remarks_of(answering), *InvalidNumbers(page).notes()]
+    return SessionPage(page, next_cursor, notes, foreign_of(answering))
 
 
 def show_session(readers: Sequence[SessionReader], session_id: str, *, first: int, last: int) -> SessionView:
@@ -80,4 +82,4 @@ def show_session(readers: Sequence[SessionReader], session_id: str, *, first: in
         if last:
             last_messages = list(reader.messages(session_id, MessageSelection(last=last)))
     expiry = reader.expiry(session_id) if isinstance(reader, ReaderWithExpiry) else None
-    return SessionView(session, first_messages, last_messages, expiry)
+    return SessionView(session, first_messages, last_messages, expiry, InvalidNumbers([session]).notes())

@@ -10,7 +10,7 @@ from chatstore_cli.core.usage.recorder import carry_over_counters
 from chatstore_cli.domain.errors import NotAllowed, NotFound
 from chatstore_cli.domain.removal import SessionRemover, StoredPart
 from chatstore_cli.domain.session_reader import SessionReader
-from chatstore_cli.domain.times import Clock, utc_now
+from chatstore_cli.domain.times import Clock
 from chatstore_cli.domain.usage_ledger import UsageLedger
 
 
@@ -35,8 +35,11 @@ class Removal:
         kept = "" if self.kept_in is None else " Its usage is kept in the ledger."
         return f"Session {self.session_id!r} ({self.layout}): {documents} would be deleted. A later flush does not restore it.{kept}"
 
-    def carry_out(self, clock: Clock = utc_now) -> list[StoredPart]:
-        """Delete the session and return the deleted documents. With `kept_in`, usage that only its counters have is kept."""
+    def carry_out(self, clock: Clock) -> list[StoredPart]:
+        """Delete the session and return the deleted documents. `clock` is the server's.
+
+        With `kept_in`, usage that only its counters have is kept.
+        """
         if self.kept_in is not None:
             carry_over_counters(self.kept_in, self.session_id)
         return self.remover.remove(self.session_id, clock(), keep_usage=self.kept_in is not None)

@@ -10,11 +10,11 @@ from decimal import Context, Decimal
 from enum import StrEnum
 from itertools import islice
 
-from chatstore_cli.core.readers import remarks_of, split_by_answer
+from chatstore_cli.core.readers import InvalidNumbers, remarks_of, split_by_answer
 from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.domain.session import Session, SessionStatus
 from chatstore_cli.domain.session_reader import SessionReader
-from chatstore_cli.domain.usage import Usage, UsageRow
+from chatstore_cli.domain.usage import KnownUsage, UsageRow
 from chatstore_cli.domain.usage_ledger import TIME_KEYS, LedgerQuery, UsageSums
 
 LEDGER_LAYOUT = "workflow"
@@ -69,30 +69,52 @@ _Key = tuple[str | None, ...]
 class _RunningSum:
     """The sum of a group. `names` are the sessions of the ledger, if they are known one by one."""
 
-    __slots__ = ("completion", "cost", "counters", "names", "prompt", "sessions", "total", "unknown", "unknown_names")
+    __slots__ = (
+        "completion",
+        "cost",
+        "counters",
+        "has_tokens",
+        "names",
+        "prompt",
+        "sessions",
+        "total",
+        "unknown",
+        "unknown_names",
+    )
 
     def __init__(self) -> None:
         self.sessions = self.prompt = self.completion = self.total = self.unknown = self.counters = 0
         self.cost: Decimal | None = None
+        self.has_tokens = False
         self.names: set[str | None] = set()
         self.unknown_names: set[str | None] = set()
 
-    def add_session(self, usage: Usage) -> None:
-        """Add a session with its stored totals."""
+    def add_session(self, usage: KnownUsage | None) -> None:
+        """Add a session with its stored totals; None if its layout has none."""
         self.sessions += 1
         self.counters += 1
-        known = usage.cost is not None and usage.cost.is_finite()
-        self.add(usage.prompt_tokens, usage.completion_tokens, usage.total_tokens, usage.cost if known else None)
-        if not known and (usage.total_tokens or usage.prompt_tokens or usage.completion_tokens):
+        if usage is None:
+            return
+        if usage.has_tokens:
+            self.add(*usage.known)
+        elif usage.cost is not None:
+            self.add_cost(usage.cost)
+        # Of tokens that are known to be 0 no cost is missing.
+        if usage.cost is None and (not usage.has_tokens or any(usage[:3])):
             self.unknown += 1
 
     def add(self, prompt: int, completion: int, total: int, cost: Decimal | None) -> None:
         """Add tokens and cost. An unknown cost adds nothing."""
+        self.has_tokens = True
         self.prompt += prompt
         self.completion += completion
         self.total += total
         if cost is not None:
-            self.cost = cost if self.cost is None else _EXACT.add(self.cost, cost)
+            self.add_cost(cost)
+
+    def add_cost(self, cost: Decimal) -> None:
+        """Add a known cost."""
+        self.cost = cost if self.cost is None else _EXACT.add(self.cost, cost)
 
     @property
     def all_sessions(self) -> int:
@@ -101,7 +123,9 @@ class _RunningSum:
 
     def row(self, group: dict[str, str | None]) -> UsageRow:
         """The sum as a row of a report."""
-        usage = Usage(self.prompt, self.completion, self.total, self.cost)
+        usage = KnownUsage(self.prompt, self.completion, self.total, self.cost)
+        if self.all_sessions and not self.has_tokens:
+            usage = KnownUsage(cost=self.cost)
         unknown = self.unknown + len(self.unknown_names)
         return UsageRow(group, self.all_sessions, usage, unknown, self.counters)
 
@@ -136,8 +160,10 @@ def report_usage(
     totals = _RunningSum()
     with_ledger = next((reader for reader in answering if reader.layout == LEDGER_LAYOUT), None)
     used = ledger if ledger is not None and with_ledger is not None and ledger.is_used() else None
+    invalid = InvalidNumbers()
     for reader in answering:
         for session in _without_ledger(reader, query, used if reader is with_ledger else None):
+            invalid.note(session)
             key = tuple(_FACTS[name](session, zone) for name in names)
             sums[key].add_session(session.usage)
             totals.add_session(session.usage)
@@ -153,7 +179,7 @@ def report_usage(
     report_rows = [sums[key].row(dict(zip(names, key, strict=True))) for key in keys]
     total_row = totals.row(dict.fromkeys(names))
     is_in_time = query.since is not None or query.until is not None or not set(TIME_KEYS).isdisjoint(names)
-    notes = [*source_notes(total_row, zone, is_in_time=is_in_time), *notes, *remarks_of(answering)]
+    notes = [*source_notes(total_row, zone, is_in_time=is_in_time), *notes, *remarks_of(answering), *invalid.notes()]
     return UsageReport(report_rows, total_row, notes, len(sums) - len(keys), used is not None)
 
 

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chatstore_cli.core.verify.checklist import Check, Verdict, failed, passed, skipped, warned
+from chatstore_cli.domain.cache_status import JournalFolder
 from chatstore_cli.domain.errors import BadConfig, NotFound, Overdue
+from chatstore_cli.domain.ignored_files import JOURNAL_NAMES, TO_READ_THEM, describe_ignored
 from chatstore_cli.domain.indexes.ports import PendingLines
 
 CONFIGURATION = "configuration"
@@ -22,13 +24,15 @@ FAIL_FREE_BYTES = 100 * 1024**2
 class LocalChecks:
     """The local checks. `broken` is the error of an invalid configuration, `warnings` are its legal but unusual values.
 
-    `files` are the configuration files; `pending` counts the lines of journals that are not stored.
+    `files` are the configuration files; `scan` lists a folder of journals; `pending` counts the lines of journals that
+    are not stored.
     """
 
     broken: BadConfig | None
     warnings: Sequence[str]
     files: Sequence[str]
     journal_folder: Path
+    scan: Callable[[Path], JournalFolder]
     pending: Callable[[], PendingLines]
     seconds: float
     read_only: bool
@@ -41,6 +45,7 @@ class LocalChecks:
         """The checks after those of the database, with which the journals are compared."""
         return [
             Check("journal-folder", self.folder, CONFIGURATION),
+            Check("ignored-files", self.ignored, CONFIGURATION),
             Check("journal-flushed", self.flushed, "connection"),
         ]
 
@@ -60,21 +65,21 @@ class LocalChecks:
             return warned(f"{folder} does not exist", "If the journals are elsewhere, set mongo.cache.disk_path.")
         if not folder.is_dir():
             return failed(f"{folder} is not a folder", "Set mongo.cache.disk_path to the folder of the journals.")
-        try:
-            with os.scandir(folder) as entries:
-                journals = [entry.path for entry in entries if entry.name.endswith((".jsonl", ".jsonl.gz"))]
-        except OSError as error:
-            return failed(f"{folder} cannot be read: {error.strerror}", "Give this user the permission to read it.")
-        unreadable = [path for path in journals if not os.access(path, os.R_OK)]
-        if unreadable:
+        found = self.scan(folder)
+        if found.unreadable:
             return failed(
-                f"{len(unreadable):,} journals cannot be read, for example {unreadable[0]}",
+                f"{len(found.unreadable):,} journals cannot be read, for example {found.unreadable[0]}",
                 "Give this user read permission.",
             )
-        detail = f"{folder}: {len(journals):,} journals"
+        detail = f"{folder}: {found.journals:,} journals"
         if (reason := self._why_not_writable()) is not None:
             return warned(
                 f"{detail}; it cannot be written to: {reason}", "The local cache cannot store journals there."
+            )
+        if found.foreign_bookkeeping is not None:
+            return warned(
+                f"{detail}; {found.foreign_bookkeeping}",
+                "Run the command as the owner, or give the folder to this user (chown -R).",
             )
         free = shutil.disk_usage(folder).free
         detail += f", {free / 1024**3:,.1f} GiB free"
@@ -85,6 +90,15 @@ class LocalChecks:
         if free < WARN_FREE_BYTES:
             return warned(detail, "Free disk space.")
         return passed(detail)
+
+    def ignored(self) -> Verdict:
+        """Every file in the journals' folder is a journal."""
+        if not self.journal_folder.is_dir():
+            return skipped("there is no folder of journals")
+        ignored = self.scan(self.journal_folder).ignored
+        if ignored:
+            return warned(describe_ignored(ignored), f"{JOURNAL_NAMES} {TO_READ_THEM}")
+        return passed("no file in the journals' folder is ignored")
 
     def _why_not_writable(self) -> str | None:
         if self.read_only:

@@ -8,13 +8,14 @@ from datetime import datetime, timedelta
 from chatstore_cli.domain.history import NewestInstants, StoredMessage
 from chatstore_cli.domain.identity import is_ours, session_prefix
 from chatstore_cli.domain.message_store import Content
+from chatstore_cli.domain.tombstones import Tombstone
 from chatstore_cli.mongo.connection import Connection, driver_errors
 from chatstore_cli.mongo.identifiers import is_storable
+from chatstore_cli.mongo.messages.documents import content_of
 from chatstore_cli.mongo.messages.layout import LAYOUT, to_message
 from chatstore_cli.mongo.messages.ordering import MessagesInOrder
-from chatstore_cli.mongo.messages.store import content_of
 from chatstore_cli.mongo.messages.stored_times import EARLIEST
-from chatstore_cli.mongo.tombstones import deleted_sessions
+from chatstore_cli.mongo.tombstones import tombstones_of
 
 _MAX_OFFSET_DIFFERENCE = timedelta(hours=48)
 """How far apart two texts of the same instant can sort: an offset from UTC is below 24 hours in each direction."""
@@ -33,11 +34,11 @@ class MongoHistory:
         self._messages = connection.collection(collection)
         self._name = collection
 
-    def is_deleted(self, session_id: str) -> bool:
+    def tombstone(self, session_id: str) -> Tombstone | None:
         if not is_storable(session_id):
-            return False
+            return None
         with driver_errors(f"looking up session {session_id!r}"):
-            return bool(deleted_sessions(self._connection, LAYOUT, [session_id]))
+            return tombstones_of(self._connection, LAYOUT, [session_id]).get(session_id)
 
     def newest_stored(self, session_id: str, limit: int, since: datetime | None) -> list[StoredMessage]:
         doing = f"reading session {session_id!r} in {self._name}"

@@ -21,6 +21,7 @@ from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQu
 from chatstore_cli.domain.removal import StoredPart
 from chatstore_cli.domain.session import COUNT_CAP, Expiry, Session, SessionStatus
 from chatstore_cli.domain.times import as_utc, read_instant
+from chatstore_cli.domain.workflow.provider_parts import id_as_text
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.foreign_documents import ForeignLookup, require_own
 from chatstore_cli.mongo.identifiers import id_condition, id_text
@@ -28,7 +29,9 @@ from chatstore_cli.mongo.messages.ordering import MessagesInOrder, is_number, ne
 from chatstore_cli.mongo.messages.own_messages import OWN_MESSAGES
 from chatstore_cli.mongo.messages.own_sessions import OwnSessions
 from chatstore_cli.mongo.messages.recent_sessions import RECENT_KEYS, SESSION_KEYS, RecentSessions
-from chatstore_cli.mongo.tombstones import Part, count_parts, remove_parts
+from chatstore_cli.mongo.messages.removal import remove_session
+from chatstore_cli.mongo.rare_fields import RARE_FIELDS, with_rare_fields
+from chatstore_cli.mongo.tombstones import count_parts
 
 LAYOUT = "messages"
 
@@ -179,15 +182,20 @@ class MessagesLayout:
 
     def parts(self, session_id: str, *, keep_usage: bool = False) -> list[StoredPart]:
         """The stored parts of a session by collection. Flat messages have no usage."""
-        return count_parts(self._connection, self._parts(session_id))
+        return count_parts(self._connection, [(self._name, self._rows_of(session_id))])
 
     def remove(self, session_id: str, deleted_at: datetime, *, keep_usage: bool = False) -> list[StoredPart]:
         """Delete a session's messages, and store a tombstone, so that journals do not restore them."""
-        return remove_parts(self._connection, LAYOUT, session_id, self._parts(session_id), deleted_at)
+        with driver_errors(f"deleting session {session_id!r}"):
+            removed = remove_session(
+                self._connection, LAYOUT, session_id, self._name, self._rows_of(session_id), deleted_at
+            )
+        return [StoredPart(self._name, removed)]
 
-    def _parts(self, session_id: str) -> list[Part]:
+    def _rows_of(self, session_id: str) -> Document:
+        """The filter that selects the rows of a session. Raises ForeignCollection: it is for a deletion."""
         require_own(self._connection, self._name, OWN_MESSAGES)
-        return [(self._name, {"session_id": id_condition(session_id), **OWN_MESSAGES.filter()})]
+        return {"session_id": id_condition(session_id), **OWN_MESSAGES.filter()}
 
     def expiry(self, session_id: str) -> Expiry:
         """When MongoDB deletes the session's oldest and newest message; None if it never does.
@@ -250,14 +258,19 @@ def to_message(document: Document) -> Message:
     usual = (id_text(get("session_id")), _text(get("role")) or "unknown", get("text"), message_id, sequence)
     if document.keys() <= _USUAL_FIELDS:
         return Message(*usual, None, moment, None, None, None, None, metadata)
+    content, calls = usual[2], get("tool_calls")
+    if not RARE_FIELDS.isdisjoint(document):
+        content, calls, metadata = with_rare_fields(document, content, calls, metadata)
     return Message(
-        *usual,
+        *usual[:2],
+        content,
+        *usual[3:],
         _text(get("name")),
         moment,
         _text(get("event_type")),
         _text(get("source")),
-        calls if isinstance(calls := get("tool_calls"), list) else None,
-        _text(get("tool_call_id")),
+        calls if isinstance(calls, list) else None,
+        id_as_text(get("tool_call_id")),
         metadata,
     )
 

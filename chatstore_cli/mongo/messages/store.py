@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import bson
 import pymongo.errors as driver
 from bson.errors import BSONError
 from pymongo.collection import Collection
 
 from chatstore_cli.domain.errors import ChatstoreError, NotAllowed, Unreachable
-from chatstore_cli.domain.identity import content_key, is_ours, session_prefix, to_millisecond
+from chatstore_cli.domain.identity import is_ours, session_prefix
 from chatstore_cli.domain.indexes.specs import IndexSpec
-from chatstore_cli.domain.journal import DOCUMENT_LIMIT, RESERVED_FIELDS, Entry
-from chatstore_cli.domain.message import ROLES
+from chatstore_cli.domain.journal import Entry
 from chatstore_cli.domain.message_store import Content, Inserted, StoredContent, Survey
-from chatstore_cli.domain.times import format_instant, read_instant
+from chatstore_cli.domain.tombstones import Tombstone, is_covered
 from chatstore_cli.mongo.connection import RETRYABLE_CODES, Connection, Document, driver_errors
 from chatstore_cli.mongo.foreign_documents import require_writable
 from chatstore_cli.mongo.maintenance.index_store import MongoIndexStore
+from chatstore_cli.mongo.messages.documents import content_of, flaw_of_document, to_document
 from chatstore_cli.mongo.messages.layout import LAYOUT
 from chatstore_cli.mongo.messages.own_messages import OWN_MESSAGES
-from chatstore_cli.mongo.tombstones import deleted_sessions
+from chatstore_cli.mongo.messages.removal import remove_covered
+from chatstore_cli.mongo.tombstones import TOMBSTONES, deleted_sessions, tombstones_of
 
 _SMALL_SESSION = 5_000
 _ROWS_AT_ONCE = 10_000
@@ -32,9 +32,6 @@ _DUPLICATE = 11000
 _NOT_ABOUT_A_DOCUMENT = {1, 8, 13, 18, 24, 26, 33, 46, 63, 70, 71, 72, 73, 96, 115, 117, 125, 136, 146, 150, 166}
 _NOT_ABOUT_A_DOCUMENT |= {211, 279, 314, 8000, 11601, 13388, 14031}
 """Error codes of the server or of the collection (for example, it is a view), which no message causes."""
-_MAX_DEPTH = 180
-"""Levels of nesting that the server accepts in a document, as tried on 6.0."""
-_TOO_DEEP = f"nested more than {_MAX_DEPTH} levels deep"
 
 _BY_ID = {"_id": 1}
 _FEW_DOCUMENTS = 100_000
@@ -103,14 +100,23 @@ class MongoMessageStore:
         return self._messages.find_one({spec.keys[0][0]: {"$lte": latest}}, {"_id": 1}) is not None
 
     def survey(self, sessions: Sequence[str]) -> dict[str, Survey]:
-        """Whether each session has rows, or was deleted on purpose. One index seek per session."""
+        """Whether each session has rows, and whether it has a tombstone. One index seek per session."""
         with driver_errors(f"looking up sessions in {self._name}"):
-            stored = self._messages.distinct("session_id", {"session_id": {"$in": list(sessions)}})
-            return (
-                dict.fromkeys(sessions, Survey.EMPTY)
-                | dict.fromkeys(stored, Survey.STORED)
-                | dict.fromkeys(deleted_sessions(self._connection, LAYOUT, sessions), Survey.DELETED)
-            )
+            stored = set(self._messages.distinct("session_id", {"session_id": {"$in": list(sessions)}}))
+            deleted = deleted_sessions(self._connection, LAYOUT, sessions)
+            return {session: Survey(session in stored, session in deleted) for session in sessions}
+
+    def tombstones(self, sessions: Iterable[str]) -> dict[str, Tombstone]:
+        """The tombstones of those of the sessions that have one."""
+        with driver_errors(f"looking up sessions in {TOMBSTONES}"):
+            return tombstones_of(self._connection, LAYOUT, sessions)
+
+    def remove_covered(self, entries: Sequence[Entry], tombstones: Mapping[str, Tombstone]) -> None:
+        """Delete the rows with the ids of these entries that the tombstones of their sessions cover."""
+        tombstone_of = {entry.identity: tombstones[entry.session_id] for entry in entries}
+        with driver_errors(f"deleting messages in {self._name}"):
+            rows = self._rows({"_id": {"$in": list(tombstone_of)}}, {"created_at": 1})
+            remove_covered(self._messages, ((row, tombstone_of[row["_id"]]) for row in rows))
 
     def with_foreign_rows(self, sessions: Sequence[str]) -> set[str]:
         """The sessions with rows that another writer stored under its own ids."""
@@ -188,7 +194,7 @@ class MongoMessageStore:
 
     def refusal_of(self, entry: Entry) -> str | None:
         """Why MongoDB would reject the entry as a document, found without storing it; None if it would not."""
-        return _flaw_of_document(to_document(entry, None))
+        return flaw_of_document(to_document(entry, None))
 
     def insert(self, entries: Sequence[Entry], expires_at: Sequence[datetime | None]) -> Inserted:
         """Store the entries, unordered: a rejected entry does not affect another.
@@ -202,24 +208,25 @@ class MongoMessageStore:
         return self._without_deleted(self._insert(entries, documents), entries)
 
     def _without_deleted(self, inserted: Inserted, entries: Sequence[Entry]) -> Inserted:
-        """Delete entries of sessions that got a tombstone after they were looked up.
+        """Delete the entries that a tombstone covers which was written after it was looked for.
 
         The deletion itself deletes what was stored before its tombstone.
         """
-        with driver_errors(f"storing messages in {self._name}"):
-            deleted = deleted_sessions(self._connection, LAYOUT, {entry.session_id for entry in entries})
-            if not deleted:
-                return inserted
-            refused = {id(entry) for entry, _ in inserted.refused}
-            late = [entry for entry in entries if entry.session_id in deleted and id(entry) not in refused]
-            self._messages.delete_many({"_id": {"$in": [entry.identity for entry in late]}})
+        tombstones = self.tombstones({entry.session_id for entry in entries})
+        if not tombstones:
+            return inserted
+        refused = {id(entry) for entry, _ in inserted.refused}
+        late = [entry for entry in entries if is_covered(tombstones, entry) and id(entry) not in refused]
+        if not late:
+            return inserted
+        self.remove_covered(late, tombstones)
         already = {id(entry) for entry in inserted.duplicates}
-        duplicates = [entry for entry in inserted.duplicates if entry.session_id not in deleted]
+        duplicates = [entry for entry in inserted.duplicates if not is_covered(tombstones, entry)]
         new = inserted.stored - sum(id(entry) not in already for entry in late)
         return Inserted(new, duplicates, inserted.refused, late)
 
     def _insert(self, entries: Sequence[Entry], documents: Sequence[Document]) -> Inserted:
-        if len(entries) == 1 and (flaw := _flaw_of_document(documents[0])):
+        if len(entries) == 1 and (flaw := flaw_of_document(documents[0])):
             return Inserted(0, [], [(entries[0], flaw)])
         try:
             with driver_errors(f"storing messages in {self._name}"):
@@ -286,58 +293,6 @@ class MongoMessageStore:
                 what=f"Storing messages in {self._name}: {unconfirmed.get('errmsg', 'not acknowledged')}."
             )
         return Inserted(int(answer.get("n", 0)), duplicates, refused)
-
-
-def to_document(entry: Entry, expires_at: datetime | None) -> Document:
-    """The stored document of a journal line. Unknown fields are kept; reserved names are moved into `extra_fields`."""
-    fields = entry.fields
-    if len(fields) > 6 and not RESERVED_FIELDS.isdisjoint(fields):
-        reserved = {name: value for name, value in fields.items() if name in RESERVED_FIELDS}
-        kept = {name: value for name, value in fields.items() if name not in RESERVED_FIELDS}
-        fields = kept | {"extra_fields": reserved}
-    if expires_at is None:
-        return {"_id": entry.identity, **fields, "sequence": entry.number}
-    return {"_id": entry.identity, **fields, "expires_at": expires_at, "sequence": entry.number}
-
-
-def _flaw_of_document(document: Document) -> str | None:
-    try:
-        size = len(bson.encode(document))
-    except RecursionError:
-        return _TOO_DEEP
-    except (BSONError, OverflowError, UnicodeError, TypeError, ValueError) as error:
-        return f"cannot be stored: {str(error)[:300]}"
-    if size > DOCUMENT_LIMIT:
-        return f"{size:,} bytes as a document, over the limit of 16 MiB"
-    return _TOO_DEEP if _depth(document) > _MAX_DEPTH else None
-
-
-def _depth(document: Document) -> int:
-    deepest = 0
-    pending: list[tuple[Any, int]] = [(document, 1)]
-    while pending:
-        value, level = pending.pop()
-        deepest = max(deepest, level)
-        inner = value.values() if isinstance(value, dict) else value
-        pending.extend((item, level + 1) for item in inner if isinstance(item, dict | list))
-    return deepest
-
-
-def content_of(row: Document) -> StoredContent | None:
-    """The content of a row for a comparison with journal lines; None if no line can equal it."""
-    texts = (row.get("session_id"), row.get("role"), row.get("text"))
-    moment = read_instant(row.get("created_at"))
-    if moment is None or not all(isinstance(text, str) for text in texts) or row["role"] not in ROLES:
-        return None
-    instant = format_instant(moment)
-    in_milliseconds = isinstance(row.get("created_at"), datetime)
-    if in_milliseconds:
-        instant = to_millisecond(instant)
-    session, role, text = (str(value) for value in texts)
-    try:
-        return StoredContent(content_key(session, role, instant, text), in_milliseconds)
-    except UnicodeEncodeError:
-        return None
 
 
 def _index_keys(index: Mapping[str, Any]) -> list[tuple[str, Any]]:

@@ -12,11 +12,17 @@ import pymongo.errors as driver
 from bson import Decimal128
 
 from chatstore_cli.core.retry import attempt_until_done
-from chatstore_cli.domain.errors import Conflict
+from chatstore_cli.domain.errors import ChatstoreError, Conflict, Unreachable
 from chatstore_cli.domain.usage import Usage
-from chatstore_cli.domain.usage_ledger import MOST_TOKENS, OPENING_RUN, LedgerRow, UsageSnapshot
-from chatstore_cli.mongo.bson_values import whole_number
-from chatstore_cli.mongo.connection import Connection, Document, driver_errors
+from chatstore_cli.domain.usage_ledger import (
+    OPENING_RUN,
+    ClientName,
+    Clients,
+    LedgerQuery,
+    LedgerRow,
+    UsageSnapshot,
+)
+from chatstore_cli.mongo.connection import RETRYABLE_CODES, Connection, Document, driver_errors
 from chatstore_cli.mongo.foreign_documents import require_writable
 from chatstore_cli.mongo.identifiers import is_storable
 from chatstore_cli.mongo.usage.rows import (
@@ -25,13 +31,15 @@ from chatstore_cli.mongo.usage.rows import (
     DECIMAL128,
     FIRST_MOMENT,
     LAST_MOMENT,
+    NOT_ABOVE_A_COST,
     OWN_ROWS,
-    counters_of,
     document_of,
     row_of,
+    row_usage,
 )
-from chatstore_cli.mongo.usage.stages import CLIENT
-from chatstore_cli.mongo.workflow.documents import FACT_FIELDS, IN_LEDGER, to_session
+from chatstore_cli.mongo.usage.stages import increases
+from chatstore_cli.mongo.workflow.counters import IN_LEDGER, cost_of, count_of, counters_of
+from chatstore_cli.mongo.workflow.documents import FACT_FIELDS, to_session
 from chatstore_cli.mongo.workflow.lookup import locate
 from chatstore_cli.mongo.workflow.own_sessions import OWN_SESSIONS
 
@@ -52,37 +60,52 @@ class MongoUsageLedger:
         require_writable(self._connection, self._rows.name, OWN_ROWS)
         stored = set(snapshots)
         documents = [document_of(row_id, snapshot) for row_id, snapshot in snapshots.items()]
-        with driver_errors(f"storing usage in {self._rows.name}"):
+        doing = f"storing usage in {self._rows.name}"
+        with driver_errors(doing):
             try:
                 self._rows.insert_many(documents, ordered=False)
             except driver.BulkWriteError as error:
                 failures = error.details.get("writeErrors", [])
-                is_other = any(failure.get("code") != _DUPLICATE for failure in failures)
-                if is_other or error.details.get("writeConcernErrors"):
-                    raise
+                unconfirmed = error.details.get("writeConcernErrors", [])
+                for failure in [*(each for each in failures if each.get("code") != _DUPLICATE), *unconfirmed]:
+                    is_temporary = failure in unconfirmed or failure.get("code") in RETRYABLE_CODES
+                    kind = Unreachable if is_temporary else ChatstoreError
+                    raise kind(
+                        what=f"{doing}: {failure.get('errmsg', 'not acknowledged')}", hint="Try again."
+                    ) from error
                 stored -= {failure["op"]["_id"] for failure in failures}
         return stored
 
     def sums(self, chat_id: str) -> Usage:
-        return dict(self._sums({"chat_id": chat_id, **COUNTABLE})).get(chat_id, Usage())
+        return dict(self._sums([chat_id])).get(chat_id, Usage())
 
     def has_reports(self, chat_id: str, run: int) -> bool:
         with driver_errors(f"reading the usage of session {chat_id!r} in {self._rows.name}"):
             return self._rows.find_one({"chat_id": chat_id, "run": run}, {"_id": 1}) is not None
 
-    def chats(self) -> Iterator[tuple[str, Usage]]:
-        return self._sums(COUNTABLE)
+    def run_usage(self, chat_id: str, run: int, event_id: str) -> tuple[Clients, dict[ClientName, str]]:
+        own: Document = {"$max": {"$cond": [{"$eq": ["$event_id", {"$literal": event_id}]}, "$_id", None]}}
+        highest: Document = {name: {"$max": f"${name}"} for name in COUNTS} | {"cost": {"$max": NOT_ABOVE_A_COST}}
+        pipeline: list[Document] = [
+            {"$match": {"chat_id": chat_id, "run": run, **COUNTABLE}},
+            {"$group": {"_id": {"agent": "$agent", "model": "$model"}, "own": own, **highest}},
+        ]
+        with driver_errors(f"reading the usage of session {chat_id!r} in {self._rows.name}"):
+            found = {(row["_id"].get("agent"), row["_id"].get("model")): row for row in self._rows.aggregate(pipeline)}
+        numbers = {client: row_usage(row) for client, row in found.items()}
+        return numbers, {client: row["own"] for client, row in found.items() if row["own"] is not None}
 
-    def _sums(self, match: Document) -> Iterator[tuple[str, Usage]]:
-        client = {name: f"${name}" for name in CLIENT}
-        highest = {name: {"$max": f"${name}"} for name in (*COUNTS, "cost")}
-        pipeline = [{"$match": match}, {"$group": {"_id": client, **highest}}, {"$sort": {"_id.chat_id": 1}}]
+    def chats(self) -> Iterator[tuple[str, Usage]]:
+        return self._sums()
+
+    def _sums(self, chats: Sequence[str] | None = None) -> Iterator[tuple[str, Usage]]:
+        pipeline = [*increases(LedgerQuery(()), chats), {"$sort": {"chat_id": 1}}]
         with driver_errors(f"adding up {self._rows.name}"):
             rows = self._rows.aggregate(pipeline, allowDiskUse=True)
-            for chat_id, clients in groupby(rows, key=lambda row: row["_id"].get("chat_id")):
+            for chat_id, clients in groupby(rows, key=lambda row: row.get("chat_id")):
                 sums = Usage()
                 for client_row in clients:
-                    sums = sums.plus(counters_of(client_row, "cost"))
+                    sums = sums.plus(row_usage(client_row))
                 if isinstance(chat_id, str):
                     yield chat_id, sums
 
@@ -120,7 +143,7 @@ class MongoUsageLedger:
         return None if document is None else _stored_counters(document)
 
     def opening_balance(self, chat_id: str) -> UsageSnapshot | None:
-        document = self._head(chat_id, (*FACT_FIELDS, f"real_time_tracking.{IN_LEDGER}"))
+        document = self._head(chat_id, FACT_FIELDS)
         if document is None:
             return None
         balance, stored = self._before_reports(chat_id, document)
@@ -199,10 +222,10 @@ class MongoUsageLedger:
         """The counters before any report was counted in them, and the stored opening balance."""
         with driver_errors(f"reading the usage of session {chat_id!r} in {self._rows.name}"):
             row = self._rows.find_one({"chat_id": chat_id, "run": OPENING_RUN})
-            stored = Usage() if row is None else counters_of(row, "cost")
+            stored = Usage() if row is None else row_usage(row)
             note = _note(document)
             if note is not None:
-                return (counters_of(note) if isinstance(note, dict) else stored), stored
+                return (_as_stored(note) if isinstance(note, dict) else stored), stored
             # An application may have replaced the document by one without the note.
             counted = self._rows.find_one({"chat_id": chat_id, "applied": {"$ne": False}}, {"_id": 1})
         return (_total_usage(document) if counted is None else stored), stored
@@ -242,15 +265,18 @@ def _tokens(document: Document) -> Any:
 
 def _stored_counters(document: Document) -> Usage:
     tokens = _tokens(document)
-    return counters_of(tokens if isinstance(tokens, dict) else {})
+    return _as_stored(tokens if isinstance(tokens, dict) else {})
+
+
+def _as_stored(tokens: Document) -> Usage:
+    """Each number by itself: 0 if it is not valid, and an invalid cost is unknown."""
+    prompt, completion, total = (count_of(tokens.get(name)) or 0 for name in COUNTS)
+    return Usage(prompt, completion, total, cost_of(tokens.get("total_cost")))
 
 
 def _total_usage(document: Document) -> Usage:
     """The usage in a session's document, in any variant. Invalid numbers count as 0, an invalid cost as unknown."""
-    usage = to_session(document).usage
-    cost = usage.cost if usage.cost is not None and 0 <= usage.cost <= MOST_TOKENS else None
-    prompt, completion, total = (count if 0 <= count <= MOST_TOKENS else 0 for count in usage[:3])
-    return Usage(prompt, completion, total, cost)
+    return counters_of(document, []).known
 
 
 def _as_tokens(counters: Usage) -> Document:
@@ -261,10 +287,10 @@ def _as_tokens(counters: Usage) -> Document:
 def _raised_tokens(tokens: Any, sums: Usage) -> Document:
     """The counters with those below `sums` raised. Other fields do not change."""
     raised = dict(tokens) if isinstance(tokens, dict) else {}
-    counters = counters_of(raised)
+    counters = _as_stored(raised)
     for name, count, least in zip(COUNTS, counters[:3], sums[:3], strict=True):
-        if count < least or whole_number(raised.get(name)) is None:
-            raised[name] = least
+        if count < least or count_of(raised.get(name)) is None:
+            raised[name] = max(count, least)
     if sums.cost is not None and (counters.cost is None or counters.cost < sums.cost):
         raised["total_cost"] = _amount(raised, sums.cost)
     return raised

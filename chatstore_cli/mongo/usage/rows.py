@@ -24,26 +24,42 @@ COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
 FIRST_MOMENT, LAST_MOMENT = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, tzinfo=UTC)
 """A BSON date may lie outside the years that Python has. Such a row has no time."""
 
-_NOT_AN_ARRAY = {"$not": {"$type": "array"}}  # an array matches if any of its elements does
-COUNTABLE: Document = {
-    **{name: {"$gte": 0, "$lte": MOST_TOKENS, **_NOT_AN_ARRAY} for name in COUNTS},
-    "at": {"$type": "date", "$gte": FIRST_MOMENT, "$lte": LAST_MOMENT, **_NOT_AN_ARRAY},
-}
-"""Matches rows that can be counted: every token count is a number from 0 to MOST_TOKENS, and `at` is a time."""
-
 HAS_TIME: Document = {"$and": [{"$gte": ["$at", FIRST_MOMENT]}, {"$lte": ["$at", LAST_MOMENT]}]}
 """An expression: the types before and after dates compare as less and greater."""
 
 _IS_COUNT = [
-    # $isNumber as well: the server does not always compare MinKey as less than a number.
+    # $isNumber first: $trunc fails for other types, and the server does not always compare MinKey as less than a number.
     test
     for name in COUNTS
-    for test in ({"$isNumber": f"${name}"}, {"$gte": [f"${name}", 0]}, {"$lte": [f"${name}", MOST_TOKENS]})
+    for test in (
+        {"$isNumber": f"${name}"},
+        {"$gte": [f"${name}", 0]},
+        {"$lte": [f"${name}", MOST_TOKENS]},
+        {"$eq": [f"${name}", {"$trunc": f"${name}"}]},
+    )
 ]
 IS_COUNTABLE: Document = {"$and": [*_IS_COUNT, *HAS_TIME["$and"]]}
-"""COUNTABLE as an expression."""
+"""An expression: every token count is a whole number from 0 to MOST_TOKENS, and `at` is a time. See `row_of`."""
 
-_HIGHEST_COUNT = 2**53
+COUNTABLE: Document = {"$expr": IS_COUNTABLE}
+"""The same as a filter."""
+
+NOT_ABOVE_A_COST: Document = {"$cond": [{"$lte": ["$cost", MOST_TOKENS]}, "$cost", None]}
+"""The cost of a row, null if it compares as more than any cost: a larger number, a text, a list.
+
+Otherwise one such row would be the highest cost of its client and hide the valid ones.
+"""
+
+_LEAST_COST = Decimal128("1E-60")
+IS_COST: Document = {
+    "$and": [
+        {"$isNumber": "$cost"},
+        {"$or": [{"$eq": ["$cost", 0]}, {"$gte": ["$cost", _LEAST_COST]}]},
+        {"$lte": ["$cost", MOST_TOKENS]},
+    ]
+}
+"""An expression: the cost is an amount. See `row_usage`."""
+
 DECIMAL128 = create_decimal128_context()
 _NO_TIME = datetime(1, 1, 1, tzinfo=UTC)
 
@@ -59,14 +75,12 @@ def usage_index_specs(rows: str, daily_sums: str) -> tuple[IndexSpec, ...]:
     )
 
 
-def counters_of(fields: Document, cost: str = "total_cost") -> Usage:
-    """Counters as stored. An invalid count is 0, an invalid cost is unknown."""
-    counts = (whole_number(fields.get(name)) for name in COUNTS)
-    prompt, completion, total = (count if count is not None and 0 <= count <= _HIGHEST_COUNT else 0 for count in counts)
-    known = decimal_value(fields.get(cost)) if not isinstance(fields.get(cost), str) else None
-    if known is not None and not 0 <= known <= 10**18:
-        known = None
-    return Usage(prompt, completion, total, known)
+def row_usage(row: Document) -> Usage:
+    """The numbers of a row, or of a sum of rows. An invalid count is 0, an invalid cost is unknown; a text is invalid."""
+    counts = (_count(row.get(name)) for name in COUNTS)
+    prompt, completion, total = (0 if count is None else count for count in counts)
+    cost = decimal_value(row["cost"]) if not isinstance(row.get("cost"), str | None) else None
+    return Usage(prompt, completion, total, cost if cost is not None and 0 <= cost <= MOST_TOKENS else None)
 
 
 def document_of(row_id: str, snapshot: UsageSnapshot) -> Document:
@@ -94,14 +108,13 @@ def document_of(row_id: str, snapshot: UsageSnapshot) -> Document:
 
 def row_of(chat_id: str, document: Document) -> LedgerRow:
     """A stored row, with any values in its fields."""
-    counts = [whole_number(document.get(name)) for name in COUNTS]
     instant = document.get("at")
     problem = None
-    if any(count is None or not 0 <= count <= MOST_TOKENS for count in counts):
-        problem = f"a token count is missing, or is not a number from 0 to {MOST_TOKENS:,}"
+    if any(_count(document.get(name)) is None for name in COUNTS):
+        problem = f"a token count is missing, or is not a whole number from 0 to {MOST_TOKENS:,}"
     elif not isinstance(instant, datetime) or not FIRST_MOMENT <= as_utc(instant) <= LAST_MOMENT:
         problem = "the row has no valid time"
-    counted = counters_of(document, "cost")
+    counted = row_usage(document)
     snapshot = UsageSnapshot(
         event_id=_text(document.get("event_id")),
         chat_id=chat_id,
@@ -119,6 +132,11 @@ def row_of(chat_id: str, document: Document) -> LedgerRow:
         cost=counted.cost,
     )
     return LedgerRow(str(document["_id"]), snapshot, document.get("applied") is True, problem)
+
+
+def _count(value: Any) -> int | None:
+    number = whole_number(value)
+    return number if number is not None and 0 <= number <= MOST_TOKENS else None
 
 
 def _text(value: Any) -> str | None:

@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from chatstore_cli.domain.usage import Usage
-from chatstore_cli.domain.usage_ledger import LEDGER_KEYS, MOST_TOKENS, TIME_KEYS, LedgerGroup, LedgerQuery
+from chatstore_cli.domain.usage_ledger import LEDGER_KEYS, TIME_KEYS, LedgerGroup, LedgerQuery
 from chatstore_cli.mongo.bson_values import decimal_value
 from chatstore_cli.mongo.connection import Document
-from chatstore_cli.mongo.usage.rows import COUNTS, HAS_TIME, IS_COUNTABLE
+from chatstore_cli.mongo.usage.rows import COUNTS, HAS_TIME, IS_COST, IS_COUNTABLE, NOT_ABOVE_A_COST
 
 CLIENT_FIELDS = ("tenant_id", "user_id", "workflow")
 CLIENT = ("chat_id", "run", "agent", "model")
@@ -26,13 +26,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY = 86_400_000
 """Milliseconds."""
 
-_VALID_COST: Document = {
-    "$cond": [
-        {"$and": [{"$isNumber": "$cost"}, {"$gte": ["$cost", 0]}, {"$lte": ["$cost", MOST_TOKENS]}]},
-        {"$toDecimal": "$cost"},
-        None,
-    ]
-}
+_VALID_COST: Document = {"$cond": [IS_COST, {"$toDecimal": "$cost"}, None]}
 """The cost as a Decimal128, also of a double that another writer stored; null if it is not an amount."""
 
 
@@ -58,7 +52,7 @@ def increases(query: LedgerQuery, chats: Sequence[Any] | None = None, *, local_t
     if times:
         spans["day"] = {"$cond": [HAS_TIME, _day_number(local_time), None]}
     client = {name: f"${name}" for name in CLIENT}
-    highest = {name: {"$max": f"${name}"} for name in (*_NUMBERS, *facts)}
+    highest = {name: {"$max": f"${name}"} for name in (*COUNTS, *facts)} | {"cost": {"$max": NOT_ABOVE_A_COST}}
     cost_so_far = "$cost_so_far" if spans else "$cost"
     is_unknown = {"$and": [_is_null(cost_so_far), {"$gt": [{"$add": [f"${name}" for name in COUNTS]}, 0]}]}
     return [

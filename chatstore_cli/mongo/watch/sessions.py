@@ -21,7 +21,7 @@ from chatstore_cli.mongo.foreign_documents import ForeignLookup
 from chatstore_cli.mongo.identifiers import id_text
 from chatstore_cli.mongo.messages.own_messages import OWN_MESSAGES
 from chatstore_cli.mongo.messages.recent_sessions import RecentSessions
-from chatstore_cli.mongo.tombstones import TOMBSTONES
+from chatstore_cli.mongo.tombstones import PART, TOMBSTONES
 from chatstore_cli.mongo.watch.change_stream import ChangeStream, StreamFeed, position_of
 from chatstore_cli.mongo.workflow.documents import (
     FACT_FIELDS,
@@ -89,7 +89,8 @@ class MongoSessionFeed(StreamFeed):
             conditions.append({"ns.coll": self._messages.name, **inserted})
             # A deleted message need not be the last one, so only the tombstone shows that a session was deleted.
             kinds = ["insert", "update", "replace"]
-            deleted = {"documentKey._id.layout": FLAT, "operationType": {"$in": kinds}}
+            is_part = f"documentKey._id.{PART}"
+            deleted = {"documentKey._id.layout": FLAT, is_part: None, "operationType": {"$in": kinds}}
             conditions.append({"ns.coll": TOMBSTONES, **deleted})
         project: Document = {
             "operationType": 1,

@@ -10,18 +10,16 @@ import ast
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.session import Session, SessionStatus
 from chatstore_cli.domain.times import read_instant
-from chatstore_cli.domain.usage import NO_USAGE, Usage
-from chatstore_cli.mongo.bson_values import decimal_value, json_value, whole_number
+from chatstore_cli.domain.workflow.provider_parts import id_as_text
+from chatstore_cli.mongo.bson_values import json_value, whole_number
 from chatstore_cli.mongo.identifiers import id_text
-
-IN_LEDGER = "in_ledger"
-"""Beside `real_time_tracking.tokens` once these come from the usage ledger: their values before its first report."""
+from chatstore_cli.mongo.rare_fields import RARE_FIELDS, with_rare_fields
+from chatstore_cli.mongo.workflow.counters import COUNTER_FIELDS, counters_of
 
 Document = Mapping[str, Any]
 
@@ -46,9 +44,8 @@ STATUSES: dict[Any, SessionStatus] = {
 
 FACT_FIELDS = (
     "_id", "chat_id", *TENANT_FIELDS, "user_id", "title", "workflow_name", "workflow_status", "status", "is_complete",
-    "real_time_tracking.current_status", "real_time_tracking.tokens", "token_usage", "usage_summary.raw",
-    "usage_prompt_tokens_final", "usage_completion_tokens_final", "usage_total_tokens_final", "usage_total_cost_final",
-    "created_at", *UPDATED_FIELDS, "paused", "pause_reason", "failure_reason",
+    "real_time_tracking.current_status", *COUNTER_FIELDS, "created_at", *UPDATED_FIELDS, "paused", "pause_reason",
+    "failure_reason",
 )  # fmt: skip
 """The fields that to_session reads besides `messages`, which a `message_count` can replace."""
 
@@ -76,6 +73,8 @@ def to_session(document: Document) -> Session:
     moved = whole_number(document.get("moved_messages")) or 0 if has_segments else 0
     workflow = _workflow(document)
     status, paused = _status(document, workflow), document.get("paused") is True
+    invalid: list[str] = []
+    usage = counters_of(document, invalid)
     reason_field = "pause_reason" if paused else "failure_reason" if status is SessionStatus.FAILED else ""
     return Session(
         session_id=session_id_of(document),
@@ -89,8 +88,9 @@ def to_session(document: Document) -> Session:
         updated_at=next(filter(None, (_newest(document.get(field)) for field in UPDATED_FIELDS)), None),
         message_count=in_document + max(0, moved),
         paused=paused,
-        usage=_usage(document),
+        usage=usage,
         reason=_text(document.get(reason_field)),
+        invalid_numbers=tuple(invalid),
     )
 
 
@@ -136,43 +136,6 @@ def _newest(value: Any) -> datetime | None:
     if isinstance(value, list):
         return max(filter(None, (read_instant(item) for item in value if isinstance(item, datetime))), default=None)
     return read_instant(value)
-
-
-# --- usage -----------------------------------------------------------------------------------------------------------
-
-_TOKEN_NAMES = ("prompt_tokens", "completion_tokens", "total_tokens")
-
-
-def _usage(document: Document) -> Usage:
-    """The first place with counts; if it has no cost, that of the first place that has one."""
-    tracked = _mapping(_mapping(document.get("real_time_tracking")).get("tokens"))
-    first = _usage_of(tracked)
-    if first.cost is not None and (first.total_tokens or first.cost):
-        return first  # the usual case, and the fastest: a report reads a million documents
-    raw = _mapping(_mapping(document.get("usage_summary")).get("raw"))
-    flat = {name: document.get(f"usage_{name}_final") for name in (*_TOKEN_NAMES, "total_cost")}
-    used = [first, *(_usage_of(place) for place in (_mapping(document.get("token_usage")), raw, flat))]
-    counted = next((usage for usage in used if usage.total_tokens or usage.cost), NO_USAGE)
-    costs = (usage.cost for usage in (counted, *used) if usage.cost is not None)
-    return Usage(counted.prompt_tokens, counted.completion_tokens, counted.total_tokens, next(costs, None))
-
-
-def _usage_of(place: Document) -> Usage:
-    """Tokens and cost of one place. A place without counts of its own has them per model, below the model's name."""
-    if not any(name in place for name in _TOKEN_NAMES):
-        nested = place.get("usages")
-        parts = [_usage_of(part) for part in (nested if isinstance(nested, list) else place.values()) if _mapping(part)]
-        prompt, completion, total = (sum(getattr(part, name) for part in parts) for name in _TOKEN_NAMES)
-        known = [part.cost for part in parts if part.cost is not None]
-        cost = _cost(place)
-        return Usage(prompt, completion, total, sum(known, Decimal()) if cost is None and known else cost)
-    prompt, completion, total = (whole_number(place.get(name)) for name in _TOKEN_NAMES)
-    return Usage(prompt or 0, completion or 0, total or (prompt or 0) + (completion or 0), _cost(place))
-
-
-def _cost(place: Document) -> Decimal | None:
-    total = decimal_value(place.get("total_cost"))
-    return total if total is not None else decimal_value(place.get("cost"))
 
 
 # --- messages --------------------------------------------------------------------------------------------------------
@@ -233,6 +196,8 @@ def to_message(session_id: str, stored: Any) -> Message:
     event_type, source, metadata = get("event_type"), get("source"), get("metadata")
     sequence, tool_calls, tool_call_id = get("sequence"), get("tool_calls"), get("tool_call_id")
     tool_responses = get("tool_responses")
+    if not RARE_FIELDS.isdisjoint(stored):
+        content, tool_calls, metadata = with_rare_fields(stored, content, tool_calls, metadata)
     return tuple.__new__(  # not Message(...): the generated __new__ takes as long as everything else
         Message,
         (
@@ -249,7 +214,7 @@ def to_message(session_id: str, stored: Any) -> Message:
             event_type if type(event_type) is str else None,
             source if type(source) is str else None,
             None if tool_calls is None else _list(tool_calls),
-            None if tool_call_id is None else _id(tool_call_id),
+            None if tool_call_id is None else id_as_text(tool_call_id) or _id(tool_call_id),
             {} if metadata is None and tool_responses is None else _metadata(metadata, tool_responses),
         ),
     )

@@ -25,9 +25,9 @@ from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.foreign_documents import ForeignLookup, require_own
 from chatstore_cli.mongo.identifiers import id_values, is_storable
 from chatstore_cli.mongo.tombstones import Part, count_parts, remove_parts
+from chatstore_cli.mongo.workflow.counters import IN_LEDGER
 from chatstore_cli.mongo.workflow.documents import (
     FACT_FIELDS,
-    IN_LEDGER,
     LAYOUT,
     MESSAGE_COUNT,
     STATUSES,

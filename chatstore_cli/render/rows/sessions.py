@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from chatstore_cli.domain.foreign import shown_each
 from chatstore_cli.domain.times import rfc3339
+from chatstore_cli.domain.usage import UNKNOWN_USAGE
 from chatstore_cli.render.listing import Column, Row, count, plain, short_time
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from chatstore_cli.domain.message import Message
     from chatstore_cli.domain.removal import StoredPart
     from chatstore_cli.domain.session import Expiry, Session
-    from chatstore_cli.domain.usage import Usage
+    from chatstore_cli.domain.usage import KnownUsage, Usage
     from chatstore_cli.domain.usage_ledger import UsageSnapshot
     from chatstore_cli.domain.workflow.chats import Transition
 
@@ -59,8 +60,8 @@ def decimal_text(value: Decimal | None) -> str | None:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def usage_row(usage: Usage | UsageSnapshot) -> dict[str, Any]:
-    """`{prompt_tokens, completion_tokens, total_tokens, cost}`; cost is a decimal as text, or null if it is unknown."""
+def usage_row(usage: KnownUsage | Usage | UsageSnapshot) -> dict[str, Any]:
+    """`{prompt_tokens, completion_tokens, total_tokens, cost}`. Cost is a decimal as text. What is unknown is null."""
     return {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
@@ -84,7 +85,7 @@ def session_row(session: Session) -> dict[str, Any]:
         "updated_at": rfc3339(session.updated_at),
         "message_count": session.message_count,
         "message_count_capped": session.message_count_capped,
-        "usage": usage_row(session.usage),
+        "usage": usage_row(session.usage or UNKNOWN_USAGE),
     }
 
 
@@ -147,21 +148,20 @@ def _content(row: Row) -> str:
     return content or (plain(row["tool_calls"]) if row["tool_calls"] else "")
 
 
-def has_usage(row: Row) -> bool:
-    """Whether any token or cost is known. A session of the messages layout has no usage."""
-    usage = row["usage"]
-    return usage["cost"] is not None or bool(
-        usage["total_tokens"] or usage["prompt_tokens"] or usage["completion_tokens"]
-    )
+def known_count(value: Any) -> str:
+    """The cell of a number of tokens; `-` if it is unknown."""
+    return "-" if value is None else count(value)
 
 
 def _tokens(name: str) -> Callable[[Row], str]:
-    """The cell of a number of tokens; `-` if the session has no usage."""
-    return lambda row: count(row["usage"][name]) if has_usage(row) else "-"
+    return lambda row: known_count(row["usage"][name])
 
 
 def _cost(row: Row) -> str:
-    return money(row["usage"]["cost"]) if has_usage(row) else "-"
+    """The cell of a cost: `unknown` beside tokens, `-` if nothing is known or nothing was used."""
+    usage = row["usage"]
+    has_tokens = any(usage[name] for name in ("total_tokens", "prompt_tokens", "completion_tokens"))
+    return money(usage["cost"]) if has_tokens or usage["cost"] is not None else "-"
 
 
 def _status(row: Row) -> str:

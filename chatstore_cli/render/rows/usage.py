@@ -7,7 +7,7 @@ from typing import Any
 
 from chatstore_cli.domain.usage import UsageRow
 from chatstore_cli.render.listing import Column, Row, count
-from chatstore_cli.render.rows.sessions import has_usage, money, status_style, usage_row
+from chatstore_cli.render.rows.sessions import known_count, status_style, usage_row
 
 _TITLES = {
     "tenant_id": "TENANT",
@@ -58,9 +58,9 @@ def usage_columns(group_keys: Sequence[str], zone: str = "UTC", *, with_source: 
     return [
         *(_group_column(key, zone) for key in group_keys),
         Column("sessions", "SESSIONS", align="right", show=count, spare=2),
-        Column("usage.prompt_tokens", "PROMPT", align="right", show=count, spare=3),
-        Column("usage.completion_tokens", "COMPLETION", align="right", show=count, spare=3),
-        Column("usage.total_tokens", "TOKENS", align="right", show=count),
+        Column("usage.prompt_tokens", "PROMPT", align="right", show=known_count, spare=3),
+        Column("usage.completion_tokens", "COMPLETION", align="right", show=known_count, spare=3),
+        Column("usage.total_tokens", "TOKENS", align="right", show=known_count),
         Column("usage.cost", "COST", align="right", show_row=_cost, spare=1),
         Column("cost_unknown_sessions", "COST UNKNOWN", align="right", show=count, spare=4),
         Column("sessions_from_counters", "FROM COUNTERS", align="right", show=count, in_table=with_source, spare=5),
@@ -81,8 +81,8 @@ def _group_column(key: str, zone: str) -> Column:
 
 
 def _cost(row: Row) -> str:
-    """`unknown` if sessions used tokens and no cost is stored; `-` if there is no usage at all."""
-    if not has_usage(row):
-        return "-"
-    cost = row["usage"]["cost"]
-    return f"{cost} + unknown" if cost is not None and row["cost_unknown_sessions"] else money(cost)
+    """`unknown` if the cost of sessions is unknown; `-` if no session can have a cost."""
+    cost, unknown = row["usage"]["cost"], row["cost_unknown_sessions"]
+    if cost is None:
+        return "unknown" if unknown else "-"
+    return f"{cost} + unknown" if unknown else str(cost)

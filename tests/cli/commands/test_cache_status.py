@@ -18,7 +18,7 @@ pytestmark = pytest.mark.real
 Documents = Database[dict[str, Any]]
 KEYS = [
     "sessions", "journals", "lines", "bytes", "not_persisted", "oldest_not_persisted", "to_quarantine", "torn",
-    "quarantined", "worker",
+    "quarantined", "worker", "ignored_files",
 ]  # fmt: skip
 
 
@@ -46,7 +46,7 @@ def test_what_is_not_stored_is_counted_and_its_oldest_named(chatstore: Chatstore
     assert row == {
         "sessions": 2, "journals": 3, "lines": 6, "bytes": size, "not_persisted": 5,
         "oldest_not_persisted": "2026-03-02T11:41:00.195769Z", "to_quarantine": 1, "torn": 1, "quarantined": 0,
-        "worker": None,
+        "worker": None, "ignored_files": [],
     }  # fmt: skip
     assert err == ""
     assert sorted(file.name for file in folder.iterdir()) == ["%53%32.jsonl", "s1.jsonl", "s1.jsonl.1"]
@@ -132,7 +132,7 @@ def test_a_folder_that_is_not_there_an_empty_one_and_standard_input(chatstore: C
     assert chatstore("cache", "status", "-").code == 2
     (tmp_path / "j").mkdir()
     row, _ = status_of(chatstore, tmp_path / "j")
-    assert [row[key] for key in KEYS] == [0, 0, 0, 0, 0, None, 0, 0, 0, None]
+    assert [row[key] for key in KEYS] == [0, 0, 0, 0, 0, None, 0, 0, 0, None, []]
     assert list((tmp_path / "j").iterdir()) == []
 
 

@@ -73,7 +73,7 @@ def test_only_needed_variables_are_exported(tmp_path: Path) -> None:
 
 def test_exported_variables_have_no_password(tmp_path: Path) -> None:
     exports = _setup(tmp_path, uri="mongodb://ana:secret@db.example").exports({}, uri_named=True)
-    assert exports[1] == "export CHATSTORE_URI='mongodb://ana:***@db.example'"
+    assert exports[1] == "export CHATSTORE_URI='mongodb://***@db.example'"
 
 
 def test_the_demo_stops_at_the_first_unexpected_exit_status() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,8 @@ def test_a_deleted_sessions_lines_leave_the_quarantine_unstored(
     write_journal(tmp_path / "s.jsonl", [record(0), record(1)])
     flush(memory, tmp_path)
     memory.database[COLLECTION].delete_many({})
-    memory.database["chatstore_tombstones"].insert_one({"_id": {"layout": "messages", "session_id": "s1"}})
+    tombstone = {"_id": {"layout": "messages", "session_id": "s1"}, "deleted_at": datetime.now(UTC)}
+    memory.database["chatstore_tombstones"].insert_one(tombstone)
     refusing.clear()
     assert retry_quarantine(memory, tmp_path).stored == 0
     assert memory.database[COLLECTION].count_documents({}) == 0

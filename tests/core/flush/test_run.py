@@ -372,7 +372,8 @@ def test_a_dry_run_that_has_to_read_twice_counts_bad_lines_once(
 
 
 def test_a_tombstone_keeps_a_deleted_session_away(memory: Connection, tmp_path: Path):
-    memory.database["chatstore_tombstones"].insert_one({"_id": {"layout": "messages", "session_id": "s1"}})
+    tombstone = {"_id": {"layout": "messages", "session_id": "s1"}, "deleted_at": datetime.now(UTC)}
+    memory.database["chatstore_tombstones"].insert_one(tombstone)
     write_journal(tmp_path / "s.jsonl", [record(0), record(1), record(0, session="s2")])
     result = flush_with_ledger(memory, tmp_path)
     assert (result.stored, result.skipped) == (1, 2)
@@ -416,7 +417,8 @@ def test_a_session_that_is_deleted_while_it_is_stored_gets_no_more_lines(
     class Deleting(UuidStore):
         def insert(self, entries: Any, expires_at: Any) -> Any:
             inserted = self._inner.insert(entries, expires_at)
-            tombstones.update_one({"_id": {"layout": "messages", "session_id": "s1"}}, {"$set": {}}, upsert=True)
+            key = {"layout": "messages", "session_id": "s1"}
+            tombstones.update_one({"_id": key}, {"$set": {"deleted_at": datetime.now(UTC)}}, upsert=True)
             return inserted
 
     write_journal(tmp_path / "s.jsonl", [record(number) for number in range(100)])

@@ -22,6 +22,7 @@ from chatstore_cli.domain.history import StoredMessage
 from chatstore_cli.domain.identity import content_key, identity_by_content, identity_by_message_id, session_prefix
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.message_store import Content, StoredContent
+from chatstore_cli.domain.tombstones import Tombstone
 from chatstore_cli.files.journal_tail import read_tail
 from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.messages.history import MongoHistory
@@ -38,11 +39,11 @@ PREFIX = session_prefix(SESSION)
 @dataclass
 class Storage:
     rows: list[StoredMessage] = field(default_factory=list)
-    deleted: bool = False
+    deleted: Tombstone | None = None
     failure: Exception | None = None
     elsewhere: Mapping[str, Content] = field(default_factory=dict)
 
-    def is_deleted(self, session_id: str) -> bool:
+    def tombstone(self, session_id: str) -> Tombstone | None:
         if self.failure is not None:
             raise self.failure
         return self.deleted
@@ -446,7 +447,11 @@ def test_a_wrong_setting_is_not_an_outage():
         chat_history([line(1)], Storage(failure=BadValue(name="x", value="y", expected="z")), SESSION)
 
 
-def test_the_cache_of_a_deleted_session_is_left_out():
-    history = chat_history([line(1)], Storage([foreign_row(line(2))], deleted=True), SESSION)
-    assert texts(history) == [("message 2", "mongo", True)]
-    assert history.deleted
+def test_messages_that_were_deleted_with_their_session_are_left_out():
+    """Those that are recorded later are shown, however many covered ones are dated after them."""
+    ahead = [line(1_000 + number) for number in range(5)]
+    row_ids = frozenset(str(own_row(message).identity) for message in ahead)
+    storage = Storage([foreign_row(line(12))], deleted=Tombstone(instant_of(line(10)), row_ids))
+    history = chat_history([line(9), line(10), *ahead, line(11)], storage, SESSION, 3)
+    assert texts(history) == [("message 11", "cache", False), ("message 12", "mongo", True)]
+    assert (history.deleted, history.covered) == (True, 7)

@@ -13,7 +13,7 @@ import pytest
 from chatstore_cli.core.usage.report import UsageGrouping, UsageOrder, report_usage, source_notes
 from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.domain.session import Session, SessionStatus
-from chatstore_cli.domain.usage import Usage, UsageRow
+from chatstore_cli.domain.usage import UNKNOWN_USAGE, KnownUsage, UsageRow
 
 
 class Facts:
@@ -32,7 +32,7 @@ class Facts:
 
 
 def session(name: str, tokens: int = 0, cost: str | None = None, **facts: Any) -> Session:
-    usage = Usage(tokens // 2, tokens - tokens // 2, tokens, None if cost is None else Decimal(cost))
+    usage = KnownUsage(tokens // 2, tokens - tokens // 2, tokens, None if cost is None else Decimal(cost))
     return Session(name, "workflow", usage=usage, **facts)
 
 
@@ -66,7 +66,7 @@ def test_of_groups_with_equal_tokens_the_one_with_more_sessions_comes_first_then
 )
 def test_each_order_sorts_by_its_own_number_and_ties_by_tokens(order: UsageOrder, tenants: str) -> None:
     def of_tenant(tenant: str, prompt: int, completion: int, cost: str | None) -> Session:
-        usage = Usage(prompt, completion, prompt + completion, None if cost is None else Decimal(cost))
+        usage = KnownUsage(prompt, completion, prompt + completion, None if cost is None else Decimal(cost))
         return Session(f"{tenant}{prompt}{cost}", "workflow", tenant_id=tenant, usage=usage)
 
     sessions = [
@@ -135,25 +135,58 @@ def test_a_row_has_the_sum_of_known_costs_and_the_number_of_unknown_ones() -> No
     assert (row.usage.cost, row.cost_unknown_sessions, row.usage.total_tokens) == (Decimal("0.5"), 2, 60)
 
 
-def test_a_cost_of_zero_is_known_and_an_invalid_one_is_unknown() -> None:
+def test_a_cost_of_zero_is_known() -> None:
     rows = report(
         session("free", 10, "0", tenant_id="free"),
         session("unknown", 10, tenant_id="unknown"),
-        session("broken", 10, "NaN", tenant_id="broken"),
         by=UsageGrouping.TENANT,
     )
 
     assert {row.group["tenant_id"]: (row.usage.cost, row.cost_unknown_sessions) for row in rows} == {
         "free": (Decimal(0), 0),
         "unknown": (None, 1),
-        "broken": (None, 1),
     }
 
 
-def test_a_session_without_usage_is_counted_and_its_cost_is_not_unknown() -> None:
-    [row] = report(session("flat"))
+def unknown(name: str, **facts: Any) -> Session:
+    return Session(name, "workflow", usage=UNKNOWN_USAGE, **facts)
 
-    assert (row.sessions, row.usage.cost, row.cost_unknown_sessions) == (1, None, 0)
+
+def test_a_session_of_a_layout_without_usage_is_counted_and_its_cost_is_not_unknown() -> None:
+    [row] = report(Session("flat", "messages"))
+
+    assert (row.sessions, row.usage, row.cost_unknown_sessions) == (1, UNKNOWN_USAGE, 0)
+
+
+def test_a_session_with_unknown_usage_adds_nothing_and_its_cost_is_unknown() -> None:
+    rows = report(unknown("a"), unknown("b", tenant_id="t"), session("c", 10, "1", tenant_id="t"))
+
+    assert [(row.usage, row.cost_unknown_sessions) for row in rows] == [
+        (KnownUsage(5, 5, 10, Decimal(1)), 1),
+        (UNKNOWN_USAGE, 1),
+    ]
+
+
+def test_a_known_cost_counts_if_the_tokens_are_unknown() -> None:
+    [row] = report(Session("a", "workflow", usage=KnownUsage(cost=Decimal("0.5"))))
+
+    assert (row.usage, row.cost_unknown_sessions) == (KnownUsage(cost=Decimal("0.5")), 0)
+
+
+def test_of_no_tokens_no_cost_is_unknown() -> None:
+    [row] = report(session("a", 0))
+
+    assert (row.usage, row.cost_unknown_sessions) == (KnownUsage(0, 0, 0), 0)
+
+
+def test_invalid_numbers_are_reported_once_with_the_first_field() -> None:
+    invalid = [unknown(name, invalid_numbers=(f"token_usage.{name}", "token_usage.cost")) for name in "ab"]
+    notes = [report_usage([Facts(*invalid[:some])], SessionQuery(), UsageGrouping.TENANT).notes for some in (1, 2)]  # type: ignore[list-item]  # facts are all it reads
+
+    assert notes == [
+        ["1 session has an invalid number, which counts as unknown: token_usage.a of session 'a'."],
+        ["2 sessions have invalid numbers, which count as unknown. The first one is token_usage.a of session 'a'."],
+    ]
 
 
 def test_totals_are_the_sums_of_all_rows() -> None:
@@ -165,7 +198,7 @@ def test_totals_are_the_sums_of_all_rows() -> None:
         36,
         Decimal("0.09"),
     )
-    assert sum(row.usage.total_tokens for row in usage_report.rows) == 36
+    assert sum(row.usage.total_tokens or 0 for row in usage_report.rows) == 36
 
 
 SESSIONS = [session("a", 5, updated_at=datetime(2026, 3, 1, tzinfo=UTC)), session("b", 5)]
@@ -212,7 +245,7 @@ def test_a_note_explains_when_usage_counts_only_if_the_report_is_about_a_time(
 def test_a_note_has_the_number_of_sessions_without_ledger_entries(
     sessions: int, counters: int, is_in_time: bool, note: str | None
 ) -> None:
-    totals = UsageRow({}, sessions, Usage(), 0, counters)
+    totals = UsageRow({}, sessions, KnownUsage(), 0, counters)
 
     assert source_notes(totals, ZoneInfo("Europe/Berlin"), is_in_time=is_in_time) == ([] if note is None else [note])
 

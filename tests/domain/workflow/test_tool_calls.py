@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import math
+import re
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -69,7 +73,7 @@ def test_repeated_ids_belong_to_the_nearest_call() -> None:
         calling("1"),
         result("1", "z"),
     ]
-    assert shape(messages) == [{"1": "x"}, {"1": "y"}, {"1": None}, {"1": "z"}]
+    assert shape(messages) == [{"1": "x"}, {"1_2": "y"}, {"1_3": None}, {"1_4": "z"}]
 
 
 def test_a_result_without_an_id_answers_the_next_open_call() -> None:
@@ -104,20 +108,96 @@ def test_calls_are_read_in_all_usual_shapes() -> None:
     (turn,) = pair_calls_with_results([Message("s", "assistant", None, tool_calls=stored)], Repairs())
     assert isinstance(turn, Exchange)
     assert turn.calls == [
-        ToolCall("a", "f", '{"x":1}'),
-        ToolCall("b", "g", '{"y": 2}'),
-        ToolCall("c", "h", "text", custom=True),
-        ToolCall("d", "k", "{}"),
+        ToolCall("a", "a", "f", '{"x":1}'),
+        ToolCall("b", "b", "g", '{"y": 2}'),
+        ToolCall("c", "c", "h", '{"input":"text"}', custom_input="text"),
+        ToolCall("d", "d", "k", "{}"),
     ]
 
 
 def test_calls_that_cannot_be_read_are_left_out_and_counted() -> None:
     repairs = Repairs()
-    calls: list[Any] = ["f()", {"id": "a"}, None, {"id": "b", "function": {"name": "f"}}, {"id": "b", "name": "f"}]
+    calls: list[Any] = ["f()", {"id": "a"}, None, {"id": "b", "function": {"name": "f"}}]
     (turn,) = pair_calls_with_results([Message("s", "assistant", "x", tool_calls=calls)], repairs)
     assert isinstance(turn, Exchange)
     assert [call.call_id for call in turn.calls] == ["b"]
-    assert repairs[Repair.CALL_UNREADABLE] == 4
+    assert repairs[Repair.CALL_UNREADABLE] == 3
+
+
+def test_two_calls_with_one_id_keep_their_own_results() -> None:
+    repairs = Repairs()
+    messages = [calling("1", "1", None), result("1", "x"), result("1", "y"), result("z", "w")]
+    (turn,) = pair_calls_with_results(messages, repairs)
+    assert isinstance(turn, Exchange)
+    assert [call.call_id for call in turn.calls] == ["1", "1_2", "call_1"]
+    assert [answer.content for answer in turn.results if answer] == ["x", "y", "w"]
+    assert repairs[Repair.CALL_ID_CHANGED] == 1
+
+
+def test_a_made_up_id_is_not_that_of_a_stored_call() -> None:
+    assert shape([calling("call_1", None), result("call_1", "x"), result(None, "y")]) == [
+        {"call_1": "x", "call_1_2": "y"}
+    ]
+    assert shape([calling(None), result(None, "x"), calling("call_1"), result("call_1", "y")]) == [
+        {"call_1": "x"},
+        {"call_1_2": "y"},
+    ]
+
+
+@pytest.mark.parametrize("stored", ["x" * 41, "toolu:1", "作者", "x" * 5000])
+def test_ids_that_an_api_refuses_are_changed_in_the_same_way_every_time(stored: str) -> None:
+    repairs = Repairs()
+    turns = list(pair_calls_with_results([calling(stored), result(stored, "x"), calling(stored)], repairs))
+    first, second = (turn.calls[0].call_id for turn in turns if isinstance(turn, Exchange))
+    assert first != second
+    assert all(re.fullmatch("[a-zA-Z0-9_-]{1,40}", call_id) for call_id in (first, second))
+    assert first == next(iter(shape([calling(stored)])[0]))
+    assert repairs[Repair.CALL_ID_CHANGED] == 2
+
+
+def test_ids_that_are_numbers_find_their_results() -> None:
+    numbered = Message("s", "assistant", None, tool_calls=[{"id": 7, "name": "f"}, {"id": 8.0, "name": "f"}])
+    answers = Message("s", "tool", "", metadata={"tool_responses": [{"tool_call_id": 8, "content": "y"}]})
+    assert shape([numbered, result("7", "x"), answers]) == [{"7": "x", "8": "y"}]
+
+
+@pytest.mark.parametrize(
+    ("stored", "expected"),
+    [
+        (None, "{}"),
+        ("", "{}"),
+        (" \n", "{}"),
+        ('{"a": 1}', '{"a": 1}'),
+        ('{"a": ', '{"input":"{\\"a\\": "}'),
+        ("42", '{"input":"42"}'),
+        ("[1]", '{"input":"[1]"}'),
+        ([1], '{"input":[1]}'),
+        (5, '{"input":5}'),
+        ('{"a": NaN}', '{"a":null}'),
+        ('{"a": 1e999}', '{"a":null}'),
+        ({"a": math.inf}, '{"a":null}'),
+        ('{"a": "\\ud800"}', '{"a":"\ufffd"}'),
+        ('{"a":' * 2000 + "1" + "}" * 2000, None),
+    ],
+)  # fmt: skip
+def test_arguments_become_the_text_of_an_object(stored: Any, expected: str | None) -> None:
+    repairs = Repairs()
+    calls = [{"id": "1", "function": {"name": "f", "arguments": stored}}]
+    (turn,) = pair_calls_with_results([Message("s", "assistant", None, tool_calls=calls)], repairs)
+    assert isinstance(turn, Exchange)
+    text = turn.calls[0].arguments
+    assert isinstance(json.loads(text, parse_constant=pytest.fail), dict)
+    assert expected in (None, text)
+    assert repairs[Repair.ARGUMENTS_CHANGED] == (stored is not None and text != stored)
+
+
+def test_names_of_tools_are_cleaned_and_remain_different() -> None:
+    repairs = Repairs()
+    calls = [{"id": str(number), "name": name} for number, name in enumerate(["a.b", "a b", "a_b", "a.b"])]
+    (turn,) = pair_calls_with_results([Message("s", "assistant", None, tool_calls=calls)], repairs)
+    assert isinstance(turn, Exchange)
+    assert [call.name for call in turn.calls] == ["a_b", "a_b_2", "a_b_3", "a_b"]
+    assert repairs[Repair.TOOL_NAME_CHANGED] == 4
 
 
 _ids = st.sampled_from(["1", "2", "3", None])

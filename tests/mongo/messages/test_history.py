@@ -52,7 +52,7 @@ def test_nothing_is_given_of_a_session_that_is_not_there(any_connection: Connect
     stored = source(any_connection, [row(1)])
     for nobody in ("s2", "\udcff", ""):
         assert stored.newest_stored(nobody, 3, None) == []
-        assert not stored.is_deleted(nobody)
+        assert stored.tombstone(nobody) is None
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,10 @@ def test_a_session_that_was_deleted_is_known(any_connection: Connection):
     stored = source(any_connection, [row(1)])
     tombstone = {"_id": {"layout": "messages", "session_id": "s1"}, "deleted_at": START}
     any_connection.collection("chatstore_tombstones").insert_one(tombstone)
-    assert (stored.is_deleted("s1"), stored.is_deleted("s2")) == (True, False)
+    known = stored.tombstone("s1")
+    assert known is not None
+    assert known.deleted_at == START.replace(microsecond=195_000)
+    assert stored.tombstone("s2") is None
 
 
 @pytest.mark.real

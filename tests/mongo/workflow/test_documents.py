@@ -6,7 +6,6 @@ import copy
 import json
 import uuid
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 
 import bson
@@ -16,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatstore_cli.domain.session import Session, SessionStatus
-from chatstore_cli.domain.usage import Usage
 from chatstore_cli.mongo.workflow.documents import in_order, to_message, to_session
 from chatstore_cli.render.json_text import as_json
 from chatstore_cli.render.rows.sessions import message_row, session_row
@@ -81,42 +79,6 @@ HEX = "65f000000000000000000abc"
 )
 def test_the_tenant_is_found_under_every_name(fields: dict[str, Any], tenant: str | None) -> None:
     assert tenant == session(**fields).tenant_id
-
-
-TOKENS = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5, "total_cost": 0.1}
-FLAT = {f"usage_{name}_final": value for name, value in TOKENS.items()}
-
-
-@pytest.mark.parametrize(
-    ("fields", "usage"),
-    [
-        ({"real_time_tracking": {"tokens": TOKENS}}, Usage(3, 2, 5, Decimal("0.1"))),
-        ({"token_usage": TOKENS}, Usage(3, 2, 5, Decimal("0.1"))),
-        ({"usage_summary": {"raw": TOKENS}}, Usage(3, 2, 5, Decimal("0.1"))),
-        (FLAT, Usage(3, 2, 5, Decimal("0.1"))),
-        ({"real_time_tracking": {"tokens": dict.fromkeys(TOKENS, 0)}, **FLAT}, Usage(3, 2, 5, Decimal("0.1"))),
-        ({"token_usage": {**TOKENS, "total_cost": None}, **FLAT}, Usage(3, 2, 5, Decimal("0.1"))),
-        ({"token_usage": {**TOKENS, "total_cost": None}}, Usage(3, 2, 5, None)),
-        ({"token_usage": {"prompt_tokens": 3, "completion_tokens": 2}}, Usage(3, 2, 5, None)),
-        ({"token_usage": dict.fromkeys(TOKENS, 0)}, Usage(0, 0, 0, Decimal(0))),
-        ({"token_usage": {**TOKENS, "total_cost": Decimal128("0.00010")}}, Usage(3, 2, 5, Decimal("0.00010"))),
-        ({"token_usage": {**TOKENS, "total_cost": float("nan")}}, Usage(3, 2, 5, None)),
-        ({"token_usage": {**TOKENS, "total_cost": Decimal128("Infinity")}}, Usage(3, 2, 5, None)),
-        ({"token_usage": {"prompt_tokens": "3", "total_tokens": True}}, Usage(0, 0, 0, None)),
-        (
-            {"usage_summary": {"raw": {"total_cost": 0.3, "model-a": {**TOKENS, "cost": 0.1}, "model-b": TOKENS}}},
-            Usage(6, 4, 10, Decimal("0.3")),
-        ),
-        ({"usage_summary": {"raw": {"usages": [TOKENS, TOKENS]}}}, Usage(6, 4, 10, Decimal("0.2"))),
-        ({}, Usage(0, 0, 0, None)),
-    ],
-)
-def test_usage_is_read_from_every_place(fields: dict[str, Any], usage: Usage) -> None:
-    assert usage == session(**fields).usage
-
-
-def test_a_double_costs_what_was_written_and_not_its_binary_neighbour() -> None:
-    assert Decimal("0.1") == session(token_usage={"total_cost": 0.1, "total_tokens": 1}).usage.cost
 
 
 @pytest.mark.parametrize("field", ["updated_at", "last_updated_at", "last_updated", "last_activity"])

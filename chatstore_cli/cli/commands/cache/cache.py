@@ -11,6 +11,7 @@ from chatstore_cli.cli.filters import JournalPaths
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, group
 from chatstore_cli.domain.errors import BadValue, ExitCode
+from chatstore_cli.domain.ignored_files import ignored_notice
 from chatstore_cli.render.listing import Listing, Record
 
 app = group("cache", "Show and prune the local cache; list and retry quarantined lines.")
@@ -42,6 +43,8 @@ def status(context: typer.Context, paths: JournalPaths = None) -> None:
         raise BadValue(name="PATH", value="-", expected="a folder or a file")
     report = cache_status(journals, (lambda: invocation.stores.message_store) if enabled else None)
     invocation.emit(Record(CACHE_STATUS_COLUMNS, cache_status_row(report.status)))
+    if journals.ignored:
+        invocation.say(ignored_notice(journals.ignored))
     if not enabled:
         invocation.say("MongoDB is disabled (mongo.enabled: false), so the number of stored lines is unknown.")
     for error in report.errors[1:]:
@@ -78,7 +81,8 @@ def prune(
 
     Every line is compared with MongoDB, whatever the ledger contains. A journal is kept if one of its lines is not
     stored, cannot be stored or is incomplete, or if it is written to meanwhile. Lines that have expired in MongoDB count
-    as stored if the ledger shows that they were stored. The command needs the lock of the folder, so stop its worker
+    as stored if the ledger shows that they were stored. Lines that were deleted with their session need not be
+    stored; with -o json, `covered` counts them. The command needs the lock of the folder, so stop its worker
     first. It lists what would be removed and asks for confirmation (--yes skips the question). The action of a row is
     keep, prune (would be removed) or pruned (was removed).
     """
@@ -95,7 +99,7 @@ def prune(
     rules = PruneRules(cutoff, now, invocation.settings.mongo.ttl_days)
     journals = prunable_journals(invocation.settings, paths)
     if dry_run:
-        invocation.say(f"Target: {invocation.stores.target} (dry run: nothing is removed)")
+        invocation.will_write(dry_run="nothing is removed")
     else:
         invocation.will_write()
     with journals.to_read() if dry_run else journals.to_prune("chatstore cache prune") as candidates:
@@ -105,5 +109,7 @@ def prune(
             invocation.confirm(describe_plan(decisions), yes=yes)
             decisions = list(carry_out(decisions, candidates, journals.remove))
     invocation.emit(Listing(PRUNE_COLUMNS, map(prune_row, decisions), empty="No journals were found."))
+    if journals.ignored:
+        invocation.say(ignored_notice(journals.ignored))
     if not dry_run and decisions:
         invocation.say(describe_result(decisions, planned) if planned else "No journal was removed.")

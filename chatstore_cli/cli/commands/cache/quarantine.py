@@ -59,5 +59,6 @@ def retry(context: typer.Context, paths: JournalPaths = None) -> None:
         retry_policy = RetryPolicy(60.0, say=invocation.say)
         result = retry_quarantined(invocation.stores.message_store, sources, rules, retry_policy)
     invocation.emit(Record(RETRY_COLUMNS, retry_row(result)))
+    invocation.say_where_stored(result.stored)
     if result.still_quarantined:
         raise typer.Exit(ExitCode.PARTLY_DONE)

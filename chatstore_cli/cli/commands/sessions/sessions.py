@@ -116,6 +116,8 @@ def show(
         ("Last messages", Listing(MESSAGE_COLUMNS, row["last_messages"])),
     ]
     invocation.emit(Record(SESSION_FIELDS, row, sections))
+    for note in view.notes:
+        invocation.say(note)
 
 
 @command(
@@ -137,8 +139,9 @@ def delete(
     """Delete one session with its messages and its usage.
 
     It lists how many documents of each collection would be deleted and asks for confirmation (--yes skips the question).
-    The session's id is stored as deleted, so that a later flush of an old journal does not restore it. If only usage of
-    a session is left, that usage is deleted.
+    The deletion is stored, so that a later flush of an old journal does not restore what was deleted. A flat message
+    that is recorded after the deletion is stored, and the session exists again. The id of a workflow session stays
+    deleted. If only usage of a session is left, that usage is deleted.
     """
     from chatstore_cli.core.sessions.removal import plan_removal
     from chatstore_cli.render.rows.sessions import REMOVAL_COLUMNS, removal_row
@@ -149,4 +152,5 @@ def delete(
     kept_in = usage_ledger(invocation.stores) if keep_usage else None
     removal = plan_removal(invocation.stores.session_readers(layout), session_id, kept_in=kept_in)
     invocation.confirm(removal.plan, yes=yes)
-    invocation.emit(Listing(REMOVAL_COLUMNS, [removal_row(part) for part in removal.carry_out() if part.documents]))
+    removed = removal.carry_out(invocation.stores.server_now)
+    invocation.emit(Listing(REMOVAL_COLUMNS, [removal_row(part) for part in removed if part.documents]))

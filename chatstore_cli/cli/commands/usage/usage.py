@@ -97,8 +97,8 @@ def usage(
 
     Usage in the ledger counts at the time it was reported. The stored totals of a session without ledger entries count on
     the day of its last update; such sessions are shown in sessions_from_counters and source. No usage counts twice. COST
-    is the sum of the known costs. COST UNKNOWN is the number of sessions that used tokens and have no stored cost. Totals
-    include all groups, also with --top.
+    is the sum of the known costs. COST UNKNOWN is the number of sessions whose cost is not stored or not valid, or whose
+    counters are all 0. Flat messages, which have no usage, are not among them. Totals include all groups, also with --top.
     """
     if context.invoked_subcommand is not None:
         reject_parent_options(context)

@@ -1,0 +1,52 @@
+"""The form of `mongo.uri`: what can be wrong with it before a driver reads it. Nothing here quotes the URI."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import parse_qsl, unquote
+
+SCHEMES = ("mongodb://", "mongodb+srv://", "mongomock://")
+_QUOTES = "\"'`“”‘’"
+_EXPECTED = (
+    "`embedded`, mongomock://, or a URI with mongodb:// or mongodb+srv:// in which user, password and options are "
+    "percent-encoded (@ is %40, / is %2F, ? is %3F)"
+)
+
+
+def flaw_of_uri(uri: str) -> str | None:
+    """What the URI should be, as the end of a sentence: "its value is not …". None if its form is valid.
+
+    A password in a wrong part would be printed as a host, an option or a database.
+    """
+    bare = uri.strip().strip(_QUOTES).strip()
+    if bare != uri and (bare == "embedded" or bare.startswith(SCHEMES)):
+        if any(sign in _QUOTES for sign in (uri.strip()[0], uri.strip()[-1])):
+            return "a URI, because it is in quotes: remove them"
+        return "a URI, because it begins or ends with blanks: remove them"
+    if uri == "embedded":
+        return None
+    if not uri.startswith(SCHEMES):
+        return _EXPECTED
+    if re.search(r"\s", uri):
+        return "a URI, because it has a blank or a line break: write a blank as %20"
+    after_hosts = re.split(r"[/?]", uri.partition("://")[2], maxsplit=1)[1:]
+    return _EXPECTED if "@" in "".join(after_hosts) else None
+
+
+def account_database(uri: str) -> str | None:
+    """The database in the path of a URI with a user and without authSource, which the driver takes for the user's.
+
+    None if the user is looked up elsewhere. The DNS record of a mongodb+srv:// URI may name an authSource too.
+    """
+    before, at, after = uri.removeprefix("mongodb://").rpartition("@")
+    path, _, query = after.partition("/")[2].partition("?")
+    options = {name.lower() for name, _ in parse_qsl(query, keep_blank_values=True)}
+    if (
+        not uri.startswith("mongodb://")
+        or not at
+        or not before
+        or not path
+        or options & {"authsource", "authmechanism"}
+    ):
+        return None
+    return unquote(path)
