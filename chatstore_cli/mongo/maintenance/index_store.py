@@ -10,6 +10,7 @@ import pymongo.errors as driver
 from chatstore_cli.domain.errors import ChatstoreError, Conflict
 from chatstore_cli.domain.indexes.findings import StoredIndex
 from chatstore_cli.domain.indexes.specs import IndexSpec
+from chatstore_cli.mongo.collections import collection_facts
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.foreign_documents import collection_names
 
@@ -24,7 +25,6 @@ class MongoIndexStore:
     def __init__(self, connection: Connection, patient: Connection) -> None:
         self._connection = connection
         self._patient = patient
-        self._collations: dict[str, Any] | None = None
 
     def existing_collections(self) -> set[str]:
         return set(collection_names(self._connection))
@@ -32,7 +32,7 @@ class MongoIndexStore:
     def stored(self, collection: str) -> list[StoredIndex]:
         with driver_errors(f"listing the indexes of {collection}"):
             by_name = self._connection.collection(collection).index_information()
-            default_collation = self._default_collation(collection) if by_name else None
+            default_collation = collection_facts(self._connection, collection).collation if by_name else None
         indexes = (_stored(collection, name, facts, default_collation) for name, facts in by_name.items())
         return [index for index in indexes if index.keys != (("_id", 1),)]
 
@@ -77,14 +77,6 @@ class MongoIndexStore:
     def _modify(self, index: StoredIndex, options: Mapping[str, Any]) -> None:
         with driver_errors(f"changing index {index.name} of {index.collection}"):
             self._patient.database.command("collMod", index.collection, index={"name": index.name, **options})
-
-    def _default_collation(self, collection: str) -> Any:
-        if self._connection.in_memory:
-            return None
-        if self._collations is None:
-            described = self._connection.database.list_collections()
-            self._collations = {facts["name"]: facts.get("options", {}).get("collation") for facts in described}
-        return self._collations.get(collection)
 
     def _duplicates(self, spec: IndexSpec) -> str:
         """A few values that several documents have, as text; the search has a time limit."""
