@@ -24,8 +24,6 @@ OPENING_RUN = 0
 ClientName = tuple[str | None, str | None]
 """The names of an agent and of a model, None if unknown."""
 
-Clients = dict[ClientName, Usage]
-
 TIME_KEYS = ("day", "week", "month")
 LEDGER_KEYS = (*TIME_KEYS, "tenant_id", "user_id", "workflow", "agent", "model", "session_id")
 
@@ -69,6 +67,13 @@ class UsageGrowth:
 
     growth_id: str
     amounts: Mapping[ClientName, Usage]
+
+
+class ClientRows(NamedTuple):
+    """The rows of a run's agent and model: their maximum, and the id of an own row if there is one."""
+
+    highest: Usage = Usage()
+    own_row: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +142,8 @@ class UsageLedger(Protocol):
     def has_reports(self, chat_id: str, run: int) -> bool:
         """Whether there is any report of a run."""
 
-    def run_usage(self, chat_id: str, run: int, event_id: str) -> tuple[Clients, dict[ClientName, str]]:
-        """The maxima of a run per agent and model, and the ids of the rows among these that `event_id` reported."""
+    def clients(self, chat_id: str, run: int, event_id: str) -> dict[ClientName, ClientRows]:
+        """The rows of a run that can be counted, per agent and model. `event_id` has reported the own rows."""
 
     def chats(self) -> Iterator[tuple[str, Usage]]:
         """The session ids in the ledger, each with its sums."""

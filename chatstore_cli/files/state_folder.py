@@ -36,7 +36,8 @@ def unusable_bookkeeping(journals: Path) -> str | None:
     beside = journals / BESIDE
     if not os.path.lexists(beside) or os.access(beside, os.R_OK | os.W_OK | os.X_OK):
         return None
-    return f"{described_access(beside)} So this user's ledger and quarantine are in the state folder."
+    reason = described_access(beside) if beside.is_dir() else f"{beside} is not a folder."
+    return f"{reason} So this user's ledger and quarantine are in the state folder."
 
 
 def existing_bookkeeping_folders(journals: Path | None, state_folder: str | None) -> list[Path]:

@@ -58,12 +58,12 @@ def bookkeeping_notices(folders: Iterable[str]) -> list[str]:
     return [notice for folder in folders if (notice := unusable_bookkeeping(Path(folder))) is not None]
 
 
-def pending_lines(stores: Stores, seconds: float) -> PendingLines:
-    """The lines of the journals in mongo.cache.disk_path that are not stored yet. Raises NotFound if there is no journal.
+def pending_lines(stores: Stores, seconds: float, paths: list[str]) -> PendingLines:
+    """The lines of the journals that paths name that are not stored yet. Raises NotFound for a path that does not exist.
 
     Raises Overdue if it takes longer than `seconds`.
     """
     from chatstore_cli.core.flush.pending import count_pending_lines
 
-    journals = named_journals(stores.settings, None)
+    journals = named_journals(stores.settings, paths)
     return count_pending_lines(journals, stores.message_store, stores.settings.mongo.ttl_days, seconds)

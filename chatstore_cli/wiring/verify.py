@@ -13,9 +13,17 @@ if TYPE_CHECKING:
 
 
 def store_checks(
-    stores: Stores, broken: BadConfig | None, warnings: Sequence[str], files: Sequence[str], read_only: bool
+    stores: Stores,
+    broken: BadConfig | None,
+    warnings: Sequence[str],
+    files: Sequence[str],
+    read_only: bool,
+    journals: Sequence[str] = (),
 ) -> list[Check]:
-    """All checks that need no application, in their order. `broken` is the error of an invalid configuration."""
+    """All checks that need no application, in their order. `broken` is the error of an invalid configuration.
+
+    `journals` are journals or folders of journals, by default mongo.cache.disk_path.
+    """
     from chatstore_cli.core.verify.database import DatabaseChecks
     from chatstore_cli.core.verify.local import LocalChecks
     from chatstore_cli.domain.times import utc_now
@@ -23,9 +31,18 @@ def store_checks(
 
     settings = stores.settings
     seconds = settings.verify.seconds_per_check
-    folder = Path(settings.mongo.cache.disk_path)
+    given = [Path(path).parent if Path(path).is_file() else Path(path) for path in journals]
+    folders = list(dict.fromkeys(given)) or [Path(settings.mongo.cache.disk_path)]
+    paths = [*journals] or [settings.mongo.cache.disk_path]
     local = LocalChecks(
-        broken, warnings, files, folder, journal_folder, lambda: pending_lines(stores, seconds), seconds, read_only
+        broken,
+        warnings,
+        files,
+        folders,
+        journal_folder,
+        lambda: pending_lines(stores, seconds, paths),
+        seconds,
+        read_only,
     )
     database = DatabaseChecks(stores, settings.sessions_collection, seconds, read_only, utc_now)
     return [*local.first(), *database.all(), *local.last()]

@@ -307,7 +307,7 @@ def test_a_writer_that_is_overtaken_after_it_has_read_adds_to_the_new_numbers(
     slow, fast = Counter(), Counter()
     slow.use(10)
     fast.use(10)  # the same numbers, so that only the growth's own id tells the rows apart
-    read = MongoUsageLedger.run_usage
+    read = MongoUsageLedger.clients
 
     def overtaken(self: MongoUsageLedger, *arguments: Any) -> Any:
         found = read(self, *arguments)
@@ -315,7 +315,7 @@ def test_a_writer_that_is_overtaken_after_it_has_read_adds_to_the_new_numbers(
         save(new_manager(connection), fast)
         return found
 
-    monkeypatch.setattr(MongoUsageLedger, "run_usage", overtaken)
+    monkeypatch.setattr(MongoUsageLedger, "clients", overtaken)
     save(new_manager(connection), slow)
     assert_counted(database, ledger, {"c": 20})
 
@@ -387,6 +387,45 @@ def test_clients_that_are_replaced_between_events_are_noticed(
     assert_counted(database, ledger, {"c": 30})
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"total_tokens": -5},
+        {"total_tokens": "many", "cost": "much"},
+        {"at": None},
+        {"agent": ["Writer"]},
+        {"model": {"name": "m"}},
+        {"agent": None, "total_tokens": 0, "cost": None},
+        {"total_tokens": 0, "cost": None},
+    ],
+)
+def test_a_row_that_someone_has_changed_stops_nothing(
+    manager: AG2Manager, database: Any, ledger: MongoUsageLedger, damage: dict[str, Any]
+) -> None:
+    agent = Counter()
+    for tokens_used in (10, 20):
+        agent.use(tokens_used)
+        save(manager, agent)
+    newest = database.usage_events.find_one({"total_tokens": 30})
+    database.usage_events.update_one({"_id": newest["_id"]}, {"$set": damage})
+    for _ in range(2):
+        agent.use(5)
+        assert save(manager, agent).total_tokens == 5
+    has_moved = "model" in damage or damage == {"agent": ["Writer"]}  # the row is another agent's or model's now
+    assert ledger.sums("c").total_tokens == 20 + (30 if has_moved else 0)
+
+
+def test_an_agent_that_was_renamed_in_the_ledger_can_be_stored_again(
+    manager: AG2Manager, database: Any, ledger: MongoUsageLedger
+) -> None:
+    agent = Counter()
+    for number in range(1, 4):
+        agent.use(10)
+        save(manager, agent)
+        database.usage_events.update_many({"agent": "Writer"}, {"$set": {"agent": f"Author {number}"}})
+    assert_counted(database, ledger, {"c": 30})
+
+
 def test_a_sum_beyond_the_bound_is_reported_and_not_counted(connection: Connection, database: Any) -> None:
     said: list[str] = []
     manager, agent = new_manager(connection, said.append), Counter()
@@ -432,5 +471,5 @@ def test_a_recorder_that_adds_the_same_growth_again_stores_it_once(ledger: Mongo
     facts = UsageSnapshot(None, "c", 1, "acme", None, None, None, None, 0, 0, 0, datetime.now(UTC))
     growth = UsageGrowth("growth-1", {("Writer", "m"): Usage(1, 2, 3)})
     for _ in range(3):
-        assert UsageRecorder(ledger).add(growth, facts) is not None
+        assert UsageRecorder(ledger).add(growth, facts, set()) is not None
     assert ledger.sums("c") == Usage(1, 2, 3)

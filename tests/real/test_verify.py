@@ -70,7 +70,8 @@ def test_a_healthy_store_passes_everything_and_leaves_nothing_behind(chatstore, 
     assert outcome.code == 0
     rows = json.loads(outcome.out)["items"]
     assert [row["name"] for row in rows] == NAMES
-    assert {row["name"]: row["status"] for row in rows if row["status"] != "pass"} == {}
+    without_pass = {row["name"]: row["detail"] for row in rows if row["status"] != "pass"}
+    assert without_pass == {"sequence-gaps": "chat_sessions has no session with numbered messages"}
     assert all(row["seconds"] >= 0 and row["hint"] is None for row in rows)
     assert f"database {database.name}" in outcome.err
     assert set(database.list_collection_names()) == before
@@ -318,6 +319,20 @@ def test_lines_that_are_not_stored_yet_are_a_warning_until_they_are_flushed(chat
     assert database.list_collection_names() == []
     assert chatstore("flush-cache").code == 0
     assert check(chatstore, "journal-flushed")["status"] == "pass"
+
+
+def test_journals_and_folders_can_be_named(chatstore, database):
+    for name, text in (("a/s1.jsonl", line("a") + line("b")), ("b/s2.jsonl", line("c", "s2"))):
+        path = chatstore.folder / name
+        path.parent.mkdir()
+        path.write_text(text)
+    names = ("--only", "connection,journal-folder,journal-flushed")
+    rows = checks(chatstore, "a/s1.jsonl", "b", *names)
+    assert rows["journal-flushed"]["detail"] == "of 3 lines in 2 journals 3 are not stored yet"
+    assert all(f"{name}: 1 journals" in rows["journal-folder"]["detail"] for name in ("a", "b"))
+    assert checks(chatstore, "b", *names)["journal-flushed"]["detail"].startswith("of 1 lines in 1 journals")
+    rows = checks(chatstore, "nowhere", *names)
+    assert (rows["journal-folder"]["status"], rows["journal-flushed"]["status"]) == ("warn", "skip")
 
 
 def test_stored_lines_that_no_longer_exist_differ_from_new_and_expired_ones(chatstore, journals, database):

@@ -15,12 +15,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
+from itertools import count
 from typing import Any
 
 from chatstore_cli.core.lru import LruMap
 from chatstore_cli.domain.content import json_safe
 from chatstore_cli.domain.usage import Usage
-from chatstore_cli.domain.usage_ledger import MOST_TOKENS, UsageGrowth, UsageLedger, UsageSnapshot
+from chatstore_cli.domain.usage_ledger import MOST_TOKENS, ClientRows, UsageGrowth, UsageLedger, UsageSnapshot
 
 _MOST_WARNINGS = 1_000
 _MOST_CHATS = 10_000
@@ -62,19 +63,18 @@ class UsageRecorder:
                 rows[key] = _highest(rows[key], report) if key in rows else report
         return self._stored(by_chat, rejected)
 
-    def add(self, growth: UsageGrowth, of: UsageSnapshot) -> RecordedUsage | None:
+    def add(self, growth: UsageGrowth, of: UsageSnapshot, taken: set[str]) -> RecordedUsage | None:
         """Store the growth of a session's usage on top of what its run has. None if another writer was faster: repeat it.
 
-        Adding the same growth again changes nothing. `of` has the facts that all rows of it share.
+        Adding the same growth again changes nothing. `of` has the facts that all its rows share. `taken` is an empty set
+        that is passed each time.
         """
-        highest, own_rows = self._ledger.run_usage(of.chat_id, of.run, growth.growth_id)
+        clients = self._ledger.clients(of.chat_id, of.run, growth.growth_id)
         rows = {}
-        rejected = 0
+        rejected = known = 0
         for (agent, model), usage in growth.amounts.items():
-            below = highest.get((agent, model), Usage())
-            own_row = own_rows.get((agent, model))
-            # Whoever adds to the same numbers makes a row with the same id, so only one of them is stored.
-            after = below if own_row else below.plus(usage)
+            below = clients.get((agent, model), ClientRows())
+            after = below.highest if below.own_row else below.highest.plus(usage)
             row = replace(
                 of, event_id=growth.growth_id, agent=agent, model=model,
                 prompt_tokens=after.prompt_tokens, completion_tokens=after.completion_tokens,
@@ -83,9 +83,13 @@ class UsageRecorder:
             if self._is_rejected(row):
                 rejected += 1
             else:
-                rows[own_row or _row_id_above(row, below)] = row
+                known += below.own_row is not None
+                rows[below.own_row or _row_id_above(row, below.highest, taken)] = row
         recorded = self._stored({of.chat_id: rows}, rejected)
-        return recorded if recorded.already_stored == len(own_rows) else None
+        if recorded.already_stored == known:
+            return recorded
+        taken.update(rows)
+        return None
 
     def _is_rejected(self, report: UsageSnapshot) -> bool:
         reason = reason_not_countable(report)
@@ -119,7 +123,8 @@ class UsageRecorder:
 
     def discard_growth(self, growth: UsageGrowth, of: UsageSnapshot) -> None:
         """Delete the rows of a growth whose session was deleted."""
-        self._ledger.discard(list(self._ledger.run_usage(of.chat_id, of.run, growth.growth_id)[1].values()))
+        clients = self._ledger.clients(of.chat_id, of.run, growth.growth_id)
+        self._ledger.discard([client.own_row for client in clients.values() if client.own_row])
 
     def has_reports(self, chat_id: str, run: int) -> bool:
         """Whether there is any report of a run."""
@@ -215,10 +220,15 @@ def row_id(snapshot: UsageSnapshot) -> str:
     return _digest(identity)
 
 
-def _row_id_above(row: UsageSnapshot, below: Usage) -> str:
-    """The `_id` of a row that adds to the numbers `below` of its run, agent and model."""
+def _row_id_above(row: UsageSnapshot, below: Usage, taken: set[str]) -> str:
+    """The `_id` of a row that adds to the numbers `below` of its run, agent and model.
+
+    Whoever adds to the same numbers gets the same id, so only one of them can store it. Then the numbers are others. If
+    they are not, someone has changed the stored row by hand: its id is `taken`, and all use the next one.
+    """
     cost = None if below.cost is None else str(below.cost.normalize())
-    return _digest(["growth", row.chat_id, row.run, row.agent, row.model, *below[:3], cost])
+    identity = ["growth", row.chat_id, row.run, row.agent, row.model, *below[:3], cost]
+    return next(key for number in count() if (key := _digest([*identity, number])) not in taken)
 
 
 def _digest(identity: list[Any]) -> str:

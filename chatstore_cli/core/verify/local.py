@@ -11,6 +11,7 @@ from pathlib import Path
 
 from chatstore_cli.core.verify.checklist import Check, Verdict, failed, passed, skipped, warned
 from chatstore_cli.domain.cache_status import JournalFolder
+from chatstore_cli.domain.checks import CheckStatus
 from chatstore_cli.domain.errors import BadConfig, NotFound, Overdue
 from chatstore_cli.domain.ignored_files import JOURNAL_NAMES, TO_READ_THEM, describe_ignored
 from chatstore_cli.domain.indexes.ports import PendingLines
@@ -31,7 +32,7 @@ class LocalChecks:
     broken: BadConfig | None
     warnings: Sequence[str]
     files: Sequence[str]
-    journal_folder: Path
+    journal_folders: Sequence[Path]
     scan: Callable[[Path], JournalFolder]
     pending: Callable[[], PendingLines]
     seconds: float
@@ -59,8 +60,13 @@ class LocalChecks:
         return passed(read)
 
     def folder(self) -> Verdict:
-        """The journals' folder is readable and writable, and its disk has space."""
-        folder = self.journal_folder
+        """The journals' folders are readable and writable, and their disks have space."""
+        verdicts = [self._folder(folder) for folder in self.journal_folders]
+        wrong = [verdict for verdict in verdicts if verdict.status is not CheckStatus.PASS]
+        wrong.sort(key=lambda verdict: verdict.status is not CheckStatus.FAIL)
+        return wrong[0] if wrong else passed("; ".join(verdict.detail for verdict in verdicts))
+
+    def _folder(self, folder: Path) -> Verdict:
         if not folder.exists():
             return warned(f"{folder} does not exist", "If the journals are elsewhere, set mongo.cache.disk_path.")
         if not folder.is_dir():
@@ -72,7 +78,7 @@ class LocalChecks:
                 "Give this user read permission.",
             )
         detail = f"{folder}: {found.journals:,} journals"
-        if (reason := self._why_not_writable()) is not None:
+        if (reason := self._why_not_writable(folder)) is not None:
             return warned(
                 f"{detail}; it cannot be written to: {reason}", "The local cache cannot store journals there."
             )
@@ -92,19 +98,20 @@ class LocalChecks:
         return passed(detail)
 
     def ignored(self) -> Verdict:
-        """Every file in the journals' folder is a journal."""
-        if not self.journal_folder.is_dir():
+        """Every file in the journals' folders is a journal."""
+        folders = [folder for folder in self.journal_folders if folder.is_dir()]
+        if not folders:
             return skipped("there is no folder of journals")
-        ignored = self.scan(self.journal_folder).ignored
+        ignored = [group for folder in folders for group in self.scan(folder).ignored]
         if ignored:
             return warned(describe_ignored(ignored), f"{JOURNAL_NAMES} {TO_READ_THEM}")
-        return passed("no file in the journals' folder is ignored")
+        return passed("no file in the journals' folders is ignored")
 
-    def _why_not_writable(self) -> str | None:
+    def _why_not_writable(self, folder: Path) -> str | None:
         if self.read_only:
-            return None if os.access(self.journal_folder, os.W_OK) else "permission denied"
+            return None if os.access(folder, os.W_OK) else "permission denied"
         try:
-            with tempfile.TemporaryFile(dir=self.journal_folder) as file:
+            with tempfile.TemporaryFile(dir=folder) as file:
                 file.write(b"written by chatstore verify")
         except OSError as error:
             return str(error.strerror)
@@ -119,7 +126,7 @@ class LocalChecks:
         except Overdue as error:
             return skipped(error.message, "chatstore flush-cache --dry-run counts them without a time limit.")
         if not pending.journals:
-            return passed("there are no journals")
+            return skipped("there are no journals")
         journals = f"{pending.lines:,} lines in {pending.journals:,} journals"
         incomplete = f"; {pending.incomplete:,} incomplete last lines" if pending.incomplete else ""
         faults = [

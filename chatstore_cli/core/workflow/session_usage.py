@@ -144,12 +144,14 @@ class SessionUsage:
             return stored
 
     def _add(self, chat: NewChat, unstored: _Unstored) -> Usage:
+        taken: set[str] = set()
+
         def attempt() -> RecordedUsage | None:
             state = self._chats.opened(chat, fresh=True)
             if unstored.run is None:
                 unstored.run = state.run
             facts = self._facts(state, unstored.run)
-            recorded = self._recorder.add(unstored.growth, facts)
+            recorded = self._recorder.add(unstored.growth, facts, taken)
             if recorded is not None:
                 self._check_deleted(chat, recorded, lambda: self._recorder.discard_growth(unstored.growth, facts))
             return recorded

@@ -17,7 +17,7 @@ from chatstore_cli.domain.usage import Usage
 from chatstore_cli.domain.usage_ledger import (
     OPENING_RUN,
     ClientName,
-    Clients,
+    ClientRows,
     LedgerQuery,
     LedgerRow,
     UsageSnapshot,
@@ -83,17 +83,22 @@ class MongoUsageLedger:
         with driver_errors(f"reading the usage of session {chat_id!r} in {self._rows.name}"):
             return self._rows.find_one({"chat_id": chat_id, "run": run}, {"_id": 1}) is not None
 
-    def run_usage(self, chat_id: str, run: int, event_id: str) -> tuple[Clients, dict[ClientName, str]]:
+    def clients(self, chat_id: str, run: int, event_id: str) -> dict[ClientName, ClientRows]:
         own: Document = {"$max": {"$cond": [{"$eq": ["$event_id", {"$literal": event_id}]}, "$_id", None]}}
         highest: Document = {name: {"$max": f"${name}"} for name in COUNTS} | {"cost": {"$max": NOT_ABOVE_A_COST}}
         pipeline: list[Document] = [
             {"$match": {"chat_id": chat_id, "run": run, **COUNTABLE}},
             {"$group": {"_id": {"agent": "$agent", "model": "$model"}, "own": own, **highest}},
         ]
+        found = {}
         with driver_errors(f"reading the usage of session {chat_id!r} in {self._rows.name}"):
-            found = {(row["_id"].get("agent"), row["_id"].get("model")): row for row in self._rows.aggregate(pipeline)}
-        numbers = {client: row_usage(row) for client, row in found.items()}
-        return numbers, {client: row["own"] for client, row in found.items() if row["own"] is not None}
+            for row in self._rows.aggregate(pipeline):
+                agent, model = row["_id"].get("agent"), row["_id"].get("model")
+                if isinstance(agent, str | None) and isinstance(
+                    model, str | None
+                ):  # another writer may store any values
+                    found[agent, model] = ClientRows(row_usage(row), row["own"])
+        return found
 
     def chats(self) -> Iterator[tuple[str, Usage]]:
         return self._sums()

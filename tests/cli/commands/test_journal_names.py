@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
+from chatstore_cli.mongo.connection import Connection
 from tests.conftest import Chatstore
-from tests.support.journals import as_line, as_lines, record, stored, wanted_of, write_journal
+from tests.support.journals import as_line, as_lines, flush, record, stored, wanted_of, write_journal
 from tests.support.worker_processes import running_worker, wait_until_stored
 
 pytestmark = pytest.mark.real
@@ -124,21 +125,20 @@ def test_history_reads_the_same_journals(chatstore: Chatstore, folder: Path, lin
 @pytest.mark.parametrize("flushed_before", [0, 1, 2])
 @pytest.mark.parametrize("name", ["s1.jsonl-20261128", "s1.jsonl.2026-11-28"])
 def test_a_rotation_by_date_between_flushes_doubles_and_loses_nothing(
-    chatstore: Chatstore, database: Documents, folder: Path, flushed_before: int, name: str
+    connection: Connection, database: Documents, folder: Path, flushed_before: int, name: str
 ):
     """Equal lines of one journal are messages of their own; a copy of a journal is none."""
     before = [record(0), record(0), record(1), record(1, message_id="m1")]
     after = [record(2), record(3), record(3)]
     journal = write_journal(folder / "s1.jsonl", before[: 2 * flushed_before])
-    if flushed_before:
-        assert chatstore("flush-cache").code == 0
+    flush(connection, folder)
     write_journal(journal, before)
     journal.rename(folder / name)
     write_journal(journal, after)
-    assert chatstore("flush-cache").code == 0
+    flush(connection, folder)
     assert stored(database) == wanted_of([*before, *after])
     (folder / f"{name}.gz").write_bytes(gzip.compress((folder / name).read_bytes()))
-    assert chatstore("flush-cache").code == 0
+    assert flush(connection, folder).stored == 0
     (folder / name).unlink()
-    assert json.loads(chatstore("flush-cache", "--ignore-ledger", "-o", "json").out)["stored"] == 0
+    assert flush(connection, folder, ignore_ledger=True).stored == 0
     assert stored(database) == wanted_of([*before, *after])

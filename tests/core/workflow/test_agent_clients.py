@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import signal
 import threading
 from decimal import Decimal
 from types import SimpleNamespace
@@ -10,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from chatstore_cli.core.workflow.agent_clients import AgentClients, Amounts, Watched, agents_in
+from chatstore_cli.core.workflow.agent_clients import ALL_CLIENTS, AgentClients, Amounts, Watched, agents_in
 from chatstore_cli.domain.errors import BadValue
 from chatstore_cli.domain.usage import Usage
 
@@ -167,14 +169,13 @@ def test_a_collected_client_is_forgotten_and_one_at_its_address_counts_from_zero
     gc.collect()
     assert looks.clients._clients == {}
 
-    other = Agent()
-    other.client.use(100)
-    assert looks.tokens(other) == 100
+    gone, new = (
+        Agent("Writer", SimpleNamespace(actual_usage_summary={"m": {"total_tokens": tokens}})) for tokens in (100, 140)
+    )
+    assert looks.tokens(gone) == 100
     # As if the note of a collected client were still there when a new one is made at its address.
-    agent.client = Client()
-    agent.client.use(40)
-    looks.clients._clients[id(agent.client)] = looks.clients._clients[id(other.client)]
-    assert looks.tokens(agent) == 40
+    looks.clients._clients[id(new.client)] = looks.clients._clients[id(gone.client)]
+    assert looks.tokens(new) == 140
 
 
 def test_no_client_is_kept_alive(looks: Looks) -> None:
@@ -366,3 +367,14 @@ def test_threads_that_save_take_each_part_once(looks: Looks) -> None:
         thread.join()
     taken.append(looks.tokens(agent))
     assert sum(taken) == 300 * 11
+
+
+def test_a_fork_does_not_wait_for_a_thread_of_its_parent() -> None:
+    agent = Agent()
+    agent.client.use(10)
+    with ALL_CLIENTS._lock:  # another thread looks at clients at this moment
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)
+            os._exit(len(ALL_CLIENTS.taken([agent], print)))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
