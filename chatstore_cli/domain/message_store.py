@@ -45,6 +45,12 @@ class Inserted(NamedTuple):
 class MessageStore(Protocol):
     """The collection of flat messages."""
 
+    def server_now(self) -> datetime:
+        """The current time by the clock that decides when stored messages expire. Raises Unreachable."""
+
+    def reach(self, seconds: float) -> None:
+        """Raise Unreachable if the database does not answer within that many seconds."""
+
     def collection_id(self) -> str | None:
         """What identifies the collection until it is dropped; None if it does not exist."""
 

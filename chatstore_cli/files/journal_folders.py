@@ -67,7 +67,7 @@ def find_journals(paths: list[str]) -> FoundJournals:
 
 
 def named_folders(paths: Iterable[Path]) -> set[FileIdentity]:
-    """The folders among the paths. The scan of one does not enter another one, because that is scanned by itself."""
+    """The folders among the paths. No scan follows a link to one of them, because it is scanned by itself."""
     return {_identity(path) for path in paths if path.is_dir()}
 
 
@@ -80,8 +80,8 @@ def scan_folder(
     """The files with a journal's name in a resolved folder and its subfolders, sorted; `ignored` counts the rest.
 
     Each linked folder is scanned once, after all others: a journal has its real path if that is below the folder. A link
-    to a folder above is a circle and is not followed. Several scans share `visited`, which begins as `named_folders`, so
-    that they scan no folder twice. `on_error` is called for a subfolder that cannot be read. Without it the first one
+    to a folder above is a circle and is not followed, nor is one to a folder in `visited`: several scans share that set,
+    which begins as `named_folders`. `on_error` is called for a subfolder that cannot be read. Without it the first one
     raises ChatstoreError, so that its journals are not left out silently.
     """
     journals: list[Path] = []
@@ -89,11 +89,12 @@ def scan_folder(
     linked = [folder]
     while linked:
         pending = [linked.pop(0)]
+        is_linked = pending[0] != folder
         while pending:
             place = pending.pop()
             try:
                 identity = _identity(place)
-                if place != folder and (identity in visited or _is_circle(place, folder)):
+                if is_linked and (identity in visited or _is_circle(place, folder)):
                     continue
                 with os.scandir(place) as listing:
                     entries = sorted(listing, key=lambda entry: entry.name)

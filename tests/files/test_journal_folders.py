@@ -84,7 +84,7 @@ def test_linked_folders_are_scanned_once_and_circles_are_not_followed(tmp_path: 
     assert ignored(journals) == []
     assert names([journals, outside], tmp_path) == {
         "journals": ["journals/z/s.jsonl", "journals/b/p.jsonl"],
-        "outside": ["outside/o.jsonl"],
+        "outside": ["outside/o.jsonl", "outside/deep/p.jsonl"],
     }
 
 

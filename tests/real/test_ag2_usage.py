@@ -17,10 +17,12 @@ from chatstore_cli.core.usage.recorder import UsageRecorder
 from chatstore_cli.core.workflow.ag2_manager import AG2Manager
 from chatstore_cli.domain.errors import BadValue, Conflict, Unreachable
 from chatstore_cli.domain.usage import Usage
-from chatstore_cli.domain.usage_ledger import UsageGrowth, UsageSnapshot
+from chatstore_cli.domain.usage_ledger import LedgerQuery, UsageGrowth, UsageSnapshot
 from chatstore_cli.domain.workflow.chats import SavedAs
 from chatstore_cli.mongo.connection import Connection
+from chatstore_cli.mongo.usage.daily_sums import MongoDailySums
 from chatstore_cli.mongo.usage.ledger import MongoUsageLedger
+from chatstore_cli.mongo.usage.sums import MongoUsageSums
 from chatstore_cli.mongo.workflow.layout import WorkflowLayout
 from tests.support.ag2_events import event, new_manager, text
 from tests.support.model_endpoint import COST, TOTAL, llm_config, model_endpoint
@@ -340,6 +342,23 @@ def test_usage_can_be_stored_for_an_earlier_run(manager: AG2Manager, database: A
         agent.use(20)
     assert {row["run"]: row["total_tokens"] for row in database.usage_events.find()} == {1: 10, 2: 20}
     assert_counted(database, ledger, {"c": 30})
+
+
+@pytest.mark.parametrize("rolled_up", [False, True])
+def test_each_day_has_the_growth_of_that_day(
+    manager: AG2Manager, connection: Connection, monkeypatch: pytest.MonkeyPatch, rolled_up: bool
+) -> None:
+    agent = Counter()
+    for day, used in ((1, 100), (1, 20), (2, 3), (4, 4)):
+        monkeypatch.setattr(manager._session_usage, "_clock", lambda day=day: datetime(2026, 3, day, 12, tzinfo=UTC))
+        agent.use(used)
+        save(manager, agent)
+    if rolled_up:
+        assert [rolled.rows for rolled in MongoDailySums(connection, "usage_events", "usage_daily").roll_up()] == [4]
+    sums = MongoUsageSums(connection, "usage_events", "usage_daily").groups(LedgerQuery(("day", "agent")))
+    by_day = {summed.group: summed.usage.total_tokens for summed in sums}
+    days = {"2026-03-01": 120, "2026-03-02": 3, "2026-03-04": 4}
+    assert by_day == {(day, "Writer"): used for day, used in days.items()}
 
 
 def test_counters_before_the_first_report_are_kept(

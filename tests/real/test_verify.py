@@ -19,6 +19,7 @@ NAMES = [
     "connection",
     "server-version",
     "collections",
+    "clock",
     "write-concern",
     "round-trip",
     "indexes",

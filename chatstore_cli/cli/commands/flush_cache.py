@@ -22,6 +22,7 @@ from chatstore_cli.render.rows.flush import FLUSH_COLUMNS, flush_row
 from chatstore_cli.wiring.journals import bookkeeping_notices, named_journals
 
 app = single_command()
+_OUTAGE_SECONDS = 60.0
 
 
 @command(
@@ -65,8 +66,11 @@ def flush_cache(
         ),
     ] = False,
     timeout: Annotated[
-        float, typer.Option("--timeout", metavar="SECONDS", min=0, help="Stop if MongoDB is unreachable for SECONDS.")
-    ] = 60.0,
+        float | None,
+        typer.Option(
+            "--timeout", metavar="SECONDS", min=0, help="Stop if MongoDB is unreachable for SECONDS [default: 60]."
+        ),
+    ] = None,
 ) -> None:
     """Store journals (JSONL) in MongoDB, each message exactly once.
 
@@ -87,7 +91,7 @@ def flush_cache(
         ),
         session=session,
         ignore_ledger=ignore_ledger,
-        timeout=timeout,
+        timeout=invocation.outage_limit(timeout, _OUTAGE_SECONDS),
     )
     journals = named_journals(invocation.settings, paths)
     for notice in bookkeeping_notices(journals.folders):

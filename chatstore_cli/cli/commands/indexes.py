@@ -13,7 +13,6 @@ from chatstore_cli.core.indexes import check_indexes, is_finding, named_indexes,
 from chatstore_cli.domain.errors import Conflict, ExitCode, NeedsConfirmation
 from chatstore_cli.domain.foreign import ForeignDocuments, mainly_foreign
 from chatstore_cli.domain.indexes.findings import IndexFinding, IndexStep
-from chatstore_cli.domain.times import utc_now
 from chatstore_cli.render.listing import Listing
 from chatstore_cli.render.rows.indexes import INDEX_COLUMNS, STEP_COLUMNS, index_row, step_row
 
@@ -105,8 +104,8 @@ def apply(
     invocation.say_what_the_database_has()
     findings = _findings(invocation, layout)
     dropped = named_indexes(findings, drop or [])
-    dates = invocation.stores.document_dates
-    steps = list(plan_steps(findings, dates, utc_now(), drop_unneeded=drop_unneeded, dropped=dropped))
+    dates, now = invocation.stores.document_dates, invocation.stores.server_now()
+    steps = list(plan_steps(findings, dates, now, drop_unneeded=drop_unneeded, dropped=dropped))
     confirmed = dry_run or _confirmed(invocation, [step for step in steps if step.needs_yes], yes=yes)
     rows = []
     conflicts: list[Conflict] = []

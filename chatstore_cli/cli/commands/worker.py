@@ -93,7 +93,7 @@ def _follow(
     rules = FollowRules(
         storing=StoringRules(ttl_days=settings.mongo.ttl_days),
         interval=settings.mongo.worker.interval_seconds if interval is None else interval,
-        timeout=timeout if timeout is not None else _ONCE_TIMEOUT_SECONDS if once else math.inf,
+        timeout=invocation.outage_limit(timeout, _ONCE_TIMEOUT_SECONDS if once else math.inf),
         once=once,
     )
     if once:

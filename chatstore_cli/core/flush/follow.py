@@ -122,7 +122,9 @@ class Follower:
         self._on_round = on_round
         self._monotonic = monotonic
         self._stopping = threading.Event()
-        self._retry_policy = RetryPolicy(rules.timeout, say=self._notices.outage, pause=self._stopping.wait)
+        self._retry_policy = RetryPolicy(
+            rules.timeout, say=self._notices.outage, pause=self._stopping.wait, reach=self._store.reach
+        )
         self._flush: Flush | None = None
         self._collection: str | None = None
         self._asked_collection = self._recreated = False

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Protocol
 
 from chatstore_cli.core.indexes import check_indexes, is_finding
 from chatstore_cli.core.verify.checklist import READ_ONLY, Check, Verdict, failed, passed, skipped, warned
+from chatstore_cli.domain.clocks import differing_clocks
 from chatstore_cli.domain.errors import Unreachable
 from chatstore_cli.domain.foreign import (
     CollectionContents,
@@ -19,6 +20,7 @@ from chatstore_cli.domain.foreign import (
 from chatstore_cli.domain.indexes.findings import IndexState
 from chatstore_cli.domain.indexes.ports import DocumentDates, DocumentSamples, IndexStore, ServerProbe
 from chatstore_cli.domain.indexes.specs import IndexSpec
+from chatstore_cli.domain.times import Clock
 
 OLDEST_SERVER, NEWEST_SERVER = (5, 0), (8, 99)
 """The supported versions of MongoDB: 5.0 to 8.x."""
@@ -37,6 +39,10 @@ class Database(Protocol):
     @property
     def target(self) -> str:
         """Server and database, in words."""
+
+    @property
+    def server_now(self) -> Clock:
+        """The server's clock."""
 
     @property
     def server_probe(self) -> ServerProbe:
@@ -66,13 +72,16 @@ class Database(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DatabaseChecks:
-    """The checks of one database. `seconds` limits each check of documents; `read_only` skips checks that write."""
+    """The checks of one database. `seconds` limits each check of documents; `read_only` skips checks that write.
+
+    `clock` is this machine's.
+    """
 
     database: Database
     sessions_collection: str
     seconds: float
     read_only: bool
-    clock: Callable[[], datetime]
+    clock: Clock
 
     def all(self) -> list[Check]:
         """The checks in the order of the checklist."""
@@ -81,6 +90,7 @@ class DatabaseChecks:
             Check(connected, self.connection, "configuration"),
             Check("server-version", self.server_version, connected),
             Check("collections", self.collections, connected),
+            Check("clock", self.clocks, connected),
             Check("write-concern", self.write_concern, connected),
             Check("round-trip", self.round_trip, connected),
             Check("indexes", self.indexes, connected),
@@ -129,6 +139,14 @@ class DatabaseChecks:
             )
             return verdict("; ".join(each.remark for each in found), hint)
         return passed(f"only documents of their layouts in {', '.join(here)}" if here else "no collection yet")
+
+    def clocks(self) -> Verdict:
+        """The clocks of this machine and of the server agree."""
+        server, local = self.database.server_now(), self.clock()
+        if warning := differing_clocks(local, server):
+            difference, _, hint = warning.partition(". ")
+            return warned(difference, hint)
+        return passed(f"this machine's clock differs by {abs(local - server).total_seconds():.1f} s from the server's")
 
     def write_concern(self) -> Verdict:
         """A write is acknowledged with the configured write concern."""
@@ -206,7 +224,7 @@ class DatabaseChecks:
             return skipped(_NO_EXPIRY)
         late = []
         for spec in specs:
-            cutoff = self.clock() - timedelta(seconds=spec.expire_after_seconds or 0) - LATE_DELETION
+            cutoff = self.database.server_now() - timedelta(seconds=spec.expire_after_seconds or 0) - LATE_DELETION
             count = self.database.document_dates.count_before(spec.collection, spec.keys[0][0], cutoff)
             if count is None:
                 return self._too_slow(spec.collection)

@@ -113,16 +113,20 @@ class AgentClients:
     def _hold(self, watched: Watched, used_before: Amounts, warn: Warn) -> None:
         """Hold the agents' present clients. What these have used so far belongs to whoever watches them, or `used_before`."""
         for agent, client in _clients_of(watched.agents):
-            watchers = self._known(client).watched_by
+            known = self._known(client)
+            is_held = id(client) in watched.clients
+            if is_held and known.summary is _summary(client):
+                continue  # `end` counts it, even if AG2 drops the summary
+            watchers = known.watched_by
             self._take(client, agent, watchers[-1].used if watchers else used_before, warn)
-            if id(client) not in watched.clients:
+            if not is_held:
                 watchers.append(watched)
                 watched.clients[id(client)] = (agent, client)
 
     def _take(self, client: Any, agent: str | None, used: Amounts, warn: Warn) -> None:
         """Add the usage of a client since the last look to `used`."""
         known = self._known(client)
-        summary, total_summary = (getattr(client, f"{kind}_usage_summary", None) for kind in ("actual", "total"))
+        summary, total_summary = _summary(client), getattr(client, "total_usage_summary", None)
         if summary is not None and not isinstance(summary, Mapping):
             warn(f"Usage of agent {agent!r} is not counted: its client's usage summary is not a mapping.")
             return
@@ -140,7 +144,7 @@ class AgentClients:
         return known
 
     def _reference(self, client: Any) -> Callable[[], Any]:
-        """A reference that forgets the client when it ends. AG2's clients can be referenced weakly, others may not."""
+        """A reference that does not keep the client alive, as far as its type allows that: AG2's does."""
         clients, key = self._clients, id(client)
 
         def forget(_: object) -> None:  # called at any instant, maybe with the lock held
@@ -166,6 +170,11 @@ def _clients_of(agents: Iterable[Any]) -> Iterator[tuple[str | None, Any]]:
         if client is not None and id(client) not in seen:
             seen.add(id(client))
             yield shown_name(getattr(agent, "name", None)), client
+
+
+def _summary(client: Any) -> Any:
+    """What a client has used and paid since it was made or cleared: per model, None if nothing."""
+    return getattr(client, "actual_usage_summary", None)
 
 
 def _are_new(known: _Client, summary: Any, total_summary: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pymongo.errors as driver
@@ -15,6 +15,7 @@ from chatstore_cli.domain.identity import is_ours, session_prefix
 from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.domain.journal import Entry
 from chatstore_cli.domain.message_store import Content, Inserted, StoredContent, Survey
+from chatstore_cli.domain.times import Clock
 from chatstore_cli.domain.tombstones import Tombstone, is_covered
 from chatstore_cli.mongo.connection import RETRYABLE_CODES, Connection, Document, driver_errors
 from chatstore_cli.mongo.foreign_documents import require_writable
@@ -41,13 +42,23 @@ class MongoMessageStore:
     """A MessageStore over one collection. Raises the errors of domain/errors.py."""
 
     def __init__(
-        self, connection: Connection, collection: str, index_specs: Sequence[IndexSpec], patient: Connection
+        self,
+        connection: Connection,
+        collection: str,
+        index_specs: Sequence[IndexSpec],
+        patient: Connection,
+        server_now: Clock,
     ) -> None:
         self._connection = connection = connection.reading_from_primary()
         self._indexes = MongoIndexStore(connection, patient)
         self._name = collection
         self._messages: Collection[Document] = connection.collection(collection)
         self._index_specs = index_specs
+        self.server_now = server_now
+
+    def reach(self, seconds: float) -> None:
+        """Raise Unreachable if the primary does not answer within that many seconds."""
+        self._connection.reach(seconds)
 
     def collection_id(self) -> str | None:
         """The collection's UUID, which changes if it is dropped; None if the collection does not exist.
@@ -96,7 +107,7 @@ class MongoMessageStore:
     def _would_delete(self, spec: IndexSpec) -> bool:
         if spec.expire_after_seconds is None:
             return False
-        latest = datetime.now(UTC) - timedelta(seconds=spec.expire_after_seconds)
+        latest = self.server_now() - timedelta(seconds=spec.expire_after_seconds)
         return self._messages.find_one({spec.keys[0][0]: {"$lte": latest}}, {"_id": 1}) is not None
 
     def survey(self, sessions: Sequence[str]) -> dict[str, Survey]:

@@ -92,16 +92,19 @@ def prune(
     from chatstore_cli.wiring.journals import prunable_journals
 
     invocation = Invocation(context)
-    now = utc_now()
-    cutoff = read_when(older_than, "--older-than", now)
-    if cutoff > now:  # with a time in the future every journal would match
+    if (
+        read_when(older_than, "--older-than", now := utc_now()) > now
+    ):  # with a time in the future every journal would match
         raise BadValue(name="--older-than", value=older_than, expected="a time in the past")
-    rules = PruneRules(cutoff, now, invocation.settings.mongo.ttl_days)
     journals = prunable_journals(invocation.settings, paths)
     if dry_run:
         invocation.will_write(dry_run="nothing is removed")
     else:
         invocation.will_write()
+    now = min(
+        utc_now(), invocation.stores.server_now()
+    )  # the files have this machine's times; the earlier clock keeps more
+    rules = PruneRules(read_when(older_than, "--older-than", now), now, invocation.settings.mongo.ttl_days)
     with journals.to_read() if dry_run else journals.to_prune("chatstore cache prune") as candidates:
         decisions = plan_pruning(candidates, invocation.stores.message_store, rules)
         planned = sum(decision.prune for decision in decisions)

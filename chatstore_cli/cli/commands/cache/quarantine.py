@@ -18,7 +18,7 @@ app = group("quarantine", "List and retry the journal lines that could not be st
     app,
     "list",
     examples=["chatstore cache quarantine list", "chatstore cache quarantine list data/cache/chat_sessions -o jsonl"],
-    exits=[ExitCode.NOT_FOUND],
+    exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED],
 )
 def list_(context: typer.Context, paths: JournalPaths = None) -> None:
     """List quarantined lines with their place and reason.
@@ -53,11 +53,13 @@ def retry(context: typer.Context, paths: JournalPaths = None) -> None:
 
     invocation = Invocation(context)
     journals = named_journals(invocation.settings, paths)
+    seconds = invocation.outage_limit(None, 60.0)
     invocation.will_write()
     rules = StoringRules(ttl_days=invocation.settings.mongo.ttl_days)
     with journals.to_flush("chatstore cache quarantine retry") as sources:
-        retry_policy = RetryPolicy(60.0, say=invocation.say)
-        result = retry_quarantined(invocation.stores.message_store, sources, rules, retry_policy)
+        store = invocation.stores.message_store
+        retry_policy = RetryPolicy(seconds, say=invocation.say, reach=store.reach)
+        result = retry_quarantined(store, sources, rules, retry_policy)
     invocation.emit(Record(RETRY_COLUMNS, retry_row(result)))
     invocation.say_where_stored(result.stored)
     if result.still_quarantined:
