@@ -22,7 +22,7 @@ app.add_typer(quarantine.app)
     app,
     "status",
     examples=["chatstore cache status", "chatstore cache status data/cache/chat_sessions -o json"],
-    exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE],
+    exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.CONFLICT],
 )
 def status(context: typer.Context, paths: JournalPaths = None) -> None:
     """Show the status of the local cache.
