@@ -158,11 +158,12 @@ class Invocation:
         """Return if the flag is set or the user confirms on a terminal. Raises NeedsConfirmation otherwise."""
         if yes:
             return
-        if sys.stdin.isatty() and not self.options.no_input:
+        if sys.stdin is not None and sys.stdin.isatty() and not self.options.no_input:  # None: it was closed (`<&-`)
             sys.stderr.write(sanitize_text(plan) + "\nContinue? [y/N] ")
             sys.stderr.flush()
-            if sys.stdin.readline().strip().lower() in {"y", "yes"}:
-                return
+            with suppress(UnicodeDecodeError):  # bytes of another encoding are not a yes
+                if sys.stdin.readline().strip().lower() in {"y", "yes"}:
+                    return
             raise NeedsConfirmation(what="Not confirmed.")
         raise NeedsConfirmation(what=plan, hint=f"Run it again with {flag} to confirm.")
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from chatstore_cli.domain.errors import ChatstoreError
+from chatstore_cli.domain.future_journals import FutureJournals
 from chatstore_cli.domain.ignored_files import IgnoredFiles
 
 
@@ -38,7 +39,7 @@ class CacheStatus:
     `sessions` counts the journals' names: rotated journals of a session count as one. A flush would now store
     `not_persisted` lines, the oldest of them of the instant `oldest_not_persisted`, and quarantine `to_quarantine`.
     `incomplete` counts incomplete last lines, `quarantined` the lines in quarantine. `ignored` has the files in the
-    folders that are not read.
+    folders that are not read, `future` the journals with lines from the future.
     """
 
     sessions: int
@@ -52,6 +53,7 @@ class CacheStatus:
     quarantined: int | None
     worker: LockHolder | None
     ignored: Sequence[IgnoredFiles] = ()
+    future: FutureJournals = field(default_factory=FutureJournals)
 
 
 class CacheReport(NamedTuple):

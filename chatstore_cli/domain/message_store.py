@@ -60,6 +60,9 @@ class MessageStore(Protocol):
         `recreated`: it was dropped a moment ago, and another writer created it again, without its indexes.
         """
 
+    def warnings(self) -> list[str]:
+        """What whoever stores in the collection should know about it. Each warning is returned once."""
+
     def survey(self, sessions: Sequence[str]) -> dict[str, Survey]:
         """What is known about each of the sessions before its messages are stored."""
 

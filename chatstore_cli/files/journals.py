@@ -8,6 +8,7 @@ from pathlib import Path
 
 from chatstore_cli.core.flush.reading import Source
 from chatstore_cli.domain.cache_status import LockHolder
+from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.journal import Position
 from chatstore_cli.domain.quarantine import QuarantinedLine
 from chatstore_cli.files.folder_lock import folder_lock, holder_of
@@ -87,9 +88,18 @@ class NamedJournals:
         return ledger.furthest_position(source.journal.name) if isinstance(ledger, LedgerReading) else None
 
     def quarantined(self) -> Iterator[QuarantinedLine]:
-        """The quarantined lines of every folder that the paths name."""
+        """The quarantined lines of every folder that the paths name.
+
+        Raises ChatstoreError if a quarantine cannot be read, after the lines of all others.
+        """
+        errors: list[ChatstoreError] = []
         for _, bookkeeping in self._remembering():
-            yield from Quarantine(bookkeeping).lines()
+            try:
+                yield from Quarantine(bookkeeping).lines()
+            except ChatstoreError as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
 
     def count_quarantined(self) -> int:
         """How many lines are in quarantine: of a whole folder all lines, else those of the journals that were named."""

@@ -108,7 +108,7 @@ class Quarantine:
         return True
 
     def lines(self) -> Iterator[QuarantinedLine]:
-        """Every line in quarantine, in the order in which they were added."""
+        """Every line in quarantine, in the order in which they were added. Raises ChatstoreError if it cannot be read."""
         for entry in self._entries():
             raw = base64.b64decode(entry["raw"]) if "raw" in entry else None
             yield QuarantinedLine(
@@ -149,6 +149,8 @@ class Quarantine:
         except PermissionError as error:
             what = f"Cannot read {self.path}: {error.strerror}."
             raise NotAllowed(what=what, hint=access_hint(self.path, error)) from error
+        except OSError as error:
+            raise ChatstoreError(what=f"Cannot read {self.path}: {error.strerror or error}.") from error
 
     def _ids(self) -> set[str]:
         if self._known is None:

@@ -30,6 +30,7 @@ from chatstore_cli.domain.errors import (
     Unreachable,
 )
 from chatstore_cli.domain.secrets import hosts_of, masked, masked_uri
+from chatstore_cli.mongo.exact import ExactCollection
 
 Document = dict[str, Any]
 Result = TypeVar("Result")
@@ -67,8 +68,10 @@ class Connection:
     """The collections in which mongo/foreign_documents.py has found hardly any document of another product."""
 
     def collection(self, name: str) -> Collection[Document]:
-        """A collection with the configured write concern."""
-        return self.database[name]
+        """A collection with the configured write concern. Its commands compare texts byte by byte (mongo/exact.py)."""
+        if self.in_memory:
+            return self.database[name]
+        return ExactCollection(self.database, name, self.known_collections)
 
     def reach(self, seconds: float) -> None:
         """Raise Unreachable if the primary does not answer within that many seconds, or the usual time limit if less."""

@@ -7,7 +7,8 @@ from typing import Any
 
 from chatstore_cli.domain.errors import ForeignCollection, NotAllowed
 from chatstore_cli.domain.foreign import ForeignDocuments, usual_fields
-from chatstore_cli.mongo.collections import CollectionFacts, require_storable
+from chatstore_cli.mongo.collection_facts import CollectionFacts
+from chatstore_cli.mongo.collections import require_storable
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors, within_limit
 from chatstore_cli.mongo.own_documents import OwnDocuments
 

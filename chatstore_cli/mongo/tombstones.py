@@ -16,7 +16,7 @@ from pymongo.errors import DuplicateKeyError
 from chatstore_cli.domain.removal import StoredPart
 from chatstore_cli.domain.times import read_instant
 from chatstore_cli.domain.tombstones import Tombstone, deletion_instant
-from chatstore_cli.mongo.collections import require_removable, require_storable
+from chatstore_cli.mongo.collections import require_exact_ids, require_removable
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 
 TOMBSTONES = "chatstore_tombstones"
@@ -45,8 +45,9 @@ Part = tuple[str, Document]
 
 def deleted_sessions(connection: Connection, layout: str, session_ids: Iterable[str]) -> set[str]:
     """Those of the sessions that have a tombstone."""
-    rows = _collection(connection).find({"_id": {"$in": _keys(layout, session_ids)}}, {"_id": 1})
-    return {row["_id"]["session_id"] for row in rows}
+    wanted = set(session_ids)
+    rows = _collection(connection).find({"_id": {"$in": _keys(layout, wanted)}}, {"_id": 1})
+    return wanted.intersection(row["_id"]["session_id"] for row in rows)
 
 
 def tombstones_of(connection: Connection, layout: str, session_ids: Iterable[str]) -> dict[str, Tombstone]:
@@ -55,8 +56,11 @@ def tombstones_of(connection: Connection, layout: str, session_ids: Iterable[str
     deleted_at: dict[str, datetime] = {}
     row_ids: dict[str, set[str]] = {}
     parts: list[Document] = []
-    for row in collection.find({"_id": {"$in": _keys(layout, session_ids)}}):
+    wanted = set(session_ids)
+    for row in collection.find({"_id": {"$in": _keys(layout, wanted)}}):
         session = row["_id"]["session_id"]
+        if session not in wanted:
+            continue
         deleted_at[session] = read_instant(row.get("deleted_at")) or _NEVER
         row_ids[session] = set(map(row_key, row.get("row_ids", ())))
         parts += [{**row["_id"], PART: name} for name in row.get("parts", ())]
@@ -74,7 +78,7 @@ def write_tombstone(
     Several processes may do so at once, and be killed at any command: nothing of another one is lost, and the last
     command puts everything into effect at once.
     """
-    require_storable(connection, TOMBSTONES)
+    require_exact_ids(connection, TOMBSTONES)
     collection = _collection(connection)
     key = {"layout": layout, "session_id": session_id}
     first, *others = list(_chunks(row_ids)) or [[]]
@@ -124,7 +128,8 @@ def _keys(layout: str, session_ids: Iterable[str]) -> list[Document]:
 
 
 def _collection(connection: Connection) -> Collection[Document]:
-    return connection.reading_from_primary().collection(TOMBSTONES)
+    # The driver's own collection: `_id` is compared here, and each batch of messages looks for tombstones.
+    return connection.reading_from_primary().database[TOMBSTONES]
 
 
 def count_parts(connection: Connection, parts: Sequence[Part]) -> list[StoredPart]:

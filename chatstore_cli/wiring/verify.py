@@ -24,10 +24,11 @@ def store_checks(
 
     `journals` are journals or folders of journals, by default mongo.cache.disk_path.
     """
+    from chatstore_cli.core.flush.status import find_future_journals
     from chatstore_cli.core.verify.database import DatabaseChecks
     from chatstore_cli.core.verify.local import LocalChecks
     from chatstore_cli.domain.times import utc_now
-    from chatstore_cli.wiring.journals import journal_folder, pending_lines
+    from chatstore_cli.wiring.journals import journal_folder, named_journals, pending_lines
 
     settings = stores.settings
     seconds = settings.verify.seconds_per_check
@@ -41,6 +42,7 @@ def store_checks(
         folders,
         journal_folder,
         lambda: pending_lines(stores, seconds, paths),
+        lambda: find_future_journals(named_journals(settings, paths), seconds),
         seconds,
         read_only,
     )

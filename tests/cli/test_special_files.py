@@ -117,7 +117,23 @@ def test_bookkeeping_that_is_not_a_file_hangs_nothing(chatstore: Chatstore, data
         assert outcome.code == (1 if name == "quarantine.jsonl" else 7 if command == ["flush-cache"] else 0), (
             outcome.err
         )
-        assert name != "quarantine.jsonl" or outcome.err.count("quarantine.jsonl: ") == 1
+        assert name != "quarantine.jsonl" or outcome.err.count("quarantine.jsonl: Not a regular file.") == 1
+
+
+def test_a_quarantine_that_cannot_be_read_hides_no_other(chatstore: Chatstore, database: Documents):
+    """As after a run of root: one is beside the journals, and this user's own is in the state folder."""
+    folder = chatstore.folder / JOURNALS
+    write_journal(folder / "b.jsonl", [{"bad": True}])
+    (folder / ".chatstore").touch()
+    assert chatstore("flush-cache").code == 7
+    (folder / ".chatstore").unlink()
+    (folder / ".chatstore").mkdir()
+    os.mkfifo(folder / ".chatstore" / "quarantine.jsonl")
+    outcome = chatstore("cache", "quarantine", "list", "-o", "json")
+    assert outcome.code == 1
+    assert [item["line"] for item in json.loads(outcome.out)["items"]] == [1]
+    outcome = chatstore("cache", "status", "-o", "json")
+    assert (outcome.code, json.loads(outcome.out)["quarantined"]) == (1, None)
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device"])

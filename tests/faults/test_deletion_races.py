@@ -7,9 +7,12 @@ is computed here from the stored tombstones, with the driver only.
 from __future__ import annotations
 
 import itertools
+import os
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -35,6 +38,7 @@ Line = dict[str, Any]
 NOW = datetime(2026, 3, 2, 11, 41, 0, 195300, tzinfo=UTC)
 NEVER = datetime.min.replace(tzinfo=UTC)
 MOST_COMMANDS = 40
+SEED = int(os.environ.get("CHATSTORE_TEST_SEED", "20260302"))
 
 
 def line(seconds: float, name: str) -> Line:
@@ -260,6 +264,35 @@ def test_a_deletion_is_killed_at_each_command(
             break
     assert (left[0], left[-1]) == (12, 0)
     assert len(left) > 8
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+def test_deletions_are_killed_at_random_while_a_worker_stores(
+    connection: Connection, another: Another, database: Documents, replay: Callable[[], None]
+) -> None:
+    random = Random(SEED)
+    killed = 0
+    for _ in range(300):
+        start_over(connection)
+        number, milliseconds = random.randint(1, 14), random.uniform(0, 8)
+
+        def work(number: int = number, milliseconds: float = milliseconds) -> None:
+            killer = KillAtCommand("during", number, milliseconds)
+            delete(another(killer))
+            killer.wait()
+
+        worker = threading.Thread(target=store, args=(connection, [*QUEUED, *NEW]))
+        begin = threading.Timer(random.uniform(0, 0.1), worker.start)
+        begin.start()
+        killed += run_in_fork(work) == -9
+        begin.join()
+        worker.join()
+        replay()
+        if random.random() < 0.5:
+            delete(connection, 5)
+            replay()
+    assert killed > 30
 
 
 def test_two_processes_delete_one_session_at_once(

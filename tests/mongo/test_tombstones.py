@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +22,7 @@ from chatstore_cli.mongo.tombstones import (
     write_tombstone,
 )
 from tests.support.at_command import AtCommand
+from tests.support.journals import flush, record, write_journal
 from tests.support.mongod import Mongod
 
 NOW = datetime(2026, 3, 2, 11, 41, 0, 195000, tzinfo=UTC)
@@ -109,6 +111,26 @@ def test_a_look_up_is_one_command_and_reads_only_the_tombstones_that_exist(mongo
     assert listener.commands == ["find"]
     plan = connection.collection(TOMBSTONES).find({"_id": {"$in": tombstones._keys("messages", sessions)}}).explain()
     assert plan["executionStats"]["totalDocsExamined"] == 2
+
+
+@pytest.mark.real
+def test_lines_of_sessions_that_were_not_deleted_cost_no_command_of_their_own(
+    mongod: Mongod, connection: Connection, tmp_path: Path
+):
+    """A flush of one batch sends the same commands for ten lines and for a thousand, and reads no tombstone in full."""
+    write_tombstone(connection, "messages", "another", NOW)
+    flush(connection, write_journal(tmp_path / "first.jsonl", [record(0, "first")]))
+    sent: list[list[str]] = []
+    for lines in (10, 1_000):
+        listener = AtCommand(0, lambda: None)
+        watched = connect(mongod.uri, connection.database.name, timeout_seconds=10, listener=listener)
+        journal = write_journal(
+            tmp_path / f"{lines}.jsonl", [record(0, f"{lines}-{number}") for number in range(lines)]
+        )
+        assert flush(watched, journal).stored == lines
+        sent.append(listener.commands)
+    assert sent[0] == sent[1]
+    assert sent[0][-4:] == ["distinct", "find", "insert", "find"]
 
 
 def test_a_tombstone_whose_time_cannot_be_read_covers_only_its_ids(any_connection: Connection):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
+import random
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -301,6 +303,51 @@ def test_processes_that_store_usage_of_one_run_at_once_add_up(
         thread.join()
     assert_counted(database, ledger, {"c": 4 * 15 * 7})
     assert database.usage_events.count_documents({}) == 4 * 15
+
+
+def test_processes_whose_calls_fail_at_any_step_store_everything_once(
+    connection: Connection, database: Any, ledger: MongoUsageLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chance = random.Random(5)
+    failing = True
+
+    def flaky(original: Any) -> Any:
+        def called(*arguments: Any) -> Any:
+            is_lost, is_before = failing and chance.random() < 0.1, chance.random() < 0.5
+            answer = None if is_lost and is_before else original(*arguments)
+            if is_lost:
+                raise Unreachable(what="The answer was lost.")
+            return answer
+
+        return called
+
+    for step in ("clients", "insert", "sums", "opening_balance", "raise_counters", "mark_applied"):
+        monkeypatch.setattr(MongoUsageLedger, step, flaky(getattr(MongoUsageLedger, step)))
+    used: collections.Counter[str] = collections.Counter()
+    begin = threading.Barrier(3)
+
+    def work(manager: AG2Manager, agent: Counter, chats: list[str]) -> None:
+        begin.wait()
+        for chat_id in chats:
+            agent.use(7)
+            with contextlib.suppress(Unreachable):
+                save(manager, agent, chat_id)
+
+    workers = []
+    for _ in range(3):
+        chats = [chance.choice("ab") for _ in range(20)]
+        used.update({chat_id: 7 * chats.count(chat_id) for chat_id in "ab"})
+        workers.append((new_manager(connection), Counter(), chats))
+    threads = [threading.Thread(target=work, args=worker) for worker in workers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    failing = False
+    for manager, agent, _ in workers:
+        for chat_id in "ab":
+            save(manager, agent, chat_id)
+    assert_counted(database, ledger, dict(used))
 
 
 def test_a_writer_that_is_overtaken_after_it_has_read_adds_to_the_new_numbers(

@@ -168,6 +168,29 @@ def test_the_librarys_worker_and_insert_messages_use_the_servers_clock_and_warn_
     assert "60 days behind the server's" in warning
 
 
+def test_after_a_clock_was_ahead_new_messages_have_the_right_times_in_every_reader(
+    mongod: Mongod, database: Documents, tmp_path: Path, chatstore: Chatstore
+) -> None:
+    local = LocalClock(timedelta(days=400))
+    cache = LocalChatCache(disk_path=tmp_path, clock=local)
+    cache.record_chat_event("s1", "user", "from the future")
+    local.ahead = timedelta()
+    for number in range(3):
+        cache.record_chat_event("s1", "user", f"now {number}")
+    expected = ["now 0", "now 1", "now 2", "from the future"]
+    assert [message.content for message in cache.messages("s1")] == expected
+    with MongoChatStorage(mongod.uri, database.name) as storage:
+        assert storage.flush_journals(tmp_path).stored == 4
+        assert [message.content for message in storage.history("s1")] == expected
+    environment = {"CHATSTORE_MONGO__CACHE__DISK_PATH": str(tmp_path)}
+    history = json.loads(chatstore("history", "s1", "-o", "json", env=environment).out)
+    assert [message["content"] for message in history["items"]] == expected
+    assert history["not_persisted"] == 0
+    resumed = chatstore("resume", "s1", "--as", "jsonl").out.splitlines()
+    assert [json.loads(line)["content"] for line in resumed] == expected
+    assert_all_kept_for_30_days(database, 4)
+
+
 # --- plans and checks ------------------------------------------------------------------------------------------------
 
 

@@ -171,7 +171,7 @@ def test_a_few_foreign_documents_among_many_sessions_stop_nothing(chatstore, dat
     assert chatstore("sessions", "delete", f"{SECRET}-1", "--yes").code == 3
     assert sessions.count_documents({"session": {"$exists": True}}) == 3
     verified = {row["name"]: row for row in json.loads(chatstore("verify", "-o", "json").out)["items"]}
-    assert verified["collections"]["status"] == "warn"
+    assert verified["documents"]["status"] == "warn"
     assert verified["round-trip"]["status"] == "pass"
 
 
@@ -189,7 +189,7 @@ def test_messages_of_another_product_are_not_read_as_sessions(chatstore, other_m
     assert not [line for line in checked.out.splitlines() if "missing" in line and "chat_messages" in line]
     assert "indexes apply" not in checked.err.replace("chatstore indexes apply creates it", "")
     indexes = json.loads(chatstore("verify", "-o", "json").out)["items"]
-    assert [row["status"] for row in indexes if row["name"] == "collections"] == ["fail"]
+    assert [row["status"] for row in indexes if row["name"] == "documents"] == ["fail"]
     assert "indexes apply" not in json.dumps(indexes)
 
 
@@ -289,9 +289,9 @@ def test_a_database_without_our_collections_says_what_it_has(chatstore, database
     outcome = chatstore("verify", "-o", "json")
     rows = {row["name"]: row for row in json.loads(outcome.out)["items"]}
     assert outcome.code == 6
-    assert (rows["collections"]["status"], rows["round-trip"]["status"]) == ("fail", "skip")
+    assert (rows["documents"]["status"], rows["round-trip"]["status"]) == ("fail", "skip")
     assert rows["write-concern"]["status"] == "skip"
-    assert sentence in rows["collections"]["detail"]
+    assert sentence in rows["documents"]["detail"]
     assert sorted(database.list_collection_names()) == ["odd\x1b[31m", "orders", "users"]
 
 
@@ -301,12 +301,12 @@ def test_an_empty_database_and_one_of_ours_are_fine(chatstore, database):
         return {row["name"]: row["status"] for row in rows}
 
     rows = checked()
-    assert (rows["collections"], rows["round-trip"]) == ("pass", "pass")
+    assert (rows["documents"], rows["round-trip"]) == ("pass", "pass")
     assert "has none of" not in chatstore("sessions", "list").err
     database["orders"].insert_one({"a": 1})
     database.create_collection("chat_messages")
     rows = checked()
-    assert (rows["collections"], rows["round-trip"]) == ("pass", "pass")
+    assert (rows["documents"], rows["round-trip"]) == ("pass", "pass")
 
 
 def test_only_changes_of_sessions_are_watched(connection, database):

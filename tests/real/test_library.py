@@ -240,6 +240,22 @@ def test_a_session_that_is_deleted_between_the_look_at_it_and_the_storing_stays_
     assert (result.stored, result.skipped, result.already_stored) == (0, 10, 10)
 
 
+def test_inserted_messages_of_a_deleted_session_are_skipped_if_they_are_earlier(
+    connection: Connection, storage: MongoChatStorage, database: Documents
+) -> None:
+    MessagesLayout(connection, Settings()).remove("s1", START)
+    times = [START - timedelta(hours=1), START, START + timedelta(milliseconds=1)]
+    given = [Message("s1", "user", f"{number}", f"m{number}", created_at=time) for number, time in enumerate(times)]
+    for stored, already_stored in ((1, 0), (0, 1)):
+        inserted = storage.insert_messages(given)
+        assert (inserted.stored, inserted.already_stored, inserted.skipped) == (stored, already_stored, 2)
+    assert [row["text"] for row in rows_of(database, "s1")] == ["2"]
+    known = storage.tombstone("s1")
+    assert known is not None
+    assert known.covers(START, "x")
+    assert storage.tombstone("s2") is None
+
+
 # --- poison ----------------------------------------------------------------------------------------------------------
 
 

@@ -219,10 +219,10 @@ def test_a_user_who_may_not_list_collections_is_told_of_foreign_documents_in_tho
     assert run("indexes", "apply", "--layout", "workflow", "--yes", env=settings).code == 8
     checked = run("indexes", "check", env=settings)
     assert checked.code == 6, checked.err
-    verified = run("verify", "--read-only", "--only", "connection,collections", "-o", "json", env=settings)
+    verified = run("verify", "--read-only", "--only", "connection,documents", "-o", "json", env=settings)
     rows = {row["name"]: row for row in json.loads(verified.out)["items"]}
-    assert rows["collections"]["status"] == "fail"
-    assert "chat_sessions holds 18 documents" in rows["collections"]["detail"]
+    assert rows["documents"]["status"] == "fail"
+    assert "chat_sessions holds 18 documents" in rows["documents"]["detail"]
     chats["chat_sessions"].drop()
     chats["chat_messages"].drop()
     nothing = run("sessions", "list", env=settings)

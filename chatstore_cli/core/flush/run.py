@@ -136,8 +136,8 @@ class Flush:
 
         dry_run = self._options.rules.dry_run
         for _ in range(_PREPARATIONS):  # the collection may be dropped right after it was prepared
-            for change in [] if dry_run else call(prepare):
-                self._say(change)
+            for notice in [] if dry_run else [*call(prepare), *call(self._store.warnings)]:
+                self._say(notice)
             self._finished.collection = call(self._store.collection_id)
             if self.collection is not None or dry_run:
                 return

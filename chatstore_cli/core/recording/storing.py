@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -22,6 +23,8 @@ from chatstore_cli.domain.journal import Entry
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.message_store import MessageStore
 from chatstore_cli.domain.recording import DEFAULT_SESSION, RetryCallbacks, Stored
+
+LOG = logging.getLogger("chatstore.storage")
 
 
 class _OneState(dict[str, SourceState]):
@@ -59,6 +62,8 @@ class NewMessages:
         """Store the messages, each exactly once. Raises Unreachable if an outage lasts longer than `seconds`."""
         if not self._prepared:
             self._retry_policy.call(self._store.prepare)
+            for warning in self._retry_policy.call(self._store.warnings):
+                LOG.warning("[CHAT STORAGE] %s", warning)
             self._prepared = True
         self._refused = []
         skipped_before = self._state.skipped

@@ -89,10 +89,11 @@ class DatabaseChecks:
         return [
             Check(connected, self.connection, "configuration"),
             Check("server-version", self.server_version, connected),
-            Check("collections", self.collections, connected),
+            Check("documents", self.documents, connected),
             Check("clock", self.clocks, connected),
             Check("write-concern", self.write_concern, connected),
             Check("round-trip", self.round_trip, connected),
+            Check("collections", self.collections, connected),
             Check("indexes", self.indexes, connected),
             Check("ttl-types", self.ttl_types, connected),
             Check("expired", self.expired, connected),
@@ -122,7 +123,7 @@ class DatabaseChecks:
             )
         return passed(f"MongoDB {version}")
 
-    def collections(self) -> Verdict:
+    def documents(self) -> Verdict:
         """The collections that the settings name hold documents of their layouts."""
         contents = self.database.contents
         notice = missing_collections_notice(contents, self.database.target)
@@ -167,6 +168,24 @@ class DatabaseChecks:
             return skipped(_NOT_OURS)
         self.database.server_probe.round_trip()
         return passed("a document was written, read and deleted in a scratch collection, which was dropped")
+
+    def collections(self) -> Verdict:
+        """The existing collections are of a kind that documents can be stored in, and compare texts byte by byte."""
+        names = dict.fromkeys(spec.collection for spec in self._specs())
+        options = self.database.index_store.options(names)
+        if unsuitable := [f"{each.name} is {each.unsuitable}" for each in options if each.unsuitable]:
+            return failed("; ".join(unsuitable), "Configure the names of ordinary collections.")
+        if collated := [f"{each.name} ({each.collation})" for each in options if each.collation]:
+            return warned(
+                f"different ids can be equal for the collation of {', '.join(collated)}",
+                "chatstore compares ids byte by byte. This costs a second comparison for each look-up, and indexes that "
+                "only chatstore's lists, reports and flushes use: run chatstore indexes apply.",
+            )
+        if not options:
+            return skipped("no collection exists yet")
+        return passed(
+            f"{len(options)} ordinary collection{'' if len(options) == 1 else 's'}, which compare ids byte by byte"
+        )
 
     def indexes(self) -> Verdict:
         """The existing collections have every index of their layouts."""

@@ -13,6 +13,7 @@ from chatstore_cli.core.verify.checklist import Check, Verdict, failed, passed, 
 from chatstore_cli.domain.cache_status import JournalFolder
 from chatstore_cli.domain.checks import CheckStatus
 from chatstore_cli.domain.errors import BadConfig, NotFound, Overdue
+from chatstore_cli.domain.future_journals import FutureJournals, describe_future
 from chatstore_cli.domain.ignored_files import JOURNAL_NAMES, TO_READ_THEM, describe_ignored
 from chatstore_cli.domain.indexes.ports import PendingLines
 
@@ -26,7 +27,7 @@ class LocalChecks:
     """The local checks. `broken` is the error of an invalid configuration, `warnings` are its legal but unusual values.
 
     `files` are the configuration files; `scan` lists a folder of journals; `pending` counts the lines of journals that
-    are not stored.
+    are not stored; `future` finds the journals with lines from the future.
     """
 
     broken: BadConfig | None
@@ -35,6 +36,7 @@ class LocalChecks:
     journal_folders: Sequence[Path]
     scan: Callable[[Path], JournalFolder]
     pending: Callable[[], PendingLines]
+    future: Callable[[], FutureJournals]
     seconds: float
     read_only: bool
 
@@ -47,6 +49,7 @@ class LocalChecks:
         return [
             Check("journal-folder", self.folder, CONFIGURATION),
             Check("ignored-files", self.ignored, CONFIGURATION),
+            Check("journal-times", self.times, CONFIGURATION),
             Check("journal-flushed", self.flushed, "connection"),
         ]
 
@@ -116,6 +119,17 @@ class LocalChecks:
         except OSError as error:
             return str(error.strerror)
         return None
+
+    def times(self) -> Verdict:
+        """No journal has lines from the future."""
+        try:
+            future = self.future()
+        except (NotFound, Overdue) as error:
+            return skipped(error.message)
+        if future.count:
+            detail, _, hint = describe_future(future).partition(". ")
+            return warned(detail, hint)
+        return passed("no journal has lines from the future")
 
     def flushed(self) -> Verdict:
         """The journals' lines are stored in the database."""

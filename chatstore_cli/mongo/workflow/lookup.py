@@ -16,7 +16,8 @@ def locate(
 ) -> Document | None:
     """The session with that chat_id, or else that `_id` (its text, or its ObjectId's hex); else None.
 
-    A document that is not a session (own_sessions.py) is not found. `fields` is a projection, which may compute. In memory the whole document is returned.
+    A document that is not a session (own_sessions.py) is not found. `fields` is a projection, which may compute. In
+    memory the whole document is returned.
     """
     with driver_errors(f"looking up session {session_id!r} in {sessions.name}"):
         for field in ("chat_id", "_id"):

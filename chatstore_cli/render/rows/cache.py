@@ -26,6 +26,7 @@ def cache_status_row(status: CacheStatus) -> dict[str, Any]:
         "quarantined": status.quarantined,
         "worker": None if status.worker is None else _holder(status.worker),
         "ignored_files": ignored_rows(status.ignored),
+        "future_journals": {"count": status.future.count, "examples": list(status.future.examples)},
     }
 
 
@@ -76,6 +77,7 @@ CACHE_STATUS_COLUMNS = (
     Column("quarantined", "Quarantined", show=_known_count),
     Column("worker", "Worker", show=_holder_text),
     Column("ignored_files", "Ignored files", show=ignored_count),
+    Column("future_journals", "Journals with future lines", show=lambda value: count(value["count"])),
 )
 PRUNE_COLUMNS = (
     Column("action", "ACTION", whole=True),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import random
 import signal
 import threading
 from decimal import Decimal
@@ -346,6 +347,51 @@ def test_a_client_that_moves_to_a_watched_agent_brings_its_earlier_usage_to_its_
     looks.clients.look(of_other, looks.problems.append)
     one.client.use(10)
     assert (looks.end(of_other), looks.end(of_one)) == (10, 100)
+
+
+def test_whatever_happens_to_clients_in_a_block_each_token_counts_once() -> None:
+    """Blocks begin and end in any order; clients are used, saved, cleared, replaced and shared, and each change is noticed."""
+    for seed in range(150):
+        counted, used = _counted_and_used(Looks(), random.Random(seed))
+        assert counted == used, f"seed {seed}"
+
+
+def _counted_and_used(looks: Looks, chance: random.Random) -> tuple[int, int]:
+    agents = [Agent(f"agent-{number}") for number in range(3)]
+    blocks = [looks.begin(*agents)]
+    used = counted = 0
+
+    def notice() -> None:
+        for block in blocks:
+            looks.clients.look(block, looks.problems.append)
+
+    for _ in range(chance.randrange(5, 60)):
+        agent, some = chance.choice(agents), chance.sample(agents, chance.randrange(1, 4))
+        match chance.choice(["use", "use", "use", "save", "begin", "end", "clear", "replace", "share"]):
+            case "use":
+                tokens = chance.choice([1, 11, 1_000])
+                agent.client.use(tokens, chance.choice("ab"))
+                used += tokens
+            case "save":
+                counted += looks.tokens(*some)
+            case "begin":
+                blocks.append(looks.begin(*some))
+            case "end" if len(blocks) > 1:
+                counted += looks.end(blocks.pop(chance.randrange(1, len(blocks))))
+            case "clear":
+                notice()
+                agent.client.clear_usage_summary()
+            case "replace":
+                notice()
+                agent.client = Client()
+            case "share":
+                notice()
+                agent.client = chance.choice(agents).client
+        notice()
+    while blocks:
+        counted += looks.end(blocks.pop())
+    assert looks.problems == []
+    return counted, used
 
 
 def test_threads_that_save_take_each_part_once(looks: Looks) -> None:

@@ -33,6 +33,7 @@ def status(context: typer.Context, paths: JournalPaths = None) -> None:
     with status 5. With mongo.enabled: false it exits with status 0.
     """
     from chatstore_cli.core.flush.status import cache_status
+    from chatstore_cli.domain.future_journals import describe_future
     from chatstore_cli.render.rows.cache import CACHE_STATUS_COLUMNS, cache_status_row
     from chatstore_cli.wiring.journals import named_journals
 
@@ -45,6 +46,8 @@ def status(context: typer.Context, paths: JournalPaths = None) -> None:
     invocation.emit(Record(CACHE_STATUS_COLUMNS, cache_status_row(report.status)))
     if journals.ignored:
         invocation.say(ignored_notice(journals.ignored))
+    if report.status.future.count:
+        invocation.say(describe_future(report.status.future))
     if not enabled:
         invocation.say("MongoDB is disabled (mongo.enabled: false), so the number of stored lines is unknown.")
     for error in report.errors[1:]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import typer
 
 from chatstore_cli.cli.filters import JournalPaths
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, group
-from chatstore_cli.domain.errors import ExitCode
+from chatstore_cli.domain.errors import ChatstoreError, ExitCode
 from chatstore_cli.render.listing import Listing, Record
 from chatstore_cli.render.rows.flush import QUARANTINE_COLUMNS, RETRY_COLUMNS, quarantine_row, retry_row
 
@@ -30,8 +33,17 @@ def list_(context: typer.Context, paths: JournalPaths = None) -> None:
 
     invocation = Invocation(context)
     journals = named_journals(invocation.settings, paths)
-    rows = (quarantine_row(line) for line in journals.quarantined())
-    invocation.emit(Listing(QUARANTINE_COLUMNS, rows, empty="No lines are quarantined."))
+    errors: list[ChatstoreError] = []
+
+    def rows() -> Iterator[dict[str, Any]]:
+        try:
+            yield from map(quarantine_row, journals.quarantined())
+        except ChatstoreError as error:
+            errors.append(error)
+
+    invocation.emit(Listing(QUARANTINE_COLUMNS, rows(), empty="No lines are quarantined."))
+    for error in errors:  # of a quarantine that cannot be read; the lines of the others are listed
+        raise error
 
 
 @command(
