@@ -13,9 +13,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chatstore_cli.config.settings import MongoSettings, Settings, StateSettings, load_settings
+from chatstore_cli.config.settings import MongoSettings, Settings, StateSettings
 from chatstore_cli.domain.errors import ChatstoreError, NotFound
 from chatstore_cli.domain.message import Message
+from chatstore_cli.library.configured import configured_settings
 from chatstore_cli.wiring.stores import Stores
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class MongoChatStorage:
     def from_config(cls, config_file: str | None = None) -> MongoChatStorage:
         """The storage that chatstore's configuration describes (mongo). Raises BadConfig."""
         storage = cls.__new__(cls)
-        storage._use(load_settings(config_file))
+        storage._use(configured_settings(config_file, _warn))
         return storage
 
     def _use(self, settings: Settings) -> None:

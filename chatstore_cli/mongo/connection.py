@@ -16,6 +16,7 @@ from pymongo import MongoClient, ReadPreference
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.monitoring import CommandListener, TopologyListener
+from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from chatstore_cli.config.uris import account_database, flaw_of_uri
@@ -58,8 +59,8 @@ _UNKNOWN_HOST_TEXTS = (
 class Connection:
     """One database on one server."""
 
-    client: MongoClient[Document]
-    database: Database[Document]
+    client: MongoClient[Document] = field(repr=False)  # the driver's text of a client has secret options of the URI
+    database: Database[Document] = field(repr=False)
     target: str
     in_memory: bool = False
     known_collections: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
@@ -85,6 +86,13 @@ class Connection:
         if self.in_memory:
             return self
         return replace(self, database=self.database.with_options(read_preference=ReadPreference.PRIMARY))
+
+    def reading_majority(self) -> Connection:
+        """The same database, reading from the primary what a majority of the servers has: no failover undoes that."""
+        if self.in_memory:
+            return self
+        primary = self.reading_from_primary()
+        return replace(primary, database=primary.database.with_options(read_concern=ReadConcern("majority")))
 
 
 def connect(

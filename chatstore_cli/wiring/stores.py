@@ -34,12 +34,20 @@ class Stores:
         self._say = say
         self._warn = warn or say
         self._listener: CommandCallbacks | None = None
+        self._from_primary = False
 
     def listen(self, answered: Callable[[], None], failed: Callable[[str], None]) -> None:
         """Call back for every answer and for each failure that the driver hides, on connections that are made after this."""
         from chatstore_cli.mongo.command_monitor import CommandCallbacks
 
         self._listener = CommandCallbacks(answered, failed)
+
+    def read_from_primary(self) -> None:
+        """From now on read from the primary, whatever the URI prefers: what a command writes depends on what it reads."""
+        self._from_primary = True
+        for name in ("connection", "patient_connection"):
+            if name in self.__dict__:
+                self.__dict__[name] = self.__dict__[name].reading_from_primary()
 
     @cached_property
     def uri(self) -> str:
@@ -78,7 +86,7 @@ class Stores:
         from chatstore_cli.mongo.connection import connect
 
         mongo = self.settings.mongo
-        return connect(
+        connection = connect(
             self.uri,
             mongo.database,
             timeout_seconds=mongo.timeout_seconds,
@@ -88,6 +96,7 @@ class Stores:
             listener=self._listener,
             waiting=self._waiting_notice,
         )
+        return connection.reading_from_primary() if self._from_primary else connection
 
     @cached_property
     def _waiting_notice(self) -> WaitingNotice:
@@ -120,11 +129,19 @@ class Stores:
     @cached_property
     def message_store(self) -> MessageStore:
         """The collection of flat messages, for writing."""
+        return self._message_store(self.connection)
+
+    @cached_property
+    def proving_message_store(self) -> MessageStore:
+        """The same for a proof that messages are stored: it reads only what a majority of the servers has."""
+        return self._message_store(self.connection.reading_majority())
+
+    def _message_store(self, connection: Connection) -> MessageStore:
         from chatstore_cli.mongo.messages.store import MongoMessageStore
 
         specs = self.index_specs("messages")["messages"]
         collection = self.settings.messages_collection
-        return MongoMessageStore(self.connection, collection, specs, self.patient_connection, self.server_now)
+        return MongoMessageStore(connection, collection, specs, self.patient_connection, self.server_now)
 
     def index_specs(self, layout: str | None = None, *, whatever_expires: bool = False) -> dict[str, list[IndexSpec]]:
         """The indexes that each layout, or the named one, needs. Raises BadValue for an unknown layout.
@@ -165,7 +182,7 @@ class Stores:
         """The indexes of the database. Builds have no time limit."""
         from chatstore_cli.mongo.maintenance.index_store import MongoIndexStore
 
-        return MongoIndexStore(self.connection, self.patient_connection)
+        return MongoIndexStore(self.connection.reading_from_primary(), self.patient_connection)
 
     @cached_property
     def document_dates(self) -> DocumentDates:
@@ -173,7 +190,8 @@ class Stores:
         from chatstore_cli.mongo.maintenance.expiry_dates import MongoDocumentDates
 
         bounds = self.settings.verify
-        return MongoDocumentDates(self.connection, seconds=bounds.seconds_per_check, sample=bounds.sample)
+        connection = self.connection.reading_from_primary()
+        return MongoDocumentDates(connection, seconds=bounds.seconds_per_check, sample=bounds.sample)
 
     @cached_property
     def server_probe(self) -> ServerProbe:
@@ -220,6 +238,8 @@ class Stores:
             if connection is not None and not connection.in_memory:
                 connection.client.close()
         for name in [
-            name for name in self.__dict__ if name not in ("settings", "_say", "_warn", "_listener", "embedded")
+            name
+            for name in self.__dict__
+            if name not in ("settings", "_say", "_warn", "_listener", "_from_primary", "embedded")
         ]:
             del self.__dict__[name]

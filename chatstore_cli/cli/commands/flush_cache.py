@@ -113,7 +113,7 @@ def flush_cache(
     for notice in _notices(result, paths or [], dry_run=dry_run):
         invocation.say(notice)
     if not dry_run:
-        invocation.say_where_stored(result.stored)
+        invocation.say_where_stored(result.stored + result.already_stored)
     if result.quarantined:
         raise typer.Exit(ExitCode.PARTLY_DONE)
 

@@ -151,6 +151,7 @@ def _confirmed(invocation: Invocation, steps: list[IndexStep], *, yes: bool) -> 
     try:
         invocation.confirm(plan)
     except NeedsConfirmation as error:
-        invocation.say(f"{plan}\nThey were not made. {error.hint or ''}".rstrip())
+        for line in f"{plan}\nThey were not made. {error.hint or ''}".rstrip().splitlines():
+            invocation.say(line)
         return False
     return True

@@ -75,7 +75,7 @@ def worker(
         result, ignored = _follow(invocation, paths, stop_requests, once, interval, timeout)
         if once or not invocation.is_row_stream:
             invocation.emit(Record(FLUSH_COLUMNS, flush_row(result, ignored)))
-        invocation.say_where_stored(result.stored)
+        invocation.say_where_stored(result.stored + result.already_stored)
     if once and result.quarantined:
         raise typer.Exit(ExitCode.PARTLY_DONE)
 

@@ -27,7 +27,7 @@ class MongoIndexStore:
 
     def __init__(self, connection: Connection, patient: Connection) -> None:
         self._connection = connection
-        self._patient = patient
+        self._patient = patient.reading_from_primary()
 
     def existing_collections(self) -> set[str]:
         return set(collection_names(self._connection))

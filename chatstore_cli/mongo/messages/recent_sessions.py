@@ -268,7 +268,8 @@ class RecentSessions:
         return int(
             self._messages.database.command(
                 {"count": self._messages.name, "query": condition, "limit": limit, "maxTimeMS": self._milliseconds}
-                | option
+                | option,
+                read_preference=self._messages.read_preference,
             )["n"]
         )
 

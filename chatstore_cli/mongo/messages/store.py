@@ -204,6 +204,8 @@ class MongoMessageStore:
         with self._connection.client.start_session() as session:
             find = {"find": self._name, "filter": condition, "projection": fields, "batchSize": _ROWS_AT_ONCE}
             find |= collation
+            if self._messages.read_concern.level is not None:  # which the driver does not add to a bare command
+                find["readConcern"] = self._messages.read_concern.document
             try:
                 cursor = database.command(find, session=session)["cursor"]
             except driver.ConfigurationError:

@@ -52,7 +52,8 @@ class MongoUsageLedger:
     """A UsageLedger: rows in one collection, and the counters of the sessions in another."""
 
     def __init__(self, connection: Connection, rows: str, sessions: str) -> None:
-        self._connection = connection
+        # What is written depends on what was read, so reads go to the primary whatever the URI prefers.
+        self._connection = connection = connection.reading_from_primary()
         self._rows = connection.collection(rows)
         self._sessions = connection.collection(sessions)
 

@@ -91,7 +91,7 @@ class MongoSegmentStore:
         self, connection: Connection, settings: Settings, warn: Callable[[str], None] = lambda _: None
     ) -> None:
         """`warn` is called once if the segments collection needs an index that is not created here."""
-        self._connection = connection
+        self._connection = connection = connection.reading_from_primary()
         self._in_memory = connection.in_memory
         self._sessions = connection.collection(settings.sessions_collection)
         self._segments = connection.collection(settings.layouts.workflow.segments)

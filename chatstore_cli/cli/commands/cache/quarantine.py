@@ -73,6 +73,6 @@ def retry(context: typer.Context, paths: JournalPaths = None) -> None:
         retry_policy = RetryPolicy(seconds, say=invocation.say, reach=store.reach)
         result = retry_quarantined(store, sources, rules, retry_policy)
     invocation.emit(Record(RETRY_COLUMNS, retry_row(result)))
-    invocation.say_where_stored(result.stored)
+    invocation.say_where_stored(result.stored + result.already_stored)
     if result.still_quarantined:
         raise typer.Exit(ExitCode.PARTLY_DONE)
