@@ -23,7 +23,7 @@ app.add_typer(quarantine.app)
     app,
     "status",
     examples=["chatstore cache status", "chatstore cache status data/cache/chat_sessions -o json"],
-    exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE],
+    exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.CONFLICT],
 )
 def status(context: typer.Context, paths: JournalPaths = None) -> None:
     """Show the status of the local cache.
@@ -107,7 +107,7 @@ def prune(
         # The files have this machine's times: the earlier one of both clocks keeps more of them.
         now = min(local_now, invocation.stores.server_now()) if candidates else local_now
         rules = PruneRules(_cutoff(older_than, now), now, invocation.settings.mongo.ttl_days)
-        decisions = plan_pruning(candidates, invocation.stores.message_store, rules)
+        decisions = plan_pruning(candidates, invocation.stores.proving_message_store, rules)
         planned = sum(decision.prune for decision in decisions)
         if not dry_run and planned:
             invocation.confirm(describe_plan(decisions), yes=yes)
