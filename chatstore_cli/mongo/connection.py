@@ -108,7 +108,7 @@ def connect(
             uri,
             appname="chatstore",
             tz_aware=True,
-            uuidRepresentation="standard",
+            uuidRepresentation="unspecified",  # else a UUID of a wrong length fails the whole answer: see bytes_text
             unicode_decode_error_handler="replace",
             datetime_conversion="DATETIME_AUTO",
             event_listeners=[] if listener is None else [listener],
