@@ -21,7 +21,7 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 def id_text(value: Any) -> str:
     """The text of a stored id; hexadecimal digits for an ObjectId and for bytes that are not a UUID."""
-    if isinstance(value, str):
+    if type(value) is str:
         return value
     if isinstance(value, bytes):
         return str(UUID(bytes=value)) if is_uuid(value) else value.hex()

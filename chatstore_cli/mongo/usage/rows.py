@@ -14,6 +14,7 @@ from chatstore_cli.domain.usage import Usage
 from chatstore_cli.domain.usage_ledger import MOST_TOKENS, LedgerRow, UsageSnapshot
 from chatstore_cli.mongo.bson_values import decimal_value, whole_number
 from chatstore_cli.mongo.connection import Document
+from chatstore_cli.mongo.identifiers import id_text
 
 COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
 FIRST_MOMENT, LAST_MOMENT = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, tzinfo=UTC)
@@ -135,4 +136,4 @@ def _count(value: Any) -> int | None:
 
 
 def _text(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else str(value)
+    return None if value is None else id_text(value)
