@@ -1,7 +1,8 @@
-"""Values of every BSON type, with the odd ones of each, for tests that store them in any field."""
+"""Values of every BSON type, with the odd ones of each, and documents that have one of them in any field."""
 
 from __future__ import annotations
 
+import copy
 import struct
 from datetime import UTC, datetime
 from typing import Any
@@ -47,7 +48,7 @@ NUMBERS: tuple[Any, ...] = (
 TEXTS: tuple[str, ...] = (
     "", " ", "5", "1e300000000", "-1e300000000", "1e-300000000", "0e300000000", "1e99999999999999999999", "9" * 5_000,
     "0." + "1" * 5_000, "-1", "NaN", "Infinity", "1_000", "\u0661", "0x10", "\x00", "a\nb", "\x1b[31m\u202e", "=1+1",
-    "| a |", "2026-03-02", "9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+12:00", "\ud83e\udd89", "x" * 100_000,
+    "| a |", "2026-03-02", "9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+12:00", "\U0001f989", "x" * 100_000,
 )  # fmt: skip
 OTHERS: tuple[Any, ...] = (
     None, True, False, MinKey(), MaxKey(), Timestamp(0, 0), Timestamp(2**32 - 1, 2**32 - 1), Regex("(", "ims"), Code("x"),
@@ -66,3 +67,43 @@ RAW: tuple[RawBSONDocument, ...] = (
     raw(0x04, bson.encode({"0": 1, "2": 3})),  # an array with other keys
     raw(0x0B, b"a\x00zz\x00"),  # a regular expression with unknown options
 )
+VALUES: tuple[Any, ...] = (*NUMBERS, *TEXTS, *OTHERS, *RAW)
+
+
+def with_value(document: dict[str, Any], path: str, value: Any) -> Any:
+    """A copy with the value at a path, such as `messages.0.content`. Objects on the way are added."""
+    changed = copy.deepcopy(document)
+    *parents, last = path.split(".")
+    place: Any = changed
+    for name in parents:
+        place = place[int(name)] if isinstance(place, list) else place.setdefault(name, {})
+    key: Any = int(last) if isinstance(place, list) else last
+    place[key] = _MARK if isinstance(value, RawBSONDocument) else value
+    return RawBSONDocument(_encoded(changed, value)) if isinstance(value, RawBSONDocument) else changed
+
+
+def raw_array(documents: list[Any]) -> bytes:
+    """The BSON of an array of documents, some of which are raw."""
+    parts = [each.raw if isinstance(each, RawBSONDocument) else bson.encode(each) for each in documents]
+    return _framed(b"".join(b"\x03" + str(index).encode() + b"\x00" + part for index, part in enumerate(parts)))
+
+
+_MARK = "@ here @"
+
+
+def _framed(elements: bytes) -> bytes:
+    return struct.pack("<i", len(elements) + 5) + elements + b"\x00"
+
+
+def _encoded(place: dict[str, Any] | list[Any], value: RawBSONDocument) -> bytes:
+    """The BSON of a document or list, with the element of a raw value where the mark is."""
+    elements = b""
+    for name, member in place.items() if isinstance(place, dict) else enumerate(place):
+        key = str(name).encode() + b"\x00"
+        if isinstance(member, dict | list):
+            elements += (b"\x03" if isinstance(member, dict) else b"\x04") + key + _encoded(member, value)
+        elif member == _MARK:
+            elements += value.raw[4:5] + key + value.raw[7:-1]
+        else:
+            elements += bson.encode({str(name): member})[4:-1]
+    return _framed(elements)
