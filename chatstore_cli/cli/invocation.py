@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import sys
@@ -31,12 +32,14 @@ class Invocation:
         self.options: GlobalOptions = global_options(context)
         self.options.invocation = self
         self._writes = self._named_target = False
+        self._outage_seconds = math.inf
 
     def load_configuration(self) -> Configuration:
         """The settings with their sources and problems. Raises BadConfig if a file cannot be read."""
         from chatstore_cli.config.settings import load_configuration
 
-        return load_configuration(self.options.config, uri=self.options.uri, database=self.options.database)
+        options = self.options
+        return load_configuration(options.config, uri=options.uri, database=options.database, timeout=options.timeout)
 
     @cached_property
     def configuration(self) -> Configuration:
@@ -51,13 +54,24 @@ class Invocation:
     @cached_property
     def stores(self) -> Stores:
         """The stores that the settings name. They connect when first used."""
+        from chatstore_cli.config.settings import with_shorter_timeout
         from chatstore_cli.wiring.stores import Stores
 
-        stores = Stores(self.settings, say=self.say)
+        stores = Stores(with_shorter_timeout(self.settings, self._outage_seconds), say=self.say)
         if self.options.verbose:
             with suppress(ChatstoreError):  # if there is none, the first operation raises the error
                 self._name_target(stores.target)
         return stores
+
+    def outage_limit(self, seconds: float | None, default: float) -> float:
+        """How many seconds one outage may last for a command that retries: its own option, --timeout, or the default.
+
+        No single attempt takes longer. 0 means one attempt, as long as mongo.timeout_seconds. Call it before `stores`.
+        """
+        seconds = self.options.timeout if seconds is None else seconds
+        limit = default if seconds is None else seconds
+        self._outage_seconds = limit or math.inf
+        return limit
 
     def _name_target(self, target: str, note: str = "") -> None:
         if not self._named_target:
@@ -137,11 +151,12 @@ class Invocation:
         """Return if the flag is set or the user confirms on a terminal. Raises NeedsConfirmation otherwise."""
         if yes:
             return
-        if sys.stdin.isatty() and not self.options.no_input:
+        if sys.stdin is not None and sys.stdin.isatty() and not self.options.no_input:  # None: it was closed (`<&-`)
             sys.stderr.write(sanitize_text(plan) + "\nContinue? [y/N] ")
             sys.stderr.flush()
-            if sys.stdin.readline().strip().lower() in {"y", "yes"}:
-                return
+            with suppress(UnicodeDecodeError):  # bytes of another encoding are not a yes
+                if sys.stdin.readline().strip().lower() in {"y", "yes"}:
+                    return
             raise NeedsConfirmation(what="Not confirmed.")
         raise NeedsConfirmation(what=plan, hint=f"Run it again with {flag} to confirm.")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -102,6 +103,7 @@ def _print_version(_context: typer.Context, _parameter: Any, value: bool) -> boo
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit status. No traceback reaches the user."""
     warnings.showwarning = cast(Any, _show_warning)
+    threading.excepthook = ThreadErrors(arguments).report
     _open_missing_streams()
     try:
         return _invoke(arguments)
@@ -121,7 +123,30 @@ def run(arguments: Sequence[str]) -> int:
         _skip_driver_exit_hook()
 
 
+class ThreadErrors:
+    """Reports an error that ended a background thread in one line, once per kind, instead of by a traceback."""
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        self._arguments = arguments
+        self._reported: set[type[BaseException]] = set()
+
+    def report(self, ended: threading.ExceptHookArgs) -> None:
+        """The hook that `threading` calls in the thread that ended."""
+        error = ended.exc_value
+        if not isinstance(error, Exception) or type(error) in self._reported:
+            return
+        self._reported.add(type(error))
+        with contextlib.suppress(OSError, ValueError):  # stderr is closed
+            _report_unexpected(error, self._arguments)
+
+
 def _open_missing_streams() -> None:
+    # Otherwise the next file or socket would take the number of a closed stream, and a child process would print into it.
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
     # A stream that was closed before Python started (`>&-`) is None.
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:

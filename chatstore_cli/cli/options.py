@@ -37,6 +37,7 @@ class GlobalOptions:
     verbose: bool = False
     no_input: bool = False
     read_only: bool = False
+    timeout: float | None = None
     invocation: Invocation | None = None
     """The run that uses them, if the command has made one; not an option."""
 
@@ -67,6 +68,14 @@ def _global_option_declarations(
         bool, typer.Option("--no-input", help="Never ask for confirmation: fail and name the option that confirms.")
     ] = False,
     read_only: Annotated[bool, typer.Option("--read-only", help="Reject every write.")] = False,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            "--timeout",
+            metavar="SECONDS",
+            help="Wait at most SECONDS for an unreachable MongoDB (default: mongo.timeout_seconds).",
+        ),
+    ] = None,
 ) -> None:
     """Declares parameters that Typer turns into options. It is never called."""
 
@@ -109,7 +118,10 @@ class ChatCommand(TyperCommand):
     """A command that also accepts the global options, and whose epilog keeps its line breaks."""
 
     def __init__(self, *arguments: Any, params: Sequence[Any] | None = None, **settings: Any) -> None:
-        super().__init__(*arguments, params=[*(params or []), *_global_parameters(hidden=True)], **settings)
+        own = list(params or [])
+        names = {parameter.name for parameter in own}  # a command may have its own meaning of --timeout
+        shared = [parameter for parameter in _global_parameters(hidden=True) if parameter.name not in names]
+        super().__init__(*arguments, params=[*own, *shared], **settings)
 
     def get_params(self, ctx: Any) -> list[Any]:
         """The parameters, including --help, with converters that do not need pydantic."""

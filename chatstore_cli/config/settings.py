@@ -8,8 +8,8 @@ values.py hold for both.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
@@ -23,7 +23,6 @@ from chatstore_cli.config.sources import (
     has_variables,
     read_env_file,
     read_environment,
-    read_file,
     with_variables,
 )
 from chatstore_cli.config.values import displayed, validated
@@ -140,6 +139,12 @@ class Settings:
         return self.layouts.workflow.sessions or self.mongo.session_collection
 
 
+def with_shorter_timeout(settings: Settings, seconds: float) -> Settings:
+    """The same settings, in which finding a server takes at most that many seconds."""
+    mongo = replace(settings.mongo, timeout_seconds=min(settings.mongo.timeout_seconds, seconds))
+    return replace(settings, mongo=mongo)
+
+
 # --- loading -----------------------------------------------------------------------------------------------------------
 
 
@@ -192,17 +197,21 @@ def load_settings(config_file: str | None, *, uri: str | None = None, database: 
     return load_configuration(config_file, uri=uri, database=database).valid().settings
 
 
-def load_configuration(config_file: str | None, *, uri: str | None, database: str | None) -> Configuration:
+def load_configuration(
+    config_file: str | None, *, uri: str | None, database: str | None, timeout: float | None = None
+) -> Configuration:
     """The settings with the source of each value, and with all problems instead of an error for the first one.
 
     Only the value that wins is checked: an unset variable in a file is a problem only if no other source overrides it.
     Raises BadConfig if a file cannot be read.
     """
     keys = tuple(setting_types())
-    flags = Source(values=_flag_values({"mongo.uri": ("--uri", uri), "mongo.database": ("--database", database)}))
+    flags = _flag_values({"mongo.uri": ("--uri", uri), "mongo.database": ("--database", database)})
+    if timeout is not None:
+        flags["mongo.timeout_seconds"] = SourcedValue(timeout, "--timeout")
     variables: dict[str, str] = {}
     env_problems: list[Problem] = []
-    if Path(".env").is_file():  # it may be the folder of a virtual environment
+    if Path(".env").exists() and not Path(".env").is_dir():  # it may be the folder of a virtual environment
         variables, env_problems = read_env_file(Path(".env"))
     from_env_file = read_environment(variables, keys, ".env")
     from_environment = read_environment(os.environ, keys, "environment")
@@ -211,10 +220,10 @@ def load_configuration(config_file: str | None, *, uri: str | None, database: st
     if named is not None and not Path(named).expanduser().exists():
         origin = "--config" if config_file else "CHATSTORE_CONFIG"
         raise BadConfig(where=named, what=f"no such file; {origin} names it.", hint=f"Correct or remove {origin}.")
-    files = [read_file(path, label, keys) for path, label in _configuration_files(named)]
+    files = [_read_file(path, label, keys) for path, label in _configuration_files(named)]
     merged = {key: SourcedValue(text, "default", expands=True) for key, text in DEFAULTS.items()}
     problems = env_problems
-    for source in (*reversed(files), from_env_file, from_environment, flags):
+    for source in (*reversed(files), from_env_file, from_environment, Source(values=flags)):
         merged |= source.values
         problems += source.problems
     values, sources = _resolve(merged, variables, problems)
@@ -247,6 +256,12 @@ def _configuration_files(named: str | None) -> Iterator[tuple[Path, str]]:
     path = user_configuration()
     if path.exists():
         yield path, str(path)
+
+
+def _read_file(path: Path, label: str, keys: Sequence[str]) -> Source:
+    from chatstore_cli.config.yaml_file import read_file  # imports yaml
+
+    return read_file(path, label, keys)
 
 
 def user_configuration() -> Path:

@@ -1,19 +1,21 @@
-"""The sources of settings: configuration files, the environment and `.env`. Each returns values by dotted key.
+"""The sources of settings: the environment and `.env` here, configuration files in yaml_file.py.
 
+Each returns values by dotted key.
 settings.py defines the keys, and values.py the values they accept.
 """
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from chatstore_cli.config.expansion import MAX_LENGTH
+from chatstore_cli.core.regular_files import regular_stream
 from chatstore_cli.domain.errors import BadConfig
-
-if TYPE_CHECKING:
-    import yaml
 
 PREFIX = "CHATSTORE_"
 SHORT_NAMES = {"CHATSTORE_URI": "mongo.uri", "CHATSTORE_DATABASE": "mongo.database"}
@@ -28,6 +30,10 @@ DEFAULTS = {
 """The defaults with variables of the environment or `.env`: those of config.example.yaml, with or without a file."""
 
 _VARIABLE_SIGN = " $"
+_REFERENCE = re.compile(r"\$\{([^}:]*)")
+_LONGEST_NAME = 200
+MAX_FILE_BYTES = 1024 * 1024
+"""A configuration file or `.env` of more bytes is not read."""
 
 
 class SourcedValue(NamedTuple):
@@ -69,104 +75,6 @@ def has_variables(source: str) -> bool:
     return _VARIABLE_SIGN in source
 
 
-# --- files -----------------------------------------------------------------------------------------------------------
-
-
-def read_file(path: Path, label: str, keys: Sequence[str]) -> Source:
-    """The values of a YAML file for the keys. Top-level blocks without any of the keys are not constructed.
-
-    Raises BadConfig with file and line if the file cannot be read or is not a YAML mapping.
-    """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise BadConfig(where=label, what=f"cannot be read: {error.strerror}.") from error
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise BadConfig(where=f"{label}:{line}", what=f"not UTF-8 (byte 0x{raw[error.start]:02x}).") from error
-    import yaml
-
-    loader_class: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    source = Source(file=path)
-    try:
-        loader = loader_class(text)
-        root = loader.get_single_node()
-        if root is None or root.tag == "tag:yaml.org,2002:null":
-            return source
-        if not isinstance(root, yaml.MappingNode):
-            line = root.start_mark.line + 1
-            raise BadConfig(where=f"{label}:{line}", what="not a mapping of settings such as `mongo:`.")
-        _BlockReader(loader, label, keys, source).read(root, "")
-    except (yaml.YAMLError, RecursionError) as error:
-        line = _line_of(error, text)
-        reason = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
-        raise BadConfig(where=f"{label}:{line}", what=f"not YAML: {reason}.") from error
-    return source
-
-
-def _line_of(error: Exception, text: str) -> int:
-    mark = getattr(error, "problem_mark", None)
-    if mark is not None:
-        return int(mark.line) + 1
-    position = getattr(error, "position", None)  # of a character that YAML does not allow
-    return text.count("\n", 0, position) + 1 if isinstance(position, int) else 1
-
-
-class _BlockReader:
-    """Reads the blocks of settings in a YAML document, with the line of each value."""
-
-    def __init__(self, loader: Any, label: str, keys: Sequence[str], source: Source) -> None:
-        self._loader = loader
-        self._label = label
-        self._keys = keys
-        self._source = source
-
-    def read(self, node: yaml.MappingNode, prefix: str) -> None:
-        below = (key.removeprefix(prefix) for key in self._keys if key.startswith(prefix))
-        children = list(dict.fromkeys(key.partition(".")[0] for key in below))
-        self._report_duplicates(node, prefix, children)
-        self._loader.flatten_mapping(node)  # `<<` merges the values of another block
-        for name_node, value_node in node.value:
-            where = f"{self._label}:{name_node.start_mark.line + 1}"
-            name = str(name_node.value)
-            if name in children:
-                self._child(f"{prefix}{name}", value_node, where)
-            elif prefix:
-                hint = _suggestion(name.lower(), children) or f"Known names: {', '.join(children)}."
-                self._source.problems.append(Problem(where, f"unknown setting {prefix.rstrip('.')}: {name}.", hint))
-            elif suggestion := _suggestion(name.lower(), children, cutoff=0.75):
-                what = f"the block {name} is unknown and is ignored."
-                self._source.problems.append(Problem(where, what, suggestion, serious=False))
-
-    def _child(self, key: str, node: yaml.Node, where: str) -> None:
-        import yaml
-
-        if key not in self._keys:
-            if isinstance(node, yaml.MappingNode):
-                self.read(node, f"{key}.")
-            elif self._value(node, where) is not None:  # without a value, all settings of the block are commented out
-                self._source.problems.append(Problem(where, f"{key} must be a block of settings."))
-            return
-        self._source.values[key] = SourcedValue(self._value(node, where), where, expands=True)
-
-    def _value(self, node: yaml.Node, where: str) -> Any:
-        try:
-            return self._loader.construct_object(node, deep=True)
-        except (ValueError, TypeError, OverflowError) as error:  # such as the date 2026-13-45
-            raise BadConfig(where=where, what=f"not YAML: {error}.") from error
-
-    def _report_duplicates(self, node: yaml.MappingNode, prefix: str, children: Sequence[str]) -> None:
-        seen: dict[str, int] = {}
-        for name_node, _ in node.value:
-            name, line = str(name_node.value), name_node.start_mark.line + 1
-            if name in seen and name in children:
-                what = f"{prefix}{name} is set twice, in lines {seen[name]} and {line}."
-                self._source.problems.append(Problem(f"{self._label}:{line}", what, "Keep one of them."))
-            seen.setdefault(name, line)
-
-
 # --- environment and .env --------------------------------------------------------------------------------------------
 
 
@@ -182,7 +90,7 @@ def read_environment(variables: Mapping[str, str], keys: Sequence[str], label: s
             source.values[key] = SourcedValue(value, where)
         else:
             settings = [PREFIX + known_key.upper().replace(".", "__") for known_key in keys]
-            hint = _suggestion(name, settings if "." in key else [*SHORT_NAMES, *OTHER_NAMES])
+            hint = suggestion(name, settings if "." in key else [*SHORT_NAMES, *OTHER_NAMES])
             hint = (
                 hint
                 or "The variable of a setting is CHATSTORE_<SECTION>__<KEY>. To list the settings: chatstore config show"
@@ -194,11 +102,41 @@ def read_environment(variables: Mapping[str, str], keys: Sequence[str], label: s
     return source
 
 
-def _suggestion(name: str, known: Sequence[str], cutoff: float = 0.6) -> str | None:
+def suggestion(name: str, known: Sequence[str], cutoff: float = 0.6) -> str | None:
+    """A hint with the known name that is most similar, if one is."""
     from difflib import get_close_matches
 
+    if len(name) > _LONGEST_NAME:
+        return None
     similar = get_close_matches(name, known, n=1, cutoff=cutoff)
     return f"Did you mean {similar[0]}?" if similar else None
+
+
+def read_text(path: Path, label: str) -> str:
+    """The text of a configuration file. Raises BadConfig if it cannot be read, is too large or is not UTF-8."""
+    try:
+        with regular_stream(path) as stream:
+            raw = stream.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise BadConfig(where=label, what=f"cannot be read: {error.strerror}.") from error
+    if len(raw) > MAX_FILE_BYTES:
+        raise BadConfig(where=label, what=f"a configuration has at most {MAX_FILE_BYTES:,} bytes.")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise BadConfig(where=f"{label}:{line}", what=f"not UTF-8 (byte 0x{raw[error.start]:02x}).") from error
+
+
+def _check_expanded_length(label: str, values: Mapping[str, str | None]) -> None:
+    """Raise BadConfig if the variables of a `.env` file, which may contain each other, would be too long."""
+    lengths: dict[str, int] = {}
+    for name, value in values.items():
+        named = (match[1] for match in _REFERENCE.finditer(value or ""))
+        length = len(value or "") + sum(lengths.get(each) or len(os.environ.get(each, "")) for each in named)
+        if length > MAX_LENGTH:
+            raise BadConfig(where=label, what=f"{name} has more than {MAX_LENGTH:,} characters with its variables.")
+        lengths[name] = max(length, lengths.get(name, 0))
 
 
 def read_env_file(path: Path) -> tuple[dict[str, str], list[Problem]]:
@@ -208,18 +146,13 @@ def read_env_file(path: Path) -> tuple[dict[str, str], list[Problem]]:
     from dotenv import dotenv_values
     from dotenv.parser import parse_stream
 
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise BadConfig(where=str(path), what=f"cannot be read: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        line = path.read_bytes().count(b"\n", 0, error.start) + 1
-        raise BadConfig(where=f"{path}:{line}", what="not UTF-8.") from error
-    bindings = list(parse_stream(io.StringIO(text)))
+    text = read_text(path, str(path))
+    bindings = list(parse_stream(io.StringIO(text, newline=None)))
     invalid = [binding.original for binding in bindings if binding.error]
     problems = [
         Problem(f"{path}:{line.line}", "not NAME=value; the line is ignored.", serious=False) for line in invalid
     ]
     valid = "".join(binding.original.string for binding in bindings if not binding.error)
+    _check_expanded_length(str(path), dotenv_values(stream=io.StringIO(valid), interpolate=False))
     values = dotenv_values(stream=io.StringIO(valid))
     return {name: value for name, value in values.items() if value is not None}, problems

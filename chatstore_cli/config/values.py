@@ -14,6 +14,9 @@ MAX_TTL_DAYS = 24_855
 """The server's expireAfterSeconds has 32 bits."""
 
 _PATHS = ("mongo.cache.disk_path", "mongo.embedded.data_dir", "mongo.embedded.runtime_dir", "state.folder")
+_MAX_BITS_SHOWN = 256
+"""A larger whole number may have too many digits for Python to print it, and be too large for a float."""
+
 _EXPECTED = {bool: "true or false", int: "a whole number", float: "a number", str: "text (put it in quotes)"}
 
 
@@ -89,7 +92,10 @@ def validated(key: str, value: Any, expected_type: Any) -> Any:
 
 def displayed(key: str, value: Any) -> str:
     """An invalid value for an error message. A URI is not shown: it may have a password in any invalid form."""
-    return "its value" if key == "mongo.uri" else masked(repr(value))[:80]
+    if key == "mongo.uri":
+        return "its value"
+    is_long = isinstance(value, int) and value.bit_length() > _MAX_BITS_SHOWN
+    return "a number of that size" if is_long else masked(repr(value))[:80]
 
 
 def _converted(value: Any, expected_type: Any) -> Any:
@@ -100,9 +106,9 @@ def _converted(value: Any, expected_type: Any) -> Any:
     )
     if type(value) is plain or (value is None and optional):
         return value
-    if plain is float and type(value) is int:
+    if plain is float and type(value) is int and value.bit_length() <= _MAX_BITS_SHOWN:
         return float(value)
-    if plain is str and type(value) is int:
+    if plain is str and type(value) is int and value.bit_length() <= _MAX_BITS_SHOWN:
         return str(value)  # YAML reads a collection, database or write concern of digits as a number
     if isinstance(value, bool):
         raise ValueError(_EXPECTED[plain])
@@ -110,5 +116,5 @@ def _converted(value: Any, expected_type: Any) -> Any:
 
     try:
         return TypeAdapter(expected_type).validate_python(value)
-    except ValidationError as error:
+    except (ValidationError, OverflowError) as error:
         raise ValueError(_EXPECTED[plain]) from error

@@ -71,9 +71,14 @@ def differences(spec: IndexSpec, stored: StoredIndex) -> list[str]:
         different.append(_expiry_difference(spec.expire_after_seconds, stored.expire_after_seconds))
     if stored.hidden:
         different.append("it is hidden: no query uses it")
-    if stored.collation is not None:
-        different.append(f"its collation is {stored.collation}: ordinary queries cannot use it")
+    if _compares_otherwise(spec, stored):
+        different.append(f"its collation is {stored.collation}: chatstore compares bytes, so its queries cannot use it")
     return different
+
+
+def _compares_otherwise(spec: IndexSpec, stored: StoredIndex) -> bool:
+    """Whether an index orders texts in another way. A TTL index is of dates, which no collation affects."""
+    return stored.collation is not None and spec.expire_after_seconds is None
 
 
 def _filter_text(partial_filter: Any) -> str:
@@ -120,6 +125,13 @@ def plan_steps(
         if finding.state is IndexState.MISSING and finding.spec is not None:
             expiring = _expiring(finding.spec, None, dates, now)
             yield IndexStep(IndexAction.CREATE, finding, _expiring_text(expiring), expiring != 0, expiring)
+        elif (
+            finding.spec is not None
+            and finding.stored is not None
+            and _compares_otherwise(finding.spec, finding.stored)
+        ):
+            # It serves the application's own queries, and the server accepts both.
+            yield IndexStep(IndexAction.CREATE, finding, f"{finding.detail}; {finding.name} remains beside it", False)
         elif finding.state is IndexState.DRIFTED and finding.spec is not None and finding.stored is not None:
             expiring = _expiring(finding.spec, finding.stored, dates, now)
             detail = "; ".join(filter(None, [finding.detail, _expiring_text(expiring)]))

@@ -26,15 +26,30 @@ def pause_after(failures: int, jitter: Callable[[], float] = random.random) -> f
 
 
 class RetryPolicy:
-    """Repeats an operation while the database is unreachable, with growing, jittered pauses, for at most `seconds`."""
+    """Repeats an operation while the database is unreachable, with growing, jittered pauses, for at most `seconds`.
+
+    The seconds begin with the first attempt. A later attempt begins only once the database answers, which `reach` waits
+    for at most the seconds that are left: an attempt that waits for a server on its own would exceed them.
+    """
 
     def __init__(
-        self, seconds: float, *, say: Callable[[str], None], pause: Callable[[float], bool] | None = None
+        self,
+        seconds: float,
+        *,
+        say: Callable[[str], None],
+        pause: Callable[[float], bool] | None = None,
+        reach: Callable[[float], None] = lambda _: None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`say` reports each failure. `pause` waits that many seconds and returns whether to give up; None only waits."""
+        """`say` reports each failure. `pause` waits that many seconds and returns whether to give up; None only waits.
+
+        `reach` raises Unreachable if the database does not answer within that many seconds.
+        """
         self._seconds = seconds
         self._pause = pause or threading.Event().wait
         self._say = say
+        self._reach = reach
+        self._monotonic = monotonic
 
     def call(self, operation: Callable[[], Result]) -> Result:
         """The operation's result. Raises the last Unreachable once time is up or `pause` gives up."""
@@ -43,20 +58,25 @@ class RetryPolicy:
     def call_counted(self, operation: Callable[[], Result]) -> tuple[Result, int]:
         """The operation's result, and how many attempts it took. Raises as `call` does."""
         attempts = 1
-        deadline: float | None = None
+        deadline = self._monotonic() + self._seconds
+        failure: Unreachable | None = None
         while True:
+            reached = failure is None
             try:
+                if not reached:
+                    self._reach(deadline - self._monotonic())
+                    reached = True
                 return operation(), attempts
             except Unreachable as error:
-                now = time.monotonic()
-                deadline = now + self._seconds if deadline is None else deadline
+                if failure is None or reached:  # an error of `reach` does not say what was being done
+                    failure = error
                 delay = pause_after(attempts)
-                if now + delay > deadline:
-                    raise
-                stop = "" if error.message.endswith(".") else "."
-                self._say(f"{error.message}{stop} Retrying in {delay:.1f} s.")
+                if self._monotonic() + delay > deadline:
+                    raise failure from failure.__cause__
+                stop = "" if failure.message.endswith(".") else "."
+                self._say(f"{failure.message}{stop} Retrying in {delay:.1f} s.")
                 if self._pause(delay):
-                    raise
+                    raise failure from failure.__cause__
                 attempts += 1
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from chatstore_cli.domain.errors import ChatstoreError
+from chatstore_cli.domain.future_journals import FutureJournals
+from chatstore_cli.domain.ignored_files import IgnoredFiles
 
 
 class LockHolder(NamedTuple):
@@ -18,16 +20,26 @@ class LockHolder(NamedTuple):
     since: str | None
 
     def __str__(self) -> str:
-        return f"{self.command} (process {self.pid} on {self.host}, since {self.since})"
+        known = [
+            text
+            for text, value in (
+                (f"process {self.pid}", self.pid),
+                (f"on {self.host},", self.host),
+                (f"since {self.since}", self.since),
+            )
+            if value is not None
+        ]
+        return f"{self.command} ({' '.join(known)})" if known else self.command
 
 
 @dataclass(frozen=True, slots=True)
 class CacheStatus:
-    """The state of journals; None for what only the database could answer.
+    """The state of journals; None for what only the database, or another user, could answer.
 
     `sessions` counts the journals' names: rotated journals of a session count as one. A flush would now store
     `not_persisted` lines, the oldest of them of the instant `oldest_not_persisted`, and quarantine `to_quarantine`.
-    `incomplete` counts incomplete last lines, `quarantined` the lines in quarantine.
+    `incomplete` counts incomplete last lines, `quarantined` the lines in quarantine. `ignored` has the files in the
+    folders that are not read, `future` the journals with lines from the future.
     """
 
     sessions: int
@@ -38,8 +50,10 @@ class CacheStatus:
     oldest_not_persisted: str | None
     to_quarantine: int
     incomplete: int
-    quarantined: int
+    quarantined: int | None
     worker: LockHolder | None
+    ignored: Sequence[IgnoredFiles] = ()
+    future: FutureJournals = field(default_factory=FutureJournals)
 
 
 class CacheReport(NamedTuple):
@@ -47,6 +61,18 @@ class CacheReport(NamedTuple):
 
     status: CacheStatus
     errors: Sequence[ChatstoreError]
+
+
+class JournalFolder(NamedTuple):
+    """What a folder of journals contains. `unreadable` are the journals that this user may not read.
+
+    `foreign_bookkeeping` says why this user cannot use the bookkeeping folder beside the journals, if it exists.
+    """
+
+    journals: int
+    unreadable: Sequence[str]
+    ignored: Sequence[IgnoredFiles]
+    foreign_bookkeeping: str | None
 
 
 class FileState(NamedTuple):

@@ -67,7 +67,7 @@ class ApplicationSettings:
     chat_path: str = "/api/chat"
     status_path: str = "/api/storage/status"
     history_path: str = "/api/chat/history"
-    ws_path: str = "/ws"
+    ws_path: str = "/ws/chat?session_id={session_id}"
     message_key: str = "message"
     session_key: str = "session_id"
     deadline_seconds: float = 10.0

@@ -45,6 +45,12 @@ class Inserted(NamedTuple):
 class MessageStore(Protocol):
     """The collection of flat messages."""
 
+    def server_now(self) -> datetime:
+        """The current time by the clock that decides when stored messages expire. Raises Unreachable."""
+
+    def reach(self, seconds: float) -> None:
+        """Raise Unreachable if the database does not answer within that many seconds."""
+
     def collection_id(self) -> str | None:
         """What identifies the collection until it is dropped; None if it does not exist."""
 
@@ -53,6 +59,9 @@ class MessageStore(Protocol):
 
         `recreated`: it was dropped a moment ago, and another writer created it again, without its indexes.
         """
+
+    def warnings(self) -> list[str]:
+        """What whoever stores in the collection should know about it. Each warning is returned once."""
 
     def survey(self, sessions: Sequence[str]) -> dict[str, Survey]:
         """What is known about each of the sessions before its messages are stored."""

@@ -1,7 +1,7 @@
 """The usage ledger: the reports of agents' clients, row by row, and the ports around it.
 
 A report is cumulative: it has what a client has used since its run began. So per session, run, agent and model the maximum
-of each number counts, and late, repeated or reordered reports change nothing.
+of each number counts, and late, repeated or reordered reports change nothing. A growth is stored on top of that maximum.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ MOST_TOKENS = 10**12
 
 OPENING_RUN = 0
 """The run of the opening balance: the row with a session's counters before its first report. Real runs begin at 1."""
+
+ClientName = tuple[str | None, str | None]
+"""The names of an agent and of a model, None if unknown."""
 
 TIME_KEYS = ("day", "week", "month")
 LEDGER_KEYS = (*TIME_KEYS, "tenant_id", "user_id", "workflow", "agent", "model", "session_id")
@@ -53,6 +56,24 @@ class UsageSnapshot:
     def counters(self) -> Usage:
         """The numbers that add up."""
         return Usage(self.prompt_tokens, self.completion_tokens, self.total_tokens, self.cost)
+
+
+@dataclass(frozen=True, slots=True)
+class UsageGrowth:
+    """By how much the usage of a session's agents has grown, per agent and model: a report that is not cumulative.
+
+    It is stored on top of what the session's run has. `growth_id` recognises it if it is stored again.
+    """
+
+    growth_id: str
+    amounts: Mapping[ClientName, Usage]
+
+
+class ClientRows(NamedTuple):
+    """The rows of a run's agent and model: their maximum, and the id of an own row if there is one."""
+
+    highest: Usage = Usage()
+    own_row: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +141,9 @@ class UsageLedger(Protocol):
 
     def has_reports(self, chat_id: str, run: int) -> bool:
         """Whether there is any report of a run."""
+
+    def clients(self, chat_id: str, run: int, event_id: str) -> dict[ClientName, ClientRows]:
+        """The rows of a run that can be counted, per agent and model. `event_id` has reported the own rows."""
 
     def chats(self) -> Iterator[tuple[str, Usage]]:
         """The session ids in the ledger, each with its sums."""

@@ -11,10 +11,13 @@ from pathlib import Path
 from chatstore_cli.core.flush.follow import FileStamp, JournalScan
 from chatstore_cli.core.flush.reading import Source
 from chatstore_cli.domain.errors import BadValue, ChatstoreError, NotFound
+from chatstore_cli.domain.ignored_files import IgnoredCount, IgnoredFiles
 from chatstore_cli.files.folder_lock import FolderLock
-from chatstore_cli.files.journal_folders import is_journal_name, journals_below
+from chatstore_cli.files.journal_folders import FileIdentity, named_folders, scan_folder
+from chatstore_cli.files.journal_names import read_journal_name
 from chatstore_cli.files.journal_reader import JournalFile
 from chatstore_cli.files.ledger import LEDGER_NAME, Ledger
+from chatstore_cli.files.ownership import access_hint
 from chatstore_cli.files.quarantine import Quarantine
 from chatstore_cli.files.state_folder import bookkeeping_folder
 
@@ -34,10 +37,11 @@ class FollowedFolders:
             raise BadValue(name="PATH", value="-", expected="a folder or a file: standard input cannot be followed")
         files_of: dict[Path, set[Path] | None] = {}
         for path in map(Path, paths):
-            if is_journal_name(path.name) and not os.path.lexists(path):
+            is_journal = read_journal_name(path.name) is not None
+            if is_journal and not os.path.lexists(path):
                 hint = "To follow journals that do not exist yet, give their folder."
                 raise NotFound(kind_of_thing="journal file", name=str(path), where="", hint=hint)
-            if path.is_dir() or not (path.exists() or is_journal_name(path.name)):
+            if path.is_dir() or not (path.exists() or is_journal):
                 files_of[path.resolve()] = None
             else:
                 file = path.resolve()
@@ -46,6 +50,8 @@ class FollowedFolders:
                     files.add(file)
         self._folders = [_Folder(folder, files, state_folder, command) for folder, files in files_of.items()]
         self._folder_of: dict[str, _Folder] = {}
+        self.ignored: list[IgnoredFiles] = []
+        """The files of the last scan that are not read."""
 
     def __enter__(self) -> FollowedFolders:
         """Lock every folder. Raises Locked, which names the holder."""
@@ -69,15 +75,18 @@ class FollowedFolders:
     def scan(self) -> JournalScan:
         """The journals that exist now, and the errors of those that cannot be examined."""
         scan = JournalScan({}, {})
+        ignored = IgnoredCount()
         self._folder_of = {}
         now = time.time_ns()
+        visited = named_folders(folder.path for folder in self._folders if folder.is_whole)
         for folder in self._folders:
-            for path in folder.journals(scan.errors):
+            for path in folder.journals(scan.errors, ignored, visited):
                 name = str(path)
                 if name not in self._folder_of:
                     self._folder_of[name] = folder
                     _examine(name, now, scan)
-        return scan
+        self.ignored = ignored.by_reason()
+        return scan._replace(ignored=self.ignored)
 
     def sources(self, names: Iterable[str]) -> list[Source]:
         """Journals of the last scan, to be flushed."""
@@ -113,7 +122,8 @@ class _Folder:
         try:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
-            raise ChatstoreError(what=f"{self.path}: {error.strerror or error}") from error
+            hint = access_hint(self.path, error)
+            raise ChatstoreError(what=f"{self.path}: {error.strerror or error}", hint=hint) from error
         bookkeeping = bookkeeping_folder(self.path, self._state_folder)
         lock = FolderLock(self.path, bookkeeping, self._command)
         lock.acquire()
@@ -128,10 +138,17 @@ class _Folder:
             self._lock.release()
         self._lock = self.ledger = self.bookkeeping = None
 
-    def journals(self, errors: dict[str, ChatstoreError]) -> Iterable[Path]:
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of its journals are followed."""
+        return self._files is None
+
+    def journals(
+        self, errors: dict[str, ChatstoreError], ignored: IgnoredCount, visited: set[FileIdentity]
+    ) -> Iterable[Path]:
         """Its journals, under its lock. None if it was removed and cannot be created and locked again now."""
         try:
-            if self._lock is None or not self._lock.is_valid:
+            if not self._is_open():
                 self.close()
                 self.open()
         except ChatstoreError as error:
@@ -144,7 +161,11 @@ class _Folder:
 
         if self._files is not None:
             return sorted(file for file in self._files if os.path.lexists(file))
-        return journals_below(self.path, note_error)
+        return scan_folder(self.path, ignored, visited, note_error)
+
+    def _is_open(self) -> bool:
+        bookkeeping = self.bookkeeping
+        return self._lock is not None and self._lock.is_valid and bookkeeping is not None and bookkeeping.is_dir()
 
 
 def _examine(name: str, now: int, scan: JournalScan) -> None:
@@ -163,4 +184,5 @@ def _examine(name: str, now: int, scan: JournalScan) -> None:
 
 
 def _cannot_be_read(name: str, error: OSError) -> ChatstoreError:
-    return ChatstoreError(what=f"{name}: {error.strerror or error}", hint="Grant access to it, or remove it.")
+    hint = access_hint(Path(name), error, "Grant access to it, or remove it.")
+    return ChatstoreError(what=f"{name}: {error.strerror or error}", hint=hint)

@@ -3,40 +3,59 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from chatstore_cli.domain.errors import ChatstoreError, NotFound
+from chatstore_cli.domain.errors import ChatstoreError, NotFound, WrongUse
+from chatstore_cli.domain.ignored_files import IgnoredCount, IgnoreReason
+from chatstore_cli.files.demo_folder import MARK
+from chatstore_cli.files.journal_names import read_journal_name
 from chatstore_cli.files.journal_reader import JournalFile
-from chatstore_cli.files.session_names import SUFFIX, session_of
+from chatstore_cli.files.ownership import access_hint
+from chatstore_cli.files.session_names import session_of
 from chatstore_cli.files.state_folder import BESIDE
 
-_JOURNAL_NAME = re.compile(r".+\.jsonl(\.\d+)?(\.gz)?")
+FileIdentity = tuple[int, int]
+"""Device and inode."""
+
+_OURS = {BESIDE, MARK}
 
 
-def find_journals(paths: list[str]) -> dict[Path | None, list[JournalFile]]:
-    """The journals that the paths name, by the folder whose lock they need; None is standard input (`-`).
+@dataclass
+class FoundJournals:
+    """The journals that paths name, by the folder whose lock they need; None is standard input (`-`)."""
 
-    A folder gives its `*.jsonl`, rotated (`.jsonl.1`) and compressed (`.gz`) files, and those of its subfolders. A
-    file that is named twice counts once. Raises NotFound for a path that does not exist.
+    by_folder: dict[Path | None, list[JournalFile]] = field(default_factory=dict)
+    ignored: IgnoredCount = field(default_factory=IgnoredCount)
+
+
+def find_journals(paths: list[str]) -> FoundJournals:
+    """The journals that the paths name.
+
+    A folder gives every file with a journal's name, also in subfolders and linked folders. A file that is named twice
+    counts once. Raises NotFound for a path that does not exist, WrongUse for a named pipe, device or socket.
     """
-    found: dict[Path | None, list[JournalFile]] = {}
+    found = FoundJournals()
     known: set[Path] = set()
+    visited = named_folders(map(Path, paths))
     for name in paths:
         path = Path(name)
         if name == "-":
-            found[None] = [JournalFile(None)]
+            found.by_folder[None] = [JournalFile(None)]
         elif path.is_dir():
             folder = path.resolve()
-            journals = [journal for journal in journals_below(folder) if journal not in known]
+            journals = [file for file in scan_folder(folder, found.ignored, visited) if file not in known]
             known.update(journals)
-            found.setdefault(folder, []).extend(map(JournalFile, journals))
-        elif path.exists():
+            found.by_folder.setdefault(folder, []).extend(map(JournalFile, journals))
+        elif path.is_file():
             path = path.resolve()
             if path not in known:
                 known.add(path)
-                found.setdefault(path.parent, []).append(JournalFile(path))
+                found.by_folder.setdefault(path.parent, []).append(JournalFile(path))
+        elif path.exists():
+            what = f"{name} is not a regular file."
+            raise WrongUse(what=what, hint="Name a journal or a folder. Give - to read standard input.")
         else:
             raise NotFound(
                 kind_of_thing="journal file or folder",
@@ -47,29 +66,95 @@ def find_journals(paths: list[str]) -> dict[Path | None, list[JournalFile]]:
     return found
 
 
-def journals_below(folder: Path, on_error: Callable[[OSError], None] | None = None) -> list[Path]:
-    """The journals in a folder and its subfolders, sorted. `on_error` is called for a subfolder that cannot be read.
+def named_folders(paths: Iterable[Path]) -> set[FileIdentity]:
+    """The folders among the paths. No scan follows a link to one of them, because it is scanned by itself."""
+    return {_identity(path) for path in paths if path.is_dir()}
 
-    Without `on_error` the first such folder raises ChatstoreError, so that its journals are not left out silently.
+
+def scan_folder(
+    folder: Path,
+    ignored: IgnoredCount,
+    visited: set[FileIdentity] | None = None,
+    on_error: Callable[[OSError], None] | None = None,
+) -> list[Path]:
+    """The files with a journal's name in a resolved folder and its subfolders, sorted; `ignored` counts the rest.
+
+    Each linked folder is scanned once, after all others: a journal has its real path if that is below the folder. A link
+    to a folder above is a circle and is not followed, nor is one to a folder in `visited`: several scans share that set,
+    which begins as `named_folders`. `on_error` is called for a subfolder that cannot be read. Without it the first one
+    raises ChatstoreError, so that its journals are not left out silently.
     """
-    found: list[Path] = []
-    for place, folders, files in os.walk(folder, onerror=on_error or _raise_unreadable):
-        folders[:] = sorted(name for name in folders if name != BESIDE and not name.startswith("."))
-        found.extend(Path(place, name) for name in sorted(files) if is_journal_name(name))
-    return found
+    journals: list[Path] = []
+    visited = set() if visited is None else visited
+    linked = [folder]
+    while linked:
+        pending = [linked.pop(0)]
+        is_linked = pending[0] != folder
+        while pending:
+            place = pending.pop()
+            try:
+                identity = _identity(place)
+                if is_linked and (identity in visited or _is_circle(place, folder)):
+                    continue
+                with os.scandir(place) as listing:
+                    entries = sorted(listing, key=lambda entry: entry.name)
+            except FileNotFoundError:
+                continue  # a folder that was removed just now has no journals
+            except OSError as error:
+                (on_error or _raise_unreadable)(error)
+                continue
+            visited.add(identity)
+            read = [entry for entry in entries if entry.name not in _OURS and not _is_ignored(entry, folder, ignored)]
+            folders = [entry for entry in read if _is_folder(entry)]
+            journals += [place / entry.name for entry in read if not _is_folder(entry)]
+            linked += [place / entry.name for entry in folders if entry.is_symlink()]
+            pending += [place / entry.name for entry in reversed(folders) if not entry.is_symlink()]
+    return journals
 
 
-def is_journal_name(name: str) -> bool:
-    """Whether a file of this name is a journal, also a rotated or a compressed one."""
-    return _JOURNAL_NAME.fullmatch(name) is not None
+def _is_ignored(entry: os.DirEntry[str], folder: Path, ignored: IgnoredCount) -> bool:
+    """Whether it is neither a journal nor a folder that may have some. It is then counted."""
+    if _is_folder(entry):
+        reason = IgnoreReason.HIDDEN_FOLDER if entry.name.startswith(".") else None
+    elif read_journal_name(entry.name) is not None:
+        reason = None
+    else:
+        is_plain = entry.is_symlink() or entry.is_file(follow_symlinks=False)
+        reason = IgnoreReason.OTHER_NAME if is_plain else IgnoreReason.NOT_REGULAR
+    if reason is not None:
+        ignored.add(reason, os.path.relpath(entry.path, folder))
+    return reason is not None
 
 
 def session_named(folder: Path, journal: Path) -> str:
     """The session by the name of its journal. If the name is not an escaped id, it is taken as the id."""
     session_id = session_of(folder, journal)
-    return session_id if session_id is not None else journal.name.partition(SUFFIX)[0]
+    if session_id is not None:
+        return session_id
+    name = read_journal_name(journal.name)
+    return journal.name if name is None else name.stem
+
+
+def _is_circle(place: Path, folder: Path) -> bool:
+    if not place.is_symlink():
+        return False
+    target = place.resolve()
+    return folder.is_relative_to(target) or place.parent.resolve().is_relative_to(target)
+
+
+def _identity(place: Path) -> FileIdentity:
+    status = place.stat()
+    return status.st_dev, status.st_ino
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link in a circle, or one that this user cannot follow
+        return False
 
 
 def _raise_unreadable(error: OSError) -> None:
     what = f"{error.filename}: {error.strerror or error}"
-    raise ChatstoreError(what=what, hint="Grant access to it, or name the journals that can be read.") from error
+    hint = access_hint(Path(error.filename or "."), error, "Name the journals that can be read.")
+    raise ChatstoreError(what=what, hint=hint) from error

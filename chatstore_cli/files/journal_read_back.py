@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from chatstore_cli.core.regular_files import open_regular, regular_stream
 from chatstore_cli.domain.recording import JournalRange, LineLocation, RecoveredLines
 from chatstore_cli.files import journal_lines
 from chatstore_cli.files.journal_reader import LINE_LIMIT
@@ -62,7 +63,7 @@ def _decode(unread: JournalRange, content: bytes, limit: int) -> RecoveredLines:
 def _open_by_inode(unread: JournalRange) -> int | None:
     for path in _possible_paths(Path(unread.source)):
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = open_regular(path)
         except FileNotFoundError:
             continue
         if os.fstat(descriptor).st_ino == unread.inode:
@@ -75,7 +76,9 @@ def _possible_paths(path: Path) -> Iterator[Path]:
     yield path
     with suppress(OSError):
         names = os.listdir(path.parent)  # noqa: PTH208 - a folder may hold the journals of many sessions
-        yield from (path.with_name(name) for name in sorted(names) if name.startswith(f"{path.name}."))
+        # Its inode identifies the file, so a rotation may give it any name that begins like this.
+        rotated = sorted(name for name in names if name.startswith(path.name))
+        yield from (file for name in rotated if (file := path.with_name(name)).is_file())
 
 
 def newest(path: Path, count: int) -> list[tuple[int, dict[str, Any]]]:
@@ -85,7 +88,7 @@ def newest(path: Path, count: int) -> list[tuple[int, dict[str, Any]]]:
     first byte, the numbers count back from 0: they order the lines, and mean nothing else.
     """
     try:
-        with path.open("rb", buffering=0) as stream:
+        with regular_stream(path, buffering=0) as stream:
             offset = stream.seek(0, os.SEEK_END)
             tail = b""
             while offset and tail.count(b"\n") <= count and len(tail) <= LINE_LIMIT:

@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import IO, NamedTuple, cast
 
 from chatstore_cli.core.lru import LruMap
+from chatstore_cli.core.regular_files import regular_stream
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.journal import Position
 from chatstore_cli.domain.message_store import Block, OversizedLine
 from chatstore_cli.files import journal_lines
+from chatstore_cli.files.journal_names import is_compressed
+from chatstore_cli.files.ownership import access_hint
 
 BLOCK = 1024 * 1024
 LINE_LIMIT = 100 * 1024 * 1024
@@ -35,7 +38,7 @@ class JournalFile:
     def __init__(self, path: Path | None) -> None:
         self.path = path
         self.name = "stdin" if path is None else str(path)
-        self.compressed = path is not None and path.suffix == ".gz"
+        self.compressed = path is not None and is_compressed(path)
         self._opened: _OpenedFile | None = None
         self._tails: LruMap[int, str] = LruMap(_TAILS_REMEMBERED)  # by offset: fingerprints of the bytes before it
         self._before_start = b""
@@ -69,7 +72,8 @@ class JournalFile:
                 hint="The part before the damage has been read. Restore the file and run the command again.",
             ) from error
         except OSError as error:
-            raise ChatstoreError(what=f"{self.name}: {error.strerror or error}") from error
+            hint = None if self.path is None else access_hint(self.path, error)
+            raise ChatstoreError(what=f"{self.name}: {error.strerror or error}", hint=hint) from error
 
     def pieces(self, offset: int, length: int) -> Iterator[bytes]:
         """The bytes of a part of the journal, in pieces. Raises ChatstoreError for standard input."""
@@ -92,7 +96,7 @@ class JournalFile:
         if self.path is None:
             return None
         try:
-            with self.path.open("rb") as stream:
+            with regular_stream(self.path) as stream:
                 if self._opened is None or not self._opened.may_be(stream):
                     return None
                 end = offset
@@ -113,7 +117,7 @@ class JournalFile:
         if self.path is None:
             return False
         try:
-            with self.path.open("rb") as stream:
+            with regular_stream(self.path) as stream:
                 size = os.fstat(stream.fileno()).st_size
                 if size < position.offset or (self.compressed and size != position.offset):
                     return False
@@ -140,8 +144,20 @@ class JournalFile:
             os.set_blocking(sys.stdin.fileno(), True)  # else a pause of the writer would look like the end
             return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
         if self.compressed:
-            return cast(IO[bytes], gzip.open(self.path, "rb"))
-        return self.path.open("rb", buffering=0)
+            return cast(IO[bytes], _Uncompressed(self.path))
+        return regular_stream(self.path, buffering=0)
+
+
+class _Uncompressed(gzip.GzipFile):
+    """The content of a compressed file, which is closed with it."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = regular_stream(path)
+        super().__init__(fileobj=self._file)
+
+    def close(self) -> None:
+        super().close()
+        self._file.close()
 
 
 class _OpenedFile(NamedTuple):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import os
-import re
 import tempfile
 import zlib
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from chatstore_cli.core.regular_files import open_regular
 from chatstore_cli.core.retry import attempt_until_done
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.history import JournalTail, NewestInstants
@@ -22,7 +22,9 @@ from chatstore_cli.domain.journal import flaw_of
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.times import as_utc, format_instant
 from chatstore_cli.files import journal_lines
+from chatstore_cli.files.journal_names import is_compressed, read_journal_name
 from chatstore_cli.files.journal_reader import LINE_LIMIT
+from chatstore_cli.files.ownership import access_hint
 from chatstore_cli.files.session_names import journals_of
 
 BLOCK = 256 * 1024
@@ -33,7 +35,6 @@ Several processes may record one session, each with its own clock, and they wait
 """
 
 _ATTEMPTS_TO_READ = 5
-_ROTATION = re.compile(r"(\.\d+)?(\.gz)?\Z")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 """Some editors write it at the beginning of a file."""
 
@@ -78,16 +79,17 @@ class _Journal(NamedTuple):
         return self.path, self.file
 
     @property
-    def stem(self) -> str:
-        """The name without the suffixes of rotation. Files with one stem follow each other in time."""
-        return _ROTATION.sub("", self.path.name, count=1)
+    def chain(self) -> tuple[str, bool] | None:
+        """Which journals it follows in time."""
+        name = read_journal_name(self.path.name)
+        return None if name is None else name.chain
 
 
 def _open_all(folder: Path, session_id: str, stack: ExitStack) -> list[_Journal]:
     journals: list[_Journal] = []
     for path in journals_of(folder, session_id):
         with _read_errors(path), suppress(FileNotFoundError):
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = open_regular(path)
             stack.callback(os.close, descriptor)
             journals.append(_Journal(path, descriptor, os.fstat(descriptor).st_ino))
     return journals
@@ -108,7 +110,7 @@ def _read_errors(path: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise ChatstoreError(what=f"{path}: {error.strerror or error}") from error
+        raise ChatstoreError(what=f"{path}: {error.strerror or error}", hint=access_hint(path, error)) from error
 
 
 # --- the newest messages ---------------------------------------------------------------------------------------------
@@ -116,7 +118,7 @@ def _read_errors(path: Path) -> Iterator[None]:
 
 def _tail_of(journals: list[_Journal], session_id: str, limit: int) -> JournalTail:
     tail = JournalTail()
-    for _, chain in groupby(journals, key=lambda journal: journal.stem):
+    for _, chain in groupby(journals, key=lambda journal: journal.chain):
         newest_first: list[list[Message]] = []
         counter = _NewestCounter(limit)
         for journal in reversed(list(chain)):
@@ -133,7 +135,7 @@ def _tail_of(journals: list[_Journal], session_id: str, limit: int) -> JournalTa
 @contextmanager
 def _uncompressed(journal: _Journal, tail: JournalTail) -> Iterator[int]:
     """A file with the journal's bytes. A compressed journal is unpacked, so that it can be read from its end."""
-    if journal.path.suffix != ".gz":
+    if not is_compressed(journal.path):
         yield journal.descriptor
         return
     with tempfile.TemporaryFile() as unpacked, os.fdopen(os.dup(journal.descriptor), "rb") as packed:

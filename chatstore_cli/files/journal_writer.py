@@ -22,6 +22,7 @@ from chatstore_cli.core.retry import attempt_until_done
 from chatstore_cli.domain.errors import ChatstoreError, NotRecorded
 from chatstore_cli.domain.recording import LineLocation
 from chatstore_cli.files import journal_lines, journal_read_back
+from chatstore_cli.files.ownership import access_hint, make_private_folder, open_private
 from chatstore_cli.files.session_names import journal_path, session_of
 from chatstore_cli.files.sync_thread import SyncThread
 
@@ -74,7 +75,7 @@ class JournalWriter:
                     attempt, lambda: _not_recorded(path, "others keep removing or replacing it"), attempts=_OPENINGS
                 )
         except OSError as error:
-            raise _not_recorded(path, error.strerror or str(error)) from error
+            raise _not_recorded(path, error.strerror or str(error), error) from error
 
     def newest(self, session_id: str, count: int) -> list[tuple[int, dict[str, Any]]]:
         """At most `count` of the newest lines of a session, oldest first, each with its number."""
@@ -134,8 +135,9 @@ class JournalWriter:
             ) from failures[0]
 
 
-def _not_recorded(path: Path, reason: str) -> NotRecorded:
-    return NotRecorded(what=f"{path}: {reason}.", hint="Free disk space or grant access, then record it again.")
+def _not_recorded(path: Path, reason: str, error: OSError | None = None) -> NotRecorded:
+    hint = "Free disk space or grant access, then record it again."
+    return NotRecorded(what=f"{path}: {reason}.", hint=access_hint(path, error, hint) if error else hint)
 
 
 class _JournalEnd(NamedTuple):
@@ -220,13 +222,15 @@ class _OpenJournal:
 
 def _open(path: Path) -> int:
     _make_folder(path.parent)
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    return open_private(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
 
 
 def _make_folder(folder: Path) -> None:
     if folder.name.endswith("~"):  # of a long id's journal: the folder above it is private as well
         _make_folder(folder.parent)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(folder)
+    else:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 
 def _sync_folder(name: str) -> None:

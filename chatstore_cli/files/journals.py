@@ -8,6 +8,7 @@ from pathlib import Path
 
 from chatstore_cli.core.flush.reading import Source
 from chatstore_cli.domain.cache_status import LockHolder
+from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.journal import Position
 from chatstore_cli.domain.quarantine import QuarantinedLine
 from chatstore_cli.files.folder_lock import folder_lock, holder_of
@@ -20,11 +21,16 @@ from chatstore_cli.files.state_folder import bookkeeping_folder, existing_bookke
 
 
 class NamedJournals:
-    """The journals that paths name. Raises NotFound for a path that does not exist."""
+    """The journals that paths name. Raises NotFound for a path that does not exist.
+
+    `ignored` has the files in their folders that are not read.
+    """
 
     def __init__(self, paths: list[str], state_folder: str | None) -> None:
         self._state_folder = state_folder
-        self._journals = find_journals(paths)
+        found = find_journals(paths)
+        self._journals = found.by_folder
+        self.ignored = found.ignored.by_reason()
         self._whole_folders = {Path(path).resolve() for path in paths if path != "-" and Path(path).is_dir()}
 
     @property
@@ -49,6 +55,11 @@ class NamedJournals:
             for journal in journals
         }
         return len(names)
+
+    @property
+    def folders(self) -> list[str]:
+        """The folders of the journals."""
+        return [str(folder) for folder in self._journals if folder is not None]
 
     @contextmanager
     def to_read(self) -> Iterator[list[Source]]:
@@ -77,9 +88,18 @@ class NamedJournals:
         return ledger.furthest_position(source.journal.name) if isinstance(ledger, LedgerReading) else None
 
     def quarantined(self) -> Iterator[QuarantinedLine]:
-        """The quarantined lines of every folder that the paths name."""
+        """The quarantined lines of every folder that the paths name.
+
+        Raises ChatstoreError if a quarantine cannot be read, after the lines of all others.
+        """
+        errors: list[ChatstoreError] = []
         for _, bookkeeping in self._remembering():
-            yield from Quarantine(bookkeeping).lines()
+            try:
+                yield from Quarantine(bookkeeping).lines()
+            except ChatstoreError as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
 
     def count_quarantined(self) -> int:
         """How many lines are in quarantine: of a whole folder all lines, else those of the journals that were named."""
@@ -92,7 +112,12 @@ class NamedJournals:
 
     def lock_holder(self) -> LockHolder | None:
         """The process that holds the lock of the first locked folder."""
-        return next(filter(None, (holder_of(bookkeeping) for _, bookkeeping in self._remembering())), None)
+        holders = (
+            holder_of(folder, next(iter(existing_bookkeeping_folders(folder, self._state_folder)), folder))
+            for folder in self._journals
+            if folder is not None
+        )
+        return next(filter(None, holders), None)
 
     def _remembering(self) -> Iterator[tuple[Path | None, Path]]:
         for folder in self._journals:

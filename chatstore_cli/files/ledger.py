@@ -6,12 +6,14 @@ It only saves work. If it is lost or damaged, the journals are read again, and n
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import threading
 import time
 from pathlib import Path
 
 from chatstore_cli.domain.journal import Position
+from chatstore_cli.files.ownership import open_private
 from chatstore_cli.files.session_names import printable
 
 _SCHEMA = """
@@ -32,6 +34,7 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
         self._committed = time.monotonic()
+        _make_writable(path)
         try:
             self._database = self._open(path)
         except sqlite3.DatabaseError:
@@ -95,11 +98,21 @@ class Ledger:
         return database
 
 
+def _make_writable(path: Path) -> None:
+    """Remove a ledger that another user left and this one cannot write; make a file with the right owner."""
+    with contextlib.suppress(OSError):
+        if path.is_file() and not os.access(path, os.R_OK | os.W_OK):
+            path.unlink()
+        os.close(open_private(path, os.O_RDWR | os.O_CREAT))
+
+
 class LedgerReading:
     """The positions of a ledger, to be read only: nothing is written, and no file is created."""
 
     def __init__(self, path: Path) -> None:
         self._positions: dict[str, dict[str, Position]] = {}
+        if not path.is_file():  # SQLite would wait for a pipe
+            return
         with contextlib.suppress(sqlite3.DatabaseError):
             database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
             with contextlib.closing(database):

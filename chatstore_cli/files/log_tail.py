@@ -7,6 +7,7 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
+from chatstore_cli.core.regular_files import regular_stream
 from chatstore_cli.domain.errors import NotFound, WrongUse
 
 _BLOCK = 1024 * 1024
@@ -30,7 +31,7 @@ class LogTail:
             raise WrongUse(
                 what=f"--log {path} is not a regular file.", hint="Give the file that the application logs to."
             )
-        with path.open("rb"):  # fails now, and not after messages were sent, if it cannot be read
+        with regular_stream(path):  # fails now, and not after messages were sent, if it cannot be read
             pass
         self._inode, self._offset = found.st_ino, found.st_size
 
@@ -43,7 +44,7 @@ class LogTail:
         """The lines since the last call that contain one of the words. Reads at most 64 MiB."""
         encoded = [word.encode() for word in words]
         try:
-            with self._path.open("rb") as stream:
+            with regular_stream(self._path) as stream:
                 found = os.fstat(stream.fileno())
                 if found.st_ino != self._inode or found.st_size < self._offset:
                     self._inode, self._offset, self._rest = found.st_ino, 0, b""

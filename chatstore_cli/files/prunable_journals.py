@@ -25,14 +25,19 @@ _FOLDER_WITHOUT_FOLLOWING = _WITHOUT_FOLLOWING | os.O_DIRECTORY
 
 
 class PrunableJournals:
-    """The journals that paths name. A path that is a link is not followed."""
+    """The journals that paths name. A path that is a link is not followed.
+
+    `ignored` has the files in their folders that are not read.
+    """
 
     def __init__(self, paths: list[str], state_folder: str | None) -> None:
         if "-" in paths:
             raise BadValue(name="PATH", value="-", expected="a folder or a file: standard input cannot be removed")
         links = [Path(path) for path in paths if Path(path).is_symlink() and not Path(path).is_dir()]
         self._links = [link.parent.resolve() / link.name for link in links]
-        self._found = find_journals([path for path in paths if Path(path) not in links])
+        found = find_journals([path for path in paths if Path(path) not in links])
+        self._found = found.by_folder
+        self.ignored = found.ignored.by_reason()
         self._state_folder = state_folder
         self._folder_of: dict[str, Path] = {}
 
@@ -99,6 +104,8 @@ def _prunable(folder: Path, source: Source) -> Prunable:
     unfit = None
     if not stat.S_ISREG(status.st_mode):
         unfit = "a symbolic link" if stat.S_ISLNK(status.st_mode) else "not a regular file"
+    elif any(above.is_symlink() for above in Path(name).parents if above.is_relative_to(folder) and above != folder):
+        unfit = "in a linked folder: name that folder itself"
     return Prunable(name, session_id, _state(status), source, unfit)
 
 

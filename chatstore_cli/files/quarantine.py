@@ -18,8 +18,10 @@ from typing import Any
 
 import orjson
 
-from chatstore_cli.domain.errors import ChatstoreError
+from chatstore_cli.core.regular_files import regular_stream
+from chatstore_cli.domain.errors import ChatstoreError, NotAllowed
 from chatstore_cli.domain.quarantine import QuarantinedLine
+from chatstore_cli.files.ownership import access_hint, open_private
 from chatstore_cli.files.session_names import printable
 
 FILE_NAME = "quarantine.jsonl"
@@ -106,7 +108,7 @@ class Quarantine:
         return True
 
     def lines(self) -> Iterator[QuarantinedLine]:
-        """Every line in quarantine, in the order in which they were added."""
+        """Every line in quarantine, in the order in which they were added. Raises ChatstoreError if it cannot be read."""
         for entry in self._entries():
             raw = base64.b64decode(entry["raw"]) if "raw" in entry else None
             yield QuarantinedLine(
@@ -136,7 +138,7 @@ class Quarantine:
 
     def _entries(self) -> Iterator[dict[str, Any]]:
         try:
-            with self.path.open("rb") as stream:
+            with regular_stream(self.path) as stream:
                 for line in stream:
                     try:
                         yield orjson.loads(line)
@@ -144,6 +146,11 @@ class Quarantine:
                         continue  # cut off by a crash: its source line will be quarantined again
         except FileNotFoundError:
             return
+        except PermissionError as error:
+            what = f"Cannot read {self.path}: {error.strerror}."
+            raise NotAllowed(what=what, hint=access_hint(self.path, error)) from error
+        except OSError as error:
+            raise ChatstoreError(what=f"Cannot read {self.path}: {error.strerror or error}.") from error
 
     def _ids(self) -> set[str]:
         if self._known is None:
@@ -185,7 +192,7 @@ class Quarantine:
         """The open file that the path names, locked against other processes."""
         while True:
             if self._descriptor is None:
-                self._descriptor = _private(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+                self._descriptor = open_private(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
             descriptor = self._descriptor
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             with contextlib.suppress(FileNotFoundError):
@@ -199,14 +206,10 @@ class Quarantine:
 
 
 def _write_synced(path: Path, pieces: Iterable[bytes]) -> None:
-    with open(path, "wb", opener=_private) as stream:
+    with open(path, "wb", opener=open_private) as stream:
         stream.writelines(pieces)
         stream.flush()
         os.fsync(stream.fileno())
-
-
-def _private(path: str | Path, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _id_of(source: str, offset: int, content: bytes) -> str:
@@ -214,7 +217,8 @@ def _id_of(source: str, offset: int, content: bytes) -> str:
 
 
 def _cannot_quarantine(path: Path, error: OSError) -> ChatstoreError:
+    to_do = access_hint(path, error, "Free space or grant access, and run the command again.")
     return ChatstoreError(
         what=f"Cannot quarantine a line in {path}: {error.strerror or error}.",
-        hint="Nothing is lost: the line is still in its journal. Free space or grant access, and run the command again.",
+        hint=f"Nothing is lost: the line is still in its journal. {to_do}",
     )

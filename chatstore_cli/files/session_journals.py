@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from chatstore_cli.core.regular_files import regular_stream
 from chatstore_cli.domain.checked_application import FoundMessage, JournalledMessages
 from chatstore_cli.domain.errors import Locked
 from chatstore_cli.domain.times import read_instant
@@ -40,7 +41,7 @@ class SessionJournals:
         unreadable = files = 0
         for path in journals_of(self._folder, session_id):
             try:
-                with path.open("rb") as stream:
+                with regular_stream(path) as stream:
                     lines = stream.read(MOST_BYTES_READ).split(b"\n")[:-1]
             except FileNotFoundError:
                 continue
@@ -58,7 +59,7 @@ class SessionJournals:
     def _remove(self, path: Path) -> bool:
         """Under the lock that writers take for each line, so that no line is written to a removed file."""
         try:
-            with path.open("rb") as stream:
+            with regular_stream(path) as stream:
                 if not lock_within(stream.fileno(), self._seconds):
                     hint = "Remove it once that process has released the lock."
                     raise Locked(what=str(path), holder="a process that holds its lock", hint=hint)

@@ -11,15 +11,14 @@ import re
 from pathlib import Path
 
 from chatstore_cli.domain.errors import BadValue
+from chatstore_cli.files.journal_names import SUFFIX, JournalName, read_journal_name
 
-SUFFIX = ".jsonl"
 LONGEST_SESSION_ID = 1_000
 """Bytes of UTF-8. Escaped, and with its folder, that stays below the 4,096 bytes of a path."""
 
 _PART_LENGTH = 200
 _TO_ESCAPE = re.compile(rb"[^a-z0-9_.-]")
 _ESCAPED = re.compile(rb"%([0-9a-f]{2})")
-_JOURNAL = re.compile(r"(.+)\.jsonl(\.\d+)?(\.gz)?", re.DOTALL)
 
 
 def journal_path(folder: Path, session_id: str) -> Path:
@@ -28,15 +27,15 @@ def journal_path(folder: Path, session_id: str) -> Path:
 
 
 def session_of(folder: Path, journal: Path) -> str | None:
-    """The session of a journal, also of a rotated (`.jsonl.1`) or compressed one; None if the name is not an escaped id."""
+    """The session of a journal, also of a rotated or compressed one; None if the name is not an escaped id."""
     try:
         parts = journal.relative_to(folder).parts
     except ValueError:
         return None
-    last = _JOURNAL.fullmatch(parts[-1])
+    last = read_journal_name(parts[-1])
     if last is None or not all(part.endswith("~") for part in parts[:-1]):
         return None
-    escaped = "".join([*(part[:-1] for part in parts[:-1]), last[1]])
+    escaped = "".join([*(part[:-1] for part in parts[:-1]), last.stem])
     try:
         session_id = _ESCAPED.sub(lambda match: bytes.fromhex(match[1].decode()), escaped.encode()).decode()
         return session_id if _parts(session_id)[:-1] == list(parts[:-1]) and _escape(session_id) == escaped else None
@@ -45,7 +44,7 @@ def session_of(folder: Path, journal: Path) -> str | None:
 
 
 def journals_of(folder: Path, session_id: str) -> list[Path]:
-    """The existing journals of one session, oldest first: rotated journals, then the current one.
+    """The existing journals of one session, those of a chain (see `JournalName`) together and oldest first.
 
     Includes journals of applications that use the id as the name without escaping it, if that is safe.
     """
@@ -54,13 +53,13 @@ def journals_of(folder: Path, session_id: str) -> list[Path]:
     if not re.search(r"[/\0]", session_id) and len(plain.name.encode()) <= 255 and plain != stems[0]:
         stems.insert(0, plain)
     found: list[Path] = []
-    for stem in stems:
-        pattern = re.compile(re.escape(stem.name) + r"(\.\d+)?(\.gz)?")
+    for path in stems:
+        stem = path.name.removesuffix(SUFFIX)
         try:
-            names = [path for path in stem.parent.iterdir() if pattern.fullmatch(path.name) and path.is_file()]
+            names = [(name, file) for file in path.parent.iterdir() if (name := _of_stem(file.name, stem))]
+            found.extend(file for _, file in sorted(names, key=lambda pair: pair[0][1:]) if file.is_file())
         except OSError:
             continue
-        found.extend(sorted(names, key=_age, reverse=True))
     return list(dict.fromkeys(found))
 
 
@@ -69,9 +68,11 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _age(path: Path) -> int:
-    rotated = re.search(r"\.jsonl\.(\d+)", path.name)
-    return int(rotated[1]) if rotated else 0
+def _of_stem(file_name: str, stem: str) -> JournalName | None:
+    if not file_name.startswith(stem):  # for most files of a large folder, and cheaper than the rest
+        return None
+    name = read_journal_name(file_name)
+    return name if name is not None and name.stem == stem else None
 
 
 def _parts(session_id: str) -> list[str]:

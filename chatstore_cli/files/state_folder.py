@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from chatstore_cli.domain.errors import ChatstoreError
+from chatstore_cli.files.ownership import described_access, make_private_folder
 
 BESIDE = ".chatstore"
 """The name of the bookkeeping folder beside the journals."""
@@ -26,7 +27,17 @@ def bookkeeping_folder(journals: Path, state_folder: str | None) -> Path:
     if _usable(fallback):
         return fallback
     what = f"Cannot write to {beside} or {fallback}: the ledger and the quarantine have no folder."
-    raise ChatstoreError(what=what, hint="Make one of them writable, or set state.folder.")
+    hint = f"{described_access(beside)} Make one of them writable for this user, or set state.folder."
+    raise ChatstoreError(what=what, hint=hint)
+
+
+def unusable_bookkeeping(journals: Path) -> str | None:
+    """Why this user cannot use the bookkeeping folder beside the journals, if it exists; else None."""
+    beside = journals / BESIDE
+    if not os.path.lexists(beside) or os.access(beside, os.R_OK | os.W_OK | os.X_OK):
+        return None
+    reason = described_access(beside) if beside.is_dir() else f"{beside} is not a folder."
+    return f"{reason} So this user's ledger and quarantine are in the state folder."
 
 
 def existing_bookkeeping_folders(journals: Path | None, state_folder: str | None) -> list[Path]:
@@ -70,7 +81,8 @@ def state_root(state_folder: str | None) -> Path:
 
 def _usable(folder: Path) -> bool:
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(folder)
         with tempfile.TemporaryFile(dir=folder):
             return True
     except OSError:

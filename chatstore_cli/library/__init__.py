@@ -8,7 +8,8 @@
 The sessions of AG2 agents are stored event by event, without a journal:
 
     manager = AG2PersistenceManager("mongodb://localhost:27017", "chats")
-    manager.save_event(event, chat_id="chat-1", enterprise_id="acme")
+    with manager.usage_of(agents, chat_id="chat-1", enterprise_id="acme"):
+        manager.save_event(event, chat_id="chat-1", enterprise_id="acme")
 
 All calls are synchronous and thread-safe. docs/library.md is the manual.
 """

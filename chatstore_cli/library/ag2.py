@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection
 
-from chatstore_cli.config.settings import LayoutSettings, MongoSettings, Settings, WorkflowCollections, load_settings
+from chatstore_cli.config.settings import LayoutSettings, MongoSettings, Settings, WorkflowCollections
 from chatstore_cli.core.workflow.ag2_manager import AG2Manager
+from chatstore_cli.library.configured import configured_settings
 from chatstore_cli.wiring.stores import Stores
 from chatstore_cli.wiring.workflow import event_ports
 
@@ -47,7 +48,7 @@ class AG2PersistenceManager(AG2Manager):
     def from_config(cls, config_file: str | None = None, *, user_names: Collection[str] = ()) -> AG2PersistenceManager:
         """A manager for the collections of chatstore's configuration (mongo, layouts.workflow). Raises BadConfig."""
         manager = cls.__new__(cls)
-        manager._open(load_settings(config_file), user_names)
+        manager._open(configured_settings(config_file, _warn), user_names)
         return manager
 
     def _open(self, settings: Settings, user_names: Collection[str]) -> None:

@@ -13,9 +13,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chatstore_cli.config.settings import MongoSettings, Settings, StateSettings, load_settings
+from chatstore_cli.config.settings import MongoSettings, Settings, StateSettings
 from chatstore_cli.domain.errors import ChatstoreError, NotFound
 from chatstore_cli.domain.message import Message
+from chatstore_cli.library.configured import configured_settings
 from chatstore_cli.wiring.stores import Stores
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class MongoChatStorage:
     def from_config(cls, config_file: str | None = None) -> MongoChatStorage:
         """The storage that chatstore's configuration describes (mongo). Raises BadConfig."""
         storage = cls.__new__(cls)
-        storage._use(load_settings(config_file))
+        storage._use(configured_settings(config_file, _warn))
         return storage
 
     def _use(self, settings: Settings) -> None:
@@ -211,6 +212,7 @@ class MongoChatStorage:
         """
         from chatstore_cli.core.flush.options import FlushOptions
         from chatstore_cli.core.flush.run import Flush
+        from chatstore_cli.domain.ignored_files import ignored_notice
         from chatstore_cli.wiring.journals import named_journals
 
         folder = Path(disk_path).expanduser().resolve()
@@ -219,7 +221,10 @@ class MongoChatStorage:
         except OSError as error:
             raise ChatstoreError(what=f"{folder}: {error.strerror or error}") from error
         options = FlushOptions(rules=self.rules, timeout=timeout)
-        with named_journals(self.settings, [str(folder)]).to_flush("flush_journals") as sources:
+        journals = named_journals(self.settings, [str(folder)])
+        if journals.ignored:
+            STORAGE_LOG.warning("[CHAT STORAGE] %s", ignored_notice(journals.ignored))
+        with journals.to_flush("flush_journals") as sources:
             return Flush(self.stores.message_store, options, say=_say).run(sources)
 
     def __enter__(self) -> MongoChatStorage:

@@ -1,45 +1,10 @@
-"""What the server knows about a collection: its kind, its default collation, its identity."""
+"""The facts of collections, and whether documents can be stored in one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import Enum
-from typing import Any
-
-from chatstore_cli.domain.errors import NotAllowed, UnsuitableCollection
+from chatstore_cli.domain.errors import UnsuitableCollection
+from chatstore_cli.mongo.collection_facts import CollectionFacts, CollectionKind, collation_text, read_facts
 from chatstore_cli.mongo.connection import Connection, driver_errors
-
-_UNAUTHORIZED = 13
-
-
-class CollectionKind(Enum):
-    """The kinds of collection that behave differently when documents are stored. The values are words for messages."""
-
-    ABSENT = "does not exist"
-    ORDINARY = "ordinary collection"
-    CAPPED = "capped collection"
-    TIME_SERIES = "time series collection"
-    VIEW = "view"
-
-
-@dataclass(frozen=True)
-class CollectionFacts:
-    """Facts of one collection. `collation` is its default collation, None if texts are compared byte by byte.
-
-    `uuid` changes if the collection is dropped and created again; a view and an absent collection have none.
-    """
-
-    name: str
-    kind: CollectionKind = CollectionKind.ORDINARY
-    collation: Mapping[str, Any] | None = None
-    uuid: str | None = None
-    has_validator: bool = False
-
-    @property
-    def exists(self) -> bool:
-        """Whether the collection exists."""
-        return self.kind is not CollectionKind.ABSENT
 
 
 def collection_facts(connection: Connection, name: str, *, fresh: bool = False) -> CollectionFacts:
@@ -66,16 +31,46 @@ _WHY_UNSUITABLE = {
 }
 
 
+def why_unsuitable(facts: CollectionFacts) -> str | None:
+    """The kind of a collection in which documents cannot be stored reliably, with the reason; None for all others."""
+    reason = _WHY_UNSUITABLE.get(facts.kind)
+    return None if reason is None else f"a {facts.kind.value}: {reason}"
+
+
+def collation_warning(facts: CollectionFacts) -> str | None:
+    """What whoever stores in a collection should know about its collation; None if it compares texts byte by byte."""
+    if facts.collation is None:
+        return None
+    return (
+        f"{facts.name} has the collation {collation_text(facts.collation)}, for which different ids can be equal. "
+        "chatstore compares ids byte by byte, for which its indexes must be made: run chatstore indexes check."
+    )
+
+
 def require_storable(connection: Connection, name: str, *, fresh: bool = False) -> CollectionFacts:
     """The facts of a collection that documents may be stored in, or that does not exist yet. Raises UnsuitableCollection."""
     facts = collection_facts(connection, name, fresh=fresh)
-    reason = _WHY_UNSUITABLE.get(facts.kind)
+    reason = why_unsuitable(facts)
     if reason is not None:
         raise UnsuitableCollection(
-            what=f"{name} is a {facts.kind.value}: {reason}. Nothing was written.",
+            what=f"{name} is {reason}. Nothing was written.",
             hint="Configure the name of an ordinary collection, or move the documents into one.",
         )
     return facts
+
+
+def require_exact_ids(connection: Connection, name: str) -> None:
+    """`require_storable` for a collection of chatstore whose `_id` contains the id of a session.
+
+    Under a collation two sessions could have the same document.
+    """
+    facts = require_storable(connection, name)
+    if facts.collation is not None:
+        raise UnsuitableCollection(
+            what=f"{name} has the collation {collation_text(facts.collation)}, and the _id of its documents contains the "
+            "id of a session: two sessions could have the same document. Nothing was written.",
+            hint="Create it anew without a collation.",
+        )
 
 
 def require_removable(connection: Connection, name: str) -> None:
@@ -90,31 +85,5 @@ def _read(connection: Connection, name: str) -> CollectionFacts:
     if connection.in_memory:
         exists = name in connection.database.list_collection_names()
         return CollectionFacts(name, CollectionKind.ORDINARY if exists else CollectionKind.ABSENT)
-    try:
-        with driver_errors(f"reading the options of {name}"):
-            # Not Database.list_collections: that always asks the primary, and a reader may have only a secondary.
-            listing = connection.database.command(
-                {"listCollections": 1, "filter": {"name": name}},
-                read_preference=connection.database.read_preference,
-            )
-            described = listing["cursor"]["firstBatch"]
-    except NotAllowed as error:
-        if getattr(error.__cause__, "code", None) != _UNAUTHORIZED:  # a login that failed
-            raise
-        return CollectionFacts(name)
-    return _facts(described[0]) if described else CollectionFacts(name, CollectionKind.ABSENT)
-
-
-def _facts(described: Mapping[str, Any]) -> CollectionFacts:
-    options = described.get("options", {})
-    kinds = {"view": CollectionKind.VIEW, "timeseries": CollectionKind.TIME_SERIES}
-    kind = kinds.get(described.get("type", "collection"), CollectionKind.ORDINARY)
-    if options.get("capped"):
-        kind = CollectionKind.CAPPED
-    collation = options.get("collation")
-    if collation is not None and collation.get("locale") == "simple":
-        collation = None
-    uuid = described.get("info", {}).get("uuid")
-    return CollectionFacts(
-        described["name"], kind, collation, None if uuid is None else str(uuid), "validator" in options
-    )
+    with driver_errors(f"reading the options of {name}"):
+        return read_facts(connection.database, name)

@@ -15,7 +15,7 @@ from bson.errors import BSONError, InvalidDocument
 from pymongo import MongoClient, ReadPreference
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.monitoring import CommandListener
+from pymongo.monitoring import CommandListener, TopologyListener
 from pymongo.write_concern import WriteConcern
 
 from chatstore_cli.config.uris import account_database, flaw_of_uri
@@ -30,6 +30,7 @@ from chatstore_cli.domain.errors import (
     Unreachable,
 )
 from chatstore_cli.domain.secrets import hosts_of, masked, masked_uri
+from chatstore_cli.mongo.exact import ExactCollection
 
 Document = dict[str, Any]
 Result = TypeVar("Result")
@@ -57,16 +58,25 @@ _UNKNOWN_HOST_TEXTS = (
 class Connection:
     """One database on one server."""
 
-    client: MongoClient[Document]
-    database: Database[Document]
+    client: MongoClient[Document] = field(repr=False)  # the driver's text of a client has secret options of the URI
+    database: Database[Document] = field(repr=False)
     target: str
     in_memory: bool = False
     known_collections: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
     """What mongo/collections.py has read about each collection, by name."""
 
     def collection(self, name: str) -> Collection[Document]:
-        """A collection with the configured write concern."""
-        return self.database[name]
+        """A collection with the configured write concern. Its commands compare texts byte by byte (mongo/exact.py)."""
+        if self.in_memory:
+            return self.database[name]
+        return ExactCollection(self.database, name, self.known_collections)
+
+    def reach(self, seconds: float) -> None:
+        """Raise Unreachable if the primary does not answer within that many seconds, or the usual time limit if less."""
+        if not self.in_memory:
+            limit = min(seconds, self.client.options.server_selection_timeout)
+            with driver_errors("connecting"), time_limit(max(0.01, limit)):  # 0 would be no limit
+                self.client.admin.command("ping")
 
     def reading_from_primary(self) -> Connection:
         """The same database, read from the primary, whatever the URI prefers: for reads that decide about writes."""
@@ -84,11 +94,13 @@ def connect(
     journaled: bool = True,
     answer_seconds: float | None = None,
     listener: CommandListener | None = None,
+    waiting: TopologyListener | None = None,
 ) -> Connection:
     """A connection that the first operation opens. That operation raises Unreachable if it cannot.
 
     `timeout_seconds` is the time limit for finding and reaching the server, `answer_seconds` for each answer (None: no
-    limit, for index builds). `listener` is called for every command. `mongomock://` is a database in this process's memory.
+    limit, for index builds). `listener` is called for every command, `waiting` when servers are found and lost.
+    `mongomock://` is a database in this process's memory.
     """
     if uri.startswith("mongomock://"):
         return _in_memory(database)
@@ -111,7 +123,7 @@ def connect(
             uuidRepresentation="unspecified",  # else a UUID of a wrong length fails the whole answer: see bytes_text
             unicode_decode_error_handler="replace",
             datetime_conversion="DATETIME_AUTO",
-            event_listeners=[] if listener is None else [listener],
+            event_listeners=[each for each in (listener, waiting) if each is not None],
             **defaults,  # the options of the URI take precedence
         )
     except (driver.InvalidURI, driver.ConfigurationError, ValueError, TypeError, OSError) as error:

@@ -12,8 +12,6 @@ from chatstore_cli.domain.times import Clock, as_utc, utc_now
 from chatstore_cli.mongo.connection import Connection, driver_errors
 
 _SECONDS_VALID = 60.0
-_LONGEST_ROUND_TRIP = 1.0
-"""Seconds. A longer one is not the way of the answer: the driver looked for the server, or connected to it."""
 _LARGEST_DRIFT = 1.0
 """Seconds by which the two local clocks may differ about the time since a reading."""
 
@@ -53,9 +51,9 @@ class ServerClock:
         self._reading: _Reading | None = None
 
     def now(self) -> datetime:
-        """The server's current time. Raises Unreachable and the other errors of a command.
+        """The server's current time, or up to one round trip before it, and never a later time.
 
-        In memory there is no server, and the local clock counts.
+        Raises Unreachable and the other errors of a command. In memory there is no server, and the local clock counts.
         """
         if self._connection.in_memory:
             return self._local()
@@ -73,15 +71,13 @@ class ServerClock:
         return bool(primaries) and primaries == reading.primaries
 
     def _read(self) -> _Reading:
-        asked = self._monotonic()
         with driver_errors("asking for the server's time"):
             answer = self._connection.client.admin.command("hello")
         answered, local = self._monotonic(), self._local()
-        server = answer.get("localTime")
-        if isinstance(server, datetime):
-            server = as_utc(server) + timedelta(seconds=min(answered - asked, _LONGEST_ROUND_TRIP) / 2)
-        else:  # MongoDB always reports it; a server that imitates MongoDB may not
-            server = local
+        answered_at = answer.get("localTime")
+        # MongoDB always reports it; a server that imitates MongoDB may not. The time that the answer took is unknown and is
+        # not added: with a time ahead of the server's, a deletion would cover messages that are recorded right after it.
+        server = as_utc(answered_at) if isinstance(answered_at, datetime) else local
         warning = differing_clocks(local, server)
         if warning is not None:
             mine = object()

@@ -10,14 +10,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import bson
 from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError
 
 from chatstore_cli.domain.removal import StoredPart
 from chatstore_cli.domain.times import read_instant
 from chatstore_cli.domain.tombstones import Tombstone, deletion_instant
-from chatstore_cli.mongo.collections import require_removable, require_storable
+from chatstore_cli.mongo.collections import require_exact_ids, require_removable
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 
 TOMBSTONES = "chatstore_tombstones"
@@ -33,8 +32,8 @@ PART = "part"
 
 LISTED_IDS = 10_000
 """The most ids in one document."""
-_LISTED_BYTES = 4 * 1024 * 1024
-"""The most bytes of ids in a part: other writers choose ids of any size."""
+_LISTED_LETTERS = 2 * 1024 * 1024
+"""The most letters of ids that are added at once: other writers choose ids of any length."""
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 """Stands for a `deleted_at` that cannot be read: it covers nothing, so that nothing is lost."""
@@ -46,8 +45,9 @@ Part = tuple[str, Document]
 
 def deleted_sessions(connection: Connection, layout: str, session_ids: Iterable[str]) -> set[str]:
     """Those of the sessions that have a tombstone."""
-    rows = _collection(connection).find({"_id": {"$in": _keys(layout, session_ids)}}, {"_id": 1})
-    return {row["_id"]["session_id"] for row in rows}
+    wanted = set(session_ids)
+    rows = _collection(connection).find({"_id": {"$in": _keys(layout, wanted)}}, {"_id": 1})
+    return wanted.intersection(row["_id"]["session_id"] for row in rows)
 
 
 def tombstones_of(connection: Connection, layout: str, session_ids: Iterable[str]) -> dict[str, Tombstone]:
@@ -56,8 +56,11 @@ def tombstones_of(connection: Connection, layout: str, session_ids: Iterable[str
     deleted_at: dict[str, datetime] = {}
     row_ids: dict[str, set[str]] = {}
     parts: list[Document] = []
-    for row in collection.find({"_id": {"$in": _keys(layout, session_ids)}}):
+    wanted = set(session_ids)
+    for row in collection.find({"_id": {"$in": _keys(layout, wanted)}}):
         session = row["_id"]["session_id"]
+        if session not in wanted:
+            continue
         deleted_at[session] = read_instant(row.get("deleted_at")) or _NEVER
         row_ids[session] = set(map(row_key, row.get("row_ids", ())))
         parts += [{**row["_id"], PART: name} for name in row.get("parts", ())]
@@ -75,7 +78,7 @@ def write_tombstone(
     Several processes may do so at once, and be killed at any command: nothing of another one is lost, and the last
     command puts everything into effect at once.
     """
-    require_storable(connection, TOMBSTONES)
+    require_exact_ids(connection, TOMBSTONES)
     collection = _collection(connection)
     key = {"layout": layout, "session_id": session_id}
     first, *others = list(_chunks(row_ids)) or [[]]
@@ -110,8 +113,8 @@ def _chunks(row_ids: Sequence[Any]) -> Iterator[list[Any]]:
     chunk: list[Any] = []
     size = 0
     for identity in row_ids:
-        length = len(bson.encode({"": identity}))
-        if chunk and (len(chunk) == LISTED_IDS or size + length > _LISTED_BYTES):
+        length = len(row_key(identity))
+        if chunk and (len(chunk) == LISTED_IDS or size + length > _LISTED_LETTERS):
             yield chunk
             chunk, size = [], 0
         chunk.append(identity)
@@ -125,7 +128,8 @@ def _keys(layout: str, session_ids: Iterable[str]) -> list[Document]:
 
 
 def _collection(connection: Connection) -> Collection[Document]:
-    return connection.reading_from_primary().collection(TOMBSTONES)
+    # The driver's own collection: `_id` is compared here, and each batch of messages looks for tombstones.
+    return connection.reading_from_primary().database[TOMBSTONES]
 
 
 def count_parts(connection: Connection, parts: Sequence[Part]) -> list[StoredPart]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import csv
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from io import TextIOWrapper
-from typing import Any, TextIO
+from typing import TextIO
 
 from chatstore_cli.render.json_text import as_json
-from chatstore_cli.render.listing import Column, Listing, Record, Terminal, plain
+from chatstore_cli.render.listing import Column, Listing, Record, Row, Terminal, plain
 from chatstore_cli.render.output_format import OutputFormat
-from chatstore_cli.render.safe import sanitize_csv_cell, sanitize_line
+from chatstore_cli.render.safe import sanitize_csv_cell, sanitize_id, sanitize_line
 from chatstore_cli.render.widths import GAP, natural_widths, padded, width_of
 
+_QUOTED = re.compile('[",;\t\n\r]|^ | $')
 _BOLD, _RESET = "\x1b[1m", "\x1b[0m"
 
 
@@ -74,20 +75,26 @@ def _yaml_record(record: Record, stream: TextIO, _terminal: Terminal) -> None:
 
 
 def _csv_listing(listing: Listing, stream: TextIO, _terminal: Terminal) -> int:
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(column.key for column in listing.columns)
+    stream.write(",".join(column.key for column in listing.columns) + "\n")
     written = 0
     for row in listing.rows:
-        writer.writerow(sanitize_csv_cell(_csv_value(column.value(row))) for column in listing.columns)
+        stream.write(",".join(_csv_cell(column, row) for column in listing.columns) + "\n")
         written += 1
     return written
 
 
-def _csv_value(value: Any) -> str:
-    """The value as text: true and false as in JSON, nested values as JSON."""
+def _csv_cell(column: Column, row: Row) -> str:
+    """The value as a cell: true and false as in JSON, nested values as JSON.
+
+    Cells with a semicolon or a tab are quoted too: many spreadsheets separate columns at these, which `csv` cannot do.
+    """
+    value = column.value(row)
     if isinstance(value, bool):
-        return "true" if value else "false"
-    return as_json(value, indented=False) if isinstance(value, dict | list | tuple) else plain(value)
+        text = "true" if value else "false"
+    else:
+        text = as_json(value, indented=False) if isinstance(value, dict | list | tuple) else plain(value)
+    cell = sanitize_csv_cell(sanitize_id(text) if column.is_id else text)
+    return '"' + cell.replace('"', '""') + '"' if _QUOTED.search(cell) else cell
 
 
 # --- Markdown ---

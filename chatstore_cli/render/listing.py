@@ -6,7 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from chatstore_cli.render.safe import sanitize_id
+
 Row = Mapping[str, Any]
+
+_NAMES = frozenset({"group", "user", "tenant", "workflow", "name"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,11 @@ class Column:
     wraps: bool = False
     narrowest: int = 8
 
+    @property
+    def is_id(self) -> bool:
+        """Whether the column has ids or names by which things are told apart."""
+        return self.key.endswith("_id") or self.key in _NAMES
+
     def value(self, row: Row) -> Any:
         """The row's value at this column's path; None if the row has none."""
         value: Any = row
@@ -41,13 +50,12 @@ class Column:
         return value
 
     def cell(self, row: Row) -> str:
-        """The text of the cell, which is not sanitized."""
+        """The text of the cell, which is not sanitized, except that an id shows its invisible characters."""
         if self.show_row is not None:
             return self.show_row(row)
         value = self.value(row)
-        if self.show is not None:
-            return self.show(value)
-        return plain(value)
+        text = plain(value) if self.show is None else self.show(value)
+        return sanitize_id(text) if self.is_id else text
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ visible escapes. A spreadsheet executes a cell that begins like a formula: such 
 from __future__ import annotations
 
 import re
+import unicodedata
 
 UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f"  # C0 and C1 controls, among them escape, backspace and CSI
@@ -17,7 +18,13 @@ UNSAFE = re.compile(
 )
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
 _REPLACEMENTS = {"\n": "\u21b5", "\t": " ", "\r": ""}
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_FORMULA_STARTS = frozenset("=+-@\u2212")
+_NOT_SEEN = re.compile(
+    "[\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200d\u2060-\u2065\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0080-\U000e0fff"  # characters that most fonts show as nothing
+    "\u00a0\u1680\u2000-\u200a\u202f\u205f\u2800\u3000]"  # spaces that look like others
+    "|^ +| +$"
+)
 
 
 def sanitize_line(text: str) -> str:
@@ -30,11 +37,31 @@ def sanitize_text(text: str) -> str:
     return UNSAFE.sub(lambda match: match[0] if match[0] in "\n\t" else _escaped(match[0]), text)
 
 
+def sanitize_id(text: str) -> str:
+    """The text with every character escaped that is invisible or looks like a space, so that no two ids look alike."""
+    if text.isascii() and text.isprintable() and not text.startswith(" ") and not text.endswith(" "):
+        return text
+    return _NOT_SEEN.sub(
+        lambda match: "".join(map(_escaped, match[0])), UNSAFE.sub(lambda match: _escaped(match[0]), text)
+    )
+
+
 def sanitize_csv_cell(text: str) -> str:
-    """The text as a CSV cell that no spreadsheet takes for a formula. A number remains a number."""
-    if text.lstrip(" ").startswith(_FORMULA_STARTS) and not _NUMBER.fullmatch(text):
-        return "'" + sanitize_text(text)
-    return sanitize_text(text)
+    """The text as a CSV cell that no spreadsheet takes for a formula. A number remains a number.
+
+    Spreadsheets skip spaces and invisible characters before a formula, and read a wide or small sign as the usual one.
+    """
+    if _FORMULA_STARTS.isdisjoint(_first_seen(text)) or _NUMBER.fullmatch(text):
+        return sanitize_text(text)
+    return "'" + sanitize_text(text)
+
+
+def _first_seen(text: str) -> str:
+    """The first visible character in its usual form; empty if there is none."""
+    for character in text:
+        if unicodedata.category(character)[0] not in "ZC" and not _NOT_SEEN.match(character):
+            return unicodedata.normalize("NFKC", character)
+    return ""
 
 
 def _escaped(character: str) -> str:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from chatstore_cli.config.settings import Settings
+    from chatstore_cli.domain.cache_status import JournalFolder
     from chatstore_cli.domain.indexes.ports import PendingLines
     from chatstore_cli.files.followed_folders import FollowedFolders
     from chatstore_cli.files.journals import NamedJournals
@@ -34,12 +38,32 @@ def followed_folders(settings: Settings, paths: list[str] | None, command: str) 
     return FollowedFolders(paths or [settings.mongo.cache.disk_path], settings.state.folder, command)
 
 
-def pending_lines(stores: Stores, seconds: float) -> PendingLines:
-    """The lines of the journals in mongo.cache.disk_path that are not stored yet. Raises NotFound if there is no journal.
+def journal_folder(folder: Path) -> JournalFolder:
+    """What a folder of journals contains. Raises ChatstoreError if a part of it cannot be read."""
+    from chatstore_cli.domain.cache_status import JournalFolder
+    from chatstore_cli.domain.ignored_files import IgnoredCount
+    from chatstore_cli.files.journal_folders import scan_folder
+    from chatstore_cli.files.state_folder import unusable_bookkeeping
+
+    ignored = IgnoredCount()
+    journals = scan_folder(folder.resolve(), ignored)
+    unreadable = [str(path) for path in journals if not os.access(path, os.R_OK)]
+    return JournalFolder(len(journals), unreadable, ignored.by_reason(), unusable_bookkeeping(folder))
+
+
+def bookkeeping_notices(folders: Iterable[str]) -> list[str]:
+    """For each folder of journals whose bookkeeping belongs to another user: where this user's ledger is, and why."""
+    from chatstore_cli.files.state_folder import unusable_bookkeeping
+
+    return [notice for folder in folders if (notice := unusable_bookkeeping(Path(folder))) is not None]
+
+
+def pending_lines(stores: Stores, seconds: float, paths: list[str]) -> PendingLines:
+    """The lines of the journals that paths name that are not stored yet. Raises NotFound for a path that does not exist.
 
     Raises Overdue if it takes longer than `seconds`.
     """
     from chatstore_cli.core.flush.pending import count_pending_lines
 
-    journals = named_journals(stores.settings, None)
+    journals = named_journals(stores.settings, paths)
     return count_pending_lines(journals, stores.message_store, stores.settings.mongo.ttl_days, seconds)

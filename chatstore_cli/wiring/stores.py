@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from chatstore_cli.mongo.command_monitor import CommandCallbacks
     from chatstore_cli.mongo.connection import Connection
     from chatstore_cli.mongo.embedded.server import EmbeddedServer
+    from chatstore_cli.mongo.waiting import WaitingNotice
 
 
 class Stores:
@@ -84,7 +85,20 @@ class Stores:
             journaled=mongo.journaled,
             answer_seconds=answer_seconds,
             listener=self._listener,
+            waiting=self._waiting_notice,
         )
+
+    @cached_property
+    def _waiting_notice(self) -> WaitingNotice:
+        """Reports once that no server answers, for all connections."""
+        from chatstore_cli.mongo.waiting import SECONDS_UNTIL_NOTICE, WaitingNotice
+
+        limit = self.settings.mongo.timeout_seconds
+        text = (
+            f"Waiting for MongoDB ({self.target}): no answer for {SECONDS_UNTIL_NOTICE:g} seconds. "
+            f"An attempt ends after {limit:g} seconds (mongo.timeout_seconds)."
+        )
+        return WaitingNotice(lambda: self._say(text))
 
     @cached_property
     def target(self) -> str:
@@ -108,7 +122,8 @@ class Stores:
         from chatstore_cli.mongo.messages.store import MongoMessageStore
 
         specs = self.index_specs("messages")["messages"]
-        return MongoMessageStore(self.connection, self.settings.messages_collection, specs, self.patient_connection)
+        collection = self.settings.messages_collection
+        return MongoMessageStore(self.connection, collection, specs, self.patient_connection, self.server_now)
 
     def index_specs(self, layout: str | None = None) -> dict[str, list[IndexSpec]]:
         """The indexes that each layout, or the named one, needs. Raises BadValue for an unknown layout.
@@ -128,9 +143,9 @@ class Stores:
     def create_missing_indexes(self, layout: str) -> list[str]:
         """Create the indexes of a layout that are missing; returns a line for each one that was created or left alone."""
         from chatstore_cli.core.indexes import create_missing
-        from chatstore_cli.domain.times import utc_now
 
-        done = list(create_missing(self.index_specs(layout)[layout], self.index_store, self.document_dates, utc_now()))
+        specs = self.index_specs(layout)[layout]
+        done = list(create_missing(specs, self.index_store, self.document_dates, self.server_now()))
         for line in done:
             self._say(line)
         return done

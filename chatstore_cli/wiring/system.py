@@ -51,6 +51,11 @@ def translate_uncaught_error(error: Exception) -> ChatstoreError | None:
 
         if is_driver_error(error):
             return translate(error, "MongoDB")
+    if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
+        return ChatstoreError(
+            what="The system allows this process no further thread.",
+            hint="End other processes of this user, or raise the limit of processes (ulimit -u, or pids of the container).",
+        )
     if isinstance(error, OSError) and error.strerror:
         path = f"{error.filename}: " if error.filename else ""
         return ChatstoreError(what=f"{path}{error.strerror}")

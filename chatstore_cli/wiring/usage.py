@@ -44,5 +44,7 @@ def usage_recorder(stores: Stores, warn: Callable[[str], None]) -> UsageRecorder
     from chatstore_cli.mongo.usage.ledger import MongoUsageLedger
 
     names = stores.settings
-    ledger = MongoUsageLedger(stores.connection, names.layouts.workflow.usage, names.sessions_collection)
+    # What is written depends on what was read, so reads go to the primary whatever the URI prefers.
+    connection = stores.connection.reading_from_primary()
+    ledger = MongoUsageLedger(connection, names.layouts.workflow.usage, names.sessions_collection)
     return UsageRecorder(ledger, warn)

@@ -13,17 +13,38 @@ if TYPE_CHECKING:
 
 
 def store_checks(
-    stores: Stores, broken: BadConfig | None, warnings: Sequence[str], files: Sequence[str], read_only: bool
+    stores: Stores,
+    broken: BadConfig | None,
+    warnings: Sequence[str],
+    files: Sequence[str],
+    read_only: bool,
+    journals: Sequence[str] = (),
 ) -> list[Check]:
-    """All checks that need no application, in their order. `broken` is the error of an invalid configuration."""
+    """All checks that need no application, in their order. `broken` is the error of an invalid configuration.
+
+    `journals` are journals or folders of journals, by default mongo.cache.disk_path.
+    """
+    from chatstore_cli.core.flush.status import find_future_journals
     from chatstore_cli.core.verify.database import DatabaseChecks
     from chatstore_cli.core.verify.local import LocalChecks
     from chatstore_cli.domain.times import utc_now
-    from chatstore_cli.wiring.journals import pending_lines
+    from chatstore_cli.wiring.journals import journal_folder, named_journals, pending_lines
 
     settings = stores.settings
     seconds = settings.verify.seconds_per_check
-    folder = Path(settings.mongo.cache.disk_path)
-    local = LocalChecks(broken, warnings, files, folder, lambda: pending_lines(stores, seconds), seconds, read_only)
+    given = [Path(path).parent if Path(path).is_file() else Path(path) for path in journals]
+    folders = list(dict.fromkeys(given)) or [Path(settings.mongo.cache.disk_path)]
+    paths = [*journals] or [settings.mongo.cache.disk_path]
+    local = LocalChecks(
+        broken,
+        warnings,
+        files,
+        folders,
+        journal_folder,
+        lambda: pending_lines(stores, seconds, paths),
+        lambda: find_future_journals(named_journals(settings, paths), seconds),
+        seconds,
+        read_only,
+    )
     database = DatabaseChecks(stores, settings.sessions_collection, seconds, read_only, utc_now)
     return [*local.first(), *database.all(), *local.last()]

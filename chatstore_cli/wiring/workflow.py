@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from chatstore_cli.wiring.stores import Stores
 
 
-def chat_writer(stores: Stores) -> ChatWriter:
-    """The writer of the workflow layout's documents."""
+def chat_writer(stores: Stores, warn: Callable[[str], None] = lambda _: None) -> ChatWriter:
+    """The writer of the workflow layout's documents. `warn` is called once if their collection has a collation."""
     from chatstore_cli.mongo.workflow.writer import MongoChatWriter
 
     settings = stores.settings
-    return MongoChatWriter(stores.connection, settings.sessions_collection, settings.layouts.workflow.segments)
+    return MongoChatWriter(stores.connection, settings.sessions_collection, settings.layouts.workflow.segments, warn)
 
 
 def event_ports(stores: Stores, warn: Callable[[str], None]) -> EventPorts:
@@ -31,4 +31,4 @@ def event_ports(stores: Stores, warn: Callable[[str], None]) -> EventPorts:
     reader = WorkflowLayout(stores.connection.reading_from_primary(), stores.settings)
     segment_messages = stores.settings.layouts.workflow.segment_messages
     keeper = SegmentKeeper(segment_store(stores, warn), segment_messages=segment_messages, warn=warn)
-    return EventPorts(chat_writer(stores), reader, usage_recorder(stores, warn), keeper, warn)
+    return EventPorts(chat_writer(stores, warn), reader, usage_recorder(stores, warn), keeper, warn)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,7 +24,7 @@ def _delete_on_a_terminal(chatstore: Chatstore, typed: str, *options: str) -> tu
     process = chatstore.popen("sessions", "delete", "w-1", *options, stdin=terminal)
     os.close(terminal)
     try:
-        os.write(keyboard, typed.encode())
+        os.write(keyboard, typed.encode(errors="surrogateescape"))
         _, errors = process.communicate(timeout=60)
     finally:
         os.close(keyboard)
@@ -44,7 +45,9 @@ def test_a_yes_deletes(chatstore: Chatstore, session: Database[dict[str, Any]], 
     assert (code, session["chat_sessions"].count_documents({})) == (0, 0), errors
 
 
-@pytest.mark.parametrize("typed", ["\n", END_OF_INPUT, "n\n", "yesterday\n"], ids=["Enter", "Ctrl-D", "n", "other"])
+@pytest.mark.parametrize(
+    "typed", ["\n", END_OF_INPUT, "n\n", "yesterday\n", "\udcff\n"], ids=["Enter", "Ctrl-D", "n", "other", "no UTF-8"]
+)
 def test_every_other_answer_deletes_nothing(
     chatstore: Chatstore, session: Database[dict[str, Any]], typed: str
 ) -> None:
@@ -60,3 +63,19 @@ def test_with_no_input_nobody_is_asked_and_nothing_is_deleted(
     assert PROMPT not in errors
     assert "--yes" in errors
     assert (code, session["chat_sessions"].count_documents({})) == (2, 1), errors
+
+
+@pytest.mark.parametrize("closed", ["<&-", "<&- >&-", "<&- >&- 2>&-"])
+def test_a_closed_standard_input_confirms_nothing(
+    chatstore: Chatstore, session: Database[dict[str, Any]], closed: str
+) -> None:
+    command = chatstore.command("sessions", "delete", "w-1")
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {closed}', "sh", *command],
+        capture_output=True,
+        cwd=chatstore.folder,
+        env=chatstore.environment,
+        timeout=60,
+    )
+    assert (done.returncode, session["chat_sessions"].count_documents({})) == (2, 1), done.stderr
+    assert ("Run it again with --yes" in done.stderr.decode()) == ("2>" not in closed)

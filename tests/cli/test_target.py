@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import types
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -154,3 +154,38 @@ def test_the_embedded_server_is_named_again_after_the_result_if_nobody_chose_it(
         "mongo.uri in config.yaml (chatstore config init).\n"
     )
     assert capsys.readouterr().err == (expected if reported else "")
+
+
+def test_every_command_takes_a_time_limit(chatstore_without_database: Chatstore) -> None:
+    from chatstore_cli.cli.main import root_command
+
+    def commands(group: Any, context: Any) -> Iterator[Any]:
+        for name in group.list_commands(context):
+            command = group.get_command(context, name)
+            yield command
+            if hasattr(command, "list_commands"):
+                yield from commands(command, context)
+
+    root = root_command()
+    for command in commands(root, root.make_context("chatstore", ["config", "show"])):
+        options = [word for parameter in command.params for word in parameter.opts]
+        assert options.count("--timeout") == 1, command.name
+    for arguments in (("--timeout", "3", "config", "show"), ("config", "show", "--timeout", "3")):
+        rows = json.loads(chatstore_without_database(*arguments, "-o", "json").out)["items"]
+        assert {"key": "mongo.timeout_seconds", "value": 3.0, "source": "--timeout"} in rows
+    wrong = chatstore_without_database("config", "show", "--timeout", "0")
+    assert (wrong.code, "a number of seconds above 0" in wrong.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("own", "shared", "outage", "attempt"),
+    [(None, None, 60, 10), (5, None, 5, 5), (None, 5, 5, 5), (90, None, 90, 10), (0, None, 0, 10), (2, 7, 2, 2)],
+)
+def test_no_attempt_of_a_command_that_retries_takes_longer_than_the_outage_may(
+    own: float | None, shared: float | None, outage: float, attempt: float
+) -> None:
+    root = types.SimpleNamespace(obj=GlobalOptions(uri="mongodb://h", timeout=shared))
+    context: Any = types.SimpleNamespace(find_root=lambda: root)
+    invocation = Invocation(context)
+    assert invocation.outage_limit(own, 60.0) == outage
+    assert invocation.stores.settings.mongo.timeout_seconds == attempt

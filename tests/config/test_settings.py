@@ -438,7 +438,7 @@ def test_the_error_about_a_missing_file_names_the_variable_that_names_it(folder,
 
 def test_dotenv_that_is_not_utf_8_is_an_error_and_an_unclosed_quote_is_a_warning():
     write(b"A=1\nB=\xff\n", ".env")
-    assert error_of().message == ".env:2: not UTF-8."
+    assert error_of().message == ".env:2: not UTF-8 (byte 0xff)."
     write("A='unclosed\nCHATSTORE_DATABASE=good\n", ".env")
     loaded = load_configuration(None, uri=None, database=None)
     assert loaded.settings.mongo.database == "good"

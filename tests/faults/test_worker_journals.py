@@ -67,6 +67,11 @@ def rotate(journal: Path) -> None:
     journal.rename(journal.with_name(f"{journal.name}.1"))
 
 
+def rotate_by_date(journal: Path) -> None:
+    """logrotate's dateext: the renamed file never changes again."""
+    journal.rename(unused(journal.parent, ".jsonl-20261128"))
+
+
 def rotate_by_copying(journal: Path) -> None:
     """logrotate's copytruncate: the application keeps its file."""
     shutil.copy(journal, unused(journal.parent, ".jsonl"))
@@ -109,7 +114,7 @@ def touch(journal: Path) -> None:
     os.utime(journal)
 
 
-HAPPENINGS = [rotate, rotate_by_copying, compress, replace_by_the_same, keep_only_the_end, touch]
+HAPPENINGS = [rotate, rotate_by_date, rotate_by_copying, compress, replace_by_the_same, keep_only_the_end, touch]
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ HOLDER = """
 import sys
 from pathlib import Path
 from chatstore_cli.files.folder_lock import folder_lock
-with folder_lock(Path("/journals"), Path(sys.argv[1]), "chatstore flush-cache"):
+with folder_lock(Path(sys.argv[1]), Path(sys.argv[1]), "chatstore flush-cache"):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -31,23 +31,23 @@ def test_the_second_process_gets_the_holders_name_and_a_killed_holder_has_no_loc
     )
     assert holder.stdout is not None
     assert holder.stdout.readline() == b"held\n"
-    with pytest.raises(Locked) as told, folder_lock(Path("/journals"), tmp_path, "test"):
+    with pytest.raises(Locked) as told, folder_lock(tmp_path, tmp_path, "test"):
         raise AssertionError("two hold it")
-    assert told.value.message.startswith(f"/journals is in use by chatstore flush-cache (process {holder.pid} on ")
+    assert told.value.message.startswith(f"{tmp_path} is in use by chatstore flush-cache (process {holder.pid} on ")
     assert told.value.exit_code == 8
     holder.kill()
     holder.communicate()
-    with folder_lock(Path("/journals"), tmp_path, "test"):
+    with folder_lock(tmp_path, tmp_path, "test"):
         assert json.loads((tmp_path / "lock.holder").read_text())["pid"] == os.getpid()
     assert not (tmp_path / "lock.holder").exists()
 
 
-def test_a_holder_without_a_name_is_another_process(tmp_path: Path):
-    with folder_lock(Path("/journals"), tmp_path, "test"):
+def test_a_holder_without_a_name_is_named_by_the_kernel(tmp_path: Path):
+    with folder_lock(tmp_path, tmp_path, "test"):
         (tmp_path / "lock.holder").write_text("{torn")
         with (
-            pytest.raises(Locked, match="in use by another process"),
-            folder_lock(Path("/journals"), tmp_path, "test"),
+            pytest.raises(Locked, match=rf"in use by a process of the user \S+ \(process {os.getpid()}\)"),
+            folder_lock(tmp_path, tmp_path, "test"),
         ):
             raise AssertionError("two hold it")
 

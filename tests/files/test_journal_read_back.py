@@ -85,7 +85,7 @@ def test_damaged_lines_are_passed_over(tmp_path: Path) -> None:
     assert found == [record(0), record(1)]
 
 
-@pytest.mark.parametrize("name", ["s1.jsonl.1", "s1.jsonl.2026-03-02", "s1.jsonl.old"])
+@pytest.mark.parametrize("name", ["s1.jsonl.1", "s1.jsonl.2026-03-02", "s1.jsonl-20260302", "s1.jsonl.old"])
 def test_a_journal_that_was_rotated_is_found_beside_its_place(journal: Journal, name: str) -> None:
     path, raw, records = journal
     unread = range_of(path, raw, 10, 250)

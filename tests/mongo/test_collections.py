@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from chatstore_cli.mongo.collections import CollectionKind, collection_facts
+from chatstore_cli.mongo.collection_facts import CollectionKind
+from chatstore_cli.mongo.collections import collection_facts
 from chatstore_cli.mongo.connection import connect
 
 

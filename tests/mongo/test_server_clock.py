@@ -188,12 +188,12 @@ def test_while_the_server_is_unreachable_no_old_time_is_used(
     assert abs(clock.now() - utc_now()) < NEAR
 
 
-@pytest.mark.parametrize("seconds, added", [(0.4, 0.2), (30.0, 0.5)])
-def test_half_of_the_round_trip_is_added_but_not_the_time_to_connect(seconds: float, added: float) -> None:
+@pytest.mark.parametrize("seconds", [0.4, 30.0])
+def test_however_long_the_answer_takes_the_time_is_not_ahead_of_the_servers(seconds: float) -> None:
     clocks = Clocks()
     client = FakeClient(answering=lambda: clocks.pass_time(seconds))
     now = clock_of(Connection(client, Any, "fake"), clocks).now()  # type: ignore[arg-type]
-    assert now - FAKE_TIME == timedelta(seconds=added)
+    assert now == FAKE_TIME
 
 
 def test_more_than_five_minutes_are_one_warning_per_process_and_server(listened: Connection) -> None:

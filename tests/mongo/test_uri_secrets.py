@@ -32,6 +32,13 @@ def test_no_form_of_a_uri_shows_its_password_in_an_error_or_its_traceback(uri):
     assert "geheim" not in "".join(traceback.format_exception(caught.value)) + repr(caught.value.facts)
 
 
+def test_the_text_of_a_connection_has_no_secret_option():
+    uri = "mongodb://u:geheim@h/?authMechanism=PLAIN&authMechanismProperties=SERVICE_NAME:geheim&proxyPassword=geheim"
+    connection = connect(uri, "chats", timeout_seconds=1)
+    assert "geheim" not in repr(connection)
+    connection.client.close()
+
+
 def test_a_target_is_named_by_position_and_without_options():
     assert describe("mongodb://ana@corp.com:geheim@a:1,b:2/db?x=1", "chats") == "a:1,b:2, database chats"
     assert describe("mongodb://u:geheim@[::1", "chats") == "[::1, database chats"

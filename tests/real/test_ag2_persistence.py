@@ -332,6 +332,7 @@ def test_a_session_is_resumed_at_any_status_which_stays_until_the_next_event(
     manager.mark_failed("c", "lost")
     resumed = manager.resume_chat("c", enterprise_id="acme")
     assert (resumed.status, [each["content"] for each in resumed.messages]) == ("failed", ["hello"])
+    assert resumed.notes[0] == "Messages of the general agent that were left out: 1"
     assert only(database)["status"] == -1
     assert saved(manager, text("hello")) is SavedAs.ECHO
     assert only(database)["status"] == 0

@@ -422,7 +422,7 @@ def test_messages_expire_that_many_days_after_they_were_stored(
     connection: Connection, database: Documents, folder: Path
 ):
     write_journal(folder / "s.jsonl", [record(0)])
-    flush(connection, folder, rules=StoringRules(ttl_days=30), clock=lambda: NOW)
+    flush(connection, folder, rules=StoringRules(ttl_days=30), server_now=lambda: NOW)
     [row] = database[COLLECTION].find()
     assert row["expires_at"] == NOW + timedelta(days=30)
     assert database[COLLECTION].index_information()["expires_at_idx"]["expireAfterSeconds"] == 0
@@ -432,7 +432,7 @@ def test_with_ttl_days_0_they_never_expire_and_there_is_no_such_index(
     connection: Connection, database: Documents, folder: Path
 ):
     write_journal(folder / "s.jsonl", [record(0)])
-    flush(connection, folder, rules=StoringRules(ttl_days=0), clock=lambda: NOW)
+    flush(connection, folder, rules=StoringRules(ttl_days=0), server_now=lambda: NOW)
     [row] = database[COLLECTION].find()
     assert "expires_at" not in row
     assert not [
@@ -447,14 +447,14 @@ def test_counted_from_their_own_time_some_have_expired_already(
     lines.append(record(2, created_at="9999-12-30T00:00:00Z"))
     write_journal(folder / "s.jsonl", lines)
     rules = StoringRules(ttl_days=7, ttl_from_created=True)
-    said = flush(connection, folder, rules=StoringRules(7, ttl_from_created=True, dry_run=True), clock=lambda: NOW)
+    said = flush(connection, folder, rules=StoringRules(7, ttl_from_created=True, dry_run=True), server_now=lambda: NOW)
     assert (said.stored, said.expired, said.skipped) == (3, 1, 0)
     skipping = StoringRules(7, ttl_from_created=True, skip_expired=True)
-    result = flush(connection, folder, rules=skipping, clock=lambda: NOW)
+    result = flush(connection, folder, rules=skipping, server_now=lambda: NOW)
     assert (result.stored, result.expired, result.skipped) == (2, 1, 1)
     assert database[COLLECTION].find_one({"text": "message 1"})["expires_at"] == NOW + timedelta(days=6)
     assert "expires_at" not in database[COLLECTION].find_one({"text": "message 2"})
-    result = flush(connection, folder, rules=rules, clock=lambda: NOW, ignore_ledger=True)
+    result = flush(connection, folder, rules=rules, server_now=lambda: NOW, ignore_ledger=True)
     assert (result.stored, result.expired) == (1, 1)
     assert stored(database) == wanted_of(lines)
 

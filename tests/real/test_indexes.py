@@ -97,7 +97,6 @@ def test_another_index_under_our_name_is_no_obstacle(chatstore, messages):
         ([("session_id", 1), ("created_at", -1)], {"unique": True}, "unique"),
         ([("session_id", 1), ("created_at", -1)], {"sparse": True}, "sparse"),
         ([("session_id", 1), ("created_at", -1)], {"hidden": True}, "hidden"),
-        ([("session_id", 1), ("created_at", -1)], {"collation": {"locale": "de"}}, "collation is de"),
         (
             [("session_id", 1), ("created_at", -1)],
             {"partialFilterExpression": {"role": "user"}},

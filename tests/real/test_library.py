@@ -195,17 +195,19 @@ def test_a_lone_message_is_stored_when_the_interval_is_over(
 
 
 @pytest.mark.parametrize("days", [0, 7])
-def test_messages_expire_after_the_days_that_were_set(
+def test_messages_expire_after_the_days_that_were_set_by_the_servers_clock(
     mongod: Mongod, folder: Path, database: Documents, days: int
 ) -> None:
     cache = LocalChatCache(disk_path=folder)
+    before = datetime.now(UTC) - timedelta(seconds=2)
     with MongoChatStorage(mongod.uri, database.name, ttl_days=days) as kept:
         with ChatPersistenceWorker(cache, kept, clock=lambda: START):
             cache.record_chat_event("s1", "user", "x")
         [row] = rows_of(database)
-    assert row.get("expires_at") == (
-        None if not days else (START + timedelta(days=days)).replace(microsecond=195_000)  # BSON keeps milliseconds
-    )
+    if days:
+        assert before < row["expires_at"] - timedelta(days=days) < datetime.now(UTC) + timedelta(seconds=2)
+    else:
+        assert "expires_at" not in row
 
 
 def test_a_session_that_is_deleted_between_the_look_at_it_and_the_storing_stays_deleted(
@@ -236,6 +238,22 @@ def test_a_session_that_is_deleted_between_the_look_at_it_and_the_storing_stays_
     assert (worker.stats().flushed, worker.stats().skipped) == (10, 10)
     result = storage.flush_journals(folder)
     assert (result.stored, result.skipped, result.already_stored) == (0, 10, 10)
+
+
+def test_inserted_messages_of_a_deleted_session_are_skipped_if_they_are_earlier(
+    connection: Connection, storage: MongoChatStorage, database: Documents
+) -> None:
+    MessagesLayout(connection, Settings()).remove("s1", START)
+    times = [START - timedelta(hours=1), START, START + timedelta(milliseconds=1)]
+    given = [Message("s1", "user", f"{number}", f"m{number}", created_at=time) for number, time in enumerate(times)]
+    for stored, already_stored in ((1, 0), (0, 1)):
+        inserted = storage.insert_messages(given)
+        assert (inserted.stored, inserted.already_stored, inserted.skipped) == (stored, already_stored, 2)
+    assert [row["text"] for row in rows_of(database, "s1")] == ["2"]
+    known = storage.tombstone("s1")
+    assert known is not None
+    assert known.covers(START, "x")
+    assert storage.tombstone("s2") is None
 
 
 # --- poison ----------------------------------------------------------------------------------------------------------

@@ -96,6 +96,19 @@ def test_a_wrong_password_ends_with_4_and_appears_nowhere(guarded, run, argument
     assert "Traceback" not in done.err
 
 
+@pytest.mark.parametrize(
+    ("path", "is_named"), [("/chats", True), ("/chats?authSource=chats", False), ("/", False), ("/?w=1", False)]
+)
+def test_a_failed_login_names_auth_source_if_the_uri_has_a_database_and_none_is_given(guarded, run, path, is_named):
+    """The driver looks for the user in the database of the path, where most people have none."""
+    uri = guarded.uri_as(*ADMIN).partition("/?")[0] + path
+    done = run("sessions", "list", env={"CHATSTORE_URI": uri})
+    if path.startswith("/chats"):
+        assert done.code == 4
+        assert "Authentication failed" in done.err
+    assert ("names no authSource, so MongoDB looks for the user in the database chats" in done.err) == is_named
+
+
 def test_no_user_at_all_ends_with_4(guarded, run):
     done = run("sessions", "list", env={"CHATSTORE_URI": guarded.uri_without_user})
     assert (done.code, done.out) == (4, "")
@@ -113,7 +126,7 @@ def test_the_right_password_with_every_odd_sign_in_it_works(guarded, run, chats)
     journal(run.folder)
     assert run("flush-cache", ".", env=settings).code == 0
     assert run("indexes", "apply", env=settings).code == 0
-    assert run("verify", "--skip", "journal-folder,journal-flushed", env=settings).code == 0
+    assert run("verify", "--skip", "journal-folder,ignored-files,journal-flushed", env=settings).code == 0
     assert chats["chat_messages"].count_documents({}) == 1
 
 

@@ -18,14 +18,18 @@ NAMES = [
     "configuration",
     "connection",
     "server-version",
+    "clock",
     "write-concern",
     "round-trip",
+    "collections",
     "indexes",
     "ttl-types",
     "expired",
     "sequence-gaps",
     "document-sizes",
     "journal-folder",
+    "ignored-files",
+    "journal-times",
     "journal-flushed",
 ]
 DATABASE_CHECKS = NAMES[NAMES.index("server-version") : NAMES.index("journal-folder")]
@@ -68,16 +72,17 @@ def test_a_healthy_store_passes_everything_and_leaves_nothing_behind(chatstore, 
     assert outcome.code == 0
     rows = json.loads(outcome.out)["items"]
     assert [row["name"] for row in rows] == NAMES
-    assert {row["name"]: row["status"] for row in rows if row["status"] != "pass"} == {}
+    without_pass = {row["name"]: row["detail"] for row in rows if row["status"] != "pass"}
+    assert without_pass == {"sequence-gaps": "chat_sessions has no session with numbered messages"}
     assert all(row["seconds"] >= 0 and row["hint"] is None for row in rows)
     assert f"database {database.name}" in outcome.err
     assert set(database.list_collection_names()) == before
 
 
 def test_markdown_is_a_checklist(chatstore):
-    outcome = chatstore("verify", "-o", "md", "--skip", "journal-folder,journal-flushed")
+    outcome = chatstore("verify", "-o", "md", "--skip", "journal-folder,ignored-files,journal-times,journal-flushed")
     lines = outcome.out.splitlines()
-    assert len(lines) == len(NAMES) - 2
+    assert len(lines) == len(NAMES) - 4
     assert all(re.fullmatch(r"- \[[x ]\] [a-z-]+ - .+", line) for line in lines)
     assert re.fullmatch(r"- \[x\] connection - .+ \(\d\.\d{3} s\)", lines[1])
     assert lines[NAMES.index("indexes")].startswith("- [ ] indexes - SKIP: ")
@@ -288,7 +293,7 @@ def test_a_missing_journal_folder_is_a_warning_and_a_file_in_its_place_fails(cha
 
 def test_a_read_only_journal_folder_is_a_warning_with_the_systems_reason(chatstore):
     # /proc rejects new files even from root.
-    row = check(chatstore, "journal-folder", env={"CHATSTORE_MONGO__CACHE__DISK_PATH": "/proc/self/task"})
+    row = check(chatstore, "journal-folder", env={"CHATSTORE_MONGO__CACHE__DISK_PATH": "/proc/self/fdinfo"})
     assert row["status"] == "warn"
     assert "cannot be written to" in row["detail"]
 
@@ -311,6 +316,20 @@ def test_lines_that_are_not_stored_yet_are_a_warning_until_they_are_flushed(chat
     assert database.list_collection_names() == []
     assert chatstore("flush-cache").code == 0
     assert check(chatstore, "journal-flushed")["status"] == "pass"
+
+
+def test_journals_and_folders_can_be_named(chatstore, database):
+    for name, text in (("a/s1.jsonl", line("a") + line("b")), ("b/s2.jsonl", line("c", "s2"))):
+        path = chatstore.folder / name
+        path.parent.mkdir()
+        path.write_text(text)
+    names = ("--only", "connection,journal-folder,journal-flushed")
+    rows = checks(chatstore, "a/s1.jsonl", "b", *names)
+    assert rows["journal-flushed"]["detail"] == "of 3 lines in 2 journals 3 are not stored yet"
+    assert all(f"{name}: 1 journals" in rows["journal-folder"]["detail"] for name in ("a", "b"))
+    assert checks(chatstore, "b", *names)["journal-flushed"]["detail"].startswith("of 1 lines in 1 journals")
+    rows = checks(chatstore, "nowhere", *names)
+    assert (rows["journal-folder"]["status"], rows["journal-flushed"]["status"]) == ("warn", "skip")
 
 
 def test_stored_lines_that_no_longer_exist_differ_from_new_and_expired_ones(chatstore, journals, database):

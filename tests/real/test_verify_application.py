@@ -173,9 +173,7 @@ FAULTS: dict[str, dict[str, str]] = {
     "never": {"api-history": "last_persisted_at is null, though MongoDB has 2 messages"},
     "unknown-session": {"api-history": "does not know session verifier-"},
     "closing": {"api-websocket": r"closed the connection with code 1011 \(no model today\) before the message"},
-    "one-frame": {
-        "api-websocket": r'no status frame \(2 frames arrived: 1 of the type "welcome", 1 of the type "message"'
-    },
+    "no-frames": {"api-websocket": "WebSocket /ws/chat: no frame arrived"},
     "not-json": dict.fromkeys(("api-chat", "api-status", "api-history"), "without valid JSON: <html>It works!</html>"),
     "huge": dict.fromkeys(("api-chat", "api-status", "api-history"), "the response is over 4 MiB"),
     "crashed": dict.fromkeys(("api-chat", "api-status", "api-history"), "returned status 500: Internal Server Error"),
@@ -184,7 +182,17 @@ FAULTS: dict[str, dict[str, str]] = {
     ),
 }
 """The failed checks of each fault, and no others, with their details."""
-WAITING = {"no-flush", "no-journal", "no-assistant", "no-assistant-ws", "no-user", "twice", "one-frame"}
+WAITING = {
+    "no-flush",
+    "no-journal",
+    "no-assistant",
+    "no-assistant-ws",
+    "no-user",
+    "twice",
+    "no-frames",
+    "one-frame",
+    "odd-frames",
+}
 """Faults that are found when the deadline is over, which is short for them."""
 
 
@@ -235,6 +243,27 @@ def test_each_fault_is_described_and_nothing_is_left(application):
     assert (application.journals, left) == ([], [])
 
 
+@pytest.mark.parametrize("words", ["other-words", "platform"])
+def test_a_welcome_and_a_status_in_other_words_pass(application, words):
+    assert failed_checks(application, words) == {}
+
+
+@pytest.mark.parametrize(
+    ("fault", "frames"),
+    [
+        (
+            "one-frame",
+            r'no status frame was recognised \(2 frames arrived: 1 of the type "welcome", 1 of the type "resp',
+        ),
+        ("odd-frames", r"no welcome frame and no status frame was recognised \(4 frames arrived: 2 not a JSON object"),
+    ],
+)
+def test_frames_that_are_unknown_are_named_and_do_not_fail(application, fault, frames):
+    [(name, result)] = failed_checks(application, fault).items()
+    assert (name, result.status) == ("api-websocket", CheckStatus.WARN)
+    assert re.search(f"both roles are stored, .*; {frames}", result.detail), result
+
+
 def test_a_failed_check_gives_status_6_and_two_lines_on_stderr(chatstore, application):
     verified = verify(chatstore, application, *CHECKS, fault="crashed")
     assert verified.code == 6
@@ -256,7 +285,7 @@ def test_a_missing_endpoint_is_skipped_with_the_reason(chatstore, application):
     verified = verify(chatstore, application, *CHECKS, fault="no-websocket")
     assert verified.code == 0
     assert verified.of("skip") == ["api-log", "api-websocket"]
-    assert verified.rows["api-websocket"]["detail"] == "the application does not open WebSocket /ws (403)"
+    assert verified.rows["api-websocket"]["detail"] == "the application does not open WebSocket /ws/chat (403)"
 
 
 def test_an_application_without_endpoints_is_a_warning(chatstore, application):
@@ -281,7 +310,7 @@ def test_an_application_that_only_records_the_users_messages_passes(chatstore, a
 def test_read_only_sends_nothing(chatstore, application):
     verified = verify(chatstore, application, *CHECKS, "--read-only")
     assert verified.code == 0
-    assert verified.of("pass") == ["api-connection", "api-status", "api-cleanup"]
+    assert verified.of("pass") == ["api-connection", "api-status"]
     assert verified.rows["api-chat"]["detail"] == "it writes, and --read-only is set"
     assert "Target" not in verified.err
 
@@ -301,7 +330,7 @@ def test_an_unreachable_application_fails_the_first_check_and_the_rest_is_skippe
     assert verified.code == 6
     assert verified.of("fail") == ["api-connection"]
     assert "Connection refused" in verified.rows["api-connection"]["detail"]
-    assert verified.of("skip") == NAMES[1:-1]
+    assert verified.of("skip") == NAMES[1:]
     assert verified.rows["api-cleanup"]["detail"] == "nothing was sent, so there is nothing to remove"
 
 

@@ -82,14 +82,18 @@ def test_new_changed_and_deleted_sessions_of_both_layouts_are_a_row_each(chatsto
         rows = watcher.wait_for_rows(5)
         database["chat_sessions"].delete_one({"chat_id": "a"})
         watcher.wait_for_rows(6)
+        part = {"layout": "messages", "session_id": "f", "part": "of a long tombstone"}
+        database["chatstore_tombstones"].insert_one({"_id": part, "row_ids": []})
         assert chatstore("sessions", "delete", "f", "--yes").code == 0
         deleted = watcher.wait_for_rows(7)[5:]
+        database["chat_messages"].insert_one(flat("f", 2))
+        watcher.wait_for_rows(8)
         assert watcher.stop() == 0
     assert watcher.changes == [
         ("a", "new"), ("a", "changed"), ("f", "new"), ("f", "changed"), ("before", "changed"), ("a", "deleted"),
-        ("f", "deleted"),
+        ("f", "deleted"), ("f", "new"),
     ]  # fmt: skip
-    listed = json.loads(chatstore("sessions", "list", "-o", "json").out)["items"]
+    listed = json.loads(chatstore("sessions", "list", "--layout", "workflow", "-o", "json").out)["items"]
     assert [list(row) for row in rows] == [[*listed[0], "change", "changed_at"]] * 5
     assert {key: rows[4][key] for key in listed[0]} == listed[0]
     assert deleted[0]["message_count"] == 1
@@ -314,7 +318,11 @@ def test_messages_of_a_flat_session_come_in_the_order_they_are_stored(chatstore:
         database["chat_messages"].update_one({"session_id": "f"}, {"$set": {"vector_ids": [1]}})
         database["chat_messages"].insert_one(flat("f", 6))
         watcher.wait_for_rows(5)
-    assert watcher.contents == [f"turn {number}" for number in (1, 2, 3, 4, 6)]
+        assert chatstore("sessions", "delete", "f", "--yes").code == 0
+        watcher.wait_for_notice("Session 'f' was deleted.")
+        database["chat_messages"].insert_one(flat("f", 7))
+        watcher.wait_for_rows(6)
+    assert watcher.contents == [f"turn {number}" for number in (1, 2, 3, 4, 6, 7)]
 
 
 def test_since_shows_earlier_messages_and_those_that_follow(chatstore: Chatstore, database: Documents):

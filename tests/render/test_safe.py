@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from chatstore_cli.render.formats import write
 from chatstore_cli.render.listing import Column, Listing, Record, Terminal
 from chatstore_cli.render.output_format import OutputFormat
-from chatstore_cli.render.safe import sanitize_csv_cell, sanitize_line, sanitize_text
+from chatstore_cli.render.safe import sanitize_csv_cell, sanitize_id, sanitize_line, sanitize_text
 
 COLUMNS = (Column("text", "TEXT"), Column("after", "AFTER"))
 DIRECTION_MARKS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c\u2028\u2029")
@@ -62,12 +62,61 @@ def test_a_line_break_is_an_arrow_in_a_sanitized_line_and_remains_in_sanitized_t
 
 
 @pytest.mark.parametrize(
-    "formula", ["=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", " =1", "=cmd|' /C calc'!A0", "\uff1d1", "--1"]
+    "formula",
+    [
+        "=1+1",
+        "+1+1",
+        "-1+1",
+        "@SUM(A1)",
+        "\t=1",
+        "\r=1",
+        " =1",
+        "=cmd|' /C calc'!A0",
+        "\uff1d1",
+        "--1",
+        "\n=1",
+        "\xa0=1",
+        "\u3000+1",
+        "\u200b@A1",
+        "\ufe661",
+        "\n \u200b\u2212A1",
+        "\ufe62cmd",
+        "\x00=1",
+    ],
 )
 def test_a_formula_becomes_text(formula: str) -> None:
     [_, [cell, _]] = csv.reader(io.StringIO(written(formula, OutputFormat.CSV), newline=""))
 
     assert cell.startswith("'")
+
+
+@pytest.mark.parametrize("text", ["a;b", "a\tb", "a,b", 'a"b', "a\nb"])
+def test_a_cell_that_some_spreadsheet_would_split_is_quoted(text: str) -> None:
+    row = written(text, OutputFormat.CSV).removeprefix("text,after\n")
+    assert row == '"' + text.replace('"', '""') + '",end\n'
+
+
+INVISIBLE = ["\u200b", "\u200d", "\u00ad", "\u3164", "\ufe0f", "\u2060", "\u00a0", "\u2800", "\U000e0100"]
+
+
+@pytest.mark.parametrize("output", TEXT_FORMATS)
+@pytest.mark.parametrize("sign", INVISIBLE)
+@pytest.mark.parametrize("key", ["session_id", "user_id", "tenant_id"])
+def test_an_id_shows_characters_that_are_invisible(output: OutputFormat, sign: str, key: str) -> None:
+    columns = (Column(key, "ID"), Column("after", "AFTER"))
+    shown = []
+    for stored in (f"an{sign}na", "anna"):
+        stream = io.StringIO(newline="")
+        write(Listing(columns, [{key: stored, "after": "end"}]), output, stream, Terminal())
+        shown.append(stream.getvalue())
+    assert sign not in shown[0]
+    assert f"{ord(sign):x}na" in shown[0]
+    assert "anna" in shown[1]
+
+
+def test_an_id_shows_the_spaces_around_it_and_message_text_keeps_its_emoji() -> None:
+    assert (sanitize_id(" ann "), sanitize_id("ann b")) == ("\\x20ann\\x20", "ann b")
+    assert sanitize_line("\u2764\ufe0f") == "\u2764\ufe0f"
 
 
 @pytest.mark.parametrize("number", ["-1", "+2.5", "-1e9", "12"])

@@ -20,6 +20,7 @@ from chatstore_cli.core.indexes import wanted_specs
 from chatstore_cli.core.retry import RetryPolicy
 from chatstore_cli.domain.journal import FlushResult, Progress
 from chatstore_cli.domain.quarantine import RetryResult
+from chatstore_cli.domain.times import Clock, utc_now
 from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.messages.layout import index_specs
 from chatstore_cli.mongo.messages.store import MongoMessageStore
@@ -91,10 +92,12 @@ def settings_for(folder: Path, **changes: Any) -> Settings:
     return replace(Settings(), state=StateSettings(str(folder)), **changes)
 
 
-def store_of(connection: Connection, ttl_days: int = 30, collection: str = COLLECTION) -> MongoMessageStore:
+def store_of(
+    connection: Connection, ttl_days: int = 30, collection: str = COLLECTION, server_now: Clock = utc_now
+) -> MongoMessageStore:
     """The store that flush-cache writes to."""
     specs = wanted_specs(index_specs(collection), ttl_days)
-    return MongoMessageStore(connection, collection, specs, connection)
+    return MongoMessageStore(connection, collection, specs, connection, server_now)
 
 
 def flush(
@@ -102,7 +105,7 @@ def flush(
     *paths: Path,
     state: Path | None = None,
     store: Any = None,
-    clock: Callable[[], datetime] | None = None,
+    server_now: Clock = utc_now,
     on_progress: Callable[[Progress], None] = lambda _: None,
     said: list[str] | None = None,
     rules: StoringRules | None = None,
@@ -112,11 +115,10 @@ def flush(
     chosen = FlushOptions(rules=rules or StoringRules(), **options)
     journals = named_journals(settings_for(state or Path("/nonexistent")), [str(path) for path in paths])
     made = Flush(
-        store or store_of(connection, chosen.rules.ttl_days),
+        store or store_of(connection, chosen.rules.ttl_days, server_now=server_now),
         chosen,
         say=(said if said is not None else []).append,
         on_progress=on_progress,
-        **({"clock": clock} if clock else {}),
     )
     with journals.to_read() if chosen.rules.dry_run else journals.to_flush("test") as sources:
         return made.run(sources)

@@ -15,12 +15,14 @@ from chatstore_cli.core.flush.pending import ReadableJournals, count_expired
 from chatstore_cli.core.flush.run import Flush
 from chatstore_cli.core.flush.storing import StoringRules
 from chatstore_cli.domain.errors import BadValue, ExitCode
+from chatstore_cli.domain.ignored_files import JOURNAL_NAMES, ignored_notice
 from chatstore_cli.domain.journal import FlushResult
 from chatstore_cli.render.listing import Record
 from chatstore_cli.render.rows.flush import FLUSH_COLUMNS, flush_row
-from chatstore_cli.wiring.journals import named_journals
+from chatstore_cli.wiring.journals import bookkeeping_notices, named_journals
 
 app = single_command()
+_OUTAGE_SECONDS = 60.0
 
 
 @command(
@@ -64,8 +66,11 @@ def flush_cache(
         ),
     ] = False,
     timeout: Annotated[
-        float, typer.Option("--timeout", metavar="SECONDS", min=0, help="Stop if MongoDB is unreachable for SECONDS.")
-    ] = 60.0,
+        float | None,
+        typer.Option(
+            "--timeout", metavar="SECONDS", min=0, help="Stop if MongoDB is unreachable for SECONDS [default: 60]."
+        ),
+    ] = None,
 ) -> None:
     """Store journals (JSONL) in MongoDB, each message exactly once.
 
@@ -86,9 +91,11 @@ def flush_cache(
         ),
         session=session,
         ignore_ledger=ignore_ledger,
-        timeout=timeout,
+        timeout=invocation.outage_limit(timeout, _OUTAGE_SECONDS),
     )
     journals = named_journals(invocation.settings, paths)
+    for notice in bookkeeping_notices(journals.folders):
+        invocation.say(notice)
     if dry_run:
         invocation.will_write(dry_run="nothing is written")
         with journals.to_read() as sources:
@@ -100,11 +107,13 @@ def flush_cache(
         with journals.to_flush("chatstore flush-cache") as sources, invocation.progress(journals.total_bytes) as shown:
             flush = Flush(invocation.stores.message_store, options, say=invocation.say, on_progress=shown)
             result = flush.run(sources)
-    invocation.emit(Record(FLUSH_COLUMNS, flush_row(result)))
+    invocation.emit(Record(FLUSH_COLUMNS, flush_row(result, journals.ignored)))
+    if journals.ignored:
+        invocation.say(ignored_notice(journals.ignored))
     for notice in _notices(result, paths or [], dry_run=dry_run):
         invocation.say(notice)
     if not dry_run:
-        invocation.say_where_stored(result.stored)
+        invocation.say_where_stored(result.stored + result.already_stored)
     if result.quarantined:
         raise typer.Exit(ExitCode.PARTLY_DONE)
 
@@ -112,7 +121,7 @@ def flush_cache(
 def _notices(result: FlushResult, paths: list[str], *, dry_run: bool) -> Iterator[str]:
     """What the numbers do not show."""
     if not result.files:
-        yield "No journals were found: a journal is a file named *.jsonl, also rotated (*.jsonl.1) or compressed (.gz)."
+        yield f"No journals were found. {JOURNAL_NAMES}"
     elif not result.lines and not result.pending:
         yield "Nothing new since the last flush."
     if result.pending:

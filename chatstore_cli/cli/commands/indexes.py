@@ -11,7 +11,6 @@ from chatstore_cli.cli.options import command, group
 from chatstore_cli.core.indexes import check_indexes, is_finding, perform, plan_steps
 from chatstore_cli.domain.errors import Conflict, ExitCode, NeedsConfirmation
 from chatstore_cli.domain.indexes.findings import IndexFinding, IndexStep
-from chatstore_cli.domain.times import utc_now
 from chatstore_cli.render.listing import Listing
 from chatstore_cli.render.rows.indexes import INDEX_COLUMNS, STEP_COLUMNS, index_row, step_row
 
@@ -77,7 +76,11 @@ def apply(
     else:
         invocation.will_write()
     findings = _findings(invocation, layout)
-    steps = list(plan_steps(findings, invocation.stores.document_dates, utc_now(), drop_unneeded=drop_unneeded))
+    steps = list(
+        plan_steps(
+            findings, invocation.stores.document_dates, invocation.stores.server_now(), drop_unneeded=drop_unneeded
+        )
+    )
     confirmed = dry_run or _confirmed(invocation, [step for step in steps if step.needs_yes], yes=yes)
     rows = []
     conflicts: list[Conflict] = []

@@ -13,7 +13,6 @@ from chatstore_cli.core.retention.ttl import plan_retention, retentions
 from chatstore_cli.domain.errors import ExitCode, NotFound
 from chatstore_cli.domain.indexes.findings import IndexStep
 from chatstore_cli.domain.indexes.specs import IndexSpec
-from chatstore_cli.domain.times import utc_now
 from chatstore_cli.render.listing import Listing
 from chatstore_cli.render.rows.indexes import RETENTION_COLUMNS, STEP_COLUMNS, retention_row, step_row
 
@@ -35,7 +34,7 @@ def show(context: typer.Context, layout: Layout = None) -> None:
     """
     invocation = Invocation(context)
     stores = invocation.stores
-    shown = retentions(_specs(invocation, layout), stores.index_store, stores.document_dates, utc_now())
+    shown = retentions(_specs(invocation, layout), stores.index_store, stores.document_dates, stores.server_now())
     rows = [retention_row(retention, invocation.settings.mongo.ttl_days) for retention in shown]
     invocation.emit(
         Listing(RETENTION_COLUMNS, rows, empty="MongoDB deletes nothing by itself in these collections.", upright=True)
@@ -83,7 +82,7 @@ def set_(
     else:
         invocation.will_write()
     specs = _specs(invocation, layout)
-    steps = list(plan_retention(days, specs, stores.index_store, stores.document_dates, utc_now()))
+    steps = list(plan_retention(days, specs, stores.index_store, stores.document_dates, stores.server_now()))
     own = [spec for layout_specs in specs.values() for spec in layout_specs if spec.expire_after_seconds is not None]
     if layout is not None and not own and not steps:
         raise NotFound(kind_of_thing="TTL index", name=layout, where="", hint="Messages of this layout never expire.")

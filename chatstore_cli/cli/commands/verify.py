@@ -27,7 +27,7 @@ app = single_command()
     "verify",
     examples=[
         "chatstore verify",
-        "chatstore verify -o md",
+        "chatstore verify data/cache/chat_sessions -o md",
         "chatstore verify --only connection,indexes",
         "chatstore verify --api-url http://localhost:8000 --log app.log",
     ],
@@ -36,6 +36,12 @@ app = single_command()
 )
 def verify(
     context: typer.Context,
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="PATH", help="Check these journals or folders of journals [default: mongo.cache.disk_path]"
+        ),
+    ] = None,
     only: Annotated[
         list[str] | None, typer.Option("--only", metavar="NAME[,NAME]...", help="Run only these checks; repeatable.")
     ] = None,
@@ -91,7 +97,7 @@ def verify(
     Afterwards it removes what was written, also after Ctrl-C.
     """
     invocation = Invocation(context)
-    stores, checks, broken = _checks(invocation)
+    stores, checks, broken = _checks(invocation, paths or [])
     application = None
     if api_url is not None:
         from chatstore_cli.wiring.verify_application import application_checks
@@ -139,15 +145,16 @@ def _names(values: list[str] | None) -> list[str]:
     return [name.strip() for words in values or [] for name in words.split(",") if name.strip()]
 
 
-def _checks(invocation: Invocation) -> tuple[Stores, list[Check], BadConfig | None]:
+def _checks(invocation: Invocation, journals: list[str]) -> tuple[Stores, list[Check], BadConfig | None]:
     """Every check, and the error of an invalid configuration: then all but the first are skipped."""
     read_only = invocation.options.read_only
     try:
         configuration = invocation.configuration
     except BadConfig as error:
         stores = Stores(Settings(), say=invocation.say)
-        return stores, store_checks(stores, error, [], [], read_only), error
+        return stores, store_checks(stores, error, [], [], read_only, journals), error
     problems = [*configuration.problems, *find_unusual_settings(configuration)]
     warnings = [masked(f"{problem.where}: {problem.what}") for problem in problems]
     files = [str(path) for path in configuration.files]
-    return invocation.stores, store_checks(invocation.stores, None, warnings, files, read_only), None
+    stores = invocation.stores
+    return stores, store_checks(stores, None, warnings, files, read_only, journals), None

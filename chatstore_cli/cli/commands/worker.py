@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -14,10 +15,11 @@ from chatstore_cli.cli.signals import StopSignals, stop_signals
 from chatstore_cli.core.flush.follow import Follower, FollowRules
 from chatstore_cli.core.flush.storing import StoringRules
 from chatstore_cli.domain.errors import ExitCode, Interrupted
+from chatstore_cli.domain.ignored_files import IgnoredFiles
 from chatstore_cli.domain.journal import FlushResult
 from chatstore_cli.render.listing import Listing, Record
 from chatstore_cli.render.rows.flush import FLUSH_COLUMNS, flush_row
-from chatstore_cli.wiring.journals import followed_folders, named_journals
+from chatstore_cli.wiring.journals import bookkeeping_notices, followed_folders, named_journals
 
 app = single_command()
 _ONCE_TIMEOUT_SECONDS = 60.0
@@ -70,10 +72,10 @@ def worker(
     """
     invocation = Invocation(context)
     with stop_signals() as stop_requests:
-        result = _follow(invocation, paths, stop_requests, once, interval, timeout)
+        result, ignored = _follow(invocation, paths, stop_requests, once, interval, timeout)
         if once or not invocation.is_row_stream:
-            invocation.emit(Record(FLUSH_COLUMNS, flush_row(result)))
-        invocation.say_where_stored(result.stored)
+            invocation.emit(Record(FLUSH_COLUMNS, flush_row(result, ignored)))
+        invocation.say_where_stored(result.stored + result.already_stored)
     if once and result.quarantined:
         raise typer.Exit(ExitCode.PARTLY_DONE)
 
@@ -85,29 +87,33 @@ def _follow(
     once: bool,
     interval: float | None,
     timeout: float | None,
-) -> FlushResult:
+) -> tuple[FlushResult, Sequence[IgnoredFiles]]:
     settings = invocation.settings
     logging.getLogger("chatstore").addHandler(logging.NullHandler())  # stderr has the same lines as notices
     rules = FollowRules(
         storing=StoringRules(ttl_days=settings.mongo.ttl_days),
         interval=settings.mongo.worker.interval_seconds if interval is None else interval,
-        timeout=timeout if timeout is not None else _ONCE_TIMEOUT_SECONDS if once else math.inf,
+        timeout=invocation.outage_limit(timeout, _ONCE_TIMEOUT_SECONDS if once else math.inf),
         once=once,
     )
     if once:
         named_journals(settings, paths)  # with --once no folder is made: every path has to exist
     invocation.will_write()
-
-    def show(result: FlushResult) -> None:
-        if invocation.is_row_stream and not once:
-            invocation.emit(Listing(FLUSH_COLUMNS, [flush_row(result)], live=True))
+    store = invocation.stores.message_store  # raises if MongoDB is disabled, before a folder is created
 
     with followed_folders(settings, paths, "chatstore worker") as journals:
-        follower = Follower(invocation.stores.message_store, journals, rules, say=invocation.say, on_round=show)
+
+        def show(result: FlushResult) -> None:
+            if invocation.is_row_stream and not once:
+                invocation.emit(Listing(FLUSH_COLUMNS, [flush_row(result, journals.ignored)], live=True))
+
+        follower = Follower(store, journals, rules, say=invocation.say, on_round=show)
+        for notice in bookkeeping_notices(journals.folders):
+            invocation.say(notice)
         if not once:
             invocation.say(f"Following {', '.join(journals.folders)}. {stop_requests.names} stops it.")
         ended_by_itself = follower.run(stop_requests)
     if once and not ended_by_itself:
         stored = f"{follower.total.stored:,} messages stored."
         raise Interrupted(what=f"{stored} Run the same command again to continue: nothing is stored twice.")
-    return follower.total
+    return follower.total, journals.ignored

@@ -90,10 +90,12 @@ class DemoSetup:
     def configuration(self) -> str:
         """The configuration file of the demo's commands.
 
-        It has no URI, because a URI may have a password and this text is written to a file.
+        It has no URI of a server, because a URI may have a password and this text is written to a file. The embedded
+        MongoDB is named, so that MONGO_URI of the user's environment is not used.
         """
         embedded = {"data_dir": self.data_dir, "runtime_dir": self.runtime_dir}
         mongo: dict[str, Any] = {
+            **({"uri": "embedded"} if self.uri == "embedded" else {}),
             "database": self.database,
             "cache": {"disk_path": str(self.folder.path / JOURNALS)},
             "embedded": {name: path for name, path in embedded.items() if path is not None},

@@ -21,6 +21,7 @@ from chatstore_cli.core.flush.storing import StoringRules
 from chatstore_cli.core.flush.timed_store import TimedStore
 from chatstore_cli.core.retry import RetryPolicy
 from chatstore_cli.domain.errors import ChatstoreError, NotAllowed, Unreachable, UnsuitableCollection, WrongUse
+from chatstore_cli.domain.ignored_files import IgnoredFiles
 from chatstore_cli.domain.journal import FlushResult
 from chatstore_cli.domain.message_store import MessageStore
 
@@ -47,10 +48,14 @@ class FileStamp(NamedTuple):
 
 
 class JournalScan(NamedTuple):
-    """The stamps of the journals that exist, and the errors of those that cannot be examined, by name."""
+    """The stamps of the journals that exist, and the errors of those that cannot be examined, by name.
+
+    `ignored` has the files that are not read.
+    """
 
     stamps: dict[str, FileStamp]
     errors: dict[str, ChatstoreError]
+    ignored: Sequence[IgnoredFiles] = ()
 
 
 class FollowedJournals(Protocol):
@@ -110,7 +115,9 @@ class Follower:
         self._on_round = on_round
         self._monotonic = monotonic
         self._stopping = threading.Event()
-        self._retry_policy = RetryPolicy(rules.timeout, say=self._notices.outage, pause=self._stopping.wait)
+        self._retry_policy = RetryPolicy(
+            rules.timeout, say=self._notices.outage, pause=self._stopping.wait, reach=self._store.reach
+        )
         self._flush: Flush | None = None
         self._collection: str | None = None
         self._asked_collection = self._recreated = False
@@ -192,6 +199,7 @@ class Follower:
         started = self._monotonic()
         scan = self._journals.scan()
         scan_seconds = self._monotonic() - started
+        self._notices.ignored_files(scan.ignored)
         collection = self._retry_policy.call(self._store.collection_id)
         if collection != self._collection:  # dropped, or new: it does not have what was stored before
             self._flushed.clear()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from chatstore_cli.core.lru import LruMap
 from chatstore_cli.domain.errors import ChatstoreError
+from chatstore_cli.domain.ignored_files import IgnoredFiles, IgnoreReason, ignored_notice
 from chatstore_cli.domain.journal import FlushResult
 
 LOG = logging.getLogger("chatstore.worker")
@@ -23,6 +24,7 @@ class FollowNotices:
         self._monotonic = monotonic
         self._said_at: LruMap[str, float] = LruMap(_NOTICES_REMEMBERED)
         self._journal_errors: set[str] = set()
+        self._ignore_reasons: set[IgnoreReason] = set()
         self._unreachable_since: float | None = None
 
     def report(self, text: str, level: int = logging.WARNING) -> None:
@@ -58,6 +60,13 @@ class FollowNotices:
             if key not in self._journal_errors:
                 self.report(_as_text(error))
         self._journal_errors = set(current)
+
+    def ignored_files(self, ignored: Sequence[IgnoredFiles]) -> None:
+        """Report files that are not read, each reason once."""
+        new = [group for group in ignored if group.reason not in self._ignore_reasons]
+        if new:
+            self._ignore_reasons |= {group.reason for group in new}
+            self.report(ignored_notice(new))
 
     def flushed(self, result: FlushResult, seconds: float) -> None:
         """Report what one round stored and quarantined."""

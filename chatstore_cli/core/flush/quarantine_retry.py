@@ -13,7 +13,6 @@ from chatstore_cli.domain.identity import content_key, identity_by_content, iden
 from chatstore_cli.domain.journal import Entry, flaw_of, may_have_lost_digits
 from chatstore_cli.domain.message_store import JournalPort, MessageStore, QuarantinePort
 from chatstore_cli.domain.quarantine import QuarantinedLine, RetryResult
-from chatstore_cli.domain.times import utc_now
 
 _BATCH_LINES = 500
 
@@ -54,7 +53,7 @@ def _retry(
     def note_refused(entry: Entry, _: str) -> None:
         refused.add((entry.source, entry.offset))
 
-    storer = Storer(store, rules, retry_policy, utc_now)
+    storer = Storer(store, rules, retry_policy)
     states = {line.source: SourceState(refuse=note_refused) for line, _ in entries}
     readable = [entry for _, entry in entries]
     stored = sum(

@@ -59,9 +59,11 @@ class Flush:
         self._on_progress = on_progress
         self._stop = threading.Event()
         self._asked_to_stop = False
-        self._retry_policy = retry_policy or RetryPolicy(options.timeout, say=say, pause=self._stop.wait)
+        self._retry_policy = retry_policy or RetryPolicy(
+            options.timeout, say=say, pause=self._stop.wait, reach=store.reach
+        )
         self._reader = Reader(session=options.session)
-        self._storer = Storer(store, options.rules, self._retry_policy, clock, missing)
+        self._storer = Storer(store, options.rules, self._retry_policy, missing)
         self._queue: queue.Queue[Batch | None] = queue.Queue(maxsize=STORING_THREADS)
         self._batch = Batch(0)
         self._finished = FinishedBatches(writes_ledger=options.writes_ledger)
@@ -134,8 +136,8 @@ class Flush:
 
         dry_run = self._options.rules.dry_run
         for _ in range(_PREPARATIONS):  # the collection may be dropped right after it was prepared
-            for change in [] if dry_run else call(prepare):
-                self._say(change)
+            for notice in [] if dry_run else [*call(prepare), *call(self._store.warnings)]:
+                self._say(notice)
             self._finished.collection = call(self._store.collection_id)
             if self.collection is not None or dry_run:
                 return

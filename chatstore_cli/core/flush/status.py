@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,10 +17,12 @@ from chatstore_cli.core.flush.run import Flush
 from chatstore_cli.core.flush.source_state import SourceState
 from chatstore_cli.core.flush.storing import StoringRules
 from chatstore_cli.domain.cache_status import CacheReport, CacheStatus, LockHolder
-from chatstore_cli.domain.errors import ChatstoreError, NotAllowed, Unreachable
+from chatstore_cli.domain.errors import ChatstoreError, NotAllowed, Overdue, Unreachable
+from chatstore_cli.domain.future_journals import FutureJournals, future_journals
+from chatstore_cli.domain.ignored_files import IgnoredFiles
 from chatstore_cli.domain.journal import Entry, Position
 from chatstore_cli.domain.message_store import MessageStore
-from chatstore_cli.domain.times import utc_now
+from chatstore_cli.domain.times import Clock, utc_now
 
 
 class JournalSet(Protocol):
@@ -39,14 +42,20 @@ class JournalSet(Protocol):
     def furthest_position(self, source: Source) -> Position | None:
         """How far the journal was stored in the collection that has most of it."""
 
+    @property
+    def ignored(self) -> Sequence[IgnoredFiles]:
+        """The files in the folders that are not read."""
+
     def count_quarantined(self) -> int:
-        """How many lines of the journals are in quarantine."""
+        """How many lines of the journals are in quarantine. Raises ChatstoreError if they cannot be read."""
 
     def lock_holder(self) -> LockHolder | None:
         """The process that follows the journals."""
 
 
-def cache_status(journals: JournalSet, message_store: Callable[[], MessageStore] | None) -> CacheReport:
+def cache_status(
+    journals: JournalSet, message_store: Callable[[], MessageStore] | None, clock: Clock = utc_now
+) -> CacheReport:
     """Compare journals with the database; without a database, or if it is unreachable, report what the files show."""
     errors: list[ChatstoreError] = []
     lines = None
@@ -57,6 +66,11 @@ def cache_status(journals: JournalSet, message_store: Callable[[], MessageStore]
             errors.append(error)
         if lines is None:
             lines = count_lines(sources, journals.furthest_position)
+        quarantined = None
+        try:
+            quarantined = journals.count_quarantined()
+        except ChatstoreError as error:
+            errors.append(error)
         status = CacheStatus(
             sessions=journals.sessions,
             journals=len(sources),
@@ -66,10 +80,13 @@ def cache_status(journals: JournalSet, message_store: Callable[[], MessageStore]
             oldest_not_persisted=lines.oldest,
             to_quarantine=lines.to_quarantine,
             incomplete=lines.incomplete,
-            quarantined=journals.count_quarantined(),
+            quarantined=quarantined,
             worker=journals.lock_holder(),
+            ignored=journals.ignored,
+            future=future_journals(lines.latest, clock()),
         )
-    return CacheReport(status, [*errors, *lines.unreadable])
+    by_message = {error.message: error for error in (*errors, *lines.unreadable)}
+    return CacheReport(status, list(by_message.values()))
 
 
 @dataclass(frozen=True)
@@ -77,6 +94,7 @@ class LineCounts:
     """Lines of journals, and what a flush would do with them; None for what only the database could answer.
 
     `oldest` is the oldest instant among the lines that a flush would store. `incomplete` counts incomplete last lines.
+    `latest` has the latest instant of each journal, by its name.
     `unreadable` has an error for each journal that could not be read; such journals are counted up to the error.
     """
 
@@ -86,6 +104,7 @@ class LineCounts:
     to_quarantine: int
     incomplete: int
     unreadable: Sequence[ChatstoreError]
+    latest: Mapping[str, str]
 
 
 def compare_lines(sources: Sequence[Source], store: MessageStore) -> LineCounts:
@@ -107,10 +126,30 @@ def compare_lines(sources: Sequence[Source], store: MessageStore) -> LineCounts:
         to_quarantine=result.quarantined,
         incomplete=result.pending,
         unreadable=list(flush.unreadable.values()),
+        latest={name: reading.latest for name, reading in flush.readings.items()},
     )
 
 
-def count_lines(sources: Sequence[Source], counted: Callable[[Source], Position | None]) -> LineCounts:
+def find_future_journals(journals: JournalSet, seconds: float, clock: Clock = utc_now) -> FutureJournals:
+    """The journals with lines from the future. Lines that the ledger has passed are not read again.
+
+    Raises Overdue if it takes longer than `seconds`.
+    """
+    deadline = time.monotonic() + seconds
+
+    def check_deadline() -> None:
+        if time.monotonic() > deadline:
+            raise Overdue(what=f"reading the journals took longer than {seconds:g} seconds")
+
+    with journals.to_read() as sources:
+        return future_journals(count_lines(sources, journals.furthest_position, check_deadline).latest, clock())
+
+
+def count_lines(
+    sources: Sequence[Source],
+    counted: Callable[[Source], Position | None],
+    after_block: Callable[[], None] = lambda: None,
+) -> LineCounts:
     """What the files alone show. `counted` returns how far the lines of a journal have been counted before."""
     reader = Reader(session=None)
     readings: list[JournalReading] = []
@@ -125,7 +164,9 @@ def count_lines(sources: Sequence[Source], counted: Callable[[Source], Position 
             continue
         try:
             for _ in reader.entries(reading):
-                pass
+                after_block()
+        except Overdue:
+            raise
         except ChatstoreError as error:
             unreadable.append(error)
     return LineCounts(
@@ -135,6 +176,7 @@ def count_lines(sources: Sequence[Source], counted: Callable[[Source], Position 
         to_quarantine=sum(reading.quarantine.new for reading in readings),
         incomplete=sum(reading.pending for reading in readings),
         unreadable=unreadable,
+        latest={reading.name: reading.latest for reading in readings},
     )
 
 

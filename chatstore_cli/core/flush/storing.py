@@ -14,7 +14,7 @@ from chatstore_cli.core.retry import RetryPolicy
 from chatstore_cli.domain.identity import content_key, to_millisecond
 from chatstore_cli.domain.journal import Entry, key_of
 from chatstore_cli.domain.message_store import Content, Inserted, MessageStore, Survey
-from chatstore_cli.domain.times import Clock, format_instant, read_instant
+from chatstore_cli.domain.times import format_instant, read_instant
 from chatstore_cli.domain.tombstones import is_covered
 
 _SESSIONS_KEPT = 100_000
@@ -22,8 +22,8 @@ _SESSIONS_KEPT = 100_000
 
 @dataclass(frozen=True)
 class StoringRules:
-    """How messages are stored. `ttl_days` 0 keeps them for ever. They count from now, or from each message's own time
-    with `ttl_from_created`; messages whose time is over are left out with `skip_expired`.
+    """How messages are stored. `ttl_days` 0 keeps them for ever. They count from now by the server's clock, or from each
+    message's own time with `ttl_from_created`; messages whose time is over are left out with `skip_expired`.
     """
 
     ttl_days: int = 30
@@ -40,14 +40,12 @@ class Storer:
         store: MessageStore,
         rules: StoringRules,
         retry_policy: RetryPolicy,
-        clock: Clock,
         missing: Callable[[SourceState, Entry], None] | None = None,
     ) -> None:
         """`missing` is called, by several threads at once, with each entry that a dry run would store."""
         self._store = store
         self._rules = rules
         self._retry_policy = retry_policy
-        self._clock = clock
         self._missing = missing
         self._surveys: LruMap[str, Survey] = LruMap(_SESSIONS_KEPT)
         self._has_foreign: LruMap[str, bool] = LruMap(_SESSIONS_KEPT)
@@ -207,31 +205,28 @@ class Storer:
         self._foreign_counted.add((state.number, session))
 
     def _insert(self, entries: list[Entry], states: Mapping[str, SourceState]) -> int:
-        kept, expires = self._with_expiry(entries, states) if entries else ([], [])
+        kept = self._without_expired(entries, states)
         if not kept:
             return 0
         if self._seen_in_dry_run is not None:
             return sum(self._would_store(entry, states[entry.source], self._seen_in_dry_run) for entry in kept)
-        inserted, attempts = self._retry_policy.call_counted(lambda: self._store.insert(kept, expires))
+        inserted, attempts = self._retry_policy.call_counted(
+            # Each attempt has its own dates: an outage does not shorten the time that messages are kept.
+            lambda: self._store.insert(kept, self._expiry_dates(kept))
+        )
         for entry, reason in inserted.refused:
             states[entry.source].refuse(entry, reason)
         for entry in inserted.deleted:
             states[entry.source].count_covered()
         return inserted.stored + self._after_duplicates(inserted, attempts, states)
 
-    def _with_expiry(
-        self, entries: list[Entry], states: Mapping[str, SourceState]
-    ) -> tuple[list[Entry], list[datetime | None]]:
-        if self._rules.ttl_days == 0:
-            return entries, [None] * len(entries)
-        now = self._clock()
-        keep_for = timedelta(days=self._rules.ttl_days)
-        if not self._rules.ttl_from_created:
-            return entries, [now + keep_for] * len(entries)
+    def _without_expired(self, entries: list[Entry], states: Mapping[str, SourceState]) -> list[Entry]:
+        """The entries, without those whose own time is over if such are to be skipped. Counts them."""
+        if not entries or not self._rules.ttl_days or not self._rules.ttl_from_created:
+            return entries
+        now = self._retry_policy.call(self._store.server_now)
         kept: list[Entry] = []
-        expires: list[datetime | None] = []
-        for entry in entries:
-            moment = _later(datetime.fromisoformat(entry.instant), keep_for)
+        for entry, moment in zip(entries, self._expiry_dates(entries), strict=True):
             if moment is not None and moment <= now:
                 state = states[entry.source]
                 state.count_expired()
@@ -239,8 +234,16 @@ class Storer:
                     state.count_skipped()
                     continue
             kept.append(entry)
-            expires.append(moment)
-        return kept, expires
+        return kept
+
+    def _expiry_dates(self, entries: list[Entry]) -> list[datetime | None]:
+        """When each entry expires; None for never."""
+        if self._rules.ttl_days == 0:
+            return [None] * len(entries)
+        keep_for = timedelta(days=self._rules.ttl_days)
+        if self._rules.ttl_from_created:
+            return [_later(datetime.fromisoformat(entry.instant), keep_for) for entry in entries]
+        return [_later(self._store.server_now(), keep_for)] * len(entries)
 
     def _after_duplicates(self, inserted: Inserted, attempts: int, states: Mapping[str, SourceState]) -> int:
         """How many entries count as stored although their ids existed: an own attempt whose answer was lost stored them.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from chatstore_cli.domain.message_store import MessageStore
@@ -22,17 +23,29 @@ class TimedStore:
         """When the oldest pending call began, by the monotonic clock; None if no call is pending."""
         return min(list(self._pending.values()), default=None)
 
+    def server_now(self) -> datetime:
+        """The store's answer, which does not count as one of the database: usually no command is sent for it."""
+        now: datetime = self._timed(self._store.server_now)
+        return now
+
+    def reach(self, seconds: float) -> None:
+        """As the store's. It is no answer: a server that can be reached may still not do what is asked of it."""
+        self._timed(self._store.reach, seconds)
+
     def __getattr__(self, name: str) -> Callable[..., Any]:
         method = getattr(self._store, name)
 
         def call(*arguments: Any, **named: Any) -> Any:
-            key = object()
-            self._pending[key] = self._monotonic()
-            try:
-                result = method(*arguments, **named)
-            finally:
-                del self._pending[key]
+            result = self._timed(method, *arguments, **named)
             self._on_answer()
             return result
 
         return call
+
+    def _timed(self, method: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        key = object()
+        self._pending[key] = self._monotonic()
+        try:
+            return method(*arguments, **named)
+        finally:
+            del self._pending[key]

@@ -23,6 +23,7 @@ from chatstore_cli.core.recording.validation import (
     has_lone_surrogate,
     storable_metadata,
 )
+from chatstore_cli.domain.clocks import TOLERANCE
 from chatstore_cli.domain.errors import BadValue
 from chatstore_cli.domain.identity import identity_by_message_id, session_prefix
 from chatstore_cli.domain.journal import DOCUMENT_LIMIT, Entry, flaw_of
@@ -37,7 +38,6 @@ _OTHER_FIELDS_BYTES = 2_048
 """Bytes of a document for the fields beside text and metadata."""
 _MICROSECOND = timedelta(microseconds=1)
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
-_LATEST = datetime.max.replace(tzinfo=UTC)
 
 
 class _RecentMessages:
@@ -62,6 +62,11 @@ class _RecentMessages:
         size = self.messages.popleft()[1]
         self.bytes -= size
         return size
+
+    def forget_future(self, limit: datetime) -> None:
+        """Lower the latest instant to that of the messages up to `limit`: a clock was ahead, or a caller gave a later time."""
+        believed = (message.created_at for message, _ in self.messages)
+        self.latest = max((moment for moment in believed if moment is not None and moment <= limit), default=None)
 
     def note(self, instant: datetime | None) -> None:
         """Raise the latest instant."""
@@ -108,8 +113,8 @@ class ChatCache:
         """Record one message. When this returns, the message is in its journal, in memory, and queued to be stored.
 
         `role` is user, assistant, system or tool. Without a session id (None or an empty text) the session is `default`.
-        `metadata` is any JSON object. Without `created_at` the time is now, and always later than the session's latest
-        instant, even if the system's clock was set back.
+        `metadata` is any JSON object. Without `created_at` the time is now, and later than the session's latest instant if
+        the system's clock was set back. A latest instant more than 5 minutes ahead is not believed: then the time is now.
 
         Raises BadValue for an invalid message (empty text, a lone surrogate, more than 16 MiB). Raises NotRecorded if the
         journal cannot be written, or if there is no journal and the queue is full. After an error nothing was recorded,
@@ -175,12 +180,12 @@ class ChatCache:
 
     def _next_instant(self, recent: _RecentMessages) -> datetime:
         now = self._clock()
+        if recent.latest is not None and recent.latest - now > TOLERANCE:
+            recent.forget_future(now + TOLERANCE)
         latest = recent.latest
         if latest is None or now > latest:
             return now
-        return (
-            min(latest, _LATEST - _MICROSECOND) + _MICROSECOND
-        )  # after the latest instant the sequence keeps the order
+        return latest + _MICROSECOND
 
     def _check_size(self, fields: dict[str, Any]) -> None:
         # The JSON line can be several times as long as the document, because JSON escapes control characters.

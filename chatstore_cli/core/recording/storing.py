@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -22,7 +23,8 @@ from chatstore_cli.domain.journal import Entry
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.message_store import MessageStore
 from chatstore_cli.domain.recording import DEFAULT_SESSION, RetryCallbacks, Stored
-from chatstore_cli.domain.times import Clock, utc_now
+
+LOG = logging.getLogger("chatstore.storage")
 
 
 class _OneState(dict[str, SourceState]):
@@ -46,21 +48,22 @@ class NewMessages:
         retries: RetryCallbacks,
         *,
         seconds: float = math.inf,
-        clock: Clock = utc_now,
     ) -> None:
         self._store = store
-        self._retry_policy = RetryPolicy(seconds, say=retries.say, pause=retries.pause)
+        self._retry_policy = RetryPolicy(seconds, say=retries.say, pause=retries.pause, reach=store.reach)
         self._say = retries.say
         self._state = SourceState(refuse=lambda entry, reason: self._refused.append((entry, reason)))
         self._states = _OneState(self._state)
         self._refused: list[tuple[Entry, str]] = []
-        self._storer = Storer(store, rules, self._retry_policy, clock)
+        self._storer = Storer(store, rules, self._retry_policy)
         self._prepared = False
 
     def store(self, entries: Sequence[Entry]) -> Stored:
         """Store the messages, each exactly once. Raises Unreachable if an outage lasts longer than `seconds`."""
         if not self._prepared:
             self._retry_policy.call(self._store.prepare)
+            for warning in self._retry_policy.call(self._store.warnings):
+                LOG.warning("[CHAT STORAGE] %s", warning)
             self._prepared = True
         self._refused = []
         skipped_before = self._state.skipped

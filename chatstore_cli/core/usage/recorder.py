@@ -15,11 +15,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
+from itertools import count
 from typing import Any
 
 from chatstore_cli.core.lru import LruMap
 from chatstore_cli.domain.content import json_safe
-from chatstore_cli.domain.usage_ledger import MOST_TOKENS, UsageLedger, UsageSnapshot
+from chatstore_cli.domain.usage import Usage
+from chatstore_cli.domain.usage_ledger import MOST_TOKENS, ClientRows, UsageGrowth, UsageLedger, UsageSnapshot
 
 _MOST_WARNINGS = 1_000
 _MOST_CHATS = 10_000
@@ -53,17 +55,54 @@ class UsageRecorder:
         by_chat: dict[str, dict[str, UsageSnapshot]] = {}
         rejected = 0
         for report in reports:
-            reason = reason_not_countable(report)
-            if reason:
+            if self._is_rejected(report):
                 rejected += 1
-                self.warn_once(f"Usage of session {report.chat_id!r}, model {report.model!r} is not counted: {reason}.")
             else:
                 rows = by_chat.setdefault(report.chat_id, {})
                 key = row_id(report)
                 rows[key] = _highest(rows[key], report) if key in rows else report
+        return self._stored(by_chat, rejected)
+
+    def add(self, growth: UsageGrowth, of: UsageSnapshot, taken: set[str]) -> RecordedUsage | None:
+        """Store the growth of a session's usage on top of what its run has. None if another writer was faster: repeat it.
+
+        Adding the same growth again changes nothing. `of` has the facts that all its rows share. `taken` is an empty set
+        that is passed each time.
+        """
+        clients = self._ledger.clients(of.chat_id, of.run, growth.growth_id)
+        rows = {}
+        rejected = known = 0
+        for (agent, model), usage in growth.amounts.items():
+            below = clients.get((agent, model), ClientRows())
+            after = below.highest if below.own_row else below.highest.plus(usage)
+            row = replace(
+                of, event_id=growth.growth_id, agent=agent, model=model,
+                prompt_tokens=after.prompt_tokens, completion_tokens=after.completion_tokens,
+                total_tokens=after.total_tokens, cost=after.cost,
+            )  # fmt: skip
+            if self._is_rejected(row):
+                rejected += 1
+            else:
+                known += below.own_row is not None
+                rows[below.own_row or _row_id_above(row, below.highest, taken)] = row
+        recorded = self._stored({of.chat_id: rows}, rejected)
+        if recorded.already_stored == known:
+            return recorded
+        taken.update(rows)
+        return None
+
+    def _is_rejected(self, report: UsageSnapshot) -> bool:
+        reason = reason_not_countable(report)
+        if reason:
+            self.warn_once(f"Usage of session {report.chat_id!r}, model {report.model!r} is not counted: {reason}.")
+        return reason is not None
+
+    def _stored(self, by_chat: Mapping[str, Mapping[str, UsageSnapshot]], rejected: int) -> RecordedUsage:
         stored = 0
         without_session = []
         for chat_id, rows in by_chat.items():
+            if not rows:
+                continue
             first = min(row.at for row in rows.values())
             is_carried_over = chat_id in self._carried_over
             balance = [] if is_carried_over else [carry_over_counters(self._ledger, chat_id, not_after=first)]
@@ -81,6 +120,11 @@ class UsageRecorder:
     def discard(self, reports: Sequence[UsageSnapshot]) -> None:
         """Delete the rows of snapshots whose session was deleted."""
         self._ledger.discard([row_id(report) for report in reports])
+
+    def discard_growth(self, growth: UsageGrowth, of: UsageSnapshot) -> None:
+        """Delete the rows of a growth whose session was deleted."""
+        clients = self._ledger.clients(of.chat_id, of.run, growth.growth_id)
+        self._ledger.discard([client.own_row for client in clients.values() if client.own_row])
 
     def has_reports(self, chat_id: str, run: int) -> bool:
         """Whether there is any report of a run."""
@@ -126,7 +170,7 @@ def snapshots_of(
     """
     snapshots, problems = [], []
     for usage in usages:
-        model = _name(usage.get("model"))
+        model = shown_name(usage.get("model"))
         subject = f"Usage of session {chat_id!r}, model {model!r}"
         try:
             prompt, completion, total = (
@@ -176,6 +220,17 @@ def row_id(snapshot: UsageSnapshot) -> str:
     return _digest(identity)
 
 
+def _row_id_above(row: UsageSnapshot, below: Usage, taken: set[str]) -> str:
+    """The `_id` of a row that adds to the numbers `below` of its run, agent and model.
+
+    Whoever adds to the same numbers gets the same id, so only one of them can store it. Then the numbers are others. If
+    they are not, someone has changed the stored row by hand: its id is `taken`, and all use the next one.
+    """
+    cost = None if below.cost is None else str(below.cost.normalize())
+    identity = ["growth", row.chat_id, row.run, row.agent, row.model, *below[:3], cost]
+    return next(key for number in count() if (key := _digest([*identity, number])) not in taken)
+
+
 def _digest(identity: list[Any]) -> str:
     return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:40]
 
@@ -217,5 +272,6 @@ def valid_cost(value: Any) -> Decimal | None:
     raise ValueError(f"a cost is not a number from 0 to {MOST_TOKENS:,}")
 
 
-def _name(value: object) -> str | None:
+def shown_name(value: object) -> str | None:
+    """The name of an agent or a model as it is stored: None if it is not a text, or empty."""
     return str(json_safe(value))[:_LONGEST_NAME] if isinstance(value, str) and value else None

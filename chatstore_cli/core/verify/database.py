@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Protocol
 
 from chatstore_cli.core.indexes import check_indexes, is_finding
 from chatstore_cli.core.verify.checklist import READ_ONLY, Check, Verdict, failed, passed, skipped, warned
+from chatstore_cli.domain.clocks import differing_clocks
 from chatstore_cli.domain.errors import Unreachable
 from chatstore_cli.domain.indexes.findings import IndexState
 from chatstore_cli.domain.indexes.ports import DocumentDates, DocumentSamples, IndexStore, ServerProbe
 from chatstore_cli.domain.indexes.specs import IndexSpec
+from chatstore_cli.domain.times import Clock
 
 OLDEST_SERVER, NEWEST_SERVER = (5, 0), (8, 99)
 """The supported versions of MongoDB: 5.0 to 8.x."""
@@ -30,6 +32,10 @@ class Database(Protocol):
     @property
     def target(self) -> str:
         """Server and database, in words."""
+
+    @property
+    def server_now(self) -> Clock:
+        """The server's clock."""
 
     @property
     def server_probe(self) -> ServerProbe:
@@ -53,13 +59,16 @@ class Database(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DatabaseChecks:
-    """The checks of one database. `seconds` limits each check of documents; `read_only` skips checks that write."""
+    """The checks of one database. `seconds` limits each check of documents; `read_only` skips checks that write.
+
+    `clock` is this machine's.
+    """
 
     database: Database
     sessions_collection: str
     seconds: float
     read_only: bool
-    clock: Callable[[], datetime]
+    clock: Clock
 
     def all(self) -> list[Check]:
         """The checks in the order of the checklist."""
@@ -67,8 +76,10 @@ class DatabaseChecks:
         return [
             Check(connected, self.connection, "configuration"),
             Check("server-version", self.server_version, connected),
+            Check("clock", self.clocks, connected),
             Check("write-concern", self.write_concern, connected),
             Check("round-trip", self.round_trip, connected),
+            Check("collections", self.collections, connected),
             Check("indexes", self.indexes, connected),
             Check("ttl-types", self.ttl_types, connected),
             Check("expired", self.expired, connected),
@@ -98,6 +109,14 @@ class DatabaseChecks:
             )
         return passed(f"MongoDB {version}")
 
+    def clocks(self) -> Verdict:
+        """The clocks of this machine and of the server agree."""
+        server, local = self.database.server_now(), self.clock()
+        if warning := differing_clocks(local, server):
+            difference, _, hint = warning.partition(". ")
+            return warned(difference, hint)
+        return passed(f"this machine's clock differs by {abs(local - server).total_seconds():.1f} s from the server's")
+
     def write_concern(self) -> Verdict:
         """A write is acknowledged with the configured write concern."""
         if self.read_only:
@@ -113,6 +132,24 @@ class DatabaseChecks:
             return skipped(READ_ONLY)
         self.database.server_probe.round_trip()
         return passed("a document was written, read and deleted in a scratch collection, which was dropped")
+
+    def collections(self) -> Verdict:
+        """The existing collections are of a kind that documents can be stored in, and compare texts byte by byte."""
+        names = dict.fromkeys(spec.collection for spec in self._specs())
+        options = self.database.index_store.options(names)
+        if unsuitable := [f"{each.name} is {each.unsuitable}" for each in options if each.unsuitable]:
+            return failed("; ".join(unsuitable), "Configure the names of ordinary collections.")
+        if collated := [f"{each.name} ({each.collation})" for each in options if each.collation]:
+            return warned(
+                f"different ids can be equal for the collation of {', '.join(collated)}",
+                "chatstore compares ids byte by byte. This costs a second comparison for each look-up, and indexes that "
+                "only chatstore's lists, reports and flushes use: run chatstore indexes apply.",
+            )
+        if not options:
+            return skipped("no collection exists yet")
+        return passed(
+            f"{len(options)} ordinary collection{'' if len(options) == 1 else 's'}, which compare ids byte by byte"
+        )
 
     def indexes(self) -> Verdict:
         """The existing collections have every index of their layouts."""
@@ -162,7 +199,7 @@ class DatabaseChecks:
             return skipped(_NO_EXPIRY)
         late = []
         for spec in specs:
-            cutoff = self.clock() - timedelta(seconds=spec.expire_after_seconds or 0) - LATE_DELETION
+            cutoff = self.database.server_now() - timedelta(seconds=spec.expire_after_seconds or 0) - LATE_DELETION
             count = self.database.document_dates.count_before(spec.collection, spec.keys[0][0], cutoff)
             if count is None:
                 return self._too_slow(spec.collection)
@@ -192,6 +229,8 @@ class DatabaseChecks:
                 detail,
                 "Messages may have been lost. Compare them with another copy, for example the application's log.",
             )
+        if not sample.looked_at:
+            return skipped(f"{self.sessions_collection} has no session with numbered messages")
         return passed(f"no gaps in {sample.looked_at:,} checked sessions")
 
     def document_sizes(self) -> Verdict:
@@ -209,6 +248,8 @@ class DatabaseChecks:
             if splittable:
                 hint = "A session that reaches 16 MiB can no longer grow: run chatstore sessions split."
             return warned(f"above half of 16 MiB: {_shorten(large)}", hint)
+        if not checked:
+            return skipped("there is no document")
         return passed(f"none above half of 16 MiB in {checked:,} checked documents")
 
     def _specs(self) -> list[IndexSpec]:

@@ -10,7 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chatstore_cli.core.verify.checklist import Check, Verdict, failed, passed, skipped, warned
+from chatstore_cli.domain.cache_status import JournalFolder
+from chatstore_cli.domain.checks import CheckStatus
 from chatstore_cli.domain.errors import BadConfig, NotFound, Overdue
+from chatstore_cli.domain.future_journals import FutureJournals, describe_future
+from chatstore_cli.domain.ignored_files import JOURNAL_NAMES, TO_READ_THEM, describe_ignored
 from chatstore_cli.domain.indexes.ports import PendingLines
 
 CONFIGURATION = "configuration"
@@ -22,14 +26,17 @@ FAIL_FREE_BYTES = 100 * 1024**2
 class LocalChecks:
     """The local checks. `broken` is the error of an invalid configuration, `warnings` are its legal but unusual values.
 
-    `files` are the configuration files; `pending` counts the lines of journals that are not stored.
+    `files` are the configuration files; `scan` lists a folder of journals; `pending` counts the lines of journals that
+    are not stored; `future` finds the journals with lines from the future.
     """
 
     broken: BadConfig | None
     warnings: Sequence[str]
     files: Sequence[str]
-    journal_folder: Path
+    journal_folders: Sequence[Path]
+    scan: Callable[[Path], JournalFolder]
     pending: Callable[[], PendingLines]
+    future: Callable[[], FutureJournals]
     seconds: float
     read_only: bool
 
@@ -41,6 +48,8 @@ class LocalChecks:
         """The checks after those of the database, with which the journals are compared."""
         return [
             Check("journal-folder", self.folder, CONFIGURATION),
+            Check("ignored-files", self.ignored, CONFIGURATION),
+            Check("journal-times", self.times, CONFIGURATION),
             Check("journal-flushed", self.flushed, "connection"),
         ]
 
@@ -54,27 +63,32 @@ class LocalChecks:
         return passed(read)
 
     def folder(self) -> Verdict:
-        """The journals' folder is readable and writable, and its disk has space."""
-        folder = self.journal_folder
+        """The journals' folders are readable and writable, and their disks have space."""
+        verdicts = [self._folder(folder) for folder in self.journal_folders]
+        wrong = [verdict for verdict in verdicts if verdict.status is not CheckStatus.PASS]
+        wrong.sort(key=lambda verdict: verdict.status is not CheckStatus.FAIL)
+        return wrong[0] if wrong else passed("; ".join(verdict.detail for verdict in verdicts))
+
+    def _folder(self, folder: Path) -> Verdict:
         if not folder.exists():
             return warned(f"{folder} does not exist", "If the journals are elsewhere, set mongo.cache.disk_path.")
         if not folder.is_dir():
             return failed(f"{folder} is not a folder", "Set mongo.cache.disk_path to the folder of the journals.")
-        try:
-            with os.scandir(folder) as entries:
-                journals = [entry.path for entry in entries if entry.name.endswith((".jsonl", ".jsonl.gz"))]
-        except OSError as error:
-            return failed(f"{folder} cannot be read: {error.strerror}", "Give this user the permission to read it.")
-        unreadable = [path for path in journals if not os.access(path, os.R_OK)]
-        if unreadable:
+        found = self.scan(folder)
+        if found.unreadable:
             return failed(
-                f"{len(unreadable):,} journals cannot be read, for example {unreadable[0]}",
+                f"{len(found.unreadable):,} journals cannot be read, for example {found.unreadable[0]}",
                 "Give this user read permission.",
             )
-        detail = f"{folder}: {len(journals):,} journals"
-        if (reason := self._why_not_writable()) is not None:
+        detail = f"{folder}: {found.journals:,} journals"
+        if (reason := self._why_not_writable(folder)) is not None:
             return warned(
                 f"{detail}; it cannot be written to: {reason}", "The local cache cannot store journals there."
+            )
+        if found.foreign_bookkeeping is not None:
+            return warned(
+                f"{detail}; {found.foreign_bookkeeping}",
+                "Run the command as the owner, or give the folder to this user (chown -R).",
             )
         free = shutil.disk_usage(folder).free
         detail += f", {free / 1024**3:,.1f} GiB free"
@@ -86,15 +100,36 @@ class LocalChecks:
             return warned(detail, "Free disk space.")
         return passed(detail)
 
-    def _why_not_writable(self) -> str | None:
+    def ignored(self) -> Verdict:
+        """Every file in the journals' folders is a journal."""
+        folders = [folder for folder in self.journal_folders if folder.is_dir()]
+        if not folders:
+            return skipped("there is no folder of journals")
+        ignored = [group for folder in folders for group in self.scan(folder).ignored]
+        if ignored:
+            return warned(describe_ignored(ignored), f"{JOURNAL_NAMES} {TO_READ_THEM}")
+        return passed("no file in the journals' folders is ignored")
+
+    def _why_not_writable(self, folder: Path) -> str | None:
         if self.read_only:
-            return None if os.access(self.journal_folder, os.W_OK) else "permission denied"
+            return None if os.access(folder, os.W_OK) else "permission denied"
         try:
-            with tempfile.TemporaryFile(dir=self.journal_folder) as file:
+            with tempfile.TemporaryFile(dir=folder) as file:
                 file.write(b"written by chatstore verify")
         except OSError as error:
             return str(error.strerror)
         return None
+
+    def times(self) -> Verdict:
+        """No journal has lines from the future."""
+        try:
+            future = self.future()
+        except (NotFound, Overdue) as error:
+            return skipped(error.message)
+        if future.count:
+            detail, _, hint = describe_future(future).partition(". ")
+            return warned(detail, hint)
+        return passed("no journal has lines from the future")
 
     def flushed(self) -> Verdict:
         """The journals' lines are stored in the database."""
@@ -105,7 +140,7 @@ class LocalChecks:
         except Overdue as error:
             return skipped(error.message, "chatstore flush-cache --dry-run counts them without a time limit.")
         if not pending.journals:
-            return passed("there are no journals")
+            return skipped("there are no journals")
         journals = f"{pending.lines:,} lines in {pending.journals:,} journals"
         incomplete = f"; {pending.incomplete:,} incomplete last lines" if pending.incomplete else ""
         faults = [

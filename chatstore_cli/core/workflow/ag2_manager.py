@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from chatstore_cli.core.lru import LruMap
-from chatstore_cli.core.usage.recorder import UsageRecorder, snapshots_of
+from chatstore_cli.core.usage.recorder import UsageRecorder
 from chatstore_cli.core.workflow.ag2_events import USER_NAMES, read_event
 from chatstore_cli.core.workflow.lifecycle import ChatLifecycle, StatusAction, end_of_run
 from chatstore_cli.core.workflow.open_chats import KnownChats, checked_chat, checked_id
 from chatstore_cli.core.workflow.resume_echo import echo_of
 from chatstore_cli.core.workflow.segment_keeper import SegmentKeeper
+from chatstore_cli.core.workflow.session_usage import SessionUsage
 from chatstore_cli.core.workflow.turns import TurnStore
 from chatstore_cli.core.workflow.usage_owners import UsageOwners
 from chatstore_cli.domain.errors import BadValue, Conflict
@@ -20,6 +22,7 @@ from chatstore_cli.domain.queries import MessageSelection
 from chatstore_cli.domain.session import SessionStatus
 from chatstore_cli.domain.session_reader import SessionReader
 from chatstore_cli.domain.times import Clock, utc_now
+from chatstore_cli.domain.usage import Usage
 from chatstore_cli.domain.workflow.chats import (
     ChatWriter,
     ExpectedEcho,
@@ -72,6 +75,7 @@ class AG2Manager:
         self._user_names = USER_NAMES | {name.lower() for name in user_names}
         self._chats = KnownChats(ports.writer, ports.clock)
         self._lifecycle = ChatLifecycle(ports.writer, self._chats, ports.clock)
+        self._session_usage = SessionUsage(ports.usage, ports.writer, self._chats, ports.clock)
         self._owners = UsageOwners()
         self._awaited: LruMap[str, ExpectedEcho] = LruMap()
         self._turns = TurnStore(ports.writer, self._chats, self._awaited, ports.keeper, ports.clock)
@@ -98,8 +102,7 @@ class AG2Manager:
         that is not delivered in AG2's order. Raises BadValue; Conflict if the session belongs to another tenant or was
         deleted on purpose; DocumentRefused for a message over 16 MiB; Unreachable, after which the call can be repeated.
         """
-        if run is not None and (not isinstance(run, int) or isinstance(run, bool) or not 1 <= run < _MAX_RUN):
-            raise BadValue(name="run", value=str(run)[:60], expected="the number of a run: 1 or more")
+        _checked_run(run)
         if event_id is not None:
             checked_id("event_id", event_id)
         if agent is not None:
@@ -115,44 +118,49 @@ class AG2Manager:
         if isinstance(meaning, UsageOwner):
             self._owners.note(chat.chat_id, meaning.agent)
             return SavedEvent(SavedAs.IGNORED)
+        self._session_usage.look(chat.chat_id)
         with self._chats.lock(chat.chat_id):
             if isinstance(meaning, AgentTurn):
                 for alteration in meaning.alterations:
                     self._warn_once(f"Session {chat.chat_id!r}: a message has {alteration}.")
                 return self._turns.store(chat, meaning, _identity(meaning, event_id), run)
             if isinstance(meaning, UsageReport):
-                return self._record_usage(chat, meaning, event_id, run, agent)
+                owner = agent or self._owners.of(chat.chat_id)
+                return self._session_usage.record_report(chat, meaning, event_id, run, owner)
             return self._end_run(chat, meaning, run)
 
-    def _record_usage(
-        self, chat: NewChat, report: UsageReport, event_id: str | None, run: int | None, agent: str | None
-    ) -> SavedEvent:
-        if not report.rows:
-            return SavedEvent(SavedAs.IGNORED)
-        # Loaded, not the last known state: another process may have begun a run, whose clients count from zero.
-        state = self._chats.opened(chat, fresh=True)
-        snapshots, problems = snapshots_of(
-            report.rows,
-            event_id=report.event_id or event_id,
-            chat_id=state.chat_id,
-            run=state.run if run is None else run,
-            tenant_id=state.tenant_id,
-            user_id=state.user_id,
-            workflow=state.workflow,
-            agent=agent or self._owners.of(chat.chat_id),
-            at=self._clock(),
-        )
-        for problem in problems:
-            self._usage.warn_once(problem)
-        recorded = self._usage.record(snapshots)
-        if recorded.without_session and self._writer.is_deleted(chat.chat_id):
-            # The session and its usage were deleted since it was loaded, so usage that came later is deleted too.
-            if not recorded.already_stored:
-                self._usage.discard(snapshots)
-            self._chats.opened(chat, fresh=True)  # raises, unless the session was created again
-        if recorded.already_stored and not recorded.stored:
-            return SavedEvent(SavedAs.DUPLICATE)
-        return SavedEvent(SavedAs.USAGE if recorded.stored else SavedAs.IGNORED)
+    def save_usage(
+        self,
+        agents: object,
+        *,
+        chat_id: str,
+        enterprise_id: str,
+        user_id: str | None = None,
+        workflow_name: str | None = None,
+        run: int | None = None,
+    ) -> Usage:
+        """Store what agents have used since the last call, or `usage_of`, in this process. Returns what was stored.
+
+        `agents` is an agent of AG2 or several; a group chat's manager includes the agents of its group. A client that
+        several agents share counts once. `run` and the errors are those of `save_event`. After Unreachable, the usage is
+        kept for the session until the next call for it.
+        """
+        chat = checked_chat(chat_id, enterprise_id, user_id, workflow_name)
+        return self._session_usage.save(chat, agents, _checked_run(run))
+
+    def usage_of(
+        self,
+        agents: object,
+        *,
+        chat_id: str,
+        enterprise_id: str,
+        user_id: str | None = None,
+        workflow_name: str | None = None,
+        run: int | None = None,
+    ) -> AbstractContextManager[None]:
+        """A `with` block: what the agents use in it is stored at its end, as `save_usage` does, also if it raises."""
+        chat = checked_chat(chat_id, enterprise_id, user_id, workflow_name)
+        return self._session_usage.watching(chat, agents, _checked_run(run))
 
     def _end_run(self, chat: NewChat, end: RunEnded | RunFailed, run: int | None) -> SavedEvent:
         def attempt() -> SavedEvent | None:
@@ -228,7 +236,8 @@ class AG2Manager:
         def attempt() -> ResumedChat | None:
             state = self._chats.existing(chat_id, enterprise_id)
             repairs = Repairs()
-            messages = list(self._reader.messages(state.chat_id, MessageSelection(include_general=False)))
+            every = list(self._reader.messages(state.chat_id, MessageSelection()))
+            messages = [message for message in every if not message.from_general_agent]
             rows = list(ag2.rows(messages, repairs))
             if rows and isinstance(rows[-1]["content"], str):
                 rows[-1] |= {"content": _without_end(rows[-1]["content"], remove_termination_string)}
@@ -241,7 +250,10 @@ class AG2Manager:
                 return None
             if echo is not None:
                 self._awaited.put(chat_id, echo)
-            return ResumedChat(state.chat_id, after.run, state.status, state.paused, rows, repairs.notes())
+            left_out = len(every) - len(messages)
+            notes = [f"Messages of the general agent that were left out: {left_out}"] if left_out else []
+            notes += repairs.notes()
+            return ResumedChat(state.chat_id, after.run, state.status, state.paused, rows, notes)
 
         with self._chats.lock(checked_id("chat_id", chat_id)):
             return self._chats.until_done(chat_id, attempt)
@@ -273,6 +285,13 @@ def _without_end(text: str, removal: str | Callable[[str], str] | None) -> str:
     if callable(removal):
         return str(removal(text))
     return text.replace(removal, "") if removal else text
+
+
+def _checked_run(run: int | None) -> int | None:
+    """The number of a run, None for the newest. Raises BadValue."""
+    if run is not None and (not isinstance(run, int) or isinstance(run, bool) or not 1 <= run < _MAX_RUN):
+        raise BadValue(name="run", value=str(run)[:60], expected="the number of a run: 1 or more")
+    return run
 
 
 def _identity(turn: AgentTurn, event_id: str | None) -> str:

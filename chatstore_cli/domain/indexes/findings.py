@@ -14,7 +14,7 @@ from chatstore_cli.domain.indexes.specs import IndexSpec
 class StoredIndex:
     """One index in the database. A direction is 1, -1, or a type such as `text`, `2dsphere` or `hashed`.
 
-    `collation` is its locale if that differs from the collation of the collection's queries, else None.
+    `collation` is its collation in words, None if it compares texts byte by byte as chatstore's queries do.
     """
 
     collection: str

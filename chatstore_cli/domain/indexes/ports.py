@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
@@ -11,11 +11,22 @@ from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.domain.indexes.ttl import DateField
 
 
+class CollectionOptions(NamedTuple):
+    """An existing collection. `unsuitable` is why documents cannot be stored in it, `collation` its collation in words."""
+
+    name: str
+    unsuitable: str | None = None
+    collation: str | None = None
+
+
 class IndexStore(Protocol):
     """The indexes of a database."""
 
     def existing_collections(self) -> set[str]:
         """The names of the existing collections."""
+
+    def options(self, collections: Iterable[str]) -> list[CollectionOptions]:
+        """The options of those of the collections that exist."""
 
     def stored(self, collection: str) -> list[StoredIndex]:
         """Every index of a collection except the one on `_id`; empty if the collection does not exist."""

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from chatstore_cli.core.regular_files import read_regular
 from chatstore_cli.domain.errors import BadConfig, NotAllowed
 
 # The kernel's structures have a fixed length for a socket's path: 108 bytes on Linux, 104 elsewhere, with the final zero.
@@ -154,7 +155,7 @@ def uri_of(socket_path: str) -> str:
 def read_record(data: Path) -> Record | None:
     """The record, if there is one that was written for this folder."""
     try:
-        record = Record(**json.loads((data / RECORD_NAME).read_bytes()))
+        record = Record(**json.loads(read_regular(data / RECORD_NAME)))
         status = data.stat()
     except (OSError, ValueError, TypeError):
         return None

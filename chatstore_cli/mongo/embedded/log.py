@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from chatstore_cli.core.regular_files import regular_stream
+
 KEPT_BYTES = 8 * 1024 * 1024
 _READ_BYTES = 512 * 1024
 _LONGEST_REASON = 400
@@ -60,7 +62,7 @@ def _reason_in(attributes: object) -> str:
 
 def _lines(log: Path, since: int) -> list[str]:
     try:
-        with log.open("rb") as stream:
+        with regular_stream(log) as stream:
             end = stream.seek(0, 2)
             stream.seek(max(min(since, end), end - _READ_BYTES))
             text = stream.read(_READ_BYTES).decode("utf-8", "replace")

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from chatstore_cli.core.regular_files import read_regular
 from chatstore_cli.domain.embedded import EmbeddedStatus
 from chatstore_cli.domain.errors import BinaryMissing, ChatstoreError, Locked, Overdue, Unreachable
 from chatstore_cli.mongo.embedded.folders import (
@@ -183,7 +184,7 @@ def _process(folders: Folders) -> int | None:
 def _pid_in_lock(folders: Folders) -> int:
     """The process id in mongod's own lock file; 0 if there is none. The file is empty after a clean shutdown."""
     try:
-        return int((folders.database / "mongod.lock").read_text(encoding="ascii").strip() or 0)
+        return int(read_regular(folders.database / "mongod.lock").strip() or 0)
     except (OSError, ValueError):
         return 0
 

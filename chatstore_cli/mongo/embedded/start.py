@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pymongo.errors import PyMongoError
 
+from chatstore_cli.core.regular_files import open_regular
 from chatstore_cli.domain.errors import ChatstoreError, Locked, Overdue, Unreachable
 from chatstore_cli.mongo.embedded import log as mongod_log
 from chatstore_cli.mongo.embedded.binary import exit_text, find_mongod
@@ -61,7 +62,8 @@ def launch(folders: Folders, say: Callable[[str], None]) -> StartingServer:
     # The server inherits only its lock: no terminal, no pipe (`db start | cat` must end), and no signals of the terminal.
     # Its working folder is the data folder, which identifies the server after the folder was moved.
     try:
-        with folders.log.open("ab") as log:
+        log_flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        with os.fdopen(open_regular(folders.log, log_flags), "ab") as log:
             process = subprocess.Popen(
                 [str(binary.path), *words],
                 stdin=subprocess.DEVNULL,

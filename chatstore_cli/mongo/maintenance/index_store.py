@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pymongo.errors as driver
 
 from chatstore_cli.domain.errors import ChatstoreError, Conflict
 from chatstore_cli.domain.indexes.findings import StoredIndex
+from chatstore_cli.domain.indexes.ports import CollectionOptions
 from chatstore_cli.domain.indexes.specs import IndexSpec
+from chatstore_cli.mongo.collection_facts import collation_text
+from chatstore_cli.mongo.collections import collection_facts, why_unsuitable
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
+from chatstore_cli.mongo.exact import bytewise
 
 _DUPLICATES_SHOWN = 3
 _DUPLICATE_SEARCH_MILLISECONDS = 10_000
@@ -23,17 +27,26 @@ class MongoIndexStore:
     def __init__(self, connection: Connection, patient: Connection) -> None:
         self._connection = connection
         self._patient = patient
-        self._collations: dict[str, Any] | None = None
 
     def existing_collections(self) -> set[str]:
         with driver_errors("listing collections"):
             return set(self._connection.database.list_collection_names())
 
+    def options(self, collections: Iterable[str]) -> list[CollectionOptions]:
+        return [
+            CollectionOptions(
+                facts.name,
+                why_unsuitable(facts),
+                None if facts.collation is None else collation_text(facts.collation),
+            )
+            for facts in (collection_facts(self._connection, name) for name in collections)
+            if facts.exists
+        ]
+
     def stored(self, collection: str) -> list[StoredIndex]:
         with driver_errors(f"listing the indexes of {collection}"):
             by_name = self._connection.collection(collection).index_information()
-            default_collation = self._default_collation(collection) if by_name else None
-        indexes = (_stored(collection, name, facts, default_collation) for name, facts in by_name.items())
+        indexes = (_stored(collection, name, facts) for name, facts in by_name.items())
         return [index for index in indexes if index.keys != (("_id", 1),)]
 
     def create(self, spec: IndexSpec, name: str) -> None:
@@ -47,7 +60,8 @@ class MongoIndexStore:
             options["expireAfterSeconds"] = spec.expire_after_seconds
         try:
             with driver_errors(f"creating index {name} on {spec.collection}"):
-                self._patient.collection(spec.collection).create_index(list(spec.keys), **options)
+                collection = self._patient.collection(spec.collection)
+                collection.create_index(list(spec.keys), **options, **bytewise(collection))
         except Conflict as error:
             if not isinstance(error.__cause__, driver.DuplicateKeyError):
                 raise
@@ -78,14 +92,6 @@ class MongoIndexStore:
         with driver_errors(f"changing index {index.name} of {index.collection}"):
             self._patient.database.command("collMod", index.collection, index={"name": index.name, **options})
 
-    def _default_collation(self, collection: str) -> Any:
-        if self._connection.in_memory:
-            return None
-        if self._collations is None:
-            described = self._connection.database.list_collections()
-            self._collations = {facts["name"]: facts.get("options", {}).get("collation") for facts in described}
-        return self._collations.get(collection)
-
     def _duplicates(self, spec: IndexSpec) -> str:
         """A few values that several documents have, as text; the search has a time limit."""
         fields = [field for field, _ in spec.keys]
@@ -111,7 +117,7 @@ def _duplicate_text(values: list[Any], count: int) -> str:
     return f"{shown[:120]} is in {count:,} documents"
 
 
-def _stored(collection: str, name: str, facts: Mapping[str, Any], default_collation: Any) -> StoredIndex:
+def _stored(collection: str, name: str, facts: Mapping[str, Any]) -> StoredIndex:
     collation = facts.get("collation")
     partial_filter = facts.get("partialFilterExpression")
     return StoredIndex(
@@ -123,7 +129,7 @@ def _stored(collection: str, name: str, facts: Mapping[str, Any], default_collat
         partial_filter=dict(partial_filter) if partial_filter else None,
         expire_after_seconds=facts.get("expireAfterSeconds"),
         hidden=bool(facts.get("hidden")),
-        collation=None if collation == default_collation else str((collation or {}).get("locale", "simple")),
+        collation=None if collation is None else collation_text(collation),
     )
 
 

@@ -10,6 +10,7 @@ from chatstore_cli.domain.identity import is_ours, session_prefix
 from chatstore_cli.domain.message_store import Content
 from chatstore_cli.domain.tombstones import Tombstone
 from chatstore_cli.mongo.connection import Connection, driver_errors
+from chatstore_cli.mongo.exact import own_collation
 from chatstore_cli.mongo.identifiers import is_storable
 from chatstore_cli.mongo.messages.documents import content_of
 from chatstore_cli.mongo.messages.layout import LAYOUT, to_message
@@ -63,7 +64,7 @@ class MongoHistory:
 
     def stored_contents(self, identities: Sequence[str]) -> dict[str, Content]:
         with driver_errors(f"looking up messages in {self._name}"):
-            rows = self._messages.find({"_id": {"$in": list(identities)}}, _CONTENT)
+            rows = self._messages.find({"_id": {"$in": list(identities)}}, _CONTENT, **own_collation(self._messages))
             return {row["_id"]: (row.get("role"), row.get("created_at"), row.get("text")) for row in rows}
 
 

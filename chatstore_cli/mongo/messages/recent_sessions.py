@@ -18,6 +18,7 @@ from pymongo.collection import Collection
 
 from chatstore_cli.domain.times import read_instant
 from chatstore_cli.mongo.connection import Document
+from chatstore_cli.mongo.exact import exactly
 from chatstore_cli.mongo.identifiers import id_condition, id_text, id_values
 from chatstore_cli.mongo.messages.stored_times import BRACKETS, EARLIEST, LATEST, SECOND, TEXT, up_to, utc_offset
 
@@ -80,13 +81,17 @@ class RecentSessions:
         self._milliseconds = milliseconds
 
     @cached_property
+    def _indexes(self) -> list[Any]:
+        return list(self._messages.list_indexes())
+
+    @cached_property
     def _index_keys(self) -> set[tuple[tuple[str, Any], ...]]:
-        return {tuple(index["key"].items()) for index in self._messages.list_indexes() if _is_complete(index)}
+        return {tuple(index["key"].items()) for index in self._indexes if _is_complete(index)}
 
     @property
     def is_absent(self) -> bool:
         """Whether the collection does not exist."""
-        return not self._index_keys
+        return not self._indexes
 
     @property
     def has_recent_index(self) -> bool:
@@ -256,10 +261,12 @@ class RecentSessions:
         condition = {"session_id": id_condition(session)}
         if self._in_memory:
             return self._messages.count_documents(condition, limit=limit)
+        condition, option = exactly(self._messages, condition)
         # The count command counts index keys without reading them, at half the cost of count_documents.
         return int(
             self._messages.database.command(
                 {"count": self._messages.name, "query": condition, "limit": limit, "maxTimeMS": self._milliseconds}
+                | option
             )["n"]
         )
 
@@ -276,5 +283,5 @@ class RecentSessions:
 
 
 def _is_complete(index: Any) -> bool:
-    """Whether the index contains every document, in the default order of values."""
+    """Whether the index contains every document, in the order in which ids are compared (mongo/exact.py)."""
     return not index.get("sparse") and "partialFilterExpression" not in index and "collation" not in index

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from datetime import datetime
 from itertools import islice
 
-from pymongo import DeleteOne
 from pymongo.collection import Collection
 
 from chatstore_cli.domain.times import read_instant
 from chatstore_cli.domain.tombstones import Tombstone, deletion_instant
 from chatstore_cli.mongo.collections import require_removable
 from chatstore_cli.mongo.connection import Connection, Document
+from chatstore_cli.mongo.exact import MOST_TEXTS, exactly, own_collation
 from chatstore_cli.mongo.tombstones import row_key, tombstones_of, write_tombstone
 
 _ROWS_AT_ONCE = 1_000
@@ -29,37 +29,39 @@ def remove_session(
     """
     require_removable(connection, collection)
     messages = connection.reading_from_primary().collection(collection)
+    selected, option = exactly(messages, selected)
     by_time = Tombstone(deletion_instant(now))
-    listed = [row["_id"] for row in messages.find(selected, _FIELDS) if _must_be_listed(row, by_time)]
+    listed = [
+        row["_id"]
+        for row in messages.find(selected, _FIELDS, **option)
+        if (moment := _moment(row)) is None or not by_time.covers(moment, row_key(row["_id"]))
+    ]
     write_tombstone(connection, layout, session_id, by_time.deleted_at, listed)
     # Another process may have deleted the session too: from now on its tombstone decides as it is stored.
     tombstone = tombstones_of(connection, layout, [session_id])[session_id]
-    return remove_covered(messages, ((row, tombstone) for row in messages.find(selected, _FIELDS)))
+    return remove_covered(messages, messages.find(selected, _FIELDS, **option), tombstone)
 
 
-def remove_covered(messages: Collection[Document], rows: Iterable[tuple[Document, Tombstone]]) -> int:
-    """Delete those of the rows that their session's tombstone covers. Returns how many were deleted.
+def remove_covered(messages: Collection[Document], rows: Iterable[Document], tombstone: Tombstone) -> int:
+    """Delete those of a session's rows that its tombstone covers. Returns how many were deleted.
 
-    A row is deleted only if it still has its `created_at`: after its removal a new message may have got the same `_id`.
+    After the removal of a row a new message may get its `_id`. It is not deleted, because a row that its time covers is
+    deleted only with such a time, and one that the tombstone lists is covered whatever its time is.
     """
-    deletions = (_deletion_of(row) for row, tombstone in rows if _covers(tombstone, row))
+    covered = ((row, moment) for row in rows if tombstone.covers(moment := _moment(row), row_key(row["_id"])))
     removed = 0
-    while batch := list(islice(deletions, _ROWS_AT_ONCE)):
-        removed += messages.bulk_write(batch, ordered=False).deleted_count
+    at_once = MOST_TEXTS if own_collation(messages) else _ROWS_AT_ONCE
+    while batch := list(islice(covered, at_once)):
+        dated = [row for row, moment in batch if moment is not None and moment <= tombstone.deleted_at]
+        others = [row["_id"] for row, moment in batch if moment is None or moment > tombstone.deleted_at]
+        if dated:
+            times = {"$in": [row["created_at"] for row in dated]}
+            selected = {"_id": {"$in": [row["_id"] for row in dated]}, "created_at": times}
+            removed += messages.delete_many(selected).deleted_count
+        if others:
+            removed += messages.delete_many({"_id": {"$in": others}}).deleted_count
     return removed
 
 
-def _covers(tombstone: Tombstone, row: Document) -> bool:
-    return tombstone.covers(read_instant(row.get("created_at")), row_key(row["_id"]))
-
-
-def _must_be_listed(row: Document, by_time: Tombstone) -> bool:
-    """Whether only its `_id` shows that the row is deleted: it is dated later, or nobody can read its time."""
-    return read_instant(row.get("created_at")) is None or not _covers(by_time, row)
-
-
-def _deletion_of(row: Document) -> DeleteOne:
-    selected: Document = {"_id": {"$eq": row["_id"]}}
-    if read_instant(row.get("created_at")) is not None:
-        selected["created_at"] = {"$eq": row["created_at"]}
-    return DeleteOne(selected)
+def _moment(row: Document) -> datetime | None:
+    return read_instant(row.get("created_at"))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pymongo.errors as driver
@@ -15,9 +16,11 @@ from chatstore_cli.domain.identity import is_ours, session_prefix
 from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.domain.journal import Entry
 from chatstore_cli.domain.message_store import Content, Inserted, StoredContent, Survey
+from chatstore_cli.domain.times import Clock
 from chatstore_cli.domain.tombstones import Tombstone, is_covered
-from chatstore_cli.mongo.collections import require_storable
+from chatstore_cli.mongo.collections import collation_warning, collection_facts, require_storable
 from chatstore_cli.mongo.connection import RETRYABLE_CODES, Connection, Document, driver_errors
+from chatstore_cli.mongo.exact import bytewise, own_collation
 from chatstore_cli.mongo.maintenance.index_store import MongoIndexStore
 from chatstore_cli.mongo.messages.documents import content_of, flaw_of_document, to_document
 from chatstore_cli.mongo.messages.layout import LAYOUT
@@ -40,13 +43,24 @@ class MongoMessageStore:
     """A MessageStore over one collection. Raises the errors of domain/errors.py."""
 
     def __init__(
-        self, connection: Connection, collection: str, index_specs: Sequence[IndexSpec], patient: Connection
+        self,
+        connection: Connection,
+        collection: str,
+        index_specs: Sequence[IndexSpec],
+        patient: Connection,
+        server_now: Clock,
     ) -> None:
         self._connection = connection = connection.reading_from_primary()
         self._indexes = MongoIndexStore(connection, patient)
         self._name = collection
         self._messages: Collection[Document] = connection.collection(collection)
         self._index_specs = index_specs
+        self._warned = False
+        self.server_now = server_now
+
+    def reach(self, seconds: float) -> None:
+        """Raise Unreachable if the primary does not answer within that many seconds."""
+        self._connection.reach(seconds)
 
     def collection_id(self) -> str | None:
         """The collection's UUID, which changes if it is dropped; None if the collection does not exist.
@@ -69,7 +83,8 @@ class MongoMessageStore:
             if not existing:
                 self._create(self._index_specs)
                 return [f"Created collection {self._name} with its indexes."]
-            keyed = {tuple((field, int(order)) for field, order in _index_keys(index)) for index in existing.values()}
+            serving = [index for index in existing.values() if "collation" not in index]  # see mongo/exact.py
+            keyed = {tuple((field, int(order)) for field, order in _index_keys(index)) for index in serving}
             missing = [spec for spec in self._index_specs if spec.keys not in keyed]
             needed = [spec for spec in missing if spec.keys[0][0] == "session_id"]
             if recreated and len(existing) == 1:
@@ -88,6 +103,12 @@ class MongoMessageStore:
             return [f"Cannot create index {needed[0].name} on {self._name}: {error}"]
         return [f"Created index {', '.join(spec.name for spec in needed)} on {self._name}."]
 
+    def warnings(self) -> list[str]:
+        """The warning about the collection's collation, once."""
+        warning = None if self._warned else collation_warning(collection_facts(self._connection, self._name))
+        self._warned = self._warned or warning is not None
+        return [] if warning is None else [warning]
+
     def _create(self, specs: Sequence[IndexSpec]) -> None:
         for spec in specs:
             self._indexes.create(spec, spec.name)
@@ -95,7 +116,7 @@ class MongoMessageStore:
     def _would_delete(self, spec: IndexSpec) -> bool:
         if spec.expire_after_seconds is None:
             return False
-        latest = datetime.now(UTC) - timedelta(seconds=spec.expire_after_seconds)
+        latest = self.server_now() - timedelta(seconds=spec.expire_after_seconds)
         return self._messages.find_one({spec.keys[0][0]: {"$lte": latest}}, {"_id": 1}) is not None
 
     def survey(self, sessions: Sequence[str]) -> dict[str, Survey]:
@@ -112,10 +133,13 @@ class MongoMessageStore:
 
     def remove_covered(self, entries: Sequence[Entry], tombstones: Mapping[str, Tombstone]) -> None:
         """Delete the rows with the ids of these entries that the tombstones of their sessions cover."""
-        tombstone_of = {entry.identity: tombstones[entry.session_id] for entry in entries}
+        session_of = {entry.identity: entry.session_id for entry in entries}
+        stored: dict[str, list[Document]] = defaultdict(list)
         with driver_errors(f"deleting messages in {self._name}"):
-            rows = self._rows({"_id": {"$in": list(tombstone_of)}}, {"created_at": 1})
-            remove_covered(self._messages, ((row, tombstone_of[row["_id"]]) for row in rows))
+            for row in self._rows_by_id(list(session_of), {"created_at": 1}):
+                stored[session_of[row["_id"]]].append(row)
+            for session, rows in stored.items():
+                remove_covered(self._messages, rows, tombstones[session])
 
     def with_foreign_rows(self, sessions: Sequence[str]) -> set[str]:
         """The sessions with rows that another writer stored under its own ids."""
@@ -130,7 +154,7 @@ class MongoMessageStore:
             )
             small: list[str] = []
             for count in counts:
-                if count["rows"] <= _SMALL_SESSION:
+                if count["rows"] <= _SMALL_SESSION or own_collation(self._messages):
                     small.append(count["_id"])
                 elif self._count_ours(prefixes[count["_id"]]) != count["rows"]:
                     foreign.add(count["_id"])
@@ -139,42 +163,51 @@ class MongoMessageStore:
         return foreign
 
     def _count_ours(self, prefix: str) -> int:
+        """The number of our ids with that prefix, in a collection that compares bytes."""
         return self._messages.count_documents({"_id": {"$gte": prefix, "$lt": prefix + "g"}})  # from the index alone
 
     def stored_ids(self, identities: Sequence[str]) -> set[str]:
         """The ids that are stored."""
         with driver_errors(f"looking up messages in {self._name}"):
             # The answer is one list, from the index alone, at a quarter of the cost of a cursor.
-            return set(self._messages.distinct("_id", {"_id": {"$in": list(identities)}}))
+            stored = self._messages.distinct("_id", {"_id": {"$in": list(identities)}}, **own_collation(self._messages))
+        return set(stored).intersection(identities)
 
     def stored_contents(self, identities: Sequence[str]) -> dict[str, Content]:
         """Role, time and text of each id that is stored."""
-        condition = {"_id": {"$in": list(identities)}}
         fields = {"role": 1, "text": 1, "created_at": 1}
         with driver_errors(f"looking up messages in {self._name}"):
-            rows = self._rows(condition, fields)
+            rows = self._rows_by_id(identities, fields)
             return {row["_id"]: (row.get("role"), row.get("created_at"), row.get("text")) for row in rows}
 
     def stored_places(self, identities: Sequence[str]) -> dict[str, object]:
         """The number of the journal line with which each id was stored."""
         with driver_errors(f"looking up messages in {self._name}"):
-            rows = self._rows({"_id": {"$in": list(identities)}}, {"sequence": 1})
+            rows = self._rows_by_id(identities, {"sequence": 1})
             return {row["_id"]: row.get("sequence") for row in rows}
 
-    def _rows(self, condition: Document, fields: Document) -> Iterator[Document]:
+    def _rows_by_id(self, identities: Sequence[str], fields: Document) -> Iterator[Document]:
+        # Only the collection's own collation is that of the index on `_id`; the rows that come back are compared here.
+        wanted = set(identities)
+        rows = self._rows({"_id": {"$in": list(identities)}}, fields, own_collation(self._messages))
+        return (row for row in rows if row["_id"] in wanted)
+
+    def _rows(self, condition: Document, fields: Document, collation: Document | None = None) -> Iterator[Document]:
         if self._connection.in_memory:
             yield from self._messages.find(condition, fields)
             return
+        collation = bytewise(self._messages) if collation is None else collation
         # A command decodes a whole batch at once, at a third of the cost of a cursor.
         database = self._messages.database
         with self._connection.client.start_session() as session:
             find = {"find": self._name, "filter": condition, "projection": fields, "batchSize": _ROWS_AT_ONCE}
+            find |= collation
             try:
                 cursor = database.command(find, session=session)["cursor"]
             except driver.ConfigurationError:
                 # A member of a replica set may report, while it starts, that it has no sessions, and the driver remembers
                 # that for the connection. The driver's own cursor needs no session.
-                yield from self._messages.find(condition, fields)
+                yield from self._messages.find(condition, fields, **collation)
                 return
             yield from cursor["firstBatch"]
             while cursor["id"]:

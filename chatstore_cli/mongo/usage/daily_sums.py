@@ -13,8 +13,9 @@ from typing import Any
 from pymongo import ReadPreference
 
 from chatstore_cli.domain.usage_ledger import RolledUp
-from chatstore_cli.mongo.collections import require_storable
+from chatstore_cli.mongo.collections import require_exact_ids, require_storable
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
+from chatstore_cli.mongo.exact import own_collation
 from chatstore_cli.mongo.usage.stages import MAY_BE_AN_ID, are_filterable, daily_documents, rows_of
 
 _BATCH = 50_000
@@ -69,8 +70,8 @@ class MongoDailySums:
 
         Rows that arrive meanwhile are left for the next rollup: otherwise it would not end while agents report.
         """
-        for collection in (self._rows, self._sums):
-            require_storable(self._connection, collection.name)
+        require_storable(self._connection, self._rows.name)
+        require_exact_ids(self._connection, self._sums.name)
         pending = {**self._pending, "chat_id": MAY_BE_AN_ID}
         with driver_errors(f"updating {self._sums.name}"):
             if self._is_empty():  # new, or dropped by hand: the rows that it included have to be added again
@@ -104,7 +105,8 @@ class MongoDailySums:
         rows = [row["_id"] for row in primary.find(own, {"_id": 1})]
         into = {"into": self._sums.name, "whenMatched": _KEEP_THE_NEWER, "whenNotMatched": "insert"}
         primary.aggregate([*daily_documents(chats, primary.name), {"$merge": into}], allowDiskUse=True)
-        primary.update_many({"_id": {"$in": rows}}, self._mark)
+        # These ids exist, and no other id equals one of them in the collation of the index on `_id`.
+        primary.update_many({"_id": {"$in": rows}}, self._mark, **own_collation(primary))
         return len(rows)
 
     def _is_empty(self) -> bool:

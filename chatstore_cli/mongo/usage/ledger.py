@@ -12,17 +12,26 @@ import pymongo.errors as driver
 from bson import Decimal128
 
 from chatstore_cli.core.retry import attempt_until_done
-from chatstore_cli.domain.errors import Conflict
+from chatstore_cli.domain.errors import ChatstoreError, Conflict, Unreachable
 from chatstore_cli.domain.usage import Usage
-from chatstore_cli.domain.usage_ledger import OPENING_RUN, LedgerQuery, LedgerRow, UsageSnapshot
+from chatstore_cli.domain.usage_ledger import (
+    OPENING_RUN,
+    ClientName,
+    ClientRows,
+    LedgerQuery,
+    LedgerRow,
+    UsageSnapshot,
+)
 from chatstore_cli.mongo.collections import require_storable
-from chatstore_cli.mongo.connection import Connection, Document, driver_errors
+from chatstore_cli.mongo.connection import RETRYABLE_CODES, Connection, Document, driver_errors
 from chatstore_cli.mongo.identifiers import is_storable
 from chatstore_cli.mongo.usage.rows import (
+    COUNTABLE,
     COUNTS,
     DECIMAL128,
     FIRST_MOMENT,
     LAST_MOMENT,
+    NOT_ABOVE_A_COST,
     document_of,
     row_of,
     row_usage,
@@ -49,14 +58,19 @@ class MongoUsageLedger:
         require_storable(self._connection, self._rows.name)
         stored = set(snapshots)
         documents = [document_of(row_id, snapshot) for row_id, snapshot in snapshots.items()]
-        with driver_errors(f"storing usage in {self._rows.name}"):
+        doing = f"storing usage in {self._rows.name}"
+        with driver_errors(doing):
             try:
                 self._rows.insert_many(documents, ordered=False)
             except driver.BulkWriteError as error:
                 failures = error.details.get("writeErrors", [])
-                is_other = any(failure.get("code") != _DUPLICATE for failure in failures)
-                if is_other or error.details.get("writeConcernErrors"):
-                    raise
+                unconfirmed = error.details.get("writeConcernErrors", [])
+                for failure in [*(each for each in failures if each.get("code") != _DUPLICATE), *unconfirmed]:
+                    is_temporary = failure in unconfirmed or failure.get("code") in RETRYABLE_CODES
+                    kind = Unreachable if is_temporary else ChatstoreError
+                    raise kind(
+                        what=f"{doing}: {failure.get('errmsg', 'not acknowledged')}", hint="Try again."
+                    ) from error
                 stored -= {failure["op"]["_id"] for failure in failures}
         return stored
 
@@ -66,6 +80,23 @@ class MongoUsageLedger:
     def has_reports(self, chat_id: str, run: int) -> bool:
         with driver_errors(f"reading the usage of session {chat_id!r} in {self._rows.name}"):
             return self._rows.find_one({"chat_id": chat_id, "run": run}, {"_id": 1}) is not None
+
+    def clients(self, chat_id: str, run: int, event_id: str) -> dict[ClientName, ClientRows]:
+        own: Document = {"$max": {"$cond": [{"$eq": ["$event_id", {"$literal": event_id}]}, "$_id", None]}}
+        highest: Document = {name: {"$max": f"${name}"} for name in COUNTS} | {"cost": {"$max": NOT_ABOVE_A_COST}}
+        pipeline: list[Document] = [
+            {"$match": {"chat_id": chat_id, "run": run, **COUNTABLE}},
+            {"$group": {"_id": {"agent": "$agent", "model": "$model"}, "own": own, **highest}},
+        ]
+        found = {}
+        with driver_errors(f"reading the usage of session {chat_id!r} in {self._rows.name}"):
+            for row in self._rows.aggregate(pipeline):
+                agent, model = row["_id"].get("agent"), row["_id"].get("model")
+                if isinstance(agent, str | None) and isinstance(
+                    model, str | None
+                ):  # another writer may store any values
+                    found[agent, model] = ClientRows(row_usage(row), row["own"])
+        return found
 
     def chats(self) -> Iterator[tuple[str, Usage]]:
         return self._sums()

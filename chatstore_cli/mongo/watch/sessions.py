@@ -17,6 +17,7 @@ from chatstore_cli.domain.session import COUNT_CAP, Session
 from chatstore_cli.domain.times import read_instant
 from chatstore_cli.domain.watch import Batch, Change, SessionChange, SessionEvent
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
+from chatstore_cli.mongo.exact import own_collation
 from chatstore_cli.mongo.identifiers import id_text
 from chatstore_cli.mongo.messages.recent_sessions import RecentSessions
 from chatstore_cli.mongo.tombstones import PART, TOMBSTONES
@@ -176,7 +177,8 @@ class MongoSessionFeed(StreamFeed):
         if not unique:
             return {}
         facts: Document = {**dict.fromkeys(_FIELDS, 1), "message_count": MESSAGE_COUNT}
-        rows = list(self._sessions.aggregate([{"$match": {"_id": {"$in": unique}}}, {"$project": facts}]))
+        found = [{"$match": {"_id": {"$in": unique}}}, {"$project": facts}]
+        rows = list(self._sessions.aggregate(found, **own_collation(self._sessions)))  # compared by the caller
         sessions = [to_session(row) for row in rows]
         heads = {session.session_id: row for session, row in zip(sessions, rows, strict=True)}
         counted = self._segments.with_moved_messages(sessions, heads)

@@ -21,6 +21,7 @@ from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQu
 from chatstore_cli.domain.removal import StoredPart
 from chatstore_cli.domain.session import Session
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
+from chatstore_cli.mongo.exact import own_collation
 from chatstore_cli.mongo.identifiers import id_values, is_storable
 from chatstore_cli.mongo.tombstones import Part, count_parts, remove_parts
 from chatstore_cli.mongo.workflow.counters import IN_LEDGER
@@ -137,7 +138,8 @@ class WorkflowLayout:
         light = [newest[0], {"$project": {field: 1}}, *newest[1:]]
         ids = [row["_id"] for row in self._sessions.aggregate(light, allowDiskUse=True)]
         facts = [{"$match": {"_id": {"$in": ids}}}, {"$project": _FACTS}]
-        by_id = {repr(row["_id"]): row for row in self._sessions.aggregate(facts)}  # an id may be unhashable
+        rows = self._sessions.aggregate(facts, **own_collation(self._sessions))  # compared below
+        by_id = {repr(row["_id"]): row for row in rows}  # an id may be unhashable
         yield from (by_id[repr(identity)] for identity in ids if repr(identity) in by_id)
 
     def find(self, session_id: str) -> Session | None:

@@ -28,6 +28,7 @@ from chatstore_cli.mongo.bson_arrays import RAW
 from chatstore_cli.mongo.bson_values import whole_number
 from chatstore_cli.mongo.collections import require_storable
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors, time_limit
+from chatstore_cli.mongo.exact import reject_equal_id
 from chatstore_cli.mongo.workflow.documents import MESSAGES_OR_EMPTY, in_order, session_id_of
 from chatstore_cli.mongo.workflow.lookup import IDENTITY, locate
 from chatstore_cli.mongo.workflow.raw_messages import RawDocument, with_messages
@@ -226,6 +227,7 @@ class MongoSegmentStore:
         """
         document = self._segments.with_options(codec_options=RAW).find_one({"_id": own.segment_id})
         if document is None:
+            reject_equal_id(self._segments, "_id", own.segment_id)
             return None
         orphan = RawDocument(document)
         positions = head.order[: len(orphan)]

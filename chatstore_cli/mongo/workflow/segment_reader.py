@@ -23,6 +23,7 @@ from chatstore_cli.domain.session import Session
 from chatstore_cli.mongo.bson_arrays import MovedOn, Rewritten, StoredArray
 from chatstore_cli.mongo.bson_values import whole_number
 from chatstore_cli.mongo.connection import Document
+from chatstore_cli.mongo.exact import own_collation, text_range
 from chatstore_cli.mongo.workflow.documents import MESSAGE_COUNT
 from chatstore_cli.mongo.workflow.selection import chosen
 
@@ -87,10 +88,10 @@ class SegmentReader:
         """Session id, number and id of all segments of these sessions, in this order."""
         if not session_ids:
             return []
-        ranges = [{"_id": {"$gte": f"{name}:", "$lt": f"{name};"}} for name in session_ids]  # ; follows : in every code
+        ranges = [{"_id": text_range(self._segments, f"{name}:", f"{name};")} for name in session_ids]
         names = set(session_ids)
         segments: list[tuple[str, int, str]] = []
-        for row in self._segments.find({"$or": ranges}, {"_id": 1}):
+        for row in self._segments.find({"$or": ranges}, {"_id": 1}, **own_collation(self._segments)):
             session_id, number = _owner_and_number(row["_id"])
             if session_id in names and number is not None:  # a range also has the segments of sessions named `<id>:...`
                 segments.append((session_id, number, row["_id"]))

@@ -7,7 +7,7 @@ message it gets `last_sequence`, `updated_at` and, if its status changes, the st
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -21,8 +21,9 @@ from chatstore_cli.domain.session import SessionStatus
 from chatstore_cli.domain.workflow.chats import Appended, ChatState, DocumentFull, ExpectedEcho, NewChat, StatusChange
 from chatstore_cli.domain.workflow.events import AgentTurn
 from chatstore_cli.mongo.bson_values import whole_number
-from chatstore_cli.mongo.collections import require_storable
+from chatstore_cli.mongo.collections import collation_warning, require_storable
 from chatstore_cli.mongo.connection import RETRYABLE_CODES, Connection, Document, driver_errors
+from chatstore_cli.mongo.exact import exactly, own_collation, reject_equal_id, text_range
 from chatstore_cli.mongo.identifiers import id_values
 from chatstore_cli.mongo.tombstones import TOMBSTONES, deleted_sessions
 from chatstore_cli.mongo.workflow.documents import LAYOUT, TENANT_FIELDS
@@ -50,7 +51,12 @@ _KEPT_ECHOES = -1000
 class MongoChatWriter:
     """A ChatWriter of the sessions of one collection, and of the segments that may hold their oldest messages."""
 
-    def __init__(self, connection: Connection, sessions: str, segments: str) -> None:
+    def __init__(
+        self, connection: Connection, sessions: str, segments: str, warn: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """`warn` is called once if the collection has a collation."""
+        self._warn = warn
+        self._warned = False
         self._connection = connection = connection.reading_from_primary()
         self._name = sessions
         self._sessions: Collection[Document] = connection.collection(sessions)
@@ -72,9 +78,9 @@ class MongoChatWriter:
     def _highest_in_segments(self, chat_id: str) -> int:
         """The highest sequence in segments of another writer, whose document does not have it."""
         highest = 0
-        of_session = {"_id": {"$gte": f"{chat_id}:", "$lt": f"{chat_id};"}}
+        of_session = {"_id": text_range(self._segments, f"{chat_id}:", f"{chat_id};")}
         with driver_errors(f"looking up session {chat_id!r} in {self._segments.name}"):
-            for row in self._segments.find(of_session, {"messages.sequence": 1}):
+            for row in self._segments.find(of_session, {"messages.sequence": 1}, **own_collation(self._segments)):
                 if str(row["_id"]).rpartition(":")[0] != chat_id:
                     continue  # a segment of a session named `<id>:...`
                 stored = row.get("messages")
@@ -106,7 +112,8 @@ class MongoChatWriter:
             if self._connection.in_memory:
                 return self._segments.find_one(match, {"_id": 1}) is not None
             # Each append to a long session does this, and the bare command costs less than find_one.
-            command = {"count": self._segments.name, "query": match, "limit": 1}
+            match, option = exactly(self._segments, match)
+            command = {"count": self._segments.name, "query": match, "limit": 1, **option}
             return int(self._command_twice(command)["n"]) > 0
 
     def has_ended(self, state: ChatState, event_id: str) -> bool:
@@ -115,7 +122,7 @@ class MongoChatWriter:
             return self._sessions.find_one(ended, {"_id": 1}) is not None
 
     def create(self, chat: NewChat, now: datetime) -> ChatState | None:
-        require_storable(self._connection, self._name)
+        self._check_collection()
         document = new_document(chat, now)
         # The _id comes from the session's id, so that two who create it at once collide even without an index on chat_id.
         document["_id"] = ObjectId(hashlib.sha256(chat.chat_id.encode()).digest()[:12])
@@ -123,6 +130,7 @@ class MongoChatWriter:
             try:
                 self._sessions.insert_one(document)
             except driver.DuplicateKeyError:
+                reject_equal_id(self._sessions, "chat_id", chat.chat_id)
                 return None
         if self.is_deleted(chat.chat_id):
             # It was deleted between the look-up and the insertion. Nobody has written to this document yet.
@@ -268,20 +276,27 @@ class MongoChatWriter:
     def _update(self, match: Document, update: Document, doing: str) -> bool:
         """Update one document; returns whether a document matched."""
         doing = f"{doing} in {self._name}"
-        require_storable(self._connection, self._name)
+        self._check_collection()
         with driver_errors(doing):
             if self._connection.in_memory:
                 return self._sessions.update_one(match, plain_update(update)).matched_count == 1
             # The bare command costs half as much as update_one. If its answer is lost, it is sent again: if the first
             # one took effect, the guard no longer matches, and the caller reads the document again.
+            match, option = exactly(self._sessions, match)
             command = {
                 "update": self._name,
-                "updates": [{"q": match, "u": update}],
+                "updates": [{"q": match, "u": update, **option}],
                 "writeConcern": self._write_concern,
             }
             answer = self._command_twice(command)
         _raise_failure(answer, doing)
         return int(answer.get("n", 0)) == 1
+
+    def _check_collection(self) -> None:
+        warning = collation_warning(require_storable(self._connection, self._name))
+        if warning is not None and not self._warned:
+            self._warned = True
+            self._warn(warning)
 
     def _command_twice(self, command: Document) -> Document:
         """The answer to a command, which is sent once more if the connection fails: the driver does not do that."""

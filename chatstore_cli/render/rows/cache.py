@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from chatstore_cli.domain.cache_status import LockHolder
 from chatstore_cli.render.listing import Column, count, short_time
+from chatstore_cli.render.rows.ignored import ignored_count, ignored_rows
 
 if TYPE_CHECKING:
-    from chatstore_cli.domain.cache_status import CacheStatus, LockHolder, PruneDecision
+    from chatstore_cli.domain.cache_status import CacheStatus, PruneDecision
 
 
 def cache_status_row(status: CacheStatus) -> dict[str, Any]:
-    """The state of journals; null for what only the database could answer. `worker` is null if no process follows them."""
+    """The state of journals; null for what could not be found out. `worker` is null if no process follows them."""
     return {
         "sessions": status.sessions,
         "journals": status.journals,
@@ -23,6 +25,8 @@ def cache_status_row(status: CacheStatus) -> dict[str, Any]:
         "torn": status.incomplete,
         "quarantined": status.quarantined,
         "worker": None if status.worker is None else _holder(status.worker),
+        "ignored_files": ignored_rows(status.ignored),
+        "future_journals": {"count": status.future.count, "examples": list(status.future.examples)},
     }
 
 
@@ -51,10 +55,14 @@ def _instant(canonical: str | None) -> str | None:
     return None if canonical is None else canonical.replace("+00:00", "Z")
 
 
+def _known_count(value: Any) -> str:
+    return "unknown" if value is None else count(value)
+
+
 def _holder_text(value: Any) -> str:
     if value is None:
         return "none"
-    return f"{value['command']} (process {value['pid']} on {value['host']}, since {value['since']})"
+    return str(LockHolder(**value))
 
 
 CACHE_STATUS_COLUMNS = (
@@ -62,12 +70,14 @@ CACHE_STATUS_COLUMNS = (
     Column("journals", "Journals", show=count),
     Column("lines", "Lines", show=count),
     Column("bytes", "Bytes", show=count),
-    Column("not_persisted", "Not persisted", show=lambda value: "unknown" if value is None else count(value)),
+    Column("not_persisted", "Not persisted", show=_known_count),
     Column("oldest_not_persisted", "Oldest not persisted (UTC)", show=short_time),
     Column("to_quarantine", "Cannot be stored", show=count),
     Column("torn", "Incomplete last lines", show=count),
-    Column("quarantined", "Quarantined", show=count),
+    Column("quarantined", "Quarantined", show=_known_count),
     Column("worker", "Worker", show=_holder_text),
+    Column("ignored_files", "Ignored files", show=ignored_count),
+    Column("future_journals", "Journals with future lines", show=lambda value: count(value["count"])),
 )
 PRUNE_COLUMNS = (
     Column("action", "ACTION", whole=True),

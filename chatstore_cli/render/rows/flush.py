@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from chatstore_cli.render.listing import Column, Row, count
+from chatstore_cli.render.rows.ignored import ignored_count, ignored_rows
 
 if TYPE_CHECKING:
+    from chatstore_cli.domain.ignored_files import IgnoredFiles
     from chatstore_cli.domain.journal import FlushResult
     from chatstore_cli.domain.quarantine import QuarantinedLine, RetryResult
 
 
-def flush_row(result: FlushResult) -> dict[str, Any]:
+def flush_row(result: FlushResult, ignored: Sequence[IgnoredFiles]) -> dict[str, Any]:
     """What a flush did. lines = stored + already_stored + skipped + quarantined + already_quarantined."""
     return {
         "files": result.files,
@@ -25,6 +28,7 @@ def flush_row(result: FlushResult) -> dict[str, Any]:
         "pending": result.pending,
         "seconds": round(result.seconds, 3),
         "messages_per_second": round(result.messages_per_second, 1),
+        "ignored_files": ignored_rows(ignored),
     }
 
 
@@ -70,6 +74,7 @@ FLUSH_COLUMNS = (
     Column("pending", "Incomplete last lines", align="right", show=count),
     Column("seconds", "Seconds", align="right"),
     Column("messages_per_second", "Messages per second", align="right", show=count),
+    Column("ignored_files", "Ignored files", align="right", show=ignored_count),
 )
 QUARANTINE_COLUMNS = (
     Column("quarantine_id", "ID", spare=2),

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.real
 Documents = Database[dict[str, Any]]
 KEYS = [
     "sessions", "journals", "lines", "bytes", "not_persisted", "oldest_not_persisted", "to_quarantine", "torn",
-    "quarantined", "worker",
+    "quarantined", "worker", "ignored_files", "future_journals",
 ]  # fmt: skip
 
 
@@ -46,7 +46,7 @@ def test_what_is_not_stored_is_counted_and_its_oldest_named(chatstore: Chatstore
     assert row == {
         "sessions": 2, "journals": 3, "lines": 6, "bytes": size, "not_persisted": 5,
         "oldest_not_persisted": "2026-03-02T11:41:00.195769Z", "to_quarantine": 1, "torn": 1, "quarantined": 0,
-        "worker": None,
+        "worker": None, "ignored_files": [], "future_journals": {"count": 0, "examples": []},
     }  # fmt: skip
     assert err == ""
     assert sorted(file.name for file in folder.iterdir()) == ["%53%32.jsonl", "s1.jsonl", "s1.jsonl.1"]
@@ -63,6 +63,26 @@ def test_what_is_not_stored_is_counted_and_its_oldest_named(chatstore: Chatstore
     row, _ = status_of(chatstore)
     assert (row["lines"], row["not_persisted"], row["oldest_not_persisted"]) == (9, 0, None)
     assert (row["to_quarantine"], row["torn"], row["quarantined"]) == (0, 1, 2)
+
+
+def test_journals_with_lines_from_the_future_are_named_whether_they_are_stored_or_not(
+    chatstore: Chatstore, database: Documents, folder: Path
+):
+    later = record(7, session="later", created_at="2099-01-01T00:00:00Z")
+    journal = write_journal(folder / "later.jsonl", [later, record(8, session="later")])
+    future = {"count": 1, "examples": [str(journal)]}
+    for _ in range(2):
+        row, err = status_of(chatstore)
+        assert row["future_journals"] == future
+        assert err.startswith(f"1 journal has lines from the future: {journal}. ")
+        assert chatstore("flush-cache").code in (7, 0)
+    row, _ = status_of(chatstore, CHATSTORE_MONGO__ENABLED="false")
+    assert row["future_journals"] == future
+    assert status_of(chatstore, folder / "s1.jsonl")[0]["future_journals"]["count"] == 0
+    outcome = chatstore("verify", "--only", "journal-times", "-o", "json")
+    [check] = json.loads(outcome.out)["items"]
+    assert (outcome.code, check["status"]) == (0, "warn")
+    assert check["detail"] == f"1 journal has lines from the future: {journal}"
 
 
 def test_of_a_named_journal_only_its_own_lines_in_quarantine_are_counted(
@@ -132,7 +152,7 @@ def test_a_folder_that_is_not_there_an_empty_one_and_standard_input(chatstore: C
     assert chatstore("cache", "status", "-").code == 2
     (tmp_path / "j").mkdir()
     row, _ = status_of(chatstore, tmp_path / "j")
-    assert [row[key] for key in KEYS] == [0, 0, 0, 0, 0, None, 0, 0, 0, None]
+    assert [row[key] for key in KEYS] == [0, 0, 0, 0, 0, None, 0, 0, 0, None, [], {"count": 0, "examples": []}]
     assert list((tmp_path / "j").iterdir()) == []
 
 

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.real
 Documents = Database[dict[str, Any]]
 KEYS = [
     "files", "lines", "stored", "already_stored", "quarantined", "already_quarantined", "skipped", "pending", "seconds",
-    "messages_per_second",
+    "messages_per_second", "ignored_files",
 ]  # fmt: skip
 
 

@@ -47,6 +47,29 @@ def test_it_prints_one_line_per_message_in_order_without_the_general_agent(chats
     assert done.err == "Messages of the general agent that were left out (--include-general keeps them): 2\n"
 
 
+def test_a_session_of_only_the_general_agent_says_why_nothing_is_printed(chatstore: Chatstore, database: Any) -> None:
+    told = {"sender": "A", "role": "assistant", "content": "hi", "source": "general_agent", "sequence": 1}
+    database["chat_sessions"].insert_one({"chat_id": "g", "messages": [told]})
+    done = chatstore("resume", "g", "--as", "ag2")
+    assert (done.code, json.loads(done.out)) == (0, [])
+    assert done.err == (
+        "Every selected message of session 'g' is the general agent's, so none was written: 1 left out. "
+        "To keep them, add --include-general.\n"
+    )
+
+
+@pytest.mark.parametrize("transcript", ["jsonl", "ag2", "openai"])
+def test_every_reader_of_lines_sees_one_line_per_message(chatstore: Chatstore, database: Any, transcript: str) -> None:
+    content = "a\u2028b\u2029c\u0085d\n"
+    messages = [{"sender": "A", "role": "assistant", "content": content, "sequence": number} for number in (1, 2)]
+    database["chat_sessions"].insert_one({"chat_id": "g", "messages": messages})
+    done = chatstore("resume", "g", "--as", transcript)
+    rows = done.out.splitlines()  # str.splitlines ends a line at each of these characters
+    assert len(rows) == (2 if transcript == "jsonl" else 4)
+    read = lines(done.out) if transcript == "jsonl" else json.loads(done.out)
+    assert [row["content"] for row in read] == [content, content]
+
+
 def test_include_general_keeps_every_message(chatstore: Chatstore, chats: Any) -> None:
     done = chatstore("resume", RESUMED, "--include-general")
     assert len(lines(done.out)) == len(chats[RESUMED]["messages"])

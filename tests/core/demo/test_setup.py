@@ -38,6 +38,7 @@ def _setup(folder: Path, uri: str = "embedded", data_dir: str | None = None) -> 
 def test_the_configuration_names_journals_and_database(tmp_path: Path) -> None:
     settings = yaml.safe_load(_setup(tmp_path, data_dir="/srv/mongodb").configuration())
     assert settings["mongo"] == {
+        "uri": "embedded",  # otherwise MONGO_URI of the user's environment would count
         "database": "chatstore_demo",
         "cache": {"disk_path": str(tmp_path / "journals")},
         "embedded": {"data_dir": "/srv/mongodb"},
@@ -49,7 +50,9 @@ def test_the_configuration_names_journals_and_database(tmp_path: Path) -> None:
 
 
 def test_the_configuration_has_no_uri_and_no_password(tmp_path: Path) -> None:
-    assert "secret" not in _setup(tmp_path, uri="mongodb://ana:secret@db.example").configuration()
+    text = _setup(tmp_path, uri="mongodb://ana:secret@db.example").configuration()
+    assert "secret" not in text
+    assert "uri" not in text
 
 
 def test_a_path_that_looks_like_a_variable_stays_a_path(tmp_path: Path) -> None:

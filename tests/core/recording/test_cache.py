@@ -152,7 +152,7 @@ def test_several_threads_record_into_one_session_each_message_once_and_numbered_
 def test_the_order_of_recording_is_kept_while_the_clock_goes_back_or_stands_still(
     cached: Callable[..., LocalChatCache],
 ) -> None:
-    cache = cached(clock=Clock(10, 10, 10, 3, -86_400, 11, 11))
+    cache = cached(clock=Clock(10, 10, 10, 3, -280, 11, 11))
     messages = [cache.record_chat_event("s1", "user", f"{number}") for number in range(7)]
     instants = [message.created_at for message in messages]
     assert instants == sorted(set(instants))  # type: ignore[type-var]  # each has one
@@ -177,6 +177,44 @@ def test_the_order_is_kept_for_a_session_that_had_left_memory(cached: Callable[.
     after = cache.record_chat_event("s1", "user", "after")
     assert before.created_at is not None
     assert after.created_at == before.created_at + timedelta(microseconds=1)
+
+
+YEARS_70 = 70 * 365 * 86_400
+
+
+def test_a_clock_that_was_ahead_does_not_date_the_next_messages(cached: Callable[..., LocalChatCache]) -> None:
+    cache = cached(clock=Clock(0, YEARS_70, YEARS_70, 2, 2, 1, 9))
+    instants = [cache.record_chat_event("s1", "user", f"{number}").created_at for number in range(7)]
+    seconds = [(moment - START) / timedelta(seconds=1) for moment in instants if moment is not None]
+    micro = 1e-6
+    assert seconds == pytest.approx([0, YEARS_70, YEARS_70 + micro, 2, 2 + micro, 2 + 2 * micro, 9], abs=micro / 10)
+    assert [message.content for message in cache.messages("s1")] == ["0", "3", "4", "5", "6", "1", "2"]
+
+
+def test_nor_those_of_another_process_that_finds_them_in_the_journal(cached: Callable[..., LocalChatCache]) -> None:
+    cached(clock=Clock(YEARS_70)).record_chat_event("s1", "user", "from the future")
+    assert cached(clock=Clock(3)).record_chat_event("s1", "user", "now").created_at == START + timedelta(seconds=3)
+    loaded = cached(clock=Clock(2))
+    loaded.load_journals()
+    after = loaded.record_chat_event("s1", "user", "a clock that was set back by a second")
+    assert after.created_at == START + timedelta(seconds=3, microseconds=1)
+
+
+@pytest.mark.parametrize("ahead, believed", [(300, True), (300.001, False)])
+def test_an_instant_is_believed_up_to_five_minutes_ahead(
+    cached: Callable[..., LocalChatCache], ahead: float, believed: bool
+) -> None:
+    cache = cached(clock=Clock(ahead, 0))
+    before = cache.record_chat_event("s1", "user", "before").created_at
+    after = cache.record_chat_event("s1", "user", "after").created_at
+    assert before is not None
+    assert after == (before + timedelta(microseconds=1) if believed else START)
+
+
+def test_a_given_instant_in_the_future_dates_only_its_own_message(cached: Callable[..., LocalChatCache]) -> None:
+    cache = cached(clock=Clock(0))
+    cache.record_chat_event("s1", "user", "given", created_at="2099-01-01T00:00:00Z")
+    assert cache.record_chat_event("s1", "user", "next").created_at == START
 
 
 def test_equal_instants_that_were_given_are_in_the_order_of_recording(cached: Callable[..., LocalChatCache]) -> None:
@@ -220,7 +258,7 @@ def test_after_the_last_instant_there_is_recording_goes_on(cached: Callable[...,
     cache.record_chat_event("s1", "user", "0", created_at="9999-12-31T23:59:59.999999")
     for number in range(1, 4):
         cache.record_chat_event("s1", "user", f"{number}")
-    assert [message.content for message in cache.messages("s1")] == ["0", "1", "2", "3"]
+    assert [message.content for message in cache.messages("s1")] == ["1", "2", "3", "0"]
     assert cached().record_chat_event("s1", "user", "4").sequence == 5
 
 

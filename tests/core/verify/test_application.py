@@ -299,6 +299,8 @@ def missing(*frames: Any) -> list[str]:
         ([{"type": "welcome", "status": "ok"}, {"type": "message", "status": "sent"}], ["status"]),
         ([{"type": "status"}, {"type": "status"}], ["welcome"]),
         ([{"type": "message"}], ["welcome", "status"]),
+        ([{"type": "system", "message": "Hi", "session_status": "new"}, {"type": "status"}], []),
+        ([{"type": "chat_meta"}], ["status"]),
         (["welcome", b"status", "[]", "{", {"type": 5}], ["welcome", "status"]),
         ([], ["welcome", "status"]),
     ],

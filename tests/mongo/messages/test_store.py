@@ -6,6 +6,7 @@ from typing import Any
 
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
+from chatstore_cli.domain.times import utc_now
 from chatstore_cli.mongo.connection import connect
 from chatstore_cli.mongo.messages.store import MongoMessageStore
 
@@ -37,7 +38,7 @@ def test_no_answer_has_more_than_10_000_rows_although_the_server_would_send_16_m
     database.chat_messages.create_index("session_id")
     counted = RowsPerAnswer()
     connection = connect(mongo_uri, database.name, timeout_seconds=30, listener=counted)
-    store = MongoMessageStore(connection, "chat_messages", (), connection)
+    store = MongoMessageStore(connection, "chat_messages", (), connection, utc_now)
     assert store.with_foreign_rows(sessions) == set(sessions)
     assert sum(counted.rows) >= len(rows)
     assert max(counted.rows) == 10_000

@@ -180,8 +180,8 @@ def application(folder: Path, uri: str, database: str) -> FastAPI:
             return JSONResponse({"detail": "no such session"}, status_code=404)
         return chats.history(fault, session_id, limit)
 
-    @app.websocket("/ws")
-    async def talk(websocket: WebSocket) -> None:
+    @app.websocket("/ws/chat")
+    async def talk(websocket: WebSocket, session_id: str) -> None:
         fault = websocket.headers.get("x-fault", "").strip("~")
         if fault == "no-websocket":
             await websocket.close()  # before it was accepted: 403
@@ -198,17 +198,25 @@ def application(folder: Path, uri: str, database: str) -> FastAPI:
             await websocket.send_text("hello there")
             await websocket.send_text("[" * 100_000)
             await websocket.send_json({"type": {"welcome": 1}})
-        else:
+        elif fault == "other-words":
             await websocket.send_json({"event": "connected", "session": None})
             await websocket.send_json({"type": "storage_status", "mongo": "ok"})
+        elif fault == "platform":
+            await websocket.send_json({"type": "chat_meta", "data": {"chat_id": session_id}})
+        elif fault != "no-frames":
+            welcome = {"type": "system", "message": "Connected", "session_id": session_id, "session_status": "new"}
+            await websocket.send_json(welcome)
         try:
             while True:
                 body = json.loads(await websocket.receive_text())
-                chats.record(fault, body["session_id"], "user", body["message"])
+                chats.record(fault, session_id, "user", body["message"])
                 answer = f"You said: {body['message']}"
+                if fault not in ("one-frame", "no-frames", "odd-frames", "binary"):
+                    await websocket.send_json({"type": "status", "status": "processing", "message": "Processing ..."})
                 if fault != "no-assistant-ws":
-                    chats.record(fault, body["session_id"], "assistant", answer)
-                await websocket.send_json({"type": "message", "role": "assistant", "text": answer})
+                    chats.record(fault, session_id, "assistant", answer)
+                if fault != "no-frames":
+                    await websocket.send_json({"type": "response", "message": answer, "session_id": session_id})
         except WebSocketDisconnect:
             pass
 

@@ -11,6 +11,7 @@ from chatstore_cli.cli.filters import JournalPaths
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, group
 from chatstore_cli.domain.errors import BadValue, ExitCode
+from chatstore_cli.domain.ignored_files import ignored_notice
 from chatstore_cli.render.listing import Listing, Record
 
 app = group("cache", "Show and prune the local cache; list and retry quarantined lines.")
@@ -32,6 +33,7 @@ def status(context: typer.Context, paths: JournalPaths = None) -> None:
     with status 5. With mongo.enabled: false it exits with status 0.
     """
     from chatstore_cli.core.flush.status import cache_status
+    from chatstore_cli.domain.future_journals import describe_future
     from chatstore_cli.render.rows.cache import CACHE_STATUS_COLUMNS, cache_status_row
     from chatstore_cli.wiring.journals import named_journals
 
@@ -42,6 +44,10 @@ def status(context: typer.Context, paths: JournalPaths = None) -> None:
         raise BadValue(name="PATH", value="-", expected="a folder or a file")
     report = cache_status(journals, (lambda: invocation.stores.message_store) if enabled else None)
     invocation.emit(Record(CACHE_STATUS_COLUMNS, cache_status_row(report.status)))
+    if journals.ignored:
+        invocation.say(ignored_notice(journals.ignored))
+    if report.status.future.count:
+        invocation.say(describe_future(report.status.future))
     if not enabled:
         invocation.say("MongoDB is disabled (mongo.enabled: false), so the number of stored lines is unknown.")
     for error in report.errors[1:]:
@@ -89,16 +95,19 @@ def prune(
     from chatstore_cli.wiring.journals import prunable_journals
 
     invocation = Invocation(context)
-    now = utc_now()
-    cutoff = read_when(older_than, "--older-than", now)
-    if cutoff > now:  # with a time in the future every journal would match
+    if (
+        read_when(older_than, "--older-than", now := utc_now()) > now
+    ):  # with a time in the future every journal would match
         raise BadValue(name="--older-than", value=older_than, expected="a time in the past")
-    rules = PruneRules(cutoff, now, invocation.settings.mongo.ttl_days)
     journals = prunable_journals(invocation.settings, paths)
     if dry_run:
         invocation.will_write(dry_run="nothing is removed")
     else:
         invocation.will_write()
+    now = min(
+        utc_now(), invocation.stores.server_now()
+    )  # the files have this machine's times; the earlier clock keeps more
+    rules = PruneRules(read_when(older_than, "--older-than", now), now, invocation.settings.mongo.ttl_days)
     with journals.to_read() if dry_run else journals.to_prune("chatstore cache prune") as candidates:
         decisions = plan_pruning(candidates, invocation.stores.message_store, rules)
         planned = sum(decision.prune for decision in decisions)
@@ -106,5 +115,7 @@ def prune(
             invocation.confirm(describe_plan(decisions), yes=yes)
             decisions = list(carry_out(decisions, candidates, journals.remove))
     invocation.emit(Listing(PRUNE_COLUMNS, map(prune_row, decisions), empty="No journals were found."))
+    if journals.ignored:
+        invocation.say(ignored_notice(journals.ignored))
     if not dry_run and decisions:
         invocation.say(describe_result(decisions, planned) if planned else "No journal was removed.")

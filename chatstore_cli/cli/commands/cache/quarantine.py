@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import typer
 
 from chatstore_cli.cli.filters import JournalPaths
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, group
-from chatstore_cli.domain.errors import ExitCode
+from chatstore_cli.domain.errors import ChatstoreError, ExitCode
 from chatstore_cli.render.listing import Listing, Record
 from chatstore_cli.render.rows.flush import QUARANTINE_COLUMNS, RETRY_COLUMNS, quarantine_row, retry_row
 
@@ -18,7 +21,7 @@ app = group("quarantine", "List and retry the journal lines that could not be st
     app,
     "list",
     examples=["chatstore cache quarantine list", "chatstore cache quarantine list data/cache/chat_sessions -o jsonl"],
-    exits=[ExitCode.NOT_FOUND],
+    exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED],
 )
 def list_(context: typer.Context, paths: JournalPaths = None) -> None:
     """List quarantined lines with their place and reason.
@@ -30,8 +33,17 @@ def list_(context: typer.Context, paths: JournalPaths = None) -> None:
 
     invocation = Invocation(context)
     journals = named_journals(invocation.settings, paths)
-    rows = (quarantine_row(line) for line in journals.quarantined())
-    invocation.emit(Listing(QUARANTINE_COLUMNS, rows, empty="No lines are quarantined."))
+    errors: list[ChatstoreError] = []
+
+    def rows() -> Iterator[dict[str, Any]]:
+        try:
+            yield from map(quarantine_row, journals.quarantined())
+        except ChatstoreError as error:
+            errors.append(error)
+
+    invocation.emit(Listing(QUARANTINE_COLUMNS, rows(), empty="No lines are quarantined."))
+    for error in errors:  # of a quarantine that cannot be read; the lines of the others are listed
+        raise error
 
 
 @command(
@@ -53,12 +65,14 @@ def retry(context: typer.Context, paths: JournalPaths = None) -> None:
 
     invocation = Invocation(context)
     journals = named_journals(invocation.settings, paths)
+    seconds = invocation.outage_limit(None, 60.0)
     invocation.will_write()
     rules = StoringRules(ttl_days=invocation.settings.mongo.ttl_days)
     with journals.to_flush("chatstore cache quarantine retry") as sources:
-        retry_policy = RetryPolicy(60.0, say=invocation.say)
-        result = retry_quarantined(invocation.stores.message_store, sources, rules, retry_policy)
+        store = invocation.stores.message_store
+        retry_policy = RetryPolicy(seconds, say=invocation.say, reach=store.reach)
+        result = retry_quarantined(store, sources, rules, retry_policy)
     invocation.emit(Record(RETRY_COLUMNS, retry_row(result)))
-    invocation.say_where_stored(result.stored)
+    invocation.say_where_stored(result.stored + result.already_stored)
     if result.still_quarantined:
         raise typer.Exit(ExitCode.PARTLY_DONE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 
 from chatstore_cli.core.verify.application.run import LONGEST_PAUSE, ApplicationRun, quantity
-from chatstore_cli.core.verify.checklist import Verdict, failed, passed, warned
+from chatstore_cli.core.verify.checklist import Verdict, failed, passed, skipped, warned
 from chatstore_cli.domain.errors import ChatstoreError
 
 _QUIET_SECONDS = 0.3
@@ -41,7 +41,7 @@ class Cleanup:
         run = self._run
         if not run.sent:
             self.is_done = True
-            return passed("nothing was sent, so there is nothing to remove")
+            return skipped("nothing was sent, so there is nothing to remove")
         self._obstacles.clear()
         deadline = max(sent.sent_at for sent in run.sent) + run.deadline
         is_written = run.wait(self._is_written, bool, min(deadline, run.timer() + longest_wait))
