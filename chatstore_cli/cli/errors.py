@@ -8,8 +8,9 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
+from chatstore_cli.domain.errors import NeedsConfirmation
 from chatstore_cli.domain.secrets import masked, masked_uri
-from chatstore_cli.render.safe import sanitize_text
+from chatstore_cli.render.safe import sanitize_line, sanitize_text
 
 
 def write_error(kind: str, message: str, hint: str | None, code: int, arguments: Sequence[str]) -> None:
@@ -21,7 +22,9 @@ def write_error(kind: str, message: str, hint: str | None, code: int, arguments:
         sys.stderr.write(as_json({"error": error}, indented=False) + "\n")
     else:
         stop = "" if not hint or message.endswith((".", "!", "?", ":")) else "."
-        sys.stderr.write(sanitize_text(f"chatstore: {message}{stop}" + (f" {hint}" if hint else "")) + "\n")
+        # A plan that needs a confirmation has several lines. Another error may name a file that has line feeds.
+        sanitize = sanitize_text if kind == NeedsConfirmation.kind else sanitize_line
+        sys.stderr.write(sanitize(f"chatstore: {message}{stop}" + (f" {hint}" if hint else "")) + "\n")
     sys.stderr.flush()
 
 

@@ -17,7 +17,7 @@ from chatstore_cli.cli.options import GlobalOptions, global_options
 from chatstore_cli.domain.errors import ChatstoreError, NeedsConfirmation, NotAllowed
 from chatstore_cli.render.listing import Listing, Record, Terminal
 from chatstore_cli.render.output_format import OutputFormat
-from chatstore_cli.render.safe import sanitize_text
+from chatstore_cli.render.safe import sanitize_line, sanitize_text
 
 if TYPE_CHECKING:
     from chatstore_cli.config.settings import Configuration, Settings
@@ -110,10 +110,10 @@ class Invocation:
                 self.say(f"Next page: --cursor {result.next_cursor}")
 
     def say(self, text: str) -> None:
-        """Print a notice on stderr, unless --quiet."""
+        """Print a notice on stderr, unless --quiet: one line, because a file name in it may have line feeds."""
         if not self.options.quiet:
             with suppress(OSError):  # a full log, or one whose reader has ended, must not stop the command
-                sys.stderr.write(sanitize_text(text) + "\n")
+                sys.stderr.write(sanitize_line(text) + "\n")
                 sys.stderr.flush()
 
     def explain(self, text: str) -> None:
@@ -129,6 +129,7 @@ class Invocation:
         if self.options.read_only and not dry_run:
             raise NotAllowed(what="This command writes, and --read-only is set.", hint="Run it without --read-only.")
         self._writes = True
+        self.stores.read_from_primary()
         self._name_target(self.stores.target, f" (dry run: {dry_run})" if dry_run else "")
 
     def say_where_stored(self, messages: int) -> None:
@@ -138,6 +139,13 @@ class Invocation:
                 "Stored in the embedded MongoDB, because no server is configured. To use your own: set MONGO_URI, or "
                 "mongo.uri in config.yaml (chatstore config init)."
             )
+
+    def say_what_the_database_has(self) -> None:
+        """Print a notice if the database has collections, and none of those that the settings name."""
+        from chatstore_cli.domain.foreign import missing_collections_notice
+
+        if (notice := missing_collections_notice(self.stores.contents, self.stores.target)) is not None:
+            self.say(notice)
 
     def progress(self, total_bytes: int) -> AbstractContextManager[Callable[[Progress], None]]:
         """A progress bar over journals, if stderr is a terminal and without --quiet. Otherwise nothing is shown."""

@@ -18,7 +18,9 @@ def usage_ledger(stores: Stores) -> MongoUsageLedger:
     from chatstore_cli.mongo.usage.ledger import MongoUsageLedger
 
     return MongoUsageLedger(
-        stores.patient_connection, stores.settings.layouts.workflow.usage, stores.settings.sessions_collection
+        stores.patient_connection.reading_from_primary(),
+        stores.settings.layouts.workflow.usage,
+        stores.settings.sessions_collection,
     )
 
 
@@ -44,7 +46,5 @@ def usage_recorder(stores: Stores, warn: Callable[[str], None]) -> UsageRecorder
     from chatstore_cli.mongo.usage.ledger import MongoUsageLedger
 
     names = stores.settings
-    # What is written depends on what was read, so reads go to the primary whatever the URI prefers.
-    connection = stores.connection.reading_from_primary()
-    ledger = MongoUsageLedger(connection, names.layouts.workflow.usage, names.sessions_collection)
+    ledger = MongoUsageLedger(stores.connection, names.layouts.workflow.usage, names.sessions_collection)
     return UsageRecorder(ledger, warn)

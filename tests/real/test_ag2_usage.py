@@ -21,7 +21,7 @@ from chatstore_cli.domain.errors import BadValue, Conflict, Unreachable
 from chatstore_cli.domain.usage import Usage
 from chatstore_cli.domain.usage_ledger import LedgerQuery, UsageGrowth, UsageSnapshot
 from chatstore_cli.domain.workflow.chats import SavedAs
-from chatstore_cli.mongo.connection import Connection
+from chatstore_cli.mongo.connection import Connection, connect
 from chatstore_cli.mongo.usage.daily_sums import MongoDailySums
 from chatstore_cli.mongo.usage.ledger import MongoUsageLedger
 from chatstore_cli.mongo.usage.sums import MongoUsageSums
@@ -367,6 +367,13 @@ def test_a_writer_that_is_overtaken_after_it_has_read_adds_to_the_new_numbers(
     monkeypatch.setattr(MongoUsageLedger, "clients", overtaken)
     save(new_manager(connection), slow)
     assert_counted(database, ledger, {"c": 20})
+
+
+def test_the_ledger_is_read_from_the_primary_whatever_the_uri_prefers(mongo_uri: str, database: Any) -> None:
+    preferring = connect(f"{mongo_uri}&readPreference=secondary", database.name, timeout_seconds=10)
+    assert preferring.database.read_preference.name == "Secondary"
+    ledger = MongoUsageLedger(preferring, "usage_events", "chat_sessions")
+    assert ledger._rows.read_preference.name == ledger._sessions.read_preference.name == "Primary"
 
 
 def test_managers_of_one_process_know_the_same_clients(

@@ -269,15 +269,41 @@ def _run(chatstore: Chatstore, program: list[str], arguments: list[str], **varia
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
-def test_the_command_stores_by_the_servers_clock_and_warns_once_on_stderr(
-    chatstore: Chatstore, database: Documents
+@pytest.mark.parametrize("days", [-60, 60])
+def test_commands_decide_by_the_servers_clock_and_warn_once_per_process(
+    chatstore: Chatstore, database: Documents, days: int
 ) -> None:
-    write_journal(chatstore.folder / "s.jsonl", [record(number) for number in range(5)])
-    program = [str(ROOT / "tests/support/wrong_clock.py"), str(-DAYS_60.total_seconds())]
-    code, out, err = _run(chatstore, program, ["flush-cache", "s.jsonl", "-o", "json"])
+    now = datetime.now(UTC)
+    recent, old = ((now - timedelta(days=age)).isoformat() for age in (1, 40))
+    write_journal(chatstore.folder / "new.jsonl", [record(number) for number in range(5)])
+    write_journal(chatstore.folder / "s.jsonl", [record(5, created_at=recent), record(6, created_at=old)])
+    database[COLLECTION].insert_many(
+        [{"session_id": "s0", "expires_at": now + timedelta(days=ahead)} for ahead in (-10, 10)]
+    )
+    commands = [
+        ["indexes", "apply", "--dry-run"],
+        ["ttl", "set", "--days", "30", "--dry-run"],
+        ["ttl", "show"],
+        ["verify", "--only", "clock,expired"],
+        ["flush-cache", "s.jsonl", "--ttl-from", "created", "--skip-expired", "--dry-run"],
+        ["flush-cache", "new.jsonl"],
+        ["cache", "prune", "new.jsonl", "--older-than", "30d", "--dry-run"],
+    ]
+    program = [str(ROOT / "tests/support/wrong_clock.py"), str(days * 86_400)]
+    words = [word for command in commands for word in (*command, "-o", "json", "++")]
+    code, out, err = _run(chatstore, program, words)
     assert code == 0, err
-    assert json.loads(out)["stored"] == 5
-    assert err.count("60 days behind the server's") == 1
+    indexes, set_, show, verify, expiring, flushed, pruned = (
+        json.loads(part) for part in out.split("----- next -----")[:-1]
+    )
+    assert "would delete 1 documents at once" in str(indexes) and "would delete 1 documents at once" in str(set_)
+    assert [row["expired"] for row in show["items"]] == [1]
+    assert [row["status"] for row in verify["items"]] == ["warn", "warn"]
+    assert (expiring["stored"], expiring["skipped"]) == (1, 1)
+    assert flushed["stored"] == 5
+    assert [row["action"] for row in pruned["items"]] == ["keep"]
+    assert err.count(f"60 days {'behind' if days < 0 else 'ahead of'} the server's") == 1
+    database[COLLECTION].delete_many({"session_id": "s0"})
     assert_all_kept_for_30_days(database, 5)
 
 

@@ -154,6 +154,10 @@ class _Comparison:
         return ", ".join(parts)
 
 
+def _on_one_line(name: str) -> str:
+    return name.replace("\n", "\\n")  # else a file name could add a line to the plan
+
+
 def _lines(count: int) -> str:
     return "1 line" if count == 1 else f"{count:,} lines"
 
@@ -192,7 +196,7 @@ def describe_plan(decisions: Sequence[PruneDecision]) -> str:
     """The plan as text: some of the journals that will be removed, and their total."""
     to_prune = [decision for decision in decisions if decision.prune]
     lines = [
-        f"  {decision.journal} ({_lines_of(decision)}, {decision.bytes:,} bytes)"
+        f"  {_on_one_line(decision.journal)} ({_lines_of(decision)}, {decision.bytes:,} bytes)"
         for decision in to_prune[:_MOST_LISTED]
     ]
     if len(to_prune) > _MOST_LISTED:

@@ -13,9 +13,11 @@ from typing import Any
 from pymongo import ReadPreference
 
 from chatstore_cli.domain.usage_ledger import RolledUp
-from chatstore_cli.mongo.collections import require_exact_ids, require_storable
+from chatstore_cli.mongo.collections import require_exact_ids
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.exact import own_collation
+from chatstore_cli.mongo.foreign_documents import require_writable
+from chatstore_cli.mongo.usage.rows import OWN_DAILY_SUMS, OWN_ROWS
 from chatstore_cli.mongo.usage.stages import MAY_BE_AN_ID, are_filterable, daily_documents, rows_of
 
 _BATCH = 50_000
@@ -70,7 +72,7 @@ class MongoDailySums:
 
         Rows that arrive meanwhile are left for the next rollup: otherwise it would not end while agents report.
         """
-        require_storable(self._connection, self._rows.name)
+        self._require_own()
         require_exact_ids(self._connection, self._sums.name)
         pending = {**self._pending, "chat_id": MAY_BE_AN_ID}
         with driver_errors(f"updating {self._sums.name}"):
@@ -90,9 +92,14 @@ class MongoDailySums:
 
     def clear(self) -> None:
         """Delete all daily sums; the ledger stays."""
+        self._require_own()
         with driver_errors(f"clearing {self._sums.name}"):
             self._sums.drop()
             self._rows.update_many(self._mark["$set"], self._unmark)
+
+    def _require_own(self) -> None:
+        require_writable(self._connection, self._rows.name, OWN_ROWS)
+        require_writable(self._connection, self._sums.name, OWN_DAILY_SUMS)
 
     def _take_in(self, chats: list[Any]) -> int:
         """Store the daily sums of sessions and mark their pending rows. Returns how many these are.

@@ -112,6 +112,20 @@ def test_a_worker_takes_the_same_files_and_names_the_rest_once(
     assert json.loads(once.out)["ignored_files"] == IGNORED
 
 
+def test_a_name_with_a_line_feed_adds_no_line_to_what_is_said(chatstore: Chatstore, database: Documents, folder: Path):
+    write(folder / "a\nb.jsonl", record(0))
+    write(folder / "c\nd.json", record(0))
+    (folder / "e\nf.jsonl").symlink_to("gone")
+    outcome = chatstore("flush-cache")
+    assert outcome.code == 1
+    assert [line[:8] for line in outcome.err.splitlines()] == ["Target: ", "Created ", "chatstor"]
+    (folder / "e\nf.jsonl").unlink()
+    assert "Ignored: 1 file does not have a journal's name (c\u21b5d.json). A journal" in chatstore("flush-cache").err
+    plan = chatstore("cache", "prune", "--older-than", "0s").err.splitlines()
+    assert plan[2].startswith(f"  {folder}/a\\nb.jsonl (1 line, ")
+    assert len(plan) == 4
+
+
 def test_history_reads_the_same_journals(chatstore: Chatstore, folder: Path, lines: list[dict[str, Any]]):
     outcome = chatstore("history", "s", "-o", "json", env={"CHATSTORE_MONGO__ENABLED": "false"})
     texts = [item["content"] for item in json.loads(outcome.out)["items"]]

@@ -22,7 +22,7 @@ app.add_typer(quarantine.app)
     app,
     "status",
     examples=["chatstore cache status", "chatstore cache status data/cache/chat_sessions -o json"],
-    exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE],
+    exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.CONFLICT],
 )
 def status(context: typer.Context, paths: JournalPaths = None) -> None:
     """Show the status of the local cache.
@@ -109,7 +109,7 @@ def prune(
     )  # the files have this machine's times; the earlier clock keeps more
     rules = PruneRules(read_when(older_than, "--older-than", now), now, invocation.settings.mongo.ttl_days)
     with journals.to_read() if dry_run else journals.to_prune("chatstore cache prune") as candidates:
-        decisions = plan_pruning(candidates, invocation.stores.message_store, rules)
+        decisions = plan_pruning(candidates, invocation.stores.proving_message_store, rules)
         planned = sum(decision.prune for decision in decisions)
         if not dry_run and planned:
             invocation.confirm(describe_plan(decisions), yes=yes)
