@@ -143,6 +143,13 @@ class Invocation:
                 "mongo.uri in config.yaml (chatstore config init)."
             )
 
+    def say_what_the_database_has(self) -> None:
+        """Print a notice if the database has collections, and none of those that the settings name."""
+        from chatstore_cli.domain.foreign import missing_collections_notice
+
+        if (notice := missing_collections_notice(self.stores.contents, self.stores.target)) is not None:
+            self.say(notice)
+
     def progress(self, total_bytes: int) -> AbstractContextManager[Callable[[Progress], None]]:
         """A progress bar over journals, if stderr is a terminal and without --quiet. Otherwise nothing is shown."""
         if self.options.quiet or not sys.stderr.isatty():

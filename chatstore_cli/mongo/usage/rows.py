@@ -8,12 +8,18 @@ from typing import Any
 from bson import Decimal128
 from bson.decimal128 import create_decimal128_context
 
+from chatstore_cli.domain.foreign import OwnKind
 from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.domain.times import as_utc
 from chatstore_cli.domain.usage import Usage
 from chatstore_cli.domain.usage_ledger import MOST_TOKENS, LedgerRow, UsageSnapshot
 from chatstore_cli.mongo.bson_values import decimal_value, whole_number
 from chatstore_cli.mongo.connection import Document
+from chatstore_cli.mongo.identifiers import id_text
+from chatstore_cli.mongo.own_documents import OwnDocuments, has_all
+
+OWN_ROWS = OwnDocuments(OwnKind("a row", "rows", "the usage ledger"), has_all("chat_id", "run"))
+OWN_DAILY_SUMS = OwnDocuments(OwnKind("a daily sum", "daily sums", "the usage ledger"), has_all("days"))
 
 COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
 FIRST_MOMENT, LAST_MOMENT = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, tzinfo=UTC)
@@ -135,4 +141,4 @@ def _count(value: Any) -> int | None:
 
 
 def _text(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else str(value)
+    return None if value is None else id_text(value)
