@@ -130,7 +130,7 @@ def connect(
             uri,
             appname="chatstore",
             tz_aware=True,
-            uuidRepresentation="standard",
+            uuidRepresentation="unspecified",  # else a UUID of a wrong length fails the whole answer: see bytes_text
             unicode_decode_error_handler="replace",
             datetime_conversion="DATETIME_AUTO",
             event_listeners=[each for each in (listener, waiting) if each is not None],

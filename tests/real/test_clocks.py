@@ -307,6 +307,14 @@ def test_commands_decide_by_the_servers_clock_and_warn_once_per_process(
     assert_all_kept_for_30_days(database, 5)
 
 
+def test_on_a_machine_whose_clock_is_ahead_a_day_in_the_servers_future_is_not_in_the_past(chatstore: Chatstore) -> None:
+    write_journal(chatstore.folder / "s.jsonl", [record(0)])
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).date().isoformat()
+    program = [str(ROOT / "tests/support/wrong_clock.py"), str(DAYS_60.total_seconds())]
+    _, out, err = _run(chatstore, program, ["cache", "prune", "s.jsonl", "--older-than", tomorrow, "--dry-run"])
+    assert "a time in the past" in err and "s.jsonl" not in out
+
+
 @pytest.fixture
 def faked(chatstore: Chatstore) -> Callable[..., tuple[int, str, str]]:
     """The command on a machine whose clock is so many days ahead: `faked(-60, "flush-cache")`."""
