@@ -198,7 +198,7 @@ def test_indexes_that_would_delete_by_the_servers_clock_are_not_created_unasked(
     connection: Connection, mongod: Mongod, database: Documents
 ) -> None:
     expired_yesterday = datetime.now(UTC) - timedelta(days=1)
-    database[COLLECTION].insert_one({"session_id": "s1", "expires_at": expired_yesterday})
+    database[COLLECTION].insert_one({**record(0), "expires_at": expired_yesterday})
     said: list[str] = []
     stores = Stores(Settings(mongo=MongoSettings(uri=mongod.uri, database=database.name)), say=said.append)
     stores.server_now = server_now(connection, LocalClock(-DAYS_60))  # type: ignore[misc]
@@ -278,7 +278,7 @@ def test_commands_decide_by_the_servers_clock_and_warn_once_per_process(
     write_journal(chatstore.folder / "new.jsonl", [record(number) for number in range(5)])
     write_journal(chatstore.folder / "s.jsonl", [record(5, created_at=recent), record(6, created_at=old)])
     database[COLLECTION].insert_many(
-        [{"session_id": "s0", "expires_at": now + timedelta(days=ahead)} for ahead in (-10, 10)]
+        [{**record(0, session="s0"), "expires_at": now + timedelta(days=ahead)} for ahead in (-10, 10)]
     )
     commands = [
         ["indexes", "apply", "--dry-run"],
