@@ -198,7 +198,7 @@ def test_indexes_that_would_delete_by_the_servers_clock_are_not_created_unasked(
     connection: Connection, mongod: Mongod, database: Documents
 ) -> None:
     expired_yesterday = datetime.now(UTC) - timedelta(days=1)
-    database[COLLECTION].insert_one({"session_id": "s1", "expires_at": expired_yesterday})
+    database[COLLECTION].insert_one({**record(0), "expires_at": expired_yesterday})
     said: list[str] = []
     stores = Stores(Settings(mongo=MongoSettings(uri=mongod.uri, database=database.name)), say=said.append)
     stores.server_now = server_now(connection, LocalClock(-DAYS_60))  # type: ignore[misc]
@@ -278,7 +278,7 @@ def test_commands_decide_by_the_servers_clock_and_warn_once_per_process(
     write_journal(chatstore.folder / "new.jsonl", [record(number) for number in range(5)])
     write_journal(chatstore.folder / "s.jsonl", [record(5, created_at=recent), record(6, created_at=old)])
     database[COLLECTION].insert_many(
-        [{"session_id": "s0", "expires_at": now + timedelta(days=ahead)} for ahead in (-10, 10)]
+        [{**record(0, session="s0"), "expires_at": now + timedelta(days=ahead)} for ahead in (-10, 10)]
     )
     commands = [
         ["indexes", "apply", "--dry-run"],
@@ -305,6 +305,14 @@ def test_commands_decide_by_the_servers_clock_and_warn_once_per_process(
     assert err.count(f"60 days {'behind' if days < 0 else 'ahead of'} the server's") == 1
     database[COLLECTION].delete_many({"session_id": "s0"})
     assert_all_kept_for_30_days(database, 5)
+
+
+def test_on_a_machine_whose_clock_is_ahead_a_day_in_the_servers_future_is_not_in_the_past(chatstore: Chatstore) -> None:
+    write_journal(chatstore.folder / "s.jsonl", [record(0)])
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).date().isoformat()
+    program = [str(ROOT / "tests/support/wrong_clock.py"), str(DAYS_60.total_seconds())]
+    _, out, err = _run(chatstore, program, ["cache", "prune", "s.jsonl", "--older-than", tomorrow, "--dry-run"])
+    assert "a time in the past" in err and "s.jsonl" not in out
 
 
 @pytest.fixture
