@@ -13,7 +13,7 @@ from chatstore_cli.files.demo_folder import MARK
 from chatstore_cli.files.journal_names import read_journal_name
 from chatstore_cli.files.journal_reader import JournalFile
 from chatstore_cli.files.ownership import access_hint
-from chatstore_cli.files.session_names import session_of
+from chatstore_cli.files.session_names import printable, session_of
 from chatstore_cli.files.state_folder import BESIDE
 
 FileIdentity = tuple[int, int]
@@ -122,7 +122,7 @@ def _is_ignored(entry: os.DirEntry[str], folder: Path, ignored: IgnoredCount) ->
         is_plain = entry.is_symlink() or entry.is_file(follow_symlinks=False)
         reason = IgnoreReason.OTHER_NAME if is_plain else IgnoreReason.NOT_REGULAR
     if reason is not None:
-        ignored.add(reason, os.path.relpath(entry.path, folder))
+        ignored.add(reason, printable(os.path.relpath(entry.path, folder)))
     return reason is not None
 
 

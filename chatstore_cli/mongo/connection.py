@@ -16,6 +16,7 @@ from pymongo import MongoClient, ReadPreference
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.monitoring import CommandListener, TopologyListener
+from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from chatstore_cli.config.uris import account_database, flaw_of_uri
@@ -64,6 +65,8 @@ class Connection:
     in_memory: bool = False
     known_collections: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
     """What mongo/collections.py has read about each collection, by name."""
+    own_collections: set[str] = field(default_factory=set, compare=False, repr=False)
+    """The collections in which mongo/foreign_documents.py has found hardly any document of another product."""
 
     def collection(self, name: str) -> Collection[Document]:
         """A collection with the configured write concern. Its commands compare texts byte by byte (mongo/exact.py)."""
@@ -83,6 +86,13 @@ class Connection:
         if self.in_memory:
             return self
         return replace(self, database=self.database.with_options(read_preference=ReadPreference.PRIMARY))
+
+    def reading_majority(self) -> Connection:
+        """The same database, reading from the primary what a majority of the servers has: no failover undoes that."""
+        if self.in_memory:
+            return self
+        primary = self.reading_from_primary()
+        return replace(primary, database=primary.database.with_options(read_concern=ReadConcern("majority")))
 
 
 def connect(
@@ -120,7 +130,7 @@ def connect(
             uri,
             appname="chatstore",
             tz_aware=True,
-            uuidRepresentation="standard",
+            uuidRepresentation="unspecified",  # else a UUID of a wrong length fails the whole answer: see bytes_text
             unicode_decode_error_handler="replace",
             datetime_conversion="DATETIME_AUTO",
             event_listeners=[each for each in (listener, waiting) if each is not None],
@@ -176,8 +186,10 @@ time_limit = pymongo.timeout
 
 def describe(uri: str, database: str) -> str:
     """Server and database as text, without credentials or options."""
-    hosts = "memory (mongomock)" if uri.startswith("mongomock://") else unquote(hosts_of(uri)) or "?"
-    return f"{hosts}, database {database}"
+    if uri.startswith("mongomock://"):
+        return f"memory (mongomock), database {database}"
+    hosts = (masked(f"//{host}").removeprefix("//") for host in hosts_of(uri).split(","))  # a "port" may be a password
+    return f"{unquote(','.join(hosts)) or '?'}, database {database}"
 
 
 @contextmanager

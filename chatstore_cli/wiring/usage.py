@@ -18,7 +18,9 @@ def usage_ledger(stores: Stores) -> MongoUsageLedger:
     from chatstore_cli.mongo.usage.ledger import MongoUsageLedger
 
     return MongoUsageLedger(
-        stores.patient_connection, stores.settings.layouts.workflow.usage, stores.settings.sessions_collection
+        stores.patient_connection.reading_from_primary(),
+        stores.settings.layouts.workflow.usage,
+        stores.settings.sessions_collection,
     )
 
 

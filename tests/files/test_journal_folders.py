@@ -137,4 +137,6 @@ def test_a_subfolder_that_cannot_be_read_is_no_silent_gap(tmp_path: Path, monkey
 
 def test_names_that_are_no_utf8_are_found(tmp_path: Path):
     (tmp_path / os.fsdecode(b"caf\xe9.jsonl")).touch()
+    (tmp_path / os.fsdecode(b"caf\xe9.json")).touch()
     assert names([tmp_path], tmp_path) == {".": [os.fsdecode(b"caf\xe9.jsonl")]}
+    assert ignored(tmp_path) == [("other_name", 1, [r"caf\xe9.json"])]
