@@ -388,7 +388,7 @@ def test_changes_are_reported_for_the_session_of_their_id(connection: Connection
 @pytest.mark.parametrize("layout", ["messages", "workflow"])
 def test_one_session_is_watched_by_its_own_id(connection: Connection, collated: Documents, layout: str) -> None:
     sessions = ["Ann", "ann", "\uff41nn", "ann\u00ad"]
-    collated.chat_sessions.insert_many(chat(session, messages=[]) for session in sessions)
+    collated.chat_sessions.insert_many(chat(session) for session in sessions)
     feed = MongoMessageFeed(connection, Settings(), layout, "ann")
     assert feed.open()
     for session in sessions:
