@@ -325,3 +325,18 @@ def test_only_changes_of_sessions_are_watched(connection, database):
     while "chat-7" not in seen:
         seen += [event.change.session.session_id for event in feed.read().events]
     assert seen == ["chat-7"]
+
+
+def test_foreign_documents_at_the_ends_of_a_large_collection_are_noticed_and_counted(connection, database):
+    """A listing reads both ends of the index on `_id`: another product's ids are of another type, or of another time."""
+    messages = database["chat_messages"]
+    messages.insert_many({**record(number), "_id": f"{number:032x}"} for number in range(300))
+    clean = MessagesLayout(connection, Settings())
+    assert [each.session_id for each in clean.newest_first(SessionQuery(), None, 5)] == ["s1"]
+    assert clean.foreign is not None
+    assert clean.foreign.foreign == 0
+    messages.insert_many(other_message(number) for number in range(7))
+    mixed = MessagesLayout(connection, Settings())
+    assert [each.session_id for each in mixed.newest_first(SessionQuery(), None, 5)] == ["s1"]
+    assert mixed.foreign is not None
+    assert (mixed.foreign.foreign, mixed.foreign.looked_at, mixed.foreign.is_complete) == (7, 307, True)
