@@ -276,4 +276,4 @@ def to_message(document: Document) -> Message:
 
 
 def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
+    return str(value) if isinstance(value, str) else None

@@ -289,9 +289,9 @@ def test_an_array_whose_first_element_is_not_a_document_is_read(
 
 
 def test_ids_and_values_that_are_uuids_are_read(connection: Connection) -> None:
-    identity, legacy = UUID(int=5), Binary(UUID(int=6).bytes, 3)
+    identity, legacy = Binary.from_uuid(UUID(int=5)), Binary(UUID(int=6).bytes, 3)
     elements = [
-        {"content": "by UUID", "event_id": UUID(int=7), "sequence": UUID(int=8)},
+        {"content": "by UUID", "event_id": Binary.from_uuid(UUID(int=7)), "sequence": Binary(b"x", 4)},
         {"content": "by an old one", "event_id": legacy},
     ]
     connection.collection("chat_sessions").insert_one({"_id": identity, "user_id": identity, "messages": elements})
@@ -299,10 +299,10 @@ def test_ids_and_values_that_are_uuids_are_read(connection: Connection) -> None:
     expected = [("by UUID", str(UUID(int=7))), ("by an old one", UUID(int=6).bytes.hex())]
     for _ in range(2):  # and once more with the first one in a segment
         for selection in (MessageSelection(), MessageSelection(last=2), MessageSelection(after_sequence=-(2**63) - 1)):
-            found = list(layout.messages(str(identity), selection))
+            found = list(layout.messages(str(UUID(int=5)), selection))
             assert [(message.content, message.message_id) for message in found] == expected
-        MongoSegmentStore(connection, Settings()).move_oldest(str(identity), keep_messages=1)
-    assert connection.collection("chat_session_segments").count_documents({"chat_id": str(identity)}) == 1
+        MongoSegmentStore(connection, Settings()).move_oldest(str(UUID(int=5)), keep_messages=1)
+    assert connection.collection("chat_session_segments").count_documents({"chat_id": str(UUID(int=5))}) == 1
 
 
 @pytest.fixture
