@@ -11,6 +11,7 @@ import pytest
 
 import chatstore_cli
 from chatstore_cli import BadValue, ChatPersistenceWorker, LocalChatCache, MongoChatStorage, NotRecorded, Unreachable
+from chatstore_cli.domain import errors
 from tests.support.mongod import Mongod, poll
 
 pytestmark = pytest.mark.real
@@ -79,8 +80,12 @@ def test_what_is_too_large_is_named_and_an_error_is_one_line(tmp_path: Path) -> 
 
 
 def test_every_public_name_can_be_imported_and_the_command_line_imports_none_of_them() -> None:
-    for name in chatstore_cli._PUBLIC:
+    for name in chatstore_cli.__all__:
         assert getattr(chatstore_cli, name).__name__ == name
         assert name in dir(chatstore_cli)
+    of_errors = [
+        each.__name__ for each in vars(errors).values() if isinstance(each, type) and issubclass(each, Exception)
+    ]
+    assert set(of_errors) - set(chatstore_cli.__all__) == set()
     with pytest.raises(AttributeError, match="nonsense"):
         _ = chatstore_cli.nonsense
