@@ -98,6 +98,9 @@ class Invocation:
         """Write a result to stdout. Notices about it (no rows, more pages) are on stderr."""
         from chatstore_cli.render.formats import write
 
+        if self.options.verbose:
+            with suppress(ChatstoreError):  # a command that needs no database works without one
+                _ = self.stores
         terminal = terminal_of(sys.stdout.isatty(), self.options.color)
         if self._writes:
             result = result.with_target(self.stores.target)

@@ -186,8 +186,10 @@ time_limit = pymongo.timeout
 
 def describe(uri: str, database: str) -> str:
     """Server and database as text, without credentials or options."""
-    hosts = "memory (mongomock)" if uri.startswith("mongomock://") else unquote(hosts_of(uri)) or "?"
-    return f"{hosts}, database {database}"
+    if uri.startswith("mongomock://"):
+        return f"memory (mongomock), database {database}"
+    hosts = (masked(f"//{host}").removeprefix("//") for host in hosts_of(uri).split(","))  # a "port" may be a password
+    return f"{unquote(','.join(hosts)) or '?'}, database {database}"
 
 
 @contextmanager

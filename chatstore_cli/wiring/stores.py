@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -85,17 +85,18 @@ class Stores:
         """A connection with this time limit for an answer of the server; None is no limit."""
         from chatstore_cli.mongo.connection import connect
 
-        mongo = self.settings.mongo
-        connection = connect(
-            self.uri,
-            mongo.database,
-            timeout_seconds=mongo.timeout_seconds,
-            write_concern=mongo.write_concern,
-            journaled=mongo.journaled,
-            answer_seconds=answer_seconds,
-            listener=self._listener,
-            waiting=self._waiting_notice,
-        )
+        mongo, uri, waiting = self.settings.mongo, self.uri, self._waiting_notice
+        with waiting.while_looking_up() if uri.startswith("mongodb+srv://") else nullcontext():
+            connection = connect(
+                uri,
+                mongo.database,
+                timeout_seconds=mongo.timeout_seconds,
+                write_concern=mongo.write_concern,
+                journaled=mongo.journaled,
+                answer_seconds=answer_seconds,
+                listener=self._listener,
+                waiting=waiting,
+            )
         return connection.reading_from_primary() if self._from_primary else connection
 
     @cached_property

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import NamedTuple, Protocol, cast
@@ -284,5 +285,7 @@ class Follower:
 
 
 def _sum(first: FlushResult, second: FlushResult, files: int | None = None) -> FlushResult:
-    values = {field.name: getattr(first, field.name) + getattr(second, field.name) for field in fields(FlushResult)}
-    return FlushResult(**values | {"files": first.files if files is None else files})
+    numbers = [field.name for field in fields(FlushResult) if field.name != "altered"]
+    values = {name: getattr(first, name) + getattr(second, name) for name in numbers}
+    altered = Counter(first.altered) + Counter(second.altered)
+    return FlushResult(**values | {"files": first.files if files is None else files, "altered": altered})
