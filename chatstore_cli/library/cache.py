@@ -98,8 +98,10 @@ class LocalChatCache(ChatCache):
         Raises BadValue, and ChatstoreError for a journal that cannot be read.
         """
         from chatstore_cli.core.sessions.history import chat_history, history_of
+        from chatstore_cli.domain.history import check_limit
         from chatstore_cli.wiring.history import journal_tail
 
+        check_limit(limit)
         if self.disk_path is None:
             return chat_history(self.messages(session_id), storage, session_id, limit)
         recorded = journal_tail(self.disk_path, session_id, limit).journals

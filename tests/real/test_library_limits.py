@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,6 +78,18 @@ def test_what_is_too_large_is_named_and_an_error_is_one_line(tmp_path: Path) -> 
     with pytest.raises(NotRecorded, match="file"):
         LocalChatCache(disk_path=tmp_path / "file", for_worker=False).record_chat_event("s", "user", "hi")
     assert list(tmp_path.glob("*.jsonl")) == []
+
+
+@pytest.mark.parametrize("limit", [0, -1, True, 2.0, "5", None, 2**40])
+def test_a_history_with_an_invalid_limit_is_rejected_with_and_without_messages(
+    mongo_uri: str, tmp_path: Path, limit: Any
+) -> None:
+    cache = LocalChatCache(disk_path=tmp_path, for_worker=False)
+    cache.record_chat_event("s", "user", "hello")
+    for session in ("s", "elsewhere"):
+        for ask in (cache.history, MongoChatStorage(mongo_uri, "chats").history):
+            with pytest.raises(BadValue, match="limit"):
+                ask(session, limit=limit)
 
 
 def test_every_public_name_can_be_imported_and_the_command_line_imports_none_of_them() -> None:

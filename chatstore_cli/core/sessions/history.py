@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple
 
 from chatstore_cli.domain.content import content_text
 from chatstore_cli.domain.errors import BadValue, ChatstoreError, NotAllowed, Unreachable
-from chatstore_cli.domain.history import DEFAULT_LIMIT, LARGEST_LIMIT, NewestInstants, StoredHistory, StoredMessage
+from chatstore_cli.domain.history import DEFAULT_LIMIT, NewestInstants, StoredHistory, StoredMessage, check_limit
 from chatstore_cli.domain.identity import (
     content_key,
     identity_by_content,
@@ -107,8 +107,7 @@ def history_of(
     """
     if not session_id:
         raise BadValue(name="session_id", value=session_id, expected="a session id: it is empty")
-    if not 1 <= limit <= LARGEST_LIMIT:
-        raise BadValue(name="limit", value=limit, expected=f"a number from 1 to {LARGEST_LIMIT}")
+    check_limit(limit)
     every_line = list(_lines(journals, session_id))
     lines = _newest(every_line, limit)
     if open_storage is None:

@@ -8,12 +8,15 @@ from chatstore_cli.core.lru import LruMap
 from chatstore_cli.core.workflow.open_chats import KnownChats, checked_id
 from chatstore_cli.core.workflow.resume_echo import echo_of
 from chatstore_cli.domain.errors import BadValue
+from chatstore_cli.domain.history import check_limit
 from chatstore_cli.domain.queries import MessageSelection
 from chatstore_cli.domain.session_reader import SessionReader
 from chatstore_cli.domain.times import Clock
 from chatstore_cli.domain.workflow.chats import ChatWriter, ExpectedEcho, ResumedChat, StoredChat
 from chatstore_cli.domain.workflow.repairs import Repairs
 from chatstore_cli.transcripts import ag2
+
+_LARGEST_LIMIT = 2**31 - 1
 
 
 class ChatReader:
@@ -34,8 +37,8 @@ class ChatReader:
     def history(self, chat_id: str, tenant_id: str | None, limit: int | None) -> StoredChat:
         """A session and its newest `limit` messages, all for None. Writes nothing. Raises BadValue, NotFound, OtherTenant."""
         checked_id("chat_id", chat_id)
-        if limit is not None and (type(limit) is not int or limit < 1):
-            raise BadValue(name="limit", value=str(limit)[:60], expected="a whole number, 1 or more")
+        if limit is not None:
+            check_limit(limit, _LARGEST_LIMIT)
         state = self._chats.existing(chat_id, tenant_id)
         messages = list(self._reader.messages(state.chat_id, MessageSelection(last=limit)))
         return StoredChat(state.chat_id, state.user_id, state.workflow, state.run, state.status, state.paused, messages)
