@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from chatstore_cli.render.listing import Column, Row, count
@@ -80,6 +81,8 @@ FLUSH_COLUMNS = (
     Column("messages_per_second", "Messages per second", align="right", show=count),
     Column("ignored_files", "Ignored files", align="right", show=ignored_count),
 )
+_DRY_RUN_TITLES = {"stored": "Would be stored", "quarantined": "Would be quarantined", "skipped": "Would be skipped"}
+DRY_RUN_COLUMNS = tuple(replace(each, title=_DRY_RUN_TITLES.get(each.key, each.title)) for each in FLUSH_COLUMNS)
 QUARANTINE_COLUMNS = (
     Column("quarantine_id", "ID", spare=2),
     Column("source", "SOURCE", wraps=True),
