@@ -98,6 +98,9 @@ class Invocation:
         """Write a result to stdout. Notices about it (no rows, more pages) are on stderr."""
         from chatstore_cli.render.formats import write
 
+        if self.options.verbose:
+            with suppress(ChatstoreError):  # a command that needs no database works without one
+                _ = self.stores
         terminal = terminal_of(sys.stdout.isatty(), self.options.color)
         if self._writes:
             result = result.with_target(self.stores.target)
@@ -139,6 +142,13 @@ class Invocation:
                 "Stored in the embedded MongoDB, because no server is configured. To use your own: set MONGO_URI, or "
                 "mongo.uri in config.yaml (chatstore config init)."
             )
+
+    def say_what_the_database_has(self) -> None:
+        """Print a notice if the database has collections, and none of those that the settings name."""
+        from chatstore_cli.domain.foreign import missing_collections_notice
+
+        if (notice := missing_collections_notice(self.stores.contents, self.stores.target)) is not None:
+            self.say(notice)
 
     def progress(self, total_bytes: int) -> AbstractContextManager[Callable[[Progress], None]]:
         """A progress bar over journals, if stderr is a terminal and without --quiet. Otherwise nothing is shown."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from urllib.parse import parse_qsl, unquote
 
+from chatstore_cli.domain.secrets import hosts_of
+
 SCHEMES = ("mongodb://", "mongodb+srv://", "mongomock://")
 _QUOTES = "\"'`“”‘’"
 _EXPECTED = (
@@ -29,8 +31,16 @@ def flaw_of_uri(uri: str) -> str | None:
         return _EXPECTED
     if re.search(r"\s", uri):
         return "a URI, because it has a blank or a line break: write a blank as %20"
-    after_hosts = re.split(r"[/?]", uri.partition("://")[2], maxsplit=1)[1:]
-    return _EXPECTED if "@" in "".join(after_hosts) else None
+    if any(_has_no_number_as_port(host) for host in hosts_of(uri).split(",")):
+        return "a URI, because the port of a host is not a number: user and password must end with @"
+    path = re.match(r"[^/?]*(/[^?]*)?(.*)", uri.partition("://")[2])
+    return _EXPECTED if path and (":" in (path[1] or "") or "@" in f"{path[1]}{path[2]}") else None
+
+
+def _has_no_number_as_port(host: str) -> bool:
+    """Whether a host has most likely a password in place of its port. An IPv6 address is in brackets."""
+    _, colon, port = host.rpartition("]")[2].partition(":")
+    return bool(colon) and not port.isdecimal()
 
 
 def account_database(uri: str) -> str | None:

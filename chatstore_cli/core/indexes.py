@@ -6,12 +6,12 @@ the server rejects a second index with the same keys and options (codes 85 and 8
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from chatstore_cli.domain.errors import Conflict
+from chatstore_cli.domain.errors import Conflict, NotFound
 from chatstore_cli.domain.indexes.findings import IndexAction, IndexFinding, IndexState, IndexStep, StoredIndex
 from chatstore_cli.domain.indexes.ports import DocumentDates, IndexStore
 from chatstore_cli.domain.indexes.specs import IndexSpec
@@ -22,16 +22,26 @@ def wanted_specs(specs: Iterable[IndexSpec], ttl_days: int) -> list[IndexSpec]:
     return [spec for spec in specs if ttl_days > 0 or spec.expire_after_seconds is None]
 
 
-def check_indexes(specs: Sequence[IndexSpec], store: IndexStore) -> list[IndexFinding]:
-    """The findings, collection by collection. If a collection does not exist, all its indexes are missing."""
+def check_indexes(
+    specs: Sequence[IndexSpec], store: IndexStore, made: Sequence[IndexSpec] = (), foreign: Collection[str] = ()
+) -> list[IndexFinding]:
+    """The findings, collection by collection. If a collection does not exist, all its indexes are missing.
+
+    `made` are all indexes that chatstore makes, whatever the settings. In the collections of `foreign`, which are another
+    product's, none is needed.
+    """
     findings: list[IndexFinding] = []
     for collection in dict.fromkeys(spec.collection for spec in specs):
-        findings += compare([spec for spec in specs if spec.collection == collection], store.stored(collection))
+        needed, own = ([each for each in some if each.collection == collection] for some in (specs, [*specs, *made]))
+        is_foreign = collection in foreign
+        findings += compare([] if is_foreign else needed, store.stored(collection), [] if is_foreign else own)
     return findings
 
 
-def compare(specs: Sequence[IndexSpec], stored: Sequence[StoredIndex]) -> list[IndexFinding]:
-    """The findings of one collection. Each spec is ok, missing or drifted; every other stored index is unneeded."""
+def compare(
+    specs: Sequence[IndexSpec], stored: Sequence[StoredIndex], made: Sequence[IndexSpec] = ()
+) -> list[IndexFinding]:
+    """The findings of one collection. Each spec is ok, missing or drifted; every other stored index is unneeded or other."""
     unmatched = list(stored)
     matches: dict[int, StoredIndex] = {}
     for exactly in (True, False):  # exact matches first: two indexes can have the same keys and different options
@@ -42,7 +52,7 @@ def compare(specs: Sequence[IndexSpec], stored: Sequence[StoredIndex]) -> list[I
                 matches[position] = match
                 unmatched.remove(match)
     findings = [_compare_one(spec, matches.get(position)) for position, spec in enumerate(specs)]
-    return findings + [_unneeded(index, stored) for index in unmatched]
+    return findings + [_not_needed(index, stored, made) for index in unmatched]
 
 
 def _compare_one(spec: IndexSpec, stored: StoredIndex | None) -> IndexFinding:
@@ -93,15 +103,24 @@ def _expiry_difference(needed: int | None, stored: float | None) -> str:
     return f"its expireAfterSeconds is {stored:g}, and should be {needed}"
 
 
-def _unneeded(index: StoredIndex, stored: Sequence[StoredIndex]) -> IndexFinding:
-    details = ["no layout needs it; it may be the application's own"]
+def _not_needed(index: StoredIndex, stored: Sequence[StoredIndex], made: Sequence[IndexSpec]) -> IndexFinding:
+    """An index that no layout needs: `unneeded` if its keys and its name are those of an index that chatstore makes."""
+    is_own = any(index.keys == spec.keys and _is_name_of(spec, index.name) for spec in made)
+    state = IndexState.UNNEEDED if is_own else IndexState.OTHER
+    details = ["chatstore made it, and no layout needs it" if is_own else "chatstore did not ask for it"]
     if index.expire_after_seconds is not None:
         details.append(f"it deletes documents (expireAfterSeconds {index.expire_after_seconds:g})")
     elif not (index.unique or index.sparse or index.partial_filter or index.collation):
         longer = next((other.name for other in stored if _serves(other, index)), None)
         if longer:
             details.append(f"its keys are a prefix of {longer}, which serves the same queries")
-    return IndexFinding(index.collection, index.name, index.keys, IndexState.UNNEEDED, "; ".join(details), stored=index)
+    return IndexFinding(index.collection, index.name, index.keys, state, "; ".join(details), stored=index)
+
+
+def _is_name_of(spec: IndexSpec, name: str) -> bool:
+    """Whether chatstore gives an index of this spec that name: the spec's own, or with a number if that was taken."""
+    prefix, _, number = name.rpartition("_")
+    return name == spec.name or (prefix == spec.name and number.isdecimal())
 
 
 def _serves(longer: StoredIndex, index: StoredIndex) -> bool:
@@ -110,17 +129,45 @@ def _serves(longer: StoredIndex, index: StoredIndex) -> bool:
 
 
 def is_finding(finding: IndexFinding) -> bool:
-    """Whether it makes a check exit with status 6. An unneeded index does not."""
+    """Whether it makes a check exit with status 6. An index that is not needed does not."""
     return finding.state in (IndexState.MISSING, IndexState.DRIFTED)
 
 
 # --- plan and apply ---------------------------------------------------------------------------------------------------
 
 
+def named_indexes(findings: Sequence[IndexFinding], names: Sequence[str]) -> list[IndexFinding]:
+    """The findings that are named to be dropped, each as INDEX or COLLECTION.INDEX.
+
+    Raises NotFound, and Conflict if a name is not unique or is that of an index that a layout needs.
+    """
+    named = []
+    for name in names:
+        matches = [each for each in findings if each.stored and name in (each.name, f"{each.collection}.{each.name}")]
+        if not matches:
+            hint = "To list the indexes, run: chatstore indexes check"
+            raise NotFound(kind_of_thing="index", name=name, where=" in the collections of the layouts", hint=hint)
+        if len(matches) > 1:
+            places = " and ".join(f"{each.collection}.{each.name}" for each in matches)
+            raise Conflict(what=f"Index {name!r} is in several collections: {places}.", hint="Name one of these.")
+        if matches[0].spec is not None:
+            raise Conflict(what=f"Index {name!r} of {matches[0].collection} is needed, and was not dropped.")
+        named += matches
+    return named
+
+
 def plan_steps(
-    findings: Sequence[IndexFinding], dates: DocumentDates, now: datetime, *, drop_unneeded: bool
+    findings: Sequence[IndexFinding],
+    dates: DocumentDates,
+    now: datetime,
+    *,
+    drop_unneeded: bool,
+    dropped: Sequence[IndexFinding] = (),
 ) -> Iterator[IndexStep]:
-    """The step that applying takes for each finding. Changes nothing; counts the documents that would be deleted at once."""
+    """The step that applying takes for each finding. Changes nothing; counts the documents that would be deleted at once.
+
+    `dropped` are the indexes that were named to be dropped.
+    """
     for finding in findings:
         if finding.state is IndexState.MISSING and finding.spec is not None:
             expiring = _expiring(finding.spec, None, dates, now)
@@ -136,7 +183,7 @@ def plan_steps(
             expiring = _expiring(finding.spec, finding.stored, dates, now)
             detail = "; ".join(filter(None, [finding.detail, _expiring_text(expiring)]))
             yield IndexStep(_cheapest(finding.spec, finding.stored), finding, detail, True, expiring)
-        elif finding.state is IndexState.UNNEEDED and drop_unneeded:
+        elif finding in dropped or (finding.state is IndexState.UNNEEDED and drop_unneeded):
             yield IndexStep(IndexAction.DROP, finding, finding.detail, True)
 
 

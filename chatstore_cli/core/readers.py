@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from chatstore_cli.domain.errors import Conflict, NotFound
-from chatstore_cli.domain.session_reader import ReaderWithRemarks, SessionReader
+from chatstore_cli.domain.session_reader import ReaderOfOwnDocuments, ReaderWithRemarks, SessionReader
 
 if TYPE_CHECKING:
+    from chatstore_cli.domain.foreign import ForeignDocuments
     from chatstore_cli.domain.queries import SessionQuery
     from chatstore_cli.domain.session import Session
 
@@ -26,9 +27,16 @@ def split_by_answer(readers: Sequence[SessionReader], query: SessionQuery) -> tu
     return answering, notes
 
 
+def foreign_of(readers: Sequence[SessionReader]) -> list[ForeignDocuments]:
+    """The documents that the readers left out because they are not sessions or messages of their layouts."""
+    found = [reader.foreign for reader in readers if isinstance(reader, ReaderOfOwnDocuments)]
+    return [each for each in found if each is not None and each.foreign]
+
+
 def remarks_of(readers: Sequence[SessionReader]) -> list[str]:
     """The readers' remarks on their last answers."""
-    return [
+    remarks = [f"{each.remark}.{' It was not searched.' * each.is_another_products}" for each in foreign_of(readers)]
+    return remarks + [
         f"{reader.layout}: {remark}"
         for reader in readers
         if isinstance(reader, ReaderWithRemarks)
@@ -65,12 +73,13 @@ def find_session(readers: Sequence[SessionReader], session_id: str) -> tuple[Ses
     """The session of that id, and the reader that has it. Raises NotFound, and Conflict if two layouts have it."""
     matches = [(reader, session) for reader in readers if (session := reader.find(session_id)) is not None]
     if not matches:
+        foreign = [f"{each.remark}." for each in foreign_of(readers)]
         searched = " or ".join(reader.layout for reader in readers)
         raise NotFound(
             kind_of_thing="session",
             name=session_id,
             where=f" in {searched}" if searched else "",
-            hint="The whole id is required. To list session ids, run: chatstore sessions list",
+            hint=" ".join(["The whole id is required. To list session ids, run: chatstore sessions list.", *foreign]),
         )
     if len(matches) > 1:
         layouts = [reader.layout for reader, _ in matches]

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from chatstore_cli.domain.media import media_of, without_data
 from chatstore_cli.domain.times import rfc3339
@@ -72,10 +73,23 @@ def json_safe(value: Any) -> Any:
     return json_safe(as_text(value))
 
 
+def is_uuid(value: bytes) -> bool:
+    """Whether bytes are a UUID of BSON.
+
+    The driver could make UUIDs itself, but then fails for a whole answer if one of them does not have 16 bytes.
+    """
+    return getattr(value, "subtype", None) == 4 and len(value) == 16
+
+
+def bytes_text(value: bytes) -> str:
+    """The text of a UUID; other bytes in base64."""
+    return str(UUID(bytes=value)) if is_uuid(value) else base64.b64encode(value).decode()
+
+
 def as_text(value: Any) -> str:
     """The text of a value of a type that JSON does not have: bytes in base64, an instant in RFC 3339, else `str(value)`."""
     if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
+        return bytes_text(value)
     try:
         return str(rfc3339(value)) if isinstance(value, datetime) else str(value)
     except Exception:  # noqa: BLE001 - __str__ of an application's own type may raise anything

@@ -11,6 +11,7 @@
         UnknownHost                      no host has this name
       Conflict                        8  in use by someone else, or in another state than required
         Locked
+        ForeignCollection                the collection holds mainly documents of another product
       Interrupted                   130  stopped by the user between two batches, so that nothing is half done
       DocumentRefused                 1  a document that the driver or the server rejects
       NotRecorded                     1  a message that is neither in the journal nor in memory
@@ -166,6 +167,12 @@ class Locked(Conflict):
     """{what} is in use by {holder}."""
 
     kind = "locked"
+
+
+class ForeignCollection(Conflict):
+    """{what}"""
+
+    kind = "foreign_collection"
 
 
 class Interrupted(ChatstoreError):

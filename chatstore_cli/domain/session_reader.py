@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from chatstore_cli.domain.foreign import ForeignDocuments
     from chatstore_cli.domain.indexes.specs import IndexSpec
     from chatstore_cli.domain.message import Message
     from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
@@ -49,6 +50,15 @@ class ReaderWithRemarks(Protocol):
     """A reader with remarks on its last answer, for example about a missing index."""
 
     remarks: list[str]
+
+
+@runtime_checkable
+class ReaderOfOwnDocuments(Protocol):
+    """A reader that leaves out documents that are not its layout's own."""
+
+    @property
+    def foreign(self) -> ForeignDocuments | None:
+        """What it left out; None if it has not looked."""
 
 
 @runtime_checkable

@@ -80,12 +80,14 @@ class ClientRows(NamedTuple):
 class LedgerRow:
     """A stored snapshot. `applied` is true if the session's counters are known to include it.
 
-    `problem` is the reason why the row cannot be counted (an invalid number or time), None if it can.
+    `problem` is the reason why the row cannot be counted (an invalid number or time), None if it can. `client` is equal
+    for two rows if the database takes their run, agent and model for equal: texts would not tell 1 from "1".
     """
 
     row_id: str
     snapshot: UsageSnapshot
     applied: bool
+    client: tuple[str, ...]
     problem: str | None = None
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import orjson
 
 from chatstore_cli.core.regular_files import regular_stream
-from chatstore_cli.domain.errors import ChatstoreError, NotAllowed
+from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.quarantine import Resolution
 from chatstore_cli.files.ownership import access_hint, open_private
 
@@ -67,11 +67,8 @@ class Resolutions:
                     edited = None if record["edited"] is None else base64.b64decode(record["edited"])
                     place = record["id"], record["source"], record["offset"]
                     yield Resolution(*place, record["counted"], edited, record["identity"])
-        except FileNotFoundError:
-            return
-        except PermissionError as error:
-            what = f"Cannot read {self.path}: {error.strerror}."
-            raise NotAllowed(what=what, hint=access_hint(self.path, error)) from error
+        except (FileNotFoundError, PermissionError):
+            return  # only a command that does not write reads another user's quarantine
         except OSError as error:
             raise ChatstoreError(what=f"Cannot read {self.path}: {error.strerror or error}.") from error
         except (ValueError, KeyError, TypeError) as error:

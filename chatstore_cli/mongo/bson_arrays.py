@@ -14,7 +14,6 @@ from struct import Struct
 from typing import Any
 
 import bson
-from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import InvalidBSON
 from bson.raw_bson import RawBSONDocument
@@ -40,13 +39,10 @@ BYTES_AT_ONCE = 1 << 16
 _OPTIONS: CodecOptions[Document] = CodecOptions(
     unicode_decode_error_handler="replace",
     datetime_conversion=DatetimeConversion.DATETIME_AUTO,
-    uuid_representation=UuidRepresentation.STANDARD,
 )
-_FASTER_OPTIONS: CodecOptions[Document] = CodecOptions(uuid_representation=UuidRepresentation.STANDARD)
-RAW: CodecOptions[RawBSONDocument] = CodecOptions(
-    document_class=RawBSONDocument, uuid_representation=UuidRepresentation.STANDARD
-)
-"""Documents as the driver received them. UUIDs in queries are encoded as on every other connection, because an id can be one."""
+_FASTER_OPTIONS: CodecOptions[Document] = CodecOptions()
+RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
+"""Documents as the driver received them."""
 
 _INT32 = Struct("<i")
 _length_at = _INT32.unpack_from

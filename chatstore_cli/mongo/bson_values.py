@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from bson import Decimal128
 from bson.timestamp import Timestamp
 
+from chatstore_cli.domain.content import bytes_text
 from chatstore_cli.domain.times import rfc3339
 
 _PLAIN = frozenset({str, int, float, bool, type(None)})
@@ -32,7 +32,7 @@ def json_value(value: Any) -> Any:
     if isinstance(value, Timestamp):
         return rfc3339(value.as_datetime())
     if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
+        return bytes_text(value)
     return str(value)
 
 

@@ -65,6 +65,8 @@ class Connection:
     in_memory: bool = False
     known_collections: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
     """What mongo/collections.py has read about each collection, by name."""
+    own_collections: set[str] = field(default_factory=set, compare=False, repr=False)
+    """The collections in which mongo/foreign_documents.py has found hardly any document of another product."""
 
     def collection(self, name: str) -> Collection[Document]:
         """A collection with the configured write concern. Its commands compare texts byte by byte (mongo/exact.py)."""
@@ -128,7 +130,7 @@ def connect(
             uri,
             appname="chatstore",
             tz_aware=True,
-            uuidRepresentation="standard",
+            uuidRepresentation="unspecified",  # else a UUID of a wrong length fails the whole answer: see bytes_text
             unicode_decode_error_handler="replace",
             datetime_conversion="DATETIME_AUTO",
             event_listeners=[each for each in (listener, waiting) if each is not None],
@@ -184,8 +186,10 @@ time_limit = pymongo.timeout
 
 def describe(uri: str, database: str) -> str:
     """Server and database as text, without credentials or options."""
-    hosts = "memory (mongomock)" if uri.startswith("mongomock://") else unquote(hosts_of(uri)) or "?"
-    return f"{hosts}, database {database}"
+    if uri.startswith("mongomock://"):
+        return f"memory (mongomock), database {database}"
+    hosts = (masked(f"//{host}").removeprefix("//") for host in hosts_of(uri).split(","))  # a "port" may be a password
+    return f"{unquote(','.join(hosts)) or '?'}, database {database}"
 
 
 @contextmanager

@@ -9,7 +9,9 @@ import re
 from typing import Any
 from uuid import UUID
 
-from bson import ObjectId
+from bson import Binary, ObjectId
+
+from chatstore_cli.domain.content import is_uuid
 
 _OBJECT_ID = re.compile(r"[0-9a-f]{24}")
 _WHOLE_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,17}")
@@ -18,10 +20,12 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def id_text(value: Any) -> str:
-    """The text of a stored id; hexadecimal digits for an ObjectId and for bytes."""
-    if isinstance(value, str):
+    """The text of a stored id; hexadecimal digits for an ObjectId and for bytes that are not a UUID."""
+    if type(value) is str:
         return value
-    return value.hex() if isinstance(value, bytes) else str(value)
+    if isinstance(value, bytes):
+        return str(UUID(bytes=value)) if is_uuid(value) else value.hex()
+    return str(value)
 
 
 def id_values(text: str) -> list[Any]:
@@ -37,7 +41,7 @@ def id_values(text: str) -> list[Any]:
     if _WHOLE_NUMBER.fullmatch(text):
         values.append(int(text))
     if _UUID.fullmatch(text):
-        values.append(UUID(text))
+        values.append(Binary.from_uuid(UUID(text)))
     return values
 
 

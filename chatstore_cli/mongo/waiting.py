@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from pymongo.monitoring import (
@@ -38,7 +38,7 @@ class WaitingNotice(TopologyListener):
         self._notice = notice
         self._timer = timer
         self._lock = threading.Lock()
-        self._cancel_timer: dict[Any, Callable[[], None]] = {}  # by topology: there is one per client
+        self._cancel_timer: dict[Any, Callable[[], None]] = {}  # by topology (one per client) or look-up
         self._noticed = False
 
     def opened(self, event: TopologyOpenedEvent) -> None:
@@ -53,6 +53,16 @@ class WaitingNotice(TopologyListener):
             self._noticed = False
         else:
             self._wait(event.topology_id)
+
+    @contextmanager
+    def while_looking_up(self) -> Iterator[None]:
+        """The block looks up hosts in DNS, before there is a client whose events could be listened to."""
+        block = object()
+        self._wait(block)
+        try:
+            yield
+        finally:
+            self._stop_waiting(block)
 
     def closed(self, event: TopologyClosedEvent) -> None:
         """The client was closed."""

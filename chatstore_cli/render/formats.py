@@ -166,8 +166,13 @@ def _table_listing(listing: Listing, stream: TextIO, terminal: Terminal) -> int:
     return len(rows)
 
 
+_MOST_PADDING = 500
+"""A column in a pipe is as wide as its longest cell, but not wider than this. Longer cells are not cut."""
+
+
 def _aligned(columns: Sequence[Column], lines: list[list[str]]) -> Iterator[str]:
-    widths = natural_widths(lines)
+    # One long value in a thousand rows would be a table of thousands of times its length.
+    widths = [min(width, _MOST_PADDING) for width in natural_widths(lines)]
     for line in lines:
         cells = (padded(cell, width, column.align) for column, cell, width in zip(columns, line, widths, strict=True))
         yield GAP.join(cells).rstrip() + "\n"

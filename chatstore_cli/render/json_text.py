@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import math
 import re
@@ -12,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from chatstore_cli.domain.content import bytes_text
 from chatstore_cli.domain.times import rfc3339
 from chatstore_cli.render.safe import UNSAFE
 
@@ -49,7 +49,7 @@ def _escaped(match: re.Match[str]) -> str:
 def _as_text(value: Any) -> Any:
     """The value to write instead of one that orjson does not know, such as ObjectId, Decimal128 or bytes."""
     if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
+        return bytes_text(value)
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, set | frozenset):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from chatstore_cli.domain.errors import BadValue, Unreachable
 
 if TYPE_CHECKING:
     from chatstore_cli.config.settings import Settings
+    from chatstore_cli.domain.foreign import CollectionContents
     from chatstore_cli.domain.indexes.ports import DocumentDates, DocumentSamples, IndexStore, ServerProbe
     from chatstore_cli.domain.indexes.specs import IndexSpec
     from chatstore_cli.domain.message_store import MessageStore
@@ -84,17 +85,18 @@ class Stores:
         """A connection with this time limit for an answer of the server; None is no limit."""
         from chatstore_cli.mongo.connection import connect
 
-        mongo = self.settings.mongo
-        connection = connect(
-            self.uri,
-            mongo.database,
-            timeout_seconds=mongo.timeout_seconds,
-            write_concern=mongo.write_concern,
-            journaled=mongo.journaled,
-            answer_seconds=answer_seconds,
-            listener=self._listener,
-            waiting=self._waiting_notice,
-        )
+        mongo, uri, waiting = self.settings.mongo, self.uri, self._waiting_notice
+        with waiting.while_looking_up() if uri.startswith("mongodb+srv://") else nullcontext():
+            connection = connect(
+                uri,
+                mongo.database,
+                timeout_seconds=mongo.timeout_seconds,
+                write_concern=mongo.write_concern,
+                journaled=mongo.journaled,
+                answer_seconds=answer_seconds,
+                listener=self._listener,
+                waiting=waiting,
+            )
         return connection.reading_from_primary() if self._from_primary else connection
 
     @cached_property
@@ -142,15 +144,16 @@ class Stores:
         collection = self.settings.messages_collection
         return MongoMessageStore(connection, collection, specs, self.patient_connection, self.server_now)
 
-    def index_specs(self, layout: str | None = None) -> dict[str, list[IndexSpec]]:
+    def index_specs(self, layout: str | None = None, *, whatever_expires: bool = False) -> dict[str, list[IndexSpec]]:
         """The indexes that each layout, or the named one, needs. Raises BadValue for an unknown layout.
 
-        Those of the usage ledger are listed with the workflow layout, the one whose sessions have usage.
+        Those of the usage ledger are listed with the workflow layout, the one whose sessions have usage. With
+        `whatever_expires`, a TTL index is included even if nothing expires.
         """
         from chatstore_cli.core.indexes import wanted_specs
         from chatstore_cli.mongo.usage.rows import usage_index_specs
 
-        ttl_days = self.settings.mongo.ttl_days
+        ttl_days = 1 if whatever_expires else self.settings.mongo.ttl_days
         names = self.settings.layouts.workflow
         specs = {reader.layout: wanted_specs(reader.index_specs(), ttl_days) for reader in self.session_readers(layout)}
         if "workflow" in specs:
@@ -162,10 +165,18 @@ class Stores:
         from chatstore_cli.core.indexes import create_missing
 
         specs = self.index_specs(layout)[layout]
+        self.contents.require_own(spec.collection for spec in specs)
         done = list(create_missing(specs, self.index_store, self.document_dates, self.server_now()))
         for line in done:
             self._say(line)
         return done
+
+    @cached_property
+    def contents(self) -> CollectionContents:
+        """What the collections of the database hold."""
+        from chatstore_cli.mongo.layouts.contents import MongoCollectionContents
+
+        return MongoCollectionContents(self.connection, self.settings)
 
     @cached_property
     def index_store(self) -> IndexStore:
@@ -193,11 +204,13 @@ class Stores:
     @cached_property
     def document_samples(self) -> DocumentSamples:
         """Random documents, within the limits of the settings."""
+        from chatstore_cli.mongo.layouts.contents import own_documents_of
         from chatstore_cli.mongo.workflow.document_samples import MongoDocumentSamples
 
         bounds = self.settings.verify
         return MongoDocumentSamples(
             self.connection,
+            own_documents_of(self.settings),
             sample=bounds.sample,
             seconds=bounds.seconds_per_check,
             segments=self.settings.layouts.workflow.segments,

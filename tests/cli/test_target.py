@@ -113,7 +113,15 @@ def test_files_that_are_missing_are_reported_without_a_target(application: Chats
 
 
 def test_verbose_names_the_target_of_every_command_once(application: Chatstore, database: Documents) -> None:
-    for command in ("sessions list", "indexes check", "cache status j", "flush-cache j", "verify", "history gone"):
+    for command in (
+        "sessions list",
+        "indexes check",
+        "cache status j",
+        "flush-cache j",
+        "verify",
+        "config show",
+        "history gone",
+    ):
         outcome = application(*command.split(), "--verbose")
         assert outcome.err.splitlines()[0].endswith(f", database {database.name}"), command
         assert outcome.err.count("Target: ") == 1, command

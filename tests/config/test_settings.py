@@ -229,6 +229,9 @@ def test_a_value_of_a_variable_is_in_no_message(monkeypatch):
         ("mongodb://ana:ge heim@h/", "a blank"),
         ("mongodb://ana:ge/heim@h/", "percent-encoded"),
         ("ana:geheim@h", "percent-encoded"),
+        ("mongodb://ana:geheim", "the port of a host is not a number"),
+        ("mongodb://a/na:geheim", "percent-encoded"),
+        ("mongodb://h:1,ana:geheim/db", "the port of a host is not a number"),
     ],
 )
 def test_the_error_says_what_is_wrong_with_a_uri_without_quoting_it(monkeypatch, uri, reason):
@@ -237,6 +240,22 @@ def test_the_error_says_what_is_wrong_with_a_uri_without_quoting_it(monkeypatch,
     assert message.startswith("default $MONGO_URI: mongo.uri: its value is not")
     assert reason in message
     assert "heim" not in message
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "mongodb://h",
+        "mongodb://h:1,i:2/db",
+        "mongodb://[::1]:27017/",
+        "mongodb://[::1]",
+        "mongodb://%2Ftmp%2Fm.sock/",
+        "mongodb+srv://u:p@h",
+        "mongodb://h?authMechanismProperties=A:B",
+    ],
+)
+def test_usual_uris_are_valid(uri):
+    assert load(uri=uri).mongo.uri == uri
 
 
 def test_a_variable_of_the_environment_overrides_the_same_variable_of_dotenv(monkeypatch):

@@ -21,7 +21,8 @@ STORABLE = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_siz
 def test_any_id_can_be_read_back_from_its_file(session_id: str) -> None:
     path = journal_path(FOLDER, session_id)
     assert session_of(FOLDER, path) == session_id
-    assert session_of(FOLDER, path.with_name(path.name + ".12.gz")) == session_id
+    for rotation in (".12.gz", "-20261128", ".2026-11-28.gz"):
+        assert session_of(FOLDER, path.with_name(path.name + rotation)) == session_id
 
 
 @given(STORABLE, STORABLE)

@@ -42,6 +42,8 @@ def test_the_text_of_a_connection_has_no_secret_option():
 def test_a_target_is_named_by_position_and_without_options():
     assert describe("mongodb://ana@corp.com:geheim@a:1,b:2/db?x=1", "chats") == "a:1,b:2, database chats"
     assert describe("mongodb://u:geheim@[::1", "chats") == "[::1, database chats"
+    assert describe("mongodb://a:1,u:geheim/db", "chats") == "a:1,u:***, database chats"
+    assert describe("mongodb://%2Ftmp%2Fm.sock/", "chats") == "/tmp/m.sock, database chats"
     assert describe("mongomock://", "chats") == "memory (mongomock), database chats"
 
 

@@ -69,6 +69,15 @@ def test_a_server_that_answers_in_time_is_not_noticed() -> None:
     assert notices == []
 
 
+def test_looking_up_hosts_counts_as_waiting() -> None:
+    timers, notices = Timers(), list[str]()
+    waiting = WaitingNotice(lambda: notices.append("waiting"), timers)
+    with waiting.while_looking_up():
+        timers.ring()
+    timers.ring()
+    assert notices == ["waiting"]
+
+
 def test_the_driver_reports_what_the_notice_needs(mongo_uri: str) -> None:
     timers, notices = Timers(), list[str]()
     waiting = WaitingNotice(lambda: notices.append("waiting"), timers)

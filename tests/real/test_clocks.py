@@ -198,7 +198,7 @@ def test_indexes_that_would_delete_by_the_servers_clock_are_not_created_unasked(
     connection: Connection, mongod: Mongod, database: Documents
 ) -> None:
     expired_yesterday = datetime.now(UTC) - timedelta(days=1)
-    database[COLLECTION].insert_one({"session_id": "s1", "expires_at": expired_yesterday})
+    database[COLLECTION].insert_one({**record(0), "expires_at": expired_yesterday})
     said: list[str] = []
     stores = Stores(Settings(mongo=MongoSettings(uri=mongod.uri, database=database.name)), say=said.append)
     stores.server_now = server_now(connection, LocalClock(-DAYS_60))  # type: ignore[misc]
@@ -278,7 +278,7 @@ def test_commands_decide_by_the_servers_clock_and_warn_once_per_process(
     write_journal(chatstore.folder / "new.jsonl", [record(number) for number in range(5)])
     write_journal(chatstore.folder / "s.jsonl", [record(5, created_at=recent), record(6, created_at=old)])
     database[COLLECTION].insert_many(
-        [{"session_id": "s0", "expires_at": now + timedelta(days=ahead)} for ahead in (-10, 10)]
+        [{**record(0, session="s0"), "expires_at": now + timedelta(days=ahead)} for ahead in (-10, 10)]
     )
     commands = [
         ["indexes", "apply", "--dry-run"],
@@ -305,6 +305,14 @@ def test_commands_decide_by_the_servers_clock_and_warn_once_per_process(
     assert err.count(f"60 days {'behind' if days < 0 else 'ahead of'} the server's") == 1
     database[COLLECTION].delete_many({"session_id": "s0"})
     assert_all_kept_for_30_days(database, 5)
+
+
+def test_on_a_machine_whose_clock_is_ahead_a_day_in_the_servers_future_is_not_in_the_past(chatstore: Chatstore) -> None:
+    write_journal(chatstore.folder / "s.jsonl", [record(0)])
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).date().isoformat()
+    program = [str(ROOT / "tests/support/wrong_clock.py"), str(DAYS_60.total_seconds())]
+    _, out, err = _run(chatstore, program, ["cache", "prune", "s.jsonl", "--older-than", tomorrow, "--dry-run"])
+    assert "a time in the past" in err and "s.jsonl" not in out
 
 
 @pytest.fixture
@@ -376,3 +384,28 @@ def test_a_journal_that_was_just_written_is_not_old_enough_by_any_clock(
     code, out, err = faked(days, "cache", "prune", "s.jsonl", "--older-than", "30d", "--dry-run", "-o", "json")
     assert code == 0, err
     assert [row["action"] for row in json.loads(out)["items"]] == ["keep"]
+
+
+@pytest.mark.soak
+def test_a_process_with_the_right_clock_records_after_one_whose_clock_was_ahead(
+    chatstore: Chatstore,
+) -> None:
+    if faked_time.faketime(0) is None:
+        pytest.skip("libfaketime is not installed")
+    program = (
+        "import sys; from chatstore_cli import LocalChatCache; "
+        "print(LocalChatCache(disk_path='j').record_chat_event('s1', 'user', sys.argv[1]).created_at.isoformat())"
+    )
+    recorded: dict[int, list[timedelta]] = {}
+    for days in (400, 0, 400, 0, -60):
+        variables = faked_time.faketime(days)
+        assert variables is not None
+        code, out, err = _run(chatstore, ["-c", program], [str(days)], **variables)
+        assert code == 0, err
+        recorded.setdefault(days, []).append(datetime.fromisoformat(out.strip()) - datetime.now(UTC))
+    assert all(abs(each - timedelta(days=400)) < NEAR for each in recorded[400])
+    assert all(abs(each) < NEAR for each in recorded[0])
+    assert all(abs(each + DAYS_60) < NEAR for each in recorded[-60]), "the other lines are ahead of that clock"
+    assert chatstore("flush-cache", "j").code == 0
+    resumed = chatstore("resume", "s1", "--as", "jsonl").out.splitlines()
+    assert [json.loads(line)["content"] for line in resumed] == ["-60", "0", "0", "400", "400"]

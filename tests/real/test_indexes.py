@@ -17,6 +17,8 @@ from chatstore_cli.mongo.maintenance.index_store import MongoIndexStore
 pytestmark = pytest.mark.real
 
 YEAR_AGO = datetime.now(UTC) - timedelta(days=365)
+ROW = {"session_id": "s1", "role": "user", "text": "hello"}
+"""What a message of this layout has."""
 
 
 @pytest.fixture
@@ -133,8 +135,10 @@ def test_seconds_of_a_ttl_index_change_without_a_new_index(chatstore, messages):
 
 
 def test_a_ttl_index_that_would_delete_at_once_says_how_many_and_waits_for_a_yes(chatstore, messages):
-    messages.insert_many({"expires_at": YEAR_AGO} for _ in range(7))
-    messages.insert_many([{"expires_at": datetime.now(UTC) + timedelta(days=9)}, {"expires_at": str(YEAR_AGO)}, {}])
+    messages.insert_many({**ROW, "expires_at": YEAR_AGO} for _ in range(7))
+    messages.insert_many(
+        [{**ROW, "expires_at": datetime.now(UTC) + timedelta(days=9)}, {**ROW, "expires_at": str(YEAR_AGO)}, {}]
+    )
     outcome = chatstore("indexes", "apply", "--layout", "messages", "-o", "json")
     assert outcome.code == 6
     assert "would delete 7 documents at once" in outcome.err
@@ -150,14 +154,44 @@ def test_an_index_that_nobody_asks_for_is_reported_and_dropped_only_when_told(ch
     chatstore("indexes", "apply")
     messages.create_indexes([IndexModel("vector_ids"), IndexModel("session_id")])
     found = findings(chatstore)
-    assert found["chat_messages", "vector_ids_1"]["state"] == "unneeded"
+    assert found["chat_messages", "vector_ids_1"]["state"] == "other"
     assert "prefix of session_ts_idx" in found["chat_messages", "session_id_1"]["detail"]
     assert chatstore("indexes", "check").code == 0
-    assert chatstore("indexes", "apply", "--yes").code == 0
-    assert chatstore("indexes", "apply", "--drop-unneeded").code == 6
-    assert "session_id_1" in messages.index_information()
     assert chatstore("indexes", "apply", "--drop-unneeded", "--yes").code == 0
+    assert chatstore("indexes", "apply", "--drop", "session_id_1").code == 6
+    assert {"session_id_1", "vector_ids_1"} <= set(messages.index_information())
+    named = ["--drop", "chat_messages.session_id_1", "--drop", "vector_ids_1"]
+    assert chatstore("indexes", "apply", *named, "--yes").code == 0
     assert len(messages.index_information()) == 4
+
+
+def test_an_index_that_is_named_wrongly_or_needed_is_not_dropped(chatstore, messages, database):
+    chatstore("indexes", "apply")
+    unknown = chatstore("indexes", "apply", "--drop", "nobodys", "--yes")
+    assert unknown.code == 3
+    assert "No index 'nobodys'" in unknown.err
+    needed = chatstore("indexes", "apply", "--drop", "recent_idx", "--yes")
+    assert needed.code == 8
+    assert "is needed" in needed.err
+    for name in ("chat_messages", "chat_sessions"):
+        database[name].create_index("theirs")
+    twice = chatstore("indexes", "apply", "--drop", "theirs_1", "--yes")
+    assert twice.code == 8
+    assert "chat_messages.theirs_1" in twice.err
+    assert "theirs_1" in messages.index_information()
+
+
+def test_only_what_chatstore_made_itself_is_unneeded(chatstore, messages):
+    for_ever = {"CHATSTORE_MONGO__TTL_DAYS": "0"}
+    messages.create_index("expires_at", name="expires_at_idx_2", expireAfterSeconds=0)
+    messages.create_index("seen_at", name="expires_at_idx", expireAfterSeconds=60)
+    outcome = chatstore("indexes", "check", "--layout", "messages", "-o", "jsonl", env=for_ever)
+    states = {row["name"]: row["state"] for row in map(json.loads, outcome.out.splitlines())}
+    assert (states["expires_at_idx_2"], states["expires_at_idx"]) == ("unneeded", "other")
+    assert chatstore("indexes", "apply", "--drop-unneeded", "--yes", env=for_ever).code == 0
+    left = messages.index_information()
+    assert "expires_at_idx" in left
+    assert "expires_at_idx_2" not in left
 
 
 def test_unneeded_is_no_index_of_the_collections_own_collation(chatstore, database):
@@ -173,7 +207,7 @@ def test_with_ttl_days_0_no_ttl_index_is_asked_for(chatstore, messages):
     messages.create_index("expires_at", name="left over", expireAfterSeconds=0)
     outcome = chatstore("indexes", "check", "-o", "jsonl", env=for_ever)
     left_over = next(row for row in map(json.loads, outcome.out.splitlines()) if row["name"] == "left over")
-    assert left_over["state"] == "unneeded"
+    assert left_over["state"] == "other"
     assert "it deletes documents" in left_over["detail"]
 
 
@@ -193,7 +227,9 @@ def test_a_view_in_the_collections_place_is_one_line(chatstore, database):
 
 
 def test_a_chat_stored_twice_is_named_and_costs_no_other_index(chatstore, database):
-    database["chat_sessions"].insert_many([{"chat_id": "c1"}, {"chat_id": "c1"}, {"chat_id": "c2"}, {}, {}])
+    database["chat_sessions"].insert_many(
+        [{**chat, "messages": [{}]} for chat in [{"chat_id": "c1"}, {"chat_id": "c1"}, {"chat_id": "c2"}, {}, {}]]
+    )
     outcome = chatstore("indexes", "apply")
     assert (outcome.code, outcome.out) == (8, "")
     assert "chat_id is not unique: 'c1' is in 2 documents." in outcome.err
@@ -205,11 +241,13 @@ def test_a_chat_stored_twice_is_named_and_costs_no_other_index(chatstore, databa
 
 
 def test_indexes_are_built_while_the_application_writes(chatstore, messages):
-    messages.insert_many({"session_id": f"s{number % 100}", "created_at": str(number)} for number in range(50_000))
+    messages.insert_many(
+        {**ROW, "session_id": f"s{number % 100}", "created_at": str(number)} for number in range(50_000)
+    )
     building = chatstore.popen("indexes", "apply")
     written = 0
     while building.poll() is None:
-        messages.insert_one({"session_id": "s1", "created_at": "now"})
+        messages.insert_one({**ROW, "created_at": "now"})
         written += 1
     assert building.returncode == 0
     assert written > 0
@@ -255,7 +293,7 @@ def test_the_same_keys_twice_are_one_match_and_one_too_many(engine, connection, 
     database["s"].create_index("chat_id", name="unique", unique=True)
     spec = IndexSpec("s", "wanted", keys, unique=True)
     states = {finding.name: finding.state.value for finding in check_indexes([spec], engine)}
-    assert states == {"unique": "ok", "plain": "unneeded"}
+    assert states == {"unique": "ok", "plain": "other"}
 
 
 def test_a_rebuild_whose_difference_the_server_does_not_see_drops_first(engine, connection, database):
@@ -281,14 +319,14 @@ def test_a_rejected_drop_is_an_error_and_not_an_index_that_is_gone(engine, datab
 def test_apply_does_not_report_an_index_as_dropped_that_the_server_kept(chatstore, messages, fail_point):
     messages.create_index("role", name="theirs")
     with fail_point(["dropIndexes"], errorCode=13):
-        outcome = chatstore("indexes", "apply", "--drop-unneeded", "--yes")
+        outcome = chatstore("indexes", "apply", "--drop", "theirs", "--yes")
     assert (outcome.code, outcome.out) == (4, "")
     assert "dropping index theirs of chat_messages" in outcome.err
     assert "theirs" in messages.index_information()
 
 
 def test_apply_asks_if_nobody_could_count_what_would_be_deleted(chatstore, messages, fail_point):
-    messages.insert_one({"expires_at": YEAR_AGO})
+    messages.insert_one({**ROW, "expires_at": YEAR_AGO})
     with fail_point(["aggregate"], errorCode=50):
         outcome = chatstore("indexes", "apply", "--layout", "messages", "-o", "json")
     assert outcome.code == 6

@@ -146,7 +146,7 @@ def test_a_user_who_may_only_read_can_read(guarded, run, chats):
 
 def test_a_user_who_may_only_read_is_refused_what_writes(guarded, run, chats):
     journal(run.folder)
-    chats["chat_messages"].insert_one({"session_id": "s0"})
+    chats["chat_messages"].insert_one({"session_id": "s0", "role": "user", "text": "hello"})
     for arguments in WRITING:
         done = run(*arguments, env={"CHATSTORE_URI": guarded.reader_uri})
         assert (arguments, done.code) == (arguments, 4)
@@ -200,3 +200,44 @@ def test_an_authority_file_that_is_not_there_is_wrong_use(encrypted, run):
     done = run("sessions", "list", env={"CHATSTORE_URI": uri})
     assert (done.code, done.out) == (2, "")
     assert "mongo.uri" in done.err
+
+
+def test_a_user_who_may_not_list_collections_is_told_of_foreign_documents_in_those_that_they_may_read(
+    guarded, run, chats
+):
+    """As a custom role of a hosted MongoDB may grant: rights on single collections, none on the database."""
+    admin = guarded.client()["chats"]
+    actions = ["find", "insert", "update", "remove", "listIndexes", "createIndex", "collStats"]
+    names = [
+        "chat_sessions",
+        "chat_messages",
+        "chat_session_segments",
+        "usage_events",
+        "usage_daily",
+        "chatstore_tombstones",
+    ]
+    resources = [{"resource": {"db": "chats", "collection": name}, "actions": actions} for name in names]
+    admin.command("createRole", "narrow", privileges=resources, roles=[])
+    admin.command("createUser", "narrow", pwd="pw", roles=["narrow"])
+    uri = guarded.uri_as("narrow", "pw").replace("authSource=admin", "authSource=chats")
+    settings = {"CHATSTORE_URI": uri}
+    chats["chat_sessions"].insert_many({"expires": 1, "session": "secret"} for _ in range(18))
+    chats["elsewhere"].insert_one({})
+    journal(run.folder)
+    assert run("flush-cache", ".", env=settings).code == 0
+    listed = run("sessions", "list", "-o", "json", env=settings)
+    assert [row["session_id"] for row in json.loads(listed.out)["items"]] == ["s1"]
+    assert "chat_sessions holds 18 documents that are not sessions" in listed.err
+    assert run("sessions", "complete", "s1", env=settings).code in (3, 8)
+    assert run("indexes", "apply", "--layout", "workflow", "--yes", env=settings).code == 8
+    checked = run("indexes", "check", env=settings)
+    assert checked.code == 6, checked.err
+    verified = run("verify", "--read-only", "--only", "connection,documents", "-o", "json", env=settings)
+    rows = {row["name"]: row for row in json.loads(verified.out)["items"]}
+    assert rows["documents"]["status"] == "fail"
+    assert "chat_sessions holds 18 documents" in rows["documents"]["detail"]
+    chats["chat_sessions"].drop()
+    chats["chat_messages"].drop()
+    nothing = run("sessions", "list", env=settings)
+    assert (nothing.code, nothing.out) == (0, "")
+    assert "elsewhere" not in nothing.err  # which this user may not see

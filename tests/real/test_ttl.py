@@ -13,6 +13,8 @@ pytestmark = pytest.mark.real
 
 NOW = datetime.now(UTC)
 DAY = 86_400
+ROW = {"session_id": "s1", "role": "user", "text": "hello"}
+"""What a message of this layout has."""
 
 
 @pytest.fixture
@@ -35,7 +37,7 @@ def test_show_counts_what_goes_what_stays_and_what_never_goes(chatstore, message
     soon = datetime(NOW.year + 1, 1, 2, 3, 4, 5, tzinfo=UTC)
     gone = NOW - timedelta(days=1)
     values = [gone, gone, soon, soon + timedelta(days=9), "2020-01-01", "2020-01-02", 17, None]
-    messages.insert_many([{"expires_at": value} for value in values] + [{}])
+    messages.insert_many([{**ROW, "expires_at": value} for value in values] + [{}])
     (row,) = shown(chatstore)
     assert row == {
         "layout": "messages",
@@ -55,7 +57,7 @@ def test_show_counts_what_goes_what_stays_and_what_never_goes(chatstore, message
 
 
 def test_show_counts_the_same_by_the_index(chatstore, messages):
-    messages.insert_many([{"expires_at": value} for value in [NOW + timedelta(days=1), "2020-01-01", 1.5, None]])
+    messages.insert_many([{**ROW, "expires_at": value} for value in [NOW + timedelta(days=1), "2020-01-01", 1.5, None]])
     messages.create_index("expires_at", name="expires_at_idx", expireAfterSeconds=0)
     (row,) = shown(chatstore)
     assert (row["index"], row["expire_after_seconds"], row["expired"]) == ("expires_at_idx", 0, 0)
@@ -75,7 +77,7 @@ def test_an_empty_database_shows_the_missing_index_and_is_not_written_to(chatsto
 
 
 def test_set_creates_the_index_where_nothing_is_lost_by_it(chatstore, messages):
-    messages.insert_one({"expires_at": NOW + timedelta(days=3)})
+    messages.insert_one({**ROW, "expires_at": NOW + timedelta(days=3)})
     outcome = chatstore("ttl", "set", "--days", "30")
     assert outcome.code == 0
     assert seconds_of(messages) == 0
@@ -84,7 +86,7 @@ def test_set_creates_the_index_where_nothing_is_lost_by_it(chatstore, messages):
 
 
 def test_set_waits_for_a_yes_where_documents_would_go_at_once(chatstore, messages):
-    messages.insert_many({"expires_at": NOW - timedelta(days=3)} for _ in range(4))
+    messages.insert_many({**ROW, "expires_at": NOW - timedelta(days=3)} for _ in range(4))
     outcome = chatstore("ttl", "set", "--days", "30")
     assert (outcome.code, outcome.out) == (2, "")
     assert "chat_messages" in outcome.err
@@ -98,7 +100,7 @@ def test_set_waits_for_a_yes_where_documents_would_go_at_once(chatstore, message
 
 @pytest.mark.parametrize("index", [{}, {"expires_at": 5 * DAY}, {"created_at": 90 * DAY}], ids=["none", "own", "other"])
 def test_set_asks_if_nobody_could_count_what_would_be_deleted(chatstore, messages, fail_point, index):
-    messages.insert_one({"expires_at": NOW - timedelta(days=1), "created_at": NOW - timedelta(days=60)})
+    messages.insert_one({**ROW, "expires_at": NOW - timedelta(days=1), "created_at": NOW - timedelta(days=60)})
     for field, seconds in index.items():
         messages.create_index(field, name="theirs", expireAfterSeconds=seconds)
     before = messages.index_information()
@@ -112,7 +114,7 @@ def test_set_asks_if_nobody_could_count_what_would_be_deleted(chatstore, message
 
 def test_set_changes_the_seconds_of_an_index_that_is_there_by_collmod(chatstore, messages):
     messages.create_index("expires_at", name="theirs", expireAfterSeconds=5 * DAY)
-    messages.insert_many([{"expires_at": NOW - timedelta(days=days)} for days in (1, 2, -3)])
+    messages.insert_many([{**ROW, "expires_at": NOW - timedelta(days=days)} for days in (1, 2, -3)])
     refused = chatstore("ttl", "set", "--days", "30")
     assert refused.code == 2
     assert "would delete 2 documents at once" in refused.err
@@ -124,8 +126,8 @@ def test_set_changes_the_seconds_of_an_index_that_is_there_by_collmod(chatstore,
 
 def test_on_a_plain_date_the_days_reach_what_is_stored(chatstore, messages):
     messages.create_index("created_at", name="theirs", expireAfterSeconds=30 * DAY)
-    messages.insert_many([{"created_at": NOW - timedelta(days=days)} for days in (5, 10, 20)])
-    messages.insert_one({"_id": "expired already", "created_at": NOW - timedelta(days=90)})
+    messages.insert_many([{**ROW, "created_at": NOW - timedelta(days=days)} for days in (5, 10, 20)])
+    messages.insert_one({**ROW, "_id": "expired already", "created_at": NOW - timedelta(days=90)})
     settings = {"CHATSTORE_MONGO__TTL_DAYS": "60"}
     assert chatstore("ttl", "set", "--days", "60", env=settings).code == 0
     assert seconds_of(messages, "theirs") == 60 * DAY
@@ -168,7 +170,7 @@ def test_0_days_keeps_for_ever_once_confirmed(chatstore, messages):
 
 def test_documents_are_never_written(chatstore, messages):
     messages.insert_many(
-        [{"_id": 1, "expires_at": NOW + timedelta(days=3)}, {"_id": 2, "expires_at": "2020"}, {"_id": 3}]
+        [{**ROW, "_id": 1, "expires_at": NOW + timedelta(days=3)}, {**ROW, "_id": 2, "expires_at": "2020"}, {"_id": 3}]
     )
     before = list(messages.find())
     chatstore("ttl", "set", "--days", "7", "--yes")
@@ -176,7 +178,7 @@ def test_documents_are_never_written(chatstore, messages):
 
 
 def test_a_dry_run_and_read_only_change_nothing(chatstore, messages, database):
-    messages.insert_many({"expires_at": NOW - timedelta(days=3)} for _ in range(4))
+    messages.insert_many({**ROW, "expires_at": NOW - timedelta(days=3)} for _ in range(4))
     planned = chatstore("ttl", "set", "--days", "30", "--dry-run", "-o", "json")
     assert planned.code == 0
     assert [(item["outcome"], item["expiring"]) for item in json.loads(planned.out)["items"]] == [("planned", 4)]
@@ -194,7 +196,9 @@ def test_days_that_are_no_number_of_days_are_wrong_use(chatstore, days):
 def test_the_database_really_deletes_by_it(start_mongod, chatstore_without_database):
     server = start_mongod(extra=["--setParameter", "ttlMonitorSleepSecs=1"])
     messages = server.client()["chats"]["chat_messages"]
-    messages.insert_many([{"_id": 1, "expires_at": NOW - timedelta(days=1)}, {"_id": 2, "expires_at": "2020"}])
+    messages.insert_many(
+        [{**ROW, "_id": 1, "expires_at": NOW - timedelta(days=1)}, {**ROW, "_id": 2, "expires_at": "2020"}]
+    )
     target = {"CHATSTORE_URI": server.uri, "CHATSTORE_DATABASE": "chats"}
     assert chatstore_without_database("ttl", "set", "--days", "30", "--yes", env=target).code == 0
     poll(lambda: [row["_id"] for row in messages.find()] == [2], what="the sweep")

@@ -25,7 +25,7 @@ from tests.support.worker_processes import running_worker, wait_until_stored
 pytestmark = pytest.mark.real
 Documents = Database[dict[str, Any]]
 KEYS = [
-    "files", "lines", "stored", "already_stored", "quarantined", "already_quarantined", "skipped", "pending", "seconds",
+    "files", "lines", "stored", "already_stored", "quarantined", "already_quarantined", "skipped", "pending", "altered", "seconds",
     "messages_per_second", "ignored_files",
 ]  # fmt: skip
 
@@ -169,7 +169,8 @@ def test_named_journals_alone_are_followed_and_one_that_is_not_there_is_said(
 def test_a_collection_that_was_made_anew_gets_its_indexes_but_none_that_would_delete_at_once(
     connection: Connection, database: Documents, expires: int, ttl_index: bool
 ):
-    database["chat_messages"].insert_one({"expires_at": datetime.now(UTC) + timedelta(hours=expires)})
+    message = {"session_id": "s1", "role": "user", "text": "hello"}
+    database["chat_messages"].insert_one({**message, "expires_at": datetime.now(UTC) + timedelta(hours=expires)})
     store = store_of(connection)
     assert store.prepare() == ["Created index session_ts_idx on chat_messages."]
     database["chat_messages"].drop_indexes()

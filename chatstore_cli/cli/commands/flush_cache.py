@@ -124,6 +124,8 @@ def _notices(result: FlushResult, paths: list[str], *, dry_run: bool) -> Iterato
         yield f"No journals were found. {JOURNAL_NAMES}"
     elif not result.lines and not result.pending:
         yield "Nothing new since the last flush."
+    for change, lines in result.altered.items():
+        yield f"Lines with {change}: {lines:,}."
     if result.pending:
         yield f"Incomplete last lines, left for the next flush: {result.pending:,}."
     if dry_run:

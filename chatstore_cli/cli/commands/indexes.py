@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, group
-from chatstore_cli.core.indexes import check_indexes, is_finding, perform, plan_steps
+from chatstore_cli.core.indexes import check_indexes, is_finding, named_indexes, perform, plan_steps
 from chatstore_cli.domain.errors import Conflict, ExitCode, NeedsConfirmation
+from chatstore_cli.domain.foreign import ForeignDocuments, mainly_foreign
 from chatstore_cli.domain.indexes.findings import IndexFinding, IndexStep
 from chatstore_cli.render.listing import Listing
 from chatstore_cli.render.rows.indexes import INDEX_COLUMNS, STEP_COLUMNS, index_row, step_row
@@ -26,23 +28,34 @@ _EXITS = [ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCo
     "check",
     examples=["chatstore indexes check", "chatstore indexes check -o json"],
     exits=_EXITS,
-    meanings={ExitCode.FINDINGS: "findings: an index is missing or has drifted"},
+    meanings={
+        ExitCode.FINDINGS: "findings: an index is missing or has drifted, or a collection holds mainly other documents"
+    },
 )
 def check(context: typer.Context, layout: Layout = None) -> None:
     """Compare keys and options of indexes with the required ones.
 
-    A `missing` index does not exist. A `drifted` index has the right keys and other options. An `unneeded` index is not
-    needed by any layout, and may be the application's own. Exits with status 6 if an index is missing or has drifted.
-    The indexes of a collection that does not exist yet are shown, and do not change the exit status.
+    A `missing` index does not exist. A `drifted` index has the right keys and other options. chatstore made an `unneeded`
+    index, and no layout needs it any more. chatstore did not ask for an `other` index: it may be the application's own.
+    Exits with status 6 if an index is missing or has drifted, and if a collection holds mainly documents of another
+    product: then no index is needed there. The indexes of a collection that does not exist yet are shown, and do not
+    change the exit status.
     """
     invocation = Invocation(context)
-    findings = _findings(invocation, layout)
+    stores = invocation.stores
+    foreign = mainly_foreign(stores.contents, _collections(invocation, layout))
+    findings = _findings(invocation, layout, foreign)
     invocation.emit(Listing(INDEX_COLUMNS, [index_row(finding) for finding in findings]))
-    existing = invocation.stores.index_store.existing_collections()
+    existing = stores.index_store.existing_collections()
+    invocation.say_what_the_database_has()
+    for each in foreign:
+        invocation.say(f"{each.remark}. chatstore needs no index there. Check the configuration: chatstore config show")
     for absent in dict.fromkeys(finding.collection for finding in findings if finding.collection not in existing):
         invocation.say(f"{absent} does not exist yet. chatstore indexes apply creates it with its indexes.")
     if any(is_finding(finding) for finding in findings if finding.collection in existing):
         invocation.say("To create the missing indexes, run: chatstore indexes apply")
+        raise typer.Exit(ExitCode.FINDINGS)
+    if foreign:
         raise typer.Exit(ExitCode.FINDINGS)
 
 
@@ -61,26 +74,38 @@ def apply(
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the changes without making them.")] = False,
     drop_unneeded: Annotated[
-        bool, typer.Option("--drop-unneeded", help="With --yes, drop the indexes that no layout needs.")
+        bool,
+        typer.Option("--drop-unneeded", help="Drop the indexes that chatstore made and that no layout needs any more."),
     ] = False,
+    drop: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--drop",
+            metavar="[COLLECTION.]INDEX",
+            help="Drop this index, which chatstore did not ask for or does not need any more; repeatable.",
+        ),
+    ] = None,
 ) -> None:
     """Create missing indexes while the application continues to write.
 
     Three kinds of change need confirmation (--yes skips the question): to change an index that has drifted, to drop an
     index, and to create a TTL index by which MongoDB would delete documents at once. The number of documents is shown
     first. Exits with status 6 if such a change was not made.
+
+    An index that chatstore did not ask for is dropped only if --drop names it. If a collection holds mainly documents of
+    another product, nothing is changed, and the command exits with status 8.
     """
     invocation = Invocation(context)
     if dry_run:
         invocation.will_write(dry_run="nothing changes")
     else:
         invocation.will_write()
+    invocation.stores.contents.require_own(_collections(invocation, layout))
+    invocation.say_what_the_database_has()
     findings = _findings(invocation, layout)
-    steps = list(
-        plan_steps(
-            findings, invocation.stores.document_dates, invocation.stores.server_now(), drop_unneeded=drop_unneeded
-        )
-    )
+    dropped = named_indexes(findings, drop or [])
+    dates, now = invocation.stores.document_dates, invocation.stores.server_now()
+    steps = list(plan_steps(findings, dates, now, drop_unneeded=drop_unneeded, dropped=dropped))
     confirmed = dry_run or _confirmed(invocation, [step for step in steps if step.needs_yes], yes=yes)
     rows = []
     conflicts: list[Conflict] = []
@@ -102,9 +127,19 @@ def apply(
         raise typer.Exit(ExitCode.FINDINGS)
 
 
-def _findings(invocation: Invocation, layout: str | None) -> list[IndexFinding]:
-    specs = [spec for specs in invocation.stores.index_specs(layout).values() for spec in specs]
-    return check_indexes(specs, invocation.stores.index_store)
+def _findings(
+    invocation: Invocation, layout: str | None, foreign: Sequence[ForeignDocuments] = ()
+) -> list[IndexFinding]:
+    stores = invocation.stores
+    specs, made = (
+        [spec for specs in stores.index_specs(layout, whatever_expires=every).values() for spec in specs]
+        for every in (False, True)
+    )
+    return check_indexes(specs, stores.index_store, made, [each.collection for each in foreign])
+
+
+def _collections(invocation: Invocation, layout: str | None) -> list[str]:
+    return [spec.collection for specs in invocation.stores.index_specs(layout).values() for spec in specs]
 
 
 def _confirmed(invocation: Invocation, steps: list[IndexStep], *, yes: bool) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import NamedTuple, Protocol, cast
@@ -20,7 +21,14 @@ from chatstore_cli.core.flush.run import Flush
 from chatstore_cli.core.flush.storing import StoringRules
 from chatstore_cli.core.flush.timed_store import TimedStore
 from chatstore_cli.core.retry import RetryPolicy
-from chatstore_cli.domain.errors import ChatstoreError, NotAllowed, Unreachable, UnsuitableCollection, WrongUse
+from chatstore_cli.domain.errors import (
+    ChatstoreError,
+    ForeignCollection,
+    NotAllowed,
+    Unreachable,
+    UnsuitableCollection,
+    WrongUse,
+)
 from chatstore_cli.domain.ignored_files import IgnoredFiles
 from chatstore_cli.domain.journal import FlushResult
 from chatstore_cli.domain.message_store import MessageStore
@@ -183,7 +191,7 @@ class Follower:
                 if self._rules.once and (not had_work or rounds >= _MOST_ROUNDS_WITH_ONCE):
                     self._raise_remaining_error()
                     return
-            except (Unreachable, NotAllowed, UnsuitableCollection, WrongUse, BrokenPipeError):
+            except (Unreachable, NotAllowed, UnsuitableCollection, ForeignCollection, WrongUse, BrokenPipeError):
                 raise  # the reader of the results has ended
             except (ChatstoreError, OSError) as error:
                 if self._rules.once:
@@ -277,5 +285,7 @@ class Follower:
 
 
 def _sum(first: FlushResult, second: FlushResult, files: int | None = None) -> FlushResult:
-    values = {field.name: getattr(first, field.name) + getattr(second, field.name) for field in fields(FlushResult)}
-    return FlushResult(**values | {"files": first.files if files is None else files})
+    numbers = [field.name for field in fields(FlushResult) if field.name != "altered"]
+    values = {name: getattr(first, name) + getattr(second, name) for name in numbers}
+    altered = Counter(first.altered) + Counter(second.altered)
+    return FlushResult(**values | {"files": first.files if files is None else files, "altered": altered})

@@ -120,7 +120,8 @@ class LineEditor:
             edited,
             entry.identity,
         )
-        self._quarantine.begin_edit(resolution)
+        if edited != line.raw:  # else it is a retry
+            self._quarantine.begin_edit(resolution)
         return self._store(line, entry)
 
     def _settle_earlier_edit(self, line: QuarantinedLine, earlier: Resolution) -> None:

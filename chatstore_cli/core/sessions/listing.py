@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from chatstore_cli.core.readers import InvalidNumbers, find_session, remarks_of, split_by_answer
+from chatstore_cli.core.readers import InvalidNumbers, find_session, foreign_of, remarks_of, split_by_answer
 from chatstore_cli.domain.errors import BadValue
 from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
 from chatstore_cli.domain.session_reader import ReaderWithExpiry, SessionReader
 
 if TYPE_CHECKING:
+    from chatstore_cli.domain.foreign import ForeignDocuments
     from chatstore_cli.domain.message import Message
     from chatstore_cli.domain.session import Expiry, Session
 
@@ -22,11 +23,15 @@ LARGEST_PAGE = 1000
 
 @dataclass(frozen=True, slots=True)
 class SessionPage:
-    """One page of sessions, newest first. `next_cursor` is None at the end. `notes` are printed beside the result."""
+    """One page of sessions, newest first. `next_cursor` is None at the end. `notes` are printed beside the result.
+
+    `foreign` has the collections with documents that were left out, because they are not chatstore's own.
+    """
 
     sessions: list[Session]
     next_cursor: str | None
     notes: list[str]
+    foreign: list[ForeignDocuments]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +63,8 @@ def list_sessions(
     sessions = list(islice(merged, limit + 1))
     page = sessions[:limit]
     next_cursor = SessionKey.of(page[-1]).to_cursor() if len(sessions) > limit else None
-    return SessionPage(page, next_cursor, notes + remarks_of(answering) + InvalidNumbers(page).notes())
+    notes += [*remarks_of(answering), *InvalidNumbers(page).notes()]
+    return SessionPage(page, next_cursor, notes, foreign_of(answering))
 
 
 def show_session(readers: Sequence[SessionReader], session_id: str, *, first: int, last: int) -> SessionView:

@@ -11,6 +11,12 @@ from chatstore_cli.core.indexes import check_indexes, is_finding
 from chatstore_cli.core.verify.checklist import READ_ONLY, Check, Verdict, failed, passed, skipped, warned
 from chatstore_cli.domain.clocks import differing_clocks
 from chatstore_cli.domain.errors import Unreachable
+from chatstore_cli.domain.foreign import (
+    CollectionContents,
+    is_another_products,
+    mainly_foreign,
+    missing_collections_notice,
+)
 from chatstore_cli.domain.indexes.findings import IndexState
 from chatstore_cli.domain.indexes.ports import DocumentDates, DocumentSamples, IndexStore, ServerProbe
 from chatstore_cli.domain.indexes.specs import IndexSpec
@@ -23,6 +29,7 @@ LARGE_DOCUMENT = 8 * 1024 * 1024
 LATE_DELETION = timedelta(minutes=5)
 """The server deletes expired documents once a minute."""
 _SHOWN = 3
+_NOT_OURS = "it writes, and no collection of the database is chatstore's own"
 _NO_EXPIRY = "nothing expires (mongo.ttl_days is 0)"
 
 
@@ -42,6 +49,10 @@ class Database(Protocol):
         """Facts about the server, and test writes."""
 
     @property
+    def contents(self) -> CollectionContents:
+        """What the collections hold."""
+
+    @property
     def index_store(self) -> IndexStore:
         """The indexes."""
 
@@ -53,8 +64,10 @@ class Database(Protocol):
     def document_samples(self) -> DocumentSamples:
         """Random samples of documents."""
 
-    def index_specs(self) -> Mapping[str, Sequence[IndexSpec]]:
-        """The indexes of each layout."""
+    def index_specs(
+        self, layout: str | None = None, *, whatever_expires: bool = False
+    ) -> Mapping[str, Sequence[IndexSpec]]:
+        """The indexes of each layout; with `whatever_expires` also a TTL index that the settings do not need."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +89,7 @@ class DatabaseChecks:
         return [
             Check(connected, self.connection, "configuration"),
             Check("server-version", self.server_version, connected),
+            Check("documents", self.documents, connected),
             Check("clock", self.clocks, connected),
             Check("write-concern", self.write_concern, connected),
             Check("round-trip", self.round_trip, connected),
@@ -109,6 +123,24 @@ class DatabaseChecks:
             )
         return passed(f"MongoDB {version}")
 
+    def documents(self) -> Verdict:
+        """The collections that the settings name hold documents of their layouts."""
+        contents = self.database.contents
+        notice = missing_collections_notice(contents, self.database.target)
+        if notice is not None:
+            hint = "Correct mongo.database or the names of collections. If they are right, run chatstore indexes apply."
+            return failed(notice, hint)
+        existing = set(contents.names())
+        here = [name for name in contents.own_names() if name in existing]
+        found = [each for each in map(contents.foreign_in, here) if each is not None and each.foreign]
+        if found:
+            verdict = failed if any(each.is_mainly_foreign for each in found) else warned
+            hint = (
+                "chatstore leaves these documents out. Check the database and the names of collections in the settings."
+            )
+            return verdict("; ".join(each.remark for each in found), hint)
+        return passed(f"only documents of their layouts in {', '.join(here)}" if here else "no collection yet")
+
     def clocks(self) -> Verdict:
         """The clocks of this machine and of the server agree."""
         server, local = self.database.server_now(), self.clock()
@@ -121,6 +153,8 @@ class DatabaseChecks:
         """A write is acknowledged with the configured write concern."""
         if self.read_only:
             return skipped(READ_ONLY)
+        if is_another_products(self.database.contents):
+            return skipped(_NOT_OURS)
         try:
             return passed(f"acknowledged with {self.database.server_probe.acknowledged_write(self.seconds)}")
         except Unreachable as error:
@@ -130,6 +164,8 @@ class DatabaseChecks:
         """A document can be written, read and deleted."""
         if self.read_only:
             return skipped(READ_ONLY)
+        if is_another_products(self.database.contents):
+            return skipped(_NOT_OURS)
         self.database.server_probe.round_trip()
         return passed("a document was written, read and deleted in a scratch collection, which was dropped")
 
@@ -155,17 +191,25 @@ class DatabaseChecks:
         """The existing collections have every index of their layouts."""
         existing = self.database.index_store.existing_collections()
         specs = self._specs()
-        findings = check_indexes([spec for spec in specs if spec.collection in existing], self.database.index_store)
+        made = [spec for specs in self.database.index_specs(whatever_expires=True).values() for spec in specs]
+        foreign = [each.collection for each in mainly_foreign(self.database.contents, existing)]
+        here = [spec for spec in specs if spec.collection in existing and spec.collection not in foreign]
+        findings = check_indexes(here, self.database.index_store, made)
         absent = dict.fromkeys(spec.collection for spec in specs if spec.collection not in existing)
         not_yet = f"no {' and no '.join(absent)} yet" if absent else ""
         if wrong := [finding for finding in findings if is_finding(finding)]:
             names = _shorten([f"{finding.collection}.{finding.name} {finding.state}" for finding in wrong])
             return failed(names, "Run chatstore indexes check for details, chatstore indexes apply to create them.")
+        others = f"{', '.join(foreign)} not compared: mainly documents of another product" if foreign else ""
         if not findings:
-            return skipped(not_yet)
-        unneeded = sum(finding.state is IndexState.UNNEEDED for finding in findings)
-        others = f"{unneeded} that no layout needs" if unneeded else ""
-        return passed("; ".join(filter(None, [f"{len(findings) - unneeded} as expected", others, not_yet])))
+            return skipped("; ".join(filter(None, [others, not_yet])))
+        counts = {
+            state: sum(finding.state is state for finding in findings)
+            for state in (IndexState.OK, IndexState.UNNEEDED, IndexState.OTHER)
+        }
+        words = {IndexState.OK: "as expected", IndexState.UNNEEDED: "not needed any more", IndexState.OTHER: "other"}
+        parts = [f"{count} {words[state]}" for state, count in counts.items() if count or state is IndexState.OK]
+        return passed("; ".join(filter(None, [*parts, others, not_yet])))
 
     def ttl_types(self) -> Verdict:
         """The fields by which documents expire contain dates: other values never expire."""

@@ -29,12 +29,16 @@ class StoredIndex:
 
 
 class IndexState(StrEnum):
-    """The result of comparing keys and options; names are not compared."""
+    """The result of comparing keys and options. The name decides only whether an index that is not needed is chatstore's own.
+
+    `unneeded`: chatstore made it, and no layout needs it any more. `other`: chatstore did not ask for it.
+    """
 
     OK = "ok"
     MISSING = "missing"
     DRIFTED = "drifted"
     UNNEEDED = "unneeded"
+    OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True)

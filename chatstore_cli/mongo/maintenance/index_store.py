@@ -15,6 +15,7 @@ from chatstore_cli.mongo.collection_facts import collation_text
 from chatstore_cli.mongo.collections import collection_facts, why_unsuitable
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.exact import bytewise
+from chatstore_cli.mongo.foreign_documents import collection_names
 
 _DUPLICATES_SHOWN = 3
 _DUPLICATE_SEARCH_MILLISECONDS = 10_000
@@ -29,8 +30,7 @@ class MongoIndexStore:
         self._patient = patient.reading_from_primary()
 
     def existing_collections(self) -> set[str]:
-        with driver_errors("listing collections"):
-            return set(self._connection.database.list_collection_names())
+        return set(collection_names(self._connection))
 
     def options(self, collections: Iterable[str]) -> list[CollectionOptions]:
         return [

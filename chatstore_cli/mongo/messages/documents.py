@@ -60,7 +60,7 @@ def content_of(row: Document) -> StoredContent | None:
     """The content of a row for a comparison with journal lines; None if no line can equal it."""
     texts = (row.get("session_id"), row.get("role"), row.get("text"))
     moment = read_instant(row.get("created_at"))
-    if moment is None or not all(isinstance(text, str) for text in texts) or row["role"] not in ROLES:
+    if moment is None or not all(type(text) is str for text in texts) or row["role"] not in ROLES:
         return None
     instant = format_instant(moment)
     in_milliseconds = isinstance(row.get("created_at"), datetime)

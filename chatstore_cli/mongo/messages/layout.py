@@ -14,6 +14,7 @@ from typing import Any
 
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.domain.errors import NotFound
+from chatstore_cli.domain.foreign import ForeignDocuments
 from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
@@ -22,8 +23,11 @@ from chatstore_cli.domain.session import COUNT_CAP, Expiry, Session, SessionStat
 from chatstore_cli.domain.times import as_utc, read_instant
 from chatstore_cli.domain.workflow.provider_parts import id_as_text
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
+from chatstore_cli.mongo.foreign_documents import ForeignLookup, require_own
 from chatstore_cli.mongo.identifiers import id_condition, id_text
 from chatstore_cli.mongo.messages.ordering import MessagesInOrder, is_number, newest_in_order
+from chatstore_cli.mongo.messages.own_messages import OWN_MESSAGES
+from chatstore_cli.mongo.messages.own_sessions import OwnSessions
 from chatstore_cli.mongo.messages.recent_sessions import RECENT_KEYS, SESSION_KEYS, RecentSessions
 from chatstore_cli.mongo.messages.removal import remove_session
 from chatstore_cli.mongo.rare_fields import RARE_FIELDS, with_rare_fields
@@ -35,6 +39,7 @@ _USUAL_FIELDS = frozenset({
     "_id", "session_id", "role", "text", "metadata", "vector_ids", "created_at", "expires_at", "sequence", "message_id",
 })  # fmt: skip
 _NO_COUNT_LIMIT = 2**31 - 2
+_CHUNK = 500
 
 
 def index_specs(collection: str) -> tuple[IndexSpec, ...]:
@@ -61,12 +66,23 @@ class MessagesLayout:
         self._connection = connection
         self._name = settings.messages_collection
         self._messages = connection.collection(self._name)
-        self._recent = RecentSessions(
-            self._messages,
-            in_memory=connection.in_memory,
-            milliseconds=max(1, int(settings.mongo.timeout_seconds * 1000)),
-        )
+        milliseconds = max(1, int(settings.mongo.timeout_seconds * 1000))
+        self._recent = RecentSessions(self._messages, in_memory=connection.in_memory, milliseconds=milliseconds)
+        self._own = OwnSessions(self._messages, in_memory=connection.in_memory, milliseconds=milliseconds)
+        self._lookup = ForeignLookup(connection, self._name, OWN_MESSAGES)
         self.remarks: list[str] = []
+
+    @property
+    def foreign(self) -> ForeignDocuments | None:
+        """The documents of the collection that are not messages; None if nothing was listed or missed."""
+        return self._lookup.found
+
+    def _searched(self) -> bool:
+        """Whether the collection has messages to search. If it also has other documents, counts leave these out."""
+        found = self._lookup.take()
+        if found.foreign:
+            self._recent.counted = OWN_MESSAGES.filter()
+        return not found.is_another_products
 
     def index_specs(self) -> tuple[IndexSpec, ...]:
         """The indexes that the layout needs."""
@@ -90,14 +106,14 @@ class MessagesLayout:
         COUNT_CAP. Without recent_idx every session is read, and `remarks` has a notice.
         """
         with driver_errors(f"listing the sessions of {self._name}"):
-            page = list(islice(self._keys(query, after), limit))
+            page = list(islice(self._own.only(self._keys(query, after), limit), limit))
             oldest = self._recent.oldest_of(session for session, _ in page)
             newest = dict(page)
             for session, count in self._recent.counts_of(list(newest), COUNT_CAP):
                 yield _session(session, oldest.get(session), newest[session], count)
 
     def _keys(self, query: SessionQuery, after: SessionKey | None) -> Iterator[tuple[str, datetime]]:
-        if not self._answers(query) or self._recent.is_absent:
+        if not self._answers(query) or self._recent.is_absent or not self._searched():
             return
         if not self._recent.has_recent_index and not self.remarks:
             self.remarks.append(
@@ -119,6 +135,9 @@ class MessagesLayout:
     def find(self, session_id: str) -> Session | None:
         """One session with its exact message count; None if it does not exist."""
         with driver_errors(f"looking up session {session_id!r} in {self._name}"):
+            self._searched()
+            if not self._own.among([session_id]):
+                return None
             _, count = next(self._recent.counts_of([session_id], _NO_COUNT_LIMIT))
             if not count:
                 return None
@@ -132,7 +151,9 @@ class MessagesLayout:
         Rows without a sequence, which applications store, are not selected by `after_sequence`. Raises NotFound.
         """
         ordered = MessagesInOrder(self._messages, session_id, f"reading session {session_id!r} in {self._name}")
-        if ordered.is_empty:
+        with driver_errors(f"looking up session {session_id!r} in {self._name}"):
+            is_absent = ordered.is_empty or not self._own.among([session_id])
+        if is_absent:
             raise NotFound(kind_of_thing="session", name=session_id, where=f" in {self._name}")
         extra: Document = {}
         if selection.after_sequence is not None:
@@ -148,10 +169,13 @@ class MessagesLayout:
 
     def all_facts(self, query: SessionQuery) -> Iterator[Session]:
         """Every session that matches, without its message count and its created_at."""
-        if not self._answers(query):
+        if not self._answers(query) or not self._searched():
             return
         with driver_errors(f"reading the sessions of {self._name}"):
-            for session, moment in self._recent.every():
+            sessions = self._recent.every()
+            if self._lookup.take().foreign:
+                sessions = self._own.only(sessions, _CHUNK)
+            for session, moment in sessions:
                 facts = _session(session, None, moment, 0, cap=-1)
                 if query.matches(facts):
                     yield facts
@@ -169,8 +193,9 @@ class MessagesLayout:
         return [StoredPart(self._name, removed)]
 
     def _rows_of(self, session_id: str) -> Document:
-        """The filter that selects the rows of a session."""
-        return {"session_id": id_condition(session_id)}
+        """The filter that selects the rows of a session. Raises ForeignCollection: it is for a deletion."""
+        require_own(self._connection, self._name, OWN_MESSAGES)
+        return {"session_id": id_condition(session_id), **OWN_MESSAGES.filter()}
 
     def expiry(self, session_id: str) -> Expiry:
         """When MongoDB deletes the session's oldest and newest message; None if it never does.
@@ -181,7 +206,8 @@ class MessagesLayout:
             return Expiry(oldest=self._expires_at(session_id, 1), newest=self._expires_at(session_id, -1))
 
     def _expires_at(self, session_id: str, direction: int) -> datetime | None:
-        rows = self._messages.find({"session_id": id_condition(session_id)}, {"expires_at": 1})
+        of_session = {"session_id": id_condition(session_id), **OWN_MESSAGES.filter()}
+        rows = self._messages.find(of_session, {"expires_at": 1})
         for row in rows.sort("created_at", direction).limit(1):
             value = row.get("expires_at")
             return read_instant(value) if isinstance(value, datetime) else None
@@ -250,4 +276,4 @@ def to_message(document: Document) -> Message:
 
 
 def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
+    return str(value) if isinstance(value, str) else None

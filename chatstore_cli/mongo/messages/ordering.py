@@ -15,6 +15,7 @@ from pymongo.collection import Collection
 from chatstore_cli.domain.times import read_instant
 from chatstore_cli.mongo.connection import Document, driver_errors
 from chatstore_cli.mongo.identifiers import id_condition, id_text
+from chatstore_cli.mongo.messages.own_messages import OWN_MESSAGES
 from chatstore_cli.mongo.messages.stored_times import EARLIEST, form_of, second_of
 
 SMALL_SESSION = 1_000
@@ -42,19 +43,21 @@ class MessagesInOrder:
         self._messages = messages
         self._fields: Document | None = None
         self._batch = batch
-        self._condition: Document = {"session_id": id_condition(session_id)}
+        of_session: Document = {"session_id": id_condition(session_id)}
+        self._condition: Document = {**of_session, **OWN_MESSAGES.filter()}
         self._doing = doing
         with driver_errors(doing):
+            # From the index alone: the forms of the times may include those of documents that are not messages.
             covered = {"_id": 0, "created_at": 1, "session_id": 1}
-            rows = messages.find(self._condition, covered).sort("created_at", -1).limit(SMALL_SESSION + 1)
+            rows = messages.find(of_session, covered).sort("created_at", -1).limit(SMALL_SESSION + 1)
             self._newest = [row.get("created_at") for row in rows]
             if len(self._newest) > SMALL_SESSION:
-                oldest = messages.find(self._condition, covered).sort("created_at", 1).limit(1)
+                oldest = messages.find(of_session, covered).sort("created_at", 1).limit(1)
                 self._newest += [row.get("created_at") for row in oldest]
 
     @property
     def is_empty(self) -> bool:
-        """Whether the session does not exist."""
+        """Whether the collection has no document of the session."""
         return not self._newest
 
     @property

@@ -79,6 +79,8 @@ class RecentSessions:
         self._messages = messages
         self._in_memory = in_memory
         self._milliseconds = milliseconds
+        self.counted: Document = {}
+        """What a counted message must meet besides its session. Empty: counts are from the index alone."""
 
     @cached_property
     def _indexes(self) -> list[Any]:
@@ -242,7 +244,7 @@ class RecentSessions:
         limited: list[Document] = [{"$limit": limit}] if limit else []
         rows = self._aggregate(
             [
-                {"$match": {"session_id": among}},
+                {"$match": {"session_id": among, **self.counted}},
                 {"$project": {"_id": 0, "session_id": 1}},
                 *limited,
                 {"$group": {"_id": "$session_id", "messages": {"$sum": 1}}},
@@ -258,7 +260,7 @@ class RecentSessions:
             yield from ((session, counts.get(session, 0)) for session in sessions)
 
     def _count(self, session: str, limit: int) -> int:
-        condition = {"session_id": id_condition(session)}
+        condition = {"session_id": id_condition(session), **self.counted}
         if self._in_memory:
             return self._messages.count_documents(condition, limit=limit)
         condition, option = exactly(self._messages, condition)

@@ -18,12 +18,14 @@ from chatstore_cli.domain.journal import Entry
 from chatstore_cli.domain.message_store import Content, Inserted, StoredContent, Survey
 from chatstore_cli.domain.times import Clock
 from chatstore_cli.domain.tombstones import Tombstone, is_covered
-from chatstore_cli.mongo.collections import collation_warning, collection_facts, require_storable
+from chatstore_cli.mongo.collections import collation_warning, collection_facts
 from chatstore_cli.mongo.connection import RETRYABLE_CODES, Connection, Document, driver_errors
 from chatstore_cli.mongo.exact import bytewise, own_collation
+from chatstore_cli.mongo.foreign_documents import require_writable
 from chatstore_cli.mongo.maintenance.index_store import MongoIndexStore
 from chatstore_cli.mongo.messages.documents import content_of, flaw_of_document, to_document
 from chatstore_cli.mongo.messages.layout import LAYOUT
+from chatstore_cli.mongo.messages.own_messages import OWN_MESSAGES
 from chatstore_cli.mongo.messages.removal import remove_covered
 from chatstore_cli.mongo.tombstones import TOMBSTONES, deleted_sessions, tombstones_of
 
@@ -65,9 +67,9 @@ class MongoMessageStore:
     def collection_id(self) -> str | None:
         """The collection's UUID, which changes if it is dropped; None if the collection does not exist.
 
-        Raises UnsuitableCollection, so that it is raised in a dry run too.
+        Raises UnsuitableCollection and ForeignCollection, so that they are raised in a dry run too.
         """
-        return require_storable(self._connection, self._name, fresh=True).uuid
+        return require_writable(self._connection, self._name, OWN_MESSAGES, fresh=True).uuid
 
     def prepare(self, *, recreated: bool = False) -> list[str]:
         """Create the collection if it does not exist, and the index for looking up sessions. Returns what was done.
@@ -75,9 +77,9 @@ class MongoMessageStore:
         A new collection gets every index of its layout, because a TTL index deletes nothing in it. The same holds for a
         collection that an insert has just created again (`recreated`), except a TTL index that would delete documents.
         An existing collection gets only the index for looking up sessions, and only while it is small. Raises
-        UnsuitableCollection.
+        UnsuitableCollection, and ForeignCollection if the collection holds mainly other documents.
         """
-        require_storable(self._connection, self._name, fresh=True)
+        require_writable(self._connection, self._name, OWN_MESSAGES, fresh=True)
         with driver_errors(f"preparing {self._name}"):
             existing = self._messages.index_information()
             if not existing:
@@ -235,7 +237,9 @@ class MongoMessageStore:
 
         Raises Unreachable if it is not known which entries were stored. Then call again with the same entries.
         """
-        require_storable(self._connection, self._name)  # known since `prepare`, which not every caller calls
+        require_writable(
+            self._connection, self._name, OWN_MESSAGES
+        )  # known since `prepare`, which not every caller calls
         documents = [to_document(entry, expires) for entry, expires in zip(entries, expires_at, strict=True)]
         return self._without_deleted(self._insert(entries, documents), entries)
 

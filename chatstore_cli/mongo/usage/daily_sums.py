@@ -13,10 +13,12 @@ from typing import Any
 from pymongo import ReadPreference
 
 from chatstore_cli.domain.usage_ledger import RolledUp
-from chatstore_cli.mongo.collections import require_exact_ids, require_storable
+from chatstore_cli.mongo.collections import require_exact_ids
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.exact import own_collation
-from chatstore_cli.mongo.usage.stages import daily_documents
+from chatstore_cli.mongo.foreign_documents import require_writable
+from chatstore_cli.mongo.usage.rows import OWN_DAILY_SUMS, OWN_ROWS
+from chatstore_cli.mongo.usage.stages import MAY_BE_AN_ID, are_filterable, daily_documents, rows_of
 
 _BATCH = 50_000
 """Rows whose sessions a rollup adds to daily sums at a time."""
@@ -27,9 +29,6 @@ _MOST_PENDING_CHATS = 1_000
 
 _THREADS = 2
 """Threads that mark rows: marking rows one by one takes most of the time, and the server has several cores."""
-
-_MAY_BE_AN_ID: Document = {"$ne": None, "$not": {"$type": ["array", "object", "regex"]}}
-"""Daily sums have the chat as `_id`. Rows of other writers whose chat cannot be one stay pending."""
 
 _KEEP_THE_NEWER: list[Document] = [
     {"$replaceWith": {"$cond": [{"$gt": ["$ledger_rows", "$$new.ledger_rows"]}, "$$ROOT", "$$new"]}}
@@ -55,9 +54,7 @@ class MongoDailySums:
                 return None
             chats, rows = self._next_chats(self._pending, _MOST_PENDING_ROWS)
         are_few = rows < _MOST_PENDING_ROWS and len(chats) <= _MOST_PENDING_CHATS
-        return (
-            chats if are_few and not any(isinstance(chat, dict) for chat in chats) else None
-        )  # no filter holds any dict
+        return chats if are_few and are_filterable(chats) else None
 
     def uncountable(self) -> int | None:
         """How many rows are in no sum. None if no document of daily sums knows of any."""
@@ -75,9 +72,9 @@ class MongoDailySums:
 
         Rows that arrive meanwhile are left for the next rollup: otherwise it would not end while agents report.
         """
-        require_storable(self._connection, self._rows.name)
+        self._require_own()
         require_exact_ids(self._connection, self._sums.name)
-        pending = {**self._pending, "chat_id": _MAY_BE_AN_ID}
+        pending = {**self._pending, "chat_id": MAY_BE_AN_ID}
         with driver_errors(f"updating {self._sums.name}"):
             if self._is_empty():  # new, or dropped by hand: the rows that it included have to be added again
                 self._rows.update_many(self._mark["$set"], self._unmark)
@@ -95,9 +92,14 @@ class MongoDailySums:
 
     def clear(self) -> None:
         """Delete all daily sums; the ledger stays."""
+        self._require_own()
         with driver_errors(f"clearing {self._sums.name}"):
             self._sums.drop()
             self._rows.update_many(self._mark["$set"], self._unmark)
+
+    def _require_own(self) -> None:
+        require_writable(self._connection, self._rows.name, OWN_ROWS)
+        require_writable(self._connection, self._sums.name, OWN_DAILY_SUMS)
 
     def _take_in(self, chats: list[Any]) -> int:
         """Store the daily sums of sessions and mark their pending rows. Returns how many these are.
@@ -106,7 +108,8 @@ class MongoDailySums:
         pending, and after a kill the rows are added again. Both are read from the primary: a secondary may be behind.
         """
         primary = self._rows.with_options(read_preference=ReadPreference.PRIMARY)
-        rows = [row["_id"] for row in primary.find({"chat_id": {"$in": chats}, **self._pending}, {"_id": 1})]
+        own = {**rows_of(chats), **self._pending}
+        rows = [row["_id"] for row in primary.find(own, {"_id": 1})]
         into = {"into": self._sums.name, "whenMatched": _KEEP_THE_NEWER, "whenNotMatched": "insert"}
         primary.aggregate([*daily_documents(chats, primary.name), {"$merge": into}], allowDiskUse=True)
         # These ids exist, and no other id equals one of them in the collation of the index on `_id`.

@@ -22,8 +22,8 @@ from chatstore_cli.domain.usage_ledger import (
     LedgerRow,
     UsageSnapshot,
 )
-from chatstore_cli.mongo.collections import require_storable
 from chatstore_cli.mongo.connection import RETRYABLE_CODES, Connection, Document, driver_errors
+from chatstore_cli.mongo.foreign_documents import require_writable
 from chatstore_cli.mongo.identifiers import is_storable
 from chatstore_cli.mongo.usage.rows import (
     COUNTABLE,
@@ -32,6 +32,7 @@ from chatstore_cli.mongo.usage.rows import (
     FIRST_MOMENT,
     LAST_MOMENT,
     NOT_ABOVE_A_COST,
+    OWN_ROWS,
     document_of,
     row_of,
     row_usage,
@@ -40,6 +41,7 @@ from chatstore_cli.mongo.usage.stages import increases
 from chatstore_cli.mongo.workflow.counters import IN_LEDGER, cost_of, count_of, counters_of
 from chatstore_cli.mongo.workflow.documents import FACT_FIELDS, to_session
 from chatstore_cli.mongo.workflow.lookup import locate
+from chatstore_cli.mongo.workflow.own_sessions import OWN_SESSIONS
 
 _FLAT_FIELDS = tuple(f"usage_{name}_final" for name in (*COUNTS, "total_cost"))
 _USAGE_FIELDS = ("chat_id", "real_time_tracking", "token_usage", "usage_summary", *_FLAT_FIELDS)
@@ -56,7 +58,7 @@ class MongoUsageLedger:
         self._sessions = connection.collection(sessions)
 
     def insert(self, snapshots: Mapping[str, UsageSnapshot]) -> set[str]:
-        require_storable(self._connection, self._rows.name)
+        require_writable(self._connection, self._rows.name, OWN_ROWS)
         stored = set(snapshots)
         documents = [document_of(row_id, snapshot) for row_id, snapshot in snapshots.items()]
         doing = f"storing usage in {self._rows.name}"
@@ -125,7 +127,9 @@ class MongoUsageLedger:
         if not is_storable(chat_id):
             return
         with driver_errors(f"reading the usage of session {chat_id!r} in {self._rows.name}"):
-            rows = [row_of(chat_id, document) for document in self._rows.find({"chat_id": chat_id})]
+            found = self._rows.find({"chat_id": chat_id})
+            # A list that contains the id matches as well, but is another session in every sum.
+            rows = [row_of(chat_id, document) for document in found if document.get("chat_id") == chat_id]
         # The server cannot sort a row of another writer that has arrays in two of these fields.
         yield from sorted(rows, key=lambda row: (row.snapshot.at, row.snapshot.run, row.row_id))
 
@@ -173,7 +177,7 @@ class MongoUsageLedger:
         )
 
     def store_opening_balance(self, row_id: str, balance: UsageSnapshot) -> None:
-        require_storable(self._connection, self._rows.name)
+        require_writable(self._connection, self._rows.name, OWN_ROWS)
         document = document_of(row_id, balance)
         numbers = {name: document.pop(name) for name in (*COUNTS, "cost") if document[name] is not None}
         document.pop("cost", None)
@@ -202,8 +206,7 @@ class MongoUsageLedger:
 
     def _change(self, chat_id: str, changes_of: Callable[[Document], Document | None]) -> bool:
         """Compare and set: what is written depends on what was read. Returns False if nothing may be changed."""
-
-        require_storable(self._connection, self._sessions.name)
+        require_writable(self._connection, self._sessions.name, OWN_SESSIONS)
 
         def attempt() -> bool | None:
             document = self._head(chat_id)

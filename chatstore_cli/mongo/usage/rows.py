@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Context, Decimal
 from typing import Any
 
 from bson import Decimal128
 from bson.decimal128 import create_decimal128_context
 
+from chatstore_cli.domain.foreign import OwnKind
 from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.domain.times import as_utc
 from chatstore_cli.domain.usage import Usage
 from chatstore_cli.domain.usage_ledger import MOST_TOKENS, LedgerRow, UsageSnapshot
 from chatstore_cli.mongo.bson_values import decimal_value, whole_number
 from chatstore_cli.mongo.connection import Document
+from chatstore_cli.mongo.identifiers import id_text
+from chatstore_cli.mongo.own_documents import OwnDocuments, has_all
+
+OWN_ROWS = OwnDocuments(OwnKind("a row", "rows", "the usage ledger"), has_all("chat_id", "run"))
+OWN_DAILY_SUMS = OwnDocuments(OwnKind("a daily sum", "daily sums", "the usage ledger"), has_all("days"))
 
 COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
 FIRST_MOMENT, LAST_MOMENT = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, tzinfo=UTC)
@@ -56,6 +63,10 @@ IS_COST: Document = {
 """An expression: the cost is an amount. See `row_usage`."""
 
 DECIMAL128 = create_decimal128_context()
+_EXACT = Context(prec=2_000)
+_NO_RUN = -1
+"""The run of a row without a valid one: 0 is the run of the opening balance."""
+
 _NO_TIME = datetime(1, 1, 1, tzinfo=UTC)
 
 
@@ -113,7 +124,7 @@ def row_of(chat_id: str, document: Document) -> LedgerRow:
     snapshot = UsageSnapshot(
         event_id=_text(document.get("event_id")),
         chat_id=chat_id,
-        run=whole_number(document.get("run")) or 0,
+        run=_NO_RUN if (run := whole_number(document.get("run"))) is None else run,
         tenant_id=_text(document.get("tenant_id")),
         user_id=_text(document.get("user_id")),
         workflow=_text(document.get("workflow")),
@@ -126,7 +137,21 @@ def row_of(chat_id: str, document: Document) -> LedgerRow:
         cached_tokens=whole_number(document.get("cached_tokens")),
         cost=counted.cost,
     )
-    return LedgerRow(str(document["_id"]), snapshot, document.get("applied") is True, problem)
+    client = tuple(_as_grouped(document, name) for name in ("run", "agent", "model"))
+    return LedgerRow(id_text(document["_id"]), snapshot, document.get("applied") is True, client, problem)
+
+
+def _as_grouped(document: Document, name: str) -> str:
+    """A text that is equal for two values if `$group` takes them for equal: 1 and 1.0 are, null and a missing one are not."""
+    if name not in document:
+        return ""
+    value = document[name]
+    if isinstance(value, int | float | Decimal128) and not isinstance(value, bool):
+        number = value.to_decimal() if isinstance(value, Decimal128) else Decimal(value)
+        if number.is_nan() or not number:
+            return "number NaN" if number.is_nan() else "number 0"
+        return f"number {number.normalize(_EXACT)}"
+    return f"{type(value).__name__} {value!r}"
 
 
 def _count(value: Any) -> int | None:
@@ -135,4 +160,4 @@ def _count(value: Any) -> int | None:
 
 
 def _text(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else str(value)
+    return None if value is None else id_text(value)

@@ -11,10 +11,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from bson import DBRef, Regex
+
 from chatstore_cli.domain.usage import Usage
 from chatstore_cli.domain.usage_ledger import LEDGER_KEYS, TIME_KEYS, LedgerGroup, LedgerQuery
-from chatstore_cli.mongo.bson_values import decimal_value
+from chatstore_cli.mongo.bson_values import decimal_value, whole_number
 from chatstore_cli.mongo.connection import Document
+from chatstore_cli.mongo.identifiers import id_text
 from chatstore_cli.mongo.usage.rows import COUNTS, HAS_TIME, IS_COST, IS_COUNTABLE, NOT_ABOVE_A_COST
 
 CLIENT_FIELDS = ("tenant_id", "user_id", "workflow")
@@ -97,6 +100,11 @@ def _beyond_earlier(spans: Sequence[str]) -> list[Document]:
     ]
 
 
+def are_filterable(chats: Sequence[Any]) -> bool:
+    """Whether `$in` matches exactly these values: it takes a regular expression as a pattern, and refuses operators."""
+    return not any(isinstance(chat, dict | DBRef | Regex) for chat in chats)
+
+
 def _day_number(moment: Any) -> Document:
     """The day of a moment, counted from 1970: for the server this is half the work of $dateTrunc."""
     return {"$floor": {"$divide": [{"$subtract": [moment, _EPOCH]}, _DAY]}}
@@ -172,13 +180,22 @@ def _sessions(cost_unknown: str) -> Document:
 # --- daily sums ------------------------------------------------------------------------------------------------------
 
 
+MAY_BE_AN_ID: Document = {"$ne": None, "$not": {"$type": ["array", "object", "regex", "undefined"]}}
+"""Daily sums have the chat as `_id`. Rows of other writers whose chat cannot be one stay pending."""
+
+
+def rows_of(chats: Sequence[Any]) -> Document:
+    """A filter for the rows of these sessions. A row whose chat is a list with one of them is not one of them."""
+    return {"$and": [{"chat_id": {"$in": list(chats)}}, {"chat_id": MAY_BE_AN_ID}]}
+
+
 def daily_documents(chats: Sequence[Any], rows: str) -> list[Document]:
     """Stages on the ledger, the collection `rows`, that make one document of daily sums per session.
 
     Rows are counted before they are added up: a document includes at least as many rows as it counts.
     """
     keys = ("day", *(key for key in LEDGER_KEYS if key not in (*TIME_KEYS, "session_id")))
-    own = {"$match": {"chat_id": {"$in": list(chats)}}}
+    own = {"$match": rows_of(chats)}
     counted = {"ledger_rows": {"$sum": 1}, "uncountable": {"$sum": {"$cond": [IS_COUNTABLE, 0, 1]}}}
     client = {name: f"${name}" for name in ("run", *keys[1:], *_NUMBERS, "cost_unknown")}
     by_day = {"_id": {"chat_id": "$chat_id", "day": "$day"}, **_sums(), "clients": {"$push": client}}
@@ -193,7 +210,8 @@ def daily_documents(chats: Sequence[Any], rows: str) -> list[Document]:
             "$unionWith": {
                 "coll": rows,
                 "pipeline": [
-                    *increases(LedgerQuery(keys), chats),
+                    own,
+                    *increases(LedgerQuery(keys)),
                     {"$group": by_day},
                     {"$project": {"_id": "$_id.chat_id", "day": day}},
                 ],
@@ -256,7 +274,7 @@ def _by_day() -> list[Document]:
 
 def group_of(keys: Sequence[str], row: Document) -> LedgerGroup:
     """The LedgerGroup of a document that `groups` returned."""
-    prompt, completion, total = (int(row[name]) for name in COUNTS)
+    prompt, completion, total = (whole_number(row[name]) or 0 for name in COUNTS)
     cost = None if row["known_cost"] is None else decimal_value(row["cost"])
     sessions = (row[name] for name in ("sessions", "first_sessions", "unknown", "first_unknown"))
     labels = tuple(_label(key, row["_id"].get(key)) for key in keys)
@@ -267,7 +285,7 @@ def _label(key: str, value: Any) -> str | None:
     if value is None:
         return None
     if key not in TIME_KEYS:
-        return str(value)
+        return id_text(value)
     if not isinstance(value, datetime):  # a year that Python has no date for
         return None
     if key == "week":

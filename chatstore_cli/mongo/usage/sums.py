@@ -15,7 +15,14 @@ from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.identifiers import is_storable
 from chatstore_cli.mongo.usage.daily_sums import MongoDailySums
 from chatstore_cli.mongo.usage.rows import COUNTABLE
-from chatstore_cli.mongo.usage.stages import CLIENT_FIELDS, from_daily_documents, group_of, groups, increases
+from chatstore_cli.mongo.usage.stages import (
+    CLIENT_FIELDS,
+    are_filterable,
+    from_daily_documents,
+    group_of,
+    groups,
+    increases,
+)
 from chatstore_cli.mongo.usage.zones import FIRST, LAST, local_time
 
 _MOST_CHATS_IN_A_FILTER = 5_000
@@ -49,7 +56,9 @@ class MongoUsageSums:
 
     def chats_with_usage(self, chat_ids: Sequence[str]) -> set[str]:
         with driver_errors(f"reading {self._rows.name}"):
-            return set(self._rows.distinct("chat_id", {"chat_id": {"$in": list(chat_ids)}}))
+            # Not `distinct`, which takes the elements of a list for values.
+            chats: list[Document] = [{"$match": {"chat_id": {"$in": list(chat_ids)}}}, {"$group": {"_id": "$chat_id"}}]
+            return {row["_id"] for row in self._rows.aggregate(chats) if type(row["_id"]) is str}
 
     def groups(self, query: LedgerQuery) -> Iterator[LedgerGroup]:
         if not all(is_storable(value) for name in CLIENT_FIELDS if (value := getattr(query, name)) is not None):
@@ -76,7 +85,7 @@ class MongoUsageSums:
         first: Document = {"$limit": _MOST_CHATS_IN_A_FILTER + 1}
         with driver_errors(f"adding up {self._rows.name}"):
             chats = [row["_id"] for row in self._rows.aggregate([{"$match": {"at": within}}, distinct, first])]
-        return chats if len(chats) <= _MOST_CHATS_IN_A_FILTER else None
+        return chats if len(chats) <= _MOST_CHATS_IN_A_FILTER and are_filterable(chats) else None
 
     def _local_time(self, query: LedgerQuery) -> Any:
         """The expression of a row's time in the query's zone."""

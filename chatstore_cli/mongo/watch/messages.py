@@ -14,6 +14,7 @@ from chatstore_cli.domain.watch import Batch, MessageEvent, MessageEventKind
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.identifiers import id_values
 from chatstore_cli.mongo.messages import layout as flat
+from chatstore_cli.mongo.messages.own_messages import OWN_MESSAGES
 from chatstore_cli.mongo.tombstones import TOMBSTONES
 from chatstore_cli.mongo.watch.change_stream import ChangeStream, StreamFeed, position_of
 from chatstore_cli.mongo.workflow.documents import LAYOUT, MESSAGE_COUNT, array_size, to_message
@@ -131,7 +132,7 @@ class _FlatMessages:
 
     def pipeline(self) -> list[Document]:
         """The inserts of the session, and its deletion."""
-        inserted = {"operationType": "insert", "ns.coll": self._name}
+        inserted = {"operationType": "insert", "ns.coll": self._name, **OWN_MESSAGES.filter("fullDocument.")}
         tombstone = {"layout": flat.LAYOUT, "session_id": self._session_id}
         kinds = ["insert", "update", "replace"]
         deleted = {"operationType": {"$in": kinds}, "ns.coll": TOMBSTONES, "documentKey._id": tombstone}

@@ -18,7 +18,9 @@ from chatstore_cli.domain.times import read_instant
 from chatstore_cli.domain.watch import Batch, Change, SessionChange, SessionEvent
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.exact import own_collation
+from chatstore_cli.mongo.foreign_documents import ForeignLookup
 from chatstore_cli.mongo.identifiers import id_text
+from chatstore_cli.mongo.messages.own_messages import OWN_MESSAGES
 from chatstore_cli.mongo.messages.recent_sessions import RecentSessions
 from chatstore_cli.mongo.tombstones import PART, TOMBSTONES
 from chatstore_cli.mongo.watch.change_stream import ChangeStream, StreamFeed, position_of
@@ -30,6 +32,7 @@ from chatstore_cli.mongo.workflow.documents import (
     array_size,
     to_session,
 )
+from chatstore_cli.mongo.workflow.own_sessions import OWN_SESSIONS
 from chatstore_cli.mongo.workflow.segment_reader import LAST_SEGMENT, MOVED_MESSAGES, SegmentReader
 
 FLAT = "messages"
@@ -58,6 +61,7 @@ class MongoSessionFeed(StreamFeed):
         self._sessions = connection.collection(settings.sessions_collection)
         segments = connection.collection(settings.layouts.workflow.segments)
         self._segments = SegmentReader(self._sessions, segments, in_memory=connection.in_memory)
+        self._lookup = ForeignLookup(connection, settings.sessions_collection, OWN_SESSIONS)
         self._messages = connection.collection(settings.messages_collection)
         self._milliseconds = max(1, int(settings.mongo.timeout_seconds * 1000))
         self._stream = ChangeStream(connection, self._pipeline(), _ACTIVITY)
@@ -77,10 +81,13 @@ class MongoSessionFeed(StreamFeed):
     def _pipeline(self) -> list[Document]:
         conditions: list[Document] = [{"operationType": "invalidate"}]
         if LAYOUT in self._layouts:
-            kinds = ["insert", "update", "replace", "delete"]
-            conditions.append({"ns.coll": self._sessions.name, "operationType": {"$in": kinds}})
+            of_sessions = {"ns.coll": self._sessions.name}
+            conditions.append({**of_sessions, "operationType": {"$in": ["update", "delete"]}})
+            written = {"operationType": {"$in": ["insert", "replace"]}, **OWN_SESSIONS.filter("fullDocument.")}
+            conditions.append({**of_sessions, **written})
         if FLAT in self._layouts:
-            conditions.append({"ns.coll": self._messages.name, "operationType": "insert"})
+            inserted = {"operationType": "insert", **OWN_MESSAGES.filter("fullDocument.")}
+            conditions.append({"ns.coll": self._messages.name, **inserted})
             # A deleted message need not be the last one, so only the tombstone shows that a session was deleted.
             kinds = ["insert", "update", "replace"]
             is_part = f"documentKey._id.{PART}"
@@ -131,7 +138,10 @@ class MongoSessionFeed(StreamFeed):
     def _document_change(self, change: Document, facts: dict[str, Session]) -> SessionChange | None:
         identity, kind = repr(change["documentKey"]["_id"]), change["operationType"]
         if kind == "delete":
-            session = self._documents.pop(identity) or Session(id_text(change["documentKey"]["_id"]), LAYOUT)
+            known = self._documents.pop(identity)
+            if known is None and self._lookup.take().foreign:
+                return None  # nobody can tell what it was, and the id of another product's document may be a secret
+            session = known or Session(id_text(change["documentKey"]["_id"]), LAYOUT)
             return SessionChange(Change.DELETED, session, _changed_at(change))
         if kind == "update":
             updated = facts.get(identity) or self._documents.get(identity)
@@ -177,7 +187,8 @@ class MongoSessionFeed(StreamFeed):
         if not unique:
             return {}
         facts: Document = {**dict.fromkeys(_FIELDS, 1), "message_count": MESSAGE_COUNT}
-        found = [{"$match": {"_id": {"$in": unique}}}, {"$project": facts}]
+        match = {"_id": {"$in": unique}, **OWN_SESSIONS.filter()}
+        found = [{"$match": match}, {"$project": facts}]
         rows = list(self._sessions.aggregate(found, **own_collation(self._sessions)))  # compared by the caller
         sessions = [to_session(row) for row in rows]
         heads = {session.session_id: row for session, row in zip(sessions, rows, strict=True)}

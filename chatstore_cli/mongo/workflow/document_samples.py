@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from chatstore_cli.domain.indexes.ports import SequenceSample, SizeSample
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors, within_limit
 from chatstore_cli.mongo.identifiers import id_text
+from chatstore_cli.mongo.own_documents import OwnDocuments
 from chatstore_cli.mongo.workflow.segment_reader import LAST_SEGMENT, SegmentReader
 
 _MAX_SAMPLED_SHARE = 0.05
@@ -18,10 +20,22 @@ _SESSIONS_PER_QUERY = 200
 
 
 class MongoDocumentSamples:
-    """Reads `sample` random documents within `seconds`, or all documents if these are not many more."""
+    """Reads `sample` random documents within `seconds`, or all documents if these are not many more.
 
-    def __init__(self, connection: Connection, *, sample: int, seconds: float, segments: str) -> None:
+    `own` has, for each collection, its own documents. The others are left out.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        own: Mapping[str, OwnDocuments],
+        *,
+        sample: int,
+        seconds: float,
+        segments: str,
+    ) -> None:
         self._connection = connection
+        self._own = own
         self._segments = connection.collection(segments)
         self._sample = sample
         self._milliseconds = max(1, int(seconds * 1000))
@@ -82,7 +96,9 @@ class MongoDocumentSamples:
 
         def sampled() -> list[Document]:
             reads_all = documents.estimated_document_count() * _MAX_SAMPLED_SHARE <= self._sample
-            pipeline = shape if reads_all else [{"$sample": {"size": self._sample}}, *shape]
+            chosen: list[Document] = [] if reads_all else [{"$sample": {"size": self._sample}}]
+            is_own = self._own.get(collection)
+            pipeline = [*chosen, *([{"$match": is_own.filter()}] if is_own else []), *shape]
             return list(documents.aggregate(pipeline, maxTimeMS=self._milliseconds))
 
         return within_limit(f"sampling {collection}", sampled)

@@ -19,6 +19,7 @@ from chatstore_cli.mongo.workflow.documents import (
     session_id_of,
     to_session,
 )
+from chatstore_cli.mongo.workflow.own_sessions import OWN_SESSIONS
 from chatstore_cli.mongo.workflow.segment_reader import LAST_SEGMENT, MOVED_MESSAGES, SegmentReader
 
 
@@ -50,12 +51,16 @@ class MongoDocumentSizes:
 
     def largest(self, limit: int, at_least_bytes: int = 0) -> list[DocumentSize]:
         with driver_errors(f"looking for large documents in {self._sessions.name}"):
-            rows = map(_facts_of, self._sessions.find()) if self._in_memory else self._on_server(limit, at_least_bytes)
+            rows = self._in_this_process() if self._in_memory else self._on_server(limit, at_least_bytes)
             large = [row for row in rows if row["bson_size"] >= at_least_bytes]
             return [self._measured(row) for row in sorted(large, key=itemgetter("bson_size"), reverse=True)[:limit]]
 
+    def _in_this_process(self) -> Iterable[Document]:
+        return map(_facts_of, filter(OWN_SESSIONS.matches, self._sessions.find()))
+
     def _on_server(self, limit: int, at_least_bytes: int) -> Iterable[Document]:
         sizes: list[Document] = [
+            {"$match": OWN_SESSIONS.filter()},
             {"$project": {"size": {"$bsonSize": "$$ROOT"}}},
             {"$match": {"size": {"$gte": at_least_bytes}}},
             {"$sort": {"size": -1}},

@@ -128,7 +128,7 @@ def _status(document: Document, workflow: str | None) -> SessionStatus:
 
 
 def _status_of(value: Any) -> SessionStatus | None:
-    return STATUSES.get(value if isinstance(value, str) else whole_number(value))
+    return STATUSES.get(str(value) if isinstance(value, str) else whole_number(value))
 
 
 def _newest(value: Any) -> datetime | None:
@@ -260,7 +260,7 @@ def _metadata(metadata: Any, tool_responses: Any) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None
+    return str(value) if isinstance(value, str) and value else None  # Code is a str that no set or dict can hold
 
 
 def _list(value: Any) -> list[Any] | None:

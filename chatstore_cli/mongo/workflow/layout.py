@@ -15,6 +15,7 @@ from typing import Any
 
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.domain.errors import NotFound
+from chatstore_cli.domain.foreign import ForeignDocuments
 from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
@@ -22,6 +23,7 @@ from chatstore_cli.domain.removal import StoredPart
 from chatstore_cli.domain.session import Session
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.exact import own_collation
+from chatstore_cli.mongo.foreign_documents import ForeignLookup, require_own
 from chatstore_cli.mongo.identifiers import id_values, is_storable
 from chatstore_cli.mongo.tombstones import Part, count_parts, remove_parts
 from chatstore_cli.mongo.workflow.counters import IN_LEDGER
@@ -37,6 +39,7 @@ from chatstore_cli.mongo.workflow.documents import (
 )
 from chatstore_cli.mongo.workflow.index_specs import index_specs, segment_index_specs
 from chatstore_cli.mongo.workflow.lookup import IDENTITY, locate
+from chatstore_cli.mongo.workflow.own_sessions import OWN_SEGMENTS, OWN_SESSIONS
 from chatstore_cli.mongo.workflow.segment_reader import LAST_SEGMENT, MOVED_MESSAGES, SegmentReader, names_segments
 
 _FACTS: Document = {**dict.fromkeys(FACT_FIELDS, 1), "message_count": MESSAGE_COUNT, LAST_SEGMENT: 1, MOVED_MESSAGES: 1}
@@ -71,6 +74,12 @@ class WorkflowLayout:
         self._usage, self._daily_sums = settings.layouts.workflow.usage, settings.layouts.workflow.usage_rollups
         self._in_memory = connection.in_memory
         self._reader = SegmentReader(self._sessions, self._segments, in_memory=self._in_memory)
+        self._lookup = ForeignLookup(connection, self._name, OWN_SESSIONS)
+
+    @property
+    def foreign(self) -> ForeignDocuments | None:
+        """The documents of the collection that are not sessions; None if nothing was listed or missed."""
+        return self._lookup.found
 
     def index_specs(self) -> tuple[IndexSpec, ...]:
         """The indexes that the layout needs."""
@@ -82,7 +91,7 @@ class WorkflowLayout:
 
     def newest_first(self, query: SessionQuery, after: SessionKey | None, limit: int) -> Iterator[Session]:
         """At most `limit` sessions in descending order of SessionKey, strictly below `after`."""
-        if not _can_match(query):
+        if not _can_match(query) or self._lookup.take().is_another_products:
             return
         with driver_errors(f"listing the sessions of {self._name}"):
             page = _Page(query, after, limit)
@@ -92,13 +101,13 @@ class WorkflowLayout:
     def _streams(self, page: _Page) -> Iterator[Iterator[Session]]:
         """Streams in descending order; every session that the page may show is in exactly one of them."""
         if self._in_memory:
-            yield page.best(map(page.session, self._sessions.find()))
+            yield page.best(map(page.session, filter(OWN_SESSIONS.matches, self._sessions.find())))
             return
         for conditions in product(*_branches(page.query)):
-            yield self._dated("updated_at", {"$and": [{}, *conditions]}, page)
+            yield self._dated("updated_at", {"$and": [OWN_SESSIONS.filter(), *conditions]}, page)
         if self._sessions.find_one({"$or": [{"updated_at": each} for each in _NOT_A_DATE]}, {"_id": 1}) is None:
             return
-        prefilter = [{"$or": branches} for branches in _branches(page.query)]
+        prefilter = [OWN_SESSIONS.filter(), *({"$or": branches} for branches in _branches(page.query))]
         others: list[Document] = [{"updated_at": _DATE}]
         for index, field in enumerate(UPDATED_FIELDS[1:], 1):
             absent = dict.fromkeys(UPDATED_FIELDS[:index])
@@ -146,6 +155,7 @@ class WorkflowLayout:
         """The facts of the session with that chat_id, or else that `_id` (its text, or its ObjectId's hex); else None."""
         row = self._locate(session_id, _FACTS)
         if row is None:
+            self._lookup.take()
             return None
         with driver_errors(f"looking up session {session_id!r} in {self._name}"):
             session = to_session(row)
@@ -156,14 +166,18 @@ class WorkflowLayout:
 
     def all_facts(self, query: SessionQuery) -> Iterator[Session]:
         """Every session that matches."""
-        if not _can_match(query):
+        if not _can_match(query) or self._lookup.take().is_another_products:
             return
-        match: Document = {"$and": [{}, *({"$or": branches} for branches in _branches(query))]}
+        match: Document = {"$and": [OWN_SESSIONS.filter(), *({"$or": branches} for branches in _branches(query))]}
         if query.without_ledger:
             match[f"real_time_tracking.{IN_LEDGER}"] = {"$exists": False}
         facts = [{"$match": match}, {"$project": _FACTS}]
         with driver_errors(f"reading the sessions of {self._name}"):
-            documents = self._sessions.find() if self._in_memory else self._sessions.aggregate(facts)
+            documents = (
+                filter(OWN_SESSIONS.matches, self._sessions.find())
+                if self._in_memory
+                else self._sessions.aggregate(facts)
+            )
             sessions = ((to_session(document), document) for document in documents)
             yield from self._reader.all_with_moved_messages(row for row in sessions if query.matches(row[0]))
 
@@ -185,6 +199,8 @@ class WorkflowLayout:
         return [(self._usage, {"chat_id": session_id}), (self._daily_sums, {"_id": session_id})]
 
     def _parts(self, session_id: str, keep_usage: bool) -> list[Part]:
+        require_own(self._connection, self._name, OWN_SESSIONS)
+        require_own(self._connection, self._segments.name, OWN_SEGMENTS)
         document = self._locate(session_id)
         segments = list(self._reader.segment_ids([session_id]))
         return [

@@ -6,6 +6,7 @@ from pymongo.collection import Collection
 
 from chatstore_cli.mongo.connection import Document, driver_errors
 from chatstore_cli.mongo.identifiers import id_values
+from chatstore_cli.mongo.workflow.own_sessions import OWN_SESSIONS
 
 IDENTITY: Document = {"chat_id": 1}
 
@@ -13,14 +14,19 @@ IDENTITY: Document = {"chat_id": 1}
 def locate(
     sessions: Collection[Document], session_id: str, fields: Document = IDENTITY, *, in_memory: bool = False
 ) -> Document | None:
-    """The document with that chat_id, or else that `_id` (its text, or its ObjectId's hex); else None.
+    """The session with that chat_id, or else that `_id` (its text, or its ObjectId's hex); else None.
 
-    `fields` is a projection, which may compute. In memory the whole document is returned.
+    A document that is not a session (own_sessions.py) is not found. `fields` is a projection, which may compute. In
+    memory the whole document is returned.
     """
     with driver_errors(f"looking up session {session_id!r} in {sessions.name}"):
         for field in ("chat_id", "_id"):
             for value in id_values(session_id):
-                document = facts_of_first(sessions, {field: {"$eq": value}}, fields, in_memory=in_memory)
+                match: Document = {field: {"$eq": value}}
+                if in_memory:
+                    document = next(filter(OWN_SESSIONS.matches, sessions.find(match)), None)
+                else:
+                    document = facts_of_first(sessions, {**match, **OWN_SESSIONS.filter()}, fields, in_memory=False)
                 if document is not None:
                     return document
     return None

@@ -26,11 +26,12 @@ from chatstore_cli.domain.errors import Conflict, NotFound
 from chatstore_cli.domain.workflow.segments import SEGMENT_BYTES, HeadSize, Move
 from chatstore_cli.mongo.bson_arrays import RAW
 from chatstore_cli.mongo.bson_values import whole_number
-from chatstore_cli.mongo.collections import require_storable
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors, time_limit
 from chatstore_cli.mongo.exact import reject_equal_id
+from chatstore_cli.mongo.foreign_documents import require_writable
 from chatstore_cli.mongo.workflow.documents import MESSAGES_OR_EMPTY, in_order, session_id_of
 from chatstore_cli.mongo.workflow.lookup import IDENTITY, locate
+from chatstore_cli.mongo.workflow.own_sessions import OWN_SEGMENTS, OWN_SESSIONS
 from chatstore_cli.mongo.workflow.raw_messages import RawDocument, with_messages
 from chatstore_cli.mongo.workflow.segment_copies import (
     ANSWER_SECONDS,
@@ -111,6 +112,7 @@ class MongoSegmentStore:
     def check_index(self) -> None:
         """On the first call, create the index of a small segments collection, or warn if a large one does not have it."""
         if not self._in_memory:
+            require_writable(self._connection, self._segments.name, OWN_SEGMENTS)
             self._index.ensure()
 
     def move_oldest(
@@ -118,8 +120,8 @@ class MongoSegmentStore:
     ) -> Move | None:
         if self._in_memory:
             return None
-        for collection in (self._sessions, self._segments):
-            require_storable(self._connection, collection.name)
+        require_writable(self._connection, self._sessions.name, OWN_SESSIONS)
+        require_writable(self._connection, self._segments.name, OWN_SEGMENTS)
         waits = 0
 
         def attempt() -> _Outcome | None:

@@ -21,9 +21,10 @@ from chatstore_cli.domain.session import SessionStatus
 from chatstore_cli.domain.workflow.chats import Appended, ChatState, DocumentFull, ExpectedEcho, NewChat, StatusChange
 from chatstore_cli.domain.workflow.events import AgentTurn
 from chatstore_cli.mongo.bson_values import whole_number
-from chatstore_cli.mongo.collections import collation_warning, require_storable
+from chatstore_cli.mongo.collections import collation_warning
 from chatstore_cli.mongo.connection import RETRYABLE_CODES, Connection, Document, driver_errors
 from chatstore_cli.mongo.exact import exactly, own_collation, reject_equal_id, text_range
+from chatstore_cli.mongo.foreign_documents import require_writable
 from chatstore_cli.mongo.identifiers import id_values
 from chatstore_cli.mongo.tombstones import TOMBSTONES, deleted_sessions
 from chatstore_cli.mongo.workflow.documents import LAYOUT, TENANT_FIELDS
@@ -40,6 +41,7 @@ from chatstore_cli.mongo.workflow.new_documents import (
     set_running,
     state_of,
 )
+from chatstore_cli.mongo.workflow.own_sessions import OWN_SESSIONS
 
 _TOO_LARGE = {10334, 17280, 17419, 17420}
 _TYPE_MISMATCHES = {2, 14, 28}
@@ -78,9 +80,10 @@ class MongoChatWriter:
     def _highest_in_segments(self, chat_id: str) -> int:
         """The highest sequence in segments of another writer, whose document does not have it."""
         highest = 0
-        of_session = {"_id": text_range(self._segments, f"{chat_id}:", f"{chat_id};")}
+        own = own_collation(self._segments)
+        of_session = {"_id": text_range(own, f"{chat_id}:", f"{chat_id};")}
         with driver_errors(f"looking up session {chat_id!r} in {self._segments.name}"):
-            for row in self._segments.find(of_session, {"messages.sequence": 1}, **own_collation(self._segments)):
+            for row in self._segments.find(of_session, {"messages.sequence": 1}, **own):
                 if str(row["_id"]).rpartition(":")[0] != chat_id:
                     continue  # a segment of a session named `<id>:...`
                 stored = row.get("messages")
@@ -293,7 +296,7 @@ class MongoChatWriter:
         return int(answer.get("n", 0)) == 1
 
     def _check_collection(self) -> None:
-        warning = collation_warning(require_storable(self._connection, self._name))
+        warning = collation_warning(require_writable(self._connection, self._name, OWN_SESSIONS))
         if warning is not None and not self._warned:
             self._warned = True
             self._warn(warning)

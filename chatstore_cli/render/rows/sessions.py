@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from chatstore_cli.domain.foreign import shown_each
 from chatstore_cli.domain.times import rfc3339
 from chatstore_cli.domain.usage import UNKNOWN_USAGE
 from chatstore_cli.render.listing import Column, Row, count, plain, short_time
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from decimal import Decimal
 
+    from chatstore_cli.domain.foreign import ForeignDocuments
     from chatstore_cli.domain.message import Message
     from chatstore_cli.domain.removal import StoredPart
     from chatstore_cli.domain.session import Expiry, Session
@@ -36,6 +38,18 @@ def status_style(value: Any) -> str:
 def money(value: Any) -> str:
     """A cost, or `unknown`. An unknown cost is never shown as 0, which would be a false sum."""
     return "unknown" if value is None else str(value)
+
+
+def foreign_row(found: ForeignDocuments) -> dict[str, Any]:
+    """Documents that were left out. `expected` is what the collection is for; `sampled` if not all were looked at."""
+    return {
+        "collection": found.collection,
+        "expected": f"{found.kind.plural} of {found.kind.owner}",
+        "foreign": found.foreign,
+        "looked_at": found.looked_at,
+        "sampled": not found.is_complete,
+        "fields": shown_each(found.fields),
+    }
 
 
 def decimal_text(value: Decimal | None) -> str | None:

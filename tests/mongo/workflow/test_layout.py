@@ -149,7 +149,7 @@ def test_listing_and_finding_load_no_message_body(mongod: Mongod, connection: Co
 def test_pages_are_exact_where_many_sessions_have_one_instant(connection: Connection, size: int) -> None:
     names = [f"chat-{number}" for number in range(120)]
     random.Random(3).shuffle(names)
-    layout = store(connection, [{"chat_id": name, "updated_at": START, "status": 0} for name in names])
+    layout = store(connection, [{"chat_id": name, "messages": [], "updated_at": START, "status": 0} for name in names])
     assert listed(layout, size=size) == sorted(names, reverse=True)
     assert listed(layout, SessionQuery(status=SessionStatus.RUNNING), size) == sorted(names, reverse=True)
 
@@ -157,9 +157,12 @@ def test_pages_are_exact_where_many_sessions_have_one_instant(connection: Connec
 def test_a_page_is_filled_however_many_sessions_pass_a_filter_in_vain(connection: Connection) -> None:
     # The status of these is said elsewhere, so that the server cannot tell them from those of an unknown status.
     said = [
-        {"chat_id": f"said-{n}", "is_complete": True, "updated_at": START + timedelta(seconds=n)} for n in range(50)
+        {"chat_id": f"said-{n}", "messages": [], "is_complete": True, "updated_at": START + timedelta(seconds=n)}
+        for n in range(50)
     ]
-    unsaid = [{"chat_id": f"unsaid-{n}", "updated_at": START - timedelta(milliseconds=n)} for n in range(50)]
+    unsaid = [
+        {"chat_id": f"unsaid-{n}", "messages": [], "updated_at": START - timedelta(milliseconds=n)} for n in range(50)
+    ]
     layout = store(connection, [*said, *unsaid])
     expected = [document["chat_id"] for document in unsaid]
     assert listed(layout, SessionQuery(status=SessionStatus.UNKNOWN), 3) == expected
@@ -183,7 +186,12 @@ def _any_time(chance: random.Random) -> dict[str, Any]:
 def test_variants_side_by_side_are_one_exact_list(connection: Connection, seed: int, indexed: bool) -> None:
     chance = random.Random(seed)
     documents = [
-        {"chat_id": f"chat-{number}", "status": chance.choice([0, 1, "failed", None]), **_any_time(chance)}
+        {
+            "chat_id": f"chat-{number}",
+            "messages": [],
+            "status": chance.choice([0, 1, "failed", None]),
+            **_any_time(chance),
+        }
         | ({"enterprise_id": "t"} if chance.random() < 0.5 else {"app_id": "t"} if chance.random() < 0.5 else {})
         for number in range(150)
     ]
@@ -205,8 +213,10 @@ def test_variants_side_by_side_are_one_exact_list(connection: Connection, seed: 
 
 def test_dates_that_python_cannot_hold_are_listed_last(connection: Connection) -> None:
     collection = connection.collection("chat_sessions")
-    collection.insert_one({"chat_id": "now", "updated_at": START})
-    collection.update_one({"_id": 1}, [{"$set": {"chat_id": "far", "updated_at": {"$toDate": 2**60}}}], upsert=True)
+    collection.insert_one({"chat_id": "now", "messages": [], "updated_at": START})
+    collection.update_one(
+        {"_id": 1}, [{"$set": {"chat_id": "far", "messages": [], "updated_at": {"$toDate": 2**60}}}], upsert=True
+    )
     assert listed(prepared(connection)) == ["now", "far"]
 
 
@@ -218,9 +228,9 @@ def test_a_chat_id_wins_over_an_id_of_the_same_text(connection: Connection) -> N
     layout = store(
         connection,
         [
-            {"_id": "shared", "chat_id": "first", "title": "by _id"},
+            {"_id": "shared", "chat_id": "first", "title": "by _id", "messages": []},
             {"_id": 2, "chat_id": "shared", "title": "by chat_id", "messages": [{"content": "mine"}]},
-            {"_id": identity, "title": "by ObjectId"},
+            {"_id": identity, "title": "by ObjectId", "workflow_name": "Trips"},
         ],
     )
     found = layout.find("shared")
@@ -279,9 +289,9 @@ def test_an_array_whose_first_element_is_not_a_document_is_read(
 
 
 def test_ids_and_values_that_are_uuids_are_read(connection: Connection) -> None:
-    identity, legacy = UUID(int=5), Binary(UUID(int=6).bytes, 3)
+    identity, legacy = Binary.from_uuid(UUID(int=5)), Binary(UUID(int=6).bytes, 3)
     elements = [
-        {"content": "by UUID", "event_id": UUID(int=7), "sequence": UUID(int=8)},
+        {"content": "by UUID", "event_id": Binary.from_uuid(UUID(int=7)), "sequence": Binary(b"x", 4)},
         {"content": "by an old one", "event_id": legacy},
     ]
     connection.collection("chat_sessions").insert_one({"_id": identity, "user_id": identity, "messages": elements})
@@ -289,10 +299,10 @@ def test_ids_and_values_that_are_uuids_are_read(connection: Connection) -> None:
     expected = [("by UUID", str(UUID(int=7))), ("by an old one", UUID(int=6).bytes.hex())]
     for _ in range(2):  # and once more with the first one in a segment
         for selection in (MessageSelection(), MessageSelection(last=2), MessageSelection(after_sequence=-(2**63) - 1)):
-            found = list(layout.messages(str(identity), selection))
+            found = list(layout.messages(str(UUID(int=5)), selection))
             assert [(message.content, message.message_id) for message in found] == expected
-        MongoSegmentStore(connection, Settings()).move_oldest(str(identity), keep_messages=1)
-    assert connection.collection("chat_session_segments").count_documents({"chat_id": str(identity)}) == 1
+        MongoSegmentStore(connection, Settings()).move_oldest(str(UUID(int=5)), keep_messages=1)
+    assert connection.collection("chat_session_segments").count_documents({"chat_id": str(UUID(int=5))}) == 1
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -22,7 +23,7 @@ app.add_typer(quarantine.app)
     app,
     "status",
     examples=["chatstore cache status", "chatstore cache status data/cache/chat_sessions -o json"],
-    exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE],
+    exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.CONFLICT],
 )
 def status(context: typer.Context, paths: JournalPaths = None) -> None:
     """Show the status of the local cache.
@@ -90,25 +91,22 @@ def prune(
     keep, prune (would be removed) or pruned (was removed).
     """
     from chatstore_cli.core.flush.pruning import PruneRules, carry_out, describe_plan, describe_result, plan_pruning
-    from chatstore_cli.domain.times import read_when, utc_now
+    from chatstore_cli.domain.times import utc_now
     from chatstore_cli.render.rows.cache import PRUNE_COLUMNS, prune_row
     from chatstore_cli.wiring.journals import prunable_journals
 
     invocation = Invocation(context)
-    if (
-        read_when(older_than, "--older-than", now := utc_now()) > now
-    ):  # with a time in the future every journal would match
-        raise BadValue(name="--older-than", value=older_than, expected="a time in the past")
+    local_now = utc_now()
+    _cutoff(older_than, local_now)
     journals = prunable_journals(invocation.settings, paths)
     if dry_run:
         invocation.will_write(dry_run="nothing is removed")
     else:
         invocation.will_write()
-    now = min(
-        utc_now(), invocation.stores.server_now()
-    )  # the files have this machine's times; the earlier clock keeps more
-    rules = PruneRules(read_when(older_than, "--older-than", now), now, invocation.settings.mongo.ttl_days)
     with journals.to_read() if dry_run else journals.to_prune("chatstore cache prune") as candidates:
+        # The files have this machine's times: the earlier one of both clocks keeps more of them.
+        now = min(local_now, invocation.stores.server_now()) if candidates else local_now
+        rules = PruneRules(_cutoff(older_than, now), now, invocation.settings.mongo.ttl_days)
         decisions = plan_pruning(candidates, invocation.stores.proving_message_store, rules)
         planned = sum(decision.prune for decision in decisions)
         if not dry_run and planned:
@@ -119,3 +117,13 @@ def prune(
         invocation.say(ignored_notice(journals.ignored))
     if not dry_run and decisions:
         invocation.say(describe_result(decisions, planned) if planned else "No journal was removed.")
+
+
+def _cutoff(older_than: str, now: datetime) -> datetime:
+    """The instant of --older-than. Raises BadValue for a time in the future, before which every journal was written."""
+    from chatstore_cli.domain.times import read_when
+
+    cutoff = read_when(older_than, "--older-than", now)
+    if cutoff > now:
+        raise BadValue(name="--older-than", value=older_than, expected="a time in the past")
+    return cutoff

@@ -42,9 +42,9 @@ def drop(
     from chatstore_cli.wiring.journals import named_journals
     from chatstore_cli.wiring.quarantine import locked_quarantines
 
-    if every and number is not None:
-        number, paths = None, [number, *(paths or [])]
-    if not every and number is None:
+    if every:
+        paths = paths if number is None else [number, *(paths or [])]
+    elif number is None:
         raise WrongUse(what="Nothing to drop was named.", hint="Give the number of a line, or --all.")
     invocation = Invocation(context)
     if invocation.options.read_only:
@@ -52,7 +52,7 @@ def drop(
     journals = named_journals(invocation.settings, paths)
     with locked_quarantines(journals, "drop") as quarantines:
         lines = list(journals.numbered_lines())
-        if number is not None:
+        if number is not None and not every:
             lines = [find_line(lines, number)]
         reject_unfinished_edits(lines)
         if lines:

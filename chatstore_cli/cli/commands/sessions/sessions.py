@@ -27,6 +27,7 @@ from chatstore_cli.render.rows.sessions import (
     MESSAGE_COLUMNS,
     SESSION_COLUMNS,
     SESSION_FIELDS,
+    foreign_row,
     session_row,
     session_view_row,
 )
@@ -73,15 +74,18 @@ def list_(
     """List sessions of all layouts, the most recently updated first.
 
     A page ends with the cursor of the next page, which new sessions do not shift. If a layout has no field for a
-    filter, its sessions are left out, with a notice on stderr.
+    filter, its sessions are left out, with a notice on stderr. Documents that are not sessions or messages of a layout are
+    not listed; a notice counts them and names their fields.
     """
     invocation = Invocation(context)
     query = session_query(layout, tenant, user, workflow, status, since, until, paused=paused)
     page = list_sessions(invocation.stores.session_readers(layout), query, cursor=cursor, limit=limit)
     rows = [session_row(session) for session in page.sessions]
-    invocation.emit(
-        Listing(SESSION_COLUMNS, rows, page.next_cursor, empty=f"No sessions in {invocation.stores.target}.")
-    )
+    beside = {"foreign_documents": [foreign_row(each) for each in page.foreign]}
+    empty = f"No sessions in {invocation.stores.target}."
+    invocation.emit(Listing(SESSION_COLUMNS, rows, page.next_cursor, empty=empty, beside=beside))
+    if not rows:
+        invocation.say_what_the_database_has()
     for note in page.notes:
         invocation.say(note)
 

@@ -21,7 +21,13 @@ app = single_command()
     app,
     "reconcile",
     examples=["chatstore usage reconcile", "chatstore usage reconcile --yes"],
-    exits=[ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.FINDINGS, ExitCode.PARTLY_DONE],
+    exits=[
+        ExitCode.NOT_ALLOWED,
+        ExitCode.UNREACHABLE,
+        ExitCode.FINDINGS,
+        ExitCode.PARTLY_DONE,
+        ExitCode.CONFLICT,
+    ],
     meanings={
         ExitCode.FINDINGS: "findings: counters differ from the ledger",
         ExitCode.PARTLY_DONE: "partly done: counters changed in the meantime and were not repaired",

@@ -22,7 +22,7 @@ app = single_command()
     app,
     "rollup",
     examples=["chatstore usage rollup", "chatstore usage rollup --rebuild"],
-    exits=[ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE],
+    exits=[ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.CONFLICT],
 )
 def rollup(
     context: typer.Context,

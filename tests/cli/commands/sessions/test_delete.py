@@ -156,9 +156,10 @@ def test_rows_of_other_writers_and_rows_whose_time_cannot_be_read_are_deleted(ch
         datetime(2026, 3, 2, tzinfo=UTC), datetime(2099, 3, 2, tzinfo=UTC), "2026-03-02T11:41:00Z", 1_772_451_660, 4e9,
         "2099-03-02", None, "yesterday", {"$date": 5}, ["2026-03-02"], float("nan"), True, b"x",
     ]  # fmt: skip
-    rows = [{"session_id": "s-1", "text": f"{number}", "created_at": moment} for number, moment in enumerate(times)]
-    database.chat_messages.insert_many([*rows, {"session_id": "s-1", "text": "without a time"}])
-    database.chat_messages.insert_one({"session_id": "s-2", "text": "of another session", "created_at": times[0]})
+    row = {"session_id": "s-1", "role": "user", "text": "without a time"}
+    rows = [{**row, "text": f"{number}", "created_at": moment} for number, moment in enumerate(times)]
+    other = {**row, "session_id": "s-2", "text": "of another session", "created_at": times[0]}
+    database.chat_messages.insert_many([*rows, dict(row), other])
     [part] = ask(chatstore, "sessions", "delete", "s-1", "--yes")["items"]
     assert part["deleted"] == len(times) + 1
     assert [row["text"] for row in database.chat_messages.find()] == ["of another session"]

@@ -53,7 +53,9 @@ def test_filters_select_sessions(chatstore: Chatstore, filters: list[str], expec
 
 
 def test_since_accepts_a_duration(chatstore: Chatstore, database: Database[dict[str, Any]]) -> None:
-    database["chat_sessions"].insert_one({"chat_id": "now", "updated_at": datetime.now(UTC) - timedelta(hours=1)})
+    database["chat_sessions"].insert_one(
+        {"chat_id": "now", "messages": [], "updated_at": datetime.now(UTC) - timedelta(hours=1)}
+    )
 
     assert listed(chatstore, "--since", "2h") == ["now"]
 
@@ -74,7 +76,9 @@ def test_the_cursor_leads_through_all_pages_while_sessions_are_added(
     for page in range(4):
         outcome = json.loads(chatstore("sessions", "list", "--limit", "2", "-o", "json", *cursor).out)
         session_ids += [item["session_id"] for item in outcome["items"]]
-        database["chat_sessions"].insert_one({"chat_id": f"new-{page}", "updated_at": datetime.now(UTC)})
+        database["chat_sessions"].insert_one(
+            {"chat_id": f"new-{page}", "messages": [], "updated_at": datetime.now(UTC)}
+        )
         if outcome["next_cursor"] is None:
             break
         cursor = ["--cursor", outcome["next_cursor"]]
@@ -97,6 +101,7 @@ def test_nothing_found_is_an_empty_list_and_no_error(chatstore: Chatstore) -> No
     assert json.loads(chatstore("sessions", "list", "--tenant", "nobody", "-o", "json").out) == {
         "items": [],
         "next_cursor": None,
+        "foreign_documents": [],
     }
 
 
@@ -190,7 +195,7 @@ def test_an_unknown_id_is_status_3(chatstore: Chatstore) -> None:
 
 
 def test_an_id_in_two_layouts_is_decided_by_layout(chatstore: Chatstore, database: Database[dict[str, Any]]) -> None:
-    database["chat_sessions"].insert_one({"chat_id": "journal-a", "updated_at": datetime.now(UTC)})
+    database["chat_sessions"].insert_one({"chat_id": "journal-a", "messages": [], "updated_at": datetime.now(UTC)})
 
     outcome = chatstore("sessions", "show", "journal-a")
 

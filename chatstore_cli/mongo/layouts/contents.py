@@ -1,0 +1,49 @@
+"""What the collections of a database hold: their names, and how many of their documents are not chatstore's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from chatstore_cli.config.settings import Settings
+from chatstore_cli.domain.foreign import ForeignDocuments
+from chatstore_cli.mongo.connection import Connection
+from chatstore_cli.mongo.foreign_documents import collection_names, foreign_in, require_own
+from chatstore_cli.mongo.messages.own_messages import OWN_MESSAGES
+from chatstore_cli.mongo.own_documents import OwnDocuments
+from chatstore_cli.mongo.usage.rows import OWN_DAILY_SUMS, OWN_ROWS
+from chatstore_cli.mongo.workflow.own_sessions import OWN_SEGMENTS, OWN_SESSIONS
+
+
+def own_documents_of(settings: Settings) -> dict[str, OwnDocuments]:
+    """The own documents of each collection that the settings name. The collections of sessions come first."""
+    workflow = settings.layouts.workflow
+    return {
+        settings.sessions_collection: OWN_SESSIONS,
+        settings.messages_collection: OWN_MESSAGES,
+        workflow.segments: OWN_SEGMENTS,
+        workflow.usage: OWN_ROWS,
+        workflow.usage_rollups: OWN_DAILY_SUMS,
+    }
+
+
+class MongoCollectionContents:
+    """The CollectionContents of one database."""
+
+    def __init__(self, connection: Connection, settings: Settings) -> None:
+        self._connection = connection
+        self._own = own_documents_of(settings)
+
+    def names(self) -> list[str]:
+        return collection_names(self._connection)
+
+    def own_names(self) -> list[str]:
+        return list(self._own)
+
+    def foreign_in(self, collection: str) -> ForeignDocuments | None:
+        own = self._own.get(collection)
+        return None if own is None else foreign_in(self._connection, collection, own)
+
+    def require_own(self, collections: Iterable[str]) -> None:
+        for collection in dict.fromkeys(collections):
+            if collection in self._own:
+                require_own(self._connection, collection, self._own[collection])
