@@ -125,6 +125,9 @@ class QuarantinePort(RefusedMessages, Protocol):
     def lines(self) -> Iterator[QuarantinedLine]:
         """Every line in quarantine."""
 
+    def lines_of(self, source: str) -> Iterator[QuarantinedLine]:
+        """The lines of this journal in quarantine, except those that were added in this run."""
+
     def remove(self, quarantine_ids: set[str]) -> None:
         """Remove lines, once they are stored."""
 

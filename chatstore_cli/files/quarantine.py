@@ -39,6 +39,8 @@ class Quarantine:
         self._resolutions = resolutions or Resolutions(folder)
         self._lock = threading.Lock()
         self._known: set[str] | None = None
+        self._places: dict[str, list[int]] = {}
+        """Where the lines of each journal are in the file, as far as it was read for `_known`."""
         self._descriptor: int | None = None
 
     def knows(self, source: str, offset: int, raw: bytes) -> bool:
@@ -115,14 +117,35 @@ class Quarantine:
     def lines(self) -> Iterator[QuarantinedLine]:
         """Every line in quarantine, in the order in which they were added. Raises ChatstoreError if it cannot be read."""
         for entry in self._entries():
-            resolution = self._resolutions.get(entry["id"])
-            if resolution is not None and resolution.edited is None:
-                continue  # dropped, and a kill came before its removal
-            raw = base64.b64decode(entry["raw"]) if "raw" in entry else None
-            yield QuarantinedLine(
-                entry["id"], entry["source"], entry["line"], entry["offset"], entry["length"],
-                entry["reason"], entry["at"], raw, entry.get("raw_file"), entry.get("identity"), resolution,
-            )  # fmt: skip
+            if (line := self._open_line(entry)) is not None:
+                yield line
+
+    def lines_of(self, source: str) -> Iterator[QuarantinedLine]:
+        """The lines of this journal in quarantine, except those added since this object first read the file."""
+        with self._lock:
+            self._ids()
+        places = self._places.get(printable(source))
+        if not places:
+            return
+        try:
+            with regular_stream(self.path) as stream:
+                for place in places:
+                    stream.seek(place)
+                    line = self._open_line(orjson.loads(stream.readline()))
+                    if line is not None:
+                        yield line
+        except OSError as error:
+            raise ChatstoreError(what=f"Cannot read {self.path}: {error.strerror or error}.") from error
+
+    def _open_line(self, entry: dict[str, Any]) -> QuarantinedLine | None:
+        resolution = self._resolutions.get(entry["id"])
+        if resolution is not None and resolution.edited is None:
+            return None  # dropped, and a kill came before its removal
+        raw = base64.b64decode(entry["raw"]) if "raw" in entry else None
+        return QuarantinedLine(
+            entry["id"], entry["source"], entry["line"], entry["offset"], entry["length"],
+            entry["reason"], entry["at"], raw, entry.get("raw_file"), entry.get("identity"), resolution,
+        )  # fmt: skip
 
     def resolved_offsets(self, source: str) -> Set[int]:
         """Where the lines of this journal begin that were dropped or edited."""
@@ -188,11 +211,16 @@ class Quarantine:
                 raw_files.append(entry["raw_file"])
 
     def _entries(self) -> Iterator[dict[str, Any]]:
+        return (entry for _, entry in self._placed_entries())
+
+    def _placed_entries(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        place = 0
         try:
             with regular_stream(self.path) as stream:
                 for line in stream:
+                    place += len(line)
                     try:
-                        yield orjson.loads(line)
+                        yield place - len(line), orjson.loads(line)
                     except ValueError:
                         continue  # cut off by a crash: its source line will be quarantined again
         except FileNotFoundError:
@@ -205,7 +233,11 @@ class Quarantine:
 
     def _ids(self) -> set[str]:
         if self._known is None:
-            self._known = {entry["id"] for entry in self._entries()}
+            known, self._places = set(), {}
+            for place, entry in self._placed_entries():
+                known.add(entry["id"])
+                self._places.setdefault(entry["source"], []).append(place)
+            self._known = known
         return self._known
 
     def sync(self) -> None:

@@ -235,6 +235,8 @@ class Reader:
             fields = reading.source.journal.read(raw).fields
             if fields is not None and self._session in (None, fields["session_id"]):
                 self._add_entry(reading, offset, raw, fields, [])  # equal lines after it keep their numbers
+        if reading.corrections is not None:
+            reading.corrections.note_edited(resolution.quarantine_id, offset)
         self._add_resolved(reading, offset, resolution, entries)
         return True
 
