@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -11,6 +11,9 @@ from chatstore_cli.domain.identity import content_key
 from chatstore_cli.domain.message import ROLES
 from chatstore_cli.domain.storable_values import Alterations
 from chatstore_cli.domain.times import recorded_instant
+
+MOST_NAMED = 20
+"""Journals that a result names at most."""
 
 RESERVED_FIELDS = frozenset({"_id", "expires_at", "sequence", "extra_fields"})
 """Fields that chatstore writes itself. If a line has one, its value is kept inside `extra_fields`."""
@@ -190,7 +193,8 @@ class FlushResult:
     """What a flush did. lines = stored + already_stored + skipped + quarantined + already_quarantined.
 
     `altered` counts the lines with values that cannot be stored as they are, by what was done to them; such a line is
-    stored. `pending` counts incomplete last lines, which are left for the next flush. `skipped` lines were deleted with their
+    stored. `pending` counts incomplete last lines, which are left for the next flush, and `incomplete` names their
+    journals. `skipped` lines were deleted with their
     session or have expired. `expired` counts lines whose `expires_at` has already passed.
     """
 
@@ -205,6 +209,12 @@ class FlushResult:
     expired: int = 0
     seconds: float = 0.0
     altered: Mapping[str, int] = field(default_factory=dict)
+    incomplete: Sequence[str] = ()
+
+    @property
+    def named_incomplete(self) -> Sequence[str]:
+        """The first journals with an incomplete last line."""
+        return self.incomplete[:MOST_NAMED]
 
     @property
     def messages_per_second(self) -> float:

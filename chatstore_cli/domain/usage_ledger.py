@@ -208,6 +208,9 @@ class UsageSums(Protocol):
     def uncountable(self) -> int:
         """How many rows are in no sum, because a number or the time in them is invalid."""
 
+    def with_invalid_cost(self) -> int:
+        """How many rows have a cost that is not an amount, which counts as unknown. A large ledger is not checked."""
+
 
 @dataclass(frozen=True, slots=True)
 class RolledUp:

@@ -15,6 +15,7 @@ from chatstore_cli.domain.content import is_uuid
 
 _OBJECT_ID = re.compile(r"[0-9a-f]{24}")
 _WHOLE_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,17}")
+_DECIMAL_FRACTION = re.compile(r"-?[0-9]{1,17}\.[0-9]{1,17}")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -40,6 +41,8 @@ def id_values(text: str) -> list[Any]:
         values.append(ObjectId(text))
     if _WHOLE_NUMBER.fullmatch(text):
         values.append(int(text))
+    if _DECIMAL_FRACTION.fullmatch(text) and str(float(text)) == text:
+        values.append(float(text))
     if _UUID.fullmatch(text):
         values.append(Binary.from_uuid(UUID(text)))
     return values

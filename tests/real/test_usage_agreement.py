@@ -96,4 +96,5 @@ def test_an_invalid_cost_does_not_hide_the_valid_cost_of_the_same_day(
     for _ in range(2):
         [group] = MongoUsageSums(connection, "usage_events", "usage_daily").groups(LedgerQuery(("day",)))
         assert (group.usage.cost, group.unknown) == (Decimal("0.5"), 0)
+        assert MongoUsageSums(connection, "usage_events", "usage_daily").with_invalid_cost() == 1
         list(daily.roll_up())

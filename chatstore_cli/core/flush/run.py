@@ -297,6 +297,7 @@ class Flush:
             skipped=skipped,
             pending=sum(reading.pending for reading in readings),
             expired=sum(reading.state.expired for reading in readings),
+            incomplete=[reading.name for reading in readings if reading.pending],
             altered=sum((reading.altered for reading in readings), Counter()),
             seconds=seconds,
         )
