@@ -137,6 +137,11 @@ class _Comparison:
             return f"{_lines(reading.quarantine.new)} cannot be stored"
         if reading.quarantine.total:
             return f"{_lines_are(reading.quarantine.total)} in quarantine"
+        if in_quarantine := sum(1 for _ in journal.source.quarantine.lines_of(journal.name)):
+            # Their bytes may be nowhere else: the journal has other lines in their place by now.
+            return (
+                f"{_lines_are(in_quarantine)} in quarantine that {'is' if in_quarantine == 1 else 'are'} not in it now"
+            )
         return None if reading.complete else "its last line is incomplete"
 
     def _proof(self, reading: JournalReading) -> str:

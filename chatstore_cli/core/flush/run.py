@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from chatstore_cli.core.flush.batches import Batch, FinishedBatches, Reached
+from chatstore_cli.core.flush.corrections import Corrections
 from chatstore_cli.core.flush.occurrences import CountOnDisk, OccurrenceCount, OutOfOrder, WindowedCount
 from chatstore_cli.core.flush.options import FlushOptions
 from chatstore_cli.core.flush.quarantine import LineQuarantine
@@ -170,6 +171,21 @@ class Flush:
             for source in sources:
                 source.quarantine.sync()
             self._finished.save_positions()
+        if self._failure is None:
+            self._close_corrected()
+
+    def _close_corrected(self) -> None:
+        """Remove the lines from quarantine that were corrected in their journal and are stored now, or were moved in it."""
+        count = 0
+        for reading in self.readings.values():
+            if reading.corrections is not None and reading.at_end:
+                corrected, moved = reading.corrections.closed()
+                if corrected or moved:
+                    reading.source.quarantine.remove(corrected | moved)
+                count += len(corrected)
+        if count:
+            lines_are = "1 quarantined line is" if count == 1 else f"{count:,} quarantined lines are"
+            self._say(f"{lines_are} corrected and stored: removed from the quarantine.")
 
     # --- the thread that reads ---------------------------------------------------------------------------------------
 
@@ -200,6 +216,10 @@ class Flush:
         dry_run = self._options.rules.dry_run
         quarantine = LineQuarantine(source.quarantine, source.journal.name, self._clock, dry_run=dry_run)
         reading = JournalReading(source, quarantine, count(start.latest if start else ""), start)
+        if start is None and not dry_run and self._options.session is None:
+            corrections = Corrections(source.quarantine.lines_of(reading.name), source.journal.read)
+            if not corrections.is_empty:
+                reading.corrections = quarantine.corrections = corrections
         earlier = self.readings.get(reading.name)
         if earlier is not None and not dry_run:  # a dry run counts them as new again
             self._quarantined_before += earlier.quarantine.new

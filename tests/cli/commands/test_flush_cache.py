@@ -281,3 +281,43 @@ def test_a_terminal_shows_the_progress(chatstore: Chatstore, tmp_path: Path):
     assert b"MB" in shown
     quiet = chatstore("flush-cache", tmp_path / "j", "--quiet")
     assert (quiet.code, quiet.err) == (0, "")
+
+
+# --- what it prints ---------------------------------------------------------------------------------------------------
+
+
+def test_a_dry_run_prints_what_would_be_done(chatstore: Chatstore, folder: Path) -> None:
+    done = chatstore("flush-cache", "--dry-run")
+    rows = dict(line.rsplit(maxsplit=1) for line in done.out.splitlines())
+    assert (rows["Would be stored"], rows["Would be quarantined"], rows["Would be skipped"]) == ("3", "1", "0")
+    assert rows.keys().isdisjoint({"Stored", "Quarantined", "Skipped"})
+    assert list(json.loads(chatstore("flush-cache", "--dry-run", "-o", "json").out))[: len(KEYS)] == KEYS
+    assert "Would be" not in chatstore("flush-cache").out
+
+
+@pytest.mark.parametrize(
+    "command", [("flush-cache",), ("flush-cache", "--dry-run"), ("worker", "--once")], ids=" ".join
+)
+def test_a_run_with_nothing_new_prints_a_sentence_and_no_zeros(
+    chatstore: Chatstore, folder: Path, command: tuple[str, ...]
+) -> None:
+    assert chatstore("flush-cache").code == 7
+    with (folder / "s2.jsonl").open("a") as journal:
+        journal.write('{"session_id": "s2", "role"')
+    done = chatstore(*command)
+    assert (done.code, done.out) == (0, "")
+    assert "Nothing new in 2 journals since the last flush." in done.err
+    row = json.loads(chatstore(*command, "-o", "json").out)
+    assert list(row)[: len(KEYS)] == KEYS
+    assert (row["files"], row["lines"], row["pending"]) == (2, 0, 1)
+
+
+def test_a_session_that_no_journal_has_is_not_found(chatstore: Chatstore, folder: Path, database: Documents) -> None:
+    for more in ((), ("--dry-run",), ("-o", "json"), ("--ignore-ledger",)):
+        done = chatstore("flush-cache", "--session", "nosuch", *more)
+        assert (done.code, done.out) == (3, "")
+        assert "No session 'nosuch' in the journals." in done.err
+    assert database.chat_messages.count_documents({}) == 0
+    for _ in range(2):  # stored, and already stored
+        assert chatstore("flush-cache", "--session", "s2").code == 0
+    assert database.chat_messages.count_documents({}) == 1

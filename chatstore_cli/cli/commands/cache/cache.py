@@ -15,7 +15,7 @@ from chatstore_cli.domain.errors import BadValue, ExitCode
 from chatstore_cli.domain.ignored_files import ignored_notice
 from chatstore_cli.render.listing import Listing, Record
 
-app = group("cache", "Show and prune the local cache; list and retry quarantined lines.")
+app = group("cache", "Show and prune the local cache, and empty the quarantine.")
 app.add_typer(quarantine.app)
 
 
