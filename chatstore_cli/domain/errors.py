@@ -75,6 +75,11 @@ class ChatstoreError(Exception):
         self.facts = facts
         super().__init__(self.message)
 
+    def as_text(self) -> str:
+        """The message and the hint as one line of text."""
+        stop = "" if self.message.endswith((".", "!", "?", ":")) else "."
+        return f"{self.message}{stop} {self.hint}" if self.hint else f"{self.message}{stop}"
+
 
 class WrongUse(ChatstoreError):
     """{what}"""

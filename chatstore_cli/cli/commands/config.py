@@ -57,7 +57,11 @@ def show(context: typer.Context) -> None:
             value = value_of(configuration.settings, key)
             yield {"key": key, "value": masked_uri(value) if isinstance(value, str) else value, "source": source}
 
-    columns = (Column("key", "SETTING"), Column("value", "VALUE"), Column("source", "SOURCE"))
+    columns = (
+        Column("key", "SETTING", whole=True),
+        Column("value", "VALUE", wraps=True),
+        Column("source", "SOURCE", wraps=True),
+    )
     invocation.emit(Listing(columns, rows()))
 
 
@@ -81,9 +85,9 @@ def check(context: typer.Context) -> None:
     ]
     columns = (
         Column("level", "LEVEL", style=lambda level: "red" if level == "error" else "yellow"),
-        Column("where", "WHERE"),
-        Column("message", "PROBLEM"),
-        Column("hint", "WHAT TO DO"),
+        Column("where", "WHERE", wraps=True),
+        Column("message", "PROBLEM", wraps=True),
+        Column("hint", "WHAT TO DO", wraps=True),
     )
     read = ", ".join(files) or "no file"
     invocation.emit(Listing(columns, rows, empty=f"The configuration has no problems (read: {read})."))

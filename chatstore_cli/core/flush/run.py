@@ -97,12 +97,16 @@ class Flush:
     def run(self, sources: Sequence[Source]) -> FlushResult:
         """Flush the journals and return what was done.
 
-        Raises as `attempt` does. A journal that cannot be read does not stop the others; its error is raised last.
+        Raises as `attempt` does. A journal that cannot be read does not stop the others. Of several such errors, the
+        first is raised last, and the others are reported.
         """
         result = self.attempt(sources)
-        for error in self.unreadable.values():
-            error.hint = f"{error.hint or ''} From the other journals: {_summary(result)}".strip()
-            raise error
+        if self.unreadable:
+            first, *others = self.unreadable.values()
+            for error in others:
+                self._say(error.as_text())
+            first.hint = f"{first.hint or ''} From all journals: {self._summary(result)}".strip()
+            raise first
         return result
 
     def attempt(self, sources: Sequence[Source]) -> FlushResult:
@@ -122,9 +126,11 @@ class Flush:
             self._storer.close()
         result = self._result(len(sources), time.monotonic() - started)
         if interrupted:
-            raise Interrupted(what=f"{_summary(result)} Run the same command again to continue.")
+            raise Interrupted(what=f"{self._summary(result)} Run the same command again to continue.")
         if isinstance(self._failure, ChatstoreError):
-            self._failure.hint = f"{_summary(result)} Run the same command again to continue: nothing is stored twice."
+            self._failure.hint = (
+                f"{self._summary(result)} Run the same command again to continue: nothing is stored twice."
+            )
         if self._failure is not None:
             raise self._failure
         return result
@@ -302,6 +308,7 @@ class Flush:
             seconds=seconds,
         )
 
-
-def _summary(result: FlushResult) -> str:
-    return f"{result.stored:,} messages stored of {result.lines:,} lines read."
+    def _summary(self, result: FlushResult) -> str:
+        would_be = "would be " if self._options.rules.dry_run else ""
+        quarantined = f"; {result.quarantined:,} {would_be}quarantined" if result.quarantined else ""
+        return f"{result.stored:,} messages {would_be}stored of {result.lines:,} lines read{quarantined}."

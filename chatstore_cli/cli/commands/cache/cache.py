@@ -53,7 +53,7 @@ def status(context: typer.Context, paths: JournalPaths = None, mapping: MapOptio
     if not enabled:
         invocation.say("MongoDB is disabled (mongo.enabled: false), so the number of stored lines is unknown.")
     for error in report.errors[1:]:
-        invocation.say(error.message)
+        invocation.say(error.as_text())
     if report.errors:
         raise report.errors[0]
 
