@@ -142,11 +142,16 @@ class Invocation:
 
         `dry_run` says what a dry run does not do. Otherwise it raises NotAllowed with --read-only.
         """
-        if self.options.read_only and not dry_run:
-            raise NotAllowed(what="This command writes, and --read-only is set.", hint="Run it without --read-only.")
+        if not dry_run:
+            self.reject_read_only()
         self._writes = True
         self.stores.read_from_primary()
         self._name_target(self.stores.target, f" (dry run: {dry_run})" if dry_run else "")
+
+    def reject_read_only(self) -> None:
+        """Raise NotAllowed with --read-only."""
+        if self.options.read_only:
+            raise NotAllowed(what="This command writes, and --read-only is set.", hint="Run it without --read-only.")
 
     def say_where_stored(self, messages: int) -> None:
         """After messages were stored, report the server again if no source of settings names one."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -40,7 +42,13 @@ def init(
 
     with new_file(to, force=force, create_own_folder=True) as stream:
         stream.write(files("chatstore_cli").joinpath("config.example.yaml").read_bytes())
-    Invocation(context).say(f"Wrote {to}. To print every value with its source: chatstore config show")
+    invocation = Invocation(context)
+    invocation.say(f"Wrote {to}. To print every value with its source: chatstore config show")
+    named = os.environ.get("CHATSTORE_CONFIG")
+    if named and Path(named).absolute() != Path(to).absolute():
+        invocation.say(
+            f"{to} is not read, because CHATSTORE_CONFIG names {named}. Unset CHATSTORE_CONFIG, or use --config."
+        )
 
 
 @command(app, "show", examples=["chatstore config show", "chatstore config show -o json"], exits=[])

@@ -92,7 +92,14 @@ def prune(
     first. It lists what would be removed and asks for confirmation (--yes skips the question). The action of a row is
     keep, prune (would be removed) or pruned (was removed).
     """
-    from chatstore_cli.core.flush.pruning import PruneRules, carry_out, describe_plan, describe_result, plan_pruning
+    from chatstore_cli.core.flush.pruning import (
+        PruneRules,
+        carry_out,
+        describe_plan,
+        describe_result,
+        describe_total,
+        plan_pruning,
+    )
     from chatstore_cli.domain.times import utc_now
     from chatstore_cli.render.rows.cache import PRUNE_COLUMNS, prune_row
     from chatstore_cli.wiring.journals import prunable_journals
@@ -118,7 +125,9 @@ def prune(
     invocation.emit(Listing(PRUNE_COLUMNS, map(prune_row, decisions), empty="No journals were found."))
     if journals.ignored:
         invocation.say(ignored_notice(journals.ignored))
-    if not dry_run and decisions:
+    if dry_run and decisions:
+        invocation.say(describe_total(decisions))
+    elif decisions:
         invocation.say(describe_result(decisions, planned) if planned else "No journal was removed.")
 
 
