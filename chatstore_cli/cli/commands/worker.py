@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from chatstore_cli.cli.filters import MapOption
 from chatstore_cli.cli.flush_output import emit_flush
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
@@ -62,6 +63,7 @@ def worker(
             help="Stop if MongoDB is unreachable for SECONDS [default: no limit; with --once 60].",
         ),
     ] = None,
+    mapping: MapOption = None,
 ) -> None:
     """Follow journals and store new lines, each message exactly once, until TERM or INT.
 
@@ -72,6 +74,7 @@ def worker(
     one row at the end.
     """
     invocation = Invocation(context)
+    invocation.use_mapping(mapping)
     with stop_signals() as stop_requests:
         result, ignored, answered = _follow(invocation, paths, stop_requests, once, interval, timeout)
         if once or not invocation.is_row_stream:
