@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from chatstore_cli.cli.editor import edit_in_editor, require_terminal
-from chatstore_cli.cli.filters import JournalPaths
+from chatstore_cli.cli.filters import JournalPaths, MapOption
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.domain.errors import BadValue, ChatstoreError, ExitCode, WrongUse
@@ -66,6 +66,7 @@ def edit(
     from_file: Annotated[
         str | None, typer.Option("--from", metavar="FILE", help="Read the whole edited line from FILE (- for stdin).")
     ] = None,
+    mapping: MapOption = None,
 ) -> None:
     """Correct a quarantined line and store it.
 
@@ -86,6 +87,7 @@ def edit(
     if values and from_file is not None:
         raise WrongUse(what="--set and --from exclude each other.", hint="Give one of them.")
     invocation = Invocation(context)
+    invocation.use_mapping(mapping)
     seconds = invocation.outage_limit(None, 60.0)
     journals = named_journals(invocation.settings, paths)
     line = find_line(journals.numbered_lines(), number)
