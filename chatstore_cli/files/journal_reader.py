@@ -16,15 +16,16 @@ from chatstore_cli.core.lru import LruMap
 from chatstore_cli.core.regular_files import regular_stream
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.field_mapping import FieldMapping
-from chatstore_cli.domain.journal import Position
+from chatstore_cli.domain.journal import DOCUMENT_LIMIT, Position
 from chatstore_cli.domain.message_store import Block, OversizedLine
 from chatstore_cli.files import journal_lines
 from chatstore_cli.files.journal_names import is_compressed
 from chatstore_cli.files.ownership import access_hint
 
 BLOCK = 1024 * 1024
-LINE_LIMIT = 100 * 1024 * 1024
-"""Bytes. A longer line cannot become a document of 16 MiB, however it is escaped; it is never held in memory whole."""
+LINE_LIMIT = 6 * DOCUMENT_LIMIT
+"""Bytes. JSON has at most 6 bytes (`\\u0041`) for a byte of text, so a longer line cannot become a document of 16 MiB. It
+is never held in memory whole."""
 
 _FINGERPRINT = 4096
 _TAILS_REMEMBERED = 256

@@ -76,9 +76,9 @@ def worker(
     invocation = Invocation(context)
     invocation.use_mapping(mapping)
     with stop_signals() as stop_requests:
-        result, ignored = _follow(invocation, paths, stop_requests, once, interval, timeout)
+        result, ignored, answered = _follow(invocation, paths, stop_requests, once, interval, timeout)
         if once or not invocation.is_row_stream:
-            emit_flush(invocation, result, ignored)
+            emit_flush(invocation, result, ignored, answered=answered)
         invocation.say_where_stored(result.stored + result.already_stored)
     if once and result.quarantined:
         raise typer.Exit(ExitCode.PARTLY_DONE)
@@ -91,7 +91,7 @@ def _follow(
     once: bool,
     interval: float | None,
     timeout: float | None,
-) -> tuple[FlushResult, Sequence[IgnoredFiles]]:
+) -> tuple[FlushResult, Sequence[IgnoredFiles], bool]:
     settings = invocation.settings
     logging.getLogger("chatstore").addHandler(logging.NullHandler())  # stderr has the same lines as notices
     rules = FollowRules(
@@ -120,4 +120,4 @@ def _follow(
     if once and not ended_by_itself:
         stored = f"{follower.total.stored:,} messages stored."
         raise Interrupted(what=f"{stored} Run the same command again to continue: nothing is stored twice.")
-    return follower.total, journals.ignored
+    return follower.total, journals.ignored, follower.rounds > 0

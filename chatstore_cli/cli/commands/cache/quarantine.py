@@ -34,7 +34,7 @@ def list_(context: typer.Context, paths: JournalPaths = None) -> None:
 
     Other commands take the number of a line, or its ID: the numbers change when a line leaves the quarantine. With
     -o json, jsonl or csv, `text` is the whole line (null if its bytes are not text), and `raw` contains its bytes in
-    Base64. A line over 100 MiB is in the file that `raw_file` names. Give - as PATH for lines that came through standard
+    Base64. A line over 96 MiB is in the file that `raw_file` names. Give - as PATH for lines that came through standard
     input.
     """
     from chatstore_cli.wiring.journals import named_journals

@@ -34,7 +34,7 @@ def show(context: typer.Context, number: LineArgument, paths: JournalPaths = Non
     """Show a quarantined line with its place, reason and whole content.
 
     With -o json, `text` is the line, or null if its bytes are not text. `raw` contains its bytes in Base64, and `edit` an
-    edit that was interrupted. A line over 100 MiB is in the file that `raw_file` names.
+    edit that was interrupted. A line over 96 MiB is in the file that `raw_file` names.
     """
     from chatstore_cli.core.flush.quarantine_edit import find_line
     from chatstore_cli.wiring.journals import named_journals
