@@ -33,13 +33,21 @@ class Invocation:
         self.options.invocation = self
         self._writes = self._named_target = False
         self._outage_seconds = math.inf
+        self._mapping: list[str] = []
 
     def load_configuration(self) -> Configuration:
         """The settings with their sources and problems. Raises BadConfig if a file cannot be read."""
-        from chatstore_cli.config.settings import load_configuration
+        from chatstore_cli.config.settings import load_configuration, with_mapping
 
         options = self.options
-        return load_configuration(options.config, uri=options.uri, database=options.database, timeout=options.timeout)
+        configuration = load_configuration(
+            options.config, uri=options.uri, database=options.database, timeout=options.timeout
+        )
+        return with_mapping(configuration, self._mapping) if self._mapping else configuration
+
+    def use_mapping(self, pairs: list[str] | None) -> None:
+        """Read journals with these pairs of --map. Call it before `settings`."""
+        self._mapping = pairs or []
 
     @cached_property
     def configuration(self) -> Configuration:
