@@ -226,7 +226,7 @@ def _derived_role(stored: Document, name: str | None) -> str:
     if known is not None:
         return known
     event_type = stored.get("event_type")
-    if stored.get("tool_call_id") is not None or (isinstance(event_type, str) and event_type in _TOOL_EVENTS):
+    if stored.get("tool_call_id") is not None or (type(event_type) is str and event_type in _TOOL_EVENTS):
         return "tool"
     if stored.get("is_user_proxy") is True or (name is not None and name.lower() in _USER_SPEAKERS):
         return "user"
