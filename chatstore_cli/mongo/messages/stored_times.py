@@ -1,60 +1,56 @@
-"""Stored times of flat messages: ISO 8601 text in any form, or BSON dates.
+"""Stored times of flat messages: ISO 8601 text in any form, BSON dates, or numbers of seconds or milliseconds since 1970.
 
-An index sorts text as text, and every date after every text. Texts in one form sort as their instants do; texts in UTC
-with `Z`, `+00:00` or no offset do so except within one second.
+An index sorts values by type first, then by value. So each kind of time has a range of its own, in which the index order
+is that of the instants. Texts in one form sort as their instants do; texts in UTC with `Z`, `+00:00` or no offset do so
+except within one second. A value outside the ranges, or a text in them that is not a time, has no instant.
 """
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from enum import Enum
+from typing import Any, NamedTuple
 
-from chatstore_cli.domain.times import as_utc
+from chatstore_cli.domain.times import (
+    EARLIEST_SECONDS,
+    FIRST_MILLISECONDS,
+    LATEST_MILLISECONDS,
+    as_utc,
+)
+from chatstore_cli.mongo.bson_values import stored_instant
 
 EARLIEST = datetime.min.replace(tzinfo=UTC)
 LATEST = datetime.max.replace(tzinfo=UTC)
 SECOND = timedelta(seconds=1)
-
-TEXT: dict[str, Any] = {"$gte": "0", "$lt": ":"}
-"""The condition on `created_at` for text that begins with a digit."""
-DATE: dict[str, Any] = {"$gte": EARLIEST}
-"""The condition on `created_at` for BSON dates."""
-BRACKETS = (TEXT, DATE)
-
-_IN_UTC = re.compile(r"....-..-..(.)..:..:..(?:\.\d+)?(?:Z|\+00:00)?")
+_DAY = timedelta(days=1)
 
 
-def up_to(moment: datetime, ahead: timedelta) -> tuple[dict[str, Any], dict[str, Any]]:
-    """TEXT and DATE, limited to instants up to the moment's second. `ahead` is the greatest offset from UTC of stored texts."""
-    try:
-        text = (moment + SECOND + ahead).isoformat()[:19]
-    except OverflowError:
-        return BRACKETS
-    return {**TEXT, "$lt": text}, {**DATE, "$lte": moment}
+class Range(Enum):
+    """The ranges of stored times, each with the condition on `created_at` that selects it."""
 
+    TEXT = {"$gte": "0", "$lt": ":"}  # noqa: RUF012 - text that begins with a digit
+    DATE = {"$gte": EARLIEST, "$lte": LATEST}  # noqa: RUF012
+    SECONDS = {"$gte": EARLIEST_SECONDS, "$lt": FIRST_MILLISECONDS}  # noqa: RUF012
+    MILLISECONDS = {"$gte": FIRST_MILLISECONDS, "$lte": LATEST_MILLISECONDS}  # noqa: RUF012
 
-def utc_offset(value: Any) -> timedelta:
-    """The offset from UTC of a stored text; zero for a date, for UTC, and for text that is not a time."""
-    if isinstance(value, str):
+    @property
+    def condition(self) -> dict[str, Any]:
+        """The condition on `created_at`."""
+        return dict(self.value)
+
+    def up_to(self, moment: datetime, ahead: timedelta) -> dict[str, Any]:
+        """The condition, limited to instants up to the moment's second. `ahead` is how far a text may sort after its instant."""
         try:
-            return datetime.fromisoformat(value).utcoffset() or timedelta()
-        except ValueError:
-            pass
-    return timedelta()
+            last = moment + SECOND
+            if self is Range.TEXT:
+                return {**self.value, "$lt": (last + ahead).isoformat()[:19]}
+        except OverflowError:
+            return self.condition
+        if self is Range.DATE:
+            return {**self.value, "$lte": moment}
+        number = last.timestamp() * (1000 if self is Range.MILLISECONDS else 1)
+        return {**{key: limit for key, limit in self.value.items() if key == "$gte"}, "$lte": min(number, _LAST[self])}
 
 
-def form_of(value: Any) -> object:
-    """The form of a stored time. Stored times of equal forms sort as their seconds do."""
-    if not isinstance(value, str):
-        return type(value)
-    if match := _IN_UTC.fullmatch(value):
-        return match[1]
-    return value[10:11], len(value), utc_offset(value)
-
-
-def second_of(value: Any) -> object:
-    """The second of a stored time. Within one second the stored order may differ from the order of instants."""
-    if value.__class__ is str:
-        return value[:19]
-    return as_utc(value).replace(microsecond=0) if isinstance(value, datetime) else value
+_LAST = {Range.SECONDS: FIRST_MILLISECONDS - 1, Range.MILLISECONDS: LATEST_MILLISECONDS}
