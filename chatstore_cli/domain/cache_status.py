@@ -38,7 +38,7 @@ class CacheStatus:
 
     `sessions` counts the journals' names: rotated journals of a session count as one. A flush would now store
     `not_persisted` lines, the oldest of them of the instant `oldest_not_persisted`, and quarantine `to_quarantine`.
-    `incomplete` counts incomplete last lines, `quarantined` the lines in quarantine. `ignored` has the files in the
+    `incomplete` counts incomplete last lines, whose journals are named, `quarantined` the lines in quarantine. `ignored` has the files in the
     folders that are not read, `future` the journals with lines from the future.
     """
 
@@ -54,6 +54,7 @@ class CacheStatus:
     worker: LockHolder | None
     ignored: Sequence[IgnoredFiles] = ()
     future: FutureJournals = field(default_factory=FutureJournals)
+    incomplete_journals: Sequence[str] = ()
 
 
 class CacheReport(NamedTuple):

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from chatstore_cli.domain.identity import content_key
 from chatstore_cli.domain.message import ROLES
-from chatstore_cli.domain.times import canonical_instant
+from chatstore_cli.domain.storable_values import Alterations
+from chatstore_cli.domain.times import recorded_instant
+
+MOST_NAMED = 20
+"""Journals that a result names at most."""
 
 RESERVED_FIELDS = frozenset({"_id", "expires_at", "sequence", "extra_fields"})
 """Fields that chatstore writes itself. If a line has one, its value is kept inside `extra_fields`."""
@@ -16,9 +21,23 @@ RESERVED_FIELDS = frozenset({"_id", "expires_at", "sequence", "extra_fields"})
 DOCUMENT_LIMIT = 16 * 1024 * 1024
 """Bytes of BSON that one document may have."""
 
+_FORMS_OF_TIMES = "write ISO 8601 such as 2026-03-02T11:41:00.195Z, or epoch seconds or milliseconds"
+_LEAST_UNSIGNED = 2**63
 _LEAST_SUSPECT_FLOAT = float(2**63)
 _CANONICAL_LENGTH = len("2026-03-02T11:41:00.195769+00:00")
 _read_time = datetime.fromisoformat
+
+
+KNOWN_FIELDS = ("session_id", "role", "text", "created_at", "message_id", "metadata", "vector_ids")
+"""The fields of a line that chatstore reads."""
+
+
+class JournalRecord(NamedTuple):
+    """A record of a journal: its fields, or None if it is not JSON; why it cannot be stored; what was altered to store it."""
+
+    fields: dict[str, Any] | None
+    flaw: str | None = None
+    alterations: tuple[str, ...] = ()
 
 
 class Entry(NamedTuple):
@@ -82,11 +101,11 @@ def key_of(entry: Entry) -> bytes:
     return entry.key or content_key(entry.session_id, fields["role"], entry.instant, fields["text"])
 
 
-def flaw_of(fields: object) -> str | None:
+def flaw_of(fields: object, alterations: Alterations | None = None) -> str | None:
     """Why a decoded line cannot be stored, or None. Replaces `created_at` by its canonical form."""
     if type(fields) is not dict:
         return "not a JSON object"
-    for name in ("session_id", "role", "text", "created_at"):
+    for name in ("session_id", "role", "text"):
         value = fields.get(name)
         if type(value) is not str:
             return f"no {name}" if name not in fields else f"{name} is {_kind(value)}, not text"
@@ -94,10 +113,14 @@ def flaw_of(fields: object) -> str | None:
         return "session_id is empty"
     if fields["role"] not in ROLES:
         return f"unknown role {fields['role'][:60]!r}"
+    if "created_at" not in fields:
+        return "no created_at"
     try:
-        fields["created_at"] = canonical_instant(fields["created_at"])
-    except ValueError:
-        return f"created_at {fields['created_at'][:60]!r} is not an ISO 8601 time"
+        fields["created_at"], was_cut = recorded_instant(fields["created_at"])
+    except (ValueError, OverflowError):
+        return f"created_at {_shown(fields['created_at'])} is not a time: {_FORMS_OF_TIMES}"
+    if was_cut and alterations is not None:
+        alterations.add("a time with more than six digits of a second, which were cut")
     metadata = fields.get("metadata")
     if metadata is None:
         fields["metadata"] = {}
@@ -118,9 +141,7 @@ def flaw_of(fields: object) -> str | None:
 
 
 def may_have_lost_digits(fields: dict[str, Any]) -> bool:
-    """Whether a number in it may be an integer of more than 64 bits, which the decoder has turned into a float."""
-    if not fields["metadata"] and not fields["vector_ids"] and len(fields) <= 6 + ("message_id" in fields):
-        return False
+    """Whether a number in it may be an integer beyond 64 bits, which the decoder has turned into a float."""
     return any(type(value) is not str and value and _has_huge_float(value) for value in fields.values())
 
 
@@ -133,11 +154,18 @@ def _has_huge_float(value: Any) -> bool:
         if type(item) is float:
             if item >= _LEAST_SUSPECT_FLOAT or item <= -_LEAST_SUSPECT_FLOAT:
                 return True
+        elif type(item) is int:
+            if item >= _LEAST_UNSIGNED:
+                return True
         elif type(item) is dict:
             pending.extend(item.values())
         elif type(item) is list:
             pending.extend(item)
     return False
+
+
+def _shown(value: object) -> str:
+    return repr(value[:60]) if isinstance(value, str) else repr(value)[:60]
 
 
 def _kind(value: object) -> str:
@@ -164,7 +192,9 @@ class Position:
 class FlushResult:
     """What a flush did. lines = stored + already_stored + skipped + quarantined + already_quarantined.
 
-    `pending` counts incomplete last lines, which are left for the next flush. `skipped` lines were deleted with their
+    `altered` counts the lines with values that cannot be stored as they are, by what was done to them; such a line is
+    stored. `pending` counts incomplete last lines, which are left for the next flush, and `incomplete` names their
+    journals. `skipped` lines were deleted with their
     session or have expired. `expired` counts lines whose `expires_at` has already passed.
     """
 
@@ -178,6 +208,13 @@ class FlushResult:
     pending: int = 0
     expired: int = 0
     seconds: float = 0.0
+    altered: Mapping[str, int] = field(default_factory=dict)
+    incomplete: Sequence[str] = ()
+
+    @property
+    def named_incomplete(self) -> Sequence[str]:
+        """The first journals with an incomplete last line."""
+        return self.incomplete[:MOST_NAMED]
 
     @property
     def messages_per_second(self) -> float:

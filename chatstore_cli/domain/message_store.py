@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
-from chatstore_cli.domain.journal import Entry, Position
+from chatstore_cli.domain.journal import Entry, JournalRecord, Position
 from chatstore_cli.domain.quarantine import QuarantinedLine
 from chatstore_cli.domain.recording import RefusedMessages
 from chatstore_cli.domain.tombstones import Tombstone
@@ -157,10 +157,11 @@ class Piece(NamedTuple):
 
 
 class JournalPort(Protocol):
-    """One journal, in blocks of whole lines."""
+    """One journal, in blocks of whole lines. `padding` are the bytes that say nothing between records."""
 
     name: str
     compressed: bool
+    padding: bytes
 
     def blocks(self, start: int = 0) -> Iterator[Block | OversizedLine]:
         """The lines from a byte offset on."""
@@ -177,8 +178,8 @@ class JournalPort(Protocol):
     def decode(self, line: bytes) -> object:
         """The value of a line. Raises ValueError if it is not JSON."""
 
-    def lost_digits(self, line: bytes) -> bool:
-        """Whether decoding lost digits of an integer."""
+    def read(self, line: bytes) -> JournalRecord:
+        """The record of a line, with values that cannot be stored replaced, or why it cannot be stored."""
 
     def salvage(self, line: bytes) -> Iterator[Piece]:
         """The whole records of a damaged line, and the parts between them."""

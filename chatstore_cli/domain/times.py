@@ -17,6 +17,11 @@ Clock = Callable[[], datetime]
 
 _CANONICAL_LENGTH = len("2026-03-02T11:41:00.195769+00:00")
 _AGO = re.compile(r"(\d{1,6})\s*([smhdw])")
+_END_OF_DAY = re.compile(r"(\d{4}-?\d\d-?\d\d)[T ]24:?00(?::?00(?:[.,]0+)?)?(Z|[+-].*)?")
+_FINER_THAN_MICROSECONDS = re.compile(r"[.,]\d{6}0*[1-9]")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EARLIEST_SECONDS, _FIRST_MILLISECONDS = 1e8, 1e11
+"""Numbers from 1973 to the year 5138 are seconds; larger ones are milliseconds."""
 _AGO_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -29,6 +34,34 @@ def canonical_instant(text: str) -> str:
     if is_canonical(text):
         return text
     return format_instant(moment)
+
+
+def recorded_instant(value: object) -> tuple[str, bool]:
+    """The canonical form of a time in any form that recorders write, and whether digits after microseconds were cut.
+
+    ISO 8601 text, also with a lower-case `z` or as `24:00`; epoch seconds or milliseconds; MongoDB's extended JSON
+    (`{"$date": ...}`). Raises ValueError for anything else.
+    """
+    if isinstance(value, dict) and set(value) == {"$date"}:
+        inner = value["$date"]
+        if isinstance(inner, dict) and set(inner) == {"$numberLong"} and isinstance(inner["$numberLong"], str):
+            inner = int(inner["$numberLong"])
+        if isinstance(inner, int) and not isinstance(inner, bool):
+            return format_instant(_EPOCH + timedelta(milliseconds=inner)), False
+        value = inner
+    if isinstance(value, str):
+        text = value.strip().upper()
+        was_cut = _FINER_THAN_MICROSECONDS.search(text) is not None
+        if match := _END_OF_DAY.fullmatch(text):
+            start = datetime.fromisoformat(f"{match[1]}T00:00:00{match[2] or ''}")
+            return format_instant(as_utc(start) + timedelta(days=1)), was_cut
+        return canonical_instant(text), was_cut
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("not a time")
+    seconds = value / 1000 if value >= _FIRST_MILLISECONDS else value
+    if not _EARLIEST_SECONDS <= seconds < _FIRST_MILLISECONDS:
+        raise ValueError("not a time in seconds or milliseconds")
+    return format_instant(datetime.fromtimestamp(seconds, UTC)), False
 
 
 def is_canonical(text: str) -> bool:

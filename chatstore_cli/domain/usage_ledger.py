@@ -80,12 +80,14 @@ class ClientRows(NamedTuple):
 class LedgerRow:
     """A stored snapshot. `applied` is true if the session's counters are known to include it.
 
-    `problem` is the reason why the row cannot be counted (an invalid number or time), None if it can.
+    `problem` is the reason why the row cannot be counted (an invalid number or time), None if it can. `client` is equal
+    for two rows if the database takes their run, agent and model for equal: texts would not tell 1 from "1".
     """
 
     row_id: str
     snapshot: UsageSnapshot
     applied: bool
+    client: tuple[str, ...]
     problem: str | None = None
 
 
@@ -205,6 +207,9 @@ class UsageSums(Protocol):
 
     def uncountable(self) -> int:
         """How many rows are in no sum, because a number or the time in them is invalid."""
+
+    def with_invalid_cost(self) -> int:
+        """How many rows have a cost that is not an amount, which counts as unknown. A large ledger is not checked."""
 
 
 @dataclass(frozen=True, slots=True)

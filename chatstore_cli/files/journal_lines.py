@@ -8,14 +8,23 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import orjson
 
-from chatstore_cli.domain.journal import flaw_of
+from chatstore_cli.domain.journal import KNOWN_FIELDS, JournalRecord, flaw_of, may_have_lost_digits
 from chatstore_cli.domain.message_store import Piece
+from chatstore_cli.domain.storable_values import NUMBER_KEPT_AS_TEXT, Alterations, storable_value
 
 loads = orjson.loads
+
+PADDING = b" \t\r\n\x00\x1e,\xef\xbb\xbf"
+"""Bytes between records that say nothing: space, NUL (a file system after a crash), RS (JSON text sequences), a comma (a
+list, written record by record) and a byte order mark (files that were joined)."""
+_NOT_AN_OBJECT = "not a JSON object"
+_DIGITS_OF_64_BITS = len(str(-(2**63)))
+_QUOTED_NAMES = tuple((name, f'"{name}"'.encode()) for name in KNOWN_FIELDS)
 
 _RECORD_START = re.compile(r'\{\s*"')
 _NOT_SPACE = re.compile(r"\S")
@@ -45,26 +54,69 @@ def decode_flaw(line: bytes) -> str:
         return f"not JSON: {str(error).partition(chr(10))[0]}"
     except RecursionError:
         return "nested too deeply"
-    if _has_surrogate(value):
-        return "holds a lone surrogate, which MongoDB cannot store"
-    return "JSON that cannot be stored"
+    return "JSON that cannot be stored" if isinstance(value, dict) else _NOT_AN_OBJECT
 
 
-def lost_digits(line: bytes) -> bool:
-    """Whether the line holds an integer of more than 64 bits, which the decoder silently turned into a float."""
-    found = False
+def read_record(raw: bytes) -> JournalRecord:
+    """The record of a line or a part of one.
 
-    def read_integer(digits: str) -> int:
-        nonlocal found
-        value = int(digits) if len(digits) < 40 else 1 << 200
-        found = found or not -(2**63) <= value < 2**64
-        return value
+    Values that MongoDB cannot store are replaced, as those of AG2's events are: a message is not lost because of one
+    number in it. A key that occurs twice is a flaw, because it cannot be known which value is right.
+    """
+    try:
+        fields = loads(raw)
+    except ValueError:
+        return _read_leniently(raw)
+    if type(fields) is not dict:
+        return JournalRecord(None, _NOT_AN_OBJECT)
+    if (key := _repeated_key(raw)) is not None:
+        return JournalRecord(fields, f'the key "{key}" occurs more than once')
+    if may_have_lost_digits(fields):
+        return _read_leniently(raw)
+    alterations = Alterations()
+    return JournalRecord(fields, flaw_of(fields, alterations), alterations.kinds())
+
+
+def _read_leniently(raw: bytes) -> JournalRecord:
+    """The record of a line that has numbers or characters which strict JSON or MongoDB does not have."""
+    alterations = Alterations()
+    try:
+        decoded = json.loads(raw.decode(), parse_int=partial(_integer, alterations=alterations))
+    except (ValueError, RecursionError):
+        return JournalRecord(None, decode_flaw(raw))
+    if not isinstance(decoded, dict):
+        return JournalRecord(None, _NOT_AN_OBJECT)
+    if (key := _repeated_key(raw)) is not None:
+        return JournalRecord(decoded, f'the key "{key}" occurs more than once')
+    fields: dict[str, Any] = storable_value(decoded, alterations)
+    flaw = flaw_of(fields, alterations)
+    return JournalRecord(fields, flaw, alterations.kinds())
+
+
+def _integer(digits: str, alterations: Alterations) -> int | str:
+    # Python reads at most 4,300 digits, and MongoDB stores 64 bits.
+    if len(digits) > _DIGITS_OF_64_BITS or not -(2**63) <= int(digits) < 2**63:
+        alterations.add(NUMBER_KEPT_AS_TEXT)
+        return digits
+    return int(digits)
+
+
+def _repeated_key(raw: bytes) -> str | None:
+    """The first field that occurs twice in a record, among those that chatstore reads."""
+    suspects = [name for name, quoted in _QUOTED_NAMES if raw.count(quoted) > 1]
+    if not suspects:
+        return None
+    keys: list[str] = []
+
+    def note_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        keys[:] = [key for key, _ in pairs]  # the outermost object is complete last
+        return dict(pairs)
 
     try:
-        json.loads(line, parse_int=read_integer)
-    except RecursionError:
-        return False  # MongoDB refuses it, because it is nested too deeply
-    return found
+        json.loads(raw, object_pairs_hook=note_keys)
+    except (ValueError, RecursionError):
+        return None
+    return next((name for name in suspects if keys.count(name) > 1), None)
 
 
 def salvage(line: bytes) -> Iterator[Piece]:
@@ -111,10 +163,8 @@ def _end_of_object(text: str, start: int) -> int | None:
 
 
 def _is_record(raw: bytes) -> bool:
-    try:
-        return flaw_of(orjson.loads(raw)) is None
-    except ValueError:
-        return False
+    record = read_record(raw)
+    return record.fields is not None and record.flaw is None
 
 
 def _is_inside_another(text: str, done: int, start: int, end: int) -> bool:
@@ -123,7 +173,7 @@ def _is_inside_another(text: str, done: int, start: int, end: int) -> bool:
 
 
 def _damaged(part: bytes, offset: int, cut_off: str) -> Iterator[Piece]:
-    if part.strip(b" \t\r\n"):
+    if part.strip(PADDING):
         yield Piece(offset, part, _flaw_of_whole(part) or cut_off)
 
 
@@ -131,10 +181,7 @@ def _flaw_of_whole(part: bytes) -> str | None:
     text = part.decode("utf-8", errors="surrogateescape").strip()
     if _end_of_object(text, 0) != len(text):
         return None
-    try:
-        return flaw_of(orjson.loads(part))
-    except ValueError:
-        return decode_flaw(part)
+    return read_record(part).flaw
 
 
 def _as_bytes(text: str) -> bytes:
@@ -143,20 +190,3 @@ def _as_bytes(text: str) -> bytes:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
-
-
-def _has_surrogate(value: Any) -> bool:
-    pending = [value]
-    while pending:
-        item = pending.pop()
-        if isinstance(item, str):
-            try:
-                item.encode()
-            except UnicodeEncodeError:
-                return True
-        elif isinstance(item, dict):
-            pending.extend(item)
-            pending.extend(item.values())
-        elif isinstance(item, list):
-            pending.extend(item)
-    return False

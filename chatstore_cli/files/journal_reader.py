@@ -32,7 +32,8 @@ class JournalFile:
     """One journal. `name` is its path, under which ledger and quarantine know it; `path` None is standard input."""
 
     decode = staticmethod(journal_lines.loads)
-    lost_digits = staticmethod(journal_lines.lost_digits)
+    padding = journal_lines.PADDING
+    read = staticmethod(journal_lines.read_record)
     salvage = staticmethod(journal_lines.salvage)
 
     def __init__(self, path: Path | None) -> None:

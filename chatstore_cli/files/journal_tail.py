@@ -18,7 +18,6 @@ from chatstore_cli.core.retry import attempt_until_done
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.history import JournalTail, NewestInstants
 from chatstore_cli.domain.identity import content_key
-from chatstore_cli.domain.journal import flaw_of
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.times import as_utc, format_instant
 from chatstore_cli.files import journal_lines
@@ -192,7 +191,7 @@ def _messages(descriptor: int, session_id: str, counter: _NewestCounter, tail: J
     for raw, whole in _lines_backwards(descriptor):
         for fields in _records_backwards(raw, whole=whole):
             records += 1
-            if fields is None or flaw_of(fields) is not None:
+            if fields is None:
                 tail.damaged += 1
             elif fields["session_id"] != session_id:
                 tail.of_others += 1
@@ -211,15 +210,15 @@ def _records_backwards(raw: bytes | None, *, whole: bool) -> Iterator[dict[str, 
         if whole:
             yield None
         return
-    try:
-        fields = journal_lines.loads(raw)
-    except ValueError:
-        if whole and raw.strip():
+    if not raw.strip(journal_lines.PADDING):
+        return
+    record = journal_lines.read_record(raw)
+    if record.fields is None:
+        if whole:
             for piece in reversed(list(journal_lines.salvage(raw))):
-                yield journal_lines.loads(piece.raw) if piece.flaw is None else None
-    else:
-        if whole or type(fields) is dict:  # a number or a text may continue; an object that is closed cannot
-            yield fields
+                yield journal_lines.read_record(piece.raw).fields if piece.flaw is None else None
+    else:  # also at the end of the file: an object that is closed cannot continue
+        yield record.fields if record.flaw is None else None
 
 
 def _message(fields: dict[str, Any]) -> Message:

@@ -139,6 +139,7 @@ class MongoChatStorage:
             return False
 
         retries = RetryCallbacks(lambda text: STORAGE_LOG.warning("[CHAT STORAGE] %s", text), pause)
+        self._reach_within(timeout)
         storing = NewMessages(self.stores.message_store, self.rules, retries, seconds=timeout)
         stored = [storing.store(entries[first : first + 500]) for first in range(0, len(entries), 500)]
         return InsertedMessages(
@@ -220,12 +221,18 @@ class MongoChatStorage:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             raise ChatstoreError(what=f"{folder}: {error.strerror or error}") from error
+        self._reach_within(timeout)
         options = FlushOptions(rules=self.rules, timeout=timeout)
         journals = named_journals(self.settings, [str(folder)])
         if journals.ignored:
             STORAGE_LOG.warning("[CHAT STORAGE] %s", ignored_notice(journals.ignored))
         with journals.to_flush("flush_journals") as sources:
             return Flush(self.stores.message_store, options, say=_say).run(sources)
+
+    def _reach_within(self, seconds: float) -> None:
+        """Raise Unreachable if the server cannot be reached within these seconds, if a single attempt may take longer."""
+        if 0 < seconds < self.settings.mongo.timeout_seconds:
+            self.stores.message_store.reach(seconds)
 
     def __enter__(self) -> MongoChatStorage:
         return self

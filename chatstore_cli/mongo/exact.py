@@ -198,12 +198,12 @@ def bytewise(collection: Collection[Any]) -> Document:
     return collection.bytewise if isinstance(collection, ExactCollection) else {}
 
 
-def text_range(collection: Collection[Any], first: str, end: str) -> Document:
+def text_range(own: Document, first: str, end: str) -> Document:
     """The condition for texts that begin with `first`; `end` is the first text after them in the order of bytes.
 
-    In a collation's order it has others too, so the caller compares what comes back. There no text follows U+FFFF.
+    `own` is the collection's `own_collation`. In a collation's order it has others too, so the caller compares what comes back. There no text follows U+FFFF.
     """
-    return {"$gte": first, "$lte": f"{first}\uffff"} if own_collation(collection) else {"$gte": first, "$lt": end}
+    return {"$gte": first, "$lte": f"{first}\uffff"} if own else {"$gte": first, "$lt": end}
 
 
 def reject_equal_id(collection: Collection[Any], field: str, text: str) -> None:

@@ -10,6 +10,7 @@ from chatstore_cli.domain.foreign import ForeignDocuments, usual_fields
 from chatstore_cli.mongo.collection_facts import CollectionFacts
 from chatstore_cli.mongo.collections import require_storable
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors, within_limit
+from chatstore_cli.mongo.exact import own_collation
 from chatstore_cli.mongo.own_documents import OwnDocuments
 
 _UNAUTHORIZED = 13
@@ -18,6 +19,15 @@ _FEW_DOCUMENTS = 2_000
 """Up to this many, every document is looked at: `$sample` would read all of them, too."""
 
 _MILLISECONDS = 1_000
+_MOST_PER_PAGE = 200
+"""Up to this many, a listing looks at every document, too."""
+
+_AT_EACH_END = 25
+"""Documents that a listing reads at both ends of the index on `_id`: the oldest, the newest, those of another type of id.
+
+A random sample takes the server longer than the page. Only if one of these documents is foreign is it taken.
+"""
+
 _FIRST_DOCUMENTS = 20
 """Looked at if the time limit passed."""
 
@@ -25,8 +35,13 @@ _MOST_NAMES = 20
 _NAMED_DOCUMENTS = 100
 
 
-def foreign_in(connection: Connection, collection: str, own: OwnDocuments) -> ForeignDocuments:
-    """The foreign documents of a collection: of all documents if there are few, otherwise of a random sample."""
+def foreign_in(
+    connection: Connection, collection: str, own: OwnDocuments, *, at_a_glance: bool = False
+) -> ForeignDocuments:
+    """The foreign documents of a collection: of all documents if there are few, otherwise of a random sample.
+
+    `at_a_glance` reads less of a large collection that has none: a page of sessions costs about as much as this.
+    """
     if connection.in_memory:
         found = list(connection.collection(collection).find())
         names = [list(document)[:_MOST_NAMES] for document in found if not own.matches(document)]
@@ -42,6 +57,9 @@ def foreign_in(connection: Connection, collection: str, own: OwnDocuments) -> Fo
     doing = f"looking at the documents of {collection}"
     number = within_limit(doing, counted)
     are_few = number is not None and number <= _FEW_DOCUMENTS
+    is_large = number is None or number > _MOST_PER_PAGE
+    if at_a_glance and is_large and not _is_noticed(connection, collection, own):
+        return ForeignDocuments(collection, own.kind, 0, 0, is_complete=False)
     stage: Document = {"$limit": _FEW_DOCUMENTS} if are_few else {"$sample": {"size": _SAMPLE}}
     answer = within_limit(doing, lambda: looked(stage, {"maxTimeMS": _MILLISECONDS}))
     if answer is None:
@@ -52,6 +70,19 @@ def foreign_in(connection: Connection, collection: str, own: OwnDocuments) -> Fo
     every, others = (row[0]["n"] if (row := answer[name]) else 0 for name in ("all", "foreign"))
     fields = usual_fields(row["names"] for row in answer["names"])
     return ForeignDocuments(collection, own.kind, every, others, fields, are_few and every < _FEW_DOCUMENTS)
+
+
+def _is_noticed(connection: Connection, collection: str, own: OwnDocuments) -> bool:
+    """Whether any document at the ends of the index on `_id` is foreign."""
+    documents = connection.collection(collection)
+    rest: list[Document] = [{"$match": {"$nor": [own.filter()]}}, {"$limit": 1}, {"$project": {"_id": 1}}]
+
+    def found() -> bool:
+        ends: list[list[Document]] = [[{"$sort": {"_id": order}}, {"$limit": _AT_EACH_END}] for order in (1, -1)]
+        limits: dict[str, Any] = {"maxTimeMS": _MILLISECONDS, **own_collation(documents)}  # that of the index
+        return any(list(documents.aggregate([*end, *rest], **limits)) for end in ends)
+
+    return bool(within_limit(f"looking at the documents of {collection}", found))
 
 
 def _counted(own: OwnDocuments) -> Document:
@@ -89,7 +120,7 @@ class ForeignLookup:
         """What the look finds; nothing foreign if the user may not look."""
         if self.found is None:
             try:
-                self.found = foreign_in(self._connection, self._collection, self._own)
+                self.found = foreign_in(self._connection, self._collection, self._own, at_a_glance=True)
             except NotAllowed as error:
                 if not _lacks_right(error):
                     raise

@@ -13,8 +13,36 @@ from hypothesis import strategies as st
 
 from chatstore_cli.domain.journal import flaw_of, is_plain, may_have_lost_digits
 from chatstore_cli.domain.message import ROLES
+from chatstore_cli.domain.storable_values import Alterations
 from chatstore_cli.domain.times import canonical_instant
 from tests.support.journals import record
+
+FORMS = "write ISO 8601 such as 2026-03-02T11:41:00.195Z, or epoch seconds or milliseconds"
+
+
+@pytest.mark.parametrize(
+    ("created_at", "instant", "was_cut"),
+    [
+        ("2026-03-02T11:41:00z", "2026-03-02T11:41:00.000000+00:00", False),
+        ("2026-03-02t11:41:00.5z", "2026-03-02T11:41:00.500000+00:00", False),
+        ("2026-03-02T24:00:00Z", "2026-03-03T00:00:00.000000+00:00", False),
+        ("2026-03-02 24:00+02:00", "2026-03-02T22:00:00.000000+00:00", False),
+        (1772451660, "2026-03-02T11:41:00.000000+00:00", False),
+        (1772451660.25, "2026-03-02T11:41:00.250000+00:00", False),
+        (1772451660195, "2026-03-02T11:41:00.195000+00:00", False),
+        ({"$date": "2026-03-02T11:41:00.195Z"}, "2026-03-02T11:41:00.195000+00:00", False),
+        ({"$date": {"$numberLong": "1772451660195"}}, "2026-03-02T11:41:00.195000+00:00", False),
+        ({"$date": -1}, "1969-12-31T23:59:59.999000+00:00", False),
+        ("2026-03-02T11:41:00.1957691Z", "2026-03-02T11:41:00.195769+00:00", True),
+        ("2026-03-02T11:41:00.195769000Z", "2026-03-02T11:41:00.195769+00:00", False),
+    ],
+)
+def test_a_time_is_read_in_every_form_that_recorders_write(created_at: Any, instant: str, was_cut: bool):
+    fields = record(1, created_at=created_at)
+    alterations = Alterations()
+    assert flaw_of(fields, alterations) is None
+    assert fields["created_at"] == instant
+    assert alterations.kinds() == (("a time with more than six digits of a second, which were cut",) if was_cut else ())
 
 
 @pytest.mark.parametrize(
@@ -31,10 +59,13 @@ from tests.support.journals import record
         ({"role": "USER"}, "unknown role 'USER'"),
         ({"text": {"parts": []}}, "text is an object, not text"),
         ({"text": False}, "text is true or false, not text"),
-        ({"created_at": 1772451660}, "created_at is a number, not text"),
-        ({"created_at": "yesterday"}, "created_at 'yesterday' is not an ISO 8601 time"),
-        ({"created_at": "2026-02-30T00:00:00"}, "created_at '2026-02-30T00:00:00' is not an ISO 8601 time"),
-        ({"created_at": "0001-01-01T00:00:00+05:00"}, "created_at '0001-01-01T00:00:00+05:00' is not an ISO 8601 time"),
+        ({"created_at": 17}, f"created_at 17 is not a time: {FORMS}"),
+        ({"created_at": 1772451660000000}, f"created_at 1772451660000000 is not a time: {FORMS}"),
+        ({"created_at": True}, f"created_at True is not a time: {FORMS}"),
+        ({"created_at": {"$date": "noon"}}, f"created_at {{'$date': 'noon'}} is not a time: {FORMS}"),
+        ({"created_at": "yesterday"}, f"created_at 'yesterday' is not a time: {FORMS}"),
+        ({"created_at": "2026-02-30T00:00:00"}, f"created_at '2026-02-30T00:00:00' is not a time: {FORMS}"),
+        ({"created_at": "0001-01-01T00:00:00+05:00"}, f"created_at '0001-01-01T00:00:00+05:00' is not a time: {FORMS}"),
         ({"metadata": "x"}, "metadata is text, not an object"),
         ({"vector_ids": {}}, "vector_ids is an object, not a list"),
         ({"message_id": 5}, "message_id is not text"),

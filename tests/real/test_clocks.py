@@ -384,3 +384,28 @@ def test_a_journal_that_was_just_written_is_not_old_enough_by_any_clock(
     code, out, err = faked(days, "cache", "prune", "s.jsonl", "--older-than", "30d", "--dry-run", "-o", "json")
     assert code == 0, err
     assert [row["action"] for row in json.loads(out)["items"]] == ["keep"]
+
+
+@pytest.mark.soak
+def test_a_process_with_the_right_clock_records_after_one_whose_clock_was_ahead(
+    chatstore: Chatstore,
+) -> None:
+    if faked_time.faketime(0) is None:
+        pytest.skip("libfaketime is not installed")
+    program = (
+        "import sys; from chatstore_cli import LocalChatCache; "
+        "print(LocalChatCache(disk_path='j').record_chat_event('s1', 'user', sys.argv[1]).created_at.isoformat())"
+    )
+    recorded: dict[int, list[timedelta]] = {}
+    for days in (400, 0, 400, 0, -60):
+        variables = faked_time.faketime(days)
+        assert variables is not None
+        code, out, err = _run(chatstore, ["-c", program], [str(days)], **variables)
+        assert code == 0, err
+        recorded.setdefault(days, []).append(datetime.fromisoformat(out.strip()) - datetime.now(UTC))
+    assert all(abs(each - timedelta(days=400)) < NEAR for each in recorded[400])
+    assert all(abs(each) < NEAR for each in recorded[0])
+    assert all(abs(each + DAYS_60) < NEAR for each in recorded[-60]), "the other lines are ahead of that clock"
+    assert chatstore("flush-cache", "j").code == 0
+    resumed = chatstore("resume", "s1", "--as", "jsonl").out.splitlines()
+    assert [json.loads(line)["content"] for line in resumed] == ["-60", "0", "0", "400", "400"]

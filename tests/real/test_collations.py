@@ -30,6 +30,7 @@ from chatstore_cli.mongo.messages.layout import index_specs as message_indexes
 from chatstore_cli.mongo.usage.daily_sums import MongoDailySums
 from chatstore_cli.mongo.usage.ledger import MongoUsageLedger
 from chatstore_cli.mongo.usage.sums import MongoUsageSums
+from chatstore_cli.mongo.watch.messages import MongoMessageFeed
 from chatstore_cli.mongo.watch.sessions import MongoSessionFeed
 from chatstore_cli.mongo.workflow.index_specs import index_specs as session_indexes
 from chatstore_cli.mongo.workflow.segment_mover import MongoSegmentStore
@@ -61,15 +62,18 @@ def collated(request: pytest.FixtureRequest, database: Documents) -> Documents:
     return database
 
 
-@pytest.fixture(params=["no index", "indexes of the application", "indexes of chatstore"])
-def indexed(request: pytest.FixtureRequest, collated: Documents, connection: Connection) -> Documents:
-    """The same with indexes that have the default collation, with those of chatstore, and without."""
-    if request.param == "indexes of the application":
-        collated.chat_messages.create_index([("session_id", 1), ("created_at", -1)])
-        collated.chat_sessions.create_index("chat_id")
-    if request.param == "indexes of chatstore":
+@pytest.fixture(params=["strength 2, theirs", "strength 2, ours", "strength 3, none"])
+def indexed(request: pytest.FixtureRequest, database: Documents, connection: Connection) -> Documents:
+    """The same with indexes of the application, which have the collation, with those of chatstore, and with none."""
+    strength, _, indexes = request.param.partition(", ")
+    for name in COLLECTIONS:
+        database.create_collection(name, collation=STRENGTH_2 if strength == "strength 2" else STRENGTH_3)
+    if indexes == "theirs":
+        database.chat_messages.create_index([("session_id", 1), ("created_at", -1)])
+        database.chat_sessions.create_index("chat_id")
+    if indexes == "ours":
         create_indexes(connection)
-    return collated
+    return database
 
 
 def create_indexes(connection: Connection) -> list[str]:
@@ -122,7 +126,7 @@ def test_each_session_is_found_read_and_deleted_by_its_own_id(
     remaining = Counter({as_text(each): count for each in STORED_IDS})
     for stored_id in STORED_IDS:
         session_id = as_text(stored_id)
-        if isinstance(stored_id, float):  # no text names a double
+        if isinstance(stored_id, float) and layout == "workflow":  # there a double is not an id
             continue
         found = sessions.find(session_id)
         assert (found.session_id, found.message_count) == (session_id, count)
@@ -379,6 +383,31 @@ def test_changes_are_reported_for_the_session_of_their_id(connection: Connection
     assert counts == {
         (layout, session): count for layout in ("messages", "workflow") for session, count in expected.items()
     }
+
+
+@pytest.mark.parametrize("layout", ["messages", "workflow"])
+def test_one_session_is_watched_by_its_own_id(connection: Connection, collated: Documents, layout: str) -> None:
+    sessions = ["Ann", "ann", "\uff41nn", "ann\u00ad"]
+    collated.chat_sessions.insert_many(chat(session) for session in sessions)
+    feed = MongoMessageFeed(connection, Settings(), layout, "ann")
+    assert feed.open()
+    for session in sessions:
+        if layout == "messages":
+            collated.chat_messages.insert_one(row(session))
+        else:
+            found = next(each for each in collated.chat_sessions.find() if each["chat_id"] == session)
+            pushed = {"messages": {"content": repr(session)}}
+            collated.chat_sessions.update_one({"_id": found["_id"]}, {"$push": pushed})
+    collated.chat_messages.insert_one(row("ann", text="last"))
+    contents: list[Any] = []
+
+    def read() -> bool:
+        contents.extend(event.message.content for event in feed.read().events if event.message is not None)
+        return len(contents) >= (2 if layout == "messages" else 1)
+
+    poll(read)
+    feed.close()
+    assert contents == (["'ann' 0", "last"] if layout == "messages" else ["'ann'"])
 
 
 # --- indexes and verify -----------------------------------------------------------------------------------------------

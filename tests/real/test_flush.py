@@ -58,19 +58,15 @@ BAD_LINES: list[tuple[bytes, str]] = [
     (as_line(record(90, role=None))[:-1], "no role"),
     (as_line(record(90, text=7))[:-1], "text is a number"),
     (as_line(record(90, role="narrator"))[:-1], "unknown role 'narrator'"),
-    (as_line(record(90, created_at="noon"))[:-1], "created_at 'noon' is not an ISO 8601 time"),
+    (as_line(record(90, created_at="noon"))[:-1], "created_at 'noon' is not a time: write ISO 8601"),
     (as_line(record(90))[:-1].replace(b"message", b"m\xff\xfe"), "not UTF-8 at byte"),
-    (as_line(record(90, text="@"))[:-1].replace(b"@", rb"\ud800"), "lone surrogate"),
-    (as_line(record(90, metadata={"n": 2**64}))[:-1], "integer of more than 64 bits"),
-    (as_line(record(90, other=-(2**80)))[:-1], "integer of more than 64 bits"),
-    (as_line(record(90, metadata={"n": 2**63}))[:-1], "8-byte ints"),
+    (as_line(record(90))[:-2] + b', "role": "user"}', 'the key "role" occurs more than once'),
+    (b'{"text": "a", ' + as_line(record(90))[1:-1], 'the key "text" occurs more than once'),
     (as_line(record(90, metadata={"a\0b": 1}))[:-1], "NULL byte"),
     (as_line(record(90, metadata={"d": "@"}))[:-1].replace(b'"@"', b"[" * 190 + b"]" * 190), "180 levels"),
     (as_line(record(90, metadata={"d": "@"}))[:-1].replace(b'"@"', b"[1e300," * 1000 + b"0" + b"]" * 1000), "deep"),
     (as_line(record(90, metadata={"d": "@"}))[:-1].replace(b'"@"', b"[" * 9999 + b"]" * 9999), "deeply"),
-    (as_line(record(90, metadata={"d": "@"}))[:-1].replace(b'"@"', b"NaN"), "not JSON: NaN is not JSON"),
     (as_line(record(90, text="x" * 17_000_000))[:-1], "over the limit of 16 MiB"),
-    (b"\0" * 5_000, "not JSON"),
     (b'{"session_id": "s1", "role": "us', "not JSON"),
 ]
 
@@ -211,10 +207,12 @@ LINES = as_lines([record(0), record(1, text="é ☕ 𝄞")])
         pytest.param(LINES + as_line(record(2))[:-3], (2, 2, 0, 1), id="nearly whole at the end"),
         pytest.param(LINES + b"17", (2, 2, 0, 1), id="a number that may go on"),
         pytest.param(LINES + b"{}", (3, 2, 1, 0), id="an object that cannot go on"),
-        pytest.param(LINES + b"\0" * 4096, (2, 2, 0, 1), id="NULs at the end"),
-        pytest.param(LINES + b"\0" * 4096 + as_line(record(2)), (4, 3, 1, 0), id="NULs inside"),
+        pytest.param(LINES + b"\0" * 4096, (2, 2, 0, 0), id="NULs at the end"),
+        pytest.param(LINES + b"\0" * 4096 + as_line(record(2)), (3, 3, 0, 0), id="NULs inside"),
+        pytest.param(b"\x1e" + LINES.replace(b"\n{", b"\n\x1e{"), (2, 2, 0, 0), id="JSON text sequence"),
+        pytest.param(LINES.replace(b"\n{", b"\n\xef\xbb\xbf{"), (2, 2, 0, 0), id="files with a mark, joined"),
+        pytest.param(LINES.replace(b"\n", b",\n"), (2, 2, 0, 0), id="commas between the lines"),
         pytest.param(LINES.replace(b"}\n{", b"}{"), (2, 2, 0, 0), id="fused"),
-        pytest.param(LINES.replace(b"\n", b"\r"), (0, 0, 0, 1), id="CR alone"),
         pytest.param(LINES.replace(b"\n", b"\r") + b"\n", (2, 2, 0, 0), id="CR alone, then a line feed"),
         pytest.param(b'{"session_id": "s1", "te' + LINES, (3, 2, 1, 0), id="torn prefix"),
     ],
@@ -230,6 +228,51 @@ def test_journals_come_in_many_forms(
     assert (result.lines, result.stored, result.quarantined, result.pending) == expected
     again = flush(connection, folder)
     assert (again.stored, again.quarantined, again.pending) == (0, 0, expected[3])
+
+
+@pytest.mark.parametrize("size", [1, 2 * 16 * 1024 * 1024], ids=["small", "over the limit of a line"])
+def test_a_file_with_cr_line_ends_is_named_and_costs_no_other_journal(
+    connection: Connection, database: Documents, folder: Path, size: int
+):
+    (folder / "a.jsonl").write_bytes(LINES.replace(b"\n", b"\r") * (size // len(LINES) + 1))
+    write_journal(folder / "b.jsonl", [record(5)])
+    with pytest.raises(ChatstoreError, match=r"a\.jsonl: its lines end with CR"):
+        flush(connection, folder)
+    assert texts(database) == ["message 5"]
+
+
+ALTERED: list[tuple[bytes, dict[str, Any], str]] = [
+    (as_line(record(1, text="@")).replace(b"@", rb"half \ud83d"), {"text": "half \ufffd"}, "characters that cannot"),
+    (as_line(record(1, metadata={"n": "@"})).replace(b'"@"', b"NaN"), {"metadata": {"n": "nan"}}, "is not finite"),
+    (as_line(record(1, metadata={"n": "@"})).replace(b'"@"', b"1e999"), {"metadata": {"n": "inf"}}, "is not finite"),
+    (as_line(record(1, metadata={"n": 2**63})), {"metadata": {"n": str(2**63)}}, "beyond 64 bits"),
+    (as_line(record(1, other=-(2**80))), {"other": str(-(2**80))}, "beyond 64 bits"),
+    (as_line(record(1, other="@")).replace(b'"@"', b"9" * 5_000), {"other": "9" * 5_000}, "beyond 64 bits"),
+    (as_line(record(1, created_at="2026-03-02T11:41:00.1234567Z")), {}, "more than six digits of a second"),
+]
+
+
+@pytest.mark.parametrize(("line", "expected", "change"), ALTERED, ids=[change for _, _, change in ALTERED])
+def test_a_value_that_cannot_be_stored_does_not_cost_the_message(
+    connection: Connection, database: Documents, folder: Path, line: bytes, expected: dict[str, Any], change: str
+):
+    (folder / "s.jsonl").write_bytes(as_line(record(0)) + line)
+    said = flush(connection, folder, rules=StoringRules(dry_run=True))
+    result = flush(connection, folder)
+    for each in (said, result):
+        assert (each.stored, each.quarantined, list(each.altered.values())) == (2, 0, [1])
+        assert change in next(iter(each.altered))
+    [row] = database[COLLECTION].find({"sequence": 2})
+    assert {name: row[name] for name in expected} == expected
+    forget(folder)
+    assert flush(connection, folder).stored == 0
+
+
+def test_text_that_looks_like_a_key_is_not_a_repeated_key(connection: Connection, database: Documents, folder: Path):
+    texts_to_store = ['say "role": "user"', '"role":', '{"text": "x", "role": "y"}']
+    write_journal(folder / "s.jsonl", [record(number, text=text) for number, text in enumerate(texts_to_store)])
+    assert flush(connection, folder).stored == 3
+    assert texts(database) == sorted(texts_to_store)
 
 
 def test_utf_16_is_said_and_costs_no_other_journal(connection: Connection, database: Documents, folder: Path):

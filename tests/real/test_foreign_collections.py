@@ -325,3 +325,30 @@ def test_only_changes_of_sessions_are_watched(connection, database):
     while "chat-7" not in seen:
         seen += [event.change.session.session_id for event in feed.read().events]
     assert seen == ["chat-7"]
+
+
+def test_foreign_documents_at_the_ends_of_a_large_collection_are_noticed_and_counted(connection, database):
+    """A listing reads both ends of the index on `_id`: another product's ids are of another type, or of another time."""
+    messages = database["chat_messages"]
+    messages.insert_many({**record(number), "_id": f"{number:032x}"} for number in range(300))
+    clean = MessagesLayout(connection, Settings())
+    assert [each.session_id for each in clean.newest_first(SessionQuery(), None, 5)] == ["s1"]
+    assert clean.foreign is not None
+    assert clean.foreign.foreign == 0
+    messages.insert_many(other_message(number) for number in range(7))
+    mixed = MessagesLayout(connection, Settings())
+    assert [each.session_id for each in mixed.newest_first(SessionQuery(), None, 5)] == ["s1"]
+    assert mixed.foreign is not None
+    assert (mixed.foreign.foreign, mixed.foreign.looked_at, mixed.foreign.is_complete) == (7, 307, True)
+
+
+@pytest.mark.parametrize("field", ["updated_at", "last_updated_at", "last_activity", "expires"])
+def test_foreign_documents_with_the_times_of_sessions_are_not_listed(chatstore, database, field):
+    database["chat_sessions"].insert_many([chat(1), chat(2), chat(3)])
+    others = [{"_id": f"{SECRET}-a", "user_id": "u", field: NOW}, {"_id": f"{SECRET}-b", "chat_id": "x", field: "2026"}]
+    database["chat_sessions"].insert_many(others)
+    outcome = chatstore("sessions", "list", "-o", "json")
+    assert [row["session_id"] for row in json.loads(outcome.out)["items"]] == ["chat-3", "chat-2", "chat-1"]
+    assert "chat_sessions holds 2 documents that are not sessions" in outcome.err
+    usage = json.loads(chatstore("usage", "-o", "json").out)
+    assert usage["totals"]["sessions"] == 3

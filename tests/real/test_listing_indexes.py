@@ -215,7 +215,10 @@ def test_the_exception_of_a_database_without_recent_idx_seeks_once_a_session(sto
         found = store.explain("messages", SessionQuery())
         assert len(store.page) == PAGE
         assert all("COLLSCAN" not in each.stages for each in found)
-        assert sum(each.documents for each in found) == 0
+        # Besides, a page reads some documents to notice those of other products, and one of each of its sessions.
+        looks = [each for each in found if "$nor" in str(each.query) or "$$ROOT" in str(each.query)]
+        assert sum(each.documents for each in found if each not in looks) == 0
+        assert sum(each.documents for each in looks) <= 2 * 25 + PAGE
         assert any("DISTINCT_SCAN" in each.stages for each in found)
     finally:
         messages.create_index(list(index.items()), name="recent_idx")

@@ -301,6 +301,15 @@ def test_counters_of_every_variant_keep_their_value_before_the_first_report(
     }
 
 
+def test_counters_stored_as_text_are_raised_and_never_lowered(
+    ledger: MongoUsageLedger, database: Database[dict[str, Any]]
+) -> None:
+    with_session(database, total_tokens="500", prompt_tokens="1e300000000", total_cost="0.25")
+    UsageRecorder(ledger).record([snapshot(1, 30)])
+    tokens = tokens_of(database)
+    assert (tokens["total_tokens"], tokens["prompt_tokens"], tokens["total_cost"]) == (530, 20, 0.28)
+
+
 def test_a_decimal_cost_stays_a_decimal(ledger: MongoUsageLedger, database: Database[dict[str, Any]]) -> None:
     with_session(database, total_cost=Decimal128("1.10"))
     UsageRecorder(ledger).record([snapshot(1, 30)])

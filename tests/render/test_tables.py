@@ -44,6 +44,13 @@ def test_a_pipe_gets_aligned_columns_and_nothing_cut() -> None:
     ]
 
 
+def test_one_long_cell_does_not_pad_a_thousand_rows() -> None:
+    lines = table(row("x" * 100_000), *[row("a")] * 1_000)
+
+    assert lines[1].startswith("x" * 100_000)
+    assert {len(line) for line in lines[2:]} == {len("a") + 499 + len("  failed      12")}
+
+
 def test_wide_characters_keep_the_columns_aligned() -> None:
     lines = table(row("日本語"), row("🙂"), row("e\u0301"), row("plain"))
 

@@ -124,13 +124,20 @@ def _notices(result: FlushResult, paths: list[str], *, dry_run: bool) -> Iterato
         yield f"No journals were found. {JOURNAL_NAMES}"
     elif not result.lines and not result.pending:
         yield "Nothing new since the last flush."
+    for change, lines in result.altered.items():
+        yield f"Lines with {change}: {lines:,}."
     if result.pending:
-        yield f"Incomplete last lines, left for the next flush: {result.pending:,}."
+        yield f"Incomplete last lines, left for the next flush: {result.pending:,} ({_names(result)})."
     if dry_run:
         yield "This was a dry run: nothing was stored."
     elif result.quarantined or result.already_quarantined:
         listed = shlex.join(["chatstore", "cache", "quarantine", "list", *paths])
         yield f"To list the quarantined lines with their reasons: {listed}"
+
+
+def _names(result: FlushResult) -> str:
+    more = result.pending - len(result.named_incomplete)
+    return ", ".join(result.named_incomplete) + (f" and {more:,} more" if more else "")
 
 
 def _confirm_expired(invocation: Invocation, journals: ReadableJournals, options: FlushOptions) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import NamedTuple, Protocol, cast
@@ -29,12 +30,13 @@ from chatstore_cli.domain.errors import (
     WrongUse,
 )
 from chatstore_cli.domain.ignored_files import IgnoredFiles
-from chatstore_cli.domain.journal import FlushResult
+from chatstore_cli.domain.journal import FlushResult, Progress
 from chatstore_cli.domain.message_store import MessageStore
 
 SECONDS_TO_STOP = 1.0
 """Seconds that one call to the database may still take after a stop was requested."""
 
+_SECONDS_BETWEEN_PROGRESS = 10.0
 _SECONDS_UNTIL_REREAD = 60.0
 _LONGEST_PAUSE = 10.0
 """Seconds."""
@@ -163,8 +165,12 @@ class Follower:
             self._notices.report(
                 "Stopped before the database answered. Lines that are not stored remain in the journals."
             )
-        incomplete = sum(self._incomplete.copy().values())  # a copy: the thread may still run
-        self.total = replace(self.total, pending=incomplete, seconds=self._monotonic() - started)
+        incomplete = [
+            name for name, lines in self._incomplete.copy().items() if lines
+        ]  # a copy: the thread may still run
+        self.total = replace(
+            self.total, pending=len(incomplete), incomplete=incomplete, seconds=self._monotonic() - started
+        )
         if self._failure is not None:
             raise self._failure
         return not stop_requests()
@@ -238,7 +244,21 @@ class Follower:
     def _flush_journals(self, due: list[str], scan: JournalScan) -> None:
         started = self._monotonic()
         options = FlushOptions(rules=self._rules.storing, waits_at_start=True, recreated=self._recreated)
-        flush = Flush(self._store, options, say=self._notices.flush_notice, retry_policy=self._retry_policy)
+        reported = started
+
+        def show_progress(progress: Progress) -> None:
+            nonlocal reported
+            if (now := self._monotonic()) - reported >= _SECONDS_BETWEEN_PROGRESS:
+                reported = now
+                self._notices.progress(progress, len(due))
+
+        flush = Flush(
+            self._store,
+            options,
+            say=self._notices.flush_notice,
+            on_progress=show_progress,
+            retry_policy=self._retry_policy,
+        )
         self._flush = flush
         if self._stopping.is_set():  # run() may have read `_flush` before it was set
             return
@@ -284,5 +304,7 @@ class Follower:
 
 
 def _sum(first: FlushResult, second: FlushResult, files: int | None = None) -> FlushResult:
-    values = {field.name: getattr(first, field.name) + getattr(second, field.name) for field in fields(FlushResult)}
-    return FlushResult(**values | {"files": first.files if files is None else files})
+    numbers = [field.name for field in fields(FlushResult) if field.name not in ("altered", "incomplete")]
+    values = {name: getattr(first, name) + getattr(second, name) for name in numbers}
+    altered = Counter(first.altered) + Counter(second.altered)
+    return FlushResult(**values | {"files": first.files if files is None else files, "altered": altered})

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from chatstore_cli.core.lru import LruMap
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.ignored_files import IgnoredFiles, IgnoreReason, ignored_notice
-from chatstore_cli.domain.journal import FlushResult
+from chatstore_cli.domain.journal import FlushResult, Progress
 
 LOG = logging.getLogger("chatstore.worker")
 
@@ -67,6 +67,15 @@ class FollowNotices:
         if new:
             self._ignore_reasons |= {group.reason for group in new}
             self.report(ignored_notice(new))
+
+    def progress(self, progress: Progress, journals: int) -> None:
+        """Report how far a long round is."""
+        backlog = "1 journal" if journals == 1 else f"{journals:,} journals"
+        self.report(
+            f"Flushing {backlog}: {progress.stored:,} messages stored so far, now at byte {progress.offset:,} of "
+            f"{progress.name}.",
+            logging.INFO,
+        )
 
     def flushed(self, result: FlushResult, seconds: float) -> None:
         """Report what one round stored and quarantined."""

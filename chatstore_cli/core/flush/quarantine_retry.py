@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from chatstore_cli.core.flush.reading import Source
 from chatstore_cli.core.flush.source_state import SourceState
 from chatstore_cli.core.flush.storing import Storer, StoringRules
 from chatstore_cli.core.retry import RetryPolicy
 from chatstore_cli.domain.identity import content_key, identity_by_content, identity_by_message_id, session_prefix
-from chatstore_cli.domain.journal import Entry, flaw_of, may_have_lost_digits
+from chatstore_cli.domain.journal import Entry
 from chatstore_cli.domain.message_store import JournalPort, MessageStore, QuarantinePort
 from chatstore_cli.domain.quarantine import QuarantinedLine, RetryResult
 
@@ -68,11 +67,8 @@ def _retry(
 def _entry_of(line: QuarantinedLine, journal: JournalPort) -> Entry | None:
     if line.raw is None:
         return None
-    try:
-        fields: Any = journal.decode(line.raw)
-    except ValueError:
-        return None
-    if flaw_of(fields) is not None or (may_have_lost_digits(fields) and journal.lost_digits(line.raw)):
+    fields, flaw, _ = journal.read(line.raw)
+    if fields is None or flaw is not None:
         return None
     session, instant = fields["session_id"], fields["created_at"]
     prefix = session_prefix(session)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from chatstore_cli.core.flush.occurrences import OccurrenceCount
@@ -11,12 +13,13 @@ from chatstore_cli.core.flush.quarantine import LineQuarantine
 from chatstore_cli.core.flush.source_state import SourceState
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.identity import content_key, identity_by_content, identity_by_message_id, session_prefix
-from chatstore_cli.domain.journal import Entry, Position, flaw_of, is_plain, may_have_lost_digits
+from chatstore_cli.domain.journal import Entry, JournalRecord, Position, is_plain
 from chatstore_cli.domain.message_store import JournalPort, LedgerPort, OversizedLine, QuarantinePort
 
 _PREFIXES_KEPT = 50_000
 _new_tuple = tuple.__new__
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_CR_LINES = b"}\r{"
 _UTF8_MARK = b"\xef\xbb\xbf"
 
 
@@ -41,8 +44,8 @@ class JournalReading:
     """One reading of one journal, from `start` or from its first line. Only the thread that reads writes to it.
 
     `offset` bytes and `records` have been read, and `latest` is the latest instant among them; `lines` counts what was
-    read in this reading. `pending` is 1 if the last line is incomplete. The threads that store write to `state` only,
-    and to `quarantine`, which is the way into quarantine for both.
+    read in this reading, and `altered` lines whose values had to be replaced, by what was done. `pending` is 1 if the
+    last line is incomplete. The threads that store write to `state` only, and to `quarantine`, which is the way into quarantine for both.
     """
 
     source: Source
@@ -54,6 +57,7 @@ class JournalReading:
     latest: str = ""
     lines: int = 0
     pending: int = 0
+    altered: Counter[str] = field(default_factory=Counter)
     at_end: bool = False
     out_of_order: bool = False
     name: str = field(init=False)
@@ -112,26 +116,28 @@ class Reader:
             except ValueError:
                 self._read_damaged(reading, offset, line, entries)
             else:
-                if is_plain(fields):
+                # As many colons after a quote as keys: then no key occurs twice. Text may have such colons too.
+                if is_plain(fields) and line.count(b'":') == len(fields) + len(fields["metadata"]):
                     reading.lines += 1
                     reading.records += 1
                     add_entry(reading, offset, line, fields, entries)
                 else:
-                    self._read_record(reading, offset, line, fields, entries)
+                    self._read_record(reading, offset, line, reading.source.journal.read(line), entries)
             offset += len(line) + 1
         reading.offset = offset
         return entries
 
-    def _read_record(self, reading: JournalReading, offset: int, raw: bytes, fields: Any, entries: list[Entry]) -> None:
+    def _read_record(
+        self, reading: JournalReading, offset: int, raw: bytes, record: JournalRecord, entries: list[Entry]
+    ) -> None:
         reading.lines += 1
         reading.records += 1
-        flaw = flaw_of(fields)
-        if flaw is None and may_have_lost_digits(fields) and reading.source.journal.lost_digits(raw):
-            flaw = "holds an integer of more than 64 bits, which MongoDB cannot store"
-        if flaw is not None:
-            self._quarantine(reading, offset, raw, flaw)
+        if record.fields is None or record.flaw is not None:
+            self._quarantine(reading, offset, raw, record.flaw or "not JSON")
             return
-        self._add_entry(reading, offset, raw, fields, entries)
+        if self._session in (None, record.fields["session_id"]):
+            reading.altered.update(record.alterations)
+        self._add_entry(reading, offset, raw, record.fields, entries)
 
     def _add_entry(
         self, reading: JournalReading, offset: int, raw: bytes, fields: dict[str, Any], entries: list[Entry]
@@ -161,12 +167,17 @@ class Reader:
         return prefix
 
     def _read_damaged(self, reading: JournalReading, offset: int, line: bytes, entries: list[Entry]) -> None:
-        if not line.strip():
+        journal = reading.source.journal
+        if not line.strip(journal.padding):
             return
-        for piece in reading.source.journal.salvage(line):
+        record = journal.read(line)
+        if record.fields is not None:
+            self._read_record(reading, offset, line, record, entries)
+            return
+        for piece in journal.salvage(line):
             place = offset + piece.start
             if piece.flaw is None:
-                self._read_record(reading, place, piece.raw, reading.source.journal.decode(piece.raw), entries)
+                self._read_record(reading, place, piece.raw, journal.read(piece.raw), entries)
             else:
                 reading.lines += 1
                 reading.records += 1
@@ -177,16 +188,15 @@ class Reader:
         if offset == 0:
             line = self._without_mark(reading, line)
             offset = reading.offset
-        try:
-            fields = reading.source.journal.decode(line)
-        except ValueError:
-            if line.strip():
-                reading.pending += 1
+        if not line.strip(reading.source.journal.padding):
             return entries
-        if type(fields) is not dict:
+        if _CR_LINES in line:
+            raise _ends_with_cr(reading)
+        record = reading.source.journal.read(line)
+        if record.fields is None:
             reading.pending += 1  # a number or a text may continue; an object that is closed cannot
             return entries
-        self._read_record(reading, offset, line, fields, entries)
+        self._read_record(reading, offset, line, record, entries)
         reading.offset = offset + len(line)
         return entries
 
@@ -202,6 +212,8 @@ class Reader:
 
     def _read_oversized(self, reading: JournalReading, line: OversizedLine) -> None:
         if not line.complete:
+            if any(_CR_LINES in piece for piece in islice(reading.source.journal.pieces(line.offset, line.length), 1)):
+                raise _ends_with_cr(reading)
             reading.pending += 1
             return
         reading.records += 1
@@ -218,3 +230,10 @@ class Reader:
             reading.lines -= 1  # it may be of any session: the flush of all sessions will quarantine it
         else:
             reading.quarantine.add(reading.records, offset, raw, reason)
+
+
+def _ends_with_cr(reading: JournalReading) -> ChatstoreError:
+    return ChatstoreError(
+        what=f"{reading.name}: its lines end with CR and not with LF.",
+        hint="Convert the line ends (for example with `mac2unix`) and run the command again.",
+    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from chatstore_cli.core.flush.batches import Batch, FinishedBatches, Reached
@@ -276,6 +277,8 @@ class Flush:
             skipped=skipped,
             pending=sum(reading.pending for reading in readings),
             expired=sum(reading.state.expired for reading in readings),
+            incomplete=[reading.name for reading in readings if reading.pending],
+            altered=sum((reading.altered for reading in readings), Counter()),
             seconds=seconds,
         )
 

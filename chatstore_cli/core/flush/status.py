@@ -20,7 +20,7 @@ from chatstore_cli.domain.cache_status import CacheReport, CacheStatus, LockHold
 from chatstore_cli.domain.errors import ChatstoreError, NotAllowed, Overdue, Unreachable
 from chatstore_cli.domain.future_journals import FutureJournals, future_journals
 from chatstore_cli.domain.ignored_files import IgnoredFiles
-from chatstore_cli.domain.journal import Entry, Position
+from chatstore_cli.domain.journal import MOST_NAMED, Entry, Position
 from chatstore_cli.domain.message_store import MessageStore
 from chatstore_cli.domain.times import Clock, utc_now
 
@@ -84,6 +84,7 @@ def cache_status(
             worker=journals.lock_holder(),
             ignored=journals.ignored,
             future=future_journals(lines.latest, clock()),
+            incomplete_journals=lines.incomplete_journals,
         )
     by_message = {error.message: error for error in (*errors, *lines.unreadable)}
     return CacheReport(status, list(by_message.values()))
@@ -94,6 +95,7 @@ class LineCounts:
     """Lines of journals, and what a flush would do with them; None for what only the database could answer.
 
     `oldest` is the oldest instant among the lines that a flush would store. `incomplete` counts incomplete last lines.
+    `incomplete_journals` are those with an incomplete last line.
     `latest` has the latest instant of each journal, by its name.
     `unreadable` has an error for each journal that could not be read; such journals are counted up to the error.
     """
@@ -105,6 +107,7 @@ class LineCounts:
     incomplete: int
     unreadable: Sequence[ChatstoreError]
     latest: Mapping[str, str]
+    incomplete_journals: Sequence[str]
 
 
 def compare_lines(sources: Sequence[Source], store: MessageStore) -> LineCounts:
@@ -127,6 +130,7 @@ def compare_lines(sources: Sequence[Source], store: MessageStore) -> LineCounts:
         incomplete=result.pending,
         unreadable=list(flush.unreadable.values()),
         latest={name: reading.latest for name, reading in flush.readings.items()},
+        incomplete_journals=result.named_incomplete,
     )
 
 
@@ -177,6 +181,7 @@ def count_lines(
         incomplete=sum(reading.pending for reading in readings),
         unreadable=unreadable,
         latest={reading.name: reading.latest for reading in readings},
+        incomplete_journals=[reading.name for reading in readings if reading.pending][:MOST_NAMED],
     )
 
 

@@ -64,17 +64,16 @@ def explain_usage(ledger: UsageLedger, chat_id: str, others: Sequence[SessionRea
 
 
 def _explained_rows(rows: Iterator[LedgerRow]) -> Iterator[ExplainedRow]:
-    highest: dict[tuple[int, str | None, str | None], Usage] = {}
+    highest: dict[tuple[str, ...], Usage] = {}
     for row in rows:
         if row.problem is not None:
             yield ExplainedRow(row, False, Usage(), f"skipped: {row.problem}")
             continue
         report = row.snapshot
-        client = (report.run, report.agent, report.model)
-        is_first = client not in highest
-        earlier = highest.get(client, Usage())
+        is_first = row.client not in highest
+        earlier = highest.get(row.client, Usage())
         added = report.counters.exceeding(earlier)
-        highest[client] = earlier.plus(added)
+        highest[row.client] = earlier.plus(added)
         counted = is_first or any(added[:3]) or added.cost is not None
         yield ExplainedRow(row, counted, added, _reason(report.run, is_first, counted))
 

@@ -15,7 +15,7 @@ from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.domain.session import Session, SessionStatus
 from chatstore_cli.domain.session_reader import SessionReader
 from chatstore_cli.domain.usage import KnownUsage, UsageRow
-from chatstore_cli.domain.usage_ledger import TIME_KEYS, LedgerQuery, UsageSums
+from chatstore_cli.domain.usage_ledger import MOST_TOKENS, TIME_KEYS, LedgerQuery, UsageSums
 
 LEDGER_LAYOUT = "workflow"
 """The layout whose sessions have a usage ledger."""
@@ -174,6 +174,11 @@ def report_usage(
             notes.append(
                 f"{rows} of the usage ledger cannot be counted: an invalid number or time. "
                 "To see the reason, run chatstore usage explain SESSION_ID."
+            )
+        if invalid_costs := used.with_invalid_cost():
+            rows = "1 row" if invalid_costs == 1 else f"{invalid_costs:,} rows"
+            notes.append(
+                f"{rows} of the usage ledger: the cost is not a number from 0 to {MOST_TOKENS:,} and is unknown."
             )
     keys = _sorted(sums, names, order, top)
     report_rows = [sums[key].row(dict(zip(names, key, strict=True))) for key in keys]

@@ -11,9 +11,9 @@ from collections.abc import Collection, Mapping
 from typing import Any
 from uuid import UUID
 
-from chatstore_cli.core.workflow.event_values import Alterations, storable_value
 from chatstore_cli.domain.content import as_text
 from chatstore_cli.domain.errors import BadValue
+from chatstore_cli.domain.storable_values import Alterations, storable_value
 from chatstore_cli.domain.workflow.events import (
     AgentTurn,
     ChatEvent,

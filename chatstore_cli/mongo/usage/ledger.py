@@ -127,7 +127,9 @@ class MongoUsageLedger:
         if not is_storable(chat_id):
             return
         with driver_errors(f"reading the usage of session {chat_id!r} in {self._rows.name}"):
-            rows = [row_of(chat_id, document) for document in self._rows.find({"chat_id": chat_id})]
+            found = self._rows.find({"chat_id": chat_id})
+            # A list that contains the id matches as well, but is another session in every sum.
+            rows = [row_of(chat_id, document) for document in found if document.get("chat_id") == chat_id]
         # The server cannot sort a row of another writer that has arrays in two of these fields.
         yield from sorted(rows, key=lambda row: (row.snapshot.at, row.snapshot.run, row.row_id))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Context, Decimal
 from typing import Any
 
 from bson import Decimal128
@@ -62,6 +63,10 @@ IS_COST: Document = {
 """An expression: the cost is an amount. See `row_usage`."""
 
 DECIMAL128 = create_decimal128_context()
+_EXACT = Context(prec=2_000)
+_NO_RUN = -1
+"""The run of a row without a valid one: 0 is the run of the opening balance."""
+
 _NO_TIME = datetime(1, 1, 1, tzinfo=UTC)
 
 
@@ -119,7 +124,7 @@ def row_of(chat_id: str, document: Document) -> LedgerRow:
     snapshot = UsageSnapshot(
         event_id=_text(document.get("event_id")),
         chat_id=chat_id,
-        run=whole_number(document.get("run")) or 0,
+        run=_NO_RUN if (run := whole_number(document.get("run"))) is None else run,
         tenant_id=_text(document.get("tenant_id")),
         user_id=_text(document.get("user_id")),
         workflow=_text(document.get("workflow")),
@@ -132,7 +137,21 @@ def row_of(chat_id: str, document: Document) -> LedgerRow:
         cached_tokens=whole_number(document.get("cached_tokens")),
         cost=counted.cost,
     )
-    return LedgerRow(str(document["_id"]), snapshot, document.get("applied") is True, problem)
+    client = tuple(_as_grouped(document, name) for name in ("run", "agent", "model"))
+    return LedgerRow(id_text(document["_id"]), snapshot, document.get("applied") is True, client, problem)
+
+
+def _as_grouped(document: Document, name: str) -> str:
+    """A text that is equal for two values if `$group` takes them for equal: 1 and 1.0 are, null and a missing one are not."""
+    if name not in document:
+        return ""
+    value = document[name]
+    if isinstance(value, int | float | Decimal128) and not isinstance(value, bool):
+        number = value.to_decimal() if isinstance(value, Decimal128) else Decimal(value)
+        if number.is_nan() or not number:
+            return "number NaN" if number.is_nan() else "number 0"
+        return f"number {number.normalize(_EXACT)}"
+    return f"{type(value).__name__} {value!r}"
 
 
 def _count(value: Any) -> int | None:

@@ -15,7 +15,7 @@ from bson import DBRef, Regex
 
 from chatstore_cli.domain.usage import Usage
 from chatstore_cli.domain.usage_ledger import LEDGER_KEYS, TIME_KEYS, LedgerGroup, LedgerQuery
-from chatstore_cli.mongo.bson_values import decimal_value
+from chatstore_cli.mongo.bson_values import decimal_value, whole_number
 from chatstore_cli.mongo.connection import Document
 from chatstore_cli.mongo.identifiers import id_text
 from chatstore_cli.mongo.usage.rows import COUNTS, HAS_TIME, IS_COST, IS_COUNTABLE, NOT_ABOVE_A_COST
@@ -274,7 +274,7 @@ def _by_day() -> list[Document]:
 
 def group_of(keys: Sequence[str], row: Document) -> LedgerGroup:
     """The LedgerGroup of a document that `groups` returned."""
-    prompt, completion, total = (int(row[name]) for name in COUNTS)
+    prompt, completion, total = (whole_number(row[name]) or 0 for name in COUNTS)
     cost = None if row["known_cost"] is None else decimal_value(row["cost"])
     sessions = (row[name] for name in ("sessions", "first_sessions", "unknown", "first_unknown"))
     labels = tuple(_label(key, row["_id"].get(key)) for key in keys)

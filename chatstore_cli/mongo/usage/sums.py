@@ -14,7 +14,7 @@ from chatstore_cli.domain.usage_ledger import LedgerGroup, LedgerQuery
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.identifiers import is_storable
 from chatstore_cli.mongo.usage.daily_sums import MongoDailySums
-from chatstore_cli.mongo.usage.rows import COUNTABLE
+from chatstore_cli.mongo.usage.rows import COUNTABLE, IS_COST
 from chatstore_cli.mongo.usage.stages import (
     CLIENT_FIELDS,
     are_filterable,
@@ -53,6 +53,14 @@ class MongoUsageSums:
             if self._rows.estimated_document_count() > _MOST_ROWS_CHECKED:
                 return 0
             return self._rows.count_documents({"$nor": [COUNTABLE]})
+
+    def with_invalid_cost(self) -> int:
+        """How many rows have a cost that is not an amount. A large ledger is not checked, and the answer is 0."""
+        invalid: Document = {"$expr": {"$and": [{"$gt": ["$cost", None]}, {"$not": [IS_COST]}]}}
+        with driver_errors(f"counting the rows of {self._rows.name}"):
+            if self._rows.estimated_document_count() > _MOST_ROWS_CHECKED:
+                return 0
+            return self._rows.count_documents(invalid)
 
     def chats_with_usage(self, chat_ids: Sequence[str]) -> set[str]:
         with driver_errors(f"reading {self._rows.name}"):

@@ -88,10 +88,11 @@ class SegmentReader:
         """Session id, number and id of all segments of these sessions, in this order."""
         if not session_ids:
             return []
-        ranges = [{"_id": text_range(self._segments, f"{name}:", f"{name};")} for name in session_ids]
+        own = own_collation(self._segments)  # once: an absent collection is looked up each time
+        ranges = [{"_id": text_range(own, f"{name}:", f"{name};")} for name in session_ids]
         names = set(session_ids)
         segments: list[tuple[str, int, str]] = []
-        for row in self._segments.find({"$or": ranges}, {"_id": 1}, **own_collation(self._segments)):
+        for row in self._segments.find({"$or": ranges}, {"_id": 1}, **own):
             session_id, number = _owner_and_number(row["_id"])
             if session_id in names and number is not None:  # a range also has the segments of sessions named `<id>:...`
                 segments.append((session_id, number, row["_id"]))

@@ -80,9 +80,10 @@ class MongoChatWriter:
     def _highest_in_segments(self, chat_id: str) -> int:
         """The highest sequence in segments of another writer, whose document does not have it."""
         highest = 0
-        of_session = {"_id": text_range(self._segments, f"{chat_id}:", f"{chat_id};")}
+        own = own_collation(self._segments)
+        of_session = {"_id": text_range(own, f"{chat_id}:", f"{chat_id};")}
         with driver_errors(f"looking up session {chat_id!r} in {self._segments.name}"):
-            for row in self._segments.find(of_session, {"messages.sequence": 1}, **own_collation(self._segments)):
+            for row in self._segments.find(of_session, {"messages.sequence": 1}, **own):
                 if str(row["_id"]).rpartition(":")[0] != chat_id:
                     continue  # a segment of a session named `<id>:...`
                 stored = row.get("messages")

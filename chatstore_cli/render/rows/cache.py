@@ -23,6 +23,7 @@ def cache_status_row(status: CacheStatus) -> dict[str, Any]:
         "oldest_not_persisted": _instant(status.oldest_not_persisted),
         "to_quarantine": status.to_quarantine,
         "torn": status.incomplete,
+        "incomplete_journals": list(status.incomplete_journals),
         "quarantined": status.quarantined,
         "worker": None if status.worker is None else _holder(status.worker),
         "ignored_files": ignored_rows(status.ignored),

@@ -17,7 +17,7 @@ from tests.support.worker_processes import running_worker, wait_until_stored
 pytestmark = pytest.mark.real
 Documents = Database[dict[str, Any]]
 KEYS = [
-    "sessions", "journals", "lines", "bytes", "not_persisted", "oldest_not_persisted", "to_quarantine", "torn",
+    "sessions", "journals", "lines", "bytes", "not_persisted", "oldest_not_persisted", "to_quarantine", "torn", "incomplete_journals",
     "quarantined", "worker", "ignored_files", "future_journals",
 ]  # fmt: skip
 
@@ -46,6 +46,7 @@ def test_what_is_not_stored_is_counted_and_its_oldest_named(chatstore: Chatstore
     assert row == {
         "sessions": 2, "journals": 3, "lines": 6, "bytes": size, "not_persisted": 5,
         "oldest_not_persisted": "2026-03-02T11:41:00.195769Z", "to_quarantine": 1, "torn": 1, "quarantined": 0,
+        "incomplete_journals": [str(folder / "%53%32.jsonl")],
         "worker": None, "ignored_files": [], "future_journals": {"count": 0, "examples": []},
     }  # fmt: skip
     assert err == ""
@@ -152,7 +153,7 @@ def test_a_folder_that_is_not_there_an_empty_one_and_standard_input(chatstore: C
     assert chatstore("cache", "status", "-").code == 2
     (tmp_path / "j").mkdir()
     row, _ = status_of(chatstore, tmp_path / "j")
-    assert [row[key] for key in KEYS] == [0, 0, 0, 0, 0, None, 0, 0, 0, None, [], {"count": 0, "examples": []}]
+    assert [row[key] for key in KEYS] == [0, 0, 0, 0, 0, None, 0, 0, [], 0, None, [], {"count": 0, "examples": []}]
     assert list((tmp_path / "j").iterdir()) == []
 
 

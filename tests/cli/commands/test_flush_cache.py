@@ -23,7 +23,7 @@ from tests.support.mongod import Mongod, poll
 pytestmark = pytest.mark.real
 Documents = Database[dict[str, Any]]
 KEYS = [
-    "files", "lines", "stored", "already_stored", "quarantined", "already_quarantined", "skipped", "pending", "seconds",
+    "files", "lines", "stored", "already_stored", "quarantined", "already_quarantined", "skipped", "pending", "incomplete_journals", "altered", "seconds",
     "messages_per_second", "ignored_files",
 ]  # fmt: skip
 

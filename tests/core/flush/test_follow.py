@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -126,6 +127,26 @@ def test_only_files_with_another_stamp_are_opened_again(following: Following):
     assert len(following.results) == 2
 
 
+def test_a_long_round_reports_how_far_it_is(following: Following, monkeypatch: pytest.MonkeyPatch):
+    """Three journals, and ten seconds pass while each block is read."""
+    for name in ("a.jsonl", "b.jsonl", "c.jsonl"):
+        following.write(name, 1, 2)
+    read = JournalFile.blocks
+
+    def slowly(journal: JournalFile, start: int = 0) -> Any:
+        for block in read(journal, start):
+            following.now += 10
+            yield block
+
+    monkeypatch.setattr(JournalFile, "blocks", slowly)
+    following.round()
+    progress = [line for line in following.said if "Flushing 3 journals" in line]
+    assert len(progress) == 3
+    assert re.search(
+        r"\[CHAT WORKER\] Flushing 3 journals: \d+ messages stored so far, now at byte \d+ of .*a\.jsonl\.", progress[0]
+    )
+
+
 def test_a_file_that_changed_just_now_is_opened_again_despite_an_equal_stamp(following: Following):
     """A file system's clock may be too coarse to tell two changes apart."""
     following.write("a.jsonl", 11, settled=False)
@@ -174,6 +195,7 @@ def test_an_incomplete_last_line_is_pending_until_it_is_complete_and_counted_onc
         following.round()
     following.follower.run(lambda: 1)
     assert following.follower.total.pending == 2
+    assert [Path(name).name for name in following.follower.total.incomplete] == ["still.jsonl", "growing.jsonl"]
     growing.write_bytes(whole)
     following.journals.stamps[growing] = FileStamp(9, True)
     following.follower._stopping.clear()

@@ -84,7 +84,7 @@ def test_lines_that_a_flush_has_stored_meanwhile_leave_the_quarantine(
 
 
 def test_bad_lines_stay_and_keep_their_bytes(memory: Connection, tmp_path: Path):
-    bad = [b"torn", b"\xff", as_lines([record(0, role="x")])[:-1], as_lines([record(0, n=2**70)])[:-1]]
+    bad = [b"torn", b"\xff", as_lines([record(0, role="x")])[:-1], as_lines([record(0, created_at="x")])[:-1]]
     (tmp_path / "s.jsonl").write_bytes(b"\n".join([*bad, b""]))
     flush(memory, tmp_path)
     result = retry_quarantine(memory, tmp_path)

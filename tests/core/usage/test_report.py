@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from chatstore_cli.core.usage.recorder import valid_cost
 from chatstore_cli.core.usage.report import UsageGrouping, UsageOrder, report_usage, source_notes
 from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.domain.session import Session, SessionStatus
@@ -260,3 +261,8 @@ def test_a_layout_that_cannot_answer_a_filter_is_left_out_with_a_note() -> None:
         1,
         ["The layout messages has no tenant, so its sessions are left out."],
     )
+
+
+def test_a_client_that_adds_doubles_up_costs_what_was_meant() -> None:
+    assert valid_cost(0.1 + 0.2) == Decimal("0.3")
+    assert valid_cost(Decimal("0.30000000000000004")) == Decimal("0.30000000000000004")

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from chatstore_cli.core.workflow.ag2_events import IGNORED, read_event
-from chatstore_cli.core.workflow.event_values import Alterations, storable_value
 from chatstore_cli.domain.errors import BadValue
+from chatstore_cli.domain.storable_values import Alterations, storable_value
 from chatstore_cli.domain.workflow.events import (
     AgentTurn,
     NothingToStore,

@@ -35,7 +35,9 @@ def report(**group: str) -> Listing:
 def explanation() -> Listing:
     def row(number: int, reason: str, **facts: Any) -> dict[str, Any]:
         usage_snapshot = snapshot(number, 1_500, at=START + timedelta(hours=number), **facts)
-        return explained_row(LedgerRow(f"row-{number}", usage_snapshot, True), True, usage_snapshot.counters, reason)
+        return explained_row(
+            LedgerRow(f"row-{number}", usage_snapshot, True, ()), True, usage_snapshot.counters, reason
+        )
 
     rows = [
         row(0, CountingReason.CARRIED_OVER, run=0, agent=None, model=None),

@@ -1,4 +1,4 @@
-"""Values of events as values that can be stored, whatever an application put into them.
+"""Values of events and journal lines as values that can be stored, whatever an application put into them.
 
 A message must not be lost because of one number in it: a value that cannot be stored becomes text, and that is reported.
 """
@@ -11,6 +11,7 @@ from typing import Any
 
 from chatstore_cli.domain.content import as_text, json_safe, json_text
 
+NUMBER_KEPT_AS_TEXT = "a number beyond 64 bits, kept as text"
 _MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**63 - 1
 _MAX_LEVELS = 150
 """The server rejects documents with about 200 levels."""
@@ -43,7 +44,7 @@ def storable_value(value: Any, alterations: Alterations, level: int = 1) -> Any:
     if isinstance(value, int):
         if _MIN_INTEGER <= value <= _MAX_INTEGER:
             return int(value)
-        alterations.add("a number beyond 64 bits, kept as text")
+        alterations.add(NUMBER_KEPT_AS_TEXT)
         return _digits(int(value))
     if isinstance(value, float):
         if math.isfinite(value):
