@@ -19,6 +19,8 @@ from bson.binary import OLD_UUID_SUBTYPE
 
 from chatstore_cli.domain.content import is_uuid
 
+Document = dict[str, Any]
+
 _OBJECT_ID = re.compile(r"[0-9a-f]{24}")
 _NUMBER = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,4})?")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -105,6 +107,11 @@ def id_condition(text: str) -> Any:
     """The condition of a query on the field of an id. The text is a value in it, never an operator."""
     values = id_values(text)
     return values[0] if len(values) == 1 else {"$in": values}
+
+
+def document_id_condition(text: str) -> Document:
+    """The same for a query that reads documents: a list that contains the id is not that id."""
+    return {"$in": id_values(text), "$not": {"$type": "array"}}
 
 
 def is_storable(text: str) -> bool:
