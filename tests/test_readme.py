@@ -30,7 +30,7 @@ from tests.conftest import Chatstore, server
 from tests.support import fork_server
 from tests.support.paths import ROOT
 
-PAGES = ("README.md", "docs/operations.md", "docs/library.md", "docs/layouts.md")
+PAGES = ("README.md", "docs/operations.md", "docs/library.md", "docs/fastapi.md", "docs/layouts.md")
 DEMO_OUTPUT = "output of chatstore demo"
 LANGUAGES = {"bash", "text", "yaml", "json", "python"}
 BLOCK = re.compile(

@@ -21,7 +21,9 @@ LayoutOption = Annotated[
 ]
 TenantOption = Annotated[
     str | None,
-    typer.Option("--tenant", metavar="ID", help="Include only sessions of this tenant (an ObjectId as 24 hex digits)."),
+    typer.Option(
+        "--tenant", metavar="ID", help="Include only sessions of this tenant. Write an ObjectId as 24 hex digits."
+    ),
 ]
 UserOption = Annotated[str | None, typer.Option("--user", metavar="ID", help="Include only sessions of this user.")]
 WorkflowOption = Annotated[

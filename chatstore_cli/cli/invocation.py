@@ -94,6 +94,11 @@ class Invocation:
         """Whether rows on stdout are independent, so that a service can write them while it runs."""
         return self.options.output in (OutputFormat.JSONL, OutputFormat.YAML)
 
+    @property
+    def is_table(self) -> bool:
+        """Whether results are tables for a person."""
+        return self.options.output in (None, OutputFormat.TABLE)
+
     def emit(self, result: Listing | Record) -> None:
         """Write a result to stdout. Notices about it (no rows, more pages) are on stderr."""
         from chatstore_cli.render.formats import write

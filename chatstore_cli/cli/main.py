@@ -32,7 +32,7 @@ COMMANDS: dict[str, LazyCommand] = {
     "usage": LazyCommand("usage.usage", "Report tokens and cost."),
     "flush-cache": LazyCommand("flush_cache", "Store journals in MongoDB, each message exactly once."),
     "worker": LazyCommand("worker", "Follow journals and store new messages in MongoDB."),
-    "cache": LazyCommand("cache.cache", "Show and prune the local cache, and retry quarantined lines."),
+    "cache": LazyCommand("cache.cache", "Show and prune the local cache, and empty the quarantine."),
     "indexes": LazyCommand("indexes", "Compare indexes with the required ones and create missing ones."),
     "ttl": LazyCommand("ttl", "Show and set how long messages are kept."),
     "verify": LazyCommand("verify", "Check configuration, database, indexes and stored documents."),

@@ -45,7 +45,11 @@ class GlobalOptions:
 def _global_option_declarations(
     config: Annotated[
         str | None,
-        typer.Option("--config", metavar="FILE", help="Read this configuration file (default: ./config.yaml)."),
+        typer.Option(
+            "--config",
+            metavar="FILE",
+            help="Read this configuration file (default: CHATSTORE_CONFIG, else ./config.yaml).",
+        ),
     ] = None,
     uri: Annotated[
         str | None,

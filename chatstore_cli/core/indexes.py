@@ -41,18 +41,29 @@ def check_indexes(
 def compare(
     specs: Sequence[IndexSpec], stored: Sequence[StoredIndex], made: Sequence[IndexSpec] = ()
 ) -> list[IndexFinding]:
-    """The findings of one collection. Each spec is ok, missing or drifted; every other stored index is unneeded or other."""
+    """The findings of one collection. Each spec is ok, missing or drifted; every other stored index is unneeded or other.
+
+    Several indexes can have the same keys and different options. An exact match comes first, then one that differs from
+    the spec in other options than whether it is a TTL index.
+    """
     unmatched = list(stored)
     matches: dict[int, StoredIndex] = {}
-    for exactly in (True, False):  # exact matches first: two indexes can have the same keys and different options
+    for fits in (_is_exact, _is_of_kind, lambda *_: True):
         for position, spec in enumerate(specs):
-            candidates = (index for index in unmatched if index.keys == spec.keys)
-            match = next((index for index in candidates if not (exactly and differences(spec, index))), None)
+            match = next((index for index in unmatched if index.keys == spec.keys and fits(spec, index)), None)
             if position not in matches and match is not None:
                 matches[position] = match
                 unmatched.remove(match)
     findings = [_compare_one(spec, matches.get(position)) for position, spec in enumerate(specs)]
     return findings + [_not_needed(index, stored, made) for index in unmatched]
+
+
+def _is_exact(spec: IndexSpec, stored: StoredIndex) -> bool:
+    return not differences(spec, stored)
+
+
+def _is_of_kind(spec: IndexSpec, stored: StoredIndex) -> bool:
+    return (spec.expire_after_seconds is None) == (stored.expire_after_seconds is None)
 
 
 def _compare_one(spec: IndexSpec, stored: StoredIndex | None) -> IndexFinding:

@@ -25,11 +25,16 @@ class LockHolder(NamedTuple):
             for text, value in (
                 (f"process {self.pid}", self.pid),
                 (f"on {self.host},", self.host),
-                (f"since {self.since}", self.since),
+                (f"since {_utc_second(self.since)}", self.since),
             )
             if value is not None
         ]
         return f"{self.command} ({' '.join(known)})" if known else self.command
+
+
+def _utc_second(instant: str | None) -> str:
+    """An instant in UTC as texts show it: 2026-03-02 11:41:00 UTC."""
+    return f"{(instant or '')[:19].replace('T', ' ')} UTC"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@
         UnknownHost                      no host has this name
       Conflict                        8  in use by someone else, or in another state than required
         Locked
+        OtherTenant                      the session belongs to another tenant than the caller's
         ForeignCollection                the collection holds mainly documents of another product
       Interrupted                   130  stopped by the user between two batches, so that nothing is half done
       DocumentRefused                 1  a document that the driver or the server rejects
@@ -73,6 +74,11 @@ class ChatstoreError(Exception):
         self.hint = hint
         self.facts = facts
         super().__init__(self.message)
+
+    def as_text(self) -> str:
+        """The message and the hint as one line of text."""
+        stop = "" if self.message.endswith((".", "!", "?", ":")) else "."
+        return f"{self.message}{stop} {self.hint}" if self.hint else f"{self.message}{stop}"
 
 
 class WrongUse(ChatstoreError):
@@ -167,6 +173,12 @@ class Locked(Conflict):
     """{what} is in use by {holder}."""
 
     kind = "locked"
+
+
+class OtherTenant(Conflict):
+    """Session {chat_id!r} belongs to another tenant than {tenant_id!r}."""
+
+    kind = "other_tenant"
 
 
 class ForeignCollection(Conflict):

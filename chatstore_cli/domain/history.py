@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
-from chatstore_cli.domain.errors import ChatstoreError
+from chatstore_cli.domain.errors import BadValue, ChatstoreError
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.message_store import Content, StoredContent
 from chatstore_cli.domain.tombstones import Tombstone
@@ -16,6 +16,12 @@ from chatstore_cli.domain.tombstones import Tombstone
 DEFAULT_LIMIT = 50
 LARGEST_LIMIT = 500
 """The largest number of messages in a history."""
+
+
+def check_limit(limit: object, largest: int = LARGEST_LIMIT) -> None:
+    """Raise BadValue for a limit that is not a whole number from 1 to `largest`."""
+    if type(limit) is not int or not 1 <= limit <= largest:
+        raise BadValue(name="limit", value=str(limit)[:60], expected=f"a number from 1 to {largest:,}")
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from chatstore_cli.domain.field_names import missing_field, unknown_role
 from chatstore_cli.domain.identity import content_key
 from chatstore_cli.domain.message import ROLES
 from chatstore_cli.domain.storable_values import Alterations
@@ -108,13 +109,13 @@ def flaw_of(fields: object, alterations: Alterations | None = None) -> str | Non
     for name in ("session_id", "role", "text"):
         value = fields.get(name)
         if type(value) is not str:
-            return f"no {name}" if name not in fields else f"{name} is {_kind(value)}, not text"
+            return missing_field(name, fields) if name not in fields else f"{name} is {_kind(value)}, not text"
     if not fields["session_id"]:
         return "session_id is empty"
     if fields["role"] not in ROLES:
-        return f"unknown role {fields['role'][:60]!r}"
+        return unknown_role(fields["role"])
     if "created_at" not in fields:
-        return "no created_at"
+        return missing_field("created_at", fields)
     try:
         fields["created_at"], was_cut = recorded_instant(fields["created_at"])
     except (ValueError, OverflowError):
@@ -194,8 +195,8 @@ class FlushResult:
 
     `altered` counts the lines with values that cannot be stored as they are, by what was done to them; such a line is
     stored. `pending` counts incomplete last lines, which are left for the next flush, and `incomplete` names their
-    journals. `skipped` lines were deleted with their
-    session or have expired. `expired` counts lines whose `expires_at` has already passed.
+    journals. `skipped` lines were deleted with their session, have expired or were dropped from the quarantine. `expired`
+    counts lines whose `expires_at` has already passed.
     """
 
     files: int = 0

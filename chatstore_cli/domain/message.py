@@ -5,6 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from chatstore_cli.domain.content import json_safe
+from chatstore_cli.domain.times import rfc3339
+
 ROLES = frozenset({"user", "assistant", "system", "tool"})
 
 GENERAL_AGENT = "general_agent"
@@ -36,3 +39,19 @@ class Message(NamedTuple):
     def from_general_agent(self) -> bool:
         """Whether the general agent wrote the message."""
         return self.source == GENERAL_AGENT or self.metadata.get("source") == GENERAL_AGENT
+
+    def to_dict(self) -> dict[str, Any]:
+        """The message without its session, as one JSON object of plain values."""
+        return {
+            "message_id": self.message_id,
+            "sequence": self.sequence,
+            "role": self.role,
+            "name": self.name,
+            "content": json_safe(self.content),
+            "created_at": rfc3339(self.created_at),
+            "event_type": self.event_type,
+            "source": self.source,
+            "tool_calls": json_safe(self.tool_calls),
+            "tool_call_id": self.tool_call_id,
+            "metadata": json_safe(self.metadata),
+        }

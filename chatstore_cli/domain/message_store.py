@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from chatstore_cli.domain.journal import Entry, JournalRecord, Position
-from chatstore_cli.domain.quarantine import QuarantinedLine
+from chatstore_cli.domain.quarantine import QuarantinedLine, Resolution
 from chatstore_cli.domain.recording import RefusedMessages
 from chatstore_cli.domain.tombstones import Tombstone
 
@@ -125,8 +125,29 @@ class QuarantinePort(RefusedMessages, Protocol):
     def lines(self) -> Iterator[QuarantinedLine]:
         """Every line in quarantine."""
 
+    def lines_of(self, source: str) -> Iterator[QuarantinedLine]:
+        """The lines of this journal in quarantine, except those that were added in this run."""
+
     def remove(self, quarantine_ids: set[str]) -> None:
         """Remove lines, once they are stored."""
+
+    def resolved_offsets(self, source: str) -> Set[int]:
+        """Where the lines of this journal begin that were dropped or edited."""
+
+    def resolution(self, source: str, offset: int, raw: bytes) -> Resolution | None:
+        """How this line of this journal was resolved; None if it was not."""
+
+    def resolution_of_large(self, source: str, offset: int, length: int) -> Resolution | None:
+        """The same for a line that is too long to be held in memory."""
+
+    def drop(self, lines: Iterable[QuarantinedLine]) -> None:
+        """Remove lines that shall never be stored."""
+
+    def begin_edit(self, resolution: Resolution) -> None:
+        """Remember an edited line before it is stored. `remove` ends the edit."""
+
+    def withdraw_edits(self, quarantine_ids: set[str]) -> None:
+        """Forget edited lines that could not be stored."""
 
 
 class Block(NamedTuple):

@@ -184,5 +184,5 @@ def _examine(name: str, now: int, scan: JournalScan) -> None:
 
 
 def _cannot_be_read(name: str, error: OSError) -> ChatstoreError:
-    hint = access_hint(Path(name), error, "Grant access to it, or remove it.")
+    hint = access_hint(Path(name), error, "Repair it, rename it, or remove it.")
     return ChatstoreError(what=f"{name}: {error.strerror or error}", hint=hint)

@@ -68,12 +68,13 @@ class JournalFile:
                         self._tails.put(end, _digest(file.before(end)))
                         yield block
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            reason = "it is not a gzip file" if str(error).startswith("Not a gzipped file") else error
             raise ChatstoreError(
-                what=f"{self.name}: the compressed file is damaged or cut off: {error}",
+                what=f"{self.name}: the compressed file is damaged or cut off: {reason}",
                 hint="The part before the damage has been read. Restore the file and run the command again.",
             ) from error
         except OSError as error:
-            hint = None if self.path is None else access_hint(self.path, error)
+            hint = None if self.path is None else access_hint(self.path, error, "Repair it, rename it, or remove it.")
             raise ChatstoreError(what=f"{self.name}: {error.strerror or error}", hint=hint) from error
 
     def pieces(self, offset: int, length: int) -> Iterator[bytes]:

@@ -10,7 +10,7 @@ from chatstore_cli.core.flush.reading import Source
 from chatstore_cli.domain.cache_status import LockHolder
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.journal import Position
-from chatstore_cli.domain.quarantine import QuarantinedLine
+from chatstore_cli.domain.quarantine import NumberedLine, QuarantinedLine
 from chatstore_cli.files.folder_lock import folder_lock, holder_of
 from chatstore_cli.files.journal_folders import find_journals, session_named
 from chatstore_cli.files.journal_reader import JournalFile
@@ -88,18 +88,34 @@ class NamedJournals:
         return ledger.furthest_position(source.journal.name) if isinstance(ledger, LedgerReading) else None
 
     def quarantined(self) -> Iterator[QuarantinedLine]:
-        """The quarantined lines of every folder that the paths name.
+        """The quarantined lines of every folder that the paths name. Raises as `numbered_lines` does."""
+        return (numbered.line for numbered in self.numbered_lines())
+
+    def numbered_lines(self) -> Iterator[NumberedLine]:
+        """The same with the numbers by which a list shows them.
 
         Raises ChatstoreError if a quarantine cannot be read, after the lines of all others.
         """
         errors: list[ChatstoreError] = []
+        number = 0
         for _, bookkeeping in self._remembering():
             try:
-                yield from Quarantine(bookkeeping).lines()
+                for line in Quarantine(bookkeeping).lines():
+                    number += 1
+                    yield NumberedLine(number, line, str(bookkeeping))
             except ChatstoreError as error:
                 errors.append(error)
         if errors:
             raise errors[0]
+
+    @contextmanager
+    def to_resolve(self, command: str) -> Iterator[dict[str, Quarantine]]:
+        """The quarantines by their folder, each journal folder locked. Raises Locked, which names the holder."""
+        with ExitStack() as stack:
+            for folder in self._journals:
+                if folder is not None:
+                    stack.enter_context(folder_lock(folder, bookkeeping_folder(folder, self._state_folder), command))
+            yield {str(bookkeeping): Quarantine(bookkeeping) for _, bookkeeping in self._remembering()}
 
     def count_quarantined(self) -> int:
         """How many lines are in quarantine: of a whole folder all lines, else those of the journals that were named."""

@@ -85,10 +85,10 @@ class LocalChatCache(ChatCache):
         _caches.add(self)
 
     @classmethod
-    def from_config(cls, config_file: str | None = None) -> LocalChatCache:
+    def from_config(cls, config_file: str | None = None, *, for_worker: bool = True) -> LocalChatCache:
         """The cache that chatstore's configuration describes (mongo.cache). Raises BadConfig."""
         cache = load_settings(config_file).mongo.cache
-        return cls(cache.max_messages_per_session, cache.disk_path, cache.fsync)
+        return cls(cache.max_messages_per_session, cache.disk_path, cache.fsync, for_worker=for_worker)
 
     def history(self, session_id: str, storage: MongoChatStorage | None = None, limit: int = 50) -> ChatHistory:
         """The newest `limit` (1 to 500) messages of a session, recorded or stored, each once, oldest first.
@@ -98,8 +98,10 @@ class LocalChatCache(ChatCache):
         Raises BadValue, and ChatstoreError for a journal that cannot be read.
         """
         from chatstore_cli.core.sessions.history import chat_history, history_of
+        from chatstore_cli.domain.history import check_limit
         from chatstore_cli.wiring.history import journal_tail
 
+        check_limit(limit)
         if self.disk_path is None:
             return chat_history(self.messages(session_id), storage, session_id, limit)
         recorded = journal_tail(self.disk_path, session_id, limit).journals

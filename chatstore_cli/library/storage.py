@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from chatstore_cli.domain.message_store import Content
     from chatstore_cli.domain.tombstones import Tombstone
 
+_LARGEST_LIMIT = 2**31 - 1
 STORAGE_LOG = logging.getLogger("chatstore.storage")
 
 
@@ -151,9 +152,14 @@ class MongoChatStorage:
         )
 
     def history(self, session_id: str, limit: int = 50) -> list[Message]:
-        """The newest `limit` stored messages of a session, oldest first; empty if the session does not exist."""
+        """The newest `limit` stored messages of a session, oldest first; empty if the session does not exist.
+
+        Raises BadValue, Unreachable, NotAllowed.
+        """
+        from chatstore_cli.domain.history import check_limit
         from chatstore_cli.domain.queries import MessageSelection
 
+        check_limit(limit, _LARGEST_LIMIT)
         [reader] = self.stores.session_readers("messages")
         try:
             return list(reader.messages(session_id, MessageSelection(last=limit)))

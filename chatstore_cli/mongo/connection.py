@@ -40,6 +40,7 @@ _UNAUTHORIZED = {13, 18, 8000, 33}
 _AUTHENTICATION_FAILED = 18
 _TOO_SLOW = {50, 262}
 _CONFLICTS = {85, 86, 11000}
+_NO_QUERY_PLAN = 291
 RETRYABLE_CODES = {6, 7, 89, 91, 112, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436, 64, 100}
 RETRYABLE_CODES |= {43, 94, 133, 134, 175, 237}  # a restart ended a cursor or a plan, or a node is starting
 RETRYABLE_CODES |= {215}  # the database is being dropped at this moment
@@ -230,7 +231,12 @@ def translate(error: Exception, doing: str) -> ChatstoreError:
             return Conflict(what=f"{doing}: {reason}")
         if code in RETRYABLE_CODES:
             return Unreachable(what=f"{doing}: {reason}", hint="Run the command again once the server has a primary.")
-        return ChatstoreError(what=f"{doing}: {reason}")
+        hint = None
+        if code == _NO_QUERY_PLAN and "notablescan" in reason:
+            hint = (
+                "chatstore reads some collections without an index. Start the server without the parameter notablescan."
+            )
+        return ChatstoreError(what=f"{doing}: {reason}", hint=hint)
     if isinstance(error, driver.ConfigurationError) and "Sessions are not supported" in reason:
         # The driver reports this for a member of a replica set that has just been started.
         return Unreachable(what=f"{doing}: the server is still starting.", hint="Run the command again in a moment.")
@@ -269,7 +275,15 @@ def _how_to_reach(reason: str) -> str:
 def _first_line(error: Exception) -> str:
     details = getattr(error, "details", None)
     text = details.get("errmsg") if isinstance(details, dict) else None
-    text = str(text or error).strip().partition("\n")[0]
+    text = str(text or error).strip()
+    # A query that cannot be planned is repeated as a tree of several lines, values included, before the reason.
+    text = re.sub(
+        r"(error processing query: ns=\S+?)( \w+=\d+)*Tree: .*\n ?(planner returned .*)",
+        r"\1: \3",
+        text,
+        flags=re.DOTALL,
+    )
+    text = text.partition("\n")[0]
     # The server repeats the whole rejected command, with session and cluster time. Its name suffices.
     text = re.sub(r"(to execute command \{ \w+: [^,}]*),.*", r"\1 }", text)
     # The driver appends its time limits and its view of the servers, which do not belong into a message of one line.

@@ -54,7 +54,7 @@ def foreign_in(
     def looked(stage: Document, limits: Mapping[str, Any]) -> Document:
         return next(iter(documents.aggregate([stage, _counted(own)], **limits)))
 
-    doing = f"looking at the documents of {collection}"
+    doing = f"examining the documents of {collection}"
     number = within_limit(doing, counted)
     are_few = number is not None and number <= _FEW_DOCUMENTS
     is_large = number is None or number > _MOST_PER_PAGE
@@ -82,7 +82,7 @@ def _is_noticed(connection: Connection, collection: str, own: OwnDocuments) -> b
         limits: dict[str, Any] = {"maxTimeMS": _MILLISECONDS, **own_collation(documents)}  # that of the index
         return any(list(documents.aggregate([*end, *rest], **limits)) for end in ends)
 
-    return bool(within_limit(f"looking at the documents of {collection}", found))
+    return bool(within_limit(f"examining the documents of {collection}", found))
 
 
 def _counted(own: OwnDocuments) -> Document:

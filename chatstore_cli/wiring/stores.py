@@ -107,7 +107,7 @@ class Stores:
         limit = self.settings.mongo.timeout_seconds
         text = (
             f"Waiting for MongoDB ({self.target}): no answer for {SECONDS_UNTIL_NOTICE:g} seconds. "
-            f"An attempt ends after {limit:g} seconds (mongo.timeout_seconds)."
+            f"The time limit of an attempt is {limit:g} s (mongo.timeout_seconds)."
         )
         return WaitingNotice(lambda: self._say(text))
 

@@ -22,14 +22,19 @@ def store_checks(
 ) -> list[Check]:
     """All checks that need no application, in their order. `broken` is the error of an invalid configuration.
 
-    `journals` are journals or folders of journals, by default mongo.cache.disk_path.
+    `journals` are journals or folders of journals, by default mongo.cache.disk_path. Raises NotFound if one of them does
+    not exist.
     """
     from chatstore_cli.core.flush.status import find_future_journals
     from chatstore_cli.core.verify.database import DatabaseChecks
     from chatstore_cli.core.verify.local import LocalChecks
+    from chatstore_cli.domain.errors import NotFound
     from chatstore_cli.domain.times import utc_now
     from chatstore_cli.wiring.journals import journal_folder, named_journals, pending_lines
 
+    for name in journals:
+        if not Path(name).exists():
+            raise NotFound(kind_of_thing="journal file or folder", name=name, where="")
     settings = stores.settings
     seconds = settings.verify.seconds_per_check
     given = [Path(path).parent if Path(path).is_file() else Path(path) for path in journals]

@@ -91,9 +91,9 @@ def test_a_manager_does_not_use_its_last_known_state_after_others_have_written(
     saved(here, text("message 1"))
     for number in range(2, 8):
         saved(there if number % 2 else here, text(f"message {number}"))
-    there.mark_completed("c")
+    there.mark_completed("c", enterprise_id="acme")
     assert saved(here, text("message 8")) is SavedAs.MESSAGE
-    there.resume_chat("c")
+    there.resume_chat("c", enterprise_id="acme")
     assert saved(here, text("message 8")) is SavedAs.ECHO
     messages = only(database)["messages"]
     assert [(each["sequence"], each["content"]) for each in messages] == [
@@ -202,25 +202,25 @@ def test_a_paused_chat_stores_messages_and_is_not_completed_by_the_end_of_a_run(
     manager: AG2Manager, database: Any
 ) -> None:
     manager.create_session("c", enterprise_id="acme")
-    assert manager.pause("c", "waits").changed
-    assert not manager.pause("c", "waits").changed
+    assert manager.pause("c", "waits", enterprise_id="acme").changed
+    assert not manager.pause("c", "waits", enterprise_id="acme").changed
     assert saved(manager, text("hello")) is SavedAs.MESSAGE
     saved(manager, event("termination", termination_reason="done", sender="user"))
     assert (only(database)["status"], only(database)["paused"]) == (0, True)
     with pytest.raises(Conflict, match="running and paused, and cannot start a run"):
-        manager.start_run("c")
-    assert manager.unpause("c").changed
+        manager.start_run("c", enterprise_id="acme")
+    assert manager.unpause("c", enterprise_id="acme").changed
     assert manager.mark_completed("c", enterprise_id="acme").changed
-    assert not manager.mark_completed("c").changed
+    assert not manager.mark_completed("c", enterprise_id="acme").changed
     with pytest.raises(Conflict, match="is completed, and cannot be failed"):
-        manager.mark_failed("c", "late")
+        manager.mark_failed("c", "late", enterprise_id="acme")
     with pytest.raises(NotFound):
-        manager.mark_failed("elsewhere")
+        manager.mark_failed("elsewhere", enterprise_id="acme")
 
 
 def test_a_run_without_messages_and_usage_is_started_once(manager: AG2Manager, database: Any) -> None:
     manager.create_session("c", enterprise_id="acme")
-    assert [manager.start_run("c") for _ in range(3)] == [1, 1, 1]
+    assert [manager.start_run("c", enterprise_id="acme") for _ in range(3)] == [1, 1, 1]
     saved(manager, text("hello"))
     assert [manager.start_run("c", enterprise_id="acme") for _ in range(3)] == [2, 2, 2]
     late = event("termination", termination_reason="of run 1", sender="user")
@@ -294,14 +294,14 @@ def test_only_the_first_message_of_a_resumed_run_may_be_the_echo(
     manager: AG2Manager, database: Any, connection: Connection
 ) -> None:
     saved(manager, text("OK?", "Writer"))
-    resumed = manager.resume_chat("c")
+    resumed = manager.resume_chat("c", enterprise_id="acme")
     assert (resumed.messages, resumed.run) == ([{"role": "assistant", "name": "Writer", "content": "OK?"}], 2)
     echo = text("OK?", "Writer")
     assert [saved(each, echo) for each in (manager, manager, new_manager(connection))] == [
         SavedAs.ECHO, SavedAs.DUPLICATE, SavedAs.DUPLICATE
     ]  # fmt: skip
     assert saved(manager, text("OK?", "Writer")) is SavedAs.MESSAGE
-    manager.resume_chat("c")
+    manager.resume_chat("c", enterprise_id="acme")
     assert saved(manager, text("yes")) is SavedAs.MESSAGE
     assert saved(manager, text("OK?", "Writer")) is SavedAs.MESSAGE
     assert [each["content"] for each in only(database)["messages"]] == ["OK?", "OK?", "yes", "OK?"]
@@ -311,7 +311,7 @@ def test_the_echo_without_its_termination_string_is_recognised_and_the_stored_me
     manager: AG2Manager, database: Any
 ) -> None:
     saved(manager, text("Done. TERMINATE", "Writer"))
-    resumed = manager.resume_chat("c", remove_termination_string=" TERMINATE")
+    resumed = manager.resume_chat("c", remove_termination_string=" TERMINATE", enterprise_id="acme")
     assert resumed.messages[-1]["content"] == "Done."
     assert saved(manager, text("Done.", "Writer")) is SavedAs.ECHO
     assert only(database)["messages"][0]["content"] == "Done. TERMINATE"
@@ -320,7 +320,7 @@ def test_the_echo_without_its_termination_string_is_recognised_and_the_stored_me
 def test_a_redelivered_event_of_the_last_run_is_not_taken_for_the_echo(manager: AG2Manager, database: Any) -> None:
     last = text("OK?", "Writer")
     saved(manager, last)
-    manager.resume_chat("c")
+    manager.resume_chat("c", enterprise_id="acme")
     assert [saved(manager, last), saved(manager, text("OK?", "Writer"))] == [SavedAs.DUPLICATE, SavedAs.ECHO]
 
 
@@ -329,7 +329,7 @@ def test_a_session_is_resumed_at_any_status_which_stays_until_the_next_event(
 ) -> None:
     saved(manager, text("hello"))
     database.chat_sessions.update_one({}, {"$push": {"messages": {"sender": "General", "content": "hi", "source": "general_agent", "sequence": 2}}, "$set": {"last_sequence": 2}})  # fmt: skip
-    manager.mark_failed("c", "lost")
+    manager.mark_failed("c", "lost", enterprise_id="acme")
     resumed = manager.resume_chat("c", enterprise_id="acme")
     assert (resumed.status, [each["content"] for each in resumed.messages]) == ("failed", ["hello"])
     assert resumed.notes[0] == "Messages of the general agent that were left out: 1"
@@ -337,7 +337,7 @@ def test_a_session_is_resumed_at_any_status_which_stays_until_the_next_event(
     assert saved(manager, text("hello")) is SavedAs.ECHO
     assert only(database)["status"] == 0
     with pytest.raises(NotFound):
-        manager.resume_chat("elsewhere")
+        manager.resume_chat("elsewhere", enterprise_id="acme")
 
 
 def test_state_for_a_write_is_read_from_the_primary_whatever_the_uri_prefers(mongo_uri: str, database: Any) -> None:
@@ -459,7 +459,7 @@ def test_ids_with_any_characters_name_one_session_each(manager: AG2Manager, data
         assert saved(manager, text("hello"), chat_id, user_id=chat_id, workflow_name=chat_id) is SavedAs.MESSAGE
     stored = database.chat_sessions.find_one({"chat_id": chat_id})
     assert (len(stored["messages"]), stored["user_id"]) == (2, chat_id)
-    assert manager.resume_chat(chat_id).run == 2
+    assert manager.resume_chat(chat_id, enterprise_id="acme").run == 2
 
 
 @pytest.mark.parametrize("wrong", ["", None, 7, {"$ne": None}, "a\ud800", "x" * 2_000])
@@ -469,7 +469,7 @@ def test_invalid_ids_are_rejected_before_anything_is_written(manager: AG2Manager
             manager.save_event(text("hello"), **{"chat_id": "c", "enterprise_id": "acme", name: wrong})
     for refused in (manager.resume_chat, manager.start_run, manager.mark_completed):
         with pytest.raises(BadValue, match="chat_id"):
-            refused(wrong)
+            refused(wrong, enterprise_id="acme")
     assert database.chat_sessions.count_documents({}) == 0
 
 

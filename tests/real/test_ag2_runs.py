@@ -88,7 +88,7 @@ def test_a_group_chat_with_nested_chats_is_stored_whole_and_resumed_as_the_group
     assert [one["content"] for one in document["messages"]].count("between us") == 2
 
     second = new_manager(connection)
-    resumed = second.resume_chat("c")
+    resumed = second.resume_chat("c", enterprise_id="acme")
     assert [(one["name"], one["content"]) for one in resumed.messages] == [
         (one["name"], one["content"]) for one in held
     ]
@@ -100,7 +100,7 @@ def test_a_group_chat_with_nested_chats_is_stored_whole_and_resumed_as_the_group
         for given in agent.run(group, message=message, clear_history=False).events
     ]
     assert outcomes.count(SavedAs.ECHO) == 1
-    names = [one["name"] for one in second.resume_chat("c").messages]
+    names = [one["name"] for one in second.resume_chat("c", enterprise_id="acme").messages]
     assert names == ["user", "Writer"] * 3
 
 
@@ -111,7 +111,7 @@ def test_a_message_that_ag2_repeats_in_the_managers_name_is_recognised(connectio
     for sender in ("user", "Writer", "Admin"):
         saved(first, text(f"{sender} speaks", sender))
     second = new_manager(connection)
-    resumed = second.resume_chat("c")
+    resumed = second.resume_chat("c", enterprise_id="acme")
     _, group = nested_group(autogen, [], rounds=2)
     agent, message = group.resume(messages=resumed.messages, silent=True)
     assert agent is group
@@ -127,9 +127,9 @@ def test_a_session_begun_with_a_text_alone_is_resumed_without_the_user_that_ag2_
 ) -> None:
     saved(manager, text("hello", "_User"))
     saved(manager, text("hi", "Writer"))
-    assert [one.get("name") for one in manager.resume_chat("c").messages] == [None, "Writer"]
+    assert [one.get("name") for one in manager.resume_chat("c", enterprise_id="acme").messages] == [None, "Writer"]
     saved(manager, text("and now?", "_User"))
-    last = manager.resume_chat("c").messages[-1]
+    last = manager.resume_chat("c", enterprise_id="acme").messages[-1]
     assert last == {"role": "user", "content": "and now?"}
     assert saved(manager, text("and now?", "_User")) is SavedAs.ECHO
 
@@ -141,7 +141,7 @@ def test_a_late_turn_does_not_make_the_echo_a_turn(connection: Connection, datab
     first, second = new_manager(connection), new_manager(connection)
     for given in (text("question"), text("answer", "Writer")):
         saved(first, given)
-    assert second.resume_chat("c").run == 2
+    assert second.resume_chat("c", enterprise_id="acme").run == 2
     saved(first, text("late", "Writer"))
     echo = text("answer", "Writer")
     assert [saved(second, echo) for _ in range(2)] == [SavedAs.ECHO, SavedAs.DUPLICATE]
@@ -153,7 +153,7 @@ def test_a_turn_of_an_earlier_run_leaves_the_echo_awaited_by_whoever_stores_it(
     connection: Connection, database: Any
 ) -> None:
     saved(new_manager(connection), text("answer", "Writer"))
-    assert new_manager(connection).resume_chat("c").run == 2
+    assert new_manager(connection).resume_chat("c", enterprise_id="acme").run == 2
     consumer = new_manager(connection)
     saved(consumer, text("late", "Writer"), run=1)
     assert saved(consumer, text("answer", "Writer"), run=2) is SavedAs.ECHO
@@ -163,7 +163,7 @@ def test_a_turn_of_an_earlier_run_leaves_the_echo_awaited_by_whoever_stores_it(
 def test_two_that_resume_a_chat_each_have_their_echo(connection: Connection, database: Any) -> None:
     saved(new_manager(connection), text("answer", "Writer"))
     one, other = new_manager(connection), new_manager(connection)
-    assert [each.resume_chat("c").run for each in (one, other)] == [2, 3]
+    assert [each.resume_chat("c", enterprise_id="acme").run for each in (one, other)] == [2, 3]
     assert [saved(each, text("answer", "Writer")) for each in (other, one)] == [SavedAs.ECHO, SavedAs.ECHO]
     assert contents(database) == ["answer"]
     assert saved(one, text("answer", "Writer")) is SavedAs.MESSAGE
@@ -172,7 +172,7 @@ def test_two_that_resume_a_chat_each_have_their_echo(connection: Connection, dat
 def test_an_echo_that_another_process_has_stored_is_no_longer_expected(connection: Connection, database: Any) -> None:
     saved(new_manager(connection), text("answer", "Writer"))
     resumer, consumer = new_manager(connection), new_manager(connection)
-    resumer.resume_chat("c")
+    resumer.resume_chat("c", enterprise_id="acme")
     assert saved(consumer, text("answer", "Writer")) is SavedAs.ECHO
     assert saved(resumer, text("answer", "Writer")) is SavedAs.MESSAGE
     assert contents(database) == ["answer", "answer"]
@@ -181,10 +181,10 @@ def test_an_echo_that_another_process_has_stored_is_no_longer_expected(connectio
 def test_a_run_that_has_used_tokens_has_begun(manager: AG2Manager, database: Any) -> None:
     saved(manager, text("hello"))
     saved(manager, usage(100))
-    assert manager.start_run("c") == 2
-    assert manager.start_run("c") == 2
+    assert manager.start_run("c", enterprise_id="acme") == 2
+    assert manager.start_run("c", enterprise_id="acme") == 2
     saved(manager, usage(50))
-    assert manager.start_run("c") == 3
+    assert manager.start_run("c", enterprise_id="acme") == 3
     saved(manager, usage(40))
     assert total(database) == 190
 
@@ -277,11 +277,13 @@ def test_an_invalid_event_id_is_rejected_for_usage_too(manager: AG2Manager, wron
 
 def test_a_function_can_remove_the_termination_string(manager: AG2Manager) -> None:
     saved(manager, text("Done. TERMINATE", "Writer"))
-    taken = manager.resume_chat("c", remove_termination_string=lambda said: said.removesuffix("TERMINATE"))
+    taken = manager.resume_chat(
+        "c", enterprise_id="acme", remove_termination_string=lambda said: said.removesuffix("TERMINATE")
+    )
     assert taken.messages[-1]["content"] == "Done. "
     assert saved(manager, text("Done. ", "Writer")) is SavedAs.ECHO
     with pytest.raises(BadValue, match="remove_termination_string"):
-        manager.resume_chat("c", remove_termination_string=5)  # type: ignore[arg-type]  # on purpose
+        manager.resume_chat("c", remove_termination_string=5, enterprise_id="acme")  # type: ignore[arg-type]  # on purpose
 
 
 @pytest.mark.parametrize(
@@ -329,7 +331,7 @@ def test_usage_that_is_stored_while_its_session_is_deleted_is_deleted_too(
 def test_the_end_of_a_nested_chat_is_known_to_every_process_and_in_every_run(connection: Connection) -> None:
     first, other = new_manager(connection), new_manager(connection)
     saved(first, text("hello"))
-    assert first.start_run("c") == 2
+    assert first.start_run("c", enterprise_id="acme") == 2
     saved(first, text("again"))
     nested = event("termination", termination_reason="done", sender="Writer", recipient="Expert")
     assert [saved(each, nested) for each in (first, other)] == [SavedAs.IGNORED, SavedAs.IGNORED]

@@ -118,7 +118,7 @@ def test_an_agent_that_stays_alive_over_runs_is_counted_once(
 ) -> None:
     manager.create_session("c", enterprise_id="acme")
     for run in (1, 2, 3):
-        assert manager.start_run("c") == run
+        assert manager.start_run("c", enterprise_id="acme") == run
         for _ in range(2):
             ask(writer)
             assert save(manager, writer).total_tokens == TOTAL
@@ -389,7 +389,7 @@ def test_managers_of_one_process_know_the_same_clients(
 def test_usage_can_be_stored_for_an_earlier_run(manager: AG2Manager, database: Any, ledger: MongoUsageLedger) -> None:
     agent = Counter()
     manager.save_event(text("Hello"), chat_id="c", enterprise_id="acme")
-    assert manager.start_run("c") == 2
+    assert manager.start_run("c", enterprise_id="acme") == 2
     agent.use(10)
     save(manager, agent, run=1)
     with manager.usage_of(agent, chat_id="c", enterprise_id="acme", run=2):

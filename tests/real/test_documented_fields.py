@@ -52,7 +52,7 @@ def _store_one_of_everything(chatstore: Chatstore, connection: Connection) -> No
     save(event("tool_response", sender="Tool", recipient="chat_manager", content="x", tool_responses=answers))
     save(event("tool_response", sender="Tool", recipient="chat_manager", content="x", tool_responses=answers[:1]))
     save(text("the last", "Writer"))
-    manager.resume_chat("c")
+    manager.resume_chat("c", enterprise_id="acme")
     save(text("the last", "Writer"))
     usage = {
         "model": "m",
@@ -65,9 +65,9 @@ def _store_one_of_everything(chatstore: Chatstore, connection: Connection) -> No
     save(event("usage_summary", actual={"usages": [usage], "total_cost": 0.1}, mode="both"))
     save(event("termination", sender="Writer", recipient="chat_manager", termination_reason="done"))
     save(text("again"))
-    manager.pause("c", "waiting")
-    manager.mark_failed("c", "broken")
-    manager.resume_chat("c")  # an echo is awaited
+    manager.pause("c", "waiting", enterprise_id="acme")
+    manager.mark_failed("c", "broken", enterprise_id="acme")
+    manager.resume_chat("c", enterprise_id="acme")  # an echo is awaited
     assert chatstore("usage", "rollup").code == 0
     manager.save_event(text("gone"), chat_id="gone", enterprise_id="acme")
     assert chatstore("sessions", "delete", "gone", "--yes").code == 0

@@ -55,7 +55,7 @@ BAD_LINES: list[tuple[bytes, str]] = [
     (b"not json", "not JSON: Expecting value"),
     (b"[1, 2]", "not a JSON object"),
     (b"null", "not a JSON object"),
-    (as_line(record(90, role=None))[:-1], "no role"),
+    (as_line(record(90, role=None))[:-1], 'no "role"'),
     (as_line(record(90, text=7))[:-1], "text is a number"),
     (as_line(record(90, role="narrator"))[:-1], "unknown role 'narrator'"),
     (as_line(record(90, created_at="noon"))[:-1], "created_at 'noon' is not a time: write ISO 8601"),

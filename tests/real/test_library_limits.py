@@ -6,11 +6,13 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import chatstore_cli
 from chatstore_cli import BadValue, ChatPersistenceWorker, LocalChatCache, MongoChatStorage, NotRecorded, Unreachable
+from chatstore_cli.domain import errors
 from tests.support.mongod import Mongod, poll
 
 pytestmark = pytest.mark.real
@@ -78,9 +80,25 @@ def test_what_is_too_large_is_named_and_an_error_is_one_line(tmp_path: Path) -> 
     assert list(tmp_path.glob("*.jsonl")) == []
 
 
+@pytest.mark.parametrize("limit", [0, -1, True, 2.0, "5", None, 2**40])
+def test_a_history_with_an_invalid_limit_is_rejected_with_and_without_messages(
+    mongo_uri: str, tmp_path: Path, limit: Any
+) -> None:
+    cache = LocalChatCache(disk_path=tmp_path, for_worker=False)
+    cache.record_chat_event("s", "user", "hello")
+    for session in ("s", "elsewhere"):
+        for ask in (cache.history, MongoChatStorage(mongo_uri, "chats").history):
+            with pytest.raises(BadValue, match="limit"):
+                ask(session, limit=limit)
+
+
 def test_every_public_name_can_be_imported_and_the_command_line_imports_none_of_them() -> None:
-    for name in chatstore_cli._PUBLIC:
+    for name in chatstore_cli.__all__:
         assert getattr(chatstore_cli, name).__name__ == name
         assert name in dir(chatstore_cli)
+    of_errors = [
+        each.__name__ for each in vars(errors).values() if isinstance(each, type) and issubclass(each, Exception)
+    ]
+    assert set(of_errors) - set(chatstore_cli.__all__) == set()
     with pytest.raises(AttributeError, match="nonsense"):
         _ = chatstore_cli.nonsense

@@ -73,7 +73,7 @@ def test_events_from_many_threads_are_each_stored_once_while_messages_move(
     assert Counter(message.content for message in stored) == Counter(given["content"]["content"] for given in events)
     head = database.chat_sessions.find_one({})
     assert len(head["messages"]) < 3 * SMALL and head["moved_messages"] + len(head["messages"]) == 120
-    resumed = with_small_segments(connection).resume_chat("c")
+    resumed = with_small_segments(connection).resume_chat("c", enterprise_id="acme")
     assert [message["content"] for message in resumed.messages] == [message.content for message in stored]
 
 

@@ -145,7 +145,10 @@ def test_a_table_and_wrong_use(chatstore: Chatstore, database: Documents, folder
     assert outcome.out.splitlines()[0].split() == [
         "ACTION", "JOURNAL", "SESSION", "LINES", "BYTES", "NEWEST", "(UTC)", "REASON",
     ]  # fmt: skip
-    assert outcome.err.endswith("(dry run: nothing is removed)\n")
+    assert "(dry run: nothing is removed)\n" in outcome.err
+    assert outcome.err.endswith(f"1 of 1 journal, {len(as_line(of(40))):,} bytes, would be removed.\n")
+    kept = chatstore("cache", "prune", "--older-than", "50d", "--dry-run")
+    assert kept.err.endswith("No journal would be removed.\n")
     for arguments, code, message in (
         (["--older-than", "2099-01-01", "--yes"], 2, "a time in the past"),
         (["--older-than", "soon"], 2, "--older-than: 'soon' is not a time"),

@@ -202,3 +202,34 @@ def test_the_database_really_deletes_by_it(start_mongod, chatstore_without_datab
     target = {"CHATSTORE_URI": server.uri, "CHATSTORE_DATABASE": "chats"}
     assert chatstore_without_database("ttl", "set", "--days", "30", "--yes", env=target).code == 0
     poll(lambda: [row["_id"] for row in messages.find()] == [2], what="the sweep")
+
+
+@pytest.mark.parametrize("ttl_first", [False, True])
+@pytest.mark.parametrize("seconds", [0, 3_600])
+def test_show_and_the_check_of_indexes_choose_the_same_index_of_several_with_equal_keys(
+    chatstore, messages, ttl_first, seconds
+):
+    messages.insert_one({**ROW, "expires_at": NOW + timedelta(days=1)})
+    plain = {"name": "plain", "sparse": True}  # MongoDB accepts a second index with these keys if an option differs
+    ttl = {"name": "ttl", "expireAfterSeconds": seconds}
+    for options in (ttl, plain) if ttl_first else (plain, ttl):
+        messages.create_index("expires_at", **options)
+    partial = {"expires_at": {"$exists": True}}
+    messages.create_index("expires_at", name="third", expireAfterSeconds=DAY, partialFilterExpression=partial)
+
+    rows = [(row["index"], row["expire_after_seconds"], row["ttl_days"]) for row in shown(chatstore)]
+    assert rows == [("ttl", seconds, 30), ("third", DAY, None)]
+    checked = json.loads(chatstore("indexes", "check", "-o", "json").out)["items"]
+    states = {row["name"]: row["state"] for row in checked if row["keys"] == {"expires_at": 1}}
+    assert states == {"ttl": "ok" if seconds == 0 else "drifted", "plain": "other", "third": "other"}
+    planned = json.loads(chatstore("indexes", "apply", "--dry-run", "-o", "json").out)["items"]
+    steps = [(row["name"], row["action"]) for row in planned if row["keys"] == {"expires_at": 1}]
+    assert steps == ([] if seconds == 0 else [("ttl", "modify")])
+
+
+def test_a_plain_index_alone_is_no_ttl_index_in_show_and_in_the_check(chatstore, messages):
+    messages.insert_one(ROW)
+    messages.create_index("expires_at", name="plain")
+    assert [row["index"] for row in shown(chatstore)] == [None]
+    checked = json.loads(chatstore("indexes", "check", "-o", "json").out)["items"]
+    assert [row["state"] for row in checked if row["keys"] == {"expires_at": 1}] == ["drifted"]

@@ -308,7 +308,7 @@ def test_the_check_of_the_folder_leaves_nothing_behind(chatstore, journals):
     (journals / "s1.jsonl").write_text(line())
     row = check(chatstore, "journal-folder")
     assert row["status"] == "pass"
-    assert "1 journals" in row["detail"]
+    assert "1 journal," in row["detail"]
     assert [path.name for path in journals.iterdir()] == ["s1.jsonl"]
 
 
@@ -331,11 +331,12 @@ def test_journals_and_folders_can_be_named(chatstore, database):
         path.write_text(text)
     names = ("--only", "connection,journal-folder,journal-flushed")
     rows = checks(chatstore, "a/s1.jsonl", "b", *names)
-    assert rows["journal-flushed"]["detail"] == "of 3 lines in 2 journals 3 are not stored yet"
-    assert all(f"{name}: 1 journals" in rows["journal-folder"]["detail"] for name in ("a", "b"))
-    assert checks(chatstore, "b", *names)["journal-flushed"]["detail"].startswith("of 1 lines in 1 journals")
-    rows = checks(chatstore, "nowhere", *names)
-    assert (rows["journal-folder"]["status"], rows["journal-flushed"]["status"]) == ("warn", "skip")
+    assert rows["journal-flushed"]["detail"] == "3 lines in 2 journals: 3 are not stored yet"
+    assert all(f"{name}: 1 journal," in rows["journal-folder"]["detail"] for name in ("a", "b"))
+    assert checks(chatstore, "b", *names)["journal-flushed"]["detail"].startswith("1 line in 1 journal:")
+    missing = chatstore("verify", "b", "nowhere", *names)
+    assert (missing.code, missing.out) == (3, "")
+    assert "No journal file or folder 'nowhere'." in missing.err
 
 
 def test_stored_lines_that_no_longer_exist_differ_from_new_and_expired_ones(chatstore, journals, database):

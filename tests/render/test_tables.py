@@ -14,6 +14,7 @@ from chatstore_cli.cli.invocation import terminal_of
 from chatstore_cli.render.formats import write
 from chatstore_cli.render.listing import Column, Listing, Record, Terminal
 from chatstore_cli.render.output_format import OutputFormat
+from chatstore_cli.render.rows.cache import PRUNE_COLUMNS
 from chatstore_cli.render.rows.sessions import SESSION_COLUMNS, status_style
 from chatstore_cli.render.widths import fitted
 
@@ -42,6 +43,21 @@ def test_a_pipe_gets_aligned_columns_and_nothing_cut() -> None:
         f"a     failed      12  {long}",
         "bcd   failed    1234",
     ]
+
+
+def test_a_plan_of_pruning_at_80_columns_keeps_whole_words_of_its_reasons_and_every_journal() -> None:
+    paths = [f"/var/lib/chat/journals/session-{number:012}.jsonl" for number in range(2)]
+    reason = "last written at 2026-03-02 11:41:00 UTC"
+    rows = [
+        {"action": "keep", "journal": path, "session_id": path[-26:-6], "bytes": 5_593, "reason": reason}
+        for path in paths
+    ]
+    stream = io.StringIO()
+    write(Listing(PRUNE_COLUMNS, rows), OutputFormat.TABLE, stream, Terminal(is_terminal=True, width=80))
+    lines = stream.getvalue().splitlines()
+    assert lines[0].split() == ["ACTION", "JOURNAL", "LINES", "BYTES", "REASON"]
+    assert len(lines) == 1 + 2 * 2
+    assert lines[1].rstrip().endswith("last written at 2026-03-02")
 
 
 def test_one_long_cell_does_not_pad_a_thousand_rows() -> None:

@@ -92,6 +92,8 @@ def hold_forever(reached: Path, number: int) -> None:
     for owner, name in (
         (MongoMessageStore, "insert"),
         (quarantine.Quarantine, "sync"),
+        (quarantine.Quarantine, "begin_edit"),
+        (quarantine.Quarantine, "remove"),
         (Ledger, "advance"),
         (Ledger, "commit"),
         (Ledger, "close"),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -40,7 +42,13 @@ def init(
 
     with new_file(to, force=force, create_own_folder=True) as stream:
         stream.write(files("chatstore_cli").joinpath("config.example.yaml").read_bytes())
-    Invocation(context).say(f"Wrote {to}. To print every value with its source: chatstore config show")
+    invocation = Invocation(context)
+    invocation.say(f"Wrote {to}. To print every value with its source: chatstore config show")
+    named = os.environ.get("CHATSTORE_CONFIG")
+    if named and Path(named).absolute() != Path(to).absolute():
+        invocation.say(
+            f"{to} is not read, because CHATSTORE_CONFIG names {named}. Unset CHATSTORE_CONFIG, or use --config."
+        )
 
 
 @command(app, "show", examples=["chatstore config show", "chatstore config show -o json"], exits=[])
@@ -57,7 +65,11 @@ def show(context: typer.Context) -> None:
             value = value_of(configuration.settings, key)
             yield {"key": key, "value": masked_uri(value) if isinstance(value, str) else value, "source": source}
 
-    columns = (Column("key", "SETTING"), Column("value", "VALUE"), Column("source", "SOURCE"))
+    columns = (
+        Column("key", "SETTING", whole=True),
+        Column("value", "VALUE", wraps=True),
+        Column("source", "SOURCE", wraps=True),
+    )
     invocation.emit(Listing(columns, rows()))
 
 
@@ -81,9 +93,9 @@ def check(context: typer.Context) -> None:
     ]
     columns = (
         Column("level", "LEVEL", style=lambda level: "red" if level == "error" else "yellow"),
-        Column("where", "WHERE"),
-        Column("message", "PROBLEM"),
-        Column("hint", "WHAT TO DO"),
+        Column("where", "WHERE", wraps=True),
+        Column("message", "PROBLEM", wraps=True),
+        Column("hint", "WHAT TO DO", wraps=True),
     )
     read = ", ".join(files) or "no file"
     invocation.emit(Listing(columns, rows, empty=f"The configuration has no problems (read: {read})."))

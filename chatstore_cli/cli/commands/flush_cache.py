@@ -8,17 +8,16 @@ from typing import Annotated
 
 import typer
 
+from chatstore_cli.cli.flush_output import emit_flush
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.core.flush.options import FlushOptions
 from chatstore_cli.core.flush.pending import ReadableJournals, count_expired
 from chatstore_cli.core.flush.run import Flush
 from chatstore_cli.core.flush.storing import StoringRules
-from chatstore_cli.domain.errors import BadValue, ExitCode
-from chatstore_cli.domain.ignored_files import JOURNAL_NAMES, ignored_notice
+from chatstore_cli.domain.errors import BadValue, ExitCode, NotFound
+from chatstore_cli.domain.ignored_files import ignored_notice
 from chatstore_cli.domain.journal import FlushResult
-from chatstore_cli.render.listing import Record
-from chatstore_cli.render.rows.flush import FLUSH_COLUMNS, flush_row
 from chatstore_cli.wiring.journals import bookkeeping_notices, named_journals
 
 app = single_command()
@@ -107,7 +106,10 @@ def flush_cache(
         with journals.to_flush("chatstore flush-cache") as sources, invocation.progress(journals.total_bytes) as shown:
             flush = Flush(invocation.stores.message_store, options, say=invocation.say, on_progress=shown)
             result = flush.run(sources)
-    invocation.emit(Record(FLUSH_COLUMNS, flush_row(result, journals.ignored)))
+    if session is not None and not result.lines:
+        hint = "Incomplete last lines, and lines whose session cannot be read, are left for later flushes."
+        raise NotFound(kind_of_thing="session", name=session, where=" in the journals", hint=hint)
+    emit_flush(invocation, result, journals.ignored, dry_run=dry_run)
     if journals.ignored:
         invocation.say(ignored_notice(journals.ignored))
     for notice in _notices(result, paths or [], dry_run=dry_run):
@@ -120,10 +122,6 @@ def flush_cache(
 
 def _notices(result: FlushResult, paths: list[str], *, dry_run: bool) -> Iterator[str]:
     """What the numbers do not show."""
-    if not result.files:
-        yield f"No journals were found. {JOURNAL_NAMES}"
-    elif not result.lines and not result.pending:
-        yield "Nothing new since the last flush."
     for change, lines in result.altered.items():
         yield f"Lines with {change}: {lines:,}."
     if result.pending:

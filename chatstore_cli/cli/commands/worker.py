@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from chatstore_cli.cli.flush_output import emit_flush
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.cli.signals import StopSignals, stop_signals
@@ -17,7 +18,7 @@ from chatstore_cli.core.flush.storing import StoringRules
 from chatstore_cli.domain.errors import ExitCode, Interrupted
 from chatstore_cli.domain.ignored_files import IgnoredFiles
 from chatstore_cli.domain.journal import FlushResult
-from chatstore_cli.render.listing import Listing, Record
+from chatstore_cli.render.listing import Listing
 from chatstore_cli.render.rows.flush import FLUSH_COLUMNS, flush_row
 from chatstore_cli.wiring.journals import bookkeeping_notices, followed_folders, named_journals
 
@@ -74,7 +75,7 @@ def worker(
     with stop_signals() as stop_requests:
         result, ignored = _follow(invocation, paths, stop_requests, once, interval, timeout)
         if once or not invocation.is_row_stream:
-            invocation.emit(Record(FLUSH_COLUMNS, flush_row(result, ignored)))
+            emit_flush(invocation, result, ignored)
         invocation.say_where_stored(result.stored + result.already_stored)
     if once and result.quarantined:
         raise typer.Exit(ExitCode.PARTLY_DONE)

@@ -299,7 +299,7 @@ class Follower:
         scan = self._journals.scan()
         self._schedule_rereads(scan)
         for error in scan.errors.values():
-            error.hint = f"{error.hint or ''} Everything else is stored.".strip()
+            error.hint = f"{error.hint or ''} Every complete line that could be read is stored or quarantined.".strip()
             raise error
 
 

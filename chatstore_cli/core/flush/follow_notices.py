@@ -98,6 +98,5 @@ class FollowNotices:
 
 def _as_text(error: ChatstoreError | OSError) -> str:
     if isinstance(error, ChatstoreError):
-        stop = "" if error.message.endswith((".", "!", "?")) else "."
-        return f"{error.message}{stop}" + (f" {error.hint}" if error.hint else "")
+        return error.as_text()
     return f"{error.filename or ''}: {error.strerror or error}.".removeprefix(": ")

@@ -137,6 +137,11 @@ class _Comparison:
             return f"{_lines(reading.quarantine.new)} cannot be stored"
         if reading.quarantine.total:
             return f"{_lines_are(reading.quarantine.total)} in quarantine"
+        if in_quarantine := sum(1 for _ in journal.source.quarantine.lines_of(journal.name)):
+            # Their bytes may be nowhere else: the journal has other lines in their place by now.
+            return (
+                f"{_lines_are(in_quarantine)} in quarantine that {'is' if in_quarantine == 1 else 'are'} not in it now"
+            )
         return None if reading.complete else "its last line is incomplete"
 
     def _proof(self, reading: JournalReading) -> str:
@@ -201,13 +206,20 @@ def describe_plan(decisions: Sequence[PruneDecision]) -> str:
     ]
     if len(to_prune) > _MOST_LISTED:
         lines.append(f"  … and {len(to_prune) - _MOST_LISTED:,} more (--dry-run lists all of them)")
-    size = sum(decision.bytes for decision in to_prune)
-    total = f"{len(to_prune):,} of {_journals(len(decisions))}, {size:,} bytes"
     covered = sum(decision.covered or 0 for decision in to_prune)
     proof = "Every line of them is stored"
     if covered:
         proof += f", except {_lines(covered)} that {'was' if covered == 1 else 'were'} deleted with the session"
-    return "\n".join([f"{total}, would be removed. {proof}:", *lines])
+    return "\n".join([f"{describe_total(decisions)} {proof}:", *lines])
+
+
+def describe_total(decisions: Sequence[PruneDecision]) -> str:
+    """How many of the journals, with how many bytes, would be removed."""
+    to_prune = [decision for decision in decisions if decision.prune]
+    if not to_prune:
+        return "No journal would be removed."
+    size = sum(decision.bytes for decision in to_prune)
+    return f"{len(to_prune):,} of {_journals(len(decisions))}, {size:,} bytes, would be removed."
 
 
 def describe_result(decisions: Sequence[PruneDecision], planned: int) -> str:

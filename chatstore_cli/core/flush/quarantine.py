@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 
+from chatstore_cli.core.flush.corrections import Corrections
 from chatstore_cli.domain.journal import Entry
 from chatstore_cli.domain.message_store import QuarantinePort
 from chatstore_cli.domain.times import Clock, format_instant
@@ -24,6 +25,8 @@ class LineQuarantine:
         self._lock = threading.Lock()
         self.total = 0
         self.new = 0
+        self.corrections: Corrections | None = None
+        """Compares the lines that were in quarantine before with those of the journal, if there are any."""
 
     def add(self, number: int, offset: int, raw: bytes, reason: str, identity: str | None = None) -> None:
         """Quarantine a line: the record `number` of its journal, which starts at the byte `offset`."""
@@ -31,7 +34,10 @@ class LineQuarantine:
             self._count(not self._quarantine.knows(self._source, offset, raw))
         else:
             now = format_instant(self._clock())
-            self._count(self._quarantine.add(self._source, number, offset, raw, reason, now, identity))
+            new = self._quarantine.add(self._source, number, offset, raw, reason, now, identity)
+            self._count(new)
+            if self.corrections is not None:
+                self.corrections.note_quarantined(offset, raw if new else None)
 
     def add_large(self, number: int, offset: int, length: int, pieces: Iterable[bytes], reason: str) -> None:
         """Quarantine a line that is too long to be held in memory. A dry run does not read its `pieces`."""

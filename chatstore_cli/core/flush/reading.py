@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
+from chatstore_cli.core.flush.corrections import Corrections
 from chatstore_cli.core.flush.occurrences import OccurrenceCount
 from chatstore_cli.core.flush.quarantine import LineQuarantine
+from chatstore_cli.core.flush.resolved_lines import edited_entry, final_resolution
 from chatstore_cli.core.flush.source_state import SourceState
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.identity import content_key, identity_by_content, identity_by_message_id, session_prefix
 from chatstore_cli.domain.journal import Entry, JournalRecord, Position, is_plain
 from chatstore_cli.domain.message_store import JournalPort, LedgerPort, OversizedLine, QuarantinePort
+from chatstore_cli.domain.quarantine import Resolution
 
 _PREFIXES_KEPT = 50_000
 _new_tuple = tuple.__new__
@@ -52,6 +55,7 @@ class JournalReading:
     quarantine: LineQuarantine
     counting: OccurrenceCount
     start: Position | None = None
+    corrections: Corrections | None = None
     offset: int = 0
     records: int = 0
     latest: str = ""
@@ -62,9 +66,12 @@ class JournalReading:
     out_of_order: bool = False
     name: str = field(init=False)
     state: SourceState = field(init=False)
+    resolved: Set[int] = field(init=False)
+    """Where the lines begin that were dropped from the quarantine, or that an edited line replaces."""
 
     def __post_init__(self) -> None:
         self.name = self.source.journal.name
+        self.resolved = self.source.quarantine.resolved_offsets(self.name)
         self.latest = self.start.latest if self.start else ""
         self.state = SourceState(refuse=self.quarantine.refuse, floor=self.latest)
 
@@ -96,12 +103,14 @@ class Reader:
             reading.offset, reading.records = reading.start.offset, reading.start.records
         for block in reading.source.journal.blocks(reading.offset):
             if isinstance(block, OversizedLine):
-                self._read_oversized(reading, block)
-                yield []
+                entries = self._read_oversized(reading, block)
             elif block.complete:
-                yield self._read_block(reading, block.offset, block.lines)
+                entries = self._read_block(reading, block.offset, block.lines)
             else:
-                yield self._read_last_line(reading, block.offset, block.lines[0])
+                entries = self._read_last_line(reading, block.offset, block.lines[0])
+            if reading.corrections is not None:
+                reading.corrections.examine(entries)
+            yield entries
 
     def _read_block(self, reading: JournalReading, offset: int, lines: list[bytes]) -> list[Entry]:
         if offset == 0:
@@ -110,7 +119,11 @@ class Reader:
         decode: Callable[[bytes], Any] = reading.source.journal.decode
         entries: list[Entry] = []
         add_entry = self._add_entry
+        resolved = reading.resolved
         for line in lines:
+            if resolved and offset in resolved and self._read_resolved(reading, offset, line, entries):
+                offset += len(line) + 1
+                continue
             try:
                 fields = decode(line)
             except ValueError:
@@ -176,6 +189,8 @@ class Reader:
             return
         for piece in journal.salvage(line):
             place = offset + piece.start
+            if place in reading.resolved and self._read_resolved(reading, place, piece.raw, entries):
+                continue
             if piece.flaw is None:
                 self._read_record(reading, place, piece.raw, journal.read(piece.raw), entries)
             else:
@@ -196,7 +211,8 @@ class Reader:
         if record.fields is None:
             reading.pending += 1  # a number or a text may continue; an object that is closed cannot
             return entries
-        self._read_record(reading, offset, line, record, entries)
+        if offset not in reading.resolved or not self._read_resolved(reading, offset, line, entries):
+            self._read_record(reading, offset, line, record, entries)
         reading.offset = offset + len(line)
         return entries
 
@@ -210,20 +226,61 @@ class Reader:
             return line[len(_UTF8_MARK) :]
         return line
 
-    def _read_oversized(self, reading: JournalReading, line: OversizedLine) -> None:
+    def _read_resolved(self, reading: JournalReading, offset: int, raw: bytes, entries: list[Entry]) -> bool:
+        """Read what takes the place of a line that was in quarantine. False if this line was not."""
+        resolution = reading.source.quarantine.resolution(reading.name, offset, raw)
+        if resolution is None:
+            return False
+        if resolution.counted:
+            fields = reading.source.journal.read(raw).fields
+            if fields is not None and self._session in (None, fields["session_id"]):
+                self._add_entry(reading, offset, raw, fields, [])  # equal lines after it keep their numbers
+        if reading.corrections is not None:
+            reading.corrections.note_edited(resolution.quarantine_id, offset)
+        self._add_resolved(reading, offset, resolution, entries)
+        return True
+
+    def _add_resolved(self, reading: JournalReading, offset: int, resolution: Resolution, entries: list[Entry]) -> None:
+        """Add the edited line, or count the dropped one as skipped."""
+        reading.records += 1
+        resolution = final_resolution(reading.source.quarantine, reading.name, offset, resolution)
+        if resolution.edited is None:
+            if self._session is None:
+                reading.lines += 1
+                reading.state.count_skipped()
+            return
+        fields, flaw, _ = reading.source.journal.read(resolution.edited)
+        if fields is not None and self._session not in (None, fields.get("session_id")):
+            return
+        reading.lines += 1
+        if fields is None or flaw is not None:
+            self._quarantine(reading, offset, resolution.edited, flaw or "not JSON")
+            return
+        entry = edited_entry(reading.name, reading.records, offset, resolution, fields)
+        reading.latest = max(reading.latest, entry.instant)
+        entries.append(entry)
+
+    def _read_oversized(self, reading: JournalReading, line: OversizedLine) -> list[Entry]:
         if not line.complete:
             if any(_CR_LINES in piece for piece in islice(reading.source.journal.pieces(line.offset, line.length), 1)):
                 raise _ends_with_cr(reading)
             reading.pending += 1
-            return
-        reading.records += 1
+            return []
         reading.offset = line.offset + line.length + 1
+        if line.offset in reading.resolved:
+            resolution = reading.source.quarantine.resolution_of_large(reading.name, line.offset, line.length)
+            if resolution is not None:
+                entries: list[Entry] = []
+                self._add_resolved(reading, line.offset, resolution, entries)
+                return entries
+        reading.records += 1
         if self._session is not None:
-            return
+            return []
         reading.lines += 1
         reason = f"{line.length:,} bytes long: a document holds at most 16 MiB"
         pieces = reading.source.journal.pieces(line.offset, line.length)
         reading.quarantine.add_large(reading.records, line.offset, line.length, pieces, reason)
+        return []
 
     def _quarantine(self, reading: JournalReading, offset: int, raw: bytes, reason: str) -> None:
         if self._session is not None:

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from chatstore_cli.core.flush.batches import Batch, FinishedBatches, Reached
+from chatstore_cli.core.flush.corrections import Corrections
 from chatstore_cli.core.flush.occurrences import CountOnDisk, OccurrenceCount, OutOfOrder, WindowedCount
 from chatstore_cli.core.flush.options import FlushOptions
 from chatstore_cli.core.flush.quarantine import LineQuarantine
@@ -96,12 +97,16 @@ class Flush:
     def run(self, sources: Sequence[Source]) -> FlushResult:
         """Flush the journals and return what was done.
 
-        Raises as `attempt` does. A journal that cannot be read does not stop the others; its error is raised last.
+        Raises as `attempt` does. A journal that cannot be read does not stop the others. Of several such errors, the
+        first is raised last, and the others are reported.
         """
         result = self.attempt(sources)
-        for error in self.unreadable.values():
-            error.hint = f"{error.hint or ''} From the other journals: {_summary(result)}".strip()
-            raise error
+        if self.unreadable:
+            first, *others = self.unreadable.values()
+            for error in others:
+                self._say(error.as_text())
+            first.hint = f"{first.hint or ''} From all journals: {self._summary(result)}".strip()
+            raise first
         return result
 
     def attempt(self, sources: Sequence[Source]) -> FlushResult:
@@ -121,9 +126,11 @@ class Flush:
             self._storer.close()
         result = self._result(len(sources), time.monotonic() - started)
         if interrupted:
-            raise Interrupted(what=f"{_summary(result)} Run the same command again to continue.")
+            raise Interrupted(what=f"{self._summary(result)} Run the same command again to continue.")
         if isinstance(self._failure, ChatstoreError):
-            self._failure.hint = f"{_summary(result)} Run the same command again to continue: nothing is stored twice."
+            self._failure.hint = (
+                f"{self._summary(result)} Run the same command again to continue: nothing is stored twice."
+            )
         if self._failure is not None:
             raise self._failure
         return result
@@ -164,6 +171,21 @@ class Flush:
             for source in sources:
                 source.quarantine.sync()
             self._finished.save_positions()
+        if self._failure is None:
+            self._close_corrected()
+
+    def _close_corrected(self) -> None:
+        """Remove the lines from quarantine that were corrected in their journal and are stored now, or were moved in it."""
+        count = 0
+        for reading in self.readings.values():
+            if reading.corrections is not None and reading.at_end:
+                corrected, moved = reading.corrections.closed()
+                if corrected or moved:
+                    reading.source.quarantine.remove(corrected | moved)
+                count += len(corrected)
+        if count:
+            lines_are = "1 quarantined line is" if count == 1 else f"{count:,} quarantined lines are"
+            self._say(f"{lines_are} corrected and stored: removed from the quarantine.")
 
     # --- the thread that reads ---------------------------------------------------------------------------------------
 
@@ -194,6 +216,10 @@ class Flush:
         dry_run = self._options.rules.dry_run
         quarantine = LineQuarantine(source.quarantine, source.journal.name, self._clock, dry_run=dry_run)
         reading = JournalReading(source, quarantine, count(start.latest if start else ""), start)
+        if start is None and not dry_run and self._options.session is None:
+            corrections = Corrections(source.quarantine.lines_of(reading.name), source.journal.read)
+            if not corrections.is_empty:
+                reading.corrections = quarantine.corrections = corrections
         earlier = self.readings.get(reading.name)
         if earlier is not None and not dry_run:  # a dry run counts them as new again
             self._quarantined_before += earlier.quarantine.new
@@ -282,6 +308,7 @@ class Flush:
             seconds=seconds,
         )
 
-
-def _summary(result: FlushResult) -> str:
-    return f"{result.stored:,} messages stored of {result.lines:,} lines read."
+    def _summary(self, result: FlushResult) -> str:
+        would_be = "would be " if self._options.rules.dry_run else ""
+        quarantined = f"; {result.quarantined:,} {would_be}quarantined" if result.quarantined else ""
+        return f"{result.stored:,} messages {would_be}stored of {result.lines:,} lines read{quarantined}."

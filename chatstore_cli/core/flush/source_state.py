@@ -14,12 +14,13 @@ _numbers = itertools.count()
 
 @dataclass(kw_only=True)
 class SourceState:
-    """Counters and state of one source while its lines are stored. Only the threads of a Storer write to it.
+    """Counters and state of one source while its lines are stored. Several threads write to it.
 
     `refuse` is called with each line that cannot be stored, and the reason. Lines at or before the instant `floor` may
     have equals before the place where reading began. `skipped` counts lines left out: the `covered` ones, which were
-    deleted with their session, and those left out because they have expired. `expired` counts lines whose own lifetime is
-    over. `needs_rereading`: the source has to be read again from its first line. `number` differs between any two states.
+    deleted with their session, and those that have expired or were dropped from the quarantine. `expired` counts lines
+    whose own lifetime is over. `needs_rereading`: the source has to be read again from its first line. `number` differs
+    between any two states.
     """
 
     refuse: Callable[[Entry, str], object]

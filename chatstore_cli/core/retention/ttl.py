@@ -33,12 +33,14 @@ def retentions(
     """What MongoDB deletes from each layout's collections: by the TTL index that the layout needs, and by any other."""
     for layout, layout_specs in specs.items():
         for collection in dict.fromkeys(spec.collection for spec in layout_specs):
-            stored = store.stored(collection)
-            for spec in _ttl_specs(layout_specs, collection):
-                index = next((index for index in stored if _is_ttl(index) and index.keys == spec.keys), None)
-                yield _retention(layout, spec, index, dates, now, carries_own_date=True)
-            for index in _others(layout_specs, collection, stored):
-                yield _retention(layout, _as_spec(index, _seconds(index)), index, dates, now, carries_own_date=False)
+            needed = [spec for spec in layout_specs if spec.collection == collection]
+            for finding in compare(needed, store.stored(collection)):  # as `indexes check` matches specs and indexes
+                index = finding.stored if finding.stored is not None and _is_ttl(finding.stored) else None
+                if finding.spec is not None and finding.spec.expire_after_seconds is not None:
+                    yield _retention(layout, finding.spec, index, dates, now, carries_own_date=True)
+                elif index is not None:
+                    as_spec = _as_spec(index, _seconds(index))
+                    yield _retention(layout, as_spec, index, dates, now, carries_own_date=False)
 
 
 def _retention(

@@ -16,9 +16,9 @@ from math import inf
 from operator import attrgetter, itemgetter
 from typing import Any, Literal, NamedTuple
 
-from chatstore_cli.domain.content import content_text, json_safe
+from chatstore_cli.domain.content import content_text
 from chatstore_cli.domain.errors import BadValue, ChatstoreError, NotAllowed, Unreachable
-from chatstore_cli.domain.history import DEFAULT_LIMIT, LARGEST_LIMIT, NewestInstants, StoredHistory, StoredMessage
+from chatstore_cli.domain.history import DEFAULT_LIMIT, NewestInstants, StoredHistory, StoredMessage, check_limit
 from chatstore_cli.domain.identity import (
     content_key,
     identity_by_content,
@@ -42,21 +42,7 @@ class HistoryMessage(NamedTuple):
 
     def to_dict(self) -> dict[str, Any]:
         """The message's row of plain JSON values. `source` is the source of this copy."""
-        message = self.message
-        return {
-            "message_id": message.message_id,
-            "sequence": message.sequence,
-            "role": message.role,
-            "name": message.name,
-            "content": json_safe(message.content),
-            "created_at": rfc3339(message.created_at),
-            "event_type": message.event_type,
-            "source": self.source,
-            "tool_calls": json_safe(message.tool_calls),
-            "tool_call_id": message.tool_call_id,
-            "metadata": json_safe(message.metadata),
-            "persisted": self.persisted,
-        }
+        return {**self.message.to_dict(), "source": self.source, "persisted": self.persisted}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +107,7 @@ def history_of(
     """
     if not session_id:
         raise BadValue(name="session_id", value=session_id, expected="a session id: it is empty")
-    if not 1 <= limit <= LARGEST_LIMIT:
-        raise BadValue(name="limit", value=limit, expected=f"a number from 1 to {LARGEST_LIMIT}")
+    check_limit(limit)
     every_line = list(_lines(journals, session_id))
     lines = _newest(every_line, limit)
     if open_storage is None:

@@ -183,9 +183,9 @@ class DatabaseChecks:
             )
         if not options:
             return skipped("no collection exists yet")
-        return passed(
-            f"{len(options)} ordinary collection{'' if len(options) == 1 else 's'}, which compare ids byte by byte"
-        )
+        if len(options) == 1:
+            return passed("1 ordinary collection, which compares ids byte by byte")
+        return passed(f"{len(options)} ordinary collections, which compare ids byte by byte")
 
     def indexes(self) -> Verdict:
         """The existing collections have every index of their layouts."""
@@ -196,7 +196,7 @@ class DatabaseChecks:
         here = [spec for spec in specs if spec.collection in existing and spec.collection not in foreign]
         findings = check_indexes(here, self.database.index_store, made)
         absent = dict.fromkeys(spec.collection for spec in specs if spec.collection not in existing)
-        not_yet = f"no {' and no '.join(absent)} yet" if absent else ""
+        not_yet = f"not created yet: {', '.join(absent)}" if absent else ""
         if wrong := [finding for finding in findings if is_finding(finding)]:
             names = _shorten([f"{finding.collection}.{finding.name} {finding.state}" for finding in wrong])
             return failed(names, "Run chatstore indexes check for details, chatstore indexes apply to create them.")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from chatstore_cli.core.verify.checklist import Check, Verdict, failed, passed, skipped, warned
+from chatstore_cli.core.verify.checklist import Check, Verdict, failed, passed, quantity, skipped, warned
 from chatstore_cli.domain.cache_status import JournalFolder
 from chatstore_cli.domain.checks import CheckStatus
 from chatstore_cli.domain.errors import BadConfig, NotFound, Overdue
@@ -80,7 +80,7 @@ class LocalChecks:
                 f"{len(found.unreadable):,} journals cannot be read, for example {found.unreadable[0]}",
                 "Give this user read permission.",
             )
-        detail = f"{folder}: {found.journals:,} journals"
+        detail = f"{folder}: {quantity(found.journals, 'journal')}"
         if (reason := self._why_not_writable(folder)) is not None:
             return warned(
                 f"{detail}; it cannot be written to: {reason}", "The local cache cannot store journals there."
@@ -141,8 +141,8 @@ class LocalChecks:
             return skipped(error.message, "chatstore flush-cache --dry-run counts them without a time limit.")
         if not pending.journals:
             return skipped("there are no journals")
-        journals = f"{pending.lines:,} lines in {pending.journals:,} journals"
-        incomplete = f"; {pending.incomplete:,} incomplete last lines" if pending.incomplete else ""
+        journals = f"{quantity(pending.lines, 'line')} in {quantity(pending.journals, 'journal')}"
+        incomplete = f"; {quantity(pending.incomplete, 'incomplete last line')}" if pending.incomplete else ""
         faults = [
             (pending.to_store, "are not stored yet", "Run chatstore flush-cache to store them."),
             (pending.to_quarantine, "cannot be stored", "chatstore flush-cache quarantines them with the reason."),
@@ -154,7 +154,7 @@ class LocalChecks:
             ),
         ]
         if any(lines for lines, _, _ in faults):
-            details = " and ".join(f"{lines:,} {what}" for lines, what, _ in faults if lines)
+            details = ", ".join(f"{lines:,} {what}" for lines, what, _ in faults if lines)
             hints = " ".join(hint for lines, _, hint in faults if lines)
-            return warned(f"of {journals} {details}{incomplete}", hints)
-        return passed(f"all of {journals} are stored{incomplete}")
+            return warned(f"{journals}: {details}{incomplete}", hints)
+        return passed(f"{journals}, all stored{incomplete}")

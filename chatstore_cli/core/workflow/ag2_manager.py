@@ -10,15 +10,14 @@ from dataclasses import dataclass
 from chatstore_cli.core.lru import LruMap
 from chatstore_cli.core.usage.recorder import UsageRecorder
 from chatstore_cli.core.workflow.ag2_events import USER_NAMES, read_event
+from chatstore_cli.core.workflow.chat_reader import ChatReader
 from chatstore_cli.core.workflow.lifecycle import ChatLifecycle, StatusAction, end_of_run
-from chatstore_cli.core.workflow.open_chats import KnownChats, checked_chat, checked_id
-from chatstore_cli.core.workflow.resume_echo import echo_of
+from chatstore_cli.core.workflow.open_chats import KnownChats, checked_chat, checked_id, checked_tenant
 from chatstore_cli.core.workflow.segment_keeper import SegmentKeeper
 from chatstore_cli.core.workflow.session_usage import SessionUsage
 from chatstore_cli.core.workflow.turns import TurnStore
 from chatstore_cli.core.workflow.usage_owners import UsageOwners
 from chatstore_cli.domain.errors import BadValue, Conflict
-from chatstore_cli.domain.queries import MessageSelection
 from chatstore_cli.domain.session import SessionStatus
 from chatstore_cli.domain.session_reader import SessionReader
 from chatstore_cli.domain.times import Clock, utc_now
@@ -31,6 +30,7 @@ from chatstore_cli.domain.workflow.chats import (
     SavedAs,
     SavedEvent,
     StatusChange,
+    StoredChat,
     Transition,
     state_in_words,
 )
@@ -43,8 +43,6 @@ from chatstore_cli.domain.workflow.events import (
     UsageOwner,
     UsageReport,
 )
-from chatstore_cli.domain.workflow.repairs import Repairs
-from chatstore_cli.transcripts import ag2
 
 _MAX_WARNINGS = 1_000
 _MAX_RUN = 2**31
@@ -65,20 +63,21 @@ class EventPorts:
 class AG2Manager:
     """Stores what AG2's agents emit. May be used from several threads and processes at once.
 
-    `user_names` are further speakers with the role user, in lower or upper case.
+    `user_names` are further speakers with the role user, in lower or upper case. A method that uses a stored session takes
+    its tenant as `enterprise_id`, or `any_tenant=True` for a caller that may use the sessions of every tenant.
     """
 
     def __init__(self, ports: EventPorts, *, user_names: Collection[str] = ()) -> None:
-        self._writer, self._reader = ports.writer, ports.reader
-        self._usage = ports.usage
+        self._writer, self._usage = ports.writer, ports.usage
         self._warn, self._clock = ports.warn, ports.clock
         self._user_names = USER_NAMES | {name.lower() for name in user_names}
         self._chats = KnownChats(ports.writer, ports.clock)
         self._lifecycle = ChatLifecycle(ports.writer, self._chats, ports.clock)
         self._session_usage = SessionUsage(ports.usage, ports.writer, self._chats, ports.clock)
         self._owners = UsageOwners()
-        self._awaited: LruMap[str, ExpectedEcho] = LruMap()
-        self._turns = TurnStore(ports.writer, self._chats, self._awaited, ports.keeper, ports.clock)
+        awaited: LruMap[str, ExpectedEcho] = LruMap()
+        self._turns = TurnStore(ports.writer, self._chats, awaited, ports.keeper, ports.clock)
+        self._stored = ChatReader(ports.writer, ports.reader, self._chats, awaited, ports.clock)
         self._warned: set[str] = set()
         self.unknown_events: Counter[str] = Counter()
         """The number of events of each unknown type."""
@@ -99,8 +98,8 @@ class AG2Manager:
 
         The same event again changes nothing. The first event creates the session. `event_id` identifies an event that
         has no uuid; `run` is the event's run if it is not the newest one (1 is the first); `agent` is the owner of usage
-        that is not delivered in AG2's order. Raises BadValue; Conflict if the session belongs to another tenant or was
-        deleted on purpose; DocumentRefused for a message over 16 MiB; Unreachable, after which the call can be repeated.
+        that is not delivered in AG2's order. Raises BadValue; OtherTenant; Conflict if the session was deleted on
+        purpose; DocumentRefused for a message over 16 MiB; Unreachable, after which the call can be repeated.
         """
         _checked_run(run)
         if event_id is not None:
@@ -185,22 +184,23 @@ class AG2Manager:
     def create_session(
         self, chat_id: str, *, enterprise_id: str, user_id: str | None = None, workflow_name: str | None = None
     ) -> Transition:
-        """Create a session; an existing one of this tenant stays as it is. Raises Conflict."""
+        """Create a session; an existing one of this tenant stays as it is. Raises OtherTenant."""
         chat = checked_chat(chat_id, enterprise_id, user_id, workflow_name)
         with self._chats.lock(chat.chat_id):
             before = self._writer.load(chat.chat_id)
             state = self._chats.opened(chat, fresh=True)
             return Transition(state.chat_id, state.status, state.paused, changed=before is None)
 
-    def start_run(self, chat_id: str, *, enterprise_id: str | None = None) -> int:
+    def start_run(self, chat_id: str, *, enterprise_id: str | None = None, any_tenant: bool = False) -> int:
         """Begin a run and return its number; the agents' usage counts from zero. The session is set to running.
 
-        If the newest run has no message and no usage yet, its number is returned. Raises NotFound, and Conflict if the
-        session is paused or belongs to another tenant.
+        If the newest run has no message and no usage yet, its number is returned. Raises BadValue, NotFound,
+        OtherTenant, and Conflict if the session is paused.
         """
+        tenant_id = checked_tenant(enterprise_id, any_tenant)
 
         def attempt() -> int | None:
-            state = self._chats.existing(chat_id, enterprise_id)
+            state = self._chats.existing(chat_id, tenant_id)
             if state.paused:
                 raise Conflict(
                     what=f"Session {state.chat_id!r} is {state_in_words(state.status, state.paused)}, and cannot start a run.",
@@ -216,75 +216,60 @@ class AG2Manager:
         with self._chats.lock(checked_id("chat_id", chat_id)):
             return self._chats.until_done(chat_id, attempt)
 
+    def history(
+        self,
+        chat_id: str,
+        enterprise_id: str | None = None,
+        *,
+        any_tenant: bool = False,
+        limit: int | None = None,
+    ) -> StoredChat:
+        """A session and its messages as they are stored, or only the newest `limit`. Nothing is written.
+
+        Raises BadValue, NotFound and OtherTenant.
+        """
+        return self._stored.history(chat_id, checked_tenant(enterprise_id, any_tenant), limit)
+
     def resume_chat(
         self,
         chat_id: str,
         *,
         enterprise_id: str | None = None,
+        any_tenant: bool = False,
         remove_termination_string: str | Callable[[str], str] | None = None,
     ) -> ResumedChat:
         """The history of a session for AG2, at any status, and a new run that continues it.
 
         AG2 emits the last message again as the first one of the run; it is recognised and not stored twice. From this
         message `remove_termination_string` is removed, or if that is a function, it replaces the text, as AG2's `resume`
-        does, so that the chat does not end at once. Raises NotFound, and Conflict if it belongs to another tenant.
+        does, so that the chat does not end at once. Raises BadValue, NotFound and OtherTenant.
         """
-        if not (remove_termination_string is None or isinstance(remove_termination_string, str | Callable)):
-            kind = f"<{type(remove_termination_string).__name__}>"
-            raise BadValue(name="remove_termination_string", value=kind, expected="text or a function of the text")
+        return self._stored.resume(chat_id, checked_tenant(enterprise_id, any_tenant), remove_termination_string)
 
-        def attempt() -> ResumedChat | None:
-            state = self._chats.existing(chat_id, enterprise_id)
-            repairs = Repairs()
-            every = list(self._reader.messages(state.chat_id, MessageSelection()))
-            messages = [message for message in every if not message.from_general_agent]
-            rows = list(ag2.rows(messages, repairs))
-            if rows and isinstance(rows[-1]["content"], str):
-                rows[-1] |= {"content": _without_end(rows[-1]["content"], remove_termination_string)}
-            managers = ag2.group_managers(messages)
-            echo = echo_of(rows[-1], state.run + 1, managers[-1] if managers else None) if rows else None
-            # The run is opened only if no message was stored since: then the history is complete.
-            after = self._writer.open_run(state, echo, False, self._clock())
-            self._chats.forget(chat_id)
-            if after is None:
-                return None
-            if echo is not None:
-                self._awaited.put(chat_id, echo)
-            left_out = len(every) - len(messages)
-            notes = [f"Messages of the general agent that were left out: {left_out}"] if left_out else []
-            notes += repairs.notes()
-            return ResumedChat(state.chat_id, after.run, state.status, state.paused, rows, notes)
+    def mark_completed(self, chat_id: str, *, enterprise_id: str | None = None, any_tenant: bool = False) -> Transition:
+        """Complete a running session. Raises NotFound, OtherTenant; Conflict if it failed or is paused."""
+        return self._lifecycle.apply(StatusAction.COMPLETE, chat_id, checked_tenant(enterprise_id, any_tenant))
 
-        with self._chats.lock(checked_id("chat_id", chat_id)):
-            return self._chats.until_done(chat_id, attempt)
+    def mark_failed(
+        self, chat_id: str, reason: str | None = None, *, enterprise_id: str | None = None, any_tenant: bool = False
+    ) -> Transition:
+        """Fail a running or paused session. Raises NotFound, OtherTenant; Conflict if it is completed."""
+        return self._lifecycle.apply(StatusAction.FAIL, chat_id, checked_tenant(enterprise_id, any_tenant), reason)
 
-    def mark_completed(self, chat_id: str, *, enterprise_id: str | None = None) -> Transition:
-        """Complete a running session. Raises NotFound; Conflict if it failed, is paused, or belongs to another tenant."""
-        return self._lifecycle.apply(StatusAction.COMPLETE, chat_id, enterprise_id)
+    def pause(
+        self, chat_id: str, reason: str | None = None, *, enterprise_id: str | None = None, any_tenant: bool = False
+    ) -> Transition:
+        """Pause a running session. Raises NotFound, OtherTenant; Conflict if it has ended."""
+        return self._lifecycle.apply(StatusAction.PAUSE, chat_id, checked_tenant(enterprise_id, any_tenant), reason)
 
-    def mark_failed(self, chat_id: str, reason: str | None = None, *, enterprise_id: str | None = None) -> Transition:
-        """Fail a running or paused session. Raises NotFound; Conflict if it is completed, or belongs to another tenant."""
-        return self._lifecycle.apply(StatusAction.FAIL, chat_id, enterprise_id, reason)
-
-    def pause(self, chat_id: str, reason: str | None = None, *, enterprise_id: str | None = None) -> Transition:
-        """Pause a running session. Raises NotFound; Conflict if it has ended, or belongs to another tenant."""
-        return self._lifecycle.apply(StatusAction.PAUSE, chat_id, enterprise_id, reason)
-
-    def unpause(self, chat_id: str, *, enterprise_id: str | None = None) -> Transition:
-        """Unpause a session. Raises NotFound; Conflict if it belongs to another tenant."""
-        return self._lifecycle.apply(StatusAction.UNPAUSE, chat_id, enterprise_id)
+    def unpause(self, chat_id: str, *, enterprise_id: str | None = None, any_tenant: bool = False) -> Transition:
+        """Unpause a session. Raises NotFound and OtherTenant."""
+        return self._lifecycle.apply(StatusAction.UNPAUSE, chat_id, checked_tenant(enterprise_id, any_tenant))
 
     def _warn_once(self, text: str) -> None:
         if text not in self._warned and len(self._warned) < _MAX_WARNINGS:
             self._warned.add(text)
             self._warn(text)
-
-
-def _without_end(text: str, removal: str | Callable[[str], str] | None) -> str:
-    """The last message without the text that would end the session at once."""
-    if callable(removal):
-        return str(removal(text))
-    return text.replace(removal, "") if removal else text
 
 
 def _checked_run(run: int | None) -> int | None:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from chatstore_cli.core.lru import LruMap
 from chatstore_cli.core.retry import attempt_until_done
-from chatstore_cli.domain.errors import BadValue, Conflict, NotFound
+from chatstore_cli.domain.errors import BadValue, Conflict, NotFound, OtherTenant
 from chatstore_cli.domain.times import Clock
 from chatstore_cli.domain.workflow.chats import ChatState, ChatWriter, NewChat
 
@@ -28,11 +28,11 @@ def checked_chat(chat_id: object, tenant_id: object, user_id: object, workflow: 
     return NewChat(checked_id("chat_id", chat_id), checked_id("enterprise_id", tenant_id), *optional)
 
 
-def checked_id(name: str, value: object) -> str:
-    """An id that can be stored. Raises BadValue."""
+def checked_id(name: str, value: object, hint: str | None = None) -> str:
+    """An id that can be stored. Raises BadValue, with the hint if there is no id."""
     if not isinstance(value, str) or not value:
-        shown = value if isinstance(value, str) else f"<{type(value).__name__}>"
-        raise BadValue(name=name, value=shown, expected="an id: text that is not empty")
+        shown = value if value is None or isinstance(value, str) else f"<{type(value).__name__}>"
+        raise BadValue(name=name, value=shown, expected="an id: text that is not empty", hint=hint)
     try:
         value.encode()
     except UnicodeEncodeError as error:
@@ -41,6 +41,19 @@ def checked_id(name: str, value: object) -> str:
     if len(value) > 1_000:
         raise BadValue(name=name, value=value[:60] + "...", expected="an id of at most 1,000 characters")
     return str.__str__(value)
+
+
+def checked_tenant(enterprise_id: object, any_tenant: object) -> str | None:
+    """The tenant that a session must not differ from, None if the caller waives the check in words. Raises BadValue."""
+    if any_tenant is not True and any_tenant is not False:
+        raise BadValue(name="any_tenant", value=str(any_tenant)[:60], expected="True or False")
+    if not any_tenant:
+        hint = "To use the sessions of every tenant, pass any_tenant=True instead."
+        return checked_id("enterprise_id", enterprise_id, hint)
+    if enterprise_id is not None:
+        shown = str(enterprise_id)[:60]
+        raise BadValue(name="enterprise_id", value=shown, expected="None, as any_tenant=True requires")
+    return None
 
 
 class KnownChats:
@@ -68,7 +81,7 @@ class KnownChats:
     def opened(self, chat: NewChat, *, fresh: bool = False) -> ChatState:
         """The last known state of the session, or with `fresh` the stored one; it is created if it does not exist.
 
-        Raises Conflict if the session belongs to another tenant, or was deleted on purpose.
+        Raises OtherTenant, and Conflict if the session was deleted on purpose.
         """
         state = None if fresh else self._states.get(chat.chat_id)
         if state is None or state.tenant_id != chat.tenant_id:
@@ -128,7 +141,7 @@ class KnownChats:
         return attempt_until_done(attempt, failure, between=lambda: self.forget(chat_id))
 
     def existing(self, chat_id: str, tenant_id: str | None) -> ChatState:
-        """The stored state of a session. Raises NotFound, and Conflict if it belongs to another tenant."""
+        """The stored state of a session. Raises NotFound and OtherTenant."""
         state = self._writer.load(chat_id)
         if state is None:
             raise NotFound(kind_of_thing="session", name=chat_id, where=" of an agent workflow")
@@ -138,7 +151,7 @@ class KnownChats:
 
 
 def check_tenant(state: ChatState, tenant_id: str) -> None:
-    """Raise Conflict if a session belongs to another tenant, without naming that tenant."""
-    if state.tenant_id is not None and state.tenant_id != tenant_id:
-        what = f"Session {state.chat_id!r} belongs to another tenant than {tenant_id!r}."
-        raise Conflict(what=what, hint="Session ids are unique across all tenants.")
+    """Raise OtherTenant if a session belongs to another tenant, without naming that tenant."""
+    if state.has_unreadable_tenant or (state.tenant_id is not None and state.tenant_id != tenant_id):
+        hint = "Session ids are unique across all tenants."
+        raise OtherTenant(chat_id=state.chat_id, tenant_id=tenant_id, hint=hint)

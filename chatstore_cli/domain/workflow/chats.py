@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
+from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.session import SessionStatus
 from chatstore_cli.domain.workflow.events import AgentTurn
 
@@ -33,12 +34,14 @@ class ExpectedEcho:
 class ChatState:
     """The state of a stored session. `guard` belongs to the store: what the next change requires.
 
+    `has_unreadable_tenant`: the document names a tenant by a value that is not an id, so no caller's tenant is its own.
     `run_start` is the last sequence before the current run, None if it was not stored. `addressed_to` is the recipient
     of the run's first turn: in a group chat its manager.
     """
 
     chat_id: str
     tenant_id: str | None
+    has_unreadable_tenant: bool
     user_id: str | None
     workflow: str | None
     status: SessionStatus
@@ -147,6 +150,31 @@ class ResumedChat:
     paused: bool
     messages: list[dict[str, Any]]
     notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredChat:
+    """A session as it is stored. `messages` are in order, the newest last, with those of the general agent."""
+
+    chat_id: str
+    user_id: str | None
+    workflow_name: str | None
+    run: int
+    status: SessionStatus
+    paused: bool
+    messages: list[Message]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The session as one JSON object of plain values."""
+        return {
+            "session_id": self.chat_id,
+            "user_id": self.user_id,
+            "workflow": self.workflow_name,
+            "run": self.run,
+            "status": str(self.status),
+            "paused": self.paused,
+            "items": [message.to_dict() for message in self.messages],
+        }
 
 
 class ChatWriter(Protocol):

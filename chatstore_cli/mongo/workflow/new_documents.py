@@ -19,7 +19,7 @@ from chatstore_cli.domain.workflow.events import AgentTurn
 from chatstore_cli.domain.workflow.segments import HARD_LIMIT_BYTES
 from chatstore_cli.mongo.bson_values import whole_number
 from chatstore_cli.mongo.connection import Document, driver_errors
-from chatstore_cli.mongo.workflow.documents import FACT_FIELDS, to_session
+from chatstore_cli.mongo.workflow.documents import FACT_FIELDS, TENANT_FIELDS, to_session
 
 _STATE_FIELDS = (
     "last_sequence", "last_segment", "moved_messages", "last_move", "current_run", "run_start", "expected_echo",
@@ -69,6 +69,8 @@ def state_of(chat_id: str, facts: Document, highest_elsewhere: int) -> ChatState
     return ChatState(
         chat_id=session.session_id,
         tenant_id=session.tenant_id,
+        has_unreadable_tenant=session.tenant_id is None
+        and any(facts.get(field) not in (None, "") for field in TENANT_FIELDS),
         user_id=session.user_id,
         workflow=session.workflow,
         status=session.status,

@@ -82,10 +82,10 @@ CACHE_STATUS_COLUMNS = (
 )
 PRUNE_COLUMNS = (
     Column("action", "ACTION", whole=True),
-    Column("journal", "JOURNAL", wraps=True),
-    Column("session_id", "SESSION", spare=3),
+    Column("journal", "JOURNAL", wraps=True, narrowest=30),
+    Column("session_id", "SESSION", spare=5),
     Column("lines", "LINES", align="right", show=count, spare=1),
     Column("bytes", "BYTES", align="right", show=count, spare=2),
     Column("newest", "NEWEST (UTC)", show=short_time, whole=True, spare=4),
-    Column("reason", "REASON", wraps=True),
+    Column("reason", "REASON", wraps=True, narrowest=16),
 )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from chatstore_cli.render.listing import Column, Row, count
@@ -12,7 +14,9 @@ from chatstore_cli.render.rows.ignored import ignored_count, ignored_rows
 if TYPE_CHECKING:
     from chatstore_cli.domain.ignored_files import IgnoredFiles
     from chatstore_cli.domain.journal import FlushResult
-    from chatstore_cli.domain.quarantine import QuarantinedLine, RetryResult
+    from chatstore_cli.domain.quarantine import EditResult, NumberedLine, RetryResult
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 def flush_row(result: FlushResult, ignored: Sequence[IgnoredFiles]) -> dict[str, Any]:
@@ -34,9 +38,14 @@ def flush_row(result: FlushResult, ignored: Sequence[IgnoredFiles]) -> dict[str,
     }
 
 
-def quarantine_row(line: QuarantinedLine) -> dict[str, Any]:
-    """One quarantined line; `raw` is its bytes in Base64, null if they are in the file `raw_file`."""
+def quarantine_row(numbered: NumberedLine) -> dict[str, Any]:
+    """One quarantined line. `raw` is its bytes in Base64, null if they are in the file `raw_file`.
+
+    `text` is the line as text, null if the bytes are not text.
+    """
+    line = numbered.line
     return {
+        "number": numbered.number,
         "quarantine_id": line.quarantine_id,
         "source": line.source,
         "line": line.line,
@@ -44,9 +53,33 @@ def quarantine_row(line: QuarantinedLine) -> dict[str, Any]:
         "length": line.length,
         "reason": line.reason,
         "at": line.at,
+        "text": None if line.raw is None else text_of(line.raw),
         "raw": None if line.raw is None else base64.b64encode(line.raw).decode(),
         "raw_file": line.raw_file,
     }
+
+
+def quarantine_line_row(numbered: NumberedLine) -> dict[str, Any]:
+    """One quarantined line as `show` has it: `raw_file` is the path, and `edit` an edit that was interrupted."""
+    row = quarantine_row(numbered)
+    raw_file, resolution = numbered.line.raw_file, numbered.line.resolution
+    row["raw_file"] = None if raw_file is None else f"{numbered.folder}/{raw_file}"
+    row["edit"] = None if resolution is None or resolution.edited is None else text_of(resolution.edited)
+    return row
+
+
+def text_of(raw: bytes) -> str | None:
+    """The bytes as text, or None if they are not text: not UTF-8, or with control characters."""
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        return None
+    return None if _CONTROL.search(text) else text
+
+
+def edit_row(result: EditResult) -> dict[str, Any]:
+    """What became of an edited line."""
+    return {"quarantine_id": result.quarantine_id, "result": result.result, "reason": result.reason}
 
 
 def retry_row(result: RetryResult) -> dict[str, Any]:
@@ -65,6 +98,12 @@ def _first_bytes(row: Row) -> str:
     return base64.b64decode(row["raw"])[:60].decode("utf-8", "backslashreplace")
 
 
+def _all_bytes(row: Row) -> str:
+    if row["raw"] is None:
+        return f"(in {row['raw_file']})"
+    return base64.b64decode(row["raw"]).decode("utf-8", "backslashreplace")
+
+
 FLUSH_COLUMNS = (
     Column("files", "Files", align="right", show=count),
     Column("lines", "Lines", align="right", show=count),
@@ -80,7 +119,10 @@ FLUSH_COLUMNS = (
     Column("messages_per_second", "Messages per second", align="right", show=count),
     Column("ignored_files", "Ignored files", align="right", show=ignored_count),
 )
+_DRY_RUN_TITLES = {"stored": "Would be stored", "quarantined": "Would be quarantined", "skipped": "Would be skipped"}
+DRY_RUN_COLUMNS = tuple(replace(each, title=_DRY_RUN_TITLES.get(each.key, each.title)) for each in FLUSH_COLUMNS)
 QUARANTINE_COLUMNS = (
+    Column("number", "NO.", align="right"),
     Column("quarantine_id", "ID", spare=2),
     Column("source", "SOURCE", wraps=True),
     Column("line", "LINE", align="right"),
@@ -88,9 +130,30 @@ QUARANTINE_COLUMNS = (
     Column("length", "BYTES", align="right", show=count, spare=3),
     Column("reason", "REASON", wraps=True),
     Column("at", "AT", in_table=False),
+    Column("text", "TEXT", in_table=False),
     Column("raw", "BEGINS WITH", show_row=_first_bytes, spare=1),
     Column("raw_file", "RAW FILE", in_table=False),
 )
+QUARANTINE_FIELDS = (
+    Column("number", "Number"),
+    Column("quarantine_id", "ID"),
+    Column("source", "Journal"),
+    Column("line", "Line", show=count),
+    Column("offset", "Offset in bytes", show=count),
+    Column("length", "Length in bytes", show=count),
+    Column("reason", "Reason"),
+    Column("at", "Quarantined at"),
+    Column("text", "Text", in_table=False),
+    Column("raw", "Content", show_row=_all_bytes),
+    Column("raw_file", "File", in_table=False),
+    Column("edit", "Unfinished edit", show_row=lambda row: row["edit"] or "none"),
+)
+EDIT_COLUMNS = (
+    Column("quarantine_id", "ID"),
+    Column("result", "Result"),
+    Column("reason", "Reason"),
+)
+DROP_COLUMNS = (Column("dropped", "Dropped", align="right", show=count),)
 RETRY_COLUMNS = (
     Column("lines", "Lines", align="right", show=count),
     Column("stored", "Stored", align="right", show=count),

@@ -15,7 +15,7 @@ from tests.support.journals import as_line, record, stored, wanted_of
 
 pytestmark = pytest.mark.real
 Documents = Database[dict[str, Any]]
-KEYS = ["quarantine_id", "source", "line", "offset", "length", "reason", "at", "raw", "raw_file"]
+KEYS = ["number", "quarantine_id", "source", "line", "offset", "length", "reason", "at", "text", "raw", "raw_file"]
 
 BAD = [b"\xff\xfe\0 torn \x1b[31m", as_line(record(3, role="narrator"))[:-1], "=1+1 ☕ \u202e".encode()]
 

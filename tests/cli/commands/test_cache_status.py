@@ -118,6 +118,7 @@ def test_while_a_worker_runs_it_is_named(chatstore: Chatstore, database: Documen
         assert row["worker"]["since"].endswith("Z")
         shown = chatstore("cache", "status").out
         assert f"Worker                      chatstore worker (process {worker.process.pid} on " in shown
+        assert f", since {row['worker']['since'][:10]} {row['worker']['since'][11:19]} UTC)" in shown
         worker.kill()
     assert (folder / ".chatstore" / "lock.holder").exists()
     assert status_of(chatstore)[0]["worker"] is None, "a killed one holds nothing"

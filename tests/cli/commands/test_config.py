@@ -27,6 +27,15 @@ def test_init_writes_the_example_and_never_overwrites_a_file(chatstore_without_d
     assert [path.name for path in run.folder.iterdir()] == ["config.yaml"]
 
 
+def test_init_reports_that_another_file_is_read_instead(chatstore_without_database):
+    run = chatstore_without_database
+    (run.folder / "other.yaml").write_text("mongo: {ttl_days: 7}\n")
+    done = run("config", "init", env={"CHATSTORE_CONFIG": "other.yaml"})
+    assert done.code == 0
+    assert "config.yaml is not read, because CHATSTORE_CONFIG names other.yaml." in done.err
+    assert "is not read" not in run("config", "init", "--force", env={"CHATSTORE_CONFIG": "config.yaml"}).err
+
+
 def test_init_writes_the_named_file_or_reports_why_it_cannot(chatstore_without_database):
     run = chatstore_without_database
     assert run("config", "init", "--to", "other.yaml").code == 0

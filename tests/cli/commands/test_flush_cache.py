@@ -121,8 +121,25 @@ def test_an_unreadable_journal_does_not_stop_the_others(chatstore: Chatstore, da
     outcome = chatstore("flush-cache", tmp_path / "j")
     assert outcome.code == 1
     assert "a.jsonl: No such file or directory" in outcome.err
-    assert "1 messages stored of 1 lines read" in outcome.err
+    assert "From all journals: 1 messages stored of 1 lines read." in outcome.err
     assert sum(stored(database).values()) == 1
+
+
+def test_every_unreadable_journal_is_named(chatstore: Chatstore, tmp_path: Path):
+    (tmp_path / "j").mkdir()
+    (tmp_path / "j" / "a.jsonl").symlink_to(tmp_path / "gone")
+    os.mkfifo(tmp_path / "j" / "b.jsonl")
+    (tmp_path / "j" / "c.jsonl.gz").write_text("not compressed\n")
+    (tmp_path / "j" / "d.jsonl").write_text("{}\n")
+    dry_run = chatstore("flush-cache", tmp_path / "j", "--dry-run")
+    assert "0 messages would be stored of 1 lines read; 1 would be quarantined." in dry_run.err
+    outcome = chatstore("flush-cache", tmp_path / "j")
+    assert (dry_run.code, outcome.code, outcome.out) == (1, 1, "")
+    assert "0 messages stored of 1 lines read; 1 quarantined." in outcome.err.splitlines()[-1]
+    for told in (dry_run.err, outcome.err):
+        assert [told.count(name) for name in ("a.jsonl:", "b.jsonl:", "c.jsonl.gz:")] == [1, 1, 1]
+        assert "b.jsonl: Not a regular file. Repair it, rename it, or remove it." in told
+        assert "cut off: it is not a gzip file. The part" in told
 
 
 def test_names_that_are_not_utf8_can_be_flushed_and_listed(chatstore: Chatstore, database: Documents, tmp_path: Path):
@@ -264,3 +281,43 @@ def test_a_terminal_shows_the_progress(chatstore: Chatstore, tmp_path: Path):
     assert b"MB" in shown
     quiet = chatstore("flush-cache", tmp_path / "j", "--quiet")
     assert (quiet.code, quiet.err) == (0, "")
+
+
+# --- what it prints ---------------------------------------------------------------------------------------------------
+
+
+def test_a_dry_run_prints_what_would_be_done(chatstore: Chatstore, folder: Path) -> None:
+    done = chatstore("flush-cache", "--dry-run")
+    rows = dict(line.rsplit(maxsplit=1) for line in done.out.splitlines())
+    assert (rows["Would be stored"], rows["Would be quarantined"], rows["Would be skipped"]) == ("3", "1", "0")
+    assert rows.keys().isdisjoint({"Stored", "Quarantined", "Skipped"})
+    assert list(json.loads(chatstore("flush-cache", "--dry-run", "-o", "json").out))[: len(KEYS)] == KEYS
+    assert "Would be" not in chatstore("flush-cache").out
+
+
+@pytest.mark.parametrize(
+    "command", [("flush-cache",), ("flush-cache", "--dry-run"), ("worker", "--once")], ids=" ".join
+)
+def test_a_run_with_nothing_new_prints_a_sentence_and_no_zeros(
+    chatstore: Chatstore, folder: Path, command: tuple[str, ...]
+) -> None:
+    assert chatstore("flush-cache").code == 7
+    with (folder / "s2.jsonl").open("a") as journal:
+        journal.write('{"session_id": "s2", "role"')
+    done = chatstore(*command)
+    assert (done.code, done.out) == (0, "")
+    assert "Nothing new in 2 journals since the last flush." in done.err
+    row = json.loads(chatstore(*command, "-o", "json").out)
+    assert list(row)[: len(KEYS)] == KEYS
+    assert (row["files"], row["lines"], row["pending"]) == (2, 0, 1)
+
+
+def test_a_session_that_no_journal_has_is_not_found(chatstore: Chatstore, folder: Path, database: Documents) -> None:
+    for more in ((), ("--dry-run",), ("-o", "json"), ("--ignore-ledger",)):
+        done = chatstore("flush-cache", "--session", "nosuch", *more)
+        assert (done.code, done.out) == (3, "")
+        assert "No session 'nosuch' in the journals." in done.err
+    assert database.chat_messages.count_documents({}) == 0
+    for _ in range(2):  # stored, and already stored
+        assert chatstore("flush-cache", "--session", "s2").code == 0
+    assert database.chat_messages.count_documents({}) == 1

@@ -24,7 +24,7 @@ TABLE: dict[tuple[str, bool], dict[StatusAction, Any]] = {
 
 
 def state(status: str, paused: bool) -> ChatState:
-    return ChatState("c", "acme", None, None, SessionStatus(status), paused, 1, None, 0, 0, None, None, None)
+    return ChatState("c", "acme", False, None, None, SessionStatus(status), paused, 1, None, 0, 0, None, None, None)
 
 
 @pytest.mark.parametrize("found", TABLE)

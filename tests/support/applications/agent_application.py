@@ -42,7 +42,7 @@ def run(uri: str, database: str, chat_id: str, kill_at: list[Any] | None) -> Non
 def events_of(manager: AG2PersistenceManager, chat_id: str) -> Any:
     """The events of the chat from its beginning, or from where it was left."""
     manager.create_session(chat_id, enterprise_id="acme", workflow_name="Orders")
-    resumed = manager.resume_chat(chat_id)
+    resumed = manager.resume_chat(chat_id, enterprise_id="acme")
     return resume_conversation(autogen, resumed.messages) if resumed.messages else start_conversation(autogen)
 
 

@@ -15,7 +15,7 @@ from chatstore_cli.domain.errors import BadValue, ExitCode
 from chatstore_cli.domain.ignored_files import ignored_notice
 from chatstore_cli.render.listing import Listing, Record
 
-app = group("cache", "Show and prune the local cache; list and retry quarantined lines.")
+app = group("cache", "Show and prune the local cache, and empty the quarantine.")
 app.add_typer(quarantine.app)
 
 
@@ -52,7 +52,7 @@ def status(context: typer.Context, paths: JournalPaths = None) -> None:
     if not enabled:
         invocation.say("MongoDB is disabled (mongo.enabled: false), so the number of stored lines is unknown.")
     for error in report.errors[1:]:
-        invocation.say(error.message)
+        invocation.say(error.as_text())
     if report.errors:
         raise report.errors[0]
 
@@ -90,7 +90,14 @@ def prune(
     first. It lists what would be removed and asks for confirmation (--yes skips the question). The action of a row is
     keep, prune (would be removed) or pruned (was removed).
     """
-    from chatstore_cli.core.flush.pruning import PruneRules, carry_out, describe_plan, describe_result, plan_pruning
+    from chatstore_cli.core.flush.pruning import (
+        PruneRules,
+        carry_out,
+        describe_plan,
+        describe_result,
+        describe_total,
+        plan_pruning,
+    )
     from chatstore_cli.domain.times import utc_now
     from chatstore_cli.render.rows.cache import PRUNE_COLUMNS, prune_row
     from chatstore_cli.wiring.journals import prunable_journals
@@ -115,7 +122,9 @@ def prune(
     invocation.emit(Listing(PRUNE_COLUMNS, map(prune_row, decisions), empty="No journals were found."))
     if journals.ignored:
         invocation.say(ignored_notice(journals.ignored))
-    if not dry_run and decisions:
+    if dry_run and decisions:
+        invocation.say(describe_total(decisions))
+    elif decisions:
         invocation.say(describe_result(decisions, planned) if planned else "No journal was removed.")
 
 

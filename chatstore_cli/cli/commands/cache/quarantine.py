@@ -14,7 +14,13 @@ from chatstore_cli.domain.errors import ChatstoreError, ExitCode
 from chatstore_cli.render.listing import Listing, Record
 from chatstore_cli.render.rows.flush import QUARANTINE_COLUMNS, RETRY_COLUMNS, quarantine_row, retry_row
 
-app = group("quarantine", "List and retry the journal lines that could not be stored.")
+_ENTRIES = "cache.quarantine_entries"
+
+app = group(
+    "quarantine",
+    "Journal lines that could not be stored: list, show, edit, retry and drop them.",
+    {"show": _ENTRIES, "edit": _ENTRIES, "drop": "cache.quarantine_drop"},
+)
 
 
 @command(
@@ -26,8 +32,10 @@ app = group("quarantine", "List and retry the journal lines that could not be st
 def list_(context: typer.Context, paths: JournalPaths = None) -> None:
     """List quarantined lines with their place and reason.
 
-    With -o json, jsonl or csv, `raw` contains all bytes of the line in Base64. A line over 100 MiB is in the file that
-    `raw_file` names. Give - as PATH for lines that came through standard input.
+    Other commands take the number of a line, or its ID: the numbers change when a line leaves the quarantine. With
+    -o json, jsonl or csv, `text` is the whole line (null if its bytes are not text), and `raw` contains its bytes in
+    Base64. A line over 100 MiB is in the file that `raw_file` names. Give - as PATH for lines that came through standard
+    input.
     """
     from chatstore_cli.wiring.journals import named_journals
 
@@ -37,7 +45,7 @@ def list_(context: typer.Context, paths: JournalPaths = None) -> None:
 
     def rows() -> Iterator[dict[str, Any]]:
         try:
-            yield from map(quarantine_row, journals.quarantined())
+            yield from map(quarantine_row, journals.numbered_lines())
         except ChatstoreError as error:
             errors.append(error)
 
@@ -56,7 +64,8 @@ def list_(context: typer.Context, paths: JournalPaths = None) -> None:
 def retry(context: typer.Context, paths: JournalPaths = None) -> None:
     """Try to store quarantined lines again.
 
-    Lines that are stored leave the quarantine. Exits with status 7 if lines remain in it.
+    Lines that are stored leave the quarantine. An edit that was interrupted is finished. Exits with status 7 if lines
+    remain in the quarantine.
     """
     from chatstore_cli.core.flush.quarantine_retry import retry_quarantined
     from chatstore_cli.core.flush.storing import StoringRules

@@ -21,12 +21,21 @@ from chatstore_cli.core.verify.application.run import (
     brief,
     message_faults,
     missing_endpoint,
-    quantity,
     read_json,
 )
 from chatstore_cli.core.verify.application.status import status_verdict
 from chatstore_cli.core.verify.application.websocket import websocket_verdict
-from chatstore_cli.core.verify.checklist import READ_ONLY, Check, Verdict, failed, passed, selected, skipped, warned
+from chatstore_cli.core.verify.checklist import (
+    READ_ONLY,
+    Check,
+    Verdict,
+    failed,
+    passed,
+    quantity,
+    selected,
+    skipped,
+    warned,
+)
 from chatstore_cli.domain.checked_application import FoundMessage, JournalledMessages
 from chatstore_cli.domain.errors import ChatstoreError, Overdue, Unreachable
 

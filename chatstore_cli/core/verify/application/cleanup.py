@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from math import inf
 
-from chatstore_cli.core.verify.application.run import LONGEST_PAUSE, ApplicationRun, quantity
-from chatstore_cli.core.verify.checklist import Verdict, failed, passed, skipped, warned
+from chatstore_cli.core.verify.application.run import LONGEST_PAUSE, ApplicationRun
+from chatstore_cli.core.verify.checklist import Verdict, failed, passed, quantity, skipped, warned
 from chatstore_cli.domain.errors import ChatstoreError
 
 _QUIET_SECONDS = 0.3

@@ -13,10 +13,9 @@ from chatstore_cli.core.verify.application.run import (
     SentMessage,
     brief,
     missing_endpoint,
-    quantity,
     read_json,
 )
-from chatstore_cli.core.verify.checklist import Verdict, failed, passed, warned
+from chatstore_cli.core.verify.checklist import Verdict, failed, passed, quantity, warned
 from chatstore_cli.domain.checked_application import FoundMessage
 from chatstore_cli.domain.times import read_instant
 

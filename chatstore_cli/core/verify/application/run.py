@@ -217,11 +217,6 @@ def brief(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
-def quantity(number: int, noun: str) -> str:
-    """A number with its noun."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def missing_endpoint(run: ApplicationRun, request: str, setting: str, option: str = "") -> Verdict:
     """The skipped check of an endpoint that the application does not have."""
     run.missing_endpoints.append(request)

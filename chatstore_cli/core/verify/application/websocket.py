@@ -14,10 +14,9 @@ from chatstore_cli.core.verify.application.run import (
     brief,
     message_faults,
     missing_endpoint,
-    quantity,
     read_json,
 )
-from chatstore_cli.core.verify.checklist import Verdict, failed, passed, skipped, warned
+from chatstore_cli.core.verify.checklist import Verdict, failed, passed, quantity, skipped, warned
 from chatstore_cli.domain.checked_application import FoundMessage, Response, WebSocketConnection
 from chatstore_cli.domain.errors import ChatstoreError
 

@@ -1,0 +1,62 @@
+"""`chatstore cache quarantine drop`: quarantined lines that shall never be stored."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from chatstore_cli.cli.filters import JournalPaths
+from chatstore_cli.cli.invocation import Invocation
+from chatstore_cli.cli.options import command, single_command
+from chatstore_cli.domain.errors import ExitCode, NotAllowed, WrongUse
+from chatstore_cli.render.listing import Record
+from chatstore_cli.render.rows.flush import DROP_COLUMNS
+
+app = single_command()
+
+
+@command(
+    app,
+    "drop",
+    examples=["chatstore cache quarantine drop 1", "chatstore cache quarantine drop --all --yes"],
+    exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.CONFLICT],
+)
+def drop(
+    context: typer.Context,
+    number: Annotated[
+        str | None, typer.Argument(metavar="[N]", help="The number of the line, or its ID. Not with --all.")
+    ] = None,
+    paths: JournalPaths = None,
+    every: Annotated[bool, typer.Option("--all", help="Drop every quarantined line.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
+) -> None:
+    """Drop quarantined lines: they are never stored.
+
+    A dropped line leaves the quarantine, and no later flush quarantines it again, not even with --ignore-ledger or into
+    another collection: flush-cache counts it as skipped. The journal is not changed. To store the message after all,
+    correct the line in its journal. The command lists what would be dropped and asks for confirmation (--yes skips the
+    question).
+    """
+    from chatstore_cli.core.flush.quarantine_edit import describe_drop, find_line, reject_unfinished_edits
+    from chatstore_cli.wiring.journals import named_journals
+    from chatstore_cli.wiring.quarantine import locked_quarantines
+
+    if every:
+        paths = paths if number is None else [number, *(paths or [])]
+    elif number is None:
+        raise WrongUse(what="Nothing to drop was named.", hint="Give the number of a line, or --all.")
+    invocation = Invocation(context)
+    if invocation.options.read_only:
+        raise NotAllowed(what="This command writes, and --read-only is set.", hint="Run it without --read-only.")
+    journals = named_journals(invocation.settings, paths)
+    with locked_quarantines(journals, "drop") as quarantines:
+        lines = list(journals.numbered_lines())
+        if number is not None and not every:
+            lines = [find_line(lines, number)]
+        reject_unfinished_edits(lines)
+        if lines:
+            invocation.confirm(describe_drop(lines), yes=yes)
+        for folder, quarantine in quarantines.items():
+            quarantine.drop(line.line for line in lines if line.folder == folder)
+    invocation.emit(Record(DROP_COLUMNS, {"dropped": len(lines)}))

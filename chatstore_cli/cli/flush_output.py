@@ -1,0 +1,24 @@
+"""What `flush-cache` and `worker` print about a flush."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from chatstore_cli.cli.invocation import Invocation
+from chatstore_cli.domain.ignored_files import JOURNAL_NAMES, IgnoredFiles
+from chatstore_cli.domain.journal import FlushResult
+from chatstore_cli.render.listing import Record
+from chatstore_cli.render.rows.flush import DRY_RUN_COLUMNS, FLUSH_COLUMNS, flush_row
+
+
+def emit_flush(
+    invocation: Invocation, result: FlushResult, ignored: Sequence[IgnoredFiles], *, dry_run: bool = False
+) -> None:
+    """Write the numbers. If there was nothing to store, a notice says so, and a table is left out."""
+    if result.lines or not invocation.is_table:
+        invocation.emit(Record(DRY_RUN_COLUMNS if dry_run else FLUSH_COLUMNS, flush_row(result, ignored)))
+    if not result.files:
+        invocation.say(f"No journals were found. {JOURNAL_NAMES}")
+    elif not result.lines:
+        journals = "1 journal" if result.files == 1 else f"{result.files:,} journals"
+        invocation.say(f"Nothing new in {journals} since the last flush.")
