@@ -18,9 +18,13 @@ def plain(value: Any) -> Any:
 
 
 numbers = st.one_of(
-    st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False, allow_infinity=False), st.integers(-(2**63), 2**63 - 1).map(float)
+    st.integers(-(2**63), 2**63 - 1),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.integers(-(2**63), 2**63 - 1).map(float),
 )
-decimals = st.decimals(allow_nan=False, allow_infinity=False, places=3, min_value=-(10**20), max_value=10**20).map(Decimal128)
+decimals = st.decimals(allow_nan=False, allow_infinity=False, places=3, min_value=-(10**20), max_value=10**20).map(
+    Decimal128
+)
 
 
 @given(st.one_of(st.text(), numbers, decimals, st.binary(min_size=12, max_size=12).map(ObjectId)))
