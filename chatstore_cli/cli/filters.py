@@ -16,6 +16,15 @@ JournalPaths = Annotated[
     list[str] | None,
     typer.Argument(metavar="PATH", help="Journals or folders of journals [default: mongo.cache.disk_path]"),
 ]
+MapOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--map",
+        metavar="NAME=FIELD",
+        help="Read NAME (such as text or roles.bot) from FIELD of journals. Can be given several times; overrides "
+        "mongo.cache.mapping.",
+    ),
+]
 LayoutOption = Annotated[
     str | None, typer.Option("--layout", metavar="NAME", help="Include only this layout: workflow or messages.")
 ]

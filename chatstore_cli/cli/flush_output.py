@@ -12,13 +12,25 @@ from chatstore_cli.render.rows.flush import DRY_RUN_COLUMNS, FLUSH_COLUMNS, flus
 
 
 def emit_flush(
-    invocation: Invocation, result: FlushResult, ignored: Sequence[IgnoredFiles], *, dry_run: bool = False
+    invocation: Invocation,
+    result: FlushResult,
+    ignored: Sequence[IgnoredFiles],
+    *,
+    dry_run: bool = False,
+    answered: bool = True,
 ) -> None:
-    """Write the numbers. If there was nothing to store, a notice says so, and a table is left out."""
+    """Write the numbers. If there was nothing to store, a notice says so, and a table is left out.
+
+    `answered` is whether the database answered at all: without it, no journal is read.
+    """
     if result.lines or not invocation.is_table:
         invocation.emit(Record(DRY_RUN_COLUMNS if dry_run else FLUSH_COLUMNS, flush_row(result, ignored)))
-    if not result.files:
+    if result.lines:
+        return
+    if not answered:
+        invocation.say("MongoDB did not answer, so no journal was read.")
+    elif not result.files:
         invocation.say(f"No journals were found. {JOURNAL_NAMES}")
-    elif not result.lines:
+    else:
         journals = "1 journal" if result.files == 1 else f"{result.files:,} journals"
         invocation.say(f"Nothing new in {journals} since the last flush.")

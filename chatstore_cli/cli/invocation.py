@@ -33,13 +33,21 @@ class Invocation:
         self.options.invocation = self
         self._writes = self._named_target = False
         self._outage_seconds = math.inf
+        self._mapping: list[str] = []
 
     def load_configuration(self) -> Configuration:
         """The settings with their sources and problems. Raises BadConfig if a file cannot be read."""
-        from chatstore_cli.config.settings import load_configuration
+        from chatstore_cli.config.settings import load_configuration, with_mapping
 
         options = self.options
-        return load_configuration(options.config, uri=options.uri, database=options.database, timeout=options.timeout)
+        configuration = load_configuration(
+            options.config, uri=options.uri, database=options.database, timeout=options.timeout
+        )
+        return with_mapping(configuration, self._mapping) if self._mapping else configuration
+
+    def use_mapping(self, pairs: list[str] | None) -> None:
+        """Read journals with these pairs of --map. Call it before `settings`."""
+        self._mapping = pairs or []
 
     @cached_property
     def configuration(self) -> Configuration:
@@ -134,11 +142,16 @@ class Invocation:
 
         `dry_run` says what a dry run does not do. Otherwise it raises NotAllowed with --read-only.
         """
-        if self.options.read_only and not dry_run:
-            raise NotAllowed(what="This command writes, and --read-only is set.", hint="Run it without --read-only.")
+        if not dry_run:
+            self.reject_read_only()
         self._writes = True
         self.stores.read_from_primary()
         self._name_target(self.stores.target, f" (dry run: {dry_run})" if dry_run else "")
+
+    def reject_read_only(self) -> None:
+        """Raise NotAllowed with --read-only."""
+        if self.options.read_only:
+            raise NotAllowed(what="This command writes, and --read-only is set.", hint="Run it without --read-only.")
 
     def say_where_stored(self, messages: int) -> None:
         """After messages were stored, report the server again if no source of settings names one."""

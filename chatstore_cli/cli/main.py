@@ -36,7 +36,7 @@ COMMANDS: dict[str, LazyCommand] = {
     "indexes": LazyCommand("indexes", "Compare indexes with the required ones and create missing ones."),
     "ttl": LazyCommand("ttl", "Show and set how long messages are kept."),
     "verify": LazyCommand("verify", "Check configuration, database, indexes and stored documents."),
-    "db": LazyCommand("db", "Start, stop and inspect the embedded MongoDB."),
+    "db": LazyCommand("db", "Start, stop, inspect and remove the embedded MongoDB."),
     "config": LazyCommand("config", "Write, show and check the configuration."),
     "demo": LazyCommand("demo", "Try chatstore on sample chats in a separate database."),
 }

@@ -28,6 +28,7 @@ from chatstore_cli.config.sources import (
 from chatstore_cli.config.values import displayed, validated
 from chatstore_cli.domain.checked_application import ApplicationSettings
 from chatstore_cli.domain.errors import BadConfig, BadValue
+from chatstore_cli.domain.field_mapping import merged_mapping
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class CacheSettings:
     max_messages_per_session: int = 75
     disk_path: str = "data/cache/chat_sessions"
     fsync: str = "never"
+    mapping: str | None = None
+    """How the lines of another application's journals are read, as domain/field_mapping.py writes it."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +146,19 @@ def with_shorter_timeout(settings: Settings, seconds: float) -> Settings:
     """The same settings, in which finding a server takes at most that many seconds."""
     mongo = replace(settings.mongo, timeout_seconds=min(settings.mongo.timeout_seconds, seconds))
     return replace(settings, mongo=mongo)
+
+
+def with_mapping(configuration: Configuration, pairs: Sequence[str]) -> Configuration:
+    """The same configuration with other pairs of mongo.cache.mapping, from --map. Raises BadValue."""
+    settings = configuration.settings
+    try:
+        mapping = merged_mapping(settings.mongo.cache.mapping, pairs)
+    except ValueError as error:
+        raise BadValue(name="--map", value=", ".join(pairs), expected=f"a mapping: {error}") from error
+    cache = replace(settings.mongo.cache, mapping=mapping)
+    settings = replace(settings, mongo=replace(settings.mongo, cache=cache))
+    sources = {**configuration.sources, "mongo.cache.mapping": "--map"}
+    return configuration._replace(settings=settings, sources=sources)
 
 
 # --- loading -----------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 from chatstore_cli.config.uris import flaw_of_uri
+from chatstore_cli.domain.field_mapping import EXPECTED, FieldMapping
 from chatstore_cli.domain.secrets import masked
 
 MAX_TTL_DAYS = 24_855
@@ -31,6 +32,14 @@ def _is_collection(name: str | None) -> bool:
     return name is None or (0 < len(name.encode()) <= 200 and not re.search(r"[$\0]|^system\.|^\.|\.$", name))
 
 
+def _is_mapping(text: str) -> bool:
+    try:
+        FieldMapping(text)
+    except ValueError:
+        return False
+    return True
+
+
 _COLLECTION = Rule(_is_collection, "a collection's name (without $, not system.*, no dot at either end)")
 _PATH = Rule(lambda path: path is None or (bool(path.strip()) and "\0" not in path), "a path")
 _SECONDS = Rule(lambda seconds: 0 < seconds <= 3600, "a number of seconds above 0, up to 3600")
@@ -52,6 +61,7 @@ RULES: dict[str, Rule] = {
     ),
     "mongo.cache.max_messages_per_session": Rule(lambda count: count >= 1, "1 or more"),
     "mongo.cache.fsync": Rule(lambda policy: policy in ("never", "interval", "always"), "never, interval or always"),
+    "mongo.cache.mapping": Rule(lambda text: text is None or _is_mapping(text), EXPECTED),
     "mongo.worker.batch_size": Rule(lambda size: 1 <= size <= 10_000, "from 1 to 10000"),
     "mongo.worker.interval_seconds": _SECONDS,
     "layouts.workflow.sessions": _COLLECTION,

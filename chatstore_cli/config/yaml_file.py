@@ -64,6 +64,10 @@ def _line_of(error: Exception, text: str) -> int:
     return text.count("\n", 0, position) + 1 if isinstance(position, int) else 1
 
 
+_BLOCKS = frozenset({"mongo.cache.mapping"})
+"""Settings that are written as a block of pairs, or as their text."""
+
+
 class _Compound:
     """Stands for a list or a block in place of one value. It is not constructed: aliases may make it enormous."""
 
@@ -72,6 +76,21 @@ class _Compound:
 
     def __repr__(self) -> str:
         return self._text
+
+
+def _pairs(node: yaml.MappingNode) -> Any:
+    """A block as text: `text=content, roles.bot=assistant`. It has at most one block below it."""
+    pairs: list[str] = []
+    for name, value in node.value:
+        if isinstance(value, yaml.ScalarNode):
+            pairs.append(f"{_name(name)}={value.value}")
+        elif isinstance(value, yaml.MappingNode) and all(
+            isinstance(inner, yaml.ScalarNode) for _, inner in value.value
+        ):
+            pairs.extend(f"{_name(name)}.{_name(inner)}={below.value}" for inner, below in value.value)
+        else:
+            return _Compound(value)
+    return ", ".join(pairs) if sum(map(len, pairs)) <= _MAX_VALUE_LENGTH else _Compound(node)
 
 
 def _name(node: yaml.Node) -> str:
@@ -130,9 +149,11 @@ class _BlockReader:
             elif node.tag != "tag:yaml.org,2002:null":  # without a value, all settings of the block are commented out
                 self._source.problems.append(Problem(where, f"{key} must be a block of settings."))
             return
-        self._source.values[key] = SourcedValue(self._value(node, where), where, expands=True)
+        self._source.values[key] = SourcedValue(self._value(key, node, where), where, expands=True)
 
-    def _value(self, node: yaml.Node, where: str) -> Any:
+    def _value(self, key: str, node: yaml.Node, where: str) -> Any:
+        if key in _BLOCKS and isinstance(node, yaml.MappingNode):
+            return _pairs(node)
         if not isinstance(node, yaml.ScalarNode):
             return _Compound(node)
         if len(node.value) > _MAX_VALUE_LENGTH:

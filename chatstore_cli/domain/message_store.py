@@ -178,9 +178,13 @@ class Piece(NamedTuple):
 
 
 class JournalPort(Protocol):
-    """One journal, in blocks of whole lines. `padding` are the bytes that say nothing between records."""
+    """One journal, in blocks of whole lines. `padding` are the bytes that say nothing between records.
+
+    `mapping_key` differs between mappings with which it can be read; empty without one.
+    """
 
     name: str
+    mapping_key: str
     compressed: bool
     padding: bytes
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from chatstore_cli.core.flush.follow import FileStamp, JournalScan
 from chatstore_cli.core.flush.reading import Source
 from chatstore_cli.domain.errors import BadValue, ChatstoreError, NotFound
+from chatstore_cli.domain.field_mapping import FieldMapping
 from chatstore_cli.domain.ignored_files import IgnoredCount, IgnoredFiles
 from chatstore_cli.files.folder_lock import FolderLock
 from chatstore_cli.files.journal_folders import FileIdentity, named_folders, scan_folder
@@ -32,7 +33,10 @@ class FollowedFolders:
     locked again.
     """
 
-    def __init__(self, paths: Sequence[str], state_folder: str | None, command: str) -> None:
+    def __init__(
+        self, paths: Sequence[str], state_folder: str | None, command: str, mapping: FieldMapping | None = None
+    ) -> None:
+        self._mapping = mapping
         if "-" in paths:
             raise BadValue(name="PATH", value="-", expected="a folder or a file: standard input cannot be followed")
         files_of: dict[Path, set[Path] | None] = {}
@@ -93,7 +97,7 @@ class FollowedFolders:
         # Other processes change a quarantine too, so it is read again in each round.
         quarantines = {folder: Quarantine(folder.bookkeeping) for folder in self._folders if folder.bookkeeping}
         return [
-            Source(JournalFile(Path(name)), folder.ledger, quarantines[folder])
+            Source(JournalFile(Path(name), self._mapping), folder.ledger, quarantines[folder])
             for name in names
             if (folder := self._folder_of[name]) in quarantines
         ]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from chatstore_cli.domain.errors import ChatstoreError, NotFound, WrongUse
+from chatstore_cli.domain.field_mapping import FieldMapping
 from chatstore_cli.domain.ignored_files import IgnoredCount, IgnoreReason
 from chatstore_cli.files.demo_folder import MARK
 from chatstore_cli.files.journal_names import read_journal_name
@@ -30,7 +31,7 @@ class FoundJournals:
     ignored: IgnoredCount = field(default_factory=IgnoredCount)
 
 
-def find_journals(paths: list[str]) -> FoundJournals:
+def find_journals(paths: list[str], mapping: FieldMapping | None = None) -> FoundJournals:
     """The journals that the paths name.
 
     A folder gives every file with a journal's name, also in subfolders and linked folders. A file that is named twice
@@ -42,17 +43,17 @@ def find_journals(paths: list[str]) -> FoundJournals:
     for name in paths:
         path = Path(name)
         if name == "-":
-            found.by_folder[None] = [JournalFile(None)]
+            found.by_folder[None] = [JournalFile(None, mapping)]
         elif path.is_dir():
             folder = path.resolve()
             journals = [file for file in scan_folder(folder, found.ignored, visited) if file not in known]
             known.update(journals)
-            found.by_folder.setdefault(folder, []).extend(map(JournalFile, journals))
+            found.by_folder.setdefault(folder, []).extend(JournalFile(file, mapping) for file in journals)
         elif path.is_file():
             path = path.resolve()
             if path not in known:
                 known.add(path)
-                found.by_folder.setdefault(path.parent, []).append(JournalFile(path))
+                found.by_folder.setdefault(path.parent, []).append(JournalFile(path, mapping))
         elif path.exists():
             what = f"{name} is not a regular file."
             raise WrongUse(what=what, hint="Name a journal or a folder. Give - to read standard input.")

@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from chatstore_cli.domain.field_mapping import FieldMapping
 from chatstore_cli.domain.journal import KNOWN_FIELDS, JournalRecord, flaw_of, may_have_lost_digits
 from chatstore_cli.domain.message_store import Piece
 from chatstore_cli.domain.storable_values import NUMBER_KEPT_AS_TEXT, Alterations, storable_value
@@ -57,8 +58,8 @@ def decode_flaw(line: bytes) -> str:
     return "JSON that cannot be stored" if isinstance(value, dict) else _NOT_AN_OBJECT
 
 
-def read_record(raw: bytes) -> JournalRecord:
-    """The record of a line or a part of one.
+def read_record(raw: bytes, mapping: FieldMapping | None = None) -> JournalRecord:
+    """The record of a line or a part of one. `mapping` is of the journals of another application.
 
     Values that MongoDB cannot store are replaced, as those of AG2's events are: a message is not lost because of one
     number in it. A key that occurs twice is a flaw, because it cannot be known which value is right.
@@ -66,18 +67,20 @@ def read_record(raw: bytes) -> JournalRecord:
     try:
         fields = loads(raw)
     except ValueError:
-        return _read_leniently(raw)
+        return _read_leniently(raw, mapping)
     if type(fields) is not dict:
         return JournalRecord(None, _NOT_AN_OBJECT)
-    if (key := _repeated_key(raw)) is not None:
+    if (key := _repeated_key(raw, mapping)) is not None:
         return JournalRecord(fields, f'the key "{key}" occurs more than once')
     if may_have_lost_digits(fields):
-        return _read_leniently(raw)
+        return _read_leniently(raw, mapping)
+    if mapping is not None:
+        fields = mapping.apply(fields)
     alterations = Alterations()
     return JournalRecord(fields, flaw_of(fields, alterations), alterations.kinds())
 
 
-def _read_leniently(raw: bytes) -> JournalRecord:
+def _read_leniently(raw: bytes, mapping: FieldMapping | None) -> JournalRecord:
     """The record of a line that has numbers or characters which strict JSON or MongoDB does not have."""
     alterations = Alterations()
     try:
@@ -86,9 +89,11 @@ def _read_leniently(raw: bytes) -> JournalRecord:
         return JournalRecord(None, decode_flaw(raw))
     if not isinstance(decoded, dict):
         return JournalRecord(None, _NOT_AN_OBJECT)
-    if (key := _repeated_key(raw)) is not None:
+    if (key := _repeated_key(raw, mapping)) is not None:
         return JournalRecord(decoded, f'the key "{key}" occurs more than once')
     fields: dict[str, Any] = storable_value(decoded, alterations)
+    if mapping is not None:
+        fields = mapping.apply(fields)
     flaw = flaw_of(fields, alterations)
     return JournalRecord(fields, flaw, alterations.kinds())
 
@@ -101,9 +106,11 @@ def _integer(digits: str, alterations: Alterations) -> int | str:
     return int(digits)
 
 
-def _repeated_key(raw: bytes) -> str | None:
+def _repeated_key(raw: bytes, mapping: FieldMapping | None) -> str | None:
     """The first field that occurs twice in a record, among those that chatstore reads."""
     suspects = [name for name, quoted in _QUOTED_NAMES if raw.count(quoted) > 1]
+    if mapping is not None:
+        suspects += [name for name in mapping.names if raw.count(orjson.dumps(name)) > 1]
     if not suspects:
         return None
     keys: list[str] = []
@@ -119,7 +126,7 @@ def _repeated_key(raw: bytes) -> str | None:
     return next((name for name in suspects if keys.count(name) > 1), None)
 
 
-def salvage(line: bytes) -> Iterator[Piece]:
+def salvage(line: bytes, mapping: FieldMapping | None = None) -> Iterator[Piece]:
     """The whole records of a damaged line, and the parts between them, in order.
 
     A record is an object that would be stored if it had a line of its own. It may follow a record that was cut off, and
@@ -139,20 +146,21 @@ def salvage(line: bytes) -> Iterator[Piece]:
             continue
         searched = end
         raw = _as_bytes(text[start:end])
-        if not _is_record(raw):
+        if not _is_record(raw, mapping):
             continue
         if _is_inside_another(text, done, start, end):
             failures += 1
             continue
         before = _as_bytes(text[done:start])
-        yield from _damaged(before, bytes_done, "incomplete: the line was cut off here")
+        yield from _damaged(before, bytes_done, "incomplete: the line was cut off here", mapping)
         yield Piece(bytes_done + len(before), raw, None)
         saved = True
         done, bytes_done = end, bytes_done + len(before) + len(raw)
     if not saved:
         yield Piece(0, line, decode_flaw(line))
         return
-    yield from _damaged(line[bytes_done:], bytes_done, "incomplete: the rest after the last whole record of the line")
+    rest = "incomplete: the rest after the last whole record of the line"
+    yield from _damaged(line[bytes_done:], bytes_done, rest, mapping)
 
 
 def _end_of_object(text: str, start: int) -> int | None:
@@ -162,8 +170,8 @@ def _end_of_object(text: str, start: int) -> int | None:
         return None
 
 
-def _is_record(raw: bytes) -> bool:
-    record = read_record(raw)
+def _is_record(raw: bytes, mapping: FieldMapping | None) -> bool:
+    record = read_record(raw, mapping)
     return record.fields is not None and record.flaw is None
 
 
@@ -172,16 +180,16 @@ def _is_inside_another(text: str, done: int, start: int, end: int) -> bool:
     return following is not None and following[0] in ",}]" and text.find("{", done, start) >= 0
 
 
-def _damaged(part: bytes, offset: int, cut_off: str) -> Iterator[Piece]:
+def _damaged(part: bytes, offset: int, cut_off: str, mapping: FieldMapping | None) -> Iterator[Piece]:
     if part.strip(PADDING):
-        yield Piece(offset, part, _flaw_of_whole(part) or cut_off)
+        yield Piece(offset, part, _flaw_of_whole(part, mapping) or cut_off)
 
 
-def _flaw_of_whole(part: bytes) -> str | None:
+def _flaw_of_whole(part: bytes, mapping: FieldMapping | None) -> str | None:
     text = part.decode("utf-8", errors="surrogateescape").strip()
     if _end_of_object(text, 0) != len(text):
         return None
-    return read_record(part).flaw
+    return read_record(part, mapping).flaw
 
 
 def _as_bytes(text: str) -> bytes:

@@ -8,21 +8,24 @@ import os
 import sys
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import IO, NamedTuple, cast
 
 from chatstore_cli.core.lru import LruMap
 from chatstore_cli.core.regular_files import regular_stream
 from chatstore_cli.domain.errors import ChatstoreError
-from chatstore_cli.domain.journal import Position
+from chatstore_cli.domain.field_mapping import FieldMapping
+from chatstore_cli.domain.journal import DOCUMENT_LIMIT, Position
 from chatstore_cli.domain.message_store import Block, OversizedLine
 from chatstore_cli.files import journal_lines
 from chatstore_cli.files.journal_names import is_compressed
 from chatstore_cli.files.ownership import access_hint
 
 BLOCK = 1024 * 1024
-LINE_LIMIT = 100 * 1024 * 1024
-"""Bytes. A longer line cannot become a document of 16 MiB, however it is escaped; it is never held in memory whole."""
+LINE_LIMIT = 6 * DOCUMENT_LIMIT
+"""Bytes. JSON has at most 6 bytes (`\\u0041`) for a byte of text, so a longer line cannot become a document of 16 MiB. It
+is never held in memory whole."""
 
 _FINGERPRINT = 4096
 _TAILS_REMEMBERED = 256
@@ -36,8 +39,14 @@ class JournalFile:
     read = staticmethod(journal_lines.read_record)
     salvage = staticmethod(journal_lines.salvage)
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, mapping: FieldMapping | None = None) -> None:
+        """`mapping` is of a journal that another application writes."""
         self.path = path
+        self.mapping_key = "" if mapping is None else mapping.key
+        if mapping is not None:
+            self.decode = partial(_decode_mapped, mapping=mapping)
+            self.read = partial(journal_lines.read_record, mapping=mapping)
+            self.salvage = partial(journal_lines.salvage, mapping=mapping)
         self.name = "stdin" if path is None else str(path)
         self.compressed = path is not None and is_compressed(path)
         self._opened: _OpenedFile | None = None
@@ -160,6 +169,11 @@ class _Uncompressed(gzip.GzipFile):
     def close(self) -> None:
         super().close()
         self._file.close()
+
+
+def _decode_mapped(line: bytes, mapping: FieldMapping) -> object:
+    value = journal_lines.loads(line)
+    return mapping.apply(value) if type(value) is dict else value
 
 
 class _OpenedFile(NamedTuple):

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from chatstore_cli.core.regular_files import open_regular
 from chatstore_cli.core.retry import attempt_until_done
 from chatstore_cli.domain.errors import ChatstoreError
+from chatstore_cli.domain.field_mapping import FieldMapping
 from chatstore_cli.domain.history import JournalTail, NewestInstants
 from chatstore_cli.domain.identity import content_key
 from chatstore_cli.domain.message import Message
@@ -38,7 +39,7 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 """Some editors write it at the beginning of a file."""
 
 
-def read_tail(folder: Path, session_id: str, limit: int) -> JournalTail:
+def read_tail(folder: Path, session_id: str, limit: int, mapping: FieldMapping | None = None) -> JournalTail:
     """The newest `limit` messages in a session's journals, or a few more; all messages if there are fewer.
 
     Takes no lock: a line that is being written is left out, and if files are rotated, truncated or removed meanwhile,
@@ -49,7 +50,7 @@ def read_tail(folder: Path, session_id: str, limit: int) -> JournalTail:
         with ExitStack() as stack, suppress(_Truncated):
             journals = _open_all(folder, session_id, stack)
             if [journal.identity for journal in journals] == _identities(folder, session_id):
-                return _tail_of(journals, session_id, limit)
+                return _tail_of(journals, session_id, limit, mapping)
         return None  # rotated or truncated meanwhile: a journal that was moved must not be missed
 
     def failure() -> ChatstoreError:
@@ -115,7 +116,7 @@ def _read_errors(path: Path) -> Iterator[None]:
 # --- the newest messages ---------------------------------------------------------------------------------------------
 
 
-def _tail_of(journals: list[_Journal], session_id: str, limit: int) -> JournalTail:
+def _tail_of(journals: list[_Journal], session_id: str, limit: int, mapping: FieldMapping | None) -> JournalTail:
     tail = JournalTail()
     for _, chain in groupby(journals, key=lambda journal: journal.chain):
         newest_first: list[list[Message]] = []
@@ -125,7 +126,7 @@ def _tail_of(journals: list[_Journal], session_id: str, limit: int) -> JournalTa
                 tail.complete = False
                 break
             with _read_errors(journal.path), _uncompressed(journal, tail) as descriptor:
-                newest_first.append(_messages(descriptor, session_id, counter, tail))
+                newest_first.append(_messages(descriptor, session_id, counter, tail, mapping))
             counter.next_file()
         tail.journals.extend(reversed(newest_first))
     return tail
@@ -184,12 +185,14 @@ class _NewestCounter:
         return key not in self._nameless
 
 
-def _messages(descriptor: int, session_id: str, counter: _NewestCounter, tail: JournalTail) -> list[Message]:
+def _messages(
+    descriptor: int, session_id: str, counter: _NewestCounter, tail: JournalTail, mapping: FieldMapping | None
+) -> list[Message]:
     """The newest messages of one file, oldest first, as far back as they are needed."""
     messages: list[tuple[int, Message]] = []
     records = 0
     for raw, whole in _lines_backwards(descriptor):
-        for fields in _records_backwards(raw, whole=whole):
+        for fields in _records_backwards(raw, mapping, whole=whole):
             records += 1
             if fields is None:
                 tail.damaged += 1
@@ -204,7 +207,9 @@ def _messages(descriptor: int, session_id: str, counter: _NewestCounter, tail: J
     return [message._replace(sequence=records - place + 1) for place, message in reversed(messages)]
 
 
-def _records_backwards(raw: bytes | None, *, whole: bool) -> Iterator[dict[str, Any] | None]:
+def _records_backwards(
+    raw: bytes | None, mapping: FieldMapping | None, *, whole: bool
+) -> Iterator[dict[str, Any] | None]:
     """The records of a line as flush-cache counts them, from its end; None for a damaged record."""
     if raw is None:
         if whole:
@@ -212,11 +217,11 @@ def _records_backwards(raw: bytes | None, *, whole: bool) -> Iterator[dict[str, 
         return
     if not raw.strip(journal_lines.PADDING):
         return
-    record = journal_lines.read_record(raw)
+    record = journal_lines.read_record(raw, mapping)
     if record.fields is None:
         if whole:
-            for piece in reversed(list(journal_lines.salvage(raw))):
-                yield journal_lines.read_record(piece.raw).fields if piece.flaw is None else None
+            for piece in reversed(list(journal_lines.salvage(raw, mapping))):
+                yield journal_lines.read_record(piece.raw, mapping).fields if piece.flaw is None else None
     else:  # also at the end of the file: an object that is closed cannot continue
         yield record.fields if record.flaw is None else None
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from chatstore_cli.core.flush.reading import Source
 from chatstore_cli.domain.cache_status import LockHolder
 from chatstore_cli.domain.errors import ChatstoreError
+from chatstore_cli.domain.field_mapping import FieldMapping
 from chatstore_cli.domain.journal import Position
 from chatstore_cli.domain.quarantine import NumberedLine, QuarantinedLine
 from chatstore_cli.files.folder_lock import folder_lock, holder_of
@@ -26,9 +27,10 @@ class NamedJournals:
     `ignored` has the files in their folders that are not read.
     """
 
-    def __init__(self, paths: list[str], state_folder: str | None) -> None:
+    def __init__(self, paths: list[str], state_folder: str | None, mapping: FieldMapping | None = None) -> None:
         self._state_folder = state_folder
-        found = find_journals(paths)
+        self.mapping = mapping
+        found = find_journals(paths, mapping)
         self._journals = found.by_folder
         self.ignored = found.ignored.by_reason()
         self._whole_folders = {Path(path).resolve() for path in paths if path != "-" and Path(path).is_dir()}
@@ -85,7 +87,11 @@ class NamedJournals:
     def furthest_position(self, source: Source) -> Position | None:
         """How far a journal of `to_read` was stored in the collection that has most of it."""
         ledger = source.ledger
-        return ledger.furthest_position(source.journal.name) if isinstance(ledger, LedgerReading) else None
+        return (
+            ledger.furthest_position(source.journal.name, source.journal.mapping_key)
+            if isinstance(ledger, LedgerReading)
+            else None
+        )
 
     def quarantined(self) -> Iterator[QuarantinedLine]:
         """The quarantined lines of every folder that the paths name. Raises as `numbered_lines` does."""

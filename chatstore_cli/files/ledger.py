@@ -124,9 +124,12 @@ class LedgerReading:
         """How far the journal was stored in the collection, or None."""
         return self._positions.get(printable(journal), {}).get(collection)
 
-    def furthest_position(self, journal: str) -> Position | None:
-        """How far the journal was stored in the collection that has most of it."""
-        positions = self._positions.get(printable(journal), {}).values()
+    def furthest_position(self, journal: str, mapping_key: str) -> Position | None:
+        """How far the journal was stored, read with this mapping, in the collection that has most of it."""
+        stored = self._positions.get(printable(journal), {})
+        positions = [
+            position for collection, position in stored.items() if collection.partition("+")[2] == mapping_key[1:]
+        ]
         return max(positions, key=lambda position: position.offset, default=None)
 
     def advance(self, journal: str, collection: str, position: Position) -> None:

@@ -12,6 +12,7 @@ from chatstore_cli.core.flush.pruning import Prunable
 from chatstore_cli.core.flush.reading import Source
 from chatstore_cli.domain.cache_status import FileState
 from chatstore_cli.domain.errors import BadValue
+from chatstore_cli.domain.field_mapping import FieldMapping
 from chatstore_cli.files.file_lock import lock_within
 from chatstore_cli.files.journal_folders import find_journals, session_named
 from chatstore_cli.files.journal_reader import JournalFile
@@ -30,12 +31,12 @@ class PrunableJournals:
     `ignored` has the files in their folders that are not read.
     """
 
-    def __init__(self, paths: list[str], state_folder: str | None) -> None:
+    def __init__(self, paths: list[str], state_folder: str | None, mapping: FieldMapping | None = None) -> None:
         if "-" in paths:
             raise BadValue(name="PATH", value="-", expected="a folder or a file: standard input cannot be removed")
         links = [Path(path) for path in paths if Path(path).is_symlink() and not Path(path).is_dir()]
         self._links = [link.parent.resolve() / link.name for link in links]
-        found = find_journals([path for path in paths if Path(path) not in links])
+        found = find_journals([path for path in paths if Path(path) not in links], mapping)
         self._found = found.by_folder
         self.ignored = found.ignored.by_reason()
         self._state_folder = state_folder

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from chatstore_cli.core.sessions.history import ChatHistory
+    from chatstore_cli.domain.field_mapping import FieldMapping
     from chatstore_cli.domain.history import JournalTail
     from chatstore_cli.mongo.messages.history import MongoHistory
     from chatstore_cli.wiring.stores import Stores
@@ -21,9 +22,11 @@ def session_history(stores: Stores, session_id: str, limit: int) -> tuple[ChatHi
     from chatstore_cli.core.sessions.history import history_of
     from chatstore_cli.domain.errors import ChatstoreError
     from chatstore_cli.domain.history import JournalTail
+    from chatstore_cli.wiring.journals import field_mapping
 
     try:
-        tail = journal_tail(Path(stores.settings.mongo.cache.disk_path), session_id, limit)
+        mapping = field_mapping(stores.settings)
+        tail = journal_tail(Path(stores.settings.mongo.cache.disk_path), session_id, limit, mapping)
     except ChatstoreError as error:
         tail = JournalTail(complete=False, failure=error)
 
@@ -38,7 +41,7 @@ def stored_history(stores: Stores) -> MongoHistory:
     return MongoHistory(stores.connection, stores.settings.messages_collection)
 
 
-def journal_tail(folder: Path, session_id: str, limit: int) -> JournalTail:
+def journal_tail(folder: Path, session_id: str, limit: int, mapping: FieldMapping | None = None) -> JournalTail:
     """The newest messages of a session in a folder of journals; none if the folder does not exist."""
     from chatstore_cli.domain.errors import BadValue, ChatstoreError
     from chatstore_cli.domain.history import JournalTail
@@ -46,7 +49,7 @@ def journal_tail(folder: Path, session_id: str, limit: int) -> JournalTail:
 
     try:
         next(folder.iterdir(), None)
-        return read_tail(folder, session_id, limit)
+        return read_tail(folder, session_id, limit, mapping)
     except (FileNotFoundError, BadValue):  # no cache on this machine, or an id that no journal can have
         return JournalTail()
     except OSError as error:

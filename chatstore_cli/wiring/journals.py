@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from chatstore_cli.config.settings import Settings
     from chatstore_cli.domain.cache_status import JournalFolder
+    from chatstore_cli.domain.field_mapping import FieldMapping
     from chatstore_cli.domain.indexes.ports import PendingLines
     from chatstore_cli.files.followed_folders import FollowedFolders
     from chatstore_cli.files.journals import NamedJournals
@@ -21,21 +22,29 @@ def named_journals(settings: Settings, paths: list[str] | None) -> NamedJournals
     """The journals that paths name, by default mongo.cache.disk_path. Raises NotFound for a path that does not exist."""
     from chatstore_cli.files.journals import NamedJournals
 
-    return NamedJournals(paths or [settings.mongo.cache.disk_path], settings.state.folder)
+    return NamedJournals(paths or [settings.mongo.cache.disk_path], settings.state.folder, field_mapping(settings))
 
 
 def prunable_journals(settings: Settings, paths: list[str] | None) -> PrunableJournals:
     """The journals that paths name, to be removed. Raises NotFound for a path that does not exist."""
     from chatstore_cli.files.prunable_journals import PrunableJournals
 
-    return PrunableJournals(paths or [settings.mongo.cache.disk_path], settings.state.folder)
+    return PrunableJournals(paths or [settings.mongo.cache.disk_path], settings.state.folder, field_mapping(settings))
 
 
 def followed_folders(settings: Settings, paths: list[str] | None, command: str) -> FollowedFolders:
     """The journals that paths name, to be followed. Entering it as a context manager raises Locked."""
     from chatstore_cli.files.followed_folders import FollowedFolders
 
-    return FollowedFolders(paths or [settings.mongo.cache.disk_path], settings.state.folder, command)
+    folders = paths or [settings.mongo.cache.disk_path]
+    return FollowedFolders(folders, settings.state.folder, command, field_mapping(settings))
+
+
+def field_mapping(settings: Settings) -> FieldMapping | None:
+    """How journals of another application are read; None for chatstore's own."""
+    from chatstore_cli.domain.field_mapping import FieldMapping
+
+    return None if not settings.mongo.cache.mapping else FieldMapping(settings.mongo.cache.mapping)
 
 
 def journal_folder(folder: Path) -> JournalFolder:

@@ -32,11 +32,13 @@ def line_editor(
     from chatstore_cli.core.flush.quarantine_edit import LineEditor
     from chatstore_cli.core.flush.storing import StoringRules
     from chatstore_cli.files.journal_reader import JournalFile
+    from chatstore_cli.wiring.journals import field_mapping
 
     with journals.to_resolve(f"{_COMMAND} edit") as quarantines:
         quarantine = quarantines[line.folder]
+        journal = JournalFile(None, field_mapping(stores.settings))
         rules = StoringRules(ttl_days=stores.settings.mongo.ttl_days)
-        yield LineEditor(stores.message_store, quarantine, JournalFile.read, rules, retry_policy)
+        yield LineEditor(stores.message_store, quarantine, journal.read, rules, retry_policy)
 
 
 @contextmanager

@@ -95,6 +95,7 @@ def test_every_setting_can_be_set_by_its_variable(monkeypatch):
         value = {"mongo.uri": "mongodb://h", "mongo.write_concern": "2"}.get(key, value)
         if kind not in (bool, int, float, int | None) and key.rpartition(".")[2] != "uri":
             value = f"name_{key.replace('.', '_')}"
+        value = "text=content" if key == "mongo.cache.mapping" else value
         value = "always" if key == "mongo.cache.fsync" else f"/{value}" if key.endswith("_path") else value
         monkeypatch.setenv(f"CHATSTORE_{key.upper().replace('.', '__')}", value)
     loaded = load_configuration(None, uri=None, database=None)

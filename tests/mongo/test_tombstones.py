@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from bson import Decimal128, ObjectId
+from bson import Binary, Decimal128, ObjectId
 
 from chatstore_cli.mongo import tombstones
 from chatstore_cli.mongo.connection import Connection, connect
@@ -89,7 +89,7 @@ def test_long_ids_of_another_writer_do_not_fill_a_document(connection: Connectio
 @pytest.mark.real
 def test_ids_of_every_type_are_told_apart(connection: Connection):
     ids: list[Any] = [
-        ObjectId("5" * 24), "5" * 24, 5, 5.5, "5", True, None, {"a": 1}, {"a": "1"}, NOW, UUID(int=5), b"5",
+        ObjectId("5" * 24), "5" * 24, 5, 5.5, "5", True, None, {"a": 1}, {"a": "1"}, NOW, Binary.from_uuid(UUID(int=5)), b"5",
         Decimal128("5.1"), float("nan"),
     ]  # fmt: skip
     connection.collection("rows").insert_many({"_id": each} for each in ids)

@@ -300,6 +300,8 @@ def test_an_outage_is_bounded_only_where_that_is_asked_for(chatstore: Chatstore,
         time.sleep(1.0)  # it has been tried again, and said once
         assert worker.err.count("[CHAT WORKER]") == 1, worker.err
         assert worker.end() == 0
+        assert worker.err.splitlines()[-1] == "MongoDB did not answer, so no journal was read."
+        assert "No journals were found" not in worker.err
 
 
 def test_once_that_is_interrupted_says_that_it_has_not_ended(chatstore: Chatstore, short_folder: Path, folder: Path):

@@ -1,4 +1,4 @@
-"""`chatstore db start|stop|status`: the embedded MongoDB."""
+"""`chatstore db start|stop|status|remove`: the embedded MongoDB."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import typer
 
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, group
-from chatstore_cli.domain.errors import ExitCode
+from chatstore_cli.domain.byte_sizes import format_bytes
+from chatstore_cli.domain.errors import ChatstoreError, ExitCode, NeedsConfirmation
 from chatstore_cli.render.rows.embedded import status_record
+from chatstore_cli.wiring.embedded import embedded_documents
 
-app = group("db", "Start, stop and inspect the embedded MongoDB.")
+app = group("db", "Start, stop, inspect and remove the embedded MongoDB.")
 _EXITS = [ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.CONFLICT]
 
 
@@ -59,6 +61,45 @@ def status(context: typer.Context) -> None:
     """
     invocation = _invocation(context)
     invocation.emit(status_record(invocation.stores.embedded.status()))
+
+
+@command(app, "remove", examples=["chatstore db remove", "chatstore db remove --yes"], exits=_EXITS)
+def remove(
+    context: typer.Context,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
+) -> None:
+    """Delete all data of the embedded MongoDB.
+
+    The plan lists the databases and collections with their numbers of documents; for this the server is started. Then
+    the server is stopped, and its data folder is deleted. Journals, configuration and other servers are not changed.
+    """
+    invocation = _invocation(context)
+    invocation.reject_read_only()
+    embedded = invocation.stores.embedded
+    status = embedded.status()
+    invocation.say(f"Target: embedded MongoDB, data in {status.data_folder}")
+    content = f"all data of the embedded MongoDB ({format_bytes(status.size_bytes)} in {status.data_folder})"
+    if not yes and status.size_bytes:
+        embedded.check_removable()
+        try:
+            invocation.confirm("\n  ".join([f"This deletes {content}.", *_contents(invocation)]))
+        except NeedsConfirmation:
+            if not status.running:
+                embedded.stop()
+            raise
+    removed = embedded.remove()
+    invocation.say(f"Deleted {content}." if removed else "The embedded MongoDB has no data to delete.")
+    invocation.emit(status_record(embedded.status()))
+
+
+def _contents(invocation: Invocation) -> list[str]:
+    """The documents of each collection, or why they cannot be counted."""
+    try:
+        contents = embedded_documents(invocation.stores)
+    except ChatstoreError as error:
+        return [f"Its documents could not be counted: {error.message}"]
+    lines = [f"{name}: {number:,} document{'' if number == 1 else 's'}" for name, number in contents.items()]
+    return lines or ["It has no documents."]
 
 
 def _invocation(context: typer.Context) -> Invocation:

@@ -55,7 +55,12 @@ def demo(
     """
     invocation = Invocation(context)
     options = invocation.options
-    named = {"--uri": options.uri and masked_uri(options.uri), "--database": options.database, "--folder": folder}
+    named = {
+        "--config": options.config,
+        "--uri": options.uri and masked_uri(options.uri),
+        "--database": options.database,
+        "--folder": folder,
+    }
     options.uri, options.database = options.uri or "embedded", options.database or DEMO_DATABASE
     invocation.will_write()
     setup = demo_setup(invocation.stores, folder, invocation.say)
@@ -98,7 +103,7 @@ class _Presenter:
         self._say = invocation.say
         self._quiet = ["--quiet"] if invocation.options.quiet else []
         words = [word for name, value in named.items() if value is not None for word in (name, str(value))]
-        self._removal = shlex.join(["chatstore", "demo", *words, "--remove", "--yes"])
+        self._removal = setup.removal(os.environ, options=words, config=invocation.options.config)
         self._exports = setup.exports(os.environ, uri_named=named["--uri"] is not None)
         self._environment = setup.environment(os.environ)
         # With -o the results of the steps are the data on stdout, and their output goes to stderr.
@@ -129,8 +134,9 @@ class _Presenter:
             "  chatstore usage --by day -o csv",
             "  chatstore --help",
         ]
-        self._say("\nMore commands to try:\n" + "\n".join(lines))
-        self._say(f"To remove the demo: {self._removal}\nTo stop the embedded MongoDB: chatstore db stop")
+        removal = [f"  {line}" for line in self._removal]
+        for line in ["", "More commands to try:", *lines, "To remove the demo:", *removal]:
+            self._say(line)
 
     def _print(self, purpose: str, *commands: str) -> None:
         bold, reset = ("\x1b[1m", "\x1b[0m") if self._bold else ("", "")

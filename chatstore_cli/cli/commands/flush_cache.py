@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from chatstore_cli.cli.filters import MapOption
 from chatstore_cli.cli.flush_output import emit_flush
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
@@ -70,6 +71,7 @@ def flush_cache(
             "--timeout", metavar="SECONDS", min=0, help="Stop if MongoDB is unreachable for SECONDS [default: 60]."
         ),
     ] = None,
+    mapping: MapOption = None,
 ) -> None:
     """Store journals (JSONL) in MongoDB, each message exactly once.
 
@@ -81,6 +83,7 @@ def flush_cache(
     if ttl_from not in {"flush", "created"}:
         raise BadValue(name="--ttl-from", value=ttl_from, expected="flush or created")
     invocation = Invocation(context)
+    invocation.use_mapping(mapping)
     options = FlushOptions(
         rules=StoringRules(
             ttl_days=invocation.settings.mongo.ttl_days,

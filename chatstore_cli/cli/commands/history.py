@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from chatstore_cli.cli.filters import SessionArgument
+from chatstore_cli.cli.filters import MapOption, SessionArgument
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.core.sessions.history import ChatHistory
@@ -30,6 +30,7 @@ def history(
     limit: Annotated[
         int, typer.Option("--limit", metavar="N", min=1, max=500, help="Show at most N of the newest messages.")
     ] = 50,
+    mapping: MapOption = None,
 ) -> None:
     """Show the newest messages of a session of the messages layout, from its journal and MongoDB.
 
@@ -42,6 +43,7 @@ def history(
     and the command exits with status 1.
     """
     invocation = Invocation(context)
+    invocation.use_mapping(mapping)
     merged, tail = session_history(invocation.stores, session_id, limit)
     if tail.damaged or tail.of_others:
         skipped = f"damaged lines: {tail.damaged:,}, lines of other sessions: {tail.of_others:,}"

@@ -14,6 +14,7 @@ from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.core.sessions.resume import open_history
 from chatstore_cli.domain.errors import ExitCode, WrongUse
+from chatstore_cli.domain.quantities import quantity
 from chatstore_cli.domain.queries import MessageSelection
 from chatstore_cli.render.json_text import safe_json
 from chatstore_cli.render.listing import Column, Record
@@ -82,7 +83,9 @@ def resume(
         invocation.say(note)
     if to is None:
         return
-    invocation.say(f"Wrote {history.messages} messages of session {session_id} ({history.session.layout}) to {to}.")
+    invocation.say(
+        f"Wrote {quantity(history.messages, 'message')} of session {session_id} ({history.session.layout}) to {to}."
+    )
     if invocation.options.output is not None:
         row = {
             "session_id": history.session.session_id,

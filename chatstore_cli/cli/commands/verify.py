@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from chatstore_cli.cli.filters import JournalPaths, MapOption
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.config.advice import find_unusual_settings
@@ -36,12 +37,7 @@ app = single_command()
 )
 def verify(
     context: typer.Context,
-    paths: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="PATH", help="Check these journals or folders of journals [default: mongo.cache.disk_path]"
-        ),
-    ] = None,
+    paths: JournalPaths = None,
     only: Annotated[
         list[str] | None, typer.Option("--only", metavar="NAME[,NAME]...", help="Run only these checks; repeatable.")
     ] = None,
@@ -84,6 +80,7 @@ def verify(
             help="Wait SECONDS for a response and for storing a message [default: verify.application.deadline_seconds].",
         ),
     ] = None,
+    mapping: MapOption = None,
 ) -> None:
     """Check configuration, connection, reading and writing, indexes, retention, journals and documents.
 
@@ -97,6 +94,7 @@ def verify(
     Afterwards it removes what was written, also after Ctrl-C.
     """
     invocation = Invocation(context)
+    invocation.use_mapping(mapping)
     stores, checks, broken = _checks(invocation, paths or [])
     application = None
     if api_url is not None:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from chatstore_cli.cli.filters import MapOption
 from chatstore_cli.cli.flush_output import emit_flush
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
@@ -62,6 +63,7 @@ def worker(
             help="Stop if MongoDB is unreachable for SECONDS [default: no limit; with --once 60].",
         ),
     ] = None,
+    mapping: MapOption = None,
 ) -> None:
     """Follow journals and store new lines, each message exactly once, until TERM or INT.
 
@@ -72,10 +74,11 @@ def worker(
     one row at the end.
     """
     invocation = Invocation(context)
+    invocation.use_mapping(mapping)
     with stop_signals() as stop_requests:
-        result, ignored = _follow(invocation, paths, stop_requests, once, interval, timeout)
+        result, ignored, answered = _follow(invocation, paths, stop_requests, once, interval, timeout)
         if once or not invocation.is_row_stream:
-            emit_flush(invocation, result, ignored)
+            emit_flush(invocation, result, ignored, answered=answered)
         invocation.say_where_stored(result.stored + result.already_stored)
     if once and result.quarantined:
         raise typer.Exit(ExitCode.PARTLY_DONE)
@@ -88,7 +91,7 @@ def _follow(
     once: bool,
     interval: float | None,
     timeout: float | None,
-) -> tuple[FlushResult, Sequence[IgnoredFiles]]:
+) -> tuple[FlushResult, Sequence[IgnoredFiles], bool]:
     settings = invocation.settings
     logging.getLogger("chatstore").addHandler(logging.NullHandler())  # stderr has the same lines as notices
     rules = FollowRules(
@@ -117,4 +120,4 @@ def _follow(
     if once and not ended_by_itself:
         stored = f"{follower.total.stored:,} messages stored."
         raise Interrupted(what=f"{stored} Run the same command again to continue: nothing is stored twice.")
-    return follower.total, journals.ignored
+    return follower.total, journals.ignored, follower.rounds > 0

@@ -125,6 +125,21 @@ class DemoSetup:
         shown = {name: masked(value) for name, value in self._variables().items() if name in needed}
         return [f"export {name}={shlex.quote(value)}" for name, value in shown.items()]
 
+    def removal(self, outer: Mapping[str, str], *, options: Sequence[str], config: str | None) -> list[str]:
+        """The shell commands that remove the demo, in their order. `options` are those with which the demo was run.
+
+        They work in a shell with the exported variables: the file that CHATSTORE_CONFIG names is removed first.
+        """
+        own = outer.get("CHATSTORE_CONFIG", "")
+        is_demos = not own or own == self._variables()["CHATSTORE_CONFIG"]
+        commands = [
+            shlex.join(["chatstore", "demo", *options, "--remove", "--yes"]),
+            "unset CHATSTORE_CONFIG" if is_demos else f"export CHATSTORE_CONFIG={shlex.quote(own)}",
+        ]
+        if self.uri == "embedded":
+            commands.append(shlex.join(["chatstore", "db", "stop", *(["--config", config] if config else [])]))
+        return commands
+
     def _variables(self) -> dict[str, str]:
         return {
             "CHATSTORE_CONFIG": str(self.folder.path / CONFIGURATION),

@@ -89,4 +89,4 @@ class FinishedBatches:
         source.quarantine.sync()  # first: the ledger must not pass a quarantined line that a power failure can take away
         position = source.journal.position_at(reached.offset, reached.records, reached.latest)
         if position is not None:
-            source.ledger.advance(reading.name, self.collection, position)
+            source.ledger.advance(reading.name, self.collection + source.journal.mapping_key, position)

@@ -83,11 +83,7 @@ class Corrections:
                 self._examine(near, entry)
 
     def _examine(self, near: Sequence[_Line], entry: Entry) -> None:
-        matching = [
-            line
-            for line in near
-            if line.quarantine_id not in self._corrected and line.raw != entry.raw and line.is_corrected_by(entry)
-        ]
+        matching = [line for line in near if line.quarantine_id not in self._corrected and line.is_corrected_by(entry)]
         whole = [line for line in matching if line.is_readable]
         place = min(((abs(line.number - entry.number), line.number) for line in whole), default=(0, 0))[1]
         self._corrected.update(
@@ -121,7 +117,9 @@ class _Line:
         return bool(self._fields)
 
     def is_corrected_by(self, entry: Entry) -> bool:
-        """Whether the entry is this line, with what was at fault in it corrected."""
+        """Whether the entry is this line, with what was at fault in it corrected, or readable by now (with a mapping)."""
+        if self.raw == entry.raw:
+            return not self._was_rejected  # else a retry finds out whether the database accepts it by now
         fields, now = self._fields, entry.fields
         if not fields:
             return self._is_repaired_by(entry)

@@ -135,6 +135,8 @@ class Follower:
         self._incomplete: dict[str, int] = {}  # by journal: incomplete last lines, not summed over rounds
         self._failure: BaseException | None = None
         self.total = FlushResult()
+        self.rounds = 0
+        """Rounds that were completed."""
 
     # --- the calling thread ------------------------------------------------------------------------------------------
 
@@ -185,15 +187,15 @@ class Follower:
                 self._failure = error
 
     def _follow(self) -> None:
-        rounds = failures = 0
+        failures = 0
         while not self._stopping.is_set():
             pause = self._rules.interval
             try:
                 scan_seconds, had_work = self._round()
                 pause = max(pause, scan_seconds * _PAUSE_PER_SCAN_SECOND)
                 failures = 0
-                rounds += 1
-                if self._rules.once and (not had_work or rounds >= _MOST_ROUNDS_WITH_ONCE):
+                self.rounds += 1
+                if self._rules.once and (not had_work or self.rounds >= _MOST_ROUNDS_WITH_ONCE):
                     self._raise_remaining_error()
                     return
             except (Unreachable, NotAllowed, UnsuitableCollection, ForeignCollection, WrongUse, BrokenPipeError):

@@ -38,7 +38,7 @@ class Source:
         """How far the ledger shows the journal stored in the collection; None if the file is another one by now."""
         if self.ledger is None or collection is None:
             return None
-        position = self.ledger.position(self.journal.name, collection)
+        position = self.ledger.position(self.journal.name, collection + self.journal.mapping_key)
         return position if position is not None and self.journal.still_at(position) else None
 
 

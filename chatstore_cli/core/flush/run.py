@@ -23,6 +23,7 @@ from chatstore_cli.core.retry import Result, RetryPolicy
 from chatstore_cli.domain.errors import ChatstoreError, Interrupted
 from chatstore_cli.domain.journal import Entry, FlushResult, Position, Progress
 from chatstore_cli.domain.message_store import MessageStore
+from chatstore_cli.domain.quantities import quantity
 from chatstore_cli.domain.times import Clock, utc_now
 
 STORING_THREADS = 2
@@ -311,4 +312,5 @@ class Flush:
     def _summary(self, result: FlushResult) -> str:
         would_be = "would be " if self._options.rules.dry_run else ""
         quarantined = f"; {result.quarantined:,} {would_be}quarantined" if result.quarantined else ""
-        return f"{result.stored:,} messages {would_be}stored of {result.lines:,} lines read{quarantined}."
+        stored, read = quantity(result.stored, "message"), quantity(result.lines, "line")
+        return f"{stored} {would_be}stored of {read} read{quarantined}."

@@ -86,8 +86,3 @@ def selected(checks: Sequence[Check], only: Collection[str], skip: Collection[st
 def has_failed(results: Sequence[CheckResult]) -> bool:
     """Whether any check failed; warnings and skipped checks do not count."""
     return any(result.status is CheckStatus.FAIL for result in results)
-
-
-def quantity(number: int, noun: str) -> str:
-    """A number with its noun."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

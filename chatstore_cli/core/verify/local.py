@@ -9,13 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from chatstore_cli.core.verify.checklist import Check, Verdict, failed, passed, quantity, skipped, warned
+from chatstore_cli.core.verify.checklist import Check, Verdict, failed, passed, skipped, warned
 from chatstore_cli.domain.cache_status import JournalFolder
 from chatstore_cli.domain.checks import CheckStatus
 from chatstore_cli.domain.errors import BadConfig, NotFound, Overdue
 from chatstore_cli.domain.future_journals import FutureJournals, describe_future
 from chatstore_cli.domain.ignored_files import JOURNAL_NAMES, TO_READ_THEM, describe_ignored
 from chatstore_cli.domain.indexes.ports import PendingLines
+from chatstore_cli.domain.quantities import quantity
 
 CONFIGURATION = "configuration"
 WARN_FREE_BYTES = 1024**3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import stat
 import sys
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ SOCKET_NAME = "mongod.sock"
 # The server always creates this socket too, in the folder of --unixSocketPrefix. Its path is the longer one.
 SECOND_SOCKET_NAME = "mongodb-27017.sock"
 RECORD_NAME = "server.json"
-_OUR_NAMES = {RECORD_NAME, "db", "mongod.log", "mongod.log.1", "start.lock", "server.lock", "lost+found"}
+_OUR_NAMES = {RECORD_NAME, "db", "db.removed", "mongod.log", "mongod.log.1", "start.lock", "server.lock", "lost+found"}
 
 
 class Folders:
@@ -29,6 +30,7 @@ class Folders:
     def __init__(self, data: Path, runtime: Path) -> None:
         self.data = data
         self.database = data / "db"
+        self.removed = data / "db.removed"  # a database while it is deleted
         self.log = data / "mongod.log"
         self.start_lock = data / "start.lock"  # held while the server is started or stopped
         self.server_lock = data / "server.lock"  # held by the server itself as long as it runs
@@ -127,6 +129,10 @@ def _create_own(folder: Path, key: str) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
+    _check_own(folder, key)
+
+
+def _check_own(folder: Path, key: str) -> None:
     status = folder.lstat()
     if stat.S_ISLNK(status.st_mode):
         raise BadConfig(where=key, what=f"{folder} is a symbolic link.", hint="Set it to the target of the link.")
@@ -180,6 +186,39 @@ def remove_traces(folders: Folders) -> None:
         leftover.unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         folders.runtime.rmdir()
+
+
+def require_removable(folders: Folders) -> None:
+    """Raise BadConfig or NotAllowed for a data folder of another user, or one that no embedded server has used."""
+    _check_own(folders.data, "mongo.embedded.data_dir")
+    if folders.database.is_symlink():
+        what = f"{folders.database} is a symbolic link. Nothing was deleted."
+        raise NotAllowed(what=what, hint="Delete its target and the link yourself.")
+    if not folders.server_lock.exists():
+        what = f"{folders.data} was not made by the embedded MongoDB. Nothing was deleted."
+        raise NotAllowed(what=what, hint="Check mongo.embedded.data_dir (chatstore config show).")
+
+
+def remove_data(folders: Folders) -> None:
+    """Delete the files of an ended server, but not the start lock, which the caller holds.
+
+    The database is renamed first: if this process is killed, no half of a database remains.
+    """
+    if folders.removed.exists():
+        shutil.rmtree(folders.removed)
+    if folders.database.exists():
+        folders.database.rename(folders.removed)
+        shutil.rmtree(folders.removed)
+    remove_traces(folders)
+    for file in (folders.log, folders.log.with_name(f"{folders.log.name}.1"), folders.server_lock):
+        file.unlink(missing_ok=True)
+
+
+def remove_folder(folders: Folders) -> None:
+    """Delete the start lock, and the data folder if it has no other files."""
+    folders.start_lock.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        folders.data.rmdir()
 
 
 def size_bytes(data: Path) -> int:

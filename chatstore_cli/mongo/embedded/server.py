@@ -23,7 +23,10 @@ from chatstore_cli.mongo.embedded.folders import (
     data_folder,
     prepare,
     read_record,
+    remove_data,
+    remove_folder,
     remove_traces,
+    require_removable,
     runtime_folder,
     size_bytes,
     uri_of,
@@ -102,6 +105,32 @@ class EmbeddedServer:
                     )
                 remove_traces(folders)
                 return pid is not None
+
+    def check_removable(self) -> None:
+        """Raise NotAllowed or BadConfig for a folder that remove() would not delete."""
+        data = data_folder(self.data_dir)
+        with _translated_errors(data):
+            if data.is_dir():
+                require_removable(Folders(data, runtime_folder(data, self.runtime_dir)))
+
+    def remove(self) -> bool:
+        """Shut the server down and delete its data. Returns False if there is none.
+
+        Raises as stop() does, and NotAllowed or BadConfig for a folder that the embedded MongoDB has not made.
+        """
+        data = data_folder(self.data_dir)
+        if not data.is_dir():
+            return False
+        self.check_removable()
+        self.stop()
+        with _translated_errors(data):
+            folders = Folders(data, runtime_folder(data, self.runtime_dir))
+            with _exclusive(folders):
+                if _process(folders) is not None:
+                    raise Locked(what=str(data), holder="a server that was started meanwhile", hint="Try again.")
+                remove_data(folders)
+            remove_folder(folders)
+        return True
 
     def status(self) -> EmbeddedStatus:
         """The state of the server and its folders. Creates and starts nothing."""

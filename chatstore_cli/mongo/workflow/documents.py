@@ -224,7 +224,8 @@ def _derived_role(stored: Document, name: str | None) -> str:
     known = _ROLES.get(role.strip().lower()) if isinstance(role, str) else None
     if known is not None:
         return known
-    if stored.get("tool_call_id") is not None or stored.get("event_type") in _TOOL_EVENTS:
+    event_type = stored.get("event_type")
+    if stored.get("tool_call_id") is not None or (type(event_type) is str and event_type in _TOOL_EVENTS):
         return "tool"
     if stored.get("is_user_proxy") is True or (name is not None and name.lower() in _USER_SPEAKERS):
         return "user"

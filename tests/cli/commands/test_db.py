@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,11 @@ import psutil
 import pytest
 from pymongo import MongoClient
 
+from chatstore_cli.config.settings import EmbeddedSettings, MongoSettings, Settings
+from chatstore_cli.core.demo.sample_chats import SampleChats
+from chatstore_cli.core.demo.setup import DEMO_DATABASE
+from chatstore_cli.wiring.demo import demo_setup
+from chatstore_cli.wiring.stores import Stores
 from tests.conftest import Chatstore
 from tests.support.mongod import poll
 
@@ -128,6 +135,86 @@ def test_a_server_that_hangs_is_killed_with_force(db: Chatstore):
     assert not status(db)["running"]
 
 
+def test_remove_lists_the_documents_and_deletes_them_only_after_a_confirmation(db: Chatstore, short_folder: Path):
+    data = short_folder / "data"
+    db("db", "start")
+    client: MongoClient[dict[str, Any]] = MongoClient(uri(db), journal=True)
+    client["chats"]["chat_messages"].insert_many([{"_id": number} for number in range(3)])
+    client["other"]["things"].insert_one({"_id": 1})
+    client.close()
+    for runs in (True, False):  # the plan starts a stopped server, and stops it again
+        refused = db("db", "remove")
+        assert (refused.code, refused.out) == (2, "")
+        assert f"in {data})" in refused.err
+        for line in ("chats.chat_messages: 3 documents", "other.things: 1 document", "Run it again with --yes"):
+            assert line in refused.err
+        assert "admin." not in refused.err
+        assert db("db", "remove", "--read-only", "--yes").code == 4
+        assert status(db)["running"] is runs
+        db("db", "stop")
+
+    removed = db("db", "remove", "--yes", "-o", "json")
+    assert removed.code == 0, removed.err
+    assert json.loads(removed.out)["running"] is False
+    assert not data.exists()
+    assert list((short_folder / "run").iterdir()) == []
+    again = db("db", "remove")
+    assert (again.code, again.err.splitlines()[-1]) == (0, "The embedded MongoDB has no data to delete.")
+    assert not data.exists()
+
+
+def test_remove_deletes_no_folder_that_the_embedded_server_has_not_made(db: Chatstore, short_folder: Path):
+    data = short_folder / "data"
+    (data / "db").mkdir(parents=True)
+    (data / "db" / "precious").write_text("mine")
+    for arguments in ((), ("--yes",)):
+        refused = db("db", "remove", *arguments)
+        assert (refused.code, "was not made by the embedded MongoDB" in refused.err) == (4, True)
+    assert [path.name for path in data.rglob("*")] == ["db", "precious"]
+
+    (data / "server.lock").touch()
+    (data / "db").rename(short_folder / "elsewhere")
+    (data / "db").symlink_to(short_folder / "elsewhere")
+    refused = db("db", "remove", "--yes")
+    assert (refused.code, "is a symbolic link" in refused.err) == (4, True)
+    assert (short_folder / "elsewhere" / "precious").exists()
+
+
+def test_remove_deletes_what_a_killed_remove_left_and_keeps_other_files(db: Chatstore, short_folder: Path):
+    data = short_folder / "data"
+    for name in ("db", "db.removed"):
+        (data / name / "journal").mkdir(parents=True)
+    for name in ("server.lock", "mongod.log", "mongod.log.1", "notes.txt"):
+        (data / name).touch()
+    assert db("db", "remove", "--yes").code == 0
+    assert [path.name for path in data.rglob("*")] == ["notes.txt"]
+
+
+def test_the_demos_closing_lines_work_in_the_order_printed(db: Chatstore, short_folder: Path):
+    embedded = EmbeddedSettings(data_dir=str(short_folder / "data"), runtime_dir=str(short_folder / "run"))
+    settings = Settings(mongo=MongoSettings(uri="embedded", database=DEMO_DATABASE, embedded=embedded))
+    stores = Stores(settings, say=lambda _: None, warn=lambda _: None)
+    setup = demo_setup(stores, short_folder / "demo", lambda _: None)
+    setup.load(SampleChats(({"chat_id": "c"},), {}, 0))
+    stores.close()
+    removal = setup.removal({}, options=["--folder", str(short_folder / "demo")], config=None)
+    program = f'chatstore() {{ {shlex.quote(sys.executable)} -m chatstore_cli "$@"; }}'
+    script = "\n".join(
+        ["set -e", program, *setup.exports({}, uri_named=False), *removal, "! printenv CHATSTORE_CONFIG"]
+    )
+    done = subprocess.run(["bash", "-c", script], env=db.environment, cwd=db.folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not (short_folder / "demo").exists()
+    assert not status(db)["running"]
+
+    own = setup.removal({"CHATSTORE_CONFIG": "/etc/my own.yaml"}, options=[], config="/etc/my own.yaml")
+    assert own == [
+        "chatstore demo --remove --yes",
+        "export CHATSTORE_CONFIG='/etc/my own.yaml'",
+        "chatstore db stop --config '/etc/my own.yaml'",
+    ]
+
+
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_without_a_mongod_one_line_names_the_three_ways_out(db: Chatstore, short_folder: Path, form: str):
     missing = short_folder / "no-mongod"
@@ -148,7 +235,7 @@ def test_another_server_in_the_configuration_is_named_without_its_password(db: C
     assert "geheim" not in outcome.err
 
 
-@pytest.mark.parametrize("name", ["start", "stop", "status"])
+@pytest.mark.parametrize("name", ["start", "stop", "status", "remove"])
 def test_help_has_an_example_and_the_exit_statuses(db: Chatstore, name: str):
     outcome = db("db", name, "--help")
     assert outcome.code == 0

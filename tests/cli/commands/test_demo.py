@@ -72,10 +72,11 @@ def test_the_demo_runs_every_step_and_can_run_again(
     # The exported variables select the demo's database in later commands.
     exported = [line.removeprefix("$ export ") for line in first.out.splitlines() if line.startswith("$ export ")]
     environment = {name: shlex.split(value)[0] for name, _, value in (line.partition("=") for line in exported)}
-    assert (
-        f"To remove the demo: chatstore demo --uri {mongo_uri} --folder {folder} --remove --yes"
-        in first.err.replace("'", "")
-    )
+    closing = first.err.replace("'", "").partition("To remove the demo:\n")[2].splitlines()
+    assert closing == [
+        f"  chatstore demo --uri {mongo_uri} --folder {folder} --remove --yes",
+        "  unset CHATSTORE_CONFIG",
+    ]
     listed = chatstore("sessions", "list", "-o", "json", "--limit", "100", env=environment)
     sessions = demo_database.chat_sessions.count_documents({}) + len(demo_database.chat_messages.distinct("session_id"))
     assert len(json.loads(listed.out)["items"]) == sessions

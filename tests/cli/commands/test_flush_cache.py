@@ -121,7 +121,7 @@ def test_an_unreadable_journal_does_not_stop_the_others(chatstore: Chatstore, da
     outcome = chatstore("flush-cache", tmp_path / "j")
     assert outcome.code == 1
     assert "a.jsonl: No such file or directory" in outcome.err
-    assert "From all journals: 1 messages stored of 1 lines read." in outcome.err
+    assert "From all journals: 1 message stored of 1 line read." in outcome.err
     assert sum(stored(database).values()) == 1
 
 
@@ -132,10 +132,10 @@ def test_every_unreadable_journal_is_named(chatstore: Chatstore, tmp_path: Path)
     (tmp_path / "j" / "c.jsonl.gz").write_text("not compressed\n")
     (tmp_path / "j" / "d.jsonl").write_text("{}\n")
     dry_run = chatstore("flush-cache", tmp_path / "j", "--dry-run")
-    assert "0 messages would be stored of 1 lines read; 1 would be quarantined." in dry_run.err
+    assert "0 messages would be stored of 1 line read; 1 would be quarantined." in dry_run.err
     outcome = chatstore("flush-cache", tmp_path / "j")
     assert (dry_run.code, outcome.code, outcome.out) == (1, 1, "")
-    assert "0 messages stored of 1 lines read; 1 quarantined." in outcome.err.splitlines()[-1]
+    assert "0 messages stored of 1 line read; 1 quarantined." in outcome.err.splitlines()[-1]
     for told in (dry_run.err, outcome.err):
         assert [told.count(name) for name in ("a.jsonl:", "b.jsonl:", "c.jsonl.gz:")] == [1, 1, 1]
         assert "b.jsonl: Not a regular file. Repair it, rename it, or remove it." in told

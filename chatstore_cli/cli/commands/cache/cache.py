@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from chatstore_cli.cli.commands.cache import quarantine
-from chatstore_cli.cli.filters import JournalPaths
+from chatstore_cli.cli.filters import JournalPaths, MapOption
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, group
 from chatstore_cli.domain.errors import BadValue, ExitCode
@@ -25,7 +25,7 @@ app.add_typer(quarantine.app)
     examples=["chatstore cache status", "chatstore cache status data/cache/chat_sessions -o json"],
     exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.CONFLICT],
 )
-def status(context: typer.Context, paths: JournalPaths = None) -> None:
+def status(context: typer.Context, paths: JournalPaths = None, mapping: MapOption = None) -> None:
     """Show the status of the local cache.
 
     It shows the sessions, lines and bytes of the journals, how many lines are not stored yet and since when, and the
@@ -39,6 +39,7 @@ def status(context: typer.Context, paths: JournalPaths = None) -> None:
     from chatstore_cli.wiring.journals import named_journals
 
     invocation = Invocation(context)
+    invocation.use_mapping(mapping)
     enabled = invocation.settings.mongo.enabled
     journals = named_journals(invocation.settings, paths)
     if journals.from_stdin:
@@ -80,6 +81,7 @@ def prune(
     paths: JournalPaths = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be removed, and remove nothing.")] = False,
+    mapping: MapOption = None,
 ) -> None:
     """Remove journals whose every line is proven to be stored.
 
@@ -103,6 +105,7 @@ def prune(
     from chatstore_cli.wiring.journals import prunable_journals
 
     invocation = Invocation(context)
+    invocation.use_mapping(mapping)
     local_now = utc_now()
     _cutoff(older_than, local_now)
     journals = prunable_journals(invocation.settings, paths)

@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from chatstore_cli.cli.filters import JournalPaths
+from chatstore_cli.cli.filters import JournalPaths, MapOption
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, group
 from chatstore_cli.domain.errors import ChatstoreError, ExitCode
@@ -34,7 +34,7 @@ def list_(context: typer.Context, paths: JournalPaths = None) -> None:
 
     Other commands take the number of a line, or its ID: the numbers change when a line leaves the quarantine. With
     -o json, jsonl or csv, `text` is the whole line (null if its bytes are not text), and `raw` contains its bytes in
-    Base64. A line over 100 MiB is in the file that `raw_file` names. Give - as PATH for lines that came through standard
+    Base64. A line over 96 MiB is in the file that `raw_file` names. Give - as PATH for lines that came through standard
     input.
     """
     from chatstore_cli.wiring.journals import named_journals
@@ -61,7 +61,7 @@ def list_(context: typer.Context, paths: JournalPaths = None) -> None:
     exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.PARTLY_DONE, ExitCode.CONFLICT],
     meanings={ExitCode.PARTLY_DONE: "partly done: lines remain in quarantine"},
 )
-def retry(context: typer.Context, paths: JournalPaths = None) -> None:
+def retry(context: typer.Context, paths: JournalPaths = None, mapping: MapOption = None) -> None:
     """Try to store quarantined lines again.
 
     Lines that are stored leave the quarantine. An edit that was interrupted is finished. Exits with status 7 if lines
@@ -73,6 +73,7 @@ def retry(context: typer.Context, paths: JournalPaths = None) -> None:
     from chatstore_cli.wiring.journals import named_journals
 
     invocation = Invocation(context)
+    invocation.use_mapping(mapping)
     journals = named_journals(invocation.settings, paths)
     seconds = invocation.outage_limit(None, 60.0)
     invocation.will_write()

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from chatstore_cli.cli.editor import edit_in_editor, require_terminal
-from chatstore_cli.cli.filters import JournalPaths
+from chatstore_cli.cli.filters import JournalPaths, MapOption
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.domain.errors import BadValue, ChatstoreError, ExitCode, WrongUse
@@ -34,7 +34,7 @@ def show(context: typer.Context, number: LineArgument, paths: JournalPaths = Non
     """Show a quarantined line with its place, reason and whole content.
 
     With -o json, `text` is the line, or null if its bytes are not text. `raw` contains its bytes in Base64, and `edit` an
-    edit that was interrupted. A line over 100 MiB is in the file that `raw_file` names.
+    edit that was interrupted. A line over 96 MiB is in the file that `raw_file` names.
     """
     from chatstore_cli.core.flush.quarantine_edit import find_line
     from chatstore_cli.wiring.journals import named_journals
@@ -66,6 +66,7 @@ def edit(
     from_file: Annotated[
         str | None, typer.Option("--from", metavar="FILE", help="Read the whole edited line from FILE (- for stdin).")
     ] = None,
+    mapping: MapOption = None,
 ) -> None:
     """Correct a quarantined line and store it.
 
@@ -86,6 +87,7 @@ def edit(
     if values and from_file is not None:
         raise WrongUse(what="--set and --from exclude each other.", hint="Give one of them.")
     invocation = Invocation(context)
+    invocation.use_mapping(mapping)
     seconds = invocation.outage_limit(None, 60.0)
     journals = named_journals(invocation.settings, paths)
     line = find_line(journals.numbered_lines(), number)

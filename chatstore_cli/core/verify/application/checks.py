@@ -31,13 +31,13 @@ from chatstore_cli.core.verify.checklist import (
     Verdict,
     failed,
     passed,
-    quantity,
     selected,
     skipped,
     warned,
 )
 from chatstore_cli.domain.checked_application import FoundMessage, JournalledMessages
 from chatstore_cli.domain.errors import ChatstoreError, Overdue, Unreachable
+from chatstore_cli.domain.quantities import quantity
 
 SERVER, CHAT, JOURNAL, MONGO, LOG = "api-connection", "api-chat", "api-journal", "api-mongo", "api-log"
 SOCKET, WORKER, STATUS, HISTORY = "api-websocket", "api-worker", "api-status", "api-history"

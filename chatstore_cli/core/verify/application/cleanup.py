@@ -5,8 +5,9 @@ from __future__ import annotations
 from math import inf
 
 from chatstore_cli.core.verify.application.run import LONGEST_PAUSE, ApplicationRun
-from chatstore_cli.core.verify.checklist import Verdict, failed, passed, quantity, skipped, warned
+from chatstore_cli.core.verify.checklist import Verdict, failed, passed, skipped, warned
 from chatstore_cli.domain.errors import ChatstoreError
+from chatstore_cli.domain.quantities import quantity
 
 _QUIET_SECONDS = 0.3
 """Seconds without new lines or documents that end the cleanup, if all messages were accepted and stored."""

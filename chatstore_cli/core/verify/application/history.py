@@ -15,8 +15,9 @@ from chatstore_cli.core.verify.application.run import (
     missing_endpoint,
     read_json,
 )
-from chatstore_cli.core.verify.checklist import Verdict, failed, passed, quantity, warned
+from chatstore_cli.core.verify.checklist import Verdict, failed, passed, warned
 from chatstore_cli.domain.checked_application import FoundMessage
+from chatstore_cli.domain.quantities import quantity
 from chatstore_cli.domain.times import read_instant
 
 LIMIT = 50

@@ -16,9 +16,10 @@ from chatstore_cli.core.verify.application.run import (
     missing_endpoint,
     read_json,
 )
-from chatstore_cli.core.verify.checklist import Verdict, failed, passed, quantity, skipped, warned
+from chatstore_cli.core.verify.checklist import Verdict, failed, passed, skipped, warned
 from chatstore_cli.domain.checked_application import FoundMessage, Response, WebSocketConnection
 from chatstore_cli.domain.errors import ChatstoreError
+from chatstore_cli.domain.quantities import quantity
 
 _TYPE_KEYS = ("type", "event", "kind", "action", "message_type", "name", "topic", "op")
 """Keys whose text is the type of a frame. Without one, its other keys and its status text are searched."""
