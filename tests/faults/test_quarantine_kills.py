@@ -14,8 +14,8 @@ from tests.support.held_command import start_held
 from tests.support.journals import as_line, record, stored, wanted_of
 
 pytestmark = pytest.mark.real
-REMEMBERED, STORED, REMOVED = 2, 4, 6
-"""Steps: after the edited line is remembered, after it is stored, and after its entry is removed."""
+REMEMBERED, STORED = 2, 4
+"""Steps: after the edited line is remembered, and after it is stored."""
 
 
 def test_an_edit_that_was_killed_is_finished_in_every_way(
@@ -23,7 +23,7 @@ def test_an_edit_that_was_killed_is_finished_in_every_way(
 ):
     folder = tmp_path / "journals"
     folder.mkdir()
-    (folder / "s1.jsonl").write_bytes(b"".join(as_line(record(number, role="bot")) for number in range(4)))
+    (folder / "s1.jsonl").write_bytes(b"".join(as_line(record(number, role="bot")) for number in range(3)))
     assert chatstore("flush-cache", folder).code == 7
     listed = json.loads(chatstore("cache", "quarantine", "list", folder, "-o", "json").out)["items"]
     ids = [row["quarantine_id"] for row in listed]
@@ -31,7 +31,7 @@ def test_an_edit_that_was_killed_is_finished_in_every_way(
     def edit(number: int, role: str) -> tuple[str, ...]:
         return "cache", "quarantine", "edit", ids[number], str(folder), "--set", f"role={role}"
 
-    for number, step in enumerate((REMEMBERED, STORED, STORED, REMOVED)):
+    for number, step in enumerate((REMEMBERED, STORED, STORED)):
         process = start_held(chatstore, tmp_path / "reached", "forever", step, *edit(number, "assistant"))
         process.kill()
         assert process.wait() == -9, process.communicate()
@@ -41,8 +41,8 @@ def test_an_edit_that_was_killed_is_finished_in_every_way(
     other_edit = chatstore(*edit(1, "user"))
     assert other_edit.code == 8 and "interrupted and is stored now" in other_edit.err
     assert json.loads(chatstore(*edit(2, "assistant"), "-o", "json").out)["result"] == "already_stored"
-    assert chatstore(*edit(3, "assistant")).code == 3  # it has left the quarantine
+    assert chatstore(*edit(2, "assistant")).code == 3  # it has left the quarantine
     retried = chatstore("cache", "quarantine", "retry", folder, "-o", "json")
     assert (retried.code, json.loads(retried.out)["stored"]) == (0, 1)
     assert chatstore("flush-cache", folder, "--ignore-ledger").code == 0
-    assert stored(database) == wanted_of([record(number, role="assistant") for number in range(4)])
+    assert stored(database) == wanted_of([record(number, role="assistant") for number in range(3)])

@@ -98,7 +98,8 @@ def _contents(invocation: Invocation) -> list[str]:
         contents = embedded_documents(invocation.stores)
     except ChatstoreError as error:
         return [f"Its documents could not be counted: {error.message}"]
-    return [f"{name}: {documents:,} documents" for name, documents in contents.items()] or ["It has no documents."]
+    lines = [f"{name}: {number:,} document{'' if number == 1 else 's'}" for name, number in contents.items()]
+    return lines or ["It has no documents."]
 
 
 def _invocation(context: typer.Context) -> Invocation:

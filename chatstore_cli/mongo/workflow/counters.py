@@ -158,13 +158,16 @@ def _whole(place: Document, path: _Path, invalid: list[str]) -> KnownUsage | Non
 
 
 def _models(place: Document, path: _Path) -> Iterator[tuple[Document, _Path]]:
-    """The usages of the models in a place: in a list, or below the models' names."""
+    """The usages of the models in a place: in a list, or below the models' names.
+
+    Members of _WHOLES are not models, and `_whole` has read them. Reading them twice at each depth would take forever.
+    """
     listed = next((name for name in _LISTS_OF_MODELS if isinstance(place.get(name), dict | list)), None)
     members = place if listed is None else place[listed]
     within = path if listed is None else _below(path(listed))
     named = members.items() if isinstance(members, Mapping) else enumerate(members)
     for name, member in named:
-        if isinstance(member, dict):
+        if isinstance(member, dict) and name not in _WHOLES:
             yield member, _below(within(str(name)))
 
 

@@ -135,31 +135,23 @@ def test_a_server_that_hangs_is_killed_with_force(db: Chatstore):
     assert not status(db)["running"]
 
 
-@pytest.mark.parametrize("runs", [True, False])
-def test_remove_lists_the_documents_and_deletes_them_only_after_a_confirmation(
-    db: Chatstore, short_folder: Path, runs: bool
-):
+def test_remove_lists_the_documents_and_deletes_them_only_after_a_confirmation(db: Chatstore, short_folder: Path):
     data = short_folder / "data"
     db("db", "start")
     client: MongoClient[dict[str, Any]] = MongoClient(uri(db), journal=True)
     client["chats"]["chat_messages"].insert_many([{"_id": number} for number in range(3)])
     client["other"]["things"].insert_one({"_id": 1})
     client.close()
-    if not runs:
-        db("db", "stop")
-    for arguments, code in (((), 2), (("--read-only", "--yes"), 4)):
-        refused = db("db", "remove", *arguments)
-        assert (refused.code, refused.out) == (code, "")
+    for runs in (True, False):  # the plan starts a stopped server, and stops it again
+        refused = db("db", "remove")
+        assert (refused.code, refused.out) == (2, "")
+        assert f"in {data})" in refused.err
+        for line in ("chats.chat_messages: 3 documents", "other.things: 1 document", "Run it again with --yes"):
+            assert line in refused.err
+        assert "admin." not in refused.err
+        assert db("db", "remove", "--read-only", "--yes").code == 4
         assert status(db)["running"] is runs
-    refused = db("db", "remove")
-    assert f"in {data})" in refused.err
-    for line in (
-        "chats.chat_messages: 3 documents",
-        "other.things: 1 documents",
-        "Nothing was done. Run it again with --yes",
-    ):
-        assert line in refused.err
-    assert "admin." not in refused.err
+        db("db", "stop")
 
     removed = db("db", "remove", "--yes", "-o", "json")
     assert removed.code == 0, removed.err
@@ -198,27 +190,29 @@ def test_remove_deletes_what_a_killed_remove_left_and_keeps_other_files(db: Chat
     assert [path.name for path in data.rglob("*")] == ["notes.txt"]
 
 
-@pytest.mark.parametrize("own", ["", "/etc/own config.yaml"])
-def test_the_demos_closing_lines_work_in_the_order_printed(db: Chatstore, short_folder: Path, own: str):
+def test_the_demos_closing_lines_work_in_the_order_printed(db: Chatstore, short_folder: Path):
     embedded = EmbeddedSettings(data_dir=str(short_folder / "data"), runtime_dir=str(short_folder / "run"))
     settings = Settings(mongo=MongoSettings(uri="embedded", database=DEMO_DATABASE, embedded=embedded))
     stores = Stores(settings, say=lambda _: None, warn=lambda _: None)
     setup = demo_setup(stores, short_folder / "demo", lambda _: None)
     setup.load(SampleChats(({"chat_id": "c"},), {}, 0))
     stores.close()
-    outer = {"CHATSTORE_CONFIG": own} if own else {}
-    removal = setup.removal(outer, options=["--folder", str(short_folder / "demo")], config=None)
-    exports = setup.exports(outer, uri_named=False)
+    removal = setup.removal({}, options=["--folder", str(short_folder / "demo")], config=None)
     program = f'chatstore() {{ {shlex.quote(sys.executable)} -m chatstore_cli "$@"; }}'
-    shown = 'echo "config: ${CHATSTORE_CONFIG-unset}"'
-    if own:
-        removal = [line.replace("db stop", "--version") for line in removal]  # own's file does not exist
-    script = "\n".join(["set -e", program, *exports, *removal, shown])
+    script = "\n".join(
+        ["set -e", program, *setup.exports({}, uri_named=False), *removal, "! printenv CHATSTORE_CONFIG"]
+    )
     done = subprocess.run(["bash", "-c", script], env=db.environment, cwd=db.folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"config: {own or 'unset'}" in done.stdout
     assert not (short_folder / "demo").exists()
-    assert status(db)["running"] is bool(own)
+    assert not status(db)["running"]
+
+    own = setup.removal({"CHATSTORE_CONFIG": "/etc/my own.yaml"}, options=[], config="/etc/my own.yaml")
+    assert own == [
+        "chatstore demo --remove --yes",
+        "export CHATSTORE_CONFIG='/etc/my own.yaml'",
+        "chatstore db stop --config '/etc/my own.yaml'",
+    ]
 
 
 @pytest.mark.parametrize("form", ["text", "json"])

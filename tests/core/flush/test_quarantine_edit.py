@@ -12,7 +12,7 @@ import pytest
 from chatstore_cli.core.flush.quarantine_edit import LineEditor, with_values
 from chatstore_cli.core.flush.storing import StoringRules
 from chatstore_cli.core.retry import RetryPolicy
-from chatstore_cli.domain.errors import BadValue, Unreachable
+from chatstore_cli.domain.errors import BadValue, ChatstoreError, Unreachable
 from chatstore_cli.domain.quarantine import EditResult
 from chatstore_cli.files import journal_reader
 from chatstore_cli.files.journal_reader import JournalFile
@@ -199,3 +199,15 @@ def test_set_reads_json_only_where_a_message_has_no_text():
     for other in (b"[1]", b"torn", b"\xff", b"7"):
         with pytest.raises(BadValue):
             with_values(other, {"text": "x"})
+
+
+def test_a_damaged_memory_of_resolved_lines_stops_a_flush_and_brings_nothing_back(memory: Connection, tmp_path: Path):
+    write_journal(tmp_path / "s.jsonl", [record(1, role="bot")])
+    flush(memory, tmp_path)
+    drop(tmp_path, 1)
+    file = tmp_path / ".chatstore" / "quarantine-resolved.jsonl"
+    file.write_bytes(file.read_bytes()[:-20])
+    with pytest.raises(ChatstoreError, match="it is damaged"):
+        again(memory, tmp_path)
+    assert (tmp_path / ".chatstore" / "quarantine.jsonl").read_bytes() == b""
+    assert file.stat().st_mode & 0o077 == 0

@@ -178,3 +178,15 @@ def test_a_sum_of_models_has_the_same_bound() -> None:
 )
 def test_a_double_costs_what_was_meant_and_not_its_binary_neighbour(stored: Any, cost: str) -> None:
     assert str(counters(token_usage={"total_cost": stored, "total_tokens": 1}).cost) == cost
+
+
+def test_usage_below_usage_at_every_depth_is_read_once() -> None:
+    empty: dict[str, Any] = {}
+    full: dict[str, Any] = dict(TOKENS)
+    for _ in range(90):  # reading each member twice takes 2 ** 90 steps
+        empty, full = {"usage": empty}, {"usage": full}
+    assert counters(token_usage=empty) == UNKNOWN_USAGE
+    assert counters(token_usage=full) == COUNTED
+    wrong = {"usage": {"usage": {"total_tokens": -1}}, "model-a": MODEL}
+    assert counters(token_usage=wrong) == COUNTED
+    assert invalid(token_usage=wrong) == ["token_usage.usage.usage.total_tokens"]

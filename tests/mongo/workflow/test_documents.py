@@ -18,6 +18,7 @@ from chatstore_cli.domain.session import Session, SessionStatus
 from chatstore_cli.mongo.workflow.documents import in_order, to_message, to_session
 from chatstore_cli.render.json_text import as_json
 from chatstore_cli.render.rows.sessions import message_row, session_row
+from tests.support.bson_values import VALUES
 from tests.support.paths import SAMPLES
 from tests.support.stored_sessions import to_messages
 
@@ -235,3 +236,11 @@ def test_no_document_of_arbitrary_values_raises_either(document: dict[str, Any],
     as_json(session_row(to_session({**document, "messages": messages})))
     for message in to_messages({"_id": 1, "messages": messages}):
         as_json(message_row(message))
+
+
+@pytest.mark.parametrize("field", ["role", "sender", "event_type", "is_user_proxy", "name"])
+def test_any_value_in_a_message_that_does_not_name_its_role(field: str) -> None:
+    for value in VALUES:
+        message = to_message("s", {"content": "x", field: value})
+        assert message.content == "x"
+        assert message.role in {"user", "assistant", "system", "tool"}
