@@ -16,7 +16,7 @@ from chatstore_cli.core.flush.options import FlushOptions
 from chatstore_cli.core.flush.pending import ReadableJournals, count_expired
 from chatstore_cli.core.flush.run import Flush
 from chatstore_cli.core.flush.storing import StoringRules
-from chatstore_cli.domain.errors import BadValue, ExitCode, NotFound
+from chatstore_cli.domain.errors import BadValue, ExitCode, NotFound, WrongUse
 from chatstore_cli.domain.ignored_files import ignored_notice
 from chatstore_cli.domain.journal import FlushResult
 from chatstore_cli.wiring.journals import bookkeeping_notices, named_journals
@@ -82,6 +82,8 @@ def flush_cache(
     """
     if ttl_from not in {"flush", "created"}:
         raise BadValue(name="--ttl-from", value=ttl_from, expected="flush or created")
+    if skip_expired and ttl_from != "created":
+        raise WrongUse(what="--skip-expired requires --ttl-from created.")
     invocation = Invocation(context)
     invocation.use_mapping(mapping)
     options = FlushOptions(
@@ -148,5 +150,6 @@ def _confirm_expired(invocation: Invocation, journals: ReadableJournals, options
         question = "Standard input can be read only once, so expired messages cannot be counted first."
         invocation.confirm(question, flag=flags)
     elif expired := count_expired(journals, invocation.stores.message_store, options):
-        question = f"{expired:,} messages have expired by their own time. MongoDB would delete them within a minute."
+        have = "1 message has" if expired == 1 else f"{expired:,} messages have"
+        question = f"{have} expired, counted from created_at. MongoDB deletes expired messages within a minute."
         invocation.confirm(question, flag=flags)
