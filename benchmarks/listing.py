@@ -4,8 +4,9 @@
 
 Each figure is a ratio, and its two sides are measured in turn. `--version` and `--help` are compared with
 `python -c pass`. `sessions list` as a process is compared with the same query through mongosh, if that npm package is
-installed. The first page for each filter, in process, is compared between `--sessions` workflow sessions and 10,000. The
-bounds hold for 1,000,000 sessions. Exits with status 1 if a figure misses its bound. `--keep` leaves the databases for the next run with the same URI.
+installed. The first page for each filter, in process, is compared between `--sessions` workflow sessions and 10,000, and
+so is the first page of as many flat sessions. The bounds hold for 1,000,000 sessions. Exits with status 1 if a figure
+misses its bound. `--keep` leaves the databases for the next run with the same URI.
 """
 
 from __future__ import annotations
@@ -141,6 +142,7 @@ def fill(database: Any, sessions: int) -> None:
     for first in range(0, sessions, 2_000):
         documents = [session(index, choose) for index in range(first, min(first + 2_000, sessions))]
         database["chat_sessions"].insert_many(documents, ordered=False)
+        database["chat_messages"].insert_many([flat_message(document) for document in documents], ordered=False)
     for spec in (*index_specs("chat_sessions"), *message_indexes("chat_messages")):
         options: dict[str, Any] = {"unique": spec.unique}
         if spec.partial_filter:
@@ -178,6 +180,12 @@ def session(index: int, choose: random.Random) -> dict[str, Any]:
     }
 
 
+def flat_message(session: dict[str, Any]) -> dict[str, Any]:
+    """The one message of a flat session that is as old as a workflow session."""
+    created = session["updated_at"].isoformat(timespec="microseconds")
+    return {"session_id": f"flat-{session['chat_id']}", "role": "user", "text": "Hello", "created_at": created}
+
+
 def measure_filters(figures: Figures, uri: str, sizes: tuple[int, int], rounds: int) -> None:
     """The first page of the use case itself, for each filter, in the large database against the small one."""
     from chatstore_cli.config.settings import MongoSettings, Settings
@@ -197,6 +205,9 @@ def measure_filters(figures: Figures, uri: str, sizes: tuple[int, int], rounds: 
         "until": SessionQuery(until=NEWEST - timedelta(days=1)),
         "tenant and workflow": SessionQuery(tenant_id="tenant-7", workflow="Refunds"),
         "tenant and status": SessionQuery(tenant_id="tenant-7", status=SessionStatus.FAILED),
+        "flat": SessionQuery(layout="messages"),
+        "flat, since": SessionQuery(layout="messages", since=NEWEST - timedelta(days=1)),
+        "flat, until": SessionQuery(layout="messages", until=NEWEST - timedelta(days=1)),
     }
     settings = [Settings(mongo=MongoSettings(uri=uri, database=DATABASE.format(size))) for size in sizes]
     small, large = (Stores(each, say=print) for each in settings)

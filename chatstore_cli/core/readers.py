@@ -6,7 +6,12 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from chatstore_cli.domain.errors import Conflict, NotFound
-from chatstore_cli.domain.session_reader import ReaderOfOwnDocuments, ReaderWithRemarks, SessionReader
+from chatstore_cli.domain.session_reader import (
+    ReaderOfAddressableSessions,
+    ReaderOfOwnDocuments,
+    ReaderWithRemarks,
+    SessionReader,
+)
 
 if TYPE_CHECKING:
     from chatstore_cli.domain.foreign import ForeignDocuments
@@ -33,9 +38,20 @@ def foreign_of(readers: Sequence[SessionReader]) -> list[ForeignDocuments]:
     return [each for each in found if each is not None and each.foreign]
 
 
+def unaddressable_of(readers: Sequence[SessionReader]) -> int:
+    """How many sessions the readers left out because no text can be their id."""
+    return sum(reader.unaddressable for reader in readers if isinstance(reader, ReaderOfAddressableSessions))
+
+
 def remarks_of(readers: Sequence[SessionReader]) -> list[str]:
     """The readers' remarks on their last answers."""
-    remarks = [f"{each.remark}.{' It was not searched.' * each.is_another_products}" for each in foreign_of(readers)]
+    unaddressable = unaddressable_of(readers)
+    sessions = "1 session was" if unaddressable == 1 else f"{unaddressable:,} sessions were"
+    left_out = (
+        f"{sessions} left out: a stored id is not a text, a number, an ObjectId or a UUID, or is not valid UTF-8."
+    )
+    remarks = [left_out] if unaddressable else []
+    remarks += [f"{each.remark}.{' It was not searched.' * each.is_another_products}" for each in foreign_of(readers)]
     return remarks + [
         f"{reader.layout}: {remark}"
         for reader in readers

@@ -62,6 +62,14 @@ class ReaderOfOwnDocuments(Protocol):
 
 
 @runtime_checkable
+class ReaderOfAddressableSessions(Protocol):
+    """A reader that leaves out sessions whose stored id no text can address: a boolean, a list, an object, invalid UTF-8."""
+
+    unaddressable: int
+    """How many of these its last answer met."""
+
+
+@runtime_checkable
 class ReaderWithExpiry(Protocol):
     """A reader of messages that expire."""
 

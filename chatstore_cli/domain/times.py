@@ -20,8 +20,8 @@ _AGO = re.compile(r"(\d{1,6})\s*([smhdw])")
 _END_OF_DAY = re.compile(r"(\d{4}-?\d\d-?\d\d)[T ]24:?00(?::?00(?:[.,]0+)?)?(Z|[+-].*)?")
 _FINER_THAN_MICROSECONDS = re.compile(r"[.,]\d{6}0*[1-9]")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_EARLIEST_SECONDS, _FIRST_MILLISECONDS = 1e8, 1e11
-"""Numbers from 1973 to the year 5138 are seconds; larger ones are milliseconds."""
+EARLIEST_SECONDS, FIRST_MILLISECONDS, LAST_MILLISECONDS = 1e8, 1e11, 253_402_300_799_999
+"""Numbers from 1973 to the year 5138 are seconds, and larger ones are milliseconds to the end of the year 9999."""
 _AGO_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -58,10 +58,14 @@ def recorded_instant(value: object) -> tuple[str, bool]:
         return canonical_instant(text), was_cut
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("not a time")
-    seconds = value / 1000 if value >= _FIRST_MILLISECONDS else value
-    if not _EARLIEST_SECONDS <= seconds < _FIRST_MILLISECONDS:
+    return format_instant(_since_1970(value)), False
+
+
+def _since_1970(number: float) -> datetime:
+    """The instant of epoch seconds or milliseconds. Raises ValueError for a number that is neither."""
+    if not EARLIEST_SECONDS <= number <= LAST_MILLISECONDS:
         raise ValueError("not a time in seconds or milliseconds")
-    return format_instant(datetime.fromtimestamp(seconds, UTC)), False
+    return datetime.fromtimestamp(number / 1000 if number >= FIRST_MILLISECONDS else number, UTC)
 
 
 def is_canonical(text: str) -> bool:
@@ -97,18 +101,25 @@ def as_utc(moment: datetime) -> datetime:
 def read_instant(value: object) -> datetime | None:
     """The instant of a datetime, an ISO 8601 text, or epoch seconds or milliseconds; None for anything else.
 
-    Numbers above 1e11 are milliseconds: as seconds they would lie beyond the year 5138.
+    Texts and numbers are read as `recorded_instant` reads them.
     """
     try:
         if isinstance(value, datetime):
             return as_utc(value)
         if isinstance(value, str):
-            return as_utc(datetime.fromisoformat(value.strip()))
-        if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
-            return datetime.fromtimestamp(value / 1000 if value > 1e11 else value, UTC)
+            return _read_text(value)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return _since_1970(value)
     except (ValueError, OverflowError, OSError):
         return None
     return None
+
+
+def _read_text(text: str) -> datetime:
+    try:
+        return as_utc(datetime.fromisoformat(text))
+    except ValueError:
+        return datetime.fromisoformat(recorded_instant(text)[0])
 
 
 def rfc3339(moment: datetime | None) -> str | None:

@@ -10,7 +10,7 @@ from bson import Decimal128
 from bson.timestamp import Timestamp
 
 from chatstore_cli.domain.content import bytes_text
-from chatstore_cli.domain.times import rfc3339
+from chatstore_cli.domain.times import read_instant, rfc3339
 
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 
@@ -34,6 +34,14 @@ def json_value(value: Any) -> Any:
     if isinstance(value, bytes):
         return bytes_text(value)
     return str(value)
+
+
+def stored_instant(value: Any) -> datetime | None:
+    """The instant of a stored value: `read_instant`, for numbers that are decimals too."""
+    if isinstance(value, Decimal128):
+        number = _finite(value.to_decimal())
+        return None if number is None else read_instant(float(number))
+    return read_instant(value)
 
 
 _SMALLEST, _LARGEST = -(2**63), 2**63 - 1

@@ -289,4 +289,5 @@ def _first_line(error: Exception) -> str:
     # The driver appends its time limits and its view of the servers, which do not belong into a message of one line.
     text = re.sub(r" ?\(configured timeouts:[^)]*\)", "", text)
     text = re.sub(r", full error: \{.*", "", text)
+    text = re.sub(r"\[Errno -?\d+\] ", "", text)
     return re.sub(r",? ?(Timeout: [\d.]+s, )?Topology Description:.*", "", text)[:400]

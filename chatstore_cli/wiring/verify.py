@@ -37,14 +37,16 @@ def store_checks(
             raise NotFound(kind_of_thing="journal file or folder", name=name, where="")
     settings = stores.settings
     seconds = settings.verify.seconds_per_check
-    given = [Path(path).parent if Path(path).is_file() else Path(path) for path in journals]
-    folders = list(dict.fromkeys(given)) or [Path(settings.mongo.cache.disk_path)]
     paths = [*journals] or [settings.mongo.cache.disk_path]
+    whole_folders = [Path(path) for path in paths if not (journals and Path(path).is_file())]
+    given = [Path(path).parent if journals and Path(path).is_file() else Path(path) for path in paths]
+    folders = list(dict.fromkeys(given))
     local = LocalChecks(
         broken,
         warnings,
         files,
         folders,
+        whole_folders,
         journal_folder,
         lambda: pending_lines(stores, seconds, paths),
         lambda: find_future_journals(named_journals(settings, paths), seconds),

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from chatstore_cli.domain.errors import BadValue, WrongUse
-from chatstore_cli.domain.times import read_instant, read_span, read_when
+from chatstore_cli.domain.times import read_instant, read_span, read_when, recorded_instant
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -38,6 +38,22 @@ def test_a_stored_number_is_seconds_or_milliseconds_since_1970() -> None:
 @pytest.mark.parametrize("number", [0, -1, True, 1e300, float("nan")])
 def test_a_stored_number_that_is_not_a_time_is_read_as_none(number: float) -> None:
     assert read_instant(number) is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "2026-03-02t11:41:00z", "2026-03-01T24:00:00Z", "20260302T114100Z", " 2026-03-02 ", "2026-03-02T11:41:00.1234567Z",
+        1_772_450_000, 1_772_450_000.5, 1_772_450_000_123, 1e8, 1e11, 253_402_300_799_999, 99_999_999, 253_402_300_800_000,
+        "Mon, 02 Mar 2026 11:41:00 GMT", "5", "", -5,
+    ],
+)  # fmt: skip
+def test_a_stored_time_is_read_as_a_recorded_one(value: object) -> None:
+    try:
+        recorded = datetime.fromisoformat(recorded_instant(value)[0])
+    except ValueError:
+        recorded = None
+    assert read_instant(value) == recorded
 
 
 def test_both_ends_can_be_omitted() -> None:

@@ -340,7 +340,7 @@ def test_with_another_system_clock_every_command_decides_by_the_servers(
     code, out, err = faked(days, *from_created, "--skip-expired", "--dry-run")
     assert (code, json.loads(out)["stored"]) == (0, 1), err
     code, out, err = faked(days, *from_created)
-    assert code == 2 and "1 messages have expired by their own time" in err
+    assert code == 2 and "1 message has expired, counted from created_at" in err
     code, out, err = faked(days, *from_created, "--skip-expired", "--ignore-ledger")
     assert (code, json.loads(out)["stored"]) == (0, 1), err
     assert f"60 days {'behind' if days < 0 else 'ahead of'} the server's" in err

@@ -334,6 +334,11 @@ def test_journals_and_folders_can_be_named(chatstore, database):
     assert rows["journal-flushed"]["detail"] == "3 lines in 2 journals: 3 are not stored yet"
     assert all(f"{name}: 1 journal," in rows["journal-folder"]["detail"] for name in ("a", "b"))
     assert checks(chatstore, "b", *names)["journal-flushed"]["detail"].startswith("1 line in 1 journal:")
+    (chatstore.folder / "a" / "notes.txt").write_text("not a journal")
+    ignored = [
+        checks(chatstore, path, "--only", "ignored-files")["ignored-files"]["status"] for path in ("a/s1.jsonl", "a")
+    ]
+    assert ignored == ["skip", "warn"]
     missing = chatstore("verify", "b", "nowhere", *names)
     assert (missing.code, missing.out) == (3, "")
     assert "No journal file or folder 'nowhere'." in missing.err

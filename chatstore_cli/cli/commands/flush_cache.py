@@ -16,7 +16,7 @@ from chatstore_cli.core.flush.options import FlushOptions
 from chatstore_cli.core.flush.pending import ReadableJournals, count_expired
 from chatstore_cli.core.flush.run import Flush
 from chatstore_cli.core.flush.storing import StoringRules
-from chatstore_cli.domain.errors import BadValue, ExitCode, NotFound
+from chatstore_cli.domain.errors import BadValue, ExitCode, NotFound, WrongUse
 from chatstore_cli.domain.ignored_files import ignored_notice
 from chatstore_cli.domain.journal import FlushResult
 from chatstore_cli.wiring.journals import bookkeeping_notices, named_journals
@@ -82,6 +82,8 @@ def flush_cache(
     """
     if ttl_from not in {"flush", "created"}:
         raise BadValue(name="--ttl-from", value=ttl_from, expected="flush or created")
+    if skip_expired and ttl_from != "created":
+        raise WrongUse(what="--skip-expired requires --ttl-from created.")
     invocation = Invocation(context)
     invocation.use_mapping(mapping)
     options = FlushOptions(
@@ -98,6 +100,8 @@ def flush_cache(
     journals = named_journals(invocation.settings, paths)
     for notice in bookkeeping_notices(journals.folders):
         invocation.say(notice)
+    if journals.ignored:  # before the flush: a journal that cannot be read must not hide them
+        invocation.say(ignored_notice(journals.ignored))
     if dry_run:
         invocation.will_write(dry_run="nothing is written")
         with journals.to_read() as sources:
@@ -113,8 +117,6 @@ def flush_cache(
         hint = "Incomplete last lines, and lines whose session cannot be read, are left for later flushes."
         raise NotFound(kind_of_thing="session", name=session, where=" in the journals", hint=hint)
     emit_flush(invocation, result, journals.ignored, dry_run=dry_run)
-    if journals.ignored:
-        invocation.say(ignored_notice(journals.ignored))
     for notice in _notices(result, paths or [], dry_run=dry_run):
         invocation.say(notice)
     if not dry_run:
@@ -148,5 +150,6 @@ def _confirm_expired(invocation: Invocation, journals: ReadableJournals, options
         question = "Standard input can be read only once, so expired messages cannot be counted first."
         invocation.confirm(question, flag=flags)
     elif expired := count_expired(journals, invocation.stores.message_store, options):
-        question = f"{expired:,} messages have expired by their own time. MongoDB would delete them within a minute."
+        have = "1 message has" if expired == 1 else f"{expired:,} messages have"
+        question = f"{have} expired, counted from created_at. MongoDB deletes expired messages within a minute."
         invocation.confirm(question, flag=flags)

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from chatstore_cli.core.readers import InvalidNumbers, find_session, foreign_of, remarks_of, split_by_answer
+from chatstore_cli.core.readers import (
+    InvalidNumbers,
+    find_session,
+    foreign_of,
+    remarks_of,
+    split_by_answer,
+    unaddressable_of,
+)
 from chatstore_cli.domain.errors import BadValue
 from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
 from chatstore_cli.domain.session_reader import ReaderWithExpiry, SessionReader
@@ -25,13 +32,15 @@ LARGEST_PAGE = 1000
 class SessionPage:
     """One page of sessions, newest first. `next_cursor` is None at the end. `notes` are printed beside the result.
 
-    `foreign` has the collections with documents that were left out, because they are not chatstore's own.
+    `foreign` has the collections with documents that were left out, because they are not chatstore's own. `unaddressable`
+    sessions were met and left out, because no text can be their id.
     """
 
     sessions: list[Session]
     next_cursor: str | None
     notes: list[str]
     foreign: list[ForeignDocuments]
+    unaddressable: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +73,7 @@ def list_sessions(
     page = sessions[:limit]
     next_cursor = SessionKey.of(page[-1]).to_cursor() if len(sessions) > limit else None
     notes += [*remarks_of(answering), *InvalidNumbers(page).notes()]
-    return SessionPage(page, next_cursor, notes, foreign_of(answering))
+    return SessionPage(page, next_cursor, notes, foreign_of(answering), unaddressable_of(answering))
 
 
 def show_session(readers: Sequence[SessionReader], session_id: str, *, first: int, last: int) -> SessionView:

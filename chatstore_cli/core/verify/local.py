@@ -27,14 +27,16 @@ FAIL_FREE_BYTES = 100 * 1024**2
 class LocalChecks:
     """The local checks. `broken` is the error of an invalid configuration, `warnings` are its legal but unusual values.
 
-    `files` are the configuration files; `scan` lists a folder of journals; `pending` counts the lines of journals that
-    are not stored; `future` finds the journals with lines from the future.
+    `files` are the configuration files. `journal_folders` contain the journals, and every file in `whole_folders` should
+    be a journal. `scan` lists a folder of journals, `pending` counts the lines of journals that are not stored, and
+    `future` finds the journals with lines from the future.
     """
 
     broken: BadConfig | None
     warnings: Sequence[str]
     files: Sequence[str]
     journal_folders: Sequence[Path]
+    whole_folders: Sequence[Path]
     scan: Callable[[Path], JournalFolder]
     pending: Callable[[], PendingLines]
     future: Callable[[], FutureJournals]
@@ -102,8 +104,8 @@ class LocalChecks:
         return passed(detail)
 
     def ignored(self) -> Verdict:
-        """Every file in the journals' folders is a journal."""
-        folders = [folder for folder in self.journal_folders if folder.is_dir()]
+        """Every file in the journals' folders is a journal. The folder of a journal that is named is not examined."""
+        folders = [folder for folder in self.whole_folders if folder.is_dir()]
         if not folders:
             return skipped("there is no folder of journals")
         ignored = [group for folder in folders for group in self.scan(folder).ignored]

@@ -12,7 +12,8 @@ from chatstore_cli.domain.identity import content_key, to_millisecond
 from chatstore_cli.domain.journal import DOCUMENT_LIMIT, RESERVED_FIELDS, Entry
 from chatstore_cli.domain.message import ROLES
 from chatstore_cli.domain.message_store import StoredContent
-from chatstore_cli.domain.times import format_instant, read_instant
+from chatstore_cli.domain.times import format_instant
+from chatstore_cli.mongo.bson_values import stored_instant
 from chatstore_cli.mongo.connection import Document
 
 _MAX_DEPTH = 180
@@ -59,7 +60,7 @@ def _depth(document: Document) -> int:
 def content_of(row: Document) -> StoredContent | None:
     """The content of a row for a comparison with journal lines; None if no line can equal it."""
     texts = (row.get("session_id"), row.get("role"), row.get("text"))
-    moment = read_instant(row.get("created_at"))
+    moment = stored_instant(row.get("created_at"))
     if moment is None or not all(type(text) is str for text in texts) or row["role"] not in ROLES:
         return None
     instant = format_instant(moment)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any
+from typing import Any, TypedDict
 
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.domain.errors import NotFound
@@ -20,16 +20,20 @@ from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
 from chatstore_cli.domain.removal import StoredPart
 from chatstore_cli.domain.session import COUNT_CAP, Expiry, Session, SessionStatus
-from chatstore_cli.domain.times import as_utc, read_instant
+from chatstore_cli.domain.times import as_utc
 from chatstore_cli.domain.workflow.provider_parts import id_as_text
+from chatstore_cli.mongo.bson_values import stored_instant
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.foreign_documents import ForeignLookup, require_own
-from chatstore_cli.mongo.identifiers import id_condition, id_text
+from chatstore_cli.mongo.identifiers import REPLACED, document_id_condition, id_text
+from chatstore_cli.mongo.messages.message_counts import MessageCounts
 from chatstore_cli.mongo.messages.ordering import MessagesInOrder, is_number, newest_in_order
 from chatstore_cli.mongo.messages.own_messages import OWN_MESSAGES
 from chatstore_cli.mongo.messages.own_sessions import OwnSessions
-from chatstore_cli.mongo.messages.recent_sessions import RECENT_KEYS, SESSION_KEYS, RecentSessions
+from chatstore_cli.mongo.messages.recent_sessions import RecentSessions
 from chatstore_cli.mongo.messages.removal import remove_session
+from chatstore_cli.mongo.messages.session_times import RECENT_KEYS, SESSION_KEYS, SessionTimes
+from chatstore_cli.mongo.messages.stored_times import EARLIEST
 from chatstore_cli.mongo.rare_fields import RARE_FIELDS, with_rare_fields
 from chatstore_cli.mongo.tombstones import count_parts
 
@@ -67,10 +71,15 @@ class MessagesLayout:
         self._name = settings.messages_collection
         self._messages = connection.collection(self._name)
         milliseconds = max(1, int(settings.mongo.timeout_seconds * 1000))
-        self._recent = RecentSessions(self._messages, in_memory=connection.in_memory, milliseconds=milliseconds)
-        self._own = OwnSessions(self._messages, in_memory=connection.in_memory, milliseconds=milliseconds)
+        how: _Reading = {"in_memory": connection.in_memory, "milliseconds": milliseconds}
+        self._times = SessionTimes(self._messages, **how)
+        self._recent = RecentSessions(self._messages, self._times, **how)
+        self._counts = MessageCounts(self._messages, **how)
+        self._own = OwnSessions(self._messages, **how)
         self._lookup = ForeignLookup(connection, self._name, OWN_MESSAGES)
         self.remarks: list[str] = []
+        self.unaddressable = 0
+        """The sessions that were met, and left out because no text can be their id."""
 
     @property
     def foreign(self) -> ForeignDocuments | None:
@@ -81,7 +90,7 @@ class MessagesLayout:
         """Whether the collection has messages to search. If it also has other documents, counts leave these out."""
         found = self._lookup.take()
         if found.foreign:
-            self._recent.counted = OWN_MESSAGES.filter()
+            self._counts.counted = OWN_MESSAGES.filter()
         return not found.is_another_products
 
     def index_specs(self) -> tuple[IndexSpec, ...]:
@@ -106,28 +115,43 @@ class MessagesLayout:
         COUNT_CAP. Without recent_idx every session is read, and `remarks` has a notice.
         """
         with driver_errors(f"listing the sessions of {self._name}"):
-            page = list(islice(self._own.only(self._keys(query, after), limit), limit))
-            oldest = self._recent.oldest_of(session for session, _ in page)
+            page = list(islice(self._keys(query, after, limit), limit))
+            self._count_unaddressable()
+            oldest = self._times.oldest_of(session for session, _ in page)
             newest = dict(page)
-            for session, count in self._recent.counts_of(list(newest), COUNT_CAP):
+            for session, count in self._counts.of(
+                list(newest), COUNT_CAP, has_index=not self._times.is_absent and self._times.has_session_index
+            ):
                 yield _session(session, oldest.get(session), newest[session], count)
 
-    def _keys(self, query: SessionQuery, after: SessionKey | None) -> Iterator[tuple[str, datetime]]:
-        if not self._answers(query) or self._recent.is_absent or not self._searched():
+    def _keys(self, query: SessionQuery, after: SessionKey | None, limit: int) -> Iterator[tuple[str, datetime | None]]:
+        """The sessions below `after` that match, with their newest instants, in descending order of SessionKey."""
+        if not self._answers(query) or self._times.is_absent or not self._searched():
             return
-        if not self._recent.has_recent_index and not self.remarks:
+        if not self._times.has_recent_index and not self.remarks:
             self.remarks.append(
                 f"{self._name} has no index on (created_at, session_id), so listing reads every session. "
                 "To create it, run: chatstore indexes apply"
             )
+        if after is None or after.instant > EARLIEST:
+            yield from self._own.only(self._dated_keys(query, after), limit)
+        if query.since is None or query.since <= EARLIEST:
+            without_time = (each for each in self._recent.without_time() if _fits(each, query, after))
+            yield from self._own.only(without_time, limit)
+
+    def _dated_keys(self, query: SessionQuery, after: SessionKey | None) -> Iterator[tuple[str, datetime]]:
         bounds = [after.instant] if after is not None else []
         upper = min([*bounds, query.until] if query.until is not None else bounds, default=None)
         for session, moment in self._recent.newest_first(upper):
             if query.since is not None and moment < query.since:
                 return
-            facts = _session(session, None, moment, 0)
-            if query.matches(facts) and (after is None or SessionKey.of(facts) < after):
+            if _fits((session, moment), query, after):
                 yield session, moment
+
+    def _count_unaddressable(self) -> None:
+        """Count the ids that were met and cannot be addressed, as far as messages have them."""
+        values = list(self._times.unaddressable.values())
+        self.unaddressable = sum(self._own.has_value(value) for value in values) + len(self._own.unreadable)
 
     def _answers(self, query: SessionQuery) -> bool:
         return query.layout in (None, LAYOUT) and not self.unanswerable(query)
@@ -138,11 +162,11 @@ class MessagesLayout:
             self._searched()
             if not self._own.among([session_id]):
                 return None
-            _, count = next(self._recent.counts_of([session_id], _NO_COUNT_LIMIT))
+            _, count = next(self._counts.of([session_id], _NO_COUNT_LIMIT, has_index=self._times.has_session_index))
             if not count:
                 return None
-            oldest = self._recent.oldest_of([session_id]).get(session_id)
-            newest = self._recent.newest_of([session_id]).get(session_id)
+            oldest = self._times.oldest_of([session_id], exact=True).get(session_id)
+            newest = self._times.newest_of([session_id], exact=True).get(session_id)
         return _session(session_id, oldest, newest, count, cap=_NO_COUNT_LIMIT)
 
     def messages(self, session_id: str, selection: MessageSelection) -> Iterator[Message]:
@@ -172,13 +196,14 @@ class MessagesLayout:
         if not self._answers(query) or not self._searched():
             return
         with driver_errors(f"reading the sessions of {self._name}"):
-            sessions = self._recent.every()
+            sessions = self._times.every()
             if self._lookup.take().foreign:
                 sessions = self._own.only(sessions, _CHUNK)
             for session, moment in sessions:
                 facts = _session(session, None, moment, 0, cap=-1)
-                if query.matches(facts):
+                if query.matches(facts) and (REPLACED not in session or self._own.among([session])):
                     yield facts
+            self._count_unaddressable()
 
     def parts(self, session_id: str, *, keep_usage: bool = False) -> list[StoredPart]:
         """The stored parts of a session by collection. Flat messages have no usage."""
@@ -195,7 +220,7 @@ class MessagesLayout:
     def _rows_of(self, session_id: str) -> Document:
         """The filter that selects the rows of a session. Raises ForeignCollection: it is for a deletion."""
         require_own(self._connection, self._name, OWN_MESSAGES)
-        return {"session_id": id_condition(session_id), **OWN_MESSAGES.filter()}
+        return {"session_id": document_id_condition(session_id), **OWN_MESSAGES.filter()}
 
     def expiry(self, session_id: str) -> Expiry:
         """When MongoDB deletes the session's oldest and newest message; None if it never does.
@@ -206,12 +231,22 @@ class MessagesLayout:
             return Expiry(oldest=self._expires_at(session_id, 1), newest=self._expires_at(session_id, -1))
 
     def _expires_at(self, session_id: str, direction: int) -> datetime | None:
-        of_session = {"session_id": id_condition(session_id), **OWN_MESSAGES.filter()}
+        of_session = {"session_id": document_id_condition(session_id), **OWN_MESSAGES.filter()}
         rows = self._messages.find(of_session, {"expires_at": 1})
         for row in rows.sort("created_at", direction).limit(1):
             value = row.get("expires_at")
-            return read_instant(value) if isinstance(value, datetime) else None
+            return stored_instant(value) if isinstance(value, datetime) else None
         return None
+
+
+class _Reading(TypedDict):
+    in_memory: bool
+    milliseconds: int
+
+
+def _fits(key: tuple[str, datetime | None], query: SessionQuery, after: SessionKey | None) -> bool:
+    facts = _session(key[0], None, key[1], 0)
+    return query.matches(facts) and (after is None or SessionKey.of(facts) < after)
 
 
 def _session(
@@ -251,7 +286,7 @@ def to_message(document: Document) -> Message:
         if moment.tzinfo is not UTC:
             moment = as_utc(moment)
     except (TypeError, ValueError):
-        moment = read_instant(created_at)
+        moment = stored_instant(created_at)
     message_id = get("message_id")
     if message_id.__class__ is not str:
         message_id = id_text(get("_id"))

@@ -12,11 +12,12 @@ from typing import TypeGuard
 
 from pymongo.collection import Collection
 
-from chatstore_cli.domain.times import read_instant
+from chatstore_cli.mongo.bson_values import stored_instant
 from chatstore_cli.mongo.connection import Document, driver_errors
-from chatstore_cli.mongo.identifiers import id_condition, id_text
+from chatstore_cli.mongo.exact import ExactCollection
+from chatstore_cli.mongo.identifiers import document_id_condition, id_condition, id_text
 from chatstore_cli.mongo.messages.own_messages import OWN_MESSAGES
-from chatstore_cli.mongo.messages.stored_times import EARLIEST, form_of, second_of
+from chatstore_cli.mongo.messages.stored_times import EARLIEST, OTHER_TIMES, Range, form_of, range_of, second_of
 
 SMALL_SESSION = 1_000
 """Up to this many messages, a session is sorted in memory, whatever forms its times have."""
@@ -35,8 +36,8 @@ class MessagesInOrder:
 
     If all times have one form (dates, or ISO text in UTC with `Z`, `+00:00` or no offset), the index returns them in
     order of their seconds, and each second is sorted here. If the forms differ, up to SMALL_SESSION messages are sorted
-    exactly. In a larger session dates and texts are merged, and texts with different offsets are in text order. Messages
-    of one instant without a sequence are in order of their ids.
+    exactly. In a larger session texts, dates and numbers are merged, texts with different offsets are in text order, and
+    messages whose time is of another type come first. Messages of one instant without a sequence are in order of their ids.
     """
 
     def __init__(self, messages: Collection[Document], session_id: str, doing: str, batch: int = BATCH) -> None:
@@ -44,7 +45,7 @@ class MessagesInOrder:
         self._fields: Document | None = None
         self._batch = batch
         of_session: Document = {"session_id": id_condition(session_id)}
-        self._condition: Document = {**of_session, **OWN_MESSAGES.filter()}
+        self._condition: Document = {"session_id": document_id_condition(session_id), **OWN_MESSAGES.filter()}
         self._doing = doing
         with driver_errors(doing):
             # From the index alone: the forms of the times may include those of documents that are not messages.
@@ -52,8 +53,9 @@ class MessagesInOrder:
             rows = messages.find(of_session, covered).sort("created_at", -1).limit(SMALL_SESSION + 1)
             self._newest = [row.get("created_at") for row in rows]
             if len(self._newest) > SMALL_SESSION:
-                oldest = messages.find(of_session, covered).sort("created_at", 1).limit(1)
-                self._newest += [row.get("created_at") for row in oldest]
+                for condition in ({}, *({"created_at": each.condition} for each in Range)):
+                    oldest = messages.find({**of_session, **condition}, covered).sort("created_at", 1).limit(1)
+                    self._newest += [row.get("created_at") for row in oldest]
 
     @property
     def is_empty(self) -> bool:
@@ -96,20 +98,25 @@ class MessagesInOrder:
 
     def _documents(self, extra: Document, direction: int) -> Iterator[Document]:
         forms = {form_of(value) for value in self._newest}
-        if len(forms) > 1 and len(self._newest) <= SMALL_SESSION:
+        # In memory, ranges are not compared as the server compares them.
+        is_small = len(self._newest) <= SMALL_SESSION or not isinstance(self._messages, ExactCollection)
+        if len(forms) > 1 and is_small:
             rows = self._find(extra, direction)
             return iter(sorted(rows, key=_sort_key, reverse=direction < 0))
-        if {type(value) for value in self._newest} >= {str, datetime}:
-            texts = self._find({**extra, "created_at": {"$not": {"$type": "date"}}}, direction)
-            dates = self._find({**extra, "created_at": {"$type": "date"}}, direction)
-            merged = heapq.merge(texts, dates, key=_instant, reverse=direction < 0)
+        ranges = {range_of(value) for value in self._newest}
+        if len(ranges) > 1:
+            conditions = [{"created_at": {**each.condition, "$not": {"$type": "array"}}} for each in ranges if each]
+            streams = [
+                self._find({"$and": [each, extra]} if extra else each, direction) for each in [*conditions, OTHER_TIMES]
+            ]
+            merged = heapq.merge(*streams, key=_instant, reverse=direction < 0)
             return self._by_second(((second_of(_instant(row)), row) for row in merged), extra, direction)
         rows = self._find(extra, direction)
         return self._by_second(((second_of(row.get("created_at")), row) for row in rows), extra, direction)
 
     def _find(self, extra: Document, direction: int) -> Iterator[Document]:
         with driver_errors(self._doing):
-            rows = self._messages.find({**extra, **self._condition}, self._fields).sort("created_at", direction)
+            rows = self._messages.find({"$and": [extra, self._condition]}, self._fields).sort("created_at", direction)
             yield from rows.batch_size(self._batch)
 
     def _by_second(
@@ -153,7 +160,7 @@ def _ordered(held: list[Document], direction: int) -> list[Document]:
 
 
 def _instant(row: Document) -> datetime:
-    return read_instant(row.get("created_at")) or EARLIEST
+    return stored_instant(row.get("created_at")) or EARLIEST
 
 
 def _sort_key(row: Document) -> tuple[datetime, float, str]:

@@ -1,37 +1,29 @@
 """The sessions of a collection of flat messages, newest first, read from indexes alone.
 
-The time of a session is that of its newest message. The scan reads the index on (created_at, session_id), newest first.
-If a few sessions own all the newest messages, the scan stops, and the server seeks the newest message of every session
-with one index seek each (a DISTINCT_SCAN of the index on (session_id, created_at)).
+The time of a session is that of its newest message. The scan reads the index on (created_at, session_id), newest first:
+one range per kind of stored time, merged. If a few sessions own all the newest messages, the scan stops, and the server
+seeks the newest message of every session (session_times.py). Sessions without a time are looked for when all others
+were read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
-from functools import cached_property
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from itertools import islice
 from typing import Any
 
 from bson.min_key import MinKey
 from pymongo.collection import Collection
 
-from chatstore_cli.domain.times import read_instant
 from chatstore_cli.mongo.connection import Document
-from chatstore_cli.mongo.exact import exactly
-from chatstore_cli.mongo.identifiers import id_condition, id_text, id_values
-from chatstore_cli.mongo.messages.stored_times import BRACKETS, EARLIEST, LATEST, SECOND, TEXT, up_to, utc_offset
+from chatstore_cli.mongo.messages.session_times import CHUNK as CHUNK_SIZE
+from chatstore_cli.mongo.messages.session_times import SessionTimes
+from chatstore_cli.mongo.messages.stored_times import EARLIEST, ISO_TEXT, LATEST, LONGEST_SPREAD, Range, listed_instant
 
-CHUNK = 500
+CHUNK = CHUNK_SIZE
 SCAN_LIMIT = 5_000
 """Index entries that a scan reads before it stops."""
-
-RECENT_KEYS = (("created_at", -1), ("session_id", 1))
-SESSION_KEYS = (("session_id", 1), ("created_at", -1))
-
-
-_USUAL_MESSAGE_COUNT = 150
-_GREATEST_OFFSET = timedelta(hours=14)
 
 
 class _ScanLimitReached(Exception):
@@ -39,93 +31,110 @@ class _ScanLimitReached(Exception):
 
 
 class _Stream:
-    """A scan of stored times of one type, newest first. `horizon` is the oldest time read so far."""
+    """A scan of stored times of one range, newest first. `horizon` is the oldest time read so far."""
 
-    def __init__(self, rows: Iterable[Document], session_field: str, time_field: str) -> None:
+    def __init__(self, rows: Iterable[Document], times: SessionTimes, session_field: str, time_field: str) -> None:
         self._rows = iter(rows)
+        self._times = times
         self._session_field = session_field
         self._time_field = time_field
         self._seen: set[str] = set()
+        self.unclear: list[str] = []
+        """Sessions of the last chunk whose time could not be read."""
         self.horizon = LATEST
         self.is_done = False
-        self.offsets = {timedelta()}
 
     def pull(self) -> dict[str, datetime]:
         """The sessions that appear first in the next chunk, each with its newest instant there."""
         rows = list(islice(self._rows, CHUNK))
         self.is_done = len(rows) < CHUNK
+        self._times.note_forms(row[self._time_field] for row in rows)
         new: dict[str, datetime] = {}
+        self.unclear = []
         for row in rows:
-            owner = row.get(self._session_field)
-            if owner is None or (session := id_text(owner)) in self._seen:
+            session = self._times.session_of(row.get(self._session_field))
+            if session is None or session in self._seen:
                 continue
-            value = row[self._time_field]
-            moment = read_instant(value)
-            if moment is not None:
+            moment = listed_instant(row[self._time_field])
+            if moment is None:
+                self.unclear.append(session)
+            else:
                 self._seen.add(session)
-                self.offsets.add(utc_offset(value))
                 new[session] = moment
         for row in reversed(rows):
-            if (moment := read_instant(row[self._time_field])) is not None:
+            if (moment := listed_instant(row[self._time_field])) is not None:
                 self.horizon = moment
                 break
         return new
 
 
 class RecentSessions:
-    """The sessions of a collection and their times. Raises the driver's own errors."""
+    """The sessions of a collection in order of their times. Raises the driver's own errors."""
 
-    def __init__(self, messages: Collection[Document], *, in_memory: bool, milliseconds: int) -> None:
+    def __init__(
+        self, messages: Collection[Document], times: SessionTimes, *, in_memory: bool, milliseconds: int
+    ) -> None:
         self._messages = messages
+        self._times = times
         self._in_memory = in_memory
         self._milliseconds = milliseconds
-        self.counted: Document = {}
-        """What a counted message must meet besides its session. Empty: counts are from the index alone."""
-
-    @cached_property
-    def _indexes(self) -> list[Any]:
-        return list(self._messages.list_indexes())
-
-    @cached_property
-    def _index_keys(self) -> set[tuple[tuple[str, Any], ...]]:
-        return {tuple(index["key"].items()) for index in self._indexes if _is_complete(index)}
-
-    @property
-    def is_absent(self) -> bool:
-        """Whether the collection does not exist."""
-        return not self._indexes
-
-    @property
-    def has_recent_index(self) -> bool:
-        """Whether the index on (created_at, session_id) exists."""
-        return RECENT_KEYS in self._index_keys
-
-    @property
-    def has_session_index(self) -> bool:
-        """Whether the index on (session_id, created_at) exists."""
-        return SESSION_KEYS in self._index_keys
 
     def newest_first(self, upper: datetime | None) -> Iterator[tuple[str, datetime]]:
-        """Every session with its newest instant, in descending order of (instant, session).
+        """Every session later than EARLIEST with its newest instant, in descending order of (instant, session).
 
         With `upper`, sessions whose newest message is not later; a few later ones may be included. The order is exact if
-        the stored times are dates and texts of one offset from UTC. Sessions without a readable time are omitted.
+        texts have one form. Otherwise it takes into account the forms of the newest ones, of those near `upper`, and of
+        those read so far.
         """
-        conditions: Sequence[dict[str, Any]] = BRACKETS
+        if self._in_memory:
+            every = [(moment, session) for session, moment in self._times.every() if moment is not None]
+            yield from ((session, moment) for moment, session in sorted(every, reverse=True) if moment > EARLIEST)
+            return
+        if not self._times.has_recent_index:
+            yield from self._every_in_order()
+            return
+        self._look_at_forms(upper)
+        conditions = {each: each.condition for each in self._times.ranges}
         if upper is not None:
-            conditions = up_to(upper, self._greatest_offset())
+            conditions = {each: each.up_to(upper, self._times.greatest_offset) for each in conditions}
         yielded: set[str] = set()
-        if self.has_recent_index:
-            try:
-                for session, moment in self._in_order(self._scans(conditions), limited=True, check=upper is not None):
-                    yielded.add(session)
-                    yield session, moment
-                return
-            except _ScanLimitReached:
-                pass
+        try:
+            for session, moment in self._in_order(self._scans(conditions), limited=True, check=upper is not None):
+                yielded.add(session)
+                yield session, moment
+            return
+        except _ScanLimitReached:
+            pass
         for session, moment in self._in_order(self._seeks(conditions), limited=False, check=upper is not None):
             if session not in yielded:
                 yield session, moment
+
+    def without_time(self) -> list[tuple[str, datetime | None]]:
+        """The sessions without a readable time, and those at EARLIEST, in descending order of their ids.
+
+        Both have the same time in a SessionKey. Every session is read.
+        """
+        every = self._times.every(milliseconds=self._milliseconds)
+        return sorted(((each, moment) for each, moment in every if moment in (None, EARLIEST)), reverse=True)
+
+    def _look_at_forms(self, upper: datetime | None) -> None:
+        """Note the forms of the newest texts, and of those that an order by text may have put around `upper`."""
+        if Range.TEXT in self._times.ranges:
+            self._times.read(Range.TEXT.condition, CHUNK)
+            if upper is not None:
+                self._times.read(Range.TEXT.up_to(upper, LONGEST_SPREAD), CHUNK)
+
+    def _every_in_order(self) -> Iterator[tuple[str, datetime]]:
+        """Every session in order, for a collection without the index that shows which forms its times have."""
+        newest: dict[str, datetime] = {}
+        for stream in self._seeks({each: each.condition for each in Range}):
+            while not stream.is_done:
+                found = stream.pull() | self._times.newest_of(stream.unclear)
+                newest |= {session: max(moment, newest.get(session, moment)) for session, moment in found.items()}
+        if self._times.are_mixed:
+            newest = self._times.newest_of(newest, exact=True)
+        ordered = sorted(((moment, session) for session, moment in newest.items() if moment > EARLIEST), reverse=True)
+        yield from ((session, moment) for moment, session in ordered)
 
     def _in_order(self, streams: list[_Stream], *, limited: bool, check: bool) -> Iterator[tuple[str, datetime]]:
         pending: dict[str, datetime] = {}
@@ -135,27 +144,28 @@ class RecentSessions:
             if limited and chunks * CHUNK >= SCAN_LIMIT:
                 raise _ScanLimitReached
             chunks += 1
-            new = max(live, key=lambda stream: stream.horizon).pull()
-            new = {session: moment for session, moment in new.items() if session not in settled}
-            if check and new:  # a session below the upper limit may have newer messages above it
-                newest = self.newest_of(new)
-                new = {session: newest.get(session, moment) for session, moment in new.items()}
+            stream = max(live, key=lambda each: each.horizon)
+            new = {session: moment for session, moment in stream.pull().items() if session not in settled}
+            # A session below the upper limit may have newer messages above it. A scan meets the other times of a session
+            # whose time it could not read; a seek does not.
+            unclear = [*(new if check or self._times.are_mixed else []), *([] if limited else stream.unclear)]
+            new |= {session: each for session, each in self._times.newest_of(unclear).items() if session not in settled}
             for session, moment in new.items():
                 pending[session] = max(moment, pending.get(session, EARLIEST))
             horizon = max((stream.horizon for stream in streams if not stream.is_done), default=EARLIEST)
-            offsets = [offset for stream in streams for offset in stream.offsets]
-            slack = SECOND + max(offsets) - min(offsets)
+            spread = self._times.spread
             ready = [
                 (moment, session)
                 for session, moment in pending.items()
-                if moment - horizon > slack or horizon == EARLIEST
+                if moment - horizon > spread or horizon == EARLIEST
             ]
             for moment, session in sorted(ready, reverse=True):
                 del pending[session]
                 settled.add(session)
-                yield session, moment
+                if moment > EARLIEST:
+                    yield session, moment
 
-    def _scans(self, conditions: Sequence[dict[str, Any]]) -> list[_Stream]:
+    def _scans(self, conditions: Mapping[Range, Document]) -> list[_Stream]:
         covered = {"_id": 0, "created_at": 1, "session_id": 1}
         return [
             _Stream(
@@ -163,128 +173,32 @@ class RecentSessions:
                 .sort("created_at", -1)
                 .batch_size(CHUNK)
                 .max_time_ms(self._milliseconds),
+                self._times,
                 "session_id",
                 "created_at",
             )
-            for condition in conditions
+            for condition in conditions.values()
         ]
 
-    def _seeks(self, conditions: Sequence[dict[str, Any]]) -> list[_Stream]:
-        every: Any = {"$ne": None} if self._in_memory else {"$gt": MinKey()}  # mongomock cannot compare with MinKey
+    def _seeks(self, conditions: Mapping[Range, Document]) -> list[_Stream]:
         return [
             _Stream(
                 self._aggregate(
                     [
-                        *self._extreme({"session_id": every, "created_at": bracket}, newest=True),
-                        {"$match": {"found": condition}},
+                        *self._times.extreme(
+                            {"session_id": {"$gt": MinKey()}, "created_at": each.condition}, newest=True
+                        ),
+                        # The newest text of a session that is not a time may hide an older one that is.
+                        {"$match": {"$or": [{"found": condition}, {"found": {"$type": "string", "$not": ISO_TEXT}}]}},
                         {"$sort": {"found": -1, "_id": -1}},
                     ]
                 ),
+                self._times,
                 "_id",
                 "found",
             )
-            for bracket, condition in zip(BRACKETS, conditions, strict=True)
+            for each, condition in conditions.items()
         ]
 
-    def every(self) -> Iterator[tuple[str, datetime | None]]:
-        """Every session with its newest instant, in any order; None if no time of it can be read."""
-        # No time limit: half a report is useless.
-        rows = iter(self._messages.aggregate(self._extreme({}, newest=True), allowDiskUse=True, batchSize=CHUNK))
-        while chunk := list(islice(rows, CHUNK)):
-            newest = {id_text(row["_id"]): row["found"] for row in chunk if row["_id"] is not None}
-            read = {
-                session: read_instant(value) if isinstance(value, str) else None for session, value in newest.items()
-            }
-            # Newest first, every date comes before every text, so a session whose first time is a date may have newer text.
-            mixed = self.newest_of(session for session, moment in read.items() if moment is None)
-            for session, moment in read.items():
-                yield session, moment or mixed.get(session) or read_instant(newest[session])
-
-    def newest_of(self, sessions: Iterable[str]) -> dict[str, datetime]:
-        """The newest instant of each of the sessions."""
-        return self._extremes(sessions, newest=True)
-
-    def oldest_of(self, sessions: Iterable[str]) -> dict[str, datetime]:
-        """The oldest instant of each of the sessions."""
-        return self._extremes(sessions, newest=False)
-
-    def _extremes(self, sessions: Iterable[str], *, newest: bool) -> dict[str, datetime]:
-        among = {"$in": [value for session in sessions for value in id_values(session)]}
-        best: dict[str, datetime] = {}
-        if not among["$in"]:
-            return best
-        prefer = max if newest else min
-        for bracket in BRACKETS:
-            for row in self._aggregate(self._extreme({"session_id": among, "created_at": bracket}, newest=newest)):
-                moment = read_instant(row["found"])
-                if moment is not None:
-                    session = id_text(row["_id"])
-                    best[session] = prefer(moment, best.get(session, moment))
-        return best
-
-    def _extreme(self, condition: Document, *, newest: bool) -> list[Document]:
-        """Stages for the newest or oldest stored time of each session. In index order the server needs one seek per session."""
-        if self.has_session_index:
-            order = {"session_id": 1, "created_at": -1} if newest else {"session_id": -1, "created_at": 1}
-            return [
-                {"$match": condition},
-                {"$sort": order},
-                {"$group": {"_id": "$session_id", "found": {"$first": "$created_at"}}},
-            ]
-        accumulator = "$max" if newest else "$min"
-        return [{"$match": condition}, {"$group": {"_id": "$session_id", "found": {accumulator: "$created_at"}}}]
-
-    def counts_of(self, sessions: Sequence[str], cap: int) -> Iterator[tuple[str, int]]:
-        """The number of messages of each session, counted in the index up to `cap` + 1."""
-        if not sessions:
-            return
-        among = {"$in": [value for session in sessions for value in id_values(session)]}
-        # Most sessions are small: one scan of the index counts all of them, unless one is large.
-        limit = _USUAL_MESSAGE_COUNT * len(sessions) if self.has_session_index else 0
-        limited: list[Document] = [{"$limit": limit}] if limit else []
-        rows = self._aggregate(
-            [
-                {"$match": {"session_id": among, **self.counted}},
-                {"$project": {"_id": 0, "session_id": 1}},
-                *limited,
-                {"$group": {"_id": "$session_id", "messages": {"$sum": 1}}},
-            ]
-        )
-        counts: dict[str, int] = {}
-        for row in rows:
-            session = id_text(row["_id"])
-            counts[session] = counts.get(session, 0) + int(row["messages"])
-        if limit and sum(counts.values()) >= limit:
-            yield from ((session, self._count(session, cap + 1)) for session in sessions)
-        else:
-            yield from ((session, counts.get(session, 0)) for session in sessions)
-
-    def _count(self, session: str, limit: int) -> int:
-        condition = {"session_id": id_condition(session), **self.counted}
-        if self._in_memory:
-            return self._messages.count_documents(condition, limit=limit)
-        condition, option = exactly(self._messages, condition)
-        # The count command counts index keys without reading them, at half the cost of count_documents.
-        return int(
-            self._messages.database.command(
-                {"count": self._messages.name, "query": condition, "limit": limit, "maxTimeMS": self._milliseconds}
-                | option,
-                read_preference=self._messages.read_preference,
-            )["n"]
-        )
-
-    def _greatest_offset(self) -> timedelta:
-        """The offset from UTC of the newest text; without an index to look it up, the greatest offset that exists."""
-        if not self.has_recent_index:
-            return _GREATEST_OFFSET
-        newest = self._messages.find({"created_at": TEXT}, {"_id": 0, "created_at": 1}).sort("created_at", -1).limit(1)
-        offsets = [utc_offset(row["created_at"]) for row in newest.max_time_ms(self._milliseconds)]
-        return max([timedelta(), *offsets])
-
-    def _aggregate(self, stages: list[Document]) -> Iterable[Document]:
+    def _aggregate(self, stages: Sequence[Document]) -> Iterable[dict[str, Any]]:
         return self._messages.aggregate(stages, allowDiskUse=True, maxTimeMS=self._milliseconds, batchSize=CHUNK)
-
-
-def _is_complete(index: Any) -> bool:
-    """Whether the index contains every document, in the order in which ids are compared (mongo/exact.py)."""
-    return not index.get("sparse") and "partialFilterExpression" not in index and "collation" not in index

@@ -8,8 +8,8 @@ from itertools import islice
 
 from pymongo.collection import Collection
 
-from chatstore_cli.domain.times import read_instant
 from chatstore_cli.domain.tombstones import Tombstone, deletion_instant
+from chatstore_cli.mongo.bson_values import stored_instant
 from chatstore_cli.mongo.collections import require_removable
 from chatstore_cli.mongo.connection import Connection, Document
 from chatstore_cli.mongo.exact import MOST_TEXTS, exactly, own_collation
@@ -64,4 +64,4 @@ def remove_covered(messages: Collection[Document], rows: Iterable[Document], tom
 
 
 def _moment(row: Document) -> datetime | None:
-    return read_instant(row.get("created_at"))
+    return stored_instant(row.get("created_at"))

@@ -24,7 +24,7 @@ from chatstore_cli.domain.usage_ledger import (
 )
 from chatstore_cli.mongo.connection import RETRYABLE_CODES, Connection, Document, driver_errors
 from chatstore_cli.mongo.foreign_documents import require_writable
-from chatstore_cli.mongo.identifiers import is_storable
+from chatstore_cli.mongo.identifiers import id_condition, is_storable
 from chatstore_cli.mongo.usage.rows import (
     COUNTABLE,
     COUNTS,
@@ -127,7 +127,7 @@ class MongoUsageLedger:
         if not is_storable(chat_id):
             return
         with driver_errors(f"reading the usage of session {chat_id!r} in {self._rows.name}"):
-            found = self._rows.find({"chat_id": chat_id})
+            found = self._rows.find({"chat_id": id_condition(chat_id)})
             # A list that contains the id matches as well, but is another session in every sum.
             rows = [row_of(chat_id, document) for document in found if document.get("chat_id") == chat_id]
         # The server cannot sort a row of another writer that has arrays in two of these fields.

@@ -17,7 +17,7 @@ from chatstore_cli.domain.usage import Usage
 from chatstore_cli.domain.usage_ledger import LEDGER_KEYS, TIME_KEYS, LedgerGroup, LedgerQuery
 from chatstore_cli.mongo.bson_values import decimal_value, whole_number
 from chatstore_cli.mongo.connection import Document
-from chatstore_cli.mongo.identifiers import id_text
+from chatstore_cli.mongo.identifiers import id_condition, id_text
 from chatstore_cli.mongo.usage.rows import COUNTS, HAS_TIME, IS_COST, IS_COUNTABLE, NOT_ABOVE_A_COST
 
 CLIENT_FIELDS = ("tenant_id", "user_id", "workflow")
@@ -42,7 +42,7 @@ def increases(query: LedgerQuery, chats: Sequence[Any] | None = None, *, local_t
     `chats` restricts the rows; `local_time` is the expression of a row's time in the query's zone. A row that cannot be
     counted has a group of its own, which is dropped: to match such rows beforehand costs as much again as adding up.
     """
-    match: Document = {name: value for name in CLIENT_FIELDS if (value := getattr(query, name)) is not None}
+    match = _facts_of(query)
     if query.until is not None:
         match["at"] = {"$lt": query.until}
     if chats is not None:
@@ -75,6 +75,12 @@ def increases(query: LedgerQuery, chats: Sequence[Any] | None = None, *, local_t
             }
         },
     ]
+
+
+def _facts_of(query: LedgerQuery) -> Document:
+    """The conditions of the query's filters by field. Tenants and users are ids, which may be stored as other types."""
+    given = {name: value for name in CLIENT_FIELDS if (value := getattr(query, name)) is not None}
+    return {name: value if name == "workflow" else id_condition(value) for name, value in given.items()}
 
 
 def _beyond_earlier(spans: Sequence[str]) -> list[Document]:
@@ -243,7 +249,7 @@ def from_daily_documents(query: LedgerQuery, without: Sequence[Any]) -> list[Doc
     if query.until is not None:
         match["first_day"] = {"$lt": query.until}
         within["$lt"] = query.until
-    facts = {f"days.clients.{name}": value for name in CLIENT_FIELDS if (value := getattr(query, name)) is not None}
+    facts = {f"days.clients.{name}": value for name, value in _facts_of(query).items()}
     client = {name: f"$days.clients.{name}" for name in ("run", "agent", "model", *_NUMBERS, "cost_unknown")}
     client |= {name: f"$days.clients.{name}" for name in CLIENT_FIELDS if name in query.keys}
     times = {

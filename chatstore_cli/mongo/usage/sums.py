@@ -12,7 +12,7 @@ from typing import Any
 
 from chatstore_cli.domain.usage_ledger import LedgerGroup, LedgerQuery
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
-from chatstore_cli.mongo.identifiers import is_storable
+from chatstore_cli.mongo.identifiers import addressable_id, id_values, is_storable
 from chatstore_cli.mongo.usage.daily_sums import MongoDailySums
 from chatstore_cli.mongo.usage.rows import COUNTABLE, IS_COST
 from chatstore_cli.mongo.usage.stages import (
@@ -65,8 +65,10 @@ class MongoUsageSums:
     def chats_with_usage(self, chat_ids: Sequence[str]) -> set[str]:
         with driver_errors(f"reading {self._rows.name}"):
             # Not `distinct`, which takes the elements of a list for values.
-            chats: list[Document] = [{"$match": {"chat_id": {"$in": list(chat_ids)}}}, {"$group": {"_id": "$chat_id"}}]
-            return {row["_id"] for row in self._rows.aggregate(chats) if type(row["_id"]) is str}
+            among = {"$in": [value for chat in chat_ids for value in id_values(chat)]}
+            chats: list[Document] = [{"$match": {"chat_id": among}}, {"$group": {"_id": "$chat_id"}}]
+            found = (addressable_id(row["_id"]) for row in self._rows.aggregate(chats))
+            return {chat for chat in found if chat is not None}
 
     def groups(self, query: LedgerQuery) -> Iterator[LedgerGroup]:
         if not all(is_storable(value) for name in CLIENT_FIELDS if (value := getattr(query, name)) is not None):

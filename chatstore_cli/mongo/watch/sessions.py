@@ -14,14 +14,15 @@ from typing import Any
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.lru import LruMap
 from chatstore_cli.domain.session import COUNT_CAP, Session
-from chatstore_cli.domain.times import read_instant
 from chatstore_cli.domain.watch import Batch, Change, SessionChange, SessionEvent
+from chatstore_cli.mongo.bson_values import stored_instant
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.exact import own_collation
 from chatstore_cli.mongo.foreign_documents import ForeignLookup
-from chatstore_cli.mongo.identifiers import id_text
+from chatstore_cli.mongo.identifiers import addressable_id
+from chatstore_cli.mongo.messages.message_counts import MessageCounts
 from chatstore_cli.mongo.messages.own_messages import OWN_MESSAGES
-from chatstore_cli.mongo.messages.recent_sessions import RecentSessions
+from chatstore_cli.mongo.messages.session_times import SessionTimes
 from chatstore_cli.mongo.tombstones import PART, TOMBSTONES
 from chatstore_cli.mongo.watch.change_stream import ChangeStream, StreamFeed, position_of
 from chatstore_cli.mongo.workflow.documents import (
@@ -115,9 +116,10 @@ class MongoSessionFeed(StreamFeed):
             if change["operationType"] == "update" and change["ns"]["coll"] == self._sessions.name
         ]
         flat = [
-            id_text(change["fullDocument"]["session_id"])
+            session_id
             for change in changes
-            if change["ns"]["coll"] == self._messages.name and change["fullDocument"].get("session_id") is not None
+            if change["ns"]["coll"] == self._messages.name
+            and (session_id := addressable_id(change["fullDocument"].get("session_id"))) is not None
         ]
         with driver_errors(_ACTIVITY):
             documents = self._facts_of_documents(updated)
@@ -141,7 +143,10 @@ class MongoSessionFeed(StreamFeed):
             known = self._documents.pop(identity)
             if known is None and self._lookup.take().foreign:
                 return None  # nobody can tell what it was, and the id of another product's document may be a secret
-            session = known or Session(id_text(change["documentKey"]["_id"]), LAYOUT)
+            session_id = addressable_id(change["documentKey"]["_id"])
+            if known is None and session_id is None:
+                return None
+            session = known or Session(session_id or "", LAYOUT)
             return SessionChange(Change.DELETED, session, _changed_at(change))
         if kind == "update":
             updated = facts.get(identity) or self._documents.get(identity)
@@ -150,14 +155,15 @@ class MongoSessionFeed(StreamFeed):
             session = updated
         else:
             session = to_session({**change["fullDocument"], "message_count": change["message_count"]})
+        if not session.session_id:
+            return None
         self._documents.put(identity, session)
         return SessionChange(Change.NEW if kind == "insert" else Change.CHANGED, session, _changed_at(change))
 
     def _flat_change(self, change: Document, facts: dict[str, Session]) -> SessionChange | None:
-        owner = change["fullDocument"].get("session_id")
-        if owner is None:
+        session_id = addressable_id(change["fullDocument"].get("session_id"))
+        if session_id is None:
             return None
-        session_id = id_text(owner)
         known = self._flat.get(session_id)
         session = facts.get(session_id) or known or Session(session_id, FLAT)
         written_at = self._written_at(change)
@@ -178,9 +184,9 @@ class MongoSessionFeed(StreamFeed):
         """The time that the writer stored: the session's, or the flat message's own."""
         document = change.get("fullDocument") or {}
         if change["ns"]["coll"] == self._messages.name:
-            return read_instant(document.get("created_at"))
+            return stored_instant(document.get("created_at"))
         fields = (change.get("written") or {}) if change["operationType"] == "update" else document
-        return next(filter(None, (read_instant(fields.get(name)) for name in UPDATED_FIELDS)), None)
+        return next(filter(None, (stored_instant(fields.get(name)) for name in UPDATED_FIELDS)), None)
 
     def _facts_of_documents(self, identities: Iterable[Any]) -> dict[str, Session]:
         unique = list({repr(identity): identity for identity in identities}.values())
@@ -200,10 +206,12 @@ class MongoSessionFeed(StreamFeed):
         if not unique:
             return {}
         # A new object for each batch: it remembers indexes, which may be built during the watch.
-        recent = RecentSessions(self._messages, in_memory=self._connection.in_memory, milliseconds=self._milliseconds)
-        newest, oldest = recent.newest_of(unique), recent.oldest_of(unique)
+        in_memory, milliseconds = self._connection.in_memory, self._milliseconds
+        times = SessionTimes(self._messages, in_memory=in_memory, milliseconds=milliseconds)
+        counts = MessageCounts(self._messages, in_memory=in_memory, milliseconds=milliseconds)
+        newest, oldest = times.newest_of(unique, exact=True), times.oldest_of(unique, exact=True)
         sessions: dict[str, Session] = {}
-        for name, count in recent.counts_of(unique, COUNT_CAP):
+        for name, count in counts.of(unique, COUNT_CAP, has_index=times.has_session_index):
             if count:
                 sessions[name] = Session(
                     name,

@@ -14,10 +14,9 @@ from typing import Any
 
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.session import Session, SessionStatus
-from chatstore_cli.domain.times import read_instant
 from chatstore_cli.domain.workflow.provider_parts import id_as_text
-from chatstore_cli.mongo.bson_values import json_value, whole_number
-from chatstore_cli.mongo.identifiers import id_text
+from chatstore_cli.mongo.bson_values import json_value, stored_instant, whole_number
+from chatstore_cli.mongo.identifiers import addressable_id
 from chatstore_cli.mongo.rare_fields import RARE_FIELDS, with_rare_fields
 from chatstore_cli.mongo.workflow.counters import COUNTER_FIELDS, counters_of
 
@@ -84,7 +83,7 @@ def to_session(document: Document) -> Session:
         title=_text(document.get("title")),
         workflow=workflow,
         status=status,
-        created_at=read_instant(document.get("created_at")),
+        created_at=stored_instant(document.get("created_at")),
         updated_at=next(filter(None, (_newest(document.get(field)) for field in UPDATED_FIELDS)), None),
         message_count=in_document + max(0, moved),
         paused=paused,
@@ -95,8 +94,8 @@ def to_session(document: Document) -> Session:
 
 
 def session_id_of(document: Document) -> str:
-    """`chat_id`, or `_id` if a variant has no chat_id."""
-    return _id(document.get("chat_id")) or id_text(document.get("_id"))
+    """`chat_id`, or `_id` if a variant has no chat_id that text can address; empty if the `_id` cannot be one either."""
+    return _id(document.get("chat_id")) or _id(document.get("_id")) or ""
 
 
 def _workflow(document: Document) -> str | None:
@@ -134,8 +133,8 @@ def _status_of(value: Any) -> SessionStatus | None:
 def _newest(value: Any) -> datetime | None:
     """The instant of a value; for an array its newest date, because MongoDB sorts it by that."""
     if isinstance(value, list):
-        return max(filter(None, (read_instant(item) for item in value if isinstance(item, datetime))), default=None)
-    return read_instant(value)
+        return max(filter(None, (stored_instant(item) for item in value if isinstance(item, datetime))), default=None)
+    return stored_instant(value)
 
 
 # --- messages --------------------------------------------------------------------------------------------------------
@@ -248,7 +247,7 @@ def _recovered(text: str, message_id: str | None, name: str | None) -> tuple[Any
 
 def _instant(stored: Document) -> datetime | None:
     timestamp = stored.get("timestamp")
-    return read_instant(timestamp if timestamp is not None else stored.get("created_at"))
+    return stored_instant(timestamp if timestamp is not None else stored.get("created_at"))
 
 
 def _metadata(metadata: Any, tool_responses: Any) -> dict[str, Any]:
@@ -273,10 +272,8 @@ def _mapping(value: Any) -> Document:
 
 
 def _id(value: Any) -> str | None:
-    """An id as text; None for a value that cannot be an id (empty, a flag, a time, a nested value)."""
-    if value is None or isinstance(value, bool | float | dict | list | datetime) or value == "":
-        return None
-    return id_text(value)
+    """An id as text; None for an empty one, and for a value that text cannot address (a flag, a time, a nested value)."""
+    return addressable_id(value) or None
 
 
 def _first_id(document: Document, fields: Sequence[str]) -> str | None:

@@ -8,7 +8,7 @@ only then do they cost more.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import groupby, islice, product, repeat
 from typing import Any
@@ -24,7 +24,7 @@ from chatstore_cli.domain.session import Session
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.exact import own_collation
 from chatstore_cli.mongo.foreign_documents import ForeignLookup, require_own
-from chatstore_cli.mongo.identifiers import id_values, is_storable
+from chatstore_cli.mongo.identifiers import REPLACED, id_values, is_storable
 from chatstore_cli.mongo.tombstones import Part, count_parts, remove_parts
 from chatstore_cli.mongo.workflow.counters import IN_LEDGER
 from chatstore_cli.mongo.workflow.documents import (
@@ -50,7 +50,7 @@ _DATE = {"$type": "date", "$gte": _EARLIEST, "$lte": _LATEST}
 # Each other type by name, so that an index serves it: `$not` would read all documents. An array counts by its elements.
 _OTHER_TYPES = [
     "minKey", "null", "double", "string", "object", "binData", "objectId", "bool", "regex", "int", "timestamp", "long",
-    "decimal", "maxKey",
+    "decimal", "maxKey", "undefined", "dbPointer", "javascript", "symbol", "javascriptWithScope",
 ]  # fmt: skip
 _NOT_A_DATE: tuple[Any, ...] = (
     None,
@@ -75,11 +75,26 @@ class WorkflowLayout:
         self._in_memory = connection.in_memory
         self._reader = SegmentReader(self._sessions, self._segments, in_memory=self._in_memory)
         self._lookup = ForeignLookup(connection, self._name, OWN_SESSIONS)
+        self._unaddressable: set[str] = set()
 
     @property
     def foreign(self) -> ForeignDocuments | None:
         """The documents of the collection that are not sessions; None if nothing was listed or missed."""
         return self._lookup.found
+
+    @property
+    def unaddressable(self) -> int:
+        """The sessions that were met, and left out because no text can be their id."""
+        return len(self._unaddressable)
+
+    def _addressable(self, session: Session, row: Document) -> bool:
+        """Whether a text addresses the session. If not, it is counted."""
+        is_found = bool(session.session_id) and (
+            REPLACED not in session.session_id or self._in_memory or self._locate(session.session_id) is not None
+        )
+        if not is_found:
+            self._unaddressable.add(repr(row.get("_id"))[:200])
+        return is_found
 
     def index_specs(self) -> tuple[IndexSpec, ...]:
         """The indexes that the layout needs."""
@@ -94,7 +109,7 @@ class WorkflowLayout:
         if not _can_match(query) or self._lookup.take().is_another_products:
             return
         with driver_errors(f"listing the sessions of {self._name}"):
-            page = _Page(query, after, limit)
+            page = _Page(query, after, limit, self._addressable)
             merged = heapq.merge(*self._streams(page), key=SessionKey.of, reverse=True)
             yield from self._reader.with_moved_messages(list(islice(merged, limit)), page.heads)
 
@@ -179,7 +194,9 @@ class WorkflowLayout:
                 else self._sessions.aggregate(facts)
             )
             sessions = ((to_session(document), document) for document in documents)
-            yield from self._reader.all_with_moved_messages(row for row in sessions if query.matches(row[0]))
+            yield from self._reader.all_with_moved_messages(
+                row for row in sessions if query.matches(row[0]) and self._addressable(*row)
+            )
 
     def parts(self, session_id: str, *, keep_usage: bool = False) -> list[StoredPart]:
         """How many documents of a session there are, by collection."""
@@ -233,8 +250,16 @@ class WorkflowLayout:
 class _Page:
     """What one page may show, and the heads that name the segments of its sessions."""
 
-    def __init__(self, query: SessionQuery, after: SessionKey | None, limit: int) -> None:
+    def __init__(
+        self,
+        query: SessionQuery,
+        after: SessionKey | None,
+        limit: int,
+        is_addressable: Callable[[Session, Document], bool],
+    ) -> None:
         self.query, self.after, self.limit = query, after, limit
+        self._is_addressable = is_addressable
+        self._left_out: set[SessionKey] = set()
         self.lower = max(_EARLIEST, query.since or _EARLIEST)
         self.upper = min(_LATEST, query.until or _LATEST, after.instant if after is not None else _LATEST)
         self.heads: dict[str, Document] = {}
@@ -242,6 +267,8 @@ class _Page:
     def session(self, row: Document) -> Session:
         """The session of a row; if its head names the segments that count, `heads` gets it."""
         session = to_session(row)
+        if self._fits(session) and not self._is_addressable(session, row):
+            self._left_out.add(SessionKey.of(session))
         if names_segments(row):
             self.heads[session.session_id] = {name: row.get(name) for name in (LAST_SEGMENT, MOVED_MESSAGES)}
         return session
@@ -251,9 +278,12 @@ class _Page:
         fitting = (
             session
             for session in sessions
-            if self.query.matches(session) and (self.after is None or SessionKey.of(session) < self.after)
+            if session.session_id and self._fits(session) and SessionKey.of(session) not in self._left_out
         )
         return iter(heapq.nlargest(self.limit, fitting, key=SessionKey.of))
+
+    def _fits(self, session: Session) -> bool:
+        return self.query.matches(session) and (self.after is None or SessionKey.of(session) < self.after)
 
 
 def _can_match(query: SessionQuery) -> bool:

@@ -22,7 +22,7 @@ def locate(
     with driver_errors(f"looking up session {session_id!r} in {sessions.name}"):
         for field in ("chat_id", "_id"):
             for value in id_values(session_id):
-                match: Document = {field: {"$eq": value}}
+                match: Document = {field: {"$eq": value, "$not": {"$type": "array"}}}
                 if in_memory:
                     document = next(filter(OWN_SESSIONS.matches, sessions.find(match)), None)
                 else:

@@ -22,7 +22,12 @@ def summary(history: Mapping[str, Any]) -> str:
     counts, newest = history["counts"], history["last_persisted_at"]
     if counts["mongo"] is None:
         return f"Shown: {counts['cache']} from the journal. MongoDB was not read."
-    stored = f"Newest in MongoDB: {newest}." if newest is not None else "MongoDB has no message of the session."
+    if newest is not None:
+        stored = f"Newest in MongoDB: {newest}."
+    elif any(item["persisted"] for item in history["items"]):
+        stored = "No stored message has a time that can be read."
+    else:
+        stored = "MongoDB has no message of the session."
     shown = f"Shown: {counts['cache']} from the journal, {counts['mongo']} from MongoDB"
     return f"{shown}; not stored in MongoDB: {history['not_persisted']}. {stored}"
 

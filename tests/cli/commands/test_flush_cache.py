@@ -186,11 +186,12 @@ def test_messages_that_expire_at_once_are_counted_and_need_confirmation(
     assert outcome.code == 2
     error = json.loads(outcome.err.splitlines()[-1])["error"]
     assert error["message"] == (
-        "1 messages have expired by their own time. MongoDB would delete them within a minute. Nothing was done."
+        "1 message has expired, counted from created_at. MongoDB deletes expired messages within a minute. Nothing was done."
     )
     assert "--yes" in error["hint"]
     assert "--skip-expired" in error["hint"]
     assert database.list_collection_names() == []
+    assert chatstore("flush-cache", tmp_path / "j", "--skip-expired").code == 2
 
     outcome = chatstore(*flush, "--skip-expired")
     assert (outcome.code, json.loads(outcome.out)["skipped"]) == (0, 1)

@@ -75,13 +75,15 @@ def list_(
 
     A page ends with the cursor of the next page, which new sessions do not shift. If a layout has no field for a
     filter, its sessions are left out, with a notice on stderr. Documents that are not sessions or messages of a layout are
-    not listed; a notice counts them and names their fields.
+    not listed; a notice counts them and names their fields. Nor are sessions whose stored id no text can address, such as a
+    boolean or a list; a notice counts those that were met.
     """
     invocation = Invocation(context)
     query = session_query(layout, tenant, user, workflow, status, since, until, paused=paused)
     page = list_sessions(invocation.stores.session_readers(layout), query, cursor=cursor, limit=limit)
     rows = [session_row(session) for session in page.sessions]
-    beside = {"foreign_documents": [foreign_row(each) for each in page.foreign]}
+    foreign = [foreign_row(each) for each in page.foreign]
+    beside = {"foreign_documents": foreign, "unaddressable_sessions": page.unaddressable}
     empty = f"No sessions in {invocation.stores.target}."
     invocation.emit(Listing(SESSION_COLUMNS, rows, page.next_cursor, empty=empty, beside=beside))
     if not rows:

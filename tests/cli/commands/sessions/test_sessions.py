@@ -102,6 +102,7 @@ def test_nothing_found_is_an_empty_list_and_no_error(chatstore: Chatstore) -> No
         "items": [],
         "next_cursor": None,
         "foreign_documents": [],
+        "unaddressable_sessions": 0,
     }
 
 

@@ -1,0 +1,62 @@
+"""Counts the messages of sessions in an index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pymongo.collection import Collection
+
+from chatstore_cli.mongo.connection import Document
+from chatstore_cli.mongo.exact import exactly
+from chatstore_cli.mongo.identifiers import addressable_id, id_condition, id_values
+
+_USUAL_MESSAGE_COUNT = 150
+
+
+class MessageCounts:
+    """Counts the messages of sessions of one collection. Raises the driver's own errors."""
+
+    def __init__(self, messages: Collection[Document], *, in_memory: bool, milliseconds: int) -> None:
+        self._messages = messages
+        self._in_memory = in_memory
+        self._milliseconds = milliseconds
+        self.counted: Document = {}
+        """What a counted message must meet besides its session. Empty: counts are from the index alone."""
+
+    def of(self, sessions: Sequence[str], cap: int, *, has_index: bool) -> Iterator[tuple[str, int]]:
+        """The number of messages of each session, counted in the index on sessions up to `cap` + 1."""
+        if not sessions:
+            return
+        among = {"$in": [value for session in sessions for value in id_values(session)]}
+        # Most sessions are small: one scan of the index counts all of them, unless one is large.
+        limit = _USUAL_MESSAGE_COUNT * len(sessions) if has_index else 0
+        limited: list[Document] = [{"$limit": limit}] if limit else []
+        stages: list[Document] = [
+            {"$match": {"session_id": among, **self.counted}},
+            {"$project": {"_id": 0, "session_id": 1}},
+            *limited,
+            {"$group": {"_id": "$session_id", "messages": {"$sum": 1}}},
+        ]
+        counts: dict[str, int] = {}
+        for row in self._messages.aggregate(stages, allowDiskUse=True, maxTimeMS=self._milliseconds):
+            session = addressable_id(row["_id"])
+            if session is not None:
+                counts[session] = counts.get(session, 0) + int(row["messages"])
+        if limit and sum(counts.values()) >= limit:
+            yield from ((session, self._count(session, cap + 1)) for session in sessions)
+        else:
+            yield from ((session, counts.get(session, 0)) for session in sessions)
+
+    def _count(self, session: str, limit: int) -> int:
+        condition = {"session_id": id_condition(session), **self.counted}
+        if self._in_memory:
+            return self._messages.count_documents(condition, limit=limit)
+        condition, option = exactly(self._messages, condition)
+        # The count command counts index keys without reading them, at half the cost of count_documents.
+        return int(
+            self._messages.database.command(
+                {"count": self._messages.name, "query": condition, "limit": limit, "maxTimeMS": self._milliseconds}
+                | option,
+                read_preference=self._messages.read_preference,
+            )["n"]
+        )
