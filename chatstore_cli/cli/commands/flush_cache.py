@@ -100,6 +100,8 @@ def flush_cache(
     journals = named_journals(invocation.settings, paths)
     for notice in bookkeeping_notices(journals.folders):
         invocation.say(notice)
+    if journals.ignored:  # before the flush: a journal that cannot be read must not hide them
+        invocation.say(ignored_notice(journals.ignored))
     if dry_run:
         invocation.will_write(dry_run="nothing is written")
         with journals.to_read() as sources:
@@ -115,8 +117,6 @@ def flush_cache(
         hint = "Incomplete last lines, and lines whose session cannot be read, are left for later flushes."
         raise NotFound(kind_of_thing="session", name=session, where=" in the journals", hint=hint)
     emit_flush(invocation, result, journals.ignored, dry_run=dry_run)
-    if journals.ignored:
-        invocation.say(ignored_notice(journals.ignored))
     for notice in _notices(result, paths or [], dry_run=dry_run):
         invocation.say(notice)
     if not dry_run:

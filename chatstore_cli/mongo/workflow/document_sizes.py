@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from operator import itemgetter
 from typing import Any
 
@@ -12,6 +13,7 @@ from chatstore_cli.config.settings import Settings
 from chatstore_cli.domain.times import read_instant
 from chatstore_cli.domain.workflow.segments import DocumentSize
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
+from chatstore_cli.mongo.identifiers import id_text
 from chatstore_cli.mongo.workflow.documents import (
     FACT_FIELDS,
     MESSAGE_COUNT,
@@ -72,6 +74,8 @@ class MongoDocumentSizes:
     def _measured(self, row: Document) -> DocumentSize:
         segments = self._reader.counting_segments(session_id_of(row), row.get(LAST_SEGMENT))
         (session,) = self._reader.with_moved_messages([to_session(row)], {session_id_of(row): row})
+        if not session.session_id:  # no text addresses it, but its document has a size
+            session = replace(session, session_id=id_text(row["_id"]))
         first, last = (_instant(row.get(name)) for name in ("first_times", "last_times"))
         size, count, document = row["bson_size"], row["message_count"], repr(row["_id"])
         return DocumentSize(session, size, count, len(segments), first, last, document)

@@ -65,6 +65,14 @@ NOTICE = (
 )
 
 
+def test_a_journal_that_cannot_be_read_does_not_hide_the_ignored_files(chatstore: Chatstore, folder: Path):
+    (folder / "gone.jsonl").symlink_to("nowhere")
+    outcome = chatstore("flush-cache", "-o", "json")
+    assert (outcome.code, outcome.out) == (1, "")
+    assert NOTICE in outcome.err
+    assert "gone.jsonl" in outcome.err
+
+
 def test_every_rotation_is_flushed_once_and_the_rest_is_named(
     chatstore: Chatstore, database: Documents, folder: Path, lines: list[dict[str, Any]]
 ):
