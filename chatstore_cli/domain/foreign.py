@@ -90,8 +90,8 @@ class CollectionContents(Protocol):
     def foreign_in(self, collection: str) -> ForeignDocuments | None:
         """The foreign documents of a collection; None if it is not one of `own_names`."""
 
-    def require_own(self, collections: Iterable[str]) -> None:
-        """Raise ForeignCollection if one of the collections holds mainly foreign documents."""
+    def require_writable(self, collections: Iterable[str]) -> None:
+        """Raise UnsuitableCollection if one is not an ordinary collection, ForeignCollection if it is mainly foreign."""
 
 
 def mainly_foreign(contents: CollectionContents, collections: Iterable[str]) -> list[ForeignDocuments]:

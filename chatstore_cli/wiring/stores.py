@@ -165,7 +165,7 @@ class Stores:
         from chatstore_cli.core.indexes import create_missing
 
         specs = self.index_specs(layout)[layout]
-        self.contents.require_own(spec.collection for spec in specs)
+        self.contents.require_writable(spec.collection for spec in specs)
         done = list(create_missing(specs, self.index_store, self.document_dates, self.server_now()))
         for line in done:
             self._say(line)

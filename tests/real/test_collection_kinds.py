@@ -62,6 +62,21 @@ def test_commands_that_store_messages_refuse_the_collection(
 
 
 @each_kind
+@pytest.mark.parametrize("collection", ["chat_messages", "chat_sessions", "usage_events"])
+@pytest.mark.parametrize("command", [["indexes", "apply"], ["ttl", "set", "--days", "3"]])
+def test_commands_that_make_indexes_refuse_the_collection(
+    chatstore: Chatstore, database: Any, kind: str, collection: str, command: list[str]
+) -> None:
+    if command[0] == "ttl" and collection == "usage_events":
+        return  # it has no TTL index
+    database.create_collection(collection, **KINDS[kind])
+    outcome = chatstore(*command, "--yes")
+    assert (outcome.code, outcome.out) == (1, "")
+    assert f"{collection} is a {kind}: " in outcome.err
+    assert contents(database) == {collection: 0}
+
+
+@each_kind
 def test_the_library_refuses_the_collection_and_keeps_the_messages(
     mongo_uri: str, database: Any, tmp_path: Path, kind: str
 ) -> None:

@@ -100,6 +100,8 @@ def flush_cache(
     journals = named_journals(invocation.settings, paths)
     for notice in bookkeeping_notices(journals.folders):
         invocation.say(notice)
+    if journals.ignored:  # before the flush: a journal that cannot be read must not hide them
+        invocation.say(ignored_notice(journals.ignored))
     if dry_run:
         invocation.will_write(dry_run="nothing is written")
         with journals.to_read() as sources:
@@ -115,8 +117,6 @@ def flush_cache(
         hint = "Incomplete last lines, and lines whose session cannot be read, are left for later flushes."
         raise NotFound(kind_of_thing="session", name=session, where=" in the journals", hint=hint)
     emit_flush(invocation, result, journals.ignored, dry_run=dry_run)
-    if journals.ignored:
-        invocation.say(ignored_notice(journals.ignored))
     for notice in _notices(result, paths or [], dry_run=dry_run):
         invocation.say(notice)
     if not dry_run:
@@ -129,18 +129,11 @@ def _notices(result: FlushResult, paths: list[str], *, dry_run: bool) -> Iterato
     """What the numbers do not show."""
     for change, lines in result.altered.items():
         yield f"Lines with {change}: {lines:,}."
-    if result.pending:
-        yield f"Incomplete last lines, left for the next flush: {result.pending:,} ({_names(result)})."
     if dry_run:
         yield "This was a dry run: nothing was stored."
     elif result.quarantined or result.already_quarantined:
         listed = shlex.join(["chatstore", "cache", "quarantine", "list", *paths])
         yield f"To list the quarantined lines with their reasons: {listed}"
-
-
-def _names(result: FlushResult) -> str:
-    more = result.pending - len(result.named_incomplete)
-    return ", ".join(result.named_incomplete) + (f" and {more:,} more" if more else "")
 
 
 def _confirm_expired(invocation: Invocation, journals: ReadableJournals, options: FlushOptions) -> None:

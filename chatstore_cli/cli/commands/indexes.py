@@ -100,7 +100,7 @@ def apply(
         invocation.will_write(dry_run="nothing changes")
     else:
         invocation.will_write()
-    invocation.stores.contents.require_own(_collections(invocation, layout))
+    invocation.stores.contents.require_writable(_collections(invocation, layout))
     invocation.say_what_the_database_has()
     findings = _findings(invocation, layout)
     dropped = named_indexes(findings, drop or [])

@@ -82,7 +82,7 @@ def set_(
     else:
         invocation.will_write()
     specs = _specs(invocation, layout)
-    stores.contents.require_own(spec.collection for layout_specs in specs.values() for spec in layout_specs)
+    stores.contents.require_writable(spec.collection for layout_specs in specs.values() for spec in layout_specs)
     steps = list(plan_retention(days, specs, stores.index_store, stores.document_dates, stores.server_now()))
     own = [spec for layout_specs in specs.values() for spec in layout_specs if spec.expire_after_seconds is not None]
     if layout is not None and not own and not steps:

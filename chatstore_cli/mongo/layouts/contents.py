@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.domain.foreign import ForeignDocuments
 from chatstore_cli.mongo.connection import Connection
-from chatstore_cli.mongo.foreign_documents import collection_names, foreign_in, require_own
+from chatstore_cli.mongo.foreign_documents import collection_names, foreign_in, require_writable
 from chatstore_cli.mongo.messages.own_messages import OWN_MESSAGES
 from chatstore_cli.mongo.own_documents import OwnDocuments
 from chatstore_cli.mongo.usage.rows import OWN_DAILY_SUMS, OWN_ROWS
@@ -43,7 +43,7 @@ class MongoCollectionContents:
         own = self._own.get(collection)
         return None if own is None else foreign_in(self._connection, collection, own)
 
-    def require_own(self, collections: Iterable[str]) -> None:
+    def require_writable(self, collections: Iterable[str]) -> None:
         for collection in dict.fromkeys(collections):
             if collection in self._own:
-                require_own(self._connection, collection, self._own[collection])
+                require_writable(self._connection, collection, self._own[collection])

@@ -65,6 +65,14 @@ NOTICE = (
 )
 
 
+def test_a_journal_that_cannot_be_read_does_not_hide_the_ignored_files(chatstore: Chatstore, folder: Path):
+    (folder / "gone.jsonl").symlink_to("nowhere")
+    outcome = chatstore("flush-cache", "-o", "json")
+    assert (outcome.code, outcome.out) == (1, "")
+    assert NOTICE in outcome.err
+    assert "gone.jsonl" in outcome.err
+
+
 def test_every_rotation_is_flushed_once_and_the_rest_is_named(
     chatstore: Chatstore, database: Documents, folder: Path, lines: list[dict[str, Any]]
 ):
@@ -74,7 +82,7 @@ def test_every_rotation_is_flushed_once_and_the_rest_is_named(
     assert NOTICE in outcome.err
     assert stored(database) == wanted_of(lines)
     assert json.loads(chatstore("flush-cache", "--ignore-ledger", "-o", "json").out)["already_stored"] == 8
-    shown = dict(line.rsplit(maxsplit=1) for line in chatstore("flush-cache").out.splitlines())
+    shown = dict(line.rsplit(maxsplit=1) for line in chatstore("flush-cache", "--ignore-ledger").out.splitlines())
     assert shown["Ignored files"] == "5"
 
     status = chatstore("cache", "status", "-o", "json")
