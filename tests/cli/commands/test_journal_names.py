@@ -82,7 +82,7 @@ def test_every_rotation_is_flushed_once_and_the_rest_is_named(
     assert NOTICE in outcome.err
     assert stored(database) == wanted_of(lines)
     assert json.loads(chatstore("flush-cache", "--ignore-ledger", "-o", "json").out)["already_stored"] == 8
-    shown = dict(line.rsplit(maxsplit=1) for line in chatstore("flush-cache").out.splitlines())
+    shown = dict(line.rsplit(maxsplit=1) for line in chatstore("flush-cache", "--ignore-ledger").out.splitlines())
     assert shown["Ignored files"] == "5"
 
     status = chatstore("cache", "status", "-o", "json")
