@@ -19,18 +19,24 @@ def emit_flush(
     dry_run: bool = False,
     answered: bool = True,
 ) -> None:
-    """Write the numbers. If there was nothing to store, a notice says so, and a table is left out.
+    """Write the numbers. If there was nothing to store, a notice replaces the table. Incomplete last lines are named.
 
     `answered` is whether the database answered at all: without it, no journal is read.
     """
     if result.lines or not invocation.is_table:
         invocation.emit(Record(DRY_RUN_COLUMNS if dry_run else FLUSH_COLUMNS, flush_row(result, ignored)))
-    if result.lines:
-        return
+    if not result.lines:
+        invocation.say(_why_nothing(result, answered=answered))
+    if result.pending:
+        more = result.pending - len(result.named_incomplete)
+        names = ", ".join(result.named_incomplete) + (f" and {more:,} more" if more else "")
+        invocation.say(f"Incomplete last lines, left for the next flush: {result.pending:,} ({names}).")
+
+
+def _why_nothing(result: FlushResult, *, answered: bool) -> str:
     if not answered:
-        invocation.say("MongoDB did not answer, so no journal was read.")
-    elif not result.files:
-        invocation.say(f"No journals were found. {JOURNAL_NAMES}")
-    else:
-        journals = "1 journal" if result.files == 1 else f"{result.files:,} journals"
-        invocation.say(f"Nothing new in {journals} since the last flush.")
+        return "MongoDB did not answer, so no journal was read."
+    if not result.files:
+        return f"No journals were found. {JOURNAL_NAMES}"
+    journals = "1 journal" if result.files == 1 else f"{result.files:,} journals"
+    return f"Nothing new in {journals} since the last flush."

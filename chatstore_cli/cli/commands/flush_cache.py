@@ -128,18 +128,11 @@ def _notices(result: FlushResult, paths: list[str], *, dry_run: bool) -> Iterato
     """What the numbers do not show."""
     for change, lines in result.altered.items():
         yield f"Lines with {change}: {lines:,}."
-    if result.pending:
-        yield f"Incomplete last lines, left for the next flush: {result.pending:,} ({_names(result)})."
     if dry_run:
         yield "This was a dry run: nothing was stored."
     elif result.quarantined or result.already_quarantined:
         listed = shlex.join(["chatstore", "cache", "quarantine", "list", *paths])
         yield f"To list the quarantined lines with their reasons: {listed}"
-
-
-def _names(result: FlushResult) -> str:
-    more = result.pending - len(result.named_incomplete)
-    return ", ".join(result.named_incomplete) + (f" and {more:,} more" if more else "")
 
 
 def _confirm_expired(invocation: Invocation, journals: ReadableJournals, options: FlushOptions) -> None:

@@ -308,6 +308,7 @@ def test_a_run_with_nothing_new_prints_a_sentence_and_no_zeros(
     done = chatstore(*command)
     assert (done.code, done.out) == (0, "")
     assert "Nothing new in 2 journals since the last flush." in done.err
+    assert f"Incomplete last lines, left for the next flush: 1 ({folder / 's2.jsonl'})." in done.err
     row = json.loads(chatstore(*command, "-o", "json").out)
     assert list(row)[: len(KEYS)] == KEYS
     assert (row["files"], row["lines"], row["pending"]) == (2, 0, 1)
