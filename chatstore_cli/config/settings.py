@@ -30,6 +30,9 @@ from chatstore_cli.domain.checked_application import ApplicationSettings
 from chatstore_cli.domain.errors import BadConfig, BadValue
 from chatstore_cli.domain.field_mapping import merged_mapping
 
+TOMBSTONES = "chatstore_tombstones"
+"""The collection of deleted sessions, whose name is not a setting."""
+
 
 @dataclass(frozen=True)
 class CacheSettings:
@@ -326,7 +329,7 @@ def _build(section: type, values: Mapping[str, Any], prefix: str) -> Any:
 
 def _check_collections_differ(settings: Settings, sources: Mapping[str, str], problems: list[Problem]) -> None:
     """Add a problem for two layouts in one collection, which would mix their documents."""
-    keys: dict[str, str] = {}
+    keys = {TOMBSTONES: "the tombstones of deleted sessions"}
     for key, name in (
         ("mongo.chat_collection", settings.messages_collection),
         ("mongo.session_collection", settings.sessions_collection),

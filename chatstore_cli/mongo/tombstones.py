@@ -13,13 +13,14 @@ from typing import Any
 from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError
 
+from chatstore_cli.config import settings
 from chatstore_cli.domain.removal import StoredPart
 from chatstore_cli.domain.times import read_instant
 from chatstore_cli.domain.tombstones import Tombstone, deletion_instant
 from chatstore_cli.mongo.collections import require_exact_ids, require_removable
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 
-TOMBSTONES = "chatstore_tombstones"
+TOMBSTONES = settings.TOMBSTONES
 """Sessions that were deleted on purpose: `{_id: {layout, session_id}, deleted_at, row_ids, parts}`.
 
 If the ids in `row_ids` are too many for one document, the others are in parts: `{_id: {layout, session_id, part},

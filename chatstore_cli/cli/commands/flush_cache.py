@@ -100,14 +100,13 @@ def flush_cache(
     journals = named_journals(invocation.settings, paths)
     for notice in bookkeeping_notices(journals.folders):
         invocation.say(notice)
+    invocation.will_write(dry_run="nothing is written" if dry_run else "")
     if journals.ignored:  # before the flush: a journal that cannot be read must not hide them
         invocation.say(ignored_notice(journals.ignored))
     if dry_run:
-        invocation.will_write(dry_run="nothing is written")
         with journals.to_read() as sources:
             result = Flush(invocation.stores.message_store, options, say=invocation.say).run(sources)
     else:
-        invocation.will_write()
         if options.rules.ttl_from_created and not (skip_expired or yes):
             _confirm_expired(invocation, journals, options)
         with journals.to_flush("chatstore flush-cache") as sources, invocation.progress(journals.total_bytes) as shown:

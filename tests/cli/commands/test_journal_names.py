@@ -65,7 +65,9 @@ NOTICE = (
 )
 
 
-def test_a_journal_that_cannot_be_read_does_not_hide_the_ignored_files(chatstore: Chatstore, folder: Path):
+def test_a_journal_that_cannot_be_read_does_not_hide_the_ignored_files(
+    chatstore: Chatstore, folder: Path, lines: list[dict[str, Any]]
+):
     (folder / "gone.jsonl").symlink_to("nowhere")
     outcome = chatstore("flush-cache", "-o", "json")
     assert (outcome.code, outcome.out) == (1, "")
@@ -126,7 +128,7 @@ def test_a_name_with_a_line_feed_adds_no_line_to_what_is_said(chatstore: Chatsto
     (folder / "e\nf.jsonl").symlink_to("gone")
     outcome = chatstore("flush-cache")
     assert outcome.code == 1
-    assert [line[:8] for line in outcome.err.splitlines()] == ["Target: ", "Created ", "chatstor"]
+    assert [line[:8] for line in outcome.err.splitlines()] == ["Target: ", "Ignored:", "Created ", "chatstor"]
     (folder / "e\nf.jsonl").unlink()
     assert "Ignored: 1 file does not have a journal's name (c\u21b5d.json). A journal" in chatstore("flush-cache").err
     plan = chatstore("cache", "prune", "--older-than", "0s").err.splitlines()
