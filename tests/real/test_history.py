@@ -420,7 +420,7 @@ def test_every_format_has_every_message_and_only_data_on_stdout(chatstore: Chats
     assert outcome.code == 0
     assert [outcome.out.count(text) for text in messages(range(3))] == [1, 1, 1]
     assert "Shown:" not in outcome.out
-    assert "Shown: 3 from the journal, 0 from MongoDB; not stored in MongoDB: 3." in outcome.err
+    assert "Shown: 3 (0 in journal and MongoDB, 3 only in the journal, 0 only in MongoDB)." in outcome.err
 
 
 def test_a_closed_pipe_ends_it_without_an_error(chatstore: Chatstore):

@@ -143,7 +143,7 @@ def test_a_table_and_wrong_use(chatstore: Chatstore, database: Documents, folder
     outcome = chatstore("cache", "prune", "--older-than", "30d", "--dry-run", "--read-only")
     assert outcome.code == 0, outcome.err
     assert outcome.out.splitlines()[0].split() == [
-        "ACTION", "JOURNAL", "SESSION", "LINES", "BYTES", "NEWEST", "(UTC)", "REASON",
+        "ACTION", "JOURNAL", "LINES", "BYTES", "NEWEST", "(UTC)", "REASON",
     ]  # fmt: skip
     assert "(dry run: nothing is removed)\n" in outcome.err
     assert outcome.err.endswith(f"1 of 1 journal, {len(as_line(of(40))):,} bytes, would be removed.\n")

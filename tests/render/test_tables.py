@@ -14,7 +14,7 @@ from chatstore_cli.cli.invocation import terminal_of
 from chatstore_cli.render.formats import write
 from chatstore_cli.render.listing import Column, Listing, Record, Terminal
 from chatstore_cli.render.output_format import OutputFormat
-from chatstore_cli.render.rows.cache import PRUNE_COLUMNS
+from chatstore_cli.render.rows.cache import prune_columns
 from chatstore_cli.render.rows.sessions import SESSION_COLUMNS, status_style
 from chatstore_cli.render.widths import fitted
 
@@ -53,7 +53,7 @@ def test_a_plan_of_pruning_at_80_columns_keeps_whole_words_of_its_reasons_and_ev
         for path in paths
     ]
     stream = io.StringIO()
-    write(Listing(PRUNE_COLUMNS, rows), OutputFormat.TABLE, stream, Terminal(is_terminal=True, width=80))
+    write(Listing(prune_columns(""), rows), OutputFormat.TABLE, stream, Terminal(is_terminal=True, width=80))
     lines = stream.getvalue().splitlines()
     assert lines[0].split() == ["ACTION", "JOURNAL", "LINES", "BYTES", "REASON"]
     assert len(lines) == 1 + 2 * 2

@@ -14,7 +14,7 @@ from chatstore_cli.core.flush.quarantine_retry import entry_of, entry_of_edit
 from chatstore_cli.core.flush.source_state import SourceState
 from chatstore_cli.core.flush.storing import Storer, StoringRules
 from chatstore_cli.core.retry import RetryPolicy
-from chatstore_cli.domain.errors import BadValue, Conflict, NotFound
+from chatstore_cli.domain.errors import BadValue, Conflict, NotFound, Unreachable
 from chatstore_cli.domain.journal import Entry, JournalRecord
 from chatstore_cli.domain.message_store import MessageStore, QuarantinePort
 from chatstore_cli.domain.quarantine import EditResult, NumberedLine, QuarantinedLine, Resolution
@@ -100,8 +100,9 @@ class LineEditor:
     def edit(self, quarantine_id: str, edited: bytes) -> EditResult:
         """Store the edited line and close the entry, or leave the entry as it is if it cannot be stored.
 
-        Raises NotFound if the line has left the quarantine meanwhile. Raises Conflict if another edit of the line, which was interrupted, turns out to be stored. Raises Unreachable
-        if it is not known whether it is stored: then the edit is finished by a retry.
+        Raises NotFound if the line has left the quarantine meanwhile. Raises Conflict if another edit of the line, which
+        was interrupted, turns out to be stored. Raises Unreachable if it is not known whether it is stored: then the edit
+        is kept, and a retry finishes it.
         """
         line = next((line for line in self._quarantine.lines() if line.quarantine_id == quarantine_id), None)
         if line is None:
@@ -135,7 +136,14 @@ class LineEditor:
     def _store(self, line: QuarantinedLine, entry: Entry) -> EditResult:
         reasons: list[str] = []
         state = SourceState(refuse=lambda _, reason: reasons.append(reason))
-        stored = self._storer.store([entry], {entry.source: state})
+        try:
+            stored = self._storer.store([entry], {entry.source: state})
+        except Unreachable as error:
+            error.hint = (
+                f"{error.hint or ''} The edit is kept and may already be stored. To finish it, run the command again or "
+                "chatstore cache quarantine retry."
+            ).strip()
+            raise
         if reasons:
             self._quarantine.withdraw_edits({line.quarantine_id})
             return EditResult(line.quarantine_id, "quarantined", reasons[0])

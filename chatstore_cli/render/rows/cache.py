@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from chatstore_cli.domain.cache_status import LockHolder
 from chatstore_cli.render.listing import Column, count, short_time
 from chatstore_cli.render.rows.ignored import ignored_count, ignored_rows
+from chatstore_cli.render.rows.journal_paths import below
 
 if TYPE_CHECKING:
     from chatstore_cli.domain.cache_status import CacheStatus, PruneDecision
@@ -80,12 +81,17 @@ CACHE_STATUS_COLUMNS = (
     Column("ignored_files", "Ignored files", show=ignored_count),
     Column("future_journals", "Journals with future lines", show=lambda value: count(value["count"])),
 )
-PRUNE_COLUMNS = (
-    Column("action", "ACTION", whole=True),
-    Column("journal", "JOURNAL", wraps=True, narrowest=30),
-    Column("session_id", "SESSION", spare=5),
-    Column("lines", "LINES", align="right", show=count, spare=1),
-    Column("bytes", "BYTES", align="right", show=count, spare=2),
-    Column("newest", "NEWEST (UTC)", show=short_time, whole=True, spare=4),
-    Column("reason", "REASON", wraps=True, narrowest=16),
-)
+
+
+def prune_columns(folder: str) -> tuple[Column, ...]:
+    """The columns of decisions about journals; a table has their paths below `folder`, which contains all of them."""
+    return (
+        Column("action", "ACTION", whole=True),
+        Column("journal", "JOURNAL", show=lambda path: below(path, folder), wraps=True, narrowest=24),
+        Column("session_id", "SESSION", in_table=False),
+        Column("lines", "LINES", align="right", show=count, spare=1),
+        Column("covered", "COVERED", align="right", show=count, in_table=False),
+        Column("bytes", "BYTES", align="right", show=count, spare=2),
+        Column("newest", "NEWEST (UTC)", show=short_time, whole=True, spare=4),
+        Column("reason", "REASON", wraps=True, narrowest=24),
+    )

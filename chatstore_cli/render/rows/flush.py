@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from chatstore_cli.render.listing import Column, Row, count
 from chatstore_cli.render.rows.ignored import ignored_count, ignored_rows
+from chatstore_cli.render.rows.journal_paths import below
 
 if TYPE_CHECKING:
     from chatstore_cli.domain.ignored_files import IgnoredFiles
@@ -121,19 +122,25 @@ FLUSH_COLUMNS = (
 )
 _DRY_RUN_TITLES = {"stored": "Would be stored", "quarantined": "Would be quarantined", "skipped": "Would be skipped"}
 DRY_RUN_COLUMNS = tuple(replace(each, title=_DRY_RUN_TITLES.get(each.key, each.title)) for each in FLUSH_COLUMNS)
-QUARANTINE_COLUMNS = (
-    Column("number", "NO.", align="right"),
-    Column("quarantine_id", "ID", spare=2),
-    Column("source", "SOURCE", wraps=True),
-    Column("line", "LINE", align="right"),
-    Column("offset", "OFFSET", align="right", show=count),
-    Column("length", "BYTES", align="right", show=count, spare=3),
-    Column("reason", "REASON", wraps=True),
-    Column("at", "AT", in_table=False),
-    Column("text", "TEXT", in_table=False),
-    Column("raw", "BEGINS WITH", show_row=_first_bytes, spare=1),
-    Column("raw_file", "RAW FILE", in_table=False),
-)
+
+
+def quarantine_columns(folder: str) -> tuple[Column, ...]:
+    """The columns of quarantined lines; a table has the paths of their journals below `folder`."""
+    return (
+        Column("number", "NO.", align="right"),
+        Column("quarantine_id", "ID", whole=True),
+        Column("source", "JOURNAL", show=lambda path: below(path, folder), wraps=True, narrowest=24),
+        Column("line", "LINE", align="right"),
+        Column("offset", "OFFSET", in_table=False),
+        Column("length", "BYTES", in_table=False),
+        Column("reason", "REASON", wraps=True, narrowest=24),
+        Column("at", "AT", in_table=False),
+        Column("text", "TEXT", in_table=False),
+        Column("raw", "BEGINS WITH", show_row=_first_bytes, spare=1),
+        Column("raw_file", "RAW FILE", in_table=False),
+    )
+
+
 QUARANTINE_FIELDS = (
     Column("number", "Number"),
     Column("quarantine_id", "ID"),

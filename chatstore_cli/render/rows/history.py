@@ -28,8 +28,10 @@ def summary(history: Mapping[str, Any]) -> str:
         stored = "No stored message has a time that can be read."
     else:
         stored = "MongoDB has no message of the session."
-    shown = f"Shown: {counts['cache']} from the journal, {counts['mongo']} from MongoDB"
-    return f"{shown}; not stored in MongoDB: {history['not_persisted']}. {stored}"
+    only_journal = history["not_persisted"]
+    both = counts["cache"] - only_journal
+    where = f"{both} in journal and MongoDB, {only_journal} only in the journal, {counts['mongo']} only in MongoDB"
+    return f"Shown: {counts['cache'] + counts['mongo']} ({where}). {stored}"
 
 
 def _stored(persisted: bool | None) -> str:

@@ -101,7 +101,8 @@ def prune(
         plan_pruning,
     )
     from chatstore_cli.domain.times import utc_now
-    from chatstore_cli.render.rows.cache import PRUNE_COLUMNS, prune_row
+    from chatstore_cli.render.rows.cache import prune_columns, prune_row
+    from chatstore_cli.render.rows.journal_paths import common_folder
     from chatstore_cli.wiring.journals import prunable_journals
 
     invocation = Invocation(context)
@@ -122,7 +123,11 @@ def prune(
         if not dry_run and planned:
             invocation.confirm(describe_plan(decisions), yes=yes)
             decisions = list(carry_out(decisions, candidates, journals.remove))
-    invocation.emit(Listing(PRUNE_COLUMNS, map(prune_row, decisions), empty="No journals were found."))
+    decisions.sort(key=lambda decision: (not decision.prune, decision.reason, decision.journal))
+    folder = common_folder([decision.journal for decision in decisions])
+    if decisions and invocation.is_table:
+        invocation.say(f"Folder: {folder}")
+    invocation.emit(Listing(prune_columns(folder), map(prune_row, decisions), empty="No journals were found."))
     if journals.ignored:
         invocation.say(ignored_notice(journals.ignored))
     if dry_run and decisions:

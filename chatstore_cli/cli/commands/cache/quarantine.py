@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import typer
@@ -12,7 +12,8 @@ from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, group
 from chatstore_cli.domain.errors import ChatstoreError, ExitCode
 from chatstore_cli.render.listing import Listing, Record
-from chatstore_cli.render.rows.flush import QUARANTINE_COLUMNS, RETRY_COLUMNS, quarantine_row, retry_row
+from chatstore_cli.render.rows.flush import RETRY_COLUMNS, quarantine_columns, quarantine_row, retry_row
+from chatstore_cli.render.rows.journal_paths import common_folder
 
 _ENTRIES = "cache.quarantine_entries"
 
@@ -49,7 +50,14 @@ def list_(context: typer.Context, paths: JournalPaths = None) -> None:
         except ChatstoreError as error:
             errors.append(error)
 
-    invocation.emit(Listing(QUARANTINE_COLUMNS, rows(), empty="No lines are quarantined."))
+    shown: Iterable[dict[str, Any]] = rows()
+    folder = ""
+    if invocation.is_table:  # for a person: lines with the same reason are beside each other
+        shown = sorted(shown, key=lambda row: row["reason"])
+        folder = common_folder([row["source"] for row in shown])
+        if folder:
+            invocation.say(f"Folder: {folder}")
+    invocation.emit(Listing(quarantine_columns(folder), shown, empty="No lines are quarantined."))
     for error in errors:  # of a quarantine that cannot be read; the lines of the others are listed
         raise error
 
