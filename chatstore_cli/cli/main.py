@@ -38,7 +38,7 @@ COMMANDS: dict[str, LazyCommand] = {
     "verify": LazyCommand("verify", "Check configuration, database, indexes and stored documents."),
     "db": LazyCommand("db", "Start, stop, inspect and remove the embedded MongoDB."),
     "config": LazyCommand("config", "Write, show and check the configuration."),
-    "demo": LazyCommand("demo", "Try chatstore on sample chats in a separate database."),
+    "demo": LazyCommand("demo", "Try chatstore on sample sessions in a separate database."),
 }
 
 

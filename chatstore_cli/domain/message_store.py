@@ -31,7 +31,7 @@ Content = tuple[object, object, object]
 
 
 class Inserted(NamedTuple):
-    """The result of storing a batch: how many are new, whose ids already existed, which were refused and why.
+    """The result of storing a batch: how many are new, whose ids already existed, which were rejected and why.
 
     `deleted` entries are in none of these: their session was deleted at that moment, and the deletion covers them.
     """
@@ -88,7 +88,7 @@ class MessageStore(Protocol):
         """The contents of the session's rows that another writer stored under its own ids."""
 
     def refusal_of(self, entry: Entry) -> str | None:
-        """Why the entry would be refused as a document, found without storing it."""
+        """Why the entry would be rejected as a document, found without storing it."""
 
     def insert(self, entries: Sequence[Entry], expires_at: Sequence[datetime | None]) -> Inserted:
         """Store entries. Raises Unreachable if it is not known which were stored: then call it again with the same entries."""

@@ -118,7 +118,7 @@ def test_what_a_validator_refuses_waits_in_quarantine_until_the_validator_is_gon
     result = flush(connection, folder)
     assert (result.stored, result.quarantined) == (30, 32)
     assert {line.reason for line in quarantined(folder)} == {
-        "the server refused it: Document failed validation (code 121)"
+        "the server rejected it: Document failed validation (code 121)"
     }
     assert retry_quarantine(connection, folder).still_quarantined == 32
 
@@ -275,13 +275,13 @@ def test_text_that_looks_like_a_key_is_not_a_repeated_key(connection: Connection
     assert texts(database) == sorted(texts_to_store)
 
 
-def test_utf_16_is_said_and_costs_no_other_journal(connection: Connection, database: Documents, folder: Path):
+def test_utf_16_is_reported_and_costs_no_other_journal(connection: Connection, database: Documents, folder: Path):
     (folder / "a.jsonl").write_bytes(LINES.decode().encode("utf-16"))
     write_journal(folder / "b.jsonl", [record(5)])
     with pytest.raises(ChatstoreError, match=r"a\.jsonl: the file is UTF-16") as told:
         flush(connection, folder)
     assert told.value.hint is not None
-    assert "1 messages stored" in told.value.hint
+    assert "1 message stored" in told.value.hint
     assert texts(database) == ["message 5"]
 
 

@@ -1,4 +1,4 @@
-"""`chatstore demo`: runs real commands on sample chats in a separate database."""
+"""`chatstore demo`: runs real commands on sample sessions in a separate database."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def demo(
         ),
     ] = None,
 ) -> None:
-    """Try chatstore on sample chats in a separate database.
+    """Try chatstore on sample sessions in a separate database.
 
     The configured server is not used: the demo runs on the embedded MongoDB, or on the server named with --uri, in the
     database chatstore_demo, or the one named with --database. A database or folder with other content is not changed.
@@ -112,7 +112,7 @@ class _Presenter:
 
     def open(self) -> None:
         """Print the shell commands that select the demo's database and folder."""
-        self._print("The sample chats are in a separate database. Select it for the commands below:", *self._exports)
+        self._print("The sample sessions are in a separate database. Select it for the commands below:", *self._exports)
 
     def run(self, step: Step) -> int:
         """Run one step and return its exit status."""

@@ -1,4 +1,4 @@
-"""Sample chats made from a seed: agent workflows as stored documents, and journals of flat messages.
+"""Sample sessions made from a seed: agent workflows as stored documents, and journals of flat messages.
 
 The same seed and the same present give the same chats. They are plain values: `mongo/` stores the sessions, and the
 journals are text. The stored shapes, and the older variants that readers must accept, are in docs/layouts.md.

@@ -1,4 +1,4 @@
-"""Usage that the agents of sample chats report: cumulative, after each answer, as AG2's clients do."""
+"""Usage that the agents of sample sessions report: cumulative, after each answer, as AG2's clients do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demo: its own database and folder with sample chats, and the commands that a new user would run on them."""
+"""The demo: its own database and folder with sample sessions, and the commands that a new user would run on them."""
 
 from __future__ import annotations
 

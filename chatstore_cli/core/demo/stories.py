@@ -1,4 +1,4 @@
-"""The stories of the demo's sample chats, read from `stories.json`. All of them were made up for chatstore."""
+"""The stories of the demo's sample sessions, read from `stories.json`. All of them were made up for chatstore."""
 
 from __future__ import annotations
 

@@ -275,7 +275,7 @@ class MongoMessageStore:
             # One of them cannot be encoded, or the server rejects all because of one, or together they exceed the limit of
             # a command. Halving finds the rejected entry.
             if len(entries) == 1:
-                return Inserted(0, [], [(entries[0], f"refused: {error}"[:400])])
+                return Inserted(0, [], [(entries[0], f"rejected: {error}"[:400])])
         else:
             return self._inserted(answer, entries)
         half = len(entries) // 2
@@ -323,7 +323,7 @@ class MongoMessageStore:
             elif code in _NOT_ABOUT_A_DOCUMENT:
                 raise ChatstoreError(what=f"Storing messages in {self._name}: {failure.get('errmsg', '')}.")
             else:
-                refused.append((entry, f"the server refused it: {failure.get('errmsg', '')} (code {code})"[:400]))
+                refused.append((entry, f"the server rejected it: {failure.get('errmsg', '')} (code {code})"[:400]))
         if unconfirmed:
             raise Unreachable(
                 what=f"Storing messages in {self._name}: {unconfirmed.get('errmsg', 'not acknowledged')}."
