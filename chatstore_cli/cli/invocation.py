@@ -140,7 +140,7 @@ class Invocation:
     def will_write(self, *, dry_run: str = "") -> None:
         """Print the target on stderr before anything is written; results name it too.
 
-        `dry_run` says what a dry run does not do. Otherwise it raises NotAllowed with --read-only.
+        `dry_run` describes what a dry run does not do. Otherwise it raises NotAllowed with --read-only.
         """
         if not dry_run:
             self.reject_read_only()

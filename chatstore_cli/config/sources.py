@@ -120,7 +120,7 @@ def read_text(path: Path, label: str) -> str:
     except OSError as error:
         raise BadConfig(where=label, what=f"cannot be read: {error.strerror}.") from error
     if len(raw) > MAX_FILE_BYTES:
-        raise BadConfig(where=label, what=f"a configuration has at most {MAX_FILE_BYTES:,} bytes.")
+        raise BadConfig(where=label, what=f"the file has more than {MAX_FILE_BYTES:,} bytes.")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -72,7 +72,7 @@ class CacheReport(NamedTuple):
 class JournalFolder(NamedTuple):
     """What a folder of journals contains. `unreadable` are the journals that this user may not read.
 
-    `foreign_bookkeeping` says why this user cannot use the bookkeeping folder beside the journals, if it exists.
+    `foreign_bookkeeping` is the reason why this user cannot use the bookkeeping folder beside the journals, if it exists.
     """
 
     journals: int

@@ -28,6 +28,5 @@ def differing_clocks(local: datetime, server: datetime) -> str | None:
     direction = "behind" if local < server else "ahead of"
     return (
         f"The clock of this machine ({here}) is {rough_duration(local - server)} {direction} the server's ({there}). "
-        "Messages expire by the server's clock, but their own times come from the machine that records them. "
-        "Correct the clock that is wrong."
+        "Correct the clock that is wrong: messages expire by the server's, and get their own times from this machine's."
     )

@@ -1,4 +1,4 @@
-"""Documents that do not belong to chatstore, in a collection that the settings name: how many there are, and their fields."""
+"""Foreign documents: those in a configured collection that do not belong to chatstore, with their number and fields."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class OwnKind(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ForeignDocuments:
-    """The result of a look at a collection. `fields` are the names that most of its foreign documents have, never values.
+    """The number of foreign documents in a collection. `fields` are the names that most of them have, never values.
 
     `is_complete`: every document was looked at. Otherwise `looked_at` documents were, at random.
     """

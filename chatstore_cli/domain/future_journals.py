@@ -33,6 +33,6 @@ def describe_future(future: FutureJournals) -> str:
     more = f" and {future.count - len(future.examples):,} more" if future.count > len(future.examples) else ""
     have = "1 journal has" if future.count == 1 else f"{future.count:,} journals have"
     return (
-        f"{have} lines from the future: {names}{more}. A clock was ahead when they were recorded. "
-        "These messages keep their times, so newer ones come before them."
+        f"{have} lines from the future: {names}{more}. "
+        "They were recorded while a clock was ahead and keep their times, so newer messages come before them."
     )

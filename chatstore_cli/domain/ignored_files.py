@@ -65,4 +65,4 @@ def describe_ignored(ignored: Sequence[IgnoredFiles]) -> str:
 
 def ignored_notice(ignored: Sequence[IgnoredFiles]) -> str:
     """The notice about ignored files."""
-    return f"Ignored: {describe_ignored(ignored)}. {JOURNAL_NAMES} {TO_READ_THEM}"
+    return f"Ignored: {describe_ignored(ignored)}. {JOURNAL_NAMES}"

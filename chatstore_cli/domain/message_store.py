@@ -61,7 +61,7 @@ class MessageStore(Protocol):
         """
 
     def warnings(self) -> list[str]:
-        """What whoever stores in the collection should know about it. Each warning is returned once."""
+        """Warnings for those who store in the collection. Each is returned once."""
 
     def survey(self, sessions: Sequence[str]) -> dict[str, Survey]:
         """What is known about each of the sessions before its messages are stored."""
@@ -141,7 +141,7 @@ class QuarantinePort(RefusedMessages, Protocol):
         """The same for a line that is too long to be held in memory."""
 
     def drop(self, lines: Iterable[QuarantinedLine]) -> None:
-        """Remove lines that shall never be stored."""
+        """Remove lines that are never to be stored."""
 
     def begin_edit(self, resolution: Resolution) -> None:
         """Remember an edited line before it is stored. `remove` ends the edit."""

@@ -1,4 +1,4 @@
-"""What a deletion covers: one rule, by which each process decides alike whether a message was deleted with its session."""
+"""The rule that decides whether a message was deleted with its session. Every process uses it."""
 
 from __future__ import annotations
 

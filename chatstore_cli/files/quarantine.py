@@ -160,7 +160,7 @@ class Quarantine:
         return self._resolutions.get(_id_of(source, offset, str(length).encode()))
 
     def drop(self, lines: Iterable[QuarantinedLine]) -> None:
-        """Remove lines that shall never be stored. No later flush quarantines them again."""
+        """Remove lines that are never to be stored. No later flush quarantines them again."""
         lines = list(lines)
         if not lines:
             return

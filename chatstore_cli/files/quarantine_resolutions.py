@@ -72,7 +72,7 @@ class Resolutions:
         except OSError as error:
             raise ChatstoreError(what=f"Cannot read {self.path}: {error.strerror or error}.") from error
         except (ValueError, KeyError, TypeError) as error:
-            # The file is replaced as a whole, so no crash leaves it so. Without it, dropped lines would come back.
+            # The file is replaced as a whole, so no crash damages it. Without it, dropped lines would be quarantined again.
             hint = "Restore it from a backup, or remove it: dropped lines are then quarantined again."
             raise ChatstoreError(what=f"Cannot read {self.path}: it is damaged.", hint=hint) from error
 

@@ -38,7 +38,7 @@ def why_unsuitable(facts: CollectionFacts) -> str | None:
 
 
 def collation_warning(facts: CollectionFacts) -> str | None:
-    """What whoever stores in a collection should know about its collation; None if it compares texts byte by byte."""
+    """The warning about a collection's collation for those who store in it; None if it compares texts byte by byte."""
     if facts.collation is None:
         return None
     return (
@@ -69,7 +69,7 @@ def require_exact_ids(connection: Connection, name: str) -> None:
         raise UnsuitableCollection(
             what=f"{name} has the collation {collation_text(facts.collation)}, and the _id of its documents contains the "
             "id of a session: two sessions could have the same document. Nothing was written.",
-            hint="Create it anew without a collation.",
+            hint="Drop it and create it again without a collation.",
         )
 
 

@@ -214,5 +214,5 @@ def reject_equal_id(collection: Collection[Any], field: str, text: str) -> None:
         raise Conflict(
             what=f"{collection.name} cannot hold {field} {text!r}: its collation ({collation_text(own['collation'])}) "
             f"takes it for the stored {other!r}, and an index requires different values.",
-            hint="Use another id, or create the collection anew without a collation.",
+            hint="Use another id, or create the collection again without a collation.",
         )

@@ -64,7 +64,7 @@ def _equals(expression: str, value: Any) -> Document:
 
 
 def texts_of(wanted: Any) -> list[str]:
-    """The texts among the values that a condition on a field looks for."""
+    """The texts among the values that a condition on a field selects."""
     if isinstance(wanted, str):
         return [wanted]
     if not isinstance(wanted, dict):

@@ -1,4 +1,4 @@
-"""A bounded look at a collection: how many of its documents are not chatstore's own."""
+"""Counts the documents of a collection that are not chatstore's own, within bounds of number and time."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from chatstore_cli.mongo.own_documents import OwnDocuments
 _UNAUTHORIZED = 13
 _SAMPLE = 100
 _FEW_DOCUMENTS = 2_000
-"""Up to this many, every document is looked at: `$sample` would read all of them, too."""
+"""Up to this many, every document is read: `$sample` would read all of them too."""
 
 _MILLISECONDS = 1_000
 _MOST_PER_PAGE = 200
-"""Up to this many, a listing looks at every document, too."""
+"""Up to this many, a listing reads every document too."""
 
 _AT_EACH_END = 25
 """Documents that a listing reads at both ends of the index on `_id`: the oldest, the newest, those of another type of id.
@@ -29,7 +29,7 @@ A random sample takes the server longer than the page. Only if one of these docu
 """
 
 _FIRST_DOCUMENTS = 20
-"""Looked at if the time limit passed."""
+"""Read if the time limit has passed."""
 
 _MOST_NAMES = 20
 _NAMED_DOCUMENTS = 100
@@ -40,7 +40,7 @@ def foreign_in(
 ) -> ForeignDocuments:
     """The foreign documents of a collection: of all documents if there are few, otherwise of a random sample.
 
-    `at_a_glance` reads less of a large collection that has none: a page of sessions costs about as much as this.
+    With `at_a_glance` less is read of a large collection that has none: about as much as a page of sessions costs.
     """
     if connection.in_memory:
         found = list(connection.collection(collection).find())
@@ -108,7 +108,7 @@ def _lacks_right(error: NotAllowed) -> bool:
 
 
 class ForeignLookup:
-    """One look at a collection for one reader, when it is first needed. `found` is None until then."""
+    """Examines a collection once for one reader, when it is first needed. `found` is None until then."""
 
     def __init__(self, connection: Connection, collection: str, own: OwnDocuments) -> None:
         self._connection = connection
@@ -117,7 +117,7 @@ class ForeignLookup:
         self.found: ForeignDocuments | None = None
 
     def take(self) -> ForeignDocuments:
-        """What the look finds; nothing foreign if the user may not look."""
+        """The foreign documents; none if the user may not read the collection."""
         if self.found is None:
             try:
                 self.found = foreign_in(self._connection, self._collection, self._own, at_a_glance=True)
@@ -129,7 +129,7 @@ class ForeignLookup:
 
 
 def require_own(connection: Connection, collection: str, own: OwnDocuments) -> None:
-    """Raise ForeignCollection if a collection holds mainly foreign documents. Looks once for each connection.
+    """Raise ForeignCollection if a collection holds mainly foreign documents. Examines it once per connection.
 
     Called before anything is written, indexed or deleted there.
     """
@@ -140,7 +140,7 @@ def require_own(connection: Connection, collection: str, own: OwnDocuments) -> N
     except NotAllowed as error:
         if not _lacks_right(error):
             raise
-        return  # what follows reports it
+        return  # the next operation reports it
     if found.is_mainly_foreign:
         raise ForeignCollection(
             what=f"{found.remark}. Nothing was written, changed or deleted there.",

@@ -42,7 +42,7 @@ class WaitingNotice(TopologyListener):
         self._noticed = False
 
     def opened(self, event: TopologyOpenedEvent) -> None:
-        """A client looks for its servers."""
+        """A client begins to search for its servers."""
         self._wait(event.topology_id)
 
     def description_changed(self, event: TopologyDescriptionChangedEvent) -> None:

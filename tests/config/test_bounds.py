@@ -50,7 +50,7 @@ SMALL_BLOCKS = "".join(f"b{number}: &b{number} {{}}\n" for number in range(200))
         ("mongo: {ttl_days: 0x" + "f" * 3_900 + "}", "a number of that size is not"),
         ("mongo: {timeout_seconds: 0x" + "f" * 3_900 + "}", "a number of that size is not"),
         ("mongo: {database: 0x" + "f" * 3_900 + "}", "a number of that size is not"),
-        ("# " + "x" * (1 << 20), "at most 1,048,576 bytes"),
+        ("# " + "x" * (1 << 20), "more than 1,048,576 bytes"),
         ("mongo: {database: '" + "${A:-" * 400 + "}" * 400 + "'}", "more than 20 defaults"),
         ("mongo: {database: '" + "${A:-" * 700 + "'}", "more than 20 defaults"),
     ],

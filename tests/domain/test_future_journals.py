@@ -24,4 +24,4 @@ def test_of_many_journals_the_first_ones_are_named() -> None:
     assert (found.count, len(found.examples)) == (25, 20)
     words = describe_future(found)
     assert words.startswith("25 journals have lines from the future: 00.jsonl, 01.jsonl,")
-    assert ", 19.jsonl and 5 more. A clock was ahead" in words
+    assert ", 19.jsonl and 5 more. They were recorded while" in words

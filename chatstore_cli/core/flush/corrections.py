@@ -29,7 +29,7 @@ class Corrections:
     """The quarantined lines of one journal, compared with the lines that are read from it."""
 
     def __init__(self, lines: Iterable[QuarantinedLine], read: Callable[[bytes], JournalRecord]) -> None:
-        """`read` reads a journal line. Lines beyond what memory should hold are left out: their entries stay."""
+        """`read` reads a journal line. Lines over 32 MiB in sum are left out, and their entries stay."""
         self._lines = sorted((_Line(line, read) for line in _within_memory(lines)), key=lambda line: line.number)
         self._numbers = [line.number for line in self._lines]
         # A correction can join or remove lines, which shifts the numbers of the lines after it.
@@ -117,7 +117,7 @@ class _Line:
         return bool(self._fields)
 
     def is_corrected_by(self, entry: Entry) -> bool:
-        """Whether the entry is this line, with what was at fault in it corrected, or readable by now (with a mapping)."""
+        """Whether the entry is this line with its flaw corrected, or read with a new mapping."""
         if self.raw == entry.raw:
             return not self._was_rejected  # else a retry finds out whether the database accepts it by now
         fields, now = self._fields, entry.fields

@@ -1,4 +1,4 @@
-"""Corrects one quarantined line: the edited line is stored in its place, exactly once whatever is killed meanwhile.
+"""Corrects one quarantined line: the edited line is stored in its place, exactly once, also if a process is killed meanwhile.
 
 The edited line is remembered before it is stored. From then on it takes the place of the journal's line, under the same
 `_id`, so a retry, a flush and the same edit all make the same message.

@@ -1,4 +1,4 @@
-"""What takes the place of a journal line that was in quarantine and was resolved."""
+"""Entries of edited lines, which replace quarantined lines of a journal."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ _SESSIONS_KEPT = 100_000
 
 @dataclass(frozen=True)
 class StoringRules:
-    """How messages are stored. `ttl_days` 0 keeps them for ever. They count from now by the server's clock, or from each
+    """How messages are stored. `ttl_days` 0 keeps them forever. They count from now by the server's clock, or from each
     message's own time with `ttl_from_created`; messages whose time is over are left out with `skip_expired`.
     """
 
@@ -127,7 +127,7 @@ class Storer:
         for entry in entries:
             (covered if is_covered(tombstones, entry) else kept).append(entry)
         if covered and not self._rules.dry_run:
-            # A process that was killed between storing them and looking for a tombstone has left their rows.
+            # A process that was killed between storing them and looking up the tombstone has left their rows.
             self._retry_policy.call(lambda: self._store.remove_covered(covered, tombstones))
         for entry in covered:
             states[entry.source].count_covered()

@@ -1,4 +1,4 @@
-"""By how much the usage of AG2 agents' clients has grown since it was last looked at, in memory only.
+"""By how much the usage of AG2 agents' clients has grown since it was last read, in memory only.
 
 AG2 counts per client (`agent.client`), and from the client's creation on, not per chat. A client that is new, or whose
 numbers are smaller than before, counts from zero. What was paid counts (`actual_usage_summary`), not what AG2 answered
@@ -57,7 +57,7 @@ class Watched:
 
 @dataclass(slots=True, eq=False)
 class _Client:
-    """What was last seen of a client. The summaries are those objects themselves: AG2 adds to them until it drops them."""
+    """The last usage read from a client. The summaries are AG2's own objects: it adds to them until it replaces them."""
 
     reference: Callable[[], Any]
     summary: Any = None
@@ -67,7 +67,7 @@ class _Client:
 
 
 class AgentClients:
-    """The clients whose usage was looked at. Each part of their usage is returned once. May be used from several threads."""
+    """The clients whose usage was read. Each part of their usage is returned once. May be used from several threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -79,7 +79,7 @@ class AgentClients:
         self._lock = threading.Lock()
 
     def taken(self, agents: Iterable[Any], warn: Warn) -> Amounts:
-        """The usage since the last look."""
+        """The usage since the clients were last read."""
         used: Amounts = {}
         with self._lock:
             for agent, client in _clients_of(agents):
@@ -87,7 +87,7 @@ class AgentClients:
         return used
 
     def begin(self, agents: list[Any], warn: Warn) -> Watched:
-        """Watch agents from now on. Their earlier usage is of whoever watches them already, or of nobody."""
+        """Watch agents from now on. Their earlier usage belongs to the session that already watches them, if any."""
         watched = Watched(agents)
         with self._lock:
             self._hold(watched, {}, warn)
@@ -111,7 +111,7 @@ class AgentClients:
         return watched.used
 
     def _hold(self, watched: Watched, used_before: Amounts, warn: Warn) -> None:
-        """Hold the agents' present clients. What these have used so far belongs to whoever watches them, or `used_before`."""
+        """Hold the agents' present clients. Their use so far belongs to the session that watches them, or to `used_before`."""
         for agent, client in _clients_of(watched.agents):
             known = self._known(client)
             is_held = id(client) in watched.clients
@@ -124,7 +124,7 @@ class AgentClients:
                 watched.clients[id(client)] = (agent, client)
 
     def _take(self, client: Any, agent: str | None, used: Amounts, warn: Warn) -> None:
-        """Add the usage of a client since the last look to `used`."""
+        """Add the usage of a client since it was last read to `used`."""
         known = self._known(client)
         summary, total_summary = _summary(client), getattr(client, "total_usage_summary", None)
         if summary is not None and not isinstance(summary, Mapping):

@@ -80,7 +80,7 @@ class SessionUsage:
         return SavedEvent(SavedAs.USAGE if recorded.stored else SavedAs.IGNORED)
 
     def save(self, chat: NewChat, agents: object, run: int | None) -> Usage:
-        """Store what the agents have used since the last look at their clients. Returns what was stored."""
+        """Store what the agents have used since their clients were last read. Returns what was stored."""
         problems: list[str] = []
         used = self._clients.taken(agents_in(agents), problems.append)
         self._warn(problems)
@@ -88,7 +88,7 @@ class SessionUsage:
 
     @contextmanager
     def watching(self, chat: NewChat, agents: object, run: int | None) -> Iterator[None]:
-        """Store what the agents use within the block, also if it raises: then its error is raised, not one of storing."""
+        """Store what the agents use within the block, also if it raises. The block's error has precedence over one of storing."""
         problems: list[str] = []
         watched = self._clients.begin(agents_in(agents), problems.append)
         self._warn(problems)
@@ -139,7 +139,7 @@ class SessionUsage:
             finally:
                 if waiting and (forgotten := self._unstored.put(chat.chat_id, waiting)):
                     self._recorder.warn_once(
-                        f"Usage of session {forgotten[0]!r} is lost: too much could not be stored."
+                        f"Usage of session {forgotten[0]!r} is lost: too many sessions had usage that could not be stored."
                     )
             return stored
 
@@ -181,7 +181,7 @@ class SessionUsage:
         )
 
     def _check_deleted(self, chat: NewChat, recorded: RecordedUsage, discard: Callable[[], None]) -> None:
-        """Raise Conflict if the session was deleted since it was loaded. Its usage was deleted too, so this one is."""
+        """Delete the usage and raise Conflict if the session was deleted since it was loaded."""
         if recorded.without_session and self._writer.is_deleted(chat.chat_id):
             if not recorded.already_stored:
                 discard()

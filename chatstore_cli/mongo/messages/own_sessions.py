@@ -16,7 +16,7 @@ Time = TypeVar("Time")
 
 
 class OwnSessions:
-    """Looks at the newest document of each session. Raises the driver's own errors."""
+    """Examines the newest document of each session. Raises the driver's own errors."""
 
     def __init__(self, messages: Collection[Document], *, in_memory: bool, milliseconds: int) -> None:
         self._messages = messages

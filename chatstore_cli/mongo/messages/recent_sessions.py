@@ -2,7 +2,7 @@
 
 The time of a session is that of its newest message. The scan reads the index on (created_at, session_id), newest first:
 one range per kind of stored time, merged. If a few sessions own all the newest messages, the scan stops, and the server
-seeks the newest message of every session (session_times.py). Sessions without a time are looked for when all others
+seeks the newest message of every session (session_times.py). Sessions without a time are looked up when all others
 were read.
 """
 

@@ -25,7 +25,7 @@ def remove_session(
     """Delete the rows of a session, `selected` in a collection, after its tombstone is written. Returns how many.
 
     If this is interrupted, call it again. A row that is stored meanwhile is deleted if the tombstone covers it. One that
-    is stored behind the place where the deletion has arrived is deleted by its writer, who looks for a tombstone last.
+    is stored behind the place where the deletion has arrived is deleted by its writer, which looks up the tombstone last.
     """
     require_removable(connection, collection)
     messages = connection.reading_from_primary().collection(collection)

@@ -244,7 +244,7 @@ class MongoMessageStore:
         return self._without_deleted(self._insert(entries, documents), entries)
 
     def _without_deleted(self, inserted: Inserted, entries: Sequence[Entry]) -> Inserted:
-        """Delete the entries that a tombstone covers which was written after it was looked for.
+        """Delete the entries that a tombstone covers which was written after the look-up of tombstones.
 
         The deletion itself deletes what was stored before its tombstone.
         """

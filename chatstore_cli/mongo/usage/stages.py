@@ -84,7 +84,7 @@ def _facts_of(query: LedgerQuery) -> Document:
 
 
 def _beyond_earlier(spans: Sequence[str]) -> list[Document]:
-    """Stages that reduce a client's numbers to what goes beyond its earlier spans. Spans that add nothing are dropped.
+    """Stages that reduce a client's numbers to the amounts above its earlier spans. Spans that add nothing are dropped.
 
     `cost_so_far` is the cost known at the end of a span, null if none is known.
     """
@@ -107,7 +107,7 @@ def _beyond_earlier(spans: Sequence[str]) -> list[Document]:
 
 
 def are_filterable(chats: Sequence[Any]) -> bool:
-    """Whether `$in` matches exactly these values: it takes a regular expression as a pattern, and refuses operators."""
+    """Whether `$in` matches exactly these values: it takes a regular expression as a pattern, and rejects operators."""
     return not any(isinstance(chat, dict | DBRef | Regex) for chat in chats)
 
 

@@ -142,7 +142,7 @@ class MongoSessionFeed(StreamFeed):
         if kind == "delete":
             known = self._documents.pop(identity)
             if known is None and self._lookup.take().foreign:
-                return None  # nobody can tell what it was, and the id of another product's document may be a secret
+                return None  # its layout is unknown, and the id of another product's document may be a secret
             session_id = addressable_id(change["documentKey"]["_id"])
             if known is None and session_id is None:
                 return None

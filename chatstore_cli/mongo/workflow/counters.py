@@ -1,6 +1,6 @@
 """The counters in a session's own document: tokens and cost, in the places and forms that products stored.
 
-Places are alternatives: the first one that says anything counts. Within a place, a sum and its parts are alternatives
+Places are alternatives: the first one with a number above 0 counts. Within a place, a sum and its parts are alternatives
 too, as are the usage with and without cached answers. Only the usages of several models are added up.
 """
 
@@ -34,7 +34,7 @@ _PAID_AND_ALL = (
 """AG2's names of what was paid, and of the same usage with the answers that came from its cache."""
 
 _WHOLES = ("totals", "total_usage", "usage", "token_usage", "usage_metadata", "tokens")
-"""Names of a sum, or of another copy of the same usage. The first one that says anything counts, and nothing beside it."""
+"""Names of a sum, or of another copy of the same usage. The first one with usage counts, and nothing beside it."""
 
 _LISTS_OF_MODELS = ("usages", "models")
 
@@ -46,7 +46,7 @@ _Path = Callable[[str], str]
 
 
 def counters_of(document: Document, invalid: list[str]) -> KnownUsage:
-    """The tokens and the cost of a session: those of the first place that says anything.
+    """The tokens and the cost of a session: those of the first place with a number above 0.
 
     If it has no cost, the cost of the next place with one counts. Counters of 0 say nothing, because a new session has
     them, unless the ledger has reports. The names of fields with invalid numbers are added to `invalid`.

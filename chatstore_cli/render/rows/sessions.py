@@ -41,7 +41,7 @@ def money(value: Any) -> str:
 
 
 def foreign_row(found: ForeignDocuments) -> dict[str, Any]:
-    """Documents that were left out. `expected` is what the collection is for; `sampled` if not all were looked at."""
+    """Documents that were left out. `expected` is what the collection is for; `sampled` if not all were examined."""
     return {
         "collection": found.collection,
         "expected": f"{found.kind.plural} of {found.kind.owner}",

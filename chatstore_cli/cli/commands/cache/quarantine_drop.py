@@ -1,4 +1,4 @@
-"""`chatstore cache quarantine drop`: quarantined lines that shall never be stored."""
+"""`chatstore cache quarantine drop`: removes quarantined lines that are never to be stored."""
 
 from __future__ import annotations
 
