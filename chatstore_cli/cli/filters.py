@@ -21,8 +21,7 @@ MapOption = Annotated[
     typer.Option(
         "--map",
         metavar="NAME=FIELD",
-        help="Read NAME (such as text or roles.bot) from FIELD of journals. Can be given several times; overrides "
-        "mongo.cache.mapping.",
+        help="Read NAME (such as text or roles.bot) from FIELD of journals; repeatable. Overrides mongo.cache.mapping.",
     ),
 ]
 LayoutOption = Annotated[

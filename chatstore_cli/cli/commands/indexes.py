@@ -35,11 +35,11 @@ _EXITS = [ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCo
 def check(context: typer.Context, layout: Layout = None) -> None:
     """Compare keys and options of indexes with the required ones.
 
-    A `missing` index does not exist. A `drifted` index has the right keys and other options. chatstore made an `unneeded`
-    index, and no layout needs it any more. chatstore did not ask for an `other` index: it may be the application's own.
-    Exits with status 6 if an index is missing or has drifted, and if a collection holds mainly documents of another
-    product: then no index is needed there. The indexes of a collection that does not exist yet are shown, and do not
-    change the exit status.
+    A `missing` index does not exist. A `drifted` index has the right keys and other options. An `unneeded` index was
+    made by chatstore, and no layout needs it any more. An `other` index was not made by chatstore and may be the
+    application's own. Exits with status 6 if an index is missing or has drifted, and if a collection holds mainly
+    documents of another product. No index is needed in such a collection. The indexes of a collection that does not
+    exist yet are shown, and do not change the exit status.
     """
     invocation = Invocation(context)
     stores = invocation.stores

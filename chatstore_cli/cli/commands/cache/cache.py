@@ -86,11 +86,11 @@ def prune(
     """Remove journals whose every line is proven to be stored.
 
     Every line is compared with MongoDB, whatever the ledger contains. A journal is kept if one of its lines is not
-    stored, cannot be stored or is incomplete, or if it is written to meanwhile. Lines that have expired in MongoDB count
-    as stored if the ledger shows that they were stored. Lines that were deleted with their session need not be
-    stored; with -o json, `covered` counts them. The command needs the lock of the folder, so stop its worker
-    first. It lists what would be removed and asks for confirmation (--yes skips the question). The action of a row is
-    keep, prune (would be removed) or pruned (was removed).
+    stored, cannot be stored or is incomplete, or if it is written to meanwhile. Lines that have expired in MongoDB
+    count as stored if the ledger shows that they were stored. Lines that were deleted with their session need not be
+    stored; with -o json, `covered` counts them. The command needs the lock of the folder, so stop its worker first. It
+    lists what would be removed and asks for confirmation (--yes skips the question). The action of a row is keep, prune
+    (would be removed) or pruned (was removed).
     """
     from chatstore_cli.core.flush.pruning import (
         PruneRules,

@@ -25,7 +25,7 @@ app = single_command()
 def drop(
     context: typer.Context,
     number: Annotated[
-        str | None, typer.Argument(metavar="[N]", help="The number of the line, or its ID. Not with --all.")
+        str | None, typer.Argument(metavar="N", help="The number of the line, or its ID. Not with --all.")
     ] = None,
     paths: JournalPaths = None,
     every: Annotated[bool, typer.Option("--all", help="Drop every quarantined line.")] = False,
@@ -33,7 +33,7 @@ def drop(
 ) -> None:
     """Drop quarantined lines: they are never stored.
 
-    A dropped line leaves the quarantine, and no later flush quarantines it again, not even with --ignore-ledger or into
+    A dropped line leaves the quarantine. No later flush quarantines it again, not even with --ignore-ledger or into
     another collection: flush-cache counts it as skipped. The journal is not changed. To store the message after all,
     correct the line in its journal. The command lists what would be dropped and asks for confirmation (--yes skips the
     question).

@@ -61,7 +61,7 @@ def edit(
     paths: JournalPaths = None,
     values: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Replace the value of this field. Can be given several times."),
+        typer.Option("--set", metavar="KEY=VALUE", help="Replace the value of this field; repeatable."),
     ] = None,
     from_file: Annotated[
         str | None, typer.Option("--from", metavar="FILE", help="Read the whole edited line from FILE (- for stdin).")

@@ -74,9 +74,9 @@ def list_(
     """List sessions of all layouts, the most recently updated first.
 
     A page ends with the cursor of the next page, which new sessions do not shift. If a layout has no field for a
-    filter, its sessions are left out, with a notice on stderr. Documents that are not sessions or messages of a layout are
-    not listed; a notice counts them and names their fields. Nor are sessions whose stored id no text can address, such as a
-    boolean or a list; a notice counts those that were met.
+    filter, its sessions are left out, with a notice on stderr. Documents that are not sessions or messages of a layout
+    are not listed, and a notice reports their number and fields. Sessions whose stored id no text can address, such as
+    a boolean or a list, are not listed either. A notice reports their number.
     """
     invocation = Invocation(context)
     query = session_query(layout, tenant, user, workflow, status, since, until, paused=paused)
