@@ -170,6 +170,18 @@ def test_a_deletion_that_cannot_succeed_leaves_no_tombstone(chatstore: Chatstore
     assert TOMBSTONES not in database.list_collection_names()
 
 
+def test_a_view_of_messages_is_read(chatstore: Chatstore, database: Any) -> None:
+    database.elsewhere.insert_many([record(number, session=f"s{number % 2}") for number in range(5)])
+    database.create_collection("chat_messages", viewOn="elsewhere", pipeline=[])
+    listed = chatstore("sessions", "list", "-o", "json")
+    assert listed.code == 0, listed.err
+    found = [(row["session_id"], row["message_count"]) for row in json.loads(listed.out)["items"]]
+    assert sorted(found) == [("s0", 3), ("s1", 2)]
+    assert len(chatstore("resume", "s0").out.splitlines()) == 3
+    refused = chatstore("sessions", "delete", "s0", "--yes")
+    assert refused.code == 1 and "is a view" in refused.err
+
+
 def test_the_messages_of_a_capped_collection_can_be_deleted(chatstore: Chatstore, database: Any) -> None:
     database.create_collection("chat_messages", capped=True, size=1 << 20)
     database.chat_messages.insert_one({"session_id": "s1", "role": "user", "text": "hello", "created_at": "2026-03-02"})

@@ -128,6 +128,8 @@ def _notices(result: FlushResult, paths: list[str], *, dry_run: bool) -> Iterato
     """What the numbers do not show."""
     for change, lines in result.altered.items():
         yield f"Lines with {change}: {lines:,}."
+    if dry_run and result.expired:
+        yield f"Messages that have already expired, counted from created_at: {result.expired:,}."
     if dry_run:
         yield "This was a dry run: nothing was stored."
     elif result.quarantined or result.already_quarantined:

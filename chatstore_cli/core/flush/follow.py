@@ -37,6 +37,7 @@ SECONDS_TO_STOP = 1.0
 """Seconds that one call to the database may still take after a stop was requested."""
 
 _SECONDS_BETWEEN_PROGRESS = 10.0
+_SECONDS_OF_SILENCE = 2.0
 _SECONDS_UNTIL_REREAD = 60.0
 _LONGEST_PAUSE = 10.0
 """Seconds."""
@@ -153,6 +154,7 @@ class Follower:
         thread.start()
         while thread.is_alive() and not stop_requests():
             thread.join(0.1)
+            self._report_silence()
         stop_requested = self._monotonic()
         flush = self._flush
         self._stopping.set()
@@ -176,6 +178,12 @@ class Follower:
         if self._failure is not None:
             raise self._failure
         return not stop_requests()
+
+    def _report_silence(self) -> None:
+        """Report a server that accepted a command and does not answer: the driver itself waits much longer."""
+        waiting_since = self._timed_store.waiting_since
+        if waiting_since is not None and self._monotonic() - waiting_since > _SECONDS_OF_SILENCE:
+            self._notices.outage(f"MongoDB has not answered for {_SECONDS_OF_SILENCE:.0f} seconds. Waiting.")
 
     # --- the thread that follows -------------------------------------------------------------------------------------
 

@@ -193,6 +193,10 @@ def test_messages_that_expire_at_once_are_counted_and_need_confirmation(
     assert database.list_collection_names() == []
     assert chatstore("flush-cache", tmp_path / "j", "--skip-expired").code == 2
 
+    planned = chatstore(*flush, "--dry-run")
+    assert (planned.code, json.loads(planned.out)["stored"]) == (0, 2)
+    assert "Messages that have already expired, counted from created_at: 1.\n" in planned.err
+
     outcome = chatstore(*flush, "--skip-expired")
     assert (outcome.code, json.loads(outcome.out)["skipped"]) == (0, 1)
     [row] = database["chat_messages"].find()

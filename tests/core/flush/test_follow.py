@@ -127,6 +127,28 @@ def test_only_files_with_another_stamp_are_opened_again(following: Following):
     assert len(following.results) == 2
 
 
+def test_a_server_that_does_not_answer_is_reported_while_its_answer_is_awaited(following: Following):
+    following.write("a.jsonl", 1)
+    answered = threading.Event()
+    ask = following.store.collection_id
+
+    def silent() -> str | None:
+        answered.wait(60)
+        return ask()
+
+    following.store.collection_id = silent
+
+    def stop_requests() -> int:
+        following.now += 1  # a second between two looks
+        if any("has not answered for 2 seconds" in line for line in following.said):
+            answered.set()
+        return int(any("Flushed 1/1" in line for line in following.said))
+
+    following.follower.run(stop_requests)
+    assert sum("has not answered" in line for line in following.said) == 1
+    assert any("The database is reachable again" in line for line in following.said)
+
+
 def test_a_long_round_reports_how_far_it_is(following: Following, monkeypatch: pytest.MonkeyPatch):
     """Three journals, and ten seconds pass while each block is read."""
     for name in ("a.jsonl", "b.jsonl", "c.jsonl"):

@@ -134,8 +134,9 @@ def test_an_edit_that_meets_an_outage_is_finished_by_a_retry(
 
     with monkeypatch.context() as outage:
         outage.setattr(MongoMessageStore, "insert", fail)
-        with pytest.raises(Unreachable):
+        with pytest.raises(Unreachable) as outage_error:
             edit(memory, tmp_path, 1, record(1, text="first"))
+    assert "The edit is kept" in str(outage_error.value.hint)
     assert len(quarantined(tmp_path)) == 1
     result = again(memory, tmp_path)  # a flush stores it too, and closes the entry
     assert (result.stored, result.quarantined) == (1, 0)
