@@ -15,6 +15,7 @@ from chatstore_cli.domain.errors import Conflict, NotFound
 from chatstore_cli.domain.indexes.findings import IndexAction, IndexFinding, IndexState, IndexStep, StoredIndex
 from chatstore_cli.domain.indexes.ports import DocumentDates, IndexStore
 from chatstore_cli.domain.indexes.specs import IndexSpec
+from chatstore_cli.domain.quantities import quantity
 
 
 def wanted_specs(specs: Iterable[IndexSpec], ttl_days: int) -> list[IndexSpec]:
@@ -219,7 +220,7 @@ def _expiring(spec: IndexSpec, stored: StoredIndex | None, dates: DocumentDates,
 def _expiring_text(expiring: int | None) -> str:
     if expiring is None:
         return "MongoDB would delete documents at once; they could not be counted in time"
-    return f"MongoDB would delete {expiring:,} documents at once" if expiring else ""
+    return f"MongoDB would delete {quantity(expiring, 'document')} at once" if expiring else ""
 
 
 def perform(step: IndexStep, store: IndexStore) -> None:

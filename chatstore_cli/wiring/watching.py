@@ -78,6 +78,6 @@ def watched_messages(
 
 def _announce_polling(watch: Watch) -> None:
     watch.say(
-        f"The server is not a replica set and cannot report changes. It is queried every {POLL_SECONDS:g} s "
-        "(--poll SECONDS changes that). Changes that are undone between two queries are not shown."
+        f"The server is not a replica set and cannot report changes, so it is queried every {POLL_SECONDS:g} s (to change "
+        "this, add --poll SECONDS). Changes that are undone between two queries are not shown."
     )

@@ -205,7 +205,7 @@ def test_indexes_that_would_delete_by_the_servers_clock_are_not_created_unasked(
     stores.message_store.prepare(recreated=True)
     stores.create_missing_indexes("messages")
     assert "expires_at_idx" not in database[COLLECTION].index_information()
-    assert any("MongoDB would delete 1 documents at once" in line for line in said)
+    assert any("MongoDB would delete 1 document at once" in line for line in said)
     stores.close()
 
 
@@ -296,7 +296,7 @@ def test_commands_decide_by_the_servers_clock_and_warn_once_per_process(
     indexes, set_, show, verify, expiring, flushed, pruned = (
         json.loads(part) for part in out.split("----- next -----")[:-1]
     )
-    assert "would delete 1 documents at once" in str(indexes) and "would delete 1 documents at once" in str(set_)
+    assert "would delete 1 document at once" in str(indexes) and "would delete 1 document at once" in str(set_)
     assert [row["expired"] for row in show["items"]] == [1]
     assert [row["status"] for row in verify["items"]] == ["warn", "warn"]
     assert (expiring["stored"], expiring["skipped"]) == (1, 1)
@@ -353,9 +353,9 @@ def test_with_another_system_clock_every_command_decides_by_the_servers(
     database[COLLECTION].update_many({"text": "message 1"}, {"$set": {"expires_at": now + timedelta(days=10)}})
     database[COLLECTION].drop_index("expires_at_idx")
     code, out, err = faked(days, "indexes", "apply", "--dry-run", "-o", "json")
-    assert "MongoDB would delete 1 documents at once" in out, err
+    assert "MongoDB would delete 1 document at once" in out, err
     code, out, err = faked(days, "ttl", "set", "--days", "30", "--dry-run", "-o", "json")
-    assert "MongoDB would delete 1 documents at once" in out, err
+    assert "MongoDB would delete 1 document at once" in out, err
     code, out, err = faked(days, "ttl", "show", "-o", "json")
     assert [row["expired"] for row in json.loads(out)["items"]] == [1], err
     code, out, err = faked(days, "verify", "--only", "clock,expired", "-o", "json")

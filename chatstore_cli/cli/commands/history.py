@@ -12,6 +12,7 @@ from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.core.sessions.history import ChatHistory
 from chatstore_cli.domain.errors import ChatstoreError, ExitCode, NotFound
 from chatstore_cli.domain.history import JournalTail
+from chatstore_cli.domain.quantities import quantity
 from chatstore_cli.render.rows.history import history_listing, summary
 from chatstore_cli.wiring.history import session_history
 
@@ -74,7 +75,7 @@ def _not_found(merged: ChatHistory, tail: JournalTail, session_id: str) -> Chats
     where = " in the cache or in MongoDB" if merged.asked else " in the cache"
     if merged.deleted:
         where = ""
-        lines = f"{merged.covered:,} lines" + ("" if tail.complete else " or more")
+        lines = quantity(merged.covered, "line") + ("" if tail.complete else " or more")
         hint = "The session was deleted" + (f"; its journal still has {lines}." if merged.covered else ".")
     elif not merged.asked:
         hint = "MongoDB was not read: it is disabled (mongo.enabled: false)."

@@ -19,6 +19,7 @@ from chatstore_cli.core.flush.storing import StoringRules
 from chatstore_cli.domain.errors import ExitCode, Interrupted
 from chatstore_cli.domain.ignored_files import IgnoredFiles
 from chatstore_cli.domain.journal import FlushResult
+from chatstore_cli.domain.quantities import quantity
 from chatstore_cli.render.listing import Listing
 from chatstore_cli.render.rows.flush import FLUSH_COLUMNS, flush_row
 from chatstore_cli.wiring.journals import bookkeeping_notices, followed_folders, named_journals
@@ -118,6 +119,6 @@ def _follow(
             invocation.say(f"Following {', '.join(journals.folders)}. {stop_requests.names} stops it.")
         ended_by_itself = follower.run(stop_requests)
     if once and not ended_by_itself:
-        stored = f"{follower.total.stored:,} messages stored."
+        stored = f"{quantity(follower.total.stored, 'message')} stored."
         raise Interrupted(what=f"{stored} Run the same command again to continue: nothing is stored twice.")
     return follower.total, journals.ignored, follower.rounds > 0

@@ -9,6 +9,7 @@ from chatstore_cli.core.lru import LruMap
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.ignored_files import IgnoredFiles, IgnoreReason, ignored_notice
 from chatstore_cli.domain.journal import FlushResult, Progress
+from chatstore_cli.domain.quantities import quantity
 
 LOG = logging.getLogger("chatstore.worker")
 
@@ -72,7 +73,7 @@ class FollowNotices:
         """Report how far a long round is."""
         backlog = "1 journal" if journals == 1 else f"{journals:,} journals"
         self.report(
-            f"Flushing {backlog}: {progress.stored:,} messages stored so far, now at byte {progress.offset:,} of "
+            f"Flushing {backlog}: {quantity(progress.stored, 'message')} stored so far, now at byte {progress.offset:,} of "
             f"{progress.name}.",
             logging.INFO,
         )

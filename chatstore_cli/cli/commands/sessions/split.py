@@ -11,6 +11,7 @@ from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.core.workflow.splitting import Splitting, existing_head, large_heads
 from chatstore_cli.domain.byte_sizes import format_bytes, read_bytes
 from chatstore_cli.domain.errors import ExitCode, WrongUse
+from chatstore_cli.domain.quantities import quantity
 from chatstore_cli.domain.workflow.segments import SEGMENT_BYTES, HeadSize
 from chatstore_cli.render.listing import Column, Listing
 from chatstore_cli.render.rows.document_sizes import SPLIT_COLUMNS, split_row
@@ -89,6 +90,6 @@ def _chosen(invocation: Invocation, session_id: str | None, over: str | None) ->
 
 
 def _plan(head: HeadSize, keep_bytes: int) -> str:
-    size = f"{format_bytes(head.size_bytes)}, {head.message_count:,} messages"
+    size = f"{format_bytes(head.size_bytes)}, {quantity(head.message_count, 'message')}"
     moving = format_bytes(max(1, head.size_bytes - keep_bytes))
     return f"Session {head.session_id!r} ({size}): the oldest {moving} would move into segments."

@@ -11,6 +11,7 @@ from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.core.usage.explain import missing_ledger_notice
 from chatstore_cli.domain.errors import ExitCode
+from chatstore_cli.domain.quantities import quantity
 from chatstore_cli.render.listing import Record
 from chatstore_cli.render.rows.usage_ledger import ROLLED_UP_COLUMNS, rolled_up_row
 from chatstore_cli.wiring.usage import daily_sums, usage_sums
@@ -45,7 +46,7 @@ def rollup(
     rows = chats = 0
     for step in sums.roll_up():
         rows, chats = rows + step.rows, chats + step.chats
-        invocation.explain(f"{rows:,} rows of {chats:,} sessions")
+        invocation.explain(f"{quantity(rows, 'row')} of {quantity(chats, 'session')}")
     invocation.emit(Record(ROLLED_UP_COLUMNS, rolled_up_row(rows, chats, perf_counter() - started)))
     if not rows and (no_ledger := missing_ledger_notice(usage_sums(invocation.stores), invocation.stores.target)):
         invocation.say(no_ledger)
