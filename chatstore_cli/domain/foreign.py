@@ -12,7 +12,7 @@ _NAME_LENGTH = 40
 
 
 class OwnKind(NamedTuple):
-    """What a collection is for, in words: its documents are each `a session` of `layout workflow`."""
+    """The words for the documents of a collection, for example `a session` of `layout workflow`."""
 
     singular: str
     plural: str

@@ -34,7 +34,10 @@ KNOWN_FIELDS = ("session_id", "role", "text", "created_at", "message_id", "metad
 
 
 class JournalRecord(NamedTuple):
-    """A record of a journal: its fields, or None if it is not JSON; why it cannot be stored; what was altered to store it."""
+    """A decoded record of a journal. `fields` is None if it is not JSON.
+
+    `flaw` is the reason why it cannot be stored. `alterations` describe values that were replaced to store it.
+    """
 
     fields: dict[str, Any] | None
     flaw: str | None = None

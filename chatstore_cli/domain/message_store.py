@@ -52,7 +52,7 @@ class MessageStore(Protocol):
         """Raise Unreachable if the database does not answer within that many seconds."""
 
     def collection_id(self) -> str | None:
-        """What identifies the collection until it is dropped; None if it does not exist."""
+        """The identity of the collection, which changes if it is dropped; None if it does not exist."""
 
     def prepare(self, *, recreated: bool = False) -> list[str]:
         """Make sure that the collection has what storing and looking up need. Returns a text for each change.

@@ -62,7 +62,7 @@ class RetryResult:
 
 @dataclass(frozen=True, slots=True)
 class EditResult:
-    """What became of an edited line: stored, already_stored, deleted (with its session) or quarantined.
+    """The result of editing a line: stored, already_stored, deleted (with its session) or quarantined.
 
     `reason` is why it could not be stored. Then the line in quarantine is as it was.
     """

@@ -21,7 +21,7 @@ def user_name(user_id: int) -> str:
 
 
 def described_access(path: Path) -> str:
-    """Whom a path, or the nearest folder above it that exists, belongs to, and who this process is."""
+    """A sentence that names the user of this process and the owner of a path, or of the nearest folder that exists."""
     for place in (path, *path.parents):
         with suppress(OSError):
             status = place.stat()

@@ -22,8 +22,10 @@ _SESSIONS_KEPT = 100_000
 
 @dataclass(frozen=True)
 class StoringRules:
-    """How messages are stored. `ttl_days` 0 keeps them forever. They count from now by the server's clock, or from each
-    message's own time with `ttl_from_created`; messages whose time is over are left out with `skip_expired`.
+    """How messages are stored, and for how many days. `ttl_days` 0 keeps them forever.
+
+    The days count from now by the server's clock, or with `ttl_from_created` from each message's own time. With
+    `skip_expired`, messages that have expired are left out.
     """
 
     ttl_days: int = 30

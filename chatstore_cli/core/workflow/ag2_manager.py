@@ -157,7 +157,7 @@ class AG2Manager:
         workflow_name: str | None = None,
         run: int | None = None,
     ) -> AbstractContextManager[None]:
-        """A `with` block: what the agents use in it is stored at its end, as `save_usage` does, also if it raises."""
+        """A context manager that stores what the agents use in its block, as `save_usage` does, also if the block raises."""
         chat = checked_chat(chat_id, enterprise_id, user_id, workflow_name)
         return self._session_usage.watching(chat, agents, _checked_run(run))
 
