@@ -49,7 +49,7 @@ def collation_warning(facts: CollectionFacts) -> str | None:
 
 def require_storable(connection: Connection, name: str, *, fresh: bool = False) -> CollectionFacts:
     """The facts of a collection that documents may be stored in, or that does not exist yet. Raises UnsuitableCollection."""
-    facts = collection_facts(connection, name, fresh=fresh)
+    facts = collection_facts(connection.reading_from_primary(), name, fresh=fresh)
     reason = why_unsuitable(facts)
     if reason is not None:
         raise UnsuitableCollection(

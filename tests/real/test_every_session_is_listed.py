@@ -218,6 +218,6 @@ def test_a_history_without_readable_times_does_not_say_that_mongodb_has_none(
 
     outcome = chatstore("history", "s0")
 
-    assert "1 from MongoDB" in outcome.err
+    assert "1 only in MongoDB" in outcome.err
     assert "No stored message has a time that can be read." in outcome.err
     assert "MongoDB has no message" not in outcome.err

@@ -19,7 +19,7 @@ _ENTRIES = "cache.quarantine_entries"
 
 app = group(
     "quarantine",
-    "Journal lines that could not be stored: list, show, edit, retry and drop them.",
+    "List, correct, retry and drop lines that could not be stored.",
     {"show": _ENTRIES, "edit": _ENTRIES, "drop": "cache.quarantine_drop"},
 )
 
