@@ -29,19 +29,27 @@ def new_file(
 
 @contextmanager
 def ending_is_interruption() -> Iterator[None]:
-    """TERM and HUP raise KeyboardInterrupt inside the block, as Ctrl-C does, so that cleanup code runs."""
+    """TERM and HUP raise KeyboardInterrupt inside the block, as Ctrl-C does, so that cleanup code runs.
 
-    def interrupt(_signal: int, _frame: object) -> None:
+    If a signal arrives in a destructor, Python discards the exception. Then it is raised at the end of the block.
+    """
+    received: list[int] = []
+
+    def interrupt(number: int, _frame: object) -> None:
+        received.append(number)
         raise KeyboardInterrupt
 
     # A signal that nohup ignores stays ignored.
-    numbers = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is not signal.SIG_IGN]
+    endings = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    numbers = [number for number in endings if signal.getsignal(number) is not signal.SIG_IGN]
     earlier = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield
     finally:
         for number, handler in earlier.items():
             signal.signal(number, handler)
+    if received:
+        raise KeyboardInterrupt
 
 
 def translate_uncaught_error(error: Exception) -> ChatstoreError | None:
