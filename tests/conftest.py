@@ -232,6 +232,14 @@ def connection(mongod: Mongod, database: Database[dict[str, Any]]) -> Connection
 
 
 @pytest.fixture
+def hangup_ends_processes() -> Iterator[None]:
+    """HUP has its effect in this process and in those that it starts, although `nohup` may run the tests."""
+    earlier = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, earlier)
+
+
+@pytest.fixture
 def fail_point(mongo_client: MongoClient[dict[str, Any]]) -> Callable[..., contextlib.AbstractContextManager[None]]:
     """Make commands fail in the server: `with fail_point(["insert"], times=1, errorCode=91): ...`.
 

@@ -14,7 +14,7 @@ from chatstore_cli.domain.errors import ChatstoreError, WrongUse
 
 
 def require_terminal(otherwise: str, *, no_input: bool) -> None:
-    """Raise WrongUse if there is no terminal for an editor. `otherwise` is what to do then."""
+    """Raise WrongUse if no terminal is attached for an editor. `otherwise` is the hint: what to do instead."""
     if no_input or sys.stdin is None or not sys.stdin.isatty():
         raise WrongUse(what="An editor needs a terminal.", hint=otherwise)
 

@@ -67,7 +67,7 @@ class Invocation:
 
         stores = Stores(with_shorter_timeout(self.settings, self._outage_seconds), say=self.say)
         if self.options.verbose:
-            with suppress(ChatstoreError):  # if there is none, the first operation raises the error
+            with suppress(ChatstoreError):  # the first operation reports an unreachable server
                 self._name_target(stores.target)
         return stores
 

@@ -346,6 +346,7 @@ def test_without_a_database_no_message_is_sent(chatstore, application, short_fol
     assert application.log.read_text() == before
 
 
+@pytest.mark.usefixtures("hangup_ends_processes")
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_run_removes_what_was_written(chatstore, application, tmp_path, ending):
     log = tmp_path / "empty.log"

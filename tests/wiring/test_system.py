@@ -22,6 +22,7 @@ class SignalsInItsDestructor:
             pass
 
 
+@pytest.mark.usefixtures("hangup_ends_processes")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_in_a_destructor_interrupts_at_the_end_of_the_block(number: signal.Signals) -> None:

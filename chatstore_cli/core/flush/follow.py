@@ -183,7 +183,7 @@ class Follower:
         """Report a server that accepted a command and does not answer: the driver itself waits much longer."""
         waiting_since = self._timed_store.waiting_since
         if waiting_since is not None and self._monotonic() - waiting_since > _SECONDS_OF_SILENCE:
-            self._notices.outage(f"MongoDB has not answered for {_SECONDS_OF_SILENCE:.0f} seconds. Waiting.")
+            self._notices.silence(f"MongoDB has not answered for {_SECONDS_OF_SILENCE:.0f} seconds. Waiting.")
 
     # --- the thread that follows -------------------------------------------------------------------------------------
 

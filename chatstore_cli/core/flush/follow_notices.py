@@ -41,6 +41,12 @@ class FollowNotices:
         """Report why a round failed."""
         self._report_at_intervals("round", f"{_as_text(error)} Retrying.")
 
+    def silence(self, text: str) -> None:
+        """Report once for each outage that an answer is awaited. The error that may follow is reported as well."""
+        if self._unreachable_since is None:
+            self._unreachable_since = self._monotonic()
+            self.report(text)
+
     def outage(self, text: str) -> None:
         """Report that the database is unreachable."""
         if self._unreachable_since is None:

@@ -29,7 +29,7 @@ class TimedStore:
         return now
 
     def reach(self, seconds: float) -> None:
-        """As the store's. It is no answer: a server that can be reached may still not do what is asked of it."""
+        """As the store's. It does not count as an answer: a reachable server may still reject or delay a command."""
         self._timed(self._store.reach, seconds)
 
     def __getattr__(self, name: str) -> Callable[..., Any]:

@@ -293,7 +293,7 @@ class DatabaseChecks:
                 hint = "A session that reaches 16 MiB can no longer grow: run chatstore sessions split."
             return warned(f"above half of 16 MiB: {_shorten(large)}", hint)
         if not checked:
-            return skipped("there is no document")
+            return skipped("the collections have no documents")
         return passed(f"none above half of 16 MiB in {checked:,} checked documents")
 
     def _specs(self) -> list[IndexSpec]:

@@ -107,7 +107,7 @@ class LocalChecks:
         """Every file in the journals' folders is a journal. The folder of a journal that is named is not examined."""
         folders = [folder for folder in self.whole_folders if folder.is_dir()]
         if not folders:
-            return skipped("there is no folder of journals")
+            return skipped("the folder of journals does not exist")
         ignored = [group for folder in folders for group in self.scan(folder).ignored]
         if ignored:
             return warned(describe_ignored(ignored), f"{JOURNAL_NAMES} {TO_READ_THEM}")
@@ -143,7 +143,7 @@ class LocalChecks:
         except Overdue as error:
             return skipped(error.message, "chatstore flush-cache --dry-run counts them without a time limit.")
         if not pending.journals:
-            return skipped("there are no journals")
+            return skipped("no journals were found")
         journals = f"{quantity(pending.lines, 'line')} in {quantity(pending.journals, 'journal')}"
         incomplete = f"; {quantity(pending.incomplete, 'incomplete last line')}" if pending.incomplete else ""
         faults = [

@@ -206,7 +206,7 @@ def _count(known: _Client, summary: Any, agent: str | None, used: Amounts, warn:
 
 
 def _is_smaller(now: Mapping[Any, Usage | None], model: Any, counted: Usage) -> bool:
-    """Whether a model is no longer there, or has fewer tokens than counted. Invalid numbers are not smaller."""
+    """Whether a summary lacks a model, or has fewer tokens of it than were counted. Invalid numbers are not smaller."""
     usage = now.get(model)
     if usage is None:
         return model not in now

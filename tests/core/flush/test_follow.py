@@ -149,6 +149,18 @@ def test_a_server_that_does_not_answer_is_reported_while_its_answer_is_awaited(f
     assert any("The database is reachable again" in line for line in following.said)
 
 
+def test_the_reason_of_an_outage_is_reported_although_the_silence_before_it_was(following: Following):
+    notices = following.follower._notices
+    for _ in range(2):
+        notices.silence("no answer")
+        notices.outage("connection refused")
+        notices.silence("no answer")
+        notices.database_answered()
+    assert [line.removeprefix("[CHAT WORKER] ") for line in following.said] == [
+        "no answer", "connection refused", "The database is reachable again after 0 s.",
+    ] * 2  # fmt: skip
+
+
 def test_a_long_round_reports_how_far_it_is(following: Following, monkeypatch: pytest.MonkeyPatch):
     """Three journals, and ten seconds pass while each block is read."""
     for name in ("a.jsonl", "b.jsonl", "c.jsonl"):
