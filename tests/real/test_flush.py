@@ -230,11 +230,12 @@ def test_journals_come_in_many_forms(
     assert (again.stored, again.quarantined, again.pending) == (0, 0, expected[3])
 
 
-@pytest.mark.parametrize("size", [1, 2 * 16 * 1024 * 1024], ids=["small", "over the limit of a line"])
+@pytest.mark.parametrize("limit", [journal_reader.LINE_LIMIT, 3_000], ids=["small", "over the limit of a line"])
 def test_a_file_with_cr_line_ends_is_named_and_costs_no_other_journal(
-    connection: Connection, database: Documents, folder: Path, size: int
+    connection: Connection, database: Documents, folder: Path, monkeypatch: pytest.MonkeyPatch, limit: int
 ):
-    (folder / "a.jsonl").write_bytes(LINES.replace(b"\n", b"\r") * (size // len(LINES) + 1))
+    monkeypatch.setattr(journal_reader, "LINE_LIMIT", limit)
+    (folder / "a.jsonl").write_bytes(LINES.replace(b"\n", b"\r") * 20)
     write_journal(folder / "b.jsonl", [record(5)])
     with pytest.raises(ChatstoreError, match=r"a\.jsonl: its lines end with CR"):
         flush(connection, folder)
