@@ -148,12 +148,16 @@ class _Comparison:
         covered = reading.state.covered
         if covered and covered == reading.lines:
             return "every line was deleted with its session"
-        parts = ["every line is stored" if reading.lines else "it is empty"]
-        if covered:
-            parts = [
-                f"{covered:,} {'was' if covered == 1 else 'were'} deleted with the session",
-                "the others are stored",
-            ]
+        dropped = reading.state.skipped - covered
+        parts = [
+            f"{lines:,} {'was' if lines == 1 else 'were'} {what}"
+            for lines, what in ((covered, "deleted with the session"), (dropped, "dropped from the quarantine"))
+            if lines
+        ]
+        if not parts:
+            parts = ["every line is stored" if reading.lines else "it is empty"]
+        elif covered + dropped < reading.lines:
+            parts.append("the others are stored")
         if expired := self._expired[reading.state.number]:
             parts.append(f"{expired:,} of them {'has' if expired == 1 else 'have'} expired since")
         return ", ".join(parts)

@@ -160,4 +160,4 @@ class LocalChecks:
             details = ", ".join(f"{lines:,} {what}" for lines, what, _ in faults if lines)
             hints = " ".join(hint for lines, _, hint in faults if lines)
             return warned(f"{journals}: {details}{incomplete}", hints)
-        return passed(f"{journals}, all stored{incomplete}")
+        return passed(f"{journals}, none left to store{incomplete}")
