@@ -102,11 +102,20 @@ class MessagesCollections:
 
 
 @dataclass(frozen=True)
+class ThreadCollections:
+    """Collections of the threads layout."""
+
+    threads: str = "chat_threads"
+    messages: str = "chat_thread_messages"
+
+
+@dataclass(frozen=True)
 class LayoutSettings:
     """Collection names by layout."""
 
     workflow: WorkflowCollections = field(default_factory=WorkflowCollections)
     messages: MessagesCollections = field(default_factory=MessagesCollections)
+    threads: ThreadCollections = field(default_factory=ThreadCollections)
 
 
 @dataclass(frozen=True)
@@ -336,6 +345,8 @@ def _check_collections_differ(settings: Settings, sources: Mapping[str, str], pr
         ("layouts.workflow.segments", settings.layouts.workflow.segments),
         ("layouts.workflow.usage", settings.layouts.workflow.usage),
         ("layouts.workflow.usage_rollups", settings.layouts.workflow.usage_rollups),
+        ("layouts.threads.threads", settings.layouts.threads.threads),
+        ("layouts.threads.messages", settings.layouts.threads.messages),
     ):
         if name in keys:
             both = [sources.get(each, "default") for each in (key, keys[name])]

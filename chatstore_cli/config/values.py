@@ -72,6 +72,8 @@ RULES: dict[str, Rule] = {
         lambda count: count is None or 10 <= count <= 100_000, "from 10 to 100000, or null"
     ),
     "layouts.messages.messages": _COLLECTION,
+    "layouts.threads.threads": _COLLECTION,
+    "layouts.threads.messages": _COLLECTION,
     "verify.sample": Rule(lambda size: 1 <= size <= 100_000, "from 1 to 100000"),
     "verify.seconds_per_check": _SECONDS,
     **dict.fromkeys((f"verify.application.{name}_path" for name in ("chat", "status", "history", "ws")), _URL_PATH),

@@ -3,7 +3,10 @@
     ChatstoreError                    1  failed
       WrongUse                        2  the command line or the configuration is wrong
         BadValue, BadConfig, NeedsConfirmation
+        InvalidThreadData                a value that no thread or message can have (also a ValueError)
+        NoActiveThread                   a call that needs a current thread (also a ValueError)
       NotFound                        3  the named thing does not exist
+        ThreadNotFound                   also a ValueError
       NotAllowed                      4  read-only, or the database user lacks permission
       Unreachable                     5  database or server unreachable, or too slow
         Overdue                          the time limit passed
@@ -119,6 +122,18 @@ class NeedsConfirmation(WrongUse):
         super().__init__(what=what, end="\n" if "\n" in what else " ", hint=hint)
 
 
+class InvalidThreadData(WrongUse, ValueError):
+    """{what}"""
+
+    kind = "bad_value"
+
+
+class NoActiveThread(WrongUse, ValueError):
+    """No active thread. Create or set a thread first."""
+
+    kind = "no_active_thread"
+
+
 class NotFound(ChatstoreError):
     """No {kind_of_thing} {name!r}{where}."""
 
@@ -130,6 +145,14 @@ class NotFound(ChatstoreError):
         if kind_of_thing == "session" and len(name) > _LONGEST_ID_SHOWN:
             name = f"{name[:_LONGEST_ID_SHOWN]}…"
         super().__init__(kind_of_thing=kind_of_thing, name=name, where=where, hint=hint)
+
+
+class ThreadNotFound(NotFound, ValueError):
+    """Thread {thread_id} {how}"""
+
+    def __init__(self, *, thread_id: str, how: str = "does not exist", hint: str | None = None) -> None:
+        """`how` is the documented wording: `does not exist`, or `not found` if the thread was to become the current one."""
+        ChatstoreError.__init__(self, thread_id=thread_id, how=how, hint=hint)
 
 
 class NotAllowed(ChatstoreError):

@@ -1,0 +1,252 @@
+"""The rules of threads over any store: checks, ids, times, limits. This is the ConversationRepository of every database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from chatstore_cli.core.threads.checks import (
+    MAX_CONTENT_BYTES,
+    checked_content,
+    checked_id,
+    checked_name,
+    checked_owner,
+    checked_role,
+)
+from chatstore_cli.domain.errors import InvalidThreadData, ThreadNotFound
+from chatstore_cli.domain.threads.models import (
+    ChatMessage,
+    ChatThread,
+    CreateChatMessageRequest,
+    CreateChatThreadRequest,
+    ForkedFrom,
+    new_id,
+    to_milliseconds,
+)
+from chatstore_cli.domain.threads.ports import ALL, ANYONE, Owner, ThreadStore, Window
+from chatstore_cli.domain.times import Clock, utc_now
+
+MOST_MESSAGES = 1_000
+"""Messages that `create_messages` stores together."""
+
+
+class StoredConversations:
+    """A ConversationRepository over a ThreadStore."""
+
+    def __init__(self, store: ThreadStore, *, strict_roles: bool = True, clock: Clock = utc_now) -> None:
+        """With `strict_roles` False a message may have any role, else only user, assistant, system and tool."""
+        self._store = store
+        self._strict_roles = strict_roles
+        self._clock = clock
+
+    def create_thread(self, request: CreateChatThreadRequest) -> ChatThread:
+        now = self._now()
+        thread = ChatThread(
+            user_id=checked_owner(request.user_id, "user_id"),
+            org_id=checked_owner(request.org_id, "org_id"),
+            name=checked_name(request.name),
+            created_at=now,
+            updated_at=now,
+        )
+        self._store.insert_thread(thread)
+        return thread
+
+    def get_thread(self, thread_id: str, *, owner: Owner = ANYONE, with_messages: bool = True) -> ChatThread | None:
+        thread = self._store.find_thread(thread_id, owner) if _can_exist(thread_id) else None
+        if thread is not None and with_messages:
+            thread.chat_messages = list(self._store.messages(thread_id, ALL, owner))
+        return thread
+
+    def update_thread(self, thread_id: str, *, owner: Owner = ANYONE, **changes: Any) -> ChatThread | None:
+        checked: dict[str, str] = {}
+        if "name" in changes:
+            checked["name"] = checked_name(changes["name"])
+        for field in ("user_id", "org_id"):
+            if field in changes:
+                checked[field] = checked_owner(changes[field], field)
+        if not _can_exist(thread_id):
+            return None
+        return self._store.change_thread(thread_id, checked, self._now(), owner)
+
+    def delete_thread(self, thread_id: str, *, owner: Owner = ANYONE) -> bool:
+        return _can_exist(thread_id) and self._store.remove_thread(thread_id, owner)
+
+    def list_threads(self, user_id: str | None = None, org_id: str | None = None, limit: int = 100) -> list[ChatThread]:
+        if limit <= 0 or not all(each is None or _can_exist(each) for each in (user_id, org_id)):
+            return []
+        return self._store.newest_threads(Owner(user_id, org_id), limit)
+
+    def create_message(self, request: CreateChatMessageRequest, *, owner: Owner = ANYONE) -> ChatMessage:
+        [message] = self.create_messages([request], owner=owner)
+        return message
+
+    def create_messages(
+        self, requests: Sequence[CreateChatMessageRequest], *, owner: Owner = ANYONE
+    ) -> list[ChatMessage]:
+        if not requests:
+            return []
+        if len(requests) > MOST_MESSAGES:
+            raise InvalidThreadData(
+                what=f"{len(requests):,} messages were passed, and at most {MOST_MESSAGES:,} can be added together."
+            )
+        messages = self._new_messages(requests)
+        thread_id = messages[0].chat_thread_id
+        stored = self._store.add_messages(thread_id, messages, owner) if _can_exist(thread_id) else None
+        if stored is None:
+            raise ThreadNotFound(thread_id=thread_id)
+        return stored
+
+    def _new_messages(self, requests: Sequence[CreateChatMessageRequest]) -> list[ChatMessage]:
+        now, size = self._now(), 0
+        messages: list[ChatMessage] = []
+        ids: set[str] = set()
+        for number, request in enumerate(requests):
+            if request.chat_thread_id != requests[0].chat_thread_id:
+                raise InvalidThreadData(what=f"Message {number} belongs to another thread than message 0.")
+            content, content_size = checked_content(request.content)
+            size += content_size
+            if size > MAX_CONTENT_BYTES:
+                limit = f"at most {MAX_CONTENT_BYTES >> 20} MiB can be added together"
+                raise InvalidThreadData(what=f"The messages up to number {number} are too large: {limit}.")
+            message_id = new_id() if request.message_id is None else checked_id(request.message_id, "message_id")
+            if message_id in ids:
+                raise InvalidThreadData(what=f"Message {number} has the message_id {message_id!r} of an earlier one.")
+            ids.add(message_id)
+            messages.append(
+                ChatMessage(
+                    id=message_id,
+                    chat_thread_id=request.chat_thread_id,
+                    sender_id=None if request.sender_id is None else checked_owner(request.sender_id, "sender_id"),
+                    sender_role=checked_role(request.sender_role, strict=self._strict_roles),
+                    content=content,
+                    created_at=now,
+                    updated_at=now,
+                )
+            )
+        return messages
+
+    def get_messages(
+        self,
+        thread_id: str,
+        limit: int | None = None,
+        offset: int = 0,
+        *,
+        newest: bool = False,
+        owner: Owner = ANYONE,
+    ) -> list[ChatMessage]:
+        if not _can_exist(thread_id) or limit == 0:
+            return []
+        offset = max(0, offset)
+        if limit is not None and limit < 0:
+            rest = list(self._store.messages(thread_id, Window(None, offset, newest), owner))
+            return rest[-limit:] if newest else rest[:limit]
+        return list(self._store.messages(thread_id, Window(limit, offset, newest), owner))
+
+    def iter_messages(
+        self, thread_id: str, *, after_sequence: int | None = None, owner: Owner = ANYONE
+    ) -> Iterator[ChatMessage]:
+        if not _can_exist(thread_id):
+            return iter(())
+        return self._store.messages(thread_id, Window(after_sequence=after_sequence), owner)
+
+    def edit_message(self, message_id: str, content: Mapping[str, Any], *, owner: Owner = ANYONE) -> ChatMessage | None:
+        checked, _ = checked_content(content)
+        if not _can_exist(message_id):
+            return None
+        return self._store.replace_content(message_id, checked, self._now(), owner)
+
+    def delete_message(self, message_id: str, *, owner: Owner = ANYONE) -> bool:
+        return _can_exist(message_id) and self._store.remove_message(message_id, self._now(), owner)
+
+    def clear_messages(self, thread_id: str, *, owner: Owner = ANYONE) -> int:
+        return self._store.clear_messages(thread_id, owner) if _can_exist(thread_id) else 0
+
+    def newest_summary(self, thread_id: str, *, owner: Owner = ANYONE) -> ChatMessage | None:
+        return self._store.newest_summary(thread_id, owner) if _can_exist(thread_id) else None
+
+    def fork_thread(
+        self,
+        thread_id: str,
+        *,
+        at_sequence: int | None = None,
+        name: str | None = None,
+        owner: Owner = ANYONE,
+    ) -> ChatThread:
+        parent = self.get_thread(thread_id, owner=owner, with_messages=False)
+        if parent is None:
+            raise ThreadNotFound(thread_id=thread_id)
+        now = self._now()
+        fork = ChatThread(
+            user_id=parent.user_id,
+            org_id=parent.org_id,
+            name=parent.name if name is None else checked_name(name),
+            created_at=now,
+            updated_at=now,
+            forked_from=ForkedFrom(thread_id=thread_id, sequence=0),
+        )
+        window = Window(up_to_sequence=self._last_sequence(thread_id, at_sequence, owner))
+        assert fork.forked_from is not None
+        fork.forked_from.sequence = window.up_to_sequence or 0
+        copies = (
+            message.model_copy(update={"id": new_id(), "chat_thread_id": fork.id})
+            for message in self._store.messages(thread_id, window, owner)
+        )
+        self._store.insert_whole_thread(fork, copies)
+        return fork
+
+    def _last_sequence(self, thread_id: str, at_sequence: int | None, owner: Owner) -> int:
+        """The sequence of the last message to copy: messages that are added meanwhile are not copied."""
+        window = Window(limit=1, newest=True, up_to_sequence=at_sequence)
+        return next((message.sequence for message in self._store.messages(thread_id, window, owner)), 0)
+
+    def import_thread(self, thread: ChatThread, messages: Iterable[ChatMessage]) -> ChatThread:
+        imported = thread.model_copy(
+            update={
+                "id": checked_id(thread.id, "id"),
+                "user_id": checked_owner(thread.user_id, "user_id"),
+                "org_id": checked_owner(thread.org_id, "org_id"),
+                "created_at": _as_stored(thread.created_at),
+                "updated_at": _as_stored(thread.updated_at),
+                "chat_messages": [],
+            }
+        )
+        self._store.insert_whole_thread(imported, self._imported_messages(thread.id, messages))
+        return imported
+
+    def _imported_messages(self, thread_id: str, messages: Iterable[ChatMessage]) -> Iterator[ChatMessage]:
+        last = 0
+        for message in messages:
+            content, _ = checked_content(message.content)
+            # A dump of the documented library has no sequences: its order is that of the list.
+            last = message.sequence if message.sequence > last else last + 1
+            yield message.model_copy(
+                update={
+                    "id": checked_id(message.id, "id"),
+                    "chat_thread_id": thread_id,
+                    "sender_role": checked_role(message.sender_role, strict=False),
+                    "content": content,
+                    "created_at": _as_stored(message.created_at),
+                    "updated_at": _as_stored(message.updated_at),
+                    "sequence": last,
+                }
+            )
+
+    def _now(self) -> datetime:
+        return to_milliseconds(self._clock())
+
+
+def _can_exist(identity: object) -> bool:
+    """Whether a value can be the id of something stored: a driver raises for NUL and lone surrogates."""
+    if not isinstance(identity, str) or "\0" in identity:
+        return False
+    try:
+        identity.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _as_stored(instant: datetime) -> datetime:
+    """An instant in UTC in whole milliseconds. One without a zone is in UTC."""
+    return to_milliseconds(instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC))

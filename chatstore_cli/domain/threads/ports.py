@@ -1,0 +1,199 @@
+"""The two ports of threads.
+
+Applications and `StateManager` use a ConversationRepository. Its rules (checks, ids, times, limits) are in
+core/threads/repository.py, written once over a ThreadStore, which each database implements.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from chatstore_cli.domain.threads.models import (
+        ChatMessage,
+        ChatThread,
+        CreateChatMessageRequest,
+        CreateChatThreadRequest,
+    )
+
+
+class Owner(NamedTuple):
+    """The threads that a caller may see: those of this user and this organisation. None is anyone's."""
+
+    user_id: str | None = None
+    org_id: str | None = None
+
+    def owns(self, thread: ChatThread) -> bool:
+        """Whether the thread is this owner's."""
+        return self.user_id in (None, thread.user_id) and self.org_id in (None, thread.org_id)
+
+
+ANYONE = Owner()
+"""No condition on the owner."""
+
+
+class Window(NamedTuple):
+    """A part of a thread's messages, which are in ascending order of `sequence`.
+
+    Only messages after `after_sequence` and up to `up_to_sequence` count. Of these, `offset` messages are skipped, and at
+    most `limit` follow. With `newest`, offset and limit are counted from the end; the order stays ascending.
+    """
+
+    limit: int | None = None
+    offset: int = 0
+    newest: bool = False
+    after_sequence: int | None = None
+    up_to_sequence: int | None = None
+
+
+ALL = Window()
+
+
+class ConversationRepository(Protocol):
+    """Stores threads and their messages. All methods are synchronous and thread-safe.
+
+    A thread that does not belong to `owner` is treated exactly like one that does not exist. Returned objects are copies.
+    Methods raise InvalidThreadData for values that cannot be stored, before anything is stored; Unreachable; NotAllowed.
+    """
+
+    def create_thread(self, request: CreateChatThreadRequest) -> ChatThread:
+        """Store a new thread."""
+
+    def get_thread(self, thread_id: str, *, owner: Owner = ANYONE, with_messages: bool = True) -> ChatThread | None:
+        """The thread, with its messages unless that is declined; None if it does not exist."""
+
+    def update_thread(self, thread_id: str, *, owner: Owner = ANYONE, **changes: Any) -> ChatThread | None:
+        """Change `name`, `user_id` or `org_id`, and `updated_at`. Other names are ignored. None if it does not exist.
+
+        Returns the thread without messages.
+        """
+
+    def delete_thread(self, thread_id: str, *, owner: Owner = ANYONE) -> bool:
+        """Delete a thread and its messages. Returns whether it existed."""
+
+    def list_threads(self, user_id: str | None = None, org_id: str | None = None, limit: int = 100) -> list[ChatThread]:
+        """Threads without messages, the newest `updated_at` first, equal ones in descending order of their ids."""
+
+    def create_message(self, request: CreateChatMessageRequest, *, owner: Owner = ANYONE) -> ChatMessage:
+        """Store a message at the end of its thread. Raises ThreadNotFound.
+
+        If the `message_id` is already stored with the same thread, sender, role and content, that message is returned. Any
+        other message of that id is a Conflict.
+        """
+
+    def create_messages(
+        self, requests: Sequence[CreateChatMessageRequest], *, owner: Owner = ANYONE
+    ) -> list[ChatMessage]:
+        """Store messages of one thread in their order: at most 1,000, and 12 MiB. Raises like `create_message`.
+
+        All or none are stored if the database has transactions; else a first part may be, and a repetition with the same
+        message ids completes it.
+        """
+
+    def get_messages(
+        self,
+        thread_id: str,
+        limit: int | None = None,
+        offset: int = 0,
+        *,
+        newest: bool = False,
+        owner: Owner = ANYONE,
+    ) -> list[ChatMessage]:
+        """The oldest `limit` messages after `offset`, or with `newest` the newest, in ascending order of `sequence`.
+
+        Empty if the thread does not exist. A negative limit leaves out that many from the other end.
+        """
+
+    def iter_messages(
+        self, thread_id: str, *, after_sequence: int | None = None, owner: Owner = ANYONE
+    ) -> Iterator[ChatMessage]:
+        """The messages in ascending order of `sequence`, streamed."""
+
+    def edit_message(self, message_id: str, content: Mapping[str, Any], *, owner: Owner = ANYONE) -> ChatMessage | None:
+        """Replace a message's content and keep the former one in `edits` (the newest 20). None if it does not exist."""
+
+    def delete_message(self, message_id: str, *, owner: Owner = ANYONE) -> bool:
+        """Delete one message. Returns whether it existed."""
+
+    def clear_messages(self, thread_id: str, *, owner: Owner = ANYONE) -> int:
+        """Delete all messages of a thread and return how many. `updated_at` of the thread stays."""
+
+    def newest_summary(self, thread_id: str, *, owner: Owner = ANYONE) -> ChatMessage | None:
+        """The newest message whose `content.metadata.summary` names the range that it covers; None without one."""
+
+    def fork_thread(
+        self,
+        thread_id: str,
+        *,
+        at_sequence: int | None = None,
+        name: str | None = None,
+        owner: Owner = ANYONE,
+    ) -> ChatThread:
+        """Copy a thread up to and with the message of that sequence, or all of it, to a new thread of the same owner.
+
+        Nobody sees the fork before it is complete. Raises ThreadNotFound.
+        """
+
+    def import_thread(self, thread: ChatThread, messages: Iterable[ChatMessage]) -> ChatThread:
+        """Store a whole thread under its own ids, times and sequences. Nobody sees it before it is complete.
+
+        A repetition after an interruption completes it. The messages are in ascending order of `sequence`. Raises Conflict if the thread, or another message of one of the
+        ids, exists.
+        """
+
+
+class ThreadStore(Protocol):
+    """Threads and messages in one database. core/threads/repository.py has checked all values.
+
+    Every method that names an `owner` uses it as a condition of the command that reads or writes, never of an earlier one.
+    """
+
+    def insert_thread(self, thread: ChatThread) -> None:
+        """Store a new thread without messages."""
+
+    def find_thread(self, thread_id: str, owner: Owner) -> ChatThread | None:
+        """The thread without its messages."""
+
+    def change_thread(
+        self, thread_id: str, changes: Mapping[str, str], updated_at: datetime, owner: Owner
+    ) -> ChatThread | None:
+        """Set fields of a thread, and raise its `updated_at`. Returns the changed thread without its messages."""
+
+    def remove_thread(self, thread_id: str, owner: Owner) -> bool:
+        """Delete a thread, then its messages. Returns whether the thread existed."""
+
+    def newest_threads(self, owner: Owner, limit: int) -> list[ChatThread]:
+        """Threads without messages in descending order of (`updated_at`, id)."""
+
+    def add_messages(self, thread_id: str, messages: Sequence[ChatMessage], owner: Owner) -> list[ChatMessage] | None:
+        """Store messages at the end of a thread, and raise its `updated_at`. None if the thread does not exist.
+
+        A message whose id is stored already with the same thread, sender, role and content is not stored again. Raises
+        Conflict for any other message of that id. Returns the messages as stored, in the order of the argument.
+        """
+
+    def messages(self, thread_id: str, window: Window, owner: Owner) -> Iterator[ChatMessage]:
+        """The messages of a window in ascending order of `sequence`, streamed. None of a thread that does not exist."""
+
+    def replace_content(
+        self, message_id: str, content: Mapping[str, Any], edited_at: datetime, owner: Owner
+    ) -> ChatMessage | None:
+        """Set a message's content, keep the former one in `edits`, and raise the thread's `updated_at`."""
+
+    def remove_message(self, message_id: str, removed_at: datetime, owner: Owner) -> bool:
+        """Delete one message, and raise the thread's `updated_at`."""
+
+    def clear_messages(self, thread_id: str, owner: Owner) -> int:
+        """Delete all messages of a thread and return how many."""
+
+    def newest_summary(self, thread_id: str, owner: Owner) -> ChatMessage | None:
+        """The message of the highest sequence that is a summary."""
+
+    def insert_whole_thread(self, thread: ChatThread, messages: Iterable[ChatMessage]) -> None:
+        """Store messages with their sequences, then their thread. Messages that are stored already count as stored.
+
+        Raises Conflict if the thread, or another message of one of the ids, exists.
+        """
