@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from chatstore_cli.config.advice import find_unusual_settings
 from chatstore_cli.config.expansion import ExpansionError, expand
-from chatstore_cli.config.settings import Settings, load_configuration, load_settings, setting_types, value_of
+from chatstore_cli.config.loading import load_configuration, load_settings
+from chatstore_cli.config.settings import Settings, setting_types, value_of
 from chatstore_cli.config.sources import DEFAULTS
 from chatstore_cli.domain.errors import BadConfig, BadValue
 from tests.support.paths import ROOT
@@ -549,7 +550,7 @@ def test_an_ordinary_start_imports_neither_pydantic_nor_yaml_without_a_file(fold
     if config:
         write(config)
     code = (
-        "import sys; from chatstore_cli.config.settings import load_settings; load_settings(None, uri=None, database=None);"
+        "import sys; from chatstore_cli.config.loading import load_settings; load_settings(None, uri=None, database=None);"
         "print(*sorted({'pydantic', 'yaml', 'dotenv', 'difflib', 'pymongo'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=folder)
