@@ -150,6 +150,9 @@ class StoredConversations:
             return iter(())
         return self._store.messages(thread_id, Window(after_sequence=after_sequence), owner)
 
+    def get_message(self, message_id: str, *, owner: Owner = ANYONE) -> ChatMessage | None:
+        return self._store.find_message(message_id, owner) if _can_exist(message_id) else None
+
     def edit_message(self, message_id: str, content: Mapping[str, Any], *, owner: Owner = ANYONE) -> ChatMessage | None:
         checked, _ = checked_content(content)
         if not _can_exist(message_id):
