@@ -113,6 +113,10 @@ class BadConfig(WrongUse):
         super().__init__(where=where, what=masked(what), hint=hint)
 
 
+class BadVariable(BadConfig, ValueError):
+    """{where}: {what}"""
+
+
 class NeedsConfirmation(WrongUse):
     """{what}{end}Nothing was done."""
 

@@ -36,6 +36,11 @@ def checked_owner(owner: object, field: str) -> str:
     return _text(owner, field, MAX_OWNER)
 
 
+def checked_old_text(value: object, field: str) -> str:
+    """The name of an imported thread, or who sent an imported message. Old data has empty ones."""
+    return _text(value, field, MAX_NAME, shortest=0)
+
+
 def checked_id(identity: object, field: str) -> str:
     """The id of a thread or a message."""
     return _text(identity, field, MAX_ID)
@@ -49,12 +54,12 @@ def checked_role(role: object, *, strict: bool) -> str:
     return text
 
 
-def checked_content(content: object) -> tuple[dict[str, Any], int]:
+def checked_content(content: object, path: str = "content") -> tuple[dict[str, Any], int]:
     """A copy of a message's content, made of JSON values only, and the upper bound of its size in bytes."""
     if not isinstance(content, Mapping):
-        raise _invalid("content", f"a {type(content).__name__} is not a JSON object")
+        raise _invalid(path, f"a {type(content).__name__} is not a JSON object")
     walk = _Walk()
-    copy = walk.checked(content, "content", 1)
+    copy = walk.checked(content, path, 1)
     return copy, walk.size
 
 
@@ -105,12 +110,12 @@ class _Walk:
             raise _invalid(path, f"the content exceeds {MAX_CONTENT_BYTES >> 20} MiB here")
 
 
-def _text(value: object, field: str, longest: int) -> str:
+def _text(value: object, field: str, longest: int, shortest: int = 1) -> str:
     if not isinstance(value, str):
         raise _invalid(field, f"a {type(value).__name__} is not a text")
-    if not 1 <= len(value) <= longest:
+    if not shortest <= len(value) <= longest:
         length = "it is empty" if not value else f"it has {len(value):,} characters"
-        raise InvalidThreadData(what=f"{field}: {length}, and 1 to {longest:,} are allowed.")
+        raise InvalidThreadData(what=f"{field}: {length}, and {shortest} to {longest:,} are allowed.")
     if _UNSTORABLE.search(value):
         raise _invalid(field, "NUL or a lone surrogate")
     return str(value)

@@ -108,12 +108,12 @@ class ConversationRepository(Protocol):
         """
 
     def iter_messages(
-        self, thread_id: str, *, after_sequence: int | None = None, owner: Owner = ANYONE
+        self, thread_id: str, *, after_sequence: int | None = None, last: int | None = None, owner: Owner = ANYONE
     ) -> Iterator[ChatMessage]:
-        """The messages in ascending order of `sequence`, streamed."""
+        """The messages in ascending order of `sequence`, or the newest `last` of them, streamed."""
 
     def get_message(self, message_id: str, *, owner: Owner = ANYONE) -> ChatMessage | None:
-        """One message; None if it does not exist."""
+        """One message; None if it does not exist, or if its thread does not."""
 
     def edit_message(self, message_id: str, content: Mapping[str, Any], *, owner: Owner = ANYONE) -> ChatMessage | None:
         """Replace a message's content and keep the former one in `edits` (the newest 20). None if it does not exist.
@@ -185,7 +185,7 @@ class ThreadStore(Protocol):
         """The messages of a window in ascending order of `sequence`, streamed. None of a thread that does not exist."""
 
     def find_message(self, message_id: str, owner: Owner) -> ChatMessage | None:
-        """One message of a thread of this owner."""
+        """One message; None if it does not exist, or if its thread does not."""
 
     def replace_content(
         self, message_id: str, content: Mapping[str, Any], edited_at: datetime, owner: Owner
