@@ -19,7 +19,7 @@ from chatstore_cli.domain.queries import SessionKey, SessionQuery
 from chatstore_cli.domain.session import Session
 from chatstore_cli.mongo.connection import Document
 from chatstore_cli.mongo.identifiers import id_values, is_storable
-from chatstore_cli.mongo.indexed_types import EARLIEST, IS_DATE, LATEST, NOT_A_DATE, NOT_A_TEXT
+from chatstore_cli.mongo.indexed_types import EARLIEST, IS_DATE, IS_TEXT, LATEST, NOT_A_DATE, NOT_A_TEXT
 from chatstore_cli.mongo.threads.own_threads import OWN_THREADS
 from chatstore_cli.mongo.threads.sessions import FACT_FIELDS, LAYOUT, newest_instant, to_session
 
@@ -69,7 +69,7 @@ class NewestThreads:
         if not self._has({"$or": odd}):
             return [self._with_text_ids()]
         streams = [self._without_date()]
-        if self._has({"_id": {"$type": "string"}}):
+        if self._has({"_id": IS_TEXT}):
             streams.append(self._with_text_ids())
         if self._has({"_id": NOT_A_TEXT}):
             streams.append(self._with_other_ids())
@@ -85,7 +85,7 @@ class NewestThreads:
             up_to = "$lte" if self._after.layout > LAYOUT else "$lt"
             if self._after.layout == LAYOUT and is_storable(self._after.session_id):
                 yield from self._in_order({"updated_at": self._upper, "_id": {"$lt": self._after.session_id}})
-        yield from self._in_order({"updated_at": {"$gte": self._lower, up_to: self._upper}, "_id": {"$type": "string"}})
+        yield from self._in_order({"updated_at": {"$gte": self._lower, up_to: self._upper}, "_id": IS_TEXT})
 
     def _in_order(self, condition: Document) -> Iterator[Session]:
         seen, size = 0, self._limit
