@@ -145,6 +145,14 @@ def _check_expanded_length(label: str, values: Mapping[str, str | None]) -> None
         lengths[name] = max(length, lengths.get(name, 0))
 
 
+def read_own_env_file() -> tuple[dict[str, str], list[Problem]]:
+    """The variables of `.env` in the working folder, and its problems. It need not exist."""
+    path = Path(".env")
+    if not path.exists() or path.is_dir():  # a folder may be a virtual environment
+        return {}, []
+    return read_env_file(path)
+
+
 def read_env_file(path: Path) -> tuple[dict[str, str], list[Problem]]:
     """The variables of a `.env` file, and a problem for each invalid line. Raises BadConfig if it cannot be read."""
     import io

@@ -15,7 +15,7 @@ from chatstore_cli.domain.watch import Change, MessageEvent, MessageEventKind, S
 from chatstore_cli.mongo.bson_values import stored_instant
 from chatstore_cli.mongo.connection import Connection, Document
 from chatstore_cli.mongo.identifiers import addressable_id, id_values
-from chatstore_cli.mongo.messages.message_counts import MessageCounts
+from chatstore_cli.mongo.message_counts import MessageCounts
 from chatstore_cli.mongo.messages.own_messages import OWN_MESSAGES
 from chatstore_cli.mongo.messages.rows import LAYOUT, to_message
 from chatstore_cli.mongo.messages.session_times import SessionTimes
