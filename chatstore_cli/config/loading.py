@@ -20,8 +20,8 @@ from chatstore_cli.config.sources import (
     Source,
     SourcedValue,
     has_variables,
-    read_env_file,
     read_environment,
+    read_own_env_file,
     with_variables,
 )
 from chatstore_cli.config.values import displayed, validated
@@ -81,10 +81,7 @@ def load_configuration(
     flags = _flag_values({"mongo.uri": ("--uri", uri), "mongo.database": ("--database", database)})
     if timeout is not None:
         flags["mongo.timeout_seconds"] = SourcedValue(timeout, "--timeout")
-    variables: dict[str, str] = {}
-    env_problems: list[Problem] = []
-    if Path(".env").exists() and not Path(".env").is_dir():  # it may be the folder of a virtual environment
-        variables, env_problems = read_env_file(Path(".env"))
+    variables, problems = read_own_env_file()
     from_env_file = read_environment(variables, keys, ".env")
     from_environment = read_environment(os.environ, keys, "environment")
     variables |= os.environ
@@ -94,7 +91,6 @@ def load_configuration(
         raise BadConfig(where=named, what=f"no such file; {origin} names it.", hint=f"Correct or remove {origin}.")
     files = [_read_file(path, label, keys) for path, label in _configuration_files(named)]
     merged = {key: SourcedValue(text, "default", expands=True) for key, text in DEFAULTS.items()}
-    problems = env_problems
     for source in (*reversed(files), from_env_file, from_environment, Source(values=flags)):
         merged |= source.values
         problems += source.problems

@@ -117,6 +117,20 @@ class VerifySettings:
 
 
 @dataclass(frozen=True)
+class ThreadSettings:
+    """Where threads are stored. config/values.py rejects backends that commands cannot use."""
+
+    backend: str = "mongodb"
+
+
+@dataclass(frozen=True)
+class ChatstoreSettings:
+    """The block `chatstore`, for all further settings: an application's file may have a block `threads` of its own."""
+
+    threads: ThreadSettings = field(default_factory=ThreadSettings)
+
+
+@dataclass(frozen=True)
 class Settings:
     """All settings, validated."""
 
@@ -124,6 +138,7 @@ class Settings:
     layouts: LayoutSettings = field(default_factory=LayoutSettings)
     state: StateSettings = field(default_factory=StateSettings)
     verify: VerifySettings = field(default_factory=VerifySettings)
+    chatstore: ChatstoreSettings = field(default_factory=ChatstoreSettings)
 
     @property
     def messages_collection(self) -> str:

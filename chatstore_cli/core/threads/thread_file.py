@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from chatstore_cli.core.threads.imports import imported_messages, imported_thread
 from chatstore_cli.core.threads.json_reader import JsonReader
 from chatstore_cli.domain.errors import InvalidThreadData
-from chatstore_cli.domain.threads.models import ChatMessage, ChatThread
+from chatstore_cli.domain.threads.models import ChatMessage, ChatThread, Edit, ForkedFrom
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -18,21 +18,19 @@ MESSAGES = "chat_messages"
 """The member of an exported thread that has its messages."""
 _NEEDED: dict[type[BaseModel], tuple[str, ...]] = {
     ChatThread: ("id", "user_id", "org_id", "name", "created_at", "updated_at"),
-    ChatMessage: ("id", "sender_role", "content", "created_at", "updated_at"),
+    ChatMessage: ("id", "chat_thread_id", "sender_role", "content", "created_at", "updated_at"),
+    Edit: ("content", "edited_at"),
+    ForkedFrom: ("thread_id", "sequence"),
 }
 """Fields without which nothing is imported. The models have defaults for some of them, which would be wrong here."""
 
 
 class ThreadFile:
-    """The file of one thread. It can be read again from its beginning, and needs little memory.
-
-    `ignored` has the names of fields that chatstore does not know, which are not imported.
-    """
+    """The file of one thread. It can be read again from its beginning, and needs little memory."""
 
     def __init__(self, stream: BinaryIO, source: str) -> None:
         """`source` names the file in errors."""
         self._stream, self._source = stream, source
-        self.ignored: set[str] = set()
 
     def checked(self) -> tuple[ChatThread, int]:
         """The thread without messages, and how many messages the file has. Raises InvalidThreadData.
@@ -41,17 +39,21 @@ class ThreadFile:
         """
         fields: dict[str, Any] = {}
         ids: set[str] = set()
+        thread_ids: set[str] = set()
         reader = self._reader()
         for name, value in reader.members(MESSAGES):
             if name == MESSAGES:
-                self._check_messages(value, reader, ids)
+                self._check_messages(value, reader, ids, thread_ids)
             else:
                 fields[name] = value
         try:
             thread = imported_thread(parsed(ChatThread, fields))
+            if strangers := thread_ids - {thread.id}:
+                raise InvalidThreadData(
+                    what=f"id: {thread.id!r} is not the chat_thread_id of messages, {min(strangers)!r}."
+                )
         except InvalidThreadData as error:
             raise InvalidThreadData(what=f"{self._source}: {error.message}") from error
-        self.ignored |= fields.keys() - ChatThread.model_fields.keys()
         return thread, len(ids)
 
     def messages(self) -> Iterator[ChatMessage]:
@@ -64,9 +66,17 @@ class ThreadFile:
         self._stream.seek(0)
         return JsonReader(self._stream, self._source)
 
-    def _check_messages(self, values: Iterable[Any], reader: JsonReader, ids: set[str]) -> None:
+    def _check_messages(self, values: Iterable[Any], reader: JsonReader, ids: set[str], thread_ids: set[str]) -> None:
+        """Check every message, and collect the ids of the messages and those of the threads that they name."""
+
+        def messages() -> Iterator[ChatMessage]:
+            for value in values:
+                message = parsed(ChatMessage, value)
+                thread_ids.add(message.chat_thread_id)
+                yield message
+
         try:
-            for message in imported_messages("", (parsed(ChatMessage, each) for each in self._noted(values))):
+            for message in imported_messages("", messages()):
                 if message.id in ids:
                     raise InvalidThreadData(what=f"id: {message.id!r} is the id of an earlier message.")
                 ids.add(message.id)
@@ -76,25 +86,30 @@ class ThreadFile:
             what = f"{self._source}, line {reader.line}, message {len(ids) + 1:,}: {error.message}"
             raise InvalidThreadData(what=what, hint=error.hint) from error
 
-    def _noted(self, values: Iterable[Any]) -> Iterator[Any]:
-        """The same values. Names of their fields that are not imported are noted."""
-        known = ChatMessage.model_fields.keys()
-        for value in values:
-            if isinstance(value, Mapping) and not value.keys() <= known:
-                self.ignored |= {f"{MESSAGES}.{name}" for name in value.keys() - known}
-            yield value
-
 
 def parsed(model: type[Model], value: Any) -> Model:
     """The thread or message that a JSON object describes. Raises InvalidThreadData that names the field."""
     if not isinstance(value, Mapping):
         raise InvalidThreadData(what=f"A JSON object is expected, not {str(value)[:20]!r}.")
-    missing = [name for name in _NEEDED[model] if value.get(name) is None]
-    if missing:
-        raise InvalidThreadData(what=f"{' and '.join(missing)}: missing.")
+    _check_names(model, value, "")
+    for number, edit in enumerate(value["edits"] if isinstance(value.get("edits"), list) else ()):
+        _check_names(Edit, edit, f"edits[{number}].")
+    _check_names(ForkedFrom, value.get("forked_from"), "forked_from.")
     try:
-        return model.model_validate({"chat_thread_id": "", **value} if model is ChatMessage else value)
+        return model.model_validate(value)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         path = ".".join(map(str, first["loc"]))
         raise InvalidThreadData(what=f"{path}: {first['msg']}.") from error
+
+
+def _check_names(model: type[BaseModel], value: Any, path: str) -> None:
+    """Reject fields that the model does not have, because they would be lost, and missing ones that it would make up."""
+    if not isinstance(value, Mapping):
+        return  # the model rejects it
+    unknown = sorted(map(repr, value.keys() - model.model_fields.keys()))
+    missing = [name for name in _NEEDED[model] if value.get(name) is None]
+    if unknown:
+        raise InvalidThreadData(what=f"{path}{unknown[0]}: chatstore has no such field, so it would be lost.")
+    if missing:
+        raise InvalidThreadData(what=f"{path}{' and '.join(missing)}: missing.")

@@ -8,9 +8,9 @@ workflow, status or usage; its updated_at is the time of its newest message.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import islice
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.domain.errors import NotFound
@@ -20,28 +20,21 @@ from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
 from chatstore_cli.domain.removal import StoredPart
 from chatstore_cli.domain.session import COUNT_CAP, Expiry, Session, SessionStatus
-from chatstore_cli.domain.times import as_utc
-from chatstore_cli.domain.workflow.provider_parts import id_as_text
 from chatstore_cli.mongo.bson_values import stored_instant
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.foreign_documents import ForeignLookup, require_own
-from chatstore_cli.mongo.identifiers import REPLACED, document_id_condition, id_text
+from chatstore_cli.mongo.identifiers import REPLACED, document_id_condition
 from chatstore_cli.mongo.messages.message_counts import MessageCounts
-from chatstore_cli.mongo.messages.ordering import MessagesInOrder, is_number, newest_in_order
+from chatstore_cli.mongo.messages.ordering import MessagesInOrder, newest_in_order
 from chatstore_cli.mongo.messages.own_messages import OWN_MESSAGES
 from chatstore_cli.mongo.messages.own_sessions import OwnSessions
 from chatstore_cli.mongo.messages.recent_sessions import RecentSessions
 from chatstore_cli.mongo.messages.removal import remove_session
+from chatstore_cli.mongo.messages.rows import LAYOUT, to_message
 from chatstore_cli.mongo.messages.session_times import RECENT_KEYS, SESSION_KEYS, SessionTimes
 from chatstore_cli.mongo.messages.stored_times import EARLIEST
-from chatstore_cli.mongo.rare_fields import RARE_FIELDS, with_rare_fields
 from chatstore_cli.mongo.tombstones import count_parts
 
-LAYOUT = "messages"
-
-_USUAL_FIELDS = frozenset({
-    "_id", "session_id", "role", "text", "metadata", "vector_ids", "created_at", "expires_at", "sequence", "message_id",
-})  # fmt: skip
 _NO_COUNT_LIMIT = 2**31 - 2
 _CHUNK = 500
 
@@ -268,47 +261,3 @@ def _newest_numbered(ordered: MessagesInOrder, count: int, selection: MessageSel
     messages = map(to_message, rows)
     selected = [message for message in messages if selection.include_general or not message.from_general_agent]
     return iter(selected if selection.last is None else selected[max(0, len(selected) - selection.last) :])
-
-
-def to_message(document: Document) -> Message:
-    """A stored row as a message. `message_id` is that of the journal line if it had one, else the row's `_id` as text."""
-    get = document.get
-    metadata = get("metadata")
-    if metadata.__class__ is not dict:
-        metadata = metadata if isinstance(metadata, dict) else {} if metadata is None else {"metadata": metadata}
-    sequence = get("sequence")
-    if sequence.__class__ is not int:
-        sequence = int(sequence) if is_number(sequence) else None
-    created_at: Any = get("created_at")
-    moment: datetime | None
-    try:
-        moment = datetime.fromisoformat(created_at)  # by far the most common: canonical text
-        if moment.tzinfo is not UTC:
-            moment = as_utc(moment)
-    except (TypeError, ValueError):
-        moment = stored_instant(created_at)
-    message_id = get("message_id")
-    if message_id.__class__ is not str:
-        message_id = id_text(get("_id"))
-    usual = (id_text(get("session_id")), _text(get("role")) or "unknown", get("text"), message_id, sequence)
-    if document.keys() <= _USUAL_FIELDS:
-        return Message(*usual, None, moment, None, None, None, None, metadata)
-    content, calls = usual[2], get("tool_calls")
-    if not RARE_FIELDS.isdisjoint(document):
-        content, calls, metadata = with_rare_fields(document, content, calls, metadata)
-    return Message(
-        *usual[:2],
-        content,
-        *usual[3:],
-        _text(get("name")),
-        moment,
-        _text(get("event_type")),
-        _text(get("source")),
-        calls if isinstance(calls, list) else None,
-        id_as_text(get("tool_call_id")),
-        metadata,
-    )
-
-
-def _text(value: Any) -> str | None:
-    return str(value) if isinstance(value, str) else None

@@ -13,7 +13,7 @@ from chatstore_cli.config.settings import Settings
 from chatstore_cli.domain.watch import Batch, MessageEvent, MessageEventKind
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.identifiers import id_values
-from chatstore_cli.mongo.messages import layout as flat
+from chatstore_cli.mongo.messages import rows as flat
 from chatstore_cli.mongo.messages.own_messages import OWN_MESSAGES
 from chatstore_cli.mongo.tombstones import TOMBSTONES
 from chatstore_cli.mongo.watch.change_stream import ChangeStream, StreamFeed, position_of
