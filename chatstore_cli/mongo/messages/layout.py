@@ -21,10 +21,11 @@ from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQu
 from chatstore_cli.domain.removal import StoredPart
 from chatstore_cli.domain.session import COUNT_CAP, Expiry, Session, SessionStatus
 from chatstore_cli.mongo.bson_values import stored_instant
+from chatstore_cli.mongo.collections import collection_facts
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.foreign_documents import ForeignLookup, require_own
 from chatstore_cli.mongo.identifiers import REPLACED, document_id_condition
-from chatstore_cli.mongo.messages.message_counts import MessageCounts
+from chatstore_cli.mongo.message_counts import MessageCounts
 from chatstore_cli.mongo.messages.ordering import MessagesInOrder, newest_in_order
 from chatstore_cli.mongo.messages.own_messages import OWN_MESSAGES
 from chatstore_cli.mongo.messages.own_sessions import OwnSessions
@@ -86,6 +87,9 @@ class MessagesLayout:
             self._counts.counted = OWN_MESSAGES.filter()
         return not found.is_another_products
 
+    def _is_absent(self) -> bool:
+        return not collection_facts(self._connection, self._name).exists
+
     def index_specs(self) -> tuple[IndexSpec, ...]:
         """The indexes that the layout needs."""
         return index_specs(self._name)
@@ -119,7 +123,7 @@ class MessagesLayout:
 
     def _keys(self, query: SessionQuery, after: SessionKey | None, limit: int) -> Iterator[tuple[str, datetime | None]]:
         """The sessions below `after` that match, with their newest instants, in descending order of SessionKey."""
-        if not self._answers(query) or self._times.is_absent or not self._searched():
+        if not self._answers(query) or self._is_absent() or self._times.is_absent or not self._searched():
             return
         if not self._times.has_recent_index and not self.remarks:
             self.remarks.append(
@@ -152,6 +156,8 @@ class MessagesLayout:
     def find(self, session_id: str) -> Session | None:
         """One session with its exact message count; None if it does not exist."""
         with driver_errors(f"looking up session {session_id!r} in {self._name}"):
+            if self._is_absent():
+                return None
             self._searched()
             if not self._own.among([session_id]):
                 return None
@@ -186,7 +192,7 @@ class MessagesLayout:
 
     def all_facts(self, query: SessionQuery) -> Iterator[Session]:
         """Every session that matches, without its message count and its created_at."""
-        if not self._answers(query) or not self._searched():
+        if not self._answers(query) or self._is_absent() or not self._searched():
             return
         with driver_errors(f"reading the sessions of {self._name}"):
             sessions = self._times.every()

@@ -20,7 +20,7 @@ from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.exact import own_collation
 from chatstore_cli.mongo.foreign_documents import ForeignLookup
 from chatstore_cli.mongo.identifiers import addressable_id
-from chatstore_cli.mongo.messages.message_counts import MessageCounts
+from chatstore_cli.mongo.message_counts import MessageCounts
 from chatstore_cli.mongo.messages.own_messages import OWN_MESSAGES
 from chatstore_cli.mongo.messages.session_times import SessionTimes
 from chatstore_cli.mongo.tombstones import PART, TOMBSTONES
