@@ -39,7 +39,7 @@ def checked_owner(owner: object, field: str) -> str:
 
 
 def checked_old_text(value: object, field: str) -> str:
-    """The name of an imported thread, or who sent an imported message. Old data has empty ones."""
+    """A name, owner, sender or role of an imported thread. Old data has empty ones and other roles."""
     return _text(value, field, MAX_NAME, shortest=0)
 
 
