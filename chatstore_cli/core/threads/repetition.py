@@ -22,9 +22,9 @@ def is_repetition(stored: ChatMessage, given: ChatMessage) -> bool:
     ):
         return False
     contents = [stored.content, *(edit.content for edit in stored.edits[:1])]
-    return _exactly(given.content) in map(_exactly, contents)
+    return exact_text(given.content) in map(exact_text, contents)
 
 
-def _exactly(content: dict[str, Any]) -> str:
-    """A text that is equal for equal contents only: for Python 1, 1.0 and True are equal."""
+def exact_text(content: dict[str, Any]) -> str:
+    """A text that is equal for equal contents only, because for Python 1, 1.0 and True are equal."""
     return json.dumps(content, sort_keys=True)
