@@ -28,7 +28,7 @@ def thread_verdict(
     `now` is the server's time. The comparison stops after `seconds`.
     """
     if not store.exist():
-        return skipped(f"not created yet: {store.threads}, {store.messages}")
+        return skipped(f"{store.threads} has no threads")
     if foreign := mainly_foreign(contents, [store.threads, store.messages]):
         names = ", ".join(each.collection for each in foreign)
         return skipped(f"{names} not compared: mainly documents of another product")
@@ -47,6 +47,8 @@ def thread_verdict(
     if not (examination.is_complete or examination.examined):
         reason = f"comparing {store.threads} and {store.messages} took longer than {seconds:g} seconds"
         return skipped(reason, "Increase verify.seconds_per_check, or run chatstore threads repair.")
+    if not examination.examined:
+        return skipped(f"{store.threads} has no threads")
     compared = f"{quantity(examination.examined, 'thread')} compared"
     if not examination.is_complete:
         compared = f"the first {compared} within {seconds:g} seconds (chatstore threads repair compares all)"

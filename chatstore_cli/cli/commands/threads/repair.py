@@ -33,9 +33,7 @@ app = single_command()
 )
 def repair(
     context: typer.Context,
-    yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Remove the messages, and correct the threads.")
-    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove the messages, and correct the threads.")] = False,
 ) -> None:
     """Compare all threads with their messages, and repair what an interrupted process left.
 
@@ -63,7 +61,9 @@ def repair(
             result, removed = repaired(store, fault, before) if yes else (RepairResult.PLANNED, fault.messages)
             results.add(result)
             rows.append(repair_row(fault, result, removed))
-    empty = f"Nothing to repair in {quantity(examination.examined, 'thread')}." if examination.examined else "No threads."
+    empty = (
+        f"Nothing to repair in {quantity(examination.examined, 'thread')}." if examination.examined else "No threads."
+    )
     invocation.emit(Listing(REPAIR_COLUMNS, rows, empty=empty))
     if notice := recent_notice(examination):
         invocation.say(f"{notice}.")
