@@ -48,7 +48,7 @@ class StateManager(Face[manager.StateManager]):
     set_current_thread = awaitable(_Manager.set_current_thread)
     list_threads = awaitable(_Manager.list_threads)
     rename_thread = awaitable(_Manager.rename_thread)
-    update_thread = awaitable(_Manager.update_thread)
+    update_thread = awaitable(_Manager.update_thread)  # type: ignore[arg-type]  # a keyword could be named `self`
     delete_thread = awaitable(_Manager.delete_thread)
     clear_thread = awaitable(_Manager.clear_thread)
     fork_thread = awaitable(_Manager.fork_thread)

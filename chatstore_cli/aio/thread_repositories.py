@@ -35,7 +35,7 @@ class ConversationRepository(Face[ports.ConversationRepository]):
 
     create_thread = awaitable(_Port.create_thread)
     get_thread = awaitable(_Port.get_thread)
-    update_thread = awaitable(_Port.update_thread)
+    update_thread = awaitable(_Port.update_thread)  # type: ignore[arg-type]  # a keyword could be named `self`
     delete_thread = awaitable(_Port.delete_thread)
     list_threads = awaitable(_Port.list_threads)
     create_message = awaitable(_Port.create_message)
