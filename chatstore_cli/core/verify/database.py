@@ -193,7 +193,9 @@ class DatabaseChecks:
         specs = self._specs()
         made = [spec for specs in self.database.index_specs(whatever_expires=True).values() for spec in specs]
         foreign = [each.collection for each in mainly_foreign(self.database.contents, existing)]
-        here = [spec for spec in specs if spec.collection in existing and spec.collection not in foreign]
+        options = self.database.index_store.options({spec.collection: None for spec in specs})
+        unsuitable = [each.name for each in options if each.unsuitable]
+        here = [spec for spec in specs if spec.collection in existing - {*foreign, *unsuitable}]
         findings = check_indexes(here, self.database.index_store, made)
         absent = dict.fromkeys(spec.collection for spec in specs if spec.collection not in existing)
         not_yet = f"not created yet: {', '.join(absent)}" if absent else ""
@@ -201,15 +203,16 @@ class DatabaseChecks:
             names = _shorten([f"{finding.collection}.{finding.name} {finding.state}" for finding in wrong])
             return failed(names, "Run chatstore indexes check for details, chatstore indexes apply to create them.")
         others = f"{', '.join(foreign)} not compared: mainly documents of another product" if foreign else ""
+        unfit = f"{', '.join(unsuitable)} not compared: see the check collections" if unsuitable else ""
         if not findings:
-            return skipped("; ".join(filter(None, [others, not_yet])))
+            return skipped("; ".join(filter(None, [others, unfit, not_yet])))
         counts = {
             state: sum(finding.state is state for finding in findings)
             for state in (IndexState.OK, IndexState.UNNEEDED, IndexState.OTHER)
         }
         words = {IndexState.OK: "as expected", IndexState.UNNEEDED: "not needed any more", IndexState.OTHER: "other"}
         parts = [f"{count} {words[state]}" for state, count in counts.items() if count or state is IndexState.OK]
-        return passed("; ".join(filter(None, [*parts, others, not_yet])))
+        return passed("; ".join(filter(None, [*parts, others, unfit, not_yet])))
 
     def ttl_types(self) -> Verdict:
         """The fields by which documents expire contain dates: other values never expire."""
