@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import islice
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.domain.errors import NotFound
@@ -35,6 +35,9 @@ from chatstore_cli.mongo.messages.rows import LAYOUT, to_message
 from chatstore_cli.mongo.messages.session_times import RECENT_KEYS, SESSION_KEYS, SessionTimes
 from chatstore_cli.mongo.messages.stored_times import EARLIEST
 from chatstore_cli.mongo.tombstones import count_parts
+
+if TYPE_CHECKING:
+    from chatstore_cli.mongo.messages.feed import FlatChanges, FlatMessageChanges
 
 _NO_COUNT_LIMIT = 2**31 - 2
 _CHUNK = 500
@@ -62,6 +65,7 @@ class MessagesLayout:
 
     def __init__(self, connection: Connection, settings: Settings) -> None:
         self._connection = connection
+        self._settings = settings
         self._name = settings.messages_collection
         self._messages = connection.collection(self._name)
         milliseconds = max(1, int(settings.mongo.timeout_seconds * 1000))
@@ -203,6 +207,18 @@ class MessagesLayout:
                 if query.matches(facts) and (REPLACED not in session or self._own.among([session])):
                     yield facts
             self._count_unaddressable()
+
+    def session_changes(self) -> FlatChanges:
+        """How sessions change."""
+        from chatstore_cli.mongo.messages.feed import FlatChanges
+
+        return FlatChanges(self._connection, self._settings)
+
+    def message_changes(self, session_id: str) -> FlatMessageChanges:
+        """How the messages of one session change."""
+        from chatstore_cli.mongo.messages.feed import FlatMessageChanges
+
+        return FlatMessageChanges(self._settings, session_id)
 
     def parts(self, session_id: str, *, keep_usage: bool = False) -> list[StoredPart]:
         """The stored parts of a session by collection. Flat messages have no usage."""

@@ -11,7 +11,7 @@ import heapq
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import groupby, islice, product, repeat
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.domain.errors import NotFound
@@ -44,6 +44,9 @@ from chatstore_cli.mongo.workflow.lookup import IDENTITY, locate
 from chatstore_cli.mongo.workflow.own_sessions import OWN_SEGMENTS, OWN_SESSIONS
 from chatstore_cli.mongo.workflow.segment_reader import LAST_SEGMENT, MOVED_MESSAGES, SegmentReader, names_segments
 
+if TYPE_CHECKING:
+    from chatstore_cli.mongo.workflow.feed import WorkflowChanges, WorkflowMessageChanges
+
 _FACTS: Document = {**dict.fromkeys(FACT_FIELDS, 1), "message_count": MESSAGE_COUNT, LAST_SEGMENT: 1, MOVED_MESSAGES: 1}
 
 
@@ -54,6 +57,7 @@ class WorkflowLayout:
 
     def __init__(self, connection: Connection, settings: Settings) -> None:
         self._connection = connection
+        self._settings = settings
         self._name = settings.sessions_collection
         self._sessions = connection.collection(self._name)
         self._segments = connection.collection(settings.layouts.workflow.segments)
@@ -188,6 +192,18 @@ class WorkflowLayout:
             yield from self._reader.all_with_moved_messages(
                 row for row in sessions if query.matches(row[0]) and self._addressable(*row)
             )
+
+    def session_changes(self) -> WorkflowChanges:
+        """How sessions change."""
+        from chatstore_cli.mongo.workflow.feed import WorkflowChanges
+
+        return WorkflowChanges(self._connection, self._settings)
+
+    def message_changes(self, session_id: str) -> WorkflowMessageChanges:
+        """How the messages of one session change."""
+        from chatstore_cli.mongo.workflow.feed import WorkflowMessageChanges
+
+        return WorkflowMessageChanges(self._connection, self._settings, session_id)
 
     def parts(self, session_id: str, *, keep_usage: bool = False) -> list[StoredPart]:
         """How many documents of a session there are, by collection."""
