@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 MONGOD_IS_REQUIRED = os.environ.get("CHATSTORE_REQUIRE_MONGOD") == "1"
 """Read once, at import: each test runs without the variables of the machine's user."""
 
+VARIABLES_OF_SETTINGS = ("CHATSTORE_", "MONGO_", "MONGODB_", "DB_", "DEFAULT_", "ENABLE_DB_PERSISTENCE")
+"""How the names of variables begin that chatstore or its library reads."""
+
 LONG_TESTS = (
     "tests/faults/",
     "tests/test_readme.py",
@@ -123,7 +126,7 @@ def no_real_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
     """Make the home folder a temporary one, and remove the settings of the machine's user from the environment."""
     home = tmp_path_factory.mktemp("home")
     for name in list(os.environ):
-        if name.startswith(("CHATSTORE_", "MONGO_", "MONGODB_")) and name != "CHATSTORE_MONGOD":
+        if name.startswith(VARIABLES_OF_SETTINGS) and name != "CHATSTORE_MONGOD":
             monkeypatch.delenv(name)
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
     for name, path in home_environment(home).items():

@@ -207,11 +207,19 @@ def test_every_command_that_a_page_names_exists(page: Path) -> None:
     assert [span for span in named if not any(f"{span} ".startswith(f"{path} ") for path in COMMAND_PATHS)] == []
 
 
+LOGGERS = {
+    name
+    for file in (ROOT / "chatstore_cli").rglob("*.py")
+    for name in re.findall(r'getLogger\("([\w.]+)"\)', file.read_text())
+}
+"""Their names begin like those of settings in the block `chatstore`."""
+
+
 @pytest.mark.parametrize("page", PROSE_PAGES, ids=[page.name for page in PROSE_PAGES])
 def test_every_setting_that_a_page_names_exists(page: Path) -> None:
     sections = {field.name for field in dataclasses.fields(Settings)}
     keys = setting_types()
-    spans = {span.partition(":")[0] for span in _code_spans(page)}
+    spans = {span.partition(":")[0] for span in _code_spans(page)} - LOGGERS
     named = {span for span in spans if re.fullmatch(r"[a-z_]+(\.[a-z_]+)+", span) and span.split(".")[0] in sections}
     assert {span for span in named if not any(f"{key}.".startswith(f"{span}.") for key in keys)} == {
         span

@@ -20,7 +20,8 @@ from chatstore_cli.render.output_format import OutputFormat
 from chatstore_cli.render.safe import sanitize_line, sanitize_text
 
 if TYPE_CHECKING:
-    from chatstore_cli.config.settings import Configuration, Settings
+    from chatstore_cli.config.loading import Configuration
+    from chatstore_cli.config.settings import Settings
     from chatstore_cli.domain.journal import Progress
     from chatstore_cli.wiring.stores import Stores
 
@@ -37,7 +38,7 @@ class Invocation:
 
     def load_configuration(self) -> Configuration:
         """The settings with their sources and problems. Raises BadConfig if a file cannot be read."""
-        from chatstore_cli.config.settings import load_configuration, with_mapping
+        from chatstore_cli.config.loading import load_configuration, with_mapping
 
         options = self.options
         configuration = load_configuration(

@@ -10,7 +10,7 @@ import stat
 from collections.abc import Iterator
 from urllib.parse import parse_qsl, urlsplit
 
-from chatstore_cli.config.settings import Configuration
+from chatstore_cli.config.loading import Configuration
 from chatstore_cli.config.sources import Problem, has_variables
 
 

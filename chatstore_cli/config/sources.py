@@ -78,24 +78,30 @@ def has_variables(source: str) -> bool:
 # --- environment and .env --------------------------------------------------------------------------------------------
 
 
+def variable_of(key: str) -> str:
+    """The environment variable of a setting: CHATSTORE_<SECTION>__<KEY>. The block `chatstore` is the prefix itself."""
+    return PREFIX + key.removeprefix("chatstore.").upper().replace(".", "__")
+
+
 def read_environment(variables: Mapping[str, str], keys: Sequence[str], label: str) -> Source:
-    """The values of CHATSTORE_URI, CHATSTORE_DATABASE and CHATSTORE_<SECTION>__<KEY>. An empty variable counts as unset."""
+    """The values of CHATSTORE_URI, CHATSTORE_DATABASE and the variables of settings. An empty variable counts as unset."""
     source = Source()
+    key_of = {variable_of(key): key for key in keys}
     for name, value in variables.items():
         if not name.startswith(PREFIX) or not value or name in OTHER_NAMES or name in SHORT_NAMES:
             continue
-        key = name.removeprefix(PREFIX).lower().replace("__", ".")
         where = f"{label} {name}"
-        if key in keys:
+        key = key_of.get(name.upper())
+        if key is not None:
             source.values[key] = SourcedValue(value, where)
         else:
-            settings = [PREFIX + known_key.upper().replace(".", "__") for known_key in keys]
-            hint = suggestion(name, settings if "." in key else [*SHORT_NAMES, *OTHER_NAMES])
+            names_section = "__" in name
+            hint = suggestion(name, [*key_of] if names_section else [*SHORT_NAMES, *OTHER_NAMES])
             hint = (
                 hint
                 or "The variable of a setting is CHATSTORE_<SECTION>__<KEY>. To list the settings: chatstore config show"
             )
-            source.problems.append(Problem(where, "no setting has this name.", hint, serious="." in key))
+            source.problems.append(Problem(where, "no setting has this name.", hint, serious=names_section))
     for name, key in SHORT_NAMES.items():
         if variables.get(name):
             source.values[key] = SourcedValue(variables[name], f"{label} {name}")
@@ -137,6 +143,14 @@ def _check_expanded_length(label: str, values: Mapping[str, str | None]) -> None
         if length > MAX_LENGTH:
             raise BadConfig(where=label, what=f"{name} has more than {MAX_LENGTH:,} characters with its variables.")
         lengths[name] = max(length, lengths.get(name, 0))
+
+
+def read_own_env_file() -> tuple[dict[str, str], list[Problem]]:
+    """The variables of `.env` in the working folder, and its problems. It need not exist."""
+    path = Path(".env")
+    if not path.exists() or path.is_dir():  # a folder may be a virtual environment
+        return {}, []
+    return read_env_file(path)
 
 
 def read_env_file(path: Path) -> tuple[dict[str, str], list[Problem]]:

@@ -45,6 +45,22 @@ _PATH = Rule(lambda path: path is None or (bool(path.strip()) and "\0" not in pa
 _SECONDS = Rule(lambda seconds: 0 < seconds <= 3600, "a number of seconds above 0, up to 3600")
 _URL_PATH = Rule(lambda path: path.startswith("/") and not re.search(r"\s", path), "a path that begins with /")
 _FIELD = Rule(lambda name: bool(name.strip()), "the name of a field")
+
+
+def _flaw_of_backend(name: str) -> str | None:
+    """What the backend of commands is not, for an error message; None if commands can use it."""
+    return {
+        "mongodb": None,
+        "mock": "a backend for commands: its threads exist only in the memory of one process; use mongodb",
+        "postgresql": "supported in this version; use mongodb",
+    }.get(name, "a backend that commands can use: mongodb")
+
+
+_FLAWS: dict[str, Callable[[str], str | None]] = {
+    "mongo.uri": flaw_of_uri,
+    "chatstore.threads.backend": _flaw_of_backend,
+}
+"""Settings whose wrong values have different descriptions."""
 RULES: dict[str, Rule] = {
     "mongo.database": Rule(
         lambda name: 0 < len(name.encode()) < 64 and not re.search(r'[/\\. "$\0]', name),
@@ -94,7 +110,7 @@ def validated(key: str, value: Any, expected_type: Any) -> Any:
             value = str(Path(value).expanduser())
         except RuntimeError as error:
             raise ValueError("a path in the home folder of a user of this machine") from error
-    if key == "mongo.uri" and (flaw := flaw_of_uri(value)) is not None:
+    if key in _FLAWS and (flaw := _FLAWS[key](value)) is not None:
         raise ValueError(flaw)
     rule = RULES.get(key)
     if rule is not None and not rule.holds(value):

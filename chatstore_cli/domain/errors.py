@@ -7,6 +7,7 @@
         NoActiveThread                   a call that needs a current thread (also a ValueError)
       NotFound                        3  the named thing does not exist
         ThreadNotFound                   also a ValueError
+        MessageNotFound                  also a ValueError
       NotAllowed                      4  read-only, or the database user lacks permission
       Unreachable                     5  database or server unreachable, or too slow
         Overdue                          the time limit passed
@@ -112,6 +113,10 @@ class BadConfig(WrongUse):
         super().__init__(where=where, what=masked(what), hint=hint)
 
 
+class BadVariable(BadConfig, ValueError):
+    """{where}: {what}"""
+
+
 class NeedsConfirmation(WrongUse):
     """{what}{end}Nothing was done."""
 
@@ -153,6 +158,14 @@ class ThreadNotFound(NotFound, ValueError):
     def __init__(self, *, thread_id: str, how: str = "does not exist", hint: str | None = None) -> None:
         """`how` is the documented wording: `does not exist`, or `not found` if the thread was to become the current one."""
         ChatstoreError.__init__(self, thread_id=thread_id, how=how, hint=hint)
+
+
+class MessageNotFound(NotFound, ValueError):
+    """Message {message_id} is not in thread {thread_id}."""
+
+    def __init__(self, *, message_id: str, thread_id: str, hint: str | None = None) -> None:
+        """A message that is in no thread, or in another one."""
+        ChatstoreError.__init__(self, message_id=message_id, thread_id=thread_id, hint=hint)
 
 
 class NotAllowed(ChatstoreError):

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chatstore_cli.config.settings import CacheSettings, load_settings
+from chatstore_cli.config.loading import load_settings
+from chatstore_cli.config.settings import CacheSettings
 from chatstore_cli.core.recording.cache import ChatCache
 from chatstore_cli.core.recording.queue import PendingMessages
 from chatstore_cli.domain.errors import BadValue

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from chatstore_cli.config.settings import Settings, load_configuration
+from chatstore_cli.config.loading import load_configuration
+from chatstore_cli.config.settings import Settings
 
 
 def configured_settings(config_file: str | None, warn: Callable[[str], None]) -> Settings:

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from chatstore_cli.domain.indexes.specs import IndexSpec
     from chatstore_cli.domain.message_store import MessageStore
     from chatstore_cli.domain.session_reader import SessionReader
+    from chatstore_cli.domain.threads.repair import ThreadRepairs
     from chatstore_cli.domain.times import Clock
+    from chatstore_cli.mongo.collection_facts import KnownCollections
     from chatstore_cli.mongo.command_monitor import CommandCallbacks
     from chatstore_cli.mongo.connection import Connection
     from chatstore_cli.mongo.embedded.server import EmbeddedServer
@@ -96,8 +98,16 @@ class Stores:
                 answer_seconds=answer_seconds,
                 listener=self._listener,
                 waiting=waiting,
+                known_collections=self._known_collections,
             )
         return connection.reading_from_primary() if self._from_primary else connection
+
+    @cached_property
+    def _known_collections(self) -> KnownCollections:
+        """The facts of collections, for all connections."""
+        from chatstore_cli.mongo.collection_facts import KnownCollections
+
+        return KnownCollections(self.settings.collections)
 
     @cached_property
     def _waiting_notice(self) -> WaitingNotice:
@@ -216,6 +226,13 @@ class Stores:
             segments=self.settings.layouts.workflow.segments,
         )
 
+    @cached_property
+    def thread_repairs(self) -> ThreadRepairs:
+        """Threads compared with their messages, within the limits of the settings."""
+        from chatstore_cli.mongo.threads.repair import MongoThreadRepairs
+
+        return MongoThreadRepairs(self.connection, self.settings, self.settings.verify.seconds_per_check)
+
     def session_readers(self, layout: str | None = None) -> list[SessionReader]:
         """The readers of every layout, or of the named one. Raises BadValue for an unknown layout."""
         from chatstore_cli.mongo.layouts.registry import LAYOUTS
@@ -224,7 +241,8 @@ class Stores:
             known = ", ".join(LAYOUTS)
             raise BadValue(name="--layout", value=layout, expected=f"a layout: {known}")
         names = [layout] if layout is not None else list(LAYOUTS)
-        return [LAYOUTS[name](self.connection, self.settings) for name in names]
+        connection = self.connection.for_one_command()
+        return [LAYOUTS[name](connection, self.settings) for name in names]
 
     def within(self, seconds: float) -> AbstractContextManager[None]:
         """Limit the total time of all operations inside."""

@@ -19,7 +19,7 @@ def new_file(
 
     With `create_own_folder`, the user's configuration folder of chatstore is created if the file belongs there.
     """
-    from chatstore_cli.config.settings import user_configuration
+    from chatstore_cli.config.loading import user_configuration
     from chatstore_cli.files.atomic_file import new_file as atomic_file
 
     if create_own_folder and Path(path).absolute() == user_configuration():

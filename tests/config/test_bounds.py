@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chatstore_cli.config.expansion import ExpansionError, expand
-from chatstore_cli.config.settings import load_settings
+from chatstore_cli.config.loading import load_settings
 from chatstore_cli.domain.errors import BadConfig
 
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from chatstore_cli.config.advice import find_unusual_settings
 from chatstore_cli.config.expansion import ExpansionError, expand
-from chatstore_cli.config.settings import Settings, load_configuration, load_settings, setting_types, value_of
+from chatstore_cli.config.loading import load_configuration, load_settings
+from chatstore_cli.config.settings import Settings, setting_types, value_of
 from chatstore_cli.config.sources import DEFAULTS
 from chatstore_cli.domain.errors import BadConfig, BadValue
 from tests.support.paths import ROOT
@@ -97,12 +98,41 @@ def test_every_setting_can_be_set_by_its_variable(monkeypatch):
             value = f"name_{key.replace('.', '_')}"
         value = "text=content" if key == "mongo.cache.mapping" else value
         value = "always" if key == "mongo.cache.fsync" else f"/{value}" if key.endswith("_path") else value
-        monkeypatch.setenv(f"CHATSTORE_{key.upper().replace('.', '__')}", value)
+        value = "mongodb" if key == "chatstore.threads.backend" else value
+        monkeypatch.setenv(f"CHATSTORE_{key.removeprefix('chatstore.').upper().replace('.', '__')}", value)
     loaded = load_configuration(None, uri=None, database=None)
     assert loaded.problems == ()
+    assert {source.partition(" ")[0] for source in loaded.sources.values()} == {"environment"}
     defaults = Settings()
     unchanged = [key for key in setting_types() if value_of(loaded.settings, key) == value_of(defaults, key)]
-    assert unchanged == []
+    assert unchanged == ["chatstore.threads.backend"]  # it has one valid value
+
+
+def test_a_block_of_the_application_is_not_taken_for_one_of_the_block_chatstore():
+    write("threads: {backend: 4, pool: [1, 2]}\nserver: {port: 80}\nchatstore: {threads: {backend: mongodb}}\n")
+    loaded = load_configuration(None, uri=None, database=None)
+    assert loaded.problems == ()
+    assert loaded.sources["chatstore.threads.backend"] == "config.yaml:3"
+
+
+@pytest.mark.parametrize(
+    ("backend", "what"),
+    [
+        (
+            "mock",
+            "'mock' is not a backend for commands: its threads exist only in the memory of one process; use mongodb.",
+        ),
+        ("postgresql", "'postgresql' is not supported in this version; use mongodb."),
+        ("mongo", "'mongo' is not a backend that commands can use: mongodb."),
+    ],
+)
+def test_commands_reject_every_backend_of_threads_but_mongodb(monkeypatch, backend, what):
+    write(f"chatstore:\n  threads:\n    backend: {backend}\n")
+    assert error_of().message == f"config.yaml:3: chatstore.threads.backend: {what}"
+    monkeypatch.setenv("CHATSTORE_THREADS__BACKEND", "mongodb")
+    assert load().chatstore.threads.backend == "mongodb"
+    monkeypatch.setenv("CHATSTORE_THREADS__BACKEND", backend)
+    assert error_of().message == f"environment CHATSTORE_THREADS__BACKEND: chatstore.threads.backend: {what}"
 
 
 def test_an_empty_variable_counts_as_unset_and_an_empty_option_is_wrong_use(monkeypatch):
@@ -362,6 +392,9 @@ def test_an_unset_variable_names_file_line_key_and_variable():
     [
         ("mongo: {ttl_day: 3}", "config.yaml:1", "unknown setting mongo: ttl_day."),
         ("mongo:\n  cache:\n    path: x\n", "config.yaml:3", "unknown setting mongo.cache: path."),
+        ("chatstore: {thread: {}}", "config.yaml:1", "unknown setting chatstore: thread."),
+        ("chatstore: {threads: {backed: mongodb}}", "config.yaml:1", "unknown setting chatstore.threads: backed."),
+        ("chatstore: here", "config.yaml:1", "chatstore must be a block of settings."),
         ("layouts: {theirs: {}}", "config.yaml:1", "unknown setting layouts: theirs."),
         ("mongo: 5", "config.yaml:1", "mongo must be a block of settings."),
         ("mongo: [1]", "config.yaml:1", "mongo must be a block of settings."),
@@ -413,6 +446,8 @@ def test_the_hint_for_an_unknown_setting_is_the_nearest_name():
     assert error_of().hint == "Did you mean ttl_days?"
     write("state: {zzz: 3}")
     assert error_of().hint == "Known names: folder."
+    write("chatstore: {thread: {backend: mongodb}}")
+    assert error_of().hint == "Did you mean threads?"
 
 
 @pytest.mark.parametrize(
@@ -424,6 +459,7 @@ def test_the_hint_for_an_unknown_setting_is_the_nearest_name():
         ("CHATSTORE_URI", "user:geheim@host", "mongo.uri: its value is not"),
         ("CHATSTORE_MONGO__TTLDAYS", "3", "no setting has this name"),
         ("CHATSTORE_MONG__TTL_DAYS", "3", "no setting has this name"),
+        ("CHATSTORE_CHATSTORE__THREADS__BACKEND", "mongodb", "no setting has this name"),
     ],
 )
 def test_an_error_in_the_environment_names_the_variable(monkeypatch, name, value, what):
@@ -437,6 +473,11 @@ def test_an_error_in_the_environment_names_the_variable(monkeypatch, name, value
 def test_the_nearest_variable_is_suggested(monkeypatch):
     monkeypatch.setenv("CHATSTORE_MONGO__TTLDAYS", "3")
     assert error_of().hint == "Did you mean CHATSTORE_MONGO__TTL_DAYS?"
+    monkeypatch.delenv("CHATSTORE_MONGO__TTLDAYS")
+    for misspelt in ("CHATSTORE_THREAD__BACKEND", "CHATSTORE_CHATSTORE__THREADS__BACKEND"):
+        monkeypatch.setenv(misspelt, "mongodb")
+        assert error_of().hint == "Did you mean CHATSTORE_THREADS__BACKEND?"
+        monkeypatch.delenv(misspelt)
 
 
 def test_the_error_counts_all_problems():
@@ -549,7 +590,7 @@ def test_an_ordinary_start_imports_neither_pydantic_nor_yaml_without_a_file(fold
     if config:
         write(config)
     code = (
-        "import sys; from chatstore_cli.config.settings import load_settings; load_settings(None, uri=None, database=None);"
+        "import sys; from chatstore_cli.config.loading import load_settings; load_settings(None, uri=None, database=None);"
         "print(*sorted({'pydantic', 'yaml', 'dotenv', 'difflib', 'pymongo'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=folder)

@@ -13,7 +13,8 @@ import typer
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, group
 from chatstore_cli.config.advice import find_unusual_settings
-from chatstore_cli.config.settings import Configuration, value_of
+from chatstore_cli.config.loading import Configuration
+from chatstore_cli.config.settings import value_of
 from chatstore_cli.config.sources import Problem
 from chatstore_cli.domain.errors import BadConfig, BadValue, ExitCode
 from chatstore_cli.domain.secrets import masked, masked_uri

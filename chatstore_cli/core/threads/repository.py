@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from chatstore_cli.core.threads.checks import (
@@ -14,6 +14,7 @@ from chatstore_cli.core.threads.checks import (
     checked_owner,
     checked_role,
 )
+from chatstore_cli.core.threads.imports import imported_messages, imported_thread
 from chatstore_cli.domain.errors import InvalidThreadData, ThreadNotFound
 from chatstore_cli.domain.threads.models import (
     ChatMessage,
@@ -144,11 +145,15 @@ class StoredConversations:
         return list(self._store.messages(thread_id, Window(limit, offset, newest), owner))
 
     def iter_messages(
-        self, thread_id: str, *, after_sequence: int | None = None, owner: Owner = ANYONE
+        self, thread_id: str, *, after_sequence: int | None = None, last: int | None = None, owner: Owner = ANYONE
     ) -> Iterator[ChatMessage]:
-        if not _can_exist(thread_id):
+        if not _can_exist(thread_id) or (last is not None and last <= 0):
             return iter(())
-        return self._store.messages(thread_id, Window(after_sequence=after_sequence), owner)
+        window = Window(limit=last, newest=last is not None, after_sequence=after_sequence)
+        return self._store.messages(thread_id, window, owner)
+
+    def get_message(self, message_id: str, *, owner: Owner = ANYONE) -> ChatMessage | None:
+        return self._store.find_message(message_id, owner) if _can_exist(message_id) else None
 
     def edit_message(self, message_id: str, content: Mapping[str, Any], *, owner: Owner = ANYONE) -> ChatMessage | None:
         checked, _ = checked_content(content)
@@ -201,36 +206,9 @@ class StoredConversations:
         return next((message.sequence for message in self._store.messages(thread_id, window, owner)), 0)
 
     def import_thread(self, thread: ChatThread, messages: Iterable[ChatMessage]) -> ChatThread:
-        imported = thread.model_copy(
-            update={
-                "id": checked_id(thread.id, "id"),
-                "user_id": checked_owner(thread.user_id, "user_id"),
-                "org_id": checked_owner(thread.org_id, "org_id"),
-                "created_at": _as_stored(thread.created_at),
-                "updated_at": _as_stored(thread.updated_at),
-                "chat_messages": [],
-            }
-        )
-        self._store.insert_whole_thread(imported, self._imported_messages(thread.id, messages))
+        imported = imported_thread(thread)
+        self._store.insert_whole_thread(imported, imported_messages(thread.id, messages))
         return imported
-
-    def _imported_messages(self, thread_id: str, messages: Iterable[ChatMessage]) -> Iterator[ChatMessage]:
-        last = 0
-        for message in messages:
-            content, _ = checked_content(message.content)
-            # A dump of the documented library has no sequences: its order is that of the list.
-            last = message.sequence if message.sequence > last else last + 1
-            yield message.model_copy(
-                update={
-                    "id": checked_id(message.id, "id"),
-                    "chat_thread_id": thread_id,
-                    "sender_role": checked_role(message.sender_role, strict=False),
-                    "content": content,
-                    "created_at": _as_stored(message.created_at),
-                    "updated_at": _as_stored(message.updated_at),
-                    "sequence": last,
-                }
-            )
 
     def _now(self) -> datetime:
         return to_milliseconds(self._clock())
@@ -245,8 +223,3 @@ def _can_exist(identity: object) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _as_stored(instant: datetime) -> datetime:
-    """An instant in UTC in whole milliseconds. One without a zone is in UTC."""
-    return to_milliseconds(instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC))

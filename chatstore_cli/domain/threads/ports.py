@@ -108,12 +108,18 @@ class ConversationRepository(Protocol):
         """
 
     def iter_messages(
-        self, thread_id: str, *, after_sequence: int | None = None, owner: Owner = ANYONE
+        self, thread_id: str, *, after_sequence: int | None = None, last: int | None = None, owner: Owner = ANYONE
     ) -> Iterator[ChatMessage]:
-        """The messages in ascending order of `sequence`, streamed."""
+        """The messages in ascending order of `sequence`, or the newest `last` of them, streamed."""
+
+    def get_message(self, message_id: str, *, owner: Owner = ANYONE) -> ChatMessage | None:
+        """One message; None if it does not exist, or if its thread does not."""
 
     def edit_message(self, message_id: str, content: Mapping[str, Any], *, owner: Owner = ANYONE) -> ChatMessage | None:
-        """Replace a message's content and keep the former one in `edits` (the newest 20). None if it does not exist."""
+        """Replace a message's content and keep the former one in `edits` (the newest 20). None if it does not exist.
+
+        An edit to the present content changes nothing.
+        """
 
     def delete_message(self, message_id: str, *, owner: Owner = ANYONE) -> bool:
         """Delete one message. Returns whether it existed."""
@@ -140,8 +146,8 @@ class ConversationRepository(Protocol):
     def import_thread(self, thread: ChatThread, messages: Iterable[ChatMessage]) -> ChatThread:
         """Store a whole thread under its own ids, times and sequences. Nobody sees it before it is complete.
 
-        A repetition after an interruption completes it. The messages are in ascending order of `sequence`. Raises Conflict if the thread, or another message of one of the
-        ids, exists.
+        A repetition after an interruption completes it. The messages are in ascending order of `sequence`. Raises Conflict
+        if the thread, or another message of one of the ids, exists.
         """
 
 
@@ -178,19 +184,25 @@ class ThreadStore(Protocol):
     def messages(self, thread_id: str, window: Window, owner: Owner) -> Iterator[ChatMessage]:
         """The messages of a window in ascending order of `sequence`, streamed. None of a thread that does not exist."""
 
+    def find_message(self, message_id: str, owner: Owner) -> ChatMessage | None:
+        """One message; None if it does not exist, or if its thread does not."""
+
     def replace_content(
         self, message_id: str, content: Mapping[str, Any], edited_at: datetime, owner: Owner
     ) -> ChatMessage | None:
-        """Set a message's content, keep the former one in `edits`, and raise the thread's `updated_at`."""
+        """Set a message's content, keep the former one in `edits`, and raise the thread's `updated_at`.
+
+        core/threads/edits.py: `edited` makes the new message from the stored one, for every store.
+        """
 
     def remove_message(self, message_id: str, removed_at: datetime, owner: Owner) -> bool:
-        """Delete one message, and raise the thread's `updated_at`."""
+        """Delete one message, and raise the thread's `updated_at`. Returns whether the message existed."""
 
     def clear_messages(self, thread_id: str, owner: Owner) -> int:
         """Delete all messages of a thread and return how many."""
 
     def newest_summary(self, thread_id: str, owner: Owner) -> ChatMessage | None:
-        """The message of the highest sequence that is a summary."""
+        """The message of the highest sequence that is a summary, see core/threads/summaries.py: `summary_range`."""
 
     def insert_whole_thread(self, thread: ChatThread, messages: Iterable[ChatMessage]) -> None:
         """Store messages with their sequences, then their thread. Messages that are stored already count as stored.

@@ -13,8 +13,8 @@ from chatstore_cli.mongo.connection import Connection, driver_errors
 from chatstore_cli.mongo.exact import own_collation
 from chatstore_cli.mongo.identifiers import is_storable
 from chatstore_cli.mongo.messages.documents import content_of
-from chatstore_cli.mongo.messages.layout import LAYOUT, to_message
 from chatstore_cli.mongo.messages.ordering import MessagesInOrder
+from chatstore_cli.mongo.messages.rows import LAYOUT, to_message
 from chatstore_cli.mongo.messages.stored_times import EARLIEST
 from chatstore_cli.mongo.tombstones import tombstones_of
 

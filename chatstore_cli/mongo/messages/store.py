@@ -24,9 +24,9 @@ from chatstore_cli.mongo.exact import bytewise, own_collation
 from chatstore_cli.mongo.foreign_documents import require_writable
 from chatstore_cli.mongo.maintenance.index_store import MongoIndexStore
 from chatstore_cli.mongo.messages.documents import content_of, flaw_of_document, to_document
-from chatstore_cli.mongo.messages.layout import LAYOUT
 from chatstore_cli.mongo.messages.own_messages import OWN_MESSAGES
 from chatstore_cli.mongo.messages.removal import remove_covered
+from chatstore_cli.mongo.messages.rows import LAYOUT
 from chatstore_cli.mongo.tombstones import TOMBSTONES, deleted_sessions, tombstones_of
 
 _SMALL_SESSION = 5_000

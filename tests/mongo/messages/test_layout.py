@@ -19,7 +19,8 @@ from chatstore_cli.domain.session import COUNT_CAP, SessionStatus
 from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.messages import ordering as message_order
 from chatstore_cli.mongo.messages import recent_sessions
-from chatstore_cli.mongo.messages.layout import MessagesLayout, index_specs, to_message
+from chatstore_cli.mongo.messages.layout import MessagesLayout, index_specs
+from chatstore_cli.mongo.messages.rows import to_message
 
 if TYPE_CHECKING:
     from pymongo.database import Database

@@ -1,0 +1,30 @@
+"""When a message of a stored id is the same message once more, for every store."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from chatstore_cli.domain.threads.models import ChatMessage
+
+
+def is_repetition(stored: ChatMessage, given: ChatMessage) -> bool:
+    """Whether a message is delivered again: it has the thread, sender, role and content of the stored one.
+
+    If the stored message was edited, a repetition has its present content or the oldest that is kept, which is the first
+    one until the message was edited more than 20 times.
+    """
+    if (stored.chat_thread_id, stored.sender_id, stored.sender_role) != (
+        given.chat_thread_id,
+        given.sender_id,
+        given.sender_role,
+    ):
+        return False
+    contents = [stored.content, *(edit.content for edit in stored.edits[:1])]
+    return exact_text(given.content) in map(exact_text, contents)
+
+
+def exact_text(content: dict[str, Any]) -> str:
+    """A text that is equal for equal contents only, because for Python 1, 1.0 and True are equal."""
+    return json.dumps(content, sort_keys=True)

@@ -1,0 +1,12 @@
+"""Which documents are threads, and which are messages of threads."""
+
+from __future__ import annotations
+
+from chatstore_cli.domain.foreign import OwnKind
+from chatstore_cli.mongo.own_documents import OwnDocuments, has_all
+
+OWN_THREADS = OwnDocuments(OwnKind("a thread", "threads", "layout threads"), has_all("user_id", "org_id", "name"))
+OWN_THREAD_MESSAGES = OwnDocuments(
+    OwnKind("a message of a thread", "messages of threads", "layout threads"),
+    has_all("chat_thread_id", "sender_role", "content"),
+)
