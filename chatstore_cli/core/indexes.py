@@ -24,18 +24,18 @@ def wanted_specs(specs: Iterable[IndexSpec], ttl_days: int) -> list[IndexSpec]:
 
 
 def check_indexes(
-    specs: Sequence[IndexSpec], store: IndexStore, made: Sequence[IndexSpec] = (), foreign: Collection[str] = ()
+    specs: Sequence[IndexSpec], store: IndexStore, made: Sequence[IndexSpec] = (), left_out: Collection[str] = ()
 ) -> list[IndexFinding]:
     """The findings, collection by collection. If a collection does not exist, all its indexes are missing.
 
-    `made` are all indexes that chatstore makes, whatever the settings. In the collections of `foreign`, which are another
-    product's, none is needed.
+    `made` are all indexes that chatstore makes, whatever the settings. In the collections `left_out`, to which chatstore
+    does not write, none is needed.
     """
     findings: list[IndexFinding] = []
     for collection in dict.fromkeys(spec.collection for spec in specs):
         needed, own = ([each for each in some if each.collection == collection] for some in (specs, [*specs, *made]))
-        is_foreign = collection in foreign
-        findings += compare([] if is_foreign else needed, store.stored(collection), [] if is_foreign else own)
+        is_left_out = collection in left_out
+        findings += compare([] if is_left_out else needed, store.stored(collection), [] if is_left_out else own)
     return findings
 
 

@@ -196,3 +196,36 @@ def test_a_validator_quarantines_what_it_rejects_as_before(
     journal = write_journal(tmp_path / "s1.jsonl", [record(number) for number in range(3)])
     result = flush(connection, journal, rules=StoringRules(), state=tmp_path / "state")
     assert (result.stored, result.quarantined) == (2, 1)
+
+
+@each_kind
+def test_no_index_is_asked_for_where_none_would_be_created(chatstore: Chatstore, database: Any, kind: str) -> None:
+    database.create_collection("chat_messages", **KINDS[kind])
+    checked = chatstore("indexes", "check", "--layout", "messages", "-o", "json")
+    assert checked.code == 6
+    assert [row["state"] for row in json.loads(checked.out)["items"] if row["state"] == "missing"] == []
+    assert f"chat_messages is a {kind}: " in checked.err
+    assert "indexes apply" not in checked.err
+    assert chatstore("indexes", "apply", "--layout", "messages").code == 1
+    rows = {row["name"]: row for row in json.loads(chatstore("verify", "-o", "json").out)["items"]}
+    assert (rows["collections"]["status"], rows["indexes"]["status"]) == ("fail", "skip")
+    assert rows["indexes"]["detail"].startswith("chat_messages not compared: see the check collections")
+
+
+@pytest.mark.parametrize("action", ["complete", "fail", "pause", "unpause"])
+def test_a_missing_session_to_change_names_the_documents_that_were_left_out(
+    chatstore: Chatstore, database: Any, action: str
+) -> None:
+    database.chat_sessions.insert_many([{"session": "c", "expires": 1}, *map(own_session, range(3))])
+    outcome = chatstore("sessions", action, "c", "-o", "json")
+    assert outcome.code == 3
+    assert json.loads(outcome.err.splitlines()[-1])["error"]["hint"] == (
+        "chat_sessions holds 1 document that is not a session of layout workflow: _id, session, expires."
+    )
+    database.chat_sessions.delete_one({"session": "c"})
+    outcome = chatstore("sessions", action, "c", "-o", "json")
+    assert (outcome.code, json.loads(outcome.err.splitlines()[-1])["error"]["hint"]) == (3, None)
+
+
+def own_session(number: int) -> dict[str, Any]:
+    return {"chat_id": f"chat-{number}", "enterprise_id": "acme", "status": 0, "messages": []}

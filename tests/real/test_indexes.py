@@ -218,14 +218,6 @@ def test_layout_limits_it_and_an_unknown_layout_is_wrong_use(chatstore):
     assert "messages" in outcome.err
 
 
-def test_a_view_in_the_collections_place_is_one_line(chatstore, database):
-    database.create_collection("chat_messages", viewOn="other")
-    outcome = chatstore("indexes", "check")
-    assert outcome.code == 1
-    assert "view" in outcome.err
-    assert outcome.err.count("\n") == 1
-
-
 def test_a_chat_stored_twice_is_named_and_costs_no_other_index(chatstore, database):
     database["chat_sessions"].insert_many(
         [{**chat, "messages": [{}]} for chat in [{"chat_id": "c1"}, {"chat_id": "c1"}, {"chat_id": "c2"}, {}, {}]]

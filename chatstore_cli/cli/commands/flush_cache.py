@@ -105,14 +105,15 @@ def flush_cache(
         invocation.say(ignored_notice(journals.ignored))
     if dry_run:
         with journals.to_read() as sources:
-            result = Flush(invocation.stores.message_store, options, say=invocation.say).run(sources)
+            flush = Flush(invocation.stores.message_store, options, say=invocation.say)
+            result = flush.attempt(sources)
     else:
         if options.rules.ttl_from_created and not (skip_expired or yes):
             _confirm_expired(invocation, journals, options)
         with journals.to_flush("chatstore flush-cache") as sources, invocation.progress(journals.total_bytes) as shown:
             flush = Flush(invocation.stores.message_store, options, say=invocation.say, on_progress=shown)
-            result = flush.run(sources)
-    if session is not None and not result.lines:
+            result = flush.attempt(sources)
+    if session is not None and not result.lines and not flush.unreadable:
         hint = "Incomplete last lines, and lines whose session cannot be read, are left for later flushes."
         raise NotFound(kind_of_thing="session", name=session, where=" in the journals", hint=hint)
     emit_flush(invocation, result, journals.ignored, dry_run=dry_run)
@@ -120,6 +121,7 @@ def flush_cache(
         invocation.say(notice)
     if not dry_run:
         invocation.say_where_stored(result.stored + result.already_stored)
+    flush.require_all_read(result)  # after the result, because the other journals were flushed
     if result.quarantined:
         raise typer.Exit(ExitCode.PARTLY_DONE)
 

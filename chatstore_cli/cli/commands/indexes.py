@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from typing import Annotated
 
 import typer
@@ -11,7 +11,7 @@ from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, group
 from chatstore_cli.core.indexes import check_indexes, is_finding, named_indexes, perform, plan_steps
 from chatstore_cli.domain.errors import Conflict, ExitCode, NeedsConfirmation
-from chatstore_cli.domain.foreign import ForeignDocuments, mainly_foreign
+from chatstore_cli.domain.foreign import mainly_foreign
 from chatstore_cli.domain.indexes.findings import IndexFinding, IndexStep
 from chatstore_cli.render.listing import Listing
 from chatstore_cli.render.rows.indexes import INDEX_COLUMNS, STEP_COLUMNS, index_row, step_row
@@ -29,7 +29,7 @@ _EXITS = [ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCo
     examples=["chatstore indexes check", "chatstore indexes check -o json"],
     exits=_EXITS,
     meanings={
-        ExitCode.FINDINGS: "findings: an index is missing or has drifted, or a collection holds mainly other documents"
+        ExitCode.FINDINGS: "findings: an index is missing or has drifted, or chatstore cannot write to a collection"
     },
 )
 def check(context: typer.Context, layout: Layout = None) -> None:
@@ -38,24 +38,28 @@ def check(context: typer.Context, layout: Layout = None) -> None:
     A `missing` index does not exist. A `drifted` index has the right keys and other options. An `unneeded` index was
     made by chatstore, and no layout needs it any more. An `other` index was not made by chatstore and may be the
     application's own. Exits with status 6 if an index is missing or has drifted, and if a collection holds mainly
-    documents of another product. No index is needed in such a collection. The indexes of a collection that does not
-    exist yet are shown, and do not change the exit status.
+    documents of another product: no index is needed there. The same holds for a view and for a capped or time series
+    collection, to which chatstore does not write. The indexes of a collection that does not exist yet are shown, and do
+    not change the exit status.
     """
     invocation = Invocation(context)
     stores = invocation.stores
-    foreign = mainly_foreign(stores.contents, _collections(invocation, layout))
-    findings = _findings(invocation, layout, foreign)
+    collections = dict.fromkeys(_collections(invocation, layout))
+    left_out = {each.collection: each.remark for each in mainly_foreign(stores.contents, collections)}
+    options = stores.index_store.options(collections)
+    left_out |= {each.name: f"{each.name} is {each.unsuitable}" for each in options if each.unsuitable}
+    findings = _findings(invocation, layout, left_out)
     invocation.emit(Listing(INDEX_COLUMNS, [index_row(finding) for finding in findings]))
     existing = stores.index_store.existing_collections()
     invocation.say_what_the_database_has()
-    for each in foreign:
-        invocation.say(f"{each.remark}. chatstore needs no index there. Check the configuration: chatstore config show")
+    for remark in left_out.values():
+        invocation.say(f"{remark}. chatstore needs no index there. Check the configuration: chatstore config show")
     for absent in dict.fromkeys(finding.collection for finding in findings if finding.collection not in existing):
         invocation.say(f"{absent} does not exist yet. chatstore indexes apply creates it with its indexes.")
-    if any(is_finding(finding) for finding in findings if finding.collection in existing):
+    has_findings = any(is_finding(finding) for finding in findings if finding.collection in existing)
+    if has_findings:
         invocation.say("To create the missing indexes, run: chatstore indexes apply")
-        raise typer.Exit(ExitCode.FINDINGS)
-    if foreign:
+    if has_findings or left_out:
         raise typer.Exit(ExitCode.FINDINGS)
 
 
@@ -127,15 +131,13 @@ def apply(
         raise typer.Exit(ExitCode.FINDINGS)
 
 
-def _findings(
-    invocation: Invocation, layout: str | None, foreign: Sequence[ForeignDocuments] = ()
-) -> list[IndexFinding]:
+def _findings(invocation: Invocation, layout: str | None, left_out: Collection[str] = ()) -> list[IndexFinding]:
     stores = invocation.stores
     specs, made = (
         [spec for specs in stores.index_specs(layout, whatever_expires=every).values() for spec in specs]
         for every in (False, True)
     )
-    return check_indexes(specs, stores.index_store, made, [each.collection for each in foreign])
+    return check_indexes(specs, stores.index_store, made, left_out)
 
 
 def _collections(invocation: Invocation, layout: str | None) -> list[str]:

@@ -102,13 +102,17 @@ class Flush:
         first is raised last, and the others are reported.
         """
         result = self.attempt(sources)
+        self.require_all_read(result)
+        return result
+
+    def require_all_read(self, result: FlushResult) -> None:
+        """Raise the error of the first journal that `attempt` could not read, and report those of the others."""
         if self.unreadable:
             first, *others = self.unreadable.values()
             for error in others:
                 self._say(error.as_text())
             first.hint = f"{first.hint or ''} From all journals: {self._summary(result)}".strip()
             raise first
-        return result
 
     def attempt(self, sources: Sequence[Source]) -> FlushResult:
         """Flush the journals and return what was done; `unreadable` has the journals that could not be read.

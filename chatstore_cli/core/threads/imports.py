@@ -9,7 +9,9 @@ from chatstore_cli.core.threads.checks import (
     checked_content,
     checked_id,
     checked_old_text,
+    size_of,
 )
+from chatstore_cli.core.threads.edits import MAX_MESSAGE_BYTES
 from chatstore_cli.domain.errors import InvalidThreadData
 from chatstore_cli.domain.threads.models import ChatMessage, ChatThread, Edit, ForkedFrom, to_milliseconds
 
@@ -45,17 +47,22 @@ def imported_messages(thread_id: str, messages: Iterable[ChatMessage]) -> Iterat
     for message in messages:
         # A dump of the documented library has no sequences: its order is that of the list.
         last = message.sequence if message.sequence > last else last + 1
+        content, size = checked_content(message.content)
+        edits = [_imported_edit(edit, f"edits[{number}]") for number, edit in enumerate(message.edits)]
+        if size + sum(size_of(edit.content) for edit in edits) > MAX_MESSAGE_BYTES:
+            limit = f"{MAX_MESSAGE_BYTES >> 20} MiB"
+            raise InvalidThreadData(what=f"edits: the message exceeds {limit} together with its former contents.")
         yield message.model_copy(
             update={
                 "id": checked_id(message.id, "id"),
                 "chat_thread_id": thread_id,
                 "sender_id": None if message.sender_id is None else checked_old_text(message.sender_id, "sender_id"),
                 "sender_role": checked_old_text(message.sender_role, "sender_role"),
-                "content": checked_content(message.content)[0],
+                "content": content,
                 "created_at": _as_stored(message.created_at, "created_at"),
                 "updated_at": _as_stored(message.updated_at, "updated_at"),
                 "sequence": _checked_sequence(last, "sequence"),
-                "edits": [_imported_edit(edit, f"edits[{number}]") for number, edit in enumerate(message.edits)],
+                "edits": edits,
             }
         )
 

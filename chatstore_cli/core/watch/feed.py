@@ -145,7 +145,7 @@ def iterate_until(
     """The items as they come, until the caller asks to stop or that many seconds have passed since watching began.
 
     A thread of its own calls `open_items`, whose return is the beginning, and reads the items. Returns after the
-    beginning. During an outage before that, the seconds count from this call, and there may be no items at all.
+    beginning. During an outage before that, the seconds count from this call; when they have passed, Unreachable is raised.
     `stop_requested` is checked ten times a second. Raises what the thread raises.
     """
     limit = math.inf if seconds is None else seconds
@@ -173,7 +173,11 @@ def iterate_until(
     def receive() -> Iterator[Any]:
         begun, deadline = False, time.monotonic() + limit
         try:
-            while not stop_requested() and not (time.monotonic() >= deadline and (begun or watch.outage)):
+            while not stop_requested():
+                if time.monotonic() >= deadline and begun:
+                    return
+                if time.monotonic() >= deadline and watch.outage:
+                    raise Unreachable(what=f"No server answered within {limit:g} s, so nothing was watched.")
                 watch.note_silence()
                 try:
                     item = received.get(timeout=_CHECK_SECONDS)

@@ -29,7 +29,7 @@ class IndexStore(Protocol):
         """The options of those of the collections that exist."""
 
     def stored(self, collection: str) -> list[StoredIndex]:
-        """Every index of a collection except the one on `_id`; empty if the collection does not exist."""
+        """Every index of a collection except the one on `_id`; empty if the collection does not exist or is a view."""
 
     def create(self, spec: IndexSpec, name: str) -> None:
         """Build an index, however long it takes. Raises Conflict, naming values, if values must be unique and are not."""

@@ -11,7 +11,7 @@ from chatstore_cli.domain.errors import ChatstoreError, Conflict
 from chatstore_cli.domain.indexes.findings import StoredIndex
 from chatstore_cli.domain.indexes.ports import CollectionOptions
 from chatstore_cli.domain.indexes.specs import IndexSpec
-from chatstore_cli.mongo.collection_facts import collation_text
+from chatstore_cli.mongo.collection_facts import CollectionKind, collation_text
 from chatstore_cli.mongo.collections import collection_facts, why_unsuitable
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.exact import bytewise
@@ -44,6 +44,8 @@ class MongoIndexStore:
         ]
 
     def stored(self, collection: str) -> list[StoredIndex]:
+        if collection_facts(self._connection, collection).kind is CollectionKind.VIEW:
+            return []  # the server rejects the question
         with driver_errors(f"listing the indexes of {collection}"):
             by_name = self._connection.collection(collection).index_information()
         indexes = (_stored(collection, name, facts) for name, facts in by_name.items())

@@ -118,11 +118,17 @@ def test_an_unreadable_journal_does_not_stop_the_others(chatstore: Chatstore, da
     (tmp_path / "j").mkdir()
     (tmp_path / "j" / "a.jsonl").symlink_to(tmp_path / "gone")
     write_journal(tmp_path / "j" / "b.jsonl", [record(0)])
-    outcome = chatstore("flush-cache", tmp_path / "j")
+    outcome = chatstore("flush-cache", tmp_path / "j", "-o", "json")
     assert outcome.code == 1
-    assert "a.jsonl: No such file or directory" in outcome.err
-    assert "From all journals: 1 message stored of 1 line read." in outcome.err
+    error = json.loads(outcome.err.splitlines()[-1])["error"]
+    assert "a.jsonl: No such file or directory" in error["message"]
+    assert "From all journals: 1 message stored of 1 line read." in error["hint"]
     assert sum(stored(database).values()) == 1
+    row = json.loads(outcome.out)
+    assert (row["files"], row["lines"], row["stored"]) == (2, 1, 1)
+    outcome = chatstore("flush-cache", tmp_path / "j", "--session", "of-the-other-journal", "--ignore-ledger")
+    assert (outcome.code, outcome.out) == (1, "")
+    assert "a.jsonl: No such file or directory" in outcome.err
 
 
 def test_every_unreadable_journal_is_named(chatstore: Chatstore, tmp_path: Path):
@@ -134,7 +140,8 @@ def test_every_unreadable_journal_is_named(chatstore: Chatstore, tmp_path: Path)
     dry_run = chatstore("flush-cache", tmp_path / "j", "--dry-run")
     assert "0 messages would be stored of 1 line read; 1 would be quarantined." in dry_run.err
     outcome = chatstore("flush-cache", tmp_path / "j")
-    assert (dry_run.code, outcome.code, outcome.out) == (1, 1, "")
+    assert (dry_run.code, outcome.code) == (1, 1)
+    assert [each.out.splitlines()[0].split() for each in (dry_run, outcome)] == [["Files", "4"]] * 2
     assert "0 messages stored of 1 line read; 1 quarantined." in outcome.err.splitlines()[-1]
     for told in (dry_run.err, outcome.err):
         assert [told.count(name) for name in ("a.jsonl:", "b.jsonl:", "c.jsonl.gz:")] == [1, 1, 1]

@@ -320,7 +320,11 @@ def test_a_request_and_the_time_end_a_watch_that_has_not_begun(seconds: float | 
     def stop_requested() -> bool:
         return bool(watch.outage) and seconds is None
 
-    assert list(iterate_until(watch, lambda: [watch.call(away)], stop_requested, seconds)) == []
+    if seconds is None:
+        assert list(iterate_until(watch, lambda: [watch.call(away)], stop_requested)) == []
+    else:
+        with pytest.raises(Unreachable, match=f"^No server answered within {seconds} s, so nothing was watched"):
+            iterate_until(watch, lambda: [watch.call(away)], stop_requested, seconds)
     assert said == ["away. Waiting for the server."]
 
 

@@ -10,7 +10,7 @@ from chatstore_cli.cli.filters import SessionArgument
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.core.workflow.lifecycle import StatusAction, lifecycle
-from chatstore_cli.domain.errors import ExitCode
+from chatstore_cli.domain.errors import ExitCode, NotFound
 from chatstore_cli.render.listing import Listing
 from chatstore_cli.render.rows.sessions import TRANSITION_COLUMNS, transition_row
 from chatstore_cli.wiring.workflow import chat_writer
@@ -61,7 +61,12 @@ def unpause(context: typer.Context, session_id: SessionArgument) -> None:
 def _apply(context: typer.Context, action: StatusAction, session_id: str, reason: str | None = None) -> None:
     invocation = Invocation(context)
     invocation.will_write()
-    transition = lifecycle(chat_writer(invocation.stores)).apply(action, session_id, reason=reason)
+    try:
+        transition = lifecycle(chat_writer(invocation.stores)).apply(action, session_id, reason=reason)
+    except NotFound as error:
+        found = invocation.stores.contents.foreign_in(invocation.settings.sessions_collection)
+        error.hint = f"{found.remark}." if found is not None and found.foreign else error.hint
+        raise
     invocation.emit(Listing(TRANSITION_COLUMNS, [transition_row(transition)]))
     if not transition.changed:
         state = f"is already {transition.in_words}"
