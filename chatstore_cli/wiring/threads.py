@@ -1,4 +1,4 @@
-"""Threads in the database that the settings name."""
+"""Threads and their messages, for the collections in the settings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def thread_store(stores: Stores) -> ThreadStore:
-    """The threads of the database. `chatstore.threads.backend` is mongodb: config/values.py rejects all others."""
+    """The store of threads. The first command connects."""
     from chatstore_cli.mongo.threads.store import MongoThreadStore
 
     return MongoThreadStore(
@@ -19,7 +19,7 @@ def thread_store(stores: Stores) -> ThreadStore:
 
 
 def conversations(stores: Stores, *, strict_roles: bool = True) -> ConversationRepository:
-    """The same with the rules of threads: what commands and applications use."""
+    """The threads, with the rules of core/threads/repository.py."""
     from chatstore_cli.core.threads.repository import StoredConversations
 
     return StoredConversations(thread_store(stores), strict_roles=strict_roles)
