@@ -23,7 +23,7 @@ from chatstore_cli.mongo.indexed_types import EARLIEST, IS_DATE, IS_TEXT, LATEST
 from chatstore_cli.mongo.threads.own_threads import OWN_THREADS
 from chatstore_cli.mongo.threads.sessions import FACT_FIELDS, LAYOUT, newest_instant, to_session
 
-FACTS: Document = dict.fromkeys(FACT_FIELDS, 1)
+PROJECTION: Document = dict.fromkeys(FACT_FIELDS, 1)
 _ORDER: Document = {"updated_at": -1, "_id": -1}
 _MORE = 4
 """If rows of a page are left out, this many times as many are read again."""
@@ -119,7 +119,7 @@ class NewestThreads:
                 [
                     {"$match": {"$or": [{"updated_at": each} for each in NOT_A_DATE]}},
                     {"$match": {"$and": [*self._conditions, {"$nor": [{"updated_at": IS_DATE}]}]}},
-                    {"$project": FACTS},
+                    {"$project": PROJECTION},
                 ]
             )
         )
@@ -127,7 +127,7 @@ class NewestThreads:
     def _read(self, condition: Document, limit: int | None) -> list[Document]:
         stages: list[Document] = [{"$match": {"$and": [condition, *self._conditions]}}, {"$sort": _ORDER}]
         stages += [] if limit is None else [{"$limit": limit}]
-        return list(self._threads.aggregate([*stages, {"$project": FACTS}], allowDiskUse=True))
+        return list(self._threads.aggregate([*stages, {"$project": PROJECTION}], allowDiskUse=True))
 
     def _fitting(self, rows: Iterable[Any]) -> Iterator[Session]:
         """The sessions of the rows that the page may show, in the same order."""
