@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from chatstore_cli.mongo.threads.store import MongoThreadStore
 from pymongo.database import Database
 
 from chatstore_cli.config.settings import Settings
@@ -21,6 +20,7 @@ from chatstore_cli.domain.threads.models import (
     CreateChatThreadRequest,
 )
 from chatstore_cli.mongo.connection import Connection, connect
+from chatstore_cli.mongo.threads.store import MongoThreadStore
 from tests.conftest import Chatstore
 from tests.support.at_command import AtCommand
 from tests.support.mongod import Mongod
