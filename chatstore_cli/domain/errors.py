@@ -4,6 +4,7 @@
       WrongUse                        2  the command line or the configuration is wrong
         BadValue, BadConfig, NeedsConfirmation
         InvalidThreadData                a value that no thread or message can have (also a ValueError)
+          BadLines                       lines of an input that cannot be stored, one a line of the message
         NoActiveThread                   a call that needs a current thread (also a ValueError)
       NotFound                        3  the named thing does not exist
         ThreadNotFound                   also a ValueError
@@ -131,6 +132,12 @@ class InvalidThreadData(WrongUse, ValueError):
     """{what}"""
 
     kind = "bad_value"
+
+
+class BadLines(InvalidThreadData):
+    """{what}"""
+
+    kind = "bad_lines"
 
 
 class NoActiveThread(WrongUse, ValueError):
