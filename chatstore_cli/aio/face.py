@@ -101,6 +101,15 @@ class AwaitableMethod(Protocol[P, R_co]):
     def __get__(self, face: object, owner: type) -> Callable[P, Coroutine[Any, Any, R_co]]: ...
 
 
+class BlockingMethod(Protocol[P, R_co]):
+    """A method with the parameters and the result of a synchronous one."""
+
+    @overload
+    def __get__(self, face: None, owner: type) -> Callable[Concatenate[Any, P], R_co]: ...
+    @overload
+    def __get__(self, face: object, owner: type) -> Callable[P, R_co]: ...
+
+
 class ContextMethod(Protocol[P, R_co]):
     """A method with the parameters of a synchronous one, that returns an asynchronous context manager."""
 
@@ -129,6 +138,18 @@ def awaitable(method: Callable[Concatenate[Any, P], R]) -> AwaitableMethod[P, R]
         return calls.call(call)
 
     return cast("AwaitableMethod[P, R]", make_call)  # a function is bound when it is got from an object
+
+
+def blocking(method: Callable[Concatenate[Any, P], R]) -> BlockingMethod[P, R]:
+    """The method without `await`: the event loop stops until the call, and the calls before it, are done."""
+    prepare = _prepared(method)
+
+    @functools.wraps(method)
+    def wait_for_call(face: Face[Any], *args: P.args, **kwargs: P.kwargs) -> R:
+        calls, call = prepare(face, *args, **kwargs)
+        return calls.submit(call).result()
+
+    return cast("BlockingMethod[P, R]", wait_for_call)
 
 
 def in_context(method: Callable[Concatenate[Any, P], AbstractContextManager[R]]) -> ContextMethod[P, R]:

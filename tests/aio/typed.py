@@ -15,6 +15,7 @@ from chatstore_cli.aio import (
     MongoChatStorage,
     StoredChat,
 )
+from chatstore_cli.aio.threads import ChatMessage, ConversationHistory, MockConversationRepository, StateManager
 
 
 async def main() -> None:
@@ -28,3 +29,18 @@ async def main() -> None:
     async with ChatPersistenceWorker(cache, storage) as worker, storage.within(2):
         assert_type(await cache.record_chat_event("chat-1", "user", "Hello"), Message)
         assert_type(await worker.stop(1), bool)
+
+
+async def threads() -> None:
+    """The same for threads."""
+    manager = StateManager(repository=MockConversationRepository(strict_roles=False), user_id="alice")
+    assert_type(await manager.add_message("user", "Hello", metadata={"mood": "good"}), ChatMessage)
+    await manager.add_message("user")  # type: ignore[call-arg]  # the content is missing
+    await manager.set_current_thread(7)  # type: ignore[arg-type]  # an id is a text
+    async for message in manager.iter_messages(after_sequence=3):
+        assert_type(message, ChatMessage)
+    assert_type(await manager.repository.delete_message("m-1"), bool)
+    history = ConversationHistory(state_manager=manager, persist_to_db=True)
+    history.add_user_message("Hello")
+    history.add_user_message()  # type: ignore[call-arg]  # the content is missing
+    await history.add("user", "Hello", {"mood": "good"})

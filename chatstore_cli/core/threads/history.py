@@ -73,21 +73,33 @@ class ConversationHistory:
                 self.messages.append(message)
                 self._trim()
 
-    def add_user_message(self, content: str, metadata: Mapping[str, Any] | None = None) -> None:
-        """Add a message of the role `user`."""
-        self.add_message("user", content, metadata)
+    def add_user_message(
+        self, content: str, metadata: Mapping[str, Any] | None = None, thread_id: str | None = None
+    ) -> None:
+        """Add a message of the role `user`, as `add_message` does."""
+        self.add_message("user", content, metadata, thread_id)
 
-    def add_assistant_message(self, content: str, metadata: Mapping[str, Any] | None = None) -> None:
-        """Add a message of the role `assistant`."""
-        self.add_message("assistant", content, metadata)
+    def add_assistant_message(
+        self, content: str, metadata: Mapping[str, Any] | None = None, thread_id: str | None = None
+    ) -> None:
+        """Add a message of the role `assistant`, as `add_message` does."""
+        self.add_message("assistant", content, metadata, thread_id)
 
-    def add_system_message(self, content: str, metadata: Mapping[str, Any] | None = None) -> None:
-        """Add a message of the role `system`."""
-        self.add_message("system", content, metadata)
+    def add_system_message(
+        self, content: str, metadata: Mapping[str, Any] | None = None, thread_id: str | None = None
+    ) -> None:
+        """Add a message of the role `system`, as `add_message` does."""
+        self.add_message("system", content, metadata, thread_id)
 
-    def add_tool_result(self, tool_name: str, result: str, metadata: Mapping[str, Any] | None = None) -> None:
-        """Add a message of the role `tool`, with `tool_name` in its metadata."""
-        self.add_message("tool", result, {**(metadata or {}), "tool_name": tool_name})
+    def add_tool_result(
+        self,
+        tool_name: str,
+        result: str,
+        metadata: Mapping[str, Any] | None = None,
+        thread_id: str | None = None,
+    ) -> None:
+        """Add a message of the role `tool`, with `tool_name` in its metadata, as `add_message` does."""
+        self.add_message("tool", result, {**(metadata or {}), "tool_name": tool_name}, thread_id)
 
     def get_messages(self, last_n: int | None = None) -> list[Message]:
         """The messages in memory, or the newest `last_n`. None and 0 mean all."""

@@ -1,0 +1,147 @@
+"""The awaitable face of StateManager."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from inspect import BoundArguments, isawaitable
+from typing import Any
+
+from chatstore_cli.aio.calls import Calls
+from chatstore_cli.aio.face import Face, awaitable, streamed
+from chatstore_cli.aio.thread_repositories import ConversationRepository, face_of
+from chatstore_cli.core.threads import manager
+from chatstore_cli.core.threads.agent_state import AgentState
+from chatstore_cli.core.threads.binding import LEFT_OUT, Bound
+from chatstore_cli.core.threads.summarize import Unsummarized
+from chatstore_cli.domain.errors import NoActiveThread
+from chatstore_cli.domain.threads import ports
+from chatstore_cli.domain.threads.models import ChatMessage, ChatThread, Message
+
+_Manager = manager.StateManager
+
+
+class StateManager(Face[manager.StateManager]):
+    """`chatstore_cli.threads.StateManager` for an event loop: every method that uses the repository is awaitable.
+
+    A call is made when the method is called, not when it is awaited. The calls of one manager are made one at a time, in
+    this order. A call for the current thread uses the thread that is current at this moment: after
+    `task = create_task(manager.add_message(...))` and `await manager.set_current_thread(other)`, the message is in the
+    first thread. Without a current thread at this moment, it raises NoActiveThread.
+
+    If an await is cancelled (by `asyncio.timeout`, for example), the message may have been stored nevertheless. Give it a
+    `message_id` to be able to repeat the call. Errors are those of the synchronous methods.
+    """
+
+    def __init__(
+        self,
+        repository: ConversationRepository | ports.ConversationRepository | None = None,
+        user_id: Bound = LEFT_OUT,
+        org_id: Bound = LEFT_OUT,
+    ) -> None:
+        """The parameters are those of the synchronous manager. A synchronous repository is accepted too."""
+        self.repository = face_of(repository)
+        """Where threads and messages are stored. It has no binding."""
+        self._open(_Manager(self.repository.synchronous, user_id, org_id))
+
+    create_thread = awaitable(_Manager.create_thread)
+    get_thread = awaitable(_Manager.get_thread)
+    set_current_thread = awaitable(_Manager.set_current_thread)
+    list_threads = awaitable(_Manager.list_threads)
+    rename_thread = awaitable(_Manager.rename_thread)
+    update_thread = awaitable(_Manager.update_thread)  # type: ignore[arg-type]  # a keyword could be named `self`
+    delete_thread = awaitable(_Manager.delete_thread)
+    clear_thread = awaitable(_Manager.clear_thread)
+    fork_thread = awaitable(_Manager.fork_thread)
+    add_message = awaitable(_Manager.add_message)
+    add_messages = awaitable(_Manager.add_messages)
+    get_messages = awaitable(_Manager.get_messages)
+    iter_messages = streamed(_Manager.iter_messages)
+    get_message = awaitable(_Manager.get_message)
+    edit_message = awaitable(_Manager.edit_message)
+    delete_message = awaitable(_Manager.delete_message)
+    load_conversation_history = awaitable(_Manager.load_conversation_history)
+    messages_to_summarize = awaitable(_Manager.messages_to_summarize)
+    add_summary = awaitable(_Manager.add_summary)
+    export_thread = awaitable(_Manager.export_thread)
+    import_thread = awaitable(_Manager.import_thread)
+
+    def get_current_thread(self) -> Coroutine[Any, Any, ChatThread | None]:
+        """The current thread without its messages. None if there is none, or if it was deleted meanwhile."""
+        return self._calls.call(_thread, self.synchronous, self.current_thread_id)
+
+    def summarize(
+        self,
+        summarizer: Callable[[list[Message]], str | Awaitable[str]],
+        keep_last: int = 10,
+        thread_id: str | None = None,
+    ) -> Coroutine[Any, Any, ChatMessage | None]:
+        """Store a summary of all but the last `keep_last` messages, and return it. Nothing is deleted.
+
+        `summarizer` is a function or an `async` function. It gets the messages and returns the text. Other calls of the
+        manager are made while it works. A plain function runs in another thread. All else is as in the synchronous method.
+        """
+        target = self.current_thread_id if thread_id is None else thread_id
+        return self._summarize(summarizer, self.messages_to_summarize(keep_last, thread_id), target)
+
+    async def _summarize(
+        self,
+        summarizer: Callable[[list[Message]], str | Awaitable[str]],
+        reading: Coroutine[Any, Any, Unsummarized | None],
+        thread_id: str | None,
+    ) -> ChatMessage | None:
+        part = await reading
+        if part is None:
+            return None
+        text = await Calls().call(summarizer, part.messages)
+        return await self.add_summary(await text if isawaitable(text) else text, part.covered, thread_id)
+
+    # What only uses memory has no `await`, as in the documented library.
+
+    def convert_to_conversation_messages(self, chat_messages: Sequence[ChatMessage]) -> list[Message]:
+        """The role, text and metadata of each message, for a prompt."""
+        return self.synchronous.convert_to_conversation_messages(chat_messages)
+
+    def create_initial_state(self, input_data: dict[str, Any]) -> AgentState:
+        """A new state whose `context` is `input_data`."""
+        return self.synchronous.create_initial_state(input_data)
+
+    def update_state(self, state: AgentState, updates: Mapping[str, Any]) -> AgentState:
+        """Set keys of a state, and return it."""
+        return self.synchronous.update_state(state, updates)
+
+    def get_context(self, state: AgentState, key: str) -> Any:
+        """A value of the state's `context`; None if there is none."""
+        return self.synchronous.get_context(state, key)
+
+    @property
+    def user_id(self) -> str:
+        """The user of new threads."""
+        return self.synchronous.user_id
+
+    @property
+    def org_id(self) -> str:
+        """The organisation of new threads."""
+        return self.synchronous.org_id
+
+    @property
+    def current_thread_id(self) -> str | None:
+        """The id of the current thread, which may have been deleted meanwhile."""
+        return self.synchronous.current_thread_id
+
+    def _calls_for(self, bound: BoundArguments) -> Calls:
+        name_current_thread(bound, self.current_thread_id)
+        return self._calls
+
+
+def name_current_thread(bound: BoundArguments, current: str | None) -> None:
+    """Make a call that is for the current thread one for the thread that is current now. Raises NoActiveThread."""
+    parameter = bound.signature.parameters.get("thread_id")
+    if parameter is None or parameter.default is not None or bound.arguments.get("thread_id") is not None:
+        return
+    if current is None:
+        raise NoActiveThread()
+    bound.arguments["thread_id"] = current
+
+
+def _thread(synchronous: manager.StateManager, thread_id: str | None) -> ChatThread | None:
+    return None if thread_id is None else synchronous.get_thread(thread_id, with_messages=False)
