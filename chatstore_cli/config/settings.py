@@ -150,6 +150,15 @@ class Settings:
         """The collection of the workflow layout."""
         return self.layouts.workflow.sessions or self.mongo.session_collection
 
+    @property
+    def collections(self) -> tuple[str, ...]:
+        """All collections that chatstore uses, by their configured names."""
+        workflow, threads = self.layouts.workflow, self.layouts.threads
+        return (
+            self.sessions_collection, self.messages_collection, workflow.segments, workflow.usage,
+            workflow.usage_rollups, threads.threads, threads.messages, TOMBSTONES,
+        )  # fmt: skip
+
 
 def with_shorter_timeout(settings: Settings, seconds: float) -> Settings:
     """The same settings, in which finding a server takes at most that many seconds."""

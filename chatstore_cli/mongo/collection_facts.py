@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from math import inf
 from typing import Any
 
 import pymongo.errors as driver
@@ -35,6 +37,8 @@ class CollectionFacts:
     collation: Mapping[str, Any] | None = None
     uuid: str | None = None
     has_validator: bool = False
+    is_usable: bool = True
+    """False if the user may not list collections, and either has no right on this one or it does not exist."""
 
     @property
     def exists(self) -> bool:
@@ -42,18 +46,72 @@ class CollectionFacts:
         return self.kind is not CollectionKind.ABSENT
 
 
-def read_facts(database: Database[Any], name: str) -> CollectionFacts:
-    """The facts of a collection on a server. Raises the driver's own errors."""
+class KnownCollections:
+    """What was read about collections, so that one command of the server answers for all of them.
+
+    The first question about a collection reads the facts of every one in `expected` too. What exists is not read again. An
+    absent collection is looked up again each time, because chatstore or an application may have created it; only
+    `remembering_absent` trusts an absence, and that for a short time.
+    """
+
+    def __init__(
+        self,
+        expected: Iterable[str] = (),
+        *,
+        trust_seconds: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+        present: dict[str, CollectionFacts] | None = None,
+    ) -> None:
+        self._expected = frozenset(expected)
+        self._trust_seconds = trust_seconds
+        self._clock = clock
+        self._present: dict[str, CollectionFacts] = {} if present is None else present
+        self._absent_at: dict[str, float] = {}
+
+    def remembering_absent(self, seconds: float) -> KnownCollections:
+        """The same knowledge for the readers of one command, to which a missing collection is missing for some seconds."""
+        return KnownCollections(self._expected, trust_seconds=seconds, clock=self._clock, present=self._present)
+
+    def facts(self, database: Database[Any], name: str, *, fresh: bool = False) -> CollectionFacts:
+        """The facts of a collection on a server, read again if `fresh`. Raises the driver's own errors."""
+        if fresh:
+            self._present.pop(name, None)
+        elif (known := self._present.get(name)) is not None:
+            return known
+        elif self._clock() - self._absent_at.get(name, -inf) < self._trust_seconds:
+            return CollectionFacts(name, CollectionKind.ABSENT)
+        found = _read_facts(database, {name, *(self._expected - self._present.keys())})
+        self._present |= {each: facts for each, facts in found.items() if facts.exists}
+        self._absent_at |= {each: self._clock() for each, facts in found.items() if not facts.exists}
+        return found[name]
+
+
+def _read_facts(database: Database[Any], names: Iterable[str]) -> dict[str, CollectionFacts]:
     # Not Database.list_collections: that always asks the primary, and a reader may have only a secondary.
-    command = {"listCollections": 1, "filter": {"name": name}}
+    wanted = sorted(names)
     try:
-        listing = database.command(command, read_preference=database.read_preference)
+        described = _listed(database, wanted)
     except driver.OperationFailure as error:
         if error.code != _UNAUTHORIZED:
             raise
-        return CollectionFacts(name)
-    described = listing["cursor"]["firstBatch"]
-    return _facts(described[0]) if described else CollectionFacts(name, CollectionKind.ABSENT)
+        # Anybody may list the names of the collections on which they have a right.
+        usable = {each["name"] for each in _listed(database, wanted, nameOnly=True, authorizedCollections=True)}
+        return {name: CollectionFacts(name, is_usable=name in usable) for name in wanted}
+    found = {facts.name: facts for facts in map(_facts, described)}
+    return {name: found.get(name) or CollectionFacts(name, CollectionKind.ABSENT) for name in wanted}
+
+
+def _listed(database: Database[Any], names: list[str], **options: Any) -> list[dict[str, Any]]:
+    command = {
+        "listCollections": 1,
+        "filter": {"name": {"$in": names}},
+        "cursor": {"batchSize": len(names) + 1},
+        **options,
+    }
+    described: list[dict[str, Any]] = database.command(command, read_preference=database.read_preference)["cursor"][
+        "firstBatch"
+    ]
+    return described
 
 
 def _facts(described: Mapping[str, Any]) -> CollectionFacts:

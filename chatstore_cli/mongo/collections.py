@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from chatstore_cli.domain.errors import UnsuitableCollection
-from chatstore_cli.mongo.collection_facts import CollectionFacts, CollectionKind, collation_text, read_facts
+from chatstore_cli.mongo.collection_facts import CollectionFacts, CollectionKind, collation_text
 from chatstore_cli.mongo.connection import Connection, driver_errors
 
 
 def collection_facts(connection: Connection, name: str, *, fresh: bool = False) -> CollectionFacts:
     """The facts of a collection, read once for each connection and again if `fresh`. Raises the errors of domain/errors.py.
 
-    An absent collection is looked up again each time. A user who may not list collections gets the facts of an ordinary
+    See KnownCollections for collections that do not exist. A user who may not list collections gets the facts of an ordinary
     collection. In memory every collection is ordinary.
     """
-    known = connection.known_collections
-    if not fresh and name in known:
-        facts: CollectionFacts = known[name]
-        return facts
-    known.pop(name, None)
-    facts = _read(connection, name)
-    if facts.exists:
-        known[name] = facts
-    return facts
+    if connection.in_memory:
+        exists = name in connection.database.list_collection_names()
+        return CollectionFacts(name, CollectionKind.ORDINARY if exists else CollectionKind.ABSENT)
+    with driver_errors(f"reading the options of {name}"):
+        return connection.known_collections.facts(connection.database, name, fresh=fresh)
 
 
 _WHY_UNSUITABLE = {
@@ -79,11 +75,3 @@ def require_removable(connection: Connection, name: str) -> None:
     if kind in (CollectionKind.TIME_SERIES, CollectionKind.VIEW):
         what = f"{name} is a {kind.value}, and MongoDB does not delete single documents from it. Nothing was deleted."
         raise UnsuitableCollection(what=what, hint="Delete the session in the collection that the documents come from.")
-
-
-def _read(connection: Connection, name: str) -> CollectionFacts:
-    if connection.in_memory:
-        exists = name in connection.database.list_collection_names()
-        return CollectionFacts(name, CollectionKind.ORDINARY if exists else CollectionKind.ABSENT)
-    with driver_errors(f"reading the options of {name}"):
-        return read_facts(connection.database, name)

@@ -31,6 +31,7 @@ from chatstore_cli.domain.errors import (
     Unreachable,
 )
 from chatstore_cli.domain.secrets import hosts_of, masked, masked_uri
+from chatstore_cli.mongo.collection_facts import KnownCollections
 from chatstore_cli.mongo.exact import ExactCollection
 
 Document = dict[str, Any]
@@ -56,6 +57,10 @@ _UNKNOWN_HOST_TEXTS = (
 """What the resolvers of several systems report for an unknown host. For resolvers that do not answer, they report other texts."""
 
 
+SECONDS_OF_ONE_COMMAND = 5.0
+"""The longest time for which the readers of a command trust that a collection does not exist: a watch runs for days."""
+
+
 @dataclass(frozen=True)
 class Connection:
     """One database on one server."""
@@ -64,8 +69,8 @@ class Connection:
     database: Database[Document] = field(repr=False)
     target: str
     in_memory: bool = False
-    known_collections: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
-    """What mongo/collections.py has read about each collection, by name."""
+    known_collections: KnownCollections = field(default_factory=KnownCollections, compare=False, repr=False)
+    """What was read about the collections. All connections that are made from this one share it."""
     own_collections: set[str] = field(default_factory=set, compare=False, repr=False)
     """The collections in which mongo/foreign_documents.py has found hardly any document of another product."""
 
@@ -88,6 +93,11 @@ class Connection:
             return self
         return replace(self, database=self.database.with_options(read_preference=ReadPreference.PRIMARY))
 
+    def for_one_command(self) -> Connection:
+        """The same database for the readers of one command: a collection that does not exist is looked up only once."""
+        known = self.known_collections.remembering_absent(SECONDS_OF_ONE_COMMAND)
+        return replace(self, known_collections=known)
+
     def reading_majority(self) -> Connection:
         """The same database, reading from the primary what a majority of the servers has: no failover undoes that."""
         if self.in_memory:
@@ -106,11 +116,13 @@ def connect(
     answer_seconds: float | None = None,
     listener: CommandListener | None = None,
     waiting: TopologyListener | None = None,
+    known_collections: KnownCollections | None = None,
 ) -> Connection:
     """A connection that the first operation opens. That operation raises Unreachable if it cannot.
 
     `timeout_seconds` is the time limit for finding and reaching the server, `answer_seconds` for each answer (None: no
     limit, for index builds). `listener` is called for every command, `waiting` when servers are found and lost.
+    Connections to one database can share `known_collections`.
     `mongomock://` is a database in this process's memory.
     """
     if uri.startswith("mongomock://"):
@@ -149,7 +161,9 @@ def connect(
     if (account := account_database(uri)) is not None:
         _account_databases.add(account)
     acknowledged = WriteConcern(w=concern, j=journaled) if concern != 0 else WriteConcern(w=0)
-    return Connection(client, client.get_database(database, write_concern=acknowledged), describe(uri, database))
+    stored_in = client.get_database(database, write_concern=acknowledged)
+    known = KnownCollections() if known_collections is None else known_collections
+    return Connection(client, stored_in, describe(uri, database), known_collections=known)
 
 
 _account_databases: set[str] = set()

@@ -21,14 +21,14 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 
 from chatstore_cli.domain.errors import Conflict
-from chatstore_cli.mongo.collection_facts import CollectionFacts, CollectionKind, collation_text, read_facts
+from chatstore_cli.mongo.collection_facts import CollectionFacts, CollectionKind, KnownCollections, collation_text
 from chatstore_cli.mongo.exact_conditions import byte_exact, has_range, texts_of
 
 Document = dict[str, Any]
 
 SIMPLE: Document = {"locale": "simple"}
 
-_LOOK_UP_FIELDS = ("_id", "session_id", "chat_id")
+_LOOK_UP_FIELDS = ("_id", "session_id", "chat_id", "chat_thread_id")
 MOST_TEXTS = 100
 """More texts in one look-up would take longer to compare than reading the collection."""
 
@@ -39,10 +39,10 @@ _SELECTING_STAGES = {"$match", "$limit", "$project", "$set"}
 class ExactCollection(Collection[Any]):
     """A Collection whose commands compare texts byte by byte. Raises the driver's own errors.
 
-    `known` has the facts that were read about collections, by name; they are read with the first command.
+    `known` has the facts of collections; they are read with the first command.
     """
 
-    def __init__(self, database: Database[Any], name: str, known: dict[str, Any], **options: Any) -> None:
+    def __init__(self, database: Database[Any], name: str, known: KnownCollections, **options: Any) -> None:
         super().__init__(database, name, **options)
         self._known = known
         self._simple_fields: set[str] | None = None
@@ -90,12 +90,7 @@ class ExactCollection(Collection[Any]):
 
     @property
     def _facts(self) -> CollectionFacts:
-        facts: CollectionFacts | None = self._known.get(self.name)
-        if facts is None:
-            facts = read_facts(self.database, self.name)
-            if facts.exists:
-                self._known[self.name] = facts
-        return facts
+        return self._known.facts(self.database, self.name)
 
     def _needs_own_collation(self, condition: Mapping[str, Any]) -> bool:
         for field in _LOOK_UP_FIELDS:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from chatstore_cli.domain.message_store import MessageStore
     from chatstore_cli.domain.session_reader import SessionReader
     from chatstore_cli.domain.times import Clock
+    from chatstore_cli.mongo.collection_facts import KnownCollections
     from chatstore_cli.mongo.command_monitor import CommandCallbacks
     from chatstore_cli.mongo.connection import Connection
     from chatstore_cli.mongo.embedded.server import EmbeddedServer
@@ -96,8 +97,16 @@ class Stores:
                 answer_seconds=answer_seconds,
                 listener=self._listener,
                 waiting=waiting,
+                known_collections=self._known_collections,
             )
         return connection.reading_from_primary() if self._from_primary else connection
+
+    @cached_property
+    def _known_collections(self) -> KnownCollections:
+        """The facts of collections, for all connections."""
+        from chatstore_cli.mongo.collection_facts import KnownCollections
+
+        return KnownCollections(self.settings.collections)
 
     @cached_property
     def _waiting_notice(self) -> WaitingNotice:
@@ -224,7 +233,8 @@ class Stores:
             known = ", ".join(LAYOUTS)
             raise BadValue(name="--layout", value=layout, expected=f"a layout: {known}")
         names = [layout] if layout is not None else list(LAYOUTS)
-        return [LAYOUTS[name](self.connection, self.settings) for name in names]
+        connection = self.connection.for_one_command()
+        return [LAYOUTS[name](connection, self.settings) for name in names]
 
     def within(self, seconds: float) -> AbstractContextManager[None]:
         """Limit the total time of all operations inside."""

@@ -1,8 +1,8 @@
-"""Watching sessions or one session's messages: from a change stream if the server has one, else by polling."""
+"""Watching sessions or one session's messages: from a change stream if layout and server have one, else by polling."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from chatstore_cli.domain.queries import SessionQuery
     from chatstore_cli.domain.session_reader import SessionReader
     from chatstore_cli.domain.watch import SessionChange
+    from chatstore_cli.mongo.watch.messages import MongoMessageFeed
+    from chatstore_cli.mongo.watch.sessions import MongoSessionFeed
     from chatstore_cli.wiring.stores import Stores
 
 POLL_SECONDS = 1.0
@@ -33,20 +35,30 @@ def watched_sessions(stores: Stores, watch: Watch, query: SessionQuery, poll: fl
     from chatstore_cli.core.readers import split_by_answer
     from chatstore_cli.core.watch.sessions import FollowedSessions, PolledSessions
     from chatstore_cli.mongo.watch.sessions import MongoSessionFeed
+    from chatstore_cli.mongo.watch.streamed_layout import StreamedLayout
 
-    def readers() -> Sequence[SessionReader]:
-        return split_by_answer(stores.session_readers(query.layout), query)[0]
+    def readers_of(layouts: Sequence[str]) -> Callable[[], list[SessionReader]]:
+        return lambda: [reader for reader in stores.session_readers(query.layout) if reader.layout in layouts]
 
-    for note in split_by_answer(stores.session_readers(query.layout), query)[1]:
+    answering, notes = split_by_answer(stores.session_readers(query.layout), query)
+    for note in notes:
         watch.say(note)
-    if poll is None:
-        feed = MongoSessionFeed(stores.connection, stores.settings, [reader.layout for reader in readers()])
-        if watch.call(feed.open):
-            return FollowedSessions(watch, readers, query, feed).changes()
-        _announce_polling(watch)
-    polled = PolledSessions(watch, readers, query, POLL_SECONDS if poll is None else poll)
+    streamed = [each for each in answering if isinstance(each, StreamedLayout)] if poll is None else []
+    layouts = [reader.layout for reader in answering]
+    others = [reader.layout for reader in answering if not isinstance(reader, StreamedLayout)]
+    if poll is None and others:
+        _announce_polling(watch, f"The layout {' and the layout '.join(others)} cannot report changes")
+    feed = MongoSessionFeed(stores.connection, [each.session_changes() for each in streamed]) if streamed else None
+    if feed is None or not _opened(watch, feed):
+        polled = PolledSessions(watch, readers_of(layouts), query, poll or POLL_SECONDS)
+        polled.begin()
+        return polled.changes()
+    followed = FollowedSessions(watch, readers_of([name for name in layouts if name not in others]), query, feed)
+    if not others:
+        return followed.changes()
+    polled = PolledSessions(watch, readers_of(others), query, POLL_SECONDS)
     polled.begin()
-    return polled.changes()
+    return followed.changes(polled)
 
 
 def watched_messages(
@@ -61,23 +73,31 @@ def watched_messages(
     from chatstore_cli.core.readers import find_session
     from chatstore_cli.core.watch.messages import WatchedMessages
     from chatstore_cli.mongo.watch.messages import MongoMessageFeed
+    from chatstore_cli.mongo.watch.streamed_layout import StreamedLayout
 
     reader, session = watch.call(lambda: find_session(readers, session_id))
     feed: MongoMessageFeed | None = None
-    if poll is None:
-        feed = watch.call(
-            lambda: MongoMessageFeed(stores.connection, stores.settings, reader.layout, session.session_id)
-        )
-        if not watch.call(feed.open):
-            _announce_polling(watch)
-            feed = None
+    if poll is None and isinstance(reader, StreamedLayout):
+        changes = watch.call(lambda: reader.message_changes(session.session_id))
+        feed = MongoMessageFeed(stores.connection, changes, session.session_id)
+        feed = feed if _opened(watch, feed) else None
+    elif poll is None:
+        _announce_polling(watch, f"The layout {reader.layout} cannot report changes")
     watched = WatchedMessages(watch, reader, session.session_id, feed, since, poll or POLL_SECONDS)
     watched.begin()
     return watched.messages()
 
 
-def _announce_polling(watch: Watch) -> None:
+def _opened(watch: Watch, feed: MongoSessionFeed | MongoMessageFeed) -> bool:
+    """Open a feed. If the server has no change streams, announce that it is queried instead."""
+    if watch.call(feed.open):
+        return True
+    _announce_polling(watch, "The server is not a replica set and cannot report changes")
+    return False
+
+
+def _announce_polling(watch: Watch, reason: str) -> None:
     watch.say(
-        f"The server is not a replica set and cannot report changes, so it is queried every {POLL_SECONDS:g} s (to change "
-        "this, add --poll SECONDS). Changes that are undone between two queries are not shown."
+        f"{reason}, so it is queried every {POLL_SECONDS:g} s (to change this, add --poll SECONDS). Changes that are "
+        "undone between two queries are not shown."
     )

@@ -26,12 +26,14 @@ from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.layouts.registry import LAYOUTS
 from chatstore_cli.mongo.maintenance.expiry_dates import MongoDocumentDates
 from chatstore_cli.mongo.maintenance.index_store import MongoIndexStore
+from chatstore_cli.mongo.messages.feed import FlatChanges, FlatMessageChanges
 from chatstore_cli.mongo.messages.layout import index_specs as message_indexes
 from chatstore_cli.mongo.usage.daily_sums import MongoDailySums
 from chatstore_cli.mongo.usage.ledger import MongoUsageLedger
 from chatstore_cli.mongo.usage.sums import MongoUsageSums
-from chatstore_cli.mongo.watch.messages import MongoMessageFeed
+from chatstore_cli.mongo.watch.messages import MessageChanges, MongoMessageFeed
 from chatstore_cli.mongo.watch.sessions import MongoSessionFeed
+from chatstore_cli.mongo.workflow.feed import WorkflowChanges, WorkflowMessageChanges
 from chatstore_cli.mongo.workflow.index_specs import index_specs as session_indexes
 from chatstore_cli.mongo.workflow.segment_mover import MongoSegmentStore
 from tests.conftest import Chatstore
@@ -361,7 +363,7 @@ def test_daily_sums_are_not_stored_where_two_sessions_would_share_a_document(
 
 
 def test_changes_are_reported_for_the_session_of_their_id(connection: Connection, collated: Documents) -> None:
-    feed = MongoSessionFeed(connection, Settings(), ["messages", "workflow"])
+    feed = MongoSessionFeed(connection, [FlatChanges(connection, Settings()), WorkflowChanges(connection, Settings())])
     assert feed.open()
     for number, session in enumerate(ALIKE, 1):
         collated.chat_messages.insert_many(row(session, each) for each in range(number))
@@ -389,7 +391,12 @@ def test_changes_are_reported_for_the_session_of_their_id(connection: Connection
 def test_one_session_is_watched_by_its_own_id(connection: Connection, collated: Documents, layout: str) -> None:
     sessions = ["Ann", "ann", "\uff41nn", "ann\u00ad"]
     collated.chat_sessions.insert_many(chat(session) for session in sessions)
-    feed = MongoMessageFeed(connection, Settings(), layout, "ann")
+    changes: MessageChanges = (
+        FlatMessageChanges(Settings(), "ann")
+        if layout == "messages"
+        else WorkflowMessageChanges(connection, Settings(), "ann")
+    )
+    feed = MongoMessageFeed(connection, changes, "ann")
     assert feed.open()
     for session in sessions:
         if layout == "messages":

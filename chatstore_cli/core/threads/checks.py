@@ -5,6 +5,7 @@ Every check raises InvalidThreadData, which names the value by its path, for exa
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ MAX_LEVELS = 90
 """Levels of objects and lists in a content. MongoDB allows 100 in a document."""
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_SIMPLE_KEY = re.compile(r"[A-Za-z0-9_$-]{1,100}")
 _MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**63 - 1
 _BYTES_PER_VALUE = 16
 """What a value takes beside its text, more than any store needs."""
@@ -37,7 +39,7 @@ def checked_owner(owner: object, field: str) -> str:
 
 
 def checked_old_text(value: object, field: str) -> str:
-    """The name of an imported thread, or who sent an imported message. Old data has empty ones."""
+    """A name, owner, sender or role of an imported thread. Old data has empty ones and other roles."""
     return _text(value, field, MAX_NAME, shortest=0)
 
 
@@ -56,58 +58,113 @@ def checked_role(role: object, *, strict: bool) -> str:
 
 def checked_content(content: object, path: str = "content") -> tuple[dict[str, Any], int]:
     """A copy of a message's content, made of JSON values only, and the upper bound of its size in bytes."""
-    if not isinstance(content, Mapping):
-        raise _invalid(path, f"a {type(content).__name__} is not a JSON object")
     walk = _Walk()
-    copy = walk.checked(content, path, 1)
+    try:
+        copy = walk.copy_of_object(content, 1)
+    except _Flaw as flaw:
+        raise _invalid(path + "".join(reversed(flaw.steps)), flaw.what) from None
     return copy, walk.size
 
 
+def size_of(value: Any) -> int:
+    """The upper bound of a stored JSON value's size in bytes, as `checked_content` computes it."""
+    if isinstance(value, str):
+        return _BYTES_PER_VALUE + _bytes_of(value)
+    if isinstance(value, dict):
+        return _BYTES_PER_VALUE + sum(_bytes_of(key) + size_of(item) for key, item in value.items())
+    return _BYTES_PER_VALUE + (sum(map(size_of, value)) if isinstance(value, list) else 0)
+
+
+class _Flaw(Exception):
+    """Why a value cannot be stored, and the steps of its path from the innermost one outwards.
+
+    The path is put together only for an error, because texts for the paths of all values would take most of the time.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+        self.steps: list[str] = []
+
+
 class _Walk:
-    """One walk through a content, which adds up its size."""
+    """One walk through a content, which copies it and adds up its size."""
 
     def __init__(self) -> None:
         self.size = 0
 
-    def checked(self, value: object, path: str, level: int) -> Any:
-        self._add(_BYTES_PER_VALUE, path)
+    def copy_of_object(self, value: object, level: int) -> dict[str, Any]:
+        if not isinstance(value, Mapping):
+            raise _Flaw(f"a {type(value).__name__} is not a JSON object")
+        copy: dict[str, Any] = {}
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise _Flaw(f"the key {repr(key)[:100]} is not a text")
+            name = self._text(key)
+            if name in copy:
+                raise _Flaw(f"two keys have the text {name[:100]!r}")
+            try:
+                copy[name] = self._copy(item, level + 1)
+            except _Flaw as flaw:
+                flaw.steps.append(_step(name))
+                raise
+        return copy
+
+    def _copy(self, value: object, level: int) -> Any:
+        self._add(_BYTES_PER_VALUE)
+        if isinstance(value, str):
+            return self._text(value)
         if value is None or value is True or value is False:
             return value
-        if isinstance(value, str):
-            return self._text(value, path)
         if isinstance(value, int):
             if not _MIN_INTEGER <= value <= _MAX_INTEGER:
-                raise _invalid(path, "an integer beyond 64 bits")
+                raise _Flaw("an integer beyond 64 bits")
             return int(value)
         if isinstance(value, float):
             if not math.isfinite(value):
-                raise _invalid(path, f"{float(value)} is not a finite number")
+                raise _Flaw(f"{float(value)} is not a finite number")
             return float(value)
         if not isinstance(value, Mapping | list | tuple):
-            raise _invalid(path, f"a {type(value).__name__} is not a JSON value")
+            raise _Flaw(f"a {type(value).__name__} is not a JSON value")
         if level > MAX_LEVELS:
-            raise _invalid("content", f"more than {MAX_LEVELS} levels")
-        if isinstance(value, Mapping):
-            return {self._key(key, path): self.checked(item, f"{path}.{key}", level + 1) for key, item in value.items()}
-        return [self.checked(item, f"{path}[{number}]", level + 1) for number, item in enumerate(value)]
+            raise _Flaw(f"more than {MAX_LEVELS} levels")
+        return self.copy_of_object(value, level) if isinstance(value, Mapping) else self._copy_of_list(value, level)
 
-    def _key(self, key: object, path: str) -> str:
-        if not isinstance(key, str):
-            raise _invalid(path, f"the key {key!r} is not a text")
-        return self._text(key, f"{path}: a key")
+    def _copy_of_list(self, values: list[Any] | tuple[Any, ...], level: int) -> list[Any]:
+        copy: list[Any] = []
+        for item in values:
+            try:
+                copy.append(self._copy(item, level + 1))
+            except _Flaw as flaw:
+                flaw.steps.append(f"[{len(copy)}]")
+                raise
+        return copy
 
-    def _text(self, text: str, path: str) -> str:
+    def _text(self, text: str) -> str:
         found = None if text.isascii() and "\0" not in text else _UNSTORABLE.search(text)
         if found:
             what = "NUL" if found.group() == "\0" else f"the lone surrogate {found.group()!r}"
-            raise _invalid(path, f"{what} at position {found.start()}")
-        self._add(len(text) if text.isascii() else len(text.encode()), path)
-        return str(text)
+            raise _Flaw(f"{what} at position {found.start()} of a text")
+        self._add(_bytes_of(text))
+        return _plain(text)
 
-    def _add(self, size: int, path: str) -> None:
+    def _add(self, size: int) -> None:
         self.size += size
         if self.size > MAX_CONTENT_BYTES:
-            raise _invalid(path, f"the content exceeds {MAX_CONTENT_BYTES >> 20} MiB here")
+            raise _Flaw(f"the content exceeds {MAX_CONTENT_BYTES >> 20} MiB here")
+
+
+def _step(key: str) -> str:
+    return f".{key}" if _SIMPLE_KEY.fullmatch(key) else f"[{json.dumps(key[:100])}]"
+
+
+def _bytes_of(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))
+
+
+def _plain(text: str) -> str:
+    """The text without its subclass. `str()` of an Enum's member would be its name."""
+    return text if type(text) is str else str.__str__(text)
 
 
 def _text(value: object, field: str, longest: int, shortest: int = 1) -> str:
@@ -118,13 +175,9 @@ def _text(value: object, field: str, longest: int, shortest: int = 1) -> str:
         raise InvalidThreadData(what=f"{field}: {length}, and {shortest} to {longest:,} are allowed.")
     if _UNSTORABLE.search(value):
         raise _invalid(field, "NUL or a lone surrogate")
-    return str(value)
+    return _plain(value)
 
 
 def _invalid(path: str, what: str) -> InvalidThreadData:
     shown = path if len(path) <= 300 else f"{path[:300]}…"
-    return InvalidThreadData(what=f"{_printable(shown)}: {what}. It cannot be stored.")
-
-
-def _printable(path: str) -> str:
-    return path.encode("ascii", "backslashreplace").decode() if _UNSTORABLE.search(path) else path
+    return InvalidThreadData(what=f"{shown}: {what}. It cannot be stored.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from chatstore_cli.core.threads.checks import checked_content
+from chatstore_cli.core.threads.checks import size_of
 from chatstore_cli.core.threads.repetition import exact_text
 from chatstore_cli.domain.errors import InvalidThreadData
 from chatstore_cli.domain.threads.models import ChatMessage, Edit
@@ -27,8 +27,8 @@ def edited(message: ChatMessage, content: dict[str, Any], edited_at: datetime) -
     if exact_text(message.content) == exact_text(content):
         return message
     edits = [*message.edits, Edit(content=message.content, edited_at=edited_at)][-MOST_EDITS:]
-    room = MAX_MESSAGE_BYTES - _size(content)
-    sizes = [_size(edit.content) for edit in edits]
+    room = MAX_MESSAGE_BYTES - size_of(content)
+    sizes = [size_of(edit.content) for edit in edits]
     while sum(sizes) > room:
         if len(edits) == 1:
             limit = f"{MAX_MESSAGE_BYTES >> 20} MiB"
@@ -37,7 +37,3 @@ def edited(message: ChatMessage, content: dict[str, Any], edited_at: datetime) -
             )
         del edits[0], sizes[0]
     return message.model_copy(update={"content": content, "updated_at": edited_at, "edits": edits})
-
-
-def _size(content: dict[str, Any]) -> int:
-    return checked_content(content)[1]

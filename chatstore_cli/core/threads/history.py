@@ -55,15 +55,20 @@ class ConversationHistory:
         self._memory = Lock()
         """Held while `messages` is read or changed, so that nobody waits for the database to read."""
 
-    def add_message(self, role: str, content: str, metadata: Mapping[str, Any] | None = None) -> None:
-        """Add a message. The caller's metadata are copied. Raises what StateManager's `add_message` raises."""
+    def add_message(
+        self, role: str, content: str, metadata: Mapping[str, Any] | None = None, thread_id: str | None = None
+    ) -> None:
+        """Add a message. It is stored in the thread of that id, by default in the manager's current one.
+
+        The caller's metadata are copied. Raises what StateManager's `add_message` raises.
+        """
         try:
             message = Message(role=role, content=content, metadata=dict(metadata or {}))
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             raise InvalidThreadData(what=f"{'.'.join(map(str, first['loc']))}: {first['msg']}.") from None
         with self._adding:
-            self._store(message)
+            self._store(message, thread_id)
             with self._memory:
                 self.messages.append(message)
                 self._trim()
@@ -127,13 +132,13 @@ class ConversationHistory:
     def __repr__(self) -> str:
         return f"ConversationHistory(messages={len(self)}, max_messages={self.max_messages})"
 
-    def _store(self, message: Message) -> None:
+    def _store(self, message: Message, thread_id: str | None) -> None:
         if not self.persist_to_db:
             return
         if self.state_manager is None:
             LOG.warning("A message was not stored, because its history has no state_manager.")
             return
-        self.state_manager.add_message(message.role, message.content, metadata=message.metadata)
+        self.state_manager.add_message(message.role, message.content, thread_id, metadata=message.metadata)
 
     def _trim(self) -> None:
         """Drop the oldest messages until the rest is within `max_tokens`."""

@@ -9,7 +9,6 @@ from chatstore_cli.core.threads.checks import (
     checked_content,
     checked_id,
     checked_old_text,
-    checked_owner,
 )
 from chatstore_cli.domain.errors import InvalidThreadData
 from chatstore_cli.domain.threads.models import ChatMessage, ChatThread, Edit, ForkedFrom, to_milliseconds
@@ -24,8 +23,8 @@ def imported_thread(thread: ChatThread) -> ChatThread:
     return thread.model_copy(
         update={
             "id": checked_id(thread.id, "id"),
-            "user_id": checked_owner(thread.user_id, "user_id"),
-            "org_id": checked_owner(thread.org_id, "org_id"),
+            "user_id": checked_old_text(thread.user_id, "user_id"),
+            "org_id": checked_old_text(thread.org_id, "org_id"),
             "name": checked_old_text(thread.name, "name"),
             "created_at": _as_stored(thread.created_at, "created_at"),
             "updated_at": _as_stored(thread.updated_at, "updated_at"),

@@ -11,8 +11,8 @@ from chatstore_cli.core.threads.binding import LEFT_OUT, Binding, Bound
 from chatstore_cli.core.threads.memory import MockConversationRepository
 from chatstore_cli.core.threads.prompt_messages import prompt_messages
 from chatstore_cli.core.threads.requests import content_of, message_request, parameters_of
-from chatstore_cli.core.threads.summaries import SUMMARY_ROLE
-from chatstore_cli.core.threads.summarize import Summarizer, new_summary, since_summary
+from chatstore_cli.core.threads.summaries import SUMMARY_ROLE, SummaryRange
+from chatstore_cli.core.threads.summarize import Summarizer, Unsummarized, checked_summary, since_summary, unsummarized
 from chatstore_cli.core.threads.transfer import exported, read_thread, with_new_ids
 from chatstore_cli.domain.errors import MessageNotFound, NoActiveThread, ThreadNotFound
 from chatstore_cli.domain.threads.models import (
@@ -252,10 +252,19 @@ class StateManager:
         the first and the last message that it covers.
         """
         target = self._target(thread_id)
+        part = self.messages_to_summarize(keep_last, target)
+        return None if part is None else self.add_summary(summarizer(part.messages), part.covered, target)
+
+    def messages_to_summarize(self, keep_last: int = 10, thread_id: str | None = None) -> Unsummarized | None:
+        """The first half of `summarize`: the messages for the summarizer, and the range that the summary will cover."""
+        target = self._target(thread_id)
         if self.get_thread(target, with_messages=False) is None:
             raise ThreadNotFound(thread_id=target)
-        content = new_summary(self._repository, target, self._owner, summarizer, keep_last)
-        return None if content is None else self.add_message(SUMMARY_ROLE, content, target)
+        return unsummarized(self._repository, target, self._owner, keep_last)
+
+    def add_summary(self, text: str, covered: SummaryRange, thread_id: str | None = None) -> ChatMessage:
+        """The second half of `summarize`: store the text as the summary of a range. Raises ThreadNotFound."""
+        return self.add_message(SUMMARY_ROLE, checked_summary(text, covered), thread_id)
 
     # --- export and import
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chatstore_cli.core.threads.prompt_messages import prompt_messages
 from chatstore_cli.core.threads.summaries import SummaryRange, is_summary, summary_content, summary_range
@@ -17,6 +17,17 @@ Summarizer = Callable[[list[Message]], str]
 """The caller's function that makes one text of messages."""
 
 
+class Unsummarized(NamedTuple):
+    """What the next summary has to cover.
+
+    `messages` begin with the newest summary, if there is one, and continue with what follows its range. `covered` is the
+    range of the next summary.
+    """
+
+    messages: list[Message]
+    covered: SummaryRange
+
+
 def since_summary(
     repository: ConversationRepository, thread_id: str, owner: Owner
 ) -> tuple[ChatMessage | None, list[ChatMessage]]:
@@ -28,10 +39,10 @@ def since_summary(
     return newest, [message for message in messages if not is_summary(message)]
 
 
-def new_summary(
-    repository: ConversationRepository, thread_id: str, owner: Owner, summarizer: Summarizer, keep_last: int
-) -> dict[str, Any] | None:
-    """The content of the next summary; None if there is no further message to summarize."""
+def unsummarized(
+    repository: ConversationRepository, thread_id: str, owner: Owner, keep_last: int
+) -> Unsummarized | None:
+    """What the next summary has to cover; None if there is no further message to summarize."""
     if keep_last < 0:
         raise InvalidThreadData(what=f"keep_last: {keep_last} is negative.")
     newest, messages = since_summary(repository, thread_id, owner)
@@ -40,7 +51,12 @@ def new_summary(
         return None
     former = None if newest is None else summary_range(newest)
     first = covered[0].sequence if former is None else former.from_sequence
-    text = summarizer(prompt_messages(covered if newest is None else [newest, *covered]))
+    to_read = prompt_messages(covered if newest is None else [newest, *covered])
+    return Unsummarized(to_read, SummaryRange(first, covered[-1].sequence))
+
+
+def checked_summary(text: object, covered: SummaryRange) -> dict[str, Any]:
+    """The content of a summary. Raises InvalidThreadData for what is not a text."""
     if not isinstance(text, str) or not text:
         raise InvalidThreadData(what="summarizer: it did not return a text. Nothing was stored.")
-    return summary_content(text, SummaryRange(first, covered[-1].sequence))
+    return summary_content(text, covered)

@@ -1,129 +1,109 @@
-"""A thread with its messages as JSON: written by `exported`, read by `read_thread`.
+"""A thread as JSON: exports, imports, and the dumps of the documented library.
 
-The format has a name and a version. Each message has a line of its own:
-
-    {"format": "chatstore.thread", "version": 1, "thread": {...}, "messages": [
-    {...},
-    {...}
-    ]}
-
-Thread and messages have the fields of ChatThread and ChatMessage. Times are RFC 3339 in UTC. Also read is the dump of a
-thread with its `chat_messages` in one object, which the documented library makes (`thread.model_dump_json()`).
+An export is one object with the fields of ChatThread. `chat_messages` is its last member and has a message on each line, so
+that both sides need little memory. A dump of the documented library is such an object too: its messages have no sequence,
+and its times no zone.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
-
-from chatstore_cli.domain.errors import InvalidThreadData
-from chatstore_cli.domain.threads.models import ChatMessage, ChatThread, Edit, ForkedFrom, new_id
-
-FORMAT, VERSION = "chatstore.thread", 1
-
-Model = TypeVar("Model", bound=BaseModel)
+from chatstore_cli.core.threads.imports import imported_thread
+from chatstore_cli.core.threads.thread_file import MESSAGES, ThreadFile, parsed
+from chatstore_cli.domain.errors import Conflict, InvalidThreadData, ThreadNotFound
+from chatstore_cli.domain.threads.models import ChatMessage, ChatThread, new_id
+from chatstore_cli.domain.threads.ports import ANYONE, ConversationRepository, Owner
 
 
 def exported(thread: ChatThread, messages: Iterable[ChatMessage]) -> Iterator[str]:
-    """The JSON text of a thread in pieces, each of at most one message."""
-    head = _json(thread.model_dump(mode="json", exclude={"chat_messages"}))
-    yield f'{{"format": "{FORMAT}", "version": {VERSION}, "thread": {head}, "messages": ['
-    between = "\n"
+    """A thread as JSON, in pieces."""
+    yield f'{thread.model_dump_json(exclude={MESSAGES}, exclude_none=True)[:-1]},"{MESSAGES}":['
+    separator = "\n"
     for message in messages:
-        yield f"{between}{_json(message.model_dump(mode='json'))}"
-        between = ",\n"
-    yield "\n]}\n"
+        yield separator + message.model_dump_json(exclude=None if message.edits else {"edits"})
+        separator = ",\n"
+    yield "\n]}\n" if separator != "\n" else "]}\n"
 
 
-def read_thread(source: str | bytes | Mapping[str, Any]) -> tuple[ChatThread, list[ChatMessage]]:
-    """The thread and the messages of an export. Raises InvalidThreadData, which names what is wrong.
+def read_thread(source: str | bytes | Mapping[str, Any]) -> tuple[ChatThread, Iterable[ChatMessage]]:
+    """The thread without messages, and the messages, of an export in memory. Raises InvalidThreadData."""
+    if isinstance(source, Mapping):
+        messages = [parsed(ChatMessage, each) for each in source.get(MESSAGES) or ()]
+        return parsed(ChatThread, {name: value for name, value in source.items() if name != MESSAGES}), messages
+    try:
+        file = ThreadFile(BytesIO(source.encode() if isinstance(source, str) else source), "The export")
+    except UnicodeEncodeError as error:
+        raise InvalidThreadData(what=f"The export has a lone surrogate at position {error.start}.") from error
+    return file.checked()[0], file.messages()
 
-    Values are checked when they are stored. Here, only the shape is.
+
+def with_new_ids(thread: ChatThread, messages: Iterable[ChatMessage]) -> tuple[ChatThread, Iterator[ChatMessage]]:
+    """The thread and its messages under new ids, for a copy beside the original."""
+    return thread.model_copy(update={"id": new_id()}), _messages_with_new_ids(messages)
+
+
+def _messages_with_new_ids(messages: Iterable[ChatMessage]) -> Iterator[ChatMessage]:
+    return (message.model_copy(update={"id": new_id()}) for message in messages)
+
+
+class ThreadExport:
+    """One thread on its way into a file. `messages` counts those that were written."""
+
+    def __init__(self, repository: ConversationRepository, thread_id: str, owner: Owner = ANYONE) -> None:
+        """Raises ThreadNotFound."""
+        self._repository, self._owner = repository, owner
+        self.thread = self._find(thread_id)
+        self.messages = 0
+
+    def pieces(self) -> Iterator[bytes]:
+        """The file, in pieces. Raises ThreadNotFound at the end if the thread was deleted meanwhile."""
+        messages = self._repository.iter_messages(self.thread.id, owner=self._owner)
+        for piece in exported(self.thread, self._counted(messages)):
+            yield piece.encode()
+        self._find(self.thread.id)
+
+    def _counted(self, messages: Iterable[ChatMessage]) -> Iterator[ChatMessage]:
+        for message in messages:
+            self.messages += 1
+            yield message
+
+    def _find(self, thread_id: str) -> ChatThread:
+        thread = self._repository.get_thread(thread_id, owner=self._owner, with_messages=False)
+        if thread is None:
+            raise ThreadNotFound(thread_id=thread_id)
+        return thread
+
+
+@dataclass(frozen=True)
+class ThreadImport:
+    """A checked file on its way into the database. `thread` is what will be stored, `messages` their number."""
+
+    file: ThreadFile
+    thread: ChatThread
+    messages: int
+    as_copy: bool
+
+    def store(self, repository: ConversationRepository) -> ChatThread:
+        """Store the thread, visible only when it is complete. Raises Conflict if it, or another message of an id, exists."""
+        if self.as_copy:
+            return repository.import_thread(self.thread, _messages_with_new_ids(self.file.messages()))
+        if repository.get_thread(self.thread.id, with_messages=False) is not None:
+            raise Conflict(what=f"Thread {self.thread.id!r} exists already.")  # before a million messages are sent
+        return repository.import_thread(self.thread, self.file.messages())
+
+
+def checked_import(
+    file: ThreadFile, *, as_copy: bool = False, user_id: str | None = None, org_id: str | None = None
+) -> ThreadImport:
+    """The import of a file, whose every value has been checked. Raises InvalidThreadData.
+
+    With `as_copy`, the thread and its messages get new ids. `user_id` and `org_id` replace those of the file.
     """
-    whole = _object(_decoded(source) if isinstance(source, str | bytes) else source, "export")
-    if "format" in whole:
-        thread, messages = _of_this_version(whole), whole.get("messages")
-    else:
-        thread, messages = whole, whole.get("chat_messages", [])
-    origin = thread.get("forked_from")
-    if origin is not None:
-        _require_keys(_object(origin, "thread.forked_from"), ForkedFrom, "thread.forked_from")
-    read = _model(ChatThread, {key: value for key, value in thread.items() if key != "chat_messages"}, "thread")
-    listed = enumerate(_list(messages, "messages"))
-    return read, [_message(each, f"messages[{number}]", read.id) for number, each in listed]
-
-
-def with_new_ids(thread: ChatThread, messages: Iterable[ChatMessage]) -> tuple[ChatThread, list[ChatMessage]]:
-    """A copy of a thread that can be stored beside it."""
-    copy = thread.model_copy(update={"id": new_id()})
-    return copy, [each.model_copy(update={"id": new_id(), "chat_thread_id": copy.id}) for each in messages]
-
-
-def _of_this_version(whole: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The thread of an export in this format."""
-    if (whole["format"], whole.get("version")) != (FORMAT, VERSION):
-        found = f"the format {whole['format']!r}, version {whole.get('version')!r}"
-        raise InvalidThreadData(what=f"export: it has {found}. Only {FORMAT!r}, version {VERSION}, can be imported.")
-    unknown = sorted(map(repr, whole.keys() - {"format", "version", "thread", "messages"}))
-    if unknown:
-        raise InvalidThreadData(what=f"export: the key {unknown[0]} is not known.")
-    return _object(whole.get("thread"), "thread")
-
-
-def _message(value: object, path: str, thread_id: str) -> ChatMessage:
-    message = _object(value, path)
-    for number, edit in enumerate(_list(message.get("edits", []), f"{path}.edits")):
-        _require_keys(_object(edit, f"{path}.edits[{number}]"), Edit, f"{path}.edits[{number}]")
-    read = _model(ChatMessage, message, path)
-    if read.chat_thread_id != thread_id:
-        raise InvalidThreadData(
-            what=f"{path}.chat_thread_id: {read.chat_thread_id!r} is not the thread's id {thread_id!r}."
-        )
-    return read
-
-
-def _model(model: type[Model], value: Mapping[str, Any], path: str) -> Model:
-    _require_keys(value, model, path)
-    try:
-        return model.model_validate(value)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = "".join(f"[{each}]" if isinstance(each, int) else f".{each}" for each in first["loc"])
-        raise InvalidThreadData(what=f"{path}{where}: {first['msg']}.") from None
-
-
-def _require_keys(value: Mapping[str, Any], model: type[BaseModel], path: str) -> None:
-    """Reject keys that the model has not, because they would be lost, and times and ids that it would make up."""
-    unknown = sorted(map(repr, value.keys() - model.model_fields.keys()))
-    missing = sorted(map(repr, {"id", "created_at", "updated_at"} & model.model_fields.keys() - value.keys()))
-    if unknown:
-        raise InvalidThreadData(what=f"{path}: the key {unknown[0]} is not known.")
-    if missing:
-        raise InvalidThreadData(what=f"{path}: the key {missing[0]} is missing.")
-
-
-def _object(value: object, path: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise InvalidThreadData(what=f"{path}: a {type(value).__name__} is not a JSON object.")
-    return value
-
-
-def _list(value: object, path: str) -> list[Any]:
-    if not isinstance(value, list):
-        raise InvalidThreadData(what=f"{path}: a {type(value).__name__} is not a list.")
-    return value
-
-
-def _decoded(source: str | bytes) -> Any:
-    try:
-        return json.loads(source)
-    except (ValueError, RecursionError) as error:
-        raise InvalidThreadData(what=f"export: it is not JSON: {error}.") from None
-
-
-def _json(value: object) -> str:
-    """JSON in ASCII: it needs no encoding, has no line ends, and is safe to print."""
-    return json.dumps(value)
+    thread, messages = file.checked()
+    changes = {"id": new_id() if as_copy else None, "user_id": user_id, "org_id": org_id}
+    changed = thread.model_copy(update={name: value for name, value in changes.items() if value is not None})
+    return ThreadImport(file, imported_thread(changed), messages, as_copy)

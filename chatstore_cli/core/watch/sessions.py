@@ -1,11 +1,12 @@
-"""Sessions as they change: from a feed if the server reports changes, else by polling.
+"""Sessions as they change: from a feed if their layouts have one and the server reports changes, else by polling.
 
-With `since`, both begin with a query for what was updated from then on. The feed is opened before that query, so no
+One watch may do both. With `since`, both begin with a query for what was updated from then on. The feed is opened before that query, so no
 change falls between the two. What the query returned already is recognised in the feed by the time that its writer stored.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -57,17 +58,22 @@ class FollowedSessions:
         self._queried: dict[Key, Session] = {}
         self._query_position = 0
 
-    def changes(self) -> Iterator[SessionChange]:
-        """One for each change, in their order, until the watch terminates."""
+    def changes(self, polled: PolledSessions | None = None) -> Iterator[SessionChange]:
+        """One for each change, in their order, and those of other layouts between them, until the watch terminates.
+
+        `polled` has begun.
+        """
         try:
-            yield from self._changes()
+            yield from self._changes(polled)
         finally:
             self._feed.close()
 
-    def _changes(self) -> Iterator[SessionChange]:
+    def _changes(self, polled: PolledSessions | None) -> Iterator[SessionChange]:
         if self._since is not None:
             yield from self._catch_up(self._since, self._since)
         while not self._watch.is_over:
+            if polled is not None:
+                yield from polled.due_changes()
             batch = self._watch.call(self._feed.read)
             for event in batch.events:
                 if not self._was_queried(event) and self._is_another_row(event.change):
@@ -119,14 +125,23 @@ class FollowedSessions:
 class PolledSessions:
     """Changes found by queries in the order of `updated_at`: of several changes between two polls only the last."""
 
-    def __init__(self, watch: Watch, readers: Readers, query: SessionQuery, seconds: float) -> None:
+    def __init__(
+        self,
+        watch: Watch,
+        readers: Readers,
+        query: SessionQuery,
+        seconds: float,
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._watch = watch
         self._readers = readers
         self._query = replace(query, since=None)
         self._since = query.since
         self._seconds = seconds
+        self._timer = timer
+        self._due_at = timer()
         self._known: LruMap[Key, Session] = LruMap(_REMEMBERED_SESSIONS)
-        self._newest = self._first_from = utc_now()
+        self._newest = self._poll_from = self._new_from = utc_now()
 
     def begin(self) -> None:
         """Query the newest sessions, so that they do not count as new."""
@@ -137,25 +152,34 @@ class PolledSessions:
         self._newest = max(
             (session.updated_at for session in page.sessions if session.updated_at), default=self._newest
         )
-        self._first_from = self._next_from([])
+        first_from = self._next_from([])
+        self._poll_from = self._new_from = first_from if self._since is None else self._since
         if self._since is None:
-            for session in updated_since(self._watch, self._readers, self._query, self._first_from):
+            for session in updated_since(self._watch, self._readers, self._query, first_from):
                 self._known.put(_key(session), session)
 
     def changes(self) -> Iterator[SessionChange]:
         """One for each session that changed since the last poll, until the watch terminates."""
-        poll_from = new_from = self._first_from if self._since is None else self._since
         while not self._watch.is_over:
-            sessions = updated_since(self._watch, self._readers, self._query, poll_from)
-            yield from self._deletions(poll_from, sessions)
-            for session in sessions:
-                known = self._known.get(_key(session))
-                self._known.put(_key(session), session)
-                if known != session:
-                    is_new = known is None and _created_from(session, new_from)
-                    yield SessionChange(Change.NEW if is_new else Change.CHANGED, session, session.updated_at)
+            yield from self._poll()
             self._watch.pause(self._seconds)
-            poll_from = self._next_from(sessions)
+
+    def due_changes(self) -> Iterator[SessionChange]:
+        """Those since the last poll, or none if that was a short time ago."""
+        if self._timer() >= self._due_at:
+            yield from self._poll()
+            self._due_at = self._timer() + self._seconds
+
+    def _poll(self) -> Iterator[SessionChange]:
+        sessions = updated_since(self._watch, self._readers, self._query, self._poll_from)
+        yield from self._deletions(self._poll_from, sessions)
+        for session in sessions:
+            known = self._known.get(_key(session))
+            self._known.put(_key(session), session)
+            if known != session:
+                is_new = known is None and _created_from(session, self._new_from)
+                yield SessionChange(Change.NEW if is_new else Change.CHANGED, session, session.updated_at)
+        self._poll_from = self._next_from(sessions)
 
     def _next_from(self, sessions: Sequence[Session]) -> datetime:
         """The start of the next query. A writer whose clock runs ahead must not hide the sessions of others."""

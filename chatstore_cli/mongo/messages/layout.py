@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import islice
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.domain.errors import NotFound
@@ -21,10 +21,11 @@ from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQu
 from chatstore_cli.domain.removal import StoredPart
 from chatstore_cli.domain.session import COUNT_CAP, Expiry, Session, SessionStatus
 from chatstore_cli.mongo.bson_values import stored_instant
+from chatstore_cli.mongo.collections import collection_facts
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.foreign_documents import ForeignLookup, require_own
 from chatstore_cli.mongo.identifiers import REPLACED, document_id_condition
-from chatstore_cli.mongo.messages.message_counts import MessageCounts
+from chatstore_cli.mongo.message_counts import MessageCounts
 from chatstore_cli.mongo.messages.ordering import MessagesInOrder, newest_in_order
 from chatstore_cli.mongo.messages.own_messages import OWN_MESSAGES
 from chatstore_cli.mongo.messages.own_sessions import OwnSessions
@@ -34,6 +35,9 @@ from chatstore_cli.mongo.messages.rows import LAYOUT, to_message
 from chatstore_cli.mongo.messages.session_times import RECENT_KEYS, SESSION_KEYS, SessionTimes
 from chatstore_cli.mongo.messages.stored_times import EARLIEST
 from chatstore_cli.mongo.tombstones import count_parts
+
+if TYPE_CHECKING:
+    from chatstore_cli.mongo.messages.feed import FlatChanges, FlatMessageChanges
 
 _NO_COUNT_LIMIT = 2**31 - 2
 _CHUNK = 500
@@ -61,6 +65,7 @@ class MessagesLayout:
 
     def __init__(self, connection: Connection, settings: Settings) -> None:
         self._connection = connection
+        self._settings = settings
         self._name = settings.messages_collection
         self._messages = connection.collection(self._name)
         milliseconds = max(1, int(settings.mongo.timeout_seconds * 1000))
@@ -85,6 +90,9 @@ class MessagesLayout:
         if found.foreign:
             self._counts.counted = OWN_MESSAGES.filter()
         return not found.is_another_products
+
+    def _is_absent(self) -> bool:
+        return not collection_facts(self._connection, self._name).exists
 
     def index_specs(self) -> tuple[IndexSpec, ...]:
         """The indexes that the layout needs."""
@@ -119,7 +127,7 @@ class MessagesLayout:
 
     def _keys(self, query: SessionQuery, after: SessionKey | None, limit: int) -> Iterator[tuple[str, datetime | None]]:
         """The sessions below `after` that match, with their newest instants, in descending order of SessionKey."""
-        if not self._answers(query) or self._times.is_absent or not self._searched():
+        if not self._answers(query) or self._is_absent() or self._times.is_absent or not self._searched():
             return
         if not self._times.has_recent_index and not self.remarks:
             self.remarks.append(
@@ -152,6 +160,8 @@ class MessagesLayout:
     def find(self, session_id: str) -> Session | None:
         """One session with its exact message count; None if it does not exist."""
         with driver_errors(f"looking up session {session_id!r} in {self._name}"):
+            if self._is_absent():
+                return None
             self._searched()
             if not self._own.among([session_id]):
                 return None
@@ -186,7 +196,7 @@ class MessagesLayout:
 
     def all_facts(self, query: SessionQuery) -> Iterator[Session]:
         """Every session that matches, without its message count and its created_at."""
-        if not self._answers(query) or not self._searched():
+        if not self._answers(query) or self._is_absent() or not self._searched():
             return
         with driver_errors(f"reading the sessions of {self._name}"):
             sessions = self._times.every()
@@ -197,6 +207,18 @@ class MessagesLayout:
                 if query.matches(facts) and (REPLACED not in session or self._own.among([session])):
                     yield facts
             self._count_unaddressable()
+
+    def session_changes(self) -> FlatChanges:
+        """How sessions change."""
+        from chatstore_cli.mongo.messages.feed import FlatChanges
+
+        return FlatChanges(self._connection, self._settings)
+
+    def message_changes(self, session_id: str) -> FlatMessageChanges:
+        """How the messages of one session change."""
+        from chatstore_cli.mongo.messages.feed import FlatMessageChanges
+
+        return FlatMessageChanges(self._settings, session_id)
 
     def parts(self, session_id: str, *, keep_usage: bool = False) -> list[StoredPart]:
         """The stored parts of a session by collection. Flat messages have no usage."""

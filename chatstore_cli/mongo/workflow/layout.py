@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import groupby, islice, product, repeat
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.domain.errors import NotFound
@@ -21,10 +21,12 @@ from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
 from chatstore_cli.domain.removal import StoredPart
 from chatstore_cli.domain.session import Session
+from chatstore_cli.mongo.collections import collection_facts
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.exact import own_collation
 from chatstore_cli.mongo.foreign_documents import ForeignLookup, require_own
 from chatstore_cli.mongo.identifiers import REPLACED, id_values, is_storable
+from chatstore_cli.mongo.indexed_types import EARLIEST, IS_DATE, LATEST, NOT_A_DATE
 from chatstore_cli.mongo.tombstones import Part, count_parts, remove_parts
 from chatstore_cli.mongo.workflow.counters import IN_LEDGER
 from chatstore_cli.mongo.workflow.documents import (
@@ -42,23 +44,10 @@ from chatstore_cli.mongo.workflow.lookup import IDENTITY, locate
 from chatstore_cli.mongo.workflow.own_sessions import OWN_SEGMENTS, OWN_SESSIONS
 from chatstore_cli.mongo.workflow.segment_reader import LAST_SEGMENT, MOVED_MESSAGES, SegmentReader, names_segments
 
-_FACTS: Document = {**dict.fromkeys(FACT_FIELDS, 1), "message_count": MESSAGE_COUNT, LAST_SEGMENT: 1, MOVED_MESSAGES: 1}
+if TYPE_CHECKING:
+    from chatstore_cli.mongo.workflow.feed import WorkflowChanges, WorkflowMessageChanges
 
-_EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
-_LATEST = datetime(9999, 12, 31, 23, 59, 59, 999000, tzinfo=UTC)
-_DATE = {"$type": "date", "$gte": _EARLIEST, "$lte": _LATEST}
-# Each other type by name, so that an index serves it: `$not` would read all documents. An array counts by its elements.
-_OTHER_TYPES = [
-    "minKey", "null", "double", "string", "object", "binData", "objectId", "bool", "regex", "int", "timestamp", "long",
-    "decimal", "maxKey", "undefined", "dbPointer", "javascript", "symbol", "javascriptWithScope",
-]  # fmt: skip
-_NOT_A_DATE: tuple[Any, ...] = (
-    None,
-    {"$eq": []},
-    {"$type": _OTHER_TYPES},
-    {"$type": "date", "$lt": _EARLIEST},
-    {"$type": "date", "$gt": _LATEST},
-)
+_FACTS: Document = {**dict.fromkeys(FACT_FIELDS, 1), "message_count": MESSAGE_COUNT, LAST_SEGMENT: 1, MOVED_MESSAGES: 1}
 
 
 class WorkflowLayout:
@@ -68,6 +57,7 @@ class WorkflowLayout:
 
     def __init__(self, connection: Connection, settings: Settings) -> None:
         self._connection = connection
+        self._settings = settings
         self._name = settings.sessions_collection
         self._sessions = connection.collection(self._name)
         self._segments = connection.collection(settings.layouts.workflow.segments)
@@ -96,6 +86,9 @@ class WorkflowLayout:
             self._unaddressable.add(repr(row.get("_id"))[:200])
         return is_found
 
+    def _is_absent(self) -> bool:
+        return not collection_facts(self._connection, self._name).exists
+
     def index_specs(self) -> tuple[IndexSpec, ...]:
         """The indexes that the layout needs."""
         return (*index_specs(self._name), *segment_index_specs(self._segments.name))
@@ -106,7 +99,7 @@ class WorkflowLayout:
 
     def newest_first(self, query: SessionQuery, after: SessionKey | None, limit: int) -> Iterator[Session]:
         """At most `limit` sessions in descending order of SessionKey, strictly below `after`."""
-        if not _can_match(query) or self._lookup.take().is_another_products:
+        if not _can_match(query) or self._is_absent() or self._lookup.take().is_another_products:
             return
         with driver_errors(f"listing the sessions of {self._name}"):
             page = _Page(query, after, limit, self._addressable)
@@ -120,16 +113,16 @@ class WorkflowLayout:
             return
         for conditions in product(*_branches(page.query)):
             yield self._dated("updated_at", {"$and": [OWN_SESSIONS.filter(), *conditions]}, page)
-        if self._sessions.find_one({"$or": [{"updated_at": each} for each in _NOT_A_DATE]}, {"_id": 1}) is None:
+        if self._sessions.find_one({"$or": [{"updated_at": each} for each in NOT_A_DATE]}, {"_id": 1}) is None:
             return
         prefilter = [OWN_SESSIONS.filter(), *({"$or": branches} for branches in _branches(page.query))]
-        others: list[Document] = [{"updated_at": _DATE}]
+        others: list[Document] = [{"updated_at": IS_DATE}]
         for index, field in enumerate(UPDATED_FIELDS[1:], 1):
             absent = dict.fromkeys(UPDATED_FIELDS[:index])
             yield self._dated(field, {"$and": [absent, *prefilter]}, page)
-            others.append({**absent, field: _DATE})
+            others.append({**absent, field: IS_DATE})
         # Two queries without an `or` between them take the server half the time.
-        not_dates = {"$or": [{"updated_at": each} for each in _NOT_A_DATE if each is not None]}
+        not_dates = {"$or": [{"updated_at": each} for each in NOT_A_DATE if each is not None]}
         for elsewhere in ({"updated_at": None}, {"$and": [not_dates, {"updated_at": {"$ne": None}}]}):
             rest = [{"$match": {"$and": [elsewhere, {"$nor": others}, *prefilter]}}, {"$project": _FACTS}]
             yield page.best(map(page.session, self._sessions.aggregate(rest)))
@@ -168,6 +161,8 @@ class WorkflowLayout:
 
     def find(self, session_id: str) -> Session | None:
         """The facts of the session with that chat_id, or else that `_id` (its text, or its ObjectId's hex); else None."""
+        if self._is_absent():
+            return None
         row = self._locate(session_id, _FACTS)
         if row is None:
             self._lookup.take()
@@ -181,7 +176,7 @@ class WorkflowLayout:
 
     def all_facts(self, query: SessionQuery) -> Iterator[Session]:
         """Every session that matches."""
-        if not _can_match(query) or self._lookup.take().is_another_products:
+        if not _can_match(query) or self._is_absent() or self._lookup.take().is_another_products:
             return
         match: Document = {"$and": [OWN_SESSIONS.filter(), *({"$or": branches} for branches in _branches(query))]}
         if query.without_ledger:
@@ -197,6 +192,18 @@ class WorkflowLayout:
             yield from self._reader.all_with_moved_messages(
                 row for row in sessions if query.matches(row[0]) and self._addressable(*row)
             )
+
+    def session_changes(self) -> WorkflowChanges:
+        """How sessions change."""
+        from chatstore_cli.mongo.workflow.feed import WorkflowChanges
+
+        return WorkflowChanges(self._connection, self._settings)
+
+    def message_changes(self, session_id: str) -> WorkflowMessageChanges:
+        """How the messages of one session change."""
+        from chatstore_cli.mongo.workflow.feed import WorkflowMessageChanges
+
+        return WorkflowMessageChanges(self._connection, self._settings, session_id)
 
     def parts(self, session_id: str, *, keep_usage: bool = False) -> list[StoredPart]:
         """How many documents of a session there are, by collection."""
@@ -260,8 +267,8 @@ class _Page:
         self.query, self.after, self.limit = query, after, limit
         self._is_addressable = is_addressable
         self._left_out: set[SessionKey] = set()
-        self.lower = max(_EARLIEST, query.since or _EARLIEST)
-        self.upper = min(_LATEST, query.until or _LATEST, after.instant if after is not None else _LATEST)
+        self.lower = max(EARLIEST, query.since or EARLIEST)
+        self.upper = min(LATEST, query.until or LATEST, after.instant if after is not None else LATEST)
         self.heads: dict[str, Document] = {}
 
     def session(self, row: Document) -> Session:

@@ -14,10 +14,16 @@ _USUAL_MESSAGE_COUNT = 150
 
 
 class MessageCounts:
-    """Counts the messages of sessions of one collection. Raises the driver's own errors."""
+    """Counts the messages of sessions of one collection. Raises the driver's own errors.
 
-    def __init__(self, messages: Collection[Document], *, in_memory: bool, milliseconds: int) -> None:
+    `field` has the id of a message's session, and an index begins with it.
+    """
+
+    def __init__(
+        self, messages: Collection[Document], field: str = "session_id", *, in_memory: bool, milliseconds: int
+    ) -> None:
         self._messages = messages
+        self._field = field
         self._in_memory = in_memory
         self._milliseconds = milliseconds
         self.counted: Document = {}
@@ -32,10 +38,10 @@ class MessageCounts:
         limit = _USUAL_MESSAGE_COUNT * len(sessions) if has_index else 0
         limited: list[Document] = [{"$limit": limit}] if limit else []
         stages: list[Document] = [
-            {"$match": {"session_id": among, **self.counted}},
-            {"$project": {"_id": 0, "session_id": 1}},
+            {"$match": {self._field: among, **self.counted}},
+            {"$project": {"_id": 0, self._field: 1}},
             *limited,
-            {"$group": {"_id": "$session_id", "messages": {"$sum": 1}}},
+            {"$group": {"_id": f"${self._field}", "messages": {"$sum": 1}}},
         ]
         counts: dict[str, int] = {}
         for row in self._messages.aggregate(stages, allowDiskUse=True, maxTimeMS=self._milliseconds):
@@ -48,7 +54,7 @@ class MessageCounts:
             yield from ((session, counts.get(session, 0)) for session in sessions)
 
     def _count(self, session: str, limit: int) -> int:
-        condition = {"session_id": id_condition(session), **self.counted}
+        condition = {self._field: id_condition(session), **self.counted}
         if self._in_memory:
             return self._messages.count_documents(condition, limit=limit)
         condition, option = exactly(self._messages, condition)

@@ -1,0 +1,107 @@
+"""The library for applications with an event loop: the names of `chatstore_cli`, with `await` where a call waits.
+
+    async with ChatPersistenceWorker(cache, storage):
+        await cache.record_chat_event("chat-1", "user", "Hello")
+
+Threads are in `chatstore_cli.aio.threads`. The calls run in daemon threads of their own. docs/library.md is the manual.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import chatstore_cli
+
+if TYPE_CHECKING:
+    from chatstore_cli import (
+        BadConfig,
+        BadValue,
+        BinaryMissing,
+        ChatHistory,
+        ChatstoreError,
+        Conflict,
+        DocumentRefused,
+        ForeignCollection,
+        InsertedMessages,
+        Interrupted,
+        Locked,
+        Message,
+        NeedsConfirmation,
+        NotAllowed,
+        NotFound,
+        NotRecorded,
+        OtherTenant,
+        Overdue,
+        ResumedChat,
+        SavedAs,
+        SavedEvent,
+        StorageHealth,
+        StoredChat,
+        Transition,
+        UnknownHost,
+        Unreachable,
+        UnsuitableCollection,
+        WorkerStats,
+        WrongUse,
+    )
+    from chatstore_cli.aio.ag2 import AG2PersistenceManager
+    from chatstore_cli.aio.recording import ChatPersistenceWorker, LocalChatCache, MongoChatStorage, chat_history
+
+__all__ = [
+    "AG2PersistenceManager",
+    "BadConfig",
+    "BadValue",
+    "BinaryMissing",
+    "ChatHistory",
+    "ChatPersistenceWorker",
+    "ChatstoreError",
+    "Conflict",
+    "DocumentRefused",
+    "ForeignCollection",
+    "InsertedMessages",
+    "Interrupted",
+    "LocalChatCache",
+    "Locked",
+    "Message",
+    "MongoChatStorage",
+    "NeedsConfirmation",
+    "NotAllowed",
+    "NotFound",
+    "NotRecorded",
+    "OtherTenant",
+    "Overdue",
+    "ResumedChat",
+    "SavedAs",
+    "SavedEvent",
+    "StorageHealth",
+    "StoredChat",
+    "Transition",
+    "UnknownHost",
+    "Unreachable",
+    "UnsuitableCollection",
+    "WorkerStats",
+    "WrongUse",
+    "chat_history",
+]
+
+_AWAITABLE = {
+    "AG2PersistenceManager": "ag2",
+    "ChatPersistenceWorker": "recording",
+    "LocalChatCache": "recording",
+    "MongoChatStorage": "recording",
+    "chat_history": "recording",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Lazy, because threads need nothing of what the other names load.
+    if name in _AWAITABLE:
+        return getattr(import_module(f"chatstore_cli.aio.{_AWAITABLE[name]}"), name)
+    if name in __all__:
+        return getattr(chatstore_cli, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,32 @@
+"""Conditions on the type of a stored value that an index serves.
+
+Each type has its name in them: `$not` would read all documents. For an array its elements count.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
+LATEST = datetime(9999, 12, 31, 23, 59, 59, 999000, tzinfo=UTC)
+
+IS_DATE = {"$type": "date", "$gte": EARLIEST, "$lte": LATEST}
+"""A date that Python can hold."""
+
+_NEITHER_TEXT_NOR_DATE = [
+    "minKey", "null", "double", "object", "binData", "objectId", "bool", "regex", "int", "timestamp", "long",
+    "decimal", "maxKey", "undefined", "dbPointer", "javascript", "symbol", "javascriptWithScope",
+]  # fmt: skip
+
+NOT_A_DATE: tuple[Any, ...] = (
+    None,
+    {"$eq": []},
+    {"$type": [*_NEITHER_TEXT_NOR_DATE, "string"]},
+    {"$type": "date", "$lt": EARLIEST},
+    {"$type": "date", "$gt": LATEST},
+)
+"""The conditions of which any other value meets one, an absent value too."""
+
+NOT_A_TEXT = {"$type": [*_NEITHER_TEXT_NOR_DATE, "date"]}
+"""A value of `_id` that is not a text. It cannot be an array."""

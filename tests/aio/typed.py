@@ -1,0 +1,30 @@
+"""What a type checker sees of the awaitable classes. `make check` runs mypy on this file; nothing runs it.
+
+An error that mypy does not report is one too: its `type: ignore` is then unused.
+"""
+
+from __future__ import annotations
+
+from typing import assert_type
+
+from chatstore_cli.aio import (
+    AG2PersistenceManager,
+    ChatPersistenceWorker,
+    LocalChatCache,
+    Message,
+    MongoChatStorage,
+    StoredChat,
+)
+
+
+async def main() -> None:
+    """Right calls with the types of their results, and wrong calls."""
+    manager = AG2PersistenceManager("uri", "database", user_names=["ada"])
+    assert_type(await manager.history("chat-1", any_tenant=True), StoredChat)
+    async with manager.usage_of([], chat_id="chat-1", enterprise_id="acme"):
+        await manager.save_event({}, chat_id="chat-1")  # type: ignore[call-arg]  # the tenant is missing
+    cache = LocalChatCache(75)
+    storage = MongoChatStorage("uri", "database", ttl_days="30")  # type: ignore[arg-type]  # it is a number
+    async with ChatPersistenceWorker(cache, storage) as worker, storage.within(2):
+        assert_type(await cache.record_chat_event("chat-1", "user", "Hello"), Message)
+        assert_type(await worker.stop(1), bool)
