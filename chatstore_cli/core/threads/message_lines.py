@@ -22,41 +22,16 @@ from chatstore_cli.core.threads.repository import MOST_MESSAGES
 from chatstore_cli.core.threads.requests import message_request
 from chatstore_cli.domain.errors import BadLines, ChatstoreError, Interrupted, InvalidThreadData
 from chatstore_cli.domain.quantities import quantity
+from chatstore_cli.domain.threads.results import AddedLines
 
 if TYPE_CHECKING:
-    from chatstore_cli.domain.threads.models import ChatMessage, CreateChatMessageRequest
+    from chatstore_cli.domain.threads.models import CreateChatMessageRequest
     from chatstore_cli.domain.threads.ports import ConversationRepository, Owner
 
 LONGEST_LINE = 96 << 20
 """Bytes of one line. A message has at most 12 MiB, which JSON escapes make six times as long."""
 _MOST_FLAWS = 20
 _KEYS = ("role", "content", "name", "metadata", "message_id")
-
-
-@dataclass
-class AddedLines:
-    """How far the lines are stored: the messages, their sequences, and the last line."""
-
-    messages: int = 0
-    first_sequence: int | None = None
-    last_sequence: int | None = None
-    last_line: int = 0
-
-    def count(self, stored: list[ChatMessage], last_line: int) -> None:
-        """Count messages that were stored."""
-        self.messages += len(stored)
-        self.first_sequence = stored[0].sequence if self.first_sequence is None else self.first_sequence
-        self.last_sequence, self.last_line = stored[-1].sequence, last_line
-
-    @property
-    def in_words(self) -> str:
-        """How far the lines are stored, and how to continue."""
-        if not self.last_line:
-            return "No message is known to be stored. If each line has a message_id, run the command again."
-        return (
-            f"Lines 1 to {self.last_line:,} are stored ({quantity(self.messages, 'message')}). "
-            "If each line has a message_id, run the command again; if not, remove these lines first."
-        )
 
 
 @dataclass

@@ -8,32 +8,13 @@ from typing import TYPE_CHECKING
 
 from chatstore_cli.core.threads.view import find_counted
 from chatstore_cli.domain.quantities import quantity
+from chatstore_cli.domain.threads.results import ThreadRemoval
 
 if TYPE_CHECKING:
     from chatstore_cli.domain.session_reader import SessionReader
-    from chatstore_cli.domain.threads.models import ChatThread
     from chatstore_cli.domain.threads.ports import ConversationRepository, Owner
 
 _MOST_LISTED = 20
-_LONGEST_NAME = 60
-
-
-@dataclass(frozen=True)
-class ThreadRemoval:
-    """The plan to delete one thread with its messages, or only its messages."""
-
-    thread: ChatThread
-    messages: int
-    messages_only: bool = False
-
-    def __str__(self) -> str:
-        thread = self.thread
-        name = thread.name if len(thread.name) <= _LONGEST_NAME else f"{thread.name[:_LONGEST_NAME]}…"
-        whose = f"{name!r}, user {thread.user_id!r}, tenant {thread.org_id!r}"
-        messages = quantity(self.messages, "message")
-        if self.messages_only:
-            return f"{messages} of thread {thread.id!r} ({whose}) would be deleted. The thread remains."
-        return f"Thread {thread.id!r} ({whose}) with {messages} would be deleted."
 
 
 @dataclass(frozen=True)

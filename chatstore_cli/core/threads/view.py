@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chatstore_cli.domain.errors import ThreadNotFound
+from chatstore_cli.domain.threads.results import ThreadView
 
 if TYPE_CHECKING:
     from chatstore_cli.domain.session import Session
     from chatstore_cli.domain.session_reader import SessionReader
-    from chatstore_cli.domain.threads.models import ChatMessage, ChatThread
+    from chatstore_cli.domain.threads.models import ChatThread
     from chatstore_cli.domain.threads.ports import ConversationRepository, Owner
-
-
-class ThreadView(NamedTuple):
-    """A thread with its first and last messages, none of them twice."""
-
-    thread: ChatThread
-    message_count: int
-    first_messages: list[ChatMessage]
-    last_messages: list[ChatMessage]
 
 
 def view_thread(

@@ -55,7 +55,11 @@ def read_message(database: ThreadDatabase, message_id: str, owner: Owner, sessio
             "pipeline": [{"$match": database.owned_by(owner)}, {"$project": {"_id": 1}}],
             "as": "thread",
         }
-        pipeline: list[Document] = [{"$match": {"_id": message_id}}, {"$lookup": join}, {"$match": {"thread": {"$ne": []}}}]
+        pipeline: list[Document] = [
+            {"$match": {"_id": message_id}},
+            {"$lookup": join},
+            {"$match": {"thread": {"$ne": []}}},
+        ]
         found: Document | None = next(iter(database.messages.aggregate(pipeline, session=session)), None)
         return found
     with _snapshot(database, session) as same:

@@ -24,7 +24,6 @@ from chatstore_cli.mongo.threads.adding import Addition
 from chatstore_cli.mongo.threads.database import Missing, Repeat, Session, ThreadDatabase
 from chatstore_cli.mongo.threads.documents import (
     edit_documents,
-    message_document,
     thread_document,
     to_message,
     to_thread,

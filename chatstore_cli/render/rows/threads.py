@@ -13,11 +13,9 @@ from chatstore_cli.render.listing import Column, Row, count, plain, short_time
 from chatstore_cli.render.rows.sessions import MESSAGE_COLUMNS
 
 if TYPE_CHECKING:
-    from chatstore_cli.core.threads.message_lines import AddedLines
-    from chatstore_cli.core.threads.removal import ThreadRemoval
-    from chatstore_cli.core.threads.view import ThreadView
     from chatstore_cli.domain.session import Session
     from chatstore_cli.domain.threads.models import ChatMessage, ChatThread
+    from chatstore_cli.domain.threads.results import AddedLines, ThreadRemoval, ThreadView
 
 
 def listed_thread_row(session: Session) -> dict[str, Any]:
@@ -138,7 +136,7 @@ THREAD_FIELDS = (
 )
 COPIED_THREAD_FIELDS = (*CHANGED_THREAD_FIELDS, Column("messages", "Messages", show=count))
 THREAD_MESSAGE_COLUMNS = (
-    Column("message_id", "MESSAGE", in_table=False),
+    Column("message_id", "MESSAGE", whole=True, spare=4),
     *MESSAGE_COLUMNS,
     Column("updated_at", "UPDATED (UTC)", show=short_time, in_table=False),
     Column("metadata", "METADATA", in_table=False),
