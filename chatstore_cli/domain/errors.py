@@ -164,6 +164,7 @@ class ThreadNotFound(NotFound, ValueError):
 
     def __init__(self, *, thread_id: str, how: str = "does not exist", hint: str | None = None) -> None:
         """`how` is the documented wording: `does not exist`, or `not found` if the thread was to become the current one."""
+        hint = hint or "The whole id is required. To list thread ids, run: chatstore threads list."
         ChatstoreError.__init__(self, thread_id=thread_id, how=how, hint=hint)
 
 

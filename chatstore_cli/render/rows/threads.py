@@ -58,7 +58,7 @@ def thread_message_row(message: ChatMessage) -> dict[str, Any]:
         "created_at": rfc3339(message.created_at),
         "updated_at": rfc3339(message.updated_at),
         "metadata": metadata,
-        "edits": [{"content": edit.content, "edited_at": rfc3339(edit.edited_at)} for edit in message.edits],
+        "edits": [{**spoken(edit.content)._asdict(), "edited_at": rfc3339(edit.edited_at)} for edit in message.edits],
     }
 
 

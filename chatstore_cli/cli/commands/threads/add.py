@@ -18,7 +18,8 @@ from chatstore_cli.cli.thread_options import (
     ThreadArgument,
     owner_of,
 )
-from chatstore_cli.domain.errors import ExitCode, ThreadNotFound, WrongUse
+from chatstore_cli.domain.errors import BadValue, ExitCode, ThreadNotFound, WrongUse
+from chatstore_cli.domain.message import ROLES
 from chatstore_cli.domain.threads.ports import Owner
 from chatstore_cli.render.listing import Record
 
@@ -76,8 +77,9 @@ def add(
     of_one = {"--role": role, "--sender": sender, "--metadata": metadata, "--message-id": message_id}
     if jsonl is not None and (given := [name for name, value in of_one.items() if value is not None]):
         raise WrongUse(what=f"--jsonl and {given[0]} exclude each other.", hint="Put the value into each line.")
-    if jsonl is None and role is None:
-        raise WrongUse(what="--role is missing.", hint="Name it: user, assistant, system or tool; or use --jsonl FILE.")
+    if jsonl is None and role not in ROLES:
+        hint = None if role else "To add many messages, use --jsonl FILE."
+        raise BadValue(name="--role", value=role or "", expected="user, assistant, system or tool", hint=hint)
     if jsonl is text is file is content is None and not is_piped():
         raise WrongUse(what="There is no text.", hint="Give --text, --file, --content or --jsonl, or pipe the text.")
     attached = None if metadata is None else read_object(metadata, "--metadata")
