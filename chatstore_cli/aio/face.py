@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from inspect import BoundArguments
 from itertools import islice
-from typing import Any, Concatenate, Generic, NoReturn, ParamSpec, Protocol, Self, TypeVar, cast, overload
+from typing import Any, Concatenate, Generic, NamedTuple, NoReturn, ParamSpec, Protocol, Self, TypeVar, cast, overload
 from weakref import WeakValueDictionary
 
-from chatstore_cli.aio.calls import Calls
+from chatstore_cli.aio.calls import Calls, answer
 from chatstore_cli.domain.errors import ChatstoreError
 
 P = ParamSpec("P")
@@ -101,7 +102,7 @@ class AwaitableMethod(Protocol[P, R_co]):
     def __get__(self, face: object, owner: type) -> Callable[P, Coroutine[Any, Any, R_co]]: ...
 
 
-class BlockingMethod(Protocol[P, R_co]):
+class PlainMethod(Protocol[P, R_co]):
     """A method with the parameters and the result of a synchronous one."""
 
     @overload
@@ -128,28 +129,45 @@ class StreamMethod(Protocol[P, R_co]):
     def __get__(self, face: object, owner: type) -> Callable[P, AsyncIterator[R_co]]: ...
 
 
-def awaitable(method: Callable[Concatenate[Any, P], R]) -> AwaitableMethod[P, R]:
-    """The method, made awaitable. The call is made when the method is called, not when it is awaited."""
+def awaitable(
+    method: Callable[Concatenate[Any, P], R], *, then: Callable[[Any, BoundArguments, R], None] | None = None
+) -> AwaitableMethod[P, R]:
+    """The method, made awaitable. The call is made when the method is called, not when it is awaited.
+
+    `then` is called with the face, the arguments and the result, where the call is awaited. A cancelled await leaves it out.
+    """
     prepare = _prepared(method)
 
     @functools.wraps(method)
     def make_call(face: Face[Any], *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
-        calls, call = prepare(face, *args, **kwargs)
-        return calls.call(call)
+        calls, call, bound = prepare(face, *args, **kwargs)
+        return answer(calls.submit(call), functools.partial(then, face, bound) if then else None)
 
     return cast("AwaitableMethod[P, R]", make_call)  # a function is bound when it is got from an object
 
 
-def blocking(method: Callable[Concatenate[Any, P], R]) -> BlockingMethod[P, R]:
+def submitted(method: Callable[Concatenate[Any, P], R]) -> PlainMethod[P, Future[R]]:
+    """The method, which makes its call and returns the future of the result."""
+    prepare = _prepared(method)
+
+    @functools.wraps(method)
+    def submit(face: Face[Any], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        calls, call, _ = prepare(face, *args, **kwargs)
+        return calls.submit(call)
+
+    return cast("PlainMethod[P, Future[R]]", submit)
+
+
+def blocking(method: Callable[Concatenate[Any, P], R]) -> PlainMethod[P, R]:
     """The method without `await`: the event loop stops until the call, and the calls before it, are done."""
     prepare = _prepared(method)
 
     @functools.wraps(method)
     def wait_for_call(face: Face[Any], *args: P.args, **kwargs: P.kwargs) -> R:
-        calls, call = prepare(face, *args, **kwargs)
+        calls, call, _ = prepare(face, *args, **kwargs)
         return calls.submit(call).result()
 
-    return cast("BlockingMethod[P, R]", wait_for_call)
+    return cast("PlainMethod[P, R]", wait_for_call)
 
 
 def in_context(method: Callable[Concatenate[Any, P], AbstractContextManager[R]]) -> ContextMethod[P, R]:
@@ -158,7 +176,7 @@ def in_context(method: Callable[Concatenate[Any, P], AbstractContextManager[R]])
 
     @functools.wraps(method)
     def enter(face: Face[Any], *args: P.args, **kwargs: P.kwargs) -> AbstractAsyncContextManager[R]:
-        return _entered(*prepare(face, *args, **kwargs))
+        return _entered(*prepare(face, *args, **kwargs)[:2])
 
     return cast("ContextMethod[P, R]", enter)
 
@@ -169,7 +187,7 @@ def streamed(method: Callable[Concatenate[Any, P], Iterator[R]]) -> StreamMethod
 
     @functools.wraps(method)
     def stream(face: Face[Any], *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[R]:
-        return _items(*prepare(face, *args, **kwargs))
+        return _items(*prepare(face, *args, **kwargs)[:2])
 
     return cast("StreamMethod[P, R]", stream)
 
@@ -188,17 +206,26 @@ def synchronous_of(face: Any) -> Any:
     return face.synchronous if isinstance(face, Face) else face
 
 
-def _prepared(method: Callable[..., R]) -> Callable[..., tuple[Calls, Callable[[], R]]]:
-    """A function that returns what a call of the face means: a call of the synchronous object, and the threads for it."""
+class _Prepared(NamedTuple, Generic[R]):
+    """A call of a face: the threads that make it, the call of the synchronous object, and its arguments."""
+
+    calls: Calls
+    call: Callable[[], R]
+    bound: BoundArguments
+
+
+def _prepared(method: Callable[..., R]) -> Callable[..., _Prepared[R]]:
+    """A function that returns what a call of a face means."""
     signature, name = inspect.signature(method), method.__name__
 
-    def prepare(face: Face[Any], *args: Any, **kwargs: Any) -> tuple[Calls, Callable[[], R]]:
+    def prepare(face: Face[Any], *args: Any, **kwargs: Any) -> _Prepared[R]:
         bound = signature.bind(face, *args, **kwargs)
         try:
             calls = face._calls_for(bound)
         except ChatstoreError as error:
-            return face._calls, functools.partial(_fail, error)  # raised where the call is awaited
-        return calls, functools.partial(getattr(face.synchronous, name), *bound.args[1:], **bound.kwargs)
+            return _Prepared(face._calls, functools.partial(_fail, error), bound)  # raised where the call is awaited
+        call = functools.partial(getattr(face.synchronous, name), *bound.args[1:], **bound.kwargs)
+        return _Prepared(calls, call, bound)
 
     return prepare
 

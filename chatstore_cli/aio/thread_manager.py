@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import Future
 from inspect import BoundArguments, isawaitable
 from typing import Any
 
-from chatstore_cli.aio.calls import Calls
-from chatstore_cli.aio.face import Face, awaitable, streamed
+from chatstore_cli.aio.calls import Calls, answer
+from chatstore_cli.aio.face import Face, awaitable, streamed, submitted
 from chatstore_cli.aio.thread_repositories import ConversationRepository, face_of
 from chatstore_cli.core.threads import manager
 from chatstore_cli.core.threads.agent_state import AgentState
@@ -26,10 +27,11 @@ class StateManager(Face[manager.StateManager]):
     A call is made when the method is called, not when it is awaited. The calls of one manager are made one at a time, in
     this order. A call for the current thread uses the thread that is current at this moment: after
     `task = create_task(manager.add_message(...))` and `await manager.set_current_thread(other)`, the message is in the
-    first thread. Without a current thread at this moment, it raises NoActiveThread.
+    first thread. Without a current thread at this moment, it raises NoActiveThread. `create_thread`, `set_current_thread`
+    and `delete_thread` change the current thread when their await returns.
 
     If an await is cancelled (by `asyncio.timeout`, for example), the message may have been stored nevertheless. Give it a
-    `message_id` to be able to repeat the call. Errors are those of the synchronous methods.
+    `message_id` to be able to repeat the call. The current thread stays. Errors are those of the synchronous methods.
     """
 
     def __init__(
@@ -41,15 +43,20 @@ class StateManager(Face[manager.StateManager]):
         """The parameters are those of the synchronous manager. A synchronous repository is accepted too."""
         self.repository = face_of(repository)
         """Where threads and messages are stored. It has no binding."""
+        self._current: str | None = None
         self._open(_Manager(self.repository.synchronous, user_id, org_id))
 
-    create_thread = awaitable(_Manager.create_thread)
+    create_thread = awaitable(_Manager.create_thread, then=lambda self, _, thread: self._switch(thread.id))
     get_thread = awaitable(_Manager.get_thread)
-    set_current_thread = awaitable(_Manager.set_current_thread)
+    set_current_thread = awaitable(
+        _Manager.set_current_thread, then=lambda self, bound, _: self._switch(bound.arguments["thread_id"])
+    )
     list_threads = awaitable(_Manager.list_threads)
     rename_thread = awaitable(_Manager.rename_thread)
     update_thread = awaitable(_Manager.update_thread)  # type: ignore[arg-type]  # a keyword could be named `self`
-    delete_thread = awaitable(_Manager.delete_thread)
+    delete_thread = awaitable(
+        _Manager.delete_thread, then=lambda self, bound, deleted: self._leave(bound.arguments["thread_id"], deleted)
+    )
     clear_thread = awaitable(_Manager.clear_thread)
     fork_thread = awaitable(_Manager.fork_thread)
     add_message = awaitable(_Manager.add_message)
@@ -81,15 +88,17 @@ class StateManager(Face[manager.StateManager]):
         manager are made while it works. A plain function runs in another thread. All else is as in the synchronous method.
         """
         target = self.current_thread_id if thread_id is None else thread_id
-        return self._summarize(summarizer, self.messages_to_summarize(keep_last, thread_id), target)
+        return self._summarize(summarizer, self._submit_reading(keep_last, thread_id), target)
+
+    _submit_reading = submitted(_Manager.messages_to_summarize)
 
     async def _summarize(
         self,
         summarizer: Callable[[list[Message]], str | Awaitable[str]],
-        reading: Coroutine[Any, Any, Unsummarized | None],
+        reading: Future[Unsummarized | None],
         thread_id: str | None,
     ) -> ChatMessage | None:
-        part = await reading
+        part = await answer(reading)
         if part is None:
             return None
         text = await Calls().call(summarizer, part.messages)
@@ -126,7 +135,14 @@ class StateManager(Face[manager.StateManager]):
     @property
     def current_thread_id(self) -> str | None:
         """The id of the current thread, which may have been deleted meanwhile."""
-        return self.synchronous.current_thread_id
+        return self._current
+
+    def _switch(self, thread_id: str) -> None:
+        self._current = thread_id
+
+    def _leave(self, thread_id: str, deleted: bool) -> None:
+        if deleted and self._current == thread_id:
+            self._current = None
 
     def _calls_for(self, bound: BoundArguments) -> Calls:
         name_current_thread(bound, self.current_thread_id)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from chatstore_cli.domain.indexes.specs import IndexSpec
     from chatstore_cli.domain.message_store import MessageStore
     from chatstore_cli.domain.session_reader import SessionReader
+    from chatstore_cli.domain.threads.repair import ThreadRepairs
     from chatstore_cli.domain.times import Clock
     from chatstore_cli.mongo.collection_facts import KnownCollections
     from chatstore_cli.mongo.command_monitor import CommandCallbacks
@@ -224,6 +225,13 @@ class Stores:
             seconds=bounds.seconds_per_check,
             segments=self.settings.layouts.workflow.segments,
         )
+
+    @cached_property
+    def thread_repairs(self) -> ThreadRepairs:
+        """Threads compared with their messages, within the limits of the settings."""
+        from chatstore_cli.mongo.threads.repair import MongoThreadRepairs
+
+        return MongoThreadRepairs(self.connection, self.settings, self.settings.verify.seconds_per_check)
 
     def session_readers(self, layout: str | None = None) -> list[SessionReader]:
         """The readers of every layout, or of the named one. Raises BadValue for an unknown layout."""

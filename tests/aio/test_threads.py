@@ -198,6 +198,22 @@ def test_errors_pass_unchanged() -> None:
     asyncio.run(main())
 
 
+def test_a_cancelled_switch_does_not_switch_later() -> None:
+    async def main() -> None:
+        manager = StateManager()
+        first = await manager.create_thread("First")
+        second = await manager.create_thread("Second")
+        calls = [manager.set_current_thread(first.id), manager.create_thread("Third"), manager.delete_thread()]
+        tasks = [asyncio.create_task(call) for call in calls]
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        assert {thread.name for thread in await manager.list_threads()} == {"First", "Third"}
+        assert manager.current_thread_id == second.id
+
+    asyncio.run(main())
+
+
 # --- cancelled calls -------------------------------------------------------------------------------------------------
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -36,6 +36,13 @@ def manager(connection: Connection) -> AG2Manager:
     for said in (text("hello"), text("Good morning.", "Writer")):
         made.save_event(said, chat_id="c", enterprise_id="acme", user_id="ada", workflow_name="Orders")
     return made
+
+
+@pytest.fixture(scope="module")
+def unreachable() -> Iterator[AG2PersistenceManager]:
+    """A manager without a server. It is shared, because the driver needs half a second to close its client."""
+    with AG2PersistenceManager("mongodb://127.0.0.1:9", "none", timeout_seconds=0.1) as made:
+        yield made
 
 
 def everything(database: Any) -> str:
@@ -108,11 +115,10 @@ def test_a_history_between_two_events_changes_neither_the_run_nor_the_expected_e
     ],
     ids=str,
 )
-def test_a_missing_tenant_is_rejected_before_the_database_is_asked(method: str, tenant: dict[str, Any]) -> None:
-    with (
-        AG2PersistenceManager("mongodb://127.0.0.1:9", "none", timeout_seconds=0.1) as unreachable,
-        pytest.raises(BadValue, match=r"^(enterprise_id|any_tenant): ") as caught,
-    ):
+def test_a_missing_tenant_is_rejected_before_the_database_is_asked(
+    unreachable: AG2PersistenceManager, method: str, tenant: dict[str, Any]
+) -> None:
+    with pytest.raises(BadValue, match=r"^(enterprise_id|any_tenant): ") as caught:
         GUARDED[method](unreachable, "c", **tenant)
     if caught.value.message.startswith("enterprise_id: None"):
         assert caught.value.hint == "To use the sessions of every tenant, pass any_tenant=True instead."

@@ -28,6 +28,7 @@ NAMES = [
     "expired",
     "sequence-gaps",
     "document-sizes",
+    "threads",
     "journal-folder",
     "ignored-files",
     "journal-times",
@@ -74,7 +75,10 @@ def test_a_healthy_store_passes_everything_and_leaves_nothing_behind(chatstore, 
     rows = json.loads(outcome.out)["items"]
     assert [row["name"] for row in rows] == NAMES
     without_pass = {row["name"]: row["detail"] for row in rows if row["status"] != "pass"}
-    assert without_pass == {"sequence-gaps": "chat_sessions has no session with numbered messages"}
+    assert without_pass == {
+        "sequence-gaps": "chat_sessions has no session with numbered messages",
+        "threads": "chat_threads has no threads",
+    }
     assert all(row["seconds"] >= 0 and row["hint"] is None for row in rows)
     assert f"database {database.name}" in outcome.err
     assert set(database.list_collection_names()) == before
@@ -288,6 +292,36 @@ def test_a_check_that_takes_too_long_is_skipped_with_the_setting_to_raise(chatst
     with fail_point(["aggregate", "count"], errorCode=50, appName="chatstore"):
         row = check(chatstore, name)
     assert (row["status"], row["hint"]) == ("skip", "Increase verify.seconds_per_check.")
+
+
+def message_of_thread(thread_id: str, sequence: int, instant: datetime) -> dict:
+    content = {"type": "text", "text": "hello"}
+    fields = {"sender_id": None, "sender_role": "user", "content": content, "sequence": sequence}
+    return {"chat_thread_id": thread_id, **fields, "created_at": instant, "updated_at": instant}
+
+
+def test_messages_without_a_thread_and_a_last_sequence_that_is_behind_are_a_warning(chatstore, database):
+    messages, now = database["chat_thread_messages"], datetime.now(UTC)
+    owners = {"user_id": "u", "org_id": "o", "name": "n", "created_at": now, "updated_at": now}
+    database["chat_threads"].insert_one({"_id": "t", **owners, "last_sequence": 0})
+    messages.insert_many([message_of_thread("t", 1, now), message_of_thread("gone", 1, LONG_AGO)])
+    messages.insert_one(message_of_thread("copied now", 1, LONG_AGO) | {"copied_at": now})
+    row = check(chatstore, "threads")
+    assert row["status"] == "fail"
+    assert "chat_thread_messages has no unique index on (chat_thread_id, sequence)" in row["detail"]
+    assert row["hint"] == "Run chatstore indexes apply."
+
+    messages.create_index([("chat_thread_id", 1), ("sequence", 1)], unique=True, name="thread_sequence_idx")
+    before = list(messages.find())
+    row = check(chatstore, "threads", "--read-only")
+    assert row["status"] == "warn"
+    assert row["detail"] == (
+        "3 threads compared; 1 message of 1 thread that does not exist; 1 thread whose last_sequence is behind the messages; "
+        "1 message of 1 thread that does not exist was left alone: the newest is less than 1 hour old, so a fork or an "
+        "import may be running"
+    )
+    assert "chatstore threads repair" in row["hint"]
+    assert list(messages.find()) == before
 
 
 def test_a_missing_journal_folder_is_a_warning_and_a_file_in_its_place_fails(chatstore):

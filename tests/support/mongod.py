@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import importlib.util
 import os
 import secrets
@@ -39,13 +40,21 @@ def find_mongod() -> Path:
     candidates = [os.environ.get("CHATSTORE_MONGOD"), _mongod_of_the_extra(), shutil.which("mongod")]
     reasons = []
     for candidate in filter(None, candidates):
-        try:
-            subprocess.run([candidate, "--version"], check=True, capture_output=True, timeout=30)
-        except (OSError, subprocess.SubprocessError) as error:
-            reasons.append(f"{candidate}: {error}")
-            continue
-        return Path(candidate)
+        error = _error_of(candidate)
+        if error is None:
+            return Path(candidate)
+        reasons.append(f"{candidate}: {error}")
     raise NoMongod("no mongod can be run: " + ("; ".join(reasons) or "none found, install '.[embedded]'"))
+
+
+@functools.cache
+def _error_of(binary: str) -> Exception | None:
+    """Why a binary cannot be run; None if it can. It is tried once in each process that runs tests."""
+    try:
+        subprocess.run([binary, "--version"], check=True, capture_output=True, timeout=30)
+    except (OSError, subprocess.SubprocessError) as error:
+        return error
+    return None
 
 
 def _mongod_of_the_extra() -> str | None:
@@ -203,6 +212,8 @@ class Mongod:
         command += ["--port", str(self.port)] if self.tcp else []
         command += ["--unixSocketPrefix", str(self.folder), "--wiredTigerCacheSizeGB", "0.25"]
         command += ["--setParameter", "enableTestCommands=1"]
+        # Dropping a database waits for the next write of the journal to disk, which by default is up to 100 ms away.
+        command += ["--journalCommitInterval", "5"]
         command += ["--setParameter", "diagnosticDataCollectionEnabled=false"]
         if self.replica_set:
             command += ["--replSet", "rs0", "--oplogSize", "64"]

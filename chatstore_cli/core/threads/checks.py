@@ -100,9 +100,7 @@ class _Walk:
         for key, item in value.items():
             if not isinstance(key, str):
                 raise _Flaw(f"the key {repr(key)[:100]} is not a text")
-            name = self._text(key)
-            if name in copy:
-                raise _Flaw(f"two keys have the text {name[:100]!r}")
+            name = self._text(key, "a key has ")
             try:
                 copy[name] = self._copy(item, level + 1)
             except _Flaw as flaw:
@@ -140,11 +138,11 @@ class _Walk:
                 raise
         return copy
 
-    def _text(self, text: str) -> str:
+    def _text(self, text: str, whose: str = "") -> str:
         found = None if text.isascii() and "\0" not in text else _UNSTORABLE.search(text)
         if found:
             what = "NUL" if found.group() == "\0" else f"the lone surrogate {found.group()!r}"
-            raise _Flaw(f"{what} at position {found.start()} of a text")
+            raise _Flaw(f"{whose}{what} at position {found.start()}")
         self._add(_bytes_of(text))
         return _plain(text)
 

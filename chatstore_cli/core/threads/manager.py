@@ -13,7 +13,7 @@ from chatstore_cli.core.threads.prompt_messages import prompt_messages
 from chatstore_cli.core.threads.requests import content_of, message_request, parameters_of
 from chatstore_cli.core.threads.summaries import SUMMARY_ROLE, SummaryRange
 from chatstore_cli.core.threads.summarize import Summarizer, Unsummarized, checked_summary, since_summary, unsummarized
-from chatstore_cli.core.threads.transfer import exported, read_thread, with_new_ids
+from chatstore_cli.core.threads.transfer import ThreadExport, read_thread, with_new_ids
 from chatstore_cli.domain.errors import MessageNotFound, NoActiveThread, ThreadNotFound
 from chatstore_cli.domain.threads.models import (
     ChatMessage,
@@ -270,11 +270,8 @@ class StateManager:
 
     def export_thread(self, thread_id: str | None = None) -> str:
         """A thread with its messages as JSON, which `import_thread` reads without loss. Raises ThreadNotFound."""
-        target = self._target(thread_id)
-        thread = self.get_thread(target, with_messages=False)
-        if thread is None:
-            raise ThreadNotFound(thread_id=target)
-        return "".join(exported(thread, self.iter_messages(target)))
+        export = ThreadExport(self._repository, self._target(thread_id), self._owner)
+        return b"".join(export.pieces()).decode()
 
     def import_thread(self, source: str | bytes | Mapping[str, Any], *, new_ids: bool = False) -> ChatThread:
         """Store an exported thread with its ids and times, or with `new_ids` a copy of it. The current thread stays.

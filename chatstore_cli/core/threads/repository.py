@@ -188,17 +188,18 @@ class StoredConversations:
             name=parent.name if name is None else checked_name(name),
             created_at=now,
             updated_at=now,
-            forked_from=ForkedFrom(thread_id=thread_id, sequence=0),
         )
-        window = Window(up_to_sequence=self._last_sequence(thread_id, at_sequence, owner))
-        assert fork.forked_from is not None
-        fork.forked_from.sequence = window.up_to_sequence or 0
-        copies = (
-            message.model_copy(update={"id": new_id(), "chat_thread_id": fork.id})
-            for message in self._store.messages(thread_id, window, owner)
-        )
-        self._store.insert_whole_thread(fork, copies)
+        last = self._last_sequence(thread_id, at_sequence, owner)
+        fork.forked_from = ForkedFrom(thread_id=thread_id, sequence=last)
+        self._store.insert_whole_thread(fork, self._copies(thread_id, last, fork.id, owner))
         return fork
+
+    def _copies(self, thread_id: str, last: int, fork_id: str, owner: Owner) -> Iterator[ChatMessage]:
+        """The messages of a fork. Raises ThreadNotFound if the thread was deleted meanwhile, perhaps only in part yet."""
+        for message in self._store.messages(thread_id, Window(up_to_sequence=last), owner):
+            yield message.model_copy(update={"id": new_id(), "chat_thread_id": fork_id})
+        if self._store.find_thread(thread_id, owner) is None:
+            raise ThreadNotFound(thread_id=thread_id)
 
     def _last_sequence(self, thread_id: str, at_sequence: int | None, owner: Owner) -> int:
         """The sequence of the last message to copy: messages that are added meanwhile are not copied."""

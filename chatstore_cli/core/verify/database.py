@@ -9,6 +9,7 @@ from typing import Protocol
 
 from chatstore_cli.core.indexes import check_indexes, is_finding
 from chatstore_cli.core.verify.checklist import READ_ONLY, Check, Verdict, failed, passed, skipped, warned
+from chatstore_cli.core.verify.threads import thread_verdict
 from chatstore_cli.domain.clocks import differing_clocks
 from chatstore_cli.domain.errors import Unreachable
 from chatstore_cli.domain.foreign import (
@@ -20,6 +21,7 @@ from chatstore_cli.domain.foreign import (
 from chatstore_cli.domain.indexes.findings import IndexState
 from chatstore_cli.domain.indexes.ports import DocumentDates, DocumentSamples, IndexStore, ServerProbe
 from chatstore_cli.domain.indexes.specs import IndexSpec
+from chatstore_cli.domain.threads.repair import ThreadRepairs
 from chatstore_cli.domain.times import Clock
 
 OLDEST_SERVER, NEWEST_SERVER = (5, 0), (8, 99)
@@ -64,6 +66,10 @@ class Database(Protocol):
     def document_samples(self) -> DocumentSamples:
         """Random samples of documents."""
 
+    @property
+    def thread_repairs(self) -> ThreadRepairs:
+        """Threads and their messages."""
+
     def index_specs(
         self, layout: str | None = None, *, whatever_expires: bool = False
     ) -> Mapping[str, Sequence[IndexSpec]]:
@@ -99,6 +105,7 @@ class DatabaseChecks:
             Check("expired", self.expired, connected),
             Check("sequence-gaps", self.sequence_gaps, connected),
             Check("document-sizes", self.document_sizes, connected),
+            Check("threads", self.threads, connected),
         ]
 
     def connection(self) -> Verdict:
@@ -298,6 +305,11 @@ class DatabaseChecks:
         if not checked:
             return skipped("the collections have no documents")
         return passed(f"none above half of 16 MiB in {checked:,} checked documents")
+
+    def threads(self) -> Verdict:
+        """Threads and their messages belong together."""
+        database = self.database
+        return thread_verdict(database.thread_repairs, database.contents, database.server_now(), self.seconds)
 
     def _specs(self) -> list[IndexSpec]:
         return [spec for specs in self.database.index_specs().values() for spec in specs]

@@ -27,6 +27,7 @@ from chatstore_cli.mongo.threads.database import Missing, Repeat, Session, Threa
 from chatstore_cli.mongo.threads.documents import message_document, to_message
 
 _DUPLICATE = 11000
+_MAX_SEQUENCE = 2**53
 _NOT_A_NUMBER = {2, 14}
 """Codes of `$inc` on a `last_sequence` that is not a number, or beyond 64 bits afterwards."""
 
@@ -42,11 +43,13 @@ class Addition:
         self._stored: dict[str, ChatMessage] = {}
         self._inserted: list[str] = []
         """Ids of messages that this call inserted outside of a transaction."""
+        self._rejected: list[ChatMessage] = []
+        """The messages of the last insertion, if the server rejected it."""
 
     def run(self) -> list[ChatMessage]:
         """The messages as stored. Raises Missing and Conflict."""
         doing = f"adding messages to thread {self._thread_id!r} in {self._database.messages.name}"
-        added = self._database.change(doing, self._add)
+        added = self._database.change(doing, self._add, between=self._learn_if_rejected)
         stored = {**self._stored, **{message.id: message for message in added}}
         return [stored[message.id] for message in self._messages]
 
@@ -63,7 +66,7 @@ class Addition:
         except driver.OperationFailure as error:
             if error.code not in _NOT_A_NUMBER:
                 raise
-        self._learn(rest)
+        self._rejected = rest
         raise Repeat
 
     def _in_transaction(self, rest: list[ChatMessage], session: Session) -> list[ChatMessage]:
@@ -93,8 +96,10 @@ class Addition:
         if not self._stored:  # before anything is inserted, so that a Conflict finds nothing inserted
             self._stored.update(stored_repetitions(self._database, rest))
             rest = [message for message in rest if message.id not in self._stored]
-        known = whole_number(thread.get("last_sequence")) or 0
-        highest = max(known, highest_sequence(self._database, self._thread_id))
+        known = whole_number(thread.get("last_sequence"))
+        if known is None:
+            raise_last_sequence(self._database, self._thread_id)
+        highest = max(known or 0, highest_sequence(self._database, self._thread_id))
         added = _numbered(rest, highest + 1)
         if added:
             self._insert(added)
@@ -120,9 +125,15 @@ class Addition:
         for ids in batches(self._inserted, at_once):
             self._database.messages.delete_many({"_id": {"$in": ids}, "chat_thread_id": self._thread_id})
 
-    def _learn(self, rest: list[ChatMessage]) -> None:
-        """Read which messages are stored already, and raise the thread's `last_sequence` to the highest sequence."""
-        given = {message.id: message for message in rest}
+    def _learn_if_rejected(self) -> None:
+        """Read which messages are stored already, and raise the thread's `last_sequence` to the highest sequence.
+
+        Called outside of the transaction, which would make the change of the thread wait.
+        """
+        if not self._rejected:
+            return
+        given = {message.id: message for message in self._rejected}
+        self._rejected = []
         self._stored.update(stored_repetitions(self._database, given.values()))
         if own_collation(self._database.messages):
             for message_id in given.keys() - self._stored.keys():
@@ -163,6 +174,8 @@ def raise_last_sequence(database: ThreadDatabase, thread_id: str) -> None:
     if thread is None:
         return
     known, highest = whole_number(thread.get("last_sequence")), highest_sequence(database, thread_id)
+    if known is not None:
+        _require_room(known)
     if known is None or known < highest:
         unchanged = {"_id": thread_id, "last_sequence": {"$eq": thread.get("last_sequence")}}
         database.threads.update_one(unchanged, {"$set": {"last_sequence": highest}})
@@ -176,4 +189,14 @@ def batches(ids: Iterable[str], size: int) -> Iterator[list[str]]:
 
 
 def _numbered(messages: Sequence[ChatMessage], first: int) -> list[ChatMessage]:
+    _require_room(first + len(messages))
     return [message.model_copy(update={"sequence": first + place}) for place, message in enumerate(messages)]
+
+
+def _require_room(last: int) -> None:
+    """Raise Conflict if a sequence is so high that JSON readers would not keep the next ones exactly."""
+    if last > _MAX_SEQUENCE:
+        raise Conflict(
+            what=f"No sequence follows the last one of the thread, {last:,}. Nothing was written.",
+            hint="Repair `last_sequence` of the thread and `sequence` of its messages, then try again.",
+        )

@@ -110,12 +110,14 @@ class ThreadDatabase:
             what = f"Without the index {spec.name} no message is stored in {spec.collection}. {error.as_text()}"
             raise type(error)(what=what, hint="To see what differs, run chatstore indexes check.") from error
 
-    def change(self, doing: str, work: Callable[[Session], Result]) -> Result:
+    def change(
+        self, doing: str, work: Callable[[Session], Result], *, between: Callable[[], object] | None = None
+    ) -> Result:
         """The result of `work`, whose commands are one transaction if the server has transactions.
 
         `work` passes the session to each command. It is called again after Repeat, and if another transaction changed the
         same documents. Any other exception of `work` undoes the transaction and is raised. A connection that is lost before
-        the commit is replaced once, as the driver does for a single command.
+        the commit is replaced once, as the driver does for a single command. `between` runs after each undone attempt.
         """
         lost = 0
 
@@ -142,7 +144,7 @@ class ThreadDatabase:
             return Conflict(what=f"{doing}: other writers changed the same documents {_ATTEMPTS:,} times.")
 
         with driver_errors(doing):
-            return attempt_until_done(attempt, failure, attempts=_ATTEMPTS)[0]
+            return attempt_until_done(attempt, failure, attempts=_ATTEMPTS, between=between)[0]
 
     def _once(self, work: Callable[[Session], Result]) -> Result:
         if not self.has_transactions:

@@ -1,0 +1,75 @@
+"""`chatstore threads repair`: finds what interrupted processes left in threads, and removes or corrects it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from chatstore_cli.cli.invocation import Invocation
+from chatstore_cli.cli.options import command, single_command
+from chatstore_cli.domain.errors import ExitCode
+from chatstore_cli.domain.quantities import quantity
+from chatstore_cli.render.listing import Listing
+
+app = single_command()
+
+
+@command(
+    app,
+    "repair",
+    examples=["chatstore threads repair", "chatstore threads repair --yes"],
+    exits=[
+        ExitCode.NOT_ALLOWED,
+        ExitCode.UNREACHABLE,
+        ExitCode.FINDINGS,
+        ExitCode.PARTLY_DONE,
+        ExitCode.CONFLICT,
+    ],
+    meanings={
+        ExitCode.FINDINGS: "findings: something can be removed or corrected",
+        ExitCode.PARTLY_DONE: "partly done: threads changed in the meantime and were left alone",
+    },
+)
+def repair(
+    context: typer.Context,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove the messages, and correct the threads.")] = False,
+) -> None:
+    """Compare all threads with their messages, and repair what an interrupted process left.
+
+    Messages whose thread does not exist are removed. A `last_sequence` that is behind the messages is raised. Without --yes
+    nothing is written, and the command exits with status 6 if there is anything to repair. Messages without a thread are
+    left alone while the newest of them is less than 1 hour old by the server's clock: a fork or an import stores the
+    messages first. A notice on stderr reports them.
+    """
+    from chatstore_cli.core.threads.repair import RECENT, RepairResult, ThreadExamination
+    from chatstore_cli.core.threads.repair import repair as repaired
+    from chatstore_cli.core.verify.threads import recent_notice
+    from chatstore_cli.render.rows.thread_repair import REPAIR_COLUMNS, repair_row
+    from chatstore_cli.wiring.thread_repair import thread_repairs
+
+    invocation = Invocation(context)
+    if yes:
+        invocation.will_write()
+    store = thread_repairs(invocation.stores)
+    before = invocation.stores.server_now() - RECENT
+    examination = ThreadExamination(store, before)
+    results, rows = set(), []
+    if store.exist():
+        store.require_comparable()
+        for fault in examination.faults():
+            result, removed = repaired(store, fault, before) if yes else (RepairResult.PLANNED, fault.messages)
+            results.add(result)
+            rows.append(repair_row(fault, result, removed))
+    empty = (
+        f"Nothing to repair in {quantity(examination.examined, 'thread')}." if examination.examined else "No threads."
+    )
+    invocation.emit(Listing(REPAIR_COLUMNS, rows, empty=empty))
+    if notice := recent_notice(examination):
+        invocation.say(f"{notice}.")
+    if RepairResult.PLANNED in results:
+        invocation.say("To remove these messages and correct these threads, run the command again with --yes.")
+        raise typer.Exit(ExitCode.FINDINGS)
+    if RepairResult.CHANGED in results:
+        invocation.say("Some threads changed in the meantime and were left alone. Run the command again.")
+        raise typer.Exit(ExitCode.PARTLY_DONE)

@@ -1,0 +1,241 @@
+"""What interrupted processes leave in the collections of threads: found, and removed or corrected, while others write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from pymongo.database import Database
+
+from chatstore_cli.config.settings import Settings
+from chatstore_cli.core.threads import repair as core
+from chatstore_cli.core.threads.repair import RepairResult, ThreadExamination, repair
+from chatstore_cli.domain.errors import ForeignCollection, Overdue, UnsuitableCollection
+from chatstore_cli.domain.threads.models import ChatMessage, ChatThread
+from chatstore_cli.domain.threads.repair import HighestSequence, ThreadFault, ThreadProblem
+from chatstore_cli.mongo.connection import Connection, connect
+from chatstore_cli.mongo.threads.documents import message_document, thread_document
+from chatstore_cli.mongo.threads.repair import MongoThreadRepairs
+from tests.support.at_command import AtCommand
+from tests.support.mongod import Mongod
+
+Documents = Database[dict[str, Any]]
+NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
+BEFORE = NOW - timedelta(hours=1)
+OLD = BEFORE - timedelta(milliseconds=1)
+
+
+def thread(thread_id: str, last_sequence: Any = 0) -> dict[str, Any]:
+    """A stored thread."""
+    stored = thread_document(ChatThread(id=thread_id, user_id="u", org_id="o", name="n"), 0)
+    return {**stored, "last_sequence": last_sequence}
+
+
+def message(thread_id: Any, sequence: Any, instant: Any = OLD, **more: Any) -> dict[str, Any]:
+    """A stored message."""
+    fields: dict[str, Any] = {"sender_role": "user", "content": {"type": "text", "text": "hello"}}
+    message = ChatMessage(id=f"{thread_id}-{sequence}", chat_thread_id=str(thread_id), **fields)
+    times = {"created_at": instant, "updated_at": instant}
+    return {**message_document(message), "chat_thread_id": thread_id, "sequence": sequence, **times, **more}
+
+
+def store(database: Documents, *documents: dict[str, Any]) -> None:
+    """Store threads and messages, with the index of the messages."""
+    database["chat_thread_messages"].create_index([("chat_thread_id", 1), ("sequence", 1)], unique=True)
+    for document in documents:
+        collection = "chat_thread_messages" if "chat_thread_id" in document else "chat_threads"
+        database[collection].insert_one(dict(document))
+
+
+def faults(connection: Connection) -> tuple[list[ThreadFault], ThreadExamination]:
+    """Everything that is found, and the examination."""
+    examination = ThreadExamination(MongoThreadRepairs(connection, Settings()), BEFORE)
+    return sorted(examination.faults(), key=lambda fault: fault.thread_id), examination
+
+
+def left(database: Documents) -> list[str]:
+    """The ids of the stored messages."""
+    return sorted(str(each["_id"]) for each in database["chat_thread_messages"].find())
+
+
+def test_messages_without_a_thread_are_removed_and_a_last_sequence_is_raised(
+    any_connection: Connection, any_database: Documents
+) -> None:
+    store(
+        any_database,
+        thread("empty"), thread("good", 2), message("good", 1), message("good", 2),
+        thread("after a deletion", 9), message("after a deletion", 3),
+        message("gone", 1), message("gone", 2),
+        thread("behind", 1), message("behind", 1), message("behind", 4, NOW),
+        thread("text", "7"), message("text", 3),
+    )  # fmt: skip
+    found, examination = faults(any_connection)
+    expected = [
+        ThreadFault("behind", ThreadProblem.SEQUENCE_BEHIND, last_sequence=1, highest_sequence=4),
+        ThreadFault("gone", ThreadProblem.NO_THREAD, messages=2),
+        ThreadFault("text", ThreadProblem.SEQUENCE_BEHIND, last_sequence=0, highest_sequence=3),
+    ]
+    assert found == expected
+    assert examination.is_complete
+    assert (examination.examined, examination.recent_messages) == (6, 0)
+
+    repairs = MongoThreadRepairs(any_connection, Settings())
+    done = [repair(repairs, fault, BEFORE) for fault in found]
+    assert done == [(RepairResult.CORRECTED, 0), (RepairResult.REMOVED, 2), (RepairResult.CORRECTED, 0)]
+    assert faults(any_connection)[0] == []
+    assert [repair(repairs, fault, BEFORE)[0] for fault in found] == [RepairResult.CHANGED] * 3
+    assert not any(name.startswith("gone") for name in left(any_database))
+    assert len(left(any_database)) == 6
+    assert {each["_id"]: each["last_sequence"] for each in any_database["chat_threads"].find()} == {
+        "empty": 0, "good": 2, "after a deletion": 9, "behind": 4, "text": 3,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_pages_compare_every_thread_once(
+    any_connection: Connection, any_database: Documents, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Threads and messages are ordered byte by byte: é comes after z, and 𝄞 (of four bytes) after U+FFFD (of three)."""
+    monkeypatch.setattr(core, "_THREADS_PER_PAGE", size)
+    names = ["", "A", "a", "b", "z", "é", "\ufffd", "𝄞"]
+    behind, missing = names[::2], names[1::2]
+    store(any_database, *map(thread, behind), *(message(name, 1) for name in names))
+    found, examination = faults(any_connection)
+    assert [(each.thread_id, each.problem) for each in found] == [
+        (name, ThreadProblem.SEQUENCE_BEHIND if name in behind else ThreadProblem.NO_THREAD) for name in sorted(names)
+    ]
+    assert examination.examined == len(names) == len(behind) + len(missing)
+
+
+@pytest.mark.parametrize("field", ["created_at", "updated_at", "copied_at"])
+def test_messages_are_left_alone_while_any_of_their_dates_is_younger_than_an_hour(
+    any_connection: Connection, any_database: Documents, field: str
+) -> None:
+    store(any_database, message("gone", 1), message("gone", 2, **{field: BEFORE}), message("other", 1, copied_at=OLD))
+    found, examination = faults(any_connection)
+    assert [each.thread_id for each in found] == ["other"]
+    assert (examination.recent_messages, examination.threads_of_recent) == (2, 1)
+    repairs = MongoThreadRepairs(any_connection, Settings())
+    assert repairs.remove_orphaned_messages("gone", BEFORE) == 0
+    assert repairs.remove_orphaned_messages("gone", BEFORE + timedelta(milliseconds=1)) == 2
+
+
+def test_a_message_without_a_date_is_never_removed(any_connection: Connection, any_database: Documents) -> None:
+    store(any_database, message("text", 1, "2020-01-01T00:00:00Z"), message("none", 1, None))
+    found, examination = faults(any_connection)
+    assert found == []
+    assert examination.threads_of_recent == 2
+
+
+def test_other_ids_and_documents_of_another_product_are_left_alone(
+    any_connection: Connection, any_database: Documents
+) -> None:
+    identity = ObjectId()
+    store(
+        any_database,
+        {**thread("x"), "_id": identity, "last_sequence": 1}, message(str(identity), 1),
+        message(7, 1), message(None, 1), {"_id": "ticket", "chat_thread_id": "gone", "sequence": 1, "title": "t"},
+        {"_id": "another", "title": "t"}, message("another", 5), thread("a", 1), message("a", 1), message("text", "5"),
+        thread("text", 1),
+    )  # fmt: skip
+    assert faults(any_connection)[0] == []
+    assert len(left(any_database)) == 7
+
+
+def test_a_message_that_is_added_meanwhile_is_no_fault(any_connection: Connection, any_database: Documents) -> None:
+    store(any_database, thread("a", 1), message("a", 1))
+
+    class Adding(MongoThreadRepairs):
+        def highest_sequences(self, after: str | None, up_to: str | None) -> Any:
+            if self.last_sequence("a") == 1:
+                store(any_database, message("a", 2))
+                any_database["chat_threads"].update_one({"_id": "a"}, {"$set": {"last_sequence": 2}})
+                store(any_database, thread("b", 1), message("b", 1))
+            return super().highest_sequences(after, up_to)
+
+    examination = ThreadExamination(Adding(any_connection, Settings()), BEFORE)
+    assert list(examination.faults()) == []
+
+
+def test_without_the_index_or_in_a_collection_of_another_product_nothing_is_compared(
+    any_connection: Connection, any_database: Documents
+) -> None:
+    repairs = MongoThreadRepairs(any_connection, Settings())
+    assert not repairs.exist()
+    repairs.require_comparable()
+    messages = any_database["chat_thread_messages"]
+    messages.insert_one(message("gone", 1))
+    messages.create_index([("chat_thread_id", 1), ("sequence", 1)], name="not unique")
+    assert repairs.exist()
+    with pytest.raises(UnsuitableCollection, match="chat_thread_messages has no unique index"):
+        repairs.require_comparable()
+    messages.drop_index("not unique")
+    messages.create_index([("chat_thread_id", 1), ("sequence", 1)], name="theirs", unique=True)
+    repairs.require_comparable()
+    messages.delete_many({})
+    messages.insert_many({"subject": number, "sequence": number} for number in range(3))
+    other = MongoThreadRepairs(
+        Connection(any_connection.client, any_database, "", any_connection.in_memory), Settings()
+    )
+    for refused in (other.require_comparable, lambda: other.remove_orphaned_messages("gone", BEFORE)):
+        with pytest.raises(ForeignCollection):
+            refused()
+
+
+@pytest.mark.real
+def test_the_server_reads_one_index_key_for_each_thread_and_no_message(connection: Connection, database: Documents):
+    store(database)
+    threads = range(50)
+    database["chat_thread_messages"].insert_many(
+        [message(f"t-{each:03}", number) for each in threads for number in range(1, 21)]
+    )
+    database.command("profile", 2)
+    rows = list(MongoThreadRepairs(connection, Settings()).highest_sequences("t-009", "t-019"))
+    database.command("profile", 0)
+    assert sorted(rows) == [HighestSequence(f"t-{each:03}", 20) for each in range(10, 20)]
+    [plan] = database["system.profile"].find({"command.aggregate": "chat_thread_messages"})
+    assert plan["docsExamined"] == 0
+    assert plan["keysExamined"] <= 12
+    assert plan["planSummary"].startswith("DISTINCT_SCAN")
+
+
+@pytest.mark.real
+def test_a_query_ends_at_its_time_limit(connection: Connection, database: Documents, fail_point: Callable[..., Any]):
+    store(database, message("gone", 1))
+    repairs = MongoThreadRepairs(connection, Settings(), seconds=1)
+    with fail_point(["aggregate"], errorCode=50), pytest.raises(Overdue):
+        list(repairs.highest_sequences(None, None))
+
+
+@pytest.mark.real
+def test_an_import_that_continues_at_any_moment_of_a_removal_loses_no_message(
+    mongod: Mongod, connection: Connection, database: Documents
+) -> None:
+    """The import was interrupted an hour ago, and is repeated between two commands of the removal."""
+    number = 0
+    while True:
+        number += 1
+        database["chat_thread_messages"].delete_many({})
+        database["chat_threads"].delete_many({})
+        kept = [message("t", each, copied_at=OLD) for each in range(1, 4)]
+        store(database, *kept)
+
+        def import_again(kept: list[dict[str, Any]] = kept) -> None:
+            messages = database["chat_thread_messages"]
+            messages.update_many({"chat_thread_id": "t"}, {"$currentDate": {"copied_at": True}})
+            for each in kept:
+                messages.update_one({"_id": each["_id"]}, {"$setOnInsert": each}, upsert=True)
+            database["chat_threads"].insert_one(thread("t", 3))
+
+        listener = AtCommand(number, import_again)
+        held = connect(mongod.uri, database.name, timeout_seconds=10, listener=listener)
+        MongoThreadRepairs(held, Settings()).remove_orphaned_messages("t", BEFORE)
+        if not listener.reached:
+            break
+        assert left(database) == ["t-1", "t-2", "t-3"], listener.commands
+    assert number > 4
+    assert left(database) == []
+    assert listener.commands[-1] == "delete"
