@@ -26,7 +26,7 @@ from chatstore_cli.mongo.identifiers import REPLACED, document_id_condition, id_
 from chatstore_cli.mongo.message_counts import MessageCounts
 from chatstore_cli.mongo.threads.index_specs import index_specs
 from chatstore_cli.mongo.threads.message_usage import MessageUsage
-from chatstore_cli.mongo.threads.newest_threads import FACTS, NewestThreads, conditions_of
+from chatstore_cli.mongo.threads.newest_threads import PROJECTION, NewestThreads, conditions_of
 from chatstore_cli.mongo.threads.own_threads import OWN_THREAD_MESSAGES, OWN_THREADS
 from chatstore_cli.mongo.threads.sessions import LAYOUT, to_message, to_session
 from chatstore_cli.mongo.tombstones import count_parts
@@ -136,7 +136,7 @@ class ThreadsLayout:
         if not self._answers(query):
             return
         with driver_errors(f"reading the threads of {self._name}"):
-            stages: list[Document] = [{"$match": {"$and": conditions_of(query)}}, {"$project": FACTS}]
+            stages: list[Document] = [{"$match": {"$and": conditions_of(query)}}, {"$project": PROJECTION}]
             rows = self._threads.find() if self._in_memory else self._threads.aggregate(stages)
             sessions = (
                 session
@@ -216,7 +216,7 @@ class ThreadsLayout:
             return None
         with driver_errors(f"looking up thread {session_id!r} in {self._name}"):
             for value in id_values(session_id):
-                document: Document | None = self._threads.find_one({"_id": {"$eq": value}}, FACTS)
+                document: Document | None = self._threads.find_one({"_id": {"$eq": value}}, PROJECTION)
                 if document is not None and OWN_THREADS.matches(document):
                     return document
             self._lookup.take()

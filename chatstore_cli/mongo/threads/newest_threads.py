@@ -19,11 +19,11 @@ from chatstore_cli.domain.queries import SessionKey, SessionQuery
 from chatstore_cli.domain.session import Session
 from chatstore_cli.mongo.connection import Document
 from chatstore_cli.mongo.identifiers import id_values, is_storable
-from chatstore_cli.mongo.indexed_types import EARLIEST, IS_DATE, LATEST, NOT_A_DATE, NOT_A_TEXT
+from chatstore_cli.mongo.indexed_types import EARLIEST, IS_DATE, IS_TEXT, LATEST, NOT_A_DATE, NOT_A_TEXT
 from chatstore_cli.mongo.threads.own_threads import OWN_THREADS
 from chatstore_cli.mongo.threads.sessions import FACT_FIELDS, LAYOUT, newest_instant, to_session
 
-FACTS: Document = dict.fromkeys(FACT_FIELDS, 1)
+PROJECTION: Document = dict.fromkeys(FACT_FIELDS, 1)
 _ORDER: Document = {"updated_at": -1, "_id": -1}
 _MORE = 4
 """If rows of a page are left out, this many times as many are read again."""
@@ -69,7 +69,7 @@ class NewestThreads:
         if not self._has({"$or": odd}):
             return [self._with_text_ids()]
         streams = [self._without_date()]
-        if self._has({"_id": {"$type": "string"}}):
+        if self._has({"_id": IS_TEXT}):
             streams.append(self._with_text_ids())
         if self._has({"_id": NOT_A_TEXT}):
             streams.append(self._with_other_ids())
@@ -85,7 +85,7 @@ class NewestThreads:
             up_to = "$lte" if self._after.layout > LAYOUT else "$lt"
             if self._after.layout == LAYOUT and is_storable(self._after.session_id):
                 yield from self._in_order({"updated_at": self._upper, "_id": {"$lt": self._after.session_id}})
-        yield from self._in_order({"updated_at": {"$gte": self._lower, up_to: self._upper}, "_id": {"$type": "string"}})
+        yield from self._in_order({"updated_at": {"$gte": self._lower, up_to: self._upper}, "_id": IS_TEXT})
 
     def _in_order(self, condition: Document) -> Iterator[Session]:
         seen, size = 0, self._limit
@@ -119,7 +119,7 @@ class NewestThreads:
                 [
                     {"$match": {"$or": [{"updated_at": each} for each in NOT_A_DATE]}},
                     {"$match": {"$and": [*self._conditions, {"$nor": [{"updated_at": IS_DATE}]}]}},
-                    {"$project": FACTS},
+                    {"$project": PROJECTION},
                 ]
             )
         )
@@ -127,7 +127,7 @@ class NewestThreads:
     def _read(self, condition: Document, limit: int | None) -> list[Document]:
         stages: list[Document] = [{"$match": {"$and": [condition, *self._conditions]}}, {"$sort": _ORDER}]
         stages += [] if limit is None else [{"$limit": limit}]
-        return list(self._threads.aggregate([*stages, {"$project": FACTS}], allowDiskUse=True))
+        return list(self._threads.aggregate([*stages, {"$project": PROJECTION}], allowDiskUse=True))
 
     def _fitting(self, rows: Iterable[Any]) -> Iterator[Session]:
         """The sessions of the rows that the page may show, in the same order."""
