@@ -59,7 +59,7 @@ class Calls:
 
         If the coroutine is cancelled, a call that is still waiting is not made. A running call continues to its end.
         """
-        return _answer(self.submit(function, *args, **kwargs))
+        return answer(self.submit(function, *args, **kwargs))
 
     def _run(self, call: _Call | None) -> None:
         while call is not None:
@@ -72,11 +72,15 @@ class Calls:
                     self._threads -= 1
 
 
-async def _answer(future: Future[R]) -> R:
+async def answer(future: Future[R], then: Callable[[R], None] | None = None) -> R:
+    """The result of a call, in any event loop. `then` is called with it, unless the await is cancelled."""
     try:
-        return await asyncio.wrap_future(future)
+        result = await asyncio.wrap_future(future)
     finally:
         del future  # it has the error, whose traceback refers to this frame
+    if then is not None:
+        then(result)
+    return result
 
 
 def _make(call: _Call) -> None:

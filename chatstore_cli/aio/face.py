@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from inspect import BoundArguments
 from itertools import islice
 from typing import Any, Concatenate, Generic, NamedTuple, NoReturn, ParamSpec, Protocol, Self, TypeVar, cast, overload
 from weakref import WeakValueDictionary
 
-from chatstore_cli.aio.calls import Calls
+from chatstore_cli.aio.calls import Calls, answer
 from chatstore_cli.domain.errors import ChatstoreError
 
 P = ParamSpec("P")
@@ -101,7 +102,7 @@ class AwaitableMethod(Protocol[P, R_co]):
     def __get__(self, face: object, owner: type) -> Callable[P, Coroutine[Any, Any, R_co]]: ...
 
 
-class BlockingMethod(Protocol[P, R_co]):
+class PlainMethod(Protocol[P, R_co]):
     """A method with the parameters and the result of a synchronous one."""
 
     @overload
@@ -140,13 +141,24 @@ def awaitable(
     @functools.wraps(method)
     def make_call(face: Face[Any], *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
         calls, call, bound = prepare(face, *args, **kwargs)
-        answer = calls.call(call)
-        return answer if then is None else _followed(answer, functools.partial(then, face, bound))
+        return answer(calls.submit(call), functools.partial(then, face, bound) if then else None)
 
     return cast("AwaitableMethod[P, R]", make_call)  # a function is bound when it is got from an object
 
 
-def blocking(method: Callable[Concatenate[Any, P], R]) -> BlockingMethod[P, R]:
+def submitted(method: Callable[Concatenate[Any, P], R]) -> PlainMethod[P, Future[R]]:
+    """The method, which makes its call and returns the future of the result."""
+    prepare = _prepared(method)
+
+    @functools.wraps(method)
+    def submit(face: Face[Any], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        calls, call, _ = prepare(face, *args, **kwargs)
+        return calls.submit(call)
+
+    return cast("PlainMethod[P, Future[R]]", submit)
+
+
+def blocking(method: Callable[Concatenate[Any, P], R]) -> PlainMethod[P, R]:
     """The method without `await`: the event loop stops until the call, and the calls before it, are done."""
     prepare = _prepared(method)
 
@@ -155,7 +167,7 @@ def blocking(method: Callable[Concatenate[Any, P], R]) -> BlockingMethod[P, R]:
         calls, call, _ = prepare(face, *args, **kwargs)
         return calls.submit(call).result()
 
-    return cast("BlockingMethod[P, R]", wait_for_call)
+    return cast("PlainMethod[P, R]", wait_for_call)
 
 
 def in_context(method: Callable[Concatenate[Any, P], AbstractContextManager[R]]) -> ContextMethod[P, R]:
@@ -220,12 +232,6 @@ def _prepared(method: Callable[..., R]) -> Callable[..., _Prepared[R]]:
 
 def _fail(error: ChatstoreError) -> NoReturn:
     raise error
-
-
-async def _followed(answer: Coroutine[Any, Any, R], then: Callable[[R], None]) -> R:
-    result = await answer
-    then(result)
-    return result
 
 
 @asynccontextmanager

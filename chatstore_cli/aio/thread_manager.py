@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import Future
 from inspect import BoundArguments, isawaitable
 from typing import Any
 
-from chatstore_cli.aio.calls import Calls
-from chatstore_cli.aio.face import Face, awaitable, streamed
+from chatstore_cli.aio.calls import Calls, answer
+from chatstore_cli.aio.face import Face, awaitable, streamed, submitted
 from chatstore_cli.aio.thread_repositories import ConversationRepository, face_of
 from chatstore_cli.core.threads import manager
 from chatstore_cli.core.threads.agent_state import AgentState
@@ -87,15 +88,17 @@ class StateManager(Face[manager.StateManager]):
         manager are made while it works. A plain function runs in another thread. All else is as in the synchronous method.
         """
         target = self.current_thread_id if thread_id is None else thread_id
-        return self._summarize(summarizer, self.messages_to_summarize(keep_last, thread_id), target)
+        return self._summarize(summarizer, self._submit_reading(keep_last, thread_id), target)
+
+    _submit_reading = submitted(_Manager.messages_to_summarize)
 
     async def _summarize(
         self,
         summarizer: Callable[[list[Message]], str | Awaitable[str]],
-        reading: Coroutine[Any, Any, Unsummarized | None],
+        reading: Future[Unsummarized | None],
         thread_id: str | None,
     ) -> ChatMessage | None:
-        part = await reading
+        part = await answer(reading)
         if part is None:
             return None
         text = await Calls().call(summarizer, part.messages)

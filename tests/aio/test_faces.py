@@ -30,7 +30,7 @@ def instance(module: Any, name: str) -> Any:
         return module.LocalChatCache(disk_path=None)
     if name == "ChatPersistenceWorker":
         return module.ChatPersistenceWorker(instance(module, "LocalChatCache"), instance(module, "MongoChatStorage"))
-    return getattr(module, name)("mongodb://127.0.0.1:1", "test")
+    return getattr(module, name)("mongomock://", "test")
 
 
 def public_names(thing: Any) -> set[str]:
@@ -73,13 +73,13 @@ def test_the_module_has_every_name_of_the_package() -> None:
 
 
 def test_wrong_arguments_are_reported_where_the_method_is_called() -> None:
-    manager = aio.AG2PersistenceManager("mongodb://127.0.0.1:1", "test")
+    manager = aio.AG2PersistenceManager("mongomock://", "test")
     with pytest.raises(TypeError, match="missing a required argument: 'chat_id'"):
         manager.create_session(enterprise_id="acme")  # type: ignore[call-arg]  # it is wrong
 
 
 def test_errors_of_values_are_raised_where_the_call_is_awaited() -> None:
-    manager = aio.AG2PersistenceManager("mongodb://127.0.0.1:1", "test")
+    manager = aio.AG2PersistenceManager("mongomock://", "test")
     call = manager.history("chat-1")  # without a tenant
     with pytest.raises(BadValue):
         asyncio.run(call)

@@ -208,7 +208,7 @@ def test_a_cancelled_switch_does_not_switch_later() -> None:
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
-        assert [thread.name for thread in await manager.list_threads()] == ["Third", "First"]  # all three were made
+        assert {thread.name for thread in await manager.list_threads()} == {"First", "Third"}
         assert manager.current_thread_id == second.id
 
     asyncio.run(main())
