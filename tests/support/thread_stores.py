@@ -15,28 +15,28 @@ from chatstore_cli.domain.threads.ports import ConversationRepository
 from chatstore_cli.mongo.connection import Connection, connect
 from chatstore_cli.mongo.threads.store import MongoThreadStore
 
-STORES = [
-    "memory",
-    "mongomock",
-    pytest.param("mongod", marks=pytest.mark.real),
-    pytest.param("standalone", marks=pytest.mark.real),
-]
-"""In plain memory, on mongomock, on a replica set, and on a server without transactions."""
+STORES = ["memory", pytest.param("mongod", marks=pytest.mark.real), pytest.param("standalone", marks=pytest.mark.real)]
+"""In plain memory, on a replica set, and on a server without transactions."""
 
 
 def repository_of(request: pytest.FixtureRequest) -> ConversationRepository:
-    """The repository of the store that the test's parameter names. All tests of a process share it."""
+    """The repository of the store that the test's parameter names: one of STORES, or `mongomock`.
+
+    All tests of a process share a database on a server. The others are empty.
+    """
     name: str = request.param
     if name == "memory":
         return MockConversationRepository()
-    return _on_mongo(name, "" if name == "mongomock" else request.getfixturevalue(name).uri)
+    if name == "mongomock":
+        client = mongomock.MongoClient(tz_aware=True)
+        return _over(Connection(client, client["test"], "memory (mongomock), database test", in_memory=True))
+    return _on_server(request.getfixturevalue(name).uri)
 
 
 @functools.cache
-def _on_mongo(name: str, uri: str) -> ConversationRepository:
-    if name == "mongomock":
-        client = mongomock.MongoClient(tz_aware=True)
-        connection = Connection(client, client["test"], "memory (mongomock), database test", in_memory=True)
-    else:
-        connection = connect(uri, f"threads_{uuid4().hex[:12]}", timeout_seconds=10)
+def _on_server(uri: str) -> ConversationRepository:
+    return _over(connect(uri, f"threads_{uuid4().hex[:12]}", timeout_seconds=10))
+
+
+def _over(connection: Connection) -> ConversationRepository:
     return StoredConversations(MongoThreadStore(connection, Settings()))
