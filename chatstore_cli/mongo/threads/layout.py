@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.domain.errors import NotAllowed, NotFound
@@ -30,6 +31,9 @@ from chatstore_cli.mongo.threads.newest_threads import PROJECTION, NewestThreads
 from chatstore_cli.mongo.threads.own_threads import OWN_THREAD_MESSAGES, OWN_THREADS
 from chatstore_cli.mongo.threads.sessions import LAYOUT, to_message, to_session
 from chatstore_cli.mongo.tombstones import count_parts
+
+if TYPE_CHECKING:
+    from chatstore_cli.mongo.threads.feed import ThreadChanges, ThreadMessageChanges
 
 _NO_COUNT_LIMIT = 2**31 - 2
 _THREADS_PER_SUM = 500
@@ -54,6 +58,7 @@ class ThreadsLayout:
     def __init__(self, connection: Connection, settings: Settings) -> None:
         names = settings.layouts.threads
         self._connection = connection
+        self._collections = names
         self._in_memory = connection.in_memory
         self._name, self._messages_name = names.threads, names.messages
         self._threads = connection.collection(names.threads)
@@ -188,6 +193,18 @@ class ThreadsLayout:
             threads = self._threads.delete_many({**_identity(document), **OWN_THREADS.filter()}).deleted_count
             messages = self._messages.delete_many(self._messages_of(session_id) | _copied_before(until)).deleted_count
         return [StoredPart(self._messages_name, messages), StoredPart(self._name, threads)]
+
+    def session_changes(self) -> ThreadChanges:
+        """How threads change."""
+        from chatstore_cli.mongo.threads.feed import ThreadChanges
+
+        return ThreadChanges(self._connection, self._name, lambda threads: self._with_counts(threads, COUNT_CAP))
+
+    def message_changes(self, session_id: str) -> ThreadMessageChanges:
+        """How the messages of one thread change."""
+        from chatstore_cli.mongo.threads.feed import ThreadMessageChanges
+
+        return ThreadMessageChanges(self._connection, self._collections, session_id)
 
     # --- what the methods share --------------------------------------------------------------------------------------
 
