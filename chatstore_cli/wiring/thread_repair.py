@@ -13,4 +13,4 @@ def thread_repairs(stores: Stores) -> ThreadRepairs:
     """For `threads repair`, without a time limit."""
     from chatstore_cli.mongo.threads.repair import MongoThreadRepairs
 
-    return MongoThreadRepairs(stores.patient_connection, stores.settings)
+    return MongoThreadRepairs(stores.patient_connection.reading_from_primary(), stores.settings)
