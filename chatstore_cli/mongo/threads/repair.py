@@ -77,6 +77,7 @@ class MongoThreadRepairs:
             {"$match": {"chat_thread_id": bounds}},
             {"$sort": {"chat_thread_id": -1, "sequence": -1}},
             {"$group": {"_id": "$chat_thread_id", "sequence": {"$first": "$sequence"}}},
+            {"$sort": {"_id": 1}},
         ]
         with driver_errors(f"reading the sequences of {self.messages}"):
             for row in self._messages.aggregate(highest, allowDiskUse=True, **self._limit):
