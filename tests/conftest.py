@@ -167,16 +167,27 @@ def short_folder() -> Iterator[Path]:
         yield folder
 
 
-@pytest.fixture(scope="session")
-def mongod() -> Iterator[Mongod]:
-    """A server (a replica set of one) that all tests of this process share. A test that stops it uses start_mongod."""
+def shared_server(*, replica_set: bool) -> Iterator[Mongod]:
+    """A server until the generator is closed."""
     _need_a_mongod()
     with short_temporary_folder() as folder:
-        server = start_mongod_in(folder)
+        server = start_mongod_in(folder, replica_set=replica_set)
         try:
             yield server
         finally:
             server.remove()
+
+
+@pytest.fixture(scope="session")
+def mongod() -> Iterator[Mongod]:
+    """A server (a replica set of one) that all tests of this process share. A test that stops it uses start_mongod."""
+    yield from shared_server(replica_set=True)
+
+
+@pytest.fixture(scope="session")
+def standalone() -> Iterator[Mongod]:
+    """A server that is not a replica set. A test may restart it, and leaves it running."""
+    yield from shared_server(replica_set=False)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from bson import Decimal128
+from bson import DBRef, Decimal128
 from bson.timestamp import Timestamp
 
 from chatstore_cli.domain.content import bytes_text
@@ -16,7 +16,7 @@ _PLAIN = frozenset({str, int, float, bool, type(None)})
 
 
 def json_value(value: Any) -> Any:
-    """The value for JSON: dates in RFC 3339, bytes in base64, other BSON types as text."""
+    """The value for JSON: dates in RFC 3339, bytes in base64, other BSON types as text; a DBRef is an object."""
     kind = type(value)
     if kind in _PLAIN:
         return value
@@ -33,6 +33,8 @@ def json_value(value: Any) -> Any:
         return rfc3339(value.as_datetime())
     if isinstance(value, bytes):
         return bytes_text(value)
+    if isinstance(value, DBRef):  # what the driver makes of an object with the keys `$ref` and `$id`
+        return json_value(value.as_doc())
     return str(value)
 
 

@@ -153,6 +153,11 @@ class ExactCollection(Collection[Any]):
             selected, kwargs = self._look_up(filter, kwargs)
         return super().update_one(selected, update, *args, **kwargs)
 
+    def find_one_and_update(self, filter: Any, update: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: A002 - the name in the driver
+        """Change a document and return it. May neither be sorted nor insert."""
+        selected, kwargs = self._look_up(filter, kwargs)
+        return super().find_one_and_update(selected, update, *args, **kwargs)
+
     def update_many(self, filter: Any, update: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: A002 - the name in the driver
         """Change documents."""
         selected, kwargs = self._look_up(filter, kwargs)

@@ -17,7 +17,7 @@ from chatstore_cli.mongo.connection import Connection, connect
 from chatstore_cli.mongo.workflow.layout import WorkflowLayout
 from chatstore_cli.mongo.workflow.segment_mover import MongoSegmentStore
 from tests.support.kill_at_command import INSTANTS
-from tests.support.mongod import Mongod, poll, short_temporary_folder, start_mongod
+from tests.support.mongod import Mongod, poll
 from tests.support.segment_movers import Movers, movers
 
 pytestmark = pytest.mark.real
@@ -30,16 +30,11 @@ EVERYTHING = MessageSelection()
 _MOST_STEPS = 30
 
 
-@pytest.fixture(scope="module", params=["replica set", "standalone"])
-def server(request: pytest.FixtureRequest, mongod: Mongod) -> Iterator[Mongod]:
+@pytest.fixture(scope="module", params=["mongod", "standalone"])
+def server(request: pytest.FixtureRequest) -> Mongod:
     """A server with transactions, and one without."""
-    if request.param == "replica set":
-        yield mongod
-        return
-    with short_temporary_folder() as folder:
-        standalone = start_mongod(folder, replica_set=False)
-        yield standalone
-        standalone.remove()
+    server: Mongod = request.getfixturevalue(request.param)
+    return server
 
 
 @pytest.fixture

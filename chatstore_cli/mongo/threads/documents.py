@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from bson import DBRef
+
 from chatstore_cli.domain.threads.models import ChatMessage, ChatThread, Edit, ForkedFrom, to_milliseconds
 from chatstore_cli.mongo.bson_values import json_value, stored_instant, whole_number
 from chatstore_cli.mongo.identifiers import id_text
@@ -52,8 +54,13 @@ def message_document(message: ChatMessage) -> Document:
         "sequence": message.sequence,
     }
     if message.edits:
-        document["edits"] = [{"content": edit.content, "edited_at": edit.edited_at} for edit in message.edits]
+        document["edits"] = edit_documents(message)
     return document
+
+
+def edit_documents(message: ChatMessage) -> list[Document]:
+    """The former contents of a message, as they are stored."""
+    return [{"content": edit.content, "edited_at": edit.edited_at} for edit in message.edits]
 
 
 def to_thread(document: Mapping[str, Any]) -> ChatThread:
@@ -89,7 +96,7 @@ def to_message(document: Mapping[str, Any]) -> ChatMessage:
 
 def to_content(stored: Any) -> dict[str, Any]:
     """The content of a stored value. A text alone becomes `{"type": "text", "text": ...}`; no content is empty."""
-    if isinstance(stored, Mapping):
+    if isinstance(stored, Mapping | DBRef):
         content: dict[str, Any] = json_value(stored)
         return content
     if isinstance(stored, str):

@@ -1,0 +1,81 @@
+"""Deleting messages of a thread, in bounded batches: also a million of them burden neither the server nor this process."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from chatstore_cli.domain.threads.ports import Owner
+from chatstore_cli.mongo.bson_values import whole_number
+from chatstore_cli.mongo.connection import Document, driver_errors
+from chatstore_cli.mongo.threads.adding import highest_sequence
+from chatstore_cli.mongo.threads.database import Missing, Session, ThreadDatabase
+from chatstore_cli.mongo.threads.reading import ASCENDING, read_messages
+
+
+def remove_all(database: ThreadDatabase, thread_id: str, started_at: datetime) -> None:
+    """Delete the messages of a deleted thread. `started_at` is the server's time before the thread was deleted.
+
+    Messages that were copied since then belong to a thread of the same id that is being imported.
+    """
+    old = {"chat_thread_id": thread_id, "copied_at": {"$not": {"$gte": started_at}}}
+    messages = database.messages
+    with driver_errors(f"deleting the messages of thread {thread_id!r} in {messages.name}"):
+        while ids := [row["_id"] for row in messages.find(old, {"_id": 1}).limit(database.ids_at_once)]:
+            messages.delete_many({"_id": {"$in": ids}, **old})
+
+
+def clear(database: ThreadDatabase, thread_id: str, owner: Owner) -> int:
+    """Delete the messages that a thread has now, and return how many. Raises Missing.
+
+    Messages that are added meanwhile remain. Their sequences follow those of the deleted ones, which are not used again.
+    """
+    doing = f"clearing thread {thread_id!r} in {database.messages.name}"
+    with driver_errors(doing):
+        last = highest_sequence(database, thread_id)
+
+    def remove_batch(session: Session) -> int:
+        change: Document = {"$max": {"last_sequence": last}}
+        if (
+            database.threads.update_one(database.of_thread(thread_id, owner), change, session=session).matched_count
+            == 0
+        ):
+            raise Missing
+        ids = [row["_id"] for row in read_messages(database, thread_id, stages, owner, session)]
+        if not ids:
+            return 0
+        of_thread = {"_id": {"$in": ids}, "chat_thread_id": thread_id}
+        return int(database.messages.delete_many(of_thread, session=session).deleted_count)
+
+    stages: list[Document] = [
+        {"$match": {"sequence": {"$not": {"$gt": last}}}},
+        {"$sort": ASCENDING},
+        {"$limit": database.ids_at_once},
+        {"$project": {"_id": 1}},
+    ]
+    removed = 0
+    while number := database.change(doing, remove_batch):
+        removed += number
+    return removed
+
+
+def remove_message(database: ThreadDatabase, message_id: str, removed_at: datetime, owner: Owner) -> None:
+    """Delete one message, and raise the thread's `updated_at`. Raises Missing."""
+
+    def remove(session: Session) -> None:
+        message = database.messages.find_one({"_id": message_id}, {"chat_thread_id": 1, "sequence": 1}, session=session)
+        if message is None or not isinstance(thread_id := message.get("chat_thread_id"), str):
+            raise Missing
+        # `last_sequence` may be behind, and the sequence of a deleted message is not used again.
+        change: Document = {
+            "$max": {"updated_at": removed_at, "last_sequence": whole_number(message.get("sequence")) or 0}
+        }
+        if (
+            database.threads.update_one(database.of_thread(thread_id, owner), change, session=session).matched_count
+            == 0
+        ):
+            raise Missing
+        of_thread = {"_id": message_id, "chat_thread_id": thread_id}
+        if database.messages.delete_one(of_thread, session=session).deleted_count == 0:
+            raise Missing
+
+    database.change(f"deleting message {message_id!r} in {database.messages.name}", remove)

@@ -1,0 +1,95 @@
+"""Storing a whole thread: its messages first, in batches, and the thread last, so that nobody sees it half-made.
+
+If the process ends in between, messages without a thread remain. The same thread, stored again, completes them; otherwise
+`verify` removes them later. Their `copied_at`, by the server's clock, tells how old they are: their own times are those
+of the original.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import pymongo.errors as driver
+
+from chatstore_cli.domain.errors import Conflict
+from chatstore_cli.domain.threads.models import ChatMessage, ChatThread, to_milliseconds
+from chatstore_cli.domain.times import Clock
+from chatstore_cli.mongo.connection import Document, driver_errors
+from chatstore_cli.mongo.threads.adding import stored_repetitions
+from chatstore_cli.mongo.threads.database import Session, ThreadDatabase
+from chatstore_cli.mongo.threads.documents import message_document, thread_document
+
+_MESSAGES_AT_ONCE = 1_000
+_DUPLICATE = 11000
+
+
+def insert_whole_thread(
+    database: ThreadDatabase, server_now: Clock, thread: ChatThread, messages: Iterable[ChatMessage]
+) -> None:
+    """Store the messages, then the thread. Messages that are stored already count. Raises Conflict."""
+    doing = f"copying thread {thread.id!r} to {database.messages.name}"
+    with driver_errors(doing):
+        _reject_existing(database, thread.id)
+    count = last_sequence = 0
+    for batch in _batches(messages):
+        with driver_errors(doing):
+            _insert(database, server_now, thread.id, batch)
+        count += len(batch)
+        last_sequence = max(last_sequence, batch[-1].sequence)
+
+    def insert_thread(session: Session) -> None:
+        stored = database.messages.count_documents({"chat_thread_id": thread.id}, session=session)
+        if stored != count:
+            raise Conflict(
+                what=f"Thread {thread.id!r} was not created: {stored:,} of its messages are stored instead of {count:,}, "
+                "because another process stores or deletes messages of the same thread.",
+                hint="Repeat the call once the other process has finished.",
+            )
+        try:
+            database.threads.insert_one(thread_document(thread, last_sequence), session=session)
+        except driver.DuplicateKeyError as error:
+            raise _exists(thread.id) from error
+
+    database.change(f"creating thread {thread.id!r} in {database.threads.name}", insert_thread)
+
+
+def _insert(database: ThreadDatabase, server_now: Clock, thread_id: str, batch: list[ChatMessage]) -> None:
+    copied_at = to_milliseconds(server_now())
+    documents: list[Document] = [{**message_document(message), "copied_at": copied_at} for message in batch]
+    try:
+        database.messages.insert_many(documents, ordered=False)
+    except driver.BulkWriteError as error:
+        failures = (error.details or {}).get("writeErrors", [])
+        if not failures or any(failure.get("code") != _DUPLICATE for failure in failures):
+            raise
+        rejected = {failure["index"] for failure in failures}
+        stored = stored_repetitions(database, (batch[number] for number in rejected))
+        for number in rejected:
+            same = stored.get(batch[number].id)
+            if same is None or same.sequence != batch[number].sequence:
+                raise Conflict(
+                    what=f"Thread {thread_id!r} was not created: at the place of its message {batch[number].id!r} "
+                    "another message of the same thread is stored.",
+                    hint="An interrupted import of another export left it. chatstore verify finds such messages.",
+                ) from error
+
+
+def _reject_existing(database: ThreadDatabase, thread_id: str) -> None:
+    if database.threads.find_one({"_id": thread_id}, {"_id": 1}) is not None:
+        raise _exists(thread_id)
+
+
+def _exists(thread_id: str) -> Conflict:
+    return Conflict(what=f"A thread with the id {thread_id!r} exists.")
+
+
+def _batches(messages: Iterable[ChatMessage]) -> Iterator[list[ChatMessage]]:
+    """Lists of at most 1,000 messages. The driver divides a list that is too large for one command."""
+    batch: list[ChatMessage] = []
+    for message in messages:
+        batch.append(message)
+        if len(batch) == _MESSAGES_AT_ONCE:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
