@@ -9,7 +9,8 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, cast
 
-from chatstore_cli.config.settings import MongoSettings, Settings
+from chatstore_cli.config.settings import MongoSettings, Settings, setting_types
+from chatstore_cli.config.values import validated
 from chatstore_cli.core.threads.repository import StoredConversations
 from chatstore_cli.domain.errors import BadValue
 from chatstore_cli.domain.threads.ports import ThreadStore
@@ -42,7 +43,7 @@ class MongoConversationRepository(StoredConversations):
         `chat_threads` and `chat_thread_messages`, 5 seconds to find a server, and writes that a majority of the nodes has
         in its journals. `uri` can be `embedded`: a MongoDB that chatstore starts itself, from the extra of that name.
 
-        With `strict_roles` False a message may have any role, else only user, assistant, system and tool. Raises BadConfig.
+        With `strict_roles` False a message may have any role, else only user, assistant, system and tool. Raises BadConfig and BadValue.
         """
         if uri is None:
             settings = configured_settings(None, _warn)
@@ -50,16 +51,18 @@ class MongoConversationRepository(StoredConversations):
             settings = Settings(mongo=MongoSettings(uri=uri, timeout_seconds=_TIMEOUT_SECONDS))
         mongo = _with(
             settings.mongo,
+            "mongo",
             database=database,
             timeout_seconds=timeout_seconds,
             write_concern=write_concern,
             journaled=journaled,
         )
-        threads = _with(settings.layouts.threads, threads=threads_collection, messages=messages_collection)
+        threads = _with(
+            settings.layouts.threads, "layouts.threads", threads=threads_collection, messages=messages_collection
+        )
         if threads.threads == threads.messages:
-            raise BadValue(
-                name="messages_collection", value=threads.messages, expected="another collection than that of threads"
-            )
+            expected = "another collection than that of the threads"
+            raise BadValue(name="layouts.threads.messages", value=threads.messages, expected=expected)
         self._use(replace(settings, mongo=mongo, layouts=replace(settings.layouts, threads=threads)), strict_roles)
 
     @classmethod
@@ -122,9 +125,18 @@ class _OnFirstUse:
             self._store = None
 
 
-def _with(settings: Any, **changes: object) -> Any:
-    """The settings with the changes that are not None."""
-    return replace(settings, **{name: value for name, value in changes.items() if value is not None})
+def _with(section: Any, prefix: str, **given: object) -> Any:
+    """A section of the settings with the values that are not None. Raises BadValue if one is not valid."""
+    types = setting_types()
+    changes: dict[str, object] = {}
+    for name, value in given.items():
+        key = f"{prefix}.{name}"
+        if value is not None:
+            try:
+                changes[name] = validated(key, value, types[key])
+            except ValueError as error:
+                raise BadValue(name=key, value=value, expected=str(error)) from None
+    return replace(section, **changes)
 
 
 def _say(text: str) -> None:

@@ -19,6 +19,8 @@ from chatstore_cli.mongo.threads.index_specs import message_index_spec
 from chatstore_cli.mongo.threads.own_threads import OWN_THREAD_MESSAGES, OWN_THREADS
 
 _DATES = ("created_at", "updated_at", "copied_at")
+_MESSAGES_AT_ONCE = 1_000
+"""Messages that one command deletes, so that a million of them do not burden the server."""
 _THREAD_FIELDS = {"last_sequence": 1, "user_id": 1, "org_id": 1, "name": 1}
 
 
@@ -75,7 +77,8 @@ class MongoThreadRepairs:
         ]
         with driver_errors(f"reading the sequences of {self.messages}"):
             for row in self._messages.aggregate(highest, allowDiskUse=True, **self._limit):
-                yield HighestSequence(row["_id"], whole_number(row["sequence"]))
+                if isinstance(row["_id"], str):  # a list that contains a text meets the condition too
+                    yield HighestSequence(row["_id"], whole_number(row["sequence"]))
 
     def last_sequence(self, thread_id: str) -> int | None:
         """The present `last_sequence`."""
@@ -94,13 +97,17 @@ class MongoThreadRepairs:
         return OrphanedMessages(number, max(0, number - old))
 
     def remove_orphaned_messages(self, thread_id: str, before: datetime) -> int:
-        """Delete the messages. An import of this thread that begins meanwhile gives them a new date first."""
+        """Delete the messages. An import of this thread that is repeated meanwhile gives them a new date first."""
         require_own(self._connection, self.messages, OWN_THREAD_MESSAGES)
         found = self.orphaned_messages(thread_id, before)
         if found is None or found.recent:
             return 0
+        old = {**_of_thread(thread_id), **_before(before)}
+        removed = 0
         with driver_errors(f"deleting the messages of thread {thread_id!r} in {self.messages}"):
-            return self._messages.delete_many({**_of_thread(thread_id), **_before(before)}).deleted_count
+            while ids := [row["_id"] for row in self._messages.find(old, {"_id": 1}).limit(_MESSAGES_AT_ONCE)]:
+                removed += self._messages.delete_many({"_id": {"$in": ids}, **old}).deleted_count
+        return removed
 
     def raise_last_sequence(self, thread_id: str, sequence: int) -> bool:
         """Set `last_sequence`, also if it is not a number."""

@@ -115,8 +115,24 @@ def test_without_a_uri_the_configuration_has_what_is_not_given(
     settings = MongoConversationRepository(database="given").settings
     assert (settings.mongo.uri, settings.mongo.database, settings.mongo.timeout_seconds) == (NOWHERE, "given", 3)
     assert settings.layouts.threads.messages == "m"
-    with pytest.raises(BadValue, match="messages_collection: 'm' is not another collection than that of threads"):
+    with pytest.raises(BadValue, match=r"^layouts\.threads\.messages: 'm' is not another collection than"):
         MongoConversationRepository(threads_collection="m")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"database": ""}, "mongo.database: '' is not a database's name"),
+        ({"threads_collection": "a$b"}, "layouts.threads.threads: 'a$b' is not a collection's name"),
+        ({"timeout_seconds": -1}, "mongo.timeout_seconds: -1 is not a number of seconds"),
+        ({"timeout_seconds": "soon"}, "mongo.timeout_seconds: 'soon' is not a number"),
+        ({"journaled": "perhaps"}, "mongo.journaled: 'perhaps' is not true or false"),
+    ],
+)
+def test_a_wrong_argument_is_an_error_at_once(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadValue) as caught:
+        MongoConversationRepository(NOWHERE, **arguments)
+    assert caught.value.message.startswith(message)
 
 
 def test_it_connects_for_the_first_call_once_and_again_after_close(monkeypatch: pytest.MonkeyPatch) -> None:
