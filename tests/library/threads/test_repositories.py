@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 import threading
@@ -160,6 +161,20 @@ def test_it_connects_for_the_first_call_once_and_again_after_close(monkeypatch: 
         assert (len(connected), len(repository.list_threads())) == (1, 8)
     repository.create_thread(REQUEST)
     assert len(connected) == 2
+
+
+@pytest.mark.real
+def test_notices_are_logged_and_a_closed_repository_connects_again(
+    mongo_uri: str, database: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    with MongoConversationRepository(mongo_uri, database.name) as repository, caplog.at_level(logging.INFO):
+        created = repository.ensure_indexes()
+        assert len(created) == 4
+        assert caplog.messages == [f"[CHAT THREADS] {line}" for line in created]
+        assert repository.ensure_indexes() == []
+        thread = repository.create_thread(REQUEST)
+    assert repository.get_thread(thread.id) == thread
+    repository.close()
 
 
 @pytest.mark.real
