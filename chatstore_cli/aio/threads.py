@@ -12,28 +12,43 @@ from __future__ import annotations
 
 from chatstore_cli.aio.thread_history import ConversationHistory
 from chatstore_cli.aio.thread_manager import StateManager
-from chatstore_cli.aio.thread_repositories import ConversationRepository, MockConversationRepository
-from chatstore_cli.domain.errors import (
+from chatstore_cli.aio.thread_repositories import (
+    ConversationRepository,
+    MockConversationRepository,
+    MongoConversationRepository,
+    create_repository,
+)
+from chatstore_cli.threads import (
+    AgentState,
     BadConfig,
+    BadValue,
+    BadVariable,
+    ChatMessage,
     ChatstoreError,
+    ChatThread,
     Conflict,
+    CreateChatMessageRequest,
+    CreateChatThreadRequest,
+    DatabaseConfig,
+    Edit,
+    ForkedFrom,
     InvalidThreadData,
+    Message,
     MessageNotFound,
     NoActiveThread,
     NotAllowed,
+    NotFound,
+    Owner,
+    StateConfig,
     ThreadNotFound,
     Unreachable,
 )
-from chatstore_cli.domain.threads.models import (
-    ChatMessage,
-    ChatThread,
-    CreateChatMessageRequest,
-    CreateChatThreadRequest,
-    Message,
-)
 
 __all__ = [
+    "AgentState",
     "BadConfig",
+    "BadValue",
+    "BadVariable",
     "ChatMessage",
     "ChatThread",
     "ChatstoreError",
@@ -42,13 +57,21 @@ __all__ = [
     "ConversationRepository",
     "CreateChatMessageRequest",
     "CreateChatThreadRequest",
+    "DatabaseConfig",
+    "Edit",
+    "ForkedFrom",
     "InvalidThreadData",
     "Message",
     "MessageNotFound",
     "MockConversationRepository",
+    "MongoConversationRepository",
     "NoActiveThread",
     "NotAllowed",
+    "NotFound",
+    "Owner",
+    "StateConfig",
     "StateManager",
     "ThreadNotFound",
     "Unreachable",
+    "create_repository",
 ]
