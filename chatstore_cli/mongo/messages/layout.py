@@ -118,6 +118,8 @@ class MessagesLayout:
         with driver_errors(f"listing the sessions of {self._name}"):
             page = list(islice(self._keys(query, after, limit), limit))
             self._count_unaddressable()
+            if not page:
+                return
             oldest = self._times.oldest_of(session for session, _ in page)
             newest = dict(page)
             for session, count in self._counts.of(
