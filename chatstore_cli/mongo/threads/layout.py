@@ -29,7 +29,7 @@ from chatstore_cli.mongo.message_counts import MessageCounts
 from chatstore_cli.mongo.threads.index_specs import index_specs
 from chatstore_cli.mongo.threads.message_usage import MessageUsage
 from chatstore_cli.mongo.threads.newest_threads import PROJECTION, NewestThreads, conditions_of
-from chatstore_cli.mongo.threads.own_threads import OWN_THREAD_MESSAGES, OWN_THREADS
+from chatstore_cli.mongo.threads.own_threads import MESSAGES_PER_ANSWER, OWN_THREAD_MESSAGES, OWN_THREADS
 from chatstore_cli.mongo.threads.sessions import LAYOUT, to_message, to_session
 from chatstore_cli.mongo.tombstones import count_parts
 
@@ -131,7 +131,7 @@ class ThreadsLayout:
             condition["content.metadata.source"] = {"$ne": GENERAL_AGENT}
         with driver_errors(f"reading thread {session_id!r} in {self._messages_name}"):
             if selection.last is None:
-                for document in self._messages.find(condition).sort("sequence", 1):
+                for document in self._messages.find(condition).sort("sequence", 1).batch_size(MESSAGES_PER_ANSWER):
                     yield to_message(session_id, document)
             elif selection.last > 0:
                 newest = list(self._messages.find(condition).sort("sequence", -1).limit(selection.last))
