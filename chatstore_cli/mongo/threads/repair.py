@@ -25,10 +25,13 @@ _THREAD_FIELDS = {"last_sequence": 1, "user_id": 1, "org_id": 1, "name": 1}
 
 
 class MongoThreadRepairs:
-    """The ThreadRepairs of one database. Each query takes at most `seconds`, if that is given, else raises Overdue."""
+    """The ThreadRepairs of one database. A connection for repairing reads from the primary.
+
+    Each query takes at most `seconds`, if that is given, or raises Overdue.
+    """
 
     def __init__(self, connection: Connection, settings: Settings, seconds: float | None = None) -> None:
-        self._connection = connection.reading_from_primary()
+        self._connection = connection
         self.threads = settings.layouts.threads.threads
         self.messages = settings.layouts.threads.messages
         self._threads = self._connection.collection(self.threads)
@@ -74,6 +77,7 @@ class MongoThreadRepairs:
             {"$match": {"chat_thread_id": bounds}},
             {"$sort": {"chat_thread_id": -1, "sequence": -1}},
             {"$group": {"_id": "$chat_thread_id", "sequence": {"$first": "$sequence"}}},
+            {"$sort": {"_id": 1}},
         ]
         with driver_errors(f"reading the sequences of {self.messages}"):
             for row in self._messages.aggregate(highest, allowDiskUse=True, **self._limit):

@@ -184,8 +184,8 @@ def test_a_limit_of_time_is_for_all_calls_inside(mongo_uri: str, database: Any, 
     with MongoConversationRepository(mongo_uri, database.name) as repository:
         repository.list_threads()
         with (
-            fail_point(["find", "aggregate"], blockConnection=True, blockTimeMS=5_000, appName="chatstore"),
+            fail_point(["find", "aggregate"], blockConnection=True, blockTimeMS=500, appName="chatstore"),
             pytest.raises(Unreachable),
-            repository.within(0.1),
+            repository.within(0.05),
         ):
             repository.list_threads()

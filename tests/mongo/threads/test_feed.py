@@ -23,15 +23,23 @@ Documents = Database[dict[str, Any]]
 APPENDED, REWRITTEN, DELETED = MessageEventKind.APPENDED, MessageEventKind.REWRITTEN, MessageEventKind.DELETED
 
 
-def test_messages_count_while_their_thread_exists(connection: Connection, database: Documents) -> None:
+@pytest.mark.parametrize("collation", [None, {"locale": "en", "strength": 2}], ids=["bytes", "strength 2"])
+def test_messages_count_while_their_thread_exists(
+    connection: Connection, database: Documents, collation: dict[str, Any] | None
+) -> None:
     """An import stores the messages before the thread, so until then they are not the messages of a session."""
+    if collation is not None:
+        database.create_collection("chat_threads", collation=collation)
+        database.create_collection("chat_thread_messages", collation=collation)
     threads, messages = database["chat_threads"], database["chat_thread_messages"]
     changes = ThreadMessageChanges(connection, Settings().layouts.threads, "t")
     feed = MongoMessageFeed(connection, changes, "t")
     assert feed.open()
-    messages.insert_many([message("t", 1), message("T", 1), {"_id": "foreign", "chat_thread_id": "t"}])
+    other = {**message("T", 1), "_id": "another"}
+    messages.insert_many([message("t", 1), other, {"_id": "foreign", "chat_thread_id": "t"}])
     threads.delete_one({"_id": "t"})  # absent, so nothing happens
     threads.insert_one(thread("T"))
+    threads.delete_one({"_id": "T"})
     threads.insert_one(thread("t"))
     threads.delete_one({"_id": "t"})
     messages.insert_many([message("t", 2), message("t", 3)])

@@ -212,6 +212,31 @@ def test_a_query_ends_at_its_time_limit(connection: Connection, database: Docume
         list(repairs.highest_sequences(None, None))
 
 
+@pytest.mark.real
+def test_ids_are_compared_byte_by_byte_under_any_collation(connection: Connection, database: Documents) -> None:
+    for name in ("chat_threads", "chat_thread_messages"):
+        database.create_collection(name, collation={"locale": "en", "strength": 2})
+    database["chat_thread_messages"].create_index(
+        [("chat_thread_id", 1), ("sequence", 1)], unique=True, collation={"locale": "simple"}
+    )
+    for each in (thread("ann", 1), thread("B:1", 1)):
+        database["chat_threads"].insert_one(each)
+    ids = ["Ann", "ann", "b:1", "B:1", "\uff41nn"]
+    for number, thread_id in enumerate(ids):
+        database["chat_thread_messages"].insert_one({**message(thread_id, 2), "_id": number})
+    repairs = MongoThreadRepairs(connection, Settings())
+    repairs.require_comparable()
+    found, _ = faults(connection)
+    behind, no_thread = ThreadProblem.SEQUENCE_BEHIND, ThreadProblem.NO_THREAD
+    assert {each.thread_id: (each.problem, each.messages) for each in found} == {
+        "ann": (behind, 0), "B:1": (behind, 0), "Ann": (no_thread, 1), "b:1": (no_thread, 1), "\uff41nn": (no_thread, 1),
+    }  # fmt: skip
+    for fault in found:
+        repair(repairs, fault, BEFORE)
+    assert [ids[int(number)] for number in left(database)] == ["ann", "B:1"]
+    assert faults(connection)[0] == []
+
+
 # --- while others write ------------------------------------------------------------------------------------------------
 
 IMPORTED = ChatThread(id="t", user_id="u", org_id="o", name="n", created_at=OLD, updated_at=OLD)

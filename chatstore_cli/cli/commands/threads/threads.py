@@ -24,9 +24,10 @@ _LAZY_COMMANDS = {
     "fork": "threads.fork",
     "export": "threads.transfer",
     "import": "threads.transfer",
+    "repair": "threads.repair",
 }
 
-app = group("threads", "Create, read, change, copy, delete, export and import threads.", _LAZY_COMMANDS)
+app = group("threads", "Create, read, change, copy, delete, export, import and repair threads.", _LAZY_COMMANDS)
 
 UserFilter = Annotated[str | None, typer.Option("--user", metavar="ID", help="Include only threads of this user.")]
 TenantFilter = Annotated[
