@@ -223,6 +223,9 @@ def test_messages_are_in_order_of_sequence_and_those_without_one_come_first(any_
 
 def test_filters_that_threads_cannot_answer_are_named(any_connection: Connection) -> None:
     query = SessionQuery(workflow="w", status=SessionStatus.RUNNING, paused=True, tenant_id="o", user_id="u")
+    assert split_by_answer([reader(any_connection)], query) == ([], [])
+    assert len(split_by_answer([reader(any_connection)], query, may_appear=True)[1]) == 1
+    store_thread(any_connection, "t")
     answering, notes = split_by_answer([reader(any_connection)], query)
     assert answering == []
     assert notes == [
