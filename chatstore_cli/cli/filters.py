@@ -25,7 +25,8 @@ MapOption = Annotated[
     ),
 ]
 LayoutOption = Annotated[
-    str | None, typer.Option("--layout", metavar="NAME", help="Include only this layout: workflow or messages.")
+    str | None,
+    typer.Option("--layout", metavar="NAME", help="Include only this layout: workflow, messages or threads."),
 ]
 TenantOption = Annotated[
     str | None,

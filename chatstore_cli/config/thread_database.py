@@ -14,11 +14,11 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from chatstore_cli.config.sources import read_own_env_file
+from chatstore_cli.core.threads.binding import DEFAULT_ORG, DEFAULT_USER
 from chatstore_cli.domain.errors import BadVariable
 from chatstore_cli.domain.secrets import masked
 
 LOG = logging.getLogger("chatstore.threads")
-DEFAULT_USER, DEFAULT_ORG = "default_user", "default_org"
 _MOST_CONNECTIONS = 10_000
 _LONGEST_SHOWN = 80
 

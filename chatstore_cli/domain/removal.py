@@ -23,4 +23,7 @@ class SessionRemover(Protocol):
         """The documents of a session by collection; with `keep_usage` without its rows in the usage ledger."""
 
     def remove(self, session_id: str, deleted_at: datetime, *, keep_usage: bool = False) -> list[StoredPart]:
-        """Delete the session and leave a tombstone of this instant, by the server's clock. Returns the deleted documents."""
+        """Delete the session at this instant, by the server's clock. Returns the deleted documents.
+
+        A layout whose sessions a journal or an application could store again leaves a tombstone.
+        """

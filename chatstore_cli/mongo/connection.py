@@ -157,7 +157,8 @@ def connect(
             ) from None
         expected = flaw_of_uri(uri) or f"a MongoDB URI ({_without_secrets(error, uri)})"
         # The driver's error is not the cause: a traceback would print it, and it may quote the password.
-        raise BadValue(name="mongo.uri", value=masked_uri(uri), expected=expected) from None
+        shown = masked_uri(uri) if "//" in uri or not re.search("[:@]", uri) else "***"
+        raise BadValue(name="mongo.uri", value=shown, expected=expected) from None
     if (account := account_database(uri)) is not None:
         _account_databases.add(account)
     acknowledged = WriteConcern(w=concern, j=journaled) if concern != 0 else WriteConcern(w=0)

@@ -16,17 +16,20 @@ IS_DATE = {"$type": "date", "$gte": EARLIEST, "$lte": LATEST}
 
 _NEITHER_TEXT_NOR_DATE = [
     "minKey", "null", "double", "object", "binData", "objectId", "bool", "regex", "int", "timestamp", "long",
-    "decimal", "maxKey", "undefined", "dbPointer", "javascript", "symbol", "javascriptWithScope",
+    "decimal", "maxKey", "undefined", "dbPointer", "javascript", "javascriptWithScope",
 ]  # fmt: skip
 
 NOT_A_DATE: tuple[Any, ...] = (
     None,
     {"$eq": []},
-    {"$type": [*_NEITHER_TEXT_NOR_DATE, "string"]},
+    {"$type": [*_NEITHER_TEXT_NOR_DATE, "string", "symbol"]},
     {"$type": "date", "$lt": EARLIEST},
     {"$type": "date", "$gt": LATEST},
 )
 """The conditions of which any other value meets one, an absent value too."""
+
+IS_TEXT = {"$gte": ""}
+"""A text. A symbol is one too: an index holds both among each other, and the driver reads it as a text."""
 
 NOT_A_TEXT = {"$type": [*_NEITHER_TEXT_NOR_DATE, "date"]}
 """A value of `_id` that is not a text. It cannot be an array."""

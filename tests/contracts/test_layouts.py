@@ -46,6 +46,8 @@ class Sample:
     reader: SessionReader
     sessions: list[dict[str, Any]]
     messages: dict[str, list[dict[str, Any]]]
+    reported: dict[str, dict[str, Any]]
+    """The usage of sessions that only reports add up."""
 
 
 @pytest.fixture(params=list(LAYOUTS))
@@ -65,7 +67,7 @@ def load(connection: Connection, layout: str) -> Sample:
         options: dict[str, Any] = {"unique": True} if spec.unique else {}
         options |= {"partialFilterExpression": spec.partial_filter} if spec.partial_filter else {}
         connection.collection(spec.collection).create_index(list(spec.keys), name=spec.name, **options)
-    return Sample(connection, reader, content["sessions"], content["messages"])
+    return Sample(connection, reader, content["sessions"], content["messages"], content.get("usage", {}))
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +167,8 @@ def test_reports_read_every_session_once_with_its_usage(sample: Sample) -> None:
     assert {row["session_id"] for row in sample.sessions} == set(by_id)
     for row in sample.sessions:
         reported = session_rows([by_id[row["session_id"]]])[0]
-        facts = ("usage", "status", "tenant_id", "user_id", "workflow", "updated_at")
+        assert reported["usage"] == sample.reported.get(row["session_id"], row["usage"])
+        facts = ("status", "tenant_id", "user_id", "workflow", "updated_at")
         assert {fact: row[fact] for fact in facts} == {fact: reported[fact] for fact in facts}
 
 

@@ -14,6 +14,8 @@ from chatstore_cli.mongo.connection import connect, describe
     "uri",
     [
         "mongodb://ana@corp.com:geheim@h/",
+        "ana:geheim@h",
+        "ana:geheim",
         "mongodb://u:geheim",
         "mongodb://u:geheim/db",
         "mongodb+srv://u:geheim/",

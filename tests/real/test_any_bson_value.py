@@ -1,7 +1,7 @@
 """Any value in any field of a stored document: commands that read exit as documented, and print the rest unchanged.
 
 Every value of tests/support/bson_values.py is stored in every field that is read: in documents of sessions, in messages
-of both layouts, and in rows of the usage ledger.
+of every layout, in threads, and in rows of the usage ledger.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import csv
 import io
 import json
 from datetime import UTC, datetime, timedelta
-from itertools import cycle
+from itertools import count, cycle, repeat
 from typing import Any
 
 import bson
@@ -51,6 +51,19 @@ REPORT = {
     "model": "m", "prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15, "cost": Decimal128("0.5"), "at": NOW,
     "applied": True,
 }  # fmt: skip
+THREAD = {
+    "_id": "odd thread",
+    "user_id": "u",
+    "org_id": "odd",
+    "name": "n",
+    "created_at": NOW,
+    "updated_at": NOW,
+    "last_sequence": 1,
+}
+THREAD_MESSAGE = {
+    "chat_thread_id": "odd thread", "sender_id": "u", "sender_role": "user", "created_at": NOW, "updated_at": NOW, "sequence": 1,
+    "content": {"type": "text", "text": "hello", "metadata": {"usage": {**_TOKENS, "cost": 0.5}}}, "edits": [],
+}  # fmt: skip
 
 SESSION_FIELDS = [
     *(name for name in FACT_FIELDS if name != "_id"), "real_time_tracking", "workflow_status.w", "usage_summary",
@@ -73,6 +86,12 @@ FLAT_FIELDS = [
     "metadata.source",
     "metadata.a",
 ]
+THREAD_FIELDS = [*THREAD, "forked_from", "forked_from.sequence"]
+THREAD_MESSAGE_FIELDS = [
+    *THREAD_MESSAGE, "_id", "content.type", "content.text", "content.tool_calls", "content.tool_call_id", "content.parts",
+    "content.metadata", "content.metadata.tool_name", "content.metadata.source", "content.metadata.usage", "copied_at",
+    *(f"content.metadata.usage.{name}" for name in (*_TOKENS, "input_tokens", "output_tokens", "cost")),
+]  # fmt: skip
 REPORT_FIELDS = [*REPORT, "_id", "rolled_up", "cached_tokens"]
 
 
@@ -96,6 +115,9 @@ def store_good(database: Database[Any]) -> None:
             database["usage_events"].insert_one(row)
         created = f"2030-03-0{number + 1}T00:00:00.000001+00:00"
         database["chat_messages"].insert_one({**FLAT, "session_id": f"flat-{number}", "created_at": created})
+        thread = {"_id": f"good-thread-{number}", "org_id": "good", "updated_at": NOW + timedelta(days=80_000 + number)}
+        database["chat_threads"].insert_one({**THREAD, **thread})
+        database["chat_thread_messages"].insert_one({**THREAD_MESSAGE, "chat_thread_id": thread["_id"]})
 
 
 def store_odd(database: Database[Any], step: int) -> None:
@@ -123,6 +145,16 @@ def store_odd(database: Database[Any], step: int) -> None:
     ):
         for field in fields:
             store(database[collection], [with_value(document, field, value) for value in VALUES[next(place) :: step]])
+    database["chat_threads"].insert_one(THREAD)
+    number = count(1)
+    for field in THREAD_FIELDS:
+        threads = [{**THREAD, "_id": f"odd {next(number)}"} for _ in VALUES[::step]]
+        values = VALUES[next(place) :: step]
+        store(database["chat_threads"], list(map(with_value, threads, repeat(field), values)))
+    for field in THREAD_MESSAGE_FIELDS:
+        messages = [{**THREAD_MESSAGE, "sequence": next(number)} for _ in VALUES[::step]]
+        values = VALUES[next(place) :: step]
+        store(database["chat_thread_messages"], list(map(with_value, messages, repeat(field), values)))
 
 
 LISTS = {
@@ -133,7 +165,7 @@ LISTS = {
 }
 COMMANDS = [
     ("sessions", "list", "--limit", "1000"), ("sessions", "list"), ("sessions", "sizes"), ("sessions", "show", "every message"),
-    ("sessions", "show", "odd"), ("history", "odd", "--limit", "500"),
+    ("sessions", "show", "odd"), ("sessions", "show", "odd thread"), ("history", "odd", "--limit", "500"),
     ("usage",), ("usage", "--by", "session"), ("usage", "--by", "day,agent,model"), ("usage", "--by", "status"),
     ("usage", "--by", "month", "--timezone", "Europe/Berlin"), ("usage", "--since", "2020-01-01"),
     ("usage", "explain", "odd"), ("usage", "reconcile"), ("verify",), ("indexes", "check"), ("ttl", "show"),
@@ -180,7 +212,7 @@ def test_every_value_in_every_field_is_read(
             outcome = chatstore("usage", "rollup")
             assert outcome.code == 0, outcome.err
     for form in ("jsonl", "openai", "ag2"):
-        for session in ("every message", "odd"):
+        for session in ("every message", "odd", "odd thread"):
             outcome = chatstore("resume", session, "--as", form)
             assert outcome.code == 0, (form, outcome.err)
             assert parsed(outcome, "jsonl" if form == "jsonl" else "json")

@@ -1,4 +1,4 @@
-"""No session vanishes: with a value of any type as its time or as its id, in both layouts, over pages of any size."""
+"""No session vanishes: with a value of any type as its time or as its id, in every layout, over pages of any size."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pymongo.errors
 import pytest
-from bson import Decimal128
+from bson import Decimal128, Int64, ObjectId
 from bson.raw_bson import RawBSONDocument
 
 from chatstore_cli.config.settings import Settings
@@ -22,6 +22,7 @@ from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.identifiers import addressable_id
 from chatstore_cli.mongo.layouts.registry import LAYOUTS
 from chatstore_cli.mongo.messages.layout import index_specs as message_indexes
+from chatstore_cli.mongo.threads.index_specs import index_specs as thread_indexes
 from chatstore_cli.mongo.workflow.index_specs import index_specs as session_indexes
 from tests.conftest import Chatstore
 from tests.support.bson_values import VALUES, with_value
@@ -39,6 +40,8 @@ TIMES: tuple[Any, ...] = (
 )  # fmt: skip
 IDS: tuple[Any, ...] = (42.0, float(SECONDS * 1000), 2.5, Decimal128("7"), 9, "text", "43", True, {"a": 1}, ["text", 9])
 
+COLLECTIONS = {"messages": "chat_messages", "workflow": "chat_sessions", "threads": "chat_threads"}
+
 
 def some_values(request: pytest.FixtureRequest) -> tuple[Any, ...]:
     """Values of every type; with --soak all of them."""
@@ -47,7 +50,12 @@ def some_values(request: pytest.FixtureRequest) -> tuple[Any, ...]:
 
 def store(connection: Connection, layout: str, field: str, values: Iterable[Any], *, indexed: bool = True) -> int:
     """Store a session for each value, with the value in a field. Returns how many the server took."""
-    for spec in (*message_indexes("chat_messages"), *session_indexes("chat_sessions")) if indexed else ():
+    needed = (
+        *message_indexes("chat_messages"),
+        *session_indexes("chat_sessions"),
+        *thread_indexes("chat_threads", "chat_thread_messages"),
+    )
+    for spec in needed if indexed else ():
         if not spec.unique:
             connection.database[spec.collection].create_index(list(spec.keys), name=spec.name)
     stored = 0
@@ -55,14 +63,20 @@ def store(connection: Connection, layout: str, field: str, values: Iterable[Any]
         at = NOON + timedelta(minutes=number)
         if layout == "messages":
             document = {"session_id": f"s{number}", "role": "user", "text": str(number), "created_at": at.isoformat()}
+        elif layout == "threads":
+            document = {"_id": f"s{number}", "user_id": "u", "org_id": "t", "name": "", "updated_at": at}
         else:
             message = {"role": "user", "content": str(number)}
             document = {"enterprise_id": "t", "updated_at": at, "messages": [message]}
             document |= {} if field == "_id" else {"chat_id": f"s{number}"}
         with contextlib.suppress(pymongo.errors.WriteError):  # not every value may be an _id
-            connection.database[f"chat_{layout}" if layout == "messages" else "chat_sessions"].insert_one(
-                with_value(document, field, value)
-            )
+            connection.database[COLLECTIONS[layout]].insert_one(with_value(document, field, value))
+            if layout == "threads":
+                thread = {"chat_thread_id": document["_id"], "sender_role": "user", "sequence": 1}
+                message = {**thread, "content": {"type": "text", "text": str(number)}}
+                connection.database["chat_thread_messages"].insert_one(
+                    with_value(message, "chat_thread_id", value) if field == "_id" else message
+                )
             stored += 1
     return stored
 
@@ -85,7 +99,12 @@ def listed(connection: Connection, layout: str, limit: int, **filters: Any) -> l
 
 @pytest.mark.parametrize(
     ("layout", "field", "indexed"),
-    [("messages", "created_at", True), ("messages", "created_at", False), ("workflow", "updated_at", True)],
+    [
+        ("messages", "created_at", True),
+        ("messages", "created_at", False),
+        ("workflow", "updated_at", True),
+        ("threads", "updated_at", True),
+    ],
 )
 def test_a_session_with_any_value_as_its_time_is_on_exactly_one_page(
     connection: Connection, request: pytest.FixtureRequest, layout: str, field: str, indexed: bool
@@ -131,7 +150,8 @@ def is_nested_list(value: Any) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("layout", "field"), [("messages", "session_id"), ("workflow", "chat_id"), ("workflow", "_id")]
+    ("layout", "field"),
+    [("messages", "session_id"), ("workflow", "chat_id"), ("workflow", "_id"), ("threads", "_id")],
 )
 def test_a_listed_id_finds_its_session_and_the_others_are_counted(
     connection: Connection, request: pytest.FixtureRequest, layout: str, field: str
@@ -145,7 +165,8 @@ def test_a_listed_id_finds_its_session_and_the_others_are_counted(
         reader, found = find_session([LAYOUTS[layout](connection, Settings())], session.session_id)
         messages = list(reader.messages(session.session_id, MessageSelection()))
         assert found.message_count == session.message_count == len(messages)
-        assert sum(part.documents for part in plan_removal([reader], session.session_id).parts) == len(messages)
+        documents = len(messages) + (layout == "threads")
+        assert sum(part.documents for part in plan_removal([reader], session.session_id).parts) == documents
         shown += [message.content for message in messages]
 
     names = {session.session_id for session in read.sessions}
@@ -168,6 +189,17 @@ def is_text_like(value: Any) -> bool:
     if isinstance(value, RawBSONDocument):
         return value.raw[4] == SYMBOL
     return addressable_id(value) is not None and value != ""
+
+
+def test_threads_with_ids_of_other_types_are_in_the_order_of_their_texts(connection: Connection) -> None:
+    """All of one instant: their order in the index is that of the types, then of the values."""
+    ids = [9, 10, 2.5, "9a", "11", "1", ObjectId("65e1a0b2c3d4e5f601234567"), Decimal128("100"), "65e2", Int64(2)]
+    threads = [{"_id": each, "user_id": 7, "org_id": "t", "name": "n", "updated_at": NOON} for each in ids]
+    connection.database["chat_threads"].insert_many(threads)
+
+    for limit in (1, 2, 3, 4, 1000):
+        found = [session.session_id for session in listed(connection, "threads", limit, user_id="7")]
+        assert found == sorted({str(each) for each in ids}, reverse=True)
 
 
 def test_a_session_has_the_newest_instant_of_its_texts_with_several_offsets(connection: Connection) -> None:

@@ -39,10 +39,14 @@ FILTERS: dict[str, dict[str, Any]] = {
     "tenant and status": {"tenant_id": "t1", "status": SessionStatus.FAILED},
     "tenant and workflow": {"tenant_id": "t1", "workflow": "w1"},
     "user and status": {"user_id": "u1", "status": SessionStatus.RUNNING},
+    "tenant and user": {"tenant_id": "t1", "user_id": "u1"},
 }
 
 OF_FLAT_MESSAGES = ("none", "status unknown", "since", "until")
 """The layout has no field for the others, and asks nothing."""
+
+OF_THREADS = ("none", "tenant", "an ObjectId's tenant", "user", "status unknown", "since", "until", "tenant and user")
+"""The same."""
 
 SORTED_IN_MEMORY = {
     # If `status` is absent or of an unknown scale, other fields decide. Only such documents are read and sorted, and
@@ -84,7 +88,7 @@ class Explained:
 
 @dataclass
 class Store:
-    """Sessions of both layouts under all indexes, and whoever lists them."""
+    """Sessions of every layout under all indexes, and whoever lists them."""
 
     database: Database[dict[str, Any]]
     connection: Connection
@@ -127,6 +131,8 @@ def store(mongod: Mongod) -> Iterator[Store]:
     database = client[f"listing_{uuid4().hex[:12]}"]
     database["chat_sessions"].insert_many([_document(place) for place in range(SESSIONS)])
     database["chat_messages"].insert_many([_flat(place) for place in range(SESSIONS)])
+    database["chat_threads"].insert_many([_thread(place) for place in range(SESSIONS)])
+    database["chat_thread_messages"].insert_many([_thread_message(place) for place in range(SESSIONS)])
     connection = Connection(client, database, "test")
     for layout in LAYOUTS.values():
         for spec in layout(connection, Settings()).index_specs():
@@ -153,9 +159,24 @@ def _flat(place: int) -> dict[str, Any]:
     return {"session_id": f"f-{place // 2}", "role": "user", "text": "x", "created_at": at}
 
 
+def _thread(place: int) -> dict[str, Any]:
+    at = NOON + timedelta(seconds=place // 3)
+    owner = {"user_id": f"u{place % 11}", "org_id": f"t{place % 7}"}
+    return {"_id": f"th-{place}", **owner, "name": "x", "created_at": at, "updated_at": at}
+
+
+def _thread_message(place: int) -> dict[str, Any]:
+    content = {"type": "text", "text": "x"}
+    return {"chat_thread_id": f"th-{place}", "sender_role": "user", "content": content, "sequence": 1}
+
+
 @pytest.mark.parametrize(
     ("layout", "name"),
-    [*(("workflow", name) for name in FILTERS), *(("messages", name) for name in OF_FLAT_MESSAGES)],
+    [
+        *(("workflow", name) for name in FILTERS),
+        *(("messages", name) for name in OF_FLAT_MESSAGES),
+        *(("threads", name) for name in OF_THREADS),
+    ],
 )
 def test_each_filter_is_served_by_an_index(store: Store, layout: str, name: str) -> None:
     query = SessionQuery(**FILTERS[name])
@@ -173,10 +194,11 @@ def test_each_filter_is_served_by_an_index(store: Store, layout: str, name: str)
 
 
 def test_every_layout_is_asked_and_filters_that_are_left_out_are_those_it_cannot_answer(store: Store) -> None:
-    assert set(LAYOUTS) == {"workflow", "messages"}
-    flat = LAYOUTS["messages"](store.connection, Settings())
-    answered = [name for name, asked in FILTERS.items() if not flat.unanswerable(SessionQuery(**asked))]
-    assert answered == list(OF_FLAT_MESSAGES)
+    assert set(LAYOUTS) == {"workflow", "messages", "threads"}
+    for layout, expected in (("messages", OF_FLAT_MESSAGES), ("threads", OF_THREADS)):
+        reader = LAYOUTS[layout](store.connection, Settings())
+        answered = [name for name, asked in FILTERS.items() if not reader.unanswerable(SessionQuery(**asked))]
+        assert answered == list(expected)
 
 
 def test_the_exception_of_a_status_that_is_not_said_reads_only_such_documents(store: Store) -> None:

@@ -228,10 +228,12 @@ def test_a_user_who_may_not_list_collections_is_told_of_foreign_documents_in_tho
     listed = run("sessions", "list", "-o", "json", env=settings)
     assert [row["session_id"] for row in json.loads(listed.out)["items"]] == ["s1"]
     assert "chat_sessions holds 18 documents that are not sessions" in listed.err
+    assert "may not read chat_threads, or it does not exist" in listed.err
     assert run("sessions", "complete", "s1", env=settings).code in (3, 8)
     assert run("indexes", "apply", "--layout", "workflow", "--yes", env=settings).code == 8
-    checked = run("indexes", "check", env=settings)
+    checked = run("indexes", "check", "--layout", "workflow", env=settings)
     assert checked.code == 6, checked.err
+    assert run("indexes", "check", "--layout", "threads", env=settings).code == 4
     verified = run("verify", "--read-only", "--only", "connection,documents", "-o", "json", env=settings)
     rows = {row["name"]: row for row in json.loads(verified.out)["items"]}
     assert rows["documents"]["status"] == "fail"

@@ -78,7 +78,8 @@ def flush_cache(
     Flushing a journal again stores nothing twice, even after a crash: messages that are already stored are recognised,
     also if the application stored them under its own ids. A line that cannot be stored is quarantined with the reason
     (see chatstore cache quarantine list), and the command exits with status 7. An incomplete last line is left in the
-    journal for the next flush.
+    journal for the next flush. A journal that cannot be read does not stop the others: their result is printed, and the
+    command exits with status 1.
     """
     if ttl_from not in {"flush", "created"}:
         raise BadValue(name="--ttl-from", value=ttl_from, expected="flush or created")

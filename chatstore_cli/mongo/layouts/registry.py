@@ -7,9 +7,11 @@ from typing import Any
 
 from chatstore_cli.domain.session_reader import SessionReader
 from chatstore_cli.mongo.messages.layout import MessagesLayout
+from chatstore_cli.mongo.threads.layout import ThreadsLayout
 from chatstore_cli.mongo.workflow.layout import WorkflowLayout
 
 LAYOUTS: dict[str, Callable[[Any, Any], SessionReader]] = {
     "workflow": WorkflowLayout,
     "messages": MessagesLayout,
+    "threads": ThreadsLayout,
 }

@@ -75,7 +75,8 @@ class MongoThreadRepairs:
         ]
         with driver_errors(f"reading the sequences of {self.messages}"):
             for row in self._messages.aggregate(highest, allowDiskUse=True, **self._limit):
-                yield HighestSequence(row["_id"], whole_number(row["sequence"]))
+                if isinstance(row["_id"], str):  # a list that contains a text meets the condition too
+                    yield HighestSequence(row["_id"], whole_number(row["sequence"]))
 
     def last_sequence(self, thread_id: str) -> int | None:
         """The present `last_sequence`."""

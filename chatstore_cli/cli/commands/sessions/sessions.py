@@ -143,7 +143,8 @@ def delete(
     It lists how many documents of each collection would be deleted and asks for confirmation (--yes skips the question).
     The deletion is stored, so that a later flush of an old journal does not restore what was deleted. A flat message
     that is recorded after the deletion is stored, and the session exists again. The id of a workflow session stays
-    deleted. If only usage of a session is left, that usage is deleted.
+    deleted. If only usage of a session is left, that usage is deleted. --keep-usage rejects a thread, because its usage
+    is stored in its messages.
     """
     from chatstore_cli.core.sessions.removal import plan_removal
     from chatstore_cli.render.rows.sessions import REMOVAL_COLUMNS, removal_row

@@ -41,6 +41,7 @@ def sizes(
     size divided by the time since the first message in the document, and the forecast assumes that it continues. Completed
     and failed sessions do not grow. The server reads the whole collection for this command. Documents that chatstore writes
     stay below 12 MiB, because their oldest messages move into segments; `chatstore sessions split` moves those of others.
+    Flat messages and threads are not listed: none of their documents grows with a session.
     """
     invocation = Invocation(context)
     at_least_bytes = 0 if over is None else read_bytes(over, "--over")

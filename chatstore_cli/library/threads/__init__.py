@@ -1,0 +1,1 @@
+"""Where an application keeps its threads. `chatstore_cli.threads` has the public names."""

@@ -1,0 +1,147 @@
+"""The threads of an application in two collections of a MongoDB database."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import Any, cast
+
+from chatstore_cli.config.settings import MongoSettings, Settings, setting_types
+from chatstore_cli.config.values import validated
+from chatstore_cli.core.threads.repository import StoredConversations
+from chatstore_cli.domain.errors import BadValue
+from chatstore_cli.domain.threads.ports import ThreadStore
+from chatstore_cli.library.configured import configured_settings
+from chatstore_cli.wiring.stores import Stores
+from chatstore_cli.wiring.threads import thread_store
+
+THREADS_LOG = logging.getLogger("chatstore.threads")
+_TIMEOUT_SECONDS = 5.0
+
+
+class MongoConversationRepository(StoredConversations):
+    """Stores threads and their messages in MongoDB. It connects on first use, and is thread-safe."""
+
+    def __init__(
+        self,
+        uri: str | None = None,
+        database: str | None = None,
+        *,
+        threads_collection: str | None = None,
+        messages_collection: str | None = None,
+        timeout_seconds: float | None = None,
+        write_concern: str | None = None,
+        journaled: bool | None = None,
+        strict_roles: bool = True,
+    ) -> None:
+        """Without a `uri`, whatever is None comes from chatstore's configuration, as in `from_config`.
+
+        With a `uri`, no configuration is read, and what is None has its default: the database `chatstore`, the collections
+        `chat_threads` and `chat_thread_messages`, 5 seconds to find a server, and writes that a majority of the nodes has
+        in its journals. `uri` can be `embedded`: a MongoDB that chatstore starts itself, from the extra of that name.
+
+        With `strict_roles` False a message may have any role, else only user, assistant, system and tool. Raises BadConfig and BadValue.
+        """
+        if uri is None:
+            settings = configured_settings(None, _warn)
+        else:
+            settings = Settings(mongo=MongoSettings(uri=uri, timeout_seconds=_TIMEOUT_SECONDS))
+        mongo = _with(
+            settings.mongo,
+            "mongo",
+            database=database,
+            timeout_seconds=timeout_seconds,
+            write_concern=write_concern,
+            journaled=journaled,
+        )
+        threads = _with(
+            settings.layouts.threads, "layouts.threads", threads=threads_collection, messages=messages_collection
+        )
+        if threads.threads == threads.messages:
+            expected = "another collection than that of the threads"
+            raise BadValue(name="layouts.threads.messages", value=threads.messages, expected=expected)
+        self._use(replace(settings, mongo=mongo, layouts=replace(settings.layouts, threads=threads)), strict_roles)
+
+    @classmethod
+    def from_config(cls, config_file: str | None = None, *, strict_roles: bool = True) -> MongoConversationRepository:
+        """The threads of chatstore's configuration (mongo, layouts.threads). Raises BadConfig."""
+        repository = cls.__new__(cls)
+        repository._use(configured_settings(config_file, _warn), strict_roles)
+        return repository
+
+    def _use(self, settings: Settings, strict_roles: bool) -> None:
+        self.settings = settings
+        self._stores = Stores(settings, say=_say, warn=_warn)
+        self._on_first_use = _OnFirstUse(lambda: thread_store(self._stores))
+        super().__init__(cast(ThreadStore, self._on_first_use), strict_roles=strict_roles)
+
+    def ensure_indexes(self) -> list[str]:
+        """Create the missing indexes; returns one line per index that was created, or left alone and why.
+
+        Threads are listed by reading the whole collection without them. The unique index that gives messages their order
+        is created before the first message is stored. Raises Unreachable, NotAllowed.
+        """
+        return self._stores.create_missing_indexes("threads")
+
+    def within(self, seconds: float) -> AbstractContextManager[None]:
+        """Limit the time of all operations inside: `with repository.within(2): ...` raises Unreachable after two seconds.
+
+        Without it, a call waits `timeout_seconds` for a server that is not found, and up to 30 seconds for an answer.
+        """
+        return self._stores.within(seconds)
+
+    def __enter__(self) -> MongoConversationRepository:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections. A later use connects again."""
+        self._on_first_use.forget()
+        self._stores.close()
+
+
+class _OnFirstUse:
+    """Passes each call on to a ThreadStore, which is created for the first one."""
+
+    def __init__(self, create: Callable[[], ThreadStore]) -> None:
+        self._create = create
+        self._creating = threading.Lock()
+        self._store: ThreadStore | None = None
+
+    def __getattr__(self, method: str) -> Any:
+        with self._creating:
+            if self._store is None:
+                self._store = self._create()
+            return getattr(self._store, method)
+
+    def forget(self) -> None:
+        """Create another one for the next call."""
+        with self._creating:
+            self._store = None
+
+
+def _with(section: Any, prefix: str, **given: object) -> Any:
+    """A section of the settings with the values that are not None. Raises BadValue if one is not valid."""
+    types = setting_types()
+    changes: dict[str, object] = {}
+    for name, value in given.items():
+        key = f"{prefix}.{name}"
+        if value is not None:
+            try:
+                changes[name] = validated(key, value, types[key])
+            except ValueError as error:
+                raise BadValue(name=key, value=value, expected=str(error)) from None
+    return replace(section, **changes)
+
+
+def _say(text: str) -> None:
+    THREADS_LOG.info("[CHAT THREADS] %s", text)
+
+
+def _warn(text: str) -> None:
+    THREADS_LOG.warning("[CHAT THREADS] %s", text)

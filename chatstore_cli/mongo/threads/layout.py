@@ -1,0 +1,253 @@
+"""The `threads` layout: one document per thread, and one for each of its messages (docs/layouts.md).
+
+A session is a thread. Its tenant is the thread's organisation, and its title the thread's name. A thread has no workflow,
+no status and no pause. What its messages used is added up for reports alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+
+from chatstore_cli.config.settings import Settings
+from chatstore_cli.domain.errors import NotAllowed, NotFound
+from chatstore_cli.domain.foreign import ForeignDocuments
+from chatstore_cli.domain.indexes.specs import IndexSpec
+from chatstore_cli.domain.message import GENERAL_AGENT, Message
+from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
+from chatstore_cli.domain.removal import StoredPart
+from chatstore_cli.domain.session import COUNT_CAP, Session, SessionStatus
+from chatstore_cli.mongo.collections import collection_facts, require_removable
+from chatstore_cli.mongo.connection import Connection, Document, driver_errors
+from chatstore_cli.mongo.foreign_documents import ForeignLookup, require_own
+from chatstore_cli.mongo.identifiers import REPLACED, document_id_condition, id_values, is_storable
+from chatstore_cli.mongo.message_counts import MessageCounts
+from chatstore_cli.mongo.threads.index_specs import index_specs
+from chatstore_cli.mongo.threads.message_usage import MessageUsage
+from chatstore_cli.mongo.threads.newest_threads import PROJECTION, NewestThreads, conditions_of
+from chatstore_cli.mongo.threads.own_threads import OWN_THREAD_MESSAGES, OWN_THREADS
+from chatstore_cli.mongo.threads.sessions import LAYOUT, to_message, to_session
+from chatstore_cli.mongo.tombstones import count_parts
+
+_NO_COUNT_LIMIT = 2**31 - 2
+_THREADS_PER_SUM = 500
+
+COPIED_AT = "copied_at"
+"""The time, by the server's clock, at which a fork or an import stored a message before its thread."""
+
+_COPYING = timedelta(hours=1)
+"""The longest time for which messages without a thread may belong to a fork or an import that is running."""
+
+_NOT_BEING_COPIED: Document = {
+    "$expr": {"$lt": [f"${COPIED_AT}", {"$subtract": ["$$NOW", int(_COPYING.total_seconds() * 1000)]}]}
+}
+"""The same condition, for one hour ago by the server's clock. A message that was not copied meets it."""
+
+
+class ThreadsLayout:
+    """Reads sessions from threads and their messages."""
+
+    layout = LAYOUT
+
+    def __init__(self, connection: Connection, settings: Settings) -> None:
+        names = settings.layouts.threads
+        self._connection = connection
+        self._in_memory = connection.in_memory
+        self._name, self._messages_name = names.threads, names.messages
+        self._threads = connection.collection(names.threads)
+        self._messages = connection.collection(names.messages)
+        milliseconds = max(1, int(settings.mongo.timeout_seconds * 1000))
+        self._counts = MessageCounts(
+            self._messages, "chat_thread_id", in_memory=connection.in_memory, milliseconds=milliseconds
+        )
+        self._usage = MessageUsage(self._messages, in_memory=connection.in_memory)
+        self._lookup = ForeignLookup(connection, names.threads, OWN_THREADS)
+        self._unaddressable: set[str] = set()
+        self.remarks: list[str] = []
+
+    @property
+    def foreign(self) -> ForeignDocuments | None:
+        """The documents of the collection that are not threads; None if nothing was listed or missed."""
+        return self._lookup.found
+
+    @property
+    def unaddressable(self) -> int:
+        """The threads that were met, and left out because no text can be their id."""
+        return len(self._unaddressable)
+
+    def index_specs(self) -> tuple[IndexSpec, ...]:
+        """The indexes that the layout needs."""
+        return index_specs(self._name, self._messages_name)
+
+    def unanswerable(self, query: SessionQuery) -> list[str]:
+        """The filters that threads cannot answer."""
+        filters = {
+            "workflow": query.workflow is not None,
+            "status": query.status not in (None, SessionStatus.UNKNOWN),
+            "pause": query.paused,
+        }
+        return [name for name, is_used in filters.items() if is_used]
+
+    def newest_first(self, query: SessionQuery, after: SessionKey | None, limit: int) -> Iterator[Session]:
+        """At most `limit` threads in descending order of SessionKey, strictly below `after`. Counts stop at COUNT_CAP."""
+        if not self._answers(query):
+            return
+        with driver_errors(f"listing the threads of {self._name}"):
+            page = NewestThreads(self._threads, query, after, limit, self._addressable)
+            sessions = list(page.sessions(in_memory=self._in_memory))
+            yield from self._with_counts(sessions, COUNT_CAP)
+
+    def find(self, session_id: str) -> Session | None:
+        """One thread with its exact number of messages; None if it does not exist."""
+        document = self._locate(session_id)
+        if document is None:
+            return None
+        with driver_errors(f"counting the messages of thread {session_id!r} in {self._messages_name}"):
+            return self._with_counts([to_session(document)], _NO_COUNT_LIMIT)[0]
+
+    def messages(self, session_id: str, selection: MessageSelection) -> Iterator[Message]:
+        """A thread's messages in order of sequence, streamed. Raises NotFound.
+
+        Those without a sequence come first, as they were stored, and `after_sequence` does not select them.
+        """
+        if self._locate(session_id) is None:
+            raise NotFound(kind_of_thing="session", name=session_id, where=f" in {self._name}")
+        return self._read(session_id, selection)
+
+    def _read(self, session_id: str, selection: MessageSelection) -> Iterator[Message]:
+        condition = self._messages_of(session_id)
+        if selection.after_sequence is not None:
+            condition["sequence"] = {"$gt": selection.after_sequence}
+        if not selection.include_general:
+            condition["content.metadata.source"] = {"$ne": GENERAL_AGENT}
+        with driver_errors(f"reading thread {session_id!r} in {self._messages_name}"):
+            if selection.last is None:
+                for document in self._messages.find(condition).sort("sequence", 1):
+                    yield to_message(session_id, document)
+            elif selection.last > 0:
+                newest = list(self._messages.find(condition).sort("sequence", -1).limit(selection.last))
+                for document in reversed(newest):
+                    yield to_message(session_id, document)
+
+    def all_facts(self, query: SessionQuery) -> Iterator[Session]:
+        """Every thread that matches, with the usage of its messages and without their number."""
+        if not self._answers(query):
+            return
+        with driver_errors(f"reading the threads of {self._name}"):
+            stages: list[Document] = [{"$match": {"$and": conditions_of(query)}}, {"$project": PROJECTION}]
+            rows = self._threads.find() if self._in_memory else self._threads.aggregate(stages)
+            sessions = (
+                session
+                for row in rows
+                if not self._in_memory or OWN_THREADS.matches(row)
+                if query.matches(session := to_session(row)) and self._addressable(session, row)
+            )
+            while some := list(islice(sessions, _THREADS_PER_SUM)):
+                yield from self._with_usage(some)
+
+    def _with_usage(self, sessions: list[Session]) -> Iterator[Session]:
+        summed = self._usage.of([session.session_id for session in sessions]) if self._has_messages() else {}
+        for session in sessions:
+            own = summed.get(session.session_id)
+            yield session if own is None else replace(session, usage=own.usage, invalid_numbers=own.invalid)
+
+    def parts(self, session_id: str, *, keep_usage: bool = False) -> list[StoredPart]:
+        """The stored parts of a thread by collection. Raises NotAllowed for `keep_usage`: its messages have the usage.
+
+        Of a thread that does not exist, messages can be left. They count unless a fork or an import may be storing them.
+        """
+        require_own(self._connection, self._name, OWN_THREADS)
+        require_own(self._connection, self._messages_name, OWN_THREAD_MESSAGES)
+        document = self._locate(session_id)
+        messages = self._messages_of(session_id)
+        if document is None:
+            messages |= _copied_before(datetime.now(UTC) - _COPYING) if self._in_memory else _NOT_BEING_COPIED
+        found = count_parts(self._connection, [(self._messages_name, messages), (self._name, _identity(document))])
+        if keep_usage and any(part.documents for part in found):
+            raise NotAllowed(
+                what=f"The usage of thread {session_id!r} is stored in its messages and is deleted with them.",
+                hint="To delete the thread anyway, leave out --keep-usage.",
+            )
+        return found
+
+    def remove(self, session_id: str, deleted_at: datetime, *, keep_usage: bool = False) -> list[StoredPart]:
+        """Delete a thread, then its messages. If this is interrupted, call it again.
+
+        No tombstone is stored, because no journal has a thread. Messages that an import of the same id stores at this
+        moment are newer than `deleted_at`, and stay.
+        """
+        require_own(self._connection, self._name, OWN_THREADS)
+        require_own(self._connection, self._messages_name, OWN_THREAD_MESSAGES)
+        for name in (self._name, self._messages_name):
+            require_removable(self._connection, name)
+        document = self._locate(session_id)
+        until = deleted_at if document is not None else deleted_at - _COPYING
+        with driver_errors(f"deleting thread {session_id!r}"):
+            threads = self._threads.delete_many({**_identity(document), **OWN_THREADS.filter()}).deleted_count
+            messages = self._messages.delete_many(self._messages_of(session_id) | _copied_before(until)).deleted_count
+        return [StoredPart(self._messages_name, messages), StoredPart(self._name, threads)]
+
+    # --- what the methods share --------------------------------------------------------------------------------------
+
+    def _answers(self, query: SessionQuery) -> bool:
+        """Whether there may be threads for a query. Without the collection this costs no query."""
+        texts = (query.tenant_id, query.user_id)
+        can_match = query.layout in (None, LAYOUT) and all(text is None or is_storable(text) for text in texts)
+        if not can_match or self.unanswerable(query) or not self._exists():
+            return False
+        return not self._lookup.take().is_another_products
+
+    def _exists(self) -> bool:
+        facts = collection_facts(self._connection, self._name)
+        if not facts.is_usable and not self.remarks:
+            self.remarks.append(
+                f"This user may not read {self._name}, or it does not exist, so no thread was searched."
+            )
+        return facts.exists and facts.is_usable
+
+    def _has_messages(self) -> bool:
+        return collection_facts(self._connection, self._messages_name).exists
+
+    def _locate(self, session_id: str) -> Document | None:
+        """The facts of the thread with that `_id`, of any type; None if there is none, or if it is not a thread."""
+        if not self._exists():
+            return None
+        with driver_errors(f"looking up thread {session_id!r} in {self._name}"):
+            for value in id_values(session_id):
+                document: Document | None = self._threads.find_one({"_id": {"$eq": value}}, PROJECTION)
+                if document is not None and OWN_THREADS.matches(document):
+                    return document
+            self._lookup.take()
+        return None
+
+    def _addressable(self, session: Session, row: Document) -> bool:
+        """Whether a text addresses the thread. If not, it is counted."""
+        is_found = bool(session.session_id) and (
+            REPLACED not in session.session_id or self._in_memory or self._locate(session.session_id) is not None
+        )
+        if not is_found:
+            self._unaddressable.add(repr(row.get("_id"))[:200])
+        return is_found
+
+    def _with_counts(self, sessions: list[Session], cap: int) -> list[Session]:
+        ids = [session.session_id for session in sessions]
+        counts = dict(self._counts.of(ids, cap, has_index=True)) if ids and self._has_messages() else {}
+        counted = ((session, counts.get(session.session_id, 0)) for session in sessions)
+        return [
+            replace(session, message_count=min(count, cap), message_count_capped=count > cap)
+            for session, count in counted
+        ]
+
+    def _messages_of(self, session_id: str) -> Document:
+        return {"chat_thread_id": document_id_condition(session_id), **OWN_THREAD_MESSAGES.filter()}
+
+
+def _identity(document: Document | None) -> Document:
+    return {"_id": {"$in": [] if document is None else [document["_id"]]}}
+
+
+def _copied_before(instant: datetime) -> Document:
+    """The condition that leaves out messages which were copied later."""
+    return {COPIED_AT: {"$not": {"$gt": instant}}}

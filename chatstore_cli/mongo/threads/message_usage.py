@@ -1,0 +1,197 @@
+"""The tokens and the cost of threads: sums of `content.metadata.usage` over their messages, added up on the server.
+
+A usage has `prompt_tokens` or `input_tokens`, `completion_tokens` or `output_tokens`, and it may have `total_tokens` and
+`total_cost` or `cost`. A number of tokens is a whole number from 0 to MOST_TOKENS, a cost any number in this range, or a
+text of one. Anything else is left out of the sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from bson import Decimal128
+from pymongo.collection import Collection
+
+from chatstore_cli.domain.usage import UNKNOWN_USAGE, KnownUsage
+from chatstore_cli.domain.usage_ledger import MOST_TOKENS
+from chatstore_cli.mongo.bson_values import decimal_value, whole_number
+from chatstore_cli.mongo.connection import Document
+from chatstore_cli.mongo.identifiers import addressable_id, id_values
+
+_FIELD = "content.metadata.usage"
+_COUNTS = (("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens"), ("total_tokens",))
+_COSTS = ("total_cost", "cost")
+_LEAST_COST = Decimal128("1E-60")
+"""No smaller cost is read anywhere, because its digits would fill a page."""
+_LONGEST_TEXT = 100
+
+
+class SummedUsage(NamedTuple):
+    """The usage of one thread, and the fields in which a number was invalid."""
+
+    usage: KnownUsage
+    invalid: tuple[str, ...] = ()
+
+
+class MessageUsage:
+    """Adds up the usage of threads of one collection of messages. Raises the driver's own errors."""
+
+    def __init__(self, messages: Collection[Document], *, in_memory: bool) -> None:
+        self._messages = messages
+        self._in_memory = in_memory
+
+    def of(self, threads: Sequence[str]) -> dict[str, SummedUsage]:
+        """The sums of those threads that have a usage."""
+        among = {"$in": [value for thread in threads for value in id_values(thread)]}
+        rows: Iterable[Document]
+        if self._in_memory:
+            rows = _sums_in_memory(self._messages.find({"chat_thread_id": among}))
+        else:
+            match = {"$match": {"chat_thread_id": among, _FIELD: {"$type": "object"}}}
+            rows = self._messages.aggregate([match, *_STAGES], allowDiskUse=True)
+        sums: dict[str, list[Document]] = {}
+        for row in rows:
+            thread = addressable_id(row["_id"])
+            if thread is not None:
+                sums.setdefault(thread, []).append(row)
+        return {thread: _summed(parts) for thread, parts in sums.items()}
+
+
+def _summed(rows: Sequence[Document]) -> SummedUsage:
+    """The usage of the sums of one thread: one row for each type in which its id is stored."""
+    invalid = {row["invalid"] for row in rows} - {None}
+    prompt, completion, total = (sum(whole_number(row[names[0]]) or 0 for row in rows) for names in _COUNTS)
+    costs = [decimal_value(row["cost"]) or Decimal() for row in rows if row["has_cost"]]
+    cost = sum(costs, Decimal()) if costs else None
+    has_tokens = any(row["has_tokens"] for row in rows)
+    if any(number > MOST_TOKENS for number in (prompt, completion, total, cost or 0)):
+        return SummedUsage(UNKNOWN_USAGE, (f"{_FIELD}.*",))
+    usage = KnownUsage(prompt, completion, total, cost) if has_tokens else KnownUsage(cost=cost)
+    return SummedUsage(usage, tuple(f"{_FIELD}.{name}" for name in sorted(invalid)))
+
+
+# --- on the server ---------------------------------------------------------------------------------------------------
+
+
+def _number(name: str) -> Document:
+    """An expression: the value of a field if it is a number, or a text of one; else null."""
+    value = f"${_FIELD}.{name}"
+    is_text = {"$eq": [{"$type": value}, "string"]}
+    text: Document = {"$cond": [is_text, value, ""]}
+    read: Document = {"input": {"$trim": {"input": text}}, "to": "decimal", "onError": None, "onNull": None}
+    as_number: Document = {"$cond": [{"$lte": [{"$strLenCP": text}, _LONGEST_TEXT]}, {"$convert": read}, None]}
+    return {"$cond": [{"$isNumber": value}, value, {"$cond": [is_text, as_number, None]}]}
+
+
+def _checked(name: str, *more: Document) -> Document:
+    """An expression: the number in a field if it is valid, else null."""
+    conditions: list[Any] = [{"$gte": ["$$number", 0]}, {"$lte": ["$$number", MOST_TOKENS]}, *more]
+    return {
+        "$let": {
+            "vars": {"number": _number(name)},
+            # $isNumber first: the operators after it fail for other types.
+            "in": {"$cond": [{"$and": [{"$isNumber": "$$number"}, *conditions]}, "$$number", None]},
+        }
+    }
+
+
+def _count(name: str) -> Document:
+    return _checked(name, {"$eq": ["$$number", {"$trunc": "$$number"}]})
+
+
+def _cost(name: str) -> Document:
+    is_readable = {"$or": [{"$eq": ["$$number", 0]}, {"$gte": ["$$number", _LEAST_COST]}]}
+    return _checked(name, is_readable)
+
+
+def _is_given(name: str) -> Document:
+    return {"$ne": [{"$ifNull": [f"${_FIELD}.{name}", None]}, None]}
+
+
+def _first_given(names: Sequence[str], read: Any) -> Any:
+    """An expression: the number of the first field that has any value."""
+    *others, last = names
+    expression = read(last)
+    for name in reversed(others):
+        expression = {"$cond": [_is_given(name), read(name), expression]}
+    return expression
+
+
+def _is_invalid(names: Sequence[str], name: str, number: Any) -> Document:
+    """An expression: whether this field is the first one with a value, and its number is not valid."""
+    earlier = names[: names.index(name)]
+    return {"$and": [*({"$not": [_is_given(each)]} for each in earlier), _is_given(name), {"$eq": [number, None]}]}
+
+
+def _stages() -> list[Document]:
+    numbers: Document = {names[0]: _first_given(names, _count) for names in _COUNTS}
+    costs: Document = {name: _cost(name) for name in _COSTS}
+    parts = [{"$ifNull": [f"${names[0]}", 0]} for names in _COUNTS[:2]]
+    total = {"$cond": [{"$gt": ["$total_tokens", 0]}, "$total_tokens", {"$add": parts}]}
+    cost = {"$ifNull": [f"${name}" for name in _COSTS]}
+    problems: list[Document] = [
+        {"case": _is_invalid(names, name, f"${names[0]}"), "then": name} for names in _COUNTS for name in names
+    ]
+    missing_costs = [{"$eq": [f"${name}", None]} for name in _COSTS]
+    problems += [
+        {"case": {"$and": [_is_given(name), *missing_costs[: place + 1]]}, "then": name}
+        for place, name in enumerate(_COSTS)
+    ]
+    has_tokens = {"$or": [{"$ne": [f"${names[0]}", None]} for names in _COUNTS]}
+    return [
+        {"$project": {"chat_thread_id": 1, _FIELD: 1, **numbers, **costs}},
+        {
+            "$group": {
+                "_id": "$chat_thread_id",
+                **{names[0]: {"$sum": f"${names[0]}"} for names in _COUNTS[:2]},
+                "total_tokens": {"$sum": total},
+                "cost": {"$sum": {"$toDecimal": {"$ifNull": [cost, 0]}}},
+                "has_tokens": {"$max": has_tokens},
+                "has_cost": {"$max": {"$ne": [cost, None]}},
+                "invalid": {"$max": {"$switch": {"branches": problems, "default": None}}},
+            }
+        },
+    ]
+
+
+_STAGES = _stages()
+
+
+# --- in memory, where the server's expressions do not exist ----------------------------------------------------------
+
+
+def _sums_in_memory(messages: Iterable[Mapping[str, Any]]) -> Iterable[Document]:
+    for message in messages:
+        usage: Any = message
+        for name in _FIELD.split("."):
+            usage = usage.get(name) if isinstance(usage, dict) else None
+        if not isinstance(usage, dict):
+            continue
+        given = [next((name for name in names if usage.get(name) is not None), None) for names in _COUNTS]
+        counts = [None if name is None else _valid(usage[name], is_whole=True) for name in given]
+        invalid = [name for name, count in zip(given, counts, strict=True) if name is not None and count is None]
+        cost = None
+        for name in _COSTS:
+            if cost is None and usage.get(name) is not None:
+                cost = _valid(usage[name], is_whole=False)
+                invalid += [name] if cost is None else []
+        prompt, completion, total = (None if count is None else int(count) for count in counts)
+        yield {
+            "_id": message["chat_thread_id"],
+            "prompt_tokens": prompt,
+            "completion_tokens": completion,
+            "total_tokens": total or (prompt or 0) + (completion or 0),
+            "cost": None if cost is None else Decimal128(cost),
+            "has_tokens": any(count is not None for count in counts),
+            "has_cost": cost is not None,
+            "invalid": max(invalid, default=None),
+        }
+
+
+def _valid(value: Any, *, is_whole: bool) -> Decimal | None:
+    number = decimal_value(value)
+    if number is None or not 0 <= number <= MOST_TOKENS:
+        return None
+    return number if not is_whole or number == int(number) else None

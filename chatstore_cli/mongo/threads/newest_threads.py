@@ -1,0 +1,141 @@
+"""One page of threads, newest first, read from the indexes on (updated_at, _id).
+
+The order of these indexes is that of SessionKey for a text as `_id` and a date as `updated_at`, which is what chatstore and
+the documented library write. Other ids and times are read beside them, and only if one look-up in the indexes shows
+that there are any.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
+from itertools import islice
+from typing import Any
+
+from pymongo.collection import Collection
+
+from chatstore_cli.domain.queries import SessionKey, SessionQuery
+from chatstore_cli.domain.session import Session
+from chatstore_cli.mongo.connection import Document
+from chatstore_cli.mongo.identifiers import id_values, is_storable
+from chatstore_cli.mongo.indexed_types import EARLIEST, IS_DATE, IS_TEXT, LATEST, NOT_A_DATE, NOT_A_TEXT
+from chatstore_cli.mongo.threads.own_threads import OWN_THREADS
+from chatstore_cli.mongo.threads.sessions import FACT_FIELDS, LAYOUT, newest_instant, to_session
+
+PROJECTION: Document = dict.fromkeys(FACT_FIELDS, 1)
+_ORDER: Document = {"updated_at": -1, "_id": -1}
+_MORE = 4
+"""If rows of a page are left out, this many times as many are read again."""
+
+
+def conditions_of(query: SessionQuery) -> list[Document]:
+    """The conditions that a thread must meet. They may let too many pass; SessionQuery.matches decides."""
+    wanted = (("user_id", query.user_id), ("org_id", query.tenant_id))
+    filters = [{name: {"$in": id_values(text)}} for name, text in wanted if text is not None]
+    return [OWN_THREADS.filter(), *filters]
+
+
+class NewestThreads:
+    """The threads of one page. Raises the driver's own errors."""
+
+    def __init__(
+        self,
+        threads: Collection[Document],
+        query: SessionQuery,
+        after: SessionKey | None,
+        limit: int,
+        is_addressable: Callable[[Session, Document], bool],
+    ) -> None:
+        """`is_addressable` decides whether a text finds a session; it is asked only for those that fit."""
+        self._threads = threads
+        self._query = query
+        self._after = after
+        self._limit = limit
+        self._is_addressable = is_addressable
+        self._conditions = conditions_of(query)
+        self._lower = max(EARLIEST, query.since or EARLIEST)
+        self._upper = min(LATEST, query.until or LATEST, after.instant if after is not None else LATEST)
+
+    def sessions(self, *, in_memory: bool) -> Iterator[Session]:
+        """The sessions of the page in descending order of SessionKey, without their numbers of messages."""
+        if in_memory:
+            return self._best(filter(OWN_THREADS.matches, self._threads.find()))
+        return islice(heapq.merge(*self._streams(), key=SessionKey.of, reverse=True), self._limit)
+
+    def _streams(self) -> list[Iterator[Session]]:
+        """Streams in descending order; each thread of the page is in exactly one of them."""
+        odd: list[Document] = [{"_id": NOT_A_TEXT}, *({"updated_at": each} for each in NOT_A_DATE)]
+        if not self._has({"$or": odd}):
+            return [self._with_text_ids()]
+        streams = [self._without_date()]
+        if self._has({"_id": IS_TEXT}):
+            streams.append(self._with_text_ids())
+        if self._has({"_id": NOT_A_TEXT}):
+            streams.append(self._with_other_ids())
+        return streams
+
+    def _has(self, condition: Document) -> bool:
+        return self._threads.find_one(condition, {"_id": 1}) is not None
+
+    def _with_text_ids(self) -> Iterator[Session]:
+        """In the order of the index. Two queries, so that each begins where the page begins."""
+        up_to = "$lte"
+        if self._after is not None and self._after.instant == self._upper:
+            up_to = "$lte" if self._after.layout > LAYOUT else "$lt"
+            if self._after.layout == LAYOUT and is_storable(self._after.session_id):
+                yield from self._in_order({"updated_at": self._upper, "_id": {"$lt": self._after.session_id}})
+        yield from self._in_order({"updated_at": {"$gte": self._lower, up_to: self._upper}, "_id": IS_TEXT})
+
+    def _in_order(self, condition: Document) -> Iterator[Session]:
+        seen, size = 0, self._limit
+        while True:
+            rows = self._read(condition, size)
+            yield from self._fitting(rows[seen:])
+            if len(rows) < size:
+                return
+            seen, size = size, size * _MORE
+
+    def _with_other_ids(self) -> Iterator[Session]:
+        """Ids of other types, whose order in the index is not that of their texts: those of one instant are sorted here."""
+        upper = self._upper
+        while upper >= self._lower:
+            rows = self._read({"_id": NOT_A_TEXT, "updated_at": {"$gte": self._lower, "$lte": upper}}, self._limit)
+            is_end = len(rows) < self._limit
+            times = [moment for row in rows if (moment := newest_instant(row["updated_at"])) and moment <= upper]
+            if not times:
+                return
+            if not is_end:
+                rows = self._read({"_id": NOT_A_TEXT, "updated_at": {"$gte": times[-1], "$lte": upper}}, None)
+            yield from self._best(rows)
+            if is_end:
+                return
+            upper = times[-1] - timedelta(milliseconds=1)
+
+    def _without_date(self) -> Iterator[Session]:
+        """Threads with a time of another type, which no index sorts."""
+        yield from self._best(
+            self._threads.aggregate(
+                [
+                    {"$match": {"$or": [{"updated_at": each} for each in NOT_A_DATE]}},
+                    {"$match": {"$and": [*self._conditions, {"$nor": [{"updated_at": IS_DATE}]}]}},
+                    {"$project": PROJECTION},
+                ]
+            )
+        )
+
+    def _read(self, condition: Document, limit: int | None) -> list[Document]:
+        stages: list[Document] = [{"$match": {"$and": [condition, *self._conditions]}}, {"$sort": _ORDER}]
+        stages += [] if limit is None else [{"$limit": limit}]
+        return list(self._threads.aggregate([*stages, {"$project": PROJECTION}], allowDiskUse=True))
+
+    def _fitting(self, rows: Iterable[Any]) -> Iterator[Session]:
+        """The sessions of the rows that the page may show, in the same order."""
+        for row in rows:
+            session = to_session(row)
+            is_below = self._after is None or SessionKey.of(session) < self._after
+            if is_below and self._query.matches(session) and self._is_addressable(session, row):
+                yield session
+
+    def _best(self, rows: Iterable[Any]) -> Iterator[Session]:
+        return iter(heapq.nlargest(self._limit, self._fitting(rows), key=SessionKey.of))

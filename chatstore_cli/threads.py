@@ -1,0 +1,77 @@
+"""Threads: the conversations of users and organisations, each with its messages.
+
+    repository = MongoConversationRepository("mongodb://localhost:27017", "chats")
+    manager = StateManager(repository, user_id="ana", org_id="acme")
+    manager.create_thread("Product planning")
+    manager.add_message("user", "What should we build first?")
+    history = manager.load_conversation_history()
+
+All calls are synchronous and thread-safe. `chatstore_cli.aio.threads` has the same names for an event loop.
+docs/library.md is the manual.
+"""
+
+from __future__ import annotations
+
+from chatstore_cli.config.thread_database import DatabaseConfig, StateConfig
+from chatstore_cli.core.threads.agent_state import AgentState
+from chatstore_cli.core.threads.history import ConversationHistory
+from chatstore_cli.core.threads.manager import StateManager
+from chatstore_cli.core.threads.memory import MockConversationRepository
+from chatstore_cli.domain.errors import (
+    BadConfig,
+    BadValue,
+    BadVariable,
+    ChatstoreError,
+    Conflict,
+    InvalidThreadData,
+    MessageNotFound,
+    NoActiveThread,
+    NotAllowed,
+    NotFound,
+    ThreadNotFound,
+    Unreachable,
+)
+from chatstore_cli.domain.threads.models import (
+    ChatMessage,
+    ChatThread,
+    CreateChatMessageRequest,
+    CreateChatThreadRequest,
+    Edit,
+    ForkedFrom,
+    Message,
+)
+from chatstore_cli.domain.threads.ports import ConversationRepository, Owner
+from chatstore_cli.library.threads.creation import create_repository
+from chatstore_cli.library.threads.mongo import MongoConversationRepository
+
+__all__ = [
+    "AgentState",
+    "BadConfig",
+    "BadValue",
+    "BadVariable",
+    "ChatMessage",
+    "ChatThread",
+    "ChatstoreError",
+    "Conflict",
+    "ConversationHistory",
+    "ConversationRepository",
+    "CreateChatMessageRequest",
+    "CreateChatThreadRequest",
+    "DatabaseConfig",
+    "Edit",
+    "ForkedFrom",
+    "InvalidThreadData",
+    "Message",
+    "MessageNotFound",
+    "MockConversationRepository",
+    "MongoConversationRepository",
+    "NoActiveThread",
+    "NotAllowed",
+    "NotFound",
+    "Owner",
+    "StateConfig",
+    "StateManager",
+    "ThreadNotFound",
+    "Unreachable",
+    "create_repository",
+]
