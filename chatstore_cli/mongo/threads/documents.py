@@ -83,7 +83,8 @@ def to_thread(document: Mapping[str, Any]) -> ChatThread:
 def to_message(document: Mapping[str, Any]) -> ChatMessage:
     """The message of a document. A missing `sequence` is 0, which is before all others."""
     created_at, updated_at, content = document.get("created_at"), document.get("updated_at"), document.get("content")
-    if type(created_at) is type(updated_at) is datetime and type(content) is dict and "edits" not in document:
+    is_complete = isinstance(created_at, datetime) and isinstance(updated_at, datetime) and "edits" not in document
+    if is_complete and type(content) is dict and _is_json(content):
         with suppress(KeyError, ValidationError):
             return _message_of(
                 {
@@ -91,9 +92,9 @@ def to_message(document: Mapping[str, Any]) -> ChatMessage:
                     "chat_thread_id": document["chat_thread_id"],
                     "sender_id": document["sender_id"],
                     "sender_role": document["sender_role"],
-                    "content": json_value(content),
-                    "created_at": _in_utc(created_at),
-                    "updated_at": _in_utc(updated_at),
+                    "content": content,
+                    "created_at": _in_utc(document["created_at"]),
+                    "updated_at": _in_utc(document["updated_at"]),
                     "sequence": document["sequence"],
                     "edits": [],
                 },
@@ -104,6 +105,17 @@ def to_message(document: Mapping[str, Any]) -> ChatMessage:
 
 _message_of: Callable[..., ChatMessage] = ChatMessage.__pydantic_validator__.validate_python
 """ChatMessage(...) without the call of Python code that takes as long as everything else for a long thread."""
+
+
+_JSON_VALUES = frozenset({str, int, float, bool, type(None)})
+
+
+def _is_json(content: dict[str, Any]) -> bool:
+    """Whether a content has only objects and plain values, as nearly every content has."""
+    for value in content.values():
+        if type(value) not in _JSON_VALUES and (type(value) is not dict or not _is_json(value)):
+            return False
+    return True
 
 
 def _in_utc(instant: datetime) -> datetime:
