@@ -40,7 +40,7 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy scripts tests/aio/typed.py
+	$(BIN)/mypy scripts examples tests/aio/typed.py
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/generate_cli_docs.py --check
 

@@ -5,7 +5,7 @@
 Each figure is a ratio, and its two sides are measured in turn. `--version` and `--help` are compared with
 `python -c pass`. `sessions list` as a process is compared with the same query through mongosh, if that npm package is
 installed. The first page for each filter, in process, is compared between `--sessions` workflow sessions and 10,000, and
-so is the first page of as many flat sessions. The bounds hold for 1,000,000 sessions. Exits with status 1 if a figure
+so are the first pages of as many flat sessions and threads. The bounds hold for 1,000,000 sessions. Exits with status 1 if a figure
 misses its bound. `--keep` leaves the databases for the next run with the same URI.
 """
 
@@ -132,9 +132,10 @@ def process(command: Sequence[str]) -> Callable[[], None]:
 def fill(database: Any, sessions: int) -> None:
     """Store small, realistic sessions. The newest sessions, and those of a user, are alike in both databases."""
     from chatstore_cli.mongo.messages.layout import index_specs as message_indexes
+    from chatstore_cli.mongo.threads.index_specs import index_specs as thread_indexes
     from chatstore_cli.mongo.workflow.index_specs import index_specs
 
-    if database["chat_sessions"].estimated_document_count() == sessions:
+    if database["chat_threads"].estimated_document_count() == sessions:
         return
     database.client.drop_database(database.name)
     started = time.perf_counter()
@@ -143,7 +144,11 @@ def fill(database: Any, sessions: int) -> None:
         documents = [session(index, choose) for index in range(first, min(first + 2_000, sessions))]
         database["chat_sessions"].insert_many(documents, ordered=False)
         database["chat_messages"].insert_many([flat_message(document) for document in documents], ordered=False)
-    for spec in (*index_specs("chat_sessions"), *message_indexes("chat_messages")):
+        database["chat_threads"].insert_many([thread(document) for document in documents], ordered=False)
+        messages = [message for document in documents for message in thread_messages(document)]
+        database["chat_thread_messages"].insert_many(messages, ordered=False)
+    specs = thread_indexes("chat_threads", "chat_thread_messages")
+    for spec in (*index_specs("chat_sessions"), *message_indexes("chat_messages"), *specs):
         options: dict[str, Any] = {"unique": spec.unique}
         if spec.partial_filter:
             options["partialFilterExpression"] = dict(spec.partial_filter)
@@ -186,6 +191,22 @@ def flat_message(session: dict[str, Any]) -> dict[str, Any]:
     return {"session_id": f"flat-{session['chat_id']}", "role": "user", "text": "Hello", "created_at": created}
 
 
+def thread(session: dict[str, Any]) -> dict[str, Any]:
+    """A thread that is as old as a workflow session, and has its owner."""
+    owner = {"user_id": session["user_id"], "org_id": session["enterprise_id"]}
+    times = {"created_at": session["created_at"], "updated_at": session["updated_at"]}
+    return {"_id": f"thread-{session['chat_id']}", **owner, "name": "Parcels", **times, "last_sequence": 2}
+
+
+def thread_messages(session: dict[str, Any]) -> list[dict[str, Any]]:
+    """The two messages of a thread."""
+    shared = {"chat_thread_id": f"thread-{session['chat_id']}", "sender_id": None, "created_at": session["created_at"]}
+    return [
+        {**shared, "sender_role": role, "content": {"type": "text", "text": "Where is my parcel?"}, "sequence": place}
+        for place, role in enumerate(("user", "assistant"), 1)
+    ]
+
+
 def measure_filters(figures: Figures, uri: str, sizes: tuple[int, int], rounds: int) -> None:
     """The first page of the use case itself, for each filter, in the large database against the small one."""
     from chatstore_cli.config.settings import MongoSettings, Settings
@@ -208,6 +229,12 @@ def measure_filters(figures: Figures, uri: str, sizes: tuple[int, int], rounds: 
         "flat": SessionQuery(layout="messages"),
         "flat, since": SessionQuery(layout="messages", since=NEWEST - timedelta(days=1)),
         "flat, until": SessionQuery(layout="messages", until=NEWEST - timedelta(days=1)),
+        "threads": SessionQuery(layout="threads"),
+        "threads, tenant": SessionQuery(layout="threads", tenant_id="tenant-7"),
+        "threads, user": SessionQuery(layout="threads", user_id="user-7"),
+        "threads, tenant and user": SessionQuery(layout="threads", tenant_id="tenant-7", user_id="user-7"),
+        "threads, since": SessionQuery(layout="threads", since=NEWEST - timedelta(days=1)),
+        "threads, until": SessionQuery(layout="threads", until=NEWEST - timedelta(days=1)),
     }
     settings = [Settings(mongo=MongoSettings(uri=uri, database=DATABASE.format(size))) for size in sizes]
     small, large = (Stores(each, say=print) for each in settings)
@@ -215,12 +242,14 @@ def measure_filters(figures: Figures, uri: str, sizes: tuple[int, int], rounds: 
 
         def page(stores: Stores, query: SessionQuery = query) -> Callable[[], None]:
             def run() -> None:
-                list_sessions(stores.session_readers(), query, cursor=None, limit=20)
+                list_sessions(stores.session_readers(query.layout), query, cursor=None, limit=20)
 
             return run
 
         ours, theirs = in_turn(rounds, page(large), page(small))
         report(figures, f"page, {name}, {sizes[1]:,}", ours, f"{sizes[0]:,}", theirs, 1.2)
+    small.close()
+    large.close()
 
 
 # --- measuring -------------------------------------------------------------------------------------------------------

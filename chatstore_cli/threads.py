@@ -6,7 +6,8 @@
     manager.add_message("user", "What should we build first?")
     history = manager.load_conversation_history()
 
-All calls are synchronous and thread-safe. `chatstore_cli.aio.threads` has the same names for an event loop.
+All calls are synchronous and thread-safe. `chatstore_cli.aio.threads` has the same names for an event loop. A store of
+your own implements ThreadStore, and StoredConversations makes a repository of it (`chatstore_cli.testing` has its tests).
 docs/library.md is the manual.
 """
 
@@ -17,6 +18,7 @@ from chatstore_cli.core.threads.agent_state import AgentState
 from chatstore_cli.core.threads.history import ConversationHistory
 from chatstore_cli.core.threads.manager import StateManager
 from chatstore_cli.core.threads.memory import MockConversationRepository
+from chatstore_cli.core.threads.repository import StoredConversations
 from chatstore_cli.domain.errors import (
     BadConfig,
     BadValue,
@@ -40,7 +42,7 @@ from chatstore_cli.domain.threads.models import (
     ForkedFrom,
     Message,
 )
-from chatstore_cli.domain.threads.ports import ConversationRepository, Owner
+from chatstore_cli.domain.threads.ports import ConversationRepository, Owner, ThreadStore, Window
 from chatstore_cli.library.threads.creation import create_repository
 from chatstore_cli.library.threads.mongo import MongoConversationRepository
 
@@ -71,7 +73,10 @@ __all__ = [
     "Owner",
     "StateConfig",
     "StateManager",
+    "StoredConversations",
     "ThreadNotFound",
+    "ThreadStore",
     "Unreachable",
+    "Window",
     "create_repository",
 ]

@@ -19,7 +19,7 @@ import pytest
 
 from tests.support import fork_server
 from tests.support.allowed_skips import SKIPS_ARE_CHECKED, SkipChecker
-from tests.support.mongod import Mongod, NoMongod, find_mongod, short_temporary_folder
+from tests.support.mongod import FOR_TESTS, Mongod, NoMongod, find_mongod, short_temporary_folder
 from tests.support.mongod import start_mongod as start_mongod_in
 from tests.support.small_disk import mounted_disk
 
@@ -168,10 +168,10 @@ def short_folder() -> Iterator[Path]:
 
 
 def shared_server(*, replica_set: bool) -> Iterator[Mongod]:
-    """A server until the generator is closed."""
+    """A server until the generator is closed. Its data are in memory, because a new collection waits for the disk."""
     _need_a_mongod()
-    with short_temporary_folder() as folder:
-        server = start_mongod_in(folder, replica_set=replica_set)
+    with short_temporary_folder(in_memory=True) as folder:
+        server = start_mongod_in(folder, replica_set=replica_set, extra=FOR_TESTS)
         try:
             yield server
         finally:
@@ -196,8 +196,9 @@ def start_mongod() -> Iterator[Callable[..., Mongod]]:
     _need_a_mongod()
     with contextlib.ExitStack() as stack:
 
-        def start(folder: Path | None = None, **settings: Any) -> Mongod:
-            server = start_mongod_in(folder or stack.enter_context(short_temporary_folder()), **settings)
+        def start(folder: Path | None = None, *, extra: Sequence[str] = (), **settings: Any) -> Mongod:
+            folder = folder or stack.enter_context(short_temporary_folder())
+            server = start_mongod_in(folder, extra=[*FOR_TESTS, *extra], **settings)
             stack.callback(server.remove)
             return server
 

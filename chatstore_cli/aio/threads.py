@@ -12,28 +12,46 @@ from __future__ import annotations
 
 from chatstore_cli.aio.thread_history import ConversationHistory
 from chatstore_cli.aio.thread_manager import StateManager
-from chatstore_cli.aio.thread_repositories import ConversationRepository, MockConversationRepository
-from chatstore_cli.domain.errors import (
+from chatstore_cli.aio.thread_repositories import (
+    ConversationRepository,
+    MockConversationRepository,
+    MongoConversationRepository,
+    create_repository,
+)
+from chatstore_cli.threads import (
+    AgentState,
     BadConfig,
+    BadValue,
+    BadVariable,
+    ChatMessage,
     ChatstoreError,
+    ChatThread,
     Conflict,
+    CreateChatMessageRequest,
+    CreateChatThreadRequest,
+    DatabaseConfig,
+    Edit,
+    ForkedFrom,
     InvalidThreadData,
+    Message,
     MessageNotFound,
     NoActiveThread,
     NotAllowed,
+    NotFound,
+    Owner,
+    StateConfig,
+    StoredConversations,
     ThreadNotFound,
+    ThreadStore,
     Unreachable,
-)
-from chatstore_cli.domain.threads.models import (
-    ChatMessage,
-    ChatThread,
-    CreateChatMessageRequest,
-    CreateChatThreadRequest,
-    Message,
+    Window,
 )
 
 __all__ = [
+    "AgentState",
     "BadConfig",
+    "BadValue",
+    "BadVariable",
     "ChatMessage",
     "ChatThread",
     "ChatstoreError",
@@ -42,13 +60,24 @@ __all__ = [
     "ConversationRepository",
     "CreateChatMessageRequest",
     "CreateChatThreadRequest",
+    "DatabaseConfig",
+    "Edit",
+    "ForkedFrom",
     "InvalidThreadData",
     "Message",
     "MessageNotFound",
     "MockConversationRepository",
+    "MongoConversationRepository",
     "NoActiveThread",
     "NotAllowed",
+    "NotFound",
+    "Owner",
+    "StateConfig",
     "StateManager",
+    "StoredConversations",
     "ThreadNotFound",
+    "ThreadStore",
     "Unreachable",
+    "Window",
+    "create_repository",
 ]

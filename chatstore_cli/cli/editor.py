@@ -19,10 +19,10 @@ def require_terminal(otherwise: str, *, no_input: bool) -> None:
         raise WrongUse(what="An editor needs a terminal.", hint=otherwise)
 
 
-def edit_in_editor(content: Iterable[bytes]) -> Path:
-    """A private file with the edited content. The caller removes it. Raises ChatstoreError if the editor fails."""
+def edit_in_editor(content: Iterable[bytes], suffix: str = ".json") -> Path:
+    """A private file of this suffix with the edited content. The caller removes it. Raises ChatstoreError if the editor fails."""
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
-    descriptor, name = tempfile.mkstemp(prefix="chatstore-", suffix=".json")
+    descriptor, name = tempfile.mkstemp(prefix="chatstore-", suffix=suffix)
     path = Path(name)
     with os.fdopen(descriptor, "wb") as stream:
         stream.writelines(content)

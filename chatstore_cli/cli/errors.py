@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from chatstore_cli.domain.errors import NeedsConfirmation
+from chatstore_cli.domain.errors import BadLines, NeedsConfirmation
 from chatstore_cli.domain.secrets import masked, masked_uri
 from chatstore_cli.render.safe import sanitize_line, sanitize_text
 
@@ -23,7 +23,7 @@ def write_error(kind: str, message: str, hint: str | None, code: int, arguments:
     else:
         stop = "" if not hint or message.endswith((".", "!", "?", ":")) else "."
         # A plan that needs a confirmation has several lines. Another error may name a file that has line feeds.
-        sanitize = sanitize_text if kind == NeedsConfirmation.kind else sanitize_line
+        sanitize = sanitize_text if kind in (NeedsConfirmation.kind, BadLines.kind) else sanitize_line
         sys.stderr.write(sanitize(f"chatstore: {message}{stop}" + (f" {hint}" if hint else "")) + "\n")
     sys.stderr.flush()
 

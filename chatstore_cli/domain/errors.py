@@ -4,6 +4,7 @@
       WrongUse                        2  the command line or the configuration is wrong
         BadValue, BadConfig, NeedsConfirmation
         InvalidThreadData                a value that no thread or message can have (also a ValueError)
+          BadLines                       lines of an input that cannot be stored, one a line of the message
         NoActiveThread                   a call that needs a current thread (also a ValueError)
       NotFound                        3  the named thing does not exist
         ThreadNotFound                   also a ValueError
@@ -133,6 +134,12 @@ class InvalidThreadData(WrongUse, ValueError):
     kind = "bad_value"
 
 
+class BadLines(InvalidThreadData):
+    """{what}"""
+
+    kind = "bad_lines"
+
+
 class NoActiveThread(WrongUse, ValueError):
     """No active thread. Create or set a thread first."""
 
@@ -157,6 +164,7 @@ class ThreadNotFound(NotFound, ValueError):
 
     def __init__(self, *, thread_id: str, how: str = "does not exist", hint: str | None = None) -> None:
         """`how` is the documented wording: `does not exist`, or `not found` if the thread was to become the current one."""
+        hint = hint or "The whole id is required. To list thread ids, run: chatstore threads list."
         ChatstoreError.__init__(self, thread_id=thread_id, how=how, hint=hint)
 
 

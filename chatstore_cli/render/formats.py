@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from io import TextIOWrapper
+from itertools import chain, islice
 from typing import TextIO
 
 from chatstore_cli.render.json_text import as_json
@@ -35,9 +36,22 @@ def write(result: Listing | Record, output: OutputFormat, stream: TextIO, termin
 
 
 def _json_listing(listing: Listing, stream: TextIO, _terminal: Terminal) -> int:
+    if listing.streamed:
+        return _json_stream(listing, stream)
     rows = list(listing.rows)
     stream.write(as_json({"items": rows, "next_cursor": listing.next_cursor, **listing.beside}) + "\n")
     return len(rows)
+
+
+def _json_stream(listing: Listing, stream: TextIO) -> int:
+    """The same bytes, row by row."""
+    written = 0
+    stream.write('{\n  "items": [')
+    for row in listing.rows:
+        stream.write((",\n    " if written else "\n    ") + as_json(row).replace("\n", "\n    "))
+        written += 1
+    stream.write(("\n  ]" if written else "]") + ',\n  "next_cursor": null\n}\n')
+    return written
 
 
 def _jsonl_listing(listing: Listing, stream: TextIO, _terminal: Terminal) -> int:
@@ -60,9 +74,27 @@ def _yaml_listing(listing: Listing, stream: TextIO, _terminal: Terminal) -> int:
             stream.write(as_yaml(row, document=True))
             written += 1
         return written
+    if listing.streamed:
+        return _yaml_stream(listing, stream)
     rows = list(listing.rows)
     stream.write(as_yaml({"items": rows, "next_cursor": listing.next_cursor, **listing.beside}))
     return len(rows)
+
+
+def _yaml_stream(listing: Listing, stream: TextIO) -> int:
+    """The same bytes, some rows at a time."""
+    from chatstore_cli.render.yaml_text import yaml_items
+
+    written = 0
+
+    def counted() -> Iterator[Row]:
+        nonlocal written
+        for row in listing.rows:
+            written += 1
+            yield row
+
+    stream.writelines(yaml_items(counted()))
+    return written
 
 
 def _yaml_record(record: Record, stream: TextIO, _terminal: Terminal) -> None:
@@ -148,9 +180,14 @@ def _table_listing(listing: Listing, stream: TextIO, terminal: Terminal) -> int:
         from chatstore_cli.render.live_table import write_live_table
 
         return write_live_table(columns, listing.rows, stream, terminal)
-    rows = list(listing.rows)
+    source = iter(listing.rows)
+    rows = list(islice(source, _MOST_ALIGNED) if listing.streamed else source)
     if not rows:
         return 0
+    if len(rows) == _MOST_ALIGNED and listing.streamed:
+        from chatstore_cli.render.live_table import write_live_table
+
+        return write_live_table(columns, chain(rows, source), stream, terminal)
     if listing.upright:
         for number, row in enumerate(rows):
             stream.write("\n" if number else "")
@@ -166,6 +203,8 @@ def _table_listing(listing: Listing, stream: TextIO, terminal: Terminal) -> int:
     return len(rows)
 
 
+_MOST_ALIGNED = 2000
+"""Streamed rows that are aligned. Of more rows, each is written as it comes."""
 _MOST_PADDING = 500
 """A column in a pipe is as wide as its longest cell, but not wider than this. Longer cells are not cut."""
 

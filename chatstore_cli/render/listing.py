@@ -65,7 +65,8 @@ class Listing:
     `footer` is the last row of a table, such as totals, and `beside` has keys beside the items of JSON and YAML. CSV and
     JSONL have only rows, so that a sum over them does not include totals. `list_item` makes Markdown a list instead of a
     table: it returns the mark of a row, such as `[x]`, and its text. `upright` shows each row as a table of its own with
-    one line per field. `live` rows are written as they come: YAML has a document for each.
+    one line per field. `live` rows are written as they come: YAML has a document for each. `streamed` rows, which
+    have nothing beside them, are one list that is written in little memory.
     """
 
     columns: Sequence[Column]
@@ -77,6 +78,7 @@ class Listing:
     list_item: Callable[[Row], tuple[str, str]] | None = None
     upright: bool = False
     live: bool = False
+    streamed: bool = False
 
     def with_target(self, target: str) -> Listing:
         """The same listing with the server and database that were written beside the items of JSON and YAML."""

@@ -55,10 +55,16 @@ class OwnerContract(ContractTests):
 
     def test_the_owner_of_a_thread_may_do_everything(self) -> None:
         scene = self.scene()
-        for owner in (Owner(scene.user_id), Owner(None, scene.org_id), Owner(scene.user_id, scene.org_id)):
-            for name, call in CALLS.items():
-                thread, message = _thread_with_summary(scene)
-                assert call(scene.repository, thread, message, owner), (name, owner)
+        for name, call in CALLS.items():
+            thread, message = _thread_with_summary(scene)
+            assert call(scene.repository, thread, message, Owner(scene.user_id, scene.org_id)), name
+
+    def test_a_user_or_an_organisation_alone_is_an_owner(self) -> None:
+        scene = self.scene()
+        thread = scene.thread("A thread", "one")
+        for owner in (Owner(scene.user_id), Owner(None, scene.org_id)):
+            scene.repository.create_message(request(thread, "more"), owner=owner)
+            assert scene.repository.get_thread(thread.id, owner=owner) == scene.repository.get_thread(thread.id)
 
 
 def _thread_with_summary(scene: Scene) -> tuple[ChatThread, ChatMessage]:

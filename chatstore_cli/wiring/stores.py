@@ -233,15 +233,18 @@ class Stores:
 
         return MongoThreadRepairs(self.connection, self.settings, self.settings.verify.seconds_per_check)
 
-    def session_readers(self, layout: str | None = None) -> list[SessionReader]:
-        """The readers of every layout, or of the named one. Raises BadValue for an unknown layout."""
+    def session_readers(self, layout: str | None = None, *, used_for_long: bool = False) -> list[SessionReader]:
+        """The readers of every layout, or of the named one. Raises BadValue for an unknown layout.
+
+        With `used_for_long` they notice at once when a missing collection is created; others may take some seconds.
+        """
         from chatstore_cli.mongo.layouts.registry import LAYOUTS
 
         if layout is not None and layout not in LAYOUTS:
             known = ", ".join(LAYOUTS)
             raise BadValue(name="--layout", value=layout, expected=f"a layout: {known}")
         names = [layout] if layout is not None else list(LAYOUTS)
-        connection = self.connection.for_one_command()
+        connection = self.connection if used_for_long else self.connection.for_one_command()
         return [LAYOUTS[name](connection, self.settings) for name in names]
 
     def within(self, seconds: float) -> AbstractContextManager[None]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from chatstore_cli.domain.threads.ports import ConversationRepository, ThreadStore
+    from chatstore_cli.domain.threads.repair import ThreadRepairs
     from chatstore_cli.wiring.stores import Stores
 
 
@@ -23,3 +24,10 @@ def conversations(stores: Stores, *, strict_roles: bool = True) -> ConversationR
     from chatstore_cli.core.threads.repository import StoredConversations
 
     return StoredConversations(thread_store(stores), strict_roles=strict_roles)
+
+
+def thread_repairs(stores: Stores) -> ThreadRepairs:
+    """Threads compared with their messages, without a time limit. Reads from the primary."""
+    from chatstore_cli.mongo.threads.repair import MongoThreadRepairs
+
+    return MongoThreadRepairs(stores.patient_connection.reading_from_primary(), stores.settings)

@@ -80,6 +80,7 @@ def test_the_result_of_each_command_that_writes_has_its_target(application: Chat
         "ttl set --days 40 --yes",
         "usage rollup",
         "usage reconcile --yes",
+        "threads repair --yes",
         "verify",
     )
     for command in commands:
@@ -93,7 +94,7 @@ def test_the_result_of_each_command_that_writes_has_its_target(application: Chat
 
 def test_an_empty_result_and_a_missing_session_name_the_target(application: Chatstore, database: Documents) -> None:
     where = f"database {database.name}"
-    for command in ("sessions list", "sessions sizes", "usage", "usage reconcile"):
+    for command in ("sessions list", "sessions sizes", "usage", "usage reconcile", "threads repair"):
         outcome = application(*command.split())
         assert where in outcome.err, command
         assert outcome.err.count(where) == 1, command

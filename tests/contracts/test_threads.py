@@ -2,19 +2,46 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections.abc import Sequence
+
 import pytest
 
-from chatstore_cli.domain.threads.ports import ConversationRepository
+from chatstore_cli.core.threads.memory import MemoryThreadStore
+from chatstore_cli.core.threads.repository import StoredConversations
+from chatstore_cli.domain.threads.models import ChatMessage
+from chatstore_cli.domain.threads.ports import ConversationRepository, Owner
 from chatstore_cli.testing import ThreadContract
+from tests.support.paths import ROOT
 from tests.support.thread_stores import STORES, repository_of
 
 
 class TestThreads(ThreadContract):
     """The whole contract, for each store."""
 
-    @pytest.fixture(autouse=True, params=STORES)
+    @pytest.fixture(autouse=True, params=[*STORES, "mongomock"])
     def _store(self, request: pytest.FixtureRequest) -> None:
         self._repository = repository_of(request)
 
     def new_repository(self) -> ConversationRepository:
         return self._repository
+
+
+def test_the_contract_notices_a_lost_message() -> None:
+    contract = TestThreads()
+    contract._repository = StoredConversations(LosingStore())
+    with pytest.raises(AssertionError):
+        contract.test_messages_are_added_together()
+
+
+class LosingStore(MemoryThreadStore):
+    """A store that loses each message whose text is 7."""
+
+    def add_messages(self, thread_id: str, messages: Sequence[ChatMessage], owner: Owner) -> list[ChatMessage] | None:
+        return super().add_messages(thread_id, [each for each in messages if each.content["text"] != "7"], owner)
+
+
+def test_the_contract_needs_no_pytest() -> None:
+    program = "import sys; sys.modules['pytest'] = None; from chatstore_cli.testing import ThreadContract"
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)

@@ -44,7 +44,7 @@ COMMANDS = [
     "sessions delete c --keep-usage --yes", "sessions fail c", "sessions pause c", "sessions split c --keep 1KiB --yes",
     "indexes apply --yes", "indexes apply --dry-run", "ttl set --days 30 --yes", "ttl set --days 30 --dry-run",
     "usage rollup", "usage reconcile --yes", "cache prune j --older-than 2026-03-03 --dry-run",
-    "cache quarantine retry j",
+    "cache quarantine retry j", "threads repair", "threads repair --yes",
 ]  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.mongod import ADMIN, READER, Mongod, short_temporary_folder, start_mongod
+from tests.support.mongod import ADMIN, FOR_TESTS, READER, Mongod, short_temporary_folder, start_mongod
 
 pytestmark = pytest.mark.real
 
@@ -19,7 +19,7 @@ SECRET = "geheim,/?:@&secret"
 def guarded() -> Iterator[Mongod]:
     """A server that demands a user; the reader may only read the database chats."""
     with short_temporary_folder() as folder:
-        server = start_mongod(folder, auth=True, reader_database="chats")
+        server = start_mongod(folder, auth=True, reader_database="chats", extra=FOR_TESTS)
         try:
             yield server
         finally:
@@ -30,7 +30,7 @@ def guarded() -> Iterator[Mongod]:
 def encrypted() -> Iterator[Mongod]:
     """A server that takes TLS only."""
     with short_temporary_folder() as folder:
-        server = start_mongod(folder, tls=True)
+        server = start_mongod(folder, tls=True, extra=FOR_TESTS)
         try:
             yield server
         finally:

@@ -2,14 +2,41 @@
 
 from __future__ import annotations
 
+import functools
+from uuid import uuid4
+
+import mongomock
 import pytest
 
+from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.threads.memory import MockConversationRepository
+from chatstore_cli.core.threads.repository import StoredConversations
 from chatstore_cli.domain.threads.ports import ConversationRepository
+from chatstore_cli.mongo.connection import Connection, connect
+from chatstore_cli.mongo.threads.store import MongoThreadStore
 
-STORES = ["memory"]
+STORES = ["memory", pytest.param("mongod", marks=pytest.mark.real), pytest.param("standalone", marks=pytest.mark.real)]
+"""In plain memory, on a replica set, and on a server without transactions."""
 
 
 def repository_of(request: pytest.FixtureRequest) -> ConversationRepository:
-    """The repository of the store that the test's parameter names."""
-    return MockConversationRepository()
+    """The repository of the store that the test's parameter names: one of STORES, or `mongomock`.
+
+    All tests of a process share a database on a server. The others are empty.
+    """
+    name: str = request.param
+    if name == "memory":
+        return MockConversationRepository()
+    if name == "mongomock":
+        client = mongomock.MongoClient(tz_aware=True)
+        return _over(Connection(client, client["test"], "memory (mongomock), database test", in_memory=True))
+    return _on_server(request.getfixturevalue(name).uri)
+
+
+@functools.cache
+def _on_server(uri: str) -> ConversationRepository:
+    return _over(connect(uri, f"threads_{uuid4().hex[:12]}", timeout_seconds=10))
+
+
+def _over(connection: Connection) -> ConversationRepository:
+    return StoredConversations(MongoThreadStore(connection, Settings()))

@@ -74,7 +74,7 @@ class ThreadRepairs(Protocol):
         """The next threads in ascending order of their ids."""
 
     def highest_sequences(self, after: str | None, up_to: str | None) -> Iterable[HighestSequence]:
-        """For each thread id of that range that a message names. None is no bound. Read from the index."""
+        """For each thread id of that range that a message names, in ascending order. None is no bound. Read from the index."""
 
     def last_sequence(self, thread_id: str) -> int | None:
         """The present `last_sequence` of a thread; None if it does not exist or is not a thread."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.domain.errors import NotAllowed, NotFound
@@ -21,18 +22,23 @@ from chatstore_cli.domain.removal import StoredPart
 from chatstore_cli.domain.session import COUNT_CAP, Session, SessionStatus
 from chatstore_cli.mongo.collections import collection_facts, require_removable
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
+from chatstore_cli.mongo.exact import MOST_TEXTS, own_collation
 from chatstore_cli.mongo.foreign_documents import ForeignLookup, require_own
 from chatstore_cli.mongo.identifiers import REPLACED, document_id_condition, id_values, is_storable
 from chatstore_cli.mongo.message_counts import MessageCounts
 from chatstore_cli.mongo.threads.index_specs import index_specs
 from chatstore_cli.mongo.threads.message_usage import MessageUsage
 from chatstore_cli.mongo.threads.newest_threads import PROJECTION, NewestThreads, conditions_of
-from chatstore_cli.mongo.threads.own_threads import OWN_THREAD_MESSAGES, OWN_THREADS
+from chatstore_cli.mongo.threads.own_threads import MESSAGES_PER_ANSWER, OWN_THREAD_MESSAGES, OWN_THREADS
 from chatstore_cli.mongo.threads.sessions import LAYOUT, to_message, to_session
 from chatstore_cli.mongo.tombstones import count_parts
 
+if TYPE_CHECKING:
+    from chatstore_cli.mongo.threads.feed import ThreadChanges, ThreadMessageChanges
+
 _NO_COUNT_LIMIT = 2**31 - 2
 _THREADS_PER_SUM = 500
+_MESSAGES_AT_ONCE = 1_000
 
 COPIED_AT = "copied_at"
 """The time, by the server's clock, at which a fork or an import stored a message before its thread."""
@@ -54,6 +60,7 @@ class ThreadsLayout:
     def __init__(self, connection: Connection, settings: Settings) -> None:
         names = settings.layouts.threads
         self._connection = connection
+        self._collections = names
         self._in_memory = connection.in_memory
         self._name, self._messages_name = names.threads, names.messages
         self._threads = connection.collection(names.threads)
@@ -80,6 +87,10 @@ class ThreadsLayout:
     def index_specs(self) -> tuple[IndexSpec, ...]:
         """The indexes that the layout needs."""
         return index_specs(self._name, self._messages_name)
+
+    def is_absent(self) -> bool:
+        """Whether the collection of threads does not exist."""
+        return not collection_facts(self._connection, self._name).exists
 
     def unanswerable(self, query: SessionQuery) -> list[str]:
         """The filters that threads cannot answer."""
@@ -124,7 +135,7 @@ class ThreadsLayout:
             condition["content.metadata.source"] = {"$ne": GENERAL_AGENT}
         with driver_errors(f"reading thread {session_id!r} in {self._messages_name}"):
             if selection.last is None:
-                for document in self._messages.find(condition).sort("sequence", 1):
+                for document in self._messages.find(condition).sort("sequence", 1).batch_size(MESSAGES_PER_ANSWER):
                     yield to_message(session_id, document)
             elif selection.last > 0:
                 newest = list(self._messages.find(condition).sort("sequence", -1).limit(selection.last))
@@ -186,8 +197,28 @@ class ThreadsLayout:
         until = deleted_at if document is not None else deleted_at - _COPYING
         with driver_errors(f"deleting thread {session_id!r}"):
             threads = self._threads.delete_many({**_identity(document), **OWN_THREADS.filter()}).deleted_count
-            messages = self._messages.delete_many(self._messages_of(session_id) | _copied_before(until)).deleted_count
+            messages = self._remove_messages(self._messages_of(session_id) | _copied_before(until))
         return [StoredPart(self._messages_name, messages), StoredPart(self._name, threads)]
+
+    def session_changes(self) -> ThreadChanges:
+        """How threads change."""
+        from chatstore_cli.mongo.threads.feed import ThreadChanges
+
+        return ThreadChanges(self._connection, self._name, lambda threads: self._with_counts(threads, COUNT_CAP))
+
+    def message_changes(self, session_id: str) -> ThreadMessageChanges:
+        """How the messages of one thread change."""
+        from chatstore_cli.mongo.threads.feed import ThreadMessageChanges
+
+        return ThreadMessageChanges(self._connection, self._collections, session_id)
+
+    def _remove_messages(self, selected: Document) -> int:
+        """Delete messages in batches, each within the time limit of a command. Returns how many were deleted."""
+        removed = 0
+        at_once = MOST_TEXTS if own_collation(self._messages) else _MESSAGES_AT_ONCE
+        while ids := [row["_id"] for row in self._messages.find(selected, {"_id": 1}).limit(at_once)]:
+            removed += self._messages.delete_many({**selected, "_id": {"$in": ids}}).deleted_count
+        return removed
 
     # --- what the methods share --------------------------------------------------------------------------------------
 
@@ -250,4 +281,4 @@ def _identity(document: Document | None) -> Document:
 
 def _copied_before(instant: datetime) -> Document:
     """The condition that leaves out messages which were copied later."""
-    return {COPIED_AT: {"$not": {"$gt": instant}}}
+    return {COPIED_AT: {"$not": {"$gte": instant}}}

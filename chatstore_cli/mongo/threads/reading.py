@@ -14,6 +14,7 @@ from chatstore_cli.domain.threads.ports import Owner, Window
 from chatstore_cli.mongo.connection import Document
 from chatstore_cli.mongo.exact import bytewise
 from chatstore_cli.mongo.threads.database import Session, ThreadDatabase
+from chatstore_cli.mongo.threads.own_threads import MESSAGES_PER_ANSWER
 
 ASCENDING: Document = {"sequence": 1}
 _NEWEST_FIRST: Document = {"sequence": -1}
@@ -36,13 +37,13 @@ def read_messages(
             {"$replaceRoot": {"newRoot": "$message"}},
         ]
         threads = database.threads.with_options(codec_options=database.naive_options)
-        with closing(threads.aggregate(pipeline, session=session)) as cursor:
+        with closing(threads.aggregate(pipeline, session=session, batchSize=MESSAGES_PER_ANSWER)) as cursor:
             yield from cursor
         return
     messages = database.messages.with_options(codec_options=database.naive_options)
     with _snapshot(database, session) as same:
         if database.threads.find_one(database.of_thread(thread_id, owner), {"_id": 1}, session=same) is not None:
-            yield from messages.aggregate(in_thread, session=same)
+            yield from messages.aggregate(in_thread, session=same, batchSize=MESSAGES_PER_ANSWER)
 
 
 def read_message(database: ThreadDatabase, message_id: str, owner: Owner, session: Session = None) -> Document | None:

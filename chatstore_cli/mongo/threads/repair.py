@@ -19,14 +19,19 @@ from chatstore_cli.mongo.threads.index_specs import message_index_spec
 from chatstore_cli.mongo.threads.own_threads import OWN_THREAD_MESSAGES, OWN_THREADS
 
 _DATES = ("created_at", "updated_at", "copied_at")
+_MESSAGES_AT_ONCE = 1_000
+"""Messages that one command deletes, so that a million of them do not burden the server."""
 _THREAD_FIELDS = {"last_sequence": 1, "user_id": 1, "org_id": 1, "name": 1}
 
 
 class MongoThreadRepairs:
-    """The ThreadRepairs of one database. Each query takes at most `seconds`, if that is given, else raises Overdue."""
+    """The ThreadRepairs of one database. A connection for repairing reads from the primary.
+
+    Each query takes at most `seconds`, if that is given, or raises Overdue.
+    """
 
     def __init__(self, connection: Connection, settings: Settings, seconds: float | None = None) -> None:
-        self._connection = connection.reading_from_primary()
+        self._connection = connection
         self.threads = settings.layouts.threads.threads
         self.messages = settings.layouts.threads.messages
         self._threads = self._connection.collection(self.threads)
@@ -72,6 +77,7 @@ class MongoThreadRepairs:
             {"$match": {"chat_thread_id": bounds}},
             {"$sort": {"chat_thread_id": -1, "sequence": -1}},
             {"$group": {"_id": "$chat_thread_id", "sequence": {"$first": "$sequence"}}},
+            {"$sort": {"_id": 1}},
         ]
         with driver_errors(f"reading the sequences of {self.messages}"):
             for row in self._messages.aggregate(highest, allowDiskUse=True, **self._limit):
@@ -95,13 +101,17 @@ class MongoThreadRepairs:
         return OrphanedMessages(number, max(0, number - old))
 
     def remove_orphaned_messages(self, thread_id: str, before: datetime) -> int:
-        """Delete the messages. An import of this thread that begins meanwhile gives them a new date first."""
+        """Delete the messages. An import of this thread that is repeated meanwhile gives them a new date first."""
         require_own(self._connection, self.messages, OWN_THREAD_MESSAGES)
         found = self.orphaned_messages(thread_id, before)
         if found is None or found.recent:
             return 0
+        old = {**_of_thread(thread_id), **_before(before)}
+        removed = 0
         with driver_errors(f"deleting the messages of thread {thread_id!r} in {self.messages}"):
-            return self._messages.delete_many({**_of_thread(thread_id), **_before(before)}).deleted_count
+            while ids := [row["_id"] for row in self._messages.find(old, {"_id": 1}).limit(_MESSAGES_AT_ONCE)]:
+                removed += self._messages.delete_many({"_id": {"$in": ids}, **old}).deleted_count
+        return removed
 
     def raise_last_sequence(self, thread_id: str, sequence: int) -> bool:
         """Set `last_sequence`, also if it is not a number."""

@@ -1,7 +1,7 @@
 """Storing a whole thread: its messages first, in batches, and the thread last, so that nobody sees it half-made.
 
 If the process ends in between, messages without a thread remain. The same thread, stored again, completes them; otherwise
-`verify` removes them later. Their `copied_at`, by the server's clock, tells how old they are: their own times are those
+`threads repair` removes them later. Their `copied_at`, by the server's clock, tells how old they are: their own times are those
 of the original.
 """
 
@@ -15,7 +15,7 @@ from chatstore_cli.domain.errors import Conflict
 from chatstore_cli.domain.threads.models import ChatMessage, ChatThread, to_milliseconds
 from chatstore_cli.domain.times import Clock
 from chatstore_cli.mongo.connection import Document, driver_errors
-from chatstore_cli.mongo.threads.adding import stored_repetitions
+from chatstore_cli.mongo.threads.adding import batches, stored_repetitions
 from chatstore_cli.mongo.threads.database import Session, ThreadDatabase
 from chatstore_cli.mongo.threads.documents import message_document, thread_document
 
@@ -70,8 +70,12 @@ def _insert(database: ThreadDatabase, server_now: Clock, thread_id: str, batch: 
                 raise Conflict(
                     what=f"Thread {thread_id!r} was not created: at the place of its message {batch[number].id!r} "
                     "another message of the same thread is stored.",
-                    hint="An interrupted import of another export left it. chatstore verify finds such messages.",
+                    hint="An interrupted import of another export left it. chatstore threads repair removes such messages.",
                 ) from error
+        # From now on no repair takes them for remains. If one removed some before this, their number shows it at the end.
+        for ids in batches((batch[number].id for number in rejected), database.ids_at_once):
+            stored_before = {"_id": {"$in": ids}, "chat_thread_id": thread_id}
+            database.messages.update_many(stored_before, {"$set": {"copied_at": copied_at}})
 
 
 def _reject_existing(database: ThreadDatabase, thread_id: str) -> None:

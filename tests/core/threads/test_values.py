@@ -158,3 +158,8 @@ def test_a_content_that_contains_itself_is_rejected() -> None:
     content["self"] = [content]
     with pytest.raises(InvalidThreadData, match="levels"):
         checked_content(content)
+
+
+def test_many_small_values_count_too() -> None:
+    with pytest.raises(InvalidThreadData, match=r"content\.many\[\d+\]: the content exceeds 12 MiB"):
+        checked_content({"many": [0] * 800_000})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 import threading
@@ -163,14 +164,28 @@ def test_it_connects_for_the_first_call_once_and_again_after_close(monkeypatch: 
 
 
 @pytest.mark.real
+def test_notices_are_logged_and_a_closed_repository_connects_again(
+    mongo_uri: str, database: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    with MongoConversationRepository(mongo_uri, database.name) as repository, caplog.at_level(logging.INFO):
+        created = repository.ensure_indexes()
+        assert len(created) == 4
+        assert caplog.messages == [f"[CHAT THREADS] {line}" for line in created]
+        assert repository.ensure_indexes() == []
+        thread = repository.create_thread(REQUEST)
+    assert repository.get_thread(thread.id) == thread
+    repository.close()
+
+
+@pytest.mark.real
 def test_a_limit_of_time_is_for_all_calls_inside(mongo_uri: str, database: Any, fail_point: Any) -> None:
     from chatstore_cli.threads import Unreachable
 
     with MongoConversationRepository(mongo_uri, database.name) as repository:
         repository.list_threads()
         with (
-            fail_point(["find", "aggregate"], blockConnection=True, blockTimeMS=5_000, appName="chatstore"),
+            fail_point(["find", "aggregate"], blockConnection=True, blockTimeMS=500, appName="chatstore"),
             pytest.raises(Unreachable),
-            repository.within(0.1),
+            repository.within(0.05),
         ):
             repository.list_threads()

@@ -13,12 +13,14 @@ from pymongo.database import Database
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.threads import repair as core
 from chatstore_cli.core.threads.repair import RepairResult, ThreadExamination, repair
-from chatstore_cli.domain.errors import ForeignCollection, Overdue, UnsuitableCollection
+from chatstore_cli.domain.errors import Conflict, ForeignCollection, Overdue, UnsuitableCollection
 from chatstore_cli.domain.threads.models import ChatMessage, ChatThread
+from chatstore_cli.domain.threads.ports import Owner
 from chatstore_cli.domain.threads.repair import HighestSequence, ThreadFault, ThreadProblem
 from chatstore_cli.mongo.connection import Connection, connect
-from chatstore_cli.mongo.threads.documents import message_document, thread_document
+from chatstore_cli.mongo.threads.documents import message_document, thread_document, to_message
 from chatstore_cli.mongo.threads.repair import MongoThreadRepairs
+from chatstore_cli.mongo.threads.store import MongoThreadStore
 from tests.support.at_command import AtCommand
 from tests.support.mongod import Mongod
 
@@ -211,31 +213,110 @@ def test_a_query_ends_at_its_time_limit(connection: Connection, database: Docume
 
 
 @pytest.mark.real
-def test_an_import_that_continues_at_any_moment_of_a_removal_loses_no_message(
-    mongod: Mongod, connection: Connection, database: Documents
+def test_ids_are_compared_byte_by_byte_under_any_collation(connection: Connection, database: Documents) -> None:
+    for name in ("chat_threads", "chat_thread_messages"):
+        database.create_collection(name, collation={"locale": "en", "strength": 2})
+    database["chat_thread_messages"].create_index(
+        [("chat_thread_id", 1), ("sequence", 1)], unique=True, collation={"locale": "simple"}
+    )
+    for each in (thread("ann", 1), thread("B:1", 1)):
+        database["chat_threads"].insert_one(each)
+    ids = ["Ann", "ann", "b:1", "B:1", "\uff41nn"]
+    for number, thread_id in enumerate(ids):
+        database["chat_thread_messages"].insert_one({**message(thread_id, 2), "_id": number})
+    repairs = MongoThreadRepairs(connection, Settings())
+    repairs.require_comparable()
+    found, _ = faults(connection)
+    behind, no_thread = ThreadProblem.SEQUENCE_BEHIND, ThreadProblem.NO_THREAD
+    assert {each.thread_id: (each.problem, each.messages) for each in found} == {
+        "ann": (behind, 0), "B:1": (behind, 0), "Ann": (no_thread, 1), "b:1": (no_thread, 1), "\uff41nn": (no_thread, 1),
+    }  # fmt: skip
+    for fault in found:
+        repair(repairs, fault, BEFORE)
+    assert [ids[int(number)] for number in left(database)] == ["ann", "B:1"]
+    assert faults(connection)[0] == []
+
+
+# --- while others write ------------------------------------------------------------------------------------------------
+
+IMPORTED = ChatThread(id="t", user_id="u", org_id="o", name="n", created_at=OLD, updated_at=OLD)
+
+
+def import_again(connection: Connection) -> bool:
+    """Import the thread whose first messages an interrupted import has stored. Returns whether it exists now."""
+    messages = [to_message(message("t", number)) for number in range(1, 5)]
+    try:
+        MongoThreadStore(connection, Settings()).insert_whole_thread(IMPORTED, messages)
+    except Conflict:
+        return False
+    return True
+
+
+def remove(connection: Connection) -> None:
+    """Remove the messages of the thread if it does not exist."""
+    MongoThreadRepairs(connection, Settings()).remove_orphaned_messages("t", BEFORE)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("server", ["replica set", "standalone"])
+@pytest.mark.parametrize(("first", "second"), [(remove, import_again), (import_again, remove)])
+def test_an_import_that_is_repeated_while_messages_are_removed_loses_none(
+    mongod: Mongod,
+    standalone: Mongod,
+    database: Documents,
+    server: str,
+    first: Callable[[Connection], Any],
+    second: Callable[[Connection], Any],
 ) -> None:
-    """The import was interrupted an hour ago, and is repeated between two commands of the removal."""
-    number = 0
-    while True:
+    """One of the two happens between two commands of the other, before each of them in turn."""
+    uri = (mongod if server == "replica set" else standalone).uri
+    other = connect(uri, database.name, timeout_seconds=10)
+    documents = other.database
+    number, is_reached = 0, True
+    while is_reached:
         number += 1
-        database["chat_thread_messages"].delete_many({})
-        database["chat_threads"].delete_many({})
-        kept = [message("t", each, copied_at=OLD) for each in range(1, 4)]
-        store(database, *kept)
-
-        def import_again(kept: list[dict[str, Any]] = kept) -> None:
-            messages = database["chat_thread_messages"]
-            messages.update_many({"chat_thread_id": "t"}, {"$currentDate": {"copied_at": True}})
-            for each in kept:
-                messages.update_one({"_id": each["_id"]}, {"$setOnInsert": each}, upsert=True)
-            database["chat_threads"].insert_one(thread("t", 3))
-
-        listener = AtCommand(number, import_again)
-        held = connect(mongod.uri, database.name, timeout_seconds=10, listener=listener)
-        MongoThreadRepairs(held, Settings()).remove_orphaned_messages("t", BEFORE)
-        if not listener.reached:
-            break
-        assert left(database) == ["t-1", "t-2", "t-3"], listener.commands
+        for collection in ("chat_thread_messages", "chat_threads"):
+            documents[collection].delete_many({})
+        store(documents, *(message("t", each, copied_at=OLD) for each in range(1, 4)))
+        results: list[Any] = []
+        listener = AtCommand(number, lambda results=results: results.append(second(other)))  # type: ignore[misc]
+        results.append(first(connect(uri, database.name, timeout_seconds=10, listener=listener)))
+        is_reached = listener.reached
+        if True not in results:
+            # The import has noticed that messages were removed, or the removal came after everything.
+            assert documents["chat_threads"].count_documents({}) == 0
+            assert import_again(other) or not is_reached
+        if is_reached:
+            assert left(documents) == ["t-1", "t-2", "t-3", "t-4"], listener.commands
+            assert documents["chat_threads"].count_documents({}) == 1
     assert number > 4
-    assert left(database) == []
-    assert listener.commands[-1] == "delete"
+    other.client.drop_database(database.name)
+
+
+@pytest.mark.real
+def test_an_addition_on_a_standalone_server_is_corrected_at_any_moment(standalone: Mongod, database: Documents) -> None:
+    """A repair between two commands of an addition never lowers a `last_sequence`, and removes nothing."""
+    other = connect(standalone.uri, database.name, timeout_seconds=10)
+    number, is_reached = 0, True
+
+    def repair_all() -> None:
+        repairs = MongoThreadRepairs(other, Settings())
+        for fault in ThreadExamination(repairs, datetime.now(UTC)).faults():
+            assert fault.problem is ThreadProblem.SEQUENCE_BEHIND
+            repair(repairs, fault, datetime.now(UTC))
+
+    store(other.database, thread("t"))
+    while is_reached:
+        number += 1
+        listener = AtCommand(number, repair_all)
+        held = MongoThreadStore(
+            connect(standalone.uri, database.name, timeout_seconds=10, listener=listener), Settings()
+        )
+        added = held.add_messages("t", [to_message(message("t", number))], Owner())
+        is_reached = listener.reached
+        assert added is not None
+        assert added[0].sequence == number
+        assert other.database["chat_threads"].find_one({"last_sequence": number}) is not None
+    assert number > 3
+    assert len(left(other.database)) == number
+    other.client.drop_database(database.name)

@@ -105,7 +105,7 @@ def _source(
     """The columns, the function that makes a row of an item, and the one that opens the items."""
     if session_id is None:
         return CHANGE_COLUMNS, change_row, lambda: watched_sessions(stores, watch, query, poll)
-    readers = stores.session_readers(query.layout)
+    readers = stores.session_readers(query.layout, used_for_long=True)
     return MESSAGE_COLUMNS, message_row, lambda: watched_messages(stores, watch, readers, session_id, query.since, poll)
 
 

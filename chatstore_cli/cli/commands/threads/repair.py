@@ -46,7 +46,7 @@ def repair(
     from chatstore_cli.core.threads.repair import repair as repaired
     from chatstore_cli.core.verify.threads import recent_notice
     from chatstore_cli.render.rows.thread_repair import REPAIR_COLUMNS, repair_row
-    from chatstore_cli.wiring.thread_repair import thread_repairs
+    from chatstore_cli.wiring.threads import thread_repairs
 
     invocation = Invocation(context)
     if yes:
@@ -68,7 +68,12 @@ def repair(
     if notice := recent_notice(examination):
         invocation.say(f"{notice}.")
     if RepairResult.PLANNED in results:
-        invocation.say("To remove these messages and correct these threads, run the command again with --yes.")
+        messages = quantity(sum(row["messages"] for row in rows), "document")
+        threads = quantity(sum(row["highest_sequence"] is not None for row in rows), "document")
+        invocation.say(
+            f"{messages} of {store.messages} would be removed and {threads} of {store.threads} corrected. To do this, run "
+            "the command again with --yes."
+        )
         raise typer.Exit(ExitCode.FINDINGS)
     if RepairResult.CHANGED in results:
         invocation.say("Some threads changed in the meantime and were left alone. Run the command again.")

@@ -1,0 +1,56 @@
+"""`chatstore threads messages`: the messages of a thread, streamed."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from chatstore_cli.cli.invocation import Invocation
+from chatstore_cli.cli.options import command, single_command
+from chatstore_cli.cli.thread_options import OwnerTenantOption, OwnerUserOption, ThreadArgument, owner_of
+from chatstore_cli.domain.errors import ExitCode, ThreadNotFound
+from chatstore_cli.render.listing import Listing
+
+app = single_command()
+
+
+@command(
+    app,
+    "messages",
+    examples=[
+        "chatstore threads messages 0d5c7a1e --last 20",
+        "chatstore threads messages 0d5c7a1e -o jsonl | jq -r .content",
+    ],
+    exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE],
+)
+def messages(
+    context: typer.Context,
+    thread_id: ThreadArgument,
+    last: Annotated[
+        int | None, typer.Option("--last", metavar="N", min=1, help="Show only the newest N messages.")
+    ] = None,
+    after: Annotated[
+        int | None,
+        typer.Option("--after", metavar="SEQUENCE", min=0, help="Show only messages with a higher sequence number."),
+    ] = None,
+    user: OwnerUserOption = None,
+    tenant: OwnerTenantOption = None,
+) -> None:
+    """Show the messages of a thread in order.
+
+    The output is written while the messages are read, so a thread of any length needs little memory. With -o json,
+    `content` is the text of a message, or an object for another content, `name` is who spoke, and `edits` has the former
+    contents of an edited message. For a model's prompt use chatstore resume.
+    """
+    from chatstore_cli.render.rows.threads import THREAD_MESSAGE_COLUMNS, thread_message_row
+    from chatstore_cli.wiring.threads import conversations
+
+    invocation = Invocation(context)
+    repository = conversations(invocation.stores)
+    owner = owner_of(user, tenant)
+    if repository.get_thread(thread_id, owner=owner, with_messages=False) is None:
+        raise ThreadNotFound(thread_id=thread_id)
+    found = repository.iter_messages(thread_id, after_sequence=after, last=last, owner=owner)
+    rows = map(thread_message_row, found)
+    invocation.emit(Listing(THREAD_MESSAGE_COLUMNS, rows, empty="The thread has no such messages.", streamed=True))

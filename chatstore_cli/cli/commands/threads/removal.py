@@ -1,0 +1,83 @@
+"""`chatstore threads clear|delete`: delete the messages of a thread, or whole threads."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from chatstore_cli.cli.invocation import Invocation
+from chatstore_cli.cli.options import command, single_command
+from chatstore_cli.cli.thread_options import OwnerTenantOption, OwnerUserOption, ThreadArgument, owner_of
+from chatstore_cli.domain.errors import ExitCode, Interrupted
+from chatstore_cli.domain.quantities import quantity
+from chatstore_cli.domain.threads.ports import Owner
+from chatstore_cli.render.listing import Listing
+
+app = single_command()
+
+_EXITS = [ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.CONFLICT]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")]
+
+
+@command(
+    app,
+    "clear",
+    examples=["chatstore threads clear 0d5c7a1e", "chatstore threads clear 0d5c7a1e --user ana --yes"],
+    exits=_EXITS,
+)
+def clear(
+    context: typer.Context,
+    thread_id: ThreadArgument,
+    user: OwnerUserOption = None,
+    tenant: OwnerTenantOption = None,
+    yes: YesOption = False,
+) -> None:
+    """Delete all messages of a thread. The thread remains, and so does the time of its last update.
+
+    It prints how many messages would be deleted and asks for confirmation (--yes skips the question).
+    """
+    _remove(context, [thread_id], owner_of(user, tenant), yes=yes, messages_only=True)
+
+
+@command(
+    app,
+    "delete",
+    examples=[
+        "chatstore threads delete 0d5c7a1e",
+        "chatstore threads delete 0d5c7a1e 8b1f02c4 --user ana --yes",
+    ],
+    exits=_EXITS,
+)
+def delete(
+    context: typer.Context,
+    thread_ids: Annotated[list[str], typer.Argument(metavar="THREAD_ID", help="The exact ids of the threads.")],
+    user: OwnerUserOption = None,
+    tenant: OwnerTenantOption = None,
+    yes: YesOption = False,
+) -> None:
+    """Delete threads with their messages. Forks of them remain.
+
+    It prints the threads with their numbers of messages and asks for confirmation (--yes skips the question). If one of
+    the threads does not exist, nothing is deleted.
+    """
+    _remove(context, thread_ids, owner_of(user, tenant), yes=yes, messages_only=False)
+
+
+def _remove(context: typer.Context, thread_ids: list[str], owner: Owner, *, yes: bool, messages_only: bool) -> None:
+    from chatstore_cli.core.threads.removal import plan_removal
+    from chatstore_cli.render.rows.threads import REMOVAL_COLUMNS, thread_removal_row
+    from chatstore_cli.wiring.threads import conversations
+
+    invocation = Invocation(context)
+    invocation.will_write()
+    repository = conversations(invocation.stores)
+    readers = invocation.stores.session_readers("threads")
+    plan = plan_removal(repository, readers, thread_ids, owner, messages_only=messages_only)
+    invocation.confirm(str(plan), yes=yes)
+    rows: list[dict[str, Any]] = []
+    try:
+        rows.extend(map(thread_removal_row, plan.carry_out(repository, owner)))
+    except KeyboardInterrupt:
+        raise Interrupted(what=f"Deleted: {quantity(len(rows), 'thread')}. The others may still exist.") from None
+    invocation.emit(Listing(REMOVAL_COLUMNS, rows, empty="The threads were deleted by somebody else."))

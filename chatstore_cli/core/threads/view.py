@@ -1,0 +1,44 @@
+"""One thread with its first and last messages, and how many it has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from chatstore_cli.domain.errors import ThreadNotFound
+from chatstore_cli.domain.threads.results import ThreadView
+
+if TYPE_CHECKING:
+    from chatstore_cli.domain.session import Session
+    from chatstore_cli.domain.session_reader import SessionReader
+    from chatstore_cli.domain.threads.models import ChatThread
+    from chatstore_cli.domain.threads.ports import ConversationRepository, Owner
+
+
+def view_thread(
+    repository: ConversationRepository,
+    readers: Sequence[SessionReader],
+    thread_id: str,
+    owner: Owner,
+    *,
+    first: int,
+    last: int,
+) -> ThreadView:
+    """The thread and its messages at both ends. Raises ThreadNotFound."""
+    thread, session = find_counted(repository, readers, thread_id, owner)
+    first_messages = repository.get_messages(thread_id, limit=first, owner=owner)
+    last_messages = repository.get_messages(thread_id, limit=last, newest=True, owner=owner)
+    shown = {message.id for message in first_messages}
+    rest = [message for message in last_messages if message.id not in shown]
+    return ThreadView(thread, session.message_count, first_messages, rest)
+
+
+def find_counted(
+    repository: ConversationRepository, readers: Sequence[SessionReader], thread_id: str, owner: Owner
+) -> tuple[ChatThread, Session]:
+    """The thread, and the session that it is in lists, which has the number of its messages. Raises ThreadNotFound."""
+    thread = repository.get_thread(thread_id, owner=owner, with_messages=False)
+    session = next((found for reader in readers if (found := reader.find(thread_id)) is not None), None)
+    if thread is None or session is None:
+        raise ThreadNotFound(thread_id=thread_id)
+    return thread, session

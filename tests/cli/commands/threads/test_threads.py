@@ -1,0 +1,317 @@
+"""`chatstore threads ...` as a process on a real server: what a support person does with threads."""
+
+from __future__ import annotations
+
+import json
+import stat
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from chatstore_cli.cli.main import run
+from tests.support.stored_threads import store_threads
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pymongo.database import Database
+
+    from tests.conftest import Chatstore
+
+pytestmark = pytest.mark.real
+Documents = Database[dict[str, Any]] if TYPE_CHECKING else Any
+
+
+def ask(chatstore: Chatstore, *arguments: str | Path, code: int = 0, stdin: str | bytes | None = None) -> Any:
+    """The JSON that a command prints."""
+    outcome = chatstore("threads", *arguments, "-o", "json", stdin=stdin)
+    assert outcome.code == code, outcome.err
+    return json.loads(outcome.out)
+
+
+def everything(database: Documents) -> list[Any]:
+    """All stored threads and messages."""
+    return [list(database[name].find().sort("_id", 1)) for name in ("chat_threads", "chat_thread_messages")]
+
+
+def in_process(capsys: pytest.CaptureFixture[str], code: int, *arguments: str) -> Any:
+    """The JSON error of a command line that runs in this process, which takes a tenth of the time."""
+    assert run(["threads", *arguments, "-o", "json"]) == code
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    return json.loads(captured.err.splitlines()[-1])["error"]
+
+
+@pytest.fixture
+def threads(database: Documents, mongo_uri: str, monkeypatch: pytest.MonkeyPatch) -> Documents:
+    """The sample threads. Commands in this process use them too."""
+    store_threads(database)
+    monkeypatch.setenv("CHATSTORE_URI", mongo_uri)
+    monkeypatch.setenv("CHATSTORE_DATABASE", database.name)
+    return database
+
+
+def test_a_thread_from_its_creation_to_its_deletion(chatstore: Chatstore, database: Documents) -> None:
+    created = chatstore("threads", "create", "$where \x1b[2J\n{}", "--user", "$gt", "-o", "json")
+    target = created.err.strip().removeprefix("Target: ")
+    thread = json.loads(created.out)
+    thread_id = thread["thread_id"]
+    assert database.name in target
+    assert [thread[key] for key in ("title", "user_id", "tenant_id", "forked_from", "target")] == [
+        "$where \x1b[2J\n{}", "$gt", "default_org", None, target,
+    ]  # fmt: skip
+
+    piped = ask(chatstore, "add", thread_id, "--role", "user", "--sender", "ana", stdin="caf\xe9\n\n")
+    text = ("--role", "assistant", "--text", "ok", "--message-id", "m/2", "--metadata", '{"$set": {"a.b": 1}}')
+    added = ask(chatstore, "add", thread_id, *text)
+    assert [added, piped] == [ask(chatstore, "add", thread_id, *text), piped], "the same message_id is stored once"
+    assert (piped["content"], piped["name"], piped["sequence"]) == ("caf\xe9\n", "ana", 1)
+    assert (added["message_id"], added["metadata"], added["sequence"]) == ("m/2", {"$set": {"a.b": 1}}, 2)
+    ask(chatstore, "add", thread_id, "--role", "tool", "--content", '{"type": "x", "n": 1.5}')
+
+    edited = ask(chatstore, "edit", "m/2", "--text", "better")
+    assert (edited["content"], edited["metadata"]) == ("better", {"$set": {"a.b": 1}})
+    assert [edit["content"] for edit in edited["edits"]] == ["ok"]
+    assert ask(chatstore, "rename", thread_id, "Renamed")["title"] == "Renamed"
+
+    fork = ask(chatstore, "fork", thread_id, "--at", "m/2")
+    assert fork["forked_from"] == {"thread_id": thread_id, "sequence": 2}
+    rows = chatstore("threads", "messages", fork["thread_id"], "--user", "$gt", "-o", "jsonl").out.splitlines()
+    assert [json.loads(row)["content"] for row in rows] == ["caf\xe9\n", "better"]
+    assert [row["message_count"] for row in ask(chatstore, "list", "--user", "$gt")["items"]] == [2, 3]
+
+    cleared = chatstore("threads", "clear", thread_id)
+    assert (cleared.code, "3 messages of thread" in cleared.err, "--yes" in cleared.err) == (2, True, True)
+    [row] = ask(chatstore, "clear", thread_id, "--yes")["items"]
+    assert (row["messages_deleted"], row["deleted"]) == (3, False)
+    deleted = ask(chatstore, "delete", thread_id, fork["thread_id"], "--yes")
+    assert [(row["messages_deleted"], row["deleted"]) for row in deleted["items"]] == [(0, True), (2, True)]
+    assert everything(database) == [[], []]
+
+
+def test_a_list_is_filtered_and_paged(chatstore: Chatstore, threads: Documents) -> None:
+    """New threads do not shift the pages, and the cursor is that of `sessions list`."""
+    first = ask(chatstore, "list", "--tenant", "acme", "--limit", "1", "--since", "2026-03-01")
+    second = ask(chatstore, "list", "--tenant", "acme", "--cursor", first["next_cursor"])
+    assert [row["thread_id"] for row in first["items"] + second["items"]] == ["t-ferry", "t-fork", "$where"]
+    assert ask(chatstore, "list", "--until", "2026-03-02T11:48:00Z")["items"][0]["thread_id"] == "$where"
+    assert ask(chatstore, "list", "--user", '{"$gt": ""}')["items"] == []
+
+
+def test_messages_can_be_selected(chatstore: Chatstore, threads: Documents) -> None:
+    def sequences(*options: str) -> list[int]:
+        return [row["sequence"] for row in ask(chatstore, "messages", "t-ferry", *options)["items"]]
+
+    assert sequences("--last", "2") == [4, 9]
+    assert sequences("--after", "3") == [4, 9]
+    assert sequences("--after", "1", "--last", "3") == [3, 4, 9]
+    empty = chatstore("threads", "messages", "t-empty")
+    assert (empty.code, empty.out, "no such messages" in empty.err) == (0, "", True)
+
+
+OF_A_THREAD = [
+    ("show", "{}"),
+    ("add", "{}", "--role", "user", "--text", "x"),
+    ("messages", "{}"),
+    ("rename", "{}", "x"),
+    ("clear", "{}", "--yes"),
+    ("delete", "{}", "--yes"),
+    ("fork", "{}"),
+    ("fork", "{}", "--at", "$where-m1"),
+    ("export", "{}"),
+    ("add", "{}", "--jsonl", "lines.jsonl"),
+]
+
+
+@pytest.mark.parametrize("words", OF_A_THREAD, ids=[" ".join(words) for words in OF_A_THREAD])
+def test_a_thread_of_somebody_else_is_exactly_a_missing_one(
+    words: tuple[str, ...], threads: Documents, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lines.jsonl").write_text('{"role": "user", "content": "x"}\n')
+    before = everything(threads)
+    errors = [
+        in_process(capsys, 3, *(word.format(thread_id) for word in words), *owner)
+        for thread_id, owner in [
+            ("$where", ("--user", "ana")),
+            ("$where", ("--tenant", "globex")),
+            ("$where", ("--user", "tomasz", "--tenant", "")),
+            ("a/../b\n\x1b[31m\udce9", ()),
+        ]
+    ]
+    assert everything(threads) == before
+    assert len({error["message"].replace("a/../b\n\x1b[31m\udce9", "$where") for error in errors}) == 1
+    assert errors[0]["message"] == "Thread $where does not exist"
+
+
+def test_a_message_of_somebody_else_cannot_be_edited(threads: Documents, capsys: pytest.CaptureFixture[str]) -> None:
+    before = everything(threads)
+    for owner in (("--user", "ana"), ("--tenant", "globex")):
+        error = in_process(capsys, 3, "edit", "$where-m1", "--text", "x", *owner)
+        assert error["message"] == "No message '$where-m1'."
+    other = in_process(capsys, 3, "fork", "t-ferry", "--at", "$where-m1")
+    assert "not in thread t-ferry" in other["message"]
+    assert everything(threads) == before
+
+
+WRONG_USE = [
+    (("create", ""), "name: it is empty"),
+    (("create", "x", "--user", ""), "user_id: it is empty"),
+    (("create", "x" * 10_001), "10,001 characters"),
+    (("add", "t-ferry", "--role", "wizard", "--text", "x"), "--role: 'wizard' is not user"),
+    (("add", "t-ferry", "--text", "x"), "--role"),
+    (("add", "t-ferry", "--role", "user", "--text", "x", "--file", "y"), "--text and --file exclude"),
+    (("add", "t-ferry", "--role", "user", "--jsonl", "x"), "--jsonl and --role exclude"),
+    (("add", "t-ferry", "--role", "user", "--content", "[]"), "--content is not a JSON object"),
+    (("add", "t-ferry", "--role", "user", "--content", '{"a": NaN}'), "NaN is not a JSON number"),
+    (("add", "t-ferry", "--role", "user", "--content", '{"a": ["\\ud800"]}'), "content.a[0]"),
+    (("add", "t-ferry", "--role", "user", "--text", "x", "--message-id", ""), "message_id: it is empty"),
+    (("add", "t-ferry", "--role", "user", "--text", "x", "--metadata", "1"), "--metadata is not a JSON object"),
+    (("edit", "t-ferry-m1", "--content", "{"), "--content is not JSON"),
+    (("edit", "t-ferry-m1"), "An editor needs a terminal"),
+    (("delete", "t-ferry"), "Thread 't-ferry' ('Trip to Lisbon', user 'ana', tenant 'acme') with 5 messages"),
+    (("delete", "t-ferry", "t-fork"), "with 2 messages would be deleted"),
+    (("clear", "t-ferry"), "5 messages of thread 't-ferry'"),
+    (("list", "--limit", "0"), "--limit"),
+    (("messages", "t-ferry", "--last", "0"), "--last"),
+    (("export", "t-ferry", "-o", "csv"), "An export is JSON"),
+]
+
+
+@pytest.mark.parametrize(("words", "error"), WRONG_USE, ids=[" ".join(words)[:60] for words, _ in WRONG_USE])
+def test_wrong_use_stores_and_deletes_nothing(
+    words: tuple[str, ...], error: str, threads: Documents, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = everything(threads)
+    assert run(["threads", *words, *(() if "-o" in words else ("-o", "json"))]) == 2
+    assert error in capsys.readouterr().err.replace("\\\\", "\\").replace('\\"', '"')
+    assert everything(threads) == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("create", "x"),
+        ("add", "t-ferry", "--role", "user", "--text", "x"),
+        ("add", "t-ferry", "--jsonl", "x"),
+        ("rename", "t-ferry", "x"),
+        ("edit", "t-ferry-m1", "--text", "x"),
+        ("clear", "t-ferry", "--yes"),
+        ("delete", "t-ferry", "--yes"),
+        ("fork", "t-ferry"),
+        ("import", "x"),
+    ],
+)
+def test_read_only_rejects_every_write(
+    words: tuple[str, ...], threads: Documents, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = everything(threads)
+    assert "--read-only" in in_process(capsys, 4, *words, "--read-only")["message"]
+    assert everything(threads) == before
+
+
+def test_an_unreachable_server_is_status_5(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (("list",), ("messages", "t"), ("add", "t", "--role", "user", "--text", "x")):
+        error = in_process(capsys, 5, *words, "--uri", "mongodb://ada:s3cret@127.0.0.1:9", "--timeout", "0.05")
+        assert "s3cret" not in json.dumps(error)
+
+
+def test_a_message_id_with_other_content_is_a_conflict(threads: Documents, capsys: pytest.CaptureFixture[str]) -> None:
+    in_process(capsys, 8, "add", "t-ferry", "--role", "user", "--text", "x", "--message-id", "t-ferry-m1")
+
+
+# --- export and import -----------------------------------------------------------------------------------------------
+
+
+def test_an_export_is_imported_without_loss(chatstore: Chatstore, threads: Documents, tmp_path: Path) -> None:
+    before = everything(threads)
+    file = tmp_path / "thread.json"
+    done = chatstore("threads", "export", "t-ferry", "--to", file, "-o", "json")
+    assert json.loads(done.out) == {"thread_id": "t-ferry", "messages": 5, "file": str(file)}
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert chatstore("threads", "export", "t-ferry").out == file.read_text()
+    assert chatstore("threads", "export", "t-ferry", "--to", file).code == 8
+
+    again = chatstore("threads", "import", file)
+    assert (again.code, "exists already" in again.err, "--as-copy" in again.err) == (8, True, True)
+    assert again.err.startswith("Target: ")
+    assert everything(threads) == before
+    copy = ask(chatstore, "import", file, "--as-copy", "--user", "bo")
+    assert (copy["user_id"], copy["tenant_id"], copy["messages"], copy["title"]) == ("bo", "acme", 5, "Trip to Lisbon")
+    assert len(threads["chat_thread_messages"].distinct("_id")) == 13
+
+    ask(chatstore, "delete", "t-ferry", copy["thread_id"], "--yes")
+    ask(chatstore, "import", "-", stdin=file.read_bytes())
+    threads["chat_thread_messages"].update_many({}, {"$unset": {"copied_at": ""}})  # the only trace of an import
+    assert everything(threads) == before
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        (b"", "is empty"),
+        (b"\xff\xfe{\x00}\x00", "line 1, column 1: the byte 0xff is not UTF-8"),
+        (b"not JSON", "line 1, column 1: a JSON object is expected, not 'n'"),
+        (b'{"id": "t",\n "chat_messages": [{"id": "m"', "line 2, column 30: the text ends too early"),
+        (b'{"id": "t",\n "chat_messages": [{"id": "m"}]}', "line 2, message 1: chat_thread_id and sender_role"),
+    ],
+)
+def test_a_damaged_file_stores_nothing(
+    content: bytes, error: str, threads: Documents, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    before = everything(threads)
+    (tmp_path / "t.json").write_bytes(content)
+    assert error in in_process(capsys, 2, "import", str(tmp_path / "t.json"))["message"]
+    assert everything(threads) == before
+
+
+# --- interruptions ---------------------------------------------------------------------------------------------------
+
+
+def _interrupted(monkeypatch: pytest.MonkeyPatch, method: str, after: int) -> None:
+    """Ctrl-C arrives when a method of the store has taken or returned so many messages."""
+    from chatstore_cli.mongo.threads.store import MongoThreadStore
+
+    original = getattr(MongoThreadStore, method)
+
+    def counted(messages: Any) -> Any:
+        for number, message in enumerate(messages):
+            if number == after:
+                raise KeyboardInterrupt
+            yield message
+
+    if method == "messages":
+        monkeypatch.setattr(MongoThreadStore, method, lambda *arguments: counted(original(*arguments)))
+    else:
+        monkeypatch.setattr(
+            MongoThreadStore, method, lambda self, thread, messages: original(self, thread, counted(messages))
+        )
+
+
+def test_ctrl_c_in_the_middle_of_messages_leaves_whole_lines(
+    threads: Documents, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _interrupted(monkeypatch, "messages", 3)
+    assert run(["threads", "messages", "t-ferry", "-o", "jsonl"]) == 130
+    captured = capsys.readouterr()
+    assert [json.loads(line)["sequence"] for line in captured.out.splitlines()] == [1, 2, 3]
+    assert captured.err == "Interrupted.\n"
+
+
+def test_an_interrupted_import_is_not_visible_and_is_completed_by_the_next(
+    chatstore: Chatstore,
+    threads: Documents,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    file = str(tmp_path / "t.json")
+    assert run(["threads", "export", "t-ferry", "--to", file]) == 0
+    ask(chatstore, "delete", "t-ferry", "--yes")
+    with monkeypatch.context() as patched:
+        _interrupted(patched, "insert_whole_thread", 3)
+        assert run(["threads", "import", file]) == 130
+    assert "run the command again" in capsys.readouterr().err
+    assert in_process(capsys, 3, "show", "t-ferry")["kind"] == "not_found"
+    assert ask(chatstore, "import", file)["messages"] == 5
+    assert len(ask(chatstore, "messages", "t-ferry")["items"]) == 5
