@@ -223,7 +223,10 @@ def _place(messages: list[ChatMessage], message: ChatMessage) -> int:
 
 
 def _copy_of_thread(thread: ChatThread) -> ChatThread:
-    return thread.model_copy(update={"chat_messages": []})
+    parent = thread.forked_from
+    return thread.model_copy(
+        update={"chat_messages": [], "forked_from": None if parent is None else parent.model_copy()}
+    )
 
 
 def _copy_of_message(message: ChatMessage, **changes: Any) -> ChatMessage:
