@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from chatstore_cli.domain.threads.ports import ConversationRepository, Owner
 from chatstore_cli.testing import ThreadContract
 from tests.support.paths import ROOT
 from tests.support.thread_stores import STORES, repository_of
+from tests.test_readme import blocks
 
 
 class TestThreads(ThreadContract):
@@ -26,6 +28,17 @@ class TestThreads(ThreadContract):
 
     def new_repository(self) -> ConversationRepository:
         return self._repository
+
+
+def test_the_example_of_the_manual() -> None:
+    [example] = [block.text for block in blocks("docs/library.md") if "ThreadContract" in block.text]
+    assert len(example.splitlines()) <= 10
+    program: dict[str, Any] = {}
+    exec(example, program)
+    contract = program["TestMyStore"]()
+    assert isinstance(contract, ThreadContract)
+    contract.test_windows()
+    contract.test_an_imported_thread_is_as_it_was()
 
 
 def test_the_contract_notices_a_lost_message() -> None:
