@@ -35,7 +35,7 @@ def repair(
     context: typer.Context,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove the messages, and correct the threads.")] = False,
 ) -> None:
-    """Compare all threads with their messages, and repair what an interrupted process left.
+    """Compare all threads with their messages, and repair them.
 
     Messages whose thread does not exist are removed. A `last_sequence` that is behind the messages is raised. Without --yes
     nothing is written, and the command exits with status 6 if there is anything to repair. Messages without a thread are
