@@ -188,9 +188,11 @@ def batches(ids: Iterable[str], size: int) -> Iterator[list[str]]:
         yield batch
 
 
-def _numbered(messages: Sequence[ChatMessage], first: int) -> list[ChatMessage]:
+def _numbered(messages: list[ChatMessage], first: int) -> list[ChatMessage]:
     _require_room(first + len(messages))
-    return [message.model_copy(update={"sequence": first + place}) for place, message in enumerate(messages)]
+    for sequence, message in enumerate(messages, first):
+        message.sequence = sequence
+    return messages
 
 
 def _require_room(last: int) -> None:
