@@ -1,4 +1,7 @@
-"""The contract of threads, which chatstore_cli.testing exports, over every store."""
+"""The contract of threads, which chatstore_cli.testing exports, over the stores that use a driver.
+
+The store in memory runs it in tests/core/threads/test_memory.py.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +18,14 @@ from chatstore_cli.domain.threads.models import ChatMessage
 from chatstore_cli.domain.threads.ports import ConversationRepository, Owner
 from chatstore_cli.testing import ThreadContract
 from tests.support.paths import ROOT
-from tests.support.thread_stores import STORES, repository_of
+from tests.support.thread_stores import SERVERS, repository_of
 from tests.test_readme import blocks
 
 
 class TestThreads(ThreadContract):
     """The whole contract, for each store."""
 
-    @pytest.fixture(autouse=True, params=[*STORES, "mongomock"])
+    @pytest.fixture(autouse=True, params=["mongomock", *SERVERS])
     def _store(self, request: pytest.FixtureRequest) -> None:
         self._repository = repository_of(request)
 

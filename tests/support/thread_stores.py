@@ -15,8 +15,9 @@ from chatstore_cli.domain.threads.ports import ConversationRepository
 from chatstore_cli.mongo.connection import Connection, connect
 from chatstore_cli.mongo.threads.store import MongoThreadStore
 
-STORES = ["memory", pytest.param("mongod", marks=pytest.mark.real), pytest.param("standalone", marks=pytest.mark.real)]
-"""In plain memory, on a replica set, and on a server without transactions."""
+SERVERS = [pytest.param("mongod", marks=pytest.mark.real), pytest.param("standalone", marks=pytest.mark.real)]
+"""A replica set, and a server without transactions."""
+STORES = ["memory", *SERVERS]
 
 
 def repository_of(request: pytest.FixtureRequest) -> ConversationRepository:

@@ -155,9 +155,11 @@ class MemoryThreadStore:
         with self._lock:
             if thread.id in self._threads:
                 raise Conflict(what=f"A thread with the id {thread.id!r} exists.")
-            taken = next((message.id for message in copies if message.id in self._by_id), None)
-            if taken is not None:
-                raise Conflict(what=f"Another message with the id {taken!r} is stored.")
+            ids: set[str] = set()
+            for message in copies:
+                if message.id in self._by_id or message.id in ids:
+                    raise _taken(message)
+                ids.add(message.id)
             self._insert(thread, copies)
 
     def _insert(self, thread: ChatThread, messages: list[ChatMessage]) -> None:
@@ -183,7 +185,7 @@ class MemoryThreadStore:
     def _known(self, message: ChatMessage) -> ChatMessage | None:
         stored = self._by_id.get(message.id)
         if stored is not None and not is_repetition(stored, message):
-            raise Conflict(what=f"Another message with the id {message.id!r} is stored.")
+            raise _taken(message)
         return stored
 
     def _touch(self, thread: ChatThread, instant: datetime) -> None:
@@ -202,6 +204,10 @@ class MockConversationRepository(StoredConversations):
         """How many threads and messages are stored. `total_thread_messages` equals `messages`."""
         threads, messages = self._memory.counts()
         return {"threads": threads, "messages": messages, "total_thread_messages": messages}
+
+
+def _taken(message: ChatMessage) -> Conflict:
+    return Conflict(what=f"The message {message.id!r} is stored already, with another thread, sender, role or content.")
 
 
 def _part(messages: list[ChatMessage], window: Window) -> list[ChatMessage]:

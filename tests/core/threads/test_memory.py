@@ -1,4 +1,4 @@
-"""MemoryThreadStore and ConversationHistory under several threads of the operating system.
+"""MemoryThreadStore under the contract of stores; it and ConversationHistory under several operating system threads.
 
 Whether a method forgets a lock shows too rarely to test by chance. So the lock itself is asked, at each access.
 """
