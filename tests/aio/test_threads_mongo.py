@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any
@@ -130,6 +131,7 @@ def test_parent_and_child_of_a_fork_both_continue(
     child = os.fork()
     if child == 0:  # pragma: no cover - in the child
         status = 1
+        signal.alarm(60)  # ends a child that waits for a call of its parent
         try:
             asyncio.run(add(MongoConversationRepository(mongod.uri, database.name), thread_id, "child"))
             status = 0
