@@ -59,7 +59,9 @@ def test_one_repository_serves_two_loops(
 
     thread_id = asyncio.run(first())
     assert stored_texts(database) == [*map(str, range(30)), "synchronous"]
+    assert "connection" in vars(repository.synchronous._stores)
     asyncio.run(second(thread_id))
+    assert "connection" not in vars(repository.synchronous._stores)  # it is closed
 
 
 @asynccontextmanager
