@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from chatstore_cli.mongo.connection import Connection
 
+pytest.register_assert_rewrite("chatstore_cli.testing")
+
 MONGOD_IS_REQUIRED = os.environ.get("CHATSTORE_REQUIRE_MONGOD") == "1"
 """Read once, at import: each test runs without the variables of the machine's user."""
 

@@ -30,6 +30,8 @@ Session = ClientSession | None
 """The session of a transaction; None on a server without transactions."""
 
 _ATTEMPTS = 1_000
+_LONGEST_PAUSE = 0.3
+"""Seconds. All attempts take longer than a minute: if a process is killed in a transaction, the server undoes it after 60 s."""
 _MESSAGES_AT_ONCE = 1_000
 
 
@@ -144,7 +146,9 @@ class ThreadDatabase:
             return Conflict(what=f"{doing}: other writers changed the same documents {_ATTEMPTS:,} times.")
 
         with driver_errors(doing):
-            return attempt_until_done(attempt, failure, attempts=_ATTEMPTS, between=between)[0]
+            return attempt_until_done(
+                attempt, failure, attempts=_ATTEMPTS, between=between, longest_pause=_LONGEST_PAUSE
+            )[0]
 
     def _once(self, work: Callable[[Session], Result]) -> Result:
         if not self.has_transactions:
