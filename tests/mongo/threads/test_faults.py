@@ -60,12 +60,20 @@ def store(server_connection: Connection) -> MongoThreadStore:
     return store
 
 
+@pytest.mark.parametrize(
+    "failure",
+    [
+        pytest.param({"errorCode": 6}, id="host unreachable"),
+        # After each lost connection the driver waits half a second.
+        pytest.param({"closeConnection": True}, id="connection closed", marks=pytest.mark.soak),
+    ],
+)
 def test_every_call_reports_that_the_database_is_gone_and_works_once_it_is_back(
-    store: MongoThreadStore, thread_server: Mongod, fail_point: FailPoint
+    store: MongoThreadStore, thread_server: Mongod, fail_point: FailPoint, failure: dict[str, Any]
 ):
     client = thread_server.client()
     for name, call in calls(store).items():
-        with fail_point(COMMANDS, client=client, closeConnection=True), pytest.raises(Unreachable):
+        with fail_point(COMMANDS, client=client, **failure), pytest.raises(Unreachable):
             call()
         call()
         assert name in ("remove_thread", "clear_messages", "remove_message") or ids(store)[:1] == ["a"]
