@@ -91,9 +91,21 @@ def test_a_thread_from_its_creation_to_its_deletion(chatstore: Chatstore, databa
     edited = ask(chatstore, "edit", "m/2", "--text", "better")
     assert (edited["content"], edited["metadata"]) == ("better", {"$set": {"a.b": 1}})
     assert [edit["content"] for edit in edited["edits"]] == ["ok"]
+    other = ask(
+        chatstore,
+        "edit",
+        "m/2",
+        "--content",
+        '{"type": "text", "text": "better", "metadata": {}}',
+        "--metadata",
+        '{"n": 1}',
+    )
+    assert (other["content"], other["metadata"], len(other["edits"])) == ("better", {"n": 1}, 2)
+    exact = ask(chatstore, "edit", "m/2", "--metadata", '{"n": true}')
+    assert (exact["metadata"]["n"] is True, len(exact["edits"])) == (True, 3)
     assert ask(chatstore, "rename", thread_id, "Renamed")["title"] == "Renamed"
 
-    fork = ask(chatstore, "fork", thread_id, "--at", "m/2")
+    fork = ask(chatstore, "fork", thread_id, "--at", "2")
     assert fork["forked_from"] == {"thread_id": thread_id, "sequence": 2}
     rows = chatstore("threads", "messages", fork["thread_id"], "--user", "$gt", "-o", "jsonl").out.splitlines()
     assert [json.loads(row)["content"] for row in rows] == ["caf\xe9\n", "better"]
@@ -168,8 +180,9 @@ def test_a_message_of_somebody_else_cannot_be_edited(threads: Documents, capsys:
     for owner in (("--user", "ana"), ("--tenant", "globex")):
         error = in_process(capsys, 3, "edit", "$where-m1", "--text", "x", *owner)
         assert error["message"] == "No message '$where-m1'."
-    other = in_process(capsys, 3, "fork", "t-ferry", "--at", "$where-m1")
-    assert "not in thread t-ferry" in other["message"]
+    for at in ("$where-m1", "0", "5", "-1", "99999999999999999999"):
+        other = in_process(capsys, 3, "fork", "t-ferry", "--at", at)
+        assert other["message"] == f"Message {at} is not in thread t-ferry."
     assert everything(threads) == before
 
 
