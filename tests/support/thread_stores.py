@@ -11,7 +11,7 @@ import pytest
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.threads.memory import MockConversationRepository
 from chatstore_cli.core.threads.repository import StoredConversations
-from chatstore_cli.domain.threads.ports import ConversationRepository
+from chatstore_cli.domain.threads.ports import ConversationRepository, ThreadStore
 from chatstore_cli.mongo.connection import Connection, connect
 from chatstore_cli.mongo.threads.store import MongoThreadStore
 
@@ -21,23 +21,23 @@ STORES = ["memory", *SERVERS]
 
 
 def repository_of(request: pytest.FixtureRequest) -> ConversationRepository:
-    """The repository of the store that the test's parameter names: one of STORES, or `mongomock`.
+    """The repository of the store that the test's parameter names."""
+    return MockConversationRepository() if request.param == "memory" else StoredConversations(store_of(request))
 
-    All tests of a process share a database on a server. The others are empty.
+
+def store_of(request: pytest.FixtureRequest) -> ThreadStore:
+    """The store that the test's parameter names: one of SERVERS, or `mongomock`.
+
+    All tests of a process share a database on a server. The one of mongomock is empty.
     """
     name: str = request.param
-    if name == "memory":
-        return MockConversationRepository()
     if name == "mongomock":
         client = mongomock.MongoClient(tz_aware=True)
-        return _over(Connection(client, client["test"], "memory (mongomock), database test", in_memory=True))
+        connection = Connection(client, client["test"], "memory (mongomock), database test", in_memory=True)
+        return MongoThreadStore(connection, Settings())
     return _on_server(request.getfixturevalue(name).uri)
 
 
 @functools.cache
-def _on_server(uri: str) -> ConversationRepository:
-    return _over(connect(uri, f"threads_{uuid4().hex[:12]}", timeout_seconds=10))
-
-
-def _over(connection: Connection) -> ConversationRepository:
-    return StoredConversations(MongoThreadStore(connection, Settings()))
+def _on_server(uri: str) -> ThreadStore:
+    return MongoThreadStore(connect(uri, f"threads_{uuid4().hex[:12]}", timeout_seconds=10), Settings())

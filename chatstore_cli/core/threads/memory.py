@@ -93,10 +93,9 @@ class MemoryThreadStore:
             for message, stored in zip(messages, known, strict=True):
                 if stored is None:
                     added.append(_copy_of_message(message, sequence=last + len(added) + 1))
-            if added:
-                self._store(thread_id, added)
-                self._touch(thread, added[-1].created_at)
+            self._store(thread_id, added)
             stored_messages = [self._by_id[message.id] for message in messages]
+            self._touch(thread, max(message.created_at for message in added or stored_messages))
         return [_copy_of_message(message) for message in stored_messages]
 
     def messages(self, thread_id: str, window: Window, owner: Owner) -> Iterator[ChatMessage]:

@@ -101,14 +101,15 @@ class NewestThreads:
 
     def _with_other_ids(self) -> Iterator[Session]:
         """Ids of other types, whose order in the index is not that of their texts: those of one instant are sorted here."""
-        lower, upper = self._lower, self._upper
+        lower, upper, size = self._lower, self._upper, self._limit
         condition: Document = {"_id": NOT_A_TEXT}
         while upper >= lower:
-            rows = self._read(condition, lower, upper, self._limit)
-            is_end = len(rows) < self._limit
+            rows = self._read(condition, lower, upper, size)
+            is_end = len(rows) < size
             times = [moment for row in rows if (moment := newest_instant(row["updated_at"])) and moment <= upper]
-            if not times:
-                return
+            if not times and not is_end:  # arrays of dates, whose newest ones are later
+                size *= _MORE
+                continue
             oldest = lower if is_end else times[-1]
             if not is_end:
                 rows = self._read(condition, oldest, upper, None)
