@@ -159,6 +159,21 @@ class MessageContract(ContractTests):
                 assert scene.texts(thread, **window) == oldest, window
                 assert scene.texts(thread, **window, newest=True) == newest, window
 
+    def test_numbers_of_any_size_are_limits(self) -> None:
+        scene = self.scene()
+        thread = scene.thread("A thread", "one", "two")
+        for number in (2**31, 2**63, 2**70):
+            for newest in (False, True):
+                assert scene.texts(thread, limit=number, newest=newest) == ["one", "two"]
+                assert scene.texts(thread, limit=number, offset=1, newest=newest) == ["one" if newest else "two"]
+                assert scene.texts(thread, limit=-number, newest=newest) == []
+                assert scene.texts(thread, offset=number, newest=newest) == []
+            assert len(list(scene.repository.iter_messages(thread.id, after_sequence=-number, last=number))) == 2
+            assert list(scene.repository.iter_messages(thread.id, after_sequence=number)) == []
+            assert len(scene.repository.list_threads(scene.user_id, limit=number)) == 1
+            assert scene.repository.list_threads(scene.user_id, limit=-number) == []
+        assert scene.texts(scene.repository.fork_thread(thread.id, at_sequence=2**70)) == ["one", "two"]
+
     def test_messages_are_streamed(self) -> None:
         scene = self.scene()
         thread = scene.thread("A thread", *"abcde")

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from chatstore_cli import threads as synchronous
+from chatstore_cli.aio import thread_repositories
 from chatstore_cli.aio import threads as aio
 from chatstore_cli.aio.threads import ConversationHistory, MockConversationRepository, StateManager
 from chatstore_cli.core.threads.history import ConversationHistory as SynchronousHistory
@@ -204,6 +205,45 @@ def test_errors_pass_unchanged() -> None:
     asyncio.run(main())
 
 
+def test_the_current_thread_ends_with_its_deletion_and_not_with_another() -> None:
+    async def main() -> None:
+        manager = StateManager()
+        first = await manager.create_thread("First")
+        second = await manager.create_thread("Second")
+        assert await manager.delete_thread(first.id)
+        assert manager.current_thread_id == second.id
+        assert not await manager.delete_thread("missing")
+        assert manager.current_thread_id == second.id
+        assert await manager.delete_thread()
+        assert manager.current_thread_id is None
+        with pytest.raises(NoActiveThread):
+            await manager.get_messages()
+
+    asyncio.run(main())
+
+
+def test_the_managers_of_a_repository_share_their_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(thread_repositories, "_MANAGERS_AT_A_TIME", 2)
+
+    async def main() -> None:
+        repository = HeldRepository()
+        shared = aio.ConversationRepository(repository)
+        managers = [StateManager(shared) for _ in range(8)]
+        for manager in managers:
+            await manager.create_thread("Shared")
+        tasks = [
+            asyncio.create_task(manager.add_message("user", text)) for text in ("held", "b") for manager in managers
+        ]
+        await until(repository.entered)
+        assert shared._manager_threads._running == 2
+        repository.released.set()
+        await asyncio.gather(*tasks)
+        for manager in managers:
+            assert texts(await manager.get_messages()) == ["held", "b"]
+
+    asyncio.run(main())
+
+
 def test_a_cancelled_switch_does_not_switch_later() -> None:
     async def main() -> None:
         manager = StateManager()
@@ -274,8 +314,12 @@ def test_summaries_of_plain_and_async_functions() -> None:
         await asyncio.sleep(0)
         return f"{len(messages)} in the loop"
 
+    entered, other_call_was_made = threading.Event(), threading.Event()
+
     def function(messages: list[Message]) -> str:
         assert threading.current_thread() is not threading.main_thread()
+        entered.set()
+        assert other_call_was_made.wait(60)
         return f"{len(messages)} elsewhere"
 
     async def main() -> None:
@@ -285,7 +329,11 @@ def test_summaries_of_plain_and_async_functions() -> None:
         for number in range(4):
             await manager.add_message("user", str(number))
         await manager.summarize(model, keep_last=2)
-        await manager.summarize(function, keep_last=0)
+        summary = asyncio.create_task(manager.summarize(function, keep_last=0))
+        await until(entered)
+        assert len(await manager.get_messages()) == 5
+        other_call_was_made.set()
+        await summary
         assert texts(await manager.load_conversation_history(summary=True)) == ["3 elsewhere"]
         with pytest.raises(ThreadNotFound):
             await manager.summarize(model, thread_id="X")
@@ -297,14 +345,14 @@ def test_summaries_of_plain_and_async_functions() -> None:
 
 
 def test_messages_are_streamed_and_the_stream_is_closed_where_it_is_left() -> None:
-    closed = threading.Event()
+    closed: list[threading.Thread] = []
 
     class Streaming(SynchronousMock):
         def iter_messages(self, thread_id: str, **settings: Any) -> Iterator[ChatMessage]:
             try:
                 yield from super().iter_messages(thread_id, **settings)
             finally:
-                closed.set()
+                closed.append(threading.current_thread())
 
     async def main() -> None:
         manager = StateManager(Streaming())
@@ -319,7 +367,8 @@ def test_messages_are_streamed_and_the_stream_is_closed_where_it_is_left() -> No
             assert message.content["text"] == "0"
             break
         await stream.aclose()  # type: ignore[attr-defined]  # it is an asynchronous generator
-        assert closed.is_set()
+        assert len(closed) == 1
+        assert closed[0] is not threading.main_thread()
 
     asyncio.run(main())
 
@@ -332,10 +381,13 @@ def test_synchronous_and_awaited_messages_are_stored_in_the_order_of_the_calls()
         manager = StateManager(user_id="alice")
         await manager.create_thread("History")
         history = ConversationHistory(state_manager=manager, persist_to_db=True)
-        tasks = [asyncio.create_task(history.add("user", str(number))) for number in range(20)]
+        tasks: list[asyncio.Task[object]] = []
+        for number in range(0, 20, 2):
+            tasks.append(asyncio.create_task(history.add("user", str(number))))
+            tasks.append(asyncio.create_task(manager.add_message("user", str(number + 1))))
         history.add_assistant_message("now")
         assert texts(await manager.get_messages()) == [*map(str, range(20)), "now"]
-        assert texts(history.get_messages()) == [*map(str, range(20)), "now"]
+        assert texts(history.get_messages()) == [*map(str, range(0, 20, 2)), "now"]
         await asyncio.gather(*tasks)
         metadata = {"cost": 1}
         history.add_tool_result("weather", "sunny", metadata)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any
@@ -58,7 +59,9 @@ def test_one_repository_serves_two_loops(
 
     thread_id = asyncio.run(first())
     assert stored_texts(database) == [*map(str, range(30)), "synchronous"]
+    assert "connection" in vars(repository.synchronous._stores)
     asyncio.run(second(thread_id))
+    assert "connection" not in vars(repository.synchronous._stores)  # it is closed
 
 
 @asynccontextmanager
@@ -130,6 +133,7 @@ def test_parent_and_child_of_a_fork_both_continue(
     child = os.fork()
     if child == 0:  # pragma: no cover - in the child
         status = 1
+        signal.alarm(60)  # ends a child that waits for a call of its parent
         try:
             asyncio.run(add(MongoConversationRepository(mongod.uri, database.name), thread_id, "child"))
             status = 0

@@ -31,6 +31,8 @@ from chatstore_cli.domain.times import Clock, utc_now
 
 MOST_MESSAGES = 1_000
 """Messages that `create_messages` stores together."""
+_MOST = 2**53
+"""No thread has so many messages, and no message a higher sequence."""
 
 
 class StoredConversations:
@@ -77,7 +79,7 @@ class StoredConversations:
     def list_threads(self, user_id: str | None = None, org_id: str | None = None, limit: int = 100) -> list[ChatThread]:
         if limit <= 0 or not all(each is None or _can_exist(each) for each in (user_id, org_id)):
             return []
-        return self._store.newest_threads(Owner(user_id, org_id), limit)
+        return self._store.newest_threads(Owner(user_id, org_id), min(limit, _MOST))
 
     def create_message(self, request: CreateChatMessageRequest, *, owner: Owner = ANYONE) -> ChatMessage:
         [message] = self.create_messages([request], owner=owner)
@@ -139,7 +141,7 @@ class StoredConversations:
     ) -> list[ChatMessage]:
         if not _can_exist(thread_id) or limit == 0:
             return []
-        offset = max(0, offset)
+        limit, offset = _bounded(limit), max(0, min(offset, _MOST))
         if limit is not None and limit < 0:
             rest = long_list(self._store.messages(thread_id, Window(None, offset, newest), owner))
             return rest[-limit:] if newest else rest[:limit]
@@ -150,7 +152,7 @@ class StoredConversations:
     ) -> Iterator[ChatMessage]:
         if not _can_exist(thread_id) or (last is not None and last <= 0):
             return iter(())
-        window = Window(limit=last, newest=last is not None, after_sequence=after_sequence)
+        window = Window(limit=_bounded(last), newest=last is not None, after_sequence=_bounded(after_sequence))
         return self._store.messages(thread_id, window, owner)
 
     def get_message(self, message_id: str, *, owner: Owner = ANYONE) -> ChatMessage | None:
@@ -204,7 +206,7 @@ class StoredConversations:
 
     def _last_sequence(self, thread_id: str, at_sequence: int | None, owner: Owner) -> int:
         """The sequence of the last message to copy: messages that are added meanwhile are not copied."""
-        window = Window(limit=1, newest=True, up_to_sequence=at_sequence)
+        window = Window(limit=1, newest=True, up_to_sequence=_bounded(at_sequence))
         return next((message.sequence for message in self._store.messages(thread_id, window, owner)), 0)
 
     def import_thread(self, thread: ChatThread, messages: Iterable[ChatMessage]) -> ChatThread:
@@ -214,6 +216,11 @@ class StoredConversations:
 
     def _now(self) -> datetime:
         return to_milliseconds(self._clock())
+
+
+def _bounded(number: int | None) -> int | None:
+    """The number, within what every database accepts as a limit or compares with a sequence."""
+    return None if number is None else max(-_MOST, min(number, _MOST))
 
 
 def _can_exist(identity: object) -> bool:

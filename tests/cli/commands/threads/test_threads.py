@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from chatstore_cli.cli.main import run
+from chatstore_cli.mongo.collection_facts import KnownCollections
 from chatstore_cli.mongo.connection import connect
 from tests.cli.test_output_contract import modules_of
 from tests.support.stored_threads import store_threads
@@ -27,10 +29,16 @@ Documents = Database[dict[str, Any]] if TYPE_CHECKING else Any
 
 
 def ask(chatstore: Chatstore, *arguments: str | Path, code: int = 0, stdin: str | bytes | None = None) -> Any:
-    """The JSON that a command prints."""
+    """The JSON that a command prints. Only commands that write name their target, first of all."""
     outcome = chatstore("threads", *arguments, "-o", "json", stdin=stdin)
     assert outcome.code == code, outcome.err
-    return json.loads(outcome.out)
+    result = json.loads(outcome.out)
+    if arguments[0] in ("create", "add", "rename", "edit", "clear", "delete", "fork", "import"):
+        assert outcome.err.startswith(f"Target: {result['target']}\n")
+    else:
+        assert "Target" not in outcome.err
+        assert "target" not in result
+    return result
 
 
 def everything(database: Documents) -> list[Any]:
@@ -46,19 +54,25 @@ def in_process(capsys: pytest.CaptureFixture[str], code: int, *arguments: str) -
     return json.loads(captured.err.splitlines()[-1])["error"]
 
 
-@pytest.fixture(autouse=True)
-def closed_connections(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Close what commands in this process have opened: a command ends with its process and leaves that to it."""
-    opened: list[Connection] = []
-
-    def recorded(*arguments: Any, **options: Any) -> Connection:
-        opened.append(connect(*arguments, **options))
-        return opened[-1]
-
-    monkeypatch.setattr("chatstore_cli.mongo.connection.connect", recorded)
-    yield
-    for connection in opened:
+@pytest.fixture(scope="module")
+def clients() -> Iterator[dict[str, Connection]]:
+    """One connection per URI for all commands in this process: a command leaves it to the end of its process."""
+    opened: dict[str, Connection] = {}
+    yield opened
+    for connection in opened.values():
         connection.client.close()
+
+
+@pytest.fixture(autouse=True)
+def shared_clients(clients: dict[str, Connection], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands in this process use these connections, and know nothing about the collections of earlier ones."""
+
+    def shared(uri: str, database: str, **options: Any) -> Connection:
+        first = clients.get(uri) or clients.setdefault(uri, connect(uri, database, **options))
+        own = first.client.get_database(database, write_concern=first.database.write_concern)
+        return replace(first, database=own, known_collections=KnownCollections(), own_collections=set())
+
+    monkeypatch.setattr("chatstore_cli.mongo.connection.connect", shared)
 
 
 @pytest.fixture
@@ -154,25 +168,23 @@ OF_A_THREAD = [
 ]
 
 
-@pytest.mark.parametrize("words", OF_A_THREAD, ids=[" ".join(words) for words in OF_A_THREAD])
 def test_a_thread_of_somebody_else_is_exactly_a_missing_one(
-    words: tuple[str, ...], threads: Documents, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: Any
+    threads: Documents, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "lines.jsonl").write_text('{"role": "user", "content": "x"}\n')
     before = everything(threads)
-    errors = [
-        in_process(capsys, 3, *(word.format(thread_id) for word in words), *owner)
+    missing = "a/../b\n\x1b[31m\udce9"
+    for words in OF_A_THREAD:
         for thread_id, owner in [
             ("$where", ("--user", "ana")),
             ("$where", ("--tenant", "globex")),
             ("$where", ("--user", "tomasz", "--tenant", "")),
-            ("a/../b\n\x1b[31m\udce9", ()),
-        ]
-    ]
+            (missing, ()),
+        ]:
+            error = in_process(capsys, 3, *(word.format(thread_id) for word in words), *owner)
+            assert error["message"] == f"Thread {thread_id} does not exist", words
     assert everything(threads) == before
-    assert len({error["message"].replace("a/../b\n\x1b[31m\udce9", "$where") for error in errors}) == 1
-    assert errors[0]["message"] == "Thread $where does not exist"
 
 
 def test_a_message_of_somebody_else_cannot_be_edited(threads: Documents, capsys: pytest.CaptureFixture[str]) -> None:
@@ -210,35 +222,33 @@ WRONG_USE = [
 ]
 
 
-@pytest.mark.parametrize(("words", "error"), WRONG_USE, ids=[" ".join(words)[:60] for words, _ in WRONG_USE])
-def test_wrong_use_stores_and_deletes_nothing(
-    words: tuple[str, ...], error: str, threads: Documents, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_wrong_use_stores_and_deletes_nothing(threads: Documents, capsys: pytest.CaptureFixture[str]) -> None:
     before = everything(threads)
-    assert run(["threads", *words, *(() if "-o" in words else ("-o", "json"))]) == 2
-    assert error in capsys.readouterr().err.replace("\\\\", "\\").replace('\\"', '"')
+    for words, error in WRONG_USE:
+        assert run(["threads", *words, *(() if "-o" in words else ("-o", "json"))]) == 2, words
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert error in captured.err.replace("\\\\", "\\").replace('\\"', '"'), words
     assert everything(threads) == before
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("create", "x"),
-        ("add", "t-ferry", "--role", "user", "--text", "x"),
-        ("add", "t-ferry", "--jsonl", "x"),
-        ("rename", "t-ferry", "x"),
-        ("edit", "t-ferry-m1", "--text", "x"),
-        ("clear", "t-ferry", "--yes"),
-        ("delete", "t-ferry", "--yes"),
-        ("fork", "t-ferry"),
-        ("import", "x"),
-    ],
-)
-def test_read_only_rejects_every_write(
-    words: tuple[str, ...], threads: Documents, capsys: pytest.CaptureFixture[str]
-) -> None:
+WRITES = [
+    ("create", "x"),
+    ("add", "t-ferry", "--role", "user", "--text", "x"),
+    ("add", "t-ferry", "--jsonl", "x"),
+    ("rename", "t-ferry", "x"),
+    ("edit", "t-ferry-m1", "--text", "x"),
+    ("clear", "t-ferry", "--yes"),
+    ("delete", "t-ferry", "--yes"),
+    ("fork", "t-ferry"),
+    ("import", "x"),
+]
+
+
+def test_read_only_rejects_every_write(threads: Documents, capsys: pytest.CaptureFixture[str]) -> None:
     before = everything(threads)
-    assert "--read-only" in in_process(capsys, 4, *words, "--read-only")["message"]
+    for words in WRITES:
+        assert "--read-only" in in_process(capsys, 4, *words, "--read-only")["message"]
     assert everything(threads) == before
 
 
@@ -278,22 +288,22 @@ def test_an_export_is_imported_without_loss(chatstore: Chatstore, threads: Docum
     assert everything(threads) == before
 
 
-@pytest.mark.parametrize(
-    ("content", "error"),
-    [
-        (b"", "is empty"),
-        (b"\xff\xfe{\x00}\x00", "line 1, column 1: the byte 0xff is not UTF-8"),
-        (b"not JSON", "line 1, column 1: a JSON object is expected, not 'n'"),
-        (b'{"id": "t",\n "chat_messages": [{"id": "m"', "line 2, column 30: the text ends too early"),
-        (b'{"id": "t",\n "chat_messages": [{"id": "m"}]}', "line 2, message 1: chat_thread_id and sender_role"),
-    ],
-)
-def test_a_damaged_file_stores_nothing(
-    content: bytes, error: str, threads: Documents, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+DAMAGED = [
+    (b"", "is empty"),
+    (b"\xff\xfe{\x00}\x00", "line 1, column 1: the byte 0xff is not UTF-8"),
+    (b"not JSON", "line 1, column 1: a JSON object is expected, not 'n'"),
+    (b'{"id": "t",\n "chat_messages": [{"id": "m"', "line 2, column 30: the text ends too early"),
+    (b'{"id": "t",\n "chat_messages": [{"id": "m"}]}', "line 2, message 1: chat_thread_id and sender_role"),
+]
+
+
+def test_a_damaged_file_stores_nothing(threads: Documents, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     before = everything(threads)
-    (tmp_path / "t.json").write_bytes(content)
-    assert error in in_process(capsys, 2, "import", str(tmp_path / "t.json"))["message"]
+    file = tmp_path / "t.json"
+    for content, error in DAMAGED:
+        file.write_bytes(content)
+        assert error in in_process(capsys, 2, "import", str(file))["message"]
+    assert in_process(capsys, 3, "import", str(tmp_path / "gone"))["message"] == f"No file '{tmp_path / 'gone'}'."
     assert everything(threads) == before
 
 
