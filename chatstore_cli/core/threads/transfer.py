@@ -1,7 +1,7 @@
-"""A thread as JSON: exports, imports, and the dumps of the documented library.
+"""A thread as JSON: exports, imports, and the dumps of fluxibly.
 
 An export is one object with the fields of ChatThread. `chat_messages` is its last member and has a message on each line, so
-that both sides need little memory. A dump of the documented library is such an object too: its messages have no sequence,
+that both sides need little memory. A dump of fluxibly is such an object too: its messages have no sequence,
 and its times no zone.
 """
 

@@ -1,4 +1,4 @@
-"""StateManager: what the documented library does, and what is new. Who sees what is in test_isolation.py."""
+"""StateManager: what the library fluxibly does, and what is new. Who sees what is in test_isolation.py."""
 
 from __future__ import annotations
 
