@@ -89,7 +89,9 @@ def test_errors_of_values_are_raised_where_the_call_is_awaited() -> None:
 
 
 @pytest.mark.real
-def test_recorded_messages_are_stored_and_both_are_the_history(mongo_uri: str, database: Any, tmp_path: Path) -> None:
+def test_recorded_messages_are_stored_and_both_are_the_history(
+    mongo_uri: str, database: Any, tmp_path: Path, fail_point: Any
+) -> None:
     async def main() -> None:
         async with (
             aio.LocalChatCache(disk_path=tmp_path / "journals") as cache,
@@ -114,6 +116,11 @@ def test_recorded_messages_are_stored_and_both_are_the_history(mongo_uri: str, d
             assert (await storage.health()).status == "ok"
             assert cache.disk_path is not None
             assert (await storage.flush_journals(cache.disk_path)).stored == 0
+            namespace = f"{database.name}.chat_messages"
+            with fail_point(["find"], blockConnection=True, blockTimeMS=300, namespace=namespace):
+                async with storage.within(0.1):  # it covers the calls inside
+                    with pytest.raises(chatstore_cli.Unreachable):
+                        await storage.history("chat-1")
 
     asyncio.run(main())
     asyncio.run(main_again(mongo_uri, database.name))
@@ -123,21 +130,6 @@ async def main_again(uri: str, database: str) -> None:
     """Another loop of the same process."""
     async with aio.MongoChatStorage(uri, database) as storage:
         assert len(await storage.history("chat-1", limit=100)) == 100
-
-
-@pytest.mark.real
-def test_a_time_limit_covers_the_calls_inside(mongo_uri: str, database: Any, fail_point: Any) -> None:
-    async def main() -> None:
-        async with aio.MongoChatStorage(mongo_uri, database.name) as storage:
-            assert await storage.history("chat-1") == []
-            with fail_point(
-                ["find"], blockConnection=True, blockTimeMS=500, namespace=f"{database.name}.chat_messages"
-            ):
-                async with storage.within(0.1):
-                    with pytest.raises(chatstore_cli.Unreachable):
-                        await storage.history("chat-1")
-
-    asyncio.run(main())
 
 
 class Client:
@@ -157,6 +149,20 @@ class Agent:
 
     def __init__(self) -> None:
         self.client = Client()
+
+
+class Held:
+    """A text event that can be read once the test releases it."""
+
+    content = text("slow")["content"]
+
+    def __init__(self) -> None:
+        self.released = threading.Event()
+
+    @property
+    def type(self) -> str:
+        assert self.released.wait(60)
+        return "text"
 
 
 @pytest.mark.real
@@ -180,33 +186,13 @@ def test_a_session_of_agents_is_stored_in_order_with_its_usage(mongo_uri: str, d
             assert len(resumed.messages) == 20
             assert (await manager.mark_completed("visit-1", enterprise_id="acme")).changed
             assert manager.unknown_events.total() == 0
+            held = Held()
+            slow = asyncio.create_task(manager.save_event(held, chat_id="other", enterprise_id="acme"))
             agent.client.use(5)
-            assert (await manager.save_usage(agent, **chat)).total_tokens == 5
-
-    asyncio.run(main())
-    [head] = database.chat_sessions.find()
-    assert head["real_time_tracking"]["tokens"]["total_tokens"] == 12
-
-
-@pytest.mark.real
-def test_sessions_do_not_wait_for_each_other(mongo_uri: str, database: Any) -> None:
-    """While the calls of one session are held up, another session's are made."""
-    release = threading.Event()
-
-    class Slow:
-        @property
-        def type(self) -> str:
-            assert release.wait(60)
-            return "text"
-
-        content = text("slow")["content"]
-
-    async def main() -> None:
-        async with aio.AG2PersistenceManager(mongo_uri, database.name) as manager:
-            slow = asyncio.create_task(manager.save_event(Slow(), chat_id="a", enterprise_id="acme"))
-            await manager.save_event(text("fast"), chat_id="b", enterprise_id="acme")
-            release.set()
+            assert (await manager.save_usage(agent, **chat)).total_tokens == 5  # sessions do not wait for each other
+            held.released.set()
             await slow
 
     asyncio.run(main())
-    assert sorted(head["chat_id"] for head in database.chat_sessions.find()) == ["a", "b"]
+    [head] = database.chat_sessions.find({"chat_id": "visit-1"})
+    assert head["real_time_tracking"]["tokens"]["total_tokens"] == 12

@@ -67,10 +67,10 @@ def in_no_order(size: int, text: int) -> Iterator[bytes]:
 @pytest.mark.parametrize(
     ("lines", "size", "text"),
     [
-        pytest.param(in_order, 60 << 20, 300, id="60 MiB of usual messages"),
+        pytest.param(in_order, 30 << 20, 300, id="30 MiB of usual messages"),
         pytest.param(in_order, 60 << 20, 20_000, id="60 MiB of long messages"),
         pytest.param(in_order, 60 << 20, 1 << 20, id="60 MiB of very long messages"),
-        pytest.param(in_no_order, 20 << 20, 20, id="20 MiB in no order"),
+        pytest.param(in_no_order, 10 << 20, 20, id="10 MiB in no order"),
         pytest.param(in_order, 5 << 30, 800, id="5 GiB", marks=[pytest.mark.soak, pytest.mark.timeout(7200)]),
         pytest.param(
             in_no_order, 1 << 30, 100, id="1 GiB in no order", marks=[pytest.mark.soak, pytest.mark.timeout(7200)]

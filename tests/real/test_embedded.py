@@ -28,6 +28,7 @@ from chatstore_cli.mongo.embedded.server import EmbeddedServer
 from tests.conftest import _need_a_mongod
 from tests.support.mongod import poll, short_temporary_folder
 from tests.support.paths import ROOT
+from tests.support.stray_processes import has_ended, kill_processes_of
 
 pytestmark = pytest.mark.real
 
@@ -77,14 +78,6 @@ class Embedded:
         return self.server.stop(seconds=60, kill=True)
 
 
-def kill_processes_of(folder: Path) -> None:
-    """Kill every process whose command line names the folder, also a server whose data folder was moved."""
-    for process in psutil.process_iter(["cmdline"]):
-        if any(str(folder) in word for word in process.info["cmdline"] or []):
-            process.kill()
-            process.wait(10)
-
-
 @pytest.fixture
 def server(short_folder: Path, needs_mongod: None) -> Iterator[Embedded]:
     """A server that is not started yet, killed after the test."""
@@ -113,13 +106,6 @@ def python(code: str, *arguments: str | Path, **settings: Any) -> subprocess.Pop
         cwd=ROOT,
         **settings,
     )
-
-
-def has_ended(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 def sockets_of_the_temporary_folder() -> set[Path]:

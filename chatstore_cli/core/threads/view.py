@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from chatstore_cli.domain.threads.models import ChatThread
     from chatstore_cli.domain.threads.ports import ConversationRepository, Owner
 
+_OTHER_TYPE = (
+    "Another program stored a thread of this id, which is not a text there. "
+    "Use chatstore sessions show, resume or sessions delete."
+)
+
 
 def view_thread(
     repository: ConversationRepository,
@@ -40,5 +45,10 @@ def find_counted(
     thread = repository.get_thread(thread_id, owner=owner, with_messages=False)
     session = next((found for reader in readers if (found := reader.find(thread_id)) is not None), None)
     if thread is None or session is None:
-        raise ThreadNotFound(thread_id=thread_id)
+        is_listed = session is not None and _belongs_to(session, owner)
+        raise ThreadNotFound(thread_id=thread_id, hint=_OTHER_TYPE if is_listed else None)
     return thread, session
+
+
+def _belongs_to(session: Session, owner: Owner) -> bool:
+    return owner.user_id in (None, session.user_id) and owner.org_id in (None, session.tenant_id)

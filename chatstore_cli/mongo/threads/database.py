@@ -8,10 +8,8 @@ from typing import Any, TypeVar
 
 import pymongo.errors as driver
 from bson.codec_options import CodecOptions
-from pymongo import ReadPreference
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
-from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from chatstore_cli.core.retry import attempt_until_done
@@ -24,6 +22,7 @@ from chatstore_cli.mongo.foreign_documents import require_writable
 from chatstore_cli.mongo.maintenance.index_store import MongoIndexStore
 from chatstore_cli.mongo.threads.index_specs import index_specs, message_index_spec
 from chatstore_cli.mongo.threads.own_threads import OWN_THREAD_MESSAGES, OWN_THREADS
+from chatstore_cli.mongo.transactions import transaction
 
 Result = TypeVar("Result")
 Session = ClientSession | None
@@ -120,7 +119,8 @@ class ThreadDatabase:
 
         `work` passes the session to each command. It is called again after Repeat, and if another transaction changed the
         same documents. Any other exception of `work` undoes the transaction and is raised. If the
-        server is lost before the commit, the change is repeated once, as the driver repeats a single command. `between` runs after each undone attempt.
+        server is lost before the commit, the change is repeated once, as the driver repeats a single command. `between`
+        runs after each undone attempt.
         """
         lost = 0
 
@@ -152,14 +152,7 @@ class ThreadDatabase:
     def _once(self, work: Callable[[Session], Result]) -> Result:
         if not self.has_transactions:
             return work(None)
-        with (
-            self.connection.client.start_session() as session,
-            session.start_transaction(
-                read_concern=ReadConcern("snapshot"),
-                write_concern=self._write_concern,
-                read_preference=ReadPreference.PRIMARY,
-            ),
-        ):
+        with transaction(self.connection.client, self._write_concern) as session:
             return work(session)
 
 

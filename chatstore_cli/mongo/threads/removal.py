@@ -11,6 +11,8 @@ from chatstore_cli.mongo.threads.adding import highest_sequence
 from chatstore_cli.mongo.threads.database import Missing, Session, ThreadDatabase
 from chatstore_cli.mongo.threads.reading import ASCENDING, read_messages
 
+_PLACE = {"_id": 1, "sequence": 1}
+
 
 def remove_all(database: ThreadDatabase, thread_id: str, started_at: datetime) -> None:
     """Delete the messages of a deleted thread. `started_at` is the server's time before the thread was deleted.
@@ -20,8 +22,15 @@ def remove_all(database: ThreadDatabase, thread_id: str, started_at: datetime) -
     old = {"chat_thread_id": thread_id, "copied_at": {"$not": {"$gte": started_at}}}
     messages = database.messages
     with driver_errors(f"deleting the messages of thread {thread_id!r} in {messages.name}"):
-        while ids := [row["_id"] for row in messages.find(old, {"_id": 1}).limit(database.ids_at_once)]:
-            messages.delete_many({"_id": {"$in": ids}, **old})
+        after: int | None = None
+        while True:
+            found = messages.find({**old, **_behind(after)}, _PLACE).sort("sequence", 1).limit(database.ids_at_once)
+            rows = list(found)
+            if rows:
+                messages.delete_many({"_id": {"$in": [row["_id"] for row in rows]}, **old})
+            elif after is None:
+                return
+            after = _place(rows)
 
 
 def clear(database: ThreadDatabase, thread_id: str, owner: Owner) -> int:
@@ -33,29 +42,44 @@ def clear(database: ThreadDatabase, thread_id: str, owner: Owner) -> int:
     with driver_errors(doing):
         last = highest_sequence(database, thread_id)
 
-    def remove_batch(session: Session) -> int:
-        change: Document = {"$max": {"last_sequence": last}}
-        if (
-            database.threads.update_one(database.of_thread(thread_id, owner), change, session=session).matched_count
-            == 0
-        ):
+    def remove_batch(session: Session) -> tuple[int, list[Document]]:
+        thread = database.of_thread(thread_id, owner)
+        if database.threads.update_one(thread, {"$max": {"last_sequence": last}}, session=session).matched_count == 0:
             raise Missing
-        ids = [row["_id"] for row in read_messages(database, thread_id, stages, owner, session)]
-        if not ids:
-            return 0
-        of_thread = {"_id": {"$in": ids}, "chat_thread_id": thread_id}
-        return int(database.messages.delete_many(of_thread, session=session).deleted_count)
+        stages = [{"$match": _behind(after)}, *in_batches] if after is not None else in_batches
+        rows = list(read_messages(database, thread_id, stages, owner, session))
+        if not rows:
+            return 0, rows
+        of_thread = {"_id": {"$in": [row["_id"] for row in rows]}, "chat_thread_id": thread_id}
+        return int(database.messages.delete_many(of_thread, session=session).deleted_count), rows
 
-    stages: list[Document] = [
+    in_batches: list[Document] = [
         {"$match": {"sequence": {"$not": {"$gt": last}}}},
         {"$sort": ASCENDING},
         {"$limit": database.ids_at_once},
-        {"$project": {"_id": 1}},
+        {"$project": _PLACE},
     ]
     removed = 0
-    while number := database.change(doing, remove_batch):
+    after: int | None = None
+    while True:
+        number, rows = database.change(doing, remove_batch)
         removed += number
-    return removed
+        if not rows and after is None:
+            return removed
+        after = _place(rows)
+
+
+def _behind(after: int | None) -> Document:
+    """The condition for the messages behind a sequence, all if it is None.
+
+    A batch begins behind the one before, because an index keeps the places of deleted documents for a while, and walking
+    over them again for each batch would take longer and longer. The last pass finds what has no number as its sequence.
+    """
+    return {} if after is None else {"sequence": {"$gt": after}}
+
+
+def _place(rows: list[Document]) -> int | None:
+    return whole_number(rows[-1].get("sequence")) if rows else None
 
 
 def remove_message(database: ThreadDatabase, message_id: str, removed_at: datetime, owner: Owner) -> None:

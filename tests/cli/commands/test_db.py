@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from pymongo import MongoClient
 
@@ -23,6 +22,7 @@ from chatstore_cli.wiring.demo import demo_setup
 from chatstore_cli.wiring.stores import Stores
 from tests.conftest import Chatstore
 from tests.support.mongod import poll
+from tests.support.stray_processes import has_ended, kill_processes_of
 
 pytestmark = pytest.mark.real
 KEYS = [
@@ -39,10 +39,7 @@ def db(chatstore_without_database: Chatstore, short_folder: Path, needs_mongod: 
         "CHATSTORE_MONGO__EMBEDDED__RUNTIME_DIR": str(short_folder / "run"),
     }
     yield command
-    for process in psutil.process_iter(["cmdline"]):
-        if any(str(short_folder) in word for word in process.info["cmdline"] or []):
-            process.kill()
-            process.wait(10)
+    kill_processes_of(short_folder)
 
 
 def status(db: Chatstore) -> dict[str, Any]:
@@ -67,7 +64,7 @@ def test_start_status_stop(db: Chatstore, short_folder: Path):
     stopped = db("db", "stop", "-o", "json")
     assert (stopped.code, stopped.err) == (0, "The embedded MongoDB has stopped.\n")
     assert json.loads(stopped.out)["running"] is False
-    poll(lambda: not psutil.pid_exists(row["pid"]) or psutil.Process(row["pid"]).status() == psutil.STATUS_ZOMBIE)
+    poll(lambda: has_ended(row["pid"]))
 
 
 def test_status_and_stop_of_a_server_that_never_ran(db: Chatstore, short_folder: Path):
@@ -195,7 +192,7 @@ def test_the_demos_closing_lines_work_in_the_order_printed(db: Chatstore, short_
     settings = Settings(mongo=MongoSettings(uri="embedded", database=DEMO_DATABASE, embedded=embedded))
     stores = Stores(settings, say=lambda _: None, warn=lambda _: None)
     setup = demo_setup(stores, short_folder / "demo", lambda _: None)
-    setup.load(SampleChats(({"chat_id": "c"},), {}, 0))
+    setup.load(SampleChats(({"chat_id": "c"},), {}, 0), ())
     stores.close()
     removal = setup.removal({}, options=["--folder", str(short_folder / "demo")], config=None)
     program = f'chatstore() {{ {shlex.quote(sys.executable)} -m chatstore_cli "$@"; }}'

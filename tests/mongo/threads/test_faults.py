@@ -12,7 +12,7 @@ import pytest
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.domain.errors import Conflict, NotAllowed, Unreachable
 from chatstore_cli.domain.threads.ports import ALL, ANYONE, Owner
-from chatstore_cli.mongo.connection import Connection, connect
+from chatstore_cli.mongo.connection import Connection, connect, time_limit
 from chatstore_cli.mongo.threads.store import MongoThreadStore
 from tests.mongo.threads.test_store import LATER, ids, message, thread
 from tests.support.at_command import AtCommand
@@ -87,6 +87,19 @@ def test_no_server_at_all_is_reported_soon(short_folder: Any):
     for call in calls(store).values():
         with pytest.raises(Unreachable):
             call()
+
+
+@pytest.mark.parametrize("command", ["insert", "commitTransaction"])
+def test_a_call_whose_time_limit_passes_leaves_no_lock(connection: Connection, fail_point: FailPoint, command: str):
+    store = MongoThreadStore(connection, Settings())
+    store.insert_thread(thread("t"))
+    store.add_messages("t", [message("a")], ANYONE)
+    held = fail_point([command], times=1, blockConnection=True, blockTimeMS=500)
+    with held, pytest.raises(Unreachable), time_limit(0.2):
+        store.add_messages("t", [message("b")], ANYONE)
+    with time_limit(30):  # the server undoes a transaction that nobody ends after 60 seconds
+        store.add_messages("t", [message("c")], ANYONE)
+    assert ids(store) in (["a", "c"], ["a", "b", "c"])
 
 
 @pytest.mark.parametrize("command", ["findAndModify", "insert", "commitTransaction"])

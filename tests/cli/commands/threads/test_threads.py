@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from bson import ObjectId
 
 from chatstore_cli.cli.main import run
 from chatstore_cli.mongo.collection_facts import KnownCollections
@@ -258,6 +259,15 @@ def test_an_unreachable_server_is_status_5(capsys: pytest.CaptureFixture[str]) -
         assert "s3cret" not in json.dumps(error)
 
 
+def test_an_id_of_another_type_is_listed_and_the_error_says_how_to_read_it(
+    threads: Documents, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "6650a0a0a0a0a0a0a0a0a0a0"
+    threads["chat_threads"].insert_one({"_id": ObjectId(name), "user_id": "ana", "org_id": "acme", "name": "n"})
+    assert "sessions show" in in_process(capsys, 3, "show", name)["hint"]
+    assert "sessions" not in in_process(capsys, 3, "show", name, "--user", "bo")["hint"]
+
+
 def test_a_message_id_with_other_content_is_a_conflict(threads: Documents, capsys: pytest.CaptureFixture[str]) -> None:
     in_process(capsys, 8, "add", "t-ferry", "--role", "user", "--text", "x", "--message-id", "t-ferry-m1")
 
@@ -391,6 +401,9 @@ def test_a_message_is_edited_in_the_editor(
     assert kept.read_text() == "{\n"
     kept.unlink()
     edit("t-ferry-m2", "exit 3", code=1)
+    editor.write_text(f"#!/bin/sh\ntouch {tmp_path}/opened\n")
+    in_process(capsys, 3, "edit", "$where-m1", "--user", "ana")
+    assert not (tmp_path / "opened").exists(), "nobody sees the text of another user"
     assert everything(threads) == before
 
 
