@@ -146,8 +146,8 @@ class ConversationRepository(Protocol):
     def import_thread(self, thread: ChatThread, messages: Iterable[ChatMessage]) -> ChatThread:
         """Store a whole thread under its own ids, times and sequences. Nobody sees it before it is complete.
 
-        A repetition after an interruption completes it. The messages are in ascending order of `sequence`. Raises Conflict
-        if the thread, or another message of one of the ids, exists.
+        A repetition after an interruption completes it. The messages are in ascending order of `sequence`. Each is checked
+        when its turn comes. Raises Conflict if the thread, or another message of one of the ids, exists.
         """
 
 
