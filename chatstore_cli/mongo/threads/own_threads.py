@@ -1,4 +1,4 @@
-"""Which documents are threads, and which are messages of threads; how many of these are read at a time."""
+"""The conditions that threads and their messages meet, and how many messages are read at a time."""
 
 from __future__ import annotations
 
@@ -12,4 +12,4 @@ OWN_THREAD_MESSAGES = OwnDocuments(
 )
 
 MESSAGES_PER_ANSWER = 1_000
-"""Messages of a thread in one answer of the server. By default an answer has 16 MiB, which take 150 MiB of memory here."""
+"""Messages of a thread in one answer of the server. An answer of the default size, 16 MiB, would take 150 MiB of memory."""
