@@ -165,6 +165,7 @@ class ThreadNotFound(NotFound, ValueError):
 
     def __init__(self, *, thread_id: str, how: str = "does not exist", hint: str | None = None) -> None:
         """`how` is the documented wording: `does not exist`, or `not found` if the thread was to become the current one."""
+        thread_id = str(thread_id)  # an application may pass None
         if len(thread_id) > _LONGEST_THREAD_ID_SHOWN:
             thread_id = f"{thread_id[:_LONGEST_THREAD_ID_SHOWN]}…"
         hint = hint or "The whole id is required. To list thread ids, run: chatstore threads list."
@@ -176,6 +177,7 @@ class MessageNotFound(NotFound, ValueError):
 
     def __init__(self, *, message_id: str, thread_id: str, hint: str | None = None) -> None:
         """A message that is in no thread, or in another one."""
+        hint = hint or f"To list its messages, run: chatstore threads messages {thread_id}."
         ChatstoreError.__init__(self, message_id=message_id, thread_id=thread_id, hint=hint)
 
 

@@ -276,7 +276,7 @@ class StateManager:
     def import_thread(self, source: str | bytes | Mapping[str, Any], *, new_ids: bool = False) -> ChatThread:
         """Store an exported thread with its ids and times, or with `new_ids` a copy of it. The current thread stays.
 
-        `source` is what `export_thread` returns, or `thread.model_dump_json()` of the documented library, whose times
+        `source` is what `export_thread` returns, or `thread.model_dump_json()` of the library fluxibly, whose times
         have no zone and are in UTC. Raises Conflict if the thread or one of its messages exists, and InvalidThreadData if
         the thread is outside the binding. Returns the thread without messages.
         """

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
+from chatstore_cli.core.threads.checks import type_of
 from chatstore_cli.core.threads.imports import imported_thread
 from chatstore_cli.core.threads.thread_file import MESSAGES, ThreadFile, parsed
 from chatstore_cli.domain.errors import Conflict, InvalidThreadData, ThreadNotFound
@@ -37,6 +38,8 @@ def read_thread(source: str | bytes | Mapping[str, Any]) -> tuple[ChatThread, It
     if isinstance(source, Mapping):
         messages = [parsed(ChatMessage, each) for each in source.get(MESSAGES) or ()]
         return parsed(ChatThread, {name: value for name, value in source.items() if name != MESSAGES}), messages
+    if not isinstance(source, str | bytes):
+        raise InvalidThreadData(what=f"The export: text, bytes or an object is expected, not {type_of(source)}.")
     try:
         file = ThreadFile(BytesIO(source.encode() if isinstance(source, str) else source), "The export")
     except UnicodeEncodeError as error:

@@ -91,9 +91,9 @@ def import_(
 ) -> None:
     """Store an exported thread.
 
-    A thread that the documented library has dumped as JSON is accepted too. The whole file is checked first: an error names its line, and nothing is stored. The thread is visible when it is
-    complete. If the import is interrupted, run it again. If the thread exists, the command exits with status 8. In a dump
-    of the documented library, times without a zone are in UTC.
+    A thread that the library fluxibly has dumped with model_dump_json() is accepted too. Its times without a zone are in
+    UTC. The whole file is checked first: an error names its line or field, and nothing is stored. The thread is visible
+    when it is complete. If the import is interrupted, run it again. If the thread exists, the command exits with status 8.
     """
     from chatstore_cli.core.threads.thread_file import ThreadFile
     from chatstore_cli.core.threads.transfer import checked_import
