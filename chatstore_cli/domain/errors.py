@@ -163,12 +163,16 @@ class NotFound(ChatstoreError):
 class ThreadNotFound(NotFound, ValueError):
     """Thread {thread_id} {how}"""
 
-    def __init__(self, *, thread_id: str, how: str = "does not exist", hint: str | None = None) -> None:
-        """`how` is the documented wording: `does not exist`, or `not found` if the thread was to become the current one."""
-        if len(thread_id) > _LONGEST_THREAD_ID_SHOWN:
-            thread_id = f"{thread_id[:_LONGEST_THREAD_ID_SHOWN]}…"
+    def __init__(self, *, thread_id: object, how: str = "does not exist", hint: str | None = None) -> None:
+        """`how` is the documented wording: `does not exist`, or `not found` if the thread was to become the current one.
+
+        `thread_id` is whatever the caller passed as the id, for example None.
+        """
+        shown = str(thread_id)
+        if len(shown) > _LONGEST_THREAD_ID_SHOWN:
+            shown = f"{shown[:_LONGEST_THREAD_ID_SHOWN]}…"
         hint = hint or "The whole id is required. To list thread ids, run: chatstore threads list."
-        ChatstoreError.__init__(self, thread_id=thread_id, how=how, hint=hint)
+        ChatstoreError.__init__(self, thread_id=shown, how=how, hint=hint)
 
 
 class MessageNotFound(NotFound, ValueError):

@@ -1,4 +1,4 @@
-"""The user and the organisation to which a StateManager is bound."""
+"""The user and the tenant to which a StateManager is bound."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Binding:
         self.org_id = DEFAULT_ORG if bound_org is None else bound_org
 
     def require(self, user_id: object, org_id: object, what: str) -> None:
-        """Raise InvalidThreadData if a thread of this user and organisation would be outside the binding."""
+        """Raise InvalidThreadData if a thread of this user and tenant would be outside the binding."""
         wanted = {"user_id": user_id, "org_id": org_id}
         for (field, value), bound in zip(wanted.items(), self.owner, strict=True):
             if bound is not None and value != bound:

@@ -15,7 +15,7 @@ from chatstore_cli.domain.errors import InvalidThreadData
 from chatstore_cli.domain.message import ROLES
 
 MAX_NAME, MAX_ID, MAX_OWNER = 10_000, 200, 500
-"""Characters of a thread's name, of a message's or thread's id, and of the id of a user or organisation."""
+"""Characters of a thread's name, of a message's or thread's id, and of the id of a user or tenant."""
 MAX_CONTENT_BYTES = 12 * 1024 * 1024
 """Size of one message, and of all messages that are added together. MongoDB rejects documents over 16 MiB."""
 MAX_LEVELS = 90
@@ -36,7 +36,7 @@ def checked_name(name: object) -> str:
 
 
 def checked_owner(owner: object, field: str) -> str:
-    """The id of a user or an organisation."""
+    """The id of a user or a tenant."""
     return _text(owner, field, MAX_OWNER)
 
 

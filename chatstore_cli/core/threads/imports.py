@@ -43,7 +43,7 @@ def imported_messages(thread_id: str, messages: Iterable[ChatMessage]) -> Iterat
     """The messages as they will be stored, one at a time. Raises InvalidThreadData."""
     last = 0
     for message in messages:
-        # A dump of the documented library has no sequences: its order is that of the list.
+        # A dump of fluxibly has no sequences: its order is that of the list.
         last = message.sequence if message.sequence > last else last + 1
         content, size = checked_content(message.content)
         edits = [_imported_edit(edit, f"edits[{number}]") for number, edit in enumerate(message.edits)]

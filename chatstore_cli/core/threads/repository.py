@@ -94,9 +94,10 @@ class StoredConversations:
             raise InvalidThreadData(
                 what=f"{len(requests):,} messages were passed, and at most {MOST_MESSAGES:,} can be added together."
             )
-        messages = self._new_messages(requests)
-        thread_id = messages[0].chat_thread_id
-        stored = self._store.add_messages(thread_id, messages, owner) if _can_exist(thread_id) else None
+        thread_id = requests[0].chat_thread_id
+        if not _can_exist(thread_id):
+            raise ThreadNotFound(thread_id=thread_id)
+        stored = self._store.add_messages(thread_id, self._new_messages(requests), owner)
         if stored is None:
             raise ThreadNotFound(thread_id=thread_id)
         return stored

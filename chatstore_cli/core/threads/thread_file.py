@@ -48,11 +48,7 @@ class ThreadFile:
             else:
                 fields[name] = value
         try:
-            thread = imported_thread(parsed(ChatThread, fields))
-            if strangers := thread_ids - {thread.id}:
-                raise InvalidThreadData(
-                    what=f"id: {thread.id!r} is not the chat_thread_id of messages, {min(strangers)!r}."
-                )
+            thread = checked_thread(fields, thread_ids)
         except InvalidThreadData as error:
             raise InvalidThreadData(what=f"{self.source}: {error.message}") from error
         return thread, len(ids)
@@ -78,24 +74,36 @@ class ThreadFile:
         return JsonReader(self._stream, self.source)
 
     def _check_messages(self, values: Iterable[Any], reader: JsonReader, ids: set[str], thread_ids: set[str]) -> None:
-        """Check every message, and collect the ids of the messages and those of the threads that they name."""
-
-        def messages() -> Iterator[ChatMessage]:
-            for value in values:
-                message = parsed(ChatMessage, value)
-                thread_ids.add(message.chat_thread_id)
-                yield message
-
         try:
-            for message in imported_messages("", messages()):
-                if message.id in ids:
-                    raise InvalidThreadData(what=f"id: {message.id!r} is the id of an earlier message.")
-                ids.add(message.id)
+            check_messages(values, ids, thread_ids)
         except InvalidThreadData as error:
             if error.message.startswith(self.source):  # not JSON: the error has its place
                 raise
             what = f"{self.source}, line {reader.line}, message {len(ids) + 1:,}: {error.message}"
             raise InvalidThreadData(what=what, hint=error.hint) from error
+
+
+def check_messages(values: Iterable[Any], ids: set[str], thread_ids: set[str]) -> None:
+    """Check every message, and collect the ids of the messages and those of the threads that they name."""
+
+    def messages() -> Iterator[ChatMessage]:
+        for value in values:
+            message = parsed(ChatMessage, value)
+            thread_ids.add(message.chat_thread_id)
+            yield message
+
+    for message in imported_messages("", messages()):
+        if message.id in ids:
+            raise InvalidThreadData(what=f"id: {message.id!r} is the id of an earlier message.")
+        ids.add(message.id)
+
+
+def checked_thread(fields: Mapping[str, Any], thread_ids: set[str]) -> ChatThread:
+    """The thread of these fields, to which messages belong that name these threads."""
+    thread = imported_thread(parsed(ChatThread, fields))
+    if strangers := thread_ids - {thread.id}:
+        raise InvalidThreadData(what=f"id: {thread.id!r} is not the chat_thread_id of messages, {min(strangers)!r}.")
+    return thread
 
 
 def parsed(model: type[Model], value: Any) -> Model:

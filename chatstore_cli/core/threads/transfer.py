@@ -1,7 +1,7 @@
-"""A thread as JSON: exports, imports, and the dumps of the documented library.
+"""A thread as JSON: exports, imports, and the dumps of fluxibly.
 
 An export is one object with the fields of ChatThread. `chat_messages` is its last member and has a message on each line, so
-that both sides need little memory. A dump of the documented library is such an object too: its messages have no sequence,
+that both sides need little memory. A dump of fluxibly is such an object too: its messages have no sequence,
 and its times no zone.
 """
 
@@ -13,7 +13,7 @@ from io import BytesIO
 from typing import Any
 
 from chatstore_cli.core.threads.imports import imported_thread
-from chatstore_cli.core.threads.thread_file import MESSAGES, ThreadFile, parsed
+from chatstore_cli.core.threads.thread_file import MESSAGES, ThreadFile, check_messages, checked_thread, parsed
 from chatstore_cli.domain.errors import Conflict, InvalidThreadData, ThreadNotFound
 from chatstore_cli.domain.journal import Progress
 from chatstore_cli.domain.threads.models import ChatMessage, ChatThread, new_id
@@ -35,13 +35,27 @@ def exported(thread: ChatThread, messages: Iterable[ChatMessage]) -> Iterator[st
 def read_thread(source: str | bytes | Mapping[str, Any]) -> tuple[ChatThread, Iterable[ChatMessage]]:
     """The thread without messages, and the messages, of an export in memory. Raises InvalidThreadData."""
     if isinstance(source, Mapping):
-        messages = [parsed(ChatMessage, each) for each in source.get(MESSAGES) or ()]
-        return parsed(ChatThread, {name: value for name, value in source.items() if name != MESSAGES}), messages
+        return _checked_objects(source)
     try:
         file = ThreadFile(BytesIO(source.encode() if isinstance(source, str) else source), "The export")
     except UnicodeEncodeError as error:
         raise InvalidThreadData(what=f"The export has a lone surrogate at position {error.start}.") from error
     return file.checked()[0], file.messages()
+
+
+def _checked_objects(source: Mapping[str, Any]) -> tuple[ChatThread, list[ChatMessage]]:
+    """The thread and its messages. Every value is checked, so that an error is noticed before anything is stored."""
+    values = source.get(MESSAGES) or ()
+    if not isinstance(values, list | tuple):
+        raise InvalidThreadData(what=f"{MESSAGES}: a {type(values).__name__} is not a list.")
+    ids: set[str] = set()
+    thread_ids: set[str] = set()
+    try:
+        check_messages(values, ids, thread_ids)
+    except InvalidThreadData as error:
+        raise InvalidThreadData(what=f"Message {len(ids) + 1:,}: {error.message}", hint=error.hint) from error
+    thread = checked_thread({name: value for name, value in source.items() if name != MESSAGES}, thread_ids)
+    return thread, [parsed(ChatMessage, each) for each in values]
 
 
 def with_new_ids(thread: ChatThread, messages: Iterable[ChatMessage]) -> tuple[ChatThread, Iterator[ChatMessage]]:

@@ -1,6 +1,6 @@
 """The `threads` layout: one document per thread, and one for each of its messages (docs/layouts.md).
 
-A session is a thread. Its tenant is the thread's organisation, and its title the thread's name. A thread has no workflow,
+A session is a thread. Its tenant is `org_id`, and its title is the name of the thread. A thread has no workflow,
 no status and no pause. What its messages used is added up for reports alone.
 """
 

@@ -1,8 +1,9 @@
-"""StateManager: what the documented library does, and what is new. Who sees what is in test_isolation.py."""
+"""StateManager: what the library fluxibly does, and what is new. Who sees what is in test_isolation.py."""
 
 from __future__ import annotations
 
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -92,6 +93,20 @@ def test_an_empty_thread_id_is_not_the_current_thread(manager: StateManager) -> 
     assert manager.get_messages("") == []
     assert manager.delete_thread("") is False
     assert texts(manager) == ["one"]
+
+
+@pytest.mark.parametrize("wrong", [None, 5, b"t", "a\0b"])
+def test_what_cannot_be_an_id_is_no_thread(wrong: Any) -> None:
+    """`set_current_thread(None)`, for example, after a look-up that found no thread."""
+    manager = StateManager()
+    words = re.escape(f"Thread {wrong} ")
+    with pytest.raises(ThreadNotFound, match=f"^{words}not found$"):
+        manager.set_current_thread(wrong)
+    with pytest.raises(ThreadNotFound, match=f"^{words}does not exist$"):
+        manager.repository.fork_thread(wrong)
+    if wrong is not None:
+        with pytest.raises(ThreadNotFound, match=f"^{words}does not exist$"):
+            manager.add_message("user", "Hello", wrong)
 
 
 def test_threads_without_their_messages_load_none(monkeypatch: pytest.MonkeyPatch, manager: StateManager) -> None:

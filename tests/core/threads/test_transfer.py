@@ -76,6 +76,29 @@ def test_a_dump_of_the_documented_library_has_no_zones_and_no_sequences() -> Non
     assert [message.content["text"] for message in messages] == ["hi"]
 
 
+@pytest.mark.parametrize(
+    ("messages", "error"),
+    [
+        ([("m-1", "t-1", {}), ("m-2", "t-1", {"a": float("nan")})], "Message 2: content.a: nan is not a finite number. It cannot be stored."),
+        ([("m-1", "t-1", {}), ("m-1", "t-1", {})], "Message 2: id: 'm-1' is the id of an earlier message."),
+        ([("m-1", "t-2", {})], "id: 't-1' is not the chat_thread_id of messages, 't-2'."),
+        (7, "chat_messages: a int is not a list."),
+    ],
+)  # fmt: skip
+def test_objects_are_checked_before_anything_is_stored(messages: Any, error: str) -> None:
+    """A file is checked in the same way. Of objects, the messages before the wrong one would have been stored."""
+    times = {"created_at": NOW, "updated_at": NOW}
+    if isinstance(messages, list):
+        messages = [
+            {"id": each, "chat_thread_id": thread_id, "sender_role": "user", "content": content, **times}
+            for each, thread_id, content in messages
+        ]
+    source = {"id": "t-1", "user_id": "u", "org_id": "o", "name": "n", **times, "chat_messages": messages}
+    with pytest.raises(InvalidThreadData) as raised:
+        read_thread(source)
+    assert raised.value.message == error
+
+
 def test_a_copy_has_new_ids_and_keeps_everything_else() -> None:
     thread, messages = with_new_ids(THREAD, MESSAGES)
     copies = list(messages)

@@ -1,4 +1,4 @@
-"""`chatstore threads`: list threads, and show one."""
+"""`chatstore threads`: lists threads, and shows one."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def list_(
 ) -> None:
     """List threads, the most recently updated first.
 
-    A page ends with the cursor of the next page, which new threads do not shift. Documents that are not threads are not
-    listed, and a notice reports their number and fields.
+    Each page ends with the cursor for the next page. New threads do not shift the pages. Documents that are not threads
+    are not listed, and a notice reports their number and fields.
     """
     from chatstore_cli.core.sessions.listing import list_sessions
     from chatstore_cli.render.rows.sessions import foreign_row
@@ -93,8 +93,8 @@ def show(
 ) -> None:
     """Show one thread with its first and last messages.
 
-    A table has one line per message; `-o json` prints messages in full. A fork shows from which message of which thread
-    it was copied.
+    A table has one line per message. `-o json` prints messages in full. For a fork, `forked_from` names the original
+    thread and the last copied message.
     """
     from chatstore_cli.core.threads.view import view_thread
     from chatstore_cli.render.rows.threads import THREAD_FIELDS, THREAD_MESSAGE_COLUMNS, thread_view_row
