@@ -20,6 +20,8 @@ MAX_CONTENT_BYTES = 12 * 1024 * 1024
 """Size of one message, and of all messages that are added together. MongoDB rejects documents over 16 MiB."""
 MAX_LEVELS = 90
 """Levels of objects and lists in a content. MongoDB allows 100 in a document."""
+MAX_SEQUENCE = 2**53
+"""The highest sequence of a message. JSON readers keep no higher integer exactly, and a database has room for more."""
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _SIMPLE_KEY = re.compile(r"[A-Za-z0-9_$-]{1,100}")
