@@ -1,8 +1,8 @@
-"""A thread as JSON: exports, imports, and the dumps of fluxibly.
+"""Writes a thread as JSON, and reads such a file or one of the library fluxibly.
 
 An export is one object with the fields of ChatThread. `chat_messages` is its last member and has a message on each line, so
-that both sides need little memory. A dump of fluxibly is such an object too: its messages have no sequence,
-and its times no zone.
+that writing and reading need little memory. The JSON of a thread in fluxibly is such an object too. Its messages have no
+sequence, and its times have no zone.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
+from chatstore_cli.core.threads.checks import type_of
 from chatstore_cli.core.threads.imports import imported_thread
 from chatstore_cli.core.threads.thread_file import MESSAGES, ThreadFile, check_messages, checked_thread, parsed
 from chatstore_cli.domain.errors import Conflict, InvalidThreadData, ThreadNotFound
@@ -36,6 +37,8 @@ def read_thread(source: str | bytes | Mapping[str, Any]) -> tuple[ChatThread, It
     """The thread without messages, and the messages, of an export in memory. Raises InvalidThreadData."""
     if isinstance(source, Mapping):
         return _checked_objects(source)
+    if not isinstance(source, str | bytes):
+        raise InvalidThreadData(what=f"The export: text, bytes or an object is expected, not {type_of(source)}.")
     try:
         file = ThreadFile(BytesIO(source.encode() if isinstance(source, str) else source), "The export")
     except UnicodeEncodeError as error:
@@ -47,7 +50,7 @@ def _checked_objects(source: Mapping[str, Any]) -> tuple[ChatThread, list[ChatMe
     """The thread and its messages. Every value is checked, so that an error is noticed before anything is stored."""
     values = source.get(MESSAGES) or ()
     if not isinstance(values, list | tuple):
-        raise InvalidThreadData(what=f"{MESSAGES}: a {type(values).__name__} is not a list.")
+        raise InvalidThreadData(what=f"{MESSAGES}: a list is expected, not {type_of(values)}.")
     ids: set[str] = set()
     thread_ids: set[str] = set()
     try:
@@ -68,7 +71,7 @@ def _messages_with_new_ids(messages: Iterable[ChatMessage]) -> Iterator[ChatMess
 
 
 class ThreadExport:
-    """One thread on its way into a file. `messages` counts those that were written."""
+    """Writes one thread to a file. `messages` is the number of messages that were written so far."""
 
     def __init__(self, repository: ConversationRepository, thread_id: str, owner: Owner = ANYONE) -> None:
         """Raises ThreadNotFound."""
@@ -97,7 +100,7 @@ class ThreadExport:
 
 @dataclass(frozen=True)
 class ThreadImport:
-    """A checked file on its way into the database. `thread` is what will be stored, `messages` their number."""
+    """A checked file that can be stored. `thread` is the thread that will be stored, `messages` its number of messages."""
 
     file: ThreadFile
     thread: ChatThread
@@ -105,7 +108,9 @@ class ThreadImport:
     as_copy: bool
 
     def store(self, repository: ConversationRepository, show: Callable[[Progress], None]) -> ChatThread:
-        """Store the thread, visible only when it is complete. Raises Conflict if it, or another message of an id, exists.
+        """Store the thread, which is visible when it is complete.
+
+        Raises Conflict if the thread, or another message with one of the ids, exists.
 
         `show` is called for every thousandth message.
         """
@@ -126,7 +131,7 @@ class ThreadImport:
 def checked_import(
     file: ThreadFile, *, as_copy: bool = False, user_id: str | None = None, org_id: str | None = None
 ) -> ThreadImport:
-    """The import of a file, whose every value has been checked. Raises InvalidThreadData.
+    """The import of a file after a check of all values. Raises InvalidThreadData.
 
     With `as_copy`, the thread and its messages get new ids. `user_id` and `org_id` replace those of the file.
     """

@@ -10,24 +10,23 @@ stored messages with these ids are read, the thread's `last_sequence` is raised,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterable, Sequence
 
 import pymongo.errors as driver
 from pymongo import ReturnDocument
 
+from chatstore_cli.core.threads.checks import MAX_SEQUENCE
 from chatstore_cli.core.threads.repetition import is_repetition
 from chatstore_cli.domain.errors import Conflict
 from chatstore_cli.domain.threads.models import ChatMessage
 from chatstore_cli.domain.threads.ports import Owner
 from chatstore_cli.mongo.bson_values import whole_number
-from chatstore_cli.mongo.connection import Document
+from chatstore_cli.mongo.connection import DUPLICATE_KEY, Document
 from chatstore_cli.mongo.exact import own_collation, reject_equal_id
+from chatstore_cli.mongo.threads.batches import batches, ids_at_once
 from chatstore_cli.mongo.threads.database import Missing, Repeat, Session, ThreadDatabase
 from chatstore_cli.mongo.threads.documents import message_document, to_message
 
-_DUPLICATE = 11000
-_MAX_SEQUENCE = 2**53
 _NOT_A_NUMBER = {2, 14}
 """Error codes of `$inc` if `last_sequence` is not a number, or would exceed 64 bits."""
 
@@ -61,7 +60,7 @@ class Addition:
             return self._without_transaction(rest)
         except driver.BulkWriteError as error:
             failures = (error.details or {}).get("writeErrors", [])
-            if not any(failure.get("code") == _DUPLICATE for failure in failures):
+            if not any(failure.get("code") == DUPLICATE_KEY for failure in failures):
                 raise
         except driver.OperationFailure as error:
             if error.code not in _NOT_A_NUMBER:
@@ -121,8 +120,7 @@ class Addition:
 
     def _take_back(self) -> None:
         """Remove what this call inserted, because the thread was deleted or given to another owner meanwhile."""
-        at_once = self._database.ids_at_once
-        for ids in batches(self._inserted, at_once):
+        for ids in batches(self._inserted, ids_at_once(self._database.messages)):
             self._database.messages.delete_many({"_id": {"$in": ids}, "chat_thread_id": self._thread_id})
 
     def _learn_if_rejected(self) -> None:
@@ -150,7 +148,7 @@ def stored_repetitions(database: ThreadDatabase, messages: Iterable[ChatMessage]
     """Those of the messages that are stored already, as stored. Raises Conflict if another message has one of the ids."""
     given = {message.id: message for message in messages}
     stored: dict[str, ChatMessage] = {}
-    for ids in batches(given, database.ids_at_once):
+    for ids in batches(given, ids_at_once(database.messages)):
         for document in database.messages.find({"_id": {"$in": ids}}):
             message = to_message(document)
             if not is_repetition(message, given[message.id]):
@@ -182,13 +180,6 @@ def raise_last_sequence(database: ThreadDatabase, thread_id: str) -> None:
         database.threads.update_one(unchanged, {"$set": {"last_sequence": highest}})
 
 
-def batches(ids: Iterable[str], size: int) -> Iterator[list[str]]:
-    """The ids in lists of at most that many."""
-    rest = iter(ids)
-    while batch := list(islice(rest, size)):
-        yield batch
-
-
 def _numbered(messages: list[ChatMessage], first: int) -> list[ChatMessage]:
     _require_room(first + len(messages))
     for sequence, message in enumerate(messages, first):
@@ -198,8 +189,8 @@ def _numbered(messages: list[ChatMessage], first: int) -> list[ChatMessage]:
 
 def _require_room(last: int) -> None:
     """Raise Conflict if a sequence exceeds 2**53, because JSON readers do not keep higher numbers exactly."""
-    if last > _MAX_SEQUENCE:
+    if last > MAX_SEQUENCE:
         raise Conflict(
-            what=f"The sequence {last:,} exceeds the highest one that a thread can have, {_MAX_SEQUENCE:,}. Nothing was written.",
+            what=f"The sequence {last:,} exceeds the highest one that a thread can have, {MAX_SEQUENCE:,}. Nothing was written.",
             hint="Correct `last_sequence` of the thread and `sequence` of its messages, then retry.",
         )

@@ -1,4 +1,4 @@
-"""The conditions that threads and their messages meet, and how many messages are read at a time."""
+"""The conditions that threads and their messages meet, the field of copied messages, and how many messages are read at a time."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ OWN_THREAD_MESSAGES = OwnDocuments(
     OwnKind("a message of a thread", "messages of threads", "layout threads"),
     has_all("chat_thread_id", "sender_role", "content"),
 )
+
+COPIED_AT = "copied_at"
+"""The time, by the server's clock, at which a fork or an import stored a message before its thread."""
 
 MESSAGES_PER_ANSWER = 1_000
 """Messages of a thread in one answer of the server. An answer of the default size, 16 MiB, would take 150 MiB of memory."""
