@@ -1,4 +1,4 @@
-"""Threads: the conversations of users and organisations, each with its messages.
+"""Threads: the sessions of users and tenants, each with its messages.
 
     repository = MongoConversationRepository("mongodb://localhost:27017", "chats")
     manager = StateManager(repository, user_id="ana", org_id="acme")

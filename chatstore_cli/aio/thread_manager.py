@@ -106,7 +106,7 @@ class StateManager(Face[manager.StateManager]):
         text = await Calls().call(summarizer, part.messages)
         return await self.add_summary(await text if isawaitable(text) else text, part.covered, thread_id)
 
-    # What only uses memory has no `await`, as in the documented library.
+    # What only uses memory has no `await`, as in fluxibly.
 
     def convert_to_conversation_messages(self, chat_messages: Sequence[ChatMessage]) -> list[Message]:
         """The role, text and metadata of each message, for a prompt."""
@@ -131,7 +131,7 @@ class StateManager(Face[manager.StateManager]):
 
     @property
     def org_id(self) -> str:
-        """The organisation of new threads."""
+        """The tenant of new threads."""
         return self.synchronous.org_id
 
     @property

@@ -4,7 +4,7 @@
     await manager.create_thread("Product planning")
     await manager.add_message("user", "What features should we prioritize?")
 
-An application that uses the documented library changes its imports and nothing else. docs/library.md has the manual and
+An application that uses the library fluxibly changes only its imports. docs/library.md has the manual and
 the differences.
 """
 

@@ -1,4 +1,4 @@
-"""Reads what a message says from the options --text, --file, --content and --metadata, or from stdin."""
+"""Reads the content of a message from the options --text, --file, --content and --metadata, or from stdin."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def require_one(**given: object) -> None:
 
 
 def read_content(text: str | None, file: str | None, content: str | None) -> str | Mapping[str, Any] | None:
-    """The text or the content that the options give; None if there is none of them."""
+    """The text or the content that the options give; None if no option is given."""
     require_one(text=text, file=file, content=content)
     if content is not None:
         return read_object(content, "--content")
@@ -94,7 +94,10 @@ def opened(path: str) -> Iterator[BinaryIO]:
 
 @contextmanager
 def opened_twice(path: str) -> Iterator[BinaryIO]:
-    """The same, but it can be read again from its beginning: stdin is copied into a private temporary file first."""
+    """A regular file, or stdin for `-`, that can be read twice. Raises the errors of `opened`.
+
+    stdin is copied into a private temporary file first, because the lines are checked before they are stored.
+    """
     with opened(path) as stream:
         if path != "-":
             yield stream

@@ -26,10 +26,12 @@ FileOption = Annotated[
 ]
 ContentOption = Annotated[
     str | None,
-    typer.Option("--content", metavar="JSON", help="The content as a JSON object, for a message that is not a text."),
+    typer.Option(
+        "--content", metavar="JSON", help="The content as a JSON object, for a message that is more than a text."
+    ),
 ]
 
 
 def owner_of(user: str | None, tenant: str | None) -> Owner:
-    """The condition that --user and --tenant describe."""
+    """The condition on the owner that --user and --tenant give."""
     return Owner(user, tenant)

@@ -1,6 +1,6 @@
 """The configuration of an application that stores threads: `DatabaseConfig` and `StateConfig`, from its own variables.
 
-Names, defaults and variables are those of the documented library. chatstore's own settings are in settings.py.
+Names, defaults and variables are those of the library fluxibly. chatstore's own settings are in settings.py.
 """
 
 from __future__ import annotations

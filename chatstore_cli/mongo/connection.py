@@ -40,7 +40,9 @@ Result = TypeVar("Result")
 _UNAUTHORIZED = {13, 18, 8000, 33}
 _AUTHENTICATION_FAILED = 18
 _TOO_SLOW = {50, 262}
-_CONFLICTS = {85, 86, 11000}
+DUPLICATE_KEY = 11000
+"""The server's code for a second document with a value that a unique index has already."""
+_CONFLICTS = {85, 86, DUPLICATE_KEY}
 _NO_QUERY_PLAN = 291
 RETRYABLE_CODES = {6, 7, 89, 91, 112, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436, 64, 100}
 RETRYABLE_CODES |= {43, 94, 133, 134, 175, 237}  # a restart ended a cursor or a plan, or a node is starting

@@ -32,5 +32,5 @@ class ThreadContract(
 ):
     """Everything that a ConversationRepository promises. A subclass implements `new_repository`.
 
-    The repository may hold threads of other tests. Each test has a user and an organisation of its own.
+    The repository may hold threads of other tests. Each test has a user and a tenant of its own.
     """

@@ -52,7 +52,7 @@ class MessageContract(ContractTests):
         missing = scene.old_thread()
         with raises(ThreadNotFound, f"Thread {missing.id} does not exist"):
             scene.repository.create_message(request(missing))
-        with raises(ValueError):  # the documented library's error
+        with raises(ValueError):  # fluxibly's error
             scene.repository.create_messages([request(missing)])
         assert scene.repository.get_messages(missing.id) == []
 

@@ -59,7 +59,7 @@ class OwnerContract(ContractTests):
             thread, message = _thread_with_summary(scene)
             assert call(scene.repository, thread, message, Owner(scene.user_id, scene.org_id)), name
 
-    def test_a_user_or_an_organisation_alone_is_an_owner(self) -> None:
+    def test_a_user_or_a_tenant_alone_is_an_owner(self) -> None:
         scene = self.scene()
         thread = scene.thread("A thread", "one")
         for owner in (Owner(scene.user_id), Owner(None, scene.org_id)):

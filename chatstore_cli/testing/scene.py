@@ -21,7 +21,7 @@ MILLISECOND = timedelta(milliseconds=1)
 
 
 class Scene:
-    """A repository, and a user and an organisation that nobody else has."""
+    """A repository, and a user and a tenant that nobody else has."""
 
     def __init__(self, repository: ConversationRepository) -> None:
         self.repository = repository

@@ -126,7 +126,7 @@ class ThreadOnlyContract(ContractTests):
         assert len(ids) == 12
         assert [each.id for each in scene.repository.list_threads(org_id=scene.org_id, limit=5)] == ids[:5]
 
-    def test_a_list_has_the_threads_of_a_user_of_an_organisation_or_of_both(self) -> None:
+    def test_a_list_has_the_threads_of_a_user_of_a_tenant_or_of_both(self) -> None:
         scene = self.scene()
         thread = scene.thread()
         scene.repository.create_thread(CreateChatThreadRequest(user_id="someone", org_id=scene.org_id, name="Theirs"))

@@ -81,7 +81,7 @@ class WholeThreadContract(ContractTests):
 
     def test_a_dump_of_the_documented_library_is_imported(self) -> None:
         scene = self.scene()
-        naive = datetime(2026, 1, 2, 3, 4, 5, 678_901)  # noqa: DTZ001 - the documented library writes such times
+        naive = datetime(2026, 1, 2, 3, 4, 5, 678_901)  # noqa: DTZ001 - fluxibly writes such times
         thread = scene.old_thread().model_copy(update={"created_at": naive, "updated_at": naive})
         messages = [old_message(thread, text, created_at=naive) for text in "cab"]
         scene.repository.import_thread(thread, messages)

@@ -1,4 +1,4 @@
-"""Every Python block of the documented library's page runs, with only its imports changed.
+"""Every Python block of fluxibly's page runs, with only its imports changed.
 
 The page lies beside this project (../shared/documents). A clone does not have it: these tests skip then, and
 tests/aio/test_threads.py covers the same calls.

@@ -36,7 +36,7 @@ def threads(connection: Connection) -> StoredConversations:
 
 
 def created(threads: StoredConversations, name: str, **owner: str) -> str:
-    """The id of a new thread of the user ana in the organisation acme."""
+    """The id of a new thread of the user ana in the tenant acme."""
     return threads.create_thread(
         CreateChatThreadRequest(**{"user_id": "ana", "org_id": "acme", "name": name, **owner})
     ).id

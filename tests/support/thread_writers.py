@@ -121,10 +121,10 @@ def delete(threads: Any, job: dict[str, Any]) -> None:
 def _do(job: dict[str, Any]) -> None:
     from pymongo import monitoring
 
-    from chatstore_cli.mongo.threads import database, whole_threads
+    from chatstore_cli.mongo.threads import batches, whole_threads
     from tests.support.kill_at_command import KillAtCommand
 
-    database._MESSAGES_AT_ONCE = whole_threads._MESSAGES_AT_ONCE = job.get("at_once", 2)
+    batches._MESSAGES_AT_ONCE = whole_threads._MESSAGES_AT_ONCE = job.get("at_once", 2)
     killer = KillAtCommand(*job.get("kill_at", ("never", 0)), is_armed=False)
     monitoring.register(killer)
     threads = conversations(job["uri"], job["database"])

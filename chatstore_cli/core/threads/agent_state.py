@@ -1,4 +1,4 @@
-"""The state of an agent, as the documented library's StateManager creates it."""
+"""The state of an agent, as fluxibly's StateManager creates it."""
 
 from __future__ import annotations
 

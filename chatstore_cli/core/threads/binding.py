@@ -1,4 +1,4 @@
-"""The user and the organisation to which a StateManager is bound."""
+"""The user and the tenant to which a StateManager is bound."""
 
 from __future__ import annotations
 
@@ -32,14 +32,18 @@ class Binding:
 
     def __init__(self, user_id: Bound, org_id: Bound) -> None:
         """Raises InvalidThreadData for None or an empty text."""
-        bound_user = None if user_id is LEFT_OUT else checked_owner(user_id, "user_id")
-        bound_org = None if org_id is LEFT_OUT else checked_owner(org_id, "org_id")
+        try:
+            bound_user = None if user_id is LEFT_OUT else checked_owner(user_id, "user_id")
+            bound_org = None if org_id is LEFT_OUT else checked_owner(org_id, "org_id")
+        except InvalidThreadData as error:
+            error.hint = "Check where the id comes from. To see the threads of all users, leave user_id and org_id out."
+            raise
         self.owner = Owner(bound_user, bound_org)
         self.user_id = DEFAULT_USER if bound_user is None else bound_user
         self.org_id = DEFAULT_ORG if bound_org is None else bound_org
 
     def require(self, user_id: object, org_id: object, what: str) -> None:
-        """Raise InvalidThreadData if a thread of this user and organisation would be outside the binding."""
+        """Raise InvalidThreadData if a thread of this user and tenant would be outside the binding."""
         wanted = {"user_id": user_id, "org_id": org_id}
         for (field, value), bound in zip(wanted.items(), self.owner, strict=True):
             if bound is not None and value != bound:

@@ -34,7 +34,7 @@ class ConversationHistory:
 
     Methods are safe for several operating system threads. Messages are stored in the order that they have in memory.
 
-    Differences from the documented library: it stores in the background, where a failure is only logged, and loses what is
+    Differences from fluxibly: it stores in the background, where a failure is only logged, and loses what is
     not stored when the event loop ends. `load_from_db` there logs every error, returns and ignores `max_tokens`.
     """
 
@@ -110,7 +110,7 @@ class ConversationHistory:
     def format_for_prompt(self, include_system: bool = False, last_n: int | None = None) -> str:
         """One line per message: `User: ...`, `Assistant: ...`, `Tool (name): ...`, and `System: ...` if asked for.
 
-        Messages of other roles are left out, as in the documented library.
+        Messages of other roles are left out, as in fluxibly.
         """
         lines = (_line(message, include_system) for message in self.get_messages(last_n))
         return "\n".join(line for line in lines if line is not None)
@@ -128,7 +128,7 @@ class ConversationHistory:
         """
         manager = self.state_manager
         if manager is None:
-            LOG.warning("A conversation was not loaded, because its history has no state_manager.")
+            LOG.warning("[CHAT THREADS] A conversation was not loaded, because its history has no state_manager.")
             return
         with self._adding:
             stored = manager.get_messages(thread_id, limit=self.max_messages, newest=True)
@@ -148,7 +148,7 @@ class ConversationHistory:
         if not self.persist_to_db:
             return
         if self.state_manager is None:
-            LOG.warning("A message was not stored, because its history has no state_manager.")
+            LOG.warning("[CHAT THREADS] A message was not stored, because its history has no state_manager.")
             return
         self.state_manager.add_message(message.role, message.content, thread_id, metadata=message.metadata)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 from chatstore_cli.core.threads.checks import (
+    MAX_SEQUENCE,
     checked_content,
     checked_id,
     checked_old_text,
@@ -14,9 +15,6 @@ from chatstore_cli.core.threads.checks import (
 from chatstore_cli.core.threads.edits import MAX_MESSAGE_BYTES
 from chatstore_cli.domain.errors import InvalidThreadData
 from chatstore_cli.domain.threads.models import ChatMessage, ChatThread, Edit, ForkedFrom, to_milliseconds
-
-MAX_SEQUENCE = 2**53
-"""The highest sequence of an imported message: JSON readers keep it exactly, and there is room for later messages."""
 
 
 def imported_thread(thread: ChatThread) -> ChatThread:
@@ -45,7 +43,7 @@ def imported_messages(thread_id: str, messages: Iterable[ChatMessage]) -> Iterat
     """The messages as they will be stored, one at a time. Raises InvalidThreadData."""
     last = 0
     for message in messages:
-        # A dump of the documented library has no sequences: its order is that of the list.
+        # A dump of fluxibly has no sequences: its order is that of the list.
         last = message.sequence if message.sequence > last else last + 1
         content, size = checked_content(message.content)
         edits = [_imported_edit(edit, f"edits[{number}]") for number, edit in enumerate(message.edits)]

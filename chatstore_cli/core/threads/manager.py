@@ -1,4 +1,4 @@
-"""StateManager: the threads of one user and one organisation, as an application works with them."""
+"""StateManager: the threads of one user and one tenant, as an application works with them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from chatstore_cli.domain.threads.ports import ConversationRepository
 class StateManager:
     """Creates threads, adds messages and reads them. Most methods work on the current thread if no `thread_id` is given.
 
-    A manager is bound to the user or organisation that its constructor is given. For a thread of anybody else, every
+    A manager is bound to the user or tenant that its constructor is given. For a thread of anybody else, every
     method does what it does for a thread that does not exist. A manager that is given neither is unbound: it creates
     threads for `default_user` in `default_org`, and can open every thread.
 
@@ -35,7 +35,7 @@ class StateManager:
     if they need a current thread and there is none, InvalidThreadData for values that cannot be stored, and Unreachable.
     The first two are ValueErrors.
 
-    Differences from the documented library: threads of other users are hidden. A `thread_id` of `""` does not mean the
+    Differences from fluxibly: threads of other users are hidden. A `thread_id` of `""` does not mean the
     current thread, and `list_threads(user_id="")` does not mean all users. `add_message` rejects roles other than user,
     assistant, system and tool unless the repository was created with `strict_roles=False`. Returned objects are copies.
     """
@@ -65,7 +65,7 @@ class StateManager:
 
     @property
     def org_id(self) -> str:
-        """The organisation of new threads."""
+        """The tenant of new threads."""
         return self._binding.org_id
 
     @property
@@ -78,7 +78,7 @@ class StateManager:
     def create_thread(self, name: str, user_id: str | None = None, org_id: str | None = None) -> ChatThread:
         """Create a thread and make it the current one.
 
-        Without a user or organisation it has the manager's. Raises InvalidThreadData for one outside the binding.
+        Without a user or tenant it has the manager's. Raises InvalidThreadData for one outside the binding.
         """
         user, org = user_id or self.user_id, org_id or self.org_id
         self._binding.require(user, org, "No thread was created.")
@@ -223,7 +223,7 @@ class StateManager:
     def convert_to_conversation_messages(self, chat_messages: Sequence[ChatMessage]) -> list[Message]:
         """The role, text and metadata of each message, for a prompt.
 
-        Differences from the documented library: if `text` is not a text, it raises nothing. The text of a content of parts
+        Differences from fluxibly: if `text` is not a text, it raises nothing. The text of a content of parts
         is one line per text part. A picture, sound or file is its type and size in brackets, and no longer vanishes.
         Metadata that is not an object counts as none.
         """
@@ -276,7 +276,7 @@ class StateManager:
     def import_thread(self, source: str | bytes | Mapping[str, Any], *, new_ids: bool = False) -> ChatThread:
         """Store an exported thread with its ids and times, or with `new_ids` a copy of it. The current thread stays.
 
-        `source` is what `export_thread` returns, or `thread.model_dump_json()` of the documented library, whose times
+        `source` is what `export_thread` returns, or `thread.model_dump_json()` of fluxibly, whose times
         have no zone and are in UTC. Raises Conflict if the thread or one of its messages exists, and InvalidThreadData if
         the thread is outside the binding. Returns the thread without messages.
         """
@@ -295,7 +295,7 @@ class StateManager:
     def update_state(self, state: AgentState, updates: Mapping[str, Any]) -> AgentState:
         """Set keys of a state, and return it.
 
-        In the documented library this has no effect, because it looks for attributes on a dict.
+        In fluxibly this has no effect, because it looks for attributes on a dict.
         """
         state.update(updates)  # type: ignore[typeddict-item]  # the keys are the caller's
         return state

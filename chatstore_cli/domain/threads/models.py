@@ -1,6 +1,6 @@
 """Threads and their messages, as an application sees them (docs/library.md).
 
-The fields, their order and their defaults are those of the documented library whose place `chatstore_cli.threads` takes.
+The fields, their order and their defaults are those of the library fluxibly, which `chatstore_cli.threads` replaces.
 Times are in UTC with their zone, in whole milliseconds, which every store keeps.
 """
 
@@ -16,17 +16,17 @@ from chatstore_cli.domain.times import utc_now
 
 
 def stored_now() -> datetime:
-    """The present instant in whole milliseconds: MongoDB keeps no more, and all stores shall return the same."""
+    """The present instant in whole milliseconds: MongoDB stores no more, and every store returns the same times."""
     return to_milliseconds(utc_now())
 
 
 def to_milliseconds(instant: datetime) -> datetime:
-    """The instant without its microseconds below a millisecond."""
+    """The instant, rounded down to a whole millisecond."""
     return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
 
 
 def new_id() -> str:
-    """A new id of a thread or a message: the text of a random UUID, made in half of the time that `uuid4` takes."""
+    """A new id of a thread or a message: a random UUID as text. `uuid4` would take twice as long."""
     digits = os.urandom(16).hex()
     variant = "89ab"[int(digits[16], 16) & 3]
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
@@ -65,7 +65,10 @@ class ForkedFrom(BaseModel):
 
 
 class ChatThread(BaseModel):
-    """One conversation of a user in an organisation. `chat_messages` is empty unless the messages were asked for."""
+    """A session with a name, of one user in one tenant (`org_id`).
+
+    `chat_messages` is empty unless the caller asked for the messages.
+    """
 
     id: str = Field(default_factory=new_id)
     user_id: str
@@ -99,7 +102,7 @@ class CreateChatMessageRequest(BaseModel):
 
 
 class Message(BaseModel):
-    """A message as a model's prompt needs it."""
+    """One message of a prompt for a model: role, text and metadata."""
 
     role: str
     content: str

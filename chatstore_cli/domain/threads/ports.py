@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 
 class Owner(NamedTuple):
-    """The threads that a caller may see: those of this user and this organisation. None is anyone's."""
+    """The condition on the user and the tenant of a thread. None means any user or any tenant."""
 
     user_id: str | None = None
     org_id: str | None = None
 
     def owns(self, thread: ChatThread) -> bool:
-        """Whether the thread is this owner's."""
+        """Whether the thread meets the condition."""
         return self.user_id in (None, thread.user_id) and self.org_id in (None, thread.org_id)
 
 
@@ -63,7 +63,7 @@ class ConversationRepository(Protocol):
         """Store a new thread."""
 
     def get_thread(self, thread_id: str, *, owner: Owner = ANYONE, with_messages: bool = True) -> ChatThread | None:
-        """The thread, with its messages unless that is declined; None if it does not exist."""
+        """The thread, or None if it does not exist. `with_messages=False` leaves out its messages."""
 
     def update_thread(self, thread_id: str, *, owner: Owner = ANYONE, **changes: Any) -> ChatThread | None:
         """Change `name`, `user_id` or `org_id`, and `updated_at`. Other names are ignored. None if it does not exist.
@@ -89,8 +89,8 @@ class ConversationRepository(Protocol):
     ) -> list[ChatMessage]:
         """Store messages of one thread in their order: at most 1,000, and 12 MiB. Raises like `create_message`.
 
-        All or none are stored if the database has transactions; else a first part may be, and a repetition with the same
-        message ids completes it.
+        If the database has transactions, all or none are stored. Otherwise only the first ones may be stored, and a
+        repetition with the same message ids stores the rest.
         """
 
     def get_messages(
@@ -104,7 +104,7 @@ class ConversationRepository(Protocol):
     ) -> list[ChatMessage]:
         """The oldest `limit` messages after `offset`, or with `newest` the newest, in ascending order of `sequence`.
 
-        Empty if the thread does not exist. A negative limit leaves out that many from the other end.
+        Empty if the thread does not exist. A negative limit leaves out that many messages at the other end.
         """
 
     def iter_messages(
@@ -125,7 +125,7 @@ class ConversationRepository(Protocol):
         """Delete one message. Returns whether it existed."""
 
     def clear_messages(self, thread_id: str, *, owner: Owner = ANYONE) -> int:
-        """Delete all messages of a thread and return how many. `updated_at` of the thread stays."""
+        """Delete all messages of a thread and return how many. The thread's `updated_at` does not change."""
 
     def newest_summary(self, thread_id: str, *, owner: Owner = ANYONE) -> ChatMessage | None:
         """The newest message whose `content.metadata.summary` names the range that it covers; None without one."""
@@ -154,7 +154,8 @@ class ConversationRepository(Protocol):
 class ThreadStore(Protocol):
     """Threads and messages in one database. core/threads/repository.py has checked all values.
 
-    Every method that names an `owner` uses it as a condition of the command that reads or writes, never of an earlier one.
+    Every method uses `owner` as a condition of the command that reads or writes. It never checks the owner in an earlier
+    command, because the owner may change in between.
     """
 
     def insert_thread(self, thread: ChatThread) -> None:
@@ -183,7 +184,7 @@ class ThreadStore(Protocol):
         """
 
     def messages(self, thread_id: str, window: Window, owner: Owner) -> Iterator[ChatMessage]:
-        """The messages of a window in ascending order of `sequence`, streamed. None of a thread that does not exist."""
+        """The messages of a window in ascending order of `sequence`, streamed. Empty if the thread does not exist."""
 
     def find_message(self, message_id: str, owner: Owner) -> ChatMessage | None:
         """One message; None if it does not exist, or if its thread does not."""

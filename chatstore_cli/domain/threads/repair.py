@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class StoredThread(NamedTuple):
-    """A thread and its stored `last_sequence`; None if the document is not a thread, so that nothing follows from it."""
+    """The id of a thread, and its stored `last_sequence`: None if the document is not a thread, which is not compared."""
 
     thread_id: str
     last_sequence: int | None
@@ -36,14 +36,14 @@ class ThreadProblem(StrEnum):
     """What is wrong with a thread."""
 
     NO_THREAD = "no_thread"
-    """Its messages are stored, and it is not. They were left by a process that was killed."""
+    """Messages are stored without their thread. A killed process left them."""
     SEQUENCE_BEHIND = "sequence_behind"
     """Its `last_sequence` is below the sequence of its newest message."""
 
 
 @dataclass(frozen=True, slots=True)
 class ThreadFault:
-    """One problem of one thread. Without a thread, `messages` would be removed, unless any of them is `recent`."""
+    """One problem of one thread. With NO_THREAD, `messages` is how many would be removed."""
 
     thread_id: str
     problem: ThreadProblem
@@ -62,31 +62,41 @@ class ThreadRepairs(Protocol):
     threads: str
     """The name of the collection or table of threads."""
     messages: str
-    """That of their messages."""
+    """The name of the collection or table of messages."""
 
     def exist(self) -> bool:
         """Whether threads or messages can be stored already."""
 
     def require_comparable(self) -> None:
-        """Raise ForeignCollection if most documents are another product's, UnsuitableCollection without the index."""
+        """Raise unless threads can be compared with their messages.
+
+        Raises ForeignCollection if most documents are another product's, and UnsuitableCollection if the messages have no
+        unique index on thread and sequence.
+        """
 
     def threads_after(self, thread_id: str | None, limit: int) -> Sequence[StoredThread]:
         """The next threads in ascending order of their ids."""
 
     def highest_sequences(self, after: str | None, up_to: str | None) -> Iterable[HighestSequence]:
-        """For each thread id of that range that a message names, in ascending order. None is no bound. Read from the index."""
+        """The highest sequence of each thread that messages name, in ascending order of the ids, read from the index.
+
+        The ids are above `after` and at most `up_to`. None is no bound.
+        """
 
     def last_sequence(self, thread_id: str) -> int | None:
         """The present `last_sequence` of a thread; None if it does not exist or is not a thread."""
 
     def orphaned_messages(self, thread_id: str, before: datetime) -> OrphanedMessages | None:
-        """The messages of a thread that does not exist; None if it does. A message is recent if any of its dates is not before."""
+        """How many messages a missing thread has; None if the thread exists.
+
+        A message is recent if one of its dates is not before `before`.
+        """
 
     def remove_orphaned_messages(self, thread_id: str, before: datetime) -> int:
-        """Delete the messages of a thread if it does not exist and none is recent. Returns how many were deleted.
+        """Delete the messages of a thread if the thread does not exist and no message is recent. Returns how many.
 
-        That a message is not recent is a condition of the command that deletes it.
+        The command that deletes a message has the condition that the message is not recent.
         """
 
     def raise_last_sequence(self, thread_id: str, sequence: int) -> bool:
-        """Set `last_sequence` of a thread if it is lower, with that as a condition. Returns whether it was."""
+        """Set `last_sequence` of a thread in a command with the condition that it is lower. Returns whether it was."""

@@ -42,7 +42,7 @@ class ThreadRemoval:
 
 @dataclass
 class AddedLines:
-    """How far the lines are stored: the messages, their sequences, and the last line."""
+    """Counts the messages that a file added to a thread, with their sequences and the last stored line."""
 
     messages: int = 0
     first_sequence: int | None = None
@@ -59,8 +59,8 @@ class AddedLines:
     def in_words(self) -> str:
         """How far the lines are stored, and how to continue."""
         if not self.last_line:
-            return "No message is known to be stored. If each line has a message_id, run the command again."
+            return "No message is known to be stored. If every line has a message_id, run the command again."
         return (
             f"Lines 1 to {self.last_line:,} are stored ({quantity(self.messages, 'message')}). "
-            "If each line has a message_id, run the command again; if not, remove these lines first."
+            "If every line has a message_id, run the command again. If not, remove these lines from the file first."
         )

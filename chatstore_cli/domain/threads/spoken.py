@@ -1,4 +1,4 @@
-"""What a message of a thread says, apart from its metadata."""
+"""Separates the text of a message from its metadata."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 
 class Spoken(NamedTuple):
-    """A text, or any other JSON object; and the metadata beside it."""
+    """A content (a text, or any other JSON object) without its metadata, and the metadata."""
 
     content: Any
     metadata: dict[str, Any]

@@ -19,7 +19,7 @@ from chatstore_cli.domain.message_store import Content, Inserted, StoredContent,
 from chatstore_cli.domain.times import Clock
 from chatstore_cli.domain.tombstones import Tombstone, is_covered
 from chatstore_cli.mongo.collections import collation_warning, collection_facts
-from chatstore_cli.mongo.connection import RETRYABLE_CODES, Connection, Document, driver_errors
+from chatstore_cli.mongo.connection import DUPLICATE_KEY, RETRYABLE_CODES, Connection, Document, driver_errors
 from chatstore_cli.mongo.exact import bytewise, own_collation
 from chatstore_cli.mongo.foreign_documents import require_writable
 from chatstore_cli.mongo.maintenance.index_store import MongoIndexStore
@@ -32,7 +32,6 @@ from chatstore_cli.mongo.tombstones import TOMBSTONES, deleted_sessions, tombsto
 _SMALL_SESSION = 5_000
 _ROWS_AT_ONCE = 10_000
 """Rows of one answer of the server. Without a bound an answer has 16 MiB of rows, which take ten times that when decoded."""
-_DUPLICATE = 11000
 _NOT_ABOUT_A_DOCUMENT = {1, 8, 13, 18, 24, 26, 33, 46, 63, 70, 71, 72, 73, 96, 115, 117, 125, 136, 146, 150, 166}
 _NOT_ABOUT_A_DOCUMENT |= {211, 279, 314, 8000, 11601, 13388, 14031}
 """Error codes of the server or of the collection (for example, it is a view), which no message causes."""
@@ -314,7 +313,7 @@ class MongoMessageStore:
             try:
                 self._messages.insert_one(dict(document))
             except driver.DuplicateKeyError:
-                failures.append({"index": index, "code": _DUPLICATE})
+                failures.append({"index": index, "code": DUPLICATE_KEY})
             except (driver.WriteError, BSONError, OverflowError, TypeError, ValueError) as error:
                 failures.append({"index": index, "code": 0, "errmsg": str(error)})
         return {"n": len(documents) - len(failures), "writeErrors": failures}
@@ -326,7 +325,7 @@ class MongoMessageStore:
         for failure in answer.get("writeErrors", ()):
             entry = sent[failure["index"]]
             code = failure.get("code")
-            if code == _DUPLICATE and failure.get("keyPattern", _BY_ID) == _BY_ID:
+            if code == DUPLICATE_KEY and failure.get("keyPattern", _BY_ID) == _BY_ID:
                 duplicates.append(entry)
             elif code in RETRYABLE_CODES:
                 unconfirmed = failure

@@ -11,27 +11,26 @@ the stored messages of these ids are read, the thread's `last_sequence` is raise
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from itertools import islice
 from typing import Any
 
 import pymongo.errors as driver
 from bson import Decimal128
 from pymongo import ReturnDocument
 
+from chatstore_cli.core.threads.checks import MAX_SEQUENCE
 from chatstore_cli.core.threads.repetition import is_repetition
 from chatstore_cli.domain.errors import Conflict
 from chatstore_cli.domain.threads.models import ChatMessage
 from chatstore_cli.domain.threads.ports import Owner
 from chatstore_cli.mongo.bson_values import whole_number
-from chatstore_cli.mongo.connection import Document
+from chatstore_cli.mongo.connection import DUPLICATE_KEY, Document
 from chatstore_cli.mongo.exact import own_collation, reject_equal_id
+from chatstore_cli.mongo.threads.batches import batches, ids_at_once
 from chatstore_cli.mongo.threads.database import Missing, Repeat, Session, ThreadDatabase
 from chatstore_cli.mongo.threads.documents import message_document, to_message
 
-_DUPLICATE = 11000
-_MAX_SEQUENCE = 2**53
 _NOT_A_NUMBER = {2, 14}
 """Codes of `$inc` on a `last_sequence` that is not a number, or beyond 64 bits afterwards."""
 
@@ -65,7 +64,7 @@ class Addition:
             return self._without_transaction(rest)
         except driver.BulkWriteError as error:
             failures = (error.details or {}).get("writeErrors", [])
-            if not any(failure.get("code") == _DUPLICATE for failure in failures):
+            if not any(failure.get("code") == DUPLICATE_KEY for failure in failures):
                 raise
         except driver.OperationFailure as error:
             if error.code not in _NOT_A_NUMBER:
@@ -125,8 +124,7 @@ class Addition:
 
     def _take_back(self) -> None:
         """The thread was deleted, or belongs to somebody else now: remove what this call inserted."""
-        at_once = self._database.ids_at_once
-        for ids in batches(self._inserted, at_once):
+        for ids in batches(self._inserted, ids_at_once(self._database.messages)):
             self._database.messages.delete_many({"_id": {"$in": ids}, "chat_thread_id": self._thread_id})
 
     def _learn_if_rejected(self) -> None:
@@ -154,7 +152,7 @@ def stored_repetitions(database: ThreadDatabase, messages: Iterable[ChatMessage]
     """Those of the messages that are stored already, as stored. Raises Conflict if another message has one of the ids."""
     given = {message.id: message for message in messages}
     stored: dict[str, ChatMessage] = {}
-    for ids in batches(given, database.ids_at_once):
+    for ids in batches(given, ids_at_once(database.messages)):
         for document in database.messages.find({"_id": {"$in": ids}}):
             message = to_message(document)
             if not is_repetition(message, given[message.id]):
@@ -191,13 +189,6 @@ def raise_last_sequence(database: ThreadDatabase, thread_id: str) -> None:
         database.threads.update_one(unchanged, {"$set": {"last_sequence": highest}})
 
 
-def batches(ids: Iterable[str], size: int) -> Iterator[list[str]]:
-    """The ids in lists of at most that many."""
-    rest = iter(ids)
-    while batch := list(islice(rest, size)):
-        yield batch
-
-
 def _numbered(messages: list[ChatMessage], first: int) -> list[ChatMessage]:
     _require_room(first + len(messages))
     for sequence, message in enumerate(messages, first):
@@ -207,7 +198,7 @@ def _numbered(messages: list[ChatMessage], first: int) -> list[ChatMessage]:
 
 def _require_room(last: int) -> None:
     """Raise Conflict if a sequence is so high that JSON readers would not keep the next ones exactly."""
-    if last > _MAX_SEQUENCE:
+    if last > MAX_SEQUENCE:
         raise Conflict(
             what=f"No sequence follows the last one of the thread, {last:,}. Nothing was written.",
             hint="Repair `last_sequence` of the thread and `sequence` of its messages, then try again.",

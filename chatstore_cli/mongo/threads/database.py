@@ -16,8 +16,7 @@ from chatstore_cli.core.retry import attempt_until_done
 from chatstore_cli.domain.errors import ChatstoreError, Conflict, NotAllowed
 from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.domain.threads.ports import Owner
-from chatstore_cli.mongo.connection import RETRYABLE_CODES, Connection, Document, driver_errors
-from chatstore_cli.mongo.exact import MOST_TEXTS, own_collation
+from chatstore_cli.mongo.connection import DUPLICATE_KEY, RETRYABLE_CODES, Connection, Document, driver_errors
 from chatstore_cli.mongo.foreign_documents import require_writable
 from chatstore_cli.mongo.maintenance.index_store import MongoIndexStore
 from chatstore_cli.mongo.threads.index_specs import index_specs, message_index_spec
@@ -32,7 +31,6 @@ _WRITE_CONFLICT = 112
 _ATTEMPTS = 1_000
 _LONGEST_PAUSE = 0.3
 """Seconds. All attempts take longer than a minute: if a process is killed in a transaction, the server undoes it after 60 s."""
-_MESSAGES_AT_ONCE = 1_000
 
 
 class Missing(Exception):
@@ -66,11 +64,6 @@ class ThreadDatabase:
             return False
         hello = self.connection.client.admin.command("hello")
         return "setName" in hello or hello.get("msg") == "isdbgrid"
-
-    @property
-    def ids_at_once(self) -> int:
-        """How many messages one command may name by their ids."""
-        return MOST_TEXTS if own_collation(self.messages) else _MESSAGES_AT_ONCE
 
     def of_thread(self, thread_id: str, owner: Owner) -> Document:
         """The condition for the thread of that id if it belongs to the owner."""
@@ -174,5 +167,5 @@ def _first_failure(error: driver.BulkWriteError) -> Exception:
     if not failures:
         return error
     first = failures[0]
-    kind = driver.DuplicateKeyError if first.get("code") == 11000 else driver.OperationFailure
+    kind = driver.DuplicateKeyError if first.get("code") == DUPLICATE_KEY else driver.OperationFailure
     return kind(str(first.get("errmsg", "")), first.get("code"), first)

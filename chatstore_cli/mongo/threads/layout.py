@@ -1,6 +1,6 @@
 """The `threads` layout: one document per thread, and one for each of its messages (docs/layouts.md).
 
-A session is a thread. Its tenant is the thread's organisation, and its title the thread's name. A thread has no workflow,
+A session is a thread. Its tenant is `org_id`, and its title is the name of the thread. A thread has no workflow,
 no status and no pause. What its messages used is added up for reports alone.
 """
 
@@ -22,14 +22,19 @@ from chatstore_cli.domain.removal import StoredPart
 from chatstore_cli.domain.session import COUNT_CAP, Session, SessionStatus
 from chatstore_cli.mongo.collections import collection_facts, require_removable
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
-from chatstore_cli.mongo.exact import MOST_TEXTS, own_collation
 from chatstore_cli.mongo.foreign_documents import ForeignLookup, require_own
 from chatstore_cli.mongo.identifiers import REPLACED, document_id_condition, id_values, is_storable
 from chatstore_cli.mongo.message_counts import MessageCounts
+from chatstore_cli.mongo.threads.batches import remove_selected
 from chatstore_cli.mongo.threads.index_specs import index_specs
 from chatstore_cli.mongo.threads.message_usage import MessageUsage
 from chatstore_cli.mongo.threads.newest_threads import PROJECTION, NewestThreads, conditions_of
-from chatstore_cli.mongo.threads.own_threads import MESSAGES_PER_ANSWER, OWN_THREAD_MESSAGES, OWN_THREADS
+from chatstore_cli.mongo.threads.own_threads import (
+    COPIED_AT,
+    MESSAGES_PER_ANSWER,
+    OWN_THREAD_MESSAGES,
+    OWN_THREADS,
+)
 from chatstore_cli.mongo.threads.sessions import LAYOUT, to_message, to_session
 from chatstore_cli.mongo.tombstones import count_parts
 
@@ -38,13 +43,12 @@ if TYPE_CHECKING:
 
 _NO_COUNT_LIMIT = 2**31 - 2
 _THREADS_PER_SUM = 500
-_MESSAGES_AT_ONCE = 1_000
-
-COPIED_AT = "copied_at"
-"""The time, by the server's clock, at which a fork or an import stored a message before its thread."""
 
 _COPYING = timedelta(hours=1)
-"""The longest time for which messages without a thread may belong to a fork or an import that is running."""
+"""The longest time for which messages without a thread may belong to a fork or an import that is running.
+
+It is RECENT of core/threads/repair.py, which is not imported because `sessions list` does not need it.
+"""
 
 _NOT_BEING_COPIED: Document = {
     "$expr": {"$lt": [f"${COPIED_AT}", {"$subtract": ["$$NOW", int(_COPYING.total_seconds() * 1000)]}]}
@@ -197,7 +201,7 @@ class ThreadsLayout:
         until = deleted_at if document is not None else deleted_at - _COPYING
         with driver_errors(f"deleting thread {session_id!r}"):
             threads = self._threads.delete_many({**_identity(document), **OWN_THREADS.filter()}).deleted_count
-            messages = self._remove_messages(self._messages_of(session_id) | _copied_before(until))
+            messages = remove_selected(self._messages, self._messages_of(session_id) | _copied_before(until))
         return [StoredPart(self._messages_name, messages), StoredPart(self._name, threads)]
 
     def session_changes(self) -> ThreadChanges:
@@ -211,14 +215,6 @@ class ThreadsLayout:
         from chatstore_cli.mongo.threads.feed import ThreadMessageChanges
 
         return ThreadMessageChanges(self._connection, self._collections, session_id)
-
-    def _remove_messages(self, selected: Document) -> int:
-        """Delete messages in batches, each within the time limit of a command. Returns how many were deleted."""
-        removed = 0
-        at_once = MOST_TEXTS if own_collation(self._messages) else _MESSAGES_AT_ONCE
-        while ids := [row["_id"] for row in self._messages.find(selected, {"_id": 1}).limit(at_once)]:
-            removed += self._messages.delete_many({**selected, "_id": {"$in": ids}}).deleted_count
-        return removed
 
     # --- what the methods share --------------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """One page of threads, newest first, read from the indexes on (updated_at, _id).
 
 The order of these indexes is that of SessionKey for a text as `_id` and a date as `updated_at`, which is what chatstore and
-the documented library write. Other ids and times are read beside them, and only if one look-up in the indexes shows
+fluxibly write. Other ids and times are read beside them, and only if one look-up in the indexes shows
 that there are any.
 """
 

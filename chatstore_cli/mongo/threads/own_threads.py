@@ -1,4 +1,4 @@
-"""Which documents are threads, and which are messages of threads; how many of these are read at a time."""
+"""Which documents are threads, and which are messages of threads; what copied messages have; how many are read at a time."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ OWN_THREAD_MESSAGES = OwnDocuments(
     OwnKind("a message of a thread", "messages of threads", "layout threads"),
     has_all("chat_thread_id", "sender_role", "content"),
 )
+
+COPIED_AT = "copied_at"
+"""The time, by the server's clock, at which a fork or an import stored a message before its thread."""
 
 MESSAGES_PER_ANSWER = 1_000
 """Messages of a thread in one answer of the server. By default an answer has 16 MiB, which take 150 MiB of memory here."""

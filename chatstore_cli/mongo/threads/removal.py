@@ -1,4 +1,4 @@
-"""Deleting messages of a thread, in bounded batches: also a million of them burden neither the server nor this process."""
+"""Deleting messages of a thread, for applications."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from chatstore_cli.domain.threads.ports import Owner
 from chatstore_cli.mongo.bson_values import whole_number
 from chatstore_cli.mongo.connection import Document, driver_errors
 from chatstore_cli.mongo.threads.adding import highest_sequence
+from chatstore_cli.mongo.threads.batches import PLACE, behind, ids_at_once, place_of_last, remove_selected
 from chatstore_cli.mongo.threads.database import Missing, Session, ThreadDatabase
+from chatstore_cli.mongo.threads.own_threads import COPIED_AT
 from chatstore_cli.mongo.threads.reading import ASCENDING, read_messages
-
-_PLACE = {"_id": 1, "sequence": 1}
 
 
 def remove_all(database: ThreadDatabase, thread_id: str, started_at: datetime) -> None:
@@ -19,18 +19,9 @@ def remove_all(database: ThreadDatabase, thread_id: str, started_at: datetime) -
 
     Messages that were copied since then belong to a thread of the same id that is being imported.
     """
-    old = {"chat_thread_id": thread_id, "copied_at": {"$not": {"$gte": started_at}}}
-    messages = database.messages
-    with driver_errors(f"deleting the messages of thread {thread_id!r} in {messages.name}"):
-        after: int | None = None
-        while True:
-            found = messages.find({**old, **_behind(after)}, _PLACE).sort("sequence", 1).limit(database.ids_at_once)
-            rows = list(found)
-            if rows:
-                messages.delete_many({"_id": {"$in": [row["_id"] for row in rows]}, **old})
-            elif after is None:
-                return
-            after = _place(rows)
+    old = {"chat_thread_id": thread_id, COPIED_AT: {"$not": {"$gte": started_at}}}
+    with driver_errors(f"deleting the messages of thread {thread_id!r} in {database.messages.name}"):
+        remove_selected(database.messages, old)
 
 
 def clear(database: ThreadDatabase, thread_id: str, owner: Owner) -> int:
@@ -46,7 +37,7 @@ def clear(database: ThreadDatabase, thread_id: str, owner: Owner) -> int:
         thread = database.of_thread(thread_id, owner)
         if database.threads.update_one(thread, {"$max": {"last_sequence": last}}, session=session).matched_count == 0:
             raise Missing
-        stages = [{"$match": _behind(after)}, *in_batches] if after is not None else in_batches
+        stages = [{"$match": behind(after)}, *in_batches] if after is not None else in_batches
         rows = list(read_messages(database, thread_id, stages, owner, session))
         if not rows:
             return 0, rows
@@ -56,8 +47,8 @@ def clear(database: ThreadDatabase, thread_id: str, owner: Owner) -> int:
     in_batches: list[Document] = [
         {"$match": {"sequence": {"$not": {"$gt": last}}}},
         {"$sort": ASCENDING},
-        {"$limit": database.ids_at_once},
-        {"$project": _PLACE},
+        {"$limit": ids_at_once(database.messages)},
+        {"$project": PLACE},
     ]
     removed = 0
     after: int | None = None
@@ -66,20 +57,7 @@ def clear(database: ThreadDatabase, thread_id: str, owner: Owner) -> int:
         removed += number
         if not rows and after is None:
             return removed
-        after = _place(rows)
-
-
-def _behind(after: int | None) -> Document:
-    """The condition for the messages behind a sequence, all if it is None.
-
-    A batch begins behind the one before, because an index keeps the places of deleted documents for a while, and walking
-    over them again for each batch would take longer and longer. The last pass finds what has no number as its sequence.
-    """
-    return {} if after is None else {"sequence": {"$gt": after}}
-
-
-def _place(rows: list[Document]) -> int | None:
-    return whole_number(rows[-1].get("sequence")) if rows else None
+        after = place_of_last(rows)
 
 
 def remove_message(database: ThreadDatabase, message_id: str, removed_at: datetime, owner: Owner) -> None:

@@ -15,12 +15,11 @@ from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.foreign_documents import require_own
 from chatstore_cli.mongo.identifiers import id_values
 from chatstore_cli.mongo.maintenance.index_store import MongoIndexStore
+from chatstore_cli.mongo.threads.batches import remove_selected
 from chatstore_cli.mongo.threads.index_specs import message_index_spec
-from chatstore_cli.mongo.threads.own_threads import OWN_THREAD_MESSAGES, OWN_THREADS
+from chatstore_cli.mongo.threads.own_threads import COPIED_AT, OWN_THREAD_MESSAGES, OWN_THREADS
 
-_DATES = ("created_at", "updated_at", "copied_at")
-_MESSAGES_AT_ONCE = 1_000
-"""Messages that one command deletes, so that a million of them do not burden the server."""
+_DATES = ("created_at", "updated_at", COPIED_AT)
 _THREAD_FIELDS = {"last_sequence": 1, "user_id": 1, "org_id": 1, "name": 1}
 
 
@@ -107,11 +106,8 @@ class MongoThreadRepairs:
         if found is None or found.recent:
             return 0
         old = {**_of_thread(thread_id), **_before(before)}
-        removed = 0
         with driver_errors(f"deleting the messages of thread {thread_id!r} in {self.messages}"):
-            while ids := [row["_id"] for row in self._messages.find(old, {"_id": 1}).limit(_MESSAGES_AT_ONCE)]:
-                removed += self._messages.delete_many({"_id": {"$in": ids}, **old}).deleted_count
-        return removed
+            return remove_selected(self._messages, old)
 
     def raise_last_sequence(self, thread_id: str, sequence: int) -> bool:
         """Set `last_sequence`, also if it is not a number."""

@@ -7,20 +7,22 @@ of the original.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import pymongo.errors as driver
 
 from chatstore_cli.domain.errors import Conflict
 from chatstore_cli.domain.threads.models import ChatMessage, ChatThread, to_milliseconds
 from chatstore_cli.domain.times import Clock
-from chatstore_cli.mongo.connection import Document, driver_errors
-from chatstore_cli.mongo.threads.adding import batches, stored_repetitions
+from chatstore_cli.mongo.connection import DUPLICATE_KEY, Document, driver_errors
+from chatstore_cli.mongo.threads.adding import stored_repetitions
+from chatstore_cli.mongo.threads.batches import batches, ids_at_once
 from chatstore_cli.mongo.threads.database import Session, ThreadDatabase
 from chatstore_cli.mongo.threads.documents import message_document, thread_document
+from chatstore_cli.mongo.threads.own_threads import COPIED_AT
 
 _MESSAGES_AT_ONCE = 1_000
-_DUPLICATE = 11000
+"""The driver divides a batch that is too large for one command."""
 
 
 def insert_whole_thread(
@@ -31,7 +33,7 @@ def insert_whole_thread(
     with driver_errors(doing):
         _reject_existing(database, thread.id)
     count = last_sequence = 0
-    for batch in _batches(messages):
+    for batch in batches(messages, _MESSAGES_AT_ONCE):
         with driver_errors(doing):
             _insert(database, server_now, thread.id, batch)
         count += len(batch)
@@ -55,12 +57,12 @@ def insert_whole_thread(
 
 def _insert(database: ThreadDatabase, server_now: Clock, thread_id: str, batch: list[ChatMessage]) -> None:
     copied_at = to_milliseconds(server_now())
-    documents: list[Document] = [{**message_document(message), "copied_at": copied_at} for message in batch]
+    documents: list[Document] = [{**message_document(message), COPIED_AT: copied_at} for message in batch]
     try:
         database.messages.insert_many(documents, ordered=False)
     except driver.BulkWriteError as error:
         failures = (error.details or {}).get("writeErrors", [])
-        if not failures or any(failure.get("code") != _DUPLICATE for failure in failures):
+        if not failures or any(failure.get("code") != DUPLICATE_KEY for failure in failures):
             raise
         rejected = {failure["index"] for failure in failures}
         stored = stored_repetitions(database, (batch[number] for number in rejected))
@@ -73,9 +75,9 @@ def _insert(database: ThreadDatabase, server_now: Clock, thread_id: str, batch: 
                     hint="An interrupted import of another export left it. chatstore threads repair removes such messages.",
                 ) from error
         # From now on no repair takes them for remains. If one removed some before this, their number shows it at the end.
-        for ids in batches((batch[number].id for number in rejected), database.ids_at_once):
+        for ids in batches((batch[number].id for number in rejected), ids_at_once(database.messages)):
             stored_before = {"_id": {"$in": ids}, "chat_thread_id": thread_id}
-            database.messages.update_many(stored_before, {"$set": {"copied_at": copied_at}})
+            database.messages.update_many(stored_before, {"$set": {COPIED_AT: copied_at}})
 
 
 def _reject_existing(database: ThreadDatabase, thread_id: str) -> None:
@@ -85,15 +87,3 @@ def _reject_existing(database: ThreadDatabase, thread_id: str) -> None:
 
 def _exists(thread_id: str) -> Conflict:
     return Conflict(what=f"A thread with the id {thread_id!r} exists.")
-
-
-def _batches(messages: Iterable[ChatMessage]) -> Iterator[list[ChatMessage]]:
-    """Lists of at most 1,000 messages. The driver divides a list that is too large for one command."""
-    batch: list[ChatMessage] = []
-    for message in messages:
-        batch.append(message)
-        if len(batch) == _MESSAGES_AT_ONCE:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

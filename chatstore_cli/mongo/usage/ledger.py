@@ -22,7 +22,7 @@ from chatstore_cli.domain.usage_ledger import (
     LedgerRow,
     UsageSnapshot,
 )
-from chatstore_cli.mongo.connection import RETRYABLE_CODES, Connection, Document, driver_errors
+from chatstore_cli.mongo.connection import DUPLICATE_KEY, RETRYABLE_CODES, Connection, Document, driver_errors
 from chatstore_cli.mongo.foreign_documents import require_writable
 from chatstore_cli.mongo.identifiers import id_condition, is_storable
 from chatstore_cli.mongo.usage.rows import (
@@ -45,7 +45,6 @@ from chatstore_cli.mongo.workflow.own_sessions import OWN_SESSIONS
 
 _FLAT_FIELDS = tuple(f"usage_{name}_final" for name in (*COUNTS, "total_cost"))
 _USAGE_FIELDS = ("chat_id", "real_time_tracking", "token_usage", "usage_summary", *_FLAT_FIELDS)
-_DUPLICATE = 11000
 
 
 class MongoUsageLedger:
@@ -68,7 +67,7 @@ class MongoUsageLedger:
             except driver.BulkWriteError as error:
                 failures = error.details.get("writeErrors", [])
                 unconfirmed = error.details.get("writeConcernErrors", [])
-                for failure in [*(each for each in failures if each.get("code") != _DUPLICATE), *unconfirmed]:
+                for failure in [*(each for each in failures if each.get("code") != DUPLICATE_KEY), *unconfirmed]:
                     is_temporary = failure in unconfirmed or failure.get("code") in RETRYABLE_CODES
                     kind = Unreachable if is_temporary else ChatstoreError
                     raise kind(

@@ -54,7 +54,7 @@ def thread(thread_id: str, **more: Any) -> ChatThread:
 @pytest.fixture
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Messages are deleted and copied 100 and 2 at a time."""
-    monkeypatch.setattr("chatstore_cli.mongo.threads.database._MESSAGES_AT_ONCE", 100)
+    monkeypatch.setattr("chatstore_cli.mongo.threads.batches._MESSAGES_AT_ONCE", 100)
     monkeypatch.setattr("chatstore_cli.mongo.threads.whole_threads._MESSAGES_AT_ONCE", 2)
 
 

@@ -73,7 +73,7 @@ def list_(
 ) -> None:
     """List sessions of all layouts, the most recently updated first.
 
-    A page ends with the cursor of the next page, which new sessions do not shift. If a layout has no field for a
+    Each page ends with the cursor for the next page. New sessions do not shift the pages. If a layout has no field for a
     filter, its sessions are left out, with a notice on stderr. Documents that are not sessions or messages of a layout
     are not listed, and a notice reports their number and fields. Sessions whose stored id no text can address, such as
     a boolean or a list, are not listed either. A notice reports their number.

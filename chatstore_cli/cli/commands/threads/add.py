@@ -1,4 +1,4 @@
-"""`chatstore threads add`: add one message to a thread, or the messages of JSON lines."""
+"""`chatstore threads add`: adds one message to a thread, or the messages of a JSON lines file."""
 
 from __future__ import annotations
 
@@ -46,13 +46,17 @@ def add(
     text: TextOption = None,
     file: FileOption = None,
     content: ContentOption = None,
-    sender: Annotated[str | None, typer.Option("--sender", metavar="ID", help="Who spoke (`name` in results).")] = None,
+    sender: Annotated[
+        str | None, typer.Option("--sender", metavar="ID", help="The speaker (`name` in results).")
+    ] = None,
     metadata: Annotated[
         str | None, typer.Option("--metadata", metavar="JSON", help="Store this JSON object with the message.")
     ] = None,
     message_id: Annotated[
         str | None,
-        typer.Option("--message-id", metavar="ID", help="Store a message of this id once, however often it is added."),
+        typer.Option(
+            "--message-id", metavar="ID", help="The id of the message. A repetition with the same id stores nothing."
+        ),
     ] = None,
     jsonl: Annotated[
         str | None, typer.Option("--jsonl", metavar="FILE", help="Add a message for each line of FILE (- for stdin).")
@@ -62,13 +66,13 @@ def add(
 ) -> None:
     """Add a message, or many messages, at the end of a thread.
 
-    Without --text, --file, --content and --jsonl, the text is read from stdin. If a message of the same --message-id is
-    stored with another content or in another thread, the command exits with status 8.
+    Without --text, --file, --content and --jsonl, the text is read from stdin. If --message-id is the id of a stored
+    message with another content, role, sender or thread, the command exits with status 8.
 
-    A line for --jsonl is an object with `role` and `content` (a text or an object), and optionally `name`, `metadata` and
-    `message_id`. All lines are checked first: if one is bad, each bad line is named and nothing is stored. Then they are
-    stored in batches of at most 1,000 messages or 12 MiB. If that is interrupted, the error names the lines that are
-    stored. If every line has a `message_id`, the command can be run again.
+    Each line for --jsonl is an object with `role` and `content` (a text or an object). It may also have `name`,
+    `metadata` and `message_id`. All lines are checked first. If lines are invalid, the error lists them and nothing is
+    stored. Then the messages are stored in batches of at most 1,000 messages or 12 MiB. If the command is interrupted,
+    the error reports which lines are stored. If every line has a `message_id`, run the command again.
     """
     from chatstore_cli.core.threads.requests import message_request
     from chatstore_cli.render.rows.threads import THREAD_MESSAGE_FIELDS, changed_message_row
@@ -79,10 +83,12 @@ def add(
     if jsonl is not None and (given := [name for name, value in of_one.items() if value is not None]):
         raise WrongUse(what=f"--jsonl and {given[0]} exclude each other.", hint="Put the value into each line.")
     if jsonl is None and role not in ROLES:
-        hint = None if role else "To add many messages, use --jsonl FILE."
-        raise BadValue(name="--role", value=role or "", expected="user, assistant, system or tool", hint=hint)
+        if role is None:
+            hint = "Give --role user, assistant, system or tool. To add many messages, use --jsonl FILE."
+            raise WrongUse(what="--role is missing.", hint=hint)
+        raise BadValue(name="--role", value=role, expected="user, assistant, system or tool")
     if jsonl is text is file is content is None and not is_piped():
-        raise WrongUse(what="There is no text.", hint="Give --text, --file, --content or --jsonl, or pipe the text.")
+        raise WrongUse(what="No text was given.", hint="Give --text, --file, --content or --jsonl, or pipe the text.")
     attached = None if metadata is None else read_object(metadata, "--metadata")
     invocation = Invocation(context)
     invocation.will_write()

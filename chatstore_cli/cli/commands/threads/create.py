@@ -1,4 +1,4 @@
-"""`chatstore threads create|rename`: a new thread, and a thread's name."""
+"""`chatstore threads create|rename`: creates a thread, or changes its name."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def create(
 ) -> None:
     """Create a thread without messages.
 
-    The default user and tenant are those of the library's StateManager. The id of the thread is new in each run.
+    The defaults of --user and --tenant are those of the library's StateManager. Each run creates another thread.
     """
     from chatstore_cli.domain.threads.models import CreateChatThreadRequest
     from chatstore_cli.render.rows.threads import CHANGED_THREAD_FIELDS, thread_row

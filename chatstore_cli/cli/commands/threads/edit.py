@@ -1,4 +1,4 @@
-"""`chatstore threads edit`: replace what a message says, and keep what it said."""
+"""`chatstore threads edit`: replaces the content of a message, and keeps the former one."""
 
 from __future__ import annotations
 
@@ -50,17 +50,17 @@ def edit(
     metadata: Annotated[
         str | None,
         typer.Option(
-            "--metadata", metavar="JSON", help="Replace the metadata, too (default: the present one is kept)."
+            "--metadata", metavar="JSON", help="Replace the metadata with this JSON object (default: keep it)."
         ),
     ] = None,
     user: OwnerUserOption = None,
     tenant: OwnerTenantOption = None,
 ) -> None:
-    """Replace the text of a message. Its former content is kept in `edits`, which has the newest 20.
+    """Replace the text of a message. The newest 20 former contents are kept in `edits`.
 
-    Without --text, --file, --content and --metadata, the text opens in the editor that VISUAL or EDITOR names; another
-    content opens as JSON. The metadata, role, sender and place of the message do not change. An edit that changes nothing
-    is not stored.
+    Without --text, --file, --content and --metadata, the text opens in the editor that VISUAL or EDITOR names. A content
+    that is not a text opens as JSON. The role, the sender and the sequence of the message do not change. An edit that
+    changes nothing is not stored.
     """
     from chatstore_cli.render.rows.threads import THREAD_MESSAGE_FIELDS, changed_message_row
     from chatstore_cli.wiring.threads import conversations
@@ -110,7 +110,7 @@ class _Draft:
 def _changed(
     message: ChatMessage, new: str | Mapping[str, Any] | None, metadata: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """The content of the message with the new parts in the place of its present ones."""
+    """The content of the message after the edit: the given parts are new, the others stay."""
     said = spoken(message.content).content if new is None else new
     whole = {"type": "text", "text": said} if isinstance(said, str) else dict(said)
     if metadata is not None:
@@ -121,4 +121,9 @@ def _changed(
 
 
 def _not_found(message_id: str) -> NotFound:
-    return NotFound(kind_of_thing="message", name=message_id, where="", hint="The whole id is required.")
+    return NotFound(
+        kind_of_thing="message",
+        name=message_id,
+        where="",
+        hint="The whole id is required. chatstore threads messages prints the ids.",
+    )

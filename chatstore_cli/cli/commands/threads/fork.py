@@ -1,4 +1,4 @@
-"""`chatstore threads fork`: copy a thread, or its beginning, to a new thread."""
+"""`chatstore threads fork`: copies a thread, or its beginning, to a new thread."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def fork(
         typer.Option(
             "--at",
             metavar="SEQUENCE|MESSAGE_ID",
-            help="Copy up to and with this message, which is named by its sequence number or id (default: all).",
+            help="The last message to copy, by its sequence number or id (default: the last of the thread).",
         ),
     ] = None,
     name: Annotated[
@@ -43,8 +43,8 @@ def fork(
 ) -> None:
     """Copy a thread, or its beginning, to a new thread.
 
-    The fork belongs to the same user and tenant. The copies have new ids and keep their times. The fork names its origin in `forked_from`, and remains if the thread is
-    deleted. It is visible when it is complete.
+    The fork belongs to the same user and tenant. The copied messages have new ids and keep their times. `forked_from`
+    names the original thread. If the original is deleted, the fork remains. The fork is visible when it is complete.
     """
     from chatstore_cli.render.rows.threads import CHANGED_THREAD_FIELDS, thread_row
     from chatstore_cli.wiring.threads import conversations
@@ -56,7 +56,9 @@ def fork(
         sequence = None if at is None else _sequence(repository, thread_id, at, owner)
         copy = repository.fork_thread(thread_id, at_sequence=sequence, name=name, owner=owner)
     except KeyboardInterrupt:
-        raise Interrupted(what="No fork is visible unless it is complete.") from None
+        raise Interrupted(
+            what="A fork is visible only when it is complete. To check, run chatstore threads list."
+        ) from None
     invocation.emit(Record(CHANGED_THREAD_FIELDS, thread_row(copy)))
 
 

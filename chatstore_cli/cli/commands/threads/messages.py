@@ -40,8 +40,8 @@ def messages(
     """Show the messages of a thread in order.
 
     The output is written while the messages are read, so a thread of any length needs little memory. With -o json,
-    `content` is the text of a message, or an object for another content, `name` is who spoke, and `edits` has the former
-    contents of an edited message. For a model's prompt use chatstore resume.
+    `content` is the text of a message, or its object if it is not a text. `name` is the speaker. `edits` has the former
+    contents of an edited message. To print the messages for a model's prompt, use chatstore resume.
     """
     from chatstore_cli.render.rows.threads import THREAD_MESSAGE_COLUMNS, thread_message_row
     from chatstore_cli.wiring.threads import conversations
@@ -53,4 +53,5 @@ def messages(
         raise ThreadNotFound(thread_id=thread_id)
     found = repository.iter_messages(thread_id, after_sequence=after, last=last, owner=owner)
     rows = map(thread_message_row, found)
-    invocation.emit(Listing(THREAD_MESSAGE_COLUMNS, rows, empty="The thread has no such messages.", streamed=True))
+    empty = "The thread has no messages." if after is None else f"The thread has no messages after sequence {after}."
+    invocation.emit(Listing(THREAD_MESSAGE_COLUMNS, rows, empty=empty, streamed=True))

@@ -1,4 +1,4 @@
-"""`chatstore threads clear|delete`: delete the messages of a thread, or whole threads."""
+"""`chatstore threads clear|delete`: deletes the messages of a thread, or whole threads."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def clear(
     tenant: OwnerTenantOption = None,
     yes: YesOption = False,
 ) -> None:
-    """Delete all messages of a thread. The thread remains, and so does the time of its last update.
+    """Delete all messages of a thread. The thread remains, and the time of its last update does not change.
 
     It prints how many messages would be deleted and asks for confirmation (--yes skips the question).
     """
@@ -56,7 +56,7 @@ def delete(
     tenant: OwnerTenantOption = None,
     yes: YesOption = False,
 ) -> None:
-    """Delete threads with their messages. Forks of them remain.
+    """Delete threads with their messages. Their forks remain.
 
     It prints the threads with their numbers of messages and asks for confirmation (--yes skips the question). If one of
     the threads does not exist, nothing is deleted.
@@ -80,4 +80,6 @@ def _remove(context: typer.Context, thread_ids: list[str], owner: Owner, *, yes:
         rows.extend(map(thread_removal_row, plan.carry_out(repository, owner)))
     except KeyboardInterrupt:
         raise Interrupted(what=f"Deleted: {quantity(len(rows), 'thread')}. The others may still exist.") from None
-    invocation.emit(Listing(REMOVAL_COLUMNS, rows, empty="The threads were deleted by somebody else."))
+    invocation.emit(
+        Listing(REMOVAL_COLUMNS, rows, empty="Nothing was deleted: another process deleted the threads first.")
+    )

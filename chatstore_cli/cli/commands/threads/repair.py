@@ -37,10 +37,10 @@ def repair(
 ) -> None:
     """Compare all threads with their messages, and repair them.
 
-    Messages whose thread does not exist are removed. A `last_sequence` that is behind the messages is raised. Without --yes
-    nothing is written, and the command exits with status 6 if there is anything to repair. Messages without a thread are
-    left alone while the newest of them is less than 1 hour old by the server's clock: a fork or an import stores the
-    messages first. A notice on stderr reports them.
+    It removes messages whose thread does not exist, and raises each `last_sequence` that is below the sequence of the
+    newest message. Without --yes it only lists what it would change, and exits with status 6 if there is anything to
+    repair. A running fork or import stores messages before their thread. So messages without a thread remain if the
+    newest of them is less than 1 hour old by the server's clock, and a notice on stderr reports them.
     """
     from chatstore_cli.core.threads.repair import RECENT, RepairResult, ThreadExamination
     from chatstore_cli.core.threads.repair import repair as repaired

@@ -1,4 +1,4 @@
-"""`chatstore threads export|import`: a thread as a file."""
+"""`chatstore threads export|import`: writes a thread to a file, and reads it from one."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def export(
 ) -> None:
     """Write a thread with all its messages as JSON.
 
-    Nothing is lost: ids, times, sequence numbers and edits are in the file. It is one JSON object. chatstore threads import reads it, and so does a program that uses the models of the
-    library. The file appears when it is complete.
+    The file is one JSON object with everything that is stored: ids, times, sequence numbers, metadata and edits.
+    chatstore threads import reads it, and so do the models of the library. The file appears when it is complete.
     """
     from chatstore_cli.core.threads.transfer import ThreadExport
     from chatstore_cli.render.json_text import safe_json
@@ -80,20 +80,25 @@ def import_(
     context: typer.Context,
     file: Annotated[str, typer.Argument(metavar="FILE", help="The file of an export (- for stdin).")],
     as_copy: Annotated[
-        bool, typer.Option("--as-copy", help="Give the thread and its messages new ids, so that a copy is stored.")
+        bool, typer.Option("--as-copy", help="Store a copy: give the thread and its messages new ids.")
     ] = False,
     user: Annotated[
-        str | None, typer.Option("--user", metavar="ID", help="Store it for this user (default: the file's).")
+        str | None,
+        typer.Option("--user", metavar="ID", help="Store the thread for this user (default: the user in the file)."),
     ] = None,
     tenant: Annotated[
-        str | None, typer.Option("--tenant", metavar="ID", help="Store it for this tenant (default: the file's).")
+        str | None,
+        typer.Option(
+            "--tenant", metavar="ID", help="Store the thread for this tenant (default: the tenant in the file)."
+        ),
     ] = None,
 ) -> None:
     """Store an exported thread.
 
-    A thread that the documented library has dumped as JSON is accepted too. The whole file is checked first: an error names its line, and nothing is stored. The thread is visible when it is
-    complete. If the import is interrupted, run it again. If the thread exists, the command exits with status 8. In a dump
-    of the documented library, times without a zone are in UTC.
+    The whole file is checked first. If a value cannot be stored, the error names the line and nothing is stored. The
+    thread is visible when it is complete. If the import is interrupted, run it again. If the thread exists, the command
+    exits with status 8. The file may also be a thread that the library fluxibly wrote as JSON. Its times without a zone
+    are read as UTC.
     """
     from chatstore_cli.core.threads.thread_file import ThreadFile
     from chatstore_cli.core.threads.transfer import checked_import
@@ -110,7 +115,7 @@ def import_(
                 thread = checked.store(conversations(invocation.stores), show)
         except KeyboardInterrupt:
             raise Interrupted(
-                what="The thread is not visible unless it is complete. To complete it, run the command again."
+                what="The thread is visible only when it is complete. To complete it, run the command again."
             ) from None
         except Conflict as error:
             error.hint = error.hint or "To store a copy under new ids, use --as-copy."
