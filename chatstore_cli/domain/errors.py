@@ -180,6 +180,7 @@ class MessageNotFound(NotFound, ValueError):
 
     def __init__(self, *, message_id: str, thread_id: str, hint: str | None = None) -> None:
         """A message that is in no thread, or in another one."""
+        hint = hint or f"To list its messages, run: chatstore threads messages {thread_id}."
         ChatstoreError.__init__(self, message_id=message_id, thread_id=thread_id, hint=hint)
 
 

@@ -32,8 +32,12 @@ class Binding:
 
     def __init__(self, user_id: Bound, org_id: Bound) -> None:
         """Raises InvalidThreadData for None or an empty text."""
-        bound_user = None if user_id is LEFT_OUT else checked_owner(user_id, "user_id")
-        bound_org = None if org_id is LEFT_OUT else checked_owner(org_id, "org_id")
+        try:
+            bound_user = None if user_id is LEFT_OUT else checked_owner(user_id, "user_id")
+            bound_org = None if org_id is LEFT_OUT else checked_owner(org_id, "org_id")
+        except InvalidThreadData as error:
+            error.hint = "Check where the id comes from. To see the threads of all users, leave user_id and org_id out."
+            raise
         self.owner = Owner(bound_user, bound_org)
         self.user_id = DEFAULT_USER if bound_user is None else bound_user
         self.org_id = DEFAULT_ORG if bound_org is None else bound_org

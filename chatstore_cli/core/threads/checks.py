@@ -50,13 +50,13 @@ def checked_id(identity: object, field: str) -> str:
     return _text(identity, field, MAX_ID)
 
 
-def checked_role(role: object, *, strict: bool) -> str:
+def checked_role(role: object, *, strict: bool, field: str = "sender_role") -> str:
     """The role of a message: one of the four, or with `strict` False any text."""
     if type(role) is str and role in ROLES:
         return role
-    text = _text(role, "sender_role", MAX_ID)
+    text = _text(role, field, MAX_ID)
     if strict and text not in ROLES:
-        raise InvalidThreadData(what=f"sender_role: {text!r} is not one of {', '.join(sorted(ROLES))}.")
+        raise InvalidThreadData(what=f"{field}: {text!r} is not one of {', '.join(sorted(ROLES))}.")
     return text
 
 
@@ -104,7 +104,7 @@ class _Walk:
 
     def copy_of_object(self, value: object, level: int) -> dict[str, Any]:
         if not isinstance(value, _OBJECTS):
-            raise _Flaw(f"a {type(value).__name__} is not a JSON object")
+            raise _Flaw(f"a JSON object is expected, not {type_of(value)}")
         copy: dict[str, Any] = {}
         for key, item in value.items():
             if not isinstance(key, str):
@@ -132,7 +132,7 @@ class _Walk:
                 raise _Flaw(f"{float(value)} is not a finite number")
             return float(value)
         if not isinstance(value, _CONTAINERS):
-            raise _Flaw(f"a {type(value).__name__} is not a JSON value")
+            raise _Flaw(f"a JSON value is expected, not {type_of(value)}")
         if level > MAX_LEVELS:
             raise _Flaw(f"more than {MAX_LEVELS} levels")
         return (
@@ -170,6 +170,11 @@ def _step(key: str) -> str:
     return f".{key}" if _SIMPLE_KEY.fullmatch(key) else f"[{json.dumps(key[:100])}]"
 
 
+def type_of(value: object) -> str:
+    """The type of a value as an error names it."""
+    return "None" if value is None else type(value).__name__
+
+
 def _bytes_of(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))
 
@@ -181,10 +186,10 @@ def _plain(text: str) -> str:
 
 def _text(value: object, field: str, longest: int, shortest: int = 1) -> str:
     if not isinstance(value, str):
-        raise _invalid(field, f"a {type(value).__name__} is not a text")
+        raise _invalid(field, f"a text is expected, not {type_of(value)}")
     if not shortest <= len(value) <= longest:
-        length = "it is empty" if not value else f"it has {len(value):,} characters"
-        raise InvalidThreadData(what=f"{field}: {length}, and {shortest} to {longest:,} are allowed.")
+        length = f"it has {len(value):,} characters" if value else "it is empty"
+        raise InvalidThreadData(what=f"{field}: {length}. It can have {shortest} to {longest:,} characters.")
     if _UNSTORABLE.search(value):
         raise _invalid(field, "NUL or a lone surrogate")
     return _plain(value)

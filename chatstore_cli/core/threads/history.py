@@ -128,7 +128,7 @@ class ConversationHistory:
         """
         manager = self.state_manager
         if manager is None:
-            LOG.warning("A conversation was not loaded, because its history has no state_manager.")
+            LOG.warning("[CHAT THREADS] A conversation was not loaded, because its history has no state_manager.")
             return
         with self._adding:
             stored = manager.get_messages(thread_id, limit=self.max_messages, newest=True)
@@ -148,7 +148,7 @@ class ConversationHistory:
         if not self.persist_to_db:
             return
         if self.state_manager is None:
-            LOG.warning("A message was not stored, because its history has no state_manager.")
+            LOG.warning("[CHAT THREADS] A message was not stored, because its history has no state_manager.")
             return
         self.state_manager.add_message(message.role, message.content, thread_id, metadata=message.metadata)
 

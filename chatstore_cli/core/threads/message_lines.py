@@ -127,7 +127,7 @@ class MessageLines:
         )
 
     def _check(self, request: CreateChatMessageRequest) -> None:
-        checked_role(request.sender_role, strict=True)
+        checked_role(request.sender_role, strict=True, field="role")
         checked_content(request.content)
         if request.sender_id is not None:
             checked_owner(request.sender_id, "name")
@@ -141,9 +141,11 @@ class MessageLines:
 def _object(line: bytes) -> dict[str, Any]:
     """The object of a line. Raises InvalidThreadData."""
     try:
-        value = json.loads(line.decode(), parse_constant=_reject_constant)
+        value = json.loads(line.decode().rstrip(), parse_constant=_reject_constant)
     except UnicodeDecodeError as error:
         raise InvalidThreadData(what=f"byte {error.start + 1:,} is not UTF-8.") from error
+    except json.JSONDecodeError as error:
+        raise InvalidThreadData(what=f"it is not JSON: {error.msg} at column {error.pos + 1:,}.") from error
     except (ValueError, RecursionError) as error:
         raise InvalidThreadData(what=f"it is not JSON: {error}.") from error
     if not isinstance(value, dict):

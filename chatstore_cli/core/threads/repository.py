@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 from chatstore_cli.core.threads.checks import (
     MAX_CONTENT_BYTES,
@@ -214,6 +214,15 @@ class StoredConversations:
         imported = imported_thread(thread)
         self._store.insert_whole_thread(imported, imported_messages(thread.id, messages))
         return imported
+
+    def close(self) -> None:
+        """Close the connections. Here there are none; a repository that has some overrides this."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def _now(self) -> datetime:
         return to_milliseconds(self._clock())

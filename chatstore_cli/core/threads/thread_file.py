@@ -131,4 +131,4 @@ def _check_names(model: type[BaseModel], value: Any, path: str) -> None:
     if unknown:
         raise InvalidThreadData(what=f"{path}{unknown[0]}: chatstore has no such field, so it would be lost.")
     if missing:
-        raise InvalidThreadData(what=f"{path}{' and '.join(missing)}: missing.")
+        raise InvalidThreadData(what=f"{path}{', '.join(missing)}: missing.")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from chatstore_cli.config.thread_database import DatabaseConfig
 from chatstore_cli.core.threads.memory import MockConversationRepository
+from chatstore_cli.core.threads.repository import StoredConversations
 from chatstore_cli.domain.errors import BadValue
-from chatstore_cli.domain.threads.ports import ConversationRepository
 from chatstore_cli.library.threads.mongo import MongoConversationRepository
 
 
-def create_repository(config: DatabaseConfig | None = None, *, strict_roles: bool = True) -> ConversationRepository:
+def create_repository(config: DatabaseConfig | None = None, *, strict_roles: bool = True) -> StoredConversations:
     """A new repository for the backend of the configuration, by default that of `DatabaseConfig.from_env()`.
 
     `mock` keeps threads in memory. `mongodb` is the MongoDB of chatstore's own configuration, as in

@@ -93,12 +93,6 @@ class MongoConversationRepository(StoredConversations):
         """
         return self._stores.within(seconds)
 
-    def __enter__(self) -> MongoConversationRepository:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def close(self) -> None:
         """Close the connections. A later use connects again."""
         self._on_first_use.forget()

@@ -163,7 +163,7 @@ ADDED_FIELDS = (
 REMOVAL_COLUMNS = (
     Column("thread_id", "THREAD"),
     Column("title", "NAME"),
-    Column("deleted", "DELETED"),
+    Column("deleted", "THREAD DELETED"),
     Column("messages_deleted", "MESSAGES DELETED", align="right", show=count),
 )
 EXPORT_FIELDS = (

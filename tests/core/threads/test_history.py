@@ -67,8 +67,8 @@ def test_without_a_manager_a_warning_says_that_nothing_is_stored(caplog: pytest.
         history.add_user_message("one")
         history.load_from_db("t-1")
     assert [record.message for record in caplog.records] == [
-        "A message was not stored, because its history has no state_manager.",
-        "A conversation was not loaded, because its history has no state_manager.",
+        "[CHAT THREADS] A message was not stored, because its history has no state_manager.",
+        "[CHAT THREADS] A conversation was not loaded, because its history has no state_manager.",
     ]
     assert contents(history) == ["one"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from chatstore_cli.core.threads.manager import StateManager
 from chatstore_cli.core.threads.memory import MockConversationRepository
 from chatstore_cli.domain.errors import (
+    ChatstoreError,
     Conflict,
     InvalidThreadData,
     MessageNotFound,
@@ -167,6 +169,29 @@ def test_content_is_a_text_or_an_object(manager: StateManager, content: Any) -> 
         manager.add_message("user", content, metadata={"a": 1})
 
 
+def test_errors_name_the_wrong_value_in_plain_words(manager: StateManager) -> None:
+    def error_of(call: Callable[[], object]) -> str:
+        with pytest.raises(ChatstoreError) as caught:
+            call()
+        return caught.value.as_text()
+
+    assert error_of(lambda: StateManager(user_id=None)) == (  # type: ignore[arg-type]  # wrong on purpose
+        "user_id: a text is expected, not None. It cannot be stored. "
+        "Check where the id comes from. To see the threads of all users, leave user_id and org_id out."
+    )
+    assert error_of(lambda: manager.create_thread("")) == "name: it is empty. It can have 1 to 10,000 characters."
+    wrong_metadata = {"a": {1}}
+    assert error_of(lambda: manager.add_message("user", "x", metadata=wrong_metadata)) == (
+        "content.metadata.a: a JSON value is expected, not set. It cannot be stored."
+    )
+    assert error_of(lambda: manager.import_thread([])) == (  # type: ignore[arg-type]  # wrong on purpose
+        "The export: text, bytes or an object is expected, not list."
+    )
+    assert error_of(lambda: manager.set_current_thread(None)).startswith(  # type: ignore[arg-type]  # wrong on purpose
+        "Thread None not found. "
+    )
+
+
 def test_messages_are_added_together(manager: StateManager) -> None:
     given = [
         {"role": "user", "content": "one", "message_id": "m-1"},
@@ -184,8 +209,8 @@ def test_messages_are_added_together(manager: StateManager) -> None:
 @pytest.mark.parametrize(
     ("message", "words"),
     [
-        ("Hello", r"messages\[1\]: a str is not a mapping"),
-        (("user", "Hello"), r"messages\[1\]: a tuple"),
+        ("Hello", r"messages\[1\]: a mapping is expected, not str"),
+        (("user", "Hello"), r"messages\[1\]: a mapping is expected, not tuple"),
         ({"role": "user"}, r"messages\[1\]: the key 'content' is missing"),
         ({"role": "user", "content": "x", "name": "bob"}, r"messages\[1\]: the key 'name' is not known"),
         ({"role": "user", "content": "x", 1: 2}, r"messages\[1\]: the key 1 is not known"),

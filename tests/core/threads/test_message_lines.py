@@ -63,8 +63,8 @@ def test_messages_are_stored_in_their_order() -> None:
 def test_every_bad_line_is_named() -> None:
     repository = _Repository()
     flaws = {
-        _line(role="wizard"): "sender_role: 'wizard' is not one of",
-        b"{bad}\n": "it is not JSON: ",
+        _line(role="wizard"): "role: 'wizard' is not one of",
+        b"{bad}\n": "it is not JSON: Expecting property name enclosed in double quotes at column 2.",
         b"[1]\n": "it is not a JSON object.",
         b'{"role": "user"}\n': "content: missing.",
         b'{"content": null}\n': "role and content: missing.",

@@ -120,7 +120,7 @@ def _replaced(old: str, new: str) -> bytes:
         (b" \n\n", "f.json is empty."),
         (b"[]", "f.json, line 1, column 1: a JSON object is expected, not '['."),
         (b"id,name\n1,2", "f.json, line 1, column 1: a JSON object is expected, not 'i'."),
-        (b"{}", "f.json: id and user_id and org_id and name and created_at and updated_at: missing."),
+        (b"{}", "f.json: id, user_id, org_id, name, created_at, updated_at: missing."),
         (_export().encode()[:-3], "f.json, line 5, column 1: the text ends too early: the file is incomplete."),
         (_export().encode()[:-40], "f.json, line 4, column 277: the text ends too early: the file is incomplete."),
         (_export().encode() + b"{}", "f.json, line 6, column 1: the text continues after the end of the object."),

@@ -58,6 +58,14 @@ def test_the_variables_choose_the_repository(monkeypatch: pytest.MonkeyPatch) ->
     assert (made.settings.mongo.uri, made.settings.layouts.threads.threads) == (NOWHERE, "theirs")
 
 
+@pytest.mark.parametrize("backend", ["mock", "mongodb"])
+def test_every_repository_is_a_context_manager(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DB_BACKEND", backend)
+    monkeypatch.setenv("MONGO_URI", NOWHERE)
+    with create_repository() as repository:
+        assert isinstance(repository, MockConversationRepository | MongoConversationRepository)
+
+
 def test_the_documented_way_to_a_manager() -> None:
     config = StateConfig.from_env()
     manager = StateManager(repository=create_repository(config.database), user_id=config.user_id, org_id=config.org_id)

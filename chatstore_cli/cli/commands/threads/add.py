@@ -83,8 +83,10 @@ def add(
     if jsonl is not None and (given := [name for name, value in of_one.items() if value is not None]):
         raise WrongUse(what=f"--jsonl and {given[0]} exclude each other.", hint="Put the value into each line.")
     if jsonl is None and role not in ROLES:
-        hint = None if role else "To add many messages, use --jsonl FILE."
-        raise BadValue(name="--role", value=role or "", expected="user, assistant, system or tool", hint=hint)
+        if role is None:
+            hint = "Give --role user, assistant, system or tool. To add many messages, use --jsonl FILE."
+            raise WrongUse(what="--role is missing.", hint=hint)
+        raise BadValue(name="--role", value=role, expected="user, assistant, system or tool")
     if jsonl is text is file is content is None and not is_piped():
         raise WrongUse(what="No text was given.", hint="Give --text, --file, --content or --jsonl, or pipe the text.")
     attached = None if metadata is None else read_object(metadata, "--metadata")

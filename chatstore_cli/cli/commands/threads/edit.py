@@ -121,4 +121,9 @@ def _changed(
 
 
 def _not_found(message_id: str) -> NotFound:
-    return NotFound(kind_of_thing="message", name=message_id, where="", hint="The whole id is required.")
+    return NotFound(
+        kind_of_thing="message",
+        name=message_id,
+        where="",
+        hint="The whole id is required. chatstore threads messages prints the ids.",
+    )

@@ -53,4 +53,5 @@ def messages(
         raise ThreadNotFound(thread_id=thread_id)
     found = repository.iter_messages(thread_id, after_sequence=after, last=last, owner=owner)
     rows = map(thread_message_row, found)
-    invocation.emit(Listing(THREAD_MESSAGE_COLUMNS, rows, empty="The thread has no such messages.", streamed=True))
+    empty = "The thread has no messages." if after is None else f"The thread has no messages after sequence {after}."
+    invocation.emit(Listing(THREAD_MESSAGE_COLUMNS, rows, empty=empty, streamed=True))

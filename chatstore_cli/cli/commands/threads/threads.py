@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from chatstore_cli.cli.filters import SinceOption, UntilOption, session_query
+from chatstore_cli.cli.filters import session_query
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, group
 from chatstore_cli.cli.thread_options import OwnerTenantOption, OwnerUserOption, ThreadArgument, owner_of
@@ -33,6 +33,18 @@ UserFilter = Annotated[str | None, typer.Option("--user", metavar="ID", help="In
 TenantFilter = Annotated[
     str | None, typer.Option("--tenant", metavar="ID", help="Include only threads of this tenant.")
 ]
+SinceFilter = Annotated[
+    str | None,
+    typer.Option(
+        "--since",
+        metavar="TIME",
+        help="Include only threads updated at or after this time: 7d, 1w, yesterday or ISO 8601.",
+    ),
+]
+UntilFilter = Annotated[
+    str | None,
+    typer.Option("--until", metavar="TIME", help="Include only threads updated before this time, as in --since."),
+]
 
 
 @command(
@@ -45,8 +57,8 @@ def list_(
     context: typer.Context,
     user: UserFilter = None,
     tenant: TenantFilter = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
+    since: SinceFilter = None,
+    until: UntilFilter = None,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=1000, help="Show at most N threads.")] = 20,
     cursor: Annotated[
         str | None, typer.Option("--cursor", metavar="CURSOR", help="Continue after the page that printed this cursor.")
@@ -69,7 +81,8 @@ def list_(
         "foreign_documents": [foreign_row(each) for each in page.foreign],
         "unaddressable_threads": page.unaddressable,
     }
-    empty = f"No threads in {invocation.stores.target}."
+    of_these = " with these options" if any((user, tenant, since, until)) else ""
+    empty = f"No threads{of_these} in {invocation.stores.target}."
     invocation.emit(Listing(THREAD_COLUMNS, rows, page.next_cursor, empty=empty, beside=beside))
     if not rows:
         invocation.say_what_the_database_has()

@@ -152,7 +152,8 @@ def test_messages_can_be_selected(chatstore: Chatstore, threads: Documents) -> N
     assert sequences("--after", "3") == [4, 9]
     assert sequences("--after", "1", "--last", "3") == [3, 4, 9]
     empty = chatstore("threads", "messages", "t-empty")
-    assert (empty.code, empty.out, "no such messages" in empty.err) == (0, "", True)
+    assert (empty.code, empty.out, "The thread has no messages. " in empty.err) == (0, "", True)
+    assert "no messages after sequence 9" in chatstore("threads", "messages", "t-ferry", "--after", "9").err
 
 
 OF_A_THREAD = [
@@ -193,9 +194,11 @@ def test_a_message_of_somebody_else_cannot_be_edited(threads: Documents, capsys:
     for owner in (("--user", "ana"), ("--tenant", "globex")):
         error = in_process(capsys, 3, "edit", "$where-m1", "--text", "x", *owner)
         assert error["message"] == "No message '$where-m1'."
+        assert "chatstore threads messages prints the ids" in error["hint"]
     for at in ("$where-m1", "0", "5", "-1", "99999999999999999999"):
         other = in_process(capsys, 3, "fork", "t-ferry", "--at", at)
         assert other["message"] == f"Message {at} is not in thread t-ferry."
+        assert other["hint"] == "To list its messages, run: chatstore threads messages t-ferry."
     assert everything(threads) == before
 
 
@@ -204,7 +207,7 @@ WRONG_USE = [
     (("create", "x", "--user", ""), "user_id: it is empty"),
     (("create", "x" * 10_001), "10,001 characters"),
     (("add", "t-ferry", "--role", "wizard", "--text", "x"), "--role: 'wizard' is not user"),
-    (("add", "t-ferry", "--text", "x"), "--role"),
+    (("add", "t-ferry", "--text", "x"), "--role is missing"),
     (("add", "t-ferry", "--role", "user", "--text", "x", "--file", "y"), "--text and --file exclude"),
     (("add", "t-ferry", "--role", "user", "--jsonl", "x"), "--jsonl and --role exclude"),
     (("add", "t-ferry", "--role", "user", "--content", "[]"), "--content is not a JSON object"),
@@ -303,7 +306,7 @@ DAMAGED = [
     (b"\xff\xfe{\x00}\x00", "line 1, column 1: the byte 0xff is not UTF-8"),
     (b"not JSON", "line 1, column 1: a JSON object is expected, not 'n'"),
     (b'{"id": "t",\n "chat_messages": [{"id": "m"', "line 2, column 30: the text ends too early"),
-    (b'{"id": "t",\n "chat_messages": [{"id": "m"}]}', "line 2, message 1: chat_thread_id and sender_role"),
+    (b'{"id": "t",\n "chat_messages": [{"id": "m"}]}', "line 2, message 1: chat_thread_id, sender_role"),
 ]
 
 
