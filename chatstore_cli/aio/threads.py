@@ -45,6 +45,9 @@ from chatstore_cli.threads import (
     ThreadStore,
     Unreachable,
     Window,
+    edited,
+    is_repetition,
+    is_summary,
 )
 
 __all__ = [
@@ -80,4 +83,7 @@ __all__ = [
     "Unreachable",
     "Window",
     "create_repository",
+    "edited",
+    "is_repetition",
+    "is_summary",
 ]
