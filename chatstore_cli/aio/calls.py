@@ -125,6 +125,11 @@ def _make(call: _Call) -> None:
         return
     try:
         result = call.context.run(call.function)
+    except StopIteration as error:  # a future of asyncio refuses it, and the await would never end
+        stopped = RuntimeError("the call raised StopIteration")
+        stopped.__cause__ = error
+        call.future.set_exception(stopped)
+        del call, stopped
     except BaseException as error:  # noqa: BLE001 - whoever awaits the call receives it
         call.future.set_exception(error)
         del call  # the traceback of the error refers to this frame

@@ -200,8 +200,11 @@ class StoredConversations:
 
     def _copies(self, thread_id: str, last: int, fork_id: str, owner: Owner) -> Iterator[ChatMessage]:
         """The messages of a fork. Raises ThreadNotFound if the thread was deleted meanwhile, perhaps only in part yet."""
+        sequence = -1
         for message in self._store.messages(thread_id, Window(up_to_sequence=last), owner):
-            yield message.model_copy(update={"id": new_id(), "chat_thread_id": fork_id})
+            # Messages that another program stored without a sequence all have 0, and each needs one of its own.
+            sequence = max(message.sequence, sequence + 1)
+            yield message.model_copy(update={"id": new_id(), "chat_thread_id": fork_id, "sequence": sequence})
         if self._store.find_thread(thread_id, owner) is None:
             raise ThreadNotFound(thread_id=thread_id)
 

@@ -10,9 +10,13 @@ the stored messages of these ids are read, the thread's `last_sequence` is raise
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Any
 
 import pymongo.errors as driver
+from bson import Decimal128
 from pymongo import ReturnDocument
 
 from chatstore_cli.core.threads.checks import MAX_SEQUENCE
@@ -158,10 +162,15 @@ def stored_repetitions(database: ThreadDatabase, messages: Iterable[ChatMessage]
 
 
 def highest_sequence(database: ThreadDatabase, thread_id: str) -> int:
-    """The highest sequence of a thread's messages; 0 without messages."""
-    numbered = {"chat_thread_id": thread_id, "sequence": {"$gte": 0}}
+    """The highest sequence of a thread's messages, rounded up; 0 without messages. An infinite one does not count."""
+    numbered = {"chat_thread_id": thread_id, "sequence": {"$gte": 0, "$lt": math.inf}}
     rows = database.messages.find(numbered, {"sequence": 1, "_id": 0}).sort("sequence", -1).limit(1)
-    return max((whole_number(row["sequence"]) or 0 for row in rows), default=0)
+    return max((_rounded_up(row["sequence"]) for row in rows), default=0)
+
+
+def _rounded_up(sequence: Any) -> int:
+    number = sequence.to_decimal() if isinstance(sequence, Decimal128) else sequence
+    return math.ceil(number) if isinstance(number, int | float | Decimal) else 0
 
 
 def raise_last_sequence(database: ThreadDatabase, thread_id: str) -> None:
