@@ -23,7 +23,7 @@ class JsonReader:
     def __init__(self, stream: BinaryIO, source: str) -> None:
         self._stream, self._source = stream, source
         self._decoder = codecs.getincrementaldecoder("utf-8-sig")()
-        self._values = json.JSONDecoder(parse_constant=_reject_constant)
+        self._values = json.JSONDecoder(parse_constant=reject_constant)
         self._text, self._at, self._ended = "", 0, False
         self._lines_before = 0
         self._column_before = 0
@@ -151,5 +151,6 @@ class JsonReader:
         self._text, self._at = self._text[self._at :] + more, 0
 
 
-def _reject_constant(name: str) -> NoReturn:
+def reject_constant(name: str) -> NoReturn:
+    """The `parse_constant` of a JSON decoder: Python reads NaN and Infinity, which are not JSON."""
     raise ValueError(f"{name} is not a JSON number")

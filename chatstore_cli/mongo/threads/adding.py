@@ -20,7 +20,7 @@ from bson import Decimal128
 from pymongo import ReturnDocument
 
 from chatstore_cli.core.threads.checks import MAX_SEQUENCE
-from chatstore_cli.core.threads.repetition import is_repetition
+from chatstore_cli.core.threads.repetition import is_repetition, message_exists
 from chatstore_cli.domain.errors import Conflict
 from chatstore_cli.domain.threads.models import ChatMessage
 from chatstore_cli.domain.threads.ports import Owner
@@ -156,10 +156,7 @@ def stored_repetitions(database: ThreadDatabase, messages: Iterable[ChatMessage]
         for document in database.messages.find({"_id": {"$in": ids}}):
             message = to_message(document)
             if not is_repetition(message, given[message.id]):
-                raise Conflict(
-                    what=f"The message {message.id!r} is stored already, with another thread, sender, role or content.",
-                    hint="Give a new message an id of its own.",
-                )
+                raise message_exists(message.id)
             stored[message.id] = message
     return stored
 

@@ -53,7 +53,7 @@ It is RECENT of core/threads/repair.py, which is not imported because `sessions 
 _NOT_BEING_COPIED: Document = {
     "$expr": {"$lt": [f"${COPIED_AT}", {"$subtract": ["$$NOW", int(_COPYING.total_seconds() * 1000)]}]}
 }
-"""The condition of `_copied_before` for one hour ago by the server's clock, which the server computes."""
+"""The condition of `_copied_before` for one hour ago by the server's clock. A message that was not copied meets it."""
 
 
 class ThreadsLayout:

@@ -13,8 +13,8 @@ from pymongo import ReturnDocument
 
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.threads.edits import edited
+from chatstore_cli.core.threads.repetition import thread_exists
 from chatstore_cli.core.threads.summaries import SUMMARY_ROLE, is_summary
-from chatstore_cli.domain.errors import Conflict
 from chatstore_cli.domain.threads.models import ChatMessage, ChatThread
 from chatstore_cli.domain.threads.ports import Owner, Window
 from chatstore_cli.domain.times import Clock
@@ -61,7 +61,7 @@ class MongoThreadStore:
             try:
                 threads.insert_one(thread_document(thread, 0))
             except driver.DuplicateKeyError as error:
-                raise Conflict(what=f"A thread with the id {thread.id!r} exists.") from error
+                raise thread_exists(thread.id) from error
 
     def find_thread(self, thread_id: str, owner: Owner) -> ChatThread | None:
         threads = self._database.threads

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 import pymongo.errors as driver
 
+from chatstore_cli.core.threads.repetition import thread_exists
 from chatstore_cli.domain.errors import Conflict
 from chatstore_cli.domain.threads.models import ChatMessage, ChatThread, to_milliseconds
 from chatstore_cli.domain.times import Clock
@@ -50,7 +51,7 @@ def insert_whole_thread(
         try:
             database.threads.insert_one(thread_document(thread, last_sequence), session=session)
         except driver.DuplicateKeyError as error:
-            raise _exists(thread.id) from error
+            raise thread_exists(thread.id) from error
 
     database.change(f"creating thread {thread.id!r} in {database.threads.name}", insert_thread)
 
@@ -82,8 +83,4 @@ def _insert(database: ThreadDatabase, server_now: Clock, thread_id: str, batch: 
 
 def _reject_existing(database: ThreadDatabase, thread_id: str) -> None:
     if database.threads.find_one({"_id": thread_id}, {"_id": 1}) is not None:
-        raise _exists(thread_id)
-
-
-def _exists(thread_id: str) -> Conflict:
-    return Conflict(what=f"A thread with the id {thread_id!r} exists.")
+        raise thread_exists(thread_id)
