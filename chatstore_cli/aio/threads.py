@@ -1,4 +1,4 @@
-"""Threads for an event loop: the names of `chatstore_cli.threads`, with `await` where a call uses the repository.
+"""Threads for an event loop: the names of `chatstore_cli.threads`, awaitable if they use the repository.
 
     manager = StateManager(repository=MockConversationRepository(), user_id="alice", org_id="acme")
     await manager.create_thread("Product planning")

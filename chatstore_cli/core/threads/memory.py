@@ -26,8 +26,8 @@ _sequence = attrgetter("sequence")
 class MemoryThreadStore:
     """A ThreadStore in plain memory, safe for several operating system threads. Its contents end with the process.
 
-    Stored objects are never changed, only replaced, and never returned: callers give and get copies. So a reader needs the
-    lock only until it has the list of the messages that it will copy.
+    Stored objects are never changed, only replaced. Callers receive copies of them. So a reader needs the lock only until it
+    has the list of the messages that it will copy.
     """
 
     def __init__(self) -> None:

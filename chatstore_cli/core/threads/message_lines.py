@@ -70,7 +70,7 @@ class MessageLines:
     ) -> AddedLines:
         """Store the messages in their order, in batches, and call `show` after each.
 
-        An error, or Ctrl-C, says which lines are stored.
+        An error, and Interrupted after Ctrl-C, report which lines are stored.
         """
         added = AddedLines()
         try:

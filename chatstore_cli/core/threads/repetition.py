@@ -1,4 +1,4 @@
-"""When a message of a stored id is the same message once more, and the conflicts if it is not, for every store."""
+"""Decides whether a message with a stored id is a repetition, and makes the conflict if it is not, for every store."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def is_repetition(stored: ChatMessage, given: ChatMessage) -> bool:
-    """Whether a message is delivered again: it has the thread, sender, role and content of the stored one.
+    """Whether a message has the thread, sender, role and content of the stored one.
 
-    If the stored message was edited, a repetition has its present content or the oldest that is kept, which is the first
-    one until the message was edited more than 20 times.
+    If the stored message was edited, a repetition has its present content or the oldest one in `edits`. After at most 20
+    edits, that is the content with which the message was added.
     """
     if (stored.chat_thread_id, stored.sender_id, stored.sender_role) != (
         given.chat_thread_id,

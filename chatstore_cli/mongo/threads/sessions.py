@@ -48,9 +48,9 @@ def newest_instant(value: Any) -> datetime | None:
 
 
 def to_message(session_id: str, document: Document) -> Message:
-    """One message. A text is its content; any other content is passed on as it is stored, without its metadata.
+    """One message. Its content is the text, or the stored object without its metadata.
 
-    A speaker is the tool of `metadata.tool_name`, else the sender.
+    The speaker of a tool's message is `metadata.tool_name` if that is a text. Otherwise it is the sender.
     """
     stored = document.get("content")
     content, metadata = _content_and_metadata(stored)

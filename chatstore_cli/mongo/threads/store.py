@@ -34,7 +34,7 @@ from chatstore_cli.mongo.threads.whole_threads import insert_whole_thread
 
 _LOCKS = 64
 _LONGEST_WAIT = 1.0
-"""Seconds. The lock only saves retries, so nobody waits long for a writer whose server does not answer."""
+"""Seconds to wait for the lock. It only saves retries, so no call waits long for one whose server does not answer."""
 
 
 class MongoThreadStore:
@@ -173,7 +173,7 @@ class MongoThreadStore:
 
     @contextmanager
     def _lock(self, thread_id: str) -> Iterator[None]:
-        """Held while this process adds to a thread, so that its own threads do not make one another repeat."""
+        """Held while a call adds to a thread, so that calls of one process do not cause retries of each other."""
         lock = self._locks[hash(thread_id) % _LOCKS]
         is_held = lock.acquire(timeout=_LONGEST_WAIT)
         try:
@@ -184,7 +184,7 @@ class MongoThreadStore:
 
 
 def _unchanged(message: Document) -> Document:
-    """The condition for a stored message that nobody has edited since it was read: an edit changes one of the two."""
+    """The condition that a message was not edited since it was read. An edit changes `updated_at` or the number of edits."""
     edits = message.get("edits")
     number: Any = {"$size": len(edits)} if isinstance(edits, list) else {"$eq": edits}
     return {"_id": message["_id"], "updated_at": {"$eq": message.get("updated_at")}, "edits": number}

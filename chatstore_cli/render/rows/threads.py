@@ -47,7 +47,7 @@ def thread_row(thread: ChatThread) -> dict[str, Any]:
 
 
 def thread_message_row(message: ChatMessage) -> dict[str, Any]:
-    """One message. `content` is its text, or the object that it is instead; `edits` has former contents, the oldest first."""
+    """One message. `content` is its text, or its object if it is not a text. `edits` has former contents, the oldest first."""
     content, metadata = spoken(message.content)
     return {
         "message_id": message.id,
