@@ -10,7 +10,7 @@ from pymongo.collection import Collection
 
 from chatstore_cli.mongo.bson_values import whole_number
 from chatstore_cli.mongo.connection import Document
-from chatstore_cli.mongo.exact import MOST_TEXTS, own_collation
+from chatstore_cli.mongo.exact import MOST_TEXTS, ExactCollection, own_collation
 
 Item = TypeVar("Item")
 
@@ -31,6 +31,15 @@ def ids_at_once(messages: Collection[Any]) -> int:
     return MOST_TEXTS if own_collation(messages) else _MESSAGES_AT_ONCE
 
 
+def by_id(messages: Collection[Any]) -> Document:
+    """Options of a command that names messages by their ids and has a further condition on their thread.
+
+    Without them, the server may decide to read the index of the thread instead: all of its messages for each batch.
+    """
+    # mongomock knows no hint, and under a collation the index of the ids may not serve the condition.
+    return {"hint": {"_id": 1}} if isinstance(messages, ExactCollection) and not own_collation(messages) else {}
+
+
 def remove_selected(messages: Collection[Document], selected: Document) -> int:
     """Delete the messages of one thread that meet a condition, and return how many. Raises the driver's own errors."""
     removed = 0
@@ -40,7 +49,8 @@ def remove_selected(messages: Collection[Document], selected: Document) -> int:
             messages.find({**selected, **behind(after)}, PLACE).sort("sequence", 1).limit(ids_at_once(messages))
         )
         if rows:
-            removed += messages.delete_many({**selected, "_id": {"$in": [row["_id"] for row in rows]}}).deleted_count
+            named = {**selected, "_id": {"$in": [row["_id"] for row in rows]}}
+            removed += messages.delete_many(named, **by_id(messages)).deleted_count
         elif after is None:
             return removed
         after = place_of_last(rows)

@@ -8,7 +8,7 @@ from chatstore_cli.domain.threads.ports import Owner
 from chatstore_cli.mongo.bson_values import whole_number
 from chatstore_cli.mongo.connection import Document, driver_errors
 from chatstore_cli.mongo.threads.adding import highest_sequence
-from chatstore_cli.mongo.threads.batches import PLACE, behind, ids_at_once, place_of_last, remove_selected
+from chatstore_cli.mongo.threads.batches import PLACE, behind, by_id, ids_at_once, place_of_last, remove_selected
 from chatstore_cli.mongo.threads.database import Missing, Session, ThreadDatabase
 from chatstore_cli.mongo.threads.own_threads import COPIED_AT
 from chatstore_cli.mongo.threads.reading import ASCENDING, read_messages
@@ -42,7 +42,8 @@ def clear(database: ThreadDatabase, thread_id: str, owner: Owner) -> int:
         if not rows:
             return 0, rows
         of_thread = {"_id": {"$in": [row["_id"] for row in rows]}, "chat_thread_id": thread_id}
-        return int(database.messages.delete_many(of_thread, session=session).deleted_count), rows
+        options = by_id(database.messages)
+        return int(database.messages.delete_many(of_thread, session=session, **options).deleted_count), rows
 
     in_batches: list[Document] = [
         {"$match": {"sequence": {"$not": {"$gt": last}}}},

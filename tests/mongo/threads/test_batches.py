@@ -6,6 +6,7 @@ import pytest
 
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.domain.queries import MessageSelection
+from chatstore_cli.domain.threads.models import ChatThread
 from chatstore_cli.domain.threads.ports import ALL, ANYONE
 from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.threads import batches
@@ -43,3 +44,24 @@ def test_batches_reach_every_message_whatever_its_sequence(
     messages.insert_one({"_id": "other", "chat_thread_id": "u", "sequence": 1})
     assert batches.remove_selected(messages, {"chat_thread_id": "t"}) == len(sequences)
     assert [row["_id"] for row in messages.find()] == ["other"]
+
+
+def test_a_deletion_reads_the_messages_of_its_batch_and_no_others(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the ids of one thread are those of others, so the index of the thread looks better to the server at first."""
+    monkeypatch.setattr(batches, "_MESSAGES_AT_ONCE", 150)
+    database = connection.database
+    store = MongoThreadStore(connection, Settings(), patient=connection)
+    store.insert_thread(ChatThread(id="t", user_id="u", org_id="o", name="n"))
+    others = [{"_id": f"{n:04}+", "chat_thread_id": "u", "content": {}, "sequence": n} for n in range(600)]
+    database["chat_thread_messages"].insert_many(others)
+    for clear in (lambda: store.clear_messages("t", ANYONE), lambda: store.remove_thread("t", ANYONE)):
+        database["chat_thread_messages"].insert_many(
+            {"_id": f"{n:04}", "chat_thread_id": "t", "content": {}, "sequence": n} for n in range(600)
+        )
+        database.command("profile", 2)
+        clear()
+        database.command("profile", 0)
+    removals = database["system.profile"].find({"op": "remove", "ns": f"{database.name}.chat_thread_messages"})
+    assert [(row["planSummary"], row["docsExamined"]) for row in removals] == [("IXSCAN { _id: 1 }", 150)] * 8
