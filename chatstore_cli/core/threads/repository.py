@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from chatstore_cli.core.threads.checks import (
     MAX_CONTENT_BYTES,
+    MAX_SEQUENCE,
     checked_content,
     checked_id,
     checked_name,
@@ -31,7 +32,7 @@ from chatstore_cli.domain.times import Clock, utc_now
 
 MOST_MESSAGES = 1_000
 """The most messages that one call of `create_messages` stores."""
-_MOST = 2**53
+_MOST = MAX_SEQUENCE
 """No thread has so many messages, and no message a higher sequence."""
 
 

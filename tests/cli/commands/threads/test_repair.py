@@ -116,7 +116,7 @@ def test_a_thread_that_changes_meanwhile_is_reported(
                 continue_import()
 
     def listen(stores: Stores, uri: str = mongo_uri) -> None:
-        stores._listener = Continued(0, lambda: None)  # type: ignore[assignment]
+        stores._listener = Continued(0, lambda: None)  # type: ignore[assignment]  # another listener
 
     create = Stores.__init__
     monkeypatch.setattr(
