@@ -1,0 +1,80 @@
+"""Rows of the tables as threads and messages, and the reverse."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Row
+
+from chatstore_cli.domain.threads.models import ChatMessage, ChatThread, Edit, ForkedFrom
+from chatstore_cli.domain.times import rfc3339
+
+
+def thread_row(thread: ChatThread, last_sequence: int) -> dict[str, Any]:
+    """The row of a thread."""
+    parent = thread.forked_from
+    return {
+        "id": thread.id,
+        "user_id": thread.user_id,
+        "org_id": thread.org_id,
+        "name": thread.name,
+        "created_at": thread.created_at,
+        "updated_at": thread.updated_at,
+        "last_sequence": last_sequence,
+        "forked_from_thread_id": None if parent is None else parent.thread_id,
+        "forked_from_sequence": None if parent is None else parent.sequence,
+    }
+
+
+def message_row(message: ChatMessage) -> dict[str, Any]:
+    """The row of a message."""
+    return {
+        "id": message.id,
+        "chat_thread_id": message.chat_thread_id,
+        "sender_id": message.sender_id,
+        "sender_role": message.sender_role,
+        "content": message.content,
+        "created_at": message.created_at,
+        "updated_at": message.updated_at,
+        "sequence": message.sequence,
+        "edits": edit_values(message),
+    }
+
+
+def edit_values(message: ChatMessage) -> list[dict[str, Any]] | None:
+    """The former contents of a message as a JSON value; None without any."""
+    return [{"content": edit.content, "edited_at": rfc3339(edit.edited_at)} for edit in message.edits] or None
+
+
+def to_thread(row: Row[Any]) -> ChatThread:
+    """The thread of a row, without messages."""
+    parent = row.forked_from_thread_id
+    return ChatThread(
+        id=row.id,
+        user_id=row.user_id,
+        org_id=row.org_id,
+        name=row.name,
+        created_at=_utc(row.created_at),
+        updated_at=_utc(row.updated_at),
+        forked_from=None if parent is None else ForkedFrom(thread_id=parent, sequence=row.forked_from_sequence or 0),
+    )
+
+
+def to_message(row: Row[Any]) -> ChatMessage:
+    """The message of a row."""
+    return ChatMessage(
+        id=row.id,
+        chat_thread_id=row.chat_thread_id,
+        sender_id=row.sender_id,
+        sender_role=row.sender_role,
+        content=row.content if isinstance(row.content, dict) else {"value": row.content},
+        created_at=_utc(row.created_at),
+        updated_at=_utc(row.updated_at),
+        sequence=row.sequence,
+        edits=[Edit(**edit) for edit in row.edits or ()],
+    )
+
+
+def _utc(instant: datetime) -> datetime:
+    return instant.astimezone(UTC)
