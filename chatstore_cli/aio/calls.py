@@ -16,6 +16,46 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+class Threads:
+    """At most `most` threads, which run jobs in the order in which they came.
+
+    A thread starts for a job, and ends when no job is waiting. So nothing has to be closed, an event loop that has ended
+    leaves nothing behind, and the next loop can continue. The threads are daemons: the end of the process does not wait
+    for a call that nobody awaits.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.start_over_after_fork()
+        _reset_after_fork.add(self)
+
+    def start_over_after_fork(self) -> None:
+        """In the child of a fork: no job of the parent is running or waiting."""
+        self._lock = threading.Lock()
+        self._waiting: deque[Callable[[], bool]] = deque()
+        self._running = 0
+
+    def run(self, job: Callable[[], bool]) -> None:
+        """Run a job soon. If it returns true, it runs again, after the jobs that are waiting."""
+        with self._lock:
+            if self._running < self._most:
+                threading.Thread(target=self._work, args=(job,), name="chatstore-aio", daemon=True).start()
+                self._running += 1
+            else:
+                self._waiting.append(job)
+
+    def _work(self, job: Callable[[], bool]) -> None:
+        while True:
+            again = job()
+            with self._lock:
+                if again:
+                    self._waiting.append(job)
+                if not self._waiting:
+                    self._running -= 1
+                    return
+                job = self._waiting.popleft()
+
+
 class _Call(NamedTuple):
     future: Future[Any]
     function: Callable[[], Any]
@@ -23,35 +63,32 @@ class _Call(NamedTuple):
 
 
 class Calls:
-    """Runs calls in the order in which they were made, in at most `most` threads at a time. With one thread, that is one
-    call at a time.
+    """Makes calls in the order in which they came, at most `at_a_time` of them together. With one, each waits for the last.
 
-    A thread starts for a call, and ends when no call is waiting. So nothing has to be closed, an event loop that has ended
-    leaves nothing behind, and the next loop can continue. The threads are daemons: the end of the process does not wait
-    for a call that nobody awaits. In the child of a fork no call of the parent is running or waiting.
+    The threads may be shared with others.
     """
 
-    def __init__(self, most: int = 1) -> None:
-        self._most = most
+    def __init__(self, at_a_time: int = 1, threads: Threads | None = None) -> None:
+        self._at_a_time = at_a_time
+        self._threads = Threads(at_a_time) if threads is None else threads
         self.start_over_after_fork()
-        _all_calls.add(self)
+        _reset_after_fork.add(self)
 
     def start_over_after_fork(self) -> None:
-        """In the child of a fork: forget the calls and threads of the parent."""
+        """In the child of a fork: no call of the parent is running or waiting."""
         self._lock = threading.Lock()
         self._waiting: deque[_Call] = deque()
-        self._threads = 0
+        self._running = 0
 
     def submit(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """Make a call. Its place in the order is that of this moment; it sees the context variables of this moment."""
         future: Future[R] = Future()
         call = _Call(future, lambda: function(*args, **kwargs), contextvars.copy_context())
         with self._lock:
-            if self._threads < self._most:
-                threading.Thread(target=self._run, args=(call,), name="chatstore-aio", daemon=True).start()
-                self._threads += 1
-            else:
-                self._waiting.append(call)
+            if self._running < self._at_a_time:
+                self._threads.run(self._make_next)
+                self._running += 1
+            self._waiting.append(call)
         return future
 
     def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
@@ -61,15 +98,15 @@ class Calls:
         """
         return answer(self.submit(function, *args, **kwargs))
 
-    def _run(self, call: _Call | None) -> None:
-        while call is not None:
-            _make(call)
-            call = None  # nothing of it is kept while this thread looks for the next one
-            with self._lock:
-                if self._waiting:
-                    call = self._waiting.popleft()
-                else:
-                    self._threads -= 1
+    def _make_next(self) -> bool:
+        with self._lock:
+            if not self._waiting:
+                self._running -= 1
+                return False
+            call = self._waiting.popleft()
+        _make(call)
+        del call  # else an error and the call would refer to each other
+        return True
 
 
 async def answer(future: Future[R], then: Callable[[R], None] | None = None) -> R:
@@ -95,12 +132,12 @@ def _make(call: _Call) -> None:
         call.future.set_result(result)
 
 
-_all_calls: weakref.WeakSet[Calls] = weakref.WeakSet()
+_reset_after_fork: weakref.WeakSet[Threads | Calls] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
-    for calls in list(_all_calls):
-        calls.start_over_after_fork()
+    for each in list(_reset_after_fork):
+        each.start_over_after_fork()
 
 
 os.register_at_fork(after_in_child=_after_fork)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
@@ -12,12 +14,13 @@ from itertools import islice
 from typing import Any, Concatenate, Generic, NamedTuple, NoReturn, ParamSpec, Protocol, Self, TypeVar, cast, overload
 from weakref import WeakValueDictionary
 
-from chatstore_cli.aio.calls import Calls, answer
+from chatstore_cli.aio.calls import Calls, Threads, answer
 from chatstore_cli.domain.errors import ChatstoreError
 
 P = ParamSpec("P")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
+Function = TypeVar("Function", bound=Callable[..., Any])
 Synchronous = TypeVar("Synchronous")
 Closing = TypeVar("Closing", bound="Closable")
 
@@ -25,6 +28,14 @@ AT_A_TIME = 16
 """Calls that an object makes at a time, if their order does not matter."""
 _PART = 25
 """Messages that one call fetches from a stream."""
+
+
+def coroutine_function(function: Function) -> Function:
+    """Mark a function that returns a coroutine. Frameworks ask whether a callback is a coroutine function."""
+    if sys.version_info >= (3, 12):
+        return inspect.markcoroutinefunction(function)
+    function._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]  # how asyncio marks its own
+    return function
 
 
 class Closable(Protocol):
@@ -42,9 +53,9 @@ class Face(Generic[Synchronous]):
 
     synchronous: Synchronous
 
-    def _open(self, synchronous: Synchronous) -> None:
+    def _open(self, synchronous: Synchronous, threads: Threads | None = None) -> None:
         self.synchronous = synchronous
-        self._calls = Calls(self._calls_at_a_time)
+        self._calls = Calls(self._calls_at_a_time, threads)
 
     @classmethod
     def _of(cls, synchronous: Synchronous) -> Self:
@@ -60,6 +71,7 @@ class Face(Generic[Synchronous]):
 class ClosingFace(Face[Closing]):
     """A face that is also a context manager: `async with face: ...` closes it at the end."""
 
+    @coroutine_function
     def close(self) -> Coroutine[Any, Any, None]:
         """Close the connections or files."""
         return self._calls.call(self.synchronous.close)
@@ -77,8 +89,8 @@ class OrderedFace(ClosingFace[Closing]):
     _calls_at_a_time = AT_A_TIME
     _session_argument = "session_id"
 
-    def _open(self, synchronous: Closing) -> None:
-        super()._open(synchronous)
+    def _open(self, synchronous: Closing, threads: Threads | None = None) -> None:
+        super()._open(synchronous, threads)
         self._calls_of_sessions: WeakValueDictionary[str, Calls] = WeakValueDictionary()
 
     def _calls_for(self, bound: BoundArguments) -> Calls:
@@ -138,6 +150,7 @@ def awaitable(
     """
     prepare = _prepared(method)
 
+    @coroutine_function
     @functools.wraps(method)
     def make_call(face: Face[Any], *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
         calls, call, bound = prepare(face, *args, **kwargs)

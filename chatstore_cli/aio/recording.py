@@ -9,7 +9,16 @@ from typing import Any
 
 from chatstore_cli import library
 from chatstore_cli.aio.calls import Calls
-from chatstore_cli.aio.face import AT_A_TIME, ClosingFace, Face, OrderedFace, arguments_of, awaitable, synchronous_of
+from chatstore_cli.aio.face import (
+    AT_A_TIME,
+    ClosingFace,
+    Face,
+    OrderedFace,
+    arguments_of,
+    awaitable,
+    coroutine_function,
+    synchronous_of,
+)
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.sessions.history import ChatHistory
 from chatstore_cli.domain.message import Message
@@ -69,6 +78,7 @@ class LocalChatCache(OrderedFace[library.LocalChatCache]):
     record_chat_event = awaitable(_Cache.record_chat_event)
     load_journals = awaitable(_Cache.load_journals)
 
+    @coroutine_function
     def history(
         self,
         session_id: str,
@@ -138,6 +148,7 @@ class ChatPersistenceWorker(Face[library.ChatPersistenceWorker]):
         await self.stop()
 
 
+@coroutine_function
 def chat_history(
     cache_messages: Sequence[Message],
     storage_side: MongoChatStorage | library.MongoChatStorage | None,

@@ -8,7 +8,7 @@ from inspect import BoundArguments, isawaitable
 from typing import Any
 
 from chatstore_cli.aio.calls import Calls, answer
-from chatstore_cli.aio.face import Face, awaitable, streamed, submitted
+from chatstore_cli.aio.face import Face, awaitable, coroutine_function, streamed, submitted
 from chatstore_cli.aio.thread_repositories import ConversationRepository, face_of
 from chatstore_cli.core.threads import manager
 from chatstore_cli.core.threads.agent_state import AgentState
@@ -44,7 +44,7 @@ class StateManager(Face[manager.StateManager]):
         self.repository = face_of(repository)
         """Where threads and messages are stored. It has no binding."""
         self._current: str | None = None
-        self._open(_Manager(self.repository.synchronous, user_id, org_id))
+        self._open(_Manager(self.repository.synchronous, user_id, org_id), self.repository._manager_threads)
 
     create_thread = awaitable(_Manager.create_thread, then=lambda self, _, thread: self._switch(thread.id))
     get_thread = awaitable(_Manager.get_thread)
@@ -72,10 +72,12 @@ class StateManager(Face[manager.StateManager]):
     export_thread = awaitable(_Manager.export_thread)
     import_thread = awaitable(_Manager.import_thread)
 
+    @coroutine_function
     def get_current_thread(self) -> Coroutine[Any, Any, ChatThread | None]:
         """The current thread without its messages. None if there is none, or if it was deleted meanwhile."""
         return self._calls.call(_thread, self.synchronous, self.current_thread_id)
 
+    @coroutine_function
     def summarize(
         self,
         summarizer: Callable[[list[Message]], str | Awaitable[str]],

@@ -8,12 +8,14 @@ from contextlib import asynccontextmanager
 from typing import Any, Self
 
 from chatstore_cli import threads
-from chatstore_cli.aio.face import AT_A_TIME, Face, arguments_of, awaitable, streamed
+from chatstore_cli.aio.calls import Threads
+from chatstore_cli.aio.face import AT_A_TIME, Face, arguments_of, awaitable, coroutine_function, streamed
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.config.thread_database import DatabaseConfig
 from chatstore_cli.domain.errors import BadValue
 from chatstore_cli.domain.threads import ports
 
+_MANAGERS_AT_A_TIME = 64
 _Port = ports.ConversationRepository
 
 
@@ -21,7 +23,7 @@ class ConversationRepository(Face[ports.ConversationRepository]):
     """Stores threads and their messages. Every method is that of `chatstore_cli.threads`, and is awaitable.
 
     Up to 16 calls are made at a time, in no order: await a message before you add the next one, or use `create_messages`.
-    A StateManager makes its own calls in order.
+    A StateManager makes its own calls in order. All managers of a repository together make up to 64 calls at a time.
     """
 
     _calls_at_a_time = AT_A_TIME
@@ -36,6 +38,10 @@ class ConversationRepository(Face[ports.ConversationRepository]):
                 hint="Implement chatstore_cli.threads.ConversationRepository without async. aio makes it awaitable.",
             )
         self._open(repository)
+
+    def _open(self, synchronous: ports.ConversationRepository, threads: Threads | None = None) -> None:
+        super()._open(synchronous, threads)
+        self._manager_threads = Threads(_MANAGERS_AT_A_TIME)
 
     create_thread = awaitable(_Port.create_thread)
     get_thread = awaitable(_Port.get_thread)
@@ -54,6 +60,7 @@ class ConversationRepository(Face[ports.ConversationRepository]):
     fork_thread = awaitable(_Port.fork_thread)
     import_thread = awaitable(_Port.import_thread)
 
+    @coroutine_function
     def close(self) -> Coroutine[Any, Any, None]:
         """Close the connections, if the repository has any."""
         return self._calls.call(getattr(self.synchronous, "close", _nothing_to_close))

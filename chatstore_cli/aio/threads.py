@@ -40,8 +40,11 @@ from chatstore_cli.threads import (
     NotFound,
     Owner,
     StateConfig,
+    StoredConversations,
     ThreadNotFound,
+    ThreadStore,
     Unreachable,
+    Window,
 )
 
 __all__ = [
@@ -71,7 +74,10 @@ __all__ = [
     "Owner",
     "StateConfig",
     "StateManager",
+    "StoredConversations",
     "ThreadNotFound",
+    "ThreadStore",
     "Unreachable",
+    "Window",
     "create_repository",
 ]

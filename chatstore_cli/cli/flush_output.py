@@ -18,14 +18,16 @@ def emit_flush(
     *,
     dry_run: bool = False,
     answered: bool = True,
+    unreadable: int = 0,
 ) -> None:
     """Write the numbers. If there was nothing to store, a notice replaces the table. Incomplete last lines are named.
 
-    `answered` is whether the database answered at all: without it, no journal is read.
+    `answered` is whether the database answered at all: without it, no journal is read. The caller reports the errors of
+    `unreadable` journals.
     """
     if result.lines or not invocation.is_table:
         invocation.emit(Record(DRY_RUN_COLUMNS if dry_run else FLUSH_COLUMNS, flush_row(result, ignored)))
-    if not result.lines:
+    if not result.lines and not unreadable:
         invocation.say(_why_nothing(result, answered=answered))
     if result.pending:
         more = result.pending - len(result.named_incomplete)

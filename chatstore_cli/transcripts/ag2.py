@@ -26,6 +26,7 @@ from chatstore_cli.domain.workflow.tool_calls import (
     call_ids,
     called_tools,
     pair_calls_with_results,
+    tool_name_of,
 )
 
 Row = dict[str, Any]
@@ -85,7 +86,7 @@ def _without_tools_as_speakers(messages: Iterable[Message], repairs: Repairs) ->
     """The messages; a tool result that is named after its tool has no name, because AG2 takes a name for an agent's.
 
     The name of a result is an agent's if that agent has spoken or AG2 stored the result. Otherwise it is the tool's if
-    a tool of this name was called, or if the call is missing.
+    a tool of this name was called, if the result names that tool, or if the call is missing.
     """
     agents: set[str | None] = set()
     tools: set[str] = set()
@@ -99,7 +100,8 @@ def _without_tools_as_speakers(messages: Iterable[Message], repairs: Repairs) ->
             continue
         is_from_ag2 = "tool_responses" in message.metadata or message.event_type is not None
         is_orphan = message.tool_call_id not in called
-        if message.name in tools or (message.name and is_orphan and not is_from_ag2):
+        is_tool = message.name in tools or message.name == tool_name_of(message)
+        if message.name and (is_tool or (is_orphan and not is_from_ag2)):
             repairs.count(Repair.TOOL_AS_SPEAKER)
             message = message._replace(name=None)
         elif is_from_ag2:

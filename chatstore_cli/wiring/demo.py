@@ -20,12 +20,14 @@ def demo_setup(stores: Stores, folder: Path | None, warn: Callable[[str], None])
     from chatstore_cli.files.demo_folder import MarkedFolder
     from chatstore_cli.files.state_folder import state_root
     from chatstore_cli.mongo.demo import MongoSampleStore
+    from chatstore_cli.wiring.threads import conversations
     from chatstore_cli.wiring.usage import usage_recorder
 
     settings = stores.settings
     return DemoSetup(
         store=MongoSampleStore(stores.connection, settings.sessions_collection),
         usage=usage_recorder(stores, warn),
+        conversations=conversations(stores),
         folder=MarkedFolder((folder or state_root(settings.state.folder) / "demo").absolute()),
         uri=settings.mongo.uri,
         database=settings.mongo.database,
@@ -33,6 +35,8 @@ def demo_setup(stores: Stores, folder: Path | None, warn: Callable[[str], None])
         messages_collection=settings.messages_collection,
         usage_collection=settings.layouts.workflow.usage,
         daily_sums_collection=settings.layouts.workflow.usage_rollups,
+        threads_collection=settings.layouts.threads.threads,
+        thread_messages_collection=settings.layouts.threads.messages,
         data_dir=settings.mongo.embedded.data_dir,
         runtime_dir=settings.mongo.embedded.runtime_dir,
     )

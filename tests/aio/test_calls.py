@@ -15,7 +15,7 @@ import weakref
 
 import pytest
 
-from chatstore_cli.aio.calls import Calls
+from chatstore_cli.aio.calls import Calls, Threads
 from chatstore_cli.domain.errors import Unreachable
 from tests.support.mongod import poll
 
@@ -96,6 +96,44 @@ def test_at_most_so_many_calls_run_at_a_time() -> None:
 
     asyncio.run(main())
     assert max(most) <= 3
+
+
+def test_shared_threads_are_bounded_and_every_sharer_keeps_its_order() -> None:
+    shared, together = Threads(4), threading.Barrier(4)
+    order: dict[int, list[int]] = {sharer: [] for sharer in range(20)}
+    most: list[int] = []
+
+    def note(sharer: int, number: int) -> None:
+        if number == 0 and sharer < 4:
+            together.wait(60)  # four calls run at a time
+        order[sharer].append(number)
+        most.append(len(threads()))
+
+    async def main() -> None:
+        sharers = [Calls(threads=shared) for _ in order]
+        await asyncio.gather(*(calls.call(note, n, number) for number in range(30) for n, calls in enumerate(sharers)))
+
+    asyncio.run(main())
+    assert order == {sharer: [*range(30)] for sharer in range(20)}
+    assert max(most) <= 4
+
+
+def test_a_busy_sharer_does_not_hold_the_others_up() -> None:
+    shared = Threads(1)
+    order: list[str] = []
+
+    async def main() -> None:
+        busy, other = Calls(threads=shared), Calls(threads=shared)
+        held = Held()
+        first = asyncio.create_task(busy.call(held))
+        await asyncio.sleep(0)
+        many = [busy.call(order.append, f"busy {number}") for number in range(3)]
+        one = other.call(order.append, "other")
+        held.released.set()
+        await asyncio.gather(first, one, *many)
+
+    asyncio.run(main())
+    assert order == ["other", "busy 0", "busy 1", "busy 2"]
 
 
 def test_errors_pass_unchanged() -> None:

@@ -90,6 +90,9 @@ def test_the_documented_methods_are_awaitable() -> None:
         calls = [getattr(manager, name)(*arguments) for name, arguments in wanted.items()]
         calls += [history.load_from_db(), manager.delete_thread()]
         assert all(inspect.iscoroutine(call) for call in calls)
+        assert all(asyncio.iscoroutinefunction(getattr(manager, name)) for name in (*wanted, "summarize"))
+        assert all(asyncio.iscoroutinefunction(each) for each in (history.add, manager.repository.close))
+        assert not asyncio.iscoroutinefunction(history.add_user_message)
         assert (await asyncio.gather(*calls))[-1] is True
 
     asyncio.run(main())

@@ -51,36 +51,35 @@ def without_measured(value: Any) -> Any:
     return [without_measured(item) for item in value] if isinstance(value, list) else value
 
 
-@pytest.fixture
-def stored_chats(database: Database[dict[str, Any]], chatstore: Chatstore) -> None:
-    store_chats(database)
-    journal = chatstore.folder / "data/cache/chat_sessions/journal-a.jsonl"
-    write_journal(journal, journal_of(database["chat_messages"], "journal-a"))
+@pytest.fixture(scope="module")
+def reader(module_database: Database[dict[str, Any]], module_chatstore: Chatstore) -> Chatstore:
+    """The command over the sample chats."""
+    store_chats(module_database)
+    journal = module_chatstore.folder / "data/cache/chat_sessions/journal-a.jsonl"
+    write_journal(journal, journal_of(module_database["chat_messages"], "journal-a"))
+    return module_chatstore
 
 
-@pytest.mark.usefixtures("stored_chats")
 @pytest.mark.parametrize("command", COMMANDS)
-def test_yaml_reads_back_as_the_json(chatstore: Chatstore, command: str) -> None:
-    as_json = chatstore(*command.split(), "-o", "json")
-    as_yaml = chatstore(*command.split(), "-o", "yaml")
+def test_yaml_reads_back_as_the_json(reader: Chatstore, command: str) -> None:
+    as_json = reader(*command.split(), "-o", "json")
+    as_yaml = reader(*command.split(), "-o", "yaml")
     assert as_yaml.code == as_json.code, as_yaml.err
     expected = json.loads(as_json.out)
     assert without_measured(yaml.safe_load(as_yaml.out)) == without_measured(expected)
 
 
-@pytest.mark.usefixtures("stored_chats")
-def test_the_cursor_of_the_next_page_is_in_the_object_and_not_on_stderr(chatstore: Chatstore) -> None:
-    listed = chatstore("sessions", "list", "--limit", "2", "-o", "yaml")
+def test_the_cursor_of_the_next_page_is_in_the_object_and_not_on_stderr(reader: Chatstore) -> None:
+    listed = reader("sessions", "list", "--limit", "2", "-o", "yaml")
     assert yaml.safe_load(listed.out)["next_cursor"]
     assert listed.err == ""
 
 
-@pytest.mark.usefixtures("stored_chats")
-def test_watched_rows_are_a_document_each(chatstore: Chatstore) -> None:
+def test_watched_rows_are_a_document_each(reader: Chatstore) -> None:
     watched = ["sessions", "watch", "triage-0", "--since", "2026-01-01", "--count", "3", "-o"]
-    documents = chatstore(*watched, "yaml").out
+    documents = reader(*watched, "yaml").out
     assert documents.startswith("---\n")
-    assert list(yaml.safe_load_all(documents)) == list(map(json.loads, chatstore(*watched, "jsonl").out.splitlines()))
+    assert list(yaml.safe_load_all(documents)) == list(map(json.loads, reader(*watched, "jsonl").out.splitlines()))
 
 
 def test_each_round_of_the_worker_is_a_document(chatstore: Chatstore, database: Database[dict[str, Any]]) -> None:

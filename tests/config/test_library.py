@@ -48,12 +48,12 @@ def test_a_call_with_a_shorter_time_limit_does_not_wait_longer_for_a_server(
     monkeypatch.setattr(MongoMessageStore, "reach", reach)
     monkeypatch.setattr(MongoMessageStore, "prepare", attempt)
     message = Message(session_id="s", role="user", content="hello", created_at=datetime(2026, 3, 2, tzinfo=UTC))
-    for call in (
-        lambda storage: storage.insert_messages([message], timeout=seconds),
-        lambda storage: storage.flush_journals(tmp_path, timeout=seconds),
-    ):
-        asked.clear()
-        storage = MongoChatStorage("mongodb://127.0.0.1:9", "chats", timeout_seconds=7)
-        with storage, pytest.raises(Unreachable if limits else ChatstoreError):
-            call(storage)
-        assert asked == limits
+    with MongoChatStorage("mongodb://127.0.0.1:9", "chats", timeout_seconds=7) as storage:
+        for call in (
+            lambda: storage.insert_messages([message], timeout=seconds),
+            lambda: storage.flush_journals(tmp_path, timeout=seconds),
+        ):
+            asked.clear()
+            with pytest.raises(Unreachable if limits else ChatstoreError):
+                call()
+            assert asked == limits

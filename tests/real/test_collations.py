@@ -28,6 +28,7 @@ from chatstore_cli.mongo.maintenance.expiry_dates import MongoDocumentDates
 from chatstore_cli.mongo.maintenance.index_store import MongoIndexStore
 from chatstore_cli.mongo.messages.feed import FlatChanges, FlatMessageChanges
 from chatstore_cli.mongo.messages.layout import index_specs as message_indexes
+from chatstore_cli.mongo.threads.index_specs import index_specs as thread_indexes
 from chatstore_cli.mongo.usage.daily_sums import MongoDailySums
 from chatstore_cli.mongo.usage.ledger import MongoUsageLedger
 from chatstore_cli.mongo.usage.sums import MongoUsageSums
@@ -156,6 +157,59 @@ def test_a_session_without_chat_id_is_found_only_by_its_own_id(
     manager = new_manager(connection)
     assert manager.save_event(text("more"), chat_id="Ann", enterprise_id="acme").sequence == 2
     assert sum(part.documents for part in sessions.remove("Ann", NOON)) == 1
+
+
+def store_alike_threads(database: Documents) -> None:
+    for number, name in enumerate(ALIKE):
+        thread = {"_id": name, "user_id": name, "org_id": name, "name": name, "updated_at": NOON}
+        database.chat_threads.insert_one(thread)
+        usage = {"text": name, "metadata": {"usage": {"total_tokens": number + 1}}}
+        message = {"chat_thread_id": name, "sender_role": "user", "content": usage}
+        database.chat_thread_messages.insert_many({**message, "sequence": place} for place in range(2))
+
+
+@pytest.mark.parametrize("are_ours", [False, True])
+def test_threads_with_ids_that_a_collation_takes_for_equal_are_not_mixed(
+    connection: Connection, database: Documents, are_ours: bool
+) -> None:
+    """The collation is that of the messages, and of fields: in `_id` it would reject such threads."""
+    database.create_collection("chat_thread_messages", collation=STRENGTH_2)
+    store_alike_threads(database)
+    if are_ours:
+        options = {"collation": {"locale": "simple"}}
+        for spec in thread_indexes("chat_threads", "chat_thread_messages"):
+            database[spec.collection].create_index(list(spec.keys), name=spec.name, unique=spec.unique, **options)
+    threads = reader(connection, "threads")
+    listed = list(threads.newest_first(SessionQuery(), None, 100))
+    assert [(each.session_id, each.message_count) for each in listed] == [(name, 2) for name in sorted(ALIKE)[::-1]]
+    tokens = {each.session_id: each.usage.total_tokens for each in threads.all_facts(SessionQuery())}
+    assert tokens == {name: 2 * number + 2 for number, name in enumerate(ALIKE)}
+    for number, name in enumerate(ALIKE):
+        assert [each.user_id for each in threads.newest_first(SessionQuery(user_id=name), None, 9)] == [name]
+        assert [each.content for each in threads.messages(name, MessageSelection(last=1))] == [name]
+        assert threads.find(name).message_count == 2
+        assert sum(part.documents for part in threads.remove(name, NOON + timedelta(days=1))) == 3
+        assert database.chat_thread_messages.count_documents({}) == 2 * (len(ALIKE) - number - 1)
+
+
+@pytest.mark.parametrize("session_id", ["ann", "ANN", "aNn\u00ad"])
+def test_a_thread_in_a_collection_with_a_collation_is_found_only_by_its_own_id(
+    connection: Connection, database: Documents, session_id: str
+) -> None:
+    database.create_collection("chat_threads", collation=STRENGTH_2)
+    names = ["Ann", "bob", "Cy"]
+    for name in names:
+        thread = {"_id": name, "user_id": name, "org_id": "o", "name": name, "updated_at": NOON}
+        database.chat_threads.insert_one(thread)
+    threads = reader(connection, "threads")
+    assert threads.find(session_id) is None
+    assert not any(part.documents for part in threads.remove(session_id, NOON))
+    assert list(threads.newest_first(SessionQuery(user_id=session_id), None, 9)) == []
+    after, listed = None, []
+    while page := list(threads.newest_first(SessionQuery(), after, 1)):
+        listed += [each.session_id for each in page]
+        after = SessionKey.of(page[-1])
+    assert listed == ["bob", "Cy", "Ann"]
 
 
 # --- listing ----------------------------------------------------------------------------------------------------------

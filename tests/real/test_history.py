@@ -329,7 +329,7 @@ def test_a_long_unknown_id_is_shortened_in_the_error(chatstore: Chatstore):
     outcome = chatstore("history", "a" * 1_200)
     assert outcome.code == 3
     assert f"No session '{'a' * 100}…' in" in outcome.err
-    assert len(outcome.err) < 300
+    assert len(outcome.err) < 320
 
 
 def test_a_file_in_place_of_the_journal_folder_is_an_error(chatstore: Chatstore):
@@ -371,7 +371,7 @@ def test_a_deleted_session_remains_deleted_and_its_journal_lines_are_counted(
 
 @pytest.mark.parametrize("how", ["kill", "pause"])
 def test_without_the_database_the_cache_is_shown_with_status_5(chatstore: Chatstore, second_server: Mongod, how: str):
-    uri = second_server.uri_as(None, None, socketTimeoutMS="600", serverSelectionTimeoutMS="600")
+    uri = second_server.uri_as(None, None, socketTimeoutMS="200", serverSelectionTimeoutMS="200")
     chatstore.environment["CHATSTORE_URI"] = uri
     journal(chatstore, [record(n) for n in range(3)])
     with ExitStack() as stack:

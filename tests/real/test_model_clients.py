@@ -16,6 +16,7 @@ import pytest
 
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.workflow.repairs import Repair, Repairs
+from chatstore_cli.mongo.threads.sessions import to_message as thread_message
 from chatstore_cli.mongo.workflow.documents import to_message
 from chatstore_cli.transcripts.registry import TRANSCRIPTS
 from tests.support.peers import import_peer
@@ -116,8 +117,49 @@ HISTORIES: dict[str, list[Row]] = {
 }  # fmt: skip
 
 
+def in_thread(role: str, content: Any, metadata: Row | None = None) -> Row:
+    """A message of a thread. Its content is a text, or an object of the application's own."""
+    fields = {"type": "text", "text": content} if isinstance(content, str) else content
+    sender = "Writer" if role in ("assistant", "system", "moderator") else None
+    return {
+        "sender_role": role,
+        "sender_id": sender,
+        "content": {**fields, **({} if metadata is None else {"metadata": metadata})},
+    }
+
+
+PICTURE = {"type": "image_url", "image_url": {"url": URI, "detail": "low"}}
+THREADS: dict[str, list[Row]] = {
+    "thread with tools": [
+        in_thread("user", "Where is order 7?"),
+        in_thread("assistant", "I look.", {"model": "m"}),
+        in_thread("tool", "found", {"tool_name": "look_up"}),
+        in_thread("tool", {"order": 7}, {"tool_name": "look up!"}),
+        in_thread("assistant", "", {"tool_calls": [call("c1")]}),
+        in_thread("tool", "found again", {"tool_name": "look_up", "tool_call_id": "c1"}),
+        in_thread("assistant", "It is on its way."),
+    ],
+    "thread with other content": [
+        in_thread("system", "Be brief."),
+        in_thread("user", PICTURE),
+        in_thread("user", {"type": "parts", "content": [{"type": "text", "text": "Look:"}, PICTURE]}),
+        in_thread("user", {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}}),
+        in_thread("assistant", PICTURE),
+        in_thread("moderator", {"answer": 42}),
+        in_thread("user", {"type": "text", "text": "with more", "attachments": [1]}),
+        in_thread("user", {}),
+        {"sender_role": "assistant", "sender_id": "Writer", "content": "a text alone"},
+        in_thread("assistant", {"type": "tool_use", "id": "t1", "name": "look_up", "input": {"order": 7}}),
+        in_thread("tool", {"type": "tool_result", "tool_use_id": "t1", "content": "found"}),
+        in_thread("assistant", "It is on its way."),
+    ],
+}
+HISTORIES |= THREADS
+
+
 def messages_of(history: str) -> list[Message]:
-    return [to_message("s", stored) for stored in HISTORIES[history]]
+    read = thread_message if history in THREADS else to_message
+    return [read("s", stored) for stored in HISTORIES[history]]
 
 
 def written(history: str, transcript: str, repairs: Repairs | None = None) -> list[Row]:
@@ -244,6 +286,25 @@ def test_each_change_is_counted(history: str, expected: dict[Repair, int]) -> No
     repairs = Repairs()
     written(history, "ag2", repairs)
     assert {repair: repairs[repair] for repair in expected} == expected
+
+
+def test_a_thread_keeps_its_pictures_and_names_its_tools() -> None:
+    for transcript in ("ag2", "openai"):
+        rows = written("thread with other content", transcript)
+        parts = [row["content"] for row in rows if isinstance(row["content"], list)]
+        assert [[part["type"] for part in each] for each in parts] == [
+            ["image_url"],
+            ["text", "image_url"],
+            ["image_url"],
+        ]
+        assert parts[0][0]["image_url"] == {"url": URI, "detail": "low"}
+        rows = written("thread with tools", transcript)
+        assert [row["content"] for row in rows[2:4]] == [
+            "[tool result look_up] found",
+            '[tool result look up!] {"order":7}',
+        ]
+        assert (rows[2]["role"], rows[2].get("name", "user")) == ("user", "user")
+        assert [row["role"] for row in rows[4:]] == ["assistant", "tool", "assistant"]
 
 
 def test_a_picture_of_a_user_stays_a_picture_with_its_detail() -> None:

@@ -157,11 +157,11 @@ def test_ag2_makes_the_call_that_a_history_ends_with(
 
 @pytest.fixture
 def every_session(database: Database[dict[str, Any]]) -> list[str]:
-    """Sessions of every variant and of both layouts."""
+    """Sessions of every variant and of every layout."""
     documents = [dict(document) for document in sample_chats(datetime(2026, 5, 1, tzinfo=UTC)).sessions]
     database["chat_sessions"].insert_many(documents)
     ids = [str(document.get("chat_id") or document["_id"]) for document in documents]
-    for layout in ("workflow", "messages"):
+    for layout in LAYOUTS:
         sample = json.loads((SAMPLES / f"{layout}.json").read_text())
         for collection, stored in sample["collections"].items():
             database[collection].insert_many([json_util.loads(json.dumps(each)) for each in stored])

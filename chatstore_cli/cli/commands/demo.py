@@ -15,7 +15,15 @@ import typer
 from chatstore_cli.cli.invocation import Invocation, terminal_of
 from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.core.demo.sample_chats import sample_chats
-from chatstore_cli.core.demo.setup import DEMO_DATABASE, DemoSetup, Step, check_results, result_row, run_steps
+from chatstore_cli.core.demo.setup import (
+    DEMO_DATABASE,
+    SAMPLE_THREAD,
+    DemoSetup,
+    Step,
+    check_results,
+    result_row,
+    run_steps,
+)
 from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.domain.secrets import masked_uri
 from chatstore_cli.domain.times import utc_now
@@ -53,6 +61,8 @@ def demo(
     The configured server is not used: the demo runs on the embedded MongoDB, or on the server named with --uri, in the
     database chatstore_demo, or the one named with --database. A database or folder with other content is not changed.
     """
+    from chatstore_cli.core.demo.sample_threads import sample_threads
+
     invocation = Invocation(context)
     options = invocation.options
     named = {
@@ -68,7 +78,7 @@ def demo(
     if remove:
         _remove(invocation, setup, yes=yes)
         return
-    setup.load(sample_chats(utc_now()))
+    setup.load(sample_chats(utc_now()), sample_threads(utc_now()))
     presenter = _Presenter(invocation, setup, named)
     presenter.open()
     results = list(run_steps(presenter.run))
@@ -132,6 +142,7 @@ class _Presenter:
             *(f"  {line}" for line in self._exports),
             "  chatstore sessions list --status failed",
             "  chatstore usage --by day -o csv",
+            f"  chatstore threads fork {SAMPLE_THREAD} --at 4",
             "  chatstore --help",
         ]
         removal = [f"  {line}" for line in self._removal]

@@ -117,7 +117,7 @@ def flush_cache(
     if session is not None and not result.lines and not flush.unreadable:
         hint = "Incomplete last lines, and lines whose session cannot be read, are left for later flushes."
         raise NotFound(kind_of_thing="session", name=session, where=" in the journals", hint=hint)
-    emit_flush(invocation, result, journals.ignored, dry_run=dry_run)
+    emit_flush(invocation, result, journals.ignored, dry_run=dry_run, unreadable=len(flush.unreadable))
     for notice in _notices(result, paths or [], dry_run=dry_run):
         invocation.say(notice)
     if not dry_run:

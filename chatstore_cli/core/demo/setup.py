@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chatstore_cli.core.demo.sample_chats import RESUMED, SampleChats
 from chatstore_cli.core.usage.recorder import UsageRecorder
@@ -14,9 +14,15 @@ from chatstore_cli.domain.demo import SampleFolder, SampleStore
 from chatstore_cli.domain.errors import ChatstoreError, ExitCode, NotAllowed
 from chatstore_cli.domain.secrets import masked
 
+if TYPE_CHECKING:
+    from chatstore_cli.domain.threads.models import ChatMessage, ChatThread
+    from chatstore_cli.domain.threads.ports import ConversationRepository
+
 DEMO_DATABASE = "chatstore_demo"
 JOURNALS = "journals"
 CONFIGURATION = "config.yaml"
+SAMPLE_THREAD = "thread-7d31c5"
+"""The thread that the demo shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +50,12 @@ class StepResult:
 STEPS = (
     Step("An application could not reach its database, so its messages are in journals. Store them:", ("flush-cache",)),
     Step("Run it again: no message is stored twice:", ("flush-cache",)),
-    Step("List the newest sessions of both layouts:", ("sessions", "list", "--limit", "8")),
+    Step("List the newest sessions of all layouts:", ("sessions", "list", "--limit", "8")),
     Step("Show one of them:", ("sessions", "show", RESUMED)),
     Step("Print its last messages in the format that a model needs to continue:", ("resume", RESUMED, "--as", "openai", "--last", "3")),
+    Step("List the threads of one user. Threads are conversations that an application keeps with the library:",
+         ("threads", "list", "--user", "ana")),
+    Step("Read the newest messages of one:", ("threads", "messages", SAMPLE_THREAD, "--last", "4")),
     Step("Report tokens and cost. A cost that is not known is not counted as 0:", ("usage", "--by", "tenant")),
     Step("Report the usage of agents by day. Each report is counted once, on its own day:",
          ("usage", "--by", "day,model", "--layout", "workflow", "--since", "3d")),
@@ -61,6 +70,7 @@ class DemoSetup:
 
     store: SampleStore
     usage: UsageRecorder
+    conversations: ConversationRepository
     folder: SampleFolder
     uri: str
     database: str
@@ -68,6 +78,8 @@ class DemoSetup:
     messages_collection: str
     usage_collection: str
     daily_sums_collection: str
+    threads_collection: str
+    thread_messages_collection: str
     data_dir: str | None = None
     runtime_dir: str | None = None
 
@@ -80,12 +92,14 @@ class DemoSetup:
             what = f"{self.folder.path} has files that chatstore demo did not create. Nothing was changed."
             raise NotAllowed(what=what, hint="Name another folder with --folder.")
 
-    def load(self, samples: SampleChats) -> None:
+    def load(self, samples: SampleChats, threads: Iterable[tuple[ChatThread, Iterable[ChatMessage]]]) -> None:
         """Replace the content of the database and the folder by the samples."""
         journals = {f"{JOURNALS}/{session_id}.jsonl": text for session_id, text in samples.journals.items()}
         self.folder.replace({CONFIGURATION: self.configuration(), **journals})
         self.store.replace(samples.sessions)
         self.usage.record(samples.usage)
+        for thread, messages in threads:
+            self.conversations.import_thread(thread, messages)
 
     def configuration(self) -> str:
         """The configuration file of the demo's commands.
@@ -107,6 +121,7 @@ class DemoSetup:
                 "usage_rollups": self.daily_sums_collection,
             },
             "messages": {"messages": self.messages_collection},
+            "threads": {"threads": self.threads_collection, "messages": self.thread_messages_collection},
         }
         # JSON is YAML, and quotes any character of a path. Only ${ would be taken for a variable.
         text = json.dumps({"mongo": mongo, "layouts": layouts}, indent=2)

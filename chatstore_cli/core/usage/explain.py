@@ -30,7 +30,7 @@ class ExplainedRow:
 class Explanation:
     """A session's ledger rows by time, their sums, and its counters (None if the session does not exist).
 
-    `layout` names the layout of a session that has no usage at all, and is None for any other session.
+    `layout` names the layout of a session that can have no rows, and is None for any other session.
     """
 
     chat_id: str
@@ -43,7 +43,7 @@ class Explanation:
 def explain_usage(ledger: UsageLedger, chat_id: str, others: Sequence[SessionReader] = ()) -> Explanation:
     """Each ledger row of a session, and why it was counted or skipped. Raises NotFound without rows and session.
 
-    `others` read the layouts that have no usage.
+    `others` read the layouts that have no usage ledger.
     """
     explained = list(_explained_rows(ledger.rows(chat_id)))
     counters = ledger.counters(chat_id)

@@ -74,12 +74,29 @@ def pair_calls_with_results(messages: Iterable[Message], repairs: Repairs) -> It
             yield Exchange(message, calls, results, is_last=not waiting)
         elif message.role == "tool":
             repairs.count(Repair.RESULT_ORPHANED)
-            label = f"[tool result {message.tool_call_id}]" if message.tool_call_id else "[tool result]"
-            yield message._replace(
-                role="user", content=f"{label} {content_text(message.content)}", tool_calls=None, tool_call_id=None
-            )
+            yield _as_user_message(message)
         else:
             yield message
+
+
+def tool_name_of(message: Message) -> str | None:
+    """The name of the tool that a stored result names, which is the speaker's name then too."""
+    tool = message.metadata.get("tool_name")
+    return tool if isinstance(tool, str) and tool else None
+
+
+def _as_user_message(result: Message) -> Message:
+    """A result without a call as the user's words, with the id of the call or the name of the tool."""
+    tool = tool_name_of(result)
+    known = result.tool_call_id or tool
+    label = f"[tool result {known}]" if known else "[tool result]"
+    return result._replace(
+        role="user",
+        name=None if result.name == tool else result.name,
+        content=f"{label} {content_text(result.content)}",
+        tool_calls=None,
+        tool_call_id=None,
+    )
 
 
 def called_tools(message: Message) -> set[str]:

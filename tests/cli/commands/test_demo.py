@@ -13,6 +13,7 @@ from pymongo import MongoClient
 from pymongo.database import Database
 
 from chatstore_cli.core.demo.sample_chats import sample_chats
+from chatstore_cli.core.demo.sample_threads import sample_threads
 from chatstore_cli.core.demo.setup import DEMO_DATABASE, STEPS
 from chatstore_cli.domain.times import utc_now
 from chatstore_cli.files.demo_folder import MarkedFolder
@@ -79,6 +80,7 @@ def test_the_demo_runs_every_step_and_can_run_again(
     ]
     listed = chatstore("sessions", "list", "-o", "json", "--limit", "100", env=environment)
     sessions = demo_database.chat_sessions.count_documents({}) + len(demo_database.chat_messages.distinct("session_id"))
+    sessions += demo_database.chat_threads.count_documents({})
     assert len(json.loads(listed.out)["items"]) == sessions
 
 
@@ -86,6 +88,9 @@ def _check_samples(database: Database[dict[str, Any]], folder: Path) -> None:
     samples = sample_chats(utc_now())
     assert database.chat_messages.count_documents({}) == samples.journal_messages
     assert database.chat_sessions.count_documents({}) == len(samples.sessions)
+    threads = list(sample_threads(utc_now()))
+    assert database.chat_threads.count_documents({}) == len(threads) == 4
+    assert database.chat_thread_messages.count_documents({}) == sum(len(messages) for _, messages in threads)
     assert len(list((folder / "journals").glob("*.jsonl"))) == len(samples.journals)
     assert database.usage_events.count_documents({"applied": True}) == len(samples.usage)
     counters = {

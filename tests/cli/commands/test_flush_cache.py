@@ -126,6 +126,9 @@ def test_an_unreadable_journal_does_not_stop_the_others(chatstore: Chatstore, da
     assert sum(stored(database).values()) == 1
     row = json.loads(outcome.out)
     assert (row["files"], row["lines"], row["stored"]) == (2, 1, 1)
+    again = chatstore("flush-cache", tmp_path / "j")  # there is nothing new in the other one
+    assert (again.code, again.out) == (1, "")
+    assert "Nothing new" not in again.err
     outcome = chatstore("flush-cache", tmp_path / "j", "--session", "of-the-other-journal", "--ignore-ledger")
     assert (outcome.code, outcome.out) == (1, "")
     assert "a.jsonl: No such file or directory" in outcome.err

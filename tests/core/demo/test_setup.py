@@ -24,6 +24,7 @@ def _setup(folder: Path, uri: str = "embedded", data_dir: str | None = None) -> 
     return DemoSetup(
         store=_NoStore(),  # type: ignore[arg-type]  # these tests are about what needs no store
         usage=_NoStore(),  # type: ignore[arg-type]  # nor a ledger
+        conversations=_NoStore(),  # type: ignore[arg-type]  # nor threads
         folder=MarkedFolder(folder),
         uri=uri,
         database="chatstore_demo",
@@ -31,6 +32,8 @@ def _setup(folder: Path, uri: str = "embedded", data_dir: str | None = None) -> 
         messages_collection="chat_messages",
         usage_collection="usage_events",
         daily_sums_collection="usage_daily",
+        threads_collection="chat_threads",
+        thread_messages_collection="chat_thread_messages",
         data_dir=data_dir,
     )
 
@@ -46,6 +49,7 @@ def test_the_configuration_names_journals_and_database(tmp_path: Path) -> None:
     assert settings["layouts"] == {
         "workflow": {"sessions": "chat_sessions", "usage": "usage_events", "usage_rollups": "usage_daily"},
         "messages": {"messages": "chat_messages"},
+        "threads": {"threads": "chat_threads", "messages": "chat_thread_messages"},
     }
 
 

@@ -8,6 +8,7 @@ from chatstore_cli.cli.filters import SessionArgument
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.core.usage.explain import explain_usage
+from chatstore_cli.core.usage.report import LEDGER_LAYOUT
 from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.render.listing import Listing
 from chatstore_cli.render.rows.sessions import usage_row
@@ -15,6 +16,12 @@ from chatstore_cli.render.rows.usage_ledger import EXPLAINED_COLUMNS, counters_t
 from chatstore_cli.wiring.usage import usage_ledger
 
 app = single_command()
+
+_WITHOUT_LEDGER = {
+    "messages": "consists of flat messages, which have no usage",
+    "threads": "is a thread, which has no usage ledger. Reports add up the usage that its messages have",
+}
+"""What is reported of a session, by its layout."""
 
 
 @command(
@@ -32,13 +39,14 @@ def explain(context: typer.Context, session_id: SessionArgument) -> None:
     """
     invocation = Invocation(context)
     stores = invocation.stores
-    explanation = explain_usage(usage_ledger(stores), session_id, stores.session_readers("messages"))
+    others = [reader for reader in stores.session_readers() if reader.layout != LEDGER_LAYOUT]
+    explanation = explain_usage(usage_ledger(stores), session_id, others)
     rows = [explained_row(row.row, row.counted, row.added, row.reason) for row in explanation.rows]
     counters = explanation.counters
     beside = {"totals": usage_row(explanation.sums), "counters": None if counters is None else usage_row(counters)}
     empty = f"Session {session_id!r} has no rows in the usage ledger. Reports use its stored totals."
     if explanation.layout is not None:
-        empty = f"Session {session_id!r} consists of flat messages, which have no usage."
+        empty = f"Session {session_id!r} {_WITHOUT_LEDGER[explanation.layout]}."
     footer = explained_footer(explanation.sums) if rows else None
     invocation.emit(Listing(EXPLAINED_COLUMNS, rows, empty=empty, footer=footer, beside=beside))
     if counters is None and rows:

@@ -167,12 +167,18 @@ def test_explain_lists_each_row_with_its_reason(chatstore: Chatstore, database: 
     assert "The session's counters: 540 tokens" in table.err
 
 
-def test_explain_of_a_session_without_a_ledger_or_without_a_document(chatstore: Chatstore) -> None:
+def test_explain_of_a_session_without_a_ledger_or_without_a_document(
+    chatstore: Chatstore, database: Database[dict[str, Any]]
+) -> None:
     assert "Reports use its stored totals." in chatstore("usage", "explain", "写作-2").err
     assert "Session 'gone' does not exist" in chatstore("usage", "explain", "gone").err
     flat = chatstore("usage", "explain", "journal-a")
     assert flat.code == 0
     assert flat.err.startswith("Session 'journal-a' consists of flat messages, which have no usage. Target: ")
+    database["chat_threads"].insert_one({"_id": "thread-a", "user_id": "u", "org_id": "o", "name": "n"})
+    assert chatstore("usage", "explain", "thread-a").err.startswith(
+        "Session 'thread-a' is a thread, which has no usage"
+    )
     missing = chatstore("usage", "explain", "nobody")
     assert (missing.code, missing.out) == (3, "")
 
