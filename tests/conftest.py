@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib.util
 import os
 import signal
 import subprocess
@@ -28,8 +29,11 @@ if TYPE_CHECKING:
     from pymongo.database import Database
 
     from chatstore_cli.mongo.connection import Connection
+    from chatstore_cli.postgres.database import PostgresDatabase
+    from tests.support.postgres import Postgres
 
 MONGOD_IS_REQUIRED = os.environ.get("CHATSTORE_REQUIRE_MONGOD") == "1"
+POSTGRES_IS_REQUIRED = os.environ.get("CHATSTORE_REQUIRE_POSTGRES") == "1"
 """Read once, at import: each test runs without the variables of the machine's user."""
 
 VARIABLES_OF_SETTINGS = ("CHATSTORE_", "MONGO_", "MONGODB_", "DB_", "DEFAULT_", "ENABLE_DB_PERSISTENCE")
@@ -86,7 +90,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("soak") and not config.getoption("--soak"):
             item.add_marker(pytest.mark.skip(reason="long: only with --soak"))
-        if "mongod" in getattr(item, "fixturenames", ()):
+        if {"mongod", "postgres"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.real)
 
 
@@ -203,6 +207,55 @@ def start_mongod() -> Iterator[Callable[..., Mongod]]:
             return server
 
         yield start
+
+
+def _need_a_postgres() -> None:
+    if importlib.util.find_spec("psycopg") is not None:
+        from tests.support.postgres import NoPostgres, find_postgres
+
+        try:
+            find_postgres()
+        except NoPostgres as error:
+            reason = str(error)
+        else:
+            return
+    else:
+        reason = "no PostgreSQL can be run: psycopg is not installed"
+    if POSTGRES_IS_REQUIRED:
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL that all tests of this process share. A test that stops it uses start_postgres."""
+    _need_a_postgres()
+    from tests.support.postgres import running_postgres
+
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def start_postgres() -> Iterator[Callable[..., Postgres]]:
+    """Start a PostgreSQL for one test: `start_postgres(extra=["-c", "name=value"])`."""
+    _need_a_postgres()
+    from tests.support.postgres import running_postgres
+
+    with contextlib.ExitStack() as stack:
+        yield lambda **settings: stack.enter_context(running_postgres(**settings))
+
+
+@pytest.fixture
+def postgres_database(postgres: Postgres) -> Iterator[PostgresDatabase]:
+    """A new database on the shared server with the tables of threads, dropped after the test."""
+    from chatstore_cli.postgres.database import PostgresDatabase
+
+    name = postgres.new_database()
+    database = PostgresDatabase(postgres.uri(name), timeout_seconds=10)
+    yield database
+    database.close()
+    postgres.drop_database(name)
 
 
 @pytest.fixture(scope="session")

@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cached_property
 from typing import TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from chatstore_cli.core.retry import RetryPolicy, attempt_until_done
 from chatstore_cli.domain.errors import BadValue, Conflict, Unreachable
-from chatstore_cli.postgres.errors import Repeat, database_errors
+from chatstore_cli.postgres.errors import Lost, Repeat, database_errors
 from chatstore_cli.postgres.json_text import from_json_text, to_json_text
+from chatstore_cli.postgres.versions import state_of
 
 Result = TypeVar("Result")
 
+ROWS_AT_ONCE = 1_000
+"""Rows of a streamed result that are in memory at the same time."""
 _SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
 
 
 class PostgresDatabase:
     """One PostgreSQL database. It connects on first use."""
 
-    def __init__(
-        self, uri: str, *, pool_size: int = 5, max_overflow: int = 10, timeout_seconds: float = 10.0
-    ) -> None:
+    def __init__(self, uri: str, *, pool_size: int = 5, max_overflow: int = 10, timeout_seconds: float = 10.0) -> None:
         """`uri` is `postgresql://user:password@host:5432/database?sslmode=require` with the options of libpq.
 
         Connecting, each statement, and repeating a transaction take at most `timeout_seconds`. Raises BadValue.
@@ -35,6 +36,10 @@ class PostgresDatabase:
         self._url = _parsed(uri)
         self._pool_size, self._max_overflow = pool_size, max_overflow
         self._seconds = timeout_seconds
+        self._lock = threading.Lock()
+        self._engine: Engine | None = None
+        self._has_tables = False
+        """Whether the tables have the needed version: looked up before the first change, and after an error."""
 
     @property
     def target(self) -> str:
@@ -44,9 +49,15 @@ class PostgresDatabase:
         port = f":{self._url.port}" if self._url.port else ""
         return f"{host}{port}, database {self._url.database or self._url.username or 'postgres'}"
 
-    @cached_property
+    @property
     def engine(self) -> Engine:
         """The pool of connections."""
+        with self._lock:
+            if self._engine is None:
+                self._engine = self._new_engine()
+            return self._engine
+
+    def _new_engine(self) -> Engine:
         milliseconds = max(1, int(self._seconds * 1000))
         options = f"-c timezone=UTC -c statement_timeout={milliseconds} -c lock_timeout={milliseconds}"
         given = self._url.query.get("options")
@@ -56,6 +67,7 @@ class PostgresDatabase:
             max_overflow=self._max_overflow,
             pool_timeout=self._seconds,
             pool_pre_ping=True,
+            hide_parameters=True,  # an error's text would have the contents of messages
             connect_args={
                 "connect_timeout": max(2, round(self._seconds)),  # libpq takes 1 for 2
                 "options": f"{given} {options}" if isinstance(given, str) else options,
@@ -65,44 +77,116 @@ class PostgresDatabase:
             json_deserializer=from_json_text,
         )
 
-    def change(self, doing: str, operation: Callable[[Connection], Result]) -> Result:
+    def change(
+        self,
+        doing: str,
+        operation: Callable[[Connection], Result],
+        *,
+        repeatable: bool = True,
+        takes_long: bool = False,
+        needs_tables: bool = True,
+    ) -> Result:
         """The result of an operation in one transaction.
 
-        It is repeated after serialization failures, deadlocks and lost connections, so it must be one that may run twice:
-        a lost connection does not tell whether the transaction was committed. Raises the errors of domain/errors.py.
+        It is repeated after serialization failures, deadlocks and lost connections, unless `repeatable` is False. If the
+        answer to a commit was lost, the repetition may find nothing to do any more, and have a false result such as None:
+        then the result before counts. `takes_long` takes the time limit off its statements; locks are still waited for no
+        longer. With `needs_tables` the tables must have the version that this program needs. Raises the errors of
+        domain/errors.py.
         """
+        unconfirmed: Result | None = None
 
-        def once() -> tuple[Result] | None:
+        def once() -> Result:
+            nonlocal unconfirmed
+            finished: list[Result] = []
             try:
-                with database_errors(doing), self.engine.begin() as connection:
-                    return (operation(connection),)
-            except Repeat:
-                return None
+                with self.engine.begin() as connection:
+                    if needs_tables:
+                        self._require_tables(connection)
+                    if takes_long:
+                        connection.execute(text("SET LOCAL statement_timeout = 0"))
+                    finished.append(operation(connection))
+            except DBAPIError:
+                if finished:
+                    unconfirmed = finished[0]
+                raise
+            return unconfirmed if unconfirmed is not None and not finished[0] else finished[0]
 
-        def until_done() -> Result:
-            [result] = attempt_until_done(once, lambda: Conflict(what=f"{doing}: other processes change the same rows."))
-            return result
+        return self._call(doing, once, repeatable=repeatable)
 
-        return RetryPolicy(self._seconds, say=lambda _: None).call(until_done)
+    def read(self, doing: str, operation: Callable[[Connection], Result]) -> Result:
+        """The result of an operation that only reads. It is repeated after lost connections."""
+
+        def once() -> Result:
+            with self.engine.connect() as connection:
+                return operation(connection)
+
+        return self._call(doing, once, repeatable=True)
 
     @contextmanager
     def reading(self, doing: str) -> Iterator[Connection]:
-        """A connection for reading, on which large results are streamed."""
+        """A connection for reading, on which results are streamed: they may be larger than the memory."""
         with database_errors(doing), self.engine.connect() as connection:
-            yield connection.execution_options(stream_results=True, yield_per=1_000)
+            yield connection.execution_options(stream_results=True, yield_per=ROWS_AT_ONCE)
 
     def reach(self, seconds: float) -> None:
         """Raise Unreachable if the server does not answer. A connection attempt takes at most the time limit."""
         started = time.monotonic()
-        with database_errors("connecting"), self.engine.connect():
+        with database_errors("connecting to PostgreSQL"), self.engine.connect():
             if time.monotonic() - started > seconds:
-                raise Unreachable(what="Connecting took too long.")
+                raise Unreachable(what="Connecting to PostgreSQL took too long.")
 
     def close(self) -> None:
         """Close the pool. A later use connects again."""
-        engine = self.__dict__.pop("engine", None)
+        with self._lock:
+            engine, self._engine = self._engine, None
+            self._has_tables = False
         if engine is not None:
             engine.dispose()
+
+    def _require_tables(self, connection: Connection) -> None:
+        if not self._has_tables:
+            state_of(connection, self.target).require_current()
+            self._has_tables = True
+
+    def _call(self, doing: str, once: Callable[[], Result], *, repeatable: bool) -> Result:
+        deadline = time.monotonic() + self._seconds
+
+        def attempt() -> tuple[Result] | None:
+            try:
+                with database_errors(doing):
+                    return (once(),)
+            except Repeat as error:
+                if not repeatable or time.monotonic() > deadline:
+                    raise _too_busy(doing) from error.__cause__
+                return None
+            except Unreachable as error:
+                self._has_tables = False  # they may be the reason
+                if repeatable and isinstance(error, Lost):
+                    raise
+                raise _Final(error) from None
+
+        try:
+            [result] = RetryPolicy(self._seconds, say=lambda _: None).call(
+                lambda: attempt_until_done(attempt, lambda: _too_busy(doing))
+            )
+        except _Final as final:
+            raise final.error from final.error.__cause__
+        return result
+
+
+class _Final(Exception):
+    """An error that a repetition would not change."""
+
+    def __init__(self, error: Unreachable) -> None:
+        super().__init__()
+        self.error = error
+
+
+def _too_busy(doing: str) -> Conflict:
+    return Conflict(
+        what=f"{doing[:1].upper()}{doing[1:]} failed: other processes change the same rows.", hint="Try again."
+    )
 
 
 def _parsed(uri: str) -> URL:

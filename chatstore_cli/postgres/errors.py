@@ -27,14 +27,19 @@ _NOT_PERMITTED = "42501"
 _READ_ONLY = "25006"
 _UNKNOWN_DATABASE = "3D000"
 _NO_SCHEMA = {"42P01", "42703", "3F000"}
-_TIMEOUTS = {"57014", "55P03", "25P03"}
+_TIMEOUTS = {"57014", "25P03"}
+_LOCKED = "55P03"
 _UNIQUE = "23505"
 _UNREACHABLE_CLASSES = ("08", "57P", "53")
 """SQLSTATE of broken connections, of a server that stops or starts, and of one without free connections, memory or disk."""
 _DISK_FULL = "53100"
 
 
-class Repeat(Exception):  # noqa: N818 - a signal, not an error of the caller
+class Lost(Unreachable):
+    """{what}"""
+
+
+class Repeat(Exception):
     """The transaction was rolled back, and succeeds if it is repeated."""
 
 
@@ -50,7 +55,7 @@ def database_errors(doing: str) -> Iterator[None]:
         raise Overdue(what=what, hint="Raise DB_POOL_SIZE or DB_MAX_OVERFLOW, or use fewer threads.") from error
 
 
-def translated(doing: str, error: exc.DBAPIError) -> ChatstoreError | Repeat:  # noqa: PLR0911 - one line for each kind
+def translated(doing: str, error: exc.DBAPIError) -> ChatstoreError | Repeat:
     """The error of chatstore for one of the database."""
     cause = error.orig
     state = getattr(cause, "sqlstate", None) or ""
@@ -59,23 +64,33 @@ def translated(doing: str, error: exc.DBAPIError) -> ChatstoreError | Repeat:  #
     if state in _SERIALIZATION:
         return Repeat(failed)
     if state in _WRONG_ACCOUNT or "authentication failed" in reason:
-        return NotAllowed(what=f"{failed}: PostgreSQL rejects the user or the password.", hint="Check DB_USER and DB_PASSWORD.")
+        return NotAllowed(
+            what=f"{failed}: PostgreSQL rejects the user or the password.", hint="Check DB_USER and DB_PASSWORD."
+        )
     if state == _NOT_PERMITTED:
         return NotAllowed(what=f"{failed}: {reason}.", hint="Grant the user this right (docs/operations.md).")
     if state == _READ_ONLY:
         return NotAllowed(what=f"{failed}: the server or the session is read-only.", hint="Use the primary server.")
     if state in _NO_SCHEMA:
-        return Unreachable(what=f"{failed}: the tables of threads do not exist or are of another version.", hint=MIGRATE)
+        return Unreachable(
+            what=f"{failed}: the tables of threads do not exist or are of another version.", hint=MIGRATE
+        )
     if state == _UNKNOWN_DATABASE or ("database" in reason and "does not exist" in reason):
         return Unreachable(what=f"{failed}: {reason}.", hint="Create the database, or correct its name.")
     if state in _TIMEOUTS:
         return Overdue(what=f"{failed}: PostgreSQL did not answer within the time limit.")
+    if state == _LOCKED:
+        return Overdue(what=f"{failed}: another process has locked the same rows for longer than the time limit.")
     if state == _UNIQUE:
         return Conflict(what=f"{failed}: another process stores the same id at the same time.")
     if state == _DISK_FULL:
         return ChatstoreError(what=f"{failed}: the disk of the server is full.", hint="Free space, then try again.")
-    if isinstance(cause, psycopg.OperationalError) or error.connection_invalidated or state.startswith(_UNREACHABLE_CLASSES):
-        return Unreachable(what=f"{failed}: {reason}.")
+    if (
+        isinstance(cause, psycopg.OperationalError)
+        or error.connection_invalidated
+        or state.startswith(_UNREACHABLE_CLASSES)
+    ):
+        return Lost(what=f"{failed}: {reason}.")
     return DocumentRefused(where=doing, reason=reason)
 
 

@@ -5,8 +5,23 @@ Ids have the collation "C": their order is that of their bytes on every server, 
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, DateTime, ForeignKey, Index, MetaData, Table, Text, UniqueConstraint
-from sqlalchemy.dialects.postgresql import JSONB
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    ForeignKey,
+    Function,
+    Index,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSON, JSONB
 
 METADATA = MetaData()
 
@@ -37,13 +52,21 @@ MESSAGES = Table(
     Column("sender_id", _exact_text()),
     Column("sender_role", _exact_text(), nullable=False),
     Column("content", JSONB, nullable=False),
+    Column("key_order", JSON(none_as_null=True)),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("updated_at", DateTime(timezone=True), nullable=False),
     Column("sequence", BigInteger, nullable=False),
-    Column("edits", JSONB(none_as_null=True)),
+    Column("edits", JSON(none_as_null=True)),
     UniqueConstraint("chat_thread_id", "sequence", name="chat_messages_thread_sequence_key"),
 )
 
-Index("chat_threads_updated_idx", THREADS.c.updated_at.desc(), THREADS.c.id.desc())
-Index("chat_threads_org_updated_idx", THREADS.c.org_id, THREADS.c.updated_at.desc(), THREADS.c.id.desc())
-Index("chat_threads_user_updated_idx", THREADS.c.user_id, THREADS.c.updated_at.desc(), THREADS.c.id.desc())
+
+def indexed_owner(owner: Any) -> Function[str]:
+    """What the indexes have of a user or organisation: imported ones may be longer than PostgreSQL can index."""
+    return func.left(owner, text("200"), type_=_exact_text())
+
+
+_NEWEST_FIRST = (THREADS.c.updated_at.desc(), THREADS.c.id.desc())
+Index("chat_threads_updated_idx", *_NEWEST_FIRST)
+Index("chat_threads_org_updated_idx", indexed_owner(THREADS.c.org_id), *_NEWEST_FIRST)
+Index("chat_threads_user_updated_idx", indexed_owner(THREADS.c.user_id), *_NEWEST_FIRST)

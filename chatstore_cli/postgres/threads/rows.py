@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any
 
 from sqlalchemy import Row
 
 from chatstore_cli.domain.threads.models import ChatMessage, ChatThread, Edit, ForkedFrom
 from chatstore_cli.domain.times import rfc3339
+from chatstore_cli.postgres.key_order import in_key_order, key_order
 
 
 def thread_row(thread: ChatThread, last_sequence: int) -> dict[str, Any]:
@@ -35,6 +36,7 @@ def message_row(message: ChatMessage) -> dict[str, Any]:
         "sender_id": message.sender_id,
         "sender_role": message.sender_role,
         "content": message.content,
+        "key_order": key_order(message.content),
         "created_at": message.created_at,
         "updated_at": message.updated_at,
         "sequence": message.sequence,
@@ -50,31 +52,29 @@ def edit_values(message: ChatMessage) -> list[dict[str, Any]] | None:
 def to_thread(row: Row[Any]) -> ChatThread:
     """The thread of a row, without messages."""
     parent = row.forked_from_thread_id
-    return ChatThread(
+    return ChatThread.model_construct(
         id=row.id,
         user_id=row.user_id,
         org_id=row.org_id,
         name=row.name,
-        created_at=_utc(row.created_at),
-        updated_at=_utc(row.updated_at),
+        created_at=row.created_at.astimezone(UTC),
+        updated_at=row.updated_at.astimezone(UTC),
+        chat_messages=[],
         forked_from=None if parent is None else ForkedFrom(thread_id=parent, sequence=row.forked_from_sequence or 0),
     )
 
 
 def to_message(row: Row[Any]) -> ChatMessage:
-    """The message of a row."""
-    return ChatMessage(
-        id=row.id,
-        chat_thread_id=row.chat_thread_id,
-        sender_id=row.sender_id,
-        sender_role=row.sender_role,
-        content=row.content if isinstance(row.content, dict) else {"value": row.content},
-        created_at=_utc(row.created_at),
-        updated_at=_utc(row.updated_at),
-        sequence=row.sequence,
-        edits=[Edit(**edit) for edit in row.edits or ()],
+    """The message of a row. The table has its types, so nothing is validated once more."""
+    identity, thread_id, sender_id, role, content, order, created_at, updated_at, sequence, edits = row
+    return ChatMessage.model_construct(
+        id=identity,
+        chat_thread_id=thread_id,
+        sender_id=sender_id,
+        sender_role=role,
+        content=in_key_order(content, order) if isinstance(content, dict) else {"value": content},
+        created_at=created_at.astimezone(UTC),
+        updated_at=updated_at.astimezone(UTC),
+        sequence=sequence,
+        edits=[Edit(**edit) for edit in edits or ()],
     )
-
-
-def _utc(instant: datetime) -> datetime:
-    return instant.astimezone(UTC)
