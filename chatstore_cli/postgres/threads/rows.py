@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC
 from typing import Any
 
@@ -64,7 +65,7 @@ def to_thread(row: Row[Any]) -> ChatThread:
     )
 
 
-def to_message(row: Row[Any]) -> ChatMessage:
+def to_message(row: Sequence[Any]) -> ChatMessage:
     """The message of a row. The table has its types, so nothing is validated once more."""
     identity, thread_id, sender_id, role, content, order, created_at, updated_at, sequence, edits = row
     return ChatMessage.model_construct(
