@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
-from typing import Any
 
 from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -18,7 +17,7 @@ from chatstore_cli.postgres.database import PostgresDatabase
 from chatstore_cli.postgres.errors import Repeat
 from chatstore_cli.postgres.schema import MESSAGES, THREADS
 from chatstore_cli.postgres.threads.reading import thread_of
-from chatstore_cli.postgres.threads.rows import message_row, thread_row, to_message
+from chatstore_cli.postgres.threads.rows import insert_messages, thread_row, to_message
 
 _MESSAGES_AT_ONCE, _BYTES_AT_ONCE = 1_000, 12 * 1024 * 1024
 _MAX_SEQUENCE = 2**53
@@ -50,8 +49,10 @@ class Addition:
 
     def _insert(self, connection: Connection, new: list[ChatMessage]) -> list[ChatMessage] | None:
         newest = max(message.created_at for message in new)
+        # Another program may have inserted messages, so `last_sequence` alone does not decide.
+        highest = select(func.max(MESSAGES.c.sequence)).where(MESSAGES.c.chat_thread_id == THREADS.c.id)
         values = {
-            "last_sequence": THREADS.c.last_sequence + len(new),
+            "last_sequence": func.greatest(THREADS.c.last_sequence, highest.scalar_subquery()) + len(new),
             "updated_at": func.greatest(THREADS.c.updated_at, newest),
         }
         statement = update(THREADS).where(*self._condition).values(values).returning(THREADS.c.last_sequence)
@@ -64,7 +65,10 @@ class Addition:
                 hint="Copy its messages to another thread.",
             )
         first = last - len(new) + 1
-        added = [message.model_copy(update={"sequence": first + place}) for place, message in enumerate(new)]
+        added = [
+            ChatMessage.model_construct(**{**vars(message), "sequence": first + place})
+            for place, message in enumerate(new)
+        ]
         rejected = _insert_messages(connection, added)
         if rejected:
             self._stored.update(_stored_repetitions(connection, rejected))
@@ -105,11 +109,7 @@ def insert_whole_thread(database: PostgresDatabase, thread: ChatThread, messages
 
 def _insert_messages(connection: Connection, messages: list[ChatMessage]) -> list[ChatMessage]:
     """Insert messages. Returns those that were not, because their id or their sequence is taken."""
-    if not messages:
-        return []
-    statement = insert(MESSAGES).on_conflict_do_nothing().returning(MESSAGES.c.id)
-    rows: list[dict[str, Any]] = [message_row(message) for message in messages]
-    inserted = set(connection.scalars(statement, rows))
+    inserted = insert_messages(connection, messages)
     return [message for message in messages if message.id not in inserted]
 
 

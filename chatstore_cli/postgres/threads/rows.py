@@ -6,11 +6,15 @@ from collections.abc import Sequence
 from datetime import UTC
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import JSON, Connection, Row, Text, bindparam, cast, column, func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.sql.dml import ReturningInsert
 
 from chatstore_cli.domain.threads.models import ChatMessage, ChatThread, Edit, ForkedFrom
 from chatstore_cli.domain.times import rfc3339
+from chatstore_cli.postgres.json_text import to_json_text
 from chatstore_cli.postgres.key_order import in_key_order, key_order
+from chatstore_cli.postgres.schema import MESSAGES
 
 
 def thread_row(thread: ChatThread, last_sequence: int) -> dict[str, Any]:
@@ -43,6 +47,23 @@ def message_row(message: ChatMessage) -> dict[str, Any]:
         "sequence": message.sequence,
         "edits": edit_values(message),
     }
+
+
+def _insertion() -> ReturningInsert[Any]:
+    """A statement with one parameter for any number of messages: the driver would take longer over one for each value."""
+    columns = [column(each.name, Text() if isinstance(each.type, Text) else each.type) for each in MESSAGES.c]
+    rows = func.json_to_recordset(cast(bindparam("rows", type_=Text()), JSON))
+    given = select(rows.table_valued(*columns).render_derived(with_types=True))
+    return insert(MESSAGES).from_select(columns, given).on_conflict_do_nothing().returning(MESSAGES.c.id)
+
+
+_INSERTION = _insertion()
+
+
+def insert_messages(connection: Connection, messages: Sequence[ChatMessage]) -> set[str]:
+    """Insert messages, and return the ids of those whose id and sequence were free."""
+    rows = to_json_text([message_row(message) for message in messages])
+    return set(connection.scalars(_INSERTION, {"rows": rows}))
 
 
 def edit_values(message: ChatMessage) -> list[dict[str, Any]] | None:
