@@ -6,7 +6,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
+from urllib.parse import unquote
 
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.engine import URL, make_url
@@ -196,4 +197,6 @@ def _parsed(uri: str) -> URL:
         url = None
     if url is None or url.drivername not in _SCHEMES:
         raise BadValue(name="connection_string", value=uri, expected="a URI like postgresql://user@host:5432/database")
-    return url.set(drivername="postgresql+psycopg")
+    # SQLAlchemy decodes user and password only. A host can be the folder of a socket.
+    decoded: dict[str, Any] = {name: unquote(part) for name in ("host", "database") if (part := getattr(url, name))}
+    return url.set(drivername="postgresql+psycopg", **decoded)
