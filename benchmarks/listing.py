@@ -248,6 +248,8 @@ def measure_filters(figures: Figures, uri: str, sizes: tuple[int, int], rounds: 
 
         ours, theirs = in_turn(rounds, page(large), page(small))
         report(figures, f"page, {name}, {sizes[1]:,}", ours, f"{sizes[0]:,}", theirs, 1.2)
+    small.close()
+    large.close()
 
 
 # --- measuring -------------------------------------------------------------------------------------------------------

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from chatstore_cli.postgres.database import PostgresDatabase
     from tests.support.postgres import Postgres
 
+pytest.register_assert_rewrite("chatstore_cli.testing")
+
 MONGOD_IS_REQUIRED = os.environ.get("CHATSTORE_REQUIRE_MONGOD") == "1"
 POSTGRES_IS_REQUIRED = os.environ.get("CHATSTORE_REQUIRE_POSTGRES") == "1"
 """Read once, at import: each test runs without the variables of the machine's user."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO, NoReturn
 
-from chatstore_cli.domain.errors import ChatstoreError, WrongUse
+from chatstore_cli.domain.errors import ChatstoreError, NotFound, WrongUse
 
 MOST_BYTES = 12 << 20
 """Bytes of a text: a message has at most 12 MiB."""
@@ -73,7 +73,7 @@ def is_piped() -> bool:
 
 @contextmanager
 def opened(path: str) -> Iterator[BinaryIO]:
-    """A regular file for reading, or stdin for `-`. Raises ChatstoreError if it cannot be read."""
+    """A regular file for reading, or stdin for `-`. Raises NotFound, and ChatstoreError if it cannot be read."""
     from chatstore_cli.core.regular_files import regular_stream
 
     if path == "-":
@@ -83,6 +83,8 @@ def opened(path: str) -> Iterator[BinaryIO]:
         return
     try:
         stream = regular_stream(Path(path))
+    except FileNotFoundError as error:
+        raise NotFound(kind_of_thing="file", name=path, where="") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise ChatstoreError(what=f"Cannot read {path}: {reason}.") from error

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from chatstore_cli.domain.errors import Conflict, NotFound
 from chatstore_cli.domain.session_reader import (
     ReaderOfAddressableSessions,
+    ReaderOfCollection,
     ReaderOfOwnDocuments,
     ReaderWithRemarks,
     SessionReader,
@@ -19,16 +20,21 @@ if TYPE_CHECKING:
     from chatstore_cli.domain.session import Session
 
 
-def split_by_answer(readers: Sequence[SessionReader], query: SessionQuery) -> tuple[list[SessionReader], list[str]]:
-    """The readers that can answer every filter, and a note for each other one, whose sessions are left out."""
+def split_by_answer(
+    readers: Sequence[SessionReader], query: SessionQuery, *, may_appear: bool = False
+) -> tuple[list[SessionReader], list[str]]:
+    """The readers that can answer every filter, and a note for each other one, whose sessions are left out.
+
+    There is no note about a layout whose collection does not exist, unless it `may_appear` during the command.
+    """
     answering: list[SessionReader] = []
     notes: list[str] = []
     for reader in readers:
         fields = reader.unanswerable(query)
-        if fields:
-            notes.append(f"The layout {reader.layout} has no {' and no '.join(fields)}, so its sessions are left out.")
-        else:
+        if not fields:
             answering.append(reader)
+        elif may_appear or not (isinstance(reader, ReaderOfCollection) and reader.is_absent()):
+            notes.append(f"The layout {reader.layout} has no {' and no '.join(fields)}, so its sessions are left out.")
     return answering, notes
 
 

@@ -17,7 +17,7 @@ LONGEST_PAUSE = 10.0
 
 _ATTEMPTS = 200
 _ATTEMPTS_WITHOUT_PAUSE = 3
-_LONGEST_PAUSE_BETWEEN_WRITERS = 0.02
+_SHORTEST_PAUSE_BETWEEN_WRITERS = 0.02
 
 
 def pause_after(failures: int, jitter: Callable[[], float] = random.random) -> float:
@@ -86,12 +86,15 @@ def attempt_until_done(
     *,
     attempts: int = _ATTEMPTS,
     between: Callable[[], object] | None = None,
+    longest_pause: float = _SHORTEST_PAUSE_BETWEEN_WRITERS,
 ) -> Result:
     """The first result of `attempt` that is not None: None means that another writer has changed the document.
 
     `between` runs after each failed attempt, for example to forget what was cached. After a few attempts there are short
-    random pauses, so that many writers do not keep one another from succeeding. Raises `failure()` after `attempts`.
+    random pauses, so that many writers do not keep one another from succeeding. Pauses are at most 20 ms, or double up to
+    `longest_pause` seconds. Raises `failure()` after `attempts`.
     """
+    limit = _SHORTEST_PAUSE_BETWEEN_WRITERS
     for number in range(attempts):
         result = attempt()
         if result is not None:
@@ -99,5 +102,6 @@ def attempt_until_done(
         if between is not None:
             between()
         if number >= _ATTEMPTS_WITHOUT_PAUSE:
-            time.sleep(random.uniform(0, _LONGEST_PAUSE_BETWEEN_WRITERS))
+            time.sleep(random.uniform(0, limit))
+            limit = min(longest_pause, 2 * limit)
     raise failure()

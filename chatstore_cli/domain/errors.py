@@ -65,6 +65,7 @@ EXIT_MEANINGS: dict[ExitCode, str] = {
 
 
 _LONGEST_ID_SHOWN = 100
+_LONGEST_THREAD_ID_SHOWN = 200
 
 
 class ChatstoreError(Exception):
@@ -164,6 +165,8 @@ class ThreadNotFound(NotFound, ValueError):
 
     def __init__(self, *, thread_id: str, how: str = "does not exist", hint: str | None = None) -> None:
         """`how` is the documented wording: `does not exist`, or `not found` if the thread was to become the current one."""
+        if len(thread_id) > _LONGEST_THREAD_ID_SHOWN:
+            thread_id = f"{thread_id[:_LONGEST_THREAD_ID_SHOWN]}…"
         hint = hint or "The whole id is required. To list thread ids, run: chatstore threads list."
         ChatstoreError.__init__(self, thread_id=thread_id, how=how, hint=hint)
 

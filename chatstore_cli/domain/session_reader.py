@@ -53,6 +53,14 @@ class ReaderWithRemarks(Protocol):
 
 
 @runtime_checkable
+class ReaderOfCollection(Protocol):
+    """A reader of a collection that may not exist."""
+
+    def is_absent(self) -> bool:
+        """Whether the collection does not exist, so that the layout has no sessions."""
+
+
+@runtime_checkable
 class ReaderOfOwnDocuments(Protocol):
     """A reader that leaves out documents that are not its layout's own."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
+import psycopg
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
@@ -24,6 +26,7 @@ Result = TypeVar("Result")
 ROWS_AT_ONCE = 1_000
 """Rows of a streamed result that are in memory at the same time."""
 _SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
+_CREDENTIALS = re.compile(r"[^:/?#@]*(:[^:/?#@]*)?")
 
 
 class PostgresDatabase:
@@ -191,12 +194,24 @@ def _too_busy(doing: str) -> Conflict:
 
 
 def _parsed(uri: str) -> URL:
+    credentials = uri.partition("//")[2].rpartition("@")[0]
     try:
         url = make_url(uri)
     except (ArgumentError, ValueError):
         url = None
-    if url is None or url.drivername not in _SCHEMES:
-        raise BadValue(name="connection_string", value=uri, expected="a URI like postgresql://user@host:5432/database")
+    # Errors of libpq quote hosts and unknown options, and a part of a password that is not encoded looks like one.
+    if (
+        url is None
+        or url.drivername not in _SCHEMES
+        or not _CREDENTIALS.fullmatch(credentials)
+        or not {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}.issuperset(url.query)
+    ):
+        raise BadValue(
+            name="connection_string",
+            value=uri.partition("?")[0],
+            expected="a URI like postgresql://user@host:5432/database",
+            hint="In a user or a password, characters such as @ : / ? # are percent-encoded. Options are those of libpq.",
+        )
     # SQLAlchemy decodes user and password only. A host can be the folder of a socket.
     decoded: dict[str, Any] = {name: unquote(part) for name in ("host", "database") if (part := getattr(url, name))}
     return url.set(drivername="postgresql+psycopg", **decoded)

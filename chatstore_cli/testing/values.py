@@ -125,11 +125,10 @@ class ValueContract(ContractTests):
         repository = scene.repository
         first = repository.create_message(request(thread, content={"list": [1]}))
         edited = repository.edit_message(first.id, {"list": [2]})
-        expected = repository.get_thread(thread.id)
-        assert edited is not None
-        assert expected is not None
         whole = repository.get_thread(thread.id)
+        assert edited is not None
         assert whole is not None
+        expected = whole.model_copy(deep=True)
         [streamed] = repository.iter_messages(thread.id)
         for message in (first, edited, *whole.chat_messages, *repository.get_messages(thread.id), streamed):
             message.content["list"].append(9)
@@ -142,6 +141,21 @@ class ValueContract(ContractTests):
         for read in (thread, whole, *repository.list_threads(scene.user_id)):
             read.name = "Changed"
         assert repository.get_thread(thread.id) == expected
+
+    def test_changes_of_a_thread_that_was_returned_change_nothing(self) -> None:
+        scene = self.scene()
+        created = scene.thread("A thread")
+        renamed = scene.repository.update_thread(created.id, name="Renamed")
+        assert renamed is not None
+        forked = scene.repository.fork_thread(created.id)
+        imported = scene.repository.import_thread(scene.old_thread(), [])
+        returned = [scene.thread("Renamed"), renamed, forked, imported]
+        expected = [thread.model_copy(deep=True) for thread in returned]
+        for thread in returned:
+            thread.name = "Changed"
+            if thread.forked_from is not None:
+                thread.forked_from.sequence = 99
+        assert [scene.repository.get_thread(thread.id) for thread in returned] == expected
 
 
 def exact(content: Any) -> str:

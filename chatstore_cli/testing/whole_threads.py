@@ -132,12 +132,14 @@ class WholeThreadContract(ContractTests):
     def test_a_wrong_value_is_not_imported(self) -> None:
         scene = self.scene()
         thread = scene.old_thread()
+        large = "x" * (8 << 20)
         wrong = [
             [old_message(thread, "one", content={"n": float("nan")})],
             [old_message(thread, "one", id="")],
             [old_message(thread, "a\0b")],
             [old_message(thread, "one", sequence=2**63)],
             [old_message(thread, "one", edits=[Edit(content={"n": float("nan")}, edited_at=LONG_AGO)])],
+            [old_message(thread, large, edits=[Edit(content={"text": large}, edited_at=LONG_AGO)])],
         ]
         for messages in wrong:
             with raises(InvalidThreadData):

@@ -44,7 +44,8 @@ def watched_sessions(stores: Stores, watch: Watch, query: SessionQuery, poll: fl
     def readers_of(layouts: Sequence[str]) -> Callable[[], list[SessionReader]]:
         return lambda: [reader for reader in stores.session_readers(query.layout) if reader.layout in layouts]
 
-    answering, notes = split_by_answer(stores.session_readers(query.layout, used_for_long=True), query)
+    readers = stores.session_readers(query.layout, used_for_long=True)
+    answering, notes = split_by_answer(readers, query, may_appear=True)
     for note in notes:
         watch.say(note)
     streamed = [each for each in answering if isinstance(each, StreamedLayout)] if poll is None else []

@@ -1,10 +1,14 @@
-"""The contract of threads, which chatstore_cli.testing exports, over every store."""
+"""The contract of threads, which chatstore_cli.testing exports, over the stores that use a driver.
+
+The store in memory runs it in tests/core/threads/test_memory.py.
+"""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -14,18 +18,30 @@ from chatstore_cli.domain.threads.models import ChatMessage
 from chatstore_cli.domain.threads.ports import ConversationRepository, Owner
 from chatstore_cli.testing import ThreadContract
 from tests.support.paths import ROOT
-from tests.support.thread_stores import STORES, repository_of
+from tests.support.thread_stores import SERVERS, repository_of
+from tests.test_readme import blocks
 
 
 class TestThreads(ThreadContract):
     """The whole contract, for each store."""
 
-    @pytest.fixture(autouse=True, params=[*STORES, "mongomock"])
+    @pytest.fixture(autouse=True, params=["mongomock", *SERVERS])
     def _store(self, request: pytest.FixtureRequest) -> None:
         self._repository = repository_of(request)
 
     def new_repository(self) -> ConversationRepository:
         return self._repository
+
+
+def test_the_example_of_the_manual() -> None:
+    [example] = [block.text for block in blocks("docs/library.md") if "ThreadContract" in block.text]
+    assert len(example.splitlines()) <= 10
+    program: dict[str, Any] = {}
+    exec(example, program)
+    contract = program["TestMyStore"]()
+    assert isinstance(contract, ThreadContract)
+    contract.test_windows()
+    contract.test_an_imported_thread_is_as_it_was()
 
 
 def test_the_contract_notices_a_lost_message() -> None:

@@ -112,7 +112,7 @@ def reader(connection: Connection, layout: str) -> Any:
     return LAYOUTS[layout](connection, Settings())
 
 
-# --- both layouts: find, read, delete ---------------------------------------------------------------------------------
+# --- workflow and messages: find, read, delete ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("layout", ["messages", "workflow"])

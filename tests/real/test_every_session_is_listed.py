@@ -202,6 +202,20 @@ def test_threads_with_ids_of_other_types_are_in_the_order_of_their_texts(connect
         assert found == sorted({str(each) for each in ids}, reverse=True)
 
 
+def test_a_thread_whose_time_is_an_array_of_dates_is_listed_once(connection: Connection) -> None:
+    """Each of its dates meets a condition, and the newest one is its time."""
+    for number in range(12):
+        times: Any = [NOON, NOON - timedelta(minutes=number)] if number % 3 == 0 else NOON - timedelta(minutes=number)
+        identity: Any = number if number % 2 else f"t{number}"
+        thread = {"_id": identity, "user_id": "u", "org_id": "t", "name": "n", "updated_at": times}
+        connection.database["chat_threads"].insert_one(thread)
+    every = [session.session_id for session in listed(connection, "threads", 1000)]
+    assert len(set(every)) == len(every) == 12
+    assert every[:4] == ["t6", "t0", "9", "3"]
+    for limit in (1, 2, 5):
+        assert [session.session_id for session in listed(connection, "threads", limit)] == every
+
+
 def test_a_session_has_the_newest_instant_of_its_texts_with_several_offsets(connection: Connection) -> None:
     store(connection, "messages", "session_id", ["a"])
     texts = ["2026-03-02T20:00:00+05:30", "2026-03-02T15:00:00Z", "2026-03-02T09:00:00-08:00"]

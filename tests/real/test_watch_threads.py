@@ -22,7 +22,6 @@ from chatstore_cli.domain.threads.models import (
 from chatstore_cli.mongo.connection import Connection, connect
 from chatstore_cli.mongo.threads.store import MongoThreadStore
 from tests.conftest import Chatstore
-from tests.support.at_command import AtCommand
 from tests.support.mongod import Mongod
 from tests.support.watch_processes import watching
 
@@ -90,27 +89,6 @@ def test_filters_select_threads_by_tenant_and_user(chatstore: Chatstore, threads
         wanted = created(threads, "wanted", user_id="eve")
         watcher.wait_for_rows(1)
     assert watcher.changes == [(wanted, "new")]
-
-
-def test_a_fork_is_new_once_it_is_complete(
-    chatstore: Chatstore, mongod: Mongod, database: Documents, threads: StoredConversations
-) -> None:
-    one = created(threads, "one")
-    add(threads, one, *(f"turn {number}" for number in range(5)))
-    with watching(chatstore) as watcher:
-        number = 0
-        while True:
-            number += 1
-            end = f"end {number}"
-            listener = AtCommand(number, lambda end=end: created(threads, end))  # type: ignore[misc]
-            held = connect(mongod.uri, database.name, timeout_seconds=10, listener=listener)
-            fork = StoredConversations(MongoThreadStore(held, Settings())).fork_thread(one).id
-            if not listener.reached:
-                break
-            watcher.wait_for_rows(2 * number)
-            assert watcher.changes[-1] == (fork, "new")
-            assert [row["message_count"] for row in watcher.rows[-2:]] == [0, 5]
-    assert number > 3
 
 
 def test_since_starts_with_earlier_changes_of_threads(chatstore: Chatstore, threads: StoredConversations) -> None:

@@ -59,6 +59,11 @@ def kill_this_process() -> None:
 
 def run_in_fork(work: Callable[[], None]) -> int:
     """Run the work in a fork of this process; return its exit code, -9 if it was killed."""
+    return os.waitstatus_to_exitcode(os.waitpid(fork(work), 0)[1])
+
+
+def fork(work: Callable[[], None]) -> int:
+    """Start the work in a fork of this process; return the id of the fork."""
     process = os.fork()
     if process == 0:
         code = 1
@@ -71,4 +76,4 @@ def run_in_fork(work: Callable[[], None]) -> int:
             traceback.print_exc()
         finally:
             os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    return process

@@ -108,6 +108,11 @@ class Postgres:
         self.run(f"CREATE DATABASE {name} TEMPLATE {template}")
         return name
 
+    @functools.cached_property
+    def shared_database(self) -> str:
+        """A database with the tables of threads, for tests that leave each other's threads alone."""
+        return self.new_database()
+
     def drop_database(self, name: str) -> None:
         """Drop a database, whoever uses it."""
         self.run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")

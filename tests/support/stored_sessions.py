@@ -1,4 +1,4 @@
-"""Stored sessions of both layouts with fixed times, for tests of the output of commands."""
+"""Stored sessions of the layouts workflow and messages with fixed times, for tests of the output of commands."""
 
 from __future__ import annotations
 

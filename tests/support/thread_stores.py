@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import mongomock
@@ -12,53 +11,42 @@ import pytest
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.threads.memory import MockConversationRepository
 from chatstore_cli.core.threads.repository import StoredConversations
-from chatstore_cli.domain.threads.ports import ConversationRepository
+from chatstore_cli.domain.threads.ports import ConversationRepository, ThreadStore
 from chatstore_cli.mongo.connection import Connection, connect
 from chatstore_cli.mongo.threads.store import MongoThreadStore
 
-if TYPE_CHECKING:
-    from tests.support.postgres import Postgres
-
-STORES = [
-    "memory",
-    *(pytest.param(server, marks=pytest.mark.real) for server in ("mongod", "standalone", "postgres")),
-]
-"""In plain memory, on a replica set, on a MongoDB without transactions, and on PostgreSQL."""
+SERVERS = [pytest.param(server, marks=pytest.mark.real) for server in ("mongod", "standalone", "postgres")]
+"""A replica set, a MongoDB without transactions, and a PostgreSQL."""
+STORES = ["memory", *SERVERS]
 
 
 def repository_of(request: pytest.FixtureRequest) -> ConversationRepository:
-    """The repository of the store that the test's parameter names: one of STORES, or `mongomock`.
+    """The repository of the store that the test's parameter names."""
+    return MockConversationRepository() if request.param == "memory" else StoredConversations(store_of(request))
 
-    All tests of a process share a database on a server. The others are empty.
+
+def store_of(request: pytest.FixtureRequest) -> ThreadStore:
+    """The store that the test's parameter names: one of SERVERS, or `mongomock`.
+
+    All tests of a process share a database on a server. The one of mongomock is empty.
     """
     name: str = request.param
-    if name == "memory":
-        return MockConversationRepository()
     if name == "mongomock":
         client = mongomock.MongoClient(tz_aware=True)
-        return _over(Connection(client, client["test"], "memory (mongomock), database test", in_memory=True))
-    if name == "postgres":
-        return _on_postgres(request.getfixturevalue(name))
-    return _on_server(request.getfixturevalue(name).uri)
+        connection = Connection(client, client["test"], "memory (mongomock), database test", in_memory=True)
+        return MongoThreadStore(connection, Settings())
+    server = request.getfixturevalue(name)
+    return _on_postgres(server.uri(server.shared_database)) if name == "postgres" else _on_server(server.uri)
 
 
 @functools.cache
-def _on_server(uri: str) -> ConversationRepository:
-    return _over(connect(uri, f"threads_{uuid4().hex[:12]}", timeout_seconds=10))
+def _on_server(uri: str) -> ThreadStore:
+    return MongoThreadStore(connect(uri, f"threads_{uuid4().hex[:12]}", timeout_seconds=10), Settings())
 
 
-_POSTGRES: dict[int, ConversationRepository] = {}
+@functools.cache
+def _on_postgres(uri: str) -> ThreadStore:
+    from chatstore_cli.postgres.database import PostgresDatabase
+    from chatstore_cli.postgres.threads.store import PostgresThreadStore
 
-
-def _on_postgres(server: Postgres) -> ConversationRepository:
-    if id(server) not in _POSTGRES:
-        from chatstore_cli.postgres.database import PostgresDatabase
-        from chatstore_cli.postgres.threads.store import PostgresThreadStore
-
-        database = PostgresDatabase(server.uri(server.new_database()), timeout_seconds=10)
-        _POSTGRES[id(server)] = StoredConversations(PostgresThreadStore(database))
-    return _POSTGRES[id(server)]
-
-
-def _over(connection: Connection) -> ConversationRepository:
-    return StoredConversations(MongoThreadStore(connection, Settings()))
+    return PostgresThreadStore(PostgresDatabase(uri, timeout_seconds=10))

@@ -104,7 +104,7 @@ class Storer:
             self._seen_in_dry_run.close()
 
     def _survey(self, entries: Sequence[Entry]) -> dict[str, Survey]:
-        sessions = dict.fromkeys(entry.fields["session_id"] for entry in entries)
+        sessions = dict.fromkeys([entry.fields["session_id"] for entry in entries])
         known = {session: survey for session in sessions if (survey := self._surveys.get(session)) is not None}
         unknown = [session for session in sessions if session not in known]
         if unknown:

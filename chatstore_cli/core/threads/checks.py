@@ -50,6 +50,8 @@ def checked_id(identity: object, field: str) -> str:
 
 def checked_role(role: object, *, strict: bool) -> str:
     """The role of a message: one of the four, or with `strict` False any text."""
+    if type(role) is str and role in ROLES:
+        return role
     text = _text(role, "sender_role", MAX_ID)
     if strict and text not in ROLES:
         raise InvalidThreadData(what=f"sender_role: {text!r} is not one of {', '.join(sorted(ROLES))}.")
@@ -75,6 +77,11 @@ def size_of(value: Any) -> int:
     return _BYTES_PER_VALUE + (sum(map(size_of, value)) if isinstance(value, list) else 0)
 
 
+_OBJECTS = (dict, Mapping)
+_CONTAINERS = (list, tuple, *_OBJECTS)
+"""`dict` first: the comparison with Mapping takes much longer."""
+
+
 class _Flaw(Exception):
     """Why a value cannot be stored, and the steps of its path from the innermost one outwards.
 
@@ -94,7 +101,7 @@ class _Walk:
         self.size = 0
 
     def copy_of_object(self, value: object, level: int) -> dict[str, Any]:
-        if not isinstance(value, Mapping):
+        if not isinstance(value, _OBJECTS):
             raise _Flaw(f"a {type(value).__name__} is not a JSON object")
         copy: dict[str, Any] = {}
         for key, item in value.items():
@@ -122,11 +129,13 @@ class _Walk:
             if not math.isfinite(value):
                 raise _Flaw(f"{float(value)} is not a finite number")
             return float(value) + 0.0  # -0.0 becomes 0.0: PostgreSQL has only one zero
-        if not isinstance(value, Mapping | list | tuple):
+        if not isinstance(value, _CONTAINERS):
             raise _Flaw(f"a {type(value).__name__} is not a JSON value")
         if level > MAX_LEVELS:
             raise _Flaw(f"more than {MAX_LEVELS} levels")
-        return self.copy_of_object(value, level) if isinstance(value, Mapping) else self._copy_of_list(value, level)
+        return (
+            self._copy_of_list(value, level) if isinstance(value, list | tuple) else self.copy_of_object(value, level)
+        )
 
     def _copy_of_list(self, values: list[Any] | tuple[Any, ...], level: int) -> list[Any]:
         copy: list[Any] = []
@@ -139,7 +148,10 @@ class _Walk:
         return copy
 
     def _text(self, text: str, whose: str = "") -> str:
-        found = None if text.isascii() and "\0" not in text else _UNSTORABLE.search(text)
+        if type(text) is str and text.isascii() and "\0" not in text:
+            self._add(len(text))
+            return text
+        found = _UNSTORABLE.search(text)
         if found:
             what = "NUL" if found.group() == "\0" else f"the lone surrogate {found.group()!r}"
             raise _Flaw(f"{whose}{what} at position {found.start()}")

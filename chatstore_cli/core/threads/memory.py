@@ -93,10 +93,9 @@ class MemoryThreadStore:
             for message, stored in zip(messages, known, strict=True):
                 if stored is None:
                     added.append(_copy_of_message(message, sequence=last + len(added) + 1))
-            if added:
-                self._store(thread_id, added)
-                self._touch(thread, added[-1].created_at)
+            self._store(thread_id, added)
             stored_messages = [self._by_id[message.id] for message in messages]
+            self._touch(thread, max(message.created_at for message in added or stored_messages))
         return [_copy_of_message(message) for message in stored_messages]
 
     def messages(self, thread_id: str, window: Window, owner: Owner) -> Iterator[ChatMessage]:
@@ -155,9 +154,11 @@ class MemoryThreadStore:
         with self._lock:
             if thread.id in self._threads:
                 raise Conflict(what=f"A thread with the id {thread.id!r} exists.")
-            taken = next((message.id for message in copies if message.id in self._by_id), None)
-            if taken is not None:
-                raise Conflict(what=f"Another message with the id {taken!r} is stored.")
+            ids: set[str] = set()
+            for message in copies:
+                if message.id in self._by_id or message.id in ids:
+                    raise _taken(message)
+                ids.add(message.id)
             self._insert(thread, copies)
 
     def _insert(self, thread: ChatThread, messages: list[ChatMessage]) -> None:
@@ -183,7 +184,7 @@ class MemoryThreadStore:
     def _known(self, message: ChatMessage) -> ChatMessage | None:
         stored = self._by_id.get(message.id)
         if stored is not None and not is_repetition(stored, message):
-            raise Conflict(what=f"Another message with the id {message.id!r} is stored.")
+            raise _taken(message)
         return stored
 
     def _touch(self, thread: ChatThread, instant: datetime) -> None:
@@ -202,6 +203,10 @@ class MockConversationRepository(StoredConversations):
         """How many threads and messages are stored. `total_thread_messages` equals `messages`."""
         threads, messages = self._memory.counts()
         return {"threads": threads, "messages": messages, "total_thread_messages": messages}
+
+
+def _taken(message: ChatMessage) -> Conflict:
+    return Conflict(what=f"The message {message.id!r} is stored already, with another thread, sender, role or content.")
 
 
 def _part(messages: list[ChatMessage], window: Window) -> list[ChatMessage]:
@@ -223,7 +228,10 @@ def _place(messages: list[ChatMessage], message: ChatMessage) -> int:
 
 
 def _copy_of_thread(thread: ChatThread) -> ChatThread:
-    return thread.model_copy(update={"chat_messages": []})
+    parent = thread.forked_from
+    return thread.model_copy(
+        update={"chat_messages": [], "forked_from": None if parent is None else parent.model_copy()}
+    )
 
 
 def _copy_of_message(message: ChatMessage, **changes: Any) -> ChatMessage:

@@ -7,7 +7,7 @@ Each line is an object with `role` and `content` (a text or an object), and opti
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
@@ -21,6 +21,7 @@ from chatstore_cli.core.threads.checks import (
 from chatstore_cli.core.threads.repository import MOST_MESSAGES
 from chatstore_cli.core.threads.requests import message_request
 from chatstore_cli.domain.errors import BadLines, ChatstoreError, Interrupted, InvalidThreadData
+from chatstore_cli.domain.journal import Progress
 from chatstore_cli.domain.quantities import quantity
 from chatstore_cli.domain.threads.results import AddedLines
 
@@ -63,12 +64,18 @@ class MessageLines:
             raise InvalidThreadData(what=f"{self.source} has no messages.")
         return messages
 
-    def store(self, repository: ConversationRepository, owner: Owner) -> AddedLines:
-        """Store the messages in their order, in batches. An error, or Ctrl-C, says which lines are stored."""
+    def store(
+        self, repository: ConversationRepository, owner: Owner, show: Callable[[Progress], None] = lambda _: None
+    ) -> AddedLines:
+        """Store the messages in their order, in batches, and call `show` after each.
+
+        An error, or Ctrl-C, says which lines are stored.
+        """
         added = AddedLines()
         try:
             for last_line, batch in self._batches():
                 added.count(repository.create_messages(batch, owner=owner), last_line)
+                show(Progress(self.source, self.stream.tell(), added.messages))
         except KeyboardInterrupt:
             raise Interrupted(what=added.in_words) from None
         except ChatstoreError as error:

@@ -15,6 +15,7 @@ from chatstore_cli.core.threads.checks import (
     checked_role,
 )
 from chatstore_cli.core.threads.imports import imported_messages, imported_thread
+from chatstore_cli.core.threads.long_lists import long_list
 from chatstore_cli.domain.errors import InvalidThreadData, ThreadNotFound
 from chatstore_cli.domain.threads.models import (
     ChatMessage,
@@ -56,7 +57,7 @@ class StoredConversations:
     def get_thread(self, thread_id: str, *, owner: Owner = ANYONE, with_messages: bool = True) -> ChatThread | None:
         thread = self._store.find_thread(thread_id, owner) if _can_exist(thread_id) else None
         if thread is not None and with_messages:
-            thread.chat_messages = list(self._store.messages(thread_id, ALL, owner))
+            thread.chat_messages = long_list(self._store.messages(thread_id, ALL, owner))
         return thread
 
     def update_thread(self, thread_id: str, *, owner: Owner = ANYONE, **changes: Any) -> ChatThread | None:
@@ -140,9 +141,9 @@ class StoredConversations:
             return []
         offset = max(0, offset)
         if limit is not None and limit < 0:
-            rest = list(self._store.messages(thread_id, Window(None, offset, newest), owner))
+            rest = long_list(self._store.messages(thread_id, Window(None, offset, newest), owner))
             return rest[-limit:] if newest else rest[:limit]
-        return list(self._store.messages(thread_id, Window(limit, offset, newest), owner))
+        return long_list(self._store.messages(thread_id, Window(limit, offset, newest), owner))
 
     def iter_messages(
         self, thread_id: str, *, after_sequence: int | None = None, last: int | None = None, owner: Owner = ANYONE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, BinaryIO, TypeVar
 
@@ -30,7 +31,7 @@ class ThreadFile:
 
     def __init__(self, stream: BinaryIO, source: str) -> None:
         """`source` names the file in errors."""
-        self._stream, self._source = stream, source
+        self._stream, self.source = stream, source
 
     def checked(self) -> tuple[ChatThread, int]:
         """The thread without messages, and how many messages the file has. Raises InvalidThreadData.
@@ -53,7 +54,7 @@ class ThreadFile:
                     what=f"id: {thread.id!r} is not the chat_thread_id of messages, {min(strangers)!r}."
                 )
         except InvalidThreadData as error:
-            raise InvalidThreadData(what=f"{self._source}: {error.message}") from error
+            raise InvalidThreadData(what=f"{self.source}: {error.message}") from error
         return thread, len(ids)
 
     def messages(self) -> Iterator[ChatMessage]:
@@ -62,9 +63,19 @@ class ThreadFile:
             if name == MESSAGES:
                 yield from (parsed(ChatMessage, each) for each in value)
 
+    @property
+    def offset(self) -> int:
+        """How far the file is read now, in bytes."""
+        return self._stream.tell()
+
+    @property
+    def size(self) -> int:
+        """The size of the file in bytes. The next reading begins at its beginning."""
+        return self._stream.seek(0, os.SEEK_END)
+
     def _reader(self) -> JsonReader:
         self._stream.seek(0)
-        return JsonReader(self._stream, self._source)
+        return JsonReader(self._stream, self.source)
 
     def _check_messages(self, values: Iterable[Any], reader: JsonReader, ids: set[str], thread_ids: set[str]) -> None:
         """Check every message, and collect the ids of the messages and those of the threads that they name."""
@@ -81,9 +92,9 @@ class ThreadFile:
                     raise InvalidThreadData(what=f"id: {message.id!r} is the id of an earlier message.")
                 ids.add(message.id)
         except InvalidThreadData as error:
-            if error.message.startswith(self._source):  # not JSON: the error has its place
+            if error.message.startswith(self.source):  # not JSON: the error has its place
                 raise
-            what = f"{self._source}, line {reader.line}, message {len(ids) + 1:,}: {error.message}"
+            what = f"{self.source}, line {reader.line}, message {len(ids) + 1:,}: {error.message}"
             raise InvalidThreadData(what=what, hint=error.hint) from error
 
 

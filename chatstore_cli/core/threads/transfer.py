@@ -7,7 +7,7 @@ and its times no zone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -15,8 +15,11 @@ from typing import Any
 from chatstore_cli.core.threads.imports import imported_thread
 from chatstore_cli.core.threads.thread_file import MESSAGES, ThreadFile, parsed
 from chatstore_cli.domain.errors import Conflict, InvalidThreadData, ThreadNotFound
+from chatstore_cli.domain.journal import Progress
 from chatstore_cli.domain.threads.models import ChatMessage, ChatThread, new_id
 from chatstore_cli.domain.threads.ports import ANYONE, ConversationRepository, Owner
+
+_MESSAGES_PER_PROGRESS = 1_000
 
 
 def exported(thread: ChatThread, messages: Iterable[ChatMessage]) -> Iterator[str]:
@@ -87,13 +90,23 @@ class ThreadImport:
     messages: int
     as_copy: bool
 
-    def store(self, repository: ConversationRepository) -> ChatThread:
-        """Store the thread, visible only when it is complete. Raises Conflict if it, or another message of an id, exists."""
+    def store(self, repository: ConversationRepository, show: Callable[[Progress], None]) -> ChatThread:
+        """Store the thread, visible only when it is complete. Raises Conflict if it, or another message of an id, exists.
+
+        `show` is called for every thousandth message.
+        """
+        messages = self._shown(show)
         if self.as_copy:
-            return repository.import_thread(self.thread, _messages_with_new_ids(self.file.messages()))
+            return repository.import_thread(self.thread, _messages_with_new_ids(messages))
         if repository.get_thread(self.thread.id, with_messages=False) is not None:
             raise Conflict(what=f"Thread {self.thread.id!r} exists already.")  # before a million messages are sent
-        return repository.import_thread(self.thread, self.file.messages())
+        return repository.import_thread(self.thread, messages)
+
+    def _shown(self, show: Callable[[Progress], None]) -> Iterator[ChatMessage]:
+        for number, message in enumerate(self.file.messages()):
+            if number % _MESSAGES_PER_PROGRESS == 0:
+                show(Progress(self.file.source, self.file.offset, number))
+            yield message
 
 
 def checked_import(

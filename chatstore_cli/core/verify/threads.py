@@ -71,4 +71,4 @@ def recent_notice(examination: ThreadExamination) -> str:
         return ""
     found = f"{quantity(examination.recent_messages, 'message')} of {missing_threads(examination.threads_of_recent)}"
     verb = "was" if examination.recent_messages == 1 else "were"
-    return f"{found} {verb} left alone: the newest is less than 1 hour old, so a fork or an import may be running"
+    return f"{found} {verb} left alone: the newest is less than 1 hour old, or has no date. A fork or an import may be running"

@@ -178,7 +178,8 @@ class ThreadStore(Protocol):
         """Store messages at the end of a thread, and raise its `updated_at`. None if the thread does not exist.
 
         A message whose id is stored already with the same thread, sender, role and content is not stored again. Raises
-        Conflict for any other message of that id. Returns the messages as stored, in the order of the argument.
+        Conflict for any other message of that id. Returns the messages as stored, in the order of the argument. The given
+        messages may be numbered and returned themselves.
         """
 
     def messages(self, thread_id: str, window: Window, owner: Owner) -> Iterator[ChatMessage]:

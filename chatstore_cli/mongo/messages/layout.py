@@ -91,7 +91,8 @@ class MessagesLayout:
             self._counts.counted = OWN_MESSAGES.filter()
         return not found.is_another_products
 
-    def _is_absent(self) -> bool:
+    def is_absent(self) -> bool:
+        """Whether the collection does not exist."""
         return not collection_facts(self._connection, self._name).exists
 
     def index_specs(self) -> tuple[IndexSpec, ...]:
@@ -129,7 +130,7 @@ class MessagesLayout:
 
     def _keys(self, query: SessionQuery, after: SessionKey | None, limit: int) -> Iterator[tuple[str, datetime | None]]:
         """The sessions below `after` that match, with their newest instants, in descending order of SessionKey."""
-        if not self._answers(query) or self._is_absent() or self._times.is_absent or not self._searched():
+        if not self._answers(query) or self.is_absent() or self._times.is_absent or not self._searched():
             return
         if not self._times.has_recent_index and not self.remarks:
             self.remarks.append(
@@ -162,7 +163,7 @@ class MessagesLayout:
     def find(self, session_id: str) -> Session | None:
         """One session with its exact message count; None if it does not exist."""
         with driver_errors(f"looking up session {session_id!r} in {self._name}"):
-            if self._is_absent():
+            if self.is_absent():
                 return None
             self._searched()
             if not self._own.among([session_id]):
@@ -198,7 +199,7 @@ class MessagesLayout:
 
     def all_facts(self, query: SessionQuery) -> Iterator[Session]:
         """Every session that matches, without its message count and its created_at."""
-        if not self._answers(query) or self._is_absent() or not self._searched():
+        if not self._answers(query) or self.is_absent() or not self._searched():
             return
         with driver_errors(f"reading the sessions of {self._name}"):
             sessions = self._times.every()

@@ -138,7 +138,8 @@ class Addition:
         if own_collation(self._database.messages):
             for message_id in given.keys() - self._stored.keys():
                 reject_equal_id(self._database.messages, "_id", message_id)
-        raise_last_sequence(self._database, self._thread_id)
+        if self._database.has_transactions:  # else the highest sequence is read before each insertion
+            raise_last_sequence(self._database, self._thread_id)
 
     def _newest(self, rest: list[ChatMessage]) -> object:
         """The time of the newest message: if all are stored already, an interrupted call may not have raised it."""
@@ -188,9 +189,11 @@ def batches(ids: Iterable[str], size: int) -> Iterator[list[str]]:
         yield batch
 
 
-def _numbered(messages: Sequence[ChatMessage], first: int) -> list[ChatMessage]:
+def _numbered(messages: list[ChatMessage], first: int) -> list[ChatMessage]:
     _require_room(first + len(messages))
-    return [message.model_copy(update={"sequence": first + place}) for place, message in enumerate(messages)]
+    for sequence, message in enumerate(messages, first):
+        message.sequence = sequence
+    return messages
 
 
 def _require_room(last: int) -> None:

@@ -18,7 +18,7 @@ from chatstore_cli.core.retry import attempt_until_done
 from chatstore_cli.domain.errors import ChatstoreError, Conflict, NotAllowed
 from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.domain.threads.ports import Owner
-from chatstore_cli.mongo.connection import Connection, Document, driver_errors
+from chatstore_cli.mongo.connection import RETRYABLE_CODES, Connection, Document, driver_errors
 from chatstore_cli.mongo.exact import MOST_TEXTS, own_collation
 from chatstore_cli.mongo.foreign_documents import require_writable
 from chatstore_cli.mongo.maintenance.index_store import MongoIndexStore
@@ -29,7 +29,10 @@ Result = TypeVar("Result")
 Session = ClientSession | None
 """The session of a transaction; None on a server without transactions."""
 
+_WRITE_CONFLICT = 112
 _ATTEMPTS = 1_000
+_LONGEST_PAUSE = 0.3
+"""Seconds. All attempts take longer than a minute: if a process is killed in a transaction, the server undoes it after 60 s."""
 _MESSAGES_AT_ONCE = 1_000
 
 
@@ -116,8 +119,8 @@ class ThreadDatabase:
         """The result of `work`, whose commands are one transaction if the server has transactions.
 
         `work` passes the session to each command. It is called again after Repeat, and if another transaction changed the
-        same documents. Any other exception of `work` undoes the transaction and is raised. A connection that is lost before
-        the commit is replaced once, as the driver does for a single command. `between` runs after each undone attempt.
+        same documents. Any other exception of `work` undoes the transaction and is raised. If the
+        server is lost before the commit, the change is repeated once, as the driver repeats a single command. `between` runs after each undone attempt.
         """
         lost = 0
 
@@ -129,22 +132,22 @@ class ThreadDatabase:
                 return None
             except driver.BulkWriteError as error:
                 raise _first_failure(error) from error
-            except driver.ConnectionFailure as error:
-                lost += 1
-                is_final = isinstance(error, driver.NetworkTimeout | driver.ServerSelectionTimeoutError)
-                if is_final or lost > 1 or not error.has_error_label("TransientTransactionError"):
-                    raise
-                return None
-            except driver.OperationFailure as error:
+            except (driver.ConnectionFailure, driver.OperationFailure) as error:
                 if not error.has_error_label("TransientTransactionError"):
                     raise
+                if not _is_conflict(error):
+                    lost += 1
+                    if lost > 1 or isinstance(error, driver.NetworkTimeout | driver.ServerSelectionTimeoutError):
+                        raise
                 return None
 
         def failure() -> ChatstoreError:
             return Conflict(what=f"{doing}: other writers changed the same documents {_ATTEMPTS:,} times.")
 
         with driver_errors(doing):
-            return attempt_until_done(attempt, failure, attempts=_ATTEMPTS, between=between)[0]
+            return attempt_until_done(
+                attempt, failure, attempts=_ATTEMPTS, between=between, longest_pause=_LONGEST_PAUSE
+            )[0]
 
     def _once(self, work: Callable[[Session], Result]) -> Result:
         if not self.has_transactions:
@@ -158,6 +161,12 @@ class ThreadDatabase:
             ),
         ):
             return work(session)
+
+
+def _is_conflict(error: driver.PyMongoError) -> bool:
+    """Whether a transaction was undone because of other transactions; otherwise the server cannot be used now."""
+    code = error.code if isinstance(error, driver.OperationFailure) else None
+    return code == _WRITE_CONFLICT or (code is not None and code not in RETRYABLE_CODES)
 
 
 def _acknowledged(write_concern: WriteConcern) -> WriteConcern:

@@ -88,6 +88,10 @@ class ThreadsLayout:
         """The indexes that the layout needs."""
         return index_specs(self._name, self._messages_name)
 
+    def is_absent(self) -> bool:
+        """Whether the collection of threads does not exist."""
+        return not collection_facts(self._connection, self._name).exists
+
     def unanswerable(self, query: SessionQuery) -> list[str]:
         """The filters that threads cannot answer."""
         filters = {

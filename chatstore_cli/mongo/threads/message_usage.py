@@ -73,84 +73,85 @@ def _summed(rows: Sequence[Document]) -> SummedUsage:
 
 
 # --- on the server ---------------------------------------------------------------------------------------------------
+#
+# Most values are valid numbers. The expressions ask for that first, and each value is computed in one stage and used in the
+# next: in one stage they would take the server four times as long.
 
 
-def _number(name: str) -> Document:
-    """An expression: the value of a field if it is a number, or a text of one; else null."""
-    value = f"${_FIELD}.{name}"
+def _given(*names: str) -> Any:
+    """An expression: the value of the first field that has one."""
+    fields = [f"$usage.{name}" for name in names]
+    return {"$ifNull": [*fields, None]}
+
+
+def _valid(value: str, *conditions: Any) -> Document:
+    """An expression: the number in a value, or in a text; null if it is not valid. `conditions` are on `$$number`."""
+    in_range = {"$and": [{"$gte": ["$$number", 0]}, {"$lte": ["$$number", MOST_TOKENS]}, *conditions]}
+    checked = {"$cond": [in_range, "$$number", None]}
+
+    def read(number: Any) -> Document:
+        return {"$let": {"vars": {"number": number}, "in": {"$cond": [{"$isNumber": "$$number"}, checked, None]}}}
+
     is_text = {"$eq": [{"$type": value}, "string"]}
-    text: Document = {"$cond": [is_text, value, ""]}
-    read: Document = {"input": {"$trim": {"input": text}}, "to": "decimal", "onError": None, "onNull": None}
-    as_number: Document = {"$cond": [{"$lte": [{"$strLenCP": text}, _LONGEST_TEXT]}, {"$convert": read}, None]}
-    return {"$cond": [{"$isNumber": value}, value, {"$cond": [is_text, as_number, None]}]}
+    text = {"$cond": [is_text, value, ""]}  # the server may compute an operand that it does not need
+    as_number = {"$convert": {"input": {"$trim": {"input": text}}, "to": "decimal", "onError": None, "onNull": None}}
+    is_short = {"$lte": [{"$strLenCP": text}, _LONGEST_TEXT]}
+    in_text = {"$cond": [{"$and": [is_text, is_short]}, read(as_number), None]}
+    return {"$cond": [{"$isNumber": value}, read(value), in_text]}
 
 
-def _checked(name: str, *more: Document) -> Document:
-    """An expression: the number in a field if it is valid, else null."""
-    conditions: list[Any] = [{"$gte": ["$$number", 0]}, {"$lte": ["$$number", MOST_TOKENS]}, *more]
-    return {
-        "$let": {
-            "vars": {"number": _number(name)},
-            # $isNumber first: the operators after it fail for other types.
-            "in": {"$cond": [{"$and": [{"$isNumber": "$$number"}, *conditions]}, "$$number", None]},
-        }
-    }
+def _is_invalid(number: str, *names: str) -> Document:
+    return {"$and": [{"$eq": [f"${number}", None]}, {"$ne": [_given(*names), None]}]}
 
 
-def _count(name: str) -> Document:
-    return _checked(name, {"$eq": ["$$number", {"$trunc": "$$number"}]})
-
-
-def _cost(name: str) -> Document:
-    is_readable = {"$or": [{"$eq": ["$$number", 0]}, {"$gte": ["$$number", _LEAST_COST]}]}
-    return _checked(name, is_readable)
-
-
-def _is_given(name: str) -> Document:
-    return {"$ne": [{"$ifNull": [f"${_FIELD}.{name}", None]}, None]}
-
-
-def _first_given(names: Sequence[str], read: Any) -> Any:
-    """An expression: the number of the first field that has any value."""
-    *others, last = names
-    expression = read(last)
-    for name in reversed(others):
-        expression = {"$cond": [_is_given(name), read(name), expression]}
-    return expression
-
-
-def _is_invalid(names: Sequence[str], name: str, number: Any) -> Document:
-    """An expression: whether this field is the first one with a value, and its number is not valid."""
-    earlier = names[: names.index(name)]
-    return {"$and": [*({"$not": [_is_given(each)]} for each in earlier), _is_given(name), {"$eq": [number, None]}]}
+def _first_invalid() -> Document:
+    """An expression: the name of the first field of a usage whose value is not valid, else null."""
+    fields = [(names[0], names) for names in _COUNTS] + [(name, (name,)) for name in _COSTS]
+    branches: list[Document] = [
+        {"case": {"$and": [_is_invalid(number, *names), {"$ne": [_given(name), None]}]}, "then": name}
+        for number, names in fields
+        for name in names
+    ]
+    # A cost beside a valid `total_cost` is not read.
+    branches[-1]["case"]["$and"].append({"$eq": [f"${_COSTS[0]}", None]})
+    is_any = {"$or": [_is_invalid(number, *names) for number, names in fields]}
+    return {"$cond": [is_any, {"$switch": {"branches": branches, "default": None}}, None]}
 
 
 def _stages() -> list[Document]:
-    numbers: Document = {names[0]: _first_given(names, _count) for names in _COUNTS}
-    costs: Document = {name: _cost(name) for name in _COSTS}
+    kept: Document = {"chat_thread_id": 1}
+    is_whole = {"$eq": ["$$number", {"$trunc": "$$number"}]}
+    is_readable = {"$or": [{"$eq": ["$$number", 0]}, {"$gte": ["$$number", _LEAST_COST]}]}
     parts = [{"$ifNull": [f"${names[0]}", 0]} for names in _COUNTS[:2]]
     total = {"$cond": [{"$gt": ["$total_tokens", 0]}, "$total_tokens", {"$add": parts}]}
     cost = {"$ifNull": [f"${name}" for name in _COSTS]}
-    problems: list[Document] = [
-        {"case": _is_invalid(names, name, f"${names[0]}"), "then": name} for names in _COUNTS for name in names
-    ]
-    missing_costs = [{"$eq": [f"${name}", None]} for name in _COSTS]
-    problems += [
-        {"case": {"$and": [_is_given(name), *missing_costs[: place + 1]]}, "then": name}
-        for place, name in enumerate(_COSTS)
-    ]
-    has_tokens = {"$or": [{"$ne": [f"${names[0]}", None]} for names in _COUNTS]}
     return [
-        {"$project": {"chat_thread_id": 1, _FIELD: 1, **numbers, **costs}},
+        {"$project": {**kept, "usage": f"${_FIELD}"}},
+        {
+            "$project": {
+                **kept,
+                "usage": 1,
+                **{names[0]: _given(*names) for names in _COUNTS},
+                **{name: _given(name) for name in _COSTS},
+            }
+        },
+        {
+            "$project": {
+                **kept,
+                "usage": 1,
+                **{names[0]: _valid(f"${names[0]}", is_whole) for names in _COUNTS},
+                **{name: _valid(f"${name}", is_readable) for name in _COSTS},
+            }
+        },
         {
             "$group": {
                 "_id": "$chat_thread_id",
                 **{names[0]: {"$sum": f"${names[0]}"} for names in _COUNTS[:2]},
                 "total_tokens": {"$sum": total},
-                "cost": {"$sum": {"$toDecimal": {"$ifNull": [cost, 0]}}},
-                "has_tokens": {"$max": has_tokens},
+                "cost": {"$sum": {"$toDecimal": cost}},
+                "has_tokens": {"$max": {"$or": [{"$ne": [f"${names[0]}", None]} for names in _COUNTS]}},
                 "has_cost": {"$max": {"$ne": [cost, None]}},
-                "invalid": {"$max": {"$switch": {"branches": problems, "default": None}}},
+                "invalid": {"$max": _first_invalid()},
             }
         },
     ]
@@ -170,12 +171,12 @@ def _sums_in_memory(messages: Iterable[Mapping[str, Any]]) -> Iterable[Document]
         if not isinstance(usage, dict):
             continue
         given = [next((name for name in names if usage.get(name) is not None), None) for names in _COUNTS]
-        counts = [None if name is None else _valid(usage[name], is_whole=True) for name in given]
+        counts = [None if name is None else _number_in(usage[name], is_whole=True) for name in given]
         invalid = [name for name, count in zip(given, counts, strict=True) if name is not None and count is None]
         cost = None
         for name in _COSTS:
             if cost is None and usage.get(name) is not None:
-                cost = _valid(usage[name], is_whole=False)
+                cost = _number_in(usage[name], is_whole=False)
                 invalid += [name] if cost is None else []
         prompt, completion, total = (None if count is None else int(count) for count in counts)
         yield {
@@ -190,7 +191,7 @@ def _sums_in_memory(messages: Iterable[Mapping[str, Any]]) -> Iterable[Document]
         }
 
 
-def _valid(value: Any, *, is_whole: bool) -> Decimal | None:
+def _number_in(value: Any, *, is_whole: bool) -> Decimal | None:
     number = decimal_value(value)
     if number is None or not 0 <= number <= MOST_TOKENS:
         return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
@@ -80,37 +80,43 @@ class NewestThreads:
 
     def _with_text_ids(self) -> Iterator[Session]:
         """In the order of the index. Two queries, so that each begins where the page begins."""
-        up_to = "$lte"
-        if self._after is not None and self._after.instant == self._upper:
-            up_to = "$lte" if self._after.layout > LAYOUT else "$lt"
+        upper = self._upper
+        if self._after is not None and self._after.instant == upper:
             if self._after.layout == LAYOUT and is_storable(self._after.session_id):
-                yield from self._in_order({"updated_at": self._upper, "_id": {"$lt": self._after.session_id}})
-        yield from self._in_order({"updated_at": {"$gte": self._lower, up_to: self._upper}, "_id": IS_TEXT})
+                yield from self._in_order({"_id": {"$lt": self._after.session_id}}, upper, upper)
+            if self._after.layout <= LAYOUT:
+                if upper <= self._lower:
+                    return
+                upper -= datetime.resolution
+        yield from self._in_order({"_id": IS_TEXT}, self._lower, upper)
 
-    def _in_order(self, condition: Document) -> Iterator[Session]:
+    def _in_order(self, condition: Document, lower: datetime, upper: datetime) -> Iterator[Session]:
         seen, size = 0, self._limit
         while True:
-            rows = self._read(condition, size)
-            yield from self._fitting(rows[seen:])
+            rows = self._read(condition, lower, upper, size)
+            yield from self._fitting(rows[seen:], lower, upper)
             if len(rows) < size:
                 return
             seen, size = size, size * _MORE
 
     def _with_other_ids(self) -> Iterator[Session]:
         """Ids of other types, whose order in the index is not that of their texts: those of one instant are sorted here."""
-        upper = self._upper
-        while upper >= self._lower:
-            rows = self._read({"_id": NOT_A_TEXT, "updated_at": {"$gte": self._lower, "$lte": upper}}, self._limit)
-            is_end = len(rows) < self._limit
+        lower, upper, size = self._lower, self._upper, self._limit
+        condition: Document = {"_id": NOT_A_TEXT}
+        while upper >= lower:
+            rows = self._read(condition, lower, upper, size)
+            is_end = len(rows) < size
             times = [moment for row in rows if (moment := newest_instant(row["updated_at"])) and moment <= upper]
-            if not times:
-                return
+            if not times and not is_end:  # arrays of dates, whose newest ones are later
+                size *= _MORE
+                continue
+            oldest = lower if is_end else times[-1]
             if not is_end:
-                rows = self._read({"_id": NOT_A_TEXT, "updated_at": {"$gte": times[-1], "$lte": upper}}, None)
-            yield from self._best(rows)
-            if is_end:
+                rows = self._read(condition, oldest, upper, None)
+            yield from self._best(rows, oldest, upper)
+            if is_end or oldest <= lower:
                 return
-            upper = times[-1] - timedelta(milliseconds=1)
+            upper = oldest - timedelta(milliseconds=1)
 
     def _without_date(self) -> Iterator[Session]:
         """Threads with a time of another type, which no index sorts."""
@@ -124,18 +130,29 @@ class NewestThreads:
             )
         )
 
-    def _read(self, condition: Document, limit: int | None) -> list[Document]:
-        stages: list[Document] = [{"$match": {"$and": [condition, *self._conditions]}}, {"$sort": _ORDER}]
+    def _read(self, condition: Document, lower: datetime, upper: datetime, limit: int | None) -> list[Document]:
+        in_time = {"updated_at": {"$gte": lower, "$lte": upper}}
+        stages: list[Document] = [{"$match": {"$and": [condition, in_time, *self._conditions]}}, {"$sort": _ORDER}]
         stages += [] if limit is None else [{"$limit": limit}]
         return list(self._threads.aggregate([*stages, {"$project": PROJECTION}], allowDiskUse=True))
 
-    def _fitting(self, rows: Iterable[Any]) -> Iterator[Session]:
-        """The sessions of the rows that the page may show, in the same order."""
+    def _fitting(
+        self, rows: Iterable[Any], lower: datetime | None = None, upper: datetime | None = None
+    ) -> Iterator[Session]:
+        """The sessions of the rows that the page may show, in the same order.
+
+        An array of dates meets a condition on times by any of its dates, but has the time of the newest one.
+        """
         for row in rows:
             session = to_session(row)
+            updated_at = session.updated_at
+            if lower is not None and upper is not None and not (updated_at and lower <= updated_at <= upper):
+                continue
             is_below = self._after is None or SessionKey.of(session) < self._after
             if is_below and self._query.matches(session) and self._is_addressable(session, row):
                 yield session
 
-    def _best(self, rows: Iterable[Any]) -> Iterator[Session]:
-        return iter(heapq.nlargest(self._limit, self._fitting(rows), key=SessionKey.of))
+    def _best(
+        self, rows: Iterable[Any], lower: datetime | None = None, upper: datetime | None = None
+    ) -> Iterator[Session]:
+        return iter(heapq.nlargest(self._limit, self._fitting(rows, lower, upper), key=SessionKey.of))

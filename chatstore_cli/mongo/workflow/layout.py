@@ -86,7 +86,8 @@ class WorkflowLayout:
             self._unaddressable.add(repr(row.get("_id"))[:200])
         return is_found
 
-    def _is_absent(self) -> bool:
+    def is_absent(self) -> bool:
+        """Whether the collection does not exist."""
         return not collection_facts(self._connection, self._name).exists
 
     def index_specs(self) -> tuple[IndexSpec, ...]:
@@ -99,7 +100,7 @@ class WorkflowLayout:
 
     def newest_first(self, query: SessionQuery, after: SessionKey | None, limit: int) -> Iterator[Session]:
         """At most `limit` sessions in descending order of SessionKey, strictly below `after`."""
-        if not _can_match(query) or self._is_absent() or self._lookup.take().is_another_products:
+        if not _can_match(query) or self.is_absent() or self._lookup.take().is_another_products:
             return
         with driver_errors(f"listing the sessions of {self._name}"):
             page = _Page(query, after, limit, self._addressable)
@@ -161,7 +162,7 @@ class WorkflowLayout:
 
     def find(self, session_id: str) -> Session | None:
         """The facts of the session with that chat_id, or else that `_id` (its text, or its ObjectId's hex); else None."""
-        if self._is_absent():
+        if self.is_absent():
             return None
         row = self._locate(session_id, _FACTS)
         if row is None:
@@ -176,7 +177,7 @@ class WorkflowLayout:
 
     def all_facts(self, query: SessionQuery) -> Iterator[Session]:
         """Every session that matches."""
-        if not _can_match(query) or self._is_absent() or self._lookup.take().is_another_products:
+        if not _can_match(query) or self.is_absent() or self._lookup.take().is_another_products:
             return
         match: Document = {"$and": [OWN_SESSIONS.filter(), *({"$or": branches} for branches in _branches(query))]}
         if query.without_ledger:

@@ -111,13 +111,13 @@ def _edits(value: Any) -> str:
 
 THREAD_COLUMNS = (
     Column("thread_id", "THREAD", whole=True),
-    Column("tenant_id", "TENANT", spare=4),
-    Column("user_id", "USER", spare=5),
-    Column("title", "NAME", spare=3),
-    Column("message_count", "MESSAGES", align="right", show_row=_message_count, spare=2),
+    Column("tenant_id", "TENANT", spare=5),
+    Column("user_id", "USER", spare=4),
+    Column("title", "NAME", spare=1),
+    Column("message_count", "MESSAGES", align="right", show_row=_message_count, spare=3),
     Column("message_count_capped", "CAPPED", in_table=False),
     Column("created_at", "CREATED (UTC)", show=short_time, in_table=False),
-    Column("updated_at", "UPDATED (UTC)", show=short_time, whole=True, spare=1),
+    Column("updated_at", "UPDATED (UTC)", show=short_time, whole=True, spare=2),
 )
 CHANGED_THREAD_FIELDS = (
     Column("thread_id", "Thread"),

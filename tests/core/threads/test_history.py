@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Any
 
 import pytest
@@ -195,17 +193,3 @@ def test_loading_raises_what_failed(manager: StateManager, monkeypatch: pytest.M
     with pytest.raises(NoActiveThread):
         history.load_from_db()
     assert contents(history) == ["one"]
-
-
-def test_memory_has_the_order_of_the_thread(manager: StateManager) -> None:
-    history = ConversationHistory(state_manager=manager, persist_to_db=True)
-
-    def write(writer: int) -> None:
-        for number in range(25):
-            history.add_user_message(f"{writer}:{number}")
-
-    with ThreadPoolExecutor(4) as pool:
-        for future in [pool.submit(partial(write, writer)) for writer in range(4)]:
-            future.result()
-    assert len(history) == 100
-    assert contents(history) == stored(manager)

@@ -93,7 +93,7 @@ class Contents:
             Threads({"a": 1}, {"a": 1, "b": 1}),
             "pass",
             "2 threads compared; 1 message of 1 thread that does not exist was left alone: the newest is less than 1 hour "
-            "old, so a fork or an import may be running",
+            "old, or has no date. A fork or an import may be running",
         ),
         (Threads({"a": 1}, is_slow=True), "pass", "the first 1 thread compared within 5 seconds"),
         (Threads(highest={"a": 1}, is_slow=True), "skip", "took longer than 5 seconds"),

@@ -9,14 +9,18 @@ from bson import ObjectId
 from pymongo.database import Database
 
 from chatstore_cli.config.settings import Settings
+from chatstore_cli.core.threads.repository import StoredConversations
+from chatstore_cli.domain.threads.models import CreateChatMessageRequest, CreateChatThreadRequest
 from chatstore_cli.domain.watch import Change, MessageEvent, MessageEventKind, SessionEvent
-from chatstore_cli.mongo.connection import Connection
+from chatstore_cli.mongo.connection import Connection, connect
 from chatstore_cli.mongo.threads.feed import ThreadMessageChanges
 from chatstore_cli.mongo.threads.layout import ThreadsLayout
+from chatstore_cli.mongo.threads.store import MongoThreadStore
 from chatstore_cli.mongo.watch.messages import MongoMessageFeed
 from chatstore_cli.mongo.watch.sessions import MongoSessionFeed
 from tests.mongo.threads.test_repair import message, thread
-from tests.support.mongod import poll
+from tests.support.at_command import AtCommand
+from tests.support.mongod import Mongod, poll
 
 pytestmark = pytest.mark.real
 Documents = Database[dict[str, Any]]
@@ -96,3 +100,36 @@ def test_changes_that_no_row_shows_and_documents_of_another_product_give_no_even
         (str(identity), Change.DELETED),
     ]  # fmt: skip
     assert found[-1].change.session.title == "other"
+
+
+def test_a_fork_is_new_once_it_is_complete(mongod: Mongod, connection: Connection, database: Documents) -> None:
+    """Another thread is created before each command of a fork: whatever is reported then does not name the fork."""
+    conversations = StoredConversations(MongoThreadStore(connection, Settings()))
+    request = CreateChatThreadRequest(user_id="u", org_id="o", name="n")
+    one = conversations.create_thread(request).id
+    texts = [{"type": "text", "text": f"turn {number}"} for number in range(5)]
+    conversations.create_messages(
+        [CreateChatMessageRequest(chat_thread_id=one, sender_role="user", content=content) for content in texts]
+    )
+    feed = MongoSessionFeed(connection, [ThreadsLayout(connection, Settings()).session_changes()])
+    assert feed.open()
+    number, is_reached = 0, True
+    while is_reached:
+        number += 1
+        others: list[str] = []
+        listener = AtCommand(number, lambda others=others: others.append(conversations.create_thread(request).id))  # type: ignore[misc]
+        held = connect(mongod.uri, database.name, timeout_seconds=10, listener=listener)
+        fork = StoredConversations(MongoThreadStore(held, Settings())).fork_thread(one).id
+        is_reached = listener.reached
+        found: list[SessionEvent] = []
+
+        def read(found: list[SessionEvent] = found, fork: str = fork) -> bool:
+            found.extend(feed.read().events)
+            return any(event.change.session.session_id == fork for event in found)
+
+        poll(read)
+        changes = [(each.change.session.session_id, each.change.session.message_count) for each in found]
+        assert changes == [*((other, 0) for other in others), (fork, 5)]
+        assert {event.change.change for event in found} == {Change.NEW}
+    feed.close()
+    assert number > 4

@@ -164,6 +164,25 @@ def test_an_invalid_number_is_left_out_of_the_sum_and_named(any_connection: Conn
     assert "content.metadata.usage.prompt_tokens of session 't'" in " ".join(report.notes)
 
 
+@pytest.mark.parametrize(
+    ("usage", "named"),
+    [
+        ({"input_tokens": "many"}, "input_tokens"),
+        ({"output_tokens": -1, "prompt_tokens": 1}, "output_tokens"),
+        ({"total_tokens": 2.5}, "total_tokens"),
+        ({"total_cost": "free", "cost": 1}, "total_cost"),
+        ({"cost": -1}, "cost"),
+        ({"total_cost": 1, "cost": -1}, None),
+        ({"prompt_tokens": None, "input_tokens": 1}, None),
+    ],
+)
+def test_the_field_with_an_invalid_number_is_named(any_connection: Connection, usage: Any, named: str | None) -> None:
+    store_thread(any_connection, "t")
+    store_message(any_connection, "t", 1, {"text": "x", "metadata": {"usage": usage}})
+    [session] = reader(any_connection).all_facts(SessionQuery())
+    assert session.invalid_numbers == (() if named is None else (f"content.metadata.usage.{named}",))
+
+
 def test_a_sum_beyond_the_bounds_is_unknown(any_connection: Connection) -> None:
     store_thread(any_connection, "t")
     for sequence in range(2):
@@ -223,6 +242,9 @@ def test_messages_are_in_order_of_sequence_and_those_without_one_come_first(any_
 
 def test_filters_that_threads_cannot_answer_are_named(any_connection: Connection) -> None:
     query = SessionQuery(workflow="w", status=SessionStatus.RUNNING, paused=True, tenant_id="o", user_id="u")
+    assert split_by_answer([reader(any_connection)], query) == ([], [])
+    assert len(split_by_answer([reader(any_connection)], query, may_appear=True)[1]) == 1
+    store_thread(any_connection, "t")
     answering, notes = split_by_answer([reader(any_connection)], query)
     assert answering == []
     assert notes == [

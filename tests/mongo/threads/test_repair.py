@@ -13,6 +13,7 @@ from pymongo.database import Database
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.threads import repair as core
 from chatstore_cli.core.threads.repair import RepairResult, ThreadExamination, repair
+from chatstore_cli.core.threads.repository import StoredConversations
 from chatstore_cli.domain.errors import Conflict, ForeignCollection, Overdue, UnsuitableCollection
 from chatstore_cli.domain.threads.models import ChatMessage, ChatThread
 from chatstore_cli.domain.threads.ports import Owner
@@ -291,6 +292,33 @@ def test_an_import_that_is_repeated_while_messages_are_removed_loses_none(
             assert documents["chat_threads"].count_documents({}) == 1
     assert number > 4
     other.client.drop_database(database.name)
+
+
+@pytest.mark.real
+def test_a_fork_loses_no_message_to_a_repair_at_any_moment(
+    mongod: Mongod, connection: Connection, database: Documents
+) -> None:
+    """Its messages have the dates of the original, and a date of their own at which they were copied."""
+    store(database, thread("t", 3), *(message("t", each) for each in range(1, 4)))
+    found: list[ThreadFault] = []
+
+    def repair_all() -> None:
+        before = datetime.now(UTC) - core.RECENT
+        repairs = MongoThreadRepairs(connection, Settings())
+        for fault in ThreadExamination(repairs, before).faults():
+            found.append(fault)
+            repair(repairs, fault, before)
+
+    number, is_reached = 0, True
+    while is_reached:
+        number += 1
+        listener = AtCommand(number, repair_all)
+        held = connect(mongod.uri, database.name, timeout_seconds=10, listener=listener)
+        fork = StoredConversations(MongoThreadStore(held, Settings())).fork_thread("t")
+        is_reached = listener.reached
+        assert database["chat_thread_messages"].count_documents({"chat_thread_id": fork.id}) == 3
+    assert found == []
+    assert number > 4
 
 
 @pytest.mark.real

@@ -22,6 +22,7 @@ from chatstore_cli.mongo.threads.layout import ThreadsLayout
 from chatstore_cli.mongo.watch.messages import MongoMessageFeed
 from chatstore_cli.mongo.watch.sessions import MongoSessionFeed
 from chatstore_cli.mongo.workflow.layout import WorkflowLayout
+from chatstore_cli.wiring import watching
 from chatstore_cli.wiring.stores import Stores
 from chatstore_cli.wiring.watching import watched_messages, watched_sessions
 from tests.mongo.threads.test_repair import message, thread
@@ -172,7 +173,10 @@ def test_a_layout_without_a_feed_is_queried_beside_the_others_and_that_is_said(
     assert list(changes) == []
 
 
-def test_messages_of_a_layout_without_a_feed_are_queried_and_that_is_said(stores: Stores, database: Documents) -> None:
+def test_messages_of_a_layout_without_a_feed_are_queried_and_that_is_said(
+    stores: Stores, database: Documents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "POLL_SECONDS", 0.05)
     said: list[str] = []
     watch = Watch(said.append)
     database["chat_threads"].insert_one(thread("t"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -110,5 +111,6 @@ def _add_lines(invocation: Invocation, thread_id: str, path: str, owner: Owner) 
     with opened_twice(path) as stream:
         lines = MessageLines(stream, "stdin" if path == "-" else path, thread_id)
         lines.check()
-        added = lines.store(repository, owner)
+        with invocation.progress(stream.seek(0, os.SEEK_END)) as show:
+            added = lines.store(repository, owner, show)
     invocation.emit(Record(ADDED_FIELDS, added_row(thread_id, added)))

@@ -22,7 +22,7 @@ from chatstore_cli.cli.thread_options import (
     owner_of,
 )
 from chatstore_cli.domain.errors import ExitCode, NotFound
-from chatstore_cli.domain.threads.spoken import Spoken, spoken
+from chatstore_cli.domain.threads.spoken import spoken
 from chatstore_cli.render.listing import Record
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def edit(
     draft = _Draft(message) if by_hand else None
     try:
         changed = draft.content() if draft else _changed(message, new, new_metadata)
-        stored = message if changed == message.content else repository.edit_message(message_id, changed, owner=owner)
+        stored = repository.edit_message(message_id, changed, owner=owner)
         if stored is None:
             raise _not_found(message_id)
         if draft:
@@ -87,7 +87,7 @@ def edit(
         if draft and draft.path.exists():
             invocation.say(f"The edited text is kept in {draft.path}.")
     invocation.emit(Record(THREAD_MESSAGE_FIELDS, changed_message_row(stored)))
-    if changed == message.content:
+    if stored == message:
         invocation.say("The message was not changed.")
 
 
@@ -111,12 +111,13 @@ def _changed(
     message: ChatMessage, new: str | Mapping[str, Any] | None, metadata: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """The content of the message with the new parts in the place of its present ones."""
-    present = spoken(message.content)
-    said = Spoken(present.content if new is None else new, present.metadata if metadata is None else dict(metadata))
-    whole = {"type": "text", "text": said.content} if isinstance(said.content, str) else dict(said.content)
-    if "metadata" in whole or (not said.metadata and "metadata" not in message.content):
+    said = spoken(message.content).content if new is None else new
+    whole = {"type": "text", "text": said} if isinstance(said, str) else dict(said)
+    if metadata is not None:
+        return {**whole, "metadata": dict(metadata)}
+    if "metadata" in whole or "metadata" not in message.content:
         return whole
-    return {**whole, "metadata": said.metadata}
+    return {**whole, "metadata": message.content["metadata"]}
 
 
 def _not_found(message_id: str) -> NotFound:

@@ -32,7 +32,7 @@ def fork(
         typer.Option(
             "--at",
             metavar="SEQUENCE|MESSAGE_ID",
-            help="Copy up to and with this message (default: all). A whole number is a sequence number.",
+            help="Copy up to and with this message, which is named by its sequence number or id (default: all).",
         ),
     ] = None,
     name: Annotated[
@@ -62,10 +62,13 @@ def fork(
 
 def _sequence(repository: ConversationRepository, thread_id: str, at: str, owner: Owner) -> int | None:
     """The sequence of the message that --at names. None if the thread does not exist, which the fork reports."""
-    if at.isdecimal() and len(at) < 19:
-        return int(at)
     if repository.get_thread(thread_id, owner=owner, with_messages=False) is None:
         return None
+    if at.isdecimal() and len(at) < 19:
+        number = int(at)
+        following = repository.iter_messages(thread_id, after_sequence=number - 1, owner=owner)
+        if (found := next(following, None)) is not None and found.sequence == number:
+            return number
     message = repository.get_message(at, owner=owner)
     if message is None or message.chat_thread_id != thread_id:
         raise MessageNotFound(message_id=at, thread_id=thread_id)

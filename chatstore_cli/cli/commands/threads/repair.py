@@ -8,7 +8,7 @@ import typer
 
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
-from chatstore_cli.domain.errors import ExitCode
+from chatstore_cli.domain.errors import ExitCode, Interrupted
 from chatstore_cli.domain.quantities import quantity
 from chatstore_cli.render.listing import Listing
 
@@ -35,7 +35,7 @@ def repair(
     context: typer.Context,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove the messages, and correct the threads.")] = False,
 ) -> None:
-    """Compare all threads with their messages, and repair what an interrupted process left.
+    """Compare all threads with their messages, and repair them.
 
     Messages whose thread does not exist are removed. A `last_sequence` that is behind the messages is raised. Without --yes
     nothing is written, and the command exits with status 6 if there is anything to repair. Messages without a thread are
@@ -63,10 +63,14 @@ def repair(
     results, rows = set(), []
     if store.exist():
         store.require_comparable()
-        for fault in examination.faults():
-            result, removed = repaired(store, fault, before) if yes else (RepairResult.PLANNED, fault.messages)
-            results.add(result)
-            rows.append(repair_row(fault, result, removed))
+        try:
+            for fault in examination.faults():
+                result, removed = repaired(store, fault, before) if yes else (RepairResult.PLANNED, fault.messages)
+                results.add(result)
+                rows.append(repair_row(fault, result, removed))
+        except KeyboardInterrupt:
+            done = f"Repaired: {quantity(len(rows), 'thread')}." if yes else "Nothing was written."
+            raise Interrupted(what=f"{done} Run the same command again to continue.") from None
     empty = (
         f"Nothing to repair in {quantity(examination.examined, 'thread')}." if examination.examined else "No threads."
     )

@@ -74,7 +74,7 @@ def export(
     app,
     "import",
     examples=["chatstore threads import thread.json", "chatstore threads import thread.json --as-copy --user tomasz"],
-    exits=[ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.CONFLICT],
+    exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.CONFLICT],
 )
 def import_(
     context: typer.Context,
@@ -106,7 +106,8 @@ def import_(
         source = ThreadFile(stream, "stdin" if file == "-" else file)
         checked = checked_import(source, as_copy=as_copy, user_id=user, org_id=tenant)
         try:
-            thread = checked.store(conversations(invocation.stores))
+            with invocation.progress(source.size) as show:
+                thread = checked.store(conversations(invocation.stores), show)
         except KeyboardInterrupt:
             raise Interrupted(
                 what="The thread is not visible unless it is complete. To complete it, run the command again."

@@ -1,4 +1,4 @@
-"""`chatstore sessions`, as a process on a real server, over both layouts."""
+"""`chatstore sessions`, as a process on a real server, over all layouts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def listed(chatstore: Chatstore, *arguments: str) -> list[str]:
     return [item["session_id"] for item in json.loads(outcome.out)["items"]]
 
 
-def test_both_layouts_are_one_list_newest_first(chatstore: Chatstore) -> None:
+def test_all_layouts_are_one_list_newest_first(chatstore: Chatstore) -> None:
     assert listed(chatstore) == EVERY_SESSION
 
 

@@ -132,6 +132,25 @@ def test_a_thread_that_changes_meanwhile_is_reported(
     assert database["chat_thread_messages"].count_documents({}) == 5
 
 
+def test_an_interruption_says_what_was_done(
+    database: Documents, mongo_uri: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from chatstore_cli.cli.main import run
+    from chatstore_cli.mongo.threads.repair import MongoThreadRepairs
+
+    def interrupted(*_: Any) -> int:
+        raise KeyboardInterrupt
+
+    store_faults(database)
+    for name, value in (("URI", mongo_uri), ("DATABASE", database.name)):
+        monkeypatch.setenv(f"CHATSTORE_{name}", value)
+    monkeypatch.setattr(MongoThreadRepairs, "remove_orphaned_messages", interrupted)
+    assert run(["threads", "repair", "--yes"]) == 130
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "Interrupted. Repaired: 1 thread. Run the same command again to continue." in captured.err
+
+
 @pytest.fixture(scope="module")
 def reader(module_database: Documents, module_chatstore: Chatstore) -> Chatstore:
     """The command over threads with faults."""

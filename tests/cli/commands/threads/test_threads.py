@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import stat
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from chatstore_cli.cli.main import run
+from chatstore_cli.mongo.connection import connect
+from tests.cli.test_output_contract import modules_of
 from tests.support.stored_threads import store_threads
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from pymongo.database import Database
 
+    from chatstore_cli.mongo.connection import Connection
     from tests.conftest import Chatstore
 
 pytestmark = pytest.mark.real
@@ -40,6 +44,21 @@ def in_process(capsys: pytest.CaptureFixture[str], code: int, *arguments: str) -
     captured = capsys.readouterr()
     assert captured.out == ""
     return json.loads(captured.err.splitlines()[-1])["error"]
+
+
+@pytest.fixture(autouse=True)
+def closed_connections(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close what commands in this process have opened: a command ends with its process and leaves that to it."""
+    opened: list[Connection] = []
+
+    def recorded(*arguments: Any, **options: Any) -> Connection:
+        opened.append(connect(*arguments, **options))
+        return opened[-1]
+
+    monkeypatch.setattr("chatstore_cli.mongo.connection.connect", recorded)
+    yield
+    for connection in opened:
+        connection.client.close()
 
 
 @pytest.fixture
@@ -72,9 +91,21 @@ def test_a_thread_from_its_creation_to_its_deletion(chatstore: Chatstore, databa
     edited = ask(chatstore, "edit", "m/2", "--text", "better")
     assert (edited["content"], edited["metadata"]) == ("better", {"$set": {"a.b": 1}})
     assert [edit["content"] for edit in edited["edits"]] == ["ok"]
+    other = ask(
+        chatstore,
+        "edit",
+        "m/2",
+        "--content",
+        '{"type": "text", "text": "better", "metadata": {}}',
+        "--metadata",
+        '{"n": 1}',
+    )
+    assert (other["content"], other["metadata"], len(other["edits"])) == ("better", {"n": 1}, 2)
+    exact = ask(chatstore, "edit", "m/2", "--metadata", '{"n": true}')
+    assert (exact["metadata"]["n"] is True, len(exact["edits"])) == (True, 3)
     assert ask(chatstore, "rename", thread_id, "Renamed")["title"] == "Renamed"
 
-    fork = ask(chatstore, "fork", thread_id, "--at", "m/2")
+    fork = ask(chatstore, "fork", thread_id, "--at", "2")
     assert fork["forked_from"] == {"thread_id": thread_id, "sequence": 2}
     rows = chatstore("threads", "messages", fork["thread_id"], "--user", "$gt", "-o", "jsonl").out.splitlines()
     assert [json.loads(row)["content"] for row in rows] == ["caf\xe9\n", "better"]
@@ -149,8 +180,9 @@ def test_a_message_of_somebody_else_cannot_be_edited(threads: Documents, capsys:
     for owner in (("--user", "ana"), ("--tenant", "globex")):
         error = in_process(capsys, 3, "edit", "$where-m1", "--text", "x", *owner)
         assert error["message"] == "No message '$where-m1'."
-    other = in_process(capsys, 3, "fork", "t-ferry", "--at", "$where-m1")
-    assert "not in thread t-ferry" in other["message"]
+    for at in ("$where-m1", "0", "5", "-1", "99999999999999999999"):
+        other = in_process(capsys, 3, "fork", "t-ferry", "--at", at)
+        assert other["message"] == f"Message {at} is not in thread t-ferry."
     assert everything(threads) == before
 
 
@@ -211,7 +243,7 @@ def test_read_only_rejects_every_write(
 
 
 def test_an_unreachable_server_is_status_5(capsys: pytest.CaptureFixture[str]) -> None:
-    for words in (("list",), ("messages", "t"), ("add", "t", "--role", "user", "--text", "x")):
+    for words in (("messages", "t"), ("add", "t", "--role", "user", "--text", "x")):
         error = in_process(capsys, 5, *words, "--uri", "mongodb://ada:s3cret@127.0.0.1:9", "--timeout", "0.05")
         assert "s3cret" not in json.dumps(error)
 
@@ -315,3 +347,48 @@ def test_an_interrupted_import_is_not_visible_and_is_completed_by_the_next(
     assert in_process(capsys, 3, "show", "t-ferry")["kind"] == "not_found"
     assert ask(chatstore, "import", file)["messages"] == 5
     assert len(ask(chatstore, "messages", "t-ferry")["items"]) == 5
+
+
+# --- the editor, and what is imported --------------------------------------------------------------------------------
+
+
+def test_a_message_is_edited_in_the_editor(
+    threads: Documents, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A text is edited as it is, and another content as JSON. An edit that cannot be stored is kept."""
+    monkeypatch.setattr("chatstore_cli.cli.commands.threads.edit.require_terminal", lambda *_, **__: None)
+    editor = tmp_path / "editor"
+    monkeypatch.setenv("EDITOR", str(editor))
+
+    def edit(message_id: str, script: str, code: int = 0) -> tuple[Any, str]:
+        editor.write_text(f"#!/bin/sh\n{script}\n")
+        editor.chmod(0o700)
+        assert run(["threads", "edit", message_id, "-o", "json"]) == code
+        captured = capsys.readouterr()
+        return json.loads(captured.out or "null"), captured.err
+
+    edited, _ = edit("t-ferry-m2", 'sed -i s/07:40/08:15/ "$1"')
+    assert (edited["content"], edited["metadata"]) == ("The ferry at 08:15.", {"tokens": 7})
+    assert [each["content"] for each in edited["edits"]] == ["The ferry at 8.", "The ferry at 07:40."]
+    picture, _ = edit("t-ferry-m9", 'sed -i s/ferry/bus/ "$1"')
+    assert (picture["content"]["image_url"]["url"], picture["metadata"]) == (
+        "https://example.com/bus.png", {"width": 640},
+    )  # fmt: skip
+    before = everything(threads)
+    assert "The message was not changed." in edit("t-ferry-m2", "true")[1]
+    _, error = edit("t-ferry-m9", 'echo "{" > "$1"', code=2)
+    kept = Path(error.partition("The edited text is kept in ")[2].partition(".json")[0] + ".json")
+    assert kept.read_text() == "{\n"
+    kept.unlink()
+    edit("t-ferry-m2", "exit 3", code=1)
+    assert everything(threads) == before
+
+
+@pytest.mark.parametrize("name", ["add", "import"])
+def test_help_imports_no_models_and_no_driver(chatstore_without_database: Chatstore, name: str) -> None:
+    modules = modules_of(chatstore_without_database, "threads", name, "--help")
+    assert not modules & {"pydantic", "pymongo", "orjson", "rich", "chatstore_cli.wiring.stores"}
+
+
+def test_a_list_imports_no_models(chatstore: Chatstore, threads: Documents) -> None:
+    assert "pydantic" not in modules_of(chatstore, "threads", "list")
