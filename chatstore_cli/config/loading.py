@@ -95,8 +95,8 @@ def load_configuration(
         merged |= source.values
         problems += source.problems
     values, sources = _resolve(merged, variables, problems)
-    uri = merged.get("chatstore.threads.uri")
-    if values.get("chatstore.threads.backend") == "postgresql" and (uri is None or uri.value is None):
+    own_uri = merged.get("chatstore.threads.uri")
+    if values.get("chatstore.threads.backend") == "postgresql" and (own_uri is None or own_uri.value is None):
         _take_documented_variables(values, sources, problems)
     settings = _build(Settings, values, "")
     _check_collections_differ(settings, sources, problems)
