@@ -457,6 +457,20 @@ def module_chatstore(
 
 
 @pytest.fixture
+def postgres_chatstore(tmp_path: Path, postgres: Postgres) -> Iterator[Chatstore]:
+    """The command with threads in a new PostgreSQL database. No MongoDB answers, so a command that asks it fails."""
+    name = postgres.new_database()
+    yield _chatstore(
+        tmp_path,
+        CHATSTORE_URI="mongodb://127.0.0.1:1",
+        CHATSTORE_MONGO__TIMEOUT_SECONDS="5",
+        CHATSTORE_THREADS__BACKEND="postgresql",
+        CHATSTORE_THREADS__URI=postgres.uri(name),
+    )
+    postgres.drop_database(name)
+
+
+@pytest.fixture
 def chatstore_without_database(tmp_path: Path) -> Chatstore:
     """The command without any setting."""
     return _chatstore(tmp_path)

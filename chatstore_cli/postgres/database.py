@@ -7,7 +7,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
+from urllib.parse import unquote
 
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine, text
@@ -211,4 +212,6 @@ def _parsed(uri: str) -> URL:
             expected="a URI like postgresql://user@host:5432/database",
             hint="In a user or a password, characters such as @ : / ? # are percent-encoded. Options are those of libpq.",
         )
-    return url.set(drivername="postgresql+psycopg")
+    # SQLAlchemy decodes user and password only. A host can be the folder of a socket.
+    decoded: dict[str, Any] = {name: unquote(part) for name in ("host", "database") if (part := getattr(url, name))}
+    return url.set(drivername="postgresql+psycopg", **decoded)

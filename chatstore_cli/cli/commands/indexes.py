@@ -41,9 +41,18 @@ def check(context: typer.Context, layout: Layout = None) -> None:
     documents of another product: no index is needed there. The same holds for a view and for a capped or time series
     collection, to which chatstore does not write. The indexes of a collection that does not exist yet are shown, and do
     not change the exit status.
+
+    If threads are in PostgreSQL, their indexes belong to their tables. A line on stderr reports the version of the tables,
+    and the command exits with status 6 if chatstore threads migrate has something to do.
     """
-    invocation = Invocation(context)
+    invocation = Invocation(context, layout=layout)
     stores = invocation.stores
+    is_migrated = _report_migration(invocation)
+    if not stores.uses_mongo(layout):
+        invocation.emit(
+            Listing(INDEX_COLUMNS, [], empty="A migration makes the indexes of PostgreSQL with the tables.")
+        )
+        raise typer.Exit(ExitCode.DONE if is_migrated else ExitCode.FINDINGS)
     collections = dict.fromkeys(_collections(invocation, layout))
     left_out = {each.collection: each.remark for each in mainly_foreign(stores.contents, collections)}
     options = stores.index_store.options(collections)
@@ -59,7 +68,7 @@ def check(context: typer.Context, layout: Layout = None) -> None:
     has_findings = any(is_finding(finding) for finding in findings if finding.collection in existing)
     if has_findings:
         invocation.say("To create the missing indexes, run: chatstore indexes apply")
-    if has_findings or left_out:
+    if has_findings or left_out or not is_migrated:
         raise typer.Exit(ExitCode.FINDINGS)
 
 
@@ -99,11 +108,15 @@ def apply(
     An index that chatstore did not ask for is dropped only if --drop names it. If a collection holds mainly documents of
     another product, nothing is changed, and the command exits with status 8.
     """
-    invocation = Invocation(context)
+    invocation = Invocation(context, layout=layout)
     if dry_run:
         invocation.will_write(dry_run="nothing changes")
     else:
         invocation.will_write()
+    _report_migration(invocation)
+    if not invocation.stores.uses_mongo(layout):
+        invocation.emit(Listing(STEP_COLUMNS, [], empty="A migration makes the indexes of PostgreSQL with the tables."))
+        return
     invocation.stores.contents.require_writable(_collections(invocation, layout))
     invocation.say_what_the_database_has()
     findings = _findings(invocation, layout)
@@ -129,6 +142,15 @@ def apply(
     invocation.emit(Listing(STEP_COLUMNS, rows, empty="Every index exists and has the right options."))
     if not confirmed:
         raise typer.Exit(ExitCode.FINDINGS)
+
+
+def _report_migration(invocation: Invocation) -> bool:
+    """If threads are in PostgreSQL, print the version of their tables. Returns whether nothing is to be done."""
+    if not invocation.stores.uses_postgres(invocation.layout):
+        return True
+    state = invocation.stores.migration_state()
+    invocation.say(" ".join(filter(None, [str(state), state.advice])))
+    return state.is_current
 
 
 def _findings(invocation: Invocation, layout: str | None, left_out: Collection[str] = ()) -> list[IndexFinding]:
