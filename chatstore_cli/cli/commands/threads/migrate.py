@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -62,4 +63,5 @@ def migrate(
     invocation.will_write()
     before = migrate(invocation.stores.postgres)
     result = "unchanged" if before.is_current else "migrated"
-    invocation.emit(Record(MIGRATION_FIELDS, migration_row(before, result)))
+    now = replace(before, version=before.needed, condition="current")
+    invocation.emit(Record(MIGRATION_FIELDS, migration_row(now, result)))
