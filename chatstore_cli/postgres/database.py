@@ -110,8 +110,8 @@ class PostgresDatabase:
                     if takes_long:
                         connection.execute(text("SET LOCAL statement_timeout = 0"))
                     finished.append(operation(connection))
-            except DBAPIError:
-                if finished:
+            except DBAPIError as error:
+                if finished and error.connection_invalidated:
                     unconfirmed = finished[0]
                 raise
             return unconfirmed if unconfirmed is not None and not finished[0] else finished[0]
@@ -130,8 +130,11 @@ class PostgresDatabase:
     @contextmanager
     def reading(self, doing: str) -> Iterator[Connection]:
         """A connection for reading, on which results are streamed: they may be larger than the memory."""
-        with database_errors(doing), self.engine.connect() as connection:
-            yield connection.execution_options(stream_results=True, yield_per=ROWS_AT_ONCE)
+        try:
+            with database_errors(doing), self.engine.connect() as connection:
+                yield connection.execution_options(stream_results=True, yield_per=ROWS_AT_ONCE)
+        except Repeat as error:  # the caller has some of the rows already
+            raise _too_busy(doing) from error.__cause__
 
     def reach(self, seconds: float) -> None:
         """Raise Unreachable if the server does not answer. A connection attempt takes at most the time limit."""

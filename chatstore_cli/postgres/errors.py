@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,7 +11,6 @@ from sqlalchemy import exc
 
 from chatstore_cli.domain.errors import (
     ChatstoreError,
-    Conflict,
     DocumentRefused,
     NotAllowed,
     Overdue,
@@ -20,8 +20,8 @@ from chatstore_cli.domain.secrets import masked
 
 MIGRATE = "Run chatstore threads migrate."
 
-_SERIALIZATION = {"40001", "40P01"}
-"""SQLSTATE of a serialization failure and of a deadlock: the same transaction succeeds if it is repeated."""
+_REPEAT = {"40001", "40P01", "23505"}
+"""SQLSTATE of a serialization failure, of a deadlock and of an id that is stored already: the transaction is repeated."""
 _WRONG_ACCOUNT = {"28P01", "28000"}
 _NOT_PERMITTED = "42501"
 _READ_ONLY = "25006"
@@ -29,7 +29,9 @@ _UNKNOWN_DATABASE = "3D000"
 _NO_SCHEMA = {"42P01", "42703", "3F000"}
 _TIMEOUTS = {"57014", "25P03"}
 _LOCKED = "55P03"
-_UNIQUE = "23505"
+# A connection that the server refuses has no SQLSTATE. The words are those of an English server.
+_REJECTED = re.compile(r'authentication failed|role ".*" does not exist|no pg_hba\.conf entry|no password supplied')
+_NO_DATABASE = re.compile(r'database ".*" does not exist')
 _UNREACHABLE_CLASSES = ("08", "57P", "53")
 """SQLSTATE of broken connections, of a server that stops or starts, and of one without free connections, memory or disk."""
 _DISK_FULL = "53100"
@@ -40,7 +42,7 @@ class Lost(Unreachable):
 
 
 class Repeat(Exception):
-    """The transaction was rolled back, and succeeds if it is repeated."""
+    """The transaction was rolled back, and a repetition may succeed."""
 
 
 @contextmanager
@@ -61,13 +63,14 @@ def translated(doing: str, error: exc.DBAPIError) -> ChatstoreError | Repeat:
     state = getattr(cause, "sqlstate", None) or ""
     reason = _reason(cause)
     failed = f"{_sentence(doing)} failed"
-    if state in _SERIALIZATION:
+    if state in _REPEAT:
         return Repeat(failed)
-    if state in _WRONG_ACCOUNT or "authentication failed" in reason:
+    if state in _WRONG_ACCOUNT or _REJECTED.search(reason):
         return NotAllowed(
-            what=f"{failed}: PostgreSQL rejects the user or the password.", hint="Check DB_USER and DB_PASSWORD."
+            what=f"{failed}: PostgreSQL rejects the user or the password.",
+            hint="Check the user, the password, and what pg_hba.conf allows.",
         )
-    if state == _NOT_PERMITTED:
+    if state == _NOT_PERMITTED or "permission denied" in reason:
         return NotAllowed(what=f"{failed}: {reason}.", hint="Grant the user this right (docs/operations.md).")
     if state == _READ_ONLY:
         return NotAllowed(what=f"{failed}: the server or the session is read-only.", hint="Use the primary server.")
@@ -75,14 +78,12 @@ def translated(doing: str, error: exc.DBAPIError) -> ChatstoreError | Repeat:
         return Unreachable(
             what=f"{failed}: the tables of threads do not exist or are of another version.", hint=MIGRATE
         )
-    if state == _UNKNOWN_DATABASE or ("database" in reason and "does not exist" in reason):
+    if state == _UNKNOWN_DATABASE or _NO_DATABASE.search(reason):
         return Unreachable(what=f"{failed}: {reason}.", hint="Create the database, or correct its name.")
     if state in _TIMEOUTS:
         return Overdue(what=f"{failed}: PostgreSQL did not answer within the time limit.")
     if state == _LOCKED:
         return Overdue(what=f"{failed}: another process has locked the same rows for longer than the time limit.")
-    if state == _UNIQUE:
-        return Conflict(what=f"{failed}: another process stores the same id at the same time.")
     if state == _DISK_FULL:
         return ChatstoreError(what=f"{failed}: the disk of the server is full.", hint="Free space, then try again.")
     if (

@@ -219,6 +219,24 @@ def test_a_connection_string_that_cannot_be_read_is_masked(uri: str) -> None:
     assert "s3cret" not in "".join(traceback.format_exception(error))
 
 
+@pytest.mark.parametrize("user", ["nobody_knows_me", "database does not exist"])
+def test_an_unknown_user_is_rejected_at_once(
+    user: str, postgres: Postgres, name: str, open_repository: Callable[..., StoredConversations]
+) -> None:
+    repository = open_repository(postgres.uri(name, user=user, password="x"), timeout_seconds=300)
+    assert isinstance(error_of(repository.list_threads), NotAllowed)
+
+
+def test_a_user_who_may_not_connect_is_rejected_at_once(
+    postgres: Postgres, name: str, user: str, open_repository: Callable[..., StoredConversations]
+) -> None:
+    postgres.run(f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC")
+    repository = open_repository(postgres.uri(name, user=user, password=PASSWORD), timeout_seconds=300)
+    error = error_of(repository.list_threads)
+    assert isinstance(error, NotAllowed)
+    assert "permission denied for database" in error.message
+
+
 def test_a_user_who_may_only_read_reads(
     postgres: Postgres, name: str, user: str, open_repository: Callable[..., StoredConversations]
 ) -> None:

@@ -44,6 +44,8 @@ _SETTINGS = {
     "log_min_messages": "warning",
 }
 """Of a server with few data and many short tests, which survives a kill of its process but no power failure."""
+DURABLE = [part for name in ("fsync", "full_page_writes", "autovacuum") for part in ("-c", f"{name}=on")]
+"""Options of a server as it is in production, for benchmarks."""
 
 
 class NoPostgres(RuntimeError):

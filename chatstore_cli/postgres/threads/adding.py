@@ -17,7 +17,7 @@ from chatstore_cli.postgres.database import PostgresDatabase
 from chatstore_cli.postgres.errors import Repeat
 from chatstore_cli.postgres.schema import MESSAGES, THREADS
 from chatstore_cli.postgres.threads.reading import thread_of
-from chatstore_cli.postgres.threads.rows import insert_messages, thread_row, to_message
+from chatstore_cli.postgres.threads.rows import insert_messages, insert_new_messages, thread_row, to_message
 
 _MESSAGES_AT_ONCE, _BYTES_AT_ONCE = 1_000, 12 * 1024 * 1024
 _MAX_SEQUENCE = 2**53
@@ -29,6 +29,8 @@ class Addition:
     def __init__(self, thread_id: str, messages: Sequence[ChatMessage], owner: Owner) -> None:
         self._messages = messages
         self._condition = thread_of(thread_id, owner)
+        self._is_first_attempt = True
+        """Most messages are new. The first attempt expects that, and only a further one looks at what is stored."""
         self._stored: dict[str, ChatMessage] = {}
         """Messages that are stored already."""
 
@@ -69,7 +71,11 @@ class Addition:
             ChatMessage.model_construct(**{**vars(message), "sequence": first + place})
             for place, message in enumerate(new)
         ]
-        rejected = _insert_messages(connection, added)
+        if self._is_first_attempt:
+            self._is_first_attempt = False
+            insert_messages(connection, added)
+            return added
+        rejected = insert_new_messages(connection, added)
         if rejected:
             self._stored.update(_stored_repetitions(connection, rejected))
             raise Repeat
@@ -92,7 +98,7 @@ def insert_whole_thread(database: PostgresDatabase, thread: ChatThread, messages
             return False
         last = 0
         for batch in [first] if second is None else chain([first, second], batches):
-            rejected = _insert_messages(connection, batch)
+            rejected = insert_new_messages(connection, batch)
             if rejected:
                 raise Conflict(
                     what=f"Thread {thread.id!r} was not created: a message with the id {rejected[0].id!r} is stored, or the "
@@ -105,12 +111,6 @@ def insert_whole_thread(database: PostgresDatabase, thread: ChatThread, messages
     doing = f"creating thread {thread.id!r}"
     if not database.change(doing, store, repeatable=second is None):
         raise Conflict(what=f"A thread with the id {thread.id!r} exists.")
-
-
-def _insert_messages(connection: Connection, messages: list[ChatMessage]) -> list[ChatMessage]:
-    """Insert messages. Returns those that were not, because their id or their sequence is taken."""
-    inserted = insert_messages(connection, messages)
-    return [message for message in messages if message.id not in inserted]
 
 
 def _stored_repetitions(connection: Connection, messages: Iterable[ChatMessage]) -> dict[str, ChatMessage]:

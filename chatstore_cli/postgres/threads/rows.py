@@ -7,8 +7,7 @@ from datetime import UTC
 from typing import Any
 
 from sqlalchemy import JSON, Connection, Row, Text, bindparam, cast, column, func, select
-from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.sql.dml import ReturningInsert
+from sqlalchemy.dialects.postgresql import Insert, insert
 
 from chatstore_cli.domain.threads.models import ChatMessage, ChatThread, Edit, ForkedFrom
 from chatstore_cli.domain.times import rfc3339
@@ -49,21 +48,31 @@ def message_row(message: ChatMessage) -> dict[str, Any]:
     }
 
 
-def _insertion() -> ReturningInsert[Any]:
+def _insertion() -> Insert:
     """A statement with one parameter for any number of messages: the driver would take longer over one for each value."""
     columns = [column(each.name, Text() if isinstance(each.type, Text) else each.type) for each in MESSAGES.c]
     rows = func.json_to_recordset(cast(bindparam("rows", type_=Text()), JSON))
     given = select(rows.table_valued(*columns).render_derived(with_types=True))
-    return insert(MESSAGES).from_select(columns, given).on_conflict_do_nothing().returning(MESSAGES.c.id)
+    return insert(MESSAGES).from_select(columns, given)
 
 
 _INSERTION = _insertion()
+_INSERTION_OF_NEW = _insertion().on_conflict_do_nothing().returning(MESSAGES.c.id)
 
 
-def insert_messages(connection: Connection, messages: Sequence[ChatMessage]) -> set[str]:
-    """Insert messages, and return the ids of those whose id and sequence were free."""
-    rows = to_json_text([message_row(message) for message in messages])
-    return set(connection.scalars(_INSERTION, {"rows": rows}))
+def insert_messages(connection: Connection, messages: Sequence[ChatMessage]) -> None:
+    """Insert messages. If an id or a sequence is taken, the database raises an error, and the transaction is lost."""
+    connection.execute(_INSERTION, _parameters(messages))
+
+
+def insert_new_messages(connection: Connection, messages: Sequence[ChatMessage]) -> list[ChatMessage]:
+    """Insert messages. Returns those that were not, because their id or their sequence is taken. It takes longer."""
+    inserted = set(connection.scalars(_INSERTION_OF_NEW, _parameters(messages)))
+    return [message for message in messages if message.id not in inserted]
+
+
+def _parameters(messages: Sequence[ChatMessage]) -> dict[str, str]:
+    return {"rows": to_json_text([message_row(message) for message in messages])}
 
 
 def edit_values(message: ChatMessage) -> list[dict[str, Any]] | None:
