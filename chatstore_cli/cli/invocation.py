@@ -148,11 +148,13 @@ class Invocation:
         if self.options.verbose:
             self.say(text)
 
-    def will_write(self, *, dry_run: str = "") -> None:
+    def will_write(self, *, dry_run: str = "", layout: str | None = None) -> None:
         """Print the target on stderr before anything is written; results name it too.
 
-        `dry_run` describes what a dry run does not do. Otherwise it raises NotAllowed with --read-only.
+        `dry_run` describes what a dry run does not do. Otherwise it raises NotAllowed with --read-only. `layout` is the
+        layout that is written, if a search has found it.
         """
+        self.layout = layout or self.layout
         if not dry_run:
             self.reject_read_only()
         self._writes = True

@@ -259,7 +259,7 @@ def test_the_rights_of_the_documentation_suffice(
     postgres: Postgres, name: str, user: str, open_repository: Callable[..., StoredConversations]
 ) -> None:
     page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-    grants = re.findall(r"^(GRANT .* TO) application;$", page, re.MULTILINE)
+    grants = re.findall(r"^(GRANT .* TO) chats_writer;$", page, re.MULTILINE)
     assert len(grants) == 2
     for grant in grants:
         postgres.run(f"{grant} {user}", name)

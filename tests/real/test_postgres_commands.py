@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from chatstore_cli.config.loading import load_configuration
+from tests.support.fork_server import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -279,6 +281,42 @@ def test_a_wrong_password_is_not_shown(postgres_chatstore: Chatstore, postgres: 
         assert outcome.code == 4, outcome.err
         assert "rejects the user or the password" in outcome.err
         assert "geheim" not in outcome.err + outcome.out
+
+
+def test_the_documented_grants_are_enough_and_needed(postgres_chatstore: Chatstore, postgres: Postgres) -> None:
+    """The statements of docs/operations.md, and the commands that its table lists for each role."""
+    chatstore = postgres_chatstore
+    name = chatstore.environment["CHATSTORE_THREADS__URI"].partition("?")[0].rpartition("/")[2]
+    statements = re.findall(r"^GRANT .+;$", (ROOT / "docs/operations.md").read_text(), re.MULTILINE)
+    assert len(statements) == 3
+    roles = {role: f"{role}_{name}" for role in ("chats_writer", "chats_reader")}
+    for role in roles.values():
+        postgres.create_user(role, "geheim")
+    with postgres.connect(name) as connection:
+        for statement in statements:
+            connection.execute(re.sub("chats_[a-z]+", lambda match: roles[match[0]], statement).encode())
+
+    def as_role(role: str, *arguments: str) -> int:
+        uri = postgres.uri(name, user=roles[role], password="geheim")
+        return chatstore(*arguments, env={"CHATSTORE_THREADS__URI": uri, "CHATSTORE_MONGO__ENABLED": "false"}).code
+
+    thread_id = new_thread(chatstore, "Hello")
+    reading: list[tuple[str, ...]] = [
+        ("threads", "show", thread_id), ("threads", "export", thread_id), ("threads", "repair"), ("sessions", "list"),
+        ("resume", thread_id), ("usage",), ("verify", "--only", "threads"), ("indexes", "check", "--layout", "threads"),
+        ("threads", "migrate", "--check"),
+    ]  # fmt: skip
+    assert [as_role("chats_reader", *command) for command in reading] == [0] * len(reading)
+    writing: list[tuple[str, ...]] = [
+        ("threads", "add", thread_id, "--role", "user", "--text", "x"), ("threads", "rename", thread_id, "x"),
+        ("threads", "fork", thread_id), ("threads", "clear", thread_id, "--yes"),
+        ("sessions", "delete", thread_id, "--layout", "threads", "--yes"),
+    ]  # fmt: skip
+    assert [as_role("chats_reader", *command) for command in writing] == [4] * len(writing)
+    assert [as_role("chats_writer", *command) for command in writing] == [0] * len(writing)
+    postgres.drop_database(name)
+    for role in roles.values():
+        postgres.run(f"DROP ROLE {role}")
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
+from chatstore_cli.cli.index_steps import confirmed_steps, report_tables
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, group
 from chatstore_cli.core.indexes import check_indexes, is_finding, named_indexes, perform, plan_steps
-from chatstore_cli.domain.errors import Conflict, ExitCode, NeedsConfirmation
+from chatstore_cli.domain.errors import Conflict, ExitCode
 from chatstore_cli.domain.foreign import mainly_foreign
-from chatstore_cli.domain.indexes.findings import IndexFinding, IndexStep
+from chatstore_cli.domain.indexes.findings import IndexFinding
 from chatstore_cli.render.listing import Listing
 from chatstore_cli.render.rows.indexes import INDEX_COLUMNS, STEP_COLUMNS, index_row, step_row
 
@@ -47,12 +48,7 @@ def check(context: typer.Context, layout: Layout = None) -> None:
     """
     invocation = Invocation(context, layout=layout)
     stores = invocation.stores
-    is_migrated = _report_migration(invocation)
-    if not stores.uses_mongo(layout):
-        invocation.emit(
-            Listing(INDEX_COLUMNS, [], empty="A migration makes the indexes of PostgreSQL with the tables.")
-        )
-        raise typer.Exit(ExitCode.DONE if is_migrated else ExitCode.FINDINGS)
+    is_migrated = report_tables(invocation, INDEX_COLUMNS)
     collections = dict.fromkeys(_collections(invocation, layout))
     left_out = {each.collection: each.remark for each in mainly_foreign(stores.contents, collections)}
     options = stores.index_store.options(collections)
@@ -113,17 +109,14 @@ def apply(
         invocation.will_write(dry_run="nothing changes")
     else:
         invocation.will_write()
-    _report_migration(invocation)
-    if not invocation.stores.uses_mongo(layout):
-        invocation.emit(Listing(STEP_COLUMNS, [], empty="A migration makes the indexes of PostgreSQL with the tables."))
-        return
+    report_tables(invocation, STEP_COLUMNS)
     invocation.stores.contents.require_writable(_collections(invocation, layout))
     invocation.say_what_the_database_has()
     findings = _findings(invocation, layout)
     dropped = named_indexes(findings, drop or [])
     dates, now = invocation.stores.document_dates, invocation.stores.server_now()
     steps = list(plan_steps(findings, dates, now, drop_unneeded=drop_unneeded, dropped=dropped))
-    confirmed = dry_run or _confirmed(invocation, [step for step in steps if step.needs_yes], yes=yes)
+    confirmed = dry_run or confirmed_steps(invocation, [step for step in steps if step.needs_yes], yes=yes)
     rows = []
     conflicts: list[Conflict] = []
     for step in steps:
@@ -144,15 +137,6 @@ def apply(
         raise typer.Exit(ExitCode.FINDINGS)
 
 
-def _report_migration(invocation: Invocation) -> bool:
-    """If threads are in PostgreSQL, print the version of their tables. Returns whether nothing is to be done."""
-    if not invocation.stores.uses_postgres(invocation.layout):
-        return True
-    state = invocation.stores.migration_state()
-    invocation.say(" ".join(filter(None, [str(state), state.advice])))
-    return state.is_current
-
-
 def _findings(invocation: Invocation, layout: str | None, left_out: Collection[str] = ()) -> list[IndexFinding]:
     stores = invocation.stores
     specs, made = (
@@ -164,18 +148,3 @@ def _findings(invocation: Invocation, layout: str | None, left_out: Collection[s
 
 def _collections(invocation: Invocation, layout: str | None) -> list[str]:
     return [spec.collection for specs in invocation.stores.index_specs(layout).values() for spec in specs]
-
-
-def _confirmed(invocation: Invocation, steps: list[IndexStep], *, yes: bool) -> bool:
-    """Whether to make the changes that need confirmation. All other changes are made."""
-    if not steps or yes:
-        return True
-    lines = [f"{step.action.value} {step.finding.name} on {step.finding.collection}: {step.detail}." for step in steps]
-    plan = "These changes need confirmation:\n  " + "\n  ".join(lines)
-    try:
-        invocation.confirm(plan)
-    except NeedsConfirmation as error:
-        for line in f"{plan}\nThey were not made. {error.hint or ''}".rstrip().splitlines():
-            invocation.say(line)
-        return False
-    return True

@@ -17,7 +17,7 @@ MIGRATION_FIELDS = (
 
 
 def migration_row(state: MigrationState, result: str) -> dict[str, Any]:
-    """The state of the tables before the command, and what the command did."""
+    """The state of the tables after the command, and what the command did."""
     return {
         "database": state.database,
         "version": state.version,

@@ -152,11 +152,9 @@ def delete(
 
     invocation = Invocation(context, layout=layout)
     invocation.will_search_to_write()
-    stores = invocation.stores
-    kept_in = (lambda: usage_ledger(stores)) if keep_usage else None
-    removal = plan_removal(stores.session_readers(layout), session_id, kept_in=kept_in)
-    invocation.layout = removal.layout
-    invocation.will_write()
+    kept_in = (lambda: usage_ledger(invocation.stores)) if keep_usage else None
+    removal = plan_removal(invocation.stores.session_readers(layout), session_id, kept_in=kept_in)
+    invocation.will_write(layout=removal.layout)
     invocation.confirm(removal.plan, yes=yes)
-    removed = removal.carry_out(stores.clock_of(removal.layout))
+    removed = removal.carry_out(invocation.stores.clock_of(removal.layout))
     invocation.emit(Listing(REMOVAL_COLUMNS, [removal_row(part) for part in removed if part.documents]))

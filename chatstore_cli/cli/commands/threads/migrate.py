@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -31,9 +32,9 @@ def migrate(
         bool, typer.Option("--sql", help="Print the statements that make the tables in an empty database.")
     ] = False,
 ) -> None:
-    """Make the tables of threads in PostgreSQL, or bring them to the version that this chatstore needs.
+    """Make or upgrade the tables of threads in PostgreSQL.
 
-    It needs chatstore.threads.backend: postgresql. All changes are one transaction. If two processes migrate one database,
+    The tables get the version that this chatstore needs. It requires chatstore.threads.backend: postgresql. All changes are one transaction. If two processes migrate one database,
     the second one waits and finds nothing to do. No command writes into tables of another version. Tables that a newer
     chatstore made are not changed, and the command exits with status 5. With --check the command exits with status 6 if the
     tables have another version or do not exist. --sql connects to no database.
@@ -62,4 +63,5 @@ def migrate(
     invocation.will_write()
     before = migrate(invocation.stores.postgres)
     result = "unchanged" if before.is_current else "migrated"
-    invocation.emit(Record(MIGRATION_FIELDS, migration_row(before, result)))
+    now = replace(before, version=before.needed, condition="current")
+    invocation.emit(Record(MIGRATION_FIELDS, migration_row(now, result)))
