@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import pwd
+import re
 import subprocess
 import sys
 import time
@@ -257,8 +258,11 @@ def test_a_user_who_may_only_read_reads(
 def test_the_rights_of_the_documentation_suffice(
     postgres: Postgres, name: str, user: str, open_repository: Callable[..., StoredConversations]
 ) -> None:
-    postgres.run(f"GRANT SELECT, INSERT, UPDATE, DELETE ON chat_threads, chat_messages TO {user}", name)
-    postgres.run(f"GRANT SELECT ON chatstore_migrations TO {user}", name)
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    grants = re.findall(r"^(GRANT .* TO) chats_writer;$", page, re.MULTILINE)
+    assert len(grants) == 2
+    for grant in grants:
+        postgres.run(f"{grant} {user}", name)
     repository = open_repository(postgres.uri(name, user=user, password=PASSWORD))
     thread = new_thread(repository)
     message = repository.create_message(request(thread.id, "one"))
