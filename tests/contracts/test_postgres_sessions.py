@@ -181,9 +181,9 @@ def test_usage_is_added_up_by_the_rules_of_the_layout(
 def test_reports_read_more_threads_than_one_query(
     reader: PostgresThreadSessions, postgres_database: PostgresDatabase
 ) -> None:
-    insert(postgres_database, [thread(f"t{number:04}") for number in range(1001)], [])
+    insert(postgres_database, [thread(f"t{number:04}") for number in range(201)], [])
     ids = [session.session_id for session in reader.all_facts(SessionQuery())]
-    assert sorted(ids) == [f"t{number:04}" for number in range(1001)]
+    assert sorted(ids) == [f"t{number:04}" for number in range(201)]
 
 
 def test_a_page_counts_up_to_the_limit_and_a_found_thread_exactly(

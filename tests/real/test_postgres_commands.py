@@ -283,6 +283,26 @@ def test_a_wrong_password_is_not_shown(postgres_chatstore: Chatstore, postgres: 
         assert "geheim" not in outcome.err + outcome.out
 
 
+def test_config_check_reads_the_uri_of_postgresql(chatstore_without_database: Chatstore) -> None:
+    def problems(uri: str, code: int, backend: str = "postgresql") -> list[Any]:
+        file = chatstore_without_database.folder / "config.yaml"
+        file.write_text(json.dumps({"chatstore": {"threads": {"backend": backend, "uri": uri}}}))
+        outcome = chatstore_without_database("config", "check", "-o", "json")
+        assert (outcome.code, "geheim" in outcome.out + outcome.err) == (code, False), outcome.err
+        return [(row["level"], row["message"]) for row in json.loads(outcome.out)["items"]]
+
+    assert problems("postgresql://ana@h/d", 0) == []
+    [(level, message)] = problems("postgresql://ana@h/d?sslmodus=geheim", 2)
+    assert (level, "is not a URI like postgresql://" in message) == ("error", True)
+    warnings = problems("postgresql://ana:geheim@h/d?sslmode=require", 0)
+    assert [message for _, message in warnings] == [
+        "chatstore.threads.uri: sslmode=require does not check the certificate of the server.",
+        "chatstore.threads.uri: a file that others can read has a password.",
+    ]
+    [(_, message)] = problems("postgresql://ana@h/d", 0, backend="mongodb")
+    assert message == "chatstore.threads.uri: it has no effect, because the backend is mongodb."
+
+
 def test_the_documented_grants_are_enough_and_needed(postgres_chatstore: Chatstore, postgres: Postgres) -> None:
     """The statements of docs/operations.md, and the commands that its table lists for each role."""
     chatstore = postgres_chatstore

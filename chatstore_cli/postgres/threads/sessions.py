@@ -28,7 +28,8 @@ from chatstore_cli.postgres.threads.reading import owned_by
 from chatstore_cli.postgres.threads.usage import to_usage, usage_sums
 
 LAYOUT = "threads"
-_THREADS_PER_SUM = 500
+_THREADS_PER_SUM = 100
+"""Threads whose usage one statement adds up. Each statement has the time limit of an ordinary one."""
 _FACTS = (
     THREADS.c.id,
     THREADS.c.user_id,

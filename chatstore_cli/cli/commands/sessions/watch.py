@@ -83,6 +83,7 @@ def watch(
     SESSION_ID each message is a row, as in `sessions show`. Rows are written at once, except with -o json, which writes
     one object at the end. During an outage the command waits; afterwards it reports every change, each once. TERM, INT,
     --for and --count stop it with exit status 0. If no server answers before --for has passed, the exit status is 5.
+    Threads in PostgreSQL are queried every second, because it does not report changes.
     """
     invocation = Invocation(context, layout=layout)
     query = session_query(layout, tenant, user, workflow, status, since, None)
