@@ -45,6 +45,7 @@ from chatstore_cli.domain.threads.models import (
 from chatstore_cli.domain.threads.ports import ConversationRepository, Owner, ThreadStore, Window
 from chatstore_cli.library.threads.creation import create_repository
 from chatstore_cli.library.threads.mongo import MongoConversationRepository
+from chatstore_cli.library.threads.postgres import PostgreSQLConversationRepository
 
 __all__ = [
     "AgentState",
@@ -71,6 +72,7 @@ __all__ = [
     "NotAllowed",
     "NotFound",
     "Owner",
+    "PostgreSQLConversationRepository",
     "StateConfig",
     "StateManager",
     "StoredConversations",
