@@ -15,10 +15,13 @@ from __future__ import annotations
 
 from chatstore_cli.config.thread_database import DatabaseConfig, StateConfig
 from chatstore_cli.core.threads.agent_state import AgentState
+from chatstore_cli.core.threads.edits import edited
 from chatstore_cli.core.threads.history import ConversationHistory
 from chatstore_cli.core.threads.manager import StateManager
 from chatstore_cli.core.threads.memory import MockConversationRepository
+from chatstore_cli.core.threads.repetition import is_repetition
 from chatstore_cli.core.threads.repository import StoredConversations
+from chatstore_cli.core.threads.summaries import is_summary
 from chatstore_cli.domain.errors import (
     BadConfig,
     BadValue,
@@ -81,4 +84,7 @@ __all__ = [
     "Unreachable",
     "Window",
     "create_repository",
+    "edited",
+    "is_repetition",
+    "is_summary",
 ]

@@ -3,7 +3,7 @@
     python examples/persistent_conversation_demo.py                                                  # in memory
     DB_BACKEND=mongodb CHATSTORE_URI=mongodb://localhost:27017 python examples/persistent_conversation_demo.py
 
-`DB_BACKEND` decides where threads are kept, `DEFAULT_USER_ID` and `DEFAULT_ORG_ID` whose they are.
+`DB_BACKEND` names the database. `DEFAULT_USER_ID` and `DEFAULT_ORG_ID` name the owner of the threads.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from chatstore_cli.aio.threads import (
 
 
 async def first_session(repository: ConversationRepository, config: StateConfig) -> str:
-    """Create a thread and add messages. Returns the thread's id, which the application keeps."""
+    """Create a thread and add messages. Returns the thread's id, which the application remembers."""
     manager = StateManager(repository, user_id=config.user_id, org_id=config.org_id)
     thread = await manager.create_thread("Travel planning: Tokyo")
 

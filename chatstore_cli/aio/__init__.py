@@ -1,4 +1,4 @@
-"""The library for applications with an event loop: the names of `chatstore_cli`, with `await` where a call waits.
+"""The library for applications with an event loop: the names of `chatstore_cli`. Calls that wait are awaitable.
 
     async with ChatPersistenceWorker(cache, storage):
         await cache.record_chat_event("chat-1", "user", "Hello")

@@ -17,10 +17,10 @@ R = TypeVar("R")
 
 
 class Threads:
-    """At most `most` threads, which run jobs in the order in which they came.
+    """At most `most` threads of the operating system, which run jobs in the order in which they came.
 
-    A thread starts for a job, and ends when no job is waiting. So nothing has to be closed, an event loop that has ended
-    leaves nothing behind, and the next loop can continue. The threads are daemons: the end of the process does not wait
+    A thread starts for a job, and ends when no job is waiting. So nothing has to be closed, and an object can be used by one
+    event loop after another. The threads are daemons: the end of the process does not wait
     for a call that nobody awaits.
     """
 
@@ -63,9 +63,9 @@ class _Call(NamedTuple):
 
 
 class Calls:
-    """Makes calls in the order in which they came, at most `at_a_time` of them together. With one, each waits for the last.
+    """Makes calls in the order in which they came, at most `at_a_time` at once. With 1, each call waits for the one before.
 
-    The threads may be shared with others.
+    Several objects may share `threads`.
     """
 
     def __init__(self, at_a_time: int = 1, threads: Threads | None = None) -> None:
@@ -81,7 +81,7 @@ class Calls:
         self._running = 0
 
     def submit(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
-        """Make a call. Its place in the order is that of this moment; it sees the context variables of this moment."""
+        """Queue a call and return its future. The call sees the context variables of this moment."""
         future: Future[R] = Future()
         call = _Call(future, lambda: function(*args, **kwargs), contextvars.copy_context())
         with self._lock:
@@ -125,7 +125,12 @@ def _make(call: _Call) -> None:
         return
     try:
         result = call.context.run(call.function)
-    except BaseException as error:  # noqa: BLE001 - whoever awaits the call receives it
+    except StopIteration as error:  # a future of asyncio rejects it, and the await would never end
+        stopped = RuntimeError("the call raised StopIteration")
+        stopped.__cause__ = error
+        call.future.set_exception(stopped)
+        del call, stopped
+    except BaseException as error:  # noqa: BLE001 - the caller receives it from the future
         call.future.set_exception(error)
         del call  # the traceback of the error refers to this frame
     else:

@@ -64,7 +64,7 @@ class Face(Generic[Synchronous]):
         return face
 
     def _calls_for(self, bound: BoundArguments) -> Calls:
-        """The threads that make a call with these arguments, which a face may change. Its errors are those of the call."""
+        """The Calls that make a call with these arguments. A face may change the arguments. Its errors are raised by the await."""
         return self._calls
 
 
@@ -146,7 +146,7 @@ def awaitable(
 ) -> AwaitableMethod[P, R]:
     """The method, made awaitable. The call is made when the method is called, not when it is awaited.
 
-    `then` is called with the face, the arguments and the result, where the call is awaited. A cancelled await leaves it out.
+    The await calls `then` with the face, the arguments and the result, unless it is cancelled.
     """
     prepare = _prepared(method)
 
@@ -156,7 +156,7 @@ def awaitable(
         calls, call, bound = prepare(face, *args, **kwargs)
         return answer(calls.submit(call), functools.partial(then, face, bound) if then else None)
 
-    return cast("AwaitableMethod[P, R]", make_call)  # a function is bound when it is got from an object
+    return cast("AwaitableMethod[P, R]", make_call)  # a function is bound when it is read from an object
 
 
 def submitted(method: Callable[Concatenate[Any, P], R]) -> PlainMethod[P, Future[R]]:
@@ -215,12 +215,12 @@ def arguments_of(cls: Callable[P, Any]) -> Callable[[Callable[..., None]], Calla
 
 
 def synchronous_of(face: Any) -> Any:
-    """What a face stands for. Other values are returned as they are."""
+    """The synchronous object of a face. Other values are returned as they are."""
     return face.synchronous if isinstance(face, Face) else face
 
 
 class _Prepared(NamedTuple, Generic[R]):
-    """A call of a face: the threads that make it, the call of the synchronous object, and its arguments."""
+    """A call of a face: the Calls that make it, the call of the synchronous object, and its arguments."""
 
     calls: Calls
     call: Callable[[], R]
@@ -228,7 +228,7 @@ class _Prepared(NamedTuple, Generic[R]):
 
 
 def _prepared(method: Callable[..., R]) -> Callable[..., _Prepared[R]]:
-    """A function that returns what a call of a face means."""
+    """A function that turns a call of a face into a call of its synchronous object."""
     signature, name = inspect.signature(method), method.__name__
 
     def prepare(face: Face[Any], *args: Any, **kwargs: Any) -> _Prepared[R]:

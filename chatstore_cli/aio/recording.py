@@ -1,4 +1,4 @@
-"""The awaitable faces of the cache, the storage and the worker. What only uses memory has no `await`."""
+"""The awaitable faces of the cache, the storage and the worker. Methods that use only memory have no `await`."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class MongoChatStorage(ClosingFace[library.MongoChatStorage]):
     @asynccontextmanager
     async def within(self, seconds: float) -> AsyncIterator[None]:
         """Limit the time of all calls inside: `async with storage.within(2): ...` raises Unreachable after two seconds."""
-        with self.synchronous.within(seconds):  # a context variable, which every call takes along
+        with self.synchronous.within(seconds):  # a context variable, which every call copies
             yield
 
     @property
@@ -62,7 +62,7 @@ class MongoChatStorage(ClosingFace[library.MongoChatStorage]):
 class LocalChatCache(OrderedFace[library.LocalChatCache]):
     """`chatstore_cli.LocalChatCache` for an event loop. The messages of one session are recorded in the order of the calls.
 
-    Recording is fast: `cache.synchronous.record_chat_event(...)` holds the loop up for less than a millisecond, unless
+    Recording is fast: `cache.synchronous.record_chat_event(...)` stops the loop for less than a millisecond, unless
     `fsync` makes it wait for the disk.
     """
 
@@ -114,7 +114,7 @@ class LocalChatCache(OrderedFace[library.LocalChatCache]):
 
 
 class ChatPersistenceWorker(Face[library.ChatPersistenceWorker]):
-    """`chatstore_cli.ChatPersistenceWorker` for an event loop. It stores in a thread of its own, and needs no loop for it."""
+    """`chatstore_cli.ChatPersistenceWorker` for an event loop. It stores messages in a thread of its own, without the loop."""
 
     def __init__(
         self,

@@ -25,13 +25,13 @@ class StateManager(Face[manager.StateManager]):
     """`chatstore_cli.threads.StateManager` for an event loop: every method that uses the repository is awaitable.
 
     A call is made when the method is called, not when it is awaited. The calls of one manager are made one at a time, in
-    this order. A call for the current thread uses the thread that is current at this moment: after
+    their order. A call without a `thread_id` uses the thread that is current when the method is called: after
     `task = create_task(manager.add_message(...))` and `await manager.set_current_thread(other)`, the message is in the
-    first thread. Without a current thread at this moment, it raises NoActiveThread. `create_thread`, `set_current_thread`
-    and `delete_thread` change the current thread when their await returns.
+    first thread. If there is no current thread, the call raises NoActiveThread. `create_thread`, `set_current_thread` and
+    `delete_thread` change the current thread when their await returns.
 
-    If an await is cancelled (by `asyncio.timeout`, for example), the message may have been stored nevertheless. Give it a
-    `message_id` to be able to repeat the call. The current thread stays. Errors are those of the synchronous methods.
+    If an await is cancelled (by `asyncio.timeout`, for example), the message may still have been stored. To be able to
+    repeat the call, pass a `message_id`. The current thread does not change. Errors are those of the synchronous methods.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class StateManager(Face[manager.StateManager]):
         text = await Calls().call(summarizer, part.messages)
         return await self.add_summary(await text if isawaitable(text) else text, part.covered, thread_id)
 
-    # What only uses memory has no `await`, as in fluxibly.
+    # Methods that use only memory have no `await`, as in fluxibly.
 
     def convert_to_conversation_messages(self, chat_messages: Sequence[ChatMessage]) -> list[Message]:
         """The role, text and metadata of each message, for a prompt."""
@@ -152,7 +152,7 @@ class StateManager(Face[manager.StateManager]):
 
 
 def name_current_thread(bound: BoundArguments, current: str | None) -> None:
-    """Make a call that is for the current thread one for the thread that is current now. Raises NoActiveThread."""
+    """Set the argument `thread_id` of a call without one to the id of the current thread. Raises NoActiveThread."""
     parameter = bound.signature.parameters.get("thread_id")
     if parameter is None or parameter.default is not None or bound.arguments.get("thread_id") is not None:
         return

@@ -108,7 +108,7 @@ class MongoConversationRepository(ConversationRepository):
 
         Calls of managers are included.
         """
-        with self.synchronous.within(seconds):  # a context variable, which every call takes along
+        with self.synchronous.within(seconds):  # a context variable, which every call copies
             yield
 
     @property
@@ -151,7 +151,7 @@ def create_repository(config: DatabaseConfig | None = None, *, strict_roles: boo
 
 
 def face_of(repository: ConversationRepository | ports.ConversationRepository | None) -> ConversationRepository:
-    """The repository's face; of none, a new repository in memory."""
+    """The face of a repository. For None, that of a new repository in memory."""
     if repository is None:
         return MockConversationRepository()
     if isinstance(repository, ConversationRepository):
@@ -166,4 +166,4 @@ def face_of(repository: ConversationRepository | ports.ConversationRepository | 
 
 
 def _nothing_to_close() -> None:
-    """What closing means for a repository without connections."""
+    """The `close` of a repository without connections: it does nothing."""

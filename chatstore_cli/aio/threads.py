@@ -1,4 +1,4 @@
-"""Threads for an event loop: the names of `chatstore_cli.threads`, with `await` where a call uses the repository.
+"""Threads for an event loop: the names of `chatstore_cli.threads`, awaitable if they use the repository.
 
     manager = StateManager(repository=MockConversationRepository(), user_id="alice", org_id="acme")
     await manager.create_thread("Product planning")
@@ -46,6 +46,9 @@ from chatstore_cli.threads import (
     ThreadStore,
     Unreachable,
     Window,
+    edited,
+    is_repetition,
+    is_summary,
 )
 
 __all__ = [
@@ -82,4 +85,7 @@ __all__ = [
     "Unreachable",
     "Window",
     "create_repository",
+    "edited",
+    "is_repetition",
+    "is_summary",
 ]

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO
 
+from chatstore_cli.core.threads.json_reader import reject_constant
 from chatstore_cli.domain.errors import ChatstoreError, NotFound, WrongUse
 
 MOST_BYTES = 12 << 20
@@ -34,7 +35,7 @@ def read_content(text: str | None, file: str | None, content: str | None) -> str
 def read_object(text: str, option: str) -> dict[str, Any]:
     """The JSON object of an option. Raises WrongUse."""
     try:
-        value = json.loads(text, parse_constant=_reject_constant)
+        value = json.loads(text, parse_constant=reject_constant)
     except (ValueError, RecursionError) as error:
         raise WrongUse(what=f"{option} is not JSON: {error}.", hint='Example: \'{"key": "value"}\'.') from error
     if not isinstance(value, dict):
@@ -107,7 +108,3 @@ def opened_twice(path: str) -> Iterator[BinaryIO]:
                 copy.write(piece)
             copy.seek(0)
             yield copy
-
-
-def _reject_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number")

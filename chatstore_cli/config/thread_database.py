@@ -36,10 +36,10 @@ _VARIABLES = {
 
 
 class DatabaseConfig(BaseModel):
-    """Where an application keeps its threads: in memory (`mock`), in PostgreSQL, or in the MongoDB of chatstore's settings.
+    """Where an application stores threads: in memory (`mock`), in PostgreSQL, or in the MongoDB of chatstore's settings.
 
-    The other fields describe the PostgreSQL server and have no meaning for the other backends. The text of a configuration
-    does not have its password, but `model_dump()`, which copies and stores it, does.
+    The other fields describe the PostgreSQL server, and the other backends ignore them. `str()` and `repr()` do not contain
+    the password, but `model_dump()` does.
     """
 
     model_config = ConfigDict(hide_input_in_errors=True)
@@ -71,7 +71,7 @@ class DatabaseConfig(BaseModel):
 
     @classmethod
     def _of(cls, variables: _Variables, read: set[str]) -> Self:
-        try:  # no local name has the password, because some tracebacks show local values
+        try:  # no local variable has the password, because some tracebacks show local variables
             return cls.model_validate(
                 {
                     field: variables.values[name]
@@ -92,10 +92,9 @@ class DatabaseConfig(BaseModel):
 
 
 class StateConfig(BaseModel):
-    """Whether and for whom an application keeps its threads, and where.
+    """Whether an application stores threads, for which user and tenant, and in which database.
 
-    chatstore stores what it is asked to store, whatever `enable_persistence` is: an application passes it on as the
-    argument `persist_to_db` of its ConversationHistory.
+    `enable_persistence` has no effect by itself. The application passes it as `persist_to_db` to its ConversationHistory.
     """
 
     model_config = ConfigDict(hide_input_in_errors=True)

@@ -69,7 +69,7 @@ class KnownCollections:
         self._absent_at: dict[str, float] = {}
 
     def remembering_absent(self, seconds: float) -> KnownCollections:
-        """The same knowledge for the readers of one command, to which a missing collection is missing for some seconds."""
+        """An object with the same facts that does not look up an absent collection again for some seconds."""
         return KnownCollections(self._expected, trust_seconds=seconds, clock=self._clock, present=self._present)
 
     def facts(self, database: Database[Any], name: str, *, fresh: bool = False) -> CollectionFacts:

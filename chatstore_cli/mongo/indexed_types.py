@@ -1,6 +1,6 @@
 """Conditions on the type of a stored value that an index serves.
 
-Each type has its name in them: `$not` would read all documents. For an array its elements count.
+The conditions name each type, because `$not` would read all documents. For an array, the types of its elements count.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ NOT_A_DATE: tuple[Any, ...] = (
     {"$type": "date", "$lt": EARLIEST},
     {"$type": "date", "$gt": LATEST},
 )
-"""The conditions of which any other value meets one, an absent value too."""
+"""Conditions: each value that is not such a date, and also an absent value, meets at least one."""
 
 IS_TEXT = {"$gte": ""}
 """A text. A symbol is one too: an index holds both among each other, and the driver reads it as a text."""

@@ -19,9 +19,9 @@ from chatstore_cli.mongo.connection import Document
 def transaction(client: MongoClient[Document], write_concern: WriteConcern) -> Iterator[ClientSession]:
     """A session for the commands of one transaction: committed at the end, undone after an exception.
 
-    After the time limit of the call has passed, the driver sends no command any more, not even the one that ends the
-    transaction, and its documents would stay locked until the server undoes it after 60 seconds. Then another thread ends
-    it, for which there is no limit, so that the caller gets the error in time.
+    After the time limit of the call, the driver sends no further command, not even the one that ends the transaction. The
+    documents of the transaction would stay locked until the server undoes it after 60 seconds. So another thread, which
+    has no time limit, ends the transaction, and the caller receives the error in time.
     """
     session = client.start_session()
     is_late = False

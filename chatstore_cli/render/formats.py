@@ -44,7 +44,7 @@ def _json_listing(listing: Listing, stream: TextIO, _terminal: Terminal) -> int:
 
 
 def _json_stream(listing: Listing, stream: TextIO) -> int:
-    """The same bytes, row by row."""
+    """Write the same bytes as for a listing that is not streamed, but row by row, in little memory."""
     written = 0
     stream.write('{\n  "items": [')
     for row in listing.rows:
@@ -82,7 +82,7 @@ def _yaml_listing(listing: Listing, stream: TextIO, _terminal: Terminal) -> int:
 
 
 def _yaml_stream(listing: Listing, stream: TextIO) -> int:
-    """The same bytes, some rows at a time."""
+    """Write the same bytes as for a listing that is not streamed, but some rows at a time, in little memory."""
     from chatstore_cli.render.yaml_text import yaml_items
 
     written = 0
@@ -204,7 +204,7 @@ def _table_listing(listing: Listing, stream: TextIO, terminal: Terminal) -> int:
 
 
 _MOST_ALIGNED = 2000
-"""Streamed rows that are aligned. Of more rows, each is written as it comes."""
+"""The most streamed rows that a table aligns. If there are more, each row is written when it is read."""
 _MOST_PADDING = 500
 """A column in a pipe is as wide as its longest cell, but not wider than this. Longer cells are not cut."""
 

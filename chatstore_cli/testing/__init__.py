@@ -1,4 +1,4 @@
-"""The contract of thread stores, as tests for everybody who adds a store.
+"""The contract of thread stores, as tests for a store of your own.
 
     class TestMyStore(ThreadContract):
         def new_repository(self):

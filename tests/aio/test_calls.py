@@ -151,6 +151,17 @@ def test_errors_pass_unchanged() -> None:
     assert raised.value is error
 
 
+def test_a_stop_iteration_ends_the_await() -> None:
+    """asyncio refuses it as an exception of a future, and the await would never end."""
+
+    async def await_it() -> None:
+        await asyncio.wait_for(Calls().call(next, iter(())), 30)
+
+    with pytest.raises(RuntimeError, match="StopIteration") as raised:
+        asyncio.run(await_it())
+    assert isinstance(raised.value.__cause__, StopIteration)
+
+
 def test_a_call_can_be_made_before_a_loop_runs_and_several_loops_follow_each_other() -> None:
     calls = Calls()
     made = calls.call(str, 1)

@@ -14,7 +14,7 @@ _BETWEEN_MESSAGES = timedelta(seconds=47)
 
 
 def sample_threads(now: datetime) -> Iterator[tuple[ChatThread, list[ChatMessage]]]:
-    """Each thread with its messages, for an import. `now` (aware) is the present; everything happened before it."""
+    """Each thread with its messages, for an import. All times are before `now` (aware)."""
     present = now.replace(minute=0, second=0, microsecond=0)
     for plan in json.loads(files(__package__).joinpath("threads.json").read_text(encoding="utf-8")):
         first = present - timedelta(hours=plan["hours_ago"])

@@ -53,7 +53,7 @@ STEPS = (
     Step("List the newest sessions of all layouts:", ("sessions", "list", "--limit", "8")),
     Step("Show one of them:", ("sessions", "show", RESUMED)),
     Step("Print its last messages in the format that a model needs to continue:", ("resume", RESUMED, "--as", "openai", "--last", "3")),
-    Step("List the threads of one user. Threads are conversations that an application keeps with the library:",
+    Step("List the threads of one user. A thread is a session that an application stores with the library:",
          ("threads", "list", "--user", "ana")),
     Step("Read the newest messages of one:", ("threads", "messages", SAMPLE_THREAD, "--last", "4")),
     Step("Report tokens and cost. A cost that is not known is not counted as 0:", ("usage", "--by", "tenant")),

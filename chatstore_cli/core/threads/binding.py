@@ -19,7 +19,7 @@ class LeftOut(Enum):
 
 
 LEFT_OUT = LeftOut.LEFT_OUT
-"""The default of `user_id` and `org_id`. None is an error, because it is usually a look-up that found no user."""
+"""The default of `user_id` and `org_id`. None is an error, because it is usually the result of a failed look-up."""
 
 Bound = str | Literal[LeftOut.LEFT_OUT]
 
@@ -27,7 +27,8 @@ Bound = str | Literal[LeftOut.LEFT_OUT]
 class Binding:
     """Which threads a StateManager can see (`owner`), and for whom it creates new ones (`user_id`, `org_id`).
 
-    It is unbound only if both ids were left out. Then it sees every thread. If one was given, that one decides.
+    It is unbound only if both ids were left out. Then it sees every thread. If only one was given, only that one is
+    required.
     """
 
     def __init__(self, user_id: Bound, org_id: Bound) -> None:
@@ -52,7 +53,10 @@ class Binding:
                 )
 
     def narrowed(self, user_id: str | None, org_id: str | None) -> Owner | None:
-        """The owner that meets the binding and these conditions (None: no condition); None if no thread can meet both."""
+        """The owner that combines the binding with these conditions. None if no thread can meet both.
+
+        A condition that is None is no condition.
+        """
         wanted = [bound if value is None else value for value, bound in zip((user_id, org_id), self.owner, strict=True)]
         if any(bound not in (None, value) for value, bound in zip(wanted, self.owner, strict=True)):
             return None

@@ -1,4 +1,4 @@
-"""Which values a thread and a message can have: checked once, before any store, so that every store accepts the same.
+"""Checks of the values of threads and messages, made before any store, so that every store accepts the same values.
 
 Every check raises InvalidThreadData, which names the value by its path, for example `content.metadata.scores[3]`.
 """
@@ -27,7 +27,7 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _SIMPLE_KEY = re.compile(r"[A-Za-z0-9_$-]{1,100}")
 _MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**63 - 1
 _BYTES_PER_VALUE = 16
-"""What a value takes beside its text, more than any store needs."""
+"""Bytes that are counted for each value beside its text: at least as many as any store needs."""
 
 
 def checked_name(name: object) -> str:
@@ -81,7 +81,7 @@ def size_of(value: Any) -> int:
 
 _OBJECTS = (dict, Mapping)
 _CONTAINERS = (list, tuple, *_OBJECTS)
-"""`dict` first: the comparison with Mapping takes much longer."""
+"""`dict` is first, because the check against Mapping takes much longer."""
 
 
 class _Flaw(Exception):

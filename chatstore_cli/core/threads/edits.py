@@ -1,4 +1,4 @@
-"""What an edit makes of a message, for every store."""
+"""Applies an edit to a message, for every store."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ MAX_MESSAGE_BYTES = 15 * 1024 * 1024
 def edited(message: ChatMessage, content: dict[str, Any], edited_at: datetime) -> ChatMessage:
     """The message with a new content, and with its former content in `edits`.
 
-    It keeps the newest 20 former contents, and fewer if they are too large. Raises InvalidThreadData if not even the last
-    one fits beside the new one. An edit to the present content is a repetition, and the message is returned as it is.
+    It keeps the newest 20 former contents, or fewer if they are too large. Raises InvalidThreadData if even the last one is
+    too large together with the new content. If the content does not change, the message itself is returned.
     """
     if exact_text(message.content) == exact_text(content):
         return message

@@ -1,4 +1,4 @@
-"""ConversationHistory: the messages of a prompt in memory, which are stored in a thread too if that is wanted."""
+"""ConversationHistory: the messages of a prompt in memory, which are also stored in a thread with `persist_to_db`."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ _SPEAKERS = {"user": "User", "assistant": "Assistant", "system": "System"}
 class ConversationHistory:
     """The newest messages of a conversation, for a prompt.
 
-    With `persist_to_db` and a `state_manager`, each message is stored in the manager's current thread first. When a call
-    returns, the message is stored. If it cannot be stored, the call raises what failed, and the history does not have the
-    message either. Without a manager, nothing is stored, and a warning is logged.
+    With `persist_to_db` and a `state_manager`, each message is stored in the manager's current thread before it is added to
+    memory. If it cannot be stored, the call raises the error, and the message is not in memory either. Without a manager,
+    nothing is stored, and a warning is logged.
 
-    `max_messages` and `max_tokens` (characters / 4) limit what is in memory: the oldest messages leave it, and at least one
-    remains under `max_tokens`. They delete nothing from a thread.
+    `max_messages` and `max_tokens` (characters / 4) limit the messages in memory. The oldest are dropped, but `max_tokens`
+    keeps at least one. Stored messages are not deleted.
 
     Methods are safe for several operating system threads. Messages are stored in the order that they have in memory.
 
-    Differences from fluxibly: it stores in the background, where a failure is only logged, and loses what is
-    not stored when the event loop ends. `load_from_db` there logs every error, returns and ignores `max_tokens`.
+    Differences from fluxibly: fluxibly stores in the background, only logs a failure, and loses messages that are not stored
+    when the event loop ends. Its `load_from_db` logs every error, returns and ignores `max_tokens`.
     """
 
     def __init__(
@@ -123,8 +123,8 @@ class ConversationHistory:
     def load_from_db(self, thread_id: str | None = None) -> None:
         """Replace the messages in memory by those of a thread (the current one by default), within the limits.
 
-        A thread that does not exist leaves the memory empty. Raises NoActiveThread, Unreachable and NotAllowed; then the
-        memory stays as it was. Without a manager it logs a warning and changes nothing.
+        If the thread does not exist, the memory is empty afterwards. Raises NoActiveThread, Unreachable and NotAllowed, and
+        the memory does not change then. Without a manager it logs a warning and changes nothing.
         """
         manager = self.state_manager
         if manager is None:

@@ -1,4 +1,4 @@
-"""Checks of a thread that is imported: its own ids, times, sequences and former contents are kept."""
+"""Checks of an imported thread, which keeps its ids, times, sequences and former contents."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def imported_messages(thread_id: str, messages: Iterable[ChatMessage]) -> Iterat
     """The messages as they will be stored, one at a time. Raises InvalidThreadData."""
     last = 0
     for message in messages:
-        # A dump of fluxibly has no sequences: its order is that of the list.
+        # Threads that fluxibly wrote have no sequences, so their order is that of the list.
         last = message.sequence if message.sequence > last else last + 1
         content, size = checked_content(message.content)
         edits = [_imported_edit(edit, f"edits[{number}]") for number, edit in enumerate(message.edits)]

@@ -1,4 +1,4 @@
-"""Reads a large JSON text value by value, in little memory, and knows the line of each value."""
+"""Reads a large JSON text value by value, in little memory, with the line of each value for errors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class JsonReader:
     def __init__(self, stream: BinaryIO, source: str) -> None:
         self._stream, self._source = stream, source
         self._decoder = codecs.getincrementaldecoder("utf-8-sig")()
-        self._values = json.JSONDecoder(parse_constant=_reject_constant)
+        self._values = json.JSONDecoder(parse_constant=reject_constant)
         self._text, self._at, self._ended = "", 0, False
         self._lines_before = 0
         self._column_before = 0
@@ -36,7 +36,7 @@ class JsonReader:
     def members(self, streamed: str) -> Iterator[tuple[str, Any]]:
         """The members of the object that the text is.
 
-        The value of the member `streamed` is an iterator over its list, which must be used up before the next member.
+        The value of the member `streamed` is an iterator over its list. Read it to its end before the next member.
         """
         if not self._peek():
             raise InvalidThreadData(what=f"{self._source} is empty.")
@@ -61,7 +61,7 @@ class JsonReader:
             self.fail("the text continues after the end of the object")
 
     def fail(self, what: str, at: int | None = None, *, hint: str | None = None) -> NoReturn:
-        """Raise InvalidThreadData for the present place, or for this one in the buffer."""
+        """Raise InvalidThreadData for the present place, or for the place `at` in the buffer."""
         at = self._at if at is None else at
         start = self._text.rfind("\n", 0, at) + 1
         column = at - start + 1 + (self._column_before if not start else 0)
@@ -151,5 +151,6 @@ class JsonReader:
         self._text, self._at = self._text[self._at :] + more, 0
 
 
-def _reject_constant(name: str) -> NoReturn:
+def reject_constant(name: str) -> NoReturn:
+    """The `parse_constant` of a JSON decoder: Python reads NaN and Infinity, which are not JSON."""
     raise ValueError(f"{name} is not a JSON number")

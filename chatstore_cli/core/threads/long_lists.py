@@ -12,9 +12,9 @@ Item = TypeVar("Item")
 def long_list(items: Iterable[Item]) -> list[Item]:
     """`list(items)`, for many objects that all remain.
 
-    Python examines all objects again and again while their number grows, and finds nothing to collect. For 100,000 messages
-    this takes longer than reading them. The collector runs as soon as the list is complete. If several threads make lists
-    at once, it may run earlier.
+    While the number of objects grows, Python's garbage collector examines all of them repeatedly and finds nothing to
+    collect. For 100,000 messages this takes longer than reading them. So the collector is off until the list is complete. If
+    several threads make lists at once, it may run earlier.
     """
     was_enabled = gc.isenabled()
     gc.disable()

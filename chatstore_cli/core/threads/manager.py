@@ -25,11 +25,11 @@ from chatstore_cli.domain.threads.ports import ConversationRepository
 
 
 class StateManager:
-    """Creates threads, adds messages and reads them. Most methods work on the current thread if no `thread_id` is given.
+    """Creates threads, adds messages and reads them. Most methods use the current thread if they receive no `thread_id`.
 
-    A manager is bound to the user or tenant that its constructor is given. For a thread of anybody else, every
-    method does what it does for a thread that does not exist. A manager that is given neither is unbound: it creates
-    threads for `default_user` in `default_org`, and can open every thread.
+    A manager is bound to the user or tenant (`org_id`) that its constructor receives. Every method treats a thread of
+    another owner like a thread that does not exist. A manager that receives neither is unbound: it creates threads for
+    `default_user` in `default_org`, and can open every thread.
 
     Methods are safe for several operating system threads, which share the current thread. All methods raise NoActiveThread
     if they need a current thread and there is none, InvalidThreadData for values that cannot be stored, and Unreachable.
@@ -89,7 +89,7 @@ class StateManager:
         return thread
 
     def get_thread(self, thread_id: str, *, with_messages: bool = True) -> ChatThread | None:
-        """The thread with its messages, unless those are declined. None if it does not exist."""
+        """The thread, or None if it does not exist. `with_messages=False` leaves out its messages."""
         return self._repository.get_thread(thread_id, owner=self._owner, with_messages=with_messages)
 
     def set_current_thread(self, thread_id: str) -> None:
@@ -100,7 +100,7 @@ class StateManager:
             self._current = thread_id
 
     def get_current_thread(self) -> ChatThread | None:
-        """The current thread without its messages. None if there is none, or if it was deleted meanwhile."""
+        """The current thread without its messages. None if no thread is current, or if the thread was deleted meanwhile."""
         current = self._current
         return None if current is None else self.get_thread(current, with_messages=False)
 
@@ -124,7 +124,7 @@ class StateManager:
         return self._repository.update_thread(target, owner=self._owner, **changes)
 
     def delete_thread(self, thread_id: str | None = None) -> bool:
-        """Delete a thread and its messages. Returns whether it existed. If it was the current one, there is none then."""
+        """Delete a thread and its messages. Returns whether it existed. Afterwards it is not the current thread."""
         target = self._target(thread_id)
         deleted = self._repository.delete_thread(target, owner=self._owner)
         with self._lock:
@@ -133,16 +133,16 @@ class StateManager:
         return deleted
 
     def clear_thread(self, thread_id: str | None = None) -> int:
-        """Delete the messages of a thread and return how many; 0 if it does not exist. `updated_at` stays."""
+        """Delete the messages of a thread and return how many; 0 if it does not exist. `updated_at` does not change."""
         return self._repository.clear_messages(self._target(thread_id), owner=self._owner)
 
     def fork_thread(
         self, message_id: str | None = None, thread_id: str | None = None, name: str | None = None
     ) -> ChatThread:
-        """Copy a thread up to and with a message, or all of it, to a new thread. The current thread stays.
+        """Copy a thread up to and including a message, or all of it, to a new thread. The current thread does not change.
 
-        The copies have new ids. The fork names its origin in `forked_from`, and remains if that is deleted. Raises
-        ThreadNotFound, and MessageNotFound if the message is not in the thread.
+        The copied messages have new ids. `forked_from` names the original thread. If the original is deleted, the fork
+        remains. Raises ThreadNotFound, and MessageNotFound if the message is not in the thread.
         """
         target = self._target(thread_id)
         sequence = None
@@ -176,8 +176,8 @@ class StateManager:
     def add_messages(self, messages: Sequence[Mapping[str, Any]], thread_id: str | None = None) -> list[ChatMessage]:
         """Store messages in their order: at most 1,000, and 12 MiB. Each has the parameters of `add_message` as keys.
 
-        All or none are stored if the database has transactions. If not, a first part may be stored, and a repetition with
-        the same message ids completes it. Raises ThreadNotFound.
+        If the database has transactions, all or none are stored. Otherwise only the first ones may be stored, and a
+        repetition with the same message ids stores the rest. Raises ThreadNotFound.
         """
         target = self._target(thread_id)
         requests = [
@@ -190,7 +190,7 @@ class StateManager:
     ) -> list[ChatMessage]:
         """The oldest `limit` messages after `offset`, or with `newest` the newest, in ascending order.
 
-        Empty if the thread does not exist. A negative limit leaves out that many from the other end.
+        Empty if the thread does not exist. A negative limit leaves out that many messages at the other end.
         """
         return self._repository.get_messages(self._target(thread_id), limit, offset, newest=newest, owner=self._owner)
 
@@ -224,15 +224,15 @@ class StateManager:
         """The role, text and metadata of each message, for a prompt.
 
         Differences from fluxibly: if `text` is not a text, it raises nothing. The text of a content of parts
-        is one line per text part. A picture, sound or file is its type and size in brackets, and no longer vanishes.
-        Metadata that is not an object counts as none.
+        has one line per text part. A picture, sound or file becomes its type and size in brackets, and is not left out.
+        Metadata that is not an object counts as empty.
         """
         return prompt_messages(chat_messages)
 
     def load_conversation_history(self, thread_id: str | None = None, *, summary: bool = False) -> list[Message]:
         """All messages of a thread for a prompt. Empty if the thread does not exist.
 
-        With `summary` it is the newest summary and the messages that follow its range, without other summaries.
+        With `summary`, only the newest summary and the messages after its range, without other summaries.
         """
         target = self._target(thread_id)
         if not summary:
@@ -245,8 +245,8 @@ class StateManager:
     ) -> ChatMessage | None:
         """Store a summary of all but the last `keep_last` messages, and return it. Nothing is deleted.
 
-        `summarizer` gets the messages and returns the text. They begin with the newest summary, if there is one, and
-        continue with what follows its range. None if there is no further message to summarize. Raises ThreadNotFound.
+        `summarizer` receives the messages and returns the text. The messages are the newest summary, if there is one, and
+        those after its range. None if there is no further message to summarize. Raises ThreadNotFound.
 
         The summary is a system message. Its `content.metadata.summary` has `from_sequence` and `to_sequence`, which name
         the first and the last message that it covers.
@@ -274,7 +274,7 @@ class StateManager:
         return b"".join(export.pieces()).decode()
 
     def import_thread(self, source: str | bytes | Mapping[str, Any], *, new_ids: bool = False) -> ChatThread:
-        """Store an exported thread with its ids and times, or with `new_ids` a copy of it. The current thread stays.
+        """Store an exported thread with its ids and times, or with `new_ids` a copy of it. The current thread does not change.
 
         `source` is what `export_thread` returns, or `thread.model_dump_json()` of fluxibly, whose times
         have no zone and are in UTC. Raises Conflict if the thread or one of its messages exists, and InvalidThreadData if

@@ -8,10 +8,9 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from chatstore_cli.core.threads.edits import edited
-from chatstore_cli.core.threads.repetition import is_repetition
+from chatstore_cli.core.threads.repetition import is_repetition, message_exists, thread_exists
 from chatstore_cli.core.threads.repository import StoredConversations
 from chatstore_cli.core.threads.summaries import is_summary
-from chatstore_cli.domain.errors import Conflict
 from chatstore_cli.domain.threads.ports import Owner, Window
 from chatstore_cli.domain.times import Clock, utc_now
 
@@ -27,8 +26,8 @@ _sequence = attrgetter("sequence")
 class MemoryThreadStore:
     """A ThreadStore in plain memory, safe for several operating system threads. Its contents end with the process.
 
-    Stored objects are never changed, only replaced, and never returned: callers give and get copies. So a reader needs the
-    lock only until it has the list of the messages that it will copy.
+    Stored objects are never changed, only replaced. Callers receive copies of them. So a reader needs the lock only until it
+    has the list of the messages that it will copy.
     """
 
     def __init__(self) -> None:
@@ -48,7 +47,7 @@ class MemoryThreadStore:
     def insert_thread(self, thread: ChatThread) -> None:
         with self._lock:
             if thread.id in self._threads:
-                raise Conflict(what=f"A thread with the id {thread.id!r} exists.")
+                raise thread_exists(thread.id)
             self._insert(thread, [])
 
     def find_thread(self, thread_id: str, owner: Owner) -> ChatThread | None:
@@ -153,11 +152,11 @@ class MemoryThreadStore:
         copies = [_copy_of_message(message) for message in messages]
         with self._lock:
             if thread.id in self._threads:
-                raise Conflict(what=f"A thread with the id {thread.id!r} exists.")
+                raise thread_exists(thread.id)
             ids: set[str] = set()
             for message in copies:
                 if message.id in self._by_id or message.id in ids:
-                    raise _taken(message)
+                    raise message_exists(message.id)
                 ids.add(message.id)
             self._insert(thread, copies)
 
@@ -184,7 +183,7 @@ class MemoryThreadStore:
     def _known(self, message: ChatMessage) -> ChatMessage | None:
         stored = self._by_id.get(message.id)
         if stored is not None and not is_repetition(stored, message):
-            raise _taken(message)
+            raise message_exists(message.id)
         return stored
 
     def _touch(self, thread: ChatThread, instant: datetime) -> None:
@@ -203,10 +202,6 @@ class MockConversationRepository(StoredConversations):
         """How many threads and messages are stored. `total_thread_messages` equals `messages`."""
         threads, messages = self._memory.counts()
         return {"threads": threads, "messages": messages, "total_thread_messages": messages}
-
-
-def _taken(message: ChatMessage) -> Conflict:
-    return Conflict(what=f"The message {message.id!r} is stored already, with another thread, sender, role or content.")
 
 
 def _part(messages: list[ChatMessage], window: Window) -> list[ChatMessage]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from chatstore_cli.core.threads.checks import (
     MAX_CONTENT_BYTES,
@@ -18,6 +18,7 @@ from chatstore_cli.core.threads.checks import (
     checked_owner,
     checked_role,
 )
+from chatstore_cli.core.threads.json_reader import reject_constant
 from chatstore_cli.core.threads.repository import MOST_MESSAGES
 from chatstore_cli.core.threads.requests import message_request
 from chatstore_cli.domain.errors import BadLines, ChatstoreError, Interrupted, InvalidThreadData
@@ -69,7 +70,7 @@ class MessageLines:
     ) -> AddedLines:
         """Store the messages in their order, in batches, and call `show` after each.
 
-        An error, or Ctrl-C, says which lines are stored.
+        An error, and Interrupted after Ctrl-C, report which lines are stored.
         """
         added = AddedLines()
         try:
@@ -141,7 +142,7 @@ class MessageLines:
 def _object(line: bytes) -> dict[str, Any]:
     """The object of a line. Raises InvalidThreadData."""
     try:
-        value = json.loads(line.decode().rstrip(), parse_constant=_reject_constant)
+        value = json.loads(line.decode().rstrip(), parse_constant=reject_constant)
     except UnicodeDecodeError as error:
         raise InvalidThreadData(what=f"byte {error.start + 1:,} is not UTF-8.") from error
     except json.JSONDecodeError as error:
@@ -157,7 +158,3 @@ def _object(line: bytes) -> dict[str, Any]:
     if missing:
         raise InvalidThreadData(what=f"{' and '.join(missing)}: missing.")
     return value
-
-
-def _reject_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number")

@@ -28,7 +28,7 @@ def prompt_messages(messages: Iterable[ChatMessage]) -> list[Message]:
 def text_of(content: dict[str, Any]) -> str:
     """The text of a content: its `text`, or one line for each part that has text or is a picture, sound or file.
 
-    A picture, sound or file is its type and size in brackets. Any other content has an empty text.
+    A picture, sound or file becomes its type and size in brackets. Any other content has an empty text.
     """
     text = content.get("text")
     if isinstance(text, str):

@@ -19,7 +19,7 @@ _MOST_LISTED = 20
 
 @dataclass(frozen=True)
 class RemovalPlan:
-    """What would be deleted: nothing, until it is carried out."""
+    """The threads, or the messages of one thread, that `carry_out` deletes."""
 
     removals: Sequence[ThreadRemoval]
 

@@ -1,8 +1,8 @@
-"""Find what an interrupted process left in threads, and correct it.
+"""Finds and corrects inconsistent threads, which interrupted processes left.
 
-A fork, an import or a deletion that was killed leaves messages without a thread. An addition that was killed on a
-standalone server leaves a thread whose `last_sequence` is behind. Both are harmless: nobody sees the messages, and
-`last_sequence` does not decide what is read.
+A killed fork, import or deletion leaves messages without a thread. An addition that is killed on a standalone server leaves
+a thread whose `last_sequence` is too low. Neither changes what is read: messages without a thread are not shown, and
+`last_sequence` is not used for reading.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from enum import StrEnum
 from chatstore_cli.domain.threads.repair import ThreadFault, ThreadProblem, ThreadRepairs
 
 RECENT = timedelta(hours=1)
-"""A message without a thread is left alone for this time: a running fork or import stores messages before their thread."""
+"""The age below which messages without a thread are left alone: a running fork or import stores them before the thread."""
 
 _THREADS_PER_PAGE = 1_000
 
 
 class RepairResult(StrEnum):
-    """What became of a fault."""
+    """The result of a fault's repair."""
 
     PLANNED = "planned"
     REMOVED = "removed"
     CORRECTED = "corrected"
     CHANGED = "changed"
-    """It changed in the meantime, so nothing was done."""
+    """The thread changed in the meantime, so nothing was done."""
 
 
 class ThreadExamination:
@@ -44,10 +44,10 @@ class ThreadExamination:
         self.is_complete = False
 
     def faults(self) -> Iterator[ThreadFault]:
-        """Each fault that can be repaired. Messages without a thread that are recent are counted only."""
+        """Each fault that can be repaired. Recent messages without a thread are only counted."""
         after: str | None = None
         while not self._is_over():
-            # Threads first: a message that is added after this has a thread that is looked up once more.
+            # The threads are read first. For a message that is added later, the thread is looked up again.
             threads = self._store.threads_after(after, _THREADS_PER_PAGE)
             up_to = threads[-1].thread_id if len(threads) == _THREADS_PER_PAGE else None
             last_sequences = dict(threads)

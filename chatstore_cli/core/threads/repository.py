@@ -1,4 +1,4 @@
-"""The rules of threads over any store: checks, ids, times, limits. This is the ConversationRepository of every database."""
+"""The ConversationRepository of every database: the rules of threads (checks, ids, times, limits) over any ThreadStore."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from chatstore_cli.domain.threads.ports import ALL, ANYONE, Owner, ThreadStore, 
 from chatstore_cli.domain.times import Clock, utc_now
 
 MOST_MESSAGES = 1_000
-"""Messages that `create_messages` stores together."""
+"""The most messages that one call of `create_messages` stores."""
 _MOST = 2**53
 """No thread has so many messages, and no message a higher sequence."""
 
@@ -199,14 +199,17 @@ class StoredConversations:
         return fork
 
     def _copies(self, thread_id: str, last: int, fork_id: str, owner: Owner) -> Iterator[ChatMessage]:
-        """The messages of a fork. Raises ThreadNotFound if the thread was deleted meanwhile, perhaps only in part yet."""
+        """The messages of a fork. Raises ThreadNotFound if the thread was deleted meanwhile, and messages may be missing."""
+        sequence = -1
         for message in self._store.messages(thread_id, Window(up_to_sequence=last), owner):
-            yield message.model_copy(update={"id": new_id(), "chat_thread_id": fork_id})
+            # Messages that another program stored without a sequence all have 0, and each needs one of its own.
+            sequence = max(message.sequence, sequence + 1)
+            yield message.model_copy(update={"id": new_id(), "chat_thread_id": fork_id, "sequence": sequence})
         if self._store.find_thread(thread_id, owner) is None:
             raise ThreadNotFound(thread_id=thread_id)
 
     def _last_sequence(self, thread_id: str, at_sequence: int | None, owner: Owner) -> int:
-        """The sequence of the last message to copy: messages that are added meanwhile are not copied."""
+        """The sequence of the last message to copy. It is fixed first, so that messages added meanwhile are not copied."""
         window = Window(limit=1, newest=True, up_to_sequence=_bounded(at_sequence))
         return next((message.sequence for message in self._store.messages(thread_id, window, owner)), 0)
 

@@ -1,6 +1,6 @@
-"""What a caller of StateManager passes as a message, as a request to the repository.
+"""Makes requests to the repository of the arguments of StateManager's methods.
 
-The repository checks the values and names the path of a wrong one, so they are not checked here.
+The repository checks the values, and its errors name their path. So this module does not check them.
 """
 
 from __future__ import annotations

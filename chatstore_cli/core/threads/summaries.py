@@ -1,7 +1,7 @@
 """Summaries: system messages whose `content.metadata.summary` names the range of messages that they cover.
 
-`{"type": "text", "text": ..., "metadata": {"summary": {"from_sequence": 1, "to_sequence": 80}}}`. A summary stands at the
-end of its thread like any other message, and the messages that it covers remain.
+`{"type": "text", "text": ..., "metadata": {"summary": {"from_sequence": 1, "to_sequence": 80}}}`. A summary is added at
+the end of its thread like any other message, and the messages that it covers remain.
 """
 
 from __future__ import annotations

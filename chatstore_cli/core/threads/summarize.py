@@ -1,4 +1,4 @@
-"""Reads a thread from its newest summary on, and makes the next summary."""
+"""Selects the messages of a thread since its newest summary, and makes the content of the next summary."""
 
 from __future__ import annotations
 
@@ -18,10 +18,9 @@ Summarizer = Callable[[list[Message]], str]
 
 
 class Unsummarized(NamedTuple):
-    """What the next summary has to cover.
+    """The messages for the next summary, and the range that it will cover.
 
-    `messages` begin with the newest summary, if there is one, and continue with what follows its range. `covered` is the
-    range of the next summary.
+    `messages` are the newest summary, if there is one, and the messages after its range.
     """
 
     messages: list[Message]
@@ -42,7 +41,7 @@ def since_summary(
 def unsummarized(
     repository: ConversationRepository, thread_id: str, owner: Owner, keep_last: int
 ) -> Unsummarized | None:
-    """What the next summary has to cover; None if there is no further message to summarize."""
+    """The messages for the next summary; None if there is no further message to summarize."""
     if keep_last < 0:
         raise InvalidThreadData(what=f"keep_last: {keep_last} is negative.")
     newest, messages = since_summary(repository, thread_id, owner)
@@ -56,7 +55,7 @@ def unsummarized(
 
 
 def checked_summary(text: object, covered: SummaryRange) -> dict[str, Any]:
-    """The content of a summary. Raises InvalidThreadData for what is not a text."""
+    """The content of a summary. Raises InvalidThreadData if the summarizer did not return a text, or an empty one."""
     if not isinstance(text, str) or not text:
         raise InvalidThreadData(what="summarizer: it did not return a text. Nothing was stored.")
     return summary_content(text, covered)

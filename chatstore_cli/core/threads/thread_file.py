@@ -23,7 +23,7 @@ _NEEDED: dict[type[BaseModel], tuple[str, ...]] = {
     Edit: ("content", "edited_at"),
     ForkedFrom: ("thread_id", "sequence"),
 }
-"""Fields without which nothing is imported. The models have defaults for some of them, which would be wrong here."""
+"""Required fields of an import. The models have defaults for some of them, which would be wrong here."""
 
 
 class ThreadFile:
@@ -61,7 +61,7 @@ class ThreadFile:
 
     @property
     def offset(self) -> int:
-        """How far the file is read now, in bytes."""
+        """The bytes of the file that are read so far."""
         return self._stream.tell()
 
     @property
@@ -123,7 +123,7 @@ def parsed(model: type[Model], value: Any) -> Model:
 
 
 def _check_names(model: type[BaseModel], value: Any, path: str) -> None:
-    """Reject fields that the model does not have, because they would be lost, and missing ones that it would make up."""
+    """Reject unknown fields, because they would be lost, and missing ones for which the model has a default."""
     if not isinstance(value, Mapping):
         return  # the model rejects it
     unknown = sorted(map(repr, value.keys() - model.model_fields.keys()))

@@ -1,8 +1,8 @@
-"""A thread as JSON: exports, imports, and the dumps of fluxibly.
+"""Writes a thread as JSON, and reads such a file or one of the library fluxibly.
 
 An export is one object with the fields of ChatThread. `chat_messages` is its last member and has a message on each line, so
-that both sides need little memory. A dump of fluxibly is such an object too: its messages have no sequence,
-and its times no zone.
+that writing and reading need little memory. The JSON of a thread in fluxibly is such an object too. Its messages have no
+sequence, and its times have no zone.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _messages_with_new_ids(messages: Iterable[ChatMessage]) -> Iterator[ChatMess
 
 
 class ThreadExport:
-    """One thread on its way into a file. `messages` counts those that were written."""
+    """Writes one thread to a file. `messages` is the number of messages that were written so far."""
 
     def __init__(self, repository: ConversationRepository, thread_id: str, owner: Owner = ANYONE) -> None:
         """Raises ThreadNotFound."""
@@ -100,7 +100,7 @@ class ThreadExport:
 
 @dataclass(frozen=True)
 class ThreadImport:
-    """A checked file on its way into the database. `thread` is what will be stored, `messages` their number."""
+    """A checked file that can be stored. `thread` is the thread that will be stored, `messages` its number of messages."""
 
     file: ThreadFile
     thread: ChatThread
@@ -108,7 +108,9 @@ class ThreadImport:
     as_copy: bool
 
     def store(self, repository: ConversationRepository, show: Callable[[Progress], None]) -> ChatThread:
-        """Store the thread, visible only when it is complete. Raises Conflict if it, or another message of an id, exists.
+        """Store the thread, which is visible when it is complete.
+
+        Raises Conflict if the thread, or another message with one of the ids, exists.
 
         `show` is called for every thousandth message.
         """
@@ -129,7 +131,7 @@ class ThreadImport:
 def checked_import(
     file: ThreadFile, *, as_copy: bool = False, user_id: str | None = None, org_id: str | None = None
 ) -> ThreadImport:
-    """The import of a file, whose every value has been checked. Raises InvalidThreadData.
+    """The import of a file after a check of all values. Raises InvalidThreadData.
 
     With `as_copy`, the thread and its messages get new ids. `user_id` and `org_id` replace those of the file.
     """

@@ -1,4 +1,4 @@
-"""One thread with its first and last messages, and how many it has."""
+"""Reads one thread with its first and last messages and their number."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from chatstore_cli.domain.threads.ports import ConversationRepository, Owner
 
 _OTHER_TYPE = (
-    "Another program stored a thread of this id, which is not a text there. "
+    "A thread has this id, but not as a text, because another program stored it. "
     "Use chatstore sessions show, resume or sessions delete."
 )
 
@@ -41,7 +41,7 @@ def view_thread(
 def find_counted(
     repository: ConversationRepository, readers: Sequence[SessionReader], thread_id: str, owner: Owner
 ) -> tuple[ChatThread, Session]:
-    """The thread, and the session that it is in lists, which has the number of its messages. Raises ThreadNotFound."""
+    """The thread, and its session, which has the number of messages. Raises ThreadNotFound."""
     thread = repository.get_thread(thread_id, owner=owner, with_messages=False)
     session = next((found for reader in readers if (found := reader.find(thread_id)) is not None), None)
     if thread is None or session is None:

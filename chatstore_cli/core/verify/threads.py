@@ -42,7 +42,7 @@ def thread_verdict(
             behind += is_behind
             threads += not is_behind
             messages += fault.messages
-    except Overdue:  # the server stopped a query at the limit; what was found until then counts
+    except Overdue:  # the server stopped a query at the time limit; the faults found before count
         pass
     if not (examination.is_complete or examination.examined):
         reason = f"comparing {store.threads} and {store.messages} took longer than {seconds:g} seconds"
@@ -66,7 +66,7 @@ def missing_threads(number: int) -> str:
 
 
 def recent_notice(examination: ThreadExamination) -> str:
-    """What was left alone, in words without a full stop; empty if that is nothing."""
+    """A notice about the recent messages without a thread, without a full stop; empty if there are none."""
     if not examination.recent_messages:
         return ""
     found = f"{quantity(examination.recent_messages, 'message')} of {missing_threads(examination.threads_of_recent)}"

@@ -1,7 +1,8 @@
 """Sessions as they change: from a feed if their layouts have one and the server reports changes, else by polling.
 
-One watch may do both. With `since`, both begin with a query for what was updated from then on. The feed is opened before that query, so no
-change falls between the two. What the query returned already is recognised in the feed by the time that its writer stored.
+One watch may use both. With `since`, both begin with a query for the sessions that were updated since then. The feed is
+opened before the query, so no change is missed between the two. If the feed reports a change that the query has returned,
+the time that its writer stored identifies it.
 """
 
 from __future__ import annotations

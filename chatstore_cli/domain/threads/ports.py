@@ -159,7 +159,7 @@ class ThreadStore(Protocol):
     """
 
     def insert_thread(self, thread: ChatThread) -> None:
-        """Store a new thread without messages."""
+        """Store a new thread without messages. Raises Conflict, which names the id, if the thread exists."""
 
     def find_thread(self, thread_id: str, owner: Owner) -> ChatThread | None:
         """The thread without its messages."""
@@ -178,8 +178,9 @@ class ThreadStore(Protocol):
     def add_messages(self, thread_id: str, messages: Sequence[ChatMessage], owner: Owner) -> list[ChatMessage] | None:
         """Store messages at the end of a thread, and raise its `updated_at`. None if the thread does not exist.
 
-        A message whose id is stored already with the same thread, sender, role and content is not stored again. Raises
-        Conflict for any other message of that id. Returns the messages as stored, in the order of the argument. The given
+        A message whose id is stored already with the same thread, sender, role and content is not stored again:
+        core/threads/repetition.py: `is_repetition` compares them. Raises Conflict, which names the id, for any other
+        message of that id. Returns the messages as stored, in the order of the argument. The given
         messages may be numbered and returned themselves.
         """
 
@@ -209,5 +210,5 @@ class ThreadStore(Protocol):
     def insert_whole_thread(self, thread: ChatThread, messages: Iterable[ChatMessage]) -> None:
         """Store messages with their sequences, then their thread. Messages that are stored already count as stored.
 
-        Raises Conflict if the thread, or another message of one of the ids, exists.
+        Raises Conflict, which names the id, if the thread or another message of one of the ids exists.
         """

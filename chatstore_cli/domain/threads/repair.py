@@ -48,7 +48,6 @@ class ThreadFault:
     thread_id: str
     problem: ThreadProblem
     messages: int = 0
-    recent: int = 0
     last_sequence: int | None = None
     highest_sequence: int | None = None
 

@@ -28,8 +28,8 @@ def turn(
 ) -> Message:
     """The turn of a message with the content `stored`.
 
-    A text is its content; any other content is passed on as it is stored, without its metadata. A speaker is the tool of
-    `metadata.tool_name`, else the sender.
+    Its content is the text, or the stored object without its metadata. The speaker of a tool's message is
+    `metadata.tool_name` if that is a text. Otherwise it is the sender.
     """
     content, metadata = _content_and_metadata(stored, plain)
     fields = stored if isinstance(stored, dict) else {}

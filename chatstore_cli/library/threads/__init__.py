@@ -1,1 +1,1 @@
-"""Where an application keeps its threads. `chatstore_cli.threads` has the public names."""
+"""The repositories in which an application stores its threads. `chatstore_cli.threads` has the public names."""

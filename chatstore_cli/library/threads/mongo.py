@@ -43,7 +43,8 @@ class MongoConversationRepository(StoredConversations):
         `chat_threads` and `chat_thread_messages`, 5 seconds to find a server, and writes that a majority of the nodes has
         in its journals. `uri` can be `embedded`: a MongoDB that chatstore starts itself, from the extra of that name.
 
-        With `strict_roles` False a message may have any role, else only user, assistant, system and tool. Raises BadConfig and BadValue.
+        With `strict_roles` False a message may have any role, otherwise only user, assistant, system and tool. Raises
+        BadConfig and BadValue.
         """
         if uri is None:
             settings = configured_settings(None, _warn)
@@ -79,9 +80,9 @@ class MongoConversationRepository(StoredConversations):
         super().__init__(cast(ThreadStore, self._on_first_use), strict_roles=strict_roles)
 
     def ensure_indexes(self) -> list[str]:
-        """Create the missing indexes; returns one line per index that was created, or left alone and why.
+        """Create the missing indexes. Returns one line per index that was created, or was not created, with the reason.
 
-        Threads are listed by reading the whole collection without them. The unique index that gives messages their order
+        Without the indexes, a list reads the whole collection. The unique index that gives messages their order
         is created before the first message is stored. Raises Unreachable, NotAllowed.
         """
         return self._stores.create_missing_indexes("threads")
@@ -100,7 +101,7 @@ class MongoConversationRepository(StoredConversations):
 
 
 class _OnFirstUse:
-    """Passes each call on to a ThreadStore, which is created for the first one."""
+    """A ThreadStore that is created for the first call, and receives all calls."""
 
     def __init__(self, create: Callable[[], ThreadStore]) -> None:
         self._create = create
@@ -114,7 +115,7 @@ class _OnFirstUse:
             return getattr(self._store, method)
 
     def forget(self) -> None:
-        """Create another one for the next call."""
+        """Forget the store, so that the next call creates a new one."""
         with self._creating:
             self._store = None
 

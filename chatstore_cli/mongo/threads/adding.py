@@ -1,22 +1,26 @@
 """Adding messages to the end of a thread.
 
-With transactions, one transaction takes the next sequences from the thread's `last_sequence` and inserts the messages.
-Without them, the messages are inserted behind the highest sequence, which the unique index protects, and then the thread
-is changed. If that finds no thread of the owner any more, the messages are removed again.
+On a replica set, one transaction takes the next sequences from the thread's `last_sequence` and inserts the messages.
+On a standalone server, the messages are inserted after the highest sequence, which the unique index protects, and then the
+thread is changed. If the thread was deleted or given to another owner meanwhile, the messages are removed again.
 
-Both ways, a rejected insertion has one of two reasons: a message is stored already, or another message has its place. So
-the stored messages of these ids are read, the thread's `last_sequence` is raised, and the rest is added once more.
+An insertion is rejected for one of two reasons: a message is already stored, or another message has its sequence. So the
+stored messages with these ids are read, the thread's `last_sequence` is raised, and the rest is added again.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Any
 
 import pymongo.errors as driver
+from bson import Decimal128
 from pymongo import ReturnDocument
 
 from chatstore_cli.core.threads.checks import MAX_SEQUENCE
-from chatstore_cli.core.threads.repetition import is_repetition
+from chatstore_cli.core.threads.repetition import is_repetition, message_exists
 from chatstore_cli.domain.errors import Conflict
 from chatstore_cli.domain.threads.models import ChatMessage
 from chatstore_cli.domain.threads.ports import Owner
@@ -28,7 +32,7 @@ from chatstore_cli.mongo.threads.database import Missing, Repeat, Session, Threa
 from chatstore_cli.mongo.threads.documents import message_document, to_message
 
 _NOT_A_NUMBER = {2, 14}
-"""Codes of `$inc` on a `last_sequence` that is not a number, or beyond 64 bits afterwards."""
+"""Error codes of `$inc` if `last_sequence` is not a number, or would exceed 64 bits."""
 
 
 class Addition:
@@ -119,14 +123,14 @@ class Addition:
         self._inserted += [message.id for message in added]
 
     def _take_back(self) -> None:
-        """The thread was deleted, or belongs to somebody else now: remove what this call inserted."""
+        """Remove what this call inserted, because the thread was deleted or given to another owner meanwhile."""
         for ids in batches(self._inserted, ids_at_once(self._database.messages)):
             self._database.messages.delete_many({"_id": {"$in": ids}, "chat_thread_id": self._thread_id})
 
     def _learn_if_rejected(self) -> None:
         """Read which messages are stored already, and raise the thread's `last_sequence` to the highest sequence.
 
-        Called outside of the transaction, which would make the change of the thread wait.
+        Called outside of the transaction, because the change of the thread would wait for the transaction.
         """
         if not self._rejected:
             return
@@ -140,7 +144,7 @@ class Addition:
             raise_last_sequence(self._database, self._thread_id)
 
     def _newest(self, rest: list[ChatMessage]) -> object:
-        """The time of the newest message: if all are stored already, an interrupted call may not have raised it."""
+        """The time of the newest message. Stored messages count too: the call that stored them may not have changed the thread."""
         return max(message.created_at for message in rest or self._stored.values())
 
 
@@ -152,19 +156,21 @@ def stored_repetitions(database: ThreadDatabase, messages: Iterable[ChatMessage]
         for document in database.messages.find({"_id": {"$in": ids}}):
             message = to_message(document)
             if not is_repetition(message, given[message.id]):
-                raise Conflict(
-                    what=f"The message {message.id!r} is stored already, with another thread, sender, role or content.",
-                    hint="Give a new message an id of its own.",
-                )
+                raise message_exists(message.id)
             stored[message.id] = message
     return stored
 
 
 def highest_sequence(database: ThreadDatabase, thread_id: str) -> int:
-    """The highest sequence of a thread's messages; 0 without messages."""
-    numbered = {"chat_thread_id": thread_id, "sequence": {"$gte": 0}}
+    """The highest sequence of a thread's messages, rounded up; 0 without messages. An infinite one does not count."""
+    numbered = {"chat_thread_id": thread_id, "sequence": {"$gte": 0, "$lt": math.inf}}
     rows = database.messages.find(numbered, {"sequence": 1, "_id": 0}).sort("sequence", -1).limit(1)
-    return max((whole_number(row["sequence"]) or 0 for row in rows), default=0)
+    return max((_rounded_up(row["sequence"]) for row in rows), default=0)
+
+
+def _rounded_up(sequence: Any) -> int:
+    number = sequence.to_decimal() if isinstance(sequence, Decimal128) else sequence
+    return math.ceil(number) if isinstance(number, int | float | Decimal) else 0
 
 
 def raise_last_sequence(database: ThreadDatabase, thread_id: str) -> None:
@@ -188,9 +194,9 @@ def _numbered(messages: list[ChatMessage], first: int) -> list[ChatMessage]:
 
 
 def _require_room(last: int) -> None:
-    """Raise Conflict if a sequence is so high that JSON readers would not keep the next ones exactly."""
+    """Raise Conflict if a sequence exceeds 2**53, because JSON readers do not keep higher numbers exactly."""
     if last > MAX_SEQUENCE:
         raise Conflict(
-            what=f"No sequence follows the last one of the thread, {last:,}. Nothing was written.",
-            hint="Repair `last_sequence` of the thread and `sequence` of its messages, then try again.",
+            what=f"The sequence {last:,} exceeds the highest one that a thread can have, {MAX_SEQUENCE:,}. Nothing was written.",
+            hint="Correct `last_sequence` of the thread and `sequence` of its messages, then retry.",
         )

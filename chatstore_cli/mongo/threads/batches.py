@@ -1,4 +1,4 @@
-"""Messages of threads in bounded batches: also a million of them burden neither the server nor this process."""
+"""Deletes the messages of a thread in batches, so that a million of them do not burden the server or this process."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ def remove_selected(messages: Collection[Document], selected: Document) -> int:
 
 
 def behind(after: int | None) -> Document:
-    """The condition for the messages behind a sequence, all if it is None.
+    """The condition for the messages after a sequence. None means all messages.
 
-    A batch begins behind the one before, because an index keeps the places of deleted documents for a while, and walking
-    over them again for each batch would take longer and longer. The last pass finds what has no number as its sequence.
+    Each batch starts after the previous one, because an index keeps the entries of deleted documents for a while, and each
+    batch would read all of them again. The last pass finds messages whose sequence is not a number.
     """
     return {} if after is None else {"sequence": {"$gt": after}}
 

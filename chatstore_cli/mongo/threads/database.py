@@ -30,7 +30,8 @@ Session = ClientSession | None
 _WRITE_CONFLICT = 112
 _ATTEMPTS = 1_000
 _LONGEST_PAUSE = 0.3
-"""Seconds. All attempts take longer than a minute: if a process is killed in a transaction, the server undoes it after 60 s."""
+"""Seconds between two attempts. All attempts together take longer than a minute, because the server undoes the transaction
+of a killed process after 60 s."""
 
 
 class Missing(Exception):
@@ -38,7 +39,7 @@ class Missing(Exception):
 
 
 class Repeat(Exception):
-    """Another writer was faster, so the change is made again from the start."""
+    """Another writer changed the same documents first, so the change has to start again."""
 
 
 class ThreadDatabase:
@@ -110,10 +111,10 @@ class ThreadDatabase:
     ) -> Result:
         """The result of `work`, whose commands are one transaction if the server has transactions.
 
-        `work` passes the session to each command. It is called again after Repeat, and if another transaction changed the
-        same documents. Any other exception of `work` undoes the transaction and is raised. If the
-        server is lost before the commit, the change is repeated once, as the driver repeats a single command. `between`
-        runs after each undone attempt.
+        `work` passes the session to each command. It is called again if it raises Repeat, or if another transaction changed
+        the same documents. Any other exception of `work` undoes the transaction and is raised. If the server is lost before
+        the commit, the change is retried once, as the driver retries a single command. `between` runs after each undone
+        attempt.
         """
         lost = 0
 
@@ -156,7 +157,7 @@ def _is_conflict(error: driver.PyMongoError) -> bool:
 
 
 def _acknowledged(write_concern: WriteConcern) -> WriteConcern:
-    """The configured write concern. Without an answer nothing here could be decided, so at least one server answers."""
+    """The configured write concern, or 1 if it is 0: the store decides by the answers of the server."""
     return write_concern if write_concern.acknowledged else WriteConcern(w=1)
 
 

@@ -21,7 +21,7 @@ from chatstore_cli.mongo.identifiers import id_text
 Document = dict[str, Any]
 
 UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
-"""The time of a document without any."""
+"""The time of a document that has no readable time."""
 _NAIVE_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - subtracted from naive datetimes, which are UTC here
 
 
@@ -104,14 +104,14 @@ def to_message(document: Mapping[str, Any]) -> ChatMessage:
 
 
 _message_of: Callable[..., ChatMessage] = ChatMessage.__pydantic_validator__.validate_python
-"""ChatMessage(...) without the call of Python code that takes as long as everything else for a long thread."""
+"""`ChatMessage(...)` in half of the time: it leaves out the Python code of the constructor."""
 
 
 _JSON_VALUES = frozenset({str, int, float, bool, type(None)})
 
 
 def _is_json(content: dict[str, Any]) -> bool:
-    """Whether a content has only objects and plain values, as nearly every content has."""
+    """Whether a content has only objects and plain values. Nearly every content does, and needs no conversion."""
     for value in content.values():
         if type(value) not in _JSON_VALUES and (type(value) is not dict or not _is_json(value)):
             return False

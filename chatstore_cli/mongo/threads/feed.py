@@ -1,7 +1,7 @@
 """Changes of threads, and of the messages of one.
 
-An addition, an edit and a deletion of a message change their thread's document too, so its changes are those of the
-session. Messages are stored before their thread by a fork or an import: they count from the moment when the thread exists.
+If a message is added, edited or deleted, its thread's document changes too. So the changes of this document are those of
+the session. A fork or an import stores messages before their thread: they are reported once the thread exists.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class ThreadMessageChanges:
             self._exists = self._threads.find_one(condition, {"_id": 1}) is not None
 
     def pipeline(self) -> list[Document]:
-        """The inserts of messages, and the creation and deletion of the thread. An edit is no new message."""
+        """The inserts of messages, and the creation and deletion of the thread. An edit is not reported as a message."""
         ids = {"$in": id_values(self._thread_id)}
         inserted = {"operationType": "insert", "ns.coll": self._messages_name, "fullDocument.chat_thread_id": ids}
         match: list[Document] = [
@@ -95,7 +95,7 @@ class ThreadMessageChanges:
         return [{"$match": {"$or": match}}, {"$project": {**COMMON_FIELDS, "fullDocument": 1}}]
 
     def events(self, change: Document) -> list[MessageEvent]:
-        """A message of the existing thread, or what became of the thread."""
+        """A new message if the thread exists, or the creation or deletion of the thread."""
         position = position_of(change["clusterTime"])
         if change["ns"]["coll"] == self._messages_name:
             message = to_message(self._thread_id, change["fullDocument"])

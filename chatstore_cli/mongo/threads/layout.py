@@ -1,7 +1,7 @@
 """The `threads` layout: one document per thread, and one for each of its messages (docs/layouts.md).
 
 A session is a thread. Its tenant is `org_id`, and its title is the name of the thread. A thread has no workflow,
-no status and no pause. What its messages used is added up for reports alone.
+no status and no pause. The usage in its messages is added up for reports only.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ It is RECENT of core/threads/repair.py, which is not imported because `sessions 
 _NOT_BEING_COPIED: Document = {
     "$expr": {"$lt": [f"${COPIED_AT}", {"$subtract": ["$$NOW", int(_COPYING.total_seconds() * 1000)]}]}
 }
-"""The same condition, for one hour ago by the server's clock. A message that was not copied meets it."""
+"""The condition of `_copied_before` for one hour ago by the server's clock. A message that was not copied meets it."""
 
 
 class ThreadsLayout:
@@ -85,7 +85,7 @@ class ThreadsLayout:
 
     @property
     def unaddressable(self) -> int:
-        """The threads that were met, and left out because no text can be their id."""
+        """How many threads were left out because no text addresses their id."""
         return len(self._unaddressable)
 
     def index_specs(self) -> tuple[IndexSpec, ...]:
@@ -147,7 +147,7 @@ class ThreadsLayout:
                     yield to_message(session_id, document)
 
     def all_facts(self, query: SessionQuery) -> Iterator[Session]:
-        """Every thread that matches, with the usage of its messages and without their number."""
+        """Every thread that matches, with the usage of its messages. The messages are not counted."""
         if not self._answers(query):
             return
         with driver_errors(f"reading the threads of {self._name}"):
@@ -171,7 +171,7 @@ class ThreadsLayout:
     def parts(self, session_id: str, *, keep_usage: bool = False) -> list[StoredPart]:
         """The stored parts of a thread by collection. Raises NotAllowed for `keep_usage`: its messages have the usage.
 
-        Of a thread that does not exist, messages can be left. They count unless a fork or an import may be storing them.
+        If the thread does not exist, its remaining messages count, except those that a fork or import may be storing.
         """
         require_own(self._connection, self._name, OWN_THREADS)
         require_own(self._connection, self._messages_name, OWN_THREAD_MESSAGES)
@@ -238,7 +238,7 @@ class ThreadsLayout:
         return collection_facts(self._connection, self._messages_name).exists
 
     def _locate(self, session_id: str) -> Document | None:
-        """The facts of the thread with that `_id`, of any type; None if there is none, or if it is not a thread."""
+        """The facts of the thread whose `_id` (of any type) has this text; None if there is no such thread."""
         if not self._exists():
             return None
         with driver_errors(f"looking up thread {session_id!r} in {self._name}"):
@@ -250,7 +250,7 @@ class ThreadsLayout:
         return None
 
     def _addressable(self, session: Session, row: Document) -> bool:
-        """Whether a text addresses the thread. If not, it is counted."""
+        """Whether a text addresses the thread. If not, the thread is counted as unaddressable."""
         is_found = bool(session.session_id) and (
             REPLACED not in session.session_id or self._in_memory or self._locate(session.session_id) is not None
         )
@@ -276,5 +276,5 @@ def _identity(document: Document | None) -> Document:
 
 
 def _copied_before(instant: datetime) -> Document:
-    """The condition that leaves out messages which were copied later."""
+    """The condition that a message was copied before the instant, or was not copied."""
     return {COPIED_AT: {"$not": {"$gte": instant}}}

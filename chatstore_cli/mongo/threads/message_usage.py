@@ -24,7 +24,7 @@ _FIELD = "content.metadata.usage"
 _COUNTS = (("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens"), ("total_tokens",))
 _COSTS = ("total_cost", "cost")
 _LEAST_COST = Decimal128("1E-60")
-"""No smaller cost is read anywhere, because its digits would fill a page."""
+"""The smallest cost that chatstore reads: a smaller one would be printed with hundreds of digits."""
 _LONGEST_TEXT = 100
 
 
@@ -43,7 +43,7 @@ class MessageUsage:
         self._in_memory = in_memory
 
     def of(self, threads: Sequence[str]) -> dict[str, SummedUsage]:
-        """The sums of those threads that have a usage."""
+        """The usage of each of these threads that has one, by thread id."""
         among = {"$in": [value for thread in threads for value in id_values(thread)]}
         rows: Iterable[Document]
         if self._in_memory:
@@ -60,7 +60,7 @@ class MessageUsage:
 
 
 def _summed(rows: Sequence[Document]) -> SummedUsage:
-    """The usage of the sums of one thread: one row for each type in which its id is stored."""
+    """The usage of one thread from its sums. There is one row for each BSON type in which its id is stored."""
     invalid = {row["invalid"] for row in rows} - {None}
     prompt, completion, total = (sum(whole_number(row[names[0]]) or 0 for row in rows) for names in _COUNTS)
     costs = [decimal_value(row["cost"]) or Decimal() for row in rows if row["has_cost"]]
@@ -74,8 +74,8 @@ def _summed(rows: Sequence[Document]) -> SummedUsage:
 
 # --- on the server ---------------------------------------------------------------------------------------------------
 #
-# Most values are valid numbers. The expressions ask for that first, and each value is computed in one stage and used in the
-# next: in one stage they would take the server four times as long.
+# Most values are valid numbers, so the expressions check that first. Each value is computed in one stage and used in the
+# next, because the server would need four times as long for a single stage.
 
 
 def _given(*names: str) -> Any:

@@ -1,8 +1,8 @@
 """One page of threads, newest first, read from the indexes on (updated_at, _id).
 
 The order of these indexes is that of SessionKey for a text as `_id` and a date as `updated_at`, which is what chatstore and
-fluxibly write. Other ids and times are read beside them, and only if one look-up in the indexes shows
-that there are any.
+fluxibly write. Threads with other ids and times are read by additional queries, if one look-up in the indexes shows that
+there are any.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from chatstore_cli.mongo.threads.sessions import FACT_FIELDS, LAYOUT, newest_ins
 PROJECTION: Document = dict.fromkeys(FACT_FIELDS, 1)
 _ORDER: Document = {"updated_at": -1, "_id": -1}
 _MORE = 4
-"""If rows of a page are left out, this many times as many are read again."""
+"""If rows of a page are left out, the next query reads this many times as many."""
 
 
 def conditions_of(query: SessionQuery) -> list[Document]:
-    """The conditions that a thread must meet. They may let too many pass; SessionQuery.matches decides."""
+    """The conditions on threads for the server. Other threads may meet them too, so SessionQuery.matches decides."""
     wanted = (("user_id", query.user_id), ("org_id", query.tenant_id))
     filters = [{name: {"$in": id_values(text)}} for name, text in wanted if text is not None]
     return [OWN_THREADS.filter(), *filters]
@@ -47,7 +47,7 @@ class NewestThreads:
         limit: int,
         is_addressable: Callable[[Session, Document], bool],
     ) -> None:
-        """`is_addressable` decides whether a text finds a session; it is asked only for those that fit."""
+        """`is_addressable` decides whether a text finds a session. It is called only for sessions that match the query."""
         self._threads = threads
         self._query = query
         self._after = after

@@ -1,4 +1,4 @@
-"""Which documents are threads, and which are messages of threads; what copied messages have; how many are read at a time."""
+"""The conditions that threads and their messages meet, the field of copied messages, and how many messages are read at a time."""
 
 from __future__ import annotations
 
@@ -15,4 +15,4 @@ COPIED_AT = "copied_at"
 """The time, by the server's clock, at which a fork or an import stored a message before its thread."""
 
 MESSAGES_PER_ANSWER = 1_000
-"""Messages of a thread in one answer of the server. By default an answer has 16 MiB, which take 150 MiB of memory here."""
+"""Messages of a thread in one answer of the server. An answer of the default size, 16 MiB, would take 150 MiB of memory."""

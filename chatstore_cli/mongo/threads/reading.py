@@ -1,7 +1,7 @@
 """Reading messages under the condition that their thread exists and belongs to the owner, in one command.
 
-The command begins with the thread and joins its messages. mongomock cannot do that, and under a collation no index would
-serve it; there the thread is looked up first, in the same snapshot if the server can keep one.
+The command begins with the thread and joins its messages. mongomock does not support this, and under a collation the
+command could not use an index. There, a first command looks up the thread, in the same snapshot if the server supports it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _NEWEST_FIRST: Document = {"sequence": -1}
 def read_messages(
     database: ThreadDatabase, thread_id: str, stages: list[Document], owner: Owner, session: Session = None
 ) -> Generator[Document, None, None]:
-    """The documents that the stages make of a thread's messages; none if the thread is not the owner's.
+    """The results of the stages over a thread's messages. Empty if the thread is not the owner's.
 
     Times are naive. The driver's errors are raised.
     """

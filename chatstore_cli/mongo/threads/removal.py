@@ -1,4 +1,4 @@
-"""Deleting messages of a thread, for applications."""
+"""Deletes messages of a thread, for applications."""
 
 from __future__ import annotations
 

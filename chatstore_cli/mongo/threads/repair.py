@@ -1,4 +1,4 @@
-"""Finds and corrects what interrupted processes left in the collections of threads."""
+"""Finds and corrects inconsistent threads and messages, which interrupted processes left (docs/operations.md)."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class MongoThreadRepairs:
             )
 
     def threads_after(self, thread_id: str | None, limit: int) -> list[StoredThread]:
-        """The next threads whose `_id` is a text. No message names another one by a text of its own."""
+        """The next threads whose `_id` is a text. Threads with other ids are not compared."""
         after = {"$gte": ""} if thread_id is None else {"$gt": thread_id}
         with driver_errors(f"reading the threads of {self.threads}"):
             rows = self._threads.find({"_id": after}, _THREAD_FIELDS).sort("_id", 1).limit(limit)

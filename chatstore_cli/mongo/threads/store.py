@@ -13,8 +13,8 @@ from pymongo import ReturnDocument
 
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.threads.edits import edited
+from chatstore_cli.core.threads.repetition import thread_exists
 from chatstore_cli.core.threads.summaries import SUMMARY_ROLE, is_summary
-from chatstore_cli.domain.errors import Conflict
 from chatstore_cli.domain.threads.models import ChatMessage, ChatThread
 from chatstore_cli.domain.threads.ports import Owner, Window
 from chatstore_cli.domain.times import Clock
@@ -34,7 +34,7 @@ from chatstore_cli.mongo.threads.whole_threads import insert_whole_thread
 
 _LOCKS = 64
 _LONGEST_WAIT = 1.0
-"""Seconds. The lock only saves retries, so nobody waits long for a writer whose server does not answer."""
+"""Seconds to wait for the lock. It only saves retries, so no call waits long for one whose server does not answer."""
 
 
 class MongoThreadStore:
@@ -61,7 +61,7 @@ class MongoThreadStore:
             try:
                 threads.insert_one(thread_document(thread, 0))
             except driver.DuplicateKeyError as error:
-                raise Conflict(what=f"A thread with the id {thread.id!r} exists.") from error
+                raise thread_exists(thread.id) from error
 
     def find_thread(self, thread_id: str, owner: Owner) -> ChatThread | None:
         threads = self._database.threads
@@ -173,7 +173,7 @@ class MongoThreadStore:
 
     @contextmanager
     def _lock(self, thread_id: str) -> Iterator[None]:
-        """Held while this process adds to a thread, so that its own threads do not make one another repeat."""
+        """Held while a call adds to a thread, so that calls of one process do not cause retries of each other."""
         lock = self._locks[hash(thread_id) % _LOCKS]
         is_held = lock.acquire(timeout=_LONGEST_WAIT)
         try:
@@ -184,7 +184,7 @@ class MongoThreadStore:
 
 
 def _unchanged(message: Document) -> Document:
-    """The condition for a stored message that nobody has edited since it was read: an edit changes one of the two."""
+    """The condition that a message was not edited since it was read. An edit changes `updated_at` or the number of edits."""
     edits = message.get("edits")
     number: Any = {"$size": len(edits)} if isinstance(edits, list) else {"$eq": edits}
     return {"_id": message["_id"], "updated_at": {"$eq": message.get("updated_at")}, "edits": number}

@@ -1,8 +1,8 @@
-"""Storing a whole thread: its messages first, in batches, and the thread last, so that nobody sees it half-made.
+"""Stores a whole thread: its messages first, in batches, and the thread last, so that no reader sees an incomplete thread.
 
-If the process ends in between, messages without a thread remain. The same thread, stored again, completes them; otherwise
-`threads repair` removes them later. Their `copied_at`, by the server's clock, tells how old they are: their own times are those
-of the original.
+If the process ends in between, messages without a thread remain. A repetition completes the thread. Otherwise `threads
+repair` removes the messages later. It uses their `copied_at`, the server's time at which they were stored, because their own
+times are those of the original.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 import pymongo.errors as driver
 
+from chatstore_cli.core.threads.repetition import thread_exists
 from chatstore_cli.domain.errors import Conflict
 from chatstore_cli.domain.threads.models import ChatMessage, ChatThread, to_milliseconds
 from chatstore_cli.domain.times import Clock
@@ -45,12 +46,12 @@ def insert_whole_thread(
             raise Conflict(
                 what=f"Thread {thread.id!r} was not created: {stored:,} of its messages are stored instead of {count:,}, "
                 "because another process stores or deletes messages of the same thread.",
-                hint="Repeat the call once the other process has finished.",
+                hint="Wait until the other process has finished, then retry.",
             )
         try:
             database.threads.insert_one(thread_document(thread, last_sequence), session=session)
         except driver.DuplicateKeyError as error:
-            raise _exists(thread.id) from error
+            raise thread_exists(thread.id) from error
 
     database.change(f"creating thread {thread.id!r} in {database.threads.name}", insert_thread)
 
@@ -72,9 +73,9 @@ def _insert(database: ThreadDatabase, server_now: Clock, thread_id: str, batch: 
                 raise Conflict(
                     what=f"Thread {thread_id!r} was not created: at the place of its message {batch[number].id!r} "
                     "another message of the same thread is stored.",
-                    hint="An interrupted import of another export left it. chatstore threads repair removes such messages.",
+                    hint="An interrupted import of another export stored it. To remove such messages, run chatstore threads repair.",
                 ) from error
-        # From now on no repair takes them for remains. If one removed some before this, their number shows it at the end.
+        # With the new date, no repair deletes them. If one deleted some before, the count at the end detects it.
         for ids in batches((batch[number].id for number in rejected), ids_at_once(database.messages)):
             stored_before = {"_id": {"$in": ids}, "chat_thread_id": thread_id}
             database.messages.update_many(stored_before, {"$set": {COPIED_AT: copied_at}})
@@ -82,8 +83,4 @@ def _insert(database: ThreadDatabase, server_now: Clock, thread_id: str, batch: 
 
 def _reject_existing(database: ThreadDatabase, thread_id: str) -> None:
     if database.threads.find_one({"_id": thread_id}, {"_id": 1}) is not None:
-        raise _exists(thread_id)
-
-
-def _exists(thread_id: str) -> Conflict:
-    return Conflict(what=f"A thread with the id {thread_id!r} exists.")
+        raise thread_exists(thread_id)

@@ -1,4 +1,4 @@
-"""Changes of a layout that has one document per session: what all such layouts have in common."""
+"""The changes of sessions in a layout with one document per session: the code that such layouts share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a layout of MongoDB has if a change stream can report its changes."""
+"""The protocol of a MongoDB layout whose changes a change stream can report."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from chatstore_cli.mongo.watch.sessions import SessionChanges
 
 @runtime_checkable
 class StreamedLayout(Protocol):
-    """A reader of sessions with a feed of its own. The sessions of a reader without one are queried again and again."""
+    """A reader of sessions with a feed of its own. The sessions of a reader without one are polled."""
 
     def session_changes(self) -> SessionChanges:
         """How its sessions change, from now on."""

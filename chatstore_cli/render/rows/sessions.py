@@ -168,7 +168,8 @@ def _status(row: Row) -> str:
     return f"{row['status']}, paused" if row["paused"] else str(row["status"])
 
 
-def _message_count(row: Row) -> str:
+def message_count(row: Row) -> str:
+    """The cell of a number of messages; `+` if there are more."""
     return f"{row['message_count']}+" if row["message_count_capped"] else count(row["message_count"])
 
 
@@ -181,7 +182,7 @@ SESSION_COLUMNS = (
     Column("workflow", "WORKFLOW", in_table=False),
     Column("status", "STATUS", style=status_style, whole=True, show_row=_status),
     Column("paused", "PAUSED", in_table=False),
-    Column("message_count", "MESSAGES", align="right", show_row=_message_count, spare=2),
+    Column("message_count", "MESSAGES", align="right", show_row=message_count, spare=2),
     Column("message_count_capped", "CAPPED", in_table=False),
     Column("usage.prompt_tokens", "PROMPT", align="right", show=count, in_table=False),
     Column("usage.completion_tokens", "COMPLETION", align="right", show=count, in_table=False),
@@ -202,7 +203,7 @@ SESSION_FIELDS = (
     Column("reason", "Reason"),
     Column("created_at", "Created (UTC)", show=short_time),
     Column("updated_at", "Updated (UTC)", show=short_time),
-    Column("message_count", "Messages", show_row=_message_count),
+    Column("message_count", "Messages", show_row=message_count),
     Column("message_count_capped", "Capped", in_table=False),
     Column("usage.prompt_tokens", "Prompt tokens", show_row=_tokens("prompt_tokens")),
     Column("usage.completion_tokens", "Completion tokens", show_row=_tokens("completion_tokens")),

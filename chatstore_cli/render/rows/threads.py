@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from chatstore_cli.domain.threads.spoken import spoken
 from chatstore_cli.domain.times import rfc3339
-from chatstore_cli.render.listing import Column, Row, count, plain, short_time
-from chatstore_cli.render.rows.sessions import MESSAGE_COLUMNS
+from chatstore_cli.render.listing import Column, count, plain, short_time
+from chatstore_cli.render.rows.sessions import MESSAGE_COLUMNS, message_count
 
 if TYPE_CHECKING:
     from chatstore_cli.domain.session import Session
@@ -47,7 +47,7 @@ def thread_row(thread: ChatThread) -> dict[str, Any]:
 
 
 def thread_message_row(message: ChatMessage) -> dict[str, Any]:
-    """One message. `content` is its text, or the object that it is instead; `edits` has former contents, the oldest first."""
+    """One message. `content` is its text, or its object if it is not a text. `edits` has former contents, the oldest first."""
     content, metadata = spoken(message.content)
     return {
         "message_id": message.id,
@@ -101,10 +101,6 @@ def _forked_from(value: Any) -> str:
     return "" if value is None else f"{value['thread_id']} at message {value['sequence']:,}"
 
 
-def _message_count(row: Row) -> str:
-    return f"{row['message_count']}+" if row["message_count_capped"] else count(row["message_count"])
-
-
 def _edits(value: Any) -> str:
     return str(len(value)) if value else ""
 
@@ -114,7 +110,7 @@ THREAD_COLUMNS = (
     Column("tenant_id", "TENANT", spare=5),
     Column("user_id", "USER", spare=4),
     Column("title", "NAME", spare=1),
-    Column("message_count", "MESSAGES", align="right", show_row=_message_count, spare=3),
+    Column("message_count", "MESSAGES", align="right", show_row=message_count, spare=3),
     Column("message_count_capped", "CAPPED", in_table=False),
     Column("created_at", "CREATED (UTC)", show=short_time, in_table=False),
     Column("updated_at", "UPDATED (UTC)", show=short_time, whole=True, spare=2),

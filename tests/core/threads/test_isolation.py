@@ -76,6 +76,10 @@ SEEN = {
 }  # fmt: skip
 
 
+STORES_OF_THE_MATRIX = [*STORES[:-1], pytest.param("standalone", marks=[pytest.mark.real, pytest.mark.soak])]
+"""Both kinds of server have the same conditions on owners, which the contract of stores tests on each."""
+
+
 @pytest.fixture(params=STORES)
 def repository(request: pytest.FixtureRequest) -> ConversationRepository:
     """A repository on each store."""
@@ -107,6 +111,7 @@ def test_every_public_method_has_a_row() -> None:
     assert properties == {"repository", "user_id", "org_id", "current_thread_id"}
 
 
+@pytest.mark.parametrize("repository", STORES_OF_THE_MATRIX, indirect=True)
 @pytest.mark.parametrize("row", ROWS)
 def test_a_thread_outside_the_binding_is_missing(repository: ConversationRepository, row: str) -> None:
     in_memory = isinstance(repository, MockConversationRepository)

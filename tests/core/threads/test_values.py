@@ -32,9 +32,11 @@ STEPS = st.lists(
 )
 
 
-@pytest.fixture(scope="module", params=STORES)
+@pytest.fixture(
+    scope="module", params=[*STORES[:-1], pytest.param("standalone", marks=[pytest.mark.real, pytest.mark.soak])]
+)
 def repository(request: pytest.FixtureRequest) -> ConversationRepository:
-    """A repository on each store."""
+    """A repository on each store. Both kinds of server keep the same values."""
     return repository_of(request)
 
 

@@ -10,6 +10,7 @@ import pytest
 from pymongo.database import Database
 
 from chatstore_cli.config.settings import Settings
+from chatstore_cli.core.threads.repository import StoredConversations
 from chatstore_cli.domain.errors import Conflict, ForeignCollection, UnsuitableCollection
 from chatstore_cli.domain.threads.models import ChatMessage, ChatThread, ForkedFrom
 from chatstore_cli.domain.threads.ports import ALL, ANYONE, Owner, Window
@@ -112,10 +113,29 @@ def test_a_last_sequence_that_is_wrong_is_corrected_and_decides_nothing(
     assert (documents["chat_threads"].find_one({"_id": "t"}) or {})["last_sequence"] == 4
 
 
+@pytest.mark.parametrize("odd", [2.5, float("inf"), float("nan"), "many", None])
+def test_messages_are_added_behind_a_sequence_that_is_not_a_whole_number(
+    store: MongoThreadStore, documents: Documents, odd: Any
+):
+    """With transactions, 1,000 attempts failed before."""
+    store.add_messages("t", [message("a"), message("b")], ANYONE)
+    documents["chat_thread_messages"].insert_one({"_id": "odd", "chat_thread_id": "t", "sequence": odd})
+    documents["chat_threads"].update_one({"_id": "t"}, {"$set": {"last_sequence": float("nan")}})
+    [added] = store.add_messages("t", [message("c")], ANYONE) or []
+    assert added.sequence == (3 if odd in (None, "many") or str(odd) in ("inf", "nan") else 4)
+
+
+def test_a_fork_of_messages_without_a_sequence_is_complete(store: MongoThreadStore, documents: Documents):
+    rows = [{"_id": str(number), "chat_thread_id": "t", "sequence": odd} for number, odd in enumerate([None, 0.5, 1])]
+    documents["chat_thread_messages"].insert_many(rows)
+    fork = StoredConversations(store).fork_thread("t")
+    assert [each.sequence for each in store.messages(fork.id, ALL, ANYONE)] == [0, 1, 2]
+
+
 def test_a_sequence_beyond_all_others_is_refused(store: MongoThreadStore, documents: Documents):
     for last in (2**53, 2**63 - 1):
         documents["chat_threads"].update_one({"_id": "t"}, {"$set": {"last_sequence": last}})
-        with pytest.raises(Conflict, match="No sequence follows"):
+        with pytest.raises(Conflict, match="exceeds the highest one that a thread can have"):
             store.add_messages("t", [message("a")], ANYONE)
     assert ids(store) == []
 
