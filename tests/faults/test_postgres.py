@@ -179,6 +179,54 @@ def test_a_client_that_is_killed_in_a_transaction_leaves_nothing(
     assert postgres.run("SELECT count(*) FROM chat_messages", name) == [(0,)]
 
 
+WRITER = """
+import sys
+from chatstore_cli.core.threads.repository import StoredConversations
+from chatstore_cli.domain.threads.models import CreateChatMessageRequest
+from chatstore_cli.postgres.database import PostgresDatabase
+from chatstore_cli.postgres.threads.store import PostgresThreadStore
+
+uri, thread_id, writer = sys.argv[1:]
+repository = StoredConversations(PostgresThreadStore(PostgresDatabase(uri, timeout_seconds=60)))
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(100):
+    identity = {"chat_thread_id": thread_id, "message_id": f"{writer}-{number}"}
+    repository.create_message(CreateChatMessageRequest(**identity, sender_role="user", content={"text": "x"}))
+"""
+
+
+def test_two_processes_add_to_one_thread_each_in_its_own_order(
+    postgres: Postgres, name: str, open_repository: Callable[..., StoredConversations]
+) -> None:
+    repository = open_repository(postgres.uri(name))
+    thread = new_thread(repository)
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, postgres.uri(name), thread.id, writer],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=ROOT,
+        )
+        for writer in "ab"
+    ]
+    for writer in writers:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"ready\n"
+    for writer in writers:
+        assert writer.stdin is not None
+        writer.stdin.write(b"\n")
+        writer.stdin.flush()
+    for writer in writers:
+        writer.communicate()
+        assert writer.returncode == 0
+    messages = repository.get_messages(thread.id)
+    assert [message.sequence for message in messages] == list(range(1, 201))
+    for name_of_writer in "ab":
+        own = [message.id for message in messages if message.id.startswith(name_of_writer)]
+        assert own == [f"{name_of_writer}-{number}" for number in range(100)]
+
+
 # --- users and rights
 
 
