@@ -20,7 +20,7 @@ PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install -qq -c const
 # In CI the converters of AG2's model clients are tested too; they take a minute to install.
 comma := ,
 TEST_EXTRAS := embedded,dev$(if $(filter true,$(CI)),$(comma)converters)
-TESTED := CHATSTORE_REQUIRE_MONGOD=1 CHATSTORE_REQUIRE_PEERS=1
+TESTED := CHATSTORE_REQUIRE_MONGOD=1 CHATSTORE_REQUIRE_POSTGRES=1 CHATSTORE_REQUIRE_PEERS=1
 
 # The first Python on PATH that is new enough. PYTHON=... overrides it.
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
@@ -52,6 +52,7 @@ soak: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	@missed=; for script in benchmarks/[a-z]*.py; do $(BIN)/python "$$script" || missed="$$missed $$script"; done; \
+	  $(BIN)/python benchmarks/threads.py --backend postgresql || missed="$$missed threads.py(postgresql)"; \
 	  test -z "$$missed" || { echo "make: these missed a bound, or failed:$$missed" >&2; exit 1; }
 
 clean:

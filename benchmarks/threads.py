@@ -1,20 +1,22 @@
-"""Threads in MongoDB, as ratios that are measured in one run on the same data.
+"""Threads in MongoDB or PostgreSQL, as ratios that are measured in one run on the same data.
 
-    python benchmarks/threads.py [--messages 100000] [--rounds 300] [--uri URI]
+    python benchmarks/threads.py [--backend mongodb|postgresql] [--messages 100000] [--rounds 300] [--uri URI]
 
 Adding one message to a thread of `--messages` messages is compared with a thread of about 100 (after every 100 messages a
 new one). Reading the long thread with `get_messages` is compared with a plain cursor over the same documents, and
-`add_messages` of 1,000 messages with a bare `insert_many` in a transaction. The two sides of a figure run in turn, and
-each figure is a ratio of medians. Exits with status 1 if a figure misses its bound.
+`add_messages` of 1,000 messages with a bare `insert_many` in a transaction. On PostgreSQL the other side is psycopg with
+the same statements, and the first page of many threads is compared with that of few. The two sides of a figure run in turn,
+and each figure is a ratio of medians. Exits with status 1 if a figure misses its bound.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -37,59 +39,144 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--messages", type=int, default=100_000, help="messages in the long thread (default 100000)")
     parser.add_argument("--rounds", type=int, default=300, help="messages that are added to each thread (default 300)")
-    parser.add_argument("--uri", help="the MongoDB to use (default: one from the [embedded] extra is started)")
+    parser.add_argument("--backend", choices=["mongodb", "postgresql"], default="mongodb")
+    parser.add_argument("--threads", type=int, default=1_000_000, help="threads of the long list (default 1000000)")
+    parser.add_argument("--uri", help="the server to use (default: one is started from the [embedded] or [dev] extra)")
     chosen = parser.parse_args()
-    if chosen.uri:
-        measure(chosen.uri, chosen)
-        return
-    from tests.support.mongod import short_temporary_folder, start_mongod
-
-    with short_temporary_folder() as folder:
-        server = start_mongod(folder)
-        try:
-            measure(server.uri, chosen)
-        finally:
-            server.remove()
-
-
-def measure(uri: str, chosen: argparse.Namespace) -> None:
-    """Print the figures of one run, and exit with status 1 if one misses its bound."""
-    from pymongo import MongoClient
-
-    figures = Figures()
-    client: MongoClient[dict[str, Any]] = MongoClient(uri)
-    client.drop_database(DATABASE)
-    stores = open_stores(uri)
-    try:
-        threads = Threads(stores, client)
+    opened = open_mongodb if chosen.backend == "mongodb" else open_postgresql
+    with opened(chosen.uri) as (conversations, bare):
+        figures = Figures()
+        threads = Threads(conversations, bare)
         long = threads.filled(chosen.messages)
         threads.measure_adding(figures, long, chosen.rounds)
         threads.measure_reading(figures, long)
         threads.measure_bulk(figures)
-    finally:
-        stores.close()
-        client.drop_database(DATABASE)
+        if isinstance(bare, BarePostgreSQL):
+            threads.measure_listing(figures, bare, chosen.threads)
     figures.exit()
 
 
-def open_stores(uri: str) -> Any:
-    """The benchmark's database, as an application opens it."""
+@contextlib.contextmanager
+def open_mongodb(uri: str | None) -> Iterator[tuple[Any, Any]]:
+    """The benchmark's database, as an application opens it, and a plain client."""
+    from pymongo import MongoClient
+
     from chatstore_cli.config.settings import MongoSettings, Settings
     from chatstore_cli.wiring.stores import Stores
+    from chatstore_cli.wiring.threads import conversations
+    from tests.support.mongod import short_temporary_folder, start_mongod
 
-    return Stores(Settings(mongo=MongoSettings(uri=uri, database=DATABASE)), say=print)
+    with contextlib.ExitStack() as stack:
+        if uri is None:
+            server = start_mongod(stack.enter_context(short_temporary_folder()))
+            stack.callback(server.remove)
+            uri = server.uri
+        client: MongoClient[dict[str, Any]] = MongoClient(uri)
+        client.drop_database(DATABASE)
+        stack.callback(client.drop_database, DATABASE)
+        stores = Stores(Settings(mongo=MongoSettings(uri=uri, database=DATABASE)), say=print)
+        stack.callback(stores.close)
+        yield conversations(stores), BareMongoDB(client, stores.settings.layouts.threads.messages)
+
+
+@contextlib.contextmanager
+def open_postgresql(uri: str | None) -> Iterator[tuple[Any, Any]]:
+    """A store over an empty database, in which the tables are made, and a plain connection."""
+    import psycopg
+
+    from chatstore_cli.core.threads.repository import StoredConversations
+    from chatstore_cli.postgres.database import PostgresDatabase
+    from chatstore_cli.postgres.migrate import migrate
+    from chatstore_cli.postgres.threads.store import PostgresThreadStore
+    from tests.support.postgres import DURABLE, running_postgres
+
+    with contextlib.ExitStack() as stack:
+        if uri is None:
+            server = stack.enter_context(running_postgres(in_memory=False, extra=DURABLE))
+            uri = server.uri(server.new_database(migrated=False))
+        database = PostgresDatabase(uri, timeout_seconds=60)
+        stack.callback(database.close)
+        migrate(database)
+        yield (
+            StoredConversations(PostgresThreadStore(database)),
+            BarePostgreSQL(stack.enter_context(psycopg.connect(uri))),
+        )
+
+
+class BareMongoDB:
+    """The other side of each figure: a plain client."""
+
+    bulk = "insert_many's"
+
+    def __init__(self, client: Any, messages: str) -> None:
+        self._client = client
+        self._messages = client[DATABASE][messages]
+
+    def read(self, thread_id: str) -> None:
+        """All messages of a thread."""
+        list(self._messages.find({"chat_thread_id": thread_id}).sort("sequence", 1))
+
+    def insert(self, rows: list[dict[str, Any]]) -> None:
+        """The same messages in one transaction."""
+        from pymongo import WriteConcern
+
+        for row in rows:
+            row["_id"] = row.pop("id")
+        concern = WriteConcern("majority", j=True)
+        with self._client.start_session() as session, session.start_transaction(write_concern=concern):
+            self._messages.insert_many(rows, session=session)
+
+
+class BarePostgreSQL:
+    """The other side of each figure: psycopg."""
+
+    bulk = "psycopg's"
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def read(self, thread_id: str) -> None:
+        """All messages of a thread, over a server-side cursor."""
+        with self._connection.transaction(), self._connection.cursor("plain") as cursor:
+            cursor.itersize = 1_000
+            cursor.execute("SELECT * FROM chat_messages WHERE chat_thread_id = %s ORDER BY sequence", [thread_id])
+            list(cursor)
+
+    def insert(self, rows: list[dict[str, Any]]) -> None:
+        """The same messages in one transaction, with the statements that psycopg runs fastest."""
+        from psycopg.types.json import Jsonb
+
+        columns = list(rows[0])
+        values = [[Jsonb(row[name]) if name == "content" else row[name] for name in columns] for row in rows]
+        marks = ", ".join(["%s"] * len(columns))
+        with self._connection.transaction(), self._connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE chat_threads SET last_sequence = last_sequence + %s WHERE id = %s RETURNING last_sequence",
+                [len(rows), rows[0]["chat_thread_id"]],
+            )
+            cursor.executemany(f"INSERT INTO chat_messages ({', '.join(columns)}) VALUES ({marks})", values)
+
+    def add_threads(self, first: int, last: int) -> None:
+        """Many threads of one user, with one statement."""
+        with self._connection.transaction():
+            self._connection.execute(
+                """INSERT INTO chat_threads (id, user_id, org_id, name, created_at, updated_at)
+                   SELECT 't' || n, 'u' || n %% 10, 'o', 'A thread', now(), now() + n * interval '1 ms'
+                   FROM generate_series(%s::int, %s::int) AS n""",
+                [first, last],
+            )
+        self._connection.autocommit = True
+        self._connection.execute("VACUUM ANALYZE chat_threads")
+        self._connection.autocommit = False
 
 
 class Threads:
     """The figures of threads in one database."""
 
-    def __init__(self, stores: Any, client: Any) -> None:
-        """`client` is a plain client of the same server, for the other side of each figure."""
-        from chatstore_cli.wiring.threads import conversations
-
-        self._conversations = conversations(stores)
-        self._client = client
-        self._messages = client[DATABASE][stores.settings.layouts.threads.messages]
+    def __init__(self, conversations: Any, bare: Any) -> None:
+        """`bare` is a plain client of the same server, for the other side of each figure."""
+        self._conversations = conversations
+        self._bare = bare
 
     def filled(self, messages: int) -> str:
         """The id of a new thread with so many messages."""
@@ -127,17 +214,15 @@ class Threads:
             self._conversations.get_messages(long)
 
         def read_plainly() -> None:
-            list(self._messages.find({"chat_thread_id": long}).sort("sequence", 1))
+            self._bare.read(long)
 
         times, plain_times = in_turn(7, read, read_plainly, warm_up=1)
         report(figures, "get_messages, rate / plain cursor's", plain_times, times, at_least=0.6)
 
     def measure_bulk(self, figures: Figures) -> None:
         """`create_messages` of 1,000 against a bare insertion of as many documents in a transaction."""
-        from pymongo import WriteConcern
-
         thread_id = self.filled(0)
-        bare_id = str(uuid4())
+        bare_id = self.filled(0)
         prepared: list[Any] = []
         last = [0]
 
@@ -149,15 +234,20 @@ class Threads:
             self._conversations.create_messages(prepared[0])
 
         def insert() -> None:
-            with (
-                self._client.start_session() as session,
-                session.start_transaction(write_concern=WriteConcern("majority", j=True)),
-            ):
-                self._messages.insert_many(prepared[1], session=session)
+            self._bare.insert(prepared[1])
 
         prepare()
         times, bare_times = in_turn(40, add, insert, between=prepare, warm_up=5)
-        report(figures, f"create_messages of {BULK:,}, rate / insert_many's", bare_times, times, at_least=0.6)
+        name = f"create_messages of {BULK:,}, rate / {self._bare.bulk}"
+        report(figures, name, bare_times, times, at_least=0.6)
+
+    def measure_listing(self, figures: Figures, bare: BarePostgreSQL, threads: int) -> None:
+        """The first page of many threads against that of 10,000."""
+        pages = []
+        for first, last in ((1, 10_000), (10_001, threads)):
+            bare.add_threads(first, last)
+            pages.append(in_turn(100, lambda: self._conversations.list_threads(user_id="u1", limit=50))[0])
+        report(figures, f"first page of {threads:,} threads / 10,000", pages[1], pages[0], at_most=1.2)
 
 
 def requests(thread_id: str, number: int) -> list[Any]:
@@ -175,10 +265,10 @@ def requests(thread_id: str, number: int) -> list[Any]:
 
 
 def documents(thread_id: str, number: int, first: int) -> list[dict[str, Any]]:
-    """The documents of as many messages, for a bare insertion."""
+    """The rows or documents of as many messages, for a bare insertion."""
     return [
         {
-            "_id": str(uuid4()),
+            "id": str(uuid4()),
             "chat_thread_id": thread_id,
             "sender_id": None,
             "sender_role": "user",

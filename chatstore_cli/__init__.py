@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from chatstore_cli.domain.errors import (
         BadConfig,
+        BadLines,
         BadValue,
         BadVariable,
         BinaryMissing,
@@ -55,6 +56,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AG2PersistenceManager",
     "BadConfig",
+    "BadLines",
     "BadValue",
     "BadVariable",
     "BinaryMissing",

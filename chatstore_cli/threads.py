@@ -48,6 +48,7 @@ from chatstore_cli.domain.threads.models import (
 from chatstore_cli.domain.threads.ports import ConversationRepository, Owner, ThreadStore, Window
 from chatstore_cli.library.threads.creation import create_repository
 from chatstore_cli.library.threads.mongo import MongoConversationRepository
+from chatstore_cli.library.threads.postgres import PostgreSQLConversationRepository
 
 __all__ = [
     "AgentState",
@@ -74,6 +75,7 @@ __all__ = [
     "NotAllowed",
     "NotFound",
     "Owner",
+    "PostgreSQLConversationRepository",
     "StateConfig",
     "StateManager",
     "StoredConversations",

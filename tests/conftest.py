@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib.util
 import os
 import signal
 import subprocess
@@ -28,10 +29,13 @@ if TYPE_CHECKING:
     from pymongo.database import Database
 
     from chatstore_cli.mongo.connection import Connection
+    from chatstore_cli.postgres.database import PostgresDatabase
+    from tests.support.postgres import Postgres
 
 pytest.register_assert_rewrite("chatstore_cli.testing")
 
 MONGOD_IS_REQUIRED = os.environ.get("CHATSTORE_REQUIRE_MONGOD") == "1"
+POSTGRES_IS_REQUIRED = os.environ.get("CHATSTORE_REQUIRE_POSTGRES") == "1"
 """Read once, at import: each test runs without the variables of the machine's user."""
 
 VARIABLES_OF_SETTINGS = ("CHATSTORE_", "MONGO_", "MONGODB_", "DB_", "DEFAULT_", "ENABLE_DB_PERSISTENCE")
@@ -88,7 +92,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("soak") and not config.getoption("--soak"):
             item.add_marker(pytest.mark.skip(reason="long: only with --soak"))
-        if "mongod" in getattr(item, "fixturenames", ()):
+        if {"mongod", "postgres"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.real)
 
 
@@ -205,6 +209,55 @@ def start_mongod() -> Iterator[Callable[..., Mongod]]:
             return server
 
         yield start
+
+
+def _need_a_postgres() -> None:
+    if importlib.util.find_spec("psycopg") is not None:
+        from tests.support.postgres import NoPostgres, find_postgres
+
+        try:
+            find_postgres()
+        except NoPostgres as error:
+            reason = str(error)
+        else:
+            return
+    else:
+        reason = "no PostgreSQL can be run: psycopg is not installed"
+    if POSTGRES_IS_REQUIRED:
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL that all tests of this process share. A test that stops it uses start_postgres."""
+    _need_a_postgres()
+    from tests.support.postgres import running_postgres
+
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def start_postgres() -> Iterator[Callable[..., Postgres]]:
+    """Start a PostgreSQL for one test: `start_postgres(extra=["-c", "name=value"])`."""
+    _need_a_postgres()
+    from tests.support.postgres import running_postgres
+
+    with contextlib.ExitStack() as stack:
+        yield lambda **settings: stack.enter_context(running_postgres(**settings))
+
+
+@pytest.fixture
+def postgres_database(postgres: Postgres) -> Iterator[PostgresDatabase]:
+    """A new database on the shared server with the tables of threads, dropped after the test."""
+    from chatstore_cli.postgres.database import PostgresDatabase
+
+    name = postgres.new_database()
+    database = PostgresDatabase(postgres.uri(name), timeout_seconds=10)
+    yield database
+    database.close()
+    postgres.drop_database(name)
 
 
 @pytest.fixture(scope="session")
@@ -401,6 +454,20 @@ def module_chatstore(
     """The command on the shared server and the module's database. It only reads; nothing in its environment changes."""
     folder = tmp_path_factory.mktemp("module")
     return _chatstore(folder, CHATSTORE_URI=mongod.uri, CHATSTORE_DATABASE=module_database.name)
+
+
+@pytest.fixture
+def postgres_chatstore(tmp_path: Path, postgres: Postgres) -> Iterator[Chatstore]:
+    """The command with threads in a new PostgreSQL database. No MongoDB answers, so a command that asks it fails."""
+    name = postgres.new_database()
+    yield _chatstore(
+        tmp_path,
+        CHATSTORE_URI="mongodb://127.0.0.1:1",
+        CHATSTORE_MONGO__TIMEOUT_SECONDS="5",
+        CHATSTORE_THREADS__BACKEND="postgresql",
+        CHATSTORE_THREADS__URI=postgres.uri(name),
+    )
+    postgres.drop_database(name)
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ A comment above a block says how it is tested:
     <!-- exits with N -->           bash that exits with status N
     <!-- output -->                 text that the bash block before it printed; digits can differ
     <!-- output of chatstore demo --> text that the demo printed
-    (no comment)                    bash must exit with 0, YAML must be a valid configuration, JSON must parse. The Python
+    (no comment)                    bash must exit with 0, YAML must be a valid configuration, JSON must parse. SQL is run by
+                                    tests/real/test_postgres_commands.py. The Python
                                     blocks of a page are one program, which runs at the first of them.
 """
 
@@ -32,7 +33,7 @@ from tests.support.paths import ROOT
 
 PAGES = ("README.md", "docs/operations.md", "docs/library.md", "docs/fastapi.md", "docs/layouts.md")
 DEMO_OUTPUT = "output of chatstore demo"
-LANGUAGES = {"bash", "text", "yaml", "json", "python"}
+LANGUAGES = {"bash", "text", "yaml", "json", "python", "sql"}
 BLOCK = re.compile(
     r"(?:^<!-- (?P<note>[^\n]*) -->\n\n?)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )

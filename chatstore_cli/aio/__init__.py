@@ -16,6 +16,7 @@ import chatstore_cli
 if TYPE_CHECKING:
     from chatstore_cli import (
         BadConfig,
+        BadLines,
         BadValue,
         BadVariable,
         BinaryMissing,
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AG2PersistenceManager",
     "BadConfig",
+    "BadLines",
     "BadValue",
     "BadVariable",
     "BinaryMissing",

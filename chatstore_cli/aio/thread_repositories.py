@@ -117,10 +117,35 @@ class MongoConversationRepository(ConversationRepository):
         return self.synchronous.settings
 
 
+class PostgreSQLConversationRepository(ConversationRepository):
+    """Stores threads and their messages in PostgreSQL. It connects on first use."""
+
+    synchronous: threads.PostgreSQLConversationRepository
+
+    @arguments_of(threads.PostgreSQLConversationRepository)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._open(threads.PostgreSQLConversationRepository(*args, **kwargs))
+
+    @classmethod
+    def from_config(
+        cls, config_file: str | None = None, *, strict_roles: bool = True
+    ) -> PostgreSQLConversationRepository:
+        """The threads of chatstore's configuration (chatstore.threads.uri, mongo.timeout_seconds). Raises BadConfig."""
+        return cls._of(threads.PostgreSQLConversationRepository.from_config(config_file, strict_roles=strict_roles))
+
+    migrate = awaitable(threads.PostgreSQLConversationRepository.migrate)
+    migration_state = awaitable(threads.PostgreSQLConversationRepository.migration_state)
+
+    @property
+    def target(self) -> str:
+        """Server and database as text, without user and password."""
+        return self.synchronous.target
+
+
 def create_repository(config: DatabaseConfig | None = None, *, strict_roles: bool = True) -> ConversationRepository:
     """A new repository for the backend of the configuration, by default that of `DatabaseConfig.from_env()`.
 
-    Raises BadValue for a backend that this version does not support, and BadConfig for a wrong configuration.
+    Raises BadConfig for a wrong configuration, and WrongUse for postgresql without the extra of that name.
     """
     return face_of(threads.create_repository(config, strict_roles=strict_roles))
 
@@ -135,6 +160,8 @@ def face_of(repository: ConversationRepository | ports.ConversationRepository | 
         return MockConversationRepository._of(repository)
     if isinstance(repository, threads.MongoConversationRepository):
         return MongoConversationRepository._of(repository)
+    if isinstance(repository, threads.PostgreSQLConversationRepository):
+        return PostgreSQLConversationRepository._of(repository)
     return ConversationRepository(repository)
 
 

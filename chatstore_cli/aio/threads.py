@@ -16,6 +16,7 @@ from chatstore_cli.aio.thread_repositories import (
     ConversationRepository,
     MockConversationRepository,
     MongoConversationRepository,
+    PostgreSQLConversationRepository,
     create_repository,
 )
 from chatstore_cli.threads import (
@@ -75,6 +76,7 @@ __all__ = [
     "NotAllowed",
     "NotFound",
     "Owner",
+    "PostgreSQLConversationRepository",
     "StateConfig",
     "StateManager",
     "StoredConversations",

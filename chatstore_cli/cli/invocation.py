@@ -29,7 +29,12 @@ if TYPE_CHECKING:
 class Invocation:
     """The settings, stores and output of one run. Each is loaded when it is first used."""
 
-    def __init__(self, context: typer.Context) -> None:
+    def __init__(self, context: typer.Context, *, layout: str | None = "messages") -> None:
+        """`layout` is the layout whose sessions the command reads or writes; None is all. It decides the target in texts.
+
+        By default that is MongoDB.
+        """
+        self.layout = layout
         self.options: GlobalOptions = global_options(context)
         self.options.invocation = self
         self._writes = self._named_target = False
@@ -69,8 +74,13 @@ class Invocation:
         stores = Stores(with_shorter_timeout(self.settings, self._outage_seconds), say=self.say)
         if self.options.verbose:
             with suppress(ChatstoreError):  # the first operation reports an unreachable server
-                self._name_target(stores.target)
+                self._name_target(stores.target_of(self.layout))
         return stores
+
+    @property
+    def target(self) -> str:
+        """The servers and databases that the command uses, without credentials."""
+        return self.stores.target_of(self.layout)
 
     def outage_limit(self, seconds: float | None, default: float) -> float:
         """How many seconds one outage may last for a command that retries: its own option, --timeout, or the default.
@@ -94,8 +104,8 @@ class Invocation:
         """
         stores: Stores | None = self.__dict__.get("stores")
         with suppress(ChatstoreError):
-            if stores is not None and not self._named_target and stores.target not in text:
-                return f"{text} Target: {stores.target}.".lstrip()
+            if stores is not None and not self._named_target and (target := stores.target_of(self.layout)) not in text:
+                return f"{text} Target: {target}.".lstrip()
         return text
 
     @property
@@ -117,7 +127,7 @@ class Invocation:
                 _ = self.stores
         terminal = terminal_of(sys.stdout.isatty(), self.options.color)
         if self._writes:
-            result = result.with_target(self.stores.target)
+            result = result.with_target(self.target)
         rows = write(result, self.options.output or OutputFormat.TABLE, sys.stdout, terminal)
         sys.stdout.flush()
         if isinstance(result, Listing):
@@ -138,16 +148,23 @@ class Invocation:
         if self.options.verbose:
             self.say(text)
 
-    def will_write(self, *, dry_run: str = "") -> None:
+    def will_write(self, *, dry_run: str = "", layout: str | None = None) -> None:
         """Print the target on stderr before anything is written; results name it too.
 
-        `dry_run` describes what a dry run does not do. Otherwise it raises NotAllowed with --read-only.
+        `dry_run` describes what a dry run does not do. Otherwise it raises NotAllowed with --read-only. `layout` is the
+        layout that is written, if a search has found it.
         """
+        self.layout = layout or self.layout
         if not dry_run:
             self.reject_read_only()
         self._writes = True
         self.stores.read_from_primary()
-        self._name_target(self.stores.target, f" (dry run: {dry_run})" if dry_run else "")
+        self._name_target(self.target, f" (dry run: {dry_run})" if dry_run else "")
+
+    def will_search_to_write(self) -> None:
+        """Raise NotAllowed with --read-only, and read what writers see. `will_write` follows when the target is known."""
+        self.reject_read_only()
+        self.stores.read_from_primary()
 
     def reject_read_only(self) -> None:
         """Raise NotAllowed with --read-only."""
@@ -166,6 +183,8 @@ class Invocation:
         """Print a notice if the database has collections, and none of those that the settings name."""
         from chatstore_cli.domain.foreign import missing_collections_notice
 
+        if not self.stores.uses_mongo(self.layout):
+            return
         if (notice := missing_collections_notice(self.stores.contents, self.stores.target)) is not None:
             self.say(notice)
 

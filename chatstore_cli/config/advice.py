@@ -41,7 +41,17 @@ def find_unusual_settings(configuration: Configuration) -> Iterator[Problem]:
     is_quoted = not has_variables(sources["mongo.uri"]) and not has_variables(sources["mongo.database"])
     for what, hint in _unusual_in_uri(mongo.uri, mongo.database, is_quoted=is_quoted):
         yield warning("mongo.uri", what, hint)
-    yield from _readable_password(configuration)
+    threads = configuration.settings.chatstore.threads
+    if threads.uri is not None and threads.backend == "mongodb":
+        hint = "To store threads in PostgreSQL, set chatstore.threads.backend: postgresql."
+        yield warning("chatstore.threads.uri", "it has no effect, because the backend is mongodb.", hint)
+    if threads.backend == "postgresql" and threads.uri is not None:
+        options = dict(parse_qsl(threads.uri.partition("?")[2]))
+        if options.get("sslmode") == "require" and "sslrootcert" not in options:
+            what = "sslmode=require does not check the certificate of the server."
+            yield warning("chatstore.threads.uri", what, "Use sslmode=verify-full with sslrootcert.")
+    for key, uri in (("mongo.uri", mongo.uri), ("chatstore.threads.uri", threads.uri or "")):
+        yield from _readable_password(configuration, key, uri)
 
 
 def _unusual_in_uri(uri: str, database: str, *, is_quoted: bool) -> Iterator[tuple[str, str]]:
@@ -71,11 +81,11 @@ def _unusual_in_uri(uri: str, database: str, *, is_quoted: bool) -> Iterator[tup
             )
 
 
-def _readable_password(configuration: Configuration) -> Iterator[Problem]:
-    source = configuration.sources["mongo.uri"]
+def _readable_password(configuration: Configuration, key: str, uri: str) -> Iterator[Problem]:
+    source = configuration.sources[key]
     file = next((path for path in configuration.files if source.rpartition(":")[0] == str(path)), None)
-    if file is None or has_variables(source) or not re.search(r"//\S*:\S*@", configuration.settings.mongo.uri):
+    if file is None or has_variables(source) or not re.search(r"//\S*:\S*@", uri):
         return
     if stat.S_IMODE(file.stat().st_mode) & 0o044:
-        what = "mongo.uri: a file that others can read has a password."
+        what = f"{key}: a file that others can read has a password."
         yield Problem(source, what, f"Run chmod 600 {file}, or put the password into a variable.", serious=False)

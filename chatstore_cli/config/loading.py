@@ -95,6 +95,9 @@ def load_configuration(
         merged |= source.values
         problems += source.problems
     values, sources = _resolve(merged, variables, problems)
+    own_uri = merged.get("chatstore.threads.uri")
+    if values.get("chatstore.threads.backend") == "postgresql" and (own_uri is None or own_uri.value is None):
+        _take_documented_variables(values, sources, problems)
     settings = _build(Settings, values, "")
     _check_collections_differ(settings, sources, problems)
     read = tuple(source.file for source in files if source.file is not None)
@@ -162,6 +165,17 @@ def _resolve(
         else:
             values[key], sources[key] = value, source
     return values, sources
+
+
+def _take_documented_variables(values: dict[str, Any], sources: dict[str, str], problems: list[Problem]) -> None:
+    """The PostgreSQL server of the variables DB_*, as applications name it. DB_BACKEND is not read."""
+    from chatstore_cli.config.thread_database import DatabaseConfig  # imports pydantic
+
+    try:
+        values["chatstore.threads.uri"] = DatabaseConfig.postgresql_from_env().get_connection_string()
+        sources["chatstore.threads.uri"] = with_variables("default", ["DB_HOST", "DB_PORT", "DB_NAME", "DB_USER"])
+    except BadConfig as error:
+        problems.append(Problem(str(error.facts["where"]), str(error.facts["what"]), error.hint))
 
 
 def _build(section: type, values: Mapping[str, Any], prefix: str) -> Any:

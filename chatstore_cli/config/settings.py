@@ -118,9 +118,14 @@ class VerifySettings:
 
 @dataclass(frozen=True)
 class ThreadSettings:
-    """Where threads are stored. config/values.py rejects backends that commands cannot use."""
+    """Where threads are stored. config/values.py rejects backends that commands cannot use.
+
+    `uri` is that of the PostgreSQL server. With backend postgresql it has a value: without one of its own, loading.py takes
+    the variables DB_*.
+    """
 
     backend: str = "mongodb"
+    uri: str | None = field(default=None, repr=False)  # it may have a password
 
 
 @dataclass(frozen=True)
@@ -139,6 +144,11 @@ class Settings:
     state: StateSettings = field(default_factory=StateSettings)
     verify: VerifySettings = field(default_factory=VerifySettings)
     chatstore: ChatstoreSettings = field(default_factory=ChatstoreSettings)
+
+    @property
+    def threads_on_postgres(self) -> bool:
+        """Whether threads are stored in PostgreSQL, and everything else in MongoDB."""
+        return self.chatstore.threads.backend == "postgresql"
 
     @property
     def messages_collection(self) -> str:

@@ -19,7 +19,13 @@ from chatstore_cli.domain.errors import BadConfig
 
 PREFIX = "CHATSTORE_"
 SHORT_NAMES = {"CHATSTORE_URI": "mongo.uri", "CHATSTORE_DATABASE": "mongo.database"}
-OTHER_NAMES = ("CHATSTORE_CONFIG", "CHATSTORE_PROFILE", "CHATSTORE_MONGOD", "CHATSTORE_REQUIRE_MONGOD")
+OTHER_NAMES = (
+    "CHATSTORE_CONFIG",
+    "CHATSTORE_PROFILE",
+    "CHATSTORE_MONGOD",
+    "CHATSTORE_REQUIRE_MONGOD",
+    "CHATSTORE_REQUIRE_POSTGRES",
+)
 """Variables of chatstore that are not settings."""
 
 DEFAULTS = {

@@ -60,7 +60,17 @@ class DatabaseConfig(BaseModel):
         With the backend mongodb, the other variables are not read. Raises BadVariable, which is a ValueError.
         """
         variables = _Variables()
-        read = {"backend"} if variables.values.get("DB_BACKEND") == "mongodb" else {*_VARIABLES}
+        return cls._of(variables, {"backend"} if variables.values.get("DB_BACKEND") == "mongodb" else {*_VARIABLES})
+
+    @classmethod
+    def postgresql_from_env(cls) -> Self:
+        """The PostgreSQL server of the variables `DB_*`, whatever `DB_BACKEND` is. Raises BadVariable."""
+        config = cls._of(_Variables(), {*_VARIABLES} - {"backend"})
+        config.backend = "postgresql"
+        return config
+
+    @classmethod
+    def _of(cls, variables: _Variables, read: set[str]) -> Self:
         try:  # no local variable has the password, because some tracebacks show local variables
             return cls.model_validate(
                 {

@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, unquote
 from chatstore_cli.domain.secrets import hosts_of
 
 SCHEMES = ("mongodb://", "mongodb+srv://", "mongomock://")
+POSTGRES_SCHEMES = ("postgresql://", "postgres://", "postgresql+psycopg://")
 _QUOTES = "\"'`“”‘’"
 _EXPECTED = (
     "`embedded`, mongomock://, or a URI with mongodb:// or mongodb+srv:// in which user, password and options are "
@@ -35,6 +36,20 @@ def flaw_of_uri(uri: str) -> str | None:
         return "a URI, because the port of a host is not a number: user and password must end with @"
     path = re.match(r"[^/?]*(/[^?]*)?(.*)", uri.partition("://")[2])
     return _EXPECTED if path and (":" in (path[1] or "") or "@" in f"{path[1]}{path[2]}") else None
+
+
+def flaw_of_postgres_uri(uri: str) -> str | None:
+    """What the URI of a PostgreSQL server should be, as the end of a sentence. None if its form is valid."""
+    if not uri.startswith(POSTGRES_SCHEMES):
+        return "a URI like postgresql://USER:PASSWORD@HOST:5432/DATABASE, without quotes"
+    if re.search(r"\s", uri):
+        return "a URI, because it has a blank or a line break: write a blank as %20"
+    authority, _, rest = uri.partition("://")[2].partition("/")
+    if any(_has_no_number_as_port(host) for host in hosts_of(uri).split(",")) or authority.count("@") > 1:
+        return "a URI in which user and password are percent-encoded and end with @ (@ is %40, / is %2F, ? is %3F)"
+    if "@" in rest.partition("?")[0]:
+        return "a URI in which user and password are percent-encoded (@ is %40, / is %2F, ? is %3F)"
+    return None
 
 
 def _has_no_number_as_port(host: str) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
-from chatstore_cli.config.uris import flaw_of_uri
+from chatstore_cli.config.uris import flaw_of_postgres_uri, flaw_of_uri
 from chatstore_cli.domain.field_mapping import EXPECTED, FieldMapping
 from chatstore_cli.domain.secrets import masked
 
@@ -15,6 +15,8 @@ MAX_TTL_DAYS = 24_855
 """The server's expireAfterSeconds has 32 bits."""
 
 _PATHS = ("mongo.cache.disk_path", "mongo.embedded.data_dir", "mongo.embedded.runtime_dir", "state.folder")
+SECRETS = ("mongo.uri", "chatstore.threads.uri")
+"""Settings whose value may have a password."""
 _MAX_BITS_SHOWN = 256
 """A larger whole number may have too many digits for Python to print it, and be too large for a float."""
 
@@ -51,14 +53,19 @@ def _flaw_of_backend(name: str) -> str | None:
     """What the backend of commands is not, for an error message; None if commands can use it."""
     return {
         "mongodb": None,
-        "mock": "a backend for commands: its threads exist only in the memory of one process; use mongodb",
-        "postgresql": "supported in this version; use mongodb",
-    }.get(name, "a backend that commands can use: mongodb")
+        "postgresql": None,
+        "mock": "a backend for commands: its threads exist only in the memory of one process; use mongodb or postgresql",
+    }.get(name, "a backend that commands can use: mongodb or postgresql")
 
 
-_FLAWS: dict[str, Callable[[str], str | None]] = {
+def _flaw_of_postgres_uri(uri: str | None) -> str | None:
+    return None if uri is None else flaw_of_postgres_uri(uri)
+
+
+_FLAWS: dict[str, Callable[[Any], str | None]] = {
     "mongo.uri": flaw_of_uri,
     "chatstore.threads.backend": _flaw_of_backend,
+    "chatstore.threads.uri": _flaw_of_postgres_uri,
 }
 """Settings whose wrong values have different descriptions."""
 RULES: dict[str, Rule] = {
@@ -120,7 +127,7 @@ def validated(key: str, value: Any, expected_type: Any) -> Any:
 
 def displayed(key: str, value: Any) -> str:
     """An invalid value for an error message. A URI is not shown: it may have a password in any invalid form."""
-    if key == "mongo.uri":
+    if key in SECRETS:
         return "its value"
     is_long = isinstance(value, int) and value.bit_length() > _MAX_BITS_SHOWN
     return "a number of that size" if is_long else masked(repr(value))[:80]

@@ -17,17 +17,18 @@ def demo_setup(stores: Stores, folder: Path | None, warn: Callable[[str], None])
     `warn` is called with a text if usage cannot be counted.
     """
     from chatstore_cli.core.demo.setup import DemoSetup
+    from chatstore_cli.core.threads.repository import StoredConversations
     from chatstore_cli.files.demo_folder import MarkedFolder
     from chatstore_cli.files.state_folder import state_root
     from chatstore_cli.mongo.demo import MongoSampleStore
-    from chatstore_cli.wiring.threads import conversations
+    from chatstore_cli.wiring.threads import mongo_thread_store
     from chatstore_cli.wiring.usage import usage_recorder
 
     settings = stores.settings
     return DemoSetup(
         store=MongoSampleStore(stores.connection, settings.sessions_collection),
         usage=usage_recorder(stores, warn),
-        conversations=conversations(stores),
+        conversations=StoredConversations(mongo_thread_store(stores)),
         folder=MarkedFolder((folder or state_root(settings.state.folder) / "demo").absolute()),
         uri=settings.mongo.uri,
         database=settings.mongo.database,

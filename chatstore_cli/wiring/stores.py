@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from chatstore_cli.domain.indexes.ports import DocumentDates, DocumentSamples, IndexStore, ServerProbe
     from chatstore_cli.domain.indexes.specs import IndexSpec
     from chatstore_cli.domain.message_store import MessageStore
+    from chatstore_cli.domain.migrations import MigrationState
     from chatstore_cli.domain.session_reader import SessionReader
     from chatstore_cli.domain.threads.repair import ThreadRepairs
     from chatstore_cli.domain.times import Clock
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from chatstore_cli.mongo.connection import Connection
     from chatstore_cli.mongo.embedded.server import EmbeddedServer
     from chatstore_cli.mongo.waiting import WaitingNotice
+    from chatstore_cli.postgres.database import PostgresDatabase
+
+THREADS = "threads"
+"""The layout whose sessions can be in another database than those of the other layouts."""
 
 
 class Stores:
@@ -129,6 +134,41 @@ class Stores:
         from chatstore_cli.mongo.connection import describe
 
         return describe(self.uri, self.settings.mongo.database)
+
+    def uses_mongo(self, layout: str | None = None) -> bool:
+        """Whether MongoDB has sessions of a layout, or of any layout. It has none if it is disabled and PostgreSQL is not."""
+        if not self.settings.threads_on_postgres:
+            return True
+        return layout != THREADS and (layout is not None or self.settings.mongo.enabled)
+
+    def uses_postgres(self, layout: str | None = None) -> bool:
+        """Whether PostgreSQL has sessions of a layout, or of any layout."""
+        return self.settings.threads_on_postgres and layout in (None, THREADS)
+
+    def target_of(self, layout: str | None) -> str:
+        """The servers and databases that have the sessions of a layout, or of all layouts. Nothing is connected."""
+        targets = [self.target] if self.uses_mongo(layout) else []
+        return " and ".join([*targets, *([f"PostgreSQL {self.postgres.target}"] if self.uses_postgres(layout) else [])])
+
+    @cached_property
+    def postgres(self) -> PostgresDatabase:
+        """The PostgreSQL of the settings. It connects on first use."""
+        from chatstore_cli.wiring.postgres import postgres_database
+
+        seconds = self.settings.mongo.timeout_seconds
+        return postgres_database(self.settings.chatstore.threads.uri or "", timeout_seconds=seconds)
+
+    def migration_state(self) -> MigrationState:
+        """The version of the tables of threads in PostgreSQL."""
+        from chatstore_cli.wiring.postgres import migration_state
+
+        return migration_state(self.postgres)
+
+    def clock_of(self, layout: str) -> Clock:
+        """The server's clock, if deletions in this layout depend on one; else this machine's."""
+        from chatstore_cli.domain.times import utc_now
+
+        return self.server_now if self.uses_mongo(layout) else utc_now
 
     @cached_property
     def server_now(self) -> Clock:
@@ -238,6 +278,8 @@ class Stores:
 
         With `used_for_long` they notice at once when a missing collection is created; others may take some seconds.
         """
+        if not self.uses_mongo(layout):
+            return [self._postgres_reader()]
         from chatstore_cli.mongo.layouts.registry import LAYOUTS
 
         if layout is not None and layout not in LAYOUTS:
@@ -245,7 +287,15 @@ class Stores:
             raise BadValue(name="--layout", value=layout, expected=f"a layout: {known}")
         names = [layout] if layout is not None else list(LAYOUTS)
         connection = self.connection if used_for_long else self.connection.for_one_command()
-        return [LAYOUTS[name](connection, self.settings) for name in names]
+        return [
+            self._postgres_reader() if self.uses_postgres(name) else LAYOUTS[name](connection, self.settings)
+            for name in names
+        ]
+
+    def _postgres_reader(self) -> SessionReader:
+        from chatstore_cli.wiring.postgres import postgres_sessions
+
+        return postgres_sessions(self.postgres)
 
     def within(self, seconds: float) -> AbstractContextManager[None]:
         """Limit the total time of all operations inside."""
@@ -255,6 +305,8 @@ class Stores:
 
     def close(self) -> None:
         """Close the connections. A later use connects again."""
+        if "postgres" in self.__dict__:
+            self.postgres.close()
         for name in ("connection", "patient_connection"):
             connection = self.__dict__.pop(name, None)
             if connection is not None and not connection.in_memory:

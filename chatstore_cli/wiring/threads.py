@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from chatstore_cli.wiring.postgres import postgres_store
+
 if TYPE_CHECKING:
     from chatstore_cli.domain.threads.ports import ConversationRepository, ThreadStore
     from chatstore_cli.domain.threads.repair import ThreadRepairs
@@ -11,7 +13,14 @@ if TYPE_CHECKING:
 
 
 def thread_store(stores: Stores) -> ThreadStore:
-    """The store of threads. The first command connects."""
+    """The store of threads, in MongoDB or PostgreSQL. The first command connects."""
+    if stores.settings.threads_on_postgres:
+        return postgres_store(stores.postgres)
+    return mongo_thread_store(stores)
+
+
+def mongo_thread_store(stores: Stores) -> ThreadStore:
+    """The store of threads in MongoDB, whatever the backend of commands is."""
     from chatstore_cli.mongo.threads.store import MongoThreadStore
 
     return MongoThreadStore(
@@ -27,7 +36,7 @@ def conversations(stores: Stores, *, strict_roles: bool = True) -> ConversationR
 
 
 def thread_repairs(stores: Stores) -> ThreadRepairs:
-    """Threads compared with their messages, without a time limit. Reads from the primary."""
+    """Threads of MongoDB compared with their messages, without a time limit. Reads from the primary."""
     from chatstore_cli.mongo.threads.repair import MongoThreadRepairs
 
     return MongoThreadRepairs(stores.patient_connection.reading_from_primary(), stores.settings)

@@ -53,5 +53,13 @@ def store_checks(
         seconds,
         read_only,
     )
-    database = DatabaseChecks(stores, settings.sessions_collection, seconds, read_only, utc_now)
+    database = DatabaseChecks(
+        stores,
+        settings.sessions_collection,
+        seconds,
+        read_only,
+        utc_now,
+        migrations=stores.migration_state if settings.threads_on_postgres else None,
+        uses_mongo=stores.uses_mongo(),
+    )
     return [*local.first(), *database.all(), *local.last()]

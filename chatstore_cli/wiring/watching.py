@@ -21,10 +21,14 @@ POLL_SECONDS = 1.0
 """Between two polls of a server that cannot report changes."""
 
 
-def connect_watch(stores: Stores, watch: Watch) -> None:
-    """Connect, so that the watch also reports outages that the driver retries by itself; starts the embedded MongoDB."""
-    stores.listen(watch.note_answer, watch.note_failure)
-    _ = stores.connection
+def connect_watch(stores: Stores, watch: Watch, layout: str | None) -> None:
+    """Connect to MongoDB if it has sessions of the layout; starts the embedded MongoDB.
+
+    The watch then also reports outages that the driver retries by itself.
+    """
+    if stores.uses_mongo(layout):
+        stores.listen(watch.note_answer, watch.note_failure)
+        _ = stores.connection
 
 
 def watched_sessions(stores: Stores, watch: Watch, query: SessionQuery, poll: float | None) -> Iterator[SessionChange]:

@@ -54,8 +54,12 @@ PAIRS = [
     (SynchronousHistory(), ConversationHistory()),
     (SynchronousMock(), MockConversationRepository()),
     (synchronous.MongoConversationRepository("mongomock://"), aio.MongoConversationRepository("mongomock://")),
+    (
+        synchronous.PostgreSQLConversationRepository("postgresql://h/d"),
+        aio.PostgreSQLConversationRepository("postgresql://h/d"),
+    ),
 ]
-IDS = ["manager", "history", "mock", "mongo"]
+IDS = ["manager", "history", "mock", "mongo", "postgres"]
 
 
 def public_names(thing: object) -> set[str]:
@@ -544,6 +548,7 @@ def test_the_module_has_every_name_of_the_synchronous_one() -> None:
         "ConversationRepository",
         "MockConversationRepository",
         "MongoConversationRepository",
+        "PostgreSQLConversationRepository",
         "StateManager",
         "create_repository",
     }

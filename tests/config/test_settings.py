@@ -93,7 +93,9 @@ def test_a_named_file_replaces_the_one_in_the_working_folder(monkeypatch):
 def test_every_setting_can_be_set_by_its_variable(monkeypatch):
     for key, kind in setting_types().items():
         value = {bool: "false", int: "7", float: "1.5", int | None: "50"}.get(kind, "text")
-        value = {"mongo.uri": "mongodb://h", "mongo.write_concern": "2"}.get(key, value)
+        value = {"mongo.uri": "mongodb://h", "chatstore.threads.uri": "postgresql://h", "mongo.write_concern": "2"}.get(
+            key, value
+        )
         if kind not in (bool, int, float, int | None) and key.rpartition(".")[2] != "uri":
             value = f"name_{key.replace('.', '_')}"
         value = "text=content" if key == "mongo.cache.mapping" else value
@@ -105,7 +107,7 @@ def test_every_setting_can_be_set_by_its_variable(monkeypatch):
     assert {source.partition(" ")[0] for source in loaded.sources.values()} == {"environment"}
     defaults = Settings()
     unchanged = [key for key in setting_types() if value_of(loaded.settings, key) == value_of(defaults, key)]
-    assert unchanged == ["chatstore.threads.backend"]  # it has one valid value
+    assert unchanged == ["chatstore.threads.backend"]
 
 
 def test_a_block_of_the_application_is_not_taken_for_one_of_the_block_chatstore():
@@ -120,13 +122,13 @@ def test_a_block_of_the_application_is_not_taken_for_one_of_the_block_chatstore(
     [
         (
             "mock",
-            "'mock' is not a backend for commands: its threads exist only in the memory of one process; use mongodb.",
+            "'mock' is not a backend for commands: its threads exist only in the memory of one process; use mongodb or "
+            "postgresql.",
         ),
-        ("postgresql", "'postgresql' is not supported in this version; use mongodb."),
-        ("mongo", "'mongo' is not a backend that commands can use: mongodb."),
+        ("mongo", "'mongo' is not a backend that commands can use: mongodb or postgresql."),
     ],
 )
-def test_commands_reject_every_backend_of_threads_but_mongodb(monkeypatch, backend, what):
+def test_commands_reject_other_backends_of_threads(monkeypatch, backend, what):
     write(f"chatstore:\n  threads:\n    backend: {backend}\n")
     assert error_of().message == f"config.yaml:3: chatstore.threads.backend: {what}"
     monkeypatch.setenv("CHATSTORE_THREADS__BACKEND", "mongodb")

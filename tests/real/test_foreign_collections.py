@@ -256,15 +256,15 @@ def test_a_large_collection_of_another_product_is_sampled_and_not_searched(chats
     collection = database["chat_messages"]
     collection.insert_many(other_message(number) for number in range(2_500))
     outcome = chatstore("sessions", "list", "-o", "json")
-    assert json.loads(outcome.out)["foreign_documents"][0] | {"fields": []} == {
-        "collection": "chat_messages",
-        "expected": "messages of layout messages",
-        "foreign": 100,
-        "looked_at": 100,
-        "sampled": True,
-        "fields": [],
-    }
-    assert "holds 100 of 100 sampled documents that are not messages" in outcome.err
+    found = json.loads(outcome.out)["foreign_documents"][0]
+    # 100 documents, or 20 if the server did not find these within its time limit.
+    assert found["foreign"] == found["looked_at"] in (100, 20)
+    assert (found["collection"], found["expected"], found["sampled"]) == (
+        "chat_messages",
+        "messages of layout messages",
+        True,
+    )
+    assert f"of {found['looked_at']} sampled documents that are not messages" in outcome.err
     assert "It was not searched." in outcome.err
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import array
 import importlib
+import importlib.util
 import json
 import os
 import pkgutil
@@ -26,6 +27,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 PRELOADED = ("httpx", "websockets.sync.client", "rich.console", "rich.table", "rich.live", "mongomock")
 LARGEST_REQUEST = 1 << 20
+OF_POSTGRES = ("sqlalchemy.dialects.postgresql.psycopg", "psycopg", "alembic.command")
 READ_AT_START = ("PYTHON", "LC_", "LANG", "LD_")
 """Variables that have an effect only while a process starts."""
 LOCALE = {"LC_ALL": "C.UTF-8"}
@@ -167,8 +169,14 @@ def _import_everything() -> None:
 
     for name in PRELOADED:
         importlib.import_module(name)
+    has_postgres = importlib.util.find_spec("psycopg") is not None
+    for name in OF_POSTGRES if has_postgres else ():
+        importlib.import_module(name)
     for module in pkgutil.walk_packages(chatstore_cli.__path__, "chatstore_cli."):
-        if not module.name.endswith("__main__"):
+        is_migration = module.name.startswith("chatstore_cli.postgres.migrations.")  # Alembic runs them
+        if module.name.endswith("__main__") or is_migration:
+            continue
+        if has_postgres or not module.name.startswith("chatstore_cli.postgres."):
             importlib.import_module(module.name)
 
 

@@ -238,7 +238,7 @@ class Mongod:
                 stderr=log,
                 cwd=self.folder,
                 start_new_session=True,
-                preexec_fn=_end_with_this_process(),  # noqa: PLW1509 - one call into libc, no lock is taken
+                preexec_fn=end_with_this_process(),  # noqa: PLW1509 - one call into libc, no lock is taken
             )
 
     def _wait_until_it_answers(self) -> bool:
@@ -441,7 +441,7 @@ def _make_certificates(folder: Path) -> None:
     (folder / "server.pem").write_text((folder / "server.crt").read_text() + (folder / "server.key").read_text())
 
 
-def _end_with_this_process() -> Any:
+def end_with_this_process() -> Any:
     """Make a server end with the test run, also if that is killed. Only Linux can do this."""
     if not sys.platform.startswith("linux") or threading.current_thread() is not threading.main_thread():
         return None

@@ -15,8 +15,8 @@ from chatstore_cli.domain.threads.ports import ConversationRepository, ThreadSto
 from chatstore_cli.mongo.connection import Connection, connect
 from chatstore_cli.mongo.threads.store import MongoThreadStore
 
-SERVERS = [pytest.param("mongod", marks=pytest.mark.real), pytest.param("standalone", marks=pytest.mark.real)]
-"""A replica set, and a server without transactions."""
+SERVERS = [pytest.param(server, marks=pytest.mark.real) for server in ("mongod", "standalone", "postgres")]
+"""A replica set, a MongoDB without transactions, and a PostgreSQL."""
 STORES = ["memory", *SERVERS]
 
 
@@ -35,9 +35,18 @@ def store_of(request: pytest.FixtureRequest) -> ThreadStore:
         client = mongomock.MongoClient(tz_aware=True)
         connection = Connection(client, client["test"], "memory (mongomock), database test", in_memory=True)
         return MongoThreadStore(connection, Settings())
-    return _on_server(request.getfixturevalue(name).uri)
+    server = request.getfixturevalue(name)
+    return _on_postgres(server.uri(server.shared_database)) if name == "postgres" else _on_server(server.uri)
 
 
 @functools.cache
 def _on_server(uri: str) -> ThreadStore:
     return MongoThreadStore(connect(uri, f"threads_{uuid4().hex[:12]}", timeout_seconds=10), Settings())
+
+
+@functools.cache
+def _on_postgres(uri: str) -> ThreadStore:
+    from chatstore_cli.postgres.database import PostgresDatabase
+    from chatstore_cli.postgres.threads.store import PostgresThreadStore
+
+    return PostgresThreadStore(PostgresDatabase(uri, timeout_seconds=10))

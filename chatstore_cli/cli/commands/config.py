@@ -16,7 +16,7 @@ from chatstore_cli.config.advice import find_unusual_settings
 from chatstore_cli.config.loading import Configuration
 from chatstore_cli.config.settings import value_of
 from chatstore_cli.config.sources import Problem
-from chatstore_cli.domain.errors import BadConfig, BadValue, ExitCode
+from chatstore_cli.domain.errors import BadConfig, BadValue, ExitCode, WrongUse
 from chatstore_cli.domain.secrets import masked, masked_uri
 from chatstore_cli.render.listing import Column, Listing
 from chatstore_cli.wiring.stores import Stores
@@ -112,7 +112,18 @@ def _problems(invocation: Invocation) -> tuple[list[Problem], list[str]]:
     problems = [*configuration.problems, *find_unusual_settings(configuration)]
     if not any(problem.serious for problem in problems):
         problems += _uri_problems(invocation, configuration)
+        problems += _postgres_problems(invocation, configuration)
     return problems, [str(path) for path in configuration.files]
+
+
+def _postgres_problems(invocation: Invocation, configuration: Configuration) -> list[Problem]:
+    """Problems of the PostgreSQL of threads: an option that its driver does not know, or a missing extra."""
+    try:
+        if configuration.settings.threads_on_postgres:
+            _ = Stores(configuration.settings, say=invocation.say).postgres
+    except WrongUse as error:
+        return [Problem(configuration.sources["chatstore.threads.uri"], error.message, error.hint)]
+    return []
 
 
 def _uri_problems(invocation: Invocation, configuration: Configuration) -> list[Problem]:

@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
+from chatstore_cli.cli.index_steps import confirmed_steps, report_tables
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, group
 from chatstore_cli.core.indexes import check_indexes, is_finding, named_indexes, perform, plan_steps
-from chatstore_cli.domain.errors import Conflict, ExitCode, NeedsConfirmation
+from chatstore_cli.domain.errors import Conflict, ExitCode
 from chatstore_cli.domain.foreign import mainly_foreign
-from chatstore_cli.domain.indexes.findings import IndexFinding, IndexStep
+from chatstore_cli.domain.indexes.findings import IndexFinding
 from chatstore_cli.render.listing import Listing
 from chatstore_cli.render.rows.indexes import INDEX_COLUMNS, STEP_COLUMNS, index_row, step_row
 
@@ -41,9 +42,13 @@ def check(context: typer.Context, layout: Layout = None) -> None:
     documents of another product: no index is needed there. The same holds for a view and for a capped or time series
     collection, to which chatstore does not write. The indexes of a collection that does not exist yet are shown, and do
     not change the exit status.
+
+    If threads are in PostgreSQL, their indexes belong to their tables. A line on stderr reports the version of the tables,
+    and the command exits with status 6 if chatstore threads migrate has something to do.
     """
-    invocation = Invocation(context)
+    invocation = Invocation(context, layout=layout)
     stores = invocation.stores
+    is_migrated = report_tables(invocation, INDEX_COLUMNS)
     collections = dict.fromkeys(_collections(invocation, layout))
     left_out = {each.collection: each.remark for each in mainly_foreign(stores.contents, collections)}
     options = stores.index_store.options(collections)
@@ -59,7 +64,7 @@ def check(context: typer.Context, layout: Layout = None) -> None:
     has_findings = any(is_finding(finding) for finding in findings if finding.collection in existing)
     if has_findings:
         invocation.say("To create the missing indexes, run: chatstore indexes apply")
-    if has_findings or left_out:
+    if has_findings or left_out or not is_migrated:
         raise typer.Exit(ExitCode.FINDINGS)
 
 
@@ -99,18 +104,19 @@ def apply(
     An index that chatstore did not ask for is dropped only if --drop names it. If a collection holds mainly documents of
     another product, nothing is changed, and the command exits with status 8.
     """
-    invocation = Invocation(context)
+    invocation = Invocation(context, layout=layout)
     if dry_run:
         invocation.will_write(dry_run="nothing changes")
     else:
         invocation.will_write()
+    report_tables(invocation, STEP_COLUMNS)
     invocation.stores.contents.require_writable(_collections(invocation, layout))
     invocation.say_what_the_database_has()
     findings = _findings(invocation, layout)
     dropped = named_indexes(findings, drop or [])
     dates, now = invocation.stores.document_dates, invocation.stores.server_now()
     steps = list(plan_steps(findings, dates, now, drop_unneeded=drop_unneeded, dropped=dropped))
-    confirmed = dry_run or _confirmed(invocation, [step for step in steps if step.needs_yes], yes=yes)
+    confirmed = dry_run or confirmed_steps(invocation, [step for step in steps if step.needs_yes], yes=yes)
     rows = []
     conflicts: list[Conflict] = []
     for step in steps:
@@ -142,18 +148,3 @@ def _findings(invocation: Invocation, layout: str | None, left_out: Collection[s
 
 def _collections(invocation: Invocation, layout: str | None) -> list[str]:
     return [spec.collection for specs in invocation.stores.index_specs(layout).values() for spec in specs]
-
-
-def _confirmed(invocation: Invocation, steps: list[IndexStep], *, yes: bool) -> bool:
-    """Whether to make the changes that need confirmation. All other changes are made."""
-    if not steps or yes:
-        return True
-    lines = [f"{step.action.value} {step.finding.name} on {step.finding.collection}: {step.detail}." for step in steps]
-    plan = "These changes need confirmation:\n  " + "\n  ".join(lines)
-    try:
-        invocation.confirm(plan)
-    except NeedsConfirmation as error:
-        for line in f"{plan}\nThey were not made. {error.hint or ''}".rstrip().splitlines():
-            invocation.say(line)
-        return False
-    return True

@@ -64,7 +64,7 @@ def resume(
     OpenAI's API to accept it, such as a tool result whose call is missing, the changes are counted on stderr. With -o
     json or yaml, jsonl becomes one object, {"items": [...], "next_cursor": null}.
     """
-    invocation = Invocation(context)
+    invocation = Invocation(context, layout=layout)
     output = invocation.options.output
     if to is None and output in (OutputFormat.TABLE, OutputFormat.CSV, OutputFormat.MD):
         raise WrongUse(

@@ -32,9 +32,12 @@ def show(context: typer.Context, layout: Layout = None) -> None:
     Only a date expires. A document whose field holds text or a number, or that lacks the field, never expires. A count
     that takes longer than verify.seconds_per_check is replaced by a sample or omitted.
     """
-    invocation = Invocation(context)
+    invocation = Invocation(context, layout=layout)
     stores = invocation.stores
-    shown = retentions(_specs(invocation, layout), stores.index_store, stores.document_dates, stores.server_now())
+    specs = _specs(invocation, layout)
+    shown = (
+        retentions(specs, stores.index_store, stores.document_dates, stores.server_now()) if any(specs.values()) else ()
+    )
     rows = [retention_row(retention, invocation.settings.mongo.ttl_days) for retention in shown]
     invocation.emit(
         Listing(RETENTION_COLUMNS, rows, empty="MongoDB deletes nothing by itself in these collections.", upright=True)
@@ -75,13 +78,17 @@ def set_(
     This command changes neither documents nor the configuration. If mongo.ttl_days differs from --days, it prints the
     setting to change and exits with status 6. With --days 0 it drops the TTL indexes.
     """
-    invocation = Invocation(context)
+    invocation = Invocation(context, layout=layout)
     stores = invocation.stores
     if dry_run:
         invocation.will_write(dry_run="nothing changes")
     else:
         invocation.will_write()
     specs = _specs(invocation, layout)
+    if not stores.uses_mongo(layout):
+        raise NotFound(
+            kind_of_thing="TTL index", name=str(layout), where="", hint="PostgreSQL deletes nothing by itself."
+        )
     stores.contents.require_writable(spec.collection for layout_specs in specs.values() for spec in layout_specs)
     steps = list(plan_retention(days, specs, stores.index_store, stores.document_dates, stores.server_now()))
     own = [spec for layout_specs in specs.values() for spec in layout_specs if spec.expire_after_seconds is not None]

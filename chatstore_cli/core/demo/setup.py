@@ -124,14 +124,15 @@ class DemoSetup:
             "threads": {"threads": self.threads_collection, "messages": self.thread_messages_collection},
         }
         # JSON is YAML, and quotes any character of a path. Only ${ would be taken for a variable.
-        text = json.dumps({"mongo": mongo, "layouts": layouts}, indent=2)
+        threads = {"threads": {"backend": "mongodb"}}
+        text = json.dumps({"mongo": mongo, "layouts": layouts, "chatstore": threads}, indent=2)
         return "# Written by chatstore demo.\n" + text.replace("${", "$${") + "\n"
 
     def environment(self, outer: Mapping[str, str]) -> dict[str, str]:
         """The environment of the demo's commands, without other settings of chatstore."""
         kept = {name: value for name, value in outer.items() if not name.startswith("CHATSTORE_")}
         kept |= {name: value for name, value in outer.items() if name == "CHATSTORE_MONGOD"}
-        return kept | self._variables()
+        return kept | self._variables() | {"CHATSTORE_THREADS__BACKEND": "mongodb"}
 
     def exports(self, outer: Mapping[str, str], *, uri_named: bool) -> list[str]:
         """The shell commands with which a user's own commands use the demo's database and folder, without passwords."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from chatstore_cli.core.readers import find_session
@@ -22,7 +22,7 @@ class Removal:
     layout: str
     parts: list[StoredPart]
     remover: SessionRemover
-    kept_in: UsageLedger | None = None
+    kept_in: Callable[[], UsageLedger] | None = None
 
     @property
     def plan(self) -> str:
@@ -41,12 +41,14 @@ class Removal:
         With `kept_in`, usage that only its counters have is kept.
         """
         if self.kept_in is not None:
-            carry_over_counters(self.kept_in, self.session_id)
+            carry_over_counters(self.kept_in(), self.session_id)
         return self.remover.remove(self.session_id, clock(), keep_usage=self.kept_in is not None)
 
 
-def plan_removal(readers: Sequence[SessionReader], session_id: str, *, kept_in: UsageLedger | None = None) -> Removal:
-    """The plan to delete a session, with its usage unless `kept_in` keeps that.
+def plan_removal(
+    readers: Sequence[SessionReader], session_id: str, *, kept_in: Callable[[], UsageLedger] | None = None
+) -> Removal:
+    """The plan to delete a session, with its usage unless `kept_in`, which opens the ledger, keeps that.
 
     If the session does not exist, the plan contains the remains of an incomplete deletion. Raises NotFound, and Conflict
     if two layouts have the id.

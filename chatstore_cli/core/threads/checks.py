@@ -130,7 +130,7 @@ class _Walk:
         if isinstance(value, float):
             if not math.isfinite(value):
                 raise _Flaw(f"{float(value)} is not a finite number")
-            return float(value)
+            return float(value) + 0.0  # -0.0 becomes 0.0: PostgreSQL has only one zero
         if not isinstance(value, _CONTAINERS):
             raise _Flaw(f"a JSON value is expected, not {type_of(value)}")
         if level > MAX_LEVELS:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
@@ -21,6 +21,7 @@ from chatstore_cli.domain.foreign import (
 from chatstore_cli.domain.indexes.findings import IndexState
 from chatstore_cli.domain.indexes.ports import DocumentDates, DocumentSamples, IndexStore, ServerProbe
 from chatstore_cli.domain.indexes.specs import IndexSpec
+from chatstore_cli.domain.migrations import MigrationState
 from chatstore_cli.domain.threads.repair import ThreadRepairs
 from chatstore_cli.domain.times import Clock
 
@@ -80,7 +81,8 @@ class Database(Protocol):
 class DatabaseChecks:
     """The checks of one database. `seconds` limits each check of documents; `read_only` skips checks that write.
 
-    `clock` is this machine's.
+    `clock` is this machine's. `migrations` returns the version of the tables if threads are in PostgreSQL. Then MongoDB may
+    be disabled (`uses_mongo`).
     """
 
     database: Database
@@ -88,10 +90,14 @@ class DatabaseChecks:
     seconds: float
     read_only: bool
     clock: Clock
+    migrations: Callable[[], MigrationState] | None = None
+    uses_mongo: bool = True
 
     def all(self) -> list[Check]:
         """The checks in the order of the checklist."""
         connected = "connection"
+        if not self.uses_mongo:
+            return [Check("threads", self.threads, "configuration")]
         return [
             Check(connected, self.connection, "configuration"),
             Check("server-version", self.server_version, connected),
@@ -105,7 +111,7 @@ class DatabaseChecks:
             Check("expired", self.expired, connected),
             Check("sequence-gaps", self.sequence_gaps, connected),
             Check("document-sizes", self.document_sizes, connected),
-            Check("threads", self.threads, connected),
+            Check("threads", self.threads, connected if self.migrations is None else "configuration"),
         ]
 
     def connection(self) -> Verdict:
@@ -307,8 +313,11 @@ class DatabaseChecks:
         return passed(f"none above half of 16 MiB in {checked:,} checked documents")
 
     def threads(self) -> Verdict:
-        """Threads and their messages belong together."""
+        """Threads and their messages belong together. In PostgreSQL a foreign key makes sure of that."""
         database = self.database
+        if self.migrations is not None:
+            state = self.migrations()
+            return passed(str(state).rstrip(".")) if state.is_current else failed(str(state), state.advice or "")
         return thread_verdict(database.thread_repairs, database.contents, database.server_now(), self.seconds)
 
     def _specs(self) -> list[IndexSpec]:

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, cast
 
-from chatstore_cli.config.settings import MongoSettings, Settings, setting_types
+from chatstore_cli.config.settings import MongoSettings, Settings, ThreadSettings, setting_types
 from chatstore_cli.config.values import validated
 from chatstore_cli.core.threads.repository import StoredConversations
 from chatstore_cli.domain.errors import BadValue
@@ -74,7 +74,7 @@ class MongoConversationRepository(StoredConversations):
         return repository
 
     def _use(self, settings: Settings, strict_roles: bool) -> None:
-        self.settings = settings
+        self.settings = settings = replace(settings, chatstore=replace(settings.chatstore, threads=ThreadSettings()))
         self._stores = Stores(settings, say=_say, warn=_warn)
         self._on_first_use = _OnFirstUse(lambda: thread_store(self._stores))
         super().__init__(cast(ThreadStore, self._on_first_use), strict_roles=strict_roles)

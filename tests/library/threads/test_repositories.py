@@ -74,15 +74,6 @@ def test_the_documented_way_to_a_manager() -> None:
     assert [message.content for message in manager.load_conversation_history()] == ["Plan a trip"]
 
 
-def test_postgresql_is_one_error_without_the_password() -> None:
-    with pytest.raises(BadValue) as caught:
-        create_repository(DatabaseConfig(backend="postgresql", password="geheim"))
-    assert caught.value.as_text() == (
-        "backend: 'postgresql' is not supported in this version. "
-        "Set DB_BACKEND to mongodb, or to mock to keep threads in memory."
-    )
-
-
 @pytest.mark.parametrize("backend", ["mock", "mongodb"])
 def test_roles_are_strict_unless_declined(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MONGO_URI", "mongomock://")

@@ -78,13 +78,13 @@ def list_(
     are not listed, and a notice reports their number and fields. Sessions whose stored id no text can address, such as
     a boolean or a list, are not listed either. A notice reports their number.
     """
-    invocation = Invocation(context)
+    invocation = Invocation(context, layout=layout)
     query = session_query(layout, tenant, user, workflow, status, since, until, paused=paused)
     page = list_sessions(invocation.stores.session_readers(layout), query, cursor=cursor, limit=limit)
     rows = [session_row(session) for session in page.sessions]
     foreign = [foreign_row(each) for each in page.foreign]
     beside = {"foreign_documents": foreign, "unaddressable_sessions": page.unaddressable}
-    empty = f"No sessions in {invocation.stores.target}."
+    empty = f"No sessions in {invocation.target}."
     invocation.emit(Listing(SESSION_COLUMNS, rows, page.next_cursor, empty=empty, beside=beside))
     if not rows:
         invocation.say_what_the_database_has()
@@ -110,7 +110,7 @@ def show(
     A table has one line per message; `-o json` prints messages in full. If MongoDB deletes the messages by itself, the
     session shows when.
     """
-    invocation = Invocation(context)
+    invocation = Invocation(context, layout=layout)
     view = show_session(invocation.stores.session_readers(layout), session_id, first=first, last=last)
     row = session_view_row(view.session, view.first_messages, view.last_messages, view.expiry)
     sections = [
@@ -150,10 +150,11 @@ def delete(
     from chatstore_cli.render.rows.sessions import REMOVAL_COLUMNS, removal_row
     from chatstore_cli.wiring.usage import usage_ledger
 
-    invocation = Invocation(context)
-    invocation.will_write()
-    kept_in = usage_ledger(invocation.stores) if keep_usage else None
+    invocation = Invocation(context, layout=layout)
+    invocation.will_search_to_write()
+    kept_in = (lambda: usage_ledger(invocation.stores)) if keep_usage else None
     removal = plan_removal(invocation.stores.session_readers(layout), session_id, kept_in=kept_in)
+    invocation.will_write(layout=removal.layout)
     invocation.confirm(removal.plan, yes=yes)
-    removed = removal.carry_out(invocation.stores.server_now)
+    removed = removal.carry_out(invocation.stores.clock_of(removal.layout))
     invocation.emit(Listing(REMOVAL_COLUMNS, [removal_row(part) for part in removed if part.documents]))

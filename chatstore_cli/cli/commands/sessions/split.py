@@ -52,7 +52,7 @@ def split_(
     applications may append meanwhile. chatstore reads a document and its segments as one session; an application that reads
     the document itself finds only the newest messages. Each session is read before and after: if one reads differently, the
     command exits with status 6. A document that cannot be split is reported (`result` is failed) and does not stop the
-    others; the command then exits with status 1.
+    others; the command then exits with status 1. Flat messages and threads are left out: their documents stay small.
     """
     invocation = Invocation(context)
     invocation.will_write()

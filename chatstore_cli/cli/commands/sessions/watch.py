@@ -83,16 +83,17 @@ def watch(
     SESSION_ID each message is a row, as in `sessions show`. Rows are written at once, except with -o json, which writes
     one object at the end. During an outage the command waits; afterwards it reports every change, each once. TERM, INT,
     --for and --count stop it with exit status 0. If no server answers before --for has passed, the exit status is 5.
+    Threads in PostgreSQL are queried every second, because it does not report changes.
     """
-    invocation = Invocation(context)
+    invocation = Invocation(context, layout=layout)
     query = session_query(layout, tenant, user, workflow, status, since, None)
     if session_id is not None and (tenant, user, workflow, status) != (None, None, None, None):
         raise WrongUse(what="--tenant, --user, --workflow and --status cannot be used with SESSION_ID.")
     with stop_signals() as signals:
         watch = Watch(invocation.say)
-        connect_watch(invocation.stores, watch)
+        connect_watch(invocation.stores, watch, query.layout)
         subject = "sessions" if session_id is None else f"session {session_id}"
-        watch.greeting = f"Watching {subject} in {invocation.stores.target}. {signals.names} stops it."
+        watch.greeting = f"Watching {subject} in {invocation.target}. {signals.names} stops it."
         columns, to_row, open_items = _source(invocation.stores, watch, query, session_id, poll)
         items = iterate_until(watch, open_items, lambda: signals() or reader_is_gone(sys.stdout), seconds)
         rows = map(to_row, islice(items, count))

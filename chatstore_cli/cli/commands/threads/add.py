@@ -90,7 +90,7 @@ def add(
     if jsonl is text is file is content is None and not is_piped():
         raise WrongUse(what="No text was given.", hint="Give --text, --file, --content or --jsonl, or pipe the text.")
     attached = None if metadata is None else read_object(metadata, "--metadata")
-    invocation = Invocation(context)
+    invocation = Invocation(context, layout="threads")
     invocation.will_write()
     owner = owner_of(user, tenant)
     if jsonl is not None:

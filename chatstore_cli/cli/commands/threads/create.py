@@ -42,7 +42,7 @@ def create(
     from chatstore_cli.render.rows.threads import CHANGED_THREAD_FIELDS, thread_row
     from chatstore_cli.wiring.threads import conversations
 
-    invocation = Invocation(context)
+    invocation = Invocation(context, layout="threads")
     invocation.will_write()
     request = CreateChatThreadRequest.model_construct(user_id=user, org_id=tenant, name=name)
     thread = conversations(invocation.stores).create_thread(request)
@@ -66,7 +66,7 @@ def rename(
     from chatstore_cli.render.rows.threads import CHANGED_THREAD_FIELDS, thread_row
     from chatstore_cli.wiring.threads import conversations
 
-    invocation = Invocation(context)
+    invocation = Invocation(context, layout="threads")
     invocation.will_write()
     repository = conversations(invocation.stores)
     thread = repository.update_thread(thread_id, owner=owner_of(user, tenant), name=name)

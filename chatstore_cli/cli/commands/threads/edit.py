@@ -65,7 +65,7 @@ def edit(
     from chatstore_cli.render.rows.threads import THREAD_MESSAGE_FIELDS, changed_message_row
     from chatstore_cli.wiring.threads import conversations
 
-    invocation = Invocation(context)
+    invocation = Invocation(context, layout="threads")
     new = read_content(text, file, content)
     new_metadata = None if metadata is None else read_object(metadata, "--metadata")
     if by_hand := new is None and new_metadata is None:

@@ -49,7 +49,7 @@ def fork(
     from chatstore_cli.render.rows.threads import CHANGED_THREAD_FIELDS, thread_row
     from chatstore_cli.wiring.threads import conversations
 
-    invocation = Invocation(context)
+    invocation = Invocation(context, layout="threads")
     invocation.will_write()
     repository, owner = conversations(invocation.stores), owner_of(user, tenant)
     try:

@@ -46,7 +46,7 @@ def messages(
     from chatstore_cli.render.rows.threads import THREAD_MESSAGE_COLUMNS, thread_message_row
     from chatstore_cli.wiring.threads import conversations
 
-    invocation = Invocation(context)
+    invocation = Invocation(context, layout="threads")
     repository = conversations(invocation.stores)
     owner = owner_of(user, tenant)
     if repository.get_thread(thread_id, owner=owner, with_messages=False) is None:

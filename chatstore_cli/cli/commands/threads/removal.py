@@ -69,7 +69,7 @@ def _remove(context: typer.Context, thread_ids: list[str], owner: Owner, *, yes:
     from chatstore_cli.render.rows.threads import REMOVAL_COLUMNS, thread_removal_row
     from chatstore_cli.wiring.threads import conversations
 
-    invocation = Invocation(context)
+    invocation = Invocation(context, layout="threads")
     invocation.will_write()
     repository = conversations(invocation.stores)
     readers = invocation.stores.session_readers("threads")

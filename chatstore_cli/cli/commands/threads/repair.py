@@ -41,6 +41,7 @@ def repair(
     newest message. Without --yes it only lists what it would change, and exits with status 6 if there is anything to
     repair. A running fork or import stores messages before their thread. So messages without a thread remain if the
     newest of them is less than 1 hour old by the server's clock, and a notice on stderr reports them.
+    On PostgreSQL a foreign key leaves nothing to repair.
     """
     from chatstore_cli.core.threads.repair import RECENT, RepairResult, ThreadExamination
     from chatstore_cli.core.threads.repair import repair as repaired
@@ -48,9 +49,15 @@ def repair(
     from chatstore_cli.render.rows.thread_repair import REPAIR_COLUMNS, repair_row
     from chatstore_cli.wiring.threads import thread_repairs
 
-    invocation = Invocation(context)
+    invocation = Invocation(context, layout="threads")
     if yes:
         invocation.will_write()
+    if invocation.settings.threads_on_postgres:
+        state = invocation.stores.migration_state()
+        state.require_current()
+        foreign_key = "A foreign key of PostgreSQL ties each message to its thread, so there is nothing to repair."
+        invocation.emit(Listing(REPAIR_COLUMNS, [], empty=f"{foreign_key} {state}"))
+        return
     store = thread_repairs(invocation.stores)
     before = invocation.stores.server_now() - RECENT
     examination = ThreadExamination(store, before)

@@ -25,9 +25,14 @@ _LAZY_COMMANDS = {
     "export": "threads.transfer",
     "import": "threads.transfer",
     "repair": "threads.repair",
+    "migrate": "threads.migrate",
 }
 
-app = group("threads", "Create, read, change, copy, delete, export, import and repair threads.", _LAZY_COMMANDS)
+app = group(
+    "threads",
+    "Create, read, change, copy, delete, export, import and repair threads, and migrate their tables.",
+    _LAZY_COMMANDS,
+)
 
 UserFilter = Annotated[str | None, typer.Option("--user", metavar="ID", help="Include only threads of this user.")]
 TenantFilter = Annotated[
@@ -73,7 +78,7 @@ def list_(
     from chatstore_cli.render.rows.sessions import foreign_row
     from chatstore_cli.render.rows.threads import THREAD_COLUMNS, listed_thread_row
 
-    invocation = Invocation(context)
+    invocation = Invocation(context, layout="threads")
     query = session_query("threads", tenant, user, None, None, since, until)
     page = list_sessions(invocation.stores.session_readers("threads"), query, cursor=cursor, limit=limit)
     rows = [listed_thread_row(session) for session in page.sessions]
@@ -82,7 +87,7 @@ def list_(
         "unaddressable_threads": page.unaddressable,
     }
     of_these = " with these options" if any((user, tenant, since, until)) else ""
-    empty = f"No threads{of_these} in {invocation.stores.target}."
+    empty = f"No threads{of_these} in {invocation.target}."
     invocation.emit(Listing(THREAD_COLUMNS, rows, page.next_cursor, empty=empty, beside=beside))
     if not rows:
         invocation.say_what_the_database_has()
@@ -113,7 +118,7 @@ def show(
     from chatstore_cli.render.rows.threads import THREAD_FIELDS, THREAD_MESSAGE_COLUMNS, thread_view_row
     from chatstore_cli.wiring.threads import conversations
 
-    invocation = Invocation(context)
+    invocation = Invocation(context, layout="threads")
     view = view_thread(
         conversations(invocation.stores),
         invocation.stores.session_readers("threads"),

@@ -50,7 +50,7 @@ def export(
     from chatstore_cli.wiring.system import new_file
     from chatstore_cli.wiring.threads import conversations
 
-    invocation = Invocation(context)
+    invocation = Invocation(context, layout="threads")
     output = invocation.options.output
     if to is None and output not in (None, OutputFormat.JSON):
         raise WrongUse(what=f"An export is JSON, not {output}.", hint="Leave out -o, or name a file with --to.")
@@ -105,7 +105,7 @@ def import_(
     from chatstore_cli.render.rows.threads import COPIED_THREAD_FIELDS, thread_row
     from chatstore_cli.wiring.threads import conversations
 
-    invocation = Invocation(context)
+    invocation = Invocation(context, layout="threads")
     invocation.will_write()
     with opened_twice(file) as stream:
         source = ThreadFile(stream, "stdin" if file == "-" else file)

@@ -37,7 +37,7 @@ def explain(context: typer.Context, session_id: SessionArgument) -> None:
     agent and model. The row of run 0 has the session's counters before its first report. The session's present counters
     are shown too. Tables give a short reason for each row, -o json and csv a full one.
     """
-    invocation = Invocation(context)
+    invocation = Invocation(context, layout=None)
     stores = invocation.stores
     others = [reader for reader in stores.session_readers() if reader.layout != LEDGER_LAYOUT]
     explanation = explain_usage(usage_ledger(stores), session_id, others)

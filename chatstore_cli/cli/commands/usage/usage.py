@@ -103,13 +103,14 @@ def usage(
     if context.invoked_subcommand is not None:
         reject_parent_options(context)
         return
-    invocation = Invocation(context)
+    invocation = Invocation(context, layout=layout)
     zone = time_zone(timezone)
     timezone = str(zone)  # the spelling of the time zone table
     query = session_query(layout, tenant, user, workflow, status, since, until, zone)
     stores = invocation.stores
+    ledger = usage_sums(stores) if stores.uses_mongo(layout) else None
     report = report_usage(
-        stores.session_readers(layout), query, _groupings(by), ledger=usage_sums(stores), zone=zone, order=sort, top=top
+        stores.session_readers(layout), query, _groupings(by), ledger=ledger, zone=zone, order=sort, top=top
     )
     columns = usage_columns(list(report.totals.group), timezone, with_source=report.ledger_used)
     invocation.emit(

@@ -1,0 +1,44 @@
+"""What the commands of `chatstore indexes` ask for, and what they report about tables that have no such commands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import typer
+
+from chatstore_cli.cli.invocation import Invocation
+from chatstore_cli.domain.errors import ExitCode, NeedsConfirmation
+from chatstore_cli.domain.indexes.findings import IndexStep
+from chatstore_cli.render.listing import Column, Listing
+
+
+def report_tables(invocation: Invocation, columns: Sequence[Column]) -> bool:
+    """If threads are in PostgreSQL, report the version of their tables. Returns whether no migration is missing.
+
+    If no other layout was asked for, the command ends here.
+    """
+    stores, layout = invocation.stores, invocation.layout
+    if not stores.uses_postgres(layout):
+        return True
+    state = stores.migration_state()
+    invocation.say(" ".join(filter(None, [str(state), state.advice])))
+    if not stores.uses_mongo(layout):
+        empty = "A migration makes the indexes of PostgreSQL with the tables."
+        invocation.emit(Listing(columns, [], empty=empty))
+        raise typer.Exit(ExitCode.DONE if state.is_current else ExitCode.FINDINGS)
+    return state.is_current
+
+
+def confirmed_steps(invocation: Invocation, steps: list[IndexStep], *, yes: bool) -> bool:
+    """Whether to make the changes that need confirmation. All other changes are made."""
+    if not steps or yes:
+        return True
+    lines = [f"{step.action.value} {step.finding.name} on {step.finding.collection}: {step.detail}." for step in steps]
+    plan = "These changes need confirmation:\n  " + "\n  ".join(lines)
+    try:
+        invocation.confirm(plan)
+    except NeedsConfirmation as error:
+        for line in f"{plan}\nThey were not made. {error.hint or ''}".rstrip().splitlines():
+            invocation.say(line)
+        return False
+    return True

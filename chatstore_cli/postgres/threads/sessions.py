@@ -1,0 +1,225 @@
+"""The `threads` layout on PostgreSQL: a thread is a session, as in mongo/threads/layout.py.
+
+Its tenant is the thread's organisation, and its title the thread's name. A thread has no workflow, no status and no pause.
+What its messages used is added up for reports alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, delete, func, select, true, tuple_
+
+from chatstore_cli.domain.errors import NotAllowed, NotFound
+from chatstore_cli.domain.indexes.specs import IndexSpec
+from chatstore_cli.domain.message import GENERAL_AGENT, Message
+from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
+from chatstore_cli.domain.removal import StoredPart
+from chatstore_cli.domain.session import COUNT_CAP, Session, SessionStatus
+from chatstore_cli.domain.threads.ports import Owner
+from chatstore_cli.domain.threads.turns import turn
+from chatstore_cli.postgres.database import PostgresDatabase
+from chatstore_cli.postgres.key_order import in_key_order
+from chatstore_cli.postgres.schema import MESSAGES, THREADS
+from chatstore_cli.postgres.threads.reading import owned_by
+from chatstore_cli.postgres.threads.usage import to_usage, usage_sums
+
+LAYOUT = "threads"
+_THREADS_PER_SUM = 100
+"""Threads whose usage one statement adds up. Each statement has the time limit of an ordinary one."""
+_FACTS = (
+    THREADS.c.id,
+    THREADS.c.user_id,
+    THREADS.c.org_id,
+    THREADS.c.name,
+    THREADS.c.created_at,
+    THREADS.c.updated_at,
+)
+
+
+class PostgresThreadSessions:
+    """Reads and deletes sessions that are threads of one PostgreSQL database."""
+
+    layout = LAYOUT
+
+    def __init__(self, database: PostgresDatabase) -> None:
+        self._database = database
+
+    def index_specs(self) -> tuple[IndexSpec, ...]:
+        """None: a migration makes the indexes with the tables."""
+        return ()
+
+    def unanswerable(self, query: SessionQuery) -> list[str]:
+        """The filters that threads cannot answer."""
+        filters = {
+            "workflow": query.workflow is not None,
+            "status": query.status not in (None, SessionStatus.UNKNOWN),
+            "pause": query.paused,
+        }
+        return [name for name, is_used in filters.items() if is_used]
+
+    def newest_first(self, query: SessionQuery, after: SessionKey | None, limit: int) -> Iterator[Session]:
+        """At most `limit` threads in descending order of SessionKey, strictly below `after`. Counts stop at COUNT_CAP."""
+        if not self._answers(query):
+            return
+        order = (THREADS.c.updated_at.desc(), THREADS.c.id.desc())
+        page = select(*_FACTS).where(*_conditions(query), _below(after)).order_by(*order).limit(limit).subquery()
+        of_thread = select(MESSAGES.c.id).where(MESSAGES.c.chat_thread_id == page.c.id).correlate(page)
+        some = of_thread.limit(COUNT_CAP + 1).subquery()
+        messages = select(func.count()).select_from(some).scalar_subquery().label("messages")
+        counted = select(page, messages).order_by(page.c.updated_at.desc(), page.c.id.desc())
+        rows: Sequence[Row[Any]] = self._database.read(
+            "listing the threads", lambda reader: reader.execute(counted).all()
+        )
+        for row in rows:
+            count: int = row.messages
+            yield replace(to_session(row), message_count=min(count, COUNT_CAP), message_count_capped=count > COUNT_CAP)
+
+    def find(self, session_id: str) -> Session | None:
+        """One thread with its exact number of messages; None if it does not exist."""
+        if not is_storable(session_id):
+            return None
+        of_thread = MESSAGES.c.chat_thread_id == THREADS.c.id
+        messages = select(func.count()).where(of_thread).scalar_subquery().label("messages")
+        query = select(*_FACTS, messages).where(THREADS.c.id == session_id)
+        doing = f"looking up thread {session_id!r}"
+        row: Any = self._database.read(doing, lambda reader: reader.execute(query).first())
+        return None if row is None else replace(to_session(row), message_count=row.messages)
+
+    def messages(self, session_id: str, selection: MessageSelection) -> Iterator[Message]:
+        """A thread's messages in order of sequence, streamed. Raises NotFound."""
+        query = select(THREADS.c.id).where(THREADS.c.id == session_id)
+        doing = f"looking up thread {session_id!r}"
+        if not is_storable(session_id) or self._database.read(doing, lambda reader: reader.scalar(query)) is None:
+            raise NotFound(kind_of_thing="session", name=session_id, where=f" in {THREADS.name}")
+        return self._read(session_id, selection)
+
+    def _read(self, session_id: str, selection: MessageSelection) -> Iterator[Message]:
+        query = select(MESSAGES).where(MESSAGES.c.chat_thread_id == session_id)
+        if selection.after_sequence is not None:
+            query = query.where(MESSAGES.c.sequence > selection.after_sequence)
+        if not selection.include_general:
+            source = MESSAGES.c.content["metadata"]["source"].astext
+            query = query.where(source.is_distinct_from(GENERAL_AGENT))
+        if selection.last is not None:
+            newest = query.order_by(MESSAGES.c.sequence.desc()).limit(selection.last).subquery()
+            query = select(newest).order_by(newest.c.sequence)
+        else:
+            query = query.order_by(MESSAGES.c.sequence)
+        with self._database.reading(f"reading thread {session_id!r}") as connection:
+            for row in connection.execute(query):
+                yield to_message(row)
+
+    def all_facts(self, query: SessionQuery) -> Iterator[Session]:
+        """Every thread that matches, with the usage of its messages and without their number."""
+        if not self._answers(query):
+            return
+        matching = select(*_FACTS).where(*_conditions(query)).order_by(THREADS.c.id).limit(_THREADS_PER_SUM)
+        last: str | None = None
+        while True:
+            page = matching if last is None else matching.where(THREADS.c.id > last)
+            sessions = self._database.read("adding up the usage of threads", lambda reader: _with_usage(reader, page))  # noqa: B023 - called at once
+            yield from sessions
+            if len(sessions) < _THREADS_PER_SUM:
+                return
+            last = sessions[-1].session_id
+
+    def parts(self, session_id: str, *, keep_usage: bool = False) -> list[StoredPart]:
+        """The rows of a thread by table. Raises NotAllowed for `keep_usage`: its messages have the usage."""
+        session = self.find(session_id)
+        if session is None:
+            return []
+        if keep_usage:
+            raise NotAllowed(
+                what=f"The usage of thread {session_id!r} is stored in its messages and is deleted with them.",
+                hint="To delete the thread anyway, leave out --keep-usage.",
+            )
+        return [StoredPart(MESSAGES.name, session.message_count), StoredPart(THREADS.name, 1)]
+
+    def remove(self, session_id: str, deleted_at: datetime, *, keep_usage: bool = False) -> list[StoredPart]:
+        """Delete a thread, and by the foreign key its messages, in one transaction. No tombstone is stored."""
+
+        def remove(connection: Connection) -> list[StoredPart]:
+            locked = select(THREADS.c.id).where(THREADS.c.id == session_id).with_for_update()
+            if connection.scalar(locked) is None:
+                return []
+            of_thread = MESSAGES.c.chat_thread_id == session_id
+            messages = connection.execute(delete(MESSAGES).where(of_thread)).rowcount
+            threads = connection.execute(delete(THREADS).where(THREADS.c.id == session_id)).rowcount
+            return [StoredPart(MESSAGES.name, messages), StoredPart(THREADS.name, threads)]
+
+        if not is_storable(session_id):
+            return []
+        return self._database.change(f"deleting thread {session_id!r}", remove, takes_long=True)
+
+    def _answers(self, query: SessionQuery) -> bool:
+        texts = (query.tenant_id, query.user_id)
+        can_match = query.layout in (None, LAYOUT) and all(text is None or is_storable(text) for text in texts)
+        return can_match and not self.unanswerable(query)
+
+
+def is_storable(text: str) -> bool:
+    """Whether PostgreSQL can store the text: it has neither NUL nor lone surrogates."""
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def to_session(row: Row[Any]) -> Session:
+    """The facts of a thread without its number of messages."""
+    return Session(
+        session_id=row.id,
+        layout=LAYOUT,
+        tenant_id=row.org_id or None,
+        user_id=row.user_id or None,
+        title=row.name,
+        created_at=row.created_at.astimezone(UTC),
+        updated_at=row.updated_at.astimezone(UTC),
+    )
+
+
+def to_message(row: Row[Any]) -> Message:
+    """One message, by the rules of domain/threads/turns.py."""
+    return turn(
+        row.chat_thread_id,
+        in_key_order(row.content, row.key_order),
+        role=row.sender_role,
+        message_id=row.id,
+        sequence=row.sequence,
+        sender=row.sender_id,
+        created_at=row.created_at.astimezone(UTC),
+        plain=lambda value: value,
+    )
+
+
+def _conditions(query: SessionQuery) -> list[ColumnElement[bool]]:
+    conditions = owned_by(Owner(query.user_id, query.tenant_id))
+    if query.since is not None:
+        conditions.append(THREADS.c.updated_at >= query.since)
+    if query.until is not None:
+        conditions.append(THREADS.c.updated_at < query.until)
+    return conditions
+
+
+def _below(after: SessionKey | None) -> ColumnElement[bool]:
+    """The condition that a thread's SessionKey is below this one. A page of all layouts may end in another layout."""
+    if after is None:
+        return true()
+    if after.layout > LAYOUT:
+        return THREADS.c.updated_at <= after.instant
+    if after.layout < LAYOUT or not is_storable(after.session_id):
+        return THREADS.c.updated_at < after.instant
+    return tuple_(THREADS.c.updated_at, THREADS.c.id) < tuple_(after.instant, after.session_id)
+
+
+def _with_usage(connection: Connection, threads: Select[Any]) -> list[Session]:
+    sessions = [to_session(row) for row in connection.execute(threads)]
+    ids = [session.session_id for session in sessions]
+    rows = connection.execute(usage_sums(), {"ids": ids}) if ids else ()
+    summed = {row.thread_id: to_usage(row) for row in rows}
+    for place, session in enumerate(sessions):
+        if session.session_id in summed:
+            usage, invalid = summed[session.session_id]
+            sessions[place] = replace(session, usage=usage, invalid_numbers=invalid)
+    return sessions
