@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from chatstore_cli.config.loading import load_settings
 from chatstore_cli.config.thread_database import DatabaseConfig
@@ -11,9 +11,6 @@ from chatstore_cli.core.threads.repository import StoredConversations
 from chatstore_cli.domain.errors import BadConfig, BadValue
 from chatstore_cli.domain.migrations import MigrationState
 from chatstore_cli.wiring.postgres import migrate, migration_state, postgres_database, postgres_store
-
-if TYPE_CHECKING:
-    from chatstore_cli.postgres.database import PostgresDatabase
 
 _TIMEOUT_SECONDS = 5.0
 _MOST_SECONDS = 3600
@@ -53,7 +50,7 @@ class PostgreSQLConversationRepository(StoredConversations):
                 raise BadValue(name=name, value=number, expected=f"a whole number from {least}")
         if not 0 < timeout_seconds <= _MOST_SECONDS:
             raise BadValue(name="timeout_seconds", value=timeout_seconds, expected="above 0, up to 3600")
-        self._database: PostgresDatabase = postgres_database(
+        self._database = postgres_database(
             connection_string, pool_size=pool_size, max_overflow=max_overflow, timeout_seconds=timeout_seconds
         )
         super().__init__(postgres_store(self._database), strict_roles=strict_roles)
