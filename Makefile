@@ -52,7 +52,6 @@ soak: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	@missed=; for script in benchmarks/[a-z]*.py; do $(BIN)/python "$$script" || missed="$$missed $$script"; done; \
-	  $(BIN)/python benchmarks/threads.py --backend postgresql || missed="$$missed threads.py(postgresql)"; \
 	  test -z "$$missed" || { echo "make: these missed a bound, or failed:$$missed" >&2; exit 1; }
 
 clean:

@@ -39,13 +39,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--messages", type=int, default=100_000, help="messages in the long thread (default 100000)")
     parser.add_argument("--rounds", type=int, default=300, help="messages that are added to each thread (default 300)")
-    parser.add_argument("--backend", choices=["mongodb", "postgresql"], default="mongodb")
+    parser.add_argument("--backend", choices=list(OPENED), help="the database (default: both, one after the other)")
     parser.add_argument("--threads", type=int, default=1_000_000, help="threads of the long list (default 1000000)")
     parser.add_argument("--uri", help="the server to use (default: one is started from the [embedded] or [dev] extra)")
     chosen = parser.parse_args()
-    opened = open_mongodb if chosen.backend == "mongodb" else open_postgresql
-    with opened(chosen.uri) as (conversations, bare):
-        figures = Figures()
+    figures = Figures()
+    for backend in OPENED if chosen.backend is None else [chosen.backend]:
+        print(f"{backend}:")
+        measure(figures, backend, chosen)
+    figures.exit()
+
+
+def measure(figures: Figures, backend: str, chosen: argparse.Namespace) -> None:
+    """Print the figures of one database."""
+    with OPENED[backend](chosen.uri) as (conversations, bare):
         threads = Threads(conversations, bare)
         long = threads.filled(chosen.messages)
         threads.measure_adding(figures, long, chosen.rounds)
@@ -53,7 +60,6 @@ def main() -> None:
         threads.measure_bulk(figures)
         if isinstance(bare, BarePostgreSQL):
             threads.measure_listing(figures, bare, chosen.threads)
-    figures.exit()
 
 
 @contextlib.contextmanager
@@ -101,6 +107,9 @@ def open_postgresql(uri: str | None) -> Iterator[tuple[Any, Any]]:
             StoredConversations(PostgresThreadStore(database)),
             BarePostgreSQL(stack.enter_context(psycopg.connect(uri))),
         )
+
+
+OPENED = {"mongodb": open_mongodb, "postgresql": open_postgresql}
 
 
 class BareMongoDB:

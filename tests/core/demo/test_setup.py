@@ -71,6 +71,7 @@ def test_no_setting_of_the_environment_reaches_the_commands(tmp_path: Path) -> N
         "CHATSTORE_CONFIG": str(tmp_path / "config.yaml"),
         "CHATSTORE_URI": "embedded",
         "CHATSTORE_DATABASE": "chatstore_demo",
+        "CHATSTORE_THREADS__BACKEND": "mongodb",
     }
 
 
