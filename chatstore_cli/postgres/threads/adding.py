@@ -65,20 +65,17 @@ class Addition:
                 what=f"No sequence follows the last one of the thread, {last - len(new):,}. Nothing was written.",
                 hint="Copy its messages to another thread.",
             )
-        first = last - len(new) + 1
-        added = [
-            ChatMessage.model_construct(**{**vars(message), "sequence": first + place})
-            for place, message in enumerate(new)
-        ]
+        for sequence, message in enumerate(new, last - len(new) + 1):
+            message.sequence = sequence
         if self._is_first_attempt:
             self._is_first_attempt = False
-            insert_messages(connection, added)
-            return added
-        rejected = insert_new_messages(connection, added)
+            insert_messages(connection, new)
+            return new
+        rejected = insert_new_messages(connection, new)
         if rejected:
             self._stored.update(_stored_repetitions(connection, rejected))
             raise Repeat
-        return added
+        return new
 
 
 def insert_whole_thread(database: PostgresDatabase, thread: ChatThread, messages: Iterable[ChatMessage]) -> None:

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from datetime import UTC
 from typing import Any
 
+import psycopg
 from sqlalchemy import JSON, Connection, Row, Text, bindparam, cast, column, func, select
 from sqlalchemy.dialects.postgresql import Insert, insert
+from sqlalchemy.exc import DBAPIError
 
 from chatstore_cli.domain.threads.models import ChatMessage, ChatThread, Edit, ForkedFrom
 from chatstore_cli.domain.times import rfc3339
@@ -56,13 +58,29 @@ def _insertion() -> Insert:
     return insert(MESSAGES).from_select(columns, given)
 
 
-_INSERTION = _insertion()
 _INSERTION_OF_NEW = _insertion().on_conflict_do_nothing().returning(MESSAGES.c.id)
+_COLUMNS = [each.name for each in MESSAGES.c]
+_JSON_COLUMNS = ("content", "key_order", "edits")
+_COPY = f"COPY {MESSAGES.name} ({', '.join(_COLUMNS)}) FROM STDIN"
 
 
 def insert_messages(connection: Connection, messages: Sequence[ChatMessage]) -> None:
-    """Insert messages. If an id or a sequence is taken, the database raises an error, and the transaction is lost."""
-    connection.execute(_INSERTION, _parameters(messages))
+    """Insert messages. If an id or a sequence is taken, the database raises an error, and the transaction is lost.
+
+    COPY takes half of the time of an INSERT. SQLAlchemy does not know it, so its errors are raised as those of a statement.
+    """
+    driver_connection: Any = connection.connection.driver_connection
+    try:
+        with driver_connection.cursor() as cursor, cursor.copy(_COPY) as copy:
+            for message in messages:
+                row = message_row(message)
+                for name in _JSON_COLUMNS:
+                    row[name] = None if row[name] is None else to_json_text(row[name])
+                copy.write_row([row[name] for name in _COLUMNS])
+    except psycopg.Error as error:
+        if driver_connection.closed:
+            connection.invalidate(error)
+        raise DBAPIError(_COPY, None, error, connection_invalidated=driver_connection.closed) from error
 
 
 def insert_new_messages(connection: Connection, messages: Sequence[ChatMessage]) -> list[ChatMessage]:
