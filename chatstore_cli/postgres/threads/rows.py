@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -125,5 +125,8 @@ def to_message(row: Sequence[Any]) -> ChatMessage:
         created_at=created_at.astimezone(UTC),
         updated_at=updated_at.astimezone(UTC),
         sequence=sequence,
-        edits=[Edit(**edit) for edit in edits or ()],
+        edits=[
+            Edit(content=edit["content"], edited_at=datetime.fromisoformat(edit["edited_at"]).astimezone(UTC))
+            for edit in edits or ()
+        ],
     )
