@@ -27,7 +27,7 @@ class StateManager(Face[manager.StateManager]):
     A call is made when the method is called, not when it is awaited. The calls of one manager are made one at a time, in
     their order. A call without a `thread_id` uses the thread that is current when the method is called: after
     `task = create_task(manager.add_message(...))` and `await manager.set_current_thread(other)`, the message is in the
-    first thread. If there is no current thread, the call raises NoActiveThread. `create_thread`, `set_current_thread` and
+    first thread. Without a current thread, the call raises NoActiveThread. `create_thread`, `set_current_thread` and
     `delete_thread` change the current thread when their await returns.
 
     If an await is cancelled (by `asyncio.timeout`, for example), the message may still have been stored. To be able to
@@ -74,7 +74,7 @@ class StateManager(Face[manager.StateManager]):
 
     @coroutine_function
     def get_current_thread(self) -> Coroutine[Any, Any, ChatThread | None]:
-        """The current thread without its messages. None if there is none, or if it was deleted meanwhile."""
+        """The current thread without its messages. None if no thread is the current one, or if it was deleted meanwhile."""
         return self._calls.call(_thread, self.synchronous, self.current_thread_id)
 
     @coroutine_function
@@ -121,7 +121,7 @@ class StateManager(Face[manager.StateManager]):
         return self.synchronous.update_state(state, updates)
 
     def get_context(self, state: AgentState, key: str) -> Any:
-        """A value of the state's `context`; None if there is none."""
+        """A value of the state's `context`; None for an unknown key."""
         return self.synchronous.get_context(state, key)
 
     @property

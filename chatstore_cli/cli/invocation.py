@@ -6,7 +6,7 @@ import math
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -135,6 +135,14 @@ class Invocation:
                 self.say(self.with_target(result.empty))
             if result.next_cursor and self.options.output not in (OutputFormat.JSON, OutputFormat.YAML):
                 self.say(f"Next page: --cursor {result.next_cursor}")
+
+    def emit_page(self, page: Listing, notes: Iterable[str]) -> None:
+        """Write one page of a list, then the notices about it. If it has no rows, also what the database has instead."""
+        self.emit(page)
+        if not page.rows:
+            self.say_what_the_database_has()
+        for note in notes:
+            self.say(note)
 
     def say(self, text: str) -> None:
         """Print a notice on stderr, unless --quiet: one line, because a file name in it may have line feeds."""

@@ -36,7 +36,7 @@ _VARIABLES = {
 
 
 class DatabaseConfig(BaseModel):
-    """Where an application stores threads: in memory (`mock`), in PostgreSQL, or in the MongoDB of chatstore's settings.
+    """The store of an application's threads: memory (`mock`), PostgreSQL, or the MongoDB of chatstore's settings.
 
     The other fields describe the PostgreSQL server, and the other backends ignore them. `str()` and `repr()` do not contain
     the password, but `model_dump()` does.

@@ -25,7 +25,7 @@ def split_by_answer(
 ) -> tuple[list[SessionReader], list[str]]:
     """The readers that can answer every filter, and a note for each other one, whose sessions are left out.
 
-    There is no note about a layout whose collection does not exist, unless it `may_appear` during the command.
+    A layout whose collection does not exist gets no note, unless the collection `may_appear` during the command.
     """
     answering: list[SessionReader] = []
     notes: list[str] = []

@@ -55,7 +55,7 @@ class Binding:
     def narrowed(self, user_id: str | None, org_id: str | None) -> Owner | None:
         """The owner that combines the binding with these conditions. None if no thread can meet both.
 
-        A condition that is None is no condition.
+        None means every user, or every tenant.
         """
         wanted = [bound if value is None else value for value, bound in zip((user_id, org_id), self.owner, strict=True)]
         if any(bound not in (None, value) for value, bound in zip(wanted, self.owner, strict=True)):

@@ -31,9 +31,9 @@ class StateManager:
     another owner like a thread that does not exist. A manager that receives neither is unbound: it creates threads for
     `default_user` in `default_org`, and can open every thread.
 
-    Methods are safe for several operating system threads, which share the current thread. All methods raise NoActiveThread
-    if they need a current thread and there is none, InvalidThreadData for values that cannot be stored, and Unreachable.
-    The first two are ValueErrors.
+    Methods are safe for several operating system threads, which share the current thread. A method that needs a current
+    thread raises NoActiveThread without one. All methods raise InvalidThreadData for values that cannot be stored, and
+    Unreachable. NoActiveThread and InvalidThreadData are ValueErrors.
 
     Differences from fluxibly: threads of other users are hidden. A `thread_id` of `""` does not mean the
     current thread, and `list_threads(user_id="")` does not mean all users. `add_message` rejects roles other than user,
@@ -246,7 +246,7 @@ class StateManager:
         """Store a summary of all but the last `keep_last` messages, and return it. Nothing is deleted.
 
         `summarizer` receives the messages and returns the text. The messages are the newest summary, if there is one, and
-        those after its range. None if there is no further message to summarize. Raises ThreadNotFound.
+        those after its range. None if no further message needs a summary. Raises ThreadNotFound.
 
         The summary is a system message. Its `content.metadata.summary` has `from_sequence` and `to_sequence`, which name
         the first and the last message that it covers.
@@ -301,7 +301,7 @@ class StateManager:
         return state
 
     def get_context(self, state: AgentState, key: str) -> Any:
-        """A value of the state's `context`; None if there is none."""
+        """A value of the state's `context`; None for an unknown key."""
         return state.get("context", {}).get(key)
 
     def _target(self, thread_id: str | None) -> str:

@@ -8,13 +8,10 @@ a thread whose `last_sequence` is too low. Neither changes what is read: message
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
 from chatstore_cli.domain.threads.repair import ThreadFault, ThreadProblem, ThreadRepairs
-
-RECENT = timedelta(hours=1)
-"""The age below which messages without a thread are left alone: a running fork or import stores them before the thread."""
 
 _THREADS_PER_PAGE = 1_000
 
@@ -33,7 +30,7 @@ class ThreadExamination:
     """Compares all threads with their messages, page by page, from two indexes."""
 
     def __init__(self, store: ThreadRepairs, before: datetime, is_over: Callable[[], bool] = lambda: False) -> None:
-        """`before` is RECENT before the server's present. The examination stops once `is_over` is true."""
+        """`before` is LONGEST_COPY before the server's present. The examination stops once `is_over` is true."""
         self._store = store
         self._before = before
         self._is_over = is_over

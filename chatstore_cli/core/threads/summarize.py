@@ -41,7 +41,7 @@ def since_summary(
 def unsummarized(
     repository: ConversationRepository, thread_id: str, owner: Owner, keep_last: int
 ) -> Unsummarized | None:
-    """The messages for the next summary; None if there is no further message to summarize."""
+    """The messages for the next summary; None if no further message needs one."""
     if keep_last < 0:
         raise InvalidThreadData(what=f"keep_last: {keep_last} is negative.")
     newest, messages = since_summary(repository, thread_id, owner)

@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 
-from chatstore_cli.core.threads.repair import RECENT, ThreadExamination
+from chatstore_cli.core.threads.repair import ThreadExamination
 from chatstore_cli.core.verify.checklist import Verdict, passed, skipped, warned
 from chatstore_cli.domain.errors import Overdue
 from chatstore_cli.domain.foreign import CollectionContents, mainly_foreign
 from chatstore_cli.domain.quantities import quantity
+from chatstore_cli.domain.threads.copies import LONGEST_COPY
 from chatstore_cli.domain.threads.repair import ThreadProblem, ThreadRepairs
 
 _HINT = "To list what would be removed and corrected, run chatstore threads repair. It does so with --yes."
@@ -34,7 +35,7 @@ def thread_verdict(
         return skipped(f"{names} not compared: mainly documents of another product")
     store.require_comparable()
     deadline = timer() + seconds
-    examination = ThreadExamination(store, now - RECENT, lambda: timer() >= deadline)
+    examination = ThreadExamination(store, now - LONGEST_COPY, lambda: timer() >= deadline)
     messages = threads = behind = 0
     try:
         for fault in examination.faults():

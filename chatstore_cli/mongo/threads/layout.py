@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,9 @@ from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.domain.message import GENERAL_AGENT, Message
 from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
 from chatstore_cli.domain.removal import StoredPart
-from chatstore_cli.domain.session import COUNT_CAP, Session, SessionStatus
+from chatstore_cli.domain.session import COUNT_CAP, Session
+from chatstore_cli.domain.threads.copies import LONGEST_COPY
+from chatstore_cli.domain.threads.filters import unanswerable_filters
 from chatstore_cli.mongo.collections import collection_facts, require_removable
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.foreign_documents import ForeignLookup, require_own
@@ -44,14 +46,8 @@ if TYPE_CHECKING:
 _NO_COUNT_LIMIT = 2**31 - 2
 _THREADS_PER_SUM = 500
 
-_COPYING = timedelta(hours=1)
-"""The longest time for which messages without a thread may belong to a fork or an import that is running.
-
-It is RECENT of core/threads/repair.py, which is not imported because `sessions list` does not need it.
-"""
-
 _NOT_BEING_COPIED: Document = {
-    "$expr": {"$lt": [f"${COPIED_AT}", {"$subtract": ["$$NOW", int(_COPYING.total_seconds() * 1000)]}]}
+    "$expr": {"$lt": [f"${COPIED_AT}", {"$subtract": ["$$NOW", int(LONGEST_COPY.total_seconds() * 1000)]}]}
 }
 """The condition of `_copied_before` for one hour ago by the server's clock. A message that was not copied meets it."""
 
@@ -98,12 +94,7 @@ class ThreadsLayout:
 
     def unanswerable(self, query: SessionQuery) -> list[str]:
         """The filters that threads cannot answer."""
-        filters = {
-            "workflow": query.workflow is not None,
-            "status": query.status not in (None, SessionStatus.UNKNOWN),
-            "pause": query.paused,
-        }
-        return [name for name, is_used in filters.items() if is_used]
+        return unanswerable_filters(query)
 
     def newest_first(self, query: SessionQuery, after: SessionKey | None, limit: int) -> Iterator[Session]:
         """At most `limit` threads in descending order of SessionKey, strictly below `after`. Counts stop at COUNT_CAP."""
@@ -178,7 +169,7 @@ class ThreadsLayout:
         document = self._locate(session_id)
         messages = self._messages_of(session_id)
         if document is None:
-            messages |= _copied_before(datetime.now(UTC) - _COPYING) if self._in_memory else _NOT_BEING_COPIED
+            messages |= _copied_before(datetime.now(UTC) - LONGEST_COPY) if self._in_memory else _NOT_BEING_COPIED
         found = count_parts(self._connection, [(self._messages_name, messages), (self._name, _identity(document))])
         if keep_usage and any(part.documents for part in found):
             raise NotAllowed(
@@ -198,7 +189,7 @@ class ThreadsLayout:
         for name in (self._name, self._messages_name):
             require_removable(self._connection, name)
         document = self._locate(session_id)
-        until = deleted_at if document is not None else deleted_at - _COPYING
+        until = deleted_at if document is not None else deleted_at - LONGEST_COPY
         with driver_errors(f"deleting thread {session_id!r}"):
             threads = self._threads.delete_many({**_identity(document), **OWN_THREADS.filter()}).deleted_count
             messages = remove_selected(self._messages, self._messages_of(session_id) | _copied_before(until))

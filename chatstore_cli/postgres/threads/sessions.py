@@ -18,7 +18,8 @@ from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.domain.message import GENERAL_AGENT, Message
 from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
 from chatstore_cli.domain.removal import StoredPart
-from chatstore_cli.domain.session import COUNT_CAP, Session, SessionStatus
+from chatstore_cli.domain.session import COUNT_CAP, Session
+from chatstore_cli.domain.threads.filters import unanswerable_filters
 from chatstore_cli.domain.threads.ports import Owner
 from chatstore_cli.domain.threads.turns import turn
 from chatstore_cli.postgres.database import PostgresDatabase
@@ -54,12 +55,7 @@ class PostgresThreadSessions:
 
     def unanswerable(self, query: SessionQuery) -> list[str]:
         """The filters that threads cannot answer."""
-        filters = {
-            "workflow": query.workflow is not None,
-            "status": query.status not in (None, SessionStatus.UNKNOWN),
-            "pause": query.paused,
-        }
-        return [name for name, is_used in filters.items() if is_used]
+        return unanswerable_filters(query)
 
     def newest_first(self, query: SessionQuery, after: SessionKey | None, limit: int) -> Iterator[Session]:
         """At most `limit` threads in descending order of SessionKey, strictly below `after`. Counts stop at COUNT_CAP."""

@@ -15,6 +15,7 @@ from chatstore_cli.core.threads import repair as core
 from chatstore_cli.core.threads.repair import RepairResult, ThreadExamination, repair
 from chatstore_cli.core.threads.repository import StoredConversations
 from chatstore_cli.domain.errors import Conflict, ForeignCollection, Overdue, UnsuitableCollection
+from chatstore_cli.domain.threads.copies import LONGEST_COPY
 from chatstore_cli.domain.threads.models import ChatMessage, ChatThread
 from chatstore_cli.domain.threads.ports import Owner
 from chatstore_cli.domain.threads.repair import HighestSequence, ThreadFault, ThreadProblem
@@ -303,7 +304,7 @@ def test_a_fork_loses_no_message_to_a_repair_at_any_moment(
     found: list[ThreadFault] = []
 
     def repair_all() -> None:
-        before = datetime.now(UTC) - core.RECENT
+        before = datetime.now(UTC) - LONGEST_COPY
         repairs = MongoThreadRepairs(connection, Settings())
         for fault in ThreadExamination(repairs, before).faults():
             found.append(fault)

@@ -85,11 +85,8 @@ def list_(
     foreign = [foreign_row(each) for each in page.foreign]
     beside = {"foreign_documents": foreign, "unaddressable_sessions": page.unaddressable}
     empty = f"No sessions in {invocation.target}."
-    invocation.emit(Listing(SESSION_COLUMNS, rows, page.next_cursor, empty=empty, beside=beside))
-    if not rows:
-        invocation.say_what_the_database_has()
-    for note in page.notes:
-        invocation.say(note)
+    listing = Listing(SESSION_COLUMNS, rows, page.next_cursor, empty=empty, beside=beside)
+    invocation.emit_page(listing, page.notes)
 
 
 @command(

@@ -43,9 +43,10 @@ def repair(
     newest of them is less than 1 hour old by the server's clock, and a notice on stderr reports them.
     On PostgreSQL a foreign key leaves nothing to repair.
     """
-    from chatstore_cli.core.threads.repair import RECENT, RepairResult, ThreadExamination
+    from chatstore_cli.core.threads.repair import RepairResult, ThreadExamination
     from chatstore_cli.core.threads.repair import repair as repaired
     from chatstore_cli.core.verify.threads import recent_notice
+    from chatstore_cli.domain.threads.copies import LONGEST_COPY
     from chatstore_cli.render.rows.thread_repair import REPAIR_COLUMNS, repair_row
     from chatstore_cli.wiring.threads import thread_repairs
 
@@ -59,7 +60,7 @@ def repair(
         invocation.emit(Listing(REPAIR_COLUMNS, [], empty=f"{foreign_key} {state}"))
         return
     store = thread_repairs(invocation.stores)
-    before = invocation.stores.server_now() - RECENT
+    before = invocation.stores.server_now() - LONGEST_COPY
     examination = ThreadExamination(store, before)
     results, rows = set(), []
     if store.exist():

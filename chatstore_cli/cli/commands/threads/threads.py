@@ -88,11 +88,8 @@ def list_(
     }
     of_these = " with these options" if any((user, tenant, since, until)) else ""
     empty = f"No threads{of_these} in {invocation.target}."
-    invocation.emit(Listing(THREAD_COLUMNS, rows, page.next_cursor, empty=empty, beside=beside))
-    if not rows:
-        invocation.say_what_the_database_has()
-    for note in page.notes:
-        invocation.say(note)
+    listing = Listing(THREAD_COLUMNS, rows, page.next_cursor, empty=empty, beside=beside)
+    invocation.emit_page(listing, page.notes)
 
 
 @command(

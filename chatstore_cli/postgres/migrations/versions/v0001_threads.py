@@ -45,8 +45,3 @@ def upgrade() -> None:
     op.create_index("chat_threads_updated_idx", "chat_threads", newest)
     op.create_index("chat_threads_org_updated_idx", "chat_threads", [sa.text('"left"(org_id, 200)'), *newest])
     op.create_index("chat_threads_user_updated_idx", "chat_threads", [sa.text('"left"(user_id, 200)'), *newest])
-
-
-def downgrade() -> None:
-    """There is no version before this one."""
-    raise NotImplementedError
