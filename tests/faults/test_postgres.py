@@ -10,18 +10,26 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+from sqlalchemy import Connection, text
 
 from chatstore_cli.core.threads.repository import StoredConversations
 from chatstore_cli.domain.errors import ChatstoreError, ExitCode, NotAllowed, Overdue, Unreachable
-from chatstore_cli.domain.threads.models import ChatThread, CreateChatMessageRequest, CreateChatThreadRequest
+from chatstore_cli.domain.threads.models import (
+    ChatMessage,
+    ChatThread,
+    CreateChatMessageRequest,
+    CreateChatThreadRequest,
+)
 from chatstore_cli.postgres.database import PostgresDatabase
+from chatstore_cli.postgres.threads import adding
+from chatstore_cli.postgres.threads.rows import insert_messages
 from chatstore_cli.postgres.threads.store import PostgresThreadStore
 from tests.support.mongod import poll
 from tests.support.paths import ROOT
@@ -130,6 +138,26 @@ def test_connections_that_the_server_closed_are_replaced(
     assert len(repository.get_messages(thread.id)) == 1
 
 
+def test_a_connection_that_is_lost_before_the_messages_are_sent_is_replaced(
+    postgres: Postgres, name: str, monkeypatch: pytest.MonkeyPatch, open_repository: Callable[..., StoredConversations]
+) -> None:
+    repository = open_repository(postgres.uri(name))
+    thread = new_thread(repository)
+    lost: list[bool] = []
+
+    def insert_over_a_lost_connection(connection: Connection, messages: Sequence[ChatMessage]) -> None:
+        if not lost:
+            lost.append(True)
+            backend = connection.scalar(text("SELECT pg_backend_pid()"))
+            postgres.run(f"SELECT pg_terminate_backend({backend}, 10000)")
+        insert_messages(connection, messages)
+
+    monkeypatch.setattr(adding, "insert_messages", insert_over_a_lost_connection)
+    assert repository.create_messages([request(thread.id, each) for each in ("one", "two")])[-1].sequence == 2
+    assert [message.content["text"] for message in repository.get_messages(thread.id)] == ["one", "two"]
+    assert lost
+
+
 def test_a_server_that_is_gone_is_reported_after_the_time_limit(
     short_folder: Path, open_repository: Callable[..., StoredConversations]
 ) -> None:
@@ -146,6 +174,8 @@ import sys
 from chatstore_cli.core.threads.repository import StoredConversations
 from chatstore_cli.domain.threads.models import ChatMessage, ChatThread
 from chatstore_cli.postgres.database import PostgresDatabase
+from chatstore_cli.postgres.threads import adding
+from chatstore_cli.postgres.threads.rows import insert_messages
 from chatstore_cli.postgres.threads.store import PostgresThreadStore
 
 def messages():
@@ -184,6 +214,8 @@ import sys
 from chatstore_cli.core.threads.repository import StoredConversations
 from chatstore_cli.domain.threads.models import CreateChatMessageRequest
 from chatstore_cli.postgres.database import PostgresDatabase
+from chatstore_cli.postgres.threads import adding
+from chatstore_cli.postgres.threads.rows import insert_messages
 from chatstore_cli.postgres.threads.store import PostgresThreadStore
 
 uri, thread_id, writer = sys.argv[1:]

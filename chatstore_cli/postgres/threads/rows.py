@@ -78,9 +78,7 @@ def insert_messages(connection: Connection, messages: Sequence[ChatMessage]) -> 
                     row[name] = None if row[name] is None else to_json_text(row[name])
                 copy.write_row([row[name] for name in _COLUMNS])
     except psycopg.Error as error:
-        if driver_connection.closed:
-            connection.invalidate(error)
-        raise DBAPIError(_COPY, None, error, connection_invalidated=driver_connection.closed) from error
+        raise DBAPIError(_COPY, None, error) from error
 
 
 def insert_new_messages(connection: Connection, messages: Sequence[ChatMessage]) -> list[ChatMessage]:
