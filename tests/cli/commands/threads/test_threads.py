@@ -350,7 +350,7 @@ def test_ctrl_c_in_the_middle_of_messages_leaves_whole_lines(
     assert run(["threads", "messages", "t-ferry", "-o", "jsonl"]) == 130
     captured = capsys.readouterr()
     assert [json.loads(line)["sequence"] for line in captured.out.splitlines()] == [1, 2, 3]
-    assert captured.err == "Interrupted.\n"
+    assert captured.err.splitlines()[-1] == "Interrupted."  # on a busy machine a notice about the server may precede
 
 
 def test_an_interrupted_import_is_not_visible_and_is_completed_by_the_next(
