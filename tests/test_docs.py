@@ -21,9 +21,10 @@ from chatstore_cli.config.settings import Settings, setting_types
 from chatstore_cli.domain.errors import EXIT_MEANINGS
 from chatstore_cli.mongo.layouts.registry import LAYOUTS
 from chatstore_cli.mongo.messages import layout as messages
+from chatstore_cli.mongo.session_documents.segment_index import segment_index_specs
 from chatstore_cli.mongo.threads import index_specs as threads
 from chatstore_cli.mongo.usage.rows import usage_index_specs
-from chatstore_cli.mongo.workflow.index_specs import index_specs, segment_index_specs
+from chatstore_cli.mongo.workflow.index_specs import index_specs
 from tests.support.paths import ROOT
 
 SCRIPT = ROOT / "scripts" / "generate_cli_docs.py"

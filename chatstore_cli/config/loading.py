@@ -98,7 +98,7 @@ def load_configuration(
     own_uri = merged.get("chatstore.threads.uri")
     if values.get("chatstore.threads.backend") == "postgresql" and (own_uri is None or own_uri.value is None):
         _take_documented_variables(values, sources, problems)
-    settings = _build(Settings, values, "")
+    settings = _with_yielding_default(_build(Settings, values, ""), values)
     _check_collections_differ(settings, sources, problems)
     read = tuple(source.file for source in files if source.file is not None)
     all_sources = {key: sources.get(key, "default") for key in keys}
@@ -190,8 +190,23 @@ def _build(section: type, values: Mapping[str, Any], prefix: str) -> Any:
     return section(**values_of_section)
 
 
+def _with_yielding_default(settings: Settings, values: Mapping[str, Any]) -> Settings:
+    """The settings without the layout `general` if its collection has only a default name, which another setting names.
+
+    A database that was configured before this layout existed keeps its meaning.
+    """
+    general = settings.layouts.general
+    is_default = "layouts.general.sessions" not in values
+    others = (settings.sessions_collection, settings.messages_collection, settings.layouts.threads.threads)
+    if not is_default or general.sessions not in others:
+        return settings
+    layouts = replace(settings.layouts, general=replace(general, sessions=None))
+    return replace(settings, layouts=layouts)
+
+
 def _check_collections_differ(settings: Settings, sources: Mapping[str, str], problems: list[Problem]) -> None:
     """Add a problem for two layouts in one collection, which would mix their documents."""
+    general = settings.layouts.general
     keys = {TOMBSTONES: "the tombstones of deleted sessions"}
     for key, name in (
         ("mongo.chat_collection", settings.messages_collection),
@@ -201,7 +216,10 @@ def _check_collections_differ(settings: Settings, sources: Mapping[str, str], pr
         ("layouts.workflow.usage_rollups", settings.layouts.workflow.usage_rollups),
         ("layouts.threads.threads", settings.layouts.threads.threads),
         ("layouts.threads.messages", settings.layouts.threads.messages),
+        *((f"layouts.general.{item.name}", getattr(general, item.name)) for item in fields(general)),
     ):
+        if name is None:
+            continue
         if name in keys:
             both = [sources.get(each, "default") for each in (key, keys[name])]
             where = next((source for source in both if source != "default"), "default")

@@ -92,12 +92,30 @@ class ThreadCollections:
 
 
 @dataclass(frozen=True)
+class GeneralCollections:
+    """Collections of general chats, and of what belongs to them. `sessions` None is a database without such a layout.
+
+    `sessions` becomes None if it has its default name and another layout names the same collection.
+    """
+
+    sessions: str | None = "GeneralChatSessions"
+    counters: str = "GeneralChatCounters"
+    segments: str = "general_chat_segments"
+    registry: str = "chat_session_registry"
+    """The session registry: which workflows a client session has, and which of them is active."""
+    stats: str = "WorkflowStats"
+    artifacts: str = "ArtifactInstances"
+    workflow_sessions: str = "WorkflowSessions"
+
+
+@dataclass(frozen=True)
 class LayoutSettings:
     """Collection names by layout."""
 
     workflow: WorkflowCollections = field(default_factory=WorkflowCollections)
     messages: MessagesCollections = field(default_factory=MessagesCollections)
     threads: ThreadCollections = field(default_factory=ThreadCollections)
+    general: GeneralCollections = field(default_factory=GeneralCollections)
 
 
 @dataclass(frozen=True)
@@ -129,10 +147,22 @@ class ThreadSettings:
 
 
 @dataclass(frozen=True)
+class RegistrySettings:
+    """The session registry. An entry is deleted `keep_days` after its last change.
+
+    `prerequisites` is a function, as `module:function`, that may refuse to start a workflow or to switch to it.
+    """
+
+    keep_days: int = 30
+    prerequisites: str | None = None
+
+
+@dataclass(frozen=True)
 class ChatstoreSettings:
     """The block `chatstore`, for all further settings: an application's file may have a block `threads` of its own."""
 
     threads: ThreadSettings = field(default_factory=ThreadSettings)
+    registry: RegistrySettings = field(default_factory=RegistrySettings)
 
 
 @dataclass(frozen=True)
@@ -163,10 +193,12 @@ class Settings:
     @property
     def collections(self) -> tuple[str, ...]:
         """All collections that chatstore uses, by their configured names."""
-        workflow, threads = self.layouts.workflow, self.layouts.threads
+        workflow, threads, general = self.layouts.workflow, self.layouts.threads, self.layouts.general
+        of_general = (*([] if general.sessions is None else [general.sessions]), general.counters, general.segments)
         return (
             self.sessions_collection, self.messages_collection, workflow.segments, workflow.usage,
-            workflow.usage_rollups, threads.threads, threads.messages, TOMBSTONES,
+            workflow.usage_rollups, threads.threads, threads.messages, *of_general, general.registry, general.stats,
+            general.artifacts, general.workflow_sessions, TOMBSTONES,
         )  # fmt: skip
 
 

@@ -97,6 +97,16 @@ RULES: dict[str, Rule] = {
     "layouts.messages.messages": _COLLECTION,
     "layouts.threads.threads": _COLLECTION,
     "layouts.threads.messages": _COLLECTION,
+    **{
+        f"layouts.general.{name}": _COLLECTION
+        for name in ("sessions", "counters", "segments", "registry", "stats", "artifacts", "workflow_sessions")
+    },
+    "chatstore.registry.keep_days": Rule(
+        lambda days: 1 <= days <= MAX_TTL_DAYS, f"a number of days from 1 to {MAX_TTL_DAYS}"
+    ),
+    "chatstore.registry.prerequisites": Rule(
+        lambda name: name is None or re.fullmatch(r"[\w.]+:\w+", name) is not None, "a function: module:function"
+    ),
     "verify.sample": Rule(lambda size: 1 <= size <= 100_000, "from 1 to 100000"),
     "verify.seconds_per_check": _SECONDS,
     **dict.fromkeys((f"verify.application.{name}_path" for name in ("chat", "status", "history", "ws")), _URL_PATH),

@@ -91,7 +91,8 @@ def translated(doing: str, error: exc.DBAPIError) -> ChatstoreError | Repeat:
         or error.connection_invalidated
         or state.startswith(_UNREACHABLE_CLASSES)
     ):
-        return Lost(what=f"{failed}: {reason}.")
+        hint = "Check that PostgreSQL runs, and its address in chatstore.threads.uri or DB_HOST."
+        return Lost(what=f"{failed}: {reason}.", hint=hint)
     return DocumentRefused(where=doing, reason=reason)
 
 

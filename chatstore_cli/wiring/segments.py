@@ -6,19 +6,21 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from chatstore_cli.domain.workflow.segments import DocumentSizes, SegmentStore
+    from chatstore_cli.domain.segments import DocumentSizes, SegmentStore
     from chatstore_cli.wiring.stores import Stores
 
 
 def segment_store(stores: Stores, warn: Callable[[str], None] = lambda _: None) -> SegmentStore:
     """The store that moves messages into segments. `warn` is called once if it needs an index that it does not create."""
-    from chatstore_cli.mongo.workflow.segment_mover import MongoSegmentStore
+    from chatstore_cli.mongo.session_documents.segment_mover import MongoSegmentStore
+    from chatstore_cli.mongo.workflow.shape import WORKFLOW
 
-    return MongoSegmentStore(stores.connection, stores.settings, warn)
+    return MongoSegmentStore(WORKFLOW, stores.connection, stores.settings, warn)
 
 
 def document_sizes(stores: Stores) -> DocumentSizes:
     """The finder of large documents. It may take as long as reading the whole collection."""
-    from chatstore_cli.mongo.workflow.document_sizes import MongoDocumentSizes
+    from chatstore_cli.mongo.session_documents.document_sizes import MongoDocumentSizes
+    from chatstore_cli.mongo.workflow.shape import WORKFLOW
 
-    return MongoDocumentSizes(stores.patient_connection, stores.settings)
+    return MongoDocumentSizes(WORKFLOW, stores.patient_connection, stores.settings)

@@ -255,7 +255,7 @@ class Stores:
     def document_samples(self) -> DocumentSamples:
         """Random documents, within the limits of the settings."""
         from chatstore_cli.mongo.layouts.contents import own_documents_of
-        from chatstore_cli.mongo.workflow.document_samples import MongoDocumentSamples
+        from chatstore_cli.mongo.session_documents.document_samples import MongoDocumentSamples
 
         bounds = self.settings.verify
         return MongoDocumentSamples(
@@ -263,7 +263,7 @@ class Stores:
             own_documents_of(self.settings),
             sample=bounds.sample,
             seconds=bounds.seconds_per_check,
-            segments=self.settings.layouts.workflow.segments,
+            segments={self.settings.sessions_collection: self.settings.layouts.workflow.segments},
         )
 
     @cached_property

@@ -17,11 +17,7 @@ def usage_ledger(stores: Stores) -> MongoUsageLedger:
     """The ledger's rows, and the counters of sessions."""
     from chatstore_cli.mongo.usage.ledger import MongoUsageLedger
 
-    return MongoUsageLedger(
-        stores.patient_connection.reading_from_primary(),
-        stores.settings.layouts.workflow.usage,
-        stores.settings.sessions_collection,
-    )
+    return MongoUsageLedger(stores.patient_connection.reading_from_primary(), stores.settings)
 
 
 def usage_sums(stores: Stores) -> MongoUsageSums:
@@ -45,6 +41,4 @@ def usage_recorder(stores: Stores, warn: Callable[[str], None]) -> UsageRecorder
     from chatstore_cli.core.usage.recorder import UsageRecorder
     from chatstore_cli.mongo.usage.ledger import MongoUsageLedger
 
-    names = stores.settings
-    ledger = MongoUsageLedger(stores.connection, names.layouts.workflow.usage, names.sessions_collection)
-    return UsageRecorder(ledger, warn)
+    return UsageRecorder(MongoUsageLedger(stores.connection, stores.settings), warn)

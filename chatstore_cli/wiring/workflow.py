@@ -15,14 +15,13 @@ def chat_writer(stores: Stores, warn: Callable[[str], None] = lambda _: None) ->
     """The writer of the workflow layout's documents. `warn` is called once if their collection has a collation."""
     from chatstore_cli.mongo.workflow.writer import MongoChatWriter
 
-    settings = stores.settings
-    return MongoChatWriter(stores.connection, settings.sessions_collection, settings.layouts.workflow.segments, warn)
+    return MongoChatWriter(stores.connection, stores.settings, warn)
 
 
 def event_ports(stores: Stores, warn: Callable[[str], None]) -> EventPorts:
     """The ports of an AG2Manager. `warn` is called with each warning once."""
+    from chatstore_cli.core.segments.keeper import SegmentKeeper
     from chatstore_cli.core.workflow.ag2_manager import EventPorts
-    from chatstore_cli.core.workflow.segment_keeper import SegmentKeeper
     from chatstore_cli.mongo.workflow.layout import WorkflowLayout
     from chatstore_cli.wiring.segments import segment_store
     from chatstore_cli.wiring.usage import usage_recorder

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.usage.explain import differing_counters
 from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.usage.ledger import MongoUsageLedger
@@ -57,7 +58,7 @@ def run(mongo_uri: str, database: Any, chatstore: Any) -> Iterator[Run]:
 def test_usage_is_counted_once_at_whatever_command_the_application_is_killed(
     run: Run, connection: Connection, step: int
 ) -> None:
-    ledger = MongoUsageLedger(connection, "usage_events", "chat_sessions")
+    ledger = MongoUsageLedger(connection, Settings())
     stored = set()
     for number in count(1, step):
         chat_id = f"killed-{number}"

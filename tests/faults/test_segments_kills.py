@@ -14,8 +14,9 @@ import pytest
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.domain.queries import MessageSelection
 from chatstore_cli.mongo.connection import Connection, connect
+from chatstore_cli.mongo.session_documents.segment_mover import MongoSegmentStore
 from chatstore_cli.mongo.workflow.layout import WorkflowLayout
-from chatstore_cli.mongo.workflow.segment_mover import MongoSegmentStore
+from chatstore_cli.mongo.workflow.shape import WORKFLOW
 from tests.support.kill_at_command import INSTANTS
 from tests.support.mongod import Mongod, poll
 from tests.support.segment_movers import Movers, movers
@@ -75,7 +76,7 @@ def leave_an_orphan(chats: Connection, *, edited: bool) -> None:
     """What a move leaves that ends between its two steps; of messages that are still those, or not."""
     sessions = chats.collection("chat_sessions")
     before = sessions.find_one({"_id": "chat"}) or {}
-    MongoSegmentStore(chats, Settings()).move_oldest("chat", at_most_bytes=1_000)
+    MongoSegmentStore(WORKFLOW, chats, Settings()).move_oldest("chat", at_most_bytes=1_000)
     if edited:
         before["messages"][2]["metadata"] = {"edited": True}
     long_ago = {"$set": {"lease.until": datetime(2026, 3, 2, tzinfo=UTC)}}  # it was killed then, and is not waited for
@@ -99,7 +100,7 @@ def test_killed_at_any_step_of_a_move(chats: Connection, server: Mongod, two_mov
     killed = 0
     for step in range(1, _MOST_STEPS):  # after each command: before the next one, nothing else has happened
         store_chat(chats)
-        MongoSegmentStore(chats, Settings()).move_oldest("chat", at_most_bytes=500)
+        MongoSegmentStore(WORKFLOW, chats, Settings()).move_oldest("chat", at_most_bytes=500)
         if left_behind != "nothing":
             leave_an_orphan(chats, edited=left_behind == "an old copy")
         two_movers[0].start(server.uri, chats.database.name, kill_at=["after", step])
@@ -110,7 +111,7 @@ def test_killed_at_any_step_of_a_move(chats: Connection, server: Mongod, two_mov
         if ended == 0:
             break
         killed += 1
-        assert MongoSegmentStore(chats, Settings()).move_oldest("chat", at_most_bytes=800) is not None
+        assert MongoSegmentStore(WORKFLOW, chats, Settings()).move_oldest("chat", at_most_bytes=800) is not None
         assert numbers(chats) == list(range(40)), f"killed after step {step}, and moved again"
         assert_segments_are_whole(chats, 40)
     assert killed >= {"nothing": 5, "a copy": 6, "an old copy": 8}[left_behind]
@@ -201,7 +202,7 @@ def test_two_that_move_and_are_killed_at_random_while_others_read_and_append(
     assert numbers(chats) == list(range(appended[0]))
     head = chats.collection("chat_sessions").find_one({"_id": "chat"}) or {}
     assert head["last_segment"] >= (completed[0] + 2) // 3
-    while MongoSegmentStore(chats, Settings()).move_oldest("chat", keep_messages=1) is not None:
+    while MongoSegmentStore(WORKFLOW, chats, Settings()).move_oldest("chat", keep_messages=1) is not None:
         pass
     assert numbers(chats) == list(range(appended[0]))
     assert_segments_are_whole(chats, appended[0])

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.usage.explain import differing_counters, repair_counters
 from chatstore_cli.core.usage.recorder import UsageRecorder, carry_over_counters
 from chatstore_cli.domain.usage_ledger import OPENING_RUN
@@ -40,7 +41,7 @@ class Killed(BaseException):
 @pytest.fixture
 def ledger(connection: Connection, database: Database[dict[str, Any]]) -> MongoUsageLedger:
     database["chat_sessions"].insert_one({"chat_id": "chat-1", "real_time_tracking": {"tokens": {"total_tokens": 5}}})
-    return MongoUsageLedger(connection, "usage_events", "chat_sessions")
+    return MongoUsageLedger(connection, Settings())
 
 
 def total(database: Database[dict[str, Any]]) -> int:

@@ -17,7 +17,8 @@ from chatstore_cli.core.workflow.ag2_manager import AG2Manager
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.workflow.chats import SavedAs
 from chatstore_cli.mongo.connection import Connection
-from chatstore_cli.mongo.workflow.documents import to_session
+from chatstore_cli.mongo.session_documents.documents import to_session
+from chatstore_cli.mongo.workflow.shape import WORKFLOW
 from tests.support.ag2_events import event, new_manager, text
 from tests.support.paths import SAMPLES
 
@@ -58,7 +59,7 @@ def test_an_event_for_any_document_is_stored_once_or_rejected_with_a_reason(
     database.chat_sessions.delete_many({})
     database.chat_sessions.insert_one(bson.decode(bson.encode(changed)))
     [before] = database.chat_sessions.find()
-    session = to_session(before)
+    session = to_session(WORKFLOW, before)
     manager._chats.forget(session.session_id)
     said = {"chat_id": session.session_id, "enterprise_id": session.tenant_id or "acme"}
     given_event = text("hello", "Writer")
@@ -81,10 +82,10 @@ def test_an_event_for_any_document_is_stored_once_or_rejected_with_a_reason(
     assert repr(after["messages"][:-1]) == repr(earlier)
     assert after["messages"][-1]["content"] == "hello"
     assert after["messages"][-1]["sequence"] == after["last_sequence"] == stored.sequence
-    assert to_session(after).status == "running"
+    assert to_session(WORKFLOW, after).status == "running"
     if not all(isinstance(before.get(ours, []), list) for ours in ("echoes", "run_ends")):
         return
     manager.resume_chat(session.session_id, any_tenant=True)
     manager.save_event(event("termination", termination_reason="done", sender="user"), **said)
     [after] = database.chat_sessions.find()
-    assert to_session(after).status == ("running" if to_session(after).paused else "completed")
+    assert to_session(WORKFLOW, after).status == ("running" if to_session(WORKFLOW, after).paused else "completed")

@@ -18,9 +18,10 @@ from chatstore_cli.core.workflow.ag2_manager import AG2Manager
 from chatstore_cli.domain.errors import BadValue, Conflict, DocumentRefused, NotFound, Unreachable
 from chatstore_cli.domain.workflow.chats import SavedAs
 from chatstore_cli.mongo.connection import Connection, connect
-from chatstore_cli.mongo.workflow.documents import to_session
+from chatstore_cli.mongo.session_documents.documents import to_session
+from chatstore_cli.mongo.session_documents.segment_mover import MongoSegmentStore
 from chatstore_cli.mongo.workflow.layout import WorkflowLayout
-from chatstore_cli.mongo.workflow.segment_mover import MongoSegmentStore
+from chatstore_cli.mongo.workflow.shape import WORKFLOW
 from chatstore_cli.mongo.workflow.writer import MongoChatWriter
 from tests.support.ag2_events import event, new_manager, text
 from tests.support.paths import SAMPLES
@@ -132,7 +133,7 @@ def test_a_connection_that_fails_while_segments_are_searched_costs_nothing(
     events = [text(f"message {number}") for number in range(4)]
     for given in events:
         saved(manager, given)
-    assert MongoSegmentStore(connection, Settings()).move_oldest("c", keep_messages=1) is not None
+    assert MongoSegmentStore(WORKFLOW, connection, Settings()).move_oldest("c", keep_messages=1) is not None
     for given, outcome in ((events[0], SavedAs.DUPLICATE), (text("next"), SavedAs.MESSAGE)):
         with fail_point(["count"], times=1, closeConnection=True):
             assert saved(manager, given) is outcome
@@ -142,7 +143,7 @@ def test_an_event_in_a_segment_is_not_stored_again(manager: AG2Manager, connecti
     events = [text(f"message {number}") for number in range(10)]
     for given in events:
         saved(manager, given)
-    assert MongoSegmentStore(connection, Settings()).move_oldest("c", keep_messages=4) is not None
+    assert MongoSegmentStore(WORKFLOW, connection, Settings()).move_oldest("c", keep_messages=4) is not None
     assert only(database)["last_segment"] == 1
     assert {saved(manager, given) for given in events} == {SavedAs.DUPLICATE}
     assert manager.save_event(text("next"), chat_id="c", enterprise_id="acme").sequence == 11
@@ -343,7 +344,7 @@ def test_a_session_is_resumed_at_any_status_which_stays_until_the_next_event(
 def test_state_for_a_write_is_read_from_the_primary_whatever_the_uri_prefers(mongo_uri: str, database: Any) -> None:
     preferring = connect(f"{mongo_uri}&readPreference=secondary", database.name, timeout_seconds=10)
     assert preferring.database.read_preference.name == "Secondary"
-    writer = MongoChatWriter(preferring, "chat_sessions", "chat_session_segments")
+    writer = MongoChatWriter(preferring, Settings())
     assert writer._sessions.read_preference.name == writer._segments.read_preference.name == "Primary"
     assert preferring.reading_from_primary().collection("chat_sessions").read_preference.name == "Primary"
 
@@ -366,7 +367,7 @@ def test_a_document_of_every_variant_is_continued_and_keeps_its_fields(manager: 
         database.chat_session_segments.delete_many({})
         database.chat_sessions.insert_one(document)
         document = only(database)
-        before = to_session(document)
+        before = to_session(WORKFLOW, document)
         more = {"chat_id": before.session_id, "enterprise_id": before.tenant_id or "acme"}
         assert manager.save_event(given := text("hello"), **more).saved_as is SavedAs.MESSAGE, document
         assert manager.save_event(given, **more).saved_as is SavedAs.DUPLICATE
@@ -388,7 +389,7 @@ def test_a_document_of_every_variant_is_continued_and_keeps_its_fields(manager: 
         }  # fmt: skip
         for name in document.keys() - changed:
             assert repr(after[name]) == repr(document[name])
-        assert to_session(after).status == "running"
+        assert to_session(WORKFLOW, after).status == "running"
         adopted += 1
     assert adopted > 20
 
@@ -416,7 +417,7 @@ def test_a_status_of_any_variant_becomes_running_in_that_variant(
 ) -> None:
     database.chat_sessions.insert_one({"_id": "c", "app_id": "acme", "status": status})
     assert saved(manager, text("hello")) is SavedAs.MESSAGE
-    assert to_session(only(database)).status == "running"
+    assert to_session(WORKFLOW, only(database)).status == "running"
     assert isinstance(only(database)["status"], str) == isinstance(status, str)
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from chatstore_cli.config.settings import Settings
+from chatstore_cli.core.segments.keeper import SegmentKeeper
 from chatstore_cli.core.workflow.ag2_manager import AG2Manager
-from chatstore_cli.core.workflow.segment_keeper import SegmentKeeper
 from chatstore_cli.domain.errors import BadValue, Conflict, Unreachable
 from chatstore_cli.domain.workflow.chats import DocumentFull, SavedAs
 from chatstore_cli.domain.workflow.events import AgentTurn

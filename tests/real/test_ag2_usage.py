@@ -41,7 +41,7 @@ def manager(connection: Connection) -> AG2Manager:
 
 @pytest.fixture
 def ledger(connection: Connection) -> MongoUsageLedger:
-    return MongoUsageLedger(connection, "usage_events", "chat_sessions")
+    return MongoUsageLedger(connection, Settings())
 
 
 @pytest.fixture(scope="module")
@@ -372,7 +372,7 @@ def test_a_writer_that_is_overtaken_after_it_has_read_adds_to_the_new_numbers(
 def test_the_ledger_is_read_from_the_primary_whatever_the_uri_prefers(mongo_uri: str, database: Any) -> None:
     preferring = connect(f"{mongo_uri}&readPreference=secondary", database.name, timeout_seconds=10)
     assert preferring.database.read_preference.name == "Secondary"
-    ledger = MongoUsageLedger(preferring, "usage_events", "chat_sessions")
+    ledger = MongoUsageLedger(preferring, Settings())
     assert ledger._rows.read_preference.name == ledger._sessions.read_preference.name == "Primary"
 
 

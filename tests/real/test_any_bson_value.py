@@ -22,7 +22,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.collection import Collection
 from pymongo.database import Database
 
-from chatstore_cli.mongo.workflow.documents import FACT_FIELDS
+from chatstore_cli.mongo.workflow.shape import WORKFLOW
 from tests.conftest import Chatstore, Outcome
 from tests.support.bson_values import VALUES, raw_array, with_value
 
@@ -66,7 +66,7 @@ THREAD_MESSAGE = {
 }  # fmt: skip
 
 SESSION_FIELDS = [
-    *(name for name in FACT_FIELDS if name != "_id"), "real_time_tracking", "workflow_status.w", "usage_summary",
+    *(name for name in WORKFLOW.fact_fields if name != "_id"), "real_time_tracking", "workflow_status.w", "usage_summary",
     "usage_summary.raw.model", "usage_summary.raw.usages", "token_usage.model", "messages", "messages.0",
     "last_sequence", "last_segment", "moved_messages", "current_run", "run_start",
     *(f"{place}.{name}" for place in ("real_time_tracking.tokens", "token_usage") for name in _TOKENS),

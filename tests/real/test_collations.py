@@ -28,15 +28,16 @@ from chatstore_cli.mongo.maintenance.expiry_dates import MongoDocumentDates
 from chatstore_cli.mongo.maintenance.index_store import MongoIndexStore
 from chatstore_cli.mongo.messages.feed import FlatChanges, FlatMessageChanges
 from chatstore_cli.mongo.messages.layout import index_specs as message_indexes
+from chatstore_cli.mongo.session_documents.feed import DocumentChanges, DocumentMessageChanges
+from chatstore_cli.mongo.session_documents.segment_mover import MongoSegmentStore
 from chatstore_cli.mongo.threads.index_specs import index_specs as thread_indexes
 from chatstore_cli.mongo.usage.daily_sums import MongoDailySums
 from chatstore_cli.mongo.usage.ledger import MongoUsageLedger
 from chatstore_cli.mongo.usage.sums import MongoUsageSums
 from chatstore_cli.mongo.watch.messages import MessageChanges, MongoMessageFeed
 from chatstore_cli.mongo.watch.sessions import MongoSessionFeed
-from chatstore_cli.mongo.workflow.feed import WorkflowChanges, WorkflowMessageChanges
 from chatstore_cli.mongo.workflow.index_specs import index_specs as session_indexes
-from chatstore_cli.mongo.workflow.segment_mover import MongoSegmentStore
+from chatstore_cli.mongo.workflow.shape import WORKFLOW
 from tests.conftest import Chatstore
 from tests.support.ag2_events import new_manager, text
 from tests.support.journals import flush, forget, record, write_journal
@@ -350,7 +351,7 @@ def test_segments_belong_to_the_session_of_their_id(connection: Connection, inde
     indexed.chat_sessions.insert_many(
         chat(name, messages=messages, last_sequence=6) for name in ("Ann", "ann", "a:1", "b")
     )
-    store = MongoSegmentStore(connection, Settings())
+    store = MongoSegmentStore(WORKFLOW, connection, Settings())
     for name in ("Ann", "a:1", "b"):
         assert store.move_oldest(name, keep_messages=2) is not None
     sessions = reader(connection, "workflow")
@@ -372,7 +373,7 @@ def test_segments_that_the_collation_takes_for_one_are_a_conflict_in_words(
     database.create_collection("chat_session_segments", collation=STRENGTH_2)
     messages = [{"content": f"{number}", "sequence": number} for number in range(1, 4)]
     database.chat_sessions.insert_many(chat(name, messages=messages) for name in ("Ann", "ann"))
-    store = MongoSegmentStore(connection, Settings())
+    store = MongoSegmentStore(WORKFLOW, connection, Settings())
     assert store.move_oldest("Ann") is not None
     with pytest.raises(Conflict, match="cannot hold _id 'ann:1'"):
         store.move_oldest("ann")
@@ -383,7 +384,7 @@ def test_segments_that_the_collation_takes_for_one_are_a_conflict_in_words(
 
 
 def test_usage_is_counted_for_the_session_of_its_id(connection: Connection, collated: Documents) -> None:
-    ledger = MongoUsageLedger(connection, "usage_events", "chat_sessions")
+    ledger = MongoUsageLedger(connection, Settings())
     for number, session in enumerate(ALIKE, 1):
         ledger.insert({f"r{number}": snapshot(number, 10 * number, chat_id=session, agent=session)})
     for number, session in enumerate(ALIKE, 1):
@@ -408,7 +409,7 @@ def test_daily_sums_are_not_stored_where_two_sessions_would_share_a_document(
     connection: Connection, database: Documents
 ) -> None:
     database.create_collection("usage_daily", collation=STRENGTH_2)
-    MongoUsageLedger(connection, "usage_events", "chat_sessions").insert({"r": snapshot(1, 10)})
+    MongoUsageLedger(connection, Settings()).insert({"r": snapshot(1, 10)})
     with pytest.raises(UnsuitableCollection, match="usage_daily has the collation"):
         list(MongoDailySums(connection, "usage_events", "usage_daily").roll_up())
 
@@ -417,7 +418,9 @@ def test_daily_sums_are_not_stored_where_two_sessions_would_share_a_document(
 
 
 def test_changes_are_reported_for_the_session_of_their_id(connection: Connection, collated: Documents) -> None:
-    feed = MongoSessionFeed(connection, [FlatChanges(connection, Settings()), WorkflowChanges(connection, Settings())])
+    feed = MongoSessionFeed(
+        connection, [FlatChanges(connection, Settings()), DocumentChanges(WORKFLOW, connection, Settings())]
+    )
     assert feed.open()
     for number, session in enumerate(ALIKE, 1):
         collated.chat_messages.insert_many(row(session, each) for each in range(number))
@@ -448,7 +451,7 @@ def test_one_session_is_watched_by_its_own_id(connection: Connection, collated: 
     changes: MessageChanges = (
         FlatMessageChanges(Settings(), "ann")
         if layout == "messages"
-        else WorkflowMessageChanges(connection, Settings(), "ann")
+        else DocumentMessageChanges(WORKFLOW, connection, Settings(), "ann")
     )
     feed = MongoMessageFeed(connection, changes, "ann")
     assert feed.open()

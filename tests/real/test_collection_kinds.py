@@ -16,10 +16,11 @@ from chatstore_cli.core.flush.storing import StoringRules
 from chatstore_cli.core.workflow.ag2_manager import AG2Manager
 from chatstore_cli.domain.errors import UnsuitableCollection
 from chatstore_cli.mongo.connection import Connection
+from chatstore_cli.mongo.session_documents.segment_mover import MongoSegmentStore
 from chatstore_cli.mongo.tombstones import TOMBSTONES
 from chatstore_cli.mongo.usage.daily_sums import MongoDailySums
 from chatstore_cli.mongo.usage.ledger import MongoUsageLedger
-from chatstore_cli.mongo.workflow.segment_mover import MongoSegmentStore
+from chatstore_cli.mongo.workflow.shape import WORKFLOW
 from tests.conftest import Chatstore
 from tests.support.ag2_events import new_manager, text
 from tests.support.journals import flush, record, write_journal
@@ -116,7 +117,7 @@ def _save_event(manager: AG2Manager, _: Connection) -> None:
 
 
 def _store_usage(_: AG2Manager, connection: Connection) -> None:
-    MongoUsageLedger(connection, "usage_events", "chat_sessions").insert({"r1": snapshot(1, 30)})
+    MongoUsageLedger(connection, Settings()).insert({"r1": snapshot(1, 30)})
 
 
 def _roll_up(_: AG2Manager, connection: Connection) -> None:
@@ -124,7 +125,7 @@ def _roll_up(_: AG2Manager, connection: Connection) -> None:
 
 
 def _split(_: AG2Manager, connection: Connection) -> None:
-    MongoSegmentStore(connection, Settings()).move_oldest("c")
+    MongoSegmentStore(WORKFLOW, connection, Settings()).move_oldest("c")
 
 
 WRITERS: dict[str, Callable[[AG2Manager, Connection], None]] = {

@@ -13,6 +13,7 @@ from chatstore_cli.domain.errors import ForeignCollection
 from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.library import AG2PersistenceManager, MongoChatStorage
 from chatstore_cli.mongo.messages.layout import MessagesLayout
+from chatstore_cli.mongo.workflow.shape import WORKFLOW
 from tests.support.journals import record, write_journal
 
 pytestmark = pytest.mark.real
@@ -311,12 +312,14 @@ def test_an_empty_database_and_one_of_ours_are_fine(chatstore, database):
 
 def test_only_changes_of_sessions_are_watched(connection, database):
     from chatstore_cli.mongo.messages.feed import FlatChanges
+    from chatstore_cli.mongo.session_documents.feed import DocumentChanges
     from chatstore_cli.mongo.watch.sessions import MongoSessionFeed
-    from chatstore_cli.mongo.workflow.feed import WorkflowChanges
 
     collection = database["chat_sessions"]
     collection.insert_many([chat(0), login(0), login(1)])
-    feed = MongoSessionFeed(connection, [WorkflowChanges(connection, Settings()), FlatChanges(connection, Settings())])
+    feed = MongoSessionFeed(
+        connection, [DocumentChanges(WORKFLOW, connection, Settings()), FlatChanges(connection, Settings())]
+    )
     assert feed.open()
     collection.insert_one(login(2))
     collection.update_one({"_id": f"{SECRET}-2"}, {"$set": {"status": 1}})

@@ -16,8 +16,9 @@ from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.queries import MessageSelection
 from chatstore_cli.domain.workflow.chats import SavedAs
 from chatstore_cli.mongo.connection import Connection, connect
+from chatstore_cli.mongo.session_documents.segment_mover import MongoSegmentStore
 from chatstore_cli.mongo.workflow.layout import WorkflowLayout
-from chatstore_cli.mongo.workflow.segment_mover import MongoSegmentStore
+from chatstore_cli.mongo.workflow.shape import WORKFLOW
 from tests.support.ag2_events import new_manager, text
 
 pytestmark = pytest.mark.real
@@ -95,7 +96,7 @@ def test_an_old_event_is_recognised_after_everything_has_moved(connection: Conne
     events = [text(f"message {number}") for number in range(45)]
     for given in events:
         manager.save_event(given, chat_id="c", enterprise_id="acme")
-    while MongoSegmentStore(connection, Settings()).move_oldest("c") is not None:
+    while MongoSegmentStore(WORKFLOW, connection, Settings()).move_oldest("c") is not None:
         pass
     again = {manager.save_event(given, chat_id="c", enterprise_id="acme").saved_as for given in events}
     assert again == {SavedAs.DUPLICATE}
@@ -172,7 +173,7 @@ def test_an_append_without_a_move_warns_of_a_large_collection_without_the_index(
     connection: Connection, database: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without_index(connection, database)
-    monkeypatch.setattr("chatstore_cli.mongo.workflow.segment_index._FEW_SEGMENTS", 1)
+    monkeypatch.setattr("chatstore_cli.mongo.session_documents.segment_index._FEW_SEGMENTS", 1)
     warnings: list[str] = []
     manager = new_manager(connection, warnings.append)
     for number in range(2):
@@ -208,7 +209,7 @@ def test_a_large_collection_without_the_index_is_named_in_one_warning(
     connection: Connection, database: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events = without_index(connection, database)
-    monkeypatch.setattr("chatstore_cli.mongo.workflow.segment_index._FEW_SEGMENTS", 1)
+    monkeypatch.setattr("chatstore_cli.mongo.session_documents.segment_index._FEW_SEGMENTS", 1)
     assert_one_warning_and_no_copies(connection, database, events, "is missing")
 
 
@@ -232,7 +233,7 @@ def test_a_document_that_is_written_back_rejects_no_event(connection: Connection
     for given in events[40:]:
         manager.save_event(given, chat_id="c", enterprise_id="acme")
     database.chat_sessions.replace_one({"_id": copy["_id"]}, copy)
-    MongoSegmentStore(connection, Settings()).move_oldest("c", keep_messages=1)
+    MongoSegmentStore(WORKFLOW, connection, Settings()).move_oldest("c", keep_messages=1)
     for given in events[:40]:
         assert manager.save_event(given, chat_id="c", enterprise_id="acme").saved_as is SavedAs.DUPLICATE
     for given in events[40:]:
@@ -247,7 +248,7 @@ def test_an_event_whose_message_fills_a_segment_is_recognised(connection: Connec
     events = [text("x"), text("y" * (16 * 1024 * 1024 - 80_000)), text("z")]
     for given in events[:2]:
         manager.save_event(given, chat_id="c", enterprise_id="acme")
-    while MongoSegmentStore(connection, Settings()).move_oldest("c") is not None:
+    while MongoSegmentStore(WORKFLOW, connection, Settings()).move_oldest("c") is not None:
         pass
     for given in events[:2]:
         assert manager.save_event(given, chat_id="c", enterprise_id="acme").saved_as is SavedAs.DUPLICATE

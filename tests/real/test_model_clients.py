@@ -16,8 +16,8 @@ import pytest
 
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.workflow.repairs import Repair, Repairs
+from chatstore_cli.mongo.session_documents.documents import to_message
 from chatstore_cli.mongo.threads.sessions import to_message as thread_message
-from chatstore_cli.mongo.workflow.documents import to_message
 from chatstore_cli.transcripts.registry import TRANSCRIPTS
 from tests.support.peers import import_peer
 

@@ -11,6 +11,7 @@ import pytest
 from bson import Decimal128, Int64
 from pymongo.database import Database
 
+from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.usage.explain import explain_usage
 from chatstore_cli.domain.usage import Usage
 from chatstore_cli.domain.usage_ledger import MOST_TOKENS, LedgerQuery
@@ -65,7 +66,7 @@ def test_the_server_and_the_explanation_agree_on_rows_with_any_values(
     chance = random.Random(None if is_long else 10)
     chats = [f"chat-{number}" for number in range(1_000 if is_long else 250)]
     database["usage_events"].insert_many([row for chat in chats for row in rows(chance, chat)])
-    ledger = MongoUsageLedger(connection, "usage_events", "chat_sessions")
+    ledger = MongoUsageLedger(connection, Settings())
     sums = MongoUsageSums(connection, "usage_events", "usage_daily")
     explained = {chat: rounded(explain_usage(ledger, chat).sums) for chat in chats}
     for _ in range(2):

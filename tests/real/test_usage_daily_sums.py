@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from bson import Regex
 
+from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.usage.recorder import UsageRecorder
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.usage_ledger import LedgerQuery
@@ -45,7 +46,7 @@ class InterceptedCollection:
 
 @pytest.fixture
 def recorder(connection: Connection) -> UsageRecorder:
-    return UsageRecorder(MongoUsageLedger(connection, "usage_events", "chat_sessions"))
+    return UsageRecorder(MongoUsageLedger(connection, Settings()))
 
 
 @pytest.fixture

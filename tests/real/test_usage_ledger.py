@@ -15,6 +15,7 @@ from bson.datetime_ms import DatetimeMS
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.usage.explain import differing_counters, explain_usage, repair_counters
 from chatstore_cli.core.usage.recorder import UsageRecorder
 from chatstore_cli.domain.errors import ChatstoreError
@@ -41,7 +42,7 @@ BERLIN = ZoneInfo("Europe/Berlin")
 
 @pytest.fixture
 def ledger(connection: Connection) -> MongoUsageLedger:
-    return MongoUsageLedger(connection, "usage_events", "chat_sessions")
+    return MongoUsageLedger(connection, Settings())
 
 
 @pytest.fixture

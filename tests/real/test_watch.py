@@ -23,7 +23,8 @@ from pymongo.database import Database
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.watch.messages import INITIALLY_KNOWN
 from chatstore_cli.mongo.connection import Connection
-from chatstore_cli.mongo.workflow.segment_mover import MongoSegmentStore
+from chatstore_cli.mongo.session_documents.segment_mover import MongoSegmentStore
+from chatstore_cli.mongo.workflow.shape import WORKFLOW
 from tests.conftest import Chatstore
 from tests.support.mongod import Mongod, poll, start_replica_set
 from tests.support.watch_processes import Watcher, watching
@@ -161,7 +162,7 @@ def test_a_change_of_fields_that_no_row_shows_gives_no_row(
 
 def move(connection: Connection, chat_id: str, *, keep: int) -> None:
     """Move the oldest messages into a segment."""
-    moved = MongoSegmentStore(connection, Settings()).move_oldest(chat_id, keep_messages=keep)
+    moved = MongoSegmentStore(WORKFLOW, connection, Settings()).move_oldest(chat_id, keep_messages=keep)
     assert moved is not None
 
 

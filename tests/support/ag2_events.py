@@ -7,13 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 from chatstore_cli.config.settings import Settings
+from chatstore_cli.core.segments.keeper import SegmentKeeper
 from chatstore_cli.core.usage.recorder import UsageRecorder
 from chatstore_cli.core.workflow.ag2_manager import AG2Manager, EventPorts
-from chatstore_cli.core.workflow.segment_keeper import SegmentKeeper
 from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.layouts.registry import LAYOUTS
+from chatstore_cli.mongo.session_documents.segment_mover import MongoSegmentStore
 from chatstore_cli.mongo.usage.ledger import MongoUsageLedger
-from chatstore_cli.mongo.workflow.segment_mover import MongoSegmentStore
+from chatstore_cli.mongo.workflow.shape import WORKFLOW
 from chatstore_cli.mongo.workflow.writer import MongoChatWriter
 
 
@@ -23,11 +24,11 @@ def new_manager(
     """A manager that knows no session yet, like one in another process."""
     settings = Settings()
     ports = EventPorts(
-        writer=MongoChatWriter(connection, "chat_sessions", "chat_session_segments"),
+        writer=MongoChatWriter(connection, Settings()),
         reader=LAYOUTS["workflow"](connection, settings),
-        usage=UsageRecorder(MongoUsageLedger(connection, "usage_events", "chat_sessions"), warn),
+        usage=UsageRecorder(MongoUsageLedger(connection, Settings()), warn),
         keeper=SegmentKeeper(
-            MongoSegmentStore(connection, settings, warn), segment_messages=segment_messages, warn=warn
+            MongoSegmentStore(WORKFLOW, connection, settings, warn), segment_messages=segment_messages, warn=warn
         ),
         warn=warn,
     )

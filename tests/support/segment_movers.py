@@ -57,13 +57,14 @@ def _move(settings: dict[str, Any]) -> None:
     from chatstore_cli.config.settings import Settings
     from chatstore_cli.domain.errors import Conflict
     from chatstore_cli.mongo.connection import connect
-    from chatstore_cli.mongo.workflow.segment_mover import MongoSegmentStore
+    from chatstore_cli.mongo.session_documents.segment_mover import MongoSegmentStore
+    from chatstore_cli.mongo.workflow.shape import WORKFLOW
     from tests.support.kill_at_command import KillAtCommand
 
     moves_before = settings.get("after_moves", 0)
     killer = KillAtCommand(*settings.get("kill_at", ("never", 0)), is_armed=moves_before == 0)
     monitoring.register(killer)
-    store = MongoSegmentStore(connect(settings["uri"], settings["database"], timeout_seconds=10), Settings())
+    store = MongoSegmentStore(WORKFLOW, connect(settings["uri"], settings["database"], timeout_seconds=10), Settings())
     bounds = {"keep_messages": settings.get("keep", 10), "at_most_bytes": settings.get("at_most", 1_500)}
     if not settings.get("forever"):
         store.move_oldest("chat", **bounds)
@@ -79,7 +80,7 @@ def _move(settings: dict[str, Any]) -> None:
 def main() -> None:
     """Fork a mover for each line of stdin; print its exit code."""
     import chatstore_cli.config.settings
-    import chatstore_cli.mongo.workflow.segment_mover  # noqa: F401 - imported once, for all that are forked
+    import chatstore_cli.mongo.session_documents.segment_mover  # noqa: F401 - imported once, for all that are forked
     from tests.support.kill_at_command import run_in_fork
 
     for line in sys.stdin:

@@ -11,7 +11,7 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 
 from chatstore_cli.domain.message import Message
-from chatstore_cli.mongo.workflow.documents import in_order, session_id_of, to_message
+from chatstore_cli.mongo.session_documents.documents import in_order, session_id_of, to_message
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 OBJECT_ID_TENANT = ObjectId("65e1a0b2c3d4e5f601234567")

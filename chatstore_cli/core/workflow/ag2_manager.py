@@ -8,12 +8,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from chatstore_cli.core.lru import LruMap
+from chatstore_cli.core.segments.keeper import SegmentKeeper
 from chatstore_cli.core.usage.recorder import UsageRecorder
 from chatstore_cli.core.workflow.ag2_events import USER_NAMES, read_event
 from chatstore_cli.core.workflow.chat_reader import ChatReader
 from chatstore_cli.core.workflow.lifecycle import ChatLifecycle, StatusAction, end_of_run
 from chatstore_cli.core.workflow.open_chats import KnownChats, checked_chat, checked_id, checked_tenant
-from chatstore_cli.core.workflow.segment_keeper import SegmentKeeper
 from chatstore_cli.core.workflow.session_usage import SessionUsage
 from chatstore_cli.core.workflow.turns import TurnStore
 from chatstore_cli.core.workflow.usage_owners import UsageOwners

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from chatstore_cli.core.lru import LruMap
+from chatstore_cli.core.segments.keeper import SegmentKeeper
 from chatstore_cli.core.workflow.open_chats import KnownChats
 from chatstore_cli.core.workflow.resume_echo import is_echo
-from chatstore_cli.core.workflow.segment_keeper import SegmentKeeper
 from chatstore_cli.domain.errors import Conflict, DocumentRefused, Unreachable
 from chatstore_cli.domain.times import Clock
 from chatstore_cli.domain.workflow.chats import (

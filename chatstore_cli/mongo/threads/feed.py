@@ -29,13 +29,12 @@ _SHOWN_FIELDS = {*FACT_FIELDS, "last_sequence"}
 class ThreadChanges(SessionDocuments):
     """The changes of threads. `counted` returns sessions with the number of their messages."""
 
-    layout = LAYOUT
     read_kinds = frozenset({"insert", "replace", "update"})
 
     def __init__(
         self, connection: Connection, collection: str, counted: Callable[[list[Session]], list[Session]]
     ) -> None:
-        super().__init__(connection, collection, OWN_THREADS)
+        super().__init__(LAYOUT, connection, collection, OWN_THREADS)
         self._threads = connection.collection(collection)
         self._counted = counted
 

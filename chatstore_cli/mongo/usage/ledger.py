@@ -11,6 +11,7 @@ from typing import Any
 import pymongo.errors as driver
 from bson import Decimal128
 
+from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.retry import attempt_until_done
 from chatstore_cli.domain.errors import ChatstoreError, Conflict, Unreachable
 from chatstore_cli.domain.usage import Usage
@@ -25,6 +26,8 @@ from chatstore_cli.domain.usage_ledger import (
 from chatstore_cli.mongo.connection import DUPLICATE_KEY, RETRYABLE_CODES, Connection, Document, driver_errors
 from chatstore_cli.mongo.foreign_documents import require_writable
 from chatstore_cli.mongo.identifiers import id_condition, is_storable
+from chatstore_cli.mongo.session_documents.collection import SessionCollection
+from chatstore_cli.mongo.session_documents.counters import IN_LEDGER, cost_of, count_of, counters_of
 from chatstore_cli.mongo.usage.rows import (
     COUNTABLE,
     COUNTS,
@@ -38,10 +41,8 @@ from chatstore_cli.mongo.usage.rows import (
     row_usage,
 )
 from chatstore_cli.mongo.usage.stages import increases
-from chatstore_cli.mongo.workflow.counters import IN_LEDGER, cost_of, count_of, counters_of
-from chatstore_cli.mongo.workflow.documents import FACT_FIELDS, to_session
-from chatstore_cli.mongo.workflow.lookup import locate
 from chatstore_cli.mongo.workflow.own_sessions import OWN_SESSIONS
+from chatstore_cli.mongo.workflow.shape import WORKFLOW
 
 _FLAT_FIELDS = tuple(f"usage_{name}_final" for name in (*COUNTS, "total_cost"))
 _USAGE_FIELDS = ("chat_id", "real_time_tracking", "token_usage", "usage_summary", *_FLAT_FIELDS)
@@ -50,11 +51,12 @@ _USAGE_FIELDS = ("chat_id", "real_time_tracking", "token_usage", "usage_summary"
 class MongoUsageLedger:
     """A UsageLedger: rows in one collection, and the counters of the sessions in another."""
 
-    def __init__(self, connection: Connection, rows: str, sessions: str) -> None:
+    def __init__(self, connection: Connection, settings: Settings) -> None:
         # What is written depends on what was read, so reads go to the primary whatever the URI prefers.
         self._connection = connection = connection.reading_from_primary()
-        self._rows = connection.collection(rows)
-        self._sessions = connection.collection(sessions)
+        self._rows = connection.collection(settings.layouts.workflow.usage)
+        self._collection = SessionCollection(WORKFLOW, connection, settings)
+        self._sessions = self._collection.sessions
 
     def insert(self, snapshots: Mapping[str, UsageSnapshot]) -> set[str]:
         require_writable(self._connection, self._rows.name, OWN_ROWS)
@@ -150,14 +152,14 @@ class MongoUsageLedger:
         return None if document is None else _stored_counters(document)
 
     def opening_balance(self, chat_id: str) -> UsageSnapshot | None:
-        document = self._head(chat_id, FACT_FIELDS)
+        document = self._head(chat_id, WORKFLOW.fact_fields)
         if document is None:
             return None
         balance, stored = self._before_reports(chat_id, document)
         excess = balance.exceeding(stored)
         if not any(excess[:3]) and not excess.cost:
             return None
-        session = to_session(document)
+        session = self._collection.to_session(document)
         instant = session.updated_at or session.created_at or datetime.now(UTC)
         return UsageSnapshot(
             event_id=None,
@@ -238,7 +240,7 @@ class MongoUsageLedger:
         return (_total_usage(document) if counted is None else stored), stored
 
     def _head(self, chat_id: str, fields: Sequence[str] = _USAGE_FIELDS) -> Document | None:
-        return locate(self._sessions, chat_id, dict.fromkeys(fields, 1), in_memory=self._connection.in_memory)
+        return self._collection.locate(chat_id, dict.fromkeys(fields, 1))
 
 
 def _guarded(document: Document, changes: Document) -> tuple[Document, Document]:

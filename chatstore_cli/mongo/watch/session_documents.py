@@ -29,11 +29,12 @@ _CHANGED_KEYS: Document = {
 class SessionDocuments(ABC):
     """The SessionChanges of a collection with one document per session."""
 
-    layout: ClassVar[str]
+    layout: str
     read_kinds: ClassVar[frozenset[str]] = frozenset({"update"})
     """The operations after which the facts of a session are read. Those of all others are in the event."""
 
-    def __init__(self, connection: Connection, collection: str, own: OwnDocuments) -> None:
+    def __init__(self, layout: str, connection: Connection, collection: str, own: OwnDocuments) -> None:
+        self.layout = layout
         self._name = collection
         self._own = own
         self._lookup = ForeignLookup(connection, collection, own)

@@ -5,14 +5,6 @@ from __future__ import annotations
 from chatstore_cli.domain.indexes.specs import IndexSpec
 
 
-def segment_index_specs(collection: str) -> tuple[IndexSpec, ...]:
-    """The index of the segments, on the collection of that name."""
-    keys = (("chat_id", 1), ("messages.event_id", 1))
-    return (
-        IndexSpec(collection, "chat_event_idx", keys, why="finds whether a message is already stored in a segment"),
-    )
-
-
 def index_specs(collection: str) -> tuple[IndexSpec, ...]:
     """The indexes of the workflow layout, on the collection of that name."""
     return (

@@ -13,13 +13,15 @@ import bson
 from bson.raw_bson import RawBSONDocument
 
 from chatstore_cli.domain.errors import DocumentRefused
+from chatstore_cli.domain.segments import HARD_LIMIT_BYTES
 from chatstore_cli.domain.session import SessionStatus
 from chatstore_cli.domain.workflow.chats import ChatState, ExpectedEcho, NewChat
 from chatstore_cli.domain.workflow.events import AgentTurn
-from chatstore_cli.domain.workflow.segments import HARD_LIMIT_BYTES
 from chatstore_cli.mongo.bson_values import whole_number
 from chatstore_cli.mongo.connection import Document, driver_errors
-from chatstore_cli.mongo.workflow.documents import FACT_FIELDS, TENANT_FIELDS, to_session
+from chatstore_cli.mongo.session_documents.documents import to_session
+from chatstore_cli.mongo.session_documents.shape import TENANT_FIELDS
+from chatstore_cli.mongo.workflow.shape import WORKFLOW
 
 _STATE_FIELDS = (
     "last_sequence", "last_segment", "moved_messages", "last_move", "current_run", "run_start", "expected_echo",
@@ -30,7 +32,7 @@ _SEQUENCES = {"$cond": [{"$isArray": "$messages"}, "$messages.sequence", []]}
 _HIGHEST = {"$max": {"$filter": {"input": _SEQUENCES, "cond": {"$isNumber": "$$this"}}}}
 _IS_NUMBERED = {"$in": [{"$type": "$last_sequence"}, ["int", "long"]]}
 WRITING_FACTS: Document = {
-    **dict.fromkeys((*FACT_FIELDS, *_STATE_FIELDS), 1),
+    **dict.fromkeys((*WORKFLOW.fact_fields, *_STATE_FIELDS), 1),
     "messages_type": {"$type": "$messages"},
     # Only a document without `last_sequence` is searched for its highest sequence.
     "message_count": {"$cond": [_IS_NUMBERED, None, _SIZE]},
@@ -52,7 +54,7 @@ MISSING = {"$exists": False}
 
 def state_of(chat_id: str, facts: Document, highest_elsewhere: int) -> ChatState:
     """The state of a session, from the facts of its document and the highest sequence in segments of other writers."""
-    session = to_session(facts)
+    session = to_session(WORKFLOW, facts)
     last_sequence = whole_number(facts.get("last_sequence"))
     fields = ("last_sequence", "last_segment", "moved_messages", "last_move", "status", "expected_echo")
     guard: Document = {"_id": facts["_id"], **unchanged(facts, fields)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chatstore_cli.domain.foreign import OwnKind
 from chatstore_cli.mongo.own_documents import Has, HasContentIn, OwnDocuments, all_of, any_of, has_any
-from chatstore_cli.mongo.workflow.documents import TENANT_FIELDS
+from chatstore_cli.mongo.session_documents.shape import TENANT_FIELDS
 
 OWN_SESSIONS = OwnDocuments(
     OwnKind("a session", "sessions", "layout workflow"),

@@ -14,8 +14,8 @@ from typing import Any
 
 import pymongo.errors as driver
 from bson import ObjectId
-from pymongo.collection import Collection
 
+from chatstore_cli.config.settings import Settings
 from chatstore_cli.domain.errors import ChatstoreError, Conflict, NotAllowed, Unreachable
 from chatstore_cli.domain.session import SessionStatus
 from chatstore_cli.domain.workflow.chats import Appended, ChatState, DocumentFull, ExpectedEcho, NewChat, StatusChange
@@ -26,9 +26,9 @@ from chatstore_cli.mongo.connection import RETRYABLE_CODES, Connection, Document
 from chatstore_cli.mongo.exact import exactly, own_collation, reject_equal_id, text_range
 from chatstore_cli.mongo.foreign_documents import require_writable
 from chatstore_cli.mongo.identifiers import id_values
+from chatstore_cli.mongo.session_documents.collection import SessionCollection
+from chatstore_cli.mongo.session_documents.shape import TENANT_FIELDS
 from chatstore_cli.mongo.tombstones import TOMBSTONES, deleted_sessions
-from chatstore_cli.mongo.workflow.documents import LAYOUT, TENANT_FIELDS
-from chatstore_cli.mongo.workflow.lookup import facts_of_first, locate
 from chatstore_cli.mongo.workflow.new_documents import (
     MISSING,
     WRITING_FACTS,
@@ -42,6 +42,7 @@ from chatstore_cli.mongo.workflow.new_documents import (
     state_of,
 )
 from chatstore_cli.mongo.workflow.own_sessions import OWN_SESSIONS
+from chatstore_cli.mongo.workflow.shape import LAYOUT, WORKFLOW
 
 _TOO_LARGE = {10334, 17280, 17419, 17420}
 _TYPE_MISMATCHES = {2, 14, 28}
@@ -54,21 +55,18 @@ class MongoChatWriter:
     """A ChatWriter of the sessions of one collection, and of the segments that may hold their oldest messages."""
 
     def __init__(
-        self, connection: Connection, sessions: str, segments: str, warn: Callable[[str], None] = lambda _: None
+        self, connection: Connection, settings: Settings, warn: Callable[[str], None] = lambda _: None
     ) -> None:
         """`warn` is called once if the collection has a collation."""
         self._warn = warn
         self._warned = False
         self._connection = connection = connection.reading_from_primary()
-        self._name = sessions
-        self._sessions: Collection[Document] = connection.collection(sessions)
-        self._segments: Collection[Document] = connection.collection(segments)
+        self._collection = collection = SessionCollection(WORKFLOW, connection, settings)
+        self._name, self._sessions, self._segments = collection.name, collection.sessions, collection.segments
         self._write_concern = self._sessions.write_concern.document
 
     def load(self, chat_id: str) -> ChatState | None:
-        return self._state(
-            chat_id, locate(self._sessions, chat_id, WRITING_FACTS, in_memory=self._connection.in_memory)
-        )
+        return self._state(chat_id, self._collection.locate(chat_id, WRITING_FACTS))
 
     def _state(self, chat_id: str, row: Document | None) -> ChatState | None:
         if row is None:
@@ -273,7 +271,7 @@ class MongoChatWriter:
             return None
         with driver_errors(f"looking up session {state.chat_id!r} in {self._name}"):
             same = {"_id": {"$eq": state.guard.match["_id"]}}
-            row = facts_of_first(self._sessions, same, WRITING_FACTS, in_memory=self._connection.in_memory)
+            row = self._collection.first(same, WRITING_FACTS)
         return self._state(state.chat_id, row)
 
     def _update(self, match: Document, update: Document, doing: str) -> bool:

@@ -10,7 +10,7 @@ from chatstore_cli.render.listing import Column, Row, count
 from chatstore_cli.render.rows.sessions import status_style
 
 if TYPE_CHECKING:
-    from chatstore_cli.domain.workflow.segments import DocumentSize, Growth, SplitResult
+    from chatstore_cli.domain.segments import DocumentSize, Growth, SplitResult
 
 
 def size_row(document: DocumentSize, growth: Growth) -> Row:

@@ -8,7 +8,7 @@ import typer
 
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
-from chatstore_cli.core.workflow.splitting import growth_of
+from chatstore_cli.core.segments.splitting import growth_of
 from chatstore_cli.domain.byte_sizes import read_bytes
 from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.domain.times import utc_now

@@ -8,11 +8,11 @@ import typer
 
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
-from chatstore_cli.core.workflow.splitting import Splitting, existing_head, large_heads
+from chatstore_cli.core.segments.splitting import Splitting, existing_head, large_heads
 from chatstore_cli.domain.byte_sizes import format_bytes, read_bytes
 from chatstore_cli.domain.errors import ExitCode, WrongUse
 from chatstore_cli.domain.quantities import quantity
-from chatstore_cli.domain.workflow.segments import SEGMENT_BYTES, HeadSize
+from chatstore_cli.domain.segments import SEGMENT_BYTES, HeadSize
 from chatstore_cli.render.listing import Column, Listing
 from chatstore_cli.render.rows.document_sizes import SPLIT_COLUMNS, split_row
 from chatstore_cli.wiring.segments import document_sizes, segment_store

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from chatstore_cli.core.workflow.splitting import growth_of, reads_the_same
+from chatstore_cli.core.segments.splitting import growth_of, reads_the_same
 from chatstore_cli.domain.byte_sizes import format_bytes, read_bytes
 from chatstore_cli.domain.errors import BadValue
 from chatstore_cli.domain.message import Message
+from chatstore_cli.domain.segments import DocumentSize, Growth
 from chatstore_cli.domain.session import Session, SessionStatus
-from chatstore_cli.domain.workflow.segments import DocumentSize, Growth
 from tests.support.mongod import poll
 
 FIRST = datetime(2026, 3, 1, tzinfo=UTC)
@@ -230,7 +230,7 @@ def test_a_session_that_reads_differently_is_reported() -> None:
     def message(number: int, text: str = "hello") -> Message:
         return Message("a", "user", text, f"e{number}", number)
 
-    from chatstore_cli.core.workflow.splitting import _digests
+    from chatstore_cli.core.segments.splitting import _digests
 
     stored = [message(number) for number in range(5)]
     seen = [digest for digest, _ in _digests(stored)]
@@ -255,7 +255,7 @@ def test_a_session_that_reads_differently_is_reported() -> None:
 
 def seen_of(message: Message) -> bytes:
     """What a message is known by."""
-    from chatstore_cli.core.workflow.splitting import _digests
+    from chatstore_cli.core.segments.splitting import _digests
 
     return next(_digests([message]))[0]
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.usage.recorder import UsageRecorder
 from chatstore_cli.mongo.usage.ledger import MongoUsageLedger
 from tests.support.stored_sessions import store_chats
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 def stored(connection: Connection, database: Database[dict[str, Any]]) -> None:
     """The usual sessions. Two of them have ledger entries, and one chat of the ledger has no session."""
     store_chats(database)
-    recorder = UsageRecorder(MongoUsageLedger(connection, "usage_events", "chat_sessions"))
+    recorder = UsageRecorder(MongoUsageLedger(connection, Settings()))
     recorder.record(
         [
             snapshot(0, 30, chat_id="triage-0", user_id="ada"),
@@ -232,7 +233,7 @@ def test_rollup_adds_new_rows_and_reports_do_not_change(
     assert reported(chatstore, "--by", "day,agent") == before
 
     late = snapshot(9, 50, chat_id="triage-1", at=START - timedelta(days=40))
-    UsageRecorder(MongoUsageLedger(connection, "usage_events", "chat_sessions")).record([late])
+    UsageRecorder(MongoUsageLedger(connection, Settings())).record([late])
     days = {row["day"]: row["usage"]["total_tokens"] for row in reported(chatstore, "--by", "day")["items"]}
     assert days["2026-01-20"] == 50
     assert json.loads(chatstore("usage", "rollup", "-o", "json").out)["rows"] == 1

@@ -17,9 +17,7 @@ from chatstore_cli.domain.errors import (
 )
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.queries import MessageSelection
-from chatstore_cli.domain.session import SessionStatus
-from chatstore_cli.domain.session_reader import SessionReader
-from chatstore_cli.domain.workflow.segments import (
+from chatstore_cli.domain.segments import (
     HARD_LIMIT_BYTES,
     SEGMENT_BYTES,
     DocumentSize,
@@ -30,6 +28,8 @@ from chatstore_cli.domain.workflow.segments import (
     SplitOutcome,
     SplitResult,
 )
+from chatstore_cli.domain.session import SessionStatus
+from chatstore_cli.domain.session_reader import SessionReader
 
 _MIN_SPAN = timedelta(minutes=1)
 _MAX_FORECAST = timedelta(days=365_000)

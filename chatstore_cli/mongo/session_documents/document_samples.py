@@ -10,7 +10,7 @@ from chatstore_cli.domain.indexes.ports import SequenceSample, SizeSample
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors, within_limit
 from chatstore_cli.mongo.identifiers import id_text
 from chatstore_cli.mongo.own_documents import OwnDocuments
-from chatstore_cli.mongo.workflow.segment_reader import LAST_SEGMENT, SegmentReader
+from chatstore_cli.mongo.session_documents.segment_reader import LAST_SEGMENT, SegmentReader
 
 _MAX_SAMPLED_SHARE = 0.05
 """Above this share of a collection, `$sample` reads all of it anyway."""
@@ -32,11 +32,11 @@ class MongoDocumentSamples:
         *,
         sample: int,
         seconds: float,
-        segments: str,
+        segments: Mapping[str, str],
     ) -> None:
         self._connection = connection
         self._own = own
-        self._segments = connection.collection(segments)
+        self._segments = segments
         self._sample = sample
         self._milliseconds = max(1, int(seconds * 1000))
 
@@ -69,10 +69,11 @@ class MongoDocumentSamples:
     def _in_segments(self, collection: str, last_segments: dict[str, Any]) -> dict[str, list[int]] | None:
         """The sequences in the segments that count for these heads; None after the time limit."""
         heads = self._connection.collection(collection)
-        reader = SegmentReader(heads, self._segments, in_memory=self._connection.in_memory)
+        segments = self._connection.collection(self._segments[collection])
+        reader = SegmentReader(heads, segments, in_memory=self._connection.in_memory)
         deadline = time.monotonic() + self._milliseconds / 1000
         sequences: dict[str, list[int]] = {}
-        with driver_errors(f"sampling {self._segments.name}"):
+        with driver_errors(f"sampling {segments.name}"):
             names = list(last_segments)
             for start in range(0, len(names), _SESSIONS_PER_QUERY):
                 owners = reader.segment_ids(names[start : start + _SESSIONS_PER_QUERY]).values()
@@ -82,7 +83,7 @@ class MongoDocumentSamples:
                         {"$match": {"_id": {"$in": counting}}},
                         {"$project": {"numbers": "$messages.sequence"}},
                     ]
-                    for row in self._segments.aggregate(numbers):
+                    for row in segments.aggregate(numbers):
                         sequences.setdefault(name, []).extend(_whole_numbers(row.get("numbers")))
                         if time.monotonic() > deadline:
                             return None

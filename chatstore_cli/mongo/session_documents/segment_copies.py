@@ -23,7 +23,7 @@ from pymongo.collection import Collection
 
 from chatstore_cli.domain.errors import Conflict
 from chatstore_cli.mongo.connection import Document
-from chatstore_cli.mongo.workflow.segment_reader import LAST_SEGMENT, MOVE
+from chatstore_cli.mongo.session_documents.segment_reader import LAST_SEGMENT, MOVE
 
 FENCE = "segment_fence"
 LEASE = "lease"

@@ -21,9 +21,10 @@ from chatstore_cli.domain.session import SessionStatus
 from chatstore_cli.mongo import bson_arrays as raw_arrays
 from chatstore_cli.mongo.bson_arrays import StoredArray
 from chatstore_cli.mongo.connection import Connection, connect
-from chatstore_cli.mongo.workflow.documents import UPDATED_FIELDS, to_session
+from chatstore_cli.mongo.session_documents.documents import to_session
+from chatstore_cli.mongo.session_documents.segment_mover import MongoSegmentStore
 from chatstore_cli.mongo.workflow.layout import WorkflowLayout
-from chatstore_cli.mongo.workflow.segment_mover import MongoSegmentStore
+from chatstore_cli.mongo.workflow.shape import WORKFLOW
 from tests.support.mongod import Mongod
 from tests.support.stored_sessions import to_messages
 
@@ -119,7 +120,7 @@ def test_a_page_costs_what_it_shows_and_not_what_is_stored(profiled: Connection,
 
 
 def test_the_last_page_costs_no_more_than_the_first(profiled: Connection) -> None:
-    after = SessionKey.of(to_session(stored(25)))
+    after = SessionKey.of(to_session(WORKFLOW, stored(25)))
     page = list(WorkflowLayout(profiled, Settings()).newest_first(EVERYTHING, after, 20))
     assert [session.session_id for session in page] == [f"chat-{number:05}" for number in range(24, 4, -1)]
     assert examined(profiled) <= 80
@@ -186,7 +187,8 @@ def _any_time(chance: random.Random) -> dict[str, Any]:
         (moment + timedelta(microseconds=5)).isoformat(),
     ]  # fmt: skip
     return {
-        field: chance.choice(forms) for field in chance.sample(UPDATED_FIELDS, chance.randrange(len(UPDATED_FIELDS)))
+        field: chance.choice(forms)
+        for field in chance.sample(WORKFLOW.updated_fields, chance.randrange(len(WORKFLOW.updated_fields)))
     }
 
 
@@ -206,7 +208,7 @@ def test_variants_side_by_side_are_one_exact_list(connection: Connection, seed: 
     ]
     connection.collection("chat_sessions").insert_many(documents)
     layout = prepared(connection) if indexed else WorkflowLayout(connection, Settings())
-    sessions = sorted(map(to_session, documents), key=SessionKey.of, reverse=True)
+    sessions = sorted((to_session(WORKFLOW, each) for each in documents), key=SessionKey.of, reverse=True)
     for query in (
         EVERYTHING,
         SessionQuery(tenant_id="t"),
@@ -310,7 +312,7 @@ def test_ids_and_values_that_are_uuids_are_read(connection: Connection) -> None:
         for selection in (MessageSelection(), MessageSelection(last=2), MessageSelection(after_sequence=-(2**63) - 1)):
             found = list(layout.messages(str(UUID(int=5)), selection))
             assert [(message.content, message.message_id) for message in found] == expected
-        MongoSegmentStore(connection, Settings()).move_oldest(str(UUID(int=5)), keep_messages=1)
+        MongoSegmentStore(WORKFLOW, connection, Settings()).move_oldest(str(UUID(int=5)), keep_messages=1)
     assert connection.collection("chat_session_segments").count_documents({"chat_id": str(UUID(int=5))}) == 1
 
 

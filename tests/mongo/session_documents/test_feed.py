@@ -10,19 +10,20 @@ from bson import Timestamp
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.domain.watch import MessageEvent, MessageEventKind
 from chatstore_cli.mongo.connection import Connection
-from chatstore_cli.mongo.workflow.feed import WorkflowMessageChanges
+from chatstore_cli.mongo.session_documents.feed import DocumentMessageChanges
+from chatstore_cli.mongo.workflow.shape import WORKFLOW
 
 pytestmark = pytest.mark.real
 
 
 @pytest.fixture
-def document(connection: Connection) -> WorkflowMessageChanges:
+def document(connection: Connection) -> DocumentMessageChanges:
     """A document with three messages."""
     connection.collection("chat_sessions").insert_one({"_id": 1, "chat_id": "a", "messages": [{}, {}, {}]})
-    return WorkflowMessageChanges(connection, Settings(), "a")
+    return DocumentMessageChanges(WORKFLOW, connection, Settings(), "a")
 
 
-def events(document: WorkflowMessageChanges, *indexes: int, **more: Any) -> list[MessageEvent]:
+def events(document: DocumentMessageChanges, *indexes: int, **more: Any) -> list[MessageEvent]:
     """The events of an update that sets the elements at these indexes."""
     pushed = [{"k": f"messages.{index}", "v": {"content": index}} for index in indexes]
     update = {"pushed": pushed, "changed": [], "removed": [], "cut": [], "written": 0, **more}
@@ -30,7 +31,7 @@ def events(document: WorkflowMessageChanges, *indexes: int, **more: Any) -> list
     return document.events({**change, **update})
 
 
-def appended(document: WorkflowMessageChanges, *indexes: int) -> list[Any]:
+def appended(document: DocumentMessageChanges, *indexes: int) -> list[Any]:
     found = events(document, *indexes)
     assert {each.kind for each in found} <= {MessageEventKind.APPENDED}
     return [each.message.content for each in found if each.message is not None]
@@ -40,7 +41,7 @@ def is_rewritten(found: list[MessageEvent]) -> bool:
     return [each.kind for each in found] == [MessageEventKind.REWRITTEN]
 
 
-def test_elements_after_the_existing_ones_are_appended(document: WorkflowMessageChanges) -> None:
+def test_elements_after_the_existing_ones_are_appended(document: DocumentMessageChanges) -> None:
     assert appended(document, 3) == [3]
     assert appended(document, 5, 4) == [4, 5]
     assert appended(document, 9) == [9]  # pushes between the first read and the start of the feed are not in it
@@ -48,13 +49,13 @@ def test_elements_after_the_existing_ones_are_appended(document: WorkflowMessage
     assert appended(document) == []
 
 
-def test_elements_that_replace_others_have_to_be_read_and_give_the_new_size(document: WorkflowMessageChanges) -> None:
+def test_elements_that_replace_others_have_to_be_read_and_give_the_new_size(document: DocumentMessageChanges) -> None:
     assert is_rewritten(events(document, 0, 1, 2, 3))
     assert is_rewritten(events(document, 4, 6))
     assert appended(document, 7) == [7]
 
 
-def test_a_truncated_or_replaced_array_has_to_be_read_and_gives_the_new_size(document: WorkflowMessageChanges) -> None:
+def test_a_truncated_or_replaced_array_has_to_be_read_and_gives_the_new_size(document: DocumentMessageChanges) -> None:
     assert is_rewritten(events(document, 0, cut=[{"field": "messages", "newSize": 1}]))
     assert appended(document, 1) == [1]
     assert is_rewritten(events(document, changed=["messages"], written=7))
@@ -64,6 +65,6 @@ def test_a_truncated_or_replaced_array_has_to_be_read_and_gives_the_new_size(doc
     assert appended(document, 0) == [0]
 
 
-def test_changes_of_other_fields_give_no_event(document: WorkflowMessageChanges) -> None:
+def test_changes_of_other_fields_give_no_event(document: DocumentMessageChanges) -> None:
     assert events(document, cut=[{"field": "echoes", "newSize": 1}], removed=["expected_echo"]) == []
     assert is_rewritten(events(document, changed=["messages.1.content"]))

@@ -10,7 +10,7 @@ from bson import Decimal128, Int64
 
 from chatstore_cli.domain.usage import UNKNOWN_USAGE, KnownUsage
 from chatstore_cli.domain.usage_ledger import MOST_TOKENS
-from chatstore_cli.mongo.workflow.counters import counters_of
+from chatstore_cli.mongo.session_documents.counters import counters_of
 
 TOKENS = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5, "total_cost": 0.1}
 MODEL = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5, "cost": 0.1}

@@ -24,8 +24,8 @@ from chatstore_cli.mongo.bson_arrays import MovedOn, Rewritten, StoredArray
 from chatstore_cli.mongo.bson_values import whole_number
 from chatstore_cli.mongo.connection import Document
 from chatstore_cli.mongo.exact import own_collation, text_range
-from chatstore_cli.mongo.workflow.documents import MESSAGE_COUNT
-from chatstore_cli.mongo.workflow.selection import chosen
+from chatstore_cli.mongo.session_documents.documents import MESSAGE_COUNT
+from chatstore_cli.mongo.session_documents.selection import chosen
 
 LAST_SEGMENT = "last_segment"
 MOVED_MESSAGES = "moved_messages"

@@ -10,10 +10,17 @@ from chatstore_cli.domain.indexes.findings import IndexState
 from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.mongo.connection import Connection, driver_errors
 from chatstore_cli.mongo.maintenance.index_store import MongoIndexStore
-from chatstore_cli.mongo.workflow.index_specs import segment_index_specs
 
 _FEW_SEGMENTS = 100
 """Up to this many, building the index is cheap enough for an application that only wanted to append a message."""
+
+
+def segment_index_specs(collection: str) -> tuple[IndexSpec, ...]:
+    """The index of the segments, on the collection of that name."""
+    keys = (("chat_id", 1), ("messages.event_id", 1))
+    return (
+        IndexSpec(collection, "chat_event_idx", keys, why="finds whether a message is already stored in a segment"),
+    )
 
 
 class SegmentIndex:

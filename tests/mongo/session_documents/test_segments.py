@@ -14,15 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from chatstore_cli.config.settings import Settings
-from chatstore_cli.core.workflow.segment_keeper import SegmentKeeper
+from chatstore_cli.core.segments.keeper import SegmentKeeper
 from chatstore_cli.domain.errors import Conflict, NotFound
 from chatstore_cli.domain.queries import MessageSelection, SessionQuery
-from chatstore_cli.domain.workflow.segments import HeadSize, Move
+from chatstore_cli.domain.segments import HeadSize, Move
 from chatstore_cli.mongo.bson_arrays import StoredArray
 from chatstore_cli.mongo.connection import Connection
+from chatstore_cli.mongo.session_documents.segment_copies import FENCE, SegmentCopy
+from chatstore_cli.mongo.session_documents.segment_mover import MongoSegmentStore
 from chatstore_cli.mongo.workflow.layout import WorkflowLayout
-from chatstore_cli.mongo.workflow.segment_copies import FENCE, SegmentCopy
-from chatstore_cli.mongo.workflow.segment_mover import MongoSegmentStore
+from chatstore_cli.mongo.workflow.shape import WORKFLOW
 
 EVERYTHING = MessageSelection()
 SOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -72,7 +73,7 @@ def layout(connection: Connection) -> WorkflowLayout:
 @pytest.fixture
 def store(connection: Connection) -> MongoSegmentStore:
     """The store that moves messages."""
-    return MongoSegmentStore(connection, Settings())
+    return MongoSegmentStore(WORKFLOW, connection, Settings())
 
 
 def head_of(variant: str, messages: list[Any]) -> Document:
@@ -171,7 +172,7 @@ def test_any_disorder_and_any_moves_leave_readers_answers_unchanged(
         connection.collection(name).delete_many({})
     messages: list[Any] = [message(number, sequence) for number, sequence in enumerate(sequences)]
     connection.collection("chat_sessions").insert_one({"chat_id": "chat", "messages": [*messages, "no document"]})
-    layout, store = WorkflowLayout(connection, Settings()), MongoSegmentStore(connection, Settings())
+    layout, store = WorkflowLayout(connection, Settings()), MongoSegmentStore(WORKFLOW, connection, Settings())
     before = answers(layout)
     for keep, at_most in moves:
         store.move_oldest("chat", keep_messages=keep, at_most_bytes=at_most)
@@ -326,9 +327,9 @@ def test_a_copy_that_a_move_in_progress_relies_on_is_not_removed(
     before, written = answers(layout), sessions.find_one({}) or {}
     stopped = Stopped(store, monkeypatch)
     sessions.update_one({}, {"$set": {"messages.3.content": "edited"}})
-    monkeypatch.setattr("chatstore_cli.mongo.workflow.segment_mover._MAX_WAITS", 0)
+    monkeypatch.setattr("chatstore_cli.mongo.session_documents.segment_mover._MAX_WAITS", 0)
     with pytest.raises(Conflict, match="is in progress, or was interrupted"):
-        MongoSegmentStore(connection, Settings()).move_oldest("chat", at_most_bytes=2_000)
+        MongoSegmentStore(WORKFLOW, connection, Settings()).move_oldest("chat", at_most_bytes=2_000)
     sessions.replace_one({}, written)
     assert stopped.remove_from_head()
     assert answers(layout) == before
@@ -344,10 +345,10 @@ def test_a_move_that_was_stopped_for_long_changes_nothing(
     sessions.insert_one(head_of("ours", [message(number, number) for number in range(COUNT)]))
     before, written = answers(layout), sessions.find_one({}) or {}
     with monkeypatch.context() as patched:
-        patched.setattr("chatstore_cli.mongo.workflow.segment_copies.LEASE_SECONDS", -3_600)
+        patched.setattr("chatstore_cli.mongo.session_documents.segment_copies.LEASE_SECONDS", -3_600)
         stopped = [Stopped(store, monkeypatch)]
         if adopted:  # by one that stops, too
-            stopped.append(Stopped(MongoSegmentStore(connection, Settings()), monkeypatch))
+            stopped.append(Stopped(MongoSegmentStore(WORKFLOW, connection, Settings()), monkeypatch))
     sessions.update_one({}, {"$set": {"messages.3.content": "edited"}})
     copy = segments.find_one({})
     with monkeypatch.context() as patched:
@@ -355,11 +356,11 @@ def test_a_move_that_was_stopped_for_long_changes_nothing(
         def die(*_: Any) -> None:
             raise KeyboardInterrupt
 
-        patched.setattr("chatstore_cli.mongo.workflow.segment_mover.with_messages", die)
+        patched.setattr("chatstore_cli.mongo.session_documents.segment_mover.with_messages", die)
         with pytest.raises(KeyboardInterrupt):
             store.move_oldest("chat", at_most_bytes=2_000)
     assert segments.find_one({}) == copy
-    other = MongoSegmentStore(connection, Settings())
+    other = MongoSegmentStore(WORKFLOW, connection, Settings())
     other._copies.remove(SegmentCopy("chat:1", 1, [], copy["move"], copy["lease"]), written["_id"])
     assert segments.count_documents({}) == 0
     sessions.replace_one({}, written)
@@ -377,11 +378,11 @@ def test_an_adopted_copy_is_not_removed_by_the_mover_that_made_it(
 
     def adopt_first(self: Any, *arguments: Any) -> bool:
         if self is store:
-            adopters.append(Stopped(MongoSegmentStore(connection, Settings()), monkeypatch))
+            adopters.append(Stopped(MongoSegmentStore(WORKFLOW, connection, Settings()), monkeypatch))
             sessions.update_one({}, {"$set": {"messages.3.content": "edited"}})
         return remove_from_head(self, *arguments)
 
-    monkeypatch.setattr("chatstore_cli.mongo.workflow.segment_mover._MAX_WAITS", 2)
+    monkeypatch.setattr("chatstore_cli.mongo.session_documents.segment_mover._MAX_WAITS", 2)
     monkeypatch.setattr(MongoSegmentStore, "_remove_from_head", adopt_first)
     with pytest.raises(Conflict, match="is in progress, or was interrupted"):
         store.move_oldest("chat", at_most_bytes=2_000)
@@ -515,7 +516,7 @@ def test_readers_and_writers_meanwhile_see_every_message_once(
     writer = threading.Thread(target=append)
     for thread in (*threads, writer):
         thread.start()
-    movers = [MongoSegmentStore(connection, Settings()) for _ in range(2)]
+    movers = [MongoSegmentStore(WORKFLOW, connection, Settings()) for _ in range(2)]
     try:
         while writer.is_alive():
             for mover in movers:
@@ -593,7 +594,7 @@ def test_a_full_document_gets_room(start_mongod: Any):
 
     # Standalone: with an oplog, 16 MiB at once are too much for the small cache of the tests' servers.
     connection = connect(start_mongod(replica_set=False).uri, "test_room", timeout_seconds=10)
-    layout, store = WorkflowLayout(connection, Settings()), MongoSegmentStore(connection, Settings())
+    layout, store = WorkflowLayout(connection, Settings()), MongoSegmentStore(WORKFLOW, connection, Settings())
     sessions = connection.collection("chat_sessions")
     large = [message(number, number, padding="x" * 16_384) for number in range(1_011)]
     sessions.insert_one(head_of("C", large))

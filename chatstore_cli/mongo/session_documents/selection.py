@@ -9,7 +9,7 @@ from chatstore_cli.domain.message import GENERAL_AGENT
 from chatstore_cli.domain.queries import MessageSelection
 from chatstore_cli.mongo.bson_arrays import StoredArray
 from chatstore_cli.mongo.bson_values import whole_number
-from chatstore_cli.mongo.workflow.documents import order_keys
+from chatstore_cli.mongo.session_documents.documents import order_keys
 
 
 def chosen(

@@ -1,4 +1,4 @@
-"""Changes of workflow sessions, and of the messages of one: the elements that were pushed to its document.
+"""Changes of sessions that are one document each, and of the messages of one: the elements that were pushed to its document.
 
 The elements come from the description of the update, never from the document. If they follow the existing elements, they
 are new messages. Any other change of the array (it was written whole or cut, or its oldest messages moved into a segment)
@@ -18,76 +18,67 @@ from chatstore_cli.mongo.bson_values import stored_instant
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.exact import own_collation
 from chatstore_cli.mongo.identifiers import id_values
+from chatstore_cli.mongo.session_documents.collection import SessionCollection
+from chatstore_cli.mongo.session_documents.documents import MESSAGE_COUNT, array_size, to_message
+from chatstore_cli.mongo.session_documents.segment_reader import LAST_SEGMENT, MOVED_MESSAGES
+from chatstore_cli.mongo.session_documents.shape import DocumentShape
 from chatstore_cli.mongo.watch.change_stream import position_of
 from chatstore_cli.mongo.watch.messages import COMMON_FIELDS
 from chatstore_cli.mongo.watch.session_documents import SessionDocuments
-from chatstore_cli.mongo.workflow.documents import (
-    FACT_FIELDS,
-    LAYOUT,
-    MESSAGE_COUNT,
-    UPDATED_FIELDS,
-    array_size,
-    to_message,
-    to_session,
-)
-from chatstore_cli.mongo.workflow.own_sessions import OWN_SESSIONS
-from chatstore_cli.mongo.workflow.segment_reader import LAST_SEGMENT, MOVED_MESSAGES, SegmentReader
 
-_FIELDS = (*FACT_FIELDS, LAST_SEGMENT, MOVED_MESSAGES)
-_SHOWN_FIELDS = {field.partition(".")[0] for field in FACT_FIELDS} | {"messages"}
 _UPDATED: Document = {"$objectToArray": {"$ifNull": ["$updateDescription.updatedFields", {}]}}
 
 
-class WorkflowChanges(SessionDocuments):
-    """The changes of workflow sessions."""
+class DocumentChanges(SessionDocuments):
+    """The changes of the sessions of one layout."""
 
-    layout = LAYOUT
-
-    def __init__(self, connection: Connection, settings: Settings) -> None:
-        super().__init__(connection, settings.sessions_collection, OWN_SESSIONS)
-        self._sessions = connection.collection(settings.sessions_collection)
-        segments = connection.collection(settings.layouts.workflow.segments)
-        self._segments = SegmentReader(self._sessions, segments, in_memory=connection.in_memory)
+    def __init__(self, shape: DocumentShape, connection: Connection, settings: Settings) -> None:
+        self._collection = collection = SessionCollection(shape, connection, settings)
+        super().__init__(shape.layout, connection, collection.name, shape.own_sessions)
+        self._shape = shape
+        self._fields = (*shape.fact_fields, LAST_SEGMENT, MOVED_MESSAGES)
+        self._shown_fields = {field.partition(".")[0] for field in shape.fact_fields} | {"messages"}
 
     def document_fields(self) -> Document:
         return {
-            **{f"fullDocument.{field}": 1 for field in _FIELDS},
+            **{f"fullDocument.{field}": 1 for field in self._fields},
             "message_count": array_size("fullDocument.messages"),
-            "written": {field: f"$updateDescription.updatedFields.{field}" for field in UPDATED_FIELDS},
+            "written": {field: f"$updateDescription.updatedFields.{field}" for field in self._shape.updated_fields},
         }
 
     def shows(self, fields: set[str]) -> bool:
         # Moving messages into a segment changes no row.
-        return LAST_SEGMENT not in fields and not fields.isdisjoint(_SHOWN_FIELDS)
+        return LAST_SEGMENT not in fields and not fields.isdisjoint(self._shown_fields)
 
     def sessions_of(self, identities: Iterable[Any]) -> dict[str, Session]:
-        facts: Document = {**dict.fromkeys(_FIELDS, 1), "message_count": MESSAGE_COUNT}
-        match = {"_id": {"$in": list(identities)}, **OWN_SESSIONS.filter()}
+        documents = self._collection.sessions
+        facts: Document = {**dict.fromkeys(self._fields, 1), "message_count": MESSAGE_COUNT}
+        match = {"_id": {"$in": list(identities)}, **self._shape.own_sessions.filter()}
         found = [{"$match": match}, {"$project": facts}]
-        rows = list(self._sessions.aggregate(found, **own_collation(self._sessions)))  # compared by the caller
-        sessions = [to_session(row) for row in rows]
+        rows = list(documents.aggregate(found, **own_collation(documents)))  # compared by the caller
+        sessions = [self._collection.to_session(row) for row in rows]
         heads = {session.session_id: row for session, row in zip(sessions, rows, strict=True)}
-        counted = self._segments.with_moved_messages(sessions, heads)
+        counted = self._collection.reader.with_moved_messages(sessions, heads)
         return {repr(row["_id"]): session for row, session in zip(rows, counted, strict=True)}
 
     def written_session(self, change: Document) -> Session:
-        return to_session({**change["fullDocument"], "message_count": change["message_count"]})
+        return self._collection.to_session({**change["fullDocument"], "message_count": change["message_count"]})
 
     def written_at(self, change: Document) -> datetime | None:
         is_update = change["operationType"] == "update"
         fields = (change.get("written") if is_update else change.get("fullDocument")) or {}
-        return next(filter(None, (stored_instant(fields.get(name)) for name in UPDATED_FIELDS)), None)
+        return next(filter(None, (stored_instant(fields.get(name)) for name in self._shape.updated_fields)), None)
 
 
 def _matching_fields(pattern: str) -> Document:
     return {"$filter": {"input": _UPDATED, "cond": {"$regexMatch": {"input": "$$this.k", "regex": pattern}}}}
 
 
-class WorkflowMessageChanges:
+class DocumentMessageChanges:
     """The changes of one session's messages. A pushed element has an index behind all that the array held before."""
 
-    def __init__(self, connection: Connection, settings: Settings, session_id: str) -> None:
-        self._sessions = connection.collection(settings.sessions_collection)
+    def __init__(self, shape: DocumentShape, connection: Connection, settings: Settings, session_id: str) -> None:
+        self._sessions = connection.collection(shape.sessions_of(settings))
         self._in_memory = connection.in_memory
         self._session_id = session_id
         self._values = id_values(session_id)

@@ -1,6 +1,6 @@
-"""Documents of the workflow layout as sessions and messages: pure functions, which accept every variant.
+"""Documents as sessions and messages: pure functions, which accept every variant.
 
-Products changed this shape over the years; docs/layouts.md lists the variants. A field of a wrong type is treated as
+Products changed these shapes over the years; docs/layouts.md lists the variants. A field of a wrong type is treated as
 missing, and nothing in a document raises an error.
 """
 
@@ -18,16 +18,9 @@ from chatstore_cli.domain.workflow.provider_parts import id_as_text
 from chatstore_cli.mongo.bson_values import json_value, stored_instant, whole_number
 from chatstore_cli.mongo.identifiers import addressable_id
 from chatstore_cli.mongo.rare_fields import RARE_FIELDS, with_rare_fields
-from chatstore_cli.mongo.workflow.counters import COUNTER_FIELDS, counters_of
+from chatstore_cli.mongo.session_documents.shape import TENANT_FIELDS, DocumentShape
 
 Document = Mapping[str, Any]
-
-LAYOUT = "workflow"
-
-UPDATED_FIELDS = ("updated_at", "last_updated_at", "last_updated", "last_activity")
-"""The fields in which variants keep the time of the last change; the first one that can be read counts."""
-
-TENANT_FIELDS = ("enterprise_id", "app_id")
 
 STATUSES: dict[Any, SessionStatus] = {
     0: SessionStatus.RUNNING,
@@ -41,13 +34,6 @@ STATUSES: dict[Any, SessionStatus] = {
 }
 """The status values of every variant, also of `workflow_status.<workflow>` and `current_status`."""
 
-FACT_FIELDS = (
-    "_id", "chat_id", *TENANT_FIELDS, "user_id", "title", "workflow_name", "workflow_status", "status", "is_complete",
-    "real_time_tracking.current_status", *COUNTER_FIELDS, "created_at", *UPDATED_FIELDS, "paused", "pause_reason",
-    "failure_reason",
-)  # fmt: skip
-"""The fields that to_session reads besides `messages`, which a `message_count` can replace."""
-
 MESSAGES_OR_EMPTY: dict[str, Any] = {"$cond": [{"$isArray": "$messages"}, "$messages", []]}
 """An expression for the messages of a document whose `messages` may be anything."""
 
@@ -60,7 +46,7 @@ def array_size(path: str) -> dict[str, Any]:
 MESSAGE_COUNT = array_size("messages")
 
 
-def to_session(document: Document) -> Session:
+def to_session(shape: DocumentShape, document: Document) -> Session:
     """The facts of a session. `message_count` is the document's field of that name, else the size of its array.
 
     Messages that moved into segments are added if the document has their number.
@@ -73,18 +59,18 @@ def to_session(document: Document) -> Session:
     workflow = _workflow(document)
     status, paused = _status(document, workflow), document.get("paused") is True
     invalid: list[str] = []
-    usage = counters_of(document, invalid)
+    usage = shape.counters(document, invalid)
     reason_field = "pause_reason" if paused else "failure_reason" if status is SessionStatus.FAILED else ""
     return Session(
         session_id=session_id_of(document),
-        layout=LAYOUT,
+        layout=shape.layout,
         tenant_id=_first_id(document, TENANT_FIELDS),
         user_id=_id(document.get("user_id")),
-        title=_text(document.get("title")),
+        title=next(filter(None, (_text(document.get(field)) for field in shape.title_fields)), None),
         workflow=workflow,
         status=status,
         created_at=stored_instant(document.get("created_at")),
-        updated_at=next(filter(None, (_newest(document.get(field)) for field in UPDATED_FIELDS)), None),
+        updated_at=next(filter(None, (_newest(document.get(field)) for field in shape.updated_fields)), None),
         message_count=in_document + max(0, moved),
         paused=paused,
         usage=usage,

@@ -1,4 +1,4 @@
-"""The largest documents of the workflow layout."""
+"""The largest documents of one layout."""
 
 from __future__ import annotations
 
@@ -10,19 +10,15 @@ from typing import Any
 import bson
 
 from chatstore_cli.config.settings import Settings
+from chatstore_cli.domain.segments import DocumentSize
 from chatstore_cli.domain.times import read_instant
-from chatstore_cli.domain.workflow.segments import DocumentSize
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.identifiers import id_text
-from chatstore_cli.mongo.workflow.documents import (
-    FACT_FIELDS,
-    MESSAGE_COUNT,
-    MESSAGES_OR_EMPTY,
-    session_id_of,
-    to_session,
-)
-from chatstore_cli.mongo.workflow.own_sessions import OWN_SESSIONS
-from chatstore_cli.mongo.workflow.segment_reader import LAST_SEGMENT, MOVED_MESSAGES, SegmentReader
+from chatstore_cli.mongo.session_documents.collection import SessionCollection
+from chatstore_cli.mongo.session_documents.documents import MESSAGES_OR_EMPTY, session_id_of
+from chatstore_cli.mongo.session_documents.listing import listed_facts
+from chatstore_cli.mongo.session_documents.segment_reader import LAST_SEGMENT
+from chatstore_cli.mongo.session_documents.shape import DocumentShape
 
 
 def _times(index: int) -> Document:
@@ -31,11 +27,7 @@ def _times(index: int) -> Document:
     return {"$let": {"vars": {"message": message}, "in": ["$$message.timestamp", "$$message.created_at"]}}
 
 
-_FACTS: Document = {
-    **dict.fromkeys(FACT_FIELDS, 1),
-    "message_count": MESSAGE_COUNT,
-    LAST_SEGMENT: 1,
-    MOVED_MESSAGES: 1,
+_SIZES: Document = {
     "bson_size": {"$bsonSize": "$$ROOT"},
     "first_times": _times(0),
     "last_times": _times(-1),
@@ -45,11 +37,11 @@ _FACTS: Document = {
 class MongoDocumentSizes:
     """DocumentSizes that are found on the server; only sizes and facts are sent."""
 
-    def __init__(self, connection: Connection, settings: Settings) -> None:
+    def __init__(self, shape: DocumentShape, connection: Connection, settings: Settings) -> None:
         self._in_memory = connection.in_memory
-        self._sessions = connection.collection(settings.sessions_collection)
-        segments = connection.collection(settings.layouts.workflow.segments)
-        self._reader = SegmentReader(self._sessions, segments, in_memory=connection.in_memory)
+        self._own = shape.own_sessions
+        self._collection = SessionCollection(shape, connection, settings)
+        self._sessions, self._reader = self._collection.sessions, self._collection.reader
 
     def largest(self, limit: int, at_least_bytes: int = 0) -> list[DocumentSize]:
         with driver_errors(f"looking for large documents in {self._sessions.name}"):
@@ -58,22 +50,23 @@ class MongoDocumentSizes:
             return [self._measured(row) for row in sorted(large, key=itemgetter("bson_size"), reverse=True)[:limit]]
 
     def _in_this_process(self) -> Iterable[Document]:
-        return map(_facts_of, filter(OWN_SESSIONS.matches, self._sessions.find()))
+        return map(_facts_of, filter(self._own.matches, self._sessions.find()))
 
     def _on_server(self, limit: int, at_least_bytes: int) -> Iterable[Document]:
         sizes: list[Document] = [
-            {"$match": OWN_SESSIONS.filter()},
+            {"$match": self._own.filter()},
             {"$project": {"size": {"$bsonSize": "$$ROOT"}}},
             {"$match": {"size": {"$gte": at_least_bytes}}},
             {"$sort": {"size": -1}},
             {"$limit": limit},
         ]
         ids = [row["_id"] for row in self._sessions.aggregate(sizes, allowDiskUse=True)]
-        return self._sessions.aggregate([{"$match": {"_id": {"$in": ids}}}, {"$project": _FACTS}]) if ids else []
+        facts = {"$project": {**listed_facts(self._collection), **_SIZES}}
+        return self._sessions.aggregate([{"$match": {"_id": {"$in": ids}}}, facts]) if ids else []
 
     def _measured(self, row: Document) -> DocumentSize:
         segments = self._reader.counting_segments(session_id_of(row), row.get(LAST_SEGMENT))
-        (session,) = self._reader.with_moved_messages([to_session(row)], {session_id_of(row): row})
+        (session,) = self._reader.with_moved_messages([self._collection.to_session(row)], {session_id_of(row): row})
         if not session.session_id:  # no text addresses it, but its document has a size
             session = replace(session, session_id=id_text(row["_id"]))
         first, last = (_instant(row.get(name)) for name in ("first_times", "last_times"))

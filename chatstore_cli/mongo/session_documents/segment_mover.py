@@ -23,17 +23,16 @@ from bson import ObjectId
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.retry import attempt_until_done
 from chatstore_cli.domain.errors import Conflict, NotFound
-from chatstore_cli.domain.workflow.segments import SEGMENT_BYTES, HeadSize, Move
+from chatstore_cli.domain.segments import SEGMENT_BYTES, HeadSize, Move
 from chatstore_cli.mongo.bson_arrays import RAW
 from chatstore_cli.mongo.bson_values import whole_number
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors, time_limit
 from chatstore_cli.mongo.exact import reject_equal_id
 from chatstore_cli.mongo.foreign_documents import require_writable
-from chatstore_cli.mongo.workflow.documents import MESSAGES_OR_EMPTY, in_order, session_id_of
-from chatstore_cli.mongo.workflow.lookup import IDENTITY, locate
-from chatstore_cli.mongo.workflow.own_sessions import OWN_SEGMENTS, OWN_SESSIONS
-from chatstore_cli.mongo.workflow.raw_messages import RawDocument, with_messages
-from chatstore_cli.mongo.workflow.segment_copies import (
+from chatstore_cli.mongo.session_documents.collection import IDENTITY, SessionCollection
+from chatstore_cli.mongo.session_documents.documents import MESSAGES_OR_EMPTY, in_order, session_id_of
+from chatstore_cli.mongo.session_documents.raw_messages import RawDocument, with_messages
+from chatstore_cli.mongo.session_documents.segment_copies import (
     ANSWER_SECONDS,
     FENCE,
     LEASE,
@@ -42,15 +41,15 @@ from chatstore_cli.mongo.workflow.segment_copies import (
     SegmentCopy,
     new_lease,
 )
-from chatstore_cli.mongo.workflow.segment_index import SegmentIndex
-from chatstore_cli.mongo.workflow.segment_reader import (
+from chatstore_cli.mongo.session_documents.segment_index import SegmentIndex
+from chatstore_cli.mongo.session_documents.segment_reader import (
     LAST_MOVE,
     LAST_SEGMENT,
     MOVE,
     MOVED_MESSAGES,
-    SegmentReader,
     moved_message_count,
 )
+from chatstore_cli.mongo.session_documents.shape import DocumentShape
 
 _MAX_ATTEMPTS = 50
 _MAX_WAITS = 20
@@ -85,23 +84,28 @@ class _Outcome(NamedTuple):
 
 
 class MongoSegmentStore:
-    """A SegmentStore of the workflow layout. In memory (mongomock), where documents have no limit, nothing moves."""
+    """A SegmentStore of one layout. In memory (mongomock), where documents have no limit, nothing moves."""
 
     def __init__(
-        self, connection: Connection, settings: Settings, warn: Callable[[str], None] = lambda _: None
+        self,
+        shape: DocumentShape,
+        connection: Connection,
+        settings: Settings,
+        warn: Callable[[str], None] = lambda _: None,
     ) -> None:
         """`warn` is called once if the segments collection needs an index that is not created here."""
         self._connection = connection = connection.reading_from_primary()
         self._in_memory = connection.in_memory
-        self._sessions = connection.collection(settings.sessions_collection)
-        self._segments = connection.collection(settings.layouts.workflow.segments)
-        self._reader = SegmentReader(self._sessions, self._segments, in_memory=connection.in_memory)
+        self._shape = shape
+        self._collection = SessionCollection(shape, connection, settings)
+        self._sessions, self._segments = self._collection.sessions, self._collection.segments
+        self._reader = self._collection.reader
         self._copies = SegmentCopies(self._sessions, self._segments)
         self._index = SegmentIndex(connection, self._segments.name, warn)
 
     def head(self, session_id: str) -> HeadSize | None:
         facts = {"count": {"$size": MESSAGES_OR_EMPTY}, "size": {"$bsonSize": "$$ROOT"}, LAST_SEGMENT: 1}
-        row = locate(self._sessions, session_id, facts, in_memory=self._in_memory)
+        row = self._collection.locate(session_id, facts)
         if row is None:
             return None
         document = repr(row["_id"])
@@ -112,7 +116,7 @@ class MongoSegmentStore:
     def check_index(self) -> None:
         """On the first call, create the index of a small segments collection, or warn if a large one does not have it."""
         if not self._in_memory:
-            require_writable(self._connection, self._segments.name, OWN_SEGMENTS)
+            require_writable(self._connection, self._segments.name, self._shape.own_segments)
             self._index.ensure()
 
     def move_oldest(
@@ -120,8 +124,8 @@ class MongoSegmentStore:
     ) -> Move | None:
         if self._in_memory:
             return None
-        require_writable(self._connection, self._sessions.name, OWN_SESSIONS)
-        require_writable(self._connection, self._segments.name, OWN_SEGMENTS)
+        require_writable(self._connection, self._sessions.name, self._shape.own_sessions)
+        require_writable(self._connection, self._segments.name, self._shape.own_segments)
         waits = 0
 
         def attempt() -> _Outcome | None:
@@ -149,7 +153,7 @@ class MongoSegmentStore:
             return attempt_until_done(attempt, failure, attempts=_MAX_ATTEMPTS).move
 
     def _read(self, session_id: str) -> _Head:
-        row = locate(self._sessions, session_id, {**IDENTITY, "now": "$$NOW"})
+        row = self._collection.locate(session_id, {**IDENTITY, "now": "$$NOW"})
         fields = {"chat_id": 1, "messages": 1, LAST_SEGMENT: 1, FENCE: 1, MOVED_MESSAGES: 1}
         raw = self._sessions.with_options(codec_options=RAW)
         document = None if row is None else raw.find_one({"_id": {"$eq": row["_id"]}}, fields)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from chatstore_cli.core.lru import LruMap
 from chatstore_cli.domain.errors import ChatstoreError
-from chatstore_cli.domain.workflow.segments import GUARD_BYTES, HARD_LIMIT_BYTES, MEBIBYTE, HeadSize, SegmentStore
+from chatstore_cli.domain.segments import GUARD_BYTES, HARD_LIMIT_BYTES, MEBIBYTE, HeadSize, SegmentStore
 
 _CHECK_AGAIN_BYTES = MEBIBYTE // 4
 _KEPT_BYTES = 8 * MEBIBYTE

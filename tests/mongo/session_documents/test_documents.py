@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatstore_cli.domain.session import Session, SessionStatus
-from chatstore_cli.mongo.workflow.documents import in_order, to_message, to_session
+from chatstore_cli.mongo.session_documents.documents import in_order, to_message, to_session
+from chatstore_cli.mongo.workflow.shape import WORKFLOW
 from chatstore_cli.render.json_text import as_json
 from chatstore_cli.render.rows.sessions import message_row, session_row
 from tests.support.bson_values import VALUES
@@ -29,7 +30,7 @@ VARIANTS: list[dict[str, Any]] = [
 
 
 def session(**fields: Any) -> Session:
-    return to_session({"_id": "s", **fields})
+    return to_session(WORKFLOW, {"_id": "s", **fields})
 
 
 @pytest.mark.parametrize(
@@ -225,7 +226,7 @@ def test_no_document_is_so_broken_that_reading_it_raises(data: st.DataObject) ->
         document = _mangled(document, path, data.draw(_values), remove=data.draw(st.booleans()))
         if not _paths(document):
             break
-    as_json(session_row(to_session(document)))
+    as_json(session_row(to_session(WORKFLOW, document)))
     for message in to_messages(document):
         as_json(message_row(message))
         _ = message.from_general_agent
@@ -233,7 +234,7 @@ def test_no_document_is_so_broken_that_reading_it_raises(data: st.DataObject) ->
 
 @given(st.dictionaries(st.text(max_size=8), _values, max_size=6), _values)
 def test_no_document_of_arbitrary_values_raises_either(document: dict[str, Any], messages: Any) -> None:
-    as_json(session_row(to_session({**document, "messages": messages})))
+    as_json(session_row(to_session(WORKFLOW, {**document, "messages": messages})))
     for message in to_messages({"_id": 1, "messages": messages}):
         as_json(message_row(message))
 

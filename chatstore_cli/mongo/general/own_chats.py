@@ -1,0 +1,13 @@
+"""Which documents are general chats, and which are segments of them, in every variant (docs/layouts.md)."""
+
+from __future__ import annotations
+
+from chatstore_cli.domain.foreign import OwnKind
+from chatstore_cli.mongo.own_documents import Has, OwnDocuments, all_of, has_any
+from chatstore_cli.mongo.session_documents.shape import TENANT_FIELDS
+
+OWN_CHATS = OwnDocuments(
+    OwnKind("a general chat", "general chats", "layout general"),
+    all_of(Has("messages"), has_any("general_sequence", "general_label", "session_type", *TENANT_FIELDS)),
+)
+OWN_SEGMENTS = OwnDocuments(OwnKind("a segment", "segments", "layout general"), Has("messages"))

@@ -1,0 +1,35 @@
+"""The shape of the documents of general chats, in every variant (docs/layouts.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from chatstore_cli.domain.usage import KnownUsage
+from chatstore_cli.mongo.general.own_chats import OWN_CHATS, OWN_SEGMENTS
+from chatstore_cli.mongo.session_documents.counters import COUNTER_FIELDS, counters_of
+from chatstore_cli.mongo.session_documents.shape import DocumentShape
+
+LAYOUT = "general"
+IN_LEDGER = "usage_in_ledger"
+
+
+def general_counters(document: Mapping[str, Any], invalid: list[str]) -> KnownUsage:
+    """The counters of a general chat. A cost of 0 beside tokens is unknown: the platform stores 0.0 for every turn."""
+    usage = counters_of(document, invalid)
+    return usage._replace(cost=None) if usage.has_tokens and any(usage[:3]) and not usage.cost else usage
+
+
+GENERAL = DocumentShape(
+    layout=LAYOUT,
+    own_sessions=OWN_CHATS,
+    own_segments=OWN_SEGMENTS,
+    sessions_of=lambda settings: settings.layouts.general.sessions or "",
+    segments_of=lambda settings: settings.layouts.general.segments,
+    updated_fields=("last_updated_at", "updated_at", "last_updated", "last_activity"),
+    title_fields=("general_label", "title"),
+    counter_fields=COUNTER_FIELDS,
+    counters=general_counters,
+    in_ledger_field=IN_LEDGER,
+    is_general=True,
+)

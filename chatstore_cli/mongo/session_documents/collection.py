@@ -1,0 +1,56 @@
+"""The collection of one layout's sessions, one document each, and the collection of their segments."""
+
+from __future__ import annotations
+
+from chatstore_cli.config.settings import Settings
+from chatstore_cli.domain.session import Session
+from chatstore_cli.mongo.connection import Connection, Document, driver_errors
+from chatstore_cli.mongo.identifiers import id_values
+from chatstore_cli.mongo.session_documents.documents import to_session
+from chatstore_cli.mongo.session_documents.segment_reader import SegmentReader
+from chatstore_cli.mongo.session_documents.shape import DocumentShape
+
+IDENTITY: Document = {"chat_id": 1}
+
+
+class SessionCollection:
+    """Finds the documents of sessions. Some variants have a `chat_id`, others only the `_id`."""
+
+    def __init__(self, shape: DocumentShape, connection: Connection, settings: Settings) -> None:
+        self.shape = shape
+        self.connection = connection
+        self.in_memory = connection.in_memory
+        self.sessions = connection.collection(shape.sessions_of(settings))
+        self.segments = connection.collection(shape.segments_of(settings))
+        self.name = self.sessions.name
+        self.reader = SegmentReader(self.sessions, self.segments, in_memory=self.in_memory)
+
+    def to_session(self, row: Document) -> Session:
+        """The facts of a document."""
+        return to_session(self.shape, row)
+
+    def locate(self, session_id: str, fields: Document = IDENTITY) -> Document | None:
+        """The session with that chat_id, or else that `_id` (its text, or its ObjectId's hex); else None.
+
+        A document that is not a session of the layout is not found. `fields` is a projection, which may compute. In
+        memory the whole document is returned.
+        """
+        own = self.shape.own_sessions
+        with driver_errors(f"looking up session {session_id!r} in {self.name}"):
+            for field in ("chat_id", "_id"):
+                for value in id_values(session_id):
+                    match: Document = {field: {"$eq": value, "$not": {"$type": "array"}}}
+                    if self.in_memory:
+                        document = next(filter(own.matches, self.sessions.find(match)), None)
+                    else:
+                        document = self.first({**match, **own.filter()}, fields)
+                    if document is not None:
+                        return document
+        return None
+
+    def first(self, match: Document, fields: Document) -> Document | None:
+        """The first document that matches, as `locate` returns it."""
+        if self.in_memory:
+            return self.sessions.find_one(match)
+        facts: list[Document] = [{"$match": match}, {"$limit": 1}, {"$project": fields}]
+        return next(iter(self.sessions.aggregate(facts)), None)

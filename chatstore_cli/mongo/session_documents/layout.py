@@ -1,0 +1,184 @@
+"""What the layouts share that store a session as one document with its messages inside."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from chatstore_cli.config.settings import Settings
+from chatstore_cli.domain.errors import NotFound
+from chatstore_cli.domain.foreign import ForeignDocuments
+from chatstore_cli.domain.indexes.specs import IndexSpec
+from chatstore_cli.domain.message import Message
+from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
+from chatstore_cli.domain.removal import StoredPart
+from chatstore_cli.domain.session import Session
+from chatstore_cli.mongo.collections import collection_facts
+from chatstore_cli.mongo.connection import Connection, Document, driver_errors
+from chatstore_cli.mongo.foreign_documents import ForeignLookup, require_own
+from chatstore_cli.mongo.identifiers import REPLACED
+from chatstore_cli.mongo.session_documents.collection import SessionCollection
+from chatstore_cli.mongo.session_documents.documents import session_id_of, to_message
+from chatstore_cli.mongo.session_documents.listing import NewestSessions, branches, can_match, listed_facts
+from chatstore_cli.mongo.session_documents.shape import DocumentShape
+from chatstore_cli.mongo.tombstones import Part, count_parts, remove_parts
+
+if TYPE_CHECKING:
+    from chatstore_cli.mongo.session_documents.feed import DocumentChanges, DocumentMessageChanges
+
+_SESSION_TYPE = "session_type"
+_GENERAL = "general"
+
+
+class DocumentLayout(ABC):
+    """Reads sessions that are one document each, and the segments that hold the oldest messages of long ones."""
+
+    shape: ClassVar[DocumentShape]
+
+    def __init__(self, connection: Connection, settings: Settings) -> None:
+        self.layout = self.shape.layout
+        self._connection = connection
+        self._settings = settings
+        self._collection = collection = SessionCollection(self.shape, connection, settings)
+        self._name, self._sessions, self._segments = collection.name, collection.sessions, collection.segments
+        self._in_memory = connection.in_memory
+        self._reader = collection.reader
+        self._own = self.shape.own_sessions
+        self._facts = listed_facts(collection)
+        self._lookup = ForeignLookup(connection, self._name, self._own)
+        self._unaddressable: set[str] = set()
+
+    @abstractmethod
+    def index_specs(self) -> tuple[IndexSpec, ...]:
+        """The indexes that the layout needs."""
+
+    @abstractmethod
+    def usage_parts(self, session_id: str) -> list[Part]:
+        """The documents of a session's usage."""
+
+    def unanswerable(self, query: SessionQuery) -> list[str]:
+        """Empty: the documents have a field for every filter."""
+        return []
+
+    @property
+    def foreign(self) -> ForeignDocuments | None:
+        """The documents of the collection that are not sessions; None if nothing was listed or missed."""
+        return self._lookup.found
+
+    @property
+    def unaddressable(self) -> int:
+        """The sessions that were met, and left out because no text can be their id."""
+        return len(self._unaddressable)
+
+    def _addressable(self, session: Session, row: Document) -> bool:
+        """Whether a text addresses the session. If not, it is counted."""
+        is_found = bool(session.session_id) and (
+            REPLACED not in session.session_id
+            or self._in_memory
+            or self._collection.locate(session.session_id) is not None
+        )
+        if not is_found:
+            self._unaddressable.add(repr(row.get("_id"))[:200])
+        return is_found
+
+    def is_absent(self) -> bool:
+        """Whether the collection does not exist."""
+        return not collection_facts(self._connection, self._name).exists
+
+    def newest_first(self, query: SessionQuery, after: SessionKey | None, limit: int) -> Iterator[Session]:
+        """At most `limit` sessions in descending order of SessionKey, strictly below `after`."""
+        if not can_match(self._collection, query) or self.is_absent() or self._lookup.take().is_another_products:
+            return
+        yield from NewestSessions(self._collection, self._addressable).page(query, after, limit)
+
+    def find(self, session_id: str) -> Session | None:
+        """The facts of the session with that chat_id, or else that `_id` (its text, or its ObjectId's hex); else None."""
+        if self.is_absent():
+            return None
+        row = self._collection.locate(session_id, self._facts)
+        if row is None:
+            self._lookup.take()
+            return None
+        with driver_errors(f"looking up session {session_id!r} in {self._name}"):
+            session = self._collection.to_session(row)
+            return self._reader.with_moved_messages([session], {session.session_id: row})[0]
+
+    def all_facts(self, query: SessionQuery) -> Iterator[Session]:
+        """Every session that matches."""
+        if not can_match(self._collection, query) or self.is_absent() or self._lookup.take().is_another_products:
+            return
+        match: Document = {"$and": [self._own.filter(), *({"$or": either} for either in branches(query))]}
+        if query.without_ledger:
+            match[self.shape.in_ledger_field] = {"$exists": False}
+        facts = [{"$match": match}, {"$project": self._facts}]
+        with driver_errors(f"reading the sessions of {self._name}"):
+            documents = (
+                filter(self._own.matches, self._sessions.find()) if self._in_memory else self._sessions.aggregate(facts)
+            )
+            sessions = ((self._collection.to_session(document), document) for document in documents)
+            yield from self._reader.all_with_moved_messages(
+                row for row in sessions if query.matches(row[0]) and self._addressable(*row)
+            )
+
+    def session_changes(self) -> DocumentChanges:
+        """How sessions change."""
+        from chatstore_cli.mongo.session_documents.feed import DocumentChanges
+
+        return DocumentChanges(self.shape, self._connection, self._settings)
+
+    def message_changes(self, session_id: str) -> DocumentMessageChanges:
+        """How the messages of one session change."""
+        from chatstore_cli.mongo.session_documents.feed import DocumentMessageChanges
+
+        return DocumentMessageChanges(self.shape, self._connection, self._settings, session_id)
+
+    def parts(self, session_id: str, *, keep_usage: bool = False) -> list[StoredPart]:
+        """How many documents of a session there are, by collection."""
+        return count_parts(self._connection, self._parts(session_id, keep_usage))
+
+    def remove(self, session_id: str, deleted_at: datetime, *, keep_usage: bool = False) -> list[StoredPart]:
+        """Delete a session's document, segments and usage, and note that it was deleted on purpose."""
+        # Segments once more at the end: a move may have been between its steps when they were looked up. Usage too: an
+        # application may have stored some before it could see that the session was deleted.
+        moved_late = {"_id": {"$gte": f"{session_id}:", "$lt": f"{session_id};"}, "chat_id": session_id}
+        late = [(self._segments.name, moved_late), *([] if keep_usage else self.usage_parts(session_id))]
+        return remove_parts(
+            self._connection, self.layout, session_id, [*self._parts(session_id, keep_usage), *late], deleted_at
+        )
+
+    def _parts(self, session_id: str, keep_usage: bool) -> list[Part]:
+        require_own(self._connection, self._name, self._own)
+        require_own(self._connection, self._segments.name, self.shape.own_segments)
+        document = self._collection.locate(session_id)
+        segments = list(self._reader.segment_ids([session_id]))
+        return [
+            *([] if keep_usage else self.usage_parts(session_id)),
+            (self._segments.name, {"_id": {"$in": segments}}),  # first: a document without its beginning would mislead
+            (self._name, {"_id": document["_id"]} if document else {"_id": {"$in": []}}),
+        ]
+
+    def messages(self, session_id: str, selection: MessageSelection) -> Iterator[Message]:
+        """A session's messages in order of sequence, streamed. Raises NotFound; Conflict if they are rewritten meanwhile.
+
+        Segments come before the document, oldest first, and each message once, also while more of them move there. A
+        message without a sequence follows the one that it was stored after, and `after_sequence` treats both alike.
+        """
+        document = self._collection.locate(session_id, {"chat_id": 1, _SESSION_TYPE: 1})
+        if document is None:
+            raise NotFound(kind_of_thing="session", name=session_id, where=f" in {self._name}")
+        if self.shape.is_general or document.get(_SESSION_TYPE) == _GENERAL:
+            selection = replace(selection, include_general=True)  # the general agent's messages are the conversation
+        return self._read(session_id_of(document), document["_id"], selection)
+
+    def _read(self, session_id: str, document_id: Any, selection: MessageSelection) -> Iterator[Message]:
+        with driver_errors(f"reading session {session_id!r} in {self._name}"):
+            for run in self._reader.elements(session_id, document_id, selection):
+                messages = map(to_message, repeat(session_id), run)
+                if selection.include_general:
+                    yield from messages
+                else:
+                    yield from (message for message in messages if not message.from_general_agent)
