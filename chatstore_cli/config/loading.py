@@ -206,7 +206,7 @@ def _with_yielding_default(settings: Settings, values: Mapping[str, Any]) -> Set
 
 def _check_collections_differ(settings: Settings, sources: Mapping[str, str], problems: list[Problem]) -> None:
     """Add a problem for two layouts in one collection, which would mix their documents."""
-    general = settings.layouts.general
+    general, agents = settings.layouts.general, settings.chatstore.agents
     keys = {TOMBSTONES: "the tombstones of deleted sessions"}
     for key, name in (
         ("mongo.chat_collection", settings.messages_collection),
@@ -217,6 +217,11 @@ def _check_collections_differ(settings: Settings, sources: Mapping[str, str], pr
         ("layouts.threads.threads", settings.layouts.threads.threads),
         ("layouts.threads.messages", settings.layouts.threads.messages),
         *((f"layouts.general.{item.name}", getattr(general, item.name)) for item in fields(general)),
+        *(
+            (f"chatstore.agents.{item.name}", getattr(agents, item.name))
+            for item in fields(agents)
+            if item.name != "default_agent"
+        ),
     ):
         if name is None:
             continue

@@ -158,11 +158,33 @@ class RegistrySettings:
 
 
 @dataclass(frozen=True)
+class AgentSettings:
+    """Collections of saved agents, and of what belongs to them.
+
+    `collection` None: mongo/agents/collection.py chooses by what the database has. `sessions` and `messages` are those of a
+    Python agent. Other products use such names, so None leaves them out.
+    """
+
+    collection: str | None = None
+    versions: str = "agent_versions"
+    """The older versions of agents, which no longer fit into the documents of the agents."""
+    transcripts: str = "lk_transcripts"
+    bindings: str = "lk_telephony_bindings"
+    call_sessions: str = "call_sessions"
+    states: str = "states"
+    sessions: str | None = None
+    messages: str | None = None
+    default_agent: str | None = None
+    """The id of the agent that answers a number without a route."""
+
+
+@dataclass(frozen=True)
 class ChatstoreSettings:
     """The block `chatstore`, for all further settings: an application's file may have a block `threads` of its own."""
 
     threads: ThreadSettings = field(default_factory=ThreadSettings)
     registry: RegistrySettings = field(default_factory=RegistrySettings)
+    agents: AgentSettings = field(default_factory=AgentSettings)
 
 
 @dataclass(frozen=True)
@@ -194,11 +216,15 @@ class Settings:
     def collections(self) -> tuple[str, ...]:
         """All collections that chatstore uses, by their configured names."""
         workflow, threads, general = self.layouts.workflow, self.layouts.threads, self.layouts.general
+        agents = self.chatstore.agents
+        of_agents = (agents.collection, agents.versions, agents.transcripts, agents.bindings, agents.call_sessions)
+        of_python_agents = (agents.states, agents.sessions, agents.messages)
         of_general = (*([] if general.sessions is None else [general.sessions]), general.counters, general.segments)
         return (
             self.sessions_collection, self.messages_collection, workflow.segments, workflow.usage,
             workflow.usage_rollups, threads.threads, threads.messages, *of_general, general.registry, general.stats,
             general.artifacts, general.workflow_sessions, TOMBSTONES,
+            *(name for name in (*of_agents, *of_python_agents) if name is not None),
         )  # fmt: skip
 
 

@@ -101,6 +101,23 @@ RULES: dict[str, Rule] = {
         f"layouts.general.{name}": _COLLECTION
         for name in ("sessions", "counters", "segments", "registry", "stats", "artifacts", "workflow_sessions")
     },
+    **{
+        f"chatstore.agents.{name}": _COLLECTION
+        for name in (
+            "collection",
+            "versions",
+            "transcripts",
+            "bindings",
+            "call_sessions",
+            "states",
+            "sessions",
+            "messages",
+        )
+    },
+    "chatstore.agents.default_agent": Rule(
+        lambda agent_id: agent_id is None or re.fullmatch("[0-9a-fA-F]{24}", agent_id) is not None,
+        "the id of an agent (24 hexadecimal digits), or null",
+    ),
     "chatstore.registry.keep_days": Rule(
         lambda days: 1 <= days <= MAX_TTL_DAYS, f"a number of days from 1 to {MAX_TTL_DAYS}"
     ),

@@ -5,10 +5,12 @@
         BadValue, BadConfig, NeedsConfirmation
         InvalidThreadData                a value that no thread or message can have (also a ValueError)
           BadLines                       lines of an input that cannot be stored, one a line of the message
+        InvalidAgent                     a value that no saved agent can have (also a ValueError)
         NoActiveThread                   a call that needs a current thread (also a ValueError)
       NotFound                        3  the named thing does not exist
         ThreadNotFound                   also a ValueError
         MessageNotFound                  also a ValueError
+        AgentNotFound, AgentVersionNotFound
       NotAllowed                      4  read-only, or the database user lacks permission
       Unreachable                     5  database or server unreachable, or too slow
         Overdue                          the time limit passed
@@ -17,6 +19,7 @@
       Conflict                        8  in use by someone else, or in another state than required
         Locked
         OtherTenant                      the session belongs to another tenant than the caller's
+        AgentChanged                     an agent is not in the version that an update was made from
         ForeignCollection                the collection holds mainly documents of another product
       Interrupted                   130  stopped by the user between two batches, so that nothing is half done
       DocumentRefused                 1  a document that the driver or the server rejects
@@ -141,6 +144,12 @@ class BadLines(InvalidThreadData):
     kind = "bad_lines"
 
 
+class InvalidAgent(WrongUse, ValueError):
+    """{what}"""
+
+    kind = "bad_value"
+
+
 class NoActiveThread(WrongUse, ValueError):
     """No active thread. Create or set a thread first."""
 
@@ -182,6 +191,24 @@ class MessageNotFound(NotFound, ValueError):
         """A message that is in no thread, or in another one."""
         hint = hint or f"To list its messages, run: chatstore threads messages {thread_id}."
         ChatstoreError.__init__(self, message_id=message_id, thread_id=thread_id, hint=hint)
+
+
+class AgentNotFound(NotFound):
+    """Agent not found"""
+
+    def __init__(self, *, agent_id: str, hint: str | None = None) -> None:
+        """The message is the documented one. It is the same for an agent of another tenant and for a deleted one."""
+        hint = hint or f"No agent has the id {agent_id!r}. To list agents, run: chatstore agents list."
+        ChatstoreError.__init__(self, hint=hint, agent_id=agent_id)
+
+
+class AgentVersionNotFound(NotFound):
+    """Agent or version not found"""
+
+    def __init__(self, *, agent_id: str, version_id: str, hint: str | None = None) -> None:
+        """The message is the documented one."""
+        hint = hint or f"To list the versions of an agent, run: chatstore agents history {agent_id}."
+        ChatstoreError.__init__(self, hint=hint, agent_id=agent_id, version_id=version_id)
 
 
 class NotAllowed(ChatstoreError):
@@ -231,6 +258,12 @@ class OtherTenant(Conflict):
     """Session {chat_id!r} belongs to another tenant than {tenant_id!r}."""
 
     kind = "other_tenant"
+
+
+class AgentChanged(Conflict):
+    """Agent {agent_id} is in version {version_id}, and the update was made from version {base_version}."""
+
+    kind = "agent_changed"
 
 
 class ForeignCollection(Conflict):
