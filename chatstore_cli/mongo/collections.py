@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pymongo.write_concern import WriteConcern
+
 from chatstore_cli.domain.errors import UnsuitableCollection
 from chatstore_cli.mongo.collection_facts import CollectionFacts, CollectionKind, collation_text
 from chatstore_cli.mongo.connection import Connection, driver_errors
@@ -75,3 +77,8 @@ def require_removable(connection: Connection, name: str) -> None:
     if kind in (CollectionKind.TIME_SERIES, CollectionKind.VIEW):
         what = f"{name} is a {kind.value}, and MongoDB does not delete single documents from it. Nothing was deleted."
         raise UnsuitableCollection(what=what, hint="Delete the session in the collection that the documents come from.")
+
+
+def acknowledged(write_concern: WriteConcern) -> WriteConcern:
+    """The configured write concern, or 1 if it is 0: for stores that decide by the answers of the server."""
+    return write_concern if write_concern.acknowledged else WriteConcern(w=1)

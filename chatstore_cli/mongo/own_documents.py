@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from bson import DBRef
+from bson import Code, DBRef
 
 from chatstore_cli.domain.foreign import OwnKind
 
@@ -55,6 +55,23 @@ class HasContentIn:
         return isinstance(elements, list) and any(
             type(each) is str or isinstance(each, Mapping | DBRef) for each in elements
         )
+
+
+@dataclass(frozen=True, slots=True)
+class HasType:
+    """The field has a value of one BSON type. `decoded` are the types that the driver decodes it to."""
+
+    field: str
+    bson_type: str
+    decoded: tuple[type, ...]
+
+    def filter(self, prefix: str = "") -> Document:
+        # The condition `$type` alone is met by a list with such an element too.
+        return {prefix + self.field: {"$type": self.bson_type, "$not": {"$type": "array"}}}
+
+    def matches(self, document: Mapping[str, Any]) -> bool:
+        value = document.get(self.field)
+        return isinstance(value, self.decoded) and not isinstance(value, Code)  # Code is a str in Python
 
 
 @dataclass(frozen=True, slots=True)

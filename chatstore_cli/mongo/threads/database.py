@@ -10,12 +10,12 @@ import pymongo.errors as driver
 from bson.codec_options import CodecOptions
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
-from pymongo.write_concern import WriteConcern
 
 from chatstore_cli.core.retry import attempt_until_done
 from chatstore_cli.domain.errors import ChatstoreError, Conflict, NotAllowed
 from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.domain.threads.ports import Owner
+from chatstore_cli.mongo.collections import acknowledged
 from chatstore_cli.mongo.connection import DUPLICATE_KEY, RETRYABLE_CODES, Connection, Document, driver_errors
 from chatstore_cli.mongo.foreign_documents import require_writable
 from chatstore_cli.mongo.maintenance.index_store import MongoIndexStore
@@ -48,10 +48,9 @@ class ThreadDatabase:
     def __init__(self, connection: Connection, patient: Connection, threads: str, messages: str) -> None:
         """`patient` is a connection without a time limit, for building indexes."""
         self.connection = connection = connection.reading_from_primary()
-        acknowledged = _acknowledged(connection.collection(threads).write_concern)
-        self._write_concern = acknowledged
-        self.threads: Collection[Document] = connection.collection(threads).with_options(write_concern=acknowledged)
-        self.messages: Collection[Document] = connection.collection(messages).with_options(write_concern=acknowledged)
+        self._write_concern = concern = acknowledged(connection.collection(threads).write_concern)
+        self.threads: Collection[Document] = connection.collection(threads).with_options(write_concern=concern)
+        self.messages: Collection[Document] = connection.collection(messages).with_options(write_concern=concern)
         options: CodecOptions[Any] = self.messages.codec_options
         # documents.py adds the zone to times much faster than the driver does.
         self.naive_options = options if connection.in_memory else options.with_options(tz_aware=False)
@@ -154,11 +153,6 @@ def _is_conflict(error: driver.PyMongoError) -> bool:
     """Whether a transaction was undone because of other transactions; otherwise the server cannot be used now."""
     code = error.code if isinstance(error, driver.OperationFailure) else None
     return code == _WRITE_CONFLICT or (code is not None and code not in RETRYABLE_CODES)
-
-
-def _acknowledged(write_concern: WriteConcern) -> WriteConcern:
-    """The configured write concern, or 1 if it is 0: the store decides by the answers of the server."""
-    return write_concern if write_concern.acknowledged else WriteConcern(w=1)
 
 
 def _first_failure(error: driver.BulkWriteError) -> Exception:

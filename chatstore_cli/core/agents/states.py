@@ -1,0 +1,39 @@
+"""What an update makes of an agent, and where an agent has its name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from chatstore_cli.core.agents.checks import checked_description, checked_name
+from chatstore_cli.core.agents.secrets import unmasked_config
+from chatstore_cli.core.agents.stored_values import same
+from chatstore_cli.domain.agents.models import UNCHANGED, Agent, AgentState, Unchanged
+
+NAME, DESCRIPTION = "agent_name", "agent_description"
+"""The keys of name and description in the configuration of an agent that has them only there."""
+
+
+def next_state(
+    agent: Agent,
+    name: str | Unchanged,
+    description: str | Unchanged | None,
+    config: Mapping[str, Any] | Unchanged,
+) -> AgentState | None:
+    """The state of an agent after an update of checked values; None if the update changes nothing."""
+    given = dict(agent.config) if config is UNCHANGED else unmasked_config(config, agent.config)
+    if agent.names_in_config:
+        if name is not UNCHANGED:
+            given[NAME] = name
+        elif config is not UNCHANGED:
+            checked_name(given.get(NAME, ""), f"config.{NAME}")
+        if description is not UNCHANGED:
+            given[DESCRIPTION] = description
+        checked_description(given.get(DESCRIPTION), f"config.{DESCRIPTION}")
+    state = AgentState(
+        name=agent.name if name is UNCHANGED else name,
+        description=agent.description if description is UNCHANGED else description,
+        config=given,
+    )
+    names = (state.name, state.description) == (agent.name, agent.description)
+    return None if names and same(given, dict(agent.config)) else state

@@ -1,0 +1,68 @@
+"""The collection of agents: which one it is, how it is read, and the checks before a write."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+
+from pymongo.collection import Collection
+
+from chatstore_cli.config.settings import AgentSettings
+from chatstore_cli.domain.errors import NotAllowed
+from chatstore_cli.domain.times import Clock
+from chatstore_cli.mongo.agents.archive import VersionArchive
+from chatstore_cli.mongo.agents.collection import chosen_collection
+from chatstore_cli.mongo.agents.index_specs import agent_index_specs
+from chatstore_cli.mongo.agents.own_agents import OWN_AGENTS
+from chatstore_cli.mongo.bson_values import stored_instant
+from chatstore_cli.mongo.collections import acknowledged
+from chatstore_cli.mongo.connection import Connection, Document
+from chatstore_cli.mongo.foreign_documents import require_writable
+from chatstore_cli.mongo.maintenance.index_store import MongoIndexStore
+
+_TICK = timedelta(milliseconds=1)
+_LATEST = datetime.max.replace(tzinfo=UTC) - _TICK
+
+
+class AgentDatabase:
+    """The collection of agents and the archive of their versions, read from the primary."""
+
+    def __init__(self, connection: Connection, patient: Connection, settings: AgentSettings, now: Clock) -> None:
+        """`patient` is a connection without a time limit, for building indexes. `now` is the server's clock."""
+        self.connection = connection.reading_from_primary()
+        self._settings = settings
+        self._now = now
+        self._indexes = MongoIndexStore(self.connection, patient)
+        self.archive = VersionArchive(self.connection, settings.versions, self._indexes)
+
+    @cached_property
+    def name(self) -> str:
+        """The name of the collection. Raises Conflict and ForeignCollection."""
+        return chosen_collection(self.connection, self._settings)
+
+    @cached_property
+    def agents(self) -> Collection[Document]:
+        """The collection."""
+        agents = self.connection.collection(self.name)
+        return agents.with_options(write_concern=acknowledged(agents.write_concern))
+
+    def require_writable(self) -> None:
+        """Raise unless agents can be stored. A collection that does not exist yet is created with its indexes."""
+        facts = require_writable(self.connection, self.name, OWN_AGENTS)
+        if not facts.exists:
+            with suppress(NotAllowed):  # lists are slower without them, and nothing else depends on them
+                for spec in agent_index_specs(self.name):
+                    self._indexes.create(spec, spec.name)
+
+    def now(self) -> datetime:
+        """The server's time in whole milliseconds."""
+        now = self._now()
+        return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+    def later_than(self, stored: object) -> datetime:
+        """The server's time, or the millisecond after a stored time, so that each change has a time of its own."""
+        now, changed_at = self.now(), stored_instant(stored)
+        if changed_at is None or changed_at < now or changed_at > _LATEST:
+            return now
+        return changed_at + _TICK

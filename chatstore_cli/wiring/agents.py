@@ -1,0 +1,34 @@
+"""Saved agents, for the collections in the settings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from chatstore_cli.core.agents.registry import AgentRegistryService
+    from chatstore_cli.core.agents.resolver import AgentConfigResolverService
+    from chatstore_cli.domain.agents.ports import AgentStore
+    from chatstore_cli.wiring.stores import Stores
+
+
+def agent_store(stores: Stores) -> AgentStore:
+    """The store of saved agents. The first command connects."""
+    from chatstore_cli.mongo.agents.store import MongoAgentStore
+
+    return MongoAgentStore(
+        stores.connection, stores.settings, patient=stores.patient_connection, server_now=stores.server_now
+    )
+
+
+def agent_registry(stores: Stores) -> AgentRegistryService:
+    """The saved agents, with the rules of core/agents/registry.py."""
+    from chatstore_cli.core.agents.registry import AgentRegistryService
+
+    return AgentRegistryService(agent_store(stores))
+
+
+def agent_resolver(stores: Stores, *, derived_fields: bool = False) -> AgentConfigResolverService:
+    """Resolves the configurations of saved agents."""
+    from chatstore_cli.core.agents.resolver import AgentConfigResolverService
+
+    return AgentConfigResolverService(agent_store(stores), derived_fields=derived_fields)
