@@ -28,7 +28,9 @@ from chatstore_cli.mongo.identifiers import id_text
 _LARGEST_DOCUMENT = 15 * 1024 * 1024
 """Bytes of a document beside which the update command and its condition have room."""
 _NAMES = ("name", "description")
-_AS_READ: CodecOptions[Mapping[str, Any]] = CodecOptions(tz_aware=True, datetime_conversion=DatetimeConversion.DATETIME_AUTO)
+_AS_READ: CodecOptions[Mapping[str, Any]] = CodecOptions(
+    tz_aware=True, datetime_conversion=DatetimeConversion.DATETIME_AUTO
+)
 
 
 class Update(NamedTuple):
