@@ -1,7 +1,8 @@
 """chatstore: administer the chat sessions that a product stores in MongoDB.
 
 Applications import the library from here: LocalChatCache, MongoChatStorage and ChatPersistenceWorker for flat messages,
-AG2PersistenceManager for the sessions of AG2 agents, and the errors of both.
+AG2PersistenceManager for the sessions of AG2 agents, AgentRegistryService and AgentConfigResolverService for saved agents,
+and the errors of all.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from chatstore_cli.domain.errors import (
+        AgentChanged,
+        AgentNotFound,
+        AgentVersionNotFound,
         BadConfig,
         BadLines,
         BadValue,
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
         DocumentRefused,
         ForeignCollection,
         Interrupted,
+        InvalidAgent,
         InvalidThreadData,
         Locked,
         MessageNotFound,
@@ -50,11 +55,31 @@ if TYPE_CHECKING:
         WorkerStats,
         chat_history,
     )
+    from chatstore_cli.library.agents import (
+        Agent,
+        AgentConfigResolverService,
+        AgentPage,
+        AgentPurge,
+        AgentRegistryService,
+        AgentVersion,
+        Difference,
+        ResolvedConfig,
+        masked_config,
+    )
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AG2PersistenceManager",
+    "Agent",
+    "AgentChanged",
+    "AgentConfigResolverService",
+    "AgentNotFound",
+    "AgentPage",
+    "AgentPurge",
+    "AgentRegistryService",
+    "AgentVersion",
+    "AgentVersionNotFound",
     "BadConfig",
     "BadLines",
     "BadValue",
@@ -64,10 +89,12 @@ __all__ = [
     "ChatPersistenceWorker",
     "ChatstoreError",
     "Conflict",
+    "Difference",
     "DocumentRefused",
     "ForeignCollection",
     "InsertedMessages",
     "Interrupted",
+    "InvalidAgent",
     "InvalidThreadData",
     "LocalChatCache",
     "Locked",
@@ -81,6 +108,7 @@ __all__ = [
     "NotRecorded",
     "OtherTenant",
     "Overdue",
+    "ResolvedConfig",
     "ResumedChat",
     "SavedAs",
     "SavedEvent",
@@ -94,9 +122,10 @@ __all__ = [
     "WorkerStats",
     "WrongUse",
     "chat_history",
+    "masked_config",
 ]
 
-_MODULES = ("domain.errors", "domain.message", "domain.workflow.chats", "library")
+_MODULES = ("domain.errors", "domain.message", "domain.workflow.chats", "library", "library.agents")
 
 
 def __getattr__(name: str) -> Any:

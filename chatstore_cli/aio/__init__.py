@@ -15,6 +15,13 @@ import chatstore_cli
 
 if TYPE_CHECKING:
     from chatstore_cli import (
+        Agent,
+        AgentChanged,
+        AgentNotFound,
+        AgentPage,
+        AgentPurge,
+        AgentVersion,
+        AgentVersionNotFound,
         BadConfig,
         BadLines,
         BadValue,
@@ -23,10 +30,12 @@ if TYPE_CHECKING:
         ChatHistory,
         ChatstoreError,
         Conflict,
+        Difference,
         DocumentRefused,
         ForeignCollection,
         InsertedMessages,
         Interrupted,
+        InvalidAgent,
         InvalidThreadData,
         Locked,
         Message,
@@ -38,6 +47,7 @@ if TYPE_CHECKING:
         NotRecorded,
         OtherTenant,
         Overdue,
+        ResolvedConfig,
         ResumedChat,
         SavedAs,
         SavedEvent,
@@ -50,12 +60,23 @@ if TYPE_CHECKING:
         UnsuitableCollection,
         WorkerStats,
         WrongUse,
+        masked_config,
     )
     from chatstore_cli.aio.ag2 import AG2PersistenceManager
+    from chatstore_cli.aio.agents import AgentConfigResolverService, AgentRegistryService
     from chatstore_cli.aio.recording import ChatPersistenceWorker, LocalChatCache, MongoChatStorage, chat_history
 
 __all__ = [
     "AG2PersistenceManager",
+    "Agent",
+    "AgentChanged",
+    "AgentConfigResolverService",
+    "AgentNotFound",
+    "AgentPage",
+    "AgentPurge",
+    "AgentRegistryService",
+    "AgentVersion",
+    "AgentVersionNotFound",
     "BadConfig",
     "BadLines",
     "BadValue",
@@ -65,10 +86,12 @@ __all__ = [
     "ChatPersistenceWorker",
     "ChatstoreError",
     "Conflict",
+    "Difference",
     "DocumentRefused",
     "ForeignCollection",
     "InsertedMessages",
     "Interrupted",
+    "InvalidAgent",
     "InvalidThreadData",
     "LocalChatCache",
     "Locked",
@@ -82,6 +105,7 @@ __all__ = [
     "NotRecorded",
     "OtherTenant",
     "Overdue",
+    "ResolvedConfig",
     "ResumedChat",
     "SavedAs",
     "SavedEvent",
@@ -95,10 +119,13 @@ __all__ = [
     "WorkerStats",
     "WrongUse",
     "chat_history",
+    "masked_config",
 ]
 
 _AWAITABLE = {
     "AG2PersistenceManager": "ag2",
+    "AgentConfigResolverService": "agents",
+    "AgentRegistryService": "agents",
     "ChatPersistenceWorker": "recording",
     "LocalChatCache": "recording",
     "MongoChatStorage": "recording",

@@ -1,11 +1,15 @@
-"""The settings of `from_config`, with a warning if they name no server."""
+"""The settings of the library: those of `from_config`, with a warning if they name no server, and changed sections."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 from chatstore_cli.config.loading import load_configuration
-from chatstore_cli.config.settings import Settings
+from chatstore_cli.config.settings import Settings, setting_types
+from chatstore_cli.config.values import validated
+from chatstore_cli.domain.errors import BadValue
 
 
 def configured_settings(config_file: str | None, warn: Callable[[str], None]) -> Settings:
@@ -17,3 +21,17 @@ def configured_settings(config_file: str | None, warn: Callable[[str], None]) ->
             "config.yaml."
         )
     return configuration.settings
+
+
+def changed_section(section: Any, prefix: str, **given: object) -> Any:
+    """A section of the settings with the values that are not None. Raises BadValue if one is not valid."""
+    types = setting_types()
+    changes: dict[str, object] = {}
+    for name, value in given.items():
+        key = f"{prefix}.{name}"
+        if value is not None:
+            try:
+                changes[name] = validated(key, value, types[key])
+            except ValueError as error:
+                raise BadValue(name=key, value=value, expected=str(error)) from None
+    return replace(section, **changes)

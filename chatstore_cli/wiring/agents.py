@@ -32,3 +32,13 @@ def agent_resolver(stores: Stores, *, derived_fields: bool = False) -> AgentConf
     from chatstore_cli.core.agents.resolver import AgentConfigResolverService
 
     return AgentConfigResolverService(agent_store(stores), derived_fields=derived_fields)
+
+
+def create_missing_agent_indexes(stores: Stores) -> list[str]:
+    """Create the indexes of agents that are missing; returns a line for each one that was created or left alone."""
+    from chatstore_cli.core.indexes import create_missing
+    from chatstore_cli.mongo.agents.store import MongoAgentStore
+
+    store = MongoAgentStore(stores.connection, stores.settings, patient=stores.patient_connection)
+    specs = store.index_specs()
+    return list(create_missing(specs, stores.index_store, stores.document_dates, stores.server_now()))

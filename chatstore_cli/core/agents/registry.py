@@ -57,9 +57,8 @@ class AgentRegistryService:
     def __init__(self, store: AgentStore) -> None:
         self._store = store
 
-    @property
-    def collection(self) -> str:
-        """The collection of the agents. It may be chosen by what the database has."""
+    def collection_name(self) -> str:
+        """The collection of the agents. If the settings name none, the database is asked. Raises Conflict, ForeignCollection."""
         return self._store.collection
 
     def list_agents(

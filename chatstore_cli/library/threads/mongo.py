@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any, cast
+from typing import cast
 
-from chatstore_cli.config.settings import MongoSettings, Settings, ThreadSettings, setting_types
-from chatstore_cli.config.values import validated
+from chatstore_cli.config.settings import MongoSettings, Settings, ThreadSettings
 from chatstore_cli.core.threads.repository import StoredConversations
 from chatstore_cli.domain.errors import BadValue
 from chatstore_cli.domain.threads.ports import ThreadStore
-from chatstore_cli.library.configured import configured_settings
+from chatstore_cli.library.configured import changed_section, configured_settings
+from chatstore_cli.library.on_first_use import OnFirstUse
 from chatstore_cli.wiring.stores import Stores
 from chatstore_cli.wiring.threads import thread_store
 
@@ -50,7 +48,7 @@ class MongoConversationRepository(StoredConversations):
             settings = configured_settings(None, _warn)
         else:
             settings = Settings(mongo=MongoSettings(uri=uri, timeout_seconds=_TIMEOUT_SECONDS))
-        mongo = _with(
+        mongo = changed_section(
             settings.mongo,
             "mongo",
             database=database,
@@ -58,7 +56,7 @@ class MongoConversationRepository(StoredConversations):
             write_concern=write_concern,
             journaled=journaled,
         )
-        threads = _with(
+        threads = changed_section(
             settings.layouts.threads, "layouts.threads", threads=threads_collection, messages=messages_collection
         )
         if threads.threads == threads.messages:
@@ -76,7 +74,7 @@ class MongoConversationRepository(StoredConversations):
     def _use(self, settings: Settings, strict_roles: bool) -> None:
         self.settings = settings = replace(settings, chatstore=replace(settings.chatstore, threads=ThreadSettings()))
         self._stores = Stores(settings, say=_say, warn=_warn)
-        self._on_first_use = _OnFirstUse(lambda: thread_store(self._stores))
+        self._on_first_use = OnFirstUse(lambda: thread_store(self._stores))
         super().__init__(cast(ThreadStore, self._on_first_use), strict_roles=strict_roles)
 
     def ensure_indexes(self) -> list[str]:
@@ -98,40 +96,6 @@ class MongoConversationRepository(StoredConversations):
         """Close the connections. A later use connects again."""
         self._on_first_use.forget()
         self._stores.close()
-
-
-class _OnFirstUse:
-    """A ThreadStore that is created for the first call, and receives all calls."""
-
-    def __init__(self, create: Callable[[], ThreadStore]) -> None:
-        self._create = create
-        self._creating = threading.Lock()
-        self._store: ThreadStore | None = None
-
-    def __getattr__(self, method: str) -> Any:
-        with self._creating:
-            if self._store is None:
-                self._store = self._create()
-            return getattr(self._store, method)
-
-    def forget(self) -> None:
-        """Forget the store, so that the next call creates a new one."""
-        with self._creating:
-            self._store = None
-
-
-def _with(section: Any, prefix: str, **given: object) -> Any:
-    """A section of the settings with the values that are not None. Raises BadValue if one is not valid."""
-    types = setting_types()
-    changes: dict[str, object] = {}
-    for name, value in given.items():
-        key = f"{prefix}.{name}"
-        if value is not None:
-            try:
-                changes[name] = validated(key, value, types[key])
-            except ValueError as error:
-                raise BadValue(name=key, value=value, expected=str(error)) from None
-    return replace(section, **changes)
 
 
 def _say(text: str) -> None:

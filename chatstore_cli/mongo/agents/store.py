@@ -22,10 +22,12 @@ from chatstore_cli.domain.agents.models import (
     NewAgent,
 )
 from chatstore_cli.domain.errors import Conflict
+from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.domain.times import Clock
 from chatstore_cli.mongo.agents.collection import PLATFORM_COLLECTION
 from chatstore_cli.mongo.agents.database import AgentDatabase
 from chatstore_cli.mongo.agents.documents import FIELDS, new_document, of_tenant, to_agent, to_version
+from chatstore_cli.mongo.agents.index_specs import agent_index_specs, version_index_spec
 from chatstore_cli.mongo.agents.keyed import find_keyed, upsert_keyed
 from chatstore_cli.mongo.agents.listing import page_of
 from chatstore_cli.mongo.agents.own_agents import PLATFORM_AGENTS
@@ -64,6 +66,11 @@ class MongoAgentStore:
     @property
     def collection(self) -> str:
         return self._database.name
+
+    def index_specs(self) -> list[IndexSpec]:
+        """The indexes of agents and their versions. Raises ForeignCollection if the collection has another product's."""
+        self._database.require_writable()
+        return [*agent_index_specs(self.collection), version_index_spec(self._database.archive.name)]
 
     def page(self, query: AgentQuery, after: AgentCursor | None, limit: int) -> AgentPage:
         return page_of(self._database, query, after, limit)
