@@ -50,11 +50,11 @@ class Writers:
 
 
 @contextmanager
-def writers() -> Iterator[Writers]:
-    """Writers, until the end of the block."""
+def writers(program: str = __file__) -> Iterator[Writers]:
+    """Writers, until the end of the block. The program's `main` forks a process for each job."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(
-        [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        [sys.executable, program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     ) as process:
         try:
             yield Writers(process)
