@@ -39,6 +39,8 @@ def unmasked_config(given: Mapping[str, Any], stored: Mapping[str, Any], path: s
 
     Raises InvalidAgent for a mask under a path that has no stored value.
     """
+    if not _has_mask(given):
+        return dict(given)
 
     def new(value: Any, kept: Any, steps: Path) -> Any:
         if value != MASK or not isinstance(value, str):
@@ -53,6 +55,14 @@ def unmasked_config(given: Mapping[str, Any], stored: Mapping[str, Any], path: s
 
     unmasked: dict[str, Any] = restored(dict(given), masked_config(stored), dict(stored), new)
     return unmasked
+
+
+def _has_mask(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_has_mask, value.values()))
+    if isinstance(value, list):
+        return any(map(_has_mask, value))
+    return isinstance(value, str) and value == MASK
 
 
 def _masked(value: Any, name: str) -> Any:
