@@ -5,6 +5,7 @@
         BadValue, BadConfig, NeedsConfirmation
         InvalidThreadData                a value that no thread or message can have (also a ValueError)
           BadLines                       lines of an input that cannot be stored, one a line of the message
+        InvalidGeneralChat               a value that no general chat can have (also a ValueError)
         NoActiveThread                   a call that needs a current thread (also a ValueError)
       NotFound                        3  the named thing does not exist
         ThreadNotFound                   also a ValueError
@@ -139,6 +140,12 @@ class BadLines(InvalidThreadData):
     """{what}"""
 
     kind = "bad_lines"
+
+
+class InvalidGeneralChat(WrongUse, ValueError):
+    """{what}"""
+
+    kind = "bad_value"
 
 
 class NoActiveThread(WrongUse, ValueError):
