@@ -16,6 +16,7 @@
         BinaryMissing                    no mongod can run on this machine
         UnknownHost                      no host has this name
       Conflict                        8  in use by someone else, or in another state than required
+        PositionAhead                    a client has more of a session than is stored
         Locked
         OtherTenant                      the session belongs to another tenant than the caller's
         ForeignCollection                the collection holds mainly documents of another product
@@ -226,6 +227,17 @@ class Conflict(ChatstoreError):
 
     exit_code = ExitCode.CONFLICT
     kind = "conflict"
+
+
+class PositionAhead(Conflict):
+    """The client's {kind} {number} of session {session_id!r} is ahead: the last stored one is {stored}."""
+
+    kind = "position_ahead"
+
+    def __init__(self, *, session_id: str, kind: str, number: int, stored: int) -> None:
+        """`kind` is sequence or index."""
+        hint = "Replay this session from the beginning: it was deleted, or restored from a backup."
+        super().__init__(session_id=session_id, kind=kind, number=number, stored=stored, hint=hint)
 
 
 class Locked(Conflict):

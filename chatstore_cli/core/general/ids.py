@@ -23,6 +23,11 @@ def plain_chat_id(tenant: str, user: str, number: int) -> str:
     return f"{PREFIX}{tenant}-{user}-{number:04d}"
 
 
+def may_belong_to(chat_id: str, tenant: str) -> bool:
+    """Whether an id may be that of a chat of the tenant: each writer's ids begin with the tenant."""
+    return chat_id.startswith((f"{PREFIX}{_escaped(tenant)}-", f"{PREFIX}{tenant}-"))
+
+
 def label_of(number: int) -> str:
     """The label of a chat, for example `General Chat #3`."""
     return f"General Chat #{number}"
@@ -30,14 +35,15 @@ def label_of(number: int) -> str:
 
 def checked_owner(tenant: object, user: object) -> tuple[str, str]:
     """The tenant and the user of a chat. Raises InvalidGeneralChat, which names `app_id` or `user_id`."""
-    return _checked(tenant, "app_id"), _checked(user, "user_id")
+    return checked_part(tenant, "app_id"), checked_part(user, "user_id")
 
 
 def _escaped(part: str) -> str:
     return part.replace("%", "%25").replace("-", "%2D")
 
 
-def _checked(value: object, name: str) -> str:
+def checked_part(value: object, name: str) -> str:
+    """A tenant, a user or an event id. Raises InvalidGeneralChat, which names it by `name`."""
     if value is None or value == "":
         raise InvalidGeneralChat(what=f"{name} is required")
     if not isinstance(value, str):
