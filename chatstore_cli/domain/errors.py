@@ -5,6 +5,7 @@
         BadValue, BadConfig, NeedsConfirmation
         InvalidThreadData                a value that no thread or message can have (also a ValueError)
           BadLines                       lines of an input that cannot be stored, one a line of the message
+        InvalidGeneralChat               a value that no general chat can have (also a ValueError)
         NoActiveThread                   a call that needs a current thread (also a ValueError)
       NotFound                        3  the named thing does not exist
         ThreadNotFound                   also a ValueError
@@ -15,6 +16,7 @@
         BinaryMissing                    no mongod can run on this machine
         UnknownHost                      no host has this name
       Conflict                        8  in use by someone else, or in another state than required
+        PositionAhead                    a client has more of a session than is stored
         Locked
         OtherTenant                      the session belongs to another tenant than the caller's
         ForeignCollection                the collection holds mainly documents of another product
@@ -142,6 +144,12 @@ class BadLines(InvalidThreadData):
     kind = "bad_lines"
 
 
+class InvalidGeneralChat(WrongUse, ValueError):
+    """{what}"""
+
+    kind = "bad_value"
+
+
 class NoActiveThread(WrongUse, ValueError):
     """No active thread. Create or set a thread first."""
 
@@ -220,6 +228,17 @@ class Conflict(ChatstoreError):
 
     exit_code = ExitCode.CONFLICT
     kind = "conflict"
+
+
+class PositionAhead(Conflict):
+    """The client's {kind} {number} of session {session_id!r} is ahead: the last stored one is {stored}."""
+
+    kind = "position_ahead"
+
+    def __init__(self, *, session_id: str, kind: str, number: int, stored: int) -> None:
+        """`kind` is sequence or index."""
+        hint = "Replay this session from the beginning: it was deleted, or restored from a backup."
+        super().__init__(session_id=session_id, kind=kind, number=number, stored=stored, hint=hint)
 
 
 class Locked(Conflict):

@@ -48,6 +48,13 @@ class Move:
     size_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class DocumentFull:
+    """A message was not stored: with its `needed_bytes` the session's document would be over 16 MiB."""
+
+    needed_bytes: int
+
+
 class SegmentStore(Protocol):
     """Where heads and segments are stored."""
 

@@ -10,12 +10,19 @@ if TYPE_CHECKING:
     from chatstore_cli.wiring.stores import Stores
 
 
-def segment_store(stores: Stores, warn: Callable[[str], None] = lambda _: None) -> SegmentStore:
-    """The store that moves messages into segments. `warn` is called once if it needs an index that it does not create."""
+def segment_store(
+    stores: Stores, warn: Callable[[str], None] = lambda _: None, layout: str = "workflow"
+) -> SegmentStore:
+    """The store that moves messages into segments of a layout.
+
+    `warn` is called once if it needs an index that it does not create.
+    """
+    from chatstore_cli.mongo.general.shape import GENERAL
     from chatstore_cli.mongo.session_documents.segment_mover import MongoSegmentStore
     from chatstore_cli.mongo.workflow.shape import WORKFLOW
 
-    return MongoSegmentStore(WORKFLOW, stores.connection, stores.settings, warn)
+    shapes = {shape.layout: shape for shape in (WORKFLOW, GENERAL)}
+    return MongoSegmentStore(shapes[layout], stores.connection, stores.settings, warn)
 
 
 def document_sizes(stores: Stores) -> DocumentSizes:

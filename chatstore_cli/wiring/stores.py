@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 THREADS = "threads"
 """The layout whose sessions can be in another database than those of the other layouts."""
 
+_LAYOUT_IS_OFF = "The layout general is off. For the reason, see layouts.general.sessions in: chatstore config show"
+
 
 class Stores:
     """The stores that the settings name. Each is imported and connected on first use."""
@@ -283,12 +285,13 @@ class Stores:
         """
         if not self.uses_mongo(layout):
             return [self._postgres_reader()]
-        from chatstore_cli.mongo.layouts.registry import LAYOUTS
+        from chatstore_cli.mongo.layouts.registry import LAYOUTS, used_layouts
 
-        if layout is not None and layout not in LAYOUTS:
-            known = ", ".join(LAYOUTS)
-            raise BadValue(name="--layout", value=layout, expected=f"a layout: {known}")
-        names = [layout] if layout is not None else list(LAYOUTS)
+        used = used_layouts(self.settings)
+        if layout is not None and layout not in used:
+            hint = _LAYOUT_IS_OFF if layout in LAYOUTS else None
+            raise BadValue(name="--layout", value=layout, expected=f"a layout: {', '.join(used)}", hint=hint)
+        names = [layout] if layout is not None else used
         connection = self.connection if used_for_long else self.connection.for_one_command()
         return [
             self._postgres_reader() if self.uses_postgres(name) else LAYOUTS[name](connection, self.settings)

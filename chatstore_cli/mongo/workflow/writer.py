@@ -17,8 +17,9 @@ from bson import ObjectId
 
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.domain.errors import ChatstoreError, Conflict, NotAllowed, Unreachable
+from chatstore_cli.domain.segments import DocumentFull
 from chatstore_cli.domain.session import SessionStatus
-from chatstore_cli.domain.workflow.chats import Appended, ChatState, DocumentFull, ExpectedEcho, NewChat, StatusChange
+from chatstore_cli.domain.workflow.chats import Appended, ChatState, ExpectedEcho, NewChat, StatusChange
 from chatstore_cli.domain.workflow.events import AgentTurn
 from chatstore_cli.mongo.bson_values import whole_number
 from chatstore_cli.mongo.collections import collation_warning
