@@ -16,9 +16,11 @@
         BinaryMissing                    no mongod can run on this machine
         UnknownHost                      no host has this name
       Conflict                        8  in use by someone else, or in another state than required
+        PositionAhead                    a client has more of a session than is stored
         Locked
         OtherTenant                      the session belongs to another tenant than the caller's
         ForeignCollection                the collection holds mainly documents of another product
+        PrerequisiteRefused              the application's hook does not allow a workflow to start or to become active
       Interrupted                   130  stopped by the user between two batches, so that nothing is half done
       DocumentRefused                 1  a document that the driver or the server rejects
       NotRecorded                     1  a message that is neither in the journal nor in memory
@@ -228,6 +230,17 @@ class Conflict(ChatstoreError):
     kind = "conflict"
 
 
+class PositionAhead(Conflict):
+    """The client's {kind} {number} of session {session_id!r} is ahead: the last stored one is {stored}."""
+
+    kind = "position_ahead"
+
+    def __init__(self, *, session_id: str, kind: str, number: int, stored: int) -> None:
+        """`kind` is sequence or index."""
+        hint = "Replay this session from the beginning: it was deleted, or restored from a backup."
+        super().__init__(session_id=session_id, kind=kind, number=number, stored=stored, hint=hint)
+
+
 class Locked(Conflict):
     """{what} is in use by {holder}."""
 
@@ -244,6 +257,12 @@ class ForeignCollection(Conflict):
     """{what}"""
 
     kind = "foreign_collection"
+
+
+class PrerequisiteRefused(Conflict):
+    """Workflow {chat_id!r} was refused: {reason}"""
+
+    kind = "prerequisite_refused"
 
 
 class Interrupted(ChatstoreError):
