@@ -11,7 +11,6 @@ from chatstore_cli.domain.times import rfc3339
 from chatstore_cli.render.listing import Column, plain, short_time
 
 if TYPE_CHECKING:
-    from chatstore_cli.core.session_registry.administration import Change
     from chatstore_cli.domain.session_registry import RegistryEntry, Switch, WorkflowContext
 
 _STYLES = {"active": "cyan", "paused": "yellow", "completed": "green"}
@@ -43,16 +42,15 @@ def client_session_row(entry: RegistryEntry) -> dict[str, Any]:
     }
 
 
-def change_row(change: Change) -> dict[str, Any]:
+def change_row(entry: RegistryEntry, workflow: WorkflowContext | None, *, changed: bool) -> dict[str, Any]:
     """A client session after a change, with the workflow that the command named."""
-    workflow = change.workflow
     return {
-        **client_session_row(change.entry),
+        **client_session_row(entry),
         "session_id": None if workflow is None else workflow.chat_id,
         "workflow": None if workflow is None else workflow.workflow_name,
         "status": None if workflow is None else workflow.status,
         "artifact_id": None if workflow is None else workflow.artifact_id,
-        "changed": change.changed,
+        "changed": changed,
     }
 
 

@@ -41,7 +41,7 @@ def switch(
     ] = None,
     general: Annotated[bool, typer.Option("--general", help="Pause all workflows and enter general mode.")] = False,
 ) -> None:
-    """Activate a workflow of a client session and pause the others, or enter general mode.
+    """Activate a workflow and pause the others, or enter general mode.
 
     If the switch is refused, nothing changes, and the error has the reason. The history has both kinds of switches.
     """
@@ -73,7 +73,7 @@ def complete(
     user: UserOption,
     session_key: SessionKeyOption,
 ) -> None:
-    """Complete a workflow of a client session. It cannot become active again.
+    """Complete a workflow, so that it cannot become active again.
 
     If it was active, no workflow is active afterwards. The stored session does not change: to complete it too, use
     chatstore sessions complete.
@@ -92,6 +92,6 @@ def complete(
 def _emit(invocation: Invocation, change: Change) -> None:
     from chatstore_cli.render.rows.session_registry import CHANGE_FIELDS, change_row
 
-    invocation.emit(Record(CHANGE_FIELDS, change_row(change)))
+    invocation.emit(Record(CHANGE_FIELDS, change_row(change.entry, change.workflow, changed=change.changed)))
     if not change.changed:
         invocation.say("The client session was not changed.")

@@ -39,11 +39,11 @@ def list_(
         int, typer.Option("--limit", metavar="N", min=1, max=1000, help="Show at most N client sessions.")
     ] = 20,
 ) -> None:
-    """List the workflows of a user's client sessions, the most recently changed client session first.
+    """List the workflows of a user's client sessions.
 
-    A client session is what one client of a user has open, in any number of tabs. At most one of its workflows is active.
-    If none is active, a notice reports whether the client session is in general mode. With -o json, `client_sessions` has
-    this for each client session.
+    A client session is what one client of a user has open, in any number of tabs. The most recently changed one is first.
+    At most one of its workflows is active. If none is active, a notice reports whether it is in general mode. With
+    -o json, `client_sessions` has this for each client session.
     """
     from chatstore_cli.render.rows.session_registry import WORKFLOW_COLUMNS, client_session_row, workflow_row
     from chatstore_cli.wiring.session_registry import registry_administration
