@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -15,11 +16,12 @@ from hypothesis import strategies as some
 from pymongo import MongoClient
 from pymongo.database import Database
 
+from chatstore_cli import AG2PersistenceManager, BadValue, NotFound, aio
 from chatstore_cli.config.settings import MongoSettings, Settings
 from chatstore_cli.core.mixed_transcript.merge import mixed_transcript
 from chatstore_cli.core.mixed_transcript.replay import replay
 from chatstore_cli.core.mixed_transcript.sources import Readers
-from chatstore_cli.domain.mixed_transcript import Boundary, MixedTurn, Position, Source
+from chatstore_cli.domain.mixed_transcript import ClientPosition, MixedTurn, ReplayBoundary, TranscriptSource
 from chatstore_cli.wiring.mixed_transcript import transcript_readers
 from chatstore_cli.wiring.segments import segment_store
 from chatstore_cli.wiring.stores import Stores
@@ -28,8 +30,8 @@ from tests.support.transcript_sources import START, at, turns_of
 
 pytestmark = pytest.mark.real
 
-FIRST, SECOND = Source("workflow", "chat-1"), Source("workflow", "chat-2")
-GENERAL = Source("general", "generalchat-acme-ana-0001")
+FIRST, SECOND = TranscriptSource("workflow", "chat-1"), TranscriptSource("workflow", "chat-2")
+GENERAL = TranscriptSource("general", "generalchat-acme-ana-0001")
 SOURCES = (FIRST, SECOND, GENERAL)
 COLLECTIONS = {"workflow": "chat_sessions", "general": "GeneralChatSessions"}
 
@@ -40,7 +42,7 @@ class Chats:
 
     database: Database[dict[str, Any]]
     stores: Stores
-    appended: dict[Source, int] = field(default_factory=lambda: dict.fromkeys(SOURCES, 0))
+    appended: dict[TranscriptSource, int] = field(default_factory=lambda: dict.fromkeys(SOURCES, 0))
     clock: int = 0
 
     @property
@@ -64,7 +66,7 @@ class Chats:
                 }
             )
 
-    def append(self, source: Source) -> None:
+    def append(self, source: TranscriptSource) -> None:
         """Append the next turn of a session, as writers do: one update with the next sequence."""
         self.clock += 1
         self.appended[source] = number = self.appended[source] + 1
@@ -79,7 +81,7 @@ class Chats:
         update = {"$push": {"messages": message}, "$set": {"last_sequence": number}}
         self.database[COLLECTIONS[source.layout]].update_one({"_id": source.session_id}, update)
 
-    def move(self, source: Source) -> None:
+    def move(self, source: TranscriptSource) -> None:
         """Move the oldest turns of a session into a segment."""
         store = segment_store(self.stores, layout=source.layout)
         store.move_oldest(source.session_id, keep_messages=1)
@@ -96,14 +98,14 @@ def chats(database: Database[dict[str, Any]], mongo_uri: str) -> Iterator[Chats]
 
 def replayed(
     chats: Chats,
-    positions: Mapping[Source, Position] | None,
+    positions: Mapping[TranscriptSource, ClientPosition] | None,
     meanwhile: Callable[[], None] = lambda: None,
     after: int = 0,
-) -> tuple[list[MixedTurn], Boundary]:
+) -> tuple[list[MixedTurn], ReplayBoundary]:
     """One replay, in which something happens after that many turns."""
     records = replay(chats.readers, SOURCES, positions=positions, clock=lambda: START, tenant_id="acme", user_id="ana")
     first = list(islice(records, after))
-    if first and isinstance(first[-1], Boundary):
+    if first and isinstance(first[-1], ReplayBoundary):
         return turns_of(first)
     meanwhile()
     return turns_of([*first, *records])
@@ -145,7 +147,7 @@ def test_replays_with_writers_at_work_give_each_turn_once(
         for action, source in steps:
             getattr(chats, action)(source)
 
-    positions: Mapping[Source, Position] | None = None
+    positions: Mapping[TranscriptSource, ClientPosition] | None = None
     given: list[MixedTurn] = []
     for before, place, during in [*rounds, ([], 0, [])]:
         perform(before)
@@ -153,7 +155,7 @@ def test_replays_with_writers_at_work_give_each_turn_once(
         given += turns
         positions = boundary.positions
         if by_index:
-            positions = {source: Position(index=position.index) for source, position in positions.items()}
+            positions = {source: ClientPosition(index=position.index) for source, position in positions.items()}
     require_each_once(chats, given)
     everything = list(mixed_transcript(chats.readers, SOURCES))
     assert [each.message.created_at for each in everything] == [at(second) for second in range(1, chats.clock + 1)]
@@ -162,7 +164,7 @@ def test_replays_with_writers_at_work_give_each_turn_once(
 def test_threads_that_write_lose_and_double_nothing(chats: Chats):
     ready = threading.Barrier(len(SOURCES) + 1)
 
-    def write(source: Source) -> None:
+    def write(source: TranscriptSource) -> None:
         ready.wait()
         for number in range(40):
             chats.append(source)
@@ -173,7 +175,7 @@ def test_threads_that_write_lose_and_double_nothing(chats: Chats):
     for writer in writers:
         writer.start()
     ready.wait()
-    positions: Mapping[Source, Position] | None = None
+    positions: Mapping[TranscriptSource, ClientPosition] | None = None
     given: list[MixedTurn] = []
     while True:
         is_last = not any(writer.is_alive() for writer in writers)
@@ -189,7 +191,7 @@ def test_moved_turns_count_in_the_position_of_a_client(chats: Chats):
         chats.append(FIRST)
     chats.move(FIRST)
     assert chats.database["chat_session_segments"].count_documents({}) == 1
-    records = replay(chats.readers, [FIRST], positions={FIRST: Position(index=3)}, clock=lambda: START)
+    records = replay(chats.readers, [FIRST], positions={FIRST: ClientPosition(index=3)}, clock=lambda: START)
     turns, boundary = turns_of(records)
     assert [(each.message.content, each.index_in_source) for each in turns] == [(5, 4), (6, 5)]
     assert (boundary.chat.message_count, boundary.to_dict()["last_message_index"]) == (6, 5)
@@ -203,3 +205,69 @@ def test_a_replay_writes_nothing(chats: Chats):
     replayed(chats, None)
     assert sorted(chats.database.list_collection_names()) == names
     assert {name: list(chats.database[name].find()) for name in names} == before
+
+
+# --- the library -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def manager(chats: Chats, mongo_uri: str) -> Iterator[AG2PersistenceManager]:
+    with AG2PersistenceManager(mongo_uri, chats.database.name) as manager:
+        yield manager
+
+
+def test_the_manager_replays_the_sessions_of_one_owner(chats: Chats, manager: AG2PersistenceManager):
+    for source in (FIRST, GENERAL, FIRST):
+        chats.append(source)
+    turns, boundary = turns_of(manager.replay([FIRST, GENERAL], app_id="acme", user_id="ana"))
+    assert [(each.source, each.message.content) for each in turns] == [(FIRST, 1), (GENERAL, 1), (FIRST, 2)]
+    assert turns == list(manager.mixed_transcript([FIRST, GENERAL], app_id="acme"))
+    chats.append(GENERAL)
+    rest, _ = turns_of(manager.replay([FIRST, GENERAL], app_id="acme", positions=boundary.positions))
+    assert [(each.source, each.message.content) for each in rest] == [(GENERAL, 2)]
+    with pytest.raises(NotFound, match="No session 'chat-1' in workflow"):
+        manager.replay([FIRST], app_id="birch")
+    with pytest.raises(NotFound):
+        manager.mixed_transcript([FIRST], app_id="acme", user_id="ben")
+    with pytest.raises(BadValue, match="app_id"):
+        manager.replay([FIRST], app_id="")
+
+
+def test_the_event_diff_has_the_messages_after_a_sequence(chats: Chats, manager: AG2PersistenceManager):
+    for _ in range(3):
+        chats.append(FIRST)
+    assert manager.fetch_event_diff(chat_id="chat-1", app_id="acme", last_sequence=2) == [
+        {
+            "role": "user",
+            "content": 3,
+            "timestamp": at(3),
+            "event_type": None,
+            "event_id": "chat-1-3",
+            "sequence": 3,
+            "agent_name": None,
+            "source": None,
+            "metadata": {"source": "general_agent"},
+        }
+    ]
+    for app, chat, after in (
+        ("birch", "chat-1", 0),
+        ("acme", "chat-9", 0),
+        ("acme", "chat-1", 3),
+        ("acme", "chat-1", 9),
+    ):
+        assert manager.fetch_event_diff(chat_id=chat, app_id=app, last_sequence=after) == []
+
+
+def test_the_awaitable_manager_streams_a_replay(chats: Chats, mongo_uri: str):
+    for _ in range(30):
+        chats.append(FIRST)
+
+    async def main() -> None:
+        async with aio.AG2PersistenceManager(mongo_uri, chats.database.name) as manager:
+            records = [record async for record in manager.replay([FIRST], app_id="acme")]
+            turns, boundary = turns_of(records)
+            assert [each.message.content for each in turns] == list(range(1, 31))
+            assert boundary.chat.replayed == 30
+            assert await manager.fetch_event_diff(chat_id="chat-1", app_id="acme", last_sequence=30) == []
+
+    asyncio.run(main())

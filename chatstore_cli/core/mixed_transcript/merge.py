@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 from chatstore_cli.core.mixed_transcript.sources import OpenSource, Readers, open_sources
-from chatstore_cli.domain.mixed_transcript import MixedTurn, Source
+from chatstore_cli.domain.mixed_transcript import MixedTurn, TranscriptSource
 
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 
 def mixed_transcript(
-    readers: Readers, sources: Iterable[Source], *, tenant_id: str | None = None, user_id: str | None = None
+    readers: Readers, sources: Iterable[TranscriptSource], *, tenant_id: str | None = None, user_id: str | None = None
 ) -> Iterator[MixedTurn]:
     """All turns of these sessions, merged while they are read. Raises what `open_sources` raises, before the first turn."""
     return merged(open_sources(readers, sources, tenant_id=tenant_id, user_id=user_id))
