@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         NotRecorded,
         OtherTenant,
         Overdue,
+        PrerequisiteRefused,
         ThreadNotFound,
         UnknownHost,
         Unreachable,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
         WrongUse,
     )
     from chatstore_cli.domain.message import Message
+    from chatstore_cli.domain.session_registry import Switch, WorkflowContext, WorkflowRequest
     from chatstore_cli.domain.workflow.chats import ResumedChat, SavedAs, SavedEvent, StoredChat, Transition
     from chatstore_cli.library import (
         AG2PersistenceManager,
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
         InsertedMessages,
         LocalChatCache,
         MongoChatStorage,
+        SessionRegistry,
         StorageHealth,
         WorkerStats,
         chat_history,
@@ -81,22 +84,27 @@ __all__ = [
     "NotRecorded",
     "OtherTenant",
     "Overdue",
+    "PrerequisiteRefused",
     "ResumedChat",
     "SavedAs",
     "SavedEvent",
+    "SessionRegistry",
     "StorageHealth",
     "StoredChat",
+    "Switch",
     "ThreadNotFound",
     "Transition",
     "UnknownHost",
     "Unreachable",
     "UnsuitableCollection",
     "WorkerStats",
+    "WorkflowContext",
+    "WorkflowRequest",
     "WrongUse",
     "chat_history",
 ]
 
-_MODULES = ("domain.errors", "domain.message", "domain.workflow.chats", "library")
+_MODULES = ("domain.errors", "domain.message", "domain.session_registry", "domain.workflow.chats", "library")
 
 
 def __getattr__(name: str) -> Any:

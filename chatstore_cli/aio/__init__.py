@@ -38,21 +38,26 @@ if TYPE_CHECKING:
         NotRecorded,
         OtherTenant,
         Overdue,
+        PrerequisiteRefused,
         ResumedChat,
         SavedAs,
         SavedEvent,
         StorageHealth,
         StoredChat,
+        Switch,
         ThreadNotFound,
         Transition,
         UnknownHost,
         Unreachable,
         UnsuitableCollection,
         WorkerStats,
+        WorkflowContext,
+        WorkflowRequest,
         WrongUse,
     )
     from chatstore_cli.aio.ag2 import AG2PersistenceManager
     from chatstore_cli.aio.recording import ChatPersistenceWorker, LocalChatCache, MongoChatStorage, chat_history
+    from chatstore_cli.aio.session_registry import SessionRegistry
 
 __all__ = [
     "AG2PersistenceManager",
@@ -82,17 +87,22 @@ __all__ = [
     "NotRecorded",
     "OtherTenant",
     "Overdue",
+    "PrerequisiteRefused",
     "ResumedChat",
     "SavedAs",
     "SavedEvent",
+    "SessionRegistry",
     "StorageHealth",
     "StoredChat",
+    "Switch",
     "ThreadNotFound",
     "Transition",
     "UnknownHost",
     "Unreachable",
     "UnsuitableCollection",
     "WorkerStats",
+    "WorkflowContext",
+    "WorkflowRequest",
     "WrongUse",
     "chat_history",
 ]
@@ -102,6 +112,7 @@ _AWAITABLE = {
     "ChatPersistenceWorker": "recording",
     "LocalChatCache": "recording",
     "MongoChatStorage": "recording",
+    "SessionRegistry": "session_registry",
     "chat_history": "recording",
 }
 
