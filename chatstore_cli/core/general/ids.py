@@ -28,6 +28,11 @@ def may_belong_to(chat_id: str, tenant: str) -> bool:
     return chat_id.startswith((f"{PREFIX}{_escaped(tenant)}-", f"{PREFIX}{tenant}-"))
 
 
+def counter_id(tenant: str, user: str) -> str:
+    """The id of a new counter of a tenant and user: that of their chats without the number."""
+    return f"{PREFIX}{_escaped(tenant)}-{_escaped(user)}"
+
+
 def label_of(number: int) -> str:
     """The label of a chat, for example `General Chat #3`."""
     return f"General Chat #{number}"

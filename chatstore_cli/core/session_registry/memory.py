@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
+from datetime import UTC, datetime
 from threading import Lock
 
 from chatstore_cli.domain.session_registry import KEPT_SWITCHES, ClientSession, RegistryEntry, Switch
 
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
 
 class MemoryRegistryStore:
-    """A RegistryStore in plain memory, safe for several threads. Its contents end with the process, or with `forget`."""
+    """A RegistryStore in plain memory, safe for several threads."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -36,6 +39,5 @@ class MemoryRegistryStore:
 
     def newest(self, app_id: str, user_id: str, limit: int) -> list[RegistryEntry]:
         with self._lock:
-            # Reversed, so that of two changes at the same instant the later one comes first.
             found = [each for each in self._entries.values() if each.session[:2] == (app_id, user_id)]
-        return sorted(found, key=lambda each: each.updated_at is not None and each.updated_at, reverse=True)[:limit]
+        return sorted(found, key=lambda each: each.updated_at or _NEVER, reverse=True)[:limit]
