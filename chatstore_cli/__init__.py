@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         NotRecorded,
         OtherTenant,
         Overdue,
+        PositionAhead,
         PrerequisiteRefused,
         ThreadNotFound,
         UnknownHost,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
         WrongUse,
     )
     from chatstore_cli.domain.message import Message
+    from chatstore_cli.domain.mixed_transcript import ClientPosition, MixedTurn, ReplayBoundary, TranscriptSource
     from chatstore_cli.domain.session_registry import Switch, WorkflowContext, WorkflowRequest
     from chatstore_cli.domain.workflow.chats import ResumedChat, SavedAs, SavedEvent, StoredChat, Transition
     from chatstore_cli.library import (
@@ -66,6 +68,7 @@ __all__ = [
     "ChatHistory",
     "ChatPersistenceWorker",
     "ChatstoreError",
+    "ClientPosition",
     "Conflict",
     "DocumentRefused",
     "ForeignCollection",
@@ -76,6 +79,7 @@ __all__ = [
     "Locked",
     "Message",
     "MessageNotFound",
+    "MixedTurn",
     "MongoChatStorage",
     "NeedsConfirmation",
     "NoActiveThread",
@@ -84,7 +88,9 @@ __all__ = [
     "NotRecorded",
     "OtherTenant",
     "Overdue",
+    "PositionAhead",
     "PrerequisiteRefused",
+    "ReplayBoundary",
     "ResumedChat",
     "SavedAs",
     "SavedEvent",
@@ -93,6 +99,7 @@ __all__ = [
     "StoredChat",
     "Switch",
     "ThreadNotFound",
+    "TranscriptSource",
     "Transition",
     "UnknownHost",
     "Unreachable",
@@ -104,7 +111,14 @@ __all__ = [
     "chat_history",
 ]
 
-_MODULES = ("domain.errors", "domain.message", "domain.session_registry", "domain.workflow.chats", "library")
+_MODULES = (
+    "domain.errors",
+    "domain.message",
+    "domain.mixed_transcript",
+    "domain.session_registry",
+    "domain.workflow.chats",
+    "library",
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -9,13 +9,13 @@ from typing import Any
 
 from chatstore_cli.domain.errors import NotFound
 from chatstore_cli.domain.message import Message
-from chatstore_cli.domain.mixed_transcript import Boundary, MixedTurn, Position, Source
+from chatstore_cli.domain.mixed_transcript import ClientPosition, MixedTurn, ReplayBoundary, TranscriptSource
 from chatstore_cli.domain.queries import MessageSelection
 from chatstore_cli.domain.session import Session, SessionStatus
 
 START = datetime(2026, 3, 2, 11, tzinfo=UTC)
-WORKFLOW = Source("workflow", "chat-1")
-GENERAL = Source("general", "generalchat-acme-ana-0001")
+WORKFLOW = TranscriptSource("workflow", "chat-1")
+GENERAL = TranscriptSource("general", "generalchat-acme-ana-0001")
 
 
 def at(second: float) -> datetime:
@@ -66,22 +66,22 @@ class SessionsInMemory:
             yield message
 
 
-def turns_of(records: Iterable[MixedTurn | Boundary]) -> tuple[list[MixedTurn], Boundary]:
+def turns_of(records: Iterable[MixedTurn | ReplayBoundary]) -> tuple[list[MixedTurn], ReplayBoundary]:
     """The turns of a replay and its boundary, which is the last record and the only one."""
     *turns, boundary = records
-    assert isinstance(boundary, Boundary)
+    assert isinstance(boundary, ReplayBoundary)
     given = [record for record in turns if isinstance(record, MixedTurn)]
     assert len(given) == len(turns)
     return given, boundary
 
 
-def received(turns: Iterable[MixedTurn], *, by_index: bool) -> dict[Source, Position]:
+def received(turns: Iterable[MixedTurn], *, by_index: bool) -> dict[TranscriptSource, ClientPosition]:
     """What a client has that received these turns from the beginning, as it counts or by their sequences."""
-    positions: dict[Source, Position] = {}
+    positions: dict[TranscriptSource, ClientPosition] = {}
     for source, message, _ in turns:
-        before = positions.get(source, Position(index=-1))
+        before = positions.get(source, ClientPosition(index=-1))
         if by_index or message.sequence is None:
-            positions[source] = Position(index=(before.index or 0) + 1 if before.index is not None else 0)
+            positions[source] = ClientPosition(index=(before.index or 0) + 1 if before.index is not None else 0)
         else:
-            positions[source] = Position(sequence=message.sequence)
+            positions[source] = ClientPosition(sequence=message.sequence)
     return positions

@@ -11,7 +11,7 @@ from chatstore_cli.core.mixed_transcript.merge import mixed_transcript
 from chatstore_cli.core.mixed_transcript.sources import Readers
 from chatstore_cli.domain.errors import BadValue, NotFound
 from chatstore_cli.domain.message import Message
-from chatstore_cli.domain.mixed_transcript import Source
+from chatstore_cli.domain.mixed_transcript import TranscriptSource
 from tests.support.transcript_sources import GENERAL, WORKFLOW, SessionsInMemory, turn
 
 Turns = Sequence[tuple[int, float | None]]
@@ -20,7 +20,7 @@ Turns = Sequence[tuple[int, float | None]]
 def stored(workflow: Turns, general: Turns) -> Readers:
     """Two sessions with these numbers and seconds; the sequence is the place."""
 
-    def messages(source: Source, turns: Turns) -> dict[str, list[Message]]:
+    def messages(source: TranscriptSource, turns: Turns) -> dict[str, list[Message]]:
         numbered = enumerate(turns, 1)
         return {source.session_id: [turn(source.session_id, number, second, n) for n, (number, second) in numbered]}
 
@@ -35,7 +35,7 @@ def readers(*layouts: SessionsInMemory) -> Readers:
     return cast("Readers", {each.layout: each for each in layouts})
 
 
-def numbers(found: Readers, *sources: Source) -> list[Any]:
+def numbers(found: Readers, *sources: TranscriptSource) -> list[Any]:
     return [each.message.content for each in mixed_transcript(found, sources or (WORKFLOW, GENERAL))]
 
 
@@ -76,7 +76,9 @@ def test_rows_have_their_source_also_if_two_layouts_have_one_id():
         SessionsInMemory(layout, {"same": [turn("same", number, number, 1)]})
         for number, layout in enumerate(("workflow", "general"))
     ]
-    found = mixed_transcript(readers(*same), [Source("workflow", "same"), Source("general", "same")])
+    found = mixed_transcript(
+        readers(*same), [TranscriptSource("workflow", "same"), TranscriptSource("general", "same")]
+    )
     assert [(each.source.to_dict(), each.message.content) for each in found] == [
         ({"layout": "workflow", "session_id": "same"}, 0),
         ({"layout": "general", "session_id": "same"}, 1),
@@ -108,8 +110,8 @@ def test_a_session_without_a_stored_owner_is_not_everybodys():
 def test_invalid_sources_are_rejected_before_the_first_turn():
     found = stored([(1, 1)], [])
     with pytest.raises(NotFound, match="No session 'chat-2' in workflow"):
-        mixed_transcript(found, [WORKFLOW, Source("workflow", "chat-2")])
+        mixed_transcript(found, [WORKFLOW, TranscriptSource("workflow", "chat-2")])
     with pytest.raises(BadValue, match="layout: 'messages' is not a layout of a transcript: workflow, general"):
-        mixed_transcript(found, [Source("messages", "chat-1")])
+        mixed_transcript(found, [TranscriptSource("messages", "chat-1")])
     with pytest.raises(BadValue, match="sources: 'workflow:chat-1' is not named once"):
-        mixed_transcript(found, [WORKFLOW, Source("workflow", "name-of-chat-1")])
+        mixed_transcript(found, [WORKFLOW, TranscriptSource("workflow", "name-of-chat-1")])

@@ -13,14 +13,16 @@ from chatstore_cli.core.mixed_transcript.merge import mixed_transcript
 from chatstore_cli.core.mixed_transcript.replay import replay
 from chatstore_cli.core.mixed_transcript.sources import Readers
 from chatstore_cli.domain.errors import BadValue, PositionAhead
-from chatstore_cli.domain.mixed_transcript import Boundary, MixedTurn, Position, Source
+from chatstore_cli.domain.mixed_transcript import ClientPosition, MixedTurn, ReplayBoundary, TranscriptSource
 from tests.core.mixed_transcript.test_merge import readers, stored
 from tests.support.transcript_sources import GENERAL, START, WORKFLOW, SessionsInMemory, at, received, turn, turns_of
 
 BOTH = (WORKFLOW, GENERAL)
 
 
-def replayed(found: Readers, positions: Mapping[Source, Position] | None = None) -> tuple[list[MixedTurn], Boundary]:
+def replayed(
+    found: Readers, positions: Mapping[TranscriptSource, ClientPosition] | None = None
+) -> tuple[list[MixedTurn], ReplayBoundary]:
     return turns_of(replay(found, BOTH, positions=positions, clock=lambda: START))
 
 
@@ -71,14 +73,14 @@ def test_the_boundary_has_the_documented_fields():
 
 
 def test_the_boundary_of_a_client_names_what_it_reported():
-    boundary = replayed(stored([(1, 1), (2, 4)], []), {WORKFLOW: Position(index=0)})[1].to_dict()
+    boundary = replayed(stored([(1, 1), (2, 4)], []), {WORKFLOW: ClientPosition(index=0)})[1].to_dict()
     assert boundary["resume_mode"] == "client"
     assert boundary["ag2_resume"] == {"mode": "client", "start_index": 1, "last_index": 1, "last_speaker_name": "user"}
     assert boundary["resume_context"] == {"reason": "client_resume", "last_client_index": 0}
 
 
-@pytest.mark.parametrize("positions", [None, {WORKFLOW: Position(index=-1)}, {}])
-def test_a_replay_without_turns_has_a_complete_boundary(positions: dict[Source, Position] | None):
+@pytest.mark.parametrize("positions", [None, {WORKFLOW: ClientPosition(index=-1)}, {}])
+def test_a_replay_without_turns_has_a_complete_boundary(positions: dict[TranscriptSource, ClientPosition] | None):
     turns, boundary = replayed(stored([], []), positions)
     assert turns == []
     shown = boundary.to_dict()
@@ -93,7 +95,7 @@ def test_the_chat_of_the_boundary_can_be_chosen():
     chosen = turns_of(replay(found, BOTH, chat=GENERAL, clock=lambda: START))[1]
     assert (chosen.to_dict()["chat_id"], chosen.to_dict()["message_count"]) == (GENERAL.session_id, 2)
     with pytest.raises(BadValue, match="chat: 'general:other' is not a session of the transcript"):
-        replay(found, BOTH, chat=Source("general", "other"), clock=lambda: START)
+        replay(found, BOTH, chat=TranscriptSource("general", "other"), clock=lambda: START)
 
 
 # --- traps of the original -------------------------------------------------------------------------------------------
@@ -104,7 +106,9 @@ def test_what_was_replayed_on_connect_is_not_replayed_again_for_the_client():
     _, boundary = replayed(found)
     assert replayed(found, boundary.positions)[0] == []
     last_index = boundary.to_dict()["last_message_index"]
-    only_workflow = replay(found, [WORKFLOW], positions={WORKFLOW: Position(index=last_index)}, clock=lambda: START)
+    only_workflow = replay(
+        found, [WORKFLOW], positions={WORKFLOW: ClientPosition(index=last_index)}, clock=lambda: START
+    )
     assert turns_of(only_workflow)[0] == []
 
 
@@ -118,23 +122,25 @@ def test_general_turns_are_replayed():
 def test_a_position_as_a_sequence_reads_only_what_is_new():
     workflow = SessionsInMemory("workflow", {"chat-1": [turn("chat-1", n, n, n) for n in range(1, 101)]})
     found = readers(workflow)
-    records = replay(found, [WORKFLOW], positions={WORKFLOW: Position(sequence=98)}, clock=lambda: START)
+    records = replay(found, [WORKFLOW], positions={WORKFLOW: ClientPosition(sequence=98)}, clock=lambda: START)
     turns, boundary = turns_of(records)
     assert contents(turns) == [99, 100]
     assert workflow.read == 2
-    assert boundary.chat.position == Position(sequence=100)
+    assert boundary.chat.position == ClientPosition(sequence=100)
     assert (boundary.chat.message_count, boundary.to_dict()["last_message_index"]) == (100, None)
 
 
 def test_a_position_with_both_numbers_reads_by_sequence_and_counts_on():
     found = stored([(1, 1), (2, 4), (3, 5)], [])
-    turns, boundary = replayed(found, {WORKFLOW: Position(sequence=2, index=1)})
+    turns, boundary = replayed(found, {WORKFLOW: ClientPosition(sequence=2, index=1)})
     assert [(each.message.content, each.index_in_source) for each in turns] == [(3, 2)]
-    assert boundary.chat.position == Position(sequence=3, index=2)
+    assert boundary.chat.position == ClientPosition(sequence=3, index=2)
 
 
-@pytest.mark.parametrize("position", [Position(index=2), Position(sequence=3), Position(sequence=2**63 - 1)])
-def test_a_position_ahead_of_what_is_stored_is_an_error(position: Position):
+@pytest.mark.parametrize(
+    "position", [ClientPosition(index=2), ClientPosition(sequence=3), ClientPosition(sequence=2**63 - 1)]
+)
+def test_a_position_ahead_of_what_is_stored_is_an_error(position: ClientPosition):
     with pytest.raises(PositionAhead, match="of session 'chat-1' is ahead: the last stored one is"):
         replayed(stored([(1, 1), (2, 4)], []), {WORKFLOW: position})
     with pytest.raises(PositionAhead):
@@ -145,12 +151,12 @@ def test_a_position_ahead_of_what_is_stored_is_an_error(position: Position):
 def test_a_number_that_no_position_can_have_is_rejected(number: Any):
     for name in ("sequence", "index"):
         with pytest.raises(BadValue, match=f"{name}: .* is not a number from 0, or -1 for nothing"):
-            Position(**{name: number})
+            ClientPosition(**{name: number})
 
 
 def test_a_position_of_a_session_that_is_not_replayed_is_rejected():
     with pytest.raises(BadValue, match="positions: 'general:other' is not a session of the transcript"):
-        replayed(stored([], []), {Source("general", "other"): Position(sequence=1)})
+        replayed(stored([], []), {TranscriptSource("general", "other"): ClientPosition(sequence=1)})
     with pytest.raises(BadValue, match="sources: 'none' is not at least one session"):
         replay(stored([], []), [], clock=lambda: START)
 
@@ -160,20 +166,20 @@ def test_equal_ids_in_two_layouts_have_positions_of_their_own():
         SessionsInMemory(layout, {"same": [turn("same", n, n, n) for n in (1, 2, 3)]})
         for layout in ("workflow", "general")
     ]
-    ours, theirs = Source("workflow", "same"), Source("general", "same")
-    positions = {ours: Position(sequence=1), theirs: Position(sequence=2)}
+    ours, theirs = TranscriptSource("workflow", "same"), TranscriptSource("general", "same")
+    positions = {ours: ClientPosition(sequence=1), theirs: ClientPosition(sequence=2)}
     turns, boundary = turns_of(replay(readers(*same), [ours, theirs], positions=positions, clock=lambda: START))
     assert [(each.source.layout, each.message.content) for each in turns] == [
         ("workflow", 2), ("general", 3), ("workflow", 3),
     ]  # fmt: skip
-    assert boundary.positions[ours] == boundary.positions[theirs] == Position(sequence=3)
+    assert boundary.positions[ours] == boundary.positions[theirs] == ClientPosition(sequence=3)
 
 
 def test_a_session_with_turns_without_a_sequence_is_continued_by_its_count():
     messages = [turn("chat-1", 1, 1, 7), turn("chat-1", 2, 2, None)]
     found = readers(SessionsInMemory("workflow", {"chat-1": messages}))
     _, boundary = turns_of(replay(found, [WORKFLOW], clock=lambda: START))
-    assert boundary.chat.position == Position(index=1)
+    assert boundary.chat.position == ClientPosition(index=1)
     messages.append(turn("chat-1", 3, 3, None))
     turns, _ = turns_of(replay(found, [WORKFLOW], positions=boundary.positions, clock=lambda: START))
     assert contents(turns) == [3]
@@ -189,12 +195,12 @@ SESSIONS = some.lists(
 )
 
 
-def sessions_of(drawn: list[tuple[str, list[tuple[int | None, int | None]]]]) -> tuple[Readers, list[Source]]:
+def sessions_of(drawn: list[tuple[str, list[tuple[int | None, int | None]]]]) -> tuple[Readers, list[TranscriptSource]]:
     layouts = {layout: SessionsInMemory(layout) for layout in ("workflow", "general")}
     sources = []
     for place, (layout, turns) in enumerate(drawn):
         name = f"s{place}"
-        sources.append(Source(layout, name))
+        sources.append(TranscriptSource(layout, name))
         layouts[layout].sessions[name] = [
             turn(name, number, second, sequence) for number, (second, sequence) in enumerate(turns)
         ]
@@ -223,7 +229,7 @@ def test_replays_from_boundary_to_boundary_give_each_turn_once(
     found, sources = sessions_of(drawn)
     whole = {source: list(sessions_in(found, source)) for source in sources}
     stored_now = dict.fromkeys(sources, 0)
-    positions: Mapping[Source, Position] | None = None
+    positions: Mapping[TranscriptSource, ClientPosition] | None = None
     given: list[MixedTurn] = []
     for last in (False, False, True):
         for source in sources:
@@ -239,7 +245,7 @@ def test_replays_from_boundary_to_boundary_give_each_turn_once(
         assert [each.index_in_source for each in of_source] == list(range(len(whole[source])))
 
 
-def sessions_in(found: Readers, source: Source) -> list[Any]:
+def sessions_in(found: Readers, source: TranscriptSource) -> list[Any]:
     layout = found[source.layout]
     assert isinstance(layout, SessionsInMemory)
     return layout.sessions[source.session_id]
