@@ -41,7 +41,7 @@ OLDEST_SERVER, NEWEST_SERVER = (5, 0), (8, 99)
 LATE_DELETION = timedelta(minutes=5)
 """The server deletes expired documents once a minute."""
 _NOT_OURS = "it writes, and no collection of the database is chatstore's own"
-_NO_EXPIRY = "nothing expires (mongo.ttl_days is 0)"
+_NO_EXPIRY = "no collection exists whose documents expire"
 
 
 class Database(Protocol):
@@ -268,7 +268,9 @@ class DatabaseChecks:
         late = []
         for spec in specs:
             cutoff = self.database.server_now() - timedelta(seconds=spec.expire_after_seconds or 0) - LATE_DELETION
-            count = self.database.document_dates.count_before(spec.collection, spec.keys[0][0], cutoff)
+            count = self.database.document_dates.count_before(
+                spec.collection, spec.keys[0][0], cutoff, spec.partial_filter
+            )
             if count is None:
                 return too_slow(spec.collection, self.seconds)
             if count:
@@ -300,4 +302,7 @@ class DatabaseChecks:
         return [spec for specs in self.database.index_specs().values() for spec in specs]
 
     def _ttl_specs(self) -> list[IndexSpec]:
-        return [spec for spec in self._specs() if spec.expire_after_seconds is not None]
+        """The TTL indexes of the existing collections."""
+        existing = self.database.index_store.existing_collections()
+        specs = (spec for spec in self._specs() if spec.expire_after_seconds is not None)
+        return [spec for spec in specs if spec.collection in existing]
