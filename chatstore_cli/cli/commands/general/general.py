@@ -48,9 +48,9 @@ def list_(
         int, typer.Option("--limit", metavar="N", min=1, max=200, help="Show at most N general chats.")
     ] = 50,
 ) -> None:
-    """List the general chats of one user of one tenant, the most recently created first.
+    """List the general chats of one user.
 
-    To list those of all users, or more than 200, use chatstore sessions list --layout general.
+    The most recently created one is first. To list those of all users, or more than 200, use chatstore sessions list --layout general.
     """
     from chatstore_cli.render.rows.general import CHAT_COLUMNS, listed_chat_row
     from chatstore_cli.wiring.general import general_chats
