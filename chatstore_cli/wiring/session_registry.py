@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from chatstore_cli.core.session_registry.administration import RegistryAdministration
     from chatstore_cli.core.session_registry.registry import SessionRegistry
     from chatstore_cli.domain.indexes.specs import IndexSpec
     from chatstore_cli.domain.session_registry import Prerequisites, RegistryStore
@@ -22,6 +23,13 @@ def session_registry(stores: Stores) -> SessionRegistry:
 
         prerequisites = HookPrerequisites(hook)
     return SessionRegistry(registry_store(stores), prerequisites=prerequisites, clock=stores.server_now)
+
+
+def registry_administration(stores: Stores) -> RegistryAdministration:
+    """The client sessions of the settings, for the commands of `chatstore workflows`."""
+    from chatstore_cli.core.session_registry.administration import RegistryAdministration
+
+    return RegistryAdministration(session_registry(stores), registry_store(stores), "chatstore workflows")
 
 
 def registry_store(stores: Stores) -> RegistryStore:

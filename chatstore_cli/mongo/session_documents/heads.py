@@ -84,7 +84,7 @@ class Head:
             )
         return self.last_sequence + 1
 
-    def after(self, sequence: int, changed: Document) -> Head:
+    def after(self, sequence: int, changed: Mapping[str, Any] = {}) -> Head:
         """The head after a message with that sequence was appended; `changed` are other parts of the filter."""
         match = {**self.match, "last_sequence": {"$eq": sequence}, **changed}
         match.pop("messages", None)

@@ -138,7 +138,14 @@ class DocumentWriter:
         return False
 
     def append(
-        self, head: Head, message: RawBSONDocument, event_id: str, now: datetime, *, match: Document, update: Document
+        self,
+        head: Head,
+        message: RawBSONDocument,
+        event_id: str,
+        now: datetime,
+        *,
+        match: Mapping[str, Any] = {},
+        update: Mapping[str, Any] = {},
     ) -> bool | DocumentFull:
         """Append a message with the head's next sequence, if the head is unchanged and has no message with its event id.
 
