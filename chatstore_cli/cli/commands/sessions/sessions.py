@@ -42,7 +42,7 @@ _LAZY_COMMANDS = {
 
 app = group(
     "sessions",
-    "List, show, watch and measure sessions; merge transcripts; split, complete, fail, pause, unpause and delete them.",
+    "List, show, merge, watch and measure sessions; split, complete, fail, pause, unpause and delete them.",
     _LAZY_COMMANDS,
 )
 

@@ -45,9 +45,9 @@ def transcript(
         ),
     ] = None,
 ) -> None:
-    """Print the turns of workflow sessions and general chats as one transcript.
+    """Print the turns of several sessions as one transcript.
 
-    Each session keeps its own order, and of their next turns the earliest comes first. With -o json, `source` is the
+    The sessions are workflow sessions and general chats. Each session keeps its own order, and of their next turns the earliest comes first. With -o json, `source` is the
     session of a turn, `index` its position in that session from 0 (null after --after), and `general` is true for a
     turn of the general assistant. At the end, stderr shows with which --after the next run prints only later turns.
     """
