@@ -33,7 +33,7 @@ LATE_DELETION = timedelta(minutes=5)
 """The server deletes expired documents once a minute."""
 _SHOWN = 3
 _NOT_OURS = "it writes, and no collection of the database is chatstore's own"
-_NO_EXPIRY = "nothing expires (mongo.ttl_days is 0)"
+_NO_EXPIRY = "no collection exists whose documents expire"
 
 
 class Database(Protocol):
@@ -260,7 +260,9 @@ class DatabaseChecks:
         late = []
         for spec in specs:
             cutoff = self.database.server_now() - timedelta(seconds=spec.expire_after_seconds or 0) - LATE_DELETION
-            count = self.database.document_dates.count_before(spec.collection, spec.keys[0][0], cutoff)
+            count = self.database.document_dates.count_before(
+                spec.collection, spec.keys[0][0], cutoff, spec.partial_filter
+            )
             if count is None:
                 return self._too_slow(spec.collection)
             if count:
@@ -324,7 +326,10 @@ class DatabaseChecks:
         return [spec for specs in self.database.index_specs().values() for spec in specs]
 
     def _ttl_specs(self) -> list[IndexSpec]:
-        return [spec for spec in self._specs() if spec.expire_after_seconds is not None]
+        """The TTL indexes of the existing collections."""
+        existing = self.database.index_store.existing_collections()
+        specs = (spec for spec in self._specs() if spec.expire_after_seconds is not None)
+        return [spec for spec in specs if spec.collection in existing]
 
     def _too_slow(self, collection: str) -> Verdict:
         reason = f"reading {collection} took longer than {self.seconds:g} seconds"
