@@ -276,7 +276,7 @@ class Stores:
             own_documents_of(self.settings),
             sample=bounds.sample,
             seconds=bounds.seconds_per_check,
-            segments={self.settings.sessions_collection: self.settings.layouts.workflow.segments},
+            segments=self.settings.segments_of_sessions,
         )
 
     def counter_merges(self, *, patient: bool = True) -> CounterMerges:
