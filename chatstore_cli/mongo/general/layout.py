@@ -11,7 +11,6 @@ from chatstore_cli.mongo.general.index_specs import index_specs
 from chatstore_cli.mongo.general.shape import GENERAL
 from chatstore_cli.mongo.session_documents.layout import DocumentLayout
 from chatstore_cli.mongo.session_documents.segment_index import segment_index_specs
-from chatstore_cli.mongo.tombstones import Part
 
 
 class GeneralLayout(DocumentLayout):
@@ -26,11 +25,3 @@ class GeneralLayout(DocumentLayout):
     def unanswerable(self, query: SessionQuery) -> list[str]:
         """The filters for which general chats have no field: only `workflow`."""
         return [] if query.workflow is None else ["workflow"]
-
-    def usage_parts(self, session_id: str) -> list[Part]:
-        """The documents of a session's usage: ledger rows and daily sums."""
-        names = self._settings.layouts.workflow
-        return [
-            (names.usage, {"chat_id": session_id, "layout": self.layout}),
-            (names.usage_rollups, {"_id": session_id}),
-        ]
