@@ -31,6 +31,8 @@ if TYPE_CHECKING:
         NotRecorded,
         OtherTenant,
         Overdue,
+        PositionAhead,
+        PrerequisiteRefused,
         ThreadNotFound,
         UnknownHost,
         Unreachable,
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
         WrongUse,
     )
     from chatstore_cli.domain.message import Message
+    from chatstore_cli.domain.mixed_transcript import ClientPosition, MixedTurn, ReplayBoundary, TranscriptSource
+    from chatstore_cli.domain.session_registry import Switch, WorkflowContext, WorkflowRequest
     from chatstore_cli.domain.workflow.chats import ResumedChat, SavedAs, SavedEvent, StoredChat, Transition
     from chatstore_cli.library import (
         AG2PersistenceManager,
@@ -46,6 +50,7 @@ if TYPE_CHECKING:
         InsertedMessages,
         LocalChatCache,
         MongoChatStorage,
+        SessionRegistry,
         StorageHealth,
         WorkerStats,
         chat_history,
@@ -63,6 +68,7 @@ __all__ = [
     "ChatHistory",
     "ChatPersistenceWorker",
     "ChatstoreError",
+    "ClientPosition",
     "Conflict",
     "DocumentRefused",
     "ForeignCollection",
@@ -73,6 +79,7 @@ __all__ = [
     "Locked",
     "Message",
     "MessageNotFound",
+    "MixedTurn",
     "MongoChatStorage",
     "NeedsConfirmation",
     "NoActiveThread",
@@ -81,22 +88,37 @@ __all__ = [
     "NotRecorded",
     "OtherTenant",
     "Overdue",
+    "PositionAhead",
+    "PrerequisiteRefused",
+    "ReplayBoundary",
     "ResumedChat",
     "SavedAs",
     "SavedEvent",
+    "SessionRegistry",
     "StorageHealth",
     "StoredChat",
+    "Switch",
     "ThreadNotFound",
+    "TranscriptSource",
     "Transition",
     "UnknownHost",
     "Unreachable",
     "UnsuitableCollection",
     "WorkerStats",
+    "WorkflowContext",
+    "WorkflowRequest",
     "WrongUse",
     "chat_history",
 ]
 
-_MODULES = ("domain.errors", "domain.message", "domain.workflow.chats", "library")
+_MODULES = (
+    "domain.errors",
+    "domain.message",
+    "domain.mixed_transcript",
+    "domain.session_registry",
+    "domain.workflow.chats",
+    "library",
+)
 
 
 def __getattr__(name: str) -> Any:

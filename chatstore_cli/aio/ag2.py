@@ -7,7 +7,7 @@ from collections.abc import Collection
 from typing import Any
 
 from chatstore_cli import library
-from chatstore_cli.aio.face import OrderedFace, arguments_of, awaitable, in_context
+from chatstore_cli.aio.face import OrderedFace, arguments_of, awaitable, in_context, streamed
 from chatstore_cli.config.settings import Settings
 
 _Manager = library.AG2PersistenceManager
@@ -41,6 +41,9 @@ class AG2PersistenceManager(OrderedFace[library.AG2PersistenceManager]):
     mark_failed = awaitable(_Manager.mark_failed)
     pause = awaitable(_Manager.pause)
     unpause = awaitable(_Manager.unpause)
+    mixed_transcript = streamed(_Manager.mixed_transcript)
+    replay = streamed(_Manager.replay)
+    fetch_event_diff = awaitable(_Manager.fetch_event_diff)
     ensure_indexes = awaitable(_Manager.ensure_indexes)
 
     @property

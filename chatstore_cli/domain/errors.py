@@ -20,6 +20,7 @@
         Locked
         OtherTenant                      the session belongs to another tenant than the caller's
         ForeignCollection                the collection holds mainly documents of another product
+        PrerequisiteRefused              the application's hook does not allow a workflow to start or to become active
       Interrupted                   130  stopped by the user between two batches, so that nothing is half done
       DocumentRefused                 1  a document that the driver or the server rejects
       NotRecorded                     1  a message that is neither in the journal nor in memory
@@ -256,6 +257,12 @@ class ForeignCollection(Conflict):
     """{what}"""
 
     kind = "foreign_collection"
+
+
+class PrerequisiteRefused(Conflict):
+    """Workflow {chat_id!r} was refused: {reason}"""
+
+    kind = "prerequisite_refused"
 
 
 class Interrupted(ChatstoreError):

@@ -20,7 +20,7 @@ TRANSCRIPT_LAYOUTS = (WORKFLOW_LAYOUT, GENERAL_LAYOUT)
 _LARGEST = 2**63 - 1
 
 
-class Source(NamedTuple):
+class TranscriptSource(NamedTuple):
     """A session whose turns are in the transcript. The layout is part of it, because two layouts may have one id."""
 
     layout: str
@@ -41,7 +41,7 @@ class MixedTurn(NamedTuple):
     It is None if the replay began after a sequence without an index.
     """
 
-    source: Source
+    source: TranscriptSource
     message: Message
     index_in_source: int | None = None
 
@@ -52,7 +52,7 @@ class MixedTurn(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Position:
+class ClientPosition:
     """How much of one source a client has. Without numbers, or with -1, it has nothing.
 
     `sequence`: every turn up to this sequence. `index`: the first `index` + 1 turns. If both are given, `sequence`
@@ -74,7 +74,7 @@ class Position:
         return self.sequence == -1 or (self.sequence is None and self.index in (None, -1))
 
 
-NOTHING = Position()
+NOTHING = ClientPosition()
 """The position of a client that has no turn of a source."""
 
 
@@ -94,8 +94,8 @@ class ReplayedSource:
     the first turn after the client's position, None if it is not known.
     """
 
-    source: Source
-    position: Position
+    source: TranscriptSource
+    position: ClientPosition
     replayed: int
     message_count: int
     status: str
@@ -115,7 +115,7 @@ class ReplayedSource:
 
 
 @dataclass(frozen=True, slots=True)
-class Boundary:
+class ReplayBoundary:
     """The last record of every replay, also of one without turns.
 
     `chat` is the source that the fields for a single chat describe. `last_client_index` is the index that the client
@@ -129,7 +129,7 @@ class Boundary:
     last_client_index: int | None = None
 
     @property
-    def positions(self) -> Mapping[Source, Position]:
+    def positions(self) -> Mapping[TranscriptSource, ClientPosition]:
         """What the client has now of each source, for the next replay."""
         return {each.source: each.position for each in self.sources}
 

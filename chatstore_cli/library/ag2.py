@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
 
 from chatstore_cli.config.settings import LayoutSettings, MongoSettings, Settings, WorkflowCollections
+from chatstore_cli.core.mixed_transcript.event_diff import event_diff
+from chatstore_cli.core.mixed_transcript.merge import mixed_transcript
+from chatstore_cli.core.mixed_transcript.replay import replay
 from chatstore_cli.core.workflow.ag2_manager import AG2Manager
+from chatstore_cli.core.workflow.open_chats import checked_id
+from chatstore_cli.domain.mixed_transcript import (
+    WORKFLOW_LAYOUT,
+    ClientPosition,
+    MixedTurn,
+    ReplayBoundary,
+    TranscriptSource,
+)
+from chatstore_cli.domain.times import utc_now
 from chatstore_cli.library.configured import configured_settings
+from chatstore_cli.wiring.mixed_transcript import transcript_readers
 from chatstore_cli.wiring.stores import Stores
 from chatstore_cli.wiring.workflow import event_ports
 
@@ -62,6 +76,47 @@ class AG2PersistenceManager(AG2Manager):
         Without the indexes, each look-up of a session reads the whole collection. Raises Unreachable, NotAllowed.
         """
         return self._stores.create_missing_indexes("workflow")
+
+    def mixed_transcript(
+        self, sources: Iterable[TranscriptSource], *, app_id: str, user_id: str | None = None
+    ) -> Iterator[MixedTurn]:
+        """The turns of several sessions of one tenant in one order, merged while they are read.
+
+        Each session keeps its own order, and of their next turns the earliest comes first. A session of another tenant,
+        or of another user than `user_id`, does not exist. Raises BadValue, NotFound, Unreachable.
+        """
+        tenant = checked_id("app_id", app_id)
+        return mixed_transcript(transcript_readers(self._stores), sources, tenant_id=tenant, user_id=user_id)
+
+    def replay(
+        self,
+        sources: Iterable[TranscriptSource],
+        *,
+        app_id: str,
+        user_id: str | None = None,
+        positions: Mapping[TranscriptSource, ClientPosition] | None = None,
+        chat: TranscriptSource | None = None,
+    ) -> Iterator[MixedTurn | ReplayBoundary]:
+        """The turns of these sessions that a client does not have, each once, and then one ReplayBoundary.
+
+        `positions` has what the client has of each session, for example the `positions` of its last boundary; None is a
+        new connection. `chat` is the session that the boundary's fields for a single chat describe, by default the first
+        workflow session. Nothing is written. Raises BadValue; NotFound; PositionAhead if the client has more than is
+        stored; Unreachable; Conflict if a session is replaced by an older copy while it is read.
+        """
+        tenant = checked_id("app_id", app_id)
+        return replay(
+            transcript_readers(self._stores), sources,
+            clock=utc_now, positions=positions, chat=chat, tenant_id=tenant, user_id=user_id,
+        )  # fmt: skip
+
+    def fetch_event_diff(self, *, chat_id: str, app_id: str, last_sequence: int) -> list[dict[str, Any]]:
+        """The messages of a workflow session with a sequence above `last_sequence`, in order; none if it does not exist.
+
+        The keys are role, content, timestamp, event_type, event_id, sequence, agent_name, source and metadata.
+        """
+        source = TranscriptSource(WORKFLOW_LAYOUT, checked_id("chat_id", chat_id))
+        return event_diff(transcript_readers(self._stores), source, checked_id("app_id", app_id), last_sequence)
 
     def __enter__(self) -> AG2PersistenceManager:
         return self

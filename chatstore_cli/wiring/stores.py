@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -214,9 +214,12 @@ class Stores:
 
     def create_missing_indexes(self, layout: str) -> list[str]:
         """Create the indexes of a layout that are missing; returns a line for each one that was created or left alone."""
+        return self.create_indexes(self.index_specs(layout)[layout])
+
+    def create_indexes(self, specs: Sequence[IndexSpec]) -> list[str]:
+        """Create those of the indexes that are missing; returns a line for each one that was created or left alone."""
         from chatstore_cli.core.indexes import create_missing
 
-        specs = self.index_specs(layout)[layout]
         self.contents.require_writable(spec.collection for spec in specs)
         done = list(create_missing(specs, self.index_store, self.document_dates, self.server_now()))
         for line in done:

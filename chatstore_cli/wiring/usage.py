@@ -59,8 +59,17 @@ def usage_recorder(stores: Stores, warn: Callable[[str], None]) -> UsageRecorder
 
 
 def session_metrics(stores: Stores) -> SessionMetrics:
-    """The recorder of the usage of turns, for the sessions of every layout with a ledger."""
+    """The recorder of the usage of turns, for the sessions of every layout with a ledger.
+
+    It raises BadConfig for a general chat if these have no collection.
+    """
     from chatstore_cli.core.usage.metrics import SessionMetrics
     from chatstore_cli.domain.times import utc_now
+    from chatstore_cli.wiring.general import require_general_chats
 
-    return SessionMetrics(lambda layout: _ledger(stores.connection, stores, layout), clock=utc_now)
+    def ledger_of(layout: str) -> MongoUsageLedger:
+        if layout == "general":
+            require_general_chats(stores)
+        return _ledger(stores.connection, stores, layout)
+
+    return SessionMetrics(ledger_of, clock=utc_now)

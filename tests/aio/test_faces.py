@@ -21,7 +21,7 @@ INTERNAL = {
     "ChatPersistenceWorker": {"start_over_after_fork"},
 }
 """What only the library's own parts use: cache, storage and worker use it of each other, and they are synchronous."""
-CLASSES = ("AG2PersistenceManager", "ChatPersistenceWorker", "LocalChatCache", "MongoChatStorage")
+CLASSES = ("AG2PersistenceManager", "ChatPersistenceWorker", "LocalChatCache", "MongoChatStorage", "SessionRegistry")
 
 
 def instance(module: Any, name: str) -> Any:

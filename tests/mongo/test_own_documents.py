@@ -24,6 +24,7 @@ EVERY = {
     "messages": OWN_MESSAGES,
     "general chats": own_chats.OWN_CHATS,
     "general segments": own_chats.OWN_SEGMENTS,
+    "counters": own_chats.OWN_COUNTERS,
     "segments": OWN_SEGMENTS,
     "usage": OWN_ROWS,
     "daily sums": OWN_DAILY_SUMS,
@@ -31,7 +32,7 @@ EVERY = {
 FIELDS = (
     "chat_id", "messages", "workflow_name", "workflow_status", "real_time_tracking", "usage_summary", "enterprise_id",
     "app_id", "status", "session_id", "role", "text", "run", "days", "expires", "session", "session_type",
-    "general_label", "general_sequence",
+    "general_label", "general_sequence", "user_id",
 )  # fmt: skip
 VALUES: list[Any] = [
     None, True, 0, 1.5, Int64(2**40), Decimal128("1"), "", "text", b"bytes", Binary(b"x" * 16, 4), ObjectId(), Regex("a"),

@@ -66,9 +66,9 @@ class GeneralChats:
             chat = self._new_chat(tenant, user)
             if self._store.create(chat):
                 return chat
-            if self._store.is_deleted(chat.chat_id):
+            if deleted := self._store.highest_deleted(tenant, user):
                 # The counter was lost, for example in a restore. The numbers of all deleted chats are skipped at once.
-                self._numbers.raise_to(tenant, user, self._store.highest_deleted(tenant, user))
+                self._numbers.raise_to(tenant, user, deleted)
             return None
 
         def failure() -> Conflict:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 from chatstore_cli.domain.errors import InvalidGeneralChat
 
 PREFIX = "generalchat-"
 LONGEST_OWNER = 500
 """Bytes of UTF-8 of a tenant or a user."""
+_MAX_DIGITS = 15
 
 
 def general_chat_id(tenant: str, user: str, number: int) -> str:
@@ -26,6 +29,25 @@ def plain_chat_id(tenant: str, user: str, number: int) -> str:
 def may_belong_to(chat_id: str, tenant: str) -> bool:
     """Whether an id may be that of a chat of the tenant: each writer's ids begin with the tenant."""
     return chat_id.startswith((f"{PREFIX}{_escaped(tenant)}-", f"{PREFIX}{tenant}-"))
+
+
+def counter_id(tenant: str, user: str) -> str:
+    """The id of a new counter of a tenant and user: that of their chats without the number."""
+    return f"{PREFIX}{_escaped(tenant)}-{_escaped(user)}"
+
+
+def highest_number(tenant: str, user: str, ids_in_range: Callable[[str, str], Iterable[str]]) -> int:
+    """The highest number of the ids of a tenant and user, of every writer's form; 0 if there is none.
+
+    `ids_in_range` yields the ids from a text to before another one, in the order of bytes.
+    """
+    highest = 0
+    for prefix in {f"{PREFIX}{_escaped(tenant)}-{_escaped(user)}-", f"{PREFIX}{tenant}-{user}-"}:
+        for chat_id in ids_in_range(prefix, f"{prefix[:-1]}."):  # "." follows "-"
+            number = chat_id[len(prefix) :]
+            if number.isascii() and number.isdecimal() and len(number) <= _MAX_DIGITS:
+                highest = max(highest, int(number))
+    return highest
 
 
 def label_of(number: int) -> str:

@@ -9,26 +9,26 @@ from chatstore_cli.core.mixed_transcript.sources import OpenSource, Readers, ope
 from chatstore_cli.domain.errors import BadValue
 from chatstore_cli.domain.mixed_transcript import (
     WORKFLOW_LAYOUT,
-    Boundary,
+    ClientPosition,
     MixedTurn,
-    Position,
+    ReplayBoundary,
     ReplayedSource,
     ReplayMode,
-    Source,
+    TranscriptSource,
 )
 from chatstore_cli.domain.times import Clock
 
 
 def replay(
     readers: Readers,
-    sources: Iterable[Source],
+    sources: Iterable[TranscriptSource],
     *,
     clock: Clock,
-    positions: Mapping[Source, Position] | None = None,
-    chat: Source | None = None,
+    positions: Mapping[TranscriptSource, ClientPosition] | None = None,
+    chat: TranscriptSource | None = None,
     tenant_id: str | None = None,
     user_id: str | None = None,
-) -> Iterator[MixedTurn | Boundary]:
+) -> Iterator[MixedTurn | ReplayBoundary]:
     """The merged turns after the client's positions, and then one boundary.
 
     Without `positions` a new connection is replayed from the beginning. `chat` is the source that the boundary's fields
@@ -48,13 +48,13 @@ def replay(
 
 def _records(
     opened: Sequence[OpenSource], chosen: int, mode: ReplayMode, last_client_index: int | None, clock: Clock
-) -> Iterator[MixedTurn | Boundary]:
+) -> Iterator[MixedTurn | ReplayBoundary]:
     yield from merged(opened)
     states = tuple(map(_state, opened))
-    yield Boundary(states[chosen], states, mode, clock(), last_client_index)
+    yield ReplayBoundary(states[chosen], states, mode, clock(), last_client_index)
 
 
-def _chat(named: Sequence[Source], chat: Source | None) -> int:
+def _chat(named: Sequence[TranscriptSource], chat: TranscriptSource | None) -> int:
     """The place of the chat that the boundary describes."""
     if chat is None:
         return next((place for place, source in enumerate(named) if source.layout == WORKFLOW_LAYOUT), 0)

@@ -7,7 +7,7 @@ from itertools import chain, islice
 
 from chatstore_cli.domain.errors import BadValue, NotFound, PositionAhead
 from chatstore_cli.domain.message import Message
-from chatstore_cli.domain.mixed_transcript import NOTHING, MixedTurn, Position, Source
+from chatstore_cli.domain.mixed_transcript import NOTHING, ClientPosition, MixedTurn, TranscriptSource
 from chatstore_cli.domain.queries import MessageSelection
 from chatstore_cli.domain.session import Session
 from chatstore_cli.domain.session_reader import SessionReader
@@ -19,9 +19,9 @@ Readers = Mapping[str, SessionReader]
 class OpenSource:
     """One session of the transcript. `position`, `replayed` and `last_speaker` follow the turns that were given."""
 
-    def __init__(self, reader: SessionReader, session: Session, position: Position) -> None:
+    def __init__(self, reader: SessionReader, session: Session, position: ClientPosition) -> None:
         """Fetch the first turns after `position`. Raises PositionAhead if fewer turns are stored."""
-        self.source = Source(session.layout, session.session_id)
+        self.source = TranscriptSource(session.layout, session.session_id)
         self.session = session
         self.start = 0 if position.is_nothing else None if position.index is None else position.index + 1
         self.replayed = 0
@@ -33,14 +33,14 @@ class OpenSource:
         self._messages = self._after(position)
 
     @property
-    def position(self) -> Position:
+    def position(self) -> ClientPosition:
         """What a client has that received every turn up to now.
 
         Turns without a sequence can only be counted, so `sequence` is None if there was one and the count is known.
         """
         index = None if self.start is None else self.start + self.replayed - 1
         by_sequence = self._every_turn_has_a_sequence or index is None
-        return Position(self._sequence if by_sequence else None, index)
+        return ClientPosition(self._sequence if by_sequence else None, index)
 
     def turns(self) -> Iterator[MixedTurn]:
         """The turns after the position, in the order of the session."""
@@ -55,7 +55,7 @@ class OpenSource:
             self.last_speaker = message.name or message.role
             yield MixedTurn(source, message, index)
 
-    def _after(self, position: Position) -> Iterator[Message]:
+    def _after(self, position: ClientPosition) -> Iterator[Message]:
         session_id = self.source.session_id
         if position.is_nothing:
             return self._reader.messages(session_id, MessageSelection())
@@ -83,11 +83,11 @@ class OpenSource:
 
 def open_sources(
     readers: Readers,
-    sources: Iterable[Source],
+    sources: Iterable[TranscriptSource],
     *,
     tenant_id: str | None = None,
     user_id: str | None = None,
-    positions: Mapping[Source, Position] | None = None,
+    positions: Mapping[TranscriptSource, ClientPosition] | None = None,
 ) -> list[OpenSource]:
     """The sessions in the order of the caller. Positions name them as the caller does; without one a client has nothing.
 
@@ -108,7 +108,7 @@ def open_sources(
 
 
 def _found(
-    readers: Readers, source: Source, tenant_id: str | None, user_id: str | None
+    readers: Readers, source: TranscriptSource, tenant_id: str | None, user_id: str | None
 ) -> tuple[SessionReader, Session]:
     reader = readers.get(source.layout)
     if reader is None:
@@ -122,9 +122,9 @@ def _found(
 
 def _require_different(found: Sequence[tuple[SessionReader, Session]]) -> None:
     """Raise BadValue if two names are of one session, for example its chat_id and its `_id`."""
-    seen: set[Source] = set()
+    seen: set[TranscriptSource] = set()
     for _, session in found:
-        source = Source(session.layout, session.session_id)
+        source = TranscriptSource(session.layout, session.session_id)
         if source in seen:
             raise BadValue(name="sources", value=str(source), expected="named once")
         seen.add(source)

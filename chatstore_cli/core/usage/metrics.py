@@ -30,7 +30,7 @@ _RUN = 1
 class SessionMetrics:
     """Stores the usage of turns in the ledger, and raises the counters of their sessions. May be used from several threads.
 
-    `ledger_of` opens the ledger of a layout. It is called once for each layout that is used, and raises BadValue for a
+    `ledger_of` opens the ledger of a layout. It is called once for each layout that is used, and raises an error for a
     layout that the database does not have.
     """
 

@@ -35,5 +35,6 @@ GENERAL = DocumentShape(
     counters=general_counters,
     in_ledger_field=IN_LEDGER,
     counter_place=FinalCounters(IN_LEDGER),
+    id_fields=("_id", "chat_id"),  # both have the id, and the application has no index on chat_id
     is_general=True,
 )

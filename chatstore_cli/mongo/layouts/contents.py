@@ -19,7 +19,11 @@ from chatstore_cli.mongo.workflow.own_sessions import OWN_SEGMENTS, OWN_SESSIONS
 def own_documents_of(settings: Settings) -> dict[str, OwnDocuments]:
     """The own documents of each collection that the settings name. The collections of sessions come first."""
     workflow, threads, general = settings.layouts.workflow, settings.layouts.threads, settings.layouts.general
-    of_general = {general.sessions: own_chats.OWN_CHATS, general.segments: own_chats.OWN_SEGMENTS}
+    of_general = {
+        general.sessions: own_chats.OWN_CHATS,
+        general.segments: own_chats.OWN_SEGMENTS,
+        general.counters: own_chats.OWN_COUNTERS,
+    }
     return {
         settings.sessions_collection: OWN_SESSIONS,
         settings.messages_collection: OWN_MESSAGES,

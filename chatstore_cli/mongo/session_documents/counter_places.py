@@ -52,7 +52,7 @@ class CounterPlace(Protocol):
 class TrackedCounters:
     """`real_time_tracking.tokens`, as workflows have them. `usage_*_final` follow in documents that have these fields."""
 
-    fields = (_TRACKING, *FLAT_NAMES)
+    fields: tuple[str, ...] = (_TRACKING, *FLAT_NAMES)
 
     def note(self, document: Document) -> Usage | Any:
         return _noted(_tracking(document).get(IN_LEDGER))
@@ -99,7 +99,7 @@ class FinalCounters:
 
     def __init__(self, note_field: str) -> None:
         self._note_field = note_field
-        self.fields = (*FLAT_NAMES, note_field)
+        self.fields: tuple[str, ...] = (*FLAT_NAMES, note_field)
 
     def note(self, document: Document) -> Usage | Any:
         return _noted(document.get(self._note_field))

@@ -25,14 +25,11 @@ from chatstore_cli.mongo.ledger_layouts import usage_parts
 from chatstore_cli.mongo.session_documents.collection import SessionCollection
 from chatstore_cli.mongo.session_documents.documents import session_id_of, to_message
 from chatstore_cli.mongo.session_documents.listing import NewestSessions, branches, can_match, listed_facts
-from chatstore_cli.mongo.session_documents.shape import DocumentShape
+from chatstore_cli.mongo.session_documents.shape import SESSION_TYPE, DocumentShape
 from chatstore_cli.mongo.tombstones import Part, count_parts, remove_parts
 
 if TYPE_CHECKING:
     from chatstore_cli.mongo.session_documents.feed import DocumentChanges, DocumentMessageChanges
-
-_SESSION_TYPE = "session_type"
-_GENERAL = "general"
 
 
 class DocumentLayout(ABC):
@@ -167,11 +164,11 @@ class DocumentLayout(ABC):
         Segments come before the document, oldest first, and each message once, also while more of them move there. A
         message without a sequence follows the one that it was stored after, and `after_sequence` treats both alike.
         """
-        document = self._collection.locate(session_id, {"chat_id": 1, _SESSION_TYPE: 1})
+        document = self._collection.locate(session_id, {"chat_id": 1, SESSION_TYPE: 1})
         if document is None:
             raise NotFound(kind_of_thing="session", name=session_id, where=f" in {self._name}")
-        if self.shape.is_general or document.get(_SESSION_TYPE) == _GENERAL:
-            selection = replace(selection, include_general=True)  # the general agent's messages are the conversation
+        if self.shape.is_general_chat(document):
+            selection = replace(selection, include_general=True)
         return self._read(session_id_of(document), document["_id"], selection)
 
     def _read(self, session_id: str, document_id: Any, selection: MessageSelection) -> Iterator[Message]:

@@ -19,8 +19,8 @@ from chatstore_cli.mongo.bson_values import decimal_value, whole_number
 from chatstore_cli.mongo.connection import Document
 from chatstore_cli.mongo.identifiers import id_condition, id_text
 from chatstore_cli.mongo.ledger_layouts import DAILY_ID, DAILY_SESSION, daily_sums_within, layout_at, within_layout
+from chatstore_cli.mongo.session_documents.counter_places import COUNTS
 from chatstore_cli.mongo.usage.rows import (
-    COUNTS,
     HAS_TIME,
     IS_COST,
     IS_COUNTABLE,
@@ -272,7 +272,12 @@ def daily_documents(chats: Sequence[Any], rows: str) -> list[Document]:
 
 def from_daily_documents(query: LedgerQuery, without: Sequence[Any]) -> list[Document]:
     """Stages on daily sums that make the groups of a query, `without` the sessions named."""
-    match: Document = {name: {"$nin": list(without)} for name in ("_id", "_id.chat_id")} if without else {}
+    match: Document = {}
+    if without:  # None as the session id of a row, but not the missing member of a text
+        match |= {
+            "_id": {"$nin": list(without)},
+            "_id.chat_id": {"$nin": [chat for chat in without if chat is not None]},
+        }
     if query.layout is not None:
         match |= daily_sums_within(query.layout)
     if query == LedgerQuery(("day",), layout=query.layout):
