@@ -32,6 +32,10 @@ THREADS = "threads"
 _LAYOUT_IS_OFF = "The layout general is off. For the reason, see layouts.general.sessions in: chatstore config show"
 
 
+GENERAL = "general"
+"""The layout of general chats. What belongs to the session registry is listed with it."""
+
+
 class Stores:
     """The stores that the settings name. Each is imported and connected on first use."""
 
@@ -199,17 +203,20 @@ class Stores:
     def index_specs(self, layout: str | None = None, *, whatever_expires: bool = False) -> dict[str, list[IndexSpec]]:
         """The indexes that each layout, or the named one, needs. Raises BadValue for an unknown layout.
 
-        Those of the usage ledger are listed with the workflow layout, the one whose sessions have usage. With
-        `whatever_expires`, a TTL index is included even if nothing expires.
+        Those of the usage ledger are listed with the workflow layout, and those of the session registry with the general
+        layout. With `whatever_expires`, a TTL index is included even if nothing expires.
         """
         from chatstore_cli.core.indexes import wanted_specs
         from chatstore_cli.mongo.usage.rows import usage_index_specs
+        from chatstore_cli.wiring.session_registry import registry_indexes
 
         ttl_days = 1 if whatever_expires else self.settings.mongo.ttl_days
         names = self.settings.layouts.workflow
         specs = {reader.layout: wanted_specs(reader.index_specs(), ttl_days) for reader in self.session_readers(layout)}
         if "workflow" in specs:
             specs["workflow"].extend(usage_index_specs(names.usage, names.usage_rollups))
+        if layout in (None, GENERAL) and self.uses_mongo():
+            specs.setdefault(GENERAL, []).extend(registry_indexes(self))
         return specs
 
     def create_missing_indexes(self, layout: str) -> list[str]:
@@ -268,7 +275,7 @@ class Stores:
             own_documents_of(self.settings),
             sample=bounds.sample,
             seconds=bounds.seconds_per_check,
-            segments={self.settings.sessions_collection: self.settings.layouts.workflow.segments},
+            segments=self.settings.segments_of_sessions,
         )
 
     @cached_property

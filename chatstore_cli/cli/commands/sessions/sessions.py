@@ -36,12 +36,13 @@ _LAZY_COMMANDS = {
     "watch": "sessions.watch",
     "sizes": "sessions.sizes",
     "split": "sessions.split",
+    "transcript": "sessions.transcript",
     **dict.fromkeys(("complete", "fail", "pause", "unpause"), "sessions.status"),
 }
 
 app = group(
     "sessions",
-    "List, show, watch and measure sessions; split, complete, fail, pause, unpause and delete them.",
+    "List, show, merge, watch and measure sessions; split, complete, fail, pause, unpause and delete them.",
     _LAZY_COMMANDS,
 )
 
