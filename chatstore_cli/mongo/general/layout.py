@@ -17,7 +17,6 @@ from chatstore_cli.mongo.general.numbers import ChatNumbers
 from chatstore_cli.mongo.general.shape import GENERAL
 from chatstore_cli.mongo.session_documents.layout import DocumentLayout
 from chatstore_cli.mongo.session_documents.segment_index import segment_index_specs
-from chatstore_cli.mongo.tombstones import Part
 
 
 class GeneralLayout(DocumentLayout):
@@ -54,11 +53,3 @@ class GeneralLayout(DocumentLayout):
         number = max(number_of(document.get(CHAT_NUMBER)), in_id)
         if number:
             ChatNumbers(self._connection, self._settings).raise_to(chat.tenant_id, chat.user_id, number)
-
-    def usage_parts(self, session_id: str) -> list[Part]:
-        """The documents of a session's usage: ledger rows and daily sums."""
-        names = self._settings.layouts.workflow
-        return [
-            (names.usage, {"chat_id": session_id, "layout": self.layout}),
-            (names.usage_rollups, {"_id": session_id}),
-        ]
