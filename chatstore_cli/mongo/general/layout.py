@@ -19,12 +19,11 @@ from chatstore_cli.mongo.collections import collection_facts
 from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.foreign_documents import lacks_right
 from chatstore_cli.mongo.general.counters import CHAT_NUMBER, number_of
-from chatstore_cli.mongo.general.index_specs import index_specs
+from chatstore_cli.mongo.general.index_specs import counter_index_specs, index_specs
 from chatstore_cli.mongo.general.numbers import ChatNumbers
 from chatstore_cli.mongo.general.shape import GENERAL
 from chatstore_cli.mongo.session_documents.layout import DocumentLayout
 from chatstore_cli.mongo.session_documents.segment_index import segment_index_specs
-from chatstore_cli.mongo.tombstones import Part
 
 
 class GeneralLayout(DocumentLayout):
@@ -84,7 +83,8 @@ class GeneralLayout(DocumentLayout):
 
     def index_specs(self) -> tuple[IndexSpec, ...]:
         """The indexes that the layout needs."""
-        return (*index_specs(self._name), *segment_index_specs(self._segments.name))
+        counters = counter_index_specs(self._settings.layouts.general.counters)
+        return (*index_specs(self._name), *segment_index_specs(self._segments.name), *counters)
 
     def unanswerable(self, query: SessionQuery) -> list[str]:
         """The filters for which general chats have no field: only `workflow`."""
@@ -110,11 +110,3 @@ class GeneralLayout(DocumentLayout):
         number = max(number_of(document.get(CHAT_NUMBER)), in_id)
         if number:
             ChatNumbers(self._connection, self._settings).raise_to(chat.tenant_id, chat.user_id, number)
-
-    def usage_parts(self, session_id: str) -> list[Part]:
-        """The documents of a session's usage: ledger rows and daily sums."""
-        names = self._settings.layouts.workflow
-        return [
-            (names.usage, {"chat_id": session_id, "layout": self.layout}),
-            (names.usage_rollups, {"_id": session_id}),
-        ]
