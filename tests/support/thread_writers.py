@@ -1,4 +1,4 @@
-"""Processes that write to threads, also to be killed: forked from one that has everything imported already."""
+"""Processes that write, also to be killed: forked from one that has everything imported already. Those below write threads."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -50,11 +50,11 @@ class Writers:
 
 
 @contextmanager
-def writers() -> Iterator[Writers]:
-    """Writers, until the end of the block."""
+def writers(script: str = __file__) -> Iterator[Writers]:
+    """Writers, until the end of the block. The script is a module like this one."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(
-        [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        [sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     ) as process:
         try:
             yield Writers(process)
@@ -134,15 +134,21 @@ def _do(job: dict[str, Any]) -> None:
     killer.wait()
 
 
-def main() -> None:
+def serve(do: Callable[[dict[str, Any]], None]) -> None:
     """Fork a process for each job of a line; print their exit codes once all have ended."""
-    import chatstore_cli.core.threads.repository
-    import chatstore_cli.mongo.threads.store  # noqa: F401 - imported once, for all that are forked
     from tests.support.kill_at_command import fork
 
     for line in sys.stdin:
-        processes = [fork(partial(_do, job)) for job in json.loads(line)]
+        processes = [fork(partial(do, job)) for job in json.loads(line)]
         print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(each, 0)[1]) for each in processes]), flush=True)
+
+
+def main() -> None:
+    """Do the jobs of threads."""
+    import chatstore_cli.core.threads.repository
+    import chatstore_cli.mongo.threads.store  # noqa: F401 - imported once, for all that are forked
+
+    serve(_do)
 
 
 if __name__ == "__main__":
