@@ -56,7 +56,7 @@ def store_checks(
     )
     database = DatabaseChecks(
         stores,
-        settings.sessions_collection,
+        list(settings.segments_of_sessions),
         seconds,
         read_only,
         utc_now,

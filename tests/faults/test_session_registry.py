@@ -16,25 +16,24 @@ from chatstore_cli.domain.session_registry import Switch
 from chatstore_cli.mongo.connection import connect
 from chatstore_cli.mongo.session_registry import store
 from chatstore_cli.mongo.session_registry.store import MongoRegistryStore
-from tests.support import registry_writers
+from tests.support.forked_jobs import ForkedJobs
 from tests.support.mongod import Mongod
 from tests.support.registry_stores import statuses
-from tests.support.registry_writers import OWNER, registry_of
-from tests.support.thread_writers import Writers, writers
+from tests.support.registry_writers import OWNER, registry_of, registry_writers
 
 pytestmark = pytest.mark.real
 PROCESSES, SWITCHES = 8, 12
 
 
 @pytest.fixture(scope="module")
-def processes() -> Iterator[Writers]:
+def processes() -> Iterator[ForkedJobs]:
     """The processes of all tests."""
-    with writers(registry_writers.__file__) as processes:
+    with registry_writers() as processes:
         yield processes
 
 
 @pytest.fixture
-def registry(mongod: Mongod, database: Database[dict[str, Any]], processes: Writers) -> SessionRegistry:
+def registry(mongod: Mongod, database: Database[dict[str, Any]], processes: ForkedJobs) -> SessionRegistry:
     """A registry to which `ws` is attached, with c1 (paused) and c2 (active)."""
     processes.write_to(mongod.uri, database.name)
     registry: SessionRegistry = registry_of(mongod.uri, database.name)
@@ -59,7 +58,7 @@ def assert_chained(registry: SessionRegistry) -> None:
     assert list(statuses(registry, "ws").values()).count("active") == (active is not None)
 
 
-def test_processes_that_switch_at_once_lose_nothing(registry: SessionRegistry, processes: Writers) -> None:
+def test_processes_that_switch_at_once_lose_nothing(registry: SessionRegistry, processes: ForkedJobs) -> None:
     jobs: list[dict[str, Any]] = []
     for number in range(PROCESSES):
         calls: list[list[str]] = [["add_workflow", f"own-{number}", "Portal", "acme", "ann"]]
@@ -80,7 +79,7 @@ def test_processes_that_switch_at_once_lose_nothing(registry: SessionRegistry, p
 
 @pytest.mark.parametrize("call", [["switch_workflow", "c1"], ["enter_general_mode"], ["complete_workflow", "c2"]])
 @pytest.mark.parametrize("instant", ["before", "after"])
-def test_killed_at_any_command(registry: SessionRegistry, processes: Writers, call: list[str], instant: str) -> None:
+def test_killed_at_any_command(registry: SessionRegistry, processes: ForkedJobs, call: list[str], instant: str) -> None:
     before = (statuses(registry, "ws"), registry.is_in_general_mode("ws"), len(changes(registry)))
     codes = []
     for number in range(1, 10):
@@ -109,7 +108,7 @@ def assert_chained_to_general(registry: SessionRegistry) -> None:
 
 
 def test_two_first_starts_at_once_make_one_entry(
-    mongod: Mongod, database: Database[dict[str, Any]], processes: Writers
+    mongod: Mongod, database: Database[dict[str, Any]], processes: ForkedJobs
 ) -> None:
     processes.write_to(mongod.uri, database.name)
     jobs = [

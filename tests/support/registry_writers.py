@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Any
 
-from tests.support.thread_writers import serve
+from tests.support.forked_jobs import ForkedJobs, forked_jobs, serve
 
 OWNER = ("acme", "ann", "laptop")
 """The tenant, the user and the key of the client session."""
+
+
+def registry_writers() -> AbstractContextManager[ForkedJobs]:
+    """Processes that switch workflows. `calls` of a job are those of `_do`; `kill_at`: see KillAtCommand."""
+    return forked_jobs(__file__)
 
 
 def registry_of(uri: str, database: str) -> Any:

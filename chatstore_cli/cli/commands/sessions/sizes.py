@@ -37,11 +37,11 @@ def sizes(
     ] = 20,
     layout: DocumentLayoutOption = None,
 ) -> None:
-    """List the largest documents of workflow sessions and general chats, and forecast their growth.
+    """List the largest documents, and forecast their growth.
 
     MongoDB rejects documents over 16 MiB, so a session that reaches that size can no longer grow. The growth per day is the
     size divided by the time since the first message in the document, and the forecast assumes that it continues. Completed
-    and failed sessions do not grow. The server reads both collections for this command. Documents that chatstore writes
+    and failed sessions do not grow. The server reads the collections of workflow sessions and general chats. Documents that chatstore writes
     stay below 12 MiB, because their oldest messages move into segments; `chatstore sessions split` moves those of others.
     Flat messages and threads are not listed: none of their documents grows with a session.
     """
