@@ -213,6 +213,13 @@ class Settings:
         return self.layouts.workflow.sessions or self.mongo.session_collection
 
     @property
+    def segments_of_sessions(self) -> dict[str, str]:
+        """The collections whose sessions are one document each, with the collections of their segments."""
+        general = self.layouts.general
+        of_general = {} if general.sessions is None else {general.sessions: general.segments}
+        return {self.sessions_collection: self.layouts.workflow.segments, **of_general}
+
+    @property
     def collections(self) -> tuple[str, ...]:
         """All collections that chatstore uses, by their configured names."""
         workflow, threads, general = self.layouts.workflow, self.layouts.threads, self.layouts.general
