@@ -5,13 +5,18 @@ A session's title is the chat's label ("General Chat #3"). A general chat has no
 
 from __future__ import annotations
 
+from datetime import datetime
+
+from chatstore_cli.core.general.ids import highest_number
 from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.domain.queries import SessionQuery
-from chatstore_cli.mongo.general.index_specs import index_specs
+from chatstore_cli.domain.removal import StoredPart
+from chatstore_cli.mongo.general.counters import CHAT_NUMBER, number_of
+from chatstore_cli.mongo.general.index_specs import counter_index_specs, index_specs
+from chatstore_cli.mongo.general.numbers import ChatNumbers
 from chatstore_cli.mongo.general.shape import GENERAL
 from chatstore_cli.mongo.session_documents.layout import DocumentLayout
 from chatstore_cli.mongo.session_documents.segment_index import segment_index_specs
-from chatstore_cli.mongo.tombstones import Part
 
 
 class GeneralLayout(DocumentLayout):
@@ -21,16 +26,30 @@ class GeneralLayout(DocumentLayout):
 
     def index_specs(self) -> tuple[IndexSpec, ...]:
         """The indexes that the layout needs."""
-        return (*index_specs(self._name), *segment_index_specs(self._segments.name))
+        counters = counter_index_specs(self._settings.layouts.general.counters)
+        return (*index_specs(self._name), *segment_index_specs(self._segments.name), *counters)
 
     def unanswerable(self, query: SessionQuery) -> list[str]:
         """The filters for which general chats have no field: only `workflow`."""
         return [] if query.workflow is None else ["workflow"]
 
-    def usage_parts(self, session_id: str) -> list[Part]:
-        """The documents of a session's usage: ledger rows and daily sums."""
-        names = self._settings.layouts.workflow
-        return [
-            (names.usage, {"chat_id": session_id, "layout": self.layout}),
-            (names.usage_rollups, {"_id": session_id}),
-        ]
+    def remove(self, session_id: str, deleted_at: datetime, *, keep_usage: bool = False) -> list[StoredPart]:
+        """Delete a chat as other sessions are deleted. Its number is counted first, so that no other chat gets it."""
+        self._count_number_of(session_id)
+        return super().remove(session_id, deleted_at, keep_usage=keep_usage)
+
+    def _count_number_of(self, session_id: str) -> None:
+        document = self._collection.locate(session_id, {**dict.fromkeys(self.shape.fact_fields, 1), CHAT_NUMBER: 1})
+        if document is None:
+            return
+        chat = self._collection.to_session(document)
+        if chat.tenant_id is None or chat.user_id is None:
+            return  # no counter is of this chat
+        in_id = highest_number(
+            chat.tenant_id,
+            chat.user_id,
+            lambda first, end: [chat.session_id] if first <= chat.session_id < end else [],
+        )
+        number = max(number_of(document.get(CHAT_NUMBER)), in_id)
+        if number:
+            ChatNumbers(self._connection, self._settings).raise_to(chat.tenant_id, chat.user_id, number)

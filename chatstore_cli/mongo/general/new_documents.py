@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from chatstore_cli.domain.general import MISSING_STATUS, GeneralChat, GeneralMessage
+from chatstore_cli.domain.session import SessionStatus
 from chatstore_cli.mongo.bson_values import json_value, whole_number
 from chatstore_cli.mongo.connection import Document
 from chatstore_cli.mongo.general.shape import GENERAL
@@ -16,6 +17,9 @@ from chatstore_cli.mongo.session_documents.documents import to_session
 
 CHAT_FIELDS = ("general_sequence", "last_sequence")
 """What is read of a document besides the facts of a session."""
+
+_STATUS_NUMBERS = {SessionStatus.RUNNING: 0, SessionStatus.COMPLETED: 1}
+"""The numbers of statuses that other writers store as words."""
 
 
 def new_document(chat: GeneralChat) -> Document:
@@ -58,14 +62,14 @@ def message_document(message: GeneralMessage, sequence: int, timestamp: datetime
 def chat_of(facts: Document, last_sequence: int | None = None) -> GeneralChat:
     """The facts of a stored chat. `last_sequence` is that of its head, else the document's own field counts."""
     session = to_session(GENERAL, facts)
-    status = whole_number(facts.get("status"))
+    number = whole_number(facts.get("status"))  # 0 is a status: running
     return GeneralChat(
         chat_id=session.session_id,
         label=session.title or session.session_id,
         sequence=whole_number(facts.get("general_sequence")) or 0,
         tenant_id=session.tenant_id,
         user_id=session.user_id,
-        status=MISSING_STATUS if status is None else status,  # 0 is a status: running
+        status=_STATUS_NUMBERS.get(session.status, MISSING_STATUS) if number is None else number,
         created_at=session.created_at,
         updated_at=session.updated_at,
         last_sequence=last_sequence if last_sequence is not None else whole_number(facts.get("last_sequence")) or 0,

@@ -9,6 +9,7 @@ from typing import Any
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.domain.usage import KnownUsage
 from chatstore_cli.mongo.own_documents import OwnDocuments
+from chatstore_cli.mongo.session_documents.counter_places import CounterPlace
 
 TENANT_FIELDS = ("enterprise_id", "app_id")
 """The fields in which variants keep the tenant; the first one with an id counts."""
@@ -23,6 +24,8 @@ class DocumentShape:
 
     `updated_fields` are the fields in which variants keep the time of the last change. The first one that can be read
     counts. Listing walks the index on the first one, and chatstore writes it. `title_fields` is the same for titles.
+    `in_ledger_field` has the counters before the first report, once the counters come from the usage ledger, which raises
+    them at the `counter_place`.
     `in_ledger_field` has the counters before the first report, once the counters come from the usage ledger.
     `id_fields` are the fields that can have the id of a session, the one first by which documents are found fastest.
     `is_general`: the sessions are those of a general agent, so its messages are the conversation.
@@ -38,6 +41,7 @@ class DocumentShape:
     counter_fields: tuple[str, ...]
     counters: Callable[[Mapping[str, Any], list[str]], KnownUsage]
     in_ledger_field: str
+    counter_place: CounterPlace
     id_fields: tuple[str, ...] = ("chat_id", "_id")
     is_general: bool = False
 

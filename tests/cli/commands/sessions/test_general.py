@@ -93,6 +93,41 @@ def test_a_deletion_takes_all_documents_of_the_chat_and_only_those(chatstore: An
     assert chatstore("sessions", "show", LONG).code == 3
 
 
+def test_the_number_of_a_deleted_chat_is_counted_before_it_is_deleted(
+    chatstore: Any, chats: Any, fail_point: Any
+) -> None:
+    def counted(tenant: str, user: str) -> int:
+        found = chats["GeneralChatCounters"].find(
+            {"$or": [{"app_id": tenant}, {"enterprise_id": tenant}], "user_id": user}
+        )
+        return max((counter["sequence"] for counter in found), default=0)
+
+    chats["GeneralChatCounters"].delete_many({"app_id": "acme", "user_id": "ana"})  # as after a restore without them
+    with fail_point(["delete"], errorCode=13):  # nothing can be deleted
+        assert chatstore("sessions", "delete", CHAT, "--yes").code == 4
+    assert counted("acme", "ana") == 3
+    assert chatstore("sessions", "delete", CHAT, "--yes").code == 0
+    assert counted("acme", "ana") == 3
+    chats["GeneralChatSessions"].update_one({"_id": "generalchat-acme-ana-0002"}, {"$unset": {"general_sequence": 1}})
+    assert chatstore("sessions", "delete", "generalchat-acme-ana-0002", "--yes").code == 0
+    assert counted("acme", "ana") == 3
+    chats["GeneralChatSessions"].insert_one(
+        {"_id": "generalchat-x-y-0041", "app_id": "x", "user_id": "y", "messages": []}
+    )
+    assert chatstore("sessions", "delete", "generalchat-x-y-0041", "--yes").code == 0
+    assert counted("x", "y") == 41
+    assert chatstore("sessions", "delete", "general-odd", "--yes").code == 0  # of no tenant
+
+
+def test_if_no_counter_can_be_written_nothing_is_deleted(chatstore: Any, chats: Any) -> None:
+    chats["GeneralChatCounters"].drop()
+    chats["GeneralChatCounters"].insert_many([{"_id": number, "hits": 1} for number in range(3)])
+    refused = chatstore("sessions", "delete", CHAT, "--yes")
+    assert refused.code == 8
+    assert "GeneralChatCounters holds 3 documents that are not counters" in refused.err
+    assert chats["GeneralChatSessions"].count_documents({"_id": CHAT}) == 1
+
+
 def test_the_collection_of_another_product_is_not_touched(chatstore: Any, database: Any) -> None:
     database["GeneralChatSessions"].insert_many([{"_id": number, "title": "a room"} for number in range(3)])
     listed = chatstore("sessions", "list", "-o", "json")

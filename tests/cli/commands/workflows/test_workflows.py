@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chatstore_cli import SessionRegistry
+from chatstore_cli.cli.main import run
 from tests.cli.test_output_contract import modules_of
 
 if TYPE_CHECKING:
@@ -148,11 +149,11 @@ def test_what_is_missing_exits_with_3_and_stores_nothing(
     ],
 )
 def test_wrong_use_exits_with_2_and_names_the_option(
-    chatstore: Chatstore, registered: Documents, words: tuple[str, ...], expected: str
+    words: tuple[str, ...], expected: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = stored(registered)
-    assert expected in ask(chatstore, *words, code=2)["message"]
-    assert stored(registered) == before
+    """No server is asked: the commands run in this process, and the server that they name does not exist."""
+    assert run(["workflows", *words, "-o", "json", "--uri", "mongodb://127.0.0.1:1"]) == 2
+    assert expected in json.loads(capsys.readouterr().err.splitlines()[-1])["error"]["message"]
 
 
 def test_read_only_rejects_changes(chatstore: Chatstore, registered: Documents) -> None:
