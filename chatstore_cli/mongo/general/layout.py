@@ -12,7 +12,7 @@ from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.domain.removal import StoredPart
 from chatstore_cli.mongo.general.counters import CHAT_NUMBER, number_of
-from chatstore_cli.mongo.general.index_specs import index_specs
+from chatstore_cli.mongo.general.index_specs import counter_index_specs, index_specs
 from chatstore_cli.mongo.general.numbers import ChatNumbers
 from chatstore_cli.mongo.general.shape import GENERAL
 from chatstore_cli.mongo.session_documents.layout import DocumentLayout
@@ -26,7 +26,8 @@ class GeneralLayout(DocumentLayout):
 
     def index_specs(self) -> tuple[IndexSpec, ...]:
         """The indexes that the layout needs."""
-        return (*index_specs(self._name), *segment_index_specs(self._segments.name))
+        counters = counter_index_specs(self._settings.layouts.general.counters)
+        return (*index_specs(self._name), *segment_index_specs(self._segments.name), *counters)
 
     def unanswerable(self, query: SessionQuery) -> list[str]:
         """The filters for which general chats have no field: only `workflow`."""
