@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from chatstore_cli.domain.errors import BadConfig
+from chatstore_cli.domain.times import Clock, utc_now
 
 if TYPE_CHECKING:
     from chatstore_cli.core.general.chats import GeneralChats
@@ -24,7 +25,7 @@ def require_general_chats(stores: Stores) -> None:
         )
 
 
-def general_chats(stores: Stores, warn: Callable[[str], None] = lambda _: None) -> GeneralChats:
+def general_chats(stores: Stores, warn: Callable[[str], None] = lambda _: None, clock: Clock = utc_now) -> GeneralChats:
     """The general chats. `warn` is called with each warning once. Raises BadConfig if they have no collection."""
     from chatstore_cli.core.general.chats import GeneralChats
     from chatstore_cli.core.segments.keeper import SegmentKeeper
@@ -35,7 +36,7 @@ def general_chats(stores: Stores, warn: Callable[[str], None] = lambda _: None) 
     require_general_chats(stores)
     keeper = SegmentKeeper(segment_store(stores, warn, "general"), warn=warn)
     store = MongoGeneralWriter(stores.connection, stores.settings, warn)
-    return GeneralChats(store, ChatNumbers(stores.connection, stores.settings), keeper, warn=warn)
+    return GeneralChats(store, ChatNumbers(stores.connection, stores.settings), keeper, warn=warn, clock=clock)
 
 
 def counter_merges(stores: Stores, *, is_patient: bool = True) -> CounterMerges:
