@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import nullcontext
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -15,6 +15,20 @@ from chatstore_cli.render.output_format import OutputFormat
 from chatstore_cli.render.rows.usage_ledger import EXPORTED_COLUMNS, exported_row
 from chatstore_cli.wiring.system import new_file
 from chatstore_cli.wiring.usage import usage_exports
+
+AfterOption = Annotated[
+    str | None,
+    typer.Option(
+        "--after",
+        metavar="CURSOR",
+        help="Instead of a report, print the rows of the usage ledger that follow an earlier export, each once. "
+        "`start` prints all rows.",
+    ),
+]
+CursorToOption = Annotated[
+    str | None,
+    typer.Option("--cursor-to", metavar="FILE", help="With --after: write the next cursor to FILE, after all rows."),
+]
 
 
 def export_usage(invocation: Invocation, after: str | None, cursor_to: str | None) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from chatstore_cli.cli.commands.usage.exporting import export_usage
+from chatstore_cli.cli.commands.usage.exporting import AfterOption, CursorToOption, export_usage
 from chatstore_cli.cli.filters import (
     LayoutOption,
     StatusOption,
@@ -94,21 +94,8 @@ def usage(
     user: UserOption = None,
     workflow: WorkflowOption = None,
     status: StatusOption = None,
-    after: Annotated[
-        str | None,
-        typer.Option(
-            "--after",
-            metavar="CURSOR",
-            help="Instead of a report, print the rows of the usage ledger that follow an earlier export, each once. "
-            "`start` prints all rows.",
-        ),
-    ] = None,
-    cursor_to: Annotated[
-        str | None,
-        typer.Option(
-            "--cursor-to", metavar="FILE", help="With --after: write the next cursor to FILE, after all rows."
-        ),
-    ] = None,
+    after: AfterOption = None,
+    cursor_to: CursorToOption = None,
 ) -> None:
     """Report tokens and cost of sessions.
 
