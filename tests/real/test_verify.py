@@ -29,6 +29,7 @@ NAMES = [
     "sequence-gaps",
     "document-sizes",
     "threads",
+    "session-registry",
     "journal-folder",
     "ignored-files",
     "journal-times",
@@ -78,6 +79,7 @@ def test_a_healthy_store_passes_everything_and_leaves_nothing_behind(chatstore, 
     assert without_pass == {
         "sequence-gaps": "no session with numbered messages in chat_sessions or GeneralChatSessions",
         "threads": "chat_threads has no threads",
+        "session-registry": "chat_session_registry has no active or paused workflow",
     }
     assert all(row["seconds"] >= 0 and row["hint"] is None for row in rows)
     assert f"database {database.name}" in outcome.err
