@@ -119,7 +119,7 @@ def test_every_layout_has_its_heading(layout: str) -> None:
 def test_the_layouts_page_has_every_index() -> None:
     page = LAYOUTS_PAGE.read_text(encoding="utf-8")
     specs = [*messages.index_specs(""), *index_specs(""), *segment_index_specs(""), *usage_index_specs("", "")]
-    specs += [*threads.index_specs("", ""), *general.index_specs("")]
+    specs += [*threads.index_specs("", ""), *general.index_specs(""), *general.counter_index_specs("")]
     assert {spec.name for spec in specs if f"`{spec.name}`" not in page} == set()
 
 

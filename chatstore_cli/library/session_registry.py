@@ -16,7 +16,7 @@ from chatstore_cli.core.session_registry import registry
 from chatstore_cli.core.session_registry.memory import MemoryRegistryStore
 from chatstore_cli.core.session_registry.prerequisites import HookPrerequisites
 from chatstore_cli.domain.session_registry import PrerequisitesHook
-from chatstore_cli.library.configured import configured_settings
+from chatstore_cli.library.configured import configured_settings, with_values
 from chatstore_cli.wiring.session_registry import registry_indexes, registry_store
 from chatstore_cli.wiring.stores import Stores
 
@@ -44,21 +44,25 @@ class SessionRegistry(registry.SessionRegistry):
         it. `ensure_indexes` makes MongoDB delete the state of a client session `keep_days` days after its last change. `uri`
         can be `embedded`: a MongoDB that chatstore starts itself, from the extra of that name.
         """
-        self._stores: Stores | None = None
+        named = prerequisites if isinstance(prerequisites, str) else None
+        kept = with_values(RegistrySettings(), "chatstore.registry", keep_days=keep_days, prerequisites=named)
         if uri is None:
-            hook = None if prerequisites is None else HookPrerequisites(prerequisites)
-            super().__init__(MemoryRegistryStore(), prerequisites=hook)
+            self._stores: Stores | None = None
+            super().__init__(MemoryRegistryStore(), prerequisites=_asked(prerequisites))
             return
-        mongo = MongoSettings(
-            uri=uri,
+        mongo = with_values(
+            MongoSettings(uri=uri),
+            "mongo",
             database=database,
             timeout_seconds=timeout_seconds,
             write_concern=write_concern,
             journaled=journaled,
         )
-        general = GeneralCollections(registry=collection)
-        kept = ChatstoreSettings(registry=RegistrySettings(keep_days=keep_days))
-        self._open(Settings(mongo=mongo, layouts=LayoutSettings(general=general), chatstore=kept), prerequisites)
+        general = with_values(GeneralCollections(), "layouts.general", registry=collection)
+        settings = Settings(
+            mongo=mongo, layouts=LayoutSettings(general=general), chatstore=ChatstoreSettings(registry=kept)
+        )
+        self._open(settings, prerequisites)
 
     @classmethod
     def from_config(cls, config_file: str | None = None) -> SessionRegistry:
@@ -70,8 +74,7 @@ class SessionRegistry(registry.SessionRegistry):
 
     def _open(self, settings: Settings, prerequisites: str | PrerequisitesHook | None) -> None:
         self._stores = stores = Stores(settings, say=_say, warn=_warn)
-        hook = None if prerequisites is None else HookPrerequisites(prerequisites)
-        super().__init__(registry_store(stores), prerequisites=hook, clock=stores.server_now)
+        super().__init__(registry_store(stores), prerequisites=_asked(prerequisites), clock=stores.server_now)
 
     def ensure_indexes(self) -> list[str]:
         """Create the missing indexes; returns one line per index that was created, or left alone and why.
@@ -90,6 +93,10 @@ class SessionRegistry(registry.SessionRegistry):
         """Close the connections."""
         if self._stores is not None:
             self._stores.close()
+
+
+def _asked(hook: str | PrerequisitesHook | None) -> HookPrerequisites | None:
+    return None if hook is None else HookPrerequisites(hook)
 
 
 def _say(text: str) -> None:

@@ -11,7 +11,7 @@ from chatstore_cli.cli.options import command, group
 from chatstore_cli.cli.registry_ttl import has_registry, registry_agrees, specs_with_registry
 from chatstore_cli.core.indexes import perform
 from chatstore_cli.core.retention.ttl import is_age, plan_retention, retentions
-from chatstore_cli.domain.errors import ExitCode, NotFound
+from chatstore_cli.domain.errors import BadValue, ExitCode, NotFound
 from chatstore_cli.domain.indexes.findings import IndexStep
 from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.render.listing import Listing
@@ -89,7 +89,10 @@ def set_(
         invocation.will_write(dry_run="nothing changes")
     else:
         invocation.will_write()
-    specs = specs_with_registry(invocation, layout, wanted=layout == GENERAL and days > 0)
+    if layout == GENERAL and days == 0:
+        expected = "1 or more for layout general: entries of the session registry expire at last"
+        raise BadValue(name="--days", value=days, expected=expected)
+    specs = specs_with_registry(invocation, layout, wanted=layout == GENERAL)
     if not stores.uses_mongo(layout):
         raise NotFound(
             kind_of_thing="TTL index", name=str(layout), where="", hint="PostgreSQL deletes nothing by itself."

@@ -9,12 +9,11 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, cast
 
-from chatstore_cli.config.settings import MongoSettings, Settings, ThreadSettings, setting_types
-from chatstore_cli.config.values import validated
+from chatstore_cli.config.settings import MongoSettings, Settings, ThreadSettings
 from chatstore_cli.core.threads.repository import StoredConversations
 from chatstore_cli.domain.errors import BadValue
 from chatstore_cli.domain.threads.ports import ThreadStore
-from chatstore_cli.library.configured import configured_settings
+from chatstore_cli.library.configured import configured_settings, with_values
 from chatstore_cli.wiring.stores import Stores
 from chatstore_cli.wiring.threads import thread_store
 
@@ -50,7 +49,7 @@ class MongoConversationRepository(StoredConversations):
             settings = configured_settings(None, _warn)
         else:
             settings = Settings(mongo=MongoSettings(uri=uri, timeout_seconds=_TIMEOUT_SECONDS))
-        mongo = _with(
+        mongo = with_values(
             settings.mongo,
             "mongo",
             database=database,
@@ -58,7 +57,7 @@ class MongoConversationRepository(StoredConversations):
             write_concern=write_concern,
             journaled=journaled,
         )
-        threads = _with(
+        threads = with_values(
             settings.layouts.threads, "layouts.threads", threads=threads_collection, messages=messages_collection
         )
         if threads.threads == threads.messages:
@@ -118,20 +117,6 @@ class _OnFirstUse:
         """Forget the store, so that the next call creates a new one."""
         with self._creating:
             self._store = None
-
-
-def _with(section: Any, prefix: str, **given: object) -> Any:
-    """A section of the settings with the values that are not None. Raises BadValue if one is not valid."""
-    types = setting_types()
-    changes: dict[str, object] = {}
-    for name, value in given.items():
-        key = f"{prefix}.{name}"
-        if value is not None:
-            try:
-                changes[name] = validated(key, value, types[key])
-            except ValueError as error:
-                raise BadValue(name=key, value=value, expected=str(error)) from None
-    return replace(section, **changes)
 
 
 def _say(text: str) -> None:

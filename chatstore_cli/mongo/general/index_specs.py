@@ -50,5 +50,30 @@ def index_specs(collection: str) -> tuple[IndexSpec, ...]:
             (("enterprise_id", 1), ("user_id", 1), ("created_at", -1)),
             why="the same if documents name the tenant enterprise_id",
         ),
+        *(
+            IndexSpec(
+                collection,
+                f"{name}_user_number_idx",
+                ((field, 1), ("user_id", 1), ("general_sequence", -1)),
+                partial_filter={field: {"$exists": True}},
+                why=f"the highest number of a user's chats if documents name the tenant {field}",
+            )
+            for name, field in (("app", "app_id"), ("tenant", "enterprise_id"))
+        ),
         IndexSpec(collection, "gc_status", (("status", 1),), why="the application's queries by status"),
+    )
+
+
+def counter_index_specs(collection: str) -> tuple[IndexSpec, ...]:
+    """The indexes on the counters of general chats, by which no user has two of them in one variant."""
+    return tuple(
+        IndexSpec(
+            collection,
+            name,
+            ((field, 1), ("user_id", 1)),
+            unique=True,
+            partial_filter={field: {"$exists": True}},  # counters of the other variant must not collide
+            why=f"finds a user's counter if it names the tenant {field}, and rejects a second one",
+        )
+        for name, field in (("gc_counter_app_user", "app_id"), ("gc_counter_ent_user", "enterprise_id"))
     )

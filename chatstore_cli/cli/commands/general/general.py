@@ -50,7 +50,8 @@ def list_(
 ) -> None:
     """List the general chats of one user.
 
-    The most recently created one is first. To list those of all users, or more than 200, use chatstore sessions list --layout general.
+    The most recently created one is first. To list those of all users, or more than 200, use chatstore sessions list
+    --layout general.
     """
     from chatstore_cli.render.rows.general import CHAT_COLUMNS, listed_chat_row
     from chatstore_cli.wiring.general import general_chats
@@ -80,9 +81,9 @@ def show(
     first: Annotated[int, typer.Option("--first", metavar="N", min=0, max=1000, help="Show the first N messages.")] = 3,
     last: Annotated[int, typer.Option("--last", metavar="N", min=0, max=1000, help="Show the last N messages.")] = 3,
 ) -> None:
-    """Show one general chat with its first and last messages, its tokens and its cost.
+    """Show one general chat with its first and last messages.
 
-    A table has one line per message. `-o json` prints messages in full.
+    It also shows the tokens and the cost. A table has one line per message. `-o json` prints messages in full.
     """
     from chatstore_cli.core.general.view import view_general_chat
     from chatstore_cli.render.rows.general import CHAT_FIELDS, TRANSCRIPT_COLUMNS, chat_view_row
