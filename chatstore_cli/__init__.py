@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         ForeignCollection,
         Interrupted,
         InvalidAgent,
+        InvalidGeneralChat,
         InvalidThreadData,
         Locked,
         MessageNotFound,
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
         NotRecorded,
         OtherTenant,
         Overdue,
+        PositionAhead,
+        PrerequisiteRefused,
         ThreadNotFound,
         UnknownHost,
         Unreachable,
@@ -43,6 +46,8 @@ if TYPE_CHECKING:
         WrongUse,
     )
     from chatstore_cli.domain.message import Message
+    from chatstore_cli.domain.mixed_transcript import ClientPosition, MixedTurn, ReplayBoundary, TranscriptSource
+    from chatstore_cli.domain.session_registry import Switch, WorkflowContext, WorkflowRequest
     from chatstore_cli.domain.workflow.chats import ResumedChat, SavedAs, SavedEvent, StoredChat, Transition
     from chatstore_cli.library import (
         AG2PersistenceManager,
@@ -51,6 +56,7 @@ if TYPE_CHECKING:
         InsertedMessages,
         LocalChatCache,
         MongoChatStorage,
+        SessionRegistry,
         StorageHealth,
         WorkerStats,
         chat_history,
@@ -88,6 +94,7 @@ __all__ = [
     "ChatHistory",
     "ChatPersistenceWorker",
     "ChatstoreError",
+    "ClientPosition",
     "Conflict",
     "Difference",
     "DocumentRefused",
@@ -95,11 +102,13 @@ __all__ = [
     "InsertedMessages",
     "Interrupted",
     "InvalidAgent",
+    "InvalidGeneralChat",
     "InvalidThreadData",
     "LocalChatCache",
     "Locked",
     "Message",
     "MessageNotFound",
+    "MixedTurn",
     "MongoChatStorage",
     "NeedsConfirmation",
     "NoActiveThread",
@@ -108,24 +117,40 @@ __all__ = [
     "NotRecorded",
     "OtherTenant",
     "Overdue",
+    "PositionAhead",
+    "PrerequisiteRefused",
+    "ReplayBoundary",
     "ResolvedConfig",
     "ResumedChat",
     "SavedAs",
     "SavedEvent",
+    "SessionRegistry",
     "StorageHealth",
     "StoredChat",
+    "Switch",
     "ThreadNotFound",
+    "TranscriptSource",
     "Transition",
     "UnknownHost",
     "Unreachable",
     "UnsuitableCollection",
     "WorkerStats",
+    "WorkflowContext",
+    "WorkflowRequest",
     "WrongUse",
     "chat_history",
     "masked_config",
 ]
 
-_MODULES = ("domain.errors", "domain.message", "domain.workflow.chats", "library", "library.agents")
+_MODULES = (
+    "domain.errors",
+    "domain.message",
+    "domain.mixed_transcript",
+    "domain.session_registry",
+    "domain.workflow.chats",
+    "library",
+    "library.agents",
+)
 
 
 def __getattr__(name: str) -> Any:

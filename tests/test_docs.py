@@ -19,6 +19,7 @@ from chatstore_cli.cli.main import COMMANDS
 from chatstore_cli.cli.options import GlobalOptions
 from chatstore_cli.config.settings import Settings, setting_types
 from chatstore_cli.domain.errors import EXIT_MEANINGS
+from chatstore_cli.mongo.general import index_specs as general
 from chatstore_cli.mongo.layouts.registry import LAYOUTS
 from chatstore_cli.mongo.messages import layout as messages
 from chatstore_cli.mongo.session_documents.segment_index import segment_index_specs
@@ -118,7 +119,7 @@ def test_every_layout_has_its_heading(layout: str) -> None:
 def test_the_layouts_page_has_every_index() -> None:
     page = LAYOUTS_PAGE.read_text(encoding="utf-8")
     specs = [*messages.index_specs(""), *index_specs(""), *segment_index_specs(""), *usage_index_specs("", "")]
-    specs += threads.index_specs("", "")
+    specs += [*threads.index_specs("", ""), *general.index_specs(""), *general.counter_index_specs("")]
     assert {spec.name for spec in specs if f"`{spec.name}`" not in page} == set()
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection
+from inspect import BoundArguments
 from typing import Any
 
 from chatstore_cli import library
-from chatstore_cli.aio.face import OrderedFace, arguments_of, awaitable, in_context
+from chatstore_cli.aio.calls import Calls
+from chatstore_cli.aio.face import OrderedFace, arguments_of, awaitable, in_context, streamed
 from chatstore_cli.config.settings import Settings
 
 _Manager = library.AG2PersistenceManager
@@ -19,15 +21,13 @@ class AG2PersistenceManager(OrderedFace[library.AG2PersistenceManager]):
     The calls for one session are made one at a time, in their order, so that usage belongs to the agent that AG2 named.
     """
 
-    _session_argument = "chat_id"
-
     @arguments_of(_Manager)
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._open(_Manager(*args, **kwargs))
 
     @classmethod
     def from_config(cls, config_file: str | None = None, *, user_names: Collection[str] = ()) -> AG2PersistenceManager:
-        """A manager for the collections of chatstore's configuration (mongo, layouts.workflow). Raises BadConfig."""
+        """A manager for the collections of chatstore's configuration (mongo, layouts). Raises BadConfig."""
         return cls._of(_Manager.from_config(config_file, user_names=user_names))
 
     save_event = awaitable(_Manager.save_event)
@@ -41,6 +41,14 @@ class AG2PersistenceManager(OrderedFace[library.AG2PersistenceManager]):
     mark_failed = awaitable(_Manager.mark_failed)
     pause = awaitable(_Manager.pause)
     unpause = awaitable(_Manager.unpause)
+    mixed_transcript = streamed(_Manager.mixed_transcript)
+    replay = streamed(_Manager.replay)
+    create_general_chat_session = awaitable(_Manager.create_general_chat_session)
+    append_general_message = awaitable(_Manager.append_general_message)
+    list_general_chats = awaitable(_Manager.list_general_chats)
+    fetch_general_chat_transcript = awaitable(_Manager.fetch_general_chat_transcript)
+    update_session_metrics = awaitable(_Manager.update_session_metrics)
+    fetch_event_diff = awaitable(_Manager.fetch_event_diff)
     ensure_indexes = awaitable(_Manager.ensure_indexes)
 
     @property
@@ -52,3 +60,6 @@ class AG2PersistenceManager(OrderedFace[library.AG2PersistenceManager]):
     def unknown_events(self) -> Counter[str]:
         """The number of events of each unknown type."""
         return self.synchronous.unknown_events
+
+    def _calls_for(self, bound: BoundArguments) -> Calls:
+        return self._calls_of(bound.arguments.get("general_chat_id", bound.arguments.get("chat_id")))

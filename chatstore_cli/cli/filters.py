@@ -26,7 +26,10 @@ MapOption = Annotated[
 ]
 LayoutOption = Annotated[
     str | None,
-    typer.Option("--layout", metavar="NAME", help="Include only this layout: workflow, messages or threads."),
+    typer.Option("--layout", metavar="NAME", help="Include only this layout: workflow, messages, threads or general."),
+]
+DocumentLayoutOption = Annotated[
+    str | None, typer.Option("--layout", metavar="NAME", help="Include only this layout: workflow or general.")
 ]
 TenantOption = Annotated[
     str | None,

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import typer
 
 from chatstore_cli.cli.invocation import Invocation
+from chatstore_cli.core.indexes import perform
 from chatstore_cli.domain.errors import ExitCode, NeedsConfirmation
 from chatstore_cli.domain.indexes.findings import IndexStep
 from chatstore_cli.render.listing import Column, Listing
+from chatstore_cli.wiring.general import counter_merges
+
+if TYPE_CHECKING:
+    from chatstore_cli.wiring.stores import Stores
 
 
 def report_tables(invocation: Invocation, columns: Sequence[Column]) -> bool:
@@ -42,3 +48,11 @@ def confirmed_steps(invocation: Invocation, steps: list[IndexStep], *, yes: bool
             invocation.say(line)
         return False
     return True
+
+
+def carry_out(step: IndexStep, stores: Stores) -> None:
+    """Carry out one step. Raises Conflict."""
+    if step.merged is not None:
+        counter_merges(stores).merge(step.merged)
+    else:
+        perform(step, stores.index_store)

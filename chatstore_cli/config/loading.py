@@ -98,7 +98,7 @@ def load_configuration(
     own_uri = merged.get("chatstore.threads.uri")
     if values.get("chatstore.threads.backend") == "postgresql" and (own_uri is None or own_uri.value is None):
         _take_documented_variables(values, sources, problems)
-    settings = _with_yielding_default(_build(Settings, values, ""), values)
+    settings = _with_yielding_default(_build(Settings, values, ""), sources)
     _check_collections_differ(settings, sources, problems)
     read = tuple(source.file for source in files if source.file is not None)
     all_sources = {key: sources.get(key, "default") for key in keys}
@@ -190,45 +190,62 @@ def _build(section: type, values: Mapping[str, Any], prefix: str) -> Any:
     return section(**values_of_section)
 
 
-def _with_yielding_default(settings: Settings, values: Mapping[str, Any]) -> Settings:
+_GENERAL_SESSIONS = "layouts.general.sessions"
+_ONLY_READ = tuple(f"layouts.general.{name}" for name in ("stats", "artifacts", "workflow_sessions"))
+"""Collections of another platform, which chatstore never writes."""
+
+
+def _with_yielding_default(settings: Settings, sources: dict[str, str]) -> Settings:
     """The settings without the layout `general` if its collection has only a default name, which another setting names.
 
-    A database that was configured before this layout existed keeps its meaning.
+    A database that was configured before this layout existed keeps its meaning. The source of the setting has the reason.
     """
     general = settings.layouts.general
-    is_default = "layouts.general.sessions" not in values
-    others = (settings.sessions_collection, settings.messages_collection, settings.layouts.threads.threads)
-    if not is_default or general.sessions not in others:
+    same = [key for key, name in _named_collections(settings) if name == general.sessions and key != _GENERAL_SESSIONS]
+    if _GENERAL_SESSIONS in sources or not same:
         return settings
-    layouts = replace(settings.layouts, general=replace(general, sessions=None))
-    return replace(settings, layouts=layouts)
+    sources[_GENERAL_SESSIONS] = f"off, because {same[0]} names the same collection"
+    return replace(settings, layouts=replace(settings.layouts, general=replace(general, sessions=None)))
 
 
-def _check_collections_differ(settings: Settings, sources: Mapping[str, str], problems: list[Problem]) -> None:
-    """Add a problem for two layouts in one collection, which would mix their documents."""
-    general, agents = settings.layouts.general, settings.chatstore.agents
-    keys = {TOMBSTONES: "the tombstones of deleted sessions"}
-    for key, name in (
-        ("mongo.chat_collection", settings.messages_collection),
-        ("mongo.session_collection", settings.sessions_collection),
-        ("layouts.workflow.segments", settings.layouts.workflow.segments),
-        ("layouts.workflow.usage", settings.layouts.workflow.usage),
-        ("layouts.workflow.usage_rollups", settings.layouts.workflow.usage_rollups),
-        ("layouts.threads.threads", settings.layouts.threads.threads),
-        ("layouts.threads.messages", settings.layouts.threads.messages),
+def _named_collections(settings: Settings) -> list[tuple[str, str]]:
+    """Every setting that names a collection, with the name."""
+    workflow, threads, general = settings.layouts.workflow, settings.layouts.threads, settings.layouts.general
+    agents = settings.chatstore.agents
+    messages_key = "layouts.messages.messages" if settings.layouts.messages.messages else "mongo.chat_collection"
+    named = [
+        (messages_key, settings.messages_collection),
+        (
+            "layouts.workflow.sessions" if workflow.sessions else "mongo.session_collection",
+            settings.sessions_collection,
+        ),
+        ("layouts.workflow.segments", workflow.segments),
+        ("layouts.workflow.usage", workflow.usage),
+        ("layouts.workflow.usage_rollups", workflow.usage_rollups),
+        ("layouts.workflow.usage_exports", workflow.usage_exports),
+        ("layouts.threads.threads", threads.threads),
+        ("layouts.threads.messages", threads.messages),
         *((f"layouts.general.{item.name}", getattr(general, item.name)) for item in fields(general)),
         *(
             (f"chatstore.agents.{item.name}", getattr(agents, item.name))
             for item in fields(agents)
             if item.name != "default_agent"
         ),
-    ):
-        if name is None:
-            continue
+    ]
+    return [(key, name) for key, name in named if name is not None]
+
+
+def _check_collections_differ(settings: Settings, sources: Mapping[str, str], problems: list[Problem]) -> None:
+    """Add a problem for two layouts in one collection, which would mix their documents."""
+    keys = {TOMBSTONES: "the tombstones of deleted sessions"}
+    for key, name in _named_collections(settings):
+        if key in _ONLY_READ and key not in sources:
+            continue  # a default name, in which nothing is written
         if name in keys:
             both = [sources.get(each, "default") for each in (key, keys[name])]
             where = next((source for source in both if source != "default"), "default")
             shown = "same collection" if any(map(has_variables, both)) else f"collection {name}"
             what = f"{keys[name]} and {key} both name the {shown}."
-            problems.append(Problem(where, what, "Give each of them a different collection."))
+            or_off = f", or set {_GENERAL_SESSIONS}: null" if _GENERAL_SESSIONS in (key, keys[name]) else ""
+            problems.append(Problem(where, what, f"Give each of them a different collection{or_off}."))
         keys.setdefault(name, key)

@@ -74,6 +74,7 @@ class WorkflowCollections:
     segment_messages: int | None = None
     usage: str = "usage_events"
     usage_rollups: str = "usage_daily"
+    usage_exports: str = "usage_exports"
 
 
 @dataclass(frozen=True)
@@ -213,6 +214,13 @@ class Settings:
         return self.layouts.workflow.sessions or self.mongo.session_collection
 
     @property
+    def segments_of_sessions(self) -> dict[str, str]:
+        """The collections whose sessions are one document each, with the collections of their segments."""
+        general = self.layouts.general
+        of_general = {} if general.sessions is None else {general.sessions: general.segments}
+        return {self.sessions_collection: self.layouts.workflow.segments, **of_general}
+
+    @property
     def collections(self) -> tuple[str, ...]:
         """All collections that chatstore uses, by their configured names."""
         workflow, threads, general = self.layouts.workflow, self.layouts.threads, self.layouts.general
@@ -222,7 +230,7 @@ class Settings:
         of_general = (*([] if general.sessions is None else [general.sessions]), general.counters, general.segments)
         return (
             self.sessions_collection, self.messages_collection, workflow.segments, workflow.usage,
-            workflow.usage_rollups, threads.threads, threads.messages, *of_general, general.registry, general.stats,
+            workflow.usage_rollups, workflow.usage_exports, threads.threads, threads.messages, *of_general, general.registry, general.stats,
             general.artifacts, general.workflow_sessions, TOMBSTONES,
             *(name for name in (*of_agents, *of_python_agents) if name is not None),
         )  # fmt: skip

@@ -109,10 +109,10 @@ def _filter_text(partial_filter: Any) -> str:
 
 def _expiry_difference(needed: int | None, stored: float | None) -> str:
     if needed is None:
-        return f"it is a TTL index (expireAfterSeconds {stored:g}): it deletes documents"
+        return f"it is a TTL index (expireAfterSeconds {stored:.15g}): it deletes documents"
     if stored is None:
         return "it is not a TTL index: MongoDB never deletes documents"
-    return f"its expireAfterSeconds is {stored:g}, and should be {needed}"
+    return f"its expireAfterSeconds is {stored:.15g}, and should be {needed}"
 
 
 def _not_needed(index: StoredIndex, stored: Sequence[StoredIndex], made: Sequence[IndexSpec]) -> IndexFinding:
@@ -121,7 +121,7 @@ def _not_needed(index: StoredIndex, stored: Sequence[StoredIndex], made: Sequenc
     state = IndexState.UNNEEDED if is_own else IndexState.OTHER
     details = ["chatstore made it, and no layout needs it" if is_own else "chatstore did not ask for it"]
     if index.expire_after_seconds is not None:
-        details.append(f"it deletes documents (expireAfterSeconds {index.expire_after_seconds:g})")
+        details.append(f"it deletes documents (expireAfterSeconds {index.expire_after_seconds:.15g})")
     elif not (index.unique or index.sparse or index.partial_filter or index.collation):
         longer = next((other.name for other in stored if _serves(other, index)), None)
         if longer:

@@ -6,6 +6,7 @@
         InvalidThreadData                a value that no thread or message can have (also a ValueError)
           BadLines                       lines of an input that cannot be stored, one a line of the message
         InvalidAgent                     a value that no saved agent can have (also a ValueError)
+        InvalidGeneralChat               a value that no general chat can have (also a ValueError)
         NoActiveThread                   a call that needs a current thread (also a ValueError)
       NotFound                        3  the named thing does not exist
         ThreadNotFound                   also a ValueError
@@ -17,10 +18,12 @@
         BinaryMissing                    no mongod can run on this machine
         UnknownHost                      no host has this name
       Conflict                        8  in use by someone else, or in another state than required
+        PositionAhead                    a client has more of a session than is stored
         Locked
         OtherTenant                      the session belongs to another tenant than the caller's
         AgentChanged                     an agent is not in the version that an update was made from
         ForeignCollection                the collection holds mainly documents of another product
+        PrerequisiteRefused              the application's hook does not allow a workflow to start or to become active
       Interrupted                   130  stopped by the user between two batches, so that nothing is half done
       DocumentRefused                 1  a document that the driver or the server rejects
       NotRecorded                     1  a message that is neither in the journal nor in memory
@@ -150,6 +153,12 @@ class InvalidAgent(WrongUse, ValueError):
     kind = "bad_value"
 
 
+class InvalidGeneralChat(WrongUse, ValueError):
+    """{what}"""
+
+    kind = "bad_value"
+
+
 class NoActiveThread(WrongUse, ValueError):
     """No active thread. Create or set a thread first."""
 
@@ -248,6 +257,17 @@ class Conflict(ChatstoreError):
     kind = "conflict"
 
 
+class PositionAhead(Conflict):
+    """The client's {kind} {number} of session {session_id!r} is ahead: the last stored one is {stored}."""
+
+    kind = "position_ahead"
+
+    def __init__(self, *, session_id: str, kind: str, number: int, stored: int) -> None:
+        """`kind` is sequence or index."""
+        hint = "Replay this session from the beginning: it was deleted, or restored from a backup."
+        super().__init__(session_id=session_id, kind=kind, number=number, stored=stored, hint=hint)
+
+
 class Locked(Conflict):
     """{what} is in use by {holder}."""
 
@@ -270,6 +290,12 @@ class ForeignCollection(Conflict):
     """{what}"""
 
     kind = "foreign_collection"
+
+
+class PrerequisiteRefused(Conflict):
+    """Workflow {chat_id!r} was refused: {reason}"""
+
+    kind = "prerequisite_refused"
 
 
 class Interrupted(ChatstoreError):

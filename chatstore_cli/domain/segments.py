@@ -32,6 +32,7 @@ class HeadSize:
     `document` distinguishes it from other documents with the same session id; None if it was not requested.
     """
 
+    layout: str
     session_id: str
     size_bytes: int
     message_count: int
@@ -46,6 +47,13 @@ class Move:
     segment: int
     message_count: int
     size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentFull:
+    """A message was not stored: with its `needed_bytes` the session's document would be over 16 MiB."""
+
+    needed_bytes: int
 
 
 class SegmentStore(Protocol):
@@ -85,7 +93,7 @@ class DocumentSize:
 
 
 class DocumentSizes(Protocol):
-    """Finds large documents."""
+    """Finds large documents of one layout."""
 
     def largest(self, limit: int, at_least_bytes: int = 0) -> list[DocumentSize]:
         """The largest documents, largest first. The server reads the collection to find them."""
@@ -119,6 +127,7 @@ class SplitResult:
     A field is None if the split ended before it was known.
     """
 
+    layout: str
     session_id: str
     size_before: int
     size_after: int | None = None

@@ -29,6 +29,7 @@ class Session:
     `message_count_capped`: then there are more. `usage` is None if the layout has none.
     `reason` is why the session failed or is paused, if that is stored.
     `invalid_numbers` has the fields whose stored number is not valid and therefore unknown.
+    `is_general`: the session is a chat with the general agent, so that agent's messages are the conversation.
     """
 
     session_id: str
@@ -46,6 +47,7 @@ class Session:
     usage: KnownUsage | None = None
     reason: str | None = None
     invalid_numbers: tuple[str, ...] = ()
+    is_general: bool = False
 
 
 @dataclass(frozen=True, slots=True)

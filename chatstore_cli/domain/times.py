@@ -169,3 +169,8 @@ def read_span(
 def utc_now() -> datetime:
     """The current instant of the system clock, in UTC."""
     return datetime.now(UTC)
+
+
+def to_milliseconds(instant: datetime) -> datetime:
+    """The instant, rounded down to a whole millisecond."""
+    return instant.replace(microsecond=instant.microsecond // 1000 * 1000)

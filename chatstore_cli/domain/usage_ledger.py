@@ -2,6 +2,7 @@
 
 A report is cumulative: it has what a client has used since its run began. So per session, run, agent and model the maximum
 of each number counts, and late, repeated or reordered reports change nothing. A growth is stored on top of that maximum.
+A row with a `turn_id` is of one turn: it is a client of its own, so turns add up.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
+from chatstore_cli.domain.session import Session
 from chatstore_cli.domain.usage import Usage
 
 MOST_TOKENS = 10**12
@@ -21,11 +23,14 @@ MOST_TOKENS = 10**12
 OPENING_RUN = 0
 """The run of the opening balance: the row with a session's counters before its first report. Real runs begin at 1."""
 
+LEDGER_LAYOUTS = ("workflow", "general")
+"""The layouts whose sessions have rows in the usage ledger. A row belongs to the first one unless it names another."""
+
 ClientName = tuple[str | None, str | None]
 """The names of an agent and of a model, None if unknown."""
 
 TIME_KEYS = ("day", "week", "month")
-LEDGER_KEYS = (*TIME_KEYS, "tenant_id", "user_id", "workflow", "agent", "model", "session_id")
+LEDGER_KEYS = (*TIME_KEYS, "tenant_id", "user_id", "workflow", "agent", "model", "session_id", "layout")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,8 @@ class UsageSnapshot:
 
     Counts are tokens, from 0 to MOST_TOKENS. `cached_tokens` is a part of the prompt's tokens, None if not reported.
     `cost` is None if unknown, never negative. `event_id` is the id of the event that reported it, or None. An event of a
-    session is stored once per model, whatever its other fields are.
+    session is stored once per model, whatever its other fields are. With a `turn_id` it is what that turn alone has used,
+    and `seconds` is how long the turn took, None if unknown.
     """
 
     event_id: str | None
@@ -51,6 +57,8 @@ class UsageSnapshot:
     at: datetime
     cached_tokens: int | None = None
     cost: Decimal | None = None
+    turn_id: str | None = None
+    seconds: float | None = None
 
     @property
     def counters(self) -> Usage:
@@ -96,12 +104,21 @@ class CountingReason(StrEnum):
 
     CARRIED_OVER = "counted: the session's counters before its first report"
     FIRST = "counted: the first report of this run, agent and model"
+    TURN = "counted: one turn, which is added to all others"
     BEYOND = "counted: the part above what was reported before"
     NOT_ABOVE = "skipped: not above what was reported before (reports are cumulative)"
 
 
 class UsageLedger(Protocol):
-    """Stores snapshots, and the counters of the sessions that they belong to."""
+    """Stores snapshots of one layout's sessions, and the counters of these sessions."""
+
+    layout: str
+
+    def session(self, chat_id: str) -> Session | None:
+        """The facts of a session, None if there is no such session."""
+
+    def row(self, row_id: str) -> UsageSnapshot | None:
+        """A stored row of the layout, None if there is no such row."""
 
     def insert(self, snapshots: Mapping[str, UsageSnapshot]) -> set[str]:
         """Store rows by their ids. Returns the ids that are newly stored."""
@@ -142,10 +159,10 @@ class UsageLedger(Protocol):
         """Replace counters. Returns False, and changes nothing, if they are not the expected ones."""
 
     def has_reports(self, chat_id: str, run: int) -> bool:
-        """Whether there is any report of a run."""
+        """Whether there is any report of a run. Turns belong to no run."""
 
     def clients(self, chat_id: str, run: int, event_id: str) -> dict[ClientName, ClientRows]:
-        """The rows of a run that can be counted, per agent and model. `event_id` has reported the own rows."""
+        """The reports of a run that can be counted, per agent and model. `event_id` has reported the own rows."""
 
     def chats(self) -> Iterator[tuple[str, Usage]]:
         """The session ids in the ledger, each with its sums."""
@@ -166,6 +183,7 @@ class LedgerQuery:
     workflow: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    layout: str | None = None
 
     @property
     def by_whole_days(self) -> bool:
@@ -202,8 +220,8 @@ class UsageSums(Protocol):
         They come in any order. A group may come twice, with different sessions.
         """
 
-    def chats_with_usage(self, chat_ids: Sequence[str]) -> set[str]:
-        """Those of the session ids that have rows in the ledger."""
+    def chats_with_usage(self, chat_ids: Sequence[str], layout: str) -> set[str]:
+        """Those of a layout's session ids that have rows in the ledger."""
 
     def uncountable(self) -> int:
         """How many rows are in no sum, because a number or the time in them is invalid."""

@@ -20,6 +20,7 @@ from chatstore_cli.core.sessions.history import ChatHistory, chat_history
 from chatstore_cli.domain.recording import WorkerStats
 from chatstore_cli.library.ag2 import AG2PersistenceManager
 from chatstore_cli.library.cache import LocalChatCache
+from chatstore_cli.library.session_registry import SessionRegistry
 from chatstore_cli.library.storage import InsertedMessages, MongoChatStorage, StorageHealth
 from chatstore_cli.library.worker import ChatPersistenceWorker
 
@@ -30,6 +31,7 @@ __all__ = [
     "InsertedMessages",
     "LocalChatCache",
     "MongoChatStorage",
+    "SessionRegistry",
     "StorageHealth",
     "WorkerStats",
     "chat_history",

@@ -15,7 +15,7 @@ from chatstore_cli.core.agents.secrets import MASK, masked_config
 from chatstore_cli.core.agents.versions import Difference
 from chatstore_cli.domain.agents.models import Agent, AgentPage, AgentPurge, AgentVersion
 from chatstore_cli.domain.agents.ports import AgentStore
-from chatstore_cli.library.configured import changed_section, configured_settings
+from chatstore_cli.library.configured import configured_settings, with_values
 from chatstore_cli.library.on_first_use import OnFirstUse
 from chatstore_cli.wiring.agents import agent_store, create_missing_agent_indexes
 from chatstore_cli.wiring.stores import Stores
@@ -151,7 +151,7 @@ def _settings(
         settings = configured_settings(None, _warn)
     else:
         settings = Settings(mongo=MongoSettings(uri=uri, timeout_seconds=_TIMEOUT_SECONDS))
-    mongo = changed_section(
+    mongo = with_values(
         settings.mongo,
         "mongo",
         database=database,
@@ -159,7 +159,7 @@ def _settings(
         write_concern=write_concern,
         journaled=journaled,
     )
-    agents = changed_section(settings.chatstore.agents, "chatstore.agents", collection=collection)
+    agents = with_values(settings.chatstore.agents, "chatstore.agents", collection=collection)
     return replace(settings, mongo=mongo, chatstore=replace(settings.chatstore, agents=agents))
 
 

@@ -1,15 +1,20 @@
-"""The settings of the library: those of `from_config`, with a warning if they name no server, and changed sections."""
+"""Settings for the classes of the library: from chatstore's configuration, or from the arguments of a constructor."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
 from chatstore_cli.config.loading import load_configuration
 from chatstore_cli.config.settings import Settings, setting_types
 from chatstore_cli.config.values import validated
 from chatstore_cli.domain.errors import BadValue
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Section = TypeVar("Section", bound="DataclassInstance")
 
 
 def configured_settings(config_file: str | None, warn: Callable[[str], None]) -> Settings:
@@ -23,7 +28,7 @@ def configured_settings(config_file: str | None, warn: Callable[[str], None]) ->
     return configuration.settings
 
 
-def changed_section(section: Any, prefix: str, **given: object) -> Any:
+def with_values(section: Section, prefix: str, **given: object) -> Section:
     """A section of the settings with the values that are not None. Raises BadValue if one is not valid."""
     types = setting_types()
     changes: dict[str, object] = {}

@@ -102,7 +102,7 @@ def _counted(own: OwnDocuments) -> Document:
     }
 
 
-def _lacks_right(error: NotAllowed) -> bool:
+def lacks_right(error: NotAllowed) -> bool:
     """Whether the user may not read the collection. Otherwise the login failed."""
     return getattr(error.__cause__, "code", None) == _UNAUTHORIZED
 
@@ -122,7 +122,7 @@ class ForeignLookup:
             try:
                 self.found = foreign_in(self._connection, self._collection, self._own, at_a_glance=True)
             except NotAllowed as error:
-                if not _lacks_right(error):
+                if not lacks_right(error):
                     raise
                 self.found = ForeignDocuments(self._collection, self._own.kind, 0, 0)
         return self.found
@@ -138,7 +138,7 @@ def require_own(connection: Connection, collection: str, own: OwnDocuments) -> N
     try:
         found = foreign_in(connection.reading_from_primary(), collection, own)
     except NotAllowed as error:
-        if not _lacks_right(error):
+        if not lacks_right(error):
             raise
         return  # the next operation reports it
     if found.is_mainly_foreign:

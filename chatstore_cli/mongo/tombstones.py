@@ -51,6 +51,17 @@ def deleted_sessions(connection: Connection, layout: str, session_ids: Iterable[
     return wanted.intersection(row["_id"]["session_id"] for row in rows)
 
 
+def deleted_in_range(connection: Connection, layout: str, first: str, end: str) -> Iterator[str]:
+    """The deleted sessions of a layout from `first` to before `end`, in the order of bytes."""
+    ids = {"$gte": {"layout": layout, "session_id": first}, "$lt": {"layout": layout, "session_id": end}}
+    if connection.in_memory:  # mongomock does not compare documents
+        sessions = {row["_id"]["session_id"] for row in _collection(connection).find({"_id.layout": layout})}
+        yield from (session for session in sessions if first <= session < end)
+        return
+    for row in _collection(connection).find({"_id": ids}, {"_id": 1}):
+        yield row["_id"]["session_id"]
+
+
 def tombstones_of(connection: Connection, layout: str, session_ids: Iterable[str]) -> dict[str, Tombstone]:
     """The tombstones of those of the sessions that have one. Costs one look-up if none has."""
     collection = _collection(connection)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 
 THREADS = "threads"
 """The layout whose sessions can be in another database than those of the other layouts."""
+
+_LAYOUT_IS_OFF = "The layout general is off. For the reason, see layouts.general.sessions in: chatstore config show"
+
+
+GENERAL = "general"
+"""The layout of general chats. What belongs to the session registry is listed with it."""
 
 
 class Stores:
@@ -197,24 +203,30 @@ class Stores:
     def index_specs(self, layout: str | None = None, *, whatever_expires: bool = False) -> dict[str, list[IndexSpec]]:
         """The indexes that each layout, or the named one, needs. Raises BadValue for an unknown layout.
 
-        Those of the usage ledger are listed with the workflow layout, the one whose sessions have usage. With
-        `whatever_expires`, a TTL index is included even if nothing expires.
+        Those of the usage ledger are listed with the workflow layout, and those of the session registry with the general
+        layout. With `whatever_expires`, a TTL index is included even if nothing expires.
         """
         from chatstore_cli.core.indexes import wanted_specs
         from chatstore_cli.mongo.usage.rows import usage_index_specs
+        from chatstore_cli.wiring.session_registry import registry_indexes
 
         ttl_days = 1 if whatever_expires else self.settings.mongo.ttl_days
         names = self.settings.layouts.workflow
         specs = {reader.layout: wanted_specs(reader.index_specs(), ttl_days) for reader in self.session_readers(layout)}
         if "workflow" in specs:
             specs["workflow"].extend(usage_index_specs(names.usage, names.usage_rollups))
+        if layout in (None, GENERAL) and self.uses_mongo():
+            specs.setdefault(GENERAL, []).extend(registry_indexes(self))
         return specs
 
     def create_missing_indexes(self, layout: str) -> list[str]:
         """Create the indexes of a layout that are missing; returns a line for each one that was created or left alone."""
+        return self.create_indexes(self.index_specs(layout)[layout])
+
+    def create_indexes(self, specs: Sequence[IndexSpec]) -> list[str]:
+        """Create those of the indexes that are missing; returns a line for each one that was created or left alone."""
         from chatstore_cli.core.indexes import create_missing
 
-        specs = self.index_specs(layout)[layout]
         self.contents.require_writable(spec.collection for spec in specs)
         done = list(create_missing(specs, self.index_store, self.document_dates, self.server_now()))
         for line in done:
@@ -263,7 +275,7 @@ class Stores:
             own_documents_of(self.settings),
             sample=bounds.sample,
             seconds=bounds.seconds_per_check,
-            segments={self.settings.sessions_collection: self.settings.layouts.workflow.segments},
+            segments=self.settings.segments_of_sessions,
         )
 
     @cached_property
@@ -280,12 +292,13 @@ class Stores:
         """
         if not self.uses_mongo(layout):
             return [self._postgres_reader()]
-        from chatstore_cli.mongo.layouts.registry import LAYOUTS
+        from chatstore_cli.mongo.layouts.registry import LAYOUTS, used_layouts
 
-        if layout is not None and layout not in LAYOUTS:
-            known = ", ".join(LAYOUTS)
-            raise BadValue(name="--layout", value=layout, expected=f"a layout: {known}")
-        names = [layout] if layout is not None else list(LAYOUTS)
+        used = used_layouts(self.settings)
+        if layout is not None and layout not in used:
+            hint = _LAYOUT_IS_OFF if layout in LAYOUTS else None
+            raise BadValue(name="--layout", value=layout, expected=f"a layout: {', '.join(used)}", hint=hint)
+        names = [layout] if layout is not None else used
         connection = self.connection if used_for_long else self.connection.for_one_command()
         return [
             self._postgres_reader() if self.uses_postgres(name) else LAYOUTS[name](connection, self.settings)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from chatstore_cli.core.verify.checklist import Check
+    from chatstore_cli.core.verify.checklist import Check, Verdict
     from chatstore_cli.domain.errors import BadConfig
     from chatstore_cli.wiring.stores import Stores
 
@@ -26,10 +26,12 @@ def store_checks(
     not exist.
     """
     from chatstore_cli.core.flush.status import find_future_journals
+    from chatstore_cli.core.verify.checklist import Check
     from chatstore_cli.core.verify.database import DatabaseChecks
     from chatstore_cli.core.verify.local import LocalChecks
     from chatstore_cli.domain.errors import NotFound
     from chatstore_cli.domain.times import utc_now
+    from chatstore_cli.wiring.general import general_checks
     from chatstore_cli.wiring.journals import journal_folder, named_journals, pending_lines
 
     for name in journals:
@@ -55,11 +57,31 @@ def store_checks(
     )
     database = DatabaseChecks(
         stores,
-        settings.sessions_collection,
+        list(settings.segments_of_sessions),
         seconds,
         read_only,
         utc_now,
         migrations=stores.migration_state if settings.threads_on_postgres else None,
         uses_mongo=stores.uses_mongo(),
     )
-    return [*local.first(), *database.all(), *local.last()]
+    registry = [Check("session-registry", lambda: _registry(stores), "connection")] if stores.uses_mongo() else []
+    return [
+        *local.first(),
+        *database.all(),
+        *(general_checks(stores) if stores.uses_mongo() else []),
+        *registry,
+        *local.last(),
+    ]
+
+
+def _registry(stores: Stores) -> Verdict:
+    """The session registry, compared with the sessions of the workflow layout."""
+    from chatstore_cli.core.verify.session_registry import registry_verdict
+    from chatstore_cli.mongo.session_registry.sample import MongoRegistrySample
+
+    bounds, name = stores.settings.verify, stores.settings.layouts.general.registry
+    seconds = bounds.seconds_per_check
+    sample = MongoRegistrySample(stores.connection, name, sample=bounds.sample, seconds=seconds)
+    (sessions,) = stores.session_readers("workflow")
+    with stores.within(seconds):
+        return registry_verdict(sample, sessions.find, stores.server_now(), seconds)

@@ -28,6 +28,7 @@ CLASSES = (
     "ChatPersistenceWorker",
     "LocalChatCache",
     "MongoChatStorage",
+    "SessionRegistry",
 )
 
 

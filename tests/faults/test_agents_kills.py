@@ -14,9 +14,10 @@ from pymongo.database import Database
 
 from chatstore_cli.mongo.agents.states import all_entries
 from tests.support import agent_writers
+from tests.support.forked_jobs import ForkedJobs
 from tests.support.kill_at_command import INSTANTS
 from tests.support.mongod import Mongod
-from tests.support.thread_writers import NOON, Writers, writers
+from tests.support.thread_writers import NOON
 
 pytestmark = pytest.mark.real
 _MOST_COMMANDS = 20
@@ -38,14 +39,14 @@ def agents(mongod: Mongod, documents: Database[dict[str, Any]]) -> Any:
 
 
 @pytest.fixture(scope="module")
-def all_writers() -> Iterator[Writers]:
+def all_writers() -> Iterator[ForkedJobs]:
     """The processes of all tests."""
-    with writers(agent_writers.__file__) as processes:
+    with agent_writers.agent_writers() as processes:
         yield processes
 
 
 @pytest.fixture
-def processes(all_writers: Writers, mongod: Mongod, documents: Database[dict[str, Any]]) -> Writers:
+def processes(all_writers: ForkedJobs, mongod: Mongod, documents: Database[dict[str, Any]]) -> ForkedJobs:
     """Processes that write to that database."""
     all_writers.write_to(mongod.uri, documents.name)
     return all_writers
@@ -85,7 +86,7 @@ def begin(documents: Database[dict[str, Any]], agents: Any, versions: int) -> st
 
 
 def test_8_processes_at_once_lose_no_update(
-    documents: Database[dict[str, Any]], agents: Any, processes: Writers
+    documents: Database[dict[str, Any]], agents: Any, processes: ForkedJobs
 ) -> None:
     agent_id = begin(documents, agents, 90)
     jobs = [{"work": "update", "agent_id": agent_id, "name": str(number), "times": 4} for number in range(6)]
@@ -105,7 +106,7 @@ def test_8_processes_at_once_lose_no_update(
 
 
 def test_8_processes_store_one_agent_of_a_key(
-    documents: Database[dict[str, Any]], agents: Any, processes: Writers
+    documents: Database[dict[str, Any]], agents: Any, processes: ForkedJobs
 ) -> None:
     jobs = [{"work": "upsert", "key": "k", "name": f"field{number}"} for number in range(8)]
     assert processes.run(*jobs) == [0] * 8
@@ -116,7 +117,7 @@ def test_8_processes_store_one_agent_of_a_key(
 @pytest.mark.parametrize("instant", INSTANTS)
 @pytest.mark.parametrize(("versions", "work"), [(1, "update"), (100, "update"), (3, "activate")])
 def test_a_killed_change_is_done_or_not(
-    documents: Database[dict[str, Any]], agents: Any, processes: Writers, versions: int, work: str, instant: str
+    documents: Database[dict[str, Any]], agents: Any, processes: ForkedJobs, versions: int, work: str, instant: str
 ) -> None:
     agent_id = begin(documents, agents, versions)
     before = states(documents, agents, agent_id)
@@ -160,7 +161,7 @@ def test_a_killed_change_is_done_or_not(
 
 @pytest.mark.parametrize("instant", INSTANTS)
 def test_a_killed_purge_is_completed_by_a_repetition(
-    documents: Database[dict[str, Any]], agents: Any, processes: Writers, instant: str
+    documents: Database[dict[str, Any]], agents: Any, processes: ForkedJobs, instant: str
 ) -> None:
     agent_id = begin(documents, agents, 100)
     for number in range(2):

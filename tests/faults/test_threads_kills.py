@@ -14,9 +14,10 @@ from pymongo.database import Database
 from chatstore_cli.domain.errors import Conflict
 from chatstore_cli.domain.threads.models import ChatThread
 from chatstore_cli.mongo.threads.documents import thread_document
+from tests.support.forked_jobs import ForkedJobs
 from tests.support.kill_at_command import INSTANTS
 from tests.support.mongod import Mongod
-from tests.support.thread_writers import NOON, Writers, conversations, writers
+from tests.support.thread_writers import NOON, conversations, writers
 
 pytestmark = pytest.mark.real
 SEED = int(os.environ.get("CHATSTORE_TEST_SEED", "20260302"))
@@ -47,14 +48,14 @@ def threads(server: Mongod, documents: Database[dict[str, Any]]) -> Any:
 
 
 @pytest.fixture(scope="module")
-def all_writers() -> Iterator[Writers]:
+def all_writers() -> Iterator[ForkedJobs]:
     """The processes of all tests."""
     with writers() as processes:
         yield processes
 
 
 @pytest.fixture
-def processes(all_writers: Writers, server: Mongod, documents: Database[dict[str, Any]]) -> Writers:
+def processes(all_writers: ForkedJobs, server: Mongod, documents: Database[dict[str, Any]]) -> ForkedJobs:
     """Processes that write to that database."""
     all_writers.write_to(server.uri, documents.name)
     return all_writers
@@ -139,7 +140,7 @@ def complete(work: str, threads: Any) -> None:
 
 @pytest.mark.parametrize(("work", "least"), [("add", 3), ("fork", 5), ("import", 5), ("delete", 3)])
 def test_killed_at_any_command(
-    server: Mongod, documents: Database[dict[str, Any]], threads: Any, processes: Writers, work: str, least: int
+    server: Mongod, documents: Database[dict[str, Any]], threads: Any, processes: ForkedJobs, work: str, least: int
 ):
     killed = 0
     for number in range(1, _MOST_COMMANDS):
@@ -158,7 +159,7 @@ def test_killed_at_any_command(
 
 @pytest.mark.parametrize("rounds", [pytest.param(3, id="3"), pytest.param(300, id="300", marks=SOAK)])
 def test_killed_at_random(
-    server: Mongod, documents: Database[dict[str, Any]], threads: Any, processes: Writers, rounds: int
+    server: Mongod, documents: Database[dict[str, Any]], threads: Any, processes: ForkedJobs, rounds: int
 ):
     chance = random.Random(SEED)
     for _ in range(rounds):
@@ -185,7 +186,7 @@ def test_killed_at_random(
     ],
 )
 def test_processes_that_add_to_one_thread(
-    documents: Database[dict[str, Any]], threads: Any, processes: Writers, number: int, messages: int
+    documents: Database[dict[str, Any]], threads: Any, processes: ForkedJobs, number: int, messages: int
 ):
     begin(documents, threads)
     jobs = [{"work": "add", "prefix": f"p{place}-", "messages": messages} for place in range(number)]
@@ -200,7 +201,7 @@ def test_processes_that_add_to_one_thread(
 
 
 def test_a_thread_that_is_deleted_while_another_process_adds(
-    documents: Database[dict[str, Any]], threads: Any, processes: Writers
+    documents: Database[dict[str, Any]], threads: Any, processes: ForkedJobs
 ):
     begin(documents, threads)
     processes.start({"work": "add", "prefix": "new", "messages": 100_000, "until_deleted": True})
@@ -215,7 +216,7 @@ def test_a_thread_that_is_deleted_while_another_process_adds(
 @pytest.mark.soak
 @pytest.mark.timeout(600)
 def test_a_transaction_of_a_killed_process_only_delays_other_writers(
-    documents: Database[dict[str, Any]], threads: Any, processes: Writers
+    documents: Database[dict[str, Any]], threads: Any, processes: ForkedJobs
 ):
     begin(documents, threads)
     [code] = processes.run({"work": "add", "prefix": "new", "messages": 3, "size": 3, "kill_at": ["after", 2]})

@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-import json
 import random
 from typing import Any
 
 import bson
 import pytest
-from bson import Binary, Code, DBRef, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp, json_util
+from bson import Binary, Code, DBRef, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
 
+from chatstore_cli.config.settings import Settings
 from chatstore_cli.domain.foreign import ForeignDocuments, OwnKind, shown_names, usual_fields
 from chatstore_cli.mongo.connection import Connection
+from chatstore_cli.mongo.general import own_chats
+from chatstore_cli.mongo.layouts.contents import own_documents_of
 from chatstore_cli.mongo.messages.own_messages import OWN_MESSAGES
 from chatstore_cli.mongo.usage.rows import OWN_DAILY_SUMS, OWN_ROWS
 from chatstore_cli.mongo.workflow.own_sessions import OWN_SEGMENTS, OWN_SESSIONS
-from tests.support.paths import SAMPLES
+from tests.support.samples import sample_documents
 
 EVERY = {
     "sessions": OWN_SESSIONS,
     "messages": OWN_MESSAGES,
+    "general chats": own_chats.OWN_CHATS,
+    "general segments": own_chats.OWN_SEGMENTS,
+    "counters": own_chats.OWN_COUNTERS,
     "segments": OWN_SEGMENTS,
     "usage": OWN_ROWS,
     "daily sums": OWN_DAILY_SUMS,
 }
 FIELDS = (
     "chat_id", "messages", "workflow_name", "workflow_status", "real_time_tracking", "usage_summary", "enterprise_id",
-    "app_id", "status", "session_id", "role", "text", "run", "days", "expires", "session",
+    "app_id", "status", "session_id", "role", "text", "run", "days", "expires", "session", "session_type",
+    "general_label", "general_sequence", "user_id",
 )  # fmt: skip
 VALUES: list[Any] = [
     None, True, 0, 1.5, Int64(2**40), Decimal128("1"), "", "text", b"bytes", Binary(b"x" * 16, 4), ObjectId(), Regex("a"),
@@ -80,12 +86,13 @@ def test_the_filter_and_the_test_in_python_agree_on_every_type(connection: Conne
     }
 
 
-@pytest.mark.parametrize(("sample", "kinds"), [("workflow", ["sessions", "segments"]), ("messages", ["messages"])])
-def test_every_sample_is_own(sample: str, kinds: list[str]) -> None:
-    content = json.loads((SAMPLES / f"{sample}.json").read_text())["collections"]
-    for kind, documents in zip(kinds, content.values(), strict=True):
-        for document in map(json_util.loads, map(json.dumps, documents)):
-            assert EVERY[kind].matches(document), document
+@pytest.mark.parametrize("sample", ["workflow", "messages", "general", "multi_agent"])
+def test_every_sample_is_own(sample: str) -> None:
+    own = {**own_documents_of(Settings()), "ChatSessions": OWN_SESSIONS}
+    checked = [(own[name], documents) for name, documents in sample_documents(sample) if name in own]
+    assert checked
+    for kind, documents in checked:
+        assert [document for document in documents if not kind.matches(document)] == []
 
 
 def test_every_variant_of_a_session_is_own_and_documents_of_other_products_are_not() -> None:

@@ -20,9 +20,9 @@ from chatstore_cli.domain.workflow.chats import SavedAs
 from chatstore_cli.mongo.connection import Connection, connect
 from chatstore_cli.mongo.session_documents.documents import to_session
 from chatstore_cli.mongo.session_documents.segment_mover import MongoSegmentStore
+from chatstore_cli.mongo.session_documents.writing import DocumentWriter
 from chatstore_cli.mongo.workflow.layout import WorkflowLayout
 from chatstore_cli.mongo.workflow.shape import WORKFLOW
-from chatstore_cli.mongo.workflow.writer import MongoChatWriter
 from tests.support.ag2_events import event, new_manager, text
 from tests.support.paths import SAMPLES
 
@@ -344,8 +344,8 @@ def test_a_session_is_resumed_at_any_status_which_stays_until_the_next_event(
 def test_state_for_a_write_is_read_from_the_primary_whatever_the_uri_prefers(mongo_uri: str, database: Any) -> None:
     preferring = connect(f"{mongo_uri}&readPreference=secondary", database.name, timeout_seconds=10)
     assert preferring.database.read_preference.name == "Secondary"
-    writer = MongoChatWriter(preferring, Settings())
-    assert writer._sessions.read_preference.name == writer._segments.read_preference.name == "Primary"
+    collection = DocumentWriter(WORKFLOW, preferring, Settings(), print).collection
+    assert collection.sessions.read_preference.name == collection.segments.read_preference.name == "Primary"
     assert preferring.reading_from_primary().collection("chat_sessions").read_preference.name == "Primary"
 
 

@@ -12,7 +12,8 @@ from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.segments.keeper import SegmentKeeper
 from chatstore_cli.core.workflow.ag2_manager import AG2Manager
 from chatstore_cli.domain.errors import BadValue, Conflict, Unreachable
-from chatstore_cli.domain.workflow.chats import DocumentFull, SavedAs
+from chatstore_cli.domain.segments import DocumentFull
+from chatstore_cli.domain.workflow.chats import SavedAs
 from chatstore_cli.domain.workflow.events import AgentTurn
 from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.usage.ledger import MongoUsageLedger

@@ -22,6 +22,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.collection import Collection
 from pymongo.database import Database
 
+from chatstore_cli.mongo.general.shape import GENERAL
 from chatstore_cli.mongo.workflow.shape import WORKFLOW
 from tests.conftest import Chatstore, Outcome
 from tests.support.bson_values import VALUES, raw_array, with_value
@@ -41,6 +42,11 @@ _MESSAGE = {
 SESSION = {
     "chat_id": "odd", "enterprise_id": "odd", "status": 1, "updated_at": NOW, "messages": [_MESSAGE],
     "real_time_tracking": {"tokens": _TOKENS},
+}  # fmt: skip
+CHAT = {
+    "app_id": "odd", "session_type": "general", "general_label": "General Chat #1", "general_sequence": 1, "status": 0,
+    "last_updated_at": NOW, "messages": [{**_MESSAGE, "metadata": {"source": "general_agent"}}],
+    **{f"usage_{name}_final": number for name, number in _TOKENS.items()},
 }  # fmt: skip
 FLAT = {
     "session_id": "odd", "role": "user", "text": "hello", "metadata": {}, "vector_ids": [], "sequence": 1,
@@ -70,6 +76,10 @@ SESSION_FIELDS = [
     "usage_summary.raw.model", "usage_summary.raw.usages", "token_usage.model", "messages", "messages.0",
     "last_sequence", "last_segment", "moved_messages", "current_run", "run_start",
     *(f"{place}.{name}" for place in ("real_time_tracking.tokens", "token_usage") for name in _TOKENS),
+]  # fmt: skip
+CHAT_FIELDS = [
+    *(name for name in GENERAL.fact_fields if name not in ("_id", *SESSION_FIELDS)), *CHAT, "chat_id", "user_id",
+    "last_sequence", "last_segment", "moved_messages",
 ]  # fmt: skip
 MESSAGE_FIELDS = [
     *_MESSAGE, "agent_name", "name", "created_at", "message_id", "event_type", "source", "metadata.source",
@@ -117,6 +127,12 @@ def store_good(database: Database[Any]) -> None:
         database["chat_messages"].insert_one({**FLAT, "session_id": f"flat-{number}", "created_at": created})
         thread = {"_id": f"good-thread-{number}", "org_id": "good", "updated_at": NOW + timedelta(days=80_000 + number)}
         database["chat_threads"].insert_one({**THREAD, **thread})
+        chat = {
+            "_id": f"good-chat-{number}",
+            "app_id": "good",
+            "last_updated_at": NOW + timedelta(days=70_000 + number),
+        }
+        database["GeneralChatSessions"].insert_one({**CHAT, **chat})
         database["chat_thread_messages"].insert_one({**THREAD_MESSAGE, "chat_thread_id": thread["_id"]})
 
 
@@ -139,7 +155,9 @@ def store_odd(database: Database[Any], step: int) -> None:
                 for number, value in enumerate(VALUES[next(place) :: step])
             ],
         )
+    database["GeneralChatSessions"].insert_one({**CHAT, "_id": "odd chat"})
     for collection, document, fields in (
+        ("GeneralChatSessions", CHAT, CHAT_FIELDS),
         ("chat_messages", FLAT, FLAT_FIELDS),
         ("usage_events", REPORT, REPORT_FIELDS),
     ):
@@ -165,7 +183,8 @@ LISTS = {
 }
 COMMANDS = [
     ("sessions", "list", "--limit", "1000"), ("sessions", "list"), ("sessions", "sizes"), ("sessions", "show", "every message"),
-    ("sessions", "show", "odd"), ("sessions", "show", "odd thread"), ("history", "odd", "--limit", "500"),
+    ("sessions", "show", "odd"), ("sessions", "show", "odd thread"), ("sessions", "show", "odd chat"),
+    ("history", "odd", "--limit", "500"),
     ("usage",), ("usage", "--by", "session"), ("usage", "--by", "day,agent,model"), ("usage", "--by", "status"),
     ("usage", "--by", "month", "--timezone", "Europe/Berlin"), ("usage", "--since", "2020-01-01"),
     ("usage", "explain", "odd"), ("usage", "reconcile"), ("verify",), ("indexes", "check"), ("ttl", "show"),
@@ -212,7 +231,7 @@ def test_every_value_in_every_field_is_read(
             outcome = chatstore("usage", "rollup")
             assert outcome.code == 0, outcome.err
     for form in ("jsonl", "openai", "ag2"):
-        for session in ("every message", "odd", "odd thread"):
+        for session in ("every message", "odd", "odd thread", "odd chat"):
             outcome = chatstore("resume", session, "--as", form)
             assert outcome.code == 0, (form, outcome.err)
             assert parsed(outcome, "jsonl" if form == "jsonl" else "json")

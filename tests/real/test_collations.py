@@ -23,6 +23,7 @@ from chatstore_cli.domain.errors import Conflict, UnsuitableCollection
 from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
 from chatstore_cli.domain.usage_ledger import LedgerQuery
 from chatstore_cli.mongo.connection import Connection
+from chatstore_cli.mongo.general.index_specs import index_specs as chat_indexes
 from chatstore_cli.mongo.layouts.registry import LAYOUTS
 from chatstore_cli.mongo.maintenance.expiry_dates import MongoDocumentDates
 from chatstore_cli.mongo.maintenance.index_store import MongoIndexStore
@@ -49,7 +50,14 @@ Documents = Database[dict[str, Any]]
 
 STRENGTH_2 = {"locale": "en", "strength": 2}
 STRENGTH_3 = {"locale": "en"}
-COLLECTIONS = ("chat_messages", "chat_sessions", "chat_session_segments", "usage_events")
+COLLECTIONS = (
+    "chat_messages",
+    "chat_sessions",
+    "chat_session_segments",
+    "usage_events",
+    "GeneralChatSessions",
+    "general_chat_segments",
+)
 
 OBJECT_ID = ObjectId("65e1a0b2c3d4e5f601234567")
 ALIKE = ["Ann", "ann", "\uff41nn", "Wabc", "WAbC", "cafe\u0301", "caf\u00e9", "ann\u00ad", "$ann", "a:1", "a1"]
@@ -81,7 +89,7 @@ def indexed(request: pytest.FixtureRequest, database: Documents, connection: Con
 
 
 def create_indexes(connection: Connection) -> list[str]:
-    specs = [*message_indexes("chat_messages"), *session_indexes("chat_sessions")]
+    specs = [*message_indexes("chat_messages"), *session_indexes("chat_sessions"), *chat_indexes("GeneralChatSessions")]
     dates = MongoDocumentDates(connection, seconds=5, sample=10)
     return list(create_missing(specs, MongoIndexStore(connection, connection), dates, NOON))
 
@@ -116,7 +124,7 @@ def reader(connection: Connection, layout: str) -> Any:
 # --- workflow and messages: find, read, delete ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("layout", ["messages", "workflow"])
+@pytest.mark.parametrize("layout", ["messages", "workflow", "general"])
 def test_each_session_is_found_read_and_deleted_by_its_own_id(
     connection: Connection, indexed: Documents, layout: str
 ) -> None:
@@ -124,13 +132,17 @@ def test_each_session_is_found_read_and_deleted_by_its_own_id(
         indexed.chat_messages.insert_many(row(session, number) for session in STORED_IDS for number in range(3))
     else:
         indexed.chat_sessions.insert_many(chat(session) for session in STORED_IDS)
-    collection, count = {"messages": (indexed.chat_messages, 3), "workflow": (indexed.chat_sessions, 1)}[layout]
-    field = {"messages": "session_id", "workflow": "chat_id"}[layout]
+        indexed.GeneralChatSessions.insert_many(chat(session) for session in STORED_IDS)
+    collection, count, field = {
+        "messages": (indexed.chat_messages, 3, "session_id"),
+        "workflow": (indexed.chat_sessions, 1, "chat_id"),
+        "general": (indexed.GeneralChatSessions, 1, "chat_id"),
+    }[layout]
     sessions = reader(connection, layout)
     remaining = Counter({as_text(each): count for each in STORED_IDS})
     for stored_id in STORED_IDS:
         session_id = as_text(stored_id)
-        if isinstance(stored_id, float) and layout == "workflow":  # there a double is not an id
+        if isinstance(stored_id, float) and layout != "messages":  # there a double is not an id
             continue
         found = sessions.find(session_id)
         assert (found.session_id, found.message_count) == (session_id, count)
@@ -194,6 +206,23 @@ def test_threads_with_ids_that_a_collation_takes_for_equal_are_not_mixed(
 
 
 @pytest.mark.parametrize("session_id", ["ann", "ANN", "aNn\u00ad"])
+def test_a_general_chat_is_found_only_by_its_own_id(
+    connection: Connection, database: Documents, session_id: str
+) -> None:
+    """In `_id`, which is a chat's id, the collation would reject a second one that it takes for equal."""
+    database.create_collection("GeneralChatSessions", collation=STRENGTH_2)
+    for name in ("Ann", "bob"):
+        fields = {"app_id": name, "user_id": name, "last_updated_at": NOON, "messages": []}
+        database.GeneralChatSessions.insert_one({"_id": name, **fields})
+    chats = reader(connection, "general")
+    assert chats.find(session_id) is None
+    assert not any(part.documents for part in chats.remove(session_id, NOON))
+    assert list(chats.newest_first(SessionQuery(tenant_id=session_id), None, 9)) == []
+    assert [each.session_id for each in chats.newest_first(SessionQuery(user_id="Ann"), None, 9)] == ["Ann"]
+    assert sum(part.documents for part in chats.remove("Ann", NOON)) == 1
+
+
+@pytest.mark.parametrize("session_id", ["ann", "ANN", "aNn\u00ad"])
 def test_a_thread_in_a_collection_with_a_collation_is_found_only_by_its_own_id(
     connection: Connection, database: Documents, session_id: str
 ) -> None:
@@ -216,11 +245,12 @@ def test_a_thread_in_a_collection_with_a_collation_is_found_only_by_its_own_id(
 # --- listing ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("layout", ["messages", "workflow"])
+@pytest.mark.parametrize("layout", ["messages", "workflow", "general"])
 def test_pages_list_every_session_once_newest_first(connection: Connection, indexed: Documents, layout: str) -> None:
     for number, session in enumerate(ALIKE):
         indexed.chat_messages.insert_many([row(session, number), row(session, number - 60)])
         indexed.chat_sessions.insert_one(chat(session, number))
+        indexed.GeneralChatSessions.insert_one(chat(session, number))
     sessions = reader(connection, layout)
     after, listed = None, []
     while page := list(sessions.newest_first(SessionQuery(), after, 3)):

@@ -19,6 +19,7 @@ from chatstore_cli.core.sessions.removal import plan_removal
 from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
 from chatstore_cli.domain.session import Session
 from chatstore_cli.mongo.connection import Connection
+from chatstore_cli.mongo.general.index_specs import index_specs as chat_indexes
 from chatstore_cli.mongo.identifiers import addressable_id
 from chatstore_cli.mongo.layouts.registry import LAYOUTS
 from chatstore_cli.mongo.messages.layout import index_specs as message_indexes
@@ -40,7 +41,12 @@ TIMES: tuple[Any, ...] = (
 )  # fmt: skip
 IDS: tuple[Any, ...] = (42.0, float(SECONDS * 1000), 2.5, Decimal128("7"), 9, "text", "43", True, {"a": 1}, ["text", 9])
 
-COLLECTIONS = {"messages": "chat_messages", "workflow": "chat_sessions", "threads": "chat_threads"}
+COLLECTIONS = {
+    "messages": "chat_messages",
+    "workflow": "chat_sessions",
+    "threads": "chat_threads",
+    "general": "GeneralChatSessions",
+}
 
 
 def some_values(request: pytest.FixtureRequest) -> tuple[Any, ...]:
@@ -54,6 +60,7 @@ def store(connection: Connection, layout: str, field: str, values: Iterable[Any]
         *message_indexes("chat_messages"),
         *session_indexes("chat_sessions"),
         *thread_indexes("chat_threads", "chat_thread_messages"),
+        *chat_indexes("GeneralChatSessions"),
     )
     for spec in needed if indexed else ():
         if not spec.unique:
@@ -67,7 +74,8 @@ def store(connection: Connection, layout: str, field: str, values: Iterable[Any]
             document = {"_id": f"s{number}", "user_id": "u", "org_id": "t", "name": "", "updated_at": at}
         else:
             message = {"role": "user", "content": str(number)}
-            document = {"enterprise_id": "t", "updated_at": at, "messages": [message]}
+            changed = "last_updated_at" if layout == "general" else "updated_at"
+            document = {"enterprise_id": "t", changed: at, "messages": [message]}
             document |= {} if field == "_id" else {"chat_id": f"s{number}"}
         with contextlib.suppress(pymongo.errors.WriteError):  # not every value may be an _id
             connection.database[COLLECTIONS[layout]].insert_one(with_value(document, field, value))
@@ -104,6 +112,7 @@ def listed(connection: Connection, layout: str, limit: int, **filters: Any) -> l
         ("messages", "created_at", False),
         ("workflow", "updated_at", True),
         ("threads", "updated_at", True),
+        ("general", "last_updated_at", True),
     ],
 )
 def test_a_session_with_any_value_as_its_time_is_on_exactly_one_page(
@@ -151,7 +160,14 @@ def is_nested_list(value: Any) -> bool:
 
 @pytest.mark.parametrize(
     ("layout", "field"),
-    [("messages", "session_id"), ("workflow", "chat_id"), ("workflow", "_id"), ("threads", "_id")],
+    [
+        ("messages", "session_id"),
+        ("workflow", "chat_id"),
+        ("workflow", "_id"),
+        ("threads", "_id"),
+        ("general", "chat_id"),
+        ("general", "_id"),
+    ],
 )
 def test_a_listed_id_finds_its_session_and_the_others_are_counted(
     connection: Connection, request: pytest.FixtureRequest, layout: str, field: str

@@ -45,6 +45,9 @@ FILTERS: dict[str, dict[str, Any]] = {
 OF_FLAT_MESSAGES = ("none", "status unknown", "since", "until")
 """The layout has no field for the others, and asks nothing."""
 
+OF_GENERAL_CHATS = tuple(name for name in FILTERS if "workflow" not in name)
+"""The same."""
+
 OF_THREADS = ("none", "tenant", "an ObjectId's tenant", "user", "status unknown", "since", "until", "tenant and user")
 """The same."""
 
@@ -55,6 +58,7 @@ SORTED_IN_MEMORY = {
     # The server may take the index that has both instead of the one that has the order: then it reads one tenant's
     # sessions of one workflow, and sorts those. It decides by trying which is less.
     "tenant and workflow": SESSIONS // 35 + 1,
+    "tenant and user": SESSIONS // 77 + 1,  # the same, for general chats
 }
 """The exceptions: filters of which a query may be sorted in memory, with how many documents that reads here at most."""
 
@@ -131,6 +135,7 @@ def store(mongod: Mongod) -> Iterator[Store]:
     database = client[f"listing_{uuid4().hex[:12]}"]
     database["chat_sessions"].insert_many([_document(place) for place in range(SESSIONS)])
     database["chat_messages"].insert_many([_flat(place) for place in range(SESSIONS)])
+    database["GeneralChatSessions"].insert_many([_general_chat(place) for place in range(SESSIONS)])
     database["chat_threads"].insert_many([_thread(place) for place in range(SESSIONS)])
     database["chat_thread_messages"].insert_many([_thread_message(place) for place in range(SESSIONS)])
     connection = Connection(client, database, "test")
@@ -150,6 +155,16 @@ def _document(place: int) -> dict[str, Any]:
         "chat_id": f"c-{place}", "enterprise_id": f"t{place % 7}", "user_id": f"u{place % 11}",
         "workflow_name": f"w{place % 5}", "status": place % 3 - 1, "created_at": at, "updated_at": at,
         **({"paused": True} if place % 4 == 0 else {}),
+        "messages": [{"content": "x" * 100}],
+    }  # fmt: skip
+
+
+def _general_chat(place: int) -> dict[str, Any]:
+    at = NOON + timedelta(seconds=place)
+    return {
+        "_id": f"g-{place}", "chat_id": f"g-{place}", "app_id": f"t{place % 7}", "user_id": f"u{place % 11}",
+        "session_type": "general", "general_label": "x", "general_sequence": place, "status": place % 3 - 1,
+        "created_at": at, "last_updated_at": at, **({"paused": True} if place % 4 == 0 else {}),
         "messages": [{"content": "x" * 100}],
     }  # fmt: skip
 
@@ -176,6 +191,7 @@ def _thread_message(place: int) -> dict[str, Any]:
         *(("workflow", name) for name in FILTERS),
         *(("messages", name) for name in OF_FLAT_MESSAGES),
         *(("threads", name) for name in OF_THREADS),
+        *(("general", name) for name in OF_GENERAL_CHATS),
     ],
 )
 def test_each_filter_is_served_by_an_index(store: Store, layout: str, name: str) -> None:
@@ -194,8 +210,12 @@ def test_each_filter_is_served_by_an_index(store: Store, layout: str, name: str)
 
 
 def test_every_layout_is_asked_and_filters_that_are_left_out_are_those_it_cannot_answer(store: Store) -> None:
-    assert set(LAYOUTS) == {"workflow", "messages", "threads"}
-    for layout, expected in (("messages", OF_FLAT_MESSAGES), ("threads", OF_THREADS)):
+    assert set(LAYOUTS) == {"workflow", "messages", "threads", "general"}
+    for layout, expected in (
+        ("messages", OF_FLAT_MESSAGES),
+        ("threads", OF_THREADS),
+        ("general", OF_GENERAL_CHATS),
+    ):
         reader = LAYOUTS[layout](store.connection, Settings())
         answered = [name for name, asked in FILTERS.items() if not reader.unanswerable(SessionQuery(**asked))]
         assert answered == list(expected)

@@ -229,6 +229,7 @@ def test_a_user_who_may_not_list_collections_is_told_of_foreign_documents_in_tho
     assert [row["session_id"] for row in json.loads(listed.out)["items"]] == ["s1"]
     assert "chat_sessions holds 18 documents that are not sessions" in listed.err
     assert "may not read chat_threads, or it does not exist" in listed.err
+    assert "general: This user may not read GeneralChatSessions, or it does not exist, so no general" in listed.err
     assert run("sessions", "complete", "s1", env=settings).code in (3, 8)
     assert run("indexes", "apply", "--layout", "workflow", "--yes", env=settings).code == 8
     checked = run("indexes", "check", "--layout", "workflow", env=settings)
@@ -243,3 +244,25 @@ def test_a_user_who_may_not_list_collections_is_told_of_foreign_documents_in_tho
     nothing = run("sessions", "list", env=settings)
     assert (nothing.code, nothing.out) == (0, "")
     assert "elsewhere" not in nothing.err  # which this user may not see
+
+
+def test_a_user_without_rights_on_general_chats_reads_everything_else(guarded, run, chats):
+    """The collection is another program's: before chatstore had a layout for it, no right on it was needed."""
+    admin = guarded.client()["chats"]
+    names = ["chat_sessions", "chat_session_segments", "chat_messages", "chat_threads", "usage_events", "usage_daily"]
+    privileges = [{"resource": {"db": "chats", "collection": name}, "actions": ["find"]} for name in names]
+    privileges.append({"resource": {"db": "chats", "collection": ""}, "actions": ["listCollections"]})
+    admin.command("createRole", "others", privileges=privileges, roles=[])
+    admin.command("createUser", "others", pwd="pw", roles=["others"])
+    settings = {"CHATSTORE_URI": guarded.uri_as("others", "pw").replace("authSource=admin", "authSource=chats")}
+    chats["chat_sessions"].insert_one({"chat_id": "w", "messages": [{"role": "user", "content": "hi"}]})
+    chats["GeneralChatSessions"].insert_one({"_id": "g", "app_id": "acme", "messages": []})
+    sentence = "This user may not read GeneralChatSessions, so no general chat was searched."
+    for arguments in (["sessions", "list", "-o", "json"], ["usage", "--by", "session", "-o", "json"]):
+        done = run(*arguments, env=settings)
+        assert done.code == 0, done.err
+        assert [row.get("session_id", row.get("session")) for row in json.loads(done.out)["items"]] == ["w"]
+        assert done.err.count(sentence) == 1
+    for arguments in (["sessions", "show", "w"], ["resume", "w"]):
+        assert run(*arguments, env=settings).code == 0
+    assert run("sessions", "show", "g", env=settings).code == 3

@@ -113,7 +113,7 @@ def test_stored_daily_sums_have_words_for_field_names(
         ("Critic", 60), ("Writer", 30)
     ]  # fmt: skip
     assert set(first["clients"][0]) == {
-        "run", "tenant_id", "user_id", "workflow", "agent", "model", "prompt_tokens", "completion_tokens",
+        "run", "tenant_id", "user_id", "workflow", "agent", "model", "turns", "prompt_tokens", "completion_tokens",
         "total_tokens", "cost", "cost_unknown",
     }  # fmt: skip
 

@@ -29,6 +29,9 @@ NAMES = [
     "sequence-gaps",
     "document-sizes",
     "threads",
+    "general-counters",
+    "general-ids",
+    "session-registry",
     "journal-folder",
     "ignored-files",
     "journal-times",
@@ -76,8 +79,11 @@ def test_a_healthy_store_passes_everything_and_leaves_nothing_behind(chatstore, 
     assert [row["name"] for row in rows] == NAMES
     without_pass = {row["name"]: row["detail"] for row in rows if row["status"] != "pass"}
     assert without_pass == {
-        "sequence-gaps": "chat_sessions has no session with numbered messages",
+        "sequence-gaps": "no session with numbered messages in chat_sessions or GeneralChatSessions",
         "threads": "chat_threads has no threads",
+        "general-counters": "there are no general chats",
+        "general-ids": "there are no general chats",
+        "session-registry": "chat_session_registry has no active or paused workflow",
     }
     assert all(row["seconds"] >= 0 and row["hint"] is None for row in rows)
     assert f"database {database.name}" in outcome.err
@@ -256,6 +262,21 @@ def test_gaps_and_duplicates_in_a_sessions_numbers_are_a_warning(chatstore, data
         "9 sessions were checked; sessions with gaps: 2 (gap, torn); sessions with a number twice: 1 (double)"
         in row["detail"]
     )
+
+
+def test_general_chats_are_checked_beside_workflow_sessions(chatstore, database):
+    database["chat_sessions"].insert_one({"chat_id": "w", "messages": [{"sequence": 1}, {"sequence": 3}]})
+    chat = {"general_sequence": 1, "messages": [{"sequence": 1}, {"sequence": 4}]}
+    split = {"general_sequence": 1, "last_segment": 1, "messages": [{"sequence": 2}], "blob": "x" * (9 * 2**20)}
+    database["GeneralChatSessions"].insert_many([{"_id": "g", **chat}, {"_id": "s", **split}])
+    database["general_chat_segments"].insert_one({"_id": "s:1", "messages": [{"sequence": 1}]})
+    row = check(chatstore, "sequence-gaps")
+    assert row["detail"] == "3 sessions were checked; sessions with gaps: 2 (w, g)"
+    row = check(chatstore, "document-sizes")
+    assert row["detail"] == "above half of 16 MiB: s in GeneralChatSessions: 9.0 MiB"
+    assert "sessions split" in row["hint"]
+    off = {"CHATSTORE_LAYOUTS__GENERAL__SESSIONS": "null"}
+    assert check(chatstore, "sequence-gaps", env=off)["detail"].startswith("1 sessions were checked")
 
 
 def test_a_document_above_half_of_the_limit_is_a_warning_that_names_it(chatstore, database):

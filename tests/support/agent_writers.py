@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
-import sys
-from functools import partial
+from contextlib import AbstractContextManager
 from typing import Any
+
+from tests.support.forked_jobs import ForkedJobs, forked_jobs, serve
+
+
+def agent_writers() -> AbstractContextManager[ForkedJobs]:
+    """Processes that change agents. `work` of a job is a function below; `kill_at`: see KillAtCommand."""
+    return forked_jobs(__file__)
 
 
 def registry(uri: str, database: str) -> Any:
@@ -61,16 +65,8 @@ def _do(job: dict[str, Any]) -> None:
     killer.wait()
 
 
-def main() -> None:
-    """Fork a process for each job of a line; print their exit codes once all have ended."""
+if __name__ == "__main__":
     import chatstore_cli.core.agents.registry
     import chatstore_cli.mongo.agents.store  # noqa: F401 - imported once, for all that are forked
-    from tests.support.kill_at_command import fork
 
-    for line in sys.stdin:
-        processes = [fork(partial(_do, job)) for job in json.loads(line)]
-        print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(each, 0)[1]) for each in processes]), flush=True)
-
-
-if __name__ == "__main__":
-    main()
+    serve(_do)

@@ -2,64 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
-from tests.support.paths import ROOT
+from tests.support.forked_jobs import ForkedJobs, forked_jobs, serve
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
-class Writers:
-    """Runs jobs at the same time, each in a process of its own."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
-        self._target: dict[str, str] = {}
-
-    def write_to(self, uri: str, database: str) -> None:
-        """The database of the next jobs."""
-        self._target = {"uri": uri, "database": database}
-
-    def run(self, *jobs: dict[str, Any]) -> list[int]:
-        """The exit codes of the jobs (-9: killed). `work` of a job is a function below; `kill_at`: see KillAtCommand.
-
-        Only the commands of the work itself are counted.
-        """
-        self.start(*jobs)
-        return self.wait()
-
-    def start(self, *jobs: dict[str, Any]) -> None:
-        """Start the jobs; wait() returns their exit codes."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps([{**self._target, **job} for job in jobs]) + "\n")
-        self._process.stdin.flush()
-
-    def wait(self) -> list[int]:
-        """The exit codes of the jobs that were started, once all of them have ended."""
-        assert self._process.stdout is not None
-        codes: list[int] = json.loads(self._process.stdout.readline())
-        return codes
-
-
-@contextmanager
-def writers(program: str = __file__) -> Iterator[Writers]:
-    """Writers, until the end of the block. The program's `main` forks a process for each job."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(
-        [sys.executable, program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-    ) as process:
-        try:
-            yield Writers(process)
-        finally:
-            process.kill()
+def writers() -> AbstractContextManager[ForkedJobs]:
+    """Processes that write to threads. `work` of a job is a function below; `kill_at`: see KillAtCommand."""
+    return forked_jobs(__file__)
 
 
 # --- in the processes -------------------------------------------------------------------------------------------------
@@ -134,16 +88,8 @@ def _do(job: dict[str, Any]) -> None:
     killer.wait()
 
 
-def main() -> None:
-    """Fork a process for each job of a line; print their exit codes once all have ended."""
+if __name__ == "__main__":
     import chatstore_cli.core.threads.repository
     import chatstore_cli.mongo.threads.store  # noqa: F401 - imported once, for all that are forked
-    from tests.support.kill_at_command import fork
 
-    for line in sys.stdin:
-        processes = [fork(partial(_do, job)) for job in json.loads(line)]
-        print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(each, 0)[1]) for each in processes]), flush=True)
-
-
-if __name__ == "__main__":
-    main()
+    serve(_do)

@@ -7,15 +7,17 @@ from typing import Annotated
 
 import typer
 
-from chatstore_cli.cli.index_steps import confirmed_steps, report_tables
+from chatstore_cli.cli.index_steps import carry_out, confirmed_steps, report_tables
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, group
-from chatstore_cli.core.indexes import check_indexes, is_finding, named_indexes, perform, plan_steps
+from chatstore_cli.core.general.counter_merges import doubled_notice, with_merges
+from chatstore_cli.core.indexes import check_indexes, is_finding, named_indexes, plan_steps
 from chatstore_cli.domain.errors import Conflict, ExitCode
 from chatstore_cli.domain.foreign import mainly_foreign
 from chatstore_cli.domain.indexes.findings import IndexFinding
 from chatstore_cli.render.listing import Listing
 from chatstore_cli.render.rows.indexes import INDEX_COLUMNS, STEP_COLUMNS, index_row, step_row
+from chatstore_cli.wiring.general import counter_merges
 
 app = group("indexes", "Compare indexes with those that the layouts need, and create the missing ones.")
 Layout = Annotated[
@@ -61,6 +63,10 @@ def check(context: typer.Context, layout: Layout = None) -> None:
         invocation.say(f"{remark}. chatstore needs no index there. Check the configuration: chatstore config show")
     for absent in dict.fromkeys(finding.collection for finding in findings if finding.collection not in existing):
         invocation.say(f"{absent} does not exist yet. chatstore indexes apply creates it with its indexes.")
+    if doubled := doubled_notice(findings, counter_merges(stores, is_patient=False)):
+        invocation.say(
+            f"{doubled}. The unique index can be created after a merge, which chatstore indexes apply plans."
+        )
     has_findings = any(is_finding(finding) for finding in findings if finding.collection in existing)
     if has_findings:
         invocation.say("To create the missing indexes, run: chatstore indexes apply")
@@ -97,9 +103,10 @@ def apply(
 ) -> None:
     """Create missing indexes while the application continues to write.
 
-    Three kinds of change need confirmation (--yes skips the question): to change an index that has drifted, to drop an
-    index, and to create a TTL index by which MongoDB would delete documents at once. The number of documents is shown
-    first. Exits with status 6 if such a change was not made.
+    Four kinds of change need confirmation (--yes skips the question): to change an index that has drifted, to drop an
+    index, to create a TTL index by which MongoDB would delete documents at once, and to merge counters of general chats
+    that have the same tenant and user. The documents that would be deleted are counted first. Exits with status 6 if such
+    a change was not made.
 
     An index that chatstore did not ask for is dropped only if --drop names it. If a collection holds mainly documents of
     another product, nothing is changed, and the command exits with status 8.
@@ -115,7 +122,8 @@ def apply(
     findings = _findings(invocation, layout)
     dropped = named_indexes(findings, drop or [])
     dates, now = invocation.stores.document_dates, invocation.stores.server_now()
-    steps = list(plan_steps(findings, dates, now, drop_unneeded=drop_unneeded, dropped=dropped))
+    planned = plan_steps(findings, dates, now, drop_unneeded=drop_unneeded, dropped=dropped)
+    steps = list(with_merges(planned, counter_merges(invocation.stores)))
     confirmed = dry_run or confirmed_steps(invocation, [step for step in steps if step.needs_yes], yes=yes)
     rows = []
     conflicts: list[Conflict] = []
@@ -124,7 +132,7 @@ def apply(
         if not dry_run and not is_left:
             invocation.explain(f"{step.action.value} {step.finding.name} on {step.finding.collection} ...")
             try:
-                perform(step, invocation.stores.index_store)
+                carry_out(step, invocation.stores)
             except Conflict as error:  # the other steps do not depend on this one
                 conflicts.append(error)
                 continue

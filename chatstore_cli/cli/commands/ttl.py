@@ -8,13 +8,15 @@ import typer
 
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, group
+from chatstore_cli.cli.registry_ttl import has_registry, registry_agrees, specs_with_registry
 from chatstore_cli.core.indexes import perform
-from chatstore_cli.core.retention.ttl import plan_retention, retentions
-from chatstore_cli.domain.errors import ExitCode, NotFound
+from chatstore_cli.core.retention.ttl import is_age, plan_retention, retentions
+from chatstore_cli.domain.errors import BadValue, ExitCode, NotFound
 from chatstore_cli.domain.indexes.findings import IndexStep
 from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.render.listing import Listing
 from chatstore_cli.render.rows.indexes import RETENTION_COLUMNS, STEP_COLUMNS, retention_row, step_row
+from chatstore_cli.wiring.stores import GENERAL
 
 app = group("ttl", "Show and set how long MongoDB keeps messages.")
 Layout = Annotated[
@@ -34,7 +36,7 @@ def show(context: typer.Context, layout: Layout = None) -> None:
     """
     invocation = Invocation(context, layout=layout)
     stores = invocation.stores
-    specs = _specs(invocation, layout)
+    specs = specs_with_registry(invocation, layout, wanted=has_registry(invocation, layout))
     shown = (
         retentions(specs, stores.index_store, stores.document_dates, stores.server_now()) if any(specs.values()) else ()
     )
@@ -53,7 +55,7 @@ def show(context: typer.Context, layout: Layout = None) -> None:
         "chatstore ttl set --days 0 --yes",
     ],
     exits=[*_EXITS, ExitCode.FINDINGS, ExitCode.CONFLICT],
-    meanings={ExitCode.FINDINGS: "findings: mongo.ttl_days differs from --days"},
+    meanings={ExitCode.FINDINGS: "findings: the setting differs from --days"},
 )
 def set_(
     context: typer.Context,
@@ -77,6 +79,9 @@ def set_(
 
     This command changes neither documents nor the configuration. If mongo.ttl_days differs from --days, it prints the
     setting to change and exits with status 6. With --days 0 it drops the TTL indexes.
+
+    The session registry is changed only with --layout general: entries are deleted N days after their last change, and
+    chatstore.registry.keep_days is the setting.
     """
     invocation = Invocation(context, layout=layout)
     stores = invocation.stores
@@ -84,7 +89,10 @@ def set_(
         invocation.will_write(dry_run="nothing changes")
     else:
         invocation.will_write()
-    specs = _specs(invocation, layout)
+    if layout == GENERAL and days == 0:
+        expected = "1 or more for layout general: entries of the session registry expire at last"
+        raise BadValue(name="--days", value=days, expected=expected)
+    specs = specs_with_registry(invocation, layout, wanted=layout == GENERAL)
     if not stores.uses_mongo(layout):
         raise NotFound(
             kind_of_thing="TTL index", name=str(layout), where="", hint="PostgreSQL deletes nothing by itself."
@@ -101,13 +109,10 @@ def set_(
         perform(step, stores.index_store)
     rows = [step_row(step, "planned" if dry_run else "done") for step in steps]
     invocation.emit(Listing(STEP_COLUMNS, rows, empty="The TTL indexes need no change."))
-    if own and not _applies_to_new(invocation, own, days):
+    dated = [spec for spec in own if not is_age(spec)]
+    is_agreed = registry_agrees(invocation, days, layout, is_changed=len(dated) < len(own))
+    if not is_agreed or (dated and not _applies_to_new(invocation, dated, days)):
         raise typer.Exit(ExitCode.FINDINGS)
-
-
-def _specs(invocation: Invocation, layout: str | None) -> dict[str, tuple[IndexSpec, ...]]:
-    """The indexes that each layout needs, without regard to mongo.ttl_days."""
-    return {reader.layout: reader.index_specs() for reader in invocation.stores.session_readers(layout)}
 
 
 def _plan(steps: list[IndexStep]) -> str:

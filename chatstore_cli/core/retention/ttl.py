@@ -1,7 +1,7 @@
 """How long MongoDB keeps documents, and the plan of a change.
 
 There are two kinds of TTL index. On an expiry date that each document carries (`expires_at`, expireAfterSeconds 0),
-the index deletes each document on its date. On another date, such as a `created_at` that is a BSON date,
+the index deletes each document on its date. On another date, such as the `updated_at` of the session registry,
 expireAfterSeconds is the time to keep documents, and a collMod changes it for all stored documents.
 """
 
@@ -37,7 +37,8 @@ def retentions(
             for finding in compare(needed, store.stored(collection)):  # as `indexes check` matches specs and indexes
                 index = finding.stored if finding.stored is not None and _is_ttl(finding.stored) else None
                 if finding.spec is not None and finding.spec.expire_after_seconds is not None:
-                    yield _retention(layout, finding.spec, index, dates, now, carries_own_date=True)
+                    is_own_date = not is_age(finding.spec)
+                    yield _retention(layout, finding.spec, index, dates, now, carries_own_date=is_own_date)
                 elif index is not None:
                     as_spec = _as_spec(index, _seconds(index))
                     yield _retention(layout, as_spec, index, dates, now, carries_own_date=False)
@@ -84,7 +85,8 @@ def plan_retention(
             if days == 0:
                 yield from _plan_to_keep(own, stored, others)
                 continue
-            targets = [*own, *(_as_spec(index, days * DAY_SECONDS) for index in others)]
+            needed = [replace(spec, expire_after_seconds=days * DAY_SECONDS) if is_age(spec) else spec for spec in own]
+            targets = [*needed, *(_as_spec(index, days * DAY_SECONDS) for index in others)]
             relevant = [index for index in stored if any(index.keys == spec.keys for spec in targets)]
             for step in plan_steps(compare(targets, relevant), dates, now, drop_unneeded=False):
                 harmless = step.action in (IndexAction.CREATE, IndexAction.MODIFY) and step.expiring == 0
@@ -108,6 +110,11 @@ def _others(specs: Sequence[IndexSpec], collection: str, stored: Sequence[Stored
     """The TTL indexes of the collection that no spec needs."""
     own = {spec.keys for spec in _ttl_specs(specs, collection)}
     return [index for index in stored if _is_ttl(index) and index.keys not in own]
+
+
+def is_age(spec: IndexSpec) -> bool:
+    """Whether a TTL index is on a date that tells the age of a document, and not on its expiry date."""
+    return bool(spec.expire_after_seconds)
 
 
 def _is_ttl(index: StoredIndex) -> bool:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from chatstore_cli.core.lru import LruMap
-from chatstore_cli.domain.errors import ChatstoreError
-from chatstore_cli.domain.segments import GUARD_BYTES, HARD_LIMIT_BYTES, MEBIBYTE, HeadSize, SegmentStore
+from chatstore_cli.domain.errors import ChatstoreError, Conflict, DocumentRefused, Unreachable
+from chatstore_cli.domain.segments import GUARD_BYTES, HARD_LIMIT_BYTES, MEBIBYTE, DocumentFull, HeadSize, SegmentStore
 
 _CHECK_AGAIN_BYTES = MEBIBYTE // 4
 _KEPT_BYTES = 8 * MEBIBYTE
@@ -117,3 +117,17 @@ class SegmentKeeper:
             size, count = head.size_bytes - moved.size_bytes, head.message_count - moved.message_count
             head = replace(head, size_bytes=size, message_count=count, last_segment=moved.segment)
         return head
+
+
+def make_room_for(keeper: SegmentKeeper | None, session_id: str, event_id: str, full: DocumentFull) -> None:
+    """Move messages out, so that the message that was not stored fits. Raises Unreachable if that passes, DocumentRefused."""
+    try:
+        moved = None if keeper is None else keeper.make_room(session_id, full.needed_bytes)
+    except Conflict as error:  # another move is in progress or was interrupted; that passes
+        what = f"Storing a message of session {session_id!r}: {error.message}"
+        raise Unreachable(what=what, hint="Try again in a minute.") from error
+    if moved is None:
+        raise DocumentRefused(
+            where=f"Message {event_id!r} of session {session_id!r}",
+            reason=f"its {full.needed_bytes:,} bytes do not fit into the session's document (limit 16 MiB)",
+        )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from hashlib import blake2b
+from operator import attrgetter
 
 from chatstore_cli.domain.errors import (
     ChatstoreError,
@@ -48,34 +49,55 @@ def growth_of(document: DocumentSize, now: datetime) -> Growth:
     return Growth(round(per_day), now + timedelta(days=days) if is_near else None)
 
 
-def existing_head(store: SegmentStore, session_id: str) -> HeadSize:
-    """The size of a session's document. Raises NotFound."""
-    head = store.head(session_id)
-    if head is None:
-        raise NotFound(kind_of_thing="workflow session", name=session_id, where="")
-    return head
+def existing_head(stores: Mapping[str, SegmentStore], session_id: str) -> HeadSize:
+    """The size of a session's document. Raises NotFound, and Conflict if two layouts have the session."""
+    heads = [head for store in stores.values() if (head := store.head(session_id)) is not None]
+    if not heads:
+        raise NotFound(kind_of_thing="session", name=session_id, where=f" in {' or '.join(stores)}")
+    if len(heads) > 1:
+        what = f"Session {session_id!r} is in the layouts {' and '.join(head.layout for head in heads)}."
+        raise Conflict(what=what, hint=f"Choose one: --layout {heads[0].layout}.")
+    return heads[0]
 
 
-def large_heads(sizes: DocumentSizes, limit: int, at_least_bytes: int) -> list[HeadSize]:
-    """The largest documents of at least this size."""
+def largest_documents(sizes: Iterable[DocumentSizes], limit: int, at_least_bytes: int) -> list[DocumentSize]:
+    """The largest documents of at least this size in several layouts, largest first."""
+    found = [document for each in sizes for document in each.largest(limit, at_least_bytes)]
+    return sorted(found, key=attrgetter("size_bytes"), reverse=True)[:limit]
+
+
+def large_heads(sizes: Iterable[DocumentSizes], limit: int, at_least_bytes: int) -> list[HeadSize]:
+    """The same, as what can be split."""
     return [
-        HeadSize(each.session.session_id, each.size_bytes, each.messages_in_document, document=each.document)
-        for each in sizes.largest(limit, at_least_bytes)
+        HeadSize(
+            each.session.layout,
+            each.session.session_id,
+            each.size_bytes,
+            each.messages_in_document,
+            document=each.document,
+        )
+        for each in largest_documents(sizes, limit, at_least_bytes)
     ]
 
 
 class Splitting:
     """Splits documents one after another. A document that cannot be split is reported and does not stop the others.
 
-    `results` yields the result of each document as soon as it is known; afterwards `exit_code` returns the exit code of
+    `stores` and `readers` are those of each layout. `results` yields the result of each document as soon as it is known; afterwards `exit_code` returns the exit code of
     the whole run. With `is_named` there is one document, and `exit_code` raises the error that prevented its split.
     """
 
     def __init__(
-        self, store: SegmentStore, reader: SessionReader, keep_bytes: int, *, is_named: bool, say: Callable[[str], None]
+        self,
+        stores: Mapping[str, SegmentStore],
+        readers: Mapping[str, SessionReader],
+        keep_bytes: int,
+        *,
+        is_named: bool,
+        say: Callable[[str], None],
     ) -> None:
-        self._store = store
-        self._reader = reader
+        self._stores = stores
+        self._readers = readers
         self._keep_bytes = keep_bytes
         self._is_named = is_named
         self._say = say
@@ -86,7 +108,7 @@ class Splitting:
     def results(self, heads: Sequence[HeadSize]) -> Iterator[SplitResult]:
         """The result for each document, until the database is unreachable or rejects the user, or Ctrl-C is pressed."""
         for index, head in enumerate(heads):
-            result = SplitResult(head.session_id, head.size_bytes)
+            result = SplitResult(head.layout, head.session_id, head.size_bytes)
             progress = f"{index} of {len(heads)} documents are done. Run the same command again to continue."
             try:
                 self._split(head, result)
@@ -129,27 +151,29 @@ class Splitting:
         """
         head = self._head_of(listed)
         session_id, keep_bytes = listed.session_id, self._keep_bytes
+        store, reader = self._stores[listed.layout], self._readers[listed.layout]
         result.size_before = head.size_bytes
-        seen = [digest for digest, _ in _digests(self._reader.messages(session_id, _EVERYTHING))]
+        seen = [digest for digest, _ in _digests(reader.messages(session_id, _EVERYTHING))]
         while head.size_bytes > keep_bytes:
             # A little more than necessary: otherwise the last segment would often have a single message.
             at_most = min(SEGMENT_BYTES, head.size_bytes - keep_bytes + keep_bytes // 8)
-            moved = self._store.move_oldest(session_id, keep_messages=1, at_most_bytes=at_most)
+            moved = store.move_oldest(session_id, keep_messages=1, at_most_bytes=at_most)
             if moved is None:
                 break
             result.segments += 1
             result.moved_messages += moved.message_count
-            head = existing_head(self._store, session_id)
+            head = existing_head({listed.layout: store}, session_id)
         result.size_after = head.size_bytes
-        messages = reads_the_same(seen, self._reader.messages(session_id, _EVERYTHING))
+        messages = reads_the_same(seen, reader.messages(session_id, _EVERYTHING))
         result.messages, result.reads_the_same = abs(messages), messages >= 0
 
     def _head_of(self, listed: HeadSize) -> HeadSize:
         """The document that this session id finds. Raises Conflict if it is not the listed one, NotFound if none is found."""
-        head = self._store.head(listed.session_id)
+        head = self._stores[listed.layout].head(listed.session_id)
         if head is None:
             hint = "It was deleted meanwhile, or its id has a type that cannot be looked up."
-            raise NotFound(kind_of_thing="workflow session", name=listed.session_id, where="", hint=hint)
+            where = f" in {listed.layout}"
+            raise NotFound(kind_of_thing="session", name=listed.session_id, where=where, hint=hint)
         if listed.document is not None and head.document != listed.document:
             what = f"Another document has the same id ({head.document}), and that one is read as this session."
             raise Conflict(what=what, hint=f"Give {listed.document} a chat_id of its own.")

@@ -22,7 +22,7 @@ class Removal:
     layout: str
     parts: list[StoredPart]
     remover: SessionRemover
-    kept_in: Callable[[], UsageLedger] | None = None
+    kept_in: Callable[[str], UsageLedger] | None = None
 
     @property
     def plan(self) -> str:
@@ -41,14 +41,14 @@ class Removal:
         With `kept_in`, usage that only its counters have is kept.
         """
         if self.kept_in is not None:
-            carry_over_counters(self.kept_in(), self.session_id)
+            carry_over_counters(self.kept_in(self.layout), self.session_id)
         return self.remover.remove(self.session_id, clock(), keep_usage=self.kept_in is not None)
 
 
 def plan_removal(
-    readers: Sequence[SessionReader], session_id: str, *, kept_in: Callable[[], UsageLedger] | None = None
+    readers: Sequence[SessionReader], session_id: str, *, kept_in: Callable[[str], UsageLedger] | None = None
 ) -> Removal:
-    """The plan to delete a session, with its usage unless `kept_in`, which opens the ledger, keeps that.
+    """The plan to delete a session, with its usage unless `kept_in`, which opens a layout's ledger, keeps that.
 
     If the session does not exist, the plan contains the remains of an incomplete deletion. Raises NotFound, and Conflict
     if two layouts have the id.

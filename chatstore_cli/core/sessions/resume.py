@@ -34,7 +34,8 @@ class ResumedHistory:
         self.left_out = 0
         self.repairs = Repairs()
         self._reader = reader
-        self._selection = selection
+        # In a chat with the general agent, its messages are the conversation.
+        self._selection = replace(selection, include_general=selection.include_general or session.is_general)
         self._transcript = transcript
         self._group_turns_only = group_turns_only
 

@@ -14,7 +14,8 @@ from chatstore_cli.core.threads.checks import (
 )
 from chatstore_cli.core.threads.edits import MAX_MESSAGE_BYTES
 from chatstore_cli.domain.errors import InvalidThreadData
-from chatstore_cli.domain.threads.models import ChatMessage, ChatThread, Edit, ForkedFrom, to_milliseconds
+from chatstore_cli.domain.threads.models import ChatMessage, ChatThread, Edit, ForkedFrom
+from chatstore_cli.domain.times import to_milliseconds
 
 
 def imported_thread(thread: ChatThread) -> ChatThread:

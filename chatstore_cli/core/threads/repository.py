@@ -25,10 +25,9 @@ from chatstore_cli.domain.threads.models import (
     CreateChatThreadRequest,
     ForkedFrom,
     new_id,
-    to_milliseconds,
 )
 from chatstore_cli.domain.threads.ports import ALL, ANYONE, Owner, ThreadStore, Window
-from chatstore_cli.domain.times import Clock, utc_now
+from chatstore_cli.domain.times import Clock, to_milliseconds, utc_now
 
 MOST_MESSAGES = 1_000
 """The most messages that one call of `create_messages` stores."""

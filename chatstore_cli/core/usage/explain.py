@@ -7,10 +7,17 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from chatstore_cli.core.usage.recorder import carry_over_counters
-from chatstore_cli.domain.errors import NotFound
+from chatstore_cli.domain.errors import Conflict, NotFound
 from chatstore_cli.domain.session_reader import SessionReader
 from chatstore_cli.domain.usage import Usage
-from chatstore_cli.domain.usage_ledger import OPENING_RUN, CountingReason, LedgerRow, UsageLedger, UsageSums
+from chatstore_cli.domain.usage_ledger import (
+    OPENING_RUN,
+    CountingReason,
+    LedgerRow,
+    UsageLedger,
+    UsageSnapshot,
+    UsageSums,
+)
 
 _COST_TOLERANCE = Decimal("1e-9")
 """Counters hold a cost as a double, so smaller differences are errors of rounding."""
@@ -30,37 +37,54 @@ class ExplainedRow:
 class Explanation:
     """A session's ledger rows by time, their sums, and its counters (None if the session does not exist).
 
-    `layout` names the layout of a session that can have no rows, and is None for any other session.
+    The sessions of some layouts have no ledger, and cannot have rows.
     """
 
     chat_id: str
+    layout: str
     rows: list[ExplainedRow]
     sums: Usage
     counters: Usage | None
-    layout: str | None = None
+    can_have_rows: bool = True
 
 
-def explain_usage(ledger: UsageLedger, chat_id: str, others: Sequence[SessionReader] = ()) -> Explanation:
-    """Each ledger row of a session, and why it was counted or skipped. Raises NotFound without rows and session.
+def explain_usage(
+    ledgers: UsageLedger | Sequence[UsageLedger], chat_id: str, others: Sequence[SessionReader] = ()
+) -> Explanation:
+    """Each ledger row of a session, and why it was counted or skipped.
 
-    `others` read the layouts that have no usage ledger.
+    `others` read the layouts that have no usage ledger. Raises NotFound without rows and session, and Conflict if
+    several layouts have either of them.
     """
+    each = ledgers if isinstance(ledgers, Sequence) else [ledgers]
+    found = [one for one in (_explained(ledger, chat_id) for ledger in each) if one is not None]
+    if len(found) > 1:
+        layouts = [one.layout for one in found]
+        what = f"Session {chat_id!r} is in the layouts {' and '.join(layouts)}."
+        raise Conflict(what=what, hint=f"Choose one: --layout {layouts[0]}.")
+    if found:
+        return found[0]
+    for reader in others:
+        if reader.find(chat_id) is not None:
+            return Explanation(chat_id, reader.layout, [], Usage(), None, can_have_rows=False)
+    raise NotFound(
+        kind_of_thing="session",
+        name=chat_id,
+        where=" in the usage ledger or among the sessions",
+        hint="The whole id is required.",
+    )
+
+
+def _explained(ledger: UsageLedger, chat_id: str) -> Explanation | None:
+    """A session's rows and counters in one layout, None if it has neither."""
     explained = list(_explained_rows(ledger.rows(chat_id)))
     counters = ledger.counters(chat_id)
     if not explained and counters is None:
-        for reader in others:
-            if reader.find(chat_id) is not None:
-                return Explanation(chat_id, [], Usage(), None, reader.layout)
-        raise NotFound(
-            kind_of_thing="session",
-            name=chat_id,
-            where=" in the usage ledger or among the sessions",
-            hint="The whole id is required.",
-        )
+        return None
     sums = Usage()
     for row in explained:
         sums = sums.plus(row.added)
-    return Explanation(chat_id, explained, sums, counters)
+    return Explanation(chat_id, ledger.layout, explained, sums, counters)
 
 
 def _explained_rows(rows: Iterator[LedgerRow]) -> Iterator[ExplainedRow]:
@@ -75,12 +99,14 @@ def _explained_rows(rows: Iterator[LedgerRow]) -> Iterator[ExplainedRow]:
         added = report.counters.exceeding(earlier)
         highest[row.client] = earlier.plus(added)
         counted = is_first or any(added[:3]) or added.cost is not None
-        yield ExplainedRow(row, counted, added, _reason(report.run, is_first, counted))
+        yield ExplainedRow(row, counted, added, _reason(report, is_first, counted))
 
 
-def _reason(run: int, is_first: bool, counted: bool) -> str:
-    if run == OPENING_RUN:
+def _reason(report: UsageSnapshot, is_first: bool, counted: bool) -> str:
+    if report.run == OPENING_RUN:
         return CountingReason.CARRIED_OVER
+    if report.turn_id is not None:
+        return CountingReason.TURN if counted else CountingReason.NOT_ABOVE
     if is_first:
         return CountingReason.FIRST
     return CountingReason.BEYOND if counted else CountingReason.NOT_ABOVE
@@ -98,6 +124,7 @@ class CounterFinding:
     """A session whose counters differ from the sums of the ledger."""
 
     chat_id: str
+    layout: str
     counters: Usage
     expected: Usage
     differing: tuple[str, ...]
@@ -113,7 +140,7 @@ def differing_counters(ledger: UsageLedger) -> Iterator[CounterFinding]:
         balance = ledger.opening_balance(chat_id)
         expected = sums if balance is None else sums.plus(_not_carried_over(ledger, chat_id, balance.counters))
         if differing := _differing(counters, expected):
-            yield CounterFinding(chat_id, counters, expected, differing)
+            yield CounterFinding(chat_id, ledger.layout, counters, expected, differing)
 
 
 def _differing(counters: Usage, expected: Usage) -> tuple[str, ...]:

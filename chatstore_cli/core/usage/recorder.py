@@ -21,7 +21,14 @@ from typing import Any
 from chatstore_cli.core.lru import LruMap
 from chatstore_cli.domain.content import json_safe
 from chatstore_cli.domain.usage import Usage
-from chatstore_cli.domain.usage_ledger import MOST_TOKENS, ClientRows, UsageGrowth, UsageLedger, UsageSnapshot
+from chatstore_cli.domain.usage_ledger import (
+    LEDGER_LAYOUTS,
+    MOST_TOKENS,
+    ClientRows,
+    UsageGrowth,
+    UsageLedger,
+    UsageSnapshot,
+)
 
 _MOST_WARNINGS = 1_000
 _MOST_CHATS = 10_000
@@ -46,6 +53,7 @@ class UsageRecorder:
 
     def __init__(self, ledger: UsageLedger, warn: Callable[[str], None] = lambda _: None) -> None:
         self._ledger = ledger
+        self.layout = ledger.layout
         self._warn = warn
         self._warnings: LruMap[str, bool] = LruMap(_MOST_WARNINGS)
         self._carried_over: LruMap[str, bool] = LruMap(_MOST_CHATS)
@@ -59,7 +67,7 @@ class UsageRecorder:
                 rejected += 1
             else:
                 rows = by_chat.setdefault(report.chat_id, {})
-                key = row_id(report)
+                key = row_id(report, self.layout)
                 rows[key] = _highest(rows[key], report) if key in rows else report
         return self._stored(by_chat, rejected)
 
@@ -84,7 +92,7 @@ class UsageRecorder:
                 rejected += 1
             else:
                 known += below.own_row is not None
-                rows[below.own_row or _row_id_above(row, below.highest, taken)] = row
+                rows[below.own_row or _row_id_above(row, below.highest, taken, self.layout)] = row
         recorded = self._stored({of.chat_id: rows}, rejected)
         if recorded.already_stored == known:
             return recorded
@@ -119,7 +127,7 @@ class UsageRecorder:
 
     def discard(self, reports: Sequence[UsageSnapshot]) -> None:
         """Delete the rows of snapshots whose session was deleted."""
-        self._ledger.discard([row_id(report) for report in reports])
+        self._ledger.discard([row_id(report, self.layout) for report in reports])
 
     def discard_growth(self, growth: UsageGrowth, of: UsageSnapshot) -> None:
         """Delete the rows of a growth whose session was deleted."""
@@ -143,7 +151,7 @@ def carry_over_counters(ledger: UsageLedger, chat_id: str, *, not_after: datetim
     This has to be done before any row is counted in the counters. The row's time is the session's last update, but
     `not_after` at the latest.
     """
-    key = _digest([chat_id, "before the first report", None])
+    key = _digest([chat_id, "before the first report", None, *_named(ledger.layout)])
     balance = ledger.opening_balance(chat_id)
     if balance is not None:
         instant = balance.at if not_after is None else min(balance.at, not_after)
@@ -208,27 +216,34 @@ def _highest(one: UsageSnapshot, other: UsageSnapshot) -> UsageSnapshot:
     )
 
 
-def row_id(snapshot: UsageSnapshot) -> str:
+def row_id(snapshot: UsageSnapshot, layout: str) -> str:
     """The row's `_id`, made from session, event and model, not from run and agent: a late copy may have others.
 
-    Reports without an event id are the same if all their numbers are.
+    Reports without an event id are the same if all their numbers are. A turn's is made from session and turn alone.
     """
-    identity: list[Any] = [snapshot.chat_id, snapshot.event_id, snapshot.model]
+    if snapshot.turn_id is not None:
+        return _digest(["turn", snapshot.chat_id, snapshot.turn_id, *_named(layout)])
+    identity: list[Any] = [snapshot.chat_id, snapshot.event_id, snapshot.model, *_named(layout)]
     if snapshot.event_id is None:
         identity += [snapshot.run, snapshot.agent, snapshot.prompt_tokens, snapshot.completion_tokens]
         identity += [snapshot.total_tokens, snapshot.cached_tokens, str(snapshot.cost)]
     return _digest(identity)
 
 
-def _row_id_above(row: UsageSnapshot, below: Usage, taken: set[str]) -> str:
+def _row_id_above(row: UsageSnapshot, below: Usage, taken: set[str], layout: str) -> str:
     """The `_id` of a row that adds to the numbers `below` of its run, agent and model.
 
     Whoever adds to the same numbers gets the same id, so only one of them can store it. Then the numbers are others. If
     they are not, someone has changed the stored row by hand: its id is `taken`, and all use the next one.
     """
     cost = None if below.cost is None else str(below.cost.normalize())
-    identity = ["growth", row.chat_id, row.run, row.agent, row.model, *below[:3], cost]
+    identity = ["growth", row.chat_id, row.run, row.agent, row.model, *below[:3], cost, *_named(layout)]
     return next(key for number in count() if (key := _digest([*identity, number])) not in taken)
+
+
+def _named(layout: str) -> list[str]:
+    """What tells the sessions of a layout from those of the first one, which may have the same ids."""
+    return [] if layout == LEDGER_LAYOUTS[0] else [layout]
 
 
 def _digest(identity: list[Any]) -> str:

@@ -15,10 +15,7 @@ from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.domain.session import Session, SessionStatus
 from chatstore_cli.domain.session_reader import SessionReader
 from chatstore_cli.domain.usage import KnownUsage, UsageRow
-from chatstore_cli.domain.usage_ledger import MOST_TOKENS, TIME_KEYS, LedgerQuery, UsageSums
-
-LEDGER_LAYOUT = "workflow"
-"""The layout whose sessions have a usage ledger."""
+from chatstore_cli.domain.usage_ledger import LEDGER_LAYOUTS, MOST_TOKENS, TIME_KEYS, LedgerQuery, UsageSums
 
 _EXACT = Context(prec=200)
 """No sum of costs is rounded: the default precision of 28 digits would round without notice."""
@@ -86,8 +83,8 @@ class _RunningSum:
         self.sessions = self.prompt = self.completion = self.total = self.unknown = self.counters = 0
         self.cost: Decimal | None = None
         self.has_tokens = False
-        self.names: set[str | None] = set()
-        self.unknown_names: set[str | None] = set()
+        self.names: set[_Key] = set()
+        self.unknown_names: set[_Key] = set()
 
     def add_session(self, usage: KnownUsage | None) -> None:
         """Add a session with its stored totals; None if its layout has none."""
@@ -158,16 +155,16 @@ def report_usage(
     )
     sums: defaultdict[_Key, _RunningSum] = defaultdict(_RunningSum)
     totals = _RunningSum()
-    with_ledger = next((reader for reader in answering if reader.layout == LEDGER_LAYOUT), None)
-    used = ledger if ledger is not None and with_ledger is not None and ledger.is_used() else None
+    with_ledger = [reader for reader in answering if reader.layout in LEDGER_LAYOUTS]
+    used = ledger if ledger is not None and with_ledger and ledger.is_used() else None
     invalid = InvalidNumbers()
     for reader in answering:
-        for session in _without_ledger(reader, query, used if reader is with_ledger else None):
+        for session in _without_ledger(reader, query, used if reader in with_ledger else None):
             invalid.note(session)
             key = tuple(_FACTS[name](session, zone) for name in names)
             sums[key].add_session(session.usage)
             totals.add_session(session.usage)
-    if used is not None and with_ledger is not None:
+    if used is not None:
         _add_ledger(used, with_ledger, query, zone, names, sums, totals)
         if uncountable := used.uncountable():
             rows = "1 row" if uncountable == 1 else f"{uncountable:,} rows"
@@ -213,13 +210,13 @@ def _without_ledger(reader: SessionReader, query: SessionQuery, ledger: UsageSum
         return
     sessions = reader.all_facts(replace(query, without_ledger=True))
     while batch := list(islice(sessions, _SESSIONS_PER_LOOKUP)):
-        in_ledger = ledger.chats_with_usage([session.session_id for session in batch])
+        in_ledger = ledger.chats_with_usage([session.session_id for session in batch], reader.layout)
         yield from (session for session in batch if session.session_id not in in_ledger)
 
 
 def _add_ledger(
     ledger: UsageSums,
-    reader: SessionReader,
+    readers: Sequence[SessionReader],
     query: SessionQuery,
     zone: tzinfo,
     names: Sequence[str],
@@ -227,22 +224,26 @@ def _add_ledger(
     totals: _RunningSum,
 ) -> None:
     """Add the groups of the ledger. It has no status, so a report with statuses reads them from the sessions."""
-    statuses: dict[str, SessionStatus] | None = None
-    keys = [name for name in names if name not in ("status", "layout")]
+    statuses: dict[_Key, SessionStatus] | None = None
+    keys = [name for name in names if name != "status"]
     if query.status is not None or "status" in names:
         statuses = {
-            session.session_id: session.status for session in reader.all_facts(SessionQuery(status=query.status))
+            (session.layout, session.session_id): session.status
+            for reader in readers
+            for session in reader.all_facts(SessionQuery(status=query.status))
         }
-        keys = list(dict.fromkeys([*keys, "session_id"]))
+        keys = list(dict.fromkeys([*keys, "session_id", "layout"]))
+    layout = None if len(readers) == len(LEDGER_LAYOUTS) else readers[0].layout
     ledger_query = LedgerQuery(
-        tuple(keys), zone, query.tenant_id, query.user_id, query.workflow, query.since, query.until
+        tuple(keys), zone, query.tenant_id, query.user_id, query.workflow, query.since, query.until, layout
     )
     for group in ledger.groups(ledger_query):
         facts = dict(zip(keys, group.group, strict=True))
-        status = statuses.get(facts["session_id"] or "") if statuses is not None else None
+        session = (facts.get("layout"), facts.get("session_id"))
+        status = statuses.get(session) if statuses is not None else None
         if query.status is not None and status is None:
             continue
-        facts |= {"layout": LEDGER_LAYOUT, "status": None if status is None else status.value}
+        facts["status"] = None if status is None else status.value
         own = sums[tuple(facts[name] for name in names)]
         for running, sessions, unknown in (
             (own, group.sessions, group.unknown),
@@ -250,8 +251,8 @@ def _add_ledger(
         ):
             running.add(*group.usage)
             if statuses is not None:
-                running.names.add(facts["session_id"])
-                running.unknown_names |= {facts["session_id"]} if unknown else set()
+                running.names.add(session)
+                running.unknown_names |= {session} if unknown else set()
             else:
                 running.sessions += sessions
                 running.unknown += unknown

@@ -11,6 +11,7 @@ from chatstore_cli.domain.checks import CheckResult, CheckStatus
 from chatstore_cli.domain.errors import BadValue, ChatstoreError
 
 READ_ONLY = "it writes, and --read-only is set"
+_SHOWN = 3
 
 
 class Verdict(NamedTuple):
@@ -39,6 +40,17 @@ def failed(detail: str, hint: str) -> Verdict:
 def skipped(reason: str, hint: str | None = None) -> Verdict:
     """The check did not run, for this reason."""
     return Verdict(CheckStatus.SKIP, reason, hint)
+
+
+def too_slow(collection: str, seconds: float) -> Verdict:
+    """The check was stopped at its time limit."""
+    return skipped(f"reading {collection} took longer than {seconds:g} seconds", "Increase verify.seconds_per_check.")
+
+
+def shorten(names: Sequence[str]) -> str:
+    """The first few names, and how many more there are."""
+    more = f", and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,18 @@ from datetime import timedelta
 from typing import Protocol
 
 from chatstore_cli.core.indexes import check_indexes, is_finding
-from chatstore_cli.core.verify.checklist import READ_ONLY, Check, Verdict, failed, passed, skipped, warned
+from chatstore_cli.core.verify.checklist import (
+    READ_ONLY,
+    Check,
+    Verdict,
+    failed,
+    passed,
+    shorten,
+    skipped,
+    too_slow,
+    warned,
+)
+from chatstore_cli.core.verify.sessions import sequence_verdict, size_verdict
 from chatstore_cli.core.verify.threads import thread_verdict
 from chatstore_cli.domain.clocks import differing_clocks
 from chatstore_cli.domain.errors import Unreachable
@@ -27,13 +38,10 @@ from chatstore_cli.domain.times import Clock
 
 OLDEST_SERVER, NEWEST_SERVER = (5, 0), (8, 99)
 """The supported versions of MongoDB: 5.0 to 8.x."""
-LARGE_DOCUMENT = 8 * 1024 * 1024
-"""Bytes: half of the limit of one document."""
 LATE_DELETION = timedelta(minutes=5)
 """The server deletes expired documents once a minute."""
-_SHOWN = 3
 _NOT_OURS = "it writes, and no collection of the database is chatstore's own"
-_NO_EXPIRY = "nothing expires (mongo.ttl_days is 0)"
+_NO_EXPIRY = "no collection exists whose documents expire"
 
 
 class Database(Protocol):
@@ -81,12 +89,12 @@ class Database(Protocol):
 class DatabaseChecks:
     """The checks of one database. `seconds` limits each check of documents; `read_only` skips checks that write.
 
-    `clock` is this machine's. `migrations` returns the version of the tables if threads are in PostgreSQL. Then MongoDB may
+    `sessions_collections` have sessions that are one document each. `clock` is this machine's. `migrations` returns the version of the tables if threads are in PostgreSQL. Then MongoDB may
     be disabled (`uses_mongo`).
     """
 
     database: Database
-    sessions_collection: str
+    sessions_collections: Sequence[str]
     seconds: float
     read_only: bool
     clock: Clock
@@ -213,7 +221,7 @@ class DatabaseChecks:
         absent = dict.fromkeys(spec.collection for spec in specs if spec.collection not in existing)
         not_yet = f"not created yet: {', '.join(absent)}" if absent else ""
         if wrong := [finding for finding in findings if is_finding(finding)]:
-            names = _shorten([f"{finding.collection}.{finding.name} {finding.state}" for finding in wrong])
+            names = shorten([f"{finding.collection}.{finding.name} {finding.state}" for finding in wrong])
             return failed(names, "Run chatstore indexes check for details, chatstore indexes apply to create them.")
         others = f"{', '.join(foreign)} not compared: mainly documents of another product" if foreign else ""
         unfit = f"{', '.join(unsuitable)} not compared: see the check collections" if unsuitable else ""
@@ -238,7 +246,7 @@ class DatabaseChecks:
             field = spec.keys[0][0]
             types = self.database.document_dates.field_types(spec.collection, field)
             if types is None:
-                return self._too_slow(spec.collection)
+                return too_slow(spec.collection, self.seconds)
             among = f" in a sample of {types.looked_at:,}" if types.looked_at is not None else ""
             parts = [f"{number:,} with {kind}" for kind, number in types.other_types.items()]
             parts += [f"{types.absent:,} without"] if types.absent else []
@@ -260,9 +268,11 @@ class DatabaseChecks:
         late = []
         for spec in specs:
             cutoff = self.database.server_now() - timedelta(seconds=spec.expire_after_seconds or 0) - LATE_DELETION
-            count = self.database.document_dates.count_before(spec.collection, spec.keys[0][0], cutoff)
+            count = self.database.document_dates.count_before(
+                spec.collection, spec.keys[0][0], cutoff, spec.partial_filter
+            )
             if count is None:
-                return self._too_slow(spec.collection)
+                return too_slow(spec.collection, self.seconds)
             if count:
                 late.append(f"{count:,} in {spec.collection} expired more than 5 minutes ago and still exist")
         if late:
@@ -272,45 +282,13 @@ class DatabaseChecks:
         return passed("no expired document remains")
 
     def sequence_gaps(self) -> Verdict:
-        """The messages of a session are numbered without gaps. A crash between counter and write leaves a gap."""
-        sample = self.database.document_samples.sequences(self.sessions_collection)
-        if sample is None:
-            return self._too_slow(self.sessions_collection)
-        faults = []
-        if sample.with_gaps:
-            faults.append(f"sessions with gaps: {len(sample.with_gaps):,} ({_shorten(sample.with_gaps)})")
-        if sample.with_doubles:
-            faults.append(
-                f"sessions with a number twice: {len(sample.with_doubles):,} ({_shorten(sample.with_doubles)})"
-            )
-        if faults:
-            detail = f"{sample.looked_at:,} sessions were checked; {'; '.join(faults)}"
-            return warned(
-                detail,
-                "Messages may have been lost. Compare them with another copy, for example the application's log.",
-            )
-        if not sample.looked_at:
-            return skipped(f"{self.sessions_collection} has no session with numbered messages")
-        return passed(f"no gaps in {sample.looked_at:,} checked sessions")
+        """The messages of a session are numbered without gaps."""
+        return sequence_verdict(self.database.document_samples, self.sessions_collections, self.seconds)
 
     def document_sizes(self) -> Verdict:
         """No document is near the limit of 16 MiB."""
-        checked, large, splittable = 0, [], False
-        for collection in dict.fromkeys(spec.collection for spec in self._specs()):
-            sample = self.database.document_samples.sizes(collection, LARGE_DOCUMENT)
-            if sample is None:
-                return self._too_slow(collection)
-            checked += sample.looked_at
-            large += [f"{name} in {where}: {size / 2**20:.1f} MiB" for where, name, size in sample.large]
-            splittable |= bool(sample.large) and collection == self.sessions_collection
-        if large:
-            hint = "MongoDB rejects documents over 16 MiB. Find out what makes these messages so large."
-            if splittable:
-                hint = "A session that reaches 16 MiB can no longer grow: run chatstore sessions split."
-            return warned(f"above half of 16 MiB: {_shorten(large)}", hint)
-        if not checked:
-            return skipped("the collections have no documents")
-        return passed(f"none above half of 16 MiB in {checked:,} checked documents")
+        collections = dict.fromkeys(spec.collection for spec in self._specs())
+        return size_verdict(self.database.document_samples, collections, self.sessions_collections, self.seconds)
 
     def threads(self) -> Verdict:
         """Threads and their messages belong together. In PostgreSQL a foreign key makes sure of that."""
@@ -324,13 +302,7 @@ class DatabaseChecks:
         return [spec for specs in self.database.index_specs().values() for spec in specs]
 
     def _ttl_specs(self) -> list[IndexSpec]:
-        return [spec for spec in self._specs() if spec.expire_after_seconds is not None]
-
-    def _too_slow(self, collection: str) -> Verdict:
-        reason = f"reading {collection} took longer than {self.seconds:g} seconds"
-        return skipped(reason, "Increase verify.seconds_per_check.")
-
-
-def _shorten(names: Sequence[str]) -> str:
-    more = f", and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+        """The TTL indexes of the existing collections."""
+        existing = self.database.index_store.existing_collections()
+        specs = (spec for spec in self._specs() if spec.expire_after_seconds is not None)
+        return [spec for spec in specs if spec.collection in existing]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from chatstore_cli.core.lru import LruMap
 from chatstore_cli.core.segments.keeper import SegmentKeeper
 from chatstore_cli.core.usage.recorder import UsageRecorder
+from chatstore_cli.core.warn_once import WarnOnce
 from chatstore_cli.core.workflow.ag2_events import USER_NAMES, read_event
 from chatstore_cli.core.workflow.chat_reader import ChatReader
 from chatstore_cli.core.workflow.lifecycle import ChatLifecycle, StatusAction, end_of_run
@@ -44,7 +45,6 @@ from chatstore_cli.domain.workflow.events import (
     UsageReport,
 )
 
-_MAX_WARNINGS = 1_000
 _MAX_RUN = 2**31
 
 
@@ -69,7 +69,7 @@ class AG2Manager:
 
     def __init__(self, ports: EventPorts, *, user_names: Collection[str] = ()) -> None:
         self._writer, self._usage = ports.writer, ports.usage
-        self._warn, self._clock = ports.warn, ports.clock
+        self._warn, self._clock = WarnOnce(ports.warn), ports.clock
         self._user_names = USER_NAMES | {name.lower() for name in user_names}
         self._chats = KnownChats(ports.writer, ports.clock)
         self._lifecycle = ChatLifecycle(ports.writer, self._chats, ports.clock)
@@ -78,7 +78,6 @@ class AG2Manager:
         awaited: LruMap[str, ExpectedEcho] = LruMap()
         self._turns = TurnStore(ports.writer, self._chats, awaited, ports.keeper, ports.clock)
         self._stored = ChatReader(ports.writer, ports.reader, self._chats, awaited, ports.clock)
-        self._warned: set[str] = set()
         self.unknown_events: Counter[str] = Counter()
         """The number of events of each unknown type."""
 
@@ -111,7 +110,7 @@ class AG2Manager:
             return SavedEvent(SavedAs.IGNORED)
         if isinstance(meaning, UnknownEvent):
             self.unknown_events[meaning.event_type] += 1
-            self._warn_once(f"Events of type {meaning.event_type!r} are unknown and are not stored.")
+            self._warn(f"Events of type {meaning.event_type!r} are unknown and are not stored.")
             return SavedEvent(SavedAs.UNKNOWN)
         chat = checked_chat(chat_id, enterprise_id, user_id, workflow_name)
         if isinstance(meaning, UsageOwner):
@@ -121,7 +120,7 @@ class AG2Manager:
         with self._chats.lock(chat.chat_id):
             if isinstance(meaning, AgentTurn):
                 for alteration in meaning.alterations:
-                    self._warn_once(f"Session {chat.chat_id!r}: a message has {alteration}.")
+                    self._warn(f"Session {chat.chat_id!r}: a message has {alteration}.")
                 return self._turns.store(chat, meaning, _identity(meaning, event_id), run)
             if isinstance(meaning, UsageReport):
                 owner = agent or self._owners.of(chat.chat_id)
@@ -265,11 +264,6 @@ class AG2Manager:
     def unpause(self, chat_id: str, *, enterprise_id: str | None = None, any_tenant: bool = False) -> Transition:
         """Unpause a session. Raises NotFound and OtherTenant."""
         return self._lifecycle.apply(StatusAction.UNPAUSE, chat_id, checked_tenant(enterprise_id, any_tenant))
-
-    def _warn_once(self, text: str) -> None:
-        if text not in self._warned and len(self._warned) < _MAX_WARNINGS:
-            self._warned.add(text)
-            self._warn(text)
 
 
 def _checked_run(run: int | None) -> int | None:

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
-from typing import TypeVar
-
+from chatstore_cli.core.known_sessions import KnownSessions
 from chatstore_cli.core.lru import LruMap
 from chatstore_cli.core.retry import attempt_until_done
 from chatstore_cli.domain.errors import BadValue, Conflict, NotFound, OtherTenant
 from chatstore_cli.domain.times import Clock
 from chatstore_cli.domain.workflow.chats import ChatState, ChatWriter, NewChat
 
-_LOCKS = 64
 _MAX_ATTEMPTS_TO_OPEN = 10
 _MAX_CLAIMS = 10_000
-
-Result = TypeVar("Result")
 
 
 def checked_chat(chat_id: object, tenant_id: object, user_id: object, workflow: object) -> NewChat:
@@ -56,34 +50,21 @@ def checked_tenant(enterprise_id: object, any_tenant: object) -> str | None:
     return None
 
 
-class KnownChats:
+class KnownChats(KnownSessions[ChatState]):
     """The last known states of the sessions that were written to last. May be used from several threads."""
 
     def __init__(self, writer: ChatWriter, clock: Clock) -> None:
+        super().__init__()
         self._writer = writer
         self._clock = clock
-        self._states: LruMap[str, ChatState] = LruMap()
-        self._locks = [threading.Lock() for _ in range(_LOCKS)]
         self._claims: LruMap[NewChat, bool] = LruMap(_MAX_CLAIMS)
-
-    def lock(self, chat_id: str) -> threading.Lock:
-        """Held while a session is written to, so that the threads of one process do not interfere with each other."""
-        return self._locks[hash(chat_id) % _LOCKS]
-
-    def remember(self, chat_id: str, state: ChatState) -> None:
-        """Use this state from now on."""
-        self._states.put(chat_id, state)
-
-    def forget(self, chat_id: str) -> None:
-        """Load the session again the next time."""
-        self._states.pop(chat_id)
 
     def opened(self, chat: NewChat, *, fresh: bool = False) -> ChatState:
         """The last known state of the session, or with `fresh` the stored one; it is created if it does not exist.
 
         Raises OtherTenant, and Conflict if the session was deleted on purpose.
         """
-        state = None if fresh else self._states.get(chat.chat_id)
+        state = None if fresh else self.known(chat.chat_id)
         if state is None or state.tenant_id != chat.tenant_id:
             state = self._load_or_create(chat)
             self.remember(chat.chat_id, state)
@@ -127,18 +108,6 @@ class KnownChats:
             return Conflict(what=what, hint="Try again.")
 
         return attempt_until_done(attempt, failure, attempts=_MAX_ATTEMPTS_TO_OPEN)
-
-    def until_done(self, chat_id: str, attempt: Callable[[], Result | None]) -> Result:
-        """The first result of `attempt` that is not None, which means that another writer has changed it.
-
-        Raises Conflict after too many attempts.
-        """
-
-        def failure() -> Conflict:
-            what = f"Session {chat_id!r} was changed by other writers at each attempt."
-            return Conflict(what=what, hint="Try again.")
-
-        return attempt_until_done(attempt, failure, between=lambda: self.forget(chat_id))
 
     def existing(self, chat_id: str, tenant_id: str | None) -> ChatState:
         """The stored state of a session. Raises NotFound and OtherTenant."""

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from chatstore_cli.core.lru import LruMap
-from chatstore_cli.core.segments.keeper import SegmentKeeper
+from chatstore_cli.core.segments.keeper import SegmentKeeper, make_room_for
 from chatstore_cli.core.workflow.open_chats import KnownChats
 from chatstore_cli.core.workflow.resume_echo import is_echo
-from chatstore_cli.domain.errors import Conflict, DocumentRefused, Unreachable
+from chatstore_cli.domain.segments import DocumentFull
 from chatstore_cli.domain.times import Clock
 from chatstore_cli.domain.workflow.chats import (
     Appended,
     ChatState,
     ChatWriter,
-    DocumentFull,
     ExpectedEcho,
     NewChat,
     SavedAs,
@@ -81,14 +80,5 @@ class TurnStore:
         return SavedEvent(SavedAs.MESSAGE, state.last_sequence)
 
     def _make_room(self, chat: NewChat, state: ChatState, full: DocumentFull, event_id: str) -> None:
-        try:
-            moved = None if self._keeper is None else self._keeper.make_room(state.chat_id, full.needed_bytes)
-        except Conflict as error:  # another move is in progress or was interrupted; that passes
-            what = f"Storing a message of session {state.chat_id!r}: {error.message}"
-            raise Unreachable(what=what, hint="Try again in a minute.") from error
         self._chats.forget(chat.chat_id)
-        if moved is None:
-            raise DocumentRefused(
-                where=f"Message {event_id!r} of session {state.chat_id!r}",
-                reason=f"its {full.needed_bytes:,} bytes do not fit into the session's document (limit 16 MiB)",
-            )
+        make_room_for(self._keeper, state.chat_id, event_id, full)

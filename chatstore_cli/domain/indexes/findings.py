@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from chatstore_cli.domain.general_counters import DoubledCounters
 from chatstore_cli.domain.indexes.specs import IndexSpec
 
 
@@ -55,8 +56,12 @@ class IndexFinding:
 
 
 class IndexAction(StrEnum):
-    """What a step does. `modify` is a collMod: it changes an option and does not rebuild the index."""
+    """What a step does. `modify` is a collMod: it changes an option and does not rebuild the index.
 
+    `merge` deletes documents by which the index, which is unique, could not be created.
+    """
+
+    MERGE = "merge"
     CREATE = "create"
     MODIFY = "modify"
     REBUILD = "rebuild"
@@ -67,7 +72,8 @@ class IndexAction(StrEnum):
 class IndexStep:
     """One step that applying takes. `expiring` documents would be deleted at once; None if they could not be counted.
 
-    `needs_yes` is true if the step drops an index or can make MongoDB delete documents.
+    `needs_yes` is true if the step drops an index, merges documents, or can make MongoDB delete documents. `merged` are
+    the counters of a step that merges.
     """
 
     action: IndexAction
@@ -75,3 +81,4 @@ class IndexStep:
     detail: str
     needs_yes: bool
     expiring: int | None = 0
+    merged: DoubledCounters | None = None

@@ -12,17 +12,12 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from chatstore_cli.domain.times import utc_now
+from chatstore_cli.domain.times import to_milliseconds, utc_now
 
 
 def stored_now() -> datetime:
     """The present instant in whole milliseconds: MongoDB stores no more, and every store returns the same times."""
     return to_milliseconds(utc_now())
-
-
-def to_milliseconds(instant: datetime) -> datetime:
-    """The instant, rounded down to a whole millisecond."""
-    return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
 
 
 def new_id() -> str:

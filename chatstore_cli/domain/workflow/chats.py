@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from chatstore_cli.domain.message import Message
+from chatstore_cli.domain.segments import DocumentFull
 from chatstore_cli.domain.session import SessionStatus
 from chatstore_cli.domain.workflow.events import AgentTurn
 
@@ -76,13 +77,6 @@ class Appended:
 
     state: ChatState
     size_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentFull:
-    """The message was not stored: with its `needed_bytes` the session's document would be over 16 MiB."""
-
-    needed_bytes: int
 
 
 @dataclass(frozen=True, slots=True)

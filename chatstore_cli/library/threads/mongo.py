@@ -11,7 +11,7 @@ from chatstore_cli.config.settings import MongoSettings, Settings, ThreadSetting
 from chatstore_cli.core.threads.repository import StoredConversations
 from chatstore_cli.domain.errors import BadValue
 from chatstore_cli.domain.threads.ports import ThreadStore
-from chatstore_cli.library.configured import changed_section, configured_settings
+from chatstore_cli.library.configured import configured_settings, with_values
 from chatstore_cli.library.on_first_use import OnFirstUse
 from chatstore_cli.wiring.stores import Stores
 from chatstore_cli.wiring.threads import thread_store
@@ -48,7 +48,7 @@ class MongoConversationRepository(StoredConversations):
             settings = configured_settings(None, _warn)
         else:
             settings = Settings(mongo=MongoSettings(uri=uri, timeout_seconds=_TIMEOUT_SECONDS))
-        mongo = changed_section(
+        mongo = with_values(
             settings.mongo,
             "mongo",
             database=database,
@@ -56,7 +56,7 @@ class MongoConversationRepository(StoredConversations):
             write_concern=write_concern,
             journaled=journaled,
         )
-        threads = changed_section(
+        threads = with_values(
             settings.layouts.threads, "layouts.threads", threads=threads_collection, messages=messages_collection
         )
         if threads.threads == threads.messages:

@@ -1,4 +1,4 @@
-"""Which documents are general chats, and which are segments of them, in every variant (docs/layouts.md)."""
+"""Which documents are general chats, which are segments of them, and which are counters, in every variant (docs/layouts.md)."""
 
 from __future__ import annotations
 
@@ -11,3 +11,6 @@ OWN_CHATS = OwnDocuments(
     all_of(Has("messages"), has_any("general_sequence", "general_label", "session_type", *TENANT_FIELDS)),
 )
 OWN_SEGMENTS = OwnDocuments(OwnKind("a segment", "segments", "layout general"), Has("messages"))
+OWN_COUNTERS = OwnDocuments(
+    OwnKind("a counter", "counters", "layout general"), all_of(Has("user_id"), has_any(*TENANT_FIELDS))
+)

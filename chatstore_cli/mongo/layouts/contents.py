@@ -8,24 +8,34 @@ from chatstore_cli.config.settings import Settings
 from chatstore_cli.domain.foreign import ForeignDocuments
 from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.foreign_documents import collection_names, foreign_in, require_writable
+from chatstore_cli.mongo.general import own_chats
 from chatstore_cli.mongo.messages.own_messages import OWN_MESSAGES
 from chatstore_cli.mongo.own_documents import OwnDocuments
+from chatstore_cli.mongo.session_registry.documents import OWN_ENTRIES
 from chatstore_cli.mongo.threads.own_threads import OWN_THREAD_MESSAGES, OWN_THREADS
-from chatstore_cli.mongo.usage.rows import OWN_DAILY_SUMS, OWN_ROWS
+from chatstore_cli.mongo.usage.rows import OWN_DAILY_SUMS, OWN_EXPORTS, OWN_ROWS
 from chatstore_cli.mongo.workflow.own_sessions import OWN_SEGMENTS, OWN_SESSIONS
 
 
 def own_documents_of(settings: Settings) -> dict[str, OwnDocuments]:
     """The own documents of each collection that the settings name. The collections of sessions come first."""
-    workflow, threads = settings.layouts.workflow, settings.layouts.threads
+    workflow, threads, general = settings.layouts.workflow, settings.layouts.threads, settings.layouts.general
+    of_general = {
+        general.sessions: own_chats.OWN_CHATS,
+        general.segments: own_chats.OWN_SEGMENTS,
+        general.counters: own_chats.OWN_COUNTERS,
+    }
     return {
         settings.sessions_collection: OWN_SESSIONS,
         settings.messages_collection: OWN_MESSAGES,
         threads.threads: OWN_THREADS,
         threads.messages: OWN_THREAD_MESSAGES,
+        **{name: own for name, own in of_general.items() if name is not None},
         workflow.segments: OWN_SEGMENTS,
         workflow.usage: OWN_ROWS,
         workflow.usage_rollups: OWN_DAILY_SUMS,
+        workflow.usage_exports: OWN_EXPORTS,
+        general.registry: OWN_ENTRIES,
     }
 
 

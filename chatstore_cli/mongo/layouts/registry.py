@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from chatstore_cli.config.settings import Settings
 from chatstore_cli.domain.session_reader import SessionReader
+from chatstore_cli.mongo.general.layout import GeneralLayout
 from chatstore_cli.mongo.messages.layout import MessagesLayout
 from chatstore_cli.mongo.threads.layout import ThreadsLayout
 from chatstore_cli.mongo.workflow.layout import WorkflowLayout
@@ -14,4 +16,10 @@ LAYOUTS: dict[str, Callable[[Any, Any], SessionReader]] = {
     "workflow": WorkflowLayout,
     "messages": MessagesLayout,
     "threads": ThreadsLayout,
+    "general": GeneralLayout,
 }
+
+
+def used_layouts(settings: Settings) -> list[str]:
+    """The layouts that a database has by its settings: all, or all but `general`."""
+    return [name for name in LAYOUTS if name != "general" or settings.layouts.general.sessions is not None]

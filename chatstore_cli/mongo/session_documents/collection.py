@@ -30,14 +30,14 @@ class SessionCollection:
         return to_session(self.shape, row)
 
     def locate(self, session_id: str, fields: Document = IDENTITY) -> Document | None:
-        """The session with that chat_id, or else that `_id` (its text, or its ObjectId's hex); else None.
+        """The session with that chat_id, or that `_id` (its text, or its ObjectId's hex), in the shape's order; else None.
 
         A document that is not a session of the layout is not found. `fields` is a projection, which may compute. In
         memory the whole document is returned.
         """
         own = self.shape.own_sessions
         with driver_errors(f"looking up session {session_id!r} in {self.name}"):
-            for field in ("chat_id", "_id"):
+            for field in self.shape.id_fields:
                 for value in id_values(session_id):
                     match: Document = {field: {"$eq": value, "$not": {"$type": "array"}}}
                     if self.in_memory:

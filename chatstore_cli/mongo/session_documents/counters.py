@@ -17,9 +17,12 @@ from chatstore_cli.mongo.bson_values import decimal_value
 IN_LEDGER = "in_ledger"
 """Beside `real_time_tracking.tokens` once these come from the usage ledger: their values before its first report."""
 
-COUNTER_FIELDS = (
-    "real_time_tracking.tokens", f"real_time_tracking.{IN_LEDGER}", "token_usage", "usage_summary.raw",
+FLAT_NAMES = (
     "usage_prompt_tokens_final", "usage_completion_tokens_final", "usage_total_tokens_final", "usage_total_cost_final",
+)  # fmt: skip
+
+COUNTER_FIELDS = (
+    "real_time_tracking.tokens", f"real_time_tracking.{IN_LEDGER}", "token_usage", "usage_summary.raw", *FLAT_NAMES,
 )  # fmt: skip
 """The fields that `counters_of` reads."""
 

@@ -76,6 +76,7 @@ def to_session(shape: DocumentShape, document: Document) -> Session:
         usage=usage,
         reason=_text(document.get(reason_field)),
         invalid_numbers=tuple(invalid),
+        is_general=shape.is_general_chat(document),
     )
 
 

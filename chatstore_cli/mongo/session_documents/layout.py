@@ -21,17 +21,15 @@ from chatstore_cli.mongo.collections import collection_facts
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.foreign_documents import ForeignLookup, require_own
 from chatstore_cli.mongo.identifiers import REPLACED
+from chatstore_cli.mongo.ledger_layouts import usage_parts
 from chatstore_cli.mongo.session_documents.collection import SessionCollection
 from chatstore_cli.mongo.session_documents.documents import session_id_of, to_message
 from chatstore_cli.mongo.session_documents.listing import NewestSessions, branches, can_match, listed_facts
-from chatstore_cli.mongo.session_documents.shape import DocumentShape
+from chatstore_cli.mongo.session_documents.shape import SESSION_TYPE, DocumentShape
 from chatstore_cli.mongo.tombstones import Part, count_parts, remove_parts
 
 if TYPE_CHECKING:
     from chatstore_cli.mongo.session_documents.feed import DocumentChanges, DocumentMessageChanges
-
-_SESSION_TYPE = "session_type"
-_GENERAL = "general"
 
 
 class DocumentLayout(ABC):
@@ -55,10 +53,6 @@ class DocumentLayout(ABC):
     @abstractmethod
     def index_specs(self) -> tuple[IndexSpec, ...]:
         """The indexes that the layout needs."""
-
-    @abstractmethod
-    def usage_parts(self, session_id: str) -> list[Part]:
-        """The documents of a session's usage."""
 
     def unanswerable(self, query: SessionQuery) -> list[str]:
         """Empty: the documents have a field for every filter."""
@@ -145,7 +139,7 @@ class DocumentLayout(ABC):
         # Segments once more at the end: a move may have been between its steps when they were looked up. Usage too: an
         # application may have stored some before it could see that the session was deleted.
         moved_late = {"_id": {"$gte": f"{session_id}:", "$lt": f"{session_id};"}, "chat_id": session_id}
-        late = [(self._segments.name, moved_late), *([] if keep_usage else self.usage_parts(session_id))]
+        late = [(self._segments.name, moved_late), *self._usage_parts(session_id, keep_usage)]
         return remove_parts(
             self._connection, self.layout, session_id, [*self._parts(session_id, keep_usage), *late], deleted_at
         )
@@ -156,10 +150,13 @@ class DocumentLayout(ABC):
         document = self._collection.locate(session_id)
         segments = list(self._reader.segment_ids([session_id]))
         return [
-            *([] if keep_usage else self.usage_parts(session_id)),
+            *self._usage_parts(session_id, keep_usage),
             (self._segments.name, {"_id": {"$in": segments}}),  # first: a document without its beginning would mislead
             (self._name, {"_id": document["_id"]} if document else {"_id": {"$in": []}}),
         ]
+
+    def _usage_parts(self, session_id: str, keep_usage: bool) -> list[Part]:
+        return [] if keep_usage else usage_parts(self._settings, self.layout, session_id)
 
     def messages(self, session_id: str, selection: MessageSelection) -> Iterator[Message]:
         """A session's messages in order of sequence, streamed. Raises NotFound; Conflict if they are rewritten meanwhile.
@@ -167,11 +164,11 @@ class DocumentLayout(ABC):
         Segments come before the document, oldest first, and each message once, also while more of them move there. A
         message without a sequence follows the one that it was stored after, and `after_sequence` treats both alike.
         """
-        document = self._collection.locate(session_id, {"chat_id": 1, _SESSION_TYPE: 1})
+        document = self._collection.locate(session_id, {"chat_id": 1, SESSION_TYPE: 1})
         if document is None:
             raise NotFound(kind_of_thing="session", name=session_id, where=f" in {self._name}")
-        if self.shape.is_general or document.get(_SESSION_TYPE) == _GENERAL:
-            selection = replace(selection, include_general=True)  # the general agent's messages are the conversation
+        if self.shape.is_general_chat(document):
+            selection = replace(selection, include_general=True)
         return self._read(session_id_of(document), document["_id"], selection)
 
     def _read(self, session_id: str, document_id: Any, selection: MessageSelection) -> Iterator[Message]:

@@ -110,8 +110,9 @@ class MongoSegmentStore:
             return None
         document = repr(row["_id"])
         if self._in_memory:
-            return HeadSize(session_id, 0, 0, document=document)
-        return HeadSize(session_id, row["size"], row["count"], whole_number(row.get(LAST_SEGMENT)), document)
+            return HeadSize(self._shape.layout, session_id, 0, 0, document=document)
+        last_segment = whole_number(row.get(LAST_SEGMENT))
+        return HeadSize(self._shape.layout, session_id, row["size"], row["count"], last_segment, document)
 
     def check_index(self) -> None:
         """On the first call, create the index of a small segments collection, or warn if a large one does not have it."""

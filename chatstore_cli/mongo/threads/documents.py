@@ -14,7 +14,8 @@ from typing import Any
 from bson import DBRef
 from pydantic import ValidationError
 
-from chatstore_cli.domain.threads.models import ChatMessage, ChatThread, Edit, ForkedFrom, to_milliseconds
+from chatstore_cli.domain.threads.models import ChatMessage, ChatThread, Edit, ForkedFrom
+from chatstore_cli.domain.times import to_milliseconds
 from chatstore_cli.mongo.bson_values import json_value, stored_instant, whole_number
 from chatstore_cli.mongo.identifiers import id_text
 

@@ -13,8 +13,8 @@ import pymongo.errors as driver
 
 from chatstore_cli.core.threads.repetition import thread_exists
 from chatstore_cli.domain.errors import Conflict
-from chatstore_cli.domain.threads.models import ChatMessage, ChatThread, to_milliseconds
-from chatstore_cli.domain.times import Clock
+from chatstore_cli.domain.threads.models import ChatMessage, ChatThread
+from chatstore_cli.domain.times import Clock, to_milliseconds
 from chatstore_cli.mongo.connection import DUPLICATE_KEY, Document, driver_errors
 from chatstore_cli.mongo.threads.adding import stored_repetitions
 from chatstore_cli.mongo.threads.batches import batches, ids_at_once

@@ -1,19 +1,17 @@
-"""The usage ledger in MongoDB: rows of `usage_events`, and the counters in session documents."""
+"""The usage ledger in MongoDB: rows of `usage_events`, and the counters in the documents of one layout's sessions."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
 from itertools import groupby
-from typing import Any
 
 import pymongo.errors as driver
-from bson import Decimal128
 
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.retry import attempt_until_done
 from chatstore_cli.domain.errors import ChatstoreError, Conflict, Unreachable
+from chatstore_cli.domain.session import Session
 from chatstore_cli.domain.usage import Usage
 from chatstore_cli.domain.usage_ledger import (
     OPENING_RUN,
@@ -26,12 +24,13 @@ from chatstore_cli.domain.usage_ledger import (
 from chatstore_cli.mongo.connection import DUPLICATE_KEY, RETRYABLE_CODES, Connection, Document, driver_errors
 from chatstore_cli.mongo.foreign_documents import require_writable
 from chatstore_cli.mongo.identifiers import id_condition, is_storable
+from chatstore_cli.mongo.ledger_layouts import within_layout
 from chatstore_cli.mongo.session_documents.collection import SessionCollection
-from chatstore_cli.mongo.session_documents.counters import IN_LEDGER, cost_of, count_of, counters_of
+from chatstore_cli.mongo.session_documents.counter_places import COUNTS
+from chatstore_cli.mongo.session_documents.shape import DocumentShape
 from chatstore_cli.mongo.usage.rows import (
     COUNTABLE,
-    COUNTS,
-    DECIMAL128,
+    EXPORTED_BEFORE,
     FIRST_MOMENT,
     LAST_MOMENT,
     NOT_ABOVE_A_COST,
@@ -41,27 +40,34 @@ from chatstore_cli.mongo.usage.rows import (
     row_usage,
 )
 from chatstore_cli.mongo.usage.stages import increases
-from chatstore_cli.mongo.workflow.own_sessions import OWN_SESSIONS
 from chatstore_cli.mongo.workflow.shape import WORKFLOW
-
-_FLAT_FIELDS = tuple(f"usage_{name}_final" for name in (*COUNTS, "total_cost"))
-_USAGE_FIELDS = ("chat_id", "real_time_tracking", "token_usage", "usage_summary", *_FLAT_FIELDS)
 
 
 class MongoUsageLedger:
-    """A UsageLedger: rows in one collection, and the counters of the sessions in another."""
+    """The UsageLedger of one layout: its rows in the collection of all rows, and the counters of its sessions."""
 
-    def __init__(self, connection: Connection, settings: Settings) -> None:
+    def __init__(self, connection: Connection, settings: Settings, shape: DocumentShape = WORKFLOW) -> None:
         # What is written depends on what was read, so reads go to the primary whatever the URI prefers.
         self._connection = connection = connection.reading_from_primary()
         self._rows = connection.collection(settings.layouts.workflow.usage)
-        self._collection = SessionCollection(WORKFLOW, connection, settings)
+        self._collection = SessionCollection(shape, connection, settings)
         self._sessions = self._collection.sessions
+        self._shape, self._place, self.layout = shape, shape.counter_place, shape.layout
+        self._within = within_layout(shape.layout)
+
+    def session(self, chat_id: str) -> Session | None:
+        document = self._head(chat_id, self._shape.fact_fields)
+        return None if document is None else self._collection.to_session(document)
+
+    def row(self, row_id: str) -> UsageSnapshot | None:
+        with driver_errors(f"reading usage in {self._rows.name}"):
+            document = self._rows.find_one({"_id": row_id})
+        return None if document is None else row_of(str(document.get("chat_id")), document).snapshot
 
     def insert(self, snapshots: Mapping[str, UsageSnapshot]) -> set[str]:
         require_writable(self._connection, self._rows.name, OWN_ROWS)
         stored = set(snapshots)
-        documents = [document_of(row_id, snapshot) for row_id, snapshot in snapshots.items()]
+        documents = [document_of(row_id, snapshot, self.layout) for row_id, snapshot in snapshots.items()]
         doing = f"storing usage in {self._rows.name}"
         with driver_errors(doing):
             try:
@@ -83,13 +89,14 @@ class MongoUsageLedger:
 
     def has_reports(self, chat_id: str, run: int) -> bool:
         with driver_errors(f"reading the usage of session {chat_id!r} in {self._rows.name}"):
-            return self._rows.find_one({"chat_id": chat_id, "run": run}, {"_id": 1}) is not None
+            own = self._of(chat_id, run=run, turn_id=None)
+            return self._rows.find_one(own, {"_id": 1}) is not None
 
     def clients(self, chat_id: str, run: int, event_id: str) -> dict[ClientName, ClientRows]:
         own: Document = {"$max": {"$cond": [{"$eq": ["$event_id", {"$literal": event_id}]}, "$_id", None]}}
         highest: Document = {name: {"$max": f"${name}"} for name in COUNTS} | {"cost": {"$max": NOT_ABOVE_A_COST}}
         pipeline: list[Document] = [
-            {"$match": {"chat_id": chat_id, "run": run, **COUNTABLE}},
+            {"$match": {**self._of(chat_id, run=run, turn_id=None), **COUNTABLE}},
             {"$group": {"_id": {"agent": "$agent", "model": "$model"}, "own": own, **highest}},
         ]
         found = {}
@@ -106,7 +113,7 @@ class MongoUsageLedger:
         return self._sums()
 
     def _sums(self, chats: Sequence[str] | None = None) -> Iterator[tuple[str, Usage]]:
-        pipeline = [*increases(LedgerQuery(()), chats), {"$sort": {"chat_id": 1}}]
+        pipeline = [*increases(LedgerQuery((), layout=self.layout), chats), {"$sort": {"chat_id": 1}}]
         with driver_errors(f"adding up {self._rows.name}"):
             rows = self._rows.aggregate(pipeline, allowDiskUse=True)
             for chat_id, clients in groupby(rows, key=lambda row: row.get("chat_id")):
@@ -128,31 +135,35 @@ class MongoUsageLedger:
         if not is_storable(chat_id):
             return
         with driver_errors(f"reading the usage of session {chat_id!r} in {self._rows.name}"):
-            found = self._rows.find({"chat_id": id_condition(chat_id)})
+            found = self._rows.find({"chat_id": id_condition(chat_id), **self._within})
             # A list that contains the id matches as well, but is another session in every sum.
             rows = [row_of(chat_id, document) for document in found if document.get("chat_id") == chat_id]
         # The server cannot sort a row of another writer that has arrays in two of these fields.
         yield from sorted(rows, key=lambda row: (row.snapshot.at, row.snapshot.run, row.row_id))
 
     def raise_counters(self, chat_id: str, sums: Usage) -> bool:
-        return self._change(chat_id, lambda document: self._raised(chat_id, document, sums))
+
+        def raised(document: Document) -> Document:
+            note, not_carried_over = self._noted(chat_id, document)
+            return note | self._place.raised(document, sums.plus(not_carried_over))
+
+        return self._change(chat_id, raised)
 
     def set_counters(self, chat_id: str, expected: Usage, new: Usage) -> bool:
 
         def replaced(document: Document) -> Document | None:
-            if _stored_counters(document) != expected:
+            if self._place.read(document) != expected:
                 return None
-            changes = {"tokens": _with_counters(_tokens(document), new)}
-            return changes | self._noted(chat_id, document)[0]
+            return self._place.replaced(document, new) | self._noted(chat_id, document)[0]
 
         return self._change(chat_id, replaced)
 
     def counters(self, chat_id: str) -> Usage | None:
         document = self._head(chat_id)
-        return None if document is None else _stored_counters(document)
+        return None if document is None else self._place.read(document)
 
     def opening_balance(self, chat_id: str) -> UsageSnapshot | None:
-        document = self._head(chat_id, WORKFLOW.fact_fields)
+        document = self._head(chat_id, self._shape.fact_fields)
         if document is None:
             return None
         balance, stored = self._before_reports(chat_id, document)
@@ -179,35 +190,31 @@ class MongoUsageLedger:
 
     def store_opening_balance(self, row_id: str, balance: UsageSnapshot) -> None:
         require_writable(self._connection, self._rows.name, OWN_ROWS)
-        document = document_of(row_id, balance)
-        numbers = {name: document.pop(name) for name in (*COUNTS, "cost") if document[name] is not None}
-        document.pop("cost", None)
-        # If daily sums include the row already, they have to be computed again.
-        update = {"$max": numbers, "$setOnInsert": document, "$unset": {"rolled_up": ""}}
+        document = document_of(row_id, balance, self.layout)
+        numbers = {name: document[name] for name in (*COUNTS, "cost") if document[name] is not None}
+        is_lower: Document = {"$or": [{name: {"$not": {"$gte": number}}} for name, number in numbers.items()]}
+        highest: Document = {name: {"$max": [f"${name}", number]} for name, number in numbers.items()}
+        # If it is in daily sums or in an export already, both need the new numbers.
+        raised: list[Document] = [{"$set": {**highest, "exported_in": EXPORTED_BEFORE}}, {"$unset": "rolled_up"}]
         with driver_errors(f"storing usage in {self._rows.name}"):
-            self._rows.update_one({"_id": row_id}, update, upsert=True)
-
-    def _raised(self, chat_id: str, document: Document, sums: Usage) -> Document:
-        """The changes that raise a session's counters."""
-        changes, not_carried_over = self._noted(chat_id, document)
-        tokens = _raised_tokens(_tokens(document), sums.plus(not_carried_over))
-        return changes if tokens == _tokens(document) else {**changes, "tokens": tokens}
+            if self._rows.update_one({"_id": row_id}, {"$setOnInsert": document}, upsert=True).upserted_id is None:
+                self._rows.update_one({"_id": row_id, **is_lower}, raised)
 
     def _noted(self, chat_id: str, document: Document) -> tuple[Document, Usage]:
-        """The note of the counters before the first report, as a change, and the part of them not carried over yet.
+        """The note of the counters before the first report, as a change, and the part of them that is not carried over yet.
 
         An application may have raised the counters since they were carried over. The note makes sure that this part is
         carried over afterwards. Both are empty if the document has the note.
         """
-        if _note(document) is not None:
+        if self._place.note(document) is not None:
             return {}, Usage()
         balance, stored = self._before_reports(chat_id, document)
         excess = balance.exceeding(stored)
-        return {IN_LEDGER: _as_tokens(balance)}, excess._replace(cost=excess.cost or None)
+        return self._place.noted(balance), excess._replace(cost=excess.cost or None)
 
     def _change(self, chat_id: str, changes_of: Callable[[Document], Document | None]) -> bool:
         """Compare and set: what is written depends on what was read. Returns False if nothing may be changed."""
-        require_writable(self._connection, self._sessions.name, OWN_SESSIONS)
+        require_writable(self._connection, self._sessions.name, self._shape.own_sessions)
 
         def attempt() -> bool | None:
             document = self._head(chat_id)
@@ -217,7 +224,7 @@ class MongoUsageLedger:
             if not changes:
                 return True
             with driver_errors(f"counting the usage of session {chat_id!r} in {self._sessions.name}"):
-                return self._sessions.update_one(*_guarded(document, changes)).matched_count > 0 or None
+                return self._sessions.update_one(*self._place.guarded(document, changes)).matched_count > 0 or None
 
         return attempt_until_done(
             attempt,
@@ -230,87 +237,23 @@ class MongoUsageLedger:
     def _before_reports(self, chat_id: str, document: Document) -> tuple[Usage, Usage]:
         """The counters before any report was counted in them, and the stored opening balance."""
         with driver_errors(f"reading the usage of session {chat_id!r} in {self._rows.name}"):
-            row = self._rows.find_one({"chat_id": chat_id, "run": OPENING_RUN})
+            row = self._rows.find_one(self._of(chat_id, run=OPENING_RUN))
             stored = Usage() if row is None else row_usage(row)
-            note = _note(document)
+            note = self._place.note(document)
             if note is not None:
-                return (_as_stored(note) if isinstance(note, dict) else stored), stored
+                return (note if isinstance(note, Usage) else stored), stored
             # An application may have replaced the document by one without the note.
-            counted = self._rows.find_one({"chat_id": chat_id, "applied": {"$ne": False}}, {"_id": 1})
-        return (_total_usage(document) if counted is None else stored), stored
+            counted = self._rows.find_one(self._of(chat_id, applied={"$ne": False}), {"_id": 1})
+        return (self._shape.counters(document, []).known if counted is None else stored), stored
 
-    def _head(self, chat_id: str, fields: Sequence[str] = _USAGE_FIELDS) -> Document | None:
+    def _head(self, chat_id: str, fields: Sequence[str] = ()) -> Document | None:
+        """A session's document with these fields, or else with its counters, as they are stored in every place."""
+        if not fields:
+            own = self._place.fields
+            others = [name for name in self._shape.counter_fields if name.partition(".")[0] not in own]
+            fields = ("chat_id", *own, *others)
         return self._collection.locate(chat_id, dict.fromkeys(fields, 1))
 
-
-def _guarded(document: Document, changes: Document) -> tuple[Document, Document]:
-    """A filter that matches the document if its counters are as they were read, and the update that changes them."""
-    same = {"_id": {"$eq": document["_id"]}}
-    tracking = document.get("real_time_tracking")
-    if not isinstance(tracking, dict):
-        same["real_time_tracking"] = _as_read(document, "real_time_tracking")
-        return same, {"$set": {"real_time_tracking": changes}}
-    same |= {f"real_time_tracking.{name}": _as_read(tracking, name) for name in ("tokens", IN_LEDGER)}
-    return same, {"$set": {f"real_time_tracking.{name}": value for name, value in changes.items()}}
-
-
-def _as_read(fields: Document, name: str) -> Document:
-    return {"$eq": fields[name]} if name in fields else {"$exists": False}
-
-
-def _tracking(document: Document) -> Document:
-    tracking = document.get("real_time_tracking")
-    return tracking if isinstance(tracking, dict) else {}
-
-
-def _note(document: Document) -> Any:
-    """The note of the counters before the first report, None if the document has none."""
-    return _tracking(document).get(IN_LEDGER)
-
-
-def _tokens(document: Document) -> Any:
-    return _tracking(document).get("tokens")
-
-
-def _stored_counters(document: Document) -> Usage:
-    tokens = _tokens(document)
-    return _as_stored(tokens if isinstance(tokens, dict) else {})
-
-
-def _as_stored(tokens: Document) -> Usage:
-    """Each number by itself: 0 if it is not valid, and an invalid cost is unknown."""
-    prompt, completion, total = (count_of(tokens.get(name)) or 0 for name in COUNTS)
-    return Usage(prompt, completion, total, cost_of(tokens.get("total_cost")))
-
-
-def _total_usage(document: Document) -> Usage:
-    """The usage in a session's document, in any variant. Invalid numbers count as 0, an invalid cost as unknown."""
-    return counters_of(document, []).known
-
-
-def _as_tokens(counters: Usage) -> Document:
-    counts = dict(zip(COUNTS, counters[:3], strict=True))
-    return counts if counters.cost is None else {**counts, "total_cost": float(counters.cost)}
-
-
-def _raised_tokens(tokens: Any, sums: Usage) -> Document:
-    """The counters with those below `sums` raised. Other fields do not change."""
-    raised = dict(tokens) if isinstance(tokens, dict) else {}
-    counters = _as_stored(raised)
-    for name, count, least in zip(COUNTS, counters[:3], sums[:3], strict=True):
-        if count < least or count_of(raised.get(name)) is None:
-            raised[name] = max(count, least)
-    if sums.cost is not None and (counters.cost is None or counters.cost < sums.cost):
-        raised["total_cost"] = _amount(raised, sums.cost)
-    return raised
-
-
-def _with_counters(tokens: Any, counters: Usage) -> Document:
-    replaced = {**(tokens if isinstance(tokens, dict) else {}), **dict(zip(COUNTS, counters[:3], strict=True))}
-    return replaced if counters.cost is None else {**replaced, "total_cost": _amount(replaced, counters.cost)}
-
-
-def _amount(tokens: Document, cost: Decimal) -> Any:
-    """A cost as a double, as readers of this shape expect, or as a Decimal128 if the stored one is."""
-    is_decimal = isinstance(tokens.get("total_cost"), Decimal128)
-    return Decimal128(DECIMAL128.plus(cost)) if is_decimal else float(cost)
+    def _of(self, chat_id: str, **fields: object) -> Document:
+        """A filter for the rows of a session."""
+        return {"chat_id": chat_id, **fields, **self._within}

@@ -7,7 +7,6 @@ from decimal import Context, Decimal
 from typing import Any
 
 from bson import Decimal128
-from bson.decimal128 import create_decimal128_context
 
 from chatstore_cli.domain.foreign import OwnKind
 from chatstore_cli.domain.indexes.specs import IndexSpec
@@ -17,12 +16,14 @@ from chatstore_cli.domain.usage_ledger import MOST_TOKENS, LedgerRow, UsageSnaps
 from chatstore_cli.mongo.bson_values import decimal_value, whole_number
 from chatstore_cli.mongo.connection import Document
 from chatstore_cli.mongo.identifiers import id_text
+from chatstore_cli.mongo.ledger_layouts import FIRST
 from chatstore_cli.mongo.own_documents import OwnDocuments, has_all
+from chatstore_cli.mongo.session_documents.counter_places import COUNTS, DECIMAL128
 
 OWN_ROWS = OwnDocuments(OwnKind("a row", "rows", "the usage ledger"), has_all("chat_id", "run"))
 OWN_DAILY_SUMS = OwnDocuments(OwnKind("a daily sum", "daily sums", "the usage ledger"), has_all("days"))
+OWN_EXPORTS = OwnDocuments(OwnKind("an export", "exports", "the usage ledger"), has_all("row_ids"))
 
-COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
 FIRST_MOMENT, LAST_MOMENT = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, tzinfo=UTC)
 """A BSON date may lie outside the years that Python has. Such a row has no time."""
 
@@ -62,7 +63,11 @@ IS_COST: Document = {
 }
 """An expression: the cost is an amount. See `row_usage`."""
 
-DECIMAL128 = create_decimal128_context()
+EXPORTED_BEFORE: Document = {
+    "$cond": [{"$gt": ["$exported_in", 0]}, {"$multiply": ["$exported_in", -1]}, "$exported_in"]
+}
+"""An expression: the batch in which a row was exported, negative, so that it is exported again in a later one."""
+
 _EXACT = Context(prec=2_000)
 _NO_RUN = -1
 """The run of a row without a valid one: 0 is the run of the opening balance."""
@@ -77,6 +82,7 @@ def usage_index_specs(rows: str, daily_sums: str) -> tuple[IndexSpec, ...]:
         IndexSpec(rows, "chat_usage_idx", session, why="a session's usage"),
         IndexSpec(rows, "at_idx", (("at", 1),), why="usage within a time span"),
         IndexSpec(rows, "rolled_up_idx", (("rolled_up", 1), ("chat_id", 1)), why="rows that are in no daily sum yet"),
+        IndexSpec(rows, "exported_idx", (("exported_in", 1), ("_id", 1)), why="rows that are in no export yet"),
         IndexSpec(daily_sums, "days_idx", (("last_day", 1), ("first_day", 1)), why="daily sums within a time span"),
     )
 
@@ -89,12 +95,14 @@ def row_usage(row: Document) -> Usage:
     return Usage(prompt, completion, total, cost if cost is not None and 0 <= cost <= MOST_TOKENS else None)
 
 
-def document_of(row_id: str, snapshot: UsageSnapshot) -> Document:
+def document_of(row_id: str, snapshot: UsageSnapshot, layout: str) -> Document:
     """A row to be stored. The session's counters do not include it yet."""
     cached = {} if snapshot.cached_tokens is None else {"cached_tokens": snapshot.cached_tokens}
     return {
         "_id": row_id,
         "event_id": snapshot.event_id,
+        **({} if snapshot.turn_id is None else {"turn_id": snapshot.turn_id}),
+        **({} if layout == FIRST else {"layout": layout}),
         "chat_id": snapshot.chat_id,
         "run": snapshot.run,
         "tenant_id": snapshot.tenant_id,
@@ -107,6 +115,7 @@ def document_of(row_id: str, snapshot: UsageSnapshot) -> Document:
         **cached,
         "total_tokens": snapshot.total_tokens,
         "cost": None if snapshot.cost is None else Decimal128(DECIMAL128.plus(snapshot.cost)),
+        **({} if snapshot.seconds is None else {"duration_sec": snapshot.seconds}),
         "at": snapshot.at,
         "applied": False,
     }
@@ -136,8 +145,10 @@ def row_of(chat_id: str, document: Document) -> LedgerRow:
         at=as_utc(instant) if isinstance(instant, datetime) else _NO_TIME,
         cached_tokens=whole_number(document.get("cached_tokens")),
         cost=counted.cost,
+        turn_id=_text(document.get("turn_id")),
+        seconds=_seconds(document.get("duration_sec")),
     )
-    client = tuple(_as_grouped(document, name) for name in ("run", "agent", "model"))
+    client = tuple(_as_grouped(document, name) for name in ("layout", "run", "agent", "model", "turn_id"))
     return LedgerRow(id_text(document["_id"]), snapshot, document.get("applied") is True, client, problem)
 
 
@@ -157,6 +168,10 @@ def _as_grouped(document: Document, name: str) -> str:
 def _count(value: Any) -> int | None:
     number = whole_number(value)
     return number if number is not None and 0 <= number <= MOST_TOKENS else None
+
+
+def _seconds(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _text(value: Any) -> str | None:

@@ -18,11 +18,21 @@ from chatstore_cli.domain.usage_ledger import LEDGER_KEYS, TIME_KEYS, LedgerGrou
 from chatstore_cli.mongo.bson_values import decimal_value, whole_number
 from chatstore_cli.mongo.connection import Document
 from chatstore_cli.mongo.identifiers import id_condition, id_text
-from chatstore_cli.mongo.usage.rows import COUNTS, HAS_TIME, IS_COST, IS_COUNTABLE, NOT_ABOVE_A_COST
+from chatstore_cli.mongo.ledger_layouts import DAILY_ID, DAILY_SESSION, daily_sums_within, layout_at, within_layout
+from chatstore_cli.mongo.session_documents.counter_places import COUNTS
+from chatstore_cli.mongo.usage.rows import (
+    HAS_TIME,
+    IS_COST,
+    IS_COUNTABLE,
+    NOT_ABOVE_A_COST,
+)
 
 CLIENT_FIELDS = ("tenant_id", "user_id", "workflow")
-CLIENT = ("chat_id", "run", "agent", "model")
-"""The fields that identify a client. Each client reports cumulative numbers of its own."""
+CLIENT = ("chat_id", "layout", "run", "agent", "model", "turns")
+"""The fields of an increase that identify its client; all `turns` of an agent and model are one."""
+
+_REPORTER = ("chat_id", "layout", "run", "agent", "model", "turn_id")
+"""What identifies the client of a row. Each reports cumulative numbers of its own, and a turn has a client of its own."""
 
 _NUMBERS = (*COUNTS, "cost")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -43,6 +53,8 @@ def increases(query: LedgerQuery, chats: Sequence[Any] | None = None, *, local_t
     counted has a group of its own, which is dropped: to match such rows beforehand costs as much again as adding up.
     """
     match = _facts_of(query)
+    if query.layout is not None:
+        match |= within_layout(query.layout)
     if query.until is not None:
         match["at"] = {"$lt": query.until}
     if chats is not None:
@@ -54,7 +66,7 @@ def increases(query: LedgerQuery, chats: Sequence[Any] | None = None, *, local_t
     times = [key for key in query.keys if key in TIME_KEYS]
     if times:
         spans["day"] = {"$cond": [HAS_TIME, _day_number(local_time), None]}
-    client = {name: f"${name}" for name in CLIENT}
+    client = {name: f"${name}" for name in _REPORTER}
     highest = {name: {"$max": f"${name}"} for name in (*COUNTS, *facts)} | {"cost": {"$max": NOT_ABOVE_A_COST}}
     cost_so_far = "$cost_so_far" if spans else "$cost"
     is_unknown = {"$and": [_is_null(cost_so_far), {"$gt": [{"$add": [f"${name}" for name in COUNTS]}, 0]}]}
@@ -69,6 +81,8 @@ def increases(query: LedgerQuery, chats: Sequence[Any] | None = None, *, local_t
             "$project": {
                 "_id": 0,
                 **{name: f"$_id.{name}" for name in CLIENT},
+                "layout": layout_at("$_id.layout"),
+                "turns": {"$gt": ["$_id.turn_id", None]},
                 **dict.fromkeys((*_NUMBERS, *facts), 1),
                 **{key: _first_day("$_id.day", key) for key in times},
                 "cost_unknown": is_unknown,
@@ -90,7 +104,7 @@ def _beyond_earlier(spans: Sequence[str]) -> list[Document]:
     """
     before = {"documents": ["unbounded", -1]}
     earlier = {f"earlier_{name}": {"$max": f"${name}", "window": before} for name in _NUMBERS}
-    own = {name: f"$_id.{name}" for name in CLIENT}
+    own = {name: f"$_id.{name}" for name in _REPORTER}
     order = {f"_id.{span}": 1 for span in spans}
     beyond: Document = {
         name: {"$max": [0, {"$subtract": [f"${name}", {"$ifNull": [f"$earlier_{name}", 0]}]}]} for name in _NUMBERS
@@ -140,10 +154,14 @@ def groups(keys: Sequence[str]) -> list[Document]:
 
 
 def _whole_spans(keys: Sequence[str]) -> list[Document]:
-    """Stages that join the days of a client. A cost is cumulative: if it is known in the end, it is the cost of all days."""
+    """Stages that join the days of a client.
+
+    A reported cost is cumulative: if it is known in the end, it is the cost of all days. A turn's is its own.
+    """
     names = [*CLIENT, *(key for key in keys if key not in ("session_id", *CLIENT))]
     joined: Document = {name: f"$_id.{name}" for name in names}
-    joined |= {"cost": _known_sum(), "cost_unknown": {"$and": ["$cost_unknown", _is_null("$known_cost")]}}
+    is_unknown = {"$and": ["$cost_unknown", {"$or": ["$_id.turns", _is_null("$known_cost")]}]}
+    joined |= {"cost": _known_sum(), "cost_unknown": is_unknown}
     return [
         {"$group": {"_id": {name: f"${name}" for name in names}, **_sums()}},
         {"$project": {"_id": 0, **dict.fromkeys(COUNTS, 1), **joined}},
@@ -153,10 +171,17 @@ def _whole_spans(keys: Sequence[str]) -> list[Document]:
 def _by_keys(keys: Sequence[str]) -> list[Document]:
     """Stages that add up by keys. A session that is in several groups is the first of one of them."""
     own = {key: "$chat_id" if key == "session_id" else f"${key}" for key in keys}
+    session = {"chat_id": "$chat_id", "layout": "$layout"}
     group = {"keys": "$_id.keys", **{name: f"${name}" for name in (*COUNTS, "cost_unknown")}, "cost": _known_sum()}
     return [
-        {"$group": {"_id": {"chat_id": "$chat_id", "keys": own}, **_sums()}},
-        {"$group": {"_id": "$_id.chat_id", "cost_unknown": {"$max": "$cost_unknown"}, "groups": {"$push": group}}},
+        {"$group": {"_id": {**session, "keys": own}, **_sums()}},
+        {
+            "$group": {
+                "_id": {name: f"$_id.{name}" for name in session},
+                "cost_unknown": {"$max": "$cost_unknown"},
+                "groups": {"$push": group},
+            }
+        },
         {"$unwind": {"path": "$groups", "includeArrayIndex": "index"}},
         {"$group": {"_id": "$groups.keys", **_sums("$groups."), **_sessions("$groups.cost_unknown")}},
     ]
@@ -198,28 +223,35 @@ def rows_of(chats: Sequence[Any]) -> Document:
 def daily_documents(chats: Sequence[Any], rows: str) -> list[Document]:
     """Stages on the ledger, the collection `rows`, that make one document of daily sums per session.
 
-    Rows are counted before they are added up: a document includes at least as many rows as it counts.
+    Rows are counted before they are added up: a document includes at least as many rows as it counts. The turns of a
+    day are added up, so that a document does not grow with each of them.
     """
-    keys = ("day", *(key for key in LEDGER_KEYS if key not in (*TIME_KEYS, "session_id")))
+    keys = ("day", *(key for key in LEDGER_KEYS if key not in (*TIME_KEYS, "session_id", "layout")))
     own = {"$match": rows_of(chats)}
+    session = {"chat_id": "$chat_id", "layout": "$layout"}
+    client = {name: f"${name}" for name in ("run", "turns", *keys[1:])}
+    of_client = {name: f"$_id.{name}" for name in client}
     counted = {"ledger_rows": {"$sum": 1}, "uncountable": {"$sum": {"$cond": [IS_COUNTABLE, 0, 1]}}}
-    client = {name: f"${name}" for name in ("run", *keys[1:], *_NUMBERS, "cost_unknown")}
-    by_day = {"_id": {"chat_id": "$chat_id", "day": "$day"}, **_sums(), "clients": {"$push": client}}
+    with_numbers = {**of_client, **{name: f"${name}" for name in (*COUNTS, "cost_unknown")}, "cost": _known_sum()}
+    of_day = {name: f"$_id.{name}" for name in (*session, "day")}
+    by_day = {"_id": of_day, **_sums(), "clients": {"$push": with_numbers}}
     day = {name: f"${name}" for name in (*COUNTS, "cost_unknown", "clients")} | {
         "day": "$_id.day",
         "cost": _known_sum(),
     }
     return [
         own,
-        {"$group": {"_id": "$chat_id", **counted}},
+        {"$group": {"_id": {**session, "layout": layout_at("$layout")}, **counted}},
         {
             "$unionWith": {
                 "coll": rows,
                 "pipeline": [
                     own,
                     *increases(LedgerQuery(keys)),
+                    {"$group": {"_id": {**session, "day": "$day", **client}, **_sums()}},
+                    {"$set": {"cost": _known_sum()}},
                     {"$group": by_day},
-                    {"$project": {"_id": "$_id.chat_id", "day": day}},
+                    {"$project": {"_id": {name: f"$_id.{name}" for name in session}, "day": day}},
                 ],
             }
         },
@@ -234,13 +266,21 @@ def daily_documents(chats: Sequence[Any], rows: str) -> list[Document]:
                 "uncountable": {"$max": "$uncountable"},
             }
         },
+        {"$set": {"_id": DAILY_ID}},
     ]
 
 
 def from_daily_documents(query: LedgerQuery, without: Sequence[Any]) -> list[Document]:
     """Stages on daily sums that make the groups of a query, `without` the sessions named."""
-    match: Document = {"_id": {"$nin": list(without)}} if without else {}
-    if query == LedgerQuery(("day",)):
+    match: Document = {}
+    if without:  # None as the session id of a row, but not the missing member of a text
+        match |= {
+            "_id": {"$nin": list(without)},
+            "_id.chat_id": {"$nin": [chat for chat in without if chat is not None]},
+        }
+    if query.layout is not None:
+        match |= daily_sums_within(query.layout)
+    if query == LedgerQuery(("day",), layout=query.layout):
         return [{"$match": match}, *_by_day()]
     within: Document = {}
     if query.since is not None:
@@ -250,7 +290,7 @@ def from_daily_documents(query: LedgerQuery, without: Sequence[Any]) -> list[Doc
         match["first_day"] = {"$lt": query.until}
         within["$lt"] = query.until
     facts = {f"days.clients.{name}": value for name, value in _facts_of(query).items()}
-    client = {name: f"$days.clients.{name}" for name in ("run", "agent", "model", *_NUMBERS, "cost_unknown")}
+    client = {name: f"$days.clients.{name}" for name in ("run", "agent", "model", "turns", *_NUMBERS, "cost_unknown")}
     client |= {name: f"$days.clients.{name}" for name in CLIENT_FIELDS if name in query.keys}
     times = {
         key: _truncated("$days.day", key) if key != "day" else "$days.day" for key in query.keys if key in TIME_KEYS
@@ -261,7 +301,7 @@ def from_daily_documents(query: LedgerQuery, without: Sequence[Any]) -> list[Doc
         *([{"$match": {"days.day": within}}] if within else []),
         {"$unwind": "$days.clients"},
         *([{"$match": facts}] if facts else []),
-        {"$project": {"chat_id": "$_id", **client, **times}},
+        {"$project": {**DAILY_SESSION, **client, **times}},
         *groups(query.keys),
     ]
 

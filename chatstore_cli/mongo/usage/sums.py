@@ -13,6 +13,7 @@ from typing import Any
 from chatstore_cli.domain.usage_ledger import LedgerGroup, LedgerQuery
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.identifiers import addressable_id, id_values, is_storable
+from chatstore_cli.mongo.ledger_layouts import within_layout
 from chatstore_cli.mongo.usage.daily_sums import MongoDailySums
 from chatstore_cli.mongo.usage.rows import COUNTABLE, IS_COST
 from chatstore_cli.mongo.usage.stages import (
@@ -62,11 +63,14 @@ class MongoUsageSums:
                 return 0
             return self._rows.count_documents(invalid)
 
-    def chats_with_usage(self, chat_ids: Sequence[str]) -> set[str]:
+    def chats_with_usage(self, chat_ids: Sequence[str], layout: str) -> set[str]:
         with driver_errors(f"reading {self._rows.name}"):
             # Not `distinct`, which takes the elements of a list for values.
             among = {"$in": [value for chat in chat_ids for value in id_values(chat)]}
-            chats: list[Document] = [{"$match": {"chat_id": among}}, {"$group": {"_id": "$chat_id"}}]
+            chats: list[Document] = [
+                {"$match": {"chat_id": among, **within_layout(layout)}},
+                {"$group": {"_id": "$chat_id"}},
+            ]
             found = (addressable_id(row["_id"]) for row in self._rows.aggregate(chats))
             return {chat for chat in found if chat is not None}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.mongo.session_documents.layout import DocumentLayout
 from chatstore_cli.mongo.session_documents.segment_index import segment_index_specs
-from chatstore_cli.mongo.tombstones import Part
 from chatstore_cli.mongo.workflow.index_specs import index_specs
 from chatstore_cli.mongo.workflow.shape import WORKFLOW
 
@@ -18,8 +17,3 @@ class WorkflowLayout(DocumentLayout):
     def index_specs(self) -> tuple[IndexSpec, ...]:
         """The indexes that the layout needs."""
         return (*index_specs(self._name), *segment_index_specs(self._segments.name))
-
-    def usage_parts(self, session_id: str) -> list[Part]:
-        """The documents of a session's usage: ledger rows and daily sums."""
-        names = self._settings.layouts.workflow
-        return [(names.usage, {"chat_id": session_id}), (names.usage_rollups, {"_id": session_id})]

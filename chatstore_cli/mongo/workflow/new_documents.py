@@ -1,47 +1,26 @@
-"""Documents of the workflow layout as chatstore writes them: a document's state, the guard of a change, a message's shape.
+"""Documents of the workflow layout as chatstore writes them: a session's state, the guard of a change, a message's shape.
 
 Pure: nothing here reads the database.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-import bson
-from bson.raw_bson import RawBSONDocument
-
-from chatstore_cli.domain.errors import DocumentRefused
-from chatstore_cli.domain.segments import HARD_LIMIT_BYTES
 from chatstore_cli.domain.session import SessionStatus
 from chatstore_cli.domain.workflow.chats import ChatState, ExpectedEcho, NewChat
 from chatstore_cli.domain.workflow.events import AgentTurn
 from chatstore_cli.mongo.bson_values import whole_number
-from chatstore_cli.mongo.connection import Document, driver_errors
+from chatstore_cli.mongo.connection import Document
 from chatstore_cli.mongo.session_documents.documents import to_session
+from chatstore_cli.mongo.session_documents.heads import Head, unchanged
 from chatstore_cli.mongo.session_documents.shape import TENANT_FIELDS
 from chatstore_cli.mongo.workflow.shape import WORKFLOW
 
-_STATE_FIELDS = (
-    "last_sequence", "last_segment", "moved_messages", "last_move", "current_run", "run_start", "expected_echo",
-    "addressed_to",
-)  # fmt: skip
-_SIZE = {"$cond": [{"$isArray": "$messages"}, {"$size": "$messages"}, None]}
-_SEQUENCES = {"$cond": [{"$isArray": "$messages"}, "$messages.sequence", []]}
-_HIGHEST = {"$max": {"$filter": {"input": _SEQUENCES, "cond": {"$isNumber": "$$this"}}}}
-_IS_NUMBERED = {"$in": [{"$type": "$last_sequence"}, ["int", "long"]]}
-WRITING_FACTS: Document = {
-    **dict.fromkeys((*WORKFLOW.fact_fields, *_STATE_FIELDS), 1),
-    "messages_type": {"$type": "$messages"},
-    # Only a document without `last_sequence` is searched for its highest sequence.
-    "message_count": {"$cond": [_IS_NUMBERED, None, _SIZE]},
-    "highest": {"$cond": [_IS_NUMBERED, None, _HIGHEST]},
-}
-"""The projection that is read from a document before it is changed."""
-
-_MESSAGE_LIMIT = HARD_LIMIT_BYTES - 16 * 1024
-"""The rest is for the other fields of the document."""
+STATE_FIELDS = ("current_run", "run_start", "expected_echo", "addressed_to")
+"""What is read of a document besides the facts of a session and the place of its newest message."""
 
 _STATUS_WORDS = {
     SessionStatus.COMPLETED: "completed",
@@ -49,22 +28,11 @@ _STATUS_WORDS = {
     SessionStatus.RUNNING: "in_progress",
 }
 _STATUS_NUMBERS = {SessionStatus.COMPLETED: 1, SessionStatus.FAILED: -1, SessionStatus.RUNNING: 0}
-MISSING = {"$exists": False}
 
 
-def state_of(chat_id: str, facts: Document, highest_elsewhere: int) -> ChatState:
-    """The state of a session, from the facts of its document and the highest sequence in segments of other writers."""
+def state_of(facts: Document, head: Head) -> ChatState:
+    """The state of a session, from the facts of its document and its head."""
     session = to_session(WORKFLOW, facts)
-    last_sequence = whole_number(facts.get("last_sequence"))
-    fields = ("last_sequence", "last_segment", "moved_messages", "last_move", "status", "expected_echo")
-    guard: Document = {"_id": facts["_id"], **unchanged(facts, fields)}
-    if facts["messages_type"] == "null":
-        guard["messages"] = {"$type": "null"}
-    if last_sequence is None:
-        size = facts.get("message_count")
-        if size is not None:
-            guard["messages"] = {"$size": size}
-        last_sequence = max(size or 0, whole_number(facts.get("highest")) or 0, highest_elsewhere)
     run_start = facts.get("run_start")
     run = max(1, whole_number(facts.get("current_run")) or 1)
     started = run_start if isinstance(run_start, dict) and run_start.get("run") == run else {}
@@ -79,19 +47,18 @@ def state_of(chat_id: str, facts: Document, highest_elsewhere: int) -> ChatState
         paused=session.paused,
         run=run,
         run_start=whole_number(started.get("last_sequence")),
-        last_sequence=max(0, last_sequence),
-        last_segment=whole_number(facts.get("last_segment")) or 0,
+        last_sequence=head.last_sequence,
+        last_segment=head.last_segment,
         expected_echo=_echo(facts.get("expected_echo")),
         addressed_to=addressed if isinstance(addressed := facts.get("addressed_to"), str) else None,
-        guard=Guard(guard, unchanged(facts, ("current_run",)), unchanged(facts, ("paused",)), Variant(facts)),
+        guard=Guard(head, unchanged(facts, ("current_run",)), unchanged(facts, ("paused",)), Variant(facts)),
     )
 
 
 class Variant:
-    """How a document stores its status (numbers, words, further fields), and the BSON type of its `messages`."""
+    """How a document stores its status: numbers, words, further fields."""
 
     def __init__(self, facts: Mapping[str, Any]) -> None:
-        self.messages_type: str = facts["messages_type"]
         stored = facts.get("status")
         self._running = stored if stored == "running" else _STATUS_WORDS[SessionStatus.RUNNING]
         self._uses_words = isinstance(stored, str)
@@ -121,17 +88,12 @@ class Variant:
 
 
 class Guard(NamedTuple):
-    """Filters that the next change of a document requires, and the variant in which it is written."""
+    """The head, further filters that some changes require, and the variant in which they are written."""
 
-    match: Document
+    head: Head
     run: Document
     paused: Document
     variant: Variant
-
-
-def unchanged(facts: Mapping[str, Any], fields: Sequence[str]) -> Document:
-    """A filter that requires these fields to be as they were read."""
-    return {field: {"$eq": facts[field]} if field in facts else MISSING for field in fields}
 
 
 def set_running(state: ChatState, update: Document) -> Document:
@@ -163,43 +125,6 @@ def message_document(turn: AgentTurn, event_id: str, sequence: int, timestamp: d
     if turn.tool_responses is not None:
         message["tool_responses"] = turn.tool_responses
     return message
-
-
-def encoded_message(message: Document, chat_id: str) -> RawBSONDocument:
-    """The encoded message. Raises DocumentRefused if it is too large for any document."""
-    with driver_errors(f"Message {message['event_id']!r} of session {chat_id!r}"):
-        raw = bson.encode(message)
-    if len(raw) > _MESSAGE_LIMIT:
-        raise DocumentRefused(
-            where=f"Message {message['event_id']!r} of session {chat_id!r}",
-            reason=f"{len(raw):,} bytes as a document, over the limit of 16 MiB",
-        )
-    return RawBSONDocument(raw)
-
-
-def plain_update(update: Document) -> Document:
-    """The update with messages as plain documents, for mongomock."""
-    return {
-        operator: {
-            field: dict(bson.decode(value.raw)) if isinstance(value, RawBSONDocument) else value
-            for field, value in fields.items()
-        }
-        for operator, fields in update.items()
-    }
-
-
-def facts_of(document: Document) -> Document:
-    """The facts of a whole document, as the server computes them."""
-    messages = document.get("messages")
-    kind = "missing" if "messages" not in document else "null" if messages is None else "array"
-    if messages is not None and not isinstance(messages, list):
-        kind = type(messages).__name__
-    facts = {**document, "messages_type": kind, "message_count": None, "highest": None}
-    if isinstance(messages, list) and whole_number(document.get("last_sequence")) is None:
-        numbers = [whole_number(each.get("sequence")) for each in messages if isinstance(each, dict)]
-        facts["message_count"] = len(messages)
-        facts["highest"] = max([number for number in numbers if number is not None], default=None)
-    return facts
 
 
 def _echo(stored: Any) -> ExpectedEcho | None:

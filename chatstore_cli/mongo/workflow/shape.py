@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chatstore_cli.mongo.session_documents.counter_places import TrackedCounters
 from chatstore_cli.mongo.session_documents.counters import COUNTER_FIELDS, IN_LEDGER, counters_of
 from chatstore_cli.mongo.session_documents.shape import DocumentShape
 from chatstore_cli.mongo.workflow.own_sessions import OWN_SEGMENTS, OWN_SESSIONS
@@ -19,4 +20,5 @@ WORKFLOW = DocumentShape(
     counter_fields=COUNTER_FIELDS,
     counters=counters_of,
     in_ledger_field=f"real_time_tracking.{IN_LEDGER}",
+    counter_place=TrackedCounters(),
 )

@@ -36,6 +36,7 @@ def split_row(result: SplitResult) -> Row:
     """The result of splitting one document."""
     return {
         "session_id": result.session_id,
+        "layout": result.layout,
         "size_bytes_before": result.size_before,
         "size_bytes": result.size_after,
         "segments_added": result.segments,
@@ -76,6 +77,7 @@ SIZE_COLUMNS = (
 )
 SPLIT_COLUMNS = (
     Column("session_id", "SESSION", whole=True),
+    Column("layout", "LAYOUT", in_table=False),
     Column("size_bytes_before", "SIZE BEFORE", align="right", show=_size),
     Column("size_bytes", "SIZE NOW", align="right", show=_size),
     Column("segments_added", "SEGMENTS ADDED", align="right", show=count),

@@ -96,7 +96,7 @@ RETENTION_COLUMNS = (
         "expire_after_seconds",
         "Expire after (seconds)",
         align="right",
-        show=lambda value: "" if value is None else f"{value:g}",
+        show=lambda value: "" if value is None else f"{value:.15g}",
     ),
     Column("ttl_days", "TTL days", align="right", show=lambda days: "" if days is None else str(days)),
     Column("documents", "Documents", align="right", show=count),

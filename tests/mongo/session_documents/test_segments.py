@@ -652,7 +652,7 @@ class CountingStore:
 
 
 def test_the_size_of_a_head_is_read_rarely():
-    store_double = CountingStore(HeadSize("chat", 1_000, 1))
+    store_double = CountingStore(HeadSize("workflow", "chat", 1_000, 1))
     keeper = SegmentKeeper(store_double)
     for _ in range(10_000):
         assert keeper.after_append("chat", 500) is None
@@ -666,7 +666,7 @@ def test_the_size_of_a_head_is_read_rarely():
 
 def test_a_move_that_fails_does_not_make_the_append_fail():
     told: list[str] = []
-    store_double = CountingStore(HeadSize("chat", 13 << 20, 1))
+    store_double = CountingStore(HeadSize("workflow", "chat", 13 << 20, 1))
     store_double.error = Conflict(what="They kept moving.")
     keeper = SegmentKeeper(store_double, warn=told.append)
     assert keeper.after_append("chat", 500) is None
@@ -674,14 +674,14 @@ def test_a_move_that_fails_does_not_make_the_append_fail():
     for _ in range(700):
         keeper.after_append("chat", 500)
     assert store_double.moves == 2
-    store_double.size = HeadSize("chat", 16 << 20, 1)
+    store_double.size = HeadSize("workflow", "chat", 16 << 20, 1)
     with pytest.raises(Conflict):
         keeper.make_room("chat", 500)
 
 
 def test_a_deleted_head_and_one_that_cannot_shrink_are_left_alone():
     assert SegmentKeeper(CountingStore(None)).after_append("chat", 500) is None
-    store_double = CountingStore(HeadSize("chat", 13 << 20, 1))
+    store_double = CountingStore(HeadSize("workflow", "chat", 13 << 20, 1))
     keeper = SegmentKeeper(store_double)
     for _ in range(100):
         assert keeper.after_append("chat", 500) is None

@@ -36,12 +36,13 @@ _LAZY_COMMANDS = {
     "watch": "sessions.watch",
     "sizes": "sessions.sizes",
     "split": "sessions.split",
+    "transcript": "sessions.transcript",
     **dict.fromkeys(("complete", "fail", "pause", "unpause"), "sessions.status"),
 }
 
 app = group(
     "sessions",
-    "List, show, watch and measure sessions; split, complete, fail, pause, unpause and delete them.",
+    "List, show, merge, watch and measure sessions; split, complete, fail, pause, unpause and delete them.",
     _LAZY_COMMANDS,
 )
 
@@ -149,7 +150,7 @@ def delete(
 
     invocation = Invocation(context, layout=layout)
     invocation.will_search_to_write()
-    kept_in = (lambda: usage_ledger(invocation.stores)) if keep_usage else None
+    kept_in = (lambda layout: usage_ledger(invocation.stores, layout)) if keep_usage else None
     removal = plan_removal(invocation.stores.session_readers(layout), session_id, kept_in=kept_in)
     invocation.will_write(layout=removal.layout)
     invocation.confirm(removal.plan, yes=yes)

@@ -6,15 +6,16 @@ from typing import Annotated
 
 import typer
 
+from chatstore_cli.cli.filters import DocumentLayoutOption
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
-from chatstore_cli.core.segments.splitting import growth_of
+from chatstore_cli.core.segments.splitting import growth_of, largest_documents
 from chatstore_cli.domain.byte_sizes import read_bytes
 from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.domain.times import utc_now
 from chatstore_cli.render.listing import Listing
 from chatstore_cli.render.rows.document_sizes import SIZE_COLUMNS, size_row
-from chatstore_cli.wiring.segments import document_sizes
+from chatstore_cli.wiring.segments import document_layouts, document_sizes
 
 app = single_command()
 
@@ -34,19 +35,21 @@ def sizes(
     limit: Annotated[
         int, typer.Option("--limit", metavar="N", min=1, max=10_000, help="List at most N documents.")
     ] = 20,
+    layout: DocumentLayoutOption = None,
 ) -> None:
-    """List the largest workflow documents and forecast their growth.
+    """List the largest documents, and forecast their growth.
 
     MongoDB rejects documents over 16 MiB, so a session that reaches that size can no longer grow. The growth per day is the
     size divided by the time since the first message in the document, and the forecast assumes that it continues. Completed
-    and failed sessions do not grow. The server reads the whole collection for this command. Documents that chatstore writes
+    and failed sessions do not grow. The server reads the collections of workflow sessions and general chats. Documents that chatstore writes
     stay below 12 MiB, because their oldest messages move into segments; `chatstore sessions split` moves those of others.
     Flat messages and threads are not listed: none of their documents grows with a session.
     """
-    invocation = Invocation(context)
+    invocation = Invocation(context, layout=layout)
     at_least_bytes = 0 if over is None else read_bytes(over, "--over")
     now = utc_now()
-    large = document_sizes(invocation.stores).largest(limit, at_least_bytes)
+    sizes = [document_sizes(invocation.stores, each) for each in document_layouts(invocation.stores, layout)]
+    large = largest_documents(sizes, limit, at_least_bytes)
     rows = [size_row(document, growth_of(document, now)) for document in large]
     bound = f" of {over} or more" if over is not None else ""
-    invocation.emit(Listing(SIZE_COLUMNS, rows, empty=f"No workflow documents{bound} in {invocation.stores.target}."))
+    invocation.emit(Listing(SIZE_COLUMNS, rows, empty=f"No documents{bound} in {invocation.stores.target}."))

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 
+from chatstore_cli.cli.filters import DocumentLayoutOption
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.core.segments.splitting import Splitting, existing_head, large_heads
 from chatstore_cli.domain.byte_sizes import format_bytes, read_bytes
 from chatstore_cli.domain.errors import ExitCode, WrongUse
 from chatstore_cli.domain.quantities import quantity
-from chatstore_cli.domain.segments import SEGMENT_BYTES, HeadSize
+from chatstore_cli.domain.segments import SEGMENT_BYTES, HeadSize, SegmentStore
 from chatstore_cli.render.listing import Column, Listing
 from chatstore_cli.render.rows.document_sizes import SPLIT_COLUMNS, split_row
-from chatstore_cli.wiring.segments import document_sizes, segment_store
+from chatstore_cli.wiring.segments import document_layouts, document_sizes, segment_store
 
 app = single_command()
 
@@ -44,6 +46,7 @@ def split_(
             help="Leave at most this size in the document (default: 4MiB, or half of --over if that is less).",
         ),
     ] = None,
+    layout: DocumentLayoutOption = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Split without asking.")] = False,
 ) -> None:
     """Move the oldest messages of large documents into segments.
@@ -54,10 +57,12 @@ def split_(
     command exits with status 6. A document that cannot be split is reported (`result` is failed) and does not stop the
     others; the command then exits with status 1. Flat messages and threads are left out: their documents stay small.
     """
-    invocation = Invocation(context)
+    invocation = Invocation(context, layout=layout)
     invocation.will_write()
     keep_bytes = _keep_bytes(over, keep)
-    heads = _chosen(invocation, session_id, over)
+    layouts = document_layouts(invocation.stores, layout)
+    stores = {each: segment_store(invocation.stores, invocation.say, each) for each in layouts}
+    heads = _chosen(invocation, stores, session_id, over)
     large = [head for head in heads if head.size_bytes > keep_bytes and head.message_count > 1]
     for head in heads:
         if head not in large:
@@ -66,9 +71,8 @@ def split_(
             )
     if large:
         invocation.confirm("\n".join(_plan(head, keep_bytes) for head in large), yes=yes)
-    [reader] = invocation.stores.session_readers("workflow")
-    store = segment_store(invocation.stores, invocation.say)
-    splitting = Splitting(store, reader, keep_bytes, is_named=session_id is not None, say=invocation.say)
+    readers = {each: invocation.stores.session_readers(each)[0] for each in layouts}
+    splitting = Splitting(stores, readers, keep_bytes, is_named=session_id is not None, say=invocation.say)
     rows = ({**split_row(result), "result": result.outcome.value} for result in splitting.results(large))
     columns = (*SPLIT_COLUMNS, Column("result", "RESULT", whole=True))
     invocation.emit(Listing(columns, rows, empty="Nothing was split."))
@@ -81,12 +85,15 @@ def _keep_bytes(over: str | None, keep: str | None) -> int:
     return SEGMENT_BYTES if over is None else min(SEGMENT_BYTES, read_bytes(over, "--over") // 2)
 
 
-def _chosen(invocation: Invocation, session_id: str | None, over: str | None) -> list[HeadSize]:
+def _chosen(
+    invocation: Invocation, stores: Mapping[str, SegmentStore], session_id: str | None, over: str | None
+) -> list[HeadSize]:
     if (session_id is None) == (over is None):
         raise WrongUse(what="Name one session, or select all large ones with --over SIZE.")
     if session_id is not None:
-        return [existing_head(segment_store(invocation.stores), session_id)]
-    return large_heads(document_sizes(invocation.stores), _MAX_DOCUMENTS, read_bytes(over or "", "--over"))
+        return [existing_head(stores, session_id)]
+    sizes = [document_sizes(invocation.stores, layout) for layout in stores]
+    return large_heads(sizes, _MAX_DOCUMENTS, read_bytes(over or "", "--over"))
 
 
 def _plan(head: HeadSize, keep_bytes: int) -> str:

@@ -26,7 +26,7 @@ ReasonOption = Annotated[
 
 @command(app, "complete", examples=["chatstore sessions complete 4f1c9a"], exits=_EXITS)
 def complete(context: typer.Context, session_id: SessionArgument) -> None:
-    """Mark a running session of an agent workflow as completed.
+    """Mark a running workflow session as completed.
 
     A failed or paused session cannot be completed. The next message or run sets a completed session to running again.
     """
@@ -35,7 +35,7 @@ def complete(context: typer.Context, session_id: SessionArgument) -> None:
 
 @command(app, "fail", examples=["chatstore sessions fail 4f1c9a --reason 'agent host lost'"], exits=_EXITS)
 def fail(context: typer.Context, session_id: SessionArgument, reason: ReasonOption = None) -> None:
-    """Mark a running or paused session of an agent workflow as failed.
+    """Mark a running or paused workflow session as failed.
 
     A completed session cannot be failed. The next message or run sets a failed session to running again.
     """
@@ -44,7 +44,7 @@ def fail(context: typer.Context, session_id: SessionArgument, reason: ReasonOpti
 
 @command(app, "pause", examples=["chatstore sessions pause 4f1c9a --reason 'waits for approval'"], exits=_EXITS)
 def pause(context: typer.Context, session_id: SessionArgument, reason: ReasonOption = None) -> None:
-    """Mark a running session of an agent workflow as paused.
+    """Mark a running workflow session as paused.
 
     The status stays running. The end of a run does not complete a paused session, and `start_run` and
     `resume_chat` of the library report that it is paused. A session that has ended cannot be paused.
@@ -54,7 +54,7 @@ def pause(context: typer.Context, session_id: SessionArgument, reason: ReasonOpt
 
 @command(app, "unpause", examples=["chatstore sessions unpause 4f1c9a"], exits=_EXITS)
 def unpause(context: typer.Context, session_id: SessionArgument) -> None:
-    """Unpause a session of an agent workflow."""
+    """Unpause a workflow session."""
     _apply(context, StatusAction.UNPAUSE, session_id)
 
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import typer
 
-from chatstore_cli.cli.filters import SessionArgument
+from chatstore_cli.cli.filters import LayoutOption, SessionArgument
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.core.usage.explain import explain_usage
-from chatstore_cli.core.usage.report import LEDGER_LAYOUT
 from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.render.listing import Listing
 from chatstore_cli.render.rows.sessions import usage_row
 from chatstore_cli.render.rows.usage_ledger import EXPLAINED_COLUMNS, counters_text, explained_footer, explained_row
-from chatstore_cli.wiring.usage import usage_ledger
+from chatstore_cli.wiring.usage import usage_ledgers
 
 app = single_command()
 
@@ -28,24 +27,26 @@ _WITHOUT_LEDGER = {
     app,
     "explain",
     examples=["chatstore usage explain 4f1c9a", "chatstore usage explain 4f1c9a -o json"],
-    exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE],
+    exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.CONFLICT],
 )
-def explain(context: typer.Context, session_id: SessionArgument) -> None:
+def explain(context: typer.Context, session_id: SessionArgument, layout: LayoutOption = None) -> None:
     """Show the ledger rows of a session and why each counts or not.
 
     Reports are cumulative over a run. A row adds the part of its numbers that is above all earlier reports of the same run,
-    agent and model. The row of run 0 has the session's counters before its first report. The session's present counters
+    agent and model. A row with a turn is added as it is. The row of run 0 has the session's counters before its first report. The session's present counters
     are shown too. Tables give a short reason for each row, -o json and csv a full one.
     """
-    invocation = Invocation(context, layout=None)
+    invocation = Invocation(context, layout=layout)
     stores = invocation.stores
-    others = [reader for reader in stores.session_readers() if reader.layout != LEDGER_LAYOUT]
-    explanation = explain_usage(usage_ledger(stores), session_id, others)
+    ledgers = usage_ledgers(stores, layout) if stores.uses_mongo(layout) else []
+    with_ledger = {ledger.layout for ledger in ledgers}
+    others = [reader for reader in stores.session_readers(layout) if reader.layout not in with_ledger]
+    explanation = explain_usage(ledgers, session_id, others)
     rows = [explained_row(row.row, row.counted, row.added, row.reason) for row in explanation.rows]
     counters = explanation.counters
     beside = {"totals": usage_row(explanation.sums), "counters": None if counters is None else usage_row(counters)}
     empty = f"Session {session_id!r} has no rows in the usage ledger. Reports use its stored totals."
-    if explanation.layout is not None:
+    if not explanation.can_have_rows:
         empty = f"Session {session_id!r} {_WITHOUT_LEDGER[explanation.layout]}."
     footer = explained_footer(explanation.sums) if rows else None
     invocation.emit(Listing(EXPLAINED_COLUMNS, rows, empty=empty, footer=footer, beside=beside))

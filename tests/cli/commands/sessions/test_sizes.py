@@ -168,7 +168,7 @@ def test_a_document_that_cannot_be_split_is_reported_and_does_not_stop_the_other
     ]
     told = [line for line in outcome.err.splitlines() if "was not split" in line]
     assert len(told) == 3
-    assert "No workflow session" in told[0] and "Another document has the same id (1)" in told[1]
+    assert "No session" in told[0] and "Another document has the same id (1)" in told[1]
     assert "did not write" in told[2]
     assert histories(chatstore, *names) == before
     assert len(database.chat_sessions.find_one({"_id": "shadowed"})["messages"]) == 70
@@ -211,12 +211,45 @@ def test_deleting_a_session_deletes_its_segments_too(chatstore: Any, database: A
 
 
 @pytest.mark.real
+def test_general_chats_are_measured_and_split_too(chatstore: Any, database: Any) -> None:
+    owner = {"app_id": "acme", "user_id": "ana", "status": 0}
+    database.chat_sessions.insert_many(
+        [{"chat_id": "w", "messages": messages(50)}, {"chat_id": "both", "messages": messages(2)}]
+    )
+    general = [{"_id": "g", "messages": messages(70)}, {"_id": "both", "messages": messages(2)}]
+    database.GeneralChatSessions.insert_many([{**each, **owner, "chat_id": each["_id"]} for each in general])
+
+    listed = rows(chatstore("sessions", "sizes", "--over", "40kB", "-o", "json"))
+    assert [(row["session_id"], row["layout"]) for row in listed] == [("g", "general"), ("w", "workflow")]
+    listed = rows(chatstore("sessions", "sizes", "--layout", "general", "-o", "json"))
+    assert [row["session_id"] for row in listed] == ["g", "both"]
+    largest = rows(chatstore("sessions", "sizes", "--limit", "1", "-o", "json"))
+    assert [row["session_id"] for row in largest] == ["g"]
+
+    refused = chatstore("sessions", "split", "both", "--keep", "1kB", "--yes")
+    assert refused.code == 8
+    assert "is in the layouts workflow and general. Choose one: --layout workflow." in refused.err
+
+    before = histories(chatstore, "g", "w")
+    done = rows(chatstore("sessions", "split", "--over", "40kB", "--yes", "-o", "json"))
+    moved = [(row["session_id"], row["layout"], row["reads_the_same"], row["result"]) for row in done]
+    assert moved == [("g", "general", True, "done"), ("w", "workflow", True, "done")]
+    assert histories(chatstore, "g", "w") == before
+    assert database.general_chat_segments.distinct("chat_id") == ["g"]
+    assert database.chat_session_segments.distinct("chat_id") == ["w"]
+    one = rows(chatstore("sessions", "split", "both", "--layout", "general", "--keep", "1kB", "--yes", "-o", "json"))
+    assert [(row["layout"], row["segments_added"]) for row in one] == [("general", 1)]
+    assert database.general_chat_segments.distinct("chat_id") == ["both", "g"]
+
+
+@pytest.mark.real
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["nobody"], 3, "No workflow session 'nobody'"),
+        (["nobody"], 3, "No session 'nobody' in workflow or general"),
         ([], 2, "Name one session"),
         (["a", "--over", "1MiB"], 2, "Name one session"),
+        (["a", "--layout", "threads"], 2, "--layout: 'threads' is not a layout whose documents grow"),
         (["--over", "large"], 2, "a size such as 8MiB"),
         (["a", "--read-only"], 4, "--read-only"),
     ],

@@ -1,0 +1,83 @@
+"""`chatstore general append`: appends one message to a general chat."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from chatstore_cli.cli.general_options import ChatArgument, options_in_errors
+from chatstore_cli.cli.invocation import Invocation
+from chatstore_cli.cli.message_input import is_piped, read_content, read_object, read_text
+from chatstore_cli.cli.options import command, single_command
+from chatstore_cli.cli.thread_options import FileOption, TextOption
+from chatstore_cli.domain.errors import BadValue, ExitCode, WrongUse
+from chatstore_cli.render.listing import Record
+
+app = single_command()
+
+_ROLES = ("user", "assistant")
+
+
+@command(
+    app,
+    "append",
+    examples=[
+        "chatstore general append generalchat-acme-ana-0003 --tenant acme --role user --text 'What is open today?'",
+        "chatstore general append generalchat-acme-ana-0003 --tenant acme --role assistant < answer.txt",
+    ],
+    exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.CONFLICT],
+)
+def append(
+    context: typer.Context,
+    session_id: ChatArgument,
+    tenant: Annotated[
+        str,
+        typer.Option("--tenant", metavar="ID", help="The tenant. Other tenants' general chats count as missing."),
+    ],
+    role: Annotated[str, typer.Option("--role", metavar="ROLE", help="The role: user or assistant.")],
+    text: TextOption = None,
+    file: FileOption = None,
+    user: Annotated[
+        str | None,
+        typer.Option("--user", metavar="ID", help="Require this user. Other users' general chats count as missing."),
+    ] = None,
+    metadata: Annotated[
+        str | None, typer.Option("--metadata", metavar="JSON", help="Store this JSON object with the message.")
+    ] = None,
+    message_id: Annotated[
+        str | None,
+        typer.Option(
+            "--message-id", metavar="ID", help="The id of the message. A repetition with the same id stores nothing."
+        ),
+    ] = None,
+) -> None:
+    """Append a message to a general chat.
+
+    Without --text and --file, the text is read from stdin. The metadata always has the keys that the assistant's
+    application expects, such as `source`. If --metadata has one of these keys, its value is stored. `agent_name` in the
+    metadata becomes the speaker of a message of the assistant (`name` in results).
+    """
+    from chatstore_cli.render.rows.general import APPENDED_FIELDS, appended_row
+    from chatstore_cli.wiring.general import general_chats
+
+    if role not in _ROLES:
+        raise BadValue(name="--role", value=role, expected=" or ".join(_ROLES))
+    content = read_content(text, file, None)
+    if content is None and not is_piped():
+        raise WrongUse(what="No text was given.", hint="Give --text or --file, or pipe the text.")
+    attached = None if metadata is None else read_object(metadata, "--metadata")
+    invocation = Invocation(context, layout="general")
+    invocation.will_write()
+    said = str(read_text("-") if content is None else content)
+    with options_in_errors():
+        message = general_chats(invocation.stores, invocation.say).append_general_message(
+            general_chat_id=session_id,
+            app_id=tenant,
+            role=role,
+            content=said,
+            user_id=user,
+            metadata=attached,
+            event_id=message_id,
+        )
+    invocation.emit(Record(APPENDED_FIELDS, appended_row(session_id, message)))

@@ -1,0 +1,104 @@
+"""`chatstore general`: lists the general chats of a user, and shows one."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from chatstore_cli.cli.general_options import (
+    ChatArgument,
+    OwnerTenantOption,
+    TenantOption,
+    UserOption,
+    options_in_errors,
+)
+from chatstore_cli.cli.invocation import Invocation
+from chatstore_cli.cli.options import command, group
+from chatstore_cli.domain.errors import ExitCode
+from chatstore_cli.render.listing import Listing, Record
+
+_LAZY_COMMANDS = {
+    "start": "general.start",
+    "append": "general.append",
+    "transcript": "general.transcript",
+}
+
+app = group(
+    "general",
+    "List, show and start general chats, append messages and print transcripts.",
+    _LAZY_COMMANDS,
+)
+
+
+@command(
+    app,
+    "list",
+    examples=[
+        "chatstore general list --tenant acme --user ana",
+        "chatstore general list --tenant acme --user ana -o json",
+    ],
+    exits=[ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE],
+)
+def list_(
+    context: typer.Context,
+    tenant: TenantOption,
+    user: UserOption,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", min=1, max=200, help="Show at most N general chats.")
+    ] = 50,
+) -> None:
+    """List the general chats of one user.
+
+    The most recently created one is first. To list those of all users, or more than 200, use chatstore sessions list
+    --layout general.
+    """
+    from chatstore_cli.render.rows.general import CHAT_COLUMNS, listed_chat_row
+    from chatstore_cli.wiring.general import general_chats
+
+    invocation = Invocation(context, layout="general")
+    chats = general_chats(invocation.stores, invocation.say)
+    with options_in_errors():
+        found = chats.list_general_chats(app_id=tenant, user_id=user, limit=limit)
+    rows = [listed_chat_row(chat, tenant, user) for chat in found]
+    empty = f"User {user!r} of tenant {tenant!r} has no general chats in {invocation.target}."
+    invocation.emit_page(Listing(CHAT_COLUMNS, rows, empty=empty), [])
+
+
+@command(
+    app,
+    "show",
+    examples=[
+        "chatstore general show generalchat-acme-ana-0003",
+        "chatstore general show generalchat-acme-ana-0003 --last 10 -o json",
+    ],
+    exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE],
+)
+def show(
+    context: typer.Context,
+    session_id: ChatArgument,
+    tenant: OwnerTenantOption = None,
+    first: Annotated[int, typer.Option("--first", metavar="N", min=0, max=1000, help="Show the first N messages.")] = 3,
+    last: Annotated[int, typer.Option("--last", metavar="N", min=0, max=1000, help="Show the last N messages.")] = 3,
+) -> None:
+    """Show one general chat with its first and last messages.
+
+    It also shows the tokens and the cost. A table has one line per message. `-o json` prints messages in full.
+    """
+    from chatstore_cli.core.general.view import view_general_chat
+    from chatstore_cli.render.rows.general import CHAT_FIELDS, TRANSCRIPT_COLUMNS, chat_view_row
+    from chatstore_cli.wiring.general import general_chats
+
+    invocation = Invocation(context, layout="general")
+    stores = invocation.stores
+    chats = general_chats(stores, invocation.say)
+    shown = view_general_chat(chats, stores.session_readers("general"), session_id, tenant, first=first, last=last)
+    view = shown.view
+    row = chat_view_row(view.session, view.first_messages, view.last_messages, shown.number, shown.last_sequence)
+    sections = [
+        ("First messages", Listing(TRANSCRIPT_COLUMNS, row["first_messages"])),
+        ("Last messages", Listing(TRANSCRIPT_COLUMNS, row["last_messages"])),
+    ]
+    invocation.emit(Record(CHAT_FIELDS, row, sections))
+    for note in view.notes:
+        invocation.say(note)

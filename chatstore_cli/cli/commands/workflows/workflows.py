@@ -1,0 +1,93 @@
+"""`chatstore workflows`: lists the workflows of a user's client sessions, and the switches of one client session."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from chatstore_cli.cli.general_options import SessionKeyOption, TenantOption, UserOption, options_in_errors
+from chatstore_cli.cli.invocation import Invocation
+from chatstore_cli.cli.options import command, group
+from chatstore_cli.domain.errors import ExitCode
+from chatstore_cli.render.listing import Listing
+
+_LAZY_COMMANDS = {"switch": "workflows.switch", "complete": "workflows.switch"}
+
+app = group(
+    "workflows", "List, switch and complete the workflows of client sessions, and list switches.", _LAZY_COMMANDS
+)
+
+
+@command(
+    app,
+    "list",
+    examples=[
+        "chatstore workflows list --tenant acme --user ana",
+        "chatstore workflows list --tenant acme --user ana --session-key laptop -o json",
+    ],
+    exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE],
+)
+def list_(
+    context: typer.Context,
+    tenant: TenantOption,
+    user: UserOption,
+    session_key: Annotated[
+        str | None, typer.Option("--session-key", metavar="KEY", help="Show only the client session with this key.")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", min=1, max=1000, help="Show at most N client sessions.")
+    ] = 20,
+) -> None:
+    """List the workflows of a user's client sessions.
+
+    A client session is what one client of a user has open, in any number of tabs. The most recently changed one is first.
+    At most one of its workflows is active. If none is active, a notice reports whether it is in general mode. With
+    -o json, `client_sessions` has this for each client session.
+    """
+    from chatstore_cli.render.rows.session_registry import WORKFLOW_COLUMNS, client_session_row, workflow_row
+    from chatstore_cli.wiring.session_registry import registry_administration
+
+    invocation = Invocation(context, layout="general")
+    with options_in_errors():
+        entries = registry_administration(invocation.stores).entries(tenant, user, session_key, limit)
+    rows = [workflow_row(entry, workflow) for entry in entries for workflow in entry.workflows]
+    empty = f"User {user!r} of tenant {tenant!r} has no client sessions in {invocation.target}."
+    if entries:
+        empty = (
+            "The client session has no workflows." if len(entries) == 1 else "The client sessions have no workflows."
+        )
+    beside = {"client_sessions": [client_session_row(entry) for entry in entries]}
+    invocation.emit(Listing(WORKFLOW_COLUMNS, rows, empty=empty, beside=beside))
+    for entry in entries:
+        if entry.active is None:
+            mode = "is in general mode" if entry.general_mode else "has no active workflow, and is not in general mode"
+            invocation.say(f"Client session {entry.session.session_key!r} {mode}.")
+
+
+@command(
+    app,
+    "history",
+    examples=["chatstore workflows history --tenant acme --user ana --session-key laptop"],
+    exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE],
+)
+def history(
+    context: typer.Context,
+    tenant: TenantOption,
+    user: UserOption,
+    session_key: SessionKeyOption,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=500, help="Show at most N switches.")] = 50,
+) -> None:
+    """List the switches of a client session, the newest first. The newest 500 are kept.
+
+    A switch that was refused is listed with the reason. `connection` is the connection that asked for the switch.
+    """
+    from chatstore_cli.domain.session_registry import ClientSession
+    from chatstore_cli.render.rows.session_registry import SWITCH_COLUMNS, switch_row
+    from chatstore_cli.wiring.session_registry import registry_administration
+
+    invocation = Invocation(context, layout="general")
+    with options_in_errors():
+        found = registry_administration(invocation.stores).history(ClientSession(tenant, user, session_key), limit)
+    rows = [switch_row(switch) for switch in found]
+    invocation.emit(Listing(SWITCH_COLUMNS, rows, empty="The client session has no switches."))

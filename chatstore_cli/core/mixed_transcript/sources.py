@@ -1,0 +1,130 @@
+"""The sessions of a mixed transcript: found, checked, and read from a client's position."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
+
+from chatstore_cli.domain.errors import BadValue, NotFound, PositionAhead
+from chatstore_cli.domain.message import Message
+from chatstore_cli.domain.mixed_transcript import NOTHING, ClientPosition, MixedTurn, TranscriptSource
+from chatstore_cli.domain.queries import MessageSelection
+from chatstore_cli.domain.session import Session
+from chatstore_cli.domain.session_reader import SessionReader
+
+Readers = Mapping[str, SessionReader]
+"""The readers of the layouts whose sessions can be sources, by layout."""
+
+
+class OpenSource:
+    """One session of the transcript. `position`, `replayed` and `last_speaker` follow the turns that were given."""
+
+    def __init__(self, reader: SessionReader, session: Session, position: ClientPosition) -> None:
+        """Fetch the first turns after `position`. Raises PositionAhead if fewer turns are stored."""
+        self.source = TranscriptSource(session.layout, session.session_id)
+        self.session = session
+        self.start = 0 if position.is_nothing else None if position.index is None else position.index + 1
+        self.replayed = 0
+        self.last_speaker: str | None = None
+        self._reader = reader
+        self._position = position
+        self._sequence = position.sequence
+        self._every_turn_has_a_sequence = True
+        self._messages = self._after(position)
+
+    @property
+    def position(self) -> ClientPosition:
+        """What a client has that received every turn up to now.
+
+        Turns without a sequence can only be counted, so `sequence` is None if there was one and the count is known.
+        """
+        index = None if self.start is None else self.start + self.replayed - 1
+        by_sequence = self._every_turn_has_a_sequence or index is None
+        return ClientPosition(self._sequence if by_sequence else None, index)
+
+    def turns(self) -> Iterator[MixedTurn]:
+        """The turns after the position, in the order of the session."""
+        source, start = self.source, self.start
+        for message in self._messages:
+            index = None if start is None else start + self.replayed
+            self.replayed += 1
+            if message.sequence is None:
+                self._every_turn_has_a_sequence = False
+            elif self._sequence is None or message.sequence > self._sequence:
+                self._sequence = message.sequence
+            self.last_speaker = message.name or message.role
+            yield MixedTurn(source, message, index)
+
+    def _after(self, position: ClientPosition) -> Iterator[Message]:
+        session_id = self.source.session_id
+        if position.is_nothing:
+            return self._reader.messages(session_id, MessageSelection())
+        if position.sequence is None:
+            count = self.start or 0
+            messages = self._reader.messages(session_id, MessageSelection())
+            stored = sum(1 for _ in islice(messages, count))
+            if stored < count:
+                raise PositionAhead(session_id=session_id, kind="index", number=count - 1, stored=stored - 1)
+            return messages
+        messages = self._reader.messages(session_id, MessageSelection(after_sequence=position.sequence))
+        first = next(messages, None)
+        if first is not None:
+            return chain((first,), messages)
+        self._require_stored(position.sequence)
+        return iter(())
+
+    def _require_stored(self, sequence: int) -> None:
+        """Raise PositionAhead if the newest stored turn has a lower sequence, or if there is no turn at all."""
+        newest = next(self._reader.messages(self.source.session_id, MessageSelection(last=1)), None)
+        stored = 0 if newest is None else newest.sequence
+        if stored is not None and stored < sequence:
+            raise PositionAhead(session_id=self.source.session_id, kind="sequence", number=sequence, stored=stored)
+
+
+def open_sources(
+    readers: Readers,
+    sources: Iterable[TranscriptSource],
+    *,
+    tenant_id: str | None = None,
+    user_id: str | None = None,
+    positions: Mapping[TranscriptSource, ClientPosition] | None = None,
+) -> list[OpenSource]:
+    """The sessions in the order of the caller. Positions name them as the caller does; without one a client has nothing.
+
+    Raises NotFound for a session that does not exist or has another owner than the tenant and the user that are given,
+    BadValue for a session that is named twice and for a position of a session that is not named, and PositionAhead.
+    """
+    named = list(sources)
+    known = positions or {}
+    unknown = next((source for source in known if source not in named), None)
+    if unknown is not None:
+        raise BadValue(name="positions", value=str(unknown), expected="a session of the transcript")
+    found = [_found(readers, source, tenant_id, user_id) for source in named]
+    _require_different(found)
+    return [
+        OpenSource(reader, session, known.get(source, NOTHING))
+        for source, (reader, session) in zip(named, found, strict=True)
+    ]
+
+
+def _found(
+    readers: Readers, source: TranscriptSource, tenant_id: str | None, user_id: str | None
+) -> tuple[SessionReader, Session]:
+    reader = readers.get(source.layout)
+    if reader is None:
+        raise BadValue(name="layout", value=source.layout, expected=f"a layout of a transcript: {', '.join(readers)}")
+    session = reader.find(source.session_id)
+    is_owned = session is not None and tenant_id in (None, session.tenant_id) and user_id in (None, session.user_id)
+    if session is None or not is_owned:
+        raise NotFound(kind_of_thing="session", name=source.session_id, where=f" in {source.layout}")
+    return reader, session
+
+
+def _require_different(found: Sequence[tuple[SessionReader, Session]]) -> None:
+    """Raise BadValue if two names are of one session, for example its chat_id and its `_id`."""
+    seen: set[TranscriptSource] = set()
+    for _, session in found:
+        source = TranscriptSource(session.layout, session.session_id)
+        if source in seen:
+            raise BadValue(name="sources", value=str(source), expected="named once")
+        seen.add(source)

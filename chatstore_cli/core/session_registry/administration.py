@@ -1,0 +1,91 @@
+"""Client sessions for the people who support users: what they have, and changes with a reason if one is refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from chatstore_cli.domain.errors import Conflict, NotFound
+from chatstore_cli.domain.session_registry import ACTIVE, COMPLETED, ClientSession
+
+if TYPE_CHECKING:
+    from chatstore_cli.core.session_registry.registry import SessionRegistry
+    from chatstore_cli.domain.session_registry import (
+        RegistryEntry,
+        RegistryStore,
+        Switch,
+        WorkflowContext,
+    )
+
+
+class Change(NamedTuple):
+    """A client session after a change, the workflow that was named, and whether the change changed anything."""
+
+    entry: RegistryEntry
+    workflow: WorkflowContext | None
+    changed: bool
+
+
+class RegistryAdministration:
+    """Reads and changes client sessions through a SessionRegistry, as the connection `connection`."""
+
+    def __init__(self, registry: SessionRegistry, store: RegistryStore, connection: str) -> None:
+        self._registry, self._store, self._connection = registry, store, connection
+
+    def entry(self, session: ClientSession) -> RegistryEntry:
+        """A client session. Raises NotFound, and BadValue for a value that no client session has."""
+        self._registry.attach(self._connection, *session)  # it checks the values, and stores nothing
+        found = self._store.find(session)
+        if found is None:
+            raise NotFound(
+                kind_of_thing="client session",
+                name=session.session_key,
+                where=f" of user {session.user_id!r} and tenant {session.app_id!r}",
+                hint="To list the client sessions of a user, run: chatstore workflows list --tenant ID --user ID.",
+            )
+        return found
+
+    def entries(self, tenant: str, user: str, session_key: str | None, limit: int) -> list[RegistryEntry]:
+        """The client sessions of a user that were changed last, or the named one. Raises NotFound for the named one."""
+        if session_key is not None:
+            return [self.entry(ClientSession(tenant, user, session_key))]
+        return self._registry.client_sessions(tenant, user, limit)
+
+    def history(self, session: ClientSession, limit: int) -> list[Switch]:
+        """The newest switches, the newest first. Raises NotFound."""
+        self.entry(session)
+        return self._store.switches(session, limit)
+
+    def switch(self, session: ClientSession, session_id: str) -> Change:
+        """Activate a workflow. Raises NotFound, and Conflict with the reason if it is refused."""
+        workflow = self._workflow(session, session_id)
+        if self._registry.switch_workflow(self._connection, session_id) is None:
+            what = f"Workflow session {session_id!r} was not activated, because it is completed."
+            raise Conflict(what=what, hint="Start another session of this workflow.")
+        return self._changed(session, session_id, workflow.status != ACTIVE)
+
+    def enter_general_mode(self, session: ClientSession) -> Change:
+        """Pause all workflows and enter general mode. Raises NotFound."""
+        entry = self.entry(session)
+        self._registry.enter_general_mode(self._connection)
+        return self._changed(session, None, not entry.general_mode)
+
+    def complete(self, session: ClientSession, session_id: str) -> Change:
+        """Complete a workflow, after which it cannot become active. Raises NotFound."""
+        workflow = self._workflow(session, session_id)
+        self._registry.complete_workflow(self._connection, session_id)
+        return self._changed(session, session_id, workflow.status != COMPLETED)
+
+    def _workflow(self, session: ClientSession, session_id: str) -> WorkflowContext:
+        workflow = self.entry(session).workflow(session_id)
+        if workflow is None:
+            raise NotFound(
+                kind_of_thing="session",
+                name=session_id,
+                where=f" in client session {session.session_key!r}",
+                hint="To list its workflows, run: chatstore workflows list with --session-key.",
+            )
+        return workflow
+
+    def _changed(self, session: ClientSession, session_id: str | None, changed: bool) -> Change:
+        entry = self.entry(session)
+        return Change(entry, None if session_id is None else entry.workflow(session_id), changed)

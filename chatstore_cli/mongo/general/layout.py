@@ -1,0 +1,112 @@
+"""The `general` layout: the numbered chats of a general assistant, one document per chat with its messages inside.
+
+A session's title is the chat's label ("General Chat #3"). A general chat has no workflow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from chatstore_cli.config.settings import Settings
+from chatstore_cli.core.general.ids import highest_number
+from chatstore_cli.domain.errors import NotAllowed
+from chatstore_cli.domain.indexes.specs import IndexSpec
+from chatstore_cli.domain.queries import SessionKey, SessionQuery
+from chatstore_cli.domain.removal import StoredPart
+from chatstore_cli.domain.session import Session
+from chatstore_cli.mongo.collections import collection_facts
+from chatstore_cli.mongo.connection import Connection
+from chatstore_cli.mongo.foreign_documents import lacks_right
+from chatstore_cli.mongo.general.counters import CHAT_NUMBER, number_of
+from chatstore_cli.mongo.general.index_specs import counter_index_specs, index_specs
+from chatstore_cli.mongo.general.numbers import ChatNumbers
+from chatstore_cli.mongo.general.shape import GENERAL
+from chatstore_cli.mongo.session_documents.layout import DocumentLayout
+from chatstore_cli.mongo.session_documents.segment_index import segment_index_specs
+
+
+class GeneralLayout(DocumentLayout):
+    """Reads the chats of a general assistant.
+
+    The collection is another program's, and a user may have rights on the other collections only. Then no chat is found,
+    and `remarks` has the reason.
+    """
+
+    shape = GENERAL
+
+    def __init__(self, connection: Connection, settings: Settings) -> None:
+        super().__init__(connection, settings)
+        self.remarks: list[str] = []
+
+    def is_absent(self) -> bool:
+        """Whether the collection does not exist, as far as the user may know."""
+        facts = collection_facts(self._connection, self._name)
+        if not facts.is_usable:
+            self._add_remark(
+                f"This user may not read {self._name}, or it does not exist, so no general chat was searched."
+            )
+        return not (facts.exists and facts.is_usable)
+
+    def newest_first(self, query: SessionQuery, after: SessionKey | None, limit: int) -> Iterator[Session]:
+        """At most `limit` chats in descending order of SessionKey, strictly below `after`."""
+        return self._readable(super().newest_first(query, after, limit))
+
+    def find(self, session_id: str) -> Session | None:
+        """The facts of the chat with that id; None if there is none."""
+        try:
+            return super().find(session_id)
+        except NotAllowed as error:
+            self._note_missing_right(error)
+            return None
+
+    def all_facts(self, query: SessionQuery) -> Iterator[Session]:
+        """Every chat that matches."""
+        return self._readable(super().all_facts(query))
+
+    def _readable(self, chats: Iterator[Session]) -> Iterator[Session]:
+        """The chats; none if the user may not read them."""
+        try:
+            yield from chats
+        except NotAllowed as error:
+            self._note_missing_right(error)
+
+    def _note_missing_right(self, error: NotAllowed) -> None:
+        """Add the remark. Raises the error again if it is another one, such as a rejected login."""
+        if not lacks_right(error):
+            raise error
+        self._add_remark(f"This user may not read {self._name}, so no general chat was searched.")
+
+    def _add_remark(self, remark: str) -> None:
+        if not self.remarks:
+            self.remarks.append(remark)
+
+    def index_specs(self) -> tuple[IndexSpec, ...]:
+        """The indexes that the layout needs."""
+        counters = counter_index_specs(self._settings.layouts.general.counters)
+        return (*index_specs(self._name), *segment_index_specs(self._segments.name), *counters)
+
+    def unanswerable(self, query: SessionQuery) -> list[str]:
+        """The filters for which general chats have no field: only `workflow`."""
+        return [] if query.workflow is None else ["workflow"]
+
+    def remove(self, session_id: str, deleted_at: datetime, *, keep_usage: bool = False) -> list[StoredPart]:
+        """Delete a chat as other sessions are deleted. Its number is counted first, so that no other chat gets it."""
+        self._count_number_of(session_id)
+        return super().remove(session_id, deleted_at, keep_usage=keep_usage)
+
+    def _count_number_of(self, session_id: str) -> None:
+        document = self._collection.locate(session_id, {**dict.fromkeys(self.shape.fact_fields, 1), CHAT_NUMBER: 1})
+        if document is None:
+            return
+        chat = self._collection.to_session(document)
+        if chat.tenant_id is None or chat.user_id is None:
+            return  # no counter is of this chat
+        in_id = highest_number(
+            chat.tenant_id,
+            chat.user_id,
+            lambda first, end: [chat.session_id] if first <= chat.session_id < end else [],
+        )
+        number = max(number_of(document.get(CHAT_NUMBER)), in_id)
+        if number:
+            ChatNumbers(self._connection, self._settings).raise_to(chat.tenant_id, chat.user_id, number)

@@ -1,0 +1,43 @@
+"""Turns of a mixed transcript as rows, and the columns that show them.
+
+The keys are the output of -o json: they change only with a line in the changelog.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from chatstore_cli.render.listing import Column, Row, plain, short_time
+from chatstore_cli.render.rows.sessions import message_row
+
+if TYPE_CHECKING:
+    from chatstore_cli.domain.mixed_transcript import MixedTurn
+
+
+def mixed_turn_row(turn: MixedTurn) -> dict[str, Any]:
+    """One turn. `general`: it is the general assistant's, also if it is stored in a workflow session."""
+    return {
+        "source": turn.source.to_dict(),
+        "index": turn.index_in_source,
+        "general": turn.is_general,
+        "message": message_row(turn.message),
+    }
+
+
+def _content(row: Row) -> str:
+    message = row["message"]
+    content = plain(message["content"])
+    return content or (plain(message["tool_calls"]) if message["tool_calls"] else "")
+
+
+MIXED_TURN_COLUMNS = (
+    Column("message.created_at", "TIME (UTC)", show=short_time, whole=True, spare=1),
+    Column("source.layout", "LAYOUT", whole=True, spare=4),
+    Column("source.session_id", "SESSION", spare=3),
+    Column("index", "INDEX", in_table=False),
+    Column("general", "GENERAL", in_table=False),
+    Column("message.sequence", "SEQUENCE", align="right", spare=5),
+    Column("message.role", "ROLE", whole=True),
+    Column("message.name", "NAME", spare=2),
+    Column("message.content", "CONTENT", show_row=_content),
+)
