@@ -25,15 +25,24 @@ def next_state(
     if agent.names_in_config:
         if name is not UNCHANGED:
             given[NAME] = name
-        elif config is not UNCHANGED:
-            checked_name(given.get(NAME, ""), f"config.{NAME}")
         if description is not UNCHANGED:
             given[DESCRIPTION] = description
-        checked_description(given.get(DESCRIPTION), f"config.{DESCRIPTION}")
     state = AgentState(
         name=agent.name if name is UNCHANGED else name,
         description=agent.description if description is UNCHANGED else description,
         config=given,
     )
-    names = (state.name, state.description) == (agent.name, agent.description)
-    return None if names and same(given, dict(agent.config)) else state
+    names_differ = (state.name, state.description) != (agent.name, agent.description)
+    if not names_differ and same(given, dict(agent.config)):
+        return None
+    if agent.names_in_config:
+        _check_names(given, agent.config)
+    return state
+
+
+def _check_names(config: dict[str, Any], stored: Mapping[str, Any]) -> None:
+    """Check name and description in a configuration, unless they are as they were stored."""
+    if NAME not in config or config[NAME] != stored.get(NAME):
+        config[NAME] = checked_name(config.get(NAME, ""), f"config.{NAME}")
+    if config.get(DESCRIPTION) != stored.get(DESCRIPTION):
+        checked_description(config.get(DESCRIPTION), f"config.{DESCRIPTION}")

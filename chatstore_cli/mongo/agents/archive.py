@@ -17,7 +17,7 @@ from chatstore_cli.mongo.agents.documents import to_version
 from chatstore_cli.mongo.agents.index_specs import version_index_spec
 from chatstore_cli.mongo.agents.own_agents import OWN_VERSIONS
 from chatstore_cli.mongo.collections import acknowledged, collection_facts, require_exact_ids
-from chatstore_cli.mongo.connection import Connection, Document, driver_errors
+from chatstore_cli.mongo.connection import DUPLICATE_KEY, Connection, Document, driver_errors
 from chatstore_cli.mongo.foreign_documents import require_own
 from chatstore_cli.mongo.identifiers import id_text
 from chatstore_cli.mongo.maintenance.index_store import MongoIndexStore
@@ -47,9 +47,12 @@ class VersionArchive:
                 self._indexes.create(spec, spec.name)
         documents = [_archived(agent, entry) for entry in entries]
         with driver_errors(f"archiving versions of agent {agent['_id']} in {self.name}"):
-            for document in documents:
-                with suppress(driver.DuplicateKeyError):
-                    self._documents.insert_one(document)
+            try:
+                self._documents.insert_many(documents, ordered=False)
+            except driver.BulkWriteError as error:
+                failures = (error.details or {}).get("writeErrors", [])
+                if not failures or any(failure.get("code") != DUPLICATE_KEY for failure in failures):
+                    raise
 
     def newest(self, agent_id: ObjectId, limit: int) -> list[AgentVersion]:
         """The newest archived versions of an agent, without their configurations."""

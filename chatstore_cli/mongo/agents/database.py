@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from typing import Any
 
 from pymongo.collection import Collection
 
@@ -46,6 +47,14 @@ class AgentDatabase:
         """The collection."""
         agents = self.connection.collection(self.name)
         return agents.with_options(write_concern=acknowledged(agents.write_concern))
+
+    @property
+    def not_deleted(self) -> Any:
+        """The condition on `deletedAt` of the platform's agents that are not deleted, for lists: one point of an index.
+
+        None would be two, null and undefined, whose ranges the server sorts in memory.
+        """
+        return None if self.connection.in_memory else {"$type": "null"}  # mongomock does not know this type
 
     def require_writable(self) -> None:
         """Raise unless agents can be stored. A collection that does not exist yet is created with its indexes."""

@@ -11,6 +11,7 @@ from bson.datetime_ms import DatetimeMS
 
 from chatstore_cli.core.agents.states import DESCRIPTION, NAME
 from chatstore_cli.domain.agents.models import Agent, AgentVersion, NewAgent
+from chatstore_cli.mongo.agents.own_agents import PLATFORM_AGENTS
 from chatstore_cli.mongo.bson_values import json_value, stored_instant
 from chatstore_cli.mongo.connection import Document
 from chatstore_cli.mongo.identifiers import document_id_condition, id_text
@@ -34,14 +35,9 @@ def of_tenant(tenant_id: str | None) -> Document:
     return {} if tenant_id is None else {"orgId": document_id_condition(tenant_id)}
 
 
-def is_platform_agent(document: Mapping[str, Any]) -> bool:
-    """Whether a document that is an agent has the shape of the platform; otherwise it is one of lyzr-agent."""
-    return isinstance(document.get("config"), Mapping | DBRef) and "deletedAt" in document
-
-
 def to_agent(document: Mapping[str, Any], version_id: str = "") -> Agent:
     """The agent of a document."""
-    is_platform = is_platform_agent(document)
+    is_platform = PLATFORM_AGENTS.matches(document)
     config = json_value(document["config"] if is_platform else data_of(document))
     names_in_config = is_platform and "name" not in document
     if names_in_config:

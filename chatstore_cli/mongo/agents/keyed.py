@@ -27,7 +27,7 @@ def find_keyed(database: AgentDatabase, key: str, tenant_id: str | None) -> Agen
     if re.fullmatch("[0-9a-f]{24}", key):
         ids.append({"_id": ObjectId(key)})
     with driver_errors(f"looking up agent {key!r} in {database.name}"):
-        found = database.agents.find_one({"$or": ids, **_selected(tenant_id)})
+        found = database.agents.find_one({"$or": ids, **only_keyed(tenant_id)})
     return None if found is None else to_agent(found)
 
 
@@ -43,7 +43,7 @@ def upsert_keyed(
     doing = f"storing agent {key!r} in {database.name}"
 
     def attempt() -> Agent | None:
-        found = agents.find_one({"agent_id": key, **_selected(tenant_id)})
+        found = agents.find_one({"agent_id": key, **only_keyed(tenant_id)})
         data = decide(None if found is None else to_agent(found))
         if found is None:
             tenant = {} if tenant_id is None else {"orgId": tenant_id}
@@ -58,7 +58,7 @@ def upsert_keyed(
         changed = {name: value for name, value in fields.items() if name not in stored or stored[name] is not value}
         if changed:
             unchanged = {name: {"$eq": stored[name]} if name in stored else {"$exists": False} for name in changed}
-            condition = {"_id": found["_id"], **unchanged, **_selected(tenant_id)}
+            condition = {"_id": found["_id"], **unchanged, **only_keyed(tenant_id)}
             if agents.update_one(condition, {"$set": changed}).matched_count == 0:
                 return None
         return to_agent({**found, **changed})
@@ -70,12 +70,10 @@ def upsert_keyed(
         return attempt_until_done(attempt, failure)
 
 
-def _selected(tenant_id: str | None) -> Document:
-    return {
-        "deletedAt": None,
-        **of_tenant(tenant_id),
-        "$and": [KEYED_AGENTS.filter(), {"$nor": [PLATFORM_AGENTS.filter()]}],
-    }
+def only_keyed(tenant_id: str | None) -> Document:
+    """The condition for the agents of lyzr-agent. Whatever has the shape of the platform is an agent of the platform."""
+    is_keyed = {"$and": [KEYED_AGENTS.filter(), {"$nor": [PLATFORM_AGENTS.filter()]}]}
+    return {"deletedAt": None, **of_tenant(tenant_id), **is_keyed}
 
 
 def _identity(key: str, tenant_id: str | None) -> ObjectId:

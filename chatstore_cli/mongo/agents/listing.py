@@ -12,12 +12,15 @@ from bson.datetime_ms import DatetimeMS
 from chatstore_cli.domain.agents.models import AgentCursor, AgentPage, AgentQuery
 from chatstore_cli.mongo.agents.database import AgentDatabase
 from chatstore_cli.mongo.agents.documents import NAME_FIELDS, milliseconds_of, of_tenant, to_agent
-from chatstore_cli.mongo.agents.own_agents import OWN_AGENTS
+from chatstore_cli.mongo.agents.keyed import only_keyed
+from chatstore_cli.mongo.agents.own_agents import PLATFORM_AGENTS
 from chatstore_cli.mongo.connection import Document, driver_errors
 from chatstore_cli.mongo.identifiers import document_id_condition
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NEWEST_FIRST = [("updatedAt", -1), ("_id", -1)]
+_BY_ID = [("_id", -1)]
+_IS_DELETED = {"$type": "date"}
 
 
 def page_of(database: AgentDatabase, query: AgentQuery, after: AgentCursor | None, limit: int) -> AgentPage:
@@ -28,39 +31,49 @@ def page_of(database: AgentDatabase, query: AgentQuery, after: AgentCursor | Non
     cursor = None
     if len(documents) > limit:
         last = page[-1]
-        cursor = AgentCursor(milliseconds_of(last.get("updatedAt")), str(last["_id"])).to_text()
+        changed_at = milliseconds_of(last["updatedAt"]) if PLATFORM_AGENTS.matches(last) else None
+        cursor = AgentCursor(changed_at, str(last["_id"])).to_text()
     return AgentPage(tuple(map(to_agent, page)), cursor)
 
 
+def newest_agents(database: AgentDatabase, fields: Document, limit: int) -> Iterator[Document]:
+    """The fields of the platform's agents that were changed last. Deleted agents do not count."""
+    found = database.agents.find({"deletedAt": database.not_deleted, **PLATFORM_AGENTS.filter()}, fields)
+    return iter(found.sort(_NEWEST_FIRST).limit(limit))
+
+
 def _documents(database: AgentDatabase, query: AgentQuery, after: AgentCursor | None, limit: int) -> Iterator[Document]:
-    selected = {
-        "deletedAt": {"$type": "date"} if query.deleted else None,
-        **of_tenant(query.tenant_id),
-        **({} if query.user_id is None else {"createdByUserId": document_id_condition(query.user_id)}),
-        **OWN_AGENTS.filter(),
-    }
     fields: dict[str, Any] = {"versions": 0} if query.with_config else NAME_FIELDS
-    for part in _parts_after(after):
-        found = database.agents.find({**selected, **part}, fields).sort(_NEWEST_FIRST).limit(limit)
-        for document in found:
+    for part in _parts_after(database, query, after):
+        order = _BY_ID if "agent_id" in part else _NEWEST_FIRST
+        for document in database.agents.find(part, fields).sort(order).limit(limit):
             yield document
             limit -= 1
         if limit == 0:  # the driver reads 0 as no limit
             return
 
 
-def _parts_after(after: AgentCursor | None) -> list[Document]:
-    """Conditions that select the agents after a position, in their order. Each is one range of the index.
+def _parts_after(database: AgentDatabase, query: AgentQuery, after: AgentCursor | None) -> list[Document]:
+    """Conditions that select the agents after a position, in their order. Each is one range of an index.
 
-    Agents without `updatedAt`, which lyzr-agent stores, come last.
+    The agents of lyzr-agent have no time of their last change. They come last, whatever is in a field of that name.
     """
+    user = {} if query.user_id is None else {"createdByUserId": document_id_condition(query.user_id)}
+    platform = {
+        "deletedAt": _IS_DELETED if query.deleted else database.not_deleted,
+        **of_tenant(query.tenant_id),
+        **user,
+        **PLATFORM_AGENTS.filter(),
+    }
+    # The range of texts is what the partial index on `agent_id` needs.
+    keyed = [] if query.deleted else [{"agent_id": {"$gte": ""}, **user, **only_keyed(query.tenant_id)}]
     if after is None:
-        return [{}]
-    older = {"_id": {"$lt": ObjectId(after.agent_id)}}
+        return [platform, *keyed]
+    behind = {"_id": {"$lt": ObjectId(after.agent_id)}}
     if after.updated_ms is None:
-        return [{"updatedAt": None, **older}]
+        return [{**each, **behind} for each in keyed]
     instant = _instant(after.updated_ms)
-    return [{"updatedAt": instant, **older}, {"updatedAt": {"$lt": instant}}, {"updatedAt": None}]
+    return [{**platform, "updatedAt": instant, **behind}, {**platform, "updatedAt": {"$lt": instant}}, *keyed]
 
 
 def _instant(milliseconds: int) -> Any:

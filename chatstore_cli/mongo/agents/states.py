@@ -14,11 +14,12 @@ from typing import Any, NamedTuple
 from uuid import NAMESPACE_OID, uuid4, uuid5
 
 import bson
+from bson import DBRef
 from bson.codec_options import CodecOptions, DatetimeConversion
 
 from chatstore_cli.core.agents.stored_values import restored
 from chatstore_cli.core.agents.versions import VersionFacts, places_to_keep
-from chatstore_cli.domain.agents.models import AgentState
+from chatstore_cli.domain.agents.models import Agent, AgentState
 from chatstore_cli.domain.errors import Conflict
 from chatstore_cli.mongo.agents.documents import milliseconds_of
 from chatstore_cli.mongo.bson_values import json_value, stored_instant
@@ -27,6 +28,8 @@ from chatstore_cli.mongo.identifiers import id_text
 
 _LARGEST_DOCUMENT = 15 * 1024 * 1024
 """Bytes of a document beside which the update command and its condition have room."""
+_MOST_COMPARED = 1_000
+"""Version ids in a condition. The platform keeps all versions, and the server compares each id with each entry."""
 _NAMES = ("name", "description")
 _AS_READ: CodecOptions[Mapping[str, Any]] = CodecOptions(
     tz_aware=True, datetime_conversion=DatetimeConversion.DATETIME_AUTO
@@ -74,16 +77,19 @@ def all_entries(document: Mapping[str, Any]) -> list[Document]:
     ]
 
 
-def update_to(document: Mapping[str, Any], state: AgentState, *, in_config: bool, now: datetime) -> Update | None:
-    """The update that stores a new state as a new active version; None if it equals the present state.
+def update_to(document: Mapping[str, Any], agent: Agent, state: AgentState, *, now: datetime) -> Update | None:
+    """The update that stores a new state of an agent as a new active version; None if it equals the present state.
 
     What equals the JSON value of the stored one is stored as it is, whatever its type.
     """
     stored = document["config"]
     config = restored(dict(state.config), json_value(stored), stored)
     fields: Document = {"config": config}
-    if not in_config:
-        fields = {"name": state.name, "description": state.description, **fields}
+    if not agent.names_in_config:
+        same = {"name": state.name == agent.name, "description": state.description == agent.description}
+        given = {"name": state.name, "description": state.description}
+        names = {name: document[name] if name in document and same[name] else given[name] for name in _NAMES}
+        fields = {**names, **fields}
     if all(name in document and _bytes_of(document[name]) == _bytes_of(value) for name, value in fields.items()):
         return None
     new = {"versionId": str(uuid4()), **fields, "active": True, "createdAt": now}
@@ -107,6 +113,11 @@ def activation_of(
         entries.append(chosen)
     elif chosen["active"] is True:
         return None
+    if not isinstance(chosen.get("config"), Mapping | DBRef):
+        raise Conflict(
+            what=f"Version {version_id} of agent {document['_id']} has no configuration. Nothing was changed.",
+            hint="Activate another version, or store its configuration with an update.",
+        )
     fields = {name: chosen[name] for name in _state_of(document) if name in chosen}
     activated = [{**entry, "active": entry is chosen} for entry in entries]
     return _update(document, fields, activated, now)
@@ -118,9 +129,9 @@ def unchanged_since(document: Mapping[str, Any]) -> Document:
     condition: Document = {"updatedAt": {"$eq": document.get("updatedAt")}}
     if not isinstance(versions, list):
         return {**condition, "versions": {"$eq": versions} if "versions" in document else {"$exists": False}}
-    ids = [entry["versionId"] for entry in entries_of(document) if "versionId" in entry]
+    ids = [entry["versionId"] for entry in entries_of(document) if type(entry.get("versionId")) is str]
     if ids:
-        condition["versions.versionId"] = {"$all": ids}
+        condition["versions.versionId"] = {"$all": ids[-_MOST_COMPARED:]}
     return {**condition, "versions": {"$size": len(versions)}}
 
 

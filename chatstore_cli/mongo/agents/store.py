@@ -29,7 +29,7 @@ from chatstore_cli.mongo.agents.database import AgentDatabase
 from chatstore_cli.mongo.agents.documents import FIELDS, new_document, of_tenant, to_agent, to_version
 from chatstore_cli.mongo.agents.index_specs import agent_index_specs, version_index_spec
 from chatstore_cli.mongo.agents.keyed import find_keyed, upsert_keyed
-from chatstore_cli.mongo.agents.listing import page_of
+from chatstore_cli.mongo.agents.listing import newest_agents, page_of
 from chatstore_cli.mongo.agents.own_agents import PLATFORM_AGENTS
 from chatstore_cli.mongo.agents.removal import count_purge, purge
 from chatstore_cli.mongo.agents.states import (
@@ -89,9 +89,7 @@ class MongoAgentStore:
         self._database.require_writable()
         agents = self._database.agents
         with driver_errors(f"creating an agent in {agents.name}"):
-            newest = agents.find_one(
-                {"deletedAt": None, **PLATFORM_AGENTS.filter()}, {"name": 1}, sort=[("updatedAt", -1), ("_id", -1)]
-            )
+            newest = next(newest_agents(self._database, {"name": 1}, limit=1), None)
             in_config = agents.name == PLATFORM_COLLECTION if newest is None else "name" not in newest
             document = new_document(agent, self._database.now(), names_in_config=in_config)
             agents.insert_one(document)
@@ -106,7 +104,7 @@ class MongoAgentStore:
             if state is None:
                 return None
             now = self._database.later_than(document.get("updatedAt"))
-            return update_to(document, state, in_config=agent.names_in_config, now=now)
+            return update_to(document, agent, state, now=now)
 
         return self._update(agent_id, tenant_id, update)
 
