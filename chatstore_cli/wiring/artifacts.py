@@ -11,6 +11,6 @@ if TYPE_CHECKING:
 
 def artifact_reader(stores: Stores) -> ArtifactReader:
     """The artifacts of the database that the settings name."""
-    from chatstore_cli.mongo.general.artifacts import MongoArtifacts
+    from chatstore_cli.mongo.artifacts import MongoArtifacts
 
     return MongoArtifacts(stores.connection, stores.settings)
