@@ -12,6 +12,7 @@ from chatstore_cli.core.indexes import perform
 from chatstore_cli.domain.errors import ExitCode, NeedsConfirmation
 from chatstore_cli.domain.indexes.findings import IndexStep
 from chatstore_cli.render.listing import Column, Listing
+from chatstore_cli.wiring.general import counter_merges
 
 if TYPE_CHECKING:
     from chatstore_cli.wiring.stores import Stores
@@ -52,6 +53,6 @@ def confirmed_steps(invocation: Invocation, steps: list[IndexStep], *, yes: bool
 def carry_out(step: IndexStep, stores: Stores) -> None:
     """Carry out one step. Raises Conflict."""
     if step.merged is not None:
-        stores.counter_merges().merge(step.merged)
+        counter_merges(stores).merge(step.merged)
     else:
         perform(step, stores.index_store)

@@ -202,19 +202,29 @@ def command_with_subcommands(
     return app, app.callback(cls=group_class, invoke_without_command=True, epilog=epilog(examples, exits, {}))
 
 
-def reject_parent_options(context: typer.Context) -> None:
-    """Raise WrongUse if options of a command are given before its subcommand, which does not have them.
-
-    Global options are accepted there.
-    """
-    options = [
+def _given_options(context: typer.Context) -> list[str]:
+    """The options of a command on this command line, without the global ones."""
+    return [
         parameter.opts[0]
         for parameter in context.command.params
         if parameter.name in context.params
         and (source := context.get_parameter_source(parameter.name)) is not None
         and source.name == "COMMANDLINE"
     ]
-    if options:
+
+
+def reject_other_options(context: typer.Context, *accepted: str) -> None:
+    """Raise WrongUse if options of a command are given that have no effect beside the accepted ones."""
+    if others := [option for option in _given_options(context) if option not in accepted]:
+        raise WrongUse(what=f"{', '.join(others)} cannot be combined with {accepted[0]}.")
+
+
+def reject_parent_options(context: typer.Context) -> None:
+    """Raise WrongUse if options of a command are given before its subcommand, which does not have them.
+
+    Global options are accepted there.
+    """
+    if options := _given_options(context):
         subcommand = f"{context.command_path} {context.invoked_subcommand}"
         verb = "is an option" if len(options) == 1 else "are options"
         what = f"{', '.join(options)} {verb} of {context.command_path}, not of {subcommand}."

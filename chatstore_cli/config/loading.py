@@ -221,6 +221,7 @@ def _named_collections(settings: Settings) -> list[tuple[str, str]]:
         ("layouts.workflow.segments", workflow.segments),
         ("layouts.workflow.usage", workflow.usage),
         ("layouts.workflow.usage_rollups", workflow.usage_rollups),
+        ("layouts.workflow.usage_exports", workflow.usage_exports),
         ("layouts.threads.threads", threads.threads),
         ("layouts.threads.messages", threads.messages),
         *((f"layouts.general.{item.name}", getattr(general, item.name)) for item in fields(general)),

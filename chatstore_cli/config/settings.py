@@ -74,6 +74,7 @@ class WorkflowCollections:
     segment_messages: int | None = None
     usage: str = "usage_events"
     usage_rollups: str = "usage_daily"
+    usage_exports: str = "usage_exports"
 
 
 @dataclass(frozen=True)
@@ -204,7 +205,7 @@ class Settings:
         of_general = (*([] if general.sessions is None else [general.sessions]), general.counters, general.segments)
         return (
             self.sessions_collection, self.messages_collection, workflow.segments, workflow.usage,
-            workflow.usage_rollups, threads.threads, threads.messages, *of_general, general.registry, general.stats,
+            workflow.usage_rollups, workflow.usage_exports, threads.threads, threads.messages, *of_general, general.registry, general.stats,
             general.artifacts, general.workflow_sessions, TOMBSTONES,
         )  # fmt: skip
 

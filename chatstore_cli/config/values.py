@@ -91,6 +91,7 @@ RULES: dict[str, Rule] = {
     "layouts.workflow.segments": _COLLECTION,
     "layouts.workflow.usage": _COLLECTION,
     "layouts.workflow.usage_rollups": _COLLECTION,
+    "layouts.workflow.usage_exports": _COLLECTION,
     "layouts.workflow.segment_messages": Rule(
         lambda count: count is None or 10 <= count <= 100_000, "from 10 to 100000, or null"
     ),

@@ -62,12 +62,10 @@ class NumberSample(NamedTuple):
 
 
 class CollidedChat(NamedTuple):
-    """A chat whose id another tenant and user were given too. `others` are those users, as far as they are known."""
+    """A chat whose id was given to other pairs of tenant and user too."""
 
     chat_id: str
-    tenant: str | None
-    user: str | None
-    others: tuple[str, ...]
+    others: tuple[tuple[str, str], ...]
 
 
 class CollisionSample(NamedTuple):

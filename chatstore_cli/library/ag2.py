@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from datetime import datetime
+from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
@@ -18,8 +20,11 @@ from chatstore_cli.core.general.chats import GeneralChats
 from chatstore_cli.core.mixed_transcript.event_diff import event_diff
 from chatstore_cli.core.mixed_transcript.merge import mixed_transcript
 from chatstore_cli.core.mixed_transcript.replay import replay
+from chatstore_cli.core.mixed_transcript.sources import find_source
+from chatstore_cli.core.usage.metrics import SessionMetrics
 from chatstore_cli.core.workflow.ag2_manager import AG2Manager
 from chatstore_cli.core.workflow.open_chats import checked_id
+from chatstore_cli.domain.artifacts import SessionArtifacts
 from chatstore_cli.domain.mixed_transcript import (
     WORKFLOW_LAYOUT,
     ClientPosition,
@@ -29,9 +34,11 @@ from chatstore_cli.domain.mixed_transcript import (
 )
 from chatstore_cli.domain.times import utc_now
 from chatstore_cli.library.configured import configured_settings
+from chatstore_cli.wiring.artifacts import artifact_reader
 from chatstore_cli.wiring.general import general_chats
 from chatstore_cli.wiring.mixed_transcript import transcript_readers
 from chatstore_cli.wiring.stores import Stores
+from chatstore_cli.wiring.usage import session_metrics
 from chatstore_cli.wiring.workflow import event_ports
 
 EVENTS_LOG = logging.getLogger("chatstore.events")
@@ -149,6 +156,41 @@ class AG2PersistenceManager(AG2Manager):
             general_chat_id=general_chat_id, app_id=app_id, after_sequence=after_sequence, limit=limit
         )
 
+    @cached_property
+    def _metrics(self) -> SessionMetrics:
+        """Counts the usage of turns."""
+        return session_metrics(self._stores)
+
+    def update_session_metrics(
+        self,
+        chat_id: str,
+        user_id: str | None,
+        workflow_name: str | None,
+        prompt_tokens: int,
+        completion_tokens: int,
+        cost_usd: float | Decimal | None,
+        app_id: str | None = None,
+        *,
+        agent_name: str | None = None,
+        event_ts: datetime | str | None = None,
+        duration_sec: float = 0.0,
+        session_type: str = "workflow",
+        turn_id: str | None = None,
+    ) -> None:
+        """Count the usage of one turn of a session, in the usage ledger and in the session's counters.
+
+        With `turn_id` a turn counts once, however often it is reported. Without it each call counts. `session_type` is
+        "workflow", or "general" for a general chat. `cost_usd` None is unknown, and so is a cost of 0 beside tokens in a
+        general chat. With `app_id`, the session must belong to that tenant. `event_ts` is the time of the turn, now by
+        default. Raises BadValue; NotFound; OtherTenant for a workflow session of another tenant; Conflict if the turn was
+        reported with other numbers; Unreachable, after which a call with a `turn_id` can be repeated.
+        """
+        self._metrics.update_session_metrics(
+            chat_id, user_id, workflow_name, prompt_tokens, completion_tokens, cost_usd, app_id,
+            agent_name=agent_name, event_ts=event_ts, duration_sec=duration_sec,
+            session_type=session_type, turn_id=turn_id,
+        )  # fmt: skip
+
     def mixed_transcript(
         self, sources: Iterable[TranscriptSource], *, app_id: str, user_id: str | None = None
     ) -> Iterator[MixedTurn]:
@@ -189,6 +231,13 @@ class AG2PersistenceManager(AG2Manager):
         """
         source = TranscriptSource(WORKFLOW_LAYOUT, checked_id("chat_id", chat_id))
         return event_diff(transcript_readers(self._stores), source, checked_id("app_id", app_id), last_sequence)
+
+    def session_artifacts(self, *, chat_id: str, app_id: str) -> SessionArtifacts:
+        """What a workflow session has shown last, and the artifact that it works on. Raises NotFound, Unreachable."""
+        source = TranscriptSource(WORKFLOW_LAYOUT, checked_id("chat_id", chat_id))
+        tenant = checked_id("app_id", app_id)
+        _, session = find_source(transcript_readers(self._stores), source, tenant)
+        return artifact_reader(self._stores).of_session(session)
 
     def __enter__(self) -> AG2PersistenceManager:
         return self

@@ -20,8 +20,8 @@ def json_value(value: Any) -> Any:
     kind = type(value)
     if kind in _PLAIN:
         return value
-    if isinstance(value, dict):
-        return {str(key): json_value(item) for key, item in value.items()}
+    if isinstance(value, dict):  # most items are plain, and a call for each would take as long as everything else
+        return {str(key): item if type(item) in _PLAIN else json_value(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [json_value(item) for item in value]
     for plain in (int, float, str):  # subclasses such as Int64 and Code

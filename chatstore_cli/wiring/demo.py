@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from chatstore_cli.domain.times import utc_now
+
 if TYPE_CHECKING:
+    from chatstore_cli.config.settings import Settings
     from chatstore_cli.core.demo.setup import DemoSetup
     from chatstore_cli.wiring.stores import Stores
 
@@ -16,19 +20,32 @@ def demo_setup(stores: Stores, folder: Path | None, warn: Callable[[str], None])
 
     `warn` is called with a text if usage cannot be counted.
     """
+    from dataclasses import asdict
+
+    from chatstore_cli.core.demo.sample_general import GeneralSamples, SampleClock
     from chatstore_cli.core.demo.setup import DemoSetup
+    from chatstore_cli.core.session_registry.registry import SessionRegistry
     from chatstore_cli.core.threads.repository import StoredConversations
     from chatstore_cli.files.demo_folder import MarkedFolder
     from chatstore_cli.files.state_folder import state_root
     from chatstore_cli.mongo.demo import MongoSampleStore
+    from chatstore_cli.wiring.general import general_chats
+    from chatstore_cli.wiring.session_registry import registry_store
     from chatstore_cli.wiring.threads import mongo_thread_store
-    from chatstore_cli.wiring.usage import usage_recorder
+    from chatstore_cli.wiring.usage import session_metrics, usage_recorder
 
-    settings = stores.settings
+    settings = stores.settings = _with_general_chats(stores.settings)
+    clock = SampleClock(utc_now())
     return DemoSetup(
         store=MongoSampleStore(stores.connection, settings.sessions_collection),
         usage=usage_recorder(stores, warn),
         conversations=StoredConversations(mongo_thread_store(stores)),
+        general=GeneralSamples(
+            general_chats(stores, warn, clock),
+            session_metrics(stores),
+            SessionRegistry(registry_store(stores), clock=clock),
+            clock,
+        ),
         folder=MarkedFolder((folder or state_root(settings.state.folder) / "demo").absolute()),
         uri=settings.mongo.uri,
         database=settings.mongo.database,
@@ -38,6 +55,16 @@ def demo_setup(stores: Stores, folder: Path | None, warn: Callable[[str], None])
         daily_sums_collection=settings.layouts.workflow.usage_rollups,
         threads_collection=settings.layouts.threads.threads,
         thread_messages_collection=settings.layouts.threads.messages,
+        general_collections=asdict(settings.layouts.general),
         data_dir=settings.mongo.embedded.data_dir,
         runtime_dir=settings.mongo.embedded.runtime_dir,
     )
+
+
+def _with_general_chats(settings: Settings) -> Settings:
+    """The settings with a collection for general chats, also if another layout has their usual one."""
+    general = settings.layouts.general
+    if general.sessions is not None:
+        return settings
+    layouts = replace(settings.layouts, general=replace(general, sessions="demo_general_chats"))
+    return replace(settings, layouts=layouts)

@@ -12,7 +12,6 @@ from chatstore_cli.domain.errors import BadValue, Unreachable
 if TYPE_CHECKING:
     from chatstore_cli.config.settings import Settings
     from chatstore_cli.domain.foreign import CollectionContents
-    from chatstore_cli.domain.general_counters import CounterMerges
     from chatstore_cli.domain.indexes.ports import DocumentDates, DocumentSamples, IndexStore, ServerProbe
     from chatstore_cli.domain.indexes.specs import IndexSpec
     from chatstore_cli.domain.message_store import MessageStore
@@ -278,15 +277,6 @@ class Stores:
             seconds=bounds.seconds_per_check,
             segments=self.settings.segments_of_sessions,
         )
-
-    def counter_merges(self, *, patient: bool = True) -> CounterMerges:
-        """Doubled counters of general chats. If not `patient`, each search stops at the time limit of the settings."""
-        from chatstore_cli.mongo.general.counter_merges import MongoCounterMerges
-
-        connection, seconds = (
-            (self.patient_connection, None) if patient else (self.connection, self.settings.verify.seconds_per_check)
-        )
-        return MongoCounterMerges(connection, self.settings, seconds)
 
     @cached_property
     def thread_repairs(self) -> ThreadRepairs:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from chatstore_cli.core.usage.recorder import UsageRecorder
     from chatstore_cli.mongo.connection import Connection
     from chatstore_cli.mongo.usage.daily_sums import MongoDailySums
+    from chatstore_cli.mongo.usage.exports import MongoUsageExports
     from chatstore_cli.mongo.usage.ledger import MongoUsageLedger
     from chatstore_cli.mongo.usage.sums import MongoUsageSums
     from chatstore_cli.wiring.stores import Stores
@@ -49,6 +50,14 @@ def daily_sums(stores: Stores) -> MongoDailySums:
 
     names = stores.settings.layouts.workflow
     return MongoDailySums(stores.patient_connection, names.usage, names.usage_rollups)
+
+
+def usage_exports(stores: Stores) -> MongoUsageExports:
+    """The batches of exported rows of the ledger."""
+    from chatstore_cli.mongo.usage.exports import MongoUsageExports
+
+    names = stores.settings.layouts.workflow
+    return MongoUsageExports(stores.patient_connection, names.usage, names.usage_exports)
 
 
 def usage_recorder(stores: Stores, warn: Callable[[str], None]) -> UsageRecorder:

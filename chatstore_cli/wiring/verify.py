@@ -31,6 +31,7 @@ def store_checks(
     from chatstore_cli.core.verify.local import LocalChecks
     from chatstore_cli.domain.errors import NotFound
     from chatstore_cli.domain.times import utc_now
+    from chatstore_cli.wiring.general import general_checks
     from chatstore_cli.wiring.journals import journal_folder, named_journals, pending_lines
 
     for name in journals:
@@ -64,7 +65,13 @@ def store_checks(
         uses_mongo=stores.uses_mongo(),
     )
     registry = [Check("session-registry", lambda: _registry(stores), "connection")] if stores.uses_mongo() else []
-    return [*local.first(), *database.all(), *registry, *local.last()]
+    return [
+        *local.first(),
+        *database.all(),
+        *(general_checks(stores) if stores.uses_mongo() else []),
+        *registry,
+        *local.last(),
+    ]
 
 
 def _registry(stores: Stores) -> Verdict:

@@ -12,6 +12,7 @@ import pytest
 import chatstore_cli
 from chatstore_cli import AG2PersistenceManager, aio
 from chatstore_cli.core.general.chats import GeneralChats
+from chatstore_cli.core.usage.metrics import SessionMetrics
 from chatstore_cli.domain.errors import BadConfig, InvalidGeneralChat, NotFound
 from tests.support.ag2_events import text
 
@@ -21,17 +22,18 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.real
 OWNER = {"app_id": "acme", "user_id": "ana"}
 CHAT: dict[str, Any] = {"general_chat_id": "generalchat-acme-ana-0001", "app_id": "acme"}
-METHODS = (
-    "create_general_chat_session",
-    "append_general_message",
-    "list_general_chats",
-    "fetch_general_chat_transcript",
-)
+USE_CASES = {
+    "create_general_chat_session": GeneralChats,
+    "append_general_message": GeneralChats,
+    "list_general_chats": GeneralChats,
+    "fetch_general_chat_transcript": GeneralChats,
+    "update_session_metrics": SessionMetrics,
+}
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", USE_CASES)
 def test_the_manager_has_the_parameters_of_the_use_case(name: str) -> None:
-    signatures = [inspect.signature(getattr(cls, name)) for cls in (AG2PersistenceManager, GeneralChats)]
+    signatures = [inspect.signature(getattr(cls, name)) for cls in (AG2PersistenceManager, USE_CASES[name])]
     assert signatures[0] == signatures[1]
 
 
@@ -54,12 +56,22 @@ def test_every_argument_reaches_the_store(mongo_uri: str, database: Database[dic
         assert page is not None
         assert newest is not None
         assert [each["event_id"] for each in (*page["messages"], *newest["messages"])] == ["e-1", answer["event_id"]]
+        usage = (CHAT["general_chat_id"], "ana", "GeneralCapability", 30, 7, 0.25, "acme")
+        told = {"agent_name": "helper", "event_ts": "2026-03-02T11:41:00Z", "duration_sec": 1.5}
+        for _ in range(2):
+            manager.update_session_metrics(*usage, **told, session_type="general", turn_id="t-1")
+        with pytest.raises(NotFound):
+            manager.update_session_metrics(*usage, **told, turn_id="t-1")  # it is not a workflow session
         for wrong in ({"app_id": "globex"}, {"user_id": "tomasz"}):
             with pytest.raises(NotFound):
                 manager.append_general_message(**{**CHAT, **wrong}, role="user", content="x")
         with pytest.raises(ValueError, match="app_id is required"):
             manager.create_general_chat_session(app_id="", user_id="ana")
+    [row] = database.usage_events.find()
+    assert (row["turn_id"], row["agent"], row["layout"], row["total_tokens"]) == ("t-1", "helper", "general", 37)
+    assert row["at"].isoformat() == "2026-03-02T11:41:00+00:00"
     [stored] = database.GeneralChatSessions.find({"_id": CHAT["general_chat_id"]})
+    assert (stored["usage_total_tokens_final"], stored["usage_total_cost_final"]) == (37, 0.25)
     assert [each["event_id"] for each in stored["messages"]] == ["e-1", answer["event_id"]]
 
 
@@ -95,6 +107,13 @@ def test_appends_of_tasks_are_stored_in_their_order(mongo_uri: str, database: Da
             assert stored is not None
             assert [each["content"] for each in stored["messages"]] == words
             assert [each["sequence"] for each in stored["messages"]] == list(range(1, 41))
+            turns = (
+                manager.update_session_metrics(
+                    CHAT["general_chat_id"], "ana", None, 1, 1, None, session_type="general", turn_id=str(number % 4)
+                )
+                for number in range(8)
+            )
+            await asyncio.gather(*turns)
             [row] = await manager.list_general_chats(**OWNER)
             assert row["last_sequence"] == 40
             call = manager.append_general_message(**CHAT, role="user", content="x", event_id="")
@@ -102,6 +121,8 @@ def test_appends_of_tasks_are_stored_in_their_order(mongo_uri: str, database: Da
                 await call
 
     asyncio.run(main())
+    [stored] = database.GeneralChatSessions.find()
+    assert stored["usage_total_tokens_final"] == 8
 
 
 def test_a_cancelled_append_that_has_begun_is_stored_and_a_waiting_one_is_not(

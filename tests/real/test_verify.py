@@ -29,6 +29,8 @@ NAMES = [
     "sequence-gaps",
     "document-sizes",
     "threads",
+    "general-counters",
+    "general-ids",
     "session-registry",
     "journal-folder",
     "ignored-files",
@@ -79,6 +81,8 @@ def test_a_healthy_store_passes_everything_and_leaves_nothing_behind(chatstore, 
     assert without_pass == {
         "sequence-gaps": "no session with numbered messages in chat_sessions or GeneralChatSessions",
         "threads": "chat_threads has no threads",
+        "general-counters": "there are no general chats",
+        "general-ids": "there are no general chats",
         "session-registry": "chat_session_registry has no active or paused workflow",
     }
     assert all(row["seconds"] >= 0 and row["hint"] is None for row in rows)

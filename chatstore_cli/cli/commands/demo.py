@@ -78,7 +78,8 @@ def demo(
     if remove:
         _remove(invocation, setup, yes=yes)
         return
-    setup.load(sample_chats(utc_now()), sample_threads(utc_now()))
+    now = utc_now()
+    setup.load(sample_chats(now), sample_threads(now), now)
     presenter = _Presenter(invocation, setup, named)
     presenter.open()
     results = list(run_steps(presenter.run))

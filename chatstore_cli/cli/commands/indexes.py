@@ -17,6 +17,7 @@ from chatstore_cli.domain.foreign import mainly_foreign
 from chatstore_cli.domain.indexes.findings import IndexFinding
 from chatstore_cli.render.listing import Listing
 from chatstore_cli.render.rows.indexes import INDEX_COLUMNS, STEP_COLUMNS, index_row, step_row
+from chatstore_cli.wiring.general import counter_merges
 
 app = group("indexes", "Compare indexes with those that the layouts need, and create the missing ones.")
 Layout = Annotated[
@@ -62,7 +63,7 @@ def check(context: typer.Context, layout: Layout = None) -> None:
         invocation.say(f"{remark}. chatstore needs no index there. Check the configuration: chatstore config show")
     for absent in dict.fromkeys(finding.collection for finding in findings if finding.collection not in existing):
         invocation.say(f"{absent} does not exist yet. chatstore indexes apply creates it with its indexes.")
-    if doubled := doubled_notice(findings, stores.counter_merges(patient=False)):
+    if doubled := doubled_notice(findings, counter_merges(stores, is_patient=False)):
         invocation.say(
             f"{doubled}. The unique index can be created after a merge, which chatstore indexes apply plans."
         )
@@ -122,7 +123,7 @@ def apply(
     dropped = named_indexes(findings, drop or [])
     dates, now = invocation.stores.document_dates, invocation.stores.server_now()
     planned = plan_steps(findings, dates, now, drop_unneeded=drop_unneeded, dropped=dropped)
-    steps = list(with_merges(planned, invocation.stores.counter_merges()))
+    steps = list(with_merges(planned, counter_merges(invocation.stores)))
     confirmed = dry_run or confirmed_steps(invocation, [step for step in steps if step.needs_yes], yes=yes)
     rows = []
     conflicts: list[Conflict] = []

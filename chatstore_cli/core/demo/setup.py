@@ -6,9 +6,12 @@ import json
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from chatstore_cli.core.demo.sample_chats import RESUMED, SampleChats
+from chatstore_cli.core.demo.sample_general import SESSION_KEY, TENANT, USER, GeneralSamples
+from chatstore_cli.core.general.ids import general_chat_id
 from chatstore_cli.core.usage.recorder import UsageRecorder
 from chatstore_cli.domain.demo import SampleFolder, SampleStore
 from chatstore_cli.domain.errors import ChatstoreError, ExitCode, NotAllowed
@@ -23,6 +26,8 @@ JOURNALS = "journals"
 CONFIGURATION = "config.yaml"
 SAMPLE_THREAD = "thread-7d31c5"
 """The thread that the demo shows."""
+SAMPLE_GENERAL_CHAT = general_chat_id(TENANT, USER, 2)
+"""The general chat that the demo shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,14 @@ STEPS = (
     Step("List the threads of one user. A thread is a session that an application stores with the library:",
          ("threads", "list", "--user", "ana")),
     Step("Read the newest messages of one:", ("threads", "messages", SAMPLE_THREAD, "--last", "4")),
+    Step("Beside workflows the user asks a general assistant. List these chats, which are numbered for each user:",
+         ("general", "list", "--tenant", TENANT, "--user", USER)),
+    Step("Show which workflow of the user is active. The application switches when the user does:",
+         ("workflows", "list", "--tenant", TENANT, "--user", USER)),
+    Step("Show the newest switches. One was refused:",
+         ("workflows", "history", "--tenant", TENANT, "--user", USER, "--session-key", SESSION_KEY, "--limit", "4")),
+    Step("Print the end of a workflow session together with a general chat, as one transcript:",
+         ("sessions", "transcript", RESUMED, SAMPLE_GENERAL_CHAT, "--after", f"{RESUMED}=9")),
     Step("Report tokens and cost. A cost that is not known is not counted as 0:", ("usage", "--by", "tenant")),
     Step("Report the usage of agents by day. Each report is counted once, on its own day:",
          ("usage", "--by", "day,model", "--layout", "workflow", "--since", "3d")),
@@ -71,6 +84,7 @@ class DemoSetup:
     store: SampleStore
     usage: UsageRecorder
     conversations: ConversationRepository
+    general: GeneralSamples
     folder: SampleFolder
     uri: str
     database: str
@@ -80,6 +94,7 @@ class DemoSetup:
     daily_sums_collection: str
     threads_collection: str
     thread_messages_collection: str
+    general_collections: Mapping[str, str | None]
     data_dir: str | None = None
     runtime_dir: str | None = None
 
@@ -92,14 +107,17 @@ class DemoSetup:
             what = f"{self.folder.path} has files that chatstore demo did not create. Nothing was changed."
             raise NotAllowed(what=what, hint="Name another folder with --folder.")
 
-    def load(self, samples: SampleChats, threads: Iterable[tuple[ChatThread, Iterable[ChatMessage]]]) -> None:
-        """Replace the content of the database and the folder by the samples."""
+    def load(
+        self, samples: SampleChats, threads: Iterable[tuple[ChatThread, Iterable[ChatMessage]]], now: datetime
+    ) -> None:
+        """Replace the content of the database and the folder by the samples. `now` (aware) is the present."""
         journals = {f"{JOURNALS}/{session_id}.jsonl": text for session_id, text in samples.journals.items()}
         self.folder.replace({CONFIGURATION: self.configuration(), **journals})
         self.store.replace(samples.sessions)
         self.usage.record(samples.usage)
         for thread, messages in threads:
             self.conversations.import_thread(thread, messages)
+        self.general.store(now, RESUMED)
 
     def configuration(self) -> str:
         """The configuration file of the demo's commands.
@@ -122,6 +140,7 @@ class DemoSetup:
             },
             "messages": {"messages": self.messages_collection},
             "threads": {"threads": self.threads_collection, "messages": self.thread_messages_collection},
+            "general": dict(self.general_collections),
         }
         # JSON is YAML, and quotes any character of a path. Only ${ would be taken for a variable.
         threads = {"threads": {"backend": "mongodb"}}

@@ -50,6 +50,17 @@ def highest_number(tenant: str, user: str, ids_in_range: Callable[[str, str], It
     return highest
 
 
+def owners_of(chat_id: str) -> tuple[list[tuple[str, str]], int]:
+    """The pairs of tenant and user to whom a plain id can belong, and its number; no pair if it is not such an id."""
+    prefix, _, rest = chat_id.partition(PREFIX)
+    middle, _, number = rest.rpartition("-")
+    if prefix or not (number.isascii() and number.isdecimal() and 4 <= len(number) <= _MAX_DIGITS):
+        return [], 0
+    parts = middle.split("-")
+    pairs = [("-".join(parts[:place]), "-".join(parts[place:])) for place in range(1, len(parts))]
+    return [pair for pair in pairs if all(pair)], int(number)
+
+
 def label_of(number: int) -> str:
     """The label of a chat, for example `General Chat #3`."""
     return f"General Chat #{number}"

@@ -13,7 +13,7 @@ from chatstore_cli.mongo.messages.own_messages import OWN_MESSAGES
 from chatstore_cli.mongo.own_documents import OwnDocuments
 from chatstore_cli.mongo.session_registry.documents import OWN_ENTRIES
 from chatstore_cli.mongo.threads.own_threads import OWN_THREAD_MESSAGES, OWN_THREADS
-from chatstore_cli.mongo.usage.rows import OWN_DAILY_SUMS, OWN_ROWS
+from chatstore_cli.mongo.usage.rows import OWN_DAILY_SUMS, OWN_EXPORTS, OWN_ROWS
 from chatstore_cli.mongo.workflow.own_sessions import OWN_SEGMENTS, OWN_SESSIONS
 
 
@@ -34,6 +34,7 @@ def own_documents_of(settings: Settings) -> dict[str, OwnDocuments]:
         workflow.segments: OWN_SEGMENTS,
         workflow.usage: OWN_ROWS,
         workflow.usage_rollups: OWN_DAILY_SUMS,
+        workflow.usage_exports: OWN_EXPORTS,
         general.registry: OWN_ENTRIES,
     }
 

@@ -90,19 +90,31 @@ class MongoDocumentSamples:
         return sequences
 
     def _sampled(self, collection: str, shape: list[Document]) -> list[Document] | None:
-        """Random documents in this shape (stages of a pipeline); None after the time limit."""
-        if self._connection.in_memory:
-            return []
-        documents = self._connection.collection(collection)
+        own = self._own.get(collection)
+        return sampled(self._connection, collection, own, shape, sample=self._sample, milliseconds=self._milliseconds)
 
-        def sampled() -> list[Document]:
-            reads_all = documents.estimated_document_count() * _MAX_SAMPLED_SHARE <= self._sample
-            chosen: list[Document] = [] if reads_all else [{"$sample": {"size": self._sample}}]
-            is_own = self._own.get(collection)
-            pipeline = [*chosen, *([{"$match": is_own.filter()}] if is_own else []), *shape]
-            return list(documents.aggregate(pipeline, maxTimeMS=self._milliseconds))
 
-        return within_limit(f"sampling {collection}", sampled)
+def sampled(
+    connection: Connection,
+    collection: str,
+    own: OwnDocuments | None,
+    shape: list[Document],
+    *,
+    sample: int,
+    milliseconds: int,
+) -> list[Document] | None:
+    """Random own documents in this shape (stages of a pipeline); None after the time limit. In memory there are none."""
+    if connection.in_memory:
+        return []
+    documents = connection.collection(collection)
+
+    def read() -> list[Document]:
+        reads_all = documents.estimated_document_count() * _MAX_SAMPLED_SHARE <= sample
+        chosen: list[Document] = [] if reads_all else [{"$sample": {"size": sample}}]
+        pipeline = [*chosen, *([{"$match": own.filter()}] if own else []), *shape]
+        return list(documents.aggregate(pipeline, maxTimeMS=milliseconds))
+
+    return within_limit(f"sampling {collection}", read)
 
 
 def _whole_numbers(values: Any) -> list[int]:

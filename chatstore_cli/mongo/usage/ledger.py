@@ -30,6 +30,7 @@ from chatstore_cli.mongo.session_documents.counter_places import COUNTS
 from chatstore_cli.mongo.session_documents.shape import DocumentShape
 from chatstore_cli.mongo.usage.rows import (
     COUNTABLE,
+    EXPORTED_BEFORE,
     FIRST_MOMENT,
     LAST_MOMENT,
     NOT_ABOVE_A_COST,
@@ -190,12 +191,14 @@ class MongoUsageLedger:
     def store_opening_balance(self, row_id: str, balance: UsageSnapshot) -> None:
         require_writable(self._connection, self._rows.name, OWN_ROWS)
         document = document_of(row_id, balance, self.layout)
-        numbers = {name: document.pop(name) for name in (*COUNTS, "cost") if document[name] is not None}
-        document.pop("cost", None)
-        # If daily sums include the row already, they have to be computed again.
-        update = {"$max": numbers, "$setOnInsert": document, "$unset": {"rolled_up": ""}}
+        numbers = {name: document[name] for name in (*COUNTS, "cost") if document[name] is not None}
+        is_lower: Document = {"$or": [{name: {"$not": {"$gte": number}}} for name, number in numbers.items()]}
+        highest: Document = {name: {"$max": [f"${name}", number]} for name, number in numbers.items()}
+        # If it is in daily sums or in an export already, both need the new numbers.
+        raised: list[Document] = [{"$set": {**highest, "exported_in": EXPORTED_BEFORE}}, {"$unset": "rolled_up"}]
         with driver_errors(f"storing usage in {self._rows.name}"):
-            self._rows.update_one({"_id": row_id}, update, upsert=True)
+            if self._rows.update_one({"_id": row_id}, {"$setOnInsert": document}, upsert=True).upserted_id is None:
+                self._rows.update_one({"_id": row_id, **is_lower}, raised)
 
     def _noted(self, chat_id: str, document: Document) -> tuple[Document, Usage]:
         """The note of the counters before the first report, as a change, and the part of them that is not carried over yet.

@@ -22,6 +22,7 @@ from chatstore_cli.mongo.session_documents.counter_places import COUNTS, DECIMAL
 
 OWN_ROWS = OwnDocuments(OwnKind("a row", "rows", "the usage ledger"), has_all("chat_id", "run"))
 OWN_DAILY_SUMS = OwnDocuments(OwnKind("a daily sum", "daily sums", "the usage ledger"), has_all("days"))
+OWN_EXPORTS = OwnDocuments(OwnKind("an export", "exports", "the usage ledger"), has_all("row_ids"))
 
 FIRST_MOMENT, LAST_MOMENT = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, tzinfo=UTC)
 """A BSON date may lie outside the years that Python has. Such a row has no time."""
@@ -62,6 +63,11 @@ IS_COST: Document = {
 }
 """An expression: the cost is an amount. See `row_usage`."""
 
+EXPORTED_BEFORE: Document = {
+    "$cond": [{"$gt": ["$exported_in", 0]}, {"$multiply": ["$exported_in", -1]}, "$exported_in"]
+}
+"""An expression: the batch in which a row was exported, negative, so that it is exported again in a later one."""
+
 _EXACT = Context(prec=2_000)
 _NO_RUN = -1
 """The run of a row without a valid one: 0 is the run of the opening balance."""
@@ -76,6 +82,7 @@ def usage_index_specs(rows: str, daily_sums: str) -> tuple[IndexSpec, ...]:
         IndexSpec(rows, "chat_usage_idx", session, why="a session's usage"),
         IndexSpec(rows, "at_idx", (("at", 1),), why="usage within a time span"),
         IndexSpec(rows, "rolled_up_idx", (("rolled_up", 1), ("chat_id", 1)), why="rows that are in no daily sum yet"),
+        IndexSpec(rows, "exported_idx", (("exported_in", 1), ("_id", 1)), why="rows that are in no export yet"),
         IndexSpec(daily_sums, "days_idx", (("last_day", 1), ("first_day", 1)), why="daily sums within a time span"),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from chatstore_cli.domain.times import rfc3339
-from chatstore_cli.domain.usage_ledger import CountingReason
+from chatstore_cli.domain.usage_ledger import OPENING_RUN, CountingReason
 from chatstore_cli.render.listing import Column, Row, count, short_time
 from chatstore_cli.render.rows.sessions import decimal_text, money, usage_row
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from chatstore_cli.domain.usage import Usage
+    from chatstore_cli.domain.usage_exports import ExportedRow
     from chatstore_cli.domain.usage_ledger import LedgerRow
 
 
@@ -32,7 +33,8 @@ def explained_row(row: LedgerRow, counted: bool, added: Usage, reason: str) -> d
     return {
         "usage_id": row.row_id,
         "event_id": report.event_id,
-        "at": None if row.problem is not None and report.at.year == 1 else rfc3339(report.at),
+        "turn_id": report.turn_id,
+        "at": _time(row),
         "run": report.run,
         "agent": report.agent,
         "model": report.model,
@@ -44,20 +46,51 @@ def explained_row(row: LedgerRow, counted: bool, added: Usage, reason: str) -> d
     }
 
 
+def exported_row(exported: ExportedRow) -> dict[str, Any]:
+    """A row of the ledger for billing. `kind` is `turn`, `running_total` or `opening_balance`."""
+    row = exported.row
+    report = row.snapshot
+    kind = "turn" if report.turn_id is not None else "running_total"
+    return {
+        "usage_id": row.row_id,
+        "kind": "opening_balance" if report.run == OPENING_RUN else kind,
+        "session_id": report.chat_id,
+        "layout": exported.layout,
+        "tenant_id": report.tenant_id,
+        "user_id": report.user_id,
+        "workflow": report.workflow,
+        "run": report.run,
+        "agent": report.agent,
+        "model": report.model,
+        "turn_id": report.turn_id,
+        "event_id": report.event_id,
+        "at": _time(row),
+        "usage": usage_row(report),
+        "cached_tokens": report.cached_tokens,
+        "duration_sec": report.seconds,
+        "problem": row.problem,
+    }
+
+
+def _time(row: LedgerRow) -> str | None:
+    at = row.snapshot.at
+    return None if row.problem is not None and at.year == 1 else rfc3339(at)
+
+
 def explained_footer(sums: Usage) -> dict[str, Any]:
     """The sums, as the last row of a table."""
     return {"at": "TOTAL", "added": usage_row(sums), "counted": None}
 
 
 def reconciled_row(
-    session_id: str, counters: Usage, expected: Usage, differing: Sequence[str], result: str
+    session_id: str, layout: str, counters: Usage, expected: Usage, differing: Sequence[str], result: str
 ) -> dict[str, Any]:
     """One session: its counters, the expected ones, the names of those that differ, and the result.
 
     The result is `planned`, `repaired` or `changed` (in the meantime, so not repaired).
     """
     numbers = {"counters": usage_row(counters), "wanted": usage_row(expected)}
-    return {"session_id": session_id, **numbers, "differing": list(differing), "result": result}
+    return {"session_id": session_id, "layout": layout, **numbers, "differing": list(differing), "result": result}
 
 
 def rolled_up_row(rows: int, chats: int, seconds: float) -> dict[str, Any]:
@@ -74,6 +107,7 @@ _SHORT_REASONS: dict[str, str] = {
     CountingReason.FIRST: "first report",
     CountingReason.BEYOND: "above earlier",
     CountingReason.NOT_ABOVE: "not above earlier",
+    CountingReason.TURN: "one turn",
 }
 
 
@@ -111,10 +145,34 @@ EXPLAINED_COLUMNS = (
     Column("reason", "WHY", show=_short_reason, wraps=True, spare=2, narrowest=20),
     Column("applied", "APPLIED", in_table=False),
     Column("event_id", "EVENT", in_table=False),
+    Column("turn_id", "TURN", in_table=False),
+    Column("usage_id", "ROW", in_table=False),
+)
+EXPORTED_COLUMNS = (
+    Column("at", "TIME (UTC)", show=short_time, whole=True),
+    Column("session_id", "SESSION"),
+    Column("layout", "LAYOUT", spare=5),
+    Column("tenant_id", "TENANT", spare=4),
+    Column("user_id", "USER", spare=3),
+    Column("workflow", "WORKFLOW", spare=6),
+    Column("run", "RUN", in_table=False),
+    Column("agent", "AGENT", spare=2),
+    Column("model", "MODEL", spare=7),
+    Column("kind", "KIND", spare=1),
+    Column("turn_id", "TURN", in_table=False),
+    Column("event_id", "EVENT", in_table=False),
+    Column("usage.prompt_tokens", "PROMPT", align="right", show=count, in_table=False),
+    Column("usage.completion_tokens", "COMPLETION", align="right", show=count, in_table=False),
+    Column("usage.total_tokens", "TOKENS", align="right", show=count),
+    Column("usage.cost", "COST", align="right", show=money),
+    Column("cached_tokens", "CACHED", in_table=False),
+    Column("duration_sec", "SECONDS", in_table=False),
+    Column("problem", "PROBLEM", in_table=False),
     Column("usage_id", "ROW", in_table=False),
 )
 RECONCILED_COLUMNS = (
     Column("session_id", "SESSION", whole=True),
+    Column("layout", "LAYOUT", in_table=False),
     Column("counters.prompt_tokens", "PROMPT", align="right", show=count, in_table=False),
     Column("counters.completion_tokens", "COMPLETION", align="right", show=count, in_table=False),
     Column("counters.total_tokens", "COUNTERS", align="right", show=count, in_table=False),

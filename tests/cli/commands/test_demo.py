@@ -81,6 +81,7 @@ def test_the_demo_runs_every_step_and_can_run_again(
     listed = chatstore("sessions", "list", "-o", "json", "--limit", "100", env=environment)
     sessions = demo_database.chat_sessions.count_documents({}) + len(demo_database.chat_messages.distinct("session_id"))
     sessions += demo_database.chat_threads.count_documents({})
+    sessions += demo_database.GeneralChatSessions.count_documents({})
     assert len(json.loads(listed.out)["items"]) == sessions
 
 
@@ -92,7 +93,14 @@ def _check_samples(database: Database[dict[str, Any]], folder: Path) -> None:
     assert database.chat_threads.count_documents({}) == len(threads) == 4
     assert database.chat_thread_messages.count_documents({}) == sum(len(messages) for _, messages in threads)
     assert len(list((folder / "journals").glob("*.jsonl"))) == len(samples.journals)
-    assert database.usage_events.count_documents({"applied": True}) == len(samples.usage)
+    chats = list(database.GeneralChatSessions.find().sort("created_at", 1))
+    assert [(chat["user_id"], chat["general_sequence"], chat["last_sequence"]) for chat in chats] == [
+        ("ana", 1, 2), ("tomasz", 1, 4), ("ana", 2, 4),
+    ]  # fmt: skip
+    [client_session] = database.chat_session_registry.find()
+    assert sum(each.get("refused") is not None for each in client_session["switches"]) == 1
+    turns = sum(chat["last_sequence"] // 2 for chat in chats)
+    assert database.usage_events.count_documents({"applied": True}) == len(samples.usage) + turns
     counters = {
         chat["chat_id"]: chat["real_time_tracking"]
         for chat in database.chat_sessions.find({"real_time_tracking.in_ledger": {"$exists": True}})

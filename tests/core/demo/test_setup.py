@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from chatstore_cli.config.settings import GeneralCollections, LayoutSettings, MongoSettings, Settings
 from chatstore_cli.core.demo.setup import STEPS, DemoSetup, check_results, result_row, run_steps
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.files.demo_folder import MarkedFolder
+from chatstore_cli.wiring.demo import demo_setup
+from chatstore_cli.wiring.stores import Stores
 
 
 class _NoStore:
@@ -25,6 +28,7 @@ def _setup(folder: Path, uri: str = "embedded", data_dir: str | None = None) -> 
         store=_NoStore(),  # type: ignore[arg-type]  # these tests are about what needs no store
         usage=_NoStore(),  # type: ignore[arg-type]  # nor a ledger
         conversations=_NoStore(),  # type: ignore[arg-type]  # nor threads
+        general=_NoStore(),  # type: ignore[arg-type]  # nor general chats
         folder=MarkedFolder(folder),
         uri=uri,
         database="chatstore_demo",
@@ -34,6 +38,7 @@ def _setup(folder: Path, uri: str = "embedded", data_dir: str | None = None) -> 
         daily_sums_collection="usage_daily",
         threads_collection="chat_threads",
         thread_messages_collection="chat_thread_messages",
+        general_collections={"sessions": "GeneralChatSessions", "registry": "chat_session_registry"},
         data_dir=data_dir,
     )
 
@@ -50,7 +55,16 @@ def test_the_configuration_names_journals_and_database(tmp_path: Path) -> None:
         "workflow": {"sessions": "chat_sessions", "usage": "usage_events", "usage_rollups": "usage_daily"},
         "messages": {"messages": "chat_messages"},
         "threads": {"threads": "chat_threads", "messages": "chat_thread_messages"},
+        "general": {"sessions": "GeneralChatSessions", "registry": "chat_session_registry"},
     }
+
+
+def test_general_chats_have_a_collection_if_another_layout_has_their_usual_one(tmp_path: Path) -> None:
+    general = GeneralCollections(sessions=None)
+    settings = Settings(mongo=MongoSettings(uri="mongomock://"), layouts=LayoutSettings(general=general))
+    setup = demo_setup(Stores(settings, say=print), tmp_path, print)
+    assert yaml.safe_load(setup.configuration())["layouts"]["general"]["sessions"] == "demo_general_chats"
+    assert setup.general.chats.create_general_chat_session(app_id="acme", user_id="ana")["sequence"] == 1
 
 
 def test_the_configuration_has_no_uri_and_no_password(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatstore_cli.core.general.ids import checked_owner, general_chat_id, label_of, plain_chat_id
+from chatstore_cli.core.general.ids import checked_owner, general_chat_id, label_of, owners_of, plain_chat_id
 from chatstore_cli.domain.errors import InvalidGeneralChat, WrongUse
 
 OWNERS = st.text(
@@ -79,3 +79,28 @@ def test_an_owner_that_no_chat_can_have(tenant: object, user: object, text: str)
 
 def test_the_longest_owner() -> None:
     assert checked_owner("é" * 250, "a") == ("é" * 250, "a")
+
+
+@pytest.mark.parametrize(
+    ("chat_id", "owners"),
+    [
+        ("generalchat-a-b-0001", ([("a", "b")], 1)),
+        ("generalchat-a-b-c-10000", ([("a", "b-c"), ("a-b", "c")], 10_000)),
+        ("generalchat-a--c-0001", ([("a", "-c"), ("a-", "c")], 1)),
+        ("generalchat-a%2Db-c-0001", ([("a%2Db", "c")], 1)),
+        ("generalchat-a-b-001", ([], 0)),
+        ("generalchat-a-b-٠٠٠١", ([], 0)),
+        ("generalchat-a-0001", ([], 1)),
+        ("chat-a-b-0001", ([], 0)),
+        ("", ([], 0)),
+    ],
+)
+def test_the_pairs_to_whom_a_plain_id_can_belong(chat_id: str, owners: tuple[list[tuple[str, str]], int]) -> None:
+    assert owners_of(chat_id) == owners
+
+
+@given(CHATS)
+def test_the_pair_of_a_plain_id_is_among_those_to_whom_it_can_belong(chat: tuple[str, str, int]) -> None:
+    tenant, user, number = chat
+    pairs, found = owners_of(plain_chat_id(*chat))
+    assert ((tenant, user) in pairs and found == number) or number >= 10**15

@@ -12,7 +12,7 @@ from chatstore_cli.core.usage.explain import differing_counters, missing_ledger_
 from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.render.listing import Listing
 from chatstore_cli.render.rows.usage_ledger import RECONCILED_COLUMNS, reconciled_row
-from chatstore_cli.wiring.usage import usage_ledger, usage_sums
+from chatstore_cli.wiring.usage import usage_ledgers, usage_sums
 
 app = single_command()
 
@@ -48,15 +48,16 @@ def reconcile(
     invocation = Invocation(context)
     if yes:
         invocation.will_write()
-    ledger = usage_ledger(invocation.stores)
-    findings = list(differing_counters(ledger))
-    results = [
-        ("repaired" if repair_counters(ledger, finding) else "changed") if yes else "planned" for finding in findings
-    ]
-    rows = [
-        reconciled_row(finding.chat_id, finding.counters, finding.expected, finding.differing, result)
-        for finding, result in zip(findings, results, strict=True)
-    ]
+    rows, results = [], []
+    for ledger in usage_ledgers(invocation.stores):
+        for finding in list(differing_counters(ledger)):
+            result = ("repaired" if repair_counters(ledger, finding) else "changed") if yes else "planned"
+            results.append(result)
+            rows.append(
+                reconciled_row(
+                    finding.chat_id, finding.layout, finding.counters, finding.expected, finding.differing, result
+                )
+            )
     no_ledger = None if rows else missing_ledger_notice(usage_sums(invocation.stores), invocation.stores.target)
     empty = no_ledger or "All counters equal the sums of the ledger."
     invocation.emit(Listing(RECONCILED_COLUMNS, rows, empty=empty))

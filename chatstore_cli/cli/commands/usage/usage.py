@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from chatstore_cli.cli.commands.usage.exporting import AfterOption, CursorToOption, export_usage
 from chatstore_cli.cli.filters import (
     LayoutOption,
     StatusOption,
@@ -15,7 +16,7 @@ from chatstore_cli.cli.filters import (
     session_query,
 )
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command_with_subcommands, reject_parent_options
+from chatstore_cli.cli.options import command_with_subcommands, reject_other_options, reject_parent_options
 from chatstore_cli.cli.time_zones import time_zone
 from chatstore_cli.core.usage.report import UsageGrouping, UsageOrder, report_usage
 from chatstore_cli.domain.errors import ExitCode
@@ -41,8 +42,9 @@ app, register = command_with_subcommands(
         "chatstore usage --by day,model --timezone Europe/Berlin",
         "chatstore usage --by user --sort cost --top 10",
         "chatstore usage explain 4f1c9a",
+        "chatstore usage --after start -o jsonl --cursor-to billing.cursor",
     ],
-    exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE],
+    exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.CONFLICT],
 )
 
 
@@ -92,6 +94,8 @@ def usage(
     user: UserOption = None,
     workflow: WorkflowOption = None,
     status: StatusOption = None,
+    after: AfterOption = None,
+    cursor_to: CursorToOption = None,
 ) -> None:
     """Report tokens and cost of sessions.
 
@@ -99,9 +103,16 @@ def usage(
     the day of its last update; such sessions are shown in sessions_from_counters and source. No usage counts twice. COST
     is the sum of the known costs. COST UNKNOWN is the number of sessions whose cost is not stored or not valid, or whose
     counters are all 0. Flat messages, which have no usage, are not among them. Totals include all groups, also with --top.
+
+    --after is for billing: the rows of the ledger in the order of their export, and then the next cursor on stderr. The
+    same cursor gives the same rows again, and then new ones. A row gets its place when it is printed first, so this writes.
     """
     if context.invoked_subcommand is not None:
         reject_parent_options(context)
+        return
+    if after is not None or cursor_to is not None:
+        reject_other_options(context, "--after", "--cursor-to")
+        export_usage(Invocation(context), after, cursor_to)
         return
     invocation = Invocation(context, layout=layout)
     zone = time_zone(timezone)

@@ -1,0 +1,55 @@
+"""`chatstore usage --after`: the rows of the usage ledger, for billing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import nullcontext
+from typing import Annotated, Any
+
+import typer
+
+from chatstore_cli.cli.invocation import Invocation
+from chatstore_cli.core.usage.exporting import UsageExport
+from chatstore_cli.render.listing import Listing
+from chatstore_cli.render.output_format import OutputFormat
+from chatstore_cli.render.rows.usage_ledger import EXPORTED_COLUMNS, exported_row
+from chatstore_cli.wiring.system import new_file
+from chatstore_cli.wiring.usage import usage_exports
+
+AfterOption = Annotated[
+    str | None,
+    typer.Option(
+        "--after",
+        metavar="CURSOR",
+        help="Instead of a report, print the rows of the usage ledger that follow an earlier export, each once. "
+        "`start` prints all rows.",
+    ),
+]
+CursorToOption = Annotated[
+    str | None,
+    typer.Option("--cursor-to", metavar="FILE", help="With --after: write the next cursor to FILE, after all rows."),
+]
+
+
+def export_usage(invocation: Invocation, after: str | None, cursor_to: str | None) -> None:
+    """Print the ledger rows behind a cursor. The file `cursor_to` gets the next cursor once all rows are written."""
+    if after is None:
+        raise typer.BadParameter(
+            "it needs --after, with `start` or the cursor of an earlier export.", param_hint="--cursor-to"
+        )
+    invocation.will_write()
+    export = UsageExport(usage_exports(invocation.stores), after)
+
+    def rows() -> Iterator[dict[str, Any]]:
+        return map(exported_row, export)
+
+    with new_file(cursor_to, force=True) if cursor_to is not None else nullcontext() as cursor_file:
+        empty = "The usage ledger has no new rows."
+        if invocation.options.output in (OutputFormat.JSON, OutputFormat.YAML):
+            whole = list(rows())
+            invocation.emit(Listing(EXPORTED_COLUMNS, whole, export.cursor, empty=empty))
+        else:
+            invocation.emit(Listing(EXPORTED_COLUMNS, rows(), empty=empty))
+        if cursor_file is not None:
+            cursor_file.write(export.cursor.encode() + b"\n")
+    invocation.say(f"Next export: --after {export.cursor}")

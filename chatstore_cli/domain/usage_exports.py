@@ -1,0 +1,59 @@
+"""Exports of the usage ledger: every row once, in an order that never changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from chatstore_cli.domain.errors import BadValue
+from chatstore_cli.domain.usage_ledger import LedgerRow
+
+START = "start"
+"""The cursor before all rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportPlace:
+    """A place in the order of all exported rows: all those of batches up to `batch`. `ledger` names the order."""
+
+    ledger: str
+    batch: int
+
+    def to_cursor(self) -> str:
+        """The place as text."""
+        return f"{self.ledger}-{self.batch}"
+
+    @classmethod
+    def of_cursor(cls, cursor: str) -> ExportPlace | None:
+        """The place of a cursor; None for the start. Raises BadValue."""
+        if cursor in ("", START):
+            return None
+        ledger, separator, batch = cursor.rpartition("-")
+        if not separator or not ledger.isalnum() or not batch.isdecimal() or not batch.isascii():
+            raise BadValue(name="--after", value=cursor, expected=f"{START}, or the next cursor of an earlier export")
+        return cls(ledger, int(batch))
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedRow:
+    """A row of the ledger, and the layout of its session, whose id is that of the row's snapshot."""
+
+    row: LedgerRow
+    layout: str
+
+
+class UsageExports(Protocol):
+    """Puts the rows of the ledger into batches. A row is in one batch for ever, and a batch gets no further rows."""
+
+    def newest(self) -> ExportPlace:
+        """The place behind the newest batch."""
+
+    def extend(self, newest: ExportPlace) -> ExportPlace | None:
+        """Put rows that are in no batch yet into a batch behind the newest one. Returns its place.
+
+        None if there are no such rows. If another process was faster, the batch is the other one's.
+        """
+
+    def rows(self, after: int, until: int) -> Iterator[ExportedRow]:
+        """The rows of the batches above `after`, up to `until`, in the order of export."""
