@@ -15,8 +15,10 @@ from chatstore_cli.aio import (
     MixedTurn,
     MongoChatStorage,
     ReplayBoundary,
+    SessionRegistry,
     StoredChat,
     TranscriptSource,
+    WorkflowContext,
 )
 from chatstore_cli.aio.threads import ChatMessage, ConversationHistory, MockConversationRepository, StateManager
 
@@ -35,6 +37,14 @@ async def main() -> None:
     async with ChatPersistenceWorker(cache, storage) as worker, storage.within(2):
         assert_type(await cache.record_chat_event("chat-1", "user", "Hello"), Message)
         assert_type(await worker.stop(1), bool)
+
+
+async def client_sessions() -> None:
+    """The same for the session registry."""
+    async with SessionRegistry("uri", keep_days=7) as registry:
+        await registry.attach("socket", "acme", "ann")
+        assert_type(await registry.switch_workflow("socket", "chat-1"), WorkflowContext | None)
+        await registry.add_workflow("socket", "chat-1", "Generator", "acme")  # type: ignore[call-arg]  # the user is missing
 
 
 async def threads() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from chatstore_cli.cli.main import run
 from tests.cli.test_output_contract import modules_of
+from tests.support.stored_general_chats import CHAT, message, store
 
 if TYPE_CHECKING:
     from pymongo.database import Database
@@ -19,7 +20,6 @@ pytestmark = pytest.mark.real
 Documents = Database[dict[str, Any]] if TYPE_CHECKING else Any
 
 ANA = ("--tenant", "acme", "--user", "ana")
-CHAT = "generalchat-acme-ana-0001"
 HOSTILE = "$where\x1b[2J\u202e\n=1+1"
 
 
@@ -36,43 +36,6 @@ def ask(chatstore: Chatstore, *arguments: str, code: int = 0, stdin: str | bytes
     else:
         assert "Target" not in outcome.err
     return result
-
-
-def message(sequence: int, **more: Any) -> dict[str, Any]:
-    """A stored message, as the platform writes it."""
-    role = "user" if sequence % 2 else "assistant"
-    return {
-        "role": role,
-        "content": f"text {sequence}",
-        "timestamp": f"2026-03-02T11:41:{sequence % 60:02}+00:00",
-        "event_type": "general_agent.message",
-        "event_id": f"general_{sequence}",
-        "sequence": sequence,
-        "agent_name": role,
-        "metadata": {"source": "general_agent", "general_chat_id": CHAT},
-        **more,
-    }
-
-
-def store(database: Documents, messages: list[dict[str, Any]], **more: Any) -> None:
-    """Store a chat of ana's, as the platform writes it."""
-    facts: dict[str, Any] = {
-        "_id": CHAT,
-        "chat_id": CHAT,
-        "app_id": "acme",
-        "user_id": "ana",
-        "session_type": "general",
-        "general_label": "General Chat #1",
-        "general_sequence": 1,
-        "status": 0,
-        "last_sequence": max((each.get("sequence", 0) for each in messages), default=0),
-        "messages": messages,
-        "usage_prompt_tokens_final": 5,
-        "usage_completion_tokens_final": 2,
-        "usage_total_tokens_final": 7,
-        "usage_total_cost_final": 0.0,
-    }
-    database.GeneralChatSessions.insert_one(facts | more)
 
 
 def everything(database: Documents) -> dict[str, list[Any]]:
