@@ -5,7 +5,7 @@
 Each figure is a ratio, and its two sides are measured in turn. `--version` and `--help` are compared with
 `python -c pass`. `sessions list` as a process is compared with the same query through mongosh, if that npm package is
 installed. The first page for each filter, in process, is compared between `--sessions` workflow sessions and 10,000, and
-so are the first pages of as many flat sessions and threads. The bounds hold for 1,000,000 sessions. Exits with status 1 if a figure
+so are the first pages of as many flat sessions, threads and general chats. The bounds hold for 1,000,000 sessions. Exits with status 1 if a figure
 misses its bound. `--keep` leaves the databases for the next run with the same URI.
 """
 
@@ -131,11 +131,12 @@ def process(command: Sequence[str]) -> Callable[[], None]:
 
 def fill(database: Any, sessions: int) -> None:
     """Store small, realistic sessions. The newest sessions, and those of a user, are alike in both databases."""
+    from chatstore_cli.mongo.general.index_specs import index_specs as chat_indexes
     from chatstore_cli.mongo.messages.layout import index_specs as message_indexes
     from chatstore_cli.mongo.threads.index_specs import index_specs as thread_indexes
     from chatstore_cli.mongo.workflow.index_specs import index_specs
 
-    if database["chat_threads"].estimated_document_count() == sessions:
+    if database["GeneralChatSessions"].estimated_document_count() == sessions:
         return
     database.client.drop_database(database.name)
     started = time.perf_counter()
@@ -145,9 +146,10 @@ def fill(database: Any, sessions: int) -> None:
         database["chat_sessions"].insert_many(documents, ordered=False)
         database["chat_messages"].insert_many([flat_message(document) for document in documents], ordered=False)
         database["chat_threads"].insert_many([thread(document) for document in documents], ordered=False)
+        database["GeneralChatSessions"].insert_many([general_chat(document) for document in documents], ordered=False)
         messages = [message for document in documents for message in thread_messages(document)]
         database["chat_thread_messages"].insert_many(messages, ordered=False)
-    specs = thread_indexes("chat_threads", "chat_thread_messages")
+    specs = (*thread_indexes("chat_threads", "chat_thread_messages"), *chat_indexes("GeneralChatSessions"))
     for spec in (*index_specs("chat_sessions"), *message_indexes("chat_messages"), *specs):
         options: dict[str, Any] = {"unique": spec.unique}
         if spec.partial_filter:
@@ -207,6 +209,25 @@ def thread_messages(session: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+def general_chat(session: dict[str, Any]) -> dict[str, Any]:
+    """A general chat that is as old as a workflow session, and has its owner."""
+    chat_id = f"generalchat-{session['chat_id']}"
+    return {
+        "_id": chat_id,
+        "chat_id": chat_id,
+        "app_id": session["enterprise_id"],
+        "user_id": session["user_id"],
+        "session_type": "general",
+        "general_label": "General Chat #1",
+        "general_sequence": 1,
+        "status": session["status"],
+        "created_at": session["created_at"],
+        "last_updated_at": session["updated_at"],
+        "messages": session["messages"],
+        "last_sequence": 1,
+    }
+
+
 def measure_filters(figures: Figures, uri: str, sizes: tuple[int, int], rounds: int) -> None:
     """The first page of the use case itself, for each filter, in the large database against the small one."""
     from chatstore_cli.config.settings import MongoSettings, Settings
@@ -235,6 +256,13 @@ def measure_filters(figures: Figures, uri: str, sizes: tuple[int, int], rounds: 
         "threads, tenant and user": SessionQuery(layout="threads", tenant_id="tenant-7", user_id="user-7"),
         "threads, since": SessionQuery(layout="threads", since=NEWEST - timedelta(days=1)),
         "threads, until": SessionQuery(layout="threads", until=NEWEST - timedelta(days=1)),
+        "general": SessionQuery(layout="general"),
+        "general, tenant": SessionQuery(layout="general", tenant_id="tenant-7"),
+        "general, user": SessionQuery(layout="general", user_id="user-7"),
+        "general, tenant and user": SessionQuery(layout="general", tenant_id="tenant-7", user_id="user-7"),
+        "general, status": SessionQuery(layout="general", status=SessionStatus.FAILED),
+        "general, since": SessionQuery(layout="general", since=NEWEST - timedelta(days=1)),
+        "general, until": SessionQuery(layout="general", until=NEWEST - timedelta(days=1)),
     }
     settings = [Settings(mongo=MongoSettings(uri=uri, database=DATABASE.format(size))) for size in sizes]
     small, large = (Stores(each, say=print) for each in settings)

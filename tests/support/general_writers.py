@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import UTC, datetime
 from typing import Any
 
 from tests.support.forked_jobs import ForkedJobs, forked_jobs, serve
@@ -68,7 +69,53 @@ def create(chats: Any, job: dict[str, Any]) -> None:
         chats.create_general_chat_session(**OWNER)
 
 
-WORK = {"append": append, "append_from_threads": append_from_threads, "create": create}
+def create_and_delete(chats: Any, job: dict[str, Any]) -> None:
+    """Create chats of several users, note each number in a collection that has it once, and delete every second chat."""
+    connection, _, layout = _database(job)
+    for place in range(job["chats"]):
+        for user in job["users"]:
+            chat = chats.create_general_chat_session(app_id="acme", user_id=user)
+            connection.database["given"].insert_one({"_id": {"user": user, "number": chat["sequence"]}})
+            if place % 2:
+                layout.remove(chat["chat_id"], datetime.now(UTC))
+
+
+def delete(chats: Any, job: dict[str, Any]) -> None:
+    """Delete a chat."""
+    _, _, layout = _database(job)
+    layout.remove(job["chat_id"], datetime.now(UTC))
+
+
+def merge(chats: Any, job: dict[str, Any]) -> None:
+    """Merge doubled counters, again if an application has raised another one meanwhile."""
+    from chatstore_cli.domain.errors import Conflict
+    from chatstore_cli.mongo.general.counter_merges import MongoCounterMerges
+
+    connection, settings, _ = _database(job)
+    merges = MongoCounterMerges(connection, settings)
+    while doubled := merges.doubled("app_id"):
+        for each in doubled:
+            with suppress(Conflict):
+                merges.merge(each)
+
+
+def _database(job: dict[str, Any]) -> tuple[Any, Any, Any]:
+    from chatstore_cli.config.settings import Settings
+    from chatstore_cli.mongo.connection import connect
+    from chatstore_cli.mongo.general.layout import GeneralLayout
+
+    connection, settings = connect(job["uri"], job["database"], timeout_seconds=10), Settings()
+    return connection, settings, GeneralLayout(connection, settings)
+
+
+WORK = {
+    "append": append,
+    "append_from_threads": append_from_threads,
+    "create": create,
+    "create_and_delete": create_and_delete,
+    "delete": delete,
+    "merge": merge,
+}
 
 
 def _do(job: dict[str, Any]) -> None:
@@ -87,6 +134,8 @@ def _do(job: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    import chatstore_cli.mongo.general.counter_merges
+    import chatstore_cli.mongo.general.layout
     import chatstore_cli.mongo.general.numbers
     import chatstore_cli.mongo.general.writer
     import chatstore_cli.mongo.session_documents.segment_mover

@@ -10,12 +10,13 @@ from pathlib import Path
 
 
 class LossyProxy:
-    """Forwards a unix socket; while `lose` is above 0, it drops the connection instead of the answer to an insert."""
+    """Forwards a unix socket; while `lose` is above 0, it drops the connection instead of the answer to a command."""
 
-    def __init__(self, listen_at: Path, server: Path) -> None:
+    def __init__(self, listen_at: Path, server: Path, command: str = "insert") -> None:
         self.lose = 0
         self.lost = 0
         self._server = str(server)
+        self._command = b"\x02" + command.encode() + b"\x00"
         self._listening = socket.socket(socket.AF_UNIX)
         self._listening.bind(str(listen_at))
         self._listening.listen()
@@ -43,7 +44,7 @@ class LossyProxy:
                     if not data:
                         return
                     if ready is client:
-                        inserting = inserting or b"\x02insert\x00" in data
+                        inserting = inserting or self._command in data
                         server.sendall(data)
                     elif inserting and self.lose > 0:
                         self.lose -= 1

@@ -1,7 +1,8 @@
 """The documents of tests/samples, decoded.
 
 `general.json` has general chats with their segments and counters. `multi_agent.json` has the other collections of the
-same platform: workflow sessions with their rare fields, WorkflowSessions, ArtifactInstances and WorkflowStats.
+same platform: workflow sessions with their rare fields, WorkflowSessions, ArtifactInstances, WorkflowStats, and the
+session registry.
 """
 
 from __future__ import annotations

@@ -26,10 +26,15 @@ MAX_NUMBER = 2**53
 _BEYOND = 2**63
 
 
-def of_pair(tenant: str, user: str) -> Document:
-    """The condition for the documents of a tenant and user, in each field and each type that a tenant can have."""
+def variants_of_pair(tenant: str, user: str) -> list[Document]:
+    """The conditions for the documents of a tenant and user: one for each field that a tenant can be in, any type in each."""
     is_user = document_id_condition(user)
-    return {"$or": [{field: document_id_condition(tenant), "user_id": is_user} for field in TENANT_FIELDS]}
+    return [{field: document_id_condition(tenant), "user_id": is_user} for field in TENANT_FIELDS]
+
+
+def of_pair(tenant: str, user: str) -> Document:
+    """The condition for the documents of a tenant and user in every variant."""
+    return {"$or": variants_of_pair(tenant, user)}
 
 
 def number_of(stored: Any) -> int:

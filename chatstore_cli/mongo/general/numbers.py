@@ -11,6 +11,7 @@ A process that is killed after its counter was raised leaves a gap, which is har
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 
 import pymongo.errors as driver
 from pymongo import ReturnDocument
@@ -24,7 +25,16 @@ from chatstore_cli.mongo.bson_values import whole_number
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.exact import reject_equal_id
 from chatstore_cli.mongo.foreign_documents import require_writable
-from chatstore_cli.mongo.general.counters import CHAT_NUMBER, MAX_NUMBER, SEQUENCE, Counter, leading, number_of, of_pair
+from chatstore_cli.mongo.general.counters import (
+    CHAT_NUMBER,
+    MAX_NUMBER,
+    SEQUENCE,
+    Counter,
+    leading,
+    number_of,
+    of_pair,
+    variants_of_pair,
+)
 from chatstore_cli.mongo.general.own_chats import OWN_COUNTERS
 from chatstore_cli.mongo.identifiers import id_text
 
@@ -88,21 +98,31 @@ class ChatNumbers:
     def _read(self, tenant: str, user: str) -> tuple[Counter | None, Document | None]:
         """The leading counter of the pair, and its chat with the highest number."""
         pair = of_pair(tenant, user)
-        is_numbered: Document = {**pair, CHAT_NUMBER: {"$gte": 0, "$not": {"$type": "array"}}}
+        # One query for each variant: with an `$or` of both, the server reads all chats of the user to sort them.
+        numbered = [
+            {**variant, CHAT_NUMBER: {"$gte": 0, "$not": {"$type": "array"}}}
+            for variant in variants_of_pair(tenant, user)
+        ]
         if self._connection.in_memory:
-            chats = self._sessions.find(is_numbered, {CHAT_NUMBER: 1}).sort(CHAT_NUMBER, -1).limit(1)
-            rows = [*self._counters.find(pair, {SEQUENCE: 1}), *chats]
+            found = [self._sessions.find(each, {CHAT_NUMBER: 1}).sort(CHAT_NUMBER, -1).limit(1) for each in numbered]
+            rows = [*self._counters.find(pair, {SEQUENCE: 1}), *chain.from_iterable(found)]
         else:
-            highest_chat: list[Document] = [
-                {"$match": is_numbered},
-                {"$sort": {CHAT_NUMBER: -1}},
-                {"$limit": 1},
-                {"$project": {CHAT_NUMBER: 1}},
-            ]
-            union = {"$unionWith": {"coll": self._sessions.name, "pipeline": highest_chat}}
-            rows = list(self._counters.aggregate([{"$match": pair}, {"$project": {SEQUENCE: 1}}, union]))
+            rows = list(
+                self._counters.aggregate([{"$match": pair}, {"$project": {SEQUENCE: 1}}, *map(self._highest, numbered)])
+            )
         counter = leading(Counter.of(row) for row in rows if CHAT_NUMBER not in row)
-        return counter, next((row for row in rows if CHAT_NUMBER in row), None)
+        chats = [row for row in rows if CHAT_NUMBER in row]
+        return counter, max(chats, key=lambda row: number_of(row[CHAT_NUMBER]), default=None)
+
+    def _highest(self, numbered: Document) -> Document:
+        """A stage that adds the chat with the highest number."""
+        highest: list[Document] = [
+            {"$match": numbered},
+            {"$sort": {CHAT_NUMBER: -1}},
+            {"$limit": 1},
+            {"$project": {CHAT_NUMBER: 1}},
+        ]
+        return {"$unionWith": {"coll": self._sessions.name, "pipeline": highest}}
 
     def _no_number_follows(self, counter: Counter | None, chat: Document | None) -> Conflict:
         name, document_id, field = self._counters.name, None if counter is None else counter.document_id, SEQUENCE
