@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from chatstore_cli.domain.artifacts import ArtifactInstance, LastArtifact, SessionArtifacts
     from chatstore_cli.domain.errors import (
         BadConfig,
         BadLines,
@@ -61,6 +62,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AG2PersistenceManager",
+    "ArtifactInstance",
     "BadConfig",
     "BadLines",
     "BadValue",
@@ -77,6 +79,7 @@ __all__ = [
     "Interrupted",
     "InvalidGeneralChat",
     "InvalidThreadData",
+    "LastArtifact",
     "LocalChatCache",
     "Locked",
     "Message",
@@ -96,6 +99,7 @@ __all__ = [
     "ResumedChat",
     "SavedAs",
     "SavedEvent",
+    "SessionArtifacts",
     "SessionRegistry",
     "StorageHealth",
     "StoredChat",
@@ -114,6 +118,7 @@ __all__ = [
 ]
 
 _MODULES = (
+    "domain.artifacts",
     "domain.errors",
     "domain.message",
     "domain.mixed_transcript",

@@ -15,6 +15,7 @@ import chatstore_cli
 
 if TYPE_CHECKING:
     from chatstore_cli import (
+        ArtifactInstance,
         BadConfig,
         BadLines,
         BadValue,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         Interrupted,
         InvalidGeneralChat,
         InvalidThreadData,
+        LastArtifact,
         Locked,
         Message,
         MessageNotFound,
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
         ResumedChat,
         SavedAs,
         SavedEvent,
+        SessionArtifacts,
         StorageHealth,
         StoredChat,
         Switch,
@@ -67,6 +70,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AG2PersistenceManager",
+    "ArtifactInstance",
     "BadConfig",
     "BadLines",
     "BadValue",
@@ -83,6 +87,7 @@ __all__ = [
     "Interrupted",
     "InvalidGeneralChat",
     "InvalidThreadData",
+    "LastArtifact",
     "LocalChatCache",
     "Locked",
     "Message",
@@ -102,6 +107,7 @@ __all__ = [
     "ResumedChat",
     "SavedAs",
     "SavedEvent",
+    "SessionArtifacts",
     "SessionRegistry",
     "StorageHealth",
     "StoredChat",

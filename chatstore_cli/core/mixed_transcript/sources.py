@@ -99,7 +99,7 @@ def open_sources(
     unknown = next((source for source in known if source not in named), None)
     if unknown is not None:
         raise BadValue(name="positions", value=str(unknown), expected="a session of the transcript")
-    found = [_found(readers, source, tenant_id, user_id) for source in named]
+    found = [find_source(readers, source, tenant_id, user_id) for source in named]
     _require_different(found)
     return [
         OpenSource(reader, session, known.get(source, NOTHING))
@@ -107,9 +107,10 @@ def open_sources(
     ]
 
 
-def _found(
-    readers: Readers, source: TranscriptSource, tenant_id: str | None, user_id: str | None
+def find_source(
+    readers: Readers, source: TranscriptSource, tenant_id: str | None = None, user_id: str | None = None
 ) -> tuple[SessionReader, Session]:
+    """A session of this owner, and its reader. Raises NotFound, and BadValue for a layout that has no transcript."""
     reader = readers.get(source.layout)
     if reader is None:
         raise BadValue(name="layout", value=source.layout, expected=f"a layout of a transcript: {', '.join(readers)}")

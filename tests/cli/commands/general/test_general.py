@@ -9,6 +9,7 @@ import pytest
 
 from chatstore_cli.cli.main import run
 from tests.cli.test_output_contract import modules_of
+from tests.support.stored_general_chats import CHAT, message, store
 
 if TYPE_CHECKING:
     from pymongo.database import Database
@@ -19,7 +20,6 @@ pytestmark = pytest.mark.real
 Documents = Database[dict[str, Any]] if TYPE_CHECKING else Any
 
 ANA = ("--tenant", "acme", "--user", "ana")
-CHAT = "generalchat-acme-ana-0001"
 HOSTILE = "$where\x1b[2J\u202e\n=1+1"
 
 
@@ -36,43 +36,6 @@ def ask(chatstore: Chatstore, *arguments: str, code: int = 0, stdin: str | bytes
     else:
         assert "Target" not in outcome.err
     return result
-
-
-def message(sequence: int, **more: Any) -> dict[str, Any]:
-    """A stored message, as the platform writes it."""
-    role = "user" if sequence % 2 else "assistant"
-    return {
-        "role": role,
-        "content": f"text {sequence}",
-        "timestamp": f"2026-03-02T11:41:{sequence % 60:02}+00:00",
-        "event_type": "general_agent.message",
-        "event_id": f"general_{sequence}",
-        "sequence": sequence,
-        "agent_name": role,
-        "metadata": {"source": "general_agent", "general_chat_id": CHAT},
-        **more,
-    }
-
-
-def store(database: Documents, messages: list[dict[str, Any]], **more: Any) -> None:
-    """Store a chat of ana's, as the platform writes it."""
-    facts: dict[str, Any] = {
-        "_id": CHAT,
-        "chat_id": CHAT,
-        "app_id": "acme",
-        "user_id": "ana",
-        "session_type": "general",
-        "general_label": "General Chat #1",
-        "general_sequence": 1,
-        "status": 0,
-        "last_sequence": max((each.get("sequence", 0) for each in messages), default=0),
-        "messages": messages,
-        "usage_prompt_tokens_final": 5,
-        "usage_completion_tokens_final": 2,
-        "usage_total_tokens_final": 7,
-        "usage_total_cost_final": 0.0,
-    }
-    database.GeneralChatSessions.insert_one(facts | more)
 
 
 def everything(database: Documents) -> dict[str, list[Any]]:
@@ -269,3 +232,32 @@ def test_a_reader_that_closes_the_pipe_ends_the_command_quietly(chatstore: Chats
 def test_lists_import_no_more_than_other_lists(chatstore: Chatstore, database: Documents) -> None:
     modules = modules_of(chatstore, "general", "list", *ANA)
     assert {"pydantic", "rich", "chatstore_cli.library", "chatstore_cli.cli.commands.general.append"} & modules == set()
+
+
+# --- shell completion ------------------------------------------------------------------------------------------------
+
+
+def completed(chatstore: Chatstore, words: str, **env: str) -> list[str]:
+    """What Bash is offered for the last word of a command line."""
+    asked = {"_CHATSTORE_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    outcome = chatstore(env={**asked, **env})
+    assert (outcome.code, outcome.err) == (0, ""), outcome.err
+    return outcome.out.split()
+
+
+def test_a_shell_completes_ids_of_general_chats(chatstore: Chatstore, database: Documents) -> None:
+    for number, tenant in (("1", "acme"), ("2", "globex"), ("$(touch x)", "acme"), ("a*", "acme")):
+        store(database, [], _id=f"g-{number}", chat_id=f"g-{number}", app_id=tenant)
+    assert sorted(completed(chatstore, "chatstore general show ")) == ["g-1", "g-2"]
+    assert completed(chatstore, "chatstore general transcript g-2") == ["g-2"]
+    assert completed(chatstore, "chatstore general append --tenant acme g-") == ["g-1"]
+    assert completed(chatstore, "chatstore general show x") == []
+    assert completed(chatstore, "chatstore general tr") == ["transcript"]
+    script = chatstore(env={"_CHATSTORE_COMPLETE": "source_bash"})
+    assert (script.code, "complete -o default -F" in script.out) == (0, True)
+
+
+def test_completion_gives_up_quietly_and_starts_no_server(chatstore: Chatstore) -> None:
+    for uri in ("mongodb://127.0.0.1:1", "embedded", "nonsense://"):
+        assert completed(chatstore, "chatstore general show ", CHATSTORE_URI=uri) == []
+    assert chatstore("db", "status", "-o", "json", env={"CHATSTORE_URI": "embedded"}).out.count('"running": true') == 0

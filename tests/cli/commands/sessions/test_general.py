@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 
+from tests.support.mongod import poll
 from tests.support.samples import store_sample
+from tests.support.watch_processes import watching
 
 pytestmark = pytest.mark.real
 
 CHAT = "generalchat-acme-ana-0003"
+GENERAL = {"source": "general_agent"}
 LONG = "generalchat-acme-ben-0012"
 NEWEST_FIRST = [CHAT, "generalchat-acme-ana-0002", "generalchat-acme-ben-0005", "generalchat-acme-ben-0004", LONG]
 AS_WORKFLOW = {"CHATSTORE_MONGO__SESSION_COLLECTION": "GeneralChatSessions"}
@@ -126,6 +129,18 @@ def test_if_no_counter_can_be_written_nothing_is_deleted(chatstore: Any, chats: 
     assert refused.code == 8
     assert "GeneralChatCounters holds 3 documents that are not counters" in refused.err
     assert chats["GeneralChatSessions"].count_documents({"_id": CHAT}) == 1
+
+
+def test_a_chat_and_its_messages_are_watched(chatstore: Any, chats: Any) -> None:
+    with watching(chatstore, CHAT) as messages, watching(chatstore, "--tenant", "acme") as sessions:
+        for sequence in (4, 5):
+            message = {"role": "assistant", "content": sequence, "sequence": sequence, "metadata": GENERAL}
+            chats["GeneralChatSessions"].update_one({"_id": CHAT}, {"$push": {"messages": message}})
+        messages.wait_for_rows(2)
+        assert [row["sequence"] for row in messages.rows] == [4, 5]
+        chats["GeneralChatSessions"].delete_one({"_id": CHAT})
+        poll(lambda: (CHAT, "deleted") in sessions.changes, what="the row of the deletion")
+        assert {row["layout"] for row in sessions.rows} == {"general"}
 
 
 def test_the_collection_of_another_product_is_not_touched(chatstore: Any, database: Any) -> None:
