@@ -12,8 +12,13 @@ from chatstore_cli.aio import (
     ChatPersistenceWorker,
     LocalChatCache,
     Message,
+    MixedTurn,
     MongoChatStorage,
+    ReplayBoundary,
+    SessionRegistry,
     StoredChat,
+    TranscriptSource,
+    WorkflowContext,
 )
 from chatstore_cli.aio.threads import ChatMessage, ConversationHistory, MockConversationRepository, StateManager
 
@@ -24,11 +29,22 @@ async def main() -> None:
     assert_type(await manager.history("chat-1", any_tenant=True), StoredChat)
     async with manager.usage_of([], chat_id="chat-1", enterprise_id="acme"):
         await manager.save_event({}, chat_id="chat-1")  # type: ignore[call-arg]  # the tenant is missing
+    async for record in manager.replay([TranscriptSource("workflow", "chat-1")], app_id="acme"):
+        assert_type(record, MixedTurn | ReplayBoundary)
+    manager.replay([])  # type: ignore[call-arg]  # the tenant is missing
     cache = LocalChatCache(75)
     storage = MongoChatStorage("uri", "database", ttl_days="30")  # type: ignore[arg-type]  # it is a number
     async with ChatPersistenceWorker(cache, storage) as worker, storage.within(2):
         assert_type(await cache.record_chat_event("chat-1", "user", "Hello"), Message)
         assert_type(await worker.stop(1), bool)
+
+
+async def client_sessions() -> None:
+    """The same for the session registry."""
+    async with SessionRegistry("uri", keep_days=7) as registry:
+        await registry.attach("socket", "acme", "ann")
+        assert_type(await registry.switch_workflow("socket", "chat-1"), WorkflowContext | None)
+        await registry.add_workflow("socket", "chat-1", "Generator", "acme")  # type: ignore[call-arg]  # the user is missing
 
 
 async def threads() -> None:
