@@ -320,6 +320,7 @@ def test_the_first_start_can_be_refused_and_is_recorded(store: RegistryStore) ->
         registry.add_workflow("ws", "c1", "Generator", "acme", "ann")
     assert registry.get_all_workflows("ws") == []
     assert registry.history("ws") == [Switch("start", "ws", None, "c1", NOON + timedelta(minutes=1), 0, "no")]
+    assert [each.updated_at for each in registry.client_sessions("acme", "ann")] == [NOON + timedelta(minutes=1)]
     guard.reason = None
     registry.add_workflow("ws", "c1", "Generator", "acme", "ann")
     assert statuses(registry, "ws") == {"c1": "active"}
