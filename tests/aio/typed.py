@@ -12,9 +12,12 @@ from chatstore_cli.aio import (
     ChatPersistenceWorker,
     LocalChatCache,
     Message,
+    MixedTurn,
     MongoChatStorage,
+    ReplayBoundary,
     SessionRegistry,
     StoredChat,
+    TranscriptSource,
     WorkflowContext,
 )
 from chatstore_cli.aio.threads import ChatMessage, ConversationHistory, MockConversationRepository, StateManager
@@ -26,6 +29,9 @@ async def main() -> None:
     assert_type(await manager.history("chat-1", any_tenant=True), StoredChat)
     async with manager.usage_of([], chat_id="chat-1", enterprise_id="acme"):
         await manager.save_event({}, chat_id="chat-1")  # type: ignore[call-arg]  # the tenant is missing
+    async for record in manager.replay([TranscriptSource("workflow", "chat-1")], app_id="acme"):
+        assert_type(record, MixedTurn | ReplayBoundary)
+    manager.replay([])  # type: ignore[call-arg]  # the tenant is missing
     cache = LocalChatCache(75)
     storage = MongoChatStorage("uri", "database", ttl_days="30")  # type: ignore[arg-type]  # it is a number
     async with ChatPersistenceWorker(cache, storage) as worker, storage.within(2):

@@ -308,7 +308,7 @@ main()
 
 OF_OTHER_COMMANDS = re.compile(
     r"chatstore_cli\.(library|core\.general\.(chats|view)|mongo\.general\.writer|core\.usage\.metrics"
-    r"|\w+\.(session_registry|mixed_transcript)|cli\.commands\.(general|workflows))\b"
+    r"|(core|mongo)\.(session_registry|mixed_transcript)|cli\.commands\.(general|workflows))\b"
 )
 """What only the commands of general chats, client sessions and transcripts need."""
 SHOW_MODULES = """

@@ -257,6 +257,7 @@ def test_a_chat_of_the_first_months_is_read_and_continued(chats: GeneralChats, a
 def test_the_first_field_with_a_tenant_counts(chats: GeneralChats, any_database: Any) -> None:
     any_database.GeneralChatSessions.insert_one(old_chat("both", app_id="acme"))
     any_database.GeneralChatSessions.insert_one({**old_chat("of other", app_id="acme"), "enterprise_id": "other"})
+    any_database.GeneralChatSessions.insert_one({**old_chat("of several"), "user_id": ["ann", "bob"]})
     assert [row["chat_id"] for row in chats.list_general_chats(**ANN)] == ["both"]
     assert say(chats, "both", "hello")["sequence"] == 1
     with pytest.raises(NotFound):

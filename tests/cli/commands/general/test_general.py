@@ -232,3 +232,32 @@ def test_a_reader_that_closes_the_pipe_ends_the_command_quietly(chatstore: Chats
 def test_lists_import_no_more_than_other_lists(chatstore: Chatstore, database: Documents) -> None:
     modules = modules_of(chatstore, "general", "list", *ANA)
     assert {"pydantic", "rich", "chatstore_cli.library", "chatstore_cli.cli.commands.general.append"} & modules == set()
+
+
+# --- shell completion ------------------------------------------------------------------------------------------------
+
+
+def completed(chatstore: Chatstore, words: str, **env: str) -> list[str]:
+    """What Bash is offered for the last word of a command line."""
+    asked = {"_CHATSTORE_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    outcome = chatstore(env={**asked, **env})
+    assert (outcome.code, outcome.err) == (0, ""), outcome.err
+    return outcome.out.split()
+
+
+def test_a_shell_completes_ids_of_general_chats(chatstore: Chatstore, database: Documents) -> None:
+    for number, tenant in (("1", "acme"), ("2", "globex"), ("$(touch x)", "acme"), ("a*", "acme")):
+        store(database, [], _id=f"g-{number}", chat_id=f"g-{number}", app_id=tenant)
+    assert sorted(completed(chatstore, "chatstore general show ")) == ["g-1", "g-2"]
+    assert completed(chatstore, "chatstore general transcript g-2") == ["g-2"]
+    assert completed(chatstore, "chatstore general append --tenant acme g-") == ["g-1"]
+    assert completed(chatstore, "chatstore general show x") == []
+    assert completed(chatstore, "chatstore general tr") == ["transcript"]
+    script = chatstore(env={"_CHATSTORE_COMPLETE": "source_bash"})
+    assert (script.code, "complete -o default -F" in script.out) == (0, True)
+
+
+def test_completion_gives_up_quietly_and_starts_no_server(chatstore: Chatstore) -> None:
+    for uri in ("mongodb://127.0.0.1:1", "embedded", "nonsense://"):
+        assert completed(chatstore, "chatstore general show ", CHATSTORE_URI=uri) == []
+    assert chatstore("db", "status", "-o", "json", env={"CHATSTORE_URI": "embedded"}).out.count('"running": true') == 0
