@@ -5,7 +5,7 @@ An error that mypy does not report is one too: its `type: ignore` is then unused
 
 from __future__ import annotations
 
-from typing import assert_type
+from typing import Any, assert_type
 
 from chatstore_cli.aio import (
     AG2PersistenceManager,
@@ -32,6 +32,14 @@ async def main() -> None:
     async for record in manager.replay([TranscriptSource("workflow", "chat-1")], app_id="acme"):
         assert_type(record, MixedTurn | ReplayBoundary)
     manager.replay([])  # type: ignore[call-arg]  # the tenant is missing
+    assert_type(await manager.list_general_chats(app_id="acme", user_id="ana"), list[dict[str, Any]])
+    await manager.append_general_message(general_chat_id="g-1", app_id="acme", role="user")  # type: ignore[call-arg]  # no content
+    await manager.update_session_metrics("g-1", "ana", None, 1, 2, None, turn_id=3)  # type: ignore[arg-type]  # it is a text
+    async for turn in manager.mixed_transcript([TranscriptSource("general", "g-1")], app_id="acme"):
+        assert_type(turn, MixedTurn)
+    registry = SessionRegistry()
+    assert_type(await registry.switch_workflow("socket-1", "chat-1"), WorkflowContext | None)
+    await registry.attach("socket-1", "acme")  # type: ignore[call-arg]  # the user is missing
     cache = LocalChatCache(75)
     storage = MongoChatStorage("uri", "database", ttl_days="30")  # type: ignore[arg-type]  # it is a number
     async with ChatPersistenceWorker(cache, storage) as worker, storage.within(2):

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.real
 Documents = Database[dict[str, Any]] if TYPE_CHECKING else Any
 
 ANA = ("--tenant", "acme", "--user", "ana")
+TEXT = ("--role", "user", "--text", "x")
 HOSTILE = "$where\x1b[2J\u202e\n=1+1"
 
 
@@ -78,6 +79,11 @@ def test_a_chat_from_its_start_to_its_transcript(chatstore: Chatstore, database:
     assert [row["number"] for row in ask(chatstore, "list", *ANA, "--limit", "1")["items"]] == [2]
     assert len(database.GeneralChatSessions.find_one({"_id": CHAT})["messages"]) == 2
 
+    assert chatstore("sessions", "delete", CHAT, "--layout", "general", "--yes").code == 0
+    assert ask(chatstore, "append", CHAT, *words[:2], *TEXT, code=8)["kind"] == "conflict"
+    assert ask(chatstore, "show", CHAT, code=3)["kind"] == "not_found"
+    assert ask(chatstore, "start", *ANA)["number"] == 3
+
 
 def test_two_tenants_never_share_a_chat(chatstore: Chatstore, database: Documents) -> None:
     pairs = [("a-b", "c"), ("a", "b-c"), ("a", "b%2Dc"), (HOSTILE, "$gt")]
@@ -92,12 +98,13 @@ def test_two_tenants_never_share_a_chat(chatstore: Chatstore, database: Document
 
 @pytest.mark.parametrize("limit", [1, 3, 7])
 def test_paging_from_0_gives_every_message_once(chatstore: Chatstore, database: Documents, limit: int) -> None:
-    """Sequence numbers have gaps, are stored out of order and twice, and one message has none."""
+    """Sequence numbers have gaps, are stored out of order and twice, and two messages have none."""
     sequences = [1, 2, 4, 3, 7, 7, 9]
     stored = [message(sequence, event_id=f"e{place}") for place, sequence in enumerate(sequences)]
     without = message(0, event_id="none")
     del without["sequence"]
-    store(database, [*stored[:5], without, *stored[5:]])
+    leading = {**without, "event_id": "leading"}
+    store(database, [leading, *stored[:5], without, *stored[5:]])
     pages, after = [], 0
     while True:
         page = ask(chatstore, "transcript", CHAT, "--after-sequence", str(after), "--limit", str(limit))
@@ -109,7 +116,7 @@ def test_paging_from_0_gives_every_message_once(chatstore: Chatstore, database: 
     flat = [each for page in pages for each in page]
     everyone = [row["message_id"] for row in ask(chatstore, "transcript", CHAT)["items"]]
     assert flat == everyone
-    assert sorted(flat) == sorted(["none", *(f"e{place}" for place in range(len(sequences)))])
+    assert sorted(flat) == sorted(["leading", "none", *(f"e{place}" for place in range(len(sequences)))])
 
 
 def test_messages_can_be_selected(chatstore: Chatstore, database: Documents) -> None:
@@ -151,12 +158,9 @@ def test_a_chat_of_somebody_else_is_exactly_a_missing_one(chatstore: Chatstore, 
         other = ask(chatstore, *words, code=3)
         missing = ask(chatstore, words[0], f"{CHAT}9", *words[2:], code=3)
         assert other["message"].replace(CHAT, "ID") == missing["message"].replace(f"{CHAT}9", "ID"), words
-    for words in [("show", ""), ("show", HOSTILE), ("transcript", '{"$gt": ""}')]:
+    for words in [("show", ""), ("show", HOSTILE), ("transcript", '{"$gt": ""}'), ("show", "\udcff")]:
         assert ask(chatstore, *words, code=3)["kind"] == "not_found"
     assert everything(database) == before
-
-
-TEXT = ("--role", "user", "--text", "x")
 
 
 @pytest.mark.parametrize(
@@ -164,6 +168,7 @@ TEXT = ("--role", "user", "--text", "x")
     [
         (("start", "--tenant", "", "--user", "ana"), "--tenant is required"),
         (("start", "--tenant", "acme", "--user", "x" * 501), "--user has 501 bytes"),
+        (("start", "--tenant", "acme", "--user", "\udcff"), "--user has a lone surrogate"),
         (("start", "--tenant", "acme"), "Missing option '--user'."),
         (("list", "--tenant", "acme", "--user", ""), "--user is required"),
         (("list", *ANA, "--limit", "201"), "201 is not in the range 1 to 200."),

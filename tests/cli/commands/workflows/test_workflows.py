@@ -144,6 +144,8 @@ def test_what_is_missing_exits_with_3_and_stores_nothing(
         (("list", "--tenant", "", "--user", "ana"), "--tenant"),
         (("list", "--tenant", "acme", "--user", ""), "--user"),
         (("history", *ANA, "--session-key", ""), "--session-key"),
+        (("list", "--tenant", "acme", "--user", "\udcff"), "--user"),
+        (("history", *ANA, "--session-key", "x" * 4_001), "--session-key"),
         (("history", *LAPTOP, "--limit", "501"), "501 is not in the range 1 to 500."),
         (("history", *ANA), "Missing option '--session-key'."),
     ],
