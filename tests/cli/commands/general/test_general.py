@@ -77,6 +77,7 @@ def test_a_chat_from_its_start_to_its_transcript(chatstore: Chatstore, database:
     assert list(listed) == ["items", "next_cursor"]
     assert [(row["number"], row["last_sequence"]) for row in listed["items"]] == [(2, 0), (1, 2)]
     assert [row["number"] for row in ask(chatstore, "list", *ANA, "--limit", "1")["items"]] == [2]
+    assert "The user may have more general chats." in chatstore("general", "list", *ANA, "--limit", "1").err
     assert len(database.GeneralChatSessions.find_one({"_id": CHAT})["messages"]) == 2
 
     assert chatstore("sessions", "delete", CHAT, "--layout", "general", "--yes").code == 0
