@@ -24,7 +24,7 @@ from chatstore_cli.domain.times import Clock, to_milliseconds, utc_now
 
 MOST_BYTES = 4_000
 """The longest id, in bytes of UTF-8."""
-_MOST_SESSIONS = 1_000
+_MOST_SESSIONS = 10_000
 
 
 class SessionRegistry:
@@ -132,7 +132,7 @@ class SessionRegistry:
         return [] if session is None or limit < 1 else self._store.switches(session, min(limit, KEPT_SWITCHES))
 
     def client_sessions(self, app_id: str, user_id: str, limit: int = 20) -> list[RegistryEntry]:
-        """The client sessions of a user that were changed last, the newest first. At most 1,000."""
+        """The client sessions of a user that were changed last, the newest first. At most 10,000."""
         owner = _checked("app_id", app_id), _checked("user_id", user_id)
         return [] if limit < 1 else self._store.newest(*owner, min(limit, _MOST_SESSIONS))
 
