@@ -39,7 +39,12 @@ def test_the_first_change_creates_the_state(states: AgentStates, any_connection:
     assert states.get_state("ana", "s-1") == AgentState("ana", "s-1", None, {"cart": {"total": 3}})
     assert states.get_state("ana", "s-2") == AgentState("ana", "s-2", "travel", {})
     stored = list(any_connection.database["states"].find({}, {"_id": 0}))
-    assert stored[0] == {"user_id": "ana", "session_id": "s-1", "current_agent_id": None, "data": {"cart": {"total": 3}}}
+    assert stored[0] == {
+        "user_id": "ana",
+        "session_id": "s-1",
+        "current_agent_id": None,
+        "data": {"cart": {"total": 3}},
+    }
 
 
 def test_a_change_is_of_one_path(states: AgentStates) -> None:
@@ -96,7 +101,19 @@ def test_wrong_values_are_rejected(states: AgentStates, any_connection: Connecti
     for value in wrong:
         with pytest.raises(InvalidAgent):
             states.set_value("ana", "s-1", "a", value)
-    paths: list[Any] = ["", "a..b", "a[", [], [0], ["a", -1], ["a", True], ["a", None], ["a\0"], ["\udc00"], ["a"] * 101]
+    paths: list[Any] = [
+        "",
+        "a..b",
+        "a[",
+        [],
+        [0],
+        ["a", -1],
+        ["a", True],
+        ["a", None],
+        ["a\0"],
+        ["\udc00"],
+        ["a"] * 101,
+    ]
     for path in paths:
         with pytest.raises(WrongUse):
             states.set_value("ana", "s-1", path, 1)

@@ -45,12 +45,11 @@ def shown_path(path: Path) -> str:
 def value_under(data: Any, path: Path, default: Any) -> Any:
     """The value under a path, or `default`."""
     for step in path:
-        if isinstance(step, str) and isinstance(data, Mapping) and step in data:
-            data = data[step]
-        elif isinstance(step, int) and isinstance(data, list) and step < len(data):
-            data = data[step]
-        else:
+        is_key = isinstance(step, str) and isinstance(data, Mapping) and step in data
+        is_index = isinstance(step, int) and isinstance(data, list) and step < len(data)
+        if not (is_key or is_index):
             return default
+        data = data[step]
     return data
 
 
