@@ -42,20 +42,21 @@ def set_value(config: dict[str, Any], path: Path, value: Any, option: str) -> No
     """Set the value under a path. Objects on the way are created, and the place after the end of a list is a new one."""
     target: Any = config
     for place, step in enumerate(path):
-        is_last = place == len(path) - 1
         _check_step(target, path[: place + 1], option, grows=True)
-        if is_last:
-            new = value
-        elif (isinstance(target, dict) and step in target) or (isinstance(target, list) and step < len(target)):  # type: ignore[operator]  # checked: an index
+        following = path[place + 1 : place + 2]
+        if following and _has(target, step):
             target = target[step]
             continue
-        else:
-            new = [] if isinstance(path[place + 1], int) else {}
+        new = value if not following else [] if isinstance(following[0], int) else {}
         if isinstance(target, list) and step == len(target):
             target.append(new)
         else:
             target[step] = new
         target = new
+
+
+def _has(target: Any, step: str | int) -> bool:
+    return step in target if isinstance(target, dict) else isinstance(step, int) and step < len(target)
 
 
 def unset_value(config: dict[str, Any], path: Path, option: str) -> None:

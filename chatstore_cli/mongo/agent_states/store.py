@@ -105,7 +105,7 @@ class MongoAgentStateStore:
     def set_current_agent(self, user_id: str, session_id: str, agent_id: str | None) -> None:
         def change() -> bool:
             update = {"$set": {"current_agent_id": agent_id}}
-            return self._states.update_one(_selected(user_id, session_id), update).matched_count > 0
+            return bool(self._states.update_one(_selected(user_id, session_id), update).matched_count)
 
         self._change(user_id, session_id, (), change, lambda: (agent_id, {}))
 
