@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import bson
 import pymongo.errors as driver
@@ -21,6 +21,8 @@ from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.exact import bytewise
 from chatstore_cli.mongo.foreign_documents import require_writable
 from chatstore_cli.mongo.maintenance.index_store import MongoIndexStore
+
+Result = TypeVar("Result")
 
 _PATH_NOT_VIABLE = 28
 _TOO_LARGE = {10334, 17419, 17420}
@@ -131,7 +133,7 @@ class MongoAgentStateStore:
 
         self._attempt(path, attempt)
 
-    def _attempt(self, path: Path, attempt: Callable[[], Any]) -> Any:
+    def _attempt(self, path: Path, attempt: Callable[[], Result | None]) -> Result:
         doing = f"changing a state in {self.collection}"
 
         def failure() -> Conflict:
