@@ -64,8 +64,8 @@ class MongoAgentSessionStore:
             found = self._find(session_id)
             if found is None:
                 now = self._now()
-                document = {"session_id": session_id, "user_id": user_id, "agent_id": agent_id}
-                document |= {"created_at": now, "updated_at": now}
+                ids = {"session_id": session_id, "user_id": user_id, "agent_id": agent_id}
+                document: Document = {**ids, "created_at": now, "updated_at": now}
                 try:
                     self._sessions.insert_one(document)
                 except driver.DuplicateKeyError:
