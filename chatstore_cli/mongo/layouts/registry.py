@@ -9,6 +9,7 @@ from chatstore_cli.config.settings import Settings
 from chatstore_cli.domain.session_reader import SessionReader
 from chatstore_cli.mongo.general.layout import GeneralLayout
 from chatstore_cli.mongo.messages.layout import MessagesLayout
+from chatstore_cli.mongo.products.calls import CallsLayout
 from chatstore_cli.mongo.threads.layout import ThreadsLayout
 from chatstore_cli.mongo.workflow.layout import WorkflowLayout
 
@@ -17,7 +18,11 @@ LAYOUTS: dict[str, Callable[[Any, Any], SessionReader]] = {
     "messages": MessagesLayout,
     "threads": ThreadsLayout,
     "general": GeneralLayout,
+    "calls": CallsLayout,
 }
+
+OTHER_PRODUCTS = frozenset({"calls"})
+"""Layouts that chatstore never writes. Their indexes are checked and created only if the layout is named."""
 
 
 def used_layouts(settings: Settings) -> list[str]:
