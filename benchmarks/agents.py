@@ -103,7 +103,7 @@ def agent(index: int, choose: random.Random) -> dict[str, Any]:
 
 
 def measure_pages(figures: Figures, services: list[Any], rounds: int) -> None:
-    """The first page of the large database against that of the small one, and a later page."""
+    """The first page of the large database against that of the small one, and a page in the middle."""
     for name, arguments in (
         ("first page", {}),
         ("first page, without configurations", {"with_config": False}),
@@ -112,6 +112,25 @@ def measure_pages(figures: Figures, services: list[Any], rounds: int) -> None:
         calls = [lambda service=service, arguments=arguments: service.list_agents(**arguments) for service in services]
         small, large = in_turn(rounds, *calls)
         figures.report(name, large / small, "times", at_most=1.2, detail=f"{large:.2f} ms, {small:.2f} ms")
+    cursors = [middle(service) for service in services]
+    calls = [
+        lambda service=service, cursor=cursor: service.list_agents(cursor=cursor)
+        for service, cursor in zip(services, cursors, strict=True)
+    ]
+    small, large = in_turn(rounds, *calls)
+    figures.report(
+        "a page in the middle", large / small, "times", at_most=1.2, detail=f"{large:.2f} ms, {small:.2f} ms"
+    )
+
+
+def middle(service: Any) -> str:
+    """The position after half of the agents."""
+    from chatstore_cli.domain.agents.models import AgentCursor
+
+    agents = service._stores.connection.database["lk_agent_configs"]
+    number = agents.estimated_document_count() // 2
+    [document] = agents.find({"updatedAt": NEWEST - timedelta(seconds=number)}).limit(1)
+    return AgentCursor(int(document["updatedAt"].timestamp() * 1000), str(document["_id"])).to_text()
 
 
 def measure_resolver(figures: Figures, uri: str, collection: Any, rounds: int) -> None:

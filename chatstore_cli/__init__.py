@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from chatstore_cli.domain.artifacts import ArtifactInstance, LastArtifact, SessionArtifacts
     from chatstore_cli.domain.errors import (
         AgentChanged,
         AgentNotFound,
@@ -86,6 +87,7 @@ __all__ = [
     "AgentRegistryService",
     "AgentVersion",
     "AgentVersionNotFound",
+    "ArtifactInstance",
     "BadConfig",
     "BadLines",
     "BadValue",
@@ -104,6 +106,7 @@ __all__ = [
     "InvalidAgent",
     "InvalidGeneralChat",
     "InvalidThreadData",
+    "LastArtifact",
     "LocalChatCache",
     "Locked",
     "Message",
@@ -124,6 +127,7 @@ __all__ = [
     "ResumedChat",
     "SavedAs",
     "SavedEvent",
+    "SessionArtifacts",
     "SessionRegistry",
     "StorageHealth",
     "StoredChat",
@@ -143,6 +147,7 @@ __all__ = [
 ]
 
 _MODULES = (
+    "domain.artifacts",
     "domain.errors",
     "domain.message",
     "domain.mixed_transcript",

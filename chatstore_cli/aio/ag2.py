@@ -48,6 +48,7 @@ class AG2PersistenceManager(OrderedFace[library.AG2PersistenceManager]):
     list_general_chats = awaitable(_Manager.list_general_chats)
     fetch_general_chat_transcript = awaitable(_Manager.fetch_general_chat_transcript)
     update_session_metrics = awaitable(_Manager.update_session_metrics)
+    session_artifacts = awaitable(_Manager.session_artifacts)
     fetch_event_diff = awaitable(_Manager.fetch_event_diff)
     ensure_indexes = awaitable(_Manager.ensure_indexes)
 

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from chatstore_cli.cli.completion import general_chat_ids
 from chatstore_cli.domain.errors import WrongUse
 
 _OPTIONS = {
@@ -21,7 +22,10 @@ _OPTIONS = {
 }
 """The options by the names that the library gives its arguments."""
 
-ChatArgument = Annotated[str, typer.Argument(metavar="SESSION_ID", help="The exact id of the general chat.")]
+ChatArgument = Annotated[
+    str,
+    typer.Argument(metavar="SESSION_ID", help="The exact id of the general chat.", autocompletion=general_chat_ids),
+]
 TenantOption = Annotated[str, typer.Option("--tenant", metavar="ID", help="The tenant of the user.")]
 UserOption = Annotated[str, typer.Option("--user", metavar="ID", help="The user.")]
 OwnerTenantOption = Annotated[

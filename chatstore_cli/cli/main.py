@@ -160,6 +160,10 @@ def _open_missing_streams() -> None:
 def _invoke(arguments: Sequence[str]) -> int:
     # Typer's own `main` exits with status 1 if a pipe is closed, and handles interrupts itself.
     root = root_command()
+    if instruction := os.environ.get("_CHATSTORE_COMPLETE"):
+        from chatstore_cli.cli.completion import complete
+
+        return complete(root, instruction)
     try:
         with root.make_context("chatstore", list(arguments)) as context:
             result = root.invoke(context)

@@ -7,6 +7,8 @@
           BadLines                       lines of an input that cannot be stored, one a line of the message
         InvalidAgent                     a value that no saved agent can have (also a ValueError)
         InvalidGeneralChat               a value that no general chat can have (also a ValueError)
+        InvalidPhoneNumber               a text that is not a phone number (also a ValueError)
+        InvalidCall                      a value that no call session can have (also a ValueError)
         NoActiveThread                   a call that needs a current thread (also a ValueError)
       NotFound                        3  the named thing does not exist
         ThreadNotFound                   also a ValueError
@@ -154,6 +156,18 @@ class InvalidAgent(WrongUse, ValueError):
 
 
 class InvalidGeneralChat(WrongUse, ValueError):
+    """{what}"""
+
+    kind = "bad_value"
+
+
+class InvalidPhoneNumber(WrongUse, ValueError):
+    """e164 must be a valid E.164 phone number"""
+
+    kind = "bad_value"
+
+
+class InvalidCall(WrongUse, ValueError):
     """{what}"""
 
     kind = "bad_value"

@@ -47,7 +47,7 @@ class MixedTurn(NamedTuple):
 
     @property
     def is_general(self) -> bool:
-        """Whether the turn belongs to the general assistant: it is in a general chat, or the assistant's in a workflow's."""
+        """Whether the turn is of a conversation with the general assistant, in a general chat or in a workflow session."""
         return self.source.layout == GENERAL_LAYOUT or self.message.from_general_agent
 
 

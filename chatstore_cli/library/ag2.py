@@ -20,9 +20,11 @@ from chatstore_cli.core.general.chats import GeneralChats
 from chatstore_cli.core.mixed_transcript.event_diff import event_diff
 from chatstore_cli.core.mixed_transcript.merge import mixed_transcript
 from chatstore_cli.core.mixed_transcript.replay import replay
+from chatstore_cli.core.mixed_transcript.sources import find_source
 from chatstore_cli.core.usage.metrics import SessionMetrics
 from chatstore_cli.core.workflow.ag2_manager import AG2Manager
 from chatstore_cli.core.workflow.open_chats import checked_id
+from chatstore_cli.domain.artifacts import SessionArtifacts
 from chatstore_cli.domain.mixed_transcript import (
     WORKFLOW_LAYOUT,
     ClientPosition,
@@ -32,6 +34,7 @@ from chatstore_cli.domain.mixed_transcript import (
 )
 from chatstore_cli.domain.times import utc_now
 from chatstore_cli.library.configured import configured_settings
+from chatstore_cli.wiring.artifacts import artifact_reader
 from chatstore_cli.wiring.general import general_chats
 from chatstore_cli.wiring.mixed_transcript import transcript_readers
 from chatstore_cli.wiring.stores import Stores
@@ -228,6 +231,13 @@ class AG2PersistenceManager(AG2Manager):
         """
         source = TranscriptSource(WORKFLOW_LAYOUT, checked_id("chat_id", chat_id))
         return event_diff(transcript_readers(self._stores), source, checked_id("app_id", app_id), last_sequence)
+
+    def session_artifacts(self, *, chat_id: str, app_id: str) -> SessionArtifacts:
+        """What a workflow session has shown last, and the artifact that it works on. Raises NotFound, Unreachable."""
+        source = TranscriptSource(WORKFLOW_LAYOUT, checked_id("chat_id", chat_id))
+        tenant = checked_id("app_id", app_id)
+        _, session = find_source(transcript_readers(self._stores), source, tenant)
+        return artifact_reader(self._stores).of_session(session)
 
     def __enter__(self) -> AG2PersistenceManager:
         return self

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from chatstore_cli.mongo.usage.daily_sums import MongoDailySums
     from chatstore_cli.mongo.usage.exports import MongoUsageExports
     from chatstore_cli.mongo.usage.ledger import MongoUsageLedger
+    from chatstore_cli.mongo.usage.statistics import MongoUsageStatistics
     from chatstore_cli.mongo.usage.sums import MongoUsageSums
     from chatstore_cli.wiring.stores import Stores
 
@@ -50,6 +51,13 @@ def daily_sums(stores: Stores) -> MongoDailySums:
 
     names = stores.settings.layouts.workflow
     return MongoDailySums(stores.patient_connection, names.usage, names.usage_rollups)
+
+
+def usage_statistics(stores: Stores) -> MongoUsageStatistics:
+    """The usage that the general assistant's platform keeps in statistics."""
+    from chatstore_cli.mongo.usage.statistics import MongoUsageStatistics
+
+    return MongoUsageStatistics(stores.patient_connection, stores.settings.layouts.general.stats)
 
 
 def usage_exports(stores: Stores) -> MongoUsageExports:

@@ -33,6 +33,7 @@ def store_checks(
     from chatstore_cli.domain.times import utc_now
     from chatstore_cli.wiring.general import general_checks
     from chatstore_cli.wiring.journals import journal_folder, named_journals, pending_lines
+    from chatstore_cli.wiring.phone_numbers import phone_number_checks
 
     for name in journals:
         if not Path(name).exists():
@@ -70,6 +71,7 @@ def store_checks(
         *database.all(),
         *(general_checks(stores) if stores.uses_mongo() else []),
         *registry,
+        *(phone_number_checks(stores) if stores.uses_mongo() else []),
         *local.last(),
     ]
 

@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import struct
 import subprocess
 import sys
@@ -305,6 +306,11 @@ main()
 
 # --- what is imported ------------------------------------------------------------------------------------------------
 
+OF_OTHER_COMMANDS = re.compile(
+    r"chatstore_cli\.(library|core\.general\.(chats|view)|mongo\.general\.writer|core\.usage\.metrics"
+    r"|(core|mongo)\.(session_registry|mixed_transcript)|cli\.commands\.(general|workflows))\b"
+)
+"""What only the commands of general chats, client sessions and transcripts need."""
 SHOW_MODULES = """
 import sys
 from chatstore_cli.__main__ import main
@@ -339,6 +345,7 @@ def test_help_imports_no_driver_no_table_and_no_models(chatstore_without_databas
     modules = modules_of(chatstore_without_database, "--help")
 
     assert not modules & {"pymongo", "bson", "rich", "pydantic", "yaml", "orjson", "chatstore_cli.wiring"}
+    assert not list(filter(OF_OTHER_COMMANDS.match, modules))
 
 
 def test_a_list_in_a_pipe_imports_no_table_and_no_models(
@@ -349,6 +356,7 @@ def test_a_list_in_a_pipe_imports_no_table_and_no_models(
 
     assert "pymongo" in modules
     assert not modules & {"rich.table", "rich.console", "rich.text", "pydantic", "yaml", "mongomock", "dotenv"}
+    assert not list(filter(OF_OTHER_COMMANDS.match, modules))
 
 
 def test_the_driver_does_not_delay_the_end_of_the_process(

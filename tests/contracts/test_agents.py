@@ -384,19 +384,6 @@ def test_a_version_is_archived_once(agents: Agents) -> None:
     assert len(ids) == len(set(ids)) == 102
 
 
-@pytest.mark.parametrize("mebibytes", [4, 8])
-def test_a_large_configuration_keeps_its_history(agents: Agents, mebibytes: int) -> None:
-    large = {"text": "x" * (mebibytes * 1024 * 1024)}
-    created = agents.registry.create_agent("a", config=large)
-    agents.registry.update_agent(created.agent_id, config={**large, "n": 1})
-    second = agents.registry.update_agent(created.agent_id, config={**large, "n": 2})
-    assert agents.registry.get_agent(created.agent_id).version_id == second.version_id
-    agents.registry.update_agent(created.agent_id, config={"n": 3})
-    history = agents.registry.history(created.agent_id)
-    configs = [agents.registry.get_version(created.agent_id, each.version_id).config for each in history]
-    assert configs == [{"n": 3}, {**large, "n": 2}, {**large, "n": 1}, large]
-
-
 def test_versions_that_are_no_list_are_left_alone(agents: Agents) -> None:
     created = agents.registry.create_agent("a", config={"n": 0})
     for odd in ("text", [5], {"a": 1}):

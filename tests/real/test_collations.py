@@ -432,7 +432,7 @@ def test_usage_is_counted_for_the_session_of_its_id(connection: Connection, coll
     ):
         groups = {group.group[0]: group.usage.total_tokens for group in sums.groups(query)}
         assert groups == {session: 10 * number for number, session in enumerate(ALIKE, 1)}
-    assert sums.chats_with_usage(["ann", "ANN"]) == {"ann"}
+    assert sums.chats_with_usage(["ann", "ANN"], "workflow") == {"ann"}
 
 
 def test_daily_sums_are_not_stored_where_two_sessions_would_share_a_document(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,6 +23,8 @@ from chatstore_cli.mongo.general.numbers import ChatNumbers
 from chatstore_cli.mongo.general.shape import GENERAL
 from chatstore_cli.mongo.general.writer import MongoGeneralWriter
 from chatstore_cli.mongo.session_documents.segment_mover import MongoSegmentStore
+from chatstore_cli.mongo.tombstones import write_tombstone
+from tests.support.mongod import Mongod
 
 pytestmark = pytest.mark.real
 
@@ -168,6 +171,18 @@ def test_a_chat_that_is_deleted_between_look_up_and_append_stays_deleted(
     assert chats.create_general_chat_session(**OWNER)["sequence"] == 2
 
 
+def test_the_id_of_a_deleted_chat_is_not_stored_even_for_a_moment(
+    connection: Connection, mongo_uri: str, database: Any
+) -> None:
+    write_tombstone(connection, "general", CHAT, datetime.now(UTC))
+    listener = Commands()
+    chats = open_chats(connect(mongo_uri, database.name, timeout_seconds=10, listener=listener))
+    assert chats.create_general_chat_session(**OWNER)["sequence"] == 2
+    inserted = [document["_id"] for each in listener.commands for document in each.get("documents", ())]
+    assert "generalchat-acme-ann-0002" in inserted
+    assert CHAT not in inserted
+
+
 def test_a_chat_that_another_tenant_has_under_the_same_id_meanwhile_gets_nothing(
     chats: GeneralChats, database: Any
 ) -> None:
@@ -189,19 +204,46 @@ def test_the_second_creator_of_a_plain_id_does_not_lose_his_messages(chats: Gene
     assert say(chats, "stored", plain["_id"], app_id="a-b")["sequence"] == 1
 
 
+def test_keys_and_ids_that_look_like_operators_are_stored_as_they_are(chats: GeneralChats, database: Any) -> None:
+    given = {"$set": {"status": 1}, "a.b": {"$gt": ""}, "": 1, "ui_context": {"$where": "x"}}
+    message = say(chats, "{'$ne': 1}", event_id="7", metadata=given)
+    assert say(chats, "again", event_id="7", metadata=given) == message
+    document = database.GeneralChatSessions.find_one()
+    assert (document["messages"], document["status"]) == ([message], 0)
+    assert {name: message["metadata"][name] for name in given} == given
+
+
 # --- sizes and segments ----------------------------------------------------------------------------------------------
 
 
-def test_a_message_of_15_mib_is_stored_and_one_of_17_is_refused(chats: GeneralChats, database: Any) -> None:
+@pytest.fixture
+def roomy(standalone: Mongod) -> Iterator[Connection]:
+    """A database on a server without an oplog. With one, 16 MiB at once are too much for the cache of the tests' servers."""
+    connection = connect(standalone.uri, f"test_{uuid.uuid4().hex[:12]}", timeout_seconds=30)
+    yield connection
+    connection.client.drop_database(connection.database.name)
+
+
+def test_a_message_of_15_mib_is_stored_and_one_of_17_is_refused(roomy: Connection) -> None:
+    chats = open_chats(roomy)
+    chats.create_general_chat_session(**OWNER)
     large = "x" * (15 * MEBIBYTE)
     say(chats, "small")
     assert say(chats, large)["sequence"] == 2
     with pytest.raises(DocumentRefused, match=r"over the limit of 16 MiB"):
         say(chats, "y" * (17 * MEBIBYTE))
-    assert say(chats, large)["sequence"] == 3  # the first one moves into a segment
-    assert say(chats, "after")["sequence"] == 4
-    assert [len(each) for each in contents(chats)] == [5, len(large), len(large), 5]
-    assert database.general_chat_segments.count_documents({}) > 0
+    assert say(chats, "after")["sequence"] == 3
+    assert [len(each) for each in contents(chats)] == [5, len(large), 5]
+    assert roomy.database.general_chat_segments.count_documents({}) > 0  # the document was over 12 MiB
+
+
+def test_a_message_that_does_not_fit_into_a_full_document_moves_older_ones_out(roomy: Connection) -> None:
+    chats = open_chats(roomy)
+    chats.create_general_chat_session(**OWNER)
+    full = {"$set": {"last_sequence": 1, "messages": [{"content": "x" * (15 * MEBIBYTE), "sequence": 1}]}}
+    roomy.database.GeneralChatSessions.update_one({"_id": CHAT}, full)  # the application has no segments
+    assert say(chats, "y" * 2 * MEBIBYTE)["sequence"] == 2
+    assert [len(each) for each in contents(chats)] == [15 * MEBIBYTE, 2 * MEBIBYTE]
 
 
 def test_a_chat_that_grows_over_the_guard_moves_to_segments_and_reads_the_same(

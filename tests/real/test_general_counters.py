@@ -65,6 +65,7 @@ def test_doubled_counters_are_reported_and_merged_only_with_yes(chatstore: Chats
     assert (
         "merge gc_counter_app_user on GeneralChatCounters: tenant 'acme', user 'ann': keeps counter b (12)" in left.err
     )
+    assert "create gc_counter_app_user on GeneralChatCounters: after the merges." in left.err
     assert f"keeps counter {'0' * 24} (4), deletes {'1' * 24} (3)." in left.err
     assert list(counters.find()) == before
     assert set(counters.index_information()) == {"_id_"}
@@ -78,7 +79,6 @@ def test_doubled_counters_are_reported_and_merged_only_with_yes(chatstore: Chats
         assert index["unique"]
         assert index["partialFilterExpression"] == {field: {"$exists": True}}
     assert chatstore("indexes", "check", "--layout", "general").code == 0
-    assert rows(chatstore, "apply") == []
 
 
 def test_without_doubled_counters_no_confirmation_is_needed(chatstore: Chatstore, counters: Any) -> None:

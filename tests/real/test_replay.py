@@ -25,6 +25,7 @@ from chatstore_cli.domain.mixed_transcript import ClientPosition, MixedTurn, Rep
 from chatstore_cli.wiring.mixed_transcript import transcript_readers
 from chatstore_cli.wiring.segments import segment_store
 from chatstore_cli.wiring.stores import Stores
+from tests.support.ag2_events import text
 from tests.support.mongod import Mongod
 from tests.support.transcript_sources import START, at, turns_of
 
@@ -161,29 +162,42 @@ def test_replays_with_writers_at_work_give_each_turn_once(
     assert [each.message.created_at for each in everything] == [at(second) for second in range(1, chats.clock + 1)]
 
 
-def test_threads_that_write_lose_and_double_nothing(chats: Chats):
-    ready = threading.Barrier(len(SOURCES) + 1)
+def test_writers_of_the_library_at_work_lose_and_double_nothing(
+    chats: Chats, database: Database[dict[str, Any]], mongo_uri: str
+):
+    for name in COLLECTIONS.values():
+        database[name].delete_many({})
+    count = 40
+    with AG2PersistenceManager(mongo_uri, database.name, segment_messages=8) as writers:
+        general = writers.create_general_chat_session(app_id="acme", user_id="ana")["chat_id"]
+        sources = (FIRST, SECOND, TranscriptSource("general", general))
 
-    def write(source: TranscriptSource) -> None:
-        ready.wait()
-        for number in range(40):
-            chats.append(source)
-            if number % 15 == 14:
-                chats.move(source)
+        def write(source: TranscriptSource) -> None:
+            for number in range(count):
+                if source.layout == "general":
+                    of_chat = {"general_chat_id": general, "app_id": "acme"}
+                    writers.append_general_message(role="user", content=str(number), **of_chat)
+                else:
+                    turn = text(str(number), sender="Planner")
+                    writers.save_event(turn, chat_id=source.session_id, enterprise_id="acme", user_id="ana")
 
-    writers = [threading.Thread(target=write, args=[source]) for source in SOURCES]
-    for writer in writers:
-        writer.start()
-    ready.wait()
-    positions: Mapping[TranscriptSource, ClientPosition] | None = None
-    given: list[MixedTurn] = []
-    while True:
-        is_last = not any(writer.is_alive() for writer in writers)
-        turns, boundary = replayed(chats, positions)
-        given, positions = given + turns, boundary.positions
-        if is_last:
-            break
-    require_each_once(chats, given)
+        for source in (FIRST, SECOND):
+            writers.create_session(chat_id=source.session_id, enterprise_id="acme", user_id="ana")
+        threads = [threading.Thread(target=write, args=[source]) for source in sources]
+        for thread in threads:
+            thread.start()
+        positions: Mapping[TranscriptSource, ClientPosition] | None = None
+        given: list[MixedTurn] = []
+        is_last = False
+        while not is_last:
+            is_last = not any(thread.is_alive() for thread in threads)
+            turns, boundary = turns_of(writers.replay(sources, app_id="acme", positions=positions))
+            given, positions = given + turns, boundary.positions
+    assert database.chat_session_segments.count_documents({}) > 0
+    for source in sources:
+        of_source = [each for each in given if each.source == source]
+        assert [each.message.content for each in of_source] == [str(number) for number in range(count)]
+        assert [each.index_in_source for each in of_source] == list(range(count))
 
 
 def test_moved_turns_count_in_the_position_of_a_client(chats: Chats):

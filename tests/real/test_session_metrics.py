@@ -9,63 +9,33 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.usage.explain import differing_counters, explain_usage
 from chatstore_cli.core.usage.metrics import SessionMetrics
 from chatstore_cli.domain.errors import BadValue, ChatstoreError, Conflict, NotFound, OtherTenant
 from chatstore_cli.domain.usage import Usage
-from chatstore_cli.mongo.general.shape import GENERAL
 from chatstore_cli.mongo.usage.ledger import MongoUsageLedger
-from chatstore_cli.mongo.workflow.shape import WORKFLOW
+from tests.support.general_sessions import CHAT, NOW, SHAPES, count_turn, final, ledger_of, metrics_of, store_both
 
 if TYPE_CHECKING:
     from pymongo.database import Database
 
     from chatstore_cli.mongo.connection import Connection
 
-CHAT = "generalchat-acme-ada-0001"
-NOW = datetime(2026, 3, 1, 22, tzinfo=UTC)
-SHAPES = {shape.layout: shape for shape in (WORKFLOW, GENERAL)}
-
-
-def ledger_of(connection: Connection, layout: str = "general") -> MongoUsageLedger:
-    return MongoUsageLedger(connection, Settings(), SHAPES[layout])
-
-
-def metrics_of(connection: Connection) -> SessionMetrics:
-    return SessionMetrics(lambda layout: ledger_of(connection, layout), clock=lambda: NOW)
+pytestmark = pytest.mark.real
 
 
 @pytest.fixture
 def metrics(connection: Connection, database: Database[dict[str, Any]]) -> SessionMetrics:
     """The metrics of a database with one general chat and one workflow session, which have the same id."""
-    counters = {f"usage_{name}_tokens_final": 0 for name in ("prompt", "completion", "total")}
-    chat = {"chat_id": CHAT, "app_id": "acme", "user_id": "ada", "session_type": "general", "messages": []}
-    stored = {"_id": CHAT, **chat, "general_sequence": 1, "created_at": NOW, "last_updated_at": NOW}
-    database["GeneralChatSessions"].insert_one({**stored, **counters, "usage_total_cost_final": 0.0})
-    workflow = {"chat_id": CHAT, "enterprise_id": "acme", "user_id": "bob", "workflow_name": "triage", "messages": []}
-    database["chat_sessions"].insert_one({**workflow, "updated_at": NOW, "usage_total_tokens_final": 0})
+    store_both(database)
     return metrics_of(connection)
-
-
-def count(metrics: SessionMetrics, prompt: Any, completion: Any, cost: Any = None, **options: Any) -> None:
-    given = {"app_id": "acme", "session_type": "general"} | options
-    metrics.update_session_metrics(CHAT, "ada", "GeneralCapability", prompt, completion, cost, **given)
-
-
-def final(database: Database[dict[str, Any]]) -> tuple[Any, ...]:
-    document = database["GeneralChatSessions"].find_one({"_id": CHAT})
-    assert document is not None
-    return tuple(
-        document[f"usage_{name}_final"] for name in ("prompt_tokens", "completion_tokens", "total_tokens", "total_cost")
-    )
 
 
 def test_turns_add_up_and_a_turn_that_is_reported_again_counts_once(
     metrics: SessionMetrics, connection: Connection, database: Database[dict[str, Any]]
 ) -> None:
     for prompt, completion, turn in ((100, 50, "a"), (7, 3, "b"), (100, 50, "a"), (7, 3, None), (7, 3, None)):
-        count(metrics, prompt, completion, 0.25 if turn == "b" else 0.0, turn_id=turn)
+        count_turn(metrics, prompt, completion, 0.25 if turn == "b" else 0.0, turn_id=turn)
     assert final(database) == (121, 59, 180, 0.25)
     explanation = explain_usage(ledger_of(connection), CHAT)
     assert explanation.sums == explanation.counters == Usage(121, 59, 180, Decimal("0.25"))
@@ -77,7 +47,7 @@ def test_a_row_has_the_facts_of_its_session_and_of_the_turn(
     metrics: SessionMetrics, database: Database[dict[str, Any]]
 ) -> None:
     at = datetime(2026, 2, 3, 4, tzinfo=UTC)
-    count(metrics, 5, 1, 0.0, turn_id="t", agent_name="assistant", event_ts=at, duration_sec=1.5)
+    count_turn(metrics, 5, 1, 0.0, turn_id="t", agent_name="assistant", event_ts=at, duration_sec=1.5)
     [row] = database["usage_events"].find()
     facts = (
         "layout",
@@ -101,8 +71,8 @@ def test_a_session_of_the_same_id_in_another_layout_has_counters_and_rows_of_its
     metrics: SessionMetrics, connection: Connection, database: Database[dict[str, Any]]
 ) -> None:
     database["GeneralChatSessions"].update_one({}, {"$set": {"usage_total_tokens_final": 1_000}})
-    count(metrics, 5, 1, turn_id="t")
-    count(metrics, 70, 30, 0.5, turn_id="t", session_type="workflow")
+    count_turn(metrics, 5, 1, turn_id="t")
+    count_turn(metrics, 70, 30, 0.5, turn_id="t", session_type="workflow")
     assert final(database) == (5, 1, 1_006, 0.0)
     workflow = database["chat_sessions"].find_one({}) or {}
     tokens = {"prompt_tokens": 70, "completion_tokens": 30, "total_tokens": 100, "total_cost": 0.5}
@@ -121,10 +91,10 @@ def test_a_session_of_the_same_id_in_another_layout_has_counters_and_rows_of_its
 def test_a_turn_id_with_other_usage_is_a_conflict_and_counts_nothing(
     metrics: SessionMetrics, database: Database[dict[str, Any]]
 ) -> None:
-    count(metrics, 5, 1, Decimal("0.1"), turn_id="t")
-    count(metrics, 5, 1, 0.1, turn_id="t", event_ts=NOW.replace(hour=1))
+    count_turn(metrics, 5, 1, Decimal("0.1"), turn_id="t")
+    count_turn(metrics, 5, 1, 0.1, turn_id="t", event_ts=NOW.replace(hour=1))
     with pytest.raises(Conflict, match="is stored already with other usage"):
-        count(metrics, 6, 1, 0.1, turn_id="t")
+        count_turn(metrics, 6, 1, 0.1, turn_id="t")
     assert final(database) == (5, 1, 6, 0.1)
 
 
@@ -181,7 +151,7 @@ def test_an_invalid_argument_raises_and_nothing_is_stored(
     metrics: SessionMetrics, database: Database[dict[str, Any]], wrong: dict[str, Any]
 ) -> None:
     with pytest.raises(BadValue):
-        count(metrics, **{"prompt": 1, "completion": 1, "turn_id": "t", **wrong})
+        count_turn(metrics, **{"prompt": 1, "completion": 1, "turn_id": "t", **wrong})
     assert database["usage_events"].count_documents({}) == 0
 
 
@@ -202,12 +172,12 @@ def test_a_turn_whose_answer_is_lost_at_any_step_counts_once_when_it_is_reported
         original(*arguments)
         raise Lost
 
-    count(metrics, 20, 5, turn_id="before")
+    count_turn(metrics, 20, 5, turn_id="before")
     with monkeypatch.context() as patched:
         patched.setattr(MongoUsageLedger, step, lost)
         with pytest.raises(Lost):
-            count(metrics, 3, 1, turn_id="t")
-    count(metrics_of(connection), 3, 1, turn_id="t")
+            count_turn(metrics, 3, 1, turn_id="t")
+    count_turn(metrics_of(connection), 3, 1, turn_id="t")
     assert final(database) == (23, 6, 29, 0.0)
     assert database["usage_events"].count_documents({"applied": True}) == 2
 
@@ -222,7 +192,7 @@ def test_eight_threads_that_report_the_same_turns_count_each_once(
         try:
             for number in range(6):
                 turn = (first + number) % 6
-                count(own, 10 * turn, turn, turn_id=f"turn-{turn}")
+                count_turn(own, 10 * turn, turn, turn_id=f"turn-{turn}")
         except ChatstoreError as error:
             failures.append(error)
 
@@ -246,5 +216,5 @@ def test_a_session_that_is_deleted_meanwhile_raises_and_leaves_no_row(
 
     monkeypatch.setattr(MongoUsageLedger, "insert", deleted_before)
     with pytest.raises(NotFound, match="No session"):
-        count(metrics, 3, 1, turn_id="t")
+        count_turn(metrics, 3, 1, turn_id="t")
     assert database["usage_events"].count_documents({}) == 0

@@ -67,7 +67,9 @@ def test_what_a_later_version_stores_is_kept(registry: SessionRegistry, database
     later = {
         "pinned": {"a.b": 1},
         "workflows.0.color": "red",
+        "workflows.0.created_at": 1_772_000_000.5,
         "workflows.1.status": "archived",
+        "workflows.1.last_active": "noon",
         "switches.0.reason": {"$x": 2},
         "switches.1.action": "merge",
     }
@@ -80,7 +82,8 @@ def test_what_a_later_version_stores_is_kept(registry: SessionRegistry, database
     assert document["pinned"] == {"a.b": 1}
     assert document["workflows"][0] == 7
     assert (document["workflows"][1]["color"], document["workflows"][1]["status"]) == ("red", "active")
-    assert document["workflows"][2]["status"] == "archived"
+    assert document["workflows"][1]["created_at"] == 1_772_000_000.5
+    assert (document["workflows"][2]["status"], document["workflows"][2]["last_active"]) == ("archived", "noon")
     assert document["switches"][0]["reason"] == {"$x": 2}
     assert [each.action for each in registry.history("ws")] == ["switch", "merge", "start"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 from datetime import timedelta
 from decimal import Context, Decimal
 from typing import Any
@@ -13,12 +14,15 @@ from pymongo.database import Database
 
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.usage.explain import explain_usage
+from chatstore_cli.domain.errors import NotFound
 from chatstore_cli.domain.usage import Usage
-from chatstore_cli.domain.usage_ledger import MOST_TOKENS, LedgerQuery
+from chatstore_cli.domain.usage_ledger import LEDGER_LAYOUTS, MOST_TOKENS, LedgerQuery
 from chatstore_cli.mongo.connection import Connection
+from chatstore_cli.mongo.general.shape import GENERAL
 from chatstore_cli.mongo.usage.daily_sums import MongoDailySums
 from chatstore_cli.mongo.usage.ledger import MongoUsageLedger
 from chatstore_cli.mongo.usage.sums import MongoUsageSums
+from chatstore_cli.mongo.workflow.shape import WORKFLOW
 from tests.support.bson_values import NUMBERS, OTHERS, TEXTS
 from tests.support.usage_snapshots import START
 
@@ -27,7 +31,18 @@ pytestmark = pytest.mark.real
 ODD = (*NUMBERS, *OTHERS, *(text for text in TEXTS if len(text) < 100), MOST_TOKENS, MOST_TOKENS + 1, 2.5)
 COUNTS = (5, 7, Int64(30), 12.0, Decimal128("40"), Decimal128("4.0E+1"))
 COSTS = (None, 0.1 + 0.2, 0.25, 1, Decimal128("0.5"), Decimal128("0.50000000000000000000000000000001"))
-FIELDS = ("run", "agent", "model", "prompt_tokens", "completion_tokens", "total_tokens", "cost", "at")
+FIELDS = (
+    "run",
+    "agent",
+    "model",
+    "prompt_tokens",
+    "completion_tokens",
+    "total_tokens",
+    "cost",
+    "at",
+    "turn_id",
+    "layout",
+)
 
 
 def rows(chance: random.Random, chat: str) -> list[dict[str, Any]]:
@@ -39,10 +54,14 @@ def rows(chance: random.Random, chat: str) -> list[dict[str, Any]]:
             "model": "m", "cost": chance.choice(COSTS), "at": START + timedelta(hours=9 * chance.randrange(9)),
             **{name: chance.choice(COUNTS) for name in ("prompt_tokens", "completion_tokens", "total_tokens")},
         }  # fmt: skip
+        if chance.random() < 0.4:  # turns, some of which have several rows, and of both layouts under one id
+            row |= {"turn_id": chance.choice("tu"), "at": START}  # chatstore stores a turn once, so on one day
+        if chance.random() < 0.4:
+            row["layout"] = chance.choice(("general", "workflow"))
         if chance.random() < 0.4:
             row[chance.choice(FIELDS)] = chance.choice(ODD)
         if chance.random() < 0.1:
-            del row[chance.choice(FIELDS)]
+            row.pop(chance.choice(FIELDS), None)
         made.append(row)
     return made
 
@@ -66,19 +85,33 @@ def test_the_server_and_the_explanation_agree_on_rows_with_any_values(
     chance = random.Random(None if is_long else 10)
     chats = [f"chat-{number}" for number in range(1_000 if is_long else 250)]
     database["usage_events"].insert_many([row for chat in chats for row in rows(chance, chat)])
-    ledger = MongoUsageLedger(connection, Settings())
+    ledgers = [MongoUsageLedger(connection, Settings(), shape) for shape in (WORKFLOW, GENERAL)]
     sums = MongoUsageSums(connection, "usage_events", "usage_daily")
-    explained = {chat: rounded(explain_usage(ledger, chat).sums) for chat in chats}
+    explained = {}
+    for ledger in ledgers:
+        for chat in chats:
+            total = Usage()
+            with suppress(NotFound):
+                total = explain_usage(ledger, chat).sums
+            explained[ledger.layout, chat] = rounded(total)
+    unknown: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}
     for _ in range(2):
-        for keys in (("session_id",), ("session_id", "day"), ("session_id", "agent", "model")):
-            found: dict[str | None, list[Usage]] = {chat: [] for chat in chats}
-            for group in sums.groups(LedgerQuery(keys)):
-                found[group.group[0]].append(group.usage)
-            assert {chat: rounded(added(parts)) for chat, parts in found.items()} == explained, keys
-        assert {chat: rounded(usage) for chat, usage in ledger.chats()} == {
-            chat: usage for chat, usage in explained.items() if found[chat]
-        }
-        problems = sum(row.problem is not None for chat in chats for row in ledger.rows(chat))
+        for keys in ((), ("day",), ("agent", "model")):
+            for layout in (None, *LEDGER_LAYOUTS):
+                found: dict[tuple[str | None, ...], list[Usage]] = {session: [] for session in explained}
+                for group in sums.groups(LedgerQuery(("layout", "session_id", *keys), layout=layout)):
+                    found[group.group[:2]].append(group.usage)
+                assert {session: rounded(added(parts)) for session, parts in found.items()} == {
+                    session: usage if layout in (None, session[0]) else Usage() for session, usage in explained.items()
+                }, (keys, layout)
+        for keys in ((), ("day",)):  # from daily sums as many sessions have an unknown cost as from rows
+            groups = sorted((*map(str, one.group), one.sessions, one.unknown) for one in sums.groups(LedgerQuery(keys)))
+            assert unknown.setdefault(keys, groups) == groups
+        for ledger in ledgers:
+            assert {chat: rounded(usage) for chat, usage in ledger.chats() if any(usage)} == {
+                chat: usage for (layout, chat), usage in explained.items() if layout == ledger.layout and any(usage)
+            }
+        problems = sum(row.problem is not None for ledger in ledgers for chat in chats for row in ledger.rows(chat))
         assert sums.uncountable() == problems
         list(MongoDailySums(connection, "usage_events", "usage_daily").roll_up())
 
@@ -90,6 +123,7 @@ def test_an_invalid_cost_does_not_hide_the_valid_cost_of_the_same_day(
     chance = random.Random(1)
     for number, cost in enumerate((Decimal128("0.5"), odd)):
         row = rows(chance, "chat")[0] | {"_id": number, "run": 1, "agent": "A", "model": "m", "at": START, "cost": cost}
+        row |= {"turn_id": None, "layout": None}
         database["usage_events"].insert_one(
             row | dict.fromkeys(("prompt_tokens", "completion_tokens", "total_tokens"), 5)
         )

@@ -59,7 +59,12 @@ def kill_this_process() -> None:
 
 def run_in_fork(work: Callable[[], None]) -> int:
     """Run the work in a fork of this process; return its exit code, -9 if it was killed."""
-    return os.waitstatus_to_exitcode(os.waitpid(fork(work), 0)[1])
+    return wait_for(fork(work))
+
+
+def wait_for(process: int) -> int:
+    """Wait until a fork ends; return its exit code, -9 if it was killed."""
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
 def fork(work: Callable[[], None]) -> int:

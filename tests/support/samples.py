@@ -1,8 +1,8 @@
 """The documents of tests/samples, decoded.
 
-`general.json` has general chats with their segments and counters. `multi_agent.json` has the other collections of the
-same platform: workflow sessions with their rare fields, WorkflowSessions, ArtifactInstances, WorkflowStats, and the
-session registry.
+`general.json` has general chats with their segments. `multi_agent.json` has the other collections of the same platform:
+the counters of general chats (of one user, several), workflow sessions with their rare fields, WorkflowSessions,
+ArtifactInstances, WorkflowStats, and the session registry.
 """
 
 from __future__ import annotations

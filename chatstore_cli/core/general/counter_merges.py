@@ -11,6 +11,7 @@ from chatstore_cli.domain.indexes.findings import IndexAction, IndexFinding, Ind
 from chatstore_cli.domain.quantities import quantity
 
 _SHOWN = 3
+_AFTER_MERGES = "after the merges"
 
 
 def with_merges(steps: Iterable[IndexStep], merges: CounterMerges) -> Iterator[IndexStep]:
@@ -25,7 +26,7 @@ def with_merges(steps: Iterable[IndexStep], merges: CounterMerges) -> Iterator[I
         for each in doubled:
             planned.update(counter.counter_id for counter in each.deleted)
             yield IndexStep(IndexAction.MERGE, step.finding, each.plan, True, len(each.deleted), each)
-        yield replace(step, needs_yes=True) if doubled else step
+        yield replace(step, needs_yes=True, detail=step.detail or _AFTER_MERGES) if doubled else step
 
 
 def _not_planned(doubled: Iterable[DoubledCounters], planned: set[str]) -> list[DoubledCounters]:

@@ -39,8 +39,8 @@ def replay(
     named = list(sources)
     if not named:
         raise BadValue(name="sources", value="none", expected="at least one session")
-    chosen = _chat(named, chat)
     opened = open_sources(readers, named, tenant_id=tenant_id, user_id=user_id, positions=positions)
+    chosen = _chat(named, chat)
     reported = (positions or {}).get(named[chosen])
     mode = ReplayMode.AUTO if positions is None else ReplayMode.CLIENT
     return _records(opened, chosen, mode, None if reported is None else reported.index, clock)

@@ -12,6 +12,9 @@ from chatstore_cli.domain.queries import MessageSelection
 from chatstore_cli.domain.session import Session
 from chatstore_cli.domain.session_reader import SessionReader
 
+_BEFORE_ALL = -(2**63)
+"""A turn without a sequence is after this one only if a turn before it has a sequence."""
+
 Readers = Mapping[str, SessionReader]
 """The readers of the layouts whose sessions can be sources, by layout."""
 
@@ -74,11 +77,17 @@ class OpenSource:
         return iter(())
 
     def _require_stored(self, sequence: int) -> None:
-        """Raise PositionAhead if the newest stored turn has a lower sequence, or if there is no turn at all."""
-        newest = next(self._reader.messages(self.source.session_id, MessageSelection(last=1)), None)
+        """Raise PositionAhead if the newest stored turn has a lower sequence, or if no turn has any."""
+        newest = self._first(MessageSelection(last=1))
         stored = 0 if newest is None else newest.sequence
-        if stored is not None and stored < sequence:
-            raise PositionAhead(session_id=self.source.session_id, kind="sequence", number=sequence, stored=stored)
+        if stored is None:  # the newest turn counts as the one before it, which may have a sequence
+            stored = 0 if self._first(MessageSelection(after_sequence=_BEFORE_ALL)) is None else sequence
+        if stored < sequence:
+            session_id = self.source.session_id
+            raise PositionAhead(session_id=session_id, kind="sequence", number=sequence, stored=stored)
+
+    def _first(self, selection: MessageSelection) -> Message | None:
+        return next(self._reader.messages(self.source.session_id, selection), None)
 
 
 def open_sources(
@@ -99,7 +108,10 @@ def open_sources(
     unknown = next((source for source in known if source not in named), None)
     if unknown is not None:
         raise BadValue(name="positions", value=str(unknown), expected="a session of the transcript")
-    found = [_found(readers, source, tenant_id, user_id) for source in named]
+    wrong = next((each for each in known.values() if not isinstance(each, ClientPosition)), None)
+    if wrong is not None:
+        raise BadValue(name="positions", value=f"<{type(wrong).__name__}>", expected="a ClientPosition")
+    found = [find_source(readers, source, tenant_id, user_id) for source in named]
     _require_different(found)
     return [
         OpenSource(reader, session, known.get(source, NOTHING))
@@ -107,9 +119,12 @@ def open_sources(
     ]
 
 
-def _found(
-    readers: Readers, source: TranscriptSource, tenant_id: str | None, user_id: str | None
+def find_source(
+    readers: Readers, source: TranscriptSource, tenant_id: str | None = None, user_id: str | None = None
 ) -> tuple[SessionReader, Session]:
+    """A session of this owner, and its reader. Raises NotFound, and BadValue for a layout that has no transcript."""
+    if not isinstance(source, TranscriptSource) or not isinstance(source.session_id, str):
+        raise BadValue(name="sources", value=f"<{type(source).__name__}>", expected="a TranscriptSource with an id")
     reader = readers.get(source.layout)
     if reader is None:
         raise BadValue(name="layout", value=source.layout, expected=f"a layout of a transcript: {', '.join(readers)}")

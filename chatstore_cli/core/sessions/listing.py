@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -16,7 +16,9 @@ from chatstore_cli.core.readers import (
     split_by_answer,
     unaddressable_of,
 )
-from chatstore_cli.domain.errors import BadValue
+from chatstore_cli.domain.artifacts import NO_ARTIFACTS, ArtifactReader, SessionArtifacts
+from chatstore_cli.domain.errors import BadValue, NotAllowed
+from chatstore_cli.domain.mixed_transcript import WORKFLOW_LAYOUT
 from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
 from chatstore_cli.domain.session_reader import ReaderWithExpiry, SessionReader
 
@@ -52,6 +54,7 @@ class SessionView:
     last_messages: list[Message]
     expiry: Expiry | None
     notes: list[str]
+    artifacts: SessionArtifacts = NO_ARTIFACTS
 
 
 def list_sessions(
@@ -76,8 +79,15 @@ def list_sessions(
     return SessionPage(page, next_cursor, notes, foreign_of(answering), unaddressable_of(answering))
 
 
-def show_session(readers: Sequence[SessionReader], session_id: str, *, first: int, last: int) -> SessionView:
-    """The session's facts, its first and last messages, and when they expire. Raises NotFound and Conflict."""
+def show_session(
+    readers: Sequence[SessionReader],
+    session_id: str,
+    *,
+    first: int,
+    last: int,
+    artifacts: Callable[[], ArtifactReader] | None = None,
+) -> SessionView:
+    """The session's facts, its first and last messages, when they expire, and its artifacts. Raises NotFound, Conflict."""
     reader, session = find_session(readers, session_id)
     first_messages: list[Message] = []
     last_messages: list[Message] = []
@@ -91,4 +101,11 @@ def show_session(readers: Sequence[SessionReader], session_id: str, *, first: in
         if last:
             last_messages = list(reader.messages(session_id, MessageSelection(last=last)))
     expiry = reader.expiry(session_id) if isinstance(reader, ReaderWithExpiry) else None
-    return SessionView(session, first_messages, last_messages, expiry, InvalidNumbers([session]).notes())
+    notes = InvalidNumbers([session]).notes()
+    shown = NO_ARTIFACTS
+    try:
+        if artifacts is not None and session.layout == WORKFLOW_LAYOUT:
+            shown = artifacts().of_session(session)
+    except NotAllowed as error:  # the session can be shown without them
+        notes.append(f"The artifacts of the session are not shown. {error.as_text()}")
+    return SessionView(session, first_messages, last_messages, expiry, notes, shown)

@@ -139,11 +139,12 @@ def differing_counters(ledger: UsageLedger) -> Iterator[CounterFinding]:
             continue
         balance = ledger.opening_balance(chat_id)
         expected = sums if balance is None else sums.plus(_not_carried_over(ledger, chat_id, balance.counters))
-        if differing := _differing(counters, expected):
+        if differing := differing_numbers(counters, expected):
             yield CounterFinding(chat_id, ledger.layout, counters, expected, differing)
 
 
-def _differing(counters: Usage, expected: Usage) -> tuple[str, ...]:
+def differing_numbers(counters: Usage, expected: Usage) -> tuple[str, ...]:
+    """The names of the numbers that differ. An unknown cost is equal to any, and a double is not exact."""
     names = [name for name in Usage._fields[:3] if getattr(counters, name) != getattr(expected, name)]
     if expected.cost is not None:
         tolerance = max(_COST_TOLERANCE, expected.cost * _COST_TOLERANCE)

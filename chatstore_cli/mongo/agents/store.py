@@ -78,9 +78,8 @@ class MongoAgentStore:
     def find(
         self, agent_id: str, tenant_id: str | None, *, deleted: bool = False, with_version: bool = True
     ) -> Agent | None:
-        condition = _selected(agent_id, tenant_id, deleted=deleted)
         fields: dict[str, Any] = {**FIELDS, "versions": {"$elemMatch": {"active": True}}} if with_version else FIELDS
-        found = self._find(agent_id, condition, fields)
+        found = self._find(agent_id, tenant_id, fields, deleted=deleted)
         if found is None:
             return None
         return to_agent(found, _present_id(found) if with_version else "")
@@ -121,7 +120,7 @@ class MongoAgentStore:
             return None
 
     def history(self, agent_id: str, tenant_id: str | None, limit: int) -> list[AgentVersion] | None:
-        document = self._find(agent_id, _selected(agent_id, tenant_id))
+        document = self._find(agent_id, tenant_id)
         if document is None:
             return None
         versions = [to_version({**entry, "config": None}) for entry in all_entries(document)]
@@ -133,7 +132,7 @@ class MongoAgentStore:
         return [versions[place] for place in places[:limit]]
 
     def version(self, agent_id: str, tenant_id: str | None, version_id: str) -> AgentVersion | None:
-        document = self._find(agent_id, _selected(agent_id, tenant_id))
+        document = self._find(agent_id, tenant_id)
         if document is None:
             return None
         for entry in all_entries(document):
@@ -172,10 +171,15 @@ class MongoAgentStore:
     ) -> Agent:
         return upsert_keyed(self._database, key, tenant_id, decide)
 
-    def _find(self, agent_id: str, condition: Document, fields: Mapping[str, Any] | None = None) -> Document | None:
+    def _find(
+        self, agent_id: str, tenant_id: str | None, fields: Mapping[str, Any] | None = None, *, deleted: bool = False
+    ) -> Document | None:
+        """The document of an agent of the platform."""
         agents = self._database.agents
         with driver_errors(f"looking up agent {agent_id} in {agents.name}"):
-            return agents.find_one(condition, fields)
+            found = agents.find_one(_addressed(agent_id, tenant_id, deleted=deleted), fields)
+        # Compared here: as a part of the condition it would take a fifth of the time of the look-up.
+        return found if found is not None and PLATFORM_AGENTS.matches(found) else None
 
     def _update(
         self, agent_id: str, tenant_id: str | None, update: Callable[[Document], Update | None]
@@ -208,13 +212,12 @@ class MongoAgentStore:
 
 
 def _selected(agent_id: str, tenant_id: str | None, *, deleted: bool = False) -> Document:
-    """The condition for one agent of the platform."""
-    return {
-        "_id": ObjectId(agent_id),
-        "deletedAt": _IS_DELETED if deleted else None,
-        **of_tenant(tenant_id),
-        **PLATFORM_AGENTS.filter(),
-    }
+    """The condition of a command that changes an agent of the platform."""
+    return {**_addressed(agent_id, tenant_id, deleted=deleted), **PLATFORM_AGENTS.filter()}
+
+
+def _addressed(agent_id: str, tenant_id: str | None, *, deleted: bool = False) -> Document:
+    return {"_id": ObjectId(agent_id), "deletedAt": _IS_DELETED if deleted else None, **of_tenant(tenant_id)}
 
 
 def _present_id(document: Mapping[str, Any]) -> str:

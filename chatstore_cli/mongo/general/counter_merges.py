@@ -1,7 +1,7 @@
 """Finds and merges doubled counters of general chats.
 
-While a merge runs, writers go on. They and the merge agree on the counter that leads: it is the one that writers raise,
-and the one that is kept. A counter is deleted only if it is still as it was read, so it never has a number that the kept
+Writers can continue while a merge runs. They and the merge agree on the counter that leads: writers raise it, and a merge
+keeps it. A counter is deleted only if it is still as it was read, so it never has a number that the kept
 one has not. An interrupted merge is completed by the next one.
 """
 

@@ -112,7 +112,7 @@ class MongoGeneralWriter:
     def newest(self, tenant: str, user: str, limit: int) -> list[GeneralChat]:
         with driver_errors(f"listing the chats of user {user!r} in {self._name}"):
             rows = [row for field in TENANT_FIELDS for row in self._newest_by(field, tenant, user, limit)]
-        chats = {chat.chat_id: chat for chat in map(chat_of, rows) if chat.tenant_id == tenant}
+        chats = {chat.chat_id: chat for chat in map(chat_of, rows) if (chat.tenant_id, chat.user_id) == (tenant, user)}
         order = sorted(chats.values(), key=lambda chat: (chat.created_at or _EARLIEST, chat.chat_id), reverse=True)
         return order[:limit]
 

@@ -79,11 +79,19 @@ def to_entry(document: Document) -> RegistryEntry:
 
 
 def workflow_documents(entry: RegistryEntry) -> list[Any]:
-    """The workflows of an entry as they are stored. What chatstore does not know in the stored ones is kept."""
+    """The workflows of an entry as they are stored. What did not change, or is not known, is kept as it was read."""
     stored = entry.stored or []
     known = {each["chat_id"]: each for each in stored if _is_workflow(each)}
     unknown = [each for each in stored if not _is_workflow(each)]
-    return [*unknown, *({**known.get(each.chat_id, {}), **_workflow_document(each)} for each in entry.workflows)]
+    return [*unknown, *(_changed(known.get(each.chat_id), each, entry.session) for each in entry.workflows)]
+
+
+def _changed(stored: Document | None, workflow: WorkflowContext, session: ClientSession) -> Document:
+    fields = _workflow_document(workflow)
+    if stored is None:
+        return fields
+    before = _workflow_document(_to_workflow(stored, session))
+    return {**stored, **{name: value for name, value in fields.items() if value != before[name]}}
 
 
 def switch_document(switch: Switch) -> Document:

@@ -17,8 +17,9 @@ from chatstore_cli.mongo.collections import require_exact_ids
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.exact import own_collation
 from chatstore_cli.mongo.foreign_documents import require_writable
+from chatstore_cli.mongo.usage.daily_stages import MAY_BE_AN_ID, daily_documents, rows_of
 from chatstore_cli.mongo.usage.rows import OWN_DAILY_SUMS, OWN_ROWS
-from chatstore_cli.mongo.usage.stages import MAY_BE_AN_ID, are_filterable, daily_documents, rows_of
+from chatstore_cli.mongo.usage.stages import are_filterable
 
 _BATCH = 50_000
 """Rows whose sessions a rollup adds to daily sums at a time."""

@@ -2,7 +2,7 @@
 
 A report takes two steps. `increases` reduces rows to one document per client and time span: by how much each number
 exceeds all that the client reported before. `groups` adds these up by the keys of the query. Daily sums are the result of
-the first step, stored.
+the first step, stored (mongo/usage/daily_stages.py).
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any
 from bson import DBRef, Regex
 
 from chatstore_cli.domain.usage import Usage
-from chatstore_cli.domain.usage_ledger import LEDGER_KEYS, TIME_KEYS, LedgerGroup, LedgerQuery
+from chatstore_cli.domain.usage_ledger import TIME_KEYS, LedgerGroup, LedgerQuery
 from chatstore_cli.mongo.bson_values import decimal_value, whole_number
 from chatstore_cli.mongo.connection import Document
 from chatstore_cli.mongo.identifiers import id_condition, id_text
-from chatstore_cli.mongo.ledger_layouts import DAILY_ID, DAILY_SESSION, daily_sums_within, layout_at, within_layout
+from chatstore_cli.mongo.ledger_layouts import layout_at, within_layout
 from chatstore_cli.mongo.session_documents.counter_places import COUNTS
 from chatstore_cli.mongo.usage.rows import (
     HAS_TIME,
@@ -34,7 +34,7 @@ CLIENT = ("chat_id", "layout", "run", "agent", "model", "turns")
 _REPORTER = ("chat_id", "layout", "run", "agent", "model", "turn_id")
 """What identifies the client of a row. Each reports cumulative numbers of its own, and a turn has a client of its own."""
 
-_NUMBERS = (*COUNTS, "cost")
+NUMBERS = (*COUNTS, "cost")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY = 86_400_000
 """Milliseconds."""
@@ -52,7 +52,7 @@ def increases(query: LedgerQuery, chats: Sequence[Any] | None = None, *, local_t
     `chats` restricts the rows; `local_time` is the expression of a row's time in the query's zone. A row that cannot be
     counted has a group of its own, which is dropped: to match such rows beforehand costs as much again as adding up.
     """
-    match = _facts_of(query)
+    match = facts_of(query)
     if query.layout is not None:
         match |= within_layout(query.layout)
     if query.until is not None:
@@ -83,7 +83,7 @@ def increases(query: LedgerQuery, chats: Sequence[Any] | None = None, *, local_t
                 **{name: f"$_id.{name}" for name in CLIENT},
                 "layout": layout_at("$_id.layout"),
                 "turns": {"$gt": ["$_id.turn_id", None]},
-                **dict.fromkeys((*_NUMBERS, *facts), 1),
+                **dict.fromkeys((*NUMBERS, *facts), 1),
                 **{key: _first_day("$_id.day", key) for key in times},
                 "cost_unknown": is_unknown,
             }
@@ -91,7 +91,7 @@ def increases(query: LedgerQuery, chats: Sequence[Any] | None = None, *, local_t
     ]
 
 
-def _facts_of(query: LedgerQuery) -> Document:
+def facts_of(query: LedgerQuery) -> Document:
     """The conditions of the query's filters by field. Tenants and users are ids, which may be stored as other types."""
     given = {name: value for name in CLIENT_FIELDS if (value := getattr(query, name)) is not None}
     return {name: value if name == "workflow" else id_condition(value) for name, value in given.items()}
@@ -103,16 +103,16 @@ def _beyond_earlier(spans: Sequence[str]) -> list[Document]:
     `cost_so_far` is the cost known at the end of a span, null if none is known.
     """
     before = {"documents": ["unbounded", -1]}
-    earlier = {f"earlier_{name}": {"$max": f"${name}", "window": before} for name in _NUMBERS}
+    earlier = {f"earlier_{name}": {"$max": f"${name}", "window": before} for name in NUMBERS}
     own = {name: f"$_id.{name}" for name in _REPORTER}
     order = {f"_id.{span}": 1 for span in spans}
     beyond: Document = {
-        name: {"$max": [0, {"$subtract": [f"${name}", {"$ifNull": [f"$earlier_{name}", 0]}]}]} for name in _NUMBERS
+        name: {"$max": [0, {"$subtract": [f"${name}", {"$ifNull": [f"$earlier_{name}", 0]}]}]} for name in NUMBERS
     }
     beyond["cost"] = {"$cond": [_is_null("$cost"), None, beyond["cost"]]}
     is_first = {f"earlier_{COUNTS[0]}": None}
     is_first_cost = {"earlier_cost": None, "cost": {"$ne": None}}
-    adds = [is_first, is_first_cost, *({name: {"$gt": 0}} for name in _NUMBERS)]
+    adds = [is_first, is_first_cost, *({name: {"$gt": 0}} for name in NUMBERS)]
     return [
         {"$setWindowFields": {"partitionBy": own, "sortBy": order, "output": earlier}},
         {"$set": {**beyond, "cost_so_far": {"$ifNull": ["$cost", "$earlier_cost"]}}},
@@ -133,10 +133,10 @@ def _day_number(moment: Any) -> Document:
 def _first_day(number: Any, unit: str) -> Document:
     """The date on which the day, week or month of a numbered day begins."""
     day = {"$add": [_EPOCH, {"$multiply": [number, _DAY]}]}
-    return day if unit == "day" else _truncated(day, unit)
+    return day if unit == "day" else truncated(day, unit)
 
 
-def _truncated(moment: Any, unit: str) -> Document:
+def truncated(moment: Any, unit: str) -> Document:
     week = {"startOfWeek": "monday"} if unit == "week" else {}
     return {"$dateTrunc": {"date": moment, "unit": unit, **week}}
 
@@ -161,9 +161,9 @@ def _whole_spans(keys: Sequence[str]) -> list[Document]:
     names = [*CLIENT, *(key for key in keys if key not in ("session_id", *CLIENT))]
     joined: Document = {name: f"$_id.{name}" for name in names}
     is_unknown = {"$and": ["$cost_unknown", {"$or": ["$_id.turns", _is_null("$known_cost")]}]}
-    joined |= {"cost": _known_sum(), "cost_unknown": is_unknown}
+    joined |= {"cost": known_sum(), "cost_unknown": is_unknown}
     return [
-        {"$group": {"_id": {name: f"${name}" for name in names}, **_sums()}},
+        {"$group": {"_id": {name: f"${name}" for name in names}, **sums()}},
         {"$project": {"_id": 0, **dict.fromkeys(COUNTS, 1), **joined}},
     ]
 
@@ -172,9 +172,9 @@ def _by_keys(keys: Sequence[str]) -> list[Document]:
     """Stages that add up by keys. A session that is in several groups is the first of one of them."""
     own = {key: "$chat_id" if key == "session_id" else f"${key}" for key in keys}
     session = {"chat_id": "$chat_id", "layout": "$layout"}
-    group = {"keys": "$_id.keys", **{name: f"${name}" for name in (*COUNTS, "cost_unknown")}, "cost": _known_sum()}
+    group = {"keys": "$_id.keys", **{name: f"${name}" for name in (*COUNTS, "cost_unknown")}, "cost": known_sum()}
     return [
-        {"$group": {"_id": {**session, "keys": own}, **_sums()}},
+        {"$group": {"_id": {**session, "keys": own}, **sums()}},
         {
             "$group": {
                 "_id": {name: f"$_id.{name}" for name in session},
@@ -183,21 +183,21 @@ def _by_keys(keys: Sequence[str]) -> list[Document]:
             }
         },
         {"$unwind": {"path": "$groups", "includeArrayIndex": "index"}},
-        {"$group": {"_id": "$groups.keys", **_sums("$groups."), **_sessions("$groups.cost_unknown")}},
+        {"$group": {"_id": "$groups.keys", **sums("$groups."), **session_counts("$groups.cost_unknown")}},
     ]
 
 
-def _sums(place: str = "$") -> Document:
+def sums(place: str = "$") -> Document:
     """Accumulators of the numbers at a place. `known_cost` is null if no cost is known: the sum of such costs is 0."""
-    numbers: Document = {name: {"$sum": f"{place}{name}"} for name in _NUMBERS}
+    numbers: Document = {name: {"$sum": f"{place}{name}"} for name in NUMBERS}
     return numbers | {"known_cost": {"$max": f"{place}cost"}, "cost_unknown": {"$max": f"{place}cost_unknown"}}
 
 
-def _known_sum() -> Document:
+def known_sum() -> Document:
     return {"$cond": [_is_null("$known_cost"), None, "$cost"]}
 
 
-def _sessions(cost_unknown: str) -> Document:
+def session_counts(cost_unknown: str) -> Document:
     """Accumulators of sessions: all of a group, those that are first in it, and those of both whose cost is unknown."""
     is_first = {"$eq": ["$index", 0]}
     return {
@@ -206,113 +206,6 @@ def _sessions(cost_unknown: str) -> Document:
         "unknown": {"$sum": {"$cond": [cost_unknown, 1, 0]}},
         "first_unknown": {"$sum": {"$cond": [{"$and": [is_first, "$cost_unknown"]}, 1, 0]}},
     }
-
-
-# --- daily sums ------------------------------------------------------------------------------------------------------
-
-
-MAY_BE_AN_ID: Document = {"$ne": None, "$not": {"$type": ["array", "object", "regex", "undefined"]}}
-"""Daily sums have the chat as `_id`. Rows of other writers whose chat cannot be one stay pending."""
-
-
-def rows_of(chats: Sequence[Any]) -> Document:
-    """A filter for the rows of these sessions. A row whose chat is a list with one of them is not one of them."""
-    return {"$and": [{"chat_id": {"$in": list(chats)}}, {"chat_id": MAY_BE_AN_ID}]}
-
-
-def daily_documents(chats: Sequence[Any], rows: str) -> list[Document]:
-    """Stages on the ledger, the collection `rows`, that make one document of daily sums per session.
-
-    Rows are counted before they are added up: a document includes at least as many rows as it counts. The turns of a
-    day are added up, so that a document does not grow with each of them.
-    """
-    keys = ("day", *(key for key in LEDGER_KEYS if key not in (*TIME_KEYS, "session_id", "layout")))
-    own = {"$match": rows_of(chats)}
-    session = {"chat_id": "$chat_id", "layout": "$layout"}
-    client = {name: f"${name}" for name in ("run", "turns", *keys[1:])}
-    of_client = {name: f"$_id.{name}" for name in client}
-    counted = {"ledger_rows": {"$sum": 1}, "uncountable": {"$sum": {"$cond": [IS_COUNTABLE, 0, 1]}}}
-    with_numbers = {**of_client, **{name: f"${name}" for name in (*COUNTS, "cost_unknown")}, "cost": _known_sum()}
-    of_day = {name: f"$_id.{name}" for name in (*session, "day")}
-    by_day = {"_id": of_day, **_sums(), "clients": {"$push": with_numbers}}
-    day = {name: f"${name}" for name in (*COUNTS, "cost_unknown", "clients")} | {
-        "day": "$_id.day",
-        "cost": _known_sum(),
-    }
-    return [
-        own,
-        {"$group": {"_id": {**session, "layout": layout_at("$layout")}, **counted}},
-        {
-            "$unionWith": {
-                "coll": rows,
-                "pipeline": [
-                    own,
-                    *increases(LedgerQuery(keys)),
-                    {"$group": {"_id": {**session, "day": "$day", **client}, **_sums()}},
-                    {"$set": {"cost": _known_sum()}},
-                    {"$group": by_day},
-                    {"$project": {"_id": {name: f"$_id.{name}" for name in session}, "day": day}},
-                ],
-            }
-        },
-        {
-            "$group": {
-                "_id": "$_id",
-                "first_day": {"$min": "$day.day"},
-                "last_day": {"$max": "$day.day"},
-                "days": {"$push": "$day"},
-                "cost_unknown": {"$max": "$day.cost_unknown"},
-                "ledger_rows": {"$max": "$ledger_rows"},
-                "uncountable": {"$max": "$uncountable"},
-            }
-        },
-        {"$set": {"_id": DAILY_ID}},
-    ]
-
-
-def from_daily_documents(query: LedgerQuery, without: Sequence[Any]) -> list[Document]:
-    """Stages on daily sums that make the groups of a query, `without` the sessions named."""
-    match: Document = {}
-    if without:  # None as the session id of a row, but not the missing member of a text
-        match |= {
-            "_id": {"$nin": list(without)},
-            "_id.chat_id": {"$nin": [chat for chat in without if chat is not None]},
-        }
-    if query.layout is not None:
-        match |= daily_sums_within(query.layout)
-    if query == LedgerQuery(("day",), layout=query.layout):
-        return [{"$match": match}, *_by_day()]
-    within: Document = {}
-    if query.since is not None:
-        within["$gte"] = query.since
-        match["last_day"] = {"$gte": query.since}
-    if query.until is not None:
-        match["first_day"] = {"$lt": query.until}
-        within["$lt"] = query.until
-    facts = {f"days.clients.{name}": value for name, value in _facts_of(query).items()}
-    client = {name: f"$days.clients.{name}" for name in ("run", "agent", "model", "turns", *_NUMBERS, "cost_unknown")}
-    client |= {name: f"$days.clients.{name}" for name in CLIENT_FIELDS if name in query.keys}
-    times = {
-        key: _truncated("$days.day", key) if key != "day" else "$days.day" for key in query.keys if key in TIME_KEYS
-    }
-    return [
-        {"$match": match},
-        {"$unwind": "$days"},
-        *([{"$match": {"days.day": within}}] if within else []),
-        {"$unwind": "$days.clients"},
-        *([{"$match": facts}] if facts else []),
-        {"$project": {**DAILY_SESSION, **client, **times}},
-        *groups(query.keys),
-    ]
-
-
-def _by_day() -> list[Document]:
-    """Stages for the most frequent report, by day: it reads the sums of days, not those of clients."""
-    return [
-        {"$project": {"cost_unknown": 1, **{f"days.{name}": 1 for name in ("day", *_NUMBERS, "cost_unknown")}}},
-        {"$unwind": {"path": "$days", "includeArrayIndex": "index"}},
-        {"$group": {"_id": {"day": "$days.day"}, **_sums("$days."), **_sessions("$days.cost_unknown")}},
-    ]
 
 
 # --- results ---------------------------------------------------------------------------------------------------------

@@ -14,12 +14,12 @@ from chatstore_cli.domain.usage_ledger import LedgerGroup, LedgerQuery
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.identifiers import addressable_id, id_values, is_storable
 from chatstore_cli.mongo.ledger_layouts import within_layout
+from chatstore_cli.mongo.usage.daily_stages import from_daily_documents
 from chatstore_cli.mongo.usage.daily_sums import MongoDailySums
 from chatstore_cli.mongo.usage.rows import COUNTABLE, IS_COST
 from chatstore_cli.mongo.usage.stages import (
     CLIENT_FIELDS,
     are_filterable,
-    from_daily_documents,
     group_of,
     groups,
     increases,

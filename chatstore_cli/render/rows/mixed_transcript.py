@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def mixed_turn_row(turn: MixedTurn) -> dict[str, Any]:
-    """One turn. `general`: it is the general assistant's, also if it is stored in a workflow session."""
+    """One turn. `general`: of a conversation with the general assistant, also if it is stored in a workflow session."""
     return {
         "source": turn.source.to_dict(),
         "index": turn.index_in_source,

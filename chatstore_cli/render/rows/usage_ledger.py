@@ -83,14 +83,22 @@ def explained_footer(sums: Usage) -> dict[str, Any]:
 
 
 def reconciled_row(
-    session_id: str, layout: str, counters: Usage, expected: Usage, differing: Sequence[str], result: str
+    session_id: str,
+    layout: str,
+    counters: Usage,
+    expected: Usage | None,
+    statistics: Usage | None,
+    differing: Sequence[str],
+    result: str,
 ) -> dict[str, Any]:
-    """One session: its counters, the expected ones, the names of those that differ, and the result.
+    """One session: its counters, the ledger's sums, its platform's statistics, the names of the numbers that differ.
 
-    The result is `planned`, `repaired` or `changed` (in the meantime, so not repaired).
+    The result is `planned`, `repaired` or `changed` (in the meantime, so not repaired), and `reported` if the statistics
+    differ, which are never written.
     """
-    numbers = {"counters": usage_row(counters), "wanted": usage_row(expected)}
-    return {"session_id": session_id, "layout": layout, **numbers, "differing": list(differing), "result": result}
+    numbers = {"counters": counters, "wanted": expected, "statistics": statistics}
+    rows = {name: None if usage is None else usage_row(usage) for name, usage in numbers.items()}
+    return {"session_id": session_id, "layout": layout, **rows, "differing": list(differing), "result": result}
 
 
 def rolled_up_row(rows: int, chats: int, seconds: float) -> dict[str, Any]:
@@ -116,9 +124,10 @@ def _short_reason(value: Any) -> str:
 
 
 def _difference(row: Row) -> str:
-    """Each number that differs, with the ledger's number."""
+    """Each number that differs, with the ledger's number, or that of the statistics."""
+    source, title = ("statistics", "statistics") if row["result"] == "reported" else ("wanted", "ledger")
     return "; ".join(
-        f"{name.removesuffix('_tokens')} {_number(row['counters'][name])}, ledger {_number(row['wanted'][name])}"
+        f"{name.removesuffix('_tokens')} {_number(row['counters'][name])}, {title} {_number(row[source][name])}"
         for name in row["differing"]
     )
 
@@ -181,6 +190,10 @@ RECONCILED_COLUMNS = (
     Column("wanted.completion_tokens", "LEDGER COMPLETION", align="right", show=count, in_table=False),
     Column("wanted.total_tokens", "LEDGER TOKENS", align="right", show=count, in_table=False),
     Column("wanted.cost", "LEDGER COST", align="right", show=money, in_table=False),
+    Column("statistics.prompt_tokens", "STATISTICS PROMPT", align="right", show=count, in_table=False),
+    Column("statistics.completion_tokens", "STATISTICS COMPLETION", align="right", show=count, in_table=False),
+    Column("statistics.total_tokens", "STATISTICS TOKENS", align="right", show=count, in_table=False),
+    Column("statistics.cost", "STATISTICS COST", align="right", show=money, in_table=False),
     Column("differing", "WHAT DIFFERS", show_row=_difference, wraps=True),
     Column("result", "RESULT", whole=True),
 )

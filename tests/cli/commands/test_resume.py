@@ -76,6 +76,32 @@ def test_include_general_keeps_every_message(chatstore: Chatstore, chats: Any) -
     assert done.err == ""
 
 
+@pytest.mark.parametrize("transcript", ["jsonl", "ag2", "openai"])
+def test_messages_of_the_general_agent_keep_their_source(chatstore: Chatstore, database: Any, transcript: str) -> None:
+    """JSON lines have the source as it is stored. The other formats have a place for the speaker only."""
+    general = {"agent_name": "Guide", "role": "assistant", "metadata": {"source": "general_agent", "ui_context": {}}}
+    messages = [
+        {"sender": "Planner", "role": "assistant", "content": "Where to?", "sequence": 1},
+        {**general, "content": "An app.", "sequence": 2},
+        {**general, "content": "Hello.", "sequence": 3, "metadata": {}, "source": "general_agent"},
+    ]
+    database["chat_sessions"].insert_one({"chat_id": "mixed", "messages": messages})
+    arguments = ["resume", "mixed", "--as", transcript]
+    done = chatstore(*arguments, "--include-general")
+    rows = lines(done.out) if transcript == "jsonl" else json.loads(done.out)
+    assert [(row["name"], row["content"]) for row in rows] == [
+        ("Planner", "Where to?"), ("Guide", "An app."), ("Guide", "Hello."),
+    ]  # fmt: skip
+    if transcript == "jsonl":
+        assert [(row["source"], row["metadata"].get("source")) for row in rows] == [
+            (None, None), (None, "general_agent"), ("general_agent", None),
+        ]  # fmt: skip
+    kept = chatstore(*arguments)
+    assert "Where to?" in kept.out
+    assert "An app." not in kept.out
+    assert "Hello." not in kept.out
+
+
 @pytest.mark.parametrize("last", [1, 4, 9, 15, 100])
 def test_last_counts_the_remaining_messages_and_reports_those_left_out(
     chatstore: Chatstore, chats: Any, last: int

@@ -25,30 +25,10 @@ ALIKE = st.recursive(
 
 
 @given(CONTENTS, CONTENTS)
-def test_inputs_do_not_change_and_are_not_shared(stored: dict[str, Any], overrides: dict[str, Any]) -> None:
+def test_merging(stored: dict[str, Any], overrides: dict[str, Any]) -> None:
+    """Inputs do not change and are not shared, merging with {} is identity, and every key is the overrides' or stored."""
     before = copy.deepcopy((stored, overrides))
-    merged = merged_config(stored, overrides)
-    assert (stored, overrides) == before
-    _spoil(with_runtime_fields(merged, TOOLS, derived_fields=True))
-    _spoil(merged)
-    assert (stored, overrides) == before
-
-
-@given(CONTENTS)
-def test_merging_with_nothing_is_identity(config: dict[str, Any]) -> None:
-    assert merged_config(config, {}) == config
-    assert merged_config({}, config) == config
-    assert merged_config(config, config) == config
-
-
-@given(ALIKE, st.lists(st.lists(SCALARS, max_size=3), min_size=3, max_size=3))
-def test_merging_is_associative_where_objects_meet_objects(trees: Any, leaves: list[list[Any]]) -> None:
-    one, two, three = (_with_leaves(tree, values) for tree, values in zip(trees, leaves, strict=True))
-    assert merged_config(merged_config(one, two), three) == merged_config(one, merged_config(two, three))
-
-
-@given(CONTENTS, CONTENTS)
-def test_every_key_is_the_overrides_or_the_stored_one(stored: dict[str, Any], overrides: dict[str, Any]) -> None:
+    assert merged_config(stored, {}) == merged_config({}, stored) == merged_config(stored, stored) == stored
     merged = merged_config(stored, overrides)
     assert list(merged) == list(dict.fromkeys((*stored, *overrides)))
     for key in merged:
@@ -56,6 +36,15 @@ def test_every_key_is_the_overrides_or_the_stored_one(stored: dict[str, Any], ov
             assert merged[key] == stored[key]
         elif not (isinstance(overrides[key], dict) and isinstance(stored.get(key), dict)):
             assert merged[key] == overrides[key]
+    _spoil(with_runtime_fields(merged, TOOLS, derived_fields=True))
+    _spoil(merged)
+    assert (stored, overrides) == before
+
+
+@given(ALIKE, st.lists(st.lists(SCALARS, max_size=3), min_size=3, max_size=3))
+def test_merging_is_associative_where_objects_meet_objects(trees: Any, leaves: list[list[Any]]) -> None:
+    one, two, three = (_with_leaves(tree, values) for tree, values in zip(trees, leaves, strict=True))
+    assert merged_config(merged_config(one, two), three) == merged_config(one, merged_config(two, three))
 
 
 def test_objects_are_merged_and_everything_else_is_replaced() -> None:

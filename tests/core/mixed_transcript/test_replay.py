@@ -161,6 +161,15 @@ def test_a_position_of_a_session_that_is_not_replayed_is_rejected():
         replay(stored([], []), [], clock=lambda: START)
 
 
+def test_values_that_are_no_sources_and_no_positions_are_rejected():
+    found = stored([(1, 1)], [])
+    for wrong in (("workflow", "chat-1"), "chat-1", TranscriptSource("workflow", None)):  # type: ignore[arg-type]  # wrong
+        with pytest.raises(BadValue, match=r"sources: '<.*>' is not a TranscriptSource with an id"):
+            replay(found, [wrong], clock=lambda: START)  # type: ignore[list-item]  # wrong
+    with pytest.raises(BadValue, match="positions: '<int>' is not a ClientPosition"):
+        replayed(found, {WORKFLOW: 1})  # type: ignore[dict-item]  # wrong
+
+
 def test_equal_ids_in_two_layouts_have_positions_of_their_own():
     same = [
         SessionsInMemory(layout, {"same": [turn("same", n, n, n) for n in (1, 2, 3)]})
@@ -183,6 +192,18 @@ def test_a_session_with_turns_without_a_sequence_is_continued_by_its_count():
     messages.append(turn("chat-1", 3, 3, None))
     turns, _ = turns_of(replay(found, [WORKFLOW], positions=boundary.positions, clock=lambda: START))
     assert contents(turns) == [3]
+
+
+def test_a_sequence_of_a_session_without_sequences_is_an_error():
+    messages = [turn("chat-1", number, number, None) for number in (1, 2)]
+    found = readers(SessionsInMemory("workflow", {"chat-1": messages}))
+    with pytest.raises(PositionAhead, match="The client's sequence 2 of session 'chat-1' is ahead"):
+        replay(found, [WORKFLOW], positions={WORKFLOW: ClientPosition(sequence=2)}, clock=lambda: START)
+    messages[0] = messages[0]._replace(sequence=2)
+    turns, boundary = turns_of(
+        replay(found, [WORKFLOW], positions={WORKFLOW: ClientPosition(sequence=2)}, clock=lambda: START)
+    )
+    assert (turns, boundary.chat.position) == ([], ClientPosition(sequence=2))
 
 
 # --- properties ------------------------------------------------------------------------------------------------------

@@ -11,7 +11,8 @@ import pytest
 
 from chatstore_cli.core.readers import find_session
 from chatstore_cli.core.sessions.listing import LARGEST_PAGE, list_sessions, show_session
-from chatstore_cli.domain.errors import BadValue, Conflict, NotFound
+from chatstore_cli.domain.artifacts import NO_ARTIFACTS, SessionArtifacts
+from chatstore_cli.domain.errors import BadValue, Conflict, NotAllowed, NotFound
 from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
@@ -170,3 +171,29 @@ def test_a_session_whose_count_is_capped_is_not_read_to_the_end() -> None:
     view = show_session([reader], "a", first=3, last=3)
 
     assert [message.content for message in view.last_messages] == [1, 2, 3]
+
+
+class ForbiddenArtifacts:
+    """Artifacts on which the user has no right."""
+
+    def of_session(self, session: Session) -> SessionArtifacts:
+        """Raise NotAllowed."""
+        raise NotAllowed(what="Not authorized to read ArtifactInstances.")
+
+    def instance(self, artifact_id: str, tenant_id: str) -> None:
+        """Not used."""
+
+    def workflow_session(self, session_id: str, tenant_id: str) -> None:
+        """Not used."""
+
+
+def test_a_session_is_shown_without_artifacts_that_the_user_must_not_read() -> None:
+    reader = MemoryReader("workflow", [session("a", "workflow", 0, messages=1)])
+    view = show_session([reader], "a", first=3, last=3, artifacts=ForbiddenArtifacts)
+    assert (view.session.session_id, view.artifacts) == ("a", NO_ARTIFACTS)
+    assert view.notes == ["The artifacts of the session are not shown. Not authorized to read ArtifactInstances."]
+
+
+def test_artifacts_of_layouts_without_any_are_not_looked_up() -> None:
+    reader = MemoryReader("messages", [session("a", "messages", 0, messages=1)])
+    assert show_session([reader], "a", first=3, last=3, artifacts=ForbiddenArtifacts).notes == []

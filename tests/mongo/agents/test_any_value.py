@@ -48,10 +48,10 @@ PLACES = [
 
 
 def places(request: pytest.FixtureRequest) -> list[tuple[Any, tuple[dict[str, Any], str]]]:
-    """Values and their places: each value and each place once; with --soak all pairs."""
+    """Values and their places: every second value, and each place; with --soak all pairs."""
     if request.config.getoption("--soak"):
         return list(product(VALUES, PLACES))
-    return [*zip(VALUES, cycle(PLACES), strict=False), *zip(cycle(reversed(VALUES)), PLACES, strict=False)]
+    return list(zip(VALUES[::2], cycle(PLACES), strict=False))
 
 
 def test_any_value_in_any_field(connection: Connection, request: pytest.FixtureRequest) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from bson import ObjectId, json_util
+from bson import Binary, Code, DBRef, MinKey, ObjectId, Regex, Timestamp, json_util
 
 from chatstore_cli.config.settings import AgentSettings, ChatstoreSettings, Settings
 from chatstore_cli.core.agents.registry import AgentRegistryService
@@ -14,9 +14,29 @@ from chatstore_cli.domain.errors import AgentNotFound, Conflict, ForeignCollecti
 from chatstore_cli.mongo.agents.own_agents import KEYED_AGENTS, OWN_AGENTS, PLATFORM_AGENTS
 from chatstore_cli.mongo.agents.store import MongoAgentStore
 from chatstore_cli.mongo.connection import Connection
+from tests.support.bson_values import VALUES
 from tests.support.paths import SAMPLES
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
+PLAIN = {
+    type(None),
+    bool,
+    int,
+    float,
+    str,
+    bytes,
+    list,
+    dict,
+    datetime,
+    ObjectId,
+    Code,
+    DBRef,
+    Binary,
+    Regex,
+    Timestamp,
+    MinKey,
+}
+"""Types of values that a list can hold too."""
 AGENT: dict[str, Any] = {"config": {}, "deletedAt": None, "createdAt": NOW, "updatedAt": NOW, "name": "a"}
 OTHERS: list[dict[str, Any]] = [
     {"name": "crew", "role": "researcher", "config": {"llm": "x"}, "createdAt": NOW, "updatedAt": NOW},
@@ -116,8 +136,16 @@ def test_the_filter_and_the_test_in_python_agree(connection: Connection) -> None
     known = [document for each in sample.values() for document in each["documents"]]
     assert all(OWN_AGENTS.matches(document) for document in known)
     stored = connection.collection("agents")
-    stored.insert_many([*known, *(dict(each) for each in OTHERS)])
+    fields = ("config", "deletedAt", "updatedAt", "agent_id")
+    odd = [
+        {**AGENT, field: each}
+        for field in fields
+        for value in VALUES
+        for each in (value, [value])
+        if type(value) in PLAIN
+    ]
+    stored.insert_many([*known, *(dict(each) for each in OTHERS), *odd])
     for own in (OWN_AGENTS, PLATFORM_AGENTS, KEYED_AGENTS):
         selected = [document["_id"] for document in stored.find(own.filter())]
         assert selected == [document["_id"] for document in stored.find() if own.matches(document)]
-    assert len(selected) == 1
+        assert 1 <= len(selected) < len(known) + len(odd)

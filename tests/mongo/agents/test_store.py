@@ -90,6 +90,20 @@ def test_a_version_without_a_configuration_is_not_activated(connection: Connecti
     assert agents.get_agent(agent.agent_id) == agent
 
 
+@pytest.mark.parametrize("mebibytes", [4, 8])
+def test_a_large_configuration_keeps_its_history(connection: Connection, mebibytes: int) -> None:
+    agents = registry(connection)
+    large = {"text": "x" * (mebibytes * 1024 * 1024)}
+    created = agents.create_agent("a", config=large)
+    agents.update_agent(created.agent_id, config={**large, "n": 1})
+    second = agents.update_agent(created.agent_id, config={**large, "n": 2})
+    assert agents.get_agent(created.agent_id).version_id == second.version_id
+    agents.update_agent(created.agent_id, config={"n": 3})
+    history = agents.history(created.agent_id)
+    configs = [agents.get_version(created.agent_id, each.version_id).config for each in history]
+    assert configs == [{"n": 3}, {**large, "n": 2}, {**large, "n": 1}, large]
+
+
 def test_the_indexes_serve_the_lists(connection: Connection) -> None:
     agents = registry(connection)
     agents.create_agent("a", tenant_id="acme")

@@ -1,4 +1,4 @@
-"""Merging doubled counters of general chats, in memory and on a real server, also while writers go on."""
+"""Merging doubled counters of general chats, in memory and on a real server, also while writers continue."""
 
 from __future__ import annotations
 

@@ -254,6 +254,25 @@ def test_a_chat_of_the_first_months_is_read_and_continued(chats: GeneralChats, a
     assert transcript(chats, old["_id"])["messages"] == after["messages"]
 
 
+def test_the_first_field_with_a_tenant_counts(chats: GeneralChats, any_database: Any) -> None:
+    any_database.GeneralChatSessions.insert_one(old_chat("both", app_id="acme"))
+    any_database.GeneralChatSessions.insert_one({**old_chat("of other", app_id="acme"), "enterprise_id": "other"})
+    any_database.GeneralChatSessions.insert_one({**old_chat("of several"), "user_id": ["ann", "bob"]})
+    assert [row["chat_id"] for row in chats.list_general_chats(**ANN)] == ["both"]
+    assert say(chats, "both", "hello")["sequence"] == 1
+    with pytest.raises(NotFound):
+        say(chats, "of other", "hello")
+
+
+def test_a_chat_whose_own_id_is_another_one_is_not_found_by_its_document_id(
+    chats: GeneralChats, any_database: Any
+) -> None:
+    any_database.GeneralChatSessions.insert_one({**old_chat("a"), "chat_id": "b"})
+    with pytest.raises(NotFound):
+        say(chats, "a", "hello")
+    assert say(chats, "b", "hello")["sequence"] == 1
+
+
 def test_a_chat_without_status_and_numbers_is_listed_and_continued(chats: GeneralChats, any_database: Any) -> None:
     bare = {"_id": "c", "app_id": "acme", "user_id": "ann", "session_type": "general", "messages": [{"content": "a"}]}
     any_database.GeneralChatSessions.insert_one(bare)

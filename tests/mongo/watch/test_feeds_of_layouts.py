@@ -17,11 +17,10 @@ from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.domain.session_reader import SessionReader
 from chatstore_cli.domain.watch import Change, MessageEvent, SessionChange, SessionEvent
 from chatstore_cli.mongo.connection import Connection
-from chatstore_cli.mongo.messages.layout import MessagesLayout
+from chatstore_cli.mongo.layouts.registry import LAYOUTS
 from chatstore_cli.mongo.threads.layout import ThreadsLayout
 from chatstore_cli.mongo.watch.messages import MongoMessageFeed
 from chatstore_cli.mongo.watch.sessions import MongoSessionFeed
-from chatstore_cli.mongo.workflow.layout import WorkflowLayout
 from chatstore_cli.wiring import watching
 from chatstore_cli.wiring.stores import Stores
 from chatstore_cli.wiring.watching import watched_messages, watched_sessions
@@ -34,7 +33,7 @@ Documents = Database[dict[str, Any]]
 
 def feed_of_all(connection: Connection) -> MongoSessionFeed:
     """The open feed of all layouts."""
-    layouts = [each(connection, Settings()) for each in (WorkflowLayout, MessagesLayout, ThreadsLayout)]
+    layouts = [each(connection, Settings()) for each in LAYOUTS.values()]
     feed = MongoSessionFeed(connection, [layout.session_changes() for layout in layouts])
     assert feed.open()
     return feed
@@ -59,14 +58,16 @@ def write_all(database: Documents, number: int) -> None:
     database["chat_sessions"].insert_one({"chat_id": f"w{number}", "messages": [], "updated_at": now})
     row = {"session_id": f"f{number}", "role": "user", "text": "x", "created_at": now.isoformat()}
     database["chat_messages"].insert_one(row)
+    chat = {"_id": f"g{number}", "app_id": "acme", "messages": [], "last_updated_at": now}
+    database["GeneralChatSessions"].insert_one(chat)
 
 
 def test_changes_of_all_layouts_come_in_their_order(connection: Connection, database: Documents) -> None:
     with closing(feed_of_all(connection)) as feed:
         for number in range(3):
             write_all(database, number)
-        events = read(feed, 9)
-    assert [event.change.session.session_id for event in events] == [f"{n}{m}" for m in range(3) for n in "twf"]
+        events = read(feed, 12)
+    assert [event.change.session.session_id for event in events] == [f"{n}{m}" for m in range(3) for n in "twfg"]
     assert {event.change.change for event in events} == {Change.NEW}
     assert [event.position for event in events] == sorted(event.position for event in events)
 
@@ -77,23 +78,24 @@ def test_a_fault_between_the_change_stream_and_the_facts_loses_neither_changes_n
     """The facts of the deleted sessions are remembered although the same batch is read again."""
     with closing(feed_of_all(connection)) as feed:
         write_all(database, 0)
-        known = {event.change.session.session_id: event.change.session for event in read(feed, 3)}
+        known = {event.change.session.session_id: event.change.session for event in read(feed, 4)}
         database["chat_threads"].delete_one({"_id": "t0"})
         database["chat_sessions"].delete_one({"chat_id": "w0"})
+        database["GeneralChatSessions"].delete_one({"_id": "g0"})
         write_all(database, 1)
         failures = 0
         with fail_point(["aggregate"], times=1, errorCode=43, namespace=f"{database.name}.chat_messages"):
             events: list[SessionEvent] = []
-            while len(events) < 5:
+            while len(events) < 7:
                 try:
                     events += feed.read().events
                 except Unreachable:
                     failures += 1
     assert failures
-    assert [(event.change.session.session_id, event.change.change) for event in events[:2]] == [
-        ("t0", Change.DELETED), ("w0", Change.DELETED),
+    assert [(event.change.session.session_id, event.change.change) for event in events[:3]] == [
+        ("t0", Change.DELETED), ("w0", Change.DELETED), ("g0", Change.DELETED),
     ]  # fmt: skip
-    assert [event.change.session for event in events[:2]] == [known["t0"], known["w0"]]
+    assert [event.change.session for event in events[:3]] == [known["t0"], known["w0"], known["g0"]]
 
 
 class MissedChanges:
@@ -167,9 +169,9 @@ def test_a_layout_without_a_feed_is_queried_beside_the_others_and_that_is_said(
     assert len(said) == 1
     assert said[0].startswith("The layout threads cannot report changes, so it is queried every 1 s")
     write_all(database, 1)
-    found = {next(changes).session.session_id for _ in range(3)}
+    found = {next(changes).session.session_id for _ in range(4)}
     watch.terminate()
-    assert found == {"t1", "w1", "f1"}
+    assert found == {"t1", "w1", "f1", "g1"}
     assert list(changes) == []
 
 

@@ -62,7 +62,8 @@ def list_(
         found = chats.list_general_chats(app_id=tenant, user_id=user, limit=limit)
     rows = [listed_chat_row(chat, tenant, user) for chat in found]
     empty = f"User {user!r} of tenant {tenant!r} has no general chats in {invocation.target}."
-    invocation.emit_page(Listing(CHAT_COLUMNS, rows, empty=empty), [])
+    more = "The user may have more general chats. Raise --limit, or use chatstore sessions list."
+    invocation.emit_page(Listing(CHAT_COLUMNS, rows, empty=empty), [more] if len(rows) == limit else [])
 
 
 @command(

@@ -61,7 +61,9 @@ def transcript(
     if after_sequence is not None:
         empty = f"The general chat has no messages after sequence {after_sequence}."
     newest = limit if after_sequence is None else None
-    messages = reader.messages(session.session_id, MessageSelection(last=newest, after_sequence=after_sequence))
+    # Sequence numbers begin at 1. After 0 there is everything, also first messages that have no number.
+    selection = MessageSelection(last=newest, after_sequence=after_sequence or None)
+    messages = reader.messages(session.session_id, selection)
     if limit is None or after_sequence is None:
         invocation.emit(Listing(TRANSCRIPT_COLUMNS, map(message_row, messages), empty=empty, streamed=True))
         return

@@ -1,4 +1,4 @@
-"""`chatstore sessions`: list sessions over all layouts, and show one."""
+"""`chatstore sessions`: list sessions over all layouts, and delete one."""
 
 from __future__ import annotations
 
@@ -20,19 +20,17 @@ from chatstore_cli.cli.filters import (
 )
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, group
-from chatstore_cli.core.sessions.listing import list_sessions, show_session
+from chatstore_cli.core.sessions.listing import list_sessions
 from chatstore_cli.domain.errors import ExitCode
-from chatstore_cli.render.listing import Listing, Record
+from chatstore_cli.render.listing import Listing
 from chatstore_cli.render.rows.sessions import (
-    MESSAGE_COLUMNS,
     SESSION_COLUMNS,
-    SESSION_FIELDS,
     foreign_row,
     session_row,
-    session_view_row,
 )
 
 _LAZY_COMMANDS = {
+    "show": "sessions.show",
     "watch": "sessions.watch",
     "sizes": "sessions.sizes",
     "split": "sessions.split",
@@ -88,36 +86,6 @@ def list_(
     empty = f"No sessions in {invocation.target}."
     listing = Listing(SESSION_COLUMNS, rows, page.next_cursor, empty=empty, beside=beside)
     invocation.emit_page(listing, page.notes)
-
-
-@command(
-    app,
-    "show",
-    examples=["chatstore sessions show 4f1c9a", "chatstore sessions show 4f1c9a --last 10 -o json"],
-    exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.CONFLICT],
-)
-def show(
-    context: typer.Context,
-    session_id: SessionArgument,
-    layout: LayoutOption = None,
-    first: Annotated[int, typer.Option("--first", metavar="N", min=0, max=1000, help="Show the first N messages.")] = 3,
-    last: Annotated[int, typer.Option("--last", metavar="N", min=0, max=1000, help="Show the last N messages.")] = 3,
-) -> None:
-    """Show one session with its first and last messages.
-
-    A table has one line per message; `-o json` prints messages in full. If MongoDB deletes the messages by itself, the
-    session shows when.
-    """
-    invocation = Invocation(context, layout=layout)
-    view = show_session(invocation.stores.session_readers(layout), session_id, first=first, last=last)
-    row = session_view_row(view.session, view.first_messages, view.last_messages, view.expiry)
-    sections = [
-        ("First messages", Listing(MESSAGE_COLUMNS, row["first_messages"])),
-        ("Last messages", Listing(MESSAGE_COLUMNS, row["last_messages"])),
-    ]
-    invocation.emit(Record(SESSION_FIELDS, row, sections))
-    for note in view.notes:
-        invocation.say(note)
 
 
 @command(

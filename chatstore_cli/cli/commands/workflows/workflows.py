@@ -50,7 +50,8 @@ def list_(
 
     invocation = Invocation(context, layout="general")
     with options_in_errors():
-        entries = registry_administration(invocation.stores).entries(tenant, user, session_key, limit)
+        entries = registry_administration(invocation.stores).entries(tenant, user, session_key, limit + 1)
+    has_more, entries = len(entries) > limit, entries[:limit]
     rows = [workflow_row(entry, workflow) for entry in entries for workflow in entry.workflows]
     empty = f"User {user!r} of tenant {tenant!r} has no client sessions in {invocation.target}."
     if entries:
@@ -63,6 +64,8 @@ def list_(
         if entry.active is None:
             mode = "is in general mode" if entry.general_mode else "has no active workflow, and is not in general mode"
             invocation.say(f"Client session {entry.session.session_key!r} {mode}.")
+    if has_more:
+        invocation.say("The user has more client sessions. Raise --limit, or name one with --session-key.")
 
 
 @command(
@@ -88,6 +91,8 @@ def history(
 
     invocation = Invocation(context, layout="general")
     with options_in_errors():
-        found = registry_administration(invocation.stores).history(ClientSession(tenant, user, session_key), limit)
-    rows = [switch_row(switch) for switch in found]
+        found = registry_administration(invocation.stores).history(ClientSession(tenant, user, session_key), limit + 1)
+    rows = [switch_row(switch) for switch in found[:limit]]
     invocation.emit(Listing(SWITCH_COLUMNS, rows, empty="The client session has no switches."))
+    if len(found) > limit:
+        invocation.say("The client session has more switches. Raise --limit.")

@@ -9,6 +9,7 @@ import pytest
 
 from chatstore_cli.cli.main import run
 from tests.cli.test_output_contract import modules_of
+from tests.support.stored_general_chats import CHAT, message, store
 
 if TYPE_CHECKING:
     from pymongo.database import Database
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.real
 Documents = Database[dict[str, Any]] if TYPE_CHECKING else Any
 
 ANA = ("--tenant", "acme", "--user", "ana")
-CHAT = "generalchat-acme-ana-0001"
+TEXT = ("--role", "user", "--text", "x")
 HOSTILE = "$where\x1b[2J\u202e\n=1+1"
 
 
@@ -36,43 +37,6 @@ def ask(chatstore: Chatstore, *arguments: str, code: int = 0, stdin: str | bytes
     else:
         assert "Target" not in outcome.err
     return result
-
-
-def message(sequence: int, **more: Any) -> dict[str, Any]:
-    """A stored message, as the platform writes it."""
-    role = "user" if sequence % 2 else "assistant"
-    return {
-        "role": role,
-        "content": f"text {sequence}",
-        "timestamp": f"2026-03-02T11:41:{sequence % 60:02}+00:00",
-        "event_type": "general_agent.message",
-        "event_id": f"general_{sequence}",
-        "sequence": sequence,
-        "agent_name": role,
-        "metadata": {"source": "general_agent", "general_chat_id": CHAT},
-        **more,
-    }
-
-
-def store(database: Documents, messages: list[dict[str, Any]], **more: Any) -> None:
-    """Store a chat of ana's, as the platform writes it."""
-    facts: dict[str, Any] = {
-        "_id": CHAT,
-        "chat_id": CHAT,
-        "app_id": "acme",
-        "user_id": "ana",
-        "session_type": "general",
-        "general_label": "General Chat #1",
-        "general_sequence": 1,
-        "status": 0,
-        "last_sequence": max((each.get("sequence", 0) for each in messages), default=0),
-        "messages": messages,
-        "usage_prompt_tokens_final": 5,
-        "usage_completion_tokens_final": 2,
-        "usage_total_tokens_final": 7,
-        "usage_total_cost_final": 0.0,
-    }
-    database.GeneralChatSessions.insert_one(facts | more)
 
 
 def everything(database: Documents) -> dict[str, list[Any]]:
@@ -113,7 +77,13 @@ def test_a_chat_from_its_start_to_its_transcript(chatstore: Chatstore, database:
     assert list(listed) == ["items", "next_cursor"]
     assert [(row["number"], row["last_sequence"]) for row in listed["items"]] == [(2, 0), (1, 2)]
     assert [row["number"] for row in ask(chatstore, "list", *ANA, "--limit", "1")["items"]] == [2]
+    assert "The user may have more general chats." in chatstore("general", "list", *ANA, "--limit", "1").err
     assert len(database.GeneralChatSessions.find_one({"_id": CHAT})["messages"]) == 2
+
+    assert chatstore("sessions", "delete", CHAT, "--layout", "general", "--yes").code == 0
+    assert ask(chatstore, "append", CHAT, *words[:2], *TEXT, code=8)["kind"] == "conflict"
+    assert ask(chatstore, "show", CHAT, code=3)["kind"] == "not_found"
+    assert ask(chatstore, "start", *ANA)["number"] == 3
 
 
 def test_two_tenants_never_share_a_chat(chatstore: Chatstore, database: Documents) -> None:
@@ -129,12 +99,13 @@ def test_two_tenants_never_share_a_chat(chatstore: Chatstore, database: Document
 
 @pytest.mark.parametrize("limit", [1, 3, 7])
 def test_paging_from_0_gives_every_message_once(chatstore: Chatstore, database: Documents, limit: int) -> None:
-    """Sequence numbers have gaps, are stored out of order and twice, and one message has none."""
+    """Sequence numbers have gaps, are stored out of order and twice, and two messages have none."""
     sequences = [1, 2, 4, 3, 7, 7, 9]
     stored = [message(sequence, event_id=f"e{place}") for place, sequence in enumerate(sequences)]
     without = message(0, event_id="none")
     del without["sequence"]
-    store(database, [*stored[:5], without, *stored[5:]])
+    leading = {**without, "event_id": "leading"}
+    store(database, [leading, *stored[:5], without, *stored[5:]])
     pages, after = [], 0
     while True:
         page = ask(chatstore, "transcript", CHAT, "--after-sequence", str(after), "--limit", str(limit))
@@ -146,7 +117,7 @@ def test_paging_from_0_gives_every_message_once(chatstore: Chatstore, database: 
     flat = [each for page in pages for each in page]
     everyone = [row["message_id"] for row in ask(chatstore, "transcript", CHAT)["items"]]
     assert flat == everyone
-    assert sorted(flat) == sorted(["none", *(f"e{place}" for place in range(len(sequences)))])
+    assert sorted(flat) == sorted(["leading", "none", *(f"e{place}" for place in range(len(sequences)))])
 
 
 def test_messages_can_be_selected(chatstore: Chatstore, database: Documents) -> None:
@@ -188,12 +159,9 @@ def test_a_chat_of_somebody_else_is_exactly_a_missing_one(chatstore: Chatstore, 
         other = ask(chatstore, *words, code=3)
         missing = ask(chatstore, words[0], f"{CHAT}9", *words[2:], code=3)
         assert other["message"].replace(CHAT, "ID") == missing["message"].replace(f"{CHAT}9", "ID"), words
-    for words in [("show", ""), ("show", HOSTILE), ("transcript", '{"$gt": ""}')]:
+    for words in [("show", ""), ("show", HOSTILE), ("transcript", '{"$gt": ""}'), ("show", "\udcff")]:
         assert ask(chatstore, *words, code=3)["kind"] == "not_found"
     assert everything(database) == before
-
-
-TEXT = ("--role", "user", "--text", "x")
 
 
 @pytest.mark.parametrize(
@@ -201,6 +169,7 @@ TEXT = ("--role", "user", "--text", "x")
     [
         (("start", "--tenant", "", "--user", "ana"), "--tenant is required"),
         (("start", "--tenant", "acme", "--user", "x" * 501), "--user has 501 bytes"),
+        (("start", "--tenant", "acme", "--user", "\udcff"), "--user has a lone surrogate"),
         (("start", "--tenant", "acme"), "Missing option '--user'."),
         (("list", "--tenant", "acme", "--user", ""), "--user is required"),
         (("list", *ANA, "--limit", "201"), "201 is not in the range 1 to 200."),
@@ -217,8 +186,8 @@ TEXT = ("--role", "user", "--text", "x")
 def test_wrong_use_exits_with_2_and_names_the_option(
     words: tuple[str, ...], expected: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """No server is asked: the commands run in this process, and the server that they name does not exist."""
-    assert run(["general", *words, "-o", "json", "--uri", "mongodb://127.0.0.1:1"]) == 2
+    """The commands run in this process, on an empty database in memory."""
+    assert run(["general", *words, "-o", "json", "--uri", "mongomock://"]) == 2
     assert expected in json.loads(capsys.readouterr().err.splitlines()[-1])["error"]["message"]
 
 
@@ -269,3 +238,32 @@ def test_a_reader_that_closes_the_pipe_ends_the_command_quietly(chatstore: Chats
 def test_lists_import_no_more_than_other_lists(chatstore: Chatstore, database: Documents) -> None:
     modules = modules_of(chatstore, "general", "list", *ANA)
     assert {"pydantic", "rich", "chatstore_cli.library", "chatstore_cli.cli.commands.general.append"} & modules == set()
+
+
+# --- shell completion ------------------------------------------------------------------------------------------------
+
+
+def completed(chatstore: Chatstore, words: str, **env: str) -> list[str]:
+    """What Bash is offered for the last word of a command line."""
+    asked = {"_CHATSTORE_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    outcome = chatstore(env={**asked, **env})
+    assert (outcome.code, outcome.err) == (0, ""), outcome.err
+    return outcome.out.split()
+
+
+def test_a_shell_completes_ids_of_general_chats(chatstore: Chatstore, database: Documents) -> None:
+    for number, tenant in (("1", "acme"), ("2", "globex"), ("$(touch x)", "acme"), ("a*", "acme")):
+        store(database, [], _id=f"g-{number}", chat_id=f"g-{number}", app_id=tenant)
+    assert sorted(completed(chatstore, "chatstore general show ")) == ["g-1", "g-2"]
+    assert completed(chatstore, "chatstore general transcript g-2") == ["g-2"]
+    assert completed(chatstore, "chatstore general append --tenant acme g-") == ["g-1"]
+    assert completed(chatstore, "chatstore general show x") == []
+    assert completed(chatstore, "chatstore general tr") == ["transcript"]
+    script = chatstore(env={"_CHATSTORE_COMPLETE": "source_bash"})
+    assert (script.code, "complete -o default -F" in script.out) == (0, True)
+
+
+def test_completion_gives_up_quietly_and_starts_no_server(chatstore: Chatstore) -> None:
+    for uri in ("mongodb://127.0.0.1:1", "embedded", "nonsense://"):
+        assert completed(chatstore, "chatstore general show ", CHATSTORE_URI=uri) == []
+    assert chatstore("db", "status", "-o", "json", env={"CHATSTORE_URI": "embedded"}).out.count('"running": true') == 0

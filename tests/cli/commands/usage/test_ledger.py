@@ -13,6 +13,7 @@ import pytest
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.usage.recorder import UsageRecorder
 from chatstore_cli.mongo.usage.ledger import MongoUsageLedger
+from tests.support.samples import store_sample
 from tests.support.stored_sessions import store_chats
 from tests.support.usage_snapshots import START, snapshot
 
@@ -219,7 +220,7 @@ def test_reconcile_shows_the_numbers_that_differ_even_if_the_totals_are_equal(
 
 def test_the_help_of_reconcile_explains_its_own_exit_statuses(chatstore: Chatstore) -> None:
     help_text = chatstore("usage", "reconcile", "--help").out
-    assert "6  findings: counters differ from the ledger" in help_text
+    assert "6  findings: counters differ from the ledger, or statistics from counters" in help_text
     assert "7  partly done: counters changed in the meantime and were not repaired" in help_text
 
 
@@ -285,3 +286,21 @@ def test_usage_of_a_session_without_a_document_can_be_deleted(
     assert chatstore("sessions", "delete", "gone", "--yes").code == 0
     assert database["usage_events"].count_documents({"chat_id": "gone"}) == 0
     assert chatstore("sessions", "delete", "gone", "--yes").code == 3
+
+
+def test_reconcile_compares_the_statistics_of_the_platform_and_never_writes_them(
+    chatstore: Chatstore, database: Database[dict[str, Any]]
+) -> None:
+    store_sample(database, "general", "multi_agent")
+    before = list(database["WorkflowStats"].find())
+    chat = "generalchat-acme-a.b@c.de-0001"
+    assert chatstore("usage", "reconcile").code == 0
+    database["GeneralChatSessions"].update_one({"_id": chat}, {"$inc": {"usage_total_tokens_final": 5}})
+    found = chatstore("usage", "reconcile", "--yes", "-o", "json")
+    [row] = json.loads(found.out)["items"]
+    assert (found.code, row["session_id"], row["layout"], row["result"]) == (6, chat, "general", "reported")
+    assert (row["counters"]["total_tokens"], row["statistics"]["total_tokens"], row["wanted"]) == (15, 10, None)
+    table = chatstore("usage", "reconcile")
+    assert "total 15, statistics 10" in table.out
+    assert "chatstore does not write them" in table.err
+    assert list(database["WorkflowStats"].find()) == before
