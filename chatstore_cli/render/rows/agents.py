@@ -6,7 +6,7 @@ masked, or as they are with --reveal.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from chatstore_cli.domain.times import rfc3339
@@ -104,17 +104,19 @@ def config_listing(values: Iterable[tuple[str, Any]]) -> Listing:
 
 def _value(value: Any) -> str:
     """A value as it is written in JSON, and a text without quotes unless it looks like another value."""
-    if isinstance(value, str) and value and value not in ("null", "true", "false") and not value[0].isdigit():
+    if isinstance(value, str) and value and value not in _NO_TEXT and not value[0].isdigit() and value[0] != "-":
         return value
     return as_json(value, indented=False)
 
 
-def _side(value: Any) -> str:
-    return "" if value is None else _value(value)
+def _side(key: str, missing: str) -> Callable[[Mapping[str, Any]], str]:
+    """The cell of one side of a difference, which is empty if the value is missing there."""
+    return lambda row: "" if row["change"] == missing else _value(row[key])
 
 
+_NO_TEXT = frozenset({"null", "true", "false"})
 _NAMES = (Column("name", "Name"), Column("description", "Description"))
-_TIMES = (
+_INSTANTS = (
     Column("created_at", "Created (UTC)", show=short_time),
     Column("updated_at", "Updated (UTC)", show=short_time),
     Column("deleted_at", "Deleted (UTC)", show=short_time),
@@ -135,7 +137,7 @@ CHANGED_FIELDS = (
     *_NAMES,
     Column("tenant_id", "Tenant"),
     Column("user_id", "User"),
-    *_TIMES,
+    *_INSTANTS,
     Column("key", "Key"),
     Column("version_id", "Version"),
 )
@@ -158,8 +160,8 @@ VERSION_COLUMNS = (
 DIFFERENCE_COLUMNS = (
     Column("path", "PATH", wraps=True),
     Column("change", "CHANGE", whole=True),
-    Column("old", "OLD", show=_side, wraps=True),
-    Column("new", "NEW", show=_side, wraps=True),
+    Column("old", "OLD", show_row=_side("old", "added"), wraps=True),
+    Column("new", "NEW", show_row=_side("new", "removed"), wraps=True),
 )
 CONFIG_COLUMNS = (
     Column("path", "PATH", wraps=True),

@@ -40,7 +40,7 @@ def create(
     context: typer.Context,
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME]", help="The name: 1 to 128 characters (default: `agent_name` in FILE)."),
+        typer.Argument(metavar="NAME", help="The name: 1 to 128 characters (default: `agent_name` in FILE)."),
     ] = None,
     description: DescriptionOption = None,
     file: ConfigFileOption = None,

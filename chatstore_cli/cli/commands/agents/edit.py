@@ -25,9 +25,9 @@ app = single_command()
     exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.CONFLICT],
 )
 def edit(context: typer.Context, agent_id: AgentArgument, tenant: AgentTenantOption = None) -> None:
-    """Change the name, the description and the configuration of an agent in an editor.
+    """Change an agent in an editor.
 
-    They open as YAML in the editor that VISUAL or EDITOR names, with secrets masked (********). A mask means the stored
+    The name, the description and the configuration open as YAML in the editor that VISUAL or EDITOR names, with secrets masked (********). A mask means the stored
     value. What is not changed keeps its stored value exactly, and an edit that changes nothing is not stored.
 
     If the editor fails, if the edited text is not valid, or if another writer has changed the agent in the meantime,

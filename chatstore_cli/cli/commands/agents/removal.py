@@ -74,7 +74,7 @@ def restore(context: typer.Context, agent_id: AgentArgument, tenant: AgentTenant
 def purge(
     context: typer.Context,
     agent_id: Annotated[
-        str | None, typer.Argument(metavar="[AGENT_ID]", help="The id of a deleted agent: 24 hexadecimal digits.")
+        str | None, typer.Argument(metavar="AGENT_ID", help="The id of a deleted agent: 24 hexadecimal digits.")
     ] = None,
     deleted_before: Annotated[
         str | None,
@@ -86,9 +86,9 @@ def purge(
     tenant: AgentTenantOption = None,
     yes: YesOption = False,
 ) -> None:
-    """Delete agents for good that are deleted already, with their versions.
+    """Delete agents for good, with their versions.
 
-    It prints how many documents would be deleted and asks for confirmation (--yes skips the question). Agents that are not
+    They must be deleted already. It prints how many documents would be deleted and asks for confirmation (--yes skips the question). Agents that are not
     deleted, and documents that are not agents of the platform, remain.
     """
     from chatstore_cli.core.agents.removal import purge_plan

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,6 +17,7 @@ from chatstore_cli.cli.agent_output import emit_config, shown_config, with_confi
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.domain.errors import ExitCode, NotFound, WrongUse
+from chatstore_cli.render.listing import Column
 
 app = single_command()
 
@@ -34,7 +35,7 @@ app = single_command()
 def resolve(
     context: typer.Context,
     agent_id: Annotated[
-        str | None, typer.Argument(metavar="[AGENT_ID]", help="The id of the agent: 24 hexadecimal digits.")
+        str | None, typer.Argument(metavar="AGENT_ID", help="The id of the agent: 24 hexadecimal digits.")
     ] = None,
     did: Annotated[
         str | None,
@@ -80,11 +81,14 @@ def resolve(
     overrides = changed_config(read_config(override), assignments)
     invocation = Invocation(context)
     resolver = agent_resolver(invocation.stores, derived_fields=derived)
-    fields, of_call = RESOLVED_FIELDS, {}
+    fields: tuple[Column, ...] = RESOLVED_FIELDS
+    of_call: dict[str, Any] = {}
     if did is not None:
         call = phone_numbers(invocation.stores).resolve_did(did, tenant_id=tenant)
         if call.agent is None:
-            raise NotFound(kind_of_thing="agent for the phone number", name=call.number, where="", hint=call.explanation)
+            raise NotFound(
+                kind_of_thing="agent for the phone number", name=call.number, where="", hint=call.explanation
+            )
         invocation.say(call.explanation)
         fields, of_call = ROUTED_FIELDS, routed_row(call)
         agent_id, tenant = call.agent.agent_id, call.agent.tenant_id  # the route has checked the caller's tenant

@@ -16,7 +16,7 @@ app = single_command()
 
 _EXITS = [ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.CONFLICT]
 _ID = "65bb00000000000000000001"
-_VERSIONS = ("3f0b8e9a-6d54-4f2d-9a52-0a1f3b5c7d9e", "b6a1c2d3-e4f5-4a6b-8c7d-9e0f1a2b3c4d")
+_VERSION = "3f0b8e9a-6d54-4f2d-9a52-0a1f3b5c7d9e"
 
 
 @command(
@@ -52,7 +52,7 @@ def history(
 @command(
     app,
     "diff",
-    examples=[f"chatstore agents diff {_ID} {_VERSIONS[0]}", f"chatstore agents diff {_ID} {' '.join(_VERSIONS)}"],
+    examples=[f"chatstore agents diff {_ID} {_VERSION}", f"chatstore agents diff {_ID} {_VERSION} -o json"],
     exits=_EXITS,
 )
 def diff(
@@ -60,7 +60,7 @@ def diff(
     agent_id: AgentArgument,
     old: Annotated[str, typer.Argument(metavar="OLD", help="The id of a version.")],
     new: Annotated[
-        str | None, typer.Argument(metavar="[NEW]", help="The id of another version (default: the active one).")
+        str | None, typer.Argument(metavar="NEW", help="The id of another version (default: the active one).")
     ] = None,
     reveal: RevealOption = False,
     tenant: AgentTenantOption = None,
@@ -82,7 +82,7 @@ def diff(
     invocation.emit(Listing(DIFFERENCE_COLUMNS, rows, empty="The two versions do not differ."))
 
 
-@command(app, "activate", examples=[f"chatstore agents activate {_ID} {_VERSIONS[0]}"], exits=_EXITS)
+@command(app, "activate", examples=[f"chatstore agents activate {_ID} {_VERSION}"], exits=_EXITS)
 def activate(
     context: typer.Context,
     agent_id: AgentArgument,
