@@ -28,7 +28,7 @@ from benchmarks._figures import Figures
 SMALL = 1_000
 DATABASE = "chatstore_benchmark_agents_{}"
 NEWEST = datetime(2026, 3, 1, tzinfo=UTC)
-TENANTS = 20
+TENANTS = 10
 VERSIONS = 5
 
 
@@ -84,7 +84,7 @@ def fill(collection: Any, number: int) -> None:
 
 
 def agent(index: int, choose: random.Random) -> dict[str, Any]:
-    """A realistic agent, the older the higher its index. One of ten is deleted."""
+    """A realistic agent, the older the higher its index. One of eleven is deleted."""
     changed_at = NEWEST - timedelta(seconds=index)
     config = {
         "agent_name": f"Agent {index}", "agent_description": "Answers calls about parcels.", "prompt": "You are helpful. " * 60,
@@ -98,7 +98,7 @@ def agent(index: int, choose: random.Random) -> dict[str, Any]:
     ]
     return {
         "orgId": f"tenant-{index % TENANTS}", "createdByUserId": "u", "config": config, "versions": versions,
-        "deletedAt": changed_at if index % 10 == 0 else None, "createdAt": changed_at, "updatedAt": changed_at, "__v": 0,
+        "deletedAt": changed_at if index % 11 == 0 else None, "createdAt": changed_at, "updatedAt": changed_at, "__v": 0,
     }  # fmt: skip
 
 

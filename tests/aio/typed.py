@@ -9,12 +9,16 @@ from typing import Any, assert_type
 
 from chatstore_cli.aio import (
     AG2PersistenceManager,
+    Agent,
+    AgentConfigResolverService,
+    AgentRegistryService,
     ChatPersistenceWorker,
     LocalChatCache,
     Message,
     MixedTurn,
     MongoChatStorage,
     ReplayBoundary,
+    ResolvedConfig,
     SessionRegistry,
     StoredChat,
     TranscriptSource,
@@ -40,6 +44,10 @@ async def main() -> None:
     registry = SessionRegistry()
     assert_type(await registry.switch_workflow("socket-1", "chat-1"), WorkflowContext | None)
     await registry.attach("socket-1", "acme")  # type: ignore[call-arg]  # the user is missing
+    async with AgentRegistryService("uri", "database") as agents, AgentConfigResolverService() as resolver:
+        assert_type(await agents.update_agent("id", config={}, base_version=None), Agent)
+        await agents.update_agent("id", config="{}")  # type: ignore[arg-type]  # it is an object
+        assert_type(await resolver.resolve(None, {}), ResolvedConfig)
     cache = LocalChatCache(75)
     storage = MongoChatStorage("uri", "database", ttl_days="30")  # type: ignore[arg-type]  # it is a number
     async with ChatPersistenceWorker(cache, storage) as worker, storage.within(2):
