@@ -34,6 +34,7 @@ class AgentRegistryService(ClosingFace[agents.AgentRegistryService]):
     get_agent = awaitable(_Registry.get_agent)
     create_agent = awaitable(_Registry.create_agent)
     update_agent = awaitable(_Registry.update_agent)
+    edit_agent = awaitable(_Registry.edit_agent)
     delete_agent = awaitable(_Registry.delete_agent)
     restore_agent = awaitable(_Registry.restore_agent)
     plan_purge = awaitable(_Registry.plan_purge)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shlex
+import stat
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from chatstore_cli.domain.errors import ChatstoreError, WrongUse
@@ -20,18 +22,28 @@ def require_terminal(otherwise: str, *, no_input: bool) -> None:
 
 
 def edit_in_editor(content: Iterable[bytes], suffix: str = ".json") -> Path:
-    """A private file of this suffix with the edited content. The caller removes it. Raises ChatstoreError if the editor fails."""
+    """A private file of this suffix with the edited content. The caller removes it. Raises ChatstoreError if the editor fails.
+
+    If the editor fails after it has changed the file, the file is kept and the error names it.
+    """
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
     descriptor, name = tempfile.mkstemp(prefix="chatstore-", suffix=suffix)
     path = Path(name)
+    original = b"".join(content)
     with os.fdopen(descriptor, "wb") as stream:
-        stream.writelines(content)
+        stream.write(original)
     try:
         status = subprocess.run([*shlex.split(editor), name], check=False).returncode
     except (OSError, ValueError) as error:
         path.unlink(missing_ok=True)
         raise ChatstoreError(what=f"Cannot run the editor {editor!r}: {error}.", hint="Set EDITOR.") from error
+    with suppress(OSError):
+        path.chmod(stat.S_IRUSR | stat.S_IWUSR)  # an editor may have written a new file
     if status:
-        path.unlink(missing_ok=True)
-        raise ChatstoreError(what=f"The editor {editor!r} failed with status {status}.", hint="Nothing was changed.")
+        hint = "Nothing was changed."
+        if path.exists() and path.read_bytes() != original:
+            hint += f" The edited text is kept in {path}."
+        else:
+            path.unlink(missing_ok=True)
+        raise ChatstoreError(what=f"The editor {editor!r} failed with status {status}.", hint=hint)
     return path

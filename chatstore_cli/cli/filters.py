@@ -26,7 +26,9 @@ MapOption = Annotated[
 ]
 LayoutOption = Annotated[
     str | None,
-    typer.Option("--layout", metavar="NAME", help="Include only this layout: workflow, messages, threads or general."),
+    typer.Option(
+        "--layout", metavar="NAME", help="Include only this layout: workflow, messages, threads, general or calls."
+    ),
 ]
 DocumentLayoutOption = Annotated[
     str | None, typer.Option("--layout", metavar="NAME", help="Include only this layout: workflow or general.")

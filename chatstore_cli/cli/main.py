@@ -29,6 +29,7 @@ COMMANDS: dict[str, LazyCommand] = {
     "sessions": LazyCommand("sessions.sessions", "List, show, watch, split and delete sessions; set their status."),
     "threads": LazyCommand("threads.threads", "Create, read, change, copy, export and import threads."),
     "general": LazyCommand("general.general", "List, show and start general chats; append and print messages."),
+    "agents": LazyCommand("agents.agents", "List, show, change and resolve saved agents."),
     "workflows": LazyCommand("workflows.workflows", "Show and switch the workflows of client sessions."),
     "resume": LazyCommand("resume", "Print a session's history for a model or framework to continue."),
     "history": LazyCommand("history", "Show a session's newest messages from journal and MongoDB."),

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from chatstore_cli.config.sources import Problem, Source, SourcedValue, read_text, suggestion
+from chatstore_cli.config.yaml_document import line_of
 from chatstore_cli.domain.errors import BadConfig
 
 _MAX_DEPTH = 50
@@ -36,7 +37,7 @@ def read_file(path: Path, label: str, keys: Sequence[str]) -> Source:
             raise BadConfig(where=f"{label}:{line}", what="not a mapping of settings such as `mongo:`.")
         _BlockReader(loader, label, keys, source).read(root, "")
     except (yaml.YAMLError, RecursionError) as error:
-        line = _line_of(error, text)
+        line = line_of(error, text)
         reason = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
         raise BadConfig(where=f"{label}:{line}", what=f"not YAML: {reason}.") from error
     return source
@@ -54,14 +55,6 @@ def _check_depth(events: Iterable[Any], label: str) -> None:
                 raise BadConfig(where=where, what=f"more than {_MAX_DEPTH} lists or blocks are inside each other.")
         elif name in ("SequenceEndEvent", "MappingEndEvent"):
             depth -= 1
-
-
-def _line_of(error: Exception, text: str) -> int:
-    mark = getattr(error, "problem_mark", None)
-    if mark is not None:
-        return int(mark.line) + 1
-    position = getattr(error, "position", None)  # of a character that YAML does not allow
-    return text.count("\n", 0, position) + 1 if isinstance(position, int) else 1
 
 
 _BLOCKS = frozenset({"mongo.cache.mapping"})

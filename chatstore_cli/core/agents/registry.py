@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +16,7 @@ from chatstore_cli.core.agents.checks import (
     checked_owner,
     checked_version_id,
 )
+from chatstore_cli.core.agents.resolver import copied
 from chatstore_cli.core.agents.secrets import unmasked_config
 from chatstore_cli.core.agents.states import DESCRIPTION, NAME, next_state
 from chatstore_cli.core.agents.versions import Difference, differences
@@ -134,10 +135,41 @@ class AgentRegistryService:
         `base_version` is the version that the update was made from: AgentChanged if the agent is in another one. Without it,
         the update is applied to whatever the agent is. If nothing differs from the stored agent, nothing is written.
         """
+        checked = config if config is UNCHANGED else checked_config(config)
+        return self._changed(agent_id, tenant_id, name, description, base_version, lambda _: checked)
+
+    def edit_agent(
+        self,
+        agent_id: str,
+        edit: Callable[[dict[str, Any]], Mapping[str, Any]],
+        *,
+        name: str | Unchanged = UNCHANGED,
+        description: str | Unchanged | None = UNCHANGED,
+        base_version: str | None = None,
+        tenant_id: str | None = None,
+    ) -> Agent:
+        """As `update_agent`, with the configuration that `edit` makes of the stored one, which it gets as a copy.
+
+        `edit` is called again if another writer changed the agent first, so that the changes of both are stored.
+        """
+
+        def edited(agent: Agent) -> Mapping[str, Any]:
+            return checked_config(edit(copied(agent.config)))
+
+        return self._changed(agent_id, tenant_id, name, description, base_version, edited)
+
+    def _changed(
+        self,
+        agent_id: str,
+        tenant_id: str | None,
+        name: str | Unchanged,
+        description: str | Unchanged | None,
+        base_version: str | None,
+        config_of: Callable[[Agent], Mapping[str, Any] | Unchanged],
+    ) -> Agent:
         agent_id, tenant_id = checked_agent_id(agent_id), checked_owner(tenant_id, "tenant_id")
         name = name if name is UNCHANGED else checked_name(name)
         description = description if description is UNCHANGED else checked_description(description)
-        config = config if config is UNCHANGED else checked_config(config)
 
         def decide(agent: Agent) -> AgentState | None:
             if base_version is not None and agent.version_id != base_version:
@@ -147,7 +179,7 @@ class AgentRegistryService:
                     base_version=base_version,
                     hint="Read the agent again and repeat the change: chatstore agents show.",
                 )
-            return next_state(agent, name, description, config)
+            return next_state(agent, name, description, config_of(agent))
 
         agent = self._store.change(agent_id, tenant_id, decide)
         if agent is None:

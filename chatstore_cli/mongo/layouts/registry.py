@@ -10,6 +10,7 @@ from chatstore_cli.domain.session_reader import SessionReader
 from chatstore_cli.mongo.general.layout import GeneralLayout
 from chatstore_cli.mongo.messages.layout import MessagesLayout
 from chatstore_cli.mongo.products.agent_sessions import AgentSessionsLayout
+from chatstore_cli.mongo.products.calls import CallsLayout
 from chatstore_cli.mongo.threads.layout import ThreadsLayout
 from chatstore_cli.mongo.workflow.layout import WorkflowLayout
 
@@ -18,10 +19,11 @@ LAYOUTS: dict[str, Callable[[Any, Any], SessionReader]] = {
     "messages": MessagesLayout,
     "threads": ThreadsLayout,
     "general": GeneralLayout,
+    "calls": CallsLayout,
     "agent_sessions": AgentSessionsLayout,
 }
 
-OTHER_PRODUCTS = frozenset({"agent_sessions"})
+OTHER_PRODUCTS = frozenset({"calls", "agent_sessions"})
 """Layouts that chatstore never writes. Their indexes are checked and created only if the layout is named."""
 
 

@@ -1,0 +1,125 @@
+"""The arguments and options that the commands of `chatstore agents` share, and the configurations that they give."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from chatstore_cli.domain.errors import BadValue, WrongUse
+
+if TYPE_CHECKING:
+    from chatstore_cli.core.agents.stored_values import Path
+
+AgentArgument = Annotated[str, typer.Argument(metavar="AGENT_ID", help="The id of the agent: 24 hexadecimal digits.")]
+AgentTenantOption = Annotated[
+    str | None,
+    typer.Option("--tenant", metavar="ID", help="Require this tenant. Other tenants' agents count as missing."),
+]
+RevealOption = Annotated[bool, typer.Option("--reveal", help="Show secrets such as API keys instead of a mask.")]
+ConfigFileOption = Annotated[
+    str | None,
+    typer.Option(
+        "--file", metavar="FILE", help="Read the configuration, YAML or JSON, from FILE (- for stdin), as a whole."
+    ),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="PATH=VALUE",
+        help="Set a value of the configuration, for example engine.llm=openai/gpt-4o; repeatable.",
+    ),
+]
+UnsetOption = Annotated[
+    list[str] | None,
+    typer.Option("--unset", metavar="PATH", help="Remove a value of the configuration; repeatable, after all --set."),
+]
+NameOption = Annotated[str | None, typer.Option("--name", metavar="NAME", help="The name: 1 to 128 characters.")]
+DescriptionOption = Annotated[
+    str | None, typer.Option("--description", metavar="TEXT", help="The description: at most 2,048 characters.")
+]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+
+
+def agent_id_of(text: str) -> str:
+    """The id of an agent, checked before anything is looked up. Raises InvalidAgent."""
+    from chatstore_cli.core.agents.checks import checked_agent_id
+
+    return checked_agent_id(text)
+
+
+def read_config(path: str | None) -> dict[str, Any] | None:
+    """The configuration in a file, or in stdin for `-`; None without a path. Raises WrongUse, NotFound, ChatstoreError."""
+    from chatstore_cli.cli.message_input import opened
+    from chatstore_cli.config.yaml_document import MOST_BYTES
+
+    if path is None:
+        return None
+    with opened(path) as stream:
+        return config_in(stream.read(MOST_BYTES + 1), "stdin" if path == "-" else path)
+
+
+def config_in(content: bytes, label: str) -> dict[str, Any]:
+    """The object in a YAML or JSON document. `label` names it in errors. Raises WrongUse."""
+    from chatstore_cli.config.yaml_document import MOST_BYTES, read_document
+
+    if len(content) > MOST_BYTES:
+        raise WrongUse(what=f"{label} has more than {MOST_BYTES >> 20} MiB.")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        found = f"byte {error.start + 1:,} is 0x{content[error.start]:02x}"
+        raise WrongUse(what=f"{label} is not UTF-8: {found}.") from error
+    value = read_document(text, label)
+    if not isinstance(value, dict):
+        raise WrongUse(what=f"{label} is not an object with keys, such as `engine: {{llm: openai/gpt-4o}}`.")
+    return value
+
+
+def config_changes(
+    assignments: list[str] | None, removals: list[str] | None = None
+) -> Callable[[dict[str, Any]], dict[str, Any]] | None:
+    """What --set and --unset make of a configuration, which they change; None without these options. Raises WrongUse."""
+    from chatstore_cli.core.agents.paths import parsed_assignment, parsed_path, set_value, unset_value
+
+    if not assignments and not removals:
+        return None
+    sets: list[tuple[Path, Any]] = []
+    for text in assignments or []:
+        path, value = parsed_assignment(text, "--set")
+        sets.append((path, _value(value)))
+    paths = [parsed_path(text, "--unset") for text in removals or []]
+
+    def change(config: dict[str, Any]) -> dict[str, Any]:
+        for path, value in sets:
+            set_value(config, path, value, "--set")
+        for path in paths:
+            unset_value(config, path, "--unset")
+        return config
+
+    return change
+
+
+def changed_config(given: Mapping[str, Any] | None, assignments: list[str] | None) -> dict[str, Any] | None:
+    """The configuration of --file with the values of --set; None without both."""
+    change = config_changes(assignments)
+    if change is None:
+        return None if given is None else dict(given)
+    return change({} if given is None else dict(given))
+
+
+def _value(text: str) -> Any:
+    """The value of --set: JSON if it begins with {, [ or ", else one word as in a file. Nothing is an empty text."""
+    from chatstore_cli.config.yaml_document import scalar
+    from chatstore_cli.core.threads.json_reader import reject_constant
+
+    if not text[:1] or text[0] not in '{["':
+        return scalar(text) if text else ""
+    try:
+        return json.loads(text, parse_constant=reject_constant)
+    except (ValueError, RecursionError) as error:
+        hint = """Write a text that begins with {, [ or " as JSON: --set 'greeting="[smiles] Hello"'."""
+        raise BadValue(name="--set", value=text[:200], expected="JSON", hint=hint) from error
