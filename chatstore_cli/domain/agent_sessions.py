@@ -11,6 +11,10 @@ AGENT_SESSIONS = "agent_sessions"
 """The layout of these sessions, for the commands that read."""
 
 
+OWN_FIELDS = ("_id", "session_id", "sequence", "created_at")
+"""Fields of a stored message that the store sets."""
+
+
 @dataclass(frozen=True, slots=True)
 class AgentSession:
     """A session of a Python agent, without its messages."""

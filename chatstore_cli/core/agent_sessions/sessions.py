@@ -6,13 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chatstore_cli.core.agents.checks import checked_config, checked_key
-from chatstore_cli.domain.agent_sessions import AgentMessage, AgentSession, AgentSessionStore
+from chatstore_cli.domain.agent_sessions import OWN_FIELDS, AgentMessage, AgentSession, AgentSessionStore
 from chatstore_cli.domain.errors import BadValue, InvalidAgent
 
 MOST_MESSAGES = 1_000
 """Messages in one call."""
-OWN_FIELDS = ("_id", "session_id", "sequence", "created_at")
-"""Fields of a stored message that the store sets."""
 
 
 class AgentSessions:

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from chatstore_cli.core.agent_sessions.sessions import OWN_FIELDS
-from chatstore_cli.domain.agent_sessions import AgentMessage, AgentSession
+from chatstore_cli.domain.agent_sessions import OWN_FIELDS, AgentMessage, AgentSession
 from chatstore_cli.domain.foreign import OwnKind
 from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.mongo.bson_values import json_value, stored_instant, whole_number
