@@ -31,6 +31,7 @@ def store_checks(
     from chatstore_cli.core.verify.local import LocalChecks
     from chatstore_cli.domain.errors import NotFound
     from chatstore_cli.domain.times import utc_now
+    from chatstore_cli.wiring.agent_states import agent_state_checks
     from chatstore_cli.wiring.general import general_checks
     from chatstore_cli.wiring.journals import journal_folder, named_journals, pending_lines
     from chatstore_cli.wiring.phone_numbers import phone_number_checks
@@ -72,6 +73,7 @@ def store_checks(
         *(general_checks(stores) if stores.uses_mongo() else []),
         *registry,
         *(phone_number_checks(stores) if stores.uses_mongo() else []),
+        *(agent_state_checks(stores) if stores.uses_mongo() else []),
         *local.last(),
     ]
 

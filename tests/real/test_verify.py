@@ -33,6 +33,7 @@ NAMES = [
     "general-ids",
     "session-registry",
     "phone-routes",
+    "agent-states",
     "journal-folder",
     "ignored-files",
     "journal-times",
@@ -86,6 +87,7 @@ def test_a_healthy_store_passes_everything_and_leaves_nothing_behind(chatstore, 
         "general-ids": "there are no general chats",
         "session-registry": "chat_session_registry has no active or paused workflow",
         "phone-routes": "lk_telephony_bindings has no route to an agent",
+        "agent-states": "states has no state with a current agent",
     }
     assert all(row["seconds"] >= 0 and row["hint"] is None for row in rows)
     assert f"database {database.name}" in outcome.err
