@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -192,7 +193,7 @@ def test_the_demos_closing_lines_work_in_the_order_printed(db: Chatstore, short_
     settings = Settings(mongo=MongoSettings(uri="embedded", database=DEMO_DATABASE, embedded=embedded))
     stores = Stores(settings, say=lambda _: None, warn=lambda _: None)
     setup = demo_setup(stores, short_folder / "demo", lambda _: None)
-    setup.load(SampleChats(({"chat_id": "c"},), {}, 0), ())
+    setup.load(SampleChats(({"chat_id": "c"},), {}, 0), (), datetime.now(UTC))
     stores.close()
     removal = setup.removal({}, options=["--folder", str(short_folder / "demo")], config=None)
     program = f'chatstore() {{ {shlex.quote(sys.executable)} -m chatstore_cli "$@"; }}'

@@ -65,9 +65,7 @@ def list_(
             mode = "is in general mode" if entry.general_mode else "has no active workflow, and is not in general mode"
             invocation.say(f"Client session {entry.session.session_key!r} {mode}.")
     if has_more:
-        invocation.say(
-            f"The user has more than {limit} client sessions. Raise --limit, or name one with --session-key."
-        )
+        invocation.say("The user has more client sessions. Raise --limit, or name one with --session-key.")
 
 
 @command(

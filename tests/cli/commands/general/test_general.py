@@ -186,8 +186,8 @@ def test_a_chat_of_somebody_else_is_exactly_a_missing_one(chatstore: Chatstore, 
 def test_wrong_use_exits_with_2_and_names_the_option(
     words: tuple[str, ...], expected: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """No server is asked: the commands run in this process, and the server that they name does not exist."""
-    assert run(["general", *words, "-o", "json", "--uri", "mongodb://127.0.0.1:1"]) == 2
+    """The commands run in this process, on an empty database in memory."""
+    assert run(["general", *words, "-o", "json", "--uri", "mongomock://"]) == 2
     assert expected in json.loads(capsys.readouterr().err.splitlines()[-1])["error"]["message"]
 
 
