@@ -19,9 +19,12 @@ from chatstore_cli.cli.main import COMMANDS
 from chatstore_cli.cli.options import GlobalOptions
 from chatstore_cli.config.settings import Settings, setting_types
 from chatstore_cli.domain.errors import EXIT_MEANINGS
+from chatstore_cli.mongo.call_sessions.documents import call_session_index_specs
 from chatstore_cli.mongo.general import index_specs as general
 from chatstore_cli.mongo.layouts.registry import LAYOUTS
 from chatstore_cli.mongo.messages import layout as messages
+from chatstore_cli.mongo.phone_numbers.documents import binding_index_spec
+from chatstore_cli.mongo.products.newest_calls import call_index_specs
 from chatstore_cli.mongo.session_documents.segment_index import segment_index_specs
 from chatstore_cli.mongo.threads import index_specs as threads
 from chatstore_cli.mongo.usage.rows import usage_index_specs
@@ -120,6 +123,7 @@ def test_the_layouts_page_has_every_index() -> None:
     page = LAYOUTS_PAGE.read_text(encoding="utf-8")
     specs = [*messages.index_specs(""), *index_specs(""), *segment_index_specs(""), *usage_index_specs("", "")]
     specs += [*threads.index_specs("", ""), *general.index_specs(""), *general.counter_index_specs("")]
+    specs += [*call_index_specs(""), *call_session_index_specs(""), binding_index_spec("")]
     assert {spec.name for spec in specs if f"`{spec.name}`" not in page} == set()
 
 

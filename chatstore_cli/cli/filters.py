@@ -26,7 +26,11 @@ MapOption = Annotated[
 ]
 LayoutOption = Annotated[
     str | None,
-    typer.Option("--layout", metavar="NAME", help="Include only this layout: workflow, messages, threads or general."),
+    typer.Option(
+        "--layout",
+        metavar="NAME",
+        help="Include only this layout: workflow, messages, threads, general, calls or agent_sessions.",
+    ),
 ]
 DocumentLayoutOption = Annotated[
     str | None, typer.Option("--layout", metavar="NAME", help="Include only this layout: workflow or general.")

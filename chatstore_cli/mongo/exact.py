@@ -28,7 +28,7 @@ Document = dict[str, Any]
 
 SIMPLE: Document = {"locale": "simple"}
 
-_LOOK_UP_FIELDS = ("_id", "session_id", "chat_id", "chat_thread_id")
+_LOOK_UP_FIELDS = ("_id", "session_id", "chat_id", "chat_thread_id", "sessionId")
 MOST_TEXTS = 100
 """More texts in one look-up would take longer to compare than reading the collection."""
 

@@ -33,3 +33,8 @@ IS_TEXT = {"$gte": ""}
 
 NOT_A_TEXT = {"$type": [*_NEITHER_TEXT_NOR_DATE, "date"]}
 """A value of `_id` that is not a text. It cannot be an array."""
+
+NOT_AN_OBJECT_ID = {
+    "$type": [*(each for each in _NEITHER_TEXT_NOR_DATE if each != "objectId"), "string", "symbol", "date"]
+}
+"""A value of `_id` that is not an ObjectId."""

@@ -29,7 +29,11 @@ if TYPE_CHECKING:
 THREADS = "threads"
 """The layout whose sessions can be in another database than those of the other layouts."""
 
-_LAYOUT_IS_OFF = "The layout general is off. For the reason, see layouts.general.sessions in: chatstore config show"
+_LAYOUTS_OFF = {
+    "general": "The layout general is off. For the reason, see layouts.general.sessions in: chatstore config show",
+    "agent_sessions": "The layout agent_sessions is off. To read it, set chatstore.agents.sessions and .messages.",
+}
+"""Why a layout that exists is not used."""
 
 
 GENERAL = "general"
@@ -203,16 +207,19 @@ class Stores:
     def index_specs(self, layout: str | None = None, *, whatever_expires: bool = False) -> dict[str, list[IndexSpec]]:
         """The indexes that each layout, or the named one, needs. Raises BadValue for an unknown layout.
 
-        Those of the usage ledger are listed with the workflow layout, and those of the session registry with the general
+        Another product's layout has none unless it is named. Those of the usage ledger are listed with the workflow layout, and those of the session registry with the general
         layout. With `whatever_expires`, a TTL index is included even if nothing expires.
         """
         from chatstore_cli.core.indexes import wanted_specs
+        from chatstore_cli.mongo.layouts.registry import OTHER_PRODUCTS
         from chatstore_cli.mongo.usage.rows import usage_index_specs
         from chatstore_cli.wiring.session_registry import registry_indexes
 
         ttl_days = 1 if whatever_expires else self.settings.mongo.ttl_days
         names = self.settings.layouts.workflow
-        specs = {reader.layout: wanted_specs(reader.index_specs(), ttl_days) for reader in self.session_readers(layout)}
+        others = OTHER_PRODUCTS if layout is None else ()
+        readers = [reader for reader in self.session_readers(layout) if reader.layout not in others]
+        specs = {reader.layout: wanted_specs(reader.index_specs(), ttl_days) for reader in readers}
         if "workflow" in specs:
             specs["workflow"].extend(usage_index_specs(names.usage, names.usage_rollups))
         if layout in (None, GENERAL) and self.uses_mongo():
@@ -296,7 +303,7 @@ class Stores:
 
         used = used_layouts(self.settings)
         if layout is not None and layout not in used:
-            hint = _LAYOUT_IS_OFF if layout in LAYOUTS else None
+            hint = _LAYOUTS_OFF.get(layout)
             raise BadValue(name="--layout", value=layout, expected=f"a layout: {', '.join(used)}", hint=hint)
         names = [layout] if layout is not None else used
         connection = self.connection if used_for_long else self.connection.for_one_command()

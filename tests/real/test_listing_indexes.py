@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from bson import ObjectId
 from pymongo import MongoClient, monitoring
 from pymongo.database import Database
 
@@ -47,6 +48,10 @@ OF_FLAT_MESSAGES = ("none", "status unknown", "since", "until")
 
 OF_GENERAL_CHATS = tuple(name for name in FILTERS if "workflow" not in name)
 """The same."""
+
+OF_CALLS = tuple(name for name in FILTERS if name != "paused")
+"""The same. A call is never running, so the layout asks nothing."""
+NO_CALL = ("status running", "user and status")
 
 OF_THREADS = ("none", "tenant", "an ObjectId's tenant", "user", "status unknown", "since", "until", "tenant and user")
 """The same."""
@@ -138,6 +143,7 @@ def store(mongod: Mongod) -> Iterator[Store]:
     database["GeneralChatSessions"].insert_many([_general_chat(place) for place in range(SESSIONS)])
     database["chat_threads"].insert_many([_thread(place) for place in range(SESSIONS)])
     database["chat_thread_messages"].insert_many([_thread_message(place) for place in range(SESSIONS)])
+    database["lk_transcripts"].insert_many([_call(place) for place in range(SESSIONS)])
     connection = Connection(client, database, "test")
     for layout in LAYOUTS.values():
         for spec in layout(connection, Settings()).index_specs():
@@ -169,6 +175,16 @@ def _general_chat(place: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _call(place: int) -> dict[str, Any]:
+    at = NOON + timedelta(seconds=place // 3)
+    second = int(at.timestamp()).to_bytes(4, "big")
+    return {
+        "_id": ObjectId(second + place.to_bytes(8, "big")), "sessionId": f"call-{place}", "orgId": f"t{place % 7}",
+        "createdByUserId": f"u{place % 11}", "agentId": f"w{place % 5}", "chatHistory": [{"content": "x" * 100}],
+        "closeReason": "error" if place % 3 == 0 else None, "endedAt": at if place % 3 == 1 else None,
+    }  # fmt: skip
+
+
 def _flat(place: int) -> dict[str, Any]:
     at = (NOON + timedelta(seconds=place)).isoformat(timespec="microseconds")
     return {"session_id": f"f-{place // 2}", "role": "user", "text": "x", "created_at": at}
@@ -192,6 +208,7 @@ def _thread_message(place: int) -> dict[str, Any]:
         *(("messages", name) for name in OF_FLAT_MESSAGES),
         *(("threads", name) for name in OF_THREADS),
         *(("general", name) for name in OF_GENERAL_CHATS),
+        *(("calls", name) for name in OF_CALLS if name not in NO_CALL),
     ],
 )
 def test_each_filter_is_served_by_an_index(store: Store, layout: str, name: str) -> None:
@@ -210,11 +227,12 @@ def test_each_filter_is_served_by_an_index(store: Store, layout: str, name: str)
 
 
 def test_every_layout_is_asked_and_filters_that_are_left_out_are_those_it_cannot_answer(store: Store) -> None:
-    assert set(LAYOUTS) == {"workflow", "messages", "threads", "general"}
+    assert set(LAYOUTS) == {"workflow", "messages", "threads", "general", "calls"}
     for layout, expected in (
         ("messages", OF_FLAT_MESSAGES),
         ("threads", OF_THREADS),
         ("general", OF_GENERAL_CHATS),
+        ("calls", OF_CALLS),
     ):
         reader = LAYOUTS[layout](store.connection, Settings())
         answered = [name for name, asked in FILTERS.items() if not reader.unanswerable(SessionQuery(**asked))]

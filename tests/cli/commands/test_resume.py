@@ -28,7 +28,7 @@ def chats(database: Database[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """The demo's workflow sessions, and the contract suite's documents of every layout, in the database."""
     documents = [dict(document) for document in sample_chats(datetime(2026, 5, 1, tzinfo=UTC)).sessions]
     database["chat_sessions"].insert_many(documents)
-    for layout in ("workflow", "messages", "threads", "general"):
+    for layout in ("workflow", "messages", "threads", "general", "calls"):
         for collection, stored in json.loads((SAMPLES / f"{layout}.json").read_text())["collections"].items():
             database[collection].insert_many([json_util.loads(json.dumps(each)) for each in stored])
     return {str(document.get("chat_id") or document["_id"]): document for document in documents}

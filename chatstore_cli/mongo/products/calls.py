@@ -1,0 +1,204 @@
+"""The `calls` layout: the transcripts of a voice platform, one document per call (docs/layouts.md). It is only read.
+
+A session is a call. Its tenant is `orgId`, its title the room, and its workflow the id of the saved agent. The platform has
+an index on `sessionId` and the one on `_id`. An ObjectId begins with the second in which it was made, so calls are listed
+by the time at which their transcripts were stored, for which no further index is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+
+from chatstore_cli.config.settings import Settings
+from chatstore_cli.domain.calls import CALLS
+from chatstore_cli.domain.errors import NotAllowed, NotFound
+from chatstore_cli.domain.foreign import ForeignDocuments
+from chatstore_cli.domain.indexes.specs import IndexSpec
+from chatstore_cli.domain.message import GENERAL_AGENT, Message
+from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
+from chatstore_cli.domain.session import Session, SessionStatus
+from chatstore_cli.mongo.collections import collection_facts
+from chatstore_cli.mongo.connection import Connection, Document, driver_errors
+from chatstore_cli.mongo.foreign_documents import ForeignLookup, lacks_right
+from chatstore_cli.mongo.identifiers import REPLACED, id_values, is_storable
+from chatstore_cli.mongo.products.call_documents import OWN_CALLS, items_of, to_messages, to_session, with_usage
+from chatstore_cli.mongo.products.newest_calls import (
+    FILTERED_FIELDS,
+    PROJECTION,
+    NewestCalls,
+    call_index_specs,
+    conditions_of,
+)
+
+_METRICS = ("chatHistory.metrics", "chatHistory.items.metrics")
+_MANY = 10_000
+"""More calls than this are too many to be read for one page."""
+
+
+class CallsLayout:
+    """Reads sessions from transcripts of calls."""
+
+    layout = CALLS
+
+    def __init__(self, connection: Connection, settings: Settings) -> None:
+        self._connection = connection
+        self._in_memory = connection.in_memory
+        self._name = settings.chatstore.agents.transcripts
+        self._calls = connection.collection(self._name)
+        self._lookup = ForeignLookup(connection, self._name, OWN_CALLS)
+        self._unaddressable: set[str] = set()
+        self.remarks: list[str] = []
+
+    @property
+    def foreign(self) -> ForeignDocuments | None:
+        """The documents of the collection that are not transcripts; None if nothing was listed or missed."""
+        return self._lookup.found
+
+    @property
+    def unaddressable(self) -> int:
+        """How many calls were left out because no text addresses their session id."""
+        return len(self._unaddressable)
+
+    def index_specs(self) -> tuple[IndexSpec, ...]:
+        """The indexes that lists with a filter need. They are only proposed if the layout is named."""
+        return call_index_specs(self._name)
+
+    def is_absent(self) -> bool:
+        """Whether the collection does not exist, as far as the user may know."""
+        return not self._exists()
+
+    def unanswerable(self, query: SessionQuery) -> list[str]:
+        """The filters that calls cannot answer: a call is never paused."""
+        return ["paused"] if query.paused else []
+
+    def newest_first(self, query: SessionQuery, after: SessionKey | None, limit: int) -> Iterator[Session]:
+        """At most `limit` calls in descending order of SessionKey, strictly below `after`."""
+        try:
+            if self._answers(query):
+                self._remark_on_missing_index(query)
+                with driver_errors(f"listing the calls of {self._name}"):
+                    page = NewestCalls(self._calls, query, after, limit, self._addressable)
+                    found = page.sessions(in_memory=self._in_memory)
+                    self._add(page.remark)
+                    yield from found
+        except NotAllowed as error:
+            self._note_missing_right(error)
+
+    def find(self, session_id: str) -> Session | None:
+        """One call; None if it does not exist."""
+        row = self._locate(session_id, PROJECTION)
+        return None if row is None else to_session(row)
+
+    def messages(self, session_id: str, selection: MessageSelection) -> Iterator[Message]:
+        """A call's messages in their order. Raises NotFound. A document has all of them, so it is read as a whole."""
+        document = self._locate(session_id, {"chatHistory": 1})
+        if document is None:
+            raise NotFound(kind_of_thing="session", name=session_id, where=f" in {self._name}")
+        return iter(_selected(to_messages(session_id, document), selection))
+
+    def all_facts(self, query: SessionQuery) -> Iterator[Session]:
+        """Every call that matches, with the usage in the metrics of its items."""
+        try:
+            if not self._answers(query):
+                return
+            fields = {**PROJECTION, **dict.fromkeys(_METRICS, 1)}
+            stages: list[Document] = [{"$match": {"$and": conditions_of(query)}}, {"$project": fields}]
+            with driver_errors(f"reading the calls of {self._name}"):
+                for row in self._calls.find() if self._in_memory else self._calls.aggregate(stages):
+                    if self._in_memory and not OWN_CALLS.matches(row):
+                        continue
+                    session = to_session(row)
+                    if query.matches(session) and self._addressable(session, row):
+                        yield with_usage(session, items_of(row))
+        except NotAllowed as error:
+            self._note_missing_right(error)
+
+    # --- what the methods share --------------------------------------------------------------------------------------
+
+    def _answers(self, query: SessionQuery) -> bool:
+        """Whether there may be calls for a query. Without the collection this costs no query."""
+        texts = (query.tenant_id, query.user_id, query.workflow)
+        can_match = (
+            query.layout in (None, CALLS)
+            and query.status is not SessionStatus.RUNNING  # a transcript is stored at the end of a call
+            and all(text is None or is_storable(text) for text in texts)
+        )
+        if not can_match or self.unanswerable(query) or not self._exists():
+            return False
+        return not self._lookup.take().is_another_products
+
+    def _exists(self) -> bool:
+        facts = collection_facts(self._connection, self._name)
+        if not facts.is_usable:
+            self._add(f"This user may not read {self._name}, or it does not exist, so no call was searched.")
+        return facts.exists and facts.is_usable
+
+    def _locate(self, session_id: str, fields: Document) -> Document | None:
+        """The document of the call with this session id; None if there is none, or the user may not read it."""
+        if not self._exists():
+            return None
+        try:
+            with driver_errors(f"looking up call {session_id!r} in {self._name}"):
+                for value in id_values(session_id):
+                    match: Document = {"sessionId": {"$eq": value, "$not": {"$type": "array"}}, **OWN_CALLS.filter()}
+                    rows = (
+                        filter(OWN_CALLS.matches, self._calls.find({"sessionId": value}))
+                        if self._in_memory
+                        else self._calls.aggregate([{"$match": match}, {"$limit": 1}, {"$project": fields}])
+                    )
+                    for row in rows:
+                        return dict(row)
+            self._lookup.take()
+        except NotAllowed as error:
+            self._note_missing_right(error)
+        return None
+
+    def _addressable(self, session: Session, row: Document) -> bool:
+        """Whether a text addresses the call. If not, the call is counted as unaddressable."""
+        is_found = bool(session.session_id) and (
+            REPLACED not in session.session_id
+            or self._in_memory
+            or self._locate(session.session_id, {"_id": 1}) is not None
+        )
+        if not is_found:
+            self._unaddressable.add(repr(row.get("_id"))[:200])
+        return is_found
+
+    def _remark_on_missing_index(self, query: SessionQuery) -> None:
+        """Note that a list with a filter has to read all calls."""
+        is_failed = query.status is SessionStatus.FAILED or None
+        values = (query.tenant_id, query.user_id, query.workflow, is_failed)
+        fields = [field for field, value in zip(FILTERED_FIELDS, values, strict=True) if value is not None]
+        if not fields or self._in_memory:
+            return
+        with suppress(NotAllowed), driver_errors(f"listing the indexes of {self._name}"):
+            if self._calls.estimated_document_count() <= _MANY:
+                return
+            indexed = {next(iter(index["key"])) for index in self._calls.list_indexes()}
+            if not indexed.isdisjoint(fields):
+                return
+            self._add(
+                f"{self._name} has no index on {' or '.join(fields)}, so all calls were read. To create one, run: "
+                "chatstore indexes apply --layout calls"
+            )
+
+    def _note_missing_right(self, error: NotAllowed) -> None:
+        """Add the remark. Raises the error again if it is another one, such as a rejected login."""
+        if not lacks_right(error):
+            raise error
+        self._add(f"This user may not read {self._name}, so no call was searched.")
+
+    def _add(self, remark: str | None) -> None:
+        if remark is not None and remark not in self.remarks:
+            self.remarks.append(remark)
+
+
+def _selected(messages: list[Message], selection: MessageSelection) -> list[Message]:
+    if selection.after_sequence is not None:
+        messages = [each for each in messages if (each.sequence or 0) > selection.after_sequence]
+    if not selection.include_general:
+        messages = [each for each in messages if each.metadata.get("source") != GENERAL_AGENT]
+    if selection.last is None:
+        return messages
+    return messages[-selection.last :] if selection.last > 0 else []
