@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import Any
 
 from chatstore_cli.mongo.agent_states.documents import OWN_STATES
 from chatstore_cli.mongo.collections import collection_facts
@@ -20,7 +21,7 @@ def sampled_agents(connection: Connection, collection: str, *, sample: int, seco
         return {}
     with_agent = {"current_agent_id": {"$nin": [None, ""]}, **OWN_STATES.filter()}
     stages: list[Document] = [{"$match": with_agent}, {"$project": {"current_agent_id": 1}}]
-    limits = {} if connection.in_memory else {"maxTimeMS": max(1, int(seconds * 1000))}
+    limits: dict[str, Any] = {} if connection.in_memory else {"maxTimeMS": max(1, int(seconds * 1000))}
     if not connection.in_memory:
         stages.insert(1, {"$sample": {"size": sample}})
 
