@@ -27,7 +27,9 @@ MapOption = Annotated[
 LayoutOption = Annotated[
     str | None,
     typer.Option(
-        "--layout", metavar="NAME", help="Include only this layout: workflow, messages, threads, general or calls."
+        "--layout",
+        metavar="NAME",
+        help="Include only this layout: workflow, messages, threads, general, calls or agent_sessions.",
     ),
 ]
 DocumentLayoutOption = Annotated[

@@ -29,7 +29,11 @@ if TYPE_CHECKING:
 THREADS = "threads"
 """The layout whose sessions can be in another database than those of the other layouts."""
 
-_LAYOUT_IS_OFF = "The layout general is off. For the reason, see layouts.general.sessions in: chatstore config show"
+_LAYOUTS_OFF = {
+    "general": "The layout general is off. For the reason, see layouts.general.sessions in: chatstore config show",
+    "agent_sessions": "The layout agent_sessions is off. To read it, set chatstore.agents.sessions and .messages.",
+}
+"""Why a layout that exists is not used."""
 
 
 GENERAL = "general"
@@ -299,7 +303,7 @@ class Stores:
 
         used = used_layouts(self.settings)
         if layout is not None and layout not in used:
-            hint = _LAYOUT_IS_OFF if layout in LAYOUTS else None
+            hint = _LAYOUTS_OFF.get(layout)
             raise BadValue(name="--layout", value=layout, expected=f"a layout: {', '.join(used)}", hint=hint)
         names = [layout] if layout is not None else used
         connection = self.connection if used_for_long else self.connection.for_one_command()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 from uuid import UUID
 
 from chatstore_cli.domain.errors import BadValue, InvalidAgent
+
+Result = TypeVar("Result")
 
 MAX_NAME, MAX_DESCRIPTION = 128, 2_048
 """Characters."""
@@ -94,9 +96,17 @@ def checked_limit(limit: int) -> int:
 
 def checked_config(config: object, path: str = "config") -> dict[str, Any]:
     """A copy of a configuration that consists of JSON values only. Keys such as `$set`, `a.b` and `__proto__` are allowed."""
-    walk = _Walk()
+    return _checked(lambda: _Walk("configuration").copy_of_object(config, 1), path)
+
+
+def checked_value(value: object, path: str, whole: str, *, level: int) -> Any:
+    """A copy of a JSON value. It is part of the thing that `whole` names, inside `level` of its objects and lists."""
+    return _checked(lambda: _Walk(whole).copy_of(value, level), path)
+
+
+def _checked(copy: Callable[[], Result], path: str) -> Result:
     try:
-        return walk.copy_of_object(config, 1)
+        return copy()
     except _Flaw as flaw:
         where = path + "".join(reversed(flaw.steps))
         shown = where if len(where) <= 300 else f"{where[:300]}…"
@@ -113,9 +123,10 @@ class _Flaw(Exception):
 
 
 class _Walk:
-    """One walk through a configuration, which copies it and adds up its size in MongoDB."""
+    """One walk through a configuration or another value, which copies it and adds up its size in MongoDB."""
 
-    def __init__(self) -> None:
+    def __init__(self, whole: str) -> None:
+        self._whole = whole
         self._size = 0
 
     def copy_of_object(self, value: object, level: int) -> dict[str, Any]:
@@ -131,7 +142,7 @@ class _Walk:
                 raise _Flaw(f"the key {json.dumps(name[:100])} has NUL or a lone surrogate")
             self._add(_bytes_of(name) + 2)
             try:
-                copy[name] = self._copy(item, level)
+                copy[name] = self.copy_of(item, level)
             except _Flaw as flaw:
                 flaw.steps.append(path_step(name))
                 raise
@@ -143,13 +154,14 @@ class _Walk:
         for item in values:
             self._add(len(str(len(copy))) + 2)
             try:
-                copy.append(self._copy(item, level))
+                copy.append(self.copy_of(item, level))
             except _Flaw as flaw:
                 flaw.steps.append(path_step(len(copy)))
                 raise
         return copy
 
-    def _copy(self, value: object, level: int) -> Any:
+    def copy_of(self, value: object, level: int) -> Any:
+        """A copy of a value that is inside `level` objects and lists."""
         if isinstance(value, str):
             text = _plain(value)
             if _LONE_SURROGATE.search(text):
@@ -177,13 +189,13 @@ class _Walk:
 
     def _enter(self, level: int) -> None:
         if level > MAX_LEVELS:
-            raise _Flaw(f"the configuration has more than {MAX_LEVELS} levels here")
+            raise _Flaw(f"the {self._whole} has more than {MAX_LEVELS} levels here")
         self._add(5)
 
     def _add(self, size: int) -> None:
         self._size += size
         if self._size > MAX_CONFIG_BYTES:
-            raise _Flaw(f"the configuration exceeds {MAX_CONFIG_BYTES >> 20} MiB here")
+            raise _Flaw(f"the {self._whole} exceeds {MAX_CONFIG_BYTES >> 20} MiB here")
 
 
 def path_step(key: str | int) -> str:

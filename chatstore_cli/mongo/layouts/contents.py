@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.domain.foreign import ForeignDocuments
+from chatstore_cli.mongo.agent_sessions.documents import OWN_AGENT_MESSAGES, OWN_AGENT_SESSIONS
 from chatstore_cli.mongo.call_sessions.documents import OWN_CALL_SESSIONS
 from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.foreign_documents import collection_names, foreign_in, require_writable
@@ -24,6 +25,7 @@ def own_documents_of(settings: Settings) -> dict[str, OwnDocuments]:
     """The own documents of each collection that the settings name. The collections of sessions come first."""
     workflow, threads, general = settings.layouts.workflow, settings.layouts.threads, settings.layouts.general
     agents = settings.chatstore.agents
+    of_agents = {agents.sessions: OWN_AGENT_SESSIONS, agents.messages: OWN_AGENT_MESSAGES}
     of_general = {
         general.sessions: own_chats.OWN_CHATS,
         general.segments: own_chats.OWN_SEGMENTS,
@@ -40,6 +42,7 @@ def own_documents_of(settings: Settings) -> dict[str, OwnDocuments]:
         workflow.usage_rollups: OWN_DAILY_SUMS,
         workflow.usage_exports: OWN_EXPORTS,
         general.registry: OWN_ENTRIES,
+        **{name: own for name, own in of_agents.items() if name is not None},
         agents.transcripts: OWN_CALLS,
         agents.bindings: OWN_BINDINGS,
         agents.call_sessions: OWN_CALL_SESSIONS,

@@ -9,6 +9,7 @@ from chatstore_cli.config.settings import Settings
 from chatstore_cli.domain.session_reader import SessionReader
 from chatstore_cli.mongo.general.layout import GeneralLayout
 from chatstore_cli.mongo.messages.layout import MessagesLayout
+from chatstore_cli.mongo.products.agent_sessions import AgentSessionsLayout
 from chatstore_cli.mongo.products.calls import CallsLayout
 from chatstore_cli.mongo.threads.layout import ThreadsLayout
 from chatstore_cli.mongo.workflow.layout import WorkflowLayout
@@ -19,12 +20,18 @@ LAYOUTS: dict[str, Callable[[Any, Any], SessionReader]] = {
     "threads": ThreadsLayout,
     "general": GeneralLayout,
     "calls": CallsLayout,
+    "agent_sessions": AgentSessionsLayout,
 }
 
-OTHER_PRODUCTS = frozenset({"calls"})
+OTHER_PRODUCTS = frozenset({"calls", "agent_sessions"})
 """Layouts that chatstore never writes. Their indexes are checked and created only if the layout is named."""
 
 
 def used_layouts(settings: Settings) -> list[str]:
-    """The layouts that a database has by its settings: all, or all but `general`."""
-    return [name for name in LAYOUTS if name != "general" or settings.layouts.general.sessions is not None]
+    """The layouts that a database has by its settings: all but those whose collections no setting names."""
+    agents = settings.chatstore.agents
+    is_off = {
+        "general": settings.layouts.general.sessions is None,
+        "agent_sessions": agents.sessions is None or agents.messages is None,
+    }
+    return [name for name in LAYOUTS if not is_off.get(name)]

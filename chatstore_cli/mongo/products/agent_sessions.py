@@ -1,0 +1,292 @@
+"""The `agent_sessions` layout: sessions of a Python agent, one document each, and one for each message. It is only read.
+
+Its collections have names that other products use (`sessions`, `messages`), so it is read only if the settings name both.
+A session has the id of its agent as its workflow, and no tenant, status or pause (docs/layouts.md).
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from chatstore_cli.config.settings import Settings
+from chatstore_cli.domain.agent_sessions import AGENT_SESSIONS
+from chatstore_cli.domain.errors import NotFound
+from chatstore_cli.domain.foreign import ForeignDocuments
+from chatstore_cli.domain.indexes.specs import IndexSpec
+from chatstore_cli.domain.message import GENERAL_AGENT, Message
+from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
+from chatstore_cli.domain.session import COUNT_CAP, Session, SessionStatus
+from chatstore_cli.domain.threads.turns import turn
+from chatstore_cli.mongo.agent_sessions.documents import (
+    IN_ORDER,
+    OWN_AGENT_MESSAGES,
+    OWN_AGENT_SESSIONS,
+    reading_indexes,
+)
+from chatstore_cli.mongo.bson_values import json_value, stored_instant, whole_number
+from chatstore_cli.mongo.collections import collection_facts
+from chatstore_cli.mongo.connection import Connection, Document, driver_errors
+from chatstore_cli.mongo.foreign_documents import ForeignLookup
+from chatstore_cli.mongo.identifiers import (
+    REPLACED,
+    addressable_id,
+    document_id_condition,
+    id_text,
+    id_values,
+    is_storable,
+)
+from chatstore_cli.mongo.indexed_types import EARLIEST, IS_TEXT, LATEST, NOT_A_DATE, NOT_A_TEXT
+from chatstore_cli.mongo.message_counts import MessageCounts
+
+_FACTS = dict.fromkeys(("session_id", "user_id", "agent_id", "title", "created_at", "updated_at"), 1)
+_NEWEST_FIRST = {"updated_at": -1, "session_id": -1}
+_MORE = 4
+"""If rows of a page are left out, the next query reads this many times as many."""
+
+
+class AgentSessionsLayout:
+    """Reads sessions from the collections of a Python agent."""
+
+    layout = AGENT_SESSIONS
+
+    def __init__(self, connection: Connection, settings: Settings) -> None:
+        agents = settings.chatstore.agents
+        self._connection = connection
+        self._in_memory = connection.in_memory
+        self._name, self._messages_name = agents.sessions or "sessions", agents.messages or "messages"
+        self._sessions = connection.collection(self._name)
+        self._messages = connection.collection(self._messages_name)
+        milliseconds = max(1, int(settings.mongo.timeout_seconds * 1000))
+        self._counts = MessageCounts(self._messages, in_memory=connection.in_memory, milliseconds=milliseconds)
+        self._lookup = ForeignLookup(connection, self._name, OWN_AGENT_SESSIONS)
+        self._unaddressable: set[str] = set()
+        self.remarks: list[str] = []
+
+    @property
+    def foreign(self) -> ForeignDocuments | None:
+        """The documents of the collection that are not sessions; None if nothing was listed or missed."""
+        return self._lookup.found
+
+    @property
+    def unaddressable(self) -> int:
+        """How many sessions were left out because no text addresses their id."""
+        return len(self._unaddressable)
+
+    def index_specs(self) -> tuple[IndexSpec, ...]:
+        """The indexes that reading needs. They are only proposed if the layout is named."""
+        return reading_indexes(self._name, self._messages_name)
+
+    def is_absent(self) -> bool:
+        """Whether the collection of sessions does not exist."""
+        return not collection_facts(self._connection, self._name).exists
+
+    def unanswerable(self, query: SessionQuery) -> list[str]:
+        """The filters that these sessions cannot answer."""
+        filters = {
+            "tenant": query.tenant_id is not None,
+            "status": query.status not in (None, SessionStatus.UNKNOWN),
+            "pause": query.paused,
+        }
+        return [name for name, is_used in filters.items() if is_used]
+
+    def newest_first(self, query: SessionQuery, after: SessionKey | None, limit: int) -> Iterator[Session]:
+        """At most `limit` sessions in descending order of SessionKey, strictly below `after`. Counts stop at COUNT_CAP."""
+        if not self._answers(query):
+            return
+        with driver_errors(f"listing the sessions of {self._name}"):
+            if self._in_memory or self._has_odd_keys():
+                found = heapq.nlargest(limit, self._fitting(self._all(query), query, after), key=SessionKey.of)
+            else:
+                found = self._page(query, after, limit)
+            yield from self._with_counts(found, COUNT_CAP)
+
+    def find(self, session_id: str) -> Session | None:
+        """One session with its exact number of messages; None if it does not exist."""
+        document = self._locate(session_id)
+        if document is None:
+            return None
+        with driver_errors(f"counting the messages of session {session_id!r} in {self._messages_name}"):
+            return self._with_counts([_to_session(document)], 2**31 - 2)[0]
+
+    def messages(self, session_id: str, selection: MessageSelection) -> Iterator[Message]:
+        """A session's messages in the order of their times, streamed. Raises NotFound."""
+        if self._locate(session_id) is None:
+            raise NotFound(kind_of_thing="session", name=session_id, where=f" in {self._name}")
+        return self._read(session_id, selection)
+
+    def _read(self, session_id: str, selection: MessageSelection) -> Iterator[Message]:
+        condition = {"session_id": document_id_condition(session_id), **OWN_AGENT_MESSAGES.filter()}
+        if selection.after_sequence is not None:
+            condition["sequence"] = {"$gt": selection.after_sequence}
+        if not selection.include_general:
+            condition["metadata.source"] = {"$ne": GENERAL_AGENT}
+        with driver_errors(f"reading session {session_id!r} in {self._messages_name}"):
+            if selection.last is None:
+                for document in self._messages.find(condition).sort(IN_ORDER).batch_size(1_000):
+                    yield _to_message(session_id, document)
+            elif selection.last > 0:
+                from_last = [(field, -1) for field, _ in IN_ORDER]
+                newest = list(self._messages.find(condition).sort(from_last).limit(selection.last))
+                for document in reversed(newest):
+                    yield _to_message(session_id, document)
+
+    def all_facts(self, query: SessionQuery) -> Iterator[Session]:
+        """Every session that matches. The messages are not counted, and there is no usage."""
+        if self._answers(query):
+            with driver_errors(f"reading the sessions of {self._name}"):
+                yield from self._fitting(self._all(query), query, None)
+
+    # --- what the methods share --------------------------------------------------------------------------------------
+
+    def _answers(self, query: SessionQuery) -> bool:
+        texts = (query.user_id, query.workflow)
+        can_match = query.layout in (None, AGENT_SESSIONS) and all(text is None or is_storable(text) for text in texts)
+        if not can_match or self.unanswerable(query) or not self._exists():
+            return False
+        return not self._lookup.take().is_another_products
+
+    def _exists(self) -> bool:
+        facts = collection_facts(self._connection, self._name)
+        if not facts.is_usable and not self.remarks:
+            self.remarks.append(
+                f"This user may not read {self._name}, or it does not exist, so no session was searched."
+            )
+        return facts.exists and facts.is_usable
+
+    def _has_odd_keys(self) -> bool:
+        """Whether a session has a time that is not a date, or an id that is not a text: no index has the order of these."""
+        odd: list[Document] = [*({"updated_at": each} for each in NOT_A_DATE), {"session_id": NOT_A_TEXT}]
+        if self._sessions.find_one({"$or": odd}, {"_id": 1}) is None:
+            return False
+        remark = (
+            f"{self._name} has sessions whose updated_at is not a date, or whose session_id is not a text, so all sessions "
+            "were read."
+        )
+        if remark not in self.remarks:
+            self.remarks.append(remark)
+        return True
+
+    def _page(self, query: SessionQuery, after: SessionKey | None, limit: int) -> list[Session]:
+        """A page in the order of the index. The first query has the rest of the instant at which the page begins."""
+        lower, upper = query.since or EARLIEST, min(LATEST, query.until or LATEST)
+        parts: list[Document] = [{"updated_at": {"$gte": lower, "$lte": upper}, "session_id": IS_TEXT}]
+        if after is not None:
+            instant = min(upper, after.instant)
+            parts = [{"updated_at": {"$gte": lower, "$lt": instant}, "session_id": IS_TEXT}]
+            if after.layout >= AGENT_SESSIONS:
+                same_layout = after.layout == AGENT_SESSIONS and is_storable(after.session_id)
+                parts.insert(
+                    0,
+                    {"updated_at": instant, "session_id": {"$lt": after.session_id} if same_layout else IS_TEXT},
+                )
+        found: list[Session] = []
+        for part in parts:
+            size = limit - len(found)
+            while size > 0:
+                stages: list[Document] = [{"$match": {"$and": [part, *_conditions(query)]}}, {"$sort": _NEWEST_FIRST}]
+                stages += [{"$limit": size}, {"$project": _FACTS}]
+                rows = list(self._sessions.aggregate(stages, allowDiskUse=True))
+                listed = {session.session_id for session in found}  # an array of times meets both conditions
+                fitting = [each for each in self._fitting(rows, query, after) if each.session_id not in listed]
+                if len(rows) < size or len(fitting) >= limit - len(found):
+                    found += fitting[: limit - len(found)]
+                    break
+                size *= _MORE
+        return found
+
+    def _all(self, query: SessionQuery) -> Iterable[Any]:
+        if self._in_memory:
+            return filter(OWN_AGENT_SESSIONS.matches, self._sessions.find())
+        return self._sessions.aggregate([{"$match": {"$and": _conditions(query)}}, {"$project": _FACTS}])
+
+    def _fitting(self, rows: Iterable[Any], query: SessionQuery, after: SessionKey | None) -> Iterator[Session]:
+        """The sessions of the rows that match, are below `after`, and have an id that finds them."""
+        for row in rows:
+            session = _to_session(row)
+            is_below = after is None or SessionKey.of(session) < after
+            if is_below and query.matches(session) and self._addressable(session, row):
+                yield session
+
+    def _addressable(self, session: Session, row: Document) -> bool:
+        is_found = bool(session.session_id) and (
+            REPLACED not in session.session_id or self._in_memory or self._locate(session.session_id) is not None
+        )
+        if not is_found:
+            self._unaddressable.add(repr(row.get("_id"))[:200])
+        return is_found
+
+    def _locate(self, session_id: str) -> Document | None:
+        """The facts of the session with this id, of any type; None if there is none."""
+        if not self._exists():
+            return None
+        with driver_errors(f"looking up session {session_id!r} in {self._name}"):
+            for value in id_values(session_id):
+                condition = {"session_id": {"$eq": value, "$not": {"$type": "array"}}}
+                for row in self._sessions.find(condition, _FACTS).limit(2):
+                    if OWN_AGENT_SESSIONS.matches(row):
+                        return dict(row)
+            self._lookup.take()
+        return None
+
+    def _with_counts(self, sessions: list[Session], cap: int) -> list[Session]:
+        ids = [session.session_id for session in sessions]
+        has_messages = bool(ids) and collection_facts(self._connection, self._messages_name).exists
+        counts = dict(self._counts.of(ids, cap, has_index=True)) if has_messages else {}
+        counted = ((session, counts.get(session.session_id, 0)) for session in sessions)
+        return [
+            replace(session, message_count=min(count, cap), message_count_capped=count > cap)
+            for session, count in counted
+        ]
+
+
+def _conditions(query: SessionQuery) -> list[Document]:
+    wanted = (("user_id", query.user_id), ("agent_id", query.workflow))
+    filters = [{name: {"$in": id_values(text)}} for name, text in wanted if text is not None]
+    return [OWN_AGENT_SESSIONS.filter(), *filters]
+
+
+def _to_session(document: Document) -> Session:
+    created_at, title = stored_instant(document.get("created_at")), document.get("title")
+    return Session(
+        session_id=addressable_id(document.get("session_id")) or "",
+        layout=AGENT_SESSIONS,
+        user_id=addressable_id(document.get("user_id")) or None,
+        title=str(title) if isinstance(title, str) else None,
+        workflow=addressable_id(document.get("agent_id")) or None,
+        created_at=created_at,
+        updated_at=_newest_instant(document.get("updated_at")) or created_at,
+    )
+
+
+def _newest_instant(value: Any) -> datetime | None:
+    """The instant of a value; for an array its newest date, because MongoDB sorts it by that."""
+    if isinstance(value, list):
+        return max(filter(None, (stored_instant(each) for each in value if isinstance(each, datetime))), default=None)
+    return stored_instant(value)
+
+
+def _to_message(session_id: str, document: Document) -> Message:
+    """One message. Its fields are those of a provider's API, at its top or in its content."""
+    content = document.get("content")
+    message = turn(
+        session_id,
+        content,
+        role=document.get("role"),
+        message_id=id_text(document.get("_id")),
+        sequence=whole_number(document.get("sequence")),
+        sender=addressable_id(document.get("name")),
+        created_at=stored_instant(document.get("created_at")),
+        plain=json_value,
+    )
+    calls, call_id, metadata = (document.get(name) for name in ("tool_calls", "tool_call_id", "metadata"))
+    if isinstance(calls, list):
+        message = message._replace(tool_calls=json_value(calls))
+    if isinstance(call_id, str):
+        message = message._replace(tool_call_id=str(call_id))
+    if isinstance(metadata, dict):
+        message = message._replace(metadata={**json_value(metadata), **message.metadata})
+    return message
