@@ -2,7 +2,7 @@
 
 Applications import the library from here: LocalChatCache, MongoChatStorage and ChatPersistenceWorker for flat messages,
 AG2PersistenceManager for the sessions of AG2 agents, AgentRegistryService and AgentConfigResolverService for saved agents,
-and the errors of all.
+CallSessions and PhoneNumbers for calls, and the errors of all.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
         ForeignCollection,
         Interrupted,
         InvalidAgent,
+        InvalidCall,
         InvalidGeneralChat,
+        InvalidPhoneNumber,
         InvalidThreadData,
         Locked,
         MessageNotFound,
@@ -73,6 +75,16 @@ if TYPE_CHECKING:
         ResolvedConfig,
         masked_config,
     )
+    from chatstore_cli.library.calls import (
+        BindingPage,
+        CallPage,
+        CallSession,
+        CallSessions,
+        PhoneBinding,
+        PhoneNumbers,
+        RoutedCall,
+        RouteReason,
+    )
 
 __version__ = "0.1.0"
 
@@ -93,6 +105,10 @@ __all__ = [
     "BadValue",
     "BadVariable",
     "BinaryMissing",
+    "BindingPage",
+    "CallPage",
+    "CallSession",
+    "CallSessions",
     "ChatHistory",
     "ChatPersistenceWorker",
     "ChatstoreError",
@@ -104,7 +120,9 @@ __all__ = [
     "InsertedMessages",
     "Interrupted",
     "InvalidAgent",
+    "InvalidCall",
     "InvalidGeneralChat",
+    "InvalidPhoneNumber",
     "InvalidThreadData",
     "LastArtifact",
     "LocalChatCache",
@@ -120,11 +138,15 @@ __all__ = [
     "NotRecorded",
     "OtherTenant",
     "Overdue",
+    "PhoneBinding",
+    "PhoneNumbers",
     "PositionAhead",
     "PrerequisiteRefused",
     "ReplayBoundary",
     "ResolvedConfig",
     "ResumedChat",
+    "RouteReason",
+    "RoutedCall",
     "SavedAs",
     "SavedEvent",
     "SessionArtifacts",
@@ -155,6 +177,7 @@ _MODULES = (
     "domain.workflow.chats",
     "library",
     "library.agents",
+    "library.calls",
 )
 
 

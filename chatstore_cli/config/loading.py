@@ -191,8 +191,12 @@ def _build(section: type, values: Mapping[str, Any], prefix: str) -> Any:
 
 
 _GENERAL_SESSIONS = "layouts.general.sessions"
-_ONLY_READ = tuple(f"layouts.general.{name}" for name in ("stats", "artifacts", "workflow_sessions"))
-"""Collections of another platform, which chatstore never writes."""
+_OF_OTHER_PLATFORMS = (
+    *(f"layouts.general.{name}" for name in ("stats", "artifacts", "workflow_sessions")),
+    *(f"chatstore.agents.{name}" for name in ("versions", "transcripts", "bindings", "call_sessions", "states")),
+)
+"""Settings whose default names are those of other platforms. If another setting names such a collection, this is not a
+mistake of the configuration: chatstore reads and writes there only documents of the expected shape."""
 
 
 def _with_yielding_default(settings: Settings, sources: dict[str, str]) -> Settings:
@@ -239,8 +243,8 @@ def _check_collections_differ(settings: Settings, sources: Mapping[str, str], pr
     """Add a problem for two layouts in one collection, which would mix their documents."""
     keys = {TOMBSTONES: "the tombstones of deleted sessions"}
     for key, name in _named_collections(settings):
-        if key in _ONLY_READ and key not in sources:
-            continue  # a default name, in which nothing is written
+        if key in _OF_OTHER_PLATFORMS and key not in sources:
+            continue
         if name in keys:
             both = [sources.get(each, "default") for each in (key, keys[name])]
             where = next((source for source in both if source != "default"), "default")

@@ -25,9 +25,11 @@ CLASSES = (
     "AG2PersistenceManager",
     "AgentConfigResolverService",
     "AgentRegistryService",
+    "CallSessions",
     "ChatPersistenceWorker",
     "LocalChatCache",
     "MongoChatStorage",
+    "PhoneNumbers",
     "SessionRegistry",
 )
 

@@ -12,13 +12,17 @@ from chatstore_cli.aio import (
     Agent,
     AgentConfigResolverService,
     AgentRegistryService,
+    CallSession,
+    CallSessions,
     ChatPersistenceWorker,
     LocalChatCache,
     Message,
     MixedTurn,
     MongoChatStorage,
+    PhoneNumbers,
     ReplayBoundary,
     ResolvedConfig,
+    RoutedCall,
     SessionRegistry,
     StoredChat,
     TranscriptSource,
@@ -44,6 +48,10 @@ async def main() -> None:
     registry = SessionRegistry()
     assert_type(await registry.switch_workflow("socket-1", "chat-1"), WorkflowContext | None)
     await registry.attach("socket-1", "acme")  # type: ignore[call-arg]  # the user is missing
+    async with CallSessions("uri", "database") as calls, PhoneNumbers(default_agent="id") as numbers:
+        assert_type(await calls.start("room", direction="inbound"), CallSession)
+        assert_type(await numbers.resolve_did("+4930123456", tenant_id=None), RoutedCall)
+        await calls.end("room")  # type: ignore[call-arg]  # `room=` or `session_id=` is required
     async with AgentRegistryService("uri", "database") as agents, AgentConfigResolverService() as resolver:
         assert_type(await agents.update_agent("id", config={}, base_version=None), Agent)
         await agents.update_agent("id", config="{}")  # type: ignore[arg-type]  # it is an object

@@ -71,8 +71,12 @@ def test_two_settings_that_both_name_the_collection_of_general_chats_are_an_erro
     assert problem.hint.endswith("or set layouts.general.sessions: null.")
 
 
-def test_a_collection_that_is_only_read_may_have_the_name_of_another_one_unless_both_are_set() -> None:
-    write("mongo: {session_collection: WorkflowSessions}")
+@pytest.mark.parametrize("name", ["WorkflowSessions", "lk_transcripts", "states"])
+def test_the_default_name_of_another_platform_is_no_mistake_in_another_setting(name: str) -> None:
+    write(f"mongo: {{session_collection: {name}}}")
     assert load().problems == ()
+
+
+def test_a_collection_of_another_platform_must_differ_if_its_name_was_set() -> None:
     write("mongo: {session_collection: mine}\nlayouts: {general: {workflow_sessions: mine}}")
     assert "both name the collection mine" in load().problems[0].what

@@ -122,7 +122,7 @@ def _to_message(session_id: str, place: int, kind: Any, item: Any) -> Message | 
         role = item.get("role")
         message = Message(
             session_id,
-            _ROLES.get(role, "assistant") if isinstance(role, str) else "assistant",
+            _ROLES.get(role, "assistant") if type(role) is str else "assistant",
             _content(item.get("content")),
             metadata=_rest(item, ("type", "id", "role", "content", "created_at")),
         )
