@@ -55,6 +55,7 @@ def test_resume_prints_calls_of_functions_as_tool_calls(chatstore: Any, calls: A
 def test_usage_adds_up_the_metrics(chatstore: Any, calls: Any) -> None:
     [row] = items(chatstore("usage", "--layout", "calls", "--tenant", "acme", "--by", "tenant", "-o", "json"))
     assert row["usage"] == {"prompt_tokens": 180, "completion_tokens": 20, "total_tokens": 201, "cost": "0.002"}
+    assert "is a call, which has no usage ledger" in chatstore("usage", "explain", CALL).out
 
 
 @pytest.mark.parametrize("command", WRITING, ids=lambda command: command[1])
