@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from chatstore_cli.core.agents.registry import AgentRegistryService
     from chatstore_cli.core.agents.resolver import AgentConfigResolverService
+    from chatstore_cli.core.verify.checklist import Check
     from chatstore_cli.domain.agents.ports import AgentStore
+    from chatstore_cli.domain.indexes.specs import IndexSpec
     from chatstore_cli.wiring.stores import Stores
 
 
@@ -32,6 +34,40 @@ def agent_resolver(stores: Stores, *, derived_fields: bool = False) -> AgentConf
     from chatstore_cli.core.agents.resolver import AgentConfigResolverService
 
     return AgentConfigResolverService(agent_store(stores), derived_fields=derived_fields)
+
+
+def agent_indexes(stores: Stores, *, is_named: bool) -> list[IndexSpec]:
+    """The indexes of agents and of what belongs to them; unless they are named, of collections with own documents only."""
+    from chatstore_cli.mongo.layouts.agent_indexes import indexes_of_agents
+
+    return indexes_of_agents(stores.connection, stores.settings, is_named=is_named)
+
+
+def agent_checks(stores: Stores) -> list[Check]:
+    """The check of `chatstore verify` that reads saved agents, within the limits of the settings."""
+    from chatstore_cli.core.verify.agents import version_verdict
+    from chatstore_cli.core.verify.checklist import Check, Verdict, skipped
+    from chatstore_cli.domain.errors import Conflict, NotAllowed
+    from chatstore_cli.mongo.agents.sample import MongoAgentSample
+    from chatstore_cli.mongo.foreign_documents import lacks_right
+
+    bounds = stores.settings.verify
+    seconds = bounds.seconds_per_check
+
+    def versions() -> Verdict:
+        try:
+            collection = agent_store(stores).collection
+            sample = MongoAgentSample(stores.connection, collection, sample=bounds.sample, seconds=seconds)
+            with stores.within(seconds):
+                return version_verdict(sample, seconds)
+        except Conflict as error:
+            return skipped(error.message, error.hint)
+        except NotAllowed as error:
+            if not lacks_right(error):
+                raise
+            return skipped("this user may not read the agents")
+
+    return [Check("agent-versions", versions, "connection")]
 
 
 def create_missing_agent_indexes(stores: Stores) -> list[str]:

@@ -37,6 +37,8 @@ _LAYOUTS_OFF = {
 
 
 GENERAL = "general"
+AGENTS = "agents"
+"""Names the indexes of saved agents, phone numbers and calls, as a layout names its own."""
 """The layout of general chats. What belongs to the session registry is listed with it."""
 
 
@@ -205,7 +207,7 @@ class Stores:
         return MongoMessageStore(connection, collection, specs, self.patient_connection, self.server_now)
 
     def index_specs(self, layout: str | None = None, *, whatever_expires: bool = False) -> dict[str, list[IndexSpec]]:
-        """The indexes that each layout, or the named one, needs. Raises BadValue for an unknown layout.
+        """The indexes that each layout, or the named one, needs; `agents` is the name of saved agents. Raises BadValue.
 
         Another product's layout has none unless it is named. Those of the usage ledger are listed with the workflow layout, and those of the session registry with the general
         layout. With `whatever_expires`, a TTL index is included even if nothing expires.
@@ -213,17 +215,21 @@ class Stores:
         from chatstore_cli.core.indexes import wanted_specs
         from chatstore_cli.mongo.layouts.registry import OTHER_PRODUCTS
         from chatstore_cli.mongo.usage.rows import usage_index_specs
+        from chatstore_cli.wiring.agents import agent_indexes
         from chatstore_cli.wiring.session_registry import registry_indexes
 
         ttl_days = 1 if whatever_expires else self.settings.mongo.ttl_days
         names = self.settings.layouts.workflow
         others = OTHER_PRODUCTS if layout is None else ()
-        readers = [reader for reader in self.session_readers(layout) if reader.layout not in others]
+        found = self.session_readers(layout) if layout != AGENTS else []
+        readers = [reader for reader in found if reader.layout not in others]
         specs = {reader.layout: wanted_specs(reader.index_specs(), ttl_days) for reader in readers}
         if "workflow" in specs:
             specs["workflow"].extend(usage_index_specs(names.usage, names.usage_rollups))
         if layout in (None, GENERAL) and self.uses_mongo():
             specs.setdefault(GENERAL, []).extend(registry_indexes(self))
+        if layout in (None, AGENTS) and self.uses_mongo():
+            specs[AGENTS] = agent_indexes(self, is_named=layout == AGENTS)
         return specs
 
     def create_missing_indexes(self, layout: str) -> list[str]:

@@ -32,7 +32,9 @@ NAMES = [
     "general-counters",
     "general-ids",
     "session-registry",
+    "agent-versions",
     "phone-routes",
+    "agent-states",
     "journal-folder",
     "ignored-files",
     "journal-times",
@@ -85,7 +87,9 @@ def test_a_healthy_store_passes_everything_and_leaves_nothing_behind(chatstore, 
         "general-counters": "there are no general chats",
         "general-ids": "there are no general chats",
         "session-registry": "chat_session_registry has no active or paused workflow",
+        "agent-versions": "agents has no agents",
         "phone-routes": "lk_telephony_bindings has no route to an agent",
+        "agent-states": "states has no state with a current agent",
     }
     assert all(row["seconds"] >= 0 and row["hint"] is None for row in rows)
     assert f"database {database.name}" in outcome.err

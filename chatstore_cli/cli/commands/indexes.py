@@ -21,7 +21,12 @@ from chatstore_cli.wiring.general import counter_merges
 
 app = group("indexes", "Compare indexes with those that the layouts need, and create the missing ones.")
 Layout = Annotated[
-    str | None, typer.Option("--layout", metavar="LAYOUT", help="Include only this layout (default: all layouts).")
+    str | None,
+    typer.Option(
+        "--layout",
+        metavar="LAYOUT",
+        help="Include only this layout, or agents for saved agents (default: all that exist).",
+    ),
 ]
 _EXITS = [ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.FINDINGS]
 

@@ -146,3 +146,14 @@ class AgentPurge:
     agents: int
     versions_collection: str
     versions: int
+
+
+@dataclass(frozen=True, slots=True)
+class VersionSample:
+    """How many agents were looked at, and those whose stored versions have not exactly one active one.
+
+    `faults` has the id and the number of active versions of each.
+    """
+
+    looked_at: int
+    faults: tuple[tuple[str, int], ...] = ()
