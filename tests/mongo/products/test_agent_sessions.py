@@ -91,7 +91,8 @@ def test_pages_have_every_session_once_whatever_types_it_has(connection: Connect
         assert len(whole) == 33
     unique = list(dict.fromkeys(keys))  # without the index on session_id, 0 and 0.0 are two sessions with one id
     for size in (23, 64) if seed else (1, 4, 7):
-        assert list(dict.fromkeys(map(SessionKey.of, pages(reader, EVERYTHING, size)))) == unique
+        paged = list(map(SessionKey.of, pages(reader, EVERYTHING, size)))
+        assert (list(dict.fromkeys(paged)) if seed else paged) == unique
     for query in (SessionQuery(since=times[1]), SessionQuery(until=times[2]), SessionQuery(user_id="ana")):
         expected = dict.fromkeys(SessionKey.of(session) for session in whole if query.matches(session))
         assert list(dict.fromkeys(map(SessionKey.of, pages(reader, query, 41 if seed else 5)))) == list(expected)
