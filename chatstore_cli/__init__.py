@@ -2,7 +2,7 @@
 
 Applications import the library from here: LocalChatCache, MongoChatStorage and ChatPersistenceWorker for flat messages,
 AG2PersistenceManager for the sessions of AG2 agents, AgentRegistryService and AgentConfigResolverService for saved agents,
-CallSessions and PhoneNumbers for calls, and the errors of all.
+CallSessions and PhoneNumbers for calls, AgentStates and AgentSessions for a Python agent, and the errors of all.
 """
 
 from __future__ import annotations
@@ -64,6 +64,14 @@ if TYPE_CHECKING:
         WorkerStats,
         chat_history,
     )
+    from chatstore_cli.library.agent_states import (
+        AgentMessage,
+        AgentSession,
+        AgentSessions,
+        AgentState,
+        AgentStates,
+        StatePage,
+    )
     from chatstore_cli.library.agents import (
         Agent,
         AgentConfigResolverService,
@@ -93,10 +101,15 @@ __all__ = [
     "Agent",
     "AgentChanged",
     "AgentConfigResolverService",
+    "AgentMessage",
     "AgentNotFound",
     "AgentPage",
     "AgentPurge",
     "AgentRegistryService",
+    "AgentSession",
+    "AgentSessions",
+    "AgentState",
+    "AgentStates",
     "AgentVersion",
     "AgentVersionNotFound",
     "ArtifactInstance",
@@ -151,6 +164,7 @@ __all__ = [
     "SavedEvent",
     "SessionArtifacts",
     "SessionRegistry",
+    "StatePage",
     "StorageHealth",
     "StoredChat",
     "Switch",
@@ -176,6 +190,7 @@ _MODULES = (
     "domain.session_registry",
     "domain.workflow.chats",
     "library",
+    "library.agent_states",
     "library.agents",
     "library.calls",
 )

@@ -17,9 +17,12 @@ if TYPE_CHECKING:
     from chatstore_cli import (
         Agent,
         AgentChanged,
+        AgentMessage,
         AgentNotFound,
         AgentPage,
         AgentPurge,
+        AgentSession,
+        AgentState,
         AgentVersion,
         AgentVersionNotFound,
         ArtifactInstance,
@@ -68,6 +71,7 @@ if TYPE_CHECKING:
         SavedAs,
         SavedEvent,
         SessionArtifacts,
+        StatePage,
         StorageHealth,
         StoredChat,
         Switch,
@@ -84,6 +88,7 @@ if TYPE_CHECKING:
         masked_config,
     )
     from chatstore_cli.aio.ag2 import AG2PersistenceManager
+    from chatstore_cli.aio.agent_states import AgentSessions, AgentStates
     from chatstore_cli.aio.agents import AgentConfigResolverService, AgentRegistryService
     from chatstore_cli.aio.recording import ChatPersistenceWorker, LocalChatCache, MongoChatStorage, chat_history
     from chatstore_cli.aio.session_registry import SessionRegistry
@@ -94,10 +99,15 @@ __all__ = [
     "Agent",
     "AgentChanged",
     "AgentConfigResolverService",
+    "AgentMessage",
     "AgentNotFound",
     "AgentPage",
     "AgentPurge",
     "AgentRegistryService",
+    "AgentSession",
+    "AgentSessions",
+    "AgentState",
+    "AgentStates",
     "AgentVersion",
     "AgentVersionNotFound",
     "ArtifactInstance",
@@ -152,6 +162,7 @@ __all__ = [
     "SavedEvent",
     "SessionArtifacts",
     "SessionRegistry",
+    "StatePage",
     "StorageHealth",
     "StoredChat",
     "Switch",
@@ -173,6 +184,8 @@ _AWAITABLE = {
     "AG2PersistenceManager": "ag2",
     "AgentConfigResolverService": "agents",
     "AgentRegistryService": "agents",
+    "AgentSessions": "agent_states",
+    "AgentStates": "agent_states",
     "CallSessions": "voice",
     "ChatPersistenceWorker": "recording",
     "LocalChatCache": "recording",

@@ -53,17 +53,28 @@ def agent_id_of(text: str) -> str:
 
 def read_config(path: str | None) -> dict[str, Any] | None:
     """The configuration in a file, or in stdin for `-`; None without a path. Raises WrongUse, NotFound, ChatstoreError."""
+    return None if path is None else config_in(*content_of(path))
+
+
+def content_of(path: str) -> tuple[bytes, str]:
+    """The content of a file, or of stdin for `-`, and its name in errors. Raises NotFound, ChatstoreError."""
     from chatstore_cli.cli.message_input import opened
     from chatstore_cli.config.yaml_document import MOST_BYTES
 
-    if path is None:
-        return None
     with opened(path) as stream:
-        return config_in(stream.read(MOST_BYTES + 1), "stdin" if path == "-" else path)
+        return stream.read(MOST_BYTES + 1), "stdin" if path == "-" else path
 
 
 def config_in(content: bytes, label: str) -> dict[str, Any]:
     """The object in a YAML or JSON document. `label` names it in errors. Raises WrongUse."""
+    value = value_in(content, label)
+    if not isinstance(value, dict):
+        raise WrongUse(what=f"{label} is not an object with keys, such as `engine: {{llm: openai/gpt-4o}}`.")
+    return value
+
+
+def value_in(content: bytes, label: str) -> Any:
+    """The value in a YAML or JSON document. `label` names it in errors. Raises WrongUse."""
     from chatstore_cli.config.yaml_document import MOST_BYTES, read_document
 
     if len(content) > MOST_BYTES:
@@ -73,10 +84,7 @@ def config_in(content: bytes, label: str) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         found = f"byte {error.start + 1:,} is 0x{content[error.start]:02x}"
         raise WrongUse(what=f"{label} is not UTF-8: {found}.") from error
-    value = read_document(text, label)
-    if not isinstance(value, dict):
-        raise WrongUse(what=f"{label} is not an object with keys, such as `engine: {{llm: openai/gpt-4o}}`.")
-    return value
+    return read_document(text, label)
 
 
 def config_changes(
@@ -90,7 +98,7 @@ def config_changes(
     sets: list[tuple[Path, Any]] = []
     for text in assignments or []:
         path, value = parsed_assignment(text, "--set")
-        sets.append((path, _value(value)))
+        sets.append((path, typed_value(value, "--set")))
     paths = [parsed_path(text, "--unset") for text in removals or []]
 
     def change(config: dict[str, Any]) -> dict[str, Any]:
@@ -111,8 +119,8 @@ def changed_config(given: Mapping[str, Any] | None, assignments: list[str] | Non
     return change({} if given is None else dict(given))
 
 
-def _value(text: str) -> Any:
-    """The value of --set: JSON if it begins with {, [ or ", else one word as in a file. Nothing is an empty text."""
+def typed_value(text: str, option: str) -> Any:
+    """The value that a word on the command line gives to `option`: JSON if it begins with {, [ or ", else one word as in a file. Nothing is an empty text."""
     from chatstore_cli.config.yaml_document import scalar
     from chatstore_cli.core.threads.json_reader import reject_constant
 
@@ -122,4 +130,4 @@ def _value(text: str) -> Any:
         return json.loads(text, parse_constant=reject_constant)
     except (ValueError, RecursionError) as error:
         hint = """Write a text that begins with {, [ or " as JSON: --set 'greeting="[smiles] Hello"'."""
-        raise BadValue(name="--set", value=text[:200], expected="JSON", hint=hint) from error
+        raise BadValue(name=option, value=text[:200], expected="JSON", hint=hint) from error

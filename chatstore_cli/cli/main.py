@@ -31,6 +31,7 @@ COMMANDS: dict[str, LazyCommand] = {
     "general": LazyCommand("general.general", "List, show and start general chats; append and print messages."),
     "agents": LazyCommand("agents.agents", "List, show, change and resolve saved agents."),
     "workflows": LazyCommand("workflows.workflows", "Show and switch the workflows of client sessions."),
+    "states": LazyCommand("states.states", "Show and change the states of a Python agent."),
     "resume": LazyCommand("resume", "Print a session's history for a model or framework to continue."),
     "history": LazyCommand("history", "Show a session's newest messages from journal and MongoDB."),
     "usage": LazyCommand("usage.usage", "Report tokens and cost."),

@@ -39,7 +39,9 @@ class AgentStateStore(Protocol):
     def find(self, user_id: str, session_id: str, path: Path = ()) -> AgentState | None:
         """A state, or None. With a path, `data` may lack what is not on it."""
 
-    def page(self, user_id: str | None, after: tuple[str, str] | None, limit: int) -> list[AgentState]:
+    def page(
+        self, user_id: str | None, after: tuple[str, str] | None, limit: int, *, with_data: bool
+    ) -> list[AgentState]:
         """At most `limit` states of all users or of one, after the one with this user and session."""
 
     def set_value(self, user_id: str, session_id: str, path: Path, value: Any) -> None:

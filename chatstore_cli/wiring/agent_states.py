@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from chatstore_cli.core.agent_states.states import AgentStates
+    from chatstore_cli.core.verify.checklist import Check
     from chatstore_cli.domain.agent_states import AgentStateStore
     from chatstore_cli.wiring.stores import Stores
 
@@ -22,3 +23,31 @@ def agent_states(stores: Stores) -> AgentStates:
     from chatstore_cli.core.agent_states.states import AgentStates
 
     return AgentStates(agent_state_store(stores))
+
+
+def agent_state_checks(stores: Stores) -> list[Check]:
+    """The check of `chatstore verify` that looks up the current agents of states, within the limits of the settings."""
+    from chatstore_cli.core.verify.agent_states import current_agent_verdict, fault_of_agent
+    from chatstore_cli.core.verify.checklist import Check, Verdict, skipped
+    from chatstore_cli.domain.errors import NotAllowed
+    from chatstore_cli.mongo.agent_states.sample import sampled_agents
+    from chatstore_cli.mongo.foreign_documents import lacks_right
+    from chatstore_cli.wiring.agents import agent_store
+
+    bounds, collection = stores.settings.verify, stores.settings.chatstore.agents.states
+    seconds = bounds.seconds_per_check
+
+    def current_agents() -> Verdict:
+        try:
+            with stores.within(seconds):
+                sampled = sampled_agents(stores.connection, collection, sample=bounds.sample, seconds=seconds)
+                agents = agent_store(stores)
+                return current_agent_verdict(
+                    sampled, collection, lambda agent_id: fault_of_agent(agents, agent_id), seconds
+                )
+        except NotAllowed as error:
+            if not lacks_right(error):
+                raise
+            return skipped(f"this user may not read {collection} or the agents")
+
+    return [Check("agent-states", current_agents, "connection")]

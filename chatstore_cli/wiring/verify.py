@@ -31,6 +31,7 @@ def store_checks(
     from chatstore_cli.core.verify.local import LocalChecks
     from chatstore_cli.domain.errors import NotFound
     from chatstore_cli.domain.times import utc_now
+    from chatstore_cli.wiring.agent_states import agent_state_checks
     from chatstore_cli.wiring.agents import agent_checks
     from chatstore_cli.wiring.general import general_checks
     from chatstore_cli.wiring.journals import journal_folder, named_journals, pending_lines
@@ -72,7 +73,11 @@ def store_checks(
         *database.all(),
         *(general_checks(stores) if stores.uses_mongo() else []),
         *registry,
-        *([*agent_checks(stores), *phone_number_checks(stores)] if stores.uses_mongo() else []),
+        *(
+            [*agent_checks(stores), *phone_number_checks(stores), *agent_state_checks(stores)]
+            if stores.uses_mongo()
+            else []
+        ),
         *local.last(),
     ]
 

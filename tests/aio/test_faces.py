@@ -25,6 +25,8 @@ CLASSES = (
     "AG2PersistenceManager",
     "AgentConfigResolverService",
     "AgentRegistryService",
+    "AgentSessions",
+    "AgentStates",
     "CallSessions",
     "ChatPersistenceWorker",
     "LocalChatCache",

@@ -246,8 +246,8 @@ def test_a_user_who_may_not_list_collections_is_told_of_foreign_documents_in_tho
     assert "elsewhere" not in nothing.err  # which this user may not see
 
 
-def test_a_user_without_rights_on_general_chats_reads_everything_else(guarded, run, chats):
-    """The collection is another program's: before chatstore had a layout for it, no right on it was needed."""
+def test_a_user_without_rights_on_general_chats_and_calls_reads_everything_else(guarded, run, chats):
+    """The collections are those of other programs: before chatstore had layouts for them, no right on them was needed."""
     admin = guarded.client()["chats"]
     names = ["chat_sessions", "chat_session_segments", "chat_messages", "chat_threads", "usage_events", "usage_daily"]
     privileges = [{"resource": {"db": "chats", "collection": name}, "actions": ["find"]} for name in names]
@@ -257,12 +257,14 @@ def test_a_user_without_rights_on_general_chats_reads_everything_else(guarded, r
     settings = {"CHATSTORE_URI": guarded.uri_as("others", "pw").replace("authSource=admin", "authSource=chats")}
     chats["chat_sessions"].insert_one({"chat_id": "w", "messages": [{"role": "user", "content": "hi"}]})
     chats["GeneralChatSessions"].insert_one({"_id": "g", "app_id": "acme", "messages": []})
+    chats["lk_transcripts"].insert_one({"sessionId": "g", "chatHistory": []})
     sentence = "This user may not read GeneralChatSessions, so no general chat was searched."
+    of_calls = "This user may not read lk_transcripts, so no call was searched."
     for arguments in (["sessions", "list", "-o", "json"], ["usage", "--by", "session", "-o", "json"]):
         done = run(*arguments, env=settings)
         assert done.code == 0, done.err
         assert [row.get("session_id", row.get("session")) for row in json.loads(done.out)["items"]] == ["w"]
-        assert done.err.count(sentence) == 1
+        assert (done.err.count(sentence), done.err.count(of_calls)) == (1, 1)
     for arguments in (["sessions", "show", "w"], ["resume", "w"]):
         assert run(*arguments, env=settings).code == 0
     assert run("sessions", "show", "g", env=settings).code == 3

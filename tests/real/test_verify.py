@@ -34,6 +34,7 @@ NAMES = [
     "session-registry",
     "agent-versions",
     "phone-routes",
+    "agent-states",
     "journal-folder",
     "ignored-files",
     "journal-times",
@@ -88,6 +89,7 @@ def test_a_healthy_store_passes_everything_and_leaves_nothing_behind(chatstore, 
         "session-registry": "chat_session_registry has no active or paused workflow",
         "agent-versions": "agents has no agents",
         "phone-routes": "lk_telephony_bindings has no route to an agent",
+        "agent-states": "states has no state with a current agent",
     }
     assert all(row["seconds"] >= 0 and row["hint"] is None for row in rows)
     assert f"database {database.name}" in outcome.err

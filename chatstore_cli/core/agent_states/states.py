@@ -57,15 +57,18 @@ class AgentStates:
         agent = None if agent_id is None else checked_key(agent_id, "current_agent_id")
         self._store.set_current_agent(*_owner(user_id, session_id), agent)
 
-    def list_states(self, user_id: str | None = None, *, limit: int = _PAGE, cursor: str | None = None) -> StatePage:
+    def list_states(
+        self, user_id: str | None = None, *, limit: int = _PAGE, cursor: str | None = None, with_data: bool = False
+    ) -> StatePage:
         """States of all users, or of one, in the order of their users and sessions.
 
-        `cursor` is the `next_cursor` of an earlier page, and `limit` is from 1 to 200.
+        `cursor` is the `next_cursor` of an earlier page, and `limit` is from 1 to 200. Without `with_data`, the data is not
+        read and is empty here: it can have 16 MiB a state.
         """
         if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= LARGEST_PAGE:
             raise BadValue(name="--limit", value=limit, expected=f"from 1 to {LARGEST_PAGE}")
         user = None if user_id is None else checked_key(user_id, "user_id")
-        found = self._store.page(user, None if cursor is None else _position(cursor), limit + 1)
+        found = self._store.page(user, None if cursor is None else _position(cursor), limit + 1, with_data=with_data)
         page = found[:limit]
         is_end = len(found) <= limit
         return StatePage(tuple(page), None if is_end else _cursor(page))

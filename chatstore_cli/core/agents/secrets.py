@@ -39,7 +39,7 @@ def unmasked_config(given: Mapping[str, Any], stored: Mapping[str, Any], path: s
 
     Raises InvalidAgent for a mask under a path that has no stored value.
     """
-    if not _has_mask(given):
+    if not has_mask(given):
         return dict(given)
 
     def new(value: Any, kept: Any, steps: Path) -> Any:
@@ -57,11 +57,12 @@ def unmasked_config(given: Mapping[str, Any], stored: Mapping[str, Any], path: s
     return unmasked
 
 
-def _has_mask(value: Any) -> bool:
+def has_mask(value: Any) -> bool:
+    """Whether a mask is anywhere in a value."""
     if isinstance(value, dict):
-        return any(map(_has_mask, value.values()))
+        return any(map(has_mask, value.values()))
     if isinstance(value, list):
-        return any(map(_has_mask, value))
+        return any(map(has_mask, value))
     return isinstance(value, str) and value == MASK
 
 

@@ -132,11 +132,15 @@ class MongoAgentSessionStore:
         return self._sessions.find_one({**_of(session_id), **OWN_AGENT_SESSIONS.filter()})
 
     def _last(self, session_id: str) -> tuple[Document | None, int]:
-        """The last message of a session, and the highest sequence."""
+        """The last message of a session, and the highest sequence.
+
+        The sequence is read first: if another writer stores a message between the reads, the next place is taken, and the
+        caller reads again. The other way round, it would not compare with that message.
+        """
         condition = _of(session_id)
-        last = list(self._messages.find({**condition, **OWN_AGENT_MESSAGES.filter()}).sort(_FROM_LAST).limit(1))
         numbered = {**condition, "sequence": {"$gte": 0}}
         highest = list(self._messages.find(numbered, {"sequence": 1}).sort([("sequence", -1)]).limit(1))
+        last = list(self._messages.find({**condition, **OWN_AGENT_MESSAGES.filter()}).sort(_FROM_LAST).limit(1))
         return (last[0] if last else None), (whole_number(highest[0]["sequence"]) or 0 if highest else 0)
 
     def _insert(self, documents: list[Document]) -> int:

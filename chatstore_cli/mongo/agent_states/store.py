@@ -56,18 +56,21 @@ class MongoAgentStateStore:
             found = self._states.find_one(_selected(user_id, session_id), fields)
         return None if found is None else to_state(found)
 
-    def page(self, user_id: str | None, after: tuple[str, str] | None, limit: int) -> list[AgentState]:
+    def page(
+        self, user_id: str | None, after: tuple[str, str] | None, limit: int, *, with_data: bool
+    ) -> list[AgentState]:
         own = OWN_STATES.filter()
         of_user: Document = {} if user_id is None else {"user_id": user_id}
         parts: list[Document] = [of_user]
         if after is not None:
             parts = [{"user_id": after[0], "session_id": {"$gt": after[1]}}, {"user_id": {"$gt": after[0]}}]
+        fields = None if with_data else {DATA: 0}
         states: list[AgentState] = []
         with driver_errors(f"listing the states of {self.collection}"):
             for part in parts:
                 if len(states) < limit:
                     condition = {"$and": [of_user, part, own]}
-                    found = self._states.find(condition).sort([("user_id", 1), ("session_id", 1)])
+                    found = self._states.find(condition, fields).sort([("user_id", 1), ("session_id", 1)])
                     states += map(to_state, found.limit(limit - len(states)))
         return states
 

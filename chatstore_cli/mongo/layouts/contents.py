@@ -25,13 +25,19 @@ def own_documents_of(settings: Settings) -> dict[str, OwnDocuments]:
     """The own documents of each collection that the settings name. The collections of sessions come first."""
     workflow, threads, general = settings.layouts.workflow, settings.layouts.threads, settings.layouts.general
     agents = settings.chatstore.agents
-    of_agents = {agents.sessions: OWN_AGENT_SESSIONS, agents.messages: OWN_AGENT_MESSAGES}
+    of_agents = {
+        agents.sessions: OWN_AGENT_SESSIONS,
+        agents.messages: OWN_AGENT_MESSAGES,
+        agents.transcripts: OWN_CALLS,
+        agents.bindings: OWN_BINDINGS,
+        agents.call_sessions: OWN_CALL_SESSIONS,
+    }
     of_general = {
         general.sessions: own_chats.OWN_CHATS,
         general.segments: own_chats.OWN_SEGMENTS,
         general.counters: own_chats.OWN_COUNTERS,
     }
-    return {
+    names: dict[str, OwnDocuments] = {
         settings.sessions_collection: OWN_SESSIONS,
         settings.messages_collection: OWN_MESSAGES,
         threads.threads: OWN_THREADS,
@@ -42,11 +48,9 @@ def own_documents_of(settings: Settings) -> dict[str, OwnDocuments]:
         workflow.usage_rollups: OWN_DAILY_SUMS,
         workflow.usage_exports: OWN_EXPORTS,
         general.registry: OWN_ENTRIES,
-        **{name: own for name, own in of_agents.items() if name is not None},
-        agents.transcripts: OWN_CALLS,
-        agents.bindings: OWN_BINDINGS,
-        agents.call_sessions: OWN_CALL_SESSIONS,
     }
+    # A setting may name a collection that has the default name of one of these.
+    return {**names, **{name: own for name, own in of_agents.items() if name is not None and name not in names}}
 
 
 class MongoCollectionContents:

@@ -19,6 +19,7 @@ app = single_command()
 _WITHOUT_LEDGER = {
     "messages": "consists of flat messages, which have no usage",
     "threads": "is a thread, which has no usage ledger. Reports add up the usage that its messages have",
+    "calls": "is a call, which has no usage ledger. Reports add up the usage that its items have",
 }
 """What is reported of a session, by its layout."""
 

@@ -55,6 +55,8 @@ def test_resume_prints_calls_of_functions_as_tool_calls(chatstore: Any, calls: A
 def test_usage_adds_up_the_metrics(chatstore: Any, calls: Any) -> None:
     [row] = items(chatstore("usage", "--layout", "calls", "--tenant", "acme", "--by", "tenant", "-o", "json"))
     assert row["usage"] == {"prompt_tokens": 180, "completion_tokens": 20, "total_tokens": 201, "cost": "0.002"}
+    explained = chatstore("usage", "explain", CALL)
+    assert (explained.code, "is a call, which has no usage ledger" in explained.out + explained.err) == (0, True)
 
 
 @pytest.mark.parametrize("command", WRITING, ids=lambda command: command[1])
@@ -89,3 +91,12 @@ def test_without_the_collection_nothing_is_reported(chatstore: Any, database: An
     database["chat_sessions"].insert_one({"chat_id": "w", "messages": []})
     listed = chatstore("sessions", "list", "--tenant", "x", "-o", "json")
     assert (items(listed), "lk_transcripts" in listed.err) == ([], False)
+
+
+def test_a_collection_that_an_older_setting_names_keeps_its_meaning(chatstore: Any, database: Any) -> None:
+    """Somebody keeps workflow sessions under a name that is now the default name of calls."""
+    database["call_sessions"].insert_one({"chat_id": "w", "enterprise_id": "acme", "messages": [{"content": "hi"}]})
+    older = {"CHATSTORE_MONGO__SESSION_COLLECTION": "call_sessions"}
+    assert [row["session_id"] for row in items(chatstore("sessions", "list", "-o", "json", env=older))] == ["w"]
+    assert chatstore("sessions", "complete", "w", env=older).code == 0
+    assert chatstore("indexes", "apply", "--layout", "workflow", "--yes", env=older).code == 0

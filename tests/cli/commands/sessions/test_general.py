@@ -179,7 +179,7 @@ def test_a_database_that_was_configured_before_keeps_its_meaning(chatstore: Any,
     assert usage["totals"]["usage"]["total_tokens"] == 150 + 15 + 2 + 10
     refused = run("sessions", "list", "--layout", "general")
     assert refused.code == 2
-    assert "is not a layout: workflow, messages, threads. The layout general is off." in refused.err
+    assert "is not a layout: workflow, messages, threads, calls. The layout general is off." in refused.err
     checked = items(run("config", "show", "-o", "json"))
     [setting] = [row for row in checked if row["key"] == "layouts.general.sessions"]
     assert setting["value"] is None
