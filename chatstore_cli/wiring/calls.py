@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from chatstore_cli.core.call_sessions.calls import CallSessions
     from chatstore_cli.domain.calls import CallSessionStore
-    from chatstore_cli.domain.indexes.specs import IndexSpec
     from chatstore_cli.wiring.stores import Stores
 
 
@@ -25,10 +24,3 @@ def call_sessions(stores: Stores) -> CallSessions:
     from chatstore_cli.core.call_sessions.calls import CallSessions
 
     return CallSessions(call_session_store(stores))
-
-
-def call_session_indexes(stores: Stores) -> tuple[IndexSpec, ...]:
-    """The indexes that the calls need."""
-    from chatstore_cli.mongo.call_sessions.documents import call_session_index_specs
-
-    return call_session_index_specs(stores.settings.chatstore.agents.call_sessions)

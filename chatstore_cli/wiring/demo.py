@@ -22,6 +22,7 @@ def demo_setup(stores: Stores, folder: Path | None, warn: Callable[[str], None])
     """
     from dataclasses import asdict
 
+    from chatstore_cli.core.demo.sample_agents import AgentSamples
     from chatstore_cli.core.demo.sample_general import GeneralSamples, SampleClock
     from chatstore_cli.core.demo.setup import DemoSetup
     from chatstore_cli.core.session_registry.registry import SessionRegistry
@@ -29,12 +30,14 @@ def demo_setup(stores: Stores, folder: Path | None, warn: Callable[[str], None])
     from chatstore_cli.files.demo_folder import MarkedFolder
     from chatstore_cli.files.state_folder import state_root
     from chatstore_cli.mongo.demo import MongoSampleStore
+    from chatstore_cli.wiring.agents import agent_registry
     from chatstore_cli.wiring.general import general_chats
+    from chatstore_cli.wiring.phone_numbers import phone_numbers
     from chatstore_cli.wiring.session_registry import registry_store
     from chatstore_cli.wiring.threads import mongo_thread_store
     from chatstore_cli.wiring.usage import session_metrics, usage_recorder
 
-    settings = stores.settings = _with_general_chats(stores.settings)
+    settings = stores.settings = _with_general_chats(_with_own_agents(stores.settings))
     clock = SampleClock(utc_now())
     return DemoSetup(
         store=MongoSampleStore(stores.connection, settings.sessions_collection),
@@ -46,6 +49,7 @@ def demo_setup(stores: Stores, folder: Path | None, warn: Callable[[str], None])
             SessionRegistry(registry_store(stores), clock=clock),
             clock,
         ),
+        agents=AgentSamples(agent_registry(stores), phone_numbers(stores)),
         folder=MarkedFolder((folder or state_root(settings.state.folder) / "demo").absolute()),
         uri=settings.mongo.uri,
         database=settings.mongo.database,
@@ -59,6 +63,13 @@ def demo_setup(stores: Stores, folder: Path | None, warn: Callable[[str], None])
         data_dir=settings.mongo.embedded.data_dir,
         runtime_dir=settings.mongo.embedded.runtime_dir,
     )
+
+
+def _with_own_agents(settings: Settings) -> Settings:
+    """The settings with the usual collections of agents, because the configuration of the demo's commands names none."""
+    from chatstore_cli.config.settings import AgentSettings
+
+    return replace(settings, chatstore=replace(settings.chatstore, agents=AgentSettings()))
 
 
 def _with_general_chats(settings: Settings) -> Settings:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from chatstore_cli.core.phone_numbers.routing import PhoneNumbers
     from chatstore_cli.core.verify.checklist import Check
-    from chatstore_cli.domain.indexes.specs import IndexSpec
     from chatstore_cli.domain.phone_numbers import BindingStore
     from chatstore_cli.wiring.stores import Stores
 
@@ -30,18 +29,11 @@ def phone_numbers(stores: Stores) -> PhoneNumbers:
     return PhoneNumbers(binding_store(stores), agent_store(stores), default_agent=default_agent)
 
 
-def phone_number_index(stores: Stores) -> IndexSpec:
-    """The index that the bindings need."""
-    from chatstore_cli.mongo.phone_numbers.documents import binding_index_spec
-
-    return binding_index_spec(stores.settings.chatstore.agents.bindings)
-
-
 def phone_number_checks(stores: Stores) -> list[Check]:
     """The check of `chatstore verify` that reads the bindings of phone numbers, within the limits of the settings."""
     from chatstore_cli.core.verify.checklist import Check, Verdict, skipped
     from chatstore_cli.core.verify.phone_numbers import route_verdict
-    from chatstore_cli.domain.errors import NotAllowed
+    from chatstore_cli.domain.errors import Conflict, NotAllowed
     from chatstore_cli.mongo.foreign_documents import lacks_right
     from chatstore_cli.mongo.phone_numbers.sample import MongoBindingSample
 
@@ -53,6 +45,8 @@ def phone_number_checks(stores: Stores) -> list[Check]:
         try:
             with stores.within(seconds):
                 return route_verdict(sample, phone_numbers(stores).fault_of, seconds)
+        except Conflict as error:  # no collection of agents can be chosen, so no route can be followed
+            return skipped(error.message, error.hint)
         except NotAllowed as error:
             if not lacks_right(error):
                 raise

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from chatstore_cli.core.demo.sample_agents import SAMPLE_NUMBER, AgentSamples
 from chatstore_cli.core.demo.sample_chats import RESUMED, SampleChats
 from chatstore_cli.core.demo.sample_general import SESSION_KEY, TENANT, USER, GeneralSamples
 from chatstore_cli.core.general.ids import general_chat_id
@@ -69,6 +70,9 @@ STEPS = (
          ("workflows", "history", "--tenant", TENANT, "--user", USER, "--session-key", SESSION_KEY, "--limit", "4")),
     Step("Print the end of a workflow session together with a general chat, as one transcript:",
          ("sessions", "transcript", RESUMED, SAMPLE_GENERAL_CHAT, "--after", f"{RESUMED}=9")),
+    Step("List the saved agents of a voice platform:", ("agents", "list")),
+    Step("A call to a phone number begins with the configuration of its agent. Secrets are masked:",
+         ("agents", "resolve", "--did", SAMPLE_NUMBER)),
     Step("Report tokens and cost. A cost that is not known is not counted as 0:", ("usage", "--by", "tenant")),
     Step("Report the usage of agents by day. Each report is counted once, on its own day:",
          ("usage", "--by", "day,model", "--layout", "workflow", "--since", "3d")),
@@ -85,6 +89,7 @@ class DemoSetup:
     usage: UsageRecorder
     conversations: ConversationRepository
     general: GeneralSamples
+    agents: AgentSamples
     folder: SampleFolder
     uri: str
     database: str
@@ -118,6 +123,7 @@ class DemoSetup:
         for thread, messages in threads:
             self.conversations.import_thread(thread, messages)
         self.general.store(now, RESUMED)
+        self.agents.store()
 
     def configuration(self) -> str:
         """The configuration file of the demo's commands.

@@ -98,6 +98,10 @@ def _check_samples(database: Database[dict[str, Any]], folder: Path) -> None:
         ("ana", 1, 2), ("tomasz", 1, 4), ("ana", 2, 4),
     ]  # fmt: skip
     [client_session] = database.chat_session_registry.find()
+    [agent] = database.agents.find()
+    [binding] = database.lk_telephony_bindings.find()
+    assert [version["active"] for version in agent["versions"]] == [False, True]
+    assert binding["agentId"] == str(agent["_id"])
     assert sum(each.get("refused") is not None for each in client_session["switches"]) == 1
     turns = sum(chat["last_sequence"] // 2 for chat in chats)
     assert database.usage_events.count_documents({"applied": True}) == len(samples.usage) + turns

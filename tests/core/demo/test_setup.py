@@ -29,6 +29,7 @@ def _setup(folder: Path, uri: str = "embedded", data_dir: str | None = None) -> 
         usage=_NoStore(),  # type: ignore[arg-type]  # nor a ledger
         conversations=_NoStore(),  # type: ignore[arg-type]  # nor threads
         general=_NoStore(),  # type: ignore[arg-type]  # nor general chats
+        agents=_NoStore(),  # type: ignore[arg-type]  # nor saved agents
         folder=MarkedFolder(folder),
         uri=uri,
         database="chatstore_demo",
