@@ -9,6 +9,7 @@ from chatstore_cli.core.session_registry import rules
 from chatstore_cli.core.session_registry.rules import Attempt, Outcome
 from chatstore_cli.domain.errors import BadValue, Conflict, PrerequisiteRefused
 from chatstore_cli.domain.session_registry import (
+    KEPT_SWITCHES,
     ClientSession,
     Prerequisites,
     RegistryEntry,
@@ -22,6 +23,7 @@ from chatstore_cli.domain.times import Clock, to_milliseconds, utc_now
 
 MOST_BYTES = 4_000
 """The longest id, in bytes of UTF-8."""
+_MOST_SESSIONS = 10_000
 
 
 class SessionRegistry:
@@ -126,11 +128,12 @@ class SessionRegistry:
     def history(self, ws_id: str, limit: int = 50) -> list[Switch]:
         """The newest switches of the connection's client session, the newest first. At most 500 are kept."""
         session = self._attached.get(ws_id)
-        return [] if session is None or limit <= 0 else self._store.switches(session, limit)
+        return [] if session is None or limit < 1 else self._store.switches(session, min(limit, KEPT_SWITCHES))
 
     def client_sessions(self, app_id: str, user_id: str, limit: int = 20) -> list[RegistryEntry]:
-        """The client sessions of a user that were changed last, the newest first."""
-        return self._store.newest(_checked("app_id", app_id), _checked("user_id", user_id), limit)
+        """The client sessions of a user that were changed last, the newest first. At most 10,000."""
+        owner = _checked("app_id", app_id), _checked("user_id", user_id)
+        return [] if limit < 1 else self._store.newest(*owner, min(limit, _MOST_SESSIONS))
 
     def _attach(self, ws_id: str, app_id: str, user_id: str, session_key: str) -> ClientSession:
         session = ClientSession(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import groupby
 
 import pymongo.errors as driver
 
@@ -39,7 +38,7 @@ from chatstore_cli.mongo.usage.rows import (
     row_of,
     row_usage,
 )
-from chatstore_cli.mongo.usage.stages import increases
+from chatstore_cli.mongo.usage.stages import increases, summed_usage, sums
 from chatstore_cli.mongo.workflow.shape import WORKFLOW
 
 
@@ -113,15 +112,15 @@ class MongoUsageLedger:
         return self._sums()
 
     def _sums(self, chats: Sequence[str] | None = None) -> Iterator[tuple[str, Usage]]:
-        pipeline = [*increases(LedgerQuery((), layout=self.layout), chats), {"$sort": {"chat_id": 1}}]
+        pipeline = [
+            *increases(LedgerQuery((), layout=self.layout), chats),
+            {"$group": {"_id": "$chat_id", **sums()}},
+            {"$sort": {"_id": 1}},
+        ]
         with driver_errors(f"adding up {self._rows.name}"):
-            rows = self._rows.aggregate(pipeline, allowDiskUse=True)
-            for chat_id, clients in groupby(rows, key=lambda row: row.get("chat_id")):
-                sums = Usage()
-                for client_row in clients:
-                    sums = sums.plus(row_usage(client_row))
-                if isinstance(chat_id, str):
-                    yield chat_id, sums
+            for row in self._rows.aggregate(pipeline, allowDiskUse=True):
+                if isinstance(row["_id"], str):
+                    yield row["_id"], summed_usage(row)
 
     def discard(self, row_ids: Sequence[str]) -> None:
         with driver_errors(f"deleting usage in {self._rows.name}"):

@@ -213,11 +213,15 @@ def session_counts(cost_unknown: str) -> Document:
 
 def group_of(keys: Sequence[str], row: Document) -> LedgerGroup:
     """The LedgerGroup of a document that `groups` returned."""
-    prompt, completion, total = (whole_number(row[name]) or 0 for name in COUNTS)
-    cost = None if row["known_cost"] is None else decimal_value(row["cost"])
     sessions = (row[name] for name in ("sessions", "first_sessions", "unknown", "first_unknown"))
     labels = tuple(_label(key, row["_id"].get(key)) for key in keys)
-    return LedgerGroup(labels, Usage(prompt, completion, total, cost), *sessions)
+    return LedgerGroup(labels, summed_usage(row), *sessions)
+
+
+def summed_usage(row: Document) -> Usage:
+    """The numbers of a document that `sums` made."""
+    prompt, completion, total = (whole_number(row[name]) or 0 for name in COUNTS)
+    return Usage(prompt, completion, total, None if row["known_cost"] is None else decimal_value(row["cost"]))
 
 
 def _label(key: str, value: Any) -> str | None:

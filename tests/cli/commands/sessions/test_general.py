@@ -70,9 +70,7 @@ def test_resume_prints_the_conversation_with_the_general_agent(
     whole = resumed(CHAT)
     assert whole[:2] == ["Which tour is running?", "Trips is paused."]
     assert resumed(CHAT, "--last", "2") == whole[-2:]
-    assert resumed(CHAT, "--after-sequence", "1") == whole[1:]
-    assert resumed(CHAT, "--include-general") == whole
-    assert resumed("generalchat-birch-dora-0001") == ["What is this?", "An app."]
+    assert resumed("generalchat-birch-dora-0001", "--after-sequence", "1") == ["An app."]
 
 
 def test_resume_reads_the_segments_of_a_general_chat(chatstore: Any, chats: Any) -> None:
