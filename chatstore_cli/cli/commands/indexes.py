@@ -21,12 +21,7 @@ from chatstore_cli.wiring.general import counter_merges
 
 app = group("indexes", "Compare indexes with those that the layouts need, and create the missing ones.")
 Layout = Annotated[
-    str | None,
-    typer.Option(
-        "--layout",
-        metavar="LAYOUT",
-        help="Include only this layout, or agents for saved agents (default: all that exist).",
-    ),
+    str | None, typer.Option("--layout", metavar="LAYOUT", help="Include only this layout, or agents (default: all).")
 ]
 _EXITS = [ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.FINDINGS]
 
