@@ -138,7 +138,7 @@ def test_rows_of_two_writers_are_given_once_to_each_of_two_exporters_beside_them
 
 @pytest.mark.parametrize("number", range(1, 9))
 @pytest.mark.parametrize("instant", ["before", "after"])
-def test_an_exporter_that_is_killed_at_any_command_leaves_an_order_that_goes_on(
+def test_an_exporter_that_is_killed_at_any_command_leaves_an_order_that_continues(
     connection: Connection, database: Database[dict[str, Any]], mongo_uri: str, instant: str, number: int
 ) -> None:
     store(connection, 1, 2)

@@ -32,7 +32,7 @@ def verdicts(connection: Connection, seconds: float = 5.0) -> tuple[Any, Any]:
     return counter_verdict(merges, samples, seconds), collision_verdict(samples, seconds)
 
 
-def test_general_chats_without_a_fault(connection: Connection, database: Any) -> None:
+def test_general_chats_without_a_fault_pass(connection: Connection, database: Any) -> None:
     database["GeneralChatSessions"].insert_many(
         [
             chat("generalchat-acme-ann-0002", "ann", ("ann",), app_id="acme"),

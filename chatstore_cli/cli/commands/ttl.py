@@ -80,8 +80,8 @@ def set_(
     This command changes neither documents nor the configuration. If mongo.ttl_days differs from --days, it prints the
     setting to change and exits with status 6. With --days 0 it drops the TTL indexes.
 
-    The session registry is changed only with --layout general: entries are deleted N days after their last change, and
-    chatstore.registry.keep_days is the setting.
+    With --layout general, the command changes the TTL index of the session registry instead. MongoDB deletes an entry N days
+    after its last change. The setting is chatstore.registry.keep_days.
     """
     invocation = Invocation(context, layout=layout)
     stores = invocation.stores
@@ -90,7 +90,7 @@ def set_(
     else:
         invocation.will_write()
     if layout == GENERAL and days == 0:
-        expected = "1 or more for layout general: entries of the session registry expire at last"
+        expected = "1 or more, which layout general requires because entries of the session registry always expire"
         raise BadValue(name="--days", value=days, expected=expected)
     specs = specs_with_registry(invocation, layout, wanted=layout == GENERAL)
     if not stores.uses_mongo(layout):

@@ -242,7 +242,7 @@ def _row_id_above(row: UsageSnapshot, below: Usage, taken: set[str], layout: str
 
 
 def _named(layout: str) -> list[str]:
-    """What tells the sessions of a layout from those of the first one, which may have the same ids."""
+    """The part of a row id that names the layout. It is empty for the first layout, whose ids are as before."""
     return [] if layout == LEDGER_LAYOUTS[0] else [layout]
 
 

@@ -217,7 +217,7 @@ def test_values_of_wrong_types_are_shown_and_stop_nothing(chatstore: Chatstore, 
     assert chatstore("general", "list", *ANA).code == 0
 
 
-def test_a_database_without_the_layout_says_which_setting_decides(chatstore: Chatstore) -> None:
+def test_without_the_layout_an_error_names_the_setting(chatstore: Chatstore) -> None:
     settings = {"CHATSTORE_LAYOUTS__WORKFLOW__SESSIONS": "GeneralChatSessions"}
     for words in (("list", *ANA), ("start", *ANA), ("show", CHAT), ("transcript", CHAT)):
         outcome = chatstore("general", *words, env=settings)
