@@ -328,6 +328,17 @@ def test_the_first_start_can_be_refused_and_is_recorded(store: RegistryStore) ->
     assert [each.version for each in registry.history("ws")] == [1, 0]
 
 
+def test_prerequisites_are_not_asked_about_another_artifact_of_the_active_workflow(store: RegistryStore) -> None:
+    guard = Guard()
+    registry = SessionRegistry(store, prerequisites=guard)
+    registry.add_workflow("ws", "c1", "Generator", "acme", "ann", "artifact-1")
+    guard.reason = "no"
+    changed = registry.add_workflow("ws", "c1", "Generator", "acme", "ann", "artifact-2", auto_activate=False)
+    assert changed is not None
+    assert (changed.artifact_id, changed.status) == ("artifact-2", "active")
+    assert len(guard.asked) == 1
+
+
 def test_prerequisites_are_not_asked_about_what_the_rules_refuse_or_do_not_activate(store: RegistryStore) -> None:
     guard = Guard()
     registry = SessionRegistry(store, prerequisites=guard)

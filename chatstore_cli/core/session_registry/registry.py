@@ -9,7 +9,6 @@ from chatstore_cli.core.session_registry import rules
 from chatstore_cli.core.session_registry.rules import Attempt, Outcome
 from chatstore_cli.domain.errors import BadValue, Conflict, PrerequisiteRefused
 from chatstore_cli.domain.session_registry import (
-    ACTIVE,
     KEPT_SWITCHES,
     ClientSession,
     Prerequisites,
@@ -162,7 +161,7 @@ class SessionRegistry:
             outcome = rule(entry, attempt)
             if outcome.switch is None:
                 return outcome, None
-            reason = ask.refusal(entry, outcome.workflow)
+            reason = ask.refusal(entry, outcome)
             if reason is not None:
                 outcome = rules.refused(entry, outcome.switch.action, outcome.switch.to_chat_id, reason, attempt)
             assert outcome.switch is not None
@@ -186,13 +185,14 @@ class _AskedOnce:
         self._prerequisites = prerequisites
         self._answers: dict[WorkflowRequest, str | None] = {}
 
-    def refusal(self, entry: RegistryEntry, workflow: WorkflowContext | None) -> str | None:
-        """The reason to refuse a workflow that is new in the entry or becomes active; None for all others."""
-        if self._prerequisites is None or workflow is None:
+    def refusal(self, entry: RegistryEntry, outcome: Outcome) -> str | None:
+        """The reason to refuse a workflow that is new in the entry or that is switched to; None for all others."""
+        workflow, switch = outcome.workflow, outcome.switch
+        if self._prerequisites is None or workflow is None or switch is None:
             return None
         is_new = entry.workflow(workflow.chat_id) is None
-        if not is_new and workflow.status != ACTIVE:
-            return None
+        if not is_new and switch.action != SwitchAction.SWITCH:
+            return None  # it is completed, or only gets another artifact
         action = SwitchAction.START if is_new else SwitchAction.SWITCH
         request = WorkflowRequest(
             action, *entry.session, workflow.workflow_name, workflow.chat_id, workflow.artifact_id
