@@ -81,7 +81,7 @@ def test_doubled_counters_and_counters_after_a_restore(chatstore: Chatstore, dat
         "(acme/ann: 9, chat 12, acme/ben: no counter, chat 4)"
     )
     assert "run chatstore indexes apply" in row["hint"]
-    assert "raise `sequence` in the counter" in row["hint"]
+    assert "Raise `sequence` in the counter" in row["hint"]
 
 
 def test_an_id_that_two_users_were_given(chatstore: Chatstore, database: Any) -> None:

@@ -90,7 +90,7 @@ def set_(
     else:
         invocation.will_write()
     if layout == GENERAL and days == 0:
-        expected = "1 or more, which layout general requires because entries of the session registry always expire"
+        expected = "1 or more for layout general, because entries of the session registry always expire"
         raise BadValue(name="--days", value=days, expected=expected)
     specs = specs_with_registry(invocation, layout, wanted=layout == GENERAL)
     if not stores.uses_mongo(layout):
