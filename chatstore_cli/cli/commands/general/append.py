@@ -11,7 +11,7 @@ from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.message_input import is_piped, read_content, read_object, read_text
 from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.cli.thread_options import FileOption, TextOption
-from chatstore_cli.domain.errors import BadValue, ExitCode, WrongUse
+from chatstore_cli.domain.errors import BadValue, Conflict, ExitCode, WrongUse
 from chatstore_cli.render.listing import Record
 
 app = single_command()
@@ -50,7 +50,7 @@ def append(
         typer.Option(
             "--message-id",
             metavar="ID",
-            help="The id of the message. If it is already stored, nothing is stored (default: a new id).",
+            help="The id of the message (default: a new id). If it is already stored with the same role and text, nothing is stored.",
         ),
     ] = None,
 ) -> None:
@@ -60,6 +60,7 @@ def append(
     expects, such as `source`. If --metadata has one of these keys, its value replaces the default. In a message of the
     assistant, `agent_name` in the metadata is the speaker (`name` in results).
     """
+    from chatstore_cli.domain.storable_values import Alterations, storable_value
     from chatstore_cli.render.rows.general import APPENDED_FIELDS, appended_row
     from chatstore_cli.wiring.general import general_chats
 
@@ -82,4 +83,10 @@ def append(
             metadata=given_metadata,
             event_id=message_id,
         )
+    if message_id is not None and (message["role"], message["content"]) != (
+        role,
+        storable_value(message_text, Alterations()),
+    ):
+        what = f"Message {message_id!r} of session {session_id!r} is already stored with another role or text."
+        raise Conflict(what=f"{what} Nothing was stored.", hint="Choose another --message-id.")
     invocation.emit(Record(APPENDED_FIELDS, appended_row(session_id, message)))
