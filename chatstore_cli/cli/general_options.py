@@ -43,5 +43,6 @@ def options_in_errors() -> Iterator[None]:
     try:
         yield
     except WrongUse as error:
-        error.message = re.sub(r"^\w+", lambda found: _OPTIONS.get(found[0], found[0]), error.message)
+        named = re.sub(r"^\w+", lambda found: _OPTIONS.get(found[0], found[0]), error.message)
+        error.message = named if named.endswith(".") else f"{named}."
         raise

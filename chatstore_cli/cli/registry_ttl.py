@@ -35,6 +35,6 @@ def registry_agrees(invocation: Invocation, days: int, layout: str | None, *, is
     if not is_changed and has_registry(invocation, layout):
         invocation.say(
             f"The session registry is not changed: its entries are kept for {configured:,} days ({_KEY}). To change that, "
-            "run chatstore ttl set --layout general with 1 day or more."
+            "run chatstore ttl set --layout general --days N."
         )
     return True

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from chatstore_cli.domain.errors import Conflict, NotFound
+from chatstore_cli.domain.quantities import alternatives
 from chatstore_cli.domain.session_reader import (
     ReaderOfAddressableSessions,
     ReaderOfCollection,
@@ -96,7 +97,7 @@ def find_session(readers: Sequence[SessionReader], session_id: str) -> tuple[Ses
     matches = [(reader, session) for reader in readers if (session := reader.find(session_id)) is not None]
     if not matches:
         foreign = [f"{each.remark}." for each in foreign_of(readers)]
-        searched = " or ".join(reader.layout for reader in readers)
+        searched = alternatives([reader.layout for reader in readers])
         raise NotFound(
             kind_of_thing="session",
             name=session_id,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 from chatstore_cli.domain.errors import BadValue
 from chatstore_cli.domain.usage_ledger import LedgerRow
+
+_NUMBER = re.compile("[0-9]{1,18}")
 
 START = "start"
 """The cursor before all rows."""
@@ -30,7 +33,7 @@ class ExportPlace:
         if cursor in ("", START):
             return None
         ledger, separator, batch = cursor.rpartition("-")
-        if not separator or not ledger.isalnum() or not batch.isdecimal() or not batch.isascii():
+        if not separator or not ledger.isalnum() or not _NUMBER.fullmatch(batch):
             raise BadValue(name="--after", value=cursor, expected=f"{START}, or the next cursor of an earlier export")
         return cls(ledger, int(batch))
 

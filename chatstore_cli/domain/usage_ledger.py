@@ -143,6 +143,9 @@ class UsageLedger(Protocol):
         change nothing.
         """
 
+    def unapplied(self, chat_id: str) -> list[str]:
+        """The ids of a session's rows that are not marked as included in the counters."""
+
     def discard(self, row_ids: Sequence[str]) -> None:
         """Delete rows that were stored for a session after it was deleted."""
 
@@ -154,6 +157,9 @@ class UsageLedger(Protocol):
 
     def counters(self, chat_id: str) -> Usage | None:
         """The counters of a session, None if there is no such session."""
+
+    def counters_from_ledger(self, chat_id: str) -> Usage | None:
+        """The counters of a session, None unless a report was counted in them and all are valid numbers."""
 
     def set_counters(self, chat_id: str, expected: Usage, new: Usage) -> bool:
         """Replace counters. Returns False, and changes nothing, if they are not the expected ones."""

@@ -65,11 +65,19 @@ class SessionRegistry(registry.SessionRegistry):
         self._open(settings, prerequisites)
 
     @classmethod
-    def from_config(cls, config_file: str | None = None) -> SessionRegistry:
-        """The registry of chatstore's configuration (mongo, layouts.general.registry, chatstore.registry). Raises BadConfig."""
+    def from_config(
+        cls, config_file: str | None = None, *, prerequisites: str | PrerequisitesHook | None = None
+    ) -> SessionRegistry:
+        """The registry of chatstore's configuration (mongo, layouts.general.registry, chatstore.registry). Raises BadConfig.
+
+        `prerequisites` is as in the constructor, and takes the place of the setting.
+        """
         opened = cls.__new__(cls)
         settings = configured_settings(config_file, _warn)
-        opened._open(settings, settings.chatstore.registry.prerequisites)
+        configured = settings.chatstore.registry.prerequisites
+        if isinstance(prerequisites, str):
+            with_values(RegistrySettings(), "chatstore.registry", prerequisites=prerequisites)  # it checks the name
+        opened._open(settings, configured if prerequisites is None else prerequisites)
         return opened
 
     def _open(self, settings: Settings, prerequisites: str | PrerequisitesHook | None) -> None:

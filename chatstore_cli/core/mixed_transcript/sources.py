@@ -69,6 +69,8 @@ class OpenSource:
             if stored < count:
                 raise PositionAhead(session_id=session_id, kind="index", number=count - 1, stored=stored - 1)
             return messages
+        if position.sequence == 0:
+            return _after_zero(self._reader.messages(session_id, MessageSelection()))
         messages = self._reader.messages(session_id, MessageSelection(after_sequence=position.sequence))
         first = next(messages, None)
         if first is not None:
@@ -88,6 +90,19 @@ class OpenSource:
 
     def _first(self, selection: MessageSelection) -> Message | None:
         return next(self._reader.messages(self.source.session_id, selection), None)
+
+
+def _after_zero(messages: Iterator[Message]) -> Iterator[Message]:
+    """The turns after sequence 0: all, except those that are numbered 0 or less and those without a number behind them.
+
+    First turns without a number are among them. A selection by sequence leaves these out, as it does for any other number.
+    """
+    is_after = True
+    for message in messages:
+        if message.sequence is not None:
+            is_after = message.sequence > 0
+        if is_after:
+            yield message
 
 
 def open_sources(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
-from chatstore_cli.domain.errors import Conflict, NotFound
+from chatstore_cli.domain.errors import Conflict, NotFound, PrerequisiteRefused
 from chatstore_cli.domain.session_registry import ACTIVE, COMPLETED, ClientSession
 
 if TYPE_CHECKING:
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
         Switch,
         WorkflowContext,
     )
+
+
+HOOK = "the prerequisites hook"
+"""The beginning of each reason that is not the hook's own answer."""
 
 
 class Change(NamedTuple):
@@ -40,7 +45,7 @@ class RegistryAdministration:
                 kind_of_thing="client session",
                 name=session.session_key,
                 where=f" of user {session.user_id!r} and tenant {session.app_id!r}",
-                hint="To list the client sessions of a user, run: chatstore workflows list --tenant ID --user ID.",
+                hint=f"To list the client sessions of this user, run: chatstore workflows list {_owner(session)}",
             )
         return found
 
@@ -58,7 +63,16 @@ class RegistryAdministration:
     def switch(self, session: ClientSession, session_id: str) -> Change:
         """Activate a workflow. Raises NotFound, and Conflict with the reason if it is refused."""
         workflow = self._workflow(session, session_id)
-        if self._registry.switch_workflow(self._connection, session_id) is None:
+        try:
+            activated = self._registry.switch_workflow(self._connection, session_id)
+        except PrerequisiteRefused as error:
+            if HOOK in error.message:
+                error.hint = (
+                    "The hook is the function that chatstore.registry.prerequisites names. Commands import it, so its "
+                    "module must be on PYTHONPATH."
+                )
+            raise
+        if activated is None:
             what = f"Workflow session {session_id!r} was not activated, because it is completed."
             raise Conflict(what=what, hint="Start another session of this workflow.")
         return self._changed(session, session_id, workflow.status != ACTIVE)
@@ -82,10 +96,16 @@ class RegistryAdministration:
                 kind_of_thing="session",
                 name=session_id,
                 where=f" in client session {session.session_key!r}",
-                hint="To list its workflows, run: chatstore workflows list with --session-key.",
+                hint="The application adds a workflow when the user starts it. To list those of this client session, run: "
+                f"chatstore workflows list {_owner(session)} --session-key {shlex.quote(session.session_key)}",
             )
         return workflow
 
     def _changed(self, session: ClientSession, session_id: str | None, changed: bool) -> Change:
         entry = self.entry(session)
         return Change(entry, None if session_id is None else entry.workflow(session_id), changed)
+
+
+def _owner(session: ClientSession) -> str:
+    """The options of a command that name the tenant and the user."""
+    return f"--tenant {shlex.quote(session.app_id)} --user {shlex.quote(session.user_id)}"

@@ -50,7 +50,7 @@ class HookPrerequisites:
             hook = _imported(self._hook) if isinstance(self._hook, str) else self._hook
             answers.append(_refusal_of(hook(request)))
         except BaseException as error:  # noqa: BLE001 - whatever the hook raises refuses, sys.exit too
-            answers.append(_shortened(f"the prerequisites hook failed: {type(error).__name__}: {error}"))
+            answers.append(_shortened(f"the prerequisites hook failed: {type(error).__name__}: {_text_of(error)}"))
         finally:
             self._slots.release()
 
@@ -74,5 +74,13 @@ def _imported(name: str) -> Callable[[WorkflowRequest], object]:
     return hook  # type: ignore[no-any-return]  # its answer is checked
 
 
+def _text_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - the text of an error is code of the application too
+        return "its text cannot be read"
+
+
 def _shortened(reason: str) -> str:
+    reason = reason.encode("utf-8", "replace").decode()  # a lone surrogate could not be stored in the history
     return reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]}…"

@@ -101,7 +101,7 @@ class SessionMetrics:
             turn_id=turn,
             seconds=seconds,
         )
-        recorded = recorder.record([snapshot])
+        recorded = recorder.record_turn(snapshot)
         if recorded.without_session:
             recorder.discard([snapshot])
             raise _missing(chat_id)

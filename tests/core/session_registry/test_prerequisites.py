@@ -61,6 +61,23 @@ def test_a_hook_that_raises_refuses(error: BaseException) -> None:
     )
 
 
+class Unreadable(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(Unreadable(), "Unreadable: its text cannot be read"), (ValueError("a\ud800b"), "ValueError: a?b")],
+)
+def test_an_error_whose_text_cannot_be_read_or_stored_refuses_with_a_reason(error: Exception, reason: str) -> None:
+    def guard(request: WorkflowRequest) -> bool:
+        raise error
+
+    assert HookPrerequisites(guard).refusal(REQUEST) == f"the prerequisites hook failed: {reason}"
+    assert HookPrerequisites(lambda _: "no\udcff").refusal(REQUEST) == "no?"
+
+
 @pytest.mark.parametrize(
     ("name", "reason"),
     [

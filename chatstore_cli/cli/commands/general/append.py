@@ -11,7 +11,7 @@ from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.message_input import is_piped, read_content, read_object, read_text
 from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.cli.thread_options import FileOption, TextOption
-from chatstore_cli.domain.errors import BadValue, ExitCode, WrongUse
+from chatstore_cli.domain.errors import BadValue, Conflict, ExitCode, WrongUse
 from chatstore_cli.render.listing import Record
 
 app = single_command()
@@ -48,7 +48,9 @@ def append(
     message_id: Annotated[
         str | None,
         typer.Option(
-            "--message-id", metavar="ID", help="The id of the message. A repetition with the same id stores nothing."
+            "--message-id",
+            metavar="ID",
+            help="The id of the message. A repetition with the same id stores nothing, and must have the same role and text.",
         ),
     ] = None,
 ) -> None:
@@ -58,6 +60,7 @@ def append(
     application expects, such as `source`. If --metadata has one of these keys, its value is stored. `agent_name` in the
     metadata becomes the speaker of a message of the assistant (`name` in results).
     """
+    from chatstore_cli.domain.storable_values import Alterations, storable_value
     from chatstore_cli.render.rows.general import APPENDED_FIELDS, appended_row
     from chatstore_cli.wiring.general import general_chats
 
@@ -80,4 +83,7 @@ def append(
             metadata=attached,
             event_id=message_id,
         )
+    if message_id is not None and (message["role"], message["content"]) != (role, storable_value(said, Alterations())):
+        what = f"Message {message_id!r} of session {session_id!r} is stored already with another role or text."
+        raise Conflict(what=f"{what} Nothing was stored.", hint="Choose another --message-id.")
     invocation.emit(Record(APPENDED_FIELDS, appended_row(session_id, message)))

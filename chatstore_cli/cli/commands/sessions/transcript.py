@@ -84,6 +84,6 @@ def _continuation(names: Mapping[str, TranscriptSource], boundary: ReplayBoundar
     options = [
         f"--after {shlex.quote(f'{name}={state.position.sequence}')}"
         for name, state in zip(names, boundary.sources, strict=True)
-        if state.position.sequence not in (None, -1)
+        if state.position.sequence not in (None, -1, 0)
     ]
     return f"To print only later turns, add: {' '.join(options)}" if options else "Run it again to print all turns."

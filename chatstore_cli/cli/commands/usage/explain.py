@@ -48,7 +48,7 @@ def explain(context: typer.Context, session_id: SessionArgument, layout: LayoutO
     empty = f"Session {session_id!r} has no rows in the usage ledger. Reports use its stored totals."
     if not explanation.can_have_rows:
         empty = f"Session {session_id!r} {_WITHOUT_LEDGER[explanation.layout]}."
-    footer = explained_footer(explanation.sums) if rows else None
+    footer = explained_footer(explanation.sums, rows) if rows else None
     invocation.emit(Listing(EXPLAINED_COLUMNS, rows, empty=empty, footer=footer, beside=beside))
     if counters is None and rows:
         invocation.say(

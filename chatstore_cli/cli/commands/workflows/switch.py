@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -55,7 +57,8 @@ def switch(
     invocation = Invocation(context, layout="general")
     invocation.will_write()
     registry, session = registry_administration(invocation.stores), ClientSession(tenant, user, session_key)
-    with options_in_errors():
+    # What a prerequisites hook prints must not be in the result.
+    with options_in_errors(), redirect_stdout(sys.stderr):
         change = registry.enter_general_mode(session) if session_id is None else registry.switch(session, session_id)
     _emit(invocation, change)
 

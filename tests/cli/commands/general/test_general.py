@@ -59,6 +59,11 @@ def test_a_chat_from_its_start_to_its_transcript(chatstore: Chatstore, database:
     given = '{"agent_name": "helper", "$set": {"a.b": 1}, "ui_context": {"page": 3}}'
     answered = ask(chatstore, "append", CHAT, *words, "--metadata", given)
     assert answered == ask(chatstore, "append", CHAT, *words, "--metadata", given), "the same id is stored once"
+    other = ask(chatstore, "append", CHAT, *words[:6], "--text", "other", "--message-id", "m/2", code=8)
+    assert (
+        other["message"]
+        == f"Message 'm/2' of session {CHAT!r} is stored already with another role or text. Nothing was stored."
+    )
     assert (answered["message_id"], answered["name"], answered["sequence"]) == ("m/2", "helper", 2)
     assert (answered["metadata"]["source"], answered["metadata"]["ui_context"]) == ("general_agent", {"page": 3})
     assert answered["metadata"]["$set"] == {"a.b": 1}
@@ -167,7 +172,7 @@ def test_a_chat_of_somebody_else_is_exactly_a_missing_one(chatstore: Chatstore, 
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (("start", "--tenant", "", "--user", "ana"), "--tenant is required"),
+        (("start", "--tenant", "", "--user", "ana"), "--tenant is required."),
         (("start", "--tenant", "acme", "--user", "x" * 501), "--user has 501 bytes"),
         (("start", "--tenant", "acme", "--user", "\udcff"), "--user has a lone surrogate"),
         (("start", "--tenant", "acme"), "Missing option '--user'."),
