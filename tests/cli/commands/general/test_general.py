@@ -164,6 +164,8 @@ def test_a_chat_of_somebody_else_is_exactly_a_missing_one(chatstore: Chatstore, 
         other = ask(chatstore, *words, code=3)
         missing = ask(chatstore, words[0], f"{CHAT}9", *words[2:], code=3)
         assert other["message"].replace(CHAT, "ID") == missing["message"].replace(f"{CHAT}9", "ID"), words
+        assert other["hint"] == missing["hint"]
+        assert "chatstore sessions list --layout general" in other["hint"]
     for words in [("show", ""), ("show", HOSTILE), ("transcript", '{"$gt": ""}'), ("show", "\udcff")]:
         assert ask(chatstore, *words, code=3)["kind"] == "not_found"
     assert everything(database) == before
