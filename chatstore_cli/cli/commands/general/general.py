@@ -26,7 +26,9 @@ _LAZY_COMMANDS = {
 
 app = group(
     "general",
-    "List, show and start general chats, append messages and print transcripts.",
+    "List, show and start general chats, append messages and print transcripts.\n\n"
+    "A general chat is a numbered session of a user with a general assistant. To continue one, use chatstore resume; to "
+    "delete one, chatstore sessions delete.",
     _LAZY_COMMANDS,
 )
 

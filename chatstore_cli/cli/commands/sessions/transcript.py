@@ -10,7 +10,7 @@ import typer
 
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
-from chatstore_cli.domain.errors import ExitCode
+from chatstore_cli.domain.errors import ExitCode, PositionAhead
 from chatstore_cli.domain.mixed_transcript import MixedTurn, ReplayBoundary, TranscriptSource
 from chatstore_cli.render.listing import Listing
 
@@ -62,7 +62,11 @@ def transcript(
     readers = transcript_readers(invocation.stores)
     sources = named_sources(readers, session_ids)
     positions = named_positions(after or (), sources)
-    records = replay(readers, sources.values(), positions=positions, clock=utc_now)
+    try:
+        records = replay(readers, sources.values(), positions=positions, clock=utc_now)
+    except PositionAhead as error:
+        error.hint = "Leave out --after for this session: it was deleted, or restored from a backup."
+        raise
     end: list[ReplayBoundary] = []
 
     def rows() -> Iterator[dict[str, Any]]:
