@@ -1,4 +1,4 @@
-"""Reads general chats for the people who support users: one chat with its ends, and pages of its messages."""
+"""Reads general chats for people who support users: a chat with its first and last messages, and pages of messages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class GeneralChatView:
-    """One general chat with its first and last messages. The numbers are None if the chat has no tenant."""
+    """One general chat with its first and last messages. `number` and `last_sequence` are None if it has no tenant."""
 
     view: SessionView
     number: int | None = None
@@ -53,7 +53,7 @@ def find_general_chat(
 
 @dataclass(frozen=True, slots=True)
 class TranscriptPage:
-    """Messages of one page. `next_after` is the sequence number after which the next page begins; None at the end."""
+    """The messages of one page. `next_after` is the sequence number after which the next page begins; None on the last."""
 
     messages: list[Message]
     next_after: int | None

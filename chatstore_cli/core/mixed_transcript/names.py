@@ -1,4 +1,4 @@
-"""Sessions of a transcript and positions, as a person names them."""
+"""Finds the sessions and positions that a person names on the command line."""
 
 from __future__ import annotations
 
