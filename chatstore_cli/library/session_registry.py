@@ -70,7 +70,7 @@ class SessionRegistry(registry.SessionRegistry):
     ) -> SessionRegistry:
         """The registry of chatstore's configuration (mongo, layouts.general.registry, chatstore.registry). Raises BadConfig.
 
-        `prerequisites` is as in the constructor, and takes the place of the setting.
+        `prerequisites` is as in the constructor, and replaces the setting.
         """
         opened = cls.__new__(cls)
         settings = configured_settings(config_file, _warn)

@@ -254,7 +254,10 @@ def test_rows_that_nobody_got_leave_the_cursor_as_it_was(
     store(connection, 1)
     command = chatstore.command("usage", "--after", "start", "-o", output, "--cursor-to", "next")
     (chatstore.folder / "next").write_text("before")
-    reasons = {">/dev/full": "stdout: No space left on device", ">&-": "stdout is closed, so nobody would get the rows"}
+    reasons = {
+        ">/dev/full": "stdout: No space left on device",
+        ">&-": "stdout is closed, so the rows cannot be printed",
+    }
     for where, reason in reasons.items():
         done = subprocess.run(
             ["sh", "-c", f'exec "$@" {where}', "sh", *command],

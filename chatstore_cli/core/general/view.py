@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from chatstore_cli.core.readers import not_searched
 from chatstore_cli.core.sessions.listing import SessionView, show_session
 from chatstore_cli.domain.errors import NotFound
 
@@ -47,7 +48,7 @@ def find_general_chat(
         if session is not None and tenant in (None, session.tenant_id):
             return reader, session
     hint = "The whole id is required. To list ids, run: chatstore sessions list --layout general."
-    raise NotFound(kind_of_thing="session", name=session_id, where=" in general", hint=hint)
+    raise NotFound(kind_of_thing="session", name=session_id, where=" in general", hint=hint + not_searched(readers))
 
 
 @dataclass(frozen=True, slots=True)

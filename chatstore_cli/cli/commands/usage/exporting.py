@@ -43,7 +43,9 @@ def export_usage(invocation: Invocation, after: str | None, cursor_to: str | Non
             "it needs --after, with `start` or the cursor of an earlier export.", param_hint="--cursor-to"
         )
     if cursor_to is not None and getattr(sys.stdout, "name", "") == os.devnull:  # it was closed: see cli/main.py
-        raise WrongUse(what="stdout is closed, so nobody would get the rows. No cursor was written.")
+        raise WrongUse(
+            what="stdout is closed, so the rows cannot be printed.", hint="No cursor was written. Open stdout."
+        )
     invocation.will_write()
     export = UsageExport(usage_exports(invocation.stores), after)
 
