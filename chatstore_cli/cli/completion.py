@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from chatstore_cli.wiring.stores import Stores
 
 VARIABLE = "_CHATSTORE_COMPLETE"
-"""The variable with which the script of a shell asks for completions, and a user for the script."""
+"""The environment variable by which a shell requests completions, and a user requests the script for a shell."""
 _SECONDS = 0.3
 _MOST = 200
 _NEEDS_NO_QUOTES = re.compile(r"[\w%.@+-]+", re.ASCII)
 
 
 def complete(root: Any, instruction: str) -> int:
-    """Print what a shell asks for, for example `source_bash` or `complete_bash`, and return the exit status."""
+    """Print what a shell requests, for example `source_bash` or `complete_bash`, and return the exit status."""
     from typer.completion import completion_init, shell_complete  # type: ignore[attr-defined]  # it is not in an __all__
 
     completion_init()
@@ -44,8 +44,8 @@ def _completions(
 ) -> list[str]:
     """The newest ids that begin with this text.
 
-    If the database does not answer within 0.3 seconds, or anything else fails, there are none. The shell puts ids on the
-    command line as they are, so ids that would have to be quoted are left out.
+    If the database does not answer within 0.3 seconds, or anything else fails, the list is empty. The shell does not quote
+    ids, so ids that would have to be quoted are left out.
     """
     from chatstore_cli.cli.invocation import Invocation
 

@@ -18,7 +18,7 @@ START = "start"
 
 @dataclass(frozen=True, slots=True)
 class ExportPlace:
-    """A place in the order of all exported rows: all those of batches up to `batch`. `ledger` names the order."""
+    """A place in the order of exported rows: after the rows of all batches up to `batch`. `ledger` identifies the order."""
 
     ledger: str
     batch: int
@@ -47,15 +47,15 @@ class ExportedRow:
 
 
 class UsageExports(Protocol):
-    """Puts the rows of the ledger into batches. A row is in one batch for ever, and a batch gets no further rows."""
+    """Puts the rows of the ledger into batches. A batch never gets further rows, and a row that is in one stays there."""
 
     def newest(self) -> ExportPlace:
-        """The place behind the newest batch."""
+        """The place after the newest batch."""
 
     def extend(self, newest: ExportPlace) -> ExportPlace | None:
-        """Put rows that are in no batch yet into a batch behind the newest one. Returns its place.
+        """Put rows that are in no batch yet into a batch after the newest one. Returns its place, None without such rows.
 
-        None if there are no such rows. If another process was faster, the batch is the other one's.
+        If another process was faster, the returned place is that of its batch.
         """
 
     def rows(self, after: int, until: int) -> Iterator[ExportedRow]:

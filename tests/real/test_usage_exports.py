@@ -139,7 +139,7 @@ def test_rows_of_two_writers_are_given_once_to_each_of_two_exporters_beside_them
 
 @pytest.mark.parametrize("number", range(1, 9))
 @pytest.mark.parametrize("instant", ["before", "after"])
-def test_an_exporter_that_is_killed_at_any_command_leaves_an_order_that_goes_on(
+def test_an_exporter_that_is_killed_at_any_command_leaves_an_order_that_continues(
     connection: Connection, database: Database[dict[str, Any]], mongo_uri: str, instant: str, number: int
 ) -> None:
     store(connection, 1, 2)
@@ -254,7 +254,10 @@ def test_rows_that_nobody_got_leave_the_cursor_as_it_was(
     store(connection, 1)
     command = chatstore.command("usage", "--after", "start", "-o", output, "--cursor-to", "next")
     (chatstore.folder / "next").write_text("before")
-    reasons = {">/dev/full": "stdout: No space left on device", ">&-": "stdout is closed, so nobody would get the rows"}
+    reasons = {
+        ">/dev/full": "stdout: No space left on device",
+        ">&-": "stdout is closed, so the rows cannot be printed",
+    }
     for where, reason in reasons.items():
         done = subprocess.run(
             ["sh", "-c", f'exec "$@" {where}', "sh", *command],

@@ -18,9 +18,9 @@ _LONGEST_REASON = 500
 
 
 class HookPrerequisites:
-    """Prerequisites that are decided by a function of the application. Everything but a clear yes refuses, with its reason.
+    """Prerequisites that a function of the application decides. Any answer except True refuses the request, with a reason.
 
-    The function is named as `module:function` and imported when it is first needed. Each call is made in a daemon thread.
+    A function that is named as `module:function` is imported when it is called. Each call is made in a daemon thread.
     """
 
     def __init__(self, hook: str | PrerequisitesHook, *, seconds: float = SECONDS) -> None:
@@ -29,7 +29,7 @@ class HookPrerequisites:
         self._slots = threading.BoundedSemaphore(_AT_A_TIME)
 
     def refusal(self, request: WorkflowRequest) -> str | None:
-        """The reason to refuse what is requested, None if it is allowed."""
+        """The reason to refuse the request; None if it is allowed."""
         deadline = time.monotonic() + self._seconds
         if not self._slots.acquire(timeout=self._seconds):
             return f"the prerequisites hook did not answer: {_AT_A_TIME} earlier calls have not returned"

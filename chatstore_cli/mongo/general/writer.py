@@ -124,7 +124,7 @@ class MongoGeneralWriter:
         return order[:limit]
 
     def _newest_by(self, field: str, tenant: str, user: str, limit: int) -> list[Document]:
-        """The newest chats by one field of the tenant, read in the order of its index, which does not have the `_id`."""
+        """The newest chats by one tenant field, read in the order of its index, which does not contain the `_id`."""
         match: Document = {field: id_condition(tenant), "user_id": id_condition(user), **GENERAL.own_sessions.filter()}
         fields = dict.fromkeys((*GENERAL.fact_fields, *CHAT_FIELDS), 1)
         rows = list(self._sessions.find(match, fields).sort("created_at", -1).limit(limit))

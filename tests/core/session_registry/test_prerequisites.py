@@ -39,7 +39,7 @@ def test_a_text_is_the_reason() -> None:
 
 
 @pytest.mark.parametrize("answer", [None, False, 1, 0, "", "  ", (True, None), object()])
-def test_nonsense_refuses(answer: object) -> None:
+def test_any_other_answer_refuses(answer: object) -> None:
     reason = HookPrerequisites(lambda _: answer).refusal(REQUEST)
     assert reason == f"the prerequisites hook returned a value of type {type(answer).__name__}, not True or a reason"
 

@@ -24,24 +24,28 @@ AfterOption = Annotated[
     typer.Option(
         "--after",
         metavar="CURSOR",
-        help="Instead of a report, print the rows of the usage ledger that follow an earlier export, each once. "
+        help="Instead of a report, print the rows of the usage ledger after the cursor of an earlier export, each once. "
         "`start` prints all rows.",
     ),
 ]
 CursorToOption = Annotated[
     str | None,
-    typer.Option("--cursor-to", metavar="FILE", help="With --after: write the next cursor to FILE, after all rows."),
+    typer.Option(
+        "--cursor-to", metavar="FILE", help="With --after, write the next cursor to FILE after all rows are printed."
+    ),
 ]
 
 
 def export_usage(invocation: Invocation, after: str | None, cursor_to: str | None) -> None:
-    """Print the ledger rows behind a cursor. The file `cursor_to` gets the next cursor once all rows are written."""
+    """Print the ledger rows after a cursor. The next cursor is written to the file `cursor_to` after all rows."""
     if after is None:
         raise typer.BadParameter(
             "it needs --after, with `start` or the cursor of an earlier export.", param_hint="--cursor-to"
         )
     if cursor_to is not None and getattr(sys.stdout, "name", "") == os.devnull:  # it was closed: see cli/main.py
-        raise WrongUse(what="stdout is closed, so nobody would get the rows. No cursor was written.")
+        raise WrongUse(
+            what="stdout is closed, so the rows cannot be printed.", hint="No cursor was written. Open stdout."
+        )
     invocation.will_write()
     export = UsageExport(usage_exports(invocation.stores), after)
 

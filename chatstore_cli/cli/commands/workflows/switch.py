@@ -45,7 +45,7 @@ def switch(
 ) -> None:
     """Activate a workflow and pause the others, or enter general mode.
 
-    If the switch is refused, nothing changes, and the error has the reason. The history has both kinds of switches.
+    If the switch is refused, nothing changes, and the error has the reason. The history records refused switches too.
     """
     from chatstore_cli.domain.session_registry import ClientSession
     from chatstore_cli.wiring.session_registry import registry_administration
@@ -78,8 +78,8 @@ def complete(
 ) -> None:
     """Complete a workflow, so that it cannot become active again.
 
-    If it was active, no workflow is active afterwards. The stored session does not change: to complete it too, use
-    chatstore sessions complete.
+    If the workflow was active, no workflow is active afterwards. The stored session does not change. To complete the stored
+    session too, use chatstore sessions complete.
     """
     from chatstore_cli.domain.session_registry import ClientSession
     from chatstore_cli.wiring.session_registry import registry_administration

@@ -145,7 +145,7 @@ def test_an_id_in_both_layouts_is_named_with_its_layout(chatstore: Any) -> None:
         (
             [WORKFLOW, "--after", f"{WORKFLOW}=9"],
             8,
-            "The client's sequence 9 of session 'chat_Trips_0a1b2c3d' is ahead",
+            "The client's sequence 9 of session 'chat_Trips_0a1b2c3d' is ahead: the last stored one is 3. Leave out --after",
         ),
         ([WORKFLOW, WORKFLOW, f"workflow:{WORKFLOW}"], 2, "is not named once"),
     ],
