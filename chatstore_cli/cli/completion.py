@@ -8,14 +8,14 @@ from typing import Any
 import typer
 
 VARIABLE = "_CHATSTORE_COMPLETE"
-"""The variable with which the script of a shell asks for completions, and a user for the script."""
+"""The environment variable by which a shell requests completions, and a user requests the script for a shell."""
 _SECONDS = 0.3
 _MOST = 200
 _NEEDS_NO_QUOTES = re.compile(r"[\w%.@+-]+", re.ASCII)
 
 
 def complete(root: Any, instruction: str) -> int:
-    """Print what a shell asks for, for example `source_bash` or `complete_bash`, and return the exit status."""
+    """Print what a shell requests, for example `source_bash` or `complete_bash`, and return the exit status."""
     from typer.completion import completion_init, shell_complete  # type: ignore[attr-defined]  # it is not in an __all__
 
     completion_init()
@@ -25,8 +25,8 @@ def complete(root: Any, instruction: str) -> int:
 def general_chat_ids(context: typer.Context, incomplete: str) -> list[str]:
     """The ids of the newest general chats that begin with this text, of the tenant that --tenant names.
 
-    If the database does not answer within 0.3 seconds, or anything else fails, there are none. The shell puts ids on the
-    command line as they are, so ids that would have to be quoted are left out.
+    If the database does not answer within 0.3 seconds, or anything else fails, the list is empty. The shell does not quote
+    ids, so ids that would have to be quoted are left out.
     """
     try:
         found = _newest(context)
@@ -44,7 +44,7 @@ def _newest(context: typer.Context) -> list[str]:
     invocation.options.quiet, invocation.options.timeout = True, _SECONDS
     stores = invocation.stores
     if invocation.settings.mongo.uri == "embedded" and not stores.embedded.status().running:
-        return []  # to start a server takes too long
+        return []  # starting a server takes too long
     query = SessionQuery(layout="general", tenant_id=context.params.get("tenant"))
     with stores.within(_SECONDS):
         page = list_sessions(stores.session_readers("general"), query, cursor=None, limit=_MOST)

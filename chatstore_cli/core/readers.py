@@ -59,7 +59,16 @@ def remarks_of(readers: Sequence[SessionReader]) -> list[str]:
     )
     remarks = [left_out] if unaddressable else []
     remarks += [f"{each.remark}.{' It was not searched.' * each.is_another_products}" for each in foreign_of(readers)]
-    return remarks + [
+    return remarks + _own_remarks(readers)
+
+
+def not_searched(readers: Sequence[SessionReader]) -> str:
+    """Which readers have not searched everything, and why, as sentences after a hint; empty if all have."""
+    return "".join(f" {remark}" for remark in _own_remarks(readers))
+
+
+def _own_remarks(readers: Sequence[SessionReader]) -> list[str]:
+    return [
         f"{reader.layout}: {remark}"
         for reader in readers
         if isinstance(reader, ReaderWithRemarks)
@@ -102,7 +111,8 @@ def find_session(readers: Sequence[SessionReader], session_id: str) -> tuple[Ses
             kind_of_thing="session",
             name=session_id,
             where=f" in {searched}" if searched else "",
-            hint=" ".join(["The whole id is required. To list session ids, run: chatstore sessions list.", *foreign]),
+            hint=" ".join(["The whole id is required. To list session ids, run: chatstore sessions list.", *foreign])
+            + not_searched(readers),
         )
     if len(matches) > 1:
         layouts = [reader.layout for reader, _ in matches]

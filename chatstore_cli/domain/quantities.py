@@ -11,5 +11,5 @@ def quantity(number: int, noun: str) -> str:
 
 
 def alternatives(names: Sequence[str]) -> str:
-    """Names of which one is meant: `a`, `a or b`, `a, b or c`."""
+    """Names as a choice: `a`, `a or b`, `a, b or c`."""
     return " or ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)

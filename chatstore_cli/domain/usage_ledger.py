@@ -2,7 +2,7 @@
 
 A report is cumulative: it has what a client has used since its run began. So per session, run, agent and model the maximum
 of each number counts, and late, repeated or reordered reports change nothing. A growth is stored on top of that maximum.
-A row with a `turn_id` is of one turn: it is a client of its own, so turns add up.
+A row with a `turn_id` reports one turn. It counts as a client of its own, so turns add up.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ OPENING_RUN = 0
 """The run of the opening balance: the row with a session's counters before its first report. Real runs begin at 1."""
 
 LEDGER_LAYOUTS = ("workflow", "general")
-"""The layouts whose sessions have rows in the usage ledger. A row belongs to the first one unless it names another."""
+"""The layouts whose sessions have rows in the usage ledger. A row belongs to the first layout unless it names another."""
 
 ClientName = tuple[str | None, str | None]
 """The names of an agent and of a model, None if unknown."""

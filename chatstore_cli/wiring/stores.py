@@ -33,7 +33,7 @@ _LAYOUT_IS_OFF = "The layout general is off. For the reason, see layouts.general
 
 
 GENERAL = "general"
-"""The layout of general chats. What belongs to the session registry is listed with it."""
+"""The layout of general chats. The indexes of the session registry are listed with this layout."""
 
 
 class Stores:

@@ -87,10 +87,13 @@ class MultiAgentState(RuleBasedStateMachine):
         for place, connection in enumerate(CONNECTIONS):
             self.attach(connection, place, "laptop")
             self.start_workflow(connection, place, WORKFLOWS[place % 2], None, True, None)
-        chats = [self.start_general_chat(place, 0, None) for place in range(len(used))]
-        return multiple(
-            *chats, *(self.begin_workflow_session(place, WORKFLOWS[0], 0, None) for place in range(len(used)))
-        )
+        places = range(len(used))
+        started = [self.start_general_chat(place, 0, None) for place in places]
+        started += [self.begin_workflow_session(place, WORKFLOWS[0], 0, None) for place in places]
+        for process in (0, 1):  # the turns of sessions alternate, and each process has written to each session
+            for source in started:
+                self.say(source, process, None, True, 0)
+        return multiple(*started)
 
     def owner(self, number: int) -> Owner:
         """One of the owners of this run."""
@@ -161,8 +164,15 @@ class MultiAgentState(RuleBasedStateMachine):
         self.model.sessions.setdefault(source, SessionModel(source, owner))
         return source
 
-    @rule(target=messages, source=sessions, process=processes, fault=faults, is_named=st.booleans())
-    def say(self, source: TranscriptSource, process: int, fault: Fault | None, is_named: bool) -> Any:
+    @rule(
+        target=messages, source=sessions, process=processes, fault=faults, is_named=st.booleans(),
+        before=st.integers(0, 2),
+    )  # fmt: skip
+    def say(self, source: TranscriptSource, process: int, fault: Fault | None, is_named: bool, before: int) -> Any:
+        """A message. The other process stores some just before."""
+        if source in self.model.sessions:
+            for _ in range(before):
+                self.say(source, 1 - process, None, True, 0)
         session, number = self.session(source), next(self.names)
         content = f"message {number}"
         event_id = f"event-{number}" if is_named or source.layout == "workflow" else None
@@ -182,7 +192,10 @@ class MultiAgentState(RuleBasedStateMachine):
             session.contents = stored
             return multiple()
         session.contents.append(content)
-        return multiple() if event_id is None else (source, content, event_id)
+        if event_id is None:
+            return multiple()
+        session.event_ids[content] = event_id
+        return source, content, event_id
 
     @rule(message=messages, process=processes, fault=faults)
     def deliver_again(self, message: tuple[TranscriptSource, str, str], process: int, fault: Fault | None) -> None:
@@ -212,9 +225,12 @@ class MultiAgentState(RuleBasedStateMachine):
     @precondition(lambda self: self.platform.has_segments)
     @rule(source=sessions, keep=st.integers(0, 2), process=processes, fault=faults)
     def move_to_segments(self, source: TranscriptSource, keep: int, process: int, fault: Fault | None) -> None:
-        self.session(source)
+        """The oldest message, which is in a segment then, is delivered again."""
+        session = self.session(source)
         if source in self.model.sessions:
             self.repeated(lambda _: self.platform.move(source, keep), process, fault)
+            for content, event_id in [*session.event_ids.items()][:1]:
+                self.deliver_again((source, content, event_id), process, None)
 
     @rule(what=st.sampled_from(("restart 0", "restart 1", "lose counters", *WORKFLOWS)))
     def change_surroundings(self, what: str) -> None:
@@ -247,12 +263,12 @@ class MultiAgentState(RuleBasedStateMachine):
 
     @precondition(lambda self: self.platform.counts_usage)
     @rule(
-        target=turns, source=sessions, prompt=tokens, completion=tokens, cost=costs,
+        target=turns, source=sessions, prompt=tokens, completion=tokens, cost=costs, is_repeated=st.booleans(),
         is_named=st.booleans(), process=processes, fault=faults,
     )  # fmt: skip
     def count_turn(
         self, source: TranscriptSource, prompt: int, completion: int, cost: Decimal | None, is_named: bool,
-        process: int, fault: Fault | None,
+        is_repeated: bool, process: int, fault: Fault | None,
     ) -> Any:  # fmt: skip
         session, turn_id = self.session(source), f"turn {next(self.names)}" if is_named else None
         reported = Turn(prompt, completion, cost)
@@ -276,7 +292,11 @@ class MultiAgentState(RuleBasedStateMachine):
             return multiple()
         session.turns.append(turn)
         session.counters_are_current = True
-        return multiple() if turn_id is None else (source, reported, turn_id)
+        if turn_id is None:
+            return multiple()
+        if is_repeated:
+            report(self.platform.processes[1 - process])
+        return source, reported, turn_id
 
     @precondition(lambda self: self.platform.counts_usage)
     @rule(named=turns, process=processes, fault=faults, is_changed=st.booleans())
@@ -440,6 +460,19 @@ class MultiAgentState(RuleBasedStateMachine):
             check_owner(self.platform, owner, self.model.clients[owner])
 
 
+class KilledProcesses(MultiAgentState):
+    """The same, but the calls that are interrupted are made by processes that are killed."""
+
+    def attempt(self, call: Callable[[Process], Any], process: int, fault: Fault | None) -> Any:
+        """The result of a call, or NO_ANSWER if a process of its own made it, killed or not."""
+        if fault is None:
+            return call(self.platform.processes[process])
+        self.platform.call_and_kill(call, process, fault)
+        if fault.ends_process:
+            self.platform.restart(process)
+        return NO_ANSWER
+
+
 @pytest.mark.parametrize("in_memory", [True, pytest.param(False, marks=pytest.mark.real)], ids=["memory", "real"])
 def test_after_any_steps_the_state_is_that_of_the_model(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, in_memory: bool
@@ -450,4 +483,17 @@ def test_after_any_steps_the_state_is_that_of_the_model(
         examples, steps = 400, 60
     run_state_machine_as_test(
         lambda: MultiAgentState(platform), settings=settings(max_examples=examples, stateful_step_count=steps)
+    )
+
+
+@pytest.mark.soak
+@pytest.mark.real
+@pytest.mark.timeout(1800)
+def test_after_any_kills_the_state_is_that_of_the_model(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform = platform_of(request, monkeypatch, in_memory=False)
+    run_state_machine_as_test(
+        lambda: KilledProcesses(platform),
+        settings=settings(max_examples=20, stateful_step_count=40, derandomize=True, database=None),
     )

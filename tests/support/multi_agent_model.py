@@ -53,6 +53,8 @@ class SessionModel:
     owner: Owner
     number: int | None = None
     contents: list[str] = field(default_factory=list)
+    event_ids: dict[str, str] = field(default_factory=dict)
+    """By content, of the messages that have one."""
     turns: list[Turn] = field(default_factory=list)
     counters_are_current: bool = True
     """False from an interrupted count without a turn id until the next count: only the ledger has that turn."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import signal
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -11,6 +13,7 @@ import pytest
 from chatstore_cli import AG2PersistenceManager, SessionRegistry
 from chatstore_cli.config.settings import TOMBSTONES, MongoSettings, Settings
 from chatstore_cli.core.usage.report import UsageGrouping, report_usage
+from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.mixed_transcript import TRANSCRIPT_LAYOUTS, TranscriptSource
 from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.domain.session import Session
@@ -23,6 +26,7 @@ from chatstore_cli.wiring.stores import Stores
 from chatstore_cli.wiring.usage import usage_sums
 from tests.support.ag2_events import text
 from tests.support.interrupted_commands import Interruption
+from tests.support.kill_at_command import KillAtCommand, run_in_fork
 from tests.support.multi_agent_model import Model, Owner, SessionModel, Usage, workflow_of
 
 CONNECTIONS = ("ws-1", "ws-2", "ws-3", "ws-4")
@@ -66,9 +70,13 @@ class Platform:
     def __init__(self, uri: str, database: str, connection: Connection, interruption: Interruption) -> None:
         self.uri, self.database = uri, database
         self.connection, self.interruption = connection, interruption
-        self.stores = Stores(Settings(mongo=MongoSettings(uri=uri, database=database)), say=print)
+        self.stores = self._new_stores()
         self.counts_usage = self.has_segments = not connection.in_memory
-        self.begin(Model())
+        self.model = Model()
+        self.processes: list[Process] = []
+
+    def _new_stores(self) -> Stores:
+        return Stores(Settings(mongo=MongoSettings(uri=self.uri, database=self.database)), say=print)
 
     def begin(self, model: Model) -> None:
         """Delete everything, and start both processes."""
@@ -79,6 +87,21 @@ class Platform:
     def restart(self, number: int) -> None:
         """End a process and start it again."""
         self.processes[number] = Process(self, self.connections_of(number))
+
+    def call_and_kill(self, call: Callable[[Process], Any], number: int, fault: Fault) -> None:
+        """Make a call in a process of its own, which is killed before or after one of its commands if it sends so many."""
+
+        def work() -> None:
+            killer = KillAtCommand(fault.instant, fault.command, is_armed=False)
+            self.connection = connect(self.uri, self.database, timeout_seconds=30, listener=killer)
+            self.stores = self._new_stores()
+            process = Process(self, self.connections_of(number))
+            self.connection.reach(30)
+            killer.arm()
+            with contextlib.suppress(ChatstoreError):
+                call(process)
+
+        assert run_in_fork(work) in (0, -signal.SIGKILL)
 
     def connections_of(self, number: int) -> dict[str, tuple[Owner, str]]:
         """The attached connections of a process."""
@@ -167,5 +190,6 @@ def platform_of(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch,
             with AG2PersistenceManager(uri, name) as manager:
                 manager.ensure_indexes()
     # A process of its own would have a connection of its own. One of all is much faster, and has no other state.
-    monkeypatch.setattr("chatstore_cli.mongo.connection.connect", lambda *_, **__: connection)
-    return Platform(uri, name, connection, interruption)
+    platform = Platform(uri, name, connection, interruption)
+    monkeypatch.setattr("chatstore_cli.mongo.connection.connect", lambda *_, **__: platform.connection)
+    return platform

@@ -82,8 +82,8 @@ def set_(
     This command changes neither documents nor the configuration. If mongo.ttl_days differs from --days, it prints the
     setting to change and exits with status 6. With --days 0 it drops the TTL indexes.
 
-    The session registry is changed only with --layout general: entries are deleted N days after their last change, and
-    chatstore.registry.keep_days is the setting.
+    With --layout general, the command changes the TTL index of the session registry instead. MongoDB deletes an entry N days
+    after its last change. The setting is chatstore.registry.keep_days.
     """
     invocation = Invocation(context, layout=layout)
     stores = invocation.stores

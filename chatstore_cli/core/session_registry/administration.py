@@ -1,4 +1,4 @@
-"""Client sessions for the people who support users: what they have, and changes with a reason if one is refused."""
+"""Reads and changes client sessions for people who support users. A refused change raises an error with the reason."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HOOK = "the prerequisites hook"
 
 
 class Change(NamedTuple):
-    """A client session after a change, the workflow that was named, and whether the change changed anything."""
+    """A client session after a command, the workflow that the command named, and whether anything changed."""
 
     entry: RegistryEntry
     workflow: WorkflowContext | None
@@ -38,7 +38,7 @@ class RegistryAdministration:
 
     def entry(self, session: ClientSession) -> RegistryEntry:
         """A client session. Raises NotFound, and BadValue for a value that no client session has."""
-        self._registry.attach(self._connection, *session)  # it checks the values, and stores nothing
+        self._registry.attach(self._connection, *session)  # checks the values, and stores nothing
         found = self._store.find(session)
         if found is None:
             raise NotFound(
@@ -50,7 +50,7 @@ class RegistryAdministration:
         return found
 
     def entries(self, tenant: str, user: str, session_key: str | None, limit: int) -> list[RegistryEntry]:
-        """The client sessions of a user that were changed last, or the named one. Raises NotFound for the named one."""
+        """The most recently changed client sessions of a user, or only the one with this key. Raises NotFound for a key."""
         if session_key is not None:
             return [self.entry(ClientSession(tenant, user, session_key))]
         return self._registry.client_sessions(tenant, user, limit)

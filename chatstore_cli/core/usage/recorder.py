@@ -74,11 +74,12 @@ class UsageRecorder:
         return self._stored(by_chat, rejected)
 
     def record_turn(self, turn: UsageSnapshot) -> RecordedUsage:
-        """Store the snapshot of a turn as `record` does, but in a session of any length in the same time.
+        """Store the snapshot of a turn like `record`, in a time that does not depend on the length of the session.
 
-        A turn adds to all others. So it can be added to the counters as they were before its row was stored, if they have
-        not changed since, and if no other row is unmarked: another process may be about to raise them to older sums, or
-        was killed before it could. Otherwise, as for the first report of a session, the sums of all rows decide.
+        Turns add up. So the turn is added to the counters, provided that they are still as they were before its row was
+        stored, and that no other row is unmarked. An unmarked row means that another process is about to raise the counters
+        to older sums, or was killed before it could. Otherwise, and for the first report of a session, the counters are
+        raised to the sums of all rows.
         """
         before = self._ledger.counters_from_ledger(turn.chat_id)
         if before is None or (turn.cost and before.cost is None):  # the sums may have a cost that the counters lack
@@ -267,7 +268,7 @@ def _row_id_above(row: UsageSnapshot, below: Usage, taken: set[str], layout: str
 
 
 def _named(layout: str) -> list[str]:
-    """What tells the sessions of a layout from those of the first one, which may have the same ids."""
+    """The part of a row id that names the layout. It is empty for the first layout, whose ids are as before."""
     return [] if layout == LEDGER_LAYOUTS[0] else [layout]
 
 

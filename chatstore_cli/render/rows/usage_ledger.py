@@ -114,8 +114,8 @@ def reconciled_row(
 ) -> dict[str, Any]:
     """One session: its counters, the ledger's sums, its platform's statistics, the names of the numbers that differ.
 
-    The result is `planned`, `repaired` or `changed` (in the meantime, so not repaired), and `reported` if the statistics
-    differ, which are never written.
+    The result is `planned`, `repaired` or `changed` (in the meantime, so not repaired), or `reported` if only the
+    statistics differ, which are never written.
     """
     numbers = {"counters": counters, "wanted": expected, "statistics": statistics}
     rows = {name: None if usage is None else usage_row(usage) for name, usage in numbers.items()}

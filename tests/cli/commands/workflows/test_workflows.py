@@ -120,6 +120,16 @@ def test_a_prerequisite_refuses_with_its_reason(chatstore: Chatstore, registered
     assert "so its module must be on PYTHONPATH." in failed.err
 
 
+def test_what_a_prerequisite_prints_is_not_in_the_result(chatstore: Chatstore, registered: Documents) -> None:
+    (chatstore.folder / "guards.py").write_text(
+        "print('imported')\ndef ask(request):\n    print('asked')\n    return True\n"
+    )
+    settings = {"CHATSTORE_REGISTRY__PREREQUISITES": "guards:ask", "PYTHONPATH": str(chatstore.folder)}
+    outcome = chatstore("workflows", "switch", "waiting", *LAPTOP, "-o", "json", env=settings)
+    assert json.loads(outcome.out)["active"] == "waiting"
+    assert "imported\nasked\n" in outcome.err
+
+
 MISSING = [
     (("switch", "missing", *LAPTOP), "No session 'missing' in client session 'laptop'."),
     (("complete", "missing", *LAPTOP), "No session 'missing' in client session 'laptop'."),
