@@ -93,7 +93,7 @@ def test_a_turn_id_with_other_usage_is_a_conflict_and_counts_nothing(
 ) -> None:
     count_turn(metrics, 5, 1, Decimal("0.1"), turn_id="t")
     count_turn(metrics, 5, 1, 0.1, turn_id="t", event_ts=NOW.replace(hour=1))
-    with pytest.raises(Conflict, match="is stored already with other usage"):
+    with pytest.raises(Conflict, match="is already stored with other usage"):
         count_turn(metrics, 6, 1, 0.1, turn_id="t")
     assert final(database) == (5, 1, 6, 0.1)
 
