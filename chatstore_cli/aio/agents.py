@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from typing import Any
 
-from chatstore_cli.aio.face import AT_A_TIME, ClosingFace, arguments_of, awaitable
-from chatstore_cli.config.settings import Settings
+from chatstore_cli.aio.connected import ConnectedFace
+from chatstore_cli.aio.face import arguments_of, awaitable
 from chatstore_cli.library import agents
 from chatstore_cli.library.agents import TOOLS
 
@@ -15,10 +14,8 @@ _Registry = agents.AgentRegistryService
 _Resolver = agents.AgentConfigResolverService
 
 
-class AgentRegistryService(ClosingFace[agents.AgentRegistryService]):
+class AgentRegistryService(ConnectedFace[agents.AgentRegistryService]):
     """`chatstore_cli.AgentRegistryService` for an event loop. Up to 16 calls are made at a time, in no order."""
-
-    _calls_at_a_time = AT_A_TIME
 
     @arguments_of(_Registry)
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -47,22 +44,9 @@ class AgentRegistryService(ClosingFace[agents.AgentRegistryService]):
     upsert_keyed_agent = awaitable(_Registry.upsert_keyed_agent)
     ensure_indexes = awaitable(_Registry.ensure_indexes)
 
-    @asynccontextmanager
-    async def within(self, seconds: float) -> AsyncIterator[None]:
-        """Limit the time of all calls inside: `async with service.within(2): ...` raises Unreachable after two seconds."""
-        with self.synchronous.within(seconds):  # a context variable, which every call copies
-            yield
 
-    @property
-    def settings(self) -> Settings:
-        """The settings of the connection."""
-        return self.synchronous.settings
-
-
-class AgentConfigResolverService(ClosingFace[agents.AgentConfigResolverService]):
+class AgentConfigResolverService(ConnectedFace[agents.AgentConfigResolverService]):
     """`chatstore_cli.AgentConfigResolverService` for an event loop. Up to 16 calls are made at a time, in no order."""
-
-    _calls_at_a_time = AT_A_TIME
 
     @arguments_of(_Resolver)
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -76,14 +60,3 @@ class AgentConfigResolverService(ClosingFace[agents.AgentConfigResolverService])
         return cls._of(_Resolver.from_config(config_file, tools=tools, derived_fields=derived_fields))
 
     resolve = awaitable(_Resolver.resolve)
-
-    @asynccontextmanager
-    async def within(self, seconds: float) -> AsyncIterator[None]:
-        """Limit the time of all calls inside: `async with service.within(2): ...` raises Unreachable after two seconds."""
-        with self.synchronous.within(seconds):  # a context variable, which every call copies
-            yield
-
-    @property
-    def settings(self) -> Settings:
-        """The settings of the connection."""
-        return self.synchronous.settings

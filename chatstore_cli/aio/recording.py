@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
 from chatstore_cli import library
 from chatstore_cli.aio.calls import Calls
+from chatstore_cli.aio.connected import ConnectedFace
 from chatstore_cli.aio.face import (
-    AT_A_TIME,
-    ClosingFace,
     Face,
     OrderedFace,
     arguments_of,
@@ -19,7 +17,6 @@ from chatstore_cli.aio.face import (
     coroutine_function,
     synchronous_of,
 )
-from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.sessions.history import ChatHistory
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.recording import WorkerStats
@@ -27,10 +24,8 @@ from chatstore_cli.domain.recording import WorkerStats
 _Cache, _Storage, _Worker = library.LocalChatCache, library.MongoChatStorage, library.ChatPersistenceWorker
 
 
-class MongoChatStorage(ClosingFace[library.MongoChatStorage]):
+class MongoChatStorage(ConnectedFace[library.MongoChatStorage]):
     """`chatstore_cli.MongoChatStorage` for an event loop. Up to 16 calls are made at a time, in no order."""
-
-    _calls_at_a_time = AT_A_TIME
 
     @arguments_of(_Storage)
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -46,17 +41,6 @@ class MongoChatStorage(ClosingFace[library.MongoChatStorage]):
     history = awaitable(_Storage.history)
     health = awaitable(_Storage.health)
     flush_journals = awaitable(_Storage.flush_journals)
-
-    @asynccontextmanager
-    async def within(self, seconds: float) -> AsyncIterator[None]:
-        """Limit the time of all calls inside: `async with storage.within(2): ...` raises Unreachable after two seconds."""
-        with self.synchronous.within(seconds):  # a context variable, which every call copies
-            yield
-
-    @property
-    def settings(self) -> Settings:
-        """The settings of the connection."""
-        return self.synchronous.settings
 
 
 class LocalChatCache(OrderedFace[library.LocalChatCache]):

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
-from chatstore_cli.aio.face import AT_A_TIME, ClosingFace, arguments_of, awaitable
-from chatstore_cli.config.settings import Settings
+from chatstore_cli.aio.connected import ConnectedFace
+from chatstore_cli.aio.face import arguments_of, awaitable
 from chatstore_cli.library import calls
 
 _Calls = calls.CallSessions
 _Numbers = calls.PhoneNumbers
 
 
-class CallSessions(ClosingFace[calls.CallSessions]):
+class CallSessions(ConnectedFace[calls.CallSessions]):
     """`chatstore_cli.CallSessions` for an event loop. Up to 16 calls are made at a time, in no order."""
-
-    _calls_at_a_time = AT_A_TIME
 
     @arguments_of(_Calls)
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -34,22 +30,9 @@ class CallSessions(ClosingFace[calls.CallSessions]):
     find_by_room = awaitable(_Calls.find_by_room)
     list_open = awaitable(_Calls.list_open)
 
-    @asynccontextmanager
-    async def within(self, seconds: float) -> AsyncIterator[None]:
-        """Limit the time of all calls inside: `async with service.within(2): ...` raises Unreachable after two seconds."""
-        with self.synchronous.within(seconds):  # a context variable, which every call copies
-            yield
 
-    @property
-    def settings(self) -> Settings:
-        """The settings of the connection."""
-        return self.synchronous.settings
-
-
-class PhoneNumbers(ClosingFace[calls.PhoneNumbers]):
+class PhoneNumbers(ConnectedFace[calls.PhoneNumbers]):
     """`chatstore_cli.PhoneNumbers` for an event loop. Up to 16 calls are made at a time, in no order."""
-
-    _calls_at_a_time = AT_A_TIME
 
     @arguments_of(_Numbers)
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -66,14 +49,3 @@ class PhoneNumbers(ClosingFace[calls.PhoneNumbers]):
     routes_to = awaitable(_Numbers.routes_to)
     resolve_did = awaitable(_Numbers.resolve_did)
     fault_of = awaitable(_Numbers.fault_of)
-
-    @asynccontextmanager
-    async def within(self, seconds: float) -> AsyncIterator[None]:
-        """Limit the time of all calls inside: `async with service.within(2): ...` raises Unreachable after two seconds."""
-        with self.synchronous.within(seconds):  # a context variable, which every call copies
-            yield
-
-    @property
-    def settings(self) -> Settings:
-        """The settings of the connection."""
-        return self.synchronous.settings

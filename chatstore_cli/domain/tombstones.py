@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from chatstore_cli.domain.journal import Entry
-from chatstore_cli.domain.times import read_instant
+from chatstore_cli.domain.times import read_instant, to_milliseconds
 
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -41,6 +41,4 @@ def deletion_instant(now: datetime) -> datetime:
 
     A row whose time is stored as a date has lost its microseconds too, and its line in a journal has not.
     """
-    return (
-        now if now.microsecond % 1000 == 0 else now.replace(microsecond=now.microsecond // 1000 * 1000) + _MILLISECOND
-    )
+    return now if now.microsecond % 1000 == 0 else to_milliseconds(now) + _MILLISECOND

@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from chatstore_cli.core.agents.resolver import AgentConfigResolverService
     from chatstore_cli.core.verify.checklist import Check
     from chatstore_cli.domain.agents.ports import AgentStore
-    from chatstore_cli.domain.indexes.specs import IndexSpec
     from chatstore_cli.wiring.stores import Stores
 
 
@@ -34,13 +33,6 @@ def agent_resolver(stores: Stores, *, derived_fields: bool = False) -> AgentConf
     from chatstore_cli.core.agents.resolver import AgentConfigResolverService
 
     return AgentConfigResolverService(agent_store(stores), derived_fields=derived_fields)
-
-
-def agent_indexes(stores: Stores, *, is_named: bool) -> list[IndexSpec]:
-    """The indexes of agents and of what belongs to them; unless they are named, of collections with own documents only."""
-    from chatstore_cli.mongo.layouts.agent_indexes import indexes_of_agents
-
-    return indexes_of_agents(stores.connection, stores.settings, is_named=is_named)
 
 
 def agent_checks(stores: Stores) -> list[Check]:

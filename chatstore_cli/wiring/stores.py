@@ -210,14 +210,15 @@ class Stores:
     def index_specs(self, layout: str | None = None, *, whatever_expires: bool = False) -> dict[str, list[IndexSpec]]:
         """The indexes that each layout, or the named one, needs; `agents` is the name of saved agents. Raises BadValue.
 
-        Another product's layout has none unless it is named. Those of the usage ledger are listed with the workflow layout, and those of the session registry with the general
-        layout. With `whatever_expires`, a TTL index is included even if nothing expires.
+        Another product's layout has none unless it is named. Those of the usage ledger are listed with the workflow layout,
+        and those of the session registry with the general layout. With `whatever_expires`, a TTL index is included even if
+        nothing expires.
         """
         from chatstore_cli.core.indexes import wanted_specs
+        from chatstore_cli.mongo.layouts.agent_indexes import indexes_of_agents
         from chatstore_cli.mongo.layouts.registry import OTHER_PRODUCTS
+        from chatstore_cli.mongo.session_registry.documents import registry_index_specs
         from chatstore_cli.mongo.usage.rows import usage_index_specs
-        from chatstore_cli.wiring.agents import agent_indexes
-        from chatstore_cli.wiring.session_registry import registry_indexes
 
         ttl_days = 1 if whatever_expires else self.settings.mongo.ttl_days
         names = self.settings.layouts.workflow
@@ -228,9 +229,11 @@ class Stores:
         if "workflow" in specs:
             specs["workflow"].extend(usage_index_specs(names.usage, names.usage_rollups))
         if layout in (None, GENERAL) and self.uses_mongo():
-            specs.setdefault(GENERAL, []).extend(registry_indexes(self))
+            specs.setdefault(GENERAL, []).extend(
+                registry_index_specs(self.settings.layouts.general.registry, self.settings.chatstore.registry.keep_days)
+            )
         if layout in (None, AGENTS) and self.uses_mongo():
-            specs[AGENTS] = agent_indexes(self, is_named=layout == AGENTS)
+            specs[AGENTS] = indexes_of_agents(self.connection, self.settings, is_named=layout == AGENTS)
         return specs
 
     def create_missing_indexes(self, layout: str) -> list[str]:

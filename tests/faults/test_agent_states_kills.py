@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,15 +18,6 @@ _MOST_COMMANDS = 30
 _INSTANTS = [each if each == "after" else pytest.param(each, marks=pytest.mark.soak) for each in INSTANTS]
 
 
-@pytest.fixture
-def documents(mongod: Mongod) -> Iterator[Database[dict[str, Any]]]:
-    """An empty database."""
-    client = mongod.client()
-    database = client[f"test_{uuid.uuid4().hex[:12]}"]
-    yield database
-    client.drop_database(database.name)
-
-
 @pytest.fixture(scope="module")
 def all_writers() -> Iterator[ForkedJobs]:
     """The processes of all tests."""
@@ -36,14 +26,14 @@ def all_writers() -> Iterator[ForkedJobs]:
 
 
 @pytest.fixture
-def processes(all_writers: ForkedJobs, mongod: Mongod, documents: Database[dict[str, Any]]) -> ForkedJobs:
+def processes(all_writers: ForkedJobs, mongod: Mongod, database: Database[dict[str, Any]]) -> ForkedJobs:
     """Processes that write to that database."""
-    all_writers.write_to(mongod.uri, documents.name)
+    all_writers.write_to(mongod.uri, database.name)
     return all_writers
 
 
 def test_8_processes_that_set_different_paths_lose_none(
-    documents: Database[dict[str, Any]], processes: ForkedJobs
+    database: Database[dict[str, Any]], processes: ForkedJobs
 ) -> None:
     """They share objects, and half of the keys cannot be field names of an update."""
     keys = [[f"plain {number}", f"dot.{number}", f"$dollar{number}", str(number)] for number in range(8)]
@@ -56,7 +46,7 @@ def test_8_processes_that_set_different_paths_lose_none(
         for number, names in enumerate(keys)
     ]
     assert processes.run(*jobs) == [0] * 8
-    [state] = documents["states"].find()
+    [state] = database["states"].find()
     wanted = {key: number for number, names in enumerate(keys) for key in names}
     assert state["data"].pop("shared") == {"a.b": wanted}
     assert state["data"] == wanted
@@ -67,20 +57,20 @@ def test_8_processes_that_set_different_paths_lose_none(
 @pytest.mark.parametrize("work", ["set", "unset"])
 @pytest.mark.parametrize("instant", _INSTANTS)
 def test_a_killed_change_is_done_or_not_and_can_be_repeated(
-    documents: Database[dict[str, Any]], processes: ForkedJobs, instant: str, work: str, path: list[str]
+    database: Database[dict[str, Any]], processes: ForkedJobs, instant: str, work: str, path: list[str]
 ) -> None:
     key = path[-1]
     before = {"a": {"other": 1, key: "old"}}
     after = {"a": {"other": 1, **({key: "new"} if work == "set" else {})}}
     job = {"work": work, "paths": [path], "value": "new", "prepared": True}
     for number in range(1, _MOST_COMMANDS):
-        documents["states"].delete_many({})
-        documents["states"].insert_one({"user_id": "ana", "session_id": "s", "current_agent_id": "x", "data": before})
+        database["states"].delete_many({})
+        database["states"].insert_one({"user_id": "ana", "session_id": "s", "current_agent_id": "x", "data": before})
         [code] = processes.run({**job, "kill_at": (instant, number, 0.5)})
-        [stored] = documents["states"].find()
+        [stored] = database["states"].find()
         assert stored["data"] in (before, after)
         assert processes.run(job) == [0]
-        [stored] = documents["states"].find()
+        [stored] = database["states"].find()
         assert (stored["data"], stored["current_agent_id"]) == (after, "x")
         if code == 0:
             return
@@ -90,15 +80,15 @@ def test_a_killed_change_is_done_or_not_and_can_be_repeated(
 
 @pytest.mark.parametrize("instant", _INSTANTS)
 def test_a_killed_first_change_leaves_one_state_or_none(
-    documents: Database[dict[str, Any]], processes: ForkedJobs, instant: str
+    database: Database[dict[str, Any]], processes: ForkedJobs, instant: str
 ) -> None:
     job = {"work": "set", "paths": [["a", "b.c"]], "value": 1}
     for number in range(1, _MOST_COMMANDS):
-        documents["states"].drop()
+        database["states"].drop()
         [code] = processes.run({**job, "kill_at": (instant, number, 0.5)})
-        assert documents["states"].count_documents({}) in (0, 1)
+        assert database["states"].count_documents({}) in (0, 1)
         assert processes.run(job) == [0]
-        [stored] = documents["states"].find()
+        [stored] = database["states"].find()
         assert stored["data"] == {"a": {"b.c": 1}}
         if code == 0:
             return
@@ -107,15 +97,15 @@ def test_a_killed_first_change_leaves_one_state_or_none(
 
 
 def test_8_processes_create_one_session_and_append_all_messages_in_their_order(
-    documents: Database[dict[str, Any]], processes: ForkedJobs
+    database: Database[dict[str, Any]], processes: ForkedJobs
 ) -> None:
     jobs = [
         {"work": "save", "messages": [{"role": "user", "content": f"{number}.{part}"} for part in range(5)]}
         for number in range(8)
     ]
     assert processes.run(*jobs) == [0] * 8
-    assert documents["sessions"].count_documents({}) == 1
-    stored = list(documents["messages"].find().sort([("created_at", 1), ("sequence", 1), ("_id", 1)]))
+    assert database["sessions"].count_documents({}) == 1
+    stored = list(database["messages"].find().sort([("created_at", 1), ("sequence", 1), ("_id", 1)]))
     assert [each["sequence"] for each in stored] == list(range(1, 41))
     for number in range(8):
         own = [each["content"] for each in stored if each["content"].startswith(f"{number}.")]
@@ -123,28 +113,28 @@ def test_8_processes_create_one_session_and_append_all_messages_in_their_order(
 
 
 def test_of_8_processes_that_save_the_same_answer_one_stores_it(
-    documents: Database[dict[str, Any]], processes: ForkedJobs
+    database: Database[dict[str, Any]], processes: ForkedJobs
 ) -> None:
     job = {"work": "save", "messages": [{"role": "assistant", "content": "Good day"}]}
     assert processes.run(*[job] * 8) == [0] * 8
-    assert documents["messages"].count_documents({}) == 1
+    assert database["messages"].count_documents({}) == 1
 
 
 @pytest.mark.parametrize("instant", _INSTANTS)
 def test_a_killed_save_stores_the_beginning_of_the_messages_and_no_answer_twice(
-    documents: Database[dict[str, Any]], processes: ForkedJobs, instant: str
+    database: Database[dict[str, Any]], processes: ForkedJobs, instant: str
 ) -> None:
     answer = {"role": "assistant", "content": "Good day"}
     job = {"work": "save", "messages": [answer], "prepared": True}
     for number in range(1, _MOST_COMMANDS):
-        documents["sessions"].delete_many({})
-        documents["messages"].delete_many({})
+        database["sessions"].delete_many({})
+        database["messages"].delete_many({})
         [code] = processes.run({**job, "kill_at": (instant, number, 0.5)})
-        assert documents["messages"].count_documents({}) in (0, 1)
+        assert database["messages"].count_documents({}) in (0, 1)
         assert processes.run(job) == [0]
-        [stored] = documents["messages"].find()
+        [stored] = database["messages"].find()
         assert (stored["content"], stored["sequence"]) == ("Good day", 1)
-        assert documents["sessions"].count_documents({}) == 1
+        assert database["sessions"].count_documents({}) == 1
         if code == 0:
             return
         assert code == -9

@@ -24,18 +24,9 @@ _MOST_COMMANDS = 20
 
 
 @pytest.fixture
-def documents(mongod: Mongod) -> Iterator[Database[dict[str, Any]]]:
-    """An empty database."""
-    client = mongod.client()
-    database = client[f"test_{uuid.uuid4().hex[:12]}"]
-    yield database
-    client.drop_database(database.name)
-
-
-@pytest.fixture
-def agents(mongod: Mongod, documents: Database[dict[str, Any]]) -> Any:
+def agents(mongod: Mongod, database: Database[dict[str, Any]]) -> Any:
     """The agents of that database."""
-    return agent_writers.registry(mongod.uri, documents.name)
+    return agent_writers.registry(mongod.uri, database.name)
 
 
 @pytest.fixture(scope="module")
@@ -46,19 +37,19 @@ def all_writers() -> Iterator[ForkedJobs]:
 
 
 @pytest.fixture
-def processes(all_writers: ForkedJobs, mongod: Mongod, documents: Database[dict[str, Any]]) -> ForkedJobs:
+def processes(all_writers: ForkedJobs, mongod: Mongod, database: Database[dict[str, Any]]) -> ForkedJobs:
     """Processes that write to that database."""
-    all_writers.write_to(mongod.uri, documents.name)
+    all_writers.write_to(mongod.uri, database.name)
     return all_writers
 
 
-def states(documents: Database[dict[str, Any]], agents: Any, agent_id: str) -> list[tuple[str, dict[str, Any]]]:
+def states(database: Database[dict[str, Any]], agents: Any, agent_id: str) -> list[tuple[str, dict[str, Any]]]:
     """Name and configuration of every version, the oldest first. Exactly one is active, and it is the present state."""
     history = agents.history(agent_id)
     [active] = [version for version in history if version.active]
-    [document] = documents["agents"].find()
+    [document] = database["agents"].find()
     stored = {
-        each["versionId"]: each["config"] for each in (*documents["agent_versions"].find(), *all_entries(document))
+        each["versionId"]: each["config"] for each in (*database["agent_versions"].find(), *all_entries(document))
     }
     agent = agents.get_agent(agent_id)
     assert (active.name, stored[active.version_id], active.version_id) == (agent.name, agent.config, agent.version_id)
@@ -66,7 +57,7 @@ def states(documents: Database[dict[str, Any]], agents: Any, agent_id: str) -> l
     return [(version.name, stored[version.version_id]) for version in reversed(history)]
 
 
-def begin(documents: Database[dict[str, Any]], agents: Any, versions: int) -> str:
+def begin(database: Database[dict[str, Any]], agents: Any, versions: int) -> str:
     """An agent with that many versions, and nothing else."""
     agent_id: str = agents.create_agent("a", config={"by": "begin", "n": versions - 1}).agent_id
     if versions > 1:
@@ -81,18 +72,18 @@ def begin(documents: Database[dict[str, Any]], agents: Any, versions: int) -> st
             }
             for number in range(versions)
         ]
-        documents["agents"].update_one({}, {"$set": {"versions": entries}})
+        database["agents"].update_one({}, {"$set": {"versions": entries}})
     return agent_id
 
 
 def test_8_processes_at_once_lose_no_update(
-    documents: Database[dict[str, Any]], agents: Any, processes: ForkedJobs
+    database: Database[dict[str, Any]], agents: Any, processes: ForkedJobs
 ) -> None:
-    agent_id = begin(documents, agents, 90)
+    agent_id = begin(database, agents, 90)
     jobs = [{"work": "update", "agent_id": agent_id, "name": str(number), "times": 4} for number in range(6)]
     jobs += [{"work": "rename", "agent_id": agent_id, "name": f"name {number}", "times": 3} for number in range(2)]
     assert processes.run(*jobs) == [0] * 8
-    found = states(documents, agents, agent_id)
+    found = states(database, agents, agent_id)
     assert len(found) == 90 + 6 * 4 + 2 * 3
     configs = [config for _, config in found]
     for number in range(6):
@@ -100,17 +91,17 @@ def test_8_processes_at_once_lose_no_update(
         assert list(dict.fromkeys(mine)) == [0, 1, 2, 3]
     names = {name for name, _ in found}
     assert names == {"a", *(f"name {number} {time}" for number in range(2) for time in range(3))}
-    [document] = documents["agents"].find()
+    [document] = database["agents"].find()
     assert len(document["versions"]) == 100
-    assert documents["agent_versions"].count_documents({}) >= len(found) - 100
+    assert database["agent_versions"].count_documents({}) >= len(found) - 100
 
 
 def test_8_processes_store_one_agent_of_a_key(
-    documents: Database[dict[str, Any]], agents: Any, processes: ForkedJobs
+    database: Database[dict[str, Any]], agents: Any, processes: ForkedJobs
 ) -> None:
     jobs = [{"work": "upsert", "key": "k", "name": f"field{number}"} for number in range(8)]
     assert processes.run(*jobs) == [0] * 8
-    [document] = documents["agents"].find()
+    [document] = database["agents"].find()
     assert {name for name in document if name.startswith("field")} == {f"field{number}" for number in range(8)}
 
 
@@ -119,17 +110,17 @@ def test_8_processes_store_one_agent_of_a_key(
     [(1, "update", "after"), (3, "activate", "before"), *((100, "update", instant) for instant in INSTANTS)],
 )
 def test_a_killed_change_is_done_or_not(
-    documents: Database[dict[str, Any]], agents: Any, processes: ForkedJobs, versions: int, work: str, instant: str
+    database: Database[dict[str, Any]], agents: Any, processes: ForkedJobs, versions: int, work: str, instant: str
 ) -> None:
-    agent_id = begin(documents, agents, versions)
-    before = states(documents, agents, agent_id)
-    snapshot = documents["agents"].find_one({})
+    agent_id = begin(database, agents, versions)
+    before = states(database, agents, agent_id)
+    snapshot = database["agents"].find_one({})
     assert snapshot is not None
     first = agents.history(agent_id)[-1].version_id
     outcomes = set()
     for number in range(1, _MOST_COMMANDS):
-        documents["agents"].replace_one({}, snapshot)
-        documents["agent_versions"].delete_many({})
+        database["agents"].replace_one({}, snapshot)
+        database["agent_versions"].delete_many({})
         job = {
             "work": work,
             "agent_id": agent_id,
@@ -138,14 +129,14 @@ def test_a_killed_change_is_done_or_not(
             "kill_at": (instant, number, 0.5),
         }
         [code] = processes.run(job)
-        found = states(documents, agents, agent_id)
+        found = states(database, agents, agent_id)
         is_done = found != before if work == "update" else agents.get_agent(agent_id).version_id == first
         if work == "update":
             assert found == ([*before, ("a", {"by": "new", "n": 0})] if is_done else before)
         else:
             assert found == before
         if not is_done:
-            assert bson.encode(documents["agents"].find_one({}) or {}) == bson.encode(snapshot)
+            assert bson.encode(database["agents"].find_one({}) or {}) == bson.encode(snapshot)
         outcomes.add(is_done)
         if code == 0:
             assert is_done
@@ -154,7 +145,7 @@ def test_a_killed_change_is_done_or_not(
         agents.update_agent(
             agent_id, config={"by": "after", "n": 0}
         )  # what a kill leaves does not disturb the next change
-        assert len(states(documents, agents, agent_id)) == len(found) + 1
+        assert len(states(database, agents, agent_id)) == len(found) + 1
     else:
         pytest.fail("the change never ended")
     assert True in outcomes
@@ -163,22 +154,22 @@ def test_a_killed_change_is_done_or_not(
 
 @pytest.mark.parametrize("instant", ["before", "during"])
 def test_a_killed_purge_is_completed_by_a_repetition(
-    documents: Database[dict[str, Any]], agents: Any, processes: ForkedJobs, instant: str
+    database: Database[dict[str, Any]], agents: Any, processes: ForkedJobs, instant: str
 ) -> None:
-    agent_id = begin(documents, agents, 100)
+    agent_id = begin(database, agents, 100)
     for number in range(2):
         agents.update_agent(agent_id, config={"by": "end", "n": number})
     agents.delete_agent(agent_id)
-    snapshots = {name: list(documents[name].find()) for name in ("agents", "agent_versions")}
+    snapshots = {name: list(database[name].find()) for name in ("agents", "agent_versions")}
     for number in range(1, _MOST_COMMANDS):
         for name, stored in snapshots.items():
-            documents[name].delete_many({})
-            documents[name].insert_many(stored)
+            database[name].delete_many({})
+            database[name].insert_many(stored)
         [code] = processes.run({"work": "purge", "agent_id": agent_id, "kill_at": (instant, number, 0.5)})
-        if documents["agent_versions"].count_documents({}):
-            assert documents["agents"].count_documents({"_id": ObjectId(agent_id)}) == 1
+        if database["agent_versions"].count_documents({}):
+            assert database["agents"].count_documents({"_id": ObjectId(agent_id)}) == 1
         agents.purge(agent_id)
-        assert {name: documents[name].count_documents({}) for name in snapshots} == {"agents": 0, "agent_versions": 0}
+        assert {name: database[name].count_documents({}) for name in snapshots} == {"agents": 0, "agent_versions": 0}
         if code == 0:
             return
         assert code == -9

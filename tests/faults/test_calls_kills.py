@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,15 +17,6 @@ pytestmark = pytest.mark.real
 _MOST_COMMANDS = 30
 
 
-@pytest.fixture
-def documents(mongod: Mongod) -> Iterator[Database[dict[str, Any]]]:
-    """An empty database."""
-    client = mongod.client()
-    database = client[f"test_{uuid.uuid4().hex[:12]}"]
-    yield database
-    client.drop_database(database.name)
-
-
 @pytest.fixture(scope="module")
 def all_writers() -> Iterator[ForkedJobs]:
     """The processes of all tests."""
@@ -35,52 +25,52 @@ def all_writers() -> Iterator[ForkedJobs]:
 
 
 @pytest.fixture
-def processes(all_writers: ForkedJobs, mongod: Mongod, documents: Database[dict[str, Any]]) -> ForkedJobs:
+def processes(all_writers: ForkedJobs, mongod: Mongod, database: Database[dict[str, Any]]) -> ForkedJobs:
     """Processes that write to that database."""
-    all_writers.write_to(mongod.uri, documents.name)
+    all_writers.write_to(mongod.uri, database.name)
     return all_writers
 
 
 def test_of_8_processes_that_start_a_call_in_one_room_one_wins(
-    documents: Database[dict[str, Any]], processes: ForkedJobs, mongod: Mongod
+    database: Database[dict[str, Any]], processes: ForkedJobs, mongod: Mongod
 ) -> None:
     jobs = [{"work": "start", "room": "r", "session_id": f"s{number}"} for number in range(8)]
     codes = processes.run(*jobs)
     assert sorted(codes) == [0] + [call_writers.TAKEN] * 7
-    [call] = documents["call_sessions"].find()
+    [call] = database["call_sessions"].find()
     assert (call["_id"], call["open"]) == (f"s{codes.index(0)}", True)
-    calls, _ = call_writers.services(mongod.uri, documents.name)
+    calls, _ = call_writers.services(mongod.uri, database.name)
     calls.end(room="r")
     assert sorted(processes.run(*({**job, "session_id": job["session_id"] + "b"} for job in jobs))) == sorted(codes)
-    assert documents["call_sessions"].count_documents({"open": True}) == 1
+    assert database["call_sessions"].count_documents({"open": True}) == 1
 
 
 @pytest.mark.parametrize("tenants", [8, 1])
 def test_8_processes_that_bind_one_number_leave_one_live_route(
-    documents: Database[dict[str, Any]], processes: ForkedJobs, mongod: Mongod, tenants: int
+    database: Database[dict[str, Any]], processes: ForkedJobs, mongod: Mongod, tenants: int
 ) -> None:
-    agents = agent_writers.registry(mongod.uri, documents.name)
+    agents = agent_writers.registry(mongod.uri, database.name)
     ids = [agents.create_agent("a", tenant_id=f"t{number % tenants}").agent_id for number in range(8)]
     codes = processes.run(*({"work": "bind", "number": "+4930123456", "agent_id": each} for each in ids))
     assert sorted(codes) == ([0] + [call_writers.TAKEN] * 7 if tenants == 8 else [0] * 8)
-    [binding] = documents["lk_telephony_bindings"].find()
+    [binding] = database["lk_telephony_bindings"].find()
     assert binding["agentId"] in [each for each, code in zip(ids, codes, strict=True) if code == 0]
 
 
 @pytest.mark.parametrize("instant", INSTANTS)
 def test_a_killed_start_is_done_or_not_and_can_be_repeated(
-    documents: Database[dict[str, Any]], processes: ForkedJobs, instant: str
+    database: Database[dict[str, Any]], processes: ForkedJobs, instant: str
 ) -> None:
     outcomes = set()
     for number in range(1, _MOST_COMMANDS):
-        documents["call_sessions"].drop()
+        database["call_sessions"].drop()
         job = {"work": "start", "room": "r", "session_id": "s"}
         [code] = processes.run({**job, "kill_at": (instant, number, 0.5)})
-        stored = list(documents["call_sessions"].find())
+        stored = list(database["call_sessions"].find())
         outcomes.add(bool(stored))
         assert processes.run(job) == [0]
         assert processes.run({**job, "session_id": "other"}) == [call_writers.TAKEN]
-        [call] = documents["call_sessions"].find()
+        [call] = database["call_sessions"].find()
         assert stored in ([], [call])
         if code == 0:
             assert stored
@@ -93,17 +83,17 @@ def test_a_killed_start_is_done_or_not_and_can_be_repeated(
 
 @pytest.mark.parametrize("instant", INSTANTS)
 def test_a_killed_end_is_done_or_not_and_can_be_repeated(
-    documents: Database[dict[str, Any]], processes: ForkedJobs, instant: str
+    database: Database[dict[str, Any]], processes: ForkedJobs, instant: str
 ) -> None:
     assert processes.run({"work": "start", "room": "r", "session_id": "s"}) == [0]
-    [begun] = documents["call_sessions"].find()
+    [begun] = database["call_sessions"].find()
     for number in range(1, _MOST_COMMANDS):
-        documents["call_sessions"].replace_one({}, begun)
+        database["call_sessions"].replace_one({}, begun)
         [code] = processes.run({"work": "end", "session_id": "s", "kill_at": (instant, number, 0.5)})
-        [after] = documents["call_sessions"].find()
+        [after] = database["call_sessions"].find()
         assert after == begun or (after["open"], after["close_reason"]) == (False, "hung up")
         assert processes.run({"work": "end", "session_id": "s"}) == [0]
-        [ended] = documents["call_sessions"].find()
+        [ended] = database["call_sessions"].find()
         assert ended["open"] is False
         assert after in (begun, ended)
         if code == 0:

@@ -17,9 +17,10 @@ from chatstore_cli.mongo.connection import Connection, connect
 from chatstore_cli.mongo.session_documents.segment_mover import MongoSegmentStore
 from chatstore_cli.mongo.workflow.layout import WorkflowLayout
 from chatstore_cli.mongo.workflow.shape import WORKFLOW
+from tests.support.forked_jobs import ForkedJobs
 from tests.support.kill_at_command import INSTANTS
 from tests.support.mongod import Mongod, poll
-from tests.support.segment_movers import Movers, movers
+from tests.support.segment_movers import segment_movers
 
 pytestmark = pytest.mark.real
 SEED = int(os.environ.get("CHATSTORE_TEST_SEED", "20260302"))
@@ -48,10 +49,17 @@ def chats(server: Mongod) -> Iterator[Connection]:
 
 
 @pytest.fixture(scope="module")
-def two_movers() -> Iterator[list[Movers]]:
-    """Two movers that can work at the same time."""
-    with movers() as first, movers() as second:
-        yield [first, second]
+def all_movers() -> Iterator[ForkedJobs]:
+    """The processes of all tests."""
+    with segment_movers() as processes:
+        yield processes
+
+
+@pytest.fixture
+def movers(all_movers: ForkedJobs, server: Mongod, chats: Connection) -> ForkedJobs:
+    """Processes that move messages in that database."""
+    all_movers.write_to(server.uri, chats.database.name)
+    return all_movers
 
 
 def numbers(chats: Connection, selection: MessageSelection = EVERYTHING) -> list[Any]:
@@ -96,15 +104,14 @@ def assert_segments_are_whole(chats: Connection, total: int) -> None:
 
 
 @pytest.mark.parametrize("left_behind", ["nothing", "a copy", "an old copy"])
-def test_killed_at_any_step_of_a_move(chats: Connection, server: Mongod, two_movers: list[Movers], left_behind: str):
+def test_killed_at_any_step_of_a_move(chats: Connection, movers: ForkedJobs, left_behind: str):
     killed = 0
     for step in range(1, _MOST_STEPS):  # after each command: before the next one, nothing else has happened
         store_chat(chats)
         MongoSegmentStore(WORKFLOW, chats, Settings()).move_oldest("chat", at_most_bytes=500)
         if left_behind != "nothing":
             leave_an_orphan(chats, edited=left_behind == "an old copy")
-        two_movers[0].start(server.uri, chats.database.name, kill_at=["after", step])
-        ended = two_movers[0].wait()
+        [ended] = movers.run({"kill_at": ["after", step]})
         assert ended in (0, -9)
         assert numbers(chats) == list(range(40)), f"killed after step {step}"
         assert numbers(chats, MessageSelection(last=37)) == list(range(3, 40))
@@ -164,7 +171,7 @@ class Readers:
 
 @pytest.mark.parametrize("rounds", ROUNDS)
 def test_two_that_move_and_are_killed_at_random_while_others_read_and_append(
-    chats: Connection, server: Mongod, two_movers: list[Movers], rounds: int
+    chats: Connection, server: Mongod, movers: ForkedJobs, rounds: int
 ):
     """The instants are counted in commands, so that as much happens before a kill on a slow machine as on a fast one."""
     chance = random.Random(SEED)
@@ -185,13 +192,13 @@ def test_two_that_move_and_are_killed_at_random_while_others_read_and_append(
     try:
         with Readers(chats, appended) as readers:
             while completed[0] < rounds and not readers.wrong and (numbered or appended[0] <= 2_000):
-                for number, mover in enumerate(two_movers):
+                jobs = []
+                for number in range(2):
                     kill_at = [chance.choice(INSTANTS), chance.randint(1, 40), chance.uniform(0, 3)]
                     # In each third round the first mover moves messages before its commands are counted.
                     moves = 1 if number == 0 and completed[0] % 3 == 0 else 0
-                    settings = {"forever": True, "at_most": 700, "kill_at": kill_at, "after_moves": moves}
-                    mover.start(server.uri, chats.database.name, **settings)
-                assert [mover.wait() for mover in two_movers] == [-9, -9]
+                    jobs.append({"forever": True, "at_most": 700, "kill_at": kill_at, "after_moves": moves})
+                assert movers.run(*jobs) == [-9, -9]
                 readers.wait_for_a_reading()
                 completed[0] += 1
     finally:

@@ -2,53 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
+from contextlib import AbstractContextManager
 from typing import Any
 
-from tests.support.paths import ROOT
+from tests.support.forked_jobs import ForkedJobs, forked_jobs, serve
 
 
-class Movers:
-    """Starts one mover at a time: `start(...)`, then `wait()` returns its exit code (-9: killed)."""
+def segment_movers() -> AbstractContextManager[ForkedJobs]:
+    """Processes that move messages of the session `chat`. `kill_at` of a job [instant, n, ...]: see KillAtCommand.
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
-
-    def start(self, uri: str, database: str, **settings: Any) -> None:
-        """Move messages of the session `chat`. `kill_at` [instant, n, ...]: see KillAtCommand.
-
-        `forever` moves until the kill; with `after_moves` the commands count only after so many own moves.
-        """
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"uri": uri, "database": database, **settings}) + "\n")
-        self._process.stdin.flush()
-
-    def wait(self) -> int:
-        """Wait for the end of the mover that was started."""
-        assert self._process.stdout is not None
-        return int(self._process.stdout.readline())
-
-
-@contextmanager
-def movers() -> Iterator[Movers]:
-    """Movers, until the end of the block."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(
-        [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-    ) as process:
-        try:
-            yield Movers(process)
-        finally:
-            process.kill()
-
-
-# --- in the process that forks them ------------------------------------------------------------------------------------
+    A job with `forever` moves until the kill; with `after_moves` the commands count only after so many own moves.
+    """
+    return forked_jobs(__file__)
 
 
 def _move(settings: dict[str, Any]) -> None:
@@ -77,15 +42,8 @@ def _move(settings: dict[str, Any]) -> None:
             killer.arm()
 
 
-def main() -> None:
-    """Fork a mover for each line of stdin; print its exit code."""
+if __name__ == "__main__":
     import chatstore_cli.config.settings
     import chatstore_cli.mongo.session_documents.segment_mover  # noqa: F401 - imported once, for all that are forked
-    from tests.support.kill_at_command import run_in_fork
 
-    for line in sys.stdin:
-        print(run_in_fork(partial(_move, json.loads(line))), flush=True)
-
-
-if __name__ == "__main__":
-    main()
+    serve(_move)

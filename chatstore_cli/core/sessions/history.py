@@ -28,7 +28,7 @@ from chatstore_cli.domain.identity import (
 )
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.message_store import Content
-from chatstore_cli.domain.times import format_instant, read_instant, rfc3339
+from chatstore_cli.domain.times import format_instant, read_instant, rfc3339, to_milliseconds
 
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 
@@ -189,7 +189,7 @@ def _limit_instant(instants: Iterable[datetime], limit: int) -> datetime | None:
     for instant in instants:
         newest.add(instant)
     oldest = newest.oldest
-    return None if oldest is None else oldest.replace(microsecond=oldest.microsecond // 1000 * 1000)
+    return None if oldest is None else to_milliseconds(oldest)
 
 
 # --- comparison ------------------------------------------------------------------------------------------------------

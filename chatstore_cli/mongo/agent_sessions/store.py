@@ -12,7 +12,7 @@ from chatstore_cli.core.agent_sessions.retries import without_retries
 from chatstore_cli.core.retry import attempt_until_done
 from chatstore_cli.domain.agent_sessions import AgentMessage, AgentSession
 from chatstore_cli.domain.errors import Conflict, NotAllowed, NotFound
-from chatstore_cli.domain.times import Clock
+from chatstore_cli.domain.times import Clock, to_milliseconds
 from chatstore_cli.mongo.agent_sessions.documents import (
     IN_ORDER,
     OWN_AGENT_MESSAGES,
@@ -168,8 +168,7 @@ class MongoAgentSessionStore:
         self._is_prepared = True
 
     def _now(self) -> datetime:
-        now = self._server_now()
-        return now.replace(microsecond=now.microsecond // 1000 * 1000)
+        return to_milliseconds(self._server_now())
 
 
 def _of(session_id: str) -> Document:

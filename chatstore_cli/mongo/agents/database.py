@@ -11,7 +11,7 @@ from pymongo.collection import Collection
 
 from chatstore_cli.config.settings import AgentSettings
 from chatstore_cli.domain.errors import NotAllowed
-from chatstore_cli.domain.times import Clock
+from chatstore_cli.domain.times import Clock, to_milliseconds
 from chatstore_cli.mongo.agents.archive import VersionArchive
 from chatstore_cli.mongo.agents.collection import chosen_collection
 from chatstore_cli.mongo.agents.index_specs import agent_index_specs
@@ -66,8 +66,7 @@ class AgentDatabase:
 
     def now(self) -> datetime:
         """The server's time in whole milliseconds."""
-        now = self._now()
-        return now.replace(microsecond=now.microsecond // 1000 * 1000)
+        return to_milliseconds(self._now())
 
     def later_than(self, stored: object) -> datetime:
         """The server's time, or the millisecond after a stored time, so that each change has a time of its own."""

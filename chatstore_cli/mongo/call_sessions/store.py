@@ -13,7 +13,7 @@ from chatstore_cli.core.retry import attempt_until_done
 from chatstore_cli.domain.calls import CALLS, CallSession
 from chatstore_cli.domain.errors import Conflict, NotAllowed
 from chatstore_cli.domain.queries import SessionKey
-from chatstore_cli.domain.times import Clock
+from chatstore_cli.domain.times import Clock, to_milliseconds
 from chatstore_cli.mongo.call_sessions.documents import (
     OWN_CALL_SESSIONS,
     call_session_index_specs,
@@ -121,8 +121,7 @@ class MongoCallSessionStore:
         self._is_prepared = True
 
     def _now(self) -> datetime:
-        now = self._server_now()
-        return now.replace(microsecond=now.microsecond // 1000 * 1000)
+        return to_milliseconds(self._server_now())
 
 
 def _repeated(stored: CallSession, call: CallSession) -> CallSession:

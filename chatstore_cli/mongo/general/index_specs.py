@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chatstore_cli.domain.indexes.specs import IndexSpec
+from chatstore_cli.mongo.session_documents.index_specs import session_and_tenant_specs, state_specs
 
 
 def index_specs(collection: str) -> tuple[IndexSpec, ...]:
@@ -12,32 +13,9 @@ def index_specs(collection: str) -> tuple[IndexSpec, ...]:
     that neither of the two programs creates a second index.
     """
     return (
-        IndexSpec(
-            collection,
-            "chat_id_idx",
-            (("chat_id", 1),),
-            unique=True,
-            partial_filter={"chat_id": {"$exists": True}},  # variants without it must not collide
-            why="finds one session, and rejects a second document for it",
-        ),
-        IndexSpec(collection, "updated_idx", (("last_updated_at", -1),), why="lists sessions newest first"),
-        IndexSpec(collection, "app_updated_idx", (("app_id", 1), ("last_updated_at", -1)), why="lists by tenant"),
-        IndexSpec(
-            collection,
-            "tenant_updated_idx",
-            (("enterprise_id", 1), ("last_updated_at", -1)),
-            partial_filter={"enterprise_id": {"$exists": True}},
-            why="lists by tenant if documents name it enterprise_id; else empty",
-        ),
+        *session_and_tenant_specs(collection, updated="last_updated_at", tenant="app_id", other_tenant="enterprise_id"),
         IndexSpec(collection, "user_updated_idx", (("user_id", 1), ("last_updated_at", -1)), why="lists by user"),
-        IndexSpec(collection, "status_updated_idx", (("status", 1), ("last_updated_at", -1)), why="lists by status"),
-        IndexSpec(
-            collection,
-            "paused_updated_idx",
-            (("paused", 1), ("last_updated_at", -1)),
-            partial_filter={"paused": True},
-            why="lists paused sessions; contains no others",
-        ),
+        *state_specs(collection, updated="last_updated_at"),
         IndexSpec(
             collection,
             "gc_app_user_created",

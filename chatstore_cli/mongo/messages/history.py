@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from chatstore_cli.domain.history import NewestInstants, StoredMessage
 from chatstore_cli.domain.identity import is_ours, session_prefix
 from chatstore_cli.domain.message_store import Content
+from chatstore_cli.domain.times import to_milliseconds
 from chatstore_cli.domain.tombstones import Tombstone
 from chatstore_cli.mongo.connection import Connection, driver_errors
 from chatstore_cli.mongo.exact import own_collation
@@ -54,7 +55,7 @@ class MongoHistory:
             message = to_message(row)
             moment = message.created_at or EARLIEST
             ends = [end for end in (since, newest.oldest) if end is not None]
-            if messages and ends and _millisecond(max(ends)) - moment > margin:
+            if messages and ends and to_milliseconds(max(ends)) - moment > margin:
                 break
             newest.add(moment)
             identity = row["_id"] if is_ours(row["_id"], prefix) else None
@@ -66,7 +67,3 @@ class MongoHistory:
         with driver_errors(f"looking up messages in {self._name}"):
             rows = self._messages.find({"_id": {"$in": list(identities)}}, _CONTENT, **own_collation(self._messages))
             return {row["_id"]: (row.get("role"), row.get("created_at"), row.get("text")) for row in rows}
-
-
-def _millisecond(moment: datetime) -> datetime:
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

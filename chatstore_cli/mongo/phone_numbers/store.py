@@ -10,7 +10,7 @@ from chatstore_cli.core.retry import attempt_until_done
 from chatstore_cli.domain.errors import Conflict
 from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.domain.phone_numbers import PhoneBinding
-from chatstore_cli.domain.times import Clock
+from chatstore_cli.domain.times import Clock, to_milliseconds
 from chatstore_cli.mongo.collections import acknowledged
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.foreign_documents import require_writable
@@ -68,8 +68,7 @@ class MongoBindingStore:
     def bind(self, number: str, agent_id: str, owner: str | None) -> PhoneBinding:
         doing = f"routing {number} in {self.collection}"
         self._require_index()
-        now = self._now()
-        now = now.replace(microsecond=now.microsecond // 1000 * 1000)
+        now = to_milliseconds(self._now())
         owned = {"orgId": None} if owner is None else _of_tenant(owner)
 
         def attempt() -> PhoneBinding | None:

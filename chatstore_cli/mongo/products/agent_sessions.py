@@ -21,6 +21,7 @@ from chatstore_cli.domain.message import GENERAL_AGENT, Message
 from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
 from chatstore_cli.domain.session import COUNT_CAP, Session, SessionStatus
 from chatstore_cli.domain.threads.turns import turn
+from chatstore_cli.mongo.addressable import AddressableSessions
 from chatstore_cli.mongo.agent_sessions.documents import (
     IN_ORDER,
     OWN_AGENT_MESSAGES,
@@ -32,7 +33,6 @@ from chatstore_cli.mongo.collections import collection_facts
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.foreign_documents import ForeignLookup
 from chatstore_cli.mongo.identifiers import (
-    REPLACED,
     addressable_id,
     document_id_condition,
     id_text,
@@ -63,7 +63,7 @@ class AgentSessionsLayout:
         milliseconds = max(1, int(settings.mongo.timeout_seconds * 1000))
         self._counts = MessageCounts(self._messages, in_memory=connection.in_memory, milliseconds=milliseconds)
         self._lookup = ForeignLookup(connection, self._name, OWN_AGENT_SESSIONS)
-        self._unaddressable: set[str] = set()
+        self._addressable = AddressableSessions(self._locate, in_memory=connection.in_memory)
         self.remarks: list[str] = []
 
     @property
@@ -74,7 +74,7 @@ class AgentSessionsLayout:
     @property
     def unaddressable(self) -> int:
         """How many sessions were left out because no text addresses their id."""
-        return len(self._unaddressable)
+        return self._addressable.left_out
 
     def index_specs(self) -> tuple[IndexSpec, ...]:
         """The indexes that reading needs. They are only proposed if the layout is named."""
@@ -210,14 +210,6 @@ class AgentSessionsLayout:
             is_below = after is None or SessionKey.of(session) < after
             if is_below and query.matches(session) and self._addressable(session, row):
                 yield session
-
-    def _addressable(self, session: Session, row: Document) -> bool:
-        is_found = bool(session.session_id) and (
-            REPLACED not in session.session_id or self._in_memory or self._locate(session.session_id) is not None
-        )
-        if not is_found:
-            self._unaddressable.add(repr(row.get("_id"))[:200])
-        return is_found
 
     def _locate(self, session_id: str) -> Document | None:
         """The facts of the session with this id, of any type; None if there is none."""

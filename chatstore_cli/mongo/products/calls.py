@@ -18,10 +18,11 @@ from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.domain.message import GENERAL_AGENT, Message
 from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
 from chatstore_cli.domain.session import Session, SessionStatus
+from chatstore_cli.mongo.addressable import AddressableSessions
 from chatstore_cli.mongo.collections import collection_facts
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.foreign_documents import ForeignLookup, lacks_right
-from chatstore_cli.mongo.identifiers import REPLACED, id_values, is_storable
+from chatstore_cli.mongo.identifiers import id_values, is_storable
 from chatstore_cli.mongo.products.call_documents import OWN_CALLS, items_of, to_messages, to_session, with_usage
 from chatstore_cli.mongo.products.newest_calls import (
     FILTERED_FIELDS,
@@ -47,7 +48,9 @@ class CallsLayout:
         self._name = settings.chatstore.agents.transcripts
         self._calls = connection.collection(self._name)
         self._lookup = ForeignLookup(connection, self._name, OWN_CALLS)
-        self._unaddressable: set[str] = set()
+        self._addressable = AddressableSessions(
+            lambda session_id: self._locate(session_id, {"_id": 1}), in_memory=connection.in_memory
+        )
         self.remarks: list[str] = []
 
     @property
@@ -58,7 +61,7 @@ class CallsLayout:
     @property
     def unaddressable(self) -> int:
         """How many calls were left out because no text addresses their session id."""
-        return len(self._unaddressable)
+        return self._addressable.left_out
 
     def index_specs(self) -> tuple[IndexSpec, ...]:
         """The indexes that lists with a filter need. They are only proposed if the layout is named."""
@@ -153,17 +156,6 @@ class CallsLayout:
         except NotAllowed as error:
             self._note_missing_right(error)
         return None
-
-    def _addressable(self, session: Session, row: Document) -> bool:
-        """Whether a text addresses the call. If not, the call is counted as unaddressable."""
-        is_found = bool(session.session_id) and (
-            REPLACED not in session.session_id
-            or self._in_memory
-            or self._locate(session.session_id, {"_id": 1}) is not None
-        )
-        if not is_found:
-            self._unaddressable.add(repr(row.get("_id"))[:200])
-        return is_found
 
     def _remark_on_missing_index(self, query: SessionQuery) -> None:
         """Note that a list with a filter has to read all calls."""

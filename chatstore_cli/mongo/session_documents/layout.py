@@ -17,10 +17,10 @@ from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
 from chatstore_cli.domain.removal import StoredPart
 from chatstore_cli.domain.session import Session
+from chatstore_cli.mongo.addressable import AddressableSessions
 from chatstore_cli.mongo.collections import collection_facts
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.foreign_documents import ForeignLookup, require_own
-from chatstore_cli.mongo.identifiers import REPLACED
 from chatstore_cli.mongo.ledger_layouts import usage_parts
 from chatstore_cli.mongo.session_documents.collection import SessionCollection
 from chatstore_cli.mongo.session_documents.documents import session_id_of, to_message
@@ -48,7 +48,7 @@ class DocumentLayout(ABC):
         self._own = self.shape.own_sessions
         self._facts = listed_facts(collection)
         self._lookup = ForeignLookup(connection, self._name, self._own)
-        self._unaddressable: set[str] = set()
+        self._addressable = AddressableSessions(collection.locate, in_memory=connection.in_memory)
 
     @abstractmethod
     def index_specs(self) -> tuple[IndexSpec, ...]:
@@ -66,18 +66,7 @@ class DocumentLayout(ABC):
     @property
     def unaddressable(self) -> int:
         """The number of sessions that were read and left out, because their id cannot be written as text."""
-        return len(self._unaddressable)
-
-    def _addressable(self, session: Session, row: Document) -> bool:
-        """Whether a text addresses the session. If not, it is counted."""
-        is_found = bool(session.session_id) and (
-            REPLACED not in session.session_id
-            or self._in_memory
-            or self._collection.locate(session.session_id) is not None
-        )
-        if not is_found:
-            self._unaddressable.add(repr(row.get("_id"))[:200])
-        return is_found
+        return self._addressable.left_out
 
     def is_absent(self) -> bool:
         """Whether the collection does not exist."""

@@ -22,10 +22,11 @@ from chatstore_cli.domain.removal import StoredPart
 from chatstore_cli.domain.session import COUNT_CAP, Session
 from chatstore_cli.domain.threads.copies import LONGEST_COPY
 from chatstore_cli.domain.threads.filters import unanswerable_filters
+from chatstore_cli.mongo.addressable import AddressableSessions
 from chatstore_cli.mongo.collections import collection_facts, require_removable
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.foreign_documents import ForeignLookup, require_own
-from chatstore_cli.mongo.identifiers import REPLACED, document_id_condition, id_values, is_storable
+from chatstore_cli.mongo.identifiers import document_id_condition, id_values, is_storable
 from chatstore_cli.mongo.message_counts import MessageCounts
 from chatstore_cli.mongo.threads.batches import remove_selected
 from chatstore_cli.mongo.threads.index_specs import index_specs
@@ -71,7 +72,7 @@ class ThreadsLayout:
         )
         self._usage = MessageUsage(self._messages, in_memory=connection.in_memory)
         self._lookup = ForeignLookup(connection, names.threads, OWN_THREADS)
-        self._unaddressable: set[str] = set()
+        self._addressable = AddressableSessions(self._locate, in_memory=connection.in_memory)
         self.remarks: list[str] = []
 
     @property
@@ -82,7 +83,7 @@ class ThreadsLayout:
     @property
     def unaddressable(self) -> int:
         """How many threads were left out because no text addresses their id."""
-        return len(self._unaddressable)
+        return self._addressable.left_out
 
     def index_specs(self) -> tuple[IndexSpec, ...]:
         """The indexes that the layout needs."""
@@ -239,15 +240,6 @@ class ThreadsLayout:
                     return document
             self._lookup.take()
         return None
-
-    def _addressable(self, session: Session, row: Document) -> bool:
-        """Whether a text addresses the thread. If not, the thread is counted as unaddressable."""
-        is_found = bool(session.session_id) and (
-            REPLACED not in session.session_id or self._in_memory or self._locate(session.session_id) is not None
-        )
-        if not is_found:
-            self._unaddressable.add(repr(row.get("_id"))[:200])
-        return is_found
 
     def _with_counts(self, sessions: list[Session], cap: int) -> list[Session]:
         ids = [session.session_id for session in sessions]

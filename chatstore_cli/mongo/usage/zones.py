@@ -8,6 +8,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
+from chatstore_cli.domain.times import to_milliseconds
+
 FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 """Offsets are looked up within these years only."""
 
@@ -34,7 +36,7 @@ def offsets(zone: tzinfo, since: datetime, until: datetime) -> list[tuple[dateti
             while high - low > timedelta(milliseconds=1):
                 middle = low + (high - low) / 2
                 low, high = (low, middle) if _offset(zone, middle) != changes[-1][1] else (middle, high)
-            instant = high.replace(microsecond=high.microsecond // 1000 * 1000)
+            instant = to_milliseconds(high)
             changes.append((instant, _offset(zone, ahead)))
         since = ahead
     return changes
