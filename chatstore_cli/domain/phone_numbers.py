@@ -21,7 +21,7 @@ _E164 = re.compile(r"\+[1-9][0-9]{7,14}")
 def checked_number(number: object) -> str:
     """A phone number in the form of E.164, such as +4930123456.
 
-    White space around it is removed, and a missing `+` is completed. Raises InvalidPhoneNumber.
+    White space around it is removed, and a missing `+` is added. Raises InvalidPhoneNumber.
     """
     text = number.strip() if isinstance(number, str) else ""
     if text and not text.startswith("+"):
@@ -60,7 +60,7 @@ class BindingPage:
 
 
 class RouteReason(StrEnum):
-    """Why a call to a number is answered by the agent that it is answered by."""
+    """Why the agent of a route, or the default agent, answers a call to a number."""
 
     ROUTED = "routed"
     NO_ROUTE = "no_route"

@@ -36,7 +36,7 @@ def upsert_keyed(
 ) -> Agent:
     """Set the fields that `decide` returns, or store a new agent with them.
 
-    A new document has an `_id` that is made from tenant and key, so that two writers at once store one document.
+    A new document has an `_id` that is computed from tenant and key, so that two writers at once store one document.
     """
     database.require_writable()
     agents = database.agents

@@ -1,7 +1,7 @@
 """The `calls` layout: the transcripts of a voice platform, one document per call (docs/layouts.md). It is only read.
 
 A session is a call. Its tenant is `orgId`, its title the room, and its workflow the id of the saved agent. The platform has
-an index on `sessionId` and the one on `_id`. An ObjectId begins with the second in which it was made, so calls are listed
+an index on `sessionId` and the one on `_id`. An ObjectId begins with the second in which it was created, so calls are listed
 by the time at which their transcripts were stored, for which no further index is needed.
 """
 

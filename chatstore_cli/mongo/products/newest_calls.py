@@ -1,7 +1,7 @@
 """One page of calls, newest first, read from the index on `_id`.
 
-An ObjectId begins with the second in which it was made. Calls of one second are ordered by their session ids, as in every
-list, and that order no index has: they are sorted here. Documents with other ids, which only an import can have made, are
+An ObjectId begins with the second in which it was created. Calls of one second are ordered by their session ids, as in
+every list. No index has that order, so they are sorted here. Documents with other ids, which only an import can have made, are
 read by an additional query, if one look-up in the index shows that there are any.
 """
 
