@@ -39,7 +39,7 @@ SetOption = Annotated[
 ]
 UnsetOption = Annotated[
     list[str] | None,
-    typer.Option("--unset", metavar="PATH", help="Remove a value of the configuration; repeatable, after all --set."),
+    typer.Option("--unset", metavar="PATH", help="Remove a value of the configuration, after every --set; repeatable."),
 ]
 NameOption = Annotated[str | None, typer.Option("--name", metavar="NAME", help="The name: 1 to 128 characters.")]
 DescriptionOption = Annotated[
@@ -124,7 +124,10 @@ def changed_config(given: Mapping[str, Any] | None, assignments: list[str] | Non
 
 
 def typed_value(text: str, option: str) -> Any:
-    """The value that a word on the command line gives to `option`: JSON if it begins with {, [ or ", else one word as in a file. Nothing is an empty text."""
+    """The value of a word on the command line: JSON if it begins with {, [ or ", else a plain value as in a file.
+
+    An empty word is an empty text. `option` names the value in errors. Raises BadValue.
+    """
     from chatstore_cli.config.yaml_document import scalar
     from chatstore_cli.core.threads.json_reader import reject_constant
 

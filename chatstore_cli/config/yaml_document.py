@@ -27,7 +27,7 @@ _CONSTANTS = {
 def read_document(text: str, label: str) -> Any:
     """The value of a document. `label` names it in errors, which have the line.
 
-    Only true, false, null and numbers as in JSON are no text: `yes`, `0049`, `+49` and `2026-03-02` are text, and keys are
+    Only true, false, null and JSON numbers are not text: `yes`, `0049`, `+49` and `2026-03-02` are text, and keys are
     always text. Raises WrongUse for what is not YAML, for tags, anchors and aliases, and for a key that an object has twice.
     """
     if len(text) > MOST_BYTES:

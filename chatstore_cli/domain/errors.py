@@ -221,7 +221,10 @@ class AgentNotFound(NotFound):
 
     def __init__(self, *, agent_id: str, hint: str | None = None) -> None:
         """The message is the documented one. It is the same for an agent of another tenant and for a deleted one."""
-        hint = hint or f"No agent has the id {agent_id!r}. To list agents, run: chatstore agents list."
+        hint = (
+            hint
+            or f"No agent has the id {agent_id!r}. To list agents, run: chatstore agents list (--deleted: the deleted ones)."
+        )
         ChatstoreError.__init__(self, hint=hint, agent_id=agent_id)
 
 

@@ -13,8 +13,8 @@ ASSISTANT = "assistant"
 def without_retries(last: AgentMessage | None, messages: Sequence[AgentMessage]) -> list[AgentMessage]:
     """The messages to store after the last stored one, without each that repeats a message of the assistant before it.
 
-    Only a message directly after the equal one is a retry. If anybody has spoken between them, the assistant says the same
-    again.
+    Only a message directly after the equal one is a retry. If another message is between them, the assistant has said
+    the same again, and both are stored.
     """
     kept: list[AgentMessage] = []
     for message in messages:

@@ -33,9 +33,9 @@ class AgentSessions:
     def save_messages(self, session_id: str, messages: Sequence[Mapping[str, Any]]) -> list[AgentMessage]:
         """Append messages such as `{"role": "user", "content": "Hello"}` in their order. Returns those that were stored.
 
-        A message of the assistant that repeats the last stored message is a retry, and is not stored again. If anybody has
-        spoken since, it is stored. A message has a `role` and `content`, and any further fields. Raises NotFound if there
-        is no session.
+        A message of the assistant that repeats the last stored message is a retry, and is not stored again. If another
+        message was stored in between, it is stored. A message has a `role` and `content`, and any further
+        fields. Raises NotFound if there is no session.
         """
         if isinstance(messages, str | bytes | Mapping) or not isinstance(messages, Sequence):
             raise InvalidAgent(what="messages: a list of messages is expected")

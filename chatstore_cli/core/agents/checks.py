@@ -37,7 +37,8 @@ def checked_agent_id(agent_id: object) -> str:
     """The id of an agent in lower case."""
     if not isinstance(agent_id, str) or not _AGENT_ID.fullmatch(agent_id):
         raise InvalidAgent(
-            what="agentId must be a valid Mongo ObjectId", hint="It has 24 hexadecimal digits: chatstore agents list."
+            what="agentId must be a valid Mongo ObjectId",
+            hint="It has 24 hexadecimal digits. To list agents, run: chatstore agents list.",
         )
     return agent_id.lower()
 
@@ -49,7 +50,9 @@ def checked_version_id(version_id: object) -> str:
             return version_id
     except ValueError:
         pass
-    raise InvalidAgent(what="versionId must be a valid UUID", hint="To list versions, run: chatstore agents history.")
+    raise InvalidAgent(
+        what="versionId must be a valid UUID", hint="To list versions, run: chatstore agents history AGENT_ID."
+    )
 
 
 def checked_name(name: object, field: str = "name") -> str:
@@ -57,7 +60,7 @@ def checked_name(name: object, field: str = "name") -> str:
     if not isinstance(name, str):
         raise InvalidAgent(what=f"{field}: a text is expected, not {_type_of(name)}")
     if not name:
-        raise InvalidAgent(what=f"{field} is required")
+        raise InvalidAgent(what=f"{field} is required", hint=f"A name has 1 to {MAX_NAME} characters.")
     trimmed = _plain(name).strip(_WHITE_SPACE)
     if not trimmed:
         raise InvalidAgent(what="Agent name cannot be empty" if field == "name" else f"{field} is required")

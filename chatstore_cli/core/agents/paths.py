@@ -1,4 +1,4 @@
-"""Paths into configurations of agents, as differences show them: `tools[3].name`, `headers["a.b"]`."""
+"""Paths into configurations of agents, as `agents show` prints them: `tools[3].name`, `headers["a.b"]`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from chatstore_cli.domain.errors import WrongUse
 _KEY = re.compile(r'[^.\[\]="]+')
 _INDEX = re.compile(r"\[(0|[1-9][0-9]{0,6})\]")
 _QUOTED = re.compile(r'\["(?:[^"\\]|\\.)*"\]')
-_HINT = 'Examples: engine.llm, tools[0], headers["a.b"]. A key with one of the characters .[]=" is in quotes.'
+_HINT = (
+    'Examples: engine.llm, tools[0], headers["a.b"]. A key with one of the characters .[]=" is in brackets and quotes.'
+)
 
 
 def parsed_path(text: str, option: str) -> Path:
@@ -29,7 +31,7 @@ def parsed_assignment(text: str, option: str) -> tuple[Path, str]:
     """The steps and the value of `path=value`. Raises WrongUse."""
     steps, rest = _steps(text)
     if not steps or not rest.startswith("="):
-        raise WrongUse(what=f"{option} {text.partition('=')[0][:200]!r}: not a path with = and a value.", hint=_HINT)
+        raise WrongUse(what=f"{option} {text.partition('=')[0][:200]!r}: not PATH=VALUE.", hint=_HINT)
     return steps, rest[1:]
 
 
@@ -109,7 +111,7 @@ def _steps(text: str) -> tuple[Path, str]:
 
 
 def _check_step(target: Any, path: Path, option: str, *, grows: bool) -> None:
-    """Raise WrongUse unless the last step of the path leads somewhere in the target."""
+    """Raise WrongUse unless the last step of the path fits the type and the size of the target."""
     step, where = path[-1], path_text(path)
     if isinstance(target, dict) and isinstance(step, str):
         if not grows and step not in target:
@@ -120,4 +122,4 @@ def _check_step(target: Any, path: Path, option: str, *, grows: bool) -> None:
     else:
         kind = "a list" if isinstance(target, list) else "an object" if isinstance(target, dict) else "a single value"
         wanted = "an index of a list" if isinstance(step, int) else "a key of an object"
-        raise WrongUse(what=f"{option} {where}: the last part is {wanted}, and {kind} is there.")
+        raise WrongUse(what=f"{option} {where}: its last part is {wanted}, but the value above it is {kind}.")

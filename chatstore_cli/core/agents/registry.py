@@ -133,7 +133,7 @@ class AgentRegistryService:
         """Change an agent, and keep its former state as a version. The configuration is replaced as a whole.
 
         `base_version` is the version that the update was made from: AgentChanged if the agent is in another one. Without it,
-        the update is applied to whatever the agent is. If nothing differs from the stored agent, nothing is written.
+        the update is applied to the present state. If nothing differs from the stored agent, nothing is written.
         """
         checked = config if config is UNCHANGED else checked_config(config)
         return self._changed(agent_id, tenant_id, name, description, base_version, lambda _: checked)

@@ -18,7 +18,10 @@ def deletion_plan(agent: Agent, numbers: Sequence[str]) -> str:
         return f"{plan} No phone number is routed to it."
     more = f" and {len(numbers) - _SHOWN:,} more" if len(numbers) > _SHOWN else ""
     routed = f"{quantity(len(numbers), 'phone number')} {'is' if len(numbers) == 1 else 'are'} routed to it"
-    return f"{plan} {routed}: {', '.join(numbers[:_SHOWN])}{more}. The default agent then answers."
+    return (
+        f"{plan} {routed}: {', '.join(numbers[:_SHOWN])}{more}. The default agent then answers, if one is configured "
+        "(chatstore.agents.default_agent)."
+    )
 
 
 def purge_plan(purge: AgentPurge) -> str:

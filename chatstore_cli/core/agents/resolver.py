@@ -82,7 +82,8 @@ class AgentConfigResolverService:
 def merged_config(stored: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
     """A new configuration: `overrides` on top of `stored`.
 
-    Where both have an object, the objects are merged. Everything else is replaced, lists too, and null replaces a value.
+    If both have an object under a key, the objects are merged. Everything else is replaced, lists too, and null replaces
+    a value.
     """
     merged = {key: copied(item) for key, item in stored.items()}
     for key, item in overrides.items():

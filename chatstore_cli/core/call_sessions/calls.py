@@ -63,10 +63,10 @@ class CallSessions:
         close_reason: str | None = None,
         tenant_id: str | None = None,
     ) -> CallSession:
-        """End a call, by its id or by its room, and return it. A call that has ended stays as it is.
+        """End a call, by its id or by its room, and return it. An ended call does not change.
 
-        By its room, the open call in it is ended, which may be a later one than the caller knows: prefer the id. Raises
-        NotFound if there was no such call.
+        `room` ends the call that is open in the room now, which may be a later one than the caller knows: prefer the
+        id. Raises NotFound if there was no such call.
         """
         if (session_id is None) == (room is None):
             raise InvalidCall(what="Either session_id or room is required, and not both")

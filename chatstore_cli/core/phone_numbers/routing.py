@@ -45,7 +45,7 @@ class PhoneNumbers:
     def bind(self, number: str, agent_id: str, *, tenant_id: str | None = None) -> PhoneBinding:
         """Route a number to an agent. If the tenant has a route of that number already, its agent is replaced.
 
-        The number becomes one of the agent's tenant. Raises AgentNotFound for an agent that does not exist or belongs to
+        The number then belongs to the agent's tenant. Raises AgentNotFound for an agent that does not exist or belongs to
         another tenant, and Conflict if the number has a live route of another tenant.
         """
         number, agent_id = checked_number(number), checked_agent_id(agent_id)

@@ -63,6 +63,8 @@ def plan_removal(
                 return Removal(session_id, remover.layout, parts, remover, kept_in)
         raise
     if not isinstance(reader, SessionRemover):
-        raise NotAllowed(what=f"Sessions of the layout {reader.layout} cannot be deleted.")
+        raise NotAllowed(
+            what=f"Sessions of the layout {reader.layout} cannot be deleted.", hint="chatstore only reads this layout."
+        )
     parts = reader.parts(session.session_id, keep_usage=keep_usage)
     return Removal(session.session_id, reader.layout, parts, reader, kept_in)

@@ -9,7 +9,7 @@ from chatstore_cli.mongo.connection import Connection, driver_errors
 from chatstore_cli.mongo.foreign_documents import collection_names, foreign_in
 
 PLATFORM_COLLECTION = "lk_agent_configs"
-"""The collection of the platform since its second day. Its agents have their names in their configurations."""
+"""The collection of the platform in its later versions. Its agents have their names in their configurations."""
 FIRST_COLLECTION = "Agent"
 OWN_COLLECTION = "agents"
 _HINT = "Name the collection of your agents in the configuration: chatstore.agents.collection."

@@ -31,7 +31,7 @@ NAME_FIELDS |= {"agent_id": 1, NAME: 1}
 
 
 def of_tenant(tenant_id: str | None) -> Document:
-    """The condition for the agents of a tenant. The operator (None) has all, a tenant none that has no tenant."""
+    """The condition for the agents of a tenant. None, the operator, selects all. No tenant has an agent without one."""
     return {} if tenant_id is None else {"orgId": document_id_condition(tenant_id)}
 
 

@@ -63,9 +63,9 @@ def test_objects_and_new_places_of_lists_are_made() -> None:
     ("path", "problem"),
     [
         ("tools[3]", "the list has 1 values"),
-        ("tools.x", "a key of an object, and a list is there"),
-        ("name.x", "a key of an object, and a single value is there"),
-        ("engine[0]", "an index of a list, and an object is there"),
+        ("tools.x", "a key of an object, but the value above it is a list"),
+        ("name.x", "a key of an object, but the value above it is a single value"),
+        ("engine[0]", "an index of a list, but the value above it is an object"),
     ],
 )
 def test_a_path_that_leads_nowhere_is_refused(path: str, problem: str) -> None:

@@ -97,8 +97,8 @@ def show(
 ) -> None:
     """Show one agent with its configuration.
 
-    Secrets such as API keys are shown as a mask (********), unless --reveal. chatstore agents update and edit read a mask
-    as the stored value. A table has one line per value of the configuration. -o yaml and -o json print it as it is.
+    Secrets such as API keys are shown as a mask (********), unless --reveal is given. chatstore agents update and edit read
+    a mask as the stored value. A table has one line per value of the configuration. -o yaml and -o json print its structure.
     """
     from chatstore_cli.render.rows.agents import (
         CHANGED_FIELDS,

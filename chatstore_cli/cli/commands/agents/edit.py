@@ -27,8 +27,9 @@ app = single_command()
 def edit(context: typer.Context, agent_id: AgentArgument, tenant: AgentTenantOption = None) -> None:
     """Change an agent in an editor.
 
-    The name, the description and the configuration open as YAML in the editor that VISUAL or EDITOR names, with secrets masked (********). A mask means the stored
-    value. What is not changed keeps its stored value exactly, and an edit that changes nothing is not stored.
+    The name, the description and the configuration open as YAML in the editor that VISUAL or EDITOR names, with secrets
+    masked (********). A mask means the stored value. What is not changed keeps its stored value exactly, and an edit that
+    changes nothing is not stored.
 
     If the editor fails, if the edited text is not valid, or if another writer has changed the agent in the meantime,
     nothing is stored. The edited text is kept in a file that only its owner can read, and the path is printed.

@@ -44,8 +44,8 @@ def list_(
 ) -> None:
     """List the phone numbers of agents, the most recently bound first.
 
-    A number that is not enabled is answered by the default agent, as one without an agent. To see which agent answers a
-    number, and why, run chatstore agents resolve --did NUMBER.
+    The default agent, if one is configured, answers a number that is disabled or has no agent. To see which agent answers
+    a number, and why, run chatstore agents resolve --did NUMBER.
     """
     from chatstore_cli.render.rows.phone_numbers import NUMBER_COLUMNS, number_row
     from chatstore_cli.wiring.phone_numbers import phone_numbers
@@ -68,7 +68,7 @@ def list_(
 def bind(
     context: typer.Context, number: NumberArgument, agent_id: AgentArgument, tenant: NumberTenantOption = None
 ) -> None:
-    """Route a phone number to an agent. The number becomes one of the agent's tenant.
+    """Route a phone number to an agent. The number then belongs to the agent's tenant.
 
     If the tenant has a route of this number already, its agent is replaced. If another tenant has one, the command exits
     with status 8: a number has one route.
@@ -102,7 +102,8 @@ def unbind(
 ) -> None:
     """Delete the route of a phone number. The agent remains.
 
-    It asks for confirmation (--yes skips the question). Then the default agent answers the number.
+    It asks for confirmation (--yes skips the question). Then the default agent answers the number, if one
+    is configured (chatstore.agents.default_agent).
     """
     from chatstore_cli.domain.phone_numbers import checked_number
     from chatstore_cli.render.rows.phone_numbers import NUMBER_FIELDS, number_row
@@ -112,7 +113,10 @@ def unbind(
     invocation = Invocation(context)
     invocation.will_write()
     collection = invocation.settings.chatstore.agents.bindings
-    plan = f"This deletes 1 document of {collection}, the route of {number}. Then the default agent answers it."
+    plan = (
+        f"This deletes 1 document of {collection}, the route of {number}. Then the default agent answers it, if one is "
+        "configured (chatstore.agents.default_agent)."
+    )
     invocation.confirm(plan, yes=yes)
     removed = phone_numbers(invocation.stores).unbind(number, tenant_id=tenant, binding_id=binding)
     invocation.emit(Record(NUMBER_FIELDS, number_row(removed)))

@@ -33,7 +33,7 @@ def delete(
     """Delete an agent so that chatstore agents restore can undo it.
 
     It prints the phone numbers that are routed to the agent and asks for confirmation (--yes skips the question). The
-    routes remain. Until the agent is restored, the default agent answers these numbers.
+    routes remain. Until the agent is restored, the default agent answers these numbers, if one is configured.
     """
     from chatstore_cli.core.agents.removal import deletion_plan
     from chatstore_cli.render.rows.agents import DELETED_FIELDS, deleted_row
@@ -83,24 +83,27 @@ def purge(
     deleted_before: Annotated[
         str | None,
         typer.Option(
-            "--deleted-before", metavar="TIME", help="Only agents deleted before this time: 90d, yesterday or ISO 8601."
+            "--deleted-before",
+            metavar="TIME",
+            help="Purge only agents deleted before this time: 90d, yesterday or ISO 8601.",
         ),
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="All deleted agents.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Purge all deleted agents.")] = False,
     tenant: AgentTenantOption = None,
     yes: YesOption = False,
 ) -> None:
     """Delete agents for good, with their versions.
 
-    They must be deleted already. It prints how many documents would be deleted and asks for confirmation (--yes skips the question). Agents that are not
-    deleted, and documents that are not agents of the platform, remain.
+    They must be deleted already. The command prints how many documents would be deleted and asks for confirmation (--yes
+    skips the question). Agents that are not deleted, documents that are not agents of the platform, and the routes of
+    phone numbers remain.
     """
     from chatstore_cli.core.agents.removal import purge_plan
     from chatstore_cli.render.rows.agents import PURGE_FIELDS, purge_row
     from chatstore_cli.wiring.agents import agent_registry
 
     if agent_id is None and deleted_before is None and not every:
-        raise WrongUse(what="Which agents?", hint="Give AGENT_ID, --deleted-before TIME or --all.")
+        raise WrongUse(what="No agents were selected.", hint="Give AGENT_ID, --deleted-before TIME or --all.")
     if every and (agent_id is not None or deleted_before is not None):
         raise WrongUse(what="--all cannot be combined with AGENT_ID or --deleted-before.")
     agent_id = None if agent_id is None else agent_id_of(agent_id)

@@ -65,8 +65,8 @@ def resolve(
 ) -> None:
     """Print the configuration with which a call of an agent begins.
 
-    That is the stored one, with the overrides on top: objects are merged, and everything else is replaced. Unknown tools
-    are left out, and the tool of the knowledge base is added if it is on. Nothing is stored.
+    It is the stored configuration with the overrides on top: objects are merged, and everything else is replaced. Unknown
+    tools are left out. The tool of the knowledge base is added if the knowledge base is on. Nothing is stored.
 
     If a phone number has no usable route, the configured default agent is resolved, and a line on stderr reports why.
     """

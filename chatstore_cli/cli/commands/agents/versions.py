@@ -35,8 +35,8 @@ def history(
 ) -> None:
     """List the versions of an agent, the newest first. One of them is active.
 
-    An agent that was never changed has one version. To show the configuration of a version, run chatstore agents show
-    with --version.
+    A version shows when a change was made, and not by whom. An agent that was never changed has one version. To show the
+    configuration of a version, run chatstore agents show with --version.
     """
     from chatstore_cli.render.rows.agents import VERSION_COLUMNS, version_row
     from chatstore_cli.wiring.agents import agent_registry
@@ -68,7 +68,7 @@ def diff(
     """Show how two versions of an agent differ.
 
     Each line is one value of the name, the description or the configuration. Secrets are compared too, and shown as a mask
-    unless --reveal.
+    unless --reveal is given.
     """
     from chatstore_cli.core.agents.checks import checked_version_id
     from chatstore_cli.render.rows.agents import DIFFERENCE_COLUMNS, difference_row

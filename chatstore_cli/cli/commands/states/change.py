@@ -44,7 +44,9 @@ def set_(
         str | None,
         typer.Option("--file", metavar="FILE", help="Read the value, YAML or JSON, from FILE (- for stdin)."),
     ] = None,
-    agent: Annotated[str | None, typer.Option("--agent", metavar="ID", help="Set which agent answers.")] = None,
+    agent: Annotated[
+        str | None, typer.Option("--agent", metavar="ID", help="Set the current agent, which answers.")
+    ] = None,
     no_agent: Annotated[bool, typer.Option("--no-agent", help="Set that no agent answers.")] = False,
 ) -> None:
     """Set one value of a state, or its current agent. Nothing else in the state changes.
@@ -104,8 +106,9 @@ def _given(path: str | None, value: str | None, file: str | None, agent: str | N
     given = [each is not None for each in (value, file, agent)]
     if sum(given) + no_agent != 1 or (path is None) == (value is not None or file is not None):
         raise WrongUse(
-            what="PATH with VALUE, PATH with --file, --agent or --no-agent is expected, and only one of them.",
-            hint="Example: chatstore states set ana s-1 cart.total 12.5",
+            what="The command does not name exactly one change.",
+            hint="Give one of PATH VALUE, PATH --file FILE, --agent ID and --no-agent. "
+            "Example: chatstore states set ana s-1 cart.total 12.5",
         )
     if file is not None:
         return value_in(*content_of(file))
