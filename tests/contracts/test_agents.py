@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
 import bson
-import mongomock
 import pytest
 from bson import DBRef, Decimal128, Int64, ObjectId, json_util
 
@@ -33,7 +31,7 @@ from chatstore_cli.domain.errors import (
     InvalidAgent,
 )
 from chatstore_cli.mongo.agents.store import MongoAgentStore
-from chatstore_cli.mongo.connection import Connection, connect
+from chatstore_cli.mongo.connection import Connection
 from tests.support.paths import SAMPLES
 
 SAMPLE = json_util.loads((SAMPLES / "agents.json").read_text(), json_options=json_util.JSONOptions(tz_aware=True))
@@ -69,19 +67,10 @@ def services(connection: Connection, settings: AgentSettings | None = None) -> A
     return Agents(connection, AgentRegistryService(store), AgentConfigResolverService(store), now)
 
 
-@pytest.fixture(
-    params=["mongomock", *(pytest.param(server, marks=pytest.mark.real) for server in ("mongod", "standalone"))]
-)
-def connection(request: pytest.FixtureRequest) -> Iterator[Connection]:
+@pytest.fixture
+def connection(each_connection: Connection) -> Connection:
     """An empty database."""
-    if request.param == "mongomock":
-        client = mongomock.MongoClient(tz_aware=True)
-        yield Connection(client, client["test"], "memory", in_memory=True)
-        return
-    server = request.getfixturevalue(request.param)
-    connection = connect(server.uri, f"test_{uuid.uuid4().hex[:12]}", timeout_seconds=10)
-    yield connection
-    connection.client.drop_database(connection.database.name)
+    return each_connection
 
 
 @pytest.fixture

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import mongomock
 import pytest
 
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.call_sessions.calls import CallSessions
 from chatstore_cli.domain.errors import BadValue, Conflict, ForeignCollection, InvalidCall, NotFound
 from chatstore_cli.mongo.call_sessions.store import MongoCallSessionStore
-from chatstore_cli.mongo.connection import Connection, connect
+from chatstore_cli.mongo.connection import Connection
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 AGENT = "65e000000000000000000001"
@@ -30,19 +28,10 @@ class Calls(CallSessions):
         super().__init__(MongoCallSessionStore(connection, Settings(), server_now=lambda: self.now))
 
 
-@pytest.fixture(
-    params=["mongomock", *(pytest.param(server, marks=pytest.mark.real) for server in ("mongod", "standalone"))]
-)
-def connection(request: pytest.FixtureRequest) -> Iterator[Connection]:
+@pytest.fixture
+def connection(each_connection: Connection) -> Connection:
     """An empty database."""
-    if request.param == "mongomock":
-        client = mongomock.MongoClient(tz_aware=True)
-        yield Connection(client, client["test"], "memory", in_memory=True)
-        return
-    server = request.getfixturevalue(request.param)
-    connection = connect(server.uri, f"test_{uuid.uuid4().hex[:12]}", timeout_seconds=10)
-    yield connection
-    connection.client.drop_database(connection.database.name)
+    return each_connection
 
 
 @pytest.fixture

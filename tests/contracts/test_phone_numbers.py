@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import mongomock
 import pytest
 from bson import ObjectId
 
@@ -28,7 +25,7 @@ from chatstore_cli.domain.errors import (
 )
 from chatstore_cli.domain.phone_numbers import RouteReason, checked_number
 from chatstore_cli.mongo.agents.store import MongoAgentStore
-from chatstore_cli.mongo.connection import Connection, connect
+from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.phone_numbers.sample import MongoBindingSample
 from chatstore_cli.mongo.phone_numbers.store import MongoBindingStore
 
@@ -79,19 +76,10 @@ class Numbers:
         return list(self.connection.database["lk_telephony_bindings"].find().sort("_id", 1))
 
 
-@pytest.fixture(
-    params=["mongomock", *(pytest.param(server, marks=pytest.mark.real) for server in ("mongod", "standalone"))]
-)
-def connection(request: pytest.FixtureRequest) -> Iterator[Connection]:
+@pytest.fixture
+def connection(each_connection: Connection) -> Connection:
     """An empty database."""
-    if request.param == "mongomock":
-        client = mongomock.MongoClient(tz_aware=True)
-        yield Connection(client, client["test"], "memory", in_memory=True)
-        return
-    server = request.getfixturevalue(request.param)
-    connection = connect(server.uri, f"test_{uuid.uuid4().hex[:12]}", timeout_seconds=10)
-    yield connection
-    connection.client.drop_database(connection.database.name)
+    return each_connection
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import datetime
 
 import pymongo.errors as driver
@@ -11,7 +10,7 @@ import pymongo.errors as driver
 from chatstore_cli.core.agent_sessions.retries import without_retries
 from chatstore_cli.core.retry import attempt_until_done
 from chatstore_cli.domain.agent_sessions import AgentMessage, AgentSession
-from chatstore_cli.domain.errors import Conflict, NotAllowed, NotFound
+from chatstore_cli.domain.errors import Conflict, NotFound
 from chatstore_cli.domain.times import Clock, to_milliseconds
 from chatstore_cli.mongo.agent_sessions.documents import (
     IN_ORDER,
@@ -162,9 +161,7 @@ class MongoAgentSessionStore:
             return
         for spec in (session_id_index(self._names[0]), sequence_index(self._names[1])):
             self._indexes.create(spec, spec.name)
-        with suppress(NotAllowed):  # reading is slower without them, and nothing else depends on them
-            for spec in reading_indexes(*self._names):
-                self._indexes.create(spec, spec.name)
+        self._indexes.create_if_allowed(reading_indexes(*self._names))
         self._is_prepared = True
 
     def _now(self) -> datetime:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
@@ -12,7 +11,6 @@ import pymongo.errors as driver
 from bson import ObjectId
 
 from chatstore_cli.domain.agents.models import AgentVersion
-from chatstore_cli.domain.errors import NotAllowed
 from chatstore_cli.mongo.agents.documents import to_version
 from chatstore_cli.mongo.agents.index_specs import version_index_spec
 from chatstore_cli.mongo.agents.own_agents import OWN_VERSIONS
@@ -42,9 +40,7 @@ class VersionArchive:
         require_exact_ids(self._connection, self.name)
         require_own(self._connection, self.name, OWN_VERSIONS)
         if not collection_facts(self._connection, self.name).exists:
-            with suppress(NotAllowed):  # the list of versions is slower without it, and nothing else depends on it
-                spec = version_index_spec(self.name)
-                self._indexes.create(spec, spec.name)
+            self._indexes.create_if_allowed([version_index_spec(self.name)])
         documents = [_archived(agent, entry) for entry in entries]
         with driver_errors(f"archiving versions of agent {agent['_id']} in {self.name}"):
             try:

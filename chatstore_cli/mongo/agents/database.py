@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 from pymongo.collection import Collection
 
 from chatstore_cli.config.settings import AgentSettings
-from chatstore_cli.domain.errors import NotAllowed
 from chatstore_cli.domain.times import Clock, to_milliseconds
 from chatstore_cli.mongo.agents.archive import VersionArchive
 from chatstore_cli.mongo.agents.collection import chosen_collection
@@ -60,9 +58,7 @@ class AgentDatabase:
         """Raise unless agents can be stored. A collection that does not exist yet is created with its indexes."""
         facts = require_writable(self.connection, self.name, OWN_AGENTS)
         if not facts.exists:
-            with suppress(NotAllowed):  # lists are slower without them, and nothing else depends on them
-                for spec in agent_index_specs(self.name):
-                    self._indexes.create(spec, spec.name)
+            self._indexes.create_if_allowed(agent_index_specs(self.name))
 
     def now(self) -> datetime:
         """The server's time in whole milliseconds."""

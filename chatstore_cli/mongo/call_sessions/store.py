@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from datetime import datetime
 
 import pymongo.errors as driver
@@ -11,7 +10,7 @@ from pymongo import ReturnDocument
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.retry import attempt_until_done
 from chatstore_cli.domain.calls import CALLS, CallSession
-from chatstore_cli.domain.errors import Conflict, NotAllowed
+from chatstore_cli.domain.errors import Conflict
 from chatstore_cli.domain.queries import SessionKey
 from chatstore_cli.domain.times import Clock, to_milliseconds
 from chatstore_cli.mongo.call_sessions.documents import (
@@ -115,9 +114,7 @@ class MongoCallSessionStore:
         require_own(self._connection, self.collection, OWN_CALL_SESSIONS)
         required, *others = call_session_index_specs(self.collection)
         self._indexes.create(required, required.name)
-        with suppress(NotAllowed):  # lists are slower without them, and nothing else depends on them
-            for spec in others:
-                self._indexes.create(spec, spec.name)
+        self._indexes.create_if_allowed(others)
         self._is_prepared = True
 
     def _now(self) -> datetime:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import pymongo.errors as driver
 
-from chatstore_cli.domain.errors import ChatstoreError, Conflict
+from chatstore_cli.domain.errors import ChatstoreError, Conflict, NotAllowed
 from chatstore_cli.domain.indexes.findings import StoredIndex
 from chatstore_cli.domain.indexes.ports import CollectionOptions
 from chatstore_cli.domain.indexes.specs import IndexSpec
@@ -50,6 +51,12 @@ class MongoIndexStore:
             by_name = self._connection.collection(collection).index_information()
         indexes = (_stored(collection, name, facts) for name, facts in by_name.items())
         return [index for index in indexes if index.keys != (("_id", 1),)]
+
+    def create_if_allowed(self, specs: Iterable[IndexSpec]) -> None:
+        """Build indexes without which reading is only slower. Without the right to build them, nothing happens."""
+        with suppress(NotAllowed):
+            for spec in specs:
+                self.create(spec, spec.name)
 
     def create(self, spec: IndexSpec, name: str) -> None:
         """Build an index. Raises Conflict, with `duplicates` among its facts, if values must be unique and are not."""

@@ -1,4 +1,4 @@
-"""Which messages of a workflow session a selection contains, and in which order, without reading the messages."""
+"""Which messages of a session a selection contains, and in which order, without reading the messages."""
 
 from __future__ import annotations
 

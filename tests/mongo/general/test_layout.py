@@ -48,8 +48,9 @@ def test_an_absent_collection_costs_no_query(mongod: Mongod, database: Database[
 
 def test_without_a_collection_the_layout_is_left_out_everywhere() -> None:
     off = Settings(layouts=LayoutSettings(general=GeneralCollections(sessions=None)))
-    assert used_layouts(Settings()) == list(LAYOUTS)
-    assert used_layouts(off) == ["workflow", "messages", "threads"]
+    have_names = [name for name in LAYOUTS if name != "agent_sessions"]  # whose collections have no default
+    assert used_layouts(Settings()) == have_names
+    assert used_layouts(off) == ["workflow", "messages", "threads", "calls"]
     assert "GeneralChatSessions" not in (*off.collections, *own_documents_of(off))
     assert off.segments_of_sessions == {"chat_sessions": "chat_session_segments"}
 
