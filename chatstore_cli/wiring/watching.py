@@ -48,6 +48,8 @@ def watched_sessions(stores: Stores, watch: Watch, query: SessionQuery, poll: fl
     answering, notes = split_by_answer(readers, query, may_appear=True)
     for note in notes:
         watch.say(note)
+    if query.layout is None:
+        answering = [each for each in answering if not _is_absent_product(each)]
     streamed = [each for each in answering if isinstance(each, StreamedLayout)] if poll is None else []
     layouts = [reader.layout for reader in answering]
     others = [reader.layout for reader in answering if not isinstance(reader, StreamedLayout)]
@@ -91,6 +93,14 @@ def watched_messages(
     watched = WatchedMessages(watch, reader, session.session_id, feed, since, poll or POLL_SECONDS)
     watched.begin()
     return watched.messages()
+
+
+def _is_absent_product(reader: SessionReader) -> bool:
+    """Whether the layout is another product's, and the database has nothing of it. Querying it would be in vain."""
+    from chatstore_cli.domain.session_reader import ReaderOfCollection
+    from chatstore_cli.mongo.layouts.registry import OTHER_PRODUCTS
+
+    return reader.layout in OTHER_PRODUCTS and isinstance(reader, ReaderOfCollection) and reader.is_absent()
 
 
 def _opened(watch: Watch, feed: MongoSessionFeed | MongoMessageFeed) -> bool:

@@ -227,7 +227,8 @@ def test_each_filter_is_served_by_an_index(store: Store, layout: str, name: str)
 
 
 def test_every_layout_is_asked_and_filters_that_are_left_out_are_those_it_cannot_answer(store: Store) -> None:
-    assert set(LAYOUTS) == {"workflow", "messages", "threads", "general", "calls"}
+    # The indexes of the product of agent_sessions are not known: tests/mongo/products/test_agent_sessions.py lists it.
+    assert set(LAYOUTS) - {"agent_sessions"} == {"workflow", "messages", "threads", "general", "calls"}
     for layout, expected in (
         ("messages", OF_FLAT_MESSAGES),
         ("threads", OF_THREADS),

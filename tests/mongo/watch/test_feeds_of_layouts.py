@@ -17,7 +17,7 @@ from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.domain.session_reader import SessionReader
 from chatstore_cli.domain.watch import Change, MessageEvent, SessionChange, SessionEvent
 from chatstore_cli.mongo.connection import Connection
-from chatstore_cli.mongo.layouts.registry import LAYOUTS
+from chatstore_cli.mongo.layouts.registry import LAYOUTS, OTHER_PRODUCTS
 from chatstore_cli.mongo.threads.layout import ThreadsLayout
 from chatstore_cli.mongo.watch.messages import MongoMessageFeed
 from chatstore_cli.mongo.watch.sessions import MongoSessionFeed
@@ -32,8 +32,8 @@ Documents = Database[dict[str, Any]]
 
 
 def feed_of_all(connection: Connection) -> MongoSessionFeed:
-    """The open feed of all layouts."""
-    layouts = [each(connection, Settings()) for each in LAYOUTS.values()]
+    """The open feed of all layouts that have one."""
+    layouts = [each(connection, Settings()) for name, each in LAYOUTS.items() if name not in OTHER_PRODUCTS]
     feed = MongoSessionFeed(connection, [layout.session_changes() for layout in layouts])
     assert feed.open()
     return feed
