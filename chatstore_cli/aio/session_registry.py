@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chatstore_cli import library
 from chatstore_cli.aio.face import OrderedFace, arguments_of, awaitable
+
+if TYPE_CHECKING:
+    from chatstore_cli.domain.session_registry import PrerequisitesHook
 
 _Registry = library.SessionRegistry
 
@@ -23,9 +26,14 @@ class SessionRegistry(OrderedFace[library.SessionRegistry]):
         self._open(_Registry(*args, **kwargs))
 
     @classmethod
-    def from_config(cls, config_file: str | None = None) -> SessionRegistry:
-        """The registry of chatstore's configuration (mongo, layouts.general.registry, chatstore.registry). Raises BadConfig."""
-        return cls._of(_Registry.from_config(config_file))
+    def from_config(
+        cls, config_file: str | None = None, *, prerequisites: str | PrerequisitesHook | None = None
+    ) -> SessionRegistry:
+        """The registry of chatstore's configuration (mongo, layouts.general.registry, chatstore.registry). Raises BadConfig.
+
+        `prerequisites` is as in the constructor, and takes the place of the setting.
+        """
+        return cls._of(_Registry.from_config(config_file, prerequisites=prerequisites))
 
     attach = awaitable(_Registry.attach)
     remove_session = awaitable(_Registry.remove_session)

@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from chatstore_cli.cli.completion import agent_ids
 from chatstore_cli.domain.errors import WrongUse
 
 if TYPE_CHECKING:
     from chatstore_cli.core.agents.stored_values import Path
 
-AgentArgument = Annotated[str, typer.Argument(metavar="AGENT_ID", help="The id of the agent: 24 hexadecimal digits.")]
+AgentArgument = Annotated[
+    str,
+    typer.Argument(metavar="AGENT_ID", help="The id of the agent: 24 hexadecimal digits.", autocompletion=agent_ids),
+]
 AgentTenantOption = Annotated[
     str | None,
     typer.Option("--tenant", metavar="ID", help="Require this tenant. Other tenants' agents count as missing."),

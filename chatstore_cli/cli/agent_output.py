@@ -20,9 +20,9 @@ def shown_config(config: Mapping[str, Any], *, reveal: bool) -> Mapping[str, Any
 def with_config_table(fields: Sequence[Column], row: Mapping[str, Any]) -> Record:
     """A record whose `config` is a table below its fields."""
     from chatstore_cli.core.agents.paths import values_by_path
-    from chatstore_cli.render.rows.agents import config_listing
+    from chatstore_cli.render.rows.agents import CONFIG_FIELD, config_listing
 
-    return Record(fields, row, [("Configuration", config_listing(values_by_path(row["config"])))])
+    return Record((*fields, CONFIG_FIELD), row, [("Configuration", config_listing(values_by_path(row["config"])))])
 
 
 def emit_config(invocation: Invocation, config: Mapping[str, Any]) -> None:

@@ -20,14 +20,14 @@ _OPTIONS = {
     "chat_id": "SESSION_ID",
     "event_id": "--message-id",
 }
-"""The options by the names that the library gives its arguments."""
+"""The options and arguments of the command line, by the names of the library's arguments."""
 
 ChatArgument = Annotated[
     str,
     typer.Argument(metavar="SESSION_ID", help="The exact id of the general chat.", autocompletion=general_chat_ids),
 ]
-TenantOption = Annotated[str, typer.Option("--tenant", metavar="ID", help="The tenant of the user.")]
-UserOption = Annotated[str, typer.Option("--user", metavar="ID", help="The user.")]
+TenantOption = Annotated[str, typer.Option("--tenant", metavar="ID", help="The id of the user's tenant.")]
+UserOption = Annotated[str, typer.Option("--user", metavar="ID", help="The id of the user.")]
 OwnerTenantOption = Annotated[
     str | None,
     typer.Option("--tenant", metavar="ID", help="Require this tenant. Other tenants' general chats count as missing."),
@@ -39,9 +39,10 @@ SessionKeyOption = Annotated[
 
 @contextmanager
 def options_in_errors() -> Iterator[None]:
-    """An error about an argument of the library names the option instead."""
+    """Errors of this block name options of the command line instead of arguments of the library."""
     try:
         yield
     except WrongUse as error:
-        error.message = re.sub(r"^\w+", lambda found: _OPTIONS.get(found[0], found[0]), error.message)
+        named = re.sub(r"^\w+", lambda found: _OPTIONS.get(found[0], found[0]), error.message)
+        error.message = named if named.endswith(".") else f"{named}."
         raise

@@ -216,7 +216,8 @@ def _given_options(context: typer.Context) -> list[str]:
 def reject_other_options(context: typer.Context, *accepted: str) -> None:
     """Raise WrongUse if options of a command are given that have no effect beside the accepted ones."""
     if others := [option for option in _given_options(context) if option not in accepted]:
-        raise WrongUse(what=f"{', '.join(others)} cannot be combined with {accepted[0]}.")
+        what = f"{', '.join(others)} cannot be combined with {accepted[0]}."
+        raise WrongUse(what=what, hint=f"Remove {', '.join(others)} or {accepted[0]}.")
 
 
 def reject_parent_options(context: typer.Context) -> None:

@@ -27,14 +27,14 @@ def specs_with_registry(invocation: Invocation, layout: str | None, *, wanted: b
 
 
 def registry_agrees(invocation: Invocation, days: int, layout: str | None, *, is_changed: bool) -> bool:
-    """Report how long entries are kept; False if that was changed and the setting says otherwise."""
+    """Report how long entries are kept. False if the index was changed to another time than the setting."""
     configured, source = invocation.settings.chatstore.registry.keep_days, invocation.configuration.sources[_KEY]
     if is_changed and configured != days:
         invocation.say(f"To keep entries for {days:,} days, set {_KEY}: {days}. It is {configured} ({source}).")
         return False
     if not is_changed and has_registry(invocation, layout):
         invocation.say(
-            f"The session registry is not changed: its entries are kept for {configured:,} days ({_KEY}). To change that, "
-            "run chatstore ttl set --layout general with 1 day or more."
+            f"The session registry is not changed: its entries are kept for {configured:,} days ({_KEY}). To change it, "
+            "run: chatstore ttl set --layout general --days N."
         )
     return True

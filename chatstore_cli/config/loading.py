@@ -200,9 +200,9 @@ mistake of the configuration: chatstore reads and writes there only documents of
 
 
 def _with_yielding_default(settings: Settings, sources: dict[str, str]) -> Settings:
-    """The settings without the layout `general` if its collection has only a default name, which another setting names.
+    """The settings, without the layout `general` if another setting names the collection that `general` has by default.
 
-    A database that was configured before this layout existed keeps its meaning. The source of the setting has the reason.
+    So a database that was configured before this layout existed is read as before. The source of the setting has the reason.
     """
     general = settings.layouts.general
     same = [key for key, name in _named_collections(settings) if name == general.sessions and key != _GENERAL_SESSIONS]

@@ -94,16 +94,16 @@ class ThreadCollections:
 
 @dataclass(frozen=True)
 class GeneralCollections:
-    """Collections of general chats, and of what belongs to them. `sessions` None is a database without such a layout.
+    """Collections of general chats, of the session registry, and of the platform. `sessions` None turns the layout off.
 
-    `sessions` becomes None if it has its default name and another layout names the same collection.
+    `sessions` becomes None if it has its default name and another setting names the same collection.
     """
 
     sessions: str | None = "GeneralChatSessions"
     counters: str = "GeneralChatCounters"
     segments: str = "general_chat_segments"
     registry: str = "chat_session_registry"
-    """The session registry: which workflows a client session has, and which of them is active."""
+    """The session registry: the workflows of each client session, and which one of them is active."""
     stats: str = "WorkflowStats"
     artifacts: str = "ArtifactInstances"
     workflow_sessions: str = "WorkflowSessions"

@@ -227,7 +227,7 @@ def perform(step: IndexStep, store: IndexStore) -> None:
     """Carry out one step. Raises Conflict if values are not unique as they should be; the old index then remains."""
     spec, stored = step.finding.spec, step.finding.stored
     if step.action is IndexAction.CREATE and spec is not None:
-        store.create(spec, _free_name(spec, store))
+        _create(spec, store)
     elif step.action is IndexAction.DROP and stored is not None:
         store.drop(stored.collection, stored.name)
     elif step.action is IndexAction.MODIFY and spec is not None and stored is not None:
@@ -237,6 +237,16 @@ def perform(step: IndexStep, store: IndexStore) -> None:
             store.unhide(stored)
     elif step.action is IndexAction.REBUILD and spec is not None and stored is not None:
         _rebuild(spec, stored, store)
+
+
+def _create(spec: IndexSpec, store: IndexStore) -> None:
+    """Create an index, unless another process has created it since the indexes were read."""
+    try:
+        store.create(spec, _free_name(spec, store))
+    except Conflict as error:
+        same_keys = (index for index in store.stored(spec.collection) if index.keys == spec.keys)
+        if error.facts.get("duplicates") or not any(not differences(spec, index) for index in same_keys):
+            raise
 
 
 def _rebuild(spec: IndexSpec, stored: StoredIndex, store: IndexStore) -> None:

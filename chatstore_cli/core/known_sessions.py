@@ -24,7 +24,7 @@ class KnownSessions(Generic[State]):
         self._locks = [threading.Lock() for _ in range(_LOCKS)]
 
     def lock(self, session_id: str) -> threading.Lock:
-        """Held while a session is written to, so that the threads of one process do not interfere with each other."""
+        """The lock to hold while a session is written to, so that threads of one process do not make each other retry."""
         return self._locks[hash(session_id) % _LOCKS]
 
     def known(self, session_id: str) -> State | None:
@@ -40,9 +40,9 @@ class KnownSessions(Generic[State]):
         self._states.pop(session_id)
 
     def until_done(self, session_id: str, attempt: Callable[[], Result | None]) -> Result:
-        """The first result of `attempt` that is not None, which means that another writer has changed it.
+        """The first result of `attempt` that is not None. None means that another writer has changed the session.
 
-        Raises Conflict after too many attempts.
+        The session is loaded again before each further attempt. Raises Conflict after too many attempts.
         """
 
         def failure() -> Conflict:

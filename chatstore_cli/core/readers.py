@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from chatstore_cli.domain.errors import Conflict, NotFound
+from chatstore_cli.domain.quantities import alternatives
 from chatstore_cli.domain.session_reader import (
     ReaderOfAddressableSessions,
     ReaderOfCollection,
@@ -58,7 +59,16 @@ def remarks_of(readers: Sequence[SessionReader]) -> list[str]:
     )
     remarks = [left_out] if unaddressable else []
     remarks += [f"{each.remark}.{' It was not searched.' * each.is_another_products}" for each in foreign_of(readers)]
-    return remarks + [
+    return remarks + _own_remarks(readers)
+
+
+def not_searched(readers: Sequence[SessionReader]) -> str:
+    """Which readers have not searched everything, and why, as sentences after a hint; empty if all have."""
+    return "".join(f" {remark}" for remark in _own_remarks(readers))
+
+
+def _own_remarks(readers: Sequence[SessionReader]) -> list[str]:
+    return [
         f"{reader.layout}: {remark}"
         for reader in readers
         if isinstance(reader, ReaderWithRemarks)
@@ -96,12 +106,13 @@ def find_session(readers: Sequence[SessionReader], session_id: str) -> tuple[Ses
     matches = [(reader, session) for reader in readers if (session := reader.find(session_id)) is not None]
     if not matches:
         foreign = [f"{each.remark}." for each in foreign_of(readers)]
-        searched = " or ".join(reader.layout for reader in readers)
+        searched = alternatives([reader.layout for reader in readers])
         raise NotFound(
             kind_of_thing="session",
             name=session_id,
             where=f" in {searched}" if searched else "",
-            hint=" ".join(["The whole id is required. To list session ids, run: chatstore sessions list.", *foreign]),
+            hint=" ".join(["The whole id is required. To list session ids, run: chatstore sessions list.", *foreign])
+            + not_searched(readers),
         )
     if len(matches) > 1:
         layouts = [reader.layout for reader, _ in matches]

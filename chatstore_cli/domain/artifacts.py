@@ -1,4 +1,4 @@
-"""Artifacts of workflow sessions, as their platform stores them. chatstore only reads them."""
+"""Artifacts of workflow sessions, as the platform stores them. chatstore only reads artifacts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from chatstore_cli.domain.session import Session, SessionStatus
 
 @dataclass(frozen=True, slots=True)
 class LastArtifact:
-    """What a session has shown last: `last_artifact` of its document. `payload` is any JSON value."""
+    """The artifact that a session showed last: `last_artifact` of its document. `payload` is any JSON value."""
 
     ui_tool_id: str | None
     event_id: str | None
@@ -37,7 +37,7 @@ class ArtifactInstance:
 
 @dataclass(frozen=True, slots=True)
 class WorkflowSession:
-    """A row of `WorkflowSessions`: which artifact a session of a workflow works on."""
+    """A document of `WorkflowSessions`: the artifact that a session of a workflow works on."""
 
     session_id: str
     tenant_id: str | None
@@ -65,10 +65,10 @@ class ArtifactReader(Protocol):
     """Reads artifacts. A document of another tenant is not returned."""
 
     def of_session(self, session: Session) -> SessionArtifacts:
-        """The artifacts of a session. Those of a layout without artifacts are empty."""
+        """The artifacts of a session. For a layout without artifacts they are empty."""
 
     def instance(self, artifact_id: str, tenant_id: str) -> ArtifactInstance | None:
         """An artifact, or None."""
 
     def workflow_session(self, session_id: str, tenant_id: str) -> WorkflowSession | None:
-        """The row of a session, or None."""
+        """The document of a session in `WorkflowSessions`, or None."""

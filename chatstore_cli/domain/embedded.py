@@ -10,13 +10,14 @@ from datetime import datetime
 class EmbeddedStatus:
     """The state of the embedded MongoDB. Without a running server only its files are known.
 
-    `socket` is the unix socket's path, `size_bytes` the disk space of the data folder. `uptime_seconds` counts from the
+    `socket` is the unix socket's path, `uri` what other clients connect with, `size_bytes` the disk space of the data folder. `uptime_seconds` counts from the
     first moment when it accepted writes. `binary` is None if another command than its starter adopted it.
     """
 
     running: bool
     version: str | None
     socket: str | None
+    uri: str | None
     data_folder: str
     size_bytes: int
     uptime_seconds: float | None

@@ -78,6 +78,10 @@ def _shown(name: str) -> str:
     return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in name)
 
 
+_NAMES_OF_PLATFORMS = {"ChatSessions": "mongo.session_collection"}
+"""Names that platforms give to collections of sessions, with the settings to read them."""
+
+
 class CollectionContents(Protocol):
     """What the collections of a database hold. Raises the errors of domain/errors.py."""
 
@@ -114,3 +118,9 @@ def missing_collections_notice(contents: CollectionContents, target: str) -> str
     if not names or not set(own).isdisjoint(names):
         return None
     return f"{target} has none of the collections {', '.join(own)}. It has: {shown_names(names)}."
+
+
+def unread_collections(contents: CollectionContents) -> dict[str, str]:
+    """Collections of sessions that exist under a platform's name, and that no setting names: the setting for each."""
+    own = contents.own_names()
+    return {name: key for name, key in _NAMES_OF_PLATFORMS.items() if name in contents.names() and name not in own}

@@ -46,7 +46,7 @@ class GeneralMessage:
 
 @dataclass(frozen=True, slots=True)
 class GeneralChatState:
-    """A stored chat as it was read. `guard` belongs to the store: what the next append requires."""
+    """A stored chat as it was read. `guard` is the store's own: the state that the next append requires."""
 
     chat: GeneralChat
     guard: Any
@@ -63,10 +63,10 @@ class AppendedMessage:
 
 @dataclass(frozen=True, slots=True)
 class TranscriptPart:
-    """Which messages of a chat: at most `limit` (None: all) after `after_sequence` (0: from the beginning).
+    """A selection of messages of a chat: at most `limit` (None: all) after `after_sequence` (0: from the beginning).
 
-    `newest` selects the newest of them, else the oldest. The oldest ones continue until the sequence changes, so that the
-    next part can begin after the last sequence of this one.
+    `newest` selects the newest of these messages, otherwise the oldest. The oldest ones continue until the sequence changes,
+    so that the next part can begin after the last sequence of this part.
     """
 
     after_sequence: int
@@ -75,7 +75,7 @@ class TranscriptPart:
 
 
 class ChatNumberSource(Protocol):
-    """Where the numbers of chats come from."""
+    """Returns the numbers of new chats."""
 
     def next_number(self, tenant: str, user: str) -> int:
         """A number that no call has returned before for this tenant and user."""
@@ -85,7 +85,7 @@ class ChatNumberSource(Protocol):
 
 
 class GeneralChatStore(Protocol):
-    """Where general chats are stored. A method that returns None found the chat changed or deleted: read it again."""
+    """Stores general chats. If a method on a state returns None, the chat was changed or deleted: read it again."""
 
     def create(self, chat: GeneralChat) -> bool:
         """Store a new chat without messages; False if its id is taken, or the chat was deleted on purpose."""
@@ -111,7 +111,7 @@ class GeneralChatStore(Protocol):
         """The message with that event id, in the chat's document or its segments; None if it is not stored."""
 
     def newest(self, tenant: str, user: str, limit: int) -> list[GeneralChat]:
-        """At most `limit` chats of a user, the newest by `created_at` first; of equal ones the higher id first."""
+        """At most `limit` chats of a user, the newest by `created_at` first; at equal times the higher id first."""
 
     def messages(self, state: GeneralChatState, part: TranscriptPart) -> list[dict[str, Any]]:
         """The selected messages in order of their sequence, each as its whole stored document."""

@@ -1,4 +1,4 @@
-"""What can be wrong with the numbers and ids of general chats in old data, and the ports that find and correct it."""
+"""Faults in the numbers and ids of general chats in old data, and the ports that find and correct them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class StoredCounter(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DoubledCounters:
-    """Several counters of one tenant and user. A merge keeps the one that has counted furthest, and deletes the others."""
+    """Several counters of one tenant and user. A merge keeps the leading counter, and deletes the others."""
 
     tenant: str
     user: str
@@ -28,25 +28,25 @@ class DoubledCounters:
 
     @property
     def plan(self) -> str:
-        """What the merge does, in words without a full stop. A number in parentheses is the counter's `sequence`."""
+        """The merge as text without a full stop. A number in parentheses is the counter's `sequence`."""
         others = ", ".join(map(str, self.deleted))
         return f"tenant {self.tenant!r}, user {self.user!r}: keeps counter {self.kept}, deletes {others}"
 
 
 class CounterMerges(Protocol):
-    """Doubled counters. Old data has some, because the application's unique index was never created."""
+    """Finds and merges doubled counters. Old data has some, because the platform's unique index was never created."""
 
     collection: str
 
     def doubled(self, tenant_field: str) -> list[DoubledCounters] | None:
-        """Those with the same tenant in this field, and the same user; None after the time limit."""
+        """The counters with the same tenant in this field, and the same user; None after the time limit."""
 
     def merge(self, counters: DoubledCounters) -> None:
-        """Delete the counters that are not kept. Raises Conflict if another one has counted further since they were read."""
+        """Delete the counters that are not kept. Raises Conflict if another counter leads now."""
 
 
 class LaggingCounter(NamedTuple):
-    """A tenant and user whose counters are all below the highest number of their chats. `counter` is None without any."""
+    """A tenant and user whose counters are all below the highest number of their chats. Without a counter, it is None."""
 
     tenant: str
     user: str
@@ -55,7 +55,7 @@ class LaggingCounter(NamedTuple):
 
 
 class NumberSample(NamedTuple):
-    """A sample of chats: how many were read, and the counters that lag behind these chats."""
+    """The result of a sample of chats: the number of chats, and the counters that are below their numbers."""
 
     looked_at: int
     lagging: list[LaggingCounter]
@@ -69,17 +69,17 @@ class CollidedChat(NamedTuple):
 
 
 class CollisionSample(NamedTuple):
-    """A sample of chats: how many were read, and those that collided."""
+    """The result of a sample of chats: the number of chats, and those with a collided id."""
 
     looked_at: int
     collided: list[CollidedChat]
 
 
 class GeneralChatSamples(Protocol):
-    """Checks random general chats under a time limit; None if it passed."""
+    """Checks random general chats. The methods return None after the time limit."""
 
     def numbers(self) -> NumberSample | None:
-        """Counters that lag behind chats, for example after a restore."""
+        """Counters that are below the numbers of chats, for example after a restore."""
 
     def collisions(self) -> CollisionSample | None:
-        """Chats whose id could be that of two pairs of tenant and user, and was used by both."""
+        """Chats whose id the platform gave to two pairs of tenant and user."""

@@ -1,4 +1,4 @@
-"""The mixed transcript: the turns of several sessions of one user in one order, and the boundary at the end of a replay."""
+"""The mixed transcript: the turns of several sessions of one user in one order, and the boundary that ends a replay."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class ReplayMode(StrEnum):
 class ReplayedSource:
     """One source at the end of a replay.
 
-    `position` is what the client has now: the next replay from there gives the rest. `message_count` is the number of
+    `position` is what the client has now: the next replay continues there. `message_count` is the number of
     turns up to the position if its index is known, otherwise the number when the replay began. `start` is the index of
     the first turn after the client's position, None if it is not known.
     """

@@ -18,10 +18,10 @@ ACTIVE, PAUSED, COMPLETED = "active", "paused", "completed"
 """The statuses of a workflow in a client session. At most one workflow is active."""
 
 KEPT_SWITCHES = 500
-"""The newest switches of a client session are kept."""
+"""The number of switches of a client session that are kept."""
 
 MOST_WORKFLOWS = 1_000
-"""The most workflows of a client session. A further one takes the place of one that is completed."""
+"""The highest number of workflows of a client session. A further workflow replaces a completed one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class WorkflowContext:
 
 
 class ClientSession(NamedTuple):
-    """What names a client session: the tenant, the user, and the key that the client keeps."""
+    """The identity of a client session: the tenant, the user, and the key that the client keeps."""
 
     app_id: str
     user_id: str
@@ -73,9 +73,10 @@ class SwitchAction(StrEnum):
 class Switch:
     """One attempt to change a client session.
 
-    `action` is one of SwitchAction, or what a later version stored. `connection` asked for it. `from_chat_id` was active before. `to_chat_id` is the workflow that the attempt names, None
-    for general mode. `refused` is the reason if nothing was changed. `version` is that of the entry afterwards, so every
-    version above 0 has exactly one switch that was not refused.
+    `action` is one of SwitchAction, or another value that a later version stored. `connection` requested the switch.
+    `from_chat_id` was active before. `to_chat_id` is the workflow that the attempt names, None for general mode. `refused`
+    is the reason if nothing was changed. `version` is that of the entry afterwards, so every change has exactly one switch
+    that was not refused.
     """
 
     action: str
@@ -91,8 +92,8 @@ class Switch:
 class RegistryEntry:
     """The state of a client session. Every change raises `version` by 1.
 
-    `general_mode` is True from entering general mode until a workflow becomes active. `stored` is the store's own note on
-    what it has read, None if nothing is stored yet.
+    `general_mode` is True from entering general mode until a workflow becomes active. `stored` is what the store
+    has read, for its own use, or None if nothing is stored yet.
     """
 
     session: ClientSession
@@ -133,7 +134,7 @@ class RegistryStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class WorkflowRequest:
-    """What a prerequisites hook is asked about: a workflow that is to be started or to become active.
+    """The request that a prerequisites hook allows or refuses: a workflow to start or to switch to.
 
     `action` is `start` if the workflow is new in its client session, otherwise `switch`.
     """
@@ -148,11 +149,11 @@ class WorkflowRequest:
 
 
 PrerequisitesHook = Callable[[WorkflowRequest], object]
-"""Returns True to allow what is requested, or a text with the reason to refuse it. Anything else refuses too."""
+"""Returns True to allow the request, or a text with the reason to refuse it. Any other value refuses it too."""
 
 
 class Prerequisites(Protocol):
     """Asks the hook of the application."""
 
     def refusal(self, request: WorkflowRequest) -> str | None:
-        """The reason to refuse what is requested, None if it is allowed."""
+        """The reason to refuse the request; None if it is allowed."""

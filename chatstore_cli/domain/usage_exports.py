@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -9,13 +10,15 @@ from typing import Protocol
 from chatstore_cli.domain.errors import BadValue
 from chatstore_cli.domain.usage_ledger import LedgerRow
 
+_NUMBER = re.compile("[0-9]{1,18}")
+
 START = "start"
 """The cursor before all rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExportPlace:
-    """A place in the order of all exported rows: all those of batches up to `batch`. `ledger` names the order."""
+    """A place in the order of exported rows: after the rows of all batches up to `batch`. `ledger` identifies the order."""
 
     ledger: str
     batch: int
@@ -30,7 +33,7 @@ class ExportPlace:
         if cursor in ("", START):
             return None
         ledger, separator, batch = cursor.rpartition("-")
-        if not separator or not ledger.isalnum() or not batch.isdecimal() or not batch.isascii():
+        if not separator or not ledger.isalnum() or not _NUMBER.fullmatch(batch):
             raise BadValue(name="--after", value=cursor, expected=f"{START}, or the next cursor of an earlier export")
         return cls(ledger, int(batch))
 
@@ -44,15 +47,15 @@ class ExportedRow:
 
 
 class UsageExports(Protocol):
-    """Puts the rows of the ledger into batches. A row is in one batch for ever, and a batch gets no further rows."""
+    """Puts the rows of the ledger into batches. A batch never gets further rows, and a row that is in one stays there."""
 
     def newest(self) -> ExportPlace:
-        """The place behind the newest batch."""
+        """The place after the newest batch."""
 
     def extend(self, newest: ExportPlace) -> ExportPlace | None:
-        """Put rows that are in no batch yet into a batch behind the newest one. Returns its place.
+        """Put rows that are in no batch yet into a batch after the newest one. Returns its place, None without such rows.
 
-        None if there are no such rows. If another process was faster, the batch is the other one's.
+        If another process was faster, the returned place is that of its batch.
         """
 
     def rows(self, after: int, until: int) -> Iterator[ExportedRow]:

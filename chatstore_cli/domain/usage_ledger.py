@@ -2,7 +2,7 @@
 
 A report is cumulative: it has what a client has used since its run began. So per session, run, agent and model the maximum
 of each number counts, and late, repeated or reordered reports change nothing. A growth is stored on top of that maximum.
-A row with a `turn_id` is of one turn: it is a client of its own, so turns add up.
+A row with a `turn_id` reports one turn. It counts as a client of its own, so turns add up.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ OPENING_RUN = 0
 """The run of the opening balance: the row with a session's counters before its first report. Real runs begin at 1."""
 
 LEDGER_LAYOUTS = ("workflow", "general")
-"""The layouts whose sessions have rows in the usage ledger. A row belongs to the first one unless it names another."""
+"""The layouts whose sessions have rows in the usage ledger. A row belongs to the first layout unless it names another."""
 
 ClientName = tuple[str | None, str | None]
 """The names of an agent and of a model, None if unknown."""
@@ -143,6 +143,9 @@ class UsageLedger(Protocol):
         change nothing.
         """
 
+    def unapplied(self, chat_id: str) -> list[str]:
+        """The ids of a session's rows that are not marked as included in the counters."""
+
     def discard(self, row_ids: Sequence[str]) -> None:
         """Delete rows that were stored for a session after it was deleted."""
 
@@ -154,6 +157,9 @@ class UsageLedger(Protocol):
 
     def counters(self, chat_id: str) -> Usage | None:
         """The counters of a session, None if there is no such session."""
+
+    def counters_from_ledger(self, chat_id: str) -> Usage | None:
+        """The counters of a session, None unless a report was counted in them and all are valid numbers."""
 
     def set_counters(self, chat_id: str, expected: Usage, new: Usage) -> bool:
         """Replace counters. Returns False, and changes nothing, if they are not the expected ones."""

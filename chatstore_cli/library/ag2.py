@@ -47,7 +47,7 @@ EVENTS_LOG = logging.getLogger("chatstore.events")
 class AG2PersistenceManager(AG2Manager):
     """Stores what AG2's agents emit in one MongoDB collection, and returns the history to resume a session.
 
-    The general chats of users are stored beside it, in the collection GeneralChatSessions.
+    The general chats of users are stored in another collection, by default GeneralChatSessions.
     """
 
     def __init__(
@@ -225,7 +225,7 @@ class AG2PersistenceManager(AG2Manager):
         )  # fmt: skip
 
     def fetch_event_diff(self, *, chat_id: str, app_id: str, last_sequence: int) -> list[dict[str, Any]]:
-        """The messages of a workflow session with a sequence above `last_sequence`, in order; none if it does not exist.
+        """The messages of a workflow session with a sequence above `last_sequence`, in order; empty if it does not exist.
 
         The keys are role, content, timestamp, event_type, event_id, sequence, agent_name, source and metadata.
         """
@@ -233,7 +233,7 @@ class AG2PersistenceManager(AG2Manager):
         return event_diff(transcript_readers(self._stores), source, checked_id("app_id", app_id), last_sequence)
 
     def session_artifacts(self, *, chat_id: str, app_id: str) -> SessionArtifacts:
-        """What a workflow session has shown last, and the artifact that it works on. Raises NotFound, Unreachable."""
+        """The artifact that a workflow session showed last, and the one that it works on. Raises NotFound, Unreachable."""
         source = TranscriptSource(WORKFLOW_LAYOUT, checked_id("chat_id", chat_id))
         tenant = checked_id("app_id", app_id)
         _, session = find_source(transcript_readers(self._stores), source, tenant)

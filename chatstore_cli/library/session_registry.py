@@ -38,7 +38,7 @@ class SessionRegistry(registry.SessionRegistry):
         write_concern: str = "majority",
         journaled: bool = True,
     ) -> None:
-        """Without a `uri`, everything is in the memory of this object, for tests.
+        """Without a `uri`, everything is stored in the memory of this object, for tests.
 
         `prerequisites` is a function, or its name as `module:function`, that may refuse to start a workflow or to switch to
         it. `ensure_indexes` makes MongoDB delete the state of a client session `keep_days` days after its last change. `uri`
@@ -65,11 +65,19 @@ class SessionRegistry(registry.SessionRegistry):
         self._open(settings, prerequisites)
 
     @classmethod
-    def from_config(cls, config_file: str | None = None) -> SessionRegistry:
-        """The registry of chatstore's configuration (mongo, layouts.general.registry, chatstore.registry). Raises BadConfig."""
+    def from_config(
+        cls, config_file: str | None = None, *, prerequisites: str | PrerequisitesHook | None = None
+    ) -> SessionRegistry:
+        """The registry of chatstore's configuration (mongo, layouts.general.registry, chatstore.registry). Raises BadConfig.
+
+        `prerequisites` is as in the constructor, and replaces the setting.
+        """
         opened = cls.__new__(cls)
         settings = configured_settings(config_file, _warn)
-        opened._open(settings, settings.chatstore.registry.prerequisites)
+        configured = settings.chatstore.registry.prerequisites
+        if isinstance(prerequisites, str):
+            with_values(RegistrySettings(), "chatstore.registry", prerequisites=prerequisites)  # it checks the name
+        opened._open(settings, configured if prerequisites is None else prerequisites)
         return opened
 
     def _open(self, settings: Settings, prerequisites: str | PrerequisitesHook | None) -> None:
@@ -77,7 +85,7 @@ class SessionRegistry(registry.SessionRegistry):
         super().__init__(registry_store(stores), prerequisites=_asked(prerequisites), clock=stores.server_now)
 
     def ensure_indexes(self) -> list[str]:
-        """Create the missing indexes; returns one line per index that was created, or left alone and why.
+        """Create the missing indexes; returns one line per index: created, or not created with the reason.
 
         One of them makes MongoDB delete old entries. Raises Unreachable, NotAllowed.
         """

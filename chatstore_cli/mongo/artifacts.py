@@ -56,7 +56,7 @@ class MongoArtifacts:
         return found if found is not None and found.tenant_id == tenant_id else None
 
     def workflow_session(self, session_id: str, tenant_id: str) -> WorkflowSession | None:
-        """The row of a session, or None."""
+        """The document of a session in `WorkflowSessions`, or None."""
         document = self._found(self._workflow_sessions, session_id)
         found = None if document is None else workflow_session_of(document)
         return found if found is not None and found.tenant_id == tenant_id else None
@@ -85,7 +85,7 @@ def last_artifact_of(stored: Any) -> LastArtifact | None:
 
 
 def artifact_of(document: Mapping[str, Any]) -> ArtifactInstance | None:
-    """The artifact of a document; None if no text can be its id."""
+    """The artifact of a document; None if its `_id` cannot be written as text."""
     artifact_id, state = _id(document.get("_id")), document.get("state")
     if artifact_id is None:
         return None
@@ -102,7 +102,7 @@ def artifact_of(document: Mapping[str, Any]) -> ArtifactInstance | None:
 
 
 def workflow_session_of(document: Mapping[str, Any]) -> WorkflowSession | None:
-    """The row of a document; None if no text can be its id."""
+    """The workflow session of a document; None if its `_id` cannot be written as text."""
     session_id, status = _id(document.get("_id")), document.get("status")
     if session_id is None:
         return None

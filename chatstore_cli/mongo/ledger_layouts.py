@@ -1,7 +1,7 @@
 """The layout of the sessions that the usage ledger's rows and daily sums belong to, and the parts of one session.
 
-A row names its layout in `layout`, and one without that field belongs to a workflow. An id can be in two layouts, so each
-condition on one has the layout beside it.
+A row names its layout in `layout`. A row without this field belongs to a workflow session. Two layouts can have the same id,
+so every condition on an id includes the layout.
 """
 
 from __future__ import annotations

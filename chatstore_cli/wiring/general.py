@@ -20,8 +20,8 @@ def require_general_chats(stores: Stores) -> None:
     if stores.settings.layouts.general.sessions is None:
         raise BadConfig(
             where="layouts.general.sessions",
-            what="General chats have no collection, because another layout uses GeneralChatSessions.",
-            hint="Set layouts.general.sessions to the name of another collection.",
+            what="General chats have no collection, because this setting is null or another setting names the same collection.",
+            hint="Set layouts.general.sessions to a collection that no other setting names.",
         )
 
 

@@ -37,9 +37,10 @@ _LAYOUTS_OFF = {
 
 
 GENERAL = "general"
+"""The layout of general chats. The indexes of the session registry are listed with this layout."""
+
 AGENTS = "agents"
 """Names the indexes of saved agents, phone numbers and calls, as a layout names its own."""
-"""The layout of general chats. What belongs to the session registry is listed with it."""
 
 
 class Stores:

@@ -54,7 +54,7 @@ def daily_sums(stores: Stores) -> MongoDailySums:
 
 
 def usage_statistics(stores: Stores) -> MongoUsageStatistics:
-    """The usage that the general assistant's platform keeps in statistics."""
+    """The usage of sessions in the platform's statistics."""
     from chatstore_cli.mongo.usage.statistics import MongoUsageStatistics
 
     return MongoUsageStatistics(stores.patient_connection, stores.settings.layouts.general.stats)

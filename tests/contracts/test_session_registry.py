@@ -73,7 +73,7 @@ def test_a_workflow_that_is_added_again_becomes_active_and_keeps_its_artifact(re
     assert list(statuses(registry, "ws-1")) == ["c1", "c2"]
 
 
-def test_a_switch_takes_the_artifact_along(registry: SessionRegistry) -> None:
+def test_a_switch_keeps_the_artifact_of_the_workflow(registry: SessionRegistry) -> None:
     switched = registry.switch_workflow("ws-1", "c1")
     assert switched is not None
     assert switched.artifact_id == "artifact-1"
@@ -148,7 +148,7 @@ def test_a_completed_workflow_cannot_be_started_again(registry: SessionRegistry)
     assert registry.get_all_workflows("ws-1") == before
 
 
-def test_a_second_tab_shares_the_state_and_takes_nobodys_place(store: RegistryStore) -> None:
+def test_a_second_tab_shares_the_state_and_detaches_no_other_tab(store: RegistryStore) -> None:
     registry = SessionRegistry(store)
     registry.attach("tab-1", "acme", "ann", "laptop")
     registry.attach("tab-2", "acme", "ann", "laptop")
@@ -209,7 +209,7 @@ def test_client_sessions_are_independent(store: RegistryStore) -> None:
     assert sizes == {-1: 0, 0: 0, 1: 1, 2**70: 2}
 
 
-def test_a_connection_can_change_over_and_belongs_to_one_user(registry: SessionRegistry) -> None:
+def test_a_connection_can_be_attached_again_and_belongs_to_one_user(registry: SessionRegistry) -> None:
     with pytest.raises(Conflict, match="another tenant or user"):
         registry.add_workflow("ws-1", "c9", "Generator", "acme", "bob")
     registry.attach("ws-1", "acme", "bob")
@@ -326,6 +326,17 @@ def test_the_first_start_can_be_refused_and_is_recorded(store: RegistryStore) ->
     registry.add_workflow("ws", "c1", "Generator", "acme", "ann")
     assert statuses(registry, "ws") == {"c1": "active"}
     assert [each.version for each in registry.history("ws")] == [1, 0]
+
+
+def test_prerequisites_are_not_asked_about_another_artifact_of_the_active_workflow(store: RegistryStore) -> None:
+    guard = Guard()
+    registry = SessionRegistry(store, prerequisites=guard)
+    registry.add_workflow("ws", "c1", "Generator", "acme", "ann", "artifact-1")
+    guard.reason = "no"
+    changed = registry.add_workflow("ws", "c1", "Generator", "acme", "ann", "artifact-2", auto_activate=False)
+    assert changed is not None
+    assert (changed.artifact_id, changed.status) == ("artifact-2", "active")
+    assert len(guard.asked) == 1
 
 
 def test_prerequisites_are_not_asked_about_what_the_rules_refuse_or_do_not_activate(store: RegistryStore) -> None:

@@ -21,15 +21,25 @@ pytestmark = pytest.mark.real
 PROCESSES = 8
 
 
-@pytest.mark.parametrize("session_type", ["general", "workflow"])
+@pytest.mark.parametrize(
+    ("session_type", "turns_before"), [("general", 0), ("workflow", 0), ("general", 1), ("workflow", 1)]
+)
 @pytest.mark.parametrize("instant", ["before", "after"])
 def test_a_turn_whose_process_is_killed_at_any_command_counts_once_when_it_is_reported_again(
-    connection: Connection, database: Database[dict[str, Any]], mongo_uri: str, session_type: str, instant: str
+    connection: Connection,
+    database: Database[dict[str, Any]],
+    mongo_uri: str,
+    session_type: str,
+    instant: str,
+    turns_before: int,
 ) -> None:
     store_both(database)
     turn: dict[str, Any] = {"turn_id": "t", "session_type": session_type}
     database["GeneralChatSessions"].update_one({}, {"$set": {"usage_total_tokens_final": 100}})
     database["chat_sessions"].update_one({}, {"$set": {"usage_total_tokens_final": 100}})
+
+    for _ in range(turns_before):
+        count_turn(metrics_of(connection), 1_000, 0, session_type=session_type)
 
     def report(number: int) -> None:
         killer = KillAtCommand(instant, number)
@@ -42,11 +52,12 @@ def test_a_turn_whose_process_is_killed_at_any_command_counts_once_when_it_is_re
     count_turn(metrics_of(connection), 7, 1, turn_id="u", session_type=session_type)
     ledger = ledger_of(connection, session_type)
     [(_, sums)] = ledger.chats()
-    assert (sums.prompt_tokens, sums.completion_tokens, sums.total_tokens) == (47, 3, 150)
+    before = 1_000 * turns_before
+    assert (sums.prompt_tokens, sums.completion_tokens, sums.total_tokens) == (before + 47, 3, before + 150)
     assert list(differing_counters(ledger)) == []
     assert database["usage_events"].count_documents({"applied": False}) == 0
     collection = "GeneralChatSessions" if session_type == "general" else "chat_sessions"
-    assert (database[collection].find_one() or {})["usage_total_tokens_final"] == 150
+    assert (database[collection].find_one() or {})["usage_total_tokens_final"] == before + 150
 
 
 def test_eight_processes_that_report_the_same_turns_count_each_once(

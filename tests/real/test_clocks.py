@@ -223,12 +223,17 @@ class FakeDatabase:
     def document_dates(self) -> FakeDatabase:
         return self
 
+    index_store = document_dates
+
+    def existing_collections(self) -> set[str]:
+        return {COLLECTION}
+
     def index_specs(self) -> Any:
         from chatstore_cli.mongo.messages.layout import index_specs
 
         return {"messages": index_specs(COLLECTION)}
 
-    def count_before(self, collection: str, field: str, cutoff: datetime) -> int:
+    def count_before(self, collection: str, field: str, cutoff: datetime, partial_filter: Any = None) -> int:
         self.cutoffs.append(cutoff)
         return 0
 

@@ -278,6 +278,20 @@ def test_a_look_that_takes_too_long_refuses_nothing(connection, database, fail_p
         assert (layout.foreign.looked_at, layout.foreign.is_mainly_foreign) == (0, False)
 
 
+def test_verify_names_a_platform_s_collection_that_no_setting_names(chatstore, database):
+    database["ChatSessions"].insert_one(chat(1))
+    database["chat_messages"].insert_one(record(1))
+
+    def documents() -> dict[str, Any]:
+        [row] = json.loads(chatstore("verify", "--only", "documents", "-o", "json").out)["items"]
+        return row
+
+    row = documents()
+    assert (row["status"], row["hint"]) == ("warn", "To read ChatSessions, set mongo.session_collection: ChatSessions.")
+    chatstore.environment["CHATSTORE_MONGO__SESSION_COLLECTION"] = "ChatSessions"
+    assert documents()["status"] == "pass"
+
+
 def test_a_database_without_our_collections_says_what_it_has(chatstore, database):
     for name in ("orders", "users", "odd\x1b[31m"):
         database[name].insert_one({"a": 1})

@@ -139,9 +139,7 @@ def test_another_process_inserts_the_first_counter_meanwhile(mongod: Mongod, dat
     connection.client.close()
 
 
-def test_the_pairs_that_the_platform_mixed_up_have_chats_of_their_own(
-    connection: Connection, database: Documents
-) -> None:
+def test_pairs_with_equal_ids_on_the_platform_have_different_chats(connection: Connection, database: Documents) -> None:
     pairs = [("a-b", "c"), ("a", "b-c")]
     assert len({plain_chat_id(*pair, 1) for pair in pairs}) == 1
     numbers = ChatNumbers(connection, Settings())

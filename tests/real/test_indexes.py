@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -269,6 +270,23 @@ def test_values_that_should_be_unique_and_are_not_are_named_and_the_old_index_st
     with pytest.raises(Conflict, match=r"on s: chat_id is not unique: 'c1' is in 2 documents\."):
         perform(step, engine)
     assert "old" in database["s"].index_information()
+
+
+def test_an_index_that_another_process_creates_first_is_no_failure(engine, connection, database, monkeypatch):
+    spec = IndexSpec("s", "new", (("chat_id", 1),), unique=True)
+    (step,) = steps_for(engine, connection, spec)
+    before = engine.stored("s")
+    engine.create(spec, "new")
+    answers = [before]
+    stored = engine.stored
+    # The other process is between the look at the names and the creation, and has looked a little later.
+    monkeypatch.setattr(engine, "stored", lambda name: answers.pop() if answers else stored(name))
+    monkeypatch.setattr(engine, "create", lambda spec, name: MongoIndexStore.create(engine, spec, f"{name}_2"))
+    perform(step, engine)
+    assert set(database["s"].index_information()) == {"_id_", "new"}
+    answers.append(before)
+    with pytest.raises(Conflict):
+        perform(replace(step, finding=replace(step.finding, spec=replace(spec, expire_after_seconds=60))), engine)
 
 
 def test_documents_without_the_field_do_not_collide_under_a_partial_filter(engine, connection, database):

@@ -267,4 +267,6 @@ def test_a_user_without_rights_on_general_chats_and_calls_reads_everything_else(
         assert (done.err.count(sentence), done.err.count(of_calls)) == (1, 1)
     for arguments in (["sessions", "show", "w"], ["resume", "w"]):
         assert run(*arguments, env=settings).code == 0
-    assert run("sessions", "show", "g", env=settings).code == 3
+    for command in ("sessions show", "resume", "sessions transcript", "general show", "general transcript"):
+        missing = run(*command.split(), "g", env=settings)
+        assert (missing.code, missing.err.count(sentence)) == (3, 1), missing.err

@@ -93,7 +93,7 @@ def test_a_turn_id_with_other_usage_is_a_conflict_and_counts_nothing(
 ) -> None:
     count_turn(metrics, 5, 1, Decimal("0.1"), turn_id="t")
     count_turn(metrics, 5, 1, 0.1, turn_id="t", event_ts=NOW.replace(hour=1))
-    with pytest.raises(Conflict, match="is stored already with other usage"):
+    with pytest.raises(Conflict, match="is already stored with other usage"):
         count_turn(metrics, 6, 1, 0.1, turn_id="t")
     assert final(database) == (5, 1, 6, 0.1)
 
@@ -155,13 +155,20 @@ def test_an_invalid_argument_raises_and_nothing_is_stored(
     assert database["usage_events"].count_documents({}) == 0
 
 
-@pytest.mark.parametrize("step", ["insert", "raise_counters", "mark_applied"])
+@pytest.mark.parametrize(
+    ("step", "turns_before"),
+    [
+        *((step, 0) for step in ("insert", "raise_counters", "mark_applied")),
+        *((step, 1) for step in ("insert", "unapplied", "set_counters", "mark_applied")),
+    ],
+)
 def test_a_turn_whose_answer_is_lost_at_any_step_counts_once_when_it_is_reported_again(
     metrics: SessionMetrics,
     connection: Connection,
     database: Database[dict[str, Any]],
     monkeypatch: pytest.MonkeyPatch,
     step: str,
+    turns_before: int,
 ) -> None:
     class Lost(Exception):
         pass
@@ -172,14 +179,15 @@ def test_a_turn_whose_answer_is_lost_at_any_step_counts_once_when_it_is_reported
         original(*arguments)
         raise Lost
 
-    count_turn(metrics, 20, 5, turn_id="before")
+    for _ in range(turns_before):
+        count_turn(metrics, 20, 5)
     with monkeypatch.context() as patched:
         patched.setattr(MongoUsageLedger, step, lost)
         with pytest.raises(Lost):
             count_turn(metrics, 3, 1, turn_id="t")
     count_turn(metrics_of(connection), 3, 1, turn_id="t")
-    assert final(database) == (23, 6, 29, 0.0)
-    assert database["usage_events"].count_documents({"applied": True}) == 2
+    assert final(database) == (3 + 20 * turns_before, 1 + 5 * turns_before, 4 + 25 * turns_before, 0.0)
+    assert database["usage_events"].count_documents({"applied": True}) == 1 + turns_before
 
 
 def test_eight_threads_that_report_the_same_turns_count_each_once(

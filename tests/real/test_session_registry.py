@@ -190,6 +190,11 @@ def test_the_public_class_uses_the_server_and_the_hook(mongo_uri: str, database:
         assert statuses(registry, "ws-2") == {"c1": "active"}
         with pytest.raises(PrerequisiteRefused, match="Investor is closed"):
             registry.add_workflow("ws-2", "c2", "Investor", "acme", "ann")
+    own_hook = chatstore_cli.SessionRegistry.from_config(str(config), prerequisites=lambda _: "Not today.")
+    with own_hook as registry, pytest.raises(PrerequisiteRefused, match="Not today"):
+        registry.add_workflow("ws-2", "c1", "Generator", "acme", "ann")
+    with pytest.raises(BadValue):
+        chatstore_cli.SessionRegistry.from_config(str(config), prerequisites="no function")
 
 
 def test_without_a_uri_everything_is_in_memory() -> None:
@@ -243,7 +248,7 @@ def test_ttl_shows_the_registry_and_changes_it_only_if_it_is_named(
         "field": "updated_at",
         "index": "registry_expiry_idx",
         "expire_after_seconds": 30 * DAY,
-        "ttl_days": None,
+        "ttl_days": 30,
         "documents": 1,
         "expired": 0,
         "next_expiry": row["next_expiry"],
@@ -262,7 +267,7 @@ def test_ttl_shows_the_registry_and_changes_it_only_if_it_is_named(
         assert seconds() == 30 * DAY
     never = chatstore("ttl", "set", "--days", "0", "--layout", "general")
     assert never.code == 2
-    assert "--days: 0 is not 1 or more for layout general" in never.err
+    assert "--days: 0 is not 1 or more: entries of the session registry" in never.err
     asked = chatstore("ttl", "set", "--days", "7", "--layout", "general")
     assert asked.code == 2
     assert "MongoDB would delete 1 document at once" in asked.err

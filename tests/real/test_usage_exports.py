@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -138,7 +139,7 @@ def test_rows_of_two_writers_are_given_once_to_each_of_two_exporters_beside_them
 
 @pytest.mark.parametrize("number", range(1, 9))
 @pytest.mark.parametrize("instant", ["before", "after"])
-def test_an_exporter_that_is_killed_at_any_command_leaves_an_order_that_goes_on(
+def test_an_exporter_that_is_killed_at_any_command_leaves_an_order_that_continues(
     connection: Connection, database: Database[dict[str, Any]], mongo_uri: str, instant: str, number: int
 ) -> None:
     store(connection, 1, 2)
@@ -178,7 +179,7 @@ def test_an_opening_balance_that_becomes_higher_is_exported_again_and_one_that_d
 def test_a_cursor_of_another_ledger_is_rejected(connection: Connection, database: Database[dict[str, Any]]) -> None:
     store(connection, 1)
     _, cursor = exported(connection)
-    for wrong in ("7", "x", "a b-1", f"{cursor}x", "-1"):
+    for wrong in ("7", "x", "a b-1", f"{cursor}x", "-1", f"a-{'9' * 5_000}"):
         with pytest.raises(BadValue):
             exported(connection, wrong)
     for foreign in (f"{cursor}9", f"0{cursor}"):
@@ -244,3 +245,24 @@ def test_wrong_use_of_an_export(chatstore: Chatstore, arguments: tuple[str, ...]
     outcome = chatstore("usage", *arguments)
     assert (outcome.code, outcome.out) == (code, "")
     assert message in outcome.err
+
+
+@pytest.mark.parametrize("output", ["jsonl", "json", "table"])
+def test_rows_that_nobody_got_leave_the_cursor_as_it_was(
+    chatstore: Chatstore, connection: Connection, output: str
+) -> None:
+    store(connection, 1)
+    command = chatstore.command("usage", "--after", "start", "-o", output, "--cursor-to", "next")
+    (chatstore.folder / "next").write_text("before")
+    reasons = {
+        ">/dev/full": "stdout: No space left on device",
+        ">&-": "stdout is closed, so the rows cannot be printed",
+    }
+    for where, reason in reasons.items():
+        done = subprocess.run(
+            ["sh", "-c", f'exec "$@" {where}', "sh", *command],
+            env=chatstore.environment, cwd=chatstore.folder, capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+        assert done.returncode in (1, 2)
+        assert reason in done.stderr
+        assert (chatstore.folder / "next").read_text() == "before"

@@ -65,6 +65,21 @@ def test_a_report_has_the_sessions_of_each_layout_once(chatstore: Chatstore) -> 
     }  # fmt: skip
 
 
+def test_names_with_dots_are_names_in_a_report(
+    chatstore: Chatstore, connection: Connection, database: Database[dict[str, Any]]
+) -> None:
+    """The platform's statistics have names in paths of fields, so there a user `a.b@c.de` is an object in an object."""
+    chat_id, user = "generalchat-acme-a.b@c.de-0001", "a.b@c.de"
+    facts = {"app_id": "acme", "user_id": user, "session_type": "general", "messages": []}
+    database["GeneralChatSessions"].insert_one({"_id": chat_id, "chat_id": chat_id, **facts})
+    metrics_of(connection).update_session_metrics(
+        chat_id, user, None, 3, 4, None, "acme", agent_name="$help.desk", session_type="general", turn_id="t.1"
+    )
+    report = reported(chatstore, "--user", user, "--by", "user", "--by", "agent")
+    [row] = report["items"]
+    assert (row["user_id"], row["agent"], row["usage"]["total_tokens"]) == (user, "$help.desk", 7)
+
+
 def test_explain_chooses_a_session_by_its_layout(chatstore: Chatstore) -> None:
     both = chatstore("usage", "explain", CHAT)
     assert (both.code, "is in the layouts workflow and general. Choose one: --layout" in both.err) == (8, True)

@@ -32,7 +32,7 @@ def verdicts(connection: Connection, seconds: float = 5.0) -> tuple[Any, Any]:
     return counter_verdict(merges, samples, seconds), collision_verdict(samples, seconds)
 
 
-def test_general_chats_without_a_fault(connection: Connection, database: Any) -> None:
+def test_general_chats_without_a_fault_pass(connection: Connection, database: Any) -> None:
     database["GeneralChatSessions"].insert_many(
         [
             chat("generalchat-acme-ann-0002", "ann", ("ann",), app_id="acme"),
@@ -81,7 +81,7 @@ def test_doubled_counters_and_counters_after_a_restore(chatstore: Chatstore, dat
         "(acme/ann: 9, chat 12, acme/ben: no counter, chat 4)"
     )
     assert "run chatstore indexes apply" in row["hint"]
-    assert "raise `sequence` in the counter" in row["hint"]
+    assert "Raise `sequence` in the counter" in row["hint"]
 
 
 def test_an_id_that_two_users_were_given(chatstore: Chatstore, database: Any) -> None:

@@ -15,4 +15,4 @@ def test_without_a_collection_of_their_own_general_chats_cannot_be_opened() -> N
     settings = Settings(mongo=MongoSettings(uri="mongodb://127.0.0.1:1"), layouts=layouts)  # nothing is connected
     with pytest.raises(BadConfig, match=r"layouts\.general\.sessions: General chats have no collection") as refused:
         general_chats(Stores(settings, say=print))
-    assert refused.value.hint == "Set layouts.general.sessions to the name of another collection."
+    assert refused.value.hint == "Set layouts.general.sessions to a collection that no other setting names."

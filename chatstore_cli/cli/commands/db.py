@@ -57,7 +57,8 @@ def stop(
 def status(context: typer.Context) -> None:
     """Show the state of the embedded MongoDB without starting it.
 
-    The state has version, socket, data folder, size and uptime.
+    The state has version, socket, URI, data folder, size and uptime. Other clients, such as pymongo and mongosh, connect
+    with the URI.
     """
     invocation = _invocation(context)
     invocation.emit(status_record(invocation.stores.embedded.status()))

@@ -21,12 +21,7 @@ from chatstore_cli.wiring.general import counter_merges
 
 app = group("indexes", "Compare indexes with those that the layouts need, and create the missing ones.")
 Layout = Annotated[
-    str | None,
-    typer.Option(
-        "--layout",
-        metavar="LAYOUT",
-        help="Include only this layout, or agents for saved agents (default: all that exist).",
-    ),
+    str | None, typer.Option("--layout", metavar="LAYOUT", help="Include only this layout, or agents (default: all).")
 ]
 _EXITS = [ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.FINDINGS]
 
@@ -68,10 +63,8 @@ def check(context: typer.Context, layout: Layout = None) -> None:
         invocation.say(f"{remark}. chatstore needs no index there. Check the configuration: chatstore config show")
     for absent in dict.fromkeys(finding.collection for finding in findings if finding.collection not in existing):
         invocation.say(f"{absent} does not exist yet. chatstore indexes apply creates it with its indexes.")
-    if doubled := doubled_notice(findings, counter_merges(stores, is_patient=False)):
-        invocation.say(
-            f"{doubled}. The unique index can be created after a merge, which chatstore indexes apply plans."
-        )
+    if notice := doubled_notice(findings, counter_merges(stores, is_patient=False)):
+        invocation.say(notice)
     has_findings = any(is_finding(finding) for finding in findings if finding.collection in existing)
     if has_findings:
         invocation.say("To create the missing indexes, run: chatstore indexes apply")

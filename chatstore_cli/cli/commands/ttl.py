@@ -9,11 +9,13 @@ import typer
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, group
 from chatstore_cli.cli.registry_ttl import has_registry, registry_agrees, specs_with_registry
+from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.indexes import perform
 from chatstore_cli.core.retention.ttl import is_age, plan_retention, retentions
 from chatstore_cli.domain.errors import BadValue, ExitCode, NotFound
 from chatstore_cli.domain.indexes.findings import IndexStep
 from chatstore_cli.domain.indexes.specs import IndexSpec
+from chatstore_cli.domain.indexes.ttl import Retention
 from chatstore_cli.render.listing import Listing
 from chatstore_cli.render.rows.indexes import RETENTION_COLUMNS, STEP_COLUMNS, retention_row, step_row
 from chatstore_cli.wiring.stores import GENERAL
@@ -40,7 +42,7 @@ def show(context: typer.Context, layout: Layout = None) -> None:
     shown = (
         retentions(specs, stores.index_store, stores.document_dates, stores.server_now()) if any(specs.values()) else ()
     )
-    rows = [retention_row(retention, invocation.settings.mongo.ttl_days) for retention in shown]
+    rows = [retention_row(retention, _days(invocation.settings, retention)) for retention in shown]
     invocation.emit(
         Listing(RETENTION_COLUMNS, rows, empty="MongoDB deletes nothing by itself in these collections.", upright=True)
     )
@@ -80,8 +82,8 @@ def set_(
     This command changes neither documents nor the configuration. If mongo.ttl_days differs from --days, it prints the
     setting to change and exits with status 6. With --days 0 it drops the TTL indexes.
 
-    The session registry is changed only with --layout general: entries are deleted N days after their last change, and
-    chatstore.registry.keep_days is the setting.
+    With --layout general, the command changes the TTL index of the session registry instead. MongoDB deletes an entry N days
+    after its last change. The setting is chatstore.registry.keep_days.
     """
     invocation = Invocation(context, layout=layout)
     stores = invocation.stores
@@ -90,7 +92,7 @@ def set_(
     else:
         invocation.will_write()
     if layout == GENERAL and days == 0:
-        expected = "1 or more for layout general: entries of the session registry expire at last"
+        expected = "1 or more: entries of the session registry cannot be kept forever"
         raise BadValue(name="--days", value=days, expected=expected)
     specs = specs_with_registry(invocation, layout, wanted=layout == GENERAL)
     if not stores.uses_mongo(layout):
@@ -101,7 +103,7 @@ def set_(
     steps = list(plan_retention(days, specs, stores.index_store, stores.document_dates, stores.server_now()))
     own = [spec for layout_specs in specs.values() for spec in layout_specs if spec.expire_after_seconds is not None]
     if layout is not None and not own and not steps:
-        raise NotFound(kind_of_thing="TTL index", name=layout, where="", hint="Messages of this layout never expire.")
+        raise NotFound(kind_of_thing="TTL index of layout", name=layout, where="", hint="Its sessions never expire.")
     risky = [step for step in steps if step.needs_yes]
     if risky and not dry_run:
         invocation.confirm(_plan(risky), yes=yes)
@@ -113,6 +115,13 @@ def set_(
     is_agreed = registry_agrees(invocation, days, layout, is_changed=len(dated) < len(own))
     if not is_agreed or (dated and not _applies_to_new(invocation, dated, days)):
         raise typer.Exit(ExitCode.FINDINGS)
+
+
+def _days(settings: Settings, retention: Retention) -> int | None:
+    """The setting for how long the documents of a collection are kept; None if it has no setting."""
+    if retention.collection == settings.layouts.general.registry:
+        return settings.chatstore.registry.keep_days
+    return settings.mongo.ttl_days if retention.carries_own_date else None
 
 
 def _plan(steps: list[IndexStep]) -> str:

@@ -38,7 +38,7 @@ class SampleClock:
 
 @dataclass(frozen=True, slots=True)
 class GeneralSamples:
-    """Stores the samples. The use cases read the time from `clock`."""
+    """Stores the sample general chats and the sample client session. The use cases read the time from `clock`."""
 
     chats: GeneralChats
     metrics: SessionMetrics
@@ -70,7 +70,7 @@ class GeneralSamples:
             prompt_tokens += tokens
 
     def _switch(self, present: datetime, resumed: str) -> None:
-        """Start three workflows one after the other, ask the assistant a question, and go back to the last workflow."""
+        """Start three workflows one after the other, enter general mode, and switch back to the last workflow."""
         registry, owner = self.registry, (TENANT, USER)
         registry.attach(_TAB, *owner, SESSION_KEY)
         for hours_ago, session_id in ((400.0, OLDER_SESSION), (75.0, COMPLETED_SESSION), (1.0, resumed)):

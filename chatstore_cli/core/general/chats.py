@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import uuid4
@@ -193,8 +194,12 @@ class GeneralChats:
             if state is not None:
                 self._known.remember(chat_id, state)
         if state is None or state.chat.tenant_id != tenant or not _is_user_of(state.chat, user):
+            owner = "this tenant" if user is None else "this tenant and user"
             raise NotFound(
-                kind_of_thing="session", name=chat_id, where=" among the general chats of this tenant and user"
+                kind_of_thing="session",
+                name=chat_id,
+                where=f" among the general chats of {owner}",
+                hint=f"To list ids, run: chatstore sessions list --layout general --tenant {shlex.quote(tenant)}",
             )
         return state
 

@@ -1,4 +1,4 @@
-"""What the caller of a general chat passes, checked, and as it is stored."""
+"""Checks the arguments of calls on general chats, and makes the messages that are stored."""
 
 from __future__ import annotations
 

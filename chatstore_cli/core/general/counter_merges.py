@@ -15,9 +15,9 @@ _AFTER_MERGES = "after the merges"
 
 
 def with_merges(steps: Iterable[IndexStep], merges: CounterMerges) -> Iterator[IndexStep]:
-    """The steps of applying, with a merge for each pair of tenant and user before the index that its counters violate.
+    """The steps of `indexes apply`, and before each unique index a merge for each tenant and user with doubled counters.
 
-    Such an index can be created only after the merges, so it needs the same confirmation.
+    The index can be created only after the merges, so its step needs the same confirmation.
     """
     planned: set[str] = set()
     for step in steps:
@@ -45,17 +45,21 @@ def _doubled(finding: IndexFinding, merges: CounterMerges) -> list[DoubledCounte
         return []
     doubled = merges.doubled(spec.keys[0][0])
     if doubled is None:
-        raise Overdue(what=f"Looking for doubled counters in {merges.collection} took too long.")
+        what = f"The search for doubled counters in {merges.collection} took too long."
+        raise Overdue(what=what, hint="Increase verify.seconds_per_check.")
     return doubled
 
 
 def doubled_notice(findings: Iterable[IndexFinding], merges: CounterMerges) -> str:
-    """A notice about doubled counters, for those of the findings that they explain; empty if there are none."""
+    """A notice about the doubled counters because of which a unique index cannot be created; empty if there are none."""
     try:
         pairs = [(each.tenant, each.user) for finding in findings for each in _doubled(finding, merges)]
     except Overdue as error:
-        return error.message
-    return doubled_text(merges.collection, list(dict.fromkeys(pairs)))
+        return error.as_text()
+    if not pairs:
+        return ""
+    doubled = doubled_text(merges.collection, list(dict.fromkeys(pairs)))
+    return f"{doubled}. The unique index can be created after a merge, which chatstore indexes apply plans."
 
 
 def doubled_text(collection: str, pairs: Sequence[tuple[str, str]]) -> str:

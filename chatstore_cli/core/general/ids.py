@@ -1,4 +1,4 @@
-"""The ids and labels of general chats, and the tenants and users that can have some."""
+"""The ids and labels of general chats, and the check of their tenants and users."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from chatstore_cli.domain.errors import InvalidGeneralChat
 
 PREFIX = "generalchat-"
 LONGEST_OWNER = 500
-"""Bytes of UTF-8 of a tenant or a user."""
+"""The longest tenant or user, in bytes of UTF-8."""
 _MAX_DIGITS = 15
 
 
@@ -32,14 +32,14 @@ def may_belong_to(chat_id: str, tenant: str) -> bool:
 
 
 def counter_id(tenant: str, user: str) -> str:
-    """The id of a new counter of a tenant and user: that of their chats without the number."""
+    """The id of a new counter of a tenant and user: the ids of their chats without `-` and number."""
     return f"{PREFIX}{_escaped(tenant)}-{_escaped(user)}"
 
 
 def highest_number(tenant: str, user: str, ids_in_range: Callable[[str, str], Iterable[str]]) -> int:
-    """The highest number of the ids of a tenant and user, of every writer's form; 0 if there is none.
+    """The highest number in the ids of a tenant and user, with or without escapes; 0 if there is none.
 
-    `ids_in_range` yields the ids from a text to before another one, in the order of bytes.
+    `ids_in_range` yields the ids from a first text (inclusive) to an end (exclusive), in the order of bytes.
     """
     highest = 0
     for prefix in {f"{PREFIX}{_escaped(tenant)}-{_escaped(user)}-", f"{PREFIX}{tenant}-{user}-"}:

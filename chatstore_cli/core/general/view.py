@@ -1,4 +1,4 @@
-"""Reads general chats for the people who support users: one chat with its ends, and pages of its messages."""
+"""Reads general chats for people who support users: a chat with its first and last messages, and pages of messages."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from chatstore_cli.core.readers import not_searched
 from chatstore_cli.core.sessions.listing import SessionView, show_session
 from chatstore_cli.domain.errors import NotFound
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class GeneralChatView:
-    """One general chat with its first and last messages. The numbers are None if the chat has no tenant."""
+    """One general chat with its first and last messages. `number` and `last_sequence` are None if it has no tenant."""
 
     view: SessionView
     number: int | None = None
@@ -47,12 +48,12 @@ def find_general_chat(
         if session is not None and tenant in (None, session.tenant_id):
             return reader, session
     hint = "The whole id is required. To list ids, run: chatstore sessions list --layout general."
-    raise NotFound(kind_of_thing="session", name=session_id, where=" in general", hint=hint)
+    raise NotFound(kind_of_thing="session", name=session_id, where=" in general", hint=hint + not_searched(readers))
 
 
 @dataclass(frozen=True, slots=True)
 class TranscriptPage:
-    """Messages of one page. `next_after` is the sequence number after which the next page begins; None at the end."""
+    """The messages of one page. `next_after` is the sequence number after which the next page begins; None on the last."""
 
     messages: list[Message]
     next_after: int | None

@@ -11,7 +11,7 @@ from chatstore_cli.domain.mixed_transcript import ClientPosition, TranscriptSour
 
 
 def event_diff(readers: Readers, source: TranscriptSource, tenant_id: str, last_sequence: int) -> list[dict[str, Any]]:
-    """The messages after a sequence, in order. None for a session of another tenant, and for a client that is ahead."""
+    """The messages after a sequence, in order. Empty for a session of another tenant, and for a client that is ahead."""
     positions = {source: ClientPosition(sequence=last_sequence)}
     try:
         (opened,) = open_sources(readers, [source], tenant_id=tenant_id, positions=positions)

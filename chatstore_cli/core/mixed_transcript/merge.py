@@ -32,5 +32,5 @@ def merged(sources: Iterable[OpenSource]) -> Iterator[MixedTurn]:
 
 
 def _time(turn: MixedTurn) -> datetime:
-    """The time of a turn. One without a time comes before the next turns of all other sources: right after its predecessor."""
+    """The time of a turn. A turn without a time comes before the next turns of other sources, right after its predecessor."""
     return turn.message.created_at or _BEGINNING

@@ -33,8 +33,8 @@ def replay(
 
     Without `positions` a new connection is replayed from the beginning. `chat` is the source that the boundary's fields
     for a single chat describe; by default it is the first workflow session, or else the first session. A turn that is
-    stored meanwhile is either given, and then the boundary's positions include it, or left for the next replay. Nothing
-    is written. Raises what `open_sources` raises, and BadValue for no sources, before the first turn.
+    stored meanwhile is either returned, and then the boundary's positions include it, or left for the next replay. Nothing
+    is written. Before the first turn, raises the errors of `open_sources`, and BadValue if there are no sources.
     """
     named = list(sources)
     if not named:

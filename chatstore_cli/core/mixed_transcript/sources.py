@@ -20,7 +20,7 @@ Readers = Mapping[str, SessionReader]
 
 
 class OpenSource:
-    """One session of the transcript. `position`, `replayed` and `last_speaker` follow the turns that were given."""
+    """One session of the transcript. `position`, `replayed` and `last_speaker` describe the turns yielded so far."""
 
     def __init__(self, reader: SessionReader, session: Session, position: ClientPosition) -> None:
         """Fetch the first turns after `position`. Raises PositionAhead if fewer turns are stored."""
@@ -37,9 +37,9 @@ class OpenSource:
 
     @property
     def position(self) -> ClientPosition:
-        """What a client has that received every turn up to now.
+        """The position of a client that has received every turn yielded so far.
 
-        Turns without a sequence can only be counted, so `sequence` is None if there was one and the count is known.
+        Turns without a sequence can only be counted. So after such a turn `sequence` is None, if the count is known.
         """
         index = None if self.start is None else self.start + self.replayed - 1
         by_sequence = self._every_turn_has_a_sequence or index is None
@@ -69,6 +69,8 @@ class OpenSource:
             if stored < count:
                 raise PositionAhead(session_id=session_id, kind="index", number=count - 1, stored=stored - 1)
             return messages
+        if position.sequence == 0:
+            return _after_zero(self._reader.messages(session_id, MessageSelection()))
         messages = self._reader.messages(session_id, MessageSelection(after_sequence=position.sequence))
         first = next(messages, None)
         if first is not None:
@@ -90,6 +92,19 @@ class OpenSource:
         return next(self._reader.messages(self.source.session_id, selection), None)
 
 
+def _after_zero(messages: Iterator[Message]) -> Iterator[Message]:
+    """The turns after sequence 0: all, except those that are numbered 0 or less and those without a number behind them.
+
+    First turns without a number are among them. A selection by sequence leaves these out, as it does for any other number.
+    """
+    is_after = True
+    for message in messages:
+        if message.sequence is not None:
+            is_after = message.sequence > 0
+        if is_after:
+            yield message
+
+
 def open_sources(
     readers: Readers,
     sources: Iterable[TranscriptSource],
@@ -98,7 +113,7 @@ def open_sources(
     user_id: str | None = None,
     positions: Mapping[TranscriptSource, ClientPosition] | None = None,
 ) -> list[OpenSource]:
-    """The sessions in the order of the caller. Positions name them as the caller does; without one a client has nothing.
+    """The sessions in the caller's order. For a session without a position, the client has nothing.
 
     Raises NotFound for a session that does not exist or has another owner than the tenant and the user that are given,
     BadValue for a session that is named twice and for a position of a session that is not named, and PositionAhead.

@@ -113,7 +113,7 @@ def _others(specs: Sequence[IndexSpec], collection: str, stored: Sequence[Stored
 
 
 def is_age(spec: IndexSpec) -> bool:
-    """Whether a TTL index is on a date that tells the age of a document, and not on its expiry date."""
+    """Whether a TTL index counts from a date such as the last change, instead of using an expiry date."""
     return bool(spec.expire_after_seconds)
 
 

@@ -120,10 +120,10 @@ class SegmentKeeper:
 
 
 def make_room_for(keeper: SegmentKeeper | None, session_id: str, event_id: str, full: DocumentFull) -> None:
-    """Move messages out, so that the message that was not stored fits. Raises Unreachable if that passes, DocumentRefused."""
+    """Move messages out, so that the message fits. Raises DocumentRefused, and Unreachable if a retry can succeed."""
     try:
         moved = None if keeper is None else keeper.make_room(session_id, full.needed_bytes)
-    except Conflict as error:  # another move is in progress or was interrupted; that passes
+    except Conflict as error:  # another move is in progress or was interrupted, which ends by itself
         what = f"Storing a message of session {session_id!r}: {error.message}"
         raise Unreachable(what=what, hint="Try again in a minute.") from error
     if moved is None:

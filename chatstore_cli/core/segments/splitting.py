@@ -67,7 +67,7 @@ def largest_documents(sizes: Iterable[DocumentSizes], limit: int, at_least_bytes
 
 
 def large_heads(sizes: Iterable[DocumentSizes], limit: int, at_least_bytes: int) -> list[HeadSize]:
-    """The same, as what can be split."""
+    """The largest documents, as heads that can be split."""
     return [
         HeadSize(
             each.session.layout,
@@ -83,8 +83,9 @@ def large_heads(sizes: Iterable[DocumentSizes], limit: int, at_least_bytes: int)
 class Splitting:
     """Splits documents one after another. A document that cannot be split is reported and does not stop the others.
 
-    `stores` and `readers` are those of each layout. `results` yields the result of each document as soon as it is known; afterwards `exit_code` returns the exit code of
-    the whole run. With `is_named` there is one document, and `exit_code` raises the error that prevented its split.
+    `stores` and `readers` have those of each layout. `results` yields the result of each document as soon as it is known.
+    Afterwards `exit_code` returns the exit code of the whole run. With `is_named` there is one document, and `exit_code`
+    raises the error that prevented its split.
     """
 
     def __init__(

@@ -1,10 +1,11 @@
-"""Client sessions for the people who support users: what they have, and changes with a reason if one is refused."""
+"""Reads and changes client sessions for people who support users. A refused change raises an error with the reason."""
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
-from chatstore_cli.domain.errors import Conflict, NotFound
+from chatstore_cli.domain.errors import Conflict, NotFound, PrerequisiteRefused
 from chatstore_cli.domain.session_registry import ACTIVE, COMPLETED, ClientSession
 
 if TYPE_CHECKING:
@@ -17,8 +18,12 @@ if TYPE_CHECKING:
     )
 
 
+HOOK = "the prerequisites hook"
+"""The beginning of each reason that is not the hook's own answer."""
+
+
 class Change(NamedTuple):
-    """A client session after a change, the workflow that was named, and whether the change changed anything."""
+    """A client session after a command, the workflow that the command named, and whether anything changed."""
 
     entry: RegistryEntry
     workflow: WorkflowContext | None
@@ -33,19 +38,19 @@ class RegistryAdministration:
 
     def entry(self, session: ClientSession) -> RegistryEntry:
         """A client session. Raises NotFound, and BadValue for a value that no client session has."""
-        self._registry.attach(self._connection, *session)  # it checks the values, and stores nothing
+        self._registry.attach(self._connection, *session)  # checks the values, and stores nothing
         found = self._store.find(session)
         if found is None:
             raise NotFound(
                 kind_of_thing="client session",
                 name=session.session_key,
                 where=f" of user {session.user_id!r} and tenant {session.app_id!r}",
-                hint="To list the client sessions of a user, run: chatstore workflows list --tenant ID --user ID.",
+                hint=f"To list the client sessions of this user, run: chatstore workflows list {_owner(session)}",
             )
         return found
 
     def entries(self, tenant: str, user: str, session_key: str | None, limit: int) -> list[RegistryEntry]:
-        """The client sessions of a user that were changed last, or the named one. Raises NotFound for the named one."""
+        """The most recently changed client sessions of a user, or only the one with this key. Raises NotFound for a key."""
         if session_key is not None:
             return [self.entry(ClientSession(tenant, user, session_key))]
         return self._registry.client_sessions(tenant, user, limit)
@@ -58,7 +63,16 @@ class RegistryAdministration:
     def switch(self, session: ClientSession, session_id: str) -> Change:
         """Activate a workflow. Raises NotFound, and Conflict with the reason if it is refused."""
         workflow = self._workflow(session, session_id)
-        if self._registry.switch_workflow(self._connection, session_id) is None:
+        try:
+            activated = self._registry.switch_workflow(self._connection, session_id)
+        except PrerequisiteRefused as error:
+            if HOOK in error.message:
+                error.hint = (
+                    "The hook is the function that chatstore.registry.prerequisites names. Commands import it, so its "
+                    "module must be on PYTHONPATH."
+                )
+            raise
+        if activated is None:
             what = f"Workflow session {session_id!r} was not activated, because it is completed."
             raise Conflict(what=what, hint="Start another session of this workflow.")
         return self._changed(session, session_id, workflow.status != ACTIVE)
@@ -82,10 +96,16 @@ class RegistryAdministration:
                 kind_of_thing="session",
                 name=session_id,
                 where=f" in client session {session.session_key!r}",
-                hint="To list its workflows, run: chatstore workflows list with --session-key.",
+                hint="The application adds a workflow when the user starts it. To list those of this client session, run: "
+                f"chatstore workflows list {_owner(session)} --session-key {shlex.quote(session.session_key)}",
             )
         return workflow
 
     def _changed(self, session: ClientSession, session_id: str | None, changed: bool) -> Change:
         entry = self.entry(session)
         return Change(entry, None if session_id is None else entry.workflow(session_id), changed)
+
+
+def _owner(session: ClientSession) -> str:
+    """The options of a command that name the tenant and the user."""
+    return f"--tenant {shlex.quote(session.app_id)} --user {shlex.quote(session.user_id)}"

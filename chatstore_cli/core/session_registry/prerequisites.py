@@ -18,9 +18,9 @@ _LONGEST_REASON = 500
 
 
 class HookPrerequisites:
-    """Prerequisites that are decided by a function of the application. Everything but a clear yes refuses, with its reason.
+    """Prerequisites that a function of the application decides. Any answer except True refuses the request, with a reason.
 
-    The function is named as `module:function` and imported when it is first needed. Each call is made in a daemon thread.
+    A function that is named as `module:function` is imported when it is called. Each call is made in a daemon thread.
     """
 
     def __init__(self, hook: str | PrerequisitesHook, *, seconds: float = SECONDS) -> None:
@@ -29,7 +29,7 @@ class HookPrerequisites:
         self._slots = threading.BoundedSemaphore(_AT_A_TIME)
 
     def refusal(self, request: WorkflowRequest) -> str | None:
-        """The reason to refuse what is requested, None if it is allowed."""
+        """The reason to refuse the request; None if it is allowed."""
         deadline = time.monotonic() + self._seconds
         if not self._slots.acquire(timeout=self._seconds):
             return f"the prerequisites hook did not answer: {_AT_A_TIME} earlier calls have not returned"
@@ -50,7 +50,7 @@ class HookPrerequisites:
             hook = _imported(self._hook) if isinstance(self._hook, str) else self._hook
             answers.append(_refusal_of(hook(request)))
         except BaseException as error:  # noqa: BLE001 - whatever the hook raises refuses, sys.exit too
-            answers.append(_shortened(f"the prerequisites hook failed: {type(error).__name__}: {error}"))
+            answers.append(_shortened(f"the prerequisites hook failed: {type(error).__name__}: {_text_of(error)}"))
         finally:
             self._slots.release()
 
@@ -74,5 +74,13 @@ def _imported(name: str) -> Callable[[WorkflowRequest], object]:
     return hook  # type: ignore[no-any-return]  # its answer is checked
 
 
+def _text_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - the text of an error is code of the application too
+        return "its text cannot be read"
+
+
 def _shortened(reason: str) -> str:
+    reason = reason.encode("utf-8", "replace").decode()  # a lone surrogate could not be stored in the history
     return reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]}…"

@@ -9,7 +9,6 @@ from chatstore_cli.core.session_registry import rules
 from chatstore_cli.core.session_registry.rules import Attempt, Outcome
 from chatstore_cli.domain.errors import BadValue, Conflict, PrerequisiteRefused
 from chatstore_cli.domain.session_registry import (
-    ACTIVE,
     KEPT_SWITCHES,
     ClientSession,
     Prerequisites,
@@ -44,9 +43,9 @@ class SessionRegistry:
         self._attached: dict[str, ClientSession] = {}
 
     def attach(self, ws_id: str, app_id: str, user_id: str, session_key: str | None = None) -> None:
-        """Attach a connection to the client session that these three name. By default the connection is its own key.
+        """Attach a connection to the client session of this tenant, user and key. By default `ws_id` is the key.
 
-        Nothing is stored. A connection that is attached to another client session changes over.
+        Nothing is stored. A connection that is attached to another client session is detached from it.
         """
         self._attach(ws_id, app_id, user_id, ws_id if session_key is None else session_key)
 
@@ -66,8 +65,9 @@ class SessionRegistry:
     ) -> WorkflowContext | None:
         """Register a workflow; unless `auto_activate` is False, activate it and pause the others. None if it is completed.
 
-        A connection that was never attached becomes its own client session. A registered workflow keeps its artifact if
-        `artifact_id` is None. Raises PrerequisiteRefused, and Conflict if the connection belongs to another user.
+        If the connection was never attached, `ws_id` becomes the key of a client session. A registered workflow keeps its
+        artifact if `artifact_id` is None. Raises PrerequisiteRefused, and Conflict if the connection belongs to another user
+        or the client session has too many workflows.
         """
         _checked("chat_id", chat_id)
         _checked("workflow_name", workflow_name)
@@ -150,7 +150,7 @@ class SessionRegistry:
     def _change(
         self, ws_id: str, session: ClientSession | None, rule: Callable[[RegistryEntry, Attempt], Outcome]
     ) -> WorkflowContext | None:
-        """Apply a rule to the newest entry, again and again until no other change comes between reading and storing."""
+        """Apply a rule to the newest entry. If the entry changes before the outcome is stored, apply the rule again."""
         if session is None:
             return None
         ask = _AskedOnce(self._prerequisites)
@@ -161,7 +161,7 @@ class SessionRegistry:
             outcome = rule(entry, attempt)
             if outcome.switch is None:
                 return outcome, None
-            reason = ask.refusal(entry, outcome.workflow)
+            reason = ask.refusal(entry, outcome)
             if reason is not None:
                 outcome = rules.refused(entry, outcome.switch.action, outcome.switch.to_chat_id, reason, attempt)
             assert outcome.switch is not None
@@ -169,14 +169,15 @@ class SessionRegistry:
 
         outcome, reason = attempt_until_done(once, lambda: _busy(session))
         if reason is not None and outcome.switch is not None:
-            raise PrerequisiteRefused(chat_id=outcome.switch.to_chat_id, reason=reason)
+            hint = "Nothing was changed. The prerequisites hook of the application decides which workflows are allowed."
+            raise PrerequisiteRefused(chat_id=outcome.switch.to_chat_id, reason=reason, hint=hint)
         return outcome.workflow
 
 
 class _AskedOnce:
-    """Asks the prerequisites of one call, before anything is changed.
+    """Asks the prerequisites once for each request of one call, before anything is changed.
 
-    If the entry changes before the switch is stored, the rules are applied to it again, and the answer still counts: it does
+    If the entry changes before the switch is stored, the rules are applied again, and the first answer still counts: it does
     not depend on what else the client session contains.
     """
 
@@ -184,13 +185,14 @@ class _AskedOnce:
         self._prerequisites = prerequisites
         self._answers: dict[WorkflowRequest, str | None] = {}
 
-    def refusal(self, entry: RegistryEntry, workflow: WorkflowContext | None) -> str | None:
-        """The reason to refuse a workflow that is new in the entry or becomes active; None for all others."""
-        if self._prerequisites is None or workflow is None:
+    def refusal(self, entry: RegistryEntry, outcome: Outcome) -> str | None:
+        """The reason to refuse a workflow that is new in the entry or that is switched to; None for all others."""
+        workflow, switch = outcome.workflow, outcome.switch
+        if self._prerequisites is None or workflow is None or switch is None:
             return None
         is_new = entry.workflow(workflow.chat_id) is None
-        if not is_new and workflow.status != ACTIVE:
-            return None
+        if not is_new and switch.action != SwitchAction.SWITCH:
+            return None  # it is completed, or only gets another artifact
         action = SwitchAction.START if is_new else SwitchAction.SWITCH
         request = WorkflowRequest(
             action, *entry.session, workflow.workflow_name, workflow.chat_id, workflow.artifact_id
@@ -201,7 +203,7 @@ class _AskedOnce:
 
 
 def _busy(session: ClientSession) -> Conflict:
-    what = f"Client session {session.session_key!r}: other connections changed it again and again. Nothing was changed."
+    what = f"Client session {session.session_key!r}: other connections changed it at each attempt. Nothing was changed."
     return Conflict(what=what, hint="Try again.")
 
 

@@ -23,14 +23,14 @@ COMPLETED_WORKFLOW = "the workflow is completed"
 
 
 class Attempt(NamedTuple):
-    """Which connection asks for a switch, and when."""
+    """The connection that requests a switch, and the time."""
 
     connection: str
     at: datetime
 
 
 class Outcome(NamedTuple):
-    """The entry afterwards, the switch to record (None: nothing changes, and nothing is recorded), and its workflow."""
+    """The entry after an attempt, the switch to record, and its workflow. Without a switch, nothing changes."""
 
     entry: RegistryEntry
     switch: Switch | None
@@ -40,7 +40,7 @@ class Outcome(NamedTuple):
 def start(
     entry: RegistryEntry, chat_id: str, workflow_name: str, artifact_id: str | None, attempt: Attempt, *, activate: bool
 ) -> Outcome:
-    """Register a workflow, and activate it if asked to. A registered one keeps its name, and its artifact if None is given."""
+    """Register a workflow, and activate it with `activate`. If it is registered, it keeps its name and, for None, its artifact."""
     known = entry.workflow(chat_id)
     if known is not None and known.status == COMPLETED:
         return refused(
@@ -101,7 +101,7 @@ def refused(entry: RegistryEntry, action: str, chat_id: str | None, reason: str,
     active = entry.active
     before = None if active is None else active.chat_id
     if entry.updated_at is None:
-        entry = replace(entry, updated_at=attempt.at)  # nothing is stored yet, and what is stored has to expire
+        entry = replace(entry, updated_at=attempt.at)  # this entry is new, and needs a time from which it expires
     return Outcome(entry, Switch(action, attempt.connection, before, chat_id, attempt.at, entry.version, reason))
 
 
@@ -142,7 +142,7 @@ def _with(workflows: tuple[WorkflowContext, ...], workflow: WorkflowContext) -> 
 
 
 def _with_room(entry: RegistryEntry) -> tuple[WorkflowContext, ...]:
-    """The workflows with room for one more: of too many, the one that was completed first is left out. Raises Conflict."""
+    """The workflows with room for one more: if there are too many, without the one completed first. Raises Conflict."""
     workflows = entry.workflows
     if len(workflows) < MOST_WORKFLOWS:
         return workflows

@@ -9,6 +9,7 @@ from dataclasses import replace
 from chatstore_cli.core.readers import find_session
 from chatstore_cli.domain.errors import BadValue
 from chatstore_cli.domain.message import Message
+from chatstore_cli.domain.quantities import alternatives
 from chatstore_cli.domain.queries import MessageSelection
 from chatstore_cli.domain.session import Session
 from chatstore_cli.domain.session_reader import SessionReader
@@ -124,6 +125,6 @@ def open_history(
     layouts have the id.
     """
     if transcript not in TRANSCRIPTS:
-        raise BadValue(name="--as", value=transcript, expected=" or ".join(TRANSCRIPTS))
+        raise BadValue(name="--as", value=transcript, expected=alternatives(list(TRANSCRIPTS)))
     reader, session = find_session(readers(), session_id)
     return ResumedHistory(reader, session, selection, TRANSCRIPTS[transcript], group_turns_only=transcript == AG2)

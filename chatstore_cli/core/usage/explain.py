@@ -86,7 +86,7 @@ def explain_usage(
 
 
 def _explained(ledger: UsageLedger, chat_id: str) -> Explanation | None:
-    """A session's rows and counters in one layout, None if it has neither."""
+    """A session's rows and counters in one layout; None if it has neither."""
     explained = list(_explained_rows(ledger.rows(chat_id)))
     counters = ledger.counters(chat_id)
     if not explained and counters is None:
@@ -154,7 +154,7 @@ def differing_counters(ledger: UsageLedger) -> Iterator[CounterFinding]:
 
 
 def differing_numbers(counters: Usage, expected: Usage) -> tuple[str, ...]:
-    """The names of the numbers that differ. An unknown cost is equal to any, and a double is not exact."""
+    """The names of the numbers that differ. An unknown expected cost never differs, and costs may be rounded."""
     names = [name for name in Usage._fields[:3] if getattr(counters, name) != getattr(expected, name)]
     if expected.cost is not None:
         tolerance = max(_COST_TOLERANCE, expected.cost * _COST_TOLERANCE)

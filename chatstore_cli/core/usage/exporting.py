@@ -1,4 +1,4 @@
-"""`usage --after`: the rows of the usage ledger behind a cursor, each once, and the cursor behind them."""
+"""`usage --after`: the rows of the usage ledger after a cursor, each once, and the cursor after the last row."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from chatstore_cli.domain.usage_exports import START, ExportedRow, ExportPlace, 
 
 
 class UsageExport:
-    """The rows behind a cursor, as they come. `cursor` is the next one, once all rows have been read.
+    """The rows after a cursor, streamed. After all rows have been read, `cursor` is the next cursor.
 
-    The same cursor returns the same rows in the same order, and new ones behind them. Raises BadValue for a cursor that
-    is not one, and Conflict for a cursor of another ledger.
+    The same cursor returns the same rows in the same order, and then new rows. Raises BadValue for an invalid cursor, and
+    Conflict for a cursor of another ledger.
     """
 
     def __init__(self, exports: UsageExports, cursor: str) -> None:
@@ -29,7 +29,7 @@ class UsageExport:
 
     @property
     def cursor(self) -> str:
-        """The cursor behind the rows that were read."""
+        """The cursor after the rows that were read."""
         return self._newest.to_cursor()
 
     def __iter__(self) -> Iterator[ExportedRow]:

@@ -1,7 +1,7 @@
 """The usage of one turn at a time, as applications report it: each turn is a row of the usage ledger.
 
-Other reports are running totals of a client. A turn has what it has used itself, so turns add up, and each is identified by
-its `turn_id` alone.
+Other reports are running totals of a client. A turn reports only its own usage, so turns add up. Within its session, a turn
+is identified by its `turn_id` alone.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from chatstore_cli.domain.usage_ledger import LEDGER_LAYOUTS, MOST_TOKENS, Usage
 
 GENERAL = LEDGER_LAYOUTS[1]
 MAX_TURN_ID = 500
-"""Bytes of UTF-8."""
+"""The longest turn id, in bytes of UTF-8."""
 
 _AS_STORED = Context(prec=34)
 """The digits of a stored cost."""
@@ -62,10 +62,9 @@ class SessionMetrics:
         the agent that spoke. `session_type` is "workflow" or "general". With `app_id`, the session must belong to that
         tenant. Tenant and user of the session count, and `user_id` and `workflow_name` only for a session that has none.
 
-        Errors are raised, not logged: BadValue for an invalid argument, NotFound (also for a general chat of another
-        tenant), OtherTenant for a workflow session, Conflict if the turn is stored already with other numbers, and
-        Unreachable. After Unreachable the turn may be stored: report it again with
-        the same `turn_id`.
+        Raises BadValue for an invalid argument, NotFound for a missing session and a general chat of another tenant,
+        OtherTenant for a workflow session of another tenant, Conflict if the turn is already stored with other numbers, and
+        Unreachable. After Unreachable the turn may be stored: report it again with the same `turn_id`.
         """
         if not isinstance(session_type, str) or session_type not in LEDGER_LAYOUTS:
             raise BadValue(name="session_type", value=_shown(session_type), expected='"workflow" or "general"')
@@ -101,7 +100,7 @@ class SessionMetrics:
             turn_id=turn,
             seconds=seconds,
         )
-        recorded = recorder.record([snapshot])
+        recorded = recorder.record_turn(snapshot)
         if recorded.without_session:
             recorder.discard([snapshot])
             raise _missing(chat_id)
@@ -109,7 +108,7 @@ class SessionMetrics:
             stored = ledger.row(row_id(snapshot, session_type))
             if stored is not None and _content(stored) != _content(snapshot):
                 raise Conflict(
-                    what=f"Turn {turn!r} of session {chat_id!r} is stored already with other usage.",
+                    what=f"Turn {turn!r} of session {chat_id!r} is already stored with other usage.",
                     hint="Nothing was counted. A turn_id identifies one turn of its session: use another one.",
                 )
 
@@ -125,7 +124,7 @@ def _missing(chat_id: str) -> NotFound:
 
 
 def _content(turn: UsageSnapshot) -> tuple[object, ...]:
-    """What a turn has to have in common with a repetition of it. Its time may be that of the repetition."""
+    """The values of a turn that a repeated report must have too. Its time may differ."""
     cost = None if turn.cost is None else _AS_STORED.plus(turn.cost).normalize()
     return (turn.agent, turn.prompt_tokens, turn.completion_tokens, cost)
 
@@ -163,7 +162,7 @@ def _cost(value: object) -> Decimal | None:
 
 
 def _seconds(value: object) -> float | None:
-    """A duration, None if it is not known: 0 stands for that."""
+    """A duration in seconds. 0 means that it is unknown, and returns None."""
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS:
         return float(value) or None
     raise BadValue(name="duration_sec", value=_shown(value), expected="a number of seconds, not negative")

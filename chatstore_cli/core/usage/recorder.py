@@ -4,6 +4,8 @@ The counters of a session before its first report become a row of their own, the
 is stored first. Then the counters are raised to the sums of the ledger, and the row is marked. Raising takes the maximum,
 and the sums only grow. So the numbers are the same in the end if a process is killed between two steps, and if reports are
 repeated, reordered or recorded by several processes.
+
+To add up a long session takes long. So a turn is added to the counters instead, if nothing else happens in the session.
 """
 
 from __future__ import annotations
@@ -70,6 +72,30 @@ class UsageRecorder:
                 key = row_id(report, self.layout)
                 rows[key] = _highest(rows[key], report) if key in rows else report
         return self._stored(by_chat, rejected)
+
+    def record_turn(self, turn: UsageSnapshot) -> RecordedUsage:
+        """Store the snapshot of a turn like `record`, in a time that does not depend on the length of the session.
+
+        Turns add up. So the turn is added to the counters, provided that they are still as they were before its row was
+        stored, and that no other row is unmarked. An unmarked row means that another process is about to raise the counters
+        to older sums, or was killed before it could. Otherwise, and for the first report of a session, the counters are
+        raised to the sums of all rows.
+        """
+        before = self._ledger.counters_from_ledger(turn.chat_id)
+        if before is None or (turn.cost and before.cost is None):  # the sums may have a cost that the counters lack
+            return self.record([turn])
+        key = row_id(turn, self.layout)
+        stored = len(self._ledger.insert({key: turn}))
+        unapplied = self._ledger.unapplied(turn.chat_id)
+        if stored:
+            after = before.plus(turn.counters)
+            is_counted = unapplied == [key] and self._ledger.set_counters(turn.chat_id, before, after)
+        else:
+            is_counted = not unapplied
+        without_session = () if is_counted else self.record([turn]).without_session
+        if unapplied and not without_session:
+            self._ledger.mark_applied(unapplied)
+        return RecordedUsage(stored, 1 - stored, 0, without_session)
 
     def add(self, growth: UsageGrowth, of: UsageSnapshot, taken: set[str]) -> RecordedUsage | None:
         """Store the growth of a session's usage on top of what its run has. None if another writer was faster: repeat it.
@@ -242,7 +268,7 @@ def _row_id_above(row: UsageSnapshot, below: Usage, taken: set[str], layout: str
 
 
 def _named(layout: str) -> list[str]:
-    """What tells the sessions of a layout from those of the first one, which may have the same ids."""
+    """The part of a row id that names the layout. It is empty for the first layout, whose ids are as before."""
     return [] if layout == LEDGER_LAYOUTS[0] else [layout]
 
 

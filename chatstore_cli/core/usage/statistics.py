@@ -1,7 +1,7 @@
 """Compares the usage of sessions with the statistics that their platform keeps in a collection of its own.
 
-The statistics are only read, and chatstore never raises them. So for a session whose usage is in the ledger, they are right
-if they equal its counters now, or its counters before the first report.
+chatstore reads statistics and never writes them. So for a session whose usage is in the ledger, statistics are correct if
+they equal its counters now, or its counters before the first report.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class StatisticFinding:
 def differing_statistics(statistics: Mapping[str, Usage], ledgers: Sequence[UsageLedger]) -> Iterator[StatisticFinding]:
     """The sessions whose statistics differ. Statistics of a session that does not exist are left out.
 
-    If an id is in several layouts, statistics that suit one of its sessions are right.
+    If several layouts have the id, the statistics are correct if they fit the session of one layout.
     """
     for chat_id, usage in statistics.items():
         found = [_compared(ledger, chat_id, usage) for ledger in ledgers]
@@ -41,7 +41,7 @@ def differing_statistics(statistics: Mapping[str, Usage], ledgers: Sequence[Usag
 
 
 def _compared(ledger: UsageLedger, chat_id: str, usage: Usage) -> StatisticFinding | None:
-    """What differs in one layout, None if it has no such session."""
+    """The comparison with the session of one layout; None if the layout has no such session."""
     session = ledger.session(chat_id)
     if session is None:
         return None

@@ -43,7 +43,7 @@ def skipped(reason: str, hint: str | None = None) -> Verdict:
 
 
 def too_slow(collection: str, seconds: float) -> Verdict:
-    """The check was stopped at its time limit."""
+    """The verdict of a check that was stopped at its time limit."""
     return skipped(f"reading {collection} took longer than {seconds:g} seconds", "Increase verify.seconds_per_check.")
 
 

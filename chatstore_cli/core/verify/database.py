@@ -28,6 +28,7 @@ from chatstore_cli.domain.foreign import (
     is_another_products,
     mainly_foreign,
     missing_collections_notice,
+    unread_collections,
 )
 from chatstore_cli.domain.indexes.findings import IndexState
 from chatstore_cli.domain.indexes.ports import DocumentDates, DocumentSamples, IndexStore, ServerProbe
@@ -160,6 +161,9 @@ class DatabaseChecks:
                 "chatstore leaves these documents out. Check the database and the names of collections in the settings."
             )
             return verdict("; ".join(each.remark for each in found), hint)
+        if unread := unread_collections(contents):
+            hint = " ".join(f"To read {name}, set {setting}: {name}." for name, setting in unread.items())
+            return warned(f"no setting names the collection {', '.join(unread)}, so it is not read", hint)
         return passed(f"only documents of their layouts in {', '.join(here)}" if here else "no collection yet")
 
     def clocks(self) -> Verdict:

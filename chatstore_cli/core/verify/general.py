@@ -1,4 +1,4 @@
-"""The checks of `chatstore verify` that read general chats: their counters, and ids that two users were given."""
+"""The checks of `chatstore verify` that read general chats: their counters, and ids that two users have."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _TENANT_FIELDS = ("app_id", "enterprise_id")
 
 
 def counter_verdict(merges: CounterMerges, samples: GeneralChatSamples, seconds: float) -> Verdict:
-    """Each user has one counter of general chats, and it is not below the number of a chat, as it can be after a restore."""
+    """Each user has one counter of general chats, and no chat has a higher number, as it can have after a restore."""
     pairs: dict[tuple[str, str], None] = {}
     for field in _TENANT_FIELDS:
         doubled = merges.doubled(field)
@@ -33,7 +33,7 @@ def counter_verdict(merges: CounterMerges, samples: GeneralChatSamples, seconds:
         )
         faults.append(f"counters lower than a chat's number: {len(sample.lagging):,} ({lagging})")
         hints.append(
-            "chatstore continues after the highest chat. Another application would give numbers again: raise `sequence` "
+            "chatstore continues after the highest chat. Another application would use numbers again. Raise `sequence` "
             "in the counter, or create one general chat with chatstore."
         )
     if faults:
@@ -44,7 +44,7 @@ def counter_verdict(merges: CounterMerges, samples: GeneralChatSamples, seconds:
 
 
 def collision_verdict(samples: GeneralChatSamples, seconds: float) -> Verdict:
-    """No id of a general chat was given to two users: the platform joins tenant and user with `-`, which both can have."""
+    """No id of a general chat was given to two users. The platform joins tenant and user with `-`, which both may contain."""
     sample = samples.collisions()
     if sample is None:
         return too_slow("general chats", seconds)

@@ -31,7 +31,7 @@ class RegistrySample(Protocol):
     collection: str
 
     def open_entries(self) -> Sequence[RegistryEntry] | None:
-        """Random ones, or all if there are few. None if that took too long. Raises Conflict for one that cannot be read."""
+        """Random entries, or all if there are few; None after the time limit. Raises Conflict for an unreadable entry."""
 
 
 def registry_verdict(
@@ -81,7 +81,7 @@ def registry_verdict(
 
 
 def _fault(workflow: WorkflowContext, session: Session | None, now: datetime) -> str | None:
-    """What is wrong with an active or paused workflow."""
+    """The fault of an active or paused workflow; None if its session can be continued."""
     if session is None:
         is_recent = now - workflow.created_at < JUST_STARTED
         return None if is_recent else f"is {workflow.status}, and has no session"

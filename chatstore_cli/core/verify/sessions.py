@@ -1,4 +1,4 @@
-"""The checks of `chatstore verify` that read a sample of sessions: how messages are numbered, how large documents are."""
+"""The checks of `chatstore verify` that read a sample of sessions: numbers of messages, and sizes of documents."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from chatstore_cli.core.verify.checklist import Verdict, passed, shorten, skippe
 from chatstore_cli.domain.indexes.ports import DocumentSamples
 
 LARGE_DOCUMENT = 8 * 1024 * 1024
-"""Bytes: half of the limit of one document."""
+"""The size in bytes from which a document counts as large: half of MongoDB's limit."""
 
 
 def sequence_verdict(samples: DocumentSamples, collections: Sequence[str], seconds: float) -> Verdict:
@@ -44,7 +44,7 @@ def sequence_verdict(samples: DocumentSamples, collections: Sequence[str], secon
 def size_verdict(
     samples: DocumentSamples, collections: Iterable[str], splittable: Sequence[str], seconds: float
 ) -> Verdict:
-    """No document of these collections is near the limit of 16 MiB. Documents of `splittable` ones can be split."""
+    """No document of these collections is near the limit of 16 MiB. Those of `splittable` collections can be split."""
     checked, large, can_split = 0, [], False
     for collection in collections:
         sample = samples.sizes(collection, LARGE_DOCUMENT)

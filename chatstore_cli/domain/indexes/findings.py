@@ -58,7 +58,7 @@ class IndexFinding:
 class IndexAction(StrEnum):
     """What a step does. `modify` is a collMod: it changes an option and does not rebuild the index.
 
-    `merge` deletes documents by which the index, which is unique, could not be created.
+    `merge` deletes documents that prevent the creation of a unique index.
     """
 
     MERGE = "merge"

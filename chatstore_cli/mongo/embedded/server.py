@@ -141,6 +141,7 @@ class EmbeddedServer:
             running=record is not None,
             version=record.version if record else None,
             socket=record.socket if record else None,
+            uri=uri_of(record.socket) if record else None,
             data_folder=str(data),
             size_bytes=size_bytes(data),
             uptime_seconds=max(0.0, (datetime.now(UTC) - started_at).total_seconds()) if started_at else None,

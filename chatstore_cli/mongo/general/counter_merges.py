@@ -1,8 +1,8 @@
 """Finds and merges doubled counters of general chats.
 
-Writers can continue while a merge runs. They and the merge agree on the counter that leads: writers raise it, and a merge
-keeps it. A counter is deleted only if it is still as it was read, so it never has a number that the kept
-one has not. An interrupted merge is completed by the next one.
+Writers can continue while a merge runs. Writers raise the leading counter, and a merge keeps the same counter. Another
+counter is deleted only if it is still as it was read, so its number is never above that of the kept counter. An interrupted
+merge is completed by the next one.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class MongoCounterMerges:
         self._limit: dict[str, Any] = {"maxTimeMS": max(1, int((seconds or 0) * 1000))} if has_limit else {}
 
     def doubled(self, tenant_field: str) -> list[DoubledCounters] | None:
-        """Read all counters once. Only those of a tenant and a user that a text can name are compared."""
+        """Read all counters once. Counters whose tenant or user cannot be written as text are not compared."""
         if not collection_facts(self._connection, self.collection).exists:
             return []
         pipeline: list[Document] = [
@@ -59,7 +59,7 @@ class MongoCounterMerges:
         return within_limit(f"looking for doubled counters in {self.collection}", found)
 
     def merge(self, counters: DoubledCounters) -> None:
-        """Delete the others, after the kept one has what only they have: a tenant in its other field."""
+        """Delete the other counters, after the kept one has got the tenant fields that only they have."""
         require_own(self._connection, self.collection, OWN_COUNTERS)
         keys = [counters.kept.key, *(each.key for each in counters.deleted)]
         changed = f"The counters of tenant {counters.tenant!r} and user {counters.user!r} in {self.collection} changed"
@@ -83,7 +83,7 @@ class MongoCounterMerges:
             attempt_until_done(attempt, failure)
 
     def _give(self, lead: Counter, kept: Document, fields: Document) -> bool:
-        """Set the fields that the kept counter lacks, and a whole number; returns whether it is still as it was read."""
+        """Set the missing tenant fields and a whole number in the kept counter; False if it has changed since it was read."""
         missing = {name: value for name, value in fields.items() if kept.get(name) is None}
         changes = {**missing, **({} if lead.is_whole else {SEQUENCE: lead.number})}
         if not changes:
@@ -105,7 +105,7 @@ def _doubled(group: Document) -> DoubledCounters | None:
 
 
 def _mergeable(kept: Document, documents: Iterable[Document]) -> tuple[list[Document], Document]:
-    """The counters that the kept one can replace, and the tenant fields that it has then.
+    """The counters that the kept one can replace, and the tenant fields that the kept one then has.
 
     A counter of two tenants, in its two fields, can replace another one of the same two, and is replaced only by such a one.
     """

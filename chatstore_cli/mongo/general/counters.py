@@ -15,10 +15,10 @@ from chatstore_cli.mongo.identifiers import document_id_condition, id_text
 from chatstore_cli.mongo.session_documents.shape import TENANT_FIELDS
 
 SEQUENCE = "sequence"
-"""The field of a counter. It has the number of the newest chat."""
+"""The field of a counter with the number of the newest chat."""
 
 CHAT_NUMBER = "general_sequence"
-"""The field of a chat that has its number."""
+"""The field of a chat with its number."""
 
 MAX_NUMBER = 2**53
 """The highest number of a chat. JSON readers keep no higher integer exactly."""
@@ -27,7 +27,7 @@ _BEYOND = 2**63
 
 
 def variants_of_pair(tenant: str, user: str) -> list[Document]:
-    """The conditions for the documents of a tenant and user: one for each field that a tenant can be in, any type in each."""
+    """The conditions for the documents of a tenant and user: one for each tenant field, with ids of any type."""
     is_user = document_id_condition(user)
     return [{field: document_id_condition(tenant), "user_id": is_user} for field in TENANT_FIELDS]
 
@@ -38,9 +38,9 @@ def of_pair(tenant: str, user: str) -> Document:
 
 
 def number_of(stored: Any) -> int:
-    """The whole number up to a stored value: 0 for a negative one and for what is not a number.
+    """A stored value, rounded down to a whole number; 0 for a negative number and for any other type.
 
-    A text of digits is a number too, because a number that it counted must not be used again.
+    A text of digits counts as a number, because the numbers up to it were used and must not be used again.
     """
     if (whole := whole_number(stored)) is not None:
         return max(0, whole)
@@ -54,7 +54,7 @@ def number_of(stored: Any) -> int:
 
 
 class Counter(NamedTuple):
-    """A stored counter: its `_id`, the condition that its `sequence` is as it was read, and up to where it has counted."""
+    """A stored counter: its `_id`, the condition that its `sequence` is as it was read, and its number."""
 
     document_id: Any
     unchanged: Document
@@ -74,8 +74,8 @@ class Counter(NamedTuple):
 
 
 def leading(counters: Iterable[Counter]) -> Counter | None:
-    """The counter that gives the next number of its pair: the one that has counted furthest; of equal ones always the same.
+    """The counter with the highest number of a tenant and user; of equal counters always the same one.
 
-    The merge of doubled counters keeps this one, so that writers and the merge never differ about it.
+    Writers raise this counter, and the merge of doubled counters keeps it, so they always choose the same counter.
     """
     return max(counters, key=lambda counter: (counter.number, id_text(counter.document_id)), default=None)

@@ -8,8 +8,8 @@ from chatstore_cli.domain.indexes.specs import IndexSpec
 def index_specs(collection: str) -> tuple[IndexSpec, ...]:
     """The indexes of the general layout, on the collection of that name.
 
-    Those whose names begin with `gc_` are the application's own: same names, same keys, and no partial filter, so that
-    neither of the two programs creates a second one.
+    The indexes whose names begin with `gc_` are those of the platform: same names, same keys, and no partial filter, so
+    that neither of the two programs creates a second index.
     """
     return (
         IndexSpec(
@@ -65,7 +65,7 @@ def index_specs(collection: str) -> tuple[IndexSpec, ...]:
 
 
 def counter_index_specs(collection: str) -> tuple[IndexSpec, ...]:
-    """The indexes on the counters of general chats, by which no user has two of them in one variant."""
+    """The unique indexes on the counters of general chats. They reject a second counter of a user in one variant."""
     return tuple(
         IndexSpec(
             collection,

@@ -29,7 +29,7 @@ from chatstore_cli.mongo.session_documents.segment_index import segment_index_sp
 class GeneralLayout(DocumentLayout):
     """Reads the chats of a general assistant.
 
-    The collection is another program's, and a user may have rights on the other collections only. Then no chat is found,
+    The platform writes this collection too, and a user may have rights on the other collections only. Then no chat is found,
     and `remarks` has the reason.
     """
 
@@ -40,7 +40,7 @@ class GeneralLayout(DocumentLayout):
         self.remarks: list[str] = []
 
     def is_absent(self) -> bool:
-        """Whether the collection does not exist, as far as the user may know."""
+        """Whether the collection does not exist, or this user may not read it."""
         facts = collection_facts(self._connection, self._name)
         if not facts.is_usable:
             self._add_remark(
@@ -91,7 +91,7 @@ class GeneralLayout(DocumentLayout):
         return [] if query.workflow is None else ["workflow"]
 
     def remove(self, session_id: str, deleted_at: datetime, *, keep_usage: bool = False) -> list[StoredPart]:
-        """Delete a chat as other sessions are deleted. Its number is counted first, so that no other chat gets it."""
+        """Delete a chat like any other session. Before that, raise the counter, so that no other chat gets its number."""
         self._count_number_of(session_id)
         return super().remove(session_id, deleted_at, keep_usage=keep_usage)
 
@@ -101,7 +101,7 @@ class GeneralLayout(DocumentLayout):
             return
         chat = self._collection.to_session(document)
         if chat.tenant_id is None or chat.user_id is None:
-            return  # no counter is of this chat
+            return  # such a chat has no counter
         in_id = highest_number(
             chat.tenant_id,
             chat.user_id,

@@ -16,7 +16,7 @@ from chatstore_cli.mongo.general.shape import GENERAL
 from chatstore_cli.mongo.session_documents.documents import to_session
 
 CHAT_FIELDS = ("general_sequence", "last_sequence")
-"""What is read of a document besides the facts of a session."""
+"""The fields that are read from a document besides the facts of a session."""
 
 _STATUS_NUMBERS = {SessionStatus.RUNNING: 0, SessionStatus.COMPLETED: 1}
 """The numbers of statuses that other writers store as words."""
@@ -60,7 +60,7 @@ def message_document(message: GeneralMessage, sequence: int, timestamp: datetime
 
 
 def chat_of(facts: Document, last_sequence: int | None = None) -> GeneralChat:
-    """The facts of a stored chat. `last_sequence` is that of its head, else the document's own field counts."""
+    """The facts of a stored chat. Without a `last_sequence`, the field of the document is used."""
     session = to_session(GENERAL, facts)
     number = whole_number(facts.get("status"))  # 0 is a status: running
     return GeneralChat(

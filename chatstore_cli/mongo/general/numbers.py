@@ -1,11 +1,11 @@
-"""The numbers of general chats: for each tenant and user from 1 upwards, and never one of them twice.
+"""The numbers of general chats: for each tenant and user from 1 upwards, and no number twice.
 
-A pair of tenant and user has a counter. Old data can have several for one pair, in both variants (`app_id` and
-`enterprise_id`), because the unique index was missing. The one that has counted furthest leads: every writer raises that
-one, by its `_id`. A restore can bring back chats without their counter, so the highest number among the pair's chats
-counts too.
+A pair of tenant and user has a counter. Old data can have several counters for one pair, in both variants (`app_id` and
+`enterprise_id`), because the unique index was missing. Every writer raises the leading counter, the one with the highest
+number, by its `_id`. A restore can bring back chats without their counter, so the highest number among the pair's chats is
+considered too.
 
-A process that is killed after its counter was raised leaves a gap, which is harmless.
+A process that is killed after it raised the counter leaves a gap, which is harmless.
 """
 
 from __future__ import annotations
@@ -161,14 +161,14 @@ class ChatNumbers:
             )
 
     def _increment(self, counter: Counter) -> int | None:
-        """The next number; None if the counter was deleted or set back meanwhile."""
-        is_there = {"_id": counter.document_id, SEQUENCE: {"$gte": counter.number, "$lt": MAX_NUMBER}}
+        """The next number; None if the counter was deleted or lowered meanwhile."""
+        not_lower = {"_id": counter.document_id, SEQUENCE: {"$gte": counter.number, "$lt": MAX_NUMBER}}
         after = self._counters.find_one_and_update(
-            is_there, {"$inc": {SEQUENCE: 1}}, {SEQUENCE: 1}, return_document=ReturnDocument.AFTER
+            not_lower, {"$inc": {SEQUENCE: 1}}, {SEQUENCE: 1}, return_document=ReturnDocument.AFTER
         )
         return None if after is None else whole_number(after[SEQUENCE])
 
     def _set(self, counter: Counter, number: int) -> int | None:
-        """Set a counter that is behind, or is not a whole number; None if it changed meanwhile."""
+        """Set a counter that is too low or is not a whole number; None if it changed meanwhile."""
         update = self._counters.update_one(counter.unchanged, {"$set": {SEQUENCE: number}})
         return number if update.matched_count else None

@@ -1,4 +1,4 @@
-"""Which documents are general chats, which are segments of them, and which are counters, in every variant (docs/layouts.md)."""
+"""The conditions that general chats, their segments and their counters meet, in every variant (docs/layouts.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A random sample of general chats for `chatstore verify`: are their counters behind, and did two users get one id?"""
+"""A random sample of general chats for `chatstore verify`, which shows low counters and ids of two users."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ class MongoGeneralSamples:
         return NumberSample(len(rows), lagging)
 
     def collisions(self) -> CollisionSample | None:
-        """Chats whose id can belong to several pairs, and which has messages of another one's user.
+        """Chats whose id belongs to several pairs of tenant and user.
 
-        The platform lost the messages of the second pair if that had another tenant. Then its counter shows that it got
-        the number too, and it has no other chat with this number.
+        Either the chat has messages of another pair's user, or the counter of another pair shows that this pair got the
+        number too but has no chat with it: the platform lost the messages of a second pair that has another tenant.
         """
         speakers = {
             "$map": {
@@ -99,7 +99,7 @@ class MongoGeneralSamples:
         return sampled(self._connection, self._chats, OWN_CHATS, shape, **limits)
 
     def _counted(self, pairs: Collection[Pair]) -> dict[Pair, int] | None:
-        """Up to where the counters of these pairs have counted; None after the time limit."""
+        """The highest number of each pair's counters; None after the time limit."""
         if not pairs:
             return {}
         tenants, users = ({value for pair in pairs for value in id_values(pair[place])} for place in (0, 1))
@@ -140,7 +140,7 @@ def _pairs(row: Document) -> Iterator[Pair]:
 
 
 def _other_owners(row: Document) -> tuple[list[Pair], int]:
-    """The pairs, other than the document's own, to whom its id can belong too, and its number."""
+    """The other pairs of tenant and user to whom the id of a document can belong, and the number in the id."""
     chat_id: Any = row["_id"]
     owners, number = owners_of(chat_id) if isinstance(chat_id, str) else ([], 0)
     own = set(_pairs(row))

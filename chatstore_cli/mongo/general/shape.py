@@ -19,7 +19,7 @@ def general_counters(document: Mapping[str, Any], invalid: list[str]) -> KnownUs
     """The counters of a general chat. A cost of 0 beside tokens is unknown: the platform stores 0.0 for every turn."""
     usage = counters_of(document, invalid)
     if usage == UNKNOWN_USAGE and document.get(IN_LEDGER) is not None:
-        return KnownUsage(0, 0, 0)  # counters of 0 say nothing, unless the usage ledger has reports
+        return KnownUsage(0, 0, 0)  # counters of 0 are unknown, unless the usage ledger has reports
     return usage._replace(cost=None) if usage.has_tokens and any(usage[:3]) and not usage.cost else usage
 
 
@@ -35,6 +35,6 @@ GENERAL = DocumentShape(
     counters=general_counters,
     in_ledger_field=IN_LEDGER,
     counter_place=FinalCounters(IN_LEDGER),
-    id_fields=("_id", "chat_id"),  # both have the id, and the application has no index on chat_id
+    id_fields=("_id", "chat_id"),  # both have the id, and the platform has no index on chat_id
     is_general=True,
 )

@@ -39,9 +39,11 @@ from chatstore_cli.mongo.session_documents.encoding import encoded_message
 from chatstore_cli.mongo.session_documents.heads import Head
 from chatstore_cli.mongo.session_documents.shape import TENANT_FIELDS
 from chatstore_cli.mongo.session_documents.writing import DocumentWriter
-from chatstore_cli.mongo.tombstones import TOMBSTONES, deleted_in_range
+from chatstore_cli.mongo.tombstones import TOMBSTONES, deleted_in_range, deleted_sessions
 
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
+_LAYOUTS_OF_CHATS = (LAYOUT, "workflow")
+"""The layouts in which general chats may have been deleted: also `workflow`, whose collection may be GeneralChatSessions."""
 _OWNER_FIELDS = (*TENANT_FIELDS, "user_id")
 
 
@@ -61,13 +63,18 @@ class MongoGeneralWriter:
     # --- writing ------------------------------------------------------------------------------------------------------
 
     def create(self, chat: GeneralChat) -> bool:
-        if self._documents.is_deleted(chat.chat_id):
-            return False
+        with driver_errors(f"looking up session {chat.chat_id!r} in {TOMBSTONES}"):
+            # A workflow session has such an id only if it is a general chat: see _LAYOUTS_OF_CHATS.
+            if any(deleted_sessions(self._documents.connection, each, [chat.chat_id]) for each in _LAYOUTS_OF_CHATS):
+                return False
         return self._documents.create(chat.chat_id, new_document(chat), "_id")
 
     def highest_deleted(self, tenant: str, user: str) -> int:
         with driver_errors(f"looking up deleted chats of user {user!r} in {TOMBSTONES}"):
-            return highest_number(tenant, user, partial(deleted_in_range, self._documents.connection, LAYOUT))
+            return max(
+                highest_number(tenant, user, partial(deleted_in_range, self._documents.connection, layout))
+                for layout in _LAYOUTS_OF_CHATS
+            )
 
     def append(
         self, state: GeneralChatState, message: GeneralMessage, now: datetime
@@ -117,7 +124,7 @@ class MongoGeneralWriter:
         return order[:limit]
 
     def _newest_by(self, field: str, tenant: str, user: str, limit: int) -> list[Document]:
-        """The newest chats by one field of the tenant, read in the order of its index, which does not have the `_id`."""
+        """The newest chats by one tenant field, read in the order of its index, which does not contain the `_id`."""
         match: Document = {field: id_condition(tenant), "user_id": id_condition(user), **GENERAL.own_sessions.filter()}
         fields = dict.fromkeys((*GENERAL.fact_fields, *CHAT_FIELDS), 1)
         rows = list(self._sessions.find(match, fields).sort("created_at", -1).limit(limit))

@@ -1,6 +1,7 @@
 """Where the documents of a layout keep the counters that the usage ledger raises, and how these are changed.
 
-Beside the counters a note keeps their values before the first report. It marks that they come from the usage ledger.
+Beside the counters, a note has their values before the first report. A note marks that the counters come from the usage
+ledger.
 """
 
 from __future__ import annotations
@@ -31,22 +32,22 @@ class CounterPlace(Protocol):
     """The fields of a document that the methods read."""
 
     def note(self, document: Document) -> Usage | Any:
-        """The note: the counters before the first report. Any other value but None if it does not tell them."""
+        """The note: the counters before the first report. None without a note; the stored value if it is not an object."""
 
     def read(self, document: Document) -> Usage:
-        """The counters. Each number by itself: 0 if it is not valid, and an invalid cost is unknown."""
+        """The counters. An invalid number is 0, and an invalid cost is unknown."""
 
     def noted(self, counters: Usage) -> Document:
         """The change that stores a note."""
 
     def raised(self, document: Document, least: Usage) -> Document:
-        """The change that raises the counters to at least these numbers. It lowers none."""
+        """The change that raises the counters to at least these numbers and lowers none of them."""
 
     def replaced(self, document: Document, counters: Usage) -> Document:
         """The change that sets the counters to these numbers. An unknown cost changes nothing."""
 
     def guarded(self, document: Document, change: Document) -> tuple[Document, Document]:
-        """A filter that matches the document if its counters are as they were read, and the update that changes them."""
+        """A filter that matches the document if its counters are as they were read, and the update of the counters."""
 
 
 class TrackedCounters:
@@ -128,7 +129,7 @@ def _counters(place: Mapping[str, Any], names: tuple[str, ...]) -> Usage:
 
 
 def _raised(place: Document, names: tuple[str, ...], least: Usage) -> Document:
-    """The numbers of a place that are below `least`, or are not numbers, as they have to be."""
+    """New values for the counters that are below `least` or are not numbers."""
     counters = _counters(place, names)
     raised: Document = {
         name: max(count, wanted)

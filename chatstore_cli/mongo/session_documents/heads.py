@@ -1,4 +1,4 @@
-"""Heads: what is read of a session's document before it is changed, and the filter that its next change requires.
+"""Heads: the state of a session's document that is read before it is changed, and the filter of the next change.
 
 Pure: nothing here reads the database.
 """

@@ -1,4 +1,4 @@
-"""What the layouts share that store a session as one document with its messages inside."""
+"""The reader of the layouts that store a session as one document with its messages inside."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class DocumentLayout(ABC):
 
     @property
     def unaddressable(self) -> int:
-        """The sessions that were met, and left out because no text can be their id."""
+        """The number of sessions that were read and left out, because their id cannot be written as text."""
         return len(self._unaddressable)
 
     def _addressable(self, session: Session, row: Document) -> bool:

@@ -25,9 +25,7 @@ class DocumentShape:
     `updated_fields` are the fields in which variants keep the time of the last change. The first one that can be read
     counts. Listing walks the index on the first one, and chatstore writes it. `title_fields` is the same for titles.
     `in_ledger_field` has the counters before the first report, once the counters come from the usage ledger, which raises
-    them at the `counter_place`.
-    `in_ledger_field` has the counters before the first report, once the counters come from the usage ledger.
-    `id_fields` are the fields that can have the id of a session, the one first by which documents are found fastest.
+    them at the `counter_place`. `id_fields` are the fields that can have the id of a session, the fastest look-up first.
     `is_general`: the sessions are those of a general agent, so its messages are the conversation.
     """
 

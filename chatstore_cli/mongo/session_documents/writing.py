@@ -1,4 +1,4 @@
-"""Writing documents of sessions, each change one guarded atomic update, for every layout with such documents.
+"""Writes the documents of sessions. Each change is one guarded atomic update.
 
 Never a pipeline update: it would evaluate what a message contains.
 """
@@ -119,9 +119,10 @@ class DocumentWriter:
     # --- writing ------------------------------------------------------------------------------------------------------
 
     def create(self, session_id: str, document: Document, field: str) -> bool:
-        """Insert the document of a new session, which another one with the same `field` or `_id` prevents.
+        """Insert the document of a new session.
 
-        False if there is one, or if the session was deleted on purpose between the caller's look-up and the insertion.
+        False if there is a document with the same `field` or `_id`, or if the session was deleted on purpose between the
+        caller's look-up and the insertion.
         """
         self._check_collection()
         with driver_errors(f"creating session {session_id!r} in {self.name}"):

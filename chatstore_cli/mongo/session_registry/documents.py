@@ -51,9 +51,9 @@ def registry_index_specs(collection: str, keep_days: int) -> tuple[IndexSpec, ..
 
 
 def entry_id(session: ClientSession) -> str:
-    """The `_id`: a hash, so that ids of any length and in any letters differ under every collation.
+    """The `_id`: a hash, so that different client sessions have different ids of one length under every collation.
 
-    The hashed text is a JSON array of the three parts, which is different for different parts.
+    The hashed text is a JSON array of tenant, user and key, so that no two client sessions have the same text.
     """
     return hashlib.sha256(json.dumps(list(session)).encode()).hexdigest()
 
@@ -79,7 +79,7 @@ def to_entry(document: Document) -> RegistryEntry:
 
 
 def workflow_documents(entry: RegistryEntry) -> list[Any]:
-    """The workflows of an entry as they are stored. What did not change, or is not known, is kept as it was read."""
+    """The workflows of an entry as they are stored. Unchanged and unknown fields are kept as they were read."""
     stored = entry.stored or []
     known = {each["chat_id"]: each for each in stored if _is_workflow(each)}
     unknown = [each for each in stored if not _is_workflow(each)]

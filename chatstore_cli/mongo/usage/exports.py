@@ -1,17 +1,18 @@
 """Batches of exported ledger rows: each row once, whatever clocks, elections and killed or slow processes do.
 
-One document names the newest batch and lists its rows. A row notes its batch in `exported_in`; the number is negative if the
-row has changed since, which only opening balances do, and comes into a later batch again. To add a batch, a process
+One document names the newest batch and lists its rows. A row has the number of its batch in `exported_in`. If the row has
+changed since then, which only opening balances do, the number is negative, and the row comes into a later batch again. To
+add a batch, a process
 
-1. notes the newest batch in all of its rows,
-2. then reads rows without a note, or with a negative one,
+1. writes the number of the newest batch into all of its rows,
+2. then reads rows without a number, or with a negative one,
 3. and replaces the document by one that lists these as the next batch, if it still names the batch of step 1.
 
-So rows come into the next batch only after every row of all earlier ones has its note: no row is in two of them. A process
-that is held between two steps either finds the document replaced, or nobody has added a batch meanwhile. And a batch is
-complete as soon as it exists, so that nothing can appear in it later. No clock decides, so rows that are stored late, or by
-older versions, are only exported later. Everything is read and written with a majority of the servers: an election undoes
-none of it.
+So rows come into the next batch only after every row of all earlier batches has its number, and no row is in two batches. A
+process that is held between two steps either finds the document replaced, or no batch was added meanwhile. A batch is
+complete as soon as it exists, so no row appears in it later. The order does not depend on clocks, so rows that are stored
+late, or by older versions, are exported later. Everything is read and written with a majority of the servers, so an election
+undoes nothing.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from chatstore_cli.mongo.ledger_layouts import FIRST, OTHER
 from chatstore_cli.mongo.usage.rows import OWN_EXPORTS, OWN_ROWS, row_of
 
 _BATCH = 2_000
-"""Rows of a batch at most: their ids are in one document."""
+"""The highest number of rows in a batch. Their ids are in one document."""
 
 _NEWEST = "newest"
 _MAJORITY = WriteConcern("majority")
@@ -80,7 +81,7 @@ class MongoUsageExports:
         noted = self._rows.find({"exported_in": {"$type": "number"}}, {"exported_in": 1})
         ends = [row["exported_in"] for way in (1, -1) for row in noted.clone().sort("exported_in", way).limit(1)]
         highest = max((abs(whole_number(end) or 0) for end in ends), default=0)
-        # Another name than before: rows that were listed and not noted come into another batch now.
+        # A new name: rows that were listed in the removed document come into another batch now.
         first = {"_id": _NEWEST, "ledger": uuid.uuid4().hex[:12], "batch": highest, "row_ids": []}
         try:
             self._exports.insert_one(dict(first))
@@ -89,7 +90,7 @@ class MongoUsageExports:
         return first
 
     def _noted(self, document: Document) -> ExportPlace:
-        """The place of the newest batch, once all of its rows have its note."""
+        """The place of the newest batch, after its number was written into all of its rows."""
         ids: list[Any] = document["row_ids"]
         if ids:
             listed = {"_id": {"$in": ids}, **_without(document["batch"])}

@@ -34,6 +34,7 @@ from chatstore_cli.mongo.usage.rows import (
     LAST_MOMENT,
     NOT_ABOVE_A_COST,
     OWN_ROWS,
+    UNAPPLIED,
     document_of,
     row_of,
     row_usage,
@@ -122,6 +123,10 @@ class MongoUsageLedger:
                 if isinstance(row["_id"], str):
                     yield row["_id"], summed_usage(row)
 
+    def unapplied(self, chat_id: str) -> list[str]:
+        with driver_errors(f"reading the usage of session {chat_id!r} in {self._rows.name}"):
+            return [row["_id"] for row in self._rows.find(self._of(chat_id, **UNAPPLIED), {"_id": 1})]
+
     def discard(self, row_ids: Sequence[str]) -> None:
         with driver_errors(f"deleting usage in {self._rows.name}"):
             self._rows.delete_many({"_id": {"$in": list(row_ids)}})
@@ -160,6 +165,12 @@ class MongoUsageLedger:
     def counters(self, chat_id: str) -> Usage | None:
         document = self._head(chat_id)
         return None if document is None else self._place.read(document)
+
+    def counters_from_ledger(self, chat_id: str) -> Usage | None:
+        document = self._head(chat_id)
+        if document is None or self._place.note(document) is None or self._place.raised(document, Usage()):
+            return None
+        return self._place.read(document)
 
     def opening_balance(self, chat_id: str) -> UsageSnapshot | None:
         document = self._head(chat_id, self._shape.fact_fields)

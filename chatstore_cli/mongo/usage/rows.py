@@ -63,6 +63,9 @@ IS_COST: Document = {
 }
 """An expression: the cost is an amount. See `row_usage`."""
 
+UNAPPLIED: Document = {"applied": False}
+"""A filter: rows that their session's counters may not include yet. There are few at any time."""
+
 EXPORTED_BEFORE: Document = {
     "$cond": [{"$gt": ["$exported_in", 0]}, {"$multiply": ["$exported_in", -1]}, "$exported_in"]
 }
@@ -83,6 +86,13 @@ def usage_index_specs(rows: str, daily_sums: str) -> tuple[IndexSpec, ...]:
         IndexSpec(rows, "at_idx", (("at", 1),), why="usage within a time span"),
         IndexSpec(rows, "rolled_up_idx", (("rolled_up", 1), ("chat_id", 1)), why="rows that are in no daily sum yet"),
         IndexSpec(rows, "exported_idx", (("exported_in", 1), ("_id", 1)), why="rows that are in no export yet"),
+        IndexSpec(
+            rows,
+            "unapplied_idx",
+            (("chat_id", 1),),
+            partial_filter=UNAPPLIED,
+            why="rows that a session's counters may not include yet",
+        ),
         IndexSpec(daily_sums, "days_idx", (("last_day", 1), ("first_day", 1)), why="daily sums within a time span"),
     )
 

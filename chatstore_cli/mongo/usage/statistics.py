@@ -1,4 +1,4 @@
-"""The statistics of the general assistant's platform: what each session has used, in documents per tenant and workflow."""
+"""The platform's statistics: the usage of each session, in one document per tenant and workflow."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SESSIONS = "chat_sessions"
 
 
 class MongoUsageStatistics:
-    """Reads the collection of statistics, which nothing here writes. A collection that does not exist has none."""
+    """Reads the collection of statistics and never writes it. If it does not exist, there are no statistics."""
 
     def __init__(self, connection: Connection, collection: str) -> None:
         self._documents = connection.collection(collection)
@@ -33,7 +33,7 @@ class MongoUsageStatistics:
 
 
 def _sessions(members: Any, path: str = "") -> Iterator[tuple[str, Usage]]:
-    """The usages in an object by session id. An id with dots has become an object in an object for each of its parts."""
+    """The usages in an object by session id. An id with dots is stored as an object inside an object for each part."""
     for name, member in members.items() if isinstance(members, Mapping) else ():
         chat_id = path + name
         if isinstance(member, Mapping):

@@ -20,7 +20,7 @@ from chatstore_cli.mongo.session_documents.shape import TENANT_FIELDS
 from chatstore_cli.mongo.workflow.shape import WORKFLOW
 
 STATE_FIELDS = ("current_run", "run_start", "expected_echo", "addressed_to")
-"""What is read of a document besides the facts of a session and the place of its newest message."""
+"""The fields that are read from a document besides the facts of a session and the place of its newest message."""
 
 _STATUS_WORDS = {
     SessionStatus.COMPLETED: "completed",

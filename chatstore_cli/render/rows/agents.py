@@ -141,7 +141,7 @@ CHANGED_FIELDS = (
     Column("key", "Key"),
     Column("version_id", "Version"),
 )
-CONFIG = Column("config", "Configuration", in_table=False)
+CONFIG_FIELD = Column("config", "Configuration", in_table=False)
 VERSION_FIELDS = (
     Column("agent_id", "Agent"),
     Column("version_id", "Version"),

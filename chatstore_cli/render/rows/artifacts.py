@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def artifact_values(artifacts: SessionArtifacts) -> dict[str, Any]:
-    """What `sessions show` adds to the row of a session. Both are null for a session without artifacts."""
+    """The values that `sessions show` adds to the row of a session. Both are null for a session without artifacts."""
     return {"last_artifact": _last(artifacts.last), "artifact": _artifact(artifacts.artifact_id, artifacts.instance)}
 
 

@@ -37,8 +37,8 @@ def step_row(step: IndexStep, outcome: str) -> dict[str, Any]:
     }
 
 
-def retention_row(retention: Retention, ttl_days: int) -> dict[str, Any]:
-    """One collection. A count is null if the time limit passed; `sampled` is null if all documents were counted."""
+def retention_row(retention: Retention, ttl_days: int | None) -> dict[str, Any]:
+    """One collection. `ttl_days` is its setting, if it has one. A count is null if the time limit passed; `sampled` is null if all documents were counted."""
     dates = retention.dates
     return {
         "layout": retention.layout,
@@ -46,7 +46,7 @@ def retention_row(retention: Retention, ttl_days: int) -> dict[str, Any]:
         "field": retention.field,
         "index": retention.index.name if retention.index is not None else None,
         "expire_after_seconds": retention.index.expire_after_seconds if retention.index is not None else None,
-        "ttl_days": ttl_days if retention.carries_own_date else None,
+        "ttl_days": ttl_days,
         "documents": retention.documents,
         "expired": retention.expired,
         "next_expiry": rfc3339(retention.next_expiry),

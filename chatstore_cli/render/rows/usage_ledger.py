@@ -77,9 +77,30 @@ def _time(row: LedgerRow) -> str | None:
     return None if row.problem is not None and at.year == 1 else rfc3339(at)
 
 
-def explained_footer(sums: Usage) -> dict[str, Any]:
-    """The sums, as the last row of a table."""
-    return {"at": "TOTAL", "added": usage_row(sums), "counted": None}
+def explained_footer(sums: Usage, rows: Sequence[Row]) -> dict[str, Any]:
+    """The sums of the rows, as the last row of a table."""
+    return {"at": "TOTAL", "added": usage_row(sums), "counted": None, "cost_unknown": _has_unknown_cost(rows)}
+
+
+def _has_unknown_cost(rows: Sequence[Row]) -> bool:
+    """Whether a client or a turn used tokens, and none of its rows has a cost."""
+    has_cost: dict[tuple[Any, ...], bool] = {}
+    for row in rows:
+        if row["counted"] and row["reported"]["total_tokens"]:
+            client = (row["run"], row["agent"], row["model"], row["turn_id"])
+            has_cost[client] = has_cost.get(client, False) or row["reported"]["cost"] is not None
+    return not all(has_cost.values())
+
+
+def _reported_cost(row: Row) -> str:
+    return money(row["reported"]["cost"]) if "reported" in row else ""
+
+
+def _added_cost(row: Row) -> str:
+    cost = row["added"]["cost"]
+    if "cost_unknown" in row:
+        return f"{cost} + unknown" if row["cost_unknown"] and cost is not None else money(cost)
+    return money(cost) if row["counted"] else ""
 
 
 def reconciled_row(
@@ -93,8 +114,8 @@ def reconciled_row(
 ) -> dict[str, Any]:
     """One session: its counters, the ledger's sums, its platform's statistics, the names of the numbers that differ.
 
-    The result is `planned`, `repaired` or `changed` (in the meantime, so not repaired), and `reported` if the statistics
-    differ, which are never written.
+    The result is `planned`, `repaired` or `changed` (in the meantime, so not repaired), or `reported` if only the
+    statistics differ, which are never written.
     """
     numbers = {"counters": counters, "wanted": expected, "statistics": statistics}
     rows = {name: None if usage is None else usage_row(usage) for name, usage in numbers.items()}
@@ -145,11 +166,11 @@ EXPLAINED_COLUMNS = (
     Column("reported.completion_tokens", "COMPLETION", align="right", show=count, in_table=False),
     Column("reported.total_tokens", "REPORTED", align="right", show=count, spare=1),
     Column("reported.cached_tokens", "CACHED", align="right", show=count, in_table=False),
-    Column("reported.cost", "REPORTED COST", align="right", spare=6),
+    Column("reported.cost", "REPORTED COST", align="right", show_row=_reported_cost, spare=6),
     Column("added.prompt_tokens", "ADDED PROMPT", align="right", show=count, in_table=False),
     Column("added.completion_tokens", "ADDED COMPLETION", align="right", show=count, in_table=False),
     Column("added.total_tokens", "ADDED", align="right", show=count),
-    Column("added.cost", "ADDED COST", align="right", spare=4),
+    Column("added.cost", "ADDED COST", align="right", show_row=_added_cost, spare=4),
     Column("counted", "COUNTED", spare=5),
     Column("reason", "WHY", show=_short_reason, wraps=True, spare=2, narrowest=20),
     Column("applied", "APPLIED", in_table=False),

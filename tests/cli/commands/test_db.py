@@ -27,7 +27,7 @@ from tests.support.stray_processes import has_ended, kill_processes_of
 
 pytestmark = pytest.mark.real
 KEYS = [
-    "running", "version", "socket", "data_folder", "size_bytes", "uptime_seconds", "pid", "started_at", "binary", "log",
+    "running", "version", "socket", "uri", "data_folder", "size_bytes", "uptime_seconds", "pid", "started_at", "binary", "log",
 ]  # fmt: skip
 
 
@@ -58,6 +58,8 @@ def test_start_status_stop(db: Chatstore, short_folder: Path):
     assert list(row) == KEYS
     assert row["running"] is True
     assert row["socket"].startswith(str(short_folder / "run"))
+    with MongoClient(row["uri"]) as client:
+        assert client.admin.command("ping")["ok"] == 1
     assert row["data_folder"] == str(short_folder / "data")
     assert row["started_at"].endswith("Z")
     assert status(db)["pid"] == row["pid"]

@@ -120,7 +120,7 @@ def test_odd_keys_are_plain_keys() -> None:
 
 @given(CONTENTS)
 def test_every_json_object_is_a_configuration_of_the_size_of_its_bson(config: dict[str, Any]) -> None:
-    walk = checks._Walk()
+    walk = checks._Walk("configuration")
     copy = walk.copy_of_object(config, 1)
     assert copy == checked_config(config) == config
     assert walk._size == len(bson.encode(copy))

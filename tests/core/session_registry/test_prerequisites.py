@@ -39,7 +39,7 @@ def test_a_text_is_the_reason() -> None:
 
 
 @pytest.mark.parametrize("answer", [None, False, 1, 0, "", "  ", (True, None), object()])
-def test_nonsense_refuses(answer: object) -> None:
+def test_any_other_answer_refuses(answer: object) -> None:
     reason = HookPrerequisites(lambda _: answer).refusal(REQUEST)
     assert reason == f"the prerequisites hook returned a value of type {type(answer).__name__}, not True or a reason"
 
@@ -59,6 +59,23 @@ def test_a_hook_that_raises_refuses(error: BaseException) -> None:
     assert HookPrerequisites(guard).refusal(REQUEST) == (
         f"the prerequisites hook failed: {type(error).__name__}: no plan"
     )
+
+
+class Unreadable(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(Unreadable(), "Unreadable: its text cannot be read"), (ValueError("a\ud800b"), "ValueError: a?b")],
+)
+def test_an_error_whose_text_cannot_be_read_or_stored_refuses_with_a_reason(error: Exception, reason: str) -> None:
+    def guard(request: WorkflowRequest) -> bool:
+        raise error
+
+    assert HookPrerequisites(guard).refusal(REQUEST) == f"the prerequisites hook failed: {reason}"
+    assert HookPrerequisites(lambda _: "no\udcff").refusal(REQUEST) == "no?"
 
 
 @pytest.mark.parametrize(

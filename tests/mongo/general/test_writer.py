@@ -454,3 +454,12 @@ def test_an_argument_that_no_chat_can_have_is_a_value_error(call: Call, what: st
     with pytest.raises(InvalidGeneralChat, match=what) as refused:
         call(chats)
     assert isinstance(refused.value, ValueError)
+
+
+def test_a_number_that_was_deleted_as_a_workflow_session_is_not_given_again(
+    chats: GeneralChats, any_connection: Connection
+) -> None:
+    """Before general chats had a layout, GeneralChatSessions could be the collection of workflow sessions."""
+    for number in (1, 2, 7):
+        write_tombstone(any_connection, "workflow", f"generalchat-acme-ann-{number:04}", START)
+    assert chats.create_general_chat_session(**ANN)["sequence"] == 8

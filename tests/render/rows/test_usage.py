@@ -45,7 +45,7 @@ def explanation() -> Listing:
         row(2, CountingReason.BEYOND, agent="PlannerAgent", model="gpt-4o-mini"),
         row(3, CountingReason.NOT_ABOVE, agent="PlannerAgent", model="gpt-4o-mini"),
     ]
-    return Listing(EXPLAINED_COLUMNS, rows, footer=explained_footer(Usage(4_000, 2_000, 6_000, Decimal(6))))
+    return Listing(EXPLAINED_COLUMNS, rows, footer=explained_footer(Usage(4_000, 2_000, 6_000, Decimal(6)), rows))
 
 
 def test_the_groups_of_a_report_stay_readable_at_60_columns() -> None:
@@ -69,6 +69,24 @@ def test_a_wide_terminal_shows_every_figure() -> None:
     assert [title.strip() for title in header if title] == [
         "TENANT", "SESSIONS", "PROMPT", "COMPLETION", "TOKENS", "COST", "COST UNKNOWN", "FROM COUNTERS", "SOURCE"
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("known", "total"), [(True, "0.5"), (False, "0.5 + unknown")], ids=["later report has the cost", "other turn"]
+)
+def test_an_explanation_shows_an_unknown_cost_as_unknown(known: bool, total: str) -> None:
+    rows = []
+    for number, cost in enumerate((None, Decimal("0.5"))):
+        turn = None if known else f"turn-{number}"
+        reported = snapshot(number, 100, cost=cost, turn_id=turn)
+        ledger_row = LedgerRow(f"row-{number}", reported, True, ())
+        rows.append(explained_row(ledger_row, True, reported.counters, CountingReason.TURN))
+    lines = table(
+        Listing(EXPLAINED_COLUMNS, rows, footer=explained_footer(Usage(120, 80, 200, Decimal("0.5")), rows)), 160
+    )
+
+    assert lines[1].count("unknown") == 2
+    assert total in [cell.strip() for cell in lines[3].split("  ")]
 
 
 @pytest.mark.parametrize("width", [60, 80, 100])

@@ -11,7 +11,7 @@ from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.message_input import is_piped, read_content, read_object, read_text
 from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.cli.thread_options import FileOption, TextOption
-from chatstore_cli.domain.errors import BadValue, ExitCode, WrongUse
+from chatstore_cli.domain.errors import BadValue, Conflict, ExitCode, WrongUse
 from chatstore_cli.render.listing import Record
 
 app = single_command()
@@ -35,7 +35,7 @@ def append(
         str,
         typer.Option("--tenant", metavar="ID", help="The tenant. Other tenants' general chats count as missing."),
     ],
-    role: Annotated[str, typer.Option("--role", metavar="ROLE", help="The role: user or assistant.")],
+    role: Annotated[str, typer.Option("--role", metavar="ROLE", help="The role of the message: user or assistant.")],
     text: TextOption = None,
     file: FileOption = None,
     user: Annotated[
@@ -48,16 +48,19 @@ def append(
     message_id: Annotated[
         str | None,
         typer.Option(
-            "--message-id", metavar="ID", help="The id of the message. A repetition with the same id stores nothing."
+            "--message-id",
+            metavar="ID",
+            help="The id of the message (default: a new id). If it is already stored with the same role and text, nothing is stored.",
         ),
     ] = None,
 ) -> None:
     """Append a message to a general chat.
 
-    Without --text and --file, the text is read from stdin. The metadata always has the keys that the assistant's
-    application expects, such as `source`. If --metadata has one of these keys, its value is stored. `agent_name` in the
-    metadata becomes the speaker of a message of the assistant (`name` in results).
+    Without --text and --file, the text is read from stdin. The stored metadata always has the keys that the platform
+    expects, such as `source`. If --metadata has one of these keys, its value replaces the default. In a message of the
+    assistant, `agent_name` in the metadata is the speaker (`name` in results).
     """
+    from chatstore_cli.domain.storable_values import Alterations, storable_value
     from chatstore_cli.render.rows.general import APPENDED_FIELDS, appended_row
     from chatstore_cli.wiring.general import general_chats
 
@@ -66,18 +69,24 @@ def append(
     content = read_content(text, file, None)
     if content is None and not is_piped():
         raise WrongUse(what="No text was given.", hint="Give --text or --file, or pipe the text.")
-    attached = None if metadata is None else read_object(metadata, "--metadata")
+    given_metadata = None if metadata is None else read_object(metadata, "--metadata")
     invocation = Invocation(context, layout="general")
     invocation.will_write()
-    said = str(read_text("-") if content is None else content)
+    message_text = str(read_text("-") if content is None else content)
     with options_in_errors():
         message = general_chats(invocation.stores, invocation.say).append_general_message(
             general_chat_id=session_id,
             app_id=tenant,
             role=role,
-            content=said,
+            content=message_text,
             user_id=user,
-            metadata=attached,
+            metadata=given_metadata,
             event_id=message_id,
         )
+    if message_id is not None and (message["role"], message["content"]) != (
+        role,
+        storable_value(message_text, Alterations()),
+    ):
+        what = f"Message {message_id!r} of session {session_id!r} is already stored with another role or text."
+        raise Conflict(what=f"{what} Nothing was stored.", hint="Choose another --message-id.")
     invocation.emit(Record(APPENDED_FIELDS, appended_row(session_id, message)))

@@ -26,7 +26,9 @@ _LAZY_COMMANDS = {
 
 app = group(
     "general",
-    "List, show and start general chats, append messages and print transcripts.",
+    "List, show and start general chats, append messages and print transcripts.\n\n"
+    "A general chat is a numbered session of a user with a general assistant. To continue one, use chatstore resume; to "
+    "delete one, chatstore sessions delete.",
     _LAZY_COMMANDS,
 )
 
@@ -50,8 +52,8 @@ def list_(
 ) -> None:
     """List the general chats of one user.
 
-    The most recently created one is first. To list those of all users, or more than 200, use chatstore sessions list
-    --layout general.
+    The most recently created chat is first. To list the chats of all users, or more than 200 chats, use chatstore sessions
+    list --layout general.
     """
     from chatstore_cli.render.rows.general import CHAT_COLUMNS, listed_chat_row
     from chatstore_cli.wiring.general import general_chats
@@ -84,7 +86,7 @@ def show(
 ) -> None:
     """Show one general chat with its first and last messages.
 
-    It also shows the tokens and the cost. A table has one line per message. `-o json` prints messages in full.
+    The result includes the tokens and the cost. A table has one line per message. `-o json` prints messages in full.
     """
     from chatstore_cli.core.general.view import view_general_chat
     from chatstore_cli.render.rows.general import CHAT_FIELDS, TRANSCRIPT_COLUMNS, chat_view_row

@@ -25,8 +25,8 @@ app = single_command()
 def start(context: typer.Context, tenant: TenantOption, user: UserOption) -> None:
     """Create the next general chat of a user, without messages.
 
-    The chats of a user of a tenant are numbered from 1. A number is never used again, not even after a chat was deleted.
-    Each run creates another chat.
+    The chats of each user of a tenant are numbered from 1. A number is never used again, not even after its chat was
+    deleted. Each run of this command creates another chat.
     """
     from chatstore_cli.render.rows.general import STARTED_FIELDS, started_row
     from chatstore_cli.wiring.general import general_chats

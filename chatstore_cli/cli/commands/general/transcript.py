@@ -47,8 +47,8 @@ def transcript(
     """Show the messages of a general chat in order.
 
     The output is written while the messages are read. To read a chat in pages without missing a message, begin with
-    --after-sequence 0 and --limit. A notice has the value for the next page, and `next_after_sequence` has it with
-    -o json. It is null on the last page.
+    --after-sequence 0 and --limit. A notice shows the --after-sequence of the next page. With -o json,
+    `next_after_sequence` has the same value, or null on the last page.
     """
     from chatstore_cli.core.general.view import find_general_chat, page_of
     from chatstore_cli.domain.queries import MessageSelection
@@ -61,7 +61,7 @@ def transcript(
     if after_sequence is not None:
         empty = f"The general chat has no messages after sequence {after_sequence}."
     newest = limit if after_sequence is None else None
-    # Sequence numbers begin at 1. After 0 there is everything, also first messages that have no number.
+    # Sequence numbers begin at 1. After 0 come all messages, also first messages without a number.
     selection = MessageSelection(last=newest, after_sequence=after_sequence or None)
     messages = reader.messages(session.session_id, selection)
     if limit is None or after_sequence is None:

@@ -40,7 +40,7 @@ _LAZY_COMMANDS = {
 
 app = group(
     "sessions",
-    "List, show, merge, watch and measure sessions; split, complete, fail, pause, unpause and delete them.",
+    "List, show, watch and measure sessions, print transcripts; split, complete, fail, pause, unpause and delete sessions.",
     _LAZY_COMMANDS,
 )
 

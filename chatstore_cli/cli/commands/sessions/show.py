@@ -34,8 +34,8 @@ def show(
 ) -> None:
     """Show one session with its first and last messages.
 
-    A table has one line per message; `-o json` prints messages in full. If MongoDB deletes the messages by itself, the
-    session shows when. `last_artifact` is what a workflow session has shown last, and `artifact` what it works on.
+    A table has one line per message; `-o json` prints messages in full. If the messages expire, the result shows when. For
+    a workflow session, `last_artifact` is the artifact that it showed last, and `artifact` the one that it works on.
     """
     invocation = Invocation(context, layout=layout)
     view = show_session(

@@ -41,9 +41,9 @@ def sizes(
 
     MongoDB rejects documents over 16 MiB, so a session that reaches that size can no longer grow. The growth per day is the
     size divided by the time since the first message in the document, and the forecast assumes that it continues. Completed
-    and failed sessions do not grow. The server reads the collections of workflow sessions and general chats. Documents that chatstore writes
-    stay below 12 MiB, because their oldest messages move into segments; `chatstore sessions split` moves those of others.
-    Flat messages and threads are not listed: none of their documents grows with a session.
+    and failed sessions do not grow. The server reads the collections of workflow sessions and general chats. Documents that
+    chatstore writes stay below 12 MiB, because their oldest messages move into segments; `chatstore sessions split` moves
+    those of other writers. Flat messages and threads are not listed, because none of their documents grows with a session.
     """
     invocation = Invocation(context, layout=layout)
     at_least_bytes = 0 if over is None else read_bytes(over, "--over")

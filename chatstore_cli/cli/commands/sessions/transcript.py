@@ -10,7 +10,7 @@ import typer
 
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
-from chatstore_cli.domain.errors import ExitCode
+from chatstore_cli.domain.errors import ExitCode, PositionAhead
 from chatstore_cli.domain.mixed_transcript import MixedTurn, ReplayBoundary, TranscriptSource
 from chatstore_cli.render.listing import Listing
 
@@ -49,8 +49,8 @@ def transcript(
 
     The sessions are workflow sessions and general chats. Each session keeps its own order, and of their next turns the
     earliest comes first. With -o json, `source` is the session of a turn, `index` its position in that session from 0
-    (null after --after), and `general` is true for a turn of a conversation with the general assistant. At the end,
-    stderr shows with which --after the next run prints only later turns.
+    (null with --after), and `general` is true for a turn of a conversation with the general assistant. At the end, a notice
+    shows the --after options with which the next run prints only later turns.
     """
     from chatstore_cli.core.mixed_transcript.names import named_positions, named_sources
     from chatstore_cli.core.mixed_transcript.replay import replay
@@ -62,7 +62,11 @@ def transcript(
     readers = transcript_readers(invocation.stores)
     sources = named_sources(readers, session_ids)
     positions = named_positions(after or (), sources)
-    records = replay(readers, sources.values(), positions=positions, clock=utc_now)
+    try:
+        records = replay(readers, sources.values(), positions=positions, clock=utc_now)
+    except PositionAhead as error:
+        error.hint = "Leave out --after for this session: it was deleted, or restored from a backup."
+        raise
     end: list[ReplayBoundary] = []
 
     def rows() -> Iterator[dict[str, Any]]:
@@ -84,6 +88,6 @@ def _continuation(names: Mapping[str, TranscriptSource], boundary: ReplayBoundar
     options = [
         f"--after {shlex.quote(f'{name}={state.position.sequence}')}"
         for name, state in zip(names, boundary.sources, strict=True)
-        if state.position.sequence not in (None, -1)
+        if state.position.sequence not in (None, -1, 0)
     ]
     return f"To print only later turns, add: {' '.join(options)}" if options else "Run it again to print all turns."

@@ -35,9 +35,9 @@ def list_(
         str | None, typer.Option("--cursor", metavar="CURSOR", help="Continue after the page that printed this cursor.")
     ] = None,
 ) -> None:
-    """List the states of a Python agent without their data, in the order of their users and sessions.
+    """List the states of a Python agent by user and session.
 
-    A state belongs to one user in one session. Each page ends with the cursor for the next page.
+    A state belongs to one user in one session. Its data is not listed. Each page ends with the cursor for the next page.
     """
     from chatstore_cli.render.rows.agent_states import STATE_COLUMNS, state_row
     from chatstore_cli.wiring.agent_states import agent_states

@@ -34,8 +34,8 @@ def explain(context: typer.Context, session_id: SessionArgument, layout: LayoutO
     """Show the ledger rows of a session and why each counts or not.
 
     Reports are cumulative over a run. A row adds the part of its numbers that is above all earlier reports of the same run,
-    agent and model. A row with a turn is added as it is. The row of run 0 has the session's counters before its first report. The session's present counters
-    are shown too. Tables give a short reason for each row, -o json and csv a full one.
+    agent and model. The row of a turn is added in full. The row of run 0 has the session's counters before its first report.
+    The session's present counters are shown too. Tables give a short reason for each row, -o json and csv a full one.
     """
     invocation = Invocation(context, layout=layout)
     stores = invocation.stores
@@ -49,7 +49,7 @@ def explain(context: typer.Context, session_id: SessionArgument, layout: LayoutO
     empty = f"Session {session_id!r} has no rows in the usage ledger. Reports use its stored totals."
     if not explanation.can_have_rows:
         empty = f"Session {session_id!r} {_WITHOUT_LEDGER[explanation.layout]}."
-    footer = explained_footer(explanation.sums) if rows else None
+    footer = explained_footer(explanation.sums, rows) if rows else None
     invocation.emit(Listing(EXPLAINED_COLUMNS, rows, empty=empty, footer=footer, beside=beside))
     if counters is None and rows:
         invocation.say(

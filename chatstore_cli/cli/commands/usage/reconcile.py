@@ -47,8 +47,9 @@ def reconcile(
     with status 6 if any counters differ. With --yes, counters that change in the meantime are not repaired. The command
     then exits with status 7; run it again.
 
-    Statistics of the platform (layouts.general.stats) are compared too. They should equal the session's counters, or
-    those before its first report. They are never written: if they differ, the result is `reported`, and the status is 6.
+    The statistics of the platform (layouts.general.stats) are compared too. They should equal the session's counters, or
+    its counters before the first report. chatstore never writes statistics. If they differ, the result is `reported`, and
+    the command exits with status 6.
     """
     invocation = Invocation(context)
     if yes:
@@ -74,7 +75,8 @@ def reconcile(
         invocation.say("To repair these counters, run the command again with --yes.")
     if "reported" in results:
         invocation.say(
-            f"Statistics in {invocation.settings.layouts.general.stats} differ. chatstore does not write them."
+            f"Statistics in {invocation.settings.layouts.general.stats} differ from the counters. chatstore never writes "
+            "statistics."
         )
     if "changed" in results:
         invocation.say("Some counters changed in the meantime and were not repaired. Run the command again.")
@@ -84,7 +86,7 @@ def reconcile(
 
 
 def _statistics(invocation: Invocation) -> dict[str, Usage]:
-    """The platform's statistics by session id: none, with a notice, if this user may not read them."""
+    """The platform's statistics by session id. If this user may not read them, they are empty, with a notice."""
     try:
         return usage_statistics(invocation.stores).by_session()
     except NotAllowed as error:

@@ -104,8 +104,9 @@ def usage(
     is the sum of the known costs. COST UNKNOWN is the number of sessions whose cost is not stored or not valid, or whose
     counters are all 0. Flat messages, which have no usage, are not among them. Totals include all groups, also with --top.
 
-    --after is for billing: the rows of the ledger in the order of their export, and then the next cursor on stderr. The
-    same cursor gives the same rows again, and then new ones. A row gets its place when it is printed first, so this writes.
+    --after is for billing. It prints the rows of the ledger in an order that never changes, and then the next cursor on
+    stderr. With the same cursor, it prints the same rows again, and then new rows. A row gets its place in the order when it
+    is first exported, so --after writes to the database.
     """
     if context.invoked_subcommand is not None:
         reject_parent_options(context)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -43,7 +45,7 @@ def switch(
 ) -> None:
     """Activate a workflow and pause the others, or enter general mode.
 
-    If the switch is refused, nothing changes, and the error has the reason. The history has both kinds of switches.
+    If the switch is refused, nothing changes, and the error has the reason. The history records refused switches too.
     """
     from chatstore_cli.domain.session_registry import ClientSession
     from chatstore_cli.wiring.session_registry import registry_administration
@@ -55,7 +57,8 @@ def switch(
     invocation = Invocation(context, layout="general")
     invocation.will_write()
     registry, session = registry_administration(invocation.stores), ClientSession(tenant, user, session_key)
-    with options_in_errors():
+    # What a prerequisites hook prints must not be in the result.
+    with options_in_errors(), redirect_stdout(sys.stderr):
         change = registry.enter_general_mode(session) if session_id is None else registry.switch(session, session_id)
     _emit(invocation, change)
 
@@ -75,8 +78,8 @@ def complete(
 ) -> None:
     """Complete a workflow, so that it cannot become active again.
 
-    If it was active, no workflow is active afterwards. The stored session does not change: to complete it too, use
-    chatstore sessions complete.
+    If the workflow was active, no workflow is active afterwards. The stored session does not change. To complete the stored
+    session too, use chatstore sessions complete.
     """
     from chatstore_cli.domain.session_registry import ClientSession
     from chatstore_cli.wiring.session_registry import registry_administration

@@ -41,9 +41,9 @@ def list_(
 ) -> None:
     """List the workflows of a user's client sessions.
 
-    A client session is what one client of a user has open, in any number of tabs. The most recently changed one is first.
-    At most one of its workflows is active. If none is active, a notice reports whether it is in general mode. With
-    -o json, `client_sessions` has this for each client session.
+    A client session is what one client of a user has open, in any number of tabs. The most recently changed client session
+    is first. At most one workflow of a client session is active. If none is active, a notice reports whether the client
+    session is in general mode. With -o json, `client_sessions` has the active workflow and `general_mode` of each.
     """
     from chatstore_cli.render.rows.session_registry import WORKFLOW_COLUMNS, client_session_row, workflow_row
     from chatstore_cli.wiring.session_registry import registry_administration
@@ -83,7 +83,7 @@ def history(
 ) -> None:
     """List the switches of a client session, the newest first. The newest 500 are kept.
 
-    A switch that was refused is listed with the reason. `connection` is the connection that asked for the switch.
+    A refused switch is listed with the reason. `connection` is the connection that requested the switch.
     """
     from chatstore_cli.domain.session_registry import ClientSession
     from chatstore_cli.render.rows.session_registry import SWITCH_COLUMNS, switch_row

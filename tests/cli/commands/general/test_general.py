@@ -59,6 +59,11 @@ def test_a_chat_from_its_start_to_its_transcript(chatstore: Chatstore, database:
     given = '{"agent_name": "helper", "$set": {"a.b": 1}, "ui_context": {"page": 3}}'
     answered = ask(chatstore, "append", CHAT, *words, "--metadata", given)
     assert answered == ask(chatstore, "append", CHAT, *words, "--metadata", given), "the same id is stored once"
+    other = ask(chatstore, "append", CHAT, *words[:6], "--text", "other", "--message-id", "m/2", code=8)
+    assert (
+        other["message"]
+        == f"Message 'm/2' of session {CHAT!r} is already stored with another role or text. Nothing was stored."
+    )
     assert (answered["message_id"], answered["name"], answered["sequence"]) == ("m/2", "helper", 2)
     assert (answered["metadata"]["source"], answered["metadata"]["ui_context"]) == ("general_agent", {"page": 3})
     assert answered["metadata"]["$set"] == {"a.b": 1}
@@ -159,6 +164,8 @@ def test_a_chat_of_somebody_else_is_exactly_a_missing_one(chatstore: Chatstore, 
         other = ask(chatstore, *words, code=3)
         missing = ask(chatstore, words[0], f"{CHAT}9", *words[2:], code=3)
         assert other["message"].replace(CHAT, "ID") == missing["message"].replace(f"{CHAT}9", "ID"), words
+        assert other["hint"] == missing["hint"]
+        assert "chatstore sessions list --layout general" in other["hint"]
     for words in [("show", ""), ("show", HOSTILE), ("transcript", '{"$gt": ""}'), ("show", "\udcff")]:
         assert ask(chatstore, *words, code=3)["kind"] == "not_found"
     assert everything(database) == before
@@ -167,7 +174,7 @@ def test_a_chat_of_somebody_else_is_exactly_a_missing_one(chatstore: Chatstore, 
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (("start", "--tenant", "", "--user", "ana"), "--tenant is required"),
+        (("start", "--tenant", "", "--user", "ana"), "--tenant is required."),
         (("start", "--tenant", "acme", "--user", "x" * 501), "--user has 501 bytes"),
         (("start", "--tenant", "acme", "--user", "\udcff"), "--user has a lone surrogate"),
         (("start", "--tenant", "acme"), "Missing option '--user'."),
@@ -217,7 +224,7 @@ def test_values_of_wrong_types_are_shown_and_stop_nothing(chatstore: Chatstore, 
     assert chatstore("general", "list", *ANA).code == 0
 
 
-def test_a_database_without_the_layout_says_which_setting_decides(chatstore: Chatstore) -> None:
+def test_without_the_layout_an_error_names_the_setting(chatstore: Chatstore) -> None:
     settings = {"CHATSTORE_LAYOUTS__WORKFLOW__SESSIONS": "GeneralChatSessions"}
     for words in (("list", *ANA), ("start", *ANA), ("show", CHAT), ("transcript", CHAT)):
         outcome = chatstore("general", *words, env=settings)

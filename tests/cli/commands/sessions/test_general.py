@@ -43,7 +43,7 @@ def test_general_chats_are_listed_and_shown_with_label_and_tenant(chatstore: Any
     assert [row["content"] for row in shown["first_messages"]] == ["Which tour is running?", "Trips is paused.", ""]
 
 
-def test_a_filter_by_workflow_leaves_them_out_and_says_so(chatstore: Any, chats: Any) -> None:
+def test_a_filter_by_workflow_leaves_them_out_with_a_notice(chatstore: Any, chats: Any) -> None:
     chats["chat_sessions"].insert_one({"chat_id": "w", "workflow_name": "Trips", "messages": []})
     listed = chatstore("sessions", "list", "--workflow", "Trips", "-o", "json")
     assert [row["session_id"] for row in items(listed)] == ["w"]
@@ -78,7 +78,7 @@ def test_resume_reads_the_segments_of_a_general_chat(chatstore: Any, chats: Any)
     assert [row["content"] for row in rows] == ["one", "two", "five", "six", "nine"]
 
 
-def test_a_deletion_takes_all_documents_of_the_chat_and_only_those(chatstore: Any, chats: Any) -> None:
+def test_a_deletion_deletes_all_documents_of_the_chat_and_no_others(chatstore: Any, chats: Any) -> None:
     usage = {"chat_id": LONG, "run": 1, "prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
     chats["usage_events"].insert_many([{**usage, "_id": "g", "layout": "general"}, {**usage, "_id": "w"}])
     plan = chatstore("sessions", "delete", LONG)

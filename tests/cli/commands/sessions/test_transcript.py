@@ -97,6 +97,18 @@ def test_the_next_run_prints_only_later_turns(chatstore: Any, database: Any) -> 
     )
 
 
+def test_after_0_is_everything_also_first_turns_without_a_number(chatstore: Any, database: Any) -> None:
+    turns = [message("a", 0, None), message("b", 1, None), message("c", 2, 1), message("d", 3, None)]
+    database.chat_sessions.insert_one({"_id": "early", "chat_id": "early", "status": 0, "messages": turns})
+    turns = [message("zero", 0, 0), message("behind", 1, None), message("one", 2, 1)]
+    database.chat_sessions.insert_one({"_id": "zero", "chat_id": "zero", "status": 0, "messages": turns})
+    assert contents(chatstore("sessions", "transcript", "early", "--after", "early=0", "-o", "jsonl")) == [*"abcd"]
+    assert contents(chatstore("sessions", "transcript", "zero", "--after", "zero=0", "-o", "jsonl")) == ["one"]
+    unnumbered = chatstore("sessions", "transcript", "workflow:same", "--after", "workflow:same=0", "-o", "jsonl")
+    assert contents(unnumbered) == ["here"]
+    assert unnumbered.err == "Run it again to print all turns.\n"
+
+
 def test_a_table_and_csv_have_the_same_turns(chatstore: Any) -> None:
     table = chatstore("sessions", "transcript", WORKFLOW, GENERAL).out.splitlines()
     assert table[0].split("  ")[0].strip() == "TIME (UTC)"
@@ -133,7 +145,7 @@ def test_an_id_in_both_layouts_is_named_with_its_layout(chatstore: Any) -> None:
         (
             [WORKFLOW, "--after", f"{WORKFLOW}=9"],
             8,
-            "The client's sequence 9 of session 'chat_Trips_0a1b2c3d' is ahead",
+            "The client's sequence 9 of session 'chat_Trips_0a1b2c3d' is ahead: the last stored one is 3. Leave out --after",
         ),
         ([WORKFLOW, WORKFLOW, f"workflow:{WORKFLOW}"], 2, "is not named once"),
     ],

@@ -302,5 +302,5 @@ def test_reconcile_compares_the_statistics_of_the_platform_and_never_writes_them
     assert (row["counters"]["total_tokens"], row["statistics"]["total_tokens"], row["wanted"]) == (15, 10, None)
     table = chatstore("usage", "reconcile")
     assert "total 15, statistics 10" in table.out
-    assert "chatstore does not write them" in table.err
+    assert "chatstore never writes statistics" in table.err
     assert list(database["WorkflowStats"].find()) == before

@@ -114,6 +114,20 @@ def test_a_prerequisite_refuses_with_its_reason(chatstore: Chatstore, registered
     assert (outcome.code, outcome.out) == (8, "")
     assert "trip is closed" in outcome.err
     assert statuses(chatstore) == before
+    unknown = {"CHATSTORE_REGISTRY__PREREQUISITES": "no_such_guards:ask"}
+    failed = chatstore("workflows", "switch", "waiting", *LAPTOP, env=unknown)
+    assert failed.code == 8
+    assert "so its module must be on PYTHONPATH." in failed.err
+
+
+def test_what_a_prerequisite_prints_is_not_in_the_result(chatstore: Chatstore, registered: Documents) -> None:
+    (chatstore.folder / "guards.py").write_text(
+        "print('imported')\ndef ask(request):\n    print('asked')\n    return True\n"
+    )
+    settings = {"CHATSTORE_REGISTRY__PREREQUISITES": "guards:ask", "PYTHONPATH": str(chatstore.folder)}
+    outcome = chatstore("workflows", "switch", "waiting", *LAPTOP, "-o", "json", env=settings)
+    assert json.loads(outcome.out)["active"] == "waiting"
+    assert "imported\nasked\n" in outcome.err
 
 
 MISSING = [
@@ -132,6 +146,8 @@ def test_what_is_missing_exits_with_3_and_stores_nothing(chatstore: Chatstore, r
     for words, expected in MISSING:
         assert expected in ask(chatstore, *words, code=3)["message"], words
     assert stored(registered) == before
+    hint = ask(chatstore, "switch", "missing", *LAPTOP, code=3)["hint"]
+    assert hint.endswith("run: chatstore workflows list --tenant acme --user ana --session-key laptop")
 
 
 @pytest.mark.parametrize(
