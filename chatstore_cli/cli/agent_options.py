@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from chatstore_cli.cli.completion import agent_ids
-from chatstore_cli.domain.errors import BadValue, WrongUse
+from chatstore_cli.domain.errors import WrongUse
 
 if TYPE_CHECKING:
     from chatstore_cli.core.agents.stored_values import Path
@@ -95,14 +95,14 @@ def config_changes(
     assignments: list[str] | None, removals: list[str] | None = None
 ) -> Callable[[dict[str, Any]], dict[str, Any]] | None:
     """What --set and --unset make of a configuration, which they change; None without these options. Raises WrongUse."""
-    from chatstore_cli.core.agents.paths import parsed_assignment, parsed_path, set_value, unset_value
+    from chatstore_cli.core.agents.paths import parsed_assignment, parsed_path, path_text, set_value, unset_value
 
     if not assignments and not removals:
         return None
     sets: list[tuple[Path, Any]] = []
     for text in assignments or []:
         path, value = parsed_assignment(text, "--set")
-        sets.append((path, typed_value(value, "--set")))
+        sets.append((path, typed_value(value, f"--set {path_text(path)[:200]}")))
     paths = [parsed_path(text, "--unset") for text in removals or []]
 
     def change(config: dict[str, Any]) -> dict[str, Any]:
@@ -135,6 +135,7 @@ def typed_value(text: str, option: str) -> Any:
         return scalar(text) if text else ""
     try:
         return json.loads(text, parse_constant=reject_constant)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError):
         hint = """Write a text that begins with {, [ or " as JSON: --set 'greeting="[smiles] Hello"'."""
-        raise BadValue(name=option, value=text[:200], expected="JSON", hint=hint) from error
+        # The value may be a secret, so neither the error nor its cause shows it.
+        raise WrongUse(what=f"{option}: the value is not JSON.", hint=hint) from None

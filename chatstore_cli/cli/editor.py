@@ -37,6 +37,10 @@ def edit_in_editor(content: Iterable[bytes], suffix: str = ".json") -> Path:
     except (OSError, ValueError) as error:
         path.unlink(missing_ok=True)
         raise ChatstoreError(what=f"Cannot run the editor {editor!r}: {error}.", hint="Set EDITOR.") from error
+    except BaseException:  # Ctrl-C
+        if path.is_file() and path.read_bytes() == original:
+            path.unlink()
+        raise
     with suppress(OSError):
         path.chmod(stat.S_IRUSR | stat.S_IWUSR)  # an editor may have written a new file
     if status:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,6 +37,23 @@ def test_an_editor_that_fails_leaves_no_file(command: str, tmp_path: Path, monke
     with pytest.raises(ChatstoreError, match="editor"):
         edit_in_editor([b"x"])
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("code", "kept"), [("", []), ("file.write_text('changed')", ["changed"])])
+def test_ctrl_c_keeps_only_what_was_edited(code: str, kept: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    drafts, run = tmp_path / "drafts", subprocess.run
+    drafts.mkdir()
+
+    def interrupted(*arguments: Any, **options: Any) -> None:
+        run(*arguments, **options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tempfile.tempdir", str(drafts))
+    monkeypatch.setattr(subprocess, "run", interrupted)
+    monkeypatch.setenv("VISUAL", editor(tmp_path, code))
+    with pytest.raises(KeyboardInterrupt):
+        edit_in_editor([b"x"])
+    assert [each.read_text() for each in drafts.iterdir()] == kept
 
 
 def test_without_a_terminal_the_other_options_are_named():

@@ -469,7 +469,11 @@ def test_a_purge_deletes_what_was_planned_and_nothing_else(agents: Agents) -> No
     stored.update_one({"agent_id": "k"}, {"$set": {"deletedAt": NOON}})
     ids = [agents.registry.create_agent(f"a{number}").agent_id for number in range(4)]
     stored.insert_many(
-        [{"_id": "theirs", "deletedAt": NOON, "config": {}}, {"deletedAt": NOON, "name": "x", "updatedAt": NOON}]
+        [
+            {"_id": "theirs", "deletedAt": NOON, "config": {}},
+            {"deletedAt": NOON, "name": "x", "updatedAt": NOON},
+            {"deletedAt": [NOON], "name": "x", "config": {}, "updatedAt": NOON},
+        ]
     )
     for number in range(3):
         agents.now[0] = NOON + timedelta(days=number)
@@ -481,7 +485,7 @@ def test_a_purge_deletes_what_was_planned_and_nothing_else(agents: Agents) -> No
     assert agents.registry.purge(deleted_before=NOON + timedelta(days=1)).agents == 1
     assert agents.registry.purge(ids[3]).agents == 0
     assert agents.registry.plan_purge().agents == agents.registry.purge().agents == 2
-    assert stored.count_documents({}) == 4
+    assert stored.count_documents({}) == 5
     assert [agent.agent_id for agent in agents.registry.list_agents().agents] == [ids[3]]
 
 

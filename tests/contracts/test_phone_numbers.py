@@ -230,8 +230,10 @@ def test_without_a_usable_route_the_default_agent_answers_and_the_result_says_wh
     for fields, reason, why in cases:
         if fields is not None:
             world.stored(**fields)
-        for tenant in ("acme", None):
+        for tenant in (None, "acme"):
             call = world.numbers(configured).resolve_did("4930123456", tenant_id=tenant)
+            if tenant is not None and reason == "agent_of_other_tenant":  # a tenant is not told that it exists
+                reason, why = "agent_missing", f"agent '{theirs}', which does not exist"
             assert (str(call.reason), call.is_default) == (reason, True)
             assert why in call.explanation
             assert call.explanation.endswith(ends[default])

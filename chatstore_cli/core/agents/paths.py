@@ -31,7 +31,9 @@ def parsed_assignment(text: str, option: str) -> tuple[Path, str]:
     """The steps and the value of `path=value`. Raises WrongUse."""
     steps, rest = _steps(text)
     if not steps or not rest.startswith("="):
-        raise WrongUse(what=f"{option} {text.partition('=')[0][:200]!r}: not PATH=VALUE.", hint=_HINT)
+        before, equals, _ = text.partition("=")
+        shown = f" {before[:200]!r}" if equals else ""  # without it, any part of the text may be a secret
+        raise WrongUse(what=f"{option}{shown}: not PATH=VALUE.", hint=_HINT)
     return steps, rest[1:]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from math import isfinite
 from typing import Any
 
 Path = tuple[str | int, ...]
@@ -34,7 +35,7 @@ def restored(
     `shown` has the structure of `stored`. `new` returns what to store for a value that is not an object or a list and
     differs from the shown one; its arguments are the value, the stored one or MISSING, and its path.
     """
-    if stored is not MISSING and same(given, shown):
+    if stored is not MISSING and (same(given, shown) or (given is None and _is_null_in_json(stored))):
         return stored
     if isinstance(given, dict):
         parts = (shown, stored) if isinstance(shown, Mapping) and isinstance(stored, Mapping) else ({}, {})
@@ -70,6 +71,11 @@ def same(one: Any, other: Any) -> bool:
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     return bool(one == other) or (one != one and other != other)  # NaN is the only value that differs from itself
+
+
+def _is_null_in_json(value: Any) -> bool:
+    """Whether a value is a number that JSON has not: every output shows NaN and the infinities as null."""
+    return isinstance(value, float) and not isfinite(value)
 
 
 def _places(given: Sequence[Any], shown: Sequence[Any], stored: Sequence[Any]) -> list[int | None]:

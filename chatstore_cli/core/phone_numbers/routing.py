@@ -99,17 +99,18 @@ class PhoneNumbers:
         binding = found[0]
         if not live:
             return self._default(number, RouteReason.DISABLED, f"the route of {number} is disabled", binding)
-        agent, reason, why = self._agent_of(binding)
+        agent, reason, why = self._agent_of(binding, tenant_id)
         if agent is None:
             return self._default(number, reason, why, binding, doubled)
         return RoutedCall(number, agent, False, reason, f"{why}.", binding, doubled)
 
     def fault_of(self, binding: PhoneBinding) -> str | None:
         """Why a live route reaches no agent, as a part of a sentence; None if it reaches one. For `chatstore verify`."""
-        agent, _, why = self._agent_of(binding)
+        agent, _, why = self._agent_of(binding, None)
         return why if agent is None else None
 
-    def _agent_of(self, binding: PhoneBinding) -> tuple[Agent | None, RouteReason, str]:
+    def _agent_of(self, binding: PhoneBinding, tenant_id: str | None) -> tuple[Agent | None, RouteReason, str]:
+        """The agent of a route, and why. For a tenant, another tenant's agent is one that does not exist."""
         agent_id = binding.agent_id
         if agent_id is None:
             return None, RouteReason.NO_AGENT, f"the route of {binding.number} has no agent"
@@ -118,13 +119,13 @@ class PhoneNumbers:
             agent_id = checked_agent_id(agent_id)
         except InvalidAgent:
             return None, RouteReason.AGENT_MISSING, missing
-        agent = self._agent(agent_id, None)
+        agent = self._agent(agent_id, tenant_id)
         if agent is not None:
             if agent.tenant_id == binding.tenant_id:
                 return agent, RouteReason.ROUTED, f"{binding.number} is routed to agent {agent_id}"
             why = f"{binding.number} is routed to agent {agent_id}, which belongs to another tenant"
             return None, RouteReason.AGENT_OF_OTHER_TENANT, why
-        if self._agents.find(agent_id, None, deleted=True, with_version=False) is not None:
+        if self._agents.find(agent_id, tenant_id, deleted=True, with_version=False) is not None:
             return None, RouteReason.AGENT_DELETED, f"{binding.number} is routed to agent {agent_id}, which is deleted"
         return None, RouteReason.AGENT_MISSING, missing
 

@@ -29,6 +29,9 @@ NAME_FIELDS = {**{name: 1 for name in FIELDS if name != "config"}, f"config.{NAM
 """The same without the rest of the configuration, and with what is read of an agent of lyzr-agent."""
 NAME_FIELDS |= {"agent_id": 1, NAME: 1}
 
+IS_DELETED: Document = {"$type": "date", "$not": {"$type": "array"}}
+"""What `deletedAt` of a deleted agent is. `$type` alone is met by a list with a date too."""
+
 
 def of_tenant(tenant_id: str | None) -> Document:
     """The condition for the agents of a tenant. None, the operator, selects all. No tenant has an agent without one."""

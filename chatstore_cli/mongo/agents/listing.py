@@ -11,7 +11,7 @@ from bson.datetime_ms import DatetimeMS
 
 from chatstore_cli.domain.agents.models import AgentCursor, AgentPage, AgentQuery
 from chatstore_cli.mongo.agents.database import AgentDatabase
-from chatstore_cli.mongo.agents.documents import NAME_FIELDS, milliseconds_of, of_tenant, to_agent
+from chatstore_cli.mongo.agents.documents import IS_DELETED, NAME_FIELDS, milliseconds_of, of_tenant, to_agent
 from chatstore_cli.mongo.agents.keyed import only_keyed
 from chatstore_cli.mongo.agents.own_agents import PLATFORM_AGENTS
 from chatstore_cli.mongo.connection import Document, driver_errors
@@ -20,7 +20,6 @@ from chatstore_cli.mongo.identifiers import document_id_condition
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NEWEST_FIRST = [("updatedAt", -1), ("_id", -1)]
 _BY_ID = [("_id", -1)]
-_IS_DELETED = {"$type": "date"}
 
 
 def page_of(database: AgentDatabase, query: AgentQuery, after: AgentCursor | None, limit: int) -> AgentPage:
@@ -60,7 +59,7 @@ def _parts_after(database: AgentDatabase, query: AgentQuery, after: AgentCursor 
     """
     user = {} if query.user_id is None else {"createdByUserId": document_id_condition(query.user_id)}
     platform = {
-        "deletedAt": _IS_DELETED if query.deleted else database.not_deleted,
+        "deletedAt": IS_DELETED if query.deleted else database.not_deleted,
         **of_tenant(query.tenant_id),
         **user,
         **PLATFORM_AGENTS.filter(),

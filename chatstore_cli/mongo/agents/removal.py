@@ -10,7 +10,7 @@ from bson import ObjectId
 
 from chatstore_cli.domain.agents.models import AgentPurge
 from chatstore_cli.mongo.agents.database import AgentDatabase
-from chatstore_cli.mongo.agents.documents import of_tenant
+from chatstore_cli.mongo.agents.documents import IS_DELETED, of_tenant
 from chatstore_cli.mongo.agents.own_agents import PLATFORM_AGENTS
 from chatstore_cli.mongo.connection import Document, driver_errors
 
@@ -50,7 +50,7 @@ def _selected(agent_id: str | None, tenant_id: str | None, deleted_before: datet
     before = {} if deleted_before is None else {"$lt": deleted_before}
     return {
         **({} if agent_id is None else {"_id": ObjectId(agent_id)}),
-        "deletedAt": {"$type": "date", **before},
+        "deletedAt": {**IS_DELETED, **before},
         **of_tenant(tenant_id),
         **PLATFORM_AGENTS.filter(),
     }

@@ -26,7 +26,7 @@ from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.domain.times import Clock
 from chatstore_cli.mongo.agents.collection import PLATFORM_COLLECTION
 from chatstore_cli.mongo.agents.database import AgentDatabase
-from chatstore_cli.mongo.agents.documents import FIELDS, new_document, of_tenant, to_agent, to_version
+from chatstore_cli.mongo.agents.documents import FIELDS, IS_DELETED, new_document, of_tenant, to_agent, to_version
 from chatstore_cli.mongo.agents.index_specs import agent_index_specs, version_index_spec
 from chatstore_cli.mongo.agents.keyed import find_keyed, upsert_keyed
 from chatstore_cli.mongo.agents.listing import newest_agents, page_of
@@ -44,8 +44,6 @@ from chatstore_cli.mongo.agents.states import (
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.identifiers import id_text
 from chatstore_cli.mongo.server_clock import ServerClock
-
-_IS_DELETED = {"$type": "date"}
 
 
 class MongoAgentStore:
@@ -217,7 +215,7 @@ def _selected(agent_id: str, tenant_id: str | None, *, deleted: bool = False) ->
 
 
 def _addressed(agent_id: str, tenant_id: str | None, *, deleted: bool = False) -> Document:
-    return {"_id": ObjectId(agent_id), "deletedAt": _IS_DELETED if deleted else None, **of_tenant(tenant_id)}
+    return {"_id": ObjectId(agent_id), "deletedAt": IS_DELETED if deleted else None, **of_tenant(tenant_id)}
 
 
 def _present_id(document: Mapping[str, Any]) -> str:

@@ -44,9 +44,11 @@ def test_what_is_not_a_path_is_refused(text: str) -> None:
         parsed_path(text, "--unset")
 
 
-def test_an_assignment_needs_an_equals_sign() -> None:
-    with pytest.raises(WrongUse, match=r"--set 'engine\.llm'"):
-        parsed_assignment("engine.llm", "--set")
+@pytest.mark.parametrize("text", ["api_key", "api_key:hidden", "api_key[hidden", "api_key hidden", "a..b=hidden"])
+def test_an_assignment_needs_an_equals_sign_and_its_error_shows_no_value(text: str) -> None:
+    with pytest.raises(WrongUse, match="not a path with = and a value") as error:
+        parsed_assignment(text, "--set")
+    assert "hidden" not in str(error.value)
 
 
 def test_objects_and_new_places_of_lists_are_made() -> None:

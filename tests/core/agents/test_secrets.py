@@ -31,7 +31,8 @@ CONFIGS = st.dictionaries(
 @pytest.mark.parametrize(
     "name",
     ["api_key", "apiKey", "API-KEY", "x_api_key", "auth_token", "accessToken", "client_secret", "password", "db_password",
-     "Authorization", "private_key", "credentials", "api_keys", "connectionString"],
+     "Authorization", "private_key", "credentials", "api_keys", "connectionString", "X-Api-Key", "API_KEY_OPENAI", "password2", "Cookie",
+     "db_password_prod", "token_value", "credentials_json", "private_key_pem", "smtp_pass", "jwt"],
 )  # fmt: skip
 def test_names_of_secrets(name: str) -> None:
     assert is_secret_name(name)
@@ -41,7 +42,9 @@ def test_names_of_secrets(name: str) -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["max_tokens", "tokenizer", "name", "key", "keyboard", "secretary", "tools"])
+@pytest.mark.parametrize(
+    "name", ["max_tokens", "tokenizer", "name", "key", "keyboard", "secretary", "tools", "bypass", "compass"]
+)
 def test_names_that_are_no_secrets(name: str) -> None:
     assert masked_config({name: 4096}) == {name: 4096}
 
@@ -58,6 +61,43 @@ def test_secrets_under_other_names() -> None:
     assert shown["prompt"] == config["prompt"]
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        '{"a": [{"password": "x"}]}', ' [{"api_key": "x"}]', json.dumps({"b": json.dumps({"token": "x"})}), "[" * 5_000,
+        "Authorization: Bearer x", "X-Api-Key: x", "OPENAI_API_KEY=x", "--token=x", " mongodb://u:p@h/db ",
+        "Server=h;User Id=u;Password=p p;", "-----BEGIN PRIVATE KEY-----\nx", "https://h/?a=1&key=0123456789abcdef",
+        "Call it with sk-0123456789abcdef0123, please. " + 5_000 * "x", "Store it in postgres://u:p@h/db, please.",
+    ],
+)  # fmt: skip
+def test_texts_with_a_secret_are_masked(value: str) -> None:
+    assert masked_config({"text": value, "texts": [value]}) == {"text": MASK, "texts": [MASK]}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        '{"a": [{"name": "x"}], "max_tokens": 5}', "[smiles] Hello", "{{ name }}, hello", "Accept: text", "LANG=de", "--n=5",
+        "Ask for the password: it has 8 letters.", "Be risk-averse, and keep 2 sk-ip.", "Meet at 10:30 in room:5@home",
+    ],
+)  # fmt: skip
+def test_texts_without_a_secret_are_shown(value: str) -> None:
+    assert masked_config({"text": value, "texts": [value]}) == {"text": value, "texts": [value]}
+
+
+def test_secrets_are_found_by_what_is_beside_them() -> None:
+    config = {
+        "args": ["--api-key", "x", "--lang", "de"], "steps": ["- Ask for the token", "Read it"],
+        "pairs": [{"Name": "X-Api-Key", "Value": "x"}, {"header": "Authorization", "value": "x"}],
+        "openaiKey": "0123456789abcdefg", "deepgram_key": "0123456789abcdefg", "translation_key": "greeting.formal.german",
+    }  # fmt: skip
+    assert masked_config(config) == {
+        **config, "args": ["--api-key", MASK, "--lang", "de"],
+        "pairs": [{"Name": "X-Api-Key", "Value": MASK}, {"header": "Authorization", "value": MASK}],
+        "openaiKey": MASK, "deepgram_key": MASK,
+    }  # fmt: skip
+
+
 @given(CONFIGS, st.sampled_from(["new", 5, None]))
 def test_what_is_shown_means_what_is_stored(config: dict[str, Any], value: Any) -> None:
     before = copy.deepcopy(config)
@@ -70,6 +110,12 @@ def test_what_is_shown_means_what_is_stored(config: dict[str, Any], value: Any) 
 @given(CONTENTS, CONTENTS)
 def test_a_new_configuration_is_stored_as_it_is_given(given_config: dict[str, Any], stored: dict[str, Any]) -> None:
     assert restored(given_config, stored, stored) == given_config
+
+
+def test_null_where_output_shows_null_for_a_number_means_the_stored_number() -> None:
+    stored = {"a": float("inf"), "b": [{"c": float("-inf")}], "d": 1.0}
+    given_config = {"a": None, "b": [{"c": None}], "d": None}
+    assert restored(given_config, stored, stored) == {**stored, "d": None}
 
 
 @pytest.mark.parametrize(
