@@ -270,3 +270,18 @@ def test_a_user_without_rights_on_general_chats_and_calls_reads_everything_else(
     for command in ("sessions show", "resume", "sessions transcript", "general show", "general transcript"):
         missing = run(*command.split(), "g", env=settings)
         assert (missing.code, missing.err.count(sentence)) == (3, 1), missing.err
+
+
+@pytest.mark.parametrize("collection", ["agents", "states"])
+def test_indexes_of_agents_are_left_out_without_rights_on_their_collections(guarded, run, chats, collection):
+    """The collections are those of another program, and their names are common."""
+    reads, user = ["find", "listIndexes", "collStats"], f"no-{collection}"
+    resources = [{"resource": {"db": "chats", "collection": name}, "actions": reads} for name in ("chat_sessions",)]
+    resources.append({"resource": {"db": "chats", "collection": ""}, "actions": ["listCollections"]})
+    guarded.client()["chats"].command("createRole", user, privileges=resources, roles=[])
+    guarded.client()["chats"].command("createUser", user, pwd="pw", roles=[user])
+    settings = {"CHATSTORE_URI": guarded.uri_as(user, "pw").replace("authSource=admin", "authSource=chats")}
+    chats[collection].insert_one({"name": "Ohio"})
+    assert run("indexes", "check", "--layout", "agents", env=settings).code == 4
+    stores = run("indexes", "check", env=settings)
+    assert f"examining the documents of {collection}" not in stores.err
