@@ -49,7 +49,7 @@ def watched_sessions(stores: Stores, watch: Watch, query: SessionQuery, poll: fl
     for note in notes:
         watch.say(note)
     if query.layout is None:
-        answering = [each for each in answering if not _is_absent_product(each)]
+        answering = watch.call(lambda: [each for each in answering if not _is_absent_product(each)])
     streamed = [each for each in answering if isinstance(each, StreamedLayout)] if poll is None else []
     layouts = [reader.layout for reader in answering]
     others = [reader.layout for reader in answering if not isinstance(reader, StreamedLayout)]
