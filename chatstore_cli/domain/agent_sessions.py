@@ -44,7 +44,7 @@ class AgentSessionStore(Protocol):
     """
 
     def get_or_create(self, session_id: str, user_id: str, agent_id: str | None) -> AgentSession:
-        """The session with the id. If there is none, it is stored, once."""
+        """The session with the id. A missing session is stored, once."""
 
     def append(self, session_id: str, messages: Sequence[AgentMessage]) -> list[AgentMessage]:
         """Append messages in their order, and return those that were stored.

@@ -30,7 +30,7 @@ class StatePage:
 class AgentStateStore(Protocol):
     """The states of one database, one for each user and session. core/agent_states/ has checked all values.
 
-    A method that sets something stores a new state if there is none. Methods raise Unreachable, NotAllowed and
+    A method that sets something stores a missing state. Methods raise Unreachable, NotAllowed and
     ForeignCollection.
     """
 

@@ -91,7 +91,7 @@ class GeneralChatStore(Protocol):
         """Store a new chat without messages; False if its id is taken, or the chat was deleted on purpose."""
 
     def highest_deleted(self, tenant: str, user: str) -> int:
-        """The highest number of a chat of this tenant and user that was deleted on purpose; 0 if there is none."""
+        """The highest number of a chat of this tenant and user that was deleted on purpose; 0 without a deletion."""
 
     def find(self, chat_id: str) -> GeneralChatState | None:
         """The state of a stored chat of any variant; None if there is no such chat."""

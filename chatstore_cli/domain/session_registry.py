@@ -120,7 +120,7 @@ class RegistryStore(Protocol):
         """The entry of a client session."""
 
     def change(self, before: RegistryEntry, after: RegistryEntry, switch: Switch) -> bool:
-        """Store `after` and add the switch, both or neither. False if the entry is not `before` any more.
+        """Store `after` and add the switch, both or neither. False if the entry has changed since `before` was read.
 
         If the switch was refused, `after` is `before`: only the switch is added, under the same condition.
         """

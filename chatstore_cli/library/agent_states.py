@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Self
-
 from chatstore_cli.core.agent_sessions import sessions as agent_sessions
 from chatstore_cli.core.agent_states import states as agent_states
 from chatstore_cli.domain.agent_sessions import AgentMessage, AgentSession
 from chatstore_cli.domain.agent_states import AgentState, StatePage
-from chatstore_cli.library.connected import Connected, given_settings, settings_of_file
+from chatstore_cli.library.connected import Connected, given_settings
 from chatstore_cli.wiring.agent_sessions import agent_session_store
 from chatstore_cli.wiring.agent_states import agent_state_store
 
@@ -32,15 +30,9 @@ class AgentStates(Connected, agent_states.AgentStates):
         `states`, and 5 seconds to find a server. Raises BadConfig and BadValue.
         """
         self._connect(given_settings(uri, database, timeout_seconds, states=collection))
-        super().__init__(self._on_first_use(agent_state_store))
 
-    @classmethod
-    def from_config(cls, config_file: str | None = None) -> Self:
-        """The states of chatstore's configuration (mongo, chatstore.agents.states). Raises BadConfig."""
-        service = cls.__new__(cls)
-        service._connect(settings_of_file(config_file))
-        agent_states.AgentStates.__init__(service, service._on_first_use(agent_state_store))
-        return service
+    def _begin(self) -> None:
+        agent_states.AgentStates.__init__(self, self._on_first_use(agent_state_store))
 
 
 class AgentSessions(Connected, agent_sessions.AgentSessions):
@@ -61,12 +53,6 @@ class AgentSessions(Connected, agent_sessions.AgentSessions):
     ) -> None:
         """Values that are None are as those of AgentStates. `sessions` and `messages` are the names of collections."""
         self._connect(given_settings(uri, database, timeout_seconds, sessions=sessions, messages=messages))
-        super().__init__(self._on_first_use(agent_session_store))
 
-    @classmethod
-    def from_config(cls, config_file: str | None = None) -> Self:
-        """The sessions of chatstore's configuration (mongo, chatstore.agents.sessions and .messages). Raises BadConfig."""
-        service = cls.__new__(cls)
-        service._connect(settings_of_file(config_file))
-        agent_sessions.AgentSessions.__init__(service, service._on_first_use(agent_session_store))
-        return service
+    def _begin(self) -> None:
+        agent_sessions.AgentSessions.__init__(self, self._on_first_use(agent_session_store))

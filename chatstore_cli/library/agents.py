@@ -51,15 +51,9 @@ class AgentRegistryService(Connected, registry.AgentRegistryService):
             uri, database, timeout_seconds, write_concern=write_concern, journaled=journaled, collection=collection
         )
         self._connect(settings)
-        super().__init__(self._on_first_use(agent_store))
 
-    @classmethod
-    def from_config(cls, config_file: str | None = None) -> Self:
-        """The agents of chatstore's configuration (mongo, chatstore.agents). Raises BadConfig."""
-        service = cls.__new__(cls)
-        service._connect(settings_of_file(config_file))
-        registry.AgentRegistryService.__init__(service, service._on_first_use(agent_store))
-        return service
+    def _begin(self) -> None:
+        registry.AgentRegistryService.__init__(self, self._on_first_use(agent_store))
 
     def ensure_indexes(self) -> list[str]:
         """Create the missing indexes. Returns one line per index that was created, or was not created, with the reason.
@@ -87,8 +81,8 @@ class AgentConfigResolverService(Connected, resolver.AgentConfigResolverService)
         `tools` are the ids of known tools: others are left out. With `derived_fields` a configuration has `lyzr_rag` and
         `agentic_rag` at its top too, as in the platform's first version. Raises BadConfig and BadValue.
         """
+        self._tools, self._derived_fields = tuple(tools), derived_fields
         self._connect(given_settings(uri, database, timeout_seconds, collection=collection))
-        super().__init__(self._on_first_use(agent_store), tools=tools, derived_fields=derived_fields)
 
     @classmethod
     def from_config(
@@ -96,7 +90,10 @@ class AgentConfigResolverService(Connected, resolver.AgentConfigResolverService)
     ) -> Self:
         """The agents of chatstore's configuration (mongo, chatstore.agents). Raises BadConfig."""
         service = cls.__new__(cls)
+        service._tools, service._derived_fields = tuple(tools), derived_fields
         service._connect(settings_of_file(config_file))
-        store = service._on_first_use(agent_store)
-        resolver.AgentConfigResolverService.__init__(service, store, tools=tools, derived_fields=derived_fields)
         return service
+
+    def _begin(self) -> None:
+        store, tools = self._on_first_use(agent_store), self._tools
+        resolver.AgentConfigResolverService.__init__(self, store, tools=tools, derived_fields=self._derived_fields)

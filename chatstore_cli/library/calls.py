@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Self
-
 from chatstore_cli.core.call_sessions import calls
 from chatstore_cli.core.phone_numbers import routing
 from chatstore_cli.domain.calls import CallPage, CallSession
 from chatstore_cli.domain.phone_numbers import BindingPage, PhoneBinding, RoutedCall, RouteReason
-from chatstore_cli.library.connected import Connected, given_settings, settings_of_file
+from chatstore_cli.library.connected import Connected, given_settings
 from chatstore_cli.wiring.agents import agent_store
 from chatstore_cli.wiring.calls import call_session_store
 from chatstore_cli.wiring.phone_numbers import binding_store
@@ -42,15 +40,9 @@ class CallSessions(Connected, calls.CallSessions):
         `call_sessions`, and 5 seconds to find a server. Raises BadConfig and BadValue.
         """
         self._connect(given_settings(uri, database, timeout_seconds, call_sessions=collection))
-        super().__init__(self._on_first_use(call_session_store))
 
-    @classmethod
-    def from_config(cls, config_file: str | None = None) -> Self:
-        """The calls of chatstore's configuration (mongo, chatstore.agents). Raises BadConfig."""
-        service = cls.__new__(cls)
-        service._connect(settings_of_file(config_file))
-        calls.CallSessions.__init__(service, service._on_first_use(call_session_store))
-        return service
+    def _begin(self) -> None:
+        calls.CallSessions.__init__(self, self._on_first_use(call_session_store))
 
 
 class PhoneNumbers(Connected, routing.PhoneNumbers):
@@ -76,15 +68,6 @@ class PhoneNumbers(Connected, routing.PhoneNumbers):
                 uri, database, timeout_seconds, bindings=collection, collection=agents, default_agent=default_agent
             )
         )
-        self._begin()
-
-    @classmethod
-    def from_config(cls, config_file: str | None = None) -> Self:
-        """The phone numbers of chatstore's configuration (mongo, chatstore.agents). Raises BadConfig."""
-        service = cls.__new__(cls)
-        service._connect(settings_of_file(config_file))
-        service._begin()
-        return service
 
     def _begin(self) -> None:
         default_agent = self.settings.chatstore.agents.default_agent

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -19,17 +20,30 @@ _TIMEOUT_SECONDS = 5.0
 Store = TypeVar("Store")
 
 
-class Connected:
+class Connected(ABC):
     """A service with a connection of its own, which its first call opens."""
 
     settings: Settings
     _stores: Stores
     _opened: list[OnFirstUse]
 
+    @classmethod
+    def from_config(cls, config_file: str | None = None) -> Self:
+        """The service of chatstore's configuration (mongo, chatstore.agents). Raises BadConfig."""
+        service = cls.__new__(cls)
+        service._connect(settings_of_file(config_file))
+        return service
+
     def _connect(self, settings: Settings) -> None:
+        """Make the service usable with these settings. Every constructor ends here."""
         self.settings = settings
         self._stores = Stores(settings, say=_say, warn=_warn)
         self._opened = []
+        self._begin()
+
+    @abstractmethod
+    def _begin(self) -> None:
+        """Give the service its stores."""
 
     def _on_first_use(self, create: Callable[[Stores], Store]) -> Store:
         """A store that is created for the first call."""

@@ -12,7 +12,7 @@ import pytest
 from bson import ObjectId
 from pymongo.database import Database
 
-from chatstore_cli.mongo.agents.states import all_entries
+from chatstore_cli.mongo.agents.versions import all_entries
 from tests.support import agent_writers
 from tests.support.forked_jobs import ForkedJobs
 from tests.support.kill_at_command import INSTANTS

@@ -23,7 +23,7 @@ class AgentSessions:
         self._store = store
 
     def get_session(self, session_id: str, user_id: str, *, agent_id: str | None = None) -> AgentSession:
-        """The session with the id. If there is none, it is created for the user, once, also by many callers at a time.
+        """The session with the id. A missing session is created for the user, and only once if several callers ask for it.
 
         `agent_id` is stored with a new session only. Raises Conflict if the session is another user's.
         """
@@ -35,7 +35,7 @@ class AgentSessions:
 
         A message of the assistant that repeats the last stored message is a retry, and is not stored again. If another
         message was stored in between, it is stored. A message has a `role` and `content`, and any further
-        fields. Raises NotFound if there is no session.
+        fields. Raises NotFound if the session does not exist.
         """
         if isinstance(messages, str | bytes | Mapping) or not isinstance(messages, Sequence):
             raise InvalidAgent(what="messages: a list of messages is expected")
@@ -44,7 +44,7 @@ class AgentSessions:
         return self._store.append(_id(session_id), [_checked(each, place) for place, each in enumerate(messages)])
 
     def messages(self, session_id: str, last: int | None = None) -> list[AgentMessage]:
-        """The messages of a session in their order: all, or the newest `last`. Raises NotFound if there is no session."""
+        """The messages of a session in their order: all, or the newest `last`. Raises NotFound if the session does not exist."""
         if last is not None and (isinstance(last, bool) or not isinstance(last, int) or last < 1):
             raise BadValue(name="last", value=last, expected="a whole number from 1")
         return self._store.messages(_id(session_id), last)

@@ -64,7 +64,7 @@ def with_value(data: Any, path: Path, value: Any) -> Any:
 
 
 def without_value(data: Any, path: Path) -> Any:
-    """A copy of the data without the value under a path; None if there is no such value."""
+    """A copy of the data without the value under a path; None if the path has no value."""
     missing = object()
     if value_under(data, path, missing) is missing:
         return None

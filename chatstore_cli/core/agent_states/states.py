@@ -34,7 +34,7 @@ class AgentStates:
         return self._store.find(*_owner(user_id, session_id))
 
     def get_value(self, user_id: str, session_id: str, path: StatePath, default: Any = None) -> Any:
-        """The value under a path; `default` if there is none."""
+        """The value under a path; `default` if the state has no such value."""
         steps = checked_path(path)
         state = self._store.find(*_owner(user_id, session_id), steps)
         return default if state is None else value_under(state.data, steps, default)

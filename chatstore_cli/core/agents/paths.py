@@ -64,7 +64,7 @@ def _has(target: Any, step: str | int) -> bool:
 
 
 def unset_value(config: dict[str, Any], path: Path, option: str) -> None:
-    """Remove the value under a path. Raises WrongUse if there is none."""
+    """Remove the value under a path. Raises WrongUse if the path does not exist."""
     target: Any = config
     for place, step in enumerate(path):
         _check_step(target, path[: place + 1], option, grows=False)

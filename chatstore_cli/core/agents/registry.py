@@ -16,18 +16,18 @@ from chatstore_cli.core.agents.checks import (
     checked_owner,
     checked_version_id,
 )
+from chatstore_cli.core.agents.content import DESCRIPTION, NAME, next_content
 from chatstore_cli.core.agents.resolver import copied
 from chatstore_cli.core.agents.secrets import unmasked_config
-from chatstore_cli.core.agents.states import DESCRIPTION, NAME, next_state
 from chatstore_cli.core.agents.versions import Difference, differences
 from chatstore_cli.domain.agents.models import (
     UNCHANGED,
     Agent,
+    AgentContent,
     AgentCursor,
     AgentPage,
     AgentPurge,
     AgentQuery,
-    AgentState,
     AgentVersion,
     NewAgent,
     Unchanged,
@@ -171,7 +171,7 @@ class AgentRegistryService:
         name = name if name is UNCHANGED else checked_name(name)
         description = description if description is UNCHANGED else checked_description(description)
 
-        def decide(agent: Agent) -> AgentState | None:
+        def decide(agent: Agent) -> AgentContent | None:
             if base_version is not None and agent.version_id != base_version:
                 raise AgentChanged(
                     agent_id=agent_id,
@@ -179,7 +179,7 @@ class AgentRegistryService:
                     base_version=base_version,
                     hint="Read the agent again and repeat the change: chatstore agents show.",
                 )
-            return next_state(agent, name, description, config_of(agent))
+            return next_content(agent, name, description, config_of(agent))
 
         agent = self._store.change(agent_id, tenant_id, decide)
         if agent is None:

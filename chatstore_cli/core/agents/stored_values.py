@@ -83,7 +83,7 @@ def _places(given: Sequence[Any], shown: Sequence[Any], stored: Sequence[Any]) -
 
     An element that equals the one at its place is that one. In a list of another length it is the only equal one. A changed
     element is the one at its place, if the list has the same length and no other element is that one. If it is uncertain
-    which one is meant, it is none: a secret must not move from one element to another.
+    which one is meant, no element counts: a secret must not move from one element to another.
     """
     if len(given) == len(shown):
         places: list[int | None] = [index if same(item, shown[index]) else None for index, item in enumerate(given)]

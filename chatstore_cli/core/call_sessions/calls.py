@@ -81,11 +81,11 @@ class CallSessions:
         return call
 
     def find(self, session_id: str, *, tenant_id: str | None = None) -> CallSession | None:
-        """The call with the id, open or ended. None if there is none."""
+        """The call with the id, open or ended. None if the call does not exist."""
         return self._store.find(_checked(session_id, "session_id"), _optional(tenant_id, "tenant_id"))
 
     def find_by_room(self, room: str, *, tenant_id: str | None = None) -> CallSession | None:
-        """The open call in a room. None if there is none."""
+        """The open call in a room. None if the room has no open call."""
         return self._store.open_in(_checked(room, "room"), _optional(tenant_id, "tenant_id"))
 
     def list_open(self, *, tenant_id: str | None = None, limit: int = 50, cursor: str | None = None) -> CallPage:

@@ -37,7 +37,7 @@ def counter_id(tenant: str, user: str) -> str:
 
 
 def highest_number(tenant: str, user: str, ids_in_range: Callable[[str, str], Iterable[str]]) -> int:
-    """The highest number in the ids of a tenant and user, with or without escapes; 0 if there is none.
+    """The highest number in the ids of a tenant and user, with or without escapes; 0 if they have no chat.
 
     `ids_in_range` yields the ids from a first text (inclusive) to an end (exclusive), in the order of bytes.
     """

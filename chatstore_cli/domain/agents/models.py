@@ -78,8 +78,8 @@ class NewAgent:
 
 
 @dataclass(frozen=True, slots=True)
-class AgentState:
-    """What an update of an agent stores: everything that a version keeps."""
+class AgentContent:
+    """What a version keeps of an agent, and an update changes."""
 
     name: str | None
     description: str | None

@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 
     from chatstore_cli.domain.agents.models import (
         Agent,
+        AgentContent,
         AgentCursor,
         AgentPage,
         AgentPurge,
         AgentQuery,
-        AgentState,
         AgentVersion,
         NewAgent,
     )
@@ -49,7 +49,7 @@ class AgentStore(Protocol):
         """Store a new agent. Its document has the shape of the newest one in the collection. Raises DocumentRefused."""
 
     def change(
-        self, agent_id: str, tenant_id: str | None, decide: Callable[[Agent], AgentState | None]
+        self, agent_id: str, tenant_id: str | None, decide: Callable[[Agent], AgentContent | None]
     ) -> Agent | None:
         """Store what `decide` makes of the agent as its new active version. Returns the changed agent; None without one.
 

@@ -122,7 +122,7 @@ class MongoAgentStateStore:
         change: Callable[[], bool | None],
         new: Callable[[], tuple[str | None, Mapping[str, Any]]],
     ) -> None:
-        """Change a state, or insert one with the agent and the data of `new` if `change` returns False: there is none."""
+        """Change a state, or insert one with the agent and the data of `new` if `change` returns False because the state is missing."""
 
         def attempt() -> bool | None:
             is_changed = change()

@@ -9,7 +9,7 @@ from typing import Any
 from bson import DBRef, ObjectId
 from bson.datetime_ms import DatetimeMS
 
-from chatstore_cli.core.agents.states import DESCRIPTION, NAME
+from chatstore_cli.core.agents.content import DESCRIPTION, NAME
 from chatstore_cli.domain.agents.models import Agent, AgentVersion, NewAgent
 from chatstore_cli.mongo.agents.own_agents import PLATFORM_AGENTS
 from chatstore_cli.mongo.bson_values import json_value, stored_instant

@@ -13,11 +13,11 @@ from chatstore_cli.core.agents.versions import newest_first
 from chatstore_cli.core.retry import attempt_until_done
 from chatstore_cli.domain.agents.models import (
     Agent,
+    AgentContent,
     AgentCursor,
     AgentPage,
     AgentPurge,
     AgentQuery,
-    AgentState,
     AgentVersion,
     NewAgent,
 )
@@ -32,7 +32,7 @@ from chatstore_cli.mongo.agents.keyed import find_keyed, upsert_keyed
 from chatstore_cli.mongo.agents.listing import newest_agents, page_of
 from chatstore_cli.mongo.agents.own_agents import PLATFORM_AGENTS
 from chatstore_cli.mongo.agents.removal import count_purge, purge
-from chatstore_cli.mongo.agents.states import (
+from chatstore_cli.mongo.agents.versions import (
     Update,
     activation_of,
     all_entries,
@@ -93,15 +93,15 @@ class MongoAgentStore:
         return to_agent(document, _present_id(document))
 
     def change(
-        self, agent_id: str, tenant_id: str | None, decide: Callable[[Agent], AgentState | None]
+        self, agent_id: str, tenant_id: str | None, decide: Callable[[Agent], AgentContent | None]
     ) -> Agent | None:
         def update(document: Document) -> Update | None:
             agent = to_agent(document, _present_id(document))
-            state = decide(agent)
-            if state is None:
+            content = decide(agent)
+            if content is None:
                 return None
             now = self._database.later_than(document.get("updatedAt"))
-            return update_to(document, agent, state, now=now)
+            return update_to(document, agent, content, now=now)
 
         return self._update(agent_id, tenant_id, update)
 

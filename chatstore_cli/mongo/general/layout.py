@@ -53,7 +53,7 @@ class GeneralLayout(DocumentLayout):
         return self._readable(super().newest_first(query, after, limit))
 
     def find(self, session_id: str) -> Session | None:
-        """The facts of the chat with that id; None if there is none."""
+        """The facts of the chat with that id; None if it does not exist."""
         try:
             return super().find(session_id)
         except NotAllowed as error:

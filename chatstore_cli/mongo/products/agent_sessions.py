@@ -212,7 +212,7 @@ class AgentSessionsLayout:
                 yield session
 
     def _locate(self, session_id: str) -> Document | None:
-        """The facts of the session with this id, of any type; None if there is none."""
+        """The facts of the session with this id, of any type; None if it does not exist."""
         if not self._exists():
             return None
         with driver_errors(f"looking up session {session_id!r} in {self._name}"):

@@ -138,7 +138,7 @@ class CallsLayout:
         return facts.exists and facts.is_usable
 
     def _locate(self, session_id: str, fields: Document) -> Document | None:
-        """The document of the call with this session id; None if there is none, or the user may not read it."""
+        """The document of the call with this session id; None if it does not exist, or the user may not read it."""
         if not self._exists():
             return None
         try:

@@ -30,7 +30,7 @@ def workflow_row(entry: RegistryEntry, workflow: WorkflowContext) -> dict[str, A
 
 
 def client_session_row(entry: RegistryEntry) -> dict[str, Any]:
-    """One client session. `active` is the id of its active workflow session, null if there is none."""
+    """One client session. `active` is the id of its active workflow session, null without an active one."""
     active = entry.active
     return {
         "session_key": entry.session.session_key,

@@ -1,8 +1,8 @@
-"""The states of an agent: the versions in its document, the present one, and what an update stores.
+"""The versions in the document of an agent, the present one, and what an update stores.
 
-The present state of an agent is `config` (and `name` and `description`, if they are at the top of its document). The
+The present content of an agent is `config` (and `name` and `description`, if they are at the top of its document). The
 active entry of `versions` has the same. If there is no such entry, because the agent was never changed or was changed by a
-writer that keeps no versions, the present state has an id that is computed from the document, so that every reader and
+writer that keeps no versions, the present version has an id that is computed from the document, so that every reader and
 writer gives it the same one.
 """
 
@@ -19,7 +19,7 @@ from bson.codec_options import CodecOptions, DatetimeConversion
 
 from chatstore_cli.core.agents.stored_values import restored
 from chatstore_cli.core.agents.versions import VersionFacts, places_to_keep
-from chatstore_cli.domain.agents.models import Agent, AgentState
+from chatstore_cli.domain.agents.models import Agent, AgentContent
 from chatstore_cli.domain.errors import Conflict
 from chatstore_cli.mongo.agents.documents import milliseconds_of
 from chatstore_cli.mongo.bson_values import json_value, stored_instant
@@ -44,17 +44,17 @@ class Update(NamedTuple):
 
 
 def present_entry(document: Mapping[str, Any], entries: list[Document]) -> Document:
-    """The entry of the present state: the first active one if it has this state, else a new one."""
+    """The entry of the present content: the first active one if it has this content, else a new one."""
     active = next((entry for entry in entries if entry.get("active") is True), None)
-    state = _state_of(document)
+    present = _content_of(document)
     if active is not None and all(
-        key not in active or _bytes_of(active[key]) == _bytes_of(value) for key, value in state.items()
+        key not in active or _bytes_of(active[key]) == _bytes_of(value) for key, value in present.items()
     ):
         return active
     changed_at = document.get("updatedAt")
-    content = f"{document['_id']}:{milliseconds_of(changed_at)}:".encode() + _bytes_of(state)
-    version_id = uuid5(NAMESPACE_OID, content.hex())
-    return {"versionId": str(version_id), **state, "active": True, "createdAt": changed_at}
+    seed = f"{document['_id']}:{milliseconds_of(changed_at)}:".encode() + _bytes_of(present)
+    version_id = uuid5(NAMESPACE_OID, seed.hex())
+    return {"versionId": str(version_id), **present, "active": True, "createdAt": changed_at}
 
 
 def entries_of(document: Mapping[str, Any]) -> list[Document]:
@@ -64,7 +64,7 @@ def entries_of(document: Mapping[str, Any]) -> list[Document]:
 
 
 def all_entries(document: Mapping[str, Any]) -> list[Document]:
-    """The entries with the present state, which alone is active, each with its configuration."""
+    """The entries with the present content, which alone is active, each with its configuration."""
     entries = entries_of(document)
     present = present_entry(document, entries)
     if not any(entry is present for entry in entries):
@@ -77,17 +77,17 @@ def all_entries(document: Mapping[str, Any]) -> list[Document]:
     ]
 
 
-def update_to(document: Mapping[str, Any], agent: Agent, state: AgentState, *, now: datetime) -> Update | None:
-    """The update that stores a new state of an agent as a new active version; None if it equals the present state.
+def update_to(document: Mapping[str, Any], agent: Agent, content: AgentContent, *, now: datetime) -> Update | None:
+    """The update that stores new content of an agent as a new active version; None if it equals the present content.
 
     What equals the JSON value of the stored one is stored as it is, whatever its type.
     """
     stored = document["config"]
-    config = restored(dict(state.config), json_value(stored), stored)
+    config = restored(dict(content.config), json_value(stored), stored)
     fields: Document = {"config": config}
     if not agent.names_in_config:
-        same = {"name": state.name == agent.name, "description": state.description == agent.description}
-        given = {"name": state.name, "description": state.description}
+        same = {"name": content.name == agent.name, "description": content.description == agent.description}
+        given = {"name": content.name, "description": content.description}
         names = {name: document[name] if name in document and same[name] else given[name] for name in _NAMES}
         fields = {**names, **fields}
     if all(name in document and _bytes_of(document[name]) == _bytes_of(value) for name, value in fields.items()):
@@ -100,7 +100,7 @@ def update_to(document: Mapping[str, Any], agent: Agent, state: AgentState, *, n
 def activation_of(
     document: Mapping[str, Any], version_id: str, archived: Mapping[str, Any] | None, *, now: datetime
 ) -> Update | None:
-    """The update that makes a version the present state; None if it is that already.
+    """The update that makes a version the present content; None if it is that already.
 
     `archived` is its document in the archive, if it is not in `versions`. Raises KeyError if there is no such version.
     """
@@ -118,7 +118,7 @@ def activation_of(
             what=f"Version {version_id} of agent {document['_id']} has no configuration. Nothing was changed.",
             hint="Activate another version, or store its configuration with an update.",
         )
-    fields = {name: chosen[name] for name in _state_of(document) if name in chosen}
+    fields = {name: chosen[name] for name in _content_of(document) if name in chosen}
     activated = [{**entry, "active": entry is chosen} for entry in entries]
     return _update(document, fields, activated, now)
 
@@ -162,7 +162,7 @@ def _checked_entries(document: Mapping[str, Any]) -> list[Document]:
     return all_entries(document)
 
 
-def _state_of(document: Mapping[str, Any]) -> Document:
+def _content_of(document: Mapping[str, Any]) -> Document:
     return {name: document[name] for name in (*_NAMES, "config") if name in document}
 
 
