@@ -1,18 +1,16 @@
 """The exact bytes that commands print. tests/golden/ has a file for each command and output format.
 
-After an intended change, write the files again and read the difference:
-
-    CHATSTORE_UPDATE_GOLDEN=1 pytest tests/cli/test_golden.py && git diff tests/golden
+To write the files again, see tests/support/golden.py.
 """
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from chatstore_cli.render.output_format import OutputFormat
+from tests.support.golden import check_golden
 from tests.support.journals import write_journal
 from tests.support.paths import GOLDEN
 from tests.support.stored_sessions import journal_of, store_chats
@@ -22,9 +20,6 @@ if TYPE_CHECKING:
 
     from tests.conftest import Chatstore
 
-UPDATE = (
-    os.environ.get("CHATSTORE_UPDATE_GOLDEN") == "1"
-)  # read at import: each test runs without the variables of the machine's user
 COMMANDS = {
     "sessions-list": ("sessions", "list", "--limit", "6"),
     "sessions-show-workflow": ("sessions", "show", "triage-0", "--first", "1", "--last", "2"),
@@ -47,14 +42,7 @@ def reader(module_database: Database[dict[str, Any]], module_chatstore: Chatstor
 @pytest.mark.parametrize("output", list(OutputFormat))
 @pytest.mark.parametrize("name", COMMANDS)
 def test_output_is_byte_for_byte_what_it_was(reader: Chatstore, name: str, output: OutputFormat) -> None:
-    outcome = reader(*COMMANDS[name], "-o", output.value)
-    assert outcome.code == 0, outcome.err
-    golden = GOLDEN / f"{name}.{output.value if output is not OutputFormat.TABLE else 'txt'}"
-    if UPDATE:
-        GOLDEN.mkdir(exist_ok=True)
-        golden.write_bytes(outcome.out.encode())
-
-    assert outcome.out.encode() == golden.read_bytes()
+    check_golden(reader, name, COMMANDS[name], output)
 
 
 def test_a_table_is_what_a_pipe_gets_unasked(reader: Chatstore) -> None:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chatstore_cli.render.output_format import OutputFormat
-from tests.cli.test_golden import UPDATE
-from tests.support.paths import GOLDEN
+from tests.support.golden import TABLE_AND_JSON, check_golden
 from tests.support.stored_agents import DESK, NUMBER, OLD, store_agents
 
 if TYPE_CHECKING:
@@ -33,20 +32,7 @@ def reader(module_database: Database[dict[str, Any]], module_chatstore: Chatstor
     return module_chatstore
 
 
-# The formats are those of every list, which tests/cli/test_golden.py compares. Here two show that the rows are the same.
-OUTPUTS = [
-    each if each in (OutputFormat.TABLE, OutputFormat.JSON) else pytest.param(each, marks=pytest.mark.soak)
-    for each in OutputFormat
-]
-
-
-@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize("output", TABLE_AND_JSON)
 @pytest.mark.parametrize("name", COMMANDS)
 def test_output_is_byte_for_byte_what_it_was(reader: Chatstore, name: str, output: OutputFormat) -> None:
-    outcome = reader(*COMMANDS[name], "-o", output.value)
-    assert outcome.code == 0, outcome.err
-    golden = GOLDEN / f"{name}.{output.value if output is not OutputFormat.TABLE else 'txt'}"
-    if UPDATE:
-        golden.write_bytes(outcome.out.encode())
-
-    assert outcome.out.encode() == golden.read_bytes()
+    check_golden(reader, name, COMMANDS[name], output)

@@ -12,8 +12,7 @@ from chatstore_cli.core.session_registry.registry import SessionRegistry
 from chatstore_cli.mongo.connection import connect
 from chatstore_cli.mongo.session_registry.store import MongoRegistryStore
 from chatstore_cli.render.output_format import OutputFormat
-from tests.cli.test_golden import UPDATE
-from tests.support.paths import GOLDEN
+from tests.support.golden import TABLE_AND_JSON, check_golden
 from tests.support.stored_general_chats import CHAT, FIRST, message, store
 
 if TYPE_CHECKING:
@@ -30,11 +29,6 @@ COMMANDS = {
     "workflows-list": ("workflows", "list", *ANA),
     "workflows-history": ("workflows", "history", *ANA, "--session-key", "laptop"),
 }
-# The formats are those of every list, which tests/cli/test_golden.py compares. Here two show that the rows are the same.
-OUTPUTS = [
-    each if each in (OutputFormat.TABLE, OutputFormat.JSON) else pytest.param(each, marks=pytest.mark.soak)
-    for each in OutputFormat
-]
 
 
 @pytest.fixture(scope="module")
@@ -57,13 +51,7 @@ def reader(module_database: Database[dict[str, Any]], module_chatstore: Chatstor
     return module_chatstore
 
 
-@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize("output", TABLE_AND_JSON)
 @pytest.mark.parametrize("name", COMMANDS)
 def test_output_is_byte_for_byte_what_it_was(reader: Chatstore, name: str, output: OutputFormat) -> None:
-    outcome = reader(*COMMANDS[name], "-o", output.value)
-    assert outcome.code == 0, outcome.err
-    golden = GOLDEN / f"{name}.{output.value if output is not OutputFormat.TABLE else 'txt'}"
-    if UPDATE:
-        golden.write_bytes(outcome.out.encode())
-
-    assert outcome.out.encode() == golden.read_bytes()
+    check_golden(reader, name, COMMANDS[name], output)

@@ -9,8 +9,7 @@ import pytest
 from bson import ObjectId
 
 from chatstore_cli.render.output_format import OutputFormat
-from tests.cli.test_golden import UPDATE
-from tests.support.paths import GOLDEN
+from tests.support.golden import TABLE_AND_JSON, check_golden
 
 if TYPE_CHECKING:
     from pymongo.database import Database
@@ -101,22 +100,10 @@ def reader(module_database: Documents, module_chatstore: Chatstore) -> Chatstore
     return module_chatstore
 
 
-OUTPUTS = [
-    each if each in (OutputFormat.TABLE, OutputFormat.JSON) else pytest.param(each, marks=pytest.mark.soak)
-    for each in OutputFormat
-]
-
-
-@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize("output", TABLE_AND_JSON)
 @pytest.mark.parametrize("name", GOLDEN_COMMANDS)
 def test_output_is_byte_for_byte_what_it_was(reader: Chatstore, name: str, output: OutputFormat) -> None:
-    outcome = reader(*GOLDEN_COMMANDS[name], "-o", output.value)
-    assert outcome.code == 0, outcome.err
-    golden = GOLDEN / f"{name}.{output.value if output is not OutputFormat.TABLE else 'txt'}"
-    if UPDATE:
-        golden.write_bytes(outcome.out.encode())
-
-    assert outcome.out.encode() == golden.read_bytes()
+    check_golden(reader, name, GOLDEN_COMMANDS[name], output)
 
 
 def test_verify_names_current_agents_that_are_missing_or_deleted(chatstore: Chatstore, database: Documents) -> None:

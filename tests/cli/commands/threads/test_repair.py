@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chatstore_cli.render.output_format import OutputFormat
-from tests.cli.test_golden import UPDATE
 from tests.mongo.threads.test_repair import message, thread
 from tests.support.at_command import AtCommand
-from tests.support.paths import GOLDEN
+from tests.support.golden import check_golden
 
 if TYPE_CHECKING:
     from pymongo.database import Database
@@ -160,9 +159,4 @@ def reader(module_database: Documents, module_chatstore: Chatstore) -> Chatstore
 
 @pytest.mark.parametrize("output", list(OutputFormat))
 def test_output_is_byte_for_byte_what_it_was(reader: Chatstore, output: OutputFormat) -> None:
-    outcome = reader("threads", "repair", "-o", output.value)
-    assert outcome.code == 6, outcome.err
-    golden = GOLDEN / f"threads-repair.{output.value if output is not OutputFormat.TABLE else 'txt'}"
-    if UPDATE:
-        golden.write_bytes(outcome.out.encode())
-    assert outcome.out.encode() == golden.read_bytes()
+    check_golden(reader, "threads-repair", ("threads", "repair"), output, code=6)
