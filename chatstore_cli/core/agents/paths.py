@@ -43,7 +43,14 @@ def path_text(path: Path) -> str:
 
 
 def set_value(config: dict[str, Any], path: Path, value: Any, option: str) -> None:
-    """Set the value under a path. Objects on the way are created, and the place after the end of a list is a new one."""
+    """Set the value under a path. Objects on the way are created, and the place after the end of a list is a new one.
+
+    Raises WrongUse for a path that does not fit, and for one that begins with `config`, as `agents diff` prints paths.
+    """
+    if len(path) > 1 and path[0] == "config" and "config" not in config:
+        inside = path_text(path[1:])
+        what = f"{option} {path_text(path)[:200]}: a path begins inside the configuration."
+        raise WrongUse(what=what, hint=f"Write {inside[:200]} instead.")
     target: Any = config
     for place, step in enumerate(path):
         _check_step(target, path[: place + 1], option, grows=True)

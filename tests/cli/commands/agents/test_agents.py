@@ -175,6 +175,7 @@ BAD = [
     (("create", "x", "--tenant", ""), "tenant_id is required"),
     (("create", "x", "--set", "api_key=********"), "config.api_key: the value is the mask"),
     (("create", "x", "--set", "a"), "not PATH=VALUE"),
+    (("create", "x", "--set", "config.engine.llm=x"), "a path begins inside the configuration. Write engine.llm"),
     (("create", "x", "--set", "a=[1"), "--set a: the value is not JSON. Write"),
     (("create", "x", "--set", 'api_key="hidden'), "--set api_key: the value is not JSON. Write"),
     (("create", "x", "--set", r'["a\u0000"]=1'), "has NUL"),
