@@ -24,7 +24,8 @@ PROCESSES = 8
 @pytest.mark.parametrize(
     ("session_type", "turns_before"), [("general", 0), ("workflow", 0), ("general", 1), ("workflow", 1)]
 )
-@pytest.mark.parametrize("instant", ["before", "after"])
+# Before a command, the server has what it had after the last one.
+@pytest.mark.parametrize("instant", [pytest.param("before", marks=pytest.mark.soak), "after"])
 def test_a_turn_whose_process_is_killed_at_any_command_counts_once_when_it_is_reported_again(
     connection: Connection,
     database: Database[dict[str, Any]],
