@@ -41,6 +41,7 @@ class GlobalOptions:
     timeout: float | None = None
     timezone: tzinfo | None = None
     relative: bool = False
+    no_pager: bool = False
     invocation: Invocation | None = None
     """The run that uses them, if the command has made one; not an option."""
 
@@ -94,6 +95,12 @@ def _global_option_declarations(
     ] = None,
     relative: Annotated[
         bool, typer.Option("--relative", help="Show times in tables relative to now, such as `3 h ago`.")
+    ] = False,
+    no_pager: Annotated[
+        bool,
+        typer.Option(
+            "--no-pager", help="Print long output at once (default on a terminal: $CHATSTORE_PAGER, $PAGER or less)."
+        ),
     ] = False,
 ) -> None:
     """Declares parameters that Typer turns into options. It is never called."""
