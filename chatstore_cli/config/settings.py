@@ -180,12 +180,41 @@ class AgentSettings:
 
 
 @dataclass(frozen=True)
+class ServerSettings:
+    """The HTTP and WebSocket server. Lists are texts with commas. Times are in seconds.
+
+    `allowed_hosts` are the names under which the server is reached, beside its own address: requests with another Host
+    header are rejected. `responder` is `echo`, `openai` or a function, as `module:function`. `dispatch` is a function that
+    gives callers of saved agents their tokens.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    allowed_hosts: str = "localhost, 127.0.0.1, [::1]"
+    cors_origins: str = "http://localhost:3000, http://localhost:3001, http://localhost:3100, http://localhost:3300, http://localhost:5173"
+    responder: str = "echo"
+    responder_url: str | None = None
+    responder_model: str | None = None
+    responder_key: str | None = None
+    responder_seconds: float = 120.0
+    dispatch: str | None = None
+    read_threads: int = 16
+    read_seconds: float = 10.0
+    body_bytes: int = 1_048_576
+    requests_per_minute: int = 600
+    sockets: int = 1_000
+    chat_start_seconds: int = 15
+    audit: str = "chatstore_audit"
+
+
+@dataclass(frozen=True)
 class ChatstoreSettings:
     """The block `chatstore`, for all further settings: an application's file may have a block `threads` of its own."""
 
     threads: ThreadSettings = field(default_factory=ThreadSettings)
     registry: RegistrySettings = field(default_factory=RegistrySettings)
     agents: AgentSettings = field(default_factory=AgentSettings)
+    server: ServerSettings = field(default_factory=ServerSettings)
     timezone: str = "UTC"
     """The time zone of the times in tables, and of the days and times that options name."""
 

@@ -87,8 +87,13 @@ class MongoChatStorage:
     @classmethod
     def from_config(cls, config_file: str | None = None) -> MongoChatStorage:
         """The storage that chatstore's configuration describes (mongo). Raises BadConfig."""
+        return cls.with_settings(configured_settings(config_file, _warn))
+
+    @classmethod
+    def with_settings(cls, settings: Settings) -> MongoChatStorage:
+        """The storage that these settings describe."""
         storage = cls.__new__(cls)
-        storage._use(configured_settings(config_file, _warn))
+        storage._use(settings)
         return storage
 
     def _use(self, settings: Settings) -> None:

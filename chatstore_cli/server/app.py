@@ -1,0 +1,119 @@
+"""The ASGI application: the routes of all families behind one gate."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Scope
+
+from chatstore_cli import __version__
+from chatstore_cli.domain.errors import ChatstoreError
+from chatstore_cli.server.callers import BrowserRules
+from chatstore_cli.server.error_bodies import Form, Refusal, answer_to, form_of, refusal_of
+from chatstore_cli.server.gate import Gate
+from chatstore_cli.server.limits import RequestRate
+from chatstore_cli.server.routes import chat, shared
+from chatstore_cli.server.services import Services
+
+ROUTERS = (shared.router, chat.router)
+
+
+def create_app(services: Services) -> ASGIApp:
+    """The application over these services, which it starts and stops."""
+    app = FastAPI(
+        title="chatstore",
+        version=__version__,
+        summary="The stored conversations of a chat product.",
+        lifespan=_lifespan,
+        docs_url="/docs",
+        redoc_url=None,
+    )
+    app.state.services = services
+    for router in ROUTERS:
+        app.include_router(router)
+    app.add_exception_handler(Refusal, _refused)
+    app.add_exception_handler(ChatstoreError, _failed)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http_error)
+    server = services.settings.chatstore.server
+    origins = names_of(server.cors_origins)
+    gate = Gate(
+        app,
+        rules=BrowserRules.of([*names_of(server.allowed_hosts), server.host], origins),
+        keys=services.keys,
+        body_bytes=server.body_bytes,
+        rate=RequestRate(server.requests_per_minute),
+        sockets=services.sockets,
+        observe=_observe,
+    )
+    # Outside the gate: a browser must be able to read refusals too.
+    return CORSMiddleware(
+        gate,
+        allow_origins=origins,
+        allow_methods=["GET", "POST", "PUT", "DELETE"],
+        allow_headers=["authorization", "content-type", "x-api-key"],
+        expose_headers=["retry-after"],
+    )
+
+
+def names_of(text: str) -> list[str]:
+    """The names of a setting that is a list with commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    services: Services = app.state.services
+    await services.start()
+    try:
+        yield
+    finally:
+        await services.stop()
+
+
+def _observe(_scope: Scope, _status: int, _seconds: float) -> None:
+    """Metrics take the place of this."""
+
+
+def _answer(request: Request, refusal: Refusal) -> Response:
+    answer = answer_to(request.url.path, refusal)
+    return JSONResponse(answer.body, answer.status, dict(answer.headers))
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refusal)
+    return _answer(request, error)
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ChatstoreError)
+    return _answer(request, refusal_of(error))
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    """An invalid request: 422 in the chat family and in our own, 400 in the family of saved agents."""
+    assert isinstance(error, RequestValidationError)
+    issues: list[dict[str, Any]] = [
+        {"loc": list(each["loc"]), "msg": each["msg"], "type": each["type"]} for each in error.errors()
+    ]
+    text = "; ".join(f"{'.'.join(map(str, each['loc'][1:])) or 'body'}: {each['msg']}" for each in issues)
+    status = HTTPStatus.BAD_REQUEST if form_of(request.url.path) is Form.ERROR_TEXT else 422
+    return _answer(request, Refusal(status, text, kind="invalid", issues=issues))
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    """What the framework refuses: an unknown path or method."""
+    assert isinstance(error, HTTPException)
+    refusal = Refusal(error.status_code, str(error.detail), headers=error.headers)
+    answer = answer_to(request.url.path, refusal)
+    if error.status_code == HTTPStatus.NOT_FOUND and form_of(request.url.path) is Form.ERROR_TEXT:
+        answer.body["path"] = request.url.path
+    return JSONResponse(answer.body, answer.status, dict(answer.headers))

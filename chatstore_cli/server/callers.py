@@ -1,0 +1,107 @@
+"""Who calls: the address and the key of a request or socket, and which requests a browser may send."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from urllib.parse import parse_qs
+
+from starlette.datastructures import Headers
+from starlette.types import Scope
+
+from chatstore_cli.core.api_keys.keys import ApiKeys
+from chatstore_cli.domain.api_keys import EVERYTHING, Access
+from chatstore_cli.server.error_bodies import Refusal
+
+OPEN_PATHS = frozenset({"/", "/health", "/healthz", "/readyz"})
+"""Paths that need no key."""
+
+_CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_UNAUTHORIZED = {"WWW-Authenticate": "Bearer"}
+
+
+@dataclass(frozen=True, slots=True)
+class BrowserRules:
+    """Which hosts the server answers for, and which pages may send changing requests and open sockets.
+
+    Any web page can send requests to a server on the same machine, and can make its own name point to this machine. So a
+    request with an unknown Host, or with an Origin that is not allowed, is rejected. A request without an Origin does not
+    come from a page.
+    """
+
+    hosts: frozenset[str]
+    origins: frozenset[str]
+
+    @classmethod
+    def of(cls, hosts: Iterable[str], origins: Iterable[str]) -> BrowserRules:
+        """The rules for these names. The case of a name does not matter."""
+        return cls(frozenset(each.lower() for each in hosts), frozenset(each.lower().rstrip("/") for each in origins))
+
+    def check(self, scope: Scope, headers: Headers) -> None:
+        """Raise Refusal if a browser must not send this request."""
+        host = headers.get("host", "")
+        if not self._is_known(host):
+            hint = "Add the name to chatstore.server.allowed_hosts."
+            raise Refusal(HTTPStatus.BAD_REQUEST, "The Host of the request is not allowed.", kind="host", hint=hint)
+        origin = headers.get("origin")
+        if origin is not None and self._changes(scope) and not self._is_allowed(origin, host):
+            hint = "Add the origin to chatstore.server.cors_origins."
+            raise Refusal(HTTPStatus.FORBIDDEN, "The Origin of the request is not allowed.", kind="origin", hint=hint)
+
+    def _is_known(self, host: str) -> bool:
+        return "*" in self.hosts or _without_port(host.lower()) in self.hosts
+
+    def _is_allowed(self, origin: str, host: str) -> bool:
+        origin = origin.lower()
+        return "*" in self.origins or origin in self.origins or origin.partition("://")[2] == host.lower()
+
+    @staticmethod
+    def _changes(scope: Scope) -> bool:
+        return scope["type"] == "websocket" or scope["method"] in _CHANGING
+
+
+def check_content_type(scope: Scope, headers: Headers) -> None:
+    """Raise Refusal for a changing request whose body is not JSON: a page can send other types without asking first."""
+    if scope["type"] == "websocket" or scope["method"] not in _CHANGING:
+        return
+    has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if (has_body or kind) and kind != "application/json" and not kind.endswith("+json"):
+        raise Refusal(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            "The body must be JSON, with Content-Type: application/json.",
+            kind="type",
+        )
+
+
+def access_of(keys: ApiKeys, scope: Scope, headers: Headers) -> Access:
+    """What the caller may do. Raises Refusal if the server has keys and the request has none of them."""
+    if not keys.exist():
+        return EVERYTHING
+    if scope["type"] == "http" and scope["path"] in OPEN_PATHS:
+        return Access(EVERYTHING.right, frozenset())
+    presented = _presented_key(scope, headers)
+    if presented is None:
+        message = "A key is required: Authorization: Bearer KEY, or x-api-key: KEY."
+        raise Refusal(HTTPStatus.UNAUTHORIZED, message, kind="no_key", headers=_UNAUTHORIZED)
+    access = keys.access(presented)
+    if access is None:
+        raise Refusal(HTTPStatus.UNAUTHORIZED, "The key is not valid.", kind="bad_key", headers=_UNAUTHORIZED)
+    return access
+
+
+def _presented_key(scope: Scope, headers: Mapping[str, str]) -> str | None:
+    scheme, _, credentials = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and credentials.strip():
+        return credentials.strip()
+    if headers.get("x-api-key"):
+        return headers["x-api-key"]
+    if scope["type"] == "websocket":  # a page cannot set headers of a socket
+        return next(iter(parse_qs(scope["query_string"].decode("latin-1")).get("access_token", [])), None)
+    return None
+
+
+def _without_port(host: str) -> str:
+    name, colon, port = host.rpartition(":")
+    return name if colon and port.isdecimal() else host

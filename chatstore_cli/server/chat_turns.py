@@ -1,0 +1,47 @@
+"""One turn of the chat application: record what the user wrote, ask the responder, record the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from chatstore_cli.domain.message import Message
+from chatstore_cli.domain.responding import Mode, Question
+from chatstore_cli.server.answers import Answer, whole_answer
+from chatstore_cli.server.services import Services
+
+CLEAR_COMMANDS = frozenset({"/clear", "clear"})
+CLEARED = "✨ Context cleared. Starting a new session."
+
+
+class ChatTurns:
+    """The turns of one session. `transport` is in the metadata of each message."""
+
+    def __init__(self, services: Services, session_id: str, transport: Mapping[str, Any]) -> None:
+        self._services, self._session_id, self._transport = services, session_id, transport
+
+    async def answer(self, text: str) -> Answer:
+        """Answer a message. Raises NoAnswer and Overdue; the user's turn is recorded then too."""
+        await self.record_user(text)
+        question = Question(Mode.CHAT, self._session_id, text, self._services.cache.messages(self._session_id))
+        seconds = self._services.settings.chatstore.server.responder_seconds
+        answer = await whole_answer(self._services.responder, question, seconds)
+        await self.record("assistant", answer.text, {"status": "completed"})
+        return answer
+
+    async def clear(self, command: str) -> None:
+        """Record the command to clear the context, and the reply to it."""
+        await self.record_user(command)
+        await self.record("assistant", CLEARED, {"status": "cleared"})
+
+    async def record_user(self, text: str) -> None:
+        """Record what the user wrote. An empty message is not recorded, but answered."""
+        if text.strip():
+            await self.record("user", text, {})
+
+    async def record(self, role: str, text: str, metadata: Mapping[str, Any]) -> Message | None:
+        """Record a message; None for an empty one."""
+        if not text:
+            return None
+        cache, session_id, known = self._services.cache, self._session_id, {**self._transport, **metadata}
+        return await self._services.recording.run(lambda: cache.record_chat_event(session_id, role, text, known))

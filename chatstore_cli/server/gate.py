@@ -1,0 +1,150 @@
+"""The gate in front of all routes: it lets a request or a socket in, or answers it in the form of its path.
+
+It is plain ASGI instead of a middleware of the framework, because sockets pass it too and streams must not be buffered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Callable
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from chatstore_cli.core.api_keys.keys import ApiKeys
+from chatstore_cli.domain.errors import ChatstoreError
+from chatstore_cli.server.callers import BrowserRules, access_of, check_content_type
+from chatstore_cli.server.error_bodies import Refusal, answer_to, refusal_of, unexpected
+from chatstore_cli.server.limits import OpenSockets, RequestRate, bounded_body
+
+_LOG = logging.getLogger("chatstore.server")
+_ACCESS_LOG = logging.getLogger("chatstore.server.access")
+
+POLICY_VIOLATION = 1008
+TRY_AGAIN_LATER = 1013
+
+
+class Gate:
+    """Checks each request: Host, Origin, content type, key, rate and size. Then it logs it, without its texts.
+
+    The routes find what the caller may do in `scope["state"]["access"]`.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        rules: BrowserRules,
+        keys: ApiKeys,
+        body_bytes: int,
+        rate: RequestRate,
+        sockets: OpenSockets,
+        observe: Callable[[Scope, int, float], None],
+    ) -> None:
+        self._app, self._rules, self._keys, self._body_bytes = app, rules, keys, body_bytes
+        self._rate, self._sockets, self._observe = rate, sockets, observe
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._socket(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        status = 0
+
+        async def send_noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message).setdefault("X-Content-Type-Options", "nosniff")
+            await send(message)
+
+        try:
+            headers = Headers(scope=scope)
+            self._admit(scope, headers)
+            receive = bounded_body(receive, headers, self._body_bytes)
+            await self._app(scope, receive, send_noting)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            refusal = _refusal(error)
+            if status:  # the answer has begun: it can only be cut off
+                raise
+            await _send_error(scope, send_noting, refusal)
+        finally:
+            seconds = time.perf_counter() - started
+            self._observe(scope, status, seconds)
+            _log_access(scope, status, seconds)
+
+    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        counted = False
+        try:
+            self._admit(scope, Headers(scope=scope))
+            self._sockets.add()
+            counted = True
+        except (Refusal, ChatstoreError) as error:
+            refusal = _refusal(error)
+            code = TRY_AGAIN_LATER if refusal.status in (429, 503) else POLICY_VIOLATION
+            await receive()  # the connection must be taken before it can be closed with a reason
+            await send({"type": "websocket.accept"})
+            await send({"type": "websocket.close", "code": code, "reason": _short(refusal.message)})
+            _log_access(scope, refusal.status, time.perf_counter() - started)
+            return
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            if counted:
+                self._sockets.remove()
+            _log_access(scope, 101, time.perf_counter() - started)
+
+    def _admit(self, scope: Scope, headers: Headers) -> None:
+        self._rules.check(scope, headers)
+        check_content_type(scope, headers)
+        access = access_of(self._keys, scope, headers)
+        scope.setdefault("state", {})["access"] = access
+        client = scope.get("client")
+        self._rate.check(access.key_id or (client[0] if client else "local"))
+
+
+def _refusal(error: Exception) -> Refusal:
+    if isinstance(error, Refusal):
+        return error
+    if isinstance(error, ChatstoreError):
+        _LOG.warning("%s: %s", type(error).__name__, error.as_text())
+        return refusal_of(error)
+    _LOG.error("An unexpected error.", exc_info=error)
+    return unexpected()
+
+
+async def _send_error(scope: Scope, send: Send, refusal: Refusal) -> None:
+    answer = answer_to(scope["path"], refusal)
+    body = json.dumps(answer.body, ensure_ascii=False).encode("utf-8", "replace")
+    headers = MutableHeaders({**answer.headers, "content-type": "application/json", "content-length": str(len(body))})
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers.raw})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _log_access(scope: Scope, status: int, seconds: float) -> None:
+    # The path has ids and the query may have a search text, so the log has the route's pattern instead.
+    access = scope.get("state", {}).get("access")
+    key_id = getattr(access, "key_id", None) or "-"
+    method = scope.get("method", "WEBSOCKET")
+    _ACCESS_LOG.info("%s %s %d %.1f ms key %s", method, route_of(scope), status, seconds * 1000, key_id)
+
+
+def route_of(scope: Scope) -> str:
+    """The pattern of the route that answered, such as `/store/sessions/{session_id}`; `(none)` without one."""
+    return str(getattr(scope.get("route"), "path", None) or "(none)")
+
+
+def _short(text: str) -> str:
+    """The reason of a close frame has at most 123 bytes."""
+    return text.encode()[:123].decode(errors="ignore")

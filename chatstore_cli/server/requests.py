@@ -1,0 +1,45 @@
+"""What every route takes from its request: the services, and what the caller may do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Annotated, cast
+
+from fastapi import Depends
+from starlette.requests import HTTPConnection
+
+from chatstore_cli.domain.api_keys import Access, Right
+from chatstore_cli.server.error_bodies import Refusal
+from chatstore_cli.server.services import Services
+
+
+def services_of(connection: HTTPConnection) -> Services:
+    """The services of the server."""
+    return cast(Services, connection.app.state.services)
+
+
+def _needs(right: Right) -> Callable[[HTTPConnection], Access]:
+    def access_of(connection: HTTPConnection) -> Access:
+        access: Access = connection.state.access
+        if not access.right.includes(right):
+            message = f"The key has the right {access.right}, and this needs {right}."
+            raise Refusal(HTTPStatus.FORBIDDEN, message, kind="right")
+        return access
+
+    return access_of
+
+
+Served = Annotated[Services, Depends(services_of)]
+Reader = Annotated[Access, Depends(_needs(Right.READ))]
+"""A caller who may read."""
+Writer = Annotated[Access, Depends(_needs(Right.WRITE))]
+Administrator = Annotated[Access, Depends(_needs(Right.ADMIN))]
+
+
+def of_all_tenants(access: Access) -> Access:
+    """The caller, if it sees every tenant: for what belongs to no tenant. Raises Refusal."""
+    if access.tenants is not None:
+        message = "The key is limited to tenants, and this belongs to none."
+        raise Refusal(HTTPStatus.FORBIDDEN, message, kind="tenant", hint="Use a key for all tenants.")
+    return access

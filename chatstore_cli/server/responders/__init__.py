@@ -1,0 +1,1 @@
+"""The responders: what plays the application. One file for each kind."""

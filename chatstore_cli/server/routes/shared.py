@@ -1,0 +1,62 @@
+"""Paths that several families have: the root, and the health of the server."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, JSONResponse, Response
+
+from chatstore_cli import __version__
+from chatstore_cli.domain.errors import ChatstoreError
+from chatstore_cli.server.requests import Served
+
+router = APIRouter(tags=["Server"])
+
+SERVICE = "chatstore"
+_PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>chatstore</title>
+<p>chatstore is running. The interfaces are described in <a href="/docs">/docs</a>.</p></html>
+"""
+
+
+@router.get("/", response_model=None)
+async def root(request: Request, services: Served) -> Response:
+    """A page for browsers. For programs, what this server is."""
+    accepted = request.headers.get("accept", "")
+    if "text/html" in accepted:
+        return HTMLResponse(_PAGE)
+    endpoints = sorted({path for route in request.app.routes if (path := getattr(route, "path", None))})
+    body = {"status": "online", "service": SERVICE, "name": SERVICE, "version": __version__, "endpoints": endpoints}
+    return JSONResponse(body)
+
+
+@router.get("/health")
+async def health(services: Served) -> dict[str, Any]:
+    """That the server answers. It does not ask the database."""
+    return {
+        "status": "ok",
+        "service": SERVICE,
+        "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+        "uptime": round(services.uptime, 3),
+    }
+
+
+@router.get("/healthz")
+async def alive() -> dict[str, str]:
+    """That the process answers."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz", response_model=None)
+async def ready(services: Served) -> Response:
+    """Whether the database answers. 503 if it does not: recorded messages are kept in the journal meanwhile."""
+    storage = services.storage
+    try:
+        healthy = storage is None or (await services.reading.run(storage.health, seconds=3)).status == "ok"
+    except ChatstoreError:
+        healthy = False
+    status = HTTPStatus.OK if healthy else HTTPStatus.SERVICE_UNAVAILABLE
+    return JSONResponse({"status": "ready" if healthy else "unavailable"}, status)

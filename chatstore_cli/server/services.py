@@ -1,0 +1,112 @@
+"""What the routes work with: the settings, the stores, the cache with its worker, and threads for each kind of work."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from chatstore_cli.core.api_keys.keys import ApiKeys
+from chatstore_cli.domain.errors import ChatstoreError
+from chatstore_cli.domain.times import utc_now
+from chatstore_cli.library.cache import LocalChatCache
+from chatstore_cli.library.storage import MongoChatStorage
+from chatstore_cli.library.worker import ChatPersistenceWorker
+from chatstore_cli.server.limits import OpenSockets
+from chatstore_cli.server.open_sockets import OpenConnections
+from chatstore_cli.server.threads import WorkThreads
+from chatstore_cli.wiring.server import api_keys
+
+if TYPE_CHECKING:
+    from chatstore_cli.config.settings import Settings
+    from chatstore_cli.domain.responding import Responder
+    from chatstore_cli.wiring.stores import Stores
+
+_LOG = logging.getLogger("chatstore.server")
+
+_RECORDING_THREADS = 4
+_STOP_SECONDS = 8.0
+_PREPARE_SECONDS = 60.0
+
+
+class Services:
+    """Everything that the routes share. `start` and `stop` are called by the server's event loop."""
+
+    def __init__(self, settings: Settings, responder: Responder) -> None:
+        self.settings = settings
+        self.responder = responder
+        self.keys: ApiKeys = api_keys(settings)
+        cache = settings.mongo.cache
+        self.cache = LocalChatCache(
+            cache.max_messages_per_session, cache.disk_path, cache.fsync, for_worker=settings.mongo.enabled
+        )
+        self.sockets = OpenSockets(settings.chatstore.server.sockets)
+        self.connections = OpenConnections()
+        self.started_at: datetime = utc_now()
+        self._started = time.monotonic()
+        # Recording waits for the disk alone, so no database can make it wait.
+        self.recording = WorkThreads("recording", _RECORDING_THREADS)
+
+    @property
+    def uptime(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._started
+
+    @cached_property
+    def storage(self) -> MongoChatStorage | None:
+        """The storage of flat messages; None if the database is disabled. It connects on first use."""
+        return MongoChatStorage.with_settings(self.settings) if self.settings.mongo.enabled else None
+
+    @cached_property
+    def stores(self) -> Stores:
+        """The stores that the settings name. They connect on first use. Raises Unreachable if the database is disabled."""
+        from chatstore_cli.wiring.stores import Stores
+
+        return Stores(self.settings, say=_LOG.info, warn=_LOG.warning)
+
+    @cached_property
+    def reading(self) -> WorkThreads:
+        """The threads that wait for the database, each for at most `read_seconds`."""
+        server = self.settings.chatstore.server
+        return WorkThreads("database", server.read_threads, server.read_seconds, self.stores.within)
+
+    @cached_property
+    def worker(self) -> ChatPersistenceWorker | None:
+        """The worker that stores what the cache records; None if the database is disabled."""
+        return None if self.storage is None else ChatPersistenceWorker(self.cache, self.storage)
+
+    async def start(self) -> None:
+        """Start the worker, and create missing indexes if the database answers. An outage does not stop the start."""
+        await self.recording.run(self.cache.load_journals)
+        if self.settings.mongo.enabled:
+            self._preparing = asyncio.create_task(self._prepare())
+
+    async def _prepare(self) -> None:
+        """Start what needs the database. Requests are answered meanwhile."""
+        try:
+            await self.recording.run(self._start_worker)
+            await self.reading.run(self._create_indexes, seconds=_PREPARE_SECONDS)
+        except ChatstoreError as error:
+            _LOG.warning("The database is not ready. The server serves from the cache. %s", error.as_text())
+
+    def _start_worker(self) -> None:
+        if self.worker is not None:
+            self.worker.start()
+
+    def _create_indexes(self) -> None:
+        """Create the indexes that are missing. None of them makes MongoDB delete documents at once."""
+        for layout in ("messages", "workflow", "general"):
+            self.stores.create_missing_indexes(layout)
+
+    async def stop(self) -> None:
+        """Store what is pending, within some seconds. What is not stored remains in the journals."""
+        if self.worker is not None:
+            await self.recording.run(lambda: self.worker is not None and self.worker.stop(_STOP_SECONDS))
+        await self.recording.run(self.cache.close)
+        if "stores" in self.__dict__:
+            self.stores.close()
+        if self.storage is not None:
+            self.storage.close()

@@ -1,0 +1,1 @@
+"""The sockets: one file for each family."""
