@@ -15,7 +15,7 @@ MAX_TTL_DAYS = 24_855
 """The server's expireAfterSeconds has 32 bits."""
 
 _PATHS = ("mongo.cache.disk_path", "mongo.embedded.data_dir", "mongo.embedded.runtime_dir", "state.folder")
-SECRETS = ("mongo.uri", "chatstore.threads.uri")
+SECRETS = ("mongo.uri", "chatstore.threads.uri", "chatstore.server.responder_key")
 """Settings whose value may have a password."""
 _MAX_BITS_SHOWN = 256
 """A larger whole number may have too many digits for Python to print it, and be too large for a float."""

@@ -22,8 +22,9 @@ from chatstore_cli.server.gate import Gate
 from chatstore_cli.server.limits import RequestRate
 from chatstore_cli.server.routes import chat, shared
 from chatstore_cli.server.services import Services
+from chatstore_cli.server.sockets import chat as chat_socket
 
-ROUTERS = (shared.router, chat.router)
+ROUTERS = (shared.router, chat.router, chat_socket.router)
 
 
 def create_app(services: Services) -> ASGIApp:

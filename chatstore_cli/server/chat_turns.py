@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from chatstore_cli.domain.message import Message
@@ -12,6 +13,11 @@ from chatstore_cli.server.services import Services
 
 CLEAR_COMMANDS = frozenset({"/clear", "clear"})
 CLEARED = "✨ Context cleared. Starting a new session."
+
+
+def local_time() -> str:
+    """The local time without a zone, which clients of this application expect."""
+    return datetime.now().isoformat()  # noqa: DTZ005 - see above
 
 
 class ChatTurns:
@@ -31,8 +37,9 @@ class ChatTurns:
 
     async def clear(self, command: str) -> None:
         """Record the command to clear the context, and the reply to it."""
-        await self.record_user(command)
-        await self.record("assistant", CLEARED, {"status": "cleared"})
+        is_socket = self._transport.get("transport") == "websocket"
+        await self.record("user", command, {"input_type": "command"} if is_socket else {})
+        await self.record("assistant", CLEARED, {"type": "system"} if is_socket else {"status": "cleared"})
 
     async def record_user(self, text: str) -> None:
         """Record what the user wrote. An empty message is not recorded, but answered."""

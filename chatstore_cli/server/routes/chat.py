@@ -9,11 +9,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from chatstore_cli.core.sessions.history import ChatHistory, chat_history
+from chatstore_cli.core.sessions.history import ChatHistory, HistoryMessage, chat_history
+from chatstore_cli.domain.content import content_text
 from chatstore_cli.domain.errors import BadValue, ChatstoreError, Unreachable
 from chatstore_cli.domain.history import LARGEST_LIMIT
 from chatstore_cli.domain.recording import DEFAULT_SESSION
-from chatstore_cli.server.chat_turns import CLEAR_COMMANDS, CLEARED, ChatTurns
+from chatstore_cli.domain.times import format_instant
+from chatstore_cli.server.chat_turns import CLEAR_COMMANDS, CLEARED, ChatTurns, local_time
 from chatstore_cli.server.error_bodies import Refusal
 from chatstore_cli.server.requests import Reader, Served, Writer, of_all_tenants
 from chatstore_cli.server.services import Services
@@ -21,6 +23,7 @@ from chatstore_cli.server.services import Services
 router = APIRouter(tags=["Chat application"])
 
 _DEFAULT_LIMIT = 50
+_STATUS_SECONDS = 3.0
 
 
 class ChatRequest(BaseModel):
@@ -56,9 +59,24 @@ class HistoryResponse(BaseModel):
 
     session_id: str
     messages: list[HistoryItem]
-    counts: dict[str, int | None]
+    counts: dict[str, int]
     last_persisted_at: str | None
-    source: str = Field(examples=["cache", "mongo", "cache+mongo"])
+
+
+class ConversationResponse(BaseModel):
+    """A session's messages, oldest first."""
+
+    session_id: str
+    total_messages: int
+    messages: list[HistoryItem]
+    last_active_at: str | None
+
+
+class StatusResponse(BaseModel):
+    """`mongo.status` is ok, error or disabled."""
+
+    mongo: dict[str, Any]
+    cache: dict[str, Any]
 
 
 @router.post("/api/chat", response_model=ChatResponse)
@@ -90,16 +108,48 @@ async def history(
     found = await read_history(services, session_id, max(1, min(limit, LARGEST_LIMIT)))
     return HistoryResponse(
         session_id=session_id,
-        messages=[HistoryItem(**_item(found, row)) for row in found.to_dict()["items"]],
+        messages=[_item(shown, session_id) for shown in found.messages],
         counts={name: count or 0 for name, count in found.counts.items()},
-        last_persisted_at=found.to_dict()["last_persisted_at"],
-        source="+".join(sorted({shown.source for shown in found.messages})) or "cache",
+        last_persisted_at=_instant(found.last_persisted_at),
     )
 
 
-def local_time() -> str:
-    """The local time without a zone, which clients of this application expect."""
-    return datetime.now().isoformat()  # noqa: DTZ005 - see above
+@router.get("/api/conversation/history/{session_id}", response_model=ConversationResponse)
+async def conversation(services: Served, access: Reader, session_id: str) -> ConversationResponse:
+    """The newest 500 messages of a session."""
+    of_all_tenants(access)
+    found = await read_history(services, session_id, LARGEST_LIMIT)
+    items = [_item(shown, session_id) for shown in found.messages]
+    return ConversationResponse(
+        session_id=session_id,
+        total_messages=len(items),
+        messages=items,
+        last_active_at=items[-1].created_at if items else None,
+    )
+
+
+@router.get("/api/storage/status", response_model=StatusResponse)
+async def storage_status(services: Served, access: Reader) -> StatusResponse:
+    """Whether MongoDB answers, and the settings of the cache. Hosts are not named."""
+    mongo, cache = services.settings.mongo, services.settings.mongo.cache
+    cached = {
+        "max_messages_per_session": cache.max_messages_per_session,
+        "disk_path": cache.disk_path,
+        "flush_enabled": mongo.enabled,
+    }
+    if services.storage is None:
+        return StatusResponse(mongo={"enabled": False, "status": "disabled"}, cache=cached)
+    storage = services.storage
+    try:
+        status = (await services.reading.run(storage.health, seconds=_STATUS_SECONDS)).status
+    except ChatstoreError:
+        status = "error"
+    found = {"enabled": True, "status": status}
+    if status == "ok":
+        found |= {"database": mongo.database, "collection": services.settings.messages_collection}
+    else:
+        found["error"] = "MongoDB does not answer. Messages are kept in the journal."
+    return StatusResponse(mongo=found, cache=cached)
 
 
 async def read_history(services: Services, session_id: str, limit: int) -> ChatHistory:
@@ -118,13 +168,18 @@ async def read_history(services: Services, session_id: str, limit: int) -> ChatH
         return chat_history(cache.messages(session_id), None, session_id, limit)
 
 
-def _item(found: ChatHistory, row: dict[str, Any]) -> dict[str, Any]:
-    text = row["content"] if isinstance(row.get("content"), str) else ""
-    return {
-        "session_id": found.session_id,
-        "role": row["role"],
-        "text": text.strip(),
-        "created_at": row["created_at"],
-        "metadata": row.get("metadata") or {},
-        "source": row["source"],
-    }
+def _item(shown: HistoryMessage, session_id: str) -> HistoryItem:
+    message = shown.message
+    text = message.content if isinstance(message.content, str) else content_text(message.content)
+    return HistoryItem(
+        session_id=session_id,
+        role=message.role,
+        text=text.strip(),
+        created_at=_instant(message.created_at),
+        metadata=dict(message.metadata or {}),
+        source=shown.source,
+    )
+
+
+def _instant(moment: datetime | None) -> str | None:
+    return None if moment is None else format_instant(moment)

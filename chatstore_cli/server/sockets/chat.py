@@ -1,0 +1,152 @@
+"""The socket of the chat application: `/ws/chat?session_id=`."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from contextlib import suppress
+from typing import Any
+
+from fastapi import APIRouter, WebSocket
+
+from chatstore_cli.domain.errors import ChatstoreError
+from chatstore_cli.domain.message import Message
+from chatstore_cli.server.chat_turns import CLEARED, ChatTurns, local_time
+from chatstore_cli.server.requests import services_of
+from chatstore_cli.server.routes.chat import read_history
+from chatstore_cli.server.services import Services
+from chatstore_cli.server.sockets.frames import Frames, InvalidFrame, accepted
+
+router = APIRouter()
+
+_HELP = (
+    "Send a message to get an answer. Commands: stop cancels the answer, clear starts a new context, help prints this."
+)
+_BUSY = "The previous message is still being answered. Wait for it, or send the command stop."
+_COMMANDS = {"/stop": "stop", "stop": "stop", "/clear": "clear", "clear": "clear", "/help": "help", "help": "help"}
+
+
+@router.websocket("/ws/chat")
+async def chat_socket(socket: WebSocket) -> None:
+    """Talk in one session. Each client may have several sockets; a socket answers one message at a time."""
+    services = services_of(socket)
+    session_id = socket.query_params.get("session_id") or str(uuid.uuid4())
+    if socket.state.access.tenants is not None:
+        await socket.accept()
+        await socket.close(1008, "The key is limited to tenants, and this session belongs to none.")
+        return
+    slow = {"type": "error", "message": "Error: the client reads too slowly.", "status": "error"}
+    async with accepted(socket, services.connections, {**slow, "session_id": session_id}) as frames:
+        await _Conversation(services, session_id, frames).run()
+
+
+class _Conversation:
+    """One socket: its session, and the answer that is being made."""
+
+    def __init__(self, services: Services, session_id: str, frames: Frames) -> None:
+        self._services, self._session_id, self._frames = services, session_id, frames
+        self._turns = ChatTurns(services, session_id, {"transport": "websocket"})
+        self._interactions = 0
+        self._running: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Welcome the client, then answer its frames until it disconnects. An answer that is being made is cancelled then."""
+        await self._welcome()
+        try:
+            async for frame in self._frames.receive():
+                if isinstance(frame, InvalidFrame):
+                    self._error(f"The frame is {frame}.")
+                else:
+                    await self._answer(frame)
+        finally:
+            await self._stop()
+
+    async def _welcome(self) -> None:
+        earlier: list[Any] = []
+        with suppress(ChatstoreError):  # an id that no session can have is new
+            earlier = (await read_history(self._services, self._session_id, 1)).messages
+        self._interactions = sum(
+            isinstance(each, Message) and each.role == "user"
+            for each in self._services.cache.messages(self._session_id)
+        )
+        self._send(
+            type="system",
+            message="Connected to chatstore",
+            session_id=self._session_id,
+            session_status="resumed" if earlier else "new",
+            interactions=self._interactions,
+        )
+
+    async def _answer(self, frame: dict[str, Any]) -> None:
+        command, text = frame.get("command"), frame.get("message")
+        if command is None and isinstance(text, str):
+            command = _COMMANDS.get(text.strip().lower())
+        if command == "stop":
+            await self._cancel()
+        elif command == "help":
+            self._send(type="system", message=_HELP, session_id=self._session_id)
+        elif command is not None and command != "clear":
+            self._error('Unknown command. Commands: "stop", "clear", "help".')
+        elif self._is_running:
+            self._error(_BUSY)
+        elif command == "clear":
+            await self._clear()
+        elif not isinstance(text, str):
+            self._error('A frame needs "message" with a text, or "command".')
+        elif not text.strip():
+            self._error("The message is empty.")
+        else:
+            self._running = asyncio.create_task(self._turn(text.strip()))
+
+    @property
+    def _is_running(self) -> bool:
+        return self._running is not None and not self._running.done()
+
+    async def _turn(self, text: str) -> None:
+        self._send(type="status", status="processing", message="Processing your request...")
+        try:
+            answer = await self._turns.answer(text)
+        except ChatstoreError as error:
+            self._error(error.message)
+        except Exception:
+            self._error("The message could not be answered.")
+            raise
+        else:
+            self._interactions += 1
+            self._send(
+                type="response",
+                message=answer.text,
+                status="completed",
+                session_id=self._session_id,
+                interaction_count=self._interactions,
+            )
+        self._send(type="status", status="complete", message="")
+
+    async def _cancel(self) -> None:
+        if not self._is_running:
+            self._send(type="status", status="idle", message="No active task to stop.")
+            return
+        self._send(type="status", status="cancelling", message="Stopping the current task...")
+        await self._stop()
+        self._send(type="status", status="cancelled", message="The task was stopped.")
+
+    async def _stop(self) -> None:
+        if self._running is not None:
+            self._running.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await self._running
+
+    async def _clear(self) -> None:
+        try:
+            await self._turns.clear("/clear")
+        except ChatstoreError as error:
+            self._error(error.message)
+            return
+        self._interactions = 0
+        self._send(type="clear", message=CLEARED, session_id=self._session_id, session_status="cleared")
+
+    def _error(self, text: str) -> None:
+        self._send(type="error", message=f"Error: {text}", status="error", session_id=self._session_id)
+
+    def _send(self, **frame: Any) -> None:
+        self._frames.send({**frame, "timestamp": local_time()})

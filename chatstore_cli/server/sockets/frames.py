@@ -1,0 +1,106 @@
+"""Frames of a socket: reads JSON objects from untrusted clients, and writes through a bounded queue."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from chatstore_cli.server.open_sockets import OpenConnections
+
+SLOW_READER = 1013
+_MOST_WAITING = 1_000
+"""Frames that wait for a client. A client that reads more slowly is closed, so that it notices that it missed some."""
+_DEEPEST = 64
+
+
+class InvalidFrame(ValueError):
+    """A frame that is not a JSON object. Its text says what it is."""
+
+
+class Frames:
+    """The frames of one accepted socket. `send` never waits for the client."""
+
+    def __init__(self, socket: WebSocket) -> None:
+        self._socket = socket
+        self._waiting: asyncio.Queue[dict[str, Any]] = asyncio.Queue(_MOST_WAITING)
+        self.overflowed = False
+
+    def send(self, frame: Mapping[str, Any]) -> None:
+        """Queue a frame. If the client reads too slowly, the socket is closed after an error frame."""
+        if self.overflowed:
+            return
+        try:
+            self._waiting.put_nowait(dict(frame))
+        except asyncio.QueueFull:
+            self.overflowed = True
+
+    async def receive(self) -> AsyncIterator[dict[str, Any] | InvalidFrame]:
+        """The frames of the client until it disconnects; an InvalidFrame for each that is not a JSON object."""
+        while True:
+            try:
+                message = await self._socket.receive()
+            except (WebSocketDisconnect, RuntimeError):
+                return
+            if message["type"] == "websocket.disconnect":
+                return
+            text = message.get("text")
+            yield InvalidFrame("a binary frame; JSON text is expected") if text is None else _object(text)
+
+    async def drained(self) -> None:
+        """Wait until every queued frame was given to the connection."""
+        await self._waiting.join()
+
+    async def write(self, slow_reader: Mapping[str, Any]) -> None:
+        """Send queued frames until the task is cancelled or the client reads too slowly; then send `slow_reader` and close."""
+        while True:
+            if self.overflowed and self._waiting.empty():
+                await self._send_now(slow_reader)
+                with suppress(Exception):
+                    await self._socket.close(SLOW_READER, "The client reads too slowly.")
+                return
+            frame = await self._waiting.get()
+            try:
+                await self._send_now(frame)
+            finally:
+                self._waiting.task_done()
+
+    async def _send_now(self, frame: Mapping[str, Any]) -> None:
+        if self._socket.application_state is WebSocketState.CONNECTED:
+            with suppress(WebSocketDisconnect, RuntimeError):  # the client is gone; reading ends too
+                await self._socket.send_text(json.dumps(frame, ensure_ascii=False, default=str))
+
+
+@asynccontextmanager
+async def accepted(
+    socket: WebSocket, connections: OpenConnections, slow_reader: Mapping[str, Any]
+) -> AsyncIterator[Frames]:
+    """Accept a socket, and write its frames in the background until the block ends. Queued frames are written first."""
+    await socket.accept()
+    connections.add(socket)
+    frames = Frames(socket)
+    writer = asyncio.create_task(frames.write(slow_reader))
+    try:
+        yield frames
+        drained = asyncio.create_task(frames.drained())
+        await asyncio.wait({drained, writer}, timeout=5, return_when=asyncio.FIRST_COMPLETED)
+        drained.cancel()
+    finally:
+        writer.cancel()
+        connections.remove(socket)
+        with suppress(Exception):
+            await socket.close()
+
+
+def _object(text: str) -> dict[str, Any] | InvalidFrame:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return InvalidFrame("not valid JSON")
+    if not isinstance(value, dict):
+        return InvalidFrame("not a JSON object")
+    return value
