@@ -16,6 +16,7 @@ from chatstore_cli.library.cache import LocalChatCache
 from chatstore_cli.library.storage import MongoChatStorage
 from chatstore_cli.library.worker import ChatPersistenceWorker
 from chatstore_cli.server.limits import OpenSockets
+from chatstore_cli.server.live import LiveChanges
 from chatstore_cli.server.open_sockets import OpenConnections
 from chatstore_cli.server.threads import WorkThreads
 from chatstore_cli.wiring.server import api_keys
@@ -45,6 +46,7 @@ class Services:
         )
         self.sockets = OpenSockets(settings.chatstore.server.sockets)
         self.connections = OpenConnections()
+        self.live = LiveChanges(settings)
         self.started_at: datetime = utc_now()
         self._started = time.monotonic()
         # Recording waits for the disk alone, so no database can make it wait.
@@ -103,6 +105,7 @@ class Services:
 
     async def stop(self) -> None:
         """Store what is pending, within some seconds. What is not stored remains in the journals."""
+        self.live.stop()
         if self.worker is not None:
             await self.recording.run(lambda: self.worker is not None and self.worker.stop(_STOP_SECONDS))
         await self.recording.run(self.cache.close)

@@ -1,0 +1,136 @@
+"""Live changes: one thread per process follows the changes of all sessions, and gives them to sockets and event streams.
+
+A subscriber gets what happens after it has subscribed. A change says that a session changed; the facts come with it, and
+messages are read by who needs them. So a change that is reported twice, by this process and by the database, does no harm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from chatstore_cli.core.watch.feed import Watch
+from chatstore_cli.domain.queries import SessionQuery
+
+if TYPE_CHECKING:
+    from chatstore_cli.config.settings import Settings
+    from chatstore_cli.domain.watch import SessionChange
+
+_LOG = logging.getLogger("chatstore.server")
+_MOST_WAITING = 1_000
+
+LayoutAndId = tuple[str, str]
+
+
+class Subscription:
+    """The changes that one subscriber wants. Use it as a context manager, which ends it."""
+
+    def __init__(self, live: LiveChanges, wants: Callable[[SessionChange], bool], session: LayoutAndId | None) -> None:
+        self._live, self._wants, self._session = live, wants, session
+        self._changes: asyncio.Queue[SessionChange | None] = asyncio.Queue(_MOST_WAITING)
+        self.overflowed = False
+
+    async def next(self, seconds: float | None = None) -> SessionChange | None:
+        """The next change. None if this process has written to the session, or if `seconds` passed without a change.
+
+        After an overflow (`overflowed`) changes are missing, and the subscriber must say so to its client.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._changes.get()
+        except TimeoutError:
+            return None
+
+    def offer(self, change: SessionChange) -> None:
+        """Queue a change if the subscriber wants it."""
+        if self._wants(change):
+            self._put(change)
+
+    def touch(self, session: LayoutAndId) -> None:
+        """Wake the subscriber if it follows this session, to which this process has written."""
+        if self._session == session:
+            self._put(None)
+
+    def _put(self, change: SessionChange | None) -> None:
+        try:
+            self._changes.put_nowait(change)
+        except asyncio.QueueFull:
+            self.overflowed = True
+
+    def __enter__(self) -> Subscription:
+        self._live.add(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.discard(self)
+
+
+class LiveChanges:
+    """Follows the database from the first subscriber on. It is used in one event loop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._subscribers: set[Subscription] = set()
+        self._watch: Watch | None = None
+
+    def subscribe(self, wants: Callable[[SessionChange], bool], session: LayoutAndId | None = None) -> Subscription:
+        """The changes for which `wants` is true, and each write of this process to `session`."""
+        return Subscription(self, wants, session)
+
+    def add(self, subscription: Subscription) -> None:
+        """Begin to serve a subscriber. The first one starts the thread."""
+        self._subscribers.add(subscription)
+        if self._watch is None and self._settings.mongo.enabled:
+            self._watch = Watch(lambda text: _LOG.info("[LIVE] %s", text))
+            arguments = (self._watch, asyncio.get_running_loop())
+            threading.Thread(target=self._follow, args=arguments, name="chatstore-live", daemon=True).start()
+
+    def discard(self, subscription: Subscription) -> None:
+        """Stop serving a subscriber."""
+        self._subscribers.discard(subscription)
+
+    def touch(self, layout: str, session_id: str) -> None:
+        """Report that this process has written to a session, without waiting for the database's report."""
+        for each in list(self._subscribers):
+            each.touch((layout, session_id))
+
+    def stop(self) -> None:
+        """End the thread soon. It is a daemon, so a database that hangs does not hold up the end of the process."""
+        if self._watch is not None:
+            self._watch.terminate()
+
+    def _follow(self, watch: Watch, loop: asyncio.AbstractEventLoop) -> None:
+        from chatstore_cli.wiring.stores import Stores
+        from chatstore_cli.wiring.watching import connect_watch, watched_sessions
+
+        stores = Stores(self._settings, say=watch.say)
+        try:
+            watch.call(lambda: connect_watch(stores, watch, None))
+            changes = watched_sessions(stores, watch, SessionQuery(), None)
+            watch.begin()
+            for change in changes:
+                if watch.is_over:
+                    return
+                loop.call_soon_threadsafe(self._publish, change)
+        except RuntimeError:  # the loop is closed
+            return
+        except Exception:  # noqa: BLE001 - a thread has nobody to raise it to
+            _LOG.exception("Live changes have stopped.")
+            loop.call_soon_threadsafe(self._start_again)
+        finally:
+            with suppress(Exception):
+                stores.close()
+
+    def _publish(self, change: SessionChange) -> None:
+        for each in list(self._subscribers):
+            each.offer(change)
+
+    def _start_again(self) -> None:
+        """A later subscriber starts the thread again. Present ones are told that they miss changes."""
+        self._watch = None
+        for each in list(self._subscribers):
+            each.overflowed = True
