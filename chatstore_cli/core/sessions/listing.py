@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from chatstore_cli.core.readers import (
@@ -16,13 +17,16 @@ from chatstore_cli.core.readers import (
     split_by_answer,
     unaddressable_of,
 )
+from chatstore_cli.core.sessions.bounded_list import SecondsClock, bounded_sessions, is_bounded
+from chatstore_cli.core.sessions.streams import stream_sessions
 from chatstore_cli.domain.artifacts import NO_ARTIFACTS, ArtifactReader, SessionArtifacts
-from chatstore_cli.domain.errors import BadValue, NotAllowed
+from chatstore_cli.domain.errors import BadValue, NotAllowed, WrongUse
 from chatstore_cli.domain.mixed_transcript import WORKFLOW_LAYOUT
 from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
 from chatstore_cli.domain.session_reader import ReaderWithExpiry, SessionReader
 
 if TYPE_CHECKING:
+    from chatstore_cli.core.sessions.sorting import SessionOrder
     from chatstore_cli.domain.foreign import ForeignDocuments
     from chatstore_cli.domain.message import Message
     from chatstore_cli.domain.session import Expiry, Session
@@ -43,6 +47,10 @@ class SessionPage:
     notes: list[str]
     foreign: list[ForeignDocuments]
     unaddressable: int = 0
+    is_truncated: bool = False
+    """Whether more sessions match."""
+    total: int | None = None
+    """How many sessions match, if that is known without counting them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,25 +66,85 @@ class SessionView:
 
 
 def list_sessions(
-    readers: Sequence[SessionReader], query: SessionQuery, *, cursor: str | None, limit: int
+    readers: Sequence[SessionReader],
+    query: SessionQuery,
+    *,
+    cursor: str | None,
+    limit: int,
+    order: SessionOrder | None = None,
+    seconds: SecondsClock = monotonic,
 ) -> SessionPage:
-    """One page of the sessions that match, over all readers at once, in descending order of SessionKey.
+    """One page of the sessions that match, over all readers at once, in descending order of SessionKey, or in `order`.
 
     The cursor is the key of the last session of a page, so additions and updates do not shift the following pages. Raises
-    BadValue for a limit outside 1 to LARGEST_PAGE and for an invalid cursor.
+    BadValue for a limit outside 1 to LARGEST_PAGE and for an invalid cursor, WrongUse for a cursor with an order, and
+    TooManySessions if no index serves the list and too many sessions would be read.
     """
     if not 1 <= limit <= LARGEST_PAGE:
         raise BadValue(name="--limit", value=limit, expected=f"a number from 1 to {LARGEST_PAGE}")
-    after = SessionKey.from_cursor(cursor) if cursor is not None else None
+    after = _key_of(cursor, order)
     answering, notes = split_by_answer(readers, query)
-    merged = heapq.merge(
-        *(reader.newest_first(query, after, limit + 1) for reader in answering), key=SessionKey.of, reverse=True
-    )
-    sessions = list(islice(merged, limit + 1))
+    total = None
+    if is_bounded(query, order):
+        sessions = bounded_sessions(answering, query, order, after=after, limit=limit + 1, seconds=seconds)
+        total = len(sessions) if order is not None and not order.is_usual else None
+    else:
+        merged = heapq.merge(
+            *(reader.newest_first(query, after, limit + 1) for reader in answering), key=SessionKey.of, reverse=True
+        )
+        sessions = list(islice(merged, limit + 1))
     page = sessions[:limit]
-    next_cursor = SessionKey.of(page[-1]).to_cursor() if len(sessions) > limit else None
+    is_truncated = len(sessions) > limit
+    next_cursor = SessionKey.of(page[-1]).to_cursor() if is_truncated and order is None else None
     notes += [*remarks_of(answering), *InvalidNumbers(page).notes()]
-    return SessionPage(page, next_cursor, notes, foreign_of(answering), unaddressable_of(answering))
+    return SessionPage(
+        page, next_cursor, notes, foreign_of(answering), unaddressable_of(answering), is_truncated, total
+    )
+
+
+class AllSessions:
+    """Every session that matches, as a stream in little memory, or sorted within the bounds of bounded_list.py.
+
+    Its notes are complete when all sessions were read.
+    """
+
+    def __init__(
+        self,
+        readers: Sequence[SessionReader],
+        query: SessionQuery,
+        *,
+        cursor: str | None = None,
+        order: SessionOrder | None = None,
+        seconds: SecondsClock = monotonic,
+    ) -> None:
+        """Raises what `list_sessions` raises."""
+        after = _key_of(cursor, order)
+        self._answering, self._left_out = split_by_answer(readers, query)
+        self._invalid = InvalidNumbers()
+        if is_bounded(query, order):
+            bounded = bounded_sessions(self._answering, query, order, after=after, limit=None, seconds=seconds)
+            self._sessions = iter(bounded)
+        else:
+            self._sessions = stream_sessions(self._answering, query, after)
+
+    def __iter__(self) -> Iterator[Session]:
+        for session in self._sessions:
+            self._invalid.note(session)
+            yield session
+
+    def notes(self) -> list[str]:
+        """What is printed beside the result."""
+        return [*self._left_out, *remarks_of(self._answering), *self._invalid.notes()]
+
+
+def _key_of(cursor: str | None, order: SessionOrder | None) -> SessionKey | None:
+    if cursor is None:
+        return None
+    if order is not None:
+        raise WrongUse(
+            what="--cursor cannot be combined with --sort.", hint="A sorted list has one page. Raise --limit."
+        )
+    return SessionKey.from_cursor(cursor)
 
 
 def show_session(

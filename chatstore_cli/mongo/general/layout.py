@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import TypeVar
 
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.general.ids import highest_number
@@ -15,6 +16,7 @@ from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.domain.queries import SessionKey, SessionQuery
 from chatstore_cli.domain.removal import StoredPart
 from chatstore_cli.domain.session import Session
+from chatstore_cli.domain.session_reader import NameField, NameTotal
 from chatstore_cli.mongo.collections import collection_facts
 from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.foreign_documents import lacks_right
@@ -24,6 +26,8 @@ from chatstore_cli.mongo.general.numbers import ChatNumbers
 from chatstore_cli.mongo.general.shape import GENERAL
 from chatstore_cli.mongo.session_documents.layout import DocumentLayout
 from chatstore_cli.mongo.session_documents.segment_index import segment_index_specs
+
+Found = TypeVar("Found")
 
 
 class GeneralLayout(DocumentLayout):
@@ -60,11 +64,15 @@ class GeneralLayout(DocumentLayout):
             self._note_missing_right(error)
             return None
 
+    def totals_by(self, field: NameField, tenant_id: str | None) -> Iterator[NameTotal]:
+        """The chats of each tenant or user."""
+        return self._readable(super().totals_by(field, tenant_id))
+
     def all_facts(self, query: SessionQuery) -> Iterator[Session]:
         """Every chat that matches."""
         return self._readable(super().all_facts(query))
 
-    def _readable(self, chats: Iterator[Session]) -> Iterator[Session]:
+    def _readable(self, chats: Iterator[Found]) -> Iterator[Found]:
         """The chats; none if the user may not read them."""
         try:
             yield from chats
