@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from chatstore_cli.core.labels.checks import checked_tag
 from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.domain.session import SessionStatus
 from chatstore_cli.domain.times import read_span, utc_now
@@ -60,6 +61,8 @@ UntilOption = Annotated[
     typer.Option("--until", metavar="TIME", help="Include only sessions updated before this time, as in --since."),
 ]
 
+TagOption = Annotated[str | None, typer.Option("--tag", metavar="TAG", help="Include only sessions with this tag.")]
+
 
 def session_query(
     layout: str | None,
@@ -72,6 +75,7 @@ def session_query(
     zone: tzinfo = UTC,
     *,
     paused: bool = False,
+    tag: str | None = None,
 ) -> SessionQuery:
     """The query that the options describe. Days, and times without an offset, are in the time zone `zone`.
 
@@ -87,4 +91,5 @@ def session_query(
         paused=paused,
         since=first,
         until=last,
+        tag=None if tag is None else checked_tag(tag),
     )
