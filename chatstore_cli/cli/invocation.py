@@ -8,6 +8,8 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import replace
+from datetime import UTC, tzinfo
 from functools import cached_property
 from typing import TYPE_CHECKING, TextIO
 
@@ -15,9 +17,11 @@ import typer
 
 from chatstore_cli.cli.options import GlobalOptions, global_options
 from chatstore_cli.domain.errors import ChatstoreError, NeedsConfirmation, NotAllowed
+from chatstore_cli.domain.times import utc_now
 from chatstore_cli.render.listing import Listing, Record, Terminal
 from chatstore_cli.render.output_format import OutputFormat
 from chatstore_cli.render.safe import sanitize_line, sanitize_text
+from chatstore_cli.render.times import TimeDisplay
 
 if TYPE_CHECKING:
     from chatstore_cli.config.loading import Configuration
@@ -108,6 +112,24 @@ class Invocation:
                 return f"{text} Target: {target}.".lstrip()
         return text
 
+    @cached_property
+    def zone(self) -> tzinfo:
+        """The time zone of the days and times that the user reads and writes: --timezone, else chatstore.timezone."""
+        if self.options.timezone is not None:
+            return self.options.timezone
+        try:
+            name = self.settings.chatstore.timezone
+        except ChatstoreError:  # a command that shows what is wrong with the configuration shows times too
+            return UTC
+        from chatstore_cli.config.time_zones import time_zone
+
+        return time_zone(name)
+
+    @property
+    def _times(self) -> TimeDisplay:
+        """How tables show times."""
+        return TimeDisplay(self.zone, utc_now() if self.options.relative else None)
+
     @property
     def is_row_stream(self) -> bool:
         """Whether rows on stdout are independent, so that a service can write them while it runs."""
@@ -131,7 +153,7 @@ class Invocation:
         if self.options.verbose:
             with suppress(ChatstoreError):  # a command that needs no database works without one
                 _ = self.stores
-        terminal = terminal_of(sys.stdout.isatty(), self.options.color)
+        terminal = replace(terminal_of(sys.stdout.isatty(), self.options.color), times=self._times)
         if self._writes:
             result = result.with_target(self.target)
         rows = write(result, self.options.output or OutputFormat.TABLE, sys.stdout, terminal)

@@ -194,6 +194,8 @@ class ChatstoreSettings:
     registry: RegistrySettings = field(default_factory=RegistrySettings)
     agents: AgentSettings = field(default_factory=AgentSettings)
     labels: LabelSettings = field(default_factory=LabelSettings)
+    timezone: str = "UTC"
+    """The time zone of the times in tables, and of the days and times that options name."""
 
 
 @dataclass(frozen=True)

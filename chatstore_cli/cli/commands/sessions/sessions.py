@@ -77,7 +77,7 @@ def list_(
     a boolean or a list, are not listed either. A notice reports their number.
     """
     invocation = Invocation(context, layout=layout)
-    query = session_query(layout, tenant, user, workflow, status, since, until, paused=paused, tag=tag)
+    query = session_query(layout, tenant, user, workflow, status, since, until, invocation.zone, paused=paused, tag=tag)
     stores = invocation.stores
     labels = shown_labels(stores, layout) if tag is None else label_store(stores)
     page = list_sessions(stores.session_readers(layout), query, cursor=cursor, limit=limit, labels=labels)
