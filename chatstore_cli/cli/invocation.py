@@ -35,6 +35,7 @@ class Invocation:
         By default that is MongoDB.
         """
         self.layout = layout
+        self._context = context
         self.options: GlobalOptions = global_options(context)
         self.options.invocation = self
         self._writes = self._named_target = False
@@ -128,10 +129,13 @@ class Invocation:
         terminal = terminal_of(sys.stdout.isatty(), self.options.color)
         if self._writes:
             result = result.with_target(self.target)
-        rows = write(result, self.options.output or OutputFormat.TABLE, sys.stdout, terminal)
+        written = write(result, self.options.output or OutputFormat.TABLE, sys.stdout, terminal)
         sys.stdout.flush()
+        if written.hidden:
+            columns = " --columns," if any(each.name == "columns" for each in self._context.command.params) else ""
+            self.say(f"Hidden columns: {', '.join(written.hidden)}. Use -o md,{columns} or a wider terminal.")
         if isinstance(result, Listing):
-            if not rows:
+            if not written.rows:
                 self.say(self.with_target(result.empty))
             if result.next_cursor and self.options.output not in (OutputFormat.JSON, OutputFormat.YAML):
                 self.say(f"Next page: --cursor {result.next_cursor}")

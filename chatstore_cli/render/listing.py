@@ -22,7 +22,7 @@ class Column:
 
     On a terminal that is too narrow, columns are cut, except right-aligned and `whole` ones; one that `wraps` takes
     several lines instead. Before a column is cut below its `narrowest` width, columns are left out, those with the
-    highest `spare` first.
+    highest `spare` first. Cost and tenant are never left out: rows that differ only there would look the same.
     """
 
     key: str
@@ -36,6 +36,10 @@ class Column:
     spare: int = 0
     wraps: bool = False
     narrowest: int = 8
+
+    def __post_init__(self) -> None:
+        if self.spare and (self.key == "tenant_id" or self.key.rpartition(".")[2] == "cost"):
+            raise ValueError(f"The column {self.key} cannot be left out.")
 
     @property
     def is_id(self) -> bool:
