@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import typer
 
@@ -118,6 +118,12 @@ class Invocation:
     def is_table(self) -> bool:
         """Whether results are tables for a person."""
         return self.options.output in (None, OutputFormat.TABLE)
+
+    def paged(self) -> AbstractContextManager[TextIO]:
+        """The stream for long output: the user's pager on a terminal, otherwise stdout. Notices follow after the block."""
+        from chatstore_cli.cli.pager import paged
+
+        return paged(enabled=not self.options.no_pager, say=self.say)
 
     def emit(self, result: Listing | Record) -> None:
         """Write a result to stdout. Notices about it (no rows, more pages) are on stderr."""

@@ -38,6 +38,7 @@ class GlobalOptions:
     no_input: bool = False
     read_only: bool = False
     timeout: float | None = None
+    no_pager: bool = False
     invocation: Invocation | None = None
     """The run that uses them, if the command has made one; not an option."""
 
@@ -80,6 +81,12 @@ def _global_option_declarations(
             help="Wait at most SECONDS for an unreachable MongoDB (default: mongo.timeout_seconds).",
         ),
     ] = None,
+    no_pager: Annotated[
+        bool,
+        typer.Option(
+            "--no-pager", help="Print long output at once (default on a terminal: $CHATSTORE_PAGER, $PAGER or less)."
+        ),
+    ] = False,
 ) -> None:
     """Declares parameters that Typer turns into options. It is never called."""
 
