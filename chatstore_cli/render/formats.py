@@ -27,18 +27,22 @@ class Written(NamedTuple):
 
 
 def write(result: Listing | Record, output: OutputFormat, stream: TextIO, terminal: Terminal) -> Written:
-    """Write a listing or record in the format.
-
-    A pipe gets UTF-8 whatever the locale. A terminal gets escapes for characters that its encoding does not have.
-    """
-    if isinstance(stream, TextIOWrapper):
-        stream.reconfigure(encoding=stream.encoding if terminal.is_terminal else "utf-8", errors="backslashreplace")
-    if output is OutputFormat.TABLE:
-        return (_table_record if isinstance(result, Record) else _table_listing)(result, stream, terminal)
+    """Write a listing or record in the format."""
+    set_encoding(stream, terminal)
     if isinstance(result, Record):
+        if output is OutputFormat.TABLE:
+            return _table_record(result, stream, terminal)
         _RECORD_WRITERS[output](result, stream, terminal)
         return Written(1)
+    if output is OutputFormat.TABLE:
+        return _table_listing(result, stream, terminal)
     return Written(_LISTING_WRITERS[output](result, stream, terminal))
+
+
+def set_encoding(stream: TextIO, terminal: Terminal) -> None:
+    """A pipe gets UTF-8 whatever the locale. A terminal gets escapes for characters that its encoding does not have."""
+    if isinstance(stream, TextIOWrapper):
+        stream.reconfigure(encoding=stream.encoding if terminal.is_terminal else "utf-8", errors="backslashreplace")
 
 
 # --- JSON and JSON lines ---

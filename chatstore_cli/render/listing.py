@@ -10,6 +10,7 @@ from chatstore_cli.render.safe import sanitize_id
 
 Row = Mapping[str, Any]
 
+_NEVER_HIDDEN = frozenset({"tenant_id", "usage.cost", "added.cost"})
 _NAMES = frozenset({"group", "user", "tenant", "workflow", "name"})
 
 
@@ -38,7 +39,7 @@ class Column:
     narrowest: int = 8
 
     def __post_init__(self) -> None:
-        if self.spare and (self.key == "tenant_id" or self.key.rpartition(".")[2] == "cost"):
+        if self.spare and self.key in _NEVER_HIDDEN:
             raise ValueError(f"The column {self.key} cannot be left out.")
 
     @property
