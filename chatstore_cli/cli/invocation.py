@@ -8,6 +8,8 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import replace
+from datetime import UTC, tzinfo
 from functools import cached_property
 from io import StringIO
 from typing import TYPE_CHECKING, TextIO
@@ -16,9 +18,11 @@ import typer
 
 from chatstore_cli.cli.options import GlobalOptions, global_options
 from chatstore_cli.domain.errors import ChatstoreError, NeedsConfirmation, NotAllowed
+from chatstore_cli.domain.times import utc_now
 from chatstore_cli.render.listing import Listing, Record, Terminal
 from chatstore_cli.render.output_format import OutputFormat
 from chatstore_cli.render.safe import sanitize_line, sanitize_text
+from chatstore_cli.render.times import TimeDisplay
 
 if TYPE_CHECKING:
     from chatstore_cli.config.loading import Configuration
@@ -111,6 +115,24 @@ class Invocation:
                 return f"{text} Target: {target}.".lstrip()
         return text
 
+    @cached_property
+    def zone(self) -> tzinfo:
+        """The time zone of the days and times that the user reads and writes: --timezone, else chatstore.timezone."""
+        if self.options.timezone is not None:
+            return self.options.timezone
+        try:
+            name = self.settings.chatstore.timezone
+        except ChatstoreError:  # a command that shows what is wrong with the configuration shows times too
+            return UTC
+        from chatstore_cli.config.time_zones import time_zone
+
+        return time_zone(name)
+
+    @property
+    def _times(self) -> TimeDisplay:
+        """How tables show times."""
+        return TimeDisplay(self.zone, utc_now() if self.options.relative else None)
+
     @property
     def is_row_stream(self) -> bool:
         """Whether rows on stdout are independent, so that a service can write them while it runs."""
@@ -132,9 +154,10 @@ class Invocation:
         if self.options.verbose:
             with suppress(ChatstoreError):  # a command that needs no database works without one
                 _ = self.stores
+        terminal = replace(terminal_of(sys.stdout.isatty(), self.options.color), times=self._times)
         if self._writes:
             result = result.with_target(self.target)
-        written = self._write(result, terminal_of(sys.stdout.isatty(), self.options.color))
+        written = self._write(result, terminal)
         sys.stdout.flush()
         if written.hidden:
             columns = " --columns," if any(each.name == "columns" for each in self._context.command.params) else ""

@@ -145,12 +145,12 @@ def _csv_cell(column: Column, row: Row) -> str:
 # --- Markdown ---
 
 
-def _markdown_listing(listing: Listing, stream: TextIO, _terminal: Terminal) -> int:
+def _markdown_listing(listing: Listing, stream: TextIO, terminal: Terminal) -> int:
     if listing.list_item is not None:
         items = [listing.list_item(row) for row in listing.rows]
         stream.writelines(f"- {mark} {_markdown_text(text)}\n" for mark, text in items)
         return len(items)
-    columns = _table_columns(listing.columns)
+    columns = _table_columns(listing.columns, terminal)
     stream.write(_markdown_line(column.title for column in columns))
     stream.write("| " + " | ".join("---:" if column.align == "right" else "---" for column in columns) + " |\n")
     written = 0
@@ -164,7 +164,7 @@ def _markdown_listing(listing: Listing, stream: TextIO, _terminal: Terminal) -> 
 
 def _markdown_record(record: Record, stream: TextIO, terminal: Terminal) -> None:
     stream.write("| | |\n| --- | --- |\n")
-    for column in _table_columns(record.columns):
+    for column in _table_columns(record.columns, terminal):
         stream.write(_markdown_line((column.title, column.cell(record.row))))
     for title, listing in _sections_with_rows(record.sections):
         stream.write(f"\n### {_markdown_text(title)}\n\n")
@@ -188,7 +188,7 @@ def _markdown_text(text: str) -> str:
 
 
 def _table_listing(listing: Listing, stream: TextIO, terminal: Terminal) -> Written:
-    columns = _table_columns(listing.columns)
+    columns = _table_columns(listing.columns, terminal)
     if listing.live:
         from chatstore_cli.render.live_table import write_live_table
 
@@ -232,7 +232,7 @@ def _aligned(columns: Sequence[Column], lines: list[list[str]]) -> Iterator[str]
 
 
 def _table_record(record: Record, stream: TextIO, terminal: Terminal) -> Written:
-    columns = _table_columns(record.columns)
+    columns = _table_columns(record.columns, terminal)
     width = max((width_of(column.title) for column in columns), default=0)
     hidden: tuple[str, ...] = ()
     for column in columns:
@@ -254,8 +254,8 @@ def _bold(text: str, terminal: Terminal) -> str:
     return f"{_BOLD}{text}{_RESET}" if terminal.color else text
 
 
-def _table_columns(columns: Sequence[Column]) -> list[Column]:
-    return [column for column in columns if column.in_table]
+def _table_columns(columns: Sequence[Column], terminal: Terminal) -> list[Column]:
+    return [column.in_times(terminal.times) for column in columns if column.in_table]
 
 
 _LISTING_WRITERS: dict[OutputFormat, Callable[[Listing, TextIO, Terminal], int]] = {

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from chatstore_cli.domain.times import rfc3339
 from chatstore_cli.domain.usage_ledger import OPENING_RUN, CountingReason
-from chatstore_cli.render.listing import Column, Row, count, short_time
+from chatstore_cli.render.listing import Column, Row, count
 from chatstore_cli.render.rows.sessions import decimal_text, money, usage_row
 
 if TYPE_CHECKING:
@@ -127,10 +127,6 @@ def rolled_up_row(rows: int, chats: int, seconds: float) -> dict[str, Any]:
     return {"rows": rows, "chats": chats, "seconds": round(seconds, 3)}
 
 
-def _short_time(value: Any) -> str:
-    return short_time(value) if str(value)[:1].isdigit() else str(value or "")
-
-
 _SHORT_REASONS: dict[str, str] = {
     CountingReason.CARRIED_OVER: "counters before",
     CountingReason.FIRST: "first report",
@@ -158,7 +154,7 @@ def _number(value: Any) -> str:
 
 
 EXPLAINED_COLUMNS = (
-    Column("at", "TIME (UTC)", show=_short_time, whole=True),
+    Column("at", "TIME", is_time=True, whole=True),
     Column("run", "RUN", align="right", show=count, spare=3),
     Column("agent", "AGENT", narrowest=10),
     Column("model", "MODEL", narrowest=10),
@@ -179,7 +175,7 @@ EXPLAINED_COLUMNS = (
     Column("usage_id", "ROW", in_table=False),
 )
 EXPORTED_COLUMNS = (
-    Column("at", "TIME (UTC)", show=short_time, whole=True),
+    Column("at", "TIME", is_time=True, whole=True),
     Column("session_id", "SESSION"),
     Column("layout", "LAYOUT", spare=5),
     Column("tenant_id", "TENANT"),
