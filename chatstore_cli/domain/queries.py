@@ -21,7 +21,7 @@ class SessionQuery:
     """Filters on sessions; None means no filter. `since` is inclusive, `until` exclusive, both on `updated_at`.
 
     `paused` selects only paused sessions. With `without_ledger` a reader may leave out sessions that are known to have rows
-    in the usage ledger.
+    in the usage ledger. No layout stores tags: core/labels/ answers `tag`, and readers never see it.
 
     No index has `title` (a part of the shown title, in any case), `model` (a model in the session's stored usage) and the
     minimum numbers. Sessions are read one by one for them: see `indexed` and core/sessions/bounded_list.py.
@@ -36,6 +36,7 @@ class SessionQuery:
     until: datetime | None = None
     without_ledger: bool = False
     paused: bool = False
+    tag: str | None = None
     title: str | None = None
     model: str | None = None
     min_messages: int | None = None

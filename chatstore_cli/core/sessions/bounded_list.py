@@ -11,9 +11,8 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from chatstore_cli.core.sessions.streams import stream_sessions
 from chatstore_cli.domain.errors import TooManySessions
-from chatstore_cli.domain.queries import SessionKey, SessionQuery
+from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.domain.session import Session
 from chatstore_cli.domain.session_reader import ReaderOfMessageUsage, ReaderOfModels, SessionReader
 
@@ -34,21 +33,21 @@ def is_bounded(query: SessionQuery, order: SessionOrder | None) -> bool:
 
 
 def bounded_sessions(
+    newest_first: Iterator[Session],
     readers: Sequence[SessionReader],
     query: SessionQuery,
     order: SessionOrder | None,
     *,
-    after: SessionKey | None,
     limit: int | None,
     seconds: SecondsClock,
 ) -> list[Session]:
     """The sessions that match, in order: at least the first `limit` of them (None: all).
 
-    Raises TooManySessions.
+    `newest_first` are the readers' sessions that pass the indexed filters. Raises TooManySessions.
     """
     found: list[Session] = []
     is_sorted = order is not None and not order.is_usual
-    for session in _matching(readers, query, order, after, seconds):
+    for session in _matching(newest_first, readers, query, order, seconds):
         found.append(session)
         if limit is not None and not is_sorted and len(found) >= limit:
             break
@@ -56,17 +55,16 @@ def bounded_sessions(
 
 
 def _matching(
+    newest_first: Iterator[Session],
     readers: Sequence[SessionReader],
     query: SessionQuery,
     order: SessionOrder | None,
-    after: SessionKey | None,
     seconds: SecondsClock,
 ) -> Iterator[Session]:
     by_layout = {reader.layout: reader for reader in readers}
     needs_usage = query.needs_usage or (order is not None and order.needs_usage)
-    stream = stream_sessions(readers, query.indexed, after)
     started, read = seconds(), 0
-    while some := list(islice(stream, _CHUNK)):
+    while some := list(islice(newest_first, _CHUNK)):
         read += len(some)
         if read > MOST_READ:
             raise _too_many(query, order, f"More than {MOST_READ:,} sessions match the other options")

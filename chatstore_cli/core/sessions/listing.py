@@ -9,6 +9,7 @@ from itertools import islice
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from chatstore_cli.core.labels.labelled import MOST_TAGGED, labelled, tagged_sessions
 from chatstore_cli.core.readers import (
     InvalidNumbers,
     find_session,
@@ -28,6 +29,7 @@ from chatstore_cli.domain.session_reader import ReaderWithExpiry, SessionReader
 if TYPE_CHECKING:
     from chatstore_cli.core.sessions.sorting import SessionOrder
     from chatstore_cli.domain.foreign import ForeignDocuments
+    from chatstore_cli.domain.labels import LabelReader
     from chatstore_cli.domain.message import Message
     from chatstore_cli.domain.session import Expiry, Session
 
@@ -71,10 +73,13 @@ def list_sessions(
     *,
     cursor: str | None,
     limit: int,
+    labels: LabelReader | None = None,
     order: SessionOrder | None = None,
     seconds: SecondsClock = monotonic,
 ) -> SessionPage:
     """One page of the sessions that match, over all readers at once, in descending order of SessionKey, or in `order`.
+
+    `labels` has the titles and tags of the page, and answers a query with a tag.
 
     The cursor is the key of the last session of a page, so additions and updates do not shift the following pages. Raises
     BadValue for a limit outside 1 to LARGEST_PAGE and for an invalid cursor, WrongUse for a cursor with an order, and
@@ -86,17 +91,18 @@ def list_sessions(
     answering, notes = split_by_answer(readers, query)
     total = None
     if is_bounded(query, order):
-        sessions = bounded_sessions(answering, query, order, after=after, limit=limit + 1, seconds=seconds)
+        newest_first = _newest_first(answering, query, after, labels)
+        sessions = bounded_sessions(newest_first, answering, query, order, limit=limit + 1, seconds=seconds)
         total = len(sessions) if order is not None and not order.is_usual else None
+    elif query.tag is not None and labels is not None:
+        sessions = list(islice(_newest_first(answering, query, after, labels), limit + 1))
     else:
-        merged = heapq.merge(
-            *(reader.newest_first(query, after, limit + 1) for reader in answering), key=SessionKey.of, reverse=True
-        )
-        sessions = list(islice(merged, limit + 1))
-    page = sessions[:limit]
-    is_truncated = len(sessions) > limit
+        streams = (reader.newest_first(query, after, limit + 1) for reader in answering)
+        sessions = list(islice(heapq.merge(*streams, key=SessionKey.of, reverse=True), limit + 1))
+        sessions[:limit] = labelled(sessions[:limit], labels)
+    page, is_truncated = sessions[:limit], len(sessions) > limit
     next_cursor = SessionKey.of(page[-1]).to_cursor() if is_truncated and order is None else None
-    notes += [*remarks_of(answering), *InvalidNumbers(page).notes()]
+    notes += [*remarks_of(answering), *InvalidNumbers(page).notes(), *(labels.remarks if labels is not None else ())]
     return SessionPage(
         page, next_cursor, notes, foreign_of(answering), unaddressable_of(answering), is_truncated, total
     )
@@ -114,18 +120,19 @@ class AllSessions:
         query: SessionQuery,
         *,
         cursor: str | None = None,
+        labels: LabelReader | None = None,
         order: SessionOrder | None = None,
         seconds: SecondsClock = monotonic,
     ) -> None:
         """Raises what `list_sessions` raises."""
         after = _key_of(cursor, order)
         self._answering, self._left_out = split_by_answer(readers, query)
+        self._labels = labels
         self._invalid = InvalidNumbers()
+        self._sessions = _newest_first(self._answering, query, after, labels)
         if is_bounded(query, order):
-            bounded = bounded_sessions(self._answering, query, order, after=after, limit=None, seconds=seconds)
-            self._sessions = iter(bounded)
-        else:
-            self._sessions = stream_sessions(self._answering, query, after)
+            found = bounded_sessions(self._sessions, self._answering, query, order, limit=None, seconds=seconds)
+            self._sessions = iter(found)
 
     def __iter__(self) -> Iterator[Session]:
         for session in self._sessions:
@@ -134,7 +141,19 @@ class AllSessions:
 
     def notes(self) -> list[str]:
         """What is printed beside the result."""
-        return [*self._left_out, *remarks_of(self._answering), *self._invalid.notes()]
+        of_labels = self._labels.remarks if self._labels is not None else ()
+        return [*self._left_out, *remarks_of(self._answering), *self._invalid.notes(), *of_labels]
+
+
+def _newest_first(
+    readers: Sequence[SessionReader], query: SessionQuery, after: SessionKey | None, labels: LabelReader | None
+) -> Iterator[Session]:
+    """The sessions with their labels that pass the tag and the indexed filters of the query, as a stream."""
+    if query.tag is None or labels is None:
+        return labelled(stream_sessions(readers, query.indexed, after), labels)
+    tagged = tagged_sessions(readers, query.indexed, labels, most=MOST_TAGGED)
+    below = (session for session in tagged if after is None or SessionKey.of(session) < after)
+    return labelled(sorted(below, key=SessionKey.of, reverse=True), labels)
 
 
 def _key_of(cursor: str | None, order: SessionOrder | None) -> SessionKey | None:
@@ -154,6 +173,7 @@ def show_session(
     first: int,
     last: int,
     artifacts: Callable[[], ArtifactReader] | None = None,
+    labels: LabelReader | None = None,
 ) -> SessionView:
     """The session's facts, its first and last messages, when they expire, and its artifacts. Raises NotFound, Conflict."""
     reader, session = find_session(readers, session_id)
@@ -169,7 +189,8 @@ def show_session(
         if last:
             last_messages = list(reader.messages(session_id, MessageSelection(last=last)))
     expiry = reader.expiry(session_id) if isinstance(reader, ReaderWithExpiry) else None
-    notes = InvalidNumbers([session]).notes()
+    [session] = labelled([session], labels)
+    notes = [*InvalidNumbers([session]).notes(), *(labels.remarks if labels is not None else ())]
     shown = NO_ARTIFACTS
     try:
         if artifacts is not None and session.layout == WORKFLOW_LAYOUT:

@@ -35,7 +35,7 @@ def shown_of_total(
     shown = len(page.sessions)
     if page.total is not None:
         return f"{shown:,} of {page.total:,} {noun}."
-    if query != query.indexed:
+    if query != query.indexed or query.tag is not None:
         return f"{shown:,} of more than {shown:,} {noun}."
     total, deadline = 0, seconds() + _SECONDS
     for reader in readers:
