@@ -57,11 +57,6 @@ class RootGroup(ChatGroup):
         """The names, in the order of the table."""
         return list(COMMANDS)
 
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command, or an error that suggests similar names."""
-        self.commands = cast(Any, dict.fromkeys(COMMANDS))  # Typer reads only the names, to suggest similar ones
-        return super().resolve_command(ctx, args)
-
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """List the commands without importing them."""
         with formatter.section("Commands"):
@@ -173,6 +168,7 @@ def _invoke(arguments: Sequence[str]) -> int:
     except NotFound as error:
         invocation = global_options(context).invocation
         if invocation is not None:
+            invocation.suggest(error)
             error.hint = invocation.with_target(error.hint or "") or None
         raise
     sys.stdout.flush()

@@ -8,7 +8,7 @@ from copy import copy
 from dataclasses import dataclass, fields
 from datetime import tzinfo
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, cast
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -187,7 +187,14 @@ class ChatGroup(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The names, with lazy commands last."""
-        return [*super().list_commands(ctx), *self.lazy_commands]
+        own = (name for name in super().list_commands(ctx) if name not in self.lazy_commands)
+        return [*own, *self.lazy_commands]
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The subcommand, or an error that suggests similar names."""
+        # Typer takes the names to suggest from here. `get_command` still imports the lazy ones.
+        self.commands = {**cast(Any, dict.fromkeys(self.lazy_commands)), **self.commands}
+        return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The subcommand, imported if it is lazy; None if there is no command of that name."""
@@ -203,7 +210,7 @@ class ChatGroup(TyperGroup):
 
 def group(name: str, summary: str, lazy_commands: Mapping[str, str] | None = None) -> typer.Typer:
     """A Typer for a command group, such as `sessions`."""
-    return typer.Typer(
+    app = typer.Typer(
         cls=_group_class(lazy_commands or {}),
         name=name,
         help=summary,
@@ -211,6 +218,9 @@ def group(name: str, summary: str, lazy_commands: Mapping[str, str] | None = Non
         add_completion=False,
         rich_markup_mode=None,
     )
+    # Without a callback, Typer makes a group with one own command that command itself, whatever its lazy commands are.
+    app.callback()(lambda: None)
+    return app
 
 
 def _group_class(lazy_commands: Mapping[str, str]) -> type[ChatGroup]:

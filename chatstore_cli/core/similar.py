@@ -8,6 +8,7 @@ from collections.abc import Iterable
 _WRAPPED = re.compile(r"""(?:ObjectId|UUID|ISODate|NumberLong)\(\s*['"]?(?P<inner>[^'"()]*)['"]?\s*\)""")
 _AROUND = " \t\r\n\u00a0\u200b\ufeff'\"`\u2018\u2019\u201c\u201d<>[](),;"
 _MOST = 3
+QUESTION = "Did you mean "
 
 
 def did_you_mean(name: str, known: Iterable[str], *, most: int = _MOST) -> str | None:
@@ -19,7 +20,7 @@ def suggestion(names: list[str]) -> str | None:
     """`Did you mean 'a' or 'b'?`, or None without names."""
     from chatstore_cli.domain.quantities import alternatives
 
-    return f"Did you mean {alternatives([repr(each) for each in names])}?" if names else None
+    return f"{QUESTION}{alternatives([repr(each) for each in names])}?" if names else None
 
 
 def spellings(text: str) -> list[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import islice
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from time import monotonic
 
 from chatstore_cli.core.similar import similar_names, spellings
@@ -28,18 +28,17 @@ def similar_sessions(readers: Sequence[SessionReader], session_id: str) -> list[
     if len(session_id) > _LONGEST_ID:
         return []
     deadline = monotonic() + SECONDS
-    found: dict[str, None] = {}
-    for look_up in (_other_spellings, _longer_ids, _close_ids):
+
+    def of_all(look_up: Callable[[SessionReader, str], list[str]]) -> list[str]:
+        found: dict[str, None] = {}
         for reader in readers:
-            remaining = deadline - monotonic()
-            if remaining <= 0 or len(found) >= _MOST:
-                break
-            try:
-                with time_limited(reader, remaining):
+            if (remaining := deadline - monotonic()) > 0:
+                with suppress(ChatstoreError), time_limited(reader, remaining):
                     found |= dict.fromkeys(look_up(reader, session_id))
-            except ChatstoreError:
-                continue
-    return list(found)[:_MOST]
+        return list(found)
+
+    found = of_all(_other_spellings) or of_all(_longer_ids)
+    return (found or similar_names(session_id, of_all(_newest_ids)))[:_MOST]
 
 
 def _other_spellings(reader: SessionReader, session_id: str) -> list[str]:
@@ -58,6 +57,5 @@ def _longer_ids(reader: SessionReader, session_id: str) -> list[str]:
     ]
 
 
-def _close_ids(reader: SessionReader, session_id: str) -> list[str]:
-    newest = islice(reader.newest_first(SessionQuery(), None, _NEWEST), _NEWEST)
-    return similar_names(session_id, (session.session_id for session in newest))
+def _newest_ids(reader: SessionReader, _: str) -> list[str]:
+    return [session.session_id for session in reader.newest_first(SessionQuery(), None, _NEWEST)]

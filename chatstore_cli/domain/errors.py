@@ -252,8 +252,9 @@ class UnknownLayout(ChatstoreError):
     kind = "not_found"
 
     def __init__(self, *, layout: str, known: list[str], hint: str | None = None) -> None:
-        """`known` are the layouts that the command accepts."""
-        super().__init__(layout=layout[:_LONGEST_ID_SHOWN], hint=hint or f"Layouts are {', '.join(known)}.")
+        """`known` are the layouts that the command accepts, `hint` why this one is not used or which one was meant."""
+        layouts = f"Layouts are {', '.join(known)}."
+        super().__init__(layout=layout[:_LONGEST_ID_SHOWN], hint=f"{hint} {layouts}" if hint else layouts)
 
 
 class NotAllowed(ChatstoreError):

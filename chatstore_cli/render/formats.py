@@ -63,7 +63,10 @@ def _json_stream(listing: Listing, stream: TextIO) -> int:
     for row in listing.rows:
         stream.write((",\n    " if written else "\n    ") + as_json(row).replace("\n", "\n    "))
         written += 1
-    stream.write(("\n  ]" if written else "]") + ',\n  "next_cursor": null\n}\n')
+    stream.write(("\n  ]" if written else "]") + ',\n  "next_cursor": null')
+    for key, value in listing.beside_all().items():
+        stream.write(f',\n  "{key}": ' + as_json(value).replace("\n", "\n  "))
+    stream.write("\n}\n")
     return written
 
 
@@ -96,7 +99,7 @@ def _yaml_listing(listing: Listing, stream: TextIO, _terminal: Terminal) -> int:
 
 def _yaml_stream(listing: Listing, stream: TextIO) -> int:
     """Write the same bytes as for a listing that is not streamed, but some rows at a time, in little memory."""
-    from chatstore_cli.render.yaml_text import yaml_items
+    from chatstore_cli.render.yaml_text import as_yaml, yaml_items
 
     written = 0
 
@@ -107,6 +110,8 @@ def _yaml_stream(listing: Listing, stream: TextIO) -> int:
             yield row
 
     stream.writelines(yaml_items(counted()))
+    if beside := listing.beside_all():
+        stream.write(as_yaml(beside))
     return written
 
 

@@ -84,8 +84,10 @@ class Listing:
     `footer` is the last row of a table, such as totals, and `beside` has keys beside the items of JSON and YAML. CSV and
     JSONL have only rows, so that a sum over them does not include totals. `list_item` makes Markdown a list instead of a
     table: it returns the mark of a row, such as `[x]`, and its text. `upright` shows each row as a table of its own with
-    one line per field. `live` rows are written as they come: YAML has a document for each. `streamed` rows, which
-    have nothing beside them, are one list that is written in little memory.
+    one line per field. `live` rows are written as they come: YAML has a document for each. `streamed` rows are
+    one list that is written in little memory; `beside_rows` returns the keys beside them when all were written.
+    `is_truncated`: there are more rows than these, which no cursor continues. `of_total` returns how many there are in all,
+    as a sentence; it is called when a table was written, because counting may take a moment.
     """
 
     columns: Sequence[Column]
@@ -98,6 +100,13 @@ class Listing:
     upright: bool = False
     live: bool = False
     streamed: bool = False
+    beside_rows: Callable[[], Mapping[str, Any]] | None = None
+    is_truncated: bool = False
+    of_total: Callable[[], str | None] | None = None
+
+    def beside_all(self) -> Mapping[str, Any]:
+        """The keys beside the items, when all rows were written."""
+        return self.beside if self.beside_rows is None else {**self.beside, **self.beside_rows()}
 
     def with_target(self, target: str) -> Listing:
         """The same listing with the server and database that were written beside the items of JSON and YAML."""

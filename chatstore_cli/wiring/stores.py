@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from chatstore_cli.domain.errors import BadValue, Unreachable
+from chatstore_cli.domain.errors import UnknownLayout, Unreachable
 
 if TYPE_CHECKING:
     from chatstore_cli.config.settings import Settings
@@ -303,7 +303,7 @@ class Stores:
         return MongoThreadRepairs(self.connection, self.settings, self.settings.verify.seconds_per_check)
 
     def session_readers(self, layout: str | None = None, *, used_for_long: bool = False) -> list[SessionReader]:
-        """The readers of every layout, or of the named one. Raises BadValue for an unknown layout.
+        """The readers of every layout, or of the named one. Raises UnknownLayout.
 
         With `used_for_long` they notice at once when a missing collection is created; others may take some seconds.
         """
@@ -313,8 +313,9 @@ class Stores:
 
         used = used_layouts(self.settings)
         if layout is not None and layout not in used:
-            hint = _LAYOUTS_OFF.get(layout)
-            raise BadValue(name="--layout", value=layout, expected=f"a layout: {', '.join(used)}", hint=hint)
+            from chatstore_cli.core.similar import did_you_mean
+
+            raise UnknownLayout(layout=layout, known=used, hint=_LAYOUTS_OFF.get(layout) or did_you_mean(layout, used))
         names = [layout] if layout is not None else used
         connection = self.connection if used_for_long else self.connection.for_one_command()
         return [

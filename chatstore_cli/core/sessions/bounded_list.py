@@ -12,6 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from chatstore_cli.domain.errors import TooManySessions
+from chatstore_cli.domain.quantities import alternatives
 from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.domain.session import Session
 from chatstore_cli.domain.session_reader import ReaderOfMessageUsage, ReaderOfModels, SessionReader
@@ -132,5 +133,5 @@ def _too_many(query: SessionQuery, order: SessionOrder | None, what: str) -> Too
         "--layout": query.layout,
     }
     narrowing = [name for name, value in given.items() if value is None]
-    hint = f"No index has {options}. Narrow the list with {' or '.join(narrowing) or 'a later --since'}."
-    return TooManySessions(what=f"{what}, and {options} must read each of them.", hint=hint)
+    hint = f"Narrow the list with {alternatives(narrowing) or 'a later --since'}."
+    return TooManySessions(what=f"{what}, and {options} must read each of them, because no index has that.", hint=hint)

@@ -139,6 +139,16 @@ class AllSessions:
             self._invalid.note(session)
             yield session
 
+    @property
+    def foreign(self) -> list[ForeignDocuments]:
+        """The collections with documents that were left out."""
+        return foreign_of(self._answering)
+
+    @property
+    def unaddressable(self) -> int:
+        """How many sessions were left out because no text can be their id."""
+        return unaddressable_of(self._answering)
+
     def notes(self) -> list[str]:
         """What is printed beside the result."""
         of_labels = self._labels.remarks if self._labels is not None else ()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 from itertools import islice
 from time import monotonic
 
@@ -12,6 +11,7 @@ from chatstore_cli.core.sessions.streams import stream_sessions
 from chatstore_cli.core.similar import did_you_mean
 from chatstore_cli.core.time_limits import time_limited
 from chatstore_cli.domain.errors import ChatstoreError, NotFound, Overdue
+from chatstore_cli.domain.named_sessions import NamedSessions
 from chatstore_cli.domain.quantities import alternatives
 from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.domain.session import Session
@@ -22,24 +22,6 @@ MOST_SECONDS = 5.0
 MOST_READ = 10_000
 """If grouping a layout takes longer, its newest sessions are counted instead: at most this many, within the same time."""
 _SUGGESTION_SECONDS = 0.3
-
-
-@dataclass(slots=True)
-class NamedSessions:
-    """The sessions of one tenant or user, in all and per layout. The name is None for sessions without one."""
-
-    name: str | None
-    sessions: int = 0
-    updated_at: datetime | None = None
-    layouts: dict[str, NameTotal] = field(default_factory=dict)
-
-    def add(self, layout: str, total: NameTotal) -> None:
-        """Count the sessions of a layout, or more of them."""
-        known = self.layouts.get(layout, NameTotal(self.name, 0, None))
-        newest = max(filter(None, (known.updated_at, total.updated_at)), default=None)
-        self.layouts[layout] = NameTotal(self.name, known.sessions + total.sessions, newest)
-        self.sessions += total.sessions
-        self.updated_at = max(filter(None, (self.updated_at, total.updated_at)), default=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,14 +42,14 @@ class SessionOrder:
     descending: bool
 
     @classmethod
-    def parse(cls, text: str) -> SessionOrder:
-        """The order of a text such as `cost` or `created:asc`. Raises BadValue."""
+    def parse(cls, text: str, fields: Sequence[str] = SORT_FIELDS) -> SessionOrder:
+        """The order of a text such as `cost` or `created:asc`, by one of the fields. Raises BadValue."""
         field, colon, direction = text.partition(":")
-        if field not in SORT_FIELDS or (colon and direction not in _DIRECTIONS):
+        if field not in fields or (colon and direction not in _DIRECTIONS):
             from chatstore_cli.core.similar import did_you_mean
 
-            expected = f"{alternatives(SORT_FIELDS)}, with :asc or :desc at its end if needed"
-            hint = did_you_mean(field, SORT_FIELDS) if field not in SORT_FIELDS else "Write :asc or :desc."
+            expected = f"{alternatives(fields)}, with :asc or :desc at its end if needed"
+            hint = did_you_mean(field, fields) if field not in fields else "Write :asc or :desc."
             raise BadValue(name="--sort", value=text, expected=expected, hint=hint)
         return cls(field, _DIRECTIONS[direction] if colon else field in _NUMBERS)
 

@@ -36,14 +36,14 @@ def shown_of_total(
     if page.total is not None:
         return f"{shown:,} of {page.total:,} {noun}."
     if query != query.indexed or query.tag is not None:
-        return f"{shown:,} of more than {shown:,} {noun}."
+        return None
     total, deadline = 0, seconds() + _SECONDS
     for reader in readers:
         if reader.unanswerable(query):
             continue
         counted = _counted(reader, query, MOST_COUNTED + 1 - total, deadline - seconds())
         if counted is None:
-            return f"{shown:,} of more than {max(shown, total):,} {noun}."
+            return f"{shown:,} of more than {total:,} {noun}." if total > shown else None
         total += counted
         if total > MOST_COUNTED:
             return f"{shown:,} of more than {MOST_COUNTED:,} {noun}."
