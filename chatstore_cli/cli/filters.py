@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, tzinfo
+from datetime import tzinfo
 from typing import Annotated
 
 import typer
 
+from chatstore_cli.core.labels.checks import checked_tag
+from chatstore_cli.domain.periods import read_period
 from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.domain.session import SessionStatus
-from chatstore_cli.domain.times import read_span, utc_now
+from chatstore_cli.domain.times import utc_now
 
 SessionArgument = Annotated[str, typer.Argument(metavar="SESSION_ID", help="The exact id of the session.")]
 JournalPaths = Annotated[
@@ -57,8 +59,14 @@ SinceOption = Annotated[
 ]
 UntilOption = Annotated[
     str | None,
-    typer.Option("--until", metavar="TIME", help="Include only sessions updated before this time, as in --since."),
+    typer.Option(
+        "--until",
+        metavar="TIME",
+        help="Include only sessions updated before this time, as in --since. A date includes that day.",
+    ),
 ]
+
+TagOption = Annotated[str | None, typer.Option("--tag", metavar="TAG", help="Include only sessions with this tag.")]
 
 
 def session_query(
@@ -69,15 +77,16 @@ def session_query(
     status: SessionStatus | None,
     since: str | None,
     until: str | None,
-    zone: tzinfo = UTC,
+    zone: tzinfo,
     *,
     paused: bool = False,
+    tag: str | None = None,
 ) -> SessionQuery:
     """The query that the options describe. Days, and times without an offset, are in the time zone `zone`.
 
     Raises BadValue for text that is not a time, WrongUse if `since` is not before `until`.
     """
-    first, last = read_span(since, until, utc_now(), zone)
+    period = read_period(since, until, utc_now(), zone)
     return SessionQuery(
         layout=layout,
         tenant_id=tenant,
@@ -85,6 +94,7 @@ def session_query(
         workflow=workflow,
         status=status,
         paused=paused,
-        since=first,
-        until=last,
+        since=period.since,
+        until=period.until,
+        tag=None if tag is None else checked_tag(tag),
     )

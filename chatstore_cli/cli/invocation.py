@@ -8,21 +8,27 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import replace
+from datetime import UTC, tzinfo
 from functools import cached_property
+from io import StringIO
 from typing import TYPE_CHECKING, TextIO
 
 import typer
 
 from chatstore_cli.cli.options import GlobalOptions, global_options
 from chatstore_cli.domain.errors import ChatstoreError, NeedsConfirmation, NotAllowed
+from chatstore_cli.domain.times import utc_now
 from chatstore_cli.render.listing import Listing, Record, Terminal
 from chatstore_cli.render.output_format import OutputFormat
 from chatstore_cli.render.safe import sanitize_line, sanitize_text
+from chatstore_cli.render.times import TimeDisplay
 
 if TYPE_CHECKING:
     from chatstore_cli.config.loading import Configuration
     from chatstore_cli.config.settings import Settings
     from chatstore_cli.domain.journal import Progress
+    from chatstore_cli.render.formats import Written
     from chatstore_cli.wiring.stores import Stores
 
 
@@ -35,19 +41,27 @@ class Invocation:
         By default that is MongoDB.
         """
         self.layout = layout
+        self._context = context
         self.options: GlobalOptions = global_options(context)
         self.options.invocation = self
         self._writes = self._named_target = False
         self._outage_seconds = math.inf
         self._mapping: list[str] = []
 
-    def load_configuration(self) -> Configuration:
-        """The settings with their sources and problems. Raises BadConfig if a file cannot be read."""
+    def load_configuration(self, profile: str | None = None) -> Configuration:
+        """The settings with their sources and problems, of this profile or of the one in use.
+
+        Raises BadConfig if a file cannot be read.
+        """
         from chatstore_cli.config.loading import load_configuration, with_mapping
 
         options = self.options
         configuration = load_configuration(
-            options.config, uri=options.uri, database=options.database, timeout=options.timeout
+            options.config,
+            uri=options.uri,
+            database=options.database,
+            timeout=options.timeout,
+            profile=profile or options.profile,
         )
         return with_mapping(configuration, self._mapping) if self._mapping else configuration
 
@@ -72,6 +86,8 @@ class Invocation:
         from chatstore_cli.wiring.stores import Stores
 
         stores = Stores(with_shorter_timeout(self.settings, self._outage_seconds), say=self.say)
+        for notice in self.configuration.profile.overridden if self.configuration.profile is not None else ():
+            self.say(f"{notice} of the profile.")
         if self.options.verbose:
             with suppress(ChatstoreError):  # the first operation reports an unreachable server
                 self._name_target(stores.target_of(self.layout))
@@ -94,8 +110,13 @@ class Invocation:
 
     def _name_target(self, target: str, note: str = "") -> None:
         if not self._named_target:
-            self.say(f"Target: {target}{note}")
+            self.say(f"Target: {target}{self._profile_of_target}{note}")
         self._named_target = True
+
+    @property
+    def _profile_of_target(self) -> str:
+        profile = self.configuration.profile
+        return "" if profile is None else f", profile {profile.name}"
 
     def with_target(self, text: str) -> str:
         """The text, with the target behind it if this run uses a database that was not named yet.
@@ -105,8 +126,26 @@ class Invocation:
         stores: Stores | None = self.__dict__.get("stores")
         with suppress(ChatstoreError):
             if stores is not None and not self._named_target and (target := stores.target_of(self.layout)) not in text:
-                return f"{text} Target: {target}.".lstrip()
+                return f"{text} Target: {target}{self._profile_of_target}.".lstrip()
         return text
+
+    @cached_property
+    def zone(self) -> tzinfo:
+        """The time zone of the days and times that the user reads and writes: --timezone, else chatstore.timezone."""
+        if self.options.timezone is not None:
+            return self.options.timezone
+        try:
+            name = self.settings.chatstore.timezone
+        except ChatstoreError:  # a command that shows what is wrong with the configuration shows times too
+            return UTC
+        from chatstore_cli.config.time_zones import time_zone
+
+        return time_zone(name)
+
+    @property
+    def _times(self) -> TimeDisplay:
+        """How tables show times."""
+        return TimeDisplay(self.zone, utc_now() if self.options.relative else None)
 
     @property
     def is_row_stream(self) -> bool:
@@ -126,21 +165,42 @@ class Invocation:
 
     def emit(self, result: Listing | Record) -> None:
         """Write a result to stdout. Notices about it (no rows, more pages) are on stderr."""
-        from chatstore_cli.render.formats import write
-
         if self.options.verbose:
             with suppress(ChatstoreError):  # a command that needs no database works without one
                 _ = self.stores
-        terminal = terminal_of(sys.stdout.isatty(), self.options.color)
+        terminal = replace(terminal_of(sys.stdout.isatty(), self.options.color), times=self._times)
         if self._writes:
             result = result.with_target(self.target)
-        rows = write(result, self.options.output or OutputFormat.TABLE, sys.stdout, terminal)
+        written = self._write(result, terminal)
         sys.stdout.flush()
+        if written.hidden:
+            columns = " --columns," if any(each.name == "columns" for each in self._context.command.params) else ""
+            self.say(f"Hidden columns: {', '.join(written.hidden)}. Use -o md,{columns} or a wider terminal.")
         if isinstance(result, Listing):
-            if not rows:
+            if not written.rows:
                 self.say(self.with_target(result.empty))
             if result.next_cursor and self.options.output not in (OutputFormat.JSON, OutputFormat.YAML):
                 self.say(f"Next page: --cursor {result.next_cursor}")
+
+    def _write(self, result: Listing | Record, terminal: Terminal) -> Written:
+        """Write a result to stdout, or a table that is longer than the screen to the pager."""
+        from chatstore_cli.render.formats import Written, set_encoding, write
+
+        output = self.options.output or OutputFormat.TABLE
+        is_table = terminal.is_terminal and output is OutputFormat.TABLE
+        if not is_table or self.options.no_pager or (isinstance(result, Listing) and result.live):
+            return write(result, output, sys.stdout, terminal)
+        if isinstance(result, Listing) and result.streamed:  # it may be of any length
+            with self.paged() as stream:
+                return write(result, output, stream, terminal)
+            return Written(1)  # the user has closed the pager
+        table = StringIO()
+        written = write(result, output, table, terminal)
+        is_long = table.getvalue().count("\n") >= shutil.get_terminal_size().lines
+        with self.paged() if is_long else nullcontext(sys.stdout) as stream:
+            set_encoding(stream, terminal)
+            stream.write(table.getvalue())
+        return written
 
     def emit_page(self, page: Listing, notes: Iterable[str]) -> None:
         """Write one page of a list, then the notices about it. If it has no rows, also what the database has instead."""
