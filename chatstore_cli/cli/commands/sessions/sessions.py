@@ -33,6 +33,7 @@ _LAZY_COMMANDS = {
     "sizes": "sessions.sizes",
     "split": "sessions.split",
     "transcript": "sessions.transcript",
+    **dict.fromkeys(("rename", "tag", "untag"), "sessions.labels"),
     **dict.fromkeys(("complete", "fail", "pause", "unpause"), "sessions.status"),
 }
 
