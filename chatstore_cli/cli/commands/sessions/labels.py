@@ -75,7 +75,7 @@ def rename(
     exits=_EXITS,
 )
 def tag(context: typer.Context, words: WordsArgument, stdin: StdinOption = False, layout: LayoutOption = None) -> None:
-    """Add tags to a session, or to the sessions that stdin names.
+    """Add tags to a session, or to sessions of stdin.
 
     Tags keep their case, and spaces around them are removed. A session has at most 50 tags of at most 64 characters. If
     one of the sessions does not exist, nothing is changed. Tags are stored in a collection of chatstore's own, so the
@@ -96,7 +96,7 @@ def tag(context: typer.Context, words: WordsArgument, stdin: StdinOption = False
 def untag(
     context: typer.Context, words: WordsArgument, stdin: StdinOption = False, layout: LayoutOption = None
 ) -> None:
-    """Remove tags from a session, or from the sessions that stdin names.
+    """Remove tags from a session, or from sessions of stdin.
 
     If one of the sessions does not exist, nothing is changed. A tag that a session does not have is ignored.
     """

@@ -39,7 +39,7 @@ _LAZY_COMMANDS = {
 
 app = group(
     "sessions",
-    "List, show, watch and measure sessions, print transcripts; split, complete, fail, pause, unpause and delete sessions.",
+    "List, show, watch and measure sessions, print transcripts; split, complete, fail, pause, unpause, rename, tag and delete sessions.",
     _LAZY_COMMANDS,
 )
 
