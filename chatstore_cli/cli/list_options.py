@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from chatstore_cli.cli.columns import chosen_columns
-from chatstore_cli.domain.errors import BadValue, WrongUse
+from chatstore_cli.domain.errors import BadValue, NotFound, WrongUse
 from chatstore_cli.render.listing import Column, Listing
 
 if TYPE_CHECKING:
@@ -120,15 +120,23 @@ class SessionList:
 
             order = SessionOrder.parse(self.sort, self.sort_fields or SORT_FIELDS)
         readers = invocation.stores.session_readers(query.layout)
+
+        def require_names() -> None:
+            try:
+                require_known(readers, query, invocation.stores.session_readers)
+            except NotFound:
+                invocation.say_what_the_database_has()
+                raise
+
         if self.all_:
             found = AllSessions(readers, query, cursor=self.cursor, labels=labels, order=order)
-            self._emit_all(invocation, found, lambda: require_known(readers, query), empty)
+            self._emit_all(invocation, found, require_names, empty)
             return
         page = list_sessions(
             readers, query, cursor=self.cursor, limit=self.limit or DEFAULT_LIMIT, labels=labels, order=order
         )
         if not page.sessions:
-            require_known(readers, query)
+            require_names()
         rows = [self.row(session) for session in page.sessions]
 
         def of_total() -> str | None:
@@ -148,14 +156,14 @@ class SessionList:
         invocation.emit_page(listing, page.notes)
 
     def _emit_all(
-        self, invocation: Invocation, found: AllSessions, require_known: Callable[[], None], empty: str
+        self, invocation: Invocation, found: AllSessions, require_names: Callable[[], None], empty: str
     ) -> None:
         from itertools import chain
 
         sessions = iter(found)
         first = next(sessions, None)
         if first is None:
-            require_known()
+            require_names()
         every = [] if first is None else chain([first], sessions)
         columns = self.columns([self.row(first)] if first is not None else [])
         listing = Listing(

@@ -3,7 +3,6 @@
     ChatstoreError                    1  failed
       WrongUse                        2  the command line or the configuration is wrong
         BadValue, BadConfig, NeedsConfirmation
-        TooManySessions                  a list that no index serves would have to read too many
         InvalidThreadData                a value that no thread or message can have (also a ValueError)
           BadLines                       lines of an input that cannot be stored, one a line of the message
         InvalidAgent                     a value that no saved agent can have (also a ValueError)
@@ -15,7 +14,6 @@
         ThreadNotFound                   also a ValueError
         MessageNotFound                  also a ValueError
         AgentNotFound, AgentVersionNotFound
-      UnknownLayout                   3  no layout has this name
       NotAllowed                      4  read-only, or the database user lacks permission
       Unreachable                     5  database or server unreachable, or too slow
         Overdue                          the time limit passed
@@ -113,12 +111,6 @@ class BadValue(WrongUse):
         """Secrets in the value are masked: it may be a URI."""
         shown = masked(value) if isinstance(value, str) else value
         super().__init__(name=name, value=shown, expected=expected, hint=hint)
-
-
-class TooManySessions(WrongUse):
-    """{what}"""
-
-    kind = "too_many_sessions"
 
 
 class BadConfig(WrongUse):
@@ -243,18 +235,6 @@ class AgentVersionNotFound(NotFound):
         """The message is the documented one."""
         hint = hint or f"To list the versions of an agent, run: chatstore agents history {agent_id}."
         ChatstoreError.__init__(self, hint=hint, agent_id=agent_id, version_id=version_id)
-
-
-class UnknownLayout(ChatstoreError):
-    """No layout {layout!r}."""
-
-    exit_code = ExitCode.NOT_FOUND
-    kind = "not_found"
-
-    def __init__(self, *, layout: str, known: list[str], hint: str | None = None) -> None:
-        """`known` are the layouts that the command accepts, `hint` why this one is not used or which one was meant."""
-        layouts = f"Layouts are {', '.join(known)}."
-        super().__init__(layout=layout[:_LONGEST_ID_SHOWN], hint=f"{hint} {layouts}" if hint else layouts)
 
 
 class NotAllowed(ChatstoreError):

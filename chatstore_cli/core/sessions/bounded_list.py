@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from chatstore_cli.domain.errors import TooManySessions
+from chatstore_cli.domain.errors import WrongUse
 from chatstore_cli.domain.quantities import alternatives
 from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.domain.session import Session
@@ -44,7 +44,7 @@ def bounded_sessions(
 ) -> list[Session]:
     """The sessions that match, in order: at least the first `limit` of them (None: all).
 
-    `newest_first` are the readers' sessions that pass the indexed filters. Raises TooManySessions.
+    `newest_first` are the readers' sessions that pass the indexed filters. Raises WrongUse.
     """
     found: list[Session] = []
     is_sorted = order is not None and not order.is_usual
@@ -114,7 +114,7 @@ def _counted(session: Session, query: SessionQuery, by_layout: dict[str, Session
     return session if exact is None else replace(session, message_count=exact.message_count)
 
 
-def _too_many(query: SessionQuery, order: SessionOrder | None, what: str) -> TooManySessions:
+def _too_many(query: SessionQuery, order: SessionOrder | None, what: str) -> WrongUse:
     used = {
         "--sort": order is not None and not order.is_usual,
         "--title": query.title is not None,
@@ -134,4 +134,4 @@ def _too_many(query: SessionQuery, order: SessionOrder | None, what: str) -> Too
     }
     narrowing = [name for name, value in given.items() if value is None]
     hint = f"Narrow the list with {alternatives(narrowing) or 'a later --since'}."
-    return TooManySessions(what=f"{what}, and {options} must read each of them, because no index has that.", hint=hint)
+    return WrongUse(what=f"{what}, and {options} must read each of them, because no index has that.", hint=hint)

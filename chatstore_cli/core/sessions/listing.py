@@ -82,8 +82,8 @@ def list_sessions(
     `labels` has the titles and tags of the page, and answers a query with a tag.
 
     The cursor is the key of the last session of a page, so additions and updates do not shift the following pages. Raises
-    BadValue for a limit outside 1 to LARGEST_PAGE and for an invalid cursor, WrongUse for a cursor with an order, and
-    TooManySessions if no index serves the list and too many sessions would be read.
+    BadValue for a limit outside 1 to LARGEST_PAGE and for an invalid cursor, and WrongUse for a cursor with an order, and
+    if no index serves the list and too many sessions would be read.
     """
     if not 1 <= limit <= LARGEST_PAGE:
         raise BadValue(name="--limit", value=limit, expected=f"a number from 1 to {LARGEST_PAGE}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from time import monotonic
@@ -14,7 +14,6 @@ from chatstore_cli.domain.errors import ChatstoreError, NotFound, Overdue
 from chatstore_cli.domain.named_sessions import NamedSessions
 from chatstore_cli.domain.quantities import alternatives
 from chatstore_cli.domain.queries import SessionQuery
-from chatstore_cli.domain.session import Session
 from chatstore_cli.domain.session_reader import MOST_NAMES, NameField, NameTotal, ReaderOfNames, SessionReader
 
 MOST_SECONDS = 5.0
@@ -42,8 +41,8 @@ def named_sessions(readers: Sequence[SessionReader], by: NameField, *, tenant_id
     notes: list[str] = []
     is_complete = True
     for reader in readers:
-        if lacks := _lacks(reader, by, tenant_id):
-            notes.append(f"The layout {reader.layout} has no {' and no '.join(lacks)}, so its sessions are left out.")
+        if missing := _missing(reader, by, tenant_id):
+            notes.append(f"The layout {reader.layout} has no {' and no '.join(missing)}, so its sessions are left out.")
             continue
         totals, is_whole = _totals(reader, by, tenant_id)
         if not is_whole:
@@ -64,23 +63,38 @@ def named_sessions(readers: Sequence[SessionReader], by: NameField, *, tenant_id
     return Names(sorted(found.values(), key=_order), notes, is_complete)
 
 
-def require_known(readers: Sequence[SessionReader], query: SessionQuery) -> None:
-    """Raise NotFound if a list is empty because no session at all has the tenant or the user of the query."""
+def require_known(
+    readers: Sequence[SessionReader], query: SessionQuery, every_reader: Callable[[], Sequence[SessionReader]]
+) -> None:
+    """Raise NotFound if a list is empty because no session at all has the tenant or the user of the query.
+
+    `readers` are those of the list. Only if none of their sessions has the name, `every_reader` is asked too.
+    """
     wanted: list[tuple[NameField, str | None]] = [("tenant", query.tenant_id), ("user", query.user_id)]
     for by, name in wanted:
         if name is None:
             continue
         alone = SessionQuery(tenant_id=name) if by == "tenant" else SessionQuery(user_id=name)
-        able = [reader for reader in readers if not reader.unanswerable(alone)]
-        if able and next(_newest(able, alone), None) is None:
-            hint = did_you_mean(name, _known_names(able, by)) or f"To list {by}s: chatstore sessions {by}s."
-            where = f" in {alternatives([reader.layout for reader in able])}"
+        listed = _having(readers, alone)
+        if not listed or _has_any(listed, alone):
+            continue
+        known = [reader.layout for reader in listed]
+        others = [reader for reader in _having(every_reader(), alone) if reader.layout not in known]
+        if not _has_any(others, alone):
+            hint = (
+                did_you_mean(name, _known_names([*listed, *others], by)) or f"To list {by}s: chatstore sessions {by}s."
+            )
+            where = f" in {alternatives([reader.layout for reader in (*listed, *others)])}"
             raise NotFound(kind_of_thing=by, name=name, where=where, hint=hint)
 
 
-def _newest(readers: Sequence[SessionReader], query: SessionQuery) -> Iterator[Session]:
-    """The newest session of each reader."""
-    return (session for reader in readers for session in islice(reader.newest_first(query, None, 1), 1))
+def _having(readers: Sequence[SessionReader], query: SessionQuery) -> list[SessionReader]:
+    """The readers that can answer the query."""
+    return [reader for reader in readers if not reader.unanswerable(query)]
+
+
+def _has_any(readers: Sequence[SessionReader], query: SessionQuery) -> bool:
+    return any(True for reader in readers for _ in reader.newest_first(query, None, 1))
 
 
 def _known_names(readers: Sequence[SessionReader], by: NameField) -> list[str]:
@@ -98,7 +112,7 @@ def _known_names(readers: Sequence[SessionReader], by: NameField) -> list[str]:
     return list(names)
 
 
-def _lacks(reader: SessionReader, by: NameField, tenant_id: str | None) -> list[str]:
+def _missing(reader: SessionReader, by: NameField, tenant_id: str | None) -> list[str]:
     return reader.unanswerable(
         SessionQuery(
             tenant_id="x" if by == "tenant" or tenant_id is not None else None, user_id="x" if by == "user" else None

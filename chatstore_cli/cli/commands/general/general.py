@@ -71,7 +71,7 @@ def list_(
     with options_in_errors():
         found = chats.list_general_chats(app_id=tenant, user_id=user, limit=min(limit + 1, _MOST))
     if not found:
-        require_known(readers, SessionQuery(tenant_id=tenant, user_id=user))
+        require_known(readers, SessionQuery(tenant_id=tenant, user_id=user), invocation.stores.session_readers)
     rows = [listed_chat_row(chat, tenant, user) for chat in found[:limit]]
     empty = f"User {user!r} of tenant {tenant!r} has no general chats in {invocation.target}."
     is_truncated = len(found) > limit or len(found) == _MOST

@@ -42,8 +42,9 @@ def tenants(
     all_: AllOption = False,
     columns: ColumnsOption = None,
 ) -> None:
-    """List the tenants of sessions with the number of their sessions and the last update, those with the most first.
+    """List the tenants of sessions, and count their sessions.
 
+    Those with the most sessions are first.
     The row without a tenant has the sessions without one. Layouts without tenants are left out, with a notice. Each layout
     is counted for at most 5 seconds. If that is not enough, its newest sessions are counted, at most 10,000, and a notice
     reports it; in JSON `is_complete` is false.
@@ -67,8 +68,9 @@ def users(
     all_: AllOption = False,
     columns: ColumnsOption = None,
 ) -> None:
-    """List the users of sessions with the number of their sessions and the last update, those with the most first.
+    """List the users of sessions, and count their sessions.
 
+    Those with the most sessions are first.
     The row without a user has the sessions without one. The limits are those of chatstore sessions tenants.
     """
     _list(context, "user", layout, tenant, limit, all_=all_, columns=columns)
@@ -92,7 +94,7 @@ def _list(
     readers = invocation.stores.session_readers(layout)
     names = named_sessions(readers, by, tenant_id=tenant)
     if not names.items and tenant is not None:
-        require_known(readers, SessionQuery(tenant_id=tenant))
+        require_known(readers, SessionQuery(tenant_id=tenant), invocation.stores.session_readers)
     items = names.items if all_ else names.items[:limit]
     total = f"{len(items):,} of {quantity(len(names.items), by)}."
     listing = Listing(
