@@ -27,6 +27,9 @@ class SearchQuery:
     `layout`, `tenant_id`, `user_id` and `session_id` select sessions. `role`, `since` (inclusive) and `until` (exclusive)
     select messages. A message without a time has that of its session's last update; a message of a session without times
     matches no time filter.
+
+    `continues_at` is the time of the last hit of an earlier page: later messages need not be candidates. Only a layout
+    with one document per message should use it. Messages without a time are still needed.
     """
 
     text: str
@@ -39,6 +42,7 @@ class SearchQuery:
     role: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    continues_at: datetime | None = None
 
     @property
     def sessions(self) -> SessionQuery:
