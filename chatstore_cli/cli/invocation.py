@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, tzinfo
 from functools import cached_property
+from io import StringIO
 from typing import TYPE_CHECKING, TextIO
 
 import typer
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from chatstore_cli.config.loading import Configuration
     from chatstore_cli.config.settings import Settings
     from chatstore_cli.domain.journal import Progress
+    from chatstore_cli.render.formats import Written
     from chatstore_cli.wiring.stores import Stores
 
 
@@ -39,6 +41,7 @@ class Invocation:
         By default that is MongoDB.
         """
         self.layout = layout
+        self._context = context
         self.options: GlobalOptions = global_options(context)
         self.options.invocation = self
         self._writes = self._named_target = False
@@ -148,21 +151,42 @@ class Invocation:
 
     def emit(self, result: Listing | Record) -> None:
         """Write a result to stdout. Notices about it (no rows, more pages) are on stderr."""
-        from chatstore_cli.render.formats import write
-
         if self.options.verbose:
             with suppress(ChatstoreError):  # a command that needs no database works without one
                 _ = self.stores
         terminal = replace(terminal_of(sys.stdout.isatty(), self.options.color), times=self._times)
         if self._writes:
             result = result.with_target(self.target)
-        rows = write(result, self.options.output or OutputFormat.TABLE, sys.stdout, terminal)
+        written = self._write(result, terminal)
         sys.stdout.flush()
+        if written.hidden:
+            columns = " --columns," if any(each.name == "columns" for each in self._context.command.params) else ""
+            self.say(f"Hidden columns: {', '.join(written.hidden)}. Use -o md,{columns} or a wider terminal.")
         if isinstance(result, Listing):
-            if not rows:
+            if not written.rows:
                 self.say(self.with_target(result.empty))
             if result.next_cursor and self.options.output not in (OutputFormat.JSON, OutputFormat.YAML):
                 self.say(f"Next page: --cursor {result.next_cursor}")
+
+    def _write(self, result: Listing | Record, terminal: Terminal) -> Written:
+        """Write a result to stdout, or a table that is longer than the screen to the pager."""
+        from chatstore_cli.render.formats import Written, set_encoding, write
+
+        output = self.options.output or OutputFormat.TABLE
+        is_table = terminal.is_terminal and output is OutputFormat.TABLE
+        if not is_table or self.options.no_pager or (isinstance(result, Listing) and result.live):
+            return write(result, output, sys.stdout, terminal)
+        if isinstance(result, Listing) and result.streamed:  # it may be of any length
+            with self.paged() as stream:
+                return write(result, output, stream, terminal)
+            return Written(1)  # the user has closed the pager
+        table = StringIO()
+        written = write(result, output, table, terminal)
+        is_long = table.getvalue().count("\n") >= shutil.get_terminal_size().lines
+        with self.paged() if is_long else nullcontext(sys.stdout) as stream:
+            set_encoding(stream, terminal)
+            stream.write(table.getvalue())
+        return written
 
     def emit_page(self, page: Listing, notes: Iterable[str]) -> None:
         """Write one page of a list, then the notices about it. If it has no rows, also what the database has instead."""

@@ -235,6 +235,7 @@ def _named_collections(settings: Settings) -> list[tuple[str, str]]:
             for item in fields(agents)
             if item.name != "default_agent"
         ),
+        ("chatstore.labels.collection", settings.chatstore.labels.collection),
     ]
     return [(key, name) for key, name in named if name is not None]
 

@@ -11,6 +11,7 @@ from chatstore_cli.render.times import IN_UTC, TimeDisplay
 
 Row = Mapping[str, Any]
 
+_NEVER_HIDDEN = frozenset({"tenant_id", "usage.cost", "added.cost"})
 _NAMES = frozenset({"group", "user", "tenant", "workflow", "name"})
 
 
@@ -23,7 +24,8 @@ class Column:
 
     On a terminal that is too narrow, columns are cut, except right-aligned and `whole` ones; one that `wraps` takes
     several lines instead. Before a column is cut below its `narrowest` width, columns are left out, those with the
-    highest `spare` first.
+    highest `spare` first. Cost and tenant are never left out: rows that differ only there would look the same.
+
 
     The value of an `is_time` column is an RFC 3339 time in UTC. A table shows it in the zone of its reader and names the
     zone in the title. `show_time` makes the cell of a value that is not simply a time.
@@ -42,6 +44,10 @@ class Column:
     narrowest: int = 8
     is_time: bool = False
     show_time: Callable[[Any, TimeDisplay], str] | None = None
+
+    def __post_init__(self) -> None:
+        if self.spare and self.key in _NEVER_HIDDEN:
+            raise ValueError(f"The column {self.key} cannot be left out.")
 
     @property
     def is_id(self) -> bool:
