@@ -25,7 +25,7 @@ def message_text(message: Message) -> str:
         return "" if is_data_uri(content) else str(content)
     parts = content if isinstance(content, list) else [content]
     texts = [text for part in [*parts, *(message.tool_calls or ())] for text in _texts_of_part(part)]
-    return "\n".join(texts)
+    return "\n".join(filter(None, texts))
 
 
 def _texts_of_part(part: Any) -> Iterator[str]:

@@ -57,6 +57,8 @@ class MessageSearch:
         self._streams: list[_Stream] = []
         self.is_reading = False
         """Whether a searcher is asked at this moment, so that KeyboardInterrupt ends the search and not the output."""
+        self.is_stopped = False
+        """Set it to end the search at its next step."""
         self.next_cursor: str | None = None
         """Where the search continues, if there are more hits or it did not end."""
         self.failure: ChatstoreError | KeyboardInterrupt | None = None
@@ -92,6 +94,8 @@ class MessageSearch:
         while (bound := self._bound()) is not None:
             try:
                 self.is_reading = True
+                if self.is_stopped:
+                    raise KeyboardInterrupt
                 self._read_step(bound)
             except (ChatstoreError, KeyboardInterrupt) as failure:
                 self._end_early(failure, bound)
@@ -136,8 +140,8 @@ class MessageSearch:
             return None
         snippet, start = snippet_of(text, *match.offsets[0])
         place = None if moment is None else min(moment, before)
-        tenant_and_user = (candidate.tenant_id, candidate.user_id)
-        return SearchHit(stream.layout, message, place, match.offsets, match.more, snippet, start, *tenant_and_user)
+        found = (match.offsets, match.more, snippet, start, len(text))
+        return SearchHit(stream.layout, message, place, *found, candidate.tenant_id, candidate.user_id)
 
     def _match(self, layout: str, message: Message, text: str) -> Match | None:
         try:

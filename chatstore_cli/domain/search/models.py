@@ -96,7 +96,7 @@ class SearchHit(NamedTuple):
     """A message with hits. `offsets` are their beginnings and ends in characters of the message's text.
 
     The text is that of core/search/message_text.py. `snippet` is the part of it that begins at the character
-    `snippet_start`. With `more_offsets` the message has more hits than `offsets` has.
+    `snippet_start`; `text_length` counts the characters of the whole text. With `more_offsets` the message has more hits than `offsets` has.
     """
 
     layout: str
@@ -107,5 +107,6 @@ class SearchHit(NamedTuple):
     more_offsets: bool
     snippet: str
     snippet_start: int
+    text_length: int
     tenant_id: str | None = None
     user_id: str | None = None
