@@ -6,6 +6,7 @@ import re
 import unicodedata
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
@@ -41,11 +42,11 @@ class Matcher:
         if query.mode is SearchMode.REGEX:
             pattern = _compiled(query)
             self._form = str  # the pattern itself ignores case
-            self._spans = [lambda text: (each.span() for each in pattern.finditer(text) if each.end() > each.start())]
+            self._spans = [partial(_matches, pattern)]
             self.filter = TextFilter()
         elif query.mode is SearchMode.SUBSTRING:
             part = self._form(unicodedata.normalize("NFC", query.text))
-            self._spans = [lambda text: _parts(text, part)]
+            self._spans = [partial(_parts, part)]
             self.filter = TextFilter(patterns=patterns_of([query.text]))
         else:
             words = list(dict.fromkeys(map(self._form, words_of(query.text))))
@@ -54,7 +55,7 @@ class Matcher:
                     what=f"The text {query.text!r} has no words to search for.",
                     hint="Give at least one word, or search for these characters with --substring.",
                 )
-            self._spans = [lambda text, word=word: _whole_words(text, word) for word in words]  # type: ignore[misc]
+            self._spans = [partial(_whole_words, word) for word in words]
             self.filter = TextFilter(tuple(dict.fromkeys(map(small_letters, words))), patterns_of(words))
 
     def find(self, stored: str) -> Match | None:
@@ -99,14 +100,19 @@ def _compiled(query: SearchQuery) -> re.Pattern[str]:
         raise BadValue(name="TEXT", value=query.text, expected="a regular expression that Python can read") from error
 
 
-def _parts(text: str, part: str) -> Spans:
+def _matches(pattern: re.Pattern[str], text: str) -> Spans:
+    """Where the pattern matches at least one character."""
+    return (match.span() for match in pattern.finditer(text) if match.end() > match.start())
+
+
+def _parts(part: str, text: str) -> Spans:
     start = text.find(part)
     while start >= 0:
         yield start, start + len(part)
         start = text.find(part, start + len(part))
 
 
-def _whole_words(text: str, word: str) -> Spans:
+def _whole_words(word: str, text: str) -> Spans:
     start = text.find(word)
     while start >= 0:
         end = start + len(word)
