@@ -37,6 +37,13 @@ LayoutOption = Annotated[
 DocumentLayoutOption = Annotated[
     str | None, typer.Option("--layout", metavar="NAME", help="Include only this layout: workflow or general.")
 ]
+RedactOption = Annotated[
+    bool,
+    typer.Option(
+        "--redact",
+        help="Replace e-mail addresses, phone and card numbers, IBANs, keys and passwords by numbered stand-ins. Names remain.",
+    ),
+]
 TenantOption = Annotated[
     str | None,
     typer.Option(

@@ -258,6 +258,13 @@ def reject_other_options(context: typer.Context, *accepted: str) -> None:
         raise WrongUse(what=what, hint=f"Remove {', '.join(others)} or {accepted[0]}.")
 
 
+def reject_options_without(context: typer.Context, needed: str, *options: str) -> None:
+    """Raise WrongUse if one of the options is given, which have an effect only with the `needed` one."""
+    if given := [option for option in _given_options(context) if option in options]:
+        what = f"{', '.join(given)} {'has' if len(given) == 1 else 'have'} no effect without {needed}."
+        raise WrongUse(what=what, hint=f"Add {needed}, or remove {', '.join(given)}.")
+
+
 def reject_parent_options(context: typer.Context) -> None:
     """Raise WrongUse if options of a command are given before its subcommand, which does not have them.
 
