@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from chatstore_cli.domain.errors import Unreachable
 
 if TYPE_CHECKING:
-    from chatstore_cli.domain.labels import LabelStore
+    from chatstore_cli.domain.labels import LabelStore, SessionRef
     from chatstore_cli.wiring.stores import Stores
 
 
@@ -39,3 +39,27 @@ def shown_labels(stores: Stores, layout: str | None = None) -> LabelStore | None
     from chatstore_cli.mongo.labels.store import MongoLabels
 
     return MongoLabels(stores.connection.for_one_command(), stores.settings, are_optional=True)
+
+
+def create_label_index(stores: Stores, labels: LabelStore) -> None:
+    """Create the collection with the index on tags, if neither exists. Without the right, look-ups by a tag are slower."""
+    from chatstore_cli.mongo.collections import collection_facts
+    from chatstore_cli.mongo.labels.documents import label_index_spec
+    from chatstore_cli.mongo.maintenance.index_store import MongoIndexStore
+
+    if not collection_facts(stores.connection, labels.collection).exists:
+        index_store = MongoIndexStore(stores.connection.reading_from_primary(), stores.patient_connection)
+        index_store.create_if_allowed([label_index_spec(labels.collection)])
+
+
+def rename_thread(stores: Stores, session: SessionRef, name: str) -> bool:
+    """Change the name of a thread. False if the session is not a thread, or its id is not a text.
+
+    Raises InvalidThreadData for a name that a thread cannot have.
+    """
+    from chatstore_cli.wiring.stores import THREADS
+    from chatstore_cli.wiring.threads import conversations
+
+    if session.layout != THREADS:
+        return False
+    return conversations(stores).update_thread(session.session_id, name=name) is not None

@@ -33,12 +33,13 @@ _LAZY_COMMANDS = {
     "sizes": "sessions.sizes",
     "split": "sessions.split",
     "transcript": "sessions.transcript",
+    **dict.fromkeys(("rename", "tag", "untag"), "sessions.labels"),
     **dict.fromkeys(("complete", "fail", "pause", "unpause"), "sessions.status"),
 }
 
 app = group(
     "sessions",
-    "List, show, watch and measure sessions, print transcripts; split, complete, fail, pause, unpause and delete sessions.",
+    "List, show, watch and measure sessions, print transcripts; split, complete, fail, pause, unpause, rename, tag and delete sessions.",
     _LAZY_COMMANDS,
 )
 
