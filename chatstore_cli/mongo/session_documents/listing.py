@@ -61,7 +61,8 @@ class NewestSessions:
             yield from self._collection.reader.with_moved_messages(list(islice(merged, limit)), page.heads)
 
     def located(self, query: SessionQuery, after: SessionKey | None, limit: int) -> Iterator[LocatedSession]:
-        """The same page with the documents, and without the numbers of messages in segments."""
+        """The same page with the documents of the sessions, for a LightCollection."""
+        self._facts = dict.fromkeys(self._collection.shape.light_fields, 1)
         with driver_errors(f"listing the sessions of {self._collection.name}"):
             page = _Page(self._collection, query, after, limit, self._is_addressable)
             merged = heapq.merge(*self._streams(page), key=SessionKey.of, reverse=True)

@@ -10,13 +10,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pymongo.collection import Collection
 
 from chatstore_cli.core.search.session_walk import SessionWalk
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.search.models import Candidate, SearchQuery, SearchStep, TextFilter
+from chatstore_cli.domain.session_reader import SessionReader
 from chatstore_cli.mongo.bson_values import whole_number
 from chatstore_cli.mongo.collections import collection_facts
 from chatstore_cli.mongo.connection import Document, driver_errors
@@ -28,9 +29,8 @@ from chatstore_cli.mongo.session_documents.listing import LocatedSession
 from chatstore_cli.mongo.session_documents.segment_reader import LAST_SEGMENT, MOVE
 
 if TYPE_CHECKING:
-    from chatstore_cli.domain.session_reader import SessionReader
+    from chatstore_cli.domain.queries import SessionKey, SessionQuery
     from chatstore_cli.mongo.session_documents.collection import SessionCollection
-    from chatstore_cli.mongo.session_documents.layout import DocumentLayout
 
 _NOT_SEARCHED = (
     "event_id", "message_id", "_id", "id", "sender", "agent_name", "name", "role", "timestamp", "created_at", "event_type",
@@ -43,11 +43,21 @@ _MOST_BYTES = 4 << 20
 _MOST_DOCUMENTS = 50
 
 
+class LocatingReader(SessionReader, Protocol):
+    """The reader of a layout that also returns the documents of its sessions."""
+
+    def located(self, query: SessionQuery, after: SessionKey | None, limit: int) -> Iterator[LocatedSession]:
+        """At most `limit` sessions in descending order of SessionKey, strictly below `after`."""
+
+    def located_session(self, session_id: str) -> LocatedSession | None:
+        """One session; None if it does not exist."""
+
+
 class DocumentSearcher:
     """The searcher of one layout."""
 
     def __init__(
-        self, layout: DocumentLayout, collection: SessionCollection, clock: Callable[[], float] = time.monotonic
+        self, layout: LocatingReader, collection: SessionCollection, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.reader: SessionReader = layout
         self._layout = layout
