@@ -21,7 +21,7 @@ _WITHOUT_TIME = SessionKey("0001-01-01T00:00:00.000001+00:00", "", "")
 
 
 class WalkPage(NamedTuple, Generic[Item]):
-    """Sessions, newest first. With `reached` they have changed since the walk began, and the walk had come to there."""
+    """Sessions, newest first. The walk has come to `reached`; with `is_late` the sessions changed after it began."""
 
     items: list[Item]
     is_late: bool

@@ -18,8 +18,11 @@ from chatstore_cli.domain.search.models import TextFilter
 
 Document = dict[str, Any]
 
-LEVELS = 5
-"""Levels of values inside values that the schema describes. A message with more of them passes: its text is not known."""
+LEVELS = 4
+"""Levels of values inside values that the schema describes. A message with more of them passes: its text is not known.
+
+The arguments of a tool call are four levels below `tool_calls`. Each level doubles what the server has to compile.
+"""
 
 _VALID_TEXT = "(*UTF8)^(?!uuid=UUID[(])"
 """Every text matches it, except a text that is not UTF-8, and the debug text of an event, which is read in another form."""
@@ -65,7 +68,7 @@ def _without_hit(pattern: str, not_searched: tuple[str, ...]) -> Document:
     # A field that is not part of the text has any type. Text in fields that are not known here is searched too.
     other_fields = _value(stored, unknown, LEVELS) | {"not": _of_text(stored)}
     return {
-        **_value(stored, unknown, LEVELS),
+        **_value(stored, unknown, 1),  # a message that is not an object
         "properties": {**fields, "content": _value(stored, unknown, LEVELS)},
         "additionalProperties": other_fields,
     }
