@@ -35,7 +35,7 @@ LayoutOption = Annotated[
     ),
 ]
 DocumentLayoutOption = Annotated[
-    str | None, typer.Option("--layout", metavar="NAME", help="Include only this layout: workflow or general.")
+    str | None, typer.Option("--layout", metavar="workflow|general", help="Include only this layout.")
 ]
 RedactOption = Annotated[
     bool,
