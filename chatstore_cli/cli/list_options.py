@@ -171,7 +171,7 @@ class SessionList:
             (self.row(session) for session in every),
             empty=empty,
             streamed=True,
-            beside_rows=lambda: self._beside(found.foreign, found.unaddressable),
+            beside_after=lambda: self._beside(found.foreign, found.unaddressable),
         )
         invocation.emit(listing)
         if first is None:

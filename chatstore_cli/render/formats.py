@@ -52,7 +52,7 @@ def _json_listing(listing: Listing, stream: TextIO, _terminal: Terminal) -> int:
     if listing.streamed:
         return _json_stream(listing, stream)
     rows = list(listing.rows)
-    stream.write(as_json({"items": rows, "next_cursor": listing.next_cursor, **listing.beside}) + "\n")
+    stream.write(as_json({"items": rows, **listing.ending}) + "\n")
     return len(rows)
 
 
@@ -63,10 +63,7 @@ def _json_stream(listing: Listing, stream: TextIO) -> int:
     for row in listing.rows:
         stream.write((",\n    " if written else "\n    ") + as_json(row).replace("\n", "\n    "))
         written += 1
-    stream.write(("\n  ]" if written else "]") + ',\n  "next_cursor": null')
-    for key, value in listing.beside_all().items():
-        stream.write(f',\n  "{key}": ' + as_json(value).replace("\n", "\n  "))
-    stream.write("\n}\n")
+    stream.write(("\n  ]" if written else "]") + "," + as_json(listing.ending).removeprefix("{") + "\n")
     return written
 
 
@@ -93,13 +90,13 @@ def _yaml_listing(listing: Listing, stream: TextIO, _terminal: Terminal) -> int:
     if listing.streamed:
         return _yaml_stream(listing, stream)
     rows = list(listing.rows)
-    stream.write(as_yaml({"items": rows, "next_cursor": listing.next_cursor, **listing.beside}))
+    stream.write(as_yaml({"items": rows, **listing.ending}))
     return len(rows)
 
 
 def _yaml_stream(listing: Listing, stream: TextIO) -> int:
     """Write the same bytes as for a listing that is not streamed, but some rows at a time, in little memory."""
-    from chatstore_cli.render.yaml_text import as_yaml, yaml_items
+    from chatstore_cli.render.yaml_text import yaml_items
 
     written = 0
 
@@ -109,9 +106,7 @@ def _yaml_stream(listing: Listing, stream: TextIO) -> int:
             written += 1
             yield row
 
-    stream.writelines(yaml_items(counted()))
-    if beside := listing.beside_all():
-        stream.write(as_yaml(beside))
+    stream.writelines(yaml_items(counted(), lambda: listing.ending))
     return written
 
 

@@ -25,9 +25,10 @@ from chatstore_cli.mongo.general.index_specs import counter_index_specs, index_s
 from chatstore_cli.mongo.general.numbers import ChatNumbers
 from chatstore_cli.mongo.general.shape import GENERAL
 from chatstore_cli.mongo.session_documents.layout import DocumentLayout
+from chatstore_cli.mongo.session_documents.listing import LocatedSession
 from chatstore_cli.mongo.session_documents.segment_index import segment_index_specs
 
-Found = TypeVar("Found")
+Chat = TypeVar("Chat")
 
 
 class GeneralLayout(DocumentLayout):
@@ -56,6 +57,18 @@ class GeneralLayout(DocumentLayout):
         """At most `limit` chats in descending order of SessionKey, strictly below `after`."""
         return self._readable(super().newest_first(query, after, limit))
 
+    def located(self, query: SessionQuery, after: SessionKey | None, limit: int) -> Iterator[LocatedSession]:
+        """The same chats with the `_id` of their documents."""
+        return self._readable(super().located(query, after, limit))
+
+    def located_session(self, session_id: str) -> LocatedSession | None:
+        """One chat with the `_id` of its document; None if it does not exist."""
+        try:
+            return super().located_session(session_id)
+        except NotAllowed as error:
+            self._note_missing_right(error)
+            return None
+
     def find(self, session_id: str) -> Session | None:
         """The facts of the chat with that id; None if it does not exist."""
         try:
@@ -72,7 +85,7 @@ class GeneralLayout(DocumentLayout):
         """Every chat that matches."""
         return self._readable(super().all_facts(query))
 
-    def _readable(self, chats: Iterator[Found]) -> Iterator[Found]:
+    def _readable(self, chats: Iterator[Chat]) -> Iterator[Chat]:
         """The chats; none if the user may not read them."""
         try:
             yield from chats
