@@ -58,6 +58,28 @@ class KnownUsage(NamedTuple):
 UNKNOWN_USAGE = KnownUsage()
 
 
+class TokenDetails(NamedTuple):
+    """Parts of the tokens that some reports have: cached tokens of the prompt, reasoning tokens of the completion.
+
+    None is unknown: no report has the number.
+    """
+
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+    def plus(self, other: TokenDetails) -> TokenDetails:
+        """The sum of both. An unknown number adds nothing."""
+        return TokenDetails(*(_sum(pair) for pair in zip(self, other, strict=True)))
+
+
+def _sum(numbers: tuple[int | None, int | None]) -> int | None:
+    known = [number for number in numbers if number is not None]
+    return sum(known) if known else None
+
+
+UNKNOWN_DETAILS = TokenDetails()
+
+
 @dataclass(frozen=True, slots=True)
 class UsageRow:
     """Usage of one group of sessions, such as one tenant or one day.
