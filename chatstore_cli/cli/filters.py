@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, tzinfo
+from datetime import tzinfo
 from typing import Annotated
 
 import typer
 
+from chatstore_cli.domain.periods import read_period
 from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.domain.session import SessionStatus
-from chatstore_cli.domain.times import read_span, utc_now
+from chatstore_cli.domain.times import utc_now
 
 SessionArgument = Annotated[str, typer.Argument(metavar="SESSION_ID", help="The exact id of the session.")]
 JournalPaths = Annotated[
@@ -57,7 +58,11 @@ SinceOption = Annotated[
 ]
 UntilOption = Annotated[
     str | None,
-    typer.Option("--until", metavar="TIME", help="Include only sessions updated before this time, as in --since."),
+    typer.Option(
+        "--until",
+        metavar="TIME",
+        help="Include only sessions updated before this time, as in --since. A date includes that day.",
+    ),
 ]
 
 
@@ -69,7 +74,7 @@ def session_query(
     status: SessionStatus | None,
     since: str | None,
     until: str | None,
-    zone: tzinfo = UTC,
+    zone: tzinfo,
     *,
     paused: bool = False,
 ) -> SessionQuery:
@@ -77,7 +82,7 @@ def session_query(
 
     Raises BadValue for text that is not a time, WrongUse if `since` is not before `until`.
     """
-    first, last = read_span(since, until, utc_now(), zone)
+    period = read_period(since, until, utc_now(), zone)
     return SessionQuery(
         layout=layout,
         tenant_id=tenant,
@@ -85,6 +90,6 @@ def session_query(
         workflow=workflow,
         status=status,
         paused=paused,
-        since=first,
-        until=last,
+        since=period.since,
+        until=period.until,
     )

@@ -8,21 +8,27 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import replace
+from datetime import UTC, tzinfo
 from functools import cached_property
-from typing import TYPE_CHECKING
+from io import StringIO
+from typing import TYPE_CHECKING, TextIO
 
 import typer
 
 from chatstore_cli.cli.options import GlobalOptions, global_options
 from chatstore_cli.domain.errors import ChatstoreError, NeedsConfirmation, NotAllowed
+from chatstore_cli.domain.times import utc_now
 from chatstore_cli.render.listing import Listing, Record, Terminal
 from chatstore_cli.render.output_format import OutputFormat
 from chatstore_cli.render.safe import sanitize_line, sanitize_text
+from chatstore_cli.render.times import TimeDisplay
 
 if TYPE_CHECKING:
     from chatstore_cli.config.loading import Configuration
     from chatstore_cli.config.settings import Settings
     from chatstore_cli.domain.journal import Progress
+    from chatstore_cli.render.formats import Written
     from chatstore_cli.wiring.stores import Stores
 
 
@@ -35,6 +41,7 @@ class Invocation:
         By default that is MongoDB.
         """
         self.layout = layout
+        self._context = context
         self.options: GlobalOptions = global_options(context)
         self.options.invocation = self
         self._writes = self._named_target = False
@@ -108,6 +115,24 @@ class Invocation:
                 return f"{text} Target: {target}.".lstrip()
         return text
 
+    @cached_property
+    def zone(self) -> tzinfo:
+        """The time zone of the days and times that the user reads and writes: --timezone, else chatstore.timezone."""
+        if self.options.timezone is not None:
+            return self.options.timezone
+        try:
+            name = self.settings.chatstore.timezone
+        except ChatstoreError:  # a command that shows what is wrong with the configuration shows times too
+            return UTC
+        from chatstore_cli.config.time_zones import time_zone
+
+        return time_zone(name)
+
+    @property
+    def _times(self) -> TimeDisplay:
+        """How tables show times."""
+        return TimeDisplay(self.zone, utc_now() if self.options.relative else None)
+
     @property
     def is_row_stream(self) -> bool:
         """Whether rows on stdout are independent, so that a service can write them while it runs."""
@@ -118,23 +143,50 @@ class Invocation:
         """Whether results are tables for a person."""
         return self.options.output in (None, OutputFormat.TABLE)
 
+    def paged(self) -> AbstractContextManager[TextIO]:
+        """The stream for long output: the user's pager on a terminal, otherwise stdout. Notices follow after the block."""
+        from chatstore_cli.cli.pager import paged
+
+        return paged(enabled=not self.options.no_pager, say=self.say)
+
     def emit(self, result: Listing | Record) -> None:
         """Write a result to stdout. Notices about it (no rows, more pages) are on stderr."""
-        from chatstore_cli.render.formats import write
-
         if self.options.verbose:
             with suppress(ChatstoreError):  # a command that needs no database works without one
                 _ = self.stores
-        terminal = terminal_of(sys.stdout.isatty(), self.options.color)
+        terminal = replace(terminal_of(sys.stdout.isatty(), self.options.color), times=self._times)
         if self._writes:
             result = result.with_target(self.target)
-        rows = write(result, self.options.output or OutputFormat.TABLE, sys.stdout, terminal)
+        written = self._write(result, terminal)
         sys.stdout.flush()
+        if written.hidden:
+            columns = " --columns," if any(each.name == "columns" for each in self._context.command.params) else ""
+            self.say(f"Hidden columns: {', '.join(written.hidden)}. Use -o md,{columns} or a wider terminal.")
         if isinstance(result, Listing):
-            if not rows:
+            if not written.rows:
                 self.say(self.with_target(result.empty))
             if result.next_cursor and self.options.output not in (OutputFormat.JSON, OutputFormat.YAML):
                 self.say(f"Next page: --cursor {result.next_cursor}")
+
+    def _write(self, result: Listing | Record, terminal: Terminal) -> Written:
+        """Write a result to stdout, or a table that is longer than the screen to the pager."""
+        from chatstore_cli.render.formats import Written, set_encoding, write
+
+        output = self.options.output or OutputFormat.TABLE
+        is_table = terminal.is_terminal and output is OutputFormat.TABLE
+        if not is_table or self.options.no_pager or (isinstance(result, Listing) and result.live):
+            return write(result, output, sys.stdout, terminal)
+        if isinstance(result, Listing) and result.streamed:  # it may be of any length
+            with self.paged() as stream:
+                return write(result, output, stream, terminal)
+            return Written(1)  # the user has closed the pager
+        table = StringIO()
+        written = write(result, output, table, terminal)
+        is_long = table.getvalue().count("\n") >= shutil.get_terminal_size().lines
+        with self.paged() if is_long else nullcontext(sys.stdout) as stream:
+            set_encoding(stream, terminal)
+            stream.write(table.getvalue())
+        return written
 
     def emit_page(self, page: Listing, notes: Iterable[str]) -> None:
         """Write one page of a list, then the notices about it. If it has no rows, also what the database has instead."""

@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, fields
+from datetime import tzinfo
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
@@ -38,6 +39,9 @@ class GlobalOptions:
     no_input: bool = False
     read_only: bool = False
     timeout: float | None = None
+    timezone: tzinfo | None = None
+    relative: bool = False
+    no_pager: bool = False
     invocation: Invocation | None = None
     """The run that uses them, if the command has made one; not an option."""
 
@@ -80,6 +84,24 @@ def _global_option_declarations(
             help="Wait at most SECONDS for an unreachable MongoDB (default: mongo.timeout_seconds).",
         ),
     ] = None,
+    timezone: Annotated[
+        str | None,
+        typer.Option(
+            "--timezone",
+            metavar="ZONE",
+            help="Show times in tables, and read days and times, in this time zone, such as Europe/Berlin "
+            "(default: chatstore.timezone).",
+        ),
+    ] = None,
+    relative: Annotated[
+        bool, typer.Option("--relative", help="Show times in tables relative to now, such as `3 h ago`.")
+    ] = False,
+    no_pager: Annotated[
+        bool,
+        typer.Option(
+            "--no-pager", help="Print long output at once (default on a terminal: $CHATSTORE_PAGER, $PAGER or less)."
+        ),
+    ] = False,
 ) -> None:
     """Declares parameters that Typer turns into options. It is never called."""
 
@@ -89,6 +111,13 @@ def _store_value(context: Any, parameter: Any, value: Any) -> Any:
         return value
     if parameter.name == "color" and value not in COLOR_CHOICES:
         raise typer.BadParameter(f"{value!r} is not one of {', '.join(COLOR_CHOICES)}.", param_hint="--color")
+    if parameter.name == "timezone":
+        from chatstore_cli.config.time_zones import time_zone
+
+        try:
+            value = time_zone(value)
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="--timezone") from error
     setattr(global_options(context), parameter.name, value)
     return value
 

@@ -186,6 +186,8 @@ class ChatstoreSettings:
     threads: ThreadSettings = field(default_factory=ThreadSettings)
     registry: RegistrySettings = field(default_factory=RegistrySettings)
     agents: AgentSettings = field(default_factory=AgentSettings)
+    timezone: str = "UTC"
+    """The time zone of the times in tables, and of the days and times that options name."""
 
 
 @dataclass(frozen=True)

@@ -62,10 +62,21 @@ def _flaw_of_postgres_uri(uri: str | None) -> str | None:
     return None if uri is None else flaw_of_postgres_uri(uri)
 
 
+def _flaw_of_zone(name: str) -> str | None:
+    from chatstore_cli.config.time_zones import time_zone
+
+    try:
+        time_zone(name)
+    except ValueError:
+        return "the name of a time zone, such as Europe/Berlin"
+    return None
+
+
 _FLAWS: dict[str, Callable[[Any], str | None]] = {
     "mongo.uri": flaw_of_uri,
     "chatstore.threads.backend": _flaw_of_backend,
     "chatstore.threads.uri": _flaw_of_postgres_uri,
+    "chatstore.timezone": _flaw_of_zone,
 }
 """Settings whose wrong values have different descriptions."""
 RULES: dict[str, Rule] = {

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
 
-from chatstore_cli.domain.errors import BadValue, WrongUse
+from chatstore_cli.domain.errors import BadValue
 
 Clock = Callable[[], datetime]
 """Returns the current instant, aware, in UTC. It is passed in, so that tests can stop time."""
@@ -148,22 +148,6 @@ def read_when(text: str, name: str, now: datetime, zone: tzinfo = UTC) -> dateti
     except (ValueError, OverflowError) as error:
         expected = "a time: 7d, 24h, 1w, yesterday, or ISO 8601 such as 2026-03-02 or 2026-03-02T11:41:00Z"
         raise BadValue(name=name, value=text, expected=expected) from error
-
-
-def read_span(
-    since: str | None, until: str | None, now: datetime, zone: tzinfo = UTC
-) -> tuple[datetime | None, datetime | None]:
-    """The instants of `--since` and `--until`, None for an option without a value; see read_when.
-
-    Raises BadValue, and WrongUse if the first is not earlier than the second.
-    """
-    first = None if since is None else read_when(since, "--since", now, zone)
-    last = None if until is None else read_when(until, "--until", now, zone)
-    if first is not None and last is not None and first >= last:
-        start, end = (rfc3339(edge.replace(microsecond=0)) for edge in (first, last))
-        what = f"--since {since} ({start}) is not earlier than --until {until} ({end})."
-        raise WrongUse(what=what, hint="Give the earlier time with --since and the later one with --until.")
-    return first, last
 
 
 def utc_now() -> datetime:

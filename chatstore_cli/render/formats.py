@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from io import TextIOWrapper
 from itertools import chain, islice
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 from chatstore_cli.render.json_text import as_json
 from chatstore_cli.render.listing import Column, Listing, Record, Row, Terminal, plain
@@ -19,17 +19,30 @@ _QUOTED = re.compile('[",;\t\n\r]|^ | $')
 _BOLD, _RESET = "\x1b[1m", "\x1b[0m"
 
 
-def write(result: Listing | Record, output: OutputFormat, stream: TextIO, terminal: Terminal) -> int:
-    """Write a listing or record in the format, and return the number of rows written.
+class Written(NamedTuple):
+    """What was written: the number of rows, and the titles of the columns that a narrow terminal hides."""
 
-    A pipe gets UTF-8 whatever the locale. A terminal gets escapes for characters that its encoding does not have.
-    """
+    rows: int
+    hidden: tuple[str, ...] = ()
+
+
+def write(result: Listing | Record, output: OutputFormat, stream: TextIO, terminal: Terminal) -> Written:
+    """Write a listing or record in the format."""
+    set_encoding(stream, terminal)
+    if isinstance(result, Record):
+        if output is OutputFormat.TABLE:
+            return _table_record(result, stream, terminal)
+        _RECORD_WRITERS[output](result, stream, terminal)
+        return Written(1)
+    if output is OutputFormat.TABLE:
+        return _table_listing(result, stream, terminal)
+    return Written(_LISTING_WRITERS[output](result, stream, terminal))
+
+
+def set_encoding(stream: TextIO, terminal: Terminal) -> None:
+    """A pipe gets UTF-8 whatever the locale. A terminal gets escapes for characters that its encoding does not have."""
     if isinstance(stream, TextIOWrapper):
         stream.reconfigure(encoding=stream.encoding if terminal.is_terminal else "utf-8", errors="backslashreplace")
-    if isinstance(result, Record):
-        _RECORD_WRITERS[output](result, stream, terminal)
-        return 1
-    return _LISTING_WRITERS[output](result, stream, terminal)
 
 
 # --- JSON and JSON lines ---
@@ -132,12 +145,12 @@ def _csv_cell(column: Column, row: Row) -> str:
 # --- Markdown ---
 
 
-def _markdown_listing(listing: Listing, stream: TextIO, _terminal: Terminal) -> int:
+def _markdown_listing(listing: Listing, stream: TextIO, terminal: Terminal) -> int:
     if listing.list_item is not None:
         items = [listing.list_item(row) for row in listing.rows]
         stream.writelines(f"- {mark} {_markdown_text(text)}\n" for mark, text in items)
         return len(items)
-    columns = _table_columns(listing.columns)
+    columns = _table_columns(listing.columns, terminal)
     stream.write(_markdown_line(column.title for column in columns))
     stream.write("| " + " | ".join("---:" if column.align == "right" else "---" for column in columns) + " |\n")
     written = 0
@@ -151,7 +164,7 @@ def _markdown_listing(listing: Listing, stream: TextIO, _terminal: Terminal) -> 
 
 def _markdown_record(record: Record, stream: TextIO, terminal: Terminal) -> None:
     stream.write("| | |\n| --- | --- |\n")
-    for column in _table_columns(record.columns):
+    for column in _table_columns(record.columns, terminal):
         stream.write(_markdown_line((column.title, column.cell(record.row))))
     for title, listing in _sections_with_rows(record.sections):
         stream.write(f"\n### {_markdown_text(title)}\n\n")
@@ -174,20 +187,21 @@ def _markdown_text(text: str) -> str:
 # --- tables ---
 
 
-def _table_listing(listing: Listing, stream: TextIO, terminal: Terminal) -> int:
-    columns = _table_columns(listing.columns)
+def _table_listing(listing: Listing, stream: TextIO, terminal: Terminal) -> Written:
+    columns = _table_columns(listing.columns, terminal)
     if listing.live:
         from chatstore_cli.render.live_table import write_live_table
 
-        return write_live_table(columns, listing.rows, stream, terminal)
+        return Written(*write_live_table(columns, listing.rows, stream, terminal))
     source = iter(listing.rows)
     rows = list(islice(source, _MOST_ALIGNED) if listing.streamed else source)
     if not rows:
-        return 0
+        return Written(0)
     if len(rows) == _MOST_ALIGNED and listing.streamed:
         from chatstore_cli.render.live_table import write_live_table
 
-        return write_live_table(columns, chain(rows, source), stream, terminal)
+        return Written(*write_live_table(columns, chain(rows, source), stream, terminal))
+    hidden: tuple[str, ...] = ()
     if listing.upright:
         for number, row in enumerate(rows):
             stream.write("\n" if number else "")
@@ -195,12 +209,12 @@ def _table_listing(listing: Listing, stream: TextIO, terminal: Terminal) -> int:
     elif terminal.is_terminal or terminal.color:
         from chatstore_cli.render.rich_table import write_rich_table
 
-        write_rich_table(columns, rows, listing.footer, stream, terminal)
+        hidden = write_rich_table(columns, rows, listing.footer, stream, terminal)
     else:
         lines = [*rows, listing.footer] if listing.footer is not None else rows
         cells = [[sanitize_line(column.cell(row)) for column in columns] for row in lines]
         stream.writelines(_aligned(columns, [[column.title for column in columns], *cells]))
-    return len(rows)
+    return Written(len(rows), hidden)
 
 
 _MOST_ALIGNED = 2000
@@ -217,15 +231,17 @@ def _aligned(columns: Sequence[Column], lines: list[list[str]]) -> Iterator[str]
         yield GAP.join(cells).rstrip() + "\n"
 
 
-def _table_record(record: Record, stream: TextIO, terminal: Terminal) -> None:
-    columns = _table_columns(record.columns)
+def _table_record(record: Record, stream: TextIO, terminal: Terminal) -> Written:
+    columns = _table_columns(record.columns, terminal)
     width = max((width_of(column.title) for column in columns), default=0)
+    hidden: tuple[str, ...] = ()
     for column in columns:
         title = _bold(padded(column.title, width, "left"), terminal)
         stream.write(f"{title}{GAP}{sanitize_line(column.cell(record.row))}".rstrip() + "\n")
     for title, listing in _sections_with_rows(record.sections):
         stream.write("\n" + _bold(sanitize_line(title), terminal) + "\n")
-        _table_listing(listing, stream, terminal)
+        hidden += _table_listing(listing, stream, terminal).hidden
+    return Written(1, tuple(dict.fromkeys(hidden)))
 
 
 def _sections_with_rows(sections: Iterable[tuple[str, Listing]]) -> Iterator[tuple[str, Listing]]:
@@ -238,12 +254,11 @@ def _bold(text: str, terminal: Terminal) -> str:
     return f"{_BOLD}{text}{_RESET}" if terminal.color else text
 
 
-def _table_columns(columns: Sequence[Column]) -> list[Column]:
-    return [column for column in columns if column.in_table]
+def _table_columns(columns: Sequence[Column], terminal: Terminal) -> list[Column]:
+    return [column.in_times(terminal.times) for column in columns if column.in_table]
 
 
 _LISTING_WRITERS: dict[OutputFormat, Callable[[Listing, TextIO, Terminal], int]] = {
-    OutputFormat.TABLE: _table_listing,
     OutputFormat.JSON: _json_listing,
     OutputFormat.JSONL: _jsonl_listing,
     OutputFormat.CSV: _csv_listing,
@@ -251,7 +266,6 @@ _LISTING_WRITERS: dict[OutputFormat, Callable[[Listing, TextIO, Terminal], int]]
     OutputFormat.MD: _markdown_listing,
 }
 _RECORD_WRITERS: dict[OutputFormat, Callable[[Record, TextIO, Terminal], object]] = {
-    OutputFormat.TABLE: _table_record,
     OutputFormat.JSON: lambda record, stream, _: stream.write(as_json(record.row) + "\n"),
     OutputFormat.JSONL: lambda record, stream, _: stream.write(as_json(record.row, indented=False) + "\n"),
     OutputFormat.CSV: lambda record, stream, terminal: _csv_listing(

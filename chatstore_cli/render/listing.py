@@ -7,9 +7,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from chatstore_cli.render.safe import sanitize_id
+from chatstore_cli.render.times import IN_UTC, TimeDisplay
 
 Row = Mapping[str, Any]
 
+_NEVER_HIDDEN = frozenset({"tenant_id", "usage.cost", "added.cost"})
 _NAMES = frozenset({"group", "user", "tenant", "workflow", "name"})
 
 
@@ -22,7 +24,11 @@ class Column:
 
     On a terminal that is too narrow, columns are cut, except right-aligned and `whole` ones; one that `wraps` takes
     several lines instead. Before a column is cut below its `narrowest` width, columns are left out, those with the
-    highest `spare` first.
+    highest `spare` first. Cost and tenant are never left out: rows that differ only there would look the same.
+
+
+    The value of an `is_time` column is an RFC 3339 time in UTC. A table shows it in the zone of its reader and names the
+    zone in the title. `show_time` makes the cell of a value that is not simply a time.
     """
 
     key: str
@@ -36,11 +42,24 @@ class Column:
     spare: int = 0
     wraps: bool = False
     narrowest: int = 8
+    is_time: bool = False
+    show_time: Callable[[Any, TimeDisplay], str] | None = None
+
+    def __post_init__(self) -> None:
+        if self.spare and self.key in _NEVER_HIDDEN:
+            raise ValueError(f"The column {self.key} cannot be left out.")
 
     @property
     def is_id(self) -> bool:
         """Whether the column has ids or names by which things are told apart."""
         return self.key.endswith("_id") or self.key in _NAMES
+
+    def in_times(self, times: TimeDisplay) -> Column:
+        """The column as a table shows it to a reader with this display of times."""
+        if not self.is_time:
+            return self
+        show = self.show_time or (lambda value, times: times.text(value))
+        return replace(self, title=times.title(self.title), show=lambda value: show(value, times), is_time=False)
 
     def value(self, row: Row) -> Any:
         """The row's value at this column's path; None if the row has none."""
@@ -103,11 +122,12 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Terminal:
-    """The abilities of the stream that the output is written to."""
+    """The abilities of the stream that the output is written to, and how its reader wants to see times."""
 
     is_terminal: bool = False
     width: int = 80
     color: bool = False
+    times: TimeDisplay = IN_UTC
 
 
 def plain(value: Any) -> str:
@@ -126,8 +146,3 @@ def plain(value: Any) -> str:
 def count(value: Any) -> str:
     """A whole number with separated thousands; empty for None."""
     return "" if value is None else f"{value:,}"
-
-
-def short_time(value: Any) -> str:
-    """A time without fractions of a second and zone, as tables show it; empty for None."""
-    return "" if value is None else str(value)[:19].replace("T", " ")

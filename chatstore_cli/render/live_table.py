@@ -7,15 +7,19 @@ from typing import TextIO
 
 from chatstore_cli.render.listing import Column, Row, Terminal
 from chatstore_cli.render.safe import sanitize_line
-from chatstore_cli.render.widths import GAP, fitted, natural_widths, padded, width_of
+from chatstore_cli.render.widths import GAP, fitted, left_out, natural_widths, padded, width_of
 
 _COLORS = {"cyan": "36", "green": "32", "red": "31", "yellow": "33"}
 _INITIAL_WIDTH = 8
 """Terminal cells that a left-aligned column has at least."""
 
 
-def write_live_table(columns: Sequence[Column], rows: Iterable[Row], stream: TextIO, terminal: Terminal) -> int:
-    """Write each row as it comes, below one heading, and return the number of rows.
+def write_live_table(
+    columns: Sequence[Column], rows: Iterable[Row], stream: TextIO, terminal: Terminal
+) -> tuple[int, tuple[str, ...]]:
+    """Write each row as it comes, below one heading.
+
+    Returns the number of rows, and the titles of the columns that the terminal is too narrow for.
 
     In a pipe no cell is cut: a column grows with its cells. On a terminal the first row determines the columns and
     their widths, and only `whole` cells exceed them.
@@ -32,7 +36,7 @@ def write_live_table(columns: Sequence[Column], rows: Iterable[Row], stream: Tex
             widths = {position: max(width, width_of(cells[position])) for position, width in widths.items()}
         stream.write(_line(columns, cells, widths, terminal, row) + "\n")
         written += 1
-    return written
+    return written, left_out(columns, widths) if written else ()
 
 
 def _first_widths(columns: Sequence[Column], lines: list[list[str]], terminal: Terminal) -> dict[int, int]:

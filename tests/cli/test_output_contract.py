@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import atexit
-import fcntl
 import json
-import os
-import pty
 import re
-import struct
 import subprocess
 import sys
-import termios
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +16,7 @@ from rich.cells import cell_len
 from chatstore_cli.cli.main import root_command, run
 from chatstore_cli.render.output_format import OutputFormat
 from tests.support.stored_sessions import store_chats
+from tests.support.terminals import on_a_terminal
 
 if TYPE_CHECKING:
     from pymongo.database import Database
@@ -249,40 +245,42 @@ def test_a_pipe_gets_utf_8_whatever_the_locale(chatstore: Chatstore, database: D
 # --- terminals -------------------------------------------------------------------------------------------------------
 
 
-def on_a_terminal(chatstore: Chatstore, *arguments: str, width: int, env: dict[str, str | None] | None = None) -> str:
-    """The output on a terminal of that width."""
-    leader, follower = pty.openpty()
-    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
-    process = chatstore.popen(*arguments, stdout=follower, env={"TERM": "xterm-256color", **(env or {})})
-    os.close(follower)
-    sent = b""
-    while True:
-        try:
-            chunk = os.read(leader, 65536)
-        except OSError:  # Linux reports the closed end of a terminal as an error
-            break
-        if not chunk:
-            break
-        sent += chunk
-    os.close(leader)
-    assert process.wait(timeout=60) == 0
-    return sent.decode()
-
-
 def test_a_terminal_gets_a_table_that_fits_and_is_coloured(
     chatstore: Chatstore, database: Database[dict[str, Any]]
 ) -> None:
     store_chats(database)
     no_color: dict[str, str | None] = {"NO_COLOR": "1"}
 
-    colored = on_a_terminal(chatstore, "sessions", "list", width=100)
-    narrow = on_a_terminal(chatstore, "sessions", "list", width=70, env=no_color)
+    colored, _ = on_a_terminal(chatstore, "sessions", "list", width=100)
+    narrow, notices = on_a_terminal(chatstore, "sessions", "list", width=70, env=no_color)
 
     assert "\x1b[31mfailed" in colored
     assert "\x1b[2J" not in colored
     assert "\x1b" not in narrow
     assert max(cell_len(line) for line in narrow.splitlines()) <= 70
     assert "2026-03-02 12:00:00" in narrow
+    shown = narrow.splitlines()[0].split()
+    assert {"TENANT", "COST"} <= set(shown)
+    hidden = [title for title in ("USER", "LAYOUT", "TOKENS") if title not in shown]
+    assert "USER" in hidden
+    assert notices.startswith("Hidden columns: ")
+    assert all(title in notices.splitlines()[0] for title in hidden)
+    assert "TENANT" not in notices
+    assert "COST" not in notices
+
+
+def test_a_table_that_is_longer_than_the_screen_is_paged(
+    chatstore: Chatstore, database: Database[dict[str, Any]]
+) -> None:
+    store_chats(database)
+    in_upper_case: dict[str, str | None] = {"CHATSTORE_PAGER": "tr a-z A-Z", "NO_COLOR": "1"}
+
+    def shown(*arguments: str, height: int) -> str:
+        return on_a_terminal(chatstore, *arguments, width=120, height=height, env=in_upper_case)[0]
+
+    assert "TRIAGE-0" in shown("sessions", "list", height=5)
+    assert "triage-0" in shown("sessions", "list", height=40)
+    assert "triage-0" in shown("sessions", "list", "--no-pager", height=5)
 
 
 @pytest.mark.parametrize("name", ["typer", "chatstore_cli.cli.main"])

@@ -7,8 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from chatstore_cli.domain.errors import BadValue, WrongUse
-from chatstore_cli.domain.times import read_instant, read_span, read_when, recorded_instant
+from chatstore_cli.domain.times import read_instant, read_when, recorded_instant
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -54,22 +53,3 @@ def test_a_stored_time_is_read_as_a_recorded_one(value: object) -> None:
     except ValueError:
         recorded = None
     assert read_instant(value) == recorded
-
-
-def test_both_ends_can_be_omitted() -> None:
-    assert read_span(None, None, NOW) == (None, None)
-    assert read_span("1w", None, NOW) == (NOW - timedelta(weeks=1), None)
-    assert read_span(None, "24h", NOW) == (None, NOW - timedelta(days=1))
-
-
-@pytest.mark.parametrize(("since", "until"), [("1d", "7d"), ("2026-03-01", "2026-03-01"), ("now", "today")])
-def test_a_span_without_duration_is_rejected_and_the_error_names_both_ends(since: str, until: str) -> None:
-    with pytest.raises(WrongUse) as refused:
-        read_span(since, until, NOW)
-    assert f"--since {since} (" in refused.value.message
-    assert f"--until {until} (" in refused.value.message
-
-
-def test_text_that_is_not_a_time_is_reported_first() -> None:
-    with pytest.raises(BadValue, match="--until: 'soon'"):
-        read_span("7d", "soon", NOW)

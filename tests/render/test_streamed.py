@@ -20,7 +20,7 @@ ROWS = [{"a": "x\ny", "b": {"c": [1, {}], "d": "\x1b"}}, {"a": "\u2028", "b": No
 def test_the_bytes_are_the_same(output: OutputFormat, rows: list[Row]) -> None:
     streams = StringIO(), StringIO()
     counts = [
-        write(Listing(COLUMNS, iter(rows), streamed=streamed), output, stream, Terminal())
+        write(Listing(COLUMNS, iter(rows), streamed=streamed), output, stream, Terminal()).rows
         for stream, streamed in zip(streams, (False, True), strict=True)
     ]
     assert streams[0].getvalue() == streams[1].getvalue()
@@ -39,5 +39,5 @@ def test_rows_are_not_collected(output: OutputFormat) -> None:
                 written.append(len(stream.getvalue()))
             yield {"a": number, "b": "x"}
 
-    assert write(Listing(COLUMNS, rows(), streamed=True), output, stream, Terminal()) == 9_000
+    assert write(Listing(COLUMNS, rows(), streamed=True), output, stream, Terminal()).rows == 9_000
     assert written[0] > 10_000

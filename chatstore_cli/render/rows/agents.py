@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from chatstore_cli.domain.times import rfc3339
 from chatstore_cli.render.json_text import as_json
-from chatstore_cli.render.listing import Column, Listing, count, short_time
+from chatstore_cli.render.listing import Column, Listing, count
 
 if TYPE_CHECKING:
     from chatstore_cli.domain.agents.models import Agent, AgentPurge, AgentVersion
@@ -117,19 +117,19 @@ def _side(key: str, missing: str) -> Callable[[Mapping[str, Any]], str]:
 _NO_TEXT = frozenset({"null", "true", "false"})
 _NAMES = (Column("name", "Name"), Column("description", "Description"))
 _INSTANTS = (
-    Column("created_at", "Created (UTC)", show=short_time),
-    Column("updated_at", "Updated (UTC)", show=short_time),
-    Column("deleted_at", "Deleted (UTC)", show=short_time),
+    Column("created_at", "Created", is_time=True),
+    Column("updated_at", "Updated", is_time=True),
+    Column("deleted_at", "Deleted", is_time=True),
 )
 AGENT_COLUMNS = (
     Column("agent_id", "AGENT", whole=True),
     Column("name", "NAME", spare=1),
     Column("description", "DESCRIPTION", spare=5),
-    Column("tenant_id", "TENANT", spare=3),
+    Column("tenant_id", "TENANT"),
     Column("user_id", "USER", in_table=False),
-    Column("created_at", "CREATED (UTC)", show=short_time, in_table=False),
-    Column("updated_at", "UPDATED (UTC)", show=short_time, whole=True, spare=4),
-    Column("deleted_at", "DELETED (UTC)", show=short_time, in_table=False),
+    Column("created_at", "CREATED", is_time=True, in_table=False),
+    Column("updated_at", "UPDATED", is_time=True, whole=True, spare=4),
+    Column("deleted_at", "DELETED", is_time=True, in_table=False),
     Column("key", "KEY", in_table=False),
 )
 CHANGED_FIELDS = (
@@ -147,13 +147,13 @@ VERSION_FIELDS = (
     Column("version_id", "Version"),
     *_NAMES,
     Column("active", "Active"),
-    Column("created_at", "Created (UTC)", show=short_time),
+    Column("created_at", "Created", is_time=True),
     Column("archived", "Archived"),
 )
 VERSION_COLUMNS = (
     Column("version_id", "VERSION", whole=True),
     Column("active", "ACTIVE"),
-    Column("created_at", "CREATED (UTC)", show=short_time, whole=True, spare=2),
+    Column("created_at", "CREATED", is_time=True, whole=True, spare=2),
     Column("name", "NAME", spare=3),
     Column("description", "DESCRIPTION", in_table=False),
     Column("archived", "ARCHIVED", spare=4),

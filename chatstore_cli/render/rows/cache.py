@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from chatstore_cli.domain.cache_status import LockHolder
-from chatstore_cli.render.listing import Column, count, short_time
+from chatstore_cli.render.listing import Column, count
 from chatstore_cli.render.rows.ignored import ignored_count, ignored_rows
 from chatstore_cli.render.rows.journal_paths import below
 
@@ -73,7 +73,7 @@ CACHE_STATUS_COLUMNS = (
     Column("lines", "Lines", show=count),
     Column("bytes", "Bytes", show=count),
     Column("not_persisted", "Not persisted", show=_known_count),
-    Column("oldest_not_persisted", "Oldest not persisted (UTC)", show=short_time),
+    Column("oldest_not_persisted", "Oldest not persisted", is_time=True),
     Column("to_quarantine", "Cannot be stored", show=count),
     Column("torn", "Incomplete last lines", show=count),
     Column("quarantined", "Quarantined", show=_known_count),
@@ -92,6 +92,6 @@ def prune_columns(folder: str) -> tuple[Column, ...]:
         Column("lines", "LINES", align="right", show=count, spare=1),
         Column("covered", "COVERED", align="right", show=count, in_table=False),
         Column("bytes", "BYTES", align="right", show=count, spare=2),
-        Column("newest", "NEWEST (UTC)", show=short_time, whole=True, spare=4),
+        Column("newest", "NEWEST", is_time=True, whole=True, spare=4),
         Column("reason", "REASON", wraps=True, narrowest=24),
     )

@@ -11,6 +11,7 @@ from chatstore_cli.render.rows.sessions import status_style
 
 if TYPE_CHECKING:
     from chatstore_cli.domain.segments import DocumentSize, Growth, SplitResult
+    from chatstore_cli.render.times import TimeDisplay
 
 
 def size_row(document: DocumentSize, growth: Growth) -> Row:
@@ -57,23 +58,23 @@ def _growth(row: Row) -> str:
     return "-" if row["status"] in ("completed", "failed") else "unknown"
 
 
-def _day(value: Any) -> str:
-    return "" if value is None else str(value)[:10]
+def _day(value: Any, times: TimeDisplay) -> str:
+    return times.day(value)
 
 
 SIZE_COLUMNS = (
     Column("session_id", "SESSION", whole=True),
     Column("layout", "LAYOUT", in_table=False),
-    Column("tenant_id", "TENANT", spare=6),
+    Column("tenant_id", "TENANT"),
     Column("status", "STATUS", style=status_style, spare=5),
     Column("size_bytes", "SIZE", align="right", show=_size),
     Column("messages_in_document", "IN DOCUMENT", align="right", show=count, spare=3),
     Column("message_count", "MESSAGES", align="right", show=count, spare=4),
     Column("segments", "SEGMENTS", align="right", show=count, spare=4),
-    Column("first_message_at", "FIRST (UTC)", show=_day, in_table=False),
-    Column("last_message_at", "LAST (UTC)", show=_day, spare=2),
+    Column("first_message_at", "FIRST", is_time=True, show_time=_day, in_table=False),
+    Column("last_message_at", "LAST", is_time=True, show_time=_day, spare=2),
     Column("bytes_per_day", "PER DAY", align="right", show_row=_growth),
-    Column("full_at", "FULL ON (UTC)", show=_day, whole=True),
+    Column("full_at", "FULL ON", is_time=True, show_time=_day, whole=True),
 )
 SPLIT_COLUMNS = (
     Column("session_id", "SESSION", whole=True),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from chatstore_cli.domain.session import Session, SessionStatus
 from chatstore_cli.domain.times import rfc3339
-from chatstore_cli.render.listing import Column, count, plain, short_time
+from chatstore_cli.render.listing import Column, count, plain
 from chatstore_cli.render.rows.sessions import (
     MESSAGE_COLUMNS,
     SESSION_FIELDS,
@@ -88,8 +88,8 @@ CHAT_COLUMNS = (
     Column("tenant_id", "TENANT", in_table=False),
     Column("user_id", "USER", in_table=False),
     Column("status", "STATUS", style=status_style, whole=True, spare=4),
-    Column("created_at", "CREATED (UTC)", show=short_time, whole=True, spare=3),
-    Column("updated_at", "UPDATED (UTC)", show=short_time, whole=True, spare=2),
+    Column("created_at", "CREATED", is_time=True, whole=True, spare=3),
+    Column("updated_at", "UPDATED", is_time=True, whole=True, spare=2),
     Column("last_sequence", "LAST SEQUENCE", align="right", show=count, spare=5),
 )
 _HIDDEN = {"session_id", "layout", "title", "workflow", "paused", "reason", "expires_at", "message_count_capped"}
@@ -113,7 +113,7 @@ APPENDED_FIELDS = (
     Column("role", "Role"),
     Column("name", "Name"),
     Column("content", "Content"),
-    Column("created_at", "Created (UTC)", show=short_time),
+    Column("created_at", "Created", is_time=True),
     Column("event_type", "Event type"),
     Column("metadata", "Metadata", show=plain),
 )

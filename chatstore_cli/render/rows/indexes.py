@@ -101,7 +101,7 @@ RETENTION_COLUMNS = (
     Column("ttl_days", "TTL days", align="right", show=lambda days: "" if days is None else str(days)),
     Column("documents", "Documents", align="right", show=count),
     Column("expired", "Expired now", align="right", show=_counted),
-    Column("next_expiry", "Next to expire (UTC)"),
+    Column("next_expiry", "Next to expire", is_time=True),
     Column("without_date", "Without date", align="right", show=_counted),
     Column("never_expiring", "Other types (never expire)", show=_types),
     Column("sampled", "Sampled", align="right", show=lambda number: "" if number is None else f"{number:,}"),

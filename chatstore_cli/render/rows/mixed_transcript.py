@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from chatstore_cli.render.listing import Column, Row, plain, short_time
+from chatstore_cli.render.listing import Column, Row, plain
 from chatstore_cli.render.rows.sessions import message_row
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def _content(row: Row) -> str:
 
 
 MIXED_TURN_COLUMNS = (
-    Column("message.created_at", "TIME (UTC)", show=short_time, whole=True, spare=1),
+    Column("message.created_at", "TIME", is_time=True, whole=True, spare=1),
     Column("source.layout", "LAYOUT", whole=True, spare=4),
     Column("source.session_id", "SESSION", spare=3),
     Column("index", "INDEX", in_table=False),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from chatstore_cli.domain.times import rfc3339
-from chatstore_cli.render.listing import Column, short_time
+from chatstore_cli.render.listing import Column
 
 if TYPE_CHECKING:
     from chatstore_cli.domain.phone_numbers import PhoneBinding
@@ -32,12 +32,12 @@ def number_row(binding: PhoneBinding) -> dict[str, Any]:
 NUMBER_COLUMNS = (
     Column("number", "NUMBER", whole=True),
     Column("agent_id", "AGENT", whole=True),
-    Column("tenant_id", "TENANT", spare=2),
+    Column("tenant_id", "TENANT"),
     Column("enabled", "ENABLED"),
     Column("provider", "PROVIDER", spare=4),
     Column("provider_number_id", "PROVIDER NUMBER", in_table=False),
-    Column("created_at", "CREATED (UTC)", show=short_time, in_table=False),
-    Column("updated_at", "UPDATED (UTC)", show=short_time, whole=True, spare=3),
+    Column("created_at", "CREATED", is_time=True, in_table=False),
+    Column("updated_at", "UPDATED", is_time=True, whole=True, spare=3),
     Column("binding_id", "BINDING", in_table=False),
 )
 NUMBER_FIELDS = (
@@ -46,7 +46,7 @@ NUMBER_FIELDS = (
     Column("tenant_id", "Tenant"),
     Column("enabled", "Enabled"),
     Column("provider", "Provider"),
-    Column("created_at", "Created (UTC)", show=short_time),
-    Column("updated_at", "Updated (UTC)", show=short_time),
+    Column("created_at", "Created", is_time=True),
+    Column("updated_at", "Updated", is_time=True),
     Column("binding_id", "Binding"),
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from chatstore_cli.domain.times import rfc3339
-from chatstore_cli.render.listing import Column, plain, short_time
+from chatstore_cli.render.listing import Column, plain
 
 if TYPE_CHECKING:
     from chatstore_cli.domain.session_registry import RegistryEntry, Switch, WorkflowContext
@@ -81,8 +81,8 @@ WORKFLOW_COLUMNS = (
     Column("workflow", "WORKFLOW", spare=1),
     Column("status", "STATUS", style=_style, whole=True),
     Column("artifact_id", "ARTIFACT", spare=4),
-    Column("created_at", "CREATED (UTC)", show=short_time, in_table=False),
-    Column("last_active_at", "LAST ACTIVE (UTC)", show=short_time, whole=True, spare=3),
+    Column("created_at", "CREATED", is_time=True, in_table=False),
+    Column("last_active_at", "LAST ACTIVE", is_time=True, whole=True, spare=3),
 )
 CHANGE_FIELDS = (
     Column("session_key", "Client session"),
@@ -90,7 +90,7 @@ CHANGE_FIELDS = (
     Column("user_id", "User"),
     Column("active", "Active session"),
     Column("general_mode", "General mode"),
-    Column("updated_at", "Updated (UTC)", show=short_time),
+    Column("updated_at", "Updated", is_time=True),
     Column("session_id", "Session"),
     Column("workflow", "Workflow"),
     Column("status", "Status", style=_style),
@@ -98,7 +98,7 @@ CHANGE_FIELDS = (
     Column("changed", "Changed"),
 )
 SWITCH_COLUMNS = (
-    Column("at", "TIME (UTC)", show=short_time, whole=True),
+    Column("at", "TIME", is_time=True, whole=True),
     Column("action", "ACTION", whole=True),
     Column("from_session_id", "FROM", spare=1),
     Column("to_session_id", "TO", show_row=_to),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from chatstore_cli.domain.foreign import shown_each
 from chatstore_cli.domain.times import rfc3339
 from chatstore_cli.domain.usage import UNKNOWN_USAGE
-from chatstore_cli.render.listing import Column, Row, count, plain, short_time
+from chatstore_cli.render.listing import Column, Row, count, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from chatstore_cli.domain.usage import KnownUsage, Usage
     from chatstore_cli.domain.usage_ledger import UsageSnapshot
     from chatstore_cli.domain.workflow.chats import Transition
+    from chatstore_cli.render.times import TimeDisplay
 
 _STATUS_STYLES = {
     "running": "cyan", "completed": "green", "failed": "red",
@@ -135,11 +136,11 @@ def transition_row(transition: Transition) -> dict[str, Any]:
     }
 
 
-def _expires(value: Any) -> str:
+def _expires(value: Any, times: TimeDisplay) -> str:
     """The first and last expiry of the session's messages, which MongoDB deletes one at a time."""
     if value is None:
         return ""
-    oldest, newest = (short_time(value[end]) or "never" for end in ("oldest", "newest"))
+    oldest, newest = (times.text(value[end]) or "never" for end in ("oldest", "newest"))
     return oldest if oldest == newest else f"{oldest} (oldest message) to {newest} (newest)"
 
 
@@ -175,21 +176,21 @@ def message_count(row: Row) -> str:
 
 SESSION_COLUMNS = (
     Column("session_id", "SESSION", whole=True),
-    Column("layout", "LAYOUT", whole=True, spare=5),
-    Column("tenant_id", "TENANT", spare=6),
+    Column("layout", "LAYOUT", whole=True, spare=6),
+    Column("tenant_id", "TENANT"),
     Column("user_id", "USER", spare=7),
-    Column("title", "TITLE OR WORKFLOW", show_row=lambda row: plain(row["title"] or row["workflow"]), spare=3),
+    Column("title", "TITLE OR WORKFLOW", show_row=lambda row: plain(row["title"] or row["workflow"]), spare=4),
     Column("workflow", "WORKFLOW", in_table=False),
-    Column("status", "STATUS", style=status_style, whole=True, show_row=_status),
+    Column("status", "STATUS", style=status_style, whole=True, show_row=_status, spare=2),
     Column("paused", "PAUSED", in_table=False),
-    Column("message_count", "MESSAGES", align="right", show_row=message_count, spare=2),
+    Column("message_count", "MESSAGES", align="right", show_row=message_count, spare=3),
     Column("message_count_capped", "CAPPED", in_table=False),
     Column("usage.prompt_tokens", "PROMPT", align="right", show=count, in_table=False),
     Column("usage.completion_tokens", "COMPLETION", align="right", show=count, in_table=False),
-    Column("usage.total_tokens", "TOKENS", align="right", show_row=_tokens("total_tokens"), spare=4),
-    Column("usage.cost", "COST", align="right", show_row=_cost, spare=4),
-    Column("created_at", "CREATED (UTC)", show=short_time, in_table=False),
-    Column("updated_at", "UPDATED (UTC)", show=short_time, whole=True, spare=1),
+    Column("usage.total_tokens", "TOKENS", align="right", show_row=_tokens("total_tokens"), spare=5),
+    Column("usage.cost", "COST", align="right", show_row=_cost),
+    Column("created_at", "CREATED", is_time=True, in_table=False),
+    Column("updated_at", "UPDATED", is_time=True, whole=True, spare=1),
 )
 SESSION_FIELDS = (
     Column("session_id", "Session"),
@@ -201,21 +202,21 @@ SESSION_FIELDS = (
     Column("status", "Status"),
     Column("paused", "Paused"),
     Column("reason", "Reason"),
-    Column("created_at", "Created (UTC)", show=short_time),
-    Column("updated_at", "Updated (UTC)", show=short_time),
+    Column("created_at", "Created", is_time=True),
+    Column("updated_at", "Updated", is_time=True),
     Column("message_count", "Messages", show_row=message_count),
     Column("message_count_capped", "Capped", in_table=False),
     Column("usage.prompt_tokens", "Prompt tokens", show_row=_tokens("prompt_tokens")),
     Column("usage.completion_tokens", "Completion tokens", show_row=_tokens("completion_tokens")),
     Column("usage.total_tokens", "Total tokens", show_row=_tokens("total_tokens")),
     Column("usage.cost", "Cost", show_row=_cost),
-    Column("expires_at", "Expires (UTC)", show=_expires),
+    Column("expires_at", "Expires", is_time=True, show_time=_expires),
     Column("first_messages", "First messages", in_table=False),
     Column("last_messages", "Last messages", in_table=False),
 )
 MESSAGE_COLUMNS = (
     Column("sequence", "SEQUENCE", align="right", spare=2),
-    Column("created_at", "TIME (UTC)", show=short_time, whole=True, spare=1),
+    Column("created_at", "TIME", is_time=True, whole=True, spare=1),
     Column("role", "ROLE", whole=True),
     Column("name", "NAME", spare=3),
     Column("content", "CONTENT", show_row=_content),

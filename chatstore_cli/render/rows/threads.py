@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from chatstore_cli.domain.threads.spoken import spoken
 from chatstore_cli.domain.times import rfc3339
-from chatstore_cli.render.listing import Column, count, plain, short_time
+from chatstore_cli.render.listing import Column, count, plain
 from chatstore_cli.render.rows.sessions import MESSAGE_COLUMNS, message_count
 
 if TYPE_CHECKING:
@@ -107,21 +107,21 @@ def _edits(value: Any) -> str:
 
 THREAD_COLUMNS = (
     Column("thread_id", "THREAD", whole=True),
-    Column("tenant_id", "TENANT", spare=5),
+    Column("tenant_id", "TENANT"),
     Column("user_id", "USER", spare=4),
     Column("title", "NAME", spare=1),
     Column("message_count", "MESSAGES", align="right", show_row=message_count, spare=3),
     Column("message_count_capped", "CAPPED", in_table=False),
-    Column("created_at", "CREATED (UTC)", show=short_time, in_table=False),
-    Column("updated_at", "UPDATED (UTC)", show=short_time, whole=True, spare=2),
+    Column("created_at", "CREATED", is_time=True, in_table=False),
+    Column("updated_at", "UPDATED", is_time=True, whole=True, spare=2),
 )
 CHANGED_THREAD_FIELDS = (
     Column("thread_id", "Thread"),
     Column("tenant_id", "Tenant"),
     Column("user_id", "User"),
     Column("title", "Name"),
-    Column("created_at", "Created (UTC)", show=short_time),
-    Column("updated_at", "Updated (UTC)", show=short_time),
+    Column("created_at", "Created", is_time=True),
+    Column("updated_at", "Updated", is_time=True),
     Column("forked_from", "Forked from", show=_forked_from),
 )
 THREAD_FIELDS = (
@@ -134,7 +134,7 @@ COPIED_THREAD_FIELDS = (*CHANGED_THREAD_FIELDS, Column("messages", "Messages", s
 THREAD_MESSAGE_COLUMNS = (
     Column("message_id", "MESSAGE", whole=True, spare=4),
     *MESSAGE_COLUMNS,
-    Column("updated_at", "UPDATED (UTC)", show=short_time, in_table=False),
+    Column("updated_at", "UPDATED", is_time=True, in_table=False),
     Column("metadata", "METADATA", in_table=False),
     Column("edits", "EDITS", in_table=False),
 )
@@ -145,8 +145,8 @@ THREAD_MESSAGE_FIELDS = (
     Column("role", "Role"),
     Column("name", "Name"),
     Column("content", "Content"),
-    Column("created_at", "Created (UTC)", show=short_time),
-    Column("updated_at", "Updated (UTC)", show=short_time),
+    Column("created_at", "Created", is_time=True),
+    Column("updated_at", "Updated", is_time=True),
     Column("metadata", "Metadata", show=lambda value: plain(value) if value else ""),
     Column("edits", "Edits", show=_edits),
 )

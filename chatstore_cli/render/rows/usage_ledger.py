@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from chatstore_cli.domain.times import rfc3339
 from chatstore_cli.domain.usage_ledger import OPENING_RUN, CountingReason
-from chatstore_cli.render.listing import Column, Row, count, short_time
+from chatstore_cli.render.listing import Column, Row, count
 from chatstore_cli.render.rows.sessions import decimal_text, money, usage_row
 
 if TYPE_CHECKING:
@@ -127,10 +127,6 @@ def rolled_up_row(rows: int, chats: int, seconds: float) -> dict[str, Any]:
     return {"rows": rows, "chats": chats, "seconds": round(seconds, 3)}
 
 
-def _short_time(value: Any) -> str:
-    return short_time(value) if str(value)[:1].isdigit() else str(value or "")
-
-
 _SHORT_REASONS: dict[str, str] = {
     CountingReason.CARRIED_OVER: "counters before",
     CountingReason.FIRST: "first report",
@@ -158,31 +154,31 @@ def _number(value: Any) -> str:
 
 
 EXPLAINED_COLUMNS = (
-    Column("at", "TIME (UTC)", show=_short_time, whole=True),
+    Column("at", "TIME", is_time=True, whole=True),
     Column("run", "RUN", align="right", show=count, spare=3),
     Column("agent", "AGENT", narrowest=10),
     Column("model", "MODEL", narrowest=10),
     Column("reported.prompt_tokens", "PROMPT", align="right", show=count, in_table=False),
     Column("reported.completion_tokens", "COMPLETION", align="right", show=count, in_table=False),
-    Column("reported.total_tokens", "REPORTED", align="right", show=count, spare=1),
+    Column("reported.total_tokens", "REPORTED", align="right", show=count, spare=4),
     Column("reported.cached_tokens", "CACHED", align="right", show=count, in_table=False),
     Column("reported.cost", "REPORTED COST", align="right", show_row=_reported_cost, spare=6),
     Column("added.prompt_tokens", "ADDED PROMPT", align="right", show=count, in_table=False),
     Column("added.completion_tokens", "ADDED COMPLETION", align="right", show=count, in_table=False),
-    Column("added.total_tokens", "ADDED", align="right", show=count),
-    Column("added.cost", "ADDED COST", align="right", show_row=_added_cost, spare=4),
+    Column("added.total_tokens", "ADDED", align="right", show=count, spare=2),
+    Column("added.cost", "ADDED COST", align="right", show_row=_added_cost),
     Column("counted", "COUNTED", spare=5),
-    Column("reason", "WHY", show=_short_reason, wraps=True, spare=2, narrowest=20),
+    Column("reason", "WHY", show=_short_reason, wraps=True, spare=1, narrowest=20),
     Column("applied", "APPLIED", in_table=False),
     Column("event_id", "EVENT", in_table=False),
     Column("turn_id", "TURN", in_table=False),
     Column("usage_id", "ROW", in_table=False),
 )
 EXPORTED_COLUMNS = (
-    Column("at", "TIME (UTC)", show=short_time, whole=True),
+    Column("at", "TIME", is_time=True, whole=True),
     Column("session_id", "SESSION"),
     Column("layout", "LAYOUT", spare=5),
-    Column("tenant_id", "TENANT", spare=4),
+    Column("tenant_id", "TENANT"),
     Column("user_id", "USER", spare=3),
     Column("workflow", "WORKFLOW", spare=6),
     Column("run", "RUN", in_table=False),

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from chatstore_cli.domain.times import rfc3339
-from chatstore_cli.render.listing import Column, short_time
+from chatstore_cli.render.listing import Column
 from chatstore_cli.render.rows.sessions import SESSION_COLUMNS, session_row
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def change_row(change: SessionChange) -> dict[str, Any]:
 
 
 CHANGE_COLUMNS = (
-    Column("changed_at", "TIME (UTC)", show=short_time, whole=True),
+    Column("changed_at", "TIME", is_time=True, whole=True),
     Column("change", "CHANGE", whole=True, style=lambda value: _CHANGE_STYLES.get(str(value), "")),
     *(replace(column, in_table=column.in_table and column.key != "updated_at") for column in SESSION_COLUMNS),
 )

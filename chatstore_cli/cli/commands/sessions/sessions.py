@@ -78,7 +78,7 @@ def list_(
     a boolean or a list, are not listed either. A notice reports their number.
     """
     invocation = Invocation(context, layout=layout)
-    query = session_query(layout, tenant, user, workflow, status, since, until, paused=paused)
+    query = session_query(layout, tenant, user, workflow, status, since, until, invocation.zone, paused=paused)
     page = list_sessions(invocation.stores.session_readers(layout), query, cursor=cursor, limit=limit)
     rows = [session_row(session) for session in page.sessions]
     foreign = [foreign_row(each) for each in page.foreign]

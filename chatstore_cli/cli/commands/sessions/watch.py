@@ -86,7 +86,7 @@ def watch(
     Threads in PostgreSQL are queried every second, because it does not report changes.
     """
     invocation = Invocation(context, layout=layout)
-    query = session_query(layout, tenant, user, workflow, status, since, None)
+    query = session_query(layout, tenant, user, workflow, status, since, None, invocation.zone)
     if session_id is not None and (tenant, user, workflow, status) != (None, None, None, None):
         raise WrongUse(what="--tenant, --user, --workflow and --status cannot be used with SESSION_ID.")
     with stop_signals() as signals:

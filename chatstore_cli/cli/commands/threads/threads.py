@@ -79,7 +79,7 @@ def list_(
     from chatstore_cli.render.rows.threads import THREAD_COLUMNS, listed_thread_row
 
     invocation = Invocation(context, layout="threads")
-    query = session_query("threads", tenant, user, None, None, since, until)
+    query = session_query("threads", tenant, user, None, None, since, until, invocation.zone)
     page = list_sessions(invocation.stores.session_readers("threads"), query, cursor=cursor, limit=limit)
     rows = [listed_thread_row(session) for session in page.sessions]
     beside = {

@@ -17,7 +17,6 @@ from chatstore_cli.cli.filters import (
 )
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command_with_subcommands, reject_other_options, reject_parent_options
-from chatstore_cli.cli.time_zones import time_zone
 from chatstore_cli.core.usage.report import UsageGrouping, UsageOrder, report_usage
 from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.render.listing import Listing
@@ -64,16 +63,13 @@ def usage(
         ),
     ] = None,
     until: Annotated[
-        str | None, typer.Option("--until", metavar="TIME", help="Include only usage before TIME, in the same forms.")
-    ] = None,
-    timezone: Annotated[
-        str,
+        str | None,
         typer.Option(
-            "--timezone",
-            metavar="ZONE",
-            help="Use the days, weeks and months of this time zone, such as Europe/Berlin.",
+            "--until",
+            metavar="TIME",
+            help="Include only usage before TIME, in the same forms. A date includes that day.",
         ),
-    ] = "UTC",
+    ] = None,
     sort: Annotated[
         UsageOrder | None,
         typer.Option(
@@ -116,15 +112,14 @@ def usage(
         export_usage(Invocation(context), after, cursor_to)
         return
     invocation = Invocation(context, layout=layout)
-    zone = time_zone(timezone)
-    timezone = str(zone)  # the spelling of the time zone table
+    zone = invocation.zone
     query = session_query(layout, tenant, user, workflow, status, since, until, zone)
     stores = invocation.stores
     ledger = usage_sums(stores) if stores.uses_mongo(layout) else None
     report = report_usage(
         stores.session_readers(layout), query, _groupings(by), ledger=ledger, zone=zone, order=sort, top=top
     )
-    columns = usage_columns(list(report.totals.group), timezone, with_source=report.ledger_used)
+    columns = usage_columns(list(report.totals.group), str(zone), with_source=report.ledger_used)
     invocation.emit(
         Listing(
             columns,

@@ -1,18 +1,16 @@
-"""The time zones that `--timezone` accepts, by name."""
+"""Time zones by name, as `--timezone` and `chatstore.timezone` have them."""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, tzinfo
 
-import typer
-
 _OFFSET = re.compile(r"(utc|gmt|z)?\s*[+-]\s*\d.*", re.IGNORECASE)
 _EXAMPLE = "use a name such as Europe/Berlin"
 
 
 def time_zone(name: str) -> tzinfo:
-    """The time zone of that name, which may be in any case. Raises BadParameter, which suggests similar names."""
+    """The time zone of that name, which may be in any case. Raises ValueError, which suggests similar names."""
     if name.upper() == "UTC":
         return UTC
     from zoneinfo import ZoneInfo, available_timezones
@@ -22,14 +20,14 @@ def time_zone(name: str) -> tzinfo:
     if spelled is not None:
         return ZoneInfo(spelled)
     if _OFFSET.fullmatch(name):
-        raise typer.BadParameter(f"{name!r} is an offset, not a time zone: {_EXAMPLE}.", param_hint="--timezone")
+        raise ValueError(f"{name!r} is an offset, not a time zone: {_EXAMPLE}.")
     similar = _similar(name, known)
     hint = (
         f"did you mean {' or '.join(similar)}?"
         if similar
         else f"{_EXAMPLE} (the Python package tzdata has all of them)."
     )
-    raise typer.BadParameter(f"{name!r} is not in this machine's table of time zones: {hint}", param_hint="--timezone")
+    raise ValueError(f"{name!r} is not in this machine's table of time zones: {hint}")
 
 
 def _similar(name: str, known: dict[str, str]) -> list[str]:

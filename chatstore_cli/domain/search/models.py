@@ -1,0 +1,107 @@
+"""What is searched for in the messages of sessions, and what is found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+from chatstore_cli.domain.message import Message
+from chatstore_cli.domain.queries import SessionQuery
+
+
+class SearchMode(StrEnum):
+    """How a text is compared with a message."""
+
+    WORDS = "words"
+    """Every word of the text must be a whole word of the message."""
+    SUBSTRING = "substring"
+    REGEX = "regex"
+
+
+@dataclass(frozen=True, slots=True)
+class SearchQuery:
+    """A text, how it is compared, and filters; None means no filter.
+
+    `layout`, `tenant_id`, `user_id` and `session_id` select sessions. `role`, `since` (inclusive) and `until` (exclusive)
+    select messages. A message without a time has that of its session's last update; a message of a session without times
+    matches no time filter.
+    """
+
+    text: str
+    mode: SearchMode = SearchMode.WORDS
+    match_case: bool = False
+    layout: str | None = None
+    tenant_id: str | None = None
+    user_id: str | None = None
+    session_id: str | None = None
+    role: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def sessions(self) -> SessionQuery:
+        """The sessions that may have such messages. `until` is not among the filters: sessions continue after it.
+
+        A session that was last updated before `since` is not searched.
+        """
+        return SessionQuery(layout=self.layout, tenant_id=self.tenant_id, user_id=self.user_id, since=self.since)
+
+
+@dataclass(frozen=True, slots=True)
+class TextFilter:
+    """Conditions that every message with a hit meets, for an index or a filter in the server. They select candidates only.
+
+    `words` are the words of the query in small letters and NFC; an index must find the messages that have all of them. It
+    is empty if the query has no whole words (substring, regex): then no index can be used.
+
+    `patterns` are regular expressions, for MongoDB and PostgreSQL alike, without regard to case. Each matches in at least
+    one stored text of every message that has a hit, also if that text is JSON with escaped characters. Different patterns
+    may match in different texts of a message: content, a part of it, the name or the arguments of a tool call. A value
+    that is not stored as a text, such as a number or the key of an object in the arguments of a call, can have a hit too.
+    So a message with objects whose values a filter cannot reach passes the filter. Empty means that every message passes.
+    """
+
+    words: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
+
+
+class Candidate(NamedTuple):
+    """A message that may have a hit, and the tenant and user of its session, if the layout has them."""
+
+    message: Message
+    tenant_id: str | None = None
+    user_id: str | None = None
+
+
+class SearchStep(NamedTuple):
+    """One step of a search in a layout, from the newest messages to the oldest.
+
+    No later step has a message after the instant `reached`; None if only messages without any time remain. It is the last
+    update of the session, if a step has the candidates of one session, or the time of the oldest of several messages. It
+    is the time of candidates without one. Candidates of one step can have any order. A step without candidates reports
+    progress, so that hits of other layouts can be printed meanwhile.
+    """
+
+    reached: datetime | None
+    candidates: tuple[Candidate, ...] | list[Candidate] = ()
+
+
+class SearchHit(NamedTuple):
+    """A message with hits. `offsets` are their beginnings and ends in characters of the message's text.
+
+    The text is that of core/search/message_text.py. `snippet` is the part of it that begins at the character
+    `snippet_start`. With `more_offsets` the message has more hits than `offsets` has.
+    """
+
+    layout: str
+    message: Message
+    place: datetime | None
+    """What hits are sorted by: the time of the message, but not later than what its layout had reached."""
+    offsets: tuple[tuple[int, int], ...]
+    more_offsets: bool
+    snippet: str
+    snippet_start: int
+    tenant_id: str | None = None
+    user_id: str | None = None
