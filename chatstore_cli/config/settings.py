@@ -180,12 +180,24 @@ class AgentSettings:
 
 
 @dataclass(frozen=True)
+class UsageSettings:
+    """Usage reports. `currency` is that of the stored costs, which have no currency of their own.
+
+    `prices_file` has prices of models, which have precedence over those of the package genai-prices.
+    """
+
+    currency: str = "USD"
+    prices_file: str | None = None
+
+
+@dataclass(frozen=True)
 class ChatstoreSettings:
     """The block `chatstore`, for all further settings: an application's file may have a block `threads` of its own."""
 
     threads: ThreadSettings = field(default_factory=ThreadSettings)
     registry: RegistrySettings = field(default_factory=RegistrySettings)
     agents: AgentSettings = field(default_factory=AgentSettings)
+    usage: UsageSettings = field(default_factory=UsageSettings)
     timezone: str = "UTC"
     """The time zone of the times in tables, and of the days and times that options name."""
 

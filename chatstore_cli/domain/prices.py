@@ -67,3 +67,14 @@ class UsageToPrice(NamedTuple):
     details: TokenDetails
     cached_is_unknown: bool
     stored: CostIsStored
+
+
+@dataclass(slots=True)
+class Unpriced:
+    """Tokens without a price. `source` is `ledger`, or `counters` for the stored totals of sessions."""
+
+    model: str | None
+    source: str
+    tokens: int = 0
+    first_day: date | None = None
+    last_day: date | None = None

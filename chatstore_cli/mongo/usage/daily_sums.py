@@ -21,7 +21,7 @@ from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.exact import own_collation
 from chatstore_cli.mongo.foreign_documents import require_writable
 from chatstore_cli.mongo.usage.daily_stages import MAY_BE_AN_ID, daily_documents, rows_of
-from chatstore_cli.mongo.usage.rows import HAS_DETAILS, OWN_DAILY_SUMS, OWN_ROWS
+from chatstore_cli.mongo.usage.rows import DETAILS_INDEX, HAS_DETAILS, OWN_DAILY_SUMS, OWN_ROWS
 from chatstore_cli.mongo.usage.stages import are_filterable
 
 _BATCH = 50_000
@@ -43,7 +43,7 @@ _KEEP_THE_NEWER: list[Document] = [
 def has_details(rows: Collection[Document]) -> bool:
     """Whether any row has cached or reasoning tokens. Without the index that shows it, any row may have them."""
     try:
-        return rows.find_one(HAS_DETAILS, {"_id": 1}, hint=[("cached_tokens", 1)]) is not None
+        return rows.find_one(HAS_DETAILS, {"_id": 1}, hint=DETAILS_INDEX) is not None
     except OperationFailure:
         return True
 

@@ -69,6 +69,8 @@ DETAILS = ("cached_tokens", "reasoning_tokens")
 HAS_DETAILS: Document = {"cached_tokens": {"$exists": True}}
 """A filter: rows with cached tokens, reasoning tokens, or both."""
 
+DETAILS_INDEX = "token_details_idx"
+
 IS_DETAIL: dict[str, Document] = {
     name: {
         "$and": [
@@ -106,7 +108,7 @@ def usage_index_specs(rows: str, daily_sums: str) -> tuple[IndexSpec, ...]:
         IndexSpec(rows, "rolled_up_idx", (("rolled_up", 1), ("chat_id", 1)), why="rows that are in no daily sum yet"),
         IndexSpec(
             rows,
-            "token_details_idx",
+            DETAILS_INDEX,
             (("cached_tokens", 1),),
             partial_filter=HAS_DETAILS,
             why="whether any row has cached or reasoning tokens",

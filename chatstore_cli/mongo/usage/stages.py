@@ -246,8 +246,10 @@ def session_counts(cost_unknown: str) -> Document:
 
 def group_of(keys: Sequence[str], row: Document) -> LedgerGroup:
     """The LedgerGroup of a document that `groups` returned."""
-    sessions = (row[name] for name in ("sessions", "first_sessions", "unknown", "first_unknown"))
-    return LedgerGroup(labels_of(keys, row["_id"]), summed_usage(row), *sessions, details=summed_details(row))
+    return LedgerGroup(
+        labels_of(keys, row["_id"]), summed_usage(row), row["sessions"], row["first_sessions"], row["unknown"],
+        row["first_unknown"], summed_details(row),
+    )  # fmt: skip
 
 
 def labels_of(keys: Sequence[str], values: Document) -> tuple[str | None, ...]:
