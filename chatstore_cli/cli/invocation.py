@@ -48,13 +48,20 @@ class Invocation:
         self._outage_seconds = math.inf
         self._mapping: list[str] = []
 
-    def load_configuration(self) -> Configuration:
-        """The settings with their sources and problems. Raises BadConfig if a file cannot be read."""
+    def load_configuration(self, profile: str | None = None) -> Configuration:
+        """The settings with their sources and problems, of this profile or of the one in use.
+
+        Raises BadConfig if a file cannot be read.
+        """
         from chatstore_cli.config.loading import load_configuration, with_mapping
 
         options = self.options
         configuration = load_configuration(
-            options.config, uri=options.uri, database=options.database, timeout=options.timeout
+            options.config,
+            uri=options.uri,
+            database=options.database,
+            timeout=options.timeout,
+            profile=profile or options.profile,
         )
         return with_mapping(configuration, self._mapping) if self._mapping else configuration
 
@@ -79,6 +86,8 @@ class Invocation:
         from chatstore_cli.wiring.stores import Stores
 
         stores = Stores(with_shorter_timeout(self.settings, self._outage_seconds), say=self.say)
+        for notice in self.configuration.profile.overridden if self.configuration.profile is not None else ():
+            self.say(f"{notice} of the profile.")
         if self.options.verbose:
             with suppress(ChatstoreError):  # the first operation reports an unreachable server
                 self._name_target(stores.target_of(self.layout))
@@ -101,8 +110,13 @@ class Invocation:
 
     def _name_target(self, target: str, note: str = "") -> None:
         if not self._named_target:
-            self.say(f"Target: {target}{note}")
+            self.say(f"Target: {target}{self._profile_of_target}{note}")
         self._named_target = True
+
+    @property
+    def _profile_of_target(self) -> str:
+        profile = self.configuration.profile
+        return "" if profile is None else f", profile {profile.name}"
 
     def with_target(self, text: str) -> str:
         """The text, with the target behind it if this run uses a database that was not named yet.
@@ -112,7 +126,7 @@ class Invocation:
         stores: Stores | None = self.__dict__.get("stores")
         with suppress(ChatstoreError):
             if stores is not None and not self._named_target and (target := stores.target_of(self.layout)) not in text:
-                return f"{text} Target: {target}.".lstrip()
+                return f"{text} Target: {target}{self._profile_of_target}.".lstrip()
         return text
 
     @cached_property

@@ -30,6 +30,7 @@ class GlobalOptions:
     """The values of the global options on this command line."""
 
     config: str | None = None
+    profile: str | None = None
     uri: str | None = None
     database: str | None = None
     output: OutputFormat | None = None
@@ -53,6 +54,14 @@ def _global_option_declarations(
             "--config",
             metavar="FILE",
             help="Read this configuration file (default: CHATSTORE_CONFIG, else ./config.yaml).",
+        ),
+    ] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            "--profile",
+            metavar="NAME",
+            help="Use this profile of the configuration file (default: CHATSTORE_PROFILE, else none).",
         ),
     ] = None,
     uri: Annotated[

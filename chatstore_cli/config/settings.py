@@ -191,6 +191,13 @@ class UsageSettings:
 
 
 @dataclass(frozen=True)
+class LabelSettings:
+    """The collection of titles and tags that people give to sessions of all layouts."""
+
+    collection: str = "chatstore_labels"
+
+
+@dataclass(frozen=True)
 class ChatstoreSettings:
     """The block `chatstore`, for all further settings: an application's file may have a block `threads` of its own."""
 
@@ -198,6 +205,7 @@ class ChatstoreSettings:
     registry: RegistrySettings = field(default_factory=RegistrySettings)
     agents: AgentSettings = field(default_factory=AgentSettings)
     usage: UsageSettings = field(default_factory=UsageSettings)
+    labels: LabelSettings = field(default_factory=LabelSettings)
     timezone: str = "UTC"
     """The time zone of the times in tables, and of the days and times that options name."""
 
@@ -246,6 +254,7 @@ class Settings:
             self.sessions_collection, self.messages_collection, workflow.segments, workflow.usage,
             workflow.usage_rollups, workflow.usage_exports, threads.threads, threads.messages, *of_general, general.registry, general.stats,
             general.artifacts, general.workflow_sessions, TOMBSTONES,
+            self.chatstore.labels.collection,
             *(name for name in (*of_agents, *of_python_agents) if name is not None),
         )  # fmt: skip
 

@@ -20,7 +20,7 @@ class SessionQuery:
     """Filters on sessions; None means no filter. `since` is inclusive, `until` exclusive, both on `updated_at`.
 
     `paused` selects only paused sessions. With `without_ledger` a reader may leave out sessions that are known to have rows
-    in the usage ledger.
+    in the usage ledger. No layout stores tags: core/labels/ answers `tag`, and readers never see it.
     """
 
     layout: str | None = None
@@ -32,6 +32,7 @@ class SessionQuery:
     until: datetime | None = None
     without_ledger: bool = False
     paused: bool = False
+    tag: str | None = None
 
     def matches(self, session: Session) -> bool:
         """Whether a session passes every filter. Layouts may prefilter, but this decides."""

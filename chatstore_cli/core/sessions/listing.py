@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from chatstore_cli.core.labels.labelled import MOST_TAGGED, labelled, tagged_sessions
 from chatstore_cli.core.readers import (
     InvalidNumbers,
     find_session,
@@ -24,6 +25,7 @@ from chatstore_cli.domain.session_reader import ReaderWithExpiry, SessionReader
 
 if TYPE_CHECKING:
     from chatstore_cli.domain.foreign import ForeignDocuments
+    from chatstore_cli.domain.labels import LabelReader
     from chatstore_cli.domain.message import Message
     from chatstore_cli.domain.session import Expiry, Session
 
@@ -58,9 +60,16 @@ class SessionView:
 
 
 def list_sessions(
-    readers: Sequence[SessionReader], query: SessionQuery, *, cursor: str | None, limit: int
+    readers: Sequence[SessionReader],
+    query: SessionQuery,
+    *,
+    cursor: str | None,
+    limit: int,
+    labels: LabelReader | None = None,
 ) -> SessionPage:
     """One page of the sessions that match, over all readers at once, in descending order of SessionKey.
+
+    `labels` has the titles and tags of the page, and answers a query with a tag.
 
     The cursor is the key of the last session of a page, so additions and updates do not shift the following pages. Raises
     BadValue for a limit outside 1 to LARGEST_PAGE and for an invalid cursor.
@@ -69,13 +78,16 @@ def list_sessions(
         raise BadValue(name="--limit", value=limit, expected=f"a number from 1 to {LARGEST_PAGE}")
     after = SessionKey.from_cursor(cursor) if cursor is not None else None
     answering, notes = split_by_answer(readers, query)
-    merged = heapq.merge(
-        *(reader.newest_first(query, after, limit + 1) for reader in answering), key=SessionKey.of, reverse=True
-    )
-    sessions = list(islice(merged, limit + 1))
-    page = sessions[:limit]
+    if query.tag is not None and labels is not None:
+        tagged = tagged_sessions(answering, query, labels, most=MOST_TAGGED)
+        below = (session for session in tagged if after is None or SessionKey.of(session) < after)
+        sessions = heapq.nlargest(limit + 1, below, key=SessionKey.of)
+    else:
+        streams = (reader.newest_first(query, after, limit + 1) for reader in answering)
+        sessions = list(islice(heapq.merge(*streams, key=SessionKey.of, reverse=True), limit + 1))
+    page = list(labelled(sessions[:limit], labels))
     next_cursor = SessionKey.of(page[-1]).to_cursor() if len(sessions) > limit else None
-    notes += [*remarks_of(answering), *InvalidNumbers(page).notes()]
+    notes += [*remarks_of(answering), *InvalidNumbers(page).notes(), *(labels.remarks if labels is not None else ())]
     return SessionPage(page, next_cursor, notes, foreign_of(answering), unaddressable_of(answering))
 
 
@@ -86,6 +98,7 @@ def show_session(
     first: int,
     last: int,
     artifacts: Callable[[], ArtifactReader] | None = None,
+    labels: LabelReader | None = None,
 ) -> SessionView:
     """The session's facts, its first and last messages, when they expire, and its artifacts. Raises NotFound, Conflict."""
     reader, session = find_session(readers, session_id)
@@ -101,7 +114,8 @@ def show_session(
         if last:
             last_messages = list(reader.messages(session_id, MessageSelection(last=last)))
     expiry = reader.expiry(session_id) if isinstance(reader, ReaderWithExpiry) else None
-    notes = InvalidNumbers([session]).notes()
+    [session] = labelled([session], labels)
+    notes = [*InvalidNumbers([session]).notes(), *(labels.remarks if labels is not None else ())]
     shown = NO_ARTIFACTS
     try:
         if artifacts is not None and session.layout == WORKFLOW_LAYOUT:

@@ -5,6 +5,7 @@ The keys are the output of -o json: they change only with a line in the changelo
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from chatstore_cli.domain.foreign import shown_each
@@ -13,7 +14,7 @@ from chatstore_cli.domain.usage import UNKNOWN_USAGE
 from chatstore_cli.render.listing import Column, Row, count, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from decimal import Decimal
 
     from chatstore_cli.domain.foreign import ForeignDocuments
@@ -79,6 +80,7 @@ def session_row(session: Session) -> dict[str, Any]:
         "tenant_id": session.tenant_id,
         "user_id": session.user_id,
         "title": session.title,
+        "tags": list(session.tags),
         "workflow": session.workflow,
         "status": session.status.value,
         "paused": session.paused,
@@ -169,6 +171,11 @@ def _status(row: Row) -> str:
     return f"{row['status']}, paused" if row["paused"] else str(row["status"])
 
 
+def _tags(value: Any) -> str:
+    """The cell of a list of tags."""
+    return ", ".join(value)
+
+
 def message_count(row: Row) -> str:
     """The cell of a number of messages; `+` if there are more."""
     return f"{row['message_count']}+" if row["message_count_capped"] else count(row["message_count"])
@@ -191,13 +198,23 @@ SESSION_COLUMNS = (
     Column("usage.cost", "COST", align="right", show_row=_cost),
     Column("created_at", "CREATED", is_time=True, in_table=False),
     Column("updated_at", "UPDATED", is_time=True, whole=True, spare=1),
+    Column("tags", "TAGS", show=_tags, in_table=False, spare=3),
 )
+
+
+def session_columns(rows: Sequence[Row]) -> tuple[Column, ...]:
+    """The columns of a list of sessions. A table has a column of tags if any of the rows has one."""
+    have_tags = any(row["tags"] for row in rows)
+    return tuple(replace(each, in_table=have_tags) if each.key == "tags" else each for each in SESSION_COLUMNS)
+
+
 SESSION_FIELDS = (
     Column("session_id", "Session"),
     Column("layout", "Layout"),
     Column("tenant_id", "Tenant"),
     Column("user_id", "User"),
     Column("title", "Title"),
+    Column("tags", "Tags", show=_tags),
     Column("workflow", "Workflow"),
     Column("status", "Status"),
     Column("paused", "Paused"),

@@ -12,6 +12,7 @@ from chatstore_cli.cli.filters import (
     SessionArgument,
     SinceOption,
     StatusOption,
+    TagOption,
     TenantOption,
     UntilOption,
     UserOption,
@@ -23,11 +24,8 @@ from chatstore_cli.cli.options import command, group
 from chatstore_cli.core.sessions.listing import list_sessions
 from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.render.listing import Listing
-from chatstore_cli.render.rows.sessions import (
-    SESSION_COLUMNS,
-    foreign_row,
-    session_row,
-)
+from chatstore_cli.render.rows.sessions import foreign_row, session_columns, session_row
+from chatstore_cli.wiring.labels import label_store, shown_labels
 
 _LAZY_COMMANDS = {
     "show": "sessions.show",
@@ -35,12 +33,13 @@ _LAZY_COMMANDS = {
     "sizes": "sessions.sizes",
     "split": "sessions.split",
     "transcript": "sessions.transcript",
+    **dict.fromkeys(("rename", "tag", "untag"), "sessions.labels"),
     **dict.fromkeys(("complete", "fail", "pause", "unpause"), "sessions.status"),
 }
 
 app = group(
     "sessions",
-    "List, show, watch and measure sessions, print transcripts; split, complete, fail, pause, unpause and delete sessions.",
+    "List, show, watch and measure sessions, print transcripts; split, complete, fail, pause, unpause, rename, tag and delete sessions.",
     _LAZY_COMMANDS,
 )
 
@@ -63,6 +62,7 @@ def list_(
     workflow: WorkflowOption = None,
     status: StatusOption = None,
     paused: PausedOption = False,
+    tag: TagOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=1000, help="Show at most N sessions.")] = 20,
@@ -78,13 +78,15 @@ def list_(
     a boolean or a list, are not listed either. A notice reports their number.
     """
     invocation = Invocation(context, layout=layout)
-    query = session_query(layout, tenant, user, workflow, status, since, until, invocation.zone, paused=paused)
-    page = list_sessions(invocation.stores.session_readers(layout), query, cursor=cursor, limit=limit)
+    query = session_query(layout, tenant, user, workflow, status, since, until, invocation.zone, paused=paused, tag=tag)
+    stores = invocation.stores
+    labels = shown_labels(stores, layout) if tag is None else label_store(stores)
+    page = list_sessions(stores.session_readers(layout), query, cursor=cursor, limit=limit, labels=labels)
     rows = [session_row(session) for session in page.sessions]
     foreign = [foreign_row(each) for each in page.foreign]
     beside = {"foreign_documents": foreign, "unaddressable_sessions": page.unaddressable}
     empty = f"No sessions in {invocation.target}."
-    listing = Listing(SESSION_COLUMNS, rows, page.next_cursor, empty=empty, beside=beside)
+    listing = Listing(session_columns(rows), rows, page.next_cursor, empty=empty, beside=beside)
     invocation.emit_page(listing, page.notes)
 
 

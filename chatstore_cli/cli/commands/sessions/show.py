@@ -15,6 +15,7 @@ from chatstore_cli.render.listing import Listing, Record
 from chatstore_cli.render.rows.artifacts import artifact_fields, artifact_values
 from chatstore_cli.render.rows.sessions import MESSAGE_COLUMNS, SESSION_FIELDS, session_view_row
 from chatstore_cli.wiring.artifacts import artifact_reader
+from chatstore_cli.wiring.labels import shown_labels
 
 app = single_command()
 
@@ -44,6 +45,7 @@ def show(
         first=first,
         last=last,
         artifacts=lambda: artifact_reader(invocation.stores),
+        labels=shown_labels(invocation.stores, layout),
     )
     row = session_view_row(view.session, view.first_messages, view.last_messages, view.expiry)
     row |= artifact_values(view.artifacts)
