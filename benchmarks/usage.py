@@ -27,7 +27,8 @@ from pymongo import MongoClient
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from chatstore_cli.config.settings import MongoSettings, Settings
-from chatstore_cli.core.usage.report import UsageGrouping, UsageReport, report_usage
+from chatstore_cli.core.usage.groupings import UsageGrouping
+from chatstore_cli.core.usage.report import UsageReport, report_usage
 from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.mongo.usage.rows import usage_index_specs
 from chatstore_cli.wiring.stores import Stores

@@ -92,7 +92,7 @@ def usage_columns(totals: UsageRow, zone: str = "UTC", *, with_source: bool = Fa
         Column("sessions", "SESSIONS", align="right", show=count, spare=2),
         Column("usage.prompt_tokens", "PROMPT", align="right", show=known_count, spare=3),
         Column("usage.completion_tokens", "COMPLETION", align="right", show=known_count, spare=3),
-        Column("usage.total_tokens", "TOKENS", align="right", show=known_count),
+        Column("usage.total_tokens", "TOKENS", align="right", show=known_count, spare=1),
         Column(
             "usage.cached_tokens", "CACHED", align="right", show=known_count, spare=7,
             in_table=details.cached_tokens is not None,

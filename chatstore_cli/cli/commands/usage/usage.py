@@ -8,6 +8,7 @@ import typer
 
 from chatstore_cli.cli.commands.usage import options as own
 from chatstore_cli.cli.commands.usage.exporting import AfterOption, CursorToOption, export_usage
+from chatstore_cli.cli.commands.usage.option_values import budget_of, groupings_of, period_of, reject_bars
 from chatstore_cli.cli.commands.usage.reporting import ReportOutput, print_report
 from chatstore_cli.cli.filters import (
     LayoutOption,
@@ -95,15 +96,15 @@ def usage(
         export_usage(Invocation(context), after, cursor_to)
         return
     invocation = Invocation(context, layout=layout)
-    limit = own.budget_of(budget)
-    groupings = own.groupings_of(by, limit, per)
+    limit = budget_of(budget)
+    groupings = groupings_of(by, limit, per)
     if bars:
-        own.reject_bars(invocation.options.output)
+        reject_bars(invocation.options.output)
     named = {
         "--month": month, "--last-month": last_month, "--this-month": this_month,
         "--last-week": last_week, "--this-week": this_week,
     }  # fmt: skip
-    period = own.period_of(named, since, until, invocation.zone)
+    period = period_of(named, since, until, invocation.zone)
     query = session_query(layout, tenant, user, workflow, status, None, None, period.zone)
     query = replace(query, since=period.since, until=period.until)
     settings, stores = invocation.settings.chatstore.usage, invocation.stores
