@@ -179,8 +179,8 @@ class Invocation:
         if isinstance(result, Listing):
             if not written.rows:
                 self.say(self.with_target(result.empty))
-            if result.next_cursor and self.options.output not in (OutputFormat.JSON, OutputFormat.YAML):
-                self.say(f"Next page: --cursor {result.next_cursor}")
+            if (cursor := result.end_cursor) and self.options.output not in (OutputFormat.JSON, OutputFormat.YAML):
+                self.say(f"Next page: --cursor {cursor}")
 
     def _write(self, result: Listing | Record, terminal: Terminal) -> Written:
         """Write a result to stdout, or a table that is longer than the screen to the pager."""

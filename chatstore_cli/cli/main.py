@@ -32,6 +32,7 @@ COMMANDS: dict[str, LazyCommand] = {
     "agents": LazyCommand("agents.agents", "List, show, change and resolve saved agents."),
     "workflows": LazyCommand("workflows.workflows", "Show and switch the workflows of client sessions."),
     "states": LazyCommand("states.states", "Show and change the states of a Python agent."),
+    "search": LazyCommand("search.search", "Find messages by their text, in all layouts."),
     "resume": LazyCommand("resume", "Print a session's history for a model or framework to continue."),
     "history": LazyCommand("history", "Show a session's newest messages from journal and MongoDB."),
     "usage": LazyCommand("usage.usage", "Report tokens and cost."),

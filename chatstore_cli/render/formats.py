@@ -63,7 +63,7 @@ def _json_stream(listing: Listing, stream: TextIO) -> int:
     for row in listing.rows:
         stream.write((",\n    " if written else "\n    ") + as_json(row).replace("\n", "\n    "))
         written += 1
-    stream.write(("\n  ]" if written else "]") + ',\n  "next_cursor": null\n}\n')
+    stream.write(("\n  ]" if written else "]") + f',\n  "next_cursor": {as_json(listing.end_cursor)}\n}}\n')
     return written
 
 
@@ -106,7 +106,7 @@ def _yaml_stream(listing: Listing, stream: TextIO) -> int:
             written += 1
             yield row
 
-    stream.writelines(yaml_items(counted()))
+    stream.writelines(yaml_items(counted(), lambda: listing.end_cursor))
     return written
 
 

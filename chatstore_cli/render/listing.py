@@ -10,6 +10,8 @@ from chatstore_cli.render.safe import sanitize_id
 from chatstore_cli.render.times import IN_UTC, TimeDisplay
 
 Row = Mapping[str, Any]
+Piece = tuple[str, bool]
+"""A part of a cell, and whether it is marked."""
 
 _NEVER_HIDDEN = frozenset({"tenant_id", "usage.cost", "added.cost"})
 _NAMES = frozenset({"group", "user", "tenant", "workflow", "name"})
@@ -29,6 +31,8 @@ class Column:
 
     The value of an `is_time` column is an RFC 3339 time in UTC. A table shows it in the zone of its reader and names the
     zone in the title. `show_time` makes the cell of a value that is not simply a time.
+
+    `pieces` makes the cell of texts, some of them marked. A live table on a terminal has this cell below its row.
     """
 
     key: str
@@ -44,6 +48,7 @@ class Column:
     narrowest: int = 8
     is_time: bool = False
     show_time: Callable[[Any, TimeDisplay], str] | None = None
+    pieces: Callable[[Row], Iterable[Piece]] | None = None
 
     def __post_init__(self) -> None:
         if self.spare and self.key in _NEVER_HIDDEN:
@@ -70,6 +75,8 @@ class Column:
 
     def cell(self, row: Row) -> str:
         """The text of the cell, which is not sanitized, except that an id shows its invisible characters."""
+        if self.pieces is not None:
+            return "".join(f">>{text}<<" if is_marked else text for text, is_marked in self.pieces(row))
         if self.show_row is not None:
             return self.show_row(row)
         value = self.value(row)
@@ -86,7 +93,8 @@ class Listing:
     JSONL have only rows, so that a sum over them does not include totals. `list_item` makes Markdown a list instead of a
     table: it returns the mark of a row, such as `[x]`, and its text. `upright` shows each row as a table of its own with
     one line per field. `live` rows are written as they come: YAML has a document for each. `streamed` rows, which
-    have nothing beside them, are one list that is written in little memory.
+    have nothing beside them, are one list that is written in little memory; `cursor_after` returns the cursor for the
+    next page after the last one.
     """
 
     columns: Sequence[Column]
@@ -100,6 +108,13 @@ class Listing:
     upright: bool = False
     live: bool = False
     streamed: bool = False
+
+    cursor_after: Callable[[], str | None] | None = None
+
+    @property
+    def end_cursor(self) -> str | None:
+        """The cursor for the next page. For rows that are read while they are written, it is known after the last one."""
+        return self.next_cursor if self.cursor_after is None else self.cursor_after()
 
     def with_target(self, target: str) -> Listing:
         """The same listing with the server and database that were written beside the items of JSON and YAML."""

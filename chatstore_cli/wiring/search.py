@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,3 +25,30 @@ def _searcher_of(stores: Stores, reader: SessionReader) -> MessageSearcher:
     from chatstore_cli.core.search.scanning import ScanningSearcher
 
     return ScanningSearcher(reader)
+
+
+SECONDS_PER_MESSAGE = 5.0
+"""The time that a regular expression may take on one message."""
+
+
+@contextmanager
+def pattern_limit() -> Iterator[None]:
+    """Raise TimeoutError inside the block if it takes more than SECONDS_PER_MESSAGE of processor time.
+
+    Only a signal stops Python's regular expressions, and only the main thread receives one: in other threads, and on
+    systems without these signals, there is no limit.
+    """
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        raise TimeoutError
+
+    earlier = signal.signal(signal.SIGVTALRM, stop)
+    signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS_PER_MESSAGE)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, earlier)
