@@ -249,12 +249,19 @@ def single_command() -> typer.Typer:
 
 
 def command_with_subcommands(
-    name: str, lazy_commands: Mapping[str, str], *, examples: Sequence[str], exits: Sequence[ExitCode]
+    name: str,
+    lazy_commands: Mapping[str, str],
+    *,
+    examples: Sequence[str],
+    exits: Sequence[ExitCode],
+    meanings: Mapping[ExitCode, str] | None = None,
 ) -> tuple[typer.Typer, Callable[[Function], Function]]:
     """A Typer for a command that also has subcommands, such as `usage`, and the decorator of the command itself."""
     group_class = _group_class(lazy_commands)
     app = typer.Typer(cls=group_class, name=name, add_completion=False, rich_markup_mode=None)
-    return app, app.callback(cls=group_class, invoke_without_command=True, epilog=epilog(examples, exits, {}))
+    return app, app.callback(
+        cls=group_class, invoke_without_command=True, epilog=epilog(examples, exits, meanings or {})
+    )
 
 
 def _given_options(context: typer.Context) -> list[str]:

@@ -159,6 +159,8 @@ def _markdown_listing(listing: Listing, stream: TextIO, terminal: Terminal) -> i
         written += 1
     if listing.footer is not None:
         stream.write(_markdown_line(column.cell(listing.footer) for column in columns))
+    if listing.caption:
+        stream.write(f"\n{_markdown_text(listing.caption)}\n")
     return written
 
 

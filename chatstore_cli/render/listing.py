@@ -88,7 +88,8 @@ class Column:
 class Listing:
     """Rows of one kind. `empty` is printed on stderr if there are none.
 
-    `footer` is the last row of a table, such as totals, and `beside` has keys beside the items of JSON and YAML. CSV and
+    `footer` is the last row of a table, such as totals. `caption` is a sentence about all rows, which Markdown has below
+    them; a command prints it on stderr beside other formats. `beside` has keys beside the items of JSON and YAML. CSV and
     JSONL have only rows, so that a sum over them does not include totals. `list_item` makes Markdown a list instead of a
     table: it returns the mark of a row, such as `[x]`, and its text. `upright` shows each row as a table of its own with
     one line per field. `live` rows are written as they come: YAML has a document for each. `streamed` rows are one list
@@ -101,6 +102,7 @@ class Listing:
     next_cursor: str | None = None
     empty: str = "Nothing found."
     footer: Row | None = None
+    caption: str = ""
     beside: Mapping[str, Any] = field(default_factory=dict)
     list_item: Callable[[Row], tuple[str, str]] | None = None
     upright: bool = False
