@@ -10,11 +10,7 @@ import heapq
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
-<<<<<<< HEAD
-from typing import Any, Literal
-=======
-from typing import TYPE_CHECKING, Any
->>>>>>> main
+from typing import TYPE_CHECKING, Any, Literal
 
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.domain.agent_sessions import AGENT_SESSIONS
