@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from bisect import bisect_right
+from functools import cached_property
 
 _RUN = re.compile("[\\x00-\\x7f]?[^\\x00-\\x7f]+")
 """Characters outside ASCII with the letter before them, which their accents may belong to."""
@@ -15,25 +16,21 @@ class NormalForm:
 
     def __init__(self, stored: str) -> None:
         self._stored = stored
-        self._changed: list[tuple[int, int, int, int]] = []
-        """Runs that changed: beginning and end in the text in NFC, then in the stored text."""
-        self.text = stored if stored.isascii() or unicodedata.is_normalized("NFC", stored) else self._normalized()
+        self.text = stored if stored.isascii() else unicodedata.normalize("NFC", stored)
 
-    def _normalized(self) -> str:
-        parts: list[str] = []
-        copied = length = 0
-        for match in _RUN.finditer(self._stored):
+    @cached_property
+    def _changed(self) -> list[tuple[int, int, int, int]]:
+        """Runs of characters that changed: beginning and end in the text in NFC, then in the stored text."""
+        changed: list[tuple[int, int, int, int]] = []
+        shorter = 0
+        for match in _RUN.finditer(self._stored) if self.text != self._stored else ():
             run = match[0]
             normal = unicodedata.normalize("NFC", run)
-            if normal == run:
-                continue
-            before = self._stored[copied : match.start()]
-            length += len(before)
-            self._changed.append((length, length + len(normal), match.start(), match.end()))
-            parts += [before, normal]
-            length += len(normal)
-            copied = match.end()
-        return "".join([*parts, self._stored[copied:]])
+            if normal != run:
+                start = match.start() - shorter
+                changed.append((start, start + len(normal), match.start(), match.end()))
+                shorter += len(run) - len(normal)
+        return changed
 
     def stored_span(self, start: int, end: int) -> tuple[int, int]:
         """Where a part of the text in NFC, which is not empty, is in the stored text."""

@@ -160,7 +160,7 @@ def test_hostile_text_is_safe_in_every_format(store: Chatstore) -> None:
 
 def test_a_terminal_has_the_text_below_its_row(store: Chatstore) -> None:
     shown, _ = on_a_terminal(store, "search", "only", width=60, env={"NO_COLOR": "1"})
-    assert shown.splitlines()[1:] == ["2026-03-02 11:50:00  w-new    user", "    order >>only<<"]
+    assert shown.splitlines()[1:] == ["2026-03-02 11:50:00  workflow  w-new     user", "    order >>only<<"]
 
 
 PATCHED = """
