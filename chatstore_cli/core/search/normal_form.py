@@ -5,18 +5,32 @@ from __future__ import annotations
 import re
 import unicodedata
 from bisect import bisect_right
-from functools import cached_property
+from functools import cache, cached_property
 
 _RUN = re.compile("[\\x00-\\x7f]?[^\\x00-\\x7f]+")
 """Characters outside ASCII with the letter before them, which their accents may belong to."""
 
 
+MOST_ACCENTS = 64
+
+
+@cache
+def _many_accents() -> re.Pattern[str]:
+    accents = "".join(character for code in range(0x300, 0x1F000) if unicodedata.combining(character := chr(code)))
+    return re.compile(f"[{accents}]{{{MOST_ACCENTS + 1}}}")
+
+
 class NormalForm:
-    """A text in NFC. An accent may be one character in it, and two where the text is stored."""
+    """A text in NFC. An accent may be one character in it, and two where the text is stored.
+
+    A text with more than MOST_ACCENTS in one place stays as it is stored: the time that Python needs to sort them grows
+    with the square of their number, to minutes for a text of 200 KB.
+    """
 
     def __init__(self, stored: str) -> None:
         self._stored = stored
-        self.text = stored if stored.isascii() else unicodedata.normalize("NFC", stored)
+        is_kept = stored.isascii() or _many_accents().search(stored) is not None
+        self.text = stored if is_kept else unicodedata.normalize("NFC", stored)
 
     @cached_property
     def _changed(self) -> list[tuple[int, int, int, int]]:
