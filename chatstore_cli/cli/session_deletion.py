@@ -13,17 +13,9 @@ from chatstore_cli.cli.message_input import opened_twice
 from chatstore_cli.cli.session_names import few_names
 from chatstore_cli.cli.signals import stop_signals
 from chatstore_cli.core.sessions.deletable import DeletableSessions
-from chatstore_cli.core.sessions.deletion_plan import (
-    Deletion,
-    DeletionTotals,
-    PlannedSession,
-    Result,
-    SessionDeletions,
-    add_documents,
-    in_words,
-    once_each,
-)
+from chatstore_cli.core.sessions.deletion_plan import SessionDeletions, in_words, once_each
 from chatstore_cli.core.sessions.named import MOST_NAMED, SessionName, find_named
+from chatstore_cli.domain.deletions import Deletion, DeletionTotals, PlannedSession, Result, add_documents
 from chatstore_cli.domain.errors import ChatstoreError, Conflict, ExitCode, Interrupted, WrongUse
 from chatstore_cli.domain.quantities import quantity
 from chatstore_cli.domain.times import rfc3339, utc_now
@@ -40,7 +32,7 @@ from chatstore_cli.wiring.deletions import collection_ids, session_deletions
 from chatstore_cli.wiring.labels import label_store, shown_labels
 
 if TYPE_CHECKING:
-    from chatstore_cli.core.sessions.plan_file import PlanHeader
+    from chatstore_cli.domain.deletions import PlanHeader
     from chatstore_cli.domain.queries import SessionQuery
     from chatstore_cli.domain.session import Session
 
@@ -109,7 +101,8 @@ def _write_plan_file(
     keep_usage: bool,
 ) -> None:
     """Write the plan to a file that does not exist yet, readable only by its owner, and report it."""
-    from chatstore_cli.core.sessions.plan_file import PlanHeader, write_plan
+    from chatstore_cli.core.sessions.plan_file import write_plan
+    from chatstore_cli.domain.deletions import PlanHeader
     from chatstore_cli.wiring.system import new_file
 
     stores = invocation.stores

@@ -7,12 +7,11 @@ are reported as already deleted.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from chatstore_cli.core.labels.labelled import ref_of
 from chatstore_cli.core.usage.recorder import carry_over_counters
+from chatstore_cli.domain.deletions import Deletion, PlannedSession, Result
 from chatstore_cli.domain.errors import ChatstoreError, NotAllowed, WrongUse
 from chatstore_cli.domain.labels import NO_LABELS, Labels, LabelStore, SessionRef
 from chatstore_cli.domain.quantities import quantity
@@ -26,54 +25,6 @@ if TYPE_CHECKING:
 
 MOST_PLANNED = 2_000_000
 """The most sessions of one plan."""
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedSession:
-    """One session of a plan: what it was when the plan was made, and its documents by collection."""
-
-    session: SessionRef
-    state: SessionState
-    tags: tuple[str, ...]
-    documents: Mapping[str, int]
-
-
-class Result(StrEnum):
-    """What became of a planned session."""
-
-    DELETED = "deleted"
-    ALREADY_DELETED = "already_deleted"
-    CHANGED = "changed"
-
-
-@dataclass(frozen=True, slots=True)
-class Deletion:
-    """What became of one session, its deleted documents, and why it was left if it has changed."""
-
-    session: SessionRef
-    result: Result
-    parts: list[StoredPart] = field(default_factory=list)
-    reason: str | None = None
-
-
-@dataclass(slots=True)
-class DeletionTotals:
-    """The numbers of sessions by result, and of deleted documents by collection."""
-
-    sessions: dict[Result, int] = field(default_factory=lambda: dict.fromkeys(Result, 0))
-    documents: dict[str, int] = field(default_factory=dict)
-
-    def add(self, deletion: Deletion) -> None:
-        """Count one session."""
-        self.sessions[deletion.result] += 1
-        add_documents(self.documents, {part.collection: part.documents for part in deletion.parts})
-
-
-def add_documents(totals: dict[str, int], documents: Mapping[str, int]) -> None:
-    """Add numbers of documents by collection; a collection without any is left out."""
-    for collection, number in documents.items():
-        if number:
-            totals[collection] = totals.get(collection, 0) + number
 
 
 def in_words(documents: Mapping[str, int]) -> str:

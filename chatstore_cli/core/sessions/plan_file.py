@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from datetime import datetime
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO
 
-from chatstore_cli.core.sessions.deletion_plan import PlannedSession, add_documents
+from chatstore_cli.domain.deletions import PlanHeader, PlannedSession, add_documents
 from chatstore_cli.domain.errors import WrongUse
 from chatstore_cli.domain.labels import SessionRef
 from chatstore_cli.domain.removal import SessionState
@@ -20,23 +20,6 @@ KIND = "sessions delete"
 VERSION = 1
 LONGEST_LINE = 1 << 20
 """Bytes."""
-
-
-@dataclass(frozen=True, slots=True)
-class PlanHeader:
-    """What a plan is for: the target, when it was made, the filters, and the numbers of sessions and documents.
-
-    `collections` has the UUIDs of the collections that the documents are in, if they are known: another database with the
-    same name on a server with the same address has others.
-    """
-
-    target: str
-    created: str
-    filters: Mapping[str, str]
-    keep_usage: bool
-    sessions: int = 0
-    documents: Mapping[str, int] = field(default_factory=dict)
-    collections: Mapping[str, str] = field(default_factory=dict)
 
 
 def write_plan(

@@ -12,8 +12,7 @@ from chatstore_cli.render.listing import Column, Row, count, plain
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from chatstore_cli.core.sessions.deletion_plan import Deletion, DeletionTotals, PlannedSession
-    from chatstore_cli.core.sessions.plan_file import PlanHeader
+    from chatstore_cli.domain.deletions import Deletion, DeletionTotals, PlanHeader, PlannedSession
 
 
 def deletion_row(deletion: Deletion) -> dict[str, Any]:
