@@ -1,4 +1,4 @@
-"""`chatstore sessions`: list sessions over all layouts, and delete one."""
+"""`chatstore sessions`: list sessions over all layouts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import typer
 from chatstore_cli.cli.filters import (
     LayoutOption,
     PausedOption,
-    SessionArgument,
     SinceOption,
     StatusOption,
     TagOption,
@@ -33,6 +32,7 @@ _LAZY_COMMANDS = {
     "sizes": "sessions.sizes",
     "split": "sessions.split",
     "transcript": "sessions.transcript",
+    "delete": "sessions.delete",
     **dict.fromkeys(("rename", "tag", "untag"), "sessions.labels"),
     **dict.fromkeys(("complete", "fail", "pause", "unpause"), "sessions.status"),
 }
@@ -42,6 +42,12 @@ app = group(
     "List, show, watch and measure sessions, print transcripts; split, complete, fail, pause, unpause, rename, tag and delete sessions.",
     _LAZY_COMMANDS,
 )
+
+
+@app.callback()
+def _sessions() -> None:
+    # Without a callback, Typer makes a group with one command in this file that command itself.
+    pass
 
 
 @command(
@@ -88,41 +94,3 @@ def list_(
     empty = f"No sessions in {invocation.target}."
     listing = Listing(session_columns(rows), rows, page.next_cursor, empty=empty, beside=beside)
     invocation.emit_page(listing, page.notes)
-
-
-@command(
-    app,
-    "delete",
-    examples=["chatstore sessions delete 4f1c9a", "chatstore sessions delete 4f1c9a --yes"],
-    exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.CONFLICT],
-)
-def delete(
-    context: typer.Context,
-    session_id: SessionArgument,
-    layout: LayoutOption = None,
-    keep_usage: Annotated[
-        bool,
-        typer.Option("--keep-usage", help="Keep the session's usage in the ledger, so that reports still count it."),
-    ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")] = False,
-) -> None:
-    """Delete one session with its messages and its usage.
-
-    It lists how many documents of each collection would be deleted and asks for confirmation (--yes skips the question).
-    The deletion is stored, so that a later flush of an old journal does not restore what was deleted. A flat message
-    that is recorded after the deletion is stored, and the session exists again. The id of a workflow session stays
-    deleted. If only usage of a session is left, that usage is deleted. --keep-usage rejects a thread, because its usage
-    is stored in its messages.
-    """
-    from chatstore_cli.core.sessions.removal import plan_removal
-    from chatstore_cli.render.rows.sessions import REMOVAL_COLUMNS, removal_row
-    from chatstore_cli.wiring.usage import usage_ledger
-
-    invocation = Invocation(context, layout=layout)
-    invocation.will_search_to_write()
-    kept_in = (lambda layout: usage_ledger(invocation.stores, layout)) if keep_usage else None
-    removal = plan_removal(invocation.stores.session_readers(layout), session_id, kept_in=kept_in)
-    invocation.will_write(layout=removal.layout)
-    invocation.confirm(removal.plan, yes=yes)
-    removed = removal.carry_out(invocation.stores.clock_of(removal.layout))
-    invocation.emit(Listing(REMOVAL_COLUMNS, [removal_row(part) for part in removed if part.documents]))
