@@ -310,6 +310,14 @@ class Invocation:
 
         return progress_bar(total_bytes, terminal_of(True, self.options.color))
 
+    def counting(self, total: int, noun: str) -> AbstractContextManager[Callable[[int], None]]:
+        """A progress bar over `total` things, under the conditions of `progress`."""
+        if self.options.quiet or not sys.stderr.isatty():
+            return nullcontext(lambda _: None)
+        from chatstore_cli.render.progress import counting_bar
+
+        return counting_bar(total, noun, terminal_of(True, self.options.color))
+
     def confirm(self, plan: str, *, yes: bool = False, flag: str = "--yes") -> None:
         """Return if the flag is set or the user confirms on a terminal. Raises NeedsConfirmation otherwise."""
         if yes:

@@ -35,12 +35,14 @@ def _walk(command: Any, context: Any, path: tuple[str, ...] = ()) -> Iterator[tu
 ROOT = root_command()
 COMMAND_LINE = list(_walk(ROOT, ROOT.context_class(ROOT, info_name="chatstore")))
 EVERY_COMMAND = [
-    pytest.param(path, id=" ".join(path)) for path, command, _ in COMMAND_LINE if not hasattr(command, "list_commands")
+    pytest.param(path, id=" ".join(path))
+    for path, command, context in COMMAND_LINE
+    if not hasattr(command, "list_commands") or not command.list_commands(context)
 ]
 EVERY_GROUP = [
     pytest.param(path, command.list_commands(context), id=" ".join(path) or "chatstore")
     for path, command, context in COMMAND_LINE
-    if hasattr(command, "list_commands")
+    if hasattr(command, "list_commands") and command.list_commands(context)
 ]
 
 

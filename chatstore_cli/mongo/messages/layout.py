@@ -18,7 +18,7 @@ from chatstore_cli.domain.foreign import ForeignDocuments
 from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
-from chatstore_cli.domain.removal import StoredPart
+from chatstore_cli.domain.removal import SessionState, StoredPart
 from chatstore_cli.domain.session import COUNT_CAP, Expiry, Session, SessionStatus
 from chatstore_cli.mongo.bson_values import stored_instant
 from chatstore_cli.mongo.collections import collection_facts
@@ -30,7 +30,7 @@ from chatstore_cli.mongo.messages.ordering import MessagesInOrder, newest_in_ord
 from chatstore_cli.mongo.messages.own_messages import OWN_MESSAGES
 from chatstore_cli.mongo.messages.own_sessions import OwnSessions
 from chatstore_cli.mongo.messages.recent_sessions import RecentSessions
-from chatstore_cli.mongo.messages.removal import remove_session
+from chatstore_cli.mongo.messages.removal import remove_session, require_unchanged
 from chatstore_cli.mongo.messages.rows import LAYOUT, to_message
 from chatstore_cli.mongo.messages.session_times import RECENT_KEYS, SESSION_KEYS, SessionTimes
 from chatstore_cli.mongo.messages.stored_times import EARLIEST
@@ -254,12 +254,22 @@ class MessagesLayout:
         """The stored parts of a session by collection. Flat messages have no usage."""
         return count_parts(self._connection, [(self._name, self._rows_of(session_id))])
 
-    def remove(self, session_id: str, deleted_at: datetime, *, keep_usage: bool = False) -> list[StoredPart]:
+    def remove(
+        self,
+        session_id: str,
+        deleted_at: datetime,
+        *,
+        keep_usage: bool = False,
+        expected: SessionState | None = None,
+    ) -> list[StoredPart]:
         """Delete a session's messages, and store a tombstone, so that journals do not restore them."""
+        rows = self._rows_of(session_id)
         with driver_errors(f"deleting session {session_id!r}"):
-            removed = remove_session(
-                self._connection, LAYOUT, session_id, self._name, self._rows_of(session_id), deleted_at
-            )
+            if expected is not None:
+                require_unchanged(self._connection, LAYOUT, session_id, self._name, rows, expected)
+                # A message that is dated later than all of these is a new one, whenever it is stored.
+                deleted_at = deleted_at if expected.updated_at is None else min(deleted_at, expected.updated_at)
+            removed = remove_session(self._connection, LAYOUT, session_id, self._name, rows, deleted_at)
         return [StoredPart(self._name, removed)]
 
     def _rows_of(self, session_id: str) -> Document:

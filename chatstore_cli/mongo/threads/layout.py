@@ -18,7 +18,7 @@ from chatstore_cli.domain.foreign import ForeignDocuments
 from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.domain.message import GENERAL_AGENT, Message
 from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
-from chatstore_cli.domain.removal import StoredPart
+from chatstore_cli.domain.removal import SessionState, StoredPart, changed_at_this_moment
 from chatstore_cli.domain.session import COUNT_CAP, Session
 from chatstore_cli.domain.session_reader import NameField, NameTotal
 from chatstore_cli.domain.threads.copies import LONGEST_COPY
@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 
 _NO_COUNT_LIMIT = 2**31 - 2
 _THREADS_PER_SUM = 500
+_GUARDED = ("created_at", "updated_at", "last_sequence")
+"""Fields that a planned deletion compares. Every message of chatstore's writers changes the last one."""
 
 _NOT_BEING_COPIED: Document = {
     "$expr": {"$lt": [f"${COPIED_AT}", {"$subtract": ["$$NOW", int(LONGEST_COPY.total_seconds() * 1000)]}]}
@@ -223,8 +225,17 @@ class ThreadsLayout:
             )
         return found
 
-    def remove(self, session_id: str, deleted_at: datetime, *, keep_usage: bool = False) -> list[StoredPart]:
+    def remove(
+        self,
+        session_id: str,
+        deleted_at: datetime,
+        *,
+        keep_usage: bool = False,
+        expected: SessionState | None = None,
+    ) -> list[StoredPart]:
         """Delete a thread, then its messages. If this is interrupted, call it again.
+
+        With `expected`, the command that deletes the thread has the condition that it has not changed.
 
         No tombstone is stored, because no journal has a thread. Messages that an import of the same id stores at this
         moment are newer than `deleted_at`, and stay.
@@ -233,10 +244,17 @@ class ThreadsLayout:
         require_own(self._connection, self._messages_name, OWN_THREAD_MESSAGES)
         for name in (self._name, self._messages_name):
             require_removable(self._connection, name)
-        document = self._locate(session_id)
+        document = self._locate(session_id, {**PROJECTION, **dict.fromkeys(_GUARDED, 1)})
         until = deleted_at if document is not None else deleted_at - LONGEST_COPY
         with driver_errors(f"deleting thread {session_id!r}"):
-            threads = self._threads.delete_many({**_identity(document), **OWN_THREADS.filter()}).deleted_count
+            selected = {**_identity(document), **OWN_THREADS.filter()}
+            if expected is not None and document is not None:
+                [session] = self._with_counts([to_session(document)], _NO_COUNT_LIMIT)
+                expected.require(session_id, SessionState.of(session))
+                selected |= {name: {"$eq": document.get(name)} for name in _GUARDED}
+            threads = self._threads.delete_many(selected).deleted_count
+            if expected is not None and not threads and self._locate(session_id) is not None:
+                raise changed_at_this_moment(session_id)
             messages = remove_selected(self._messages, self._messages_of(session_id) | _copied_before(until))
         return [StoredPart(self._messages_name, messages), StoredPart(self._name, threads)]
 
@@ -273,13 +291,13 @@ class ThreadsLayout:
     def _has_messages(self) -> bool:
         return collection_facts(self._connection, self._messages_name).exists
 
-    def _locate(self, session_id: str) -> Document | None:
-        """The facts of the thread whose `_id` (of any type) has this text; None if there is no such thread."""
+    def _locate(self, session_id: str, fields: Document = PROJECTION) -> Document | None:
+        """These fields of the thread whose `_id` (of any type) has this text; None if there is no such thread."""
         if not self._exists():
             return None
         with driver_errors(f"looking up thread {session_id!r} in {self._name}"):
             for value in id_values(session_id):
-                document: Document | None = self._threads.find_one({"_id": {"$eq": value}}, PROJECTION)
+                document: Document | None = self._threads.find_one({"_id": {"$eq": value}}, fields)
                 if document is not None and OWN_THREADS.matches(document):
                     return document
             self._lookup.take()

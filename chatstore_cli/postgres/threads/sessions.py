@@ -18,7 +18,7 @@ from chatstore_cli.domain.errors import NotAllowed, NotFound
 from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.domain.message import GENERAL_AGENT, Message
 from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
-from chatstore_cli.domain.removal import StoredPart
+from chatstore_cli.domain.removal import SessionState, StoredPart
 from chatstore_cli.domain.session import COUNT_CAP, Session
 from chatstore_cli.domain.session_reader import MOST_NAMES, NameField, NameTotal
 from chatstore_cli.domain.threads.filters import unanswerable_filters
@@ -190,14 +190,29 @@ class PostgresThreadSessions:
             )
         return [StoredPart(MESSAGES.name, session.message_count), StoredPart(THREADS.name, 1)]
 
-    def remove(self, session_id: str, deleted_at: datetime, *, keep_usage: bool = False) -> list[StoredPart]:
-        """Delete a thread, and by the foreign key its messages, in one transaction. No tombstone is stored."""
+    def remove(
+        self,
+        session_id: str,
+        deleted_at: datetime,
+        *,
+        keep_usage: bool = False,
+        expected: SessionState | None = None,
+    ) -> list[StoredPart]:
+        """Delete a thread, and by the foreign key its messages, in one transaction. No tombstone is stored.
+
+        The state is compared in the same transaction, after the thread was locked.
+        """
 
         def remove(connection: Connection) -> list[StoredPart]:
-            locked = select(THREADS.c.id).where(THREADS.c.id == session_id).with_for_update()
-            if connection.scalar(locked) is None:
+            locked: Any = connection.execute(
+                select(*_FACTS).where(THREADS.c.id == session_id).with_for_update()
+            ).first()
+            if locked is None:
                 return []
             of_thread = MESSAGES.c.chat_thread_id == session_id
+            if expected is not None:
+                stored = connection.scalar(select(func.count()).select_from(MESSAGES).where(of_thread))
+                expected.require(session_id, SessionState.of(replace(to_session(locked), message_count=stored or 0)))
             messages = connection.execute(delete(MESSAGES).where(of_thread)).rowcount
             threads = connection.execute(delete(THREADS).where(THREADS.c.id == session_id)).rowcount
             return [StoredPart(MESSAGES.name, messages), StoredPart(THREADS.name, threads)]
