@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from chatstore_cli.core.labels.checks import checked_tag
 from chatstore_cli.domain.periods import read_period
 from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.domain.session import SessionStatus
@@ -34,7 +35,14 @@ LayoutOption = Annotated[
     ),
 ]
 DocumentLayoutOption = Annotated[
-    str | None, typer.Option("--layout", metavar="NAME", help="Include only this layout: workflow or general.")
+    str | None, typer.Option("--layout", metavar="workflow|general", help="Include only this layout.")
+]
+RedactOption = Annotated[
+    bool,
+    typer.Option(
+        "--redact",
+        help="Replace e-mail addresses, phone and card numbers, IBANs, keys and passwords by numbered stand-ins. Names remain.",
+    ),
 ]
 TenantOption = Annotated[
     str | None,
@@ -65,6 +73,8 @@ UntilOption = Annotated[
     ),
 ]
 
+TagOption = Annotated[str | None, typer.Option("--tag", metavar="TAG", help="Include only sessions with this tag.")]
+
 
 def session_query(
     layout: str | None,
@@ -77,6 +87,7 @@ def session_query(
     zone: tzinfo,
     *,
     paused: bool = False,
+    tag: str | None = None,
 ) -> SessionQuery:
     """The query that the options describe. Days, and times without an offset, are in the time zone `zone`.
 
@@ -92,4 +103,5 @@ def session_query(
         paused=paused,
         since=period.since,
         until=period.until,
+        tag=None if tag is None else checked_tag(tag),
     )

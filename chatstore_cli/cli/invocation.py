@@ -11,12 +11,13 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, tzinfo
 from functools import cached_property
+from io import StringIO
 from typing import TYPE_CHECKING, TextIO
 
 import typer
 
 from chatstore_cli.cli.options import GlobalOptions, global_options
-from chatstore_cli.domain.errors import ChatstoreError, NeedsConfirmation, NotAllowed
+from chatstore_cli.domain.errors import ChatstoreError, NeedsConfirmation, NotAllowed, NotFound, WrongUse
 from chatstore_cli.domain.times import utc_now
 from chatstore_cli.render.listing import Listing, Record, Terminal
 from chatstore_cli.render.output_format import OutputFormat
@@ -27,31 +28,43 @@ if TYPE_CHECKING:
     from chatstore_cli.config.loading import Configuration
     from chatstore_cli.config.settings import Settings
     from chatstore_cli.domain.journal import Progress
+    from chatstore_cli.render.formats import Written
     from chatstore_cli.wiring.stores import Stores
 
 
 class Invocation:
     """The settings, stores and output of one run. Each is loaded when it is first used."""
 
-    def __init__(self, context: typer.Context, *, layout: str | None = "messages") -> None:
+    def __init__(self, context: typer.Context, *, layout: str | None = "messages", prints_html: bool = False) -> None:
         """`layout` is the layout whose sessions the command reads or writes; None is all. It decides the target in texts.
 
-        By default that is MongoDB.
+        By default that is MongoDB. Raises WrongUse for `-o html` if the command does not print HTML.
         """
         self.layout = layout
+        self._context = context
         self.options: GlobalOptions = global_options(context)
         self.options.invocation = self
+        if self.options.output is OutputFormat.HTML and not prints_html:
+            hint = "For a whole conversation, run: chatstore sessions show SESSION_ID --full -o html"
+            raise WrongUse(what=f"{context.command_path} cannot print HTML.", hint=hint)
         self._writes = self._named_target = False
         self._outage_seconds = math.inf
         self._mapping: list[str] = []
 
-    def load_configuration(self) -> Configuration:
-        """The settings with their sources and problems. Raises BadConfig if a file cannot be read."""
+    def load_configuration(self, profile: str | None = None) -> Configuration:
+        """The settings with their sources and problems, of this profile or of the one in use.
+
+        Raises BadConfig if a file cannot be read.
+        """
         from chatstore_cli.config.loading import load_configuration, with_mapping
 
         options = self.options
         configuration = load_configuration(
-            options.config, uri=options.uri, database=options.database, timeout=options.timeout
+            options.config,
+            uri=options.uri,
+            database=options.database,
+            timeout=options.timeout,
+            profile=profile or options.profile,
         )
         return with_mapping(configuration, self._mapping) if self._mapping else configuration
 
@@ -76,6 +89,8 @@ class Invocation:
         from chatstore_cli.wiring.stores import Stores
 
         stores = Stores(with_shorter_timeout(self.settings, self._outage_seconds), say=self.say)
+        for notice in self.configuration.profile.overridden if self.configuration.profile is not None else ():
+            self.say(f"{notice} of the profile.")
         if self.options.verbose:
             with suppress(ChatstoreError):  # the first operation reports an unreachable server
                 self._name_target(stores.target_of(self.layout))
@@ -98,8 +113,13 @@ class Invocation:
 
     def _name_target(self, target: str, note: str = "") -> None:
         if not self._named_target:
-            self.say(f"Target: {target}{note}")
+            self.say(f"Target: {target}{self._profile_of_target}{note}")
         self._named_target = True
+
+    @property
+    def _profile_of_target(self) -> str:
+        profile = self.configuration.profile
+        return "" if profile is None else f", profile {profile.name}"
 
     def with_target(self, text: str) -> str:
         """The text, with the target behind it if this run uses a database that was not named yet.
@@ -109,8 +129,18 @@ class Invocation:
         stores: Stores | None = self.__dict__.get("stores")
         with suppress(ChatstoreError):
             if stores is not None and not self._named_target and (target := stores.target_of(self.layout)) not in text:
-                return f"{text} Target: {target}.".lstrip()
+                return f"{text} Target: {target}{self._profile_of_target}.".lstrip()
         return text
+
+    def suggest(self, error: NotFound) -> None:
+        """Add similar ids to the error, unless an owner was given: then only that owner's ids may be shown."""
+        stores: Stores | None = self.__dict__.get("stores")
+        parameters = self._context.params
+        if stores is None or any(parameters.get(name) is not None for name in ("tenant", "user")):
+            return
+        from chatstore_cli.cli.suggestions import add_suggestion
+
+        add_suggestion(error, stores, self.layout)
 
     @cached_property
     def zone(self) -> tzinfo:
@@ -125,10 +155,10 @@ class Invocation:
 
         return time_zone(name)
 
-    @property
-    def _times(self) -> TimeDisplay:
-        """How tables show times."""
-        return TimeDisplay(self.zone, utc_now() if self.options.relative else None)
+    def terminal(self, *, is_terminal: bool) -> Terminal:
+        """The abilities of a stream, and how times are shown on it."""
+        times = TimeDisplay(self.zone, utc_now() if self.options.relative else None)
+        return replace(terminal_of(is_terminal, self.options.color), times=times)
 
     @property
     def is_row_stream(self) -> bool:
@@ -148,21 +178,64 @@ class Invocation:
 
     def emit(self, result: Listing | Record) -> None:
         """Write a result to stdout. Notices about it (no rows, more pages) are on stderr."""
-        from chatstore_cli.render.formats import write
-
         if self.options.verbose:
             with suppress(ChatstoreError):  # a command that needs no database works without one
                 _ = self.stores
-        terminal = replace(terminal_of(sys.stdout.isatty(), self.options.color), times=self._times)
+        terminal = self.terminal(is_terminal=sys.stdout.isatty())
         if self._writes:
             result = result.with_target(self.target)
-        rows = write(result, self.options.output or OutputFormat.TABLE, sys.stdout, terminal)
+        written = self._write(result, terminal)
         sys.stdout.flush()
+        if written.hidden:
+            columns = " --columns," if any(each.name == "columns" for each in self._context.command.params) else ""
+            self.say(f"Hidden columns: {', '.join(written.hidden)}. Use -o md,{columns} or a wider terminal.")
         if isinstance(result, Listing):
-            if not rows:
+            if not written.rows:
                 self.say(self.with_target(result.empty))
-            if result.next_cursor and self.options.output not in (OutputFormat.JSON, OutputFormat.YAML):
-                self.say(f"Next page: --cursor {result.next_cursor}")
+            self._say_what_is_left(result)
+
+    def _say_what_is_left(self, listing: Listing) -> None:
+        """After a page: how many rows there are, and how to get the rest.
+
+        A file must not pass for the whole list, so for CSV and JSONL, and for an order that no cursor continues, this is
+        said with --quiet too.
+        """
+        if self.is_table and listing.of_total is not None and not self.options.quiet:
+            self.say(listing.of_total() or "")
+        cursor = listing.end_cursor
+        if not (cursor or listing.is_truncated):
+            return
+        output = self.options.output
+        ways = [f"--cursor {cursor}"] if cursor else []
+        has_all = any(each.name == "all_" for each in self._context.command.params)
+        if output in (OutputFormat.CSV, OutputFormat.JSONL):
+            to_get_all = ["--all for all rows"] if has_all else []
+            rest = " or ".join([*(f"{way} for the next page" for way in ways), *to_get_all]) or "a higher --limit"
+            self.warn(f"The output is truncated: there are more rows. Use {rest}.")
+        elif not ways:
+            self.warn(f"There are more rows. Use a higher --limit{' or --all' if has_all else ''}.")
+        elif output not in (OutputFormat.JSON, OutputFormat.YAML):
+            self.say(f"Next page: {ways[0]}")
+
+    def _write(self, result: Listing | Record, terminal: Terminal) -> Written:
+        """Write a result to stdout, or a table that is longer than the screen to the pager."""
+        from chatstore_cli.render.formats import Written, set_encoding, write
+
+        output = self.options.output or OutputFormat.TABLE
+        is_table = terminal.is_terminal and output is OutputFormat.TABLE
+        if not is_table or self.options.no_pager or (isinstance(result, Listing) and result.live):
+            return write(result, output, sys.stdout, terminal)
+        if isinstance(result, Listing) and result.streamed:  # it may be of any length
+            with self.paged() as stream:
+                return write(result, output, stream, terminal)
+            return Written(1)  # the user has closed the pager
+        table = StringIO()
+        written = write(result, output, table, terminal)
+        is_long = table.getvalue().count("\n") >= shutil.get_terminal_size().lines
+        with self.paged() if is_long else nullcontext(sys.stdout) as stream:
+            set_encoding(stream, terminal)
+            stream.write(table.getvalue())
+        return written
 
     def emit_page(self, page: Listing, notes: Iterable[str]) -> None:
         """Write one page of a list, then the notices about it. If it has no rows, also what the database has instead."""
@@ -174,7 +247,12 @@ class Invocation:
 
     def say(self, text: str) -> None:
         """Print a notice on stderr, unless --quiet: one line, because a file name in it may have line feeds."""
-        if not self.options.quiet:
+        if text and not self.options.quiet:
+            self.warn(text)
+
+    def warn(self, text: str) -> None:
+        """Print a notice on stderr, with --quiet too."""
+        if text:
             with suppress(OSError):  # a full log, or one whose reader has ended, must not stop the command
                 sys.stderr.write(sanitize_line(text) + "\n")
                 sys.stderr.flush()
@@ -231,6 +309,14 @@ class Invocation:
         from chatstore_cli.render.progress import progress_bar
 
         return progress_bar(total_bytes, terminal_of(True, self.options.color))
+
+    def counting(self, total: int, noun: str) -> AbstractContextManager[Callable[[int], None]]:
+        """A progress bar over `total` things, under the conditions of `progress`."""
+        if self.options.quiet or not sys.stderr.isatty():
+            return nullcontext(lambda _: None)
+        from chatstore_cli.render.progress import counting_bar
+
+        return counting_bar(total, noun, terminal_of(True, self.options.color))
 
     def confirm(self, plan: str, *, yes: bool = False, flag: str = "--yes") -> None:
         """Return if the flag is set or the user confirms on a terminal. Raises NeedsConfirmation otherwise."""

@@ -28,6 +28,10 @@ def expand(text: str, variables: Mapping[str, str]) -> tuple[str, list[str]]:
     return expander.expanded(), expander.used
 
 
+class UnsetVariableError(ExpansionError):
+    """A variable is not set and has no default."""
+
+
 class _Expander:
     """Reads one text from left to right, with the number of characters that variables have added so far."""
 
@@ -75,7 +79,7 @@ class _Expander:
             if not self._text.startswith("}", index):
                 raise ExpansionError(f"${{{name} is not followed by }} or :-default}}")
             if value is None:
-                raise ExpansionError(f"the variable {name} is not set and has no default (${{{name}:-default}})")
+                raise UnsetVariableError(f"the variable {name} is not set and has no default (${{{name}:-default}})")
             return self._use(name, value, variables), index + 1
         if value is None or (operator == ":-" and not value):
             default, index = self._until_end(index + len(operator), variables, depth + 1)

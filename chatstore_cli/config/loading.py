@@ -12,7 +12,14 @@ from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
 
-from chatstore_cli.config.expansion import ExpansionError, expand
+from chatstore_cli.config.expansion import ExpansionError, UnsetVariableError, expand
+from chatstore_cli.config.profiles import (
+    VARIABLE,
+    ActiveProfile,
+    names_of_profiles,
+    overridden_settings,
+    unknown_profile,
+)
 from chatstore_cli.config.settings import TOMBSTONES, Settings, setting_types
 from chatstore_cli.config.sources import (
     DEFAULTS,
@@ -32,7 +39,8 @@ from chatstore_cli.domain.field_mapping import merged_mapping
 class Configuration(NamedTuple):
     """Settings with the source of each value, all problems, and the configuration files that were read.
 
-    `names_server`: whether some source chose the server. If none did, it is the embedded MongoDB.
+    `names_server`: whether some source chose the server. If none did, it is the embedded MongoDB. `profiles` are the names
+    of all profiles of the files.
     """
 
     settings: Settings
@@ -40,12 +48,14 @@ class Configuration(NamedTuple):
     problems: tuple[Problem, ...]
     files: tuple[Path, ...]
     names_server: bool
+    profile: ActiveProfile | None = None
+    profiles: tuple[str, ...] = ()
 
     def valid(self) -> Configuration:
         """The same configuration. Raises BadConfig for its first serious problem."""
         serious = [problem for problem in self.problems if problem.serious]
         if serious:
-            where, what, hint, _ = serious[0]
+            where, what, hint, *_ = serious[0]
             more = f" ({len(serious) - 1} more: chatstore config check)" if len(serious) > 1 else ""
             raise BadConfig(where=where, what=what + more, hint=hint)
         return self
@@ -70,17 +80,24 @@ def load_settings(config_file: str | None, *, uri: str | None = None, database: 
 
 
 def load_configuration(
-    config_file: str | None, *, uri: str | None, database: str | None, timeout: float | None = None
+    config_file: str | None,
+    *,
+    uri: str | None,
+    database: str | None,
+    timeout: float | None = None,
+    profile: str | None = None,
 ) -> Configuration:
     """The settings with the source of each value, and with all problems instead of an error for the first one.
 
-    Only the value that wins is checked: an unset variable in a file is a problem only if no other source overrides it.
+    A profile, or the one that CHATSTORE_PROFILE names, overrides the settings of all files, key by key. Only the value
+    that wins is checked: an unset variable in a file is a problem only if no other source overrides it.
     Raises BadConfig if a file cannot be read.
     """
     keys = tuple(setting_types())
     flags = _flag_values({"mongo.uri": ("--uri", uri), "mongo.database": ("--database", database)})
     if timeout is not None:
         flags["mongo.timeout_seconds"] = SourcedValue(timeout, "--timeout")
+    of_option = _flag_values({"profile": ("--profile", profile)})
     variables, problems = read_own_env_file()
     from_env_file = read_environment(variables, keys, ".env")
     from_environment = read_environment(os.environ, keys, "environment")
@@ -90,8 +107,16 @@ def load_configuration(
         origin = "--config" if config_file else "CHATSTORE_CONFIG"
         raise BadConfig(where=named, what=f"no such file; {origin} names it.", hint=f"Correct or remove {origin}.")
     files = [_read_file(path, label, keys) for path, label in _configuration_files(named)]
+    chosen = of_option.get("profile") or SourcedValue(variables.get(VARIABLE), VARIABLE)
+    active = ActiveProfile(chosen.value, chosen.source) if chosen.value else None
+    of_profile = [file.profiles[active.name] for file in files if active is not None and active.name in file.profiles]
+    if active is not None and of_profile:
+        active = active._replace(overridden=overridden_settings(of_profile, (from_env_file, from_environment)))
+    elif active is not None:
+        problems.insert(0, unknown_profile(active, files))
     merged = {key: SourcedValue(text, "default", expands=True) for key, text in DEFAULTS.items()}
-    for source in (*reversed(files), from_env_file, from_environment, Source(values=flags)):
+    above_files = (from_env_file, from_environment, Source(values=flags))
+    for source in (*reversed(files), *reversed(of_profile), *above_files):
         merged |= source.values
         problems += source.problems
     values, sources = _resolve(merged, variables, problems)
@@ -108,7 +133,8 @@ def load_configuration(
         or merged["mongo.uri"].value == "embedded"
         or has_variables(all_sources["mongo.uri"])
     )
-    return Configuration(settings, all_sources, tuple(problems), read, names_server)
+    profiles = names_of_profiles(files)
+    return Configuration(settings, all_sources, tuple(problems), read, names_server, active, profiles)
 
 
 def _flag_values(flags: Mapping[str, tuple[str, str | None]]) -> dict[str, SourcedValue]:
@@ -157,7 +183,8 @@ def _resolve(
                 source = with_variables(source, used)
             value = validated(key, value, types[key])
         except ExpansionError as error:
-            problems.append(Problem(source, f"{key}: {error}."))
+            is_unset = isinstance(error, UnsetVariableError)
+            problems.append(Problem(source, f"{key}: {error}.", unset_variable=is_unset))
         except ValueError as error:
             # A variable may have a secret of another program, so its value is not shown.
             shown = "its value" if used else displayed(key, value)
@@ -235,6 +262,7 @@ def _named_collections(settings: Settings) -> list[tuple[str, str]]:
             for item in fields(agents)
             if item.name != "default_agent"
         ),
+        ("chatstore.labels.collection", settings.chatstore.labels.collection),
     ]
     return [(key, name) for key, name in named if name is not None]
 

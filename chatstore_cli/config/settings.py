@@ -208,6 +208,24 @@ class ServerSettings:
 
 
 @dataclass(frozen=True)
+class UsageSettings:
+    """Usage reports. `currency` is that of the stored costs, which have no currency of their own.
+
+    `prices_file` has prices of models, which have precedence over those of the package genai-prices.
+    """
+
+    currency: str = "USD"
+    prices_file: str | None = None
+
+
+@dataclass(frozen=True)
+class LabelSettings:
+    """The collection of titles and tags that people give to sessions of all layouts."""
+
+    collection: str = "chatstore_labels"
+
+
+@dataclass(frozen=True)
 class ChatstoreSettings:
     """The block `chatstore`, for all further settings: an application's file may have a block `threads` of its own."""
 
@@ -215,6 +233,8 @@ class ChatstoreSettings:
     registry: RegistrySettings = field(default_factory=RegistrySettings)
     agents: AgentSettings = field(default_factory=AgentSettings)
     server: ServerSettings = field(default_factory=ServerSettings)
+    usage: UsageSettings = field(default_factory=UsageSettings)
+    labels: LabelSettings = field(default_factory=LabelSettings)
     timezone: str = "UTC"
     """The time zone of the times in tables, and of the days and times that options name."""
 
@@ -263,6 +283,7 @@ class Settings:
             self.sessions_collection, self.messages_collection, workflow.segments, workflow.usage,
             workflow.usage_rollups, workflow.usage_exports, threads.threads, threads.messages, *of_general, general.registry, general.stats,
             general.artifacts, general.workflow_sessions, TOMBSTONES,
+            self.chatstore.labels.collection,
             *(name for name in (*of_agents, *of_python_agents) if name is not None),
         )  # fmt: skip
 

@@ -54,21 +54,26 @@ class SourcedValue(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """A problem of the configuration: its place, what is wrong, what to do. A `serious` one stops every command."""
+    """A problem of the configuration: its place, what is wrong, what to do. A `serious` one stops every command.
+
+    `unset_variable`: whether a variable of the environment is missing, which another machine may have.
+    """
 
     where: str
     what: str
     hint: str | None = None
     serious: bool = True
+    unset_variable: bool = False
 
 
 @dataclass
 class Source:
-    """The values of one source by dotted key, with its problems. `file` is its path if it is a file."""
+    """The values of one source by dotted key, with its problems. A file has its path, and its profiles by name."""
 
     values: dict[str, SourcedValue] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     file: Path | None = None
+    profiles: dict[str, Source] = field(default_factory=dict)
 
 
 def with_variables(source: str, names: Iterable[str]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from chatstore_cli.config.profiles import BLOCK, is_profile_name, mark_of
 from chatstore_cli.config.sources import Problem, Source, SourcedValue, read_text, suggestion
 from chatstore_cli.config.yaml_document import line_of
 from chatstore_cli.domain.errors import BadConfig
@@ -99,22 +100,52 @@ class _BlockReader:
         self._keys = keys
         self._source = source
         self._merges = 0
+        self._mark = ""
+        """What the place of a value has behind file and line: the profile that is read."""
 
     def read(self, node: yaml.MappingNode, prefix: str) -> None:
         below = (key.removeprefix(prefix) for key in self._keys if key.startswith(prefix))
         children = list(dict.fromkeys(key.partition(".")[0] for key in below))
         self._report_duplicates(node, prefix, children)
         for name_node, value_node in self._merged(node).values():
-            where = f"{self._label}:{name_node.start_mark.line + 1}"
+            where = self._place_of(name_node)
             name = _name(name_node)
-            if name in children:
+            if name == BLOCK and not prefix and not self._mark:
+                self._read_profiles(value_node, children)
+            elif name in children:
                 self._child(f"{prefix}{name}", value_node, where)
             elif prefix:
                 hint = suggestion(name.lower(), children) or f"Known names: {', '.join(children)}."
                 self._source.problems.append(Problem(where, f"unknown setting {prefix.rstrip('.')}: {name}.", hint))
-            elif similar := suggestion(name.lower(), children, cutoff=0.75):
+            elif (similar := suggestion(name.lower(), children, cutoff=0.75)) or self._mark:
                 what = f"the block {name} is unknown and is ignored."
                 self._source.problems.append(Problem(where, what, similar, serious=False))
+
+    def _place_of(self, node: yaml.Node) -> str:
+        return f"{self._label}:{node.start_mark.line + 1}{self._mark}"
+
+    def _read_profiles(self, node: yaml.Node, blocks: Sequence[str]) -> None:
+        """Read each entry that has one of these blocks as a profile. Other entries are the application's."""
+        if not isinstance(node, yaml.MappingNode):
+            return
+        of_file = self._source
+        for name_node, value_node in self._merged(node).values():
+            if not isinstance(value_node, yaml.MappingNode) or not self._has_block(value_node, blocks):
+                continue
+            name = _name(name_node)
+            if is_profile_name(name):
+                self._source, self._mark = Source(file=of_file.file), mark_of(name)
+                self.read(value_node, "")
+                of_file.profiles[name] = self._source
+                self._source, self._mark = of_file, ""
+            else:
+                what = "the profile is ignored. Its name must have at most 64 letters, digits, dots, - and _."
+                of_file.problems.append(Problem(self._place_of(name_node), what, serious=False))
+        self._report_duplicates(node, f"{BLOCK}.", [*of_file.profiles])
+
+    def _has_block(self, node: yaml.MappingNode, names: Sequence[str]) -> bool:
+        below = self._merged(node)
+        return any(name in below and isinstance(below[name][1], yaml.MappingNode) for name in names)
 
     def _merged(self, node: yaml.MappingNode) -> dict[str, tuple[yaml.Node, yaml.Node]]:
         """Name and value by name, with those of other blocks that `<<` merges. Own ones win, then those of the first block."""
@@ -162,5 +193,5 @@ class _BlockReader:
             name, line = _name(name_node), name_node.start_mark.line + 1
             if name in seen and name in children:
                 what = f"{prefix}{name} is set twice, in lines {seen[name]} and {line}."
-                self._source.problems.append(Problem(f"{self._label}:{line}", what, "Keep one of them."))
+                self._source.problems.append(Problem(self._place_of(name_node), what, "Keep one of them."))
             seen.setdefault(name, line)

@@ -59,6 +59,16 @@ def media_of(part: Any) -> Media | None:
     return None if read is None else read(part)
 
 
+def is_data_uri(text: str) -> bool:
+    """Whether a text is a picture, sound or file as a data URI in base64."""
+    return text.startswith("data:") and _DATA_URI.fullmatch(text) is not None
+
+
+def is_data(text: str) -> bool:
+    """Whether a text is data in base64, with or without the beginning of a data URI."""
+    return is_data_uri(text) or _BASE64.fullmatch(text) is not None
+
+
 def without_data(value: Any) -> Any:
     """A copy of a JSON value in which data in base64 is replaced by its size."""
     if isinstance(value, str):

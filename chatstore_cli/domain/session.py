@@ -29,6 +29,7 @@ class Session:
     `message_count_capped`: then there are more. `usage` is None if the layout has none.
     `reason` is why the session failed or is paused, if that is stored.
     `invalid_numbers` has the fields whose stored number is not valid and therefore unknown.
+    `tags` and a title of chatstore's own come from core/labels/, not from the readers of the layouts.
     `is_general`: the session is a chat with the general agent, so that agent's messages are the conversation.
     """
 
@@ -48,6 +49,7 @@ class Session:
     reason: str | None = None
     invalid_numbers: tuple[str, ...] = ()
     is_general: bool = False
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

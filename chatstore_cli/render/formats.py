@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from io import TextIOWrapper
 from itertools import chain, islice
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 from chatstore_cli.render.json_text import as_json
 from chatstore_cli.render.listing import Column, Listing, Record, Row, Terminal, plain
@@ -19,17 +19,30 @@ _QUOTED = re.compile('[",;\t\n\r]|^ | $')
 _BOLD, _RESET = "\x1b[1m", "\x1b[0m"
 
 
-def write(result: Listing | Record, output: OutputFormat, stream: TextIO, terminal: Terminal) -> int:
-    """Write a listing or record in the format, and return the number of rows written.
+class Written(NamedTuple):
+    """What was written: the number of rows, and the titles of the columns that a narrow terminal hides."""
 
-    A pipe gets UTF-8 whatever the locale. A terminal gets escapes for characters that its encoding does not have.
-    """
+    rows: int
+    hidden: tuple[str, ...] = ()
+
+
+def write(result: Listing | Record, output: OutputFormat, stream: TextIO, terminal: Terminal) -> Written:
+    """Write a listing or record in the format."""
+    set_encoding(stream, terminal)
+    if isinstance(result, Record):
+        if output is OutputFormat.TABLE:
+            return _table_record(result, stream, terminal)
+        _RECORD_WRITERS[output](result, stream, terminal)
+        return Written(1)
+    if output is OutputFormat.TABLE:
+        return _table_listing(result, stream, terminal)
+    return Written(_LISTING_WRITERS[output](result, stream, terminal))
+
+
+def set_encoding(stream: TextIO, terminal: Terminal) -> None:
+    """A pipe gets UTF-8 whatever the locale. A terminal gets escapes for characters that its encoding does not have."""
     if isinstance(stream, TextIOWrapper):
         stream.reconfigure(encoding=stream.encoding if terminal.is_terminal else "utf-8", errors="backslashreplace")
-    if isinstance(result, Record):
-        _RECORD_WRITERS[output](result, stream, terminal)
-        return 1
-    return _LISTING_WRITERS[output](result, stream, terminal)
 
 
 # --- JSON and JSON lines ---
@@ -39,7 +52,7 @@ def _json_listing(listing: Listing, stream: TextIO, _terminal: Terminal) -> int:
     if listing.streamed:
         return _json_stream(listing, stream)
     rows = list(listing.rows)
-    stream.write(as_json({"items": rows, "next_cursor": listing.next_cursor, **listing.beside}) + "\n")
+    stream.write(as_json({"items": rows, **listing.ending}) + "\n")
     return len(rows)
 
 
@@ -50,7 +63,7 @@ def _json_stream(listing: Listing, stream: TextIO) -> int:
     for row in listing.rows:
         stream.write((",\n    " if written else "\n    ") + as_json(row).replace("\n", "\n    "))
         written += 1
-    stream.write(("\n  ]" if written else "]") + ',\n  "next_cursor": null\n}\n')
+    stream.write(("\n  ]" if written else "]") + "," + as_json(listing.ending).removeprefix("{") + "\n")
     return written
 
 
@@ -77,7 +90,7 @@ def _yaml_listing(listing: Listing, stream: TextIO, _terminal: Terminal) -> int:
     if listing.streamed:
         return _yaml_stream(listing, stream)
     rows = list(listing.rows)
-    stream.write(as_yaml({"items": rows, "next_cursor": listing.next_cursor, **listing.beside}))
+    stream.write(as_yaml({"items": rows, **listing.ending}))
     return len(rows)
 
 
@@ -93,7 +106,7 @@ def _yaml_stream(listing: Listing, stream: TextIO) -> int:
             written += 1
             yield row
 
-    stream.writelines(yaml_items(counted()))
+    stream.writelines(yaml_items(counted(), lambda: listing.ending))
     return written
 
 
@@ -146,6 +159,8 @@ def _markdown_listing(listing: Listing, stream: TextIO, terminal: Terminal) -> i
         written += 1
     if listing.footer is not None:
         stream.write(_markdown_line(column.cell(listing.footer) for column in columns))
+    if listing.caption:
+        stream.write(f"\n{_markdown_text(listing.caption)}\n")
     return written
 
 
@@ -174,20 +189,21 @@ def _markdown_text(text: str) -> str:
 # --- tables ---
 
 
-def _table_listing(listing: Listing, stream: TextIO, terminal: Terminal) -> int:
+def _table_listing(listing: Listing, stream: TextIO, terminal: Terminal) -> Written:
     columns = _table_columns(listing.columns, terminal)
     if listing.live:
         from chatstore_cli.render.live_table import write_live_table
 
-        return write_live_table(columns, listing.rows, stream, terminal)
+        return Written(*write_live_table(columns, listing.rows, stream, terminal))
     source = iter(listing.rows)
     rows = list(islice(source, _MOST_ALIGNED) if listing.streamed else source)
     if not rows:
-        return 0
+        return Written(0)
     if len(rows) == _MOST_ALIGNED and listing.streamed:
         from chatstore_cli.render.live_table import write_live_table
 
-        return write_live_table(columns, chain(rows, source), stream, terminal)
+        return Written(*write_live_table(columns, chain(rows, source), stream, terminal))
+    hidden: tuple[str, ...] = ()
     if listing.upright:
         for number, row in enumerate(rows):
             stream.write("\n" if number else "")
@@ -195,12 +211,12 @@ def _table_listing(listing: Listing, stream: TextIO, terminal: Terminal) -> int:
     elif terminal.is_terminal or terminal.color:
         from chatstore_cli.render.rich_table import write_rich_table
 
-        write_rich_table(columns, rows, listing.footer, stream, terminal)
+        hidden = write_rich_table(columns, rows, listing.footer, stream, terminal)
     else:
         lines = [*rows, listing.footer] if listing.footer is not None else rows
         cells = [[sanitize_line(column.cell(row)) for column in columns] for row in lines]
         stream.writelines(_aligned(columns, [[column.title for column in columns], *cells]))
-    return len(rows)
+    return Written(len(rows), hidden)
 
 
 _MOST_ALIGNED = 2000
@@ -217,15 +233,17 @@ def _aligned(columns: Sequence[Column], lines: list[list[str]]) -> Iterator[str]
         yield GAP.join(cells).rstrip() + "\n"
 
 
-def _table_record(record: Record, stream: TextIO, terminal: Terminal) -> None:
+def _table_record(record: Record, stream: TextIO, terminal: Terminal) -> Written:
     columns = _table_columns(record.columns, terminal)
     width = max((width_of(column.title) for column in columns), default=0)
+    hidden: tuple[str, ...] = ()
     for column in columns:
         title = _bold(padded(column.title, width, "left"), terminal)
         stream.write(f"{title}{GAP}{sanitize_line(column.cell(record.row))}".rstrip() + "\n")
     for title, listing in _sections_with_rows(record.sections):
         stream.write("\n" + _bold(sanitize_line(title), terminal) + "\n")
-        _table_listing(listing, stream, terminal)
+        hidden += _table_listing(listing, stream, terminal).hidden
+    return Written(1, tuple(dict.fromkeys(hidden)))
 
 
 def _sections_with_rows(sections: Iterable[tuple[str, Listing]]) -> Iterator[tuple[str, Listing]]:
@@ -243,7 +261,6 @@ def _table_columns(columns: Sequence[Column], terminal: Terminal) -> list[Column
 
 
 _LISTING_WRITERS: dict[OutputFormat, Callable[[Listing, TextIO, Terminal], int]] = {
-    OutputFormat.TABLE: _table_listing,
     OutputFormat.JSON: _json_listing,
     OutputFormat.JSONL: _jsonl_listing,
     OutputFormat.CSV: _csv_listing,
@@ -251,7 +268,6 @@ _LISTING_WRITERS: dict[OutputFormat, Callable[[Listing, TextIO, Terminal], int]]
     OutputFormat.MD: _markdown_listing,
 }
 _RECORD_WRITERS: dict[OutputFormat, Callable[[Record, TextIO, Terminal], object]] = {
-    OutputFormat.TABLE: _table_record,
     OutputFormat.JSON: lambda record, stream, _: stream.write(as_json(record.row) + "\n"),
     OutputFormat.JSONL: lambda record, stream, _: stream.write(as_json(record.row, indented=False) + "\n"),
     OutputFormat.CSV: lambda record, stream, terminal: _csv_listing(

@@ -10,7 +10,10 @@ from chatstore_cli.render.safe import sanitize_id
 from chatstore_cli.render.times import IN_UTC, TimeDisplay
 
 Row = Mapping[str, Any]
+Piece = tuple[str, bool]
+"""A part of a cell, and whether it is marked."""
 
+_NEVER_HIDDEN = frozenset({"tenant_id", "usage.cost", "added.cost"})
 _NAMES = frozenset({"group", "user", "tenant", "workflow", "name"})
 
 
@@ -23,10 +26,13 @@ class Column:
 
     On a terminal that is too narrow, columns are cut, except right-aligned and `whole` ones; one that `wraps` takes
     several lines instead. Before a column is cut below its `narrowest` width, columns are left out, those with the
-    highest `spare` first.
+    highest `spare` first. Cost and tenant are never left out: rows that differ only there would look the same.
+
 
     The value of an `is_time` column is an RFC 3339 time in UTC. A table shows it in the zone of its reader and names the
     zone in the title. `show_time` makes the cell of a value that is not simply a time.
+
+    `pieces` makes the cell of texts, some of them marked. A live table on a terminal has this cell below its row.
     """
 
     key: str
@@ -42,6 +48,11 @@ class Column:
     narrowest: int = 8
     is_time: bool = False
     show_time: Callable[[Any, TimeDisplay], str] | None = None
+    pieces: Callable[[Row], Iterable[Piece]] | None = None
+
+    def __post_init__(self) -> None:
+        if self.spare and self.key in _NEVER_HIDDEN:
+            raise ValueError(f"The column {self.key} cannot be left out.")
 
     @property
     def is_id(self) -> bool:
@@ -64,6 +75,8 @@ class Column:
 
     def cell(self, row: Row) -> str:
         """The text of the cell, which is not sanitized, except that an id shows its invisible characters."""
+        if self.pieces is not None:
+            return "".join(f">>{text}<<" if is_marked else text for text, is_marked in self.pieces(row))
         if self.show_row is not None:
             return self.show_row(row)
         value = self.value(row)
@@ -75,11 +88,15 @@ class Column:
 class Listing:
     """Rows of one kind. `empty` is printed on stderr if there are none.
 
-    `footer` is the last row of a table, such as totals, and `beside` has keys beside the items of JSON and YAML. CSV and
+    `footer` is the last row of a table, such as totals. `caption` is a sentence about all rows, which Markdown has below
+    them; a command prints it on stderr beside other formats. `beside` has keys beside the items of JSON and YAML. CSV and
     JSONL have only rows, so that a sum over them does not include totals. `list_item` makes Markdown a list instead of a
     table: it returns the mark of a row, such as `[x]`, and its text. `upright` shows each row as a table of its own with
-    one line per field. `live` rows are written as they come: YAML has a document for each. `streamed` rows, which
-    have nothing beside them, are one list that is written in little memory.
+    one line per field. `live` rows are written as they come: YAML has a document for each. `streamed` rows are one list
+    that is written in little memory; after the last one `cursor_after` returns the cursor for the next page, and
+    `beside_after` the keys beside them. `is_truncated`: there are more rows than these, which no cursor continues.
+    `of_total` returns how many there are in all, as a sentence; it is called when a table was written, because counting may
+    take a moment.
     """
 
     columns: Sequence[Column]
@@ -87,11 +104,26 @@ class Listing:
     next_cursor: str | None = None
     empty: str = "Nothing found."
     footer: Row | None = None
+    caption: str = ""
     beside: Mapping[str, Any] = field(default_factory=dict)
     list_item: Callable[[Row], tuple[str, str]] | None = None
     upright: bool = False
     live: bool = False
     streamed: bool = False
+    is_truncated: bool = False
+    of_total: Callable[[], str | None] | None = None
+    cursor_after: Callable[[], str | None] | None = None
+    beside_after: Callable[[], Mapping[str, Any]] = dict
+
+    @property
+    def end_cursor(self) -> str | None:
+        """The cursor for the next page. For rows that are read while they are written, it is known after the last one."""
+        return self.next_cursor if self.cursor_after is None else self.cursor_after()
+
+    @property
+    def ending(self) -> dict[str, Any]:
+        """What JSON and YAML have after the items."""
+        return {"next_cursor": self.end_cursor, **self.beside, **self.beside_after()}
 
     def with_target(self, target: str) -> Listing:
         """The same listing with the server and database that were written beside the items of JSON and YAML."""

@@ -11,13 +11,15 @@ from rich.text import Text
 
 from chatstore_cli.render.listing import Column, Row, Terminal
 from chatstore_cli.render.safe import sanitize_line
-from chatstore_cli.render.widths import GAP, fitted, natural_widths
+from chatstore_cli.render.widths import GAP, fitted, left_out, natural_widths
 
 
 def write_rich_table(
     columns: Sequence[Column], rows: Sequence[Row], footer: Row | None, stream: TextIO, terminal: Terminal
-) -> None:
-    """Write the rows. Cells are Text objects, so that markup in stored text has no effect.
+) -> tuple[str, ...]:
+    """Write the rows, and return the titles of the columns that the terminal is too narrow for.
+
+    Cells are Text objects, so that markup in stored text has no effect.
 
     If the stream is not a terminal (colours in a pipe), nothing is cut.
     """
@@ -36,6 +38,7 @@ def write_rich_table(
         style = "bold" if row is footer else ""
         table.add_row(*(_cell(columns[position], row, texts[position]) for position in widths), style=style)
     _console(stream, terminal, max(terminal.width, whole)).print(table, crop=False, soft_wrap=False)
+    return left_out(columns, widths)
 
 
 def _console(stream: TextIO, terminal: Terminal, width: int) -> Console:

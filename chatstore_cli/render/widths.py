@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 from chatstore_cli.render.listing import Column
 
@@ -54,6 +54,11 @@ def fitted(columns: Sequence[Column], widths: Sequence[int], available: int) -> 
             return selected | _cut({position: selected[position] for position in cuttable}, cuttable, remaining)
         left_out = next(position for position in reversed(selected) if columns[position].spare == spare)
         del selected[left_out]
+
+
+def left_out(columns: Sequence[Column], shown: Container[int]) -> tuple[str, ...]:
+    """The titles of the columns whose positions are not among those that are shown."""
+    return tuple(column.title for position, column in enumerate(columns) if position not in shown)
 
 
 def _cut(widths: Mapping[int, int], least: Mapping[int, int], room: int) -> dict[int, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -74,10 +74,14 @@ def yaml_list(rows: Iterable[Any]) -> Iterator[str]:
         yield "[]\n"
 
 
-def yaml_items(rows: Iterable[Any]) -> Iterator[str]:
-    """The object `{items: [...], next_cursor: null}` in pieces, as the rows come."""
+def _no_next_page() -> dict[str, Any]:
+    return {"next_cursor": None}
+
+
+def yaml_items(rows: Iterable[Any], ending: Callable[[], dict[str, Any]] = _no_next_page) -> Iterator[str]:
+    """The object `{items: [...], next_cursor: ...}` in pieces, as the rows come. `ending` is called after the last one."""
     separator = "items:\n"
     for piece in yaml_list(rows):
         yield ("items: " if piece == "[]\n" else separator) + piece
         separator = ""
-    yield "next_cursor: null\n"
+    yield as_yaml(ending())

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,12 +16,42 @@ if TYPE_CHECKING:
 
 
 def message_searchers(stores: Stores, layout: str | None = None) -> list[MessageSearcher]:
-    """The searchers of every layout, or of the named one. Raises BadValue for an unknown layout."""
+    """The searchers of every layout, or of the named one. Raises NotFound for an unknown layout."""
     return [_searcher_of(stores, reader) for reader in stores.session_readers(layout)]
 
 
 def _searcher_of(stores: Stores, reader: SessionReader) -> MessageSearcher:
     """The layout's own searcher. The generic one serves layouts without one, and mongomock."""
     from chatstore_cli.core.search.scanning import ScanningSearcher
+    from chatstore_cli.domain.search.ports import ReaderWithSearcher
 
+    if isinstance(reader, ReaderWithSearcher):
+        return reader.message_searcher()
     return ScanningSearcher(reader)
+
+
+SECONDS_PER_MESSAGE = 5.0
+"""The time that a regular expression may take on one message."""
+
+
+@contextmanager
+def pattern_limit() -> Iterator[None]:
+    """Raise TimeoutError inside the block if it takes more than SECONDS_PER_MESSAGE of processor time.
+
+    Only a signal stops Python's regular expressions, and only the main thread receives one: in other threads, and on
+    systems without these signals, there is no limit.
+    """
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        raise TimeoutError
+
+    earlier = signal.signal(signal.SIGVTALRM, stop)
+    signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS_PER_MESSAGE)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, earlier)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chatstore_cli.render.output_format import OutputFormat
+from chatstore_cli.render.output_format import ROW_FORMATS, OutputFormat
 from tests.support.golden import check_golden
 from tests.support.journals import write_journal
 from tests.support.paths import GOLDEN
@@ -24,6 +24,8 @@ COMMANDS = {
     "sessions-list": ("sessions", "list", "--limit", "6"),
     "sessions-show-workflow": ("sessions", "show", "triage-0", "--first", "1", "--last", "2"),
     "sessions-show-messages": ("sessions", "show", "journal-a"),
+    "search": ("search", "bold turn", "--limit", "3"),
+    "search-substring": ("search", "--substring", "parc", "--layout", "messages"),
     "history": ("history", "journal-a", "--limit", "4"),
     "usage": ("usage",),
     "usage-by-day": ("usage", "--by", "day"),
@@ -39,7 +41,7 @@ def reader(module_database: Database[dict[str, Any]], module_chatstore: Chatstor
     return module_chatstore
 
 
-@pytest.mark.parametrize("output", list(OutputFormat))
+@pytest.mark.parametrize("output", ROW_FORMATS)
 @pytest.mark.parametrize("name", COMMANDS)
 def test_output_is_byte_for_byte_what_it_was(reader: Chatstore, name: str, output: OutputFormat) -> None:
     check_golden(reader, name, COMMANDS[name], output)

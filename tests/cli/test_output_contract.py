@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import atexit
-import fcntl
 import json
-import os
-import pty
 import re
-import struct
 import subprocess
 import sys
-import termios
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +14,9 @@ import pytest
 from rich.cells import cell_len
 
 from chatstore_cli.cli.main import root_command, run
-from chatstore_cli.render.output_format import OutputFormat
+from chatstore_cli.render.output_format import ROW_FORMATS
 from tests.support.stored_sessions import store_chats
+from tests.support.terminals import on_a_terminal
 
 if TYPE_CHECKING:
     from pymongo.database import Database
@@ -39,12 +35,14 @@ def _walk(command: Any, context: Any, path: tuple[str, ...] = ()) -> Iterator[tu
 ROOT = root_command()
 COMMAND_LINE = list(_walk(ROOT, ROOT.context_class(ROOT, info_name="chatstore")))
 EVERY_COMMAND = [
-    pytest.param(path, id=" ".join(path)) for path, command, _ in COMMAND_LINE if not hasattr(command, "list_commands")
+    pytest.param(path, id=" ".join(path))
+    for path, command, context in COMMAND_LINE
+    if not hasattr(command, "list_commands") or not command.list_commands(context)
 ]
 EVERY_GROUP = [
     pytest.param(path, command.list_commands(context), id=" ".join(path) or "chatstore")
     for path, command, context in COMMAND_LINE
-    if hasattr(command, "list_commands")
+    if hasattr(command, "list_commands") and command.list_commands(context)
 ]
 
 
@@ -141,7 +139,7 @@ def broken_list(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest)
     def fail(*_arguments: Any, **_options: Any) -> None:
         raise request.param
 
-    monkeypatch.setattr("chatstore_cli.cli.commands.sessions.sessions.list_sessions", fail)
+    monkeypatch.setattr("chatstore_cli.core.sessions.listing.list_sessions", fail)
 
 
 @pytest.mark.parametrize("broken_list", [ValueError("the text of a bug\nwith two lines")], indirect=True)
@@ -202,7 +200,7 @@ def many_sessions(database: Database[dict[str, Any]]) -> None:
 
 
 @pytest.mark.usefixtures("many_sessions")
-@pytest.mark.parametrize("output", list(OutputFormat))
+@pytest.mark.parametrize("output", ROW_FORMATS)
 def test_a_reader_that_closes_the_pipe_ends_the_command_quietly(chatstore: Chatstore, output: str) -> None:
     process = chatstore.popen("sessions", "list", "--limit", "1000", "--quiet", "-o", output)
     assert process.stdout is not None
@@ -249,40 +247,42 @@ def test_a_pipe_gets_utf_8_whatever_the_locale(chatstore: Chatstore, database: D
 # --- terminals -------------------------------------------------------------------------------------------------------
 
 
-def on_a_terminal(chatstore: Chatstore, *arguments: str, width: int, env: dict[str, str | None] | None = None) -> str:
-    """The output on a terminal of that width."""
-    leader, follower = pty.openpty()
-    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
-    process = chatstore.popen(*arguments, stdout=follower, env={"TERM": "xterm-256color", **(env or {})})
-    os.close(follower)
-    sent = b""
-    while True:
-        try:
-            chunk = os.read(leader, 65536)
-        except OSError:  # Linux reports the closed end of a terminal as an error
-            break
-        if not chunk:
-            break
-        sent += chunk
-    os.close(leader)
-    assert process.wait(timeout=60) == 0
-    return sent.decode()
-
-
 def test_a_terminal_gets_a_table_that_fits_and_is_coloured(
     chatstore: Chatstore, database: Database[dict[str, Any]]
 ) -> None:
     store_chats(database)
     no_color: dict[str, str | None] = {"NO_COLOR": "1"}
 
-    colored = on_a_terminal(chatstore, "sessions", "list", width=100)
-    narrow = on_a_terminal(chatstore, "sessions", "list", width=70, env=no_color)
+    colored, _ = on_a_terminal(chatstore, "sessions", "list", width=100)
+    narrow, notices = on_a_terminal(chatstore, "sessions", "list", width=70, env=no_color)
 
     assert "\x1b[31mfailed" in colored
     assert "\x1b[2J" not in colored
     assert "\x1b" not in narrow
     assert max(cell_len(line) for line in narrow.splitlines()) <= 70
     assert "2026-03-02 12:00:00" in narrow
+    shown = narrow.splitlines()[0].split()
+    assert {"TENANT", "COST"} <= set(shown)
+    hidden = [title for title in ("USER", "LAYOUT", "TOKENS") if title not in shown]
+    assert "USER" in hidden
+    assert notices.startswith("Hidden columns: ")
+    assert all(title in notices.splitlines()[0] for title in hidden)
+    assert "TENANT" not in notices
+    assert "COST" not in notices
+
+
+def test_a_table_that_is_longer_than_the_screen_is_paged(
+    chatstore: Chatstore, database: Database[dict[str, Any]]
+) -> None:
+    store_chats(database)
+    in_upper_case: dict[str, str | None] = {"CHATSTORE_PAGER": "tr a-z A-Z", "NO_COLOR": "1"}
+
+    def shown(*arguments: str, height: int) -> str:
+        return on_a_terminal(chatstore, *arguments, width=120, height=height, env=in_upper_case)[0]
+
+    assert "TRIAGE-0" in shown("sessions", "list", height=5)
+    assert "triage-0" in shown("sessions", "list", height=40)
+    assert "triage-0" in shown("sessions", "list", "--no-pager", height=5)
 
 
 @pytest.mark.parametrize("name", ["typer", "chatstore_cli.cli.main"])

@@ -24,7 +24,7 @@ def row(change: str = "new", **more: Any) -> dict[str, Any]:
 
 def written(rows: list[dict[str, Any]], terminal: Terminal) -> list[str]:
     stream = StringIO()
-    assert write_live_table(COLUMNS, rows, stream, terminal) == len(rows)
+    assert write_live_table(COLUMNS, rows, stream, terminal)[0] == len(rows)
     return stream.getvalue().splitlines()
 
 

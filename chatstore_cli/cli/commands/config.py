@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from chatstore_cli.cli.configuration_problems import all_problems
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, group
-from chatstore_cli.config.advice import find_unusual_settings
-from chatstore_cli.config.loading import Configuration
 from chatstore_cli.config.settings import value_of
-from chatstore_cli.config.sources import Problem
-from chatstore_cli.domain.errors import BadConfig, BadValue, ExitCode, WrongUse
+from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.domain.secrets import masked, masked_uri
 from chatstore_cli.render.listing import Column, Listing
-from chatstore_cli.wiring.stores import Stores
 from chatstore_cli.wiring.system import new_file
 
 app = group("config", "Write, show and check the configuration.")
@@ -56,6 +52,7 @@ def init(
 def show(context: typer.Context) -> None:
     """Show the value and the source of every setting.
 
+    The source of a value names the profile that it came from. A notice, and `profile` in JSON, names the profile in use.
     Passwords are masked.
     """
     invocation = Invocation(context)
@@ -71,18 +68,27 @@ def show(context: typer.Context) -> None:
         Column("value", "VALUE", wraps=True),
         Column("source", "SOURCE", wraps=True),
     )
-    invocation.emit(Listing(columns, rows()))
+    active = configuration.profile
+    beside = {"profile": None if active is None else active.name, "profiles": [*configuration.profiles]}
+    invocation.emit(Listing(columns, rows(), beside=beside))
+    if active is not None:
+        invocation.say(f"Profile: {active.name} ({active.chosen_by})")
+        for notice in active.overridden:
+            invocation.say(f"{notice} of the profile.")
+    elif configuration.profiles:
+        invocation.say(f"No profile is in use. Profiles: {', '.join(configuration.profiles)}")
 
 
 @command(app, "check", examples=["chatstore config check", "chatstore config check --config prod.yaml"], exits=[])
 def check(context: typer.Context) -> None:
     """Check the configuration for mistakes, without connecting.
 
-    It reports unknown settings and invalid values as errors, and unusual values as warnings. Exits with status 2 if there
-    is an error, and with 0 if there are only warnings.
+    It reports unknown settings and invalid values as errors, and unusual values as warnings. Every profile is checked; a
+    variable that only a profile not in use needs is a warning. Exits with status 2 if there is an error, and with 0 if
+    there are only warnings.
     """
     invocation = Invocation(context)
-    problems, files = _problems(invocation)
+    problems, files = all_problems(invocation)
     rows = [
         {
             "level": "error" if problem.serious else "warning",
@@ -102,39 +108,3 @@ def check(context: typer.Context) -> None:
     invocation.emit(Listing(columns, rows, empty=f"The configuration has no problems (read: {read})."))
     if any(problem.serious for problem in problems):
         raise typer.Exit(ExitCode.WRONG_USE)
-
-
-def _problems(invocation: Invocation) -> tuple[list[Problem], list[str]]:
-    try:
-        configuration = invocation.load_configuration()
-    except BadConfig as error:
-        return [Problem(str(error.facts["where"]), str(error.facts["what"]), error.hint)], []
-    problems = [*configuration.problems, *find_unusual_settings(configuration)]
-    if not any(problem.serious for problem in problems):
-        problems += _uri_problems(invocation, configuration)
-        problems += _postgres_problems(invocation, configuration)
-    return problems, [str(path) for path in configuration.files]
-
-
-def _postgres_problems(invocation: Invocation, configuration: Configuration) -> list[Problem]:
-    """Problems of the PostgreSQL of threads: an option that its driver does not know, or a missing extra."""
-    try:
-        if configuration.settings.threads_on_postgres:
-            _ = Stores(configuration.settings, say=invocation.say).postgres
-    except WrongUse as error:
-        return [Problem(configuration.sources["chatstore.threads.uri"], error.message, error.hint)]
-    return []
-
-
-def _uri_problems(invocation: Invocation, configuration: Configuration) -> list[Problem]:
-    """Problems that the driver finds in the URI. A mongodb+srv:// URI is skipped, as the driver would query DNS."""
-    if not configuration.settings.mongo.uri.startswith("mongodb://"):
-        return []
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            _ = Stores(configuration.settings, say=invocation.say).connection
-        except BadValue as error:
-            return [Problem(configuration.sources["mongo.uri"], error.message, error.hint)]
-    warned = [str(warning.message).partition(" Refer to")[0].rstrip(".") for warning in caught]
-    return [Problem(configuration.sources["mongo.uri"], f"mongo.uri: {text}", serious=False) for text in warned]

@@ -27,6 +27,9 @@ class SearchQuery:
     `layout`, `tenant_id`, `user_id` and `session_id` select sessions. `role`, `since` (inclusive) and `until` (exclusive)
     select messages. A message without a time has that of its session's last update; a message of a session without times
     matches no time filter.
+
+    `continues_at` is the time of the last hit of an earlier page: later messages need not be candidates. Only a layout
+    with one document per message should use it. Messages without a time are still needed.
     """
 
     text: str
@@ -39,6 +42,7 @@ class SearchQuery:
     role: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    continues_at: datetime | None = None
 
     @property
     def sessions(self) -> SessionQuery:
@@ -92,7 +96,7 @@ class SearchHit(NamedTuple):
     """A message with hits. `offsets` are their beginnings and ends in characters of the message's text.
 
     The text is that of core/search/message_text.py. `snippet` is the part of it that begins at the character
-    `snippet_start`. With `more_offsets` the message has more hits than `offsets` has.
+    `snippet_start`; `text_length` counts the characters of the whole text. With `more_offsets` the message has more hits than `offsets` has.
     """
 
     layout: str
@@ -103,5 +107,6 @@ class SearchHit(NamedTuple):
     more_offsets: bool
     snippet: str
     snippet_start: int
+    text_length: int
     tenant_id: str | None = None
     user_id: str | None = None

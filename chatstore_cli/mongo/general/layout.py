@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import TypeVar
 
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.general.ids import highest_number
 from chatstore_cli.domain.errors import NotAllowed
 from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.domain.queries import SessionKey, SessionQuery
-from chatstore_cli.domain.removal import StoredPart
+from chatstore_cli.domain.removal import SessionState, StoredPart
 from chatstore_cli.domain.session import Session
+from chatstore_cli.domain.session_reader import NameField, NameTotal
 from chatstore_cli.mongo.collections import collection_facts
 from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.foreign_documents import lacks_right
@@ -23,7 +25,10 @@ from chatstore_cli.mongo.general.index_specs import counter_index_specs, index_s
 from chatstore_cli.mongo.general.numbers import ChatNumbers
 from chatstore_cli.mongo.general.shape import GENERAL
 from chatstore_cli.mongo.session_documents.layout import DocumentLayout
+from chatstore_cli.mongo.session_documents.listing import LocatedSession
 from chatstore_cli.mongo.session_documents.segment_index import segment_index_specs
+
+Chat = TypeVar("Chat")
 
 
 class GeneralLayout(DocumentLayout):
@@ -52,6 +57,18 @@ class GeneralLayout(DocumentLayout):
         """At most `limit` chats in descending order of SessionKey, strictly below `after`."""
         return self._readable(super().newest_first(query, after, limit))
 
+    def located(self, query: SessionQuery, after: SessionKey | None, limit: int) -> Iterator[LocatedSession]:
+        """The same chats with the `_id` of their documents."""
+        return self._readable(super().located(query, after, limit))
+
+    def located_session(self, session_id: str) -> LocatedSession | None:
+        """One chat with the `_id` of its document; None if it does not exist."""
+        try:
+            return super().located_session(session_id)
+        except NotAllowed as error:
+            self._note_missing_right(error)
+            return None
+
     def find(self, session_id: str) -> Session | None:
         """The facts of the chat with that id; None if it does not exist."""
         try:
@@ -60,11 +77,15 @@ class GeneralLayout(DocumentLayout):
             self._note_missing_right(error)
             return None
 
+    def totals_by(self, field: NameField, tenant_id: str | None) -> Iterator[NameTotal]:
+        """The chats of each tenant or user."""
+        return self._readable(super().totals_by(field, tenant_id))
+
     def all_facts(self, query: SessionQuery) -> Iterator[Session]:
         """Every chat that matches."""
         return self._readable(super().all_facts(query))
 
-    def _readable(self, chats: Iterator[Session]) -> Iterator[Session]:
+    def _readable(self, chats: Iterator[Chat]) -> Iterator[Chat]:
         """The chats; none if the user may not read them."""
         try:
             yield from chats
@@ -90,10 +111,17 @@ class GeneralLayout(DocumentLayout):
         """The filters for which general chats have no field: only `workflow`."""
         return [] if query.workflow is None else ["workflow"]
 
-    def remove(self, session_id: str, deleted_at: datetime, *, keep_usage: bool = False) -> list[StoredPart]:
+    def remove(
+        self,
+        session_id: str,
+        deleted_at: datetime,
+        *,
+        keep_usage: bool = False,
+        expected: SessionState | None = None,
+    ) -> list[StoredPart]:
         """Delete a chat like any other session. Before that, raise the counter, so that no other chat gets its number."""
         self._count_number_of(session_id)
-        return super().remove(session_id, deleted_at, keep_usage=keep_usage)
+        return super().remove(session_id, deleted_at, keep_usage=keep_usage, expected=expected)
 
     def _count_number_of(self, session_id: str) -> None:
         document = self._collection.locate(session_id, {**dict.fromkeys(self.shape.fact_fields, 1), CHAT_NUMBER: 1})

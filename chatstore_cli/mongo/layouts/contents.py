@@ -11,6 +11,7 @@ from chatstore_cli.mongo.call_sessions.documents import OWN_CALL_SESSIONS
 from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.foreign_documents import collection_names, foreign_in, require_writable
 from chatstore_cli.mongo.general import own_chats
+from chatstore_cli.mongo.labels.documents import OWN_LABELS
 from chatstore_cli.mongo.messages.own_messages import OWN_MESSAGES
 from chatstore_cli.mongo.own_documents import OwnDocuments
 from chatstore_cli.mongo.phone_numbers.documents import OWN_BINDINGS
@@ -48,6 +49,7 @@ def own_documents_of(settings: Settings) -> dict[str, OwnDocuments]:
         workflow.usage_rollups: OWN_DAILY_SUMS,
         workflow.usage_exports: OWN_EXPORTS,
         general.registry: OWN_ENTRIES,
+        settings.chatstore.labels.collection: OWN_LABELS,
     }
     # A setting may name a collection that has the default name of one of these.
     return {**names, **{name: own for name, own in of_agents.items() if name is not None and name not in names}}

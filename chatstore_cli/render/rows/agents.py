@@ -125,7 +125,7 @@ AGENT_COLUMNS = (
     Column("agent_id", "AGENT", whole=True),
     Column("name", "NAME", spare=1),
     Column("description", "DESCRIPTION", spare=5),
-    Column("tenant_id", "TENANT", spare=3),
+    Column("tenant_id", "TENANT"),
     Column("user_id", "USER", in_table=False),
     Column("created_at", "CREATED", is_time=True, in_table=False),
     Column("updated_at", "UPDATED", is_time=True, whole=True, spare=4),

@@ -65,7 +65,7 @@ def _day(value: Any, times: TimeDisplay) -> str:
 SIZE_COLUMNS = (
     Column("session_id", "SESSION", whole=True),
     Column("layout", "LAYOUT", in_table=False),
-    Column("tenant_id", "TENANT", spare=6),
+    Column("tenant_id", "TENANT"),
     Column("status", "STATUS", style=status_style, spare=5),
     Column("size_bytes", "SIZE", align="right", show=_size),
     Column("messages_in_document", "IN DOCUMENT", align="right", show=count, spare=3),

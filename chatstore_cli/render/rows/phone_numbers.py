@@ -32,7 +32,7 @@ def number_row(binding: PhoneBinding) -> dict[str, Any]:
 NUMBER_COLUMNS = (
     Column("number", "NUMBER", whole=True),
     Column("agent_id", "AGENT", whole=True),
-    Column("tenant_id", "TENANT", spare=2),
+    Column("tenant_id", "TENANT"),
     Column("enabled", "ENABLED"),
     Column("provider", "PROVIDER", spare=4),
     Column("provider_number_id", "PROVIDER NUMBER", in_table=False),

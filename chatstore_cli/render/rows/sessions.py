@@ -5,6 +5,7 @@ The keys are the output of -o json: they change only with a line in the changelo
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from chatstore_cli.domain.foreign import shown_each
@@ -13,7 +14,7 @@ from chatstore_cli.domain.usage import UNKNOWN_USAGE
 from chatstore_cli.render.listing import Column, Row, count, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from decimal import Decimal
 
     from chatstore_cli.domain.foreign import ForeignDocuments
@@ -79,6 +80,7 @@ def session_row(session: Session) -> dict[str, Any]:
         "tenant_id": session.tenant_id,
         "user_id": session.user_id,
         "title": session.title,
+        "tags": list(session.tags),
         "workflow": session.workflow,
         "status": session.status.value,
         "paused": session.paused,
@@ -169,6 +171,11 @@ def _status(row: Row) -> str:
     return f"{row['status']}, paused" if row["paused"] else str(row["status"])
 
 
+def _tags(value: Any) -> str:
+    """The cell of a list of tags."""
+    return ", ".join(value)
+
+
 def message_count(row: Row) -> str:
     """The cell of a number of messages; `+` if there are more."""
     return f"{row['message_count']}+" if row["message_count_capped"] else count(row["message_count"])
@@ -176,28 +183,38 @@ def message_count(row: Row) -> str:
 
 SESSION_COLUMNS = (
     Column("session_id", "SESSION", whole=True),
-    Column("layout", "LAYOUT", whole=True, spare=5),
-    Column("tenant_id", "TENANT", spare=6),
+    Column("layout", "LAYOUT", whole=True, spare=6),
+    Column("tenant_id", "TENANT"),
     Column("user_id", "USER", spare=7),
-    Column("title", "TITLE OR WORKFLOW", show_row=lambda row: plain(row["title"] or row["workflow"]), spare=3),
+    Column("title", "TITLE OR WORKFLOW", show_row=lambda row: plain(row["title"] or row["workflow"]), spare=4),
     Column("workflow", "WORKFLOW", in_table=False),
-    Column("status", "STATUS", style=status_style, whole=True, show_row=_status),
+    Column("status", "STATUS", style=status_style, whole=True, show_row=_status, spare=2),
     Column("paused", "PAUSED", in_table=False),
-    Column("message_count", "MESSAGES", align="right", show_row=message_count, spare=2),
+    Column("message_count", "MESSAGES", align="right", show_row=message_count, spare=3),
     Column("message_count_capped", "CAPPED", in_table=False),
     Column("usage.prompt_tokens", "PROMPT", align="right", show=count, in_table=False),
     Column("usage.completion_tokens", "COMPLETION", align="right", show=count, in_table=False),
-    Column("usage.total_tokens", "TOKENS", align="right", show_row=_tokens("total_tokens"), spare=4),
-    Column("usage.cost", "COST", align="right", show_row=_cost, spare=4),
+    Column("usage.total_tokens", "TOKENS", align="right", show_row=_tokens("total_tokens"), spare=5),
+    Column("usage.cost", "COST", align="right", show_row=_cost),
     Column("created_at", "CREATED", is_time=True, in_table=False),
     Column("updated_at", "UPDATED", is_time=True, whole=True, spare=1),
+    Column("tags", "TAGS", show=_tags, in_table=False, spare=3),
 )
+
+
+def session_columns(rows: Sequence[Row]) -> tuple[Column, ...]:
+    """The columns of a list of sessions. A table has a column of tags if any of the rows has one."""
+    have_tags = any(row["tags"] for row in rows)
+    return tuple(replace(each, in_table=have_tags) if each.key == "tags" else each for each in SESSION_COLUMNS)
+
+
 SESSION_FIELDS = (
     Column("session_id", "Session"),
     Column("layout", "Layout"),
     Column("tenant_id", "Tenant"),
     Column("user_id", "User"),
     Column("title", "Title"),
+    Column("tags", "Tags", show=_tags),
     Column("workflow", "Workflow"),
     Column("status", "Status"),
     Column("paused", "Paused"),
@@ -221,6 +238,17 @@ MESSAGE_COLUMNS = (
     Column("name", "NAME", spare=3),
     Column("content", "CONTENT", show_row=_content),
 )
+WHOLE_MESSAGE_COLUMNS = (
+    Column("message_id", "MESSAGE"),
+    *MESSAGE_COLUMNS[:4],
+    Column("content", "CONTENT"),
+    Column("event_type", "EVENT"),
+    Column("source", "SOURCE"),
+    Column("tool_calls", "TOOL CALLS"),
+    Column("tool_call_id", "TOOL CALL"),
+    Column("metadata", "METADATA"),
+)
+"""Everything that a message has, for CSV."""
 TRANSITION_COLUMNS = (
     Column("session_id", "SESSION"),
     Column("status", "STATUS"),

@@ -107,7 +107,7 @@ def _edits(value: Any) -> str:
 
 THREAD_COLUMNS = (
     Column("thread_id", "THREAD", whole=True),
-    Column("tenant_id", "TENANT", spare=5),
+    Column("tenant_id", "TENANT"),
     Column("user_id", "USER", spare=4),
     Column("title", "NAME", spare=1),
     Column("message_count", "MESSAGES", align="right", show_row=message_count, spare=3),

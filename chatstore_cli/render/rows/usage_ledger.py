@@ -29,7 +29,7 @@ def counters_text(counters: Usage) -> str:
 def explained_row(row: LedgerRow, counted: bool, added: Usage, reason: str) -> dict[str, Any]:
     """A row of the ledger as reported, and the part of it that counts (`added`)."""
     report = row.snapshot
-    reported = {**usage_row(report), "cached_tokens": report.cached_tokens}
+    reported = {**usage_row(report), "cached_tokens": report.cached_tokens, "reasoning_tokens": report.reasoning_tokens}
     return {
         "usage_id": row.row_id,
         "event_id": report.event_id,
@@ -67,6 +67,7 @@ def exported_row(exported: ExportedRow) -> dict[str, Any]:
         "at": _time(row),
         "usage": usage_row(report),
         "cached_tokens": report.cached_tokens,
+        "reasoning_tokens": report.reasoning_tokens,
         "duration_sec": report.seconds,
         "problem": row.problem,
     }
@@ -160,15 +161,16 @@ EXPLAINED_COLUMNS = (
     Column("model", "MODEL", narrowest=10),
     Column("reported.prompt_tokens", "PROMPT", align="right", show=count, in_table=False),
     Column("reported.completion_tokens", "COMPLETION", align="right", show=count, in_table=False),
-    Column("reported.total_tokens", "REPORTED", align="right", show=count, spare=1),
+    Column("reported.total_tokens", "REPORTED", align="right", show=count, spare=4),
     Column("reported.cached_tokens", "CACHED", align="right", show=count, in_table=False),
+    Column("reported.reasoning_tokens", "REASONING", align="right", show=count, in_table=False),
     Column("reported.cost", "REPORTED COST", align="right", show_row=_reported_cost, spare=6),
     Column("added.prompt_tokens", "ADDED PROMPT", align="right", show=count, in_table=False),
     Column("added.completion_tokens", "ADDED COMPLETION", align="right", show=count, in_table=False),
-    Column("added.total_tokens", "ADDED", align="right", show=count),
-    Column("added.cost", "ADDED COST", align="right", show_row=_added_cost, spare=4),
+    Column("added.total_tokens", "ADDED", align="right", show=count, spare=2),
+    Column("added.cost", "ADDED COST", align="right", show_row=_added_cost),
     Column("counted", "COUNTED", spare=5),
-    Column("reason", "WHY", show=_short_reason, wraps=True, spare=2, narrowest=20),
+    Column("reason", "WHY", show=_short_reason, wraps=True, spare=1, narrowest=20),
     Column("applied", "APPLIED", in_table=False),
     Column("event_id", "EVENT", in_table=False),
     Column("turn_id", "TURN", in_table=False),
@@ -178,7 +180,7 @@ EXPORTED_COLUMNS = (
     Column("at", "TIME", is_time=True, whole=True),
     Column("session_id", "SESSION"),
     Column("layout", "LAYOUT", spare=5),
-    Column("tenant_id", "TENANT", spare=4),
+    Column("tenant_id", "TENANT"),
     Column("user_id", "USER", spare=3),
     Column("workflow", "WORKFLOW", spare=6),
     Column("run", "RUN", in_table=False),
@@ -192,6 +194,7 @@ EXPORTED_COLUMNS = (
     Column("usage.total_tokens", "TOKENS", align="right", show=count),
     Column("usage.cost", "COST", align="right", show=money),
     Column("cached_tokens", "CACHED", in_table=False),
+    Column("reasoning_tokens", "REASONING", in_table=False),
     Column("duration_sec", "SECONDS", in_table=False),
     Column("problem", "PROBLEM", in_table=False),
     Column("usage_id", "ROW", in_table=False),

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from chatstore_cli.config.settings import setting_types
-from chatstore_cli.render.output_format import OutputFormat
+from chatstore_cli.render.output_format import ROW_FORMATS
 
 SECRET = "geheim"
 
@@ -67,7 +67,7 @@ def test_show_masks_passwords_however_they_are_written(chatstore_without_databas
         f"mongodb://host/?tls=true&tlsCertificateKeyFilePassword={SECRET}",
         f"mongodb://host/?authMechanismProperties=AWS_SESSION_TOKEN:{SECRET}&tls=true",
     ):
-        for output in tuple(OutputFormat):
+        for output in ROW_FORMATS:
             done = chatstore_without_database("config", "show", "-o", output, "--uri", uri)
             assert done.code == 0
             assert SECRET not in done.out + done.err
@@ -159,3 +159,48 @@ def test_init_creates_the_folder_of_the_users_own_configuration(chatstore_withou
     assert run("config", "init", "--to", own).code == 0
     assert run("config", "check").code == 0
     assert run("config", "init", "--to", run.folder / "none" / "config.yaml").code == 3
+
+
+# --- profiles --------------------------------------------------------------------------------------------------------
+
+PROFILES = """\
+mongo: {database: dev}
+profiles:
+  prod: {mongo: {uri: "${PROD_URI}", database: chats}}
+  wrong: {mongo: {ttl_days: -1}}
+"""
+
+
+def test_show_names_the_profile_in_use_and_the_profile_of_each_value(chatstore_without_database):
+    run = chatstore_without_database
+    (run.folder / "config.yaml").write_text(PROFILES)
+    done = run("--profile", "prod", "config", "show", "-o", "json", env={"PROD_URI": "mongodb://u:geheim@prod"})
+    shown = json.loads(done.out)
+    sources = {row["key"]: row["source"] for row in shown["items"]}
+    assert (shown["profile"], shown["profiles"]) == ("prod", ["prod", "wrong"])
+    assert sources["mongo.uri"] == "config.yaml:3 (profile prod) $PROD_URI"
+    assert done.err == "Profile: prod (--profile)\n"
+    assert "geheim" not in done.out
+    assert run("config", "show").err == "No profile is in use. Profiles: prod, wrong\n"
+
+
+def test_check_checks_every_profile(chatstore_without_database):
+    run = chatstore_without_database
+    (run.folder / "config.yaml").write_text(PROFILES)
+    done = run("config", "check", "-o", "json")
+    found = [(row["level"], row["where"]) for row in json.loads(done.out)["items"]]
+    assert found == [("error", "config.yaml:4 (profile wrong)"), ("warning", "config.yaml:3 (profile prod)")]
+    assert done.code == 2
+    assert run("config", "check", "--profile", "prod").code == 2  # in use, so its variable must be set
+
+
+def test_the_target_names_the_profile_and_what_overrides_it(chatstore):
+    (chatstore.folder / "config.yaml").write_text("profiles: {prod: {mongo: {database: chats, ttl_days: 3}}}")
+    done = chatstore("sessions", "complete", "nobody", "--profile", "prod")
+    assert done.code == 3
+    overriding, target, *_ = done.err.splitlines()
+    assert overriding == "environment CHATSTORE_DATABASE overrides mongo.database of the profile."
+    assert target.endswith(", profile prod")
+    wrong = chatstore("sessions", "list", "--profile", "prdo")
+    message = "--profile: no profile is named 'prdo'. Did you mean prod? Profiles: prod."
+    assert (wrong.code, wrong.out, wrong.err) == (2, "", f"chatstore: {message}\n")

@@ -1,0 +1,69 @@
+"""Sessions with the titles and tags that people gave them, and the sessions that have a tag."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from chatstore_cli.domain.errors import WrongUse
+from chatstore_cli.domain.labels import NO_LABELS, Labels, SessionRef
+
+if TYPE_CHECKING:
+    from chatstore_cli.domain.labels import LabelReader
+    from chatstore_cli.domain.queries import SessionQuery
+    from chatstore_cli.domain.session import Session
+    from chatstore_cli.domain.session_reader import SessionReader
+
+_AT_ONCE = 100
+
+MOST_TAGGED = 1_000
+"""The most sessions with a tag that a list sorts. Each of them is looked up."""
+
+
+def ref_of(session: Session) -> SessionRef:
+    """The layout and the id of a session."""
+    return SessionRef(session.layout, session.session_id)
+
+
+def labelled(sessions: Iterable[Session], labels: LabelReader | None) -> Iterator[Session]:
+    """The sessions with their tags and titles, in the same order; some are read ahead to ask for many at once.
+
+    A title of chatstore's own is shown instead of the layout's.
+    """
+    if labels is None:
+        yield from sessions
+        return
+    waiting = iter(sessions)
+    while some := list(islice(waiting, _AT_ONCE)):
+        found = labels.of(map(ref_of, some))
+        yield from (with_labels(session, found.get(ref_of(session), NO_LABELS)) for session in some)
+
+
+def with_labels(session: Session, own: Labels) -> Session:
+    """The session with these labels."""
+    return session if own == NO_LABELS else replace(session, title=own.title or session.title, tags=own.tags)
+
+
+def tagged_sessions(
+    readers: Sequence[SessionReader], query: SessionQuery, labels: LabelReader, *, most: int | None = None
+) -> Iterator[Session]:
+    """The sessions with the tag of the query that match its other filters, in no particular order.
+
+    Raises WrongUse if more than `most` sessions have the tag. A session that was deleted elsewhere is left out.
+    """
+    by_layout = {reader.layout: reader for reader in readers}
+    refs = labels.tagged(query.tag or "", list(by_layout))
+    if most is not None:
+        some = list(islice(refs, most + 1))
+        if len(some) > most:
+            raise WrongUse(
+                what=f"More than {most:,} sessions have the tag {query.tag!r}, so they cannot be listed in one order.",
+                hint="Narrow the list with --layout, or use another tag.",
+            )
+        refs = iter(some)
+    for ref in refs:
+        session = by_layout[ref.layout].find(ref.session_id)
+        if session is not None and query.matches(session):
+            yield session

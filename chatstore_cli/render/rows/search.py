@@ -1,0 +1,71 @@
+"""Hits of a search as rows, and the columns that show them.
+
+The keys are the output of -o json: they change only with a line in the changelog.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from chatstore_cli.domain.content import json_safe
+from chatstore_cli.domain.times import rfc3339
+from chatstore_cli.render.listing import Column, Piece, Row
+
+if TYPE_CHECKING:
+    from chatstore_cli.domain.search.models import SearchHit
+
+
+def hit_row(hit: SearchHit) -> dict[str, Any]:
+    """One message with hits. Offsets count characters of the message's text (core/search/message_text.py)."""
+    message = hit.message
+    return {
+        "session_id": message.session_id,
+        "layout": hit.layout,
+        "tenant_id": hit.tenant_id,
+        "user_id": hit.user_id,
+        "message_id": message.message_id,
+        "sequence": message.sequence,
+        "created_at": rfc3339(message.created_at),
+        "role": message.role,
+        "name": message.name,
+        "snippet": json_safe(hit.snippet),
+        "snippet_start": hit.snippet_start,
+        "text_length": hit.text_length,
+        "offsets": [list(span) for span in hit.offsets],
+        "more_offsets": hit.more_offsets,
+    }
+
+
+def _pieces(row: Row) -> Iterator[Piece]:
+    """The snippet in pieces, of which the hits are marked; an ellipsis where the text continues."""
+    snippet, first = row["snippet"], row["snippet_start"]
+    if first:
+        yield "… ", False
+    shown = 0
+    for start, end in row["offsets"]:
+        start, end = max(start - first, shown), min(end - first, len(snippet))
+        if start >= end:
+            break
+        yield snippet[shown:start], False
+        yield snippet[start:end], True
+        shown = end
+    yield snippet[shown:], False
+    if first + len(snippet) < row["text_length"]:
+        yield " …", False
+
+
+HIT_COLUMNS = (
+    Column("created_at", "Time", is_time=True),
+    Column("layout", "Layout", spare=1),
+    Column("session_id", "Session", whole=True),
+    Column("tenant_id", "Tenant", in_table=False),
+    Column("user_id", "User", in_table=False),
+    Column("message_id", "Message", in_table=False),
+    Column("sequence", "Sequence", align="right", in_table=False),
+    Column("role", "Role"),
+    Column("name", "Name", in_table=False),
+    Column("snippet", "Text", pieces=_pieces),
+    Column("snippet_start", "Snippet start", align="right", in_table=False),
+    Column("offsets", "Offsets", in_table=False),
+)
