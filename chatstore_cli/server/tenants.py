@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 def tenants_of(access: Access) -> list[str | None]:
     """The tenants to ask a store for, one after the other. None stands for all of them."""
-    return [None] if access.tenants is None else sorted(access.tenants)
+    return [None] if access.tenants is None else [*sorted(access.tenants)]
 
 
 def owner_of(access: Access) -> str | None:
