@@ -8,6 +8,7 @@ import time
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from chatstore_cli.core.api_keys.keys import ApiKeys
 from chatstore_cli.domain.errors import ChatstoreError
@@ -23,6 +24,8 @@ from chatstore_cli.wiring.server import api_keys
 
 if TYPE_CHECKING:
     from chatstore_cli.config.settings import Settings
+    from chatstore_cli.core.general.chats import GeneralChats
+    from chatstore_cli.core.workflow.client_chats import ClientChats
     from chatstore_cli.domain.responding import Responder
     from chatstore_cli.wiring.stores import Stores
 
@@ -46,6 +49,7 @@ class Services:
         )
         self.sockets = OpenSockets(settings.chatstore.server.sockets)
         self.connections = OpenConnections()
+        self._starting: WeakValueDictionary[tuple[str, ...], asyncio.Lock] = WeakValueDictionary()
         self.live = LiveChanges(settings)
         self.started_at: datetime = utc_now()
         self._started = time.monotonic()
@@ -68,6 +72,24 @@ class Services:
         from chatstore_cli.wiring.stores import Stores
 
         return Stores(self.settings, say=_LOG.info, warn=_LOG.warning)
+
+    @cached_property
+    def platform(self) -> ClientChats:
+        """The workflow sessions of the multi-agent platform. Used in the threads that wait for the database."""
+        from chatstore_cli.wiring.client_chats import client_chats
+
+        return client_chats(self.stores, _LOG.warning)
+
+    @cached_property
+    def general(self) -> GeneralChats:
+        """The general chats of the platform. Used in the threads that wait for the database."""
+        from chatstore_cli.wiring.general import general_chats
+
+        return general_chats(self.stores, _LOG.warning)
+
+    def starting(self, *owner: str) -> asyncio.Lock:
+        """A lock for those who start a session of this tenant, workflow and user in this process."""
+        return self._starting.setdefault(owner, asyncio.Lock())
 
     @cached_property
     def reading(self) -> WorkThreads:

@@ -1,0 +1,230 @@
+"""The multi-agent platform: workflow sessions, general chats, and input that a workflow waits for."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from fastapi.encoders import jsonable_encoder
+from pydantic import BaseModel, ConfigDict
+
+from chatstore_cli.core.workflow.client_chats import cache_seed
+from chatstore_cli.domain.api_keys import Access
+from chatstore_cli.domain.artifacts import LastArtifact
+from chatstore_cli.domain.errors import PrerequisiteRefused
+from chatstore_cli.domain.session import Session, SessionStatus
+from chatstore_cli.domain.times import format_instant
+from chatstore_cli.server.error_bodies import Refusal
+from chatstore_cli.server.requests import Reader, Served, Writer
+
+router = APIRouter(tags=["Multi-agent platform"])
+
+_ANONYMOUS = "anonymous"
+_STATUS_NUMBERS = {SessionStatus.RUNNING: 0, SessionStatus.COMPLETED: 1, SessionStatus.FAILED: -1}
+_UNKNOWN_STATUS = -1
+NO_GENERAL_CHAT = "General chat not found"
+
+
+class StartRequest(BaseModel):
+    """Who starts a workflow. The same `client_request_id` always starts the same session."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"user_id": "ana", "client_request_id": "r-1"}]})
+    user_id: str | None = None
+    client_request_id: str | None = None
+    force_new: bool = False
+
+
+class StartResponse(BaseModel):
+    """The started session, and where its socket is."""
+
+    success: bool = True
+    chat_id: str
+    workflow_name: str
+    app_id: str
+    user_id: str
+    websocket_url: str
+    message: str
+    reused: bool
+    cache_seed: int
+
+
+@router.post("/api/chats/{app_id}/{workflow_name}/start", response_model=StartResponse)
+async def start(
+    app_id: str, workflow_name: str, services: Served, access: Writer, body: StartRequest | None = None
+) -> StartResponse:
+    """Start a workflow session. A second request within 15 seconds gets the same session."""
+    require_tenant(access, app_id)
+    asked = body or StartRequest()
+    user = asked.user_id or _ANONYMOUS
+    seconds = services.settings.chatstore.server.chat_start_seconds
+    async with services.starting(app_id, workflow_name, user):  # two clicks must not both find nothing to reuse
+        try:
+            started = await services.reading.run(
+                lambda: services.platform.start(
+                    app_id,
+                    workflow_name,
+                    user,
+                    request_id=asked.client_request_id,
+                    force_new=asked.force_new,
+                    reuse_seconds=seconds,
+                )
+            )
+        except PrerequisiteRefused as error:
+            raise Refusal(HTTPStatus.CONFLICT, error.message) from error
+    chat_id = started.chat_id
+    return StartResponse(
+        chat_id=chat_id,
+        workflow_name=workflow_name,
+        app_id=app_id,
+        user_id=user,
+        websocket_url=f"/ws/{workflow_name}/{app_id}/{chat_id}/{user}",
+        message="The session was started before." if started.reused else "The session was started.",
+        reused=started.reused,
+        cache_seed=cache_seed(app_id, chat_id),
+    )
+
+
+@router.get("/api/chats/{app_id}/{workflow_name}")
+async def newest(app_id: str, workflow_name: str, services: Served, access: Reader) -> dict[str, list[str]]:
+    """The ids of the newest 20 sessions of a workflow."""
+    if not access.sees(app_id):
+        return {"chat_ids": []}
+    return {"chat_ids": await services.reading.run(lambda: services.platform.newest(app_id, workflow_name))}
+
+
+@router.get("/api/chats/exists/{app_id}/{workflow_name}/{chat_id}")
+async def exists(app_id: str, workflow_name: str, chat_id: str, services: Served, access: Reader) -> dict[str, bool]:
+    """Whether a session exists."""
+    if not access.sees(app_id):
+        return {"exists": False}
+    found = await services.reading.run(lambda: services.platform.find(app_id, workflow_name, chat_id))
+    return {"exists": found is not None}
+
+
+@router.get("/api/chats/meta/{app_id}/{workflow_name}/{chat_id}")
+async def meta(app_id: str, workflow_name: str, chat_id: str, services: Served, access: Reader) -> dict[str, Any]:
+    """What a client needs to open a session."""
+    facts = None
+    if access.sees(app_id):
+        facts = await services.reading.run(lambda: services.platform.facts(app_id, workflow_name, chat_id))
+    if facts is None:
+        return {"exists": False}
+    instance = facts.artifacts.instance
+    return {
+        "exists": True,
+        "chat_id": chat_id,
+        "workflow_name": facts.session.workflow or workflow_name,
+        "has_children": False,
+        "cache_seed": cache_seed(app_id, chat_id),
+        "status": _STATUS_NUMBERS.get(facts.session.status, _UNKNOWN_STATUS),
+        "last_sequence": facts.last_sequence,
+        "last_artifact": artifact_body(facts.artifacts.last),
+        "artifact_instance_id": facts.artifacts.artifact_id,
+        "artifact_state": None if instance is None else jsonable_encoder(instance.state),
+        "app_id": app_id,
+    }
+
+
+@router.get("/api/sessions/list/{app_id}/{user_id}")
+async def running(app_id: str, user_id: str, services: Served, access: Reader) -> dict[str, Any]:
+    """The running sessions of a user, at most 100, the most recently updated first."""
+    found = []
+    if access.sees(app_id):
+        found = await services.reading.run(lambda: services.platform.running(app_id, user_id))
+    sessions = [session_body(session, artifact) for session, artifact in found]
+    return {"sessions": sessions, "count": len(sessions)}
+
+
+@router.get("/api/sessions/recent/{app_id}/{user_id}")
+async def recent(app_id: str, user_id: str, services: Served, access: Reader) -> dict[str, Any]:
+    """The running session that a user used last."""
+    found = []
+    if access.sees(app_id):
+        found = await services.reading.run(lambda: services.platform.running(app_id, user_id, 1))
+    if not found:
+        return {"found": False, "chat_id": None, "workflow_name": None}
+    return {"found": True, **session_body(*found[0])}
+
+
+@router.get("/api/general_chats/list/{app_id}/{user_id}")
+async def general_chats(
+    app_id: str,
+    user_id: str,
+    services: Served,
+    access: Reader,
+    limit: Annotated[int, Query(description="Clamped to 1 to 200.")] = 50,
+) -> dict[str, Any]:
+    """The newest general chats of a user."""
+    chats: list[dict[str, Any]] = []
+    if access.sees(app_id):
+        chats = await services.reading.run(
+            lambda: services.general.list_general_chats(app_id=app_id, user_id=user_id, limit=limit)
+        )
+    return {"sessions": [_iso(chat) for chat in chats], "count": len(chats)}
+
+
+@router.get("/api/general_chats/transcript/{app_id}/{general_chat_id}")
+async def general_transcript(
+    app_id: str,
+    general_chat_id: str,
+    services: Served,
+    access: Reader,
+    after_sequence: int = -1,
+    limit: int = 200,
+) -> dict[str, Any]:
+    """A general chat with its messages: the oldest ones after `after_sequence`, or the newest ones."""
+    found = None
+    if access.sees(app_id):
+        found = await services.reading.run(
+            lambda: services.general.fetch_general_chat_transcript(
+                general_chat_id=general_chat_id, app_id=app_id, after_sequence=after_sequence, limit=limit
+            )
+        )
+    if found is None:
+        raise Refusal(HTTPStatus.NOT_FOUND, NO_GENERAL_CHAT)
+    return _iso({**found, "messages": [_iso(message) for message in found["messages"]]})
+
+
+def require_tenant(access: Access, tenant: str) -> None:
+    """Raise Refusal for a tenant that the caller does not act for, whether or not it exists."""
+    if not access.sees(tenant):
+        raise Refusal(HTTPStatus.FORBIDDEN, "The key is not for this tenant.", kind="tenant")
+
+
+def session_body(session: Session, artifact: LastArtifact | None) -> dict[str, Any]:
+    """A running session as this platform lists it."""
+    return {
+        "chat_id": session.session_id,
+        "workflow_name": session.workflow,
+        "created_at": _instant(session.created_at),
+        "last_updated_at": _instant(session.updated_at),
+        "last_artifact": artifact_body(artifact),
+    }
+
+
+def artifact_body(artifact: LastArtifact | None) -> dict[str, Any] | None:
+    """The artifact that a session showed last, as it is stored."""
+    if artifact is None:
+        return None
+    return {
+        "ui_tool_id": artifact.ui_tool_id,
+        "event_id": artifact.event_id,
+        "display": artifact.display,
+        "workflow_name": artifact.workflow,
+        "payload": jsonable_encoder(artifact.payload),
+        "updated_at": _instant(artifact.updated_at),
+    }
+
+
+def _iso(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields with times as ISO 8601 text, and other values that JSON does not have as text."""
+    return {
+        name: _instant(value) if isinstance(value, datetime) else jsonable_encoder(value, custom_encoder={bytes: repr})
+        for name, value in fields.items()
+    }
+
+
+def _instant(moment: datetime | None) -> str | None:
+    return None if moment is None else format_instant(moment)
