@@ -20,11 +20,11 @@ from chatstore_cli.server.callers import BrowserRules
 from chatstore_cli.server.error_bodies import Form, Refusal, answer_to, form_of, refusal_of
 from chatstore_cli.server.gate import Gate
 from chatstore_cli.server.limits import RequestRate
-from chatstore_cli.server.routes import agents, chat, platform, shared, store
+from chatstore_cli.server.routes import agents, calls, chat, platform, shared, store
 from chatstore_cli.server.services import Services
 from chatstore_cli.server.sockets import chat as chat_socket
 
-ROUTERS = (shared.router, chat.router, chat_socket.router, platform.router, agents.router, store.router)
+ROUTERS = (shared.router, chat.router, chat_socket.router, platform.router, agents.router, calls.router, store.router)
 
 
 def create_app(services: Services) -> ASGIApp:

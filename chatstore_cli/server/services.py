@@ -16,6 +16,7 @@ from chatstore_cli.domain.times import utc_now
 from chatstore_cli.library.cache import LocalChatCache
 from chatstore_cli.library.storage import MongoChatStorage
 from chatstore_cli.library.worker import ChatPersistenceWorker
+from chatstore_cli.server.dispatch import Dispatch
 from chatstore_cli.server.limits import OpenSockets
 from chatstore_cli.server.live import LiveChanges
 from chatstore_cli.server.open_sockets import OpenConnections
@@ -40,8 +41,10 @@ class Services:
     """Everything that the routes share. `start` and `stop` are called by the server's event loop."""
 
     def __init__(self, settings: Settings, responder: Responder) -> None:
+        """Raises BadConfig if a function that the settings name cannot be imported."""
         self.settings = settings
         self.responder = responder
+        self.dispatch = Dispatch.named(settings.chatstore.server.dispatch)
         self.keys: ApiKeys = api_keys(settings)
         cache = settings.mongo.cache
         self.cache = LocalChatCache(
