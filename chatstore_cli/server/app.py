@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Scope
+from starlette.types import ASGIApp
 
 from chatstore_cli import __version__
 from chatstore_cli.domain.errors import ChatstoreError
@@ -20,11 +20,21 @@ from chatstore_cli.server.callers import BrowserRules
 from chatstore_cli.server.error_bodies import Form, Refusal, answer_to, form_of, refusal_of
 from chatstore_cli.server.gate import Gate
 from chatstore_cli.server.limits import RequestRate
-from chatstore_cli.server.routes import agents, calls, chat, platform, shared, store
+from chatstore_cli.server.metrics import Metrics
+from chatstore_cli.server.routes import agents, calls, chat, events, platform, shared, store
 from chatstore_cli.server.services import Services
 from chatstore_cli.server.sockets import chat as chat_socket
 
-ROUTERS = (shared.router, chat.router, chat_socket.router, platform.router, agents.router, calls.router, store.router)
+ROUTERS = (
+    shared.router,
+    chat.router,
+    chat_socket.router,
+    platform.router,
+    agents.router,
+    calls.router,
+    store.router,
+    events.router,
+)
 
 
 def create_app(services: Services) -> ASGIApp:
@@ -38,6 +48,7 @@ def create_app(services: Services) -> ASGIApp:
         redoc_url=None,
     )
     app.state.services = services
+    app.state.metrics = metrics = Metrics(services)
     for router in ROUTERS:
         app.include_router(router)
     app.add_exception_handler(Refusal, _refused)
@@ -53,7 +64,7 @@ def create_app(services: Services) -> ASGIApp:
         body_bytes=server.body_bytes,
         rate=RequestRate(server.requests_per_minute),
         sockets=services.sockets,
-        observe=_observe,
+        observe=metrics.observe,
     )
     # Outside the gate: a browser must be able to read refusals too.
     return CORSMiddleware(
@@ -78,10 +89,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
     finally:
         await services.stop()
-
-
-def _observe(_scope: Scope, _status: int, _seconds: float) -> None:
-    """Metrics take the place of this."""
 
 
 def _answer(request: Request, refusal: Refusal) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
@@ -11,7 +12,8 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from chatstore_cli import __version__
 from chatstore_cli.domain.errors import ChatstoreError
-from chatstore_cli.server.requests import Served
+from chatstore_cli.server.metrics import Metrics
+from chatstore_cli.server.requests import Reader, Served
 
 router = APIRouter(tags=["Server"])
 
@@ -60,3 +62,10 @@ async def ready(services: Served) -> Response:
         healthy = False
     status = HTTPStatus.OK if healthy else HTTPStatus.SERVICE_UNAVAILABLE
     return JSONResponse({"status": "ready" if healthy else "unavailable"}, status)
+
+
+@router.get("/metrics", response_class=Response)
+async def metrics(request: Request, access: Reader) -> Response:
+    """The metrics in the format of Prometheus."""
+    found: Metrics = request.app.state.metrics
+    return Response(await asyncio.to_thread(found.text), media_type=found.content_type)
