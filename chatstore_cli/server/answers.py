@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
@@ -45,7 +45,7 @@ class Answer:
             raise NoAnswer(reason=f"it yielded a {type(part).__name__}")
 
 
-async def parts_of(responder: Responder, question: Question, seconds: float) -> AsyncIterator[Part]:
+async def parts_of(responder: Responder, question: Question, seconds: float) -> AsyncGenerator[Part]:
     """The parts of the answer, as they come. Raises Overdue after `seconds` for the whole answer, and NoAnswer."""
     answered = False
     try:
@@ -67,7 +67,7 @@ async def parts_of(responder: Responder, question: Question, seconds: float) -> 
 async def whole_answer(responder: Responder, question: Question, seconds: float) -> Answer:
     """The answer when it is complete. Raises Overdue and NoAnswer."""
     answer = Answer()
-    async with aclosing(_closable(parts_of(responder, question, seconds))) as parts:
+    async with aclosing(parts_of(responder, question, seconds)) as parts:
         async for part in parts:
             answer.add(part)
     return answer

@@ -24,11 +24,13 @@ from chatstore_cli.server.metrics import Metrics
 from chatstore_cli.server.routes import agents, calls, chat, events, platform, shared, store
 from chatstore_cli.server.services import Services
 from chatstore_cli.server.sockets import chat as chat_socket
+from chatstore_cli.server.sockets import platform as platform_socket
 
 ROUTERS = (
     shared.router,
     chat.router,
     chat_socket.router,
+    platform_socket.router,
     platform.router,
     agents.router,
     calls.router,

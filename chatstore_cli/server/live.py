@@ -29,8 +29,10 @@ LayoutAndId = tuple[str, str]
 class Subscription:
     """The changes that one subscriber wants. Use it as a context manager, which ends it."""
 
-    def __init__(self, live: LiveChanges, wants: Callable[[SessionChange], bool], session: LayoutAndId | None) -> None:
-        self._live, self._wants, self._session = live, wants, session
+    def __init__(
+        self, live: LiveChanges, wants: Callable[[SessionChange], bool], follows: Callable[[LayoutAndId], bool]
+    ) -> None:
+        self._live, self._wants, self._follows = live, wants, follows
         self._changes: asyncio.Queue[SessionChange | None] = asyncio.Queue(_MOST_WAITING)
         self.overflowed = False
 
@@ -52,7 +54,7 @@ class Subscription:
 
     def touch(self, session: LayoutAndId) -> None:
         """Wake the subscriber if it follows this session, to which this process has written."""
-        if self._session == session:
+        if self._follows(session):
             self._put(None)
 
     def _put(self, change: SessionChange | None) -> None:
@@ -77,9 +79,11 @@ class LiveChanges:
         self._subscribers: set[Subscription] = set()
         self._watch: Watch | None = None
 
-    def subscribe(self, wants: Callable[[SessionChange], bool], session: LayoutAndId | None = None) -> Subscription:
-        """The changes for which `wants` is true, and each write of this process to `session`."""
-        return Subscription(self, wants, session)
+    def subscribe(
+        self, wants: Callable[[SessionChange], bool], follows: Callable[[LayoutAndId], bool] = lambda _: False
+    ) -> Subscription:
+        """The changes for which `wants` is true, and each write of this process to a session that it `follows`."""
+        return Subscription(self, wants, follows)
 
     def add(self, subscription: Subscription) -> None:
         """Begin to serve a subscriber. The first one starts the thread."""

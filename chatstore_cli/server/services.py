@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Coroutine
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from chatstore_cli.core.api_keys.keys import ApiKeys
@@ -26,7 +27,12 @@ from chatstore_cli.wiring.server import api_keys
 if TYPE_CHECKING:
     from chatstore_cli.config.settings import Settings
     from chatstore_cli.core.general.chats import GeneralChats
+    from chatstore_cli.core.mixed_transcript.sources import Readers
+    from chatstore_cli.core.session_registry.registry import SessionRegistry
+    from chatstore_cli.core.usage.metrics import SessionMetrics
+    from chatstore_cli.core.workflow.ag2_manager import AG2Manager
     from chatstore_cli.core.workflow.client_chats import ClientChats
+    from chatstore_cli.domain.artifacts import ArtifactReader
     from chatstore_cli.domain.responding import Responder
     from chatstore_cli.wiring.stores import Stores
 
@@ -54,6 +60,7 @@ class Services:
         self.connections = OpenConnections()
         self._starting: WeakValueDictionary[tuple[str, ...], asyncio.Lock] = WeakValueDictionary()
         self.live = LiveChanges(settings)
+        self._background: set[asyncio.Task[None]] = set()
         self.started_at: datetime = utc_now()
         self._started = time.monotonic()
         # Recording waits for the disk alone, so no database can make it wait.
@@ -89,6 +96,47 @@ class Services:
         from chatstore_cli.wiring.general import general_chats
 
         return general_chats(self.stores, _LOG.warning)
+
+    @cached_property
+    def agents_manager(self) -> AG2Manager:
+        """Stores the turns of workflow sessions. Used in the threads that wait for the database."""
+        from chatstore_cli.wiring.client_chats import session_writer
+
+        return session_writer(self.stores, _LOG.warning)
+
+    @cached_property
+    def registry(self) -> SessionRegistry:
+        """The workflows of client sessions. Used in the threads that wait for the database."""
+        from chatstore_cli.wiring.session_registry import session_registry
+
+        return session_registry(self.stores)
+
+    @cached_property
+    def session_metrics(self) -> SessionMetrics:
+        """The usage of turns. Used in the threads that wait for the database."""
+        from chatstore_cli.wiring.usage import session_metrics
+
+        return session_metrics(self.stores)
+
+    @cached_property
+    def artifacts(self) -> ArtifactReader:
+        """The artifacts of the platform."""
+        from chatstore_cli.wiring.artifacts import artifact_reader
+
+        return artifact_reader(self.stores)
+
+    @property
+    def transcript_readers(self) -> Readers:
+        """New readers of the sessions that a replay merges."""
+        from chatstore_cli.wiring.mixed_transcript import transcript_readers
+
+        return transcript_readers(self.stores)
+
+    def in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something that nobody waits for. It is cancelled when the server stops."""
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
 
     def starting(self, *owner: str) -> asyncio.Lock:
         """A lock for those who start a session of this tenant, workflow and user in this process."""
@@ -131,6 +179,8 @@ class Services:
     async def stop(self) -> None:
         """Store what is pending, within some seconds. What is not stored remains in the journals."""
         self.live.stop()
+        for task in list(self._background):
+            task.cancel()
         if self.worker is not None:
             await self.recording.run(lambda: self.worker is not None and self.worker.stop(_STOP_SECONDS))
         await self.recording.run(self.cache.close)

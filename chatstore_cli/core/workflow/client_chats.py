@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from chatstore_cli.core.sessions.listing import list_sessions
+from chatstore_cli.core.workflow.ag2_manager import AG2Manager
 from chatstore_cli.domain.artifacts import ArtifactReader, LastArtifact, SessionArtifacts
 from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.domain.session import Session, SessionStatus
 from chatstore_cli.domain.session_reader import SessionReader
 from chatstore_cli.domain.times import Clock, utc_now
-from chatstore_cli.domain.workflow.chats import ChatState, ChatWriter, Transition
+from chatstore_cli.domain.workflow.chats import ChatState, ChatWriter
 
 _STARTED = uuid.UUID("6f1d1a8e-5d0f-4a52-9a5a-3b0f8f0f6d11")
 """The name space of the ids of sessions that are started with an id of the client's request."""
 _MOST_RUNNING = 100
 _NEWEST = 20
-
-CreateSession = Callable[[str, str, str, str], Transition]
-"""Creates a session of (chat_id, tenant, user, workflow); an existing one of the tenant stays as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +47,22 @@ class ClientChats:
         self,
         reader: SessionReader,
         writer: ChatWriter,
-        create: CreateSession,
         artifacts: ArtifactReader,
+        sessions: AG2Manager,
         clock: Clock = utc_now,
     ) -> None:
-        self._reader, self._writer, self._create, self._artifacts, self._clock = (
-            reader,
-            writer,
-            create,
-            artifacts,
-            clock,
-        )
+        self._reader, self._writer, self._artifacts, self._sessions = reader, writer, artifacts, sessions
+        self._clock = clock
+
+    @staticmethod
+    def new_id() -> str:
+        """The id of a new session."""
+        return str(uuid.uuid4())
+
+    def create(self, chat_id: str, tenant: str, user: str, workflow: str) -> bool:
+        """Create a session; False if it exists. Raises OtherTenant."""
+        made = self._sessions.create_session(chat_id, enterprise_id=tenant, user_id=user, workflow_name=workflow)
+        return made.changed
 
     def start(
         self, tenant: str, workflow: str, user: str, *, request_id: str | None, force_new: bool, reuse_seconds: float
@@ -70,11 +73,11 @@ class ClientChats:
         """
         if request_id is not None:
             chat_id = str(uuid.uuid5(_STARTED, "\0".join((tenant, workflow, user, request_id))))
-            return StartedChat(chat_id, reused=not self._create(chat_id, tenant, user, workflow).changed)
+            return StartedChat(chat_id, reused=not self.create(chat_id, tenant, user, workflow))
         if not force_new and (running := self._just_started(tenant, workflow, user, reuse_seconds)) is not None:
             return StartedChat(running.session_id, reused=True)
-        chat_id = str(uuid.uuid4())
-        self._create(chat_id, tenant, user, workflow)
+        chat_id = self.new_id()
+        self.create(chat_id, tenant, user, workflow)
         return StartedChat(chat_id, reused=False)
 
     def newest(self, tenant: str, workflow: str) -> list[str]:

@@ -118,7 +118,7 @@ async def meta(app_id: str, workflow_name: str, chat_id: str, services: Served, 
         "workflow_name": facts.session.workflow or workflow_name,
         "has_children": False,
         "cache_seed": cache_seed(app_id, chat_id),
-        "status": _STATUS_NUMBERS.get(facts.session.status, _UNKNOWN_STATUS),
+        "status": status_number(facts.session.status),
         "last_sequence": facts.last_sequence,
         "last_artifact": artifact_body(facts.artifacts.last),
         "artifact_instance_id": facts.artifacts.artifact_id,
@@ -198,8 +198,8 @@ def session_body(session: Session, artifact: LastArtifact | None) -> dict[str, A
     return {
         "chat_id": session.session_id,
         "workflow_name": session.workflow,
-        "created_at": _instant(session.created_at),
-        "last_updated_at": _instant(session.updated_at),
+        "created_at": instant(session.created_at),
+        "last_updated_at": instant(session.updated_at),
         "last_artifact": artifact_body(artifact),
     }
 
@@ -214,17 +214,23 @@ def artifact_body(artifact: LastArtifact | None) -> dict[str, Any] | None:
         "display": artifact.display,
         "workflow_name": artifact.workflow,
         "payload": jsonable_encoder(artifact.payload),
-        "updated_at": _instant(artifact.updated_at),
+        "updated_at": instant(artifact.updated_at),
     }
 
 
 def _iso(fields: dict[str, Any]) -> dict[str, Any]:
     """The fields with times as ISO 8601 text, and other values that JSON does not have as text."""
     return {
-        name: _instant(value) if isinstance(value, datetime) else jsonable_encoder(value, custom_encoder={bytes: repr})
+        name: instant(value) if isinstance(value, datetime) else jsonable_encoder(value, custom_encoder={bytes: repr})
         for name, value in fields.items()
     }
 
 
-def _instant(moment: datetime | None) -> str | None:
+def status_number(status: SessionStatus) -> int:
+    """A status as this platform stores it."""
+    return _STATUS_NUMBERS.get(status, _UNKNOWN_STATUS)
+
+
+def instant(moment: datetime | None) -> str | None:
+    """A time as this platform writes it."""
     return None if moment is None else format_instant(moment)

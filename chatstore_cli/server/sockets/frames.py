@@ -15,7 +15,7 @@ from chatstore_cli.server.open_sockets import OpenConnections
 SLOW_READER = 1013
 _MOST_WAITING = 1_000
 """Frames that wait for a client. A client that reads more slowly is closed, so that it notices that it missed some."""
-_DEEPEST = 64
+_SECONDS_FOR_ROOM = 60.0
 
 
 class InvalidFrame(ValueError):
@@ -37,6 +37,14 @@ class Frames:
         try:
             self._waiting.put_nowait(dict(frame))
         except asyncio.QueueFull:
+            self.overflowed = True
+
+    async def put(self, frame: Mapping[str, Any]) -> None:
+        """Queue a frame, and wait for room: for a replay, which may be long. A client that stops reading is closed."""
+        try:
+            async with asyncio.timeout(_SECONDS_FOR_ROOM):
+                await self._waiting.put(dict(frame))
+        except TimeoutError:
             self.overflowed = True
 
     async def receive(self) -> AsyncIterator[dict[str, Any] | InvalidFrame]:

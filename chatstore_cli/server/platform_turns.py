@@ -1,0 +1,163 @@
+"""Turns of the multi-agent platform: what a user writes and what the responder answers, in a workflow or in general mode."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from chatstore_cli.domain.message import Message
+from chatstore_cli.domain.queries import MessageSelection
+from chatstore_cli.domain.responding import Event, Mode, Part, Question, TurnUsage
+from chatstore_cli.server.answers import Answer, parts_of
+from chatstore_cli.server.services import Services
+
+_NAME_SPACE = uuid.UUID("0b8f3c52-52b1-4b59-8c2a-9b0d8f0b7a11")
+_HISTORY = 100
+_ASSISTANT = "assistant"
+
+OnPart = Callable[[TurnUsage | Event], None]
+
+
+class PlatformTurns:
+    """The turns of one user of one tenant."""
+
+    def __init__(self, services: Services, tenant: str, user: str) -> None:
+        self._services, self._tenant, self._user = services, tenant, user
+
+    async def record_workflow_input(self, chat_id: str, workflow: str, text: str, request_id: str | None) -> None:
+        """Record what the user wrote in a workflow session. The same `request_id` again records nothing."""
+        event = _text_event(text, "user", _ASSISTANT, self._event_id(chat_id, request_id))
+        await self._save_event(chat_id, workflow, event)
+
+    async def answer_workflow(self, chat_id: str, workflow: str, text: str, on_part: OnPart) -> None:
+        """Ask the responder in a workflow session, and record its answer. Raises NoAnswer and Overdue."""
+        history = await self._history("workflow", chat_id)
+        question = Question(Mode.WORKFLOW, chat_id, text, history, self._tenant, self._user, workflow)
+        answer = await self._ask(question, on_part)
+        event = _text_event(answer.text, _ASSISTANT, "user", str(uuid.uuid4()))
+        await self._save_event(chat_id, workflow, event)
+        await self._count(answer, chat_id, workflow, "workflow")
+
+    async def record_general_input(
+        self, chat_id: str, text: str, request_id: str | None, metadata: Mapping[str, Any]
+    ) -> None:
+        """Record what the user wrote in a general chat. The same `request_id` again records nothing."""
+        await self._append(chat_id, "user", text, self._event_id(chat_id, request_id), metadata)
+
+    async def answer_general(
+        self,
+        chat_id: str,
+        text: str,
+        workflows: Sequence[Mapping[str, Any]],
+        metadata: Mapping[str, Any],
+        on_part: OnPart,
+    ) -> None:
+        """Ask the responder in a general chat, and record its answer and what it used. Raises NoAnswer and Overdue."""
+        history = await self._history("general", chat_id)
+        question = Question(
+            Mode.GENERAL,
+            chat_id,
+            text,
+            history,
+            self._tenant,
+            self._user,
+            None,
+            workflows,
+            await self._artifacts(workflows),
+        )
+        answer = await self._ask(question, on_part)
+        await self._append(chat_id, _ASSISTANT, answer.text, None, metadata)
+        await self._count(answer, chat_id, None, "general")
+
+    async def _ask(self, question: Question, on_part: OnPart) -> Answer:
+        answer = Answer()
+        seconds = self._services.settings.chatstore.server.responder_seconds
+        async with aclosing(parts_of(self._services.responder, question, seconds)) as parts:
+            async for part in parts:
+                answer.add(part)
+                _report(part, on_part)
+        return answer
+
+    async def _save_event(self, chat_id: str, workflow: str, event: Mapping[str, Any]) -> None:
+        services = self._services
+        await services.reading.run(
+            lambda: services.agents_manager.save_event(
+                event, chat_id=chat_id, enterprise_id=self._tenant, user_id=self._user, workflow_name=workflow
+            )
+        )
+        services.live.touch("workflow", chat_id)
+
+    async def _append(
+        self, chat_id: str, role: str, text: str, event_id: str | None, metadata: Mapping[str, Any]
+    ) -> None:
+        services = self._services
+        await services.reading.run(
+            lambda: services.general.append_general_message(
+                general_chat_id=chat_id,
+                app_id=self._tenant,
+                role=role,
+                content=text,
+                user_id=self._user,
+                metadata=metadata,
+                event_id=event_id,
+            )
+        )
+        services.live.touch("general", chat_id)
+
+    async def _count(self, answer: Answer, chat_id: str, workflow: str | None, kind: str) -> None:
+        """Put what the answer used into the usage ledger, each turn once."""
+        for used in answer.usage:
+            await self._services.reading.run(lambda used=used: self._store(used, chat_id, workflow, kind))  # type: ignore[misc]  # bound now
+
+    def _store(self, used: TurnUsage, chat_id: str, workflow: str | None, kind: str) -> None:
+        self._services.session_metrics.update_session_metrics(
+            chat_id,
+            self._user,
+            workflow,
+            used.usage.prompt_tokens,
+            used.usage.completion_tokens,
+            used.usage.cost,
+            self._tenant,
+            agent_name=_ASSISTANT,
+            session_type=kind,
+            turn_id=used.turn_id,
+        )
+
+    async def _history(self, layout: str, chat_id: str) -> list[Message]:
+        def read() -> list[Message]:
+            [reader] = self._services.stores.session_readers(layout)
+            return list(reader.messages(chat_id, MessageSelection(last=_HISTORY)))
+
+        return await self._services.reading.run(read)
+
+    async def _artifacts(self, workflows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """The artifacts that the workflows of the client session work on."""
+        ids = [each["artifact_id"] for each in workflows if isinstance(each.get("artifact_id"), str)]
+
+        def read() -> list[dict[str, Any]]:
+            reader = self._services.artifacts
+            found = (reader.instance(each, self._tenant) for each in ids)
+            return [
+                {"artifact_id": each.artifact_id, "artifact_type": each.artifact_type, "state": each.state}
+                for each in found
+                if each is not None
+            ]
+
+        return await self._services.reading.run(read) if ids else []
+
+    def _event_id(self, chat_id: str, request_id: str | None) -> str:
+        if request_id is None:
+            return str(uuid.uuid4())
+        return str(uuid.uuid5(_NAME_SPACE, "\0".join((self._tenant, self._user, chat_id, request_id))))
+
+
+def _text_event(text: str, sender: str, recipient: str, event_id: str) -> dict[str, Any]:
+    """A text event as AG2 emits it, whose identity is its uuid."""
+    return {"type": "text", "content": {"uuid": event_id, "content": text, "sender": sender, "recipient": recipient}}
+
+
+def _report(part: Part, on_part: OnPart) -> None:
+    if not isinstance(part, str):
+        on_part(part)

@@ -1,0 +1,78 @@
+"""What a client of the multi-agent platform has of its sessions: replays on connect and on request, and live turns.
+
+The client's position in each session decides what is sent, so each turn is sent once, however often a change is reported.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+
+from chatstore_cli.core.mixed_transcript.replay import replay
+from chatstore_cli.domain.mixed_transcript import (
+    NOTHING,
+    ClientPosition,
+    MixedTurn,
+    ReplayBoundary,
+    TranscriptSource,
+)
+from chatstore_cli.domain.times import utc_now
+from chatstore_cli.server.services import Services
+from chatstore_cli.server.sockets.frames import Frames
+from chatstore_cli.server.sockets.platform_frames import envelope, turn_frame
+
+Positions = Mapping[TranscriptSource, ClientPosition]
+
+
+class PlatformReplay:
+    """The sessions of one socket, and how much of each its client has."""
+
+    def __init__(self, services: Services, frames: Frames, tenant: str, user: str, chat: TranscriptSource) -> None:
+        self._services, self._frames, self._tenant, self._user = services, frames, tenant, user
+        self._positions: dict[TranscriptSource, ClientPosition] = {chat: NOTHING}
+        self._sending = asyncio.Lock()
+
+    def follows(self, layout: str, session_id: str) -> bool:
+        """Whether the session is one of the socket's."""
+        return TranscriptSource(layout, session_id) in self._positions
+
+    def add(self, source: TranscriptSource) -> None:
+        """Send the turns of this session too, from its beginning."""
+        self._positions.setdefault(source, NOTHING)
+
+    async def connect(self, chat: TranscriptSource) -> None:
+        """Replay every session from its beginning, and send the boundary."""
+        async with self._sending:
+            await self._send(None, chat, is_replay=True)
+
+    async def catch_up(self) -> None:
+        """Send what was stored since the last time, as live turns."""
+        async with self._sending:
+            await self._send(self._positions, None, is_replay=False)
+
+    async def resume(self, chat: TranscriptSource, position: ClientPosition) -> None:
+        """Replay one session from the position that the client reports. Raises NotFound and PositionAhead."""
+        async with self._sending:
+            await self._send({chat: position}, chat, is_replay=True)
+
+    async def _send(self, positions: Positions | None, chat: TranscriptSource | None, *, is_replay: bool) -> None:
+        sources = list(self._positions if positions is None else positions)
+
+        def records() -> Iterator[MixedTurn | ReplayBoundary]:
+            return replay(
+                self._services.transcript_readers,
+                sources,
+                clock=utc_now,
+                positions=positions,
+                chat=chat,
+                tenant_id=self._tenant,
+                user_id=self._user,
+            )
+
+        async for record in self._services.reading.stream(records):
+            if isinstance(record, MixedTurn):
+                await self._frames.put(turn_frame(record, is_replay=is_replay))
+                continue
+            self._positions.update(record.positions)
+            if is_replay:
+                await self._frames.put(envelope("chat.resume_boundary", record.to_dict()))
