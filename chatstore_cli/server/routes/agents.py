@@ -91,7 +91,7 @@ async def list_agents(
     offset: Annotated[int, Query(description="Clamped to 0 to 10,000.")] = 0,
 ) -> AgentList:
     """List saved agents. Secrets are masked."""
-    count, skipped = max(1, min(limit, _LARGEST_LIMIT)), max(0, min(offset, _MOST_SKIPPED))
+    count, skipped = page_of(limit, offset)
     agents = await in_registry(services, lambda registry: newest_agents(registry, access, skipped + count))
     return AgentList(agents=[agent_body(agent) for agent in agents[skipped:]])
 
@@ -160,6 +160,11 @@ async def find_agent(services: Services, access: Access, agent_id: str) -> Agent
     )
 
 
+def page_of(limit: int, offset: int) -> tuple[int, int]:
+    """How many agents a page has, and how many are before it, within the limits of the platform."""
+    return max(1, min(limit, _LARGEST_LIMIT)), max(0, min(offset, _MOST_SKIPPED))
+
+
 def newest_agents(registry: AgentRegistryService, access: Access, count: int) -> list[Agent]:
     """The agents of the caller's tenants that were changed last."""
     found = [agent for tenant in tenants_of(access) for agent in _newest_of(registry, tenant, count)]
@@ -207,11 +212,11 @@ def agent_body(agent: Agent) -> AgentBody:
         name=agent.name,
         description=agent.description,
         config=masked_config(agent.config),
-        createdAt=_milliseconds(agent.created_at),
-        updatedAt=_milliseconds(agent.updated_at),
+        createdAt=javascript_time(agent.created_at),
+        updatedAt=javascript_time(agent.updated_at),
     )
 
 
-def _milliseconds(moment: Any) -> str | None:
+def javascript_time(moment: Any) -> str | None:
     """A time as JavaScript writes it: UTC with milliseconds and Z."""
     return None if moment is None else as_utc(moment).isoformat(timespec="milliseconds").replace("+00:00", "Z")
