@@ -18,6 +18,7 @@ from chatstore_cli.server.requests import Reader, Served, Writer
 from chatstore_cli.server.routes import agents as first
 from chatstore_cli.server.routes.agents import find_agent, in_database, in_registry, javascript_time, newest_agents
 from chatstore_cli.server.tenants import of_any_tenant, owner_of, tenants_of
+from chatstore_cli.wiring.agents import agent_registry
 from chatstore_cli.wiring.phone_numbers import phone_numbers
 
 router = APIRouter(prefix="/v1", tags=["Saved agents, later version"])
@@ -99,7 +100,7 @@ async def versions(agent_id: str, services: Served, access: Reader) -> dict[str,
     """The versions of an agent, the newest first."""
 
     def read(tenant: str | None) -> list[dict[str, Any]]:
-        registry = first.agent_registry(services.stores)
+        registry = agent_registry(services.stores)
         found = registry.history(agent_id, tenant_id=tenant, limit=_MOST_VERSIONS)
         rows = []
         for each in found:
