@@ -283,7 +283,7 @@ class Settings:
             self.sessions_collection, self.messages_collection, workflow.segments, workflow.usage,
             workflow.usage_rollups, workflow.usage_exports, threads.threads, threads.messages, *of_general, general.registry, general.stats,
             general.artifacts, general.workflow_sessions, TOMBSTONES,
-            self.chatstore.labels.collection,
+            self.chatstore.labels.collection, self.chatstore.server.audit,
             *(name for name in (*of_agents, *of_python_agents) if name is not None),
         )  # fmt: skip
 

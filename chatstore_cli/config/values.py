@@ -48,6 +48,10 @@ def _is_mapping(text: str) -> bool:
     return True
 
 
+def _is_function(name: str) -> bool:
+    return re.fullmatch(r"[\w.]+:\w+", name) is not None
+
+
 _COLLECTION = Rule(_is_collection, "a collection's name (without $, not system.*, no dot at either end)")
 _PATH = Rule(lambda path: path is None or (bool(path.strip()) and "\0" not in path), "a path")
 _SECONDS = Rule(lambda seconds: 0 < seconds <= 3600, "a number of seconds above 0, up to 3600")
@@ -140,11 +144,32 @@ RULES: dict[str, Rule] = {
         lambda days: 1 <= days <= MAX_TTL_DAYS, f"a number of days from 1 to {MAX_TTL_DAYS}"
     ),
     "chatstore.registry.prerequisites": Rule(
-        lambda name: name is None or re.fullmatch(r"[\w.]+:\w+", name) is not None, "a function: module:function"
+        lambda name: name is None or _is_function(name), "a function: module:function"
     ),
     "chatstore.usage.currency": Rule(
         lambda code: re.fullmatch("[A-Z]{3}", code) is not None, "a currency: three capital letters, such as USD"
     ),
+    "chatstore.server.host": Rule(lambda host: bool(host.strip()), "an address or a name of this machine"),
+    "chatstore.server.port": Rule(lambda port: 0 <= port <= 65535, "a port from 0 (any free one) to 65535"),
+    "chatstore.server.responder": Rule(
+        lambda name: name in ("echo", "openai") or _is_function(name), "echo, openai, or a function: module:function"
+    ),
+    "chatstore.server.responder_url": Rule(
+        lambda url: url is None or re.fullmatch(r"https?://[^\s/]\S*", url) is not None, "a URL: http:// or https://"
+    ),
+    "chatstore.server.dispatch": Rule(
+        lambda name: name is None or _is_function(name), "a function: module:function, or null"
+    ),
+    "chatstore.server.responder_seconds": _SECONDS,
+    "chatstore.server.read_seconds": _SECONDS,
+    "chatstore.server.read_threads": Rule(lambda count: 1 <= count <= 1_000, "from 1 to 1000"),
+    "chatstore.server.body_bytes": Rule(lambda size: 1_000 <= size <= 1_000_000_000, "from 1000 to 1000000000"),
+    "chatstore.server.requests_per_minute": Rule(
+        lambda count: 0 <= count <= 10_000_000, "from 0 (no limit) to 10000000"
+    ),
+    "chatstore.server.sockets": Rule(lambda count: 1 <= count <= 100_000, "from 1 to 100000"),
+    "chatstore.server.chat_start_seconds": Rule(lambda seconds: 0 <= seconds <= 86_400, "from 0 to 86400"),
+    "chatstore.server.audit": _COLLECTION,
     "verify.sample": Rule(lambda size: 1 <= size <= 100_000, "from 1 to 100000"),
     "verify.seconds_per_check": _SECONDS,
     **dict.fromkeys((f"verify.application.{name}_path" for name in ("chat", "status", "history", "ws")), _URL_PATH),

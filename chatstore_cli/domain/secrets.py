@@ -13,6 +13,7 @@ _PORT = re.compile(r"(//[^:/?@\s\[\]]+):(?!\d+\b)[^/?@\s,'\"]+")
 _OPTIONS = re.compile(
     r"(?i)([?&;]\w*(?:pass|pwd|secret|token|api_?key|access_?key|credential|authmechanismproperties)\w*)=[^&;\s]*"
 )
+_OWN_KEYS = re.compile(r"\b(chatstore_[0-9a-f]{12})_[0-9a-f]{16,}")
 _KEYS = re.compile(r"\b(sk|pk|rk)-[A-Za-z0-9_-]{16,}|(?i:\b(bearer))\s+[^\s'\"]+")
 
 
@@ -22,7 +23,7 @@ def masked(text: str) -> str:
     The user is masked too: only the last `@` of a URI is known to be the end of the password.
     """
     text = _PORT.sub(r"\1:***", _USER_INFO.sub("//***@", text))
-    return _KEYS.sub(_masked_key, _OPTIONS.sub(r"\1=***", text))
+    return _KEYS.sub(_masked_key, _OWN_KEYS.sub(r"\1_***", _OPTIONS.sub(r"\1=***", text)))
 
 
 def masked_uri(uri: str) -> str:

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 from chatstore_cli import __version__
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.server.callers import BrowserRules
-from chatstore_cli.server.error_bodies import Form, Refusal, answer_to, form_of, refusal_of
+from chatstore_cli.server.error_bodies import Form, Refusal, answer_to, form_of, refusal_of, unexpected
 from chatstore_cli.server.gate import Gate
 from chatstore_cli.server.limits import RequestRate
 from chatstore_cli.server.metrics import Metrics
@@ -58,6 +58,7 @@ def create_app(services: Services) -> ASGIApp:
     app.add_exception_handler(ChatstoreError, _failed)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _unexpected)
     server = services.settings.chatstore.server
     origins = names_of(server.cors_origins)
     gate = Gate(
@@ -94,6 +95,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await services.stop()
 
 
+async def _unexpected(request: Request, error: Exception) -> Response:
+    """An error that nobody expected. The framework raises it again, and the gate logs it."""
+    return _answer(request, unexpected())
+
+
 def _answer(request: Request, refusal: Refusal) -> Response:
     answer = answer_to(request.url.path, refusal)
     return JSONResponse(answer.body, answer.status, dict(answer.headers))
@@ -123,6 +129,8 @@ async def _invalid(request: Request, error: Exception) -> Response:
 async def _http_error(request: Request, error: Exception) -> Response:
     """What the framework refuses: an unknown path or method."""
     assert isinstance(error, HTTPException)
+    if isinstance(error.__cause__, Refusal):  # raised while the framework read the body
+        return _answer(request, error.__cause__)
     refusal = Refusal(error.status_code, str(error.detail), headers=error.headers)
     answer = answer_to(request.url.path, refusal)
     if error.status_code == HTTPStatus.NOT_FOUND and form_of(request.url.path) is Form.ERROR_TEXT:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -11,8 +12,11 @@ from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from chatstore_cli.core.api_keys.keys import ApiKeys
-from chatstore_cli.domain.api_keys import EVERYTHING, Access
+from chatstore_cli.domain.api_keys import EVERYTHING, Access, Right
+from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.server.error_bodies import Refusal
+
+_LOG = logging.getLogger("chatstore.server")
 
 OPEN_PATHS = frozenset({"/", "/health", "/healthz", "/readyz"})
 """Paths that need no key."""
@@ -36,7 +40,9 @@ class BrowserRules:
     @classmethod
     def of(cls, hosts: Iterable[str], origins: Iterable[str]) -> BrowserRules:
         """The rules for these names. The case of a name does not matter."""
-        return cls(frozenset(each.lower() for each in hosts), frozenset(each.lower().rstrip("/") for each in origins))
+        return cls(
+            frozenset(_in_url(each.lower()) for each in hosts), frozenset(each.lower().rstrip("/") for each in origins)
+        )
 
     def check(self, scope: Scope, headers: Headers) -> None:
         """Raise Refusal if a browser must not send this request."""
@@ -77,10 +83,17 @@ def check_content_type(scope: Scope, headers: Headers) -> None:
 
 def access_of(keys: ApiKeys, scope: Scope, headers: Headers) -> Access:
     """What the caller may do. Raises Refusal if the server has keys and the request has none of them."""
-    if not keys.exist():
-        return EVERYTHING
     if scope["type"] == "http" and scope["path"] in OPEN_PATHS:
-        return Access(EVERYTHING.right, frozenset())
+        return Access(Right.READ, frozenset())
+    try:
+        return _access_with_key(keys, scope, headers) if keys.are_required() else EVERYTHING
+    except ChatstoreError as error:  # its text names the file
+        _LOG.error("Every request is rejected, because the keys cannot be read. %s", error.as_text())
+        message = "The server cannot read its keys. The server's log has the reason."
+        raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, message, kind="keys") from error
+
+
+def _access_with_key(keys: ApiKeys, scope: Scope, headers: Headers) -> Access:
     presented = _presented_key(scope, headers)
     if presented is None:
         message = "A key is required: Authorization: Bearer KEY, or x-api-key: KEY."
@@ -89,6 +102,13 @@ def access_of(keys: ApiKeys, scope: Scope, headers: Headers) -> Access:
     if access is None:
         raise Refusal(HTTPStatus.UNAUTHORIZED, "The key is not valid.", kind="bad_key", headers=_UNAUTHORIZED)
     return access
+
+
+def require_right(access: Access, right: Right) -> None:
+    """Raise Refusal if the caller does not have the right."""
+    if not access.right.includes(right):
+        message = f"The key has the right {access.right}, and this needs {right}."
+        raise Refusal(HTTPStatus.FORBIDDEN, message, kind="right")
 
 
 def _presented_key(scope: Scope, headers: Mapping[str, str]) -> str | None:
@@ -100,6 +120,10 @@ def _presented_key(scope: Scope, headers: Mapping[str, str]) -> str | None:
     if scope["type"] == "websocket":  # a page cannot set headers of a socket
         return next(iter(parse_qs(scope["query_string"].decode("latin-1")).get("access_token", [])), None)
     return None
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
 def _without_port(host: str) -> str:

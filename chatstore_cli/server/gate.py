@@ -15,8 +15,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chatstore_cli.core.api_keys.keys import ApiKeys
+from chatstore_cli.domain.api_keys import Access, Right
 from chatstore_cli.domain.errors import ChatstoreError
-from chatstore_cli.server.callers import BrowserRules, access_of, check_content_type
+from chatstore_cli.server.callers import BrowserRules, access_of, check_content_type, require_right
 from chatstore_cli.server.error_bodies import Refusal, answer_to, refusal_of, unexpected
 from chatstore_cli.server.limits import OpenSockets, RequestRate, bounded_body
 
@@ -57,13 +58,14 @@ class Gate:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
-        status = 0
+        status, is_complete = 0, False
 
         async def send_noting(message: Message) -> None:
-            nonlocal status
+            nonlocal status, is_complete
             if message["type"] == "http.response.start":
                 status = message["status"]
                 MutableHeaders(scope=message).setdefault("X-Content-Type-Options", "nosniff")
+            is_complete = message["type"] == "http.response.body" and not message.get("more_body", False)
             await send(message)
 
         try:
@@ -75,6 +77,8 @@ class Gate:
             raise
         except Exception as error:
             refusal = _refusal(error)
+            if is_complete:  # the framework has answered in the form of the path, and raises for the log
+                return
             if status:  # the answer has begun: it can only be cut off
                 raise
             await _send_error(scope, send_noting, refusal)
@@ -87,7 +91,8 @@ class Gate:
         started = time.perf_counter()
         counted = False
         try:
-            self._admit(scope, Headers(scope=scope))
+            access = self._admit(scope, Headers(scope=scope))
+            require_right(access, Right.WRITE)  # whoever sends a frame writes
             self._sockets.add()
             counted = True
         except (Refusal, ChatstoreError) as error:
@@ -105,13 +110,19 @@ class Gate:
                 self._sockets.remove()
             _log_access(scope, 101, time.perf_counter() - started)
 
-    def _admit(self, scope: Scope, headers: Headers) -> None:
+    def _admit(self, scope: Scope, headers: Headers) -> Access:
         self._rules.check(scope, headers)
         check_content_type(scope, headers)
-        access = access_of(self._keys, scope, headers)
-        scope.setdefault("state", {})["access"] = access
         client = scope.get("client")
-        self._rate.check(access.key_id or (client[0] if client else "local"))
+        address = client[0] if client else "local"
+        try:
+            access = access_of(self._keys, scope, headers)
+        except Refusal:
+            self._rate.check(address)  # somebody who tries keys has a limit too
+            raise
+        scope.setdefault("state", {})["access"] = access
+        self._rate.check(access.key_id or address)
+        return access
 
 
 def _refusal(error: Exception) -> Refusal:

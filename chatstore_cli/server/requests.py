@@ -10,6 +10,7 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from chatstore_cli.domain.api_keys import Access, Right
+from chatstore_cli.server.callers import require_right
 from chatstore_cli.server.error_bodies import Refusal
 from chatstore_cli.server.services import Services
 
@@ -22,9 +23,7 @@ def services_of(connection: HTTPConnection) -> Services:
 def _needs(right: Right) -> Callable[[HTTPConnection], Access]:
     def access_of(connection: HTTPConnection) -> Access:
         access: Access = connection.state.access
-        if not access.right.includes(right):
-            message = f"The key has the right {access.right}, and this needs {right}."
-            raise Refusal(HTTPStatus.FORBIDDEN, message, kind="right")
+        require_right(access, right)
         return access
 
     return access_of

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import socket
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -50,6 +52,7 @@ def serve(settings: Settings, host: str | None, port: int | None, *, started: Ca
     server = settings.chatstore.server
     host = server.host if host is None else host
     port = server.port if port is None else port
+    settings = replace(settings, chatstore=replace(settings.chatstore, server=replace(server, host=host, port=port)))
     from chatstore_cli.server.responders.registry import responder_of
 
     services = Services(settings, responder_of(settings))
@@ -70,6 +73,7 @@ def serve(settings: Settings, host: str | None, port: int | None, *, started: Ca
         ws_ping_timeout=30.0,
         lifespan="on",
     )
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # its lines about sockets have their whole queries
     try:
         _Server(config, services, started).run(sockets=[listening])
     except KeyboardInterrupt:  # uvicorn raises the signal again after it has stopped

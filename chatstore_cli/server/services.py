@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from chatstore_cli.core.api_keys.keys import ApiKeys
+from chatstore_cli.domain.api_keys import Access
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.times import utc_now
 from chatstore_cli.library.cache import LocalChatCache
@@ -26,6 +27,7 @@ from chatstore_cli.wiring.server import api_keys
 
 if TYPE_CHECKING:
     from chatstore_cli.config.settings import Settings
+    from chatstore_cli.core.audit.readings import ReadAudit
     from chatstore_cli.core.general.chats import GeneralChats
     from chatstore_cli.core.mixed_transcript.sources import Readers
     from chatstore_cli.core.session_registry.registry import SessionRegistry
@@ -41,6 +43,7 @@ _LOG = logging.getLogger("chatstore.server")
 _RECORDING_THREADS = 4
 _STOP_SECONDS = 8.0
 _PREPARE_SECONDS = 60.0
+_SECONDS_BETWEEN_KEY_CHECKS = 20.0
 
 
 class Services:
@@ -132,6 +135,13 @@ class Services:
 
         return transcript_readers(self.stores)
 
+    @cached_property
+    def audit(self) -> ReadAudit:
+        """Who read messages with a key. See server/auditing.py."""
+        from chatstore_cli.wiring.audit import read_audit
+
+        return read_audit(lambda: self.stores)
+
     def in_background(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something that nobody waits for. It is cancelled when the server stops."""
         task = asyncio.create_task(work)
@@ -156,8 +166,23 @@ class Services:
     async def start(self) -> None:
         """Start the worker, and create missing indexes if the database answers. An outage does not stop the start."""
         await self.recording.run(self.cache.load_journals)
+        self.in_background(self._close_revoked())
         if self.settings.mongo.enabled:
             self._preparing = asyncio.create_task(self._prepare())
+
+    async def _close_revoked(self) -> None:
+        """Close the sockets whose keys were revoked, until the server stops."""
+        while True:
+            await asyncio.sleep(_SECONDS_BETWEEN_KEY_CHECKS)
+            await self.connections.close_revoked(self.still_grants)
+
+    def still_grants(self, access: Access) -> bool:
+        """Whether a caller would still be let in. Nobody is if the keys cannot be read."""
+        try:
+            return self.keys.still_grant(access)
+        except ChatstoreError as error:
+            _LOG.error("The keys cannot be read. %s", error.as_text())
+            return False
 
     async def _prepare(self) -> None:
         """Start what needs the database. Requests are answered meanwhile."""

@@ -101,7 +101,10 @@ def test_every_setting_can_be_set_by_its_variable(monkeypatch):
         value = "text=content" if key == "mongo.cache.mapping" else value
         value = "always" if key == "mongo.cache.fsync" else f"/{value}" if key.endswith("_path") else value
         value = "mongodb" if key == "chatstore.threads.backend" else value
-        value = "module:function" if key == "chatstore.registry.prerequisites" else value
+        functions = ("registry.prerequisites", "server.responder", "server.dispatch")
+        value = "module:function" if key.removeprefix("chatstore.") in functions else value
+        value = "http://h" if key == "chatstore.server.responder_url" else value
+        value = "1234" if key == "chatstore.server.body_bytes" else value
         value = {"chatstore.timezone": "Europe/Berlin", "chatstore.usage.currency": "EUR"}.get(key, value)
         value = "0123456789abcdef01234567" if key == "chatstore.agents.default_agent" else value
         monkeypatch.setenv(f"CHATSTORE_{key.removeprefix('chatstore.').upper().replace('.', '__')}", value)

@@ -31,6 +31,8 @@ from chatstore_cli.domain.secrets import hosts_of, masked, masked_uri
         ("x://h/?proxyPassword=g&api_key=g&apikey=g", "x://h/?proxyPassword=***&api_key=***&apikey=***"),
         ("key sk-proj-0123456789abcdef", "key sk-***"),
         ("Authorization: Bearer abc.def", "Authorization: Bearer ***"),
+        (f"key chatstore_0123456789ab_{'0' * 64}", "key chatstore_0123456789ab_***"),
+        ("/ws/chat?session_id=a&access_token=b", "/ws/chat?session_id=a&access_token=***"),
         ("nothing to hide: user@host", "nothing to hide: user@host"),
         ("session task-0123456789abcdefgh", "session task-0123456789abcdefgh"),
     ],

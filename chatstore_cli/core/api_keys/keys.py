@@ -29,6 +29,7 @@ class ApiKeys:
         random_text: Callable[[int], str] = secrets.token_hex,
     ) -> None:
         self._store, self._clock, self._random_text = store, clock, random_text
+        self._were_seen = False
 
     def create(self, name: str, right: Right, tenants: Sequence[str] | None) -> NewKey:
         """Create a key for these tenants; None is all of them. Raises BadValue."""
@@ -49,6 +50,14 @@ class ApiKeys:
         """Whether there is any key. A server without keys answers everybody, and listens on loopback only."""
         return bool(self._store.all())
 
+    def are_required(self) -> bool:
+        """Whether callers need a key: there is one, or there was one since this process began.
+
+        If the last key is revoked, or the file is deleted, a running server must not become open to everybody.
+        """
+        self._were_seen = self._were_seen or self.exist()
+        return self._were_seen
+
     def all(self) -> Sequence[ApiKey]:
         """Every key, in the order in which they were created."""
         return self._store.all()
@@ -66,6 +75,12 @@ class ApiKeys:
 
         self._store.change(without)
         return revoked[0]
+
+    def still_grant(self, access: Access) -> bool:
+        """Whether a caller who was let in with this access would be let in with it now."""
+        if access.key_id is None:
+            return not self.are_required()
+        return any(key.key_id == access.key_id and key.access == access for key in self._store.all())
 
     def access(self, presented: str) -> Access | None:
         """What the caller who presents this text may do; None if no key has this text.

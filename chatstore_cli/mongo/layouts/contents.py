@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.domain.foreign import ForeignDocuments
 from chatstore_cli.mongo.agent_sessions.documents import OWN_AGENT_MESSAGES, OWN_AGENT_SESSIONS
+from chatstore_cli.mongo.audit.store import OWN_READINGS
 from chatstore_cli.mongo.call_sessions.documents import OWN_CALL_SESSIONS
 from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.foreign_documents import collection_names, foreign_in, require_writable
@@ -50,6 +51,7 @@ def own_documents_of(settings: Settings) -> dict[str, OwnDocuments]:
         workflow.usage_exports: OWN_EXPORTS,
         general.registry: OWN_ENTRIES,
         settings.chatstore.labels.collection: OWN_LABELS,
+        settings.chatstore.server.audit: OWN_READINGS,
     }
     # A setting may name a collection that has the default name of one of these.
     return {**names, **{name: own for name, own in of_agents.items() if name is not None and name not in names}}

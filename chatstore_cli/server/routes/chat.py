@@ -15,6 +15,7 @@ from chatstore_cli.domain.errors import BadValue, ChatstoreError, Unreachable
 from chatstore_cli.domain.history import LARGEST_LIMIT
 from chatstore_cli.domain.recording import DEFAULT_SESSION
 from chatstore_cli.domain.times import format_instant
+from chatstore_cli.server.auditing import note_reading
 from chatstore_cli.server.chat_turns import CLEAR_COMMANDS, CLEARED, ChatTurns, local_time
 from chatstore_cli.server.error_bodies import Refusal
 from chatstore_cli.server.requests import Reader, Served, Writer, of_all_tenants
@@ -22,6 +23,7 @@ from chatstore_cli.server.services import Services
 
 router = APIRouter(tags=["Chat application"])
 
+_LAYOUT = "messages"
 _DEFAULT_LIMIT = 50
 _STATUS_SECONDS = 3.0
 
@@ -106,6 +108,8 @@ async def history(
     if not session_id:
         raise Refusal(HTTPStatus.BAD_REQUEST, "session_id is required")
     found = await read_history(services, session_id, max(1, min(limit, LARGEST_LIMIT)))
+    if found.messages:
+        await note_reading(services, access, [(_LAYOUT, session_id)])
     return HistoryResponse(
         session_id=session_id,
         messages=[_item(shown, session_id) for shown in found.messages],
@@ -119,6 +123,8 @@ async def conversation(services: Served, access: Reader, session_id: str) -> Con
     """The newest 500 messages of a session."""
     of_all_tenants(access)
     found = await read_history(services, session_id, LARGEST_LIMIT)
+    if found.messages:
+        await note_reading(services, access, [(_LAYOUT, session_id)])
     items = [_item(shown, session_id) for shown in found.messages]
     return ConversationResponse(
         session_id=session_id,

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
+from chatstore_cli.domain.api_keys import Access
 from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.domain.session import SessionStatus
 from chatstore_cli.domain.watch import SessionChange
@@ -42,15 +43,15 @@ async def events(
         return access.sees(change.session.tenant_id) and query.matches(change.session)
 
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(_stream(services, wants), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(_stream(services, access, wants), media_type="text/event-stream", headers=headers)
 
 
-async def _stream(services: Services, wants: Callable[[SessionChange], bool]) -> AsyncIterator[str]:
+async def _stream(services: Services, access: Access, wants: Callable[[SessionChange], bool]) -> AsyncIterator[str]:
     stopping = asyncio.create_task(services.connections.stopping.wait())
     try:
         with services.live.subscribe(wants) as subscription:
             yield ": watching\n\n"
-            while not stopping.done():
+            while not stopping.done() and services.still_grants(access):
                 waiting = asyncio.create_task(subscription.next(_SECONDS_BETWEEN_SIGNS))
                 await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
                 if not waiting.done():

@@ -14,8 +14,10 @@ from chatstore_cli.core.workflow.client_chats import cache_seed
 from chatstore_cli.domain.api_keys import Access
 from chatstore_cli.domain.artifacts import LastArtifact
 from chatstore_cli.domain.errors import PrerequisiteRefused
+from chatstore_cli.domain.mixed_transcript import GENERAL_LAYOUT
 from chatstore_cli.domain.session import Session, SessionStatus
 from chatstore_cli.domain.times import format_instant
+from chatstore_cli.server.auditing import note_reading
 from chatstore_cli.server.error_bodies import Refusal
 from chatstore_cli.server.requests import Reader, Served, Writer
 
@@ -184,6 +186,8 @@ async def general_transcript(
         )
     if found is None:
         raise Refusal(HTTPStatus.NOT_FOUND, NO_GENERAL_CHAT)
+    if found["messages"]:
+        await note_reading(services, access, [(GENERAL_LAYOUT, general_chat_id)])
     return _iso({**found, "messages": [_iso(message) for message in found["messages"]]})
 
 

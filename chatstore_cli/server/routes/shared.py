@@ -30,7 +30,7 @@ async def root(request: Request, services: Served) -> Response:
     accepted = request.headers.get("accept", "")
     if "text/html" in accepted:
         return HTMLResponse(_PAGE)
-    endpoints = sorted({path for route in request.app.routes if (path := getattr(route, "path", None))})
+    endpoints = sorted(request.app.openapi()["paths"])
     body = {"status": "online", "service": SERVICE, "name": SERVICE, "version": __version__, "endpoints": endpoints}
     return JSONResponse(body)
 

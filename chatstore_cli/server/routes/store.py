@@ -12,11 +12,12 @@ from fastapi import APIRouter, Query
 
 from chatstore_cli.core.readers import find_session
 from chatstore_cli.core.search.run import MessageSearch
-from chatstore_cli.core.sessions.listing import LARGEST_PAGE, list_sessions, show_session
+from chatstore_cli.core.sessions.listing import LARGEST_PAGE, SessionView, list_sessions, show_session
 from chatstore_cli.core.usage.groupings import UsageGrouping
 from chatstore_cli.core.usage.report import report_usage
 from chatstore_cli.domain.api_keys import Access
 from chatstore_cli.domain.errors import BadValue, NotFound
+from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.periods import Period, read_period
 from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
 from chatstore_cli.domain.search.models import SearchHit, SearchMode, SearchQuery
@@ -25,6 +26,7 @@ from chatstore_cli.domain.session_reader import SessionReader
 from chatstore_cli.domain.times import utc_now
 from chatstore_cli.render.rows.search import hit_row
 from chatstore_cli.render.rows.sessions import message_row, session_row, session_view_row
+from chatstore_cli.server.auditing import note_reading
 from chatstore_cli.server.error_bodies import Refusal
 from chatstore_cli.server.requests import Reader, Served
 from chatstore_cli.server.tenants import tenants_of
@@ -86,13 +88,14 @@ async def session(
     """One session with its first and last messages, as `chatstore sessions show -o json`."""
     first, last = (max(0, min(each, _LARGEST_MESSAGES)) for each in (first, last))
 
-    def read() -> dict[str, Any]:
-        readers = services.stores.session_readers(layout)
-        _visible(readers, session_id, access)
-        view = show_session(readers, session_id, first=first, last=last)
-        return session_view_row(view.session, view.first_messages, view.last_messages, view.expiry)
+    def read() -> SessionView:
+        reader, _ = _visible(services.stores.session_readers(layout), session_id, access)
+        return show_session([reader], session_id, first=first, last=last)
 
-    return await services.reading.run(read)
+    view = await services.reading.run(read)
+    if view.first_messages or view.last_messages:
+        await note_reading(services, access, [(view.session.layout, view.session.session_id)])
+    return session_view_row(view.session, view.first_messages, view.last_messages, view.expiry)
 
 
 @router.get("/sessions/{session_id}/messages")
@@ -106,14 +109,16 @@ async def messages(
 ) -> dict[str, Any]:
     """A session's messages in their order, after a sequence. `next_cursor` is the sequence to continue after."""
 
-    def read() -> dict[str, Any]:
+    def read() -> tuple[Session, list[Message]]:
         reader, found = _visible(services.stores.session_readers(layout), session_id, access)
         selection = MessageSelection(after_sequence=after_sequence)
-        page = list(islice(reader.messages(found.session_id, selection), limit + 1))
-        more = str(page[limit - 1].sequence) if len(page) > limit else None
-        return {"items": [message_row(each) for each in page[:limit]], "next_cursor": more}
+        return found, list(islice(reader.messages(found.session_id, selection), limit + 1))
 
-    return await services.reading.run(read)
+    found, page = await services.reading.run(read)
+    if page:
+        await note_reading(services, access, [(found.layout, found.session_id)])
+    more = str(page[limit - 1].sequence) if len(page) > limit else None
+    return {"items": [message_row(each) for each in page[:limit]], "next_cursor": more}
 
 
 @router.get("/search")
@@ -141,7 +146,7 @@ async def search(
     period = read_period(since, until, utc_now())
     mode = SearchMode.SUBSTRING if substring else SearchMode.WORDS
 
-    def read() -> dict[str, Any]:
+    def read() -> tuple[list[SearchHit], str | None, list[str]]:
         found: list[SearchHit] = []
         next_cursor: str | None = None
         notes: list[str] = []
@@ -152,17 +157,15 @@ async def search(
             if page.failure is not None:
                 raise page.failure
             next_cursor, notes = page.next_cursor or next_cursor, [*notes, *page.notes]
-        return {
-            "items": [hit_row(hit) for hit in found],
-            "next_cursor": next_cursor,
-            "notes": list(dict.fromkeys(notes)),
-        }
+        return found, next_cursor, list(dict.fromkeys(notes))
 
     if access.tenants is not None and tenant is None and len(access.tenants) > 1:
         raise Refusal(
             HTTPStatus.BAD_REQUEST, "The key is for several tenants: choose one with `tenant`.", kind="tenant"
         )
-    return await services.reading.run(read)
+    hits, next_cursor, notes = await services.reading.run(read)
+    await note_reading(services, access, [(hit.layout, hit.message.session_id) for hit in hits])
+    return {"items": [hit_row(hit) for hit in hits], "next_cursor": next_cursor, "notes": notes}
 
 
 @router.get("/usage")
@@ -242,11 +245,17 @@ def _of_tenant(query: SessionQuery, tenant: str | None) -> SessionQuery:
 
 
 def _visible(readers: Sequence[SessionReader], session_id: str, access: Access) -> tuple[SessionReader, Session]:
-    """The session, if the caller sees its tenant. Raises NotFound in both other cases, with the same words."""
-    reader, found = find_session(readers, session_id)
-    if not access.sees(found.tenant_id):
+    """The session, if the caller sees its tenant. For a caller of some tenants the sessions of others do not exist.
+
+    So errors must not name similar ids, or other layouts that have this id: these may be other tenants'.
+    """
+    if access.tenants is None:
+        return find_session(readers, session_id)
+    found = [(each, stored) for each in readers if (stored := each.find(session_id)) is not None]
+    visible = [(each, stored) for each, stored in found if access.sees(stored.tenant_id)]
+    if not visible:
         raise NotFound(kind_of_thing="session", name=session_id, where="")
-    return reader, found
+    return find_session([each for each, _ in visible], session_id)
 
 
 def _groupings(by: str) -> list[UsageGrouping]:

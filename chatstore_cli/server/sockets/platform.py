@@ -12,6 +12,7 @@ from typing import Any
 from fastapi import APIRouter, WebSocket
 
 from chatstore_cli.core.workflow.client_chats import cache_seed
+from chatstore_cli.domain.api_keys import Access
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.mixed_transcript import GENERAL_LAYOUT, WORKFLOW_LAYOUT, ClientPosition, TranscriptSource
 from chatstore_cli.domain.session import Session
@@ -48,7 +49,7 @@ async def platform_socket(socket: WebSocket, workflow_name: str, app_id: str, ch
     slow = wire.error_frame("The client reads too slowly, so frames are missing. Connect again.", _SLOW_READER)
     async with accepted(socket, services.connections, slow) as frames:
         key = socket.query_params.get("session_key") or _DEFAULT_KEY
-        await _PlatformSocket(services, frames, session, workflow_name, app_id, user_id, key).run()
+        await _PlatformSocket(services, frames, session, workflow_name, app_id, user_id, key, socket.state.access).run()
 
 
 def _session_of(services: Services, tenant: str, workflow: str, chat_id: str, user: str) -> Session | None:
@@ -63,13 +64,21 @@ class _PlatformSocket:
     """One socket from its acceptance to its end."""
 
     def __init__(
-        self, services: Services, frames: Frames, session: Session, workflow: str, tenant: str, user: str, key: str
+        self,
+        services: Services,
+        frames: Frames,
+        session: Session,
+        workflow: str,
+        tenant: str,
+        user: str,
+        key: str,
+        access: Access,
     ) -> None:
         self._services, self._frames, self._session, self._workflow = services, frames, session, workflow
         self._tenant, self._user, self._key = tenant, user, key
         self._id = str(uuid.uuid4())
         self._chat = TranscriptSource(WORKFLOW_LAYOUT, session.session_id)
-        self._replay = PlatformReplay(services, frames, tenant, user, self._chat)
+        self._replay = PlatformReplay(services, frames, tenant, user, self._chat, access)
         self._work = PlatformWork(services, frames, self._replay, self._id, tenant, user)
 
     async def run(self) -> None:

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Iterator, Mapping
 
 from chatstore_cli.core.mixed_transcript.replay import replay
+from chatstore_cli.domain.api_keys import Access
 from chatstore_cli.domain.mixed_transcript import (
     NOTHING,
     ClientPosition,
@@ -17,6 +18,7 @@ from chatstore_cli.domain.mixed_transcript import (
     TranscriptSource,
 )
 from chatstore_cli.domain.times import utc_now
+from chatstore_cli.server.auditing import note_reading
 from chatstore_cli.server.services import Services
 from chatstore_cli.server.sockets.frames import Frames
 from chatstore_cli.server.sockets.platform_frames import envelope, turn_frame
@@ -27,8 +29,11 @@ Positions = Mapping[TranscriptSource, ClientPosition]
 class PlatformReplay:
     """The sessions of one socket, and how much of each its client has."""
 
-    def __init__(self, services: Services, frames: Frames, tenant: str, user: str, chat: TranscriptSource) -> None:
+    def __init__(
+        self, services: Services, frames: Frames, tenant: str, user: str, chat: TranscriptSource, access: Access
+    ) -> None:
         self._services, self._frames, self._tenant, self._user = services, frames, tenant, user
+        self._access = access
         self._positions: dict[TranscriptSource, ClientPosition] = {chat: NOTHING}
         self._sending = asyncio.Lock()
 
@@ -71,6 +76,7 @@ class PlatformReplay:
 
         async for record in self._services.reading.stream(records):
             if isinstance(record, MixedTurn):
+                await note_reading(self._services, self._access, [record.source])
                 await self._frames.put(turn_frame(record, is_replay=is_replay))
                 continue
             self._positions.update(record.positions)

@@ -51,10 +51,13 @@ def serve(
     invocation.reject_read_only()
     settings = invocation.settings
     require_server_extra()
+    from chatstore_cli.server.masked_log import MaskingFormatter, secrets_of
     from chatstore_cli.server.run import serve as run_server
 
     level = logging.WARNING if invocation.options.quiet else logging.INFO
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(MaskingFormatter("%(asctime)s %(levelname)s %(message)s", secrets_of(settings)))
+    logging.basicConfig(level=level, handlers=[handler])
     if settings.mongo.enabled:
         invocation.say(f"Target: {invocation.target}")
     run_server(settings, host, port, started=lambda address: invocation.say(f"Serving on {address}"))
