@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -66,6 +67,9 @@ class ArtifactReader(Protocol):
 
     def of_session(self, session: Session) -> SessionArtifacts:
         """The artifacts of a session. For a layout without artifacts they are empty."""
+
+    def last_of(self, sessions: Sequence[Session]) -> Mapping[str, LastArtifact]:
+        """The artifact that each session of a page showed last, by session id. Sessions without one are left out."""
 
     def instance(self, artifact_id: str, tenant_id: str) -> ArtifactInstance | None:
         """An artifact, or None."""

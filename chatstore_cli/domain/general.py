@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from chatstore_cli.domain.segments import DocumentFull
 
@@ -59,6 +59,13 @@ class AppendedMessage:
     message: dict[str, Any]
     state: GeneralChatState
     size_bytes: int
+
+
+class KeptMessage(NamedTuple):
+    """A message as it is in the document. `is_new` is False if an earlier call stored it."""
+
+    message: dict[str, Any]
+    is_new: bool
 
 
 @dataclass(frozen=True, slots=True)

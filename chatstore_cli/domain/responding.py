@@ -25,6 +25,7 @@ class Question:
     """A user's message, and what a responder may need to answer it. `history` ends with the message itself.
 
     `workflows` are the workflows of the client session as dictionaries, `artifacts` those that its sessions work on.
+    `context` is what the client sent about its user interface.
     """
 
     mode: Mode
@@ -36,6 +37,7 @@ class Question:
     workflow: str | None = None
     workflows: Sequence[Mapping[str, Any]] = ()
     artifacts: Sequence[Mapping[str, Any]] = ()
+    context: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

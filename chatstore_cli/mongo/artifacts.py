@@ -5,7 +5,7 @@ A field of a wrong type is treated as missing, and nothing in a document raises 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chatstore_cli.config.settings import Settings
@@ -48,6 +48,22 @@ class MongoArtifacts:
         if row is None or row.artifact_id is None:
             return SessionArtifacts(last)
         return SessionArtifacts(last, row.artifact_id, self.instance(row.artifact_id, session.tenant_id))
+
+    def last_of(self, sessions: Sequence[Session]) -> Mapping[str, LastArtifact]:
+        """The last artifact of each session, by session id, in one query."""
+        values = [value for session in sessions for value in id_values(session.session_id)]
+        if not values:
+            return {}
+        fields = WORKFLOW.id_fields
+        found: dict[str, dict[str, LastArtifact]] = {field: {} for field in fields}
+        match = {"$or": [{field: {"$in": values}} for field in fields]}
+        with driver_errors(f"reading artifacts in {self._sessions.name}"):
+            for row in self._sessions.sessions.find(match, {"last_artifact": 1, **dict.fromkeys(fields, 1)}):
+                last = last_artifact_of(row.get("last_artifact"))
+                for field in fields:
+                    if last is not None and (session_id := _id(row.get(field))) is not None:
+                        found[field].setdefault(session_id, last)
+        return {key: last for field in reversed(fields) for key, last in found[field].items()}
 
     def instance(self, artifact_id: str, tenant_id: str) -> ArtifactInstance | None:
         """An artifact, or None."""

@@ -21,7 +21,7 @@ from chatstore_cli.server.error_bodies import Form, Refusal, answer_to, form_of,
 from chatstore_cli.server.gate import Gate
 from chatstore_cli.server.limits import RequestRate
 from chatstore_cli.server.metrics import Metrics
-from chatstore_cli.server.routes import agents, agents_v1, calls, chat, events, platform, shared, store
+from chatstore_cli.server.routes import agents, agents_v1, calls, chat, events, platform, platform_input, shared, store
 from chatstore_cli.server.services import Services
 from chatstore_cli.server.sockets import chat as chat_socket
 from chatstore_cli.server.sockets import platform as platform_socket
@@ -32,6 +32,7 @@ ROUTERS = (
     chat_socket.router,
     platform_socket.router,
     platform.router,
+    platform_input.router,
     agents.router,
     agents_v1.router,
     calls.router,

@@ -47,6 +47,11 @@ class Subscription:
         except TimeoutError:
             return None
 
+    def forget_waiting(self) -> None:
+        """Drop the changes that wait: for a subscriber that has reacted to all of them at once."""
+        while not self._changes.empty():
+            self._changes.get_nowait()
+
     def offer(self, change: SessionChange) -> None:
         """Queue a change if the subscriber wants it."""
         if self._wants(change):

@@ -10,7 +10,9 @@ from typing import Any
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.queries import MessageSelection
 from chatstore_cli.domain.responding import Event, Mode, Part, Question, TurnUsage
+from chatstore_cli.domain.workflow.chats import SavedAs
 from chatstore_cli.server.answers import Answer, parts_of
+from chatstore_cli.server.input_requests import InputRequest
 from chatstore_cli.server.services import Services
 
 _NAME_SPACE = uuid.UUID("0b8f3c52-52b1-4b59-8c2a-9b0d8f0b7a11")
@@ -26,25 +28,47 @@ class PlatformTurns:
     def __init__(self, services: Services, tenant: str, user: str) -> None:
         self._services, self._tenant, self._user = services, tenant, user
 
-    async def record_workflow_input(self, chat_id: str, workflow: str, text: str, request_id: str | None) -> None:
-        """Record what the user wrote in a workflow session. The same `request_id` again records nothing."""
-        event = _text_event(text, "user", _ASSISTANT, self._event_id(chat_id, request_id))
-        await self._save_event(chat_id, workflow, event)
+    async def record_workflow_input(self, chat_id: str, workflow: str, text: str, request_id: str | None) -> bool:
+        """Record what the user wrote in a workflow session. False if this `request_id` was recorded before.
 
-    async def answer_workflow(self, chat_id: str, workflow: str, text: str, on_part: OnPart) -> None:
-        """Ask the responder in a workflow session, and record its answer. Raises NoAnswer and Overdue."""
-        history = await self._history("workflow", chat_id)
-        question = Question(Mode.WORKFLOW, chat_id, text, history, self._tenant, self._user, workflow)
-        answer = await self._ask(question, on_part)
-        event = _text_event(answer.text, _ASSISTANT, "user", str(uuid.uuid4()))
-        await self._save_event(chat_id, workflow, event)
-        await self._count(answer, chat_id, workflow, "workflow")
+        `request_id` may be that of a request for input, which is answered then.
+        """
+        event = _text_event(text, "user", _ASSISTANT, self._event_id(chat_id, request_id))
+        is_new = await self._save_event(chat_id, workflow, event, source="ws")
+        if request_id is not None:
+            self._services.input_requests.close(request_id)
+        return is_new
+
+    async def answer_workflow(
+        self, chat_id: str, workflow: str, text: str, on_part: OnPart, context: Mapping[str, Any] | None = None
+    ) -> None:
+        """Ask the responder in a workflow session, and record its answer. Raises NoAnswer and Overdue.
+
+        The questions of one session are asked one after the other.
+        """
+        asked_by = InputRequest(self._tenant, self._user, chat_id, workflow)
+
+        def note(part: TurnUsage | Event) -> None:
+            if isinstance(part, Event):
+                self._services.input_requests.note(part, asked_by)
+            on_part(part)
+
+        async with self._services.lock("answer", "workflow", chat_id):
+            history = await self._history("workflow", chat_id)
+            question = Question(
+                Mode.WORKFLOW, chat_id, text, history, self._tenant, self._user, workflow, context=context or {}
+            )
+            answer = await self._ask(question, note)
+            if answer.text:
+                event = _text_event(answer.text, _ASSISTANT, "user", str(uuid.uuid4()))
+                await self._save_event(chat_id, workflow, event)
+            await self._count(answer, chat_id, workflow, "workflow")
 
     async def record_general_input(
         self, chat_id: str, text: str, request_id: str | None, metadata: Mapping[str, Any]
-    ) -> None:
-        """Record what the user wrote in a general chat. The same `request_id` again records nothing."""
-        await self._append(chat_id, "user", text, self._event_id(chat_id, request_id), metadata)
+    ) -> bool:
+        """Record what the user wrote in a general chat. False if this `request_id` was recorded before."""
+        return await self._append(chat_id, "user", text, self._event_id(chat_id, request_id), metadata)
 
     async def answer_general(
         self,
@@ -55,21 +79,24 @@ class PlatformTurns:
         on_part: OnPart,
     ) -> None:
         """Ask the responder in a general chat, and record its answer and what it used. Raises NoAnswer and Overdue."""
-        history = await self._history("general", chat_id)
-        question = Question(
-            Mode.GENERAL,
-            chat_id,
-            text,
-            history,
-            self._tenant,
-            self._user,
-            None,
-            workflows,
-            await self._artifacts(workflows),
-        )
-        answer = await self._ask(question, on_part)
-        await self._append(chat_id, _ASSISTANT, answer.text, None, metadata)
-        await self._count(answer, chat_id, None, "general")
+        async with self._services.lock("answer", "general", chat_id):
+            history = await self._history("general", chat_id)
+            question = Question(
+                Mode.GENERAL,
+                chat_id,
+                text,
+                history,
+                self._tenant,
+                self._user,
+                None,
+                workflows,
+                await self._artifacts(workflows),
+                metadata["ui_context"],
+            )
+            answer = await self._ask(question, on_part)
+            if answer.text:
+                await self._append(chat_id, _ASSISTANT, answer.text, None, metadata)
+            await self._count(answer, chat_id, None, "general")
 
     async def _ask(self, question: Question, on_part: OnPart) -> Answer:
         answer = Answer()
@@ -80,21 +107,31 @@ class PlatformTurns:
                 _report(part, on_part)
         return answer
 
-    async def _save_event(self, chat_id: str, workflow: str, event: Mapping[str, Any]) -> None:
+    async def _save_event(
+        self, chat_id: str, workflow: str, event: Mapping[str, Any], *, source: str | None = None
+    ) -> bool:
+        """Store an event; False if it was stored before."""
         services = self._services
-        await services.reading.run(
+        saved = await services.reading.run(
             lambda: services.agents_manager.save_event(
-                event, chat_id=chat_id, enterprise_id=self._tenant, user_id=self._user, workflow_name=workflow
+                event,
+                chat_id=chat_id,
+                enterprise_id=self._tenant,
+                user_id=self._user,
+                workflow_name=workflow,
+                source=source,
             )
         )
         services.live.touch("workflow", chat_id)
+        return saved.saved_as is not SavedAs.DUPLICATE
 
     async def _append(
         self, chat_id: str, role: str, text: str, event_id: str | None, metadata: Mapping[str, Any]
-    ) -> None:
+    ) -> bool:
+        """Store a message; False if it was stored before."""
         services = self._services
-        await services.reading.run(
-            lambda: services.general.append_general_message(
+        kept = await services.reading.run(
+            lambda: services.general.keep_message(
                 general_chat_id=chat_id,
                 app_id=self._tenant,
                 role=role,
@@ -105,6 +142,7 @@ class PlatformTurns:
             )
         )
         services.live.touch("general", chat_id)
+        return kept.is_new
 
     async def _count(self, answer: Answer, chat_id: str, workflow: str | None, kind: str) -> None:
         """Put what the answer used into the usage ledger, each turn once."""

@@ -19,6 +19,7 @@ from chatstore_cli.library.cache import LocalChatCache
 from chatstore_cli.library.storage import MongoChatStorage
 from chatstore_cli.library.worker import ChatPersistenceWorker
 from chatstore_cli.server.dispatch import Dispatch
+from chatstore_cli.server.input_requests import InputRequests
 from chatstore_cli.server.limits import OpenSockets
 from chatstore_cli.server.live import LiveChanges
 from chatstore_cli.server.open_sockets import OpenConnections
@@ -61,7 +62,8 @@ class Services:
         )
         self.sockets = OpenSockets(settings.chatstore.server.sockets)
         self.connections = OpenConnections()
-        self._starting: WeakValueDictionary[tuple[str, ...], asyncio.Lock] = WeakValueDictionary()
+        self.input_requests = InputRequests()
+        self._locks: WeakValueDictionary[tuple[str, ...], asyncio.Lock] = WeakValueDictionary()
         self.live = LiveChanges(settings)
         self._background: set[asyncio.Task[None]] = set()
         self.started_at: datetime = utc_now()
@@ -148,9 +150,9 @@ class Services:
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
-    def starting(self, *owner: str) -> asyncio.Lock:
-        """A lock for those who start a session of this tenant, workflow and user in this process."""
-        return self._starting.setdefault(owner, asyncio.Lock())
+    def lock(self, *subject: str) -> asyncio.Lock:
+        """A lock for what this process does for a subject, one after the other: to start sessions, or to answer in one."""
+        return self._locks.setdefault(subject, asyncio.Lock())
 
     @cached_property
     def reading(self) -> WorkThreads:

@@ -16,13 +16,17 @@ def session_registry(stores: Stores) -> SessionRegistry:
     """The session registry of the settings, with the prerequisites that they name. The first command connects."""
     from chatstore_cli.core.session_registry.registry import SessionRegistry
 
-    hook = stores.settings.chatstore.registry.prerequisites
-    prerequisites: Prerequisites | None = None
-    if hook is not None:
-        from chatstore_cli.core.session_registry.prerequisites import HookPrerequisites
+    return SessionRegistry(registry_store(stores), prerequisites=prerequisites(stores), clock=stores.server_now)
 
-        prerequisites = HookPrerequisites(hook)
-    return SessionRegistry(registry_store(stores), prerequisites=prerequisites, clock=stores.server_now)
+
+def prerequisites(stores: Stores) -> Prerequisites | None:
+    """The hook of the settings that may refuse workflows; None without one."""
+    hook = stores.settings.chatstore.registry.prerequisites
+    if hook is None:
+        return None
+    from chatstore_cli.core.session_registry.prerequisites import HookPrerequisites
+
+    return HookPrerequisites(hook)
 
 
 def registry_administration(stores: Stores) -> RegistryAdministration:

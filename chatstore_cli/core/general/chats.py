@@ -26,6 +26,7 @@ from chatstore_cli.domain.general import (
     GeneralChat,
     GeneralChatState,
     GeneralChatStore,
+    KeptMessage,
     TranscriptPart,
 )
 from chatstore_cli.domain.segments import DocumentFull
@@ -97,7 +98,29 @@ class GeneralChats:
         metadata: Mapping[str, Any] | None = None,
         event_id: str | None = None,
     ) -> dict[str, Any]:
-        """Append a message to a chat; returns the stored message.
+        """Append a message to a chat; returns the stored message. See `keep_message`."""
+        return self.keep_message(
+            general_chat_id=general_chat_id,
+            app_id=app_id,
+            role=role,
+            content=content,
+            user_id=user_id,
+            metadata=metadata,
+            event_id=event_id,
+        ).message
+
+    def keep_message(
+        self,
+        *,
+        general_chat_id: str,
+        app_id: str,
+        role: str,
+        content: str,
+        user_id: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        event_id: str | None = None,
+    ) -> KeptMessage:
+        """Append a message to a chat, unless it is stored already.
 
         A repeated call with the same `event_id` stores nothing and returns the message that is stored. See
         `core/general/checks.py: new_message` for roles, agent names and metadata. Raises InvalidGeneralChat; NotFound;
@@ -110,7 +133,7 @@ class GeneralChats:
         identity = f"general_{uuid4()}" if event_id is None else checked_part(event_id, "event_id")
         alterations = Alterations()
 
-        def attempt() -> dict[str, Any] | None:
+        def attempt() -> KeptMessage | None:
             state = self._opened(chat_id, tenant, user)
             message = new_message(
                 state.chat, identity,
@@ -118,17 +141,18 @@ class GeneralChats:
             )  # fmt: skip
             result = self._store.append(state, message, self._clock())
             if isinstance(result, AppendedMessage):
-                return self._appended(chat_id, result)
+                return KeptMessage(self._appended(chat_id, result), is_new=True)
             self._known.forget(chat_id)
             if isinstance(result, DocumentFull):
                 make_room_for(self._keeper, chat_id, identity, result)
-            return self._store.stored_message(self._opened(chat_id, tenant, user), identity)
+            stored = self._store.stored_message(self._opened(chat_id, tenant, user), identity)
+            return None if stored is None else KeptMessage(stored, is_new=False)
 
         with self._known.lock(chat_id):
-            message = self._known.until_done(chat_id, attempt)
+            kept = self._known.until_done(chat_id, attempt)
         for kind in alterations.kinds():
             self._warn(f"Session {chat_id!r}: a message has {kind}.")
-        return message
+        return kept
 
     def _appended(self, chat_id: str, appended: AppendedMessage) -> dict[str, Any]:
         self._known.remember(chat_id, appended.state)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chatstore_cli.core.lru import LruMap
 from chatstore_cli.core.segments.keeper import SegmentKeeper
@@ -92,12 +92,13 @@ class AG2Manager:
         event_id: str | None = None,
         run: int | None = None,
         agent: str | None = None,
+        source: str | None = None,
     ) -> SavedEvent:
         """Store an event of AG2: an object of `autogen.events`, its dump, or its JSON.
 
         The same event again changes nothing. The first event creates the session. `event_id` identifies an event that
         has no uuid; `run` is the event's run if it is not the newest one (1 is the first); `agent` is the owner of usage
-        that is not delivered in AG2's order. Raises BadValue; OtherTenant; Conflict if the session was deleted on
+        that is not delivered in AG2's order. `source` is stored with a turn as how it arrived. Raises BadValue; OtherTenant; Conflict if the session was deleted on
         purpose; DocumentRefused for a message over 16 MiB; Unreachable, after which the call can be repeated.
         """
         _checked_run(run)
@@ -121,6 +122,7 @@ class AG2Manager:
             if isinstance(meaning, AgentTurn):
                 for alteration in meaning.alterations:
                     self._warn(f"Session {chat.chat_id!r}: a message has {alteration}.")
+                meaning = replace(meaning, source=source)
                 return self._turns.store(chat, meaning, _identity(meaning, event_id), run)
             if isinstance(meaning, UsageReport):
                 owner = agent or self._owners.of(chat.chat_id)

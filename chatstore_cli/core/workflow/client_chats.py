@@ -11,14 +11,18 @@ from datetime import timedelta
 from chatstore_cli.core.sessions.listing import list_sessions
 from chatstore_cli.core.workflow.ag2_manager import AG2Manager
 from chatstore_cli.domain.artifacts import ArtifactReader, LastArtifact, SessionArtifacts
+from chatstore_cli.domain.errors import PrerequisiteRefused
 from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.domain.session import Session, SessionStatus
 from chatstore_cli.domain.session_reader import SessionReader
+from chatstore_cli.domain.session_registry import Prerequisites, SwitchAction, WorkflowRequest
 from chatstore_cli.domain.times import Clock, utc_now
 from chatstore_cli.domain.workflow.chats import ChatState, ChatWriter
 
 _STARTED = uuid.UUID("6f1d1a8e-5d0f-4a52-9a5a-3b0f8f0f6d11")
 """The name space of the ids of sessions that are started with an id of the client's request."""
+_NO_CLIENT_SESSION = "default"
+"""The key of the client session that a request without a connection belongs to."""
 _MOST_RUNNING = 100
 _NEWEST = 20
 
@@ -41,7 +45,10 @@ class ChatFacts:
 
 
 class ClientChats:
-    """Workflow sessions of one tenant at a time. `reader` is that of the workflow layout."""
+    """Workflow sessions of one tenant at a time. `reader` is that of the workflow layout.
+
+    `prerequisites` may refuse to start a session.
+    """
 
     def __init__(
         self,
@@ -49,10 +56,12 @@ class ClientChats:
         writer: ChatWriter,
         artifacts: ArtifactReader,
         sessions: AG2Manager,
+        *,
+        prerequisites: Prerequisites | None = None,
         clock: Clock = utc_now,
     ) -> None:
         self._reader, self._writer, self._artifacts, self._sessions = reader, writer, artifacts, sessions
-        self._clock = clock
+        self._prerequisites, self._clock = prerequisites, clock
 
     @staticmethod
     def new_id() -> str:
@@ -70,13 +79,17 @@ class ClientChats:
         """Start a session, unless this user has started one of this workflow in the last `reuse_seconds`.
 
         The same `request_id` always means the same session, so that a repeated request starts nothing new.
+        Raises PrerequisiteRefused for a new session, and then there is none.
         """
         if request_id is not None:
             chat_id = str(uuid.uuid5(_STARTED, "\0".join((tenant, workflow, user, request_id))))
+            if self._writer.load(chat_id) is None:
+                self._ask(chat_id, tenant, user, workflow)
             return StartedChat(chat_id, reused=not self.create(chat_id, tenant, user, workflow))
         if not force_new and (running := self._just_started(tenant, workflow, user, reuse_seconds)) is not None:
             return StartedChat(running.session_id, reused=True)
         chat_id = self.new_id()
+        self._ask(chat_id, tenant, user, workflow)
         self.create(chat_id, tenant, user, workflow)
         return StartedChat(chat_id, reused=False)
 
@@ -87,19 +100,21 @@ class ClientChats:
     def running(self, tenant: str, user: str, limit: int = _MOST_RUNNING) -> list[tuple[Session, LastArtifact | None]]:
         """The running sessions of a user, the most recently updated first, each with the artifact that it showed last."""
         query = SessionQuery(tenant_id=tenant, user_id=user, status=SessionStatus.RUNNING)
-        return [(each, self._artifacts.of_session(each).last) for each in self._list(query, limit)]
+        sessions = self._list(query, limit)
+        artifacts = self._artifacts.last_of(sessions)
+        return [(each, artifacts.get(each.session_id)) for each in sessions]
 
     def newest_running(self, tenant: str, user: str, workflow: str) -> Session | None:
         """The running session of a workflow that this user used last."""
         query = SessionQuery(tenant_id=tenant, user_id=user, workflow=workflow, status=SessionStatus.RUNNING)
         return next(iter(self._list(query, 1)), None)
 
-    def find(self, tenant: str, workflow: str, chat_id: str) -> Session | None:
-        """A session of this tenant and workflow, or None."""
+    def find(self, tenant: str, workflow: str | None, chat_id: str) -> Session | None:
+        """A session of this tenant and workflow, or None. Without `workflow`, a session of any."""
         session = self._reader.find(chat_id)
-        if session is None or session.tenant_id != tenant or session.workflow not in (None, workflow):
+        if session is None or session.tenant_id != tenant:
             return None
-        return session
+        return session if workflow is None or session.workflow in (None, workflow) else None
 
     def facts(self, tenant: str, workflow: str, chat_id: str) -> ChatFacts | None:
         """What a client needs to open a session; None if it does not exist for this tenant."""
@@ -108,6 +123,15 @@ class ClientChats:
         if session is None or state is None:
             return None
         return ChatFacts(session, state.last_sequence, self._artifacts.of_session(session))
+
+    def _ask(self, chat_id: str, tenant: str, user: str, workflow: str) -> None:
+        """Raise PrerequisiteRefused if the application does not allow this user to start the workflow."""
+        if self._prerequisites is None:
+            return
+        request = WorkflowRequest(SwitchAction.START, tenant, user, _NO_CLIENT_SESSION, workflow, chat_id, None)
+        reason = self._prerequisites.refusal(request)
+        if reason is not None:
+            raise PrerequisiteRefused(chat_id=chat_id, reason=reason)
 
     def _just_started(self, tenant: str, workflow: str, user: str, seconds: float) -> Session | None:
         query = SessionQuery(tenant_id=tenant, user_id=user, workflow=workflow, status=SessionStatus.RUNNING)

@@ -14,7 +14,7 @@ class AgentTurn:
     `event_id` is the event's own id, or None. `content` is any JSON value. `tool_call_id` is the call that a result
     answers; if one turn answers several calls, `tool_responses` has the results, in AG2's own shape. `recipient` is the
     agent that was addressed: in a group chat its manager, in a chat nested within a turn another agent. `alterations`
-    are the kinds of changes that were needed to store the turn.
+    are the kinds of changes that were needed to store the turn. `source` is how the turn arrived, such as `ws`.
     """
 
     event_id: str | None
@@ -27,6 +27,7 @@ class AgentTurn:
     tool_responses: list[Any] | None = None
     alterations: tuple[str, ...] = ()
     recipient: str | None = None
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,6 +116,8 @@ def message_document(turn: AgentTurn, event_id: str, sequence: int, timestamp: d
         "event_id": event_id,
         "sequence": sequence,
     }
+    if turn.source is not None:
+        message["source"] = turn.source
     if turn.recipient is not None:
         message["metadata"] = {"recipient": turn.recipient}
     if turn.tool_calls is not None:

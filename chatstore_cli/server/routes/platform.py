@@ -61,7 +61,7 @@ async def start(
     asked = body or StartRequest()
     user = asked.user_id or _ANONYMOUS
     seconds = services.settings.chatstore.server.chat_start_seconds
-    async with services.starting(app_id, workflow_name, user):  # two clicks must not both find nothing to reuse
+    async with services.lock("start", app_id, workflow_name, user):  # two clicks must not both find nothing to reuse
         try:
             started = await services.reading.run(
                 lambda: services.platform.start(
@@ -74,7 +74,7 @@ async def start(
                 )
             )
         except PrerequisiteRefused as error:
-            raise Refusal(HTTPStatus.CONFLICT, error.message) from error
+            raise Refusal(HTTPStatus.CONFLICT, str(error.facts["reason"])) from error
     chat_id = started.chat_id
     return StartResponse(
         chat_id=chat_id,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -14,7 +15,11 @@ from chatstore_cli.server.open_sockets import OpenConnections
 
 SLOW_READER = 1013
 _MOST_WAITING = 1_000
-"""Frames that wait for a client. A client that reads more slowly is closed, so that it notices that it missed some."""
+_MOST_CHARACTERS = 8_000_000
+"""Frames that wait for a client, and their size. From there on a replay waits, which leaves room for as much again.
+
+A client that reads more slowly is closed, so that it notices that it missed some.
+"""
 _SECONDS_FOR_ROOM = 60.0
 
 
@@ -27,25 +32,35 @@ class Frames:
 
     def __init__(self, socket: WebSocket) -> None:
         self._socket = socket
-        self._waiting: asyncio.Queue[dict[str, Any]] = asyncio.Queue(_MOST_WAITING)
+        self._waiting: asyncio.Queue[str] = asyncio.Queue()
+        self._characters = 0
+        self._written = asyncio.Event()
         self.overflowed = False
 
     def send(self, frame: Mapping[str, Any]) -> None:
         """Queue a frame. If the client reads too slowly, the socket is closed after an error frame."""
-        if self.overflowed:
-            return
-        try:
-            self._waiting.put_nowait(dict(frame))
-        except asyncio.QueueFull:
-            self.overflowed = True
+        self._queue(as_json(frame))
 
     async def put(self, frame: Mapping[str, Any]) -> None:
         """Queue a frame, and wait for room: for a replay, which may be long. A client that stops reading is closed."""
         try:
             async with asyncio.timeout(_SECONDS_FOR_ROOM):
-                await self._waiting.put(dict(frame))
+                while self._has_reached(1) and not self.overflowed:
+                    self._written.clear()
+                    await self._written.wait()
         except TimeoutError:
             self.overflowed = True
+        self._queue(as_json(frame))
+
+    def _queue(self, text: str) -> None:
+        if self._has_reached(2):
+            self.overflowed = True
+        if not self.overflowed:  # after a frame that is missing, no other one follows but the error
+            self._waiting.put_nowait(text)
+            self._characters += len(text)
+
+    def _has_reached(self, times: int) -> bool:
+        return self._waiting.qsize() >= times * _MOST_WAITING or self._characters >= times * _MOST_CHARACTERS
 
     async def receive(self) -> AsyncIterator[dict[str, Any] | InvalidFrame]:
         """The frames of the client until it disconnects; an InvalidFrame for each that is not a JSON object."""
@@ -67,20 +82,22 @@ class Frames:
         """Send queued frames until the task is cancelled or the client reads too slowly; then send `slow_reader` and close."""
         while True:
             if self.overflowed and self._waiting.empty():
-                await self._send_now(slow_reader)
+                await self._send_now(as_json(slow_reader))
                 with suppress(Exception):
                     await self._socket.close(SLOW_READER, "The client reads too slowly.")
                 return
-            frame = await self._waiting.get()
+            text = await self._waiting.get()
+            self._characters -= len(text)
+            self._written.set()
             try:
-                await self._send_now(frame)
+                await self._send_now(text)
             finally:
                 self._waiting.task_done()
 
-    async def _send_now(self, frame: Mapping[str, Any]) -> None:
+    async def _send_now(self, text: str) -> None:
         if self._socket.application_state is WebSocketState.CONNECTED:
             with suppress(WebSocketDisconnect, RuntimeError):  # the client is gone; reading ends too
-                await self._socket.send_text(json.dumps(frame, ensure_ascii=False, default=str))
+                await self._socket.send_text(text)
 
 
 @asynccontextmanager
@@ -104,9 +121,31 @@ async def accepted(
             await socket.close()
 
 
+def as_json(frame: Mapping[str, Any]) -> str:
+    """The frame as JSON that every client can parse: without NaN, and without lone surrogates."""
+    try:
+        text = json.dumps(frame, ensure_ascii=False, default=str, allow_nan=False)
+    except ValueError:
+        text = json.dumps(_finite(frame), ensure_ascii=False, default=str)
+    return text.encode("utf-8", "replace").decode()
+
+
+def _finite(value: Any) -> Any:
+    """The value with null for numbers that JSON does not have."""
+    if isinstance(value, Mapping):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
 def _object(text: str) -> dict[str, Any] | InvalidFrame:
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         return InvalidFrame("not valid JSON")
     if not isinstance(value, dict):

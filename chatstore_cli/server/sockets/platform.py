@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter, WebSocket
 
 from chatstore_cli.core.workflow.client_chats import cache_seed
-from chatstore_cli.domain.api_keys import Access
-from chatstore_cli.domain.errors import ChatstoreError
+from chatstore_cli.domain.api_keys import Access, Right
+from chatstore_cli.domain.errors import ChatstoreError, PrerequisiteRefused
 from chatstore_cli.domain.mixed_transcript import GENERAL_LAYOUT, WORKFLOW_LAYOUT, ClientPosition, TranscriptSource
 from chatstore_cli.domain.session import Session
-from chatstore_cli.server.error_bodies import refusal_of
+from chatstore_cli.server.error_bodies import refusal_of, unexpected
 from chatstore_cli.server.requests import services_of
 from chatstore_cli.server.routes.platform import artifact_body, instant, status_number
 from chatstore_cli.server.services import Services
@@ -29,6 +28,9 @@ router = APIRouter()
 
 _LOG = logging.getLogger("chatstore.server")
 _PING_SECONDS = 120.0
+_POLL_SECONDS = 60.0
+"""How often a socket reads without a reported change, for example after the thread that follows changes has failed."""
+_TRY_AGAIN_LATER = 1013
 _DEFAULT_KEY = "default"
 _SLOW_READER = "SLOW_READER"
 
@@ -37,19 +39,28 @@ _SLOW_READER = "SLOW_READER"
 async def platform_socket(socket: WebSocket, workflow_name: str, app_id: str, chat_id: str, user_id: str) -> None:
     """One client of a user, in a workflow session or in general mode. Several clients may use one session."""
     services = services_of(socket)
-    is_allowed = socket.state.access.sees(app_id)
-    session: Session | None = None
-    if is_allowed:
-        with suppress(ChatstoreError):
-            session = await services.reading.run(lambda: _session_of(services, app_id, workflow_name, chat_id, user_id))
+    access = socket.state.access
+    if not access.sees(app_id) or not access.right.includes(Right.WRITE):
+        await _refuse(socket, 1008, "Access denied")
+        return
+    try:
+        session = await services.reading.run(lambda: _session_of(services, app_id, workflow_name, chat_id, user_id))
+    except ChatstoreError as error:
+        _LOG.warning("A socket was refused: %s", error.as_text())
+        await _refuse(socket, _TRY_AGAIN_LATER, "The database does not answer.")
+        return
     if session is None:
-        await socket.accept()
-        await socket.close(1008, "Chat not found" if is_allowed else "Access denied")
+        await _refuse(socket, 1008, "Chat not found")
         return
     slow = wire.error_frame("The client reads too slowly, so frames are missing. Connect again.", _SLOW_READER)
     async with accepted(socket, services.connections, slow) as frames:
         key = socket.query_params.get("session_key") or _DEFAULT_KEY
         await _PlatformSocket(services, frames, session, workflow_name, app_id, user_id, key, socket.state.access).run()
+
+
+async def _refuse(socket: WebSocket, code: int, reason: str) -> None:
+    await socket.accept()
+    await socket.close(code, reason)
 
 
 def _session_of(services: Services, tenant: str, workflow: str, chat_id: str, user: str) -> Session | None:
@@ -84,7 +95,7 @@ class _PlatformSocket:
     async def run(self) -> None:
         """Register the client, replay what is stored, then serve its frames until it disconnects."""
         try:
-            await self._services.reading.run(self._register)
+            await self._register()
             await self._send_meta()
             await self._work.follow_general_chat()
             await self._replay.connect(self._chat)
@@ -100,13 +111,22 @@ class _PlatformSocket:
                 task.cancel()
             self._services.registry.remove_session(self._id)
 
-    def _register(self) -> None:
-        """Attach the connection. A session that is new in the client session becomes the active one."""
-        registry = self._services.registry
-        registry.attach(self._id, self._tenant, self._user, self._key)
-        chat_id = self._session.session_id
-        if registry.get_workflow_by_chat_id(self._id, chat_id) is None:
-            registry.add_workflow(self._id, chat_id, self._workflow, self._tenant, self._user)
+    async def _register(self) -> None:
+        """Attach the connection. A session that is new in the client session becomes the active one.
+
+        If the application refuses that workflow, the client may still read it, and use its other workflows.
+        """
+
+        def attach() -> None:
+            registry, chat_id = self._services.registry, self._session.session_id
+            registry.attach(self._id, self._tenant, self._user, self._key)
+            if registry.get_workflow_by_chat_id(self._id, chat_id) is None:
+                registry.add_workflow(self._id, chat_id, self._workflow, self._tenant, self._user)
+
+        try:
+            await self._services.reading.run(attach)
+        except PrerequisiteRefused as error:
+            self._work.blocked(self._workflow, error)
 
     async def _send_meta(self) -> None:
         chat_id = self._session.session_id
@@ -142,7 +162,8 @@ class _PlatformSocket:
                     await self._replay.catch_up()  # also before the first change, which may have come before
                 except ChatstoreError as error:
                     _LOG.warning("Live turns of a socket: %s", error.as_text())
-                await subscription.next(_PING_SECONDS)
+                await subscription.next(_POLL_SECONDS)
+                subscription.forget_waiting()  # one replay covers them all
 
     async def _ping(self) -> None:
         while True:
@@ -165,6 +186,9 @@ class _PlatformSocket:
                 await self._work.do(str(frame["type"]), read)
         except ChatstoreError as error:
             self._fail(error, wire.ERROR_CODES[str(frame["type"])])
+        except Exception:
+            _LOG.exception("A socket's frame failed unexpectedly.")
+            self._frames.send(wire.error_frame(unexpected().message, wire.ERROR_CODES[str(frame["type"])]))
 
     async def _resume(self, read: wire.ClientResume) -> None:
         layout = WORKFLOW_LAYOUT if self._replay.follows(WORKFLOW_LAYOUT, read.chat_id) else GENERAL_LAYOUT

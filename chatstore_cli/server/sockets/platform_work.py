@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from chatstore_cli.domain.errors import ChatstoreError, Conflict, PrerequisiteRefused
@@ -32,8 +31,8 @@ class PlatformWork:
         self._services, self._frames, self._replay, self._id = services, frames, replay, connection
         self._tenant, self._user = tenant, user
         self._turns = PlatformTurns(services, tenant, user)
+        self._frontend: Mapping[str, Any] = {}
         self._general: dict[str, Any] | None = None
-        self._answering = asyncio.Lock()
         self._waiting = 0
 
     async def follow_general_chat(self) -> None:
@@ -92,18 +91,20 @@ class PlatformWork:
             return
         chat_id, name = workflow.chat_id, workflow.workflow_name
         self._replay.add(TranscriptSource(WORKFLOW_LAYOUT, chat_id))
-        await self._turns.record_workflow_input(chat_id, name, frame.text, frame.request_id)
+        is_new = await self._turns.record_workflow_input(chat_id, name, frame.text, frame.request_id)
         self._acknowledge(frame, chat_id)
-        self._answer_later(chat_id, self._answer_workflow(chat_id, name, frame.text))
+        if is_new:
+            self._answer_later(chat_id, lambda: self._answer_workflow(chat_id, name, frame.text, frame.context))
 
     async def _general_input(self, frame: wire.UserInput) -> None:
-        chat = self._general or await self._newest_or_new()
+        chat = await self._newest_or_new()
         chat_id = chat["chat_id"]
         workflows = [each.to_dict() for each in await self._workflows()]
-        metadata = {"ui_context": frame.context or {}, "workflows": workflows}
-        await self._turns.record_general_input(chat_id, frame.text, frame.request_id, metadata)
+        metadata = {"ui_context": frame.context or self._frontend, "workflows": workflows}
+        is_new = await self._turns.record_general_input(chat_id, frame.text, frame.request_id, metadata)
         self._acknowledge(frame, chat_id)
-        self._answer_later(chat_id, self._answer_general(chat_id, frame.text, workflows, metadata))
+        if is_new:
+            self._answer_later(chat_id, lambda: self._answer_general(chat_id, frame.text, workflows, metadata))
 
     def _acknowledge(self, frame: wire.UserInput, chat_id: str) -> None:
         self._send("chat.input_ack", {"chat_id": chat_id, "status": "accepted"})
@@ -117,13 +118,12 @@ class PlatformWork:
 
     # --- answers ---
 
-    def _answer_later(self, chat_id: str, answering: Any) -> None:
+    def _answer_later(self, chat_id: str, answer: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Answer after earlier messages. The answer is recorded even if the client disconnects meanwhile."""
 
         async def in_turn() -> None:
             try:
-                async with self._answering:
-                    await answering
+                await answer()
             except ChatstoreError as error:
                 _LOG.info("Session %s: no answer. %s", chat_id, error.as_text())
                 self._frames.send(wire.error_frame(refusal_of(error).message, "USER_MESSAGE_FAILED"))
@@ -133,8 +133,11 @@ class PlatformWork:
         self._waiting += 1
         self._services.in_background(in_turn())
 
-    async def _answer_workflow(self, chat_id: str, workflow: str, text: str) -> None:
-        await self._turns.answer_workflow(chat_id, workflow, text, lambda part: self._pass_on(chat_id, part))
+    async def _answer_workflow(
+        self, chat_id: str, workflow: str, text: str, context: Mapping[str, Any] | None = None
+    ) -> None:
+        shown = context or self._frontend
+        await self._turns.answer_workflow(chat_id, workflow, text, lambda part: self._pass_on(chat_id, part), shown)
         self._send("chat.run_complete", {"chat_id": chat_id, "workflow_name": workflow})
 
     async def _answer_general(
@@ -170,10 +173,11 @@ class PlatformWork:
         try:
             before, after = await self._services.reading.run(switch)
         except PrerequisiteRefused as error:
-            self._blocked(frame.chat_id, error)
+            self.blocked(frame.chat_id, error)
             return
         if after is None:
             raise Conflict(what="The workflow is not in this client session, or it is completed.")
+        self._frontend = frame.frontend_context or self._frontend
         self._replay.add(TranscriptSource(WORKFLOW_LAYOUT, after.chat_id))
         switched = {
             "from_chat_id": None if before is None else before.chat_id,
@@ -187,7 +191,7 @@ class PlatformWork:
 
     async def _enter_general_mode(self) -> None:
         await self._services.reading.run(lambda: self._services.registry.enter_general_mode(self._id))
-        chat = self._general or await self._newest_or_new()
+        chat = await self._newest_or_new()
         message = "Ask me anything! Workflows paused."
         self._send("chat.mode_changed", {"mode": "general", **_general_facts(chat), "message": message})
 
@@ -220,8 +224,9 @@ class PlatformWork:
         try:
             chat_id = await self._new_chat(frame.workflow_name, activate=True)
         except PrerequisiteRefused as error:
-            self._blocked(frame.workflow_name, error)
+            self.blocked(frame.workflow_name, error)
             return
+        self._frontend = frame.frontend_context or self._frontend
         self._send("chat.workflow_started", self._started(chat_id, frame.workflow_name))
         await self._begin(chat_id, frame.workflow_name, frame.initial_message, auto_run=frame.auto_run)
 
@@ -233,7 +238,7 @@ class PlatformWork:
             try:
                 chat_id = await self._new_chat(run.workflow_name, activate=activate)
             except PrerequisiteRefused as error:
-                blocked.append({"workflow_name": run.workflow_name, "message": error.message})
+                blocked.append({"workflow_name": run.workflow_name, "message": str(error.facts["reason"])})
                 continue
             facts = self._started(chat_id, run.workflow_name) | ({} if run.label is None else {"label": run.label})
             started.append(facts)
@@ -263,13 +268,18 @@ class PlatformWork:
             return
         await self._turns.record_workflow_input(chat_id, workflow, text, None)
         if auto_run:
-            self._answer_later(chat_id, self._answer_workflow(chat_id, workflow, text))
+            self._answer_later(chat_id, lambda: self._answer_workflow(chat_id, workflow, text))
 
     def _started(self, chat_id: str, workflow: str) -> dict[str, Any]:
         return {"chat_id": chat_id, "workflow_name": workflow, "app_id": self._tenant, "user_id": self._user}
 
-    def _blocked(self, workflow: str, error: PrerequisiteRefused) -> None:
-        data = {"workflow_name": workflow, "message": error.message, "error_code": "WORKFLOW_PREREQS_NOT_MET"}
+    def blocked(self, workflow: str, error: PrerequisiteRefused) -> None:
+        """Report a workflow that the application's prerequisites refuse."""
+        data = {
+            "workflow_name": workflow,
+            "message": str(error.facts["reason"]),
+            "error_code": "WORKFLOW_PREREQS_NOT_MET",
+        }
         self._send("chat.prereq_blocked", data)
 
     def _send(self, kind: str, data: Mapping[str, Any]) -> None:

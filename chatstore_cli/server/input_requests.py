@@ -1,0 +1,42 @@
+"""Requests for input that a responder has made and that no user has answered yet."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from chatstore_cli.core.lru import LruMap
+from chatstore_cli.domain.responding import Event
+
+_MOST_OPEN = 10_000
+_TYPE = "input_request"
+_ID_KEYS = ("input_request_id", "request_id")
+
+
+class InputRequest(NamedTuple):
+    """The workflow session whose responder asked for input."""
+
+    tenant: str
+    user: str
+    chat_id: str
+    workflow: str
+
+
+class InputRequests:
+    """The open requests of this process, by id. Of very many, the newest are kept."""
+
+    def __init__(self) -> None:
+        self._open: LruMap[str, InputRequest] = LruMap(_MOST_OPEN)
+
+    def note(self, event: Event, request: InputRequest) -> None:
+        """Remember the request if the event is one and has an id."""
+        identity = next((event.data[key] for key in _ID_KEYS if isinstance(event.data.get(key), str)), None)
+        if event.type == _TYPE and identity:
+            self._open.put(identity, request)
+
+    def find(self, request_id: str) -> InputRequest | None:
+        """The open request with this id."""
+        return self._open.get(request_id)
+
+    def close(self, request_id: str) -> None:
+        """Forget a request, because it was answered."""
+        self._open.pop(request_id)
