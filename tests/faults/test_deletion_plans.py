@@ -32,7 +32,7 @@ WITH_TOMBSTONES = ("workflow", "messages", "general")
 Another = Callable[..., Connection]
 
 
-@pytest.fixture(params=["workflow", "messages", "threads", "general"])
+@pytest.fixture(params=["workflow", "messages", "threads", pytest.param("general", marks=pytest.mark.soak)])
 def layout(request: pytest.FixtureRequest) -> str:
     """A layout in which chatstore deletes."""
     return str(request.param)
@@ -131,17 +131,22 @@ def planned(database: Documents, another: Another, layout: str) -> PlannedSessio
     return planned
 
 
-def until_not_reached() -> Iterator[int]:
-    """Numbers of commands, until the test breaks off because there are no more commands."""
-    yield from range(1, MOST_COMMANDS)
-    pytest.fail("It sends more commands than expected.")
+@pytest.fixture
+def numbers(pytestconfig: pytest.Config) -> Iterator[int]:
+    """Numbers of commands, until the test breaks off because there are no more commands: every third one without --soak."""
+
+    def until_not_reached() -> Iterator[int]:
+        yield from range(1, MOST_COMMANDS, 1 if pytestconfig.getoption("--soak") else 3)
+        pytest.fail("It sends more commands than expected.")
+
+    return until_not_reached()
 
 
 def test_killed_before_each_command_it_is_completed_by_another_run(
-    database: Documents, another: Another, layout: str, planned: PlannedSession
+    database: Documents, another: Another, layout: str, planned: PlannedSession, numbers: Iterator[int]
 ) -> None:
     deleted_before_kill = False
-    for number in until_not_reached():
+    for number in numbers:
         start_over(database, layout)
         code = run_in_fork(lambda: deletions(another(KillAtCommand("before", number)), layout).carry_out(planned))  # noqa: B023
         if code == 0:
@@ -158,10 +163,10 @@ def test_killed_before_each_command_it_is_completed_by_another_run(
 
 
 def test_a_second_run_between_two_commands_of_the_first(
-    database: Documents, another: Another, layout: str, planned: PlannedSession
+    database: Documents, another: Another, layout: str, planned: PlannedSession, numbers: Iterator[int]
 ) -> None:
     other = another()
-    for number in until_not_reached():
+    for number in numbers:
         start_over(database, layout)
         seconds: list[Any] = []
         listener = AtCommand(number, lambda: seconds.append(deletions(other, layout).carry_out(planned)))  # noqa: B023
@@ -173,14 +178,14 @@ def test_a_second_run_between_two_commands_of_the_first(
 
 
 def test_a_session_that_changes_between_two_commands_is_left_or_deleted_as_a_whole(
-    database: Documents, another: Another, layout: str, planned: PlannedSession
+    database: Documents, another: Another, layout: str, planned: PlannedSession, numbers: Iterator[int]
 ) -> None:
     start_over(database, layout)
     change(database, layout)
     changed = left(database, layout)
     new_alone = {"chat_messages": [row for row in changed.get("chat_messages", []) if row["_id"] == "new"]}
     outcomes: list[Result] = []
-    for number in until_not_reached():
+    for number in numbers:
         start_over(database, layout)
         listener = AtCommand(number, lambda: change(database, layout))
         outcome = deletions(another(listener), layout).carry_out(planned)
