@@ -139,7 +139,7 @@ def broken_list(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest)
     def fail(*_arguments: Any, **_options: Any) -> None:
         raise request.param
 
-    monkeypatch.setattr("chatstore_cli.cli.commands.sessions.sessions.list_sessions", fail)
+    monkeypatch.setattr("chatstore_cli.core.sessions.listing.list_sessions", fail)
 
 
 @pytest.mark.parametrize("broken_list", [ValueError("the text of a bug\nwith two lines")], indirect=True)
