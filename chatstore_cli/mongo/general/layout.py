@@ -16,6 +16,7 @@ from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.domain.queries import SessionKey, SessionQuery
 from chatstore_cli.domain.removal import SessionState, StoredPart
 from chatstore_cli.domain.session import Session
+from chatstore_cli.domain.session_reader import NameField, NameTotal
 from chatstore_cli.mongo.collections import collection_facts
 from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.foreign_documents import lacks_right
@@ -75,6 +76,10 @@ class GeneralLayout(DocumentLayout):
         except NotAllowed as error:
             self._note_missing_right(error)
             return None
+
+    def totals_by(self, field: NameField, tenant_id: str | None) -> Iterator[NameTotal]:
+        """The chats of each tenant or user."""
+        return self._readable(super().totals_by(field, tenant_id))
 
     def all_facts(self, query: SessionQuery) -> Iterator[Session]:
         """Every chat that matches."""

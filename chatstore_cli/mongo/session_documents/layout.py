@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import repeat
@@ -17,12 +17,15 @@ from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
 from chatstore_cli.domain.removal import SessionState, StoredPart, changed_at_this_moment
 from chatstore_cli.domain.session import Session
+from chatstore_cli.domain.session_reader import NameField, NameTotal
 from chatstore_cli.mongo.addressable import AddressableSessions
 from chatstore_cli.mongo.collections import collection_facts
-from chatstore_cli.mongo.connection import Connection, Document, driver_errors
+from chatstore_cli.mongo.connection import Connection, Document, driver_errors, time_limit
 from chatstore_cli.mongo.foreign_documents import ForeignLookup, require_own
 from chatstore_cli.mongo.ledger_layouts import usage_parts
+from chatstore_cli.mongo.name_totals import grouped_totals, ids_beginning_with, totals_of
 from chatstore_cli.mongo.session_documents.collection import LightCollection, SessionCollection
+from chatstore_cli.mongo.session_documents.counting import count_sessions
 from chatstore_cli.mongo.session_documents.documents import session_id_of, to_message
 from chatstore_cli.mongo.session_documents.listing import (
     LocatedSession,
@@ -31,8 +34,9 @@ from chatstore_cli.mongo.session_documents.listing import (
     can_match,
     listed_facts,
 )
-from chatstore_cli.mongo.session_documents.shape import SESSION_TYPE, DocumentShape
+from chatstore_cli.mongo.session_documents.shape import SESSION_TYPE, TENANT_FIELDS, DocumentShape
 from chatstore_cli.mongo.tombstones import Part, count_parts, remove_parts, require_all_removable
+from chatstore_cli.mongo.used_models import sessions_in_ledger
 
 if TYPE_CHECKING:
     from chatstore_cli.domain.search.ports import MessageSearcher
@@ -120,6 +124,46 @@ class DocumentLayout(ABC):
         with driver_errors(f"looking up session {session_id!r} in {self._name}"):
             session = self._collection.to_session(row)
             return self._reader.with_moved_messages([session], {session.session_id: row})[0]
+
+    within = staticmethod(time_limit)
+
+    def count(self, query: SessionQuery, limit: int) -> int:
+        """How many sessions pass the indexed filters of the query; it stops at `limit`."""
+        if not can_match(self._collection, query) or self.is_absent() or self._lookup.take().is_another_products:
+            return 0
+        with driver_errors(f"counting the sessions of {self._name}"):
+            return count_sessions(self._collection, query.indexed, limit)
+
+    def totals_by(self, field: NameField, tenant_id: str | None) -> Iterator[NameTotal]:
+        """The sessions of each tenant or user."""
+        query = SessionQuery(tenant_id=tenant_id)
+        if self._in_memory:
+            yield from totals_of(self.all_facts(query), field)
+        elif (
+            can_match(self._collection, query) and not self.is_absent() and not self._lookup.take().is_another_products
+        ):
+            match: Document = {"$and": [self._own.filter(), *({"$or": either} for either in branches(query))]}
+            names = (*TENANT_FIELDS, *(("user_id",) if field == "user" else ()))
+            with driver_errors(f"counting the sessions of each {field} in {self._name}"):
+                yield from grouped_totals(
+                    self._sessions,
+                    match,
+                    field=field,
+                    names=names,
+                    times=self.shape.updated_fields,
+                    to_session=self._collection.to_session,
+                )
+
+    def ids_beginning_with(self, prefix: str, limit: int) -> list[str]:
+        """At most `limit` ids of sessions that begin with this text."""
+        if self.is_absent():
+            return []
+        with driver_errors(f"looking up ids in {self._name}"):
+            return ids_beginning_with(self._sessions, self.shape.id_fields, prefix, limit)
+
+    def having_used(self, model: str, session_ids: Sequence[str]) -> set[str]:
+        """Those of the sessions with a report about the model in the usage ledger."""
+        return sessions_in_ledger(self._connection, self._settings, self.layout, model, session_ids)
 
     def all_facts(self, query: SessionQuery) -> Iterator[Session]:
         """Every session that matches."""
