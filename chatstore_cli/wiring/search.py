@@ -24,6 +24,12 @@ def _searcher_of(stores: Stores, reader: SessionReader) -> MessageSearcher:
     """The layout's own searcher. The generic one serves layouts without one, and mongomock."""
     from chatstore_cli.core.search.scanning import ScanningSearcher
 
+    if reader.layout == "messages":
+        from chatstore_cli.mongo.messages.layout import MessagesLayout
+        from chatstore_cli.mongo.messages.search import FlatMessageSearcher
+
+        if isinstance(reader, MessagesLayout):
+            return FlatMessageSearcher(reader, stores.connection, stores.settings)
     return ScanningSearcher(reader)
 
 

@@ -95,6 +95,10 @@ class MessagesLayout:
         """Whether the collection does not exist."""
         return not collection_facts(self._connection, self._name).exists
 
+    def has_messages(self) -> bool:
+        """Whether the collection exists, and does not belong to another product."""
+        return not self.is_absent() and self._searched()
+
     def index_specs(self) -> tuple[IndexSpec, ...]:
         """The indexes that the layout needs."""
         return index_specs(self._name)
